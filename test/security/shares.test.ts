@@ -10,6 +10,9 @@ import { connectSse, handshake, toolCall } from '../kit/legacy-sse.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+import { countAttempts } from './attempts.ts';
+
+const counted = countAttempts('floods');
 
 const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': user }): AuthInfo | undefined =>
   typeof user === 'string' ? { token: 't', clientId: 'c', scopes: [], extra: { sub: user } } : undefined;
@@ -73,6 +76,26 @@ describe('limits.perUser', () => {
     expect((await as('ann').initialize()).response.status).toBe(200);
     expect((await as('ann').initialize()).response.status).toBe(429);
   });
+});
+
+test('limits.perUser.requestsPerMinute counts initialize, GET and DELETE, and no other user is refused', async () => {
+  const { as, open } = await start({ legacySse: true, limits: { perUser: { requestsPerMinute: 3 } } });
+  const bob = await open('bob');
+  const opened = await Promise.all(
+    Array.from({ length: 40 }, async () => (await as('eve').initialize()).response.status),
+  );
+  expect(opened.filter((status) => status === 200)).toHaveLength(3);
+  expect(opened.filter((status) => status === 429)).toHaveLength(37);
+  const refused: number[] = [];
+  for (let n = 0; n < 20; n++) {
+    const eve = as('eve');
+    eve.sessionId = 'unknown';
+    refused.push((await eve.get()).status, (await eve.delete()).status, (await eve.get({ path: '/mcp/sse' })).status);
+  }
+  expect(refused).toEqual(refused.map(() => 429));
+  const ping = await bob.call('ping');
+  expect(ping.message).toMatchObject({ result: {} });
+  counted.made(100, opened.filter((status) => status === 200).length - 3);
 });
 
 test('limits.perTool: running calls of a tool are counted over sessions, users and eras', async () => {

@@ -72,11 +72,13 @@ export class LegacyEra {
   readonly #resumedSinks: SseSinkOptions;
   readonly #loop: CallLoop;
   readonly #posts: LegacyPosts;
+  readonly #gate: RequestGate;
   readonly relay: Relay;
 
   constructor(given: LegacyOptions) {
     const { options, registry, finder, instance, opener, keepAlive, expiry, patience, random, lifecycle } = given;
     this.#options = options;
+    this.#gate = given.gate;
     this.#registry = registry;
     this.#finder = finder;
     this.#instance = instance;
@@ -137,6 +139,8 @@ export class LegacyEra {
         return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
       if (first?.kind === 'request' && first.message.method === 'initialize') {
         const { message } = first;
+        const refusal = exchange.relayOrigin === undefined ? this.#gate.count(exchange) : undefined;
+        if (refusal !== undefined) return refuse(exchange, refusal, message.id);
         attempt(exchange, () => this.#loop.track(exchange, () => this.#open(post, message)));
         return;
       }
@@ -146,11 +150,15 @@ export class LegacyEra {
   }
 
   get(exchange: Exchange): void {
-    this.#bodiless('get', exchange, false);
+    const refusal = this.#gate.count(exchange);
+    if (refusal === undefined) this.#bodiless('get', exchange, false);
+    else if (!this.#comeBack({ exchange })) refuse(exchange, refusal, null);
   }
 
   delete(exchange: Exchange): void {
-    this.#bodiless('delete', exchange, false);
+    const refusal = this.#gate.count(exchange);
+    if (refusal === undefined) this.#bodiless('delete', exchange, false);
+    else refuse(exchange, refusal, null);
   }
 
   #bodiless(kind: 'get' | 'delete', exchange: Exchange, again: boolean): void {
@@ -217,7 +225,7 @@ export class LegacyEra {
   }
 
   /** Official clients give a stream up after two errors, and come back after a clean end as often as needed. */
-  #comeBack({ exchange }: Call): boolean {
+  #comeBack({ exchange }: Pick<Call, 'exchange'>): boolean {
     const frame = this.#lastFrame(exchange, exchange.header('last-event-id'), this.#options.retryMs);
     if (frame === undefined) return false;
     exchange.respond(200, SSE_HEADERS, frame);
