@@ -24,6 +24,7 @@ import type { SessionOpener } from '../../session/session-opener.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
+import type { Replays } from '../../session/replays.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { RandomSource } from '../../options/system.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
@@ -43,6 +44,7 @@ import { CallLoop } from './call-loop.ts';
 export interface LegacyOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
+  readonly replays: Replays;
   readonly finder: Finder;
   readonly instance: Instance;
   readonly opener: SessionOpener;
@@ -59,6 +61,7 @@ export interface LegacyOptions {
 export class LegacyEra {
   readonly #options: ResolvedOptions;
   readonly #registry: Registry;
+  readonly #replays: Replays;
   readonly #finder: Finder;
   readonly #instance: Instance;
   readonly #opener: SessionOpener;
@@ -80,6 +83,7 @@ export class LegacyEra {
     this.#options = options;
     this.#gate = given.gate;
     this.#registry = registry;
+    this.#replays = given.replays;
     this.#finder = finder;
     this.#instance = instance;
     this.#opener = opener;
@@ -252,6 +256,24 @@ export class LegacyEra {
   }
 
   async #serveGet(session: LiveSession, call: Call): Promise<NextAttempt> {
+    if (!call.exchange.header('last-event-id')) return this.#sendGet(session, call);
+    let head: EarlyHead | undefined;
+    const began = this.#replays.begin(session.id, call.exchange, () => (head = this.#openHead(call)));
+    const end = began instanceof Promise ? await began : began;
+    const next = head?.call ?? call;
+    head?.stop();
+    try {
+      return end === undefined ? undefined : await this.#sendGet(session, next);
+    } catch (cause) {
+      // The call waits for its store in the response that its client reads.
+      if (next === call) throw cause;
+      return next;
+    } finally {
+      end?.();
+    }
+  }
+
+  async #sendGet(session: LiveSession, call: Call): Promise<NextAttempt> {
     const served = await serveGet(session, call.exchange, {
       options: this.#options,
       open: (exchange) => this.#sseSink(exchange),
