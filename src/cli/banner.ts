@@ -1,7 +1,7 @@
 /** What `serve` prints once it listens. */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isExposed } from '../listen/exposed.ts';
-import { MODERN_VERSIONS, servedVersions } from '../protocol/versions.ts';
+import { isModern, servedVersions } from '../protocol/versions.ts';
 
 export interface BannerFacts {
   readonly version: string;
@@ -16,22 +16,26 @@ export interface BannerFacts {
   readonly storeAway: boolean;
 }
 
-const MODES: Readonly<Record<ResolvedOptions['sessionMode'], string>> = {
-  hybrid: `hybrid: sessions for clients that initialize, ${MODERN_VERSIONS.join(', ')} request by request`,
-  stateful: 'stateful: a session for every client',
-  stateless: 'stateless: no sessions',
-};
+/** `served`: the versions of the row below, so that both rows agree. */
+function modeText(mode: ResolvedOptions['sessionMode'], served: readonly string[]): string {
+  const modern = served.filter(isModern);
+  if (mode === 'stateless') return 'stateless: no sessions';
+  if (modern.length === 0) return `${mode}: a session for every client`;
+  if (modern.length === served.length) return `${mode}: no sessions, ${modern.join(', ')} has none`;
+  return `${mode}: sessions for clients that initialize, ${modern.join(', ')} request by request`;
+}
 
 export function banner({ version, url, address, options, workers, store, storeAway }: BannerFacts): string {
   const { sessionMode, legacySse, supportedProtocolVersions } = options;
+  const served = servedVersions(sessionMode, supportedProtocolVersions);
   const rows: [string, string][] = [
     ['endpoint', url],
     ...(legacySse ? ([['old SSE', `${url.replace(/\/$/, '')}/sse`]] satisfies [string, string][]) : []),
     ['bound to', `${shownAddress(address)}:${new URL(url).port || '80'}${isOpen(address) ? EVERY_INTERFACE : ''}`],
     ['callers', callersText(options)],
     ['health', `${new URL(url).origin}/healthz`],
-    ['sessions', MODES[sessionMode]],
-    ['versions', servedVersions(sessionMode, supportedProtocolVersions).join(', ')],
+    ['sessions', modeText(sessionMode, served)],
+    ['versions', served.join(', ')],
     ['store', `${store ?? storeText(options.store)}${storeAway ? AWAY : ''}`],
     ...(workers === undefined ? [] : ([['workers', String(workers)]] satisfies [string, string][])),
   ];

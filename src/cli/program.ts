@@ -52,6 +52,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     code = await context.serve(module, readSettings(givenFlags(serve), context.env));
   });
   try {
+    if (args[0] === 'serve') refuseSwitchValues(args);
     await program.parseAsync([...withIdsApart(args)], { from: 'user' });
     return code;
   } catch (error) {
@@ -150,6 +151,24 @@ function addFlag(command: Command, key: FlagKey, spec: FlagSpec): void {
     case 'number':
     case 'text':
       command.addOption(new Option(`--${name} <${spec.value}>`, help).helpGroup(heading));
+  }
+}
+
+const SWITCH_WORD = /^(yes|no|on|off|true|false|0|1)$/i;
+
+/** commander takes the word after a switch for a second module, and calls `--switch=word` an unknown flag. */
+function refuseSwitchValues(args: readonly string[]): void {
+  for (const [key, { kind }] of ALL_FLAGS) {
+    if (kind !== 'switch') continue;
+    const [on, off] = [`--${flagName(key)}`, `--no-${flagName(key)}`];
+    for (const [index, arg] of args.entries()) {
+      const [flag = '', joined] = arg.split('=', 2);
+      const value = joined ?? args[index + 1] ?? '';
+      if ((flag !== on && flag !== off) || (joined === undefined && !SWITCH_WORD.test(value))) continue;
+      throw new UsageError(
+        `${flag} takes no value; got ${JSON.stringify(value)}. ${on} turns it on, ${off} turns it off`,
+      );
+    }
   }
 }
 

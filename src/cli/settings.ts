@@ -53,11 +53,18 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
   const serve = <T>(key: string, fallback: T): T => (fromFlags.get(key) ?? fromEnv.get(key) ?? fallback) as T;
   const storeUrl = serve<string | undefined>('store', undefined);
   const auth = authOf(serve, origins);
+  const workers = workersOf(serve<string | undefined>('workers', undefined), origins.get('workers'), storeUrl);
+  if (origins.has('pidFile') && workers === 0) {
+    throw new UsageError(
+      `${origins.get('pidFile')} names the file of a parent process, and this command starts none: add --workers 1, ` +
+        'or a --store that outlives the process, or leave the file out',
+    );
+  }
   return {
     ...checkedByName(origins, () =>
       checkListen(Object.fromEntries(LISTEN_KEYS.map((key) => [key, serve(key, undefined)]))),
     ),
-    workers: workersOf(serve<string | undefined>('workers', undefined), origins.get('workers'), storeUrl),
+    workers,
     pidFile: serve<string | undefined>('pidFile', undefined),
     logLevel: serve<string>('logLevel', SERVE_FLAGS.logLevel.fallback),
     drainTimeoutMs: checkedByName(origins, () =>
@@ -111,8 +118,12 @@ function authOf(
   if (given.length === 0) return undefined;
   const issuer = serve<string | undefined>('authIssuer', undefined);
   const audience = serve<readonly string[] | undefined>('authAudience', undefined);
+  const missing = [
+    ...(issuer === undefined ? ['--auth-issuer (the authorization server whose tokens are accepted)'] : []),
+    ...(audience === undefined ? ['--auth-audience (the URL of this endpoint, as its tokens name it)'] : []),
+  ];
   if (issuer === undefined || audience === undefined)
-    throw new UsageError(`${given[0]} needs --auth-issuer and --auth-audience: whose tokens, and for which service`);
+    throw new UsageError(`${given[0]} needs ${missing.join(' and ')}`);
   if (!isInstalled('jose')) throw new Failure(`${given[0]} needs a package that is not installed: npm install jose`);
   for (const [key, option] of Object.entries(AUTH_FLAGS)) {
     const origin = origins.get(key);

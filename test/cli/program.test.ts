@@ -134,6 +134,12 @@ describe('the command line', () => {
     [['serve', 'x', '--idle-timout-ms', '5'], '(Did you mean --idle-timeout-ms?)'],
     [['serve', 'x', '--port'], "sojourn: option '--port <n>' argument missing"],
     [['serve', 'x', 'y'], "sojourn: too many arguments for 'serve'"],
+    [
+      ['serve', 'x', '--event-retention', 'yes'],
+      'sojourn: --event-retention takes no value; got "yes". --event-retention turns it on, --no-event-retention turns it off',
+    ],
+    [['serve', '--legacy-sse', 'FALSE', 'x'], 'sojourn: --legacy-sse takes no value; got "FALSE". --legacy-sse turns'],
+    [['serve', 'x', '--no-stateless=true'], 'sojourn: --no-stateless takes no value; got "true". --stateless turns'],
     [['serve', 'x', '--retry-ms', 'soon'], 'sojourn: --retry-ms takes a number; got "soon"'],
     [
       ['serve', 'x', '--session-user'],

@@ -81,6 +81,20 @@ describe('sojourn serve', () => {
     expect(cli.output.stdout).toContain('memory (sessions end with this process)');
   });
 
+  test.each([
+    [['--supported-protocol-versions', '2025-06-18'], 'hybrid: a session for every client', '2025-06-18'],
+    [['--supported-protocol-versions', '2026-07-28'], 'hybrid: no sessions, 2026-07-28 has none', '2026-07-28'],
+    [
+      ['--session-mode', 'stateful', '--supported-protocol-versions', '2025-06-18,2026-07-28'],
+      'stateful: a session for every client',
+      '2025-06-18',
+    ],
+  ])('with %j the lines of the banner about sessions and versions agree', async (flags, sessions, versions) => {
+    const cli = serve('echo-server.mjs', flags);
+    await cli.url();
+    expect(cli.output.stdout).toContain(`  sessions  ${sessions}\n  versions  ${versions}\n`);
+  });
+
   test('prints the banner that the guide shows', async () => {
     const guide = readFileSync(join(root, 'docs/guide/cli.md'), 'utf8');
     const [shown] = /^sojourn \d[^`]*?Stop with Ctrl\+C\.$/m.exec(guide) ?? [];

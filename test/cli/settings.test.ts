@@ -108,6 +108,34 @@ describe('what serve is asked for', () => {
     [{}, { SOJOURN_DRAIN_TIMEOUT_MS: '-1' }, 'SOJOURN_DRAIN_TIMEOUT_MS: got -1, takes a number of ms, 0 or more'],
     [{ workers: '-1' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "-1"'],
     [{ workers: '257' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "257"'],
+    [
+      { authIssuer: 'https://id.example' },
+      {},
+      '--auth-issuer needs --auth-audience (the URL of this endpoint, as its tokens name it)',
+    ],
+    [
+      {},
+      { SOJOURN_AUTH_AUDIENCE: 'https://mcp.example/mcp' },
+      'SOJOURN_AUTH_AUDIENCE needs --auth-issuer (the authorization server whose tokens are accepted)',
+    ],
+    [
+      { authScopes: 'a' },
+      {},
+      '--auth-scopes needs --auth-issuer (the authorization server whose tokens are accepted) and ' +
+        '--auth-audience (the URL of this endpoint, as its tokens name it)',
+    ],
+    [
+      { pidFile: 'a.pid' },
+      {},
+      '--pid-file names the file of a parent process, and this command starts none: add --workers 1, or a --store ' +
+        'that outlives the process, or leave the file out',
+    ],
+    [
+      { workers: '0', store: 'sqlite:a.db' },
+      { SOJOURN_PID_FILE: 'a.pid' },
+      'SOJOURN_PID_FILE names the file of a parent process, and this command starts none: add --workers 1, or a ' +
+        '--store that outlives the process, or leave the file out',
+    ],
     [{}, { SOJOURN_WORKERS: '1.5' }, 'SOJOURN_WORKERS takes a whole number of processes, 0 to 256, or auto; got "1.5"'],
     [
       { logger: 'true' },
