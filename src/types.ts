@@ -66,8 +66,10 @@ export interface SessionState {
   delete(key: string): Promise<boolean>;
   /**
    * Reads, changes and stores a value. Updates of one session run one at a time, and `fn` runs exactly once. Resolves
-   * with the new value.
+   * with the new value, whose type is what `fn` returns. `fn` gets `undefined` when there is no value, so give its
+   * parameter a default: `update('calls', (before = 0) => before + 1)`.
    */
+  update<Fn extends (current: never) => unknown>(key: string, fn: Fn): Promise<Awaited<ReturnType<Fn>>>;
   update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T>;
   entries(): Promise<Array<[string, unknown]>>;
 }

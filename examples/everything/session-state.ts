@@ -16,7 +16,7 @@ const noSession = () =>
 
 async function increment(session: McpSession | undefined) {
   if (session === undefined) return noSession();
-  const calls = await session.state.update<number>('counter', (current) => (current ?? 0) + 1);
+  const calls = await session.state.update('counter', (before = 0) => before + 1);
   return say(`This session called me ${calls} ${calls === 1 ? 'time' : 'times'}.`);
 }
 

@@ -35,7 +35,7 @@ export default async function factory({ serverOptions, session }: McpEndpointCon
   if ((await session?.state.get('cart')) === undefined) checkoutTool.disable();
 
   server.registerTool('add', add, async ({ item }) => {
-    const cart = await currentSession()?.state.update<string[]>('cart', (before = []) => [...before, item]);
+    const cart = await currentSession()?.state.update('cart', (before: string[] = []) => [...before, item]);
     if (!checkoutTool.enabled) checkoutTool.enable();
     return say(`${cart?.length ?? 0} in the cart`);
   });

@@ -131,7 +131,7 @@ async function book({ restaurant }: { restaurant: string }, call: ServerContext,
   });
 }
 
-const countInState = async () => say(String(await currentSession()?.state.update<number>('count', (n = 0) => n + 1)));
+const countInState = async () => say(String(await currentSession()?.state.update('count', (n = 0) => n + 1)));
 
 export function createFeatureServer(): FeatureServer {
   const holds: Held[] = [];

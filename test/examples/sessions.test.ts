@@ -7,14 +7,6 @@ import { connectNegotiating, connectV2, sessionClients } from '../clients/offici
 import { until } from '../kit/until.ts';
 import { startExample } from './example-process.ts';
 
-test('examples/getting-started counts the calls of a session', async () => {
-  const server = startExample('getting-started/server.ts');
-  const client = startExample('getting-started/client.ts', { args: [await server.url()] });
-  expect([await client.ended(), client.output.stderr]).toEqual([0, '']);
-  expect(client.output.stdout.trim().split('\n')).toEqual(['session of 22 characters', 'call 1', 'call 2', 'call 3']);
-  expect([await server.stop(), server.output.stderr]).toEqual([0, '']);
-});
-
 test('examples/session-state hands a session over: its state is kept, its variables start anew', async () => {
   const example = startExample('session-state/handover.ts');
   expect([await example.ended(), example.output.stderr]).toEqual([0, '']);

@@ -82,7 +82,7 @@ export function createLab(onServer: (server: McpServer, ctx: McpEndpointContext)
     server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => say(text));
     server.registerTool('who', { description: 'Who is calling' }, () => describe(currentSession(), ctx, server));
     server.registerTool('count', { description: 'Counts in session.state' }, async () =>
-      say(String(await currentSession()?.state.update<number>('count', (n = 0) => n + 1))),
+      say(String(await currentSession()?.state.update('count', (n = 0) => n + 1))),
     );
     server.registerTool('ask', { description: 'Elicits' }, async (call) => {
       const { action, content } = await call.mcpReq.elicitInput(question);

@@ -152,7 +152,7 @@ export class SimServer implements ConnectableServer {
     if (ms > 0 && tool !== 'slow' && tool !== 'slowOnce') await this.#pause(ms);
     switch (tool) {
       case 'count':
-        return session.state.update<number>('count', (count = 0) => count + 1);
+        return session.state.update('count', (count = 0) => count + 1);
       case 'peek':
         return (await session.state.get<number>('count')) ?? 0;
       case 'ask':

@@ -1,0 +1,290 @@
+/**
+ * What the paths of a newcomer share: the package as npm packs it, an empty folder, and the blocks of a page. A path
+ * runs the words of its page. Two things differ: `npm install sojourn` takes the packed tarball, and port 3000 is a
+ * free port. `npm run first-minutes` runs every path; `npm test` runs one path of each kind.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { promisify, stripVTControlCharacters } from 'node:util';
+import { expect, onTestFinished, test } from 'vitest';
+import { installed } from '../../tools/installed.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const QUICK_FAILURE = { npm_config_fetch_retries: '0', npm_config_fetch_timeout: '20000' };
+
+/** Whether every path runs, or one of each kind. */
+export const everyPath = process.env['SOJOURN_FIRST_MINUTES'] === 'all';
+
+/** Of an install on a busy machine. A path takes seconds. */
+export const PATH_MS = 300_000;
+
+/** Without the settings that npm hands to scripts of this repository, and without its programs. */
+function environment(nodeFolder?: string): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(([name]) => !/^npm_|^NODE_ENV$|^VITEST|^SOJOURN_|^PORT$/.test(name));
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules'));
+  return {
+    ...Object.fromEntries(own),
+    PATH: [...(nodeFolder === undefined ? [dirname(process.execPath)] : [nodeFolder]), ...folders].join(delimiter),
+    npm_config_prefer_offline: 'true',
+    npm_config_audit: 'false',
+    npm_config_fund: 'false',
+    npm_config_update_notifier: 'false',
+    NEXT_TELEMETRY_DISABLED: '1',
+  };
+}
+
+const isReached = await promisify(execFile)('npm', ['view', '@modelcontextprotocol/server', 'version'], {
+  cwd: tmpdir(),
+  env: { ...environment(), ...QUICK_FAILURE, npm_config_prefer_online: 'true', npm_config_prefer_offline: 'false' },
+}).then(
+  () => true,
+  () => false,
+);
+
+/** A test that installs from npm's registry. Where the registry is not reached it is skipped; under CI it fails. */
+export const pathTest = (title: string, walk: () => Promise<void>): void =>
+  isReached || process.env['CI'] !== undefined
+    ? test(title, walk, PATH_MS)
+    : test.skip(`${title} (npm's registry is not reached)`, walk);
+
+let packing: Promise<string> | undefined;
+
+/** The tarball that `npm publish` would send. Packed once per process. */
+function packed(): Promise<string> {
+  packing ??= (async () => {
+    const folder = join(root, 'node_modules/.cache/sojourn', `packed-${process.pid}`);
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    const args = ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder];
+    await promisify(execFile)('npm', args, { cwd: root, env: environment() });
+    process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+    return join(folder, String(readdirSync(folder)[0]));
+  })();
+  return packing;
+}
+
+/** A command that keeps running: the rest of the page talks to it. */
+const SERVES = /\bserver?\b|\bnext (?:dev|start)\b/;
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((done) => server.once('listening', done));
+  const address = server.address();
+  await new Promise((done) => server.close(done));
+  return String(typeof address === 'object' ? address?.port : undefined);
+}
+
+export interface Block {
+  language: string;
+  text: string;
+}
+
+/** The code blocks of a page below one heading (without its `#`), in order. The heading must be there. */
+export function blocksOf(page: string, heading: string): Block[] {
+  const lines = readFileSync(join(root, page), 'utf8').split('\n');
+  const from = lines.findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, '') === heading);
+  if (from === -1) throw new Error(`${page} has no heading "${heading}"`);
+  const level = /^#+/.exec(String(lines[from]))?.[0].length ?? 0;
+  const blocks: Block[] = [];
+  let open: Block | undefined;
+  for (const line of lines.slice(from + 1)) {
+    const fence = /^\s*```(\w*)/.exec(line);
+    if (fence !== null && open === undefined) open = { language: fence[1] ?? '', text: '' };
+    else if (fence !== null) {
+      blocks.push(open as Block);
+      open = undefined;
+    } else if (open !== undefined) open.text += `${line}\n`;
+    else if ((/^#+(?= )/.exec(line)?.[0].length ?? Infinity) <= level) break;
+  }
+  return blocks;
+}
+
+/**
+ * The commands of a block with what they print. In a `console` block a command follows the prompt `$`, and the lines up
+ * to the next prompt are its output. In any other block each line is a command. A line that ends in `\` continues.
+ */
+export function commandsOf({ language, text }: Block): Array<{ command: string; prints?: string }> {
+  const joined = text.replaceAll(/\\\n\s*/g, '');
+  if (language === 'console')
+    return joined
+      .split(/^\$ /m)
+      .slice(1)
+      .map((part) => {
+        const [command = '', ...prints] = part.trimEnd().split('\n');
+        return { command, prints: prints.join('\n') };
+      });
+  return joined
+    .split('\n')
+    .map((line) => ({ command: line.replace(/(?:^|\s+)# .*$/, '').trim() }))
+    .filter(({ command }) => command !== '');
+}
+
+/** The name that the first line of a block gives its file: `// server.js`. */
+function nameOf({ language, text }: Block): string {
+  if (language === 'json' && text.includes('"compilerOptions"')) return 'tsconfig.json'; // JSON takes no comment
+  const name = /^(?:\/\/|#) (\S+\.\w+)\n/.exec(text)?.[1];
+  if (name === undefined) throw new Error(`this block does not name its file in its first line:\n${text}`);
+  return name;
+}
+
+/** A program that runs. `stdout` and `stderr` are one text, as a terminal shows them. */
+export interface Started {
+  output(): string;
+  /** Resolves with the match once the output has it; rejects with the output when the program ends before. */
+  says(what: RegExp): Promise<RegExpExecArray>;
+  /** Sends SIGINT, as Ctrl+C does, and resolves with the exit code. */
+  stop(): Promise<number | null>;
+}
+
+export interface Folder {
+  path: string;
+  /** The free port that is in place of 3000. */
+  port: string;
+  write(name: string, text: string): void;
+  /** Writes a block into the file that its first line names. */
+  save(block: Block): void;
+  /** Runs commands one after the other and resolves with their output. Rejects when one fails. */
+  run(...commands: string[]): Promise<string>;
+  /**
+   * Follows blocks as a reader does: saves those that name a file, runs the commands of the others, and expects the
+   * output that a `console` block shows. Resolves with the servers that it started, once each has printed.
+   */
+  follow(blocks: readonly Block[]): Promise<Started[]>;
+  /** Starts a program that keeps running. It is killed when the test ends. */
+  start(command: string): Started;
+}
+
+/**
+ * A new empty folder outside of the repository. `node` is the major version whose binary `tools/runtimes` has; without
+ * it the Node of this process runs.
+ */
+export async function emptyFolder({ node }: { node?: 22 | 24 | 26 } = {}): Promise<Folder> {
+  const path = mkdtempSync(join(tmpdir(), 'first-minutes-'));
+  onTestFinished(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }));
+  const binaries = node && join(await installed('runtimes'), `node_modules/node-${node}/bin`);
+  const [tarball, port] = await Promise.all([packed(), freePort()]);
+  const withPort = (text: string): string => text.replaceAll(/(?<!\d)3000(?!\d)/g, port);
+  const words = (command: string): string =>
+    withPort(/^npm (?:install|i) /.test(command) ? command.replace(/(?<= )sojourn(?= |$)/, tarball) : command);
+
+  const begin = (command: string): ChildProcess =>
+    spawn('sh', ['-c', words(command)], {
+      cwd: path,
+      env: environment(binaries),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true, // a new process group, so that its children end with it
+    });
+
+  const folder: Folder = {
+    path,
+    port,
+    write(name, text) {
+      mkdirSync(dirname(join(path, name)), { recursive: true });
+      writeFileSync(join(path, name), withPort(text));
+    },
+    save(block) {
+      folder.write(nameOf(block), block.text);
+    },
+    async run(...commands) {
+      let all = '';
+      for (const command of commands) {
+        const program = new Program(begin(command));
+        const code = await program.ended;
+        if (code !== 0) throw new Error(`${command}\nended with ${code}:\n${program.output()}`);
+        all += program.output();
+      }
+      return all;
+    },
+    async follow(blocks) {
+      const started: Started[] = [];
+      for (const block of blocks) {
+        if (!['sh', 'console'].includes(block.language)) {
+          folder.save(block);
+          continue;
+        }
+        for (const { command, prints } of commandsOf(block)) {
+          if (SERVES.test(command) && !command.startsWith('npm ')) {
+            const program = folder.start(command);
+            await program.says(/http:\/\/\S+/);
+            started.push(program);
+          } else {
+            const output = await folder.run(command);
+            if (prints !== undefined) expect(output.trimEnd()).toBe(withPort(prints));
+          }
+        }
+      }
+      return started;
+    },
+    start(command) {
+      const program = new Program(begin(`exec ${command}`));
+      onTestFinished(() => program.kill());
+      return program;
+    },
+  };
+  return folder;
+}
+
+class Program implements Started {
+  readonly ended: Promise<number | null>;
+  readonly #child: ChildProcess;
+  readonly #readers = new Set<() => void>();
+  #output = '';
+  #isRunning = true;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    const read = (chunk: string): void => {
+      this.#output += stripVTControlCharacters(chunk);
+      for (const reader of this.#readers) reader();
+    };
+    child.stdout?.setEncoding('utf8').on('data', read);
+    child.stderr?.setEncoding('utf8').on('data', read);
+    this.ended = new Promise((done) => {
+      child.on('close', (code) => {
+        this.#isRunning = false;
+        for (const reader of this.#readers) reader();
+        done(code);
+      });
+    });
+  }
+
+  output(): string {
+    return this.#output;
+  }
+
+  says(what: RegExp): Promise<RegExpExecArray> {
+    return new Promise((done, fail) => {
+      const look = (): void => {
+        const found = what.exec(this.#output);
+        if (found === null && this.#isRunning) return;
+        this.#readers.delete(look);
+        if (found === null) fail(new Error(`The program ended without saying ${what}:\n${this.#output}`));
+        else done(found);
+      };
+      this.#readers.add(look);
+      look();
+    });
+  }
+
+  async stop(): Promise<number | null> {
+    this.#signal('SIGINT');
+    return this.ended;
+  }
+
+  async kill(): Promise<void> {
+    this.#signal('SIGKILL');
+    await this.ended;
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (!this.#isRunning || this.#child.pid === undefined) return;
+    try {
+      process.kill(-this.#child.pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/** README and the guide's first page, followed word by word from an empty folder. */
+import { describe, expect, test } from 'vitest';
+import { blocksOf, emptyFolder, everyPath, pathTest } from './harness.ts';
+
+const README = blocksOf('README.md', 'From an empty folder');
+const GUIDE = blocksOf('docs/guide/getting-started.md', 'From an empty folder');
+const withName = (name: string): string | undefined => README.find(({ text }) => text.startsWith(`// ${name}\n`))?.text;
+
+test('README and getting-started have the same programs and commands', () => {
+  expect(README.length).toBeGreaterThan(4);
+  expect(GUIDE.slice(0, README.length)).toEqual(README);
+});
+
+describe('from an empty folder', () => {
+  pathTest('README leads to a server that answers a client and curl', async () => {
+    const folder = await emptyFolder();
+    await folder.follow(README);
+  });
+
+  pathTest('the same program is strict TypeScript', async () => {
+    const folder = await emptyFolder();
+    await folder.follow(README.slice(0, 1));
+    for (const name of ['server', 'client']) folder.write(`${name}.ts`, String(withName(`${name}.js`)));
+    await folder.follow(blocksOf('docs/guide/getting-started.md', 'In TypeScript'));
+    expect(await folder.run('npx tsx client.ts')).toContain('call 3 of this session');
+  });
+
+  if (everyPath)
+    pathTest('README leads there on Node 24 too', async () => {
+      const folder = await emptyFolder({ node: 24 });
+      expect(await folder.run('node --version')).toMatch(/^v24\./);
+      await folder.follow(README);
+    });
+});
