@@ -69,10 +69,7 @@ export function formatWork({ work, runtime, results, ratios }: WorkReport): stri
   return lines.join('\n');
 }
 
-function ratioRow(
-  { comparison, goal, median, least, most, quartiles }: Ratio,
-  results: readonly SideResult[],
-): string[] {
+function ratioRow({ comparison, goal, median, least, most }: Ratio, results: readonly SideResult[]): string[] {
   const title = (id: string): string => results.find(({ side }) => side.id === id)?.side.title ?? id;
   const shown = (value: number): string => (comparison.as === 'times' ? `${value.toFixed(2)}×` : percent(value));
   const verdict = goal === undefined ? '' : `${median >= goal ? 'reached' : 'missed'}: ≥ ${shown(goal)}`;
@@ -80,7 +77,7 @@ function ratioRow(
   return [
     `${title(comparison.of)} / ${title(comparison.against)}, ${what}`,
     shown(median),
-    `quartiles ${quartiles.map(shown).join(' to ')}, all ${shown(least)} to ${shown(most)}`,
+    `(${shown(least)} to ${shown(most)})`,
     verdict,
   ];
 }

@@ -4,7 +4,7 @@
  * server.
  */
 import { randomBytes } from 'node:crypto';
-import type { OpenStore, SessionRecord } from '../src/stores/store.ts';
+import type { OpenStore, StoredRecord } from '../src/stores/store.ts';
 import { percentile } from './statistics.ts';
 import type { StoreKind } from './store-servers.ts';
 import { openViews, type Counters, type StoreViews } from './store-views.ts';
@@ -62,7 +62,7 @@ const TOGETHER = 16;
 
 const idOf = (n: number): string => `s${String(n).padStart(21, '0')}`;
 
-function recordOf(id: string, owner: string | null = FENCE.owner): SessionRecord {
+function recordOf(id: string, owner: string | null = FENCE.owner): StoredRecord {
   const now = Date.now();
   return {
     v: 1,
@@ -70,25 +70,15 @@ function recordOf(id: string, owner: string | null = FENCE.owner): SessionRecord
     epoch: 1,
     owner,
     user: null,
-    version: '2025-11-25',
-    handshake: {
+    head: '2025-11-25 ig - t.0123456789ab',
+    body: JSON.stringify({
       protocolVersion: '2025-11-25',
       capabilities: { roots: { listChanged: true }, sampling: {}, elicitation: { form: {}, url: {} } },
       clientInfo: { name: 'a client', version: '1.2.3', title: 'A client with a title' },
-    },
-    answer: JSON.stringify({
-      protocolVersion: '2025-11-25',
-      capabilities: { tools: { listChanged: true }, logging: {} },
-      serverInfo: { name: 'a server', version: '1.0.0' },
-      instructions: 'Call echo. '.repeat(40),
     }),
-    initialized: true,
-    logLevel: null,
-    subscriptions: [],
-    state: {},
-    getStream: false,
+    fields: {},
     createdAt: now,
-    activeAt: now,
+    stamp: now,
     expiresAt: null,
   };
 }
@@ -162,9 +152,9 @@ async function measureRecords(meter: Meter, view: OpenStore): Promise<void> {
   for (let n = 0; n < SPREAD; n++) await sessions.create(recordOf(idOf(n)), DAY_MS);
   const id = (n: number): string => idOf(n % SPREAD);
   await meter.both('read a record', (n) => done(sessions.read(id(n))));
-  await meter.both('save a record (compare-and-set)', (n) => done(sessions.save(id(n), FENCE, { activeAt: n })));
-  const cart = (n: number): { state: { cart: string } } => ({ state: { cart: `${n}` } });
-  await meter.both('save one key of session.state', (n) => done(sessions.save(id(n), FENCE, cart(n))));
+  await meter.both('save a record (compare-and-set)', (n) => done(sessions.save(id(n), FENCE, { stamp: n })));
+  const cart = (n: number): { fields: { cart: string } } => ({ fields: { cart: `${n}` } });
+  await meter.both('save one key of session.fields', (n) => done(sessions.save(id(n), FENCE, cart(n))));
 }
 
 async function measureLives(meter: Meter, { sessions, events }: OpenStore): Promise<void> {

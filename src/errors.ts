@@ -56,7 +56,6 @@ export {
   storeAwayForClients,
   lapsed,
   restoreFailed,
-  ownerUnreachable,
   migrationFailed,
   hookTimeout,
   draining,
@@ -68,7 +67,6 @@ export {
   requestClosed,
   answerNotKept,
   callTimeout,
-  callUnreachable,
   ownerLost,
 } from './errors/lost-calls.ts';
 export {

@@ -1,9 +1,9 @@
 /**
  * Formats sessions for `sojourn sessions`. Private data is left out: the values of `session.state`, and `_meta`.
  */
-import { sessionInfo } from '../endpoint/sessions.ts';
+import { decodeSession, sessionInfo } from '../endpoint/sessions.ts';
 import { sessionHash } from '../shown.ts';
-import type { EndedSession, SessionRecord } from '../stores/store.ts';
+import type { EndedSession, StoredRecord } from '../stores/store.ts';
 
 type LiveInstances = ReadonlySet<string>;
 
@@ -12,20 +12,22 @@ const WIDTHS = [22, 12, 10, 24, 10, 20, 0] as const;
 
 export const tableHead = (): string => line(HEAD);
 
-export function sessionRow(record: SessionRecord, alive: LiveInstances): string {
+export function sessionRow(record: StoredRecord, alive: LiveInstances): string {
   const { id, hash, status, clientInfo, protocolVersion, activeAt, userName } = summary(record, alive);
   const client = `${clientInfo.name} ${clientInfo.version}`;
   return line([id, hash, status, client, protocolVersion, timestamp(activeAt), userName ?? '-']);
 }
 
-export const sessionLine = (record: SessionRecord, alive: LiveInstances): string => json(summary(record, alive));
+export const sessionLine = (record: StoredRecord, alive: LiveInstances): string => json(summary(record, alive));
 
 /** All public fields of one session. Of `session.state`: the keys, and the size of each value in bytes. */
-export function sessionDetails(record: SessionRecord, alive: LiveInstances, asJson: boolean): string {
-  const { epoch, initialized, logLevel, subscriptions, getStream, expiresAt } = record;
-  const { capabilities } = record.handshake;
+export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJson: boolean): string {
+  const { expiresAt } = record;
+  const session = decodeSession(record);
+  const { epoch, initialized, logLevel, subscriptions, getStream } = session;
+  const { capabilities } = session.handshake;
   const state = Object.fromEntries(
-    Object.entries(record.state).map(([key, text]) => [key, Buffer.byteLength(text)] as const),
+    Object.entries(session.state).map(([key, text]) => [key, Buffer.byteLength(text)] as const),
   );
   const basics = summary(record, alive);
   if (asJson) {
@@ -58,7 +60,7 @@ export function endedLine({ id, ended, at }: EndedSession, asJson: boolean): str
   return asJson ? json({ id, ended, at }) : `${printable(id)} ended (${ended}) at ${timestamp(at)}\n`;
 }
 
-function summary(record: SessionRecord, alive: LiveInstances) {
+function summary(record: StoredRecord, alive: LiveInstances) {
   const { id, ...info } = sessionInfo(record, alive);
   const { name, version } = info.clientInfo;
   // Log lines show this hash instead of the id.

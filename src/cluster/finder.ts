@@ -23,7 +23,7 @@ import {
 } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts';
+import { isEnded, type OpenStore, type StoredRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
 import { inTime } from '../session/grace.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/hook-time.ts';
@@ -36,7 +36,7 @@ import type { Caller, Restorer } from './restorer.ts';
 export type Found = { readonly here: LiveSession } | { readonly there: string };
 
 /** A session that is live on no instance and need not be: its record is enough to end it. */
-export type FoundToEnd = Found | { readonly record: SessionRecord };
+export type FoundToEnd = Found | { readonly record: StoredRecord };
 
 /** Claims lost in a row before the client gets a retryable error. */
 const TRIES = 5;
@@ -165,11 +165,11 @@ export class Finder {
   }
 
   /** Ends a session that is live on no instance. `false`: its record changed, so look again. */
-  end(record: SessionRecord, reason: EndReason): Promise<boolean> {
+  end(record: StoredRecord, reason: EndReason): Promise<boolean> {
     return this.#registry.leaving.endRecord(record.id, record, reason);
   }
 
-  async #read(id: string): Promise<SessionRecord | undefined> {
+  async #read(id: string): Promise<StoredRecord | undefined> {
     let record;
     try {
       record = await this.#store.sessions.read(id);
@@ -206,14 +206,11 @@ export class Finder {
     if (this.#lifecycle.prefersOthers) throw draining();
     const params = await this.#allow(id, caller);
     if (params === undefined) throw sessionNotFound();
-    const leaveShare = await this.#registry.takeShare(caller.user, caller.clientAddress);
-    let release: (() => void) | undefined;
+    const release = await this.#registry.reserve();
     try {
-      release = await this.#registry.reserve();
       return await this.#restorer.adopt(id, params, caller);
     } finally {
-      leaveShare();
-      release?.();
+      release();
     }
   }
 

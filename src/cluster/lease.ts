@@ -67,8 +67,7 @@ export interface LeaseOptions {
   lapsed(id: string): void;
   /** The lease is valid until its next expiry. */
   extended(): void;
-  /** `wasAway`: the renewal before did not reach the store. */
-  onStoreReachable(wasAway: boolean): void;
+  onStoreReachable(): void;
   /** How long what needs the store waits for it. */
   readonly waitMs: number;
   /** Called once in an outage: the lease has run out, and the store has been away for `waitMs`. */
@@ -301,11 +300,10 @@ export class Lease {
       if (mailboxWasLost || this.#seesOutage(now))
         this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
       this.#renewedAt = now;
-      const wasAway = this.#storeAway;
       this.#storeAway = false;
       this.#isCutOff = false;
       this.#failures = 0;
-      this.#options.onStoreReachable(wasAway);
+      this.#options.onStoreReachable();
     } catch (err) {
       if (!this.#storeAway) {
         logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');

@@ -15,14 +15,11 @@
 import { afterTurn } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
 import { type InboundItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
-import { PeerSigns } from './peer-signs.ts';
 
 export interface LinkOptions {
   readonly peer: string;
   readonly time: Required<TimeProvider>;
   readonly leaseMs: number;
-  /** How long what was sent may stay unanswered. */
-  readonly patienceMs: number;
   send(message: LinkMessage): void;
   receive(item: InboundItem): void;
   /** The peer has been silent for long, or its lease was not seen for a lease time: check whether it is alive. */
@@ -57,7 +54,6 @@ export const CREDIT_BYTES = 8_388_608;
 export class Link {
   readonly peer: string;
   readonly #options: LinkOptions;
-  readonly #signs: PeerSigns;
   #failed = false;
   // ——— outgoing ———
   #next = 0;
@@ -74,6 +70,8 @@ export class Link {
   #ackTimer: unknown;
   /** The probe to answer with the next message. */
   #asked: number | undefined;
+  #heardAt = -Infinity;
+  #leaseSeenAt = -Infinity;
   // ——— probes ———
   #held = 0;
   /** Calls among the holds: they wait for an answer. */
@@ -91,7 +89,6 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options;
-    this.#signs = new PeerSigns(options);
     this.peer = options.peer;
   }
 
@@ -99,14 +96,23 @@ export class Link {
     return this.#failed;
   }
 
-  /** What the messages of the peer and its lease show about it. */
-  get peerSigns(): Pick<PeerSigns, 'heardWithin' | 'sawLease' | 'leaseSeen' | 'unansweredMs'> {
-    return this.#signs;
+  /**
+   * Whether a message from the peer arrived in the last `ms`. It carried what was not seen before: an item, an
+   * acknowledgement, a probe, or the answer to a probe. A copy of an earlier message shows nothing about the peer.
+   */
+  heardWithin(ms: number): boolean {
+    return this.#options.time.monotonic() - this.#heardAt < ms;
   }
 
-  /** Messages to the peer, or its answers, do not pass. */
-  get stuck(): boolean {
-    return this.#signs.unansweredMs >= this.#options.patienceMs;
+  /** The store has a lease of the peer now. */
+  sawLease(): void {
+    this.#leaseSeenAt = this.#options.time.monotonic();
+  }
+
+  /** Whether the lease of the peer was seen within a lease time. */
+  get leaseSeen(): boolean {
+    const { time, leaseMs } = this.#options;
+    return time.monotonic() - this.#leaseSeenAt < leaseMs;
   }
 
   get unackedBytes(): number {
@@ -124,22 +130,10 @@ export class Link {
    */
   push(item: LinkItem, bytes: number, taken?: () => void): void {
     if (this.#failed) return;
-    this.#signs.asked();
     this.#next += 1;
     this.#unacked.push({ item, bytes, taken });
     this.#unackedBytes += bytes;
     this.#flushSoon();
-  }
-
-  /** Replaces an item that the peer has not acknowledged. `false`: there is no such item. */
-  replace(item: LinkItem, by: LinkItem, bytes: number): boolean {
-    const at = this.#unacked.findIndex((pending) => pending.item === item);
-    const pending = this.#unacked[at];
-    if (pending === undefined) return false;
-    this.#unacked[at] = { item: by, bytes, taken: undefined };
-    this.#unackedBytes += bytes - pending.bytes;
-    this.#release();
-    return true;
   }
 
   /** Resolves when `bytes` more may be pushed, or the link has failed. */
@@ -177,9 +171,7 @@ export class Link {
     const probes = probe !== undefined && probe > this.#probed;
     const answers = re !== undefined && re > this.#answered && re <= this.#probe;
     const brings = first <= this.#expected && first + items.length > this.#expected;
-    const acknowledges = this.#acknowledged(message.ack);
-    if (acknowledges || answers) this.#signs.answered(this.#unacked.length > 0);
-    else if (probes || brings) this.#signs.heard();
+    if (this.#acknowledged(message.ack) || probes || answers || brings) this.#heardAt = this.#options.time.monotonic();
     let asked = false;
     for (const [n, item] of items.entries()) {
       // An earlier item is missing. The peer resends it, and this item after it.
@@ -210,7 +202,6 @@ export class Link {
 
   /** Asks for an acknowledgement now. */
   probe(): void {
-    this.#signs.asked();
     this.#probe += 1;
     this.#send([], this.#probe);
   }
@@ -218,7 +209,8 @@ export class Link {
   fail(): void {
     if (this.#failed) return;
     this.#failed = true;
-    for (const timer of [this.#ackTimer, this.#probeTimer]) this.#options.time.clearTimeout(timer);
+    const { time } = this.#options;
+    for (const timer of [this.#ackTimer, this.#probeTimer]) if (timer !== undefined) time.clearTimeout(timer);
     this.#unacked = [];
     this.#unackedBytes = 0;
     this.#release();
@@ -309,8 +301,8 @@ export class Link {
 
   /** The remaining time until the peer has been silent too long. */
   #silentMs(): number {
-    const left = this.#watchMs - this.#signs.silentMs;
-    return left > 0 ? left : this.#watchMs;
+    const silent = this.#options.time.monotonic() - this.#heardAt;
+    return silent < this.#watchMs ? this.#watchMs - silent : this.#watchMs;
   }
 
   get #watchMs(): number {
@@ -321,14 +313,10 @@ export class Link {
   #tick(): void {
     this.#probeTimer = undefined;
     const first = this.#next - this.#unacked.length;
-    if (this.#probeIsSlow && !(this.#signs.leaseSeen && this.#signs.heardWithin(this.#watchMs)))
-      this.#options.onDoubt();
+    if (this.#probeIsSlow && !(this.leaseSeen && this.heardWithin(this.#watchMs))) this.#options.onDoubt();
     if (this.#failed) return;
-    if (this.#unacked.length === 0 || first > this.#firstThen) {
-      this.#round = 0;
-      // Its answer shows that messages pass in both directions.
-      if (this.#unacked.length === 0 && !this.#signs.heardWithin(this.#options.leaseMs)) this.probe();
-    } else {
+    if (this.#unacked.length === 0 || first > this.#firstThen) this.#round = 0;
+    else {
       this.#round += 1;
       this.probe();
     }

@@ -12,7 +12,7 @@ import {
   type Fence,
   type OpenStore,
   type OpenStreamInfo,
-  type SessionRecord,
+  type StoredRecord,
 } from '../stores/store.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { handshakeOf } from '../session/handshake.ts';
@@ -25,6 +25,7 @@ import type { RecentListChanges } from '../session/recent-list-changes.ts';
 import type { Registry } from '../session/registry.ts';
 import { takeLostCalls } from '../session/rerun.ts';
 import type { LiveSession } from '../session/session.ts';
+import { decodeSession } from '../session/session-record.ts';
 
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 
@@ -32,7 +33,6 @@ type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 export interface Caller extends MessageSource {
   readonly request: McpHttpRequest;
   readonly user: string | undefined;
-  readonly clientAddress: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -75,7 +75,7 @@ export class Restorer {
    * Resolves without a live session when the claim was lost; the caller then reads the record again. Callers for one
    * session share a restore.
    */
-  restore(record: SessionRecord, caller: Caller): Promise<void> {
+  restore(record: StoredRecord, caller: Caller): Promise<void> {
     const running = this.#restoring.get(record.id);
     if (running !== undefined) return running;
     // The session became live while the caller read its record. Another claim would make a second copy.
@@ -85,40 +85,37 @@ export class Restorer {
     return restoring;
   }
 
-  async #claimAndRestore(record: SessionRecord, caller: Caller): Promise<void> {
+  async #claimAndRestore(record: StoredRecord, caller: Caller): Promise<void> {
     // Take it out of the index before space is made for it, so that the session that wakes is not the session that is
     // evicted.
-    const wasHibernated = this.#registry.hibernated.take(record.id, record.activeAt);
+    const wasHibernated = this.#registry.hibernated.take(record.id, record.stamp);
     try {
       await this.#restoreWithin(record, caller, wasHibernated ? 'wake' : 'takeover');
     } catch (cause) {
       const ended = cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
-      if (wasHibernated && !ended) this.#registry.hibernated.add(record.id, record.activeAt);
+      if (wasHibernated && !ended) this.#registry.hibernated.add(record.id, record.stamp);
       throw cause;
     }
   }
 
-  async #restoreWithin(record: SessionRecord, caller: Caller, cause: 'wake' | 'takeover'): Promise<void> {
-    const leaveShare = await this.#registry.takeShare(caller.user, caller.clientAddress);
-    let release: (() => void) | undefined;
+  async #restoreWithin(record: StoredRecord, caller: Caller, cause: 'wake' | 'takeover'): Promise<void> {
+    const release = await this.#registry.reserve();
     try {
-      release = await this.#registry.reserve();
       const owner = this.#ownerId();
       const outcome = await this.#store.sessions.claim(record.id, record, owner);
       if (!outcome.claimed) return;
       const session = await this.#rebuild(outcome, caller);
-      if (session !== undefined) await this.#add(session, cause, caller);
+      if (session !== undefined) await this.#add(session, cause);
     } finally {
-      leaveShare();
-      release?.();
+      release();
     }
   }
 
-  async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', caller: Caller): Promise<void> {
+  async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration'): Promise<void> {
     // The lease expired during the restore, and the sessions that were live then have been claimed again already.
     while (session.ownership.owner !== this.#ownerId())
       if (!(await this.#registry.claimAgain(session))) return session.leave('fenced');
-    this.#registry.add(session, cause, caller.clientAddress);
+    this.#registry.add(session, cause);
     const { refusal } = this.#lifecycle;
     if (refusal === undefined) return;
     await this.#registry.leaving.release(session, 'released');
@@ -126,7 +123,8 @@ export class Restorer {
   }
 
   /** `undefined`: another instance has claimed the session since. */
-  async #rebuild({ record, markers, expiresInMs }: Claimed, caller: Caller): Promise<LiveSession | undefined> {
+  async #rebuild({ record: stored, markers, expiresInMs }: Claimed, caller: Caller): Promise<LiveSession | undefined> {
+    const record = decodeSession(stored);
     const owner = record.owner ?? this.#ownerId();
     const fence = { epoch: record.epoch, owner };
     const open = await this.#store.events.open(record.id);
@@ -151,7 +149,7 @@ export class Restorer {
         caller,
         true,
       );
-      const { version, answerJson } = await this.#builder.replay(session, record, caller);
+      const { version, answer } = await this.#builder.replay(session, record, caller);
       if (version !== record.version) {
         this.#options.logger.warn(
           { sessionId: record.id, negotiated: record.version, answered: version },
@@ -162,7 +160,7 @@ export class Restorer {
         throw sessionNotFound();
       }
       session.record.restored(expiresInMs);
-      session.listChanges.answered(answerJson);
+      session.listChanges.answered(answer);
       session.listChanges.missed(this.#listChanges.since(record.activeAt));
       await takeLostCalls(session, open, markers, caller);
       return session;
@@ -202,8 +200,7 @@ export class Restorer {
         true,
       );
       session.record.setInitialized();
-      const { version, answerJson } = await this.#builder.replay(session, session.record.toRecord(), caller);
-      session.negotiated(version, answerJson);
+      session.negotiated(await this.#builder.replay(session, session.record.toRecord(), caller));
     } catch (cause) {
       this.#options.logger.error({ err: cause, sessionId: id }, 'A migrated session could not be rebuilt here');
       await session?.giveUp('released', cause);
@@ -211,7 +208,7 @@ export class Restorer {
     }
     let outcome;
     try {
-      outcome = await this.#store.sessions.create(session.record.toRecord(), this.#registry.expiresInMs());
+      outcome = await this.#store.sessions.create(session.record.toStored(), this.#registry.expiresInMs());
     } catch (cause) {
       await session.leave('released');
       throw cause;
@@ -221,7 +218,7 @@ export class Restorer {
       return undefined;
     }
     session.record.created();
-    await this.#add(session, 'migration', caller);
+    await this.#add(session, 'migration');
     return session;
   }
 }

@@ -167,7 +167,6 @@ class Endpoint {
       lists: this.#lists,
       events: this.#events,
       memory: this.#memory,
-      slowReaders: this.#exchanges.slowReaders,
       lifecycle: this.#lifecycle,
     });
   }

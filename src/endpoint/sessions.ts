@@ -1,9 +1,12 @@
 /** `endpoint.sessions`: the sessions of this instance and of the deployment. */
 import type { EventEmitter } from 'node:events';
 import { optionInvalid } from '../errors.ts';
+import { decodeSession } from '../session/session-record.ts';
 import { userName } from '../shown.ts';
-import { type InstanceLease, isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts';
+import { type InstanceLease, isEnded, type OpenStore, type StoredRecord } from '../stores/store.ts';
 import type { SessionEventMap, SessionInfo } from '../types.ts';
+
+export { decodeSession };
 
 const PAGE = 100;
 const PAGE_MAX = 1_000;
@@ -93,7 +96,8 @@ export function createSessions(
 }
 
 /** What is public of a record; `alive`: the instances that have a lease. */
-export function sessionInfo(record: SessionRecord, alive: ReadonlySet<string>): SessionInfo {
+export function sessionInfo(stored: StoredRecord, alive: ReadonlySet<string>): SessionInfo {
+  const record = decodeSession(stored);
   const { owner } = record;
   const live = owner !== null && alive.has(owner);
   return {

@@ -172,7 +172,7 @@ export class LeavingSessions {
    */
   async #giveBack(session: LiveSession, idleMs: number, activeAt?: number): Promise<WriteOutcome | 'failed'> {
     const { idleTimeoutMs, timeProvider: time } = this.#host.options;
-    const patch = { activeAt: activeAt ?? Math.round(time.now() - idleMs) };
+    const stamp = activeAt ?? Math.round(time.now() - idleMs);
     const activeSince = time.monotonic() - idleMs;
     const known = this.#claimsKnown(session);
     if (known !== undefined) await known;
@@ -181,7 +181,7 @@ export class LeavingSessions {
       const expiresInMs = Number.isFinite(idleTimeoutMs)
         ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())
         : null;
-      return this.#host.store.sessions.release(session.id, fence, { ...session.record.unsaved, ...patch, expiresInMs });
+      return this.#host.store.sessions.release(session.id, fence, { ...session.record.unsaved, stamp, expiresInMs });
     };
     try {
       return await release();

@@ -3,12 +3,13 @@
  * session was live nowhere, or because a newer build restored its server. The client gets them on its next GET stream,
  * or on the stream of its next request if it has no GET stream.
  */
+import type { ServerAnswer } from './server-answer.ts';
 import type { Stream } from './stream.ts';
 
 /** What the list changes of a session depend on. */
 interface InitializeAnswer {
-  readonly answerJson: string;
-  answerChanged(answerJson: string): void;
+  readonly answer: ServerAnswer;
+  answerChanged(answer: ServerAnswer): void;
 }
 
 export class PendingListChanges {
@@ -21,10 +22,10 @@ export class PendingListChanges {
   }
 
   /** After a restore: what the rebuilt server answers to `initialize`. A deploy may have changed it. */
-  answered(answerJson: string): void {
-    if (answerJson === this.#record.answerJson) return;
-    this.#record.answerChanged(answerJson);
-    this.#pending = listChanges(answerJson);
+  answered(answer: ServerAnswer): void {
+    if (answer.word === this.#record.answer.word) return;
+    this.#record.answerChanged(answer);
+    this.#pending = answer.listChanges;
   }
 
   /** Adds changes that happened while the session was live nowhere. */
@@ -36,7 +37,7 @@ export class PendingListChanges {
 
   /** Messages of the GET stream were lost, so every list may have changed. */
   missedAll(): void {
-    const announced = listChanges(this.#record.answerJson);
+    const announced = this.#record.answer.listChanges;
     if (announced.length > 0) this.#pending = announced;
   }
 
@@ -46,7 +47,7 @@ export class PendingListChanges {
 
   /** Whether the server declared in its `initialize` answer that it sends this `list_changed`. */
   announces(method: string): boolean {
-    return listChanges(this.#record.answerJson).includes(method);
+    return this.#record.answer.listChanges.includes(method);
   }
 
   sendOn(stream: Stream): void {
@@ -56,20 +57,3 @@ export class PendingListChanges {
     for (const method of pending) stream.send(JSON.stringify({ jsonrpc: '2.0', method }));
   }
 }
-
-/** The `list_changed` methods that a server announces in its `initialize` answer. */
-function listChanges(answerJson: string): readonly string[] {
-  if (answerJson === lastAnswer) return lastChanges;
-  const { capabilities } = JSON.parse(answerJson) as {
-    capabilities?: Record<string, { listChanged?: boolean } | undefined>;
-  };
-  lastAnswer = answerJson;
-  lastChanges = ['tools', 'prompts', 'resources'].flatMap((what) =>
-    capabilities?.[what]?.listChanged === true ? [`notifications/${what}/list_changed`] : [],
-  );
-  return lastChanges;
-}
-
-/** Most sessions of one factory have the same answer, so the last result is kept. */
-let lastAnswer: string | undefined;
-let lastChanges: readonly string[] = [];

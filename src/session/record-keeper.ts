@@ -7,14 +7,23 @@
  *        └──refused──▶ fenced
  */
 import { sessionGone } from '../errors.ts';
-import type { Handshake, NewSessionRecord, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
-import { RECORD_VERSION } from '../stores/store.ts';
+import type { NewRecord, RecordChange, WriteOutcome } from '../stores/store.ts';
+import type { Handshake } from './handshake.ts';
 import type { Ownership } from './ownership.ts';
 import { pause } from './pause.ts';
+import { NO_ANSWER, type ServerAnswer } from './server-answer.ts';
 import type { SessionHost } from './session-host.ts';
+import {
+  encodeHead,
+  encodeSession,
+  type SessionHead,
+  type SessionRecord,
+  subscriptionField,
+  unsubscription,
+} from './session-record.ts';
 import { DurableState } from './state.ts';
 import { StateWriter } from './state-writer.ts';
-import { mergedPatch, Subscriptions } from './subscriptions.ts';
+import { Subscriptions } from './subscriptions.ts';
 
 /** The parts of a record that never change. */
 export interface SessionIdentity {
@@ -41,10 +50,10 @@ export class RecordKeeper {
   #initialized: boolean;
   #logLevel: string | null;
   #subscriptions: Subscriptions | undefined;
-  #answerJson: string;
+  #answer: ServerAnswer;
   #getPrimed: boolean;
   #activitySavedAt: number;
-  #unsaved: RecordPatch | undefined = undefined;
+  #unsaved: RecordChange | undefined = undefined;
   /** Settles with every save that is under way. */
   #saving: Promise<void> | undefined = undefined;
   /** A save was still waiting for the store when the session left. */
@@ -59,7 +68,7 @@ export class RecordKeeper {
     this.#initialized = record?.initialized ?? false;
     this.#logLevel = record?.logLevel ?? null;
     this.#subscriptions = record?.subscriptions.length ? new Subscriptions(record.subscriptions) : undefined;
-    this.#answerJson = record?.answer ?? '';
+    this.#answer = record?.answer ?? NO_ANSWER;
     this.#getPrimed = record?.getStream ?? false;
     this.#activitySavedAt = host.options.timeProvider.monotonic();
     this.#state = record === undefined || isEmpty(record.state) ? undefined : this.#openState(record.state);
@@ -75,9 +84,9 @@ export class RecordKeeper {
     return this.#initialized;
   }
 
-  /** JSON of the server's `initialize` result. */
-  get answerJson(): string {
-    return this.#answerJson;
+  /** The server's answer to `initialize`. */
+  get answer(): ServerAnswer {
+    return this.#answer;
   }
 
   /** Whether the client has had a GET stream. */
@@ -111,42 +120,42 @@ export class RecordKeeper {
     this.#exists = true;
   }
 
-  negotiated(version: string, answerJson: string): void {
+  negotiated(version: string, answer: ServerAnswer): void {
     this.#version = version;
-    this.#answerJson = answerJson;
+    this.#answer = answer;
   }
 
   /** The rebuilt server answered `initialize` differently. */
-  answerChanged(answerJson: string): void {
-    this.#answerJson = answerJson;
-    this.save({ answer: answerJson });
+  answerChanged(answer: ServerAnswer): void {
+    this.#answer = answer;
+    this.#saveHead();
   }
 
   setInitialized(): void {
     if (this.#initialized) return;
     this.#initialized = true;
-    this.save({ initialized: true });
+    this.#saveHead();
   }
 
   setGetPrimed(): void {
     if (this.#getPrimed) return;
     this.#getPrimed = true;
-    this.save({ getStream: true });
+    this.#saveHead();
   }
 
   setLogLevel(level: string | null): void {
     this.#logLevel = level;
-    this.save({ logLevel: level });
+    this.#saveHead();
   }
 
   subscribe(uri: unknown): void {
     if (typeof uri !== 'string') return;
     const uris = (this.#subscriptions ??= new Subscriptions());
-    if (uris.size < SUBSCRIPTIONS_KEPT && uris.add(uri)) this.save({ subscriptions: [[uri, true]] });
+    if (uris.size < SUBSCRIPTIONS_KEPT && uris.add(uri)) this.#saveField(subscriptionField(uri));
   }
 
   unsubscribe(uri: unknown): void {
-    if (typeof uri === 'string' && this.#subscriptions?.delete(uri)) this.save({ subscriptions: [[uri, false]] });
+    if (typeof uri === 'string' && this.#subscriptions?.delete(uri)) this.#saveField(unsubscription(uri));
   }
 
   /** Created on first use, because most sessions keep no state. */
@@ -162,26 +171,44 @@ export class RecordKeeper {
     );
   }
 
-  toRecord(): NewSessionRecord {
+  get #head(): SessionHead {
+    return {
+      version: this.#version,
+      initialized: this.#initialized,
+      getStream: this.#getPrimed,
+      logLevel: this.#logLevel,
+      answer: this.#answer,
+    };
+  }
+
+  #saveHead(): void {
+    if (this.#exists) this.save({ head: encodeHead(this.#head) });
+  }
+
+  #saveField([name, value]: readonly [name: string, value: string | null]): void {
+    this.save({ fields: { [name]: value } });
+  }
+
+  toRecord(): SessionRecord {
     const { id, user, handshake, createdAt } = this.#identity;
     const { epoch, owner } = this.#ownership;
     return {
-      v: RECORD_VERSION,
+      ...this.#head,
       id,
       epoch,
       owner,
       user: user ?? null,
-      version: this.#version,
       handshake,
-      answer: this.#answerJson,
-      initialized: this.#initialized,
-      logLevel: this.#logLevel,
       subscriptions: this.#subscriptions?.list() ?? NO_SUBSCRIPTIONS,
       state: this.#state?.toRecord() ?? NO_STATE,
-      getStream: this.#getPrimed,
       createdAt,
       activeAt: createdAt,
     };
+  }
+
+  /** For a record that the store does not have yet. */
+  toStored(): NewRecord {
+    return encodeSession(this.toRecord());
   }
 
   /** After a restore: the record expires in `expiresInMs`. */
@@ -196,21 +223,21 @@ export class RecordKeeper {
   saveActivity(idleMs: number): void {
     const { timeProvider } = this.#host.options;
     this.#activitySavedAt = timeProvider.monotonic() - idleMs;
-    this.save({ activeAt: Math.round(timeProvider.now() - idleMs), expiresInMs: this.#host.expiresInMs(idleMs) });
+    this.save({ stamp: Math.round(timeProvider.now() - idleMs), expiresInMs: this.#host.expiresInMs(idleMs) });
   }
 
   /** Does not wait: a write that fails is logged and retried until the store has it. */
-  save(patch: RecordPatch): void {
+  save(change: RecordChange): void {
     if (!this.#exists) return;
     if (this.#unsaved !== undefined) {
-      this.#unsaved = mergedPatch(this.#unsaved, patch);
+      this.#unsaved = merged(this.#unsaved, change);
       return;
     }
     let stored: void | Promise<void>;
     try {
-      stored = this.saveOrThrow(patch)?.catch((err: unknown) => this.#saveLater(patch, err));
+      stored = this.saveOrThrow(change)?.catch((err: unknown) => this.#saveLater(change, err));
     } catch (err) {
-      return this.#saveLater(patch, err);
+      return this.#saveLater(change, err);
     }
     if (stored === undefined) return;
     // Earlier saves may still be under way: a later save must not hide them.
@@ -243,13 +270,20 @@ export class RecordKeeper {
   }
 
   /** Changes that the store could not take yet. */
-  get unsaved(): RecordPatch | undefined {
-    const { subscriptions } = this.#unsaved ?? {};
-    if (subscriptions === undefined) return this.#unsaved;
-    return { ...this.#unsaved, subscriptions: this.#subscriptions?.again(subscriptions) ?? [] };
+  get unsaved(): RecordChange | undefined {
+    const { head, fields } = this.#unsaved ?? {};
+    if (head === undefined && fields === undefined) return this.#unsaved;
+    // A later change of the same part may be stored already, so a retry writes the present values.
+    const present = Object.fromEntries((this.#subscriptions?.list() ?? []).map(subscriptionField));
+    const now = Object.keys(fields ?? {}).map((name) => [name, present[name] ?? null] as const);
+    return {
+      ...this.#unsaved,
+      ...(head !== undefined && { head: encodeHead(this.#head) }),
+      ...(fields !== undefined && { fields: Object.fromEntries(now) }),
+    };
   }
 
-  #saveLater(patch: RecordPatch, err: unknown): void {
+  #saveLater(change: RecordChange, err: unknown): void {
     if (this.#ownership.left) {
       this.#refused = true;
       return;
@@ -257,7 +291,7 @@ export class RecordKeeper {
     const { id: sessionId } = this.#identity;
     this.#host.logger.error({ err, sessionId }, 'The session record could not be saved; it is tried again');
     const waits = this.#unsaved !== undefined;
-    this.#unsaved = mergedPatch(patch, this.#unsaved);
+    this.#unsaved = merged(change, this.#unsaved);
     if (!waits) void this.#saveAgain();
   }
 
@@ -273,11 +307,11 @@ export class RecordKeeper {
         this.#refused = true;
         return;
       }
-      const patch = this.#unsaved;
+      const change = this.#unsaved;
       try {
-        await this.saveOrThrow(this.unsaved ?? patch);
-        // A change that arrived during the write has replaced the patch, and the next write carries it.
-        if (this.#unsaved === patch) this.#unsaved = undefined;
+        await this.saveOrThrow(this.unsaved ?? change);
+        // A change that arrived during the write has replaced this one, and the next write carries it.
+        if (this.#unsaved === change) this.#unsaved = undefined;
       } catch (err) {
         this.#host.logger.debug({ err, sessionId: this.#identity.id }, 'The session record could not be saved again');
       }
@@ -285,15 +319,15 @@ export class RecordKeeper {
   }
 
   /** One write. Throws when the store does not answer, or when another instance owns the session. */
-  saveOrThrow(patch: RecordPatch): void | Promise<void> {
+  saveOrThrow(change: RecordChange): void | Promise<void> {
     const { sessionId, fence, leaveReason } = this.#ownership;
     if (leaveReason !== undefined) throw sessionGone(sessionId, leaveReason);
-    const outcome = this.#host.store.sessions.save(sessionId, fence, patch);
+    const outcome = this.#host.store.sessions.save(sessionId, fence, change);
     const check = (written: WriteOutcome): void | Promise<void> => {
       if (written === 'written') return undefined;
       const ours = this.#ownership.claimedSince(fence.epoch);
       const then = (again: boolean): void | Promise<void> => {
-        if (again) return this.saveOrThrow(patch);
+        if (again) return this.saveOrThrow(change);
         this.#ownership.fenced();
         throw sessionGone(sessionId, 'fenced');
       };
@@ -301,6 +335,12 @@ export class RecordKeeper {
     };
     return outcome instanceof Promise ? outcome.then(check) : check(outcome);
   }
+}
+
+/** One change for both. */
+function merged(earlier: RecordChange, later: RecordChange | undefined): RecordChange {
+  const fields = { ...earlier.fields, ...later?.fields };
+  return { ...earlier, ...later, ...((earlier.fields ?? later?.fields) !== undefined && { fields }) };
 }
 
 function isEmpty(state: SessionRecord['state']): boolean {

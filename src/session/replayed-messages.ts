@@ -3,8 +3,8 @@
  * rebuilt server, in this order. Any other state of a server belongs in `session.state`.
  */
 import type { RpcNotification, RpcRequest } from '../protocol/jsonrpc.ts';
-import type { NewSessionRecord } from '../stores/store.ts';
 import type { RecordKeeper } from './record-keeper.ts';
+import type { SessionRecord } from './session-record.ts';
 
 type Replayed = RpcRequest | RpcNotification;
 
@@ -12,7 +12,7 @@ interface StateSetting {
   readonly method: string;
   /** Saves the effect of a request that succeeded. */
   readonly keep?: (record: RecordKeeper, message: RpcRequest) => void;
-  readonly replay?: (record: NewSessionRecord) => readonly Replayed[];
+  readonly replay?: (record: SessionRecord) => readonly Replayed[];
 }
 
 const STATE_SETTING: readonly StateSetting[] = [
@@ -72,6 +72,6 @@ export const REPLAYED_MESSAGES: Readonly<Record<string, StateSetting['keep']>> =
 );
 
 /** The messages for a rebuilt server, in order. */
-export function replayed(record: NewSessionRecord): Replayed[] {
+export function replayed(record: SessionRecord): Replayed[] {
   return STATE_SETTING.flatMap(({ replay }) => replay?.(record) ?? []);
 }

@@ -5,18 +5,17 @@
  */
 import { factoryFailed, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
-import type { NewSessionRecord } from '../stores/store.ts';
 import type { MessageSource } from './context.ts';
 import { inHookTime, orHookTimeout } from './hook-time.ts';
-import { Interned } from './interned.ts';
 import { replayed } from './replayed-messages.ts';
+import { answerOf, type ServerAnswer } from './server-answer.ts';
 import type { BuildCaller, ServerBuilder } from './server-builder.ts';
+import type { SessionRecord } from './session-record.ts';
 import { LiveSession, type LiveSessionHost, type SessionStart } from './session.ts';
 
 export interface Negotiated {
   readonly version: string;
-  /** JSON of the `initialize` result. */
-  readonly answerJson: string;
+  readonly answer: ServerAnswer;
 }
 
 export class SessionBuilder {
@@ -71,8 +70,8 @@ export class SessionBuilder {
   async initialize(session: LiveSession, message: RpcRequest, source: MessageSource): Promise<RpcResponse> {
     const answer = await session.inbound.ask(this.#servers.asked(message), source);
     if (answer.error === undefined) {
-      const { version, answerJson } = readAnswer(answer, session.version);
-      session.negotiated(version, answerJson);
+      const negotiated = readAnswer(answer, session.version);
+      session.negotiated(negotiated);
     }
     return answer;
   }
@@ -81,7 +80,7 @@ export class SessionBuilder {
    * Repeats to a rebuilt server the messages that set its state. The client does not get its answers. Returns its
    * answer to `initialize`.
    */
-  async replay(session: LiveSession, record: NewSessionRecord, source: MessageSource): Promise<Negotiated> {
+  async replay(session: LiveSession, record: SessionRecord, source: MessageSource): Promise<Negotiated> {
     let negotiated: Negotiated | undefined;
     for (const message of replayed(record)) {
       if (!('id' in message)) {
@@ -109,9 +108,6 @@ function readAnswer(answer: RpcResponse, fallback: string): Negotiated {
   const version = answer.result?.['protocolVersion'];
   return {
     version: typeof version === 'string' ? version : fallback,
-    answerJson: answers.intern(JSON.stringify(answer.result ?? {}), (json) => json),
+    answer: answerOf(JSON.stringify(answer.result ?? {})),
   };
 }
-
-/** One factory gives its clients the same answer. All sessions share one copy. */
-const answers = new Interned<string>();

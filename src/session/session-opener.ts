@@ -6,10 +6,10 @@
 import { factoryFailed, hookReturned, lapsed, overUserLimit, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { type Handshake, isEnded, type MaybePromise, type NewSessionRecord, type OpenStore } from '../stores/store.ts';
+import { isEnded, type MaybePromise, type NewRecord, type OpenStore } from '../stores/store.ts';
 import { base64url, type RandomSource } from '../options/system.ts';
 import type { McpHttpRequest, SessionIdGenerator } from '../types.ts';
-import { checkedHandshake } from './handshake.ts';
+import { checkedHandshake, type Handshake } from './handshake.ts';
 import type { SessionBuilder } from './session-builder.ts';
 import type { MessageSource } from './context.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
@@ -115,7 +115,6 @@ export class SessionOpener {
         await session.leave('closed');
         return { session: undefined, answer };
       }
-      this.#checkAnswer(session);
       const told = this.#initialized(session, message, caller);
       if (told !== undefined) await told;
       checkOpen(session);
@@ -141,17 +140,6 @@ export class SessionOpener {
     }
   }
 
-  /** The other parts of a record have limits of their own. */
-  #checkAnswer({ record }: LiveSession): void {
-    const { recordBytes, handshakeBytes, subscriptionBytes, stateBytes } = this.#options.limits;
-    const most = recordBytes - handshakeBytes - subscriptionBytes - stateBytes;
-    const bytes = Buffer.byteLength(record.answerJson);
-    if (bytes > most)
-      throw factoryFailed(
-        `the answer of the server to initialize has ${bytes} bytes; ${most} are left for it in limits.recordBytes`,
-      );
-  }
-
   /** `undefined`: the application has no such hook. */
   #initialized(session: LiveSession, message: RpcRequest, caller: OpenCaller): Promise<void> | undefined {
     const { sessionMigrationHandler } = this.#options;
@@ -166,7 +154,7 @@ export class SessionOpener {
 
   /** `undefined`: the store has answered at once. */
   #record(session: LiveSession, caller: OpenCaller): Promise<void> | undefined {
-    const record = session.record.toRecord();
+    const record = session.record.toStored();
     const { timeProvider: time, waitMs } = this.#options;
     const wait = { time, waitMs, stopped: () => caller.closed || this.#lifecycle.refusal !== undefined };
     const recorded = (outcome: 'created' | 'exists'): void => {
@@ -184,15 +172,12 @@ export class SessionOpener {
   }
 
   /** `again`: an earlier try with an unknown outcome may have stored the record. */
-  #create(record: NewSessionRecord, again: boolean): MaybePromise<'created' | 'exists'> {
+  #create(record: NewRecord, again: boolean): MaybePromise<'created' | 'exists'> {
     const outcome = this.#store.sessions.create(record, this.#registry.expiresInMs());
     return again ? this.#createdBefore(record, outcome) : outcome;
   }
 
-  async #createdBefore(
-    record: NewSessionRecord,
-    outcome: MaybePromise<'created' | 'exists'>,
-  ): Promise<'created' | 'exists'> {
+  async #createdBefore(record: NewRecord, outcome: MaybePromise<'created' | 'exists'>): Promise<'created' | 'exists'> {
     if ((await outcome) === 'created') return 'created';
     const stored = await this.#store.sessions.read(record.id);
     const ours =

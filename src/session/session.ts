@@ -13,7 +13,7 @@
 import type { SojournError } from '../errors.ts';
 import { lostJson, type LostRequest } from '../http/answer.ts';
 import type { AnyServer } from '../protocol/server-shape.ts';
-import type { Fence, Handshake, SessionRecord } from '../stores/store.ts';
+import type { Fence } from '../stores/store.ts';
 import type { LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasEventIds } from '../protocol/versions.ts';
 import { knownClient, type Quirk } from '../clients/known.ts';
@@ -29,7 +29,9 @@ import type { LeaseGate } from './lease-gate.ts';
 import { type Claims, Ownership } from './ownership.ts';
 import { PendingListChanges } from './pending-list-changes.ts';
 import { Questions } from './questions.ts';
+import type { Handshake } from './handshake.ts';
 import { RecordKeeper } from './record-keeper.ts';
+import type { SessionRecord } from './session-record.ts';
 import { SessionRequests } from './requests.ts';
 import type { SessionRun } from './run.ts';
 import type { CallTimes } from './call-times.ts';
@@ -193,8 +195,8 @@ export class LiveSession {
   }
 
   /** The handshake is answered. The negotiated version decides whether streams are logged. */
-  negotiated(version: string, answerJson: string): void {
-    this.record.negotiated(version, answerJson);
+  negotiated({ version, answer }: Pick<SessionRecord, 'version' | 'answer'>): void {
+    this.record.negotiated(version, answer);
     this.#getStream = undefined;
   }
 

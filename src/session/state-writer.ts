@@ -3,16 +3,17 @@
  * the store is away, changes wait for it for at most `waitMs`, one after the other.
  */
 import { storeAwayForClients } from '../errors.ts';
-import type { RecordPatch } from '../stores/store.ts';
+import type { RecordChange } from '../stores/store.ts';
 import type { Ownership } from './ownership.ts';
 import { isStoreAway, whileAway } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
+import { stateField } from './session-record.ts';
 import type { StateRecord } from './state.ts';
 
 interface WritableRecord {
   /** Whether there is a record to write to. */
   readonly exists: boolean;
-  saveOrThrow(patch: RecordPatch): void | Promise<void>;
+  saveOrThrow(change: RecordChange): void | Promise<void>;
 }
 
 type StatePatch = Readonly<Record<string, string | null>>;
@@ -34,7 +35,7 @@ export class StateWriter implements StateRecord {
     if (!this.#record.exists) return undefined;
     if (this.#waiting !== undefined) return this.#storeLater(patch);
     try {
-      return this.#record.saveOrThrow({ state: patch })?.catch((cause: unknown) => this.#refused(patch, cause));
+      return this.#record.saveOrThrow(changeOf(patch))?.catch((cause: unknown) => this.#refused(patch, cause));
     } catch (cause) {
       return this.#refused(patch, cause);
     }
@@ -48,7 +49,7 @@ export class StateWriter implements StateRecord {
     const { timeProvider: time, waitMs } = this.#host.options;
     const wait = { time, waitMs, stopped: () => this.#ownership.left };
     const stored = (this.#waiting ?? Promise.resolve()).then(() =>
-      whileAway(wait, () => this.#record.saveOrThrow({ state: patch })),
+      whileAway(wait, () => this.#record.saveOrThrow(changeOf(patch))),
     );
     const clear = (): void => {
       if (this.#waiting === settled) this.#waiting = undefined;
@@ -69,3 +70,7 @@ export class StateWriter implements StateRecord {
     throw told;
   }
 }
+
+const changeOf = (patch: StatePatch): RecordChange => ({
+  fields: Object.fromEntries(Object.entries(patch).map(stateField)),
+});

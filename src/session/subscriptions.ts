@@ -1,9 +1,7 @@
 /**
- * The resource URIs that the client of one session is subscribed to, in the order in which it subscribed. Their size is
- * counted with each change, so that a check of the limits does not walk through the list.
+ * The resource URIs that the client of one session is subscribed to. Their size is counted with each change, so that a
+ * check of the limits does not walk through the list.
  */
-import type { RecordPatch, SubscriptionChange } from '../stores/store.ts';
-
 export class Subscriptions {
   readonly #uris = new Set<string>();
   #bytes = 0;
@@ -35,7 +33,7 @@ export class Subscriptions {
     return [...this.#uris];
   }
 
-  /** `false`: the URI is in the list already and keeps its place. */
+  /** `false`: the URI is in the list already. */
   add(uri: string): boolean {
     if (this.#uris.has(uri)) return false;
     this.#uris.add(uri);
@@ -51,33 +49,4 @@ export class Subscriptions {
     this.#characters -= uri.length;
     return true;
   }
-
-  /**
-   * What a retry writes for changes that may not be stored: their present outcome. A later change may be stored
-   * already, so every URI after the first of them is repeated, which keeps the order.
-   */
-  again(unsaved: readonly SubscriptionChange[]): SubscriptionChange[] {
-    const changes: SubscriptionChange[] = [];
-    const kept = new Set<string>();
-    for (const [uri] of unsaved) {
-      if (this.#uris.has(uri)) kept.add(uri);
-      else changes.push([uri, false]);
-    }
-    let repeats = false;
-    for (const uri of this.#uris) {
-      repeats ||= kept.has(uri);
-      if (repeats) changes.push([uri, true]);
-    }
-    return changes;
-  }
-}
-
-/** One patch for both. */
-export function mergedPatch(earlier: RecordPatch | undefined, later: RecordPatch | undefined): RecordPatch {
-  const changes = new Map<string, boolean>();
-  for (const [uri, subscribed] of [...(earlier?.subscriptions ?? []), ...(later?.subscriptions ?? [])]) {
-    changes.delete(uri);
-    changes.set(uri, subscribed);
-  }
-  return { ...earlier, ...later, ...(changes.size > 0 && { subscriptions: [...changes] }) };
 }

@@ -147,10 +147,7 @@ export class Sweep {
 
   /** Past `limits.sessions` on a durable store: one idle session leaves the memory of this instance. */
   async hibernateOne(): Promise<void> {
-    await this.hibernate(this.#registry.shares.pick(this.#registry.idle));
-  }
-
-  async hibernate(session: LiveSession | undefined): Promise<void> {
+    const session = this.#registry.shares.pick(this.#registry.idle);
     if (session !== undefined) await this.#registry.leaving.hibernate(session, this.#idleMs(session));
   }
 

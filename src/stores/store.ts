@@ -24,7 +24,6 @@
  * so that a call on a live session never waits for it. Failures are thrown or rejected as `StoreAway`: the store could
  * not be reached, and the outcome is unknown.
  */
-import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
 import type { RandomSource } from '../options/system.ts';
 import type { EndReason, EventRetention, Logger, MaybePromise, TimeProvider } from '../types.ts';
 
@@ -33,16 +32,11 @@ export type { MaybePromise };
 /** The format of records; a build refuses a record with a higher one. */
 export const RECORD_VERSION = 1;
 
-/** The `initialize` parameters as the client sent them, kept for a rebuild of the session. */
-export interface Handshake {
-  readonly protocolVersion: string;
-  readonly capabilities: ClientCapabilities;
-  readonly clientInfo: Implementation;
-  readonly [key: string]: unknown;
-}
-
-/** The durable form of a session. */
-export interface SessionRecord {
+/**
+ * What a store keeps of a session. The texts mean nothing to the store. They hold no U+0000 and no lone surrogate, so
+ * every database can store them as they are.
+ */
+export interface StoredRecord {
   readonly v: number;
   readonly id: string;
   /** 1 at creation; each new owner adds 1. */
@@ -54,27 +48,16 @@ export interface SessionRecord {
    * user may use it.
    */
   readonly user: string | null;
-  /** Negotiated protocol version. */
-  readonly version: string;
-  readonly handshake: Handshake;
-  /**
-   * JSON text of the server's `initialize` result (capabilities, serverInfo, instructions), to detect that a deploy
-   * changed it.
-   */
-  readonly answer: string;
-  /** Whether `notifications/initialized` has arrived. */
-  readonly initialized: boolean;
-  readonly logLevel: string | null;
-  /** Resource URIs the client is subscribed to, in the order in which it subscribed. */
-  readonly subscriptions: readonly string[];
-  /** `session.state`: key → JSON text. */
-  readonly state: Readonly<Record<string, string>>;
-  /** Whether a GET stream was ever primed: from then on its messages are logged. */
-  readonly getStream: boolean;
+  /** A short text that the owner rewrites whole. At most 64 bytes cost least. */
+  readonly head: string;
+  /** A text that never changes. A store may keep equal bodies once. */
+  readonly body: string;
+  /** By name, without order. Names have at most 400 bytes, values at least one character. */
+  readonly fields: Readonly<Record<string, string>>;
   /** ms since 1970, by the clock of the instance that opened it. To be shown; nothing is decided by it. */
   readonly createdAt: number;
-  /** ms since 1970, coarse, by the clock of the instance that saved it. To be shown, as `createdAt`. */
-  readonly activeAt: number;
+  /** A number of the owner's, such as a time. */
+  readonly stamp: number;
   /**
    * ms since 1970, by the store's clock; `null`: never. After this time the session has ended (`idle`), and the first
    * reader stores that.
@@ -83,7 +66,7 @@ export interface SessionRecord {
 }
 
 /** A record as it is created: the store computes its expiry. */
-export type NewSessionRecord = Omit<SessionRecord, 'expiresAt'>;
+export type NewRecord = Omit<StoredRecord, 'expiresAt'>;
 
 /** A session that ended: kept for `tombstoneMs`, without secrets. */
 export interface EndedSession {
@@ -94,7 +77,7 @@ export interface EndedSession {
   readonly at: number;
 }
 
-export function isEnded(value: SessionRecord | EndedSession): value is EndedSession {
+export function isEnded(value: StoredRecord | EndedSession): value is EndedSession {
   return 'ended' in value;
 }
 
@@ -115,26 +98,12 @@ export interface ExpiredSession extends Ownership {
   readonly id: string;
 }
 
-/**
- * `true`: the URI becomes the last of the list, and an earlier entry of it is removed. `false`: the URI is removed. So
- * the same changes may be applied twice.
- */
-export type SubscriptionChange = readonly [uri: string, subscribed: boolean];
-
-/** What an owner may change. `state` maps keys to JSON text; `null` deletes. Absent members stay unchanged. */
-export interface RecordPatch {
-  readonly version?: string;
-  readonly answer?: string;
-  readonly initialized?: boolean;
-  readonly logLevel?: string | null;
-  /**
-   * In this order, each URI at most once. A session may have a thousand long URIs, so the cost of one change must not
-   * grow with the list.
-   */
-  readonly subscriptions?: readonly SubscriptionChange[];
-  readonly state?: Readonly<Record<string, string | null>>;
-  readonly getStream?: boolean;
-  readonly activeAt?: number;
+/** What an owner may change. Absent members stay unchanged. */
+export interface RecordChange {
+  readonly head?: string;
+  readonly stamp?: number;
+  /** The fields that change; `null` deletes. Any number of fields that stay costs nothing. */
+  readonly fields?: Readonly<Record<string, string | null>>;
   /** The expiry is this many ms after the write, by the store's clock; `null`: never. 0 or less: expired at once. */
   readonly expiresInMs?: number | null;
 }
@@ -149,32 +118,32 @@ export interface Marker {
 export type ClaimOutcome =
   | {
       readonly claimed: true;
-      readonly record: SessionRecord;
+      readonly record: StoredRecord;
       readonly markers: readonly Marker[];
       /** How long the record lasts from now, by the store's clock; `null`: it does not expire. */
       readonly expiresInMs: number | null;
     }
   /** `current`: the stored value; undefined: no record. */
-  | { readonly claimed: false; readonly current: SessionRecord | EndedSession | undefined };
+  | { readonly claimed: false; readonly current: StoredRecord | EndedSession | undefined };
 
 export type WriteOutcome = 'written' | 'fenced';
 
 export interface SessionPage {
-  readonly records: readonly SessionRecord[];
+  readonly records: readonly StoredRecord[];
   readonly nextCursor?: string;
 }
 
 export interface SessionStore {
   /**
    * Atomic. `'exists'`: there is a record or a tombstone of that id, which stays unchanged. `expiresInMs` as in a
-   * patch; without it the record does not expire.
+   * change; without it the record does not expire.
    */
-  create(record: NewSessionRecord, expiresInMs?: number | null): MaybePromise<'created' | 'exists'>;
+  create(record: NewRecord, expiresInMs?: number | null): MaybePromise<'created' | 'exists'>;
   /**
    * Authoritative (primary, leader). An expired record is returned as ended (`idle`), and stays ended. `end` still
    * answers `'ended'` to one caller, so that `onSessionEnded` is called once.
    */
-  read(id: string): MaybePromise<SessionRecord | EndedSession | undefined>;
+  read(id: string): MaybePromise<StoredRecord | EndedSession | undefined>;
   /**
    * Compare-and-set. Succeeds if the stored epoch and owner are those of `from`. Afterwards owner = me and epoch =
    * `from.epoch` + 1. Also succeeds, unchanged, if that is stored already: the reply to an earlier claim was lost. The
@@ -182,9 +151,9 @@ export interface SessionStore {
    */
   claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome>;
   /** Fenced. Never creates. */
-  save(id: string, fence: Fence, patch: RecordPatch): MaybePromise<WriteOutcome>;
-  /** Fenced: owner = none, epoch kept, patch applied. */
-  release(id: string, fence: Fence, patch?: RecordPatch): MaybePromise<WriteOutcome>;
+  save(id: string, fence: Fence, change: RecordChange): MaybePromise<WriteOutcome>;
+  /** Fenced: owner = none, epoch kept, change applied. */
+  release(id: string, fence: Fence, change?: RecordChange): MaybePromise<WriteOutcome>;
   /**
    * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner; the log and the
    * markers go at once. `'fenced'`: epoch or owner are not those of `from`. `'gone'`: the session was ended or missing

@@ -11,6 +11,7 @@ import { deploymentCases } from './contract/deployments.ts';
 import { endCases } from './contract/ends.ts';
 import { eventLogCases } from './contract/event-log.ts';
 import { expiryCases } from './contract/expiry.ts';
+import { fieldCases } from './contract/fields.ts';
 import { instanceCases } from './contract/instances.ts';
 import { listingCases } from './contract/listing.ts';
 import { loadCases } from './contract/load.ts';
@@ -18,12 +19,11 @@ import { outageCases } from './contract/outages.ts';
 import { ownershipCases } from './contract/ownership.ts';
 import { recordCases } from './contract/records.ts';
 import { retentionCases } from './contract/retention.ts';
-import { subscriptionCases } from './contract/subscriptions.ts';
 import type { StoreCase } from './contract/store-kit.ts';
 
 export const storeContract: readonly StoreCase[] = [
   ...recordCases,
-  ...subscriptionCases,
+  ...fieldCases,
   ...ownershipCases,
   ...endCases,
   ...expiryCases,

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { LeaveReason, McpEndpointOptions, RestoreCause, SessionEvent } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import type { Store } from '../../src/stores/store.ts';
+import { decodeSession } from '../../src/session/session-record.ts';
+import type { Store, StoredRecord } from '../../src/stores/store.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
@@ -483,5 +484,5 @@ test('a session does not hibernate while an earlier save is under way, though a 
   slow.open();
   await sleep(client);
   const record = await store.views[0]?.sessions.read(client.sessionId ?? '');
-  expect(record).toMatchObject({ logLevel: 'error', subscriptions: ['note://a'] });
+  expect(decodeSession(record as StoredRecord)).toMatchObject({ logLevel: 'error', subscriptions: ['note://a'] });
 });

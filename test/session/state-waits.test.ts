@@ -40,13 +40,13 @@ test('a change waits behind those before it, and all are stored in order when th
   const stored: unknown[] = [];
   let failures = 0;
   // Only the first change meets the outage, and waits: the later ones find the store back and must not overtake it.
-  store.before['sessions.save'] = (...[, , { state }]: [unknown, unknown, { state?: Record<string, string> }]) => {
-    if (state === undefined) return;
+  store.before['sessions.save'] = (...[, , { fields }]: [unknown, unknown, { fields?: Record<string, string> }]) => {
+    if (fields === undefined) return;
     if (failures === 0) {
       failures += 1;
       throw storeAway('the cable is out');
     }
-    stored.push(JSON.parse(state['last'] ?? ''));
+    stored.push(JSON.parse(fields['s"last"'] ?? ''));
   };
   const { message } = await client.call(...tool('write'));
   const order = Array.from({ length: CHANGES }, (_, n) => n);

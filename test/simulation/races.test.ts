@@ -76,7 +76,7 @@ test('2. an owner frozen past its lease wakes with a request in its socket and a
     expect(kindOf(await running)).toBe('owner_lost');
     expect(valueOf(await inSocket)).toBe(3);
     expect(stage.live(0)).toBe(0);
-    expect(JSON.parse(stage.record(client)?.state['count'] ?? '0')).toBe(3);
+    expect(JSON.parse(stage.record(client)?.fields['s"count"'] ?? '0')).toBe(3);
   }));
 
 test('3. an owner hibernates a session while a relay to it is under way: the next request wakes it', () =>
@@ -311,13 +311,7 @@ function signedAs(from: string, { mac: _, ...message }: InstanceMessage): Instan
   } as unknown as InstanceStore;
   const unread = { secret: () => new Uint8Array(), time: createFakeTime() };
   const keys = new MessageKeys({ keys: [KEY], store: unread, time: unread.time, leaseMs: 1, logger: createLog() });
-  const sender = new SignedMessages({
-    directory,
-    deployment: 'mcp',
-    keys,
-    time: createFakeTime(),
-    logger: createLog(),
-  });
+  const sender = new SignedMessages({ directory, deployment: 'mcp', keys, logger: createLog() });
   void sender.send(from, String(message['to']), message);
   return signed;
 }

@@ -5,7 +5,7 @@ import { SimClient, type ClientOptions } from './client.ts';
 import type { Ledger } from './ledger.ts';
 import { Random } from './random.ts';
 import { countTurns } from './scheduler.ts';
-import type { SessionRecord } from '../../src/stores/store.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
 import { World, type SimInstance, type WorldOptions } from './world.ts';
 
 export interface StageOptions extends Partial<Omit<WorldOptions, 'endpoint' | 'slots'>> {
@@ -57,7 +57,7 @@ export class Stage {
     return this.instance(slot).core?.registry.count ?? 0;
   }
 
-  record(client: SimClient): SessionRecord | undefined {
+  record(client: SimClient): StoredRecord | undefined {
     const record = this.world.data.record(client.story?.id ?? '');
     return record === undefined || 'ended' in record ? undefined : record;
   }

@@ -10,13 +10,13 @@ import type {
   Fence,
   LoggedEvent,
   Marker,
-  NewSessionRecord,
+  NewRecord,
   OpenStreamInfo,
   Ownership,
-  RecordPatch,
+  RecordChange,
   ReplayOutcome,
   SessionPage,
-  SessionRecord,
+  StoredRecord,
   WriteOutcome,
 } from '../../src/stores/store.ts';
 import type { EndReason, EventRetention } from '../../src/types.ts';
@@ -38,7 +38,7 @@ interface HeldStream {
 }
 
 interface HeldSession {
-  record: SessionRecord;
+  record: StoredRecord;
   markers: Marker[];
   streams: Map<string, HeldStream>;
   /** Oldest first. */
@@ -102,17 +102,15 @@ export class StoreData {
 
   // ——— sessions ———
 
-  create(record: NewSessionRecord, expiresInMs: number | null = null): 'created' | 'exists' {
+  create(record: NewRecord, expiresInMs: number | null = null): 'created' | 'exists' {
     if (this.read(record.id) !== undefined) return 'exists';
-    const { state, subscriptions } = record;
-    const expiresAt = this.#after(expiresInMs);
-    const own = { ...record, state: { ...state }, subscriptions: [...subscriptions], expiresAt };
+    const own = { ...record, fields: { ...record.fields }, expiresAt: this.#after(expiresInMs) };
     this.#held.sessions.set(record.id, { record: own, markers: [], streams: new Map(), rows: [], bytes: 0 });
     this.#note('created', record.id, { epoch: record.epoch, owner: record.owner });
     return 'created';
   }
 
-  read(id: string): SessionRecord | EndedSession | undefined {
+  read(id: string): StoredRecord | EndedSession | undefined {
     const held = this.#held.sessions.get(id);
     if (held !== undefined && !this.#expired(held)) return held.record;
     if (!this.#options.rules.endedAsValue) return undefined;
@@ -137,32 +135,23 @@ export class StoreData {
     return { claimed: true, record, markers: this.#options.rules.markers ? markers : [], expiresInMs };
   }
 
-  save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
+  save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
     const held = this.#writable(id, fence);
     if (held === undefined) return 'fenced';
-    const { state: changes, subscriptions: moves = [], expiresInMs, ...rest } = patch;
-    let { state } = held.record;
-    if (changes !== undefined) {
-      const entries = new Map(Object.entries(state));
-      for (const [key, value] of Object.entries(changes)) {
-        if (value === null) entries.delete(key);
-        else entries.set(key, value);
-      }
-      state = Object.fromEntries(entries);
+    const { fields: changes = {}, expiresInMs, ...rest } = change;
+    const fields = new Map(Object.entries(held.record.fields));
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === null) fields.delete(name);
+      else fields.set(name, value);
     }
     const expiresAt = expiresInMs === undefined ? held.record.expiresAt : this.#after(expiresInMs);
-    const subscriptions = new Set(held.record.subscriptions);
-    for (const [uri, subscribed] of moves) {
-      subscriptions.delete(uri);
-      if (subscribed) subscriptions.add(uri);
-    }
-    held.record = { ...held.record, ...rest, state, subscriptions: [...subscriptions], expiresAt };
+    held.record = { ...held.record, ...rest, fields: Object.fromEntries(fields), expiresAt };
     this.writtenAt.set(id, this.#options.now());
     return 'written';
   }
 
-  release(id: string, fence: Fence, patch: RecordPatch = {}): WriteOutcome {
-    if (this.save(id, fence, patch) === 'fenced') return 'fenced';
+  release(id: string, fence: Fence, change: RecordChange = {}): WriteOutcome {
+    if (this.save(id, fence, change) === 'fenced') return 'fenced';
     const held = this.#held.sessions.get(id);
     if (held !== undefined) held.record = { ...held.record, owner: null };
     this.#note('released', id, fence);
@@ -195,7 +184,7 @@ export class StoreData {
   list(limit: number, cursor?: string): SessionPage {
     const living = [...this.#held.sessions.values()].filter((held) => !this.#expired(held)).map(({ record }) => record);
     const ids = living.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
-    const key = ({ createdAt, id }: SessionRecord): string => `${String(createdAt).padStart(20, '0')} ${id}`;
+    const key = ({ createdAt, id }: StoredRecord): string => `${String(createdAt).padStart(20, '0')} ${id}`;
     const from = cursor === undefined ? ids : ids.filter((record) => key(record) > cursor);
     const records = from.slice(0, limit);
     const last = records.at(-1);
@@ -300,7 +289,7 @@ export class StoreData {
   }
 
   /** For the end of a run. */
-  record(id: string): SessionRecord | EndedSession | undefined {
+  record(id: string): StoredRecord | EndedSession | undefined {
     return this.#held.sessions.get(id)?.record ?? this.#held.ended.get(id);
   }
 
@@ -398,6 +387,6 @@ function copy({ sessions, ended }: Held): Held {
   };
 }
 
-function endedAtExpiry({ id, expiresAt }: SessionRecord): EndedSession {
+function endedAtExpiry({ id, expiresAt }: StoredRecord): EndedSession {
   return { v: 1, id, ended: 'idle', at: expiresAt ?? 0 };
 }

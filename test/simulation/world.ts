@@ -195,7 +195,6 @@ export class World {
       random,
       userOf: createUserOf(options),
       memory: new MemoryBudget(options.limits.memoryBytes),
-      slowReaders: { cutStalled: () => {} },
       events: new EventEmitter(),
       lifecycle: new Lifecycle(),
     });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { SessionRecord } from '../../src/stores/store.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
+import { plainRecord } from '../../src/testing/plain-record.ts';
 import { MemoryEvents } from '../../src/stores/memory/events.ts';
 import { ExpiryIndex } from '../../src/stores/memory/expiry-index.ts';
 import { HeldSession } from '../../src/stores/memory/held-session.ts';
@@ -14,8 +15,8 @@ import { Tombstones } from '../../src/stores/memory/tombstones.ts';
 const FENCE = { epoch: 1, owner: 'me' };
 const HOUR_MS = 3_600_000;
 
-function recordOf(id: string, expiresAt: number | null = null): SessionRecord {
-  return { id, ...FENCE, expiresAt, state: {}, subscriptions: [] } as unknown as SessionRecord;
+function recordOf(id: string, expiresAt: number | null = null): StoredRecord {
+  return plainRecord(id, FENCE, { expiresAt });
 }
 
 function createRoom(limit: number, retention = { ttlMs: HOUR_MS, events: 1_000, bytes: 1_048_576 }) {

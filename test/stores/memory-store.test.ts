@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
-import type { InstanceMessage, OpenStore, SessionRecord, Store, StoreOptions } from '../../src/stores/store.ts';
+import type { InstanceMessage, OpenStore, StoredRecord, Store, StoreOptions } from '../../src/stores/store.ts';
 import { systemRandom } from '../../src/options/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
@@ -33,7 +33,7 @@ function openView(store: Store, options: Partial<StoreOptions> = {}): OpenStore 
   return view as OpenStore;
 }
 
-function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
+function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRecord {
   return plainRecord(id, FENCE, more);
 }
 

@@ -7,7 +7,7 @@ import { jetstreamManager, type JetStreamManager, type StreamInfo } from '@nats-
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
-import type { InstanceLease, OpenStore, SessionRecord, Store } from '../../src/stores/store.ts';
+import type { InstanceLease, OpenStore, StoredRecord, Store } from '../../src/stores/store.ts';
 import { isEnded } from '../../src/stores/store.ts';
 import { createStoreKit, storeContract } from '../../src/testing/index.ts';
 import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
@@ -97,20 +97,20 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
     for (let n = 0; n < RACES; n++) {
       const id = `s${n}`;
       await first.sessions.create(recordOf(id));
-      await first.sessions.save(id, FENCE, { activeAt: 1 });
+      await first.sessions.save(id, FENCE, { stamp: 1 });
       // Which server is the fastest is chance: each of the three has its lead, of none to a few milliseconds.
       const lead = (of: number): Promise<void> => sleep(n % 3 === of ? 0 : n % 4);
       const [saved, claimed, ended] = await Promise.all([
-        lead(0).then(() => first.sessions.save(id, FENCE, { state: { kept: '1' } })),
+        lead(0).then(() => first.sessions.save(id, FENCE, { fields: { kept: '1' } })),
         lead(1).then(() => second.sessions.claim(id, FENCE, OTHER)),
         lead(2).then(() => third.sessions.end(id, FENCE, 'deleted')),
       ]);
       const all = await Promise.all(views.map(async (view) => view.sessions.read(id)));
       for (const value of all) expect(value, id).toEqual(all[0]);
-      const value = all[0] as SessionRecord;
+      const value = all[0] as StoredRecord;
       expect(isEnded(value), id).toBe(ended === 'ended');
       if (isEnded(value)) continue;
-      expect(value.state, id).toEqual(saved === 'written' ? { kept: '1' } : {});
+      expect(value.fields, id).toEqual(saved === 'written' ? { kept: '1' } : {});
       expect([value.epoch, value.owner], id).toEqual(claimed.claimed ? [2, OTHER] : [1, ME]);
     }
   });
@@ -145,14 +145,14 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
     async () => {
       const open = () => openView(nats(urls(), { replicas: SERVERS }));
       const [view, other] = [await open(), await open()];
-      await view.sessions.create(recordOf('s', { state: {} }));
+      await view.sessions.create(recordOf('s', { fields: {} }));
       let [state, events, epoch, fence] = [0, 0, 1, FENCE];
       for (let kill = 0; kill < KILLS; kill++) {
         const writing = { stop: false };
         const writer = (async () => {
           for (let n = 0; !writing.stop || n < WRITES; n++) {
             const next = String(state + 1);
-            await until(async () => (await view.sessions.save('s', fence, { state: { n: next } })) === 'written', {
+            await until(async () => (await view.sessions.save('s', fence, { fields: { n: next } })) === 'written', {
               timeoutMs: 30_000,
             });
             state += 1;
@@ -182,7 +182,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
         await writer;
         await victim.start();
         await caughtUp(urls());
-        expect(((await until(() => other.sessions.read('s'), { timeoutMs: 30_000 })) as SessionRecord).state).toEqual({
+        expect(((await until(() => other.sessions.read('s'), { timeoutMs: 30_000 })) as StoredRecord).fields).toEqual({
           n: String(state),
         });
         const kept = await until(() => other.events.replay('s', 'p', -1), { timeoutMs: 30_000 });

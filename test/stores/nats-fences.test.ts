@@ -149,14 +149,14 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     const { held, here, records } = await twoViews({ leaseMs: 900 });
     await here.sessions.create(recordOf('s'));
     held.hold(records);
-    await expect(here.sessions.save('s', FENCE, { logLevel: 'debug' })).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await expect(here.sessions.save('s', FENCE, { head: 'debug' })).rejects.toMatchObject({ code: 'STORE_AWAY' });
     // What comes now overtakes what is still on its way.
     const late = held.takeOut();
-    expect(await here.sessions.save('s', FENCE, { logLevel: 'error' })).toBe('written');
+    expect(await here.sessions.save('s', FENCE, { head: 'error' })).toBe('written');
     late();
-    expect(await here.sessions.read('s')).toMatchObject({ logLevel: 'error' });
-    expect(await here.sessions.save('s', FENCE, { activeAt: 7 })).toBe('written');
-    expect(await here.sessions.read('s')).toMatchObject({ logLevel: 'error', activeAt: 7 });
+    expect(await here.sessions.read('s')).toMatchObject({ head: 'error' });
+    expect(await here.sessions.save('s', FENCE, { stamp: 7 })).toBe('written');
+    expect(await here.sessions.read('s')).toMatchObject({ head: 'error', stamp: 7 });
   });
 
   test("after a release, an append that was given up and comes late is in no owner's log", async () => {

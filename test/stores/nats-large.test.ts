@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import { describeWithServer, describeWhereInstalled, startServer } from '../kit/servers/index.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
 import { until } from '../kit/until.ts';
 import { FakeClock } from './nats-fake-clock.ts';
 import { HeldBack } from './nats-held.ts';
@@ -56,28 +57,31 @@ describeWithServer('nats', 'larger than a message', (server) => {
     expect(await there.events.open('s')).toEqual([{ stream: 'p', next: 40, requests: text(MIB) }]);
   });
 
-  test('a long list of subscriptions is in separate messages, which go with their URIs and with the session', async () => {
+  test('many fields are in separate messages, which go with their fields and with the session', async () => {
     const prefix = newPrefix();
     const [here, there] = [
       await openView(nats(server().url, { prefix })),
       await openView(nats(server().url, { prefix })),
     ];
     const messages = () => counted(`KV_${prefix}_sessions`);
-    await here.sessions.create(recordOf('s'));
-    const uris = Array.from({ length: 1_000 }, (_, n) => `file:///${'x'.repeat(50)}/${n}`);
-    const change = (some: readonly string[], subscribed: boolean) =>
-      here.sessions.save('s', FENCE, { subscriptions: some.map((uri) => [uri, subscribed] as const) });
-    for (let from = 0; from < uris.length; from += 10) await change(uris.slice(from, from + 10), true);
-    expect(await there.sessions.read('s')).toMatchObject({ subscriptions: uris });
+    await here.sessions.create(recordOf('s', { fields: {} }));
+    const names = Array.from({ length: 1_000 }, (_, n) => `u"file:///${'x'.repeat(50)}/${n}"`);
+    const change = (some: readonly string[], value: string | null) =>
+      here.sessions.save('s', FENCE, { fields: Object.fromEntries(some.map((name) => [name, value])) });
+    const fields = async () => ((await there.sessions.read('s')) as StoredRecord).fields;
+    const all = (some: readonly string[], value = '1') => Object.fromEntries(some.map((name) => [name, value]));
+    for (let from = 0; from < names.length; from += 10) await change(names.slice(from, from + 10), '1');
+    expect(await fields()).toEqual(all(names));
     const long = await messages();
     expect(long).toBeGreaterThan(10);
-    // Moves a URI of the first piece to the end.
-    await change([uris[0] ?? ''], true);
-    expect(await there.sessions.read('s')).toMatchObject({ subscriptions: [...uris.slice(1), uris[0]] });
-    await change(uris.slice(3), false);
-    expect(await there.sessions.read('s')).toMatchObject({ subscriptions: [uris[1], uris[2], uris[0]] });
+    // Changes and deletes fields of the first piece.
+    await change([names[0] ?? ''], '2');
+    await change([names[1] ?? ''], null);
+    expect(await fields()).toEqual({ ...all(names.slice(2)), ...all(names.slice(0, 1), '2') });
+    await change(names.slice(3), null);
+    expect(await fields()).toEqual({ ...all(names.slice(2, 3)), ...all(names.slice(0, 1), '2') });
     await until(async () => (await messages()) <= 2, { what: 'the pieces to be removed' });
-    await change(uris.slice(3), true);
+    await change(names.slice(3), '1');
     await until(async () => (await messages()) > 10);
     await there.sessions.end('s', FENCE, 'deleted');
     await until(async () => (await messages()) === 1, { what: 'only the tombstone to be left' });
@@ -89,19 +93,19 @@ describeWithServer('nats', 'larger than a message', (server) => {
       await openView(nats(server().url, { prefix })),
       await openView(nats(server().url, { prefix })),
     ];
-    const state = { large: text(3 * MIB) };
-    await here.sessions.create(recordOf('s', { state }));
-    expect(await there.sessions.read('s')).toEqual(recordOf('s', { state }));
-    expect(await here.sessions.save('s', FENCE, { state: { more: text(MIB) } })).toBe('written');
-    expect(await here.sessions.save('s', FENCE, { state: { large: text(2 * MIB) } })).toBe('written');
-    const after = recordOf('s', { state: { large: text(2 * MIB), more: text(MIB) } });
+    const fields = { large: text(3 * MIB) };
+    await here.sessions.create(recordOf('s', { fields }));
+    expect(await there.sessions.read('s')).toEqual(recordOf('s', { fields }));
+    expect(await here.sessions.save('s', FENCE, { fields: { more: text(MIB) } })).toBe('written');
+    expect(await here.sessions.save('s', FENCE, { fields: { large: text(2 * MIB) } })).toBe('written');
+    const after = recordOf('s', { fields: { large: text(2 * MIB), more: text(MIB) } });
     expect(await there.sessions.read('s')).toEqual(after);
     expect((await there.sessions.list(10)).records).toEqual([after]);
     // The record, and the parts that it has now.
     await until(async () => (await counted(`KV_${prefix}_sessions`)) === 1 + 4);
-    expect(await here.sessions.save('s', FENCE, { state: { large: null, more: null } })).toBe('written');
+    expect(await here.sessions.save('s', FENCE, { fields: { large: null, more: null } })).toBe('written');
     await until(async () => (await counted(`KV_${prefix}_sessions`)) === 1);
-    await here.sessions.save('s', FENCE, { state });
+    await here.sessions.save('s', FENCE, { fields });
     expect(await here.sessions.end('s', FENCE, 'deleted')).toBe('ended');
     await until(async () => (await counted(`KV_${prefix}_sessions`)) === 1);
   });
@@ -112,17 +116,17 @@ describeWithServer('nats', 'larger than a message', (server) => {
       await openView(nats(server().url, { prefix })),
       await openView(nats(server().url, { prefix })),
     ];
-    const state = (letter: string) => ({ a: text(MIB, letter), b: text(MIB, letter) });
-    await here.sessions.create(recordOf('s', { state: state('0') }));
+    const fieldsOf = (letter: string) => ({ a: text(MIB, letter), b: text(MIB, letter) });
+    await here.sessions.create(recordOf('s', { fields: fieldsOf('0') }));
     let writing = true;
     const writer = (async () => {
-      for (let n = 1; n <= 8; n++) await here.sessions.save('s', FENCE, { state: state(String(n)) });
+      for (let n = 1; n <= 8; n++) await here.sessions.save('s', FENCE, { fields: fieldsOf(String(n)) });
       writing = false;
     })();
     writer.catch(() => {});
     while (writing) {
       const record = await there.sessions.read('s');
-      const { a, b } = (record as { state: Record<string, string> }).state;
+      const { a, b } = (record as StoredRecord).fields;
       expect(a === b).toBe(true);
     }
     await writer;
@@ -131,7 +135,7 @@ describeWithServer('nats', 'larger than a message', (server) => {
   test('a record whose parts were deleted is reported as such, and is not missing', async () => {
     const prefix = newPrefix();
     const here = await openView(nats(server().url, { prefix }));
-    await here.sessions.create(recordOf('s', { state: { large: text(2 * MIB) } }));
+    await here.sessions.create(recordOf('s', { fields: { large: text(2 * MIB) } }));
     const { streams } = await managerOf(server().url);
     const stream = `KV_${prefix}_sessions`;
     await streams.deleteMessage(stream, (await streams.info(stream)).state.first_seq);
@@ -148,7 +152,7 @@ describeWithServer('nats', 'larger than a message', (server) => {
     const here = await openView(nats(held.connection, { prefix }), { leaseMs: 900 });
     await here.sessions.create(recordOf('s'));
     held.holdNext(({ subject, data }) => subject === `$KV.${prefix}_sessions.mcp.s` && data[0] === 1);
-    await expect(here.sessions.save('s', FENCE, { state: { large: text(2 * MIB) } })).rejects.toMatchObject({
+    await expect(here.sessions.save('s', FENCE, { fields: { large: text(2 * MIB) } })).rejects.toMatchObject({
       code: 'STORE_AWAY',
     });
     held.drop();
@@ -214,9 +218,9 @@ describe('on a server that takes little at once', () => {
       const server = await startServer('nats', { args: ['-c', config] });
       onTestFinished(() => server.close());
       const view = await openView(server.url, { retention });
-      const state = { large: text(262_144) };
-      await view.sessions.create(recordOf('s', { state }));
-      expect(await view.sessions.read('s')).toEqual(recordOf('s', { state }));
+      const fields = { large: text(262_144) };
+      await view.sessions.create(recordOf('s', { fields }));
+      expect(await view.sessions.read('s')).toEqual(recordOf('s', { fields }));
       const events = [text(300_000)];
       await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events });
       const outcome = await view.events.replay('s', 'p', -1);

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
-import type { SessionRecord } from '../../src/stores/store.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connectTo, FENCE, ME, openView, recordOf, storeOptions } from './nats-views.ts';
@@ -78,7 +78,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
       expect(refusals).toContainEqual(expect.objectContaining({ ...AWAY, message }));
       server.resume();
       await Promise.all(settled);
-      await until(async () => (await view.sessions.save('s', FENCE, { logLevel: 'info' })) === 'written');
+      await until(async () => (await view.sessions.save('s', FENCE, { head: 'info' })) === 'written');
     },
   );
 
@@ -92,15 +92,15 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     for (let n = 0; n < 10; n++) {
       const before = proxy.accepted;
       proxy.delay(50);
-      const underWay = expect(view.sessions.save('s', FENCE, { activeAt: n })).rejects.toMatchObject(AWAY);
+      const underWay = expect(view.sessions.save('s', FENCE, { stamp: n })).rejects.toMatchObject(AWAY);
       const reading = view.sessions.read('s');
       await new Promise((done) => setTimeout(done, 5));
       proxy.cutAll();
       proxy.delay(0);
       await underWay;
       expect(await reading).toBeDefined();
-      expect(await view.sessions.save('s', FENCE, { activeAt: 100 + n })).toBe('written');
-      expect(((await view.sessions.read('s')) as SessionRecord).activeAt).toBe(100 + n);
+      expect(await view.sessions.save('s', FENCE, { stamp: 100 + n })).toBe('written');
+      expect(((await view.sessions.read('s')) as StoredRecord).stamp).toBe(100 + n);
       expect(proxy.accepted).toBeGreaterThan(before);
     }
   });

@@ -62,9 +62,9 @@ describeWhereInstalled('nats', 'an account that requires a size for each stream'
       expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from, events: [event] })).toBe(
         'written',
       );
-    const state = { large: JSON.stringify('x'.repeat(800_000)) };
+    const fields = { large: JSON.stringify('x'.repeat(800_000)) };
     const filling = async (): Promise<void> => {
-      for (let n = 0; n < 20; n++) await view.sessions.create(recordOf(`s${n}`, { state }));
+      for (let n = 0; n < 20; n++) await view.sessions.create(recordOf(`s${n}`, { fields }));
     };
     await expect(filling()).rejects.toMatchObject(saying(/a limit of the stream is reached/));
     // A store of the same account finds its streams, with the option or without.
@@ -338,7 +338,7 @@ describeWhereInstalled('nats', 'the accounts of NATS', () => {
     expect(await view.sessions.claim('s', FENCE, ME)).toMatchObject({ claimed: true });
     const fence = { epoch: 2, owner: ME };
     const large = JSON.stringify('x'.repeat(2_000_000));
-    await view.sessions.save('s', fence, { state: { large } });
+    await view.sessions.save('s', fence, { fields: { large } });
     await view.events.append({ sessionId: 's', fence, stream: 'p', from: 0, events: [large] });
     expect((await view.events.replay('s', 'p', -1)).found).toBe(true);
     expect((await view.sessions.list(10)).records).toHaveLength(1);

@@ -216,7 +216,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     const { clock, here, there } = await fakedViews({ tombstoneMs: MINUTE, retention });
     const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0 };
     for (const round of ['1', '2', '3']) {
-      expect(await here.sessions.create(recordOf('s', { answer: round }))).toBe('created');
+      expect(await here.sessions.create(recordOf('s', { body: round }))).toBe('created');
       expect(await here.events.append({ ...append, events: [round] })).toBe('written');
       const kept = await there.events.replay('s', 'p', -1);
       expect(kept.found && kept.events).toEqual([{ offset: 0, data: round }]);
@@ -227,7 +227,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     await there.sessions.expired(10);
     await clock.pass(DAY);
     await there.sessions.expired(10);
-    expect(await there.sessions.read('s')).toEqual(recordOf('s', { answer: '3' }));
+    expect(await there.sessions.read('s')).toEqual(recordOf('s', { body: '3' }));
     expect((await there.events.replay('s', 'p', -1)).found).toBe(true);
     expect((await there.sessions.list(10)).records).toHaveLength(1);
   });

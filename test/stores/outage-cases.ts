@@ -1,6 +1,6 @@
 /** What every store on a server promises while its server is away: the same cases for Redis and NATS. */
 import { expect, test } from 'vitest';
-import type { OpenStore, SessionRecord, Store, StoreOptions } from '../../src/stores/store.ts';
+import type { OpenStore, StoredRecord, Store, StoreOptions } from '../../src/stores/store.ts';
 import { freePort, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { asked, AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
@@ -42,7 +42,7 @@ export function outageCases({ kind, keepsData, where, store, openView, loseData 
   test('with the server killed every call fails in time, and the data comes back', async () => {
     const server = await ownServer(kind, ...keepsData);
     const view = await openView(server.url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s', { state: { a: '1' } }));
+    await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
     await server.killed();
     for (const [name, ask] of Object.entries(asked(view))) {
@@ -50,7 +50,7 @@ export function outageCases({ kind, keepsData, where, store, openView, loseData 
     }
     await server.start();
     await until(() => view.sessions.read('s'));
-    expect(await view.sessions.read('s')).toEqual(recordOf('s', { state: { a: '1' } }));
+    expect(await view.sessions.read('s')).toEqual(recordOf('s', { fields: { a: '1' } }));
     expect((await view.events.replay('s', 'p', -1)).found).toBe(true);
     const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] };
     expect(await view.events.append(append)).toBe('written');
@@ -65,10 +65,10 @@ export function outageCases({ kind, keepsData, where, store, openView, loseData 
     for (const [name, ms] of await Promise.all(waiting)) expect(ms, name).toBeLessThan(BOUND_MS + SLACK_MS);
     expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS);
     server.resume();
-    const { epoch } = (await until(() => view.sessions.read('s'))) as SessionRecord;
+    const { epoch } = (await until(() => view.sessions.read('s'))) as StoredRecord;
     // A call without an answer may have taken effect.
     expect([1, 2]).toContain(epoch);
-    expect(await view.sessions.save('s', { epoch, owner: ME }, { logLevel: 'info' })).toBe('written');
+    expect(await view.sessions.save('s', { epoch, owner: ME }, { head: 'info' })).toBe('written');
   });
 
   test('on a silent network calls fail in time and the store connects anew', async () => {

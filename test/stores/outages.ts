@@ -48,7 +48,7 @@ export const asked = (view: OpenStore): Record<string, () => unknown> => ({
   read: () => view.sessions.read('s'),
   create: () => view.sessions.create(recordOf('new')),
   claim: () => view.sessions.claim('s', FENCE, ME),
-  save: () => view.sessions.save('s', FENCE, { logLevel: 'info' }),
+  save: () => view.sessions.save('s', FENCE, { head: 'info' }),
   release: () => view.sessions.release('t', FENCE),
   end: () => view.sessions.end('other', FENCE, 'deleted'),
   mark: () => view.sessions.mark('s', FENCE, { request: '1', stream: 'p' }),

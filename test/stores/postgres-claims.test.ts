@@ -35,8 +35,8 @@ describeWithServer('postgres', 'claims of one turn', (server) => {
       const named = ids.map((id) => `${prefix}${id}`);
       const [plain, marked, listed, stateful, claimed, ended, expired] = named as [string, ...string[]];
       for (const id of [plain, marked, claimed, ended]) await view.sessions.create(recordOf(id ?? ''), 60_000);
-      await view.sessions.create({ ...recordOf(listed ?? ''), subscriptions: ['a:1', 'a:2'] });
-      await view.sessions.create({ ...recordOf(stateful ?? ''), state: { a: '1' }, user: 'ann' });
+      await view.sessions.create({ ...recordOf(listed ?? ''), fields: { 'ua:1': '1', 'ua:2': '1' } });
+      await view.sessions.create({ ...recordOf(stateful ?? ''), fields: { a: '1' }, user: 'ann' });
       await view.sessions.create(recordOf(expired ?? ''), 0);
       await view.sessions.mark(marked ?? '', FENCE, { request: '1', stream: 'q' });
       await view.sessions.claim(claimed ?? '', FENCE, 'other');
@@ -78,10 +78,10 @@ describeWithServer('postgres', 'claims of one turn', (server) => {
     const mine = { epoch: FENCE.epoch + 1, owner: 'next' };
     const outcomes = await Promise.all(
       ids.flatMap((id) => [
-        Promise.resolve(view.sessions.save(id, FENCE, { activeAt: 1 })),
+        Promise.resolve(view.sessions.save(id, FENCE, { stamp: 1 })),
         Promise.resolve(view.sessions.claim(id, FENCE, 'next')).then(({ claimed }) => claimed),
-        Promise.resolve(view.sessions.save(id, FENCE, { activeAt: 2 })),
-        Promise.resolve(view.sessions.save(id, mine, { activeAt: 3 })),
+        Promise.resolve(view.sessions.save(id, FENCE, { stamp: 2 })),
+        Promise.resolve(view.sessions.save(id, mine, { stamp: 3 })),
       ]),
     );
     expect(outcomes).toEqual(ids.flatMap(() => ['written', true, 'fenced', 'written']));

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
-import { isEnded, type OpenStore, type SessionRecord } from '../../src/stores/store.ts';
+import { isEnded, type OpenStore, type StoredRecord } from '../../src/stores/store.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';
@@ -44,7 +44,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     append: ({ events }) => events.append(LATE),
     'append with a marker': ({ events }) => events.append({ ...LATE, mark: MARK }),
     mark: ({ sessions }) => sessions.mark('s', FENCE, MARK),
-    save: ({ sessions }) => sessions.save('s', FENCE, { state: { late: '1' } }),
+    save: ({ sessions }) => sessions.save('s', FENCE, { fields: { late: '1' } }),
     release: ({ sessions }) => sessions.release('s', FENCE),
     end: ({ sessions }) => sessions.end('s', FENCE, 'deleted'),
   };
@@ -61,7 +61,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
       expect(await late).toBe('fenced');
       expect(await next.events.replay('s', 'p', -1)).toEqual({ found: false, why: 'unknown' });
       const claim = await next.sessions.claim('s', { epoch: 2, owner: 'next' }, 'next');
-      expect(claim).toMatchObject({ claimed: true, markers: [], record: { epoch: 3, state: {} } });
+      expect(claim).toMatchObject({ claimed: true, markers: [], record: { epoch: 3, fields: {} } });
     },
   );
 
@@ -82,16 +82,16 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     await pause(
       `SELECT FROM sojourn.sessions WHERE id = 's' FOR NO KEY UPDATE`,
       `INSERT INTO sojourn.markers (session, request, stream) VALUES (${session}, '7', 'p')`,
-      `INSERT INTO sojourn.state (session, id, value) VALUES (${session}, '"late"', '1')`,
+      `INSERT INTO sojourn.fields (session, id, value) VALUES (${session}, '"late"', '1')`,
     );
     const claim = next.sessions.claim('s', FENCE, 'next');
     await waits();
     await goOn();
-    const { claimed, record, markers } = (await claim) as { claimed: boolean; record: SessionRecord; markers: unknown };
-    expect({ claimed, markers, state: record.state }).toEqual({
+    const { claimed, record, markers } = (await claim) as { claimed: boolean; record: StoredRecord; markers: unknown };
+    expect({ claimed, markers, state: record.fields }).toEqual({
       claimed: true,
       markers: [{ request: '7', stream: 'p' }],
-      state: { late: '1' },
+      fields: { late: '1' },
     });
   });
 
@@ -156,7 +156,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     const read = next.sessions.read('s');
     await waits();
     await goOn();
-    expect(isEnded((await read) as SessionRecord)).toBe(false);
+    expect(isEnded((await read) as StoredRecord)).toBe(false);
   });
 
   test('an owner cannot move the expiry of a session that was reported as ended', async () => {
@@ -178,8 +178,8 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     // By now both hold the rest of their rows, if they lock them one by one.
     await pause(`SELECT FROM sojourn.sessions WHERE id = 's4' FOR UPDATE`);
     const saves = [
-      ...ids.map(async (id) => old.sessions.save(id, FENCE, { activeAt: 1 })),
-      ...ids.toReversed().map(async (id) => next.sessions.save(id, FENCE, { activeAt: 2 })),
+      ...ids.map(async (id) => old.sessions.save(id, FENCE, { stamp: 1 })),
+      ...ids.toReversed().map(async (id) => next.sessions.save(id, FENCE, { stamp: 2 })),
     ];
     await waits();
     await until(async () => Number((await ask(`SELECT count(*) FROM pg_stat_activity WHERE ${WAITING}`))[0]) === 2);
@@ -197,12 +197,12 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     await other.query('SET deadlock_timeout = 60000');
     await other.query(`BEGIN`);
     await other.query(`SELECT FROM sojourn.sessions WHERE id = 'b' FOR UPDATE`);
-    const saves = Promise.all(['a', 'b'].map(async (id) => view.sessions.save(id, FENCE, { activeAt: 7 })));
+    const saves = Promise.all(['a', 'b'].map(async (id) => view.sessions.save(id, FENCE, { stamp: 7 })));
     await until(() => waitsForLock(watching));
     // Gets the lock when the batch is rolled back.
     await other.query(`SELECT FROM sojourn.sessions WHERE id = 'a' FOR UPDATE`);
     await other.query('COMMIT');
     expect(await saves).toEqual(['written', 'written']);
-    expect(await view.sessions.read('a')).toMatchObject({ activeAt: 7 });
+    expect(await view.sessions.read('a')).toMatchObject({ stamp: 7 });
   });
 });

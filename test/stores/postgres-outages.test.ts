@@ -32,7 +32,7 @@ const calls: Readonly<Record<string, (view: OpenStore) => unknown>> = {
   list: ({ sessions }) => sessions.list(10),
   count: ({ sessions }) => sessions.count(),
   create: ({ sessions }) => sessions.create(recordOf('other')),
-  save: ({ sessions }) => sessions.save('s', FENCE, { activeAt: 1 }),
+  save: ({ sessions }) => sessions.save('s', FENCE, { stamp: 1 }),
   claim: ({ sessions }) => sessions.claim('s', FENCE, ME),
   end: ({ sessions }) => sessions.end('other', FENCE, 'deleted'),
   mark: ({ sessions }) => sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
@@ -74,7 +74,7 @@ async function openInstances(url: string, more: object = IMPATIENT) {
     await announce(a, id);
     if ((await b.instances.send('b', id, { kind: 'word', word: id })) !== 'sent') return false;
     await until(() => heard.includes(id));
-    return (await a.sessions.save('s', FENCE, { activeAt: 1 })) === 'written';
+    return (await a.sessions.save('s', FENCE, { stamp: 1 })) === 'written';
   };
   return { a, b, heard, lost, works };
 }
@@ -207,7 +207,7 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     await expectAllAway(a);
     await start(port);
     await until(async () => (await a.sessions.read('s')) === undefined, { timeoutMs: 10_000 });
-    expect(await a.sessions.save('s', FENCE, { activeAt: 1 })).toBe('fenced');
+    expect(await a.sessions.save('s', FENCE, { stamp: 1 })).toBe('fenced');
     expect(await a.instances.renew('a', 'serving')).toBe(false);
     await a.instances.announce({ id: 'again', state: 'serving', version: '1' }, () => undefined);
     expect((await a.instances.list()).map(({ id }) => id)).toEqual(['again']);

@@ -12,7 +12,7 @@ const LOOKED_AT = EACH * 40 + SESSIONS * 5;
 
 const operations: Readonly<Record<string, (view: OpenStore, id: string, n: number) => unknown>> = {
   read: ({ sessions }, id) => sessions.read(id),
-  save: ({ sessions }, id) => sessions.save(id, FENCE, { activeAt: 1, state: { a: '1' } }),
+  save: ({ sessions }, id) => sessions.save(id, FENCE, { stamp: 1, fields: { a: '1' } }),
   append: ({ events }, id) => events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: [''] }),
   complete: ({ events }, id) =>
     events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 1, events: ['1'], complete: true }),

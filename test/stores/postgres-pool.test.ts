@@ -63,8 +63,8 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
     test('ignores the type parsers of the application', async () => {
       const odd = { getTypeParser: () => () => 'odd' } as unknown as pg.CustomTypesConfig;
       const view = await openView(postgres(newPool({ connectionString: await newDatabase(server().url), types: odd })));
-      await view.sessions.create(recordOf('s', { epoch: 1, state: { a: '1' } }));
-      expect(await view.sessions.read('s')).toEqual(recordOf('s', { state: { a: '1' } }));
+      await view.sessions.create(recordOf('s', { epoch: 1, fields: { a: '1' } }));
+      expect(await view.sessions.read('s')).toEqual(recordOf('s', { fields: { a: '1' } }));
       expect(await view.sessions.count()).toBe(1);
     });
 
@@ -74,9 +74,9 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       await view.sessions.create(recordOf('s'));
       const taken = await pool.connect();
       await expect(view.sessions.read('s')).rejects.toMatchObject(AWAY);
-      expect(await view.sessions.save('s', FENCE, { activeAt: 1 })).toBe('written');
+      expect(await view.sessions.save('s', FENCE, { stamp: 1 })).toBe('written');
       taken.release();
-      expect(await view.sessions.read('s')).toMatchObject({ activeAt: 1 });
+      expect(await view.sessions.read('s')).toMatchObject({ stamp: 1 });
       // The connection that came too late went back.
       await until(() => pool.idleCount === 1 && pool.waitingCount === 0);
     });

@@ -105,7 +105,7 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
         await view.instances.announce({ id: `i${n}`, state: 'serving', version: '1' }, (from) => heard.push(from));
         await view.sessions.create(recordOf(`s${n}`));
         await Promise.all(Array.from({ length: 20 }, async () => view.sessions.read(`s${n}`)));
-        expect(await view.sessions.save(`s${n}`, FENCE, { activeAt: 1 })).toBe('written');
+        expect(await view.sessions.save(`s${n}`, FENCE, { stamp: 1 })).toBe('written');
       }
       expect(await views[0].instances.send('i0', 'i1', { kind: 'word' })).toBe('sent');
       expect(await views[1].instances.send('i1', 'i0', { kind: 'word' })).toBe('sent');

@@ -82,7 +82,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     const names = ['a', 'A', 'sojourn "quoted"', "it's", 'größe 🧪', 'x'.repeat(63)];
     for (const schema of names) {
       const view = await openView(postgres(url, { schema }));
-      expect(await view.sessions.create(recordOf('s', { answer: schema }))).toBe('created');
+      expect(await view.sessions.create(recordOf('s', { body: schema }))).toBe('created');
       await view.sessions.end('s', FENCE, 'deleted');
       expect(await view.sessions.create(recordOf('t'))).toBe('created');
       expect(await view.sessions.count(), schema).toBe(1);
@@ -94,9 +94,9 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     const older = await openView(url);
     await older.sessions.create(recordOf('s'));
     await migrateTo(url, [...MIGRATIONS, ADDS]);
-    expect(await older.sessions.save('s', FENCE, { activeAt: 7 })).toBe('written');
+    expect(await older.sessions.save('s', FENCE, { stamp: 7 })).toBe('written');
     const another = await openView(url);
-    expect(await another.sessions.read('s')).toMatchObject({ activeAt: 7 });
+    expect(await another.sessions.read('s')).toMatchObject({ stamp: 7 });
   });
 
   test('with a breaking newer step is refused by older builds', async () => {
@@ -124,7 +124,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     const backup = await connect(url);
     await backup.query('BEGIN; LOCK TABLE sojourn.sessions IN ACCESS SHARE MODE');
     await expect(migrateTo(url, [...MIGRATIONS, ADDS], 'sojourn', 300)).rejects.toMatchObject({ code: '55P03' });
-    expect(await older.sessions.save('s', FENCE, { activeAt: 7 })).toBe('written');
+    expect(await older.sessions.save('s', FENCE, { stamp: 7 })).toBe('written');
     await backup.query('COMMIT');
     await migrateTo(url, [...MIGRATIONS, ADDS]);
   });
@@ -167,13 +167,13 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
       AND NOT EXISTS (SELECT FROM pg_index
         WHERE indrelid = format('sojourn.%I', tablename)::regclass AND (indisprimary OR indisreplident))`);
     expect(rows).toEqual([]);
-    await view.sessions.create(recordOf('s', { state: { a: '1' } }));
+    await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
     const mark = { request: '1', stream: 'p' };
     for (const clear of [false, true]) expect(await view.sessions.mark('s', FENCE, mark, clear)).toBe('written');
     expect(await view.sessions.mark('s', FENCE, mark)).toBe('written');
     const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
     expect(await view.events.append(append)).toBe('written');
-    await view.sessions.save('s', FENCE, { state: { a: null } });
+    await view.sessions.save('s', FENCE, { fields: { a: null } });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
     expect(await view.instances.send(ME, ME, { kind: 'word' })).toBe('sent');
     expect(await view.sessions.end('s', FENCE, 'deleted')).toBe('ended');
@@ -205,7 +205,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
       await admin.query(migrationSql('theirs "own"', { user: 'app' }));
       const view = await openView(postgres(url, { schema: 'theirs "own"' }));
       await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-      expect(await view.sessions.create(recordOf('s', { state: { a: '1' } }))).toBe('created');
+      expect(await view.sessions.create(recordOf('s', { fields: { a: '1' } }))).toBe('created');
       const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
       expect(await view.events.append({ ...append, mark: { request: '1', stream: 'p' } })).toBe('written');
       expect(await view.instances.send(ME, ME, { kind: 'word' })).toBe('sent');

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import { slotOf } from '../../src/stores/redis/slots.ts';
-import type { OpenStore, SessionRecord } from '../../src/stores/store.ts';
+import type { OpenStore, StoredRecord } from '../../src/stores/store.ts';
 import { createStoreKit } from '../../src/testing/index.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -16,8 +16,8 @@ const LEASE_MS = 1_500;
 /** Ids in slots of each third of the Cluster. */
 const ids = Array.from({ length: 12 }, (_, n) => `s${n}`);
 
-const read = async (view: OpenStore, id: string): Promise<SessionRecord> =>
-  (await view.sessions.read(id)) as SessionRecord;
+const read = async (view: OpenStore, id: string): Promise<StoredRecord> =>
+  (await view.sessions.read(id)) as StoredRecord;
 
 const nodeOf = (cluster: TestCluster, key: string): ClusterNode => {
   const node = cluster.nodes[Math.floor((slotOf(key) * 3) / 16_384)];
@@ -56,7 +56,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const name = newName();
     const view = await openView(redis(cluster.client), { name });
     for (const id of ids) {
-      await view.sessions.create(recordOf(id, { state: { a: '1' } }));
+      await view.sessions.create(recordOf(id, { fields: { a: '1' } }));
       const mark = { request: '1', stream: 'p' };
       await view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: [''], mark });
     }
@@ -186,7 +186,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     await until(() => lost > 0);
     // The election of Redis needs a second round on a busy machine.
     await until(async () => (await Promise.all(ids.map((id) => read(view, id)))).every(Boolean), { timeoutMs: 45_000 });
-    for (const id of ids) expect(await view.sessions.save(id, FENCE, { logLevel: 'info' })).toBe('written');
+    for (const id of ids) expect(await view.sessions.save(id, FENCE, { head: 'info' })).toBe('written');
     // Its lease may have expired during the failover.
     expect(await view.instances.renew(instance, 'serving')).toBe(false);
     await view.instances.announce({ id: `${instance}-next`, state: 'serving', version: '1' }, (_, { n }) =>

@@ -13,7 +13,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     const view = await openView(redis(client));
     const acts: Record<string, (id: string) => unknown> = {
       read: (id) => view.sessions.read(id),
-      save: (id) => view.sessions.save(id, FENCE, { logLevel: 'info' }),
+      save: (id) => view.sessions.save(id, FENCE, { head: 'info' }),
       append: (id) => view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
       claim: (id) => view.sessions.claim(id, FENCE, ME),
       replay: (id) => view.events.replay(id, 'p', -1),
@@ -70,8 +70,8 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
-    await view.sessions.create(recordOf('s', { state: { a: '1' } }));
-    await view.sessions.create(recordOf('other', { state: { a: '1' } }));
+    await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
+    await view.sessions.create(recordOf('other', { fields: { a: '1' } }));
     const mark = { request: '1', stream: 'p' };
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], mark });
     await ask('DEL', `sojourn:${name}:{s}:r`);
@@ -80,7 +80,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     await ask('ZADD', `sojourn:{${name}}:due`, '1', 's');
     await view.sessions.expired(10);
     expect(await left()).toEqual([]);
-    expect(await view.sessions.read('other')).toEqual(recordOf('other', { state: { a: '1' } }));
+    expect(await view.sessions.read('other')).toEqual(recordOf('other', { fields: { a: '1' } }));
   });
 
   test('a new instance removes the entries of crashed instances', async () => {

@@ -1,4 +1,4 @@
-import type { SessionRecord } from '../../src/stores/store.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
 import { expect, test } from 'vitest';
 import { CREATE } from '../../src/stores/redis/session-scripts.ts';
 import { RESERVE } from '../../src/stores/redis/directory-scripts.ts';
@@ -41,7 +41,7 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     const view = await openView(server().url, { name });
     const { due } = keysOf(name);
     const score = async (): Promise<number> => Number(await ask('ZSCORE', due, 's'));
-    const expiry = async (): Promise<number> => ((await view.sessions.read('s')) as SessionRecord).expiresAt ?? 0;
+    const expiry = async (): Promise<number> => ((await view.sessions.read('s')) as StoredRecord).expiresAt ?? 0;
     await view.sessions.create(recordOf('s'), 10_000);
     const first = await score();
     expect(first).toBeLessThanOrEqual(await expiry());

@@ -2,27 +2,24 @@
 import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
 import { slotOf } from '../../src/stores/redis/slots.ts';
-import type { SessionRecord } from '../../src/stores/store.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 const EXPIRES_AT = 4_102_444_800_000;
 
-const RECORD: SessionRecord = recordOf('s', {
+const RECORD: StoredRecord = recordOf('s', {
   user: 'ada',
-  answer: '{"serverInfo":{}}',
-  logLevel: 'info',
-  subscriptions: ['file:///a'],
-  state: { cart: '[1]', größe: '"L"' },
+  head: '2025-11-25 i info',
+  body: '{"clientInfo":{}}',
+  fields: { 's"cart"': '[1]', 's"größe"': '"L"', 'u"file:///a"': '1' },
   createdAt: 1_767_225_600_000,
-  activeAt: 1_767_225_601_000,
+  stamp: 1_767_225_601_000,
   expiresAt: EXPIRES_AT,
 });
 
-const BODY =
-  '{"user":"ada","handshake":{"protocolVersion":"2025-11-25","capabilities":{},' +
-  '"clientInfo":{"name":"test","version":"1"}},"answer":"{\\"serverInfo\\":{}}","createdAt":1767225600000}';
+const BODY = '["ada",1767225600000]\n{"clientInfo":{}}';
 
 describeWithServer('redis', 'the first format', (server) => {
   const pairs = (flat: unknown): Record<string, string> => {
@@ -36,7 +33,7 @@ describeWithServer('redis', 'the first format', (server) => {
     const view = await openView(server().url, { name });
     const at = (key: string): string => `sojourn:${name}:{s}:${key}`;
     await view.sessions.create(RECORD, 3_600_000);
-    await view.sessions.save('s', FENCE, { answer: '{}', state: { cart: null } });
+    await view.sessions.save('s', FENCE, { head: '2025-11-25 ig info', fields: { 's"cart"': null } });
     const mark = { request: '"1"', stream: 'p1x0' };
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p1x0', from: 0, events: ['', '{"a":1}'], mark });
     await view.events.append({
@@ -54,10 +51,7 @@ describeWithServer('redis', 'the first format', (server) => {
       f: `1 ${ME}`,
       w: expect.stringMatching(/^[\w-]{8}5$/) as string,
       v: '1',
-      p: '2025-11-25',
-      i: '1',
-      l: 'info',
-      g: '',
+      h: '2025-11-25 ig info',
       a: '1767225601000',
       x: expect.stringMatching(/^\d{13}$/) as string,
       c: expect.stringMatching(/^4 9 0 0 \d{13}$/) as string,
@@ -65,9 +59,7 @@ describeWithServer('redis', 'the first format', (server) => {
     expect(await ask('GET', at('b'))).toBe(BODY);
     expect(pairs(await ask('HGETALL', at('s')))).toEqual({
       'u"file:///a"': '1',
-      n: '1',
-      '."größe"': '"L"',
-      a: '={}',
+      's"größe"': '"L"',
     });
     expect(pairs(await ask('HGETALL', at('o')))).toEqual({ sg: '1\n[{"id":1}]', 'm["\\"1\\"","p1x0"]': '' });
     expect(pairs(await ask('HGETALL', at('k')))).toEqual({ p1x0: '', g: '' });
@@ -91,27 +83,10 @@ describeWithServer('redis', 'the first format', (server) => {
     const name = newName();
     const at = (key: string): string => `sojourn:${name}:{s}:${key}`;
     const now = Date.now();
-    await ask(
-      'HSET',
-      at('r'),
-      'f',
-      `3 ${ME}`,
-      'w',
-      'abcdefgh12',
-      'v',
-      '1',
-      'p',
-      '2025-06-18',
-      'i',
-      '1',
-      'l',
-      '',
-      'g',
-      '1',
-    );
+    await ask('HSET', at('r'), 'f', `3 ${ME}`, 'w', 'abcdefgh12', 'v', '1', 'h', '2025-06-18 ig');
     await ask('HSET', at('r'), 'a', '1767225601000', 'x', String(EXPIRES_AT), 'c', `3 7 0 0 ${now + 600_000}`);
     await ask('SET', at('b'), BODY);
-    await ask('HSET', at('s'), 'u"file:///a"', '1', 'n', '1', '."cart"', '[1]', 'a', '={}');
+    await ask('HSET', at('s'), 'u"file:///a"', '1', 's"cart"', '[1]');
     await ask('HSET', at('o'), 'sg', '1\n[{"id":1}]', 'm["1","p1x0"]', '');
     await ask('HSET', at('k'), 'p1x0', '', 'g', '');
     await ask('RPUSH', at('l'), `2 7 ${now} 0 2 1 4 p1x0\u001e{"a":1}`, `3 7 ${now} 0 1  1 g`);
@@ -122,11 +97,8 @@ describeWithServer('redis', 'the first format', (server) => {
     const read = {
       ...RECORD,
       epoch: 3,
-      version: '2025-06-18',
-      answer: '{}',
-      logLevel: null,
-      getStream: true,
-      state: { cart: '[1]' },
+      head: '2025-06-18 ig',
+      fields: { 's"cart"': '[1]', 'u"file:///a"': '1' },
     };
     expect(await view.sessions.read('s')).toEqual(read);
     expect((await view.sessions.list(10)).records).toEqual([read]);
@@ -143,7 +115,7 @@ describeWithServer('redis', 'the first format', (server) => {
     expect(await view.events.append(append)).toBe('written');
     expect(await view.events.append({ ...append, stream: 'p1x0', from: 0 })).toBe('fenced');
     expect(await ask('HGET', at('r'), 'f')).toBe('4 next');
-    expect(pairs(await ask('HGETALL', at('s')))).toEqual({ 'u"file:///a"': '1', n: '1', '."cart"': '[1]', a: '={}' });
+    expect(pairs(await ask('HGETALL', at('s')))).toEqual({ 'u"file:///a"': '1', 's"cart"': '[1]' });
   });
 
   test('is the format of messages between instances', async () => {

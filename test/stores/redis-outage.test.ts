@@ -66,7 +66,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
       await Promise.all(taken);
       await server.start();
       await until(() => view.sessions.create(recordOf('s')));
-      expect(await view.sessions.save('s', FENCE, { logLevel: 'info' })).toBe('written');
+      expect(await view.sessions.save('s', FENCE, { head: 'info' })).toBe('written');
       expect((await view.events.replay('s', 'p', -1)).found).toBe(false);
     },
   );
@@ -96,13 +96,13 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     const view = await openView(server.url);
     await view.sessions.create(recordOf('s'));
     await ask('CONFIG', 'SET', 'maxmemory', '1');
-    await expect(view.sessions.save('s', FENCE, { logLevel: 'info' })).rejects.toMatchObject({
+    await expect(view.sessions.save('s', FENCE, { head: 'info' })).rejects.toMatchObject({
       ...AWAY,
       message: expect.stringMatching(/memory is full/) as string,
     });
     expect(await view.sessions.read('s')).toEqual(recordOf('s'));
     await ask('CONFIG', 'SET', 'maxmemory', '20mb');
-    expect(await view.sessions.save('s', FENCE, { logLevel: 'info' })).toBe('written');
+    expect(await view.sessions.save('s', FENCE, { head: 'info' })).toBe('written');
   });
 
   test('a replica is refused, at the start and when the primary becomes one', async () => {

@@ -1,7 +1,7 @@
 import { createSentinel } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
-import type { SessionRecord } from '../../src/stores/store.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
 import { type SentinelPair, startSentinelPair } from '../kit/servers/fail-over.ts';
 import { describeWhereInstalled, freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -36,7 +36,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
         () => (lost += 1),
       );
     await announce('one');
-    await view.sessions.create(recordOf('s', { state: { a: '1' } }));
+    await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
     expect(await view.instances.send('x', 'one', { kind: 'call', n: 1 })).toBe('sent');
     await until(() => got.length === 1);
@@ -47,7 +47,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     await primary.killed();
     await until(() => lost > 0);
     await until(async () => (await view.sessions.read('s')) !== undefined, PATIENCE);
-    expect(((await view.sessions.read('s')) as SessionRecord).state).toEqual({ a: '1' });
+    expect(((await view.sessions.read('s')) as StoredRecord).fields).toEqual({ a: '1' });
     await until(
       async () =>
         (await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })) === 'written',
@@ -91,7 +91,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     await until(() => failOver(sentinel), PATIENCE);
     const old = await openRedis(primary.url);
     await until(async () => String(await old('INFO', 'replication')).includes('role:slave'), PATIENCE);
-    await until(async () => (await view.sessions.save('s', FENCE, { logLevel: 'info' })) === 'written', PATIENCE);
+    await until(async () => (await view.sessions.save('s', FENCE, { head: 'info' })) === 'written', PATIENCE);
   }, 90_000);
 
   test('follows a manual failover while the old primary is alive', async () => {
@@ -107,11 +107,11 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     await view.sessions.create(recordOf('s'));
     expect(await until(() => failOver(sentinel), PATIENCE)).toBe('OK');
     await until(() => lost > 0, PATIENCE);
-    await until(async () => (await view.sessions.save('s', FENCE, { logLevel: 'info' })) === 'written', PATIENCE);
+    await until(async () => (await view.sessions.save('s', FENCE, { head: 'info' })) === 'written', PATIENCE);
     const old = await openRedis(primary.url);
     await until(async () => String(await old('INFO', 'replication')).includes('role:slave'), PATIENCE);
-    expect(await view.sessions.save('s', FENCE, { logLevel: 'debug' })).toBe('written');
-    expect(await view.sessions.read('s')).toMatchObject({ logLevel: 'debug' });
+    expect(await view.sessions.save('s', FENCE, { head: 'debug' })).toBe('written');
+    expect(await view.sessions.read('s')).toMatchObject({ head: 'debug' });
   }, 90_000);
 
   test('says that no sentinel answers', async () => {

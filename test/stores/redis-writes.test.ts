@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { ANNOUNCE, RENEW } from '../../src/stores/redis/lease-scripts.ts';
-import type { OpenStore, SessionRecord, WriteOutcome } from '../../src/stores/store.ts';
+import type { OpenStore, StoredRecord, WriteOutcome } from '../../src/stores/store.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
 import { describeWhereInstalled, describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -11,8 +11,8 @@ type Ask = Awaited<ReturnType<typeof openRedis>>;
 const AWAY = { code: 'STORE_AWAY', status: 503 };
 const HELD_MS = 2_500;
 
-const read = async (view: OpenStore, id: string): Promise<SessionRecord> =>
-  (await view.sessions.read(id)) as SessionRecord;
+const read = async (view: OpenStore, id: string): Promise<StoredRecord> =>
+  (await view.sessions.read(id)) as StoredRecord;
 
 /** The number of scripts that have run. */
 async function scriptsRun(ask: Ask): Promise<number> {
@@ -32,9 +32,9 @@ describeWhereInstalled('redis', 'a write that a broken connection delivers late'
   const late: readonly Late[] = [
     {
       name: 'a save does not undo a later one',
-      first: (view) => view.sessions.save('s', FENCE, { state: { a: '1' } }),
-      later: (view) => view.sessions.save('s', FENCE, { state: { a: '2' } }),
-      check: async (view) => expect((await read(view, 's')).state).toEqual({ a: '2' }),
+      first: (view) => view.sessions.save('s', FENCE, { fields: { a: '1' } }),
+      later: (view) => view.sessions.save('s', FENCE, { fields: { a: '2' } }),
+      check: async (view) => expect((await read(view, 's')).fields).toEqual({ a: '2' }),
     },
     {
       name: 'a marker does not come back',
@@ -45,7 +45,7 @@ describeWhereInstalled('redis', 'a write that a broken connection delivers late'
     {
       name: 'an append that its owner gave up does not open its stream',
       first: (view) => view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: [''] }),
-      later: (view) => view.sessions.save('s', FENCE, { logLevel: 'info' }),
+      later: (view) => view.sessions.save('s', FENCE, { head: 'info' }),
       check: async (view) => expect(await view.events.open('s')).toEqual([]),
     },
     {
@@ -180,7 +180,7 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
       tombstoneMs: HOUR,
       retention: { ttlMs, events: 100, bytes: 10_000 },
     });
-    await view.sessions.create(recordOf('s', { state: { a: '1' } }), expiresInMs);
+    await view.sessions.create(recordOf('s', { fields: { a: '1' } }), expiresInMs);
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '1'], complete: true });
     const mark = { request: '1', stream: 'q' };
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: [''], mark });
@@ -196,7 +196,7 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
     const before = await lifetimes(ask, name);
     for (const key of ['r', 'b', 's', 'o']) expect(near(before.get(key), 2 * HOUR + LEFT), key).toBe(true);
     for (const key of ['k', 'l']) expect(near(before.get(key), 637_500), key).toBe(true);
-    await view.sessions.save('s', FENCE, { expiresInMs: 2 * HOUR, state: { b: '1' } });
+    await view.sessions.save('s', FENCE, { expiresInMs: 2 * HOUR, fields: { b: '1' } });
     const moved = await lifetimes(ask, name);
     for (const key of ['r', 'b', 's', 'o']) expect(near(moved.get(key), 3 * HOUR + LEFT), key).toBe(true);
     for (const key of ['k', 'l']) expect(near(moved.get(key), 637_500), key).toBe(true);

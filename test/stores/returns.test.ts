@@ -45,7 +45,7 @@ async function done(work: () => unknown): Promise<number> {
 /** ms from the first answer of the server to the first write, and to the first renewal of a lease. */
 async function returned(server: TestServer, view: OpenStore, outageMs: number): Promise<readonly [number, number]> {
   await server.killed();
-  const writing = done(() => view.sessions.save('s', FENCE, { activeAt: 1 }));
+  const writing = done(() => view.sessions.save('s', FENCE, { stamp: 1 }));
   const renewing = done(() => view.instances.renew(ME, 'serving'));
   await pause(outageMs);
   await server.start();

@@ -178,7 +178,7 @@ describe('the error of a file that cannot be opened has the reason and what to d
     const path = newPath();
     const view = await sqlite(path).open(storeOptions());
     for (let n = 0; n < 50; n++)
-      await view.sessions.create(recordOf(`s${n}`, { state: { a: `"${'x'.repeat(900)}"` } }));
+      await view.sessions.create(recordOf(`s${n}`, { fields: { a: `"${'x'.repeat(900)}"` } }));
     await view.close();
     const file = openSync(path, 'r+');
     const { size } = statSync(path);
@@ -281,7 +281,7 @@ describe('a full disk', () => {
   test('refuses a write that does not fit, keeps everything else and works again once there is room', async () => {
     const store = new SqliteStore({ path: newPath(), synchronous: 'normal', pragmas: ['max_page_count = 100'] });
     const view = await openView(store);
-    const large = { state: { large: JSON.stringify('x'.repeat(20_000)) } };
+    const large = { fields: { large: JSON.stringify('x'.repeat(20_000)) } };
     const outcomes = new Map<string, unknown>();
     for (let n = 0; n < 30; n++) {
       const id = `s${n}`;
@@ -299,8 +299,8 @@ describe('a full disk', () => {
     expect(await view.sessions.count()).toBe(30 - refused.length);
     // Of the writes of one turn, those that fit are stored.
     const [big, small] = await Promise.allSettled([
-      view.sessions.save('s0', FENCE, { state: { more: JSON.stringify('x'.repeat(50_000)) } }),
-      view.sessions.save('s1', FENCE, { logLevel: 'debug' }),
+      view.sessions.save('s0', FENCE, { fields: { more: JSON.stringify('x'.repeat(50_000)) } }),
+      view.sessions.save('s1', FENCE, { head: 'debug' }),
     ]);
     expect([big.status, small]).toEqual(['rejected', { status: 'fulfilled', value: 'written' }]);
     expect(await view.sessions.read('s0')).toEqual(recordOf('s0', large));
@@ -319,7 +319,7 @@ describe('a full disk', () => {
     const view = await openView(store);
     const first = client();
     await first.initialize();
-    const large = { state: { large: JSON.stringify('x'.repeat(20_000)) } };
+    const large = { fields: { large: JSON.stringify('x'.repeat(20_000)) } };
     const filled: string[] = [];
     for (let n = 0; (await failure(async () => view.sessions.create(recordOf(`s${n}`, large)))) === undefined; n++)
       filled.push(`s${n}`);

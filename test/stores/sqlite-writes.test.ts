@@ -51,12 +51,12 @@ describe('writes', () => {
   test('of one turn take effect in the order of the calls', async () => {
     const view = await openView(newPath());
     const created = view.sessions.create(recordOf('s'));
-    const saved = view.sessions.save('s', FENCE, { logLevel: 'debug' });
+    const saved = view.sessions.save('s', FENCE, { head: 'debug' });
     const released = view.sessions.release('s', FENCE);
-    const late = view.sessions.save('s', FENCE, { logLevel: 'error' });
+    const late = view.sessions.save('s', FENCE, { head: 'error' });
     const claimed = view.sessions.claim('s', { epoch: 1, owner: null }, 'other');
     expect(await Promise.all([created, saved, released, late])).toEqual(['created', 'written', 'written', 'fenced']);
-    expect(await claimed).toMatchObject({ claimed: true, record: { epoch: 2, owner: 'other', logLevel: 'debug' } });
+    expect(await claimed).toMatchObject({ claimed: true, record: { epoch: 2, owner: 'other', head: 'debug' } });
   });
 
   test('that fail do not affect the other writes of their turn', async () => {
@@ -164,7 +164,7 @@ describe('while another process writes', () => {
     await view.sessions.create(recordOf('s'));
     const other = new Libsql(path);
     other.exec('BEGIN IMMEDIATE');
-    const waiting = view.sessions.save('s', FENCE, { logLevel: 'debug' });
+    const waiting = view.sessions.save('s', FENCE, { head: 'debug' });
     for (let n = 0; n < 3; n++) await turn();
     other.exec("UPDATE sessions SET user = 'ada'");
     other.exec('COMMIT');
@@ -173,7 +173,7 @@ describe('while another process writes', () => {
     other.exec("UPDATE sessions SET user = 'eve'");
     expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'eve' }));
     expect(await waiting).toBe('written');
-    expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'eve', logLevel: 'debug' }));
+    expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'eve', head: 'debug' }));
   });
 
   test('for too long, writes fail with store_away, and later ones succeed', async () => {
@@ -334,17 +334,17 @@ test('a sweep deletes old events in batches, in its own deployment only', async 
   expect(rows.get([])).toEqual([700]);
 });
 
-test('equal handshakes and answers are stored once and deleted with the last session that uses them', async () => {
+test('equal bodies are stored once and deleted with the last session that uses them', async () => {
   const path = newPath();
   const view = await openView(path);
   const texts = new Libsql(path).prepare('SELECT body FROM texts ORDER BY body').raw(true);
   const bodies = (): unknown[] => texts.all([]).map((row) => (row as [string])[0]);
-  for (let n = 0; n < 10; n++) await view.sessions.create(recordOf(`s${n}`, { answer: n < 5 ? '{"a":1}' : '{"b":1}' }));
-  expect(bodies()).toEqual(['{"a":1}', '{"b":1}', JSON.stringify(recordOf('s').handshake)]);
+  for (let n = 0; n < 10; n++) await view.sessions.create(recordOf(`s${n}`, { body: n < 5 ? '{"a":1}' : '{"b":1}' }));
+  expect(bodies()).toEqual(['{"a":1}', '{"b":1}']);
   for (let n = 5; n < 9; n++) await view.sessions.end(`s${n}`, FENCE, 'deleted');
-  expect(bodies()).toHaveLength(3);
-  await view.sessions.save('s9', FENCE, { answer: '{"c":1}' });
-  expect(bodies()).toEqual(['{"a":1}', '{"c":1}', JSON.stringify(recordOf('s').handshake)]);
+  expect(bodies()).toEqual(['{"a":1}', '{"b":1}']);
+  await view.sessions.end('s9', FENCE, 'deleted');
+  expect(bodies()).toEqual(['{"a":1}']);
   for (let n = 0; n < 10; n++) await view.sessions.end(`s${n}`, FENCE, 'deleted');
   expect(bodies()).toEqual([]);
 });

@@ -1,6 +1,6 @@
 /** Views on a store for tests, and test data. */
 import { onTestFinished } from 'vitest';
-import type { OpenStore, SessionRecord, Store, StoreOptions } from '../../src/stores/store.ts';
+import type { OpenStore, StoredRecord, Store, StoreOptions } from '../../src/stores/store.ts';
 import { systemRandom, systemTime } from '../../src/options/system.ts';
 import { createLog } from '../kit/log.ts';
 import { plainRecord } from '../../src/testing/plain-record.ts';
@@ -32,6 +32,6 @@ export async function open(store: Store, options: StoreOptions): Promise<OpenSto
   return view;
 }
 
-export function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
+export function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRecord {
   return plainRecord(id, FENCE, more);
 }

@@ -13,7 +13,7 @@ import type {
   InstanceMessage,
   InstanceStore,
   OpenStore,
-  RecordPatch,
+  RecordChange,
   Store,
   StoreOptions,
 } from '../../src/stores/store.ts';
@@ -32,8 +32,8 @@ export type Fault =
   | 'large-messages-lost'
   | 'large-messages-overtaken'
   | 'large-events-cut'
-  | 'subscriptions-overwritten'
-  | 'unsubscribe-lost';
+  | 'fields-overwritten'
+  | 'deletion-lost';
 
 const LARGE = 1_048_576;
 /** How long a call waits for a server that is frozen. */
@@ -148,17 +148,17 @@ class Server {
     };
   }
 
-  async #wrongly<P extends RecordPatch>(view: OpenStore, id: string, patch: P): Promise<P> {
-    const { subscriptions } = patch;
-    if (subscriptions === undefined) return patch;
-    const added = subscriptions.filter(([, subscribed]) => subscribed);
-    if (this.#fault === 'unsubscribe-lost') return { ...patch, subscriptions: added };
-    if (this.#fault !== 'subscriptions-overwritten') return patch;
-    // The URIs of this change are the whole list from now on.
+  async #wrongly<P extends RecordChange>(view: OpenStore, id: string, patch: P): Promise<P> {
+    const { fields } = patch;
+    if (fields === undefined) return patch;
+    const set = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
+    if (this.#fault === 'deletion-lost') return { ...patch, fields: set };
+    if (this.#fault !== 'fields-overwritten') return patch;
+    // The fields of this change are all fields from now on.
     const record = await view.sessions.read(id);
-    const before = record === undefined || isEnded(record) ? [] : record.subscriptions;
-    const removed = before.filter((uri) => added.every(([kept]) => kept !== uri));
-    return { ...patch, subscriptions: [...removed.map((uri) => [uri, false] as const), ...added] };
+    const before = record === undefined || isEnded(record) ? {} : record.fields;
+    const removed = Object.fromEntries(Object.keys(before).map((name) => [name, null]));
+    return { ...patch, fields: { ...removed, ...set } };
   }
 
   /** The answer of a store that judges an expiry by the clock alone and stores nothing. */

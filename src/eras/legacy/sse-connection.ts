@@ -17,12 +17,12 @@ import type { SseSink } from '../../http/sse-sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
-import { checkedHandshake } from '../../session/handshake.ts';
+import { checkedHandshake, type Handshake } from '../../session/handshake.ts';
 import type { SessionBuilder } from '../../session/session-builder.ts';
 import type { HeldBytes } from '../../session/held-bytes.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { sessionHash } from '../../shown.ts';
-import type { Handshake, MaybePromise } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
 import { checkRequests } from './session-checks.ts';
 

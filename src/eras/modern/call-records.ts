@@ -20,14 +20,13 @@ import {
   type MaybePromise,
   type OpenStore,
   RECORD_VERSION,
-  type SessionRecord,
+  type StoredRecord,
 } from '../../stores/store.ts';
 
 /** How long a record lasts that its owner does not extend: longer than any instance takes to be found dead. */
 export const RECORD_MS = 300_000;
 /** Most of these writes take a few ms. The head of a response does not wait longer than this for its record. */
 const CREATE_MS = 500;
-const STATE_KEY = 'call';
 /** A longer request is not kept, so it is not run again. */
 const KEPT_REQUEST_LENGTH = 65_536;
 
@@ -82,16 +81,11 @@ export class CallRecords {
           epoch: 1,
           owner,
           user: user ?? null,
-          version,
-          handshake: { protocolVersion: version, capabilities: {}, clientInfo: { name: '', version: '' } },
-          answer: '',
-          initialized: false,
-          logLevel: null,
-          subscriptions: [],
-          state: { [STATE_KEY]: text },
-          getStream: false,
+          head: version,
+          body: text,
+          fields: {},
           createdAt: now,
-          activeAt: now,
+          stamp: now,
         },
         RECORD_MS,
       );
@@ -108,7 +102,7 @@ export class CallRecords {
   async read(key: string, user: string | undefined): Promise<CallRecord | undefined> {
     const record = await this.#store.sessions.read(key);
     if (record === undefined || isEnded(record) || record.user !== (user ?? null)) return undefined;
-    return { key, epoch: record.epoch, owner: record.owner, user, version: record.version, kept: keptOf(record) };
+    return { key, epoch: record.epoch, owner: record.owner, user, version: record.head, kept: keptOf(record) };
   }
 
   /** The JSON text of the answer; `undefined`: there is none yet. */
@@ -176,9 +170,9 @@ export class CallRecords {
   }
 }
 
-function keptOf({ state }: SessionRecord): KeptCall | undefined {
+function keptOf({ body }: StoredRecord): KeptCall | undefined {
   try {
-    const kept: unknown = JSON.parse(state[STATE_KEY] ?? '');
+    const kept: unknown = JSON.parse(body);
     return isObject(kept) && isObject(kept['headers']) ? (kept as unknown as KeptCall) : undefined;
   } catch {
     return undefined;

@@ -1,5 +1,5 @@
 /** One session that has not ended: its record (packed, replaced as a whole by each write), its markers and its log. */
-import type { Marker, Ownership, SessionRecord } from '../store.ts';
+import type { Marker, Ownership, StoredRecord } from '../store.ts';
 import { PackedRecord } from './packed-record.ts';
 import type { SessionLog } from './session-log.ts';
 
@@ -16,7 +16,7 @@ export class HeldSession extends PackedRecord {
   /** The store answered that this session has expired. It stays expired, even if the clock is set back. */
   reportedExpired = false;
 
-  constructor(record: SessionRecord, place: number) {
+  constructor(record: StoredRecord, place: number) {
     super(record);
     this.place = place;
   }

@@ -1,5 +1,5 @@
 /** Sessions in the order of their creation, so that a page can start at any place. A place is never given twice. */
-import type { SessionRecord } from '../store.ts';
+import type { StoredRecord } from '../store.ts';
 import { HeldSession } from './held-session.ts';
 
 /** From this length on, the list drops the places of removed sessions once they are half of it: O(1) amortised. */
@@ -16,7 +16,7 @@ export class ListingOrder {
     return this.#sessions.length;
   }
 
-  append(record: SessionRecord): HeldSession {
+  append(record: StoredRecord): HeldSession {
     const session = new HeldSession(record, this.#next++);
     this.#sessions.push(session);
     return session;

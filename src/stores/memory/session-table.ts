@@ -7,7 +7,7 @@
  * - *ended*: there is a tombstone;
  * - *missing*: there is neither.
  */
-import { RECORD_VERSION, type EndedSession, type Fence, type SessionRecord } from '../store.ts';
+import { RECORD_VERSION, type EndedSession, type Fence, type StoredRecord } from '../store.ts';
 import type { EndReason, TimeProvider } from '../../types.ts';
 import { expiredSession } from '../shared/expired-session.ts';
 import { ExpiryIndex } from './expiry-index.ts';
@@ -59,7 +59,7 @@ export class SessionTable {
     return ended !== undefined && this.#tombstones.keeps(ended, now) ? ended : undefined;
   }
 
-  add(record: SessionRecord): void {
+  add(record: StoredRecord): void {
     const forgotten = this.#held.get(record.id);
     if (forgotten !== undefined) this.remove(forgotten);
     const session = this.#order.append(record);
@@ -68,7 +68,7 @@ export class SessionTable {
   }
 
   /** Every change of a record goes through this method. */
-  write(session: HeldSession, record: SessionRecord): void {
+  write(session: HeldSession, record: StoredRecord): void {
     const moved = record.expiresAt !== session.expiresAt;
     if (moved) this.#expiry.take(session);
     session.record = record;

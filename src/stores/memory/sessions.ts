@@ -5,18 +5,18 @@ import type {
   ExpiredSession,
   Fence,
   Marker,
-  NewSessionRecord,
+  NewRecord,
   Ownership,
-  RecordPatch,
+  RecordChange,
   SessionPage,
-  SessionRecord,
+  StoredRecord,
   SessionStore,
   WriteOutcome,
 } from '../store.ts';
 import type { EndReason } from '../../types.ts';
 import type { SessionTable } from './session-table.ts';
 import { placeOf } from '../shared/cursor.ts';
-import { copyRecord, expiryAfter, patchRecord } from '../shared/record-patch.ts';
+import { copyRecord, expiryAfter, changedRecord } from '../shared/record-change.ts';
 
 export class MemorySessions implements SessionStore {
   readonly #table: SessionTable;
@@ -25,13 +25,13 @@ export class MemorySessions implements SessionStore {
     this.#table = table;
   }
 
-  create(record: NewSessionRecord, expiresInMs: number | null = null): 'created' | 'exists' {
+  create(record: NewRecord, expiresInMs: number | null = null): 'created' | 'exists' {
     if (this.#current(record.id) !== undefined) return 'exists';
     this.#table.add(copyRecord(record, expiryAfter(expiresInMs, this.#table.now())));
     return 'created';
   }
 
-  read(id: string): SessionRecord | EndedSession | undefined {
+  read(id: string): StoredRecord | EndedSession | undefined {
     return this.#current(id);
   }
 
@@ -48,19 +48,19 @@ export class MemorySessions implements SessionStore {
     return { claimed: true, record, markers, expiresInMs };
   }
 
-  save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
+  save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
     const now = this.#table.now();
     const session = this.#table.writable(id, fence, now);
     if (session === undefined) return 'fenced';
-    this.#table.write(session, patchRecord(session.record, patch, now));
+    this.#table.write(session, changedRecord(session.record, change, now));
     return 'written';
   }
 
-  release(id: string, fence: Fence, patch: RecordPatch = {}): WriteOutcome {
+  release(id: string, fence: Fence, change: RecordChange = {}): WriteOutcome {
     const now = this.#table.now();
     const session = this.#table.writable(id, fence, now);
     if (session === undefined) return 'fenced';
-    this.#table.write(session, { ...patchRecord(session.record, patch, now), owner: null });
+    this.#table.write(session, { ...changedRecord(session.record, change, now), owner: null });
     return 'written';
   }
 
@@ -82,7 +82,7 @@ export class MemorySessions implements SessionStore {
   }
 
   list(limit: number, cursor?: string): SessionPage {
-    const records: SessionRecord[] = [];
+    const records: StoredRecord[] = [];
     let last = -1;
     for (const { record, place } of this.#table.after(placeOf(cursor) ?? -1)) {
       // There is a cursor only if another session follows, so the last page has none.
@@ -107,7 +107,7 @@ export class MemorySessions implements SessionStore {
     return expired;
   }
 
-  #current(id: string): SessionRecord | EndedSession | undefined {
+  #current(id: string): StoredRecord | EndedSession | undefined {
     return this.#table.living(id)?.record ?? this.#table.ended(id);
   }
 }

@@ -5,8 +5,15 @@ import { decodeLog, PREVIOUS, type LogMessage } from './log-message.ts';
 import { LogState } from './log-state.ts';
 import type { Names } from './names.ts';
 import type { Parts } from './parts.ts';
-import { decodeValue, wholeValue, type Found, type LivingValue, type Value } from './record-value.ts';
-import { piecesOf } from './subscription-lists.ts';
+import {
+  decodeValue,
+  type EndedValue,
+  type Found,
+  type LivingValue,
+  type StoredValue,
+  type Value,
+  wholeValue,
+} from './record-value.ts';
 import { NO_VALUE, type KeyedValues, type ValuePosition } from './keyed-values.ts';
 
 /** After so many looks at the same message, its missing parts count as lost. */
@@ -92,19 +99,18 @@ export class Reader {
     throw unreadable(this.where, `session ${id}, whose parts are missing,`);
   }
 
-  /** With the pieces of its list; `undefined`: one of them is missing. */
+  /** With the fields of its pieces; `undefined`: a piece is missing. */
   async #whole(
     id: string,
-    value: Value,
+    value: StoredValue | EndedValue,
     deadline: number,
   ): Promise<{ readonly value: Value; readonly pieces: readonly number[] } | undefined> {
-    if (!('lists' in value)) return { value, pieces: [] };
-    const pieces = piecesOf(value).map(([seq]) => seq);
+    if (!('record' in value)) return { value, pieces: [] };
+    const { pieces = [] } = value;
     const bodies = await this.#options.parts.bodies('sessions', pieces, deadline);
     if (bodies === undefined) return undefined;
     try {
-      const earlier = bodies.flatMap((body) => JSON.parse(body.toString()) as string[]);
-      return { value: wholeValue(value, earlier), pieces };
+      return { value: wholeValue(value, bodies), pieces };
     } catch (cause) {
       throw unreadable(this.where, `session ${id}`, cause);
     }

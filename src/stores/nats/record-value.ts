@@ -1,18 +1,17 @@
 /** The value under the key of a session: its record with the store's own fields, or its tombstone. */
-import { RECORD_VERSION, type EndedSession, type SessionRecord } from '../store.ts';
+import { RECORD_VERSION, type EndedSession, type StoredRecord } from '../store.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { LogSummary } from './log-state.ts';
 import type { ValuePosition } from './keyed-values.ts';
-import { urisInValue, type ListPiece } from './subscription-lists.ts';
+import { changesInValue, type FieldChanges, type FieldPiece, foldedFields } from './field-pieces.ts';
 
 const VERSION = 1;
 
 export interface LivingValue {
   readonly v: number;
-  /** Stored without the subscriptions that `lists` names. */
-  readonly record: SessionRecord;
-  /** Earlier pieces of a long list of subscriptions. */
-  readonly lists?: readonly ListPiece[];
+  readonly record: StoredRecord;
+  /** Where most fields of a large record are. */
+  readonly pieces?: readonly FieldPiece[];
   /** Made at creation. It distinguishes the session from an earlier one with the same id. */
   readonly birth: string;
   /** The sequence of its message in the order of `list`. */
@@ -40,6 +39,12 @@ export interface EndedValue {
 
 export type Value = LivingValue | EndedValue;
 
+/** As it is stored: with the changes that come after the pieces, and the sequences of their messages. */
+export type StoredValue = Omit<LivingValue, 'record' | 'pieces'> & {
+  readonly record: Omit<StoredRecord, 'fields'> & { readonly fields: FieldChanges };
+  readonly pieces?: readonly number[];
+};
+
 /** A value and its position. */
 export type Found = { readonly position: ValuePosition; readonly value: LivingValue } | FoundEnded;
 
@@ -53,16 +58,21 @@ export function isLiving(found: Found): found is Exclude<Found, FoundEnded> {
 }
 
 export function encodeValue(value: Value): Buffer {
-  if (!('lists' in value)) return Buffer.from(JSON.stringify(value));
-  const record = { ...value.record, subscriptions: urisInValue(value) };
-  return Buffer.from(JSON.stringify({ ...value, record }));
+  if (!('pieces' in value) || value.pieces === undefined) return Buffer.from(JSON.stringify(value));
+  const { record, pieces } = value;
+  const stored: StoredValue = {
+    ...value,
+    record: { ...record, fields: changesInValue(pieces, record.fields) },
+    pieces: pieces.map(({ seq }) => seq),
+  };
+  return Buffer.from(JSON.stringify(stored));
 }
 
-export function decodeValue(where: string, id: string, body: Buffer): Value {
+export function decodeValue(where: string, id: string, body: Buffer): StoredValue | EndedValue {
   const what = `session ${id}`;
-  let value: Value;
+  let value: StoredValue | EndedValue;
   try {
-    value = JSON.parse(body.toString()) as Value;
+    value = JSON.parse(body.toString()) as StoredValue | EndedValue;
   } catch (cause) {
     throw unreadable(where, what, cause);
   }
@@ -73,7 +83,7 @@ export function decodeValue(where: string, id: string, body: Buffer): Value {
   return value;
 }
 
-export function newValue(record: SessionRecord, birth: string, place: number): LivingValue {
+export function newValue(record: StoredRecord, birth: string, place: number): LivingValue {
   return { v: VERSION, record, birth, place, due: record.expiresAt };
 }
 
@@ -81,16 +91,20 @@ export function endedValue(ended: EndedSession, forgetAt: number, place: number)
   return { v: VERSION, ended, forgetAt, place };
 }
 
-/** No pieces: the whole list is in the value. */
-export function withLists(value: LivingValue, pieces: readonly ListPiece[]): LivingValue {
-  const { lists: _before, ...rest } = value;
-  return pieces.length === 0 ? rest : { ...rest, lists: pieces };
+/** No pieces: all fields are in the value. */
+export function withPieces(value: LivingValue, pieces: readonly FieldPiece[]): LivingValue {
+  const { pieces: _before, ...rest } = value;
+  return pieces.length === 0 ? rest : { ...rest, pieces };
 }
 
-/** A value as it was stored, with its whole list. */
-export function wholeValue(value: LivingValue, earlier: readonly string[]): LivingValue {
-  const { record } = value;
-  return { ...value, record: { ...record, subscriptions: [...earlier, ...record.subscriptions] } };
+/** A value as it was stored, with all fields. `bodies`: the messages of its pieces. */
+export function wholeValue(value: StoredValue, bodies: readonly Buffer[]): LivingValue {
+  const { pieces: seqs = [], record, ...rest } = value;
+  const pieces = bodies.map((body, n): FieldPiece => {
+    return { seq: seqs[n] ?? 0, changes: JSON.parse(body.toString()) as FieldChanges };
+  });
+  const fields = foldedFields([...pieces.map(({ changes }) => changes), record.fields]);
+  return withPieces({ ...rest, record: { ...record, fields } }, pieces);
 }
 
 /** `undefined` removes the log. */

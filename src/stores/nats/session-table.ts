@@ -10,7 +10,7 @@
  * An instance that reads a record past its expiry first writes `expired` into it and then answers. Clocks differ a
  * little, and an owner with a slow clock could otherwise move the expiry again.
  */
-import type { EndedSession, SessionRecord } from '../store.ts';
+import type { EndedSession, StoredRecord } from '../store.ts';
 import { expiredSession } from '../shared/expired-session.ts';
 import type { CleanupSchedule } from './cleanup-schedule.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -20,8 +20,8 @@ import { contended } from './failures.ts';
 import type { Names } from './names.ts';
 import type { Parts } from './parts.ts';
 import { emptyTail, type Reader } from './reader.ts';
-import { encodeValue, isLiving, withLists, type LivingValue } from './record-value.ts';
-import { PIECE_BYTES, piecesOf, plannedPieces, type ListPiece } from './subscription-lists.ts';
+import { encodeValue, isLiving, withPieces, type LivingValue } from './record-value.ts';
+import { type FieldChanges, type FieldPiece, PIECE_BYTES, plannedPieces } from './field-pieces.ts';
 import type { KeyedValues, ValuePosition } from './keyed-values.ts';
 
 /** `position`: what a new value replaces. */
@@ -131,14 +131,14 @@ export class SessionTable {
     let whole;
     let body;
     try {
-      whole = withLists(value, await this.#storedPieces(id, held.value, value, deadline));
+      whole = withPieces(value, await this.#storedPieces(id, held.value, value, deadline));
       body = encodeValue(whole);
       written = await this.write(id, body, held.position, deadline);
     } finally {
       // Also after an error, when the outcome is unknown.
       if (written === undefined) this.cache.drop(id);
     }
-    const [before, pieces] = [held.parts, piecesOf(whole).map(([seq]) => seq)];
+    const [before, pieces] = [held.parts, (whole.pieces ?? []).map(({ seq }) => seq)];
     if (written === undefined) {
       this.removeParts(
         pieces.filter((seq) => !before.includes(seq)),
@@ -158,21 +158,22 @@ export class SessionTable {
     return true;
   }
 
-  /** Stores the new pieces of a changed list. */
+  /** Stores the new pieces of changed fields. */
   async #storedPieces(
     id: string,
     before: LivingValue,
     value: LivingValue,
     deadline: number,
-  ): Promise<readonly ListPiece[]> {
-    const { subscriptions } = value.record;
-    if (subscriptions === before.record.subscriptions) return piecesOf(before);
+  ): Promise<readonly FieldPiece[]> {
+    const { fields } = value.record;
+    const { pieces: earlier = [] } = before;
+    if (fields === before.record.fields) return earlier;
     const { parts, names, values } = this.#options;
-    const planned = plannedPieces(before, subscriptions, parts.limit);
+    const planned = plannedPieces(earlier, fields, parts.limit);
     const count = planned.filter((piece) => !isStored(piece)).length;
     if (count === 0) return planned.filter(isStored);
     const name = await this.#partsName(id, count, deadline);
-    const pieces: ListPiece[] = [];
+    const pieces: FieldPiece[] = [];
     let n = 0;
     for (const piece of planned) {
       if (isStored(piece)) pieces.push(piece);
@@ -180,7 +181,7 @@ export class SessionTable {
         const body = Buffer.from(JSON.stringify(piece));
         const seq = await values.jetstream.publish(names.recordPart(id, name, n++), body, deadline);
         // A message without an expected sequence is never refused.
-        if (seq !== undefined) pieces.push([seq, piece.length]);
+        if (seq !== undefined) pieces.push({ seq, changes: piece });
       }
     }
     return pieces;
@@ -218,9 +219,9 @@ export class SessionTable {
   }
 }
 
-const isStored = (piece: ListPiece | readonly string[]): piece is ListPiece => typeof piece[0] === 'number';
+const isStored = (piece: FieldPiece | FieldChanges): piece is FieldPiece => typeof piece['seq'] === 'number';
 
-export function shown(status: SessionStatus): SessionRecord | EndedSession | undefined {
+export function shown(status: SessionStatus): StoredRecord | EndedSession | undefined {
   switch (status.is) {
     case 'missing':
       return undefined;

@@ -1,7 +1,7 @@
 /** Records, each under a key of a bucket. A change replaces exactly the value that was read. */
 import type { EndReason } from '../../types.ts';
 import { placeOf } from '../shared/cursor.ts';
-import { copyRecord, patchRecord } from '../shared/record-patch.ts';
+import { copyRecord, changedRecord } from '../shared/record-change.ts';
 import {
   RECORD_VERSION,
   type ClaimOutcome,
@@ -9,11 +9,11 @@ import {
   type ExpiredSession,
   type Fence,
   type Marker,
-  type NewSessionRecord,
+  type NewRecord,
   type Ownership,
-  type RecordPatch,
+  type RecordChange,
   type SessionPage,
-  type SessionRecord,
+  type StoredRecord,
   type SessionStore,
   type WriteOutcome,
 } from '../store.ts';
@@ -58,14 +58,14 @@ export class NatsSessions implements SessionStore {
     this.#options = options;
   }
 
-  create(record: NewSessionRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
+  create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
     const kept = copyRecord(record, null);
     return this.#options.queues.run(record.id, async (deadline) =>
       this.#create({ ...kept, expiresAt: await this.#expiryAfter(expiresInMs, deadline) }, deadline),
     );
   }
 
-  async read(id: string): Promise<SessionRecord | EndedSession | undefined> {
+  async read(id: string): Promise<StoredRecord | EndedSession | undefined> {
     return shown(await this.#options.table.look(id, this.#options.deadlines.deadline()));
   }
 
@@ -73,20 +73,20 @@ export class NatsSessions implements SessionStore {
     return this.#options.queues.run(id, (deadline) => this.#claim(id, from, me, deadline));
   }
 
-  save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
-    const kept = structuredClone(patch);
+  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
+    const kept = structuredClone(change);
     return this.#options.queues.run(id, (deadline) =>
       this.#fenced(id, fence, deadline, async (cached) =>
-        this.#replace(id, cached, await this.#patched(cached.value, kept, deadline), deadline),
+        this.#replace(id, cached, await this.#changed(cached.value, kept, deadline), deadline),
       ),
     );
   }
 
-  release(id: string, fence: Fence, patch: RecordPatch = {}): Promise<WriteOutcome> {
-    const kept = structuredClone(patch);
+  release(id: string, fence: Fence, change: RecordChange = {}): Promise<WriteOutcome> {
+    const kept = structuredClone(change);
     return this.#options.queues.run(id, (deadline) =>
       this.#fenced(id, fence, deadline, async (cached) => {
-        const value = await this.#patched(cached.value, kept, deadline);
+        const value = await this.#changed(cached.value, kept, deadline);
         const released = { ...value, record: { ...value.record, owner: null } };
         // From here on, the server refuses an append that was sent before and has no answer yet.
         if (
@@ -123,7 +123,7 @@ export class NatsSessions implements SessionStore {
   }
 
   /** Adds the index entries first, so that every living session has them. */
-  async #create(record: SessionRecord, deadline: number): Promise<'created' | 'exists'> {
+  async #create(record: StoredRecord, deadline: number): Promise<'created' | 'exists'> {
     const { table, schedule, listing, name } = this.#options;
     const { id, expiresAt } = record;
     const [place] = await Promise.all([
@@ -241,10 +241,10 @@ export class NatsSessions implements SessionStore {
     throw contended(this.#options.where, `session ${id}`);
   }
 
-  async #patched(value: LivingValue, patch: RecordPatch, deadline: number): Promise<LivingValue> {
-    // Most patches leave the expiry as it is, and need no clock.
-    const now = patch.expiresInMs === undefined ? 0 : await this.#options.clock.now(deadline);
-    return { ...value, record: patchRecord(value.record, patch, now) };
+  async #changed(value: LivingValue, change: RecordChange, deadline: number): Promise<LivingValue> {
+    // Most changes leave the expiry as it is, and need no clock.
+    const now = change.expiresInMs === undefined ? 0 : await this.#options.clock.now(deadline);
+    return { ...value, record: changedRecord(value.record, change, now) };
   }
 
   async #expiryAfter(ms: number | null, deadline: number): Promise<number | null> {

@@ -1,5 +1,5 @@
 /** Work on all sessions: listing, counting, and the entries of the cleanup schedule. */
-import type { ExpiredSession, SessionPage, SessionRecord } from '../store.ts';
+import type { ExpiredSession, SessionPage, StoredRecord } from '../store.ts';
 import type { CleanupSchedule, EntryOutcome } from './cleanup-schedule.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
@@ -41,7 +41,7 @@ export class Sweeper {
   }
 
   async list(limit: number, after: number): Promise<SessionPage> {
-    const records: SessionRecord[] = [];
+    const records: StoredRecord[] = [];
     let last = after;
     // There is a cursor only if another session follows, so the last page has none.
     for await (const { record, place } of this.#living(after, limit + 1)) {
@@ -74,7 +74,7 @@ export class Sweeper {
   }
 
   /** In the order of `list`. Records are read in groups. */
-  async *#living(after: number, most: number): AsyncGenerator<{ record: SessionRecord; place: number }> {
+  async *#living(after: number, most: number): AsyncGenerator<{ record: StoredRecord; place: number }> {
     let group: ListingEntry[] = [];
     const size = Math.min(AT_ONCE, most);
     for await (const place of this.#options.listing.after(after, this.#deadline)) {
@@ -86,10 +86,10 @@ export class Sweeper {
     yield* await this.#records(group);
   }
 
-  async #records(listing: readonly ListingEntry[]): Promise<{ record: SessionRecord; place: number }[]> {
+  async #records(listing: readonly ListingEntry[]): Promise<{ record: StoredRecord; place: number }[]> {
     const { table } = this.#options;
     const statuses = await Promise.all(listing.map(({ id }) => table.look(id, this.#deadline())));
-    const found: { record: SessionRecord; place: number }[] = [];
+    const found: { record: StoredRecord; place: number }[] = [];
     for (const [n, place] of listing.entries()) {
       const status = statuses[n];
       // A session that was created again under its id has a new entry; the earlier one does not count.

@@ -38,7 +38,7 @@ export const lockedInOrder = (s: string, ids: string, columns: string, condition
 export type SessionStatements = ReturnType<typeof sessionStatements>;
 
 /** The columns that a save may set, in the order in which they are bound. `expires_at` is bound as ms from now. */
-export const SAVED_COLUMNS = ['version', 'initialized', 'log_level', 'get_stream', 'active_at', 'expires_at'] as const;
+export const SAVED_COLUMNS = ['head', 'stamp', 'expires_at'] as const;
 
 export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 
@@ -46,23 +46,17 @@ export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 export interface SaveParts {
   readonly columns: readonly SavedColumn[];
   readonly release: boolean;
-  readonly answer: boolean;
-  readonly state: boolean;
-  readonly subscriptions: boolean;
+  readonly fields: boolean;
 }
 
 /** `s`: the schema, quoted. */
 export function sessionStatements(s: string) {
-  const state = `(SELECT '{' || string_agg(coalesce(key, id) || ':' || to_json(value)::text, ',') || '}'
-    FROM ${s}.state WHERE session = s.no)`;
-  const subscriptions = `(SELECT '[' || string_agg(coalesce(uri, id), ',' ORDER BY no) || ']'
-    FROM ${s}.subscriptions WHERE session = s.no)`;
+  const fields = `(SELECT json_object_agg(name, value)::text FROM ${s}.fields WHERE session = s.no)`;
   /** The columns of `RecordRow`. */
-  const record = `s.id, s.v, s.epoch, s.owner, s."user", s.version, h.handshake, h.answer, s.initialized, s.log_level,
-    ${subscriptions}, s.get_stream, s.created_at, s.active_at, s.expires_at, ${state}, s.ended, s.ended_at,
-    coalesce(s.expired OR s.expires_at <= ${NOW}, false), s.expired`;
-  const withHandshake = `s LEFT JOIN ${s}.handshakes h ON h.session = s.no`;
-  const sessions = `${s}.sessions ${withHandshake}`;
+  const record = `s.id, s.v, s.epoch, s.owner, s."user", s.head, b.body, ${fields}, s.created_at, s.stamp, s.expires_at,
+    s.ended, s.ended_at, coalesce(s.expired OR s.expires_at <= ${NOW}, false), s.expired`;
+  const withBody = `s LEFT JOIN ${s}.bodies b ON b.session = s.no`;
+  const sessions = `${s}.sessions ${withBody}`;
   const claimed = `${record}, (SELECT json_agg(json_build_array(m.request, m.stream)) FROM (
         SELECT request, stream FROM ${s}.markers WHERE session = s.no
         UNION SELECT mark, stream FROM ${s}.streams WHERE session = s.no AND mark IS NOT NULL) AS m),
@@ -73,9 +67,7 @@ export function sessionStatements(s: string) {
   const saves = new Map<string, Statement>();
 
   return {
-    /** Without subscriptions, as nearly all sessions are created. */
-    create: statementOf(createText(s, false)),
-    createSubscribed: statementOf(createText(s, true)),
+    create: statementOf(createText(s)),
     /** $3 tombstone time, after which the session is missing. */
     record: statementOf(`SELECT ${record} FROM ${sessions} WHERE s.deployment = $1 AND s.id = $2 AND ${found('$3')}`),
     /** Stores that a session has expired, before a caller learns it. */
@@ -102,8 +94,8 @@ export function sessionStatements(s: string) {
       CROSS JOIN LATERAL (SELECT ${claimed} FROM ${sessions}
         WHERE s.deployment = $1 AND s.id = c.id AND ${found('c.tombstone_ms')} OFFSET 0) AS r`),
     /** $3 reason, $4 tombstone time, $5 version of the record; $6 epoch and $7 owner. */
-    end: statementOf(`UPDATE ${s}.sessions s SET v = $5, owner = NULL, "user" = NULL, version = '', log_level = NULL,
-        expires_at = NULL, created_at = 0, active_at = 0,
+    end: statementOf(`UPDATE ${s}.sessions s SET v = $5, owner = NULL, "user" = NULL, head = '', expires_at = NULL,
+        created_at = 0, stamp = 0,
         ended = CASE WHEN ${LIVING} THEN $3 ELSE 'idle' END,
         ended_at = CASE WHEN ${LIVING} THEN ${NOW} ELSE expires_at END,
         forget_at = CASE WHEN ${LIVING} THEN ${NOW} ELSE expires_at END + $4
@@ -116,18 +108,17 @@ export function sessionStatements(s: string) {
      * statistics say.
      */
     list: statementOf(`SELECT ${record} FROM (SELECT * FROM ${s}.sessions
-        WHERE deployment = $1 AND id > $2 AND ${LIVING} ORDER BY id LIMIT $3) ${withHandshake}
+        WHERE deployment = $1 AND id > $2 AND ${LIVING} ORDER BY id LIMIT $3) ${withBody}
       ORDER BY s.id`),
     count: statementOf(`SELECT count(*) FROM ${s}.sessions
       WHERE deployment = $1 AND ${NOT_ENDED} AND (expires_at IS NULL OR expires_at > ${NOW_ONCE})`),
     expired: statementOf(`SELECT id, epoch, owner FROM ${s}.sessions WHERE deployment = $1 AND ${NOT_ENDED}
         AND expires_at <= ${NOW_ONCE} ORDER BY expires_at LIMIT $2`),
     /**
-     * Values: those of the fence, the columns, the answer, then the state: ids, keys, values, ids to delete, then the
-     * subscriptions: ids, URIs, ids to delete.
+     * Values: those of the fence, the columns, then the fields: names, values, names to delete.
      */
     save(parts: SaveParts): Statement {
-      const key = `${parts.columns.join()} ${parts.release} ${parts.answer} ${parts.state} ${parts.subscriptions}`;
+      const key = `${parts.columns.join()} ${parts.release} ${parts.fields}`;
       const known = saves.get(key) ?? statementOf(saveText(s, parts));
       saves.set(key, known);
       return known;
@@ -136,36 +127,28 @@ export function sessionStatements(s: string) {
 }
 
 /**
- * $13 ms until the expiry, or null; $16 tombstone time, $17 to $19 the state: ids, keys, values; $20 and $21 the
- * subscriptions: ids, URIs. Replaces a session whose tombstone time is over.
+ * $10 ms until the expiry, or null; $11 body, $12 tombstone time, $13 and $14 the fields: names, values. Replaces a
+ * session whose tombstone time is over.
  */
-function createText(s: string, subscribed: boolean): string {
-  const subscriptions = `, subscribed AS (
-        INSERT INTO ${s}.subscriptions (session, id, uri)
-        SELECT made.no, k.id, k.uri FROM made, unnest($20::text[], $21::text[]) WITH ORDINALITY AS k (id, uri, n)
-        ORDER BY k.n
-      )`;
+function createText(s: string): string {
   return `WITH made AS (
-        INSERT INTO ${s}.sessions (deployment, id, v, epoch, owner, "user", version, initialized, log_level,
-          get_stream, created_at, active_at, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-          ${NOW} + $13::double precision)
+        INSERT INTO ${s}.sessions (deployment, id, v, epoch, owner, "user", head, created_at, stamp, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, ${NOW} + $10::double precision)
         ON CONFLICT (deployment, id) DO UPDATE SET no = excluded.no, v = excluded.v, epoch = excluded.epoch,
-          owner = excluded.owner, "user" = excluded."user", version = excluded.version,
-          initialized = excluded.initialized, log_level = excluded.log_level,
-          get_stream = excluded.get_stream, created_at = excluded.created_at, active_at = excluded.active_at,
+          owner = excluded.owner, "user" = excluded."user", head = excluded.head,
+          created_at = excluded.created_at, stamp = excluded.stamp,
           expires_at = excluded.expires_at, expired = false, ended = NULL, ended_at = NULL, forget_at = NULL
-        WHERE CASE WHEN sessions.ended IS NULL THEN sessions.expires_at + $16 <= ${NOW}
+        WHERE CASE WHEN sessions.ended IS NULL THEN sessions.expires_at + $12 <= ${NOW}
           ELSE sessions.forget_at <= ${NOW} END
         RETURNING no
-      ), handshake AS (INSERT INTO ${s}.handshakes (session, handshake, answer) SELECT no, $14, $15 FROM made
+      ), body AS (INSERT INTO ${s}.bodies (session, body) SELECT no, $11 FROM made
       ), kept AS (
-        INSERT INTO ${s}.state (session, id, key, value)
-        SELECT no, k.id, k.key, k.value FROM made, unnest($17::text[], $18::text[], $19::text[]) AS k (id, key, value)
-      )${subscribed ? subscriptions : ''} SELECT no FROM made`;
+        INSERT INTO ${s}.fields (session, name, value)
+        SELECT no, f.name, f.value FROM made, unnest($13::text[], $14::text[]) AS f (name, value)
+      ) SELECT no FROM made`;
 }
 
-function saveText(s: string, { columns, release, answer, state, subscriptions }: SaveParts): string {
+function saveText(s: string, { columns, release, fields }: SaveParts): string {
   let values = 4;
   const next = (): string => `$${++values}`;
   const sets = columns.map((column) =>
@@ -177,27 +160,13 @@ function saveText(s: string, { columns, release, answer, state, subscriptions }:
       ? `SELECT no FROM ${s}.sessions WHERE ${FENCED} FOR NO KEY UPDATE`
       : `UPDATE ${s}.sessions SET ${sets.join(', ')} WHERE ${FENCED} RETURNING no`;
   const parts = [`fenced AS MATERIALIZED (${fenced})`];
-  if (answer)
-    parts.push(`handshake AS (UPDATE ${s}.handshakes SET answer = ${next()} FROM fenced WHERE session = fenced.no)`);
-  if (state) {
-    const [id, key, value, gone] = [next(), next(), next(), next()];
+  if (fields) {
+    const [name, value, gone] = [next(), next(), next()];
     parts.push(
-      `kept AS (INSERT INTO ${s}.state (session, id, key, value)
-        SELECT no, k.id, k.key, k.value FROM fenced,
-          unnest(${id}::text[], ${key}::text[], ${value}::text[]) AS k (id, key, value)
-        ON CONFLICT (session, id) DO UPDATE SET value = excluded.value)`,
-      `dropped AS (DELETE FROM ${s}.state USING fenced WHERE session = fenced.no AND id = ANY (${gone}::text[]))`,
-    );
-  }
-  if (subscriptions) {
-    const [id, uri, gone] = [next(), next(), next()];
-    parts.push(
-      `subscribed AS (INSERT INTO ${s}.subscriptions (session, id, uri)
-        SELECT fenced.no, k.id, k.uri
-        FROM fenced, unnest(${id}::text[], ${uri}::text[]) WITH ORDINALITY AS k (id, uri, n) ORDER BY k.n
-        ON CONFLICT (session, id) DO UPDATE SET no = excluded.no)`,
-      `unsubscribed AS (DELETE FROM ${s}.subscriptions USING fenced
-        WHERE session = fenced.no AND id = ANY (${gone}::text[]))`,
+      `kept AS (INSERT INTO ${s}.fields (session, name, value)
+        SELECT no, f.name, f.value FROM fenced, unnest(${name}::text[], ${value}::text[]) AS f (name, value)
+        ON CONFLICT (session, name) DO UPDATE SET value = excluded.value)`,
+      `dropped AS (DELETE FROM ${s}.fields USING fenced WHERE session = fenced.no AND name = ANY (${gone}::text[]))`,
     );
   }
   return `WITH ${parts.join(', ')} SELECT FROM fenced`;

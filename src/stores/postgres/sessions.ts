@@ -8,11 +8,11 @@ import {
   type ExpiredSession,
   type Fence,
   type Marker,
-  type NewSessionRecord,
+  type NewRecord,
   type Ownership,
-  type RecordPatch,
+  type RecordChange,
   type SessionPage,
-  type SessionRecord,
+  type StoredRecord,
   type SessionStore,
   type WriteOutcome,
   isEnded,
@@ -41,14 +41,13 @@ export class PostgresSessions implements SessionStore {
     this.#options = options;
   }
 
-  create(record: NewSessionRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
+  create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
     const { deployment, tombstoneMs, statements } = this.#options;
-    const statement = record.subscriptions.length > 0 ? statements.createSubscribed : statements.create;
-    const step: Step = [statement, createValues(deployment, record, expiresInMs, tombstoneMs)];
+    const step: Step = [statements.create, createValues(deployment, record, expiresInMs, tombstoneMs)];
     return this.#operate(record.id, [step], ([made]) => (made?.rows.length === 1 ? 'created' : 'exists'));
   }
 
-  async read(id: string): Promise<SessionRecord | EndedSession | undefined> {
+  async read(id: string): Promise<StoredRecord | EndedSession | undefined> {
     const { deployment, place, reader, statements, tombstoneMs } = this.#options;
     for (;;) {
       const [row] = (await reader.query(statements.record, [deployment, id, tombstoneMs])).rows;
@@ -75,12 +74,12 @@ export class PostgresSessions implements SessionStore {
     return { claimed: true, record: value, markers: markersOf(row), expiresInMs };
   }
 
-  save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
-    return this.#save(id, fence, patch, false);
+  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
+    return this.#save(id, fence, change, false);
   }
 
-  release(id: string, fence: Fence, patch: RecordPatch = {}): Promise<WriteOutcome> {
-    return this.#save(id, fence, patch, true);
+  release(id: string, fence: Fence, change: RecordChange = {}): Promise<WriteOutcome> {
+    return this.#save(id, fence, change, true);
   }
 
   /** The first call that ends an expired session answers `'ended'`, so that exactly one caller reports the end. */
@@ -108,7 +107,7 @@ export class PostgresSessions implements SessionStore {
     // A cursor needs a further session, so that the last page has no cursor.
     const { rows } = await reader.query(statements.list, [deployment, idOf(cursor), limit + 1]);
     const living = rows.map((row) => readSession(row, place).value);
-    const records = living.slice(0, limit).filter((value): value is SessionRecord => !isEnded(value));
+    const records = living.slice(0, limit).filter((value): value is StoredRecord => !isEnded(value));
     const last = living[limit - 1];
     return rows.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };
   }
@@ -124,9 +123,9 @@ export class PostgresSessions implements SessionStore {
     return rows.map(([id, epoch, owner]) => ({ id: id ?? '', epoch: Number(epoch), owner: owner ?? null }));
   }
 
-  #save(id: string, { epoch, owner }: Fence, patch: RecordPatch, release: boolean): Promise<WriteOutcome> {
+  #save(id: string, { epoch, owner }: Fence, change: RecordChange, release: boolean): Promise<WriteOutcome> {
     const { deployment, statements } = this.#options;
-    const { parts, values } = saveOf(patch, release);
+    const { parts, values } = saveOf(change, release);
     const step: Step = [statements.save(parts), [deployment, id, epoch, owner, ...values]];
     return this.#operate(id, [step], ([saved]) => (saved?.rows.length === 1 ? 'written' : 'fenced'));
   }

@@ -7,21 +7,14 @@
  * * `x`: expiry, ms since 1970; negative once a script found the session expired
  * * `c`: counters of the log: events ever logged, bytes ever logged, both at the last trim, expiry of the log keys
  * * `v`: format of the record
- * * `p`: protocol version
- * * `i`: initialized (`1` or empty)
- * * `l`: log level
- * * `g`: whether a GET stream was primed (`1` or empty)
- * * `a`: active at
+ * * `h`: the head of the record
+ * * `a`: its stamp
  * * `d`: of an ended session: reason
  * * `at`: of an ended session: time of the end; an ended session has `v`, `d` and `at` only
  *
- * `b`, the body: what never changes, as JSON.
+ * `b`: what never changes: user and time of creation as a line of JSON, then the body.
  *
- * `s`, the state, a hash:
- * * `.` and the JSON text of a key of `session.state`
- * * `a`: answer, once it has changed since the session was created
- * * `u` and the JSON text of a resource URI that the client is subscribed to → its number, which gives the order
- * * `n`: the last of these numbers
+ * `s`, a hash: the fields of the record.
  *
  * `o`, a hash of open streams and markers: `s` and the name of a stream → its length and its requests; `m` and a marker
  * as JSON.
@@ -79,8 +72,8 @@ local function last(key) if ends then redis.call('PEXPIREAT', key, ends) end end
 /**
  * `KEYS`: head, body, state, open, and the log's keys if their lifetime is not limited. `ARGV` after the fence: the new
  * fence (empty: unchanged); the ms until the new expiry (empty: unchanged; or `never`); the number of head fields;
- * pairs of head fields; pairs of state fields, where an empty value deletes and a `u` field gets the next number. When
- * written with an earlier expiry than before, answers `E` and the expiry.
+ * pairs of fields of the head hash; pairs of fields of the record, where an empty value deletes. When written with an
+ * earlier expiry than before, answers `E` and the expiry.
  */
 export const SAVE = script(
   FENCE,
@@ -103,14 +96,7 @@ local fields = 7 + 2 * ARGV[6]
 for n = 7, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
 for n = fields, #ARGV, 2 do
   local field, value = ARGV[n], ARGV[n + 1]
-  if value == '' then redis.call('HDEL', KEYS[3], field)
-  else
-    if string.sub(field, 1, 1) == 'u' then
-      value = whole((redis.call('HGET', KEYS[3], 'n') or 0) + 1)
-      redis.call('HSET', KEYS[3], 'n', value)
-    end
-    redis.call('HSET', KEYS[3], field, value)
-  end
+  if value == '' then redis.call('HDEL', KEYS[3], field) else redis.call('HSET', KEYS[3], field, value) end
 end
 if fields < #ARGV then last(KEYS[3]) end
 return written
@@ -293,8 +279,8 @@ return redis.call('HGETALL', KEYS[2])
 
 /**
  * `KEYS`: all. `ARGV`: latest time of creation, ms that a session is kept after its expiry, tombstone ms, ms until its
- * expiry or empty, body, number of head fields, pairs of head fields, pairs of state fields. Answers `W`; `X`: exists;
- * `L`.
+ * expiry or empty, body, number of head fields, pairs of fields of the head hash, pairs of fields of the record.
+ * Answers `W`; `X`: exists; `L`.
  */
 export const CREATE = script(
   CLOCK,

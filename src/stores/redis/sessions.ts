@@ -12,11 +12,11 @@ import type {
   ExpiredSession,
   Fence,
   Marker,
-  NewSessionRecord,
+  NewRecord,
   Ownership,
-  RecordPatch,
+  RecordChange,
   SessionPage,
-  SessionRecord,
+  StoredRecord,
   SessionStore,
   WriteOutcome,
 } from '../store.ts';
@@ -24,14 +24,13 @@ import { RESERVED_MS, SessionDirectory } from './session-directory.ts';
 import { fenceText, type SessionWriter } from './session-writer.ts';
 import {
   bodyOf,
+  changedFields,
   changedHead,
-  changedState,
   fieldsOf,
   foundSession,
   headOf,
   markerField,
   markersOf,
-  stateFields,
   type Found,
   type ReadReply,
 } from './records.ts';
@@ -52,17 +51,17 @@ export class RedisSessions implements SessionStore {
     this.#directory = new SessionDirectory(writer.server, writer.keys);
   }
 
-  create(record: NewSessionRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
+  create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
     const { keys, keptMs, tombstoneMs } = this.#writer;
     const { id } = record;
     const [lasts, body, head] = [expiresInMs === null ? '' : String(expiresInMs), bodyOf(record), headOf(record)];
-    const state = stateFields(record);
+    const named = changedFields(record.fields);
     return this.#writer.steps(id, async () => {
       const until = await this.#directory.reserve(id);
       const kept = [until, keptMs, String(tombstoneMs), lasts, body];
       const fields = ['f', fenceText(record), 'w', this.#writer.next(), ...head];
       const [made] = await Promise.all([
-        this.#writer.run(CREATE, keys.session(id), [...kept, String(fields.length / 2), ...fields, ...state]),
+        this.#writer.run(CREATE, keys.session(id), [...kept, String(fields.length / 2), ...fields, ...named]),
         this.#directory.scheduleCheck(id, checkOfNew(Number(until), expiresInMs)),
       ]);
       if (made === 'W') return 'created';
@@ -73,7 +72,7 @@ export class RedisSessions implements SessionStore {
     });
   }
 
-  async read(id: string): Promise<SessionRecord | EndedSession | undefined> {
+  async read(id: string): Promise<StoredRecord | EndedSession | undefined> {
     return this.#shown(await this.#find(id));
   }
 
@@ -93,12 +92,12 @@ export class RedisSessions implements SessionStore {
     });
   }
 
-  save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
-    return this.#save(id, fence, patch, false);
+  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
+    return this.#save(id, fence, change, false);
   }
 
-  release(id: string, fence: Fence, patch: RecordPatch = {}): Promise<WriteOutcome> {
-    return this.#save(id, fence, patch, true);
+  release(id: string, fence: Fence, change: RecordChange = {}): Promise<WriteOutcome> {
+    return this.#save(id, fence, change, true);
   }
 
   /** The first call that ends an expired session answers `'ended'`, so that exactly one caller reports the end. */
@@ -121,7 +120,7 @@ export class RedisSessions implements SessionStore {
 
   /** In the order of their ids. */
   async list(limit: number, cursor?: string): Promise<SessionPage> {
-    const records: SessionRecord[] = [];
+    const records: StoredRecord[] = [];
     for (let from = idOf(cursor); ;) {
       const ids = await this.#directory.page(Math.min(PAGE, limit + 1), from);
       for (const found of await Promise.all(ids.map((id) => this.#listed(id)))) {
@@ -150,12 +149,12 @@ export class RedisSessions implements SessionStore {
     return expired;
   }
 
-  async #save(id: string, fence: Fence, patch: RecordPatch, releases: boolean): Promise<WriteOutcome> {
-    const { expiresInMs } = patch;
+  async #save(id: string, fence: Fence, change: RecordChange, releases: boolean): Promise<WriteOutcome> {
+    const { expiresInMs } = change;
     const lasts = expiresInMs === undefined ? '' : expiresInMs === null ? 'never' : String(expiresInMs);
-    const head = changedHead(patch);
+    const head = changedHead(change);
     const after = releases ? fenceText({ epoch: fence.epoch, owner: null }) : '';
-    const args = [after, lasts, String(head.length / 2), ...head, ...changedState(patch)];
+    const args = [after, lasts, String(head.length / 2), ...head, ...changedFields(change.fields)];
     const keys = this.#writer.lasting(this.#writer.keys.session(id));
     const reply = await this.#writer.fenced(SAVE, id, keys, fence, args, rawReply);
     if (Array.isArray(reply)) {
@@ -196,7 +195,7 @@ export class RedisSessions implements SessionStore {
   }
 
   /** What callers see: an expired session has ended. */
-  #shown(found: Found | undefined): SessionRecord | EndedSession | undefined {
+  #shown(found: Found | undefined): StoredRecord | EndedSession | undefined {
     if (found === undefined) return undefined;
     const { now } = found;
     if (found.record !== undefined && !found.expired) return found.record;
@@ -205,7 +204,7 @@ export class RedisSessions implements SessionStore {
   }
 
   /** Schedules an early check of a session that has ended and is still in the directory. */
-  async #listed(id: string): Promise<SessionRecord | undefined> {
+  async #listed(id: string): Promise<StoredRecord | undefined> {
     const found = await this.#find(id);
     // A missing session may be in creation.
     if (found === undefined) return undefined;

@@ -2,13 +2,7 @@
 import { BoundedMap } from '../../bounded-map.ts';
 import { createHash } from 'node:crypto';
 import { internal } from '../../errors.ts';
-import {
-  RECORD_VERSION,
-  type Handshake,
-  type NewSessionRecord,
-  type RecordPatch,
-  type SessionRecord,
-} from '../store.ts';
+import { RECORD_VERSION, type NewRecord, type RecordChange, type StoredRecord } from '../store.ts';
 import type { Database } from './database.ts';
 import { newerRecord } from '../shared/failures.ts';
 import type { Value } from './libsql.ts';
@@ -22,74 +16,40 @@ export type RecordRow = readonly [
   epoch: number,
   owner: string | null,
   user: string | null,
-  version: string,
-  handshake: string,
-  answer: string,
-  initialized: number,
-  logLevel: string | null,
-  getStream: number,
+  head: string,
+  body: string,
   createdAt: number,
-  activeAt: number,
+  stamp: number,
   expiresAt: number | null,
-  state: string | null,
+  fields: string | null,
   expired: number,
-  /** The rows of `subscriptions`: JSON of `[no, uri]` pairs. */
-  subscriptions: string | null,
 ];
 
 export interface HeldSession {
   readonly no: number;
-  readonly record: SessionRecord;
+  readonly record: StoredRecord;
   /** The store has answered that this session expired. */
   readonly expired: boolean;
 }
 
 export function heldSession(row: RecordRow, path: string): HeldSession {
-  const [no, v, id, epoch, owner, user, version, handshake, answer, initialized, logLevel] = row;
-  const [getStream, createdAt, activeAt, expiresAt, state] = [row[11], row[12], row[13], row[14], row[15]];
+  const [no, v, id, epoch, owner, user, head, body, createdAt, stamp, expiresAt, json, expired] = row;
   if (v > RECORD_VERSION) throw newerRecord(path, id, v, RECORD_VERSION);
-  const record: SessionRecord = {
-    v,
-    id,
-    epoch,
-    owner,
-    user,
-    version,
-    handshake: JSON.parse(handshake) as Handshake,
-    answer,
-    initialized: initialized === 1,
-    logLevel,
-    subscriptions: subscriptionsOf(row[17]),
-    state: state === null ? {} : (JSON.parse(state) as Record<string, string>),
-    getStream: getStream === 1,
-    createdAt,
-    activeAt,
-    expiresAt,
-  };
-  return { no, record, expired: row[16] === 1 };
+  const fields = json === null ? {} : (JSON.parse(json) as Record<string, string>);
+  const record: StoredRecord = { v, id, epoch, owner, user, head, body, fields, createdAt, stamp, expiresAt };
+  return { no, record, expired: expired === 1 };
 }
 
-function subscriptionsOf(rows: string | null): readonly string[] {
-  if (rows === null) return [];
-  const pairs = JSON.parse(rows) as Array<[no: number, uri: string]>;
-  return pairs.sort(([a], [b]) => a - b).map(([, uri]) => uri);
-}
-
-/** A copy of a record or patch for the end of the turn, because the caller may change its lists. */
-export function keep<T extends Pick<RecordPatch | NewSessionRecord, 'subscriptions' | 'state'>>(given: T): T {
-  const { subscriptions, state } = given;
-  return {
-    ...given,
-    ...(subscriptions && { subscriptions: [...subscriptions] }),
-    ...(state && { state: { ...state } }),
-  };
+/** A copy of a record or change for the end of the turn, because the caller may change its fields. */
+export function keep<T extends Pick<RecordChange, 'fields'>>(given: T): T {
+  return given.fields === undefined ? given : { ...given, fields: { ...given.fields } };
 }
 
 /** Runs within a transaction. */
 export function insertRecord(
   database: Database,
   deployment: number,
-  record: NewSessionRecord,
+  record: NewRecord,
   expiresAt: number | null,
 ): void {
   const { lastInsertRowid } = database.change(SQL.createSession, [
@@ -99,43 +59,32 @@ export function insertRecord(
     record.epoch,
     record.owner,
     plain('user', record.user),
-    plain('version', record.version),
-    intern(database, JSON.stringify(record.handshake)),
-    intern(database, record.answer),
-    record.initialized ? 1 : 0,
-    record.logLevel,
-    record.getStream ? 1 : 0,
+    plain('head', record.head),
+    intern(database, plain('body', record.body)),
     record.createdAt,
-    record.activeAt,
+    record.stamp,
     expiresAt,
   ]);
-  writeState(database, lastInsertRowid, record.state);
-  for (const uri of record.subscriptions) database.run(SQL.subscribe, [lastInsertRowid, JSON.stringify(uri)]);
+  writeFields(database, lastInsertRowid, record.fields);
 }
 
-/** Runs within a transaction. Writes only the fields that the patch has. `now`: the store's clock. */
-export function patchRecord(database: Database, no: number, patch: RecordPatch, now: number): void {
+/** Runs within a transaction. Writes only what the change names. `now`: the store's clock. */
+export function changeRecord(database: Database, no: number, change: RecordChange, now: number): void {
+  const { head, stamp, fields, expiresInMs } = change;
   const values: Partial<Record<SavedColumn, Value>> = {};
-  if (patch.version !== undefined) values.version = plain('version', patch.version);
-  if (patch.answer !== undefined) values.answer = intern(database, patch.answer);
-  if (patch.initialized !== undefined) values.initialized = patch.initialized ? 1 : 0;
-  if (patch.logLevel !== undefined) values.log_level = patch.logLevel;
-  if (patch.getStream !== undefined) values.get_stream = patch.getStream ? 1 : 0;
-  if (patch.activeAt !== undefined) values.active_at = patch.activeAt;
-  const { expiresInMs } = patch;
+  if (head !== undefined) values.head = plain('head', head);
+  if (stamp !== undefined) values.stamp = stamp;
   if (expiresInMs !== undefined) values.expires_at = expiresInMs === null ? null : now + expiresInMs;
   const columns = SAVED_COLUMNS.filter((column) => values[column] !== undefined);
   if (columns.length > 0) database.run(saveColumns(columns), [...columns.map((column) => values[column] ?? null), no]);
-  if (patch.state !== undefined) writeState(database, no, patch.state);
-  for (const [uri, subscribed] of patch.subscriptions ?? [])
-    database.run(subscribed ? SQL.subscribe : SQL.unsubscribe, [no, JSON.stringify(uri)]);
+  if (fields !== undefined) writeFields(database, no, fields);
 }
 
-/** One row per key, so that changing one key rewrites one row. */
-function writeState(database: Database, no: number, state: Readonly<Record<string, string | null>>): void {
-  for (const [key, value] of Object.entries(state)) {
-    if (value === null) database.run(SQL.deleteState, [no, JSON.stringify(key)]);
-    else database.run(SQL.setState, [no, JSON.stringify(key), value]);
+/** One row per field, so that changing one field rewrites one row. */
+function writeFields(database: Database, no: number, fields: Readonly<Record<string, string | null>>): void {
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === null) database.run(SQL.deleteField, [no, name]);
+    else database.run(SQL.setField, [no, name, value]);
   }
 }
 

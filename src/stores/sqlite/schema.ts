@@ -14,19 +14,17 @@ export interface Migration {
  *
  * - `sessions`: sessions that have not ended. Triggers delete what belongs to a deleted session. `expired`: a reader
  *   got the answer that the session has expired, so it stays expired whatever the clock says.
- * - `texts`: handshakes and `initialize` answers, one row for equal ones. A row is deleted with the last session that
- *   uses it.
+ * - `texts`: the bodies of sessions, one row for equal ones. A row is deleted with the last session that uses it.
  * - `events`: a row for each append, in the order of writing (`no`, and with it `at`). Several messages are joined by
  *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all sessions share, and one
  *   page of the index. `n` and `bytes` are in the index, so that retention is computed without the rows.
- * - `subscriptions`: one row for each resource URI, as JSON text, in the order of `no`.
  * - `secrets`: rotated ones are forgotten at `forget_at`.
  * - `open_streams`: streams that are not complete. A stream that has events and no row here is complete. `mark` is the
  *   marker of the first append. Most markers end with their stream and so need no row in `markers`.
  * - `instances`: leases. Rows of dead leases stay, so that their ids are not used again. `ends` is on the machine's
  *   clock.
  *
- * Names and keys that may contain any character are stored as JSON text, because SQLite reads text only up to U+0000.
+ * SQLite reads text only up to U+0000. Request ids in markers are JSON text.
  */
 const FIRST = `
 CREATE TABLE deployments (
@@ -57,35 +55,23 @@ CREATE TABLE sessions (
   epoch INTEGER NOT NULL,
   owner TEXT,
   user TEXT,
-  version TEXT NOT NULL,
-  handshake INTEGER NOT NULL,
-  answer INTEGER NOT NULL,
-  initialized INTEGER NOT NULL,
-  log_level TEXT,
-  get_stream INTEGER NOT NULL,
+  head TEXT NOT NULL,
+  body INTEGER NOT NULL,
   created_at REAL NOT NULL,
-  active_at REAL NOT NULL,
+  stamp REAL NOT NULL,
   expires_at REAL,
   expired INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX sessions_by_id ON sessions (deployment, id);
 CREATE INDEX sessions_by_expiry ON sessions (deployment, expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX sessions_by_handshake ON sessions (handshake);
-CREATE INDEX sessions_by_answer ON sessions (answer);
+CREATE INDEX sessions_by_body ON sessions (body);
 
-CREATE TABLE state (
+CREATE TABLE fields (
   session INTEGER NOT NULL,
-  key TEXT NOT NULL,
+  name TEXT NOT NULL,
   value TEXT NOT NULL,
-  PRIMARY KEY (session, key)
+  PRIMARY KEY (session, name)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE subscriptions (
-  no INTEGER PRIMARY KEY,
-  session INTEGER NOT NULL,
-  uri TEXT NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX subscriptions_by_uri ON subscriptions (session, uri);
 
 CREATE TABLE markers (
   session INTEGER NOT NULL,
@@ -146,20 +132,11 @@ END;
 
 CREATE TRIGGER session_gone AFTER DELETE ON sessions BEGIN
   UPDATE deployments SET sessions = sessions - 1 WHERE no = old.deployment;
-  DELETE FROM state WHERE session = old.no;
-  DELETE FROM subscriptions WHERE session = old.no;
+  DELETE FROM fields WHERE session = old.no;
   DELETE FROM markers WHERE session = old.no;
   DELETE FROM open_streams WHERE session = old.no;
   DELETE FROM events WHERE session = old.no;
-  DELETE FROM texts WHERE no IN (old.handshake, old.answer)
-    AND NOT EXISTS (SELECT 1 FROM sessions WHERE handshake = texts.no)
-    AND NOT EXISTS (SELECT 1 FROM sessions WHERE answer = texts.no);
-END;
-
-CREATE TRIGGER answer_changed AFTER UPDATE OF answer ON sessions WHEN old.answer <> new.answer BEGIN
-  DELETE FROM texts WHERE no = old.answer
-    AND NOT EXISTS (SELECT 1 FROM sessions WHERE handshake = texts.no)
-    AND NOT EXISTS (SELECT 1 FROM sessions WHERE answer = texts.no);
+  DELETE FROM texts WHERE no = old.body AND NOT EXISTS (SELECT 1 FROM sessions WHERE body = texts.no);
 END;
 `;
 

@@ -16,8 +16,8 @@ import {
   type EndedSession,
   type Fence,
   type Marker,
-  type NewSessionRecord,
-  type SessionRecord,
+  type NewRecord,
+  type StoredRecord,
 } from '../store.ts';
 import { expiredSession } from '../shared/expired-session.ts';
 import type { StoreClock } from './clock.ts';
@@ -39,7 +39,7 @@ export interface OwnershipRow {
  * What a reader finds. `unstored`: the session has expired, and that must be stored before the reader gets the answer.
  */
 export interface SessionLookup {
-  readonly value: SessionRecord | EndedSession | undefined;
+  readonly value: StoredRecord | EndedSession | undefined;
   readonly unstored: boolean;
 }
 
@@ -84,7 +84,7 @@ export class SessionTable {
   }
 
   /** Stores that a session past its expiry has expired, and returns what every reader sees from then on. */
-  expire(id: string): SessionRecord | EndedSession | undefined {
+  expire(id: string): StoredRecord | EndedSession | undefined {
     this.database.run(SQL.expire, [this.deployment, id, this.clock.wall()]);
     return this.lookup(id).value;
   }
@@ -110,7 +110,7 @@ export class SessionTable {
    * `false`: there is a session or a tombstone with this id. An expired session older than a tombstone lives is
    * replaced.
    */
-  create(record: NewSessionRecord, expiresInMs: number | null): boolean {
+  create(record: NewRecord, expiresInMs: number | null): boolean {
     const { database, deployment } = this;
     const ownership = this.ownership(record.id);
     if (ownership !== undefined) {

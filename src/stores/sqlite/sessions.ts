@@ -8,16 +8,16 @@ import type {
   ExpiredSession,
   Fence,
   Marker,
-  NewSessionRecord,
+  NewRecord,
   Ownership,
-  RecordPatch,
+  RecordChange,
   SessionPage,
-  SessionRecord,
+  StoredRecord,
   SessionStore,
   WriteOutcome,
 } from '../store.ts';
 import type { SessionTable, SessionLookup } from './session-table.ts';
-import { heldSession, keep, patchRecord, type RecordRow } from './record-rows.ts';
+import { changeRecord, heldSession, keep, type RecordRow } from './record-rows.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
@@ -30,12 +30,12 @@ export class SqliteSessions implements SessionStore {
     this.#table = table;
   }
 
-  create(record: NewSessionRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
+  create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
     const kept = keep(record);
     return this.#file.write(() => (this.#table.create(kept, expiresInMs) ? 'created' : 'exists'));
   }
 
-  read(id: string): MaybePromise<SessionRecord | EndedSession | undefined> {
+  read(id: string): MaybePromise<StoredRecord | EndedSession | undefined> {
     const look = this.#file.read(() => this.#table.lookup(id));
     return look instanceof Promise ? look.then((late) => this.#stored(id, late)) : this.#stored(id, look);
   }
@@ -44,15 +44,15 @@ export class SqliteSessions implements SessionStore {
     return this.#file.write(() => this.#claim(id, from, me));
   }
 
-  save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
-    const kept = keep(patch);
-    return this.#fenced(id, fence, (no) => patchRecord(this.#table.database, no, kept, this.#table.clock.wall()));
+  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
+    const kept = keep(change);
+    return this.#fenced(id, fence, (no) => changeRecord(this.#table.database, no, kept, this.#table.clock.wall()));
   }
 
-  release(id: string, fence: Fence, patch: RecordPatch = {}): Promise<WriteOutcome> {
-    const kept = keep(patch);
+  release(id: string, fence: Fence, change: RecordChange = {}): Promise<WriteOutcome> {
+    const kept = keep(change);
     return this.#fenced(id, fence, (no) => {
-      patchRecord(this.#table.database, no, kept, this.#table.clock.wall());
+      changeRecord(this.#table.database, no, kept, this.#table.clock.wall());
       this.#table.database.run(SQL.release, [no]);
     });
   }
@@ -103,7 +103,7 @@ export class SqliteSessions implements SessionStore {
     );
   }
 
-  #stored(id: string, { value, unstored }: SessionLookup): MaybePromise<SessionRecord | EndedSession | undefined> {
+  #stored(id: string, { value, unstored }: SessionLookup): MaybePromise<StoredRecord | EndedSession | undefined> {
     return unstored ? this.#file.write(() => this.#table.expire(id)) : value;
   }
 

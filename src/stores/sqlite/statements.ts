@@ -15,15 +15,13 @@ const FENCED_ROW = `no = ?1 AND deployment = ?2 AND id = ?3 AND epoch = ?4 AND o
 const LIVING = 'deployment = ?1 AND id = ?2 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?3)';
 
 /**
- * A whole record in one row, so that all of it is from one moment. The state is a JSON object: its keys are JSON text
- * already.
+ * A whole record in one row, so that all of it is from one moment. The fields are a JSON object.
  */
 const RECORD = `
-  SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.version, h.body, a.body, s.initialized, s.log_level,
-    s.get_stream, s.created_at, s.active_at, s.expires_at,
-    (SELECT '{' || group_concat(key || ':' || json_quote(value)) || '}' FROM state WHERE session = s.no),
-    s.expired, (SELECT '[' || group_concat('[' || no || ',' || uri || ']') || ']' FROM subscriptions WHERE session = s.no)
-  FROM sessions s JOIN texts h ON h.no = s.handshake JOIN texts a ON a.no = s.answer`;
+  SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.head, b.body, s.created_at, s.stamp, s.expires_at,
+    (SELECT '{' || group_concat(json_quote(name) || ':' || json_quote(value)) || '}' FROM fields WHERE session = s.no),
+    s.expired
+  FROM sessions s JOIN texts b ON b.no = s.body`;
 
 /** ?1 boot, ?2 now on the machine's clock. An end further away than the lease is long belongs to an earlier boot. */
 const VALID_LEASE = 'boot = ?1 AND ends > ?2 AND ends <= ?2 + lease_ms';
@@ -61,9 +59,8 @@ export const SQL = {
   makeText: 'INSERT INTO texts (hash, body) VALUES (?, ?)',
   takeRoom: 'INSERT OR REPLACE INTO texts (hash, body) VALUES (?, ?)',
   giveRoom: 'DELETE FROM texts WHERE hash = ?',
-  createSession: `INSERT INTO sessions (deployment, id, v, epoch, owner, user, version, handshake, answer, initialized,
-    log_level, get_stream, created_at, active_at, expires_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  createSession: `INSERT INTO sessions (deployment, id, v, epoch, owner, user, head, body, created_at, stamp, expires_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   record: `${RECORD} WHERE s.deployment = ? AND s.id = ?`,
   ownership: 'SELECT no, epoch, owner, expires_at, expired FROM sessions WHERE deployment = ? AND id = ?',
   fenced: `SELECT no FROM sessions WHERE ${FENCED}`,
@@ -71,11 +68,9 @@ export const SQL = {
   release: 'UPDATE sessions SET owner = NULL WHERE no = ?',
   expire: 'UPDATE sessions SET expired = 1 WHERE deployment = ? AND id = ? AND expires_at <= ?',
   deleteSession: 'DELETE FROM sessions WHERE no = ?',
-  setState: `INSERT INTO state (session, key, value) VALUES (?, ?, ?)
-    ON CONFLICT (session, key) DO UPDATE SET value = excluded.value`,
-  deleteState: 'DELETE FROM state WHERE session = ? AND key = ?',
-  subscribe: 'INSERT OR REPLACE INTO subscriptions (session, uri) VALUES (?, ?)',
-  unsubscribe: 'DELETE FROM subscriptions WHERE session = ? AND uri = ?',
+  setField: `INSERT INTO fields (session, name, value) VALUES (?, ?, ?)
+    ON CONFLICT (session, name) DO UPDATE SET value = excluded.value`,
+  deleteField: 'DELETE FROM fields WHERE session = ? AND name = ?',
   listSessions: `${RECORD}
     WHERE s.deployment = ? AND s.id > ? AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?)
     ORDER BY s.id LIMIT ?`,
@@ -166,15 +161,7 @@ export const SQL = {
 } as const;
 
 /** The columns that a save may set, in the order of their parameters. */
-export const SAVED_COLUMNS = [
-  'version',
-  'answer',
-  'initialized',
-  'log_level',
-  'get_stream',
-  'active_at',
-  'expires_at',
-] as const;
+export const SAVED_COLUMNS = ['head', 'stamp', 'expires_at'] as const;
 
 export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 

@@ -1,14 +1,14 @@
 /** Cases about the store's clock: it decides, and what it decided once stays decided. */
 import assert from 'node:assert/strict';
 import { afterTurn } from '../../options/system.ts';
-import { isEnded, type OpenStore, type SessionRecord } from '../../stores/store.ts';
+import { isEnded, type OpenStore, type StoredRecord } from '../../stores/store.ts';
 import { CLOCK_SLACK_MS, readEnded } from './ended.ts';
 import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, recordOf, type StoreCase } from './store-kit.ts';
 
 const HOUR_MS = 3_600_000;
 const LASTS_MS = 60_000;
 
-async function living(view: OpenStore, id: string): Promise<SessionRecord> {
+async function living(view: OpenStore, id: string): Promise<StoredRecord> {
   const record = await view.sessions.read(id);
   assert.ok(record !== undefined && !isEnded(record), `${id} lives`);
   return record;

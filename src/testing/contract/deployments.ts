@@ -25,20 +25,20 @@ export const deploymentCases: readonly StoreCase[] = [
         const view = await kit.open({ deployment });
         assert.equal(await view.sessions.read('s'), undefined, deployment);
         assert.equal(await view.sessions.count(), 0, deployment);
-        assert.equal(await view.sessions.create(recordOf('s', { answer: deployment })), 'created', deployment);
+        assert.equal(await view.sessions.create(recordOf('s', { body: deployment })), 'created', deployment);
         const events = [JSON.stringify(deployment)];
         await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events });
       }
       for (const deployment of NAMES) {
         const view = await kit.open({ deployment });
-        assert.deepEqual((await view.sessions.list(10)).records, [recordOf('s', { answer: deployment })]);
+        assert.deepEqual((await view.sessions.list(10)).records, [recordOf('s', { body: deployment })]);
         const outcome = await view.events.replay('s', 'p', -1);
         assert.deepEqual(outcome.found && outcome.events, [{ offset: 0, data: JSON.stringify(deployment) }]);
       }
       const first = await kit.open({ deployment: NAMES[0] as string });
       await first.sessions.end('s', FENCE, 'deleted');
       const second = await kit.open({ deployment: NAMES[1] as string });
-      assert.deepEqual(await second.sessions.read('s'), recordOf('s', { answer: NAMES[1] as string }));
+      assert.deepEqual(await second.sessions.read('s'), recordOf('s', { body: NAMES[1] as string }));
     },
   },
   {

@@ -1,11 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  RECORD_VERSION,
-  isEnded,
-  type ExpiredSession,
-  type OpenStore,
-  type SessionRecord,
-} from '../../stores/store.ts';
+import { RECORD_VERSION, isEnded, type ExpiredSession, type OpenStore, type StoredRecord } from '../../stores/store.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
 import {
   FENCE,
@@ -22,13 +16,13 @@ import {
 import { OWNER_WRITES } from './writes.ts';
 
 /** A session that expires soon. */
-async function createExpiring(view: OpenStore, id: string, more?: Partial<SessionRecord>): Promise<void> {
+async function createExpiring(view: OpenStore, id: string, more?: Partial<StoredRecord>): Promise<void> {
   await view.sessions.create(recordOf(id, more), SHORT_MS);
 }
 
 /** How long a record lasts by its `expiresAt`; that a moment passes between two reads does not matter. */
 function assertLasts(record: unknown, ms: number, now: number): void {
-  const { expiresAt } = record as SessionRecord;
+  const { expiresAt } = record as StoredRecord;
   assert.ok(expiresAt !== null && Math.abs(expiresAt - now - ms) < CLOCK_SLACK_MS, `it lasts ${expiresAt} − ${now} ms`);
 }
 
@@ -46,7 +40,7 @@ export const expiryCases: readonly StoreCase[] = [
       await view.events.append({ sessionId: 'owned', fence, stream: 'p', from: 0, events: ['{}'] });
       await view.sessions.mark('owned', FENCE, { request: '1', stream: 'p' });
       for (const id of ['owned', 'orphaned', 'ownerless'])
-        assert.ok(!isEnded((await view.sessions.read(id)) as SessionRecord));
+        assert.ok(!isEnded((await view.sessions.read(id)) as StoredRecord));
       await kit.pass(PAST_SHORT_MS);
       for (const id of ['owned', 'orphaned', 'ownerless']) {
         const ended = await readEnded(view, id);
@@ -120,7 +114,7 @@ export const expiryCases: readonly StoreCase[] = [
         assert.deepEqual(await here.events.replay(id, 'p', -1), { found: false, why: 'unknown' });
       }
       // No call reported this one as expired: by the clock it has not ended.
-      assert.equal(await here.sessions.save('unread', FENCE, { logLevel: 'debug' }), 'written');
+      assert.equal(await here.sessions.save('unread', FENCE, { head: 'debug' }), 'written');
       assert.deepEqual(
         (await here.sessions.list(10)).records.map(({ id }) => id),
         ['unread'],
@@ -145,7 +139,7 @@ export const expiryCases: readonly StoreCase[] = [
       await view.sessions.save('never', FENCE, { expiresInMs: null });
       await view.sessions.release('earlier', FENCE, { expiresInMs: SHORT_MS });
       await kit.pass(PAST_SHORT_MS);
-      assert.ok(!isEnded((await view.sessions.read('later')) as SessionRecord));
+      assert.ok(!isEnded((await view.sessions.read('later')) as StoredRecord));
       assert.deepEqual(await view.sessions.read('never'), recordOf('never'));
       assert.equal((await readEnded(view, 'earlier')).ended, 'idle');
     }),

@@ -74,7 +74,7 @@ export const listingCases: readonly StoreCase[] = [
         const id = leaving[page];
         if (id !== undefined) await view.sessions.end(id, FENCE, 'deleted');
         await view.sessions.create(recordOf(`new${page}`, { owner: null }));
-        await view.sessions.save(staying[page % staying.length] ?? '', FENCE, { activeAt: page });
+        await view.sessions.save(staying[page % staying.length] ?? '', FENCE, { stamp: page });
       });
       assert.equal(new Set(seen).size, seen.length, 'one was listed twice');
       assert.deepEqual(seen.filter((id) => id.startsWith('stay')).sort(), [...staying].sort());

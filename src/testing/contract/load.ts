@@ -34,7 +34,7 @@ function notForEver<T>(work: Promise<T>, what: string): Promise<T> {
 async function useUp(kit: StoreKit, view: OpenStore): Promise<void> {
   const ids = Array.from({ length: 20 }, (_, n) => `s${n}`);
   for (const [n, id] of ids.entries()) {
-    await view.sessions.create(recordOf(id, { state: { a: '1', b: '2' } }), n % 2 === 0 ? SHORT_MS : null);
+    await view.sessions.create(recordOf(id, { fields: { a: '1', b: '2' } }), n % 2 === 0 ? SHORT_MS : null);
     const append = { sessionId: id, fence: FENCE, stream: 'open', from: 0, requests: '[1]' };
     await view.events.append({ ...append, events: ['1', '2'], mark: { request: '1', stream: 'open' } });
     await view.events.append({ ...append, stream: 'p', events: ['', '1'], complete: true });

@@ -1,7 +1,7 @@
 /** Cases that need a server which the test can freeze. They refuse a store that waits for an answer without a bound. */
 import assert from 'node:assert/strict';
 import { elapse, systemTime, within } from '../../options/system.ts';
-import type { OpenStore, SessionRecord } from '../../stores/store.ts';
+import type { OpenStore, StoredRecord } from '../../stores/store.ts';
 import { until } from '../until.ts';
 import { FENCE, ME, OTHER, recordOf, type StoreCase, type StoreKit } from './store-kit.ts';
 
@@ -20,7 +20,7 @@ const CALLS: Readonly<Record<string, (view: OpenStore) => unknown>> = {
   read: ({ sessions }) => sessions.read('s'),
   create: ({ sessions }) => sessions.create(recordOf('new')),
   claim: ({ sessions }) => sessions.claim('other', FENCE, OTHER),
-  save: ({ sessions }) => sessions.save('s', FENCE, { logLevel: 'info' }),
+  save: ({ sessions }) => sessions.save('s', FENCE, { head: 'info' }),
   release: ({ sessions }) => sessions.release('released', FENCE),
   end: ({ sessions }) => sessions.end('ended', FENCE, 'deleted'),
   mark: ({ sessions }) => sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
@@ -84,9 +84,9 @@ export const outageCases: readonly StoreCase[] = [
       } finally {
         await outage.end();
       }
-      const record = (await onceBack(() => view.sessions.read('s'), 'a read')) as SessionRecord;
+      const record = (await onceBack(() => view.sessions.read('s'), 'a read')) as StoredRecord;
       assert.equal(record.epoch, 1);
-      assert.equal(await onceBack(() => view.sessions.save('s', FENCE, { logLevel: 'debug' }), 'a save'), 'written');
+      assert.equal(await onceBack(() => view.sessions.save('s', FENCE, { head: 'debug' }), 'a save'), 'written');
       const replayed = await onceBack(() => view.events.replay('s', 'p', -1), 'a replay');
       assert.ok(replayed.found && replayed.events[0]?.data === '1');
     },
@@ -98,7 +98,7 @@ export const outageCases: readonly StoreCase[] = [
     async run(kit) {
       const outage = outageOf(kit);
       const view = await kit.open({ leaseMs: LEASE_MS });
-      await view.sessions.create(recordOf('s', { state: {} }));
+      await view.sessions.create(recordOf('s', { fields: {} }));
       await outage.begin();
       try {
         const early = await Promise.all([1, 2, 3].map((n) => outcomeOf(() => saved(view, `early ${n}`))));
@@ -108,11 +108,11 @@ export const outageCases: readonly StoreCase[] = [
       }
       assert.equal(await onceBack(() => saved(view, 'later'), 'a save'), 'written');
       await elapse(systemTime, LATE_MS);
-      const record = (await onceBack(() => view.sessions.read('s'), 'a read')) as SessionRecord;
-      assert.deepEqual(record.state, { text: '"later"' });
+      const record = (await onceBack(() => view.sessions.read('s'), 'a read')) as StoredRecord;
+      assert.deepEqual(record.fields, { text: '"later"' });
     },
   },
 ];
 
 const saved = async (view: OpenStore, text: string) =>
-  view.sessions.save('s', FENCE, { state: { text: JSON.stringify(text) } });
+  view.sessions.save('s', FENCE, { fields: { text: JSON.stringify(text) } });

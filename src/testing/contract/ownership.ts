@@ -75,15 +75,15 @@ export const ownershipCases: readonly StoreCase[] = [
     async run(kit) {
       const [old, next] = [await kit.open(), await kit.open()];
       await old.sessions.create(recordOf('s'));
-      await old.sessions.release('s', FENCE, { state: { late: '1' } });
+      await old.sessions.release('s', FENCE, { fields: { late: '1' } });
       const { record, markers } = claimed(await next.sessions.claim('s', OWNERLESS, OTHER));
       assert.deepEqual(record, {
         ...recordOf('s', { epoch: 2, owner: OTHER }),
-        state: { ...recordOf('s').state, late: '1' },
+        fields: { ...recordOf('s').fields, late: '1' },
       });
       assert.deepEqual(markers, []);
       assert.deepEqual(await old.sessions.read('s'), record);
-      assert.equal(await next.sessions.save('s', { epoch: 2, owner: OTHER }, { logLevel: 'debug' }), 'written');
+      assert.equal(await next.sessions.save('s', { epoch: 2, owner: OTHER }, { head: 'debug' }), 'written');
     },
   },
   {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { RecordPatch, SessionRecord } from '../../stores/store.ts';
+import type { RecordChange, StoredRecord } from '../../stores/store.ts';
 import { FENCE, recordOf, type StoreCase } from './store-kit.ts';
 
 /** Ids are any visible ASCII: characters with a meaning in a key, a pattern, a path or an object are ordinary here. */
@@ -37,16 +37,7 @@ export const recordCases: readonly StoreCase[] = [
     title: 'a record keeps what is null, empty or zero in it',
     async run(kit) {
       const view = await kit.open();
-      const empty = recordOf('s', {
-        owner: null,
-        user: null,
-        answer: '',
-        initialized: false,
-        logLevel: null,
-        subscriptions: [],
-        state: {},
-        createdAt: 0,
-      });
+      const empty = recordOf('s', { owner: null, user: null, head: '', body: '', fields: {}, createdAt: 0, stamp: 0 });
       await view.sessions.create(empty);
       assert.deepEqual(await view.sessions.read('s'), empty);
     },
@@ -68,8 +59,8 @@ export const recordCases: readonly StoreCase[] = [
       const view = await kit.open();
       const ids = [...ODD_IDS, LONGEST_ID];
       for (const id of ids) assert.equal(await view.sessions.read(id), undefined, id);
-      for (const id of ids) assert.equal(await view.sessions.create(recordOf(id, { answer: id })), 'created', id);
-      for (const id of ids) assert.deepEqual(await view.sessions.read(id), recordOf(id, { answer: id }));
+      for (const id of ids) assert.equal(await view.sessions.create(recordOf(id, { body: id })), 'created', id);
+      for (const id of ids) assert.deepEqual(await view.sessions.read(id), recordOf(id, { body: id }));
       assert.equal(await view.sessions.count(), ids.length);
     },
   },
@@ -100,15 +91,13 @@ export const recordCases: readonly StoreCase[] = [
     title: 'a record that was read or handed in stays apart from the stored one',
     async run(kit) {
       const view = await kit.open();
-      const state: Record<string, string> = { a: '1' };
-      const subscriptions = ['file:///a'];
-      await view.sessions.create(recordOf('s', { state, subscriptions }));
-      state['a'] = '2';
-      subscriptions.push('file:///b');
+      const fields: Record<string, string> = { a: '1' };
+      await view.sessions.create(recordOf('s', { fields }));
+      fields['a'] = '2';
       const before = await view.sessions.read('s');
-      assert.deepEqual(before, recordOf('s', { state: { a: '1' }, subscriptions: ['file:///a'] }));
-      await view.sessions.save('s', FENCE, { state: { a: '3' }, logLevel: 'error' });
-      assert.deepEqual(before, recordOf('s', { state: { a: '1' }, subscriptions: ['file:///a'] }));
+      assert.deepEqual(before, recordOf('s', { fields: { a: '1' } }));
+      await view.sessions.save('s', FENCE, { fields: { a: '3' }, head: 'error' });
+      assert.deepEqual(before, recordOf('s', { fields: { a: '1' } }));
     },
   },
   {
@@ -117,39 +106,19 @@ export const recordCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open();
       await view.sessions.create(recordOf('s'));
-      let expected: SessionRecord = recordOf('s');
-      const patches: readonly RecordPatch[] = [
-        { version: '2025-06-18' },
-        { answer: '{"changed":true}' },
-        { initialized: false },
-        { logLevel: 'emergency' },
-        { logLevel: null },
-        { getStream: true },
-        { activeAt: 1_767_225_999_999 },
+      let expected: StoredRecord = recordOf('s');
+      const patches: readonly RecordChange[] = [
+        { head: '2025-06-18 i' },
+        { head: '' },
+        { stamp: 1_767_225_999_999 },
         {},
-        { logLevel: 'info', getStream: false },
+        { head: 'x'.repeat(64), stamp: 0 },
       ];
       for (const patch of patches) {
         assert.equal(await view.sessions.save('s', FENCE, patch), 'written');
-        expected = { ...expected, ...(patch as Omit<RecordPatch, 'subscriptions'> as Partial<SessionRecord>) };
+        expected = { ...expected, ...(patch as Partial<StoredRecord>) };
         assert.deepEqual(await view.sessions.read('s'), expected);
       }
-    },
-  },
-  {
-    id: 'save/state',
-    title: 'state keys are set, replaced and deleted one by one, whatever their names',
-    async run(kit) {
-      const view = await kit.open();
-      await view.sessions.create(recordOf('s', { state: { a: '1', b: '2' } }));
-      await view.sessions.save('s', FENCE, { state: { b: '"new"', c: '3', a: null, missing: null } });
-      const odd = ['__proto__', 'constructor', '', ' ', 'a.b', 'ключ', '🧪', '1'];
-      await view.sessions.save('s', FENCE, { state: Object.fromEntries(odd.map((key) => [key, JSON.stringify(key)])) });
-      const record = (await view.sessions.read('s')) as SessionRecord;
-      const expected = [['b', '"new"'], ['c', '3'], ...odd.map((key) => [key, JSON.stringify(key)])];
-      assert.deepEqual(Object.entries(record.state).sort(), expected.sort());
-      await view.sessions.save('s', FENCE, { state: Object.fromEntries([...odd, 'b', 'c'].map((key) => [key, null])) });
-      assert.deepEqual(Object.entries(((await view.sessions.read('s')) as SessionRecord).state), []);
     },
   },
   {
@@ -159,8 +128,8 @@ export const recordCases: readonly StoreCase[] = [
       const view = await kit.open();
       const large = JSON.stringify('é🧪'.repeat(262_144 / 6));
       await view.sessions.create(recordOf('s'));
-      await view.sessions.save('s', FENCE, { state: { large } });
-      assert.equal(((await view.sessions.read('s')) as SessionRecord).state['large'], large);
+      await view.sessions.save('s', FENCE, { fields: { large } });
+      assert.equal(((await view.sessions.read('s')) as StoredRecord).fields['large'], large);
     },
   },
   {
@@ -168,13 +137,13 @@ export const recordCases: readonly StoreCase[] = [
     title: 'saves of one owner that are under way together all take effect',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s', { state: {} }));
+      await view.sessions.create(recordOf('s', { fields: {} }));
       const keys = Array.from({ length: 20 }, (_, n) => `key-${n}`);
       const outcomes = await Promise.all(
-        keys.map(async (key) => view.sessions.save('s', FENCE, { state: { [key]: '1' } })),
+        keys.map(async (key) => view.sessions.save('s', FENCE, { fields: { [key]: '1' } })),
       );
       assert.deepEqual(new Set(outcomes), new Set(['written']));
-      assert.deepEqual(Object.keys(((await view.sessions.read('s')) as SessionRecord).state).sort(), [...keys].sort());
+      assert.deepEqual(Object.keys(((await view.sessions.read('s')) as StoredRecord).fields).sort(), [...keys].sort());
     },
   },
   {
@@ -182,9 +151,9 @@ export const recordCases: readonly StoreCase[] = [
     title: 'a release takes the owner away, keeps the epoch and applies its patch',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s', { state: { a: '1' } }));
-      assert.equal(await view.sessions.release('s', FENCE, { state: { b: '2' }, version: '2025-06-18' }), 'written');
-      const released = { owner: null, state: { a: '1', b: '2' }, version: '2025-06-18' };
+      await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
+      assert.equal(await view.sessions.release('s', FENCE, { fields: { b: '2' }, head: '2025-06-18' }), 'written');
+      const released = { owner: null, fields: { a: '1', b: '2' }, head: '2025-06-18' };
       assert.deepEqual(await view.sessions.read('s'), recordOf('s', released));
       await view.sessions.create(recordOf('t'));
       assert.equal(await view.sessions.release('t', FENCE), 'written');

@@ -1,7 +1,7 @@
 /** What a case of the store contract gets: views of the store under test, and its clock. */
 import { afterTurn, base64url, systemRandom, systemTime } from '../../options/system.ts';
 import type { EventRetention, Logger, TimeProvider } from '../../types.ts';
-import type { Fence, OpenStore, Ownership, SessionRecord, Store, StoreOptions } from '../../stores/store.ts';
+import type { Fence, OpenStore, Ownership, StoredRecord, Store, StoreOptions } from '../../stores/store.ts';
 import { RECORD_VERSION } from '../../stores/store.ts';
 
 /** What only some stores have. A test skips a case that needs it by name, with the reason. */
@@ -165,28 +165,18 @@ export const FENCE: Fence = { epoch: 1, owner: ME };
 export const OWNERLESS: Ownership = { epoch: 1, owner: null };
 
 /** A record at epoch 1, owned by {@link ME}, without an expiry; every other member has a value. */
-export function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
+export function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRecord {
   return {
     v: RECORD_VERSION,
     id,
     epoch: 1,
     owner: ME,
     user: 'https://issuer.example|ada',
-    version: '2025-11-25',
-    handshake: {
-      protocolVersion: '2025-11-25',
-      capabilities: { roots: { listChanged: true }, elicitation: { form: {}, url: {} } },
-      clientInfo: { name: 'contract', version: '1.0.0', title: 'Größe 尺寸 🧪' },
-      _meta: { 'com.example/any': [1, 'two', null] },
-    },
-    answer: '{"protocolVersion":"2025-11-25","capabilities":{}}',
-    initialized: true,
-    logLevel: 'warning',
-    subscriptions: ['file:///b', 'file:///a'],
-    state: { counter: '1', 'key with "quotes"': '{"deep":[true]}' },
-    getStream: false,
+    head: '2025-11-25 i warning',
+    body: '{"title":"Größe 尺寸 🧪","_meta":{"com.example/any":[1,"two",null]}}',
+    fields: { counter: '1', 'name with "quotes"': '{"deep":[true]}' },
     createdAt: 1_767_225_600_000,
-    activeAt: 1_767_225_601_000,
+    stamp: 1_767_225_601_000,
     expiresAt: null,
     ...more,
   };

@@ -11,12 +11,12 @@ export interface OwnerWrite {
 export const OWNER_WRITES: readonly OwnerWrite[] = [
   {
     name: 'save',
-    run: async (view, id, fence) => view.sessions.save(id, fence, { logLevel: 'debug', state: { intruder: '1' } }),
+    run: async (view, id, fence) => view.sessions.save(id, fence, { head: 'debug', fields: { intruder: '1' } }),
     onNothing: 'fenced',
   },
   {
     name: 'release',
-    run: async (view, id, fence) => view.sessions.release(id, fence, { logLevel: 'debug' }),
+    run: async (view, id, fence) => view.sessions.release(id, fence, { head: 'debug' }),
     onNothing: 'fenced',
   },
   {

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { base64url, elapse, systemRandom, systemTime } from '../../options/system.ts';
-import { isEnded, type OpenStore, type SessionRecord, type Store } from '../../stores/store.ts';
+import { isEnded, type OpenStore, type StoredRecord, type Store } from '../../stores/store.ts';
 import { until, type UntilOptions } from '../until.ts';
 import { callStream, contentAfter, LAST_STEP, viewOptions, type Content } from './steps.ts';
 import type { StoreModule, WriterJob } from './writer.ts';
@@ -81,7 +81,7 @@ function readAcknowledged(log: string): Array<[id: string, step: number]> {
 }
 
 /** What the store holds of a session. Claims the session, because a claim returns its markers. */
-async function contentOf(view: OpenStore, record: SessionRecord): Promise<Content> {
+async function contentOf(view: OpenStore, record: StoredRecord): Promise<Content> {
   const stepsOf = async (stream: string): Promise<number[]> => {
     const outcome = await view.events.replay(record.id, stream, -1);
     if (!outcome.found) return [];
@@ -94,7 +94,7 @@ async function contentOf(view: OpenStore, record: SessionRecord): Promise<Conten
   const claim = await view.sessions.claim(record.id, record, 'checker');
   assert.ok(claim.claimed, `${record.id} was not claimed: its owner lives`);
   const markers = claim.markers.map(({ request }) => request);
-  return { state: { ...record.state }, activeAt: record.activeAt, get, calls, markers };
+  return { fields: { ...record.fields }, stamp: record.stamp, get, calls, markers };
 }
 
 /** The sessions from round to round, and the assertions about them. */

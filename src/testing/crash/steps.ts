@@ -1,6 +1,6 @@
 /** The life of a session as steps 1 to `LAST_STEP`, and what is stored after each. The last step ends it. */
 import { systemRandom, systemTime } from '../../options/system.ts';
-import type { Fence, MaybePromise, NewSessionRecord, OpenStore, StoreOptions } from '../../stores/store.ts';
+import type { Fence, MaybePromise, NewRecord, OpenStore, StoreOptions } from '../../stores/store.ts';
 import { plainRecord } from '../plain-record.ts';
 
 export const LAST_STEP = 41;
@@ -9,16 +9,16 @@ const KEPT_MS = 3_600_000;
 
 /** A session's content in the store. */
 export interface Content {
-  readonly state: Readonly<Record<string, string>>;
-  readonly activeAt: number;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly stamp: number;
   /** The steps whose events are on the GET stream, and on streams of calls. */
   readonly get: readonly number[];
   readonly calls: readonly number[];
   readonly markers: readonly string[];
 }
 
-export const newRecord = (id: string, owner: string): NewSessionRecord =>
-  plainRecord(id, { epoch: 1, owner }, { user: 'ada', getStream: true });
+export const newRecord = (id: string, owner: string): NewRecord =>
+  plainRecord(id, { epoch: 1, owner }, { user: 'ada' });
 
 /** For the writers and for the process that looks at what they stored. */
 export const viewOptions = (name: string, leaseMs: number): StoreOptions => ({
@@ -45,7 +45,7 @@ export const callStream = (step: number): string => `p${step}`;
 
 export function doStep(view: OpenStore, id: string, step: number, fence: Fence): MaybePromise<string> {
   if (step === LAST_STEP) return view.sessions.end(id, fence, 'deleted');
-  if (isSave(step)) return view.sessions.save(id, fence, { activeAt: step, state: { step: `${step}`, [step]: '1' } });
+  if (isSave(step)) return view.sessions.save(id, fence, { stamp: step, fields: { step: `${step}`, [step]: '1' } });
   const text = JSON.stringify({ step, text: TEXT });
   const common = { sessionId: id, fence };
   if (isCall(step))
@@ -60,11 +60,11 @@ export function doStep(view: OpenStore, id: string, step: number, fence: Fence):
 
 export function contentAfter(step: number): Content {
   const saves = upTo(step, isSave);
-  const state = Object.fromEntries(saves.map((save) => [`${save}`, '1']));
+  const fields = Object.fromEntries(saves.map((save) => [`${save}`, '1']));
   const last = saves.at(-1);
   return {
-    state: last === undefined ? {} : { ...state, step: `${last}` },
-    activeAt: last ?? 0,
+    fields: last === undefined ? {} : { ...fields, step: `${last}` },
+    stamp: last ?? 0,
     get: upTo(step, onGet),
     calls: upTo(step, isCall),
     markers: isMarked(step) ? [`${step}`] : [],

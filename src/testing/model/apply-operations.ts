@@ -8,7 +8,7 @@ import type {
   Fence,
   Marker,
   OpenStore,
-  SessionRecord,
+  StoredRecord,
 } from '../../stores/store.ts';
 import { isEnded } from '../../stores/store.ts';
 import { plainRecord } from '../plain-record.ts';
@@ -69,9 +69,8 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
   switch (step.op) {
     case 'create': {
       const from = { epoch: 1, owner: step.owner };
-      // Two URIs from the start: otherwise few runs would remove a URI that the session has.
-      const subscriptions = ['a:', 'b:'];
-      const record = plainRecord(step.id, from, { subscriptions, createdAt: now(), activeAt: now() });
+      // Two fields from the start: otherwise few runs would remove a field that the session has.
+      const record = plainRecord(step.id, from, { fields: { a: '0', b: '0' }, createdAt: now(), stamp: now() });
       return [store.sessions.create(record, step.expiresIn), model.create(record, step.expiresIn)];
     }
     case 'read':
@@ -87,14 +86,14 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
     }
     case 'save': {
       const own = fenceOf(model, step.id, step.fence);
-      const { state, subscriptions } = step;
-      const patch = { state, subscriptions, expiresInMs: step.expiresIn, activeAt: now() };
-      return [store.sessions.save(step.id, own, patch), model.save(step.id, own, patch)];
+      const { fields, head } = step;
+      const change = { ...(head !== null && { head }), fields, expiresInMs: step.expiresIn, stamp: now() };
+      return [store.sessions.save(step.id, own, change), model.save(step.id, own, change)];
     }
     case 'release': {
       const own = fenceOf(model, step.id, step.fence);
-      const patch = { logLevel: 'debug' };
-      return [store.sessions.release(step.id, own, patch), model.release(step.id, own, patch)];
+      const change = { head: 'released' };
+      return [store.sessions.release(step.id, own, change), model.release(step.id, own, change)];
     }
     case 'end': {
       const { epoch, owner } = model.record(step.id) ?? { epoch: 1, owner: null };
@@ -152,7 +151,7 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
 
 const then = async <T>(value: MaybePromise<T>, show: (value: T) => unknown): Promise<unknown> => show(await value);
 
-type Stored = SessionRecord | EndedSession | undefined;
+type Stored = StoredRecord | EndedSession | undefined;
 
 const untimed = (value: Stored): Stored => (value !== undefined && isEnded(value) ? { ...value, at: 0 } : value);
 
@@ -171,8 +170,8 @@ function fenceOf(model: PlainStore, name: string, kind: FenceKind): Fence {
   return kind === 'other' ? { ...own, owner: own.owner === 'i1' ? 'i2' : 'i1' } : own;
 }
 
-async function listAll(store: OpenStore, limit: number): Promise<SessionRecord[]> {
-  const all: SessionRecord[] = [];
+async function listAll(store: OpenStore, limit: number): Promise<StoredRecord[]> {
+  const all: StoredRecord[] = [];
   let cursor: string | undefined;
   do {
     const page = await store.sessions.list(limit, cursor);
@@ -185,5 +184,5 @@ async function listAll(store: OpenStore, limit: number): Promise<SessionRecord[]
 const byId = (sessions: readonly ExpiredSession[]): ExpiredSession[] =>
   [...sessions].sort((a, b) => (a.id < b.id ? -1 : 1));
 
-const sorted = (records: readonly SessionRecord[]): SessionRecord[] =>
+const sorted = (records: readonly StoredRecord[]): StoredRecord[] =>
   [...records].sort((a, b) => (a.id < b.id ? -1 : 1));

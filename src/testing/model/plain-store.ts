@@ -3,7 +3,7 @@
  * real store are compared with it.
  */
 import { isEnded } from '../../stores/store.ts';
-import { changedList } from '../../stores/shared/record-patch.ts';
+import { changedFields } from '../../stores/shared/record-change.ts';
 import type {
   AppendRequest,
   ClaimOutcome,
@@ -13,9 +13,9 @@ import type {
   Marker,
   OpenStreamInfo,
   Ownership,
-  RecordPatch,
+  RecordChange,
   ReplayOutcome,
-  SessionRecord,
+  StoredRecord,
   WriteOutcome,
 } from '../../stores/store.ts';
 import type { EndReason, EventRetention } from '../../types.ts';
@@ -29,7 +29,7 @@ interface PlainEvent {
 }
 
 interface PlainSession {
-  record: SessionRecord;
+  record: StoredRecord;
   markers: Marker[];
   /** Every event, in the order of writing. */
   events: PlainEvent[];
@@ -52,7 +52,7 @@ export class PlainStore {
     this.#options = options;
   }
 
-  create(given: SessionRecord, expiresInMs: number | null): 'created' | 'exists' {
+  create(given: StoredRecord, expiresInMs: number | null): 'created' | 'exists' {
     const record = { ...given, expiresAt: this.#after(expiresInMs) };
     if (this.read(record.id) !== undefined) return 'exists';
     this.#sessions = this.#sessions.filter((session) => session.record.id !== record.id);
@@ -60,7 +60,7 @@ export class PlainStore {
     return 'created';
   }
 
-  read(id: string): SessionRecord | EndedSession | undefined {
+  read(id: string): StoredRecord | EndedSession | undefined {
     const session = this.#held(id);
     if (session !== undefined && !this.#expired(session)) return session.record;
     const ended = session === undefined ? this.#ended.find((value) => value.id === id) : endedAtExpiry(session.record);
@@ -79,23 +79,18 @@ export class PlainStore {
     return { claimed: true, record, markers, expiresInMs };
   }
 
-  save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
+  save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
     return this.#write(id, fence, (session) => {
-      const state = new Map(Object.entries(session.record.state));
-      for (const [key, value] of Object.entries(patch.state ?? {})) {
-        if (value === null) state.delete(key);
-        else state.set(key, value);
-      }
-      const { expiresInMs, subscriptions: changes, ...rest } = patch;
-      const subscriptions = changedList(session.record.subscriptions, changes);
+      const { expiresInMs, fields: changes = {}, ...rest } = change;
+      const fields = changedFields(session.record.fields, changes);
       const expiresAt = expiresInMs === undefined ? session.record.expiresAt : this.#after(expiresInMs);
-      session.record = { ...session.record, ...rest, subscriptions, state: Object.fromEntries(state), expiresAt };
+      session.record = { ...session.record, ...rest, fields, expiresAt };
     });
   }
 
-  release(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
-    const outcome = this.save(id, fence, patch);
-    // A patch may let the session expire; the session is released all the same.
+  release(id: string, fence: Fence, change: RecordChange): WriteOutcome {
+    const outcome = this.save(id, fence, change);
+    // A change may let the session expire; the session is released all the same.
     const session = this.#held(id);
     if (outcome === 'written' && session !== undefined) session.record = { ...session.record, owner: null };
     return outcome;
@@ -121,7 +116,7 @@ export class PlainStore {
     });
   }
 
-  list(): SessionRecord[] {
+  list(): StoredRecord[] {
     return this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record);
   }
 
@@ -175,7 +170,7 @@ export class PlainStore {
     return this.#held(sessionId)?.events.filter((event) => event.stream === stream).length ?? 0;
   }
 
-  record(id: string): SessionRecord | undefined {
+  record(id: string): StoredRecord | undefined {
     const value = this.read(id);
     return value === undefined || isEnded(value) ? undefined : value;
   }
@@ -222,7 +217,7 @@ export class PlainStore {
 const fits = ({ record }: PlainSession, { epoch, owner }: Ownership): boolean =>
   record.epoch === epoch && record.owner === owner;
 
-const endedAtExpiry = ({ id, expiresAt }: SessionRecord): EndedSession => ({
+const endedAtExpiry = ({ id, expiresAt }: StoredRecord): EndedSession => ({
   v: 1,
   id,
   ended: 'idle',

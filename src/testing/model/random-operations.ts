@@ -2,8 +2,6 @@
  * Random operations, the same for the same seed. They say "the next offset" or "a stale fence". `apply-operations.ts`
  * makes that exact when they run, so that most of them have an effect.
  */
-import type { SubscriptionChange } from '../../stores/store.ts';
-
 export type FenceKind = 'own' | 'stale' | 'ahead' | 'other';
 
 export type Operation =
@@ -20,8 +18,8 @@ export type Operation =
       readonly op: 'save';
       readonly id: string;
       readonly fence: FenceKind;
-      readonly state: Readonly<Record<string, string | null>>;
-      readonly subscriptions: readonly SubscriptionChange[];
+      readonly head: string | null;
+      readonly fields: Readonly<Record<string, string | null>>;
       readonly expiresIn: number | null;
     }
   | { readonly op: 'release'; readonly id: string; readonly fence: FenceKind }
@@ -61,7 +59,6 @@ const EXPIRIES = [null, 1_500, 4_000, 60_000];
 const NO_EXPIRIES = [null];
 const EVENTS = ['', '"x"', '"a longer text"', '"é"', '"an event that alone is more than all that is kept"'];
 const MARKS = [{}, { mark: '1' }, { unmark: '1' }, { mark: '1', unmark: '2' }, { mark: '2', unmark: '1' }];
-const URIS = ['a:', 'b:', 'c:', '1'];
 const MOST = 80;
 
 /** How often each operation comes. */
@@ -126,11 +123,9 @@ export function randomOperations(seed: number, timed: boolean): Operation[] {
           from: one(['stored', 'stored', 'stored', 'none', 'i1']),
         };
       case 'save': {
-        const keys = Array.from({ length: below(3) }, () => one(['a', 'b', '__proto__']));
-        const state = Object.fromEntries(keys.map((key) => [key, one(['1', '2', null])]));
-        const uris = new Set(Array.from({ length: below(3) }, () => one(URIS)));
-        const subscriptions = [...uris].map((uri): SubscriptionChange => [uri, one([true, true, false])]);
-        return { op, id, fence, state, subscriptions, expiresIn: expiresIn() };
+        const names = Array.from({ length: below(4) }, () => one(['a', 'b', 'c', '1', '__proto__']));
+        const fields = Object.fromEntries(names.map((name) => [name, one(['1', '2', null])]));
+        return { op, id, fence, head: one([null, 'x', 'y']), fields, expiresIn: expiresIn() };
       }
       case 'end':
         return { op, id, fence: one([null, fence]) };

@@ -1,0 +1,101 @@
+/** What the texts of a session's record mean: every session is read back as it was written. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { answerIn, answerOf, NO_ANSWER } from '../../src/session/server-answer.ts';
+import { handshakeOf } from '../../src/session/handshake.ts';
+import {
+  decodeHead,
+  decodeSession,
+  encodeHead,
+  encodeSession,
+  type SessionRecord,
+} from '../../src/session/session-record.ts';
+
+const clientInfo = { name: 'client', version: '1' };
+const handshake = handshakeOf({ protocolVersion: '2025-11-25', capabilities: { roots: {} }, clientInfo });
+
+const session = (more: Partial<SessionRecord> = {}): SessionRecord => ({
+  id: 's',
+  epoch: 3,
+  owner: 'me',
+  user: 'ann',
+  version: '2025-11-25',
+  initialized: true,
+  getStream: false,
+  logLevel: 'warning',
+  answer: answerOf('{"capabilities":{"tools":{"listChanged":true},"prompts":{}}}'),
+  handshake,
+  subscriptions: [],
+  state: {},
+  createdAt: 1,
+  activeAt: 2,
+  ...more,
+});
+
+const readBack = (given: SessionRecord): SessionRecord => decodeSession({ ...encodeSession(given), expiresAt: null });
+
+const text = fc.string({ unit: 'binary', maxLength: 600 });
+
+test('every session is read back, whatever its keys, URIs and level are', () => {
+  const any = fc.record({
+    subscriptions: fc.uniqueArray(text, { maxLength: 5 }),
+    state: fc.dictionary(text, fc.json({ maxDepth: 2 }), { maxKeys: 5 }).map((state) => ({ ...state })),
+    logLevel: fc.option(text),
+    initialized: fc.boolean(),
+    getStream: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(any, (members) => {
+      const given = session(members);
+      const read = readBack(given);
+      expect(read.subscriptions.toSorted()).toEqual(given.subscriptions.toSorted());
+      expect({ ...read, subscriptions: [] }).toEqual({ ...given, subscriptions: [] });
+    }),
+  );
+});
+
+test.each(['k'.repeat(100_000), 'nul\0', '\ud800', '__proto__', '#', 'u', ''])('a key like %j is kept', (key) => {
+  const state = Object.fromEntries([[key, '{"a":[1]}']]);
+  expect(Object.entries(readBack(session({ state, subscriptions: [key] })).state)).toEqual(Object.entries(state));
+  expect(readBack(session({ subscriptions: [key] })).subscriptions).toEqual([key]);
+});
+
+test('names of fields have at most 400 bytes, and no text has a character that a database lacks', () => {
+  const keys = ['k'.repeat(397), 'k'.repeat(398), 'é'.repeat(300), 'nul\0', '\ud800', 'x'.repeat(8_192)];
+  const state = Object.fromEntries(keys.map((key) => [key, '1']));
+  const { head, body, fields } = encodeSession(session({ state, subscriptions: keys, logLevel: '\0\ud800' }));
+  expect(Object.keys(fields)).toHaveLength(2 * keys.length);
+  for (const name of Object.keys(fields)) expect(Buffer.byteLength(name)).toBeLessThanOrEqual(400);
+  for (const one of [head, body, ...Object.keys(fields), ...Object.values(fields)])
+    expect(one).not.toMatch(/\0|\p{Surrogate}/u);
+});
+
+describe('a head', () => {
+  test('of an ordinary session has at most 64 bytes', () => {
+    const head = encodeHead(session({ getStream: true, logLevel: 'emergency' }));
+    expect(head).toMatch(/^2025-11-25 ig %22emergency%22 t\.[\w-]{12}$/);
+    expect(head.length).toBeLessThanOrEqual(64);
+  });
+
+  test('of a session without a level and an answer is read back', () => {
+    const head = encodeHead(session({ logLevel: null, answer: NO_ANSWER, initialized: false }));
+    expect(head).toBe('2025-11-25  - .');
+    expect(decodeHead(head)).toMatchObject({ logLevel: null, answer: NO_ANSWER, initialized: false, getStream: false });
+  });
+});
+
+describe('the answer to initialize', () => {
+  test('is known by what it announces and a hash of its text', () => {
+    const json = '{"capabilities":{"resources":{"listChanged":true},"tools":{"listChanged":true}},"instructions":"a"}';
+    const answer = answerOf(json);
+    expect(answer.word).toMatch(/^tr\.[\w-]{12}$/);
+    expect(answer.listChanges).toEqual(['notifications/tools/list_changed', 'notifications/resources/list_changed']);
+    expect(answerOf(json.replace('"a"', '"b"')).word).not.toBe(answer.word);
+    expect(answerIn(answer.word)).toEqual(answer);
+  });
+
+  test('that another build wrote in another form equals none', () => {
+    expect(answerIn('?').listChanges).toEqual([]);
+    expect(answerIn('?').word).not.toBe(NO_ANSWER.word);
+  });
+});
