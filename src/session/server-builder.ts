@@ -8,10 +8,9 @@ import { isModern, KNOWN_VERSIONS, servedVersions } from '../protocol/versions.t
 import type { MaybePromise } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import type { Authorizer } from './authorizer.ts';
-import type { MessageSource } from './context.ts';
+import { type MessageSource, trackHandlers } from './context.ts';
 import { inHookTime, inHookTimeWith, isThenable, orHookTimeout } from './hook-time.ts';
 import { SessionRun } from './run.ts';
-import { trackHandlers } from './tracked-handlers.ts';
 
 export interface ServerBuilderOptions {
   readonly factory: McpEndpointFactory;

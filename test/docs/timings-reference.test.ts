@@ -35,12 +35,14 @@ const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   'src/session/call-guard.ts': ['LEFT_MS'],
   'src/eras/legacy/refusal-log.ts': ['EVERY_MS'],
   'src/session/lost-records.ts': ['PAUSE_MS'],
+  'src/endpoint/outage.ts': ['QUIET_MS'],
   // Parts of one attempt to agree on an owner; the request waits on after them.
   'src/eras/legacy/call-loop.ts': ['PAUSE_MS', 'LONGEST_PAUSE_MS'],
   // How often something is looked at.
   'src/http/slow-readers.ts': ['LOOK_MS'],
   'src/http/stream-expiry.ts': ['LONGEST_MS'],
   'src/listen/listen.ts': ['CHECK_MS'],
+  'src/listen/descriptors.ts': ['EVERY_MS'],
   'src/listen/listening-socket.ts': ['POLL_MS', 'TURN_MS', 'LAST_MS'],
   'src/endpoint/shutdown.ts': ['DRAIN_POLL_MS'],
   'src/endpoint/core-loader.ts': ['FIRST_PAUSE_MS', 'LONGEST_PAUSE_MS'],

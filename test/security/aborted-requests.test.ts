@@ -136,15 +136,18 @@ async function open(path: Path, face: Face, store: StoreKind) {
 /** Sends one call more than may run at once. Resolves with how many were refused. */
 async function refusedOf({ era }: Path, client: RawClient, { hanging }: Work): Promise<number> {
   let refused = 0;
-  for (let n = 0; n <= SLOTS; n++) {
+  const responses = Array.from({ length: SLOTS + 1 }, async () => {
     const params = { ...work('hang'), ...(era === 'modern' && { _meta: envelope() }) };
     const body = { jsonrpc: '2.0', id: client.nextId(), method: 'tools/call', params };
     const headers = era === 'modern' ? mirrored('tools/call', params) : {};
-    void client.post(body, { headers }).then(({ sse }) => (refused += sse ? 0 : 1));
-  }
+    const response = await client.post(body, { headers });
+    refused += response.sse ? 0 : 1;
+    await response.untilEnd();
+  });
   await until(() => refused + hanging.size > SLOTS, { what: 'each call to begin or be refused' });
   const refusals = refused;
   for (const end of hanging) end();
+  await Promise.all(responses);
   return refusals;
 }
 
