@@ -67,7 +67,7 @@ export function passes(serverClass: SdkServerClass, refused: ShortWayRefused): b
 export function failedCheck(serverClass: SdkServerClass): string | undefined {
   try {
     const server = new serverClass({ name: 'self-check', version: '0' }, { capabilities: {} });
-    const transport = new ShamTransport();
+    const transport = new SilentTransport();
     server.connect(transport).catch(() => {});
     const { onmessage } = transport;
     if (transport.assigned !== 1 || onmessage === undefined) return 'connect() does not set onmessage once';
@@ -124,7 +124,7 @@ function stateOf(server: object): unknown[] {
 
 type OnMessage = (message: unknown, extra: unknown) => void;
 
-class ShamTransport {
+class SilentTransport {
   #onmessage: OnMessage | undefined = undefined;
   assigned = 0;
   sent = false;

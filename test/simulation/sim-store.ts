@@ -9,7 +9,7 @@ import { internal } from '../../src/errors.ts';
 import type { InstanceMessage, InstanceStore, OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
 import { StoreData } from './store-data.ts';
 import { ALL_RULES, type StoreRules } from './store-rules.ts';
-import { Secrets } from '../../src/stores/memory/secrets.ts';
+import { MemorySecrets } from '../../src/stores/memory/secrets.ts';
 
 /** The way of one process to the store. */
 export interface Port {
@@ -73,11 +73,11 @@ export class Mailbox {
 export class Deployment {
   readonly data: StoreData;
   readonly mailboxes = new Map<string, Mailbox>();
-  readonly secrets: Secrets;
+  readonly secrets: MemorySecrets;
 
   constructor(data: StoreData, now: () => number) {
     this.data = data;
-    this.secrets = new Secrets({ now });
+    this.secrets = new MemorySecrets({ now });
     data.leases.listens = (id) => this.mailboxes.get(id)?.subscribed === true;
   }
 

@@ -5,8 +5,8 @@ import { plainRecord } from '../../src/testing/plain-record.ts';
 import { MemoryEvents } from '../../src/stores/memory/events.ts';
 import { ExpiryIndex } from '../../src/stores/memory/expiry-index.ts';
 import { HeldSession } from '../../src/stores/memory/held-session.ts';
-import { SessionTable } from '../../src/stores/memory/session-table.ts';
-import { ListingOrder } from '../../src/stores/memory/listing-order.ts';
+import { MemorySessionTable } from '../../src/stores/memory/session-table.ts';
+import { MemoryListingOrder } from '../../src/stores/memory/listing-order.ts';
 import { EventBudget, RetainedLogs } from '../../src/stores/memory/retained-logs.ts';
 import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES } from '../../src/stores/memory/session-log.ts';
 import { MemorySessions } from '../../src/stores/memory/sessions.ts';
@@ -24,7 +24,7 @@ function createRoom(limit: number, retention = { ttlMs: HOUR_MS, events: 1_000, 
   const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
   const budget = new EventBudget(limit);
   const deployment = () => {
-    const table = new SessionTable(time, new Tombstones(HOUR_MS, 1_000));
+    const table = new MemorySessionTable(time, new Tombstones(HOUR_MS, 1_000));
     const sessions = new MemorySessions(table);
     return { table, sessions, events: new MemoryEvents(table, new RetainedLogs(retention, budget)) };
   };
@@ -162,7 +162,10 @@ describe('tombstones', () => {
   test('are dropped after tombstoneMs when expired() is called', () => {
     let now = 0;
     const tombstones = new Tombstones(1_000, 100);
-    const table = new SessionTable({ now: () => now, setTimeout: () => 0, clearTimeout: () => undefined }, tombstones);
+    const table = new MemorySessionTable(
+      { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined },
+      tombstones,
+    );
     const sessions = new MemorySessions(table);
     for (const id of ['a', 'b']) {
       sessions.create(recordOf(id));
@@ -222,7 +225,7 @@ describe('the expiry index', () => {
 
 describe('the listing order', () => {
   test('starts after any place, and holds at most twice as many places as sessions', () => {
-    const order = new ListingOrder();
+    const order = new MemoryListingOrder();
     const sessions = Array.from({ length: 1_000 }, (_, n) => order.append(recordOf(`s${n}`)));
     const left = sessions.filter((_, n) => n % 10 === 3);
     for (const session of sessions) if (!left.includes(session)) order.remove(session);

@@ -5,9 +5,9 @@ import { Connection, placeOf, type Connector } from '../../src/stores/postgres/c
 import { connectionStatements } from '../../src/stores/postgres/connection-statements.ts';
 import { postgres, type PostgresOptions } from '../../src/stores/postgres/index.ts';
 import { loadPg, type PgPool } from '../../src/stores/postgres/pg.ts';
-import { Reader } from '../../src/stores/postgres/reader.ts';
+import { PostgresReader } from '../../src/stores/postgres/reader.ts';
 import { testListening } from '../../src/stores/postgres/self-test.ts';
-import { Deadlines } from '../../src/stores/postgres/deadlines.ts';
+import { PostgresDeadlines } from '../../src/stores/postgres/deadlines.ts';
 import { systemTime } from '../../src/options/system.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
@@ -101,8 +101,8 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       const port = await acceptsAndGivesUp(Number(new URL(server().url).port));
       const { username: user, pathname } = new URL(await newDatabase(server().url));
       const pool = newPool({ host: '127.0.0.1', port, user, database: pathname.slice(1) });
-      const deadlines = new Deadlines(systemTime, 3_000);
-      const reader = new Reader({
+      const deadlines = new PostgresDeadlines(systemTime, 3_000);
+      const reader = new PostgresReader({
         pool: pool as unknown as PgPool,
         own: false,
         place: 'there',
@@ -168,7 +168,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
     async function connections() {
       const config = { connectionString: server().url };
       const pgModule = await loadPg();
-      const deadlines = new Deadlines(systemTime, 1_500);
+      const deadlines = new PostgresDeadlines(systemTime, 1_500);
       const connector: Connector = { pg: pgModule, config, deadlines, place: placeOf(pgModule, config) };
       const words = new Map<string, () => void>();
       const listening = await Connection.open(connector, { durable: false, notified: (word) => words.get(word)?.() });

@@ -1,15 +1,15 @@
 /** The event log in this process. Every call appends, so `append` answers at once and makes no promise. */
 import type { AppendRequest, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
-import type { SessionTable } from './session-table.ts';
+import type { MemorySessionTable } from './session-table.ts';
 import type { RetainedLogs } from './retained-logs.ts';
 import { SessionLog } from './session-log.ts';
 
 export class MemoryEvents implements EventStore {
-  readonly #table: SessionTable;
+  readonly #table: MemorySessionTable;
   /** Undefined: this deployment keeps no events. */
   readonly #logs: RetainedLogs | undefined;
 
-  constructor(table: SessionTable, logs: RetainedLogs | undefined) {
+  constructor(table: MemorySessionTable, logs: RetainedLogs | undefined) {
     this.#table = table;
     this.#logs = logs;
   }

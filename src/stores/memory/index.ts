@@ -9,9 +9,9 @@
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { MemoryEvents } from './events.ts';
 import { InstanceDirectory, MemoryInstances } from './instances.ts';
-import { SessionTable } from './session-table.ts';
+import { MemorySessionTable } from './session-table.ts';
 import { EventBudget, RetainedLogs } from './retained-logs.ts';
-import { Secrets } from './secrets.ts';
+import { MemorySecrets } from './secrets.ts';
 import { MemorySessions } from './sessions.ts';
 import { Tombstones } from './tombstones.ts';
 
@@ -20,11 +20,11 @@ class Deployment {
   readonly directory = new InstanceDirectory();
   readonly sessions: MemorySessions;
   readonly events: MemoryEvents;
-  readonly secrets: Secrets;
+  readonly secrets: MemorySecrets;
 
   constructor({ time, tombstoneMs, tombstones, retention }: StoreOptions, budget: EventBudget) {
-    const table = new SessionTable(time, new Tombstones(tombstoneMs, tombstones));
-    this.secrets = new Secrets(time);
+    const table = new MemorySessionTable(time, new Tombstones(tombstoneMs, tombstones));
+    this.secrets = new MemorySecrets(time);
     this.sessions = new MemorySessions(table);
     this.events = new MemoryEvents(table, retention === false ? undefined : new RetainedLogs(retention, budget));
   }

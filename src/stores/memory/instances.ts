@@ -16,7 +16,7 @@ interface HeldLease extends InstanceLease {
   readonly renewals: number;
 }
 
-class Mailbox {
+class MemoryMailbox {
   lease: HeldLease;
   readonly #receive: Receive;
   readonly #logger: Logger;
@@ -63,7 +63,7 @@ class Mailbox {
 
 /** Shared by the endpoints of one deployment. */
 export class InstanceDirectory {
-  readonly #mailboxes = new Map<string, Mailbox>();
+  readonly #mailboxes = new Map<string, MemoryMailbox>();
   /** One entry per start of an endpoint on this store object. */
   readonly #announced = new Set<string>();
 
@@ -71,14 +71,14 @@ export class InstanceDirectory {
     if (this.#announced.has(lease.id))
       throw internal(new Error(`instance ${lease.id} was announced before: ids are never used twice, take a new one`));
     this.#announced.add(lease.id);
-    this.#mailboxes.set(lease.id, new Mailbox(lease, receive, logger));
+    this.#mailboxes.set(lease.id, new MemoryMailbox(lease, receive, logger));
   }
 
-  find(id: string): Mailbox | undefined {
+  find(id: string): MemoryMailbox | undefined {
     return this.#mailboxes.get(id);
   }
 
-  all(): Iterable<Mailbox> {
+  all(): Iterable<MemoryMailbox> {
     return this.#mailboxes.values();
   }
 

@@ -5,7 +5,7 @@ import { HeldSession } from './held-session.ts';
 /** From this length on, the list drops the places of removed sessions once they are half of it: O(1) amortised. */
 const COMPACT_AT = 64;
 
-export class ListingOrder {
+export class MemoryListingOrder {
   /** Sorted by place. A removed session leaves its place number. */
   #sessions: Array<HeldSession | number> = [];
   #next = 0;

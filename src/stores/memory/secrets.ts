@@ -9,7 +9,7 @@ interface Secret {
   readonly forgetAt: number;
 }
 
-export class Secrets {
+export class MemorySecrets {
   readonly #time: Pick<TimeProvider, 'now'>;
   readonly #all = new Map<string, Secret>();
 

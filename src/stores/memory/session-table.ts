@@ -12,12 +12,12 @@ import type { EndReason, TimeProvider } from '../../types.ts';
 import { expiredSession } from '../shared/expired-session.ts';
 import { ExpiryIndex } from './expiry-index.ts';
 import type { HeldSession } from './held-session.ts';
-import { ListingOrder } from './listing-order.ts';
+import { MemoryListingOrder } from './listing-order.ts';
 import type { Tombstones } from './tombstones.ts';
 
-export class SessionTable {
+export class MemorySessionTable {
   readonly #held = new Map<string, HeldSession>();
-  readonly #order = new ListingOrder();
+  readonly #order = new MemoryListingOrder();
   readonly #expiry = new ExpiryIndex();
   readonly #tombstones: Tombstones;
   readonly #time: TimeProvider;

@@ -14,14 +14,14 @@ import type {
   WriteOutcome,
 } from '../store.ts';
 import type { EndReason } from '../../types.ts';
-import type { SessionTable } from './session-table.ts';
+import type { MemorySessionTable } from './session-table.ts';
 import { placeOf } from '../shared/cursor.ts';
 import { copyRecord, expiryAfter, changedRecord } from '../shared/record-change.ts';
 
 export class MemorySessions implements SessionStore {
-  readonly #table: SessionTable;
+  readonly #table: MemorySessionTable;
 
-  constructor(table: SessionTable) {
+  constructor(table: MemorySessionTable) {
     this.#table = table;
   }
 

@@ -7,7 +7,7 @@
  * A slot is removed as a whole, when all its entries are done. Servers of 2.9 lose a message in the middle of a subject
  * when its neighbours are removed one by one. A crash leaves entries, which other instances read.
  */
-import type { Deadlines } from './deadlines.ts';
+import type { NatsDeadlines } from './deadlines.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
 import { token, type Names } from './names.ts';
@@ -75,14 +75,19 @@ type EntryHandler = (entry: ScheduleEntry) => Promise<EntryOutcome | 'enough'>;
 export class CleanupSchedule {
   readonly #jetstream: JetStream;
   readonly #names: Names;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: NatsDeadlines;
   readonly #now: (deadline: number) => Promise<number>;
   /** Existing slots by subject. Each of their entries is read once. */
   readonly #progress = new Map<string, Progress>();
   /** Entries that are read and not done. The entry that has waited longest for a look is first. */
   readonly #pending = new Map<string, Pending>();
 
-  constructor(jetstream: JetStream, names: Names, deadlines: Deadlines, now: (deadline: number) => Promise<number>) {
+  constructor(
+    jetstream: JetStream,
+    names: Names,
+    deadlines: NatsDeadlines,
+    now: (deadline: number) => Promise<number>,
+  ) {
     this.#jetstream = jetstream;
     this.#names = names;
     this.#deadlines = deadlines;

@@ -1,11 +1,11 @@
-/** How long the store waits for NATS. Deadlines are moments of the monotonic clock. */
+/** How long the store waits for NATS. NatsDeadlines are moments of the monotonic clock. */
 import { monotonicMs } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { answerLimitMs } from '../shared/answer-limit.ts';
 
 const LONGEST_MS = 2_000;
 
-export class Deadlines {
+export class NatsDeadlines {
   readonly time: TimeProvider;
   readonly ms: number;
 

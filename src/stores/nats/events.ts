@@ -1,32 +1,32 @@
 /** The event log. Appends go through the session's write queue; everything else is read from the end of the log. */
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { NatsDeadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
-import type { SessionTable } from './session-table.ts';
+import type { NatsSessionTable } from './session-table.ts';
 import type { WriteQueues } from './write-queues.ts';
 import type { LogOp } from './log-state.ts';
 import type { LogRefresher } from './log-refresher.ts';
-import type { Reader } from './reader.ts';
+import type { NatsReader } from './reader.ts';
 import { Replayer } from './replay.ts';
 
 const UNKNOWN: ReplayOutcome = { found: false, why: 'unknown' };
 
-export interface EventsOptions {
-  readonly table: SessionTable;
+export interface NatsEventsOptions {
+  readonly table: NatsSessionTable;
   readonly queues: WriteQueues;
-  readonly reader: Reader;
+  readonly reader: NatsReader;
   readonly clock: ServerClock;
-  readonly deadlines: Deadlines;
+  readonly deadlines: NatsDeadlines;
   readonly refresher: LogRefresher;
   readonly retention: EventRetention | false;
 }
 
 export class NatsEvents implements EventStore {
-  readonly #options: EventsOptions;
+  readonly #options: NatsEventsOptions;
   readonly #replayer: Replayer | undefined;
 
-  constructor(options: EventsOptions) {
+  constructor(options: NatsEventsOptions) {
     const { reader, retention } = options;
     this.#options = options;
     this.#replayer = retention === false ? undefined : new Replayer(reader, retention);

@@ -5,17 +5,17 @@
  */
 import type { Logger } from '../../types.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { NatsDeadlines } from './deadlines.ts';
 import type { Leases } from './leases.ts';
-import type { Link } from './link.ts';
-import { Mailbox, type Receive, type EnvelopeWriter } from './mailbox.ts';
+import type { NatsLink } from './link.ts';
+import { NatsMailbox, type Receive, type EnvelopeWriter } from './mailbox.ts';
 import type { Names } from './names.ts';
 
-export interface InstancesOptions {
-  readonly link: Link;
+export interface NatsInstancesOptions {
+  readonly link: NatsLink;
   readonly names: Names;
   readonly leases: Leases;
-  readonly deadlines: Deadlines;
+  readonly deadlines: NatsDeadlines;
   readonly sender: EnvelopeWriter;
   readonly logger: Logger;
 }
@@ -26,11 +26,11 @@ interface Own {
 }
 
 export class NatsInstances implements InstanceStore {
-  readonly #options: InstancesOptions;
+  readonly #options: NatsInstancesOptions;
   readonly #own = new Map<string, Own>();
   readonly #unwatch: () => void;
 
-  constructor(options: InstancesOptions) {
+  constructor(options: NatsInstancesOptions) {
     this.#options = options;
     this.#unwatch = options.link.onLost(() => {
       for (const { lost } of this.#own.values()) lost();
@@ -103,8 +103,8 @@ export class NatsInstances implements InstanceStore {
 
   #open(id: string, receive: Receive, lost: () => void): Own {
     const { link, names, logger } = this.#options;
-    const mail = new Mailbox(receive, logger);
-    const bus = new Mailbox((from, message) => {
+    const mail = new NatsMailbox(receive, logger);
+    const bus = new NatsMailbox((from, message) => {
       if (from !== id) receive(from, message);
     }, logger);
     const stops = [

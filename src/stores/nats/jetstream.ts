@@ -7,7 +7,7 @@
  *
  * If a stream is missing, it is created and the request is repeated, because a server may restart empty.
  */
-import type { Headers, Link } from './link.ts';
+import type { Headers, NatsLink } from './link.ts';
 import { apiFailure, CODES, STORAGE_FULL, unanswered, unreadable, type ApiError } from './failures.ts';
 import { streamName, type StreamKey } from './names.ts';
 
@@ -41,13 +41,13 @@ export interface Publish {
 }
 
 export class JetStream {
-  readonly link: Link;
+  readonly link: NatsLink;
   readonly #prefix: string;
   readonly #ensure: (deadline: number) => Promise<void>;
   readonly #full: () => void;
 
   /** `ensure` creates missing streams. `full` is called when a write finds the storage full. */
-  constructor(link: Link, prefix: string, ensure: (deadline: number) => Promise<void>, full: () => void) {
+  constructor(link: NatsLink, prefix: string, ensure: (deadline: number) => Promise<void>, full: () => void) {
     this.#full = full;
     this.link = link;
     this.#prefix = prefix;
@@ -67,7 +67,7 @@ export class JetStream {
       ...(id !== undefined && { [ID]: id }),
     };
     for (let tries = 0; ; tries++) {
-      const request = (): ReturnType<Link['request']> => this.link.request(subject, body, deadline, headers);
+      const request = (): ReturnType<NatsLink['request']> => this.link.request(subject, body, deadline, headers);
       const answer = await (expect === undefined ? this.#twice(request) : request());
       if (answer === undefined) {
         if (tries > 0) throw unanswered(this.link.where, subject);
@@ -196,7 +196,7 @@ interface Info {
 
 /** One request of the API. Returns its answer or its error. */
 export async function ask<T>(
-  link: Link,
+  link: NatsLink,
   what: string,
   request: object,
   deadline: number,

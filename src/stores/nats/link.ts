@@ -40,7 +40,7 @@ export interface Part {
   readonly headers?: Headers | undefined;
 }
 
-export interface LinkOptions {
+export interface NatsLinkOptions {
   /** For error texts, without secrets. */
   readonly where: string;
   readonly nats: NatsPackage;
@@ -56,9 +56,9 @@ interface Listener {
   subscription: NatsSubscription;
 }
 
-export class Link {
+export class NatsLink {
   readonly where: string;
-  readonly #options: LinkOptions;
+  readonly #options: NatsLinkOptions;
   #client: NatsClient;
   #state: 'up' | 'down' | 'silent' | 'closed' = 'up';
   #inbox = '';
@@ -72,7 +72,7 @@ export class Link {
   #flushing: Promise<void> | undefined;
   #renewing: unknown;
 
-  constructor(client: NatsClient, options: LinkOptions) {
+  constructor(client: NatsClient, options: NatsLinkOptions) {
     this.where = options.where;
     this.#options = options;
     this.#client = client;

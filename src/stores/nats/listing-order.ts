@@ -15,7 +15,7 @@ export interface ListingEntry {
 
 const EVERYTHING = '>';
 
-export class ListingOrder {
+export class NatsListingOrder {
   readonly #jetstream: JetStream;
   readonly #names: Names;
 

@@ -2,18 +2,18 @@
  * Rewrites the end of a log before the server forgets it by age, while it has an open stream or the marker of a running
  * call. The owner does this.
  */
-import type { Deadlines } from './deadlines.ts';
-import type { SessionTable } from './session-table.ts';
+import type { NatsDeadlines } from './deadlines.ts';
+import type { NatsSessionTable } from './session-table.ts';
 import type { WriteQueues } from './write-queues.ts';
 import type { LogWriter } from './log-writer.ts';
 
 const AT_ONCE = 64;
 
 export interface LogRefresherOptions {
-  readonly table: SessionTable;
+  readonly table: NatsSessionTable;
   readonly queues: WriteQueues;
   readonly log: LogWriter;
-  readonly deadlines: Deadlines;
+  readonly deadlines: NatsDeadlines;
   /** The age at which the end of a log is rewritten. */
   readonly keepMs: number;
   /** Whether an instance belongs to this process. */

@@ -7,7 +7,7 @@ import { elapse } from '../../options/system.ts';
 import type { RandomSource } from '../../options/system.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
 import { ask } from './jetstream.ts';
-import type { Link } from './link.ts';
+import type { NatsLink } from './link.ts';
 import { streamName } from './names.ts';
 
 /** The part of the log that stays. */
@@ -18,7 +18,7 @@ const PAUSE_MS = 2_000;
 const SPREAD_MS = 500;
 
 export interface LogSpaceOptions {
-  readonly link: Link;
+  readonly link: NatsLink;
   readonly prefix: string;
   readonly limited: boolean;
   readonly time: TimeProvider;

@@ -11,10 +11,10 @@
  * there.
  */
 import type { EventRetention } from '../../types.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { NatsDeadlines } from './deadlines.ts';
 import type { CachedSession, HeldValue } from './session-cache.ts';
 import { contended } from './failures.ts';
-import type { SessionTable } from './session-table.ts';
+import type { NatsSessionTable } from './session-table.ts';
 import type { LogWrite } from './write-queues.ts';
 import { encodeLog, PREVIOUS, type LogHeader } from './log-message.ts';
 import { LogState, type LogOp } from './log-state.ts';
@@ -32,8 +32,8 @@ export interface LogWriterOptions {
   readonly values: KeyedValues;
   readonly names: Names;
   readonly parts: Parts;
-  readonly table: SessionTable;
-  readonly deadlines: Deadlines;
+  readonly table: NatsSessionTable;
+  readonly deadlines: NatsDeadlines;
   readonly retention: EventRetention | false;
   /**
    * Deletes older messages from the disk in the background: log messages before `before`, parts before `partsBefore`.

@@ -31,7 +31,7 @@ export class EnvelopeWriter {
 export type Receive = (from: string, message: InstanceMessage) => void;
 
 /** The receiving end of a subject. */
-export class Mailbox {
+export class NatsMailbox {
   readonly #joiner = new Joiner();
   readonly #receive: Receive;
   readonly #logger: Logger;

@@ -3,26 +3,26 @@ import { base64url } from '../../options/system.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { CleanupSchedule } from './cleanup-schedule.ts';
-import { Deadlines } from './deadlines.ts';
+import { NatsDeadlines } from './deadlines.ts';
 import { ServerClock } from './clock.ts';
 import { NatsEvents } from './events.ts';
 import { NatsInstances } from './instances.ts';
 import { JetStream } from './jetstream.ts';
 import { Leases } from './leases.ts';
-import { SessionTable } from './session-table.ts';
+import { NatsSessionTable } from './session-table.ts';
 import { WriteQueues } from './write-queues.ts';
-import type { Link } from './link.ts';
+import type { NatsLink } from './link.ts';
 import { LogRefresher } from './log-refresher.ts';
 import { LogSpace } from './log-space.ts';
 import { LogWriter } from './log-writer.ts';
 import { EnvelopeWriter } from './mailbox.ts';
 import { Names } from './names.ts';
 import { Parts } from './parts.ts';
-import { ListingOrder } from './listing-order.ts';
+import { NatsListingOrder } from './listing-order.ts';
 import { Purger } from './purger.ts';
-import { Reader } from './reader.ts';
+import { NatsReader } from './reader.ts';
 import { KeyedValues } from './keyed-values.ts';
-import { Secrets } from './secrets.ts';
+import { NatsSecrets } from './secrets.ts';
 import { NatsSessions } from './sessions.ts';
 import { Streams } from './streams.ts';
 import { Sweeper } from './sweeper.ts';
@@ -41,7 +41,7 @@ const LOG_AGE_MS = 3_600_000;
 const NAME_BYTES = 9;
 
 interface Connected {
-  readonly link: Link;
+  readonly link: NatsLink;
   readonly streams: Streams;
   readonly space: LogSpace;
   close(): Promise<void>;
@@ -59,7 +59,7 @@ export class NatsStore implements Store {
   }
 
   open(options: StoreOptions): Promise<OpenStore> {
-    const deadlines = new Deadlines(options.time, options.leaseMs);
+    const deadlines = new NatsDeadlines(options.time, options.leaseMs);
     return this.#connected.view(
       () => this.#connect(options, deadlines),
       async (connected) => {
@@ -70,7 +70,7 @@ export class NatsStore implements Store {
     );
   }
 
-  async #connect({ time, random, logger }: StoreOptions, deadlines: Deadlines): Promise<Connected> {
+  async #connect({ time, random, logger }: StoreOptions, deadlines: NatsDeadlines): Promise<Connected> {
     const { target, prefix, replicas, maxBytes } = this.#settings;
     const link = await openLink(target, { time, random, connectMs: deadlines.ms });
     const streams = new Streams(link, { prefix, replicas, maxBytes, logger });
@@ -79,7 +79,7 @@ export class NatsStore implements Store {
     return { link, streams, space, close: () => link.close() };
   }
 
-  #view({ link, streams, space }: Connected, deadlines: Deadlines, options: StoreOptions): OpenStore {
+  #view({ link, streams, space }: Connected, deadlines: NatsDeadlines, options: StoreOptions): OpenStore {
     const { prefix } = this.#settings;
     const { leaseMs, tombstoneMs, retention, random, logger, time } = options;
     const { where } = link;
@@ -94,11 +94,11 @@ export class NatsStore implements Store {
     const clock = new ServerClock(jetstream, deadlines, names.clock);
     const parts = new Parts(jetstream);
     const values = new KeyedValues(jetstream, streams);
-    const reader = new Reader({ values, names, parts });
+    const reader = new NatsReader({ values, names, parts });
     const leases = new Leases({ values, names, clock, deadlines, leaseMs, name });
     const schedule = new CleanupSchedule(jetstream, names, deadlines, (deadline) => clock.now(deadline));
-    const listing = new ListingOrder(jetstream, names);
-    const table = new SessionTable({
+    const listing = new NatsListingOrder(jetstream, names);
+    const table = new NatsSessionTable({
       values,
       names,
       parts,
@@ -117,7 +117,7 @@ export class NatsStore implements Store {
     const owns = (instance: string): boolean => leases.owns(instance);
     const refresher = new LogRefresher({ table, queues, log, deadlines, owns, keepMs: logAgeMs(options) / 2 });
     const instances = new NatsInstances({ link, names, leases, deadlines, sender: new EnvelopeWriter(name()), logger });
-    const secrets = new Secrets(values, names, clock, deadlines, random);
+    const secrets = new NatsSecrets(values, names, clock, deadlines, random);
     let closed: Promise<void> | undefined;
     return {
       sessions: new NatsSessions({

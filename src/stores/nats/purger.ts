@@ -5,7 +5,7 @@
  * deleted by their age.
  */
 import type { TimeProvider } from '../../types.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { NatsDeadlines } from './deadlines.ts';
 import type { JetStream } from './jetstream.ts';
 import type { Names } from './names.ts';
 
@@ -16,7 +16,7 @@ const MAX_WAITING = 1_000;
 export interface PurgerOptions {
   readonly jetstream: JetStream;
   readonly names: Names;
-  readonly deadlines: Deadlines;
+  readonly deadlines: NatsDeadlines;
   readonly time: TimeProvider;
 }
 

@@ -55,16 +55,16 @@ export interface LogEnd {
   readonly position: ValuePosition;
 }
 
-export interface ReaderOptions {
+export interface NatsReaderOptions {
   readonly values: KeyedValues;
   readonly names: Names;
   readonly parts: Parts;
 }
 
-export class Reader {
-  readonly #options: ReaderOptions;
+export class NatsReader {
+  readonly #options: NatsReaderOptions;
 
-  constructor(options: ReaderOptions) {
+  constructor(options: NatsReaderOptions) {
     this.#options = options;
   }
 

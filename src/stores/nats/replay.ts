@@ -6,7 +6,7 @@
 import type { EventRetention } from '../../types.ts';
 import type { LoggedEvent, ReplayOutcome } from '../store.ts';
 import type { LogMessage } from './log-message.ts';
-import type { LogTail, Reader } from './reader.ts';
+import type { LogTail, NatsReader } from './reader.ts';
 
 /** How many messages the first step and the later steps read. Most clients that resume have missed little. */
 const FEW = 3;
@@ -65,10 +65,10 @@ class Walk {
 }
 
 export class Replayer {
-  readonly #reader: Reader;
+  readonly #reader: NatsReader;
   readonly #retention: EventRetention;
 
-  constructor(reader: Reader, retention: EventRetention) {
+  constructor(reader: NatsReader, retention: EventRetention) {
     this.#reader = reader;
     this.#retention = retention;
   }

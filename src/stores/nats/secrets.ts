@@ -4,7 +4,7 @@
  */
 import type { RandomSource } from '../../options/system.ts';
 import type { ServerClock } from './clock.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { NatsDeadlines } from './deadlines.ts';
 import { contended, newerValue, unreadable } from './failures.ts';
 import type { Stored } from './jetstream.ts';
 import type { Names } from './names.ts';
@@ -21,14 +21,14 @@ interface SecretValue {
   readonly keepMs?: number;
 }
 
-export class Secrets {
+export class NatsSecrets {
   readonly #values: KeyedValues;
   readonly #names: Names;
   readonly #clock: ServerClock;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: NatsDeadlines;
   readonly #random: RandomSource;
 
-  constructor(values: KeyedValues, names: Names, clock: ServerClock, deadlines: Deadlines, random: RandomSource) {
+  constructor(values: KeyedValues, names: Names, clock: ServerClock, deadlines: NatsDeadlines, random: RandomSource) {
     this.#values = values;
     this.#names = names;
     this.#clock = clock;

@@ -13,13 +13,13 @@
 import type { EndedSession, StoredRecord } from '../store.ts';
 import { expiredSession } from '../shared/expired-session.ts';
 import type { CleanupSchedule } from './cleanup-schedule.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { NatsDeadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
 import { SessionCache, type CachedSession, type HeldValue } from './session-cache.ts';
 import { contended } from './failures.ts';
 import type { Names } from './names.ts';
 import type { Parts } from './parts.ts';
-import { emptyTail, type Reader } from './reader.ts';
+import { emptyTail, type NatsReader } from './reader.ts';
 import { encodeValue, isLiving, withPieces, type LivingValue } from './record-value.ts';
 import { type FieldChanges, type FieldPiece, PIECE_BYTES, plannedPieces } from './field-pieces.ts';
 import type { KeyedValues, ValuePosition } from './keyed-values.ts';
@@ -37,13 +37,13 @@ interface Written {
   readonly parts: readonly number[];
 }
 
-export interface SessionTableOptions {
+export interface NatsSessionTableOptions {
   readonly values: KeyedValues;
   readonly names: Names;
   readonly parts: Parts;
-  readonly reader: Reader;
+  readonly reader: NatsReader;
   readonly clock: ServerClock;
-  readonly deadlines: Deadlines;
+  readonly deadlines: NatsDeadlines;
   readonly schedule: CleanupSchedule;
   readonly tombstoneMs: number;
   /** Makes names for parts. */
@@ -54,11 +54,11 @@ const TRIES = 8;
 /** Parts whose record was never stored are removed after this time. */
 const PARTS_LOST_MS = 600_000;
 
-export class SessionTable {
+export class NatsSessionTable {
   readonly cache = new SessionCache();
-  readonly #options: SessionTableOptions;
+  readonly #options: NatsSessionTableOptions;
 
-  constructor(options: SessionTableOptions) {
+  constructor(options: NatsSessionTableOptions) {
     this.#options = options;
   }
 

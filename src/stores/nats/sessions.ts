@@ -18,15 +18,15 @@ import {
   type WriteOutcome,
 } from '../store.ts';
 import type { CleanupSchedule } from './cleanup-schedule.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { NatsDeadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
 import type { CachedSession, HeldValue } from './session-cache.ts';
 import { contended } from './failures.ts';
-import type { SessionTable } from './session-table.ts';
+import type { NatsSessionTable } from './session-table.ts';
 import { shown } from './session-table.ts';
 import type { WriteQueues } from './write-queues.ts';
 import type { LogWriter } from './log-writer.ts';
-import type { ListingOrder } from './listing-order.ts';
+import type { NatsListingOrder } from './listing-order.ts';
 import { encodeValue, endedValue, newValue, withLog, type LivingValue } from './record-value.ts';
 import { NO_VALUE } from './keyed-values.ts';
 import type { Sweeper } from './sweeper.ts';
@@ -35,14 +35,14 @@ const TRIES = 8;
 /** A pass may already be looking at an entry that is due sooner than this, with the old expiry. */
 const DUE_SLACK_MS = 60_000;
 
-export interface SessionsOptions {
-  readonly table: SessionTable;
+export interface NatsSessionsOptions {
+  readonly table: NatsSessionTable;
   readonly queues: WriteQueues;
   readonly log: LogWriter;
   readonly clock: ServerClock;
-  readonly deadlines: Deadlines;
+  readonly deadlines: NatsDeadlines;
   readonly schedule: CleanupSchedule;
-  readonly listing: ListingOrder;
+  readonly listing: NatsListingOrder;
   readonly sweeper: Sweeper;
   readonly tombstoneMs: number;
   readonly where: string;
@@ -52,9 +52,9 @@ export interface SessionsOptions {
 }
 
 export class NatsSessions implements SessionStore {
-  readonly #options: SessionsOptions;
+  readonly #options: NatsSessionsOptions;
 
-  constructor(options: SessionsOptions) {
+  constructor(options: NatsSessionsOptions) {
     this.#options = options;
   }
 

@@ -5,7 +5,7 @@
 import type { Logger } from '../../types.ts';
 import { apiFailure, CODES, unfitStream, type ApiError } from './failures.ts';
 import { ask } from './jetstream.ts';
-import type { Link } from './link.ts';
+import type { NatsLink } from './link.ts';
 import { streamName, streamSubjects, type StreamKey } from './names.ts';
 
 const KEYS: readonly StreamKey[] = ['sessions', 'instances', 'log', 'places', 'agenda'];
@@ -63,14 +63,14 @@ interface Config {
 }
 
 export class Streams {
-  readonly #link: Link;
+  readonly #link: NatsLink;
   readonly #options: StreamsOptions;
   readonly #found = new Map<StreamKey, Config>();
   #logAgeMs = 0;
   #ensuring: Promise<void> | undefined;
   #warned = false;
 
-  constructor(link: Link, options: StreamsOptions) {
+  constructor(link: NatsLink, options: StreamsOptions) {
     this.#link = link;
     this.#options = options;
   }

@@ -1,13 +1,13 @@
 /** Work on all sessions: listing, counting, and the entries of the cleanup schedule. */
 import type { ExpiredSession, SessionPage, StoredRecord } from '../store.ts';
 import type { CleanupSchedule, EntryOutcome } from './cleanup-schedule.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { NatsDeadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
-import type { SessionTable } from './session-table.ts';
+import type { NatsSessionTable } from './session-table.ts';
 import type { Names } from './names.ts';
-import type { ListingEntry, ListingOrder } from './listing-order.ts';
+import type { ListingEntry, NatsListingOrder } from './listing-order.ts';
 import type { Purger } from './purger.ts';
-import type { Reader } from './reader.ts';
+import type { NatsReader } from './reader.ts';
 import { isLiving, type LivingValue } from './record-value.ts';
 import type { KeyedValues } from './keyed-values.ts';
 
@@ -20,12 +20,12 @@ const PLACES_CHECKED = 256;
 export interface SweeperOptions {
   readonly values: KeyedValues;
   readonly names: Names;
-  readonly table: SessionTable;
-  readonly reader: Reader;
+  readonly table: NatsSessionTable;
+  readonly reader: NatsReader;
   readonly clock: ServerClock;
-  readonly deadlines: Deadlines;
+  readonly deadlines: NatsDeadlines;
   readonly schedule: CleanupSchedule;
-  readonly listing: ListingOrder;
+  readonly listing: NatsListingOrder;
   readonly purger: Purger;
 }
 

@@ -4,7 +4,7 @@ import type { TimeProvider } from '../../types.ts';
 import { loadNats, type NatsClient } from './client.ts';
 import { natsFailure, olderServer } from './failures.ts';
 import { probeServers } from './server-probe.ts';
-import { Link } from './link.ts';
+import { NatsLink } from './link.ts';
 
 export type Target =
   | { readonly connection: NatsClient }
@@ -24,13 +24,13 @@ const RECONNECT_JITTER_MS = 30;
 const PING_MS = 2_000;
 const OLDEST = [2, 9] as const;
 
-export async function openLink(target: Target, { time, random, connectMs }: OpenLinkOptions): Promise<Link> {
+export async function openLink(target: Target, { time, random, connectMs }: OpenLinkOptions): Promise<NatsLink> {
   const nats = await loadNats();
   if ('connection' in target) {
     const { connection } = target;
     const where = `NATS at ${connection.getServer()}`;
     checkVersion(where, connection);
-    return new Link(connection, { where, nats, time, random });
+    return new NatsLink(connection, { where, nats, time, random });
   }
   const { hosts, connect: more } = target;
   const where = `NATS at ${hosts.join(', ')}`;
@@ -65,7 +65,7 @@ export async function openLink(target: Target, { time, random, connectMs }: Open
     await client.close();
     throw error;
   }
-  return new Link(client, { where, nats, time, random, connect });
+  return new NatsLink(client, { where, nats, time, random, connect });
 }
 
 function checkVersion(where: string, { info }: NatsClient): void {

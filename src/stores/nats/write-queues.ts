@@ -3,7 +3,7 @@
  * its answer, or is known to have none. Consecutive log writes are sent together.
  */
 import type { Fence, WriteOutcome } from '../store.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { NatsDeadlines } from './deadlines.ts';
 import { noAnswer } from '../shared/failures.ts';
 import { tooMuchWaiting } from './failures.ts';
 import type { LogOp } from './log-state.ts';
@@ -40,13 +40,13 @@ export type WriteLog = (id: string, writes: readonly LogWrite[]) => Promise<void
 
 export class WriteQueues {
   readonly #where: string;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: NatsDeadlines;
   readonly #writeLog: WriteLog;
   readonly #queues = new Map<string, QueuedWork[]>();
   /** Of the log writes without an answer. */
   #waitingBytes = 0;
 
-  constructor(where: string, deadlines: Deadlines, writeLog: WriteLog) {
+  constructor(where: string, deadlines: NatsDeadlines, writeLog: WriteLog) {
     this.#where = where;
     this.#deadlines = deadlines;
     this.#writeLog = writeLog;

@@ -10,7 +10,7 @@ import { connectionStatements, settingsOf } from './connection-statements.ts';
 import { noAnswer } from '../shared/failures.ts';
 import { connectionLost, notUtf8, readOnlyByDefault, standby, storeFailure, tooOld } from './failures.ts';
 import { queryOf, type Pg, type PgClient, type PgConfig, type PgResult, type Statement, type Value } from './pg.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { PostgresDeadlines } from './deadlines.ts';
 
 /** 13 is the oldest version in use. */
 const MIN_VERSION = 130_000;
@@ -24,7 +24,7 @@ export const KEEP_ALIVE_MS = 10_000;
 export interface Connector {
   readonly pg: Pg;
   readonly config: PgConfig;
-  readonly deadlines: Deadlines;
+  readonly deadlines: PostgresDeadlines;
   /** The name of the server in errors. */
   readonly place: string;
 }
@@ -53,7 +53,7 @@ export interface ConnectionUse {
 export class Connection {
   readonly place: string;
   readonly #client: PgClient;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: PostgresDeadlines;
   readonly #use: ConnectionUse;
   /** When each pending statement was sent, oldest first. */
   readonly #pending: number[] = [];

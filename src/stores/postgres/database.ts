@@ -10,12 +10,12 @@ import { InstanceConnection } from './instance-connection.ts';
 import { logStatements } from './log-statements.ts';
 import { migrate } from './migrate.ts';
 import { isPool, loadPg, type PgConfig, type PgPool, type PgResult, type Statement, type Value } from './pg.ts';
-import { Reader } from './reader.ts';
+import { PostgresReader } from './reader.ts';
 import { refusePooler } from './self-test.ts';
 import { quoted } from './schema.ts';
 import { sessionStatements } from './session-statements.ts';
-import { Deadlines } from './deadlines.ts';
-import { Writer } from './writer.ts';
+import { PostgresDeadlines } from './deadlines.ts';
+import { PostgresWriter } from './writer.ts';
 
 export interface DatabaseSettings {
   /** For reads: the caller's pool, or the configuration of the store's pool. */
@@ -38,7 +38,7 @@ function allStatements(schema: string) {
   return { ...sessionStatements(s), ...logStatements(s), ...instanceStatements(s) };
 }
 
-const poolConfig = (config: PgConfig, { limitMs }: Deadlines): PgConfig => ({
+const poolConfig = (config: PgConfig, { limitMs }: PostgresDeadlines): PgConfig => ({
   fallback_application_name: 'sojourn',
   max: POOL_SIZE,
   ...config,
@@ -49,37 +49,43 @@ const poolConfig = (config: PgConfig, { limitMs }: Deadlines): PgConfig => ({
   keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
 });
 
-export class Database {
+export class PostgresDatabase {
   readonly statements: Statements;
-  readonly writer: Writer;
+  readonly writer: PostgresWriter;
   readonly instanceConnection: InstanceConnection;
   readonly #connector: Connector;
   readonly #schema: string;
-  readonly #reader: Reader;
+  readonly #reader: PostgresReader;
   #repairing: Promise<void> | undefined;
 
-  private constructor(connector: Connector, reader: Reader, schema: string, { random }: StoreOptions) {
+  private constructor(connector: Connector, reader: PostgresReader, schema: string, { random }: StoreOptions) {
     this.#connector = connector;
     this.#reader = reader;
     this.#schema = schema;
     this.statements = allStatements(schema);
     const parts = { connector, deadlines: connector.deadlines, random, repair: () => this.repair() };
-    this.writer = new Writer({ ...parts, statements: this.statements });
+    this.writer = new PostgresWriter({ ...parts, statements: this.statements });
     // After an outage both connections are lost. The first writes after a new lease need not wait for theirs.
     const opened = (): void => void this.writer.connect().catch(() => undefined);
     this.instanceConnection = new InstanceConnection({ ...parts, statements: this.statements, opened });
   }
 
   /** Reports every problem with the server here, before the first request. */
-  static async open({ reads, direct, schema }: DatabaseSettings, options: StoreOptions): Promise<Database> {
+  static async open({ reads, direct, schema }: DatabaseSettings, options: StoreOptions): Promise<PostgresDatabase> {
     const pg = await loadPg();
-    const deadlines = new Deadlines(options.time, options.leaseMs);
+    const deadlines = new PostgresDeadlines(options.time, options.leaseMs);
     const place = placeOf(pg, direct);
     const connector: Connector = { pg, config: direct, deadlines, place };
     const own = !isPool(reads);
     const pool = own ? new pg.Pool(poolConfig(reads, deadlines)) : reads;
-    const reader = new Reader({ pool, own, place: placeOf(pg, pool.options), deadlines, logger: options.logger });
-    const database = new Database(connector, reader, schema, options);
+    const reader = new PostgresReader({
+      pool,
+      own,
+      place: placeOf(pg, pool.options),
+      deadlines,
+      logger: options.logger,
+    });
+    const database = new PostgresDatabase(connector, reader, schema, options);
     try {
       await refusePooler(connector);
       const connection = await database.writer.connect();

@@ -6,7 +6,7 @@ import { answerLimitMs } from '../shared/answer-limit.ts';
 /** Leases in tests are shorter than a busy machine takes to answer. */
 const MIN_LIMIT_MS = 1_000;
 
-export class Deadlines {
+export class PostgresDeadlines {
   readonly #time: TimeProvider;
   /** Every operation is answered or refused within this time. */
   readonly limitMs: number;
@@ -17,8 +17,8 @@ export class Deadlines {
   }
 
   /** For work that may take longer. */
-  longer(limitMs: number): Deadlines {
-    return new Deadlines(this.#time, 0, limitMs);
+  longer(limitMs: number): PostgresDeadlines {
+    return new PostgresDeadlines(this.#time, 0, limitMs);
   }
 
   now(): number {

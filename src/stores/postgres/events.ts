@@ -8,30 +8,30 @@ import { Append } from './append.ts';
 import type { InstanceStatements } from './instance-statements.ts';
 import type { LogStatements } from './log-statements.ts';
 import type { Row, Statement, Value } from './pg.ts';
-import type { Reader } from './reader.ts';
-import type { Writer } from './writer.ts';
+import type { PostgresReader } from './reader.ts';
+import type { PostgresWriter } from './writer.ts';
 
 /** Rows that the sweep deletes in one statement: it takes some ms and delays no request. */
 const TRIM_BATCH = 1_000;
 /** A dead id is remembered at least this long. */
 const DEAD_KEPT_MS = 86_400_000;
 
-export interface EventsOptions {
+export interface PostgresEventsOptions {
   readonly deployment: string;
-  readonly reader: Pick<Reader, 'query'>;
-  readonly writer: Writer;
+  readonly reader: Pick<PostgresReader, 'query'>;
+  readonly writer: PostgresWriter;
   readonly statements: LogStatements & InstanceStatements;
   readonly retention: EventRetention | false;
   readonly logger: Logger;
 }
 
 export class PostgresEvents implements EventStore {
-  readonly #options: EventsOptions;
+  readonly #options: PostgresEventsOptions;
   readonly #trimChance = new TrimChance();
   /** Whether a check of a session's log is running. */
   #trimming = false;
 
-  constructor(options: EventsOptions) {
+  constructor(options: PostgresEventsOptions) {
     this.#options = options;
   }
 

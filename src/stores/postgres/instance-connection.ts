@@ -20,7 +20,7 @@ import type { InstanceStatements } from './instance-statements.ts';
 import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
 import type { PgResult, Row, Statement, Value } from './pg.ts';
 import { testListening } from './self-test.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { PostgresDeadlines } from './deadlines.ts';
 
 /** An instance that receives on this connection. */
 export interface Listener {
@@ -33,7 +33,7 @@ export interface Listener {
 
 export interface InstanceConnectionOptions {
   readonly connector: Connector;
-  readonly deadlines: Deadlines;
+  readonly deadlines: PostgresDeadlines;
   readonly random: RandomSource;
   readonly statements: InstanceStatements;
   repair(): Promise<void>;

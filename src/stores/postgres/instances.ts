@@ -17,14 +17,14 @@ import type { InstanceConnection } from './instance-connection.ts';
 import { newLockKey } from './own-lock.ts';
 import { Outbox, type Sent } from './outbox.ts';
 import type { Row } from './pg.ts';
-import type { Reader } from './reader.ts';
+import type { PostgresReader } from './reader.ts';
 
 type Receive = (from: string, message: InstanceMessage) => void;
 
-export interface InstancesOptions {
+export interface PostgresInstancesOptions {
   readonly deployment: string;
   readonly instanceConnection: InstanceConnection;
-  readonly reader: Pick<Reader, 'query'>;
+  readonly reader: Pick<PostgresReader, 'query'>;
   readonly statements: InstanceStatements;
   readonly leaseMs: number;
   readonly random: RandomSource;
@@ -32,13 +32,13 @@ export interface InstancesOptions {
 }
 
 export class PostgresInstances implements InstanceStore {
-  readonly #options: InstancesOptions;
+  readonly #options: PostgresInstancesOptions;
   /** The mailboxes of the instances that this view has announced. */
   readonly #mailboxes = new Map<string, string>();
   readonly #outbox: Outbox;
   #warned = false;
 
-  constructor(options: InstancesOptions) {
+  constructor(options: PostgresInstancesOptions) {
     this.#options = options;
     const { instanceConnection, statements, deployment } = options;
     this.#outbox = new Outbox(instanceConnection, statements, deployment);
@@ -117,7 +117,7 @@ export class PostgresInstances implements InstanceStore {
     }
   }
 
-  async #leases(...[statement, values]: Parameters<Reader['query']>): Promise<readonly InstanceLease[]> {
+  async #leases(...[statement, values]: Parameters<PostgresReader['query']>): Promise<readonly InstanceLease[]> {
     const { reader, statements, deployment } = this.#options;
     for (;;) {
       const { rows } = await reader.query(statement, values);

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
-import { Database, type DatabaseSettings } from './database.ts';
+import { PostgresDatabase, type DatabaseSettings } from './database.ts';
 import { PostgresEvents } from './events.ts';
 import { namesTaken } from './failures.ts';
 import { PostgresInstances } from './instances.ts';
@@ -18,7 +18,7 @@ export class PostgresStore implements Store {
   readonly durable = true;
   readonly inProcess = false;
   readonly #settings: DatabaseSettings;
-  readonly #database = new SharedResource<Database>();
+  readonly #database = new SharedResource<PostgresDatabase>();
 
   constructor(settings: DatabaseSettings) {
     this.#settings = settings;
@@ -26,12 +26,12 @@ export class PostgresStore implements Store {
 
   open(options: StoreOptions): Promise<OpenStore> {
     return this.#database.view(
-      () => Database.open(this.#settings, options),
+      () => PostgresDatabase.open(this.#settings, options),
       async (database) => this.#view(database, await findDeployment(database, options.name), options),
     );
   }
 
-  #view(database: Database, deployment: string, options: StoreOptions): OpenStore {
+  #view(database: PostgresDatabase, deployment: string, options: StoreOptions): OpenStore {
     const { place, instanceConnection, writer, statements } = database;
     const parts = { ...options, deployment, place, instanceConnection, writer, statements, reader: database };
     const instances = new PostgresInstances(parts);
@@ -47,7 +47,7 @@ export class PostgresStore implements Store {
 }
 
 /** A hash of the name, so that after a loss of data no deployment gets the key of another one. */
-async function findDeployment(database: Database, name: string): Promise<string> {
+async function findDeployment(database: PostgresDatabase, name: string): Promise<string> {
   const key = createHash('sha256').update(name).digest().readBigInt64BE().toString();
   const text = JSON.stringify(name);
   const { deployment, makeDeployment } = database.statements;
@@ -63,7 +63,7 @@ async function findDeployment(database: Database, name: string): Promise<string>
 
 /** If several instances create the secret at once, one of them wins. */
 async function findSecret(
-  database: Database,
+  database: PostgresDatabase,
   deployment: string,
   { random }: StoreOptions,
   name: string,

@@ -8,19 +8,19 @@ import { connectionStatements, settingsOf } from './connection-statements.ts';
 import { noAnswer } from '../shared/failures.ts';
 import { isFatal, notAsked, standby, storeFailure } from './failures.ts';
 import { queryOf, type PgPool, type PgPoolClient, type PgResult, type Statement, type Value } from './pg.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { PostgresDeadlines } from './deadlines.ts';
 
-export interface ReaderOptions {
+export interface PostgresReaderOptions {
   readonly pool: PgPool;
   /** The store made the pool, so it closes it. */
   readonly own: boolean;
   readonly place: string;
-  readonly deadlines: Deadlines;
+  readonly deadlines: PostgresDeadlines;
   readonly logger: Logger;
 }
 
-export class Reader {
-  readonly #options: ReaderOptions;
+export class PostgresReader {
+  readonly #options: PostgresReaderOptions;
   /**
    * Whether statements may stay prepared on a connection; they may not where a pooler can switch the server process.
    */
@@ -39,7 +39,7 @@ export class Reader {
   };
   #listens = false;
 
-  constructor(options: ReaderOptions) {
+  constructor(options: PostgresReaderOptions) {
     this.#options = options;
     const { pool, own } = options;
     pool.on('acquire', this.#listenOnAcquire);

@@ -11,7 +11,7 @@ import { SojournError } from '../../errors.ts';
 import { Connection, type Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
 import { pooled } from './failures.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { PostgresDeadlines } from './deadlines.ts';
 
 const SWITCHED = 'one connection was answered by two server processes';
 
@@ -47,7 +47,7 @@ export interface SelfTest {
   readonly lock: string;
   /** Resolves when the listening connection receives this word. */
   heard(word: string): Promise<void>;
-  readonly deadlines: Deadlines;
+  readonly deadlines: PostgresDeadlines;
 }
 
 export async function testListening({ listening, other, channel, lock, heard, deadlines }: SelfTest): Promise<void> {

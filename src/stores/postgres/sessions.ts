@@ -20,24 +20,24 @@ import {
 import { Append } from './append.ts';
 import type { Operation } from './batch.ts';
 import type { PgResult, Row, Step } from './pg.ts';
-import type { Reader } from './reader.ts';
+import type { PostgresReader } from './reader.ts';
 import { EXPIRES_IN, MARKERS, createValues, readSession, saveOf } from './record-rows.ts';
 import type { SessionStatements } from './session-statements.ts';
-import type { Writer } from './writer.ts';
+import type { PostgresWriter } from './writer.ts';
 
-export interface SessionsOptions {
+export interface PostgresSessionsOptions {
   readonly deployment: string;
   readonly place: string;
-  readonly reader: Pick<Reader, 'query'>;
-  readonly writer: Writer;
+  readonly reader: Pick<PostgresReader, 'query'>;
+  readonly writer: PostgresWriter;
   readonly statements: SessionStatements;
   readonly tombstoneMs: number;
 }
 
 export class PostgresSessions implements SessionStore {
-  readonly #options: SessionsOptions;
+  readonly #options: PostgresSessionsOptions;
 
-  constructor(options: SessionsOptions) {
+  constructor(options: PostgresSessionsOptions) {
     this.#options = options;
   }
 

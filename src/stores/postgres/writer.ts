@@ -19,7 +19,7 @@ import { noAnswer, storeClosed } from '../shared/failures.ts';
 import { isFatal, isSchemaGone, isTransient, notAsked, storeFailure, tooMuchPending } from './failures.ts';
 import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
 import type { PgResult, Row, Step } from './pg.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { PostgresDeadlines } from './deadlines.ts';
 import type { WriteOutcome } from '../store.ts';
 
 /** Writes of one batch: its statement takes some 10 ms. */
@@ -38,9 +38,9 @@ const TRIES = 5;
 /** The pause after a failed connection attempt: requests come by the thousand. */
 const PAUSE_MS = 50;
 
-export interface WriterOptions {
+export interface PostgresWriterOptions {
   readonly connector: Connector;
-  readonly deadlines: Deadlines;
+  readonly deadlines: PostgresDeadlines;
   readonly random: RandomSource;
   readonly statements: BatchStatements;
   /** Creates missing tables again. */
@@ -53,8 +53,8 @@ interface Waiting extends Write {
   refused: boolean;
 }
 
-export class Writer {
-  readonly #options: WriterOptions;
+export class PostgresWriter {
+  readonly #options: PostgresWriterOptions;
   readonly #lock: string;
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
@@ -68,7 +68,7 @@ export class Writer {
   #closed = false;
   #waitingBytes = 0;
 
-  constructor(options: WriterOptions) {
+  constructor(options: PostgresWriterOptions) {
     this.#options = options;
     this.#lock = newLockKey(options.random);
   }

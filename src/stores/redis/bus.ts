@@ -1,14 +1,14 @@
 /**
  * The channel of a deployment that all its instances listen on. The instances of one process share one subscription.
  */
-import type { Mailbox } from './mailbox.ts';
+import type { RedisMailbox } from './mailbox.ts';
 import { readEnvelope } from './envelopes.ts';
 import type { ChannelListener, Server } from './server.ts';
 
 export class Bus implements ChannelListener {
   readonly channel: string;
   readonly #server: Server;
-  readonly #mailboxes = new Set<Mailbox>();
+  readonly #mailboxes = new Set<RedisMailbox>();
   /** Runs joins and leaves one after the other. */
   #changing: Promise<void> = Promise.resolve();
   #subscribed = false;
@@ -18,12 +18,12 @@ export class Bus implements ChannelListener {
     this.channel = channel;
   }
 
-  async join(mailbox: Mailbox): Promise<void> {
+  async join(mailbox: RedisMailbox): Promise<void> {
     this.#mailboxes.add(mailbox);
     await this.#change();
   }
 
-  async leave(mailbox: Mailbox): Promise<void> {
+  async leave(mailbox: RedisMailbox): Promise<void> {
     this.#mailboxes.delete(mailbox);
     await this.#change();
   }

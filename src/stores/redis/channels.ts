@@ -5,18 +5,18 @@
 import { internal, storeAway } from '../../errors.ts';
 import type { RedisClient } from './client.ts';
 import { replyCode } from './failures.ts';
-import { Link, type LinkOptions } from './link.ts';
+import { RedisLink, type RedisLinkOptions } from './link.ts';
 import type { ChannelListener } from './server.ts';
 
 export class Channels {
-  readonly #link: Link;
+  readonly #link: RedisLink;
   readonly #sharded: boolean;
   readonly #users = new Map<string, ChannelListener>();
 
   /** `sharded`: the server is a Cluster. */
-  constructor(options: Omit<LinkOptions, 'setUp' | 'lost'>, sharded: boolean) {
+  constructor(options: Omit<RedisLinkOptions, 'setUp' | 'lost'>, sharded: boolean) {
     this.#sharded = sharded;
-    this.#link = new Link({
+    this.#link = new RedisLink({
       ...options,
       setUp: async (client) => {
         client.on('sharded-channel-moved', (channel: string) => this.#users.get(channel)?.lost());

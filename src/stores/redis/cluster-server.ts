@@ -14,7 +14,7 @@ import { checkClusterClient, loadRedis, type ClusterClient, type RedisClient, ty
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
-import { CONNECT_MS, Link, type LinkSettings } from './link.ts';
+import { CONNECT_MS, RedisLink, type LinkSettings } from './link.ts';
 import type { Script } from './scripts.ts';
 import { rawReply, evaluation, type ChannelListener, type Server, type SlotKeys } from './server.ts';
 import { slotOf } from './slots.ts';
@@ -25,7 +25,7 @@ const LONGEST_PAUSE_MS = 200;
 
 /** The connections to one primary. */
 interface Node {
-  readonly commands: Link;
+  readonly commands: RedisLink;
   readonly channels: Channels;
 }
 
@@ -165,7 +165,7 @@ export class ClusterServer implements Server {
     const where = `${this.where}, node ${address}`;
     const make = async (connectMs: number): Promise<RedisClient> => this.#mapped.clientOf(address, connectMs);
     const check = { ...this.#check, where };
-    const commands = new Link({
+    const commands = new RedisLink({
       ...this.#settings,
       where,
       make,

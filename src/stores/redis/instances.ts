@@ -14,7 +14,7 @@ import { overtaken } from './failures.ts';
 import type { Keys } from './keys.ts';
 import { ANNOUNCE, BURY, LEAVE, RENEW } from './lease-scripts.ts';
 import { LARGE_MESSAGE_LENGTH, writeEnvelope, writeReference } from './envelopes.ts';
-import { Mailbox } from './mailbox.ts';
+import { RedisMailbox } from './mailbox.ts';
 import type { Reply } from './client.ts';
 import type { Script } from './scripts.ts';
 import { rawReply, type Server, type SlotKeys } from './server.ts';
@@ -32,7 +32,7 @@ const LIVE_CHECK_MS = 60_000;
 /** Entries checked together. */
 const BATCH = 256;
 
-export interface InstancesOptions {
+export interface RedisInstancesOptions {
   readonly server: Server;
   readonly keys: Keys;
   readonly bus: Bus;
@@ -42,15 +42,15 @@ export interface InstancesOptions {
 }
 
 interface OwnInstance {
-  readonly mailbox: Mailbox;
+  readonly mailbox: RedisMailbox;
   renewals: number;
 }
 
 export class RedisInstances implements InstanceStore {
-  readonly #options: InstancesOptions;
+  readonly #options: RedisInstancesOptions;
   readonly #own = new Map<string, OwnInstance>();
 
-  constructor(options: InstancesOptions) {
+  constructor(options: RedisInstancesOptions) {
     this.#options = options;
   }
 
@@ -65,7 +65,7 @@ export class RedisInstances implements InstanceStore {
     const take = async (key: string): Promise<string | null> =>
       (await server.send(key, ['GETDEL', key])) as string | null;
     const isLetter = (key: string): boolean => keys.isLargeMessage(id, key);
-    const mailbox = new Mailbox({ id, logger, receive, lost, isLetter, take });
+    const mailbox = new RedisMailbox({ id, logger, receive, lost, isLetter, take });
     this.#own.set(id, { mailbox, renewals: 0 });
     try {
       await Promise.all([server.subscribe(keys.mailbox(id), mailbox), this.#options.bus.join(mailbox)]);

@@ -39,7 +39,7 @@ export interface LinkSettings {
   limitMs(): number;
 }
 
-export interface LinkOptions extends LinkSettings {
+export interface RedisLinkOptions extends LinkSettings {
   /** For messages; without credentials. */
   readonly where: string;
   /** A client for the server's current address, not connected yet. */
@@ -50,8 +50,8 @@ export interface LinkOptions extends LinkSettings {
   lost?(): void;
 }
 
-export class Link {
-  readonly #options: LinkOptions;
+export class RedisLink {
+  readonly #options: RedisLinkOptions;
   /** Set while the connection is usable. */
   #client: RedisClient | undefined;
   /** The first connection attempt since the connection broke. */
@@ -63,7 +63,7 @@ export class Link {
   #bytes = 0;
   readonly #pending: PendingReplies;
 
-  constructor(options: LinkOptions) {
+  constructor(options: RedisLinkOptions) {
     this.#options = options;
     this.#cause = storeClosed(options.where);
     const { time, limitMs, where } = options;

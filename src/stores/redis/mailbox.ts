@@ -18,7 +18,7 @@ export interface MailboxOptions {
   take(key: string): Promise<string | null>;
 }
 
-export class Mailbox implements ChannelListener {
+export class RedisMailbox implements ChannelListener {
   readonly #options: MailboxOptions;
   /** For each sender with a fetch in progress: the last message that waits. */
   readonly #waiting = new Map<string, Promise<void>>();

@@ -5,7 +5,7 @@
 import type { Reply, RedisClient } from './client.ts';
 import { Channels } from './channels.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
-import { Link, type LinkSettings } from './link.ts';
+import { RedisLink, type LinkSettings } from './link.ts';
 import type { Script } from './scripts.ts';
 import { rawReply, evaluation, type ChannelListener, type Server, type SlotKeys } from './server.ts';
 
@@ -22,7 +22,7 @@ export class SingleServer implements Server {
   readonly where: string;
   readonly database: number;
   readonly #options: SingleServerOptions;
-  readonly #commands: Link;
+  readonly #commands: RedisLink;
   #channels: Promise<Channels> | undefined;
 
   constructor(options: SingleServerOptions) {
@@ -30,7 +30,7 @@ export class SingleServer implements Server {
     this.#options = options;
     this.where = check.where;
     this.database = database;
-    this.#commands = new Link({
+    this.#commands = new RedisLink({
       ...settings,
       where: this.where,
       make,

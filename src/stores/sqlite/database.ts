@@ -9,7 +9,7 @@ export interface Changed {
   readonly lastInsertRowid: number;
 }
 
-export class Database {
+export class SqliteDatabase {
   readonly path: string;
   readonly #connection: LibsqlConnection;
   /** Prepared statements by their text. */

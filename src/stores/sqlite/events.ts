@@ -5,7 +5,7 @@ import type { AppendRequest, MaybePromise, EventStore, OpenStreamInfo, ReplayOut
 import { replayOutcome } from '../shared/replay-outcome.ts';
 import { TrimChance } from '../shared/trim-chance.ts';
 import { eventRows, storedAppends, type ReplayRow } from './event-rows.ts';
-import type { SessionTable } from './session-table.ts';
+import type { SqliteSessionTable } from './session-table.ts';
 import { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
@@ -21,7 +21,7 @@ const NO_ROW: LastRow = [0, 0];
 
 export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, WriteOutcome> {
   readonly #file: StoreFile;
-  readonly #table: SessionTable;
+  readonly #table: SqliteSessionTable;
   readonly #streams: StreamTable;
   readonly #retention: EventRetention | false;
   /** Appends of this turn, by session and stream. */
@@ -32,7 +32,7 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
   #trimmed: LastRow = NO_ROW;
   readonly #trimChance = new TrimChance();
 
-  constructor(file: StoreFile, table: SessionTable, retention: EventRetention | false) {
+  constructor(file: StoreFile, table: SqliteSessionTable, retention: EventRetention | false) {
     this.#file = file;
     this.#table = table;
     this.#streams = new StreamTable(table);

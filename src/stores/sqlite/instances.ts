@@ -16,7 +16,7 @@ import { addressPath, mailboxAddress, removeSocket } from './address.ts';
 import type { StoreClock } from './clock.ts';
 import { foreignAddress, unsafeSocket } from './failures.ts';
 import { encodeFrame } from './frames.ts';
-import { Mailbox } from './mailbox.ts';
+import { SqliteMailbox } from './mailbox.ts';
 import { socketDanger } from './ownership.ts';
 import { Peer, type SendOutcome } from './peer.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
@@ -35,7 +35,7 @@ type JudgedLease = readonly [...LeaseRow, 'valid' | 'late' | 'dead'];
 
 const DEAD_KEPT_MS = 86_400_000;
 
-export interface InstancesOptions {
+export interface SqliteInstancesOptions {
   readonly file: StoreFile;
   readonly deployment: number;
   readonly clock: StoreClock;
@@ -46,11 +46,11 @@ export interface InstancesOptions {
 }
 
 export class SqliteInstances implements InstanceStore {
-  readonly #options: InstancesOptions;
-  readonly #mailboxes = new Map<string, Mailbox>();
+  readonly #options: SqliteInstancesOptions;
+  readonly #mailboxes = new Map<string, SqliteMailbox>();
   readonly #peers = new Map<string, Peer>();
 
-  constructor(options: InstancesOptions) {
+  constructor(options: SqliteInstancesOptions) {
     this.#options = options;
   }
 
@@ -67,7 +67,7 @@ export class SqliteInstances implements InstanceStore {
     this.#forgetDead();
     const { id, state, version } = lease;
     const address = mailboxAddress(file.path, random);
-    const mailbox = new Mailbox(this.#pathOf(id, address), { receive, lost }, logger);
+    const mailbox = new SqliteMailbox(this.#pathOf(id, address), { receive, lost }, logger);
     const announced = await file.write(() => {
       const ends = clock.machine() + leaseMs;
       const values = [deployment, id, state, version, leaseMs, clock.boot, ends, clock.wall(), address];

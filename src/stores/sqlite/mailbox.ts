@@ -22,7 +22,7 @@ export interface MailboxOwner {
   lost(): void;
 }
 
-export class Mailbox {
+export class SqliteMailbox {
   readonly #path: string;
   readonly #owner: MailboxOwner;
   readonly #logger: Logger;

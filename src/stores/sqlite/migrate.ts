@@ -5,7 +5,7 @@
  * Several processes may start at once. A step is taken under the write lock, and the second process finds it taken.
  */
 import type { StoreClock } from './clock.ts';
-import type { Database } from './database.ts';
+import type { SqliteDatabase } from './database.ts';
 import { foreignDatabase, newerSchema, olderInUse } from './failures.ts';
 import { MIGRATIONS, type Migration } from './schema.ts';
 import { SQL } from './statements.ts';
@@ -13,7 +13,11 @@ import { SQL } from './statements.ts';
 /** `SJRN` in the file's header marks a database of sojourn. */
 export const APPLICATION_ID = 0x53_4a_52_4e;
 
-export function migrate(database: Database, clock: StoreClock, migrations: readonly Migration[] = MIGRATIONS): void {
+export function migrate(
+  database: SqliteDatabase,
+  clock: StoreClock,
+  migrations: readonly Migration[] = MIGRATIONS,
+): void {
   if (taken(database) >= migrations.length) return checkBreaking(database, migrations.length);
   database.transaction(() => {
     const first = taken(database);
@@ -30,23 +34,23 @@ export function migrate(database: Database, clock: StoreClock, migrations: reado
 }
 
 /** How many steps were taken on the file; more than this build knows if a newer build opened it. */
-function taken(database: Database): number {
+function taken(database: SqliteDatabase): number {
   if (database.one<[number]>(SQL.applicationId)?.[0] !== APPLICATION_ID) return 0;
   return database.one<[number]>(SQL.lastMigration)?.[0] ?? 0;
 }
 
-function begin(database: Database): void {
+function begin(database: SqliteDatabase): void {
   if (database.one(SQL.anyTable) !== undefined) throw foreignDatabase(database.path);
   database.execute(`PRAGMA application_id = ${APPLICATION_ID}`);
   database.execute(SQL.createMigrations);
 }
 
-function checkBreaking(database: Database, known: number): void {
+function checkBreaking(database: SqliteDatabase, known: number): void {
   const breaking = database.one<[number]>(SQL.lastBreaking)?.[0] ?? 0;
   if (breaking > known) throw newerSchema(database.path, breaking, known);
 }
 
-function checkAlone(database: Database, clock: StoreClock, migration: number): void {
+function checkAlone(database: SqliteDatabase, clock: StoreClock, migration: number): void {
   const living = database.all<[string]>(SQL.anyLease, [clock.boot, clock.machine()]).map(([id]) => id);
   if (living.length > 0) throw olderInUse(database.path, migration, living);
 }

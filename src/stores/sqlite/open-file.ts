@@ -5,7 +5,7 @@ import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { COMMIT_COPY_PAGES, LOG_BYTES } from './checkpointer.ts';
 import type { StoreClock } from './clock.ts';
-import { Database } from './database.ts';
+import { SqliteDatabase } from './database.ts';
 import { noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
 import { migrate } from './migrate.ts';
@@ -35,7 +35,7 @@ export async function openFile(
   makeFile(path);
   checkOwner(path, logger);
   // Waiting inside SQLite would block the event loop.
-  const database = attempt(path, () => new Database(path, new Libsql(path, { timeout: 0 })));
+  const database = attempt(path, () => new SqliteDatabase(path, new Libsql(path, { timeout: 0 })));
   try {
     await retry(() => prepare(database, settings, clock), path, backoff);
   } catch (error) {
@@ -71,7 +71,7 @@ function checkOwner(path: string, logger: Logger): void {
   if (isReadByOthers(found)) logger.warn({ path }, 'Every user of this machine can read the sessions in this file');
 }
 
-function prepare(database: Database, settings: FileSettings, clock: StoreClock): void {
+function prepare(database: SqliteDatabase, settings: FileSettings, clock: StoreClock): void {
   database.execute('PRAGMA journal_mode = WAL');
   const mode = database.one<[string]>('PRAGMA journal_mode')?.[0];
   if (mode !== 'wal') throw noWal(settings.path, mode);

@@ -3,7 +3,7 @@ import { BoundedMap } from '../../bounded-map.ts';
 import { createHash } from 'node:crypto';
 import { internal } from '../../errors.ts';
 import { RECORD_VERSION, type NewRecord, type RecordChange, type StoredRecord } from '../store.ts';
-import type { Database } from './database.ts';
+import type { SqliteDatabase } from './database.ts';
 import { newerRecord } from '../shared/failures.ts';
 import type { Value } from './libsql.ts';
 import { SAVED_COLUMNS, SQL, saveColumns, type SavedColumn } from './statements.ts';
@@ -47,7 +47,7 @@ export function keep<T extends Pick<RecordChange, 'fields'>>(given: T): T {
 
 /** Runs within a transaction. */
 export function insertRecord(
-  database: Database,
+  database: SqliteDatabase,
   deployment: number,
   record: NewRecord,
   expiresAt: number | null,
@@ -69,7 +69,7 @@ export function insertRecord(
 }
 
 /** Runs within a transaction. Writes only what the change names. `now`: the store's clock. */
-export function changeRecord(database: Database, no: number, change: RecordChange, now: number): void {
+export function changeRecord(database: SqliteDatabase, no: number, change: RecordChange, now: number): void {
   const { head, stamp, fields, expiresInMs } = change;
   const values: Partial<Record<SavedColumn, Value>> = {};
   if (head !== undefined) values.head = plain('head', head);
@@ -81,7 +81,7 @@ export function changeRecord(database: Database, no: number, change: RecordChang
 }
 
 /** One row per field, so that changing one field rewrites one row. */
-function writeFields(database: Database, no: number, fields: Readonly<Record<string, string | null>>): void {
+function writeFields(database: SqliteDatabase, no: number, fields: Readonly<Record<string, string | null>>): void {
   for (const [name, value] of Object.entries(fields)) {
     if (value === null) database.run(SQL.deleteField, [no, name]);
     else database.run(SQL.setField, [no, name, value]);
@@ -89,7 +89,7 @@ function writeFields(database: Database, no: number, fields: Readonly<Record<str
 }
 
 /** The row of a text that sessions share. */
-function intern(database: Database, text: string): number {
+function intern(database: SqliteDatabase, text: string): number {
   const hash = hashOf(text);
   const known = database.one<[number]>(SQL.text, [hash]);
   return known === undefined ? database.change(SQL.makeText, [hash, text]).lastInsertRowid : known[0];

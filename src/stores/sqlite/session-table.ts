@@ -21,7 +21,7 @@ import {
 } from '../store.ts';
 import { expiredSession } from '../shared/expired-session.ts';
 import type { StoreClock } from './clock.ts';
-import type { Database } from './database.ts';
+import type { SqliteDatabase } from './database.ts';
 import { heldSession, insertRecord, type HeldSession, type RecordRow } from './record-rows.ts';
 import { SQL } from './statements.ts';
 
@@ -43,13 +43,13 @@ export interface SessionLookup {
   readonly unstored: boolean;
 }
 
-export class SessionTable {
-  readonly database: Database;
+export class SqliteSessionTable {
+  readonly database: SqliteDatabase;
   readonly deployment: number;
   readonly clock: StoreClock;
   readonly #tombstoneMs: number;
 
-  constructor(database: Database, deployment: number, clock: StoreClock, tombstoneMs: number) {
+  constructor(database: SqliteDatabase, deployment: number, clock: StoreClock, tombstoneMs: number) {
     this.database = database;
     this.deployment = deployment;
     this.clock = clock;

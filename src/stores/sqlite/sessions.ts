@@ -16,16 +16,16 @@ import type {
   SessionStore,
   WriteOutcome,
 } from '../store.ts';
-import type { SessionTable, SessionLookup } from './session-table.ts';
+import type { SqliteSessionTable, SessionLookup } from './session-table.ts';
 import { changeRecord, heldSession, keep, type RecordRow } from './record-rows.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
 export class SqliteSessions implements SessionStore {
   readonly #file: StoreFile;
-  readonly #table: SessionTable;
+  readonly #table: SqliteSessionTable;
 
-  constructor(file: StoreFile, table: SessionTable) {
+  constructor(file: StoreFile, table: SqliteSessionTable) {
     this.#file = file;
     this.#table = table;
   }

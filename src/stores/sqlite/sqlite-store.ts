@@ -4,7 +4,7 @@ import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { storeClock, type StoreClock } from './clock.ts';
 import { SqliteEvents } from './events.ts';
 import { SqliteInstances } from './instances.ts';
-import { SessionTable } from './session-table.ts';
+import { SqliteSessionTable } from './session-table.ts';
 import { openFile, type FileSettings } from './open-file.ts';
 import { RetryBackoff } from './retry-backoff.ts';
 import { SqliteSessions } from './sessions.ts';
@@ -39,7 +39,7 @@ export class SqliteStore implements Store {
   #view(parts: ViewParts): OpenStore {
     const { file, deployment, clock, backoff, options } = parts;
     const { leaseMs, logger, tombstoneMs, retention, random } = options;
-    const table = new SessionTable(file.database, deployment, clock, tombstoneMs);
+    const table = new SqliteSessionTable(file.database, deployment, clock, tombstoneMs);
     const instances = new SqliteInstances({ file, deployment, clock, backoff, leaseMs, random, logger });
     let closed: Promise<void> | undefined;
     return {

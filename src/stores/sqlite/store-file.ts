@@ -5,12 +5,12 @@
 import type { Logger } from '../../types.ts';
 import type { MaybePromise } from '../store.ts';
 import { Checkpointer, COMMIT_COPY_PAGES } from './checkpointer.ts';
-import type { Database } from './database.ts';
+import type { SqliteDatabase } from './database.ts';
 import { FileIdentity } from './file-identity.ts';
 import { diskStalled, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
 import { SQL } from './statements.ts';
-import { Writer, type WriteHandler } from './writer.ts';
+import { SqliteWriter, type WriteHandler } from './writer.ts';
 
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
 const ROOM_BYTES = 65_536;
@@ -18,9 +18,9 @@ const ROOM_BYTES = 65_536;
 const ROOM_KEY = Buffer.from('room');
 
 export class StoreFile {
-  readonly database: Database;
+  readonly database: SqliteDatabase;
   readonly #backoff: RetryBackoff;
-  readonly #writer: Writer;
+  readonly #writer: SqliteWriter;
   readonly #checkpointer: Checkpointer;
   readonly #identity: FileIdentity;
   #writes = 0;
@@ -28,12 +28,12 @@ export class StoreFile {
   #full = false;
   #checkingRoom = false;
 
-  constructor(database: Database, backoff: RetryBackoff, logger: Logger) {
+  constructor(database: SqliteDatabase, backoff: RetryBackoff, logger: Logger) {
     this.database = database;
     this.#backoff = backoff;
     this.#identity = new FileIdentity(database.path, logger);
     this.#checkpointer = new Checkpointer(this, backoff, logger);
-    this.#writer = new Writer(database, backoff, {
+    this.#writer = new SqliteWriter(database, backoff, {
       committed: () => this.#checkpointer.committed(),
       failed: (error) => (this.#full ||= isFull(error)),
       locked: () => (this.#checkpointer.stalled ? diskStalled : storeLocked)(database.path, BUSY_LIMIT_MS),

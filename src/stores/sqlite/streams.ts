@@ -6,7 +6,7 @@
  * which is remembered and checked by the statement.
  */
 import { BoundedMap } from '../../bounded-map.ts';
-import type { SessionTable } from './session-table.ts';
+import type { SqliteSessionTable } from './session-table.ts';
 import type { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
 
@@ -14,10 +14,10 @@ import { SQL } from './statements.ts';
 const MAX_ROWS = 10_000;
 
 export class StreamTable {
-  readonly #table: SessionTable;
+  readonly #table: SqliteSessionTable;
   readonly #rows = new BoundedMap<string, number>(MAX_ROWS);
 
-  constructor(table: SessionTable) {
+  constructor(table: SqliteSessionTable) {
     this.#table = table;
   }
 

@@ -10,7 +10,7 @@
  * be repeatable and must change only the file. A crash leaves whole groups. A write whose promise resolved is stored.
  */
 import { afterTurn } from '../../options/system.ts';
-import type { Database } from './database.ts';
+import type { SqliteDatabase } from './database.ts';
 import { isBusy, storeClosed, storeFailure } from './failures.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
 
@@ -42,8 +42,8 @@ export interface WriterHost {
   locked(): Error;
 }
 
-export class Writer {
-  readonly #database: Database;
+export class SqliteWriter {
+  readonly #database: SqliteDatabase;
   readonly #backoff: RetryBackoff;
   #waiting: Write[] = [];
   #armed = false;
@@ -54,7 +54,7 @@ export class Writer {
   #due = false;
   readonly #host: WriterHost;
 
-  constructor(database: Database, backoff: RetryBackoff, host: WriterHost) {
+  constructor(database: SqliteDatabase, backoff: RetryBackoff, host: WriterHost) {
     this.#database = database;
     this.#backoff = backoff;
     this.#host = host;

@@ -44,7 +44,7 @@ interface Taken {
 
 const hrefOf = (module: string): string => (module.startsWith('file:') ? module : pathToFileURL(module).href);
 
-class Writer {
+class CrashWriter {
   readonly #job: WriterJob;
   readonly #view: OpenStore;
   readonly #sessions: Array<WriterJob['sessions'][number]>;
@@ -111,7 +111,7 @@ async function main(job: WriterJob): Promise<void> {
   await untilAway(job, async () => {
     const view = await make(job.target).open(viewOptions(job.deployment, job.leaseMs));
     await view.instances.announce({ id: job.owner, state: 'serving', version: '1' }, () => undefined);
-    const writer = new Writer(job, view);
+    const writer = new CrashWriter(job, view);
     const workers = Array.from({ length: job.width }, () => untilAway(job, () => writer.work()));
     await Promise.all([...workers, beside()]);
   });
