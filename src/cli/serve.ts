@@ -36,7 +36,12 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     settings.storeUrl === undefined
       ? undefined
       : await storeOf(settings.storeUrl, settings.origin('store') ?? '--store');
-  const { server: given, options: moduleOptions } = await loadServerModule(module, context.cwd);
+  const lines = pino(
+    { level: settings.logLevel, ...(chosen && { hooks: { streamWrite: chosen.redact } }) },
+    pino.destination({ fd: 2, sync: true }),
+  );
+  const logger: Logger = worker === undefined ? lines : lines.child({ worker: worker.number });
+  const { server: given, options: moduleOptions } = await loadServerModule(module, context.cwd, logger);
   try {
     // A module may leave it to the flags how callers are identified.
     const { auth } = settings.options;
@@ -44,11 +49,6 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   } catch (error) {
     throw new Failure(`wrong options in ${module}: ${reason(error)}`, { cause: error });
   }
-  const lines = pino(
-    { level: settings.logLevel, ...(chosen && { hooks: { streamWrite: chosen.redact } }) },
-    pino.destination({ fd: 2, sync: true }),
-  );
-  const logger: Logger = worker === undefined ? lines : lines.child({ worker: worker.number });
   // The supervisor of a worker has logged these warnings already.
   if (worker === undefined) warnOfSettings(settings, context.fd, logger);
   const options: McpEndpointOptions = {

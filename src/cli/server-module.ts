@@ -7,8 +7,9 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
-import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
-import { codeOf, moduleInvalid, reason } from './failure.ts';
+import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
+import { moduleInvalid } from './failure.ts';
+import { loadFailure } from './load-failure.ts';
 
 export interface ServerModule {
   /** One server for all sessions, or a factory. */
@@ -17,18 +18,43 @@ export interface ServerModule {
 }
 
 const EXTENSIONS = ['.js', '.mjs', '.ts', '.mts'];
+/** Longer than a module takes that connects to something. */
+const SLOW_LOAD_MS = 10_000;
 const SHAPE = 'an MCP server, a function that creates one, { server, options } or { factory, options }';
 
-export async function loadServerModule(given: string, cwd: string): Promise<ServerModule> {
+/** `logger` gets a warning while the module loads for long. */
+export async function loadServerModule(given: string, cwd: string, logger: Logger): Promise<ServerModule> {
   const file = findModule(given, cwd);
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
-  let namespace: unknown;
+  const namespace = import(pathToFileURL(file).href).catch(async (error: unknown) => {
+    throw await loadFailure(given, file, error);
+  });
+  return serverModuleOf(given, await settled(given, namespace, logger));
+}
+
+/** A top-level await of the module may settle late, or never. */
+async function settled(given: string, namespace: Promise<unknown>, logger: Logger): Promise<unknown> {
+  const where = `a top-level await in it, or in a file that it imports,`;
+  const timer = setTimeout(() => {
+    logger.warn(
+      { module: given, ms: SLOW_LOAD_MS },
+      `${given} is not loaded yet: ${where} has not settled; serve waits for it`,
+    );
+  }, SLOW_LOAD_MS).unref();
+  let fail: () => void = () => {};
+  const idle = new Promise<never>((_, reject) => {
+    fail = () => reject(moduleInvalid(`cannot load ${given}: ${where} waits for something that never happens`));
+  });
+  // Node emits it when there is nothing left to wait for. The channel to a supervisor must not count.
+  process.once('beforeExit', fail);
+  process.channel?.unref();
   try {
-    namespace = await import(pathToFileURL(file).href);
-  } catch (error) {
-    throw moduleInvalid(`cannot load ${given}: ${reason(error)}${loadHint(error)}`, error);
+    return await Promise.race([namespace, idle]);
+  } finally {
+    process.channel?.ref();
+    process.off('beforeExit', fail);
+    clearTimeout(timer);
   }
-  return serverModuleOf(given, namespace);
 }
 
 function findModule(given: string, cwd: string): string {
@@ -69,12 +95,6 @@ function resolveFrom(file: string, specifier: string): string | undefined {
   } catch {
     return undefined; // not installed there
   }
-}
-
-function loadHint(error: unknown): string {
-  return codeOf(error) === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX'
-    ? ' (Node only strips types; compile the module, or use syntax that needs no compiler)'
-    : '';
 }
 
 /** Reads factory and options from the default export. `given` names the module in errors. */
