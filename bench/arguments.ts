@@ -79,7 +79,8 @@ export const usage = `npm run bench -- [COMMAND] [options]
   --store STORE         sqlite, redis, postgres, nats: what workers and instances share; a list (sqlite)
   --sides SIDE          ours, official, bare, no-log …; a list
   --servers LANGUAGE    go, rust: also servers of public on the SDKs of these languages, built in release mode; a list
-  --baseline DIST       another build of this package as a further side, beside ours
+  --baseline DIST       another build of this package as a further side, beside ours; below this folder, so that both
+                        import the same SDK
   --connections N       keep-alive connections of the load client (16)
   --foreign PERCENT     a round in which other processes took more of the machine is run again, twice at most (5)
   --patience S          seconds that the whole run may wait for a quiet machine (60)

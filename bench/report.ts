@@ -69,7 +69,10 @@ export function formatWork({ work, runtime, results, ratios }: WorkReport): stri
   return lines.join('\n');
 }
 
-function ratioRow({ comparison, goal, median, least, most }: Ratio, results: readonly SideResult[]): string[] {
+function ratioRow(
+  { comparison, goal, median, least, most, quartiles }: Ratio,
+  results: readonly SideResult[],
+): string[] {
   const title = (id: string): string => results.find(({ side }) => side.id === id)?.side.title ?? id;
   const shown = (value: number): string => (comparison.as === 'times' ? `${value.toFixed(2)}×` : percent(value));
   const verdict = goal === undefined ? '' : `${median >= goal ? 'reached' : 'missed'}: ≥ ${shown(goal)}`;
@@ -77,7 +80,7 @@ function ratioRow({ comparison, goal, median, least, most }: Ratio, results: rea
   return [
     `${title(comparison.of)} / ${title(comparison.against)}, ${what}`,
     shown(median),
-    `(${shown(least)} to ${shown(most)})`,
+    `quartiles ${quartiles.map(shown).join(' to ')}, all ${shown(least)} to ${shown(most)}`,
     verdict,
   ];
 }

@@ -103,7 +103,7 @@ async function costOf({ MessageKeys: Keys, SignedMessages: Signed, systemTime: t
   const logger = { debug() {}, info() {}, warn() {}, error: console.error, fatal() {} };
   const keys = new Keys({ keys: [KEY], store, time, leaseMs: 30_000, logger });
   const plain = await messageUs(mailboxes(), all);
-  const signed = new Signed({ directory: mailboxes(), deployment: 'bench', keys, logger });
+  const signed = new Signed({ directory: mailboxes(), deployment: 'bench', keys, time, logger });
   return { plain, added: (await messageUs(signed, all)) - plain };
 }
 

@@ -16,7 +16,7 @@ export const CLASSES = {
   tokens: 500,
   'bodies, headers, targets': 2_000,
   'messages and stores': 300,
-  floods: 8,
+  floods: 12,
   'aborted requests': 5_000,
 };
 

@@ -56,6 +56,7 @@ export {
   storeAwayForClients,
   lapsed,
   restoreFailed,
+  ownerUnreachable,
   migrationFailed,
   hookTimeout,
   draining,
@@ -67,6 +68,7 @@ export {
   requestClosed,
   answerNotKept,
   callTimeout,
+  callUnreachable,
   ownerLost,
 } from './errors/lost-calls.ts';
 export {

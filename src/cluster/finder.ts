@@ -206,11 +206,14 @@ export class Finder {
     if (this.#lifecycle.prefersOthers) throw draining();
     const params = await this.#allow(id, caller);
     if (params === undefined) throw sessionNotFound();
-    const release = await this.#registry.reserve();
+    const leaveShare = await this.#registry.takeShare(caller.user, caller.clientAddress);
+    let release: (() => void) | undefined;
     try {
+      release = await this.#registry.reserve();
       return await this.#restorer.adopt(id, params, caller);
     } finally {
-      release();
+      leaveShare();
+      release?.();
     }
   }
 

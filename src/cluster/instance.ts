@@ -9,7 +9,7 @@
  * sent without a link, at most once; while the store is away they wait (`bus-outbox.ts`).
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import { lapsed, type SojournError, storeAway } from '../errors.ts';
+import { lapsed, ownerUnreachable, type SojournError, storeAway } from '../errors.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
@@ -33,6 +33,8 @@ export interface RelayedCalls {
   answered(link: Link, part: AnswerItem): void;
   /** This end of the link or the other is dead. Calls that are under way on it have an unknown outcome. */
   linkFailed(link: Link): void;
+  /** Messages do not pass: calls of clients connected here end. */
+  linkStuck(link: Link): void;
 }
 
 /** Called after `join` only. */
@@ -43,8 +45,8 @@ export interface InstanceHandlers {
   /** Ends a session that lives here. */
   terminate(id: string): Promise<boolean>;
   bus(event: ServerEvent): void;
-  /** The lease was renewed, or taken again. */
-  storeReachable(): void;
+  /** The lease was renewed, or taken again. `wasAway`: the renewal before did not reach the store. */
+  storeReachable(wasAway: boolean): void;
   /** This instance has had no store for `waitMs` and has no lease. Another instance may serve its sessions. */
   cutOff(): void;
 }
@@ -89,6 +91,7 @@ export class Instance {
       directory,
       time,
       leaseMs,
+      waitMs,
       logger,
       self: () => this.id,
       ownersMayReturn: () => this.ownersMayReturn,
@@ -96,6 +99,10 @@ export class Instance {
       failed: (link) => {
         this.#endRequests.linkFailed(link);
         handlers.calls().linkFailed(link);
+      },
+      stuck: (link) => {
+        this.#endRequests.linkFailed(link);
+        handlers.calls().linkStuck(link);
       },
     });
     this.#lease = new Lease({
@@ -116,8 +123,8 @@ export class Instance {
         void this.#peers.read();
         handlers.valid();
       },
-      onStoreReachable: () => {
-        handlers.storeReachable();
+      onStoreReachable: (wasAway) => {
+        handlers.storeReachable(wasAway);
         // The other instances have taken their leases again by then, and with them their mailboxes.
         if (!this.ownersMayReturn) this.#outbox.publishWaiting();
       },
@@ -210,6 +217,11 @@ export class Instance {
     return this.#links.isAlive(id);
   }
 
+  /** The instance has a lease, and messages to it or its answers do not pass. */
+  isUnreachable(id: string): boolean {
+    return this.#links.isStuck(id);
+  }
+
   /** Another instance that takes new sessions, as far as the store knows. */
   async otherServing(): Promise<string | undefined> {
     return (await this.othersServing())[0];
@@ -224,7 +236,8 @@ export class Instance {
       this.#logger.debug({ err }, 'The other instances could not be listed: the session store cannot be reached');
       return [];
     }
-    return leases.filter(({ id, state }) => id !== this.id && state === 'serving').map(({ id }) => id);
+    const others = leases.filter(({ id, state }) => id !== this.id && state === 'serving').map(({ id }) => id);
+    return others.filter((id) => !this.isUnreachable(id));
   }
 
   /** The link to another instance. `undefined`: that instance is dead, or this one has no lease. */
@@ -234,6 +247,7 @@ export class Instance {
 
   /** Asks the owner to end a session. `undefined`: the owner crashed, and the outcome is unknown. */
   async terminate(owner: string, sessionId: string): Promise<boolean | undefined> {
+    if (this.isUnreachable(owner)) throw ownerUnreachable();
     const link = this.link(owner);
     return link && this.#endRequests.send(link, sessionId);
   }

@@ -67,7 +67,8 @@ export interface LeaseOptions {
   lapsed(id: string): void;
   /** The lease is valid until its next expiry. */
   extended(): void;
-  onStoreReachable(): void;
+  /** `wasAway`: the renewal before did not reach the store. */
+  onStoreReachable(wasAway: boolean): void;
   /** How long what needs the store waits for it. */
   readonly waitMs: number;
   /** Called once in an outage: the lease has run out, and the store has been away for `waitMs`. */
@@ -300,10 +301,11 @@ export class Lease {
       if (mailboxWasLost || this.#seesOutage(now))
         this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
       this.#renewedAt = now;
+      const wasAway = this.#storeAway;
       this.#storeAway = false;
       this.#isCutOff = false;
       this.#failures = 0;
-      this.#options.onStoreReachable();
+      this.#options.onStoreReachable(wasAway);
     } catch (err) {
       if (!this.#storeAway) {
         logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');

@@ -15,11 +15,14 @@
 import { afterTurn } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
 import { type InboundItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
+import { PeerSigns } from './peer-signs.ts';
 
 export interface LinkOptions {
   readonly peer: string;
   readonly time: Required<TimeProvider>;
   readonly leaseMs: number;
+  /** How long what was sent may stay unanswered. */
+  readonly patienceMs: number;
   send(message: LinkMessage): void;
   receive(item: InboundItem): void;
   /** The peer has been silent for long, or its lease was not seen for a lease time: check whether it is alive. */
@@ -54,6 +57,7 @@ export const CREDIT_BYTES = 8_388_608;
 export class Link {
   readonly peer: string;
   readonly #options: LinkOptions;
+  readonly #signs: PeerSigns;
   #failed = false;
   // ——— outgoing ———
   #next = 0;
@@ -70,8 +74,6 @@ export class Link {
   #ackTimer: unknown;
   /** The probe to answer with the next message. */
   #asked: number | undefined;
-  #heardAt = -Infinity;
-  #leaseSeenAt = -Infinity;
   // ——— probes ———
   #held = 0;
   /** Calls among the holds: they wait for an answer. */
@@ -89,6 +91,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#signs = new PeerSigns(options);
     this.peer = options.peer;
   }
 
@@ -96,23 +99,14 @@ export class Link {
     return this.#failed;
   }
 
-  /**
-   * Whether a message from the peer arrived in the last `ms`. It carried what was not seen before: an item, an
-   * acknowledgement, a probe, or the answer to a probe. A copy of an earlier message shows nothing about the peer.
-   */
-  heardWithin(ms: number): boolean {
-    return this.#options.time.monotonic() - this.#heardAt < ms;
+  /** What the messages of the peer and its lease show about it. */
+  get peerSigns(): Pick<PeerSigns, 'heardWithin' | 'sawLease' | 'leaseSeen' | 'unansweredMs'> {
+    return this.#signs;
   }
 
-  /** The store has a lease of the peer now. */
-  sawLease(): void {
-    this.#leaseSeenAt = this.#options.time.monotonic();
-  }
-
-  /** Whether the lease of the peer was seen within a lease time. */
-  get leaseSeen(): boolean {
-    const { time, leaseMs } = this.#options;
-    return time.monotonic() - this.#leaseSeenAt < leaseMs;
+  /** Messages to the peer, or its answers, do not pass. */
+  get stuck(): boolean {
+    return this.#signs.unansweredMs >= this.#options.patienceMs;
   }
 
   get unackedBytes(): number {
@@ -130,10 +124,22 @@ export class Link {
    */
   push(item: LinkItem, bytes: number, taken?: () => void): void {
     if (this.#failed) return;
+    this.#signs.asked();
     this.#next += 1;
     this.#unacked.push({ item, bytes, taken });
     this.#unackedBytes += bytes;
     this.#flushSoon();
+  }
+
+  /** Replaces an item that the peer has not acknowledged. `false`: there is no such item. */
+  replace(item: LinkItem, by: LinkItem, bytes: number): boolean {
+    const at = this.#unacked.findIndex((pending) => pending.item === item);
+    const pending = this.#unacked[at];
+    if (pending === undefined) return false;
+    this.#unacked[at] = { item: by, bytes, taken: undefined };
+    this.#unackedBytes += bytes - pending.bytes;
+    this.#release();
+    return true;
   }
 
   /** Resolves when `bytes` more may be pushed, or the link has failed. */
@@ -171,7 +177,9 @@ export class Link {
     const probes = probe !== undefined && probe > this.#probed;
     const answers = re !== undefined && re > this.#answered && re <= this.#probe;
     const brings = first <= this.#expected && first + items.length > this.#expected;
-    if (this.#acknowledged(message.ack) || probes || answers || brings) this.#heardAt = this.#options.time.monotonic();
+    const acknowledges = this.#acknowledged(message.ack);
+    if (acknowledges || answers) this.#signs.answered(this.#unacked.length > 0);
+    else if (probes || brings) this.#signs.heard();
     let asked = false;
     for (const [n, item] of items.entries()) {
       // An earlier item is missing. The peer resends it, and this item after it.
@@ -202,6 +210,7 @@ export class Link {
 
   /** Asks for an acknowledgement now. */
   probe(): void {
+    this.#signs.asked();
     this.#probe += 1;
     this.#send([], this.#probe);
   }
@@ -209,8 +218,7 @@ export class Link {
   fail(): void {
     if (this.#failed) return;
     this.#failed = true;
-    const { time } = this.#options;
-    for (const timer of [this.#ackTimer, this.#probeTimer]) if (timer !== undefined) time.clearTimeout(timer);
+    for (const timer of [this.#ackTimer, this.#probeTimer]) this.#options.time.clearTimeout(timer);
     this.#unacked = [];
     this.#unackedBytes = 0;
     this.#release();
@@ -301,8 +309,8 @@ export class Link {
 
   /** The remaining time until the peer has been silent too long. */
   #silentMs(): number {
-    const silent = this.#options.time.monotonic() - this.#heardAt;
-    return silent < this.#watchMs ? this.#watchMs - silent : this.#watchMs;
+    const left = this.#watchMs - this.#signs.silentMs;
+    return left > 0 ? left : this.#watchMs;
   }
 
   get #watchMs(): number {
@@ -313,10 +321,14 @@ export class Link {
   #tick(): void {
     this.#probeTimer = undefined;
     const first = this.#next - this.#unacked.length;
-    if (this.#probeIsSlow && !(this.leaseSeen && this.heardWithin(this.#watchMs))) this.#options.onDoubt();
+    if (this.#probeIsSlow && !(this.#signs.leaseSeen && this.#signs.heardWithin(this.#watchMs)))
+      this.#options.onDoubt();
     if (this.#failed) return;
-    if (this.#unacked.length === 0 || first > this.#firstThen) this.#round = 0;
-    else {
+    if (this.#unacked.length === 0 || first > this.#firstThen) {
+      this.#round = 0;
+      // Its answer shows that messages pass in both directions.
+      if (this.#unacked.length === 0 && !this.#signs.heardWithin(this.#options.leaseMs)) this.probe();
+    } else {
       this.#round += 1;
       this.probe();
     }

@@ -14,6 +14,7 @@
  */
 import { BoundedMap } from '../bounded-map.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
+import { RepeatedLines } from '../options/repeated-lines.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link } from './link.ts';
 import type { InboundItem, InstanceMessage, LinkMessage } from './messages.ts';
@@ -23,11 +24,22 @@ const DEAD_KEPT = 1_000;
 const HEARD_PART = 10;
 const SILENT_LEASES = 10;
 const ITEM_BYTES = 64;
+/** A peer that is frozen or crashed has lost its lease by then. */
+const UNANSWERED_LEASES = 2;
+
+/** For the log, and for `/readyz`. */
+export const PASSING_CAUSES =
+  'the two have different instanceKeys; an account of the store may not send messages (PUBLISH on Redis, INSERT into ' +
+  'messages on PostgreSQL, publish on NATS); a queue of the store is full';
+const NOT_PASSING =
+  'Another instance has a lease and answers no message of this one, so requests to its sessions are refused here. ' +
+  `Likely causes: ${PASSING_CAUSES}`;
 
 export interface LinksOptions {
   readonly directory: InstanceStore;
   readonly time: Required<TimeProvider>;
   readonly leaseMs: number;
+  readonly waitMs: number;
   readonly logger: Logger;
   /** The present id of this instance. */
   self(): string;
@@ -36,6 +48,8 @@ export interface LinksOptions {
   receive(link: Link, item: InboundItem): void;
   /** Calls that are under way on the link have an unknown outcome. */
   failed(link: Link): void;
+  /** The peer has a lease, and has answered nothing for so long that calls on the link wait no longer. */
+  stuck(link: Link): void;
 }
 
 export class Links {
@@ -44,10 +58,14 @@ export class Links {
   readonly #dead = new BoundedMap<string, true>(DEAD_KEPT);
   /** Peers that have not been sent the dead ids of this instance yet. */
   readonly #former = new Map<string, Set<string>>();
+  readonly #lines: RepeatedLines;
+  /** Peers to which no message could be sent, since when. */
+  readonly #unsent = new Map<string, number>();
   readonly #examining = new Map<string, Promise<boolean>>();
 
   constructor(options: LinksOptions) {
     this.#options = options;
+    this.#lines = new RepeatedLines(options.time);
   }
 
   /** `undefined`: the peer is dead. */
@@ -61,12 +79,17 @@ export class Links {
    */
   heardRecently(peer: string): boolean {
     const link = this.#links.get(peer);
-    return link?.leaseSeen === true && link.heardWithin(this.#options.leaseMs / HEARD_PART);
+    return link?.peerSigns.leaseSeen === true && link.peerSigns.heardWithin(this.#options.leaseMs / HEARD_PART);
   }
 
   /** Whether an instance was heard recently or has a lease. */
   async isAlive(peer: string): Promise<boolean> {
     return this.heardRecently(peer) || (await this.#lease(peer)) !== undefined;
+  }
+
+  /** Whether messages between this instance and a peer with a lease do not pass. */
+  isStuck(peer: string): boolean {
+    return this.#links.get(peer)?.stuck === true;
   }
 
   receive(from: string, message: LinkMessage<InboundItem>): void {
@@ -139,17 +162,18 @@ export class Links {
   /** A new instance may replace a peer that has been silent for long, and no other check would notice that. */
   #suspectSilentPeers(): void {
     for (const [peer, link] of this.#links) {
-      if (!link.heardWithin(SILENT_LEASES * this.#options.leaseMs)) void this.#suspect(peer);
+      if (!link.peerSigns.heardWithin(SILENT_LEASES * this.#options.leaseMs)) void this.#suspect(peer);
     }
   }
 
   #open(peer: string): Link {
-    const { time, leaseMs } = this.#options;
+    const { time, leaseMs, waitMs } = this.#options;
     this.#suspectSilentPeers();
     const link: Link = new Link({
       peer,
       time,
       leaseMs,
+      patienceMs: Math.max(waitMs, UNANSWERED_LEASES * leaseMs),
       send: (message) => void this.#send(peer, message),
       receive: (item) => this.#options.receive(link, item),
       onDoubt: () => void this.#suspect(peer),
@@ -166,17 +190,19 @@ export class Links {
     try {
       const sent = await directory.send(self(), peer, message);
       if (sent === 'suspect' && !this.#examining.has(peer)) void this.#suspect(peer);
+      this.#unsent.delete(peer);
       return sent;
     } catch (err) {
       // The message is sent again. An instance that cannot reach the store for long loses its lease anyway.
       logger.debug({ err, instance: peer }, 'A message to another instance could not be sent');
+      this.#notSent(peer, err);
       return 'unknown';
     }
   }
 
   async #suspect(peer: string): Promise<void> {
     try {
-      await this.examine(peer);
+      if (await this.examine(peer)) this.#checkAnswers(peer);
     } catch (err) {
       this.#options.logger.debug(
         { err, instance: peer },
@@ -185,11 +211,35 @@ export class Links {
     }
   }
 
+  /** Other messages pass, so the store is there: this account may not send. */
+  #notSent(peer: string, cause: unknown): void {
+    const { time, leaseMs, logger, ownersMayReturn } = this.#options;
+    const now = time.monotonic();
+    const since = this.#unsent.get(peer) ?? now;
+    this.#unsent.set(peer, since);
+    if (now - since < leaseMs / UNANSWERED_LEASES || ownersMayReturn()) return;
+    // As text: an error of the store would count as an outage, and the lease is renewed.
+    const reason = causeOf(cause);
+    this.#lines.note(`unsent ${peer}`, (times) =>
+      logger.warn({ instance: peer, reason, times }, 'Messages to another instance cannot be sent'),
+    );
+  }
+
+  /** The peer has a lease now. */
+  #checkAnswers(peer: string): void {
+    const { leaseMs, logger, stuck } = this.#options;
+    const link = this.#links.get(peer);
+    if (link === undefined || link.peerSigns.unansweredMs < UNANSWERED_LEASES * leaseMs) return;
+    const ms = Math.round(link.peerSigns.unansweredMs);
+    this.#lines.note(`stuck ${peer}`, () => logger.error({ instance: peer, unansweredMs: ms }, NOT_PASSING));
+    if (link.stuck) stuck(link);
+  }
+
   /** `undefined` is final. */
   async #lease(peer: string): Promise<InstanceLease | undefined> {
     const lease = await this.#options.directory.read(peer);
     if (lease === undefined) this.died(peer);
-    else this.#links.get(peer)?.sawLease();
+    else this.#links.get(peer)?.peerSigns.sawLease();
     return lease;
   }
 
@@ -221,9 +271,15 @@ export class Links {
 
   #drop(peer: string): void {
     const link = this.#links.get(peer);
+    this.#unsent.delete(peer);
     if (link === undefined) return;
     this.#links.delete(peer);
     link.fail();
     this.#options.failed(link);
   }
+}
+
+/** The innermost message of an error. */
+function causeOf(error: unknown): string {
+  return error instanceof Error && error.cause instanceof Error ? causeOf(error.cause) : String(error);
 }

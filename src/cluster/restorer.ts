@@ -33,6 +33,7 @@ type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 export interface Caller extends MessageSource {
   readonly request: McpHttpRequest;
   readonly user: string | undefined;
+  readonly clientAddress: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -99,23 +100,26 @@ export class Restorer {
   }
 
   async #restoreWithin(record: StoredRecord, caller: Caller, cause: 'wake' | 'takeover'): Promise<void> {
-    const release = await this.#registry.reserve();
+    const leaveShare = await this.#registry.takeShare(caller.user, caller.clientAddress);
+    let release: (() => void) | undefined;
     try {
+      release = await this.#registry.reserve();
       const owner = this.#ownerId();
       const outcome = await this.#store.sessions.claim(record.id, record, owner);
       if (!outcome.claimed) return;
       const session = await this.#rebuild(outcome, caller);
-      if (session !== undefined) await this.#add(session, cause);
+      if (session !== undefined) await this.#add(session, cause, caller);
     } finally {
-      release();
+      leaveShare();
+      release?.();
     }
   }
 
-  async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration'): Promise<void> {
+  async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', caller: Caller): Promise<void> {
     // The lease expired during the restore, and the sessions that were live then have been claimed again already.
     while (session.ownership.owner !== this.#ownerId())
       if (!(await this.#registry.claimAgain(session))) return session.leave('fenced');
-    this.#registry.add(session, cause);
+    this.#registry.add(session, cause, caller.clientAddress);
     const { refusal } = this.#lifecycle;
     if (refusal === undefined) return;
     await this.#registry.leaving.release(session, 'released');
@@ -218,7 +222,7 @@ export class Restorer {
       return undefined;
     }
     session.record.created();
-    await this.#add(session, 'migration');
+    await this.#add(session, 'migration', caller);
     return session;
   }
 }

@@ -14,7 +14,7 @@
  * Builds before 0.2 sign nothing. With the store's key among the keys their messages are accepted, as long as their
  * lease shows such a version. Without the store's key every unsigned message is refused.
  *
- * What is refused is counted, logged and not answered.
+ * What is refused is counted and not answered. The log has one line for each sender, and more after pauses that double.
  */
 import { BoundedMap } from '../bounded-map.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
@@ -22,7 +22,8 @@ import { shown } from '../shown.ts';
 import { signsMessages } from '../protocol/versions.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore, MaybePromise, OpenStore } from '../stores/store.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { Logger } from '../types.ts';
+import { RepeatedLines } from '../options/repeated-lines.ts';
+import type { Logger, TimeProvider } from '../types.ts';
 import { MessageKeys } from './message-keys.ts';
 
 type Receive = (from: string, message: InstanceMessage) => void;
@@ -38,6 +39,7 @@ export interface SignedMessagesOptions {
   /** The endpoint's `name`. */
   readonly deployment: string;
   readonly keys: MessageKeys;
+  readonly time: Required<TimeProvider>;
   readonly logger: Logger;
 }
 
@@ -47,10 +49,12 @@ export class SignedMessages implements InstanceStore {
   readonly #own = new Set<string>();
   readonly #older = new BoundedMap<string, true>(OLDER_KEPT);
   readonly #lookups = new Map<string, Promise<boolean>>();
+  readonly #lines: RepeatedLines;
   #refused = 0;
 
   constructor(options: SignedMessagesOptions) {
     this.#options = options;
+    this.#lines = new RepeatedLines(options.time);
   }
 
   /** How many messages were refused so far. */
@@ -180,12 +184,15 @@ export class SignedMessages implements InstanceStore {
 
   #refuse(from: string, why: Refusal): void {
     this.#refused += 1;
-    this.#options.logger.error(
-      { instance: shown(from), refused: this.#refused },
-      why === 'unsigned'
-        ? 'A message between instances was refused: it has no signature'
-        : 'A message between instances was refused: its signature fits no key of this instance; every instance of a ' +
-            'deployment needs the same instanceKeys',
+    const instance = shown(from);
+    this.#lines.note(`${why} ${instance}`, (refused) =>
+      this.#options.logger.error(
+        { instance, refused },
+        why === 'unsigned'
+          ? 'A message between instances was refused: it has no signature'
+          : 'A message between instances was refused: its signature fits no key of this instance; every instance of a ' +
+              'deployment needs the same instanceKeys',
+      ),
     );
   }
 }
@@ -196,5 +203,5 @@ export function signedDirectory(
   { instanceKeys, name, leaseMs, timeProvider, logger }: ResolvedOptions,
 ): InstanceStore {
   const keys = new MessageKeys({ keys: instanceKeys, store, time: timeProvider, leaseMs, logger });
-  return new SignedMessages({ directory: store.instances, deployment: name, keys, logger });
+  return new SignedMessages({ directory: store.instances, deployment: name, keys, time: timeProvider, logger });
 }

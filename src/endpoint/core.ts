@@ -12,7 +12,7 @@ import { Instance } from '../cluster/instance.ts';
 import { signedDirectory } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
 import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
-import type { MemoryUse } from '../http/slow-readers.ts';
+import type { MemoryUse, SlowReaders } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { createEras } from './eras.ts';
 import { Outage } from './outage.ts';
@@ -58,6 +58,7 @@ export interface CoreOptions {
   readonly lists?: SharedLists | undefined;
   readonly events: SessionEvents;
   readonly memory: MemoryUse;
+  readonly slowReaders: Pick<SlowReaders, 'cutStalled'>;
   readonly lifecycle: Lifecycle;
 }
 
@@ -89,6 +90,7 @@ export class Core {
     lists,
     events,
     memory,
+    slowReaders,
     lifecycle,
   }: CoreOptions) {
     // A store in this process is never unreachable, and its lease is never renewed.
@@ -113,8 +115,8 @@ export class Core {
         },
         terminate: (id) => this.legacy.terminate(id),
         bus: (event) => this.#fleet.deliver(event),
-        storeReachable: () => {
-          if (store.full?.() !== true) outage?.over();
+        storeReachable: (wasAway) => {
+          if (store.full?.() !== true) outage?.renewed(wasAway);
         },
         cutOff: () => {
           this.registry.letResume();
@@ -204,6 +206,7 @@ export class Core {
       authorizer,
       lists,
       memory,
+      slowReaders,
       random,
       lifecycle,
     });

@@ -167,6 +167,7 @@ class Endpoint {
       lists: this.#lists,
       events: this.#events,
       memory: this.#memory,
+      slowReaders: this.#exchanges.slowReaders,
       lifecycle: this.#lifecycle,
     });
   }

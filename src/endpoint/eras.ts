@@ -10,7 +10,7 @@ import { RequestChecks } from '../eras/request-checks.ts';
 import { beforeItRan } from '../errors.ts';
 import { refuse, refuseOnSession } from '../http/answer.ts';
 import { KeepAlive } from '../http/keep-alive.ts';
-import type { MemoryUse } from '../http/slow-readers.ts';
+import type { MemoryUse, SlowReaders } from '../http/slow-readers.ts';
 import { StreamExpiry } from '../http/stream-expiry.ts';
 import { RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -22,6 +22,7 @@ import type { SessionBuilder } from '../session/session-builder.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Patience } from '../session/patience.ts';
 import type { Registry } from '../session/registry.ts';
+import { Replays } from '../session/replays.ts';
 import type { SessionOpener } from '../session/session-opener.ts';
 import type { SharedLists } from '../session/shared-lists.ts';
 import type { OpenStore } from '../stores/store.ts';
@@ -42,6 +43,7 @@ export interface ErasOptions {
   readonly authorizer: Authorizer | undefined;
   readonly lists: SharedLists | undefined;
   readonly memory: MemoryUse;
+  readonly slowReaders: Pick<SlowReaders, 'cutStalled'>;
   readonly random: RandomSource;
   readonly lifecycle: Lifecycle;
 }
@@ -63,9 +65,11 @@ export function createEras(given: ErasOptions): Eras {
   const keepAlive = new KeepAlive(time, options.keepAliveMs);
   const expiry = new StreamExpiry(time);
   const gate = new RequestLimits({ time, requests: limits.requests, perUser, perTool });
+  const replays = new Replays({ options, memory, slowReaders: given.slowReaders });
   const legacy = new LegacyEra({
     options,
     registry,
+    replays,
     finder: given.finder,
     instance,
     opener: given.opener,
@@ -92,7 +96,7 @@ export function createEras(given: ErasOptions): Eras {
     authorizer,
     lists,
     lifecycle,
-    resuming: calls && { records: new CallRecords(calls, options), relay: legacy.relay, instance },
+    resuming: calls && { records: new CallRecords(calls, options), relay: legacy.relay, instance, replays },
     memory,
     legacy: legacyPost,
   });

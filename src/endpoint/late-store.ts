@@ -35,6 +35,11 @@ export class LateStore implements OpenStore {
 
   opened(store: OpenStore): void {
     this.#store = store;
+    // No call of an open store passes through this file.
+    const { instances } = store;
+    for (const name of Object.keys(this.instances) as (keyof InstanceStore)[])
+      Object.defineProperty(this.instances, name, { value: (instances[name] as () => unknown).bind(instances) });
+    Object.defineProperties(this, { sessions: { value: store.sessions }, events: { value: store.events } });
     this.#resolve(store);
   }
 

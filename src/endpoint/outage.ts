@@ -3,9 +3,14 @@
  * shows it, and one line when it ends. Further lines about it have level `debug`.
  *
  *     over ──a line about a store that cannot be reached──▶ away ──the lease is renewed──▶ over
+ *
+ * A store may renew leases and refuse everything else (a missing right, a full stream). Then the outage ends only when
+ * there was no such line for `QUIET_MS`.
  */
 import { SojournError } from '../errors.ts';
 import type { Logger, TimeProvider } from '../types.ts';
+
+const QUIET_MS = 10_000;
 
 export class Outage {
   /** The logger for every part that calls the store. */
@@ -14,6 +19,7 @@ export class Outage {
   readonly #time: Required<TimeProvider>;
   #since: number | undefined;
   #quiet = 0;
+  #lastFailure = -Infinity;
 
   constructor(target: Logger, time: Required<TimeProvider>) {
     this.#target = target;
@@ -27,9 +33,10 @@ export class Outage {
     });
   }
 
-  /** The store answers again. */
-  over(): void {
+  /** The lease was renewed. `wasAway`: the renewal before did not reach the store. */
+  renewed(wasAway: boolean): void {
     if (this.#since === undefined) return;
+    if (!wasAway && this.#time.monotonic() - this.#lastFailure < QUIET_MS) return;
     const ms = Math.round(this.#time.monotonic() - this.#since);
     this.#target.info({ ms, lines: this.#quiet }, 'The session store is back');
     this.#since = undefined;
@@ -37,6 +44,7 @@ export class Outage {
 
   #log(level: 'warn' | 'error', obj: object, msg: string): void {
     if (!('err' in obj) || !isStoreAway(obj.err)) return this.#target[level](obj, msg);
+    this.#lastFailure = this.#time.monotonic();
     if (this.#since === undefined) {
       this.#since = this.#time.monotonic();
       this.#quiet = 0;

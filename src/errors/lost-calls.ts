@@ -42,6 +42,15 @@ export const answerNotKept = (): SojournError =>
     },
   );
 
+/** The call was sent to its owner, which has answered nothing since. */
+export const callUnreachable = (): SojournError =>
+  ended(
+    'OWNER_UNREACHABLE',
+    'owner_unreachable',
+    'The instance that received this request does not answer; the request may have run, and the log names the cause',
+    { mayHaveRun: true },
+  );
+
 export const ownerLost = (mayHaveRun: boolean): SojournError =>
   ended(
     'OWNER_LOST',

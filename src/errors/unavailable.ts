@@ -26,6 +26,15 @@ export const lapsed = (): SojournError =>
     'Service Unavailable: this instance lost its lease and is taking a new one; try again',
   );
 
+/** For the log of this instance: which peer, and the likely causes (`cluster/links.ts`). */
+export const ownerUnreachable = (): SojournError =>
+  unavailable(
+    'OWNER_UNREACHABLE',
+    'owner_unreachable',
+    'Service Unavailable: the instance with this session does not answer this one; try again later, and tell the ' +
+      'operator, whose log names the cause',
+  );
+
 export const restoreFailed = (cause?: unknown): SojournError =>
   unavailable(
     'RESTORE_FAILED',

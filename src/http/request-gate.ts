@@ -27,6 +27,8 @@ export interface RequestGate {
   readonly limitsSessions: boolean;
   /** An error: the request is refused. */
   enter(request: AdmittedRequest): Admission | SojournError;
+  /** Counts a GET, a DELETE or an `initialize` in the requests of its user in a minute. An error: it is refused. */
+  count(caller: Pick<Exchange, 'user' | 'clientAddress'>): SojournError | undefined;
 }
 
 /** Admits requests of a session, all or none of them. `undefined`: no limit applies to sessions. */

@@ -87,6 +87,20 @@ export class SlowReaders {
     if (this.#watched.has(reader)) this.#cut(reader, 'stalled');
   }
 
+  /** Cuts the response that is pending the longest, if its client took nothing for `ms`. */
+  cutStalled(ms: number): void {
+    const until = this.#options.time.monotonic() - ms;
+    const [longest] = this.#byProgress();
+    if (longest === undefined) return;
+    const [reader, watched] = longest;
+    this.#measure(reader, watched);
+    if (watched.progressAt <= until) this.#cut(reader, 'memory');
+  }
+
+  #byProgress(): Array<[SlowReader, Watched]> {
+    return [...this.#watched].sort(([, a], [, b]) => a.progressAt - b.progressAt);
+  }
+
   #measure(reader: SlowReader, watched: Watched): void {
     const { time, memory } = this.#options;
     const { pendingBytes } = reader;
@@ -106,8 +120,7 @@ export class SlowReaders {
 
   #cutLongest(): void {
     const { memory } = this.#options;
-    const longest = [...this.#watched].sort(([, a], [, b]) => a.progressAt - b.progressAt);
-    for (const [reader] of longest) {
+    for (const [reader] of this.#byProgress()) {
       if (!memory.full) return;
       this.#cut(reader, 'memory');
     }

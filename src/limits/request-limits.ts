@@ -4,6 +4,7 @@
  * connection.
  */
 import { overToolLimit, overUserLimit, SojournError, tooManyWithoutSession } from '../errors.ts';
+import type { Exchange } from '../http/exchange.ts';
 import { type Admission, type AdmittedRequest, type RequestGate, shareKey } from '../http/request-gate.ts';
 import type { TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 
@@ -61,6 +62,16 @@ export class RequestLimits implements RequestGate {
       if (withoutSession) this.#running -= 1;
     };
     return new Admitted((name) => this.#toolOf(name), leave);
+  }
+
+  count({ user, clientAddress }: Pick<Exchange, 'user' | 'clientAddress'>): SojournError | undefined {
+    const { requestsPerMinute } = this.#options.perUser;
+    if (requestsPerMinute === Infinity) return undefined;
+    const share = this.#shareOf(this.#users, shareKey(user, clientAddress), requestsPerMinute);
+    const waitMs = this.#waitOf(share, requestsPerMinute);
+    if (waitMs > 0) return overUserLimit('requestsPerMinute', requestsPerMinute, waitMs);
+    share.tokens -= 1;
+    return undefined;
   }
 
   /** `undefined`: the request calls no tool that has a limit. */

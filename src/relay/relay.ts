@@ -26,7 +26,13 @@ import { RelayedExchange } from './relayed-exchange.ts';
 export type RelayOutcome =
   | { readonly relayed: 'done' | 'refused' }
   /** `opened`: the head of a stream was sent to the client. `lastEventId`: the last event that the client received. */
-  | { readonly relayed: 'lost'; readonly opened: boolean; readonly lastEventId: string | undefined };
+  | {
+      readonly relayed: 'lost';
+      readonly opened: boolean;
+      readonly lastEventId: string | undefined;
+      /** The owner has a lease, and messages between it and this instance do not pass. */
+      readonly unreachable: boolean;
+    };
 
 export interface RelayOptions {
   readonly instance: Instance;
@@ -113,8 +119,8 @@ class OutgoingCall {
     this.#settle(DONE);
   }
 
-  linkFailed(): void {
-    this.#settle({ relayed: 'lost', opened: this.opened, lastEventId: this.#lastEventId });
+  linkFailed(unreachable = false): void {
+    this.#settle({ relayed: 'lost', opened: this.opened, lastEventId: this.#lastEventId, unreachable });
   }
 
   /** Ends the call, because this instance stops. */
@@ -152,7 +158,10 @@ class OutgoingCall {
 export class Relay implements RelayedCalls {
   readonly #options: RelayOptions;
   #calls = 0;
-  readonly #outgoing = new Map<number, { readonly link: Link; readonly call: OutgoingCall }>();
+  readonly #outgoing = new Map<
+    number,
+    { readonly link: Link; readonly call: OutgoingCall; readonly envelope: CallItem }
+  >();
   readonly #serving = new Map<Link, Map<number, RelayedExchange>>();
 
   constructor(options: RelayOptions) {
@@ -186,8 +195,8 @@ export class Relay implements RelayedCalls {
         releaseLink();
         resolve(outcome);
       });
-      this.#outgoing.set(n, { link, call: outgoing });
       const envelope = envelopeOf(exchange, this.#options.isRelayed, { n, call: kind, again, text });
+      this.#outgoing.set(n, { link, call: outgoing, envelope });
       link.push(envelope, bytes, () => outgoing.delivered());
       exchange.onClose(() => {
         if (!this.#outgoing.has(n)) return;
@@ -223,6 +232,16 @@ export class Relay implements RelayedCalls {
     const serving = this.#serving.get(link);
     this.#serving.delete(link);
     for (const exchange of serving?.values() ?? []) exchange.failLink();
+  }
+
+  /** The owner must not run a call later whose client has its error by then, so the envelope is taken back. */
+  linkStuck(link: Link): void {
+    for (const [n, { link: over, call, envelope }] of this.#outgoing) {
+      if (over !== link) continue;
+      const gone = { t: 'gone', n } as const;
+      if (!link.replace(envelope, gone, ENVELOPE_BYTES)) link.push(gone, ENVELOPE_BYTES);
+      call.linkFailed(true);
+    }
   }
 
   /**

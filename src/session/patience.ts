@@ -6,10 +6,13 @@
  *        │                                                      ╰──still away──▶ waiting
  *        ╰──`waitMs` over, or the endpoint drained──▶ refused
  *
- * Waiting requests are bounded by count and bytes; past the bound the newest request is refused. While the lease is
- * lapsed no request tries. While only the store is away, a few requests probe it at a time, and the first success wakes
- * the others.
+ * Waiting requests are bounded by count and bytes; past the bound the newest request is refused. A user may take as
+ * many places and bytes as are left free: half of them if no other user waits, so that there is room for others. While
+ * the lease is lapsed no request tries. While only the store is away, a few requests probe it at a time, and the first
+ * success wakes the others.
  */
+import type { Exchange } from '../http/exchange.ts';
+import { shareKey } from '../http/request-gate.ts';
 import { afterTurn, type RandomSource } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -46,7 +49,14 @@ export interface Place {
   readonly deadline: number;
 }
 
+/** What the requests of one user take. */
+interface Share {
+  places: number;
+  bytes: number;
+}
+
 interface Waiter extends Place {
+  readonly user: string;
   resolve: ((again: boolean) => void) | undefined;
   /** Called in each round after the deadline, until the request has left. */
   readonly expired: () => void;
@@ -56,6 +66,7 @@ export class Patience {
   readonly #options: PatienceOptions;
   /** Oldest first. */
   readonly #waiters = new Set<Waiter>();
+  readonly #shares = new Map<string, Share>();
   #bytes = 0;
   /** How many of them wait for `next`. */
   #asleep = 0;
@@ -75,12 +86,17 @@ export class Patience {
     return this.#waiters.size;
   }
 
-  /** `undefined`: every place is taken, or the endpoint refuses requests. */
-  enter(bytes: number, deadline: number, expired: () => void): Place | undefined {
+  /** `user`: whose share it takes. `undefined`: no place is left for this user, or the endpoint refuses requests. */
+  enter(user: string, bytes: number, deadline: number, expired: () => void): Place | undefined {
     const { places, bytes: most } = this.#options;
-    if (this.#refuses || this.#waiters.size >= places || this.#bytes + bytes > most) return undefined;
-    const waiter: Waiter = { bytes, deadline, resolve: undefined, expired };
+    const share = this.#shares.get(user) ?? { places: 0, bytes: 0 };
+    if (this.#refuses || share.places >= places - this.#waiters.size) return undefined;
+    if (share.bytes + bytes > most - this.#bytes) return undefined;
+    const waiter: Waiter = { user, bytes, deadline, resolve: undefined, expired };
     this.#waiters.add(waiter);
+    this.#shares.set(user, share);
+    share.places += 1;
+    share.bytes += bytes;
     this.#bytes += bytes;
     if (this.#timer === undefined) this.#arm();
     return waiter;
@@ -91,6 +107,12 @@ export class Patience {
     const waiter = place as Waiter;
     if (!this.#waiters.delete(waiter)) return;
     this.#bytes -= waiter.bytes;
+    const share = this.#shares.get(waiter.user);
+    if (share !== undefined) {
+      share.places -= 1;
+      share.bytes -= waiter.bytes;
+      if (share.places === 0) this.#shares.delete(waiter.user);
+    }
     this.#tell(waiter, false);
     if (this.#waiters.size > 0) return;
     this.#options.time.clearTimeout(this.#timer);
@@ -110,12 +132,19 @@ export class Patience {
   /**
    * Waits until the lease is valid; `false`: it took longer than `waitMs`, every place is taken, or the client left.
    */
-  async lease(bytes: number, waitMs: number, client: { onClose(fn: () => void): void }): Promise<boolean> {
+  async lease(
+    bytes: number,
+    waitMs: number,
+    client: Pick<Exchange, 'user' | 'clientAddress' | 'onClose'>,
+  ): Promise<boolean> {
     const { time, leaseValid } = this.#options;
     const leave = (): void => {
       if (place !== undefined) this.leave(place);
     };
-    const place = waitMs > 0 ? this.enter(bytes, time.monotonic() + waitMs, leave) : undefined;
+    const place =
+      waitMs > 0
+        ? this.enter(shareKey(client.user, client.clientAddress), bytes, time.monotonic() + waitMs, leave)
+        : undefined;
     if (place === undefined) return false;
     client.onClose(leave);
     while (await this.next(place)) {

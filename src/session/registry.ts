@@ -8,7 +8,7 @@
  */
 import type { Authorizer } from './authorizer.ts';
 import type { EventEmitter } from 'node:events';
-import { tooManySessions } from '../errors.ts';
+import { overUserLimit, tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { MaybePromise, OpenStore } from '../stores/store.ts';
@@ -174,6 +174,21 @@ export class Registry implements LiveSessionHost, SweptSessions {
   takePlace(): MaybePromise<() => void> {
     if (this.#full && this.durable) return this.#sweep.hibernateOne().then(() => this.#place());
     return this.#place();
+  }
+
+  /**
+   * Takes a place of `limits.perUser.sessions` for a session that comes back, on a durable store by hibernating an idle
+   * session of the same user if there is none. Call the returned function to give it back.
+   */
+  async takeShare(user: string | undefined, address: string | undefined): Promise<() => void> {
+    const { sessions } = this.options.perUser;
+    let leave = this.shares.reserve(user, address, sessions);
+    if (leave === undefined && this.durable) {
+      await this.#sweep.hibernate(this.shares.pickOf(user, address, this.idle));
+      leave = this.shares.reserve(user, address, sessions);
+    }
+    if (leave === undefined) throw overUserLimit('sessions', sessions);
+    return leave;
   }
 
   get #full(): boolean {

@@ -147,7 +147,10 @@ export class Sweep {
 
   /** Past `limits.sessions` on a durable store: one idle session leaves the memory of this instance. */
   async hibernateOne(): Promise<void> {
-    const session = this.#registry.shares.pick(this.#registry.idle);
+    await this.hibernate(this.#registry.shares.pick(this.#registry.idle));
+  }
+
+  async hibernate(session: LiveSession | undefined): Promise<void> {
     if (session !== undefined) await this.#registry.leaving.hibernate(session, this.#idleMs(session));
   }
 

@@ -35,6 +35,13 @@ export class UserShares {
     };
   }
 
+  /** Of `idle`, oldest first, the first session of this user. */
+  pickOf(user: string | undefined, address: string | undefined, idle: Iterable<LiveSession>): LiveSession | undefined {
+    const key = shareKey(user, address);
+    for (const session of idle) if (this.#bySession.get(session)?.key === key) return session;
+    return undefined;
+  }
+
   delete(session: LiveSession): void {
     const share = this.#bySession.get(session);
     if (share === undefined) return;

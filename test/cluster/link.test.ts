@@ -27,6 +27,7 @@ function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ de
         peer,
         time,
         leaseMs: LEASE_MS,
+        patienceMs: 2 * LEASE_MS,
         send: (message) => {
           end.sent.push(message);
           const copy = JSON.parse(JSON.stringify(message)) as LinkMessage;
@@ -40,7 +41,7 @@ function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ de
         receive: (item) => void end.got.push(item),
         onDoubt: () => {
           end.doubts += 1;
-          end.link.sawLease();
+          end.link.peerSigns.sawLease();
         },
       }),
     };
@@ -183,7 +184,7 @@ test('copies of what arrived before show nothing about the peer: it is doubted a
   a.link.probe();
   b.link.probe();
   await time.advance(10);
-  expect(a.link.heardWithin(20)).toBe(true);
+  expect(a.link.peerSigns.heardWithin(20)).toBe(true);
   const recorded = [...b.sent];
   expect(recorded.some(({ re }) => re !== undefined)).toBe(true);
   const call = a.link.hold('call');
@@ -192,12 +193,12 @@ test('copies of what arrived before show nothing about the peer: it is doubted a
     for (const message of recorded) a.link.receive(structuredClone(message));
     await time.advance(10);
   }
-  expect([a.link.heardWithin(400), a.doubts]).toEqual([false, 4]);
+  expect([a.link.peerSigns.heardWithin(400), a.doubts]).toEqual([false, 4]);
   // A copied probe gets no answer, so a flood of copies causes no flood of answers.
   expect(a.sent.slice(before).filter(({ re }) => re !== undefined)).toEqual([]);
   b.link.probe();
   await time.advance(1);
-  expect(a.link.heardWithin(20)).toBe(true);
+  expect(a.link.peerSigns.heardWithin(20)).toBe(true);
   call();
 });
 

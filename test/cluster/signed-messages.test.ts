@@ -59,7 +59,7 @@ async function instance(id: string, { keys = ['store'], secret, leases, deployme
   };
   const log = createLog();
   const messageKeys = new MessageKeys({ keys, store, time, leaseMs: LEASE_MS, logger: log });
-  const signed = new SignedMessages({ directory, deployment, keys: messageKeys, logger: log });
+  const signed = new SignedMessages({ directory, deployment, keys: messageKeys, time, logger: log });
   const received: { from: string; message: InstanceMessage }[] = [];
   await signed.announce(lease(id), (from, message) => void received.push({ from, message }));
   /** What this instance sends, as it would lie in a mailbox. */

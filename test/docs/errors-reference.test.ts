@@ -67,6 +67,7 @@ describe('an error that says that a call may have run', () => {
       'DRAINING',
       'EVENT_UNKNOWN',
       'OWNER_LOST',
+      'OWNER_UNREACHABLE',
       'SESSION_ENDED',
       'SESSION_NOT_FOUND',
     ]);

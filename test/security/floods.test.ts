@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
-import { Caller, deafConnection, rawPost, type SmallHeap, startSmallHeap, startWitness, times } from './small-heap.ts';
+import {
+  Caller,
+  deafConnection,
+  rawPost,
+  rawResume,
+  type SmallHeap,
+  startSmallHeap,
+  startWitness,
+  times,
+} from './small-heap.ts';
 import { countAttempts } from './attempts.ts';
 
 const counted = countAttempts('floods');
@@ -81,6 +90,45 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
       }
       const late = new Caller(server.port, 'late', 1);
       await until(async () => (await late.initialize()).status === 200, { timeoutMs: ROOM_MS });
+    });
+  });
+
+  /** A caller, and the first event of a stream of 7.5 MB. */
+  const longStream = async (port: number, sockets: number, user = 'attacker') => {
+    const caller = new Caller(port, user, sockets);
+    const sessionId = await caller.open();
+    const version = { 'mcp-protocol-version': '2025-11-25' };
+    const { text } = await caller.rpc(
+      'tools/call',
+      { name: 'long', arguments: { events: 30, bytes: 250_000 } },
+      version,
+    );
+    expect(text).toContain('the end');
+    const [, lastEventId] = /^id: (\S+)$/m.exec(text) ?? [];
+    if (lastEventId === undefined) throw new Error(text.slice(0, 200));
+    return { caller, sessionId, lastEventId };
+  };
+
+  test('survives resumes of one long stream', { timeout: 300_000 }, async () => {
+    const server = await start();
+    await underAttack(server, async () => {
+      const { caller, lastEventId } = await longStream(server.port, 100);
+      const answers = await times(100, 100, () => caller.resume(lastEventId));
+      const found = answers.map(({ status, text }) => [status, /^retry: \d+$/m.test(text), text.includes('the end')]);
+      expect(found).toEqual(answers.map(() => [200, true, true]));
+    });
+  });
+
+  test('survives resumes of one long stream that are not read', { timeout: 300_000 }, async () => {
+    const server = await start();
+    const late = await longStream(server.port, 1, 'late');
+    await underAttack(server, async () => {
+      const { sessionId, lastEventId } = await longStream(server.port, 4);
+      // Thirty reach the server in one turn.
+      const resumes = rawResume(lastEventId, sessionId, 'attacker').repeat(30);
+      await times(10, 10, () => deafConnection(server.port, resumes));
+      const { status, text } = await late.caller.resume(late.lastEventId);
+      expect([status, text.includes('the end')]).toEqual([200, true]);
     });
   });
 

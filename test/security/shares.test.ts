@@ -9,7 +9,13 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import { connectSse, handshake, toolCall } from '../kit/legacy-sse.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { countAttempts } from './attempts.ts';
+
+useSharedStores();
+
+const counted = countAttempts('floods');
 
 const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': user }): AuthInfo | undefined =>
   typeof user === 'string' ? { token: 't', clientId: 'c', scopes: [], extra: { sub: user } } : undefined;
@@ -73,6 +79,59 @@ describe('limits.perUser', () => {
     expect((await as('ann').initialize()).response.status).toBe(200);
     expect((await as('ann').initialize()).response.status).toBe(429);
   });
+});
+
+test('limits.perUser.sessions holds when sessions wake and when they migrate here', async () => {
+  const handshakeParams = {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: 'moved', version: '1' },
+  };
+  const { lab, as, open, endpoint } = await start({
+    store: sharedStore('sqlite')(),
+    hibernateAfterMs: 1,
+    limits: { perUser: { sessions: 2 } },
+    sessionMigrationHandler: { allowSessionMigration: () => handshakeParams },
+  });
+  const asleep = [await open('ann'), await open('ann')];
+  await until(() => endpoint.sessions.count === 0, { timeoutMs: 20_000 });
+  const busy = [await open('ann'), await open('ann')];
+  const running = busy.map((one) => one.call(...tool('hold')));
+  const holds = [await lab.held(0), await lab.held(1)];
+  const refused = [];
+  for (const one of asleep) refused.push(reasonOf((await one.call('ping')).message));
+  for (let n = 0; n < 20; n++) {
+    const moved = as('ann');
+    moved.sessionId = `moved-${n}`;
+    refused.push(reasonOf((await moved.call('ping')).message));
+  }
+  expect(refused).toEqual(refused.map(() => 'user_limit'));
+  expect(endpoint.sessions.count).toBe(2);
+  for (const hold of holds) hold.answer('done');
+  await Promise.all(running);
+  for (const one of asleep) expect((await one.call('ping')).message).toMatchObject({ result: {} });
+  expect(endpoint.sessions.count).toBeLessThanOrEqual(2);
+  counted.made(refused.length, refused.filter((reason) => reason !== 'user_limit').length);
+});
+
+test('limits.perUser.requestsPerMinute counts initialize, GET and DELETE, and no other user is refused', async () => {
+  const { as, open } = await start({ legacySse: true, limits: { perUser: { requestsPerMinute: 3 } } });
+  const bob = await open('bob');
+  const opened = await Promise.all(
+    Array.from({ length: 40 }, async () => (await as('eve').initialize()).response.status),
+  );
+  expect(opened.filter((status) => status === 200)).toHaveLength(3);
+  expect(opened.filter((status) => status === 429)).toHaveLength(37);
+  const refused: number[] = [];
+  for (let n = 0; n < 20; n++) {
+    const eve = as('eve');
+    eve.sessionId = 'unknown';
+    refused.push((await eve.get()).status, (await eve.delete()).status, (await eve.get({ path: '/mcp/sse' })).status);
+  }
+  expect(refused).toEqual(refused.map(() => 429));
+  const ping = await bob.call('ping');
+  expect(ping.message).toMatchObject({ result: {} });
+  counted.made(100, opened.filter((status) => status === 200).length - 3);
 });
 
 test('limits.perTool: running calls of a tool are counted over sessions, users and eras', async () => {

@@ -57,8 +57,19 @@ export class Caller {
     onTestFinished(() => this.#agent.destroy());
   }
 
-  /** Status 0: the connection was cut, or no answer came in time. */
   post(body: string, headers: Record<string, string> = {}): Promise<Answer> {
+    return this.#send('POST', body, { accept: 'application/json, text/event-stream', ...headers });
+  }
+
+  /** What follows an event, up to the end of the response. */
+  resume(lastEventId: string): Promise<Answer> {
+    const version = '2025-11-25';
+    const headers = { 'last-event-id': lastEventId, 'mcp-protocol-version': version, accept: 'text/event-stream' };
+    return this.#send('GET', '', headers);
+  }
+
+  /** Status 0: the connection was cut, or no answer came in time. */
+  #send(method: string, body: string, headers: Record<string, string>): Promise<Answer> {
     return new Promise((resolve) => {
       const failed = (): void => resolve({ status: 0, sessionId: undefined, text: '' });
       const outgoing = request(
@@ -66,11 +77,10 @@ export class Caller {
           host: '127.0.0.1',
           port: this.#port,
           path: '/mcp',
-          method: 'POST',
+          method,
           agent: this.#agent,
           headers: {
             'content-type': 'application/json',
-            accept: 'application/json, text/event-stream',
             'content-length': Buffer.byteLength(body),
             ...(this.#user !== undefined && { 'x-user': this.#user }),
             ...(this.sessionId !== undefined && { 'mcp-session-id': this.sessionId }),
@@ -163,6 +173,20 @@ export function deafConnection(port: number, bytes: string): Promise<Socket> {
     socket.on('error', reject);
     onTestFinished(() => void socket.destroy());
   });
+}
+
+/** The bytes of a GET that resumes after an event. */
+export function rawResume(lastEventId: string, sessionId: string, user: string): string {
+  const head = [
+    'GET /mcp HTTP/1.1',
+    'Host: localhost',
+    'Accept: text/event-stream',
+    'Mcp-Protocol-Version: 2025-11-25',
+    `Mcp-Session-Id: ${sessionId}`,
+    `Last-Event-ID: ${lastEventId}`,
+    `X-User: ${user}`,
+  ];
+  return `${head.join('\r\n')}\r\n\r\n`;
 }
 
 /** The bytes of a POST. */

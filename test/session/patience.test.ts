@@ -11,7 +11,8 @@ function patience(): Patience {
   return new Patience({
     time: createFakeTime(),
     random: (bytes) => new Uint8Array(bytes),
-    places: REQUESTS,
+    // One user takes half of them.
+    places: 2 * REQUESTS,
     bytes: 0,
     lifecycle: { refusal: undefined },
     leaseValid: () => true,
@@ -23,7 +24,7 @@ test('thousands of requests are woken oldest first, some per turn, also when eac
   const waiting = patience();
   const served: number[] = [];
   for (let n = 0; n < REQUESTS; n++) {
-    const place = waiting.enter(0, Infinity, () => {});
+    const place = waiting.enter('ann', 0, Infinity, () => {});
     if (place === undefined) throw new Error('every place is taken');
     void waiting.next(place).then(() => {
       served.push(n);
@@ -44,7 +45,9 @@ test('thousands of requests are woken oldest first, some per turn, also when eac
 
 test('a request that tried and failed while others are woken is woken again', async () => {
   const waiting = patience();
-  const [first, ...others] = Array.from({ length: 2 * WOKEN_PER_TURN }, () => waiting.enter(0, Infinity, () => {}));
+  const [first, ...others] = Array.from({ length: 2 * WOKEN_PER_TURN }, () =>
+    waiting.enter('ann', 0, Infinity, () => {}),
+  );
   if (first === undefined) throw new Error('every place is taken');
   let tries = 0;
   const trying = (async () => {
@@ -65,4 +68,27 @@ test('a request that tried and failed while others are woken is woken again', as
   await until(() => waiting.size === 0);
   await trying;
   expect(tries).toBe(2);
+});
+
+test('a user takes as many places and bytes as are left free, so that the requests of others still wait', () => {
+  const waiting = new Patience({
+    time: createFakeTime(),
+    random: (bytes) => new Uint8Array(bytes),
+    places: 100,
+    bytes: 1_000,
+    lifecycle: { refusal: undefined },
+    leaseValid: () => true,
+    leaseMissed: () => {},
+  });
+  const flood = (user: string, bytes: number) =>
+    Array.from({ length: 200 }, () => waiting.enter(user, bytes, Infinity, () => {})).flatMap((place) => place ?? []);
+  const eve = flood('eve', 0);
+  expect(eve).toHaveLength(50);
+  expect(flood('ann', 0)).toHaveLength(25);
+  for (const place of eve) waiting.leave(place);
+  expect(flood('eve', 100)).toHaveLength(5);
+  const bob = flood('bob', 100);
+  expect(bob).toHaveLength(3);
+  for (const place of bob) waiting.leave(place);
+  expect(flood('bob', 100)).toHaveLength(3);
 });

@@ -148,8 +148,8 @@ export const ABLATIONS: readonly Ablation[] = [
     without: {},
     patch: () => {
       const { enter } = Patience.prototype;
-      Patience.prototype.enter = function (bytes, _deadline, expired) {
-        return enter.call(this, bytes, Infinity, expired);
+      Patience.prototype.enter = function (user, bytes, _deadline, expired) {
+        return enter.call(this, user, bytes, Infinity, expired);
       };
       return () => {
         Patience.prototype.enter = enter;

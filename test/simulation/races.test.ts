@@ -311,7 +311,13 @@ function signedAs(from: string, { mac: _, ...message }: InstanceMessage): Instan
   } as unknown as InstanceStore;
   const unread = { secret: () => new Uint8Array(), time: createFakeTime() };
   const keys = new MessageKeys({ keys: [KEY], store: unread, time: unread.time, leaseMs: 1, logger: createLog() });
-  const sender = new SignedMessages({ directory, deployment: 'mcp', keys, logger: createLog() });
+  const sender = new SignedMessages({
+    directory,
+    deployment: 'mcp',
+    keys,
+    time: createFakeTime(),
+    logger: createLog(),
+  });
   void sender.send(from, String(message['to']), message);
   return signed;
 }

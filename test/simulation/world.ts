@@ -195,6 +195,7 @@ export class World {
       random,
       userOf: createUserOf(options),
       memory: new MemoryBudget(options.limits.memoryBytes),
+      slowReaders: { cutStalled: () => {} },
       events: new EventEmitter(),
       lifecycle: new Lifecycle(),
     });

@@ -1,5 +1,5 @@
 /** What the outcome of an attempt means for its call: the next attempt, a wait, or the error for the client. */
-import { beforeItRan, type ErrorCode, ownerLost, sessionEnded, SojournError } from '../../errors.ts';
+import { beforeItRan, callUnreachable, type ErrorCode, ownerLost, sessionEnded, SojournError } from '../../errors.ts';
 import type { LostForm } from '../../http/answer.ts';
 import { type Call, continued } from '../../relay/call.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
@@ -10,6 +10,7 @@ const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'LAPSED',
   'STORE_AWAY',
   'RESTORE_FAILED',
+  'OWNER_UNREACHABLE',
   'TOO_MANY_REQUESTS',
 ]);
 type Lost = Extract<RelayOutcome, { relayed: 'lost' }>;
@@ -32,6 +33,7 @@ export function outcomeOf({ again, exchange, post }: Call, cause: unknown): unkn
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
   if (calls !== true) return cause;
   if (isNotFound(cause)) return sessionEnded();
+  if (cause instanceof SojournError && cause.code === 'OWNER_UNREACHABLE') return callUnreachable();
   return !(cause instanceof SojournError) || cause.retryable ? ownerLost(true) : cause;
 }
 

@@ -6,14 +6,22 @@
  *     live elsewhere  → relayed: answered,
  *                         or refused there: the same call, because it never ran,
  *                         or lost with its owner before an event id was sent: the same call, marked `again`,
- *                         or lost after that: a GET that resumes the stream in the same response
+ *                         or lost after that: a GET that resumes the stream in the same response,
+ *                         or messages to a living owner do not pass: its error
  *     ended, unknown  → 404
  *
  * A call that another instance relayed is served here, or refused to that instance. It is never relayed again.
  */
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
-import { otherUser, restoreFailed, sessionIdInvalid, storeAway, versionChanged } from '../../errors.ts';
+import {
+  otherUser,
+  ownerUnreachable,
+  restoreFailed,
+  sessionIdInvalid,
+  storeAway,
+  versionChanged,
+} from '../../errors.ts';
 import { answerable, type LostForm, lostForm, reasonOf, refuseOnSession } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
@@ -248,6 +256,7 @@ export class CallLoop {
       exchange.relayOrigin.refuse();
       return DONE;
     }
+    if (instance.isUnreachable(found.there)) throw ownerUnreachable();
     // The record named this owner for this user. Calls that wait behind this one need not read it again.
     this.#owners.learn(id, found.there, exchange.user);
     return { outcome: this.#relay(id, found.there, call) };
@@ -260,6 +269,10 @@ export class CallLoop {
     this.#owners.forget(id);
     const next = outcome.relayed === 'lost' ? afterLoss(call, outcome, this.#lostForm(call)) : call;
     if (next.exchange.closed) return undefined;
+    if (outcome.relayed === 'lost' && outcome.unreachable) {
+      this.#refuse(next, ownerUnreachable());
+      return undefined;
+    }
     if (!next.again || call.again) return next;
     // The client must not get an error that invites a retry. The call waits at least until this instance can have
     // learnt its outcome.

@@ -24,6 +24,7 @@ import type { SessionOpener } from '../../session/session-opener.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
+import type { Replays } from '../../session/replays.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { RandomSource } from '../../options/system.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
@@ -43,6 +44,7 @@ import { CallLoop } from './call-loop.ts';
 export interface LegacyOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
+  readonly replays: Replays;
   readonly finder: Finder;
   readonly instance: Instance;
   readonly opener: SessionOpener;
@@ -59,6 +61,7 @@ export interface LegacyOptions {
 export class LegacyEra {
   readonly #options: ResolvedOptions;
   readonly #registry: Registry;
+  readonly #replays: Replays;
   readonly #finder: Finder;
   readonly #instance: Instance;
   readonly #opener: SessionOpener;
@@ -72,12 +75,15 @@ export class LegacyEra {
   readonly #resumedSinks: SseSinkOptions;
   readonly #loop: CallLoop;
   readonly #posts: LegacyPosts;
+  readonly #gate: RequestGate;
   readonly relay: Relay;
 
   constructor(given: LegacyOptions) {
     const { options, registry, finder, instance, opener, keepAlive, expiry, patience, random, lifecycle } = given;
     this.#options = options;
+    this.#gate = given.gate;
     this.#registry = registry;
+    this.#replays = given.replays;
     this.#finder = finder;
     this.#instance = instance;
     this.#opener = opener;
@@ -137,6 +143,8 @@ export class LegacyEra {
         return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
       if (first?.kind === 'request' && first.message.method === 'initialize') {
         const { message } = first;
+        const refusal = exchange.relayOrigin === undefined ? this.#gate.count(exchange) : undefined;
+        if (refusal !== undefined) return refuse(exchange, refusal, message.id);
         attempt(exchange, () => this.#loop.track(exchange, () => this.#open(post, message)));
         return;
       }
@@ -146,11 +154,15 @@ export class LegacyEra {
   }
 
   get(exchange: Exchange): void {
-    this.#bodiless('get', exchange, false);
+    const refusal = this.#gate.count(exchange);
+    if (refusal === undefined) this.#bodiless('get', exchange, false);
+    else if (!this.#comeBack({ exchange })) refuse(exchange, refusal, null);
   }
 
   delete(exchange: Exchange): void {
-    this.#bodiless('delete', exchange, false);
+    const refusal = this.#gate.count(exchange);
+    if (refusal === undefined) this.#bodiless('delete', exchange, false);
+    else refuse(exchange, refusal, null);
   }
 
   #bodiless(kind: 'get' | 'delete', exchange: Exchange, again: boolean): void {
@@ -217,7 +229,7 @@ export class LegacyEra {
   }
 
   /** Official clients give a stream up after two errors, and come back after a clean end as often as needed. */
-  #comeBack({ exchange }: Call): boolean {
+  #comeBack({ exchange }: Pick<Call, 'exchange'>): boolean {
     const frame = this.#lastFrame(exchange, exchange.header('last-event-id'), this.#options.retryMs);
     if (frame === undefined) return false;
     exchange.respond(200, SSE_HEADERS, frame);
@@ -244,6 +256,24 @@ export class LegacyEra {
   }
 
   async #serveGet(session: LiveSession, call: Call): Promise<NextAttempt> {
+    if (!call.exchange.header('last-event-id')) return this.#sendGet(session, call);
+    let head: EarlyHead | undefined;
+    const began = this.#replays.begin(session.id, call.exchange, () => (head = this.#openHead(call)));
+    const end = began instanceof Promise ? await began : began;
+    const next = head?.call ?? call;
+    head?.stop();
+    try {
+      return end === undefined ? undefined : await this.#sendGet(session, next);
+    } catch (cause) {
+      // The call waits for its store in the response that its client reads.
+      if (next === call) throw cause;
+      return next;
+    } finally {
+      end?.();
+    }
+  }
+
+  async #sendGet(session: LiveSession, call: Call): Promise<NextAttempt> {
     const served = await serveGet(session, call.exchange, {
       options: this.#options,
       open: (exchange) => this.#sseSink(exchange),

@@ -106,6 +106,8 @@ export class LegacySseEra {
 
   #connect(exchange: Exchange): void {
     if (!acceptsStream(exchange.header('accept'))) return refuse(exchange, notAcceptable('text/event-stream'), null);
+    const refusal = this.#parts.gate.count(exchange);
+    if (refusal !== undefined) return refuse(exchange, refusal, null);
     attempt(exchange, async () => {
       let leave;
       try {

@@ -15,6 +15,7 @@
  */
 import type { CallKind } from '../../cluster/messages.ts';
 import type { RequestId } from '@modelcontextprotocol/server';
+import { shareKey } from '../../http/request-gate.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { AcceptedExchange } from '../../relay/continued-exchange.ts';
@@ -115,7 +116,7 @@ export class WaitingCalls {
       stopHead: undefined,
       left: () => {},
     };
-    entry.place = patience.enter(given.post?.text?.length ?? 0, until, () => this.#expired(id, entry));
+    entry.place = patience.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(id, entry));
     if (entry.place === undefined) return undefined;
     return new Promise((resolve) => {
       entry.left = resolve;
@@ -227,7 +228,7 @@ export class WaitingCalls {
     const { place } = entry;
     if (place !== undefined) patience.leave(place);
     const until = options.timeProvider.monotonic() + ACCEPTED_MS;
-    entry.place = patience.enter(place?.bytes ?? 0, until, () => this.#expired(id, entry));
+    entry.place = patience.enter(userOf(entry.call), place?.bytes ?? 0, until, () => this.#expired(id, entry));
     entry.state = 'waiting';
     return entry.place !== undefined;
   }
@@ -275,6 +276,8 @@ export class WaitingCalls {
 function keyOf(id: string, kind: CallKind): string {
   return kind === 'get' ? `get ${id}` : id;
 }
+
+const userOf = ({ exchange }: Call): string => shareKey(exchange.user, exchange.clientAddress);
 
 function accepted(call: Call): Call {
   call.exchange.respond(202, []);

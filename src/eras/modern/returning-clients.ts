@@ -11,7 +11,7 @@
  * A crash leaves a record whose owner is dead. The first instance that gets the GET claims it. An instance that was
  * only believed dead continues its run: such a call may run twice, so both answers are right, and the store takes one.
  */
-import { answerNotKept, ownerLost, type SojournError } from '../../errors.ts';
+import { answerNotKept, callUnreachable, ownerLost, type SojournError } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { messageFrame, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
@@ -20,6 +20,7 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { isStoreAway } from '../../session/pause.ts';
+import type { Replays } from '../../session/replays.ts';
 import { rightsOf } from '../../session/rights.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
 import { type CallPosition, formatCallPosition, parseCallPosition, resumedPosition } from './call-position.ts';
@@ -38,8 +39,14 @@ export interface ReturningClientsOptions {
   readonly calls: ResumableCalls;
   readonly records: CallRecords;
   readonly relay: Pick<Relay, 'send'>;
-  readonly instance: { readonly owner: string; readonly valid: boolean; isAlive(id: string): Promise<boolean> };
+  readonly instance: {
+    readonly owner: string;
+    readonly valid: boolean;
+    isAlive(id: string): Promise<boolean>;
+    isUnreachable(id: string): boolean;
+  };
   readonly random: RandomSource;
+  readonly replays: Replays;
   /** Whether a lost call may run again, as its server says now. */
   mayRunTwice(call: LostCall): Promise<boolean>;
   /** Runs a lost call again. */
@@ -120,12 +127,23 @@ export class ReturningClients {
       if (outcome.relayed === 'lost' && outcome.lastEventId !== undefined)
         this.#moveOn(reader, exchange, outcome.lastEventId);
     }
-    const json = await this.#records.answer(record);
-    if (json !== undefined) return this.#respondStored(reader, record, json);
-    if (isAlive) return false;
+    if (await this.#serveStored(reader, record)) return true;
+    if (isAlive) return instance.isUnreachable(owner) && this.#respondLost(reader, callUnreachable());
     // The run of this instance was cancelled.
     if (owner !== null && owner === instance.owner) return this.#respondLost(reader, answerNotKept());
     return this.#inTurn(key, () => this.#runAgain(reader, record));
+  }
+
+  /** `false`: the store has no answer. */
+  async #serveStored(reader: Reader, record: CallRecord): Promise<boolean> {
+    const end = await this.#given.replays.begin(record.key, reader.client, () => void this.#openHead(reader));
+    if (end === undefined) return true;
+    try {
+      const json = await this.#records.answer(record);
+      return json !== undefined && this.#respondStored(reader, record, json);
+    } finally {
+      end();
+    }
   }
 
   #serveHere(key: string, reader: Reader): boolean {

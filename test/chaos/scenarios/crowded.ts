@@ -24,7 +24,7 @@ export interface CrowdedOptions {
   readonly requests?: number;
 }
 
-/** `limits.waitingRequests` of the instance. */
+/** Half of `limits.waitingRequests` of the instance: as many as one user takes. */
 const PLACES = 1_000;
 const SESSIONS = 5;
 /** Of all clients: those of waiting requests, and some by which the others are sent. */
@@ -46,7 +46,7 @@ type Ending = 'served' | 'refused' | { readonly failed: string };
 
 export async function runCrowded({ kind, leaseMs, history, requests = 10_000 }: CrowdedOptions): Promise<CrowdedRow> {
   // None is refused because it waited too long, however slow this machine is.
-  const args = ['--limits-waiting-requests', String(PLACES), '--wait-ms', String(TIMEOUT_MS)];
+  const args = ['--limits-waiting-requests', String(2 * PLACES), '--wait-ms', String(TIMEOUT_MS)];
   const deployment = await Deployment.open({ kind, leaseMs, drainMs: 5_000, history, instances: 1, args });
   const clients: RawClient[] = [];
   try {

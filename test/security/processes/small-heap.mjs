@@ -13,7 +13,7 @@ const [options = '{}', path] = process.argv.slice(2);
 function factory(ctx) {
   const server = new McpServer(
     { name: 'small', version: '1' },
-    { ...ctx.serverOptions, capabilities: { resources: { subscribe: true } } },
+    { ...ctx.serverOptions, capabilities: { logging: {}, resources: { subscribe: true } } },
   );
   server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => ({
     content: [{ type: 'text', text }],
@@ -21,6 +21,13 @@ function factory(ctx) {
   server.registerTool('big', { inputSchema: z.object({ bytes: z.number() }) }, ({ bytes }) => ({
     content: [{ type: 'text', text: 'x'.repeat(bytes) }],
   }));
+  const long = z.object({ events: z.number(), bytes: z.number() });
+  server.registerTool('long', { inputSchema: long }, async ({ events, bytes }, { mcpReq }) => {
+    for (let n = 0; n < events; n++) {
+      await mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: 'x'.repeat(bytes) } });
+    }
+    return { content: [{ type: 'text', text: 'the end' }] };
+  });
   server.registerTool('wait', { inputSchema: z.object({ ms: z.number() }) }, async ({ ms }) => {
     await new Promise((over) => setTimeout(over, ms));
     return { content: [] };

@@ -1,0 +1,127 @@
+/**
+ * Two living instances between which messages do not pass: another key half way through a rollout, an account that may
+ * not send. Requests to the sessions of the other instance end, and the log names the peer and the causes.
+ */
+import pg from 'pg';
+import { createClient } from 'redis';
+import { expect, onTestFinished, test } from 'vitest';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import { redis } from '../../src/stores/redis/index.ts';
+import type { Store } from '../../src/stores/store.ts';
+import { serveMember, type Member } from '../kit/fleet.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+
+const K = 'first-key-of-the-deployment-00000';
+const N = 'second-key-of-the-deployment-0000';
+
+/** Long enough that a busy machine keeps its lease, and twice that is how long a relayed call waits at least. */
+const LEASE_MS = 2_000;
+const WAIT_MS = 1_000;
+const TIMEOUT = { timeout: 90_000 };
+
+let names = 0;
+
+interface Side {
+  readonly store: Store;
+  readonly keys: string[];
+}
+
+async function pair(first: Side, second: () => Promise<Side> | Side): Promise<{ a: Member; b: Member }> {
+  names += 1;
+  const options = { name: `stuck-${names}`, leaseMs: LEASE_MS, waitMs: WAIT_MS };
+  const a = await serveMember({ ...options, store: first.store, instanceKeys: first.keys });
+  const { store, keys } = await second();
+  return { a, b: await serveMember({ ...options, store, instanceKeys: keys }) };
+}
+
+/** A session lives on `a`, and its client is connected to `b`. */
+async function refuses(
+  { a, b }: { a: Member; b: Member },
+  stop: () => Promise<unknown> = async () => {},
+): Promise<void> {
+  const client = a.client({ timeoutMs: 60_000 });
+  await client.initialize();
+  expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+  const far = b.join(client, { timeoutMs: 60_000 });
+  await stop();
+
+  // It was sent, and no instance can tell whether it arrived. Its client must not send it again.
+  const [first, list] = await Promise.all([far.call(...tool('count')), far.call('tools/list')]);
+  expect(first.message).toMatchObject({
+    id: expect.any(Number) as number,
+    error: { data: { reason: 'owner_unreachable', mayHaveRun: true } },
+  });
+  expect(list.message).toMatchObject({ error: { data: { reason: 'owner_unreachable' } } });
+  // From then on nothing is sent that cannot arrive.
+  const second = await far.call(...tool('count'));
+  expect(second.message).toMatchObject({ error: { data: { reason: 'owner_unreachable', mayHaveRun: false } } });
+  const [line] = b.log.matching(/answers no message of this one/, 'error');
+  expect(line?.fields).toMatchObject({ instance: a.id });
+  expect(line?.message).toMatch(/instanceKeys.*PUBLISH.*INSERT.*queue/s);
+  // The calls that ended were taken back: the owner runs them no more.
+  expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
+}
+
+describeWithServer('redis', 'between two instances on Redis', (server) => {
+  test('with another key nothing is relayed: calls end, and each side has few lines', TIMEOUT, async () => {
+    const members = await pair({ store: redis(server().url), keys: [K] }, () => ({
+      store: redis(server().url),
+      keys: [N],
+    }));
+    await refuses(members);
+    const { a } = members;
+    const refused = a.log.matching(/^A message between instances was refused/, 'error');
+    expect(refused.length).toBeGreaterThan(0);
+    // One at once, then after 1, 2, 4 and 8 seconds.
+    expect(refused.length).toBeLessThan(8);
+  });
+
+  test(
+    'an account that may not PUBLISH any more: calls end, and the first failures are warnings',
+    TIMEOUT,
+    async () => {
+      const admin = createClient({ url: server().url });
+      await admin.connect();
+      onTestFinished(() => admin.destroy());
+      await admin.sendCommand(['ACL', 'SETUSER', 'silent', 'on', '>secret', '~*', '&*', '+@all']);
+      const url = new URL(server().url);
+      [url.username, url.password] = ['silent', 'secret'];
+      const members = await pair({ store: redis(server().url), keys: [K] }, () => ({
+        store: redis(url.href),
+        keys: [K],
+      }));
+      await refuses(members, () => admin.sendCommand(['ACL', 'SETUSER', 'silent', '-publish']));
+      const [line] = members.b.log.matching(/^Messages to another instance cannot be sent/, 'warn');
+      expect(line?.fields).toMatchObject({
+        instance: members.a.id,
+        reason: expect.stringMatching(/publish/i) as string,
+      });
+      // Messages pass again, and with them calls.
+      await admin.sendCommand(['ACL', 'SETUSER', 'silent', '+publish']);
+      const client = members.a.client({ timeoutMs: 60_000 });
+      await client.initialize();
+      const far = members.b.join(client, { timeoutMs: 60_000 });
+      await until(async () => textOf((await far.call(...tool('count'))).message) !== undefined, { timeoutMs: 30_000 });
+    },
+  );
+});
+
+describeWithServer('postgres', 'between two instances on PostgreSQL', (server) => {
+  test('a role that may not INSERT into messages any more: calls end', TIMEOUT, async () => {
+    const admin = new pg.Client(server().url);
+    await admin.connect();
+    onTestFinished(() => admin.end());
+    const url = new URL(server().url);
+    url.username = 'silent';
+    const members = await pair({ store: postgres(server().url), keys: [K] }, async () => {
+      await admin.query(`CREATE ROLE silent LOGIN; GRANT USAGE ON SCHEMA sojourn TO silent;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA sojourn TO silent`);
+      return { store: postgres(url.href), keys: [K] };
+    });
+    await refuses(members, () => admin.query('REVOKE INSERT ON sojourn.messages FROM silent'));
+    const [line] = members.b.log.matching(/^Messages to another instance cannot be sent/, 'warn');
+    expect(line?.fields).toMatchObject({ instance: members.a.id });
+  });
+});

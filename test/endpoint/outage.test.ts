@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
+import { Outage } from '../../src/endpoint/outage.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
+
+const RENEWAL_MS = 1_000;
+
+function begin() {
+  const [time, log] = [createFakeTime(), createLog()];
+  const outage = new Outage(log, time);
+  const fails = (): void => outage.logger.warn({ err: storeAway('no right to write') }, 'A call failed');
+  const messages = (): string[] => log.lines.filter(({ level }) => level !== 'debug').map(({ message }) => message);
+  return { time, outage, fails, messages };
+}
+
+test('a store that renews leases and refuses everything else is not called back while calls fail', async () => {
+  const { time, outage, fails, messages } = begin();
+  for (let seconds = 0; seconds < 60; seconds++) {
+    if (seconds % 5 === 0) fails();
+    await time.advance(RENEWAL_MS);
+    outage.renewed(false);
+  }
+  expect(messages()).toEqual(['A call failed']);
+  for (let seconds = 0; seconds < 10; seconds++) {
+    await time.advance(RENEWAL_MS);
+    outage.renewed(false);
+  }
+  expect(messages()).toEqual(['A call failed', 'The session store is back']);
+});
+
+test('a store that renews leases again after it did not is back at once', async () => {
+  const { time, outage, fails, messages } = begin();
+  fails();
+  await time.advance(RENEWAL_MS);
+  outage.renewed(true);
+  expect(messages()).toEqual(['A call failed', 'The session store is back']);
+});
