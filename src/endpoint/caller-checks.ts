@@ -1,8 +1,8 @@
 /**
  * Where the requests of both HTTP faces enter: who may send them, who did, and by which transport.
  *
- *     host, Origin ──▶ token ──▶ user ──▶ the checks of Streamable HTTP (`eras/request-checks.ts`)
- *                                  ╰────▶ the 2024-11-05 transport (`eras/legacy/sse-era.ts`), on its two paths
+ *     CORS ──▶ host, Origin ──▶ token ──▶ user ──▶ the checks of Streamable HTTP (`eras/request-checks.ts`)
+ *                                           ╰────▶ the 2024-11-05 transport (`eras/legacy/sse-era.ts`), on its two paths
  *
  * `VALIDATION_ORDER` of `eras/request-checks.ts` has the whole order of checks.
  */
@@ -13,12 +13,15 @@ import { type LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
 import { closedEndpoint, internal, methodNotAllowed, repeatedField, SojournError } from '../errors.ts';
 import { asSojournError, refuse } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
+import { answersCors } from '../http/cors.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { checkHost, checkOrigin } from '../http/guards.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { inHookTime } from '../session/hook-time.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
-import type { UserOf } from './user.ts';
+import { NoSubject, type UserOf } from './user.ts';
+
+const NO_SUBJECT_MS = 60_000;
 
 export interface CallerChecksOptions {
   readonly options: ResolvedOptions;
@@ -33,6 +36,7 @@ export interface CallerChecksOptions {
 
 export class CallerChecks {
   readonly #given: CallerChecksOptions;
+  #noSubjectLogged = -Infinity;
 
   constructor(given: CallerChecksOptions) {
     this.#given = given;
@@ -41,6 +45,7 @@ export class CallerChecks {
   /** `allowedHosts`: from the listener, where the option leaves it to the listener's address. */
   enter(exchange: Exchange, allowedHosts = this.#given.options.allowedHosts): void {
     const { options, lifecycle, authenticator } = this.#given;
+    if (answersCors(exchange, options.allowedOrigins)) return;
     if (lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
     // A client opens a stream again whose connection is closed; 503 ends some clients for good.
     if (lifecycle.refusal !== undefined && exchange.method === 'GET') return exchange.destroy();
@@ -69,11 +74,22 @@ export class CallerChecks {
     try {
       exchange.user = this.#given.userOf(exchange.authInfo);
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      this.#given.options.logger.error({ err: cause }, `A request is refused, because its user is unknown: ${why}`);
+      this.#logUnknownUser(cause);
       return refuse(exchange, internal(cause), null);
     }
     this.#choose(exchange);
+  }
+
+  /** A missing subject is one line once a minute: every request of such an application is refused, until it is mended. */
+  #logUnknownUser(cause: unknown): void {
+    const { logger, timeProvider } = this.#given.options;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const text = `A request is refused with 500, because its user is unknown: ${why}`;
+    if (!(cause instanceof NoSubject)) return logger.error({ err: cause }, text);
+    const now = timeProvider.monotonic();
+    if (now - this.#noSubjectLogged < NO_SUBJECT_MS) return;
+    this.#noSubjectLogged = now;
+    logger.error({}, text);
   }
 
   /** The caller is known; the path chooses the transport. */

@@ -25,12 +25,15 @@ export function createUserOf({ sessionUser }: Pick<ResolvedOptions, 'sessionUser
   };
 }
 
+/** The verifier of the application set no subject. The message has the whole cause. */
+export class NoSubject extends TypeError {}
+
 /** Some verifiers pass the numeric ids of their database. */
 function subjectOf(sub: unknown): string {
   if (typeof sub === 'string' && sub !== '') return sub;
   if (typeof sub === 'number' && Number.isFinite(sub)) return String(sub);
-  throw new TypeError(
+  throw new NoSubject(
     `authInfo.extra.sub names no user (${sub === '' ? 'it is empty' : `it is ${sub === null ? 'null' : typeof sub}`}): ` +
-      'set it to the subject of the token, or give the option sessionUser',
+      'in the code that verifies tokens, set it to the subject of the token, or give the option sessionUser',
   );
 }

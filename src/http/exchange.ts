@@ -76,6 +76,11 @@ export interface Exchange {
    */
   holds(bytes: number): boolean;
 
+  /**
+   * Adds a field to the answer, whatever the answer will be; only on the faces. A field that middleware has set stays,
+   * and `Vary` grows.
+   */
+  addHeader?(name: string, value: string): void;
   respond(status: number, headers: HeaderList, body?: string): void;
   openStream(headers: HeaderList): void;
   write(chunk: string): void;

@@ -47,6 +47,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   /** Whether the abort of the request is listened to. */
   #listening = false;
   #onClose: Array<() => unknown> = [];
+  readonly #added: Array<readonly [string, string]> = [];
 
   constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, host: ExchangeHost) {
     this.#request = request;
@@ -140,6 +141,10 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     if (this.#held > 0) this.#listen();
   }
 
+  addHeader(name: string, value: string): void {
+    this.#added.push([name, value]);
+  }
+
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.#state !== 'waiting') return;
     this.#become('ended');
@@ -147,7 +152,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   }
 
   #headersOf(headers: HeaderList): Array<[string, string]> {
-    const list = headers.map(([name, value]): [string, string] => [name, value]);
+    const list = [...this.#added, ...headers].map(([name, value]): [string, string] => [name, value]);
     if (this.sessionId !== undefined) list.push(['Mcp-Session-Id', this.sessionId]);
     return list;
   }

@@ -177,6 +177,13 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     if (this.#held > 0) this.#listen();
   }
 
+  addHeader(name: string, value: string): void {
+    const res = this.#res;
+    if (res === undefined || res.headersSent) return;
+    if (name === 'Vary') res.appendHeader(name, value);
+    else if (!res.hasHeader(name)) res.setHeader(name, value);
+  }
+
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.#over) return;
     this.#become('ended');

@@ -1,12 +1,11 @@
 /**
- * `endpoint.listen()`: an HTTP server around the node face, ready for a load balancer. It has `/healthz`, `/readyz`,
- * CORS, a keep-alive longer than the balancer's, and no timeout on streams.
+ * `endpoint.listen()`: an HTTP server around the node face, ready for a load balancer. It has `/healthz`, `/readyz`, a
+ * keep-alive longer than the balancer's, and no timeout on streams.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { attempt, type ExchangeHost } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { originAllowed } from '../http/guards.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { withoutTrailing } from '../http/text-ends.ts';
 import { Descriptors } from './descriptors.ts';
@@ -151,7 +150,6 @@ function route(
     res.end(`Not found. The MCP endpoint is ${base === '' ? '/' : base}\n`);
     return;
   }
-  if (cors(req, res, target.options)) return;
   target.handle(exchange, hosts);
 }
 
@@ -167,32 +165,6 @@ function health(res: ServerResponse, path: string, target: ServedTarget): void {
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'no-store');
   res.end(JSON.stringify(state));
-}
-
-const CORS_METHODS = 'GET, POST, DELETE';
-const CORS_HEADERS =
-  'Content-Type, Accept, Authorization, Mcp-Session-Id, MCP-Protocol-Version, Last-Event-ID, Mcp-Method, Mcp-Name';
-const CORS_EXPOSED = 'Mcp-Session-Id, WWW-Authenticate, Retry-After';
-
-/**
- * Sets the CORS headers of an allowed origin. Returns `true` when the request was a preflight and is answered.
- * `RequestChecks` refuses everything else that is wrong with a request.
- */
-function cors(req: IncomingMessage, res: ServerResponse, options: ResolvedOptions): boolean {
-  const { origin } = req.headers;
-  if (origin === undefined) return false;
-  res.setHeader('Vary', 'Origin');
-  if (!originAllowed(origin, options.allowedOrigins)) return false;
-  res.setHeader('Access-Control-Allow-Origin', origin);
-  res.setHeader('Access-Control-Expose-Headers', CORS_EXPOSED);
-  if (req.method !== 'OPTIONS' || req.headers['access-control-request-method'] === undefined) return false;
-  const wanted = req.headers['access-control-request-headers'];
-  res.setHeader('Access-Control-Allow-Methods', CORS_METHODS);
-  res.setHeader('Access-Control-Allow-Headers', wanted ?? CORS_HEADERS);
-  res.setHeader('Access-Control-Max-Age', '600');
-  res.statusCode = 204;
-  res.end();
-  return true;
 }
 
 /** An address that a client on this machine can use. */

@@ -133,7 +133,7 @@ export interface McpEndpointOptions {
   allowedHosts?: readonly string[] | undefined;
   /**
    * Origins (`https://app.example`) or host names that browsers may call from, `'*'` for any. Default: loopback names.
-   * A request without `Origin` passes. `listen()` answers CORS by the same list.
+   * A request without `Origin` passes. Preflights and CORS headers follow the same list.
    */
   allowedOrigins?: readonly string[] | undefined;
   /**

@@ -13,7 +13,7 @@ const IGNORED = (): void => {};
 const toConsole =
   (method: 'debug' | 'info' | 'warn' | 'error') =>
   (obj: object, msg: string): void =>
-    console[method](`sojourn: ${msg}`, obj);
+    console[method](`sojourn: ${msg}`, ...(Object.keys(obj).length === 0 ? [] : [obj]));
 
 /** What `logger: console` means: every level, as one line of text and the fields. */
 const fullConsoleLogger: Logger = Object.freeze({

@@ -36,12 +36,10 @@ export function isOwnCopy(made: unknown): boolean {
   return made instanceof McpServer || made instanceof Server;
 }
 
-/** Why a server cannot serve the modern era, for the log. */
-export function whyNotModern(made: unknown): string {
+/** Whether it is a server of SDK version 1, when `modernServerOf` does not know it. */
+export function isOlderServer(made: unknown): boolean {
   const inner = innerServer(made);
-  return isObject(inner) && typeof inner['setRequestHandler'] === 'function'
-    ? 'its server is of an SDK version that does not know it; use @modelcontextprotocol/server 2.4 or later'
-    : 'its server is none of the SDK';
+  return isObject(inner) && typeof inner['setRequestHandler'] === 'function';
 }
 
 /** The SDK's `Server` inside an `McpServer`; anything else as it is. */

@@ -3,7 +3,7 @@ import type { RequestStateCodec } from '@modelcontextprotocol/server';
 import { factoryFailed } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
-import { type AnyServer, modernServerOf, whyNotModern } from '../protocol/server-shape.ts';
+import { type AnyServer, isOlderServer, modernServerOf } from '../protocol/server-shape.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../protocol/versions.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
@@ -138,14 +138,20 @@ export class ServerBuilder {
     );
   }
 
-  /** Warns once about a server that cannot serve a revision which the endpoint promises. */
+  /**
+   * Warns once about a server that cannot serve a revision which the endpoint promises. A server of SDK version 1 is no
+   * mistake: its clients get the revisions with sessions, unless the application lists others.
+   */
   #checkEra(server: AnyServer): void {
     if (this.#eraChecked) return;
     this.#eraChecked = true;
-    const { sessionMode, supportedProtocolVersions } = this.#options.options;
+    const { sessionMode, supportedProtocolVersions, pinnedProtocolVersions } = this.#options.options;
     const modern = servedVersions(sessionMode, supportedProtocolVersions).filter(isModern);
     if (modern.length === 0 || modernServerOf(server) !== undefined) return;
-    this.#options.logger.warn({}, `This endpoint cannot serve ${modern.join(', ')}: ${whyNotModern(server)}`);
+    const isOlder = isOlderServer(server);
+    if (isOlder && pinnedProtocolVersions === undefined) return;
+    const why = isOlder ? 'its server is of SDK version 1' : 'its server is none of the SDK';
+    this.#options.logger.warn({}, `This endpoint cannot serve ${modern.join(', ')}: ${why}`);
   }
 
   /** Whether sessions and requests have a run hook or a separate context. */

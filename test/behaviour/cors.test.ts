@@ -173,12 +173,77 @@ describe('B196 listen()', () => {
   });
 });
 
-test.each(faces)('B196 the face %s leaves CORS to the framework around it', async (face) => {
-  const { client } = await serve(createEchoServer, {}, { face });
-  const asked = await preflight(client(), 'http://localhost:5173');
-  expect([asked.status, permissions(asked)]).toEqual([405, {}]);
-  const { response } = await client({ headers: { origin: 'http://localhost:5173' } }).initialize();
-  expect([response.status, permissions(response)]).toEqual([200, {}]);
+describe.each(faces)('B196 the face %s, mounted', (face) => {
+  const allowedOrigins = ['https://app.example'];
+
+  test('answers the preflight of an allowed origin by itself', async () => {
+    const { client } = await serve(createEchoServer, { allowedOrigins }, { face });
+    const asked = await preflight(client(), 'https://app.example', { 'access-control-request-headers': 'x-own' });
+    expect([asked.status, asked.header('vary')]).toEqual([204, 'Origin']);
+    expect(permissions(asked)).toEqual({
+      'access-control-allow-origin': 'https://app.example',
+      'access-control-allow-methods': 'GET, POST, DELETE',
+      'access-control-allow-headers': 'x-own',
+      'access-control-expose-headers': 'Mcp-Session-Id, WWW-Authenticate, Retry-After',
+      'access-control-max-age': '600',
+    });
+  });
+
+  test('exposes the session id to an allowed origin, in answers, streams and refusals', async () => {
+    const { client } = await serve(createEchoServer, { allowedOrigins }, { face });
+    const browser = client({ headers: { origin: 'https://app.example' } });
+    const { response } = await browser.initialize();
+    const get = await browser.get();
+    const refused = await browser.post('{');
+    expect([response.status, get.status, refused.status]).toEqual([200, 200, 400]);
+    for (const one of [response, get, refused]) {
+      expect(permissions(one)).toEqual({
+        'access-control-allow-origin': 'https://app.example',
+        'access-control-expose-headers': 'Mcp-Session-Id, WWW-Authenticate, Retry-After',
+      });
+    }
+  });
+
+  test('gives a foreign origin nothing, and a client without origin no CORS header', async () => {
+    const { client } = await serve(createEchoServer, { allowedOrigins }, { face });
+    for (const origin of ['https://evil.example', 'https://app.example.evil.example', 'null', '']) {
+      const asked = await preflight(client(), origin);
+      const { response } = await client({ headers: { origin } }).initialize();
+      expect([asked.status, permissions(asked), response.status, permissions(response)]).toEqual([403, {}, 403, {}]);
+    }
+    const { response } = await client().initialize();
+    expect([response.status, response.header('vary'), permissions(response)]).toEqual([200, undefined, {}]);
+    expect((await options(client(), { origin: 'https://app.example' })).status).toBe(405);
+  });
+});
+
+test('B196 a CORS header that middleware has set stays', async () => {
+  const endpoint = createMcpEndpoint(createEchoServer, {
+    logger: createLog(),
+    allowedOrigins: ['https://app.example'],
+  });
+  const server = createServer((req, res) => {
+    res.setHeader('Access-Control-Expose-Headers', 'Mcp-Session-Id, X-Own').setHeader('Vary', 'Cookie');
+    endpoint.node(req, res);
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, {
+    headers: { origin: 'https://app.example' },
+  });
+  onTestFinished(async () => {
+    client.close();
+    await endpoint.close();
+    await new Promise((closed) => server.close(closed));
+  });
+  const { response } = await client.initialize();
+  expect(permissions(response)).toEqual({
+    'access-control-allow-origin': 'https://app.example',
+    'access-control-expose-headers': 'Mcp-Session-Id, X-Own',
+  });
+  expect(response.rawHeaders.filter(([name]) => name.toLowerCase() === 'vary').map(([, value]) => value)).toEqual([
+    'Cookie',
+    'Origin',
+  ]);
 });
 
 describe.each(faces)(

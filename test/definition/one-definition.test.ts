@@ -413,6 +413,14 @@ describe('a server of SDK version 1', () => {
       server.server.elicitInput({ message: '', requestedSchema: { type: 'object', properties: {} } }),
     ).rejects.toMatchObject({ code: 'OUTSIDE_HANDLER' });
     expect((await callModern(client(), 'tools/list')).message.error).toMatchObject({ code: -32022 });
-    expect(log.matching(/cannot serve 2026-07-28/)).toHaveLength(1);
+    expect(log.matching(/cannot serve/)).toEqual([]);
+  });
+
+  test('is named in the log where the application lists a revision that it cannot serve', async () => {
+    const { client, log } = await serve(new McpServerV1(info), {
+      supportedProtocolVersions: ['2025-11-25', '2026-07-28'],
+    });
+    await client().initialize();
+    expect(log.matching(/cannot serve 2026-07-28: its server is of SDK version 1/, 'warn')).toHaveLength(1);
   });
 });

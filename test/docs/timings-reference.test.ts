@@ -45,6 +45,8 @@ const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   'src/listen/listen.ts': ['CHECK_MS'],
   'src/listen/descriptors.ts': ['EVERY_MS'],
   'src/listen/listening-socket.ts': ['POLL_MS', 'TURN_MS', 'LAST_MS'],
+  // How often the log has a line.
+  'src/endpoint/caller-checks.ts': ['NO_SUBJECT_MS'],
   'src/endpoint/shutdown.ts': ['DRAIN_POLL_MS'],
   'src/endpoint/core-loader.ts': ['FIRST_PAUSE_MS', 'LONGEST_PAUSE_MS'],
   'src/endpoint/request-state-keys.ts': ['DAY_MS', 'KEEP_MS'],

@@ -22,5 +22,5 @@ const endpoint = (kept.mcpEndpoint ??= makeEndpoint());
 
 const handle = (request: Request): Promise<Response> => endpoint.fetch(request);
 
-export { handle as DELETE, handle as GET, handle as POST };
+export { handle as DELETE, handle as GET, handle as OPTIONS, handle as POST };
 export const dynamic = 'force-dynamic';
