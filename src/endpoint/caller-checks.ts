@@ -1,8 +1,8 @@
 /**
  * Where the requests of both HTTP faces enter: who may send them, who did, and by which transport.
  *
- *     CORS ──▶ host, Origin ──▶ token ──▶ user ──▶ the checks of Streamable HTTP (`eras/request-checks.ts`)
- *                                           ╰────▶ the 2024-11-05 transport (`eras/legacy/sse-era.ts`), on its two paths
+ *     CORS ──▶ host, Origin ──▶ token ──▶ user ──▶ Streamable HTTP (`eras/request-checks.ts`)
+ *                                          ╰────▶ the 2024-11-05 transport (`eras/legacy/sse-era.ts`)
  *
  * `VALIDATION_ORDER` of `eras/request-checks.ts` has the whole order of checks.
  */
@@ -80,7 +80,7 @@ export class CallerChecks {
     this.#choose(exchange);
   }
 
-  /** A missing subject is one line once a minute: every request of such an application is refused, until it is mended. */
+  /** A missing subject is one line once a minute: each request of such an application is refused. */
   #logUnknownUser(cause: unknown): void {
     const { logger, timeProvider } = this.#given.options;
     const why = cause instanceof Error ? cause.message : String(cause);
