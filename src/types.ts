@@ -322,4 +322,6 @@ export interface EndpointHealth {
   instance: string;
   /** Sessions that are live on this instance. */
   sessions: number;
+  /** Why `/readyz` answers 503 although this instance serves: no older instance accepts its messages. */
+  reason?: string;
 }

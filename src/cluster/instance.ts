@@ -13,11 +13,12 @@ import { lapsed, ownerUnreachable, type SojournError, storeAway } from '../error
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
+import { Acceptance } from './acceptance.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { EndRequests } from './end-requests.ts';
 import { Lease } from './lease.ts';
 import type { Link } from './link.ts';
-import { Links } from './links.ts';
+import { Links, PASSING_CAUSES } from './links.ts';
 import { type AnswerItem, type CallItem, type FaultyItem, type InboundItem, readMessage } from './messages.ts';
 import { PeerVersions } from './peer-versions.ts';
 
@@ -66,6 +67,7 @@ export interface InstanceOptions {
 
 /** How long peers may take to acknowledge the last messages. */
 const FLUSH_MS = 500;
+const NOT_ACCEPTED = `The instances that were here before this one answer none of its messages: ${PASSING_CAUSES}`;
 
 export class Instance {
   readonly #directory: InstanceStore;
@@ -75,6 +77,8 @@ export class Instance {
   readonly #links: Links;
   readonly #peers: PeerVersions;
   readonly #endRequests: EndRequests;
+  readonly #acceptance: Acceptance;
+  readonly #inProcess: boolean;
   readonly #outbox: BusOutbox;
 
   constructor({ directory, inProcess, leaseMs, waitMs, random, time, logger, handlers }: InstanceOptions) {
@@ -105,6 +109,8 @@ export class Instance {
         handlers.calls().linkStuck(link);
       },
     });
+    this.#inProcess = inProcess;
+    this.#acceptance = new Acceptance(this.#links, () => directory.list());
     this.#lease = new Lease({
       store: {
         announce: (lease, lost) =>
@@ -120,6 +126,7 @@ export class Instance {
       lapsed: (id) => this.#links.reset(id),
       extended: () => {
         this.#links.announceNewId();
+        this.#acceptance.ask();
         void this.#peers.read();
         handlers.valid();
       },
@@ -148,6 +155,11 @@ export class Instance {
   /** Whether sessions may be served from memory now. */
   get valid(): boolean {
     return this.#lease.valid;
+  }
+
+  /** Why requests should go to other instances, although this one serves. */
+  get notReady(): string | undefined {
+    return this.#acceptance.accepted ? undefined : NOT_ACCEPTED;
   }
 
   /** An owner without a lease may be about to take it again. */
@@ -181,6 +193,7 @@ export class Instance {
 
   /** May be called again after it has failed. */
   async join(): Promise<void> {
+    if (!this.#inProcess) await this.#acceptance.read();
     await this.#lease.join();
     await this.#peers.read();
   }

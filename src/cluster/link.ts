@@ -100,7 +100,7 @@ export class Link {
   }
 
   /** What the messages of the peer and its lease show about it. */
-  get peerSigns(): Pick<PeerSigns, 'heardWithin' | 'sawLease' | 'leaseSeen' | 'unansweredMs'> {
+  get peerSigns(): Pick<PeerSigns, 'heardWithin' | 'sawLease' | 'leaseSeen' | 'unansweredMs' | 'wasAnswered'> {
     return this.#signs;
   }
 

@@ -61,6 +61,7 @@ export class Links {
   readonly #lines: RepeatedLines;
   /** Peers to which no message could be sent, since when. */
   readonly #unsent = new Map<string, number>();
+  readonly #otherVersions = new BoundedMap<string, true>(DEAD_KEPT);
   readonly #examining = new Map<string, Promise<boolean>>();
 
   constructor(options: LinksOptions) {
@@ -87,6 +88,15 @@ export class Links {
     return this.heardRecently(peer) || (await this.#lease(peer)) !== undefined;
   }
 
+  isDead(peer: string): boolean {
+    return this.#dead.has(peer);
+  }
+
+  /** Whether a peer has answered a message of this instance. One of another version answers without a link. */
+  wasAnswered(peer: string): boolean {
+    return this.#otherVersions.has(peer) || this.#links.get(peer)?.peerSigns.wasAnswered === true;
+  }
+
   /** Whether messages between this instance and a peer with a lease do not pass. */
   isStuck(peer: string): boolean {
     return this.#links.get(peer)?.stuck === true;
@@ -104,11 +114,13 @@ export class Links {
       'Another instance speaks another version of the protocol between instances; its calls are refused',
     );
     void this.#send(from, { kind: 'unlinked' });
+    this.#otherVersions.set(from, true);
     this.#part(from);
   }
 
   /** An instance of another build cannot read these messages, so nothing that was sent to it has run there. */
   refusedBy(from: string): void {
+    this.#otherVersions.set(from, true);
     this.#options.logger.error(
       { instance: from },
       'Another instance speaks another version of the protocol between instances; calls cannot be relayed to it',
@@ -162,7 +174,7 @@ export class Links {
   /** A new instance may replace a peer that has been silent for long, and no other check would notice that. */
   #suspectSilentPeers(): void {
     for (const [peer, link] of this.#links) {
-      if (!link.peerSigns.heardWithin(SILENT_LEASES * this.#options.leaseMs)) void this.#suspect(peer);
+      if (!link.peerSigns.heardWithin(SILENT_LEASES * this.#options.leaseMs)) void this.suspect(peer);
     }
   }
 
@@ -176,7 +188,7 @@ export class Links {
       patienceMs: Math.max(waitMs, UNANSWERED_LEASES * leaseMs),
       send: (message) => void this.#send(peer, message),
       receive: (item) => this.#options.receive(link, item),
-      onDoubt: () => void this.#suspect(peer),
+      onDoubt: () => void this.suspect(peer),
     });
     this.#links.set(peer, link);
     for (const id of this.#former.get(peer) ?? []) {
@@ -189,7 +201,7 @@ export class Links {
     const { directory, logger, self } = this.#options;
     try {
       const sent = await directory.send(self(), peer, message);
-      if (sent === 'suspect' && !this.#examining.has(peer)) void this.#suspect(peer);
+      if (sent === 'suspect' && !this.#examining.has(peer)) void this.suspect(peer);
       this.#unsent.delete(peer);
       return sent;
     } catch (err) {
@@ -200,7 +212,8 @@ export class Links {
     }
   }
 
-  async #suspect(peer: string): Promise<void> {
+  /** Reads the lease of a peer, and buries a suspect without a listener. */
+  async suspect(peer: string): Promise<void> {
     try {
       if (await this.examine(peer)) this.#checkAnswers(peer);
     } catch (err) {

@@ -19,6 +19,8 @@ export class PeerSigns {
   #leaseSeenAt = -Infinity;
   /** Since when an item or a probe waits, and nothing was answered since. */
   #askedAt: number | undefined;
+  /** The peer has answered a message: it accepts what this instance sends. */
+  wasAnswered = false;
 
   constructor(options: PeerSignsOptions) {
     this.#options = options;
@@ -61,6 +63,7 @@ export class PeerSigns {
 
   /** `waits`: something else that was sent is not answered yet. */
   answered(waits: boolean): void {
+    this.wasAnswered = true;
     this.#heardAt = this.#now;
     this.#askedAt = waits ? this.#heardAt : undefined;
   }

@@ -252,13 +252,14 @@ export class Core {
   }
 
   health(): EndpointHealth {
-    const { id, valid, storeAway } = this.instance;
+    const { id, valid, storeAway, notReady } = this.instance;
     const { state } = this.#lifecycle;
     return {
       state: state === 'serving' && !valid ? 'lapsed' : state,
       store: storeAway || this.store.full?.() === true ? 'away' : 'ok',
       instance: id,
       sessions: this.registry.count,
+      ...(notReady !== undefined && { reason: notReady }),
     };
   }
 }

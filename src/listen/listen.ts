@@ -160,7 +160,8 @@ function serves(path: string, base: string, { legacySse }: ResolvedOptions): boo
 
 function health(res: ServerResponse, path: string, target: ServedTarget): void {
   const state = target.health();
-  const ready = state.state === 'serving' && state.store === 'ok' && !target.descriptors.usedUp;
+  const ready =
+    state.state === 'serving' && state.store === 'ok' && state.reason === undefined && !target.descriptors.usedUp;
   res.statusCode = path === '/healthz' || ready ? 200 : 503;
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'no-store');

@@ -70,8 +70,13 @@ describeWithServer('redis', 'between two instances on Redis', (server) => {
       store: redis(server().url),
       keys: [N],
     }));
+    const ready = async ({ port }: Member) => (await fetch(`http://127.0.0.1:${port}/readyz`)).status;
+    const { a, b } = members;
+    // The new one stops the rollout. The old one stays, although the new one refuses it too.
+    expect([await ready(a), await ready(b)]).toEqual([200, 503]);
+    expect(b.endpoint.health().reason).toMatch(/instanceKeys/);
     await refuses(members);
-    const { a } = members;
+    expect([await ready(a), await ready(b)]).toEqual([200, 503]);
     const refused = a.log.matching(/^A message between instances was refused/, 'error');
     expect(refused.length).toBeGreaterThan(0);
     // One at once, then after 1, 2, 4 and 8 seconds.
@@ -106,6 +111,20 @@ describeWithServer('redis', 'between two instances on Redis', (server) => {
       await until(async () => textOf((await far.call(...tool('count'))).message) !== undefined, { timeoutMs: 30_000 });
     },
   );
+});
+
+describeWithServer('redis', 'readiness', (server) => {
+  test('an instance is ready that older ones accept, and one whose predecessors have gone', TIMEOUT, async () => {
+    const side = (keys: string[]): Side => ({ store: redis(server().url), keys });
+    const { a, b } = await pair(side([K]), () => side([K, N]));
+    const isReady = async ({ port }: Member) => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200;
+    await until(() => isReady(b), { what: 'the second to be accepted', timeoutMs: 20_000 });
+    expect(await isReady(a)).toBe(true);
+    const other = await pair(side([K]), () => side([N]));
+    expect(await isReady(other.b)).toBe(false);
+    await other.a.endpoint.close();
+    await until(() => isReady(other.b), { what: 'the one that is left to be ready', timeoutMs: 20_000 });
+  });
 });
 
 describeWithServer('postgres', 'between two instances on PostgreSQL', (server) => {
