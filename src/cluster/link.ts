@@ -86,6 +86,8 @@ export class Link {
   /** The newest of these probes that the peer answered, and its own newest probe. */
   #answered = 0;
   #probed = 0;
+  /** The newest of these probes when items were last sent again. */
+  #resentAt = 0;
   /** The first unacknowledged item when the timer was set. */
   #firstThen = 0;
 
@@ -197,8 +199,10 @@ export class Link {
     }
     if (!answers) return;
     this.#answered = re;
-    if (re === this.#probe && this.#sent > 0) {
+    // The peer has the probe and lacks items that were sent before. An answer may take longer than the next probe.
+    if (re > this.#resentAt && this.#sent > 0) {
       this.#sent = 0;
+      this.#resentAt = this.#probe;
       this.#flushSoon();
     }
   }
@@ -206,6 +210,13 @@ export class Link {
   /** Whether an item with this number arrived before. */
   repeats(no: number): boolean {
     return no < this.#expected;
+  }
+
+  /** Every further probe is a quick one, because this instance is about to leave. */
+  hurry(): void {
+    this.#round = -Infinity;
+    this.probe();
+    this.#arm();
   }
 
   /** Asks for an acknowledgement now. */

@@ -143,6 +143,8 @@ export class Ledger {
   logged = true;
   /** Instances that were drained, and since when. */
   readonly retired: Array<{ readonly slot: number; readonly from: number }> = [];
+  /** Processes of which a message to another instance was lost. */
+  readonly unheard = new Set<string>();
   /** Requests that were answered with 503. */
   readonly refusals: Array<{ readonly at: number; readonly slot: number; readonly body: string }> = [];
   patience: Patience | undefined = undefined;

@@ -694,6 +694,25 @@ async function askedClient(stage: Stage) {
   return { client, asking, question };
 }
 
+test('29. the answer to a relayed call is stored, its message is lost, and its owner drains: the owner delivers it before it leaves', () =>
+  play({ slots: 3, endpoint: { leaseMs: 5_000 } }, async (stage) => {
+    const client = await stage.client(0);
+    await client.call('tools/list', { slot: 0 });
+    const [owner, relaying] = [stage.instance(0), stage.instance(1)];
+    stage.world.intercept = (from, to, message) =>
+      from === owner.process && to === relaying.process ? 'lost' : message;
+    const call = client.call('read', { slot: 1 });
+    await stage.until(() => ranOf(stage, 'read') === 1, 'the tool to run');
+    // By then the owner sends a probe in each third of its lease time only.
+    await stage.sleep(400);
+    const retired = stage.world.retire(owner, 100);
+    await stage.sleep(300);
+    stage.world.intercept = (_from, _to, message) => message;
+    expect(kindOf(await call)).toBe('result');
+    await retired;
+    expect(ranOf(stage, 'read')).toBe(1);
+  }));
+
 test('27. an answer waits on an instance that cannot reach the store, and drains: its client sends it elsewhere, and it counts', () =>
   play({}, async (stage) => {
     const { client, asking, question } = await askedClient(stage);

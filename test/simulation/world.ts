@@ -284,6 +284,7 @@ export class World {
         `${sender?.name ?? '?'} → ${receiver.name}${lost ? ' LOST' : ''} ${JSON.stringify(message).slice(0, 300)}`,
       );
     }
+    if (lost && sender !== undefined) this.ledger.unheard.add(sender.name);
     if (lost) return;
     const copies = placed === 'doubled' || network.chance(faults.mailDoubled) ? 2 : 1;
     for (let n = 0; n < copies; n++) {
