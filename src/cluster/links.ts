@@ -165,8 +165,8 @@ export class Links {
       timer = time.setTimeout(resolve, ms);
     });
     const links = [...this.#links.values()];
-    // A probe carries pending acknowledgements, and it shows whether the peer is alive. A peer that could not be reached
-    // for a moment gets the answers that wait for it: without them it sends the calls to the next owner again.
+    // A probe carries pending acknowledgements, and it shows whether the peer is alive. A peer without an answer that
+    // waits here sends the call to the next owner again.
     for (const link of links) link.hurry();
     await Promise.race([Promise.all(links.map((link) => link.taken())), late]);
     time.clearTimeout(timer);

@@ -123,7 +123,7 @@ describeWithServer('redis', 'readiness', (server) => {
     const other = await pair(side([K]), () => side([N]));
     expect(await isReady(other.b)).toBe(false);
     await other.a.endpoint.close();
-    await until(() => isReady(other.b), { what: 'the one that is left to be ready', timeoutMs: 20_000 });
+    await until(() => isReady(other.b), { what: 'the second to be ready alone', timeoutMs: 20_000 });
   });
 });
 
