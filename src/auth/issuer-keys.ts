@@ -34,13 +34,20 @@ let jose: Promise<Jose> | undefined;
 
 /** An optional peer, loaded only with the option `auth.jwt`. */
 export function loadJose(): Promise<Jose> {
-  jose ??= import('jose').catch((cause: unknown) => {
+  return (jose ??= importJose());
+}
+
+/** In a `try`, where bundlers accept that a package is missing. */
+async function importJose(): Promise<Jose> {
+  try {
+    return await import('jose');
+  } catch (cause) {
     jose = undefined;
-    const missing = (cause as { readonly code?: unknown }).code === 'ERR_MODULE_NOT_FOUND';
+    const { code } = cause as { readonly code?: unknown };
+    const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'; // the latter from a bundle
     const what = missing ? 'is not installed (it is an optional peer)' : 'could not be loaded';
     throw new Error(`auth.jwt needs the package jose, which ${what}: npm install jose`, { cause });
-  });
-  return jose;
+  }
 }
 
 export class IssuerKeys {

@@ -1,6 +1,6 @@
 /** The versions of an SDK for an error: the tested version, and the version installed beside this library. */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { seamsOf, type SdkServer } from './sdk-server.ts';
@@ -12,7 +12,8 @@ export function versionsOf(server: SdkServer): string {
 
 function installedVersion(name: string): string | undefined {
   try {
-    let folder = dirname(createRequire(import.meta.url).resolve(name === V1_SDK ? `${name}/types.js` : name));
+    // Bundlers replace an imported `createRequire` and warn.
+    let folder = dirname(module.createRequire(import.meta.url).resolve(name === V1_SDK ? `${name}/types.js` : name));
     for (; folder !== dirname(folder); folder = dirname(folder)) {
       const version = versionIn(join(folder, 'package.json'), name);
       if (version !== undefined) return version;

@@ -2,7 +2,7 @@
  * The package `@nats-io/transport-node`, loaded when the first store is opened, and types for the part of it that is
  * used. `jetstream.ts` speaks JetStream itself: the requests are JSON, and each needs its own deadline.
  */
-import { storeAway } from '../../errors.ts';
+import { packageFailure } from '../shared/load-package.ts';
 
 export interface NatsHeaders {
   /** The status of a message from the server itself; 0 without one. */
@@ -58,11 +58,6 @@ export async function loadNats(): Promise<NatsPackage> {
   try {
     return await import('@nats-io/transport-node');
   } catch (cause) {
-    const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown };
-    const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
-    const why = missing
-      ? 'is not installed: npm install @nats-io/transport-node'
-      : `could not be loaded (${String(message)})`;
-    throw storeAway(`nats() needs the package @nats-io/transport-node, which ${why}`, cause);
+    throw packageFailure('nats()', '@nats-io/transport-node', cause);
   }
 }

@@ -30,9 +30,15 @@ export interface BackgroundConnection {
   close(): void;
 }
 
+/** Each `import()` is in a `try`, where bundlers accept that a package is missing. */
 export async function loadBackgroundLibsql(path: string, timeout: number): Promise<BackgroundConnection> {
-  const { default: libsql } = await import('libsql/promise');
-  const Background = libsql as unknown as new (file: string, options: { timeout: number }) => BackgroundConnection;
+  let libsql: unknown;
+  try {
+    ({ default: libsql } = await import('libsql/promise'));
+  } catch (cause) {
+    throw needed(cause);
+  }
+  const Background = libsql as new (file: string, options: { timeout: number }) => BackgroundConnection;
   return new Background(path, { timeout });
 }
 
@@ -41,9 +47,11 @@ export async function loadLibsql(): Promise<Libsql> {
     const { default: libsql } = await import('libsql');
     return libsql as unknown as Libsql;
   } catch (cause) {
-    throw storeAway(`sqlite() needs the package libsql, which ${whyNot(cause)}`, cause);
+    throw needed(cause);
   }
 }
+
+const needed = (cause: unknown): Error => storeAway(`sqlite() needs the package libsql, which ${whyNot(cause)}`, cause);
 
 function whyNot(cause: unknown): string {
   const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown };
