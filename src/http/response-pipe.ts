@@ -12,7 +12,7 @@ import { atEndOfTurn, type TurnTask } from './turn.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import type { KeepAlive, KeepAliveTarget } from './keep-alive.ts';
 import type { StreamExpiry } from './stream-expiry.ts';
-import { KEEP_ALIVE_FRAME, messageFrame, SSE_HEADERS } from './sse.ts';
+import { KEEP_ALIVE_FRAME, messageFrame, SSE_HEADERS } from './response.ts';
 
 export interface ResponsePipeOptions {
   readonly keepAlive: KeepAlive;

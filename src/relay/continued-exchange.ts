@@ -7,7 +7,7 @@ import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import { insufficientScope, sessionEnded } from '../errors.ts';
 import { errorJson, type LostForm } from '../http/answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
-import { messageFrame, SSE_HEADERS } from '../http/sse.ts';
+import { messageFrame, SSE_HEADERS } from '../http/response.ts';
 import type { McpHttpRequest } from '../types.ts';
 
 const LAST_EVENT_ID = 'last-event-id';

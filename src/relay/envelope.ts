@@ -8,7 +8,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { CallItem, CallKind, SentHeaders } from '../cluster/messages.ts';
 import { JSON_HEADERS } from '../http/answer.ts';
 import type { Exchange, HeaderList } from '../http/exchange.ts';
-import { SSE_HEADERS } from '../http/sse.ts';
+import { SSE_HEADERS } from '../http/response.ts';
 
 /** `AuthInfo` requires a token. Handlers on the owner read an empty one. */
 const NO_TOKEN = '';

@@ -17,7 +17,7 @@ import { attempt } from '../http/attempt.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
-import { messageFrame } from '../http/sse.ts';
+import { messageFrame } from '../http/response.ts';
 import type { Logger } from '../types.ts';
 import { envelopeOf, readHeaders } from './envelope.ts';
 import { type Call, methodOf, requestIdOf } from './call.ts';

@@ -6,28 +6,28 @@
  * readers belong to one client. Ending the parked response would make that client reconnect and end the newer response,
  * and so on in turn.
  */
-import type { Sink } from '../http/sink.ts';
+import type { Reader } from '../http/response.ts';
 
 /** Beyond this number the oldest ends. */
 const MOST_PARKED = 3;
 
 export class ParkedReaders {
   /** Oldest first. */
-  #sinks: Sink[] = [];
+  #readers: Reader[] = [];
 
-  add(sink: Sink): void {
-    this.#sinks.push(sink);
-    if (this.#sinks.length > MOST_PARKED) this.#sinks[0]?.end();
+  add(reader: Reader): void {
+    this.#readers.push(reader);
+    if (this.#readers.length > MOST_PARKED) this.#readers[0]?.end();
   }
 
   /** The response of this reader is over. */
-  delete(sink: Sink): void {
-    this.#sinks = this.#sinks.filter((parked) => parked !== sink);
+  delete(reader: Reader): void {
+    this.#readers = this.#readers.filter((parked) => parked !== reader);
   }
 
   end(): void {
-    const parked = this.#sinks;
-    this.#sinks = [];
-    for (const sink of parked) sink.end();
+    const parked = this.#readers;
+    this.#readers = [];
+    for (const reader of parked) reader.end();
   }
 }

@@ -1,5 +1,5 @@
 /** Readers of a live session's streams: a new reader of the GET stream, or a resume of any stream. */
-import type { Sink } from '../http/sink.ts';
+import type { Reader } from '../http/response.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from './session.ts';
@@ -11,12 +11,12 @@ import type { ResumeFrom } from './stream-readers.ts';
  * Opens the GET stream for a new reader, and parks the reader before it. `missed`: the client missed messages that are
  * not kept. A client that had the stream before and sends no `Last-Event-ID` missed some too.
  */
-export function openGet(session: LiveSession, sink: Sink, missed: boolean): MaybePromise<WriteResult> {
+export function openGet(session: LiveSession, reader: Reader, missed: boolean): MaybePromise<WriteResult> {
   const { getStream, record, listChanges } = session;
   if (missed || (record.getPrimed && !getStream.read)) listChanges.missedAll();
   getStream.park();
   session.enter();
-  getStream.use(sink, () => session.exit());
+  getStream.use(reader, () => session.exit());
   if (getStream.logged) record.setGetPrimed();
   const primed = getStream.resumePoint();
   listChanges.sendOn(getStream);
@@ -33,7 +33,7 @@ export function resumable({ record, getStream, requests }: LiveSession, stream: 
 export async function resumeStream(
   session: LiveSession,
   stream: Stream,
-  open: () => Sink,
+  open: () => Reader,
   from: ResumeFrom,
 ): Promise<boolean> {
   let resumed = false;

@@ -14,7 +14,7 @@ import { answerJson } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { isLarge } from '../http/large-answers.ts';
 import type { Admission } from '../http/request-gate.ts';
-import type { Sink } from '../http/sink.ts';
+import type { Reader } from '../http/response.ts';
 import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import { hasPriming } from '../protocol/versions.ts';
 import { shownId } from '../shown.ts';
@@ -155,9 +155,9 @@ export class SessionRequests {
   }
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
-  begin(stream: Stream, sink: Sink): void {
+  begin(stream: Stream, reader: Reader): void {
     const { hasGetReader, listChanges } = this.#session;
-    stream.begin(sink);
+    stream.begin(reader);
     if (!stream.answersOnly && !hasGetReader) listChanges.sendOn(stream);
   }
 
@@ -171,14 +171,14 @@ export class SessionRequests {
   /** Begins the response of such a POST. Each of its events is stored before it is sent. */
   beginEarly(
     stream: Stream,
-    sink: Sink,
+    reader: Reader,
     contexts: readonly MessageContext[],
     extra: AppendExtra,
     primed: (result: WriteResult) => void,
   ): void {
     const { hasGetReader, listChanges } = this.#session;
     for (const context of contexts) context.phase = 'primingPending';
-    stream.beginEarly(sink, extra, primed);
+    stream.beginEarly(reader, extra, primed);
     if (!hasGetReader) listChanges.sendOn(stream);
   }
 

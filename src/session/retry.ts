@@ -9,7 +9,7 @@
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import type { Sink } from '../http/sink.ts';
+import type { Reader } from '../http/response.ts';
 import { type MessageContext, targetOf } from './context.ts';
 import { resumeStream } from './readers.ts';
 import { rightsOf } from './rights.ts';
@@ -69,7 +69,7 @@ export type FirstAttempt = 'attached' | 'run' | 'lost';
 export async function attachToFirstAttempt(
   session: LiveSession,
   requests: readonly RpcRequest[],
-  open: () => Sink,
+  open: () => Reader,
 ): Promise<FirstAttempt> {
   const { running } = session.requests;
   // It may wait for the store, and be refused before it runs.
@@ -81,7 +81,7 @@ export async function attachToFirstAttempt(
   return 'run';
 }
 
-async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Sink): Promise<boolean> {
+async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Reader): Promise<boolean> {
   for (const request of requests) {
     const key = earlierStream(session, request);
     const stream = session.requests.running.get(request.id)?.stream ?? answeredStream(session, key);
@@ -112,7 +112,7 @@ async function replayWhole(
   { log }: LiveSession,
   stream: string,
   { id: call, method }: RpcRequest,
-  open: () => Sink,
+  open: () => Reader,
 ): Promise<boolean> {
   const kept = await log.read(stream, -1);
   if (!kept.found || !kept.complete) return false;

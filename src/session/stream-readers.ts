@@ -10,10 +10,10 @@
  * reading: the present reader gets each message. endsSoon: its response is about to end, and its client should resume
  * at once. A client that polls (`pollMs`) gets what the log has, and its response ends at once.
  *
- * Resuming: new messages are held back while the log is read. The new sink gets the events of the log, and then the
+ * Resuming: new messages are held back while the log is read. The new reader gets the events of the log, and then the
  * held messages by offset. So no message is missing and none comes twice, however slow the store is.
  */
-import type { Sink, SinkListener } from '../http/sink.ts';
+import type { Reader, ReaderListener } from '../http/response.ts';
 import type { LoggedEvent, ReplayOutcome } from '../stores/store.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';
@@ -38,14 +38,14 @@ export interface ResumeFrom {
   readonly resumes: number;
 }
 
-export abstract class StreamReaders implements SinkListener {
+export abstract class StreamReaders implements ReaderListener {
   readonly key: string;
   /** The only request that the stream answers. */
   protected readonly call: AnsweredCall | undefined;
   #callSuffix: string | undefined = undefined;
   #log: StreamLog | undefined;
   #state: ReaderState = 'none';
-  #sink: Sink | undefined = undefined;
+  #reader: Reader | undefined = undefined;
   #readerDone: (() => void) | undefined = undefined;
   /** Only of a GET stream. */
   #parked: ParkedReaders | undefined = undefined;
@@ -97,13 +97,13 @@ export abstract class StreamReaders implements SinkListener {
     this.#log = undefined;
   }
 
-  protected get sink(): Sink | undefined {
-    return this.#sink;
+  protected get reader(): Reader | undefined {
+    return this.#reader;
   }
 
   /** Whether the stream has a reader now. */
   get read(): boolean {
-    return this.#sink !== undefined && this.#sink.open;
+    return this.#reader !== undefined && this.#reader.isOpen;
   }
 
   /** Whether the reader left, so that only a resume reaches the client. */
@@ -117,28 +117,28 @@ export abstract class StreamReaders implements SinkListener {
   }
 
   /** Sets the reader; `done` is called when it ends. The caller has detached or parked the reader before it. */
-  use(sink: Sink, done?: () => void): void {
+  use(reader: Reader, done?: () => void): void {
     this.#become('reading');
-    this.#sink = sink;
+    this.#reader = reader;
     this.#sent = -1;
     this.#resumes = 0;
     this.#readerDone = done;
-    sink.listener = this;
+    reader.listener = this;
   }
 
   /** The present reader reads no more. Returns what to call once its response has ended. */
   #leave(): (() => void) | undefined {
     const done = this.#readerDone;
     this.#become('none');
-    this.#sink = undefined;
+    this.#reader = undefined;
     this.#readerDone = undefined;
     return done;
   }
 
   /** Drops the response at once, because a session may outlive its readers by hours. */
-  sinkDone(sink: Sink): void {
-    if (this.#sink !== sink) {
-      this.#parked?.delete(sink);
+  over(reader: Reader): void {
+    if (this.#reader !== reader) {
+      this.#parked?.delete(reader);
       return;
     }
     const done = this.#leave();
@@ -153,7 +153,7 @@ export abstract class StreamReaders implements SinkListener {
     const log = this.#log;
     if (log === undefined) return;
     this.#sent = offset;
-    this.#sink?.prime(this.#eventId(offset, resumed) ?? '', retryMs, log.emptyData);
+    this.#reader?.point(this.#eventId(offset, resumed) ?? '', retryMs, log.emptyData);
   }
 
   /** Sends a stored event that has only an id. */
@@ -179,7 +179,7 @@ export abstract class StreamReaders implements SinkListener {
   #message(json: string, offset: number): void {
     this.#sent = offset;
     this.#resumes = 0;
-    this.#sink?.message(json, this.#eventId(offset));
+    this.#reader?.message(json, this.#eventId(offset));
   }
 
   /** `undefined`: the stream is not logged. */
@@ -201,10 +201,10 @@ export abstract class StreamReaders implements SinkListener {
 
   /** Ends the reader cleanly; the stream continues. */
   detach(): void {
-    const sink = this.#sink;
-    if (sink === undefined) return;
+    const reader = this.#reader;
+    if (reader === undefined) return;
     const done = this.#leave();
-    sink.end();
+    reader.end();
     this.#parked?.end();
     done?.();
   }
@@ -215,16 +215,16 @@ export abstract class StreamReaders implements SinkListener {
    */
   handOver(soon: boolean): void {
     const log = this.#log;
-    if (log !== undefined && this.#sink?.open === true && this.#sent >= 0)
+    if (log !== undefined && this.#reader?.isOpen === true && this.#sent >= 0)
       this.#prime(this.#sent, soon ? this.#soonMs : this.#retryMs, resumeSuffix(this.#resumes));
     this.detach();
   }
 
   /** Ends a reader of this instance that has an event id to resume from, and whose client resumes. */
   protected endResumable(): void {
-    const sink = this.#sink;
+    const reader = this.#reader;
     const resumes = this.#log?.emptyData === true && this.#sent >= 0 && this.#held === undefined;
-    if (resumes && sink?.open === true && sink.isRelayed !== true) this.handOver(true);
+    if (resumes && reader?.isOpen === true && reader.isRelayed === false) this.handOver(true);
   }
 
   /**
@@ -232,20 +232,20 @@ export abstract class StreamReaders implements SinkListener {
    * gets there. `false`: there is no reader, or it has no event id to continue from.
    */
   continueElsewhere(): boolean {
-    const sink = this.#sink;
-    if (sink?.open !== true || sink.handOn === undefined) return false;
+    const reader = this.#reader;
+    if (reader?.isOpen !== true || reader.takes === 'answers') return false;
     const resumes = this.#log?.emptyData === true && this.#sent >= 0;
-    if (!resumes && sink.isRelayed !== true) return false;
-    sink.handOn(resumes ? this.#eventId(this.#sent) : undefined);
+    if (!resumes && reader.isRelayed === false) return false;
+    reader.moved(resumes ? this.#eventId(this.#sent) : undefined);
     return true;
   }
 
   /** Parks the present reader: it gets no more messages, and its response ends with that of the next reader. */
   park(): void {
-    const sink = this.#sink;
-    if (sink === undefined) return;
+    const reader = this.#reader;
+    if (reader === undefined) return;
     const done = this.#leave();
-    (this.#parked ??= new ParkedReaders()).add(sink);
+    (this.#parked ??= new ParkedReaders()).add(reader);
     done?.();
   }
 
@@ -254,12 +254,12 @@ export abstract class StreamReaders implements SinkListener {
    * this reader resumed at `from` after such an end.
    */
   cleanEnd(from: ResumeFrom): (() => void) | undefined {
-    const sink = this.#sink;
+    const reader = this.#reader;
     const before = this.#cleanEnd;
     this.#cleanEnd = undefined;
     if (before?.offset === from.offset && before.resumes === from.resumes) return undefined;
     return () => {
-      if (sink === undefined || this.#sink !== sink || this.complete || this.#held !== undefined) return;
+      if (reader === undefined || this.#reader !== reader || this.complete || this.#held !== undefined) return;
       this.#cleanEnd = { offset: this.#sent, resumes: this.#resumes + 1 };
       this.handOver(true);
     };
@@ -268,11 +268,11 @@ export abstract class StreamReaders implements SinkListener {
   // ——— resuming ———
 
   /**
-   * Resumes for a reader that has every event up to `from.offset`. `open` makes its sink once the log has shown that it
-   * can continue from there; otherwise this resolves to `false`. One resume at a time, so that no reader misses a
+   * Resumes for a client that has every event up to `from.offset`. `open` makes its reader once the log has shown that
+   * it can continue from there; otherwise this resolves to `false`. One resume at a time, so that no reader misses a
    * message that went to the reader before it.
    */
-  resume(open: () => Sink, from: ResumeFrom, done?: () => void): Promise<boolean> {
+  resume(open: () => Reader, from: ResumeFrom, done?: () => void): Promise<boolean> {
     const resumed = (this.#resuming ?? Promise.resolve()).then(() => this.#resume(open, from, done));
     const clear = (): void => {
       if (this.#resuming === settled) this.#resuming = undefined;
@@ -282,7 +282,7 @@ export abstract class StreamReaders implements SinkListener {
     return resumed;
   }
 
-  async #resume(open: () => Sink, from: ResumeFrom, done: (() => void) | undefined): Promise<boolean> {
+  async #resume(open: () => Reader, from: ResumeFrom, done: (() => void) | undefined): Promise<boolean> {
     const { offset: after, resumes } = from;
     const log = this.#log;
     if (log === undefined) return false;
@@ -291,14 +291,14 @@ export abstract class StreamReaders implements SinkListener {
     try {
       outcome = await log.read(this.key, after);
     } finally {
-      if (outcome?.found !== true || after >= outcome.next) this.#release(this.#sink, -1);
+      if (outcome?.found !== true || after >= outcome.next) this.#release(this.#reader, -1);
     }
     if (!outcome.found || after >= outcome.next) return false;
     // The new reader takes over, in one turn with the events of the log.
     if (this.key === GET_STREAM) this.park();
     else this.detach();
-    const sink = open();
-    this.use(sink, done);
+    const reader = open();
+    this.use(reader, done);
     this.#prime(after, this.complete ? log.retryMs : this.#retryMs, resumeSuffix(resumes));
     this.#resumes = resumes + 1;
     this.#replayed = after;
@@ -306,25 +306,25 @@ export abstract class StreamReaders implements SinkListener {
       this.#replayed = offset;
       if (data !== '') this.#message(data, offset);
     }
-    this.#release(sink, this.#replayed);
-    if (this.pollMs !== undefined) this.whenFlushed(() => this.#endPoll(sink));
+    this.#release(reader, this.#replayed);
+    if (this.pollMs !== undefined) this.whenFlushed(() => this.#endPoll(reader));
     return true;
   }
 
   /** A poll also takes the messages that were being stored when it came. */
-  #endPoll(sink: Sink): void {
-    if (sink === this.#sink && !this.complete) this.detach();
+  #endPoll(reader: Reader): void {
+    if (reader === this.#reader && !this.complete) this.detach();
   }
 
   /**
    * Sends the held messages past `after`, and stops holding. Ends the reader if the stream was completed in the
    * meantime.
    */
-  #release(sink: Sink | undefined, after: number): void {
+  #release(reader: Reader | undefined, after: number): void {
     const held = this.#held;
     this.#held = undefined;
     for (const { offset, data } of held ?? []) {
-      if (offset > after && sink === this.#sink) this.#message(data, offset);
+      if (offset > after && reader === this.#reader) this.#message(data, offset);
     }
     if (this.endStored) this.detach();
   }

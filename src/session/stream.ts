@@ -19,7 +19,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { LoggedEvent, MaybePromise } from '../stores/store.ts';
-import type { Sink } from '../http/sink.ts';
+import type { Reader } from '../http/response.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import { callSuffix, resumeSuffix } from './event-id.ts';
 import type { AnsweredCall, AppendExtra, StreamLog, WriteResult } from './stream-log.ts';
@@ -102,7 +102,7 @@ export class Stream extends StreamReaders implements Written {
    */
   canHandOn(clientResumes: boolean): boolean {
     const resumes = clientResumes && this.logged;
-    return this.#requests === 1 && !this.complete && (resumes || this.sink?.isRelayed === true);
+    return this.#requests === 1 && !this.complete && (resumes || this.reader?.isRelayed === true);
   }
 
   noteDelay(): void {
@@ -131,8 +131,8 @@ export class Stream extends StreamReaders implements Written {
   // ——— its first event ———
 
   /** Sets the reader of a POST. Its priming event is stored already, and is sent first. */
-  begin(sink: Sink): void {
-    this.use(sink);
+  begin(reader: Reader): void {
+    this.use(reader);
     this.sendPoint(0);
   }
 
@@ -140,9 +140,9 @@ export class Stream extends StreamReaders implements Written {
    * Sets the reader of a POST that is dispatched at once. Every event is stored before it is sent, the priming event
    * together with the first message.
    */
-  beginEarly(sink: Sink, extra: AppendExtra, primed: (result: WriteResult) => void): void {
+  beginEarly(reader: Reader, extra: AppendExtra, primed: (result: WriteResult) => void): void {
     this.#enter('early');
-    this.use(sink);
+    this.use(reader);
     this.#writer?.open(extra, primed);
   }
 
@@ -176,7 +176,7 @@ export class Stream extends StreamReaders implements Written {
       this.#writer?.send(json, last, unmark);
       return;
     }
-    this.sink?.message(json, undefined);
+    this.reader?.message(json, undefined);
     if (last) this.detach();
   }
 
@@ -209,13 +209,13 @@ export class Stream extends StreamReaders implements Written {
     if (this.#phase === 'early' || this.#phase === 'completeEarly') return;
     const error = this.call === undefined ? undefined : this.log?.lostAnswer(this.call);
     if (error !== undefined && !this.complete) return;
-    if (error !== undefined && answered) this.sink?.message(error, undefined);
+    if (error !== undefined && answered) this.reader?.message(error, undefined);
     else if (why === 'fenced' && this.continueElsewhere()) return;
     this.detach();
   }
 
   room(): Promise<void> | undefined {
-    return this.sink?.room?.();
+    return this.reader?.room();
   }
 
   /** Whether a sent message is not stored yet. */
@@ -262,20 +262,20 @@ export class Stream extends StreamReaders implements Written {
    * reader resumes.
    */
   handOn(soon: boolean): void {
-    this.#atResumePoint(soon, (sink) => {
-      if (sink.isRelayed === true) sink.handOn?.(undefined);
+    this.#atResumePoint(soon, (reader) => {
+      if (reader.isRelayed) reader.moved(undefined);
       else this.detach();
     });
   }
 
   /** Calls `then` once the reader has an id to resume from. `soon`: the event asks it to reconnect at once. */
-  #atResumePoint(soon: boolean, then: (sink: Sink) => void): void {
-    const { sink } = this;
-    if (sink === undefined) return;
+  #atResumePoint(soon: boolean, then: (reader: Reader) => void): void {
+    const { reader } = this;
+    if (reader === undefined) return;
     this.expectEnd(soon);
     const done = this.resumePoint();
     const still = (): void => {
-      if (this.sink === sink) then(sink);
+      if (this.reader === reader) then(reader);
     };
     if (done instanceof Promise) void done.then(still);
     else still();
@@ -285,15 +285,15 @@ export class Stream extends StreamReaders implements Written {
 /** Sends to a reader of a complete stream the events that the log keeps after `from`, then the end. */
 export function replayComplete(
   events: readonly LoggedEvent[],
-  sink: Sink,
+  reader: Reader,
   from: ResumeFrom & { readonly stream: string; readonly call: RequestId | undefined; readonly isTool: boolean },
   log: StreamLog,
 ): void {
   const { stream } = from;
   const call = callSuffix(from.call, from.isTool);
-  sink.prime(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.retryMs, log.emptyData);
+  reader.point(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.retryMs, log.emptyData);
   for (const { offset, data } of events) {
-    if (data !== '') sink.message(data, log.eventId(stream, offset, call));
+    if (data !== '') reader.message(data, log.eventId(stream, offset, call));
   }
-  sink.end();
+  reader.end();
 }

@@ -10,8 +10,7 @@ import { attempt } from '../../src/http/attempt.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { NodeExchange } from '../../src/http/node-exchange.ts';
-import { SSE_HEADERS } from '../../src/http/sse.ts';
-import { SseSink } from '../../src/http/sse-sink.ts';
+import { HttpResponse, SSE_HEADERS } from '../../src/http/response.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
 import { createFakeTime, createRawClient } from '../../src/testing/index.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
@@ -58,11 +57,12 @@ describe.each(faces)('what is thrown under the %s face', (face) => {
     [
       'at the end of a turn',
       (exchange: Exchange) => {
-        const sink = new SseSink(exchange, SSE_HEADERS, {
+        const response = new HttpResponse(exchange, {
+          form: 'events',
           keepAlive: new KeepAlive(createFakeTime(), 1_000),
           bufferBytes: 100,
         });
-        sink.listener = { endTurn: throwing, sinkDone: () => {} };
+        response.listener = { endTurn: throwing, over: () => {} };
       },
     ],
   ])('%s is a 500, reported once', async (_, handle) => {

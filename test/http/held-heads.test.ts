@@ -2,15 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { HeldHeads } from '../../src/http/held-heads.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
-import { SSE_HEADERS } from '../../src/http/sse.ts';
-import { SseSink } from '../../src/http/sse-sink.ts';
-import type { SinkListener } from '../../src/http/sink.ts';
+import { HttpResponse, type ReaderListener } from '../../src/http/response.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
 /** Records the writes of an exchange. */
-function openSink() {
+function openResponse() {
   const time = createFakeTime();
   const left: string[] = [];
   const exchange = {
@@ -23,21 +21,26 @@ function openSink() {
   };
   const heldHeads = new HeldHeads(time);
   const keepAlive = new KeepAlive(time, Infinity);
-  const sink = new SseSink(exchange as unknown as Exchange, SSE_HEADERS, { keepAlive, bufferBytes: 1, heldHeads });
-  const listener = { flushing: true, sinkDone: () => undefined };
-  sink.listener = listener satisfies SinkListener;
+  const response = new HttpResponse(exchange as unknown as Exchange, {
+    form: 'events',
+    keepAlive,
+    bufferBytes: 1,
+    heldHeads,
+  });
+  const listener = { flushing: true, over: () => undefined };
+  response.listener = listener satisfies ReaderListener;
   const frames = (): string[] => left.map((text) => text.replace(/(?:id|event): .*\n|\n+$/g, '').replace('data: ', ''));
-  return { sink, listener, time, frames };
+  return { response, listener, time, frames };
 }
 
 describe('an answer that waits for the store', () => {
   test('leaves with its head in one piece when the store takes it', async () => {
-    const { sink, listener, frames, time } = openSink();
+    const { response, listener, frames, time } = openResponse();
     for (let n = 0; n < 5; n++) await turn();
     expect(frames()).toEqual([]);
     listener.flushing = false;
-    sink.message('"answer"', undefined);
-    sink.end();
+    response.message('"answer"');
+    response.end();
     expect(frames()).toEqual(['200 "answer"']);
     await turn();
     await time.advance(50);
@@ -45,37 +48,37 @@ describe('an answer that waits for the store', () => {
   });
 
   test('does not keep its head back for long', async () => {
-    const { sink, listener, frames, time } = openSink();
+    const { response, listener, frames, time } = openResponse();
     await turn();
     await time.advance(4);
     expect(frames()).toEqual([]);
     await time.advance(6);
     expect(frames()).toEqual(['head']);
     listener.flushing = false;
-    sink.message('"answer"', undefined);
-    sink.end();
+    response.message('"answer"');
+    response.end();
     expect(frames()).toEqual(['head', '"answer"', 'end']);
   });
 
   test('is not kept back by what went before it: that leaves when the turn ends in which the store took it', async () => {
-    const { sink, listener, frames } = openSink();
+    const { response, listener, frames } = openResponse();
     await turn();
     listener.flushing = false;
-    sink.message('"progress"', undefined);
+    response.message('"progress"');
     expect(frames()).toEqual([]);
     await turn();
     expect(frames()).toEqual(['head', '"progress"']);
   });
 
   test('waits on when more of it is on its way', async () => {
-    const { sink, listener, frames } = openSink();
+    const { response, listener, frames } = openResponse();
     await turn();
-    sink.message('"progress"', undefined);
+    response.message('"progress"');
     await turn();
     expect(frames()).toEqual([]);
     listener.flushing = false;
-    sink.message('"answer"', undefined);
-    sink.end();
+    response.message('"answer"');
+    response.end();
     expect(frames()[0]).toMatch(/^200 "progress"[^]*"answer"$/);
   });
 

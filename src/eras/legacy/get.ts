@@ -17,8 +17,8 @@
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
 import { lostJson } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { Sink } from '../../http/sink.ts';
-import { messageFrame, SSE_HEADERS } from '../../http/sse.ts';
+import type { Reader } from '../../http/response.ts';
+import { messageFrame, SSE_HEADERS } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { endedId, type EventPosition, GET_STREAM, HANDSHAKE_STREAM, parseEventId } from '../../session/event-id.ts';
 import { openGet, resumable, resumeStream } from '../../session/readers.ts';
@@ -36,7 +36,7 @@ const CLEAN_END_MS = 400;
 
 export interface GetContext {
   readonly options: Pick<ResolvedOptions, 'lostCalls' | 'timeProvider'>;
-  open(exchange: Exchange): Sink;
+  open(exchange: Exchange): Reader;
   /** Whether the session is live here still. */
   stays(): boolean;
 }

@@ -7,7 +7,7 @@ import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import type { CallItem } from '../../cluster/messages.ts';
 import { batchNotAllowed, overMemory, ownerLost, sessionIdMissing } from '../../errors.ts';
-import { JSON_HEADERS, lostForm, refuse } from '../../http/answer.ts';
+import { lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
@@ -15,8 +15,7 @@ import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { RequestGate } from '../../http/request-gate.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { SOON_MS } from '../../session/stream-readers.ts';
-import { KEEP_ALIVE_FRAME, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
-import { SseSink, type SseSinkOptions } from '../../http/sse-sink.ts';
+import { HttpResponse, KEEP_ALIVE_FRAME, pointFrame, type ResponsePolicy, SSE_HEADERS } from '../../http/response.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { relayedFields } from '../../options/header-names.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -36,7 +35,7 @@ import { type EventPosition, parseEventId, plainId, resumedId } from '../../sess
 import { hasPriming } from '../../protocol/versions.ts';
 import { serveGet } from './get.ts';
 import type { EarlyHead } from './waiting-calls.ts';
-import { LegacyPosts } from './posts.ts';
+import { LegacyPosts, type LegacyResponses } from './posts.ts';
 import { Relay } from '../../relay/relay.ts';
 import type { RelayedExchange } from '../../relay/relayed-exchange.ts';
 import { CallLoop } from './call-loop.ts';
@@ -69,10 +68,7 @@ export class LegacyEra {
   readonly #patience: Patience;
   readonly #lifecycle: Lifecycle;
   readonly #lostAnswer: LegacyOptions['lostAnswer'];
-  readonly #getSinks: SseSinkOptions;
-  readonly #postSinks: SseSinkOptions;
-  /** Of POSTs whose clients come back after the end of a stream. */
-  readonly #resumedSinks: SseSinkOptions;
+  readonly #responses: LegacyResponses;
   readonly #loop: CallLoop;
   readonly #posts: LegacyPosts;
   readonly #gate: RequestGate;
@@ -92,10 +88,12 @@ export class LegacyEra {
     this.#lifecycle = lifecycle;
     this.#lostAnswer = given.lostAnswer;
     const { streamBufferBytes: bufferBytes } = options.limits;
-    const handOn = (exchange: Exchange, lastEventId: string): void => this.#handOn(exchange, lastEventId);
-    this.#getSinks = { keepAlive, bufferBytes, heldHeads: new HeldHeads(options.timeProvider), expiry, handOn };
-    this.#resumedSinks = { ...this.#getSinks, largeAsJson: options.responseMode === 'auto' };
-    this.#postSinks = { ...this.#resumedSinks, expiry: undefined };
+    const handOff = (exchange: Exchange, lastEventId: string): void => this.#handOff(exchange, lastEventId);
+    const heldHeads = new HeldHeads(options.timeProvider);
+    const get: ResponsePolicy = { form: 'events', keepAlive, bufferBytes, heldHeads, expiry, handOff };
+    const resumed = { ...get, largeAsJson: options.responseMode === 'auto' };
+    const post = { ...resumed, expiry: undefined };
+    this.#responses = { get, resumed, post, json: { ...post, form: 'json' }, batch: { ...post, form: 'batch' } };
     this.relay = new Relay({
       instance,
       logger: options.logger,
@@ -125,7 +123,7 @@ export class LegacyEra {
       registry,
       gate: given.gate,
       track: (exchange, work) => this.#loop.track(exchange, work),
-      sse: (exchange, resumes) => new SseSink(exchange, SSE_HEADERS, resumes ? this.#resumedSinks : this.#postSinks),
+      responses: this.#responses,
     });
   }
 
@@ -212,9 +210,7 @@ export class LegacyEra {
     const lastEventId = position === undefined ? givenId : this.#nextId(position);
     const emptyData = hasPriming(exchange.header('mcp-protocol-version') ?? '');
     exchange.write(
-      position === undefined
-        ? KEEP_ALIVE_FRAME
-        : primingFrame(this.#nextId(position), this.#options.retryMs, emptyData),
+      position === undefined ? KEEP_ALIVE_FRAME : pointFrame(this.#nextId(position), this.#options.retryMs, emptyData),
     );
     return { call: { ...call, exchange: new ContinuedExchange(exchange, lastEventId, true, null) }, stop };
   }
@@ -240,11 +236,11 @@ export class LegacyEra {
   #lastFrame(exchange: Exchange, lastEventId: string | undefined, retryMs: number): string | undefined {
     const position = parseEventId(lastEventId ?? '');
     if (position === undefined || !hasPriming(exchange.header('mcp-protocol-version') ?? '')) return undefined;
-    return primingFrame(this.#nextId(position), retryMs, true);
+    return pointFrame(this.#nextId(position), retryMs, true);
   }
 
   /** The response of a client that reads here continues with what the next owner of its session sends. */
-  #handOn(exchange: Exchange, lastEventId: string): void {
+  #handOff(exchange: Exchange, lastEventId: string): void {
     const id = exchange.header('mcp-session-id');
     if (id === undefined) return exchange.end();
     const to = new ContinuedExchange(exchange, lastEventId, true, null);
@@ -276,7 +272,7 @@ export class LegacyEra {
   async #sendGet(session: LiveSession, call: Call): Promise<NextAttempt> {
     const served = await serveGet(session, call.exchange, {
       options: this.#options,
-      open: (exchange) => this.#sseSink(exchange),
+      open: (exchange) => new HttpResponse(exchange, this.#responses.get),
       stays: () => this.#registry.get(session.id) === session && session.gate.open,
     });
     return served ? undefined : call;
@@ -307,29 +303,21 @@ export class LegacyEra {
       const { session, answer } = opened;
       exchange.sessionId = session?.id;
       const json = JSON.stringify(answer);
-      if (this.#options.responseMode === 'json') {
-        exchange.respond(200, JSON_HEADERS, json);
-        return;
-      }
-      if (session === undefined) {
-        const sink = this.#sseSink(exchange);
-        sink.message(json, undefined);
-        sink.end();
-        return;
+      const asJson = this.#options.responseMode === 'json';
+      if (asJson || session === undefined) {
+        const response = new HttpResponse(exchange, asJson ? this.#responses.json : this.#responses.get);
+        response.message(json);
+        return response.end();
       }
       const stream = session.requests.open([message], false);
       // Without its first event in the log the stream cannot be resumed.
       const primed = stream.prime();
       if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.abandonLog();
-      session.requests.begin(stream, this.#sseSink(exchange));
+      session.requests.begin(stream, new HttpResponse(exchange, this.#responses.get));
       session.requests.streams.replyAlone(stream, json);
     } catch (cause) {
       this.#loop.fail({ exchange, requestId: message.id }, cause);
     }
-  }
-
-  #sseSink(exchange: Exchange): SseSink {
-    return new SseSink(exchange, SSE_HEADERS, this.#getSinks);
   }
 
   /** This instance is cut off from the store: ends responses that wait for it and that clients can resume elsewhere. */

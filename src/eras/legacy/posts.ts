@@ -8,11 +8,10 @@
  *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
  */
 import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
-import { JSON_HEADERS, lostForm, refuseOnSession } from '../../http/answer.ts';
+import { lostForm, refuseOnSession } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import { JsonSink } from '../../http/json-sink.ts';
 import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
-import type { SseSink } from '../../http/sse-sink.ts';
+import { HttpResponse, type Reader, type ResponsePolicy } from '../../http/response.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { admitAll } from '../../session/authorizer.ts';
@@ -23,7 +22,6 @@ import { isStoreAway } from '../../session/pause.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/stream-log.ts';
-import type { Sink } from '../../http/sink.ts';
 import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type InboundPost, methodOf, type NextAttempt } from '../../relay/call.ts';
@@ -46,8 +44,18 @@ export interface LegacyPostsOptions {
   readonly gate: RequestGate;
   /** A drain waits for the exchange until `work` ends. */
   track<T>(exchange: Exchange, work: () => Promise<T>): Promise<T>;
-  /** `resumes`: its client comes back for what follows the end of the stream. */
-  sse(exchange: Exchange, resumes: boolean): SseSink;
+  readonly responses: LegacyResponses;
+}
+
+/** What the responses of each kind have in common. */
+export interface LegacyResponses {
+  readonly get: ResponsePolicy;
+  readonly post: ResponsePolicy;
+  /** A POST whose client comes back for what follows the end of the stream. */
+  readonly resumed: ResponsePolicy;
+  /** `responseMode: 'json'`. */
+  readonly json: ResponsePolicy;
+  readonly batch: ResponsePolicy;
 }
 
 export class LegacyPosts {
@@ -55,15 +63,15 @@ export class LegacyPosts {
   readonly #registry: Registry;
   readonly #gate: RequestGate;
   readonly #track: LegacyPostsOptions['track'];
-  readonly #sse: LegacyPostsOptions['sse'];
+  readonly #responses: LegacyResponses;
   readonly #starts = new StartsPerTurn();
 
-  constructor({ options, registry, gate, track, sse }: LegacyPostsOptions) {
+  constructor({ options, registry, gate, track, responses }: LegacyPostsOptions) {
     this.#options = options;
     this.#registry = registry;
     this.#gate = gate;
     this.#track = track;
-    this.#sse = sse;
+    this.#responses = responses;
   }
 
   serve(session: LiveSession, call: PostCall): MaybePromise<NextAttempt> {
@@ -143,12 +151,12 @@ export class LegacyPosts {
    */
   #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
     const { call, stream, admitted } = admittedPost;
-    const sink = this.#sse(call.exchange, resumes(session, stream));
+    const response = this.#events(session, call, stream);
     session.requests.keepRuns(admitted, call.exchange);
     return new Promise((resolve, reject) => {
-      session.requests.beginEarly(stream, sink, admitted, extra, (result) => {
+      session.requests.beginEarly(stream, response, admitted, extra, (result) => {
         try {
-          resolve(this.#primed(session, admittedPost, sink, result));
+          resolve(this.#primed(session, admittedPost, response, result));
         } catch (cause) {
           reject(cause);
         }
@@ -157,7 +165,12 @@ export class LegacyPosts {
     });
   }
 
-  #primed(session: LiveSession, { call, admitted }: AdmittedPost, sink: SseSink, result: WriteResult): NextAttempt {
+  #primed(
+    session: LiveSession,
+    { call, admitted }: AdmittedPost,
+    response: HttpResponse,
+    result: WriteResult,
+  ): NextAttempt {
     // The priming event was stored, but the session has a new owner, which runs the call again.
     const late = result === 'written' && admitted.some(({ phase }) => phase === 'passedOn');
     if (result === 'written' && !late) {
@@ -165,7 +178,7 @@ export class LegacyPosts {
       return undefined;
     }
     session.requests.takeBack(admitted);
-    const unsent = sink.abandon();
+    const unsent = response.abandon();
     const exchange = unsent ? call.exchange : this.#continued(call);
     if (result === 'failed' && !session.left) {
       refuseOnSession(exchange, storeAway('writing before an answer'), call.requestId);
@@ -189,9 +202,8 @@ export class LegacyPosts {
 
   /** Answers a call that an earlier attempt began with the answer of that attempt, or with `owner_lost`. */
   async #answerRetry(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): Promise<NextAttempt> {
-    const { exchange, post } = call;
-    const json = this.#options.responseMode === 'json';
-    const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, post.batch) : this.#sse(exchange, false));
+    const open = (): Reader =>
+      this.#options.responseMode === 'json' ? this.#json(call) : new HttpResponse(call.exchange, this.#responses.post);
     let first: FirstAttempt = 'lost';
     try {
       first = await attachToFirstAttempt(session, requests, open);
@@ -203,9 +215,9 @@ export class LegacyPosts {
     if (first === 'attached') return undefined;
     if (!stays(session, call)) return { ...call, again: true };
     if (first === 'run') return this.serve(session, call);
-    const sink = open();
-    for (const request of requests) sink.message(session.lostJson(request, ownerLost(true)), undefined);
-    sink.end();
+    const response = open();
+    for (const request of requests) response.message(session.lostJson(request, ownerLost(true)));
+    response.end();
     return undefined;
   }
 
@@ -246,13 +258,17 @@ export class LegacyPosts {
     session.guard?.keep(admitted, exchange);
     // A retry may have attached to the stream while it was being stored. This exchange is older than the retry's.
     if (stream.read) exchange.destroy();
-    else {
-      const { answersOnly } = stream;
-      const sse = (): SseSink => this.#sse(exchange, resumes(session, stream));
-      session.requests.begin(stream, answersOnly ? new JsonSink(exchange, JSON_HEADERS, post.batch) : sse());
-    }
+    else session.requests.begin(stream, stream.answersOnly ? this.#json(call) : this.#events(session, call, stream));
     this.#dispatchAll(session, post, admitted);
     return undefined;
+  }
+
+  #events(session: LiveSession, { exchange }: PostCall, stream: Stream): HttpResponse {
+    return new HttpResponse(exchange, resumes(session, stream) ? this.#responses.resumed : this.#responses.post);
+  }
+
+  #json({ exchange, post }: PostCall): HttpResponse {
+    return new HttpResponse(exchange, post.batch ? this.#responses.batch : this.#responses.json);
   }
 
   #dispatchAll(session: LiveSession, { exchange, messages }: InboundPost, admitted: readonly MessageContext[]): void {

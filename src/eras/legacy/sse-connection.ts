@@ -12,8 +12,8 @@ import { answerable, errorJson } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
-import type { Sink, SinkListener } from '../../http/sink.ts';
-import type { SseSink } from '../../http/sse-sink.ts';
+import type { Reader, ReaderListener } from '../../http/response.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -46,16 +46,16 @@ export class SseConnection {
   readonly id: string;
   readonly #parts: SseConnectionParts;
   readonly #exchange: Exchange;
-  readonly #sink: SseSink;
+  readonly #response: HttpResponse;
   /** Set by its `initialize`. */
   #session: LiveSession | undefined = undefined;
   #state: State = 'connected';
 
-  constructor(parts: SseConnectionParts, id: string, exchange: Exchange, sink: SseSink) {
+  constructor(parts: SseConnectionParts, id: string, exchange: Exchange, response: HttpResponse) {
     this.#parts = parts;
     this.id = id;
     this.#exchange = exchange;
-    this.#sink = sink;
+    this.#response = response;
   }
 
   get user(): string | undefined {
@@ -115,7 +115,7 @@ export class SseConnection {
     const admissions = admitOnSession(gate, exchange, [message]);
     if (admissions instanceof SojournError) return admissions;
     const stream = session.requests.open([message], false);
-    stream.begin(new Channel(this.#sink));
+    stream.begin(new Channel(this.#response));
     session.requests.run(message, exchange, stream, admissions?.[0]);
     return undefined;
   }
@@ -123,7 +123,7 @@ export class SseConnection {
   async #open(message: RpcRequest, handshake: Handshake): Promise<void> {
     const { options, builder, ownerId } = this.#parts;
     const exchange = this.#exchange;
-    const sink = this.#sink;
+    const response = this.#response;
     try {
       const session = await builder.connect(
         {
@@ -138,14 +138,14 @@ export class SseConnection {
         false,
       );
       this.#session = session;
-      if (!sink.open) {
+      if (!response.isOpen) {
         await session.leave('deleted');
         return;
       }
       const answer = await builder.initialize(session, message, exchange);
-      sink.message(JSON.stringify(answer), undefined);
+      response.message(JSON.stringify(answer));
       if (answer.error === undefined) {
-        session.getStream.use(new Channel(sink, () => sink.end()));
+        session.getStream.use(new Channel(response, () => response.end()));
         this.#become('open');
       } else {
         // The server refused, or the session ended while it was being opened.
@@ -160,7 +160,7 @@ export class SseConnection {
         options.logger,
         `Session ${sessionHash(this.id)} of the 2024-11-05 transport could not be opened`,
       );
-      sink.message(errorJson(error, message.id), undefined);
+      response.message(errorJson(error, message.id));
     }
   }
 
@@ -174,28 +174,32 @@ export class SseConnection {
 
   /** Ends the stream. */
   end(): void {
-    this.#sink.end();
+    this.#response.end();
   }
 }
 
 /** Sends the messages of one POST, or of the session, on the only connection. Only the end of the session closes it. */
-class Channel implements Sink {
-  readonly #sink: SseSink;
+class Channel implements Reader {
+  readonly takes = 'events';
+  readonly isRelayed = false;
+  readonly #response: HttpResponse;
   readonly #onEnd: (() => void) | undefined;
-  listener: SinkListener | undefined = undefined;
+  listener: ReaderListener | undefined = undefined;
 
-  constructor(sink: SseSink, onEnd?: () => void) {
-    this.#sink = sink;
+  constructor(response: HttpResponse, onEnd?: () => void) {
+    this.#response = response;
     this.#onEnd = onEnd;
   }
   message(json: string): void {
-    this.#sink.message(json, undefined);
+    this.#response.message(json);
   }
-  prime(): void {}
+  point(): void {}
+  moved(): void {}
+  room(): undefined {}
   end(): void {
     this.#onEnd?.();
   }
-  get open(): boolean {
-    return this.#sink.open;
+  get isOpen(): boolean {
+    return this.#response.isOpen;
   }
 }

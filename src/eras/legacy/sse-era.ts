@@ -21,8 +21,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { RequestGate } from '../../http/request-gate.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
-import { SSE_HEADERS } from '../../http/sse.ts';
-import { SseSink } from '../../http/sse-sink.ts';
+import { HttpResponse } from '../../http/response.ts';
 import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { SessionBuilder } from '../../session/session-builder.ts';
@@ -143,16 +142,17 @@ export class LegacySseEra {
 
   #begin(exchange: Exchange, leave: () => void): void {
     const id = base64url(this.#random(ID_BYTES));
-    const sink = new SseSink(exchange, SSE_HEADERS, {
+    const response = new HttpResponse(exchange, {
+      form: 'events',
       keepAlive: this.#keepAlive,
       bufferBytes: this.#options.limits.streamBufferBytes,
       expiry: this.#expiry,
     });
-    const connection = new SseConnection(this.#parts, id, exchange, sink);
+    const connection = new SseConnection(this.#parts, id, exchange, response);
     this.#connected.set(id, { connection, leave });
-    sink.listener = { sinkDone: () => this.#gone(connection) };
+    response.listener = { over: () => this.#gone(connection) };
     const [path = ''] = exchange.url.split('?', 1);
-    sink.event('endpoint', `${path.replace(/\/?$/, '').slice(0, -'/sse'.length)}/message?sessionId=${id}`);
+    response.event('endpoint', `${path.replace(/\/?$/, '').slice(0, -'/sse'.length)}/message?sessionId=${id}`);
   }
 
   #gone(connection: SseConnection): void {

@@ -3,15 +3,13 @@
  * its notification has settled, or its client disconnected.
  */
 import { batchNotAllowed, hookReturned, requestClosed, SojournError } from '../../errors.ts';
-import { answerable, JSON_HEADERS, lostForm, refuse } from '../../http/answer.ts';
+import { answerable, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import { JsonSink } from '../../http/json-sink.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { type Admission, admittedRequest, type RequestGate, toolOf } from '../../http/request-gate.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
-import { SSE_HEADERS } from '../../http/sse.ts';
-import { SseSink } from '../../http/sse-sink.ts';
+import { HttpResponse, type ResponsePolicy } from '../../http/response.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Authorizer } from '../../session/authorizer.ts';
@@ -46,7 +44,7 @@ const EARLY = 'before its request was answered';
 export class StatelessEra {
   readonly #options: ResolvedOptions;
   readonly #servers: ServerBuilder;
-  readonly #keepAlive: KeepAlive;
+  readonly #responses: ResponsePolicy;
   readonly #authorizer: Authorizer | undefined;
   readonly #gate: RequestGate;
   readonly #callTimes: CallTimes;
@@ -61,7 +59,8 @@ export class StatelessEra {
   constructor({ options, servers, keepAlive, gate, callTimes, authorizer, lists, memory }: StatelessOptions) {
     this.#options = options;
     this.#servers = servers;
-    this.#keepAlive = keepAlive;
+    const form = options.responseMode === 'json' ? 'json' : 'events';
+    this.#responses = { form, keepAlive, bufferBytes: options.limits.streamBufferBytes };
     this.#authorizer = authorizer;
     this.#gate = gate;
     this.#callTimes = callTimes;
@@ -228,16 +227,9 @@ export class StatelessEra {
   }
 
   #stream(exchange: Exchange): Stream {
-    const json = this.#options.responseMode === 'json';
-    const stream = new Stream('', undefined, 0, { answersOnly: json, requests: 1, call: undefined });
-    stream.use(
-      json
-        ? new JsonSink(exchange, JSON_HEADERS, false)
-        : new SseSink(exchange, SSE_HEADERS, {
-            keepAlive: this.#keepAlive,
-            bufferBytes: this.#options.limits.streamBufferBytes,
-          }),
-    );
+    const answersOnly = this.#responses.form === 'json';
+    const stream = new Stream('', undefined, 0, { answersOnly, requests: 1, call: undefined });
+    stream.use(new HttpResponse(exchange, this.#responses));
     return stream;
   }
 

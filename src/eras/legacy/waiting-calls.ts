@@ -16,7 +16,7 @@
 import type { CallKind } from '../../cluster/messages.ts';
 import type { RequestId } from '@modelcontextprotocol/server';
 import { shareKey } from '../../http/request-gate.ts';
-import { SSE_HEADERS } from '../../http/sse.ts';
+import { SSE_HEADERS } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { AcceptedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type InboundPost, isRequest, type NextAttempt } from '../../relay/call.ts';

@@ -7,7 +7,7 @@
 import type { SojournError } from '../../errors.ts';
 import { errorJson, lostForm } from '../../http/answer.ts';
 import type { Exchange, HeaderList } from '../../http/exchange.ts';
-import { messageFrame, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
+import { messageFrame, pointFrame, SSE_HEADERS } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -47,5 +47,5 @@ export function firstPosition({ id, method }: RpcRequest, random: RandomSource):
 /** The first event of a stream; empty where its request has an id that no event id can carry. */
 export function firstEvent(position: CallPosition, retryMs: number): string {
   const id = formatCallPosition(position);
-  return id === '' ? '' : primingFrame(id, retryMs, true);
+  return id === '' ? '' : pointFrame(id, retryMs, true);
 }

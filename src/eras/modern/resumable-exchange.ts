@@ -15,7 +15,7 @@ import { type Backlog, backlogOf } from '../../http/backlog.ts';
 import { attempt } from '../../http/attempt.ts';
 import { type BodyRead, closeSignal, type Exchange, type HeaderFields, type HeaderList } from '../../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../../http/request-view.ts';
-import { messageFrame, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
+import { messageFrame, pointFrame, SSE_HEADERS } from '../../http/response.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { type CallPosition, formatCallPosition, resumedPosition } from './call-position.ts';
@@ -127,7 +127,7 @@ export class ResumableExchange implements Exchange, RequestSource {
     before?.end();
     client.openStream(SSE_HEADERS);
     const from = resumedPosition({ ...this.#first, offset: after, resumes: isSameRun ? position.resumes : 0 });
-    client.write(primingFrame(formatCallPosition(from), this.#host.retryMs, true));
+    client.write(pointFrame(formatCallPosition(from), this.#host.retryMs, true));
     for (const [offset, frame] of this.#messages.after(after)) client.write(this.#withId(frame, offset));
     if (this.#state === 'answered') {
       this.#client = undefined;

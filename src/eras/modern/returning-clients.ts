@@ -13,7 +13,7 @@
  */
 import { answerNotKept, callUnreachable, ownerLost, type SojournError } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import { messageFrame, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
+import { messageFrame, pointFrame, SSE_HEADERS } from '../../http/response.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -160,7 +160,7 @@ export class ReturningClients {
     if (client instanceof ContinuedExchange) return client;
     const lastEventId = formatCallPosition(resumedPosition(position));
     client.openStream(SSE_HEADERS);
-    client.write(primingFrame(lastEventId, this.#options.retryMs, true));
+    client.write(pointFrame(lastEventId, this.#options.retryMs, true));
     return this.#moveOn(reader, client, lastEventId);
   }
 
