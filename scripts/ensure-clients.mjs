@@ -10,15 +10,26 @@ import { fileURLToPath } from 'node:url';
 import { locked } from './ensure-tools.mjs';
 import { root, runOrReject as step } from './steps.mjs';
 
+const NOT_TO_BE_HAD = Symbol('the registry of its packages is not reached');
+
 const programs = join(root, 'test/clients/programs');
-const built = join(root, 'tools/clients');
+/** Another folder is for tests. */
+const built = process.env.SOJOURN_CLIENTS_FOLDER ?? join(root, 'tools/clients');
+
+/** A step that only downloads. Its failure is a fact about the machine, and not a fault of this repository. */
+async function download(command, args, folder) {
+  await step(command, args, folder).catch((cause) => {
+    throw new Error(cause.message, { cause: NOT_TO_BE_HAD });
+  });
+}
 
 const python = {
   needs: 'python3',
   wire: 'wire.py',
   async build(folder) {
     await step('python3', ['-m', 'venv', 'venv'], folder);
-    await step(join(folder, 'venv/bin/pip'), ['install', '--quiet', '--no-deps', '-r', 'requirements.txt'], folder);
+    const args = ['install', '--quiet', '--retries', '1', '--no-deps', '-r', 'requirements.txt'];
+    await download(join(folder, 'venv/bin/pip'), args, folder);
   },
   async newest(folder) {
     const requirements = join(folder, 'requirements.txt');
@@ -32,7 +43,10 @@ const python = {
 const go = (module) => ({
   needs: 'go',
   wire: 'wire.go',
-  build: (folder) => step('go', ['build', '-mod=readonly', '-o', 'program', '.'], folder),
+  async build(folder) {
+    await download('go', ['mod', 'download'], folder);
+    await step('go', ['build', '-mod=readonly', '-o', 'program', '.'], folder);
+  },
   async newest(folder) {
     await step('go', ['get', `${module}@latest`], folder);
     await step('go', ['mod', 'tidy'], folder);
@@ -112,8 +126,31 @@ const sources = (name) =>
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(join(programs, name).length + 1))
     .toSorted();
 
-/** What this machine cannot run it without, or undefined. */
-export const missingFor = (name) => (isOnPath(clients[name].needs) ? undefined : clients[name].needs);
+/** The clients whose packages an earlier attempt of this run could not download. */
+const lacking = () => (process.env.SOJOURN_LACKING_CLIENTS ?? '').split(',').filter(Boolean);
+
+/** What this machine cannot run it without, as `go is not installed`, or undefined. */
+export function missingFor(name) {
+  const { needs } = clients[name];
+  if (!isOnPath(needs)) return `${needs} is not installed`;
+  return lacking().includes(name) ? 'its packages cannot be downloaded here' : undefined;
+}
+
+/** Builds the client. Resolves with what the machine lacks for it, or undefined. Rejects for any other failure. */
+export async function lackOf(name, build = ensureClient) {
+  const missing = missingFor(name);
+  if (missing !== undefined) return missing;
+  try {
+    await build(name);
+    return undefined;
+  } catch (error) {
+    if (error.cause !== NOT_TO_BE_HAD) throw error;
+    console.log(error.message);
+    // The processes that this one starts do not wait for the registry again.
+    process.env.SOJOURN_LACKING_CLIENTS = [...lacking(), name].join(',');
+    return missingFor(name);
+  }
+}
 
 export const commandOf = (name) => clients[name].command(join(built, name));
 
@@ -158,16 +195,15 @@ export async function takeNewest(name) {
 export async function ensureClients(names = QUICK, build = ensureClient) {
   const problems = [];
   for (const name of names) {
-    const missing = missingFor(name);
-    if (missing !== undefined) {
-      console.log(`client ${name}: ${missing} is not installed`);
-      if (process.env.CI) problems.push(`client ${name}: ${missing} is not installed`);
-      continue;
-    }
-    await build(name).catch((error) => {
+    try {
+      const lack = await lackOf(name, build);
+      if (lack === undefined) continue;
+      console.log(`client ${name}: ${lack}; its tests ${process.env.CI ? 'fail' : 'are skipped'}`);
+      if (process.env.CI) problems.push(`client ${name}: ${lack}`);
+    } catch (error) {
       console.log(error.message);
       problems.push(`client ${name}`);
-    });
+    }
   }
   return problems;
 }

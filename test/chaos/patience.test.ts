@@ -49,10 +49,10 @@ for (const kind of serverKinds)
 
 /** Their clients are built for `npm test`; the others take minutes. */
 const LANGUAGES: readonly Language[] = ['python', 'go'];
-const missing = LANGUAGES.flatMap((language) => OtherPrograms.missingFor(language));
+const missing = await OtherPrograms.lackingFor(LANGUAGES);
 
 describe.skipIf(missing.length > 0 && process.env['CI'] === undefined)(
-  'clients in Python and Go, sqlite locked',
+  `clients in Python and Go, sqlite locked${missing.length > 0 ? ` (${missing.join('; ')})` : ''}`,
   () => {
     test('no call fails, times out or runs twice', { timeout: 120_000 }, async () => {
       const times = { leaseMs: LEASE_MS, awayMs: [1_000], pace: { name: 'steady', pauseMs: 100 } } as const;

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 // @ts-expect-error: a script without declarations
-import { commandOf, ensureClient, missingFor } from '../../scripts/ensure-clients.mjs';
+import { commandOf, lackOf } from '../../scripts/ensure-clients.mjs';
 import { createFaultProxy } from '../../src/testing/index.ts';
 import { isAvailable, missingServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -18,7 +18,8 @@ const CALL_MS = 4_000;
 /** Of calls that run while a second instance starts. */
 const KILLED_CALL_MS = 8_000;
 
-for (const name of NAMES) if (missingFor(name) === undefined) await ensureClient(name);
+const lacking = new Map<string, string | undefined>();
+for (const name of NAMES) lacking.set(name, await lackOf(name));
 
 const missing = isAvailable('redis') ? '' : ` (${missingServer('redis')})`;
 
@@ -36,8 +37,8 @@ describe.skipIf(missing !== '')(`on two instances${missing}`, () => {
   };
 
   for (const name of NAMES) {
-    const lacks = missingFor(name) as string | undefined;
-    describe.skipIf(lacks !== undefined)(`${name}${lacks === undefined ? '' : ` (${lacks} is not installed)`}`, () => {
+    const lacks = lacking.get(name);
+    describe.skipIf(lacks !== undefined)(`${name}${lacks === undefined ? '' : ` (${lacks})`}`, () => {
       test('a call whose connection breaks succeeds', { timeout: 90_000 }, async () => {
         const proxy = await createFaultProxy({ port: deployment.port });
         onTestFinished(() => proxy.close());

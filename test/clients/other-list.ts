@@ -2,7 +2,7 @@
  * The clients: one row for each era that its author can choose, and the cases in which the client itself is at fault.
  */
 // @ts-expect-error: a script without declarations
-import { commandOf, ensureClient, missingFor } from '../../scripts/ensure-clients.mjs';
+import { commandOf, lackOf } from '../../scripts/ensure-clients.mjs';
 import type { CaseId } from './other-rounds.ts';
 import type { Era, Seen } from './other-client.ts';
 import { type ProgramName, TITLES } from './other-titles.ts';
@@ -111,8 +111,7 @@ const chosen = [...short, ...(isWhole ? further : [])].filter(([name]) => only =
 const missing = new Map<string, string | undefined>();
 for (const [name] of chosen) {
   if (missing.has(name)) continue;
-  missing.set(name, missingFor(name));
-  if (missing.get(name) === undefined) await ensureClient(name);
+  missing.set(name, await lackOf(name));
 }
 
 export const others: readonly Other[] = chosen.map(([name, era, flaws]) => ({

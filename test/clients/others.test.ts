@@ -60,8 +60,8 @@ afterAll(async () => {
 
 for (const { title, missing } of others.filter((other) => other.missing !== undefined)) {
   // Under CI the missing language is a failed check of `npm test` too.
-  test.skipIf(process.env['CI'] === undefined)(`${title} (${missing} is not installed)`, () => {
-    expect.fail(`${missing} is not installed`);
+  test.skipIf(process.env['CI'] === undefined)(`${title} (${missing})`, () => {
+    expect.fail(missing);
   });
 }
 

@@ -41,7 +41,8 @@ async function servePolled() {
 }
 
 for (const { title, command, missing } of others.filter(({ era }) => era === '2025')) {
-  test.skipIf(missing !== undefined)(`${title}: gets the result after ${POLLS} polls`, async () => {
+  const reason = missing === undefined ? '' : ` (${missing})`;
+  test.skipIf(missing !== undefined)(`${title}: gets the result after ${POLLS} polls${reason}`, async () => {
     const url = await servePolled();
     const program = new OtherProgram(command);
     onTestFinished(() => program.close());

@@ -4,7 +4,7 @@
  * version they speak.
  */
 // @ts-expect-error: a script without declarations
-import { commandOf, ensureClient, missingFor } from '../../../scripts/ensure-clients.mjs';
+import { commandOf, lackOf } from '../../../scripts/ensure-clients.mjs';
 import { type Era, type OtherClient, OtherProgram } from '../../clients/other-client.ts';
 import { type ProgramName, TITLES } from '../../clients/other-titles.ts';
 import type { Call, Ending, History } from '../history.ts';
@@ -57,19 +57,21 @@ export class OtherPrograms {
     this.#programs = programs;
   }
 
-  /** What this machine lacks for its programs. */
-  static missingFor(language: Language): readonly string[] {
-    return PROGRAMS[language].flatMap(([name]) => (missingFor(name) as string | undefined) ?? []);
+  /** What this machine lacks for the programs of these languages, each with the name of its program. */
+  static async lackingFor(languages: readonly Language[]): Promise<readonly string[]> {
+    const lacking: string[] = [];
+    for (const [name] of languages.flatMap((language) => PROGRAMS[language])) {
+      const lack: string | undefined = await lackOf(name);
+      if (lack !== undefined) lacking.push(`${name}: ${lack}`);
+    }
+    return lacking;
   }
 
   /** Builds what is missing. Rejects where this machine cannot. */
   static async start(languages: readonly Language[]): Promise<OtherPrograms> {
     const chosen = languages.flatMap((language) => PROGRAMS[language]);
-    for (const [name] of chosen) {
-      const missing: string | undefined = missingFor(name);
-      if (missing !== undefined) throw new Error(`${name} needs ${missing}, which is not installed`);
-      await ensureClient(name);
-    }
+    const lacking = await OtherPrograms.lackingFor(languages);
+    if (lacking.length > 0) throw new Error(lacking.join('; '));
     return new OtherPrograms(
       chosen.map(([name, eras]) => ({ name, eras, program: new OtherProgram(commandOf(name) as string[]) })),
     );
