@@ -292,3 +292,19 @@ test.each(sessionClients)('examples/nextjs serves the %s client', async (_line, 
   expect(await say('greet', { name: 'Ada' })).toBe('Hello Ada!');
   await terminate();
 });
+
+test('examples/nextjs, run again after an edit: a new endpoint serves the sessions of the old one, which closes', async () => {
+  const kept = globalThis as { mcpEndpoint?: McpEndpoint };
+  let route: Pick<typeof nextRoute, 'POST'> = nextRoute;
+  const client = createRawClient(`${await listen(onFetch((request) => route.POST(request)))}/mcp`);
+  onTestFinished(() => client.close());
+  await client.initialize();
+  const old = kept.mcpEndpoint;
+  const edited = '../../examples/nextjs/app/mcp/route.ts?edited';
+  route = (await import(edited)) as typeof nextRoute;
+  const { message } = await client.call('tools/call', { name: 'greet', arguments: { name: 'Ada' } });
+  expect(message).toMatchObject({ result: { content: [{ text: 'Hello Ada!' }] } });
+  expect(kept.mcpEndpoint).not.toBe(old);
+  await until(() => old?.health().state === 'closed');
+  expect(kept.mcpEndpoint?.health()).toMatchObject({ state: 'serving', sessions: 1 });
+});

@@ -3,24 +3,34 @@
  * memory store a session lives in one process.
  */
 import { McpServer } from '@modelcontextprotocol/server';
-import { createMcpEndpoint } from 'sojourn';
+import { createMcpEndpoint, type McpEndpoint, type Store } from 'sojourn';
+import { memory } from 'sojourn/memory';
 import { z } from 'zod';
 
 const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
 const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
 
-const makeEndpoint = () =>
-  createMcpEndpoint((ctx) => {
-    const server = new McpServer({ name: 'nextjs-example', version: '1.0.0' }, { ...ctx.serverOptions });
-    server.registerTool('greet', greet, sayHello);
-    return server;
-  });
+function makeServer(): McpServer {
+  const server = new McpServer({ name: 'nextjs-example', version: '1.0.0' });
+  server.registerTool('greet', greet, sayHello);
+  return server;
+}
 
-// `next dev` runs this file again after every change. Keep the old endpoint, so that sessions survive that.
-const kept = globalThis as { mcpEndpoint?: ReturnType<typeof makeEndpoint> };
-const endpoint = (kept.mcpEndpoint ??= makeEndpoint());
+// `next dev` runs this file again after every edit. Keep the store: it has the sessions. Make a new endpoint: it has the
+// edited server. The old endpoint finishes its calls and gives its sessions to the new one.
+const kept = globalThis as { mcpStore?: Store; mcpEndpoint?: McpEndpoint };
 
-const handle = (request: Request): Promise<Response> => endpoint.fetch(request);
+function makeEndpoint(): McpEndpoint {
+  const old = kept.mcpEndpoint;
+  const endpoint = createMcpEndpoint(makeServer, { store: (kept.mcpStore ??= memory()) });
+  kept.mcpEndpoint = endpoint;
+  void old?.drain().then(() => old.close());
+  return endpoint;
+}
 
-export { handle as DELETE, handle as GET, handle as OPTIONS, handle as POST };
+// At the first request: `next build` also runs this file, and needs no store.
+let endpoint: McpEndpoint | undefined;
+const handle = (request: Request): Promise<Response> => (endpoint ??= makeEndpoint()).fetch(request);
+
+export { handle as DELETE, handle as GET, handle as POST };
 export const dynamic = 'force-dynamic';
