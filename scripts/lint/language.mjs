@@ -24,6 +24,8 @@ const WORDS = [
   'what is left',
   'of its own',
 ];
+/** A comment in `src/` that begins like this is a fragment, and its noun is in the code. Write a sentence. */
+const FRAGMENT = /^\s*(?:\/\*\*?|\/\/)?\s*(Of|By|Without|As) /;
 /** Not `\b`: an underscore begins and ends words of a page in italics. */
 const WORD = new RegExp(`(?<![a-z])(?:${WORDS.join('|').replaceAll(' ', '\\s+')})(?![a-z])`, 'gi');
 const LONGEST_LINE = 120;
@@ -72,7 +74,20 @@ function hitsOf(file, text) {
     const { length } = originals[index];
     if (comment.trim() && length > LONGEST_LINE) hits.push({ line: index + 1, word: `${length} characters` });
   });
+  if (file.startsWith('src/')) hits.push(...fragmentsOf(originals));
   return hits.sort((a, b) => a.line - b.line);
+}
+
+/** The first lines of comments that begin like a fragment. */
+function fragmentsOf(lines) {
+  const isLine = (line) => /^\s*\/\//.test(line ?? '');
+  return lines.flatMap((line, index) => {
+    const before = lines[index - 1] ?? '';
+    const first = /^\s*\/\*\*? \S/.test(line) || (isLine(line) && !isLine(before));
+    const second = /^\s*\* \S/.test(line) && /^\s*\/\*\*?$/.test(before);
+    const word = first || second ? FRAGMENT.exec(line.replace(/^\s*\*(?!\*)/, ''))?.[1] : undefined;
+    return word === undefined ? [] : [{ line: index + 1, word: `begins with '${word}'` }];
+  });
 }
 
 function filesOf(root, path) {

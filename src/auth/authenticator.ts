@@ -143,7 +143,7 @@ function invalidToken(message: string): OAuthError {
   return new OAuthError(OAuthErrorCode.InvalidToken, message);
 }
 
-/** By its shape, because an application may have another copy of the SDK. */
+/** Recognised by its shape, because an application may have another copy of the SDK. */
 function oauthError(cause: unknown): OAuthError | undefined {
   if (!(cause instanceof Error) || cause.name !== 'OAuthError') return undefined;
   return typeof (cause as Partial<OAuthError>).code === 'string' ? (cause as OAuthError) : undefined;

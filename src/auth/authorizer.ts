@@ -64,7 +64,7 @@ export class HookAuthorizer implements Authorizer {
     return allowed instanceof Promise ? allowed.then(outcome) : outcome(allowed);
   }
 
-  /** Of 2026-07-28: its events are those of resources that the caller may read. */
+  /** `subscriptions/listen` of 2026-07-28 shows events of resources that the caller may read. */
   async #admitListen(request: RpcRequest, authInfo: AuthInfo | undefined): Promise<RpcRequest> {
     const { params } = request;
     const filter = params?.['notifications'];

@@ -16,7 +16,7 @@ type Keys = ReturnType<JWTVerifyGetKey>;
 const FETCH_MS = 5_000;
 /** After a failed fetch. */
 const PAUSE_MS = 1_000;
-/** Of a document of the issuer. Large issuers publish some 10 KB of keys. */
+/** The limit of a document of the issuer. Large issuers publish some 10 KB of keys. */
 const MOST_BYTES = 262_144;
 /** Each token without a known `kid` is compared with every key. */
 const MOST_KEYS = 256;

@@ -11,7 +11,7 @@ import type { TimeProvider } from '../types.ts';
 /** A key that its authorization server withdraws is accepted for this long. */
 const KEPT_MS = 60_000;
 const MOST = 10_000;
-/** Of all remembered tokens: claims are about as long as their token. */
+/** The limit of all remembered tokens: claims are about as long as their token. */
 const MOST_BYTES = 16 * 1_048_576;
 
 interface Verified {

@@ -94,7 +94,7 @@ export class WorkerProcess {
   /** Drains the worker. A worker that does not listen yet has no sessions to hand over, so it is ended. */
   drain(socketCloses = false): void {
     if (this.#listeningSince === undefined) this.#child.kill('SIGTERM');
-    // Without a connection the worker is ending already.
+    // A worker that has no connection is ending already.
     else this.#send({ sojourn: 'drain', socketCloses });
   }
 

@@ -58,7 +58,7 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
   const stop = (): void => {
     if (stopping) return;
     stopping = true;
-    // Without a listener the worker does not serve yet, and has no sessions to hand over.
+    // A worker without a listener does not serve yet, and has no sessions to hand over.
     if (!signals.emit('SIGTERM')) self.exit(EXIT.failed);
   };
   let socketCloses = false;

@@ -13,9 +13,9 @@ export type Quirk = 'clean-end' | 'answer-on-get';
 
 export interface KnownClient {
   readonly name: string;
-  /** Of the `User-Agent` header. */
+  /** Matches the `User-Agent` header. */
   readonly userAgent?: RegExp;
-  /** Of `clientInfo.name`. */
+  /** Matches `clientInfo.name`. */
   readonly clientName?: RegExp;
   /** Negotiated, or later. */
   readonly protocol: string;

@@ -16,7 +16,7 @@ export interface BusOutboxOptions {
 
 export class BusOutbox {
   readonly #options: BusOutboxOptions;
-  /** By what they report as changed. */
+  /** The key is what an event reports as changed. */
   readonly #waiting = new Map<string, ServerEvent>();
 
   constructor(options: BusOutboxOptions) {

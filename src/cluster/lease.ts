@@ -135,7 +135,7 @@ export class Lease {
     return this.#phase === 'left';
   }
 
-  /** As other instances see it. */
+  /** The state that other instances see. */
   get #stored(): InstanceLease['state'] {
     return this.#phase === 'serving' ? 'serving' : 'draining';
   }

@@ -73,7 +73,7 @@ class Definition implements HostedDefinition {
   }
 }
 
-/** By low-level server. */
+/** The key is the low-level server. */
 const definitions = new WeakMap<SdkServer, Definition>();
 
 /** Throws DEFINITION_REFUSED for a server that cannot serve many sessions. */

@@ -15,7 +15,7 @@ const FORWARDED = ['sendLoggingMessage'];
 
 const CONNECTION = ['connect', 'close'];
 
-/** As a method: code that wraps it may set it. */
+/** A member like a method: code that wraps it may set it. */
 const MEMBER = { configurable: true, writable: true };
 
 export interface Facade {
@@ -28,7 +28,7 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
   for (const name of REGISTRATIONS) {
     if (name in highLevel) members[name] = { ...MEMBER, value: () => refuseRegistration(name) };
   }
-  // Of version 1: it registers tools with tasks.
+  // A member of SDK 1 that registers tools with tasks.
   if ('experimental' in highLevel) members['experimental'] = { get: () => refuseRegistration('experimental') };
   for (const [name, change] of Object.entries(LIST_SENDS)) {
     // On a facade they tell this one session.

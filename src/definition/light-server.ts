@@ -110,7 +110,7 @@ function optionsOf(shared: SdkServer, serverOptions: McpServerOptions): Record<s
   };
 }
 
-/** As the SDK's `registerCapabilities`: one level deep. */
+/** Merges one level deep, as the SDK's `registerCapabilities`. */
 function merged(base: Readonly<Record<string, unknown>>, more: object): Record<string, unknown> {
   const result: Record<string, unknown> = { ...base };
   for (const [name, value] of Object.entries(more)) {

@@ -12,7 +12,7 @@ import { createLightServer } from './light-server.ts';
 import { missingSeam, type SdkServer, type SdkServerClass } from './sdk-server.ts';
 import { SharedServer } from './shared-server.ts';
 
-/** By class: what is wrong, or `undefined`. */
+/** What is wrong with a class, or `undefined`. */
 const results = new WeakMap<SdkServerClass, string | undefined>();
 
 /** What is wrong with this class of servers, in words. */
@@ -148,7 +148,7 @@ function shakeHands(session: ShamSession, index: number): void {
   session.dispatch('logging/setLevel', { level: index === 0 ? 'error' : 'debug' });
 }
 
-/** As a careless tool does: everything through the shared server. */
+/** Does everything through the shared server, as a careless tool does. */
 function useShared(probe: ProbeServer, session: ShamSession): void {
   session.seen = {
     client: probe.getClientVersion()?.name,

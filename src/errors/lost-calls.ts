@@ -31,7 +31,7 @@ export const callTimeout = (callMs: number): SojournError =>
 const ranOrNot = (mayHaveRun: boolean): string =>
   mayHaveRun ? 'while this request was running; it may have run' : 'before this request ran';
 
-/** As an event: its client came back for the answer. */
+/** Sent as an event: its client came back for the answer. */
 export const answerNotKept = (): SojournError =>
   ended(
     'EVENT_UNKNOWN',

@@ -42,9 +42,9 @@ export interface Exchange {
   /** All fields, by lower-case name. */
   headerFields(): HeaderFields;
   absoluteUrl(): string;
-  /** By lower-case name, the values that handlers and the SDK see instead of the client's spelling (42 for 42.0). */
+  /** The values, by lower-case name, that handlers and the SDK see instead of the client's spelling (42 for 42.0). */
   readonly canonicalHeaders: Map<string, string>;
-  /** As the caller of the endpoint passed it in; the endpoint replaces it where it has the option `auth`. */
+  /** What the caller of the endpoint passed in; the endpoint replaces it where it has the option `auth`. */
   authInfo: AuthInfo | undefined;
   /** The address at the other end of the connection; `undefined` where the caller of the endpoint does not tell it. */
   readonly clientAddress: string | undefined;

@@ -5,7 +5,7 @@ import type { Exchange } from './exchange.ts';
 
 export interface AdmittedRequest {
   readonly user: string | undefined;
-  /** Of the client's connection, where it is known. */
+  /** The address of the client's connection, where it is known. */
   readonly address: string | undefined;
   readonly method: string;
   readonly inSession: boolean;

@@ -16,7 +16,7 @@ export interface RequestSource extends HeaderSource {
   readonly node: { req: IncomingMessage; res: ServerResponse } | undefined;
   /** Absolute. */
   absoluteUrl(): string;
-  /** By lower-case name, values that replace the client's spelling of a header. */
+  /** Values, by lower-case name, that replace the client's spelling of a header. */
   readonly canonicalHeaders: Map<string, string>;
 }
 

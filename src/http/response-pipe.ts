@@ -23,7 +23,7 @@ export interface ResponsePipeOptions {
   readonly onLarge?: (() => void) | undefined;
   /** What a stream begins with. */
   readonly firstEvent?: (() => string) | undefined;
-  /** Of a stream that ends with the token of its caller. */
+  /** Ends the stream when its caller's access token expires. */
   readonly expiry?: StreamExpiry | undefined;
   /** Changes each frame of a stream of the SDK. */
   readonly reveal?: ((frame: string) => string) | undefined;

@@ -29,7 +29,7 @@ export interface SlowReader {
 
 interface Watched {
   charged: number;
-  /** By the monotonic clock: when `pendingBytes` last fell. */
+  /** When `pendingBytes` last fell, a time of the monotonic clock. */
   progressAt: number;
 }
 

@@ -157,9 +157,9 @@ export interface McpEndpointOptions {
    */
   limits?:
     | (Some<SessionLimits> & {
-        /** Of each user. Default: `subscriptions` 256, the others `Infinity`. */
+        /** The limits of each user. Default: `subscriptions` 256, the others `Infinity`. */
         perUser?: Some<UserLimits> | undefined;
-        /** By the name of the tool. Default: no limit. */
+        /** The limits of a tool, by its name. Default: no limit. */
         perTool?: Readonly<Record<string, Some<ToolLimits>>> | undefined;
       })
     | undefined;

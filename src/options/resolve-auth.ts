@@ -134,7 +134,7 @@ function resolveMetadata(
     resourceServerUrl: new URL(resource),
     ...(scopes.length > 0 && { scopesSupported: [...scopes] }),
   });
-  // As it is configured, because clients ask for a token with exactly this audience.
+  // The value that is configured, because clients ask for a token with exactly this audience.
   const document = {
     ...built,
     bearer_methods_supported: ['header'],

@@ -83,7 +83,7 @@ export const LIMIT_DEFAULTS: Readonly<SessionLimits> = fallbacks(LIMITS);
 export const RETENTION_DEFAULTS: Readonly<EventRetention> = fallbacks(RETENTION);
 export const USER_DEFAULTS: Readonly<UserLimits> = fallbacks(USER);
 
-/** Of a record, for the server's answer to `initialize`. */
+/** The part of a record that its fixed members take. */
 const ANSWER_BYTES = 131_072;
 const LEAST_ANSWER_BYTES = 4_096;
 

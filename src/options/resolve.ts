@@ -82,7 +82,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
   return Object.freeze(resolved);
 }
 
-/** Without a given length, the longest id of the generator fits. */
+/** The longest id of the generator fits, where no length is given. */
 function limitsFor({ limits: given, sessionIdGenerator }: McpEndpointOptions): ResolvedOptions['limits'] {
   const limits = resolveLimits(given, ALL_NAMES);
   const maxLength = sessionIdGenerator?.maxLength ?? 0;

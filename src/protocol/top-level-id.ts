@@ -47,7 +47,7 @@ export class TopLevelId {
   /** The byte before was the backslash of an escape. */
   #escaped = false;
   #depth = 0;
-  /** Of a key, or of the value of `id`, as it was written. */
+  /** The bytes of a key, or of the value of `id`, as the client wrote them. */
   readonly #kept = new Uint8Array(MOST_BYTES);
   /** More than `MOST_BYTES`: it did not fit. */
   #length = 0;

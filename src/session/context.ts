@@ -87,7 +87,7 @@ export class MessageContext {
   readonly session: McpSession | undefined;
   /** `perSessionExecutionContext`: handlers belong to the session, not to a request. */
   readonly requestHidden: boolean;
-  /** Of a request; undefined for notifications and answers. */
+  /** The id of a request; undefined for notifications and answers. */
   readonly id: RequestId | undefined;
   readonly method: string | undefined;
   /** Where the answer goes; undefined: the request is replayed, or internal. */

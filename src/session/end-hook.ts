@@ -9,7 +9,7 @@ import type { EndReason } from '../types.ts';
 import { inTime } from './grace.ts';
 import { type HookTimes, inHookTime, isHookTimeout } from './hook-time.ts';
 
-/** As many as the sweep ends at once: the hook of most users is one query of their database. */
+/** The sweep ends as many at once: the hook of most users is one query of their database. */
 const AT_ONCE = 16;
 
 interface Ended {

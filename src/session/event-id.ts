@@ -159,7 +159,7 @@ export function postStreamKey(epoch: number, n: number): string {
 /** The stream of `initialize`: the first POST at the first owner. */
 export const HANDSHAKE_STREAM = postStreamKey(1, 0);
 
-/** By owner, then by number: the order in which they were opened. */
+/** Orders streams by owner, then by number: the order in which they were opened. */
 export function comparePostStreams(a: string, b: string): number {
   const [epochA, numberA] = placeOf(a);
   const [epochB, numberB] = placeOf(b);

@@ -100,7 +100,7 @@ export class SessionEventLog implements StreamLog {
 
   lostAnswer(call: AnsweredCall): string | undefined {
     if (hasPriming(this.#record.version)) return undefined;
-    // Without a leave reason the session is about to end: its end is being written.
+    // A session that has no leave reason yet is about to end: its end is being written.
     return lostJson(this.#host.options, call, endError(this.#ownership.leaveReason ?? 'deleted', true));
   }
 

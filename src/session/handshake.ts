@@ -22,7 +22,7 @@ const KEPT = 256;
 /** Longer handshakes are rarely equal, so they are not kept. */
 const LONGEST = 8_192;
 
-/** By JSON text. */
+/** The key is the JSON text. */
 const known = new BoundedMap<string, Handshake>(KEPT);
 /** The text that each handshake was read from: the records of all its sessions share it. */
 const texts = new WeakMap<Handshake, string>();

@@ -6,7 +6,7 @@
 /** A place in the list. Only the list writes the links. */
 export interface IdleEntry<T> {
   readonly item: T;
-  /** By the monotonic clock, in ms. */
+  /** A time of the monotonic clock, in ms. */
   since: number;
   before: IdleEntry<T> | undefined;
   after: IdleEntry<T> | undefined;

@@ -45,7 +45,7 @@ export interface PatienceOptions {
 /** The place of a request that waits. */
 export interface Place {
   readonly bytes: number;
-  /** By the monotonic clock, in ms. */
+  /** A time of the monotonic clock, in ms. */
   readonly deadline: number;
 }
 

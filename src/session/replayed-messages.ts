@@ -65,7 +65,7 @@ function replayId(what: string): string {
   return `sojourn.replay.${what}`;
 }
 
-/** By method: saves the effect of a request that succeeded. */
+/** Saves the effect of a request that succeeded. The key is its method. */
 export const REPLAYED_MESSAGES: Readonly<Record<string, StateSetting['keep']>> = Object.assign(
   Object.create(null) as Record<string, StateSetting['keep']>,
   Object.fromEntries(STATE_SETTING.flatMap(({ method, keep }) => (keep ? [[method, keep]] : []))),

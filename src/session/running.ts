@@ -15,7 +15,7 @@ export class RunningRequests {
     return this.#contexts.size;
   }
 
-  /** Without pings, which never count against the limit. With cancelled requests whose handlers run. */
+  /** Pings do not count against the limit. Cancelled requests whose handlers run do. */
   get counted(): number {
     return this.#counted;
   }

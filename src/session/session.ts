@@ -55,7 +55,7 @@ export interface SessionStart {
   readonly user: string | undefined;
   readonly handshake: Handshake;
   readonly createdAt: number;
-  /** Of a session that is restored. */
+  /** The record of a session that is restored. */
   readonly record?: SessionRecord;
   /** Its streams carry no event ids, whatever version was negotiated (the 2024-11-05 transport). */
   readonly unlogged?: boolean;

@@ -17,7 +17,7 @@ interface ListShape {
   readonly change: keyof typeof LIST_CHANGED;
 }
 
-/** By method. The name of a list is also the member of its result that holds the items. */
+/** The key is the method. The name of a list is also the member of its result that holds the items. */
 const LISTS: Readonly<Record<string, ListShape>> = {
   'tools/list': { name: 'tools', change: 'tools_list_changed' },
   'prompts/list': { name: 'prompts', change: 'prompts_list_changed' },
@@ -25,7 +25,7 @@ const LISTS: Readonly<Record<string, ListShape>> = {
   'resources/templates/list': { name: 'resourceTemplates', change: 'resources_list_changed' },
 };
 
-/** Of one list, over all versions and cursors. A page past it is not kept. 1,000 small tools take 240 KB. */
+/** The limit of one list, over all versions and cursors. A page past it is not kept. 1,000 small tools take 240 KB. */
 const MOST_BYTES = 8 * 1024 * 1024;
 
 /** A page that was kept. */
@@ -115,7 +115,7 @@ export class ListPage {
 export class SharedLists {
   readonly #shared: ReadonlySet<string>;
   readonly #handlerOf: (method: string) => unknown;
-  /** By method. */
+  /** The key is the method. */
   readonly #pages = new Map<string, Pages>();
 
   /** `handlerOf`: the handler of one definition for a method, which the application may replace at any time. */

@@ -45,7 +45,7 @@ export interface PostedRequests {
   readonly call: AnsweredCall | undefined;
 }
 
-/** Of a GET stream. */
+/** A GET stream answers no request. */
 const NONE: PostedRequests = { answersOnly: false, requests: 0, call: undefined };
 
 export class Stream extends StreamReaders implements Written {

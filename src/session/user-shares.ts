@@ -60,7 +60,7 @@ export class UserShares {
     if (share.sessions === 0 && this.#byKey.get(share.key) === share) this.#byKey.delete(share.key);
   }
 
-  /** Of `idle`, oldest first, the first session of a user who has the most. */
+  /** The first session in `idle`, oldest first, whose user has the most. */
   pick(idle: Iterable<LiveSession>): LiveSession | undefined {
     let picked: LiveSession | undefined;
     let most = 0;

@@ -52,7 +52,7 @@ export interface StoredRecord {
   readonly head: string;
   /** A text that never changes. A store may keep equal bodies once. */
   readonly body: string;
-  /** By name, without order. Names have at most 400 bytes, values at least one character. */
+  /** Texts by name, without order. Names have at most 400 bytes, values at least one character. */
   readonly fields: Readonly<Record<string, string>>;
   /** ms since 1970, by the clock of the instance that opened it. To be shown; nothing is decided by it. */
   readonly createdAt: number;
@@ -210,7 +210,7 @@ export type ReplayOutcome =
 export interface OpenStreamInfo {
   readonly stream: string;
   readonly next: number;
-  /** As given with its first append; `null`: none given. */
+  /** The text of its first append; `null`: none given. */
   readonly requests: string | null;
 }
 

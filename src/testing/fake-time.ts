@@ -25,7 +25,7 @@ interface Timer {
 /** Neither 0 nor now, so that a missing time and a time of the system's clock stand out. */
 const DEFAULT_START_MS = Date.UTC(2026, 0, 1);
 
-/** As in Node, a timer never runs in the moment that set it, so that a loop of timers advances. */
+/** A timer never runs in the moment that set it, so that a loop of timers advances. */
 const SHORTEST_MS = 1;
 
 /**

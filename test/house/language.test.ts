@@ -19,6 +19,9 @@ const REFUSED = [
   'src/done/refused.ts:7: one that',
   'src/done/refused.ts:7: nobody',
   'src/done/refused.ts:10: 122 characters',
+  "src/done/refused.ts:20: begins with 'Of'",
+  "src/done/refused.ts:23: begins with 'By'",
+  "src/done/refused.ts:25: begins with 'Without'",
   'test/refused.ts:4: goes on',
   'docs/refused.md:3: stands',
 ];

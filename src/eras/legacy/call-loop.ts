@@ -139,7 +139,7 @@ export class CallLoop {
     if (id.length > limit || !SESSION_ID.test(id)) return this.fail(call, sessionIdInvalid(limit));
     const waiting = this.#waiting.has(id, call.kind);
     if (waiting && this.#cancelsWaiting(id, call)) return exchange.respond(202, []);
-    // Without a lease this instance cannot know whether the sessions in its memory are still its own.
+    // An instance that has no lease cannot know whether the sessions in its memory are still its own.
     if (!instance.valid) return this.#wait(id, call, instance.missing);
     const live = registry.get(id);
     // A running call may wait for answers and notifications, so those may overtake.

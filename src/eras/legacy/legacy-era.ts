@@ -310,7 +310,7 @@ export class LegacyEra {
         return response.end();
       }
       const stream = session.requests.open([message], false);
-      // Without its first event in the log the stream cannot be resumed.
+      // A stream can be resumed only if its first event is in the log.
       const primed = stream.prime();
       if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.abandonLog();
       session.requests.begin(stream, new HttpResponse(exchange, this.#responses.get));

@@ -85,7 +85,7 @@ interface Entry {
 
 export class WaitingCalls {
   readonly #options: WaitingCallsOptions;
-  /** By session and kind, oldest first. */
+  /** The key is session and kind. The oldest call is first. */
   readonly #queues = new Map<string, Set<Entry>>();
 
   constructor(options: WaitingCallsOptions) {

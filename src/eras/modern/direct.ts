@@ -25,7 +25,7 @@ import { clientOf, contextOf, type ModernCall } from './modern-call.ts';
 import type { ModernServers } from './servers.ts';
 import { ModernTransport } from './transport.ts';
 
-/** As this library found them, before tools replaced them. */
+/** The methods that this library found, before tools replaced them. */
 const { connect: SERVER_CONNECT } = Server.prototype;
 const { connect: MCP_SERVER_CONNECT } = McpServer.prototype;
 

@@ -5,7 +5,7 @@
 import type { MemoryUse } from '../../http/slow-readers.ts';
 
 export interface KeptMessagesHost {
-  /** Of one call. */
+  /** The limit of what one call may keep, in bytes. */
   readonly bufferBytes: number;
   readonly memory: Pick<MemoryUse, 'take' | 'give'>;
 }

@@ -73,7 +73,7 @@ export interface ModernOptions {
   readonly callTimes: CallTimes;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   readonly memory: MemoryUse;
-  /** Of the option `resumeModernCalls`; `undefined`: it is off. */
+  /** For the option `resumeModernCalls`; `undefined`: it is off. */
   readonly resuming: Pick<ReturningClientsOptions, 'records' | 'relay' | 'instance' | 'replays'> | undefined;
   /** Handles a message that the SDK classifies as legacy. */
   readonly legacy: (post: InboundPost) => void;

@@ -52,7 +52,7 @@ interface RunningCall {
   readonly request: RpcRequest;
   readonly bodyBytes: number;
   fence: Fence | undefined;
-  /** By the monotonic clock. */
+  /** A time of the monotonic clock. */
   extendedAt: number;
   /** Set while it has no client, or is answered. */
   timer: unknown;

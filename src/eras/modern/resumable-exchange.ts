@@ -41,7 +41,7 @@ export type RequestOrigin = Pick<
 > &
   Partial<Pick<Exchange, 'clientAddress' | 'request'>>;
 
-/** By lower-case name. */
+/** Reads header fields by their lower-case names. */
 export function readsHeaders(headers: HeaderFields): Pick<RequestOrigin, 'header' | 'headerFields'> {
   const header = (name: string): string | undefined => {
     const value = headers[name];

@@ -38,7 +38,7 @@ export interface ModernTransportOptions {
   /** `responseMode: 'json'`: messages before the answer are dropped. */
   readonly answerOnly: boolean;
   readonly logger: Logger;
-  /** Of a shared list. */
+  /** Set when this request asks for a list that callers share. */
   readonly page: ListPage | undefined;
   readonly lists: SharedLists | undefined;
   /** The entry of the server that `connect` is called on, where a request may take the short way. */

@@ -16,7 +16,7 @@ const API = '$JS.API';
 const EXPECTED = 'Nats-Expected-Last-Subject-Sequence';
 /** The sequence that the writer replaces, if that differs. */
 const AFTER = 'Sojourn-After';
-/** Of two messages with the same id within two minutes, the server drops the second. */
+/** The server drops the second of two messages with the same id within two minutes. */
 const ID = 'Nats-Msg-Id';
 
 /** A message of a stream. */

@@ -73,7 +73,7 @@ export class NatsReader {
   }
 
   /**
-   * Without `found`, the subject has no value, or another program deleted the key. A value that is replaced during the
+   * No `found`: the subject has no value, or another program deleted the key. A value that is replaced during the
    * read is read again until the deadline, because its writer makes progress.
    */
   async value(id: string, deadline: number): Promise<ReadValue | { readonly position: ValuePosition }> {

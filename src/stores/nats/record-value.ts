@@ -39,7 +39,7 @@ export interface EndedValue {
 
 export type Value = LivingValue | EndedValue;
 
-/** As it is stored: with the changes that come after the pieces, and the sequences of their messages. */
+/** A value as it is stored: with the changes that come after the pieces, and the sequences of their messages. */
 export type StoredValue = Omit<LivingValue, 'record' | 'pieces'> & {
   readonly record: Omit<StoredRecord, 'fields'> & { readonly fields: FieldChanges };
   readonly pieces?: readonly number[];

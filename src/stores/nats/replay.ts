@@ -33,7 +33,7 @@ class Walk {
   readonly kept: Kept[] = [];
   /** The end of the stream, according to its own messages. */
   next: number | undefined = undefined;
-  /** Of the events after the next one. An event of any size is kept until retention's `bytes` came after it. */
+  /** The number of events after the next one. An event of any size is kept until retention's `bytes` came after it. */
   #events = 0;
   #bytes = 0;
 

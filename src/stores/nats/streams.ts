@@ -39,7 +39,7 @@ const SHARES: Readonly<Record<StreamKey, number>> = {
 export interface StreamsOptions {
   readonly prefix: string;
   readonly replicas: number;
-  /** Of all streams together; Infinity: no limit. */
+  /** The limit of all streams together; Infinity: no limit. */
   readonly maxBytes: number;
   readonly logger: Logger;
 }

@@ -43,7 +43,7 @@ export class WriteQueues {
   readonly #deadlines: NatsDeadlines;
   readonly #writeLog: WriteLog;
   readonly #queues = new Map<string, QueuedWork[]>();
-  /** Of the log writes without an answer. */
+  /** The bytes of the log writes that have no answer. */
   #waitingBytes = 0;
 
   constructor(where: string, deadlines: NatsDeadlines, writeLog: WriteLog) {

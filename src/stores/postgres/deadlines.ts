@@ -37,7 +37,7 @@ export class PostgresDeadlines {
     return elapse(this.#time, ms);
   }
 
-  /** As `limit`, and keeps the process alive until then, because idle connections do not. */
+  /** Does the same as `limit`, and keeps the process alive until then, because idle connections do not. */
   alive<T>(work: Promise<T>, late: () => Error): Promise<T> {
     return keepingProcess(() => this.limit(work, late));
   }

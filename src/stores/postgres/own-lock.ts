@@ -10,7 +10,7 @@ import { connectionStatements } from './connection-statements.ts';
 
 const KEY_BYTES = 8;
 
-/** As text, because `pg` would round a number. */
+/** A text, because `pg` would round a number. */
 export function newLockKey(random: RandomSource): string {
   return Buffer.from(random(KEY_BYTES)).readBigInt64BE().toString();
 }

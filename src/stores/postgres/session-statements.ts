@@ -77,7 +77,7 @@ export function sessionStatements(s: string) {
     claim: statementOf(`UPDATE ${s}.sessions s SET epoch = epoch + 1, owner = $5
       WHERE deployment = $1 AND id = $2 AND epoch = $3 AND owner IS NOT DISTINCT FROM $4
         AND v <= ${RECORD_VERSION} AND ${LIVING}`),
-    /** As `record`, plus the markers as JSON and the ms until the expiry. */
+    /** The columns of `record`, plus the markers as JSON and the ms until the expiry. */
     claimed: statementOf(`SELECT ${claimed} FROM ${sessions} WHERE s.deployment = $1 AND s.id = $2 AND ${found('$3')}`),
     /**
      * $2 ids, $3 epochs, $4 owners, $5 new owners. The rows are locked, so none changes after it was found. `OFFSET 0`:

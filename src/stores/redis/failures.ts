@@ -1,7 +1,7 @@
 /** Turns errors of Redis and its client into store errors that name the server and say what to do. */
 import { SojournError, storeAway } from '../../errors.ts';
 
-/** By the first word of an error reply. */
+/** The key is the first word of an error reply. */
 const EXPLAINED: Readonly<Record<string, string>> = {
   WRONGPASS: 'user name and password are not accepted; put the right ones into the URL',
   NOAUTH: 'it asks for a password; put it into the URL, redis://user:password@host',

@@ -21,7 +21,7 @@ interface Lease {
 /** What the views of one store object share. */
 interface Connected {
   readonly server: Server;
-  /** By bus channel. */
+  /** The key is the channel of the bus. */
   readonly buses: Map<string, Bus>;
   close(): Promise<void>;
 }

@@ -18,7 +18,7 @@ export type Target =
   | { readonly kind: 'cluster'; readonly client: ClusterClient };
 
 export interface ServerSettings extends LinkSettings {
-  /** Of every key. */
+  /** Every key begins with it. */
   readonly prefix: string;
   readonly logger: Logger;
 }

@@ -18,14 +18,14 @@ const PATH_BYTES = 100;
 const NAME_BYTES = 6;
 const FOLDER = 'sojourn-';
 const SUFFIX = '.sock';
-/** Of a socket in a folder that `mkdtemp` made. */
+/** Matches a socket in a folder that `mkdtemp` made. */
 const ELSEWHERE = /^\/.*\/sojourn-\w{6}\/[\w-]{8}\.sock$/;
 const BESIDE = /^-[\w-]{8}\.sock$/;
 const PIPE = /^\\\\\.\\pipe\\sojourn-[\w-]{8}$/;
 
 /**
- * As stored in the lease. A bare name is relative to the database, because processes may see the file under different
- * paths.
+ * The address that the lease holds. A bare name is relative to the database, because processes may see the file under
+ * different paths.
  */
 export function mailboxAddress(database: string, random: RandomSource): string {
   const name = base64url(random(NAME_BYTES));

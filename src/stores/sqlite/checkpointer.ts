@@ -198,12 +198,12 @@ export class Checkpointer {
     try {
       const connection = await this.#connect();
       const count = this.#count;
-      // Without the write, a commit on the event loop could find everything copied, and start the log afresh.
+      // The write keeps a commit on the event loop from finding everything copied and starting the log afresh.
       await copy(connection, 'PASSIVE');
       const since = this.#clock.now();
       if (this.#count === count) await this.#finish(connection, count);
       if (this.#count !== count) [this.#refusals, this.#warned] = [0, false];
-      // Without that wait, another process is copying.
+      // Another process is copying, where the lock was not waited for.
       else if (this.#clock.now() - since >= LOCK_MS) this.#refused();
       this.#copiedBytes = this.#bytes;
     } catch {

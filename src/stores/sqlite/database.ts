@@ -29,7 +29,7 @@ export class SqliteDatabase {
     return this.#with(sql, (statement) => statement.all(values)) as unknown as R[];
   }
 
-  /** Without the outcome, because libsql takes half a microsecond to return it. */
+  /** Returns no outcome, because libsql takes half a microsecond to return it. */
   run(sql: string, values: readonly Value[] = []): void {
     this.#with(sql, (statement) => statement.get(values));
   }

@@ -43,7 +43,7 @@ export class SqliteMailbox {
     server.unref();
     return new Promise((done, failed) => {
       server.once('error', failed);
-      // Without `exclusive`, a worker of node:cluster would ask its parent to listen.
+      // A worker of node:cluster would ask its parent to listen, if this were not `exclusive`.
       server.listen({ path: this.#path, exclusive: true }, () => {
         server.off('error', failed);
         server.on('error', (err) => this.#fail(err));

@@ -146,7 +146,7 @@ export const loadCases: readonly StoreCase[] = [
       const before = await entries();
       await useUp(kit, view);
       let left = 0;
-      // As the sweep does, some times: a store may delete a part of it in each.
+      // Trims some times, as the sweep does: a store may delete a part of it in each.
       for (let n = 0; n < SWEEPS; n++) {
         for (const { id, epoch, owner } of await view.sessions.expired(100))
           await view.sessions.end(id, { epoch, owner }, 'idle');

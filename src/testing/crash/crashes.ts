@@ -201,7 +201,7 @@ class Run {
   constructor(plan: StoreCrashes, folder: string) {
     this.#plan = plan;
     this.#folder = folder;
-    // Without burials nothing renews: a killed writer is dead by the time the next one has started.
+    // Nothing renews where no instance is buried: a killed writer is dead by the time the next one has started.
     this.#leaseMs = plan.buries === true ? LASTING_LEASE_MS : EXPIRING_LEASE_MS;
   }
 

@@ -26,7 +26,7 @@ const SHRINKS = 200;
 export interface ModelRunOptions extends StoreUnderTest {
   /** Runs with different operations: 100. */
   readonly runs?: number;
-  /** Of the first run: 1. The run after it has the next number. A failure names the seed of its run. */
+  /** The seed of the first run: 1. The run after it has the next number. A failure names the seed of its run. */
   readonly seed?: number;
   /**
    * Up to so many writes are requested in one turn; they must answer as if they ran one after the other. Default 1:

@@ -16,3 +16,12 @@ export const plain = 'https://example.com'; // The owner retries.
  * is left
  */
 export const paragraphs = 1;
+
+/** Of one call. */
+export const MOST = 1;
+/**
+ * By lower-case name.
+ */
+// Without a lease, as before.
+// As a second line this begins no comment, and so does a sentence that says "Of course".
+export const NAMES = 2;
