@@ -232,7 +232,7 @@ export class Links {
     const since = this.#unsent.get(peer) ?? now;
     this.#unsent.set(peer, since);
     if (now - since < leaseMs / UNANSWERED_LEASES || ownersMayReturn()) return;
-    // As text: an error of the store would count as an outage, and the lease is renewed.
+    // The cause is passed as text: an error of the store would count as an outage, and the lease is renewed.
     const reason = causeOf(cause);
     this.#lines.note(`unsent ${peer}`, (times) =>
       logger.warn({ instance: peer, reason, times }, 'Messages to another instance cannot be sent'),

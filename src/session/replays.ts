@@ -55,7 +55,7 @@ export class Replays {
   #running = 0;
   readonly #bySession = new Map<string, number>();
   readonly #byUser = new Map<string, number>();
-  /** By user, in order of arrival. The user whose replay began last is the last. */
+  /** The key is the user, in order of arrival. The user whose replay began last is the last. */
   readonly #waiting = new Map<string, Set<Waiting>>();
   #look: unknown;
 

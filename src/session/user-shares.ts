@@ -35,7 +35,7 @@ export class UserShares {
     };
   }
 
-  /** Of `idle`, oldest first, the first session of this user. */
+  /** The first session in `idle`, oldest first, that is of this user. */
   pickOf(user: string | undefined, address: string | undefined, idle: Iterable<LiveSession>): LiveSession | undefined {
     const key = shareKey(user, address);
     for (const session of idle) if (this.#bySession.get(session)?.key === key) return session;
