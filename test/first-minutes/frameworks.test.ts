@@ -1,0 +1,69 @@
+/** The complete programs of the page on mounting, and of the guide in CommonJS, saved and started in empty folders. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { describe, expect } from 'vitest';
+import { blocksOf, emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
+
+const MOUNTING = 'docs/guide/mounting.md';
+const GUIDE = 'docs/guide/getting-started.md';
+
+/** What a client of each era gets from the tool `greet`. */
+async function greetings({ port }: Folder, eras: readonly ('legacy' | { pin: string })[]): Promise<string[]> {
+  const greeted: string[] = [];
+  for (const mode of eras) {
+    const client = new Client({ name: 'newcomer', version: '1' }, { versionNegotiation: { mode } });
+    await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`)));
+    const { content } = await client.callTool({ name: 'greet', arguments: { name: 'Ada' } });
+    greeted.push(JSON.stringify(content));
+    await client.close();
+  }
+  return greeted;
+}
+
+const HELLO = '[{"type":"text","text":"Hello Ada!"}]';
+const BOTH = ['legacy', { pin: '2026-07-28' }] as const;
+
+describe('from an empty folder', () => {
+  pathTest(
+    'Express with a server of SDK v1 answers, lets a page of an allowed origin in, and logs nothing',
+    async () => {
+      const folder = await emptyFolder();
+      const [server] = await folder.follow(blocksOf(MOUNTING, 'Express with a server of SDK v1'));
+      expect(await greetings(folder, ['legacy'])).toEqual([HELLO]);
+      const preflight = await fetch(`http://127.0.0.1:${folder.port}/mcp`, {
+        method: 'OPTIONS',
+        headers: { origin: 'https://app.example.com', 'access-control-request-method': 'POST' },
+      });
+      expect(preflight.headers.get('access-control-allow-origin')).toBe('https://app.example.com');
+      expect(preflight.headers.get('access-control-expose-headers')).toContain('Mcp-Session-Id');
+      expect(server?.output().trim()).toBe(`http://127.0.0.1:${folder.port}/mcp`);
+    },
+  );
+
+  if (everyPath) {
+    pathTest('Hono: what createMcpHandler serves, createMcpEndpoint serves after one changed word', async () => {
+      const folder = await emptyFolder();
+      const blocks = blocksOf(MOUNTING, 'Hono with a factory');
+      const [server] = await folder.follow(blocks);
+      expect(await greetings(folder, BOTH)).toEqual([HELLO, HELLO]);
+      await server?.stop();
+      const program = readFileSync(join(folder.path, 'server.js'), 'utf8');
+      const theirs = program
+        .replaceAll('createMcpEndpoint', 'createMcpHandler')
+        .replace("import { createMcpHandler } from 'sojourn';", '')
+        .replace('{ McpServer }', '{ createMcpHandler, McpServer }');
+      folder.write('server.js', theirs);
+      const handler = folder.start('node server.js');
+      await handler.says(/http:/);
+      expect(await greetings(folder, [{ pin: '2026-07-28' }])).toEqual([HELLO]);
+    });
+
+    for (const node of [undefined, 24] as const)
+      pathTest(`CommonJS on ${node === undefined ? 'this Node' : `Node ${node}`}`, async () => {
+        const folder = await emptyFolder(node === undefined ? {} : { node });
+        await folder.follow(blocksOf(GUIDE, 'In CommonJS'));
+        expect(await greetings(folder, BOTH)).toEqual([HELLO, HELLO]);
+      });
+  }
+});
