@@ -53,6 +53,7 @@ export {
 export {
   beforeItRan,
   storeAway,
+  storeRefused,
   storeAwayForClients,
   lapsed,
   restoreFailed,

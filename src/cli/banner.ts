@@ -1,6 +1,7 @@
 /** What `serve` prints once it listens. */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isExposed } from '../listen/exposed.ts';
+import type { StoreAway } from './store-start.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 
 export interface BannerFacts {
@@ -11,9 +12,10 @@ export interface BannerFacts {
   readonly options: ResolvedOptions;
   /** Number of worker processes, if there are several. */
   readonly workers: number | undefined;
-  /** The URL of the store, if it is a server. */
+  /** The URL of the store, if the command names one that outlives the process. */
   readonly store: string | undefined;
-  readonly storeAway: boolean;
+  /** Why it is not open. */
+  readonly storeAway: StoreAway | undefined;
 }
 
 /** `served`: the versions of the row below, so that both rows agree. */
@@ -36,7 +38,8 @@ export function banner({ version, url, address, options, workers, store, storeAw
     ['health', `${new URL(url).origin}/healthz`],
     ['sessions', modeText(sessionMode, served)],
     ['versions', served.join(', ')],
-    ['store', `${store ?? storeText(options.store)}${storeAway ? AWAY : ''}`],
+    ['store', `${store ?? storeText(options.store)}${storeAway === undefined ? '' : AWAY[`${storeAway.lasting}`]}`],
+    ...(storeAway === undefined ? [] : ([['', storeAway.what]] satisfies [string, string][])),
     ...(workers === undefined ? [] : ([['workers', String(workers)]] satisfies [string, string][])),
   ];
   const lines = rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`);
@@ -72,7 +75,11 @@ const isOpen = (address: string): boolean => address === '0.0.0.0' || address ==
 
 const shownAddress = (address: string): string => (address.includes(':') ? `[${address}]` : address);
 
-const AWAY = ' (cannot be reached; sojourn keeps trying to connect)';
+/** By `lasting`. */
+const AWAY = {
+  true: ' (cannot be used; sojourn keeps trying)',
+  false: ' (cannot be reached; sojourn keeps trying to connect)',
+};
 
 function storeText(store: ResolvedOptions['store']): string {
   return store === undefined || !store.durable

@@ -71,6 +71,13 @@ export const SERVE_FLAGS = {
     choices: ['debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     fallback: 'info',
   },
+  requireStore: {
+    group: 'Sessions',
+    help: 'end if the store cannot be opened at the start (--no-require-store: never)',
+    kind: 'switch',
+    fallback: undefined,
+    shown: 'if it refuses, or is a file',
+  },
   drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM', 'ms')),
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 

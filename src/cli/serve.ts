@@ -11,6 +11,7 @@ import { Failure, UsageError, codeOf, reason } from './failure.ts';
 import { loadServerModule } from './server-module.ts';
 import { checkedByName, mergeOptions, type ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
+import { StoreStart } from './store-start.ts';
 import { storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
 
@@ -64,11 +65,12 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
   const bounds = { maxConnections, headersTimeoutMs, requestTimeoutMs };
   const where = context.fd === undefined ? { port, host } : { fd: context.fd };
-  const storeMayBeAway = chosen?.remote === true || (worker !== undefined && worker.start !== 'first');
+  const start = new StoreStart(settings, context.worker, chosen, module);
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, worker), worker.alone]);
+  const { storeMayBeAway } = start;
   const server = await endpoint.listen({ ...where, ...bounds, path, storeMayBeAway }).catch(async (error: unknown) => {
     await endpoint.close();
-    throw new Failure(listenProblem(error, settings, context.fd), { cause: error });
+    throw new Failure(start.problem(error) ?? listenProblem(error, settings, context.fd), { cause: error });
   });
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
   const stopped = untilStopped(worker?.signals ?? context.signals, () => performance.now(), {
@@ -93,8 +95,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     address: server.address,
     options: resolved,
     workers,
-    store: chosen?.remote === true ? chosen.shown : undefined,
-    storeAway: endpoint.health().store === 'away',
+    store: chosen?.store.durable === true ? chosen.shown : undefined,
+    storeAway: endpoint.health().store === 'away' ? start.away : undefined,
   });
   if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);

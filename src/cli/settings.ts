@@ -26,6 +26,8 @@ export interface ServeSettings extends CheckedListen {
   readonly logLevel: string;
   readonly drainTimeoutMs: number;
   readonly storeUrl: string | undefined;
+  /** Whether a store that cannot be opened ends the command; `undefined`: if it will not open by itself. */
+  readonly requireStore: boolean | undefined;
   /** Options from flags and environment, without `store`. */
   readonly options: McpEndpointOptions;
   /** The flag or variable that set an option. */
@@ -71,6 +73,7 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
       SERVE_FLAGS.drainTimeoutMs.parse('drainTimeoutMs', serve('drainTimeoutMs', undefined)),
     ),
     storeUrl,
+    requireStore: serve<boolean | undefined>('requireStore', undefined),
     options: {
       ...mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
       ...(auth !== undefined && { auth }),

@@ -1,5 +1,6 @@
 /** `--store URL`: the scheme chooses the store. A URL may hold a password, so a URL is never printed unchanged. */
 import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 import type { Store } from '../stores/store.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 
@@ -20,6 +21,8 @@ interface Scheme {
   readonly packages: readonly string[];
   /** In this scheme a user without a password is a token, and secret. */
   readonly tokens?: boolean;
+  /** The URL for the banner, if it has another form there. */
+  shown?(url: string): string;
   open(url: string): Promise<Store>;
 }
 
@@ -60,6 +63,7 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
       if (path === '') throw new UsageError('sqlite: needs a file, e.g. sqlite:./sessions.db');
       return (await import('../stores/sqlite/index.ts')).sqlite(path);
     },
+    shown: (url) => `sqlite:${resolve(url.slice('sqlite:'.length))}`,
   },
   redis,
   rediss: redis,
@@ -90,7 +94,7 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
   }
   try {
     const store = await scheme.open(url);
-    return { store, shown: shownUrl(url), remote: scheme.packages.length > 0, redact };
+    return { store, shown: scheme.shown?.(url) ?? shownUrl(url), remote: scheme.packages.length > 0, redact };
   } catch (error) {
     const invalid = error instanceof UsageError || codeOf(error) === 'OPTION_INVALID';
     if (!invalid) throw error;

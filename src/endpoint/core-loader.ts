@@ -31,6 +31,7 @@ export class CoreLoader<T extends object> {
   #attempt: Promise<T> | undefined;
   #timer: unknown;
   #failures = 0;
+  #reports: (error: unknown) => boolean = () => false;
 
   constructor(options: CoreLoaderOptions<T>) {
     this.#options = options;
@@ -46,10 +47,11 @@ export class CoreLoader<T extends object> {
 
   /**
    * Resolves with the result of the running attempt, or of a new one. Rejects with the refusal of an endpoint that
-   * makes no further attempt.
+   * makes no further attempt. `reports`: the caller reports this error itself, so the log does not need it.
    */
-  async ready(): Promise<T> {
+  async ready(reports?: (error: unknown) => boolean): Promise<T> {
     if (this.#value !== undefined) return this.#value;
+    if (reports !== undefined) this.#reports = reports;
     const { refusal } = this.#options.lifecycle;
     if (this.#attempt === undefined && refusal !== undefined) throw refusal;
     return this.#attempt ?? this.#try();
@@ -88,7 +90,8 @@ export class CoreLoader<T extends object> {
     this.#failures += 1;
     const { logger, time, random } = this.#options;
     // Log only the first failure of an outage, because later attempts fail alike.
-    if (this.#failures === 1) logger.error({ err }, 'The session store could not be opened; it is tried again');
+    if (this.#failures === 1 && !this.#reports(err))
+      logger.error({ err }, 'The session store could not be opened; it is tried again');
     else logger.debug({ err }, 'The session store could not be opened yet');
     if (this.#options.lifecycle.refusal === undefined) {
       const pauseMs = backoffMs(this.#failures - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random);

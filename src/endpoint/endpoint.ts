@@ -252,11 +252,13 @@ class Endpoint {
 
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
     if (this.#lifecycle.closed) throw optionsContradict('listen(): this endpoint is closed; make a new one');
-    await this.#authenticator?.ready;
-    // A store that cannot be opened fails `listen()` instead of every request, unless `storeMayBeAway` is set.
-    await this.#loader.ready().catch((error: unknown) => {
-      if (given?.storeMayBeAway !== true) throw error;
+    // A store that cannot be opened fails `listen()` instead of every request, unless `storeMayBeAway` says otherwise.
+    const mayBeAway = given?.storeMayBeAway ?? false;
+    const rejects = (error: unknown): boolean => !(typeof mayBeAway === 'function' ? mayBeAway(error) : mayBeAway);
+    const opened = this.#loader.ready(rejects).catch((error: unknown) => {
+      if (rejects(error)) throw error;
     });
+    await Promise.all([this.#authenticator?.ready, opened]);
     const listening = await listen(given, {
       options: this.#options,
       handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),

@@ -84,6 +84,15 @@ export interface SojournErrorFields {
   /** The same call may succeed later. */
   retryable?: boolean;
   cause?: unknown;
+  storeProblem?: StoreProblem | undefined;
+}
+
+/** Why the store cannot be used. */
+export interface StoreProblem {
+  /** What happened, where, and what to do. Never sent to clients. */
+  readonly what: string;
+  /** It lasts until an operator changes something: a refused password, a missing database, a missing directory. */
+  readonly lasting: boolean;
 }
 
 export class SojournError extends Error {
@@ -95,6 +104,7 @@ export class SojournError extends Error {
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly body: string | undefined;
   readonly retryable: boolean;
+  readonly #storeProblem: StoreProblem | undefined;
 
   constructor(code: ErrorCode, message: string, fields: SojournErrorFields) {
     super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
@@ -105,12 +115,24 @@ export class SojournError extends Error {
     this.headers = fields.headers;
     this.body = fields.body;
     this.retryable = fields.retryable ?? false;
+    this.#storeProblem = fields.storeProblem;
+  }
+
+  /** Of `STORE_AWAY`. A getter, because log lines show every own property. */
+  get storeProblem(): StoreProblem | undefined {
+    return this.#storeProblem;
   }
 }
 
 export const RETRY = { 'Retry-After': '1' };
 
-export function unavailable(code: ErrorCode, reason: string, message: string, cause?: unknown): SojournError {
+export function unavailable(
+  code: ErrorCode,
+  reason: string,
+  message: string,
+  cause?: unknown,
+  storeProblem?: StoreProblem,
+): SojournError {
   return new SojournError(code, message, {
     status: 503,
     rpc: RPC.transport,
@@ -118,6 +140,7 @@ export function unavailable(code: ErrorCode, reason: string, message: string, ca
     headers: RETRY,
     retryable: true,
     cause,
+    storeProblem,
   });
 }
 

@@ -12,8 +12,18 @@ export function beforeItRan(error: SojournError): SojournError {
   });
 }
 
+const storeUnusable = (how: string, what: string, lasting: boolean, cause: unknown): SojournError =>
+  unavailable('STORE_AWAY', 'store_away', `Service Unavailable: the session store ${how} (${what})`, cause, {
+    what,
+    lasting,
+  });
+
 export const storeAway = (what: string, cause?: unknown): SojournError =>
-  unavailable('STORE_AWAY', 'store_away', `Service Unavailable: the session store cannot be reached (${what})`, cause);
+  storeUnusable('cannot be reached', what, false, cause);
+
+/** The store was reached and cannot be used until an operator changes something. */
+export const storeRefused = (what: string, cause?: unknown): SojournError =>
+  storeUnusable('cannot be used', what, true, cause);
 
 /** The error that a handler gets. The handler may pass it on to its client. */
 export const storeAwayForClients = (what: string, cause: unknown): unknown =>

@@ -25,9 +25,10 @@ export interface ListenOptions {
   requestTimeoutMs?: number | undefined;
   /**
    * Listens even while the store cannot be opened. The store is tried again every second; until then requests that need
-   * it wait, and `/readyz` is answered with 503. Default `false`: `listen()` rejects.
+   * it wait, and `/readyz` is answered with 503. A function gets the error and returns whether to listen. Default
+   * `false`: `listen()` rejects.
    */
-  storeMayBeAway?: boolean | undefined;
+  storeMayBeAway?: boolean | ((error: unknown) => boolean) | undefined;
   /** A listening TCP socket that was passed to the process and outlives it (systemd: 3). It replaces port and host. */
   fd?: number | undefined;
 }

@@ -21,6 +21,8 @@ export interface CliOptions {
   from?: string;
   /** A listening socket to pass on, as systemd does. */
   fd?: number;
+  /** The user to run as. */
+  user?: { readonly uid: number; readonly gid: number };
 }
 
 /** Only the process itself knows the id that it will have; `exec` keeps it. */
@@ -33,12 +35,13 @@ const inherited = Object.fromEntries(
 
 export function startCli(
   args: string[],
-  { env = {}, cwd = programs, node = process.execPath, from = dist, fd }: CliOptions = {},
+  { env = {}, cwd = programs, node = process.execPath, from = dist, fd, user }: CliOptions = {},
 ) {
   const command = [node, `${from}/cli/main.js`, ...args];
   const [file = '', ...rest] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
   const child = spawn(file, rest, {
     cwd,
+    ...user,
     // A test signals the process that serves, unless the test asks for workers.
     env: { ...inherited, SOJOURN_WORKERS: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { storeOf } from '../../src/cli/store-url.ts';
 
@@ -6,7 +7,7 @@ const chosen = (url: string) => storeOf(url, '--store');
 describe('the URL of a store', () => {
   test.each([
     ['memory:', 'memory', 'memory:', false],
-    ['sqlite:./x.db', 'sqlite', 'sqlite:./x.db', false],
+    ['sqlite:./x.db', 'sqlite', `sqlite:${resolve('x.db')}`, false],
     ['redis://localhost', 'redis', 'redis://localhost', true],
     ['REDISS://ann:pw@db.example:6380/2', 'redis', 'REDISS://db.example:6380/2', true],
     ['postgres://ann:pw@db.example/app?sslmode=require', 'postgres', 'postgres://db.example/app', true],

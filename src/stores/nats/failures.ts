@@ -1,5 +1,5 @@
 /** Turns errors of NATS and its client into errors that name the server and say what to do. */
-import { SojournError, storeAway } from '../../errors.ts';
+import { SojournError, storeAway, storeRefused } from '../../errors.ts';
 
 /** `err_code` of JetStream's answers. https://github.com/nats-io/nats-server/blob/main/server/errors.json */
 export const CODES = {
@@ -29,6 +29,9 @@ const EXPLAINED: Readonly<Record<number, string>> = {
   10113: 'this account requires a size for each stream (max_bytes_required); give the store the option maxBytes',
 };
 
+/** An operator must change something. */
+const LASTING: readonly number[] = [10039, 10076, 10113];
+
 /** The storage of the account or of the server is full, and not only a stream. */
 export const STORAGE_FULL: ReadonlySet<number | undefined> = new Set([10002, 10023, 10028, 10047]);
 
@@ -40,14 +43,15 @@ export interface ApiError {
 
 export function apiFailure(where: string, what: string, { code, err_code: errCode, description }: ApiError): Error {
   const said = `${description ?? 'no description'}, ${errCode ?? code}`;
-  return storeAway(`${where}: ${EXPLAINED[errCode ?? 0] ?? `${what} was refused`} (${said})`);
+  const failure = LASTING.includes(errCode ?? 0) ? storeRefused : storeAway;
+  return failure(`${where}: ${EXPLAINED[errCode ?? 0] ?? `${what} was refused`} (${said})`);
 }
 
 export function natsFailure(where: string, error: unknown): Error {
   if (error instanceof SojournError) return error;
   const { message, name } = error as { readonly message?: unknown; readonly name?: unknown };
   if (name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError') {
-    return storeAway(
+    return storeRefused(
       `${where}: the server refused the login; put the right user and password, or token, into the URL`,
       error,
     );
@@ -69,7 +73,7 @@ export const clientClosed = (where: string): Error =>
   storeAway(`${where}: the connection that the store was given is closed; keep it open as long as the endpoint`);
 
 export const forbidden = (where: string, subject: string, cause: unknown): Error =>
-  storeAway(
+  storeRefused(
     `${where}: this user may not use ${subject}; the page of the NATS store lists the subjects that are needed`,
     cause,
   );
@@ -81,18 +85,18 @@ export const unanswered = (where: string, subject: string): Error =>
   );
 
 export const olderServer = (where: string, found: string): Error =>
-  storeAway(`${where} is NATS ${found}; 2.9 or later is needed`);
+  storeRefused(`${where} is NATS ${found}; 2.9 or later is needed`);
 
 export const unfitStream = (where: string, stream: string, why: string): Error =>
-  storeAway(`${where}: the stream ${stream} exists and does not fit: ${why}. Change it, or name another prefix`);
+  storeRefused(`${where}: the stream ${stream} exists and does not fit: ${why}. Change it, or name another prefix`);
 
 export const newerValue = (where: string, what: string, found: unknown, known: number): Error =>
-  storeAway(
+  storeRefused(
     `${where}: ${what} was written by a newer version of sojourn (${String(found)}, this one reads up to ${known})`,
   );
 
 export const unreadable = (where: string, what: string, cause?: unknown): Error =>
-  storeAway(`${where}: ${what} is not what sojourn wrote; another program uses this prefix`, cause);
+  storeRefused(`${where}: ${what} is not what sojourn wrote; another program uses this prefix`, cause);
 
 export const contended = (where: string, what: string): Error =>
   storeAway(`${where}: ${what} is changed by other processes all the time`);

@@ -1,5 +1,5 @@
 /** Turns errors of PostgreSQL and of the connection to it into store errors that name the server and say what to do. */
-import { internal, SojournError, storeAway } from '../../errors.ts';
+import { internal, SojournError, storeAway, storeRefused } from '../../errors.ts';
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const EXPLAINED: Readonly<Record<string, string>> = {
@@ -17,6 +17,9 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   '57P02': 'it crashed',
   '57P03': 'it is starting up',
 };
+
+/** An operator must change something. */
+const LASTING: readonly string[] = ['28000', '28P01', '3D000', '42501'];
 
 /** SQLSTATE codes have five characters, Node's error codes have more. */
 export function sqlState(error: unknown): string | undefined {
@@ -48,7 +51,8 @@ export function storeFailure(place: string, error: unknown): Error {
   if (state === undefined) return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
   // The server rejects the data or the statement: a retry cannot help.
   if (EXPLAINED[state] === undefined && /^(22|23|42)/.test(state) && !isSchemaGone(error)) return internal(error);
-  return storeAway(`${place}: ${EXPLAINED[state] ?? 'it refused'} (${message}, ${state})`, error);
+  const failure = LASTING.includes(state) ? storeRefused : storeAway;
+  return failure(`${place}: ${EXPLAINED[state] ?? 'it refused'} (${message}, ${state})`, error);
 }
 
 export const notAsked = (place: string, ms: number): Error =>
@@ -61,10 +65,10 @@ export const connectionLost = (place: string, cause?: unknown): Error =>
   storeAway(`${place}: the connection was lost${cause instanceof Error ? ` (${cause.message})` : ''}`, cause);
 
 export const tooOld = (place: string, version: string): Error =>
-  storeAway(`${place} is PostgreSQL ${version}; 13 or later is needed`);
+  storeRefused(`${place} is PostgreSQL ${version}; 13 or later is needed`);
 
 export const notUtf8 = (place: string, encoding: string): Error =>
-  storeAway(`${place} keeps text as ${encoding}; a database with ENCODING 'UTF8' is needed`);
+  storeRefused(`${place} keeps text as ${encoding}; a database with ENCODING 'UTF8' is needed`);
 
 export const standby = (place: string): Error =>
   storeAway(`${place} is a standby: what it says may be old, and it takes no writes; name the primary`);
@@ -78,7 +82,7 @@ export const readOnlyByDefault = (place: string): Error =>
   );
 
 export const newerSchema = (place: string, schema: string, found: number, known: number): Error =>
-  storeAway(
+  storeRefused(
     `${place}: the schema ${schema} was changed by a newer version of sojourn (migration ${found}, ` +
       `this one knows ${known}); start the newer version, or name another schema`,
   );
@@ -90,7 +94,7 @@ export const olderInUse = (place: string, schema: string, migration: number, ins
   );
 
 export const mayNotMigrate = (place: string, schema: string, cause: unknown): Error =>
-  storeAway(
+  storeRefused(
     `${place}: this user may not make or change the schema ${schema}; grant it CREATE on the database, or let an ` +
       'administrator run what migrationSql() of sojourn/postgres returns',
     cause,
@@ -98,11 +102,11 @@ export const mayNotMigrate = (place: string, schema: string, cause: unknown): Er
 
 /** `seen`: the observation that shows the pooler. */
 export const pooled = (place: string, seen: string): Error =>
-  storeAway(
+  storeRefused(
     `${place} is not the server itself but a pooler that gives each transaction another connection (${seen}). With ` +
       'transaction pooling (PgBouncer, pgcat, Supavisor, RDS Proxy) LISTEN hears nothing and session locks leak: ' +
       'name the server itself, or a pooler in session mode, in the option direct: postgres(pool, { direct: url })',
   );
 
 export const namesTaken = (place: string, name: string): Error =>
-  storeAway(`${place}: another endpoint than ${name} has its key; give this one another name`);
+  storeRefused(`${place}: another endpoint than ${name} has its key; give this one another name`);

@@ -1,5 +1,5 @@
 /** Turns errors of Redis and its client into store errors that name the server and say what to do. */
-import { SojournError, storeAway } from '../../errors.ts';
+import { SojournError, storeAway, storeRefused } from '../../errors.ts';
 
 /** The key is the first word of an error reply. */
 const EXPLAINED: Readonly<Record<string, string>> = {
@@ -19,13 +19,20 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   BUSY: 'a script of another program has been running for long',
   WRONGTYPE: 'another program wrote to one of its keys; give the store another prefix',
   UNKNOWN: 'it does not know a command; Redis 6.2 or later is needed, 7.0 for a Cluster',
+  NOPASS: 'it has no password for this user; take the password out of the URL',
+  NODB: 'it has no database of this number; put a lower one into the URL, redis://host/0',
 };
+
+/** An operator must change something. */
+const LASTING = ['WRONGPASS', 'NOAUTH', 'NOPERM', 'MOVED', 'ASK', 'WRONGTYPE', 'UNKNOWN', 'NOPASS', 'NODB'];
 
 /** The first word of an error reply; undefined: the error is not an error reply. */
 export function replyCode(error: unknown): string | undefined {
   const { message } = error as { readonly message?: unknown };
   if (typeof message !== 'string') return undefined;
   if (/^ERR unknown command/i.test(message)) return 'UNKNOWN';
+  if (/^ERR AUTH <password> called without any password/i.test(message)) return 'NOPASS';
+  if (/^ERR DB index is out of range/i.test(message)) return 'NODB';
   return /^([A-Z]{3,}) /.exec(message)?.[1];
 }
 
@@ -33,8 +40,10 @@ export function redisFailure(where: string, error: unknown): Error {
   if (error instanceof SojournError) return error;
   const { message } = error as { readonly message?: unknown };
   const text = typeof message === 'string' && message !== '' ? message : nameOf(error);
-  const explained = EXPLAINED[replyCode(error) ?? ''];
-  return storeAway(explained === undefined ? `${where}: ${text}` : `${where}: ${explained} (${text})`, error);
+  const code = replyCode(error) ?? '';
+  const explained = EXPLAINED[code];
+  const failure = LASTING.includes(code) ? storeRefused : storeAway;
+  return failure(explained === undefined ? `${where}: ${text}` : `${where}: ${explained} (${text})`, error);
 }
 
 /** Node joins the errors of several addresses into one error without a message. */
@@ -46,7 +55,7 @@ function nameOf(error: unknown): string {
 }
 
 export const missingRights = (where: string, commands: readonly string[]): Error =>
-  storeAway(
+  storeRefused(
     `${where}: its user may not run ${commands.join(', ')}, which the store needs. Allow ` +
       `${commands.length === 1 ? 'it' : 'them'} (ACL SETUSER user ${commands.map((name) => `+${name}`).join(' ')}); ` +
       'docs/stores/redis.md lists all commands under Permissions',

@@ -1,5 +1,5 @@
 /** Turns SQLite's errors into errors that name the file and say what to do. */
-import { storeAway } from '../../errors.ts';
+import { storeAway, storeRefused } from '../../errors.ts';
 import { shown } from '../../shown.ts';
 
 /** Primary result codes; extended codes have theirs in the low byte. https://sqlite.org/rescode.html */
@@ -15,9 +15,16 @@ const EXPLAINED: Readonly<Record<number, string>> = {
   26: 'it is not a SQLite database, or its first page is damaged; name another file, or put a backup in its place',
 };
 
+/** An operator must change something. */
+const LASTING: readonly number[] = [8, 11, 14, 26];
+
 function resultCode(error: unknown): number | undefined {
-  const { rawCode } = error as { readonly rawCode?: unknown };
-  return typeof rawCode === 'number' ? rawCode & 0xff : undefined;
+  const { rawCode, message } = error as { readonly rawCode?: unknown; readonly message?: unknown };
+  if (typeof rawCode === 'number') return rawCode & 0xff;
+  // A failure to open the file has its code only in the text: `ConnectionFailed("…: 14")`.
+  if (typeof message !== 'string' || !message.startsWith('ConnectionFailed(')) return undefined;
+  const code = parseInt(message.slice(message.lastIndexOf(': ') + 2), 10);
+  return code > 0 ? code & 0xff : undefined;
 }
 
 /** Another process is writing. */
@@ -31,7 +38,8 @@ export function storeFailure(path: string, error: unknown): Error {
   const code = resultCode(error);
   if (code === undefined) return error instanceof Error ? error : new Error(String(error));
   const { message } = error as Error;
-  return storeAway(`${path}: ${EXPLAINED[code] ?? 'SQLite refused'} (${message})`, error);
+  const failure = LASTING.includes(code) ? storeRefused : storeAway;
+  return failure(`${path}: ${EXPLAINED[code] ?? 'SQLite refused'} (${message})`, error);
 }
 
 export const storeLocked = (path: string, ms: number): Error =>
@@ -66,7 +74,7 @@ export const logHeldOpen = (path: string, bytes: number): string =>
   `transaction on ${path} open. Find the program with lsof ${path} (a shell, a backup, a copy) and end it`;
 
 export const newerSchema = (path: string, found: number, known: number): Error =>
-  storeAway(
+  storeRefused(
     `${path} was changed by a newer version of sojourn (schema ${found}, this one reads up to ${known}); ` +
       'start the newer version, or name another file',
   );
@@ -78,16 +86,22 @@ export const olderInUse = (path: string, migration: number, instances: readonly 
   );
 
 export const foreignDatabase = (path: string): Error =>
-  storeAway(`${path} is a SQLite database of another program; name another file for the sessions`);
+  storeRefused(`${path} is a SQLite database of another program; name another file for the sessions`);
 
 export const noSuchDirectory = (path: string, directory: string): Error =>
-  storeAway(`${path} cannot be made: the directory ${directory} does not exist; create it, or name another file`);
+  storeRefused(`${path} cannot be made: the directory ${directory} does not exist; create it, or name another file`);
+
+export const mayNotMake = (path: string, directory: string, cause: Error): Error =>
+  storeRefused(
+    `${path} cannot be made: this process may not write in ${directory}; allow it, or name another file (${cause.message})`,
+    cause,
+  );
 
 export const notAFile = (path: string): Error =>
-  storeAway(`${path} is not a file; name the file that the sessions are to be kept in, e.g. ${path}/sessions.db`);
+  storeRefused(`${path} is not a file; name the file that the sessions are to be kept in, e.g. ${path}/sessions.db`);
 
 export const noWal = (path: string, mode: unknown): Error =>
-  storeAway(
+  storeRefused(
     `${path}: its file system cannot share memory between processes (journal_mode stays ${String(mode)} instead of ` +
       'wal); put it on a local disk of this machine',
   );
@@ -113,4 +127,4 @@ export const unsafeSocket = (id: string, socket: string, why: string): Error =>
   storeAway(`no message is sent to instance ${shown(id)}: its mailbox ${socket} is not safe: ${why}`);
 
 export const unsafeFile = (path: string, why: string): Error =>
-  storeAway(`${path} is not opened, because others could change the sessions in it: ${why}`);
+  storeRefused(`${path} is not opened, because others could change the sessions in it: ${why}`);

@@ -6,7 +6,7 @@ import type { Logger } from '../../types.ts';
 import { COMMIT_COPY_PAGES, LOG_BYTES } from './checkpointer.ts';
 import type { StoreClock } from './clock.ts';
 import { SqliteDatabase } from './database.ts';
-import { noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
+import { mayNotMake, noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
 import { migrate } from './migrate.ts';
 import { databaseDanger, isReadByOthers, processUser } from './ownership.ts';
@@ -57,7 +57,8 @@ function makeFile(path: string): void {
   try {
     closeSync(openSync(path, 'wx', FILE_MODE));
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
+    const { code = '', message } = cause as NodeJS.ErrnoException;
+    if (['EACCES', 'EPERM', 'EROFS'].includes(code)) throw mayNotMake(path, directory, cause as Error);
     if (code !== 'EEXIST') throw storeAway(`${path} cannot be made: ${message}`, cause);
   }
 }

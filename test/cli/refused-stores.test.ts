@@ -1,0 +1,225 @@
+/** `sojourn serve` on a store that refuses it, and what it says: real servers with wrong passwords, names and rights. */
+import { appendFileSync, chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { createClient } from 'redis';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { program, runProcess, startCli } from './cli-process.ts';
+
+const WRONG = 'wrong-password-22';
+const TOLERATED = '(--no-require-store serves all the same and keeps trying)\n';
+
+const serve = (store: string, ...flags: string[]) =>
+  startCli(['serve', program('counting-server.mjs'), '--port', '0', ...flags], { env: { SOJOURN_STORE: store } });
+
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-refused-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** One message and nothing else, in one process and with several workers. */
+async function expectRefusal(store: string, message: RegExp): Promise<void> {
+  for (const workers of ['0', '2']) {
+    const { code, stdout, stderr } = await serve(store, '--workers', workers).ended();
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).not.toContain(WRONG);
+    expect(stderr.endsWith(TOLERATED)).toBe(true);
+    expect(stderr.slice(0, -TOLERATED.length)).toMatch(message);
+  }
+}
+
+describeWhereInstalled('redis', 'Redis', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer('redis', { args: ['--user', 'ann', 'on', '>right-password', '~*', '&*', '+@all'] });
+  });
+  afterAll(() => server?.close());
+  const urlOf = (credentials: string, path = '') => `redis://${credentials}127.0.0.1:${server.port}${path}`;
+
+  test('that refuses the password ends the command with one sentence', async () => {
+    await expectRefusal(
+      urlOf(`ann:${WRONG}@`),
+      /^sojourn: SOJOURN_STORE: Redis at redis:\/\/127\.0\.0\.1:\d+: user name and password are not accepted; put the right ones into the URL \(WRONGPASS .*\)\n$/,
+    );
+  });
+
+  test('that has no such database does too', async () => {
+    await expectRefusal(
+      urlOf('ann:right-password@', '/99'),
+      /^sojourn: SOJOURN_STORE: Redis at .*\/99: it has no database of this number; put a lower one into the URL, redis:\/\/host\/0 \(.*\)\n$/,
+    );
+  });
+
+  test('with --no-require-store it is said in the banner, and sessions are served once it lets in', async () => {
+    const cli = serve(urlOf(`bob:${WRONG}@`), '--no-require-store');
+    const url = await cli.url();
+    await until(() => cli.output.stdout.includes('Stop with'));
+    expect(cli.output.stdout).toMatch(
+      /^ {2}store {5}redis:\/\/127\.0\.0\.1:\d+ \(cannot be used; sojourn keeps trying\)\n {12}Redis at redis:.*: user name and password are not accepted; put the right ones into the URL \(WRONGPASS .*\)$/m,
+    );
+    const ready = async () => (await fetch(new URL('/readyz', url))).status;
+    expect(await ready()).toBe(503);
+    const client = createClient({ url: server.url });
+    await client.connect();
+    await client.sendCommand(['ACL', 'SETUSER', 'bob', 'on', `>${WRONG}`, '~*', '&*', '+@all']);
+    await client.close();
+    await until(async () => (await ready()) === 200, { timeoutMs: 20_000, what: 'the store to be open' });
+    cli.kill('SIGTERM');
+    const { code, stdout, stderr } = await cli.ended();
+    expect(code).toBe(0);
+    expect(stdout + stderr).not.toContain(WRONG);
+  });
+
+  test('that is away ends the command only with --require-store', async () => {
+    const store = `redis://127.0.0.1:${await freePort()}`;
+    expect(await serve(store, '--require-store').ended()).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^sojourn: SOJOURN_STORE: Redis at redis:.*: connect ECONNREFUSED .*\n$/) as string,
+    });
+    const cli = serve(store);
+    await cli.url();
+    await until(() => cli.output.stdout.includes('Stop with'));
+    expect(cli.output.stdout).toMatch(
+      /\(cannot be reached; sojourn keeps trying to connect\)\n {12}Redis at .* ECONNREFUSED/,
+    );
+  });
+});
+
+describeWhereInstalled('postgres', 'PostgreSQL', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer('postgres');
+    const client = new pg.Client({ connectionString: server.url });
+    await client.connect();
+    await client.query("CREATE ROLE ann LOGIN PASSWORD 'right-password'");
+    await client.query('CREATE ROLE out NOLOGIN');
+    await client.end();
+    await server.stop();
+    writeFileSync(join(server.folder, 'pg_hba.conf'), 'host all ann all scram-sha-256\nhost all all all trust\n');
+    await server.start();
+  });
+  afterAll(() => server?.close());
+
+  test.each([
+    [
+      'password',
+      `ann:${WRONG}`,
+      'postgres',
+      /the password is wrong \(password authentication failed for user "ann", 28P01\)/,
+    ],
+    ['user', 'out', 'postgres', /it does not let this user in; look at its pg_hba\.conf and at the user \(.*\)/],
+    ['database', 'postgres', 'missing', /the database does not exist; create it, or name another \(.*, 3D000\)/],
+    ['schema', 'ann:right-password', 'postgres', /this user may not make or change the schema sojourn; .*/],
+  ])('that refuses the %s ends the command with one sentence', async (_what, user, database, sentence) => {
+    await expectRefusal(
+      `postgres://${user}@127.0.0.1:${server.port}/${database}`,
+      new RegExp(`^sojourn: SOJOURN_STORE: PostgreSQL at 127\\.0\\.0\\.1:\\d+/${database}: ${sentence.source}\n$`),
+    );
+  });
+});
+
+describeWhereInstalled('nats', 'NATS', () => {
+  let server: TestServer;
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-refused-'));
+  beforeAll(async () => {
+    const rights = '{ publish: ["mine.>"], subscribe: ["_INBOX.>"] }';
+    const file = join(folder, 'server.conf');
+    appendFileSync(
+      file,
+      'accounts { A: { jetstream: enabled, users: [ { user: ann, password: right }, ' +
+        `{ user: bob, password: right, permissions: ${rights} } ] }, B: { users: [ { user: eve, password: right } ] } }\n`,
+    );
+    server = await startServer('nats', { args: ['-c', file] });
+  });
+  afterAll(async () => {
+    await server?.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test.each([
+    [
+      'the password',
+      `ann:${WRONG}`,
+      /the server refused the login; put the right user and password, or token, into the URL/,
+    ],
+    [
+      'the subjects',
+      'bob:right',
+      /this user may not use \$JS\.API\..*; the page of the NATS store lists the subjects .*/,
+    ],
+    ['JetStream', 'eve:right', /JetStream is not enabled for this account; enable it, or use another account \(.*\)/],
+  ])('that refuses %s ends the command with one sentence', async (_what, user, sentence) => {
+    await expectRefusal(
+      `nats://${user}@127.0.0.1:${server.port}`,
+      new RegExp(`^sojourn: SOJOURN_STORE: NATS at 127\\.0\\.0\\.1:\\d+: ${sentence.source}\n$`),
+    );
+  });
+});
+
+describe('SQLite', () => {
+  const runOn = (path: string) =>
+    Promise.all(
+      ['0', '2'].map((workers) =>
+        runProcess([
+          'serve',
+          program('counting-server.mjs'),
+          '--port',
+          '0',
+          '--workers',
+          workers,
+          '--store',
+          `sqlite:${path}`,
+        ]),
+      ),
+    );
+
+  test.each([
+    [
+      'missing/sessions.db',
+      /^sojourn: --store: \/.*sessions\.db cannot be made: the directory \/.*\/missing does not exist; create it, or name another file\n$/,
+    ],
+    ['', /^sojourn: --store: \/.* is not a file; name the file that the sessions are to be kept in, e\.g\. .*\n$/],
+  ])('with the path %j ends the command with one sentence', async (name, message) => {
+    for (const { code, stdout, stderr } of await runOn(join(newFolder(), name))) {
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(message);
+    }
+  });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    'in a folder or a file that this process may not write does too (needs root, to run as another user)',
+    async () => {
+      const folder = newFolder();
+      chmodSync(folder, 0o755);
+      const other = { uid: 65_534, gid: 65_534 };
+      const asOther = async (path: string) => {
+        const args = ['serve', program('counting-server.mjs'), '--port', '0', '--store', `sqlite:${path}`];
+        const { code, stderr } = await runProcess(args, { user: other });
+        expect(code).toBe(1);
+        return stderr;
+      };
+      expect(await asOther(join(folder, 'a.db'))).toMatch(
+        /^sojourn: --store: .*a\.db cannot be made: this process may not write in .*; allow it, or name another file \(EACCES: .*\)\n$/,
+      );
+      mkdirSync(join(folder, 'own'));
+      chownSync(join(folder, 'own'), other.uid, other.gid);
+      writeFileSync(join(folder, 'own/b.db'), '', { mode: 0o600 });
+      expect(await asOther(join(folder, 'own/b.db'))).toMatch(
+        /^sojourn: --store: .*b\.db: it could not be opened; this process needs permission for the file and to write in its directory \(.*\)\n$/,
+      );
+    },
+  );
+
+  test('is named with its file in the banner', async () => {
+    const file = join(newFolder(), 'sessions.db');
+    const cli = serve(`sqlite:${file}`);
+    await cli.url();
+    await until(() => cli.output.stdout.includes('Stop with'));
+    expect(cli.output.stdout).toContain(`\n  store     sqlite:${file}\n`);
+  });
+});
