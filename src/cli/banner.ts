@@ -12,7 +12,7 @@ export interface BannerFacts {
   readonly options: ResolvedOptions;
   /** Number of worker processes, if there are several. */
   readonly workers: number | undefined;
-  /** The URL of the store, if the command names one that outlives the process. */
+  /** The URL of the store, if it outlives the process and the command names it. */
   readonly store: string | undefined;
   /** Why it is not open. */
   readonly storeAway: StoreAway | undefined;
@@ -75,7 +75,7 @@ const isOpen = (address: string): boolean => address === '0.0.0.0' || address ==
 
 const shownAddress = (address: string): string => (address.includes(':') ? `[${address}]` : address);
 
-/** By `lasting`. */
+/** The key says whether the problem is lasting. */
 const AWAY = {
   true: ' (cannot be used; sojourn keeps trying)',
   false: ' (cannot be reached; sojourn keeps trying to connect)',

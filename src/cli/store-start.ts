@@ -7,7 +7,7 @@ import type { WorkerRole } from './worker-role.ts';
 
 /** A store that is not open. */
 export interface StoreAway {
-  /** Without secrets. */
+  /** The sentence has no secrets. */
   readonly what: string;
   readonly lasting: boolean;
 }

@@ -118,7 +118,7 @@ export class SojournError extends Error {
     this.#storeProblem = fields.storeProblem;
   }
 
-  /** Of `STORE_AWAY`. A getter, because log lines show every own property. */
+  /** Set for `STORE_AWAY`. A getter, because log lines show every own property. */
   get storeProblem(): StoreProblem | undefined {
     return this.#storeProblem;
   }

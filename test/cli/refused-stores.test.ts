@@ -1,4 +1,4 @@
-/** `sojourn serve` on a store that refuses it, and what it says: real servers with wrong passwords, names and rights. */
+/** `sojourn serve` on a store that refuses it: real servers with wrong passwords, names and rights. */
 import { appendFileSync, chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
