@@ -203,7 +203,7 @@ export type RestoreCause = 'wake' | 'takeover' | 'migration' | 'reclaim';
 
 /** What `endpoint.sessions.events` emits, by name. */
 export interface SessionEventMap {
-  opened: [SessionEvent];
+  opened: [SessionEvent & { clientInfo: Implementation; protocolVersion: string }];
   restored: [SessionEvent & { cause: RestoreCause }];
   hibernated: [SessionEvent & { reason: 'hibernated' }];
   released: [SessionEvent & { reason: 'released' | 'closed' }];

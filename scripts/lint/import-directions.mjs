@@ -7,19 +7,21 @@ const LEAVES = new Set(['bounded-map', 'errors', 'shown', 'small-map', 'types'])
 const MAY_IMPORT = {
   leaf: [],
   protocol: [],
-  options: ['protocol', 'stores'], // the option `store` names the store interface
-  http: ['options', 'protocol'],
+  observe: [],
+  options: ['observe', 'protocol', 'stores'], // the option `store` names the store interface
+  http: ['observe', 'options', 'protocol'],
   limits: ['http', 'options', 'protocol'],
   stores: ['options', 'protocol'],
   clients: [],
-  session: ['clients', 'stores', 'http', 'options', 'protocol'],
+  session: ['observe', 'clients', 'stores', 'http', 'options', 'protocol'],
   cluster: ['session', 'stores', 'options', 'protocol'],
-  relay: ['cluster', 'session', 'stores', 'http', 'options', 'protocol'],
-  eras: ['relay', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
-  definition: ['session', 'options', 'protocol'],
-  listen: ['http', 'options'],
+  relay: ['observe', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
+  eras: ['observe', 'relay', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
+  definition: ['observe', 'session', 'options', 'protocol'],
+  listen: ['observe', 'http', 'options'],
   auth: ['session', 'http', 'options', 'protocol'],
   endpoint: [
+    'observe',
     'limits',
     'listen',
     'auth',
@@ -35,7 +37,7 @@ const MAY_IMPORT = {
   ],
   sealed: ['options', 'protocol'],
   testing: ['stores', 'options', 'protocol'],
-  cli: ['endpoint', 'listen', 'stores', 'options', 'protocol', 'index'],
+  cli: ['observe', 'endpoint', 'listen', 'stores', 'options', 'protocol', 'index'],
   index: ['endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
 };
 

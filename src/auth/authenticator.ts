@@ -111,10 +111,8 @@ class BearerTokens implements Authenticator {
     const { logger } = this.#context;
     switch (error?.code) {
       case OAuthErrorCode.InvalidToken:
-      case OAuthErrorCode.InsufficientScope: {
-        logger.debug({ reason: error.code }, `A request is refused: ${withoutToken(error.message, token)}`);
-        return this.#challenge(error);
-      }
+      case OAuthErrorCode.InsufficientScope:
+        return this.#challenge(error, token);
       case OAuthErrorCode.TemporarilyUnavailable:
         return authAway();
       default: {
@@ -126,7 +124,7 @@ class BearerTokens implements Authenticator {
     }
   }
 
-  #challenge({ code, message }: OAuthError): SojournError {
+  #challenge({ code, message }: OAuthError, token: string): SojournError {
     const description = DESCRIPTION.test(message) ? message : 'Token is not valid';
     const { headers } = bearerAuthChallengeResponse(new OAuthError(code, description), {
       requiredScopes: [...this.#auth.requiredScopes],
@@ -135,7 +133,7 @@ class BearerTokens implements Authenticator {
     const challenge = headers.get('www-authenticate') ?? 'Bearer';
     return code === (OAuthErrorCode.InsufficientScope as string)
       ? insufficientScope(challenge, description)
-      : unauthorized(challenge, description);
+      : unauthorized(challenge, description, withoutToken(description, token));
   }
 }
 

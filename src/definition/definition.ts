@@ -8,6 +8,7 @@
  * again, and never be connected.
  */
 import { definitionRefused } from '../errors.ts';
+import type { Notices } from '../observe/notices.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import { createFacades } from './facade.ts';
 import { createLightServer } from './light-server.ts';
@@ -20,6 +21,8 @@ export interface HostedDefinition {
   readonly factory: McpEndpointFactory;
   /** A list of the definition changed: calls `atOnce` each time, and `perTurn` once per turn of the event loop. */
   onListChanged(atOnce: (change: ListChange) => void, perTurn: (change: ListChange) => void): void;
+  /** Notices what its handlers throw. */
+  notice(notices: Notices): void;
   /** The present handler of a method. */
   handlerOf(method: string): unknown;
   /** The endpoint is closed. The server may be passed to another endpoint. */
@@ -54,6 +57,10 @@ class Definition implements HostedDefinition {
     this.#shared.listen({ atOnce, perTurn });
   }
 
+  notice(notices: Notices): void {
+    this.#shared.notices = notices;
+  }
+
   handlerOf(method: string): unknown {
     const { server } = this.#shared;
     return server._requestHandlers.get(method) ?? server.fallbackRequestHandler;
@@ -69,6 +76,7 @@ class Definition implements HostedDefinition {
 
   release(): void {
     this.#shared.listen(undefined);
+    this.#shared.notices = undefined;
     this.#hosted = false;
   }
 }

@@ -4,6 +4,7 @@
  * tool's schema work as with a server that a factory made.
  */
 import { definitionRefused } from '../errors.ts';
+import { noticingRunner, TOOL_RUNNER } from '../session/context.ts';
 import { LIST_SENDS, type SharedServer } from './shared-server.ts';
 import type { SdkServer } from './sdk-server.ts';
 
@@ -43,6 +44,13 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
       return own.apply(this, args);
     });
   }
+  const runner: unknown = Reflect.get(highLevel, TOOL_RUNNER);
+  if (typeof runner === 'function')
+    shared.override(
+      highLevel,
+      TOOL_RUNNER,
+      noticingRunner(runner, () => shared.notices),
+    );
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do. It may be bound to the definition.
     if (!Object.hasOwn(highLevel, name)) continue;

@@ -11,9 +11,10 @@ import type { McpServerOptions } from '../types.ts';
 import { eagerValidatorOf, type NotificationHandler, type RequestHandler, type SdkServer } from './sdk-server.ts';
 import type { SharedServer } from './shared-server.ts';
 
-export function createLightServer({ server: shared, idle }: SharedServer, serverOptions: McpServerOptions): SdkServer {
+export function createLightServer(definition: SharedServer, serverOptions: McpServerOptions): SdkServer {
+  const { server: shared, idle } = definition;
   const light = new shared.constructor(shared._serverInfo, optionsOf(shared, serverOptions));
-  light._requestHandlers = new LightHandlers(shared, light);
+  light._requestHandlers = new LightHandlers(definition, light);
   light._notificationHandlers = new LightNotificationHandlers(shared, light);
   for (const method of shared._customSchemaRequestMethods ?? []) light._customSchemaRequestMethods?.add(method);
   // Not those of a session whose handler runs while this server is created.
@@ -28,15 +29,15 @@ export function createLightServer({ server: shared, idle }: SharedServer, server
  * in place of `fallbackRequestHandler` would do the same, but V8 then keeps the whole light server as a hash table.
  */
 class LightHandlers extends Map<string, RequestHandler> {
-  readonly #shared: SdkServer;
+  readonly #definition: SharedServer;
   readonly #light: SdkServer;
 
-  constructor(shared: SdkServer, light: SdkServer) {
+  constructor(definition: SharedServer, light: SdkServer) {
     super();
-    this.#shared = shared;
+    this.#definition = definition;
     this.#light = light;
     for (const [method, handler] of light._requestHandlers) {
-      if (!shared._requestHandlers.has(method)) this.set(method, handler);
+      if (!definition.server._requestHandlers.has(method)) this.set(method, handler);
     }
   }
 
@@ -48,9 +49,11 @@ class LightHandlers extends Map<string, RequestHandler> {
   #storedHandler(method: string): RequestHandler | undefined {
     const context = contexts.getStore();
     if (context === undefined) return undefined;
-    const shared = this.#shared;
+    const { server: shared, notices } = this.#definition;
     const stored = shared._requestHandlers.get(method) ?? shared.fallbackRequestHandler;
-    return stored && ((request, ctx) => context.handledBy(this.#light, () => stored.call(shared, request, ctx)));
+    return (
+      stored && ((request, ctx) => context.handledBy(this.#light, () => stored.call(shared, request, ctx), notices))
+    );
   }
 }
 

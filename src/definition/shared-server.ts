@@ -13,6 +13,7 @@
  */
 import { definitionRefused, otherSession, outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
+import type { Notices } from '../observe/notices.ts';
 import { contexts, MessageContext } from '../session/context.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import { afterTurn } from '../options/system.ts';
@@ -64,6 +65,8 @@ export class SharedServer {
   /** The values that the definition has while no handler runs, of properties that belong to one connection. */
   readonly idle: Record<string, unknown> = {};
   #listener: ListChangeListener | undefined = undefined;
+  /** The notices of the endpoint that serves the definition. */
+  notices: Notices | undefined = undefined;
   readonly #changed = new Set<ListChange>();
 
   constructor(server: SdkServer) {

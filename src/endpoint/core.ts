@@ -34,7 +34,6 @@ import type { SharedLists } from '../session/shared-lists.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
-import type { SessionEvents } from './sessions.ts';
 import type { UserOf } from './user.ts';
 
 export interface CoreOptions {
@@ -56,7 +55,6 @@ export interface CoreOptions {
   readonly authorizer?: Authorizer | undefined;
   /** `undefined`: without the option `sharedLists`. */
   readonly lists?: SharedLists | undefined;
-  readonly events: SessionEvents;
   readonly memory: MemoryUse;
   readonly slowReaders: Pick<SlowReaders, 'cutStalled'>;
   readonly lifecycle: Lifecycle;
@@ -88,7 +86,6 @@ export class Core {
     authenticator,
     authorizer,
     lists,
-    events,
     memory,
     slowReaders,
     lifecycle,
@@ -124,24 +121,19 @@ export class Core {
         },
       },
     });
-    this.registry = new Registry(
-      options,
-      store,
-      {
-        guarded: !inProcess,
-        durable,
-        authorizer,
-        lists,
-        memory,
-        valid: () => this.instance.valid,
-        idSuffixes: () => this.instance.idSuffixes,
-        owner: () => this.instance.owner,
-        takenOver: () => this.instance.check(),
-        lifecycle,
-        requestsWait: () => this.#patience.size > 0,
-      },
-      events,
-    );
+    this.registry = new Registry(options, store, {
+      guarded: !inProcess,
+      durable,
+      authorizer,
+      lists,
+      memory,
+      valid: () => this.instance.valid,
+      idSuffixes: () => this.instance.idSuffixes,
+      owner: () => this.instance.owner,
+      takenOver: () => this.instance.check(),
+      lifecycle,
+      requestsWait: () => this.#patience.size > 0,
+    });
     const listenerThrew = (err: Error): void => logger.error({ err }, 'A listener of the bus threw');
     const fleet = new FleetBus((event) => this.instance.publish(event), listenerThrew);
     this.bus = options.bus === undefined ? fleet : new LocalBus(options.bus, listenerThrew);

@@ -11,7 +11,6 @@ import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
 import { attempt, type ExchangeHost } from '../http/attempt.ts';
-import type { Exchange } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { SlowReaders } from '../http/slow-readers.ts';
@@ -20,10 +19,12 @@ import { listen, type Listening, type ManagedListening } from '../listen/listen.
 import type { ListenOptions } from '../listen/listen-options.ts';
 import { checkArguments } from '../options/checks.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
-import { endpointLogger } from '../options/logger.ts';
+import { logNotices } from '../observe/log-lines.ts';
+import { WatchedRequest } from '../observe/watched-request.ts';
+import { endpointLogger, requestLogger } from '../options/logger.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { looksStateless, resolveOptions } from '../options/resolve.ts';
-import { createSessions, type SessionEvents } from './sessions.ts';
+import { createSessions, publishSessions, type SessionEvents } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
@@ -66,6 +67,7 @@ export function createMcpEndpoint(
     throw optionInvalid('type', 'server', server, 'an MCP server, or a function that returns one');
   const resolved = resolveOptions(options);
   const logged = { ...resolved, logger: endpointLogger(resolved) };
+  logNotices(resolved.notices, logged.logger, resolved.accessLog ? requestLogger(resolved) : undefined);
   if (looksStateless(options)) {
     const mode = "write sessionMode: 'stateless' for no sessions, or leave sessionIdGenerator out";
     logged.logger.warn({}, `sessionIdGenerator: undefined has no effect, and clients get sessions: ${mode}`);
@@ -95,17 +97,21 @@ class Endpoint {
   readonly #exchanges: ExchangeHost;
   readonly #listening = new Set<ManagedListening>();
   readonly #lifecycle = new Lifecycle();
+  readonly #watchesRequests: boolean;
   #closing: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: HostedDefinition) {
     this.#factory = factory;
     this.#options = options;
     this.#definition = definition;
+    this.#watchesRequests = options.notices.watchesRequests;
     definition?.onListChanged(
       (kind) => this.#lists?.changed(kind),
       (kind) => this.#core.bus.deliver({ kind }),
     );
     const { timeProvider: time, logger, auth, limits, writeTimeoutMs } = options;
+    publishSessions(options.notices, this.#events, logger);
+    definition?.notice(options.notices);
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
     this.#authorizer = auth?.authorize && new HookAuthorizer(auth.authorize, options);
     const { sharedLists } = options;
@@ -115,6 +121,7 @@ class Endpoint {
     this.#exchanges = {
       // The last resort of every face: an unexpected error is logged and does not end the process.
       report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
+      notices: options.notices,
       memory: this.#memory,
       slowReaders: new SlowReaders({
         time,
@@ -165,14 +172,14 @@ class Endpoint {
       authenticator: this.#authenticator,
       authorizer: this.#authorizer,
       lists: this.#lists,
-      events: this.#events,
       memory: this.#memory,
       slowReaders: this.#exchanges.slowReaders,
       lifecycle: this.#lifecycle,
     });
   }
 
-  #handle(exchange: Exchange, allowedHosts?: readonly string[]): void {
+  #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
+    if (this.#watchesRequests) exchange.watch(new WatchedRequest(this.#options.notices, this.#options.timeProvider));
     attempt(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
   }
 

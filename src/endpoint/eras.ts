@@ -4,6 +4,7 @@ import type { Instance } from '../cluster/instance.ts';
 import { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import { LegacySseEra } from '../eras/legacy/sse-era.ts';
 import { StatelessEra } from '../eras/legacy/stateless-era.ts';
+import { seenClients } from '../eras/message-checks.ts';
 import { CallRecords } from '../eras/modern/call-records.ts';
 import { ModernEra } from '../eras/modern/modern-era.ts';
 import { RequestChecks } from '../eras/request-checks.ts';
@@ -82,8 +83,13 @@ export function createEras(given: ErasOptions): Eras {
     lostAnswer: (exchange) => modern.lostAnswer(exchange),
   });
   const stateless = new StatelessEra({ options, servers, keepAlive, gate, callTimes, authorizer, lists, memory });
+  const noteClient = seenClients(options.notices);
+  const statelessPost = (post: InboundPost): void => {
+    noteClient(post.messages[0]);
+    stateless.post(post);
+  };
   const legacyPost: (post: InboundPost) => void =
-    options.sessionMode === 'stateless' ? (post) => stateless.post(post) : (post) => legacy.post(post);
+    options.sessionMode === 'stateless' ? statelessPost : (post) => legacy.post(post);
   const modern = new ModernEra({
     options,
     servers,
@@ -114,7 +120,11 @@ export function createEras(given: ErasOptions): Eras {
       })
     : undefined;
   const checks = new RequestChecks(options, {
-    modern: (post, header) => refuses(lifecycle, post) || modern.serve(post, header),
+    modern: (post, header) => {
+      if (refuses(lifecycle, post)) return;
+      noteClient(post.messages[0]);
+      modern.serve(post, header);
+    },
     lostAnswer: (exchange) => modern.lostAnswer(exchange),
     legacyPost: (post) => refuses(lifecycle, post) || legacyPost(post),
     legacyGet: (exchange) => legacy.get(exchange),

@@ -1,10 +1,11 @@
 /** `endpoint.sessions`: the sessions of this instance and of the deployment. */
 import type { EventEmitter } from 'node:events';
+import type { Notices } from '../observe/notices.ts';
 import { optionInvalid } from '../errors.ts';
 import { decodeSession } from '../session/session-record.ts';
 import { userName } from '../shown.ts';
 import { type InstanceLease, isEnded, type OpenStore, type StoredRecord } from '../stores/store.ts';
-import type { SessionEventMap, SessionInfo } from '../types.ts';
+import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
 
 export { decodeSession };
 
@@ -19,6 +20,19 @@ export interface SessionPageRequest {
 
 /** Emits what happens to sessions of this instance. */
 export type SessionEvents = EventEmitter<SessionEventMap>;
+
+/** Emits the notices of sessions. A listener that throws is logged, and does not disturb the session. */
+export function publishSessions(notices: Notices, events: SessionEvents, logger: Logger): void {
+  notices.listen((notice) => {
+    if (!('at' in notice)) return;
+    const { kind, ...event } = notice;
+    try {
+      (events as EventEmitter).emit(kind, event);
+    } catch (cause) {
+      logger.error({ err: cause, event: kind }, 'A listener of sessions.events threw');
+    }
+  });
+}
 
 /** One page as a promise; `for await` walks the sessions of all pages, from that one on. */
 export interface SessionList extends Promise<SessionInfoPage>, AsyncIterable<SessionInfo> {}

@@ -1,6 +1,8 @@
 /** What the messages of a body say, before their era is known. */
-import { PROTOCOL_VERSION_META_KEY, type RequestId } from '@modelcontextprotocol/server';
+import { CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY, type RequestId } from '@modelcontextprotocol/server';
 import { batchNotAllowed, invalidRequest, type SojournError } from '../errors.ts';
+import type { Notices } from '../observe/notices.ts';
+import type { WatchedRequest } from '../observe/watched-request.ts';
 import { checkMessage, type Checked, isObject } from '../protocol/jsonrpc.ts';
 import { quoted } from '../shown.ts';
 
@@ -26,6 +28,40 @@ export function checkBatch(body: readonly unknown[], most: number): Checked[] | 
     messages.push(checked);
   }
   return messages;
+}
+
+/** After this many names every client is new again: a client may choose a new name each time. */
+const CLIENTS = 256;
+const NAME_LENGTH = 64;
+
+/**
+ * Emits a notice for each client without a session that calls for the first time, by its name and version. The messages
+ * are of 2026-07-28, or of an endpoint without sessions.
+ */
+export function seenClients(notices: Notices): (message: Checked | undefined) => void {
+  const versions = new Map<string, string>();
+  return (message) => {
+    if (message?.kind !== 'request') return;
+    const { params } = message.message;
+    const meta = params?.['_meta'];
+    const info = (isObject(meta) ? meta[CLIENT_INFO_META_KEY] : undefined) ?? params?.['clientInfo'];
+    if (!isObject(info) || typeof info['name'] !== 'string' || typeof info['version'] !== 'string') return;
+    const name = short(info['name']);
+    const version = short(info['version']);
+    if (versions.get(name) === version) return;
+    if (versions.size >= CLIENTS) versions.clear();
+    versions.set(name, version);
+    const protocolVersion = short(String(claimedVersion(message) ?? handshakeVersion(message)));
+    notices.emit({ kind: 'clientSeen', clientInfo: { name, version }, protocolVersion });
+  };
+}
+
+const short = (text: string): string => (text.length <= NAME_LENGTH ? text : text.slice(0, NAME_LENGTH));
+
+/** A batch is known by its first message. */
+export function noteMessages(watched: WatchedRequest, [first]: readonly Checked[]): void {
+  if (first?.kind === 'request' || first?.kind === 'notification')
+    watched.carries(first.message.method, first.message.params);
 }
 
 /** The protocol version in a message's envelope, of any type; `undefined`: no envelope. */

@@ -30,7 +30,7 @@ import { isModern, servedVersions } from '../protocol/versions.ts';
 import type { InboundPost } from '../relay/call.ts';
 import { asksForLostAnswer } from './modern/lost-answers.ts';
 import { checkTextDepth, checkValueDepth } from './json-depth.ts';
-import { checkBatch, claimedVersion, handshakeVersion } from './message-checks.ts';
+import { checkBatch, claimedVersion, handshakeVersion, noteMessages } from './message-checks.ts';
 
 export const VALIDATION_ORDER = [
   'host',
@@ -226,6 +226,7 @@ export class RequestChecks {
     const id = echoId(body);
     const post = this.#shape(exchange, body, text);
     if (!('messages' in post)) return this.#refuse(exchange, post, id);
+    if (exchange.watched !== undefined) noteMessages(exchange.watched, post.messages);
     const header = exchange.header('mcp-protocol-version');
     const refusal = this.#version(header, claimedVersion(post.messages[0]) !== undefined);
     if (refusal !== undefined) return this.#refuse(exchange, refusal, id);

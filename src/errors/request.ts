@@ -16,9 +16,12 @@ export const originNotAllowed = (origin: string): SojournError =>
     `Origin ${quoted(origin)} is not allowed here; name it in the option allowedOrigins`,
   );
 
-/** `challenge` is the `WWW-Authenticate` header, empty where no token is expected. The body has OAuth's format. */
-export const unauthorized = (challenge: string, description: string): SojournError =>
-  new SojournError('UNAUTHORIZED', description, {
+/**
+ * `challenge` is the `WWW-Authenticate` header, empty where no token is expected. The body has OAuth's format.
+ * `message` is for logs.
+ */
+export const unauthorized = (challenge: string, description: string, message = description): SojournError =>
+  new SojournError('UNAUTHORIZED', message, {
     status: 401,
     rpc: RPC.transport,
     data: { reason: 'unauthorized' },

@@ -85,8 +85,23 @@ export function lostJson(
  * is none. `id` is the request's id, or null.
  */
 export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null, form?: LostForm): void {
+  noticeRefusal(exchange, error);
   const headers: Array<readonly [string, string]> = [...JSON_HEADERS, ...Object.entries(error.headers ?? {})];
   exchange.respond(error.status, headers, error.body ?? errorJson(error, id, form));
+}
+
+/** What a notice says instead of the message of an error. */
+const WHY: Partial<Record<ErrorCode, string>> = {
+  // The message quotes values of the body that headers mirror: arguments of tools.
+  HEADER_MISMATCH: 'A header is missing, or differs from the body',
+  SESSION_NOT_FOUND:
+    'Session not found: its client ended it, it was idle for idleTimeoutMs, or it was in the memory of a process that ' +
+    'ended (option store)',
+};
+
+function noticeRefusal(exchange: Exchange, error: SojournError): void {
+  const { status, code, message } = error;
+  exchange.refused({ status, reason: reasonOf(error), why: WHY[code] ?? message });
 }
 
 const HARMFUL: ReadonlySet<number> = new Set([400, 406, 413, 415, 429, 503]);
@@ -120,6 +135,7 @@ export function refuseOnSession(exchange: Exchange, error: SojournError, id: Req
     exchange.method === 'POST' &&
     exchange.header('mcp-session-id') !== undefined;
   if (!asAnswer) return refuse(exchange, error, hasNullId(error) ? null : id, form);
+  noticeRefusal(exchange, error);
   const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
   exchange.respond(200, headers, errorJson(error, id));
 }
@@ -154,6 +170,7 @@ export function refuseUnanswered(exchange: Exchange): void {
 
 /** The 2024-11-05 transport refuses with plain text, as the SDK's own does. */
 export function refusePlain(exchange: Exchange, text: string): void {
+  exchange.refused({ status: 400, reason: 'legacy_sse', why: text });
   exchange.respond(400, PLAIN_HEADERS, text);
 }
 

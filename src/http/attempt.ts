@@ -1,5 +1,6 @@
 import { internal } from '../errors.ts';
 import { refuse } from './answer.ts';
+import type { Notices } from '../observe/notices.ts';
 import type { Exchange } from './exchange.ts';
 import type { MemoryUse, SlowReaders } from './slow-readers.ts';
 
@@ -22,6 +23,7 @@ export type ReportFailure = (cause: unknown) => void;
 /** What the exchanges of an endpoint share. */
 export interface ExchangeHost {
   readonly report: ReportFailure;
+  readonly notices: Notices;
   readonly memory: MemoryUse;
   readonly slowReaders: SlowReaders;
 }

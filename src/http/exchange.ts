@@ -1,5 +1,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
+import type { Refusal } from '../observe/notices.ts';
+import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { Transitions } from '../options/transitions.ts';
 import type { McpHttpRequest } from '../types.ts';
 
@@ -81,6 +83,10 @@ export interface Exchange {
    * and `Vary` grows.
    */
   addHeader?(name: string, value: string): void;
+  /** Only on the faces, where requests are listened to. */
+  readonly watched?: WatchedRequest | undefined;
+  /** Emits the notice of a refusal, which is answered next. */
+  refused(refusal: Refusal): void;
   respond(status: number, headers: HeaderList, body?: string): void;
   openStream(headers: HeaderList): void;
   write(chunk: string): void;

@@ -1,6 +1,8 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, SojournError } from '../errors.ts';
+import type { Refusal } from '../observe/notices.ts';
+import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { follow } from '../options/transitions.ts';
 import { Body, NO_BYTES } from './body.ts';
@@ -41,6 +43,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   #resolve!: (response: Response) => void;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
+  #watched: WatchedRequest | undefined;
   #canonical: Map<string, string> | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #state: AnswerState = 'waiting';
@@ -64,9 +67,24 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   #become(next: AnswerState): void {
     this.#state = follow(ANSWER_STATES, this.#state, next);
     if (!this.closed) return;
+    this.#watched?.over(this, next === 'gone');
     this.#host.memory.give(this.#held);
     this.#held = 0;
     this.#host.slowReaders.over(this);
+  }
+
+  get watched(): WatchedRequest | undefined {
+    return this.#watched;
+  }
+
+  watch(request: WatchedRequest): void {
+    this.#watched = request;
+    this.#listen();
+  }
+
+  refused(refusal: Refusal): void {
+    this.#watched?.refused(refusal.reason);
+    this.#host.notices.emit({ kind: 'refused', ...refusal, sessionId: this.header('mcp-session-id') });
   }
 
   get method(): string {
@@ -147,6 +165,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.#state !== 'waiting') return;
+    this.#watched?.head(status);
     this.#become('ended');
     this.#resolve(new Response(body ?? null, { status, headers: this.#headersOf(headers) }));
   }
@@ -159,6 +178,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
 
   openStream(headers: HeaderList): void {
     if (this.#state !== 'waiting') return;
+    this.#watched?.head(200);
     this.#become('streaming');
     const body = new ReadableStream<Uint8Array>(
       {

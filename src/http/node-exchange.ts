@@ -7,6 +7,8 @@ import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
+import type { Refusal } from '../observe/notices.ts';
+import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { follow } from '../options/transitions.ts';
 import { Body, NO_BYTES } from './body.ts';
@@ -48,6 +50,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   #slow: SlowResponse | undefined;
   #request: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
+  #watched: WatchedRequest | undefined;
   #canonical: Map<string, string> | undefined;
   #state: AnswerState = 'waiting';
   /** Whether the close of the response is listened to. */
@@ -67,11 +70,26 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
 
   #become(next: AnswerState): void {
     this.#state = follow(ANSWER_STATES, this.#state, next);
+    if (this.#watched !== undefined && this.#over) this.#watched.over(this, next === 'gone');
   }
 
   /** The answer is complete, or its client disconnected. */
   get #over(): boolean {
     return this.#state === 'ended' || this.#state === 'gone';
+  }
+
+  get watched(): WatchedRequest | undefined {
+    return this.#watched;
+  }
+
+  watch(request: WatchedRequest): void {
+    this.#watched = request;
+    this.#listen();
+  }
+
+  refused(refusal: Refusal): void {
+    this.#watched?.refused(refusal.reason);
+    this.#host.notices.emit({ kind: 'refused', ...refusal, sessionId: this.header('mcp-session-id') });
   }
 
   get method(): string {
@@ -186,6 +204,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.#over) return;
+    this.#watched?.head(status);
     this.#become('ended');
     const res = this.#res;
     if (res === undefined || res.destroyed || res.headersSent) return this.#giveMemory();
@@ -201,6 +220,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   openStream(headers: HeaderList): void {
     const res = this.#res;
     if (this.#state !== 'waiting' || res === undefined || res.destroyed || res.headersSent) return;
+    this.#watched?.head(200);
     this.#become('streaming');
     res.statusCode = 200;
     for (const [name, value] of headers) res.setHeader(name, value);

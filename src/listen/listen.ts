@@ -5,7 +5,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { attempt, type ExchangeHost } from '../http/attempt.ts';
-import type { Exchange } from '../http/exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { withoutTrailing } from '../http/text-ends.ts';
 import { Descriptors } from './descriptors.ts';
@@ -40,7 +39,7 @@ export interface ManagedListening extends Listening {
 
 export interface ListenTarget {
   readonly options: ResolvedOptions;
-  handle(exchange: Exchange, allowedHosts: readonly string[] | undefined): void;
+  handle(exchange: NodeExchange, allowedHosts: readonly string[] | undefined): void;
   readonly exchanges: ExchangeHost;
   /** `serve` returns `false` for a path of another kind. */
   readonly wellKnown: { serve(req: IncomingMessage, res: ServerResponse): boolean };
@@ -145,9 +144,11 @@ function route(
   if (path === '/healthz' || path === '/readyz') return health(res, path, target);
   if (path.startsWith('/.well-known/') && target.wellKnown.serve(req, res)) return;
   if (!serves(path, base, target.options)) {
+    const why = `Not found. The MCP endpoint is ${base === '' ? '/' : base}`;
+    exchange.refused({ status: 404, reason: 'path', why });
     res.statusCode = 404;
     res.setHeader('Content-Type', 'text/plain; charset=utf-8');
-    res.end(`Not found. The MCP endpoint is ${base === '' ? '/' : base}\n`);
+    res.end(`${why}\n`);
     return;
   }
   target.handle(exchange, hosts);

@@ -3,6 +3,7 @@
  * `docs/reference/options.md` explains them at more length.
  */
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
+import type { Notices } from '../observe/notices.ts';
 import type { AuthOptions } from './auth-options.ts';
 import type { DEFAULTS } from './table.ts';
 import type { Store } from '../stores/store.ts';
@@ -180,8 +181,10 @@ export interface McpEndpointOptions {
   bus?: ServerEventBus | undefined;
   /** Receives errors that would otherwise only be logged, as in `createMcpHandler`. Default: none. */
   onerror?: ((error: Error) => void) | undefined;
-  /** The target of log lines: a pino logger, or `console` for every level. Default: the console, warn and above. */
+  /** The target of log lines: a pino logger, or `console` for every level. Default: the console, info and above. */
   logger?: GivenLogger | undefined;
+  /** `true`: each request writes an `info` line when its answer is complete. Default `false`. */
+  accessLog?: boolean | undefined;
   /**
    * ms that your factory, a hook or the handshake of your server may take before the request that waits for it is
    * answered with 503. 1 or more, `Infinity` = no limit. Default 30,000. Without a limit a hook that hangs blocks its
@@ -229,6 +232,8 @@ type Resolved = { readonly [Name in Exclude<keyof McpEndpointOptions, 'stateless
  * `sessionMode` includes the option `stateless`.
  */
 export interface ResolvedOptions extends Resolved {
+  /** No option: what happens in the endpoint, for its listeners. */
+  readonly notices: Notices;
   /** `limits.perUser`. */
   readonly perUser: Readonly<UserLimits>;
   /** `limits.perTool`. */

@@ -1,7 +1,7 @@
 /**
- * Limits how many equal lines the log takes. A client can repeat a request that causes a warning as fast as the network
- * allows. Of `warn` and `error` lines with the same text, 20 are written within a second. One more line then states how
- * many were dropped.
+ * Limits how many equal lines the log takes. A client can repeat a request that causes a line as fast as the network
+ * allows. Of `info`, `warn` and `error` lines with the same text, 20 are written within a second. One more line then
+ * states how many were dropped.
  *
  *     quiet ──the 21st line of a text──▶ counting ──the second is over──▶ quiet, and the number is written
  */
@@ -13,7 +13,7 @@ const LINES = 20;
 const TEXTS = 256;
 const OTHER_TEXTS = 'Log lines of other texts';
 
-type Level = 'warn' | 'error';
+type Level = 'info' | 'warn' | 'error';
 
 interface Count {
   readonly level: Level;
@@ -27,6 +27,7 @@ export function limitedLogger(target: Logger, time: Required<TimeProvider>, line
   const limit = new LogLimit(target, time, lines);
   return Object.freeze({
     ...target,
+    info: (obj: object, msg: string) => limit.log('info', obj, msg),
     warn: (obj: object, msg: string) => limit.log('warn', obj, msg),
     error: (obj: object, msg: string) => limit.log('error', obj, msg),
   });

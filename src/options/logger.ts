@@ -24,8 +24,8 @@ const fullConsoleLogger: Logger = Object.freeze({
   fatal: toConsole('error'),
 });
 
-/** The default: `warn` and above; `debug` and `info` go nowhere. */
-export const consoleLogger: Logger = Object.freeze({ ...fullConsoleLogger, debug: IGNORED, info: IGNORED });
+/** The default: `info` and above; `debug` goes nowhere. */
+export const consoleLogger: Logger = Object.freeze({ ...fullConsoleLogger, debug: IGNORED });
 
 /**
  * The same logger with its failures caught: a throw, or the rejection of an async method. A line that the logger failed
@@ -78,6 +78,11 @@ interface LoggerOptions {
 export function endpointLogger({ logger, onerror, timeProvider, credentialHeaders }: LoggerOptions): Logger {
   const tidy = tidyLogger(logger, new LogFields(credentialHeaders));
   return reportingLogger(limitedLogger(tidy, timeProvider), onerror);
+}
+
+/** What the lines of requests go through: they are not limited. */
+export function requestLogger({ logger, credentialHeaders }: LoggerOptions): Logger {
+  return tidyLogger(logger, new LogFields(credentialHeaders));
 }
 
 /** `error` lines also reach `onerror`, as createMcpHandler's do; what it throws ends here. */

@@ -222,6 +222,7 @@ export const OPTIONS = {
   }),
   bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
   onerror: hook<(error: Error) => void>('a function (error)', 'Sessions'),
+  accessLog: flag(false, { group: 'Running', help: 'log a line for each request', shown: 'on in a terminal' }),
   /** Never throws. */
   logger: option<Logger>({
     group: 'Sessions',

@@ -8,6 +8,7 @@ import { insufficientScope, sessionEnded } from '../errors.ts';
 import { errorJson, type LostForm } from '../http/answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
 import { messageFrame, SSE_HEADERS } from '../http/response.ts';
+import type { Refusal } from '../observe/notices.ts';
 import type { McpHttpRequest } from '../types.ts';
 
 const LAST_EVENT_ID = 'last-event-id';
@@ -94,6 +95,10 @@ export class ContinuedExchange implements Exchange {
   }
   holds(bytes: number): boolean {
     return this.#inner.holds(bytes);
+  }
+
+  refused(refusal: Refusal): void {
+    this.#inner.refused(refusal);
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {

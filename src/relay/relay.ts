@@ -16,6 +16,7 @@ import { errorJson, type LostForm, refuseStopped } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
 import type { Exchange } from '../http/exchange.ts';
+import type { Notices } from '../observe/notices.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { messageFrame } from '../http/response.ts';
 import type { Logger } from '../types.ts';
@@ -39,6 +40,7 @@ export interface RelayOptions {
   readonly logger: Logger;
   /** A drained or closed endpoint relays no call. */
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
+  readonly notices: Notices;
   readonly memory: MemoryUse;
   /** `limits.streamBufferBytes`. */
   readonly bufferBytes: number;
@@ -260,10 +262,11 @@ export class Relay implements RelayedCalls {
     const { n } = item;
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
-    const { memory, logger } = this.#options;
+    const { notices, memory, logger } = this.#options;
     const exchange = new RelayedExchange({
       envelope: item,
       link,
+      notices,
       memory,
       onFinished: () => this.#serving.get(link)?.delete(n),
       report: (err) => logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),

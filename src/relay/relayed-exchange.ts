@@ -19,6 +19,7 @@ import { closeSignal, type Exchange, type RelayOrigin, type HeaderFields, type H
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { McpHttpRequest } from '../types.ts';
+import type { Notices, Refusal } from '../observe/notices.ts';
 import { authOf, sendHeaders } from './envelope.ts';
 
 const ITEM_BYTES = 64;
@@ -38,6 +39,7 @@ const STATES: Transitions<State> = {
 export interface RelayedExchangeOptions {
   readonly envelope: CallItem;
   readonly link: Link;
+  readonly notices: Notices;
   readonly memory: MemoryUse;
   /** Removes it from the calls being served. */
   onFinished(): void;
@@ -62,13 +64,15 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   #onAcknowledged: Array<() => void> = [];
   readonly #onFinished: () => void;
   readonly #report: ReportFailure;
+  readonly #notices: Notices;
   readonly #memory: MemoryUse;
   /** Bytes charged to the memory budget. */
   #held = 0;
 
-  constructor({ envelope, link, memory, onFinished, report }: RelayedExchangeOptions) {
+  constructor({ envelope, link, notices, memory, onFinished, report }: RelayedExchangeOptions) {
     this.#envelope = envelope;
     this.#link = link;
+    this.#notices = notices;
     this.#memory = memory;
     this.#releaseLink = link.hold('stream');
     this.#onFinished = onFinished;
@@ -125,6 +129,10 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   /** The relaying instance has read the body already. */
   readBody(_limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
     done(undefined, new Uint8Array(0));
+  }
+
+  refused(refusal: Refusal): void {
+    this.#notices.emit({ kind: 'refused', ...refusal, sessionId: this.header('mcp-session-id') });
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {

@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { McpHttpRequest, McpSession } from '../types.ts';
+import type { Notices } from '../observe/notices.ts';
 import { isObject, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { AnyServer } from '../protocol/server-shape.ts';
 import { checkNumber } from '../options/checks.ts';
@@ -147,14 +148,15 @@ export class MessageContext {
     return this.#handlerServer;
   }
 
-  /** Runs a handler. Until it settles, `handlerServer` is the given server. */
-  async handledBy<T>(server: object, handler: () => T | Promise<T>): Promise<T> {
+  /** Runs a handler. Until it settles, `handlerServer` is the given server. `notices`: of what it throws. */
+  async handledBy<T>(server: object, handler: () => T | Promise<T>, notices?: Notices): Promise<T> {
     const outer = this.#handlerServer;
     this.work.begin();
     this.#handlerServer = server;
     try {
       return await handler();
     } catch (cause) {
+      this.noticeThrown(cause, notices);
       // The SDK cannot create an error of these, and would send no answer.
       if (cause === null || cause === undefined) throw new TypeError(`A handler threw ${String(cause)}`);
       throw cause;
@@ -162,6 +164,17 @@ export class MessageContext {
       this.#handlerServer = outer;
       this.work.settle();
     }
+  }
+
+  /**
+   * Emits the notice of what the handler threw: neither an answer (a `ProtocolError`, or an `McpError` of version 1),
+   * nor what it throws after its request ended.
+   */
+  noticeThrown(error: unknown, notices: Notices | undefined): void {
+    const { id, method, target, session } = this;
+    if (notices === undefined || id === undefined || method === undefined) return;
+    if (this.answered || this.work.ended || isAnswer(error)) return;
+    notices.emit({ kind: 'handlerThrew', method, target, sessionId: session?.id, error });
   }
 
   /** Settles when everything that must be stored before the request runs is stored or refused. */
@@ -214,6 +227,31 @@ export class MessageContext {
   }
 }
 
+/** Errors of JSON-RPC have a number as their code. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof Error && typeof (error as { readonly code?: unknown }).code === 'number';
+}
+
+/**
+ * The method of `McpServer` that runs a tool, in both versions of the SDK. What a tool throws becomes a result with
+ * `isError` behind it, so that only a wrapper sees the throw.
+ */
+export const TOOL_RUNNER = 'executeToolHandler';
+
+type ToolRunner = (this: unknown, ...args: unknown[]) => Promise<unknown>;
+
+/** The same method, with a notice of what the tool throws. */
+export function noticingRunner(run: unknown, notices: () => Notices | undefined): ToolRunner {
+  return async function executeToolHandler(this: unknown, ...args) {
+    try {
+      return await (run as ToolRunner).apply(this, args);
+    } catch (cause) {
+      contexts.getStore()?.noticeThrown(cause, notices());
+      throw cause;
+    }
+  };
+}
+
 /** The `name` or `uri` in a request's params. */
 export function targetOf(params: Readonly<Record<string, unknown>> | undefined): string | undefined {
   const target = params?.['name'] ?? params?.['uri'];
@@ -230,7 +268,7 @@ type Handler = (request: unknown, ctx: unknown) => unknown;
  * server without this table gives its places back when its requests end. Servers of a definition have a table of their
  * own (`definition/light-server.ts`).
  */
-export function trackHandlers(made: AnyServer): void {
+export function trackHandlers(made: AnyServer, notices: Notices): void {
   const outer: unknown = made;
   const inner = isObject(outer) && isObject(outer['server']) ? outer['server'] : outer;
   const handlers: unknown = isObject(inner) ? inner['_requestHandlers'] : undefined;
@@ -240,8 +278,10 @@ export function trackHandlers(made: AnyServer): void {
     const handler = (stored(method) ?? inner['fallbackRequestHandler']) as Handler | undefined;
     const context = contexts.getStore();
     if (handler === undefined || context === undefined) return handler;
-    return (request: unknown, ctx: unknown) => context.handledBy(inner, () => handler(request, ctx));
+    return (request: unknown, ctx: unknown) => context.handledBy(inner, () => handler(request, ctx), notices);
   };
+  const runner: unknown = isObject(outer) ? outer[TOOL_RUNNER] : undefined;
+  if (isObject(outer) && typeof runner === 'function') outer[TOOL_RUNNER] = noticingRunner(runner, () => notices);
 }
 
 /** The session whose handler is running; undefined outside of one and in stateless or modern serving. */

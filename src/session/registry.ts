@@ -7,12 +7,11 @@
  * no session needs a timer.
  */
 import type { Authorizer } from './authorizer.ts';
-import type { EventEmitter } from 'node:events';
 import { overUserLimit, tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { MaybePromise, OpenStore } from '../stores/store.ts';
-import type { Logger, RestoreCause, SessionEventMap } from '../types.ts';
+import type { Logger, RestoreCause } from '../types.ts';
 import { CallTimes } from './call-times.ts';
 import { ClaimQueue } from './claim-queue.ts';
 import { IdleList } from './idle-list.ts';
@@ -76,14 +75,9 @@ export class Registry implements LiveSessionHost, SweptSessions {
   /** Places of `limits.sessions` taken by sessions that are being opened and by 2024-11-05 connections. */
   #reserved = 0;
 
-  constructor(
-    options: ResolvedOptions,
-    store: OpenStore,
-    given: RegistryOptions,
-    events: EventEmitter<SessionEventMap>,
-  ) {
+  constructor(options: ResolvedOptions, store: OpenStore, given: RegistryOptions) {
     const { guarded, durable, memory, authorizer, lists, valid, idSuffixes, owner, takenOver, lifecycle } = given;
-    this.#events = new SessionEvents(events, options.timeProvider, options.logger);
+    this.#events = new SessionEvents(options.notices, options.timeProvider);
     this.options = options;
     this.logger = options.logger;
     this.largeAnswers = new LargeAnswers(options.logger);
@@ -211,8 +205,9 @@ export class Registry implements LiveSessionHost, SweptSessions {
     this.shares.add(session, address);
     if (session.idle) this.becameIdle(session);
     if (cause !== undefined) this.#sweep.keepFromExpiring(session);
-    if (cause === undefined) this.#events.emit('opened', session.id, {});
-    else this.#events.emit('restored', session.id, { cause });
+    if (cause !== undefined) return this.#events.emit('restored', session.id, { cause });
+    const { clientInfo } = session.handshake;
+    this.#events.emit('opened', session.id, { clientInfo, protocolVersion: session.version });
   }
 
   // ——— SessionHost ———

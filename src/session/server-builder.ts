@@ -84,7 +84,7 @@ export class ServerBuilder {
       if (!this.#options.makesNew) this.#checkNew(server);
       if (mustRead && !read) this.#warnOnce();
       this.#checkEra(server);
-      trackHandlers(server);
+      trackHandlers(server, this.#options.options.notices);
       this.#options.authorizer?.watch(server);
       return server;
     };

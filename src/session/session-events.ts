@@ -1,28 +1,21 @@
-/** Emits `sessions.events`. A listener that throws is logged, and does not disturb the session. */
-import type { EventEmitter } from 'node:events';
-import type { Logger, SessionEvent, SessionEventMap, SessionEventName, TimeProvider } from '../types.ts';
+/** Emits what happens to the sessions of an instance. */
+import type { Notices, SessionNotice } from '../observe/notices.ts';
+import type { SessionEvent, SessionEventMap, SessionEventName, TimeProvider } from '../types.ts';
 
 export class SessionEvents {
-  readonly #events: EventEmitter;
+  readonly #notices: Notices;
   readonly #time: Pick<TimeProvider, 'now'>;
-  readonly #logger: Logger;
 
-  constructor(events: EventEmitter<SessionEventMap>, time: Pick<TimeProvider, 'now'>, logger: Logger) {
-    this.#events = events;
+  constructor(notices: Notices, time: Pick<TimeProvider, 'now'>) {
+    this.#notices = notices;
     this.#time = time;
-    this.#logger = logger;
   }
 
   emit<Name extends SessionEventName>(
-    name: Name,
+    kind: Name,
     sessionId: string,
     more: Omit<SessionEventMap[Name][0], keyof SessionEvent>,
   ): void {
-    const event = { sessionId, at: this.#time.now(), ...more };
-    try {
-      this.#events.emit(name, event);
-    } catch (cause) {
-      this.#logger.error({ err: cause, event: name }, 'A listener of sessions.events threw');
-    }
+    this.#notices.emit({ kind, sessionId, at: this.#time.now(), ...more } as unknown as SessionNotice);
   }
 }

@@ -1,5 +1,6 @@
 /** What the exchanges of an endpoint share, for an exchange without an endpoint. */
 import type { ExchangeHost, ReportFailure } from '../../src/http/attempt.ts';
+import { Notices } from '../../src/observe/notices.ts';
 import { SlowReaders } from '../../src/http/slow-readers.ts';
 import { MemoryBudget } from '../../src/limits/memory-budget.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -11,5 +12,5 @@ export function exchangeHost(report: ReportFailure, memory = new MemoryBudget(In
     writeTimeoutMs: 60_000,
     onCut: () => {},
   });
-  return { report, memory, slowReaders };
+  return { report, notices: new Notices(), memory, slowReaders };
 }

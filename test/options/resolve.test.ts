@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { Notices } from '../../src/observe/notices.ts';
 import { DEFAULTS, OPTIONS } from '../../src/options/table.ts';
 import { LIMITS, RETENTION, USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
@@ -26,7 +27,12 @@ describe('an omitted option', () => {
     const { logger: _logger, ...resolved } = resolveOptions(undefined);
     const { logger: _default, ...defaults } = DEFAULTS;
     const { stateless: _stateless, ...own } = defaults;
-    const shares = { perUser: USER_DEFAULTS, perTool: {}, pinnedProtocolVersions: undefined };
+    const shares = {
+      perUser: USER_DEFAULTS,
+      perTool: {},
+      pinnedProtocolVersions: undefined,
+      notices: expect.any(Notices) as Notices,
+    };
     expect(resolved).toEqual({ ...own, ...shares });
     expect(resolveOptions({})).toEqual(resolveOptions(undefined));
   });

@@ -87,7 +87,7 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
     expect(lab.made.length).toBe(2);
     expect(endpoint.sessions.count).toBe(1);
     expect(events).toEqual([
-      { name: 'opened' },
+      { name: 'opened', clientInfo: { name: 'raw-client', version: '0.0.0' }, protocolVersion: '2025-11-25' },
       { name: 'hibernated', reason: 'hibernated' },
       { name: 'restored', cause: 'wake' },
     ]);

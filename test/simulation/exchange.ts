@@ -96,6 +96,8 @@ export class SimExchange implements Exchange, RequestSource {
     done(undefined, bytesOf.encode(this.#http.body ?? ''));
   }
 
+  refused(): void {}
+
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.closed || this.#streaming) return;
     this.#finished = true;

@@ -2,7 +2,6 @@
  * A deployment in one process: instances on one clock, a store, the network between all of them and their clients.
  * Nothing in it is real, and everything that happens follows from its seed.
  */
-import { EventEmitter } from 'node:events';
 import { MemoryBudget } from '../../src/limits/memory-budget.ts';
 import { Core } from '../../src/endpoint/core.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endpoint-options.ts';
@@ -196,7 +195,6 @@ export class World {
       userOf: createUserOf(options),
       memory: new MemoryBudget(options.limits.memoryBytes),
       slowReaders: { cutStalled: () => {} },
-      events: new EventEmitter(),
       lifecycle: new Lifecycle(),
     });
     instance.core = core;

@@ -98,6 +98,7 @@ export class LegacyEra {
       instance,
       logger: options.logger,
       lifecycle,
+      notices: options.notices,
       memory: registry.memory,
       bufferBytes: options.limits.streamBufferBytes,
       lostForm: (method) => lostForm(options, method),

@@ -29,6 +29,7 @@ import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
+import { noteMessages } from '../message-checks.ts';
 import { checkTextDepth, checkValueDepth, type TooDeep } from '../json-depth.ts';
 import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 
@@ -182,6 +183,7 @@ export class LegacySseEra {
         if (error === undefined) exchange.respond(202, PLAIN_HEADERS, 'Accepted');
         else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
       };
+      if (exchange.watched !== undefined) noteMessages(exchange.watched, [checked]);
       const taken = connection.take(exchange, checked);
       if (taken instanceof Promise) attempt(exchange, () => taken.then(answer));
       else answer(taken);

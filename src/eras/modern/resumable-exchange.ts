@@ -17,6 +17,7 @@ import { type BodyRead, closeSignal, type Exchange, type HeaderFields, type Head
 import { createRequestView, type RequestSource } from '../../http/request-view.ts';
 import { messageFrame, pointFrame, SSE_HEADERS } from '../../http/response.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
+import type { Refusal } from '../../observe/notices.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { type CallPosition, formatCallPosition, resumedPosition } from './call-position.ts';
 import { KeptMessages, type KeptMessagesHost } from './kept-messages.ts';
@@ -180,6 +181,11 @@ export class ResumableExchange implements Exchange, RequestSource {
   }
 
   // ——— The answer ———
+
+  /** Its client gets the answer, if it has one. */
+  refused(refusal: Refusal): void {
+    this.#client?.refused(refusal);
+  }
 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.#state === 'waiting') {

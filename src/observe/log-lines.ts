@@ -1,0 +1,110 @@
+/**
+ * Writes the log lines about what happens in an endpoint: the one listener of `notices.ts` that logs. A text is the
+ * same for every line of its reason, so that the log can limit them; what differs is in the fields. No line holds an
+ * argument, a result, the message of an error that a handler threw, or the URI of a resource.
+ */
+import { SojournError } from '../errors.ts';
+import { shown } from '../shown.ts';
+import type { Logger } from '../types.ts';
+import type { HandlerThrewNotice, Notice, Notices, RefusedNotice, RequestNotice } from './notices.ts';
+
+/** `requests`: where the lines of requests go; `undefined`: nowhere. */
+export function logNotices(notices: Notices, logger: Logger, requests: Logger | undefined): void {
+  notices.listen((notice) => write(notice, logger, requests), requests !== undefined);
+}
+
+function write(notice: Notice, logger: Logger, requests: Logger | undefined): void {
+  switch (notice.kind) {
+    case 'request':
+      return requests?.info(requestFields(notice), REQUEST_LINE);
+    case 'refused':
+      return writeRefused(notice, logger);
+    case 'handlerThrew':
+      return logger.warn(thrownFields(notice), notice.method === 'tools/call' ? 'A tool threw' : 'A handler threw');
+    case 'clientSeen':
+    case 'opened': {
+      const { name, version } = notice.clientInfo;
+      const client = `${shown(name)} ${shown(version)}`;
+      const session = 'sessionId' in notice ? { sessionId: notice.sessionId } : {};
+      return logger.info({ client, protocol: shown(notice.protocolVersion), ...session }, 'A client connected');
+    }
+    case 'ended':
+      return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
+    case 'restored':
+      return logger.info({ cause: notice.cause, sessionId: notice.sessionId }, 'A session continues here');
+    case 'hibernated':
+    case 'released':
+    case 'fenced':
+      return logger.debug({ reason: notice.reason, sessionId: notice.sessionId }, 'A session left this instance');
+  }
+}
+
+/** The message of a line about a request. */
+export const REQUEST_LINE = 'request';
+
+function requestFields({ http, method, target, status, refused, resumed, left, ms, sessionId }: RequestNotice): object {
+  return {
+    http,
+    ...(method !== undefined && { method }),
+    ...(target !== undefined && { [method === 'prompts/get' ? 'prompt' : 'tool']: target }),
+    status,
+    ms: Math.round(ms * 10) / 10,
+    ...(refused !== undefined && { refused }),
+    ...(resumed && { resumed }),
+    ...(left && { left }),
+    ...(sessionId !== undefined && { sessionId }),
+  };
+}
+
+function writeRefused({ status, reason, why, sessionId }: RefusedNotice, logger: Logger): void {
+  // Errors of this status are logged with their cause where they are made.
+  if (status === 500) return;
+  // Clients look for a GET stream before they initialize.
+  const level = status === 405 ? 'debug' : 'info';
+  const fields = { status, reason, why, ...(sessionId !== undefined && { sessionId }) };
+  logger[level](fields, `A request is refused: ${status} ${reason}`);
+}
+
+function thrownFields({ method, target, sessionId, error }: HandlerThrewNotice): object {
+  const named = method === 'tools/call' ? 'tool' : method === 'prompts/get' ? 'prompt' : undefined;
+  const at = placeOf(error);
+  return {
+    ...(named === undefined ? { method: shown(method) } : target !== undefined && { [named]: shown(target) }),
+    error: kindOf(error),
+    ...(at !== undefined && { at }),
+    ...(sessionId !== undefined && { sessionId }),
+  };
+}
+
+const WORD = /^[\w$.]{1,64}$/;
+
+/** `TypeError`, `Error ENOENT` */
+function kindOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const { name, code } = error as { readonly name: unknown; readonly code?: unknown };
+  const words = [name, code].filter((word): word is string => typeof word === 'string' && WORD.test(word));
+  return words.join(' ') || 'Error';
+}
+
+/** Nothing behind this is read of a stack. */
+const STACK_LENGTH = 4_096;
+
+/** File, line and column of the throw, outside of packages where it can. The message before the stack is left out. */
+function placeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || error instanceof SojournError || typeof error.stack !== 'string') return undefined;
+  const message = String(error.message);
+  const from = error.stack.indexOf(message);
+  // Its message was changed since.
+  if (from < 0) return undefined;
+  const frames = error.stack.slice(from + message.length, from + message.length + STACK_LENGTH).split('\n');
+  const places = frames.slice(1).map(placeOfFrame).filter(isFile);
+  return places.find((place) => !place.includes('node_modules')) ?? places[0];
+}
+
+/** `at name (file:///app/server.js:3:5)`, or without a name `at file:///app/server.js:3:5` */
+function placeOfFrame(frame: string): string {
+  const text = frame.trim();
+  return text.endsWith(')') ? text.slice(text.lastIndexOf('(') + 1, -1) : text.slice(text.lastIndexOf('at ') + 3);
+}
+
+const isFile = (place: string): boolean => !place.startsWith('node:') && (place.includes('/') || place.includes('\\'));

@@ -1,0 +1,91 @@
+/**
+ * What happens in an endpoint, as one stream of notices. These places emit, and no other place keeps count of what
+ * happened:
+ *
+ *     request         the end of an exchange (`WatchedRequest`), on the instance that has the client
+ *     refused         `http/answer.ts`, by `Exchange.refused`; and a path that is not served (`listen/listen.ts`)
+ *     handlerThrew    `noticeThrown` of `session/context.ts`
+ *     clientSeen      `seenClients` of `eras/message-checks.ts`: clients without a session
+ *     the others      `session/session-events.ts`: what happens to sessions
+ *
+ * Listeners are called in the turn of the notice. They must not throw.
+ */
+import type { Implementation } from '@modelcontextprotocol/server';
+import type { SessionEventMap, SessionEventName } from '../types.ts';
+
+/** A `POST`, `GET` or `DELETE` whose answer is complete or whose client has left. */
+export interface RequestNotice {
+  readonly kind: 'request';
+  readonly http: string;
+  /** The JSON-RPC method, where the body named one. Chosen by the client, at most 64 characters. */
+  readonly method: string | undefined;
+  /** The tool or prompt, likewise. */
+  readonly target: string | undefined;
+  /** 499: the client left before the head of its answer. */
+  readonly status: number;
+  /** Why it was refused, also where the status is 200. */
+  readonly refused: string | undefined;
+  /** A GET that continues a stream after its last event. */
+  readonly resumed: boolean;
+  /** The client left before its answer was complete. */
+  readonly left: boolean;
+  readonly ms: number;
+  readonly sessionId: string | undefined;
+}
+
+/** What a refusal says about itself. */
+export interface Refusal {
+  readonly status: number;
+  /** One of a fixed set of words. */
+  readonly reason: string;
+  /** Names the option that allows it, where there is one. */
+  readonly why: string;
+}
+
+export interface RefusedNotice extends Refusal {
+  readonly kind: 'refused';
+  /** The client sent it. */
+  readonly sessionId: string | undefined;
+}
+
+export interface HandlerThrewNotice {
+  readonly kind: 'handlerThrew';
+  readonly method: string;
+  /** The name of a tool or prompt, or the URI of a resource. */
+  readonly target: string | undefined;
+  readonly sessionId: string | undefined;
+  /** Its message may hold arguments and results. */
+  readonly error: unknown;
+}
+
+/** The first request of a client without a session, by name and version. */
+export interface ClientSeenNotice {
+  readonly kind: 'clientSeen';
+  readonly clientInfo: Implementation;
+  readonly protocolVersion: string;
+}
+
+export type SessionNotice = {
+  readonly [Name in SessionEventName]: { readonly kind: Name } & Readonly<SessionEventMap[Name][0]>;
+}[SessionEventName];
+
+export type Notice = RequestNotice | RefusedNotice | HandlerThrewNotice | ClientSeenNotice | SessionNotice;
+
+export class Notices {
+  readonly #listeners: Array<(notice: Notice) => void> = [];
+  #requests = false;
+
+  /** `requests`: whether the listener wants the notices of requests, which cost work for each request. */
+  listen(listener: (notice: Notice) => void, requests = false): void {
+    this.#listeners.push(listener);
+    this.#requests ||= requests;
+  }
+
+  get watchesRequests(): boolean {
+    return this.#requests;
+  }
+
+  emit(notice: Notice): void {
+    for (const listener of this.#listeners) listener(notice);
+  }
+}

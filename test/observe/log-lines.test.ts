@@ -1,0 +1,254 @@
+/** The log lines about what happens in an endpoint, on real sockets. */
+import { McpServer } from '@modelcontextprotocol/server';
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { describe, expect, test } from 'vitest';
+import { serveFleet } from '../kit/fleet.ts';
+import { createLab } from '../kit/lab.ts';
+import { hashOf, type Log } from '../kit/log.ts';
+import { faces, serve, type Served } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+
+const LINES = /^(request|A client connected|A session|A request is refused|A tool threw|A handler threw)/;
+
+/** `level text {fields}` of the lines about what happens, without their times. */
+const said = (log: Log): unknown[] =>
+  log.matching(LINES).map(({ level, message, fields: { ms: _ms, at: _at, ...fields } }) => [level, message, fields]);
+
+const requests = (log: Log): unknown[] => log.matching(/^request$/).map(({ fields: { ms: _ms, ...fields } }) => fields);
+
+const client = { name: 'c', version: '1' };
+const MODERN = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientInfo': client,
+  'io.modelcontextprotocol/clientCapabilities': {},
+};
+
+function throwing(): McpServer {
+  const server = new McpServer({ name: 'throwing', version: '1.0.0' });
+  server.registerTool('boom', {}, () => {
+    throw new TypeError('sesame');
+  });
+  server.registerTool('answers', {}, () => ({ content: [{ type: 'text', text: 'no' }], isError: true }));
+  server.registerResource('book', 'book://1', {}, () => {
+    throw Object.assign(new Error('sesame'), { code: 'ENOENT' });
+  });
+  return server;
+}
+
+function throwingV1(): McpServerV1 {
+  const server = new McpServerV1({ name: 'throwing', version: '1.0.0' });
+  server.registerTool('boom', {}, () => {
+    throw new TypeError('sesame');
+  });
+  return server;
+}
+
+const modern = ({ client: open }: Served, method: string, params: object) =>
+  open().post(
+    { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: MODERN } },
+    {
+      headers: {
+        'mcp-protocol-version': '2026-07-28',
+        'mcp-session-id': null,
+        'mcp-method': method,
+        ...('name' in params && { 'mcp-name': String(params.name) }),
+      },
+    },
+  );
+
+describe.each(faces)('over %s', (face) => {
+  test('a client connects, calls and leaves: a line for each, and one per request with accessLog', async () => {
+    const served = await serve(createLab().factory, { accessLog: true }, { face });
+    const one = served.client();
+    await one.initialize();
+    await one.call('tools/call', { name: 'echo', arguments: { text: 'x' } });
+    await one.delete({ sessionId: one.sessionId });
+    const sessionId = hashOf(one.sessionId);
+    await until(() => requests(served.log).length === 4, { what: 'four requests' });
+    expect(said(served.log)).toEqual([
+      ['info', 'A client connected', { client: 'raw-client 0.0.0', protocol: '2025-11-25', sessionId }],
+      ['info', 'request', { http: 'POST', method: 'initialize', status: 200, sessionId }],
+      ['info', 'request', { http: 'POST', method: 'notifications/initialized', status: 202, sessionId }],
+      ['info', 'request', { http: 'POST', method: 'tools/call', tool: 'echo', status: 200, sessionId }],
+      ['info', 'A session ended', { reason: 'deleted', sessionId }],
+      ['info', 'request', { http: 'DELETE', status: 200, sessionId }],
+    ]);
+  });
+
+  test('a stream writes its line at its end, also where its client left, and says when it was resumed', async () => {
+    const served = await serve(createLab().factory, { accessLog: true }, { face });
+    const one = served.client();
+    await one.initialize();
+    const stream = await one.get();
+    const { id } = await stream.next();
+    expect(requests(served.log).length).toBe(2);
+    stream.abort();
+    await until(() => requests(served.log).length === 3, { what: 'the line of the stream' });
+    const again = await one.get({ lastEventId: id });
+    again.abort();
+    await until(() => requests(served.log).length === 4, { what: 'the line of the resumed stream' });
+    const sessionId = hashOf(one.sessionId);
+    expect(requests(served.log).slice(2)).toEqual([
+      { http: 'GET', status: 200, left: true, sessionId },
+      { http: 'GET', status: 200, resumed: true, left: true, sessionId },
+    ]);
+  });
+
+  test('a refusal names its reason and the option that allows it, also where the status is 200', async () => {
+    const options = { accessLog: true, allowedHosts: ['127.0.0.1'], limits: { requestsPerSession: 1 } };
+    const served = await serve(createLab().factory, options, { face });
+    const one = served.client();
+    await one.initialize();
+    served.log.lines.length = 0;
+    const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+    await one.post(ping, { headers: { host: 'evil.example' } });
+    await one.post(ping, { headers: { origin: 'https://evil.example' } });
+    await one.post(ping, { sessionId: 'unknown' });
+    await one.post({ ...ping, jsonrpc: '1.0' }, { sessionId: one.sessionId });
+    const refused = served.log.matching(/^A request is refused/);
+    expect(refused.map(({ level, message, fields }) => [level, message, fields['why']])).toEqual([
+      ['info', 'A request is refused: 403 host', expect.stringContaining('allowedHosts')],
+      ['info', 'A request is refused: 403 origin', expect.stringContaining('allowedOrigins')],
+      ['info', 'A request is refused: 404 session_not_found', expect.stringContaining('option store')],
+      ['info', 'A request is refused: 400 invalid_request', expect.stringContaining('Invalid Request')],
+    ]);
+    expect(
+      requests(served.log).map((line) => [(line as { status: number }).status, (line as { refused: string }).refused]),
+    ).toEqual([
+      [403, 'host'],
+      [403, 'origin'],
+      [404, 'session_not_found'],
+      [200, 'invalid_request'],
+    ]);
+  });
+});
+
+describe.each<[string, () => McpServer | McpServerV1]>([
+  ['SDK 2', throwing],
+  ['SDK 1', throwingV1],
+])('with %s', (_sdk, make) => {
+  test.each([
+    ['a factory', make],
+    ['one definition', make()],
+  ])('a tool of %s that throws writes a warning with its name, its session and the place', async (_what, server) => {
+    const served = await serve(server);
+    const one = served.client();
+    await one.initialize();
+    const { message } = await one.call('tools/call', { name: 'boom', arguments: {} });
+    expect(message).toMatchObject({ result: { isError: true } });
+    const [line, ...more] = served.log.matching(/threw/);
+    expect(more).toEqual([]);
+    expect(line).toMatchObject({ level: 'warn', message: 'A tool threw' });
+    expect(line?.fields).toEqual({
+      tool: 'boom',
+      error: 'TypeError',
+      at: expect.stringMatching(/log-lines\.test\.ts:\d+:\d+$/) as string,
+      sessionId: hashOf(one.sessionId),
+    });
+  });
+});
+
+test('a tool that answers with isError, and an unknown tool, threw nothing', async () => {
+  const served = await serve(throwing);
+  const one = served.client();
+  await one.initialize();
+  await one.call('tools/call', { name: 'answers', arguments: {} });
+  await one.call('tools/call', { name: 'nothing', arguments: {} });
+  expect(served.log.matching(/threw/)).toEqual([]);
+});
+
+test('a resource that throws is a warning with the method and the code, without its URI', async () => {
+  const served = await serve(throwing());
+  const one = served.client();
+  await one.initialize();
+  await one.call('resources/read', { uri: 'book://1' });
+  expect(said(served.log).at(-1)).toEqual([
+    'warn',
+    'A handler threw',
+    { method: 'resources/read', error: 'Error ENOENT', sessionId: hashOf(one.sessionId) },
+  ]);
+});
+
+test('a client of 2026-07-28 is said once, and its requests and its throwing tools each time', async () => {
+  const served = await serve(throwing, { accessLog: true });
+  for (let n = 0; n < 2; n++) await modern(served, 'tools/call', { name: 'boom', arguments: {} });
+  await until(() => requests(served.log).length === 2, { what: 'two requests' });
+  const threw = ['warn', 'A tool threw', { tool: 'boom', error: 'TypeError' }];
+  const request = ['info', 'request', { http: 'POST', method: 'tools/call', tool: 'boom', status: 200 }];
+  expect(said(served.log)).toEqual([
+    ['info', 'A client connected', { client: 'c 1', protocol: '2026-07-28' }],
+    threw,
+    request,
+    threw,
+    request,
+  ]);
+});
+
+test('a client of an endpoint without sessions is said once', async () => {
+  const served = await serve(createLab().factory, { sessionMode: 'stateless' });
+  for (let n = 0; n < 2; n++) await served.client().initialize();
+  expect(said(served.log)).toEqual([
+    ['info', 'A client connected', { client: 'raw-client 0.0.0', protocol: '2025-11-25' }],
+  ]);
+});
+
+test('a token that is refused is said with its reason, and without itself', async () => {
+  const verify = (token: string): undefined => {
+    throw Object.assign(new Error(`${token} was revoked`), { name: 'OAuthError', code: 'invalid_token' });
+  };
+  const auth = { verify };
+  const served = await serve(createLab().factory, { auth });
+  await served
+    .client({ headers: { authorization: 'Bearer sesame-sesame' } })
+    .post({ jsonrpc: '2.0', id: 1, method: 'ping' });
+  await served.client().post({ jsonrpc: '2.0', id: 1, method: 'ping' });
+  const refused = served.log.matching(/^A request is refused: 401 unauthorized$/);
+  expect(refused.map(({ fields }) => fields['why'])).toEqual(['[token] was revoked', 'Missing Authorization header']);
+});
+
+test('a request to another path is refused with the path of the endpoint', async () => {
+  const served = await serve(createLab().factory);
+  await (await fetch(served.url.replace('/mcp', '/other'))).text();
+  expect(said(served.log)).toEqual([
+    [
+      'info',
+      'A request is refused: 404 path',
+      { status: 404, reason: 'path', why: 'Not found. The MCP endpoint is /mcp' },
+    ],
+  ]);
+});
+
+test('a relayed request is one line, at the instance that has its client', async () => {
+  const [owner, other] = await serveFleet(2, { accessLog: true });
+  if (owner === undefined || other === undefined) throw new Error('a fleet of two');
+  const one = owner.client();
+  await one.initialize();
+  const joined = other.join(one);
+  await until(() => requests(owner.log).length === 2, { what: 'the requests at the owner' });
+  await joined.call('tools/call', { name: 'echo', arguments: { text: 'x' } });
+  await until(() => requests(other.log).length === 1, { what: 'the relayed request' });
+  const sessionId = hashOf(one.sessionId);
+  expect(requests(other.log)).toEqual([{ http: 'POST', method: 'tools/call', tool: 'echo', status: 200, sessionId }]);
+  expect(requests(owner.log).length).toBe(2);
+  expect(said(other.log).length).toBe(1);
+});
+
+test('a relayed request that its owner refuses is one refusal, at the owner', async () => {
+  const [owner, other] = await serveFleet(2, {});
+  if (owner === undefined || other === undefined) throw new Error('a fleet of two');
+  const one = owner.client();
+  await one.initialize();
+  const joined = other.join(one, { headers: { 'mcp-protocol-version': '2025-03-26' } });
+  await joined.post({ jsonrpc: '2.0', id: 7, method: 'ping' }, { sessionId: one.sessionId });
+  const refused = [owner, other].map(({ log }) => log.matching(/^A request is refused: 400 version_changed$/).length);
+  expect(refused).toEqual([1, 0]);
+});
+
+test('a thousand refusals of one reason are 20 lines a second', async () => {
+  const served = await serve(createLab().factory);
+  const began = performance.now();
+  for (let n = 0; n < 50; n++)
+    await Promise.all(Array.from({ length: 20 }, async () => (await fetch(`${served.url}/x`)).text()));
+  const seconds = Math.ceil((performance.now() - began) / 1_000) + 1;
+  expect(served.log.matching(/^A request is refused/).length).toBeLessThanOrEqual(21 * (seconds + 1));
+});
