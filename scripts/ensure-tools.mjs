@@ -12,6 +12,13 @@ import { fileURLToPath } from 'node:url';
 const root = resolve(import.meta.dirname, '..');
 const ABANDONED_MS = 10 * 60_000; // no install takes longer: a lock this old was left by a killed process
 
+/** What npm prints where its registry is not reached, or does not have a package. */
+const NOT_TO_BE_HAD =
+  /npm error code (?:E40[34]|E5\d\d|ENOTFOUND|EAI_AGAIN|ECONNRE\w+|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT)/;
+
+/** The folders whose packages an earlier attempt of this run could not download, as `tools/runtimes`. */
+const lacking = () => (process.env.SOJOURN_LACKING_TOOLS ?? '').split(',').filter(Boolean);
+
 const stampOf = (folder) => join(folder, 'node_modules/.installed-from');
 
 function lockHash(folder) {
@@ -61,6 +68,25 @@ export async function locked(folder, work) {
     return await work();
   } finally {
     rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Installs the packages of a folder of `tools/`. Resolves with what the machine lacks for them, as `the packages of
+ * tools/runtimes cannot be downloaded here`, or with undefined. Rejects for any other failure.
+ */
+export async function lackOfTools(name) {
+  const lack = `the packages of ${name} cannot be downloaded here`;
+  if (lacking().includes(name)) return lack;
+  try {
+    await ensureTools(name);
+    return undefined;
+  } catch (error) {
+    if (!NOT_TO_BE_HAD.test(error.message)) throw error;
+    console.log(error.message);
+    // The processes that this one starts do not wait for the registry again.
+    process.env.SOJOURN_LACKING_TOOLS = [...lacking(), name].join(',');
+    return lack;
   }
 }
 

@@ -15,6 +15,13 @@ export function installed(folder: ToolFolder): Promise<string> {
   return asked;
 }
 
+/** What `npm test` could not download for the folder, as part of a title; empty where it could, and under CI. */
+export function lackOf(folder: ToolFolder): string {
+  const lacking = (process.env['SOJOURN_LACKING_TOOLS'] ?? '').split(',');
+  const isLacking = process.env['CI'] === undefined && lacking.includes(`tools/${folder}`);
+  return isLacking ? ` (the packages of tools/${folder} cannot be downloaded here)` : '';
+}
+
 async function install(folder: ToolFolder): Promise<string> {
   await promisify(execFile)(process.execPath, [pathOf('../scripts/ensure-tools.mjs'), `tools/${folder}`]);
   return pathOf(folder);

@@ -3,6 +3,7 @@
  * expected failures, no warnings.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lackOf } from '../../tools/installed.ts';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
 import { createFixtureServer } from '../kit/fixture-server.ts';
 import { faces, type Served } from './faces.ts';
@@ -19,7 +20,9 @@ const ways = Object.entries(faces).flatMap(([face, serve]) =>
   Object.entries(makings).map(([making, make]) => ({ face, serve, making, make })),
 );
 
-describe.each(ways)('the $face face, $making', ({ serve, make }) => {
+const lack = lackOf('conformance');
+
+describe.skipIf(lack !== '').each(ways)(`the $face face, $making${lack}`, ({ serve, make }) => {
   let endpoint: McpEndpoint;
   let served: Served;
 

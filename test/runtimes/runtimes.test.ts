@@ -1,6 +1,7 @@
 /** The built package on other runtimes: the `fetch` face on Bun and Deno, the `node` face on newer Nodes. */
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { lackOf } from '../../tools/installed.ts';
 import { type Runtime, runtimes, start } from './runtime.ts';
 
 /** The first run of a fresh machine downloads the runtimes. */
@@ -12,7 +13,9 @@ async function serve(runtime: Runtime) {
   return server;
 }
 
-describe.each(runtimes)('on $name', { timeout }, (runtime) => {
+const lack = lackOf('runtimes');
+
+describe.skipIf(lack !== '').each(runtimes)(`on $name${lack}`, { timeout }, (runtime) => {
   it('a session is opened, called, notified over GET and ended', async () => {
     const server = await serve(runtime);
     const transport = new StreamableHTTPClientTransport(new URL(server.url));
