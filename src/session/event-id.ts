@@ -1,6 +1,6 @@
 /**
  * Event ids, opaque to clients: `tag-epoch-stream-offset`, then `.call`, `.rN` or `.e` where they apply. Numbers are in
- * base 36.
+ * base 36, those in the name of a stream in base 33, which has no digit `x`.
  *
  *     tag     a hash of the session id: an id of another session's stream is recognised
  *     epoch   of the owner who sent the event: a position in a lost stream is not mistaken for one in the stream that
