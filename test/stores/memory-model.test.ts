@@ -7,7 +7,7 @@ function memoryStores(): Pick<ModelRunOptions, 'connect' | 'time' | 'pass'> {
   const fake = createFakeTime();
   // The memory store does nothing in the background, so moving the clock needs no turn of the event loop.
   let moved = 0;
-  const time = { ...fake, now: (): number => fake.now() + moved };
+  const time = { ...fake, now: (): number => fake.now() + moved, monotonic: (): number => fake.monotonic() + moved };
   const store = memory();
   return { connect: () => store, time, pass: async (ms) => void (moved += ms) };
 }

@@ -38,6 +38,21 @@ function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRecord {
 }
 
 describe('the memory store', () => {
+  test('ends no session when the date of the machine is corrected by hours', async () => {
+    const fake = createFakeTime();
+    let stepMs = 0;
+    const view = openView(memory(), { time: { ...fake, now: () => fake.now() + stepMs } });
+    await view.sessions.create(recordOf('s'), 60_000);
+    for (stepMs of [7_200_000, -7_200_000]) {
+      expect(await view.sessions.read('s')).toMatchObject({ id: 's' });
+      expect(await view.sessions.save('s', FENCE, { expiresInMs: 60_000 })).toBe('written');
+      expect(await view.sessions.expired(10)).toEqual([]);
+    }
+    await fake.advance(60_001);
+    expect(await view.sessions.read('s')).toMatchObject({ ended: 'idle' });
+    await view.close();
+  });
+
   test('has the kind memory, is not durable and is in process', () => {
     expect(memory()).toMatchObject({ kind: 'memory', durable: false });
   });

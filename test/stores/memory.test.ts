@@ -4,8 +4,8 @@ import { storeContract } from '../../src/testing/index.ts';
 import { casesFor, contractTests, idsBut } from './contract.ts';
 import { settableClock } from './settable-clock.ts';
 
-/** Leases of one process do not expire, so no read finds an expired one. */
-const applies = casesFor('process-limits', 'clock-set-back').filter(({ id }) => id !== 'lease/stored-death');
+/** Leases of one process do not expire. Its clock is monotonic, so no date sets it back. */
+const applies = casesFor('process-limits');
 
 describe('the memory store keeps the contract', () => {
   contractTests(applies, () => {
@@ -16,6 +16,7 @@ describe('the memory store keeps the contract', () => {
 
   test('except for leases that expire, and what only a server has', () => {
     expect(idsBut(...applies)).toEqual([
+      'expiry/stored',
       'lease/expiry',
       'lease/renewals',
       'clock/process',

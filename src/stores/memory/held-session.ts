@@ -13,8 +13,6 @@ export class HeldSession extends PackedRecord {
   slotIndex = 0;
   markers: readonly Marker[] = NO_MARKERS;
   log: SessionLog | undefined = undefined;
-  /** The store answered that this session has expired. It stays expired, even if the clock is set back. */
-  reportedExpired = false;
 
   constructor(record: StoredRecord, place: number) {
     super(record);
@@ -33,7 +31,7 @@ export class HeldSession extends PackedRecord {
 
   expired(now: number): boolean {
     const { expiresAt } = this;
-    return this.reportedExpired || (expiresAt !== null && expiresAt <= now);
+    return expiresAt !== null && expiresAt <= now;
   }
 
   ownedBy({ epoch, owner }: Ownership): boolean {

@@ -8,6 +8,7 @@
  * - *missing*: there is neither.
  */
 import { RECORD_VERSION, type EndedSession, type Fence, type StoredRecord } from '../store.ts';
+import { monotonicMs } from '../../options/system.ts';
 import type { EndReason, TimeProvider } from '../../types.ts';
 import { expiredSession } from '../shared/expired-session.ts';
 import { ExpiryIndex } from './expiry-index.ts';
@@ -21,14 +22,18 @@ export class MemorySessionTable {
   readonly #expiry = new ExpiryIndex();
   readonly #tombstones: Tombstones;
   readonly #time: TimeProvider;
+  /** The difference between the two clocks when the table was made. */
+  readonly #origin: number;
 
   constructor(time: TimeProvider, tombstones: Tombstones) {
     this.#time = time;
+    this.#origin = time.now() - monotonicMs(time);
     this.#tombstones = tombstones;
   }
 
+  /** ms since 1970. A date that is corrected while the process runs ends no session in use, and revives none. */
   now(): number {
-    return this.#time.now();
+    return this.#origin + monotonicMs(this.#time);
   }
 
   /** Held, expired or not. */
@@ -49,12 +54,11 @@ export class MemorySessionTable {
     return session;
   }
 
-  /** The ended value of an id that is not living. An expired session is marked, so that it stays expired. */
+  /** The ended value of an id that is not living. */
   ended(id: string): EndedSession | undefined {
     const now = this.now();
     const session = this.#held.get(id);
     if (session === undefined) return this.#tombstones.find(id, now);
-    session.reportedExpired = true;
     const ended = expiredValue(session);
     return ended !== undefined && this.#tombstones.keeps(ended, now) ? ended : undefined;
   }
