@@ -66,7 +66,7 @@ export const SERVE_FLAGS = {
     fallback: undefined,
   },
   logLevel: {
-    ...running('least severe level that is logged, as JSON lines on stderr', 'level'),
+    ...running('least severe level that is logged, on stderr: JSON lines, readable lines in a terminal', 'level'),
     kind: 'text',
     choices: ['debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     fallback: 'info',
@@ -77,6 +77,11 @@ export const SERVE_FLAGS = {
     kind: 'switch',
     fallback: undefined,
     shown: 'if it refuses, or is a file',
+  },
+  quiet: {
+    ...running('log warnings and errors alone', ''),
+    kind: 'switch',
+    fallback: false,
   },
   drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM', 'ms')),
 } as const satisfies Readonly<Record<string, FlagSpec>>;

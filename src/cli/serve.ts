@@ -1,6 +1,5 @@
 /** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { pino } from 'pino';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
@@ -8,6 +7,7 @@ import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
 import { banner } from './banner.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
+import { cliLogger, inTerminal } from './log.ts';
 import { loadServerModule } from './server-module.ts';
 import { checkedByName, mergeOptions, type ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
@@ -37,11 +37,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     settings.storeUrl === undefined
       ? undefined
       : await storeOf(settings.storeUrl, settings.origin('store') ?? '--store');
-  const lines = pino(
-    { level: settings.logLevel, ...(chosen && { hooks: { streamWrite: chosen.redact } }) },
-    pino.destination({ fd: 2, sync: true }),
-  );
-  const logger: Logger = worker === undefined ? lines : lines.child({ worker: worker.number });
+  const logger = cliLogger({ level: settings.logLevel, worker: worker?.number, redact: chosen?.redact });
   const { server: given, options: moduleOptions } = await loadServerModule(module, context.cwd, logger);
   try {
     // A module may leave it to the flags how callers are identified.
@@ -54,6 +50,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (worker === undefined) warnOfSettings(settings, context.fd, logger);
   const options: McpEndpointOptions = {
     logger,
+    ...(inTerminal() && moduleOptions.logger === undefined && { accessLog: true }),
     ...mergeOptions(moduleOptions, settings.options),
     ...(chosen && { store: chosen.store }),
   };

@@ -13,6 +13,8 @@ const LISTEN_KEYS = Object.keys(LISTEN) as ListenKey[];
 /** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */
 const MAX_WORKERS = 256;
 
+const VERBOSE: ReadonlySet<string> = new Set(['debug', 'info']);
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The flags of the command line by option name: a text, or the boolean of a switch. */
@@ -54,6 +56,8 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
   }
   const serve = <T>(key: string, fallback: T): T => (fromFlags.get(key) ?? fromEnv.get(key) ?? fallback) as T;
   const storeUrl = serve<string | undefined>('store', undefined);
+  const quiet = serve<boolean>('quiet', false);
+  const logLevel = serve<string>('logLevel', SERVE_FLAGS.logLevel.fallback);
   const auth = authOf(serve, origins);
   const workers = workersOf(serve<string | undefined>('workers', undefined), origins.get('workers'), storeUrl);
   if (origins.has('pidFile') && workers === 0) {
@@ -68,7 +72,7 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
     ),
     workers,
     pidFile: serve<string | undefined>('pidFile', undefined),
-    logLevel: serve<string>('logLevel', SERVE_FLAGS.logLevel.fallback),
+    logLevel: quiet && VERBOSE.has(logLevel) ? 'warn' : logLevel,
     drainTimeoutMs: checkedByName(origins, () =>
       SERVE_FLAGS.drainTimeoutMs.parse('drainTimeoutMs', serve('drainTimeoutMs', undefined)),
     ),
@@ -77,6 +81,7 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
     options: {
       ...mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
       ...(auth !== undefined && { auth }),
+      ...(quiet && { accessLog: false }),
     },
     origin: (option) => origins.get(option),
     warnings: unknownVariableWarnings(env),

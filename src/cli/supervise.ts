@@ -3,10 +3,10 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { pino } from 'pino';
 import type { Logger } from '../types.ts';
 import { codeOf, Failure, reason } from './failure.ts';
 import { bindSocket, passedSocket, type HeldSocket } from './held-socket.ts';
+import { cliLogger } from './log.ts';
 import { writePid } from './pid-file.ts';
 import { listenProblem, warnOfSettings } from './serve.ts';
 import type { ServeSettings } from './settings.ts';
@@ -35,7 +35,7 @@ export interface HangupSource {
 /** Resolves with the exit code when every worker has ended. */
 export async function supervise(settings: ServeSettings, context: SuperviseContext): Promise<number> {
   const { workers, drainTimeoutMs } = settings;
-  const logger: Logger = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const logger: Logger = cliLogger({ level: settings.logLevel });
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
   const command: WorkerCommand = { ...context.command, fd: socket.fd };

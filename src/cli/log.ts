@@ -1,0 +1,62 @@
+/** Where the log lines of the command line go: readable lines in a terminal, JSON lines elsewhere, both on stderr. */
+import { writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import { pino } from 'pino';
+import { REQUEST_LINE } from '../observe/log-lines.ts';
+import type { Logger } from '../types.ts';
+
+const STDERR = 2;
+const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+export interface CliLog {
+  readonly level: string;
+  /** The number of this worker. */
+  readonly worker?: number | undefined;
+  /** Hides the secrets of a store's URL. */
+  readonly redact?: ((text: string) => string) | undefined;
+}
+
+export const inTerminal = (): boolean => isatty(STDERR);
+
+export function cliLogger({ level, worker, redact }: CliLog): Logger {
+  if (inTerminal()) return terminalLogger({ level, worker, redact }, (text) => void writeSync(STDERR, text));
+  const options = { level, ...(redact && { hooks: { streamWrite: redact } }) };
+  const lines = pino(options, pino.destination({ fd: STDERR, sync: true }));
+  return worker === undefined ? lines : lines.child({ worker });
+}
+
+export function terminalLogger({ level, worker, redact }: CliLog, write: (text: string) => void): Logger {
+  const least = LEVELS.findIndex((name) => name === level);
+  const logger = {} as Logger;
+  for (const [n, name] of LEVELS.entries()) {
+    const where = worker === undefined ? '' : ` [${worker}]`;
+    logger[name] = (fields, message) => {
+      if (least < 0 || n < least) return;
+      const time = new Date().toTimeString().slice(0, 8);
+      const text = `${time}${where} ${name === 'info' ? '' : `${name} `}${lineOf(fields, message)}\n`;
+      try {
+        write(redact?.(text) ?? text);
+      } catch {
+        // The terminal is gone.
+      }
+    };
+  }
+  return logger;
+}
+
+function lineOf(fields: object, message: string): string {
+  const { err, error, ...more } = fields as Record<string, unknown>;
+  const cause = err instanceof Error ? err : error instanceof Error ? error : undefined;
+  const shown = message === REQUEST_LINE ? requestOf(more) : { text: message, more };
+  const pairs = { ...shown.more, ...(cause === undefined && error !== undefined && { error }) };
+  const rest = Object.entries(pairs).map(([name, value]) => `  ${name}=${valueOf(value)}`);
+  return `${shown.text}${rest.join('')}${cause === undefined ? '' : `\n  ${cause.stack ?? cause.message}`}`;
+}
+
+function requestOf({ http, method, tool, prompt, status, ms, ...more }: Record<string, unknown>) {
+  const named = [http, method, tool ?? prompt].filter((word) => word !== undefined).join(' ');
+  return { text: `${named}  ${String(status)}  ${String(ms)} ms`, more };
+}
+
+const valueOf = (value: unknown): string =>
+  typeof value === 'string' && /^[\w.:/-]+$/.test(value) ? value : JSON.stringify(value);

@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+import { terminalLogger } from '../../src/cli/log.ts';
+import { readSettings } from '../../src/cli/settings.ts';
+
+function terminal(level: string) {
+  const lines: string[] = [];
+  const redact = (text: string): string => text.replaceAll('sesame', '***');
+  const logger = terminalLogger({ level, worker: 2, redact }, (text) => lines.push(text.replace(/^[\d:]{8} /, '')));
+  return { lines, logger };
+}
+
+test('a terminal gets one readable line for each request, and fields behind other texts', () => {
+  const { lines, logger } = terminal('info');
+  logger.debug({}, 'hidden');
+  logger.info({ http: 'POST', method: 'tools/call', tool: 'add', status: 200, ms: 3, sessionId: 'ab' }, 'request');
+  logger.info({ client: 'c 1' }, 'A client connected');
+  logger.warn({ tool: 'add' }, 'A tool threw sesame');
+  expect(lines).toEqual([
+    '[2] POST tools/call add  200  3 ms  sessionId=ab\n',
+    '[2] A client connected  client="c 1"\n',
+    '[2] warn A tool threw ***  tool=add\n',
+  ]);
+});
+
+test('silent writes nothing', () => {
+  const { lines, logger } = terminal('silent');
+  logger.fatal({}, 'hidden');
+  expect(lines).toEqual([]);
+});
+
+test('--quiet logs warnings and errors alone, and no requests', () => {
+  expect(readSettings(new Map([['quiet', true]]), {})).toMatchObject({
+    logLevel: 'warn',
+    options: { accessLog: false },
+  });
+  expect(readSettings(new Map([['quiet', true]]), { SOJOURN_LOG_LEVEL: 'error' }).logLevel).toBe('error');
+});
