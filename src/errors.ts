@@ -70,6 +70,7 @@ export {
   answerNotKept,
   callTimeout,
   callUnreachable,
+  answerOverLimit,
   ownerLost,
 } from './errors/lost-calls.ts';
 export {

@@ -42,6 +42,14 @@ export const answerNotKept = (): SojournError =>
     },
   );
 
+/** Its client came back for the answer, as an event, more often than `limits.perUser.requestsPerMinute` allows. */
+export const answerOverLimit = (): SojournError =>
+  new SojournError(
+    'USER_LIMIT',
+    'This user has reached limits.perUser.requestsPerMinute, so the answer was not fetched; the request may have run',
+    { status: 429, rpc: RPC.transport, data: { reason: 'user_limit', mayHaveRun: true } },
+  );
+
 /** The call was sent to its owner, which has answered nothing since. */
 export const callUnreachable = (): SojournError =>
   ended(

@@ -70,6 +70,7 @@ describe('an error that says that a call may have run', () => {
       'OWNER_UNREACHABLE',
       'SESSION_ENDED',
       'SESSION_NOT_FOUND',
+      'USER_LIMIT',
     ]);
   });
 

@@ -5,6 +5,7 @@ import { createLab } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { sharedStore } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
 /**
@@ -32,6 +33,8 @@ export async function servePeeking(
     });
   const first = await serveMember({ ...options, store }, settings, labOf('first', waits.hook));
   const second = await serveMember({ ...options, store: connect() }, settings, labOf('second', hold));
+  // A call is recorded only where the store is open.
+  for (const { endpoint } of [first, second]) await until(() => endpoint.health().store === 'ok');
   return {
     first,
     second,

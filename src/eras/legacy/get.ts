@@ -107,13 +107,17 @@ async function finish(session: LiveSession, exchange: Exchange, { open }: GetCon
 }
 
 /**
- * A resume in an unknown or ended session. `true`: the event id names a call, and that call got an error of its id.
- * `false`: the GET gets its 404.
+ * A resume in an unknown or ended session, or past a limit. `true`: the event id names a call, and that call got the
+ * error. `false`: the GET gets its status.
  */
-export function refuseResume(exchange: Exchange, options: Pick<ResolvedOptions, 'lostCalls'>): boolean {
+export function refuseResume(
+  exchange: Exchange,
+  options: Pick<ResolvedOptions, 'lostCalls'>,
+  error: SojournError = callSessionNotFound(),
+): boolean {
   const position = parseEventId(exchange.header('last-event-id') ?? '');
   if (position?.call === undefined || position.ended) return false;
-  respondError(exchange, position, callSessionNotFound(), options);
+  respondError(exchange, position, error, options);
   return true;
 }
 

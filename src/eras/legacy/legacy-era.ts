@@ -6,7 +6,7 @@
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import type { CallItem } from '../../cluster/messages.ts';
-import { batchNotAllowed, overMemory, ownerLost, sessionIdMissing } from '../../errors.ts';
+import { answerOverLimit, batchNotAllowed, overMemory, ownerLost, sessionIdMissing } from '../../errors.ts';
 import { lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
@@ -33,7 +33,7 @@ import { checkTextDepth } from '../json-depth.ts';
 import { asksForLostAnswer } from '../modern/lost-answers.ts';
 import { type EventPosition, parseEventId, plainId, resumedId } from '../../session/event-id.ts';
 import { hasPriming } from '../../protocol/versions.ts';
-import { serveGet } from './get.ts';
+import { refuseResume, serveGet } from './get.ts';
 import type { EarlyHead } from './waiting-calls.ts';
 import { LegacyPosts, type LegacyResponses } from './posts.ts';
 import { Relay } from '../../relay/relay.ts';
@@ -155,7 +155,8 @@ export class LegacyEra {
   get(exchange: Exchange): void {
     const refusal = this.#gate.count(exchange);
     if (refusal === undefined) this.#bodiless('get', exchange, false);
-    else if (!this.#comeBack({ exchange })) refuse(exchange, refusal, null);
+    else if (!this.#comeBack({ exchange }) && !refuseResume(exchange, this.#options, answerOverLimit()))
+      refuse(exchange, refusal, null);
   }
 
   delete(exchange: Exchange): void {

@@ -11,7 +11,7 @@ import { messageFrame, pointFrame, SSE_HEADERS } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { type CallPosition, formatCallPosition, parseCallPosition } from './call-position.ts';
+import { type CallPosition, formatCallPosition, parseCallPosition, resumedPosition } from './call-position.ts';
 
 const SECRET_BYTES = 16;
 const NO_HEADERS: HeaderList = [];
@@ -24,6 +24,11 @@ export function asksForLostAnswer(exchange: Exchange): boolean {
 /** Nothing follows the event that its client saw. */
 export function respondNothingFollows(exchange: Exchange): void {
   exchange.respond(204, NO_HEADERS);
+}
+
+/** A clean end, after which the client comes back with a new event id. Some clients hang when a resume is refused. */
+export function respondComeBack(exchange: Exchange, position: CallPosition, retryMs: number): void {
+  exchange.respond(200, SSE_HEADERS, pointFrame(formatCallPosition(resumedPosition(position)), retryMs, true));
 }
 
 /** An error as an event. Its id says that nothing follows, because some clients return after every error. */

@@ -185,11 +185,13 @@ export class ModernEra {
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
   lostAnswer(exchange: Exchange): void {
+    const refusal = exchange.relayOrigin === undefined ? this.#gate.count(exchange) : undefined;
     const returning = this.#returning;
-    if (returning !== undefined) return attempt(exchange, () => returning.resume(exchange));
     const position = parseCallPosition(exchange.header('last-event-id'));
     if (position === undefined || position.ended) respondNothingFollows(exchange);
-    else respondLostAnswer(exchange, position, answerNotKept(), this.#options);
+    else if (returning === undefined) respondLostAnswer(exchange, position, answerNotKept(), this.#options);
+    else if (refusal !== undefined) returning.delay(exchange, position);
+    else attempt(exchange, () => returning.resume(exchange, position));
   }
 
   /** A `listen` stream has no answer, and JSON bodies have no event ids. */

@@ -159,6 +159,13 @@ export class ResumableCalls implements ResumableHost {
     return true;
   }
 
+  /** The client of a call that has none was refused, and will come back. */
+  stays(exchange: ResumableExchange): void {
+    const call = this.#byExchange.get(exchange);
+    if (call?.answered === true) this.#arm(call, () => this.#forget(call));
+    else if (call?.cut === true) this.#arm(call, () => exchange.cancel());
+  }
+
   attached(exchange: ResumableExchange): void {
     const call = this.#byExchange.get(exchange);
     if (call === undefined) return;

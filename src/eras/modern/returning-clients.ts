@@ -24,7 +24,7 @@ import type { Replays } from '../../session/replays.ts';
 import { rightsOf } from '../../session/rights.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
 import { type CallPosition, formatCallPosition, parseCallPosition, resumedPosition } from './call-position.ts';
-import { respondLostAnswer, respondNothingFollows } from './lost-answers.ts';
+import { respondComeBack, respondLostAnswer } from './lost-answers.ts';
 import type { ResumableCalls } from './resumable-calls.ts';
 import { readsHeaders, type RequestOrigin, type ResumableExchange } from './resumable-exchange.ts';
 
@@ -80,11 +80,9 @@ export class ReturningClients {
     this.#records = given.records;
   }
 
-  /** Answers a GET whose `Last-Event-ID` names a call. */
-  async resume(client: Exchange): Promise<void> {
+  /** Answers a GET whose `Last-Event-ID` is this position of a call. */
+  async resume(client: Exchange, position: CallPosition): Promise<void> {
     const { timeProvider, waitMs } = this.#options;
-    const position = parseCallPosition(client.header('last-event-id'));
-    if (position === undefined || position.ended) return respondNothingFollows(client);
     const reader: Reader = { client, position };
     const until = timeProvider.monotonic() + waitMs;
     for (let tries = 0; !reader.client.closed && !this.#given.calls.closed; tries++) {
@@ -99,6 +97,14 @@ export class ReturningClients {
       }
     }
     this.#respondLost(reader, answerNotKept());
+  }
+
+  /** Past a limit the GET ends cleanly, and a call that runs here continues until its client comes back. */
+  delay(client: Exchange, position: CallPosition): void {
+    const { calls } = this.#given;
+    const exchange = calls.find(callKey(position.secret));
+    if (exchange !== undefined && exchange.user === client.user) calls.stays(exchange);
+    respondComeBack(client, position, this.#options.retryMs);
   }
 
   #pauseMs(tries: number): number {
