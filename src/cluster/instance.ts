@@ -20,7 +20,6 @@ import { Lease } from './lease.ts';
 import type { Link } from './link.ts';
 import { Links, PASSING_CAUSES } from './links.ts';
 import { type AnswerItem, type CallItem, type FaultyItem, type InboundItem, readMessage } from './messages.ts';
-import { PeerVersions } from './peer-versions.ts';
 
 /** What is done here with calls that instances relay to each other. */
 export interface RelayedCalls {
@@ -75,17 +74,17 @@ export class Instance {
   readonly #handlers: InstanceHandlers;
   readonly #lease: Lease;
   readonly #links: Links;
-  readonly #peers: PeerVersions;
   readonly #endRequests: EndRequests;
   readonly #acceptance: Acceptance;
   readonly #inProcess: boolean;
+  /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
+  #alone = true;
   readonly #outbox: BusOutbox;
 
   constructor({ directory, inProcess, leaseMs, waitMs, random, time, logger, handlers }: InstanceOptions) {
     this.#directory = directory;
     this.#logger = logger;
     this.#handlers = handlers;
-    this.#peers = new PeerVersions({ list: () => directory.list(), self: () => this.id, inProcess, logger });
     this.#outbox = new BusOutbox({
       publish: async (event) => directory.publish(this.id, { kind: 'bus', event }),
       logger,
@@ -127,7 +126,7 @@ export class Instance {
       extended: () => {
         this.#links.announceNewId();
         this.#acceptance.ask();
-        void this.#peers.read();
+        void this.#readOthers();
         handlers.valid();
       },
       onStoreReachable: (wasAway) => {
@@ -137,7 +136,7 @@ export class Instance {
       },
       waitMs,
       cutOff: () => {
-        if (!this.#peers.alone) handlers.cutOff();
+        if (!this.#alone) handlers.cutOff();
       },
     });
   }
@@ -172,11 +171,6 @@ export class Instance {
     this.#lease.check();
   }
 
-  /** Whether event ids may carry suffixes: no instance of the deployment is too old to read them. */
-  get idSuffixes(): boolean {
-    return this.#peers.idSuffixes;
-  }
-
   get storeAway(): boolean {
     return this.#lease.storeAway;
   }
@@ -195,7 +189,7 @@ export class Instance {
   async join(): Promise<void> {
     if (!this.#inProcess) await this.#acceptance.read();
     await this.#lease.join();
-    await this.#peers.read();
+    await this.#readOthers();
   }
 
   /** Announces the drain in the lease. An unreachable store does not prevent draining. */
@@ -242,15 +236,26 @@ export class Instance {
 
   /** Every other instance that takes new sessions, as far as the store knows. */
   async othersServing(): Promise<string[]> {
-    let leases: readonly InstanceLease[];
-    try {
-      leases = await this.#directory.list();
-    } catch (err) {
-      this.#logger.debug({ err }, 'The other instances could not be listed: the session store cannot be reached');
-      return [];
-    }
+    const leases = (await this.#listed()) ?? [];
     const others = leases.filter(({ id, state }) => id !== this.id && state === 'serving').map(({ id }) => id);
     return others.filter((id) => !this.isUnreachable(id));
+  }
+
+  /** No lease expires where every instance is in this process. */
+  async #readOthers(): Promise<void> {
+    if (this.#inProcess) return;
+    const leases = await this.#listed();
+    if (leases !== undefined) this.#alone = leases.every(({ id }) => id === this.id);
+  }
+
+  /** `undefined`: the store cannot be reached. */
+  async #listed(): Promise<readonly InstanceLease[] | undefined> {
+    try {
+      return await this.#directory.list();
+    } catch (err) {
+      this.#logger.debug({ err }, 'The other instances could not be listed: the session store cannot be reached');
+      return undefined;
+    }
   }
 
   /** The link to another instance. `undefined`: that instance is dead, or this one has no lease. */
@@ -273,7 +278,6 @@ export class Instance {
   #receive(id: string, from: string, given: unknown): void {
     // After a lapse, messages to the earlier id may still arrive.
     if (id !== this.id) return;
-    this.#peers.heard(from);
     try {
       const message = readMessage(given);
       switch (message?.kind) {

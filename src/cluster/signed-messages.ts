@@ -11,15 +11,10 @@
  * A copy of a message is accepted again. Links drop items that arrived before, and a copy does not count as a sign of
  * life of its sender. A repeated bus event is harmless.
  *
- * Builds before 0.2 sign nothing. With the store's key among the keys their messages are accepted, as long as their
- * lease shows such a version. Without the store's key every unsigned message is refused.
- *
  * What is refused is counted and not answered. The log has one line for each sender, and more after pauses that double.
  */
-import { BoundedMap } from '../bounded-map.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { shown } from '../shown.ts';
-import { signsMessages } from '../protocol/versions.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore, MaybePromise, OpenStore } from '../stores/store.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { RepeatedLines } from '../options/repeated-lines.ts';
@@ -28,11 +23,6 @@ import { MessageKeys } from './message-keys.ts';
 
 type Receive = (from: string, message: InstanceMessage) => void;
 type Refusal = 'unsigned' | 'wrong signature';
-
-/** Instances of older builds that are remembered; more are looked up again. */
-const OLDER_KEPT = 1_000;
-/** Leases that are read at the same time for unsigned messages. Further unsigned messages are refused. */
-const LOOKUPS = 64;
 
 export interface SignedMessagesOptions {
   readonly directory: InstanceStore;
@@ -47,8 +37,6 @@ export class SignedMessages implements InstanceStore {
   readonly #options: SignedMessagesOptions;
   /** The ids of this instance that are announced. */
   readonly #own = new Set<string>();
-  readonly #older = new BoundedMap<string, true>(OLDER_KEPT);
-  readonly #lookups = new Map<string, Promise<boolean>>();
   readonly #lines: RepeatedLines;
   #refused = 0;
 
@@ -118,24 +106,17 @@ export class SignedMessages implements InstanceStore {
     // A store passes on whatever JSON it finds in a mailbox.
     if (!isObject(received)) return this.#refuse(from, 'unsigned');
     const { mac, ...message } = received;
-    const verdict = mac === undefined ? this.#isOlder(from) : this.#isSigned(from, to, message, mac);
-    const settle = (accepted: boolean): void => {
-      if (accepted) receive(from, message);
-      else this.#refuse(from, mac === undefined ? 'unsigned' : 'wrong signature');
-    };
-    if (verdict instanceof Promise) this.#later(verdict, to, settle);
-    else settle(verdict);
-  }
-
-  /** Whether a key fits, or a key that the store may hold by now. */
-  #isSigned(from: string, to: string, message: InstanceMessage, mac: unknown): boolean | Promise<boolean> {
-    if (this.#fits(from, to, message, mac)) return true;
+    if (typeof mac !== 'string') return this.#refuse(from, 'unsigned');
+    if (this.#fits(from, to, message, mac)) return receive(from, message);
     const reloaded = this.#options.keys.reload();
-    return reloaded === undefined ? false : reloaded.then(() => this.#fits(from, to, message, mac));
+    if (reloaded === undefined) return this.#refuse(from, 'wrong signature');
+    void this.#later(reloaded, to, () => {
+      if (this.#fits(from, to, message, mac)) receive(from, message);
+      else this.#refuse(from, 'wrong signature');
+    });
   }
 
-  #fits(from: string, to: string, message: InstanceMessage, mac: unknown): boolean {
-    if (typeof mac !== 'string') return false;
+  #fits(from: string, to: string, message: InstanceMessage, mac: string): boolean {
     const receiver = mac[0] === 'd' ? to : null;
     if (receiver === null && mac[0] !== 'a') return false;
     try {
@@ -146,40 +127,19 @@ export class SignedMessages implements InstanceStore {
     }
   }
 
-  /** Whether the lease of a sender shows a build that does not sign. Known at once after the first time. */
-  #isOlder(from: string): boolean | Promise<boolean> {
-    if (!this.#options.keys.usesStore) return false;
-    if (this.#older.has(from)) return true;
-    const running = this.#lookups.get(from);
-    if (running !== undefined) return running;
-    if (this.#lookups.size >= LOOKUPS) return false;
-    const lookup = this.#look(from).finally(() => this.#lookups.delete(from));
-    this.#lookups.set(from, lookup);
-    return lookup;
-  }
-
-  async #look(from: string): Promise<boolean> {
-    const lease = await this.#options.directory.read(from);
-    if (lease === undefined || signsMessages(lease.version)) return false;
-    this.#older.set(from, true);
-    return true;
-  }
-
-  /** Messages of one sender that wait for the same answer are received in their order. */
-  #later(checked: Promise<boolean>, to: string, settle: (accepted: boolean) => void): void {
+  /** Receives a message again when the store's secret was read anew. Messages that wait for it stay in their order. */
+  async #later(reloaded: Promise<void>, to: string, receive: () => void): Promise<void> {
     const { logger } = this.#options;
-    void checked
-      .catch((err: unknown) => {
-        logger.debug(
-          { err },
-          'A message of another instance could not be checked: the session store cannot be reached',
-        );
-        return false;
-      })
-      .then((accepted) => {
-        if (this.#own.has(to)) settle(accepted);
-      })
-      .catch((err: unknown) => logger.error({ err }, 'A message of another instance could not be handled'));
+    try {
+      await reloaded;
+    } catch (err) {
+      logger.debug({ err }, 'A message of another instance could not be checked: the session store cannot be reached');
+    }
+    try {
+      if (this.#own.has(to)) receive();
+    } catch (err) {
+      logger.error({ err }, 'A message of another instance could not be handled');
+    }
   }
 
   #refuse(from: string, why: Refusal): void {

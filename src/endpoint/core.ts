@@ -128,7 +128,6 @@ export class Core {
       lists,
       memory,
       valid: () => this.instance.valid,
-      idSuffixes: () => this.instance.idSuffixes,
       owner: () => this.instance.owner,
       takenOver: () => this.instance.check(),
       lifecycle,

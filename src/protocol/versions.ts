@@ -61,21 +61,3 @@ export function allowsBatches(version: string): boolean {
 
 /** The version of this build, as the deployment's leases show it. A test holds it equal to package.json's. */
 export const BUILD_VERSION = '0.2.0';
-
-/** The first version that reads event ids with the suffixes of `event-id.ts`, and that signs its messages. */
-const FIRST_WITH_BOTH: readonly [major: number, minor: number] = [0, 2];
-
-/** Whether a build of this version, as its lease shows it, reads event ids with suffixes. */
-export function readsIdSuffixes(version: string): boolean {
-  return isAtLeast(version, FIRST_WITH_BOTH);
-}
-
-/** Whether a build of this version, as its lease shows it, signs its messages to other instances. */
-export function signsMessages(version: string): boolean {
-  return isAtLeast(version, FIRST_WITH_BOTH);
-}
-
-function isAtLeast(version: string, [sinceMajor, sinceMinor]: readonly [number, number]): boolean {
-  const [major = NaN, minor = NaN] = version.split('.', 2).map(Number);
-  return major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
-}

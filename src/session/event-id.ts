@@ -133,11 +133,6 @@ function withSuffix({ tag, epoch, stream, offset, call, isTool }: EventPosition,
   return formatEventId(eventPrefix(tag, epoch), stream, offset, `${callSuffix(call, isTool)}${suffix}`);
 }
 
-/** The same position without suffixes, as every version reads it. */
-export function plainId({ tag, epoch, stream, offset }: EventPosition): string {
-  return formatEventId(eventPrefix(tag, epoch), stream, offset);
-}
-
 /** The same position, as a client that resumes from it gets it. */
 export function resumedId(position: EventPosition): string {
   return withSuffix(position, resumeSuffix(position.resumes));

@@ -54,7 +54,7 @@ export class SessionEventLog implements StreamLog {
       this.#prefix = eventPrefix(this.tag, epoch);
       this.#prefixEpoch = epoch;
     }
-    return formatEventId(this.#prefix, stream, offset, this.#host.idSuffixes ? suffix : '');
+    return formatEventId(this.#prefix, stream, offset, suffix);
   }
 
   append(

@@ -35,8 +35,6 @@ export interface RegistryOptions {
   readonly lists?: SharedLists | undefined;
   /** Whether this instance has a valid lease. */
   valid(): boolean;
-  /** Whether every instance of the deployment reads event ids with suffixes. */
-  idSuffixes(): boolean;
   /** The id of this instance for which sessions are claimed. */
   owner(): string;
   readonly memory: MemoryUse;
@@ -62,7 +60,6 @@ export class Registry implements LiveSessionHost, SweptSessions {
   readonly takenOver: () => void;
   readonly hasLease: () => boolean;
   readonly #lifecycle: Lifecycle;
-  readonly #idSuffixes: () => boolean;
   readonly #events: SessionEvents;
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
@@ -76,7 +73,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
   #reserved = 0;
 
   constructor(options: ResolvedOptions, store: OpenStore, given: RegistryOptions) {
-    const { guarded, durable, memory, authorizer, lists, valid, idSuffixes, owner, takenOver, lifecycle } = given;
+    const { guarded, durable, memory, authorizer, lists, valid, owner, takenOver, lifecycle } = given;
     this.#events = new SessionEvents(options.notices, options.timeProvider);
     this.options = options;
     this.logger = options.logger;
@@ -92,7 +89,6 @@ export class Registry implements LiveSessionHost, SweptSessions {
     this.takenOver = takenOver;
     this.hasLease = valid;
     this.#lifecycle = lifecycle;
-    this.#idSuffixes = idSuffixes;
     this.hibernated = new HibernatedIndex(options.timeProvider.now());
     this.leaving = new LeavingSessions(this, this.#events);
     this.#sweep = new Sweep(this);
@@ -123,10 +119,6 @@ export class Registry implements LiveSessionHost, SweptSessions {
 
   get othersServe(): boolean {
     return this.#lifecycle.othersServe;
-  }
-
-  get idSuffixes(): boolean {
-    return this.#idSuffixes();
   }
 
   get count(): number {

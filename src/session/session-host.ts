@@ -19,8 +19,6 @@ export interface SessionHost {
   readonly lists: SharedLists | undefined;
   /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */
   readonly guarded: boolean;
-  /** Whether event ids may carry suffixes: no instance of the deployment is too old to read them. */
-  readonly idSuffixes: boolean;
   /** Whether other instances take over the sessions of this one, which drains. */
   readonly othersServe: boolean;
   /** Names the tools whose answers some clients refuse. */

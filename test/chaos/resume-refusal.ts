@@ -5,7 +5,7 @@
  */
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../src/errors.ts';
 import { errorJson } from '../../src/http/answer.ts';
-import { endedId, parseEventId, plainId, resumedId } from '../../src/session/event-id.ts';
+import { endedId, parseEventId, resumedId } from '../../src/session/event-id.ts';
 import type { RawEvent } from '../../src/testing/index.ts';
 
 const REFUSALS = { notKept: answerNotKept, sessionNotFound: callSessionNotFound } as const;
@@ -32,7 +32,7 @@ export function isHoldEvent({ id, data, comment }: RawEvent, lastEventId: string
   if (id === undefined) return comment === 'keepalive' && data === undefined;
   const position = lastEventId === undefined ? undefined : parseEventId(lastEventId);
   if (position === undefined || !(data === undefined || data === '')) return false;
-  return id === resumedId(position) || id === plainId(position);
+  return id === resumedId(position);
 }
 
 /** Whether a response that is over held the error that refuses a resume, and nothing else. */

@@ -14,17 +14,11 @@ const K2 = 'second-key-of-the-deployment-0000';
 type Receive = (from: string, message: InstanceMessage) => void;
 
 /** A directory that keeps what was sent, as JSON text, until a test delivers it. */
-function directoryOf(leases: readonly InstanceLease[] = []) {
+function directoryOf() {
   const sent: { from: string; to: string | null; text: string }[] = [];
   const mailboxes = new Map<string, Receive>();
-  const state = { reads: 0, away: false };
   const directory = {
     announce: ({ id }: InstanceLease, receive: Receive) => void mailboxes.set(id, receive),
-    read: async (id: string) => {
-      state.reads += 1;
-      if (state.away) throw new Error('the store is away');
-      return leases.find((lease) => lease.id === id);
-    },
     leave: (id: string) => void mailboxes.delete(id),
     send: (from: string, to: string, message: InstanceMessage) => {
       sent.push({ from, to, text: JSON.stringify(message) });
@@ -35,20 +29,19 @@ function directoryOf(leases: readonly InstanceLease[] = []) {
   } as unknown as InstanceStore;
   const deliver = (from: string, to: string, text: string): void =>
     mailboxes.get(to)?.(from, JSON.parse(text) as InstanceMessage);
-  return { directory, sent, mailboxes, deliver, state };
+  return { directory, sent, mailboxes, deliver };
 }
 
-const lease = (id: string, version = BUILD_VERSION): InstanceLease => ({ id, state: 'serving', version });
+const lease = (id: string): InstanceLease => ({ id, state: 'serving', version: BUILD_VERSION });
 
 interface Given {
   readonly keys?: readonly (string | Uint8Array)[];
   readonly secret?: () => Uint8Array;
-  readonly leases?: readonly InstanceLease[];
   readonly deployment?: string;
 }
 
-async function instance(id: string, { keys = ['store'], secret, leases, deployment = 'mcp' }: Given = {}) {
-  const { directory, ...wire } = directoryOf(leases);
+async function instance(id: string, { keys = ['store'], secret, deployment = 'mcp' }: Given = {}) {
+  const { directory, ...wire } = directoryOf();
   const time = createFakeTime();
   const read = { secrets: 0 };
   const store = {
@@ -117,7 +110,7 @@ describe('refused, counted and logged, and never answered', () => {
     'content that is nested too deeply': () => ({ text: deep }),
   };
   test.each(Object.entries(attempts))('%s', async (_, attempt) => {
-    const [a, b] = [await instance('a'), await instance('b', { leases: [lease('a')] })];
+    const [a, b] = [await instance('a'), await instance('b')];
     const { from = 'a', text } = attempt(a.written('b', message));
     b.deliver(from, 'b', text);
     await until(() => b.signed.refused === 1);
@@ -191,46 +184,15 @@ describe('the keys', () => {
   });
 });
 
-describe('beside builds that do not sign', () => {
-  const unsigned = JSON.stringify(message);
-  const leases = [lease('old', '0.1.0'), lease('new')];
-
-  test('an unsigned message is accepted from an instance whose lease shows such a build, in its order', async () => {
-    const b = await instance('b', { leases });
-    for (const n of [1, 2, 3]) b.deliver('old', 'b', JSON.stringify({ kind: 'link', n }));
-    await until(() => b.received.length === 3);
-    b.deliver('old', 'b', JSON.stringify({ kind: 'link', n: 4 }));
-    expect(b.received.map(({ message: { n } }) => n)).toEqual([1, 2, 3, 4]);
-    expect(b.state.reads).toBe(1);
-  });
-
-  test('not from another one, not with given keys, and not while the store is away', async () => {
-    const b = await instance('b', { leases });
-    b.deliver('new', 'b', unsigned);
-    b.deliver('unknown', 'b', unsigned);
-    await until(() => b.signed.refused === 2);
-    b.state.away = true;
-    b.deliver('old', 'b', unsigned);
-    await until(() => b.signed.refused === 3);
-    const withKeys = await instance('b', { leases, keys: [K1] });
-    withKeys.deliver('old', 'b', unsigned);
-    expect(withKeys.signed.refused).toBe(1);
-    expect([b.received, withKeys.received]).toEqual([[], []]);
-  });
-
-  test('a flood from unknown senders reads few leases', async () => {
-    const b = await instance('b', { leases });
-    for (let n = 1; n <= 1_000; n++) b.deliver(`sender-${n}`, 'b', unsigned);
-    await until(() => b.signed.refused === 1_000);
-    expect(b.state.reads).toBe(64);
-  });
-});
-
-test('nothing arrives after the instance has left', async () => {
-  const b = await instance('b', { leases: [lease('old', '0.1.0')] });
-  b.deliver('old', 'b', JSON.stringify(message));
+test('a message that waits for the secret does not arrive after the instance has left', async () => {
+  let secret = Buffer.alloc(32, 1);
+  const b = await instance('b', { secret: () => secret });
+  secret = Buffer.alloc(32, 2);
+  const c = await instance('c', { secret: () => secret });
+  await b.time.advance(LEASE_MS);
+  b.deliver('c', 'b', c.written('b', message));
   await b.signed.leave('b');
-  await until(() => b.state.reads === 1);
+  await until(() => b.read.secrets === 2);
   await new Promise((resolve) => setImmediate(resolve));
   expect(b.received).toEqual([]);
 });

@@ -92,7 +92,7 @@ describe.each(durableKinds)('on %s', (kind) => {
   test.each([
     { title: 'the key of the store', keys: undefined, version: '0.2.0' },
     { title: 'a given key', keys: [KEY], version: '0.2.0' },
-    { title: 'a given key, from what says it is an older build', keys: [KEY], version: '0.1.0' },
+    { title: 'a given key, from an instance of an earlier version', keys: [KEY], version: '0.1.0' },
   ])('$title: forged messages have no effect and no answer', { timeout: 60_000 }, async ({ keys, version }) => {
     const { a, b, client, attacker, answered, listen, refused } = await fleet({ instanceKeys: keys });
     const get = await client.get();

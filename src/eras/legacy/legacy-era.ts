@@ -31,7 +31,7 @@ import { type Call, type InboundPost, type NextAttempt, postCall, requestIdOf } 
 import type { MaybePromise } from '../../stores/store.ts';
 import { checkTextDepth } from '../json-depth.ts';
 import { asksForLostAnswer } from '../modern/lost-answers.ts';
-import { type EventPosition, parseEventId, plainId, resumedId } from '../../session/event-id.ts';
+import { parseEventId, resumedId } from '../../session/event-id.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import { refuseResume, serveGet } from './get.ts';
 import type { EarlyHead } from './waiting-calls.ts';
@@ -209,10 +209,10 @@ export class LegacyEra {
     exchange.openStream(SSE_HEADERS);
     const position = parseEventId(exchange.header('last-event-id') ?? '');
     // The position gets a new id, because some clients count an attempt without a new id as failed.
-    const lastEventId = position === undefined ? givenId : this.#nextId(position);
+    const lastEventId = position === undefined ? givenId : resumedId(position);
     const emptyData = hasPriming(exchange.header('mcp-protocol-version') ?? '');
     exchange.write(
-      position === undefined ? KEEP_ALIVE_FRAME : pointFrame(this.#nextId(position), this.#options.retryMs, emptyData),
+      position === undefined ? KEEP_ALIVE_FRAME : pointFrame(resumedId(position), this.#options.retryMs, emptyData),
     );
     return { call: { ...call, exchange: new ContinuedExchange(exchange, lastEventId, true, null) }, stop };
   }
@@ -238,7 +238,7 @@ export class LegacyEra {
   #lastFrame(exchange: Exchange, lastEventId: string | undefined, retryMs: number): string | undefined {
     const position = parseEventId(lastEventId ?? '');
     if (position === undefined || !hasPriming(exchange.header('mcp-protocol-version') ?? '')) return undefined;
-    return pointFrame(this.#nextId(position), retryMs, true);
+    return pointFrame(resumedId(position), retryMs, true);
   }
 
   /** The response of a client that reads here continues with what the next owner of its session sends. */
@@ -247,10 +247,6 @@ export class LegacyEra {
     if (id === undefined) return exchange.end();
     const to = new ContinuedExchange(exchange, lastEventId, true, null);
     this.#loop.run(id, { kind: 'get', exchange: to, requestId: null, again: true });
-  }
-
-  #nextId(position: EventPosition): string {
-    return this.#instance.idSuffixes ? resumedId(position) : plainId(position);
   }
 
   async #serveGet(session: LiveSession, call: Call): Promise<NextAttempt> {
