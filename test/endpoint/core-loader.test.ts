@@ -129,7 +129,8 @@ test('a 2026-07-28 request is served while the store is not open', async () => {
 });
 
 test('requests that wait for a store that is not open take the places of `limits.waitingRequests`', async () => {
-  const { endpoint, store, time } = await opening({ limits: { waitingRequests: 2 } });
+  // One user may take half of them.
+  const { endpoint, store, time } = await opening({ limits: { waitingRequests: 4 } });
   const statuses: (number | string)[] = [];
   const ask = (signal?: AbortSignal): unknown =>
     endpoint.fetch(new Request(initializeRequest(), signal && { signal })).then(
