@@ -322,6 +322,9 @@ export interface EndpointHealth {
   instance: string;
   /** Sessions that are live on this instance. */
   sessions: number;
-  /** Why `/readyz` answers 503 although this instance serves: no older instance accepts its messages. */
+  /**
+   * Why `/readyz` answers 503 although this instance serves: no older instance accepts its messages, or calls to the
+   * store have failed for 10 s although its lease is renewed.
+   */
   reason?: string;
 }

@@ -16,6 +16,7 @@ import type { MemoryUse, SlowReaders } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { createEras } from './eras.ts';
 import { Outage } from './outage.ts';
+import { StoreHealth } from './store-health.ts';
 import { CallerChecks } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
@@ -72,6 +73,7 @@ export class Core {
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
   readonly #fleet: FleetBus;
   readonly #lifecycle: Lifecycle;
+  readonly #storeHealth: StoreHealth;
 
   constructor({
     factory,
@@ -91,10 +93,11 @@ export class Core {
     lifecycle,
   }: CoreOptions) {
     // A store in this process is never unreachable, and its lease is never renewed.
-    const outage = inProcess ? undefined : new Outage(given.logger, given.timeProvider);
+    const outage = inProcess ? undefined : new Outage(given.logger, given.timeProvider, () => this.#storeFailed());
     const logger = outage?.logger ?? given.logger;
     const options: ResolvedOptions = { ...given, logger };
     this.#lifecycle = lifecycle;
+    this.#storeHealth = new StoreHealth(store, options.timeProvider);
     this.store = store;
     this.instance = new Instance({
       directory: inProcess ? store.instances : signedDirectory(store, options),
@@ -242,15 +245,20 @@ export class Core {
     this.#keys().catch(() => {});
   }
 
+  #storeFailed(): void {
+    if (this.instance.joined) this.#storeHealth.watch();
+  }
+
   health(): EndpointHealth {
     const { id, valid, storeAway, notReady } = this.instance;
+    const reason = this.#storeHealth.reason ?? notReady;
     const { state } = this.#lifecycle;
     return {
       state: state === 'serving' && !valid ? 'lapsed' : state,
       store: storeAway || this.store.full?.() === true ? 'away' : 'ok',
       instance: id,
       sessions: this.registry.count,
-      ...(notReady !== undefined && { reason: notReady }),
+      ...(reason !== undefined && { reason }),
     };
   }
 }

@@ -17,11 +17,14 @@ export class Outage {
   readonly logger: Logger;
   readonly #target: Logger;
   readonly #time: Required<TimeProvider>;
+  readonly #onFailure: () => void;
   #since: number | undefined;
   #quiet = 0;
   #lastFailure = -Infinity;
 
-  constructor(target: Logger, time: Required<TimeProvider>) {
+  /** `onFailure`: called with each line about a store that cannot be reached. */
+  constructor(target: Logger, time: Required<TimeProvider>, onFailure: () => void = () => {}) {
+    this.#onFailure = onFailure;
     this.#target = target;
     this.#time = time;
     this.logger = Object.freeze({
@@ -45,6 +48,7 @@ export class Outage {
   #log(level: 'warn' | 'error', obj: object, msg: string): void {
     if (!('err' in obj) || !isStoreAway(obj.err)) return this.#target[level](obj, msg);
     this.#lastFailure = this.#time.monotonic();
+    this.#onFailure();
     if (this.#since === undefined) {
       this.#since = this.#time.monotonic();
       this.#quiet = 0;

@@ -1,0 +1,129 @@
+/**
+ * Whether the calls to the store work although its leases are renewed: a missing right, a full part of it. It follows
+ * each kind of call by itself, such as `events.append`.
+ *
+ *     working ──a call fails──▶ failing ──for 10 s, of two sessions or without one──▶ broken
+ *        ▲                         │                                                    │
+ *        └──one call succeeds, or none fails for 10 s───────────────────────────────────┘
+ *
+ * The calls of one session alone show nothing: its own data may be the cause. The sweep calls the store every few
+ * seconds without a session. An instance that gets no requests because of this is ready again after 10 s without a
+ * failure, because only requests can show that writes work.
+ *
+ * The calls are followed from the first failure in the log on, so that they cost nothing while the store works.
+ */
+import { SojournError } from '../errors.ts';
+import type { EventStore, OpenStore, SessionStore } from '../stores/store.ts';
+import type { TimeProvider } from '../types.ts';
+
+const FAILING_MS = 10_000;
+
+const SESSION_CALLS = 'create read claim save release end mark list count expired'.split(' ') as (keyof SessionStore)[];
+const EVENT_CALLS = 'append replay open trim forget'.split(' ') as (keyof EventStore)[];
+
+type StoreCall = (...given: readonly unknown[]) => unknown;
+
+interface Failures {
+  readonly since: number;
+  last: number;
+  /** The first two. `undefined`: a call without a session. */
+  readonly sessions: Set<string | undefined>;
+}
+
+export class StoreHealth {
+  readonly #store: Pick<OpenStore, 'sessions' | 'events'>;
+  readonly #time: Required<TimeProvider>;
+  readonly #failing = new Map<string, Failures>();
+  #lastFailure = -Infinity;
+  /** Gives the store its own methods back. */
+  #unwatch: (() => void) | undefined;
+
+  constructor(store: Pick<OpenStore, 'sessions' | 'events'>, time: Required<TimeProvider>) {
+    this.#store = store;
+    this.#time = time;
+  }
+
+  /** Why the instance should get no requests. */
+  get reason(): string | undefined {
+    const now = this.#time.monotonic();
+    for (const [call, { since, last, sessions }] of this.#failing) {
+      const broken = now - since >= FAILING_MS && (sessions.size > 1 || sessions.has(undefined));
+      if (broken && now - last < FAILING_MS)
+        return `Each ${call} of the session store has failed for 10 s or more, although the store can be reached`;
+    }
+    return undefined;
+  }
+
+  /** A call to the open store has failed: its calls are followed until none has failed for 10 s. */
+  watch(): void {
+    this.#lastFailure = this.#time.monotonic();
+    if (this.#unwatch !== undefined) return;
+    const sessions = this.#follow('sessions', this.#store.sessions, SESSION_CALLS);
+    const events = this.#follow('events', this.#store.events, EVENT_CALLS);
+    this.#unwatch = () => {
+      sessions();
+      events();
+      this.#unwatch = undefined;
+    };
+  }
+
+  /** Puts a method before each method of `target`. Returns what takes them away. */
+  #follow<T extends object>(part: string, target: T, names: readonly (keyof T & string)[]): () => void {
+    const own = names.map((name) => [name, Object.getOwnPropertyDescriptor(target, name)] as const);
+    if (!Object.isExtensible(target)) return () => {};
+    for (const name of names) {
+      const method = target[name] as StoreCall | undefined;
+      if (method === undefined) continue;
+      const value: StoreCall = (...given) =>
+        this.#call(`${part}.${name}`, given[0], () => method.apply(target, [...given]));
+      Object.defineProperty(target, name, { value, configurable: true });
+    }
+    return () => {
+      for (const [name, before] of own) {
+        if (before === undefined) Reflect.deleteProperty(target, name);
+        else Object.defineProperty(target, name, before);
+      }
+    };
+  }
+
+  #call(call: string, about: unknown, run: () => unknown): unknown {
+    try {
+      const outcome = run();
+      if (!(outcome instanceof Promise)) return outcome;
+      outcome.then(
+        (result) => this.#succeeded(call, result),
+        (err: unknown) => this.#failed(call, about, err),
+      );
+      return outcome;
+    } catch (err) {
+      this.#failed(call, about, err);
+      throw err;
+    }
+  }
+
+  #succeeded(call: string, result: unknown): void {
+    // A write that was refused did not reach what may be broken.
+    if (result !== 'fenced') this.#failing.delete(call);
+    if (this.#time.monotonic() - this.#lastFailure >= FAILING_MS) this.#unwatch?.();
+  }
+
+  #failed(call: string, about: unknown, err: unknown): void {
+    if (!(err instanceof SojournError) || err.code !== 'STORE_AWAY') return;
+    const now = this.#time.monotonic();
+    this.#lastFailure = now;
+    let failures = this.#failing.get(call);
+    if (failures === undefined || now - failures.last >= FAILING_MS) {
+      failures = { since: now, last: now, sessions: new Set() };
+      this.#failing.set(call, failures);
+    }
+    failures.last = now;
+    if (failures.sessions.size < 2) failures.sessions.add(sessionOf(about));
+  }
+}
+
+/** The session that a call is about, from its first argument. */
+function sessionOf(about: unknown): string | undefined {
+  if (typeof about === 'string') return about;
+  const { id, sessionId } = (typeof about === 'object' && about !== null ? about : {}) as Record<string, unknown>;
+  return typeof id === 'string' ? id : typeof sessionId === 'string' ? sessionId : undefined;
+}

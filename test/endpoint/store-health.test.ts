@@ -1,0 +1,131 @@
+/** An instance whose store renews leases and refuses what sessions need is not ready. */
+import { createClient } from 'redis';
+import { expect, onTestFinished, test } from 'vitest';
+import { StoreHealth } from '../../src/endpoint/store-health.ts';
+import { storeAway } from '../../src/errors.ts';
+import { redis } from '../../src/stores/redis/index.ts';
+import type { OpenStore } from '../../src/stores/store.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { serveMember } from '../kit/fleet.ts';
+import { tool } from '../kit/lab.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+
+describeWithServer('redis', 'on Redis', (server) => {
+  test.each([
+    ['writes to the event log', 'rpush'],
+    ['reads of records', 'hmget'],
+  ])(
+    'an account that may not do %s any more is not ready, and ready with the first success',
+    { timeout: 120_000 },
+    async (_what, command) => {
+      const admin = createClient({ url: server().url });
+      await admin.connect();
+      onTestFinished(() => admin.destroy());
+      await admin.sendCommand(['ACL', 'SETUSER', command, 'on', '>secret', '~*', '&*', '+@all']);
+      const url = new URL(server().url);
+      [url.username, url.password] = [command, 'secret'];
+      const member = await serveMember({
+        store: redis(url.href),
+        name: `health-${command}`,
+        leaseMs: 3_000,
+        waitMs: 500,
+      });
+      const clients = [member.client(), member.client()];
+      for (const client of clients) await client.initialize();
+      const status = async (): Promise<number> => (await fetch(`http://127.0.0.1:${member.port}/readyz`)).status;
+      const calls = async (): Promise<void> => {
+        await Promise.allSettled(clients.map((client) => client.call(...tool('count'))));
+        await Promise.allSettled([member.client().get({ headers: { 'mcp-session-id': 'unknown' } })]);
+      };
+      await calls();
+      expect(await status()).toBe(200);
+
+      await admin.sendCommand(['ACL', 'SETUSER', command, `-${command}`]);
+      await until(async () => (await calls(), (await status()) === 503), {
+        what: 'to be not ready',
+        timeoutMs: 60_000,
+      });
+      const { state, reason } = member.endpoint.health();
+      expect([state, reason]).toEqual(['serving', expect.stringMatching(/has failed for 10 s/)]);
+
+      await admin.sendCommand(['ACL', 'SETUSER', command, `+${command}`]);
+      await until(async () => (await calls(), (await status()) === 200), { what: 'to be ready', timeoutMs: 8_000 });
+    },
+  );
+});
+
+function watched() {
+  const time = createFakeTime();
+  let away = true;
+  const call = async (): Promise<unknown> => {
+    if (away) throw storeAway('no');
+    return 'written';
+  };
+  const store = { sessions: { save: call, expired: call }, events: { append: call } } as unknown as OpenStore;
+  const health = new StoreHealth(store, time);
+  health.watch();
+  const fence = { epoch: 1, owner: 'me' };
+  const append = (sessionId: string): unknown =>
+    store.events.append({ sessionId, fence, stream: 'g', from: 0, events: [] });
+  const every = async (ms: number, ...calls: Array<() => unknown>): Promise<void> => {
+    for (let at = 0; at < ms; at += 1_000) {
+      await Promise.allSettled(calls.map((one) => one()));
+      await time.advance(1_000);
+    }
+  };
+  return { health, store, append, fence, every, works: (is: boolean) => (away = !is), time };
+}
+
+test('a session whose own calls fail says nothing about the store, however long', async () => {
+  const { health, append, every } = watched();
+  await every(60_000, () => append('a'));
+  expect(health.reason).toBeUndefined();
+});
+
+test('calls of two sessions that fail for 10 s do, until a call of the same kind succeeds', async () => {
+  const { health, store, append, fence, every, works } = watched();
+  await every(
+    9_000,
+    () => append('a'),
+    () => append('b'),
+  );
+  expect(health.reason).toBeUndefined();
+  await every(2_000, () => append('a'));
+  expect(health.reason).toMatch(/events\.append/);
+  works(true);
+  await store.sessions.save('a', fence, {});
+  expect(health.reason).toMatch(/events\.append/);
+  await append('a');
+  expect(health.reason).toBeUndefined();
+});
+
+test('a session that fails beside another that succeeds does not count', async () => {
+  const { health, append, every, works } = watched();
+  await every(
+    30_000,
+    () => append('a'),
+    () => append('b'),
+    () => (works(true), append('c')),
+    () => works(false),
+  );
+  expect(health.reason).toBeUndefined();
+});
+
+test('calls without a session count alone, and are forgotten 10 s after the last failure', async () => {
+  const { health, store, every, time } = watched();
+  await every(12_000, () => store.sessions.expired(1));
+  expect(health.reason).toMatch(/sessions\.expired/);
+  await time.advance(10_000);
+  expect(health.reason).toBeUndefined();
+});
+
+test('the methods of a store that works are its own', async () => {
+  const { store, append, every, works } = watched();
+  const followed = store.events.append;
+  await every(2_000, () => append('a'));
+  works(true);
+  await every(12_000, () => append('a'));
+  expect(store.events.append).not.toBe(followed);
+  expect(store.events.append).toBe(store.sessions.save);
+});
