@@ -163,11 +163,6 @@ export function refuseStopped(
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
 export const CLOSED_STATUS = 499;
 
-/** The server of a 2026-07-28 request closed before it answered. */
-export function refuseUnanswered(exchange: Exchange): void {
-  exchange.respond(CLOSED_STATUS, []);
-}
-
 /** The 2024-11-05 transport refuses with plain text, as the SDK's own does. */
 export function refusePlain(exchange: Exchange, text: string): void {
   exchange.refused({ status: 400, reason: 'legacy_sse', why: text });

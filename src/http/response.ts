@@ -8,14 +8,15 @@
  * `responseMode: 'json'`: the answers leave as one body, however late. Every other message was routed to another
  * stream.
  */
+import type { RequestId } from '@modelcontextprotocol/server';
+import type { SojournError } from '../errors.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
-import { JSON_HEADERS } from './answer.ts';
+import { errorJson, JSON_HEADERS, type LostForm, refuse } from './answer.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
-import type { HeldHeads } from './held-heads.ts';
-import type { KeepAlive } from './keep-alive.ts';
 import { isLarge } from './large-answers.ts';
-import type { StreamExpiry } from './stream-expiry.ts';
+import type { Reader, ReaderListener } from './reader.ts';
+import type { ResponsePolicy } from './response-policy.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
 // ——— frames of server-sent events (WHATWG HTML, section 9.2) ———
@@ -44,70 +45,17 @@ export const SSE_HEADERS: HeaderList = [
   ['X-Accel-Buffering', 'no'],
 ];
 
-// ——— what a stream knows of its reader ———
-
-/** Gets the messages of a stream. Sessions write to their clients only through this interface. */
-export interface Reader {
-  /** One message, as JSON text. `id`: the client can resume after it. */
-  message(json: string, id?: string): void;
-  /** An event with only an id, and the time that the client waits before it reconnects. */
-  point(id: string, retryMs: number, emptyData: boolean): void;
-  /** Ends the response cleanly. */
-  end(): void;
-  /**
-   * The response continues with the next owner of the session: at the instance that relayed the call, or here, after
-   * the event `lastEventId`. Only where the reader takes events.
-   */
-  moved(lastEventId: string | undefined): void;
-  /** Whether the client still reads. */
-  readonly isOpen: boolean;
-  /** `answers`: ids and points are dropped. */
-  readonly takes: 'events' | 'answers';
-  /** Its client is connected to another instance, and it takes events. */
-  readonly isRelayed: boolean;
-  /** Resolves when the link to the instance of its client has room, or has failed; `undefined`: it has room. */
-  room(): Promise<void> | undefined;
-  listener: ReaderListener | undefined;
-}
-
-/** An object instead of a function: the stream of a call listens without allocating a closure. */
-export interface ReaderListener {
-  /** A write to the store is under way, and its message reaches the reader in a moment. */
-  readonly flushing?: boolean;
-  /** The turn that made the response ends, and the response is not complete. */
-  endTurn?(): void;
-  /** Called once: the response ended, its client disconnected, or it was cut because its client reads too slowly. */
-  over(reader: Reader): void;
-}
-
 // ——— the response ———
-
-/** What responses of one kind have in common. */
-export interface ResponsePolicy {
-  /** `json`: one answer as a JSON body. `batch`: several, as an array. */
-  readonly form: 'events' | 'json' | 'batch';
-  readonly keepAlive: KeepAlive;
-  /**
-   * Bytes that may wait for a slow reader. Above this limit the connection is cut; the client can resume from the log.
-   */
-  readonly bufferBytes: number;
-  /** An answer above 1 MiB, before which nothing was sent, is the body of the response (`large-answers.ts`). */
-  readonly largeAsJson?: boolean;
-  /** Holds heads of answers that the store must take first. */
-  readonly heldHeads?: HeldHeads;
-  /** Continues the response after the event `lastEventId`, with the next owner of the session. */
-  readonly handOff?: (exchange: Exchange, lastEventId: string) => void;
-  /** Ends the stream with the token of its caller. */
-  readonly expiry?: StreamExpiry | undefined;
-}
 
 /**
  *     gathering ──end──▶ complete ──the turn ends──▶ ended
- *        ├──the turn ends, the store has not answered, or the form is JSON──▶ held ──end──▶ ended
- *        ╰──the turn ends─────────────────────────────▶ open ◀──waited long enough── held
+ *        ├──the turn ends, the head may wait──▶ held ──end──▶ ended
+ *        │                                        ╰──waited long enough──╮
+ *        ╰──the turn ends, else───────────────────────────────────────▶ open
  *
- * open: the head was sent. It becomes `ended`, or `gone` when the client disconnected or was cut off; so does a JSON
- * answer that is held. A response that is abandoned is `ended` too.
+ * held: the answer waits only for the store, may still choose the status, or is JSON.
+ * open: the head was sent. It becomes `ended`, or `gone` when the client disconnected or was cut off. A held response
+ * becomes `gone` too, but not while it waits for the store. A response that is refused or abandoned is `ended`.
  */
 type State = 'gathering' | 'held' | 'complete' | 'open' | 'ended' | 'gone';
 
@@ -132,7 +80,9 @@ export class HttpResponse implements Reader, TurnTask {
   #alone: string | undefined = undefined;
   #messages = 0;
   #backlog: Backlog | undefined = undefined;
+  #status = 200;
   #stopExpiry: (() => void) | undefined = undefined;
+  #headTimer: unknown = undefined;
   listener: ReaderListener | undefined = undefined;
   /** The slot of the keep-alive walk. */
   slot = -1;
@@ -147,8 +97,12 @@ export class HttpResponse implements Reader, TurnTask {
 
   message(json: string, id?: string): void {
     if (this.#isUnsent) this.#alone = this.#messages++ === 0 ? json : undefined;
-    if (this.takes === 'events') this.#write(messageFrame(json, id));
-    else if (this.#messages === 1) this.#gathered = json;
+    if (this.takes === 'events' || this.#state === 'open') {
+      this.#write(messageFrame(json, id));
+      const { largeAnswers, form } = this.#policy;
+      if ((form === 'events' || this.#state === 'open') && largeAnswers !== undefined && isLarge(json))
+        largeAnswers.note(this.listener?.label ?? '');
+    } else if (this.#messages === 1) this.#gathered = json;
     else if (this.#policy.form === 'batch') this.#gathered += `,${json}`;
   }
 
@@ -165,7 +119,46 @@ export class HttpResponse implements Reader, TurnTask {
     if (this.#state === 'open' && this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
   }
 
-  end(): void {
+  /** Sends frames of the SDK as they are. */
+  frames(text: string): void {
+    if (this.#state === 'open') this.#write(text);
+  }
+
+  /** Sends the head of a stream now, if nothing was sent. The SDK sends the keep-alives of what follows. */
+  begin(): void {
+    if (this.isOpen && this.#isUnsent) this.#openStream();
+    this.#policy.keepAlive.remove(this);
+  }
+
+  /**
+   * Answers with an error: with its HTTP status, or as a message where something was sent. `id`: of the request.
+   */
+  refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
+    if (!this.isOpen) return;
+    if (this.hasBegun) {
+      this.message(errorJson(error, id, form));
+      return this.end();
+    }
+    this.#become('ended');
+    refuse(this.#exchange, error, id, form);
+    this.#over();
+  }
+
+  /** Answers with what the SDK answers, or with its body as a message where events are sent. */
+  done(status: number, headers: HeaderList, body?: string): void {
+    if (!this.isOpen) return;
+    if (this.hasBegun || (this.#policy.form === 'events' && status === 200 && body !== undefined)) {
+      if (body !== undefined && body !== '') this.message(body);
+      return this.end();
+    }
+    this.#become('ended');
+    this.#exchange.respond(status, headers, body);
+    this.#over();
+  }
+
+  /** `status`: of an answer that tells an error before any handler ran. */
+  end(status = 200): void {
+    this.#status = status;
     // Respond now in two cases: the turn has ended and the answer waited only for the store; or another instance
     // relayed the call, so that there is no local socket to combine writes on.
     if (this.#state === 'held') return this.#respond();
@@ -204,7 +197,13 @@ export class HttpResponse implements Reader, TurnTask {
   // ——— how far it is ———
 
   get takes(): 'events' | 'answers' {
-    return this.#policy.form === 'events' ? 'events' : 'answers';
+    const { form } = this.#policy;
+    return form === 'events' || form === 'auto' ? 'events' : 'answers';
+  }
+
+  /** Something was sent, or leaves when this turn ends. */
+  get hasBegun(): boolean {
+    return this.#state === 'open' || this.#gathered !== '';
   }
 
   get isRelayed(): boolean {
@@ -235,7 +234,8 @@ export class HttpResponse implements Reader, TurnTask {
     // The listener may have ended the response.
     if (this.#state === 'complete') return this.#respond();
     if (this.#state !== 'gathering' && this.#state !== 'held') return;
-    if (this.takes === 'answers') return this.#awaitAnswer();
+    const { headWait } = this.#policy;
+    if (this.takes === 'answers' || (headWait !== undefined && this.#gathered === '')) return this.#awaitAnswer();
     if (this.#policy.heldHeads !== undefined && this.listener?.flushing === true) return this.#hold();
     this.#openStream();
   }
@@ -244,9 +244,11 @@ export class HttpResponse implements Reader, TurnTask {
     this.#exchange.fail(cause);
   }
 
-  /** The answer has waited long enough for the store. */
+  /** The head has waited long enough. */
   release(): void {
-    if (this.#state === 'held') this.#openStream();
+    if (this.#state !== 'held') return;
+    if (this.#exchange.closed) this.#leave();
+    else this.#openStream();
   }
 
   #hold(): void {
@@ -258,20 +260,30 @@ export class HttpResponse implements Reader, TurnTask {
   #awaitAnswer(): void {
     if (this.#state === 'held') return;
     this.#become('held');
+    const { headWait } = this.#policy;
+    if (headWait !== undefined) this.#headTimer = headWait.time.setTimeout(() => this.release(), headWait.ms);
     this.#exchange.onClose(() => this.#leave());
+  }
+
+  #stopHeadTimer(): void {
+    if (this.#headTimer !== undefined) this.#policy.headWait?.time.clearTimeout(this.#headTimer);
+    this.#headTimer = undefined;
   }
 
   // ——— what is sent ———
 
   #openStream(): void {
     const gathered = this.#gathered;
+    const listens = this.#headTimer !== undefined;
+    this.#stopHeadTimer();
     this.#gathered = '';
     this.#alone = undefined;
     this.#become('open');
     this.#exchange.openStream(SSE_HEADERS);
+    this.listener?.opened?.(this);
     if (gathered !== '') this.#exchange.write(gathered);
     this.#policy.keepAlive.add(this);
-    this.#exchange.onClose(() => this.#leave());
+    if (!listens) this.#exchange.onClose(() => this.#leave());
     this.#stopExpiry = this.#policy.expiry?.watch(this.#exchange, () => this.end());
   }
 
@@ -281,17 +293,24 @@ export class HttpResponse implements Reader, TurnTask {
     const alone = this.#alone;
     this.#alone = undefined;
     this.#become('ended');
-    const { form, largeAsJson } = this.#policy;
-    if (form === 'events' && largeAsJson === true && alone !== undefined && isLarge(alone))
-      this.#exchange.respond(200, JSON_HEADERS, alone);
-    else if (form === 'events') this.#exchange.respond(200, SSE_HEADERS, gathered);
+    const { form } = this.#policy;
+    if (this.takes === 'events' && !this.#isJson(alone)) this.#exchange.respond(200, SSE_HEADERS, gathered);
     // Every request of the POST was cancelled, so it gets no answer, as for notifications.
     else if (this.#messages === 0) this.#exchange.respond(202, NO_HEADERS);
-    else this.#exchange.respond(200, JSON_HEADERS, form === 'batch' ? `[${gathered}]` : gathered);
+    else this.#exchange.respond(this.#status, JSON_HEADERS, form === 'batch' ? `[${gathered}]` : (alone ?? gathered));
     this.#over();
   }
 
+  /** Whether an answer before which nothing was sent is a JSON body. */
+  #isJson(alone: string | undefined): boolean {
+    if (alone === undefined) return false;
+    const { form, largeAsJson } = this.#policy;
+    return form === 'auto' || this.#status !== 200 || (largeAsJson === true && isLarge(alone));
+  }
+
   #write(frame: string): void {
+    // A call that can be resumed numbers what is written, so each frame is written alone.
+    if (this.#policy.headWait !== undefined && this.#isUnsent && this.#gathered !== '') this.#openStream();
     if (this.#isUnsent) {
       // Frames that the store took while the head was held leave when this turn ends, unless `end` follows first.
       if (this.#state === 'held' && this.#gathered === '') atEndOfTurn(this);
@@ -317,6 +336,7 @@ export class HttpResponse implements Reader, TurnTask {
   }
 
   #over(): void {
+    this.#stopHeadTimer();
     this.#stopExpiry?.();
     const { listener } = this;
     this.listener = undefined;

@@ -6,7 +6,7 @@
  * readers belong to one client. Ending the parked response would make that client reconnect and end the newer response,
  * and so on in turn.
  */
-import type { Reader } from '../http/response.ts';
+import type { Reader } from '../http/reader.ts';
 
 /** Beyond this number the oldest ends. */
 const MOST_PARKED = 3;

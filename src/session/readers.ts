@@ -1,5 +1,5 @@
 /** Readers of a live session's streams: a new reader of the GET stream, or a resume of any stream. */
-import type { Reader } from '../http/response.ts';
+import type { Reader } from '../http/reader.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from './session.ts';

@@ -14,7 +14,7 @@ import { answerJson } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { isLarge } from '../http/large-answers.ts';
 import type { Admission } from '../http/request-gate.ts';
-import type { Reader } from '../http/response.ts';
+import type { Reader } from '../http/reader.ts';
 import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import { hasPriming } from '../protocol/versions.ts';
 import { shownId } from '../shown.ts';

@@ -9,7 +9,7 @@
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import type { Reader } from '../http/response.ts';
+import type { Reader } from '../http/reader.ts';
 import { type MessageContext, targetOf } from './context.ts';
 import { resumeStream } from './readers.ts';
 import { rightsOf } from './rights.ts';

@@ -13,7 +13,7 @@
  * Resuming: new messages are held back while the log is read. The new reader gets the events of the log, and then the
  * held messages by offset. So no message is missing and none comes twice, however slow the store is.
  */
-import type { Reader, ReaderListener } from '../http/response.ts';
+import type { Reader, ReaderListener } from '../http/reader.ts';
 import type { LoggedEvent, ReplayOutcome } from '../stores/store.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';

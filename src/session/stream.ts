@@ -19,7 +19,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { LoggedEvent, MaybePromise } from '../stores/store.ts';
-import type { Reader } from '../http/response.ts';
+import type { Reader } from '../http/reader.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import { callSuffix, resumeSuffix } from './event-id.ts';
 import type { AnsweredCall, AppendExtra, StreamLog, WriteResult } from './stream-log.ts';

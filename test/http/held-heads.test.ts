@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { HeldHeads } from '../../src/http/held-heads.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
-import { HttpResponse, type ReaderListener } from '../../src/http/response.ts';
+import type { ReaderListener } from '../../src/http/reader.ts';
+import { HttpResponse } from '../../src/http/response.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done));

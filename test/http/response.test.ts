@@ -1,28 +1,38 @@
-/** A response with JSON answers: one body, however late, and no listener that a call within its turn would pay for. */
+/** What a response sends when, in each form, and that a call within its turn pays for no close listener. */
 import { describe, expect, test } from 'vitest';
+import { internal } from '../../src/errors.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
-import { HttpResponse, type ResponsePolicy } from '../../src/http/response.ts';
+import { HttpResponse } from '../../src/http/response.ts';
+import type { ResponsePolicy } from '../../src/http/response-policy.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
 /** Records what an exchange sends, and who listens to its close. */
-function open(form: ResponsePolicy['form']) {
+function open(form: ResponsePolicy['form'], headWaitMs?: number) {
+  const time = createFakeTime();
   const sent: string[] = [];
   const closing: Array<() => unknown> = [];
   const over: unknown[] = [];
   const exchange = {
     respond: (status: number, _: unknown, body = '') => sent.push(`${status} ${body}`),
     openStream: () => sent.push('head'),
-    write: (text: string) => sent.push(text),
+    write: (text: string) => sent.push(text.replace(/(?:event|data): |message\n|\n\n$/g, '')),
+    end: () => sent.push('end'),
+    refused: () => undefined,
+    closed: false,
     onClose: (fn: () => unknown) => closing.push(fn),
     pendingBytes: 0,
   };
-  const keepAlive = new KeepAlive(createFakeTime(), Infinity);
-  const response = new HttpResponse(exchange as unknown as Exchange, { form, keepAlive, bufferBytes: 1 });
+  const response = new HttpResponse(exchange as unknown as Exchange, {
+    form,
+    keepAlive: new KeepAlive(time, Infinity),
+    bufferBytes: 1,
+    ...(headWaitMs !== undefined && { headWait: { time, ms: headWaitMs } }),
+  });
   response.listener = { over: (reader) => over.push(reader) };
-  return { response, sent, closing, over };
+  return { response, sent, closing, over, time };
 }
 
 describe('a JSON response', () => {
@@ -75,5 +85,73 @@ describe('a JSON response', () => {
     await turn();
     expect(sent).toEqual([]);
     expect(over).toHaveLength(1);
+  });
+});
+
+describe('a response whose head waits', () => {
+  test('is the answer with its status when that comes in time', async () => {
+    const { response, sent, time } = open('auto', 30);
+    await turn();
+    await time.advance(29);
+    expect(sent).toEqual([]);
+    response.message('1');
+    response.end(404);
+    await time.advance(100);
+    expect(sent).toEqual(['404 1']);
+  });
+
+  test('is a stream when it does not', async () => {
+    const { response, sent, time } = open('auto', 30);
+    response.listener = { opened: (reader) => reader.message('first'), over: () => undefined };
+    await turn();
+    await time.advance(30);
+    expect(sent).toEqual(['head', 'first']);
+    response.message('1');
+    response.end(404);
+    expect(sent).toEqual(['head', 'first', '1', 'end']);
+  });
+
+  test('is a stream when something precedes the answer, and each frame is written alone', async () => {
+    const { response, sent } = open('auto', 30);
+    response.listener = { opened: (reader) => reader.message('first'), over: () => undefined };
+    response.message('progress');
+    response.message('1');
+    response.end();
+    await turn();
+    expect(sent).toEqual(['head', 'first', 'progress', '1', 'end']);
+  });
+
+  test('is a stream at the end of the turn that brought the first message', async () => {
+    const { response, sent } = open('auto', 30);
+    await turn();
+    response.message('progress');
+    await turn();
+    expect(sent).toEqual(['head', 'progress']);
+  });
+
+  test('is cut short by the client: its stream hears of that once, and no head is sent later', async () => {
+    const { response, sent, closing, over, time } = open('auto', 30);
+    await turn();
+    expect(closing).toHaveLength(1);
+    closing[0]?.();
+    await time.advance(100);
+    response.message('1');
+    response.end();
+    await turn();
+    expect(sent).toEqual([]);
+    expect(over).toHaveLength(1);
+  });
+
+  test.each([
+    ['before it: with its status', false, ['500']],
+    ['after it: as a message', true, ['head', 'error', 'end']],
+  ])('tells an error %s', async (_, isLate, expected) => {
+    const { response, sent, over, time } = open('auto', 30);
+    await turn();
+    if (isLate) await time.advance(30);
+    response.refuse(internal(new Error('fault')), 1);
+    response.refuse(internal(new Error('second')), 1);
+    expect(sent.map((text) => text.replace(/^\{.*"error".*$/, 'error').replace(/^500 .*/, '500'))).toEqual(expected);
+    expect(over).toEqual([response]);
   });
 });

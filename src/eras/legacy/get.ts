@@ -17,7 +17,7 @@
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
 import { lostJson } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { Reader } from '../../http/response.ts';
+import type { Reader } from '../../http/reader.ts';
 import { messageFrame, SSE_HEADERS } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { endedId, type EventPosition, GET_STREAM, HANDSHAKE_STREAM, parseEventId } from '../../session/event-id.ts';

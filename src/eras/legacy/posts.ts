@@ -11,7 +11,9 @@ import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from
 import { lostForm, refuseOnSession } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
-import { HttpResponse, type Reader, type ResponsePolicy } from '../../http/response.ts';
+import type { Reader } from '../../http/reader.ts';
+import { HttpResponse } from '../../http/response.ts';
+import type { ResponsePolicy } from '../../http/response-policy.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { admitAll } from '../../session/authorizer.ts';

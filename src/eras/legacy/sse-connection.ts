@@ -12,7 +12,7 @@ import { answerable, errorJson } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
-import type { Reader, ReaderListener } from '../../http/response.ts';
+import type { Reader, ReaderListener } from '../../http/reader.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';

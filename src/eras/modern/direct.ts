@@ -7,10 +7,9 @@
  * next client.
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
-import { requestClosed, type SojournError } from '../../errors.ts';
-import { lostForm, refuse, refuseUnanswered } from '../../http/answer.ts';
+import { requestClosed } from '../../errors.ts';
+import { CLOSED_STATUS, lostForm } from '../../http/answer.ts';
 import { toolOf } from '../../http/request-gate.ts';
-import type { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -60,26 +59,21 @@ export class ModernDirect {
    * Resolves with `false` when nothing was dispatched. The SDK then serves the request, with `call.server` if there is
    * one.
    */
-  serve(call: ModernCall, pipe: ResponsePipe): MaybePromise<boolean> {
+  serve(call: ModernCall): MaybePromise<boolean> {
     const { request } = call;
     const classification = request === undefined || this.#unbound ? undefined : this.#envelopes.classify(call, request);
     if (request === undefined || classification === undefined) return false;
-    return contexts.run(contextOf(call, false), () => this.#serve(call, request, classification, pipe));
+    return contexts.run(contextOf(call, false), () => this.#serve(call, request, classification));
   }
 
-  async #serve(
-    call: ModernCall,
-    request: RpcRequest,
-    classification: Classification,
-    pipe: ResponsePipe,
-  ): Promise<boolean> {
+  async #serve(call: ModernCall, request: RpcRequest, classification: Classification): Promise<boolean> {
     const made = this.#servers.build(call);
     const server = made instanceof Promise ? await made : made;
     const inner = server instanceof McpServer ? server.server : server;
     if (call.phase === 'otherCopy') return false;
     if (!call.optionsRead) this.#hint();
     if (!call.optionsRead || call.phase === 'mirrored' || inner.transport !== undefined) return false;
-    return this.#run(server, inner, call, request, classification, pipe);
+    return this.#run(server, inner, call, request, classification);
   }
 
   async #run(
@@ -88,9 +82,9 @@ export class ModernDirect {
     call: ModernCall,
     request: RpcRequest,
     classification: Classification,
-    pipe: ResponsePipe,
   ): Promise<boolean> {
     const { exchange } = call.post;
+    const { response } = call;
     setClientAccessors(inner, call);
     let dispatched = false;
     let over: () => void = () => {};
@@ -98,7 +92,7 @@ export class ModernDirect {
     const transport = new ModernTransport({
       classification,
       id: request.id,
-      pipe,
+      response,
       answerOnly: this.#options.responseMode === 'json',
       logger: this.#options.logger,
       page: this.#lists?.page(request, classification.revision ?? call.version),
@@ -107,7 +101,7 @@ export class ModernDirect {
       hasCloseListener: () => inner.onclose !== undefined,
       over: (answered) => {
         this.#open.delete(transport);
-        if (dispatched && !answered) this.#unanswered(call, request, pipe);
+        if (dispatched && !answered) this.#unanswered(call, request);
         over();
       },
     });
@@ -126,16 +120,13 @@ export class ModernDirect {
     const forbidden = checked instanceof Promise ? await checked : checked;
     const refusal = forbidden ?? call.admission?.enterTool(toolOf(request));
     if (refusal !== undefined || exchange.closed || transport.closed || this.#lifecycle.refusal !== undefined) {
-      this.#refuse(refusal ?? requestClosed(false), call, request, pipe);
+      response.refuse(refusal ?? requestClosed(false), request.id);
       await server.close();
       return true;
     }
     dispatched = true;
-    pipe.whenUnanswered(() => {
-      if (transport.closed) return;
-      this.#open.add(transport);
-      exchange.onClose(() => transport.close());
-    });
+    this.#open.add(transport);
+    call.closes(transport);
     this.#callTimes.start(call.work, request, (error) => call.expire(error));
     const { request: view, authInfo } = exchange;
     transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
@@ -163,17 +154,10 @@ export class ModernDirect {
   }
 
   /** Answers when the server or this endpoint closed before there was an answer. */
-  #unanswered({ post: { exchange }, refusal }: ModernCall, { id, method }: RpcRequest, pipe: ResponsePipe): void {
-    const form = lostForm(this.#options, method, 'modern');
-    const error = refusal ?? requestClosed();
-    if (exchange.closed || pipe.fail(error, id, form)) return;
-    if (refusal !== undefined || this.#lifecycle.refusal !== undefined) refuse(exchange, error, id, form);
-    else refuseUnanswered(exchange);
-  }
-
-  /** Refuses a request that was not dispatched. */
-  #refuse(error: SojournError, { post: { exchange } }: ModernCall, { id }: RpcRequest, pipe: ResponsePipe): void {
-    if (!exchange.closed && !pipe.fail(error, id, 'error')) refuse(exchange, error, id);
+  #unanswered({ response, refusal }: ModernCall, { id, method }: RpcRequest): void {
+    if (response.hasBegun || refusal !== undefined || this.#lifecycle.refusal !== undefined)
+      response.refuse(refusal ?? requestClosed(), id, lostForm(this.#options, method, 'modern'));
+    else response.done(CLOSED_STATUS, []);
   }
 
   close(): void {

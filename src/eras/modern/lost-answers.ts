@@ -7,6 +7,7 @@
 import type { SojournError } from '../../errors.ts';
 import { errorJson, lostForm } from '../../http/answer.ts';
 import type { Exchange, HeaderList } from '../../http/exchange.ts';
+import type { Reader } from '../../http/reader.ts';
 import { messageFrame, pointFrame, SSE_HEADERS } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
@@ -49,7 +50,13 @@ export function firstPosition({ id, method }: RpcRequest, random: RandomSource):
   return { secret, run: 1, offset: 0, resumes: 0, id, isTool: method === 'tools/call', ended: false };
 }
 
-/** The first event of a stream; empty where its request has an id that no event id can carry. */
+/** The first event of a stream; none where its request has an id that no event id can carry. */
+export function sendFirst(to: Reader, position: CallPosition, { retryMs }: Pick<ResolvedOptions, 'retryMs'>): void {
+  const id = formatCallPosition(position);
+  if (id !== '') to.point(id, retryMs, true);
+}
+
+/** The same as text; empty where its request has an id that no event id can carry. */
 export function firstEvent(position: CallPosition, retryMs: number): string {
   const id = formatCallPosition(position);
   return id === '' ? '' : pointFrame(id, retryMs, true);

@@ -20,6 +20,8 @@ import {
 } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import { type Admission, toolOf } from '../../http/request-gate.ts';
+import type { Reader, ReaderListener } from '../../http/reader.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { afterTurn } from '../../options/system.ts';
@@ -38,13 +40,17 @@ const PHASES: Transitions<ServerPhase> = {
   otherCopy: [],
 };
 
-export class ModernCall {
+export class ModernCall implements ReaderListener {
   readonly post: InboundPost;
   readonly request: RpcRequest | undefined;
   readonly version: string;
   /** `undefined`: of a message that needs no place. */
   readonly admission: Admission | undefined;
   readonly work = new HandlerWork();
+  readonly response: HttpResponse;
+  readonly #first: ((response: Reader) => void) | undefined;
+  /** What closes when the response is over. */
+  #closes: { left(): void } | undefined = undefined;
   #phase: ServerPhase = 'unbuilt';
   #made: AnyServer | undefined = undefined;
   /** The inner server of another copy of the SDK. */
@@ -55,12 +61,36 @@ export class ModernCall {
   #refusal: SojournError | undefined = undefined;
   #failure: Error | undefined = undefined;
 
-  constructor(post: InboundPost, request: RpcRequest | undefined, version: string, admission: Admission | undefined) {
+  /** `first` sends what a stream begins with. */
+  constructor(
+    { post, request, version, admission }: Pick<ModernCall, 'post' | 'request' | 'version' | 'admission'>,
+    response: HttpResponse,
+    first: ((response: Reader) => void) | undefined,
+  ) {
     this.post = post;
+    this.response = response;
+    this.#first = first;
+    response.listener = this;
     this.request = request;
     this.version = version;
     this.admission = admission;
     this.work.onDone(() => admission?.leave());
+  }
+
+  closes(what: { left(): void }): void {
+    this.#closes = what;
+  }
+
+  over(): void {
+    this.#closes?.left();
+  }
+
+  get label(): string {
+    return targetOf(this.request?.params) ?? this.request?.method ?? '';
+  }
+
+  opened(reader: Reader): void {
+    this.#first?.(reader);
   }
 
   get phase(): ServerPhase {

@@ -23,7 +23,10 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { type Admission, admittedRequest, type RequestGate } from '../../http/request-gate.ts';
-import { ResponsePipe } from '../../http/response-pipe.ts';
+import type { Reader } from '../../http/reader.ts';
+import { HttpResponse } from '../../http/response.ts';
+import type { ResponsePolicy } from '../../http/response-policy.ts';
+import { passOn } from '../../http/sdk-response.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -33,7 +36,7 @@ import { quoted } from '../../shown.ts';
 import type { Authorizer } from '../../session/authorizer.ts';
 import type { ServerBuilder } from '../../session/server-builder.ts';
 import type { CallTimes } from '../../session/call-times.ts';
-import { contexts, targetOf } from '../../session/context.ts';
+import { contexts } from '../../session/context.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { SharedLists } from '../../session/shared-lists.ts';
 import type { McpHttpRequest } from '../../types.ts';
@@ -46,7 +49,7 @@ import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
 import { parseCallPosition } from './call-position.ts';
 import { hasModernEnvelope } from './envelopes.ts';
-import { firstEvent, firstPosition, respondLostAnswer, respondNothingFollows } from './lost-answers.ts';
+import { firstPosition, respondLostAnswer, respondNothingFollows, sendFirst } from './lost-answers.ts';
 import { mayRunTwice, postOf } from './may-run-twice.ts';
 import { ResumableCalls } from './resumable-calls.ts';
 import { ResumableExchange } from './resumable-exchange.ts';
@@ -85,14 +88,13 @@ export class ModernEra {
   readonly #runs: RequestRuns;
   readonly #servers: ModernServers;
   readonly #direct: ModernDirect;
-  readonly #keepAlive: KeepAlive;
+  /** What the responses of each kind have in common. */
+  readonly #responses: Record<'request' | 'listen' | 'notification', ResponsePolicy>;
   readonly #random: RandomSource;
-  readonly #largeAnswers: LargeAnswers;
   readonly #gate: RequestGate;
   readonly #callTimes: CallTimes;
   readonly #legacy: (post: InboundPost) => void;
   readonly #authorizer: Authorizer | undefined;
-  readonly #expiry: StreamExpiry;
   readonly #lifecycle: ModernOptions['lifecycle'];
   readonly #handler: McpHttpHandler;
   readonly #calls = new WeakMap<object, ModernCall>();
@@ -109,14 +111,21 @@ export class ModernEra {
     this.#servers = new ModernServers(options, servers, this.#runs);
     this.#direct = new ModernDirect(options, this.#servers, given.callTimes, lifecycle, lists);
     this.#lifecycle = lifecycle;
-    this.#keepAlive = keepAlive;
     this.#random = random;
-    this.#largeAnswers = new LargeAnswers(options.logger);
+    const { responseMode, timeProvider: time } = options;
+    const request: ResponsePolicy = {
+      form: responseMode === 'sse' ? 'events' : responseMode,
+      keepAlive,
+      bufferBytes: options.limits.streamBufferBytes,
+      largeAnswers: new LargeAnswers(options.logger),
+      ...(responseMode !== 'json' && { headWait: { time, ms: HEAD_WAIT_MS } }),
+    };
+    const { headWait: _, ...notification } = { ...request, form: 'json' as const };
+    this.#responses = { request, listen: { ...request, expiry }, notification };
     this.#gate = gate;
     this.#callTimes = given.callTimes;
     this.#legacy = legacy;
     this.#authorizer = authorizer;
-    this.#expiry = expiry;
     const { resuming } = given;
     if (resuming !== undefined) {
       const calls = new ResumableCalls({ ...resuming, memory: given.memory, options, random });
@@ -173,14 +182,14 @@ export class ModernEra {
     admission?: Admission,
   ): Promise<void> {
     if (request === undefined || this.#authorizer === undefined)
-      return this.#answer(new ModernCall(post, request, version, admission), message);
+      return this.#answer(this.#call(post, request, version, admission), message);
     let admitted: RpcRequest | undefined;
     try {
       admitted = await this.#authorized(post.exchange, request, this.#authorizer);
     } finally {
       if (admitted === undefined || post.exchange.closed) admission?.leave();
     }
-    if (!post.exchange.closed) await this.#answer(new ModernCall(post, admitted, version, admission), admitted);
+    if (!post.exchange.closed) await this.#answer(this.#call(post, admitted, version, admission), admitted);
   }
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
@@ -243,30 +252,14 @@ export class ModernEra {
   }
 
   async #answer(call: ModernCall, message: unknown): Promise<void> {
-    const { exchange } = call.post;
     const id = call.request?.id ?? null;
-    const { responseMode } = this.#options;
-    const pipe = new ResponsePipe(exchange, {
-      keepAlive: this.#keepAlive,
-      bufferBytes: this.#options.limits.streamBufferBytes,
-      asSse: responseMode === 'sse',
-      firstEvent: this.#firstEvent(call),
-      onLarge: () => this.#largeAnswers.note(targetOf(call.request?.params) ?? call.request?.method ?? ''),
-      ...(call.request?.method === 'subscriptions/listen' && { expiry: this.#expiry }),
-      reveal: this.#authorizer && ((frame) => this.#authorizer?.reveal(frame) ?? frame),
-    });
-    let timer: unknown;
-    if (responseMode !== 'json' && id !== null) {
-      pipe.whenUnanswered(() => {
-        if (!exchange.closed) timer = this.#commitLater(pipe);
-      });
-    }
+    const { response: answer } = call;
     // A listen stream never ends by itself, so a drain does not wait for it.
     const counts = call.request?.method === 'subscriptions/listen' ? 0 : 1;
     this.#running += counts;
     try {
       if (this.#lifecycle.refusal !== undefined) throw this.#lifecycle.refusal;
-      const served = this.#direct.serve(call, pipe);
+      const served = this.#direct.serve(call);
       if (served instanceof Promise ? await served : served) return;
       const response = await this.#fetch(call, message);
       // The SDK's status for a server that closed before it answered. The client is still connected when this endpoint
@@ -275,34 +268,38 @@ export class ModernEra {
       if (response.status === 500 && call.refusal === undefined) {
         this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
       }
-      if (call.refusal !== undefined) this.#refuse(pipe, call, call.refusal);
-      else if (id === null) await pipe.send(response).then(() => untilHandled(this.#notifications, call));
-      else await pipe.send(response, () => errorJson(call.refusal ?? requestClosed(), id, this.#lostForm(call)));
+      if (call.refusal !== undefined) this.#refuse(call, call.refusal);
+      else {
+        await passOn(response, answer, {
+          unanswered: () =>
+            id === null ? undefined : errorJson(call.refusal ?? requestClosed(), id, this.#lostForm(call)),
+          reveal: (frame) => this.#authorizer?.reveal(frame) ?? frame,
+          closes: (stream) => call.closes(stream),
+        });
+        if (id === null) await untilHandled(this.#notifications, call);
+      }
     } catch (cause) {
-      this.#refuse(pipe, call, answerable(cause, this.#options.logger, 'A modern request could not be served'));
+      this.#refuse(call, answerable(cause, this.#options.logger, 'A modern request could not be served'));
     } finally {
-      if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
       call.done();
       this.#running -= counts;
     }
   }
 
-  /** A client that lost a `listen` stream has no answer to wait for. */
-  #firstEvent({ request, post }: ModernCall): (() => string) | undefined {
-    if (request === undefined || request.method === 'subscriptions/listen') return undefined;
-    // It writes its first event by itself.
-    if (post.exchange instanceof ResumableExchange) return undefined;
-    return () => firstEvent(firstPosition(request, this.#random), this.#options.retryMs);
+  #call(post: InboundPost, request: RpcRequest | undefined, version: string, admission?: Admission): ModernCall {
+    const { exchange } = post;
+    const listens = request?.method === 'subscriptions/listen';
+    const policy = listens ? this.#responses.listen : this.#responses.request;
+    const response = new HttpResponse(exchange, request === undefined ? this.#responses.notification : policy);
+    // A client that lost a `listen` stream has no answer to wait for. A resumable call writes its own first event.
+    const isPlain = request !== undefined && !listens && !(exchange instanceof ResumableExchange);
+    const first = (to: Reader): void =>
+      sendFirst(to, firstPosition(request as RpcRequest, this.#random), this.#options);
+    return new ModernCall({ post, request, version, admission }, response, isPlain ? first : undefined);
   }
 
-  #commitLater(pipe: ResponsePipe): unknown {
-    return this.#options.timeProvider.setTimeout(() => pipe.commit(), HEAD_WAIT_MS);
-  }
-
-  #refuse(pipe: ResponsePipe, call: ModernCall, error: SojournError): void {
-    const id = call.request?.id ?? null;
-    const form = this.#lostForm(call);
-    if (!pipe.fail(error, id, form)) refuse(call.post.exchange, error, id, form);
+  #refuse(call: ModernCall, error: SojournError): void {
+    call.response.refuse(error, call.request?.id ?? null, this.#lostForm(call));
   }
 
   #lostForm({ request }: ModernCall): LostForm {

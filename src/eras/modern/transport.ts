@@ -21,7 +21,8 @@ import {
 } from '@modelcontextprotocol/server';
 import { RPC, type SojournError } from '../../errors.ts';
 import { answerJson } from '../../http/answer.ts';
-import type { ResponsePipe } from '../../http/response-pipe.ts';
+import type { HttpResponse } from '../../http/response.ts';
+import { atEndOfTurn, type TurnTask } from '../../http/turn.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { RequestEntry } from '../../protocol/request-entry.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
@@ -34,7 +35,7 @@ import type { Classification } from './envelopes.ts';
 export interface ModernTransportOptions {
   readonly classification: Classification;
   readonly id: RequestId;
-  readonly pipe: ResponsePipe;
+  readonly response: HttpResponse;
   /** `responseMode: 'json'`: messages before the answer are dropped. */
   readonly answerOnly: boolean;
   readonly logger: Logger;
@@ -76,7 +77,7 @@ function withRootsParams<T extends { readonly result: unknown }>(message: T): T 
 
 const DONE = Promise.resolve();
 
-export class ModernTransport extends PerRequestHTTPServerTransport implements ScopedTransport {
+export class ModernTransport extends PerRequestHTTPServerTransport implements ScopedTransport, TurnTask {
   readonly #options: ModernTransportOptions;
   /** No handler has run yet. */
   #early = false;
@@ -140,10 +141,10 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
 
   override send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
     if (this.#over) return DONE;
-    const { id, pipe, answerOnly, page, lists, logger } = this.#options;
+    const { id, response, answerOnly, page, lists, logger } = this.#options;
     if ('method' in message) {
       lists?.changed(message.method);
-      if (options?.relatedRequestId === id && !this.#answered && !answerOnly) pipe.event(JSON.stringify(message));
+      if (options?.relatedRequestId === id && !this.#answered && !answerOnly) response.message(JSON.stringify(message));
       return DONE;
     }
     if (message.id !== id) {
@@ -160,8 +161,24 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
 
   #answer(status: number, json: string): void {
     this.#answered = true;
+    const { response } = this.#options;
+    response.message(json);
+    response.end(status);
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
-    this.#options.pipe.answer(status, json, () => void this.close());
+    atEndOfTurn(this);
+  }
+
+  endTurn(): void {
+    void this.close();
+  }
+
+  crashed(cause: unknown): void {
+    this.#options.logger.error({ err: cause }, 'The server of a modern request could not be closed');
+  }
+
+  /** The response is over. Without an answer its client left. */
+  left(): void {
+    if (!this.#answered) void this.close();
   }
 
   override close(): Promise<void> {
