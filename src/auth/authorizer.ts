@@ -15,8 +15,8 @@ import type { AuthInfo, JSONRPCMessage, RequestId, Transport } from '@modelconte
 import type { Authorize, AuthorizeKind } from '../options/auth-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { modernServerOf } from '../protocol/server-shape.ts';
-import type { Authorizer } from '../session/authorizer.ts';
-import { type HookTimes, inHookTime, isThenable } from '../session/hook-time.ts';
+import type { Authorizer } from '../session/calls/authorizer.ts';
+import { type HookTimes, inHookTime, isThenable } from '../session/server/hook-time.ts';
 import type { MaybePromise } from '../types.ts';
 
 type Bag = Readonly<Record<string, unknown>>;

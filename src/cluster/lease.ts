@@ -4,7 +4,8 @@
  *     joining ──announced──▶ valid ──expired / removed──▶ lapsed ──announced under a new id──▶ valid
  *
  * An expired lease is never renewed. The instance takes a new id, stores a lease for it, and renews that lease while it
- * claims its sessions (`session/claim-queue.ts`), however long that takes. Each session is served once it is claimed
+ * claims its sessions (`session/ownership/claim-queue.ts`), however long that takes. Each session is served once it is
+ * claimed
  * for the new id. No id owns anything before its lease is stored.
  *
  * The remaining time is the smaller of what the monotonic clock and the wall clock show, counted from before the

@@ -1,5 +1,5 @@
 /** Log messages about a store that has lost data of the deployment. */
-import { DATA_LOSS_CAUSES } from '../session/lost-records.ts';
+import { DATA_LOSS_CAUSES } from '../session/ownership/lost-records.ts';
 
 export const LEASE_LOST =
   'The lease of this instance is gone from the store before its end; its sessions are claimed again under a new id. ' +

@@ -15,17 +15,17 @@ import {
   type StoredRecord,
 } from '../stores/store.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { handshakeOf } from '../session/handshake.ts';
-import type { SessionBuilder } from '../session/session-builder.ts';
-import type { MessageSource } from '../session/context.ts';
-import { GET_STREAM, postStreamEpoch } from '../session/event-id.ts';
-import { orHookTimeout } from '../session/hook-time.ts';
+import { handshakeOf } from '../session/record/handshake.ts';
+import type { SessionBuilder } from '../session/server/session-builder.ts';
+import type { MessageSource } from '../session/calls/context.ts';
+import { GET_STREAM, postStreamEpoch } from '../session/streams/event-id.ts';
+import { orHookTimeout } from '../session/server/hook-time.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
-import type { RecentListChanges } from '../session/recent-list-changes.ts';
+import type { RecentListChanges } from '../session/server/recent-list-changes.ts';
 import type { Registry } from '../session/registry.ts';
-import { takeLostCalls } from '../session/rerun.ts';
+import { takeLostCalls } from '../session/calls/rerun.ts';
 import type { LiveSession } from '../session/session.ts';
-import { decodeSession } from '../session/session-record.ts';
+import { decodeSession } from '../session/record/session-record.ts';
 
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 

@@ -6,7 +6,7 @@
  *
  * For an unknown method the table has no handler, so that the SDK refuses it at once. Notifications go the same way.
  */
-import { contexts } from '../session/context.ts';
+import { contexts } from '../session/calls/context.ts';
 import type { McpServerOptions } from '../types.ts';
 import { eagerValidatorOf, type NotificationHandler, type RequestHandler, type SdkServer } from './sdk-server.ts';
 import type { SharedServer } from './shared-server.ts';

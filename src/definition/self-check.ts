@@ -7,7 +7,7 @@
  * Everything here is synchronous: the SDK's stored handlers run up to their first `await` at once, and a send reaches
  * its transport before that. So `createMcpEndpoint` can refuse. No code of the application runs.
  */
-import { contexts, MessageContext } from '../session/context.ts';
+import { contexts, MessageContext } from '../session/calls/context.ts';
 import { createLightServer } from './light-server.ts';
 import { missingSeam, type SdkServer, type SdkServerClass } from './sdk-server.ts';
 import { SharedServer } from './shared-server.ts';

@@ -14,7 +14,7 @@
 import { definitionRefused, otherSession, outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { Notices } from '../observe/notices.ts';
-import { contexts, MessageContext } from '../session/context.ts';
+import { contexts, MessageContext } from '../session/calls/context.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import { afterTurn } from '../options/system.ts';
 import { seamsOf, type SdkServer } from './sdk-server.ts';

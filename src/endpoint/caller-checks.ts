@@ -17,7 +17,7 @@ import { answersCors } from '../http/cors.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { checkHost, checkOrigin } from '../http/guards.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { inHookTime } from '../session/hook-time.ts';
+import { inHookTime } from '../session/server/hook-time.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { NoSubject, type UserOf } from './user.ts';
 

@@ -31,7 +31,7 @@ import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
 import { LateViews } from './late-store.ts';
 import { openViews, type StoreViews } from './store-views.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
-import { SharedLists } from '../session/shared-lists.ts';
+import { SharedLists } from '../session/server/shared-lists.ts';
 import type { Store } from '../stores/store.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
 import type { ConnectableServer, EndpointHealth, McpEndpointFactory, McpSessionContext } from '../types.ts';

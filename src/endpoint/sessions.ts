@@ -2,7 +2,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Notices } from '../observe/notices.ts';
 import { optionInvalid } from '../errors.ts';
-import { decodeSession } from '../session/session-record.ts';
+import { decodeSession } from '../session/record/session-record.ts';
 import { userName } from '../shown.ts';
 import { type InstanceLease, isEnded, type OpenStore, type StoredRecord } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';

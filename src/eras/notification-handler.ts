@@ -9,7 +9,7 @@ import { afterTurn } from '../options/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../protocol/server-shape.ts';
 import type { InboundPost } from '../relay/call.ts';
-import { type HookTimes, inHookTime, isHookTimeout } from '../session/hook-time.ts';
+import { type HookTimes, inHookTime, isHookTimeout } from '../session/server/hook-time.ts';
 
 type Handler = (...given: readonly unknown[]) => unknown;
 

@@ -11,8 +11,8 @@
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
 import type { Exchange } from '../http/exchange.ts';
 import type { AnyServer } from '../protocol/server-shape.ts';
-import type { SessionRun } from '../session/run.ts';
-import type { ServerBuilder } from '../session/server-builder.ts';
+import type { SessionRun } from '../session/server/run.ts';
+import type { ServerBuilder } from '../session/server/server-builder.ts';
 import { userName } from '../shown.ts';
 import type { McpRequestRun } from '../types.ts';
 

@@ -4,9 +4,9 @@
  *
  *     request         the end of an exchange (`WatchedRequest`), on the instance that has the client
  *     refused         `http/answer.ts`, by `Exchange.refused`; and a path that is not served (`listen/listen.ts`)
- *     handlerThrew    `noticeThrown` of `session/context.ts`
+ *     handlerThrew    `noticeThrown` of `session/calls/context.ts`
  *     clientSeen      `seenClients` of `eras/message-checks.ts`: clients without a session
- *     the others      `session/session-events.ts`: what happens to sessions
+ *     the others      `session/life/session-events.ts`: what happens to sessions
  *
  * Listeners are called in the turn of the notice. They must not throw.
  */

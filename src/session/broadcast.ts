@@ -7,7 +7,7 @@ import type { ServerEvent } from '@modelcontextprotocol/server';
 import { afterTurn } from '../options/system.ts';
 import type { RpcNotification } from '../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
-import { pushOnGet } from './get-messages.ts';
+import { pushOnGet } from './streams/get-messages.ts';
 import type { LiveSession } from './session.ts';
 
 const SLICE = 200;

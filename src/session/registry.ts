@@ -6,26 +6,26 @@
  * Idle sessions are kept in the order in which they became idle: the sweep (`sweep.ts`) looks at the oldest first, and
  * no session needs a timer.
  */
-import type { Authorizer } from './authorizer.ts';
+import type { Authorizer } from './calls/authorizer.ts';
 import { overUserLimit, tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { MaybePromise, OpenStore } from '../stores/store.ts';
 import type { Logger, RestoreCause } from '../types.ts';
-import { CallTimes } from './call-times.ts';
-import { ClaimQueue } from './claim-queue.ts';
-import { IdleList } from './idle-list.ts';
+import { CallTimes } from './calls/call-times.ts';
+import { ClaimQueue } from './ownership/claim-queue.ts';
+import { IdleList } from './life/idle-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { Ownership } from './ownership.ts';
+import type { Ownership } from './ownership/ownership.ts';
 import type { LiveSession, LiveSessionHost } from './session.ts';
-import { HibernatedIndex } from './hibernated-index.ts';
-import { LeavingSessions } from './leaving-sessions.ts';
-import { SessionEvents } from './session-events.ts';
-import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './sweep.ts';
+import { HibernatedIndex } from './life/hibernated-index.ts';
+import { LeavingSessions } from './life/leaving-sessions.ts';
+import { SessionEvents } from './life/session-events.ts';
+import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
-import { HeldBytes } from './held-bytes.ts';
-import type { SharedLists } from './shared-lists.ts';
-import { UserShares } from './user-shares.ts';
+import { HeldBytes } from './life/held-bytes.ts';
+import type { SharedLists } from './server/shared-lists.ts';
+import { UserShares } from './life/user-shares.ts';
 
 export interface RegistryOptions {
   /** Whether other processes may own sessions of the store. */

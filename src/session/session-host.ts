@@ -1,11 +1,11 @@
 import type { LargeAnswers } from '../http/large-answers.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { OpenStore } from '../stores/store.ts';
-import type { CallTimes } from './call-times.ts';
+import type { CallTimes } from './calls/call-times.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { Authorizer } from './authorizer.ts';
-import type { SharedLists } from './shared-lists.ts';
+import type { Authorizer } from './calls/authorizer.ts';
+import type { SharedLists } from './server/shared-lists.ts';
 
 /** What the parts of a session use of the instance it lives on. */
 export interface SessionHost {

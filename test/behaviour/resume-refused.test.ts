@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime, type RawClient, type RawEvent, type RawResponse } from '../../src/testing/index.ts';
-import { parseEventId } from '../../src/session/event-id.ts';
+import { parseEventId } from '../../src/session/streams/event-id.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';

@@ -6,7 +6,7 @@ import type { Ran, Wrote } from './effects.ts';
 import { type Call, type Ending, History, type Story, type Violation } from './history.ts';
 import { note } from './messages.ts';
 import { isHoldEvent, refusesResume } from './resume-refusal.ts';
-import { formatEventId, eventPrefix, sessionTag } from '../../src/session/event-id.ts';
+import { formatEventId, eventPrefix, sessionTag } from '../../src/session/streams/event-id.ts';
 
 /** A history, written step by step. */
 class Tale {

@@ -5,7 +5,7 @@
  */
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../src/errors.ts';
 import { errorJson } from '../../src/http/answer.ts';
-import { endedId, parseEventId, resumedId } from '../../src/session/event-id.ts';
+import { endedId, parseEventId, resumedId } from '../../src/session/streams/event-id.ts';
 import type { RawEvent } from '../../src/testing/index.ts';
 
 const REFUSALS = { notKept: answerNotKept, sessionNotFound: callSessionNotFound } as const;

@@ -1,5 +1,5 @@
 /** The event ids that a session's client got, stream by stream, in the order of their coming. */
-import { GET_STREAM, parseEventId, sessionTag } from '../../src/session/event-id.ts';
+import { GET_STREAM, parseEventId, sessionTag } from '../../src/session/streams/event-id.ts';
 import type { Violation } from './history.ts';
 import { isResumeRefusal } from './resume-refusal.ts';
 

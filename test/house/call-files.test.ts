@@ -15,8 +15,9 @@ interface Way {
 
 /**
  * A change may lower a figure. Raise one only with a reason that a reader of the code would accept. A call has a time
- * limit (`session/call-times.ts`), and what a link knows about its peer has its own file (`cluster/peer-signs.ts`). A
- * resume waits for its turn (`session/replays.ts`) and counts in the requests of its user (`limits/request-limits.ts`).
+ * limit (`session/calls/call-times.ts`), and what a link knows about its peer has its own file
+ * (`cluster/peer-signs.ts`). A resume waits for its turn (`session/streams/replays.ts`) and counts in the requests of
+ * its user (`limits/request-limits.ts`).
  * Every answer says whether a page of another origin may read it (`http/cors.ts`).
  * The response of a 2026-07-28 request (`http/response.ts`) has the states of every response, not booleans.
  */

@@ -2,7 +2,7 @@
  * A `Last-Event-ID` of another session never brings out anything of that session, from any user and to any instance.
  */
 import { describe, expect, test } from 'vitest';
-import { parseEventId, sessionTag } from '../../src/session/event-id.ts';
+import { parseEventId, sessionTag } from '../../src/session/streams/event-id.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { until } from '../kit/until.ts';

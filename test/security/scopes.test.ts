@@ -9,7 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { ModernTransport } from '../../src/eras/modern/transport.ts';
 import { StatelessTransport } from '../../src/eras/legacy/stateless-transport.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { SessionTransport } from '../../src/session/transport.ts';
+import { SessionTransport } from '../../src/session/server/transport.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { connectNegotiating, sessionClients, sseClients, type Connect } from '../clients/official.ts';
 import { serveMember } from '../kit/fleet.ts';
@@ -385,18 +385,18 @@ describe('every transport that a server is connected to', () => {
     expect(connecting.toSorted()).toEqual([
       'eras/legacy/stateless-era.ts',
       'eras/modern/direct.ts',
-      'session/session-builder.ts',
+      'session/server/session-builder.ts',
     ]);
     // Sessions that the builder connects get their messages from these.
     const dispatching = sources.filter(({ text }) => /\bsession\.requests\.(?:run|rerun|admit)\(/.test(text));
     expect(dispatching.map(({ file }) => file).toSorted()).toEqual([
       'eras/legacy/posts.ts',
       'eras/legacy/sse-connection.ts',
-      'session/rerun.ts',
+      'session/calls/rerun.ts',
     ]);
     const checking = sources.filter(({ text }) => /\.checkScopes\(/.test(text)).map(({ file }) => file);
     for (const file of [
-      ...connecting.filter((one) => one !== 'session/session-builder.ts'),
+      ...connecting.filter((one) => one !== 'session/server/session-builder.ts'),
       ...dispatching.map((d) => d.file),
     ])
       expect(checking).toContain(file);

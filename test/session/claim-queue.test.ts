@@ -1,7 +1,7 @@
 /** In which order an instance claims its sessions again after a lapse. */
 import { expect, test } from 'vitest';
-import { ClaimQueue } from '../../src/session/claim-queue.ts';
-import { type Claims, Ownership } from '../../src/session/ownership.ts';
+import { ClaimQueue } from '../../src/session/ownership/claim-queue.ts';
+import { type Claims, Ownership } from '../../src/session/ownership/ownership.ts';
 import type { ClaimOutcome } from '../../src/stores/store.ts';
 import { plainRecord } from '../../src/testing/plain-record.ts';
 import { createLog } from '../kit/log.ts';

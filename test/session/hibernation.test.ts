@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { LeaveReason, McpEndpointOptions, RestoreCause, SessionEvent } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { decodeSession } from '../../src/session/session-record.ts';
+import { decodeSession } from '../../src/session/record/session-record.ts';
 import type { Store, StoredRecord } from '../../src/stores/store.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';

@@ -1,7 +1,7 @@
 /** A process may hold a session for hours and many thousands of them, so an idle session keeps no stream. */
 import { queryObjects } from 'node:v8';
 import { describe, expect, test } from 'vitest';
-import { Stream } from '../../src/session/stream.ts';
+import { Stream } from '../../src/session/streams/stream.ts';
 import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';

@@ -1,7 +1,7 @@
 /** A store that has lost its data: what the log says on each store, and what clients get. */
 import Libsql from 'libsql';
 import { expect, test, describe } from 'vitest';
-import { LostRecords } from '../../src/session/lost-records.ts';
+import { LostRecords } from '../../src/session/ownership/lost-records.ts';
 import { nats } from '../../src/stores/nats/index.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';

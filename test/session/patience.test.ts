@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Patience } from '../../src/session/patience.ts';
+import { Patience } from '../../src/session/ownership/patience.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { currentRequest, type McpEndpointContext, type McpEndpointOptions, type SharedList } from '../../src/index.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
-import { SharedLists } from '../../src/session/shared-lists.ts';
+import { SharedLists } from '../../src/session/server/shared-lists.ts';
 import type { RawClient } from '../../src/testing/index.ts';
 import { callModern } from '../kit/modern.ts';
 import { type Served, serve, userHeader } from '../kit/serve.ts';

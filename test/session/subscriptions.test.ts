@@ -1,8 +1,8 @@
 /** How the subscriptions of a session reach its record: one change each, also while the store is away. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
-import { decodeSession } from '../../src/session/session-record.ts';
-import { Subscriptions } from '../../src/session/subscriptions.ts';
+import { decodeSession } from '../../src/session/record/session-record.ts';
+import { Subscriptions } from '../../src/session/record/subscriptions.ts';
 import { isEnded, type RecordChange } from '../../src/stores/store.ts';
 import { createLab } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';

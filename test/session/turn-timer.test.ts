@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { TurnTimer } from '../../src/session/turn-timer.ts';
+import { TurnTimer } from '../../src/session/life/turn-timer.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const LIMIT_MS = 1_000;

@@ -5,9 +5,9 @@
  */
 import { Link } from '../../src/cluster/link.ts';
 import { WaitingCalls } from '../../src/eras/legacy/waiting-calls.ts';
-import { EarlierRuns } from '../../src/session/earlier-runs.ts';
-import { Patience } from '../../src/session/patience.ts';
-import { Questions } from '../../src/session/questions.ts';
+import { EarlierRuns } from '../../src/session/calls/earlier-runs.ts';
+import { Patience } from '../../src/session/ownership/patience.ts';
+import { Questions } from '../../src/session/calls/questions.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import { SimExchange } from './exchange.ts';
 import type { RunOptions } from './run.ts';

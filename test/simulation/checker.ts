@@ -2,7 +2,7 @@
  * Judges a run that is over, by the invariants of the design. What is wrong at the moment it happens (404 for a living
  * session, service after DELETE, a payload of another client) its observers have written into the ledger already.
  */
-import { parseEventId } from '../../src/session/event-id.ts';
+import { parseEventId } from '../../src/session/streams/event-id.ts';
 import type { Call, Ending, Ledger, Received } from './ledger.ts';
 import { checkRepeatedRuns } from './repeated-runs.ts';
 import { REPEATABLE } from './server.ts';

@@ -3,7 +3,7 @@
  * 503 and refused connections are tried again, a stream that was cut is resumed by `Last-Event-ID` where there are
  * event ids. What it sends and sees goes into the ledger.
  */
-import { parseEventId } from '../../src/session/event-id.ts';
+import { parseEventId } from '../../src/session/streams/event-id.ts';
 import { type Caller, type CallOptions, ClientCall, isUnserved, type Message } from './client-call.ts';
 import type { Response } from './exchange.ts';
 import type { Call, SessionStory } from './ledger.ts';

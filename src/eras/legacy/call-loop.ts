@@ -31,10 +31,10 @@ import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import { type Call, methodOf, type NextAttempt } from '../../relay/call.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { Patience } from '../../session/patience.ts';
+import type { Patience } from '../../session/ownership/patience.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
-import { decodeHead } from '../../session/session-record.ts';
+import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import {

@@ -20,10 +20,16 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { Reader } from '../../http/reader.ts';
 import { messageFrame, SSE_HEADERS } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { endedId, type EventPosition, GET_STREAM, HANDSHAKE_STREAM, parseEventId } from '../../session/event-id.ts';
-import { openGet, resumable, resumeStream } from '../../session/readers.ts';
+import {
+  endedId,
+  type EventPosition,
+  GET_STREAM,
+  HANDSHAKE_STREAM,
+  parseEventId,
+} from '../../session/streams/event-id.ts';
+import { openGet, resumable, resumeStream } from '../../session/streams/readers.ts';
 import type { LiveSession } from '../../session/session.ts';
-import { replayComplete } from '../../session/stream.ts';
+import { replayComplete } from '../../session/streams/stream.ts';
 
 /**
  * Requests for one finished stream that get 204 before the GET stream is opened instead. Official clients reconnect

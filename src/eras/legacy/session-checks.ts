@@ -10,7 +10,7 @@ import {
   uriTooLarge,
 } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { HeldBytes } from '../../session/held-bytes.ts';
+import type { HeldBytes } from '../../session/life/held-bytes.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { SessionLimits } from '../../types.ts';
 

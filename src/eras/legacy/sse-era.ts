@@ -24,7 +24,7 @@ import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { SessionBuilder } from '../../session/session-builder.ts';
+import type { SessionBuilder } from '../../session/server/session-builder.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';

@@ -16,12 +16,12 @@ import type { Exchange } from '../../http/exchange.ts';
 import { afterTurn } from '../../options/system.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
-import { contexts, MessageContext } from '../../session/context.ts';
-import type { SessionRun } from '../../session/run.ts';
-import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
-import { ServerTransport } from '../../session/server-transport.ts';
-import type { KnownPage, ListPage, SharedLists } from '../../session/shared-lists.ts';
-import type { Stream } from '../../session/stream.ts';
+import { contexts, MessageContext } from '../../session/calls/context.ts';
+import type { SessionRun } from '../../session/server/run.ts';
+import { checkScopes, type ScopedTransport } from '../../session/calls/scopes.ts';
+import { ServerTransport } from '../../session/server/server-transport.ts';
+import type { KnownPage, ListPage, SharedLists } from '../../session/server/shared-lists.ts';
+import type { Stream } from '../../session/streams/stream.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 

@@ -21,7 +21,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { AcceptedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type InboundPost, isRequest, type NextAttempt } from '../../relay/call.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { Patience, Place } from '../../session/patience.ts';
+import type { Patience, Place } from '../../session/ownership/patience.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 
 /**

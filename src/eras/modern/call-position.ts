@@ -6,12 +6,12 @@
  *     run      1, and one more each time another instance runs the call again: a new run numbers its messages anew
  *     offset   the messages of the run up to and including this event
  *     resumes  how often a client came back to this position: some clients give up if they get no new id
- *     .call    the request, as in `session/event-id.ts`
+ *     .call    the request, as in `session/streams/event-id.ts`
  *
  * Each id has one spelling.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { callSuffix, parseCallSuffix } from '../../session/event-id.ts';
+import { callSuffix, parseCallSuffix } from '../../session/streams/event-id.ts';
 
 export interface CallPosition {
   readonly secret: string;

@@ -12,7 +12,7 @@ import type { HeaderFields } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import { postStreamKey } from '../../session/event-id.ts';
+import { postStreamKey } from '../../session/streams/event-id.ts';
 import { sessionHash } from '../../shown.ts';
 import {
   type Fence,
@@ -36,7 +36,7 @@ export interface KeptCall {
   readonly absoluteUrl: string;
   /** The fields that instances relay to each other. */
   readonly headers: HeaderFields;
-  /** A digest of the caller's rights (`session/rights.ts`); absent: an anonymous caller. */
+  /** A digest of the caller's rights (`session/calls/rights.ts`); absent: an anonymous caller. */
   readonly rights?: string;
   /** Absent: too long to be kept. */
   readonly request?: RpcRequest;

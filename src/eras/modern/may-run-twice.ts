@@ -9,7 +9,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { systemRandom, within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { InboundPost } from '../../relay/call.ts';
-import { mayRepeat } from '../../session/call-guard.ts';
+import { mayRepeat } from '../../session/calls/call-guard.ts';
 import { firstPosition } from './lost-answers.ts';
 import { readsHeaders, ResumableExchange, type ResumableHost } from './resumable-exchange.ts';
 import type { LostCall } from './returning-clients.ts';

@@ -27,8 +27,8 @@ import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { afterTurn } from '../../options/system.ts';
 import { type AnyServer, modernServerOf } from '../../protocol/server-shape.ts';
 import type { InboundPost } from '../../relay/call.ts';
-import { contexts, MessageContext, targetOf } from '../../session/context.ts';
-import { HandlerWork } from '../../session/handler-work.ts';
+import { contexts, MessageContext, targetOf } from '../../session/calls/context.ts';
+import { HandlerWork } from '../../session/calls/handler-work.ts';
 import { watchHandler } from '../notification-handler.ts';
 
 type ServerPhase = 'unbuilt' | 'built' | 'mirrored' | 'otherCopy';

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { otherUser, rpcError, sessionNotFound, type SojournError } from '../../../src/errors.ts';
-import { GET_STREAM, parseEventId, sessionTag } from '../../../src/session/event-id.ts';
+import { GET_STREAM, parseEventId, sessionTag } from '../../../src/session/streams/event-id.ts';
 import type { RawEvent, RawHeaders, RawResponse } from '../../../src/testing/index.ts';
 import { type History, now, type Story } from '../history.ts';
 import { pause, within } from '../pause.ts';

@@ -1,0 +1,281 @@
+/**
+ * Calls run at most once on a store that several processes share. Before a call that must not run twice is dispatched,
+ * a fenced marker is stored, in one write with the priming event where there is one. The marker shows the next owner
+ * that the call may have run. Repeatable requests need no marker: every method except `tools/call`, and tools with
+ * `readOnlyHint` or `idempotentHint`. The hints are read from passing `tools/list` answers and forgotten at
+ * `list_changed`. An unknown tool is not repeatable.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { MaybePromise, Marker, WriteOutcome } from '../../stores/store.ts';
+import type { MessageContext } from './context.ts';
+import type { Ownership } from '../ownership/ownership.ts';
+import { rightsOf } from './rights.ts';
+import type { Logger, TimeProvider } from '../../types.ts';
+import { comparePostStreams } from '../streams/event-id.ts';
+import { type StoreWait, whileAway } from '../record/pause.ts';
+import type { SessionHost } from '../session-host.ts';
+import type { Stream } from '../streams/stream.ts';
+import type { AppendExtra, WriteResult } from '../streams/stream-log.ts';
+
+/** A longer request is not kept for a re-run: the next owner ends it instead. */
+const KEPT_REQUEST_LENGTH = 65_536;
+/**
+ * How long markers are kept after the owner of a call, or its relaying instance, is lost. A relaying instance sends
+ * such a call again within two leases and the attempts of its call loop. To send it later than this, the instance would
+ * have to be frozen while its client still waits.
+ */
+const LEFT_MS = 600_000;
+const LEFT_LEASES = 10;
+
+/** The stored form of a stream's request; `params` only if the request can run again. */
+export interface KeptRequest {
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+  /** The rights of the caller (`rights.ts`); absent: an anonymous caller, or an earlier build. */
+  readonly rights?: string;
+  /** The request was too large to keep whole. */
+  readonly cut?: true;
+}
+
+interface LeftMarker {
+  readonly marker: Marker;
+  readonly since: number;
+}
+
+/** What a guard needs of the instance. */
+type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
+
+/** What a guard needs of an exchange. */
+interface Client {
+  /** Set when another instance relayed the call. `fn` is called once that instance will not retry it. */
+  readonly relayOrigin: { onAcknowledged(fn: () => void): void } | undefined;
+  /** The client disconnected, or the relaying instance is dead. */
+  onClose(fn: () => void): void;
+}
+
+export class CallGuard {
+  readonly #store: GuardHost['store'];
+  readonly #ownership: Ownership;
+  readonly #logger: Logger;
+  readonly #time: Required<TimeProvider>;
+  readonly #leftMs: number;
+  readonly #wait: StoreWait;
+  #repeatableTools: Set<string> | undefined = undefined;
+  /** The markers in the store: request key → stream key. */
+  #markers: Map<string, string> | undefined = undefined;
+  /** Markers that no call on this instance removes, oldest first, and since when. */
+  #left: LeftMarker[] | undefined = undefined;
+
+  constructor({ store, logger, options }: GuardHost, ownership: Ownership) {
+    this.#logger = logger;
+    this.#store = store;
+    this.#ownership = ownership;
+    this.#time = options.timeProvider;
+    this.#wait = { time: options.timeProvider, waitMs: options.waitMs, stopped: () => ownership.left };
+    this.#leftMs = Math.max(LEFT_MS, LEFT_LEASES * options.leaseMs);
+  }
+
+  /** Whether a request may run again when its first outcome is unknown. */
+  repeatable({ method, params }: Pick<RpcRequest, 'method' | 'params'>): boolean {
+    if (method !== 'tools/call') return true;
+    const name = params?.['name'];
+    return typeof name === 'string' && (this.#repeatableTools?.has(name) ?? false);
+  }
+
+  learn(answer: RpcResponse): void {
+    const tools = answer.result?.['tools'];
+    if (!Array.isArray(tools)) return;
+    const known = (this.#repeatableTools ??= new Set());
+    for (const tool of tools as unknown[]) {
+      if (!isObject(tool) || typeof tool['name'] !== 'string') continue;
+      if (mayRepeat(tool)) known.add(tool['name']);
+      else known.delete(tool['name']);
+    }
+  }
+
+  forget(): void {
+    this.#repeatableTools = undefined;
+  }
+
+  /** The stream of a request that may have run, here or on an earlier owner. */
+  marked(id: RequestId): string | undefined {
+    return this.#markers?.get(requestKey(id));
+  }
+
+  /**
+   * Takes over the markers of earlier owners, in any order. They stay for a while, because a relaying instance may send
+   * such a call again.
+   */
+  adopt(markers: readonly Marker[]): void {
+    // If an id was used twice, the later call counts.
+    for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) {
+      this.#add(marker);
+      this.#leave(marker);
+    }
+  }
+
+  #leave(marker: Marker): void {
+    (this.#left ??= []).push({ marker, since: this.#time.monotonic() });
+  }
+
+  /** Drops the markers that no relaying instance can need any more. */
+  #dropLeft(left: LeftMarker[]): void {
+    const until = this.#time.monotonic() - this.#leftMs;
+    const kept = left.findIndex(({ since }) => since > until);
+    for (const { marker } of left.splice(0, kept === -1 ? left.length : kept)) this.#remove(marker);
+    if (left.length === 0) this.#left = undefined;
+  }
+
+  #add({ request, stream }: Marker): void {
+    (this.#markers ??= new Map()).set(request, stream);
+  }
+
+  /** Stores what must be stored before the requests of one POST are dispatched. */
+  before(
+    stream: Stream,
+    requests: readonly RpcRequest[],
+    contexts: readonly MessageContext[],
+  ): MaybePromise<WriteResult> {
+    if (this.#left !== undefined) this.#dropLeft(this.#left);
+    const marks: Marker[] = [];
+    for (const [n, request] of requests.entries()) {
+      const context = contexts[n];
+      if (context === undefined || this.repeatable(request)) continue;
+      context.marker = 'stored';
+      const mark = { request: requestKey(request.id), stream: stream.key };
+      marks.push(mark);
+      this.#add(mark);
+    }
+    const [mark] = marks;
+    if (stream.logged) {
+      const [request] = requests;
+      return stream.prime({
+        ...(request !== undefined && { requests: () => keep(request, contexts[0]) }),
+        ...(mark !== undefined && { mark }),
+      });
+    }
+    return mark === undefined ? 'written' : this.#markAll(marks, stream);
+  }
+
+  /**
+   * What to store with the first event of a stream whose requests may all run twice; `undefined`: some request may not.
+   */
+  early(requests: readonly RpcRequest[], contexts: readonly MessageContext[]): AppendExtra | undefined {
+    const [first] = requests;
+    if (first === undefined || !requests.every((request) => this.repeatable(request))) return undefined;
+    return { requests: () => keep(first, contexts[0]) };
+  }
+
+  async #markAll(marks: readonly Marker[], stream: Pick<Stream, 'noteDelay'>): Promise<WriteResult> {
+    try {
+      for (const mark of marks) {
+        let tries = 0;
+        const outcome = await whileAway(this.#wait, () => {
+          if (tries++ > 0) stream.noteDelay();
+          return this.#mark(mark);
+        });
+        if (outcome === 'fenced') return 'fenced';
+      }
+      return 'written';
+    } catch (err) {
+      this.#logger.error({ err, sessionId: this.#ownership.sessionId }, 'The marker of a call could not be stored');
+      return 'failed';
+    }
+  }
+
+  async #mark(mark: Marker): Promise<WriteOutcome> {
+    const { sessionId, fence } = this.#ownership;
+    const outcome = await this.#store.sessions.mark(sessionId, fence, mark);
+    return outcome === 'fenced' && (await this.#ownership.claimedSince(fence.epoch)) ? this.#mark(mark) : outcome;
+  }
+
+  /**
+   * If another instance relayed these calls, it sends them again when it does not know how they ended. So their markers
+   * stay until it has acknowledged the answer.
+   */
+  keep(contexts: readonly MessageContext[], client: Client): void {
+    if (client.relayOrigin === undefined) return;
+    const marked = contexts.filter(({ marker }) => marker === 'stored');
+    if (marked.length === 0) return;
+    for (const context of marked) context.marker = 'unacknowledged';
+    client.onClose(() => {
+      for (const context of marked) if (context.marker === 'unacknowledged') context.marker = 'abandoned';
+    });
+    client.relayOrigin.onAcknowledged(() => {
+      for (const context of marked) {
+        if (context.marker !== 'stored') context.marker = 'stored';
+        if (context.answered) void this.#unmarkAcknowledged(context);
+      }
+    });
+  }
+
+  /**
+   * A call has ended. On a logged stream only its last append removes the marker: without the marker, the next owner
+   * would run the call of a stream that the log holds open. Otherwise a separate write removes it.
+   */
+  unmark({ marker, id, stream }: MessageContext): void {
+    if (marker === 'none' || marker === 'unacknowledged' || id === undefined) return;
+    if (marker === 'abandoned') {
+      if (stream !== undefined) this.#leave({ request: requestKey(id), stream: stream.key });
+    } else if (stream?.everLogged === false) this.#clear(id);
+    else this.#markers?.delete(requestKey(id));
+  }
+
+  /** For a call whose marker stayed when it was answered. */
+  async #unmarkAcknowledged({ id, stream }: MessageContext): Promise<void> {
+    await stream?.flushed();
+    if (id !== undefined && stream?.settled === true) this.#clear(id);
+  }
+
+  #clear(id: RequestId): void {
+    const request = requestKey(id);
+    const stream = this.#markers?.get(request);
+    if (stream !== undefined) this.#remove({ request, stream });
+  }
+
+  #remove(marker: Marker): void {
+    if (this.#markers?.get(marker.request) === marker.stream) this.#markers.delete(marker.request);
+    // If this write fails, the marker names a call that has ended. The next owner finds no open stream for it, and
+    // keeps the marker for a while.
+    const { sessionId, fence } = this.#ownership;
+    const unmark = async (): Promise<WriteOutcome> => this.#store.sessions.mark(sessionId, fence, marker, true);
+    unmark().catch(() => {});
+  }
+}
+
+/** Whether a tool of `tools/list` says that its calls may run twice. */
+export function mayRepeat(tool: unknown): boolean {
+  const hints = isObject(tool) && isObject(tool['annotations']) ? tool['annotations'] : {};
+  return hints['readOnlyHint'] === true || hints['idempotentHint'] === true;
+}
+
+/** `1` and `"1"` are two requests. */
+export function requestKey(id: RequestId): string {
+  return JSON.stringify(id);
+}
+
+function keep({ id, method, params }: RpcRequest, context: MessageContext | undefined): string {
+  const rights = rightsOf(context?.authInfo);
+  const whole = JSON.stringify({
+    id,
+    method,
+    ...(params && { params }),
+    ...(rights !== undefined && { rights }),
+  } satisfies KeptRequest);
+  return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, cut: true } satisfies KeptRequest);
+}
+
+/** `undefined`: no request was kept, or an unknown version kept it. */
+export function readKept(requests: string | null): KeptRequest | undefined {
+  if (requests === null) return undefined;
+  try {
+    const value: unknown = JSON.parse(requests);
+    if (!isObject(value) || typeof value['method'] !== 'string') return undefined;
+    const { id } = value;
+    return typeof id === 'string' || typeof id === 'number' ? (value as unknown as KeptRequest) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * The time limit of calls: `limits.callMs`, and `callMs` of `limits.perTool`.
+ *
+ *     running ──callMs──▶ its client gets CALL_TIMEOUT, its signal aborts ──settles──▶ done
+ *        │                                             ╰──still runs after GRACE_MS──▶ a line in the log
+ *        ╰──its client left before──callMs──────────────────────╯
+ *
+ * A handler that ignores its signal keeps its places, because it still uses what the limits protect.
+ */
+import { callTimeout, type SojournError } from '../../errors.ts';
+import { toolOf } from '../../http/request-gate.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { limitedLogger } from '../../options/log-limit.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { quoted } from '../../shown.ts';
+import type { Logger } from '../../types.ts';
+import { GRACE_MS } from '../life/grace.ts';
+import type { HandlerWork } from './handler-work.ts';
+import { TurnTimer } from '../life/turn-timer.ts';
+
+export class CallTimes {
+  readonly #options: ResolvedOptions;
+  readonly #logger: Logger;
+
+  constructor(options: ResolvedOptions) {
+    this.#options = options;
+    this.#logger = limitedLogger(options.logger, options.timeProvider, 1);
+  }
+
+  /** The handler of a request begins. `expire` answers the request and aborts the handler. */
+  start(work: HandlerWork, request: RpcRequest, expire: (error: SojournError) => void): void {
+    const { limits, perTool, timeProvider } = this.#options;
+    const tool = toolOf(request);
+    const own = tool !== undefined && Object.hasOwn(perTool, tool) ? perTool[tool] : undefined;
+    const { callMs } = own ?? limits;
+    if (callMs === Infinity || request.method === 'subscriptions/listen') return;
+    const timer = new TurnTimer(timeProvider, callMs, () => {
+      if (!work.ended) expire(callTimeout(callMs));
+      this.#watch(work, tool === undefined ? request.method : `the tool ${quoted(tool)}`, callMs);
+    });
+    work.onDone(() => timer.clear());
+  }
+
+  #watch(work: HandlerWork, handler: string, callMs: number): void {
+    const { timeProvider } = this.#options;
+    const timer = timeProvider.setTimeout(() => {
+      this.#logger.warn(
+        { handler, callMs },
+        `The handler of ${handler} ignores its signal: it still runs ${GRACE_MS} ms after its time limit (callMs), and keeps its place in the limits until it settles`,
+      );
+    }, GRACE_MS);
+    work.onDone(() => timeProvider.clearTimeout(timer));
+  }
+}

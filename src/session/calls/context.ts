@@ -1,0 +1,312 @@
+/**
+ * One message on its way into a server. The same object has three uses, because this is the hot path. It is the SDK's
+ * `extra`. `AsyncLocalStorage` carries it through the handler, so that messages of the handler find the stream of its
+ * request, and `currentSession()` works. Of a request it is the entry under which the answer is awaited.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import type { McpHttpRequest, McpSession } from '../../types.ts';
+import type { Notices } from '../../observe/notices.ts';
+import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { AnyServer } from '../../protocol/server-shape.ts';
+import { checkNumber } from '../../options/checks.ts';
+import { follow, type Transitions } from '../../options/transitions.ts';
+import { HandlerWork } from './handler-work.ts';
+import type { ListPage } from '../server/shared-lists.ts';
+import type { Stream } from '../streams/stream.ts';
+
+/** Ends responses whose clients then resume. The SDK passes the first two to handlers. */
+interface StreamClosers {
+  readonly closeSSEStream: () => void;
+  readonly closeStandaloneSSEStream: () => void;
+  /** `retryMs`: between two polls; `undefined`: as the endpoint's option. `false`: the client cannot poll. */
+  readonly poll: (retryMs: number | undefined) => boolean;
+}
+
+/** The HTTP request that brought a message: an `Exchange`, for example. */
+export interface MessageSource {
+  readonly request: McpHttpRequest;
+  readonly authInfo: AuthInfo | undefined;
+}
+
+/** The `requestInfo` that SDK v1 transports pass to v1 handlers. */
+interface V1RequestInfo {
+  readonly headers: Record<string, string>;
+  readonly url: URL;
+}
+
+/**
+ * How far a request has come:
+ *
+ *     running ──────────────────────────────────────▶ answered
+ *        │ ▲                                             ▲
+ *        ▼ │ stored                                      │
+ *     primingPending ────────────────────────────────────╯
+ *        └──its session was fenced──▶ passedOn
+ *
+ * `running` also means admitted, but not dispatched yet. `primingPending`: it runs while the priming event of its
+ * stream is being stored. `answered`: its answer was sent, or will never be. `passedOn`: the next owner of the session
+ * runs it. `takenBack`, from any other state: storing failed, so its client learnt that it did not run, and what its
+ * handler still sends is dropped.
+ */
+type Phase = 'running' | 'primingPending' | 'answered' | 'passedOn' | 'takenBack';
+
+const PHASES: Transitions<Phase> = {
+  running: ['primingPending', 'answered', 'takenBack'],
+  primingPending: ['running', 'answered', 'passedOn', 'takenBack'],
+  answered: ['takenBack'],
+  passedOn: ['takenBack'],
+  takenBack: [],
+};
+
+/**
+ * The marker of a call (`call-guard.ts`):
+ *
+ *     none ──▶ stored ──another instance relayed the call──▶ unacknowledged ──its client left──▶ abandoned
+ *                ▲                                                 │                                 │
+ *                ╰─────────────────acknowledged────────────────────┴─────────────────────────────────╯
+ *
+ * While `unacknowledged` or `abandoned`, the relaying instance may not know how the call ended, so the marker stays.
+ */
+type MarkerState = 'none' | 'stored' | 'unacknowledged' | 'abandoned';
+
+const MARKERS: Transitions<MarkerState> = {
+  none: ['stored'],
+  stored: ['unacknowledged'],
+  unacknowledged: ['stored', 'abandoned'],
+  abandoned: ['stored'],
+};
+
+/** Takes the answer of a request: instead of its stream, or before its stream if the answer is a result. */
+type AnswerHook =
+  | { readonly takes: 'answer'; readonly run: (answer: RpcResponse) => void }
+  | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void; readonly page?: ListPage | undefined };
+
+export class MessageContext {
+  readonly source: MessageSource | undefined;
+  /** Undefined in stateless and modern serving. */
+  readonly session: McpSession | undefined;
+  /** `perSessionExecutionContext`: handlers belong to the session, not to a request. */
+  readonly requestHidden: boolean;
+  /** The id of a request; undefined for notifications and answers. */
+  readonly id: RequestId | undefined;
+  readonly method: string | undefined;
+  /** Where the answer goes; undefined: the request is replayed, or internal. */
+  readonly stream: Stream | undefined;
+  /** The name of a tool or prompt, or the URI of a resource. */
+  readonly target: string | undefined;
+  readonly work: HandlerWork;
+  #handlerServer: object | undefined = undefined;
+  #phase: Phase = 'running';
+  #marker: MarkerState = 'none';
+  #starting: Promise<unknown> | undefined = undefined;
+  #hook: AnswerHook | undefined = undefined;
+  #closers: StreamClosers | undefined = undefined;
+
+  constructor(
+    source: MessageSource | undefined,
+    session: McpSession | undefined,
+    requestHidden: boolean,
+    id: RequestId | undefined,
+    method: string | undefined,
+    stream: Stream | undefined,
+    target?: string,
+    work = new HandlerWork(),
+  ) {
+    this.source = source;
+    this.session = session;
+    this.requestHidden = requestHidden;
+    this.id = id;
+    this.method = method;
+    this.stream = stream;
+    this.target = target;
+    this.work = work;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  set phase(next: Phase) {
+    this.#phase = follow(PHASES, this.#phase, next);
+  }
+
+  get answered(): boolean {
+    return this.#phase !== 'running' && this.#phase !== 'primingPending';
+  }
+
+  get marker(): MarkerState {
+    return this.#marker;
+  }
+
+  set marker(next: MarkerState) {
+    this.#marker = follow(MARKERS, this.#marker, next);
+  }
+
+  /** The server whose handler takes this message now: that of the session or request. */
+  get handlerServer(): object | undefined {
+    return this.#handlerServer;
+  }
+
+  /** Runs a handler. Until it settles, `handlerServer` is the given server. `notices`: of what it throws. */
+  async handledBy<T>(server: object, handler: () => T | Promise<T>, notices?: Notices): Promise<T> {
+    const outer = this.#handlerServer;
+    this.work.begin();
+    this.#handlerServer = server;
+    try {
+      return await handler();
+    } catch (cause) {
+      this.noticeThrown(cause, notices);
+      // The SDK cannot create an error of these, and would send no answer.
+      if (cause === null || cause === undefined) throw new TypeError(`A handler threw ${String(cause)}`);
+      throw cause;
+    } finally {
+      this.#handlerServer = outer;
+      this.work.settle();
+    }
+  }
+
+  /**
+   * Emits the notice of what the handler threw: neither an answer (a `ProtocolError`, or an `McpError` of version 1),
+   * nor what it throws after its request ended.
+   */
+  noticeThrown(error: unknown, notices: Notices | undefined): void {
+    const { id, method, target, session } = this;
+    if (notices === undefined || id === undefined || method === undefined) return;
+    if (this.answered || this.work.ended || isAnswer(error)) return;
+    notices.emit({ kind: 'handlerThrew', method, target, sessionId: session?.id, error });
+  }
+
+  /** Settles when everything that must be stored before the request runs is stored or refused. */
+  get starting(): Promise<unknown> | undefined {
+    return this.#starting;
+  }
+
+  startsAfter(stored: Promise<unknown>): void {
+    this.#starting = stored;
+  }
+
+  get hook(): AnswerHook | undefined {
+    return this.#hook;
+  }
+
+  onAnswer(hook: AnswerHook): void {
+    this.#hook = hook;
+  }
+
+  /** On sessions whose clients resume a stream that the server closed early (2025-11-25). */
+  allowClosing(closers: StreamClosers): void {
+    this.#closers = closers;
+  }
+
+  get closeSSEStream(): (() => void) | undefined {
+    return this.#closers?.closeSSEStream;
+  }
+
+  get closeStandaloneSSEStream(): (() => void) | undefined {
+    return this.#closers?.closeStandaloneSSEStream;
+  }
+
+  /** See `enablePolling`. */
+  poll(retryMs: number | undefined): boolean {
+    return !this.answered && this.#closers?.poll(retryMs) === true;
+  }
+
+  get request(): McpHttpRequest | undefined {
+    return this.source?.request;
+  }
+
+  get requestInfo(): V1RequestInfo | undefined {
+    const request = this.source?.request;
+    if (request === undefined) return undefined;
+    return { headers: Object.fromEntries(request.headers), url: new URL(request.url) };
+  }
+
+  get authInfo(): AuthInfo | undefined {
+    return this.source?.authInfo;
+  }
+}
+
+/** Errors of JSON-RPC have a number as their code. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof Error && typeof (error as { readonly code?: unknown }).code === 'number';
+}
+
+/**
+ * The method of `McpServer` that runs a tool, in both versions of the SDK. What a tool throws becomes a result with
+ * `isError` behind it, so that only a wrapper sees the throw.
+ */
+export const TOOL_RUNNER = 'executeToolHandler';
+
+type ToolRunner = (this: unknown, ...args: unknown[]) => Promise<unknown>;
+
+/** The same method, with a notice of what the tool throws. */
+export function noticingRunner(run: unknown, notices: () => Notices | undefined): ToolRunner {
+  return async function executeToolHandler(this: unknown, ...args) {
+    try {
+      return await (run as ToolRunner).apply(this, args);
+    } catch (cause) {
+      contexts.getStore()?.noticeThrown(cause, notices());
+      throw cause;
+    }
+  };
+}
+
+/** The `name` or `uri` in a request's params. */
+export function targetOf(params: Readonly<Record<string, unknown>> | undefined): string | undefined {
+  const target = params?.['name'] ?? params?.['uri'];
+  return typeof target === 'string' ? target : undefined;
+}
+
+export const contexts = new AsyncLocalStorage<MessageContext>();
+
+type Handler = (request: unknown, ctx: unknown) => unknown;
+
+/**
+ * Makes each handler of a server run within `handledBy` of its request. The SDK tells a transport nothing about a
+ * handler that settles after its request was cancelled. So this wraps the table in which the SDK looks handlers up. A
+ * server without this table gives its places back when its requests end. Servers of a definition have a table of their
+ * own (`definition/light-server.ts`).
+ */
+export function trackHandlers(made: AnyServer, notices: Notices): void {
+  const outer: unknown = made;
+  const inner = isObject(outer) && isObject(outer['server']) ? outer['server'] : outer;
+  const handlers: unknown = isObject(inner) ? inner['_requestHandlers'] : undefined;
+  if (!isObject(inner) || !(handlers instanceof Map) || handlers.get !== Map.prototype.get) return;
+  const stored = handlers.get.bind(handlers);
+  handlers.get = (method: unknown): unknown => {
+    const handler = (stored(method) ?? inner['fallbackRequestHandler']) as Handler | undefined;
+    const context = contexts.getStore();
+    if (handler === undefined || context === undefined) return handler;
+    return (request: unknown, ctx: unknown) => context.handledBy(inner, () => handler(request, ctx), notices);
+  };
+  const runner: unknown = isObject(outer) ? outer[TOOL_RUNNER] : undefined;
+  if (isObject(outer) && typeof runner === 'function') outer[TOOL_RUNNER] = noticingRunner(runner, () => notices);
+}
+
+/** The session whose handler is running; undefined outside of one and in stateless or modern serving. */
+export function currentSession(): McpSession | undefined {
+  return contexts.getStore()?.session;
+}
+
+/** The HTTP request whose handler is running; undefined outside of one and with `perSessionExecutionContext`. */
+export function currentRequest(): McpHttpRequest | undefined {
+  const context = contexts.getStore();
+  return context === undefined || context.requestHidden ? undefined : context.source?.request;
+}
+
+const POLL_RANGE = { min: 0, unit: 'ms', integer: true };
+
+/**
+ * Called in a handler that takes long: ends the response, and the client polls for the answer. It comes back every
+ * `retryMs` (ms, default: the option `retryMs`), gets what was sent since, and holds no connection between its polls.
+ *
+ * Returns `false` where the client could not fetch the answer, and the response then stays open: without an event log,
+ * before 2025-11-25, with `responseMode: 'json'`, in a batch, without a session (stateless, 2026-07-28), for a client
+ * that is known not to come back, and outside of a handler. Throws a `TypeError` or `RangeError` for an invalid
+ * `retryMs`.
+ */
+export function enablePolling({ retryMs }: { readonly retryMs?: number | undefined } = {}): boolean {
+  if (retryMs !== undefined) checkNumber('retryMs of enablePolling()', retryMs, 0, POLL_RANGE);
+  return contexts.getStore()?.poll(retryMs) === true;
+}

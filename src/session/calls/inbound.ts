@@ -1,0 +1,82 @@
+/**
+ * Messages that enter the server of one session, other than its client's requests (`requests.ts`): the notifications
+ * and answers of the client, and what this library asks the server or repeats to it.
+ */
+import type { RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
+import { shownId } from '../../shown.ts';
+import type { Logger } from '../../types.ts';
+import type { MessageSource } from './context.ts';
+import type { Delivery } from './delivery.ts';
+import { endError, errorAnswer } from './end-answers.ts';
+import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
+import type { Ownership } from '../ownership/ownership.ts';
+import type { Questions } from './questions.ts';
+import type { SessionRequests } from './requests.ts';
+
+/** What inbound messages need of their session. */
+interface InboundSession {
+  readonly id: string;
+  readonly logger: Logger;
+  readonly ownership: Pick<Ownership, 'leaveReason'>;
+  readonly record: { setInitialized(): void };
+  readonly requests: Pick<SessionRequests, 'ask' | 'cancel'>;
+  /** `undefined`: streams have no event ids. */
+  readonly streamLog: { forget(stream: string): void } | undefined;
+  /** Made on first use. */
+  readonly questions: Questions;
+  answeredInHookTime<T>(hook: string, ask: (answered: (answer: T) => void) => void): Promise<T>;
+}
+
+export class InboundMessages {
+  readonly #session: InboundSession;
+  readonly #delivery: Delivery;
+
+  constructor(session: InboundSession, delivery: Delivery) {
+    this.#session = session;
+    this.#delivery = delivery;
+  }
+
+  /**
+   * Asks the server on behalf of this library: the client does not get the answer. Rejects with HOOK_TIMEOUT when the
+   * answer takes too long.
+   */
+  ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
+    const { ownership, requests } = this.#session;
+    const { leaveReason } = ownership;
+    return this.#session.answeredInHookTime<RpcResponse>(`${message.method} of the server`, (answered) => {
+      if (leaveReason !== undefined) answered(errorAnswer(message.id, endError(leaveReason, false)));
+      else requests.ask(message, source, answered);
+    });
+  }
+
+  /** Repeats a notification to a rebuilt server. Records nothing. */
+  replay(message: RpcNotification, source: MessageSource | undefined): void {
+    this.#delivery.send(message, source, message.method);
+  }
+
+  notification(message: RpcNotification, source: MessageSource | undefined): void {
+    const session = this.#session;
+    const { method } = message;
+    if (method === 'notifications/initialized') this.#initialized();
+    const isProgress = method === 'notifications/progress';
+    this.#delivery.send(isProgress ? session.questions.progress(message) : message, source, method);
+    if (method === 'notifications/cancelled') session.requests.cancel(message);
+  }
+
+  /** The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more. */
+  #initialized(): void {
+    this.#session.record.setInitialized();
+    this.#session.streamLog?.forget(HANDSHAKE_STREAM);
+  }
+
+  /** The client's answer to a server→client request. */
+  response(message: RpcResponse, source: MessageSource | undefined): void {
+    const { id: sessionId, logger, questions } = this.#session;
+    const answer = questions.answer(message);
+    if (answer !== undefined) return this.#delivery.send(answer, source);
+    logger.warn(
+      { sessionId, id: shownId(message.id) },
+      'A client answered a request that is not pending; the answer is dropped',
+    );
+  }
+}

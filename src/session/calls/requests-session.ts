@@ -1,0 +1,32 @@
+import type { SojournError } from '../../errors.ts';
+import type { LostRequest } from '../../http/answer.ts';
+import type { CallGuard } from './call-guard.ts';
+import type { CallTimes } from './call-times.ts';
+import type { QuirkSession } from '../streams/get-messages.ts';
+import type { LeaseGate } from '../ownership/lease-gate.ts';
+import type { Ownership } from '../ownership/ownership.ts';
+import type { PendingListChanges } from '../server/pending-list-changes.ts';
+import type { RecordKeeper } from '../record/record-keeper.ts';
+import type { SharedLists } from '../server/shared-lists.ts';
+import type { Stream } from '../streams/stream.ts';
+import type { StreamLog } from '../streams/stream-log.ts';
+
+/** What requests need of their session. */
+export interface RequestsSession extends QuirkSession {
+  readonly ownership: Ownership;
+  readonly record: RecordKeeper;
+  readonly guard: CallGuard | undefined;
+  readonly gate: LeaseGate;
+  readonly callTimes: CallTimes;
+  readonly listChanges: PendingListChanges;
+  readonly lists: SharedLists | undefined;
+  readonly usedGetStream: Pick<Stream, 'closeEarly'> | undefined;
+  /** `undefined`: the session's streams are not logged. */
+  readonly streamLog: StreamLog | undefined;
+  /** A request begins or ends to use the session. */
+  enter(): void;
+  exit(): void;
+  noteLarge(request: string): void;
+  /** The answer to a request that ends without its result. */
+  lostJson(request: LostRequest, error: SojournError): string;
+}

@@ -1,0 +1,111 @@
+/**
+ * Ends the calls that a lost owner left: streams that are not complete, and markers of calls that may have run.
+ *
+ *     no marker            it never ran, or may run again → it runs, on its old stream
+ *     marker, repeatable   (as the server says now)       → it runs again
+ *     marker               it may have run                → `owner_lost`, `mayHaveRun: true`
+ *     the caller who restores the session has other rights than the caller of the lost call, or
+ *     lacks a scope that the server asks for              → `owner_lost`, `mayHaveRun: true`
+ *     an older stream of its request id                   → `owner_lost`, `mayHaveRun: true`
+ *
+ * Two streams have one request id when the store took the first event of a stream and its reply was lost: the client
+ * got an error, and repeated its request. Two runs under one id would answer each other's stream, so only the newest
+ * call runs again.
+ *
+ * Clients find the outcome by `Last-Event-ID`. Markers stay: an instance that relayed such a call may send it again,
+ * and then gets its outcome.
+ */
+import { ownerLost } from '../../errors.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { Marker, OpenStreamInfo } from '../../stores/store.ts';
+import { readKept, requestKey, type KeptRequest } from './call-guard.ts';
+import type { MessageSource } from './context.ts';
+import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
+import { answerOnGet } from '../streams/get-messages.ts';
+import { rightsOf } from './rights.ts';
+import type { LiveSession } from '../session.ts';
+
+/** The most pages of `tools/list` that are read to learn which tools may run twice. */
+const PAGES = 100;
+
+export async function takeLostCalls(
+  session: LiveSession,
+  open: readonly OpenStreamInfo[],
+  markers: readonly Marker[],
+  source: MessageSource,
+): Promise<void> {
+  session.guard?.adopt(markers);
+  const lostCalls = open
+    .filter(({ stream }) => stream !== GET_STREAM)
+    .map((info) => ({ ...info, request: readKept(info.requests) }))
+    .toSorted((a, b) => comparePostStreams(a.stream, b.stream));
+  const marked = new Set(markers.map(({ stream }) => stream));
+  if (lostCalls.some(({ stream, request }) => marked.has(stream) && isWhole(request)))
+    await learnTools(session, source);
+  // In the order in which they were opened.
+  const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
+  for (const { stream: key, next, request } of lostCalls) {
+    const stream = session.requests.streams.adopt(key, next, session.log, request);
+    const isRepeated = request !== undefined && newest.get(requestKey(request.id)) !== key;
+    const mayHaveRun = isRepeated || marked.has(key);
+    const repeatable = isWhole(request) && !isRepeated && (!mayHaveRun || session.guard?.repeatable(request) === true);
+    const allowed = repeatable ? await allowedRequest(session, request, source) : undefined;
+    if (allowed !== undefined) {
+      session.requests.rerun(allowed, source, stream);
+    } else if (request === undefined) {
+      // The request is unknown, so there is no id to answer.
+      stream.finish();
+      session.requests.streams.forget(key);
+    } else {
+      const json = session.lostJson(request, ownerLost(mayHaveRun || repeatable));
+      stream.send(json, true);
+      answerOnGet(session, json);
+      await stream.flushed();
+      session.requests.streams.forget(key);
+    }
+  }
+}
+
+function isWhole(request: KeptRequest | undefined): request is KeptRequest {
+  return request !== undefined && request.cut === undefined;
+}
+
+/**
+ * A call runs again in the name of the caller whose request restores the session. A build before `rights` kept none.
+ * Its calls run again for anonymous callers only, who could send them as well. `undefined`: it does not run.
+ */
+async function allowedRequest(
+  session: LiveSession,
+  request: KeptRequest,
+  { authInfo }: MessageSource,
+): Promise<RpcRequest | undefined> {
+  if (request.rights !== rightsOf(authInfo)) {
+    const { id: sessionId, logger } = session;
+    logger.info({ sessionId, method: request.method }, 'A lost call is not run again: this caller has other rights');
+    return undefined;
+  }
+  const admitted = (await session.authorizer?.admit(toRequest(request), authInfo)) ?? toRequest(request);
+  return (await session.transport.checkScopes([admitted], authInfo)) === undefined ? admitted : undefined;
+}
+
+function toRequest({ id, method, params }: KeptRequest): RpcRequest {
+  return { jsonrpc: '2.0', id, method, ...(params && { params }) };
+}
+
+async function learnTools(session: LiveSession, source: MessageSource): Promise<void> {
+  let cursor: unknown;
+  for (let page = 0; page < PAGES; page++) {
+    const answer = await session.inbound.ask(
+      {
+        jsonrpc: '2.0',
+        id: `sojourn.hints.${page}`,
+        method: 'tools/list',
+        ...(typeof cursor === 'string' && { params: { cursor } }),
+      },
+      source,
+    );
+    session.guard?.learn(answer);
+    cursor = answer.result?.['nextCursor'];
+    if (typeof cursor !== 'string') return;
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * A request that arrives a second time because the outcome of its first attempt is unknown: the relaying instance lost
+ * the owner, or its own lease; or a client retries a call that runs again after its owner was lost.
+ *
+ *     the first attempt runs here, or its answer is being stored ─▶ its stream gets a new reader
+ *     it has a marker              ─▶ the answer that the log kept; none: its outcome is lost
+ *     it ran here without a marker ─▶ the answer that the log kept; none: it runs again (`earlier-runs.ts`)
+ *     neither                      ─▶ it runs: it never ran, or it may run twice and ran on an earlier owner
+ */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { Reader } from '../../http/reader.ts';
+import { type MessageContext, targetOf } from './context.ts';
+import { resumeStream } from '../streams/readers.ts';
+import { rightsOf } from './rights.ts';
+import type { LiveSession } from '../session.ts';
+import { replayComplete, type Stream } from '../streams/stream.ts';
+
+/**
+ * Whether a first attempt of one of these requests runs here, or may have run on some instance. A running request with
+ * one of their ids that is another call is no first attempt.
+ */
+export function isRetry(
+  session: LiveSession,
+  requests: readonly RpcRequest[],
+  authInfo: AuthInfo | undefined,
+): boolean {
+  return requests.some((request) => {
+    const running = session.requests.running.get(request.id);
+    return running === undefined
+      ? earlierStream(session, request) !== undefined
+      : isSameCall(running, request, authInfo);
+  });
+}
+
+/** From a caller with the same rights. */
+function isSameCall(
+  { method, target, authInfo: before }: MessageContext,
+  request: RpcRequest,
+  authInfo: AuthInfo | undefined,
+): boolean {
+  return method === request.method && target === targetOf(request.params) && rightsOf(before) === rightsOf(authInfo);
+}
+
+/** The stream of an attempt of this request that ran here, or may have run on an earlier owner. */
+function earlierStream({ guard, requests }: LiveSession, request: RpcRequest): string | undefined {
+  return requests.earlierRun(request)?.stream ?? guard?.marked(request.id);
+}
+
+/** Whether this is the call of a lost owner that runs again here: its client retries the call. */
+export function isRerunning(
+  session: LiveSession,
+  requests: readonly RpcRequest[],
+  authInfo: AuthInfo | undefined,
+): boolean {
+  const [request] = requests;
+  if (request === undefined || requests.length > 1) return false;
+  const running = session.requests.running.get(request.id);
+  const reruns = running !== undefined && session.requests.earlierRun(request)?.reran === true;
+  return reruns && isSameCall(running, request, authInfo);
+}
+
+/**
+ * The answers of the first attempt go to the new reader, or are lost. `run`: it never ran, or its answers are not kept
+ * and it may run twice.
+ */
+export type FirstAttempt = 'attached' | 'run' | 'lost';
+
+export async function attachToFirstAttempt(
+  session: LiveSession,
+  requests: readonly RpcRequest[],
+  open: () => Reader,
+): Promise<FirstAttempt> {
+  const { running } = session.requests;
+  // It may wait for the store, and be refused before it runs.
+  for (const { id } of requests) await running.get(id)?.starting;
+  if (await attach(session, requests, open)) return 'attached';
+  if (requests.some(({ id }) => running.get(id) !== undefined || session.guard?.marked(id) !== undefined))
+    return 'lost';
+  for (const { id } of requests) session.requests.forgetRun(id);
+  return 'run';
+}
+
+async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Reader): Promise<boolean> {
+  for (const request of requests) {
+    const key = earlierStream(session, request);
+    const stream = session.requests.running.get(request.id)?.stream ?? answeredStream(session, key);
+    if (stream?.logged === true) {
+      // The first event, or the answer, may not be stored yet.
+      await stream.flushed();
+      return resumeStream(session, stream, open, { offset: 0, resumes: 0 });
+    }
+    if (stream !== undefined) {
+      stream.detach();
+      stream.use(open());
+      session.questions.askAgain(stream);
+      return true;
+    }
+    if (key !== undefined && session.streamLog !== undefined && (await replayWhole(session, key, request, open)))
+      return true;
+  }
+  return false;
+}
+
+/** The stream of an answered call, while the log does not hold its end yet. */
+function answeredStream({ requests }: LiveSession, key: string | undefined): Stream | undefined {
+  const stream = key === undefined ? undefined : requests.streams.running(key);
+  return stream?.logged === true ? stream : undefined;
+}
+
+async function replayWhole(
+  { log }: LiveSession,
+  stream: string,
+  { id: call, method }: RpcRequest,
+  open: () => Reader,
+): Promise<boolean> {
+  const kept = await log.read(stream, -1);
+  if (!kept.found || !kept.complete) return false;
+  replayComplete(kept.events, open(), { stream, call, isTool: method === 'tools/call', offset: 0, resumes: 0 }, log);
+  return true;
+}

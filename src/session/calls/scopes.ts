@@ -1,0 +1,92 @@
+/**
+ * The scopes that a server asks for (`scopeChallenge`, `requireScopes`). The SDK's `McpServer.connect` hands its
+ * resolver to the transport and leaves the rest to it: a transport without `setScopeChallengeResolver` skips every
+ * check. So each transport of ours is a `ScopedTransport`, and each request passes `checkScopes` before it is
+ * dispatched.
+ */
+import {
+  type AuthInfo,
+  bearerAuthChallengeResponse,
+  getOAuthProtectedResourceMetadataUrl,
+  OAuthError,
+  OAuthErrorCode,
+  requireScopes,
+  type ScopeChallenge,
+  type ScopeChallengeHandler,
+  type Transport,
+} from '@modelcontextprotocol/server';
+import { insufficientScope, internal, type SojournError } from '../../errors.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { MaybePromise } from '../../stores/store.ts';
+import type { Logger } from '../../types.ts';
+
+/** The SDK looks for the setter by name. No interface of the SDK declares it. */
+export interface ScopedTransport extends Transport {
+  setScopeChallengeResolver(resolver: ScopeChallengeHandler): void;
+  /** The error to refuse these requests with; `undefined`: the caller may send all of them. */
+  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined>;
+}
+
+/**
+ * Synchronous where every resolver is. A resolver that throws, or returns an invalid scope, refuses the call.
+ */
+export function checkScopes(
+  resolver: ScopeChallengeHandler | undefined,
+  requests: readonly RpcRequest[],
+  authInfo: AuthInfo | undefined,
+  logger: Logger,
+): MaybePromise<SojournError | undefined> {
+  if (resolver === undefined) return undefined;
+  let next = 0;
+  for (const request of requests) {
+    next += 1;
+    try {
+      const challenge = resolver({ request, ...(authInfo !== undefined && { authInfo }) });
+      if (challenge === undefined) continue;
+      if (!('then' in challenge)) return refusal(challenge, authInfo);
+      const later = requests.slice(next);
+      return Promise.resolve(challenge)
+        .then((found) =>
+          found === undefined ? checkScopes(resolver, later, authInfo, logger) : refusal(found, authInfo),
+        )
+        .catch((cause: unknown) => failed(cause, request, logger));
+    } catch (cause) {
+      return failed(cause, request, logger);
+    }
+  }
+  return undefined;
+}
+
+function failed(cause: unknown, { method }: RpcRequest, logger: Logger): SojournError {
+  logger.error({ err: cause, method }, 'The scope check of a request threw; the request is refused');
+  return internal(cause);
+}
+
+/** RFC 6750 `error_description`, as the SDK checks it: it goes into a header. */
+const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/;
+
+/** The error that the SDK's own transports send for such a challenge. */
+function refusal({ scopes, errorDescription }: ScopeChallenge, authInfo: AuthInfo | undefined): SojournError {
+  // Called for its check of the grammar, which the SDK does not export.
+  requireScopes(...scopes);
+  const description = errorDescription ?? 'Insufficient scope';
+  if (typeof description !== 'string' || !DESCRIPTION.test(description)) {
+    throw new TypeError('a scope challenge has an errorDescription that no header can carry');
+  }
+  const error = new OAuthError(OAuthErrorCode.InsufficientScope, description);
+  const resourceMetadataUrl = metadataUrlOf(authInfo);
+  const { headers } = bearerAuthChallengeResponse(error, {
+    requiredScopes: [...scopes],
+    ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
+  });
+  return insufficientScope(headers.get('www-authenticate') ?? '', description);
+}
+
+/** Where the challenge sends a client to find the authorization server. */
+function metadataUrlOf(authInfo: AuthInfo | undefined): string | undefined {
+  if (authInfo?.resourceMetadataUrl !== undefined) return authInfo.resourceMetadataUrl;
+  const resource = authInfo?.resource;
+  return resource?.protocol === 'https:' || resource?.protocol === 'http:'
+    ? getOAuthProtectedResourceMetadataUrl(resource)
+    : undefined;
+}

@@ -1,0 +1,69 @@
+/**
+ * Calls `sessionMigrationHandler.onSessionEnded` in the background: a sweep, a DELETE and an `initialize` past the idle
+ * limit do not wait for the user's code. A bounded number of calls run at once, because thousands of sessions may end
+ * together; a call that does not return in time gives its place to the next one. Only the end of the endpoint waits for
+ * the calls, and not for long.
+ */
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { EndReason } from '../../types.ts';
+import { inTime } from './grace.ts';
+import { type HookTimes, inHookTime, isHookTimeout } from '../server/hook-time.ts';
+
+/** The sweep ends as many at once: the hook of most users is one query of their database. */
+const AT_ONCE = 16;
+
+interface Ended {
+  readonly id: string;
+  readonly reason: EndReason;
+}
+
+export type EndHookOptions = HookTimes & Pick<ResolvedOptions, 'sessionMigrationHandler'>;
+
+export class EndHook {
+  readonly #options: EndHookOptions;
+  /** In the order of the ends. */
+  readonly #waiting = new Set<Ended>();
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(options: EndHookOptions) {
+    this.#options = options;
+  }
+
+  /** Call this when the store holds the end of the session. */
+  ended(id: string, reason: EndReason): void {
+    if (this.#options.sessionMigrationHandler?.onSessionEnded === undefined) return;
+    this.#waiting.add({ id, reason });
+    if (this.#running.size >= AT_ONCE) return;
+    const running: Promise<void> = this.#callWaiting().finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Resolves when all calls have returned, or after `ms`; the log then has the number of calls that are missing. */
+  async settled(ms: number): Promise<void> {
+    if (await inTime(this.#options.timeProvider, Promise.all(this.#running), ms)) return;
+    this.#options.logger.warn(
+      { running: this.#running.size, waiting: this.#waiting.size },
+      'sessionMigrationHandler.onSessionEnded was still running when the endpoint closed; calls that wait are dropped',
+    );
+    this.#waiting.clear();
+  }
+
+  async #callWaiting(): Promise<void> {
+    for (const next of this.#waiting) {
+      this.#waiting.delete(next);
+      await this.#call(next);
+    }
+  }
+
+  async #call({ id: sessionId, reason }: Ended): Promise<void> {
+    const { sessionMigrationHandler, logger } = this.#options;
+    const call = async (): Promise<void> => sessionMigrationHandler?.onSessionEnded?.(sessionId, reason);
+    const hook = { hook: 'sessionMigrationHandler.onSessionEnded', sessionId };
+    try {
+      await inHookTime(this.#options, hook, call());
+    } catch (err) {
+      // A timeout is logged already.
+      if (!isHookTimeout(err)) logger.error({ err, sessionId, reason }, `${hook.hook} threw`);
+    }
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * Sessions that leave their instance: what is written, in which order, and what a store that is away leaves to do.
+ *
+ *     live ─┬─ end ───────▶ the end is stored ─▶ the copy leaves                 ─▶ ended
+ *           ├─ release ───▶ the copy leaves   ─▶ the record is given back        ─▶ released
+ *           ├─ hibernate ─▶ the copy leaves   ─▶ the record is given back        ─▶ hibernated
+ *           └─ fenced ────▶ the copy leaves; the record is another one's, or lost ─▶ fenced
+ *
+ * A session first leaves the registry. Requests for it then wait for `closing`, and find its end in the store. A write
+ * that the store does not take is repeated by `settle`: until then the record names an owner without a copy. The record
+ * of a session that is not live here ends without a copy (`endRecord`).
+ */
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import {
+  isEnded,
+  type Fence,
+  type OpenStore,
+  type Ownership as StoredOwnership,
+  type WriteOutcome,
+} from '../../stores/store.ts';
+import type { EndReason, Logger } from '../../types.ts';
+import { EndHook } from './end-hook.ts';
+import type { HibernatedIndex } from './hibernated-index.ts';
+import { LostRecords } from '../ownership/lost-records.ts';
+import type { Ownership } from '../ownership/ownership.ts';
+import type { LiveSession } from '../session.ts';
+import type { SessionEvents } from './session-events.ts';
+
+/** The registry, as the sessions that leave it use it. */
+export interface LeftRegistry {
+  readonly options: ResolvedOptions;
+  readonly logger: Logger;
+  readonly store: OpenStore;
+  readonly hibernated: HibernatedIndex;
+  /** `false`: the session is not live here any more. */
+  remove(session: LiveSession): boolean;
+  claimsSettled(ownership: Ownership): Promise<unknown> | undefined;
+  /** Another instance took over a session although the lease of this instance seemed valid. */
+  takenOver(): void;
+}
+
+export class LeavingSessions {
+  /** The sweep has it report. */
+  readonly lost: LostRecords;
+  readonly #host: LeftRegistry;
+  readonly #events: SessionEvents;
+  readonly #endHook: EndHook;
+  readonly #closing = new Map<string, Promise<unknown>>();
+  /**
+   * Writes that the store did not take when a session left. Until it takes them, the record names an owner without a
+   * copy.
+   */
+  readonly #owed = new Map<string, () => Promise<unknown>>();
+
+  constructor(host: LeftRegistry, events: SessionEvents) {
+    this.#host = host;
+    this.#events = events;
+    this.#endHook = new EndHook(host.options);
+    this.lost = new LostRecords(host.logger, host.options.timeProvider);
+  }
+
+  /** Resolves when a session that is leaving has left. */
+  closing(id: string): Promise<unknown> | undefined {
+    return this.#closing.get(id);
+  }
+
+  /**
+   * Ends a live session for ever. Resolves when it is torn down. `false`: the session has left, but this call did not
+   * end it, because it was leaving already, another instance owns it, or the store did not take the end. Look for its
+   * record.
+   */
+  end(session: LiveSession, reason: EndReason): Promise<boolean> {
+    if (this.#host.remove(session)) return this.#track(session.id, this.#end(session, reason), false);
+    return (this.#closing.get(session.id) ?? session.leave(reason)).then(() => false);
+  }
+
+  async #end(session: LiveSession, reason: EndReason): Promise<boolean> {
+    let outcome: Awaited<ReturnType<OpenStore['sessions']['end']>> | 'failed' = 'failed';
+    const known = this.#claimsKnown(session);
+    if (known !== undefined) await known;
+    const { fence } = session.ownership;
+    try {
+      outcome = await this.#host.store.sessions.end(session.id, fence, reason);
+    } catch (cause) {
+      this.#host.logger.error(
+        { err: cause, sessionId: session.id, reason },
+        'The end of a session could not be stored',
+      );
+      // The caller of DELETE or `terminate` gets an error and retries.
+      if (reason !== 'deleted' && reason !== 'terminated')
+        this.#owed.set(session.id, () => this.endRecord(session.id, fence, reason));
+    }
+    const why = outcome === 'fenced' ? 'fenced' : reason;
+    await session.leave(why);
+    if (outcome === 'failed') return false;
+    if (outcome === 'fenced') this.#events.emit('fenced', session.id, { reason: 'fenced' });
+    else this.#events.emit('ended', session.id, { reason });
+    if (outcome === 'fenced') {
+      this.#host.takenOver();
+      return false;
+    }
+    this.ended(session.id, reason);
+    return true;
+  }
+
+  /**
+   * Ends a session that is not live here. The caller has found that its owner does not serve it. `false`: the record
+   * has changed since, or has ended.
+   */
+  async endRecord(id: string, from: StoredOwnership, reason: EndReason): Promise<boolean> {
+    this.#host.hibernated.delete(id);
+    if ((await this.#host.store.sessions.end(id, from, reason)) !== 'ended') return false;
+    this.#events.emit('ended', id, { reason });
+    this.ended(id, reason);
+    return true;
+  }
+
+  /** Ends a session without a living owner. `false`: it has a living owner, or has ended. */
+  async endOwnerless(id: string, reason: EndReason): Promise<boolean> {
+    const { instances, sessions } = this.#host.store;
+    const record = await sessions.read(id);
+    if (record === undefined || isEnded(record)) return false;
+    if (record.owner !== null && (await instances.read(record.owner)) !== undefined) return false;
+    return this.endRecord(id, record, reason);
+  }
+
+  /** Calls the user's migration handler. Only `endHooksSettled` waits for it. */
+  ended(id: string, reason: EndReason): void {
+    this.#endHook.ended(id, reason);
+  }
+
+  /** Resolves when the user's migration handler has returned for every end so far, or after `ms`. */
+  endHooksSettled(ms: number): Promise<void> {
+    return this.#endHook.settled(ms);
+  }
+
+  /** Gives a session back to the store for another instance. `why` decides the error of its running requests. */
+  release(session: LiveSession, why: 'released' | 'closed'): Promise<unknown> {
+    if (!this.#host.remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
+    return this.#track(session.id, this.#release(session, why), undefined);
+  }
+
+  async #release(session: LiveSession, why: 'released' | 'closed'): Promise<void> {
+    await session.leave(why);
+    await this.#giveBack(session, 0);
+    this.#events.emit('released', session.id, { reason: why });
+  }
+
+  /**
+   * Drops the copy of an idle session; its record stays. A request that arrives during this waits, and wakes the
+   * session. `idleMs`: how long ago the session was in use.
+   */
+  hibernate(session: LiveSession, idleMs: number): Promise<unknown> {
+    if (!this.#host.remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
+    return this.#track(session.id, this.#hibernate(session, idleMs), undefined);
+  }
+
+  async #hibernate(session: LiveSession, idleMs: number): Promise<void> {
+    const { timeProvider: time } = this.#host.options;
+    const activeAt = Math.round(time.now() - idleMs);
+    await session.leave('hibernated');
+    if ((await this.#giveBack(session, idleMs, activeAt)) === 'fenced') {
+      this.#events.emit('fenced', session.id, { reason: 'fenced' });
+      return;
+    }
+    this.#host.hibernated.add(session.id, activeAt);
+    this.#events.emit('hibernated', session.id, { reason: 'hibernated' });
+  }
+
+  /**
+   * `idleMs`: how long ago the session was in use. A release that is retried later takes nothing from its idle timeout.
+   */
+  async #giveBack(session: LiveSession, idleMs: number, activeAt?: number): Promise<WriteOutcome | 'failed'> {
+    const { idleTimeoutMs, timeProvider: time } = this.#host.options;
+    const stamp = activeAt ?? Math.round(time.now() - idleMs);
+    const activeSince = time.monotonic() - idleMs;
+    const known = this.#claimsKnown(session);
+    if (known !== undefined) await known;
+    const { fence } = session.ownership;
+    const release = async (): Promise<WriteOutcome> => {
+      const expiresInMs = Number.isFinite(idleTimeoutMs)
+        ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())
+        : null;
+      return this.#host.store.sessions.release(session.id, fence, { ...session.record.unsaved, stamp, expiresInMs });
+    };
+    try {
+      return await release();
+    } catch (cause) {
+      this.#host.logger.error(
+        { err: cause, sessionId: session.id },
+        'A session could not be released; it is tried again',
+      );
+      this.#owed.set(session.id, release);
+      return 'failed';
+    }
+  }
+
+  /**
+   * Repeats the writes that the store did not take. A session that another instance owns by now is not disturbed: its
+   * fence is newer.
+   */
+  async settle(): Promise<void> {
+    for (const [id, write] of this.#owed) {
+      await write();
+      this.#owed.delete(id);
+    }
+  }
+
+  /** The store refused a write, because the session has another owner or is lost: its copy here is dropped. */
+  fenced(session: LiveSession): void {
+    if (!this.#host.remove(session)) return;
+    void this.#logFenced(session.id, session.ownership.fence);
+    void this.#track(session.id, session.leave('fenced'), undefined);
+    this.#events.emit('fenced', session.id, { reason: 'fenced' });
+    this.#host.takenOver();
+  }
+
+  /** Never rejects. */
+  async #logFenced(sessionId: string, { owner, epoch }: Fence): Promise<void> {
+    const { logger, store } = this.#host;
+    try {
+      const record = await store.sessions.read(sessionId);
+      // A store that has the record unchanged refused an event, because it has lost those before it.
+      if (record === undefined || (!isEnded(record) && record.owner === owner && record.epoch === epoch))
+        return this.lost.note();
+      const whose = isEnded(record) ? 'This session was ended elsewhere' : 'Another instance owns this session now';
+      logger.warn({ sessionId }, `${whose}; the copy here is dropped`);
+    } catch (err) {
+      logger.warn({ err, sessionId }, 'The store refused a write of this session; the copy here is dropped');
+    }
+  }
+
+  /** A claim of this instance that is under way would overtake the last write of a session that leaves. */
+  #claimsKnown({ ownership }: LiveSession): Promise<unknown> | undefined {
+    return this.#host.claimsSettled(ownership)?.catch(() => {});
+  }
+
+  /** Resolves as `leaving` does, and with `failed` where that rejects. */
+  #track<T>(id: string, leaving: Promise<T>, failed: T): Promise<T> {
+    const left = (outcome: T): T => {
+      if (this.#closing.get(id) === tracked) this.#closing.delete(id);
+      return outcome;
+    };
+    const tracked = leaving.then(left, (cause: unknown) => {
+      this.#host.logger.error({ err: cause, sessionId: id }, 'A session could not be torn down');
+      return left(failed);
+    });
+    this.#closing.set(id, tracked);
+    return tracked;
+  }
+}

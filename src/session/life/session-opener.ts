@@ -1,0 +1,216 @@
+/**
+ * Opens a session for an `initialize`: space, id, server, handshake, the migration handler's hook, the record, in this
+ * order. So a client only gets an id that is recorded, and a failure at any step leaves nothing behind. If the client
+ * disconnects first, the session is dropped, because no client has its id.
+ */
+import { factoryFailed, hookReturned, lapsed, overUserLimit, storeAway, SojournError } from '../../errors.ts';
+import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { isEnded, type MaybePromise, type NewRecord, type OpenStore } from '../../stores/store.ts';
+import { base64url, type RandomSource } from '../../options/system.ts';
+import type { McpHttpRequest, SessionIdGenerator } from '../../types.ts';
+import { checkedHandshake, type Handshake } from '../record/handshake.ts';
+import type { SessionBuilder } from '../server/session-builder.ts';
+import type { MessageSource } from '../calls/context.ts';
+import { inHookTime, inHookTimeWith, orHookTimeout } from '../server/hook-time.ts';
+import { whileAway } from '../record/pause.ts';
+import type { Lifecycle } from '../lifecycle.ts';
+import type { Registry } from '../registry.ts';
+import type { LiveSession } from '../session.ts';
+
+const ID_BYTES = 16;
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+
+export interface OpenCaller extends MessageSource {
+  readonly request: McpHttpRequest;
+  readonly user: string | undefined;
+  readonly signal: AbortSignal;
+  /** The address at the other end of the client's connection. */
+  readonly clientAddress: string | undefined;
+  /** The client disconnected. */
+  readonly closed: boolean;
+}
+
+export interface Opened {
+  /** Undefined: the server refused the handshake, and the answer says why. */
+  readonly session: LiveSession | undefined;
+  readonly answer: RpcResponse;
+}
+
+export interface SessionOpenerOptions {
+  readonly options: ResolvedOptions;
+  readonly registry: Registry;
+  readonly store: OpenStore;
+  readonly builder: SessionBuilder;
+  readonly ownerId: () => string;
+  readonly random: RandomSource;
+  readonly lifecycle: Lifecycle;
+}
+
+export class SessionOpener {
+  readonly #options: ResolvedOptions;
+  readonly #registry: Registry;
+  readonly #store: OpenStore;
+  readonly #builder: SessionBuilder;
+  readonly #ownerId: () => string;
+  readonly #random: RandomSource;
+  readonly #lifecycle: Lifecycle;
+
+  constructor({ options, registry, store, builder, ownerId, random, lifecycle }: SessionOpenerOptions) {
+    this.#options = options;
+    this.#registry = registry;
+    this.#store = store;
+    this.#builder = builder;
+    this.#ownerId = ownerId;
+    this.#random = random;
+    this.#lifecycle = lifecycle;
+  }
+
+  /** `undefined`: the client disconnected, and the session was dropped. */
+  async open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
+    this.#checkAdmitted();
+    const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
+    if (handshake instanceof SojournError) throw handshake;
+    const { sessions } = this.#options.perUser;
+    const leaveShare = this.#registry.shares.reserve(caller.user, caller.clientAddress, sessions);
+    if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
+    let release: (() => void) | undefined;
+    try {
+      const place = this.#registry.reserve();
+      release = place instanceof Promise ? await place : place;
+      return await this.#open(message, handshake, caller);
+    } finally {
+      leaveShare();
+      release?.();
+    }
+  }
+
+  #checkAdmitted(): void {
+    const { refusal } = this.#lifecycle;
+    if (refusal !== undefined) throw refusal;
+  }
+
+  async #open(message: RpcRequest, handshake: Handshake, caller: OpenCaller): Promise<Opened | undefined> {
+    const { sessionIdGenerator } = this.#options;
+    const id =
+      sessionIdGenerator === undefined
+        ? base64url(this.#random(ID_BYTES))
+        : await this.#newId(sessionIdGenerator, message, caller);
+    if (caller.closed) return undefined;
+    const session = await this.#builder.connect(
+      {
+        id,
+        fence: { epoch: 1, owner: this.#ownerId() },
+        user: caller.user,
+        handshake,
+        createdAt: this.#options.timeProvider.now(),
+      },
+      caller,
+      false,
+    );
+    try {
+      const answer = await this.#builder.initialize(session, message, caller);
+      checkOpen(session);
+      if (answer.error !== undefined) {
+        await session.leave('closed');
+        return { session: undefined, answer };
+      }
+      const told = this.#initialized(session, message, caller);
+      if (told !== undefined) await told;
+      checkOpen(session);
+      if (caller.closed) {
+        await session.leave('closed');
+        this.#registry.leaving.ended(session.id, 'deleted');
+        return undefined;
+      }
+      const recorded = this.#record(session, caller);
+      if (recorded !== undefined) await recorded;
+      // If the lease ran out during this, the sessions that were live have been claimed again already.
+      while (session.ownership.owner !== this.#ownerId())
+        if (!(await this.#registry.claimAgain(session))) throw lapsed();
+      this.#registry.add(session, undefined, caller.clientAddress);
+      checkOpen(session);
+      if (!caller.closed && this.#lifecycle.refusal === undefined) return { session, answer };
+      await this.#registry.leaving.end(session, 'deleted');
+      this.#checkAdmitted();
+      return undefined;
+    } catch (error) {
+      await session.giveUp('closed', error);
+      throw error;
+    }
+  }
+
+  /** `undefined`: the application has no such hook. */
+  #initialized(session: LiveSession, message: RpcRequest, caller: OpenCaller): Promise<void> | undefined {
+    const { sessionMigrationHandler } = this.#options;
+    if (sessionMigrationHandler?.onSessionInitialized === undefined) return undefined;
+    const hook = { hook: 'sessionMigrationHandler.onSessionInitialized', sessionId: session.id };
+    return inHookTimeWith(this.#options, hook, caller.signal, (signal) =>
+      sessionMigrationHandler.onSessionInitialized?.(caller.request, session.id, message.params as never, signal),
+    ).catch((cause: unknown) => {
+      throw orHookTimeout(cause, (err) => factoryFailed(`${hook.hook} threw`, err));
+    });
+  }
+
+  /** `undefined`: the store has answered at once. */
+  #record(session: LiveSession, caller: OpenCaller): Promise<void> | undefined {
+    const record = session.record.toStored();
+    const { timeProvider: time, waitMs } = this.#options;
+    const wait = { time, waitMs, stopped: () => caller.closed || this.#lifecycle.refusal !== undefined };
+    const recorded = (outcome: 'created' | 'exists'): void => {
+      if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
+      session.record.created();
+    };
+    const created = whileAway(wait, (again) => this.#create(record, again));
+    if (created instanceof Promise) {
+      return created.then(recorded, (cause: unknown) => {
+        throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
+      });
+    }
+    recorded(created);
+    return undefined;
+  }
+
+  /** `again`: an earlier try with an unknown outcome may have stored the record. */
+  #create(record: NewRecord, again: boolean): MaybePromise<'created' | 'exists'> {
+    const outcome = this.#store.sessions.create(record, this.#registry.expiresInMs());
+    return again ? this.#createdBefore(record, outcome) : outcome;
+  }
+
+  async #createdBefore(record: NewRecord, outcome: MaybePromise<'created' | 'exists'>): Promise<'created' | 'exists'> {
+    if ((await outcome) === 'created') return 'created';
+    const stored = await this.#store.sessions.read(record.id);
+    const ours =
+      stored !== undefined && !isEnded(stored) && stored.owner === record.owner && stored.epoch === record.epoch;
+    return ours ? 'created' : 'exists';
+  }
+
+  async #newId(generator: SessionIdGenerator, message: RpcRequest, caller: OpenCaller): Promise<string> {
+    for (let tries = 0; tries < 2; tries++) {
+      const { request, user } = caller;
+      const id: unknown = await this.#generate(() => generator({ request, params: message.params as never, user }));
+      const limit = this.#options.limits.sessionIdLength;
+      if (typeof id !== 'string' || id.length > limit || !VISIBLE_ASCII.test(id)) {
+        throw factoryFailed(`sessionIdGenerator must return 1 to ${limit} characters of visible ASCII`);
+      }
+      if (this.#registry.get(id) === undefined && (await this.#store.sessions.read(id)) === undefined) return id;
+    }
+    throw factoryFailed('sessionIdGenerator returned an id that exists, twice');
+  }
+
+  async #generate(make: () => string | Promise<string>): Promise<string> {
+    try {
+      const made = (async () => make())();
+      return await inHookTime(this.#options, { hook: 'sessionIdGenerator', sessionId: undefined }, made);
+    } catch (cause) {
+      throw orHookTimeout(cause, (err) => factoryFailed('sessionIdGenerator threw', err));
+    }
+  }
+}
+
+function checkOpen({ left, ownership }: LiveSession): void {
+  if (!left) return;
+  throw ownership.leaveReason === 'handler_returned'
+    ? hookReturned('while its session was being opened')
+    : factoryFailed('the session ended while it was being opened');
+}

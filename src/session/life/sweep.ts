@@ -1,0 +1,294 @@
+/**
+ * The work that is done every few seconds for all sessions together. Three passes begin with each tick, and none waits
+ * for another:
+ *
+ *     activity ─ keeps the records of sessions in use from expiring
+ *     idle     ─ idle sessions end, hibernate or make room
+ *     store    ─ expired records are ended, old events are trimmed
+ *
+ * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
+ */
+import { sessionHash } from '../../shown.ts';
+import { afterTurn } from '../../options/system.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { Logger } from '../../types.ts';
+import type { ExpiredSession, OpenStore } from '../../stores/store.ts';
+import type { HibernatedIndex } from './hibernated-index.ts';
+import type { IdleList } from './idle-list.ts';
+import type { LeavingSessions } from './leaving-sessions.ts';
+import type { LiveSession } from '../session.ts';
+import type { UserShares } from './user-shares.ts';
+
+/** How often idle sessions are checked. */
+export const SWEEP_MS = 5_000;
+/** `activeAt` is saved when it is older than this part of the idle timeout. */
+export const ACTIVE_PART = 10;
+/** Expired records without an owner that one request to the store returns. */
+const EXPIRED_BATCH = 100;
+/** Expired records that are ended at once: enough for a store in another zone, few enough beside the requests. */
+const ENDS_AT_ONCE = 16;
+/** Idle sessions hibernated in one turn of the event loop. */
+const HIBERNATED_BATCH = 50;
+
+type Pass = 'idle' | 'store';
+
+/** The registry, as the sweep uses it. */
+export interface SweptSessions {
+  readonly options: ResolvedOptions;
+  readonly logger: Logger;
+  readonly store: OpenStore;
+  readonly durable: boolean;
+  /** Whether the instance has its lease. */
+  hasLease(): boolean;
+  readonly idle: IdleList<LiveSession>;
+  readonly hibernated: HibernatedIndex;
+  readonly shares: UserShares;
+  get(id: string): LiveSession | undefined;
+  values(): Iterable<LiveSession>;
+  readonly leaving: Pick<LeavingSessions, 'end' | 'endRecord' | 'endOwnerless' | 'hibernate' | 'settle' | 'lost'>;
+}
+
+export class Sweep {
+  readonly #registry: SweptSessions;
+  #evicted = 0;
+  #timer: unknown;
+  readonly #underWay = new Set<Pass>();
+  #stopped = false;
+
+  constructor(registry: SweptSessions) {
+    this.#registry = registry;
+    this.#arm();
+  }
+
+  /**
+   * What `maxIdleSessionCount` counts: a durable store keeps hibernated sessions out of memory, the memory store does
+   * not.
+   */
+  get #idleCount(): number {
+    return this.#registry.idle.size + (this.#registry.durable ? 0 : this.#registry.hibernated.size);
+  }
+
+  /** Ends or hibernates idle sessions until there is room for another session. */
+  async makeRoom(): Promise<void> {
+    while (this.isFull) await this.#evictOldest();
+  }
+
+  /** Whether one more idle session would be too many. */
+  get isFull(): boolean {
+    return this.#idleCount > 0 && this.#idleCount >= this.#registry.options.maxIdleSessionCount;
+  }
+
+  /** Runs also without a live session, because the store has expired records and tombstones. */
+  #arm(): void {
+    if (this.#stopped) return;
+    this.#timer = this.#registry.options.timeProvider.setTimeout(() => {
+      this.#arm();
+      this.#registry.leaving.lost.report();
+      this.#saveActivity();
+      this.#begin('idle', () => this.#sweepIdle());
+      this.#begin('store', () => this.#sweepStore());
+    }, SWEEP_MS);
+  }
+
+  #begin(pass: Pass, sweep: () => Promise<void>): void {
+    if (this.#underWay.has(pass)) return;
+    this.#underWay.add(pass);
+    void sweep()
+      .catch((err: unknown) => this.#registry.logger.warn({ err }, 'A sweep failed; the next one tries again'))
+      .finally(() => this.#underWay.delete(pass));
+  }
+
+  async #sweepIdle(): Promise<void> {
+    const now = this.#registry.options.timeProvider.monotonic();
+    const { idleTimeoutMs, maxIdleSessionCount } = this.#registry.options;
+    // The sweep does not wait for the ends: a session that is slow to end must not keep the sweep from the others.
+    for (const session of this.#registry.idle) {
+      if (now - session.idleEntry.since < idleTimeoutMs) break;
+      this.#registry.logger.info(
+        { sessionId: session.id, idleTimeoutMs },
+        `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${sessionHash(session.id)} ends`,
+      );
+      void this.#registry.leaving.end(session, 'idle');
+    }
+    await this.#hibernateIdle();
+    if (Number.isFinite(idleTimeoutMs))
+      this.#registry.hibernated.forgetBefore(this.#registry.options.timeProvider.now() - idleTimeoutMs);
+    while (this.#idleCount > maxIdleSessionCount) void this.#evictOldest();
+    this.#reportEvictions();
+  }
+
+  /**
+   * Some in each turn of the event loop: thousands may have become idle together, and sessions in use must be served.
+   */
+  async #hibernateIdle(): Promise<void> {
+    const { hibernateAfterMs, timeProvider } = this.#registry.options;
+    if (!Number.isFinite(hibernateAfterMs)) return;
+    let inTurn: number;
+    do {
+      inTurn = 0;
+      for (const session of this.#registry.idle) {
+        if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleEntry.since < hibernateAfterMs) break;
+        if (
+          session.busy ||
+          session.record.saving ||
+          (session.listChanges.any && this.#registry.options.responseMode !== 'json')
+        )
+          continue;
+        inTurn += 1;
+        void this.#registry.leaving.hibernate(session, this.#idleMs(session));
+      }
+      if (inTurn === HIBERNATED_BATCH) await new Promise<void>((resolve) => afterTurn(resolve));
+    } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
+  }
+
+  get #evictionHibernates(): boolean {
+    return this.#registry.durable;
+  }
+
+  /** Past `limits.sessions` on a durable store: one idle session leaves the memory of this instance. */
+  async hibernateOne(): Promise<void> {
+    await this.hibernate(this.#registry.shares.pick(this.#registry.idle));
+  }
+
+  async hibernate(session: LiveSession | undefined): Promise<void> {
+    if (session !== undefined) await this.#registry.leaving.hibernate(session, this.#idleMs(session));
+  }
+
+  async #evictOldest(): Promise<void> {
+    const limit = this.#registry.options.maxIdleSessionCount;
+    const sleeping = this.#registry.durable ? undefined : this.#registry.hibernated.oldest;
+    const live = sleeping === undefined ? this.#registry.shares.pick(this.#registry.idle) : undefined;
+    const sessionId = sleeping ?? live?.id;
+    if (sessionId === undefined) return;
+    const hibernates = this.#evictionHibernates;
+    const goes = hibernates ? 'hibernates' : 'ends';
+    const evicted = (): void => {
+      this.#evicted += 1;
+      this.#registry.logger.info(
+        { sessionId, limit },
+        `Idle limit of ${limit} exceeded; session ${sessionHash(sessionId)} ${goes}`,
+      );
+    };
+    if (sleeping !== undefined) {
+      // Another instance may own it by now: then it does not end.
+      try {
+        if (await this.#registry.leaving.endOwnerless(sleeping, 'idle_limit')) evicted();
+        else this.#registry.hibernated.delete(sleeping);
+      } catch (err) {
+        this.#registry.logger.error({ err, sessionId }, 'The end of a session could not be stored');
+      }
+    } else if (live !== undefined) {
+      evicted();
+      await (hibernates
+        ? this.#registry.leaving.hibernate(live, this.#idleMs(live))
+        : this.#registry.leaving.end(live, 'idle_limit'));
+    }
+  }
+
+  /** One line per pass, so at most one in five seconds, however many sessions were evicted. */
+  #reportEvictions(): void {
+    if (this.#evicted === 0) return;
+    const count = this.#evicted;
+    this.#evicted = 0;
+    const limit = this.#registry.options.maxIdleSessionCount;
+    const [fields, went] = this.#evictionHibernates
+      ? [{ limit, hibernated: count }, 'hibernated']
+      : [{ limit, ended: count }, 'ended'];
+    this.#registry.logger.fatal(
+      fields,
+      `maxIdleSessionCount of ${limit} exceeded: ${count} idle sessions were ${went}. Raise it, or lower idleTimeoutMs`,
+    );
+  }
+
+  /** How long ago it was last in use. */
+  #idleMs(session: LiveSession): number {
+    return session.idle ? this.#registry.options.timeProvider.monotonic() - session.idleEntry.since : 0;
+  }
+
+  /** The record of a session that was restored late may expire before the next sweep. */
+  keepFromExpiring(session: LiveSession): void {
+    const { idleTimeoutMs, timeProvider } = this.#registry.options;
+    const savedMs = timeProvider.monotonic() - session.record.activitySavedAt;
+    if (Number.isFinite(idleTimeoutMs) && idleTimeoutMs - savedMs <= 2 * SWEEP_MS) session.record.saveActivity(0);
+  }
+
+  /** Keeps the records of sessions in use from expiring; coarse, so that calls cost no write. */
+  #saveActivity(): void {
+    const now = this.#registry.options.timeProvider.monotonic();
+    const stale = this.#registry.options.idleTimeoutMs / ACTIVE_PART;
+    if (!Number.isFinite(stale)) return;
+    for (const session of this.#registry.values()) {
+      const { activitySavedAt } = session.record;
+      if (now - activitySavedAt < stale) continue;
+      const idleMs = this.#idleMs(session);
+      if (now - idleMs - activitySavedAt >= stale) session.record.saveActivity(idleMs);
+    }
+  }
+
+  async #sweepStore(): Promise<void> {
+    const { store } = this.#registry;
+    // The store is away, or not open yet.
+    if (!this.#registry.hasLease()) return;
+    try {
+      await this.#registry.leaving.settle();
+      // The owners that are alive now, for this pass: each of them ends its sessions itself.
+      const alive = new Map<string, Promise<boolean>>();
+      let left = 0;
+      for (;;) {
+        // The store names the sessions of living owners again each time: they must not fill the batch.
+        const limit = EXPIRED_BATCH + 2 * left;
+        const expired = await store.sessions.expired(limit);
+        const ownerless = await this.#ownerless(expired, alive);
+        left = expired.length - ownerless.length;
+        const ended = await this.#endExpired(ownerless);
+        if (expired.length < limit || (ownerless.length > 0 && ended === 0) || this.#stopped) break;
+        await new Promise<void>((resolve) => afterTurn(resolve));
+      }
+      await store.events.trim();
+    } catch (cause) {
+      this.#registry.logger.warn({ err: cause }, 'The store could not be swept; the next sweep tries again');
+    }
+  }
+
+  /** The sessions whose owner is none or dead. An instance that is dead stays so. */
+  async #ownerless(
+    expired: readonly ExpiredSession[],
+    alive: Map<string, Promise<boolean>>,
+  ): Promise<readonly ExpiredSession[]> {
+    const { instances } = this.#registry.store;
+    const isAlive = async (owner: string): Promise<boolean> => (await instances.read(owner)) !== undefined;
+    for (const { owner } of expired) if (owner !== null && !alive.has(owner)) alive.set(owner, isAlive(owner));
+    const living = new Set<string>();
+    for (const [owner, lives] of alive) if (await lives) living.add(owner);
+    return expired.filter(({ id, owner }) => (owner === null || !living.has(owner)) && !this.#registry.get(id));
+  }
+
+  /** How many were ended. After a failure no further end begins, and the failure is thrown once the others are over. */
+  async #endExpired(sessions: readonly ExpiredSession[]): Promise<number> {
+    const left = sessions.values();
+    let ended = 0;
+    let failed = false;
+    const endSome = async (): Promise<void> => {
+      for (const session of left) {
+        if (failed || this.#stopped) return;
+        try {
+          if (await this.#registry.leaving.endRecord(session.id, session, 'idle')) ended += 1;
+        } catch (cause) {
+          failed = true;
+          throw cause;
+        }
+      }
+    };
+    const outcomes = await Promise.allSettled(Array.from({ length: ENDS_AT_ONCE }, endSome));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    return ended;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    if (this.#timer !== undefined) this.#registry.options.timeProvider.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#reportEvictions();
+    this.#registry.leaving.lost.report(true);
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Ends the copy of a session that leaves its instance, in this order: running requests get their error, readers end,
+ * `signal` aborts, `run()` resolves, and the server is closed.
+ */
+import type { AnyServer } from '../../protocol/server-shape.ts';
+import type { LeaveReason, Logger } from '../../types.ts';
+import { continuesElsewhere } from '../calls/end-answers.ts';
+import { GRACE_MS, inTime } from './grace.ts';
+import type { SessionRequests } from '../calls/requests.ts';
+import type { SessionRun } from '../server/run.ts';
+import type { SessionHost } from '../session-host.ts';
+import type { Stream } from '../streams/stream.ts';
+
+interface LeavingSession {
+  readonly id: string;
+  readonly logger: Logger;
+  readonly requests: SessionRequests;
+  readonly usedGetStream: Stream | undefined;
+  readonly run: SessionRun | undefined;
+  readonly server: AnyServer | undefined;
+  readonly transport: { settled(): void; close(): Promise<void> };
+  /** Requests run, or questions wait for their answers. */
+  readonly busy: boolean;
+}
+
+export async function tearDown(
+  session: LeavingSession,
+  reason: LeaveReason,
+  { options, othersServe }: SessionHost,
+  abortSignal: () => void,
+): Promise<void> {
+  const { requests, usedGetStream, run } = session;
+  const isKept = continuesElsewhere(reason);
+  if (!session.busy) session.transport.settled();
+  requests.leave(reason, othersServe);
+  if (isKept) usedGetStream?.handOver(reason === 'released' && othersServe);
+  else if (reason !== 'fenced' || usedGetStream?.continueElsewhere() !== true) usedGetStream?.detach();
+  abortSignal();
+  run?.leave(reason);
+  if (run !== undefined) await run.heard();
+  const closed = closeServer(session, options);
+  if (run === undefined && !isKept) return closed;
+  await Promise.all([closed, run?.done(), isKept ? flushed(session) : undefined]);
+}
+
+/** Events that still wait for the store must be stored before the session is released, or the store refuses them. */
+async function flushed({ requests, usedGetStream }: LeavingSession): Promise<void> {
+  await requests.streams.flushed();
+  await usedGetStream?.flushed();
+}
+
+async function closeServer(
+  { id: sessionId, logger, server, transport }: LeavingSession,
+  { timeProvider }: SessionHost['options'],
+): Promise<void> {
+  try {
+    if (server !== undefined && !(await inTime(timeProvider, server.close())))
+      logger.warn({ sessionId, graceMs: GRACE_MS }, 'The server is still closing after its session left');
+  } catch (cause) {
+    logger.error({ err: cause, sessionId }, 'The server could not be closed');
+  }
+  await transport.close();
+}

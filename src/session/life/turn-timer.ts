@@ -1,0 +1,35 @@
+import { atEndOfTurn, type TurnTask } from '../../http/turn.ts';
+import type { TimeProvider } from '../../types.ts';
+
+/**
+ * A timer for work that nearly always ends in the turn of the event loop in which it began. The clock's timer is set
+ * when that turn ends, and only if the work still runs.
+ */
+export class TurnTimer implements TurnTask {
+  readonly #time: Pick<TimeProvider, 'setTimeout' | 'clearTimeout'>;
+  readonly #ms: number;
+  readonly #due: () => void;
+  #cleared = false;
+  #timer: unknown = undefined;
+
+  constructor(time: Pick<TimeProvider, 'setTimeout' | 'clearTimeout'>, ms: number, due: () => void) {
+    this.#time = time;
+    this.#ms = ms;
+    this.#due = due;
+    atEndOfTurn(this);
+  }
+
+  clear(): void {
+    this.#cleared = true;
+    if (this.#timer !== undefined) this.#time.clearTimeout(this.#timer);
+  }
+
+  endTurn(): void {
+    if (!this.#cleared) this.#timer = this.#time.setTimeout(this.#due, this.#ms);
+  }
+
+  /** The clock of the application threw, so the time cannot be measured. */
+  crashed(): void {
+    this.#due();
+  }
+}

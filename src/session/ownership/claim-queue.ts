@@ -1,0 +1,218 @@
+/**
+ * Claims for the present id of this instance. After a lapse the instance has a new id, and its live sessions still
+ * belong to the old id: each is served again as soon as it is claimed for the new id.
+ *
+ *     served ──new id──▶ queued ──▶ being claimed ──won──▶ served
+ *                          ▲              │ └──lost──▶ fenced: another instance won the session first
+ *                          └─ next renewal ─┘ the store did not answer
+ *
+ * Claims run beside the renewals of the lease and never delay them. A session that a request or a held message waits
+ * for is claimed before the others. Just after a lapse, few of the others are claimed until the waiting requests are
+ * answered: thousands of claims would delay the answers. A claimed session stays claimed: after another lapse the queue
+ * holds the live sessions that are not claimed for the newest id, and claims each from the epoch that it has reached.
+ *
+ * A claim without a reply may have been stored. The next claim then finds a record that names an earlier id of this
+ * instance, and continues from that epoch: no other instance has owned the session in between.
+ */
+import { isEnded, type ClaimOutcome, type Fence, type SessionStore } from '../../stores/store.ts';
+import type { Logger, TimeProvider } from '../../types.ts';
+import type { Ownership } from './ownership.ts';
+
+/** Enough that 10,000 sessions with a store 10 ms away take some seconds, few enough that calls are not held up. */
+const CLAIMS_AT_ONCE = 128;
+/** While requests come first: not none, because a store may leave some claims without an answer. */
+const CLAIMS_BESIDE_AWAITED = 16;
+const AWAITED_CLAIMS_AT_ONCE = 1_000;
+/**
+ * For so long after a lapse, requests that waited come before the claims of other sessions: time to answer a thousand.
+ * After it, the other sessions are claimed at full speed, because a request may run for minutes.
+ */
+const REQUESTS_FIRST_MS = 5_000;
+
+export interface ClaimQueueOptions {
+  readonly store: Pick<SessionStore, 'claim'>;
+  readonly logger: Logger;
+  readonly time: Pick<Required<TimeProvider>, 'monotonic'>;
+  /** The id of this instance for which sessions are claimed: its lease is stored. */
+  owner(): string;
+  /** Whether that id has a valid lease. */
+  valid(): boolean;
+  live(): Iterable<Ownership>;
+  isLive(ownership: Ownership): boolean;
+  /** Whether requests of any session wait for the lease. */
+  requestsWait(): boolean;
+  /** Whether requests of this session run. */
+  runs(ownership: Ownership): boolean;
+  claimed(ownership: Ownership): void;
+  /** Another instance owns the session. */
+  lost(ownership: Ownership): void;
+}
+
+export class ClaimQueue {
+  readonly #options: ClaimQueueOptions;
+  /** The id whose sessions are in the queue, or claimed. */
+  #queuedFor: string | undefined = undefined;
+  readonly #queue = new Set<Ownership>();
+  /** The queued sessions that a request or a message waits for. */
+  readonly #first = new Set<Ownership>();
+  /** Sessions that were awaited in this lapse, until their requests are answered. */
+  readonly #awaited = new Set<Ownership>();
+  #requestsFirstUntil = -Infinity;
+  /** Sessions for which the store did not answer. */
+  #unanswered: Ownership[] = [];
+  /** Claims of awaited sessions, and the others. */
+  readonly #underWay = { awaited: 0, queued: 0 };
+  readonly #claiming = new Map<Ownership, Promise<boolean>>();
+  /** The ids of claims whose outcome is unknown. */
+  readonly #unknown = new WeakMap<Ownership, string[]>();
+  /** Their gates wait for `release`. */
+  readonly #waiting = new Set<Ownership>();
+
+  constructor(options: ClaimQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the session is claimed for the present id, and that id has a valid lease. */
+  leaseValid(ownership: Ownership): boolean {
+    return this.#options.valid() && ownership.owner === this.#options.owner();
+  }
+
+  /** Releases the gate of a session once its lease is valid. Claims that session before the others. */
+  wait(ownership: Ownership): void {
+    this.#waiting.add(ownership);
+    this.#attend(ownership);
+    this.#start();
+  }
+
+  /** The lease was renewed, or there is a new lease. */
+  extended(): void {
+    const owner = this.#options.owner();
+    if (this.#queuedFor !== owner) {
+      this.#queuedFor = owner;
+      this.#requestsFirstUntil = this.#options.time.monotonic() + REQUESTS_FIRST_MS;
+      for (const ownership of this.#options.live()) if (ownership.owner !== owner) this.#queue.add(ownership);
+    }
+    for (const ownership of this.#unanswered.splice(0)) this.#queue.add(ownership);
+    for (const ownership of this.#waiting) this.#attend(ownership);
+    this.#start();
+  }
+
+  #attend(ownership: Ownership): void {
+    const { owner, isLive } = this.#options;
+    if (!isLive(ownership) || this.leaseValid(ownership)) {
+      this.#waiting.delete(ownership);
+      ownership.gate.release();
+    } else if (ownership.owner !== owner()) {
+      this.#awaited.add(ownership);
+      if (!this.#claiming.has(ownership)) this.#first.add(ownership);
+    }
+  }
+
+  #start(): void {
+    while (this.#options.valid()) {
+      const next = this.#next();
+      if (next === undefined) return;
+      const { ownership, kind } = next;
+      this.#underWay[kind] += 1;
+      void this.claim(ownership)
+        .catch((err: unknown) => this.#failed(ownership, err))
+        .finally(() => {
+          this.#underWay[kind] -= 1;
+          this.#start();
+        });
+    }
+  }
+
+  #next(): { ownership: Ownership; kind: 'awaited' | 'queued' } | undefined {
+    const { awaited, queued } = this.#underWay;
+    if (awaited < AWAITED_CLAIMS_AT_ONCE) {
+      const ownership = this.#take(this.#first);
+      if (ownership !== undefined) return { ownership, kind: 'awaited' };
+    }
+    if (this.#queue.size === 0) this.#awaited.clear();
+    const few = awaited > 0 || this.#requestsComeFirst();
+    if (queued >= (few ? CLAIMS_BESIDE_AWAITED : CLAIMS_AT_ONCE)) return undefined;
+    const ownership = this.#take(this.#queue);
+    return ownership && { ownership, kind: 'queued' };
+  }
+
+  #requestsComeFirst(): boolean {
+    const { time, requestsWait, runs } = this.#options;
+    if (time.monotonic() >= this.#requestsFirstUntil) return false;
+    if (requestsWait()) return true;
+    for (const ownership of this.#awaited) {
+      if (runs(ownership)) return true;
+      this.#awaited.delete(ownership);
+    }
+    return false;
+  }
+
+  #take(sessions: Set<Ownership>): Ownership | undefined {
+    const { owner, isLive } = this.#options;
+    for (const ownership of sessions) {
+      sessions.delete(ownership);
+      if (isLive(ownership) && ownership.owner !== owner() && !this.#claiming.has(ownership)) return ownership;
+    }
+    return undefined;
+  }
+
+  #failed(ownership: Ownership, err: unknown): void {
+    this.#unanswered.push(ownership);
+    this.#options.logger.warn(
+      { err, sessionId: ownership.sessionId },
+      'A session could not be claimed again; the next renewal of the lease tries again',
+    );
+  }
+
+  /**
+   * Claims a session for the present id. The session need not be live yet. `false`: another instance owns it. Rejects
+   * when the store does not answer. Callers share one claim.
+   */
+  claim(ownership: Ownership): Promise<boolean> {
+    const running = this.#claiming.get(ownership);
+    if (running !== undefined) return running;
+    const claiming = this.#claim(ownership).finally(() => this.#claiming.delete(ownership));
+    this.#claiming.set(ownership, claiming);
+    return claiming;
+  }
+
+  /** Settles when the last claim of this instance is known. `undefined`: `ownership.fence` is that claim. */
+  settled(ownership: Ownership): Promise<unknown> | undefined {
+    return this.#claiming.get(ownership) ?? (this.#unknown.has(ownership) ? ownership.gate.opened() : undefined);
+  }
+
+  async #claim(ownership: Ownership): Promise<boolean> {
+    const { owner, lost, claimed } = this.#options;
+    // The instance may take another id while a claim is under way.
+    for (let id = owner(); ownership.owner !== id; id = owner()) {
+      const outcome = await this.#ask(ownership, id);
+      const own = ownedBy(outcome, id, this.#unknown.get(ownership));
+      this.#unknown.delete(ownership);
+      if (own === undefined) {
+        lost(ownership);
+        return false;
+      }
+      ownership.claimed(own);
+    }
+    claimed(ownership);
+    if (this.#waiting.has(ownership)) this.#attend(ownership);
+    return true;
+  }
+
+  async #ask(ownership: Ownership, id: string): Promise<ClaimOutcome> {
+    try {
+      return await this.#options.store.claim(ownership.sessionId, ownership.fence, id);
+    } catch (cause) {
+      this.#unknown.set(ownership, [...(this.#unknown.get(ownership) ?? []), id]);
+      throw cause;
+    }
+  }
+}
+
+/** The claim under which this instance owns a session after an outcome; `undefined`: it does not own it. */
+function ownedBy(outcome: ClaimOutcome, id: string, earlier: readonly string[] | undefined): Fence | undefined {
+  if (outcome.claimed) return { epoch: outcome.record.epoch, owner: id };
+  const { current } = outcome;
+  if (current === undefined || isEnded(current) || current.owner === null) return undefined;
+  return earlier?.includes(current.owner) === true ? { epoch: current.epoch, owner: current.owner } : undefined;
+}

@@ -1,0 +1,62 @@
+/** The handshakes of clients. Clients of one kind send the same, and all their sessions share one copy. */
+import {
+  type ClientCapabilities,
+  type Implementation,
+  type InitializeRequestParams,
+  isInitializeRequest,
+} from '@modelcontextprotocol/server';
+import { BoundedMap } from '../../bounded-map.ts';
+import { handshakeTooLarge, invalidParams, type SojournError } from '../../errors.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+
+/** The `initialize` parameters as the client sent them, kept for a rebuild of the session. */
+export interface Handshake {
+  readonly protocolVersion: string;
+  readonly capabilities: ClientCapabilities;
+  readonly clientInfo: Implementation;
+  readonly [key: string]: unknown;
+}
+
+/** How many handshakes the table holds. Sessions keep the handshakes that they hold. */
+const KEPT = 256;
+/** Longer handshakes are rarely equal, so they are not kept. */
+const LONGEST = 8_192;
+
+/** The key is the JSON text. */
+const known = new BoundedMap<string, Handshake>(KEPT);
+/** The text that each handshake was read from: the records of all its sessions share it. */
+const texts = new WeakMap<Handshake, string>();
+
+/** The handshake of an `initialize` whose shape the caller has checked. */
+export const handshakeOf = (params: InitializeRequestParams): Handshake => remembered(JSON.stringify(params), params);
+
+/** The handshake in the body of a record. */
+export const handshakeIn = (text: string): Handshake =>
+  known.get(text) ?? remembered(text, JSON.parse(text) as Handshake);
+
+export const handshakeText = (handshake: Handshake): string => texts.get(handshake) ?? JSON.stringify(handshake);
+
+/** The handshake of an `initialize`, or what is wrong with it. A known handshake is not checked again. */
+export function checkedHandshake(message: RpcRequest, mostBytes: number): Handshake | SojournError {
+  const text = JSON.stringify(message.params) ?? '';
+  if (Buffer.byteLength(text) > mostBytes) return handshakeTooLarge(mostBytes);
+  const found = known.get(text);
+  if (found !== undefined) return found;
+  if (isInitializeRequest(message)) return remembered(text, message.params);
+  return invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
+}
+
+function remembered(text: string, params: Handshake | InitializeRequestParams): Handshake {
+  const found = known.get(text);
+  if (found !== undefined) return found;
+  const handshake = freeze(params) as Handshake;
+  texts.set(handshake, text);
+  if (text.length <= LONGEST) known.set(text, handshake);
+  return handshake;
+}
+
+/** Sessions share the value, so it must not change. */
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(freeze);
+  return value;
+}

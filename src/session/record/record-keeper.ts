@@ -1,0 +1,349 @@
+/**
+ * The part of a live session that its record holds, and the fenced writes that keep the record up to date. A write that
+ * the store refuses means that another instance owns the session: the copy here is dropped.
+ *
+ *     save ──stored──▶ done
+ *        ├──store away──▶ unsaved ──retried until stored──▶ done
+ *        └──refused──▶ fenced
+ */
+import { sessionGone } from '../../errors.ts';
+import type { NewRecord, RecordChange, WriteOutcome } from '../../stores/store.ts';
+import type { Handshake } from './handshake.ts';
+import type { Ownership } from '../ownership/ownership.ts';
+import { pause } from './pause.ts';
+import { NO_ANSWER, type ServerAnswer } from './server-answer.ts';
+import type { SessionHost } from '../session-host.ts';
+import {
+  encodeHead,
+  encodeSession,
+  type SessionHead,
+  type SessionRecord,
+  subscriptionField,
+  unsubscription,
+} from './session-record.ts';
+import { DurableState } from './state.ts';
+import { StateWriter } from './state-writer.ts';
+import { Subscriptions } from './subscriptions.ts';
+
+/** The parts of a record that never change. */
+export interface SessionIdentity {
+  readonly id: string;
+  readonly user: string | undefined;
+  readonly handshake: Handshake;
+  readonly createdAt: number;
+}
+
+/** Shared by the records of all sessions without state. */
+const NO_STATE: SessionRecord['state'] = Object.freeze({});
+const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
+/** Subscriptions past this number work, but a restore does not repeat them. */
+const SUBSCRIPTIONS_KEPT = 1_000;
+
+export class RecordKeeper {
+  readonly #host: SessionHost;
+  readonly #ownership: Ownership;
+  readonly #identity: SessionIdentity;
+  #state: DurableState | undefined;
+  /** Whether there is a record to write to. */
+  #exists: boolean;
+  #version: string;
+  #initialized: boolean;
+  #logLevel: string | null;
+  #subscriptions: Subscriptions | undefined;
+  #answer: ServerAnswer;
+  #getPrimed: boolean;
+  #activitySavedAt: number;
+  #unsaved: RecordChange | undefined = undefined;
+  /** Settles with every save that is under way. */
+  #saving: Promise<void> | undefined = undefined;
+  /** A save was still waiting for the store when the session left. */
+  #refused = false;
+
+  constructor(host: SessionHost, ownership: Ownership, identity: SessionIdentity, record: SessionRecord | undefined) {
+    this.#host = host;
+    this.#ownership = ownership;
+    this.#identity = identity;
+    this.#exists = record !== undefined;
+    this.#version = record?.version ?? identity.handshake.protocolVersion;
+    this.#initialized = record?.initialized ?? false;
+    this.#logLevel = record?.logLevel ?? null;
+    this.#subscriptions = record?.subscriptions.length ? new Subscriptions(record.subscriptions) : undefined;
+    this.#answer = record?.answer ?? NO_ANSWER;
+    this.#getPrimed = record?.getStream ?? false;
+    this.#activitySavedAt = host.options.timeProvider.monotonic();
+    this.#state = record === undefined || isEmpty(record.state) ? undefined : this.#openState(record.state);
+  }
+
+  /** The requested protocol version until `initialize` is answered, then the negotiated version. */
+  get version(): string {
+    return this.#version;
+  }
+
+  /** Whether `notifications/initialized` has arrived. */
+  get initialized(): boolean {
+    return this.#initialized;
+  }
+
+  /** The server's answer to `initialize`. */
+  get answer(): ServerAnswer {
+    return this.#answer;
+  }
+
+  /** Whether the client has had a GET stream. */
+  get getPrimed(): boolean {
+    return this.#getPrimed;
+  }
+
+  /**
+   * The newest activity that the record shows, by the monotonic clock. The clocks of other instances may be hours off,
+   * so it does not come from an `activeAt` that another instance saved.
+   */
+  get activitySavedAt(): number {
+    return this.#activitySavedAt;
+  }
+
+  /** The URIs that the client subscribed to; `undefined`: none so far. */
+  get subscriptions(): Readonly<Pick<Subscriptions, 'has' | 'size' | 'bytes' | 'characters'>> | undefined {
+    return this.#subscriptions;
+  }
+
+  isSubscribed(uri: string): boolean {
+    return this.#subscriptions?.has(uri) ?? false;
+  }
+
+  get exists(): boolean {
+    return this.#exists;
+  }
+
+  /** The store holds a record of the session now. */
+  created(): void {
+    this.#exists = true;
+  }
+
+  negotiated(version: string, answer: ServerAnswer): void {
+    this.#version = version;
+    this.#answer = answer;
+  }
+
+  /** The rebuilt server answered `initialize` differently. */
+  answerChanged(answer: ServerAnswer): void {
+    this.#answer = answer;
+    this.#saveHead();
+  }
+
+  setInitialized(): void {
+    if (this.#initialized) return;
+    this.#initialized = true;
+    this.#saveHead();
+  }
+
+  setGetPrimed(): void {
+    if (this.#getPrimed) return;
+    this.#getPrimed = true;
+    this.#saveHead();
+  }
+
+  setLogLevel(level: string | null): void {
+    this.#logLevel = level;
+    this.#saveHead();
+  }
+
+  subscribe(uri: unknown): void {
+    if (typeof uri !== 'string') return;
+    const uris = (this.#subscriptions ??= new Subscriptions());
+    if (uris.size < SUBSCRIPTIONS_KEPT && uris.add(uri)) this.#saveField(subscriptionField(uri));
+  }
+
+  unsubscribe(uri: unknown): void {
+    if (typeof uri === 'string' && this.#subscriptions?.delete(uri)) this.#saveField(unsubscription(uri));
+  }
+
+  /** Created on first use, because most sessions keep no state. */
+  get state(): DurableState {
+    return (this.#state ??= this.#openState(NO_STATE));
+  }
+
+  #openState(initial: SessionRecord['state']): DurableState {
+    return new DurableState(
+      initial,
+      this.#host.options.limits.stateBytes,
+      new StateWriter(this.#host, this.#ownership, this),
+    );
+  }
+
+  get #head(): SessionHead {
+    return {
+      version: this.#version,
+      initialized: this.#initialized,
+      getStream: this.#getPrimed,
+      logLevel: this.#logLevel,
+      answer: this.#answer,
+    };
+  }
+
+  #saveHead(): void {
+    if (this.#exists) this.save({ head: encodeHead(this.#head) });
+  }
+
+  #saveField([name, value]: readonly [name: string, value: string | null]): void {
+    this.save({ fields: { [name]: value } });
+  }
+
+  toRecord(): SessionRecord {
+    const { id, user, handshake, createdAt } = this.#identity;
+    const { epoch, owner } = this.#ownership;
+    return {
+      ...this.#head,
+      id,
+      epoch,
+      owner,
+      user: user ?? null,
+      handshake,
+      subscriptions: this.#subscriptions?.list() ?? NO_SUBSCRIPTIONS,
+      state: this.#state?.toRecord() ?? NO_STATE,
+      createdAt,
+      activeAt: createdAt,
+    };
+  }
+
+  /** For a record that the store does not have yet. */
+  toStored(): NewRecord {
+    return encodeSession(this.toRecord());
+  }
+
+  /** After a restore: the record expires in `expiresInMs`. */
+  restored(expiresInMs: number | null): void {
+    const { idleTimeoutMs, timeProvider } = this.#host.options;
+    // Another instance with other options may have stored a record that never expires.
+    const idleMs = expiresInMs === null ? Infinity : Math.max(0, idleTimeoutMs - expiresInMs);
+    this.#activitySavedAt = timeProvider.monotonic() - idleMs;
+  }
+
+  /** Saves that the session was in use `idleMs` ago. */
+  saveActivity(idleMs: number): void {
+    const { timeProvider } = this.#host.options;
+    this.#activitySavedAt = timeProvider.monotonic() - idleMs;
+    this.save({ stamp: Math.round(timeProvider.now() - idleMs), expiresInMs: this.#host.expiresInMs(idleMs) });
+  }
+
+  /** Does not wait: a write that fails is logged and retried until the store has it. */
+  save(change: RecordChange): void {
+    if (!this.#exists) return;
+    if (this.#unsaved !== undefined) {
+      this.#unsaved = merged(this.#unsaved, change);
+      return;
+    }
+    let stored: void | Promise<void>;
+    try {
+      stored = this.saveOrThrow(change)?.catch((err: unknown) => this.#saveLater(change, err));
+    } catch (err) {
+      return this.#saveLater(change, err);
+    }
+    if (stored === undefined) return;
+    // Earlier saves may still be under way: a later save must not hide them.
+    const saving: Promise<void> = Promise.all([this.#saving, stored]).then(() => {
+      if (this.#saving === saving) this.#saving = undefined;
+    });
+    this.#saving = saving;
+  }
+
+  /** Whether the store does not hold every change yet. */
+  get saving(): boolean {
+    return this.#saving !== undefined || this.#unsaved !== undefined;
+  }
+
+  /**
+   * Resolves when the saves that began before this call are stored; later saves are awaited by their own callers.
+   * `false`: that takes too long, or the session left first.
+   */
+  async saved(): Promise<boolean> {
+    await this.#saving;
+    const { timeProvider, waitMs } = this.#host.options;
+    const until = timeProvider.monotonic() + waitMs;
+    for (
+      let tries = 0;
+      this.#unsaved !== undefined && !this.#ownership.left && timeProvider.monotonic() < until;
+      tries++
+    )
+      await this.#pause(tries);
+    return this.#unsaved === undefined && !this.#refused;
+  }
+
+  /** Changes that the store could not take yet. */
+  get unsaved(): RecordChange | undefined {
+    const { head, fields } = this.#unsaved ?? {};
+    if (head === undefined && fields === undefined) return this.#unsaved;
+    // A later change of the same part may be stored already, so a retry writes the present values.
+    const present = Object.fromEntries((this.#subscriptions?.list() ?? []).map(subscriptionField));
+    const now = Object.keys(fields ?? {}).map((name) => [name, present[name] ?? null] as const);
+    return {
+      ...this.#unsaved,
+      ...(head !== undefined && { head: encodeHead(this.#head) }),
+      ...(fields !== undefined && { fields: Object.fromEntries(now) }),
+    };
+  }
+
+  #saveLater(change: RecordChange, err: unknown): void {
+    if (this.#ownership.left) {
+      this.#refused = true;
+      return;
+    }
+    const { id: sessionId } = this.#identity;
+    this.#host.logger.error({ err, sessionId }, 'The session record could not be saved; it is tried again');
+    const waits = this.#unsaved !== undefined;
+    this.#unsaved = merged(change, this.#unsaved);
+    if (!waits) void this.#saveAgain();
+  }
+
+  #pause(tries: number): Promise<void> {
+    return pause(this.#host.options.timeProvider, tries);
+  }
+
+  /** Until the session leaves, because only this copy knows the changes. */
+  async #saveAgain(): Promise<void> {
+    for (let tries = 0; this.#unsaved !== undefined; tries++) {
+      await this.#pause(tries);
+      if (this.#ownership.left) {
+        this.#refused = true;
+        return;
+      }
+      const change = this.#unsaved;
+      try {
+        await this.saveOrThrow(this.unsaved ?? change);
+        // A change that arrived during the write has replaced this one, and the next write carries it.
+        if (this.#unsaved === change) this.#unsaved = undefined;
+      } catch (err) {
+        this.#host.logger.debug({ err, sessionId: this.#identity.id }, 'The session record could not be saved again');
+      }
+    }
+  }
+
+  /** One write. Throws when the store does not answer, or when another instance owns the session. */
+  saveOrThrow(change: RecordChange): void | Promise<void> {
+    const { sessionId, fence, leaveReason } = this.#ownership;
+    if (leaveReason !== undefined) throw sessionGone(sessionId, leaveReason);
+    const outcome = this.#host.store.sessions.save(sessionId, fence, change);
+    const check = (written: WriteOutcome): void | Promise<void> => {
+      if (written === 'written') return undefined;
+      const ours = this.#ownership.claimedSince(fence.epoch);
+      const then = (again: boolean): void | Promise<void> => {
+        if (again) return this.saveOrThrow(change);
+        this.#ownership.fenced();
+        throw sessionGone(sessionId, 'fenced');
+      };
+      return ours instanceof Promise ? ours.then(then) : then(ours);
+    };
+    return outcome instanceof Promise ? outcome.then(check) : check(outcome);
+  }
+}
+
+/** One change for both. */
+function merged(earlier: RecordChange, later: RecordChange | undefined): RecordChange {
+  const fields = { ...earlier.fields, ...later?.fields };
+  return { ...earlier, ...later, ...((earlier.fields ?? later?.fields) !== undefined && { fields }) };
+}
+
+function isEmpty(state: SessionRecord['state']): boolean {
+  for (const _ in state) return false;
+  return true;
+}

@@ -1,0 +1,129 @@
+/**
+ * What the texts of a session's record mean. The store keeps them and reads none of them.
+ *
+ *     head    version, flags, log level and `ServerAnswer.word`, with blanks between:
+ *             `2025-11-25 ig %22info%22 tp.0123…`
+ *     body    JSON text of the client's `initialize` parameters
+ *     fields  `s` and a key of `session.state` → JSON text of its value; `u` and a subscribed resource URI → `1`
+ *     stamp   when the session was last in use, coarse: ms since 1970, by the clock of the instance that saved it
+ *
+ * A key or a URI is written as JSON text in the name of its field. A long one is written as a hash, and the value of
+ * the field then begins with it.
+ */
+import { createHash } from 'node:crypto';
+import { RECORD_VERSION, type NewRecord, type Ownership, type StoredRecord } from '../../stores/store.ts';
+import { type Handshake, handshakeIn, handshakeText } from './handshake.ts';
+import { answerIn, NO_ANSWER, type ServerAnswer } from './server-answer.ts';
+
+/** The members that its owner changes, except state and subscriptions. */
+export interface SessionHead {
+  /** Negotiated protocol version. */
+  readonly version: string;
+  /** Whether `notifications/initialized` has arrived. */
+  readonly initialized: boolean;
+  /** Whether a GET stream was ever primed: from then on its messages are logged. */
+  readonly getStream: boolean;
+  readonly logLevel: string | null;
+  readonly answer: ServerAnswer;
+}
+
+/** A record as the session it is of. */
+export interface SessionRecord extends SessionHead, Ownership {
+  readonly id: string;
+  readonly user: string | null;
+  readonly handshake: Handshake;
+  /** Resource URIs that the client is subscribed to, in no order. */
+  readonly subscriptions: readonly string[];
+  /** `session.state`: key → JSON text. */
+  readonly state: Readonly<Record<string, string>>;
+  readonly createdAt: number;
+  readonly activeAt: number;
+}
+
+/** The field names of `StoredRecord` are no longer than this. */
+const NAME_BYTES = 400;
+/** In place of a log level. */
+const NO_LEVEL = '-';
+
+export function encodeHead({ version, initialized, getStream, logLevel, answer }: SessionHead): string {
+  const flags = `${initialized ? 'i' : ''}${getStream ? 'g' : ''}`;
+  // A client may send any text as the level, and its server may accept it.
+  const level = logLevel === null ? NO_LEVEL : encodeURIComponent(JSON.stringify(logLevel));
+  return `${version} ${flags} ${level} ${answer.word}`;
+}
+
+export function decodeHead(head: string): SessionHead {
+  const [version = '', flags = '', level = NO_LEVEL, word = NO_ANSWER.word] = head.split(' ');
+  return {
+    version,
+    initialized: flags.includes('i'),
+    getStream: flags.includes('g'),
+    logLevel: level === NO_LEVEL ? null : (JSON.parse(decodeURIComponent(level)) as string),
+    answer: answerIn(word),
+  };
+}
+
+export function encodeSession(session: SessionRecord): NewRecord {
+  const { id, epoch, owner, user, handshake, createdAt, activeAt } = session;
+  const fields = [...Object.entries(session.state).map(stateField), ...session.subscriptions.map(subscriptionField)];
+  return {
+    v: RECORD_VERSION,
+    id,
+    epoch,
+    owner,
+    user,
+    head: encodeHead(session),
+    body: handshakeText(handshake),
+    fields: Object.fromEntries(fields),
+    createdAt,
+    stamp: activeAt,
+  };
+}
+
+export function decodeSession(record: StoredRecord): SessionRecord {
+  const { id, epoch, owner, user, head, body, fields, createdAt, stamp } = record;
+  const subscriptions: string[] = [];
+  const state: [string, string][] = [];
+  for (const [name, value] of Object.entries(fields)) {
+    const [key, text] = named(name, value);
+    if (name.startsWith('u')) subscriptions.push(key);
+    else state.push([key, text]);
+  }
+  return {
+    ...decodeHead(head),
+    id,
+    epoch,
+    owner,
+    user,
+    handshake: handshakeIn(body),
+    subscriptions,
+    // `fromEntries` makes own properties of all keys, `__proto__` included.
+    state: Object.fromEntries(state),
+    createdAt,
+    activeAt: stamp,
+  };
+}
+
+type Field<T extends string | null> = [name: string, value: T];
+
+/** The field of a key of `session.state`. `null` deletes it. */
+export const stateField = <T extends string | null>([key, value]: readonly [string, T]): Field<T> =>
+  field('s', key, value);
+
+export const subscriptionField = (uri: string): Field<string> => field('u', uri, '1');
+export const unsubscription = (uri: string): Field<null> => field('u', uri, null);
+
+function field<T extends string | null>(kind: string, key: string, value: T): Field<T> {
+  const text = JSON.stringify(key);
+  if (Buffer.byteLength(text) < NAME_BYTES) return [kind + text, value];
+  const name = `${kind}#${createHash('sha256').update(text).digest('base64url')}`;
+  return [name, (value === null ? null : `${text.length}:${text}${value}`) as T];
+}
+
+/** The key that a field is of, and its value. */
+function named(name: string, value: string): readonly [key: string, text: string] {
+  if (name[1] !== '#') return [JSON.parse(name.slice(1)) as string, value];
+  const begin = value.indexOf(':') + 1;
+  const end = begin + Number(value.slice(0, begin - 1));
+  return [JSON.parse(value.slice(begin, end)) as string, value.slice(end)];
+}

@@ -1,0 +1,94 @@
+/**
+ * The time limit (`hookTimeoutMs`) of the user's code that a request or a restore waits for: the factory, the hooks,
+ * and the server until it has answered its handshake.
+ *
+ *     called ──returns──▶ its result
+ *        └──hookTimeoutMs──▶ HOOK_TIMEOUT: the hook's signal aborts, the log names the hook and the session
+ *                               └──returns late──▶ the result is thrown away
+ *
+ * A hook that hangs would otherwise keep the claim of its session, and its place in `limits.sessions`.
+ */
+import { hookTimeout, SojournError } from '../../errors.ts';
+import { isObject } from '../../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { Logger } from '../../types.ts';
+import { TurnTimer } from '../life/turn-timer.ts';
+
+export interface HookCall<T> {
+  /** The name that the user knows. */
+  readonly hook: string;
+  readonly sessionId: string | undefined;
+  /** Disposes of a result that arrived too late. */
+  readonly late?: (result: T) => void;
+  readonly timedOut?: (error: SojournError) => void;
+}
+
+export type HookTimes = Pick<ResolvedOptions, 'hookTimeoutMs' | 'timeProvider'> & { readonly logger: Logger };
+
+/** Whether the user's code returned a promise, of any kind. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return isObject(value) && typeof value['then'] === 'function';
+}
+
+/** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
+export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | PromiseLike<T>): Promise<T> {
+  if (times.hookTimeoutMs === Infinity) return Promise.resolve(work);
+  return answeredInHookTime(times, call, (resolve, reject) => void Promise.resolve(work).then(resolve, reject));
+}
+
+/** The same for code that calls back. */
+export function answeredInHookTime<T>(
+  times: HookTimes,
+  call: HookCall<T>,
+  start: (resolve: (result: T) => void, reject: (cause: unknown) => void) => void,
+): Promise<T> {
+  const { hookTimeoutMs, timeProvider, logger } = times;
+  const { hook, sessionId } = call;
+  return new Promise<T>((resolve, reject) => {
+    if (hookTimeoutMs === Infinity) return start(resolve, reject);
+    let isLate = false;
+    const timer = new TurnTimer(timeProvider, hookTimeoutMs, () => {
+      isLate = true;
+      const error = hookTimeout(hook, hookTimeoutMs);
+      logger.error(
+        { hook, sessionId, hookTimeoutMs },
+        `${hook} did not return within ${hookTimeoutMs} ms (hookTimeoutMs); what it still returns is thrown away`,
+      );
+      call.timedOut?.(error);
+      reject(error);
+    });
+    start(
+      (result) => {
+        timer.clear();
+        if (isLate) call.late?.(result);
+        else resolve(result);
+      },
+      (cause) => {
+        timer.clear();
+        if (isLate) logger.debug({ err: cause, hook, sessionId }, `${hook} failed after its time was over`);
+        else reject(cause);
+      },
+    );
+  });
+}
+
+/** Like `inHookTime`, for a hook that gets a signal. The signal aborts when `signal` does, or when the time is over. */
+export function inHookTimeWith<T>(
+  times: HookTimes,
+  call: HookCall<T>,
+  signal: AbortSignal,
+  hook: (signal: AbortSignal) => T | PromiseLike<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const work = (async () => hook(AbortSignal.any([signal, controller.signal])))();
+  return inHookTime(times, { ...call, timedOut: (error) => controller.abort(error) }, work);
+}
+
+export function isHookTimeout(cause: unknown): cause is SojournError {
+  return cause instanceof SojournError && cause.code === 'HOOK_TIMEOUT';
+}
+
+/** The error for a hook's failure: a timeout stays a timeout, and `wrap` wraps any other failure. */
+export function orHookTimeout(cause: unknown, wrap: (cause: unknown) => SojournError): SojournError {
+  return isHookTimeout(cause) ? cause : wrap(cause);
+}

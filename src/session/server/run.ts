@@ -1,0 +1,134 @@
+/**
+ * `runSessionHandler`: the user's code around one session on this instance (or around one stateless or modern request).
+ *
+ *     waiting ──run()──▶ running ──leave(reason)──▶ left
+ *
+ * `start` resolves when the handler called `run()`; it rejects when the handler throws or returns before that.
+ * `run()`'s promise resolves with the reason in `leave`. A handler that returns while the session lives ends it.
+ */
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
+import { factoryFailed, hookReturned } from '../../errors.ts';
+import { afterTurn } from '../../options/system.ts';
+import type { Logger, LeaveReason, McpHttpRequest, McpRequestRun, McpSession, RunSessionHandler } from '../../types.ts';
+import { GRACE_MS, inTime } from '../life/grace.ts';
+import { type HookTimes, inHookTime } from './hook-time.ts';
+
+export type EnterContext = <T>(fn: () => T) => T;
+
+export interface SessionRunOptions {
+  readonly handler: RunSessionHandler | undefined;
+  /** `perSessionExecutionContext`. */
+  readonly ownContext: boolean;
+  readonly logger: Logger;
+  readonly times: HookTimes;
+  /** Called when the handler returns or throws while the session lives. */
+  readonly returned: () => void;
+}
+
+export class SessionRun {
+  readonly #options: SessionRunOptions;
+  #enter: EnterContext | undefined;
+  #resolveRun: ((reason: LeaveReason) => void) | undefined;
+  #handler: Promise<void> | undefined;
+  /** Why the session left. */
+  #left: LeaveReason | undefined = undefined;
+  #controller: AbortController | undefined = undefined;
+
+  constructor(options: SessionRunOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * With `ownContext`, runs `fn` (options callback, factory, run hook) in a separate context of the session, so that
+   * `fn` does not change the context of the request.
+   */
+  inOwnContext<T>(fn: () => T): T {
+    if (!this.#options.ownContext) return fn();
+    return new AsyncResource('sojourn.session').runInAsyncScope(fn);
+  }
+
+  /** How handlers are entered; undefined: in the context of their request. */
+  get enter(): EnterContext | undefined {
+    return this.#enter;
+  }
+
+  start(request: McpHttpRequest, session: McpSession | McpRequestRun): Promise<void> {
+    const { handler } = this.#options;
+    if (handler === undefined) {
+      this.#capture();
+      return Promise.resolve();
+    }
+    const started = new Promise<void>((resolve, reject) => {
+      let running = false;
+      const run = (): Promise<LeaveReason> => {
+        if (running) throw new Error('run() was called twice; a session runs once');
+        running = true;
+        this.#capture();
+        resolve();
+        // `run()` was called after the hook's time was over, or its client left.
+        if (this.#left !== undefined) return Promise.resolve(this.#left);
+        return new Promise<LeaveReason>((settle) => {
+          this.#resolveRun = settle;
+        });
+      };
+      this.#handler = this.#call(handler, request, session, run).then(
+        () => {
+          if (!running) reject(hookReturned('before it called run()'));
+          else if (this.#left === undefined) this.#options.returned();
+        },
+        (error: unknown) => {
+          if (!running) return reject(factoryFailed('runSessionHandler threw before it called run()', error));
+          this.#options.logger.error({ err: error, sessionId: session.id }, 'runSessionHandler threw');
+          if (this.#left === undefined) this.#options.returned();
+        },
+      );
+    });
+    return inHookTime(this.#options.times, { hook: 'runSessionHandler', sessionId: session.id }, started);
+  }
+
+  /** Why the session left; `undefined`: it has not. */
+  get left(): LeaveReason | undefined {
+    return this.#left;
+  }
+
+  /** Aborts when the session leaves, with its reason. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#left !== undefined) this.#controller.abort(this.#left);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Aborts the signal and resolves the handler's `run()`, because the session has left. Later calls do nothing. */
+  leave(reason: LeaveReason): void {
+    if (this.#left !== undefined) return;
+    this.#left = reason;
+    this.#controller?.abort(reason);
+    this.#resolveRun?.(reason);
+  }
+
+  /** Resolves after the code that follows the handler's `run()` has had a turn of the event loop. */
+  async heard(): Promise<void> {
+    if (this.#resolveRun !== undefined) await new Promise<void>(afterTurn);
+  }
+
+  /** Resolves when the handler has returned, or its time is over. */
+  async done(): Promise<void> {
+    if (this.#handler === undefined || (await inTime(this.#options.times.timeProvider, this.#handler))) return;
+    this.#options.logger.warn({ graceMs: GRACE_MS }, 'runSessionHandler is still running after its session left');
+  }
+
+  async #call(
+    handler: RunSessionHandler,
+    request: McpHttpRequest,
+    session: McpSession | McpRequestRun,
+    run: () => Promise<LeaveReason>,
+  ): Promise<void> {
+    await handler(request, session, run);
+  }
+
+  #capture(): void {
+    if (this.#options.ownContext) this.#enter = AsyncLocalStorage.snapshot();
+  }
+}

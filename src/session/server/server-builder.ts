@@ -1,0 +1,225 @@
+/** Makes servers with the code of the application: the options callback, then the factory. */
+import type { RequestStateCodec } from '@modelcontextprotocol/server';
+import { factoryFailed } from '../../errors.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { type AnyServer, isOlderServer, modernServerOf } from '../../protocol/server-shape.ts';
+import { isModern, KNOWN_VERSIONS, servedVersions } from '../../protocol/versions.ts';
+import type { MaybePromise } from '../../stores/store.ts';
+import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
+import type { Authorizer } from '../calls/authorizer.ts';
+import { type MessageSource, trackHandlers } from '../calls/context.ts';
+import { inHookTime, inHookTimeWith, isThenable, orHookTimeout } from './hook-time.ts';
+import { SessionRun } from './run.ts';
+
+export interface ServerBuilderOptions {
+  readonly factory: McpEndpointFactory;
+  /** Each call of the factory is known to return another server. */
+  readonly makesNew: boolean;
+  readonly options: ResolvedOptions;
+  readonly logger: Logger;
+  readonly requestState: RequestStateCodec;
+  readonly authorizer?: Authorizer | undefined;
+}
+
+export interface FactoryCall {
+  readonly era: 'legacy' | 'modern';
+  readonly caller: BuildCaller;
+  readonly session: McpSession | undefined;
+  readonly restored: boolean;
+  /** Called when the factory reads `ctx.serverOptions`. */
+  optionsRead?(): void;
+}
+
+/**
+ * The caller for whose request a server is built. Making `signal` is not free, so only code that passes it on reads it.
+ */
+export interface BuildCaller extends MessageSource {
+  readonly signal: AbortSignal;
+}
+
+/** Calls the user's hooks and factory in order, for sessions and for requests without a session. */
+export class ServerBuilder {
+  /** The servers that the factory has returned so far. */
+  readonly #made = new WeakSet<object>();
+  readonly #options: ServerBuilderOptions;
+  #warned = false;
+  #eraChecked = false;
+
+  constructor(options: ServerBuilderOptions) {
+    this.#options = options;
+  }
+
+  /** Options callback, then factory. Synchronous where both are: each request of 2026-07-28 builds a server. */
+  build(call: FactoryCall): MaybePromise<AnyServer> {
+    const configured = this.#configure(call);
+    return configured instanceof Promise
+      ? configured.then((serverOptions) => this.#make(call, serverOptions))
+      : this.#make(call, configured);
+  }
+
+  #make(call: FactoryCall, serverOptions: McpServerOptions): MaybePromise<AnyServer> {
+    const { authInfo } = call.caller;
+    const context: McpEndpointContext = {
+      era: call.era,
+      ...(authInfo !== undefined && { authInfo }),
+      requestInfo: call.caller.request,
+      ...(call.session !== undefined && { session: call.session }),
+      serverOptions,
+      restored: call.restored,
+      requestState: this.#options.requestState,
+    };
+    const mustRead = this.#mustRead(call);
+    let read = false;
+    if (mustRead) {
+      onRead(context, () => {
+        read = true;
+        call.optionsRead?.();
+      });
+    }
+    const checked = (server: unknown): AnyServer => {
+      if (!isServer(server)) {
+        throw factoryFailed('the server factory returned something without connect() and close()');
+      }
+      if (!this.#options.makesNew) this.#checkNew(server);
+      if (mustRead && !read) this.#warnOnce();
+      this.#checkEra(server);
+      trackHandlers(server, this.#options.options.notices);
+      this.#options.authorizer?.watch(server);
+      return server;
+    };
+    const failed = (cause: unknown): never => {
+      throw factoryFailed('the server factory threw', cause);
+    };
+    let made: unknown;
+    try {
+      made = this.#options.factory(context);
+    } catch (cause) {
+      return failed(cause);
+    }
+    if (!isThenable(made)) return checked(made);
+    const hook = {
+      hook: 'the server factory',
+      sessionId: call.session?.id,
+      late: (server: AnyServer) => this.closeLate(server),
+    };
+    return inHookTime(this.#options.options, hook, Promise.resolve(made).then(checked, failed));
+  }
+
+  /** Closes a server that a hook returned, or connected, too late. */
+  closeLate(server: AnyServer): void {
+    const close = async (): Promise<void> => server.close();
+    close().catch((err: unknown) =>
+      this.#options.logger.error({ err }, 'A server that the factory returned too late could not be closed'),
+    );
+  }
+
+  #checkNew(server: AnyServer): void {
+    if (this.#made.has(server)) {
+      throw factoryFailed(
+        'the server factory returned the same server twice: a server belongs to one session or request, so make a new one in each call',
+      );
+    }
+    this.#made.add(server);
+  }
+
+  /** Whether it matters that the factory reads `ctx.serverOptions`. */
+  #mustRead(call: FactoryCall): boolean {
+    const warns = !this.#warned && this.#options.options.configureSessionOptions !== undefined;
+    return warns || call.optionsRead !== undefined;
+  }
+
+  #warnOnce(): void {
+    if (this.#warned || this.#options.options.configureSessionOptions === undefined) return;
+    this.#warned = true;
+    this.#options.logger.warn(
+      {},
+      'configureSessionOptions is set, but the factory never reads ctx.serverOptions: pass them on, new McpServer(info, { ...ctx.serverOptions })',
+    );
+  }
+
+  /**
+   * Warns once about a server that cannot serve a revision which the endpoint promises. A server of SDK version 1 is no
+   * mistake: its clients get the revisions with sessions, unless the application lists others.
+   */
+  #checkEra(server: AnyServer): void {
+    if (this.#eraChecked) return;
+    this.#eraChecked = true;
+    const { sessionMode, supportedProtocolVersions, pinnedProtocolVersions } = this.#options.options;
+    const modern = servedVersions(sessionMode, supportedProtocolVersions).filter(isModern);
+    if (modern.length === 0 || modernServerOf(server) !== undefined) return;
+    const isOlder = isOlderServer(server);
+    if (isOlder && pinnedProtocolVersions === undefined) return;
+    const why = isOlder ? 'its server is of SDK version 1' : 'its server is none of the SDK';
+    this.#options.logger.warn({}, `This endpoint cannot serve ${modern.join(', ')}: ${why}`);
+  }
+
+  /** Whether sessions and requests have a run hook or a separate context. */
+  get hasRun(): boolean {
+    const { runSessionHandler, perSessionExecutionContext } = this.#options.options;
+    return runSessionHandler !== undefined || perSessionExecutionContext;
+  }
+
+  run(returned: () => void): SessionRun {
+    const { options, logger } = this.#options;
+    return new SessionRun({
+      handler: options.runSessionHandler,
+      ownContext: options.perSessionExecutionContext,
+      logger,
+      times: options,
+      returned,
+    });
+  }
+
+  /**
+   * The request as the server gets it: its `initialize` never requests a version that is not served here. A server that
+   * does not read `ctx.serverOptions` (servers of SDK v1 cannot) would agree to such a version, and the client could
+   * not use that session.
+   */
+  asked(message: RpcRequest): RpcRequest {
+    if (message.method !== 'initialize') return message;
+    const served = this.#options.options.pinnedProtocolVersions?.filter((version) => !isModern(version)) ?? [];
+    const [latest] = served;
+    if (latest === undefined || served.includes(String(message.params?.['protocolVersion']))) return message;
+    return { ...message, params: { ...message.params, protocolVersion: latest } };
+  }
+
+  #configure(call: FactoryCall): MaybePromise<McpServerOptions> {
+    const { configureSessionOptions, pinnedProtocolVersions } = this.#options.options;
+    // A server that names its era is bound to that era by `connect` (`eras/modern/transport.ts`).
+    const versions = pinnedProtocolVersions ?? (call.era === 'modern' ? KNOWN_VERSIONS : undefined);
+    const initial: McpServerOptions = versions === undefined ? {} : { supportedProtocolVersions: [...versions] };
+    if (configureSessionOptions === undefined) return initial;
+    return this.#ask(configureSessionOptions, call, initial);
+  }
+
+  async #ask(
+    configure: NonNullable<ResolvedOptions['configureSessionOptions']>,
+    { caller, session }: FactoryCall,
+    initial: McpServerOptions,
+  ): Promise<McpServerOptions> {
+    const hook = { hook: 'configureSessionOptions', sessionId: session?.id };
+    try {
+      const configured = await inHookTimeWith(this.#options.options, hook, caller.signal, (signal) =>
+        configure(caller.request, initial, signal),
+      );
+      return configured ?? initial;
+    } catch (cause) {
+      throw orHookTimeout(cause, (err) => factoryFailed('configureSessionOptions threw', err));
+    }
+  }
+}
+
+/** A getter takes longer to make than the rest of the context. */
+function onRead(context: McpEndpointContext, read: () => void): void {
+  const { serverOptions } = context;
+  const get = (): McpServerOptions => {
+    read();
+    return serverOptions;
+  };
+  Object.defineProperty(context, 'serverOptions', { get });
+}
+
+function isServer(value: unknown): value is AnyServer {
+  return isObject(value) && typeof value['connect'] === 'function' && typeof value['close'] === 'function';
+}

@@ -1,0 +1,93 @@
+/**
+ * What the transports of sessions and of stateless requests have in common: how a message gets into the server that is
+ * connected to them. Requests and notifications take the short way where the server allows it
+ * (`protocol/request-entry.ts`).
+ */
+import type { JSONRPCMessage, MessageExtraInfo } from '@modelcontextprotocol/server';
+import { type RequestEntry, requestEntry } from '../../protocol/request-entry.ts';
+import { rememberSchemas } from '../../protocol/schema-memo.ts';
+import type { Logger } from '../../types.ts';
+import type { MessageContext } from '../calls/context.ts';
+import type { KnownPage } from './shared-lists.ts';
+
+type OnMessage = <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
+
+const PUBLIC_WAY = 'public way';
+
+export abstract class ServerTransport {
+  onclose: (() => void) | undefined = undefined;
+  onerror: ((error: Error) => void) | undefined = undefined;
+  #onmessage: OnMessage | undefined = undefined;
+  /** How often `onmessage` was set: once by `connect`, and again by a tool that wants to see the messages. */
+  #assigned = 0;
+  /** `undefined`: not looked for since `onmessage` was set. */
+  #entry: RequestEntry | typeof PUBLIC_WAY | undefined = undefined;
+
+  get onmessage(): OnMessage | undefined {
+    return this.#onmessage;
+  }
+
+  set onmessage(listener: OnMessage | undefined) {
+    this.#assigned += 1;
+    this.#onmessage = listener;
+    this.#entry = undefined;
+  }
+
+  /** The server that the application connected, once it is known. */
+  protected abstract get server(): object | undefined;
+  protected abstract get logger(): Logger;
+
+  /** Returns `false` if the server must be asked. */
+  protected abstract answerWith(page: KnownPage, context: MessageContext): boolean;
+
+  /** Passes a message to the server. `context`: the SDK's `extra`. */
+  receive(message: unknown, context: MessageContext): void {
+    const { id, method } = context;
+    // The answer to a question has no method.
+    if (method !== undefined) {
+      const found = (this.#entry ??= this.#findEntry());
+      // A property that was defined over the accessor differs.
+      const entry = found !== PUBLIC_WAY && this.onmessage === this.#onmessage ? found : undefined;
+      if (entry !== undefined && context.hook !== undefined && this.#answered(context)) return;
+      if (method === 'tools/list' && this.server !== undefined) rememberSchemas(this.server);
+      if (entry !== undefined)
+        return id === undefined ? entry._onnotification(message, context) : entry._onrequest(message, context);
+    }
+    this.onmessage?.(message as never, context as never);
+  }
+
+  /** Answers a shared list with a known page, where no code of the application sees the answers of this transport. */
+  #answered(context: MessageContext): boolean {
+    const { hook } = context;
+    const page = hook?.takes === 'result' ? hook.page : undefined;
+    if (page === undefined || Object.hasOwn(this, 'send')) return false;
+    const { known } = page;
+    if (known !== undefined && this.answerWith(known, context)) return true;
+    page.asked();
+    return false;
+  }
+
+  #findEntry(): RequestEntry | typeof PUBLIC_WAY {
+    if (this.#assigned !== 1) return PUBLIC_WAY;
+    const refused = (why: string): void => noteRefused(this.logger, why);
+    return requestEntry(this.server, this, refused) ?? PUBLIC_WAY;
+  }
+}
+
+/**
+ * Tells the server that its connection is closed. The SDK then creates an error for everything that waits for the
+ * connection, even when nothing waits. Without its stack that error costs little.
+ */
+export function closeUnawaited(onclose: (() => void) | undefined): void {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    onclose?.();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+export function noteRefused(logger: Logger, why: string): void {
+  logger.warn({ why }, `Requests go through the transport's onmessage, which takes more CPU time: ${why}`);
+}

@@ -1,0 +1,113 @@
+/**
+ * Makes live sessions: from an `initialize` (open), from a record (restore), or from the handshake that a migration
+ * handler returned (migrate). Each runs the options callback, the factory (`server-builder.ts`), the run hook and
+ * `connect`, and then sends the server its handshake. A failure at any step leaves nothing behind.
+ */
+import { factoryFailed, SojournError } from '../../errors.ts';
+import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { MessageSource } from '../calls/context.ts';
+import { inHookTime, orHookTimeout } from './hook-time.ts';
+import { replayed } from './replayed-messages.ts';
+import { answerOf, type ServerAnswer } from '../record/server-answer.ts';
+import type { BuildCaller, ServerBuilder } from './server-builder.ts';
+import type { SessionRecord } from '../record/session-record.ts';
+import { LiveSession, type LiveSessionHost, type SessionStart } from '../session.ts';
+
+export interface Negotiated {
+  readonly version: string;
+  readonly answer: ServerAnswer;
+}
+
+export class SessionBuilder {
+  readonly #host: LiveSessionHost;
+  readonly #servers: ServerBuilder;
+  /**
+   * Made here: a closure made in `connect` would hold the HTTP request and its connection as long as the session lives.
+   */
+  readonly #makeRun: SessionStart['makeRun'];
+
+  constructor(host: LiveSessionHost, servers: ServerBuilder, handlerReturned: (session: LiveSession) => void) {
+    this.#host = host;
+    this.#servers = servers;
+    this.#makeRun = servers.hasRun ? (session) => servers.run(() => handlerReturned(session)) : undefined;
+  }
+
+  /** Makes a session whose server waits for its handshake. */
+  async connect(start: Omit<SessionStart, 'makeRun'>, caller: BuildCaller, restored: boolean): Promise<LiveSession> {
+    const makeRun = this.#makeRun;
+    const session = new LiveSession(this.#host, makeRun === undefined ? start : { ...start, makeRun });
+    const { run } = session;
+    try {
+      if (run === undefined) await this.#start(session, caller, restored);
+      else await run.inOwnContext(() => this.#start(session, caller, restored));
+      return session;
+    } catch (error) {
+      await session.giveUp('closed', error);
+      throw error instanceof SojournError ? error : factoryFailed('the session could not be started', error);
+    }
+  }
+
+  async #start(session: LiveSession, caller: BuildCaller, restored: boolean): Promise<void> {
+    const made = this.#servers.build({ era: 'legacy', caller, session: session.view, restored });
+    const server = made instanceof Promise ? await made : made;
+    session.useServer(server);
+    if (session.run !== undefined) await session.run.start(caller.request, session.view);
+    try {
+      const connected = server.connect(session.transport);
+      const hook = {
+        hook: 'the connect() of the server',
+        sessionId: session.id,
+        // The session has left, so the server was closed before it was connected.
+        late: () => this.#servers.closeLate(server),
+      };
+      await inHookTime(this.#host.options, hook, connected);
+    } catch (cause) {
+      throw orHookTimeout(cause, (err) => factoryFailed('the server could not be connected', err));
+    }
+  }
+
+  /** Dispatches the client's `initialize`. The caller passes the server's answer on. */
+  async initialize(session: LiveSession, message: RpcRequest, source: MessageSource): Promise<RpcResponse> {
+    const answer = await session.inbound.ask(this.#servers.asked(message), source);
+    if (answer.error === undefined) {
+      const negotiated = readAnswer(answer, session.version);
+      session.negotiated(negotiated);
+    }
+    return answer;
+  }
+
+  /**
+   * Repeats to a rebuilt server the messages that set its state. The client does not get its answers. Returns its
+   * answer to `initialize`.
+   */
+  async replay(session: LiveSession, record: SessionRecord, source: MessageSource): Promise<Negotiated> {
+    let negotiated: Negotiated | undefined;
+    for (const message of replayed(record)) {
+      if (!('id' in message)) {
+        session.inbound.replay(message, source);
+        continue;
+      }
+      const answer = await session.inbound.ask(this.#servers.asked(message), source);
+      if (message.method === 'initialize') {
+        if (answer.error !== undefined)
+          throw new Error(`The rebuilt server refused initialize: ${answer.error.message}`);
+        negotiated = readAnswer(answer, record.version);
+      } else if (answer.error !== undefined) {
+        this.#host.logger.warn(
+          { sessionId: session.id, method: message.method, error: answer.error },
+          'The rebuilt server refused a recorded message of its client',
+        );
+      }
+    }
+    if (negotiated === undefined) throw new Error('The rebuilt server was not initialized');
+    return negotiated;
+  }
+}
+
+function readAnswer(answer: RpcResponse, fallback: string): Negotiated {
+  const version = answer.result?.['protocolVersion'];
+  return {
+    version: typeof version === 'string' ? version : fallback,
+    answer: answerOf(JSON.stringify(answer.result ?? {})),
+  };
+}

@@ -1,0 +1,217 @@
+/**
+ * The SDK's `Transport` of one session. It routes each message of the server:
+ *
+ *     answer                       → the stream of its POST; the stream ends with its last answer
+ *     related to a running request → that POST's stream (`relatedRequestId`, else by AsyncLocalStorage)
+ *     everything else              → the GET stream; a request without one is refused at once
+ *
+ * `list_changed` and `resources/updated` are about the session and take the GET stream unless they name a request.
+ * Progress of a call whose stream has no log and no reader is dropped: two streams have no order, so its client could
+ * read later progress on the GET stream before earlier progress on the stream of the call.
+ */
+import type {
+  AuthInfo,
+  JSONRPCMessage,
+  RequestId,
+  ScopeChallengeHandler,
+  TransportSendOptions,
+} from '@modelcontextprotocol/server';
+import { noStream, notInitialized, type SojournError, storeAway } from '../../errors.ts';
+import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { AnyServer } from '../../protocol/server-shape.ts';
+import { contexts, type MessageContext } from '../calls/context.ts';
+import type { MaybePromise } from '../../stores/store.ts';
+import type { Logger } from '../../types.ts';
+import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
+import { isHookTimeout } from './hook-time.ts';
+import { checkScopes, type ScopedTransport } from '../calls/scopes.ts';
+import type { LeaseGate } from '../ownership/lease-gate.ts';
+import type { Questions } from '../calls/questions.ts';
+import type { SessionRequests } from '../calls/requests.ts';
+import { closeUnawaited, ServerTransport } from './server-transport.ts';
+import type { KnownPage, SharedLists } from './shared-lists.ts';
+import type { Stream } from '../streams/stream.ts';
+
+const SESSION_LEVEL = new Set([
+  'notifications/tools/list_changed',
+  'notifications/prompts/list_changed',
+  'notifications/resources/list_changed',
+  'notifications/resources/updated',
+]);
+
+/**
+ *     open ──the session leaves, and nothing is awaited──▶ settled ──▶ closed
+ *       ╰──────────────────────────────────────────────────────────────▶
+ */
+type State = 'open' | 'settled' | 'closed';
+
+/** What a transport needs of its session. */
+export interface TransportSession extends GetSession {
+  /** `undefined` until the factory has made it. */
+  readonly server: AnyServer | undefined;
+  readonly gate: LeaseGate;
+  /** `undefined`: no other process can own the session, so its sends are never held. */
+  readonly guard: { forget(): void } | undefined;
+  readonly lists: SharedLists | undefined;
+  readonly requests: Pick<SessionRequests, 'answer' | 'answerWith' | 'running'>;
+  readonly questions: Questions;
+  serverClosed(): void;
+  inHookTime<T>(hook: string, work: Promise<T>): Promise<T>;
+}
+
+export class SessionTransport extends ServerTransport implements ScopedTransport {
+  readonly #session: TransportSession;
+  #state: State = 'open';
+  #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
+
+  constructor(session: TransportSession) {
+    super();
+    this.#session = session;
+  }
+
+  protected get server(): AnyServer | undefined {
+    return this.#session.server;
+  }
+
+  protected get logger(): Logger {
+    return this.#session.logger;
+  }
+
+  get sessionId(): string {
+    return this.#session.id;
+  }
+
+  /** Sends are held while the lease is lapsed, so the server is asked then. */
+  protected answerWith(page: KnownPage, context: MessageContext): boolean {
+    const { gate, guard, requests } = this.#session;
+    if (guard !== undefined && !gate.open) return false;
+    requests.answerWith(page, context);
+    return true;
+  }
+
+  /** Reports at once that the transport is closed, when a server connects after its session has left. */
+  start(): Promise<void> {
+    if (this.#state === 'closed') this.onclose?.();
+    return DONE;
+  }
+
+  setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
+    this.#scopeChallenge = resolver;
+  }
+
+  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
+    const checked = checkScopes(this.#scopeChallenge, requests, authInfo, this.#session.logger);
+    if (!(checked instanceof Promise)) return checked;
+    return this.#session.inHookTime('the scope check', checked).catch((cause: unknown) => {
+      if (isHookTimeout(cause)) return cause;
+      throw cause;
+    });
+  }
+
+  /** The session leaves, no request of its client runs, and no question waits for an answer. */
+  settled(): void {
+    if (this.#state === 'open') this.#state = 'settled';
+  }
+
+  /** Called by the server when it closes itself, and by the session when it leaves. */
+  close(): Promise<void> {
+    if (this.#state === 'closed') return DONE;
+    const isUnawaited = this.#state === 'settled' && !hasCloseListener(this.#session.server);
+    this.#state = 'closed';
+    if (isUnawaited) closeUnawaited(this.onclose);
+    else this.onclose?.();
+    this.#session.serverClosed();
+    return DONE;
+  }
+
+  send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
+    const { gate, guard } = this.#session;
+    if (guard === undefined) return this.#send(message, options);
+    const from = contexts.getStore();
+    if (gate.open) return this.#sendOf(from, message, options);
+    return gate.opened().then((open) => (open ? this.#sendOf(from, message, options) : undefined));
+  }
+
+  /**
+   * A request that was taken back may have been retried under the same id. So of the messages that its handler still
+   * sends, only those about the session leave.
+   */
+  #sendOf(
+    from: MessageContext | undefined,
+    message: JSONRPCMessage,
+    options: TransportSendOptions | undefined,
+  ): Promise<void> {
+    if (from?.phase !== 'takenBack') return this.#send(message, options);
+    if (!('method' in message)) return DONE;
+    if ('id' in message) return Promise.reject(storeAway('writing before a call'));
+    return options?.relatedRequestId === undefined && SESSION_LEVEL.has(message.method)
+      ? this.#send(message, options)
+      : DONE;
+  }
+
+  #send(message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
+    try {
+      if (!('method' in message)) this.#session.requests.answer(message as RpcResponse);
+      else if ('id' in message) this.#ask(message as RpcRequest, options?.relatedRequestId);
+      else this.#notify(message as RpcNotification, options?.relatedRequestId);
+      return DONE;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #ask(question: RpcRequest, related: RequestId | undefined): void {
+    const session = this.#session;
+    if (!session.record.initialized && question.method !== 'ping') throw notInitialized(question.method);
+    const stream = this.#streamOf(related);
+    if (stream !== undefined) {
+      session.questions.ask(question, stream);
+      return;
+    }
+    if (!session.hasGetReader) throw noStream(question.method);
+    session.logger.warn(
+      { sessionId: session.id, method: question.method },
+      `${question.method} goes out on the GET stream; send it from its handler's context, so that it takes the stream of its request`,
+    );
+    session.questions.ask(question, session.getStream);
+  }
+
+  #notify(message: RpcNotification, related: RequestId | undefined): void {
+    const session = this.#session;
+    const { method } = message;
+    if (method === 'notifications/tools/list_changed') session.guard?.forget();
+    if (SESSION_LEVEL.has(method)) session.lists?.changed(method);
+    const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : this.#streamOf(related);
+    const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
+    if (stream !== undefined) stream.send(JSON.stringify(out));
+    else if (method === 'notifications/progress' && this.#requestOf(related)?.stream?.answersOnly === false)
+      session.logger.debug({ sessionId: session.id, method }, 'Dropped: the stream of its call cannot be reached');
+    else pushOnGet(session, out);
+  }
+
+  /** The running request that a message belongs to. */
+  #requestOf(related: RequestId | undefined): MessageContext | undefined {
+    return related === undefined ? this.#ambient() : this.#session.requests.running.get(related);
+  }
+
+  /** The POST stream of a running request, if it can still carry a message. */
+  #streamOf(related: RequestId | undefined): Stream | undefined {
+    const stream = this.#requestOf(related)?.stream;
+    return stream !== undefined && !stream.answersOnly && stream.reachable ? stream : undefined;
+  }
+
+  #ambient(): MessageContext | undefined {
+    const context = contexts.getStore();
+    if (context?.id === undefined || context.answered) return undefined;
+    // A handler of another session may hold this one's server.
+    return this.#session.requests.running.get(context.id) === context ? context : undefined;
+  }
+}
+
+/** A listener of the application may make errors, which need their stacks. */
+function hasCloseListener(server: unknown): boolean {
+  const inner = isObject(server) && isObject(server['server']) ? server['server'] : server;
+  return !isObject(inner) || inner['onclose'] !== undefined;
+}
+
+const DONE = Promise.resolve();

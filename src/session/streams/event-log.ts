@@ -1,0 +1,137 @@
+/**
+ * One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see.
+ */
+import type { MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
+import { lostJson } from '../../http/answer.ts';
+import { hasPriming } from '../../protocol/versions.ts';
+import { endError } from '../calls/end-answers.ts';
+import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
+import type { Ownership } from '../ownership/ownership.ts';
+import { pause } from '../record/pause.ts';
+import type { SessionHost } from '../session-host.ts';
+import type { AnsweredCall, CarriedExtra, StreamLog } from './stream-log.ts';
+
+/** How often a read of a stream starts again because retention has dropped events that it asked for. */
+const READS = 3;
+
+export class SessionEventLog implements StreamLog {
+  readonly #host: SessionHost;
+  readonly #ownership: Ownership;
+  readonly #record: { readonly version: string };
+  #prefix: string | undefined = undefined;
+  #prefixEpoch = 0;
+
+  constructor(host: SessionHost, ownership: Ownership, record: { readonly version: string }) {
+    this.#host = host;
+    this.#ownership = ownership;
+    this.#record = record;
+  }
+
+  /** Tells its event ids from those of other sessions. */
+  get tag(): string {
+    return sessionTag(this.#ownership.sessionId);
+  }
+
+  get retryMs(): number {
+    return this.#host.options.retryMs;
+  }
+
+  get emptyData(): boolean {
+    return hasPriming(this.#record.version);
+  }
+
+  get epoch(): number {
+    return this.#ownership.epoch;
+  }
+
+  claimedSince(epoch: number): MaybePromise<boolean> {
+    return this.#ownership.claimedSince(epoch);
+  }
+
+  eventId(stream: string, offset: number, suffix: string): string {
+    const { epoch } = this.#ownership;
+    if (this.#prefix === undefined || this.#prefixEpoch !== epoch) {
+      this.#prefix = eventPrefix(this.tag, epoch);
+      this.#prefixEpoch = epoch;
+    }
+    return formatEventId(this.#prefix, stream, offset, suffix);
+  }
+
+  append(
+    stream: string,
+    from: number,
+    events: readonly string[],
+    complete: boolean,
+    extra: CarriedExtra | undefined,
+  ): MaybePromise<WriteOutcome> {
+    const { sessionId, fence } = this.#ownership;
+    const append = { sessionId, fence, stream, from, events, complete };
+    return this.#host.store.events.append(extra === undefined ? append : { ...append, ...extra });
+  }
+
+  replay(stream: string, after: number): MaybePromise<ReplayOutcome> {
+    return this.#host.store.events.replay(this.#ownership.sessionId, stream, after);
+  }
+
+  /** The client has the whole stream. */
+  forget(stream: string): void {
+    this.#host.store.events.forget?.(this.#ownership.sessionId, stream);
+  }
+
+  async read(stream: string, after: number): Promise<ReplayOutcome> {
+    let outcome = await this.replay(stream, after);
+    // The answer of a call is worth more than the events before it. A GET stream has no answer, and its reader must
+    // learn what it missed.
+    for (let n = 0; n < READS && stream !== GET_STREAM; n++) {
+      if (outcome.found || outcome.why !== 'gap' || outcome.first === undefined) break;
+      this.#host.logger.warn(
+        { sessionId: this.#ownership.sessionId, stream, after, first: outcome.first },
+        'A client resumes a call after events that are no longer kept: it gets what came after them',
+      );
+      // Retention may drop more of a stream that is still being written.
+      outcome = await this.replay(stream, outcome.first - 1);
+    }
+    return outcome;
+  }
+
+  fenced(): void {
+    this.#ownership.fenced();
+  }
+
+  lostAnswer(call: AnsweredCall): string | undefined {
+    if (hasPriming(this.#record.version)) return undefined;
+    // A session that has no leave reason yet is about to end: its end is being written.
+    return lostJson(this.#host.options, call, endError(this.#ownership.leaveReason ?? 'deleted', true));
+  }
+
+  hold(bytes: number): boolean {
+    // A store in this process answers at once, and no event waits.
+    if (!this.#host.guarded || this.#host.memory.take(bytes, 0)) return true;
+    this.#host.logger.warn(
+      { sessionId: this.#ownership.sessionId },
+      'Events that wait for the store fill the memory of this instance (limits.memoryBytes): a stream is not kept',
+    );
+    return false;
+  }
+
+  release(bytes: number): void {
+    if (this.#host.guarded) this.#host.memory.give(bytes);
+  }
+
+  failed(err: unknown): void {
+    this.#host.logger.error({ err, sessionId: this.#ownership.sessionId }, 'An event could not be stored');
+  }
+
+  now(): number {
+    return this.#host.options.timeProvider.monotonic();
+  }
+
+  get waitMs(): number {
+    return this.#host.options.waitMs;
+  }
+
+  async again(tries: number): Promise<boolean> {
+    await pause(this.#host.options.timeProvider, tries);
+    return !this.#ownership.left;
+  }
+}

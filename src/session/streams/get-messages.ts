@@ -1,0 +1,37 @@
+/** Messages to the client on its session's GET stream: of the server about the session, and answers of calls. */
+import type { RpcNotification } from '../../protocol/jsonrpc.ts';
+import type { Quirk } from '../../clients/known.ts';
+import type { Logger } from '../../types.ts';
+import type { Stream } from './stream.ts';
+
+export interface GetSession {
+  readonly id: string;
+  readonly logger: Logger;
+  readonly getStream: Stream;
+  readonly hasGetReader: boolean;
+  readonly record: { readonly initialized: boolean; readonly getPrimed: boolean };
+}
+
+export interface QuirkSession extends GetSession {
+  hasQuirk(quirk: Quirk): boolean;
+}
+
+/** Whether a message on the GET stream can reach the client, now or when it resumes that stream. */
+function isGetReachable({ hasGetReader, record }: Pick<GetSession, 'hasGetReader' | 'record'>): boolean {
+  return hasGetReader || record.getPrimed;
+}
+
+/** Sends a message about the session. */
+export function pushOnGet(session: GetSession, message: RpcNotification): void {
+  const { id: sessionId, logger, record } = session;
+  const { method } = message;
+  if (!record.initialized && method !== 'notifications/message')
+    logger.debug({ sessionId, method }, 'Dropped: the client has not sent notifications/initialized');
+  else if (isGetReachable(session)) session.getStream.send(JSON.stringify(message));
+  else logger.debug({ sessionId, method }, 'Dropped: the client has no GET stream');
+}
+
+/** Sends the answer of a call whose reader left, to a client that will not resume the call's stream. */
+export function answerOnGet(session: QuirkSession, json: string): void {
+  if (isGetReachable(session) && session.hasQuirk('answer-on-get')) session.getStream.send(json);
+}

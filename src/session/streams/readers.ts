@@ -1,0 +1,50 @@
+/** Readers of a live session's streams: a new reader of the GET stream, or a resume of any stream. */
+import type { Reader } from '../../http/reader.ts';
+import type { MaybePromise } from '../../stores/store.ts';
+import { GET_STREAM } from './event-id.ts';
+import type { LiveSession } from '../session.ts';
+import type { Stream } from './stream.ts';
+import type { WriteResult } from './stream-log.ts';
+import type { ResumeFrom } from './stream-readers.ts';
+
+/**
+ * Opens the GET stream for a new reader, and parks the reader before it. `missed`: the client missed messages that are
+ * not kept. A client that had the stream before and sends no `Last-Event-ID` missed some too.
+ */
+export function openGet(session: LiveSession, reader: Reader, missed: boolean): MaybePromise<WriteResult> {
+  const { getStream, record, listChanges } = session;
+  if (missed || (record.getPrimed && !getStream.read)) listChanges.missedAll();
+  getStream.park();
+  session.enter();
+  getStream.use(reader, () => session.exit());
+  if (getStream.logged) record.setGetPrimed();
+  const primed = getStream.resumePoint();
+  listChanges.sendOn(getStream);
+  return primed;
+}
+
+/** The stream of a `Last-Event-ID`, while it is not complete. */
+export function resumable({ record, getStream, requests }: LiveSession, stream: string): Stream | undefined {
+  if (stream === GET_STREAM) return record.getPrimed ? getStream : undefined;
+  return requests.streams.running(stream);
+}
+
+/** `false`: the log cannot continue from there, and nothing was written. */
+export async function resumeStream(
+  session: LiveSession,
+  stream: Stream,
+  open: () => Reader,
+  from: ResumeFrom,
+): Promise<boolean> {
+  let resumed = false;
+  session.enter();
+  try {
+    resumed = await stream.resume(open, from, () => session.exit());
+  } finally {
+    if (!resumed) session.exit();
+  }
+  // The session left while the log was read: end the reader, so that its client resumes at the next owner.
+  if (resumed && session.left) stream.detach();
+  else if (resumed && stream === session.getStream) session.listChanges.sendOn(stream);
+  return resumed;
+}
