@@ -5,8 +5,7 @@
  *
  * An expired lease is never renewed. The instance takes a new id, stores a lease for it, and renews that lease while it
  * claims its sessions (`session/ownership/claim-queue.ts`), however long that takes. Each session is served once it is
- * claimed
- * for the new id. No id owns anything before its lease is stored.
+ * claimed for the new id. No id owns anything before its lease is stored.
  *
  * The remaining time is the smaller of what the monotonic clock and the wall clock show, counted from before the
  * renewal was sent: suspending the machine stops the monotonic clock, and the wall clock can be set. An instance that

@@ -1,5 +1,5 @@
 import { internal } from '../errors.ts';
-import { refuse } from './answer.ts';
+import { errorJson, JSON_HEADERS } from './answer.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { Exchange } from './exchange.ts';
 import type { MemoryUse, SlowReaders } from './slow-readers.ts';
@@ -36,7 +36,7 @@ export function failWith(
   report(cause);
   try {
     if (streaming) exchange.destroy();
-    else refuse(exchange, internal(cause), null);
+    else exchange.respond(500, JSON_HEADERS, errorJson(internal(cause), null));
   } catch (answering) {
     report(answering);
     exchange.destroy();

@@ -116,17 +116,24 @@ test('runSessionHandler runs around a 2026-07-28 request with kind request, and 
   expect(seen).toEqual([['request', undefined, undefined]]);
 });
 
-test('a runSessionHandler that is no async function may return a value at once', async () => {
+test('a runSessionHandler that returns a value at once ends its request or its session', async () => {
   const { client } = await serve(createLab().factory, {
     runSessionHandler: (_request, { kind }, run) => {
       void run();
       return kind === 'request' ? 5 : undefined;
     },
   });
-  expect((await callModern(client(), 'tools/list')).response.status).toBe(200);
+  const early = await callModern(client(), 'tools/list');
+  expect([early.response.status, early.message]).toMatchObject([
+    500,
+    { error: { message: expect.stringContaining('runSessionHandler returned') } },
+  ]);
   // The session ends with its handler, before it is open.
   const { response, message } = await client().initialize();
-  expect([response.status, message]).toMatchObject([500, { error: { message: expect.stringContaining('ended') } }]);
+  expect([response.status, message]).toMatchObject([
+    500,
+    { error: { message: expect.stringContaining('runSessionHandler returned') } },
+  ]);
 });
 
 test('sessions.list() is a page, and walks all pages one by one', async () => {
