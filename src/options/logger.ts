@@ -24,8 +24,8 @@ const fullConsoleLogger: Logger = Object.freeze({
   fatal: toConsole('error'),
 });
 
-/** The default: `info` and above; `debug` goes nowhere. */
-export const consoleLogger: Logger = Object.freeze({ ...fullConsoleLogger, debug: IGNORED });
+/** The default: `info` and above to stderr, because stdout belongs to the application; `debug` goes nowhere. */
+export const consoleLogger: Logger = Object.freeze({ ...fullConsoleLogger, debug: IGNORED, info: toConsole('error') });
 
 /**
  * The same logger with its failures caught: a throw, or the rejection of an async method. A line that the logger failed

@@ -41,7 +41,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     const { stdout } = workers.output;
     expect(stdout.match(/^ {2}endpoint/gm)).toHaveLength(1);
     expect(stdout).toMatch(/^ {2}workers {3}3$/m);
-    expect(stdout).toMatch(/^ {2}store {5}sqlite$/m);
+    expect(stdout).toMatch(/^ {2}store {5}sqlite:\S+$/m);
   });
 
   test.each(['SIGTERM', 'SIGINT'] as const)('%s drains them all: what runs gets its answer', async (signal) => {

@@ -3,10 +3,15 @@ import { fileURLToPath } from 'node:url';
 import { startNode } from '../kit/child-process.ts';
 import { until } from '../kit/until.ts';
 
+/** Lines of `info` with their fields. */
+const NOTICES = /^sojourn: A (?:client connected|session ended|session continues here) \{(?:.*\}|\n(?: .*\n)*\})\n/gm;
+
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface ExampleProcess {
   readonly output: { stdout: string; stderr: string };
+  /** What it wrote to stderr besides the lines about clients and sessions that come and go. */
+  complaints(): string;
   /** Resolves when it has printed where it serves. */
   url(): Promise<string>;
   /** SIGTERM; resolves with its exit code. What it left open would keep it from ending. */
@@ -29,6 +34,7 @@ export function startExample(file: string, { args = [], env = {}, flags = [] }: 
   const ended = async (): Promise<number | null> => (await closed)[0];
   return {
     output,
+    complaints: () => output.stderr.replace(NOTICES, ''),
     ended,
     stop: () => {
       child.kill('SIGTERM');

@@ -21,7 +21,7 @@ describe.each(['express', 'fastify', 'hono', 'node-http'])('examples/%s', (name)
     expect(await modern.say('greet', { name: 'Bob' })).toBe('Hello Bob!');
     // Two GET streams are open.
     expect(await example.stop()).toBe(0);
-    expect(example.output.stderr).toBe('');
+    expect(example.complaints()).toBe('');
   });
 });
 

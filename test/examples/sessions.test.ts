@@ -9,7 +9,7 @@ import { startExample } from './example-process.ts';
 
 test('examples/session-state hands a session over: its state is kept, its variables start anew', async () => {
   const example = startExample('session-state/handover.ts');
-  expect([await example.ended(), example.output.stderr]).toEqual([0, '']);
+  expect([await example.ended(), example.complaints()]).toEqual([0, '']);
   expect(example.output.stdout.trim().split('\n')).toEqual([
     'tools: add show',
     '1 in the cart',
@@ -34,7 +34,7 @@ test.each(sessionClients)(
     const before = await ada.say('whoami');
     expect(before).toMatch(`official-client in session ${ada.sessionId}, served by process `);
     await ada.client.close();
-    expect([await first.stop(), first.output.stderr]).toEqual([0, '']);
+    expect([await first.stop(), first.complaints()]).toEqual([0, '']);
 
     const later = await connect(await second.url(), { sessionId: String(ada.sessionId) });
     const after = await later.say('whoami');
@@ -119,7 +119,7 @@ test('examples/run-session-handler opens and closes something around each sessio
 
 test('examples/hoisting shows that a factory is cheaper with its schemas outside', async () => {
   const example = startExample('hoisting/measure.ts', { flags: ['--expose-gc'] });
-  expect([await example.ended(), example.output.stderr]).toEqual([0, '']);
+  expect([await example.ended(), example.complaints()]).toEqual([0, '']);
   const [inside, outside] = ['inside', 'outside'].map((name) => {
     const [, kib] = new RegExp(`^${name} +\\d+ µs +(\\S+) KiB$`, 'm').exec(example.output.stdout) ?? [];
     return Number(kib);

@@ -20,7 +20,8 @@ async function start() {
   });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-  const found = (): string | undefined => /^ {2}endpoint +(\S+)$[^]*^ {2}store +sqlite$/m.exec(output)?.[1];
+  const found = (): string | undefined =>
+    /^ {2}endpoint +(\S+)$[^]*^ {2}store +sqlite:\S+everything\.db$/m.exec(output)?.[1];
   const url = await until(found, { timeoutMs: 30_000, what: 'the banner, with the SQLite store' });
   const interrupt = async (): Promise<void> => {
     child.kill('SIGINT');

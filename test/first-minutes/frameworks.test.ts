@@ -26,7 +26,7 @@ const BOTH = ['legacy', { pin: '2026-07-28' }] as const;
 
 describe('from an empty folder', () => {
   pathTest(
-    'Express with a server of SDK v1 answers, lets a page of an allowed origin in, and logs nothing',
+    'Express with a server of SDK v1 answers, lets a page of an allowed origin in, and logs its client alone',
     async () => {
       const folder = await emptyFolder();
       const [server] = await folder.follow(blocksOf(MOUNTING, 'Express with a server of SDK v1'));
@@ -37,7 +37,11 @@ describe('from an empty folder', () => {
       });
       expect(preflight.headers.get('access-control-allow-origin')).toBe('https://app.example.com');
       expect(preflight.headers.get('access-control-expose-headers')).toContain('Mcp-Session-Id');
-      expect(server?.output().trim()).toBe(`http://127.0.0.1:${folder.port}/mcp`);
+      expect(server?.output().match(/^\S.*/gm)).toEqual([
+        `http://127.0.0.1:${folder.port}/mcp`,
+        'sojourn: A client connected {',
+        '}',
+      ]);
     },
   );
 

@@ -16,11 +16,11 @@ function watchConsole() {
 afterEach(() => vi.restoreAllMocks());
 
 describe('the console logger', () => {
-  test('writes info and above, fatal as an error, and nothing below', () => {
+  test('writes info and above to stderr, fatal as an error, and nothing below', () => {
     const lines = watchConsole();
     for (const level of LEVELS) consoleLogger[level]({}, `at ${level}`);
     expect(lines).toEqual([
-      'info sojourn: at info',
+      'error sojourn: at info',
       'warn sojourn: at warn',
       'error sojourn: at error',
       'error sojourn: at fatal',

@@ -13,6 +13,9 @@ import { createRawClient } from '../../src/testing/index.ts';
 import { callModern, MODERN, mirrored, envelope } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 
+/** A level of pino. */
+const INFO = 30;
+
 const root = resolve(import.meta.dirname, '../..');
 const project = mkdtempSync(join(tmpdir(), 'sojourn-commonjs-'));
 
@@ -135,5 +138,7 @@ test('a server of SDK version 1 serves sessions, and the log has no word about a
     expect((await callModern(raw, 'tools/list')).message).toMatchObject({ error: { code: -32022 } });
     expect((await raw.initialize()).response.status).toBe(200);
   }
-  expect(output.stderr).toBe('');
+  const lines = output.stderr.trim().split('\n');
+  const levels = lines.map((line) => (JSON.parse(line) as { readonly level: number }).level);
+  expect(Math.max(...levels), output.stderr).toBe(INFO);
 });

@@ -82,13 +82,13 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     await pause(
       `SELECT FROM sojourn.sessions WHERE id = 's' FOR NO KEY UPDATE`,
       `INSERT INTO sojourn.markers (session, request, stream) VALUES (${session}, '7', 'p')`,
-      `INSERT INTO sojourn.fields (session, id, value) VALUES (${session}, '"late"', '1')`,
+      `INSERT INTO sojourn.fields (session, name, value) VALUES (${session}, 'late', '1')`,
     );
     const claim = next.sessions.claim('s', FENCE, 'next');
     await waits();
     await goOn();
     const { claimed, record, markers } = (await claim) as { claimed: boolean; record: StoredRecord; markers: unknown };
-    expect({ claimed, markers, state: record.fields }).toEqual({
+    expect({ claimed, markers, fields: record.fields }).toEqual({
       claimed: true,
       markers: [{ request: '7', stream: 'p' }],
       fields: { late: '1' },
@@ -109,7 +109,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     await waits();
     await goOn();
     expect(await end).toBe('ended');
-    for (const table of ['streams', 'events', 'handshakes'])
+    for (const table of ['streams', 'events', 'bodies'])
       expect(await ask(`SELECT count(*) FROM sojourn.${table}`), table).toEqual(['0']);
   });
 

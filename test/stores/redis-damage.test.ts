@@ -50,7 +50,8 @@ describeWithServer('redis', 'in the Redis store', (server) => {
       body: (id) => ask('DEL', at(id, 'b')),
       fence: (id) => ask('HDEL', at(id, 'r'), 'f'),
       format: (id) => ask('HDEL', at(id, 'r'), 'v'),
-      version: (id) => ask('HDEL', at(id, 'r'), 'p'),
+      headText: (id) => ask('HDEL', at(id, 'r'), 'h'),
+      stamp: (id) => ask('HDEL', at(id, 'r'), 'a'),
     };
     for (const [id, damage] of Object.entries(damages)) {
       await view.sessions.create(recordOf(id, { user: 'ada', owner: null }));

@@ -97,7 +97,9 @@ class Server {
   async open(options: StoreOptions): Promise<OpenStore> {
     const fault = this.#fault;
     const offMs = options.time.now() - this.now;
-    const view = await this.#inner.open({ ...options, time: this.#clock });
+    // The clock of a server has a date alone.
+    const { monotonic: _none, ...date } = this.#clock;
+    const view = await this.#inner.open({ ...options, time: date });
     const { sessions, events } = view;
     const call = <T>(effect: () => T | Promise<T>): Promise<T> => this.call(effect);
     const lasts = (ms: number | null | undefined) =>

@@ -13,6 +13,8 @@ export class HeldSession extends PackedRecord {
   slotIndex = 0;
   markers: readonly Marker[] = NO_MARKERS;
   log: SessionLog | undefined = undefined;
+  /** The store answered that this session has expired: it stays so, if an injected clock is set back. */
+  reportedExpired = false;
 
   constructor(record: StoredRecord, place: number) {
     super(record);
@@ -31,7 +33,7 @@ export class HeldSession extends PackedRecord {
 
   expired(now: number): boolean {
     const { expiresAt } = this;
-    return expiresAt !== null && expiresAt <= now;
+    return this.reportedExpired || (expiresAt !== null && expiresAt <= now);
   }
 
   ownedBy({ epoch, owner }: Ownership): boolean {

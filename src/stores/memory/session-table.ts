@@ -59,6 +59,7 @@ export class MemorySessionTable {
     const now = this.now();
     const session = this.#held.get(id);
     if (session === undefined) return this.#tombstones.find(id, now);
+    session.reportedExpired = true;
     const ended = expiredValue(session);
     return ended !== undefined && this.#tombstones.keeps(ended, now) ? ended : undefined;
   }

@@ -54,7 +54,7 @@ export async function runCrowded({ kind, leaseMs, history, requests = 10_000 }: 
     if (instance === undefined) throw new Error('no instance');
     const { pid, url } = instance;
     for (let n = 0; n < SESSIONS; n++) {
-      const client = connect(url, n);
+      const client = connect(url);
       clients.push(client);
       await client.initialize();
       await client.call('tools/list');
@@ -66,7 +66,7 @@ export async function runCrowded({ kind, leaseMs, history, requests = 10_000 }: 
     for (const [n, idle] of clients.entries()) {
       const { sessionId, protocolVersion } = idle;
       idle.close();
-      clients[n] = Object.assign(connect(url, n), { sessionId, protocolVersion });
+      clients[n] = Object.assign(connect(url), { sessionId, protocolVersion });
     }
     const thaw = await deployment.store.freeze();
     // Without a lease every request waits in the queue.
@@ -107,8 +107,8 @@ export async function runCrowded({ kind, leaseMs, history, requests = 10_000 }: 
   }
 }
 
-function connect(url: string, n: number): RawClient {
-  const headers = { 'x-user': `crowd-${n}` };
+function connect(url: string): RawClient {
+  const headers = { 'x-user': 'crowd' };
   return createRawClient(url, { timeoutMs: TIMEOUT_MS, sockets: SOCKETS / SESSIONS, headers });
 }
 

@@ -3,7 +3,11 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint } from 'sojourn';
 import { memory } from 'sojourn/memory';
 
-const endpoint = createMcpEndpoint(() => new McpServer({ name: 'installed', version: '1.0.0' }), { store: memory() });
+const endpoint = createMcpEndpoint(() => new McpServer({ name: 'installed', version: '1.0.0' }), {
+  store: memory(),
+  // Its line about the client is expected, and warnings are not.
+  logger: { ...console, debug() {}, info() {} },
+});
 const server = await endpoint.listen({ port: 0 });
 
 const post = (body, headers = {}) =>

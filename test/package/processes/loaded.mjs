@@ -28,7 +28,8 @@ async function serve() {
       server.registerTool('hello', {}, () => ({ content: [{ type: 'text', text: 'hello' }] }));
       return server;
     },
-    { store: memory() },
+    // Lines of `info` are expected, and others are not.
+    { store: memory(), logger: { ...console, debug() {}, info() {} } },
   );
   const { url } = await endpoint.listen({ port: 0 });
   const clientInfo = { name: 'raw', version: '1.0.0' };

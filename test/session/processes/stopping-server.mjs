@@ -30,6 +30,8 @@ const endpoint = createMcpEndpoint(
   {
     store: kind === 'memory' ? store() : store(target),
     name: `stop-${process.pid}`,
+    // Lines of `info` are expected, and others are not.
+    logger: { ...console, debug() {}, info() {} },
     async runSessionHandler(_request, _session, run) {
       const reason = await run();
       await later(CLEAN_UP_MS);

@@ -23,6 +23,11 @@ await view.instances.announce(
 await view.sessions.create(recordOf(`session-of-${id}`, id));
 console.log('ready');
 async function renew() {
-  if (!(await view.instances.renew(id, 'serving'))) console.log('dead');
+  try {
+    if (!(await view.instances.renew(id, 'serving'))) console.log('dead');
+  } catch (error) {
+    // While its connection is made anew; the next renewal shows whether the lease was kept.
+    if (error.code !== 'STORE_AWAY') throw error;
+  }
 }
 setInterval(() => void renew(), Math.min(Number(leaseMs) / 3, 500));
