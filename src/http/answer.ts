@@ -160,6 +160,11 @@ export function refuseStopped(
   exchange.respond(503, JSON_HEADERS, errorJson(error, null));
 }
 
+/** Answers an exchange that failed. It is no refusal, and reads nothing of the request, which may be what failed. */
+export function answerFailure(exchange: Exchange, cause: unknown): void {
+  exchange.respond(500, JSON_HEADERS, errorJson(internal(cause), null));
+}
+
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
 export const CLOSED_STATUS = 499;
 

@@ -1,5 +1,4 @@
-import { internal } from '../errors.ts';
-import { errorJson, JSON_HEADERS } from './answer.ts';
+import { answerFailure } from './answer.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { Exchange } from './exchange.ts';
 import type { MemoryUse, SlowReaders } from './slow-readers.ts';
@@ -36,7 +35,7 @@ export function failWith(
   report(cause);
   try {
     if (streaming) exchange.destroy();
-    else exchange.respond(500, JSON_HEADERS, errorJson(internal(cause), null));
+    else answerFailure(exchange, cause);
   } catch (answering) {
     report(answering);
     exchange.destroy();

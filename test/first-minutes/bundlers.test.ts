@@ -1,0 +1,120 @@
+/** examples/nextjs with the real Next.js, and a server in a webpack bundle. `npm run first-minutes` runs them. */
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { createRawClient } from '../../src/testing/index.ts';
+import { until } from '../kit/until.ts';
+import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
+
+const ROUTE = readFileSync(resolve(import.meta.dirname, '../../examples/nextjs/app/mcp/route.ts'), 'utf8');
+
+/** The example on a SQLite file, and with `auth.jwt` on PUT. */
+const WITH_PACKAGES = `${ROUTE.replace("{ memory } from 'sojourn/memory'", "{ sqlite } from 'sojourn/sqlite'").replace(
+  'memory()',
+  "sqlite('./sessions.db')",
+)}
+const jwt = { issuer: 'https://id.example', audience: 'https://mcp.example/mcp' };
+export async function PUT(request: Request): Promise<Response> {
+  const guarded = createMcpEndpoint(makeServer, { auth: { jwt } });
+  const asPost = new Request(request.url, { method: 'POST', headers: request.headers, body: await request.text() });
+  const answer = await guarded.fetch(asPost);
+  await guarded.close();
+  return answer;
+}
+`;
+
+async function nextApp(route: string, ...packages: string[]): Promise<Folder> {
+  const folder = await emptyFolder();
+  await folder.run(
+    'npm init -y',
+    'npm pkg set type=module',
+    `npm install sojourn @modelcontextprotocol/server zod next@16 react react-dom ${packages.join(' ')}`,
+    'npm install -D typescript @types/node @types/react',
+  );
+  folder.write('app/mcp/route.ts', route);
+  folder.write('app/layout.jsx', 'export default ({ children }) => <html><body>{children}</body></html>;\n');
+  return folder;
+}
+
+async function started(folder: Folder, command: string): Promise<ReturnType<typeof createRawClient>> {
+  await folder.start(command).says(/Ready in/);
+  const client = createRawClient(`http://127.0.0.1:${folder.port}/mcp`, { timeoutMs: 60_000 });
+  onTestFinished(() => client.close());
+  expect((await client.initialize()).response.status).toBe(200);
+  return client;
+}
+
+async function greeting(client: ReturnType<typeof createRawClient>): Promise<unknown> {
+  const { message } = await client.call('tools/call', { name: 'greet', arguments: { name: 'Ada' } });
+  return (message.result as { content?: Array<{ text?: string }> } | undefined)?.content?.[0]?.text;
+}
+
+/** The status of a request with a token, where `auth.jwt` needs `jose`. */
+async function guarded({ port }: Folder): Promise<number> {
+  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+  const authorization = 'Bearer not.a.token';
+  const url = `http://127.0.0.1:${port}/mcp`;
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' });
+  return (await fetch(url, { method: 'PUT', headers: { ...headers, authorization }, body })).status;
+}
+
+async function editShows(folder: Folder, route: string): Promise<void> {
+  const client = await started(folder, 'npx next dev -H 127.0.0.1 -p 3000');
+  expect(await greeting(client)).toBe('Hello Ada!');
+  folder.write('app/mcp/route.ts', route.replace('Hello', 'Welcome'));
+  await until(async () => (await greeting(client)) === 'Welcome Ada!', { timeoutMs: 60_000 });
+}
+
+if (everyPath) {
+  pathTest('Next.js builds examples/nextjs without optional packages, and next start serves it', async () => {
+    const folder = await nextApp(ROUTE);
+    expect(await folder.run('npx next build')).not.toMatch(/Can't resolve|warning/i);
+    expect(await greeting(await started(folder, 'npx next start -H 127.0.0.1 -p 3000'))).toBe('Hello Ada!');
+  });
+
+  pathTest('next dev shows an edit to a connected client, on the memory store', async () => {
+    await editShows(await nextApp(ROUTE), ROUTE);
+  });
+
+  pathTest('next dev shows an edit to a connected client, on a durable store', async () => {
+    await editShows(await nextApp(WITH_PACKAGES, 'jose'), WITH_PACKAGES);
+  });
+
+  pathTest("output: 'standalone' has jose and the client of the store", async () => {
+    const folder = await nextApp(WITH_PACKAGES, 'jose');
+    folder.write('next.config.mjs', "export default { output: 'standalone' };\n");
+    await folder.run('npx next build');
+    // Where no node_modules of the app is above it.
+    const moved = mkdtempSync(join(tmpdir(), 'standalone-'));
+    onTestFinished(() => rmSync(moved, { recursive: true, force: true, maxRetries: 5 }));
+    cpSync(join(folder.path, '.next/standalone'), moved, { recursive: true });
+    const start = `env HOSTNAME=127.0.0.1 PORT=3000 node ${moved}/server.js`;
+    expect(await greeting(await started(folder, start))).toBe('Hello Ada!');
+    expect(await guarded(folder)).toBe(401);
+  });
+
+  pathTest('webpack bundles a server without optional packages, with a warning about jose alone', async () => {
+    const folder = await emptyFolder();
+    await folder.run('npm init -y', 'npm pkg set type=module');
+    await folder.run('npm install sojourn @modelcontextprotocol/server', 'npm install -D webpack webpack-cli');
+    folder.write(
+      'server.js',
+      `import { McpServer } from '@modelcontextprotocol/server';
+       import { createMcpEndpoint } from 'sojourn';
+       const endpoint = createMcpEndpoint(() => new McpServer({ name: 'bundled', version: '1.0.0' }));
+       console.log('Ready in webpack at', (await endpoint.listen({ port: 3000 })).url);\n`,
+    );
+    folder.write(
+      'webpack.config.js',
+      `export default { entry: './server.js', target: 'node20', mode: 'production', experiments: { outputModule: true },
+       output: { module: true, filename: 'bundle.mjs', chunkFormat: 'module' } };\n`,
+    );
+    const said = await folder.run('npx webpack build');
+    expect(said.match(/WARNING in .*/g)).toHaveLength(1);
+    expect(said).toContain("Can't resolve 'jose'");
+    await started(folder, 'node dist/bundle.mjs');
+  });
+} else {
+  test.skip('Next.js and webpack (npm run first-minutes)', () => {});
+}
