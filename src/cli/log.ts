@@ -3,10 +3,10 @@ import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { pino } from 'pino';
 import { REQUEST_LINE } from '../observe/log-lines.ts';
+import { LEVELS } from '../options/logger.ts';
 import type { Logger } from '../types.ts';
 
 const STDERR = 2;
-const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
 
 export interface CliLog {
   readonly level: string;

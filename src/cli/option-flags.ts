@@ -5,6 +5,7 @@
 import { LISTEN } from '../listen/listen-options.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import { type FlagSpec, type FlagText, GROUPS, ms, number } from '../options/kinds.ts';
+import { LEVELS } from '../options/logger.ts';
 import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
 import { type OptionName, OPTIONS } from '../options/table.ts';
 import type { EventRetention, SessionLimits } from '../types.ts';
@@ -68,7 +69,7 @@ export const SERVE_FLAGS = {
   logLevel: {
     ...running('least severe level that is logged, on stderr: JSON lines, readable lines in a terminal', 'level'),
     kind: 'text',
-    choices: ['debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    choices: [...LEVELS, 'silent'],
     fallback: 'info',
   },
   requireStore: {

@@ -30,6 +30,7 @@ export class RequestRuns {
       run.leave('handler_returned');
       returned();
     });
+    if (!run.isWatched) return run;
     this.#open.add(run);
     exchange.onClose(() => run.leave('disconnected'));
     return run;

@@ -165,9 +165,6 @@ export function answerFailure(exchange: Exchange, cause: unknown): void {
   exchange.respond(500, JSON_HEADERS, errorJson(internal(cause), null));
 }
 
-/** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
-export const CLOSED_STATUS = 499;
-
 /** The 2024-11-05 transport refuses with plain text, as the SDK's own does. */
 export function refusePlain(exchange: Exchange, text: string): void {
   exchange.refused({ status: 400, reason: 'legacy_sse', why: text });

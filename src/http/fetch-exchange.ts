@@ -2,7 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, SojournError } from '../errors.ts';
 import type { Refusal } from '../observe/notices.ts';
-import type { WatchedRequest } from '../observe/watched-request.ts';
+import { CLIENT_LEFT, type WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { follow } from '../options/transitions.ts';
 import { Body, NO_BYTES } from './body.ts';
@@ -23,9 +23,6 @@ import { type SlowReader, WATCHED_BYTES } from './slow-readers.ts';
 import { type Holder, whenTurnHasEnded } from './turn.ts';
 
 const encoder = new TextEncoder();
-
-/** nginx's status for a request whose client disconnected. No client reads it. */
-const CLIENT_CLOSED_REQUEST = 499;
 
 export class FetchExchange implements Exchange, RequestSource, SlowReader, Holder {
   readonly #request: Request;
@@ -83,8 +80,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   }
 
   refused(refusal: Refusal): void {
-    this.#watched?.refused(refusal.reason);
-    this.#host.notices.emit({ kind: 'refused', ...refusal, sessionId: this.header('mcp-session-id') });
+    this.#host.notices.refused(this, refusal, this.#watched);
   }
 
   get method(): string {
@@ -268,7 +264,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     this.#onClose = [];
     for (const fn of listeners) attempt(this, fn);
     // The caller of `fetch` may still wait for a response. No effect when the promise is already resolved.
-    this.#resolve(new Response(null, { status: CLIENT_CLOSED_REQUEST }));
+    this.#resolve(new Response(null, { status: CLIENT_LEFT }));
   }
 }
 

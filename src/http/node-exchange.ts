@@ -88,8 +88,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
 
   refused(refusal: Refusal): void {
-    this.#watched?.refused(refusal.reason);
-    this.#host.notices.emit({ kind: 'refused', ...refusal, sessionId: this.header('mcp-session-id') });
+    this.#host.notices.refused(this, refusal, this.#watched);
   }
 
   get method(): string {

@@ -22,13 +22,18 @@ export interface Admission {
   leave(): void;
 }
 
+export type CountedRequest = Pick<Exchange, 'user' | 'clientAddress' | 'relayOrigin'>;
+
 export interface RequestGate {
   /** Whether requests on sessions must ask too: a limit of users or tools is set. */
   readonly limitsSessions: boolean;
   /** An error: the request is refused. */
   enter(request: AdmittedRequest): Admission | SojournError;
-  /** Counts a GET, a DELETE or an `initialize` in the requests of its user in a minute. An error: it is refused. */
-  count(caller: Pick<Exchange, 'user' | 'clientAddress'>): SojournError | undefined;
+  /**
+   * Counts a GET, a DELETE or an `initialize` in the requests of its user in a minute. An error: it is refused. The
+   * instance that has the client counts a relayed request.
+   */
+  count(request: CountedRequest): SojournError | undefined;
 }
 
 /** Admits requests of a session, all or none of them. `undefined`: no limit applies to sessions. */

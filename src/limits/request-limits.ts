@@ -5,7 +5,7 @@
  */
 import { overToolLimit, overUserLimit, SojournError, tooManyWithoutSession } from '../errors.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { type Admission, type AdmittedRequest, type RequestGate, shareKey } from '../http/request-gate.ts';
+import { type Admission, type AdmittedRequest, type CountedRequest, type RequestGate, shareKey } from '../http/request-gate.ts';
 import type { TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 
 const MINUTE_MS = 60_000;
@@ -64,9 +64,9 @@ export class RequestLimits implements RequestGate {
     return new Admitted((name) => this.#toolOf(name), leave);
   }
 
-  count({ user, clientAddress }: Pick<Exchange, 'user' | 'clientAddress'>): SojournError | undefined {
+  count({ user, clientAddress, relayOrigin }: CountedRequest): SojournError | undefined {
     const { requestsPerMinute } = this.#options.perUser;
-    if (requestsPerMinute === Infinity) return undefined;
+    if (requestsPerMinute === Infinity || relayOrigin !== undefined) return undefined;
     const share = this.#shareOf(this.#users, shareKey(user, clientAddress), requestsPerMinute);
     const waitMs = this.#waitOf(share, requestsPerMinute);
     if (waitMs > 0) return overUserLimit('requestsPerMinute', requestsPerMinute, waitMs);

@@ -12,6 +12,7 @@
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 import type { SessionEventMap, SessionEventName } from '../types.ts';
+import type { WatchedRequest } from './watched-request.ts';
 
 /** A `POST`, `GET` or `DELETE` whose answer is complete or whose client has left. */
 export interface RequestNotice {
@@ -71,6 +72,10 @@ export type SessionNotice = {
 
 export type Notice = RequestNotice | RefusedNotice | HandlerThrewNotice | ClientSeenNotice | SessionNotice;
 
+interface RefusedExchange {
+  header(name: string): string | undefined;
+}
+
 export class Notices {
   readonly #listeners: Array<(notice: Notice) => void> = [];
   #requests = false;
@@ -87,5 +92,11 @@ export class Notices {
 
   emit(notice: Notice): void {
     for (const listener of this.#listeners) listener(notice);
+  }
+
+  /** `watched`: undefined where no listener wants the notice of the request, or another instance has its client. */
+  refused(exchange: RefusedExchange, refusal: Refusal, watched?: WatchedRequest): void {
+    watched?.refused(refusal.reason);
+    this.emit({ kind: 'refused', ...refusal, sessionId: exchange.header('mcp-session-id') });
   }
 }

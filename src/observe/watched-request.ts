@@ -3,6 +3,9 @@ import { shown } from '../shown.ts';
 import type { TimeProvider } from '../types.ts';
 import type { Notices } from './notices.ts';
 
+/** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
+export const CLIENT_LEFT = 499;
+
 /** The exchange of a client, as its notice reads it. */
 interface WatchedExchange {
   readonly method: string;
@@ -57,6 +60,3 @@ export class WatchedRequest {
     });
   }
 }
-
-/** The status that nginx has for it. */
-const CLIENT_LEFT = 499;

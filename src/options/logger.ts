@@ -6,7 +6,8 @@ import type { GivenLogger, Logger, TimeProvider } from '../types.ts';
 import { LogFields } from './log-fields.ts';
 import { limitedLogger } from './log-limit.ts';
 
-const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
+/** The least severe is first. */
+export const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
 
 const IGNORED = (): void => {};
 

@@ -33,6 +33,11 @@ export type Checked =
   | { readonly kind: 'response'; readonly message: RpcResponse }
   | { readonly kind: 'invalid'; readonly why: string };
 
+/** The `notifications/cancelled` that aborts the handler of a request. */
+export function cancelledMessage(requestId: RequestId | undefined, reason: string): RpcNotification {
+  return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } };
+}
+
 type Bag = Record<string, unknown>;
 
 export function isObject(value: unknown): value is Bag {

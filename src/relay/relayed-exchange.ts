@@ -132,7 +132,7 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   }
 
   refused(refusal: Refusal): void {
-    this.#notices.emit({ kind: 'refused', ...refusal, sessionId: this.header('mcp-session-id') });
+    this.#notices.refused(this, refusal);
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {

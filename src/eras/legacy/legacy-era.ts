@@ -143,7 +143,7 @@ export class LegacyEra {
         return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
       if (first?.kind === 'request' && first.message.method === 'initialize') {
         const { message } = first;
-        const refusal = exchange.relayOrigin === undefined ? this.#gate.count(exchange) : undefined;
+        const refusal = this.#gate.count(exchange);
         if (refusal !== undefined) return refuse(exchange, refusal, message.id);
         attempt(exchange, () => this.#loop.track(exchange, () => this.#open(post, message)));
         return;

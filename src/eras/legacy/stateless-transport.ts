@@ -14,7 +14,7 @@ import { answerJson, asSojournError, errorJson, type LostForm, refuse } from '..
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { afterTurn } from '../../options/system.ts';
-import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { cancelledMessage, isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
 import { contexts, MessageContext } from '../../session/calls/context.ts';
 import type { SessionRun } from '../../session/server/run.ts';
@@ -153,10 +153,9 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
 
   /** The time of its request is over: aborts the handler, and then closes the server. */
   expire(error: SojournError): void {
-    const method = 'notifications/cancelled';
-    const message = { jsonrpc: '2.0', method, params: { requestId: this.#id, reason: error.message } };
-    const context = new MessageContext(this.#exchange, undefined, false, undefined, method, undefined);
-    contexts.run(context, () => this.receive(message, context));
+    const cancelled = cancelledMessage(this.#id, error.message);
+    const context = new MessageContext(this.#exchange, undefined, false, undefined, cancelled.method, undefined);
+    contexts.run(context, () => this.receive(cancelled, context));
     afterTurn(() => attempt(this.#exchange, () => this.fail(error)));
   }
 

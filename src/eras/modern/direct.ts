@@ -8,7 +8,8 @@
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { requestClosed } from '../../errors.ts';
-import { CLOSED_STATUS, lostForm } from '../../http/answer.ts';
+import { lostForm } from '../../http/answer.ts';
+import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import { toolOf } from '../../http/request-gate.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
@@ -157,7 +158,7 @@ export class ModernDirect {
   #unanswered({ response, refusal }: ModernCall, { id, method }: RpcRequest): void {
     if (response.hasBegun || refusal !== undefined || this.#lifecycle.refusal !== undefined)
       response.refuse(refusal ?? requestClosed(), id, lostForm(this.#options, method, 'modern'));
-    else response.done(CLOSED_STATUS, []);
+    else response.done(CLIENT_LEFT, []);
   }
 
   close(): void {

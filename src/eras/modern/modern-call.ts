@@ -23,7 +23,7 @@ import { type Admission, toolOf } from '../../http/request-gate.ts';
 import type { Reader, ReaderListener } from '../../http/reader.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
-import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { cancelledMessage, isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { afterTurn } from '../../options/system.ts';
 import { type AnyServer, modernServerOf } from '../../protocol/server-shape.ts';
 import type { InboundPost } from '../../relay/call.ts';
@@ -161,10 +161,9 @@ export class ModernCall implements ReaderListener {
   expire(error: SojournError): void {
     this.refuse(error);
     const { server } = this;
-    const method = 'notifications/cancelled';
-    const params = { requestId: this.request?.id, reason: error.message };
-    const context = new MessageContext(this.post.exchange, undefined, false, undefined, method, undefined);
-    contexts.run(context, () => modernServerOf(server)?.transport?.onmessage?.({ jsonrpc: '2.0', method, params }));
+    const cancelled = cancelledMessage(this.request?.id, error.message);
+    const context = new MessageContext(this.post.exchange, undefined, false, undefined, cancelled.method, undefined);
+    contexts.run(context, () => modernServerOf(server)?.transport?.onmessage?.(cancelled));
     afterTurn(() => void server?.close());
   }
 

@@ -17,11 +17,12 @@ import {
   type ServerEventBus,
 } from '@modelcontextprotocol/server';
 import { answerNotKept, headerMismatch, invalidRequest, requestClosed, SojournError } from '../../errors.ts';
-import { answerable, CLOSED_STATUS, errorJson, type LostForm, lostForm, refuse } from '../../http/answer.ts';
+import { answerable, errorJson, type LostForm, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
+import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import { type Admission, admittedRequest, type RequestGate } from '../../http/request-gate.ts';
 import type { Reader } from '../../http/reader.ts';
 import { HttpResponse } from '../../http/response.ts';
@@ -194,7 +195,7 @@ export class ModernEra {
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
   lostAnswer(exchange: Exchange): void {
-    const refusal = exchange.relayOrigin === undefined ? this.#gate.count(exchange) : undefined;
+    const refusal = this.#gate.count(exchange);
     const returning = this.#returning;
     const position = parseCallPosition(exchange.header('last-event-id'));
     if (position === undefined || position.ended) respondNothingFollows(exchange);
@@ -264,7 +265,7 @@ export class ModernEra {
       const response = await this.#fetch(call, message);
       // The SDK's status for a server that closed before it answered. The client is still connected when this endpoint
       // closed it.
-      if (response.status === CLOSED_STATUS && this.#lifecycle.refusal !== undefined) call.refuse(requestClosed());
+      if (response.status === CLIENT_LEFT && this.#lifecycle.refusal !== undefined) call.refuse(requestClosed());
       if (response.status === 500 && call.refusal === undefined) {
         this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
       }

@@ -19,6 +19,7 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { inTime } from '../../session/life/grace.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import type { Fence } from '../../stores/store.ts';
+import { Tally } from '../../tally.ts';
 import type { Logger } from '../../types.ts';
 import { callKey, type CallRecords, RECORD_MS } from './call-records.ts';
 import { type CallPosition, formatCallPosition } from './call-position.ts';
@@ -70,8 +71,7 @@ export class ResumableCalls implements ResumableHost {
   readonly #byExchange = new WeakMap<ResumableExchange, RunningCall>();
   readonly #answered = new Set<RunningCall>();
   /** Calls without a client, by user. */
-  readonly #cut = new Map<string | undefined, number>();
-  #cutCalls = 0;
+  readonly #cut = new Tally<string | undefined>();
   readonly #writes = new Set<Promise<unknown>>();
   /** The messages that are kept make room for newer ones: the store has the answer of an answered call. */
   readonly memory = {
@@ -210,28 +210,22 @@ export class ResumableCalls implements ResumableHost {
   #enterCut(call: RunningCall): boolean {
     if (call.cut) return true;
     const { user } = call.exchange;
-    const ofUser = this.#cut.get(user) ?? 0;
-    if (this.#cutCalls >= CUT_CALLS || (user !== undefined && ofUser >= CUT_CALLS_PER_USER)) {
+    if (this.#cut.sum >= CUT_CALLS || (user !== undefined && this.#cut.of(user) >= CUT_CALLS_PER_USER)) {
       this.#logger.warn({}, 'A call is cancelled at a cut: too many calls go on without a client');
       return false;
     }
     // Its own connection held the body until now.
     if (!this.#given.memory.take(call.bodyBytes, 0)) return false;
     call.cut = true;
-    this.#cutCalls += 1;
-    this.#cut.set(user, ofUser + 1);
+    this.#cut.add(user, 1);
     return true;
   }
 
   #leaveCut(call: RunningCall): void {
     if (!call.cut) return;
-    const { user } = call.exchange;
     call.cut = false;
     this.#given.memory.give(call.bodyBytes);
-    this.#cutCalls -= 1;
-    const ofUser = (this.#cut.get(user) ?? 1) - 1;
-    if (ofUser > 0) this.#cut.set(user, ofUser);
-    else this.#cut.delete(user);
+    this.#cut.add(call.exchange.user, -1);
   }
 
   #takeKept(bytes: number, held: number): boolean {

@@ -8,7 +8,7 @@ import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Notices } from '../../observe/notices.ts';
 import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import type { AnyServer } from '../../protocol/server-shape.ts';
+import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
 import { checkNumber } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import { HandlerWork } from './handler-work.ts';
@@ -270,7 +270,7 @@ type Handler = (request: unknown, ctx: unknown) => unknown;
  */
 export function trackHandlers(made: AnyServer, notices: Notices): void {
   const outer: unknown = made;
-  const inner = isObject(outer) && isObject(outer['server']) ? outer['server'] : outer;
+  const inner = innerServer(outer);
   const handlers: unknown = isObject(inner) ? inner['_requestHandlers'] : undefined;
   if (!isObject(inner) || !(handlers instanceof Map) || handlers.get !== Map.prototype.get) return;
   const stored = handlers.get.bind(handlers);

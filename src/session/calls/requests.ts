@@ -15,7 +15,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import { isLarge } from '../../http/large-answers.ts';
 import type { Admission } from '../../http/request-gate.ts';
 import type { Reader } from '../../http/reader.ts';
-import type { RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
+import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import { shownId } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -130,8 +130,8 @@ export class SessionRequests {
   }
 
   #abort(requestId: RequestId | undefined, reason: string): void {
-    const message = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } };
-    this.#delivery.send(message, undefined, message.method);
+    const cancelled = cancelledMessage(requestId, reason);
+    this.#delivery.send(cancelled, undefined, cancelled.method);
   }
 
   /** The time of a request is over. Its answer waits for the lease, as the answer of its handler would. */

@@ -38,6 +38,11 @@ export class SessionRun {
     this.#options = options;
   }
 
+  /** Whether a handler can see how the session leaves. */
+  get isWatched(): boolean {
+    return this.#options.handler !== undefined;
+  }
+
   /**
    * With `ownContext`, runs `fn` (options callback, factory, run hook) in a separate context of the session, so that
    * `fn` does not change the context of the request.

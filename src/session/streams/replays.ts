@@ -12,6 +12,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { shareKey } from '../../http/request-gate.ts';
 import type { MemoryUse, SlowReaders } from '../../http/slow-readers.ts';
+import { Tally } from '../../tally.ts';
 
 const PER_SESSION = 1;
 const PER_USER = 4;
@@ -52,9 +53,8 @@ export class Replays {
   /** One replay in the memory budget: a session keeps no more than `eventRetention.bytes`. */
   readonly #bytes: number;
   readonly #most: number;
-  #running = 0;
-  readonly #bySession = new Map<string, number>();
-  readonly #byUser = new Map<string, number>();
+  readonly #bySession = new Tally<string>();
+  readonly #byUser = new Tally<string>();
   /** The key is the user, in order of arrival. The user whose replay began last is the last. */
   readonly #waiting = new Map<string, Set<Waiting>>();
   #look: unknown;
@@ -94,8 +94,8 @@ export class Replays {
 
   /** `'busy'`: its session or user has as many as may run. `'full'`: the instance has, or its memory. */
   #start({ session, user, client }: Replay): EndReplay | 'busy' | 'full' {
-    if (this.#running >= this.#most) return 'full';
-    if (countOf(this.#bySession, session) >= PER_SESSION || countOf(this.#byUser, user) >= PER_USER) return 'busy';
+    if (this.#byUser.sum >= this.#most) return 'full';
+    if (this.#bySession.of(session) >= PER_SESSION || this.#byUser.of(user) >= PER_USER) return 'busy';
     if (!this.#memory.take(this.#bytes, 0)) return 'full';
     this.#count(session, user, 1);
     let isOver = false;
@@ -119,9 +119,8 @@ export class Replays {
   }
 
   #count(session: string, user: string, by: 1 | -1): void {
-    this.#running += by;
-    add(this.#bySession, session, by);
-    add(this.#byUser, user, by);
+    this.#bySession.add(session, by);
+    this.#byUser.add(user, by);
   }
 
   #wait(waiting: Waiting): void {
@@ -155,18 +154,8 @@ export class Replays {
     this.#look = this.#time.setTimeout(() => {
       this.#look = undefined;
       if (this.#waiting.size === 0) return;
-      if (this.#running === 0) this.#slowReaders.cutStalled(STALLED_MS);
+      if (this.#byUser.sum === 0) this.#slowReaders.cutStalled(STALLED_MS);
       this.#startWaiting();
     }, LOOK_MS);
   }
-}
-
-function countOf(counts: ReadonlyMap<string, number>, key: string): number {
-  return counts.get(key) ?? 0;
-}
-
-function add(counts: Map<string, number>, key: string, by: 1 | -1): void {
-  const count = countOf(counts, key) + by;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
 }
