@@ -5,7 +5,13 @@
  */
 import { overToolLimit, overUserLimit, SojournError, tooManyWithoutSession } from '../errors.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { type Admission, type AdmittedRequest, type CountedRequest, type RequestGate, shareKey } from '../http/request-gate.ts';
+import {
+  type Admission,
+  type AdmittedRequest,
+  type CountedRequest,
+  type RequestGate,
+  shareKey,
+} from '../http/request-gate.ts';
 import type { TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 
 const MINUTE_MS = 60_000;

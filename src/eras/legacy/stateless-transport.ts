@@ -14,7 +14,13 @@ import { answerJson, asSojournError, errorJson, type LostForm, refuse } from '..
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { afterTurn } from '../../options/system.ts';
-import { cancelledMessage, isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import {
+  cancelledMessage,
+  isObject,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+} from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
 import { contexts, MessageContext } from '../../session/calls/context.ts';
 import type { SessionRun } from '../../session/server/run.ts';
