@@ -3,7 +3,7 @@ export class Tally<Key> {
   readonly #counts = new Map<Key, number>();
   #sum = 0;
 
-  /** Of all keys. */
+  /** The counts of all keys together. */
   get sum(): number {
     return this.#sum;
   }

@@ -1,7 +1,7 @@
 import { posix, sep } from 'node:path';
 
 /** The files directly in `src/` besides `index.ts`, with the folder of `errors.ts`. Every folder may import them. */
-const LEAVES = new Set(['bounded-map', 'errors', 'shown', 'small-map', 'types']);
+const LEAVES = new Set(['bounded-map', 'errors', 'shown', 'small-map', 'tally', 'types']);
 
 /** Which folders each folder may import, besides itself and the leaves. Imports go downward. */
 const MAY_IMPORT = {

@@ -4,7 +4,6 @@
  * connection.
  */
 import { overToolLimit, overUserLimit, SojournError, tooManyWithoutSession } from '../errors.ts';
-import type { Exchange } from '../http/exchange.ts';
 import {
   type Admission,
   type AdmittedRequest,
