@@ -1,7 +1,7 @@
 /**
  * Errors that end the CLI with a message and no stack. Exit code 1: the command failed. 2: the command line is wrong.
  */
-import { SojournError, RPC } from '../errors.ts';
+import { SojournError } from '../errors.ts';
 
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
@@ -17,7 +17,7 @@ export class Failure extends Error {
 
 /** The file given to `serve` cannot be loaded, or is no server module. */
 export function moduleInvalid(message: string, cause?: unknown): SojournError {
-  return new SojournError('MODULE_INVALID', message, { status: 500, rpc: RPC.internal, cause });
+  return new SojournError('MODULE_INVALID', message, { cause });
 }
 
 export function reason(error: unknown): string {

@@ -1,5 +1,5 @@
 /** Errors that are thrown while an endpoint is being configured. */
-import { type ErrorCode, RPC, SojournError } from './sojourn-error.ts';
+import { type ErrorCode, SojournError } from './sojourn-error.ts';
 
 /** Builds a `RangeError` or a `TypeError`, as JavaScript does for such values, with a `code`. */
 export function optionInvalid(kind: 'range' | 'type', option: string, got: unknown, takes: string): Error {
@@ -10,10 +10,7 @@ export function optionInvalid(kind: 'range' | 'type', option: string, got: unkno
 
 /** `why` continues the sentence "The server passed to createMcpEndpoint cannot be used: …". */
 export const definitionRefused = (why: string): SojournError =>
-  new SojournError('DEFINITION_REFUSED', `The server passed to createMcpEndpoint cannot be used: ${why}`, {
-    status: 500,
-    rpc: RPC.internal,
-  });
+  new SojournError('DEFINITION_REFUSED', `The server passed to createMcpEndpoint cannot be used: ${why}`);
 
 export function optionsContradict(message: string): Error {
   return Object.assign(new TypeError(message), { code: 'OPTION_INVALID' satisfies ErrorCode });

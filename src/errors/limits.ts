@@ -1,20 +1,10 @@
 /** A request past one of the limits. */
 import { invalidParams } from './request.ts';
-import { type ErrorCode, RETRY, RPC, SojournError, unavailable } from './sojourn-error.ts';
+import { type ErrorCode, reasonOf, SojournError, unavailable } from './sojourn-error.ts';
 import { quoted } from '../shown.ts';
 
 export const tooManyRequests = (limit: number): SojournError =>
-  new SojournError(
-    'TOO_MANY_REQUESTS',
-    `Too Many Requests: ${limit} requests are running on this session (limits.requestsPerSession)`,
-    {
-      status: 429,
-      rpc: RPC.transport,
-      data: { reason: 'too_many_requests' },
-      headers: RETRY,
-      retryable: true,
-    },
-  );
+  tooMany('TOO_MANY_REQUESTS', `${limit} requests are running on this session (limits.requestsPerSession)`);
 
 export const uriTooLarge = (limit: number): SojournError =>
   invalidParams(`a resource URI of a subscription may have ${limit} bytes (limits.uriBytes)`);
@@ -26,47 +16,30 @@ export const handshakeTooLarge = (limit: number): SojournError =>
   new SojournError(
     'BODY_TOO_LARGE',
     `Payload Too Large: the parameters of initialize exceed ${limit} bytes (limits.handshakeBytes)`,
-    { status: 413, rpc: RPC.transport, data: { reason: 'handshake_too_large' } },
+    { data: { reason: 'handshake_too_large' } },
   );
 
 export const tooManyWithoutSession = (limit: number): SojournError =>
-  unavailable(
-    'OVERLOADED',
-    'overloaded',
-    `Service Unavailable: ${limit} requests run on this instance without a session (limits.requests)`,
-  );
+  unavailable('OVERLOADED', `${limit} requests run on this instance without a session (limits.requests)`);
 
 /** `limit`: the member of `limits.perUser`. `waitMs`: until one more request is admitted. */
 export const overUserLimit = (limit: string, value: number, waitMs?: number): SojournError =>
-  tooMany('USER_LIMIT', `Too Many Requests: this user has reached ${value} (limits.perUser.${limit})`, waitMs);
+  tooMany('USER_LIMIT', `this user has reached ${value} (limits.perUser.${limit})`, waitMs);
 
 export const overToolLimit = (tool: string, limit: string, value: number, waitMs?: number): SojournError =>
-  tooMany(
-    'TOOL_LIMIT',
-    `Too Many Requests: the tool ${quoted(tool)} has reached ${value} (limits.perTool, ${limit})`,
-    waitMs,
-  );
+  tooMany('TOOL_LIMIT', `the tool ${quoted(tool)} has reached ${value} (limits.perTool, ${limit})`, waitMs);
 
-function tooMany(code: ErrorCode, message: string, waitMs = 0): SojournError {
-  return new SojournError(code, message, {
-    status: 429,
-    rpc: RPC.transport,
-    data: { reason: code.toLowerCase() },
-    headers: { 'Retry-After': String(Math.max(1, Math.ceil(Math.round(waitMs) / 1_000))) },
+function tooMany(code: ErrorCode, what: string, waitMs = 0): SojournError {
+  const seconds = Math.max(1, Math.ceil(Math.round(waitMs) / 1_000));
+  return new SojournError(code, `Too Many Requests: ${what}`, {
+    data: { reason: reasonOf(code) },
+    headers: { 'Retry-After': String(seconds) },
     retryable: true,
   });
 }
 
 export const overMemory = (): SojournError =>
-  unavailable(
-    'OVER_MEMORY',
-    'over_memory',
-    'Service Unavailable: requests and unread answers fill the memory of this instance (limits.memoryBytes)',
-  );
+  unavailable('OVER_MEMORY', 'requests and unread answers fill the memory of this instance (limits.memoryBytes)');
 
 export const tooManySessions = (limit: number): SojournError =>
-  unavailable(
-    'TOO_MANY_SESSIONS',
-    'too_many_sessions',
-    `Service Unavailable: this instance has ${limit} live sessions (limits.sessions)`,
-  );
+  unavailable('TOO_MANY_SESSIONS', `this instance has ${limit} live sessions (limits.sessions)`);

@@ -2,44 +2,40 @@
  * How an accepted request can end without its result. Some hosts repeat a call by words of the message, which
  * `REPEATED_WORDS` in test/docs/errors-reference.test.ts lists.
  */
-import { type ErrorCode, RPC, SojournError } from './sojourn-error.ts';
+import { type ErrorCode, reasonOf, SojournError } from './sojourn-error.ts';
 
-function ended(code: ErrorCode, reason: string, message: string, more?: Record<string, unknown>): SojournError {
-  return new SojournError(code, message, { status: 200, rpc: RPC.transport, data: { reason, ...more } });
+/** The error takes the place of the result. `mayHaveRun`: the request may have had its effect. */
+function ended(code: ErrorCode, message: string, mayHaveRun: boolean, reason = reasonOf(code)): SojournError {
+  return new SojournError(code, message, { status: 200, data: { reason, mayHaveRun } });
 }
 
+const ranOrNot = (mayHaveRun: boolean): string =>
+  mayHaveRun ? 'while this request was running; it may have run' : 'before this request ran';
+
 export const sessionEnded = (mayHaveRun = true): SojournError =>
-  ended('SESSION_ENDED', 'session_ended', `The server ended its work for this client ${ranOrNot(mayHaveRun)}`, {
-    mayHaveRun,
-  });
+  ended('SESSION_ENDED', `The server ended its work for this client ${ranOrNot(mayHaveRun)}`, mayHaveRun);
 
 export const requestDrained = (mayHaveRun = true): SojournError =>
-  ended('DRAINING', 'draining', `The instance was drained ${ranOrNot(mayHaveRun)}`, { mayHaveRun });
+  ended('DRAINING', `The instance was drained ${ranOrNot(mayHaveRun)}`, mayHaveRun);
 
 export const requestClosed = (mayHaveRun = true): SojournError =>
-  ended('CLOSED', 'closed', `The endpoint was closed ${ranOrNot(mayHaveRun)}`, { mayHaveRun });
+  ended('CLOSED', `The endpoint was closed ${ranOrNot(mayHaveRun)}`, mayHaveRun);
 
 /** The handler has run longer than `callMs`. */
 export const callTimeout = (callMs: number): SojournError =>
   ended(
     'CALL_TIMEOUT',
-    'call_timeout',
     `The time limit of ${callMs} ms for this request is over; the request may have run (limits.callMs)`,
-    { mayHaveRun: true },
+    true,
   );
-
-const ranOrNot = (mayHaveRun: boolean): string =>
-  mayHaveRun ? 'while this request was running; it may have run' : 'before this request ran';
 
 /** Sent as an event: its client came back for the answer. */
 export const answerNotKept = (): SojournError =>
   ended(
     'EVENT_UNKNOWN',
-    'answer_not_kept',
     'The answer to this request is not kept (any more); the request may have run',
-    {
-      mayHaveRun: true,
-    },
+    true,
+    'answer_not_kept',
   );
 
 /** Its client came back for the answer, as an event, more often than `limits.perUser.requestsPerMinute` allows. */
@@ -47,24 +43,22 @@ export const answerOverLimit = (): SojournError =>
   new SojournError(
     'USER_LIMIT',
     'This user has reached limits.perUser.requestsPerMinute, so the answer was not fetched; the request may have run',
-    { status: 429, rpc: RPC.transport, data: { reason: 'user_limit', mayHaveRun: true } },
+    { data: { reason: reasonOf('USER_LIMIT'), mayHaveRun: true } },
   );
 
 /** The call was sent to its owner, which has answered nothing since. */
 export const callUnreachable = (): SojournError =>
   ended(
     'OWNER_UNREACHABLE',
-    'owner_unreachable',
     'The instance that received this request does not answer; the request may have run, and the log names the cause',
-    { mayHaveRun: true },
+    true,
   );
 
 export const ownerLost = (mayHaveRun: boolean): SojournError =>
   ended(
     'OWNER_LOST',
-    'owner_lost',
     mayHaveRun
       ? 'The instance that ran this request crashed or lost its lease; the request may have run'
       : 'The instance that received this request crashed or lost its lease before this request ran',
-    { mayHaveRun },
+    mayHaveRun,
   );

@@ -1,103 +1,98 @@
 /** A request that is refused before its session is looked at. */
-import { badRequest, forbidden, RPC, SojournError, unavailable } from './sojourn-error.ts';
+import { reasonOf, SojournError, unavailable } from './sojourn-error.ts';
 import { quoted, shown } from '../shown.ts';
 
 export const hostNotAllowed = (host: string | undefined): SojournError =>
-  forbidden(
+  new SojournError(
     'HOST_NOT_ALLOWED',
-    'host',
     `Host ${quoted(host ?? '')} is not allowed here; name it in the option allowedHosts`,
+    { data: { reason: 'host' } },
   );
 
 export const originNotAllowed = (origin: string): SojournError =>
-  forbidden(
+  new SojournError(
     'ORIGIN_NOT_ALLOWED',
-    'origin',
     `Origin ${quoted(origin)} is not allowed here; name it in the option allowedOrigins`,
+    { data: { reason: 'origin' } },
   );
+
+/** `message` is for logs. */
+export const unauthorized = (challenge: string, description: string, message = description): SojournError =>
+  challenged('UNAUTHORIZED', 'invalid_token', challenge, description, message);
+
+export const insufficientScope = (challenge: string, description: string): SojournError =>
+  challenged('INSUFFICIENT_SCOPE', 'insufficient_scope', challenge, description);
 
 /**
- * `challenge` is the `WWW-Authenticate` header, empty where no token is expected. The body has OAuth's format.
- * `message` is for logs.
+ * `challenge` is the `WWW-Authenticate` header, empty where no token is expected. The body has OAuth's format, as in
+ * the SDK's own transports.
  */
-export const unauthorized = (challenge: string, description: string, message = description): SojournError =>
-  new SojournError('UNAUTHORIZED', message, {
-    status: 401,
-    rpc: RPC.transport,
-    data: { reason: 'unauthorized' },
-    ...(challenge !== '' && { headers: { 'WWW-Authenticate': challenge } }),
-    body: JSON.stringify({ error: 'invalid_token', error_description: description }),
+function challenged(
+  code: 'UNAUTHORIZED' | 'INSUFFICIENT_SCOPE',
+  error: string,
+  challenge: string,
+  description: string,
+  message = description,
+): SojournError {
+  return new SojournError(code, message, {
+    data: { reason: reasonOf(code) },
+    headers: challenge === '' ? undefined : { 'WWW-Authenticate': challenge },
+    body: JSON.stringify({ error, error_description: description }),
   });
+}
 
 export const authAway = (cause?: unknown): SojournError =>
-  unavailable(
-    'AUTH_AWAY',
-    'auth_away',
-    'Service Unavailable: access tokens cannot be verified now, because the authorization server cannot be reached',
+  unavailable('AUTH_AWAY', 'access tokens cannot be verified now, because the authorization server cannot be reached', {
     cause,
-  );
+  });
 
 export const methodNotAllowed = (method: string, allow: string): SojournError =>
   new SojournError('METHOD_NOT_ALLOWED', `Method ${shown(method)} is not allowed here; use ${allow}`, {
-    status: 405,
-    rpc: RPC.transport,
     headers: { Allow: allow },
   });
 
 export const notAcceptable = (needed: string): SojournError =>
-  new SojournError('NOT_ACCEPTABLE', `Not Acceptable: the client must accept ${needed}`, {
-    status: 406,
-    rpc: RPC.transport,
-  });
+  new SojournError('NOT_ACCEPTABLE', `Not Acceptable: the client must accept ${needed}`);
 
 export const unsupportedMediaType = (got: string | undefined): SojournError =>
   new SojournError(
     'UNSUPPORTED_MEDIA_TYPE',
     `Unsupported Media Type: Content-Type must be application/json, not ${quoted(got ?? '')}`,
-    { status: 415, rpc: RPC.transport },
   );
 
 export const bodyTooLarge = (limit: number): SojournError =>
   new SojournError('BODY_TOO_LARGE', `Payload Too Large: a body may have ${limit} bytes (limits.bodyBytes)`, {
-    status: 413,
-    rpc: RPC.transport,
-    data: { reason: 'body_too_large' },
+    data: { reason: reasonOf('BODY_TOO_LARGE') },
     headers: { Connection: 'close' },
   });
 
 export const bodyUnreadable = (cause?: unknown): SojournError =>
-  new SojournError('BODY_UNREADABLE', 'Parse error: the request body could not be read', {
-    status: 400,
-    rpc: RPC.parse,
-    cause,
-  });
+  new SojournError('BODY_UNREADABLE', 'Parse error: the request body could not be read', { cause });
 
-export const parseError = (why: string): SojournError => badRequest('PARSE_ERROR', RPC.parse, `Parse error: ${why}`);
+export const parseError = (why: string): SojournError => new SojournError('PARSE_ERROR', `Parse error: ${why}`);
 
 export const invalidRequest = (why: string): SojournError =>
-  badRequest('INVALID_REQUEST', RPC.invalidRequest, `Invalid Request: ${why}`);
+  new SojournError('INVALID_REQUEST', `Invalid Request: ${why}`);
 
 export const repeatedField = (name: string): SojournError =>
   invalidRequest(`the header ${name} was sent more than once`);
 
 export const invalidParams = (why: string): SojournError =>
-  badRequest('INVALID_PARAMS', RPC.invalidParams, `Invalid params: ${why}`);
+  new SojournError('INVALID_PARAMS', `Invalid params: ${why}`);
 
 export const batchNotAllowed = (why: string): SojournError =>
-  badRequest('BATCH_NOT_ALLOWED', RPC.invalidRequest, `Invalid Request: ${why}`);
+  new SojournError('BATCH_NOT_ALLOWED', `Invalid Request: ${why}`);
 
 export const unsupportedVersion = (requested: string, supported: readonly string[]): SojournError =>
-  badRequest(
+  new SojournError(
     'UNSUPPORTED_VERSION',
-    RPC.unsupportedVersion,
     `Unsupported protocol version ${quoted(requested)}; this endpoint serves ${supported.join(', ')}`,
-    { supported: [...supported], requested: shown(requested) },
+    { data: { supported: [...supported], requested: shown(requested) } },
   );
 
 export const headerMismatch = (header: string, got: string | undefined, body: string): SojournError =>
-  badRequest(
+  new SojournError(
     'HEADER_MISMATCH',
-    RPC.headerMismatch,
     `Header mismatch: ${header} is ${got === undefined ? 'missing' : quoted(got)}, ${body}`,
-    { mismatch: { header: got === undefined ? '(missing)' : shown(got), body } },
+    { data: { mismatch: { header: got === undefined ? '(missing)' : shown(got), body } } },
   );

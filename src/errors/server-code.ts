@@ -1,30 +1,27 @@
 /** Errors of application code, and errors that are thrown to it. */
-import { RPC, SojournError } from './sojourn-error.ts';
+import { SojournError } from './sojourn-error.ts';
 import { sessionHash } from '../shown.ts';
 
 export const factoryFailed = (what: string, cause?: unknown): SojournError =>
-  new SojournError('FACTORY_FAILED', `Internal error: ${what}`, { status: 500, rpc: RPC.internal, cause });
+  new SojournError('FACTORY_FAILED', `Internal error: ${what}`, { cause });
 
 /** `what`: its session, or its request. */
 export const hookReturned = (what: string): SojournError =>
   factoryFailed(`runSessionHandler returned ${what}; it must return run(), or await it`);
 
-export const internal = (cause?: unknown): SojournError =>
-  new SojournError('INTERNAL', 'Internal error', { status: 500, rpc: RPC.internal, cause });
+export const internal = (cause?: unknown): SojournError => new SojournError('INTERNAL', 'Internal error', { cause });
 
 export const noStream = (method: string): SojournError =>
   new SojournError(
     'NO_STREAM',
     `${method} cannot be sent: the client has no GET stream open and no request is running here. ` +
       'Send it from a handler, through its context (ctx.mcpReq.send, ctx.mcpReq.elicitInput), so that it takes the stream of that request',
-    { status: 500, rpc: RPC.transport },
   );
 
 export const notInitialized = (method: string): SojournError =>
   new SojournError(
     'NOT_INITIALIZED',
     `${method} cannot be sent before the client's notifications/initialized; only ping and logging can`,
-    { status: 500, rpc: RPC.transport },
   );
 
 export const statelessUnsupported = (what: string): SojournError =>
@@ -32,14 +29,10 @@ export const statelessUnsupported = (what: string): SojournError =>
     'STATELESS',
     `${what} is not supported in stateless mode: without a session there is no way back to the client. ` +
       "Use sessionMode: 'hybrid' or 'stateful', or return inputRequired() to clients of 2026-07-28",
-    { status: 500, rpc: RPC.transport },
   );
 
 export const sessionGone = (id: string, reason: string): SojournError =>
-  new SojournError('SESSION_GONE', `Session ${sessionHash(id)} is no longer live on this instance (${reason})`, {
-    status: 500,
-    rpc: RPC.transport,
-  });
+  new SojournError('SESSION_GONE', `Session ${sessionHash(id)} is no longer live on this instance (${reason})`);
 
 export const outsideHandler = (what: string): SojournError =>
   new SojournError(
@@ -49,7 +42,6 @@ export const outsideHandler = (what: string): SojournError =>
         ? 'To stop serving, close the endpoint: endpoint.close(). For one session, use endpoint.sessions.terminate(id)'
         : 'In a handler, use its context (ctx.mcpReq). For one session at a later time, keep currentSession().server. ' +
           'For the clients of every instance, use endpoint.notify'),
-    { status: 500, rpc: RPC.internal },
   );
 
 export const otherSession = (): SojournError =>
@@ -57,19 +49,16 @@ export const otherSession = (): SojournError =>
     'OUTSIDE_HANDLER',
     'sendLoggingMessage() was called on the shared server with the id of one session, in a handler of another session, ' +
       'whose client would get the message. Keep currentSession().server of the session that you mean',
-    { status: 500, rpc: RPC.internal },
   );
 
 export const stateTooLarge = (bytes: number, limit: number): SojournError =>
   new SojournError(
     'STATE_TOO_LARGE',
     `session.state would have ${bytes} bytes of JSON; ${limit} are allowed (limits.stateBytes). Nothing was changed`,
-    { status: 500, rpc: RPC.internal },
   );
 
 export const sealTooLong = (length: number, limit: number): SojournError =>
   new SojournError(
     'SEAL_TOO_LONG',
     `The handshake does not fit into a session id: it takes ${length} characters, ${limit} are allowed; use a store for such clients`,
-    { status: 500, rpc: RPC.internal },
   );

@@ -13,78 +13,78 @@ export const RPC = {
   unsupportedVersion: -32022,
 } as const;
 
-export const ERROR_CODES = [
-  'HOST_NOT_ALLOWED',
-  'ORIGIN_NOT_ALLOWED',
-  'UNAUTHORIZED',
-  'AUTH_AWAY',
-  'METHOD_NOT_ALLOWED',
-  'NOT_ACCEPTABLE',
-  'UNSUPPORTED_MEDIA_TYPE',
-  'BODY_TOO_LARGE',
-  'BODY_UNREADABLE',
-  'PARSE_ERROR',
-  'INVALID_REQUEST',
-  'INVALID_PARAMS',
-  'BATCH_NOT_ALLOWED',
-  'UNSUPPORTED_VERSION',
-  'HEADER_MISMATCH',
-  'SESSION_ID_MISSING',
-  'SESSION_ID_INVALID',
-  'SESSION_NOT_FOUND',
-  'OTHER_USER',
-  'INSUFFICIENT_SCOPE',
-  'VERSION_CHANGED',
-  'ALREADY_INITIALIZED',
-  'REQUEST_ID_IN_FLIGHT',
-  'TOO_MANY_REQUESTS',
-  'TOO_MANY_SESSIONS',
-  'OVERLOADED',
-  'OVER_MEMORY',
-  'USER_LIMIT',
-  'TOOL_LIMIT',
-  'CALL_TIMEOUT',
-  'EVENT_UNKNOWN',
-  'STORE_AWAY',
-  'LAPSED',
-  'RESTORE_FAILED',
-  'OWNER_UNREACHABLE',
-  'MIGRATION_FAILED',
-  'HOOK_TIMEOUT',
-  'DRAINING',
-  'CLOSED',
-  'SESSION_ENDED',
-  'OWNER_LOST',
-  'FACTORY_FAILED',
-  'INTERNAL',
-  'NO_STREAM',
-  'NOT_INITIALIZED',
-  'STATELESS',
-  'SESSION_GONE',
-  'STATE_TOO_LARGE',
-  'SEAL_TOO_LONG',
-  'OUTSIDE_HANDLER',
-  'DEFINITION_REFUSED',
-  'OPTION_INVALID',
-  'MODULE_INVALID',
-] as const;
+/** The HTTP status and the JSON-RPC code of each error. An error may be built with another status. */
+const ERRORS = {
+  HOST_NOT_ALLOWED: [403, RPC.transport],
+  ORIGIN_NOT_ALLOWED: [403, RPC.transport],
+  UNAUTHORIZED: [401, RPC.transport],
+  AUTH_AWAY: [503, RPC.transport],
+  METHOD_NOT_ALLOWED: [405, RPC.transport],
+  NOT_ACCEPTABLE: [406, RPC.transport],
+  UNSUPPORTED_MEDIA_TYPE: [415, RPC.transport],
+  BODY_TOO_LARGE: [413, RPC.transport],
+  BODY_UNREADABLE: [400, RPC.parse],
+  PARSE_ERROR: [400, RPC.parse],
+  INVALID_REQUEST: [400, RPC.invalidRequest],
+  INVALID_PARAMS: [400, RPC.invalidParams],
+  BATCH_NOT_ALLOWED: [400, RPC.invalidRequest],
+  UNSUPPORTED_VERSION: [400, RPC.unsupportedVersion],
+  HEADER_MISMATCH: [400, RPC.headerMismatch],
+  SESSION_ID_MISSING: [400, RPC.transport],
+  SESSION_ID_INVALID: [400, RPC.transport],
+  SESSION_NOT_FOUND: [404, RPC.sessionNotFound],
+  OTHER_USER: [403, RPC.transport],
+  INSUFFICIENT_SCOPE: [403, RPC.transport],
+  VERSION_CHANGED: [400, RPC.invalidRequest],
+  ALREADY_INITIALIZED: [400, RPC.invalidRequest],
+  REQUEST_ID_IN_FLIGHT: [400, RPC.invalidRequest],
+  TOO_MANY_REQUESTS: [429, RPC.transport],
+  TOO_MANY_SESSIONS: [503, RPC.transport],
+  OVERLOADED: [503, RPC.transport],
+  OVER_MEMORY: [503, RPC.transport],
+  USER_LIMIT: [429, RPC.transport],
+  TOOL_LIMIT: [429, RPC.transport],
+  CALL_TIMEOUT: [200, RPC.transport],
+  EVENT_UNKNOWN: [200, RPC.transport],
+  STORE_AWAY: [503, RPC.transport],
+  LAPSED: [503, RPC.transport],
+  RESTORE_FAILED: [503, RPC.transport],
+  OWNER_UNREACHABLE: [503, RPC.transport],
+  MIGRATION_FAILED: [503, RPC.transport],
+  HOOK_TIMEOUT: [503, RPC.transport],
+  DRAINING: [503, RPC.transport],
+  CLOSED: [503, RPC.transport],
+  SESSION_ENDED: [200, RPC.transport],
+  OWNER_LOST: [200, RPC.transport],
+  FACTORY_FAILED: [500, RPC.internal],
+  INTERNAL: [500, RPC.internal],
+  NO_STREAM: [500, RPC.transport],
+  NOT_INITIALIZED: [500, RPC.transport],
+  STATELESS: [500, RPC.transport],
+  SESSION_GONE: [500, RPC.transport],
+  STATE_TOO_LARGE: [500, RPC.internal],
+  SEAL_TOO_LONG: [500, RPC.internal],
+  OUTSIDE_HANDLER: [500, RPC.internal],
+  DEFINITION_REFUSED: [500, RPC.internal],
+  OPTION_INVALID: [500, RPC.internal],
+  MODULE_INVALID: [500, RPC.internal],
+} as const satisfies Record<string, readonly [status: number, rpc: number]>;
 
-export type ErrorCode = (typeof ERROR_CODES)[number];
+export type ErrorCode = keyof typeof ERRORS;
+export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
 
-export interface SojournErrorFields {
-  /** The HTTP status, where the error is answered as one. */
-  status: number;
-  /** JSON-RPC error code. */
-  rpc: number;
+interface SojournErrorFields {
+  /** The HTTP status, where it is not the usual one of the code. */
+  status?: number;
   /** JSON-RPC `error.data`. */
-  data?: Readonly<Record<string, unknown>>;
-  headers?: Readonly<Record<string, string>>;
+  data?: Readonly<Record<string, unknown>> | undefined;
+  headers?: Readonly<Record<string, string>> | undefined;
   /** The body of the HTTP answer, where it is not the JSON-RPC error. */
-  body?: string;
+  body?: string | undefined;
   /** The same call may succeed later. */
   retryable?: boolean;
   cause?: unknown;
-  storeProblem?: StoreProblem | undefined;
+  storeProblem?: StoreProblem;
 }
 
 /** Why the store cannot be used. */
@@ -98,7 +98,9 @@ export interface StoreProblem {
 export class SojournError extends Error {
   override readonly name = 'SojournError';
   readonly code: ErrorCode;
+  /** The HTTP status, where the error is answered as one. */
   readonly status: number;
+  /** JSON-RPC error code. */
   readonly rpc: number;
   readonly data: Readonly<Record<string, unknown>> | undefined;
   readonly headers: Readonly<Record<string, string>> | undefined;
@@ -106,16 +108,18 @@ export class SojournError extends Error {
   readonly retryable: boolean;
   readonly #storeProblem: StoreProblem | undefined;
 
-  constructor(code: ErrorCode, message: string, fields: SojournErrorFields) {
-    super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
+  constructor(code: ErrorCode, message: string, fields: SojournErrorFields = {}) {
+    const { cause, data, headers, body, retryable = false, storeProblem } = fields;
+    super(message, cause === undefined ? undefined : { cause });
+    const [status, rpc] = ERRORS[code];
     this.code = code;
-    this.status = fields.status;
-    this.rpc = fields.rpc;
-    this.data = fields.data;
-    this.headers = fields.headers;
-    this.body = fields.body;
-    this.retryable = fields.retryable ?? false;
-    this.#storeProblem = fields.storeProblem;
+    this.status = fields.status ?? status;
+    this.rpc = rpc;
+    this.data = data;
+    this.headers = headers;
+    this.body = body;
+    this.retryable = retryable;
+    this.#storeProblem = storeProblem;
   }
 
   /** Set for `STORE_AWAY`. A getter, because log lines show every own property. */
@@ -124,37 +128,16 @@ export class SojournError extends Error {
   }
 }
 
-export const RETRY = { 'Retry-After': '1' };
+/** For `data.reason`. */
+export const reasonOf = (code: ErrorCode): string => code.toLowerCase();
 
-export function unavailable(
-  code: ErrorCode,
-  reason: string,
-  message: string,
-  cause?: unknown,
-  storeProblem?: StoreProblem,
-): SojournError {
-  return new SojournError(code, message, {
-    status: 503,
-    rpc: RPC.transport,
-    data: { reason },
-    headers: RETRY,
-    retryable: true,
-    cause,
-    storeProblem,
-  });
-}
+const RETRY = { 'Retry-After': '1' };
 
-export function forbidden(code: ErrorCode, reason: string, message: string): SojournError {
-  return new SojournError(code, message, { status: 403, rpc: RPC.transport, data: { reason } });
-}
-
-export function badRequest(
-  code: ErrorCode,
-  rpc: number,
-  message: string,
-  data?: Record<string, unknown>,
-): SojournError {
-  return new SojournError(code, message, { status: 400, rpc, ...(data && { data }) });
+/** The same request may succeed later. */
+export function unavailable(code: ErrorCode, what: string, more?: SojournErrorFields): SojournError {
+  const data = { reason: reasonOf(code) };
+  const message = `Service Unavailable: ${what}`;
+  return new SojournError(code, message, { data, headers: RETRY, retryable: true, ...more });
 }
 
 /** Sent to clients. The message with the store's address and user name is only for logs. */

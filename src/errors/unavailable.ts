@@ -1,22 +1,16 @@
 /** What is away for now: the store, a lease, a hook, this instance. The same request may succeed later. */
-import { SojournError, type SojournErrorFields, unavailable } from './sojourn-error.ts';
+import { SojournError, unavailable } from './sojourn-error.ts';
 
 /** The error of a request that was refused before it ran: its client may send it again. */
 export function beforeItRan(error: SojournError): SojournError {
-  const { code, message, data } = error;
-  if (error.status !== 503 || data?.['mayHaveRun'] !== undefined) return error;
-  return new SojournError(code, message, {
-    ...(error as SojournErrorFields),
-    data: { ...data, mayHaveRun: false },
-    cause: error.cause,
-  });
+  const { code, message, status, data, headers, body, retryable, cause } = error;
+  if (status !== 503 || data?.['mayHaveRun'] !== undefined) return error;
+  const refused = { ...data, mayHaveRun: false };
+  return new SojournError(code, message, { status, data: refused, headers, body, retryable, cause });
 }
 
 const storeUnusable = (how: string, what: string, lasting: boolean, cause: unknown): SojournError =>
-  unavailable('STORE_AWAY', 'store_away', `Service Unavailable: the session store ${how} (${what})`, cause, {
-    what,
-    lasting,
-  });
+  unavailable('STORE_AWAY', `the session store ${how} (${what})`, { cause, storeProblem: { what, lasting } });
 
 export const storeAway = (what: string, cause?: unknown): SojournError =>
   storeUnusable('cannot be reached', what, false, cause);
@@ -30,46 +24,27 @@ export const storeAwayForClients = (what: string, cause: unknown): unknown =>
   cause instanceof SojournError && cause.code === 'STORE_AWAY' ? storeAway(what, cause) : cause;
 
 export const lapsed = (): SojournError =>
-  unavailable(
-    'LAPSED',
-    'lapsed',
-    'Service Unavailable: this instance lost its lease and is taking a new one; try again',
-  );
+  unavailable('LAPSED', 'this instance lost its lease and is taking a new one; try again');
 
 /** For the log of this instance: which peer, and the likely causes (`cluster/links.ts`). */
 export const ownerUnreachable = (): SojournError =>
   unavailable(
     'OWNER_UNREACHABLE',
-    'owner_unreachable',
-    'Service Unavailable: the instance with this session does not answer this one; try again later, and tell the ' +
+    'the instance with this session does not answer this one; try again later, and tell the ' +
       'operator, whose log names the cause',
   );
 
 export const restoreFailed = (cause?: unknown): SojournError =>
-  unavailable(
-    'RESTORE_FAILED',
-    'restore_failed',
-    'Service Unavailable: this instance could not rebuild the session; the session is kept, try again',
+  unavailable('RESTORE_FAILED', 'this instance could not rebuild the session; the session is kept, try again', {
     cause,
-  );
+  });
 
 export const migrationFailed = (cause?: unknown): SojournError =>
-  unavailable(
-    'MIGRATION_FAILED',
-    'migration_failed',
-    'Service Unavailable: the sessionMigrationHandler failed; the session is kept, try again',
-    cause,
-  );
+  unavailable('MIGRATION_FAILED', 'the sessionMigrationHandler failed; the session is kept, try again', { cause });
 
 export const hookTimeout = (hook: string, ms: number): SojournError =>
-  unavailable(
-    'HOOK_TIMEOUT',
-    'hook_timeout',
-    `Service Unavailable: ${hook} did not return within ${ms} ms (hookTimeoutMs); try again`,
-  );
+  unavailable('HOOK_TIMEOUT', `${hook} did not return within ${ms} ms (hookTimeoutMs); try again`);
 
-export const draining = (): SojournError =>
-  unavailable('DRAINING', 'draining', 'Service Unavailable: this instance is draining');
+export const draining = (): SojournError => unavailable('DRAINING', 'this instance is draining');
 
-export const closedEndpoint = (): SojournError =>
-  unavailable('CLOSED', 'closed', 'Service Unavailable: this endpoint is closed');
+export const closedEndpoint = (): SojournError => unavailable('CLOSED', 'this endpoint is closed');
