@@ -4,7 +4,7 @@
  */
 import { LISTEN } from '../listen/listen-options.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
-import { type FlagSpec, type FlagText, GROUPS, ms, number } from '../options/kinds.ts';
+import { choice, flag, type FlagSpec, type FlagText, group, GROUPS, ms, number } from '../options/kinds.ts';
 import { LEVELS } from '../options/logger.ts';
 import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
 import { type OptionName, OPTIONS } from '../options/table.ts';
@@ -18,7 +18,7 @@ export type OptionKey =
   | `limits.${keyof SessionLimits | 'perUser' | 'perTool'}`
   | `eventRetention.${keyof EventRetention}`;
 
-const { limits: _group, ...options } = OPTIONS;
+const { limits: _limits, ...options } = OPTIONS;
 const share = { group: 'Limits', kind: 'module', help: 'an object', fallback: undefined } as const;
 
 export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
@@ -29,62 +29,47 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
   'limits.perTool': share,
 };
 
-function members(group: string, specs: Readonly<Record<string, FlagSpec>>): Record<string, FlagSpec> {
-  return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [`${group}.${name}`, spec]));
+function members(option: string, specs: Readonly<Record<string, FlagSpec>>): Record<string, FlagSpec> {
+  return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [`${option}.${name}`, spec]));
 }
 
+type Text = Omit<FlagText, 'group' | 'help'>;
 const callers = (help: string, value: string): FlagText => ({ group: 'Who may call', help, value });
-const running = (help: string, value: string): FlagText => ({ group: 'Running', help, value });
+const running = (help: string, more: Text): FlagText => ({ group: 'Running', help, ...more });
+const text = (shown: FlagText) => group<string | undefined>({ ...shown, kind: 'text', fallback: undefined });
+const names = (shown: FlagText) =>
+  group<readonly string[] | undefined>({ ...shown, kind: 'list', fallback: undefined });
 
 /** The flags of `serve` that are not endpoint options. */
 export const SERVE_FLAGS = {
   ...LISTEN,
-  authIssuer: {
-    ...callers('callers need a JWT of this authorization server (with --auth-audience)', 'url'),
-    kind: 'text',
-    fallback: undefined,
-  },
-  authAudience: {
-    ...callers('aud of these JWTs: the URL of this endpoint', 'names'),
-    kind: 'list',
-    fallback: undefined,
-  },
-  authJwksUri: {
-    ...callers('where its keys are, if its metadata does not say', 'url'),
-    kind: 'text',
-    fallback: undefined,
-  },
-  authScopes: { ...callers('scopes that every token must have', 'names'), kind: 'list', fallback: undefined },
-  workers: {
-    ...running('processes behind a parent that holds the port; auto = one per core, 0 = no parent', 'n'),
-    kind: 'text',
-    fallback: undefined,
-    shown: '1 with a --store that outlives the process, else 0',
-  },
-  pidFile: {
-    ...running('file in which that parent writes its process id', 'path'),
-    kind: 'text',
-    fallback: undefined,
-  },
-  logLevel: {
-    ...running('least severe level that is logged, on stderr: JSON lines, readable lines in a terminal', 'level'),
-    kind: 'text',
-    choices: [...LEVELS, 'silent'],
-    fallback: 'info',
-  },
-  requireStore: {
+  authIssuer: text(callers('callers need a JWT of this authorization server (with --auth-audience)', 'url')),
+  authAudience: names(callers('aud of these JWTs: the URL of this endpoint', 'names')),
+  authJwksUri: text(callers('where its keys are, if its metadata does not say', 'url')),
+  authScopes: names(callers('scopes that every token must have', 'names')),
+  workers: text(
+    running('processes behind a parent that holds the port; auto = one per core, 0 = no parent', {
+      value: 'n',
+      shown: '1 with a --store that outlives the process, else 0',
+    }),
+  ),
+  pidFile: text(running('file in which that parent writes its process id', { value: 'path' })),
+  logLevel: choice(
+    [...LEVELS, 'silent'],
+    'info',
+    running('least severe level that is logged, on stderr: JSON lines, readable lines in a terminal', {
+      value: 'level',
+    }),
+  ),
+  requireStore: group<boolean | undefined>({
     group: 'Sessions',
     help: 'end if the store cannot be opened at the start (--no-require-store: never)',
     kind: 'switch',
     fallback: undefined,
     shown: 'if it refuses, or is a file',
-  },
-  quiet: {
-    ...running('log warnings and errors alone', ''),
-    kind: 'switch',
-    fallback: false,
-  },
-  drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM', 'ms')),
+  }),
+  quiet: flag(false, running('log warnings and errors alone', {})),
+  drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM', {})),
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 
 export type ServeKey = keyof typeof SERVE_FLAGS;

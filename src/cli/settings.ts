@@ -1,15 +1,16 @@
 /** The settings of one `sojourn serve`. Flags override the environment, and both override the module's options. */
 import { availableParallelism } from 'node:os';
-import { type CheckedListen, checkListen, LISTEN, type ListenKey } from '../listen/listen-options.ts';
+import type { CheckedListen } from '../listen/listen-options.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
+import { type Values, valuesOf } from '../options/kinds.ts';
 import { nearestName } from '../options/nearest-name.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
 import { Failure, reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type OptionKey, type ServeKey } from './option-flags.ts';
 import { isInstalled } from './store-url.ts';
 
 const PREFIX = 'SOJOURN_';
-const LISTEN_KEYS = Object.keys(LISTEN) as ListenKey[];
 /** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */
 const MAX_WORKERS = 256;
 
@@ -54,12 +55,11 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
       origins.set(key, flag === false ? `--no-${flagName(key)}` : `--${flagName(key)}`);
     }
   }
-  const serve = <T>(key: string, fallback: T): T => (fromFlags.get(key) ?? fromEnv.get(key) ?? fallback) as T;
-  const storeUrl = serve<string | undefined>('store', undefined);
-  const quiet = serve<boolean>('quiet', false);
-  const logLevel = serve<string>('logLevel', SERVE_FLAGS.logLevel.fallback);
-  const auth = authOf(serve, origins);
-  const workers = workersOf(serve<string | undefined>('workers', undefined), origins.get('workers'), storeUrl);
+  const given = Object.fromEntries([...fromEnv, ...fromFlags]);
+  const own = checkedByName(origins, () => valuesOf(SERVE_FLAGS, given));
+  const storeUrl = given['store'] as string | undefined;
+  const auth = authOf(own, origins);
+  const workers = workersOf(own.workers, origins.get('workers'), storeUrl);
   if (origins.has('pidFile') && workers === 0) {
     throw new UsageError(
       `${origins.get('pidFile')} names the file of a parent process, and this command starts none: add --workers 1, ` +
@@ -67,21 +67,14 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
     );
   }
   return {
-    ...checkedByName(origins, () =>
-      checkListen(Object.fromEntries(LISTEN_KEYS.map((key) => [key, serve(key, undefined)]))),
-    ),
+    ...own,
     workers,
-    pidFile: serve<string | undefined>('pidFile', undefined),
-    logLevel: quiet && VERBOSE.has(logLevel) ? 'warn' : logLevel,
-    drainTimeoutMs: checkedByName(origins, () =>
-      SERVE_FLAGS.drainTimeoutMs.parse('drainTimeoutMs', serve('drainTimeoutMs', undefined)),
-    ),
+    logLevel: own.quiet && VERBOSE.has(own.logLevel) ? 'warn' : own.logLevel,
     storeUrl,
-    requireStore: serve<boolean | undefined>('requireStore', undefined),
     options: {
       ...mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
       ...(auth !== undefined && { auth }),
-      ...(quiet && { accessLog: false }),
+      ...(own.quiet && { accessLog: false }),
     },
     origin: (option) => origins.get(option),
     warnings: unknownVariableWarnings(env),
@@ -94,20 +87,16 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
  */
 export function mergeOptions(lower: McpEndpointOptions, upper: McpEndpointOptions): McpEndpointOptions {
   const merged = { ...lower, ...upper };
-  if (isGroup(lower.limits) && isGroup(upper.limits)) merged.limits = { ...lower.limits, ...upper.limits };
-  if (isGroup(lower.eventRetention) && isGroup(upper.eventRetention)) {
+  if (isObject(lower.limits) && isObject(upper.limits)) merged.limits = { ...lower.limits, ...upper.limits };
+  if (isObject(lower.eventRetention) && isObject(upper.eventRetention)) {
     merged.eventRetention = { ...lower.eventRetention, ...upper.eventRetention };
   }
   // The flags say how callers are identified; `authorize` and other members may come from the module.
-  if (isGroup(lower.auth) && isGroup(upper.auth))
+  if (isObject(lower.auth) && isObject(upper.auth))
     merged.auth = { ...lower.auth, verify: undefined, trustedProxyUser: undefined, ...upper.auth };
   if (upper.stateless !== undefined && upper.sessionMode === undefined) delete merged.sessionMode;
   if (upper.sessionMode !== undefined && upper.stateless === undefined) delete merged.stateless;
   return merged;
-}
-
-function isGroup(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
 }
 
 /** Where `auth` has the values of its flags. */
@@ -119,13 +108,11 @@ const AUTH_FLAGS = {
 } as const;
 
 function authOf(
-  serve: <T>(key: string, fallback: T) => T,
+  { authIssuer: issuer, authAudience: audience, authJwksUri: jwksUri, authScopes }: Values<typeof SERVE_FLAGS>,
   origins: Map<string, string>,
 ): McpEndpointOptions['auth'] | undefined {
   const given = Object.keys(AUTH_FLAGS).flatMap((key) => origins.get(key) ?? []);
   if (given.length === 0) return undefined;
-  const issuer = serve<string | undefined>('authIssuer', undefined);
-  const audience = serve<readonly string[] | undefined>('authAudience', undefined);
   const missing = [
     ...(issuer === undefined ? ['--auth-issuer (the authorization server whose tokens are accepted)'] : []),
     ...(audience === undefined ? ['--auth-audience (the URL of this endpoint, as its tokens name it)'] : []),
@@ -137,10 +124,7 @@ function authOf(
     const origin = origins.get(key);
     if (origin !== undefined) origins.set(option, origin);
   }
-  return {
-    jwt: { issuer, audience, jwksUri: serve<string | undefined>('authJwksUri', undefined) },
-    ...(origins.has('authScopes') && { requiredScopes: serve<readonly string[]>('authScopes', []) }),
-  };
+  return { jwt: { issuer, audience, jwksUri }, ...(authScopes && { requiredScopes: authScopes }) };
 }
 
 function layer(values: ReadonlyMap<string, FlagValue>, where: string): McpEndpointOptions {

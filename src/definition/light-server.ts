@@ -6,6 +6,7 @@
  *
  * For an unknown method the table has no handler, so that the SDK refuses it at once. Notifications go the same way.
  */
+import { isObject } from '../protocol/jsonrpc.ts';
 import { contexts } from '../session/calls/context.ts';
 import type { McpServerOptions } from '../types.ts';
 import { eagerValidatorOf, type NotificationHandler, type RequestHandler, type SdkServer } from './sdk-server.ts';
@@ -119,11 +120,7 @@ function merged(base: Readonly<Record<string, unknown>>, more: object): Record<s
   for (const [name, value] of Object.entries(more)) {
     if (value === undefined) continue;
     const known = result[name];
-    result[name] = isPlain(known) && isPlain(value) ? { ...known, ...value } : value;
+    result[name] = isObject(known) && isObject(value) ? { ...known, ...value } : value;
   }
   return result;
-}
-
-function isPlain(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -5,7 +5,7 @@
 import { optionInvalid } from '../errors.ts';
 import { checkArguments } from '../options/checks.ts';
 import { connectionsOf, heapLimit } from '../options/heap-shares.ts';
-import { count, type FlagText, number, option, type ParsedOption } from '../options/kinds.ts';
+import { count, type FlagText, number, option, type ParsedOption, type Values, valuesOf } from '../options/kinds.ts';
 
 export interface ListenOptions {
   /** Default 3000; 0 = any free port. */
@@ -84,22 +84,10 @@ export const LISTEN = {
   requestTimeoutMs: number(REQUEST_TIMEOUT_MS, timeout, listening('until a request is complete', 'ms')),
 } as const satisfies Readonly<Record<string, ParsedOption<unknown>>>;
 
-export type ListenKey = keyof typeof LISTEN;
-type ListenValue<Key extends ListenKey> = (typeof LISTEN)[Key]['fallback'];
-export type CheckedListen = { readonly [Key in ListenKey]: ListenValue<Key> };
+export type CheckedListen = Values<typeof LISTEN>;
 
-/** Throws `OPTION_INVALID` for the first value that does not fit. A value that is absent gets its default. */
-export function checkListen(given: Readonly<Partial<Record<ListenKey, unknown>>>): CheckedListen {
-  const checked: Partial<Record<ListenKey, unknown>> = {};
-  for (const key of Object.keys(LISTEN) as ListenKey[]) {
-    const { fallback, parse }: ParsedOption<unknown> = LISTEN[key];
-    checked[key] = given[key] === undefined ? fallback : parse(key, given[key]);
-  }
-  return checked as CheckedListen;
-}
-
-/** The argument of `listen()`. */
+/** The argument of `listen()`. Throws `OPTION_INVALID` for the first value that does not fit. */
 export function resolveListen(given: ListenOptions = {}): CheckedListen & Pick<ListenOptions, 'fd'> {
   checkArguments('listen', given, [...Object.keys(LISTEN), 'fd', 'storeMayBeAway'], 'port');
-  return { ...checkListen(given), fd: given.fd };
+  return { ...valuesOf(LISTEN, given), fd: given.fd };
 }

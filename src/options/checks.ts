@@ -131,6 +131,16 @@ export function checkList<T>(
   return Object.freeze(value.map((entry: unknown, index) => item(`${option}[${index}]`, entry)));
 }
 
+/** A key is secret, so errors state only its size. */
+export function checkKey(name: string, key: unknown): string | Uint8Array {
+  const takes = 'a string or Uint8Array of 32 bytes or more';
+  if (typeof key !== 'string' && !(key instanceof Uint8Array))
+    throw optionInvalid('type', name, got(`a ${typeof key}`), takes);
+  const size = Buffer.byteLength(key);
+  if (size < 32) throw optionInvalid('range', name, got(`${size} bytes`), takes);
+  return typeof key === 'string' ? key : key.slice();
+}
+
 /**
  * A plain object of options whose names are all known. `scope` is `''` for the options themselves, else e.g. `limits`.
  */

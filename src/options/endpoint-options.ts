@@ -5,6 +5,7 @@
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
 import type { Notices } from '../observe/notices.ts';
 import type { AuthOptions } from './auth-options.ts';
+import type { ResolvedLimits } from './resolve-limits.ts';
 import type { DEFAULTS } from './table.ts';
 import type { Store } from '../stores/store.ts';
 import type {
@@ -231,13 +232,9 @@ type Resolved = { readonly [Name in Exclude<keyof McpEndpointOptions, 'stateless
  * or the endpoint creates it. Your objects (`store`, `logger`, handlers, `bus`) are passed on as they are, not frozen.
  * `sessionMode` includes the option `stateless`.
  */
-export interface ResolvedOptions extends Resolved {
+export interface ResolvedOptions extends Resolved, ResolvedLimits {
   /** No option: what happens in the endpoint, for its listeners. */
   readonly notices: Notices;
-  /** `limits.perUser`. */
-  readonly perUser: Readonly<UserLimits>;
-  /** `limits.perTool`. */
-  readonly perTool: Readonly<Record<string, Readonly<ToolLimits>>>;
   /** `supportedProtocolVersions` if the option was given, else `undefined`. `ctx.serverOptions` starts with it. */
   readonly pinnedProtocolVersions: readonly string[] | undefined;
 }

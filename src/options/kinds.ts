@@ -40,25 +40,43 @@ export interface FlagSpec extends FlagText {
   readonly fallback: unknown;
 }
 
-export interface OptionSpec<T> extends FlagSpec {
+/** What an absent value is, and how a given one is checked. Without `parse` it is checked elsewhere. */
+export interface ValueSpec<T> {
   readonly fallback: T;
+  /** Brings the value into the form that the endpoint uses. Throws `OPTION_INVALID`. */
+  readonly parse?: (option: string, value: unknown) => T;
 }
 
 /** An option whose value depends on no other. */
-export interface ParsedOption<T> extends OptionSpec<T> {
-  /** Checks a given value and brings it into the form that the endpoint uses. Throws `OPTION_INVALID`. */
-  readonly parse: (option: string, value: unknown) => T;
-}
+export type ParsedOption<T> = FlagSpec & Required<ValueSpec<T>>;
 
-export interface NumberSpec extends ParsedOption<number> {
+export interface NumberLimit extends Required<ValueSpec<number>> {
   readonly range: NumberRange;
+}
+export type NumberSpec = FlagSpec & NumberLimit;
+
+export type Values<Specs extends Readonly<Record<string, ValueSpec<unknown>>>> = {
+  readonly [Name in keyof Specs]: Specs[Name]['fallback'];
+};
+
+/** All values of a group of options. `scope`: what errors write before the names, such as `limits.` */
+export function valuesOf<Specs extends Readonly<Record<string, ValueSpec<unknown>>>>(
+  specs: Specs,
+  given: object = {},
+  scope = '',
+): Values<Specs> {
+  const values = Object.entries(specs).map(([name, { fallback, parse }]) => {
+    const value: unknown = Reflect.get(given, name);
+    return [name, value === undefined ? fallback : (parse?.(`${scope}${name}`, value) ?? value)] as const;
+  });
+  return Object.freeze(Object.fromEntries(values)) as Values<Specs>;
 }
 
 /** An option of a kind that no other option has. */
 export const option = <T>(spec: ParsedOption<T>): ParsedOption<T> => spec;
 
-/** An option that `resolve.ts` resolves, because it is a group or depends on others. */
-export const group = <T>(spec: OptionSpec<T>): OptionSpec<T> => spec;
+/** An option that is checked elsewhere, because it is a group or depends on others. */
+export const group = <T>(spec: FlagSpec & ValueSpec<T>): FlagSpec & ValueSpec<T> => spec;
 
 /** 0 or more unless `min` says otherwise; `infinity`: what `Infinity` means. */
 export const ms = (infinity?: string, min = 0): NumberRange => range('ms', min, false, infinity);
@@ -69,15 +87,18 @@ function range(unit: string, min: number, integer: boolean, infinity: string | u
   return { unit, min, integer, ...(infinity !== undefined && { infinity }) };
 }
 
+/** A number that has no flag. */
+export function numberLimit(fallback: number, allowed: NumberRange): NumberLimit {
+  return { fallback, range: allowed, parse: (option, value) => checkNumber(option, value, fallback, allowed) };
+}
+
 export function number(fallback: number, allowed: NumberRange, text: FlagText): NumberSpec {
   return {
     value: allowed.unit === 'ms' ? 'ms' : 'n',
     ...(fallback === Infinity && allowed.infinity !== undefined && { shown: allowed.infinity }),
     ...text,
     kind: 'number',
-    fallback,
-    range: allowed,
-    parse: (option, value) => checkNumber(option, value, fallback, allowed),
+    ...numberLimit(fallback, allowed),
   };
 }
 

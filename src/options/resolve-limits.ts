@@ -2,9 +2,20 @@
 import { optionInvalid } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { EventRetention, SessionLimits, ToolLimits, UserLimits } from '../types.ts';
-import { checkNames, checkNumber, type NumberRange } from './checks.ts';
+import { checkNames, type NumberRange } from './checks.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
-import { bytes, count, type FlagText, ms, number, type NumberSpec } from './kinds.ts';
+import {
+  bytes,
+  count,
+  type FlagText,
+  ms,
+  number,
+  numberLimit,
+  type NumberLimit,
+  type NumberSpec,
+  type Values,
+  valuesOf,
+} from './kinds.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -56,77 +67,74 @@ export const RETENTION: Readonly<Record<keyof EventRetention, NumberSpec>> = {
   bytes: number(8 * MIB, bytes(), kept('how many bytes are kept per session')),
 };
 
-const USER: Readonly<Record<keyof UserLimits, NumberSpec>> = {
-  sessions: number(Infinity, count('sessions', 0, NO_LIMIT), shown('live sessions')),
-  requests: number(Infinity, count('requests', 1, NO_LIMIT), shown('running requests')),
+const USER: Readonly<Record<keyof UserLimits, NumberLimit>> = {
+  sessions: numberLimit(Infinity, count('sessions', 0, NO_LIMIT)),
+  requests: numberLimit(Infinity, count('requests', 1, NO_LIMIT)),
   // A quarter of `limits.subscriptions`.
-  subscriptions: number(256, count('streams', 0, NO_LIMIT), shown('open subscriptions/listen streams')),
-  requestsPerMinute: number(Infinity, perMinute('requests'), shown('requests in a minute')),
+  subscriptions: numberLimit(256, count('streams', 0, NO_LIMIT)),
+  requestsPerMinute: numberLimit(Infinity, perMinute('requests')),
 };
 
-const toolSpecs = (callMs: number): Readonly<Record<keyof ToolLimits, NumberSpec>> => ({
-  requests: number(Infinity, count('calls', 0, NO_LIMIT), shown('running calls')),
-  requestsPerMinute: number(Infinity, perMinute('calls'), shown('calls in a minute')),
-  callMs: number(callMs, ms(NO_LIMIT, 1), shown('how long one call may take')),
+const toolLimits = (callMs: number): Readonly<Record<keyof ToolLimits, NumberLimit>> => ({
+  requests: numberLimit(Infinity, count('calls', 0, NO_LIMIT)),
+  requestsPerMinute: numberLimit(Infinity, perMinute('calls')),
+  callMs: numberLimit(callMs, ms(NO_LIMIT, 1)),
 });
 
 function perMinute(unit: string): NumberRange {
   return { unit, min: 1, infinity: NO_LIMIT };
 }
 
-function fallbacks<K extends string>(specs: Readonly<Record<K, NumberSpec>>): Readonly<Record<K, number>> {
-  const entries = (Object.keys(specs) as K[]).map((name) => [name, specs[name].fallback]);
-  return Object.freeze(Object.fromEntries(entries) as Record<K, number>);
-}
-
-export const LIMIT_DEFAULTS: Readonly<SessionLimits> = fallbacks(LIMITS);
-export const RETENTION_DEFAULTS: Readonly<EventRetention> = fallbacks(RETENTION);
-export const USER_DEFAULTS: Readonly<UserLimits> = fallbacks(USER);
+export const LIMIT_DEFAULTS: Readonly<SessionLimits> = valuesOf(LIMITS);
+export const RETENTION_DEFAULTS: Readonly<EventRetention> = valuesOf(RETENTION);
+export const USER_DEFAULTS: Readonly<UserLimits> = valuesOf(USER);
 
 /** The part of a record that its fixed members take. */
 const ANSWER_BYTES = 131_072;
 const LEAST_ANSWER_BYTES = 4_096;
 
-/** `elsewhere`: the names of other options, for errors. */
-export function resolveLimits(given: unknown, elsewhere: readonly string[]): Readonly<SessionLimits> {
-  if (given === undefined) return LIMIT_DEFAULTS;
-  const limits = resolveNumbers('limits', withoutShares(given), LIMITS, elsewhere);
+export interface ResolvedLimits {
+  readonly limits: Readonly<SessionLimits>;
+  /** `limits.perUser`. */
+  readonly perUser: Readonly<UserLimits>;
+  /** `limits.perTool`. */
+  readonly perTool: Readonly<Record<string, Readonly<ToolLimits>>>;
+}
+
+/** `longestId`: of the session id generator. `elsewhere`: the names of other options, for errors. */
+export function resolveLimits(given: unknown = {}, longestId: number, elsewhere: readonly string[]): ResolvedLimits {
+  const { perUser, perTool, ...numbers } = isObject(given) ? given : {};
+  const checked = valuesIn('limits', isObject(given) ? numbers : given, LIMITS, elsewhere);
+  const limits = Object.freeze({
+    ...checked,
+    recordBytes: recordBytes(checked, numbers['recordBytes'] !== undefined),
+    // The longest id of the generator fits, where no length is given.
+    ...(numbers['sessionIdLength'] === undefined && {
+      sessionIdLength: Math.max(longestId, checked.sessionIdLength),
+    }),
+  });
+  return {
+    limits,
+    perUser: perUser === undefined ? USER_DEFAULTS : valuesIn('limits.perUser', perUser, USER, elsewhere),
+    perTool: resolvePerTool(perTool, limits.callMs, elsewhere),
+  };
+}
+
+function recordBytes(limits: SessionLimits, isGiven: boolean): number {
   const parts = limits.handshakeBytes + limits.subscriptionBytes + limits.stateBytes;
-  const recordGiven = isObject(given) && given['recordBytes'] !== undefined;
-  if (!recordGiven && limits.recordBytes < parts + ANSWER_BYTES)
-    return Object.freeze({ ...limits, recordBytes: parts + ANSWER_BYTES });
-  if (limits.recordBytes < parts + LEAST_ANSWER_BYTES) {
-    throw optionInvalid(
-      'range',
-      'limits.recordBytes',
-      limits.recordBytes,
-      `${parts + LEAST_ANSWER_BYTES} or more: limits.handshakeBytes + limits.subscriptionBytes + limits.stateBytes + ` +
-        `${LEAST_ANSWER_BYTES} for the answer of the server`,
-    );
-  }
-  return limits;
+  if (!isGiven) return Math.max(limits.recordBytes, parts + ANSWER_BYTES);
+  const least = parts + LEAST_ANSWER_BYTES;
+  if (limits.recordBytes >= least) return limits.recordBytes;
+  throw optionInvalid(
+    'range',
+    'limits.recordBytes',
+    limits.recordBytes,
+    `${least} or more: limits.handshakeBytes + limits.subscriptionBytes + limits.stateBytes + ` +
+      `${LEAST_ANSWER_BYTES} for the answer of the server`,
+  );
 }
 
-/** `limits` without `perUser` and `perTool`, which are objects. */
-function withoutShares(limits: unknown): unknown {
-  if (!isObject(limits) || Array.isArray(limits)) return limits;
-  const { perUser: _perUser, perTool: _perTool, ...numbers } = limits as Record<string, unknown>;
-  return numbers;
-}
-
-export function resolvePerUser(limits: unknown, elsewhere: readonly string[]): Readonly<UserLimits> {
-  const given = isObject(limits) ? limits['perUser'] : undefined;
-  return given === undefined ? USER_DEFAULTS : resolveNumbers('limits.perUser', given, USER, elsewhere);
-}
-
-/** `callMs`: of `limits`. */
-export function resolvePerTool(
-  limits: unknown,
-  callMs: number,
-  elsewhere: readonly string[],
-): Readonly<Record<string, Readonly<ToolLimits>>> {
-  const given = isObject(limits) ? limits['perTool'] : undefined;
-  if (given === undefined) return Object.freeze({});
+function resolvePerTool(given: unknown = {}, callMs: number, elsewhere: readonly string[]): ResolvedLimits['perTool'] {
   if (!isObject(given))
     throw optionInvalid(
       'type',
@@ -134,10 +142,9 @@ export function resolvePerTool(
       given,
       'an object: tool name → { requests, requestsPerMinute, callMs }',
     );
-  const tools = Object.entries(given).map(([name, own]): [string, Readonly<ToolLimits>] => [
-    name,
-    resolveNumbers(`limits.perTool.${name}`, own, toolSpecs(callMs), elsewhere),
-  ]);
+  const tools = Object.entries(given).map(
+    ([name, own]) => [name, valuesIn(`limits.perTool.${name}`, own, toolLimits(callMs), elsewhere)] as const,
+  );
   return Object.freeze(Object.fromEntries(tools));
 }
 
@@ -146,20 +153,14 @@ export function resolveRetention(given: unknown, elsewhere: readonly string[]): 
   if (given === false) return false;
   if (typeof given !== 'object')
     throw optionInvalid('type', 'eventRetention', given, 'false, or an object with ttlMs, events, bytes');
-  return resolveNumbers('eventRetention', given, RETENTION, elsewhere);
+  return valuesIn('eventRetention', given, RETENTION, elsewhere);
 }
 
-function resolveNumbers<K extends string>(
+function valuesIn<Specs extends Readonly<Record<string, NumberLimit>>>(
   scope: string,
   given: unknown,
-  specs: Readonly<Record<K, NumberSpec>>,
+  specs: Specs,
   elsewhere: readonly string[],
-): Readonly<Record<K, number>> {
-  const names = Object.keys(specs) as K[];
-  const values = checkNames(scope, given, names, elsewhere);
-  const numbers = names.map((name) => {
-    const { fallback, range } = specs[name];
-    return [name, checkNumber(`${scope}.${name}`, values[name], fallback, range)];
-  });
-  return Object.freeze(Object.fromEntries(numbers) as Record<K, number>);
+): Values<Specs> {
+  return valuesOf(specs, checkNames(scope, given, Object.keys(specs), elsewhere), `${scope}.`);
 }

@@ -6,15 +6,9 @@ import { checkNames } from './checks.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
 import { refuseRelayedCredentials } from './header-names.ts';
 import { AUTH_NAMES, resolveAuth } from './resolve-auth.ts';
-import {
-  LIMITS,
-  resolveLimits,
-  resolvePerTool,
-  resolvePerUser,
-  resolveRetention,
-  RETENTION,
-} from './resolve-limits.ts';
-import { DEFAULTS, type OptionName, OPTIONS } from './table.ts';
+import { valuesOf } from './kinds.ts';
+import { LIMITS, resolveLimits, resolveRetention, RETENTION } from './resolve-limits.ts';
+import { type OptionName, OPTIONS } from './table.ts';
 
 /** Option names of `createMcpHandler`, and the name of each here. */
 const OF_CREATE_MCP_HANDLER: Readonly<Record<string, string>> = {
@@ -65,8 +59,7 @@ const ALL_NAMES: readonly string[] = [...OPTION_NAMES, ...NESTED_NAMES];
 /** Throws `TypeError` or `RangeError` (code `OPTION_INVALID`) for the first option that does not fit. */
 export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedOptions {
   const given: McpEndpointOptions = input === undefined ? {} : checkTopNames(input);
-  const { stateless, ...parsed } = parseAll(given);
-  const limits = limitsFor(given);
+  const { stateless, ...parsed } = valuesOf(OPTIONS, given);
   const resolved: ResolvedOptions = {
     ...parsed,
     notices: new Notices(),
@@ -75,32 +68,11 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
       given.tombstoneMs === undefined ? Math.min(parsed.idleTimeoutMs, TOMBSTONE_MAX_MS) : parsed.tombstoneMs,
     eventRetention: resolveRetention(given.eventRetention, ALL_NAMES),
     auth: resolveAuth(given.auth),
-    limits,
-    perUser: resolvePerUser(given.limits, ALL_NAMES),
-    perTool: resolvePerTool(given.limits, limits.callMs, ALL_NAMES),
+    ...resolveLimits(given.limits, given.sessionIdGenerator?.maxLength ?? 0, ALL_NAMES),
     pinnedProtocolVersions: given.supportedProtocolVersions && parsed.supportedProtocolVersions,
   };
   refuseContradictions(given, resolved);
   return Object.freeze(resolved);
-}
-
-/** The longest id of the generator fits, where no length is given. */
-function limitsFor({ limits: given, sessionIdGenerator }: McpEndpointOptions): ResolvedOptions['limits'] {
-  const limits = resolveLimits(given, ALL_NAMES);
-  const maxLength = sessionIdGenerator?.maxLength ?? 0;
-  return given?.sessionIdLength !== undefined || maxLength <= limits.sessionIdLength
-    ? limits
-    : Object.freeze({ ...limits, sessionIdLength: maxLength });
-}
-
-/** What the table alone can say. */
-function parseAll(given: McpEndpointOptions): typeof DEFAULTS {
-  const parsed: Record<string, unknown> = { ...DEFAULTS };
-  for (const name of OPTION_NAMES) {
-    const spec = OPTIONS[name];
-    if ('parse' in spec && given[name] !== undefined) parsed[name] = spec.parse(name, given[name]);
-  }
-  return parsed as typeof DEFAULTS;
 }
 
 function checkTopNames(input: unknown): McpEndpointOptions {

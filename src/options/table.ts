@@ -22,7 +22,7 @@ import type {
   TimeProvider,
 } from '../types.ts';
 import type { ResolvedAuth } from './auth-options.ts';
-import { checkList, checkMethods, got, refuseMisspelt } from './checks.ts';
+import { checkKey, checkList, checkMethods, got, refuseMisspelt } from './checks.ts';
 import { STORE_KEY } from './defaults.ts';
 import { checkHeaderName } from './header-names.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
@@ -39,6 +39,7 @@ import {
   ms,
   number,
   option,
+  valuesOf,
   zeroIsInfinity,
 } from './kinds.ts';
 import { consoleLogger, safeLogger } from './logger.ts';
@@ -236,9 +237,7 @@ export const OPTIONS = {
 export type OptionName = keyof typeof OPTIONS;
 
 /** The value of each omitted option. */
-export const DEFAULTS = Object.freeze(
-  Object.fromEntries(Object.entries(OPTIONS).map(([name, { fallback }]) => [name, fallback])),
-) as { readonly [Name in OptionName]: (typeof OPTIONS)[Name]['fallback'] };
+export const DEFAULTS = valuesOf(OPTIONS);
 
 const STORE_OF_SCHEME: ReadonlyArray<readonly [scheme: RegExp, opener: string]> = [
   [/^rediss?:/, 'redis'],
@@ -284,16 +283,6 @@ function checkSharedList(name: string, value: unknown): SharedList {
   const found = SHARED_LISTS.find((list) => list === value);
   if (found !== undefined) return found;
   throw optionInvalid(typeof value === 'string' ? 'range' : 'type', name, value, `one of ${SHARED_LISTS.join(', ')}`);
-}
-
-/** A key is secret, so errors state only its size. */
-function checkKey(name: string, key: unknown): string | Uint8Array {
-  const takes = 'a string or Uint8Array of 32 bytes or more';
-  if (typeof key !== 'string' && !(key instanceof Uint8Array))
-    throw optionInvalid('type', name, got(`a ${typeof key}`), takes);
-  const size = Buffer.byteLength(key);
-  if (size < 32) throw optionInvalid('range', name, got(`${size} bytes`), takes);
-  return typeof key === 'string' ? key : key.slice();
 }
 
 const TIME_METHODS = ['now', 'setTimeout', 'clearTimeout'];

@@ -10,11 +10,13 @@
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { type InitializeRequestParams, isInitializeRequest } from '@modelcontextprotocol/server';
+import { BoundedMap } from '../bounded-map.ts';
 import { optionInvalid, sealTooLong } from '../errors.ts';
+import { checkKey, checkList } from '../options/checks.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { NONCE_BYTES, nonceOf, open, seal, sealingKey } from '../protocol/sealed-text.ts';
 import { systemRandom, systemTime } from '../options/system.ts';
-import type { EndReason, SessionIdGenerator, SessionMigrationHandler, TimeProvider } from '../types.ts';
+import type { SessionIdGenerator, SessionMigrationHandler, TimeProvider } from '../types.ts';
 
 export interface SealedSessionsOptions {
   /**
@@ -37,47 +39,13 @@ export interface SealedSessions {
 /** Enough for the handshakes of real clients, and below the 8 KiB that proxies allow for a header. */
 const ID_LENGTH = 4_096;
 const DAY_MS = 86_400_000;
-const KEY_BYTES = 32;
 const PREFIX = 'v1.';
 /** Domain separation, so that the same secret can also be a `requestStateKeys` key. */
 const LABEL = 'sojourn sealed sessions v1';
-/**
- * How many ended ids are remembered, each for at most `maxAgeMs`; the oldest are forgotten first. The same as
- * `limits.tombstones`.
- */
+/** How many ended ids are remembered, the same as `limits.tombstones`. The oldest are forgotten first. */
 const MAX_ENDED_IDS = 100_000;
 /** Far more than an honest id of the allowed length can hold. */
 const INFLATED_MAX = 262_144;
-
-/** The ids whose sessions ended on this instance. */
-class EndedIds {
-  readonly #now: () => number;
-  readonly #maxAgeMs: number;
-  /** When the session of each nonce ended, oldest first. */
-  readonly #at = new Map<string, number>();
-
-  constructor(now: () => number, maxAgeMs: number) {
-    this.#now = now;
-    this.#maxAgeMs = maxAgeMs;
-  }
-
-  add(id: string): void {
-    const nonce = nonceOf(id.slice(PREFIX.length));
-    if (nonce === undefined) return;
-    const now = this.#now();
-    this.#at.set(nonce, now);
-    for (const [oldest, at] of this.#at) {
-      // An id of that age cannot rebuild a session any more.
-      if (this.#at.size <= MAX_ENDED_IDS && now - at <= this.#maxAgeMs) break;
-      this.#at.delete(oldest);
-    }
-  }
-
-  has(id: string): boolean {
-    const nonce = nonceOf(id.slice(PREFIX.length));
-    return nonce !== undefined && this.#at.has(nonce);
-  }
-}
 
 interface Sealed {
   readonly params: InitializeRequestParams;
@@ -91,12 +59,13 @@ export function sealedSessions({
   maxAgeMs = DAY_MS,
   timeProvider = systemTime,
 }: SealedSessionsOptions): SealedSessions {
-  const [first, ...others] = deriveKeys(keys);
-  if (first === undefined) throw optionInvalid('range', 'keys', keys, 'at least one key of 32 bytes or more');
+  const secrets = checkList('keys', keys, 'a list of keys, each 32 bytes or more', checkKey);
+  const sealingKeys = secrets.map((secret) => sealingKey(secret, LABEL));
   if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
-  const endedIds = new EndedIds(() => timeProvider.now(), maxAgeMs);
+  /** The nonces of the ids whose sessions ended on this instance. */
+  const ended = new BoundedMap<string, true>(MAX_ENDED_IDS);
   const generate: SessionIdGenerator = ({ params, user }) => {
-    const id = sealedId(first, { params, user: user ?? null, at: timeProvider.now() });
+    const id = sealedId(sealingKeys[0] as Uint8Array, { params, user: user ?? null, at: timeProvider.now() });
     if (id.length > ID_LENGTH) throw sealTooLong(id.length, ID_LENGTH);
     return id;
   };
@@ -104,11 +73,13 @@ export function sealedSessions({
     sessionIdGenerator: Object.assign(generate, { maxLength: ID_LENGTH }),
     sessionMigrationHandler: {
       onSessionEnded: (id, reason) => {
-        if (isFinal(reason)) endedIds.add(id);
+        // A memory store loses its sessions when its endpoint closes. Their ids must still work on the next endpoint.
+        const nonce = reason === 'store_lost' ? undefined : nonceIn(id);
+        if (nonce !== undefined) ended.set(nonce, true);
       },
       allowSessionMigration: ({ user }, id) => {
-        if (endedIds.has(id)) return null;
-        for (const key of [first, ...others]) {
+        if (ended.has(nonceIn(id) ?? '')) return null;
+        for (const key of sealingKeys) {
           const sealed = handshakeIn(key, id);
           if (sealed === undefined) continue;
           const age = timeProvider.now() - sealed.at;
@@ -120,26 +91,7 @@ export function sealedSessions({
   };
 }
 
-/**
- * A memory store loses its sessions when its endpoint closes. Their ids must still rebuild them on the next endpoint.
- */
-function isFinal(reason: EndReason): boolean {
-  return reason !== 'store_lost';
-}
-
-function deriveKeys(keys: readonly (string | Uint8Array)[]): Uint8Array[] {
-  if (!Array.isArray(keys)) throw optionInvalid('type', 'keys', keys, 'a list of strings or Uint8Arrays');
-  return keys.map((key: unknown, n) => {
-    if (typeof key !== 'string' && !(key instanceof Uint8Array)) {
-      throw optionInvalid('type', `keys[${n}]`, key, 'a string or a Uint8Array');
-    }
-    const secret = typeof key === 'string' ? Buffer.from(key) : key;
-    // The message shows the length of the key, never the key.
-    if (secret.length < KEY_BYTES)
-      throw optionInvalid('range', `keys[${n}]`, `${secret.length} bytes`, 'at least 32 bytes');
-    return sealingKey(secret, LABEL);
-  });
-}
+const nonceIn = (id: string): string | undefined => nonceOf(id.slice(PREFIX.length));
 
 function sealedId(key: Uint8Array, sealed: Sealed): string {
   return PREFIX + seal(key, systemRandom(NONCE_BYTES), deflateRawSync(JSON.stringify(sealed)));
