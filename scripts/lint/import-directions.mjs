@@ -101,7 +101,8 @@ export const importDirections = {
       ImportDeclaration: (node) => check(node, node.source),
       ExportNamedDeclaration: (node) => check(node, node.source),
       ExportAllDeclaration: (node) => {
-        if (from !== ALL_ERRORS) context.report({ node, message: "'export *' hides what is exported: list the names." });
+        if (from !== ALL_ERRORS)
+          context.report({ node, message: "'export *' hides what is exported: list the names." });
         check(node, node.source);
       },
       ImportExpression: (node) => check(node, node.source),

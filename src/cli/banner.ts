@@ -30,19 +30,19 @@ function modeText(mode: ResolvedOptions['sessionMode'], served: readonly string[
 export function banner({ version, url, address, options, workers, store, storeAway }: BannerFacts): string {
   const { sessionMode, legacySse, supportedProtocolVersions } = options;
   const served = servedVersions(sessionMode, supportedProtocolVersions);
-  const rows: [string, string][] = [
+  const rows: [name: string, value: string | undefined][] = [
     ['endpoint', url],
-    ...(legacySse ? ([['old SSE', `${url.replace(/\/$/, '')}/sse`]] satisfies [string, string][]) : []),
+    ['old SSE', legacySse ? `${url.replace(/\/$/, '')}/sse` : undefined],
     ['bound to', `${shownAddress(address)}:${new URL(url).port || '80'}${isOpen(address) ? EVERY_INTERFACE : ''}`],
     ['callers', callersText(options)],
     ['health', `${new URL(url).origin}/healthz`],
     ['sessions', modeText(sessionMode, served)],
     ['versions', served.join(', ')],
     ['store', `${store ?? storeText(options.store)}${storeAway === undefined ? '' : AWAY[`${storeAway.lasting}`]}`],
-    ...(storeAway === undefined ? [] : ([['', storeAway.what]] satisfies [string, string][])),
-    ...(workers === undefined ? [] : ([['workers', String(workers)]] satisfies [string, string][])),
+    ['', storeAway?.what],
+    ['workers', workers?.toString()],
   ];
-  const lines = rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`);
+  const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(10)}${value}`]));
   const warning = isExposed(address, options) ? ['', ...WARNING] : [];
   return ['', `sojourn ${version}`, '', ...lines, ...warning, '', '  Stop with Ctrl+C.', ''].join('\n') + '\n';
 }

@@ -16,7 +16,7 @@ import {
 import type { ReloadRequest } from './pid-file.ts';
 import { describeSessions, withIdsApart } from './sessions-commands.ts';
 import type { SessionsRequest } from './sessions.ts';
-import { readSettings, type Environment, type ServeSettings } from './settings.ts';
+import { readSettings, type Environment, type GivenFlags, type ServeSettings } from './settings.ts';
 
 export interface CliContext {
   readonly env: Environment;
@@ -35,21 +35,28 @@ const HELP_WIDTH = 100;
 /** `args` are without the name of the program. An error of the user goes to `err` and never rejects. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   let code: number = EXIT.ok;
+  // Commands that are added later inherit its settings.
   const program = new Command('sojourn')
     .description('MCP sessions that outlive the process: serve an MCP server to clients of every protocol revision.')
     .version(BUILD_VERSION, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
-    .helpCommand('help [command]', 'print help of a command');
-  const serve = program.command('serve');
-  const sessions = describeSessions(program, context.env, async (request) => {
+    .helpCommand('help [command]', 'print help of a command')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.out(text),
+      writeErr: (text) => context.err(text),
+      getOutHelpWidth: () => HELP_WIDTH,
+      getErrHelpWidth: () => HELP_WIDTH,
+      outputError: (text, write) => write(`sojourn: ${text.replace(/^error: /, '')}`),
+    });
+  describeServe(program.command('serve'), async (module, flags) => {
+    code = await context.serve(module, readSettings(flags, context.env));
+  });
+  describeSessions(program.command('sessions'), context.env, async (request) => {
     code = await context.sessions(request);
   });
-  const reload = describeReload(program, (request) => {
+  describeReload(program.command('reload'), (request) => {
     code = context.reload({ ...request, pidFile: request.pidFile ?? context.env[variableName('pidFile')] });
-  });
-  for (const command of [program, serve, reload, ...sessions]) configure(command, context);
-  describeServe(serve).action(async (module: string) => {
-    code = await context.serve(module, readSettings(givenFlags(serve), context.env));
   });
   try {
     if (args[0] === 'serve') refuseSwitchValues(args);
@@ -59,16 +66,6 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     const [command = ''] = args;
     return exitCodeOf(error, context, ['sessions', 'reload'].includes(command) ? command : 'serve');
   }
-}
-
-function configure(command: Command, context: CliContext): void {
-  command.exitOverride().configureOutput({
-    writeOut: (text) => context.out(text),
-    writeErr: (text) => context.err(text),
-    getOutHelpWidth: () => HELP_WIDTH,
-    getErrHelpWidth: () => HELP_WIDTH,
-    outputError: (text, write) => write(`sojourn: ${text.replace(/^error: /, '')}`),
-  });
 }
 
 function exitCodeOf(error: unknown, context: CliContext, command: string): number {
@@ -87,7 +84,7 @@ function exitCodeOf(error: unknown, context: CliContext, command: string): numbe
   throw error;
 }
 
-function describeServe(command: Command): Command {
+function describeServe(command: Command, perform: (module: string, flags: GivenFlags) => Promise<void>): void {
   command
     .summary('serve the MCP server that a module creates')
     .description(
@@ -98,31 +95,24 @@ function describeServe(command: Command): Command {
     )
     .argument('<module>', 'JavaScript file, or TypeScript (Node 22.18 and later; earlier versions need tsx)')
     .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'))
-    .addHelpText('after', EPILOGUE);
+    .addHelpText('after', EPILOGUE)
+    .action((module: string) => perform(module, givenFlags(command)));
   for (const group of GROUPS) {
     for (const [key, spec] of ALL_FLAGS) {
       if (spec.group === group) addFlag(command, key, spec);
     }
   }
-  return command;
 }
 
-function describeReload(program: Command, perform: (request: ReloadRequest) => void): Command {
-  const command = program.command('reload');
-  return command
+function describeReload(command: Command, perform: (request: ReloadRequest) => void): void {
+  command
     .summary('replace the workers of a running `serve`; no connection is refused')
     .description(
       'Starts a new worker, which loads the new code. Once it listens, the old one drains and ends. SIGHUP does the same.',
     )
-    .addOption(
-      new Option('--pid-file <path>', `the file that \`serve --pid-file\` wrote (or ${variableName('pidFile')})`),
-    )
-    .addOption(new Option('--pid <n>', 'the process id of `serve`'))
-    .helpOption('-h, --help', 'print help')
-    .action(() => {
-      const { pid, pidFile } = command.opts<{ pid?: string; pidFile?: string }>();
-      perform({ pid, pidFile });
-    });
+    .option('--pid-file <path>', `the file that \`serve --pid-file\` wrote (or ${variableName('pidFile')})`)
+    .option('--pid <n>', 'the process id of `serve`')
+    .action(({ pid, pidFile }: Partial<ReloadRequest>) => perform({ pid, pidFile }));
 }
 
 function addFlag(command: Command, key: FlagKey, spec: FlagSpec): void {
@@ -172,7 +162,7 @@ function refuseSwitchValues(args: readonly string[]): void {
   }
 }
 
-function givenFlags(command: Command): ReadonlyMap<FlagKey, string | boolean> {
+function givenFlags(command: Command): GivenFlags {
   const values = command.opts<Record<string, string | boolean | undefined>>();
   const flags = new Map<FlagKey, string | boolean>();
   for (const [key, spec] of ALL_FLAGS) {

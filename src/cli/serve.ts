@@ -1,6 +1,7 @@
 /** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BUILD_VERSION } from '../protocol/versions.ts';
+import type { ListenOptions } from '../listen/listen-options.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
@@ -39,13 +40,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       : await storeOf(settings.storeUrl, settings.origin('store') ?? '--store');
   const logger = cliLogger({ level: settings.logLevel, worker: worker?.number, redact: chosen?.redact });
   const { server: given, options: moduleOptions } = await loadServerModule(module, context.cwd, logger);
-  try {
-    // A module may leave it to the flags how callers are identified.
-    const { auth } = settings.options;
-    resolveOptions(auth === undefined ? moduleOptions : mergeOptions(moduleOptions, { auth }));
-  } catch (error) {
-    throw new Failure(`wrong options in ${module}: ${reason(error)}`, { cause: error });
-  }
+  checkModuleOptions(module, moduleOptions, settings);
   // The supervisor of a worker has logged these warnings already.
   if (worker === undefined) warnOfSettings(settings, context.fd, logger);
   const options: McpEndpointOptions = {
@@ -59,13 +54,10 @@ export async function serve(module: string, settings: ServeSettings, context: Se
 
   const { createMcpEndpoint } = await import('../index.ts');
   const endpoint = createMcpEndpoint(given, options);
-  const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
-  const bounds = { maxConnections, headersTimeoutMs, requestTimeoutMs };
-  const where = context.fd === undefined ? { port, host } : { fd: context.fd };
   const start = new StoreStart(settings, context.worker, chosen, module);
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, worker), worker.alone]);
-  const { storeMayBeAway } = start;
-  const server = await endpoint.listen({ ...where, ...bounds, path, storeMayBeAway }).catch(async (error: unknown) => {
+  const listening = { ...listenOptions(settings, context.fd), storeMayBeAway: start.storeMayBeAway };
+  const server = await endpoint.listen(listening).catch(async (error: unknown) => {
     await endpoint.close();
     throw new Failure(start.problem(error) ?? listenProblem(error, settings, context.fd), { cause: error });
   });
@@ -98,6 +90,21 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);
   return stopped;
+}
+
+function checkModuleOptions(module: string, own: McpEndpointOptions, { options: { auth } }: ServeSettings): void {
+  try {
+    // A module may leave it to the flags how callers are identified.
+    resolveOptions(auth === undefined ? own : mergeOptions(own, { auth }));
+  } catch (error) {
+    throw new Failure(`wrong options in ${module}: ${reason(error)}`, { cause: error });
+  }
+}
+
+/** A passed socket replaces port and host. */
+function listenOptions(settings: ServeSettings, fd: number | undefined): ListenOptions {
+  const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
+  return { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs, fd };
 }
 
 /** The worker that this one replaces serves until then. */

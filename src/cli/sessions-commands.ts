@@ -1,5 +1,5 @@
 /** The commands, flags and help of `sojourn sessions …`. */
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { DEFAULTS } from '../options/table.ts';
 import { UsageError } from './failure.ts';
 import { variableName } from './option-flags.ts';
@@ -13,40 +13,36 @@ interface Flags {
   readonly user?: string;
 }
 
-/** Returns the added commands, because commander's settings are not inherited. */
+type What = SessionsRequest['what'];
+
+const COMMANDS: Readonly<Record<What, readonly [usage: string, help: string]>> = {
+  ls: ['ls', 'list the sessions that have not ended'],
+  show: ['show <id>', 'show one session; of its state the keys and sizes, never the values'],
+  end: ['end <id>', 'end a session that is live on no instance; its id answers 404 from then on'],
+};
+
 export function describeSessions(
-  program: Command,
+  group: Command,
   env: Environment,
   perform: (request: SessionsRequest) => Promise<void>,
-): Command[] {
-  const group = program
-    .command('sessions')
+): void {
+  group
     .summary('list, show and end the sessions in a store')
     .description('Reads a durable store, whether or not a server uses it at the moment.')
-    .helpOption('-h, --help', 'print help')
-    .helpCommand('help [command]', 'print help of a command')
     .addHelpText('after', EPILOGUE);
-  const add = (what: SessionsRequest['what'], help: string): Command => {
-    const command = group.command(what === 'ls' ? what : `${what} <id>`).description(help);
+  for (const [what, [usage, help]] of Object.entries(COMMANDS)) {
+    const command = group.command(usage).description(help);
     command
-      .addOption(new Option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`))
-      .addOption(new Option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`))
-      .addOption(new Option('--json', 'print JSON, one session per line'))
-      .helpOption('-h, --help', 'print help')
-      .action(() => perform(requestOf(what, command.args[0] ?? '', command.opts<Flags>(), env)));
-    return command;
-  };
-  return [
-    group,
-    add('ls', 'list the sessions that have not ended').addOption(
-      new Option('--user <name>', "only the sessions of this user: the name, or the key of show's output"),
-    ),
-    add('show', 'show one session; of its state the keys and sizes, never the values'),
-    add('end', 'end a session that is live on no instance; its id answers 404 from then on'),
-  ];
+      .option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
+      .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`)
+      .option('--json', 'print JSON, one session per line')
+      .action(() => perform(requestOf(what as What, command.args[0] ?? '', command.opts<Flags>(), env)));
+    if (what === 'ls')
+      command.option('--user <name>', "only the sessions of this user: the name, or the key of show's output");
+  }
 }
 
-function requestOf(what: SessionsRequest['what'], id: string, flags: Flags, env: Environment): SessionsRequest {
+function requestOf(what: What, id: string, flags: Flags, env: Environment): SessionsRequest {
   const storeUrl = flags.store ?? (env[variableName('store')] || undefined);
   if (storeUrl === undefined) {
     throw new UsageError(`sessions ${what} needs --store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);

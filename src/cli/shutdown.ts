@@ -21,32 +21,6 @@ export interface SignalSource {
   off(signal: StopSignal, listener: () => void): unknown;
 }
 
-/**
- * Calls `onFirst` with the first signal and `onSecond` with each later one. Returns a function that removes the
- * listeners.
- */
-export function onStopSignals(
-  source: SignalSource,
-  now: () => number,
-  onFirst: (signal: StopSignal) => void,
-  onSecond: (signal: StopSignal) => void,
-): () => void {
-  let first: { readonly signal: StopSignal; readonly at: number } | undefined;
-  const listeners = SIGNALS.map((signal) => {
-    const listener = (): void => {
-      if (first === undefined) {
-        first = { signal, at: now() };
-        onFirst(signal);
-      } else if (signal !== 'SIGINT' || first.signal !== 'SIGINT' || now() - first.at > SAME_KEYSTROKE_MS) {
-        onSecond(signal);
-      }
-    };
-    source.on(signal, listener);
-    return { signal, listener };
-  });
-  return () => listeners.forEach(({ signal, listener }) => source.off(signal, listener));
-}
-
 export interface Stoppable {
   /** Drains, then closes. Rejects when that fails. */
   finish(signal: StopSignal): Promise<void>;
@@ -59,14 +33,10 @@ export interface Stoppable {
 /** Resolves with the exit code when the drain that a signal started has ended. */
 export function untilStopped(source: SignalSource, now: () => number, server: Stoppable): Promise<number> {
   return new Promise((resolve) => {
-    const end = (code: number): void => {
-      off();
-      resolve(code);
-    };
-    const off = onStopSignals(
-      source,
-      now,
-      (signal) => {
+    let first: { readonly signal: StopSignal; readonly at: number } | undefined;
+    const stop = (signal: StopSignal): void => {
+      if (first === undefined) {
+        first = { signal, at: now() };
         server.finish(signal).then(
           () => end(EXIT.ok),
           (error: unknown) => {
@@ -74,11 +44,16 @@ export function untilStopped(source: SignalSource, now: () => number, server: St
             end(EXIT.failed);
           },
         );
-      },
-      (signal) => {
+      } else if (signal !== 'SIGINT' || first.signal !== 'SIGINT' || now() - first.at > SAME_KEYSTROKE_MS) {
         server.interrupted(signal);
         end(EXIT.failed);
-      },
-    );
+      }
+    };
+    const listeners = SIGNALS.map((signal) => ({ signal, listener: () => stop(signal) }));
+    const end = (code: number): void => {
+      for (const { signal, listener } of listeners) source.off(signal, listener);
+      resolve(code);
+    };
+    for (const { signal, listener } of listeners) source.on(signal, listener);
   });
 }

@@ -1,6 +1,7 @@
 /**
  * The messages between a supervisor and its workers. Loaders such as tsx use the same channel, so others are ignored.
  */
+import { isObject } from '../protocol/jsonrpc.ts';
 
 /** From a worker to its supervisor. */
 export type WorkerReport =
@@ -18,16 +19,11 @@ export type WorkerOrder =
   /** Listen although the store is away: the worker that this one replaces has left. */
   | { readonly sojourn: 'listen' };
 
-export function isReport(message: unknown): message is WorkerReport {
-  const kind = kindOf(message);
-  return kind === 'listening' || kind === 'waiting' || kind === 'leaving';
-}
+type Message = WorkerReport | WorkerOrder;
 
-export function isOrder(message: unknown): message is WorkerOrder {
-  const kind = kindOf(message);
-  return kind === 'drain' || kind === 'listen';
-}
-
-function kindOf(message: unknown): unknown {
-  return typeof message === 'object' && message !== null && 'sojourn' in message ? message.sojourn : undefined;
+export function isMessage<Kind extends Message['sojourn']>(
+  message: unknown,
+  kind: Kind,
+): message is Extract<Message, { sojourn: Kind }> {
+  return isObject(message) && message['sojourn'] === kind;
 }

@@ -10,7 +10,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { reason } from './failure.ts';
-import { isReport, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
+import { isMessage, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
 import { START_VARIABLE, WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
 
 /** How long to wait for the last messages of an ended worker. The channel closes after its process. */
@@ -53,28 +53,22 @@ export class WorkerProcess {
       stdio: ['ignore', 'inherit', 'inherit', fd, 'ipc'],
     });
     this.ended = ended(this.#child);
-    this.listening = new Promise((resolve) => {
-      this.#child.on('message', (message) => {
-        if (!isReport(message) || message.sojourn !== 'listening') return;
-        this.#listeningSince = performance.now();
-        resolve(message.banner);
-      });
-      void this.ended.then(() => resolve(undefined));
-    });
-    this.waiting = this.#reported('waiting');
-    this.left = this.#reported('leaving', () => {
-      this.#leaving = true;
-    });
+    this.listening = this.#reported('listening', () => (this.#listeningSince = performance.now())).then(
+      (report) => report?.banner,
+    );
+    this.waiting = this.#reported('waiting').then((report) => report !== undefined);
+    this.left = this.#reported('leaving', () => (this.#leaving = true)).then((report) => report !== undefined);
   }
 
-  #reported(what: WorkerReport['sojourn'], note?: () => void): Promise<boolean> {
-    return new Promise((resolve) => {
+  /** Resolves with `undefined` when the worker ends before. */
+  #reported<Kind extends WorkerReport['sojourn']>(kind: Kind, note?: () => unknown) {
+    return new Promise<Extract<WorkerReport, { sojourn: Kind }> | undefined>((resolve) => {
       this.#child.on('message', (message) => {
-        if (!isReport(message) || message.sojourn !== what) return;
+        if (!isMessage(message, kind)) return;
         note?.();
-        resolve(true);
+        resolve(message);
       });
-      void this.ended.then(() => resolve(false));
+      void this.ended.then(() => resolve(undefined));
     });
   }
 

@@ -8,7 +8,7 @@
 import { EventEmitter } from 'node:events';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
-import { isOrder, type WorkerReport } from './worker-messages.ts';
+import { isMessage, type WorkerReport } from './worker-messages.ts';
 
 /** The number of this worker: 1, 2 … The supervisor sets it. It is removed before settings are read. */
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
@@ -64,8 +64,8 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
   let socketCloses = false;
   const alone = new Promise<void>((resolve) => {
     self.on('message', (message) => {
-      if (!isOrder(message)) return;
-      if (message.sojourn === 'listen') return resolve();
+      if (isMessage(message, 'listen')) resolve();
+      if (!isMessage(message, 'drain')) return;
       if (!stopping) socketCloses = message.socketCloses === true;
       stop();
     });
