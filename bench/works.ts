@@ -148,8 +148,8 @@ const ONE_DEFINITION = 'ours, one definition';
 const named = (id: string, tools: number): string => (tools === 1 ? id : `${id}-${tools}`);
 const titled = (title: string, tools: number): string => (tools === 1 ? title : `${title}, ${tools} tools`);
 
-/** Both sides keep the sessions, so none ends while the round runs. */
-const KEPT = { maxIdleSessionCount: 10_000_000 };
+/** Both sides keep the sessions: none ends while the round runs, and none is refused, which costs less than one that is opened. */
+const KEPT = { maxIdleSessionCount: 10_000_000, limits: { sessions: 10_000_000 } };
 
 /** With more than one tool, only when it is named: each session of the official side has objects for every tool. */
 function initialize(tools: number, goal: number): Work {

@@ -62,7 +62,7 @@ async function guarded({ port }: Folder): Promise<number> {
 async function editShows(folder: Folder, route: string): Promise<void> {
   const client = await started(folder, 'npx next dev -H 127.0.0.1 -p 3000');
   expect(await greeting(client)).toBe('Hello Ada!');
-  folder.write('app/mcp/route.ts', route.replace('Hello', 'Welcome'));
+  folder.write('app/mcp/route.ts', route.replace('Hello $', 'Welcome $'));
   await until(async () => (await greeting(client)) === 'Welcome Ada!', { timeoutMs: 60_000 });
 }
 
