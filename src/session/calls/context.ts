@@ -161,12 +161,11 @@ export class MessageContext {
       this.#handlerServer = outer;
       this.work.settle();
     };
-    const failed = (cause: unknown): never => {
+    const failed = (cause: unknown): Promise<never> => {
       this.noticeThrown(cause, notices);
       settled();
       // The SDK cannot create an error of these, and would send no answer.
-      if (cause === null || cause === undefined) throw new TypeError(`A handler threw ${String(cause)}`);
-      throw cause;
+      return Promise.reject(cause ?? new TypeError(`A handler threw ${String(cause)}`));
     };
     let result: T | Promise<T>;
     try {
