@@ -150,8 +150,8 @@ export class MessageContext {
   }
 
   /**
-   * Runs a handler. Until it settles, `handlerServer` is the given server. `notices`: of what it throws. It is no `async`
-   * function, because with `AsyncLocalStorage` each promise of a call costs about as much as a check of its request.
+   * Runs a handler. Until it settles, `handlerServer` is the given server. `notices`: of what it throws. This is no
+   * `async` function, because with `AsyncLocalStorage` each promise costs about as much as a check of the request.
    */
   handledBy<T>(server: object, handler: () => T | Promise<T>, notices?: Notices): T | Promise<T> {
     const outer = this.#handlerServer;
