@@ -6,9 +6,9 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { McpEndpoint, McpEndpointOptions } from '../src/index.ts';
-import type { SignedMessages, SignedMessagesOptions } from '../src/cluster/signed-messages.ts';
-import type { MessageKeys, MessageKeysOptions } from '../src/cluster/message-keys.ts';
+import type { SignedMessages } from '../src/cluster/signed-messages.ts';
 import type { InstanceMessage, InstanceStore, Store } from '../src/stores/store.ts';
+import type { TimeProvider } from '../src/types.ts';
 import { startStore } from './store-servers.ts';
 import { summarize, type Summary } from './statistics.ts';
 import { formatTable } from './table.ts';
@@ -39,10 +39,9 @@ interface RelayRow {
 
 interface Build {
   readonly createMcpEndpoint: (factory: unknown, options: McpEndpointOptions) => McpEndpoint;
-  readonly SignedMessages: new (options: SignedMessagesOptions) => SignedMessages;
-  readonly MessageKeys: new (options: MessageKeysOptions) => MessageKeys;
+  readonly SignedMessages: typeof SignedMessages;
   readonly redis: (url: string) => Store;
-  readonly systemTime: MessageKeysOptions['time'];
+  readonly systemTime: Required<TimeProvider>;
 }
 
 const SIZES = [300, 4_096, 1_048_576];
@@ -54,7 +53,7 @@ const LEASE = { state: 'serving', version: '0.2.0', stamp: '1' } as const;
 
 async function loadBuild(): Promise<Build> {
   const dist = process.env['BENCH_DIST'] ?? join(import.meta.dirname, '../dist');
-  const files = ['index', 'cluster/signed-messages', 'cluster/message-keys', 'stores/redis/index', 'options/system'];
+  const files = ['index', 'cluster/signed-messages', 'stores/redis/index', 'options/system'];
   const modules = await Promise.all(files.map((file) => import(pathToFileURL(join(dist, `${file}.js`)).href)));
   return Object.assign({}, ...modules) as Build;
 }
@@ -98,12 +97,11 @@ async function messageUs(directory: InstanceStore, messages: readonly InstanceMe
   return us;
 }
 
-async function costOf({ MessageKeys: Keys, SignedMessages: Signed, systemTime: time }: Build, all: InstanceMessage[]) {
-  const store = { secret: () => Promise.resolve(new Uint8Array(32)) };
+async function costOf({ SignedMessages: Signed, systemTime: timeProvider }: Build, all: InstanceMessage[]) {
+  const store = { instances: mailboxes(), secret: () => Promise.resolve(new Uint8Array(32)) };
   const logger = { debug() {}, info() {}, warn() {}, error: console.error, fatal() {} };
-  const keys = new Keys({ keys: [KEY], store, time, leaseMs: 30_000, logger });
   const plain = await messageUs(mailboxes(), all);
-  const signed = new Signed({ directory: mailboxes(), deployment: 'bench', keys, time, logger });
+  const signed = new Signed(store, { name: 'bench', instanceKeys: [KEY], leaseMs: 30_000, timeProvider, logger });
   return { plain, added: (await messageUs(signed, all)) - plain };
 }
 

@@ -8,7 +8,7 @@
  * one waits. Half suffices: one faulty instance stops no rollout, and in a rollout the new instances, which accept each
  * other, are fewer than the old ones. A peer that crashed or froze has no lease soon, and counts no more.
  */
-import type { InstanceLease, MaybePromise } from '../stores/store.ts';
+import type { InstanceStore } from '../stores/store.ts';
 import type { Links } from './links.ts';
 
 /** Peers that are asked. */
@@ -16,18 +16,18 @@ const ASKED = 32;
 
 export class Acceptance {
   readonly #links: Links;
-  readonly #list: () => MaybePromise<readonly InstanceLease[]>;
+  readonly #directory: Pick<InstanceStore, 'list'>;
   #waitsFor: readonly string[] = [];
   #rounds = 0;
 
-  constructor(links: Links, list: () => MaybePromise<readonly InstanceLease[]>) {
+  constructor(links: Links, directory: Pick<InstanceStore, 'list'>) {
     this.#links = links;
-    this.#list = list;
+    this.#directory = directory;
   }
 
   /** Call it before this instance is announced. @throws StoreAway */
   async read(): Promise<void> {
-    this.#waitsFor = (await this.#list()).slice(0, ASKED).map(({ id }) => id);
+    this.#waitsFor = (await this.#directory.list()).slice(0, ASKED).map(({ id }) => id);
   }
 
   get accepted(): boolean {

@@ -4,27 +4,31 @@
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { SojournError } from '../errors.ts';
+import type { InstanceStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 
 /** Different events that wait for the store. */
 const MOST = 1_000;
 
-export interface BusOutboxOptions {
-  publish(event: ServerEvent): Promise<void>;
-  readonly logger: Logger;
-}
-
 export class BusOutbox {
-  readonly #options: BusOutboxOptions;
+  readonly #directory: Pick<InstanceStore, 'publish'>;
+  readonly #lease: { readonly id: string };
+  readonly #logger: Logger;
   /** The key is what an event reports as changed. */
   readonly #waiting = new Map<string, ServerEvent>();
 
-  constructor(options: BusOutboxOptions) {
-    this.#options = options;
+  constructor(directory: Pick<InstanceStore, 'publish'>, lease: { readonly id: string }, logger: Logger) {
+    this.#directory = directory;
+    this.#lease = lease;
+    this.#logger = logger;
   }
 
-  publish(event: ServerEvent): void {
-    this.#options.publish(event).catch((cause: unknown) => this.#failed(event, cause));
+  async publish(event: ServerEvent): Promise<void> {
+    try {
+      await this.#directory.publish(this.#lease.id, { kind: 'bus', event });
+    } catch (cause) {
+      this.#failed(event, cause);
+    }
   }
 
   /** The store is back, and the other instances receive again. */
@@ -32,16 +36,13 @@ export class BusOutbox {
     if (this.#waiting.size === 0) return;
     const events = [...this.#waiting.values()];
     this.#waiting.clear();
-    for (const event of events) this.publish(event);
+    for (const event of events) void this.publish(event);
   }
 
   #failed(event: ServerEvent, cause: unknown): void {
     const key = event.kind === 'resource_updated' ? `${event.kind} ${event.uri}` : event.kind;
     const mayWait = cause instanceof SojournError && cause.retryable;
     if (mayWait && (this.#waiting.has(key) || this.#waiting.size < MOST)) return void this.#waiting.set(key, event);
-    this.#options.logger.error(
-      { err: cause, event: event.kind },
-      'A bus event could not be published to the other instances',
-    );
+    this.#logger.error({ err: cause, event: event.kind }, 'A bus event could not be published to the other instances');
   }
 }

@@ -11,21 +11,15 @@ interface EndRequest {
   settle(done: boolean | undefined): void;
 }
 
-export interface EndRequestsOptions {
-  readonly logger: Logger;
-  /** Ends a session that lives here. */
-  terminate(sessionId: string): Promise<boolean>;
-}
-
 const ITEM_BYTES = 64;
 
 export class EndRequests {
-  readonly #options: EndRequestsOptions;
+  readonly #logger: Logger;
   readonly #running = new Map<number, EndRequest>();
   #asks = 0;
 
-  constructor(options: EndRequestsOptions) {
-    this.#options = options;
+  constructor(logger: Logger) {
+    this.#logger = logger;
   }
 
   /** Asks the owner. `undefined`: the owner crashed, and the outcome is unknown. */
@@ -52,13 +46,13 @@ export class EndRequests {
     for (const request of this.#running.values()) if (request.link === link) request.settle(undefined);
   }
 
-  /** Serves request `ask` of another instance. */
-  async serve(link: Link, ask: number, sessionId: string): Promise<void> {
+  /** Answers request `ask` of another instance once the session has ended. */
+  async serve(link: Link, ask: number, ending: Promise<boolean>): Promise<void> {
     let done = false;
     try {
-      done = await this.#options.terminate(sessionId);
+      done = await ending;
     } catch (cause) {
-      this.#options.logger.error({ err: cause, from: link.peer }, 'A session could not be ended for another instance');
+      this.#logger.error({ err: cause, from: link.peer }, 'A session could not be ended for another instance');
     }
     this.answer(link, ask, done);
   }

@@ -22,12 +22,10 @@ import {
   storeAway,
 } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { isEnded, type OpenStore, type StoredRecord } from '../stores/store.ts';
+import { isEnded, type StoredRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
 import { inTime } from '../session/life/grace.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/server/hook-time.ts';
-import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
@@ -41,31 +39,16 @@ export type FoundToEnd = Found | { readonly record: StoredRecord };
 /** Claims lost in a row before the client gets a retryable error. */
 const TRIES = 5;
 
-export interface FinderOptions {
-  readonly options: ResolvedOptions;
-  readonly store: OpenStore;
-  readonly registry: Registry;
-  readonly instance: Instance;
-  readonly restorer: Restorer;
-  readonly lifecycle: Lifecycle;
-}
-
 export class Finder {
-  readonly #options: ResolvedOptions;
-  readonly #store: OpenStore;
   readonly #registry: Registry;
   readonly #instance: Instance;
   readonly #restorer: Restorer;
   readonly #migrating = new Map<string, Promise<unknown>>();
-  readonly #lifecycle: Lifecycle;
 
-  constructor({ options, store, registry, instance, restorer, lifecycle }: FinderOptions) {
-    this.#options = options;
-    this.#store = store;
+  constructor(registry: Registry, instance: Instance, restorer: Restorer) {
     this.#registry = registry;
     this.#instance = instance;
     this.#restorer = restorer;
-    this.#lifecycle = lifecycle;
   }
 
   async find(id: string, caller: Caller): Promise<Found> {
@@ -114,18 +97,24 @@ export class Finder {
         await restoring.catch(() => {});
         continue;
       }
-      if (this.#lifecycle.prefersOthers && restoring === undefined) {
+      if (this.#registry.lifecycle.prefersOthers && restoring === undefined) {
         const other = await this.#instance.otherServing();
         if (other !== undefined) {
-          if (owner === this.#instance.id) await this.#store.sessions.release(id, { epoch: record.epoch, owner });
+          if (owner === this.#instance.id)
+            await this.#registry.store.sessions.release(id, { epoch: record.epoch, owner });
           return { there: other };
         }
         // The last instance keeps serving, including sessions that another instance released while it left.
-        const { refusal } = this.#lifecycle;
+        const { refusal } = this.#registry.lifecycle;
         if (refusal !== undefined) throw refusal;
       }
       // The request waits: an owner that is alive keeps the calls that it runs.
-      if (owner !== null && this.#options.waitMs > 0 && this.#instance.ownersMayReturn && restoring === undefined)
+      if (
+        owner !== null &&
+        this.#registry.options.waitMs > 0 &&
+        this.#instance.ownersMayReturn &&
+        restoring === undefined
+      )
         throw lapsed();
       await this.#restorer.restore(record, caller);
     }
@@ -136,7 +125,7 @@ export class Finder {
 
   /** After a lapse: resolves when a live session is claimed for the new id of this instance, or has left it. */
   async #served(session: LiveSession): Promise<void> {
-    const { timeProvider, leaseMs } = this.#options;
+    const { timeProvider, leaseMs } = this.#registry.options;
     if (!(await inTime(timeProvider, session.gate.opened(), leaseMs))) throw lapsed();
   }
 
@@ -144,7 +133,7 @@ export class Finder {
   async terminate(id: string): Promise<boolean> {
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.leaving.closing(id);
-      const record = await this.#store.sessions.read(id);
+      const record = await this.#registry.store.sessions.read(id);
       if (record === undefined || isEnded(record)) return false;
       const { owner } = record;
       if (owner !== null && owner !== this.#instance.id && (await this.#instance.isAlive(owner))) {
@@ -172,7 +161,7 @@ export class Finder {
   async #read(id: string): Promise<StoredRecord | undefined> {
     let record;
     try {
-      record = await this.#store.sessions.read(id);
+      record = await this.#registry.store.sessions.read(id);
     } catch (cause) {
       throw cause instanceof SojournError ? cause : storeAway('reading a session', cause);
     }
@@ -182,7 +171,7 @@ export class Finder {
 
   /** `undefined`: look again. Throws the 404 when the migration handler refuses. */
   async #queueMigration(id: string, caller: Caller): Promise<LiveSession | undefined> {
-    const handler = this.#options.sessionMigrationHandler;
+    const handler = this.#registry.options.sessionMigrationHandler;
     if (handler === undefined) throw sessionNotFound();
     const before = this.#migrating.get(id);
     const turn = (async () => {
@@ -203,7 +192,7 @@ export class Finder {
   }
 
   async #migrate(id: string, caller: Caller): Promise<LiveSession | undefined> {
-    if (this.#lifecycle.prefersOthers) throw draining();
+    if (this.#registry.lifecycle.prefersOthers) throw draining();
     const params = await this.#allow(id, caller);
     if (params === undefined) throw sessionNotFound();
     const leaveShare = await this.#registry.takeShare(caller.user, caller.clientAddress);
@@ -218,12 +207,12 @@ export class Finder {
   }
 
   async #allow(id: string, caller: Caller): Promise<InitializeRequestParams | undefined> {
-    const { logger, sessionMigrationHandler } = this.#options;
+    const { logger, sessionMigrationHandler } = this.#registry.options;
     let params;
     try {
       if (sessionMigrationHandler === undefined) return undefined;
       const hook = { hook: 'sessionMigrationHandler.allowSessionMigration', sessionId: id };
-      params = await inHookTimeWith(this.#options, hook, caller.signal, (signal) =>
+      params = await inHookTimeWith(this.#registry.options, hook, caller.signal, (signal) =>
         sessionMigrationHandler.allowSessionMigration(caller.request, id, signal),
       );
     } catch (cause) {

@@ -4,19 +4,18 @@
  *
  *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
- * All messages between instances pass through here: `#receive` reads a message (`messages.ts`), and `#dispatch` passes
+ * All messages between instances pass through here: `receive` reads a message (`messages.ts`), and `#dispatch` passes
  * each item of a link to its part. Relayed calls and ends use links (`link.ts`), which lose nothing. Bus events are
  * sent without a link, at most once; while the store is away they wait (`bus-outbox.ts`).
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { lapsed, ownerUnreachable, type SojournError, storeAway } from '../errors.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
-import type { RandomSource } from '../options/system.ts';
-import type { Logger, TimeProvider } from '../types.ts';
+import type { Logger } from '../types.ts';
 import { Acceptance } from './acceptance.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { EndRequests } from './end-requests.ts';
-import { Lease } from './lease.ts';
+import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './link.ts';
 import { Links, PASSING_CAUSES } from './links.ts';
 import { type AnswerItem, type CallItem, type FaultyItem, type InboundItem, readMessage } from './messages.ts';
@@ -37,108 +36,98 @@ export interface RelayedCalls {
   linkStuck(link: Link): void;
 }
 
-/** Called after `join` only. */
-export interface InstanceHandlers {
-  calls(): RelayedCalls;
-  /** This instance has a lease, again or still. After a lapse the lease has a new id (`owner`). */
-  valid(): void;
-  /** Ends a session that lives here. */
-  terminate(id: string): Promise<boolean>;
-  bus(event: ServerEvent): void;
-  /** The lease was renewed, or taken again. `wasAway`: the renewal before did not reach the store. */
-  storeReachable(wasAway: boolean): void;
-  /** This instance has had no store for `waitMs` and has no lease. Another instance may serve its sessions. */
-  cutOff(): void;
+/** What serves requests in this instance. */
+export interface ServedHere {
+  readonly registry: {
+    /** This instance has a lease, again or still. After a lapse the lease has a new id (`owner`). */
+    readonly claims: { extended(): void };
+    /** This instance has had no store for `waitMs` and has no lease. Another instance may serve its sessions. */
+    letResume(): void;
+  };
+  readonly legacy: {
+    readonly relay: RelayedCalls;
+    /** Ends a session that lives here. */
+    terminate(id: string): Promise<boolean>;
+    /** The same for calls that are relayed. */
+    letResume(): void;
+  };
+  readonly patience: { wake(): void };
+  readonly bus: { deliver(event: ServerEvent): void };
+  /** `undefined`: the store cannot be away. */
+  readonly outage: { renewed(wasAway: boolean): void } | undefined;
 }
 
-export interface InstanceOptions {
+export interface InstanceOptions extends LeaseOptions {
   readonly directory: InstanceStore;
-  /** Every instance is in this process, so no lease expires. */
-  readonly inProcess: boolean;
-  readonly leaseMs: number;
-  /** How long what needs the store waits for it. */
-  readonly waitMs: number;
-  readonly random: RandomSource;
-  readonly time: Required<TimeProvider>;
-  readonly logger: Logger;
-  readonly handlers: InstanceHandlers;
 }
 
 /** How long peers may take to acknowledge the last messages. */
 const FLUSH_MS = 500;
 const NOT_ACCEPTED = `The instances that were here before this one answer none of its messages: ${PASSING_CAUSES}`;
 
-export class Instance {
+export class Instance implements Leaseholder {
   readonly #directory: InstanceStore;
   readonly #logger: Logger;
-  readonly #handlers: InstanceHandlers;
   readonly #lease: Lease;
   readonly #links: Links;
   readonly #endRequests: EndRequests;
   readonly #acceptance: Acceptance;
   readonly #inProcess: boolean;
+  /** Messages arrive from `join` on. */
+  #served!: ServedHere;
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
   #alone = true;
   readonly #outbox: BusOutbox;
 
-  constructor({ directory, inProcess, leaseMs, waitMs, random, time, logger, handlers }: InstanceOptions) {
+  constructor(options: InstanceOptions) {
+    const { directory, inProcess, logger } = options;
     this.#directory = directory;
     this.#logger = logger;
-    this.#handlers = handlers;
-    this.#outbox = new BusOutbox({
-      publish: async (event) => directory.publish(this.id, { kind: 'bus', event }),
-      logger,
-    });
-    this.#endRequests = new EndRequests({ logger, terminate: (id) => handlers.terminate(id) });
+    this.#inProcess = inProcess;
+    this.#lease = new Lease(options);
+    this.#outbox = new BusOutbox(directory, this.#lease, logger);
+    this.#endRequests = new EndRequests(logger);
     this.#links = new Links({
-      directory,
-      time,
-      leaseMs,
-      waitMs,
-      logger,
+      ...options,
       self: () => this.id,
       ownersMayReturn: () => this.ownersMayReturn,
       receive: (link, item) => this.#dispatch(link, item),
       failed: (link) => {
         this.#endRequests.linkFailed(link);
-        handlers.calls().linkFailed(link);
+        this.#served.legacy.relay.linkFailed(link);
       },
       stuck: (link) => {
         this.#endRequests.linkFailed(link);
-        handlers.calls().linkStuck(link);
+        this.#served.legacy.relay.linkStuck(link);
       },
     });
-    this.#inProcess = inProcess;
-    this.#acceptance = new Acceptance(this.#links, () => directory.list());
-    this.#lease = new Lease({
-      store: {
-        announce: (lease, lost) =>
-          directory.announce(lease, (from, message) => this.#receive(lease.id, from, message), lost),
-        renew: (id, state) => directory.renew(id, state),
-        leave: (id) => directory.leave(id),
-      },
-      inProcess,
-      leaseMs,
-      random,
-      time,
-      logger,
-      lapsed: (id) => this.#links.reset(id),
-      extended: () => {
-        this.#links.announceNewId();
-        this.#acceptance.ask();
-        void this.#readOthers();
-        handlers.valid();
-      },
-      onStoreReachable: (wasAway) => {
-        handlers.storeReachable(wasAway);
-        // The other instances have taken their leases again by then, and with them their mailboxes.
-        if (!this.ownersMayReturn) this.#outbox.publishWaiting();
-      },
-      waitMs,
-      cutOff: () => {
-        if (!this.#alone) handlers.cutOff();
-      },
-    });
+    this.#acceptance = new Acceptance(this.#links, directory);
+  }
+
+  // ——— Leaseholder ———
+
+  lapsed(id: string): void {
+    this.#links.reset(id);
+  }
+
+  extended(): void {
+    this.#links.announceNewId();
+    this.#acceptance.ask();
+    void this.#readOthers();
+    this.#served.registry.claims.extended();
+    this.#served.patience.wake();
+  }
+
+  storeReachable(wasAway: boolean): void {
+    this.#served.outage?.renewed(wasAway);
+    // The other instances have taken their leases again by then, and with them their mailboxes.
+    if (!this.ownersMayReturn) this.#outbox.publishWaiting();
+  }
+
+  cutOff(): void {
+    if (this.#alone) return;
+    this.#served.registry.letResume();
+    this.#served.legacy.letResume();
   }
 
   /** Changes with every start, and after every lapse of the lease. */
@@ -186,9 +175,10 @@ export class Instance {
   }
 
   /** May be called again after it has failed. */
-  async join(): Promise<void> {
+  async join(served: ServedHere): Promise<void> {
+    this.#served = served;
     if (!this.#inProcess) await this.#acceptance.read();
-    await this.#lease.join();
+    await this.#lease.join(this);
     await this.#readOthers();
   }
 
@@ -271,11 +261,11 @@ export class Instance {
   }
 
   publish(event: ServerEvent): void {
-    this.#outbox.publish(event);
+    void this.#outbox.publish(event);
   }
 
   /** Takes a message from the mailbox of `id`. Never throws, because the store is the caller. */
-  #receive(id: string, from: string, given: unknown): void {
+  receive(id: string, from: string, given: unknown): void {
     // After a lapse, messages to the earlier id may still arrive.
     if (id !== this.id) return;
     try {
@@ -291,7 +281,7 @@ export class Instance {
           // Receiving the message is enough.
           return undefined;
         case 'bus':
-          return this.#handlers.bus(message.event);
+          return this.#served.bus.deliver(message.event);
         case undefined:
           return this.#logger.warn({ from }, 'Another instance sent a message that this version cannot read');
       }
@@ -301,7 +291,8 @@ export class Instance {
   }
 
   #dispatch(link: Link, item: InboundItem): void {
-    const calls = this.#handlers.calls();
+    const { legacy } = this.#served;
+    const calls = legacy.relay;
     switch (item.t) {
       case 'call':
         return calls.serve(link, item);
@@ -316,7 +307,7 @@ export class Instance {
       case 'lost':
         return calls.answered(link, item);
       case 'terminate':
-        return void this.#endRequests.serve(link, item.ask, item.sessionId);
+        return void this.#endRequests.serve(link, item.ask, legacy.terminate(item.sessionId));
       case 'terminated':
         return this.#endRequests.answered(item.ask, item.done);
       case 'formerly':
@@ -332,11 +323,11 @@ export class Instance {
     if (number === undefined) return;
     switch (of) {
       case 'call':
-        return this.#handlers.calls().refuse(link, number);
+        return this.#served.legacy.relay.refuse(link, number);
       case 'answer':
       case 'stream':
       case 'write':
-        return this.#handlers.calls().answered(link, { t: 'lost', n: number });
+        return this.#served.legacy.relay.answered(link, { t: 'lost', n: number });
       case 'terminate':
         return this.#endRequests.answer(link, number, false);
       case 'terminated':

@@ -14,7 +14,7 @@
  *
  * A crash leaves a lease that expires, or that is removed by an instance whose probe is not delivered.
  */
-import type { InstanceLease, InstanceStore, MaybePromise } from '../stores/store.ts';
+import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import { backoffMs, base64url, type RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
@@ -50,29 +50,31 @@ interface Moment {
   readonly wall: number;
 }
 
-/** The leases of the store. Each announced id has a mailbox, which `instance.ts` reads. */
-export interface LeaseStore extends Pick<InstanceStore, 'renew' | 'leave'> {
-  /** `lost` is called when the mailbox of this id loses messages. */
-  announce(lease: InstanceLease, lost: () => void): MaybePromise<void>;
-}
+const NEVER: Moment = { monotonic: -Infinity, wall: -Infinity };
 
-export interface LeaseOptions {
-  readonly store: LeaseStore;
-  readonly inProcess: boolean;
-  readonly leaseMs: number;
-  readonly random: RandomSource;
-  readonly time: Required<TimeProvider>;
-  readonly logger: Logger;
+/** The instance that a lease belongs to. The lease calls it once it has joined. */
+export interface Leaseholder {
+  /** The mailbox of `id`, an announced id, got a message from another instance. Never throws. */
+  receive(id: string, from: string, message: unknown): void;
   /** The id is dead: send nothing under it any more. */
   lapsed(id: string): void;
   /** The lease is valid until its next expiry. */
   extended(): void;
   /** `wasAway`: the renewal before did not reach the store. */
-  onStoreReachable(wasAway: boolean): void;
-  /** How long what needs the store waits for it. */
-  readonly waitMs: number;
+  storeReachable(wasAway: boolean): void;
   /** Called once in an outage: the lease has run out, and the store has been away for `waitMs`. */
   cutOff(): void;
+}
+
+export interface LeaseOptions {
+  readonly directory: Pick<InstanceStore, 'announce' | 'renew' | 'leave'>;
+  readonly inProcess: boolean;
+  readonly leaseMs: number;
+  readonly random: RandomSource;
+  readonly time: Required<TimeProvider>;
+  readonly logger: Logger;
+  /** How long what needs the store waits for it. */
+  readonly waitMs: number;
 }
 
 /** `left`: the lease was given back, so nothing is renewed any more. */
@@ -80,23 +82,21 @@ type Phase = InstanceLease['state'] | 'left';
 
 export class Lease {
   readonly #options: LeaseOptions;
+  #holder: Leaseholder | undefined;
   #joined = false;
   #id: string;
   #announcedId: string;
   #phase: Phase = 'serving';
-  #validMonotonic = -Infinity;
-  #validWall = -Infinity;
+  #validUntil = NEVER;
   /** How often the mailbox was lost in all, and how often when the last successful renewal began. */
   #losses = 0;
   #lossesRenewed = 0;
   #ticking = false;
   #timer: unknown;
-  #storeAway = false;
-  /** When this outage of the store was noticed, and whether `cutOff` was called in it. */
-  #awaySince = -Infinity;
-  #isCutOff = false;
   /** Renewals in a row that did not reach the store. */
   #failures = 0;
+  /** `Infinity`: the last renewal succeeded, or `cutOff` was called since. */
+  #cutOffAt = Infinity;
   #lapses = 0;
   #ownersReturnUntil = -Infinity;
   /**
@@ -142,7 +142,7 @@ export class Lease {
 
   get #inTime(): boolean {
     const { time } = this.#options;
-    return time.monotonic() < this.#validMonotonic && time.now() < this.#validWall;
+    return time.monotonic() < this.#validUntil.monotonic && time.now() < this.#validUntil.wall;
   }
 
   /**
@@ -154,10 +154,13 @@ export class Lease {
     return this.#seesOutage(now) || now < this.#ownersReturnUntil;
   }
 
-  /** A short outage closes the mailboxes of all instances, and fails no renewal. */
+  /**
+   * A short outage closes the mailboxes of all instances, and fails no renewal. A store that takes no renewals may
+   * still answer reads (SQLite under a lock), and then other leases run out.
+   */
   #seesOutage(now: number): boolean {
-    // A store that takes no renewals may still answer reads (SQLite under a lock), and then other leases run out.
-    return this.#storeAway || this.#missedRenewals(now) || this.#mailboxLost;
+    const { inProcess, leaseMs } = this.#options;
+    return this.storeAway || this.#mailboxLost || (!inProcess && now - this.#renewedAt > OUTAGE_LEASES * leaseMs);
   }
 
   /** And the lease was not renewed since. */
@@ -167,7 +170,7 @@ export class Lease {
 
   /** The last renewal could not reach the store. */
   get storeAway(): boolean {
-    return this.#storeAway;
+    return this.#failures > 0;
   }
 
   /** Whether the store is open, and the first lease was sent to it. */
@@ -176,15 +179,16 @@ export class Lease {
   }
 
   /** May be called again after it has failed. */
-  async join(): Promise<void> {
+  async join(holder: Leaseholder): Promise<void> {
+    this.#holder = holder;
     this.#joined = true;
     try {
       this.#extend(await this.#announce(), this.#losses);
     } catch (cause) {
       this.#joined = false;
-      const { store } = this.#options;
+      const { directory } = this.#options;
       // The lease may be stored all the same, and no id is announced twice.
-      await (async () => store.leave(this.#id))().catch(() => {});
+      await (async () => directory.leave(this.#id))().catch(() => {});
       this.#id = this.#announcedId = this.#newId();
       throw cause;
     }
@@ -194,13 +198,13 @@ export class Lease {
 
   async drain(): Promise<void> {
     if (this.#phase === 'serving') this.#phase = 'draining';
-    if (this.#joined) await this.#options.store.renew(this.#id, this.#stored);
+    if (this.#joined) await this.#options.directory.renew(this.#id, this.#stored);
   }
 
   async leave(): Promise<void> {
     this.#phase = 'left';
     if (this.#timer !== undefined) this.#options.time.clearTimeout(this.#timer);
-    if (this.#joined) await this.#options.store.leave(this.#id);
+    if (this.#joined) await this.#options.directory.leave(this.#id);
   }
 
   #newId(): string {
@@ -211,9 +215,11 @@ export class Lease {
   async #announce(): Promise<Moment> {
     const sent = this.#moment();
     const id = this.#id;
-    await this.#options.store.announce({ id, state: this.#stored, version: BUILD_VERSION }, () => {
-      if (id === this.#id) this.#lost();
-    });
+    await this.#options.directory.announce(
+      { id, state: this.#stored, version: BUILD_VERSION },
+      (from, message) => this.#holder?.receive(id, from, message),
+      () => this.#lost(id),
+    );
     this.#announcedId = id;
     return sent;
   }
@@ -222,7 +228,8 @@ export class Lease {
    * Until the next successful renewal, another instance may have removed this lease because its probe was not
    * delivered.
    */
-  #lost(): void {
+  #lost(id: string): void {
+    if (id !== this.#id) return;
     this.#losses += 1;
     if (!this.#options.inProcess) this.check();
   }
@@ -241,27 +248,23 @@ export class Lease {
 
   #extend({ monotonic, wall }: Moment, losses: number): void {
     this.#lossesRenewed = losses;
-    this.#validMonotonic = monotonic + this.#options.leaseMs;
-    this.#validWall = wall + this.#options.leaseMs;
-    if (this.valid) this.#options.extended();
+    const { leaseMs } = this.#options;
+    this.#validUntil = { monotonic: monotonic + leaseMs, wall: wall + leaseMs };
+    if (this.valid) this.#holder?.extended();
   }
 
   /** The lease counts from when its renewal was sent, and so does the time until the next one. */
   #arm(): void {
-    const { inProcess, time, leaseMs } = this.#options;
+    const { inProcess, time, leaseMs, random } = this.#options;
     if (inProcess || this.#left) return;
     const now = time.monotonic();
-    const due = this.#storeAway
-      ? now + Math.min(leaseMs / RENEWALS, this.#pauseMs)
-      : Math.max(now, this.#validMonotonic - leaseMs + leaseMs / RENEWALS);
+    const due = this.storeAway
+      ? now + Math.min(leaseMs / RENEWALS, backoffMs(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random))
+      : Math.max(now, this.#validUntil.monotonic - leaseMs + leaseMs / RENEWALS);
     this.#timer = time.setTimeout(() => {
-      if (!this.#storeAway) this.#noteLateness(time.monotonic() - due);
+      if (!this.storeAway) this.#noteLateness(time.monotonic() - due);
       this.#tick();
     }, due - now);
-  }
-
-  get #pauseMs(): number {
-    return backoffMs(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, this.#options.random);
   }
 
   /**
@@ -283,66 +286,53 @@ export class Lease {
     void this.#renew(losses).finally(() => {
       this.#ticking = false;
       // The mailbox was lost during the renewal: renew again at once, unless the store is unreachable.
-      if (this.#losses > losses && !this.#storeAway && !this.#left) this.#tick();
+      if (this.#losses > losses && !this.storeAway && !this.#left) this.#tick();
       else this.#arm();
     });
   }
 
   async #renew(losses: number): Promise<void> {
-    const { logger, time, leaseMs } = this.#options;
+    const { logger, time, leaseMs, waitMs } = this.#options;
     const mailboxWasLost = this.#mailboxLost;
     try {
       const sent = this.#moment();
       // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.#options.inProcess || this.#inTime;
-      if (alive && (await this.#options.store.renew(this.#id, this.#stored))) this.#extend(sent, losses);
+      if (alive && (await this.#options.directory.renew(this.#id, this.#stored))) this.#extend(sent, losses);
       else await this.#rejoin(alive && this.#inTime && !this.#mailboxLost);
       const now = time.monotonic();
       if (mailboxWasLost || this.#seesOutage(now))
         this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
       this.#renewedAt = now;
-      const wasAway = this.#storeAway;
-      this.#storeAway = false;
-      this.#isCutOff = false;
+      const wasAway = this.storeAway;
       this.#failures = 0;
-      this.#options.onStoreReachable(wasAway);
+      this.#cutOffAt = Infinity;
+      this.#holder?.storeReachable(wasAway);
     } catch (err) {
-      if (!this.#storeAway) {
+      if (!this.storeAway) {
         logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
-        this.#awaySince = time.monotonic();
+        this.#cutOffAt = time.monotonic() + waitMs;
       }
-      this.#storeAway = true;
       this.#failures += 1;
-      this.#checkCutOff();
+      // The store may be away for this instance alone, and another one may serve its sessions.
+      if (this.valid || time.monotonic() < this.#cutOffAt) return;
+      this.#cutOffAt = Infinity;
+      this.#holder?.cutOff();
     }
-  }
-
-  /** No renewal has succeeded for so long that other instances may have lost their leases. */
-  #missedRenewals(now: number): boolean {
-    const { inProcess, leaseMs } = this.#options;
-    return !inProcess && now - this.#renewedAt > OUTAGE_LEASES * leaseMs;
-  }
-
-  /** The store may be away for this instance alone, and another one may serve its sessions. */
-  #checkCutOff(): void {
-    const { time, waitMs, cutOff } = this.#options;
-    if (this.#isCutOff || this.valid || time.monotonic() - this.#awaySince < waitMs) return;
-    this.#isCutOff = true;
-    cutOff();
   }
 
   /** `early`: the store has no lease, although none has expired and no other instance had a reason to remove it. */
   async #rejoin(early: boolean): Promise<void> {
     if (this.#left) return;
-    const { logger, lapsed } = this.#options;
+    const { logger } = this.#options;
     const before = this.#id;
-    this.#validMonotonic = -Infinity;
+    this.#validUntil = NEVER;
     this.#lapses += 1;
     // In one step, so that nothing is sent or received under the old id afterwards.
     this.#id = this.#newId();
-    lapsed(before);
+    this.#holder?.lapsed(before);
     // During an outage lapses are expected, and logged at debug level.
-    const level = early ? 'error' : this.#storeAway ? 'debug' : 'warn';
+    const level = early ? 'error' : this.storeAway ? 'debug' : 'warn';
     const text = early ? LEASE_LOST : 'The lease ran out; its sessions are claimed again under a new id';
     logger[level]({ instance: before, lapses: this.#lapses }, text);
     // An id that was never announced owns nothing.
@@ -351,7 +341,7 @@ export class Lease {
     const losses = this.#losses;
     const sent = await this.#announce();
     if (this.#left) {
-      await this.#options.store.leave(this.#id);
+      await this.#options.directory.leave(this.#id);
       return;
     }
     this.#extend(sent, losses);
@@ -360,7 +350,7 @@ export class Lease {
 
   async #leaveDead(id: string): Promise<void> {
     try {
-      await this.#options.store.leave(id);
+      await this.#options.directory.leave(id);
       this.#toLeave.delete(id);
     } catch {
       // The store is away. The id is left when the next one is announced.

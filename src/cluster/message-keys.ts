@@ -8,24 +8,19 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { STORE_KEY } from '../options/defaults.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { sealingKey } from '../protocol/sealed-text.ts';
 import type { OpenStore } from '../stores/store.ts';
-import type { Logger, TimeProvider } from '../types.ts';
 import { SECRET_LOST } from './lost-data.ts';
 
 const SECRET_NAME = 'instance-messages';
 /** Domain separation, so that one secret can also be a key of `requestStateKeys`. */
 const LABEL = 'sojourn messages between instances v1';
 
-export interface MessageKeysOptions {
-  readonly keys: readonly (string | Uint8Array)[];
-  readonly store: Pick<OpenStore, 'secret'>;
-  readonly time: Required<TimeProvider>;
-  readonly leaseMs: number;
-  readonly logger: Pick<Logger, 'error'>;
-}
+export type MessageKeysOptions = Pick<ResolvedOptions, 'instanceKeys' | 'leaseMs' | 'timeProvider' | 'logger'>;
 
 export class MessageKeys {
+  readonly #store: Pick<OpenStore, 'secret'>;
   readonly #options: MessageKeysOptions;
   /** Derived keys in the order of the option. The store's part is the present secret, then the one before. */
   #parts: readonly (readonly Uint8Array[])[];
@@ -35,10 +30,11 @@ export class MessageKeys {
   #readAt = -Infinity;
   #reading: Promise<void> | undefined;
 
-  constructor(options: MessageKeysOptions) {
+  constructor(store: Pick<OpenStore, 'secret'>, options: MessageKeysOptions) {
+    this.#store = store;
     this.#options = options;
-    this.#storePart = options.keys.indexOf(STORE_KEY);
-    this.#parts = options.keys.map((key) => (key === STORE_KEY ? [] : [sealingKey(key, LABEL)]));
+    this.#storePart = options.instanceKeys.indexOf(STORE_KEY);
+    this.#parts = options.instanceKeys.map((key) => (key === STORE_KEY ? [] : [sealingKey(key, LABEL)]));
     this.#all = this.#parts.flat();
   }
 
@@ -58,15 +54,15 @@ export class MessageKeys {
 
   /** `undefined`: there is no other secret to read, or it was read less than a lease time ago. */
   reload(): Promise<void> | undefined {
-    const { time, leaseMs } = this.#options;
+    const { timeProvider: time, leaseMs } = this.#options;
     if (this.#reading !== undefined) return this.#reading;
     return this.usesStore && time.monotonic() - this.#readAt >= leaseMs ? this.load() : undefined;
   }
 
   async #read(): Promise<void> {
-    const { store, time, logger } = this.#options;
+    const { timeProvider: time, logger } = this.#options;
     this.#readAt = time.monotonic();
-    const secret = await store.secret(SECRET_NAME);
+    const secret = await this.#store.secret(SECRET_NAME);
     const text = Buffer.from(secret).toString('base64');
     if (text === this.#secret) return;
     this.#secret = text;

@@ -5,22 +5,13 @@
  */
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import {
-  isEnded,
-  type ClaimOutcome,
-  type Fence,
-  type OpenStore,
-  type OpenStreamInfo,
-  type StoredRecord,
-} from '../stores/store.ts';
+import { isEnded, type ClaimOutcome, type Fence, type OpenStreamInfo, type StoredRecord } from '../stores/store.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { handshakeOf } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
 import type { MessageSource } from '../session/calls/context.ts';
 import { GET_STREAM, postStreamEpoch } from '../session/streams/event-id.ts';
 import { orHookTimeout } from '../session/server/hook-time.ts';
-import type { Lifecycle } from '../session/lifecycle.ts';
 import type { RecentListChanges } from '../session/server/recent-list-changes.ts';
 import type { Registry } from '../session/registry.ts';
 import { takeLostCalls } from '../session/calls/rerun.ts';
@@ -37,34 +28,16 @@ export interface Caller extends MessageSource {
   readonly signal: AbortSignal;
 }
 
-export interface RestorerOptions {
-  readonly options: ResolvedOptions;
-  readonly store: OpenStore;
-  readonly registry: Registry;
-  readonly builder: SessionBuilder;
-  readonly listChanges: RecentListChanges;
-  readonly ownerId: () => string;
-  readonly lifecycle: Lifecycle;
-}
-
 export class Restorer {
-  readonly #options: ResolvedOptions;
-  readonly #store: OpenStore;
   readonly #registry: Registry;
   readonly #builder: SessionBuilder;
   readonly #listChanges: RecentListChanges;
-  readonly #ownerId: () => string;
   readonly #restoring = new Map<string, Promise<void>>();
-  readonly #lifecycle: Lifecycle;
 
-  constructor({ options, store, registry, builder, listChanges, ownerId, lifecycle }: RestorerOptions) {
-    this.#options = options;
-    this.#store = store;
+  constructor(registry: Registry, builder: SessionBuilder, listChanges: RecentListChanges) {
     this.#registry = registry;
     this.#builder = builder;
     this.#listChanges = listChanges;
-    this.#ownerId = ownerId;
-    this.#lifecycle = lifecycle;
   }
 
   /** The running restore of a session, if there is one. */
@@ -104,8 +77,8 @@ export class Restorer {
     let release: (() => void) | undefined;
     try {
       release = await this.#registry.reserve();
-      const owner = this.#ownerId();
-      const outcome = await this.#store.sessions.claim(record.id, record, owner);
+      const owner = this.#registry.lease.owner;
+      const outcome = await this.#registry.store.sessions.claim(record.id, record, owner);
       if (!outcome.claimed) return;
       const session = await this.#rebuild(outcome, caller);
       if (session !== undefined) await this.#add(session, cause, caller);
@@ -117,10 +90,10 @@ export class Restorer {
 
   async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', caller: Caller): Promise<void> {
     // The lease expired during the restore, and the sessions that were live then have been claimed again already.
-    while (session.ownership.owner !== this.#ownerId())
-      if (!(await this.#registry.claimAgain(session))) return session.leave('fenced');
+    while (session.ownership.owner !== this.#registry.lease.owner)
+      if (!(await this.#registry.claims.claim(session.ownership))) return session.leave('fenced');
     this.#registry.add(session, cause, caller.clientAddress);
-    const { refusal } = this.#lifecycle;
+    const { refusal } = this.#registry.lifecycle;
     if (refusal === undefined) return;
     await this.#registry.leaving.release(session, 'released');
     throw refusal;
@@ -129,9 +102,9 @@ export class Restorer {
   /** `undefined`: another instance has claimed the session since. */
   async #rebuild({ record: stored, markers, expiresInMs }: Claimed, caller: Caller): Promise<LiveSession | undefined> {
     const record = decodeSession(stored);
-    const owner = record.owner ?? this.#ownerId();
+    const owner = record.owner ?? this.#registry.lease.owner;
     const fence = { epoch: record.epoch, owner };
-    const open = await this.#store.events.open(record.id);
+    const open = await this.#registry.store.events.open(record.id);
     // The markers were read with the claim, so they say nothing about streams that a later owner opened.
     const isLater = ({ stream }: OpenStreamInfo): boolean =>
       stream !== GET_STREAM && postStreamEpoch(stream) > record.epoch;
@@ -155,7 +128,7 @@ export class Restorer {
       );
       const { version, answer } = await this.#builder.replay(session, record, caller);
       if (version !== record.version) {
-        this.#options.logger.warn(
+        this.#registry.options.logger.warn(
           { sessionId: record.id, negotiated: record.version, answered: version },
           'The rebuilt server no longer speaks the negotiated protocol version; the session ends',
         );
@@ -170,18 +143,18 @@ export class Restorer {
       return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
-      this.#options.logger.error(
+      this.#registry.options.logger.error(
         { err: cause, sessionId: record.id },
         'A session could not be restored here; it is kept',
       );
       await session?.giveUp('released', cause);
-      await this.#store.sessions.release(record.id, fence);
+      await this.#registry.store.sessions.release(record.id, fence);
       throw orHookTimeout(cause, restoreFailed);
     }
   }
 
   async #isStill(id: string, { epoch, owner }: Fence): Promise<boolean> {
-    const record = await this.#store.sessions.read(id);
+    const record = await this.#registry.store.sessions.read(id);
     return record !== undefined && !isEnded(record) && record.epoch === epoch && record.owner === owner;
   }
 
@@ -189,13 +162,13 @@ export class Restorer {
    * Adopts a session of another deployment, bound to the user of this request. `undefined`: another request was faster.
    */
   async adopt(id: string, params: InitializeRequestParams, caller: Caller): Promise<LiveSession | undefined> {
-    const now = this.#options.timeProvider.now();
+    const now = this.#registry.options.timeProvider.now();
     let session: LiveSession | undefined;
     try {
       session = await this.#builder.connect(
         {
           id,
-          fence: { epoch: 1, owner: this.#ownerId() },
+          fence: { epoch: 1, owner: this.#registry.lease.owner },
           user: caller.user,
           handshake: handshakeOf(params),
           createdAt: now,
@@ -206,13 +179,16 @@ export class Restorer {
       session.record.setInitialized();
       session.negotiated(await this.#builder.replay(session, session.record.toRecord(), caller));
     } catch (cause) {
-      this.#options.logger.error({ err: cause, sessionId: id }, 'A migrated session could not be rebuilt here');
+      this.#registry.options.logger.error(
+        { err: cause, sessionId: id },
+        'A migrated session could not be rebuilt here',
+      );
       await session?.giveUp('released', cause);
       throw orHookTimeout(cause, restoreFailed);
     }
     let outcome;
     try {
-      outcome = await this.#store.sessions.create(session.record.toStored(), this.#registry.expiresInMs());
+      outcome = await this.#registry.store.sessions.create(session.record.toStored(), this.#registry.expiresInMs());
     } catch (cause) {
       await session.leave('released');
       throw cause;

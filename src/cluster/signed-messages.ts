@@ -16,33 +16,30 @@
 import { isObject } from '../protocol/jsonrpc.ts';
 import { shown } from '../shown.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore, MaybePromise, OpenStore } from '../stores/store.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { RepeatedLines } from '../options/repeated-lines.ts';
-import type { Logger, TimeProvider } from '../types.ts';
-import { MessageKeys } from './message-keys.ts';
+import type { Logger } from '../types.ts';
+import { MessageKeys, type MessageKeysOptions } from './message-keys.ts';
 
 type Receive = (from: string, message: InstanceMessage) => void;
 type Refusal = 'unsigned' | 'wrong signature';
 
-export interface SignedMessagesOptions {
-  readonly directory: InstanceStore;
-  /** The endpoint's `name`. */
-  readonly deployment: string;
-  readonly keys: MessageKeys;
-  readonly time: Required<TimeProvider>;
-  readonly logger: Logger;
-}
-
 export class SignedMessages implements InstanceStore {
-  readonly #options: SignedMessagesOptions;
+  readonly #directory: InstanceStore;
+  /** The endpoint's `name`. */
+  readonly #deployment: string;
+  readonly #keys: MessageKeys;
+  readonly #logger: Logger;
   /** The ids of this instance that are announced. */
   readonly #own = new Set<string>();
   readonly #lines: RepeatedLines;
   #refused = 0;
 
-  constructor(options: SignedMessagesOptions) {
-    this.#options = options;
-    this.#lines = new RepeatedLines(options.time);
+  constructor(store: Pick<OpenStore, 'instances' | 'secret'>, options: MessageKeysOptions & { readonly name: string }) {
+    this.#directory = store.instances;
+    this.#deployment = options.name;
+    this.#keys = new MessageKeys(store, options);
+    this.#logger = options.logger;
+    this.#lines = new RepeatedLines(options.timeProvider);
   }
 
   /** How many messages were refused so far. */
@@ -51,12 +48,11 @@ export class SignedMessages implements InstanceStore {
   }
 
   async announce(lease: InstanceLease, receive: Receive, lost?: () => void): Promise<void> {
-    const { directory, keys } = this.#options;
-    await keys.load();
+    await this.#keys.load();
     const { id } = lease;
     this.#own.add(id);
     try {
-      await directory.announce(lease, (from, message) => this.#receive(from, id, message, receive), lost);
+      await this.#directory.announce(lease, (from, message) => this.#receive(from, id, message, receive), lost);
     } catch (error) {
       this.#own.delete(id);
       throw error;
@@ -64,42 +60,42 @@ export class SignedMessages implements InstanceStore {
   }
 
   send(from: string, to: string, message: InstanceMessage): MaybePromise<'sent' | 'suspect'> {
-    return this.#options.directory.send(from, to, this.#signed(from, to, message));
+    return this.#directory.send(from, to, this.#signed(from, to, message));
   }
 
   publish(from: string, message: InstanceMessage): MaybePromise<void> {
-    return this.#options.directory.publish(from, this.#signed(from, null, message));
+    return this.#directory.publish(from, this.#signed(from, null, message));
   }
 
   renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
-    return this.#options.directory.renew(id, state);
+    return this.#directory.renew(id, state);
   }
 
   read(id: string): MaybePromise<InstanceLease | undefined> {
-    return this.#options.directory.read(id);
+    return this.#directory.read(id);
   }
 
   list(): MaybePromise<readonly InstanceLease[]> {
-    return this.#options.directory.list();
+    return this.#directory.list();
   }
 
   bury(lease: InstanceLease): MaybePromise<boolean> {
-    return this.#options.directory.bury(lease);
+    return this.#directory.bury(lease);
   }
 
   leave(id: string): MaybePromise<void> {
     this.#own.delete(id);
-    return this.#options.directory.leave(id);
+    return this.#directory.leave(id);
   }
 
   #signed(from: string, to: string | null, message: InstanceMessage): InstanceMessage {
-    const signature = this.#options.keys.sign(this.#text(from, to, message));
+    const signature = this.#keys.sign(this.#text(from, to, message));
     return { ...message, mac: `${to === null ? 'a' : 'd'}${signature}` };
   }
 
   /** The text that a signature covers. `to` is `null` in messages to all others. */
   #text(from: string, to: string | null, message: InstanceMessage): string {
-    return `${JSON.stringify([this.#options.deployment, from, to])}\n${JSON.stringify(message)}`;
+    return `${JSON.stringify([this.#deployment, from, to])}\n${JSON.stringify(message)}`;
   }
 
   #receive(from: string, to: string, received: InstanceMessage | null, receive: Receive): void {
@@ -108,7 +104,7 @@ export class SignedMessages implements InstanceStore {
     const { mac, ...message } = received;
     if (typeof mac !== 'string') return this.#refuse(from, 'unsigned');
     if (this.#fits(from, to, message, mac)) return receive(from, message);
-    const reloaded = this.#options.keys.reload();
+    const reloaded = this.#keys.reload();
     if (reloaded === undefined) return this.#refuse(from, 'wrong signature');
     void this.#later(reloaded, to, () => {
       if (this.#fits(from, to, message, mac)) receive(from, message);
@@ -120,7 +116,7 @@ export class SignedMessages implements InstanceStore {
     const receiver = mac[0] === 'd' ? to : null;
     if (receiver === null && mac[0] !== 'a') return false;
     try {
-      return this.#options.keys.accepts(this.#text(from, receiver, message), mac.slice(1));
+      return this.#keys.accepts(this.#text(from, receiver, message), mac.slice(1));
     } catch {
       // The message is nested too deeply for `JSON.stringify`. No instance sends such a message.
       return false;
@@ -129,16 +125,18 @@ export class SignedMessages implements InstanceStore {
 
   /** Receives a message again when the store's secret was read anew. Messages that wait for it stay in their order. */
   async #later(reloaded: Promise<void>, to: string, receive: () => void): Promise<void> {
-    const { logger } = this.#options;
     try {
       await reloaded;
     } catch (err) {
-      logger.debug({ err }, 'A message of another instance could not be checked: the session store cannot be reached');
+      this.#logger.debug(
+        { err },
+        'A message of another instance could not be checked: the session store cannot be reached',
+      );
     }
     try {
       if (this.#own.has(to)) receive();
     } catch (err) {
-      logger.error({ err }, 'A message of another instance could not be handled');
+      this.#logger.error({ err }, 'A message of another instance could not be handled');
     }
   }
 
@@ -146,7 +144,7 @@ export class SignedMessages implements InstanceStore {
     this.#refused += 1;
     const instance = shown(from);
     this.#lines.note(`${why} ${instance}`, (refused) =>
-      this.#options.logger.error(
+      this.#logger.error(
         { instance, refused },
         why === 'unsigned'
           ? 'A message between instances was refused: it has no signature'
@@ -155,13 +153,4 @@ export class SignedMessages implements InstanceStore {
       ),
     );
   }
-}
-
-/** The instance directory of a store that other processes use too. */
-export function signedDirectory(
-  store: Pick<OpenStore, 'instances' | 'secret'>,
-  { instanceKeys, name, leaseMs, timeProvider, logger }: ResolvedOptions,
-): InstanceStore {
-  const keys = new MessageKeys({ keys: instanceKeys, store, time: timeProvider, leaseMs, logger });
-  return new SignedMessages({ directory: store.instances, deployment: name, keys, time: timeProvider, logger });
 }

@@ -8,21 +8,18 @@
  * again, and never be connected.
  */
 import { definitionRefused } from '../errors.ts';
-import type { Notices } from '../observe/notices.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import { createFacades } from './facade.ts';
 import { createLightServer } from './light-server.ts';
 import { isHighLevel, isSdkServer, isSubclass, missingSeam, replacedMethod, type SdkServer } from './sdk-server.ts';
 import { failedCheck } from './self-check.ts';
-import { type ListChange, SharedServer } from './shared-server.ts';
+import { type ServingEndpoint, SharedServer } from './shared-server.ts';
 import { versionsOf } from './versions.ts';
 
 export interface HostedDefinition {
   readonly factory: McpEndpointFactory;
-  /** A list of the definition changed: calls `atOnce` each time, and `perTurn` once per turn of the event loop. */
-  onListChanged(atOnce: (change: ListChange) => void, perTurn: (change: ListChange) => void): void;
-  /** Notices what its handlers throw. */
-  notice(notices: Notices): void;
+  /** From now on the endpoint learns what changes in the definition, and what its handlers throw. */
+  serve(endpoint: ServingEndpoint): void;
   /** The present handler of a method. */
   handlerOf(method: string): unknown;
   /** The endpoint is closed. The server may be passed to another endpoint. */
@@ -53,12 +50,8 @@ class Definition implements HostedDefinition {
     return this.#server(light) as ConnectableServer;
   };
 
-  onListChanged(atOnce: (change: ListChange) => void, perTurn: (change: ListChange) => void): void {
-    this.#shared.listen({ atOnce, perTurn });
-  }
-
-  notice(notices: Notices): void {
-    this.#shared.notices = notices;
+  serve(endpoint: ServingEndpoint): void {
+    this.#shared.endpoint = endpoint;
   }
 
   handlerOf(method: string): unknown {
@@ -75,8 +68,7 @@ class Definition implements HostedDefinition {
   }
 
   release(): void {
-    this.#shared.listen(undefined);
-    this.#shared.notices = undefined;
+    this.#shared.endpoint = undefined;
     this.#hosted = false;
   }
 }

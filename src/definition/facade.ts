@@ -49,7 +49,7 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
     shared.override(
       highLevel,
       TOOL_RUNNER,
-      noticingRunner(runner, () => shared.notices),
+      noticingRunner(runner, () => shared.endpoint?.notices),
     );
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do. It may be bound to the definition.

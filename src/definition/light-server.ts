@@ -50,10 +50,11 @@ class LightHandlers extends Map<string, RequestHandler> {
   #storedHandler(method: string): RequestHandler | undefined {
     const context = contexts.getStore();
     if (context === undefined) return undefined;
-    const { server: shared, notices } = this.#definition;
+    const { server: shared, endpoint } = this.#definition;
     const stored = shared._requestHandlers.get(method) ?? shared.fallbackRequestHandler;
     return (
-      stored && ((request, ctx) => context.handledBy(this.#light, () => stored.call(shared, request, ctx), notices))
+      stored &&
+      ((request, ctx) => context.handledBy(this.#light, () => stored.call(shared, request, ctx), endpoint?.notices))
     );
   }
 }

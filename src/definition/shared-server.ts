@@ -52,10 +52,13 @@ const KIND_OF_METHOD = new Map(
 /** Light servers name their definition's server under this key. */
 const SHARED = Symbol('sojourn.shared-server');
 
-interface ListChangeListener {
-  atOnce(this: void, change: ListChange): void;
-  /** Each changed list once per turn of the event loop. */
-  perTurn(this: void, change: ListChange): void;
+/** The endpoint that serves a definition. */
+export interface ServingEndpoint {
+  readonly notices: Notices;
+  /** Called for each change of a list, at once. */
+  readonly lists: { changed(change: ListChange): void } | undefined;
+  /** Gets each changed list once per turn of the event loop. */
+  readonly bus: { deliver(event: { kind: ListChange }): void };
 }
 
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
@@ -64,9 +67,8 @@ export class SharedServer {
   readonly server: SdkServer;
   /** The values that the definition has while no handler runs, of properties that belong to one connection. */
   readonly idle: Record<string, unknown> = {};
-  #listener: ListChangeListener | undefined = undefined;
-  /** The notices of the endpoint that serves the definition. */
-  notices: Notices | undefined = undefined;
+  /** `undefined`: no endpoint serves the definition. */
+  endpoint: ServingEndpoint | undefined = undefined;
   readonly #changed = new Set<ListChange>();
 
   constructor(server: SdkServer) {
@@ -102,11 +104,6 @@ export class SharedServer {
     Object.defineProperty(light, SHARED, { value: this });
   }
 
-  /** Sets the listener that gets changed lists. */
-  listen(listener: ListChangeListener | undefined): void {
-    this.#listener = listener;
-  }
-
   /** Runs code of the application that belongs to one session and is no handler. */
   async actAs<T>(light: SdkServer, run: () => T | Promise<T>): Promise<T> {
     const { source, session, requestHidden = false } = contexts.getStore() ?? {};
@@ -135,7 +132,7 @@ export class SharedServer {
   }
 
   announce(change: ListChange): void {
-    this.#listener?.atOnce(change);
+    this.endpoint?.lists?.changed(change);
     if (this.#changed.size === 0) afterTurn(() => this.#tell());
     this.#changed.add(change);
   }
@@ -143,7 +140,7 @@ export class SharedServer {
   #tell(): void {
     const changes = [...this.#changed];
     this.#changed.clear();
-    for (const change of changes) this.#listener?.perTurn(change);
+    for (const kind of changes) this.endpoint?.bus.deliver({ kind });
   }
 
   /** The light server whose handler runs. */

@@ -1,6 +1,6 @@
 /**
  * The bus of `subscriptions/listen` and `notify` across instances. An event reaches the listeners of this process at
- * once, and the listeners of other instances through the store.
+ * once, and the listeners of other instances through the store, or through the bus of the application.
  */
 import {
   InMemoryServerEventBus,
@@ -8,19 +8,25 @@ import {
   type ServerEventBus,
   type ServerNotifier,
 } from '@modelcontextprotocol/server';
+import type { Logger } from '../types.ts';
 
-export class FleetBus implements ServerEventBus {
+export class EndpointBus implements ServerEventBus {
   readonly #local: InMemoryServerEventBus;
-  readonly #publish: (event: ServerEvent) => void;
+  readonly #others: Pick<ServerEventBus, 'publish'>;
+  /** It delivers to this process too. */
+  readonly #application: ServerEventBus | undefined;
 
-  constructor(publish: (event: ServerEvent) => void, onerror: (error: Error) => void) {
-    this.#local = new InMemoryServerEventBus(onerror);
-    this.#publish = publish;
+  /** `others`: takes events to the other instances, where the application has no bus. */
+  constructor(application: ServerEventBus | undefined, others: Pick<ServerEventBus, 'publish'>, logger: Logger) {
+    this.#local = new InMemoryServerEventBus((err) => logger.error({ err }, 'A listener of the bus threw'));
+    this.#application = application;
+    this.#others = others;
   }
 
   publish(event: ServerEvent): void {
+    if (this.#application !== undefined) return this.#application.publish(event);
     this.#local.publish(event);
-    this.#publish(event);
+    this.#others.publish(event);
   }
 
   /** Delivers an event from another instance, or one for the clients of this instance alone. */
@@ -29,32 +35,11 @@ export class FleetBus implements ServerEventBus {
   }
 
   subscribe(listener: (event: ServerEvent) => void): () => void {
-    return this.#local.subscribe(listener);
-  }
-}
-
-/** The application's bus, with events for the clients of this instance alone. */
-export class LocalBus implements ServerEventBus {
-  readonly #bus: ServerEventBus;
-  readonly #local: InMemoryServerEventBus;
-
-  constructor(bus: ServerEventBus, onerror: (error: Error) => void) {
-    this.#bus = bus;
-    this.#local = new InMemoryServerEventBus(onerror);
-  }
-
-  publish(event: ServerEvent): void {
-    this.#bus.publish(event);
-  }
-
-  deliver(event: ServerEvent): void {
-    this.#local.publish(event);
-  }
-
-  subscribe(listener: (event: ServerEvent) => void): () => void {
-    const unsubscribes = [this.#bus.subscribe(listener), this.#local.subscribe(listener)];
+    const unsubscribe = this.#local.subscribe(listener);
+    const unsubscribeApplication = this.#application?.subscribe(listener);
     return () => {
-      for (const unsubscribe of unsubscribes) unsubscribe();
+      unsubscribe();
+      unsubscribeApplication?.();
     };
   }
 }

@@ -8,51 +8,47 @@
  * an instance that is not ready. The retries end when the store is open, or when the endpoint has drained or closes.
  * Until then requests that need the store wait for it, as in any other outage.
  */
-import { backoffMs, type RandomSource } from '../options/system.ts';
-import type { Lifecycle } from '../session/lifecycle.ts';
-import type { Logger, TimeProvider } from '../types.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { backoffMs, systemRandom } from '../options/system.ts';
+import type { Core } from './core.ts';
+import { LateViews } from './late-store.ts';
+import type { StoreViews } from './store-views.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
 
-export interface CoreLoaderOptions<T extends object> {
-  /** Returns synchronously where the store is in this process. */
-  open(): T | Promise<T>;
-  readonly time: TimeProvider;
-  readonly random: RandomSource;
-  readonly logger: Logger;
-  /** An endpoint that has drained, or that is closed, makes no further attempt. */
-  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
-}
-
-export class CoreLoader<T extends object> {
-  readonly #options: CoreLoaderOptions<T>;
-  #value: T | undefined;
-  #attempt: Promise<T> | undefined;
+export class CoreLoader {
+  readonly #core: Core;
+  readonly #options: ResolvedOptions;
+  /** `undefined`: the store was open when the endpoint was made. */
+  readonly #late: LateViews | undefined;
+  #isOpen: boolean;
+  #attempt: Promise<Core> | undefined;
   #timer: unknown;
   #failures = 0;
   #reports: (error: unknown) => boolean = () => false;
 
-  constructor(options: CoreLoaderOptions<T>) {
+  constructor(core: Core, views: StoreViews, options: ResolvedOptions) {
+    this.#core = core;
     this.#options = options;
-    const opened = options.open();
-    if (opened instanceof Promise) void this.#follow(opened).catch(() => {});
-    else this.#value = opened;
+    this.#late = views instanceof LateViews ? views : undefined;
+    this.#isOpen = this.#late === undefined;
+    if (this.#isOpen) void core.join();
+    else this.#try().catch(() => {});
   }
 
-  /** `undefined` until the store is open. */
-  get value(): T | undefined {
-    return this.#value;
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   /**
    * Resolves with the result of the running attempt, or of a new one. Rejects with the refusal of an endpoint that
    * makes no further attempt. `reports`: the caller reports this error itself, so the log does not need it.
    */
-  async ready(reports?: (error: unknown) => boolean): Promise<T> {
-    if (this.#value !== undefined) return this.#value;
+  async ready(reports?: (error: unknown) => boolean): Promise<Core> {
+    if (this.#isOpen) return this.#core;
     if (reports !== undefined) this.#reports = reports;
-    const { refusal } = this.#options.lifecycle;
+    const { refusal } = this.#core.registry.lifecycle;
     if (this.#attempt === undefined && refusal !== undefined) throw refusal;
     return this.#attempt ?? this.#try();
   }
@@ -63,50 +59,42 @@ export class CoreLoader<T extends object> {
     await this.#attempt?.catch(() => {});
   }
 
-  #try(): Promise<T> {
+  #try(): Promise<Core> {
     this.#clear();
-    // In an async function, so that a thrown error rejects the attempt.
-    return this.#follow((async () => this.#options.open())());
+    return (this.#attempt = this.#open());
   }
 
-  #follow(opened: Promise<T>): Promise<T> {
-    const attempt = opened.then(
-      (value) => this.#opened(value),
-      (err: unknown) => this.#failed(err),
-    );
-    this.#attempt = attempt;
-    return attempt;
-  }
-
-  #opened(value: T): T {
+  async #open(): Promise<Core> {
+    try {
+      await this.#late?.open();
+      await this.#core.join();
+    } catch (err) {
+      this.#failed(err);
+      throw err;
+    }
     this.#attempt = undefined;
-    this.#value = value;
+    this.#isOpen = true;
+    this.#core.prepare();
     if (this.#failures > 0) this.#options.logger.info({ attempts: this.#failures + 1 }, 'The session store is open');
-    return value;
+    return this.#core;
   }
 
-  #failed(err: unknown): never {
+  #failed(err: unknown): void {
     this.#attempt = undefined;
     this.#failures += 1;
-    const { logger, time, random } = this.#options;
+    const { logger, timeProvider: time } = this.#options;
     // Log only the first failure of an outage, because later attempts fail alike.
     if (this.#failures === 1 && !this.#reports(err))
       logger.error({ err }, 'The session store could not be opened; it is tried again');
     else logger.debug({ err }, 'The session store could not be opened yet');
-    if (this.#options.lifecycle.refusal === undefined) {
-      const pauseMs = backoffMs(this.#failures - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random);
-      this.#timer = time.setTimeout(() => void this.#again(), pauseMs);
+    if (this.#core.registry.lifecycle.refusal === undefined) {
+      const pauseMs = backoffMs(this.#failures - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, systemRandom);
+      this.#timer = time.setTimeout(() => void this.ready().catch(() => {}), pauseMs);
     }
-    throw err;
-  }
-
-  async #again(): Promise<void> {
-    this.#timer = undefined;
-    await this.ready().catch(() => {});
   }
 
   #clear(): void {
-    if (this.#timer !== undefined) this.#options.time.clearTimeout(this.#timer);
+    if (this.#timer !== undefined) this.#options.timeProvider.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 }

@@ -6,13 +6,13 @@
  */
 import type { Authenticator } from '../auth/context.ts';
 import { broadcast } from '../session/broadcast.ts';
-import { FleetBus, LocalBus } from './bus.ts';
+import { EndpointBus } from './bus.ts';
 import { Finder } from '../cluster/finder.ts';
 import { Instance } from '../cluster/instance.ts';
-import { signedDirectory } from '../cluster/signed-messages.ts';
+import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
 import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
-import type { MemoryUse, SlowReaders } from '../http/slow-readers.ts';
+import type { SlowReaders } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { createEras } from './eras.ts';
 import { Outage } from './outage.ts';
@@ -20,24 +20,20 @@ import { StoreHealth } from './store-health.ts';
 import { CallerChecks } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
-import { dailyKeys } from './request-state-keys.ts';
-import type { Authorizer } from '../session/calls/authorizer.ts';
+import { dailyKeys, keysInWait } from './request-state-keys.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
 import { contexts } from '../session/calls/context.ts';
-import { inTime } from '../session/life/grace.ts';
-import type { Lifecycle } from '../session/lifecycle.ts';
 import { RecentListChanges } from '../session/server/recent-list-changes.ts';
 import { Patience } from '../session/ownership/patience.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
-import { Registry } from '../session/registry.ts';
-import type { SharedLists } from '../session/server/shared-lists.ts';
+import { Registry, type RegistryOptions } from '../session/registry.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import type { UserOf } from './user.ts';
 
-export interface CoreOptions {
+export interface CoreOptions extends Omit<RegistryOptions, 'guarded' | 'lease' | 'waiting'> {
   readonly factory: McpEndpointFactory;
   /** Each call of the factory is known to return another server. */
   readonly makesNew: boolean;
@@ -45,20 +41,13 @@ export interface CoreOptions {
   readonly store: OpenStore;
   /** The view for the option `resumeModernCalls`; `undefined`: it is off. */
   readonly calls?: OpenStore | undefined;
-  readonly durable: boolean;
   /** The store passes messages between instances as objects within this process. */
   readonly inProcess: boolean;
   readonly random: RandomSource;
   readonly userOf: UserOf;
   /** `undefined`: without the option `auth`. */
   readonly authenticator?: Authenticator | undefined;
-  /** `undefined`: without the option `auth.authorize`. */
-  readonly authorizer?: Authorizer | undefined;
-  /** `undefined`: without the option `sharedLists`. */
-  readonly lists?: SharedLists | undefined;
-  readonly memory: MemoryUse;
   readonly slowReaders: Pick<SlowReaders, 'cutStalled'>;
-  readonly lifecycle: Lifecycle;
 }
 
 export class Core {
@@ -66,178 +55,71 @@ export class Core {
   readonly registry: Registry;
   readonly instance: Instance;
   readonly legacy: LegacyEra;
-  readonly bus: FleetBus | LocalBus;
+  readonly bus: EndpointBus;
   readonly store: OpenStore;
   readonly shutdown: Shutdown;
   readonly #patience: Patience;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
-  readonly #fleet: FleetBus;
-  readonly #lifecycle: Lifecycle;
   readonly #storeHealth: StoreHealth;
+  /** A store in this process is never unreachable, and its lease is never renewed. */
+  readonly #outage: Outage | undefined;
 
-  constructor({
-    factory,
-    makesNew,
-    options: given,
-    store,
-    calls,
-    durable,
-    inProcess,
-    random,
-    userOf,
-    authenticator,
-    authorizer,
-    lists,
-    memory,
-    slowReaders,
-    lifecycle,
-  }: CoreOptions) {
-    // A store in this process is never unreachable, and its lease is never renewed.
-    const outage = inProcess ? undefined : new Outage(given.logger, given.timeProvider, () => this.#storeFailed());
-    const logger = outage?.logger ?? given.logger;
-    const options: ResolvedOptions = { ...given, logger };
-    this.#lifecycle = lifecycle;
-    this.#storeHealth = new StoreHealth(store, options.timeProvider);
+  constructor(given: CoreOptions) {
+    const { store, calls, inProcess, random, userOf, authenticator, lists, slowReaders, lifecycle } = given;
+    const { timeProvider: time, limits, leaseMs, waitMs, requestStateKeys } = given.options;
     this.store = store;
-    this.instance = new Instance({
-      directory: inProcess ? store.instances : signedDirectory(store, options),
-      inProcess,
-      leaseMs: options.leaseMs,
-      waitMs: options.waitMs,
-      random,
-      time: options.timeProvider,
-      logger,
-      handlers: {
-        calls: () => this.legacy.relay,
-        valid: () => {
-          this.registry.valid();
-          this.#patience.wake();
-        },
-        terminate: (id) => this.legacy.terminate(id),
-        bus: (event) => this.#fleet.deliver(event),
-        storeReachable: (wasAway) => {
-          if (store.full?.() !== true) outage?.renewed(wasAway);
-        },
-        cutOff: () => {
-          this.registry.letResume();
-          this.legacy.letResume();
-        },
-      },
-    });
-    this.registry = new Registry(options, store, {
-      guarded: !inProcess,
-      durable,
-      authorizer,
-      lists,
-      memory,
-      valid: () => this.instance.valid,
-      owner: () => this.instance.owner,
-      takenOver: () => this.instance.check(),
-      lifecycle,
-      requestsWait: () => this.#patience.size > 0,
-    });
-    const listenerThrew = (err: Error): void => logger.error({ err }, 'A listener of the bus threw');
-    const fleet = new FleetBus((event) => this.instance.publish(event), listenerThrew);
-    this.bus = options.bus === undefined ? fleet : new LocalBus(options.bus, listenerThrew);
-    const { requestStateKeys } = options;
-    const daily = dailyKeys(store, options.timeProvider.now);
-    this.#keys = requestStateKeys === undefined ? () => this.#inWait(daily(), options) : async () => requestStateKeys;
+    this.#storeHealth = new StoreHealth(store, time);
+    this.#outage = inProcess ? undefined : new Outage(given.options.logger, time, this.#storeHealth);
+    const logger = this.#outage?.logger ?? given.options.logger;
+    const options: ResolvedOptions = { ...given.options, logger };
+    const directory = inProcess ? store.instances : new SignedMessages(store, options);
+    const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger });
+    const { waitingRequests: places, waitingBytes: bytes } = limits;
+    const patience = new Patience({ time, random, places, bytes, lifecycle, lease: instance });
+    const guarded = !inProcess;
+    const registry = new Registry(options, store, { ...given, guarded, lease: instance, waiting: patience });
+    const bus = new EndpointBus(options.bus, instance, logger);
+    this.#keys =
+      requestStateKeys === undefined
+        ? keysInWait(dailyKeys(store, time.now), options, instance)
+        : async () => requestStateKeys;
     const requestState = createRequestState({
       keys: this.#keys,
       userOf,
       target: () => contexts.getStore()?.target,
-      now: () => options.timeProvider.now(),
+      now: () => time.now(),
       random,
     });
-    const servers = new ServerBuilder({ factory, makesNew, options, logger, requestState, authorizer });
-    const builder = new SessionBuilder(this.registry, servers, (session) => {
-      if (this.registry.get(session.id) === session) void this.registry.leaving.end(session, 'handler_returned');
-      else void session.leave('handler_returned');
-    });
+    const servers = new ServerBuilder({ ...given, options, requestState });
+    const builder = new SessionBuilder(registry, servers);
     const listChanges = new RecentListChanges();
-    const restorer = new Restorer({
-      options,
-      store,
-      registry: this.registry,
-      builder,
-      listChanges,
-      ownerId: () => this.instance.owner,
-      lifecycle,
-    });
-    const { registry, instance } = this;
-    const finder = new Finder({ options, store, registry, instance, restorer, lifecycle });
-    const opener = new SessionOpener({
-      options,
-      registry: this.registry,
-      store,
-      builder,
-      ownerId: () => this.instance.owner,
-      random,
-      lifecycle,
-    });
-    const { waitingRequests, waitingBytes } = options.limits;
-    const patience = new Patience({
-      time: options.timeProvider,
-      random,
-      places: waitingRequests,
-      bytes: waitingBytes,
-      lifecycle,
-      leaseValid: () => this.instance.valid,
-      leaseMissed: () => this.instance.check(),
-    });
-    this.#patience = patience;
-    const eras = createEras({
-      options,
-      registry,
-      instance,
-      finder,
-      opener,
-      servers,
-      builder,
-      patience,
-      bus: this.bus,
-      calls,
-      authorizer,
-      lists,
-      memory,
-      slowReaders,
-      random,
-      lifecycle,
-    });
+    const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
+    const opener = new SessionOpener(registry, builder, random);
+    const sessions = { registry, instance, finder, opener, servers, builder, patience };
+    const eras = createEras({ ...sessions, bus, calls, slowReaders, random });
     const { sse, checks } = eras;
-    this.legacy = eras.legacy;
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
-    const unsubscribe = this.bus.subscribe((event) => {
+    const ignoreBus = bus.subscribe((event) => {
       lists?.changed(event.kind);
-      listChanges.note(event, options.timeProvider.now());
-      broadcast([...this.registry.values(), ...(sse?.sessions() ?? [])], event);
+      listChanges.note(event, time.now());
+      broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
     });
-    this.#fleet = fleet;
-    this.shutdown = new Shutdown({
-      options,
-      lifecycle,
-      store,
-      durable,
-      instance,
-      registry,
-      patience,
-      ...eras,
-      ignoreBus: unsubscribe,
-    });
-  }
-
-  /** What a request waits for until the store is open. */
-  async #inWait<T>(read: Promise<T>, { timeProvider, waitMs }: ResolvedOptions): Promise<T> {
-    if (!this.instance.joined && !(await inTime(timeProvider, read, waitMs))) throw this.instance.missing;
-    return read;
+    this.shutdown = new Shutdown({ ...eras, registry, instance, patience, ignoreBus });
+    this.registry = registry;
+    this.instance = instance;
+    this.legacy = eras.legacy;
+    this.bus = bus;
+    this.#patience = patience;
   }
 
   /**
    * Takes the lease and opens the mailbox, once the store is open. Requests that need them wait. Synchronous on the
    * memory store. May be called again after it has failed.
    */
-  join(): Promise<void> {
-    return this.instance.join();
+  async join(): Promise<void> {
+    const { registry, legacy, bus } = this;
+    await this.instance.join({ registry, legacy, bus, patience: this.#patience, outage: this.#outage });
+    this.#storeHealth.begin();
   }
 
   /** Loads keys before they are needed: the SDK calls a `requestState` invalid that cannot be opened at once. */
@@ -245,14 +127,10 @@ export class Core {
     this.#keys().catch(() => {});
   }
 
-  #storeFailed(): void {
-    if (this.instance.joined) this.#storeHealth.watch();
-  }
-
   health(): EndpointHealth {
     const { id, valid, storeAway, notReady } = this.instance;
     const reason = this.#storeHealth.reason ?? notReady;
-    const { state } = this.#lifecycle;
+    const { state } = this.registry.lifecycle;
     return {
       state: state === 'serving' && !valid ? 'lapsed' : state,
       store: storeAway || this.store.full?.() === true ? 'away' : 'ok',

@@ -29,10 +29,9 @@ import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
 import { LateViews } from './late-store.ts';
-import { openViews, type StoreViews } from './store-views.ts';
+import { openViews } from './store-views.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/server/shared-lists.ts';
-import type { Store } from '../stores/store.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
 import type { ConnectableServer, EndpointHealth, McpEndpointFactory, McpSessionContext } from '../types.ts';
 import { createUserOf } from './user.ts';
@@ -83,17 +82,14 @@ export function createMcpEndpoint(
 }
 
 class Endpoint {
-  readonly #factory: McpEndpointFactory;
   readonly #core: Core;
   readonly #options: ResolvedOptions;
   readonly #definition: HostedDefinition | undefined;
-  readonly #loader: CoreLoader<Core>;
+  readonly #loader: CoreLoader;
   readonly #events: SessionEvents = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
-  readonly #authorizer: HookAuthorizer | undefined;
   readonly #lists: SharedLists | undefined;
   readonly #wellKnown: WellKnown;
-  readonly #memory: MemoryBudget;
   readonly #exchanges: ExchangeHost;
   readonly #listening = new Set<ManagedListening>();
   readonly #lifecycle = new Lifecycle();
@@ -101,81 +97,38 @@ class Endpoint {
   #closing: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: HostedDefinition) {
-    this.#factory = factory;
     this.#options = options;
     this.#definition = definition;
     this.#watchesRequests = options.notices.watchesRequests;
-    definition?.onListChanged(
-      (kind) => this.#lists?.changed(kind),
-      (kind) => this.#core.bus.deliver({ kind }),
-    );
-    const { timeProvider: time, logger, auth, limits, writeTimeoutMs } = options;
+    const { timeProvider: time, logger, auth, sharedLists } = options;
     publishSessions(options.notices, this.#events, logger);
-    definition?.notice(options.notices);
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
-    this.#authorizer = auth?.authorize && new HookAuthorizer(auth.authorize, options);
-    const { sharedLists } = options;
-    if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists, (method) => definition?.handlerOf(method));
+    if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists, definition);
     this.#wellKnown = new WellKnown(auth?.metadata);
-    this.#memory = new MemoryBudget(limits.memoryBytes);
-    this.#exchanges = {
-      // The last resort of every face: an unexpected error is logged and does not end the process.
-      report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
-      notices: options.notices,
-      memory: this.#memory,
-      slowReaders: new SlowReaders({
-        time,
-        memory: this.#memory,
-        writeTimeoutMs,
-        onCut: (why, pendingBytes) =>
-          logger.warn({ pendingBytes, ...(why === 'stalled' && { writeTimeoutMs }) }, CUT[why]),
-      }),
-    };
+    this.#exchanges = exchangeHost(options);
+    const { memory: budget, slowReaders } = this.#exchanges;
     const store = options.store ?? memory();
-    const views = openViews(store, options);
-    const present = views instanceof Promise ? new LateViews(store, options, views) : views;
-    this.#core = this.#make(store, present);
-    this.#loader = new CoreLoader({
-      open: () => this.#open(present),
-      time,
+    const opened = openViews(store, options);
+    const views = opened instanceof Promise ? new LateViews(store, options, opened) : opened;
+    this.#core = new Core({
+      factory,
+      makesNew: definition !== undefined,
+      options,
+      store: views.sessions,
+      calls: views.calls,
+      durable: store.durable,
+      inProcess: store.inProcess,
       random: systemRandom,
-      logger,
-      lifecycle: this.#lifecycle,
-    });
-  }
-
-  /** Synchronous on the memory store. */
-  #open(views: StoreViews): Core | Promise<Core> {
-    if (views instanceof LateViews) return this.#openLater(views);
-    void this.#core.join();
-    return this.#core;
-  }
-
-  async #openLater(late: LateViews): Promise<Core> {
-    await late.open();
-    await this.#core.join();
-    this.#core.prepare();
-    return this.#core;
-  }
-
-  #make({ durable, inProcess }: Store, { sessions, calls }: StoreViews): Core {
-    return new Core({
-      factory: this.#factory,
-      makesNew: this.#definition !== undefined,
-      options: this.#options,
-      store: sessions,
-      calls,
-      durable,
-      inProcess,
-      random: systemRandom,
-      userOf: createUserOf(this.#options),
+      userOf: createUserOf(options),
       authenticator: this.#authenticator,
-      authorizer: this.#authorizer,
+      authorizer: auth?.authorize && new HookAuthorizer(auth.authorize, options),
       lists: this.#lists,
-      memory: this.#memory,
-      slowReaders: this.#exchanges.slowReaders,
+      memory: budget,
+      slowReaders,
       lifecycle: this.#lifecycle,
     });
+    definition?.serve({ notices: options.notices, lists: this.#lists, bus: this.#core.bus });
+    this.#loader = new CoreLoader(this.#core, views, options);
   }
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
@@ -185,7 +138,7 @@ class Endpoint {
 
   /** Throws while the store is not open, for members that must answer synchronously. */
   get #opened(): Core {
-    if (this.#loader.value === undefined) throw storeAway('it is not open yet');
+    if (!this.#loader.isOpen) throw storeAway('it is not open yet');
     return this.#core;
   }
 
@@ -212,11 +165,7 @@ class Endpoint {
       },
       listen: (given) => this.#listen(given),
       wellKnown: { fetch: this.#wellKnown.fetch, node: this.#wellKnown.node },
-      sessions: createSessions(
-        () => this.#core,
-        () => this.#loader.ready(),
-        this.#events,
-      ),
+      sessions: createSessions(this.#core, this.#loader, this.#events),
       notify: createNotifier(bus),
       bus,
       drain: (given) => keepingProcess(() => this.#drain(given)),
@@ -253,7 +202,7 @@ class Endpoint {
   }
 
   #health(): EndpointHealth {
-    if (this.#loader.value !== undefined) return this.#core.health();
+    if (this.#loader.isOpen) return this.#core.health();
     return { state: this.#lifecycle.state, store: 'away', instance: '', sessions: 0 };
   }
 
@@ -289,4 +238,21 @@ class Endpoint {
       this.#definition?.release();
     }));
   }
+}
+
+function exchangeHost({ timeProvider: time, logger, notices, limits, writeTimeoutMs }: ResolvedOptions): ExchangeHost {
+  const budget = new MemoryBudget(limits.memoryBytes);
+  return {
+    // The last resort of every face: an unexpected error is logged and does not end the process.
+    report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
+    notices,
+    memory: budget,
+    slowReaders: new SlowReaders({
+      time,
+      memory: budget,
+      writeTimeoutMs,
+      onCut: (why, pendingBytes) =>
+        logger.warn({ pendingBytes, ...(why === 'stalled' && { writeTimeoutMs }) }, CUT[why]),
+    }),
+  };
 }

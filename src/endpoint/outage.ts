@@ -17,14 +17,14 @@ export class Outage {
   readonly logger: Logger;
   readonly #target: Logger;
   readonly #time: Required<TimeProvider>;
-  readonly #onFailure: () => void;
+  readonly #health: { watch(): void };
   #since: number | undefined;
   #quiet = 0;
   #lastFailure = -Infinity;
 
-  /** `onFailure`: called with each line about a store that cannot be reached. */
-  constructor(target: Logger, time: Required<TimeProvider>, onFailure: () => void = () => {}) {
-    this.#onFailure = onFailure;
+  /** `health`: watches the store from the first line on which says that it cannot be reached. */
+  constructor(target: Logger, time: Required<TimeProvider>, health: { watch(): void }) {
+    this.#health = health;
     this.#target = target;
     this.#time = time;
     this.logger = Object.freeze({
@@ -48,7 +48,7 @@ export class Outage {
   #log(level: 'warn' | 'error', obj: object, msg: string): void {
     if (!('err' in obj) || !isStoreAway(obj.err)) return this.#target[level](obj, msg);
     this.#lastFailure = this.#time.monotonic();
-    this.#onFailure();
+    this.#health.watch();
     if (this.#since === undefined) {
       this.#since = this.#time.monotonic();
       this.#quiet = 0;

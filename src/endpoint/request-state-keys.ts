@@ -4,6 +4,9 @@
  * yesterday, and for states from an instance whose clock is ahead. A leaked key is thus useful for a day or two, and
  * keys need no rotation by hand.
  */
+import type { Instance } from '../cluster/instance.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { inTime } from '../session/life/grace.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { RequestStateKey } from '../protocol/request-state.ts';
 
@@ -38,5 +41,18 @@ export function dailyKeys(
     });
     keys = asked;
     return asked;
+  };
+}
+
+/** The same keys, for requests that wait for a store which is not open yet. */
+export function keysInWait(
+  keys: () => Promise<readonly RequestStateKey[]>,
+  { timeProvider, waitMs }: ResolvedOptions,
+  instance: Pick<Instance, 'joined' | 'missing'>,
+): () => Promise<readonly RequestStateKey[]> {
+  return async () => {
+    const read = keys();
+    if (!instance.joined && !(await inTime(timeProvider, read, waitMs))) throw instance.missing;
+    return read;
   };
 }

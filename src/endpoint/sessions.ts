@@ -4,8 +4,10 @@ import type { Notices } from '../observe/notices.ts';
 import { optionInvalid } from '../errors.ts';
 import { decodeSession } from '../session/record/session-record.ts';
 import { userName } from '../shown.ts';
-import { type InstanceLease, isEnded, type OpenStore, type StoredRecord } from '../stores/store.ts';
+import { isEnded, type StoredRecord } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
+import type { CoreLoader } from './core-loader.ts';
+import type { Core } from './core.ts';
 
 export { decodeSession };
 
@@ -55,25 +57,13 @@ export interface Sessions {
   readonly events: SessionEvents;
 }
 
-/** What `endpoint.sessions` needs of the endpoint behind it. */
-interface SessionsCore {
-  readonly store: OpenStore;
-  readonly registry: { readonly count: number };
-  readonly instance: { leases(): Promise<readonly InstanceLease[]> };
-  readonly legacy: { terminate(id: string): Promise<boolean> };
-}
-
-export function createSessions(
-  core: () => SessionsCore | undefined,
-  ready: () => Promise<SessionsCore>,
-  events: SessionEvents,
-): Sessions {
+export function createSessions(core: Core, loader: CoreLoader, events: SessionEvents): Sessions {
   const readPage = async (page: SessionPageRequest): Promise<SessionInfoPage> => {
     const limit = page.limit ?? PAGE;
     if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX) {
       throw optionInvalid('range', 'limit', limit, `1 to ${PAGE_MAX}`);
     }
-    const { store, instance } = await ready();
+    const { store, instance } = await loader.ready();
     const alive = new Set((await instance.leases()).map(({ id }) => id));
     const { records, nextCursor } = await store.sessions.list(limit, page.cursor);
     return {
@@ -83,7 +73,7 @@ export function createSessions(
   };
   return {
     get count() {
-      return core()?.registry.count ?? 0;
+      return core.registry.count;
     },
     events,
     list(page = {}) {
@@ -98,13 +88,13 @@ export function createSessions(
       });
     },
     async get(id) {
-      const { store, instance } = await ready();
+      const { store, instance } = await loader.ready();
       const record = await store.sessions.read(id);
       if (record === undefined || isEnded(record)) return undefined;
       return sessionInfo(record, new Set((await instance.leases()).map((lease) => lease.id)));
     },
     async terminate(id) {
-      return (await ready()).legacy.terminate(id);
+      return (await loader.ready()).legacy.terminate(id);
     },
   };
 }

@@ -4,13 +4,11 @@
  */
 import type { Instance } from '../cluster/instance.ts';
 import { requestClosed, requestDrained } from '../errors.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse } from '../options/system.ts';
 import { GRACE_MS } from '../session/life/grace.ts';
-import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Patience } from '../session/ownership/patience.ts';
 import type { Registry } from '../session/registry.ts';
-import type { MaybePromise, OpenStore } from '../stores/store.ts';
+import type { MaybePromise } from '../stores/store.ts';
 import type { Eras } from './eras.ts';
 
 /** How often a drain checks whether running requests have finished. */
@@ -18,10 +16,6 @@ const DRAIN_POLL_MS = 25;
 
 /** The parts of a core that stop. */
 export interface ShutdownParts extends Omit<Eras, 'checks'> {
-  readonly options: ResolvedOptions;
-  readonly lifecycle: Lifecycle;
-  readonly store: OpenStore;
-  readonly durable: boolean;
   readonly instance: Instance;
   readonly registry: Registry;
   readonly patience: Patience;
@@ -43,12 +37,12 @@ export class Shutdown {
    * time that is left.
    */
   async finishAlone(timeoutMs: number): Promise<number> {
-    if (this.#parts.lifecycle.prefersOthers) return timeoutMs;
-    const { timeProvider } = this.#parts.options;
+    if (this.#parts.registry.lifecycle.prefersOthers) return timeoutMs;
+    const { timeProvider } = this.#parts.registry.options;
     const began = timeProvider.monotonic();
     const left = (): number => Math.max(0, timeoutMs - (timeProvider.monotonic() - began));
     if ((await this.#parts.instance.otherServing()) !== undefined) return left();
-    this.#parts.lifecycle.advance('finishing');
+    this.#parts.registry.lifecycle.advance('finishing');
     await this.#parts.instance.drain();
     const calls = [...this.#parts.registry.values()].flatMap(({ requests }) => requests.running.values());
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
@@ -70,22 +64,22 @@ export class Shutdown {
   }
 
   async #drain(timeoutMs: number, expectsRequests: () => boolean): Promise<{ released: number; interrupted: number }> {
-    this.#parts.lifecycle.advance('draining');
-    if (this.#parts.lifecycle.refusal !== undefined) return { released: 0, interrupted: 0 };
+    this.#parts.registry.lifecycle.advance('draining');
+    if (this.#parts.registry.lifecycle.refusal !== undefined) return { released: 0, interrupted: 0 };
     await this.#parts.instance.drain();
-    const { timeProvider } = this.#parts.options;
+    const { timeProvider } = this.#parts.registry.options;
     const deadline = timeProvider.monotonic() + timeoutMs;
     let released = 0;
     while ((this.#busy || expectsRequests()) && timeProvider.monotonic() < deadline) {
       // Idle sessions leave first, if another instance can take them over.
       await this.#noteOthers();
-      if (this.#parts.lifecycle.othersServe) released += await this.#release((session) => !session.busy);
+      if (this.#parts.registry.lifecycle.othersServe) released += await this.#release((session) => !session.busy);
       if (!this.#busy && !expectsRequests()) break;
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
     let interrupted = this.#parts.stateless.running + this.#parts.modern.running + this.#parts.legacy.running;
     for (const session of this.#parts.registry.values()) interrupted += session.requests.running.counted;
-    this.#parts.lifecycle.advance('drained');
+    this.#parts.registry.lifecycle.advance('drained');
     this.#parts.patience.refuseAll();
     this.#parts.legacy.relay.close(requestDrained);
     await this.#noteOthers();
@@ -95,7 +89,7 @@ export class Shutdown {
   }
 
   async #noteOthers(): Promise<void> {
-    this.#parts.lifecycle.noteOthers((await this.#parts.instance.otherServing()) !== undefined);
+    this.#parts.registry.lifecycle.noteOthers((await this.#parts.instance.otherServing()) !== undefined);
   }
 
   get #busy(): boolean {
@@ -114,7 +108,8 @@ export class Shutdown {
 
   /** Called once. */
   async close(): Promise<void> {
-    const { options, lifecycle, patience, legacy, registry } = this.#parts;
+    const { patience, legacy, registry } = this.#parts;
+    const { options, lifecycle } = registry;
     lifecycle.advance('closed');
     const { timeProvider } = options;
     const began = timeProvider.monotonic();
@@ -128,17 +123,17 @@ export class Shutdown {
   }
 
   async #stop(): Promise<void> {
-    const { registry, keepAlive, instance, store } = this.#parts;
+    const { registry, keepAlive, instance } = this.#parts;
     registry.stop();
     keepAlive.stop();
     await instance.leave();
-    await store.close();
+    await registry.store.close();
   }
 
   /** Whether the store outlives this endpoint, or other endpoints use it. */
   #handsOver(): MaybePromise<boolean> {
-    const { durable, instance } = this.#parts;
-    return durable || instance.otherServing().then((other) => other !== undefined);
+    const { registry, instance } = this.#parts;
+    return registry.durable || instance.otherServing().then((other) => other !== undefined);
   }
 
   async #closeEras(handsOver: MaybePromise<boolean>): Promise<void> {
@@ -158,7 +153,7 @@ export class Shutdown {
     if (!this.#parts.instance.joined) return;
     let cursor: string | undefined;
     do {
-      const page = await this.#parts.store.sessions.list(100, cursor);
+      const page = await this.#parts.registry.store.sessions.list(100, cursor);
       for (const { id } of page.records) {
         await this.#parts.registry.leaving.endOwnerless(id, 'store_lost');
       }

@@ -35,6 +35,7 @@ export class StoreHealth {
   readonly #time: Required<TimeProvider>;
   readonly #failing = new Map<string, Failures>();
   #lastFailure = -Infinity;
+  #isOpen = false;
   /** Gives the store its own methods back. */
   #unwatch: (() => void) | undefined;
 
@@ -54,8 +55,14 @@ export class StoreHealth {
     return undefined;
   }
 
-  /** A call to the open store has failed: its calls are followed until none has failed for 10 s. */
+  /** The store is open. What failed before shows nothing about its calls. */
+  begin(): void {
+    this.#isOpen = true;
+  }
+
+  /** A call to the store has failed: its calls are followed until none has failed for 10 s. */
   watch(): void {
+    if (!this.#isOpen) return;
     this.#lastFailure = this.#time.monotonic();
     if (this.#unwatch !== undefined) return;
     const sessions = this.#follow('sessions', this.#store.sessions, SESSION_CALLS);

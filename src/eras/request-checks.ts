@@ -8,6 +8,7 @@ import { isUtf8 } from 'node:buffer';
 import { isJsonContentType, type RequestId } from '@modelcontextprotocol/server';
 import {
   batchNotAllowed,
+  beforeItRan,
   bodyTooLarge,
   headerMismatch,
   invalidRequest,
@@ -27,10 +28,11 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
-import type { InboundPost } from '../relay/call.ts';
+import { type InboundPost, requestIdOf } from '../relay/call.ts';
+import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksForLostAnswer } from './modern/lost-answers.ts';
 import { checkTextDepth, checkValueDepth } from './json-depth.ts';
-import { checkBatch, claimedVersion, handshakeVersion, noteMessages } from './message-checks.ts';
+import { checkBatch, claimedVersion, handshakeVersion, noteMessages, seenClients } from './message-checks.ts';
 
 export const VALIDATION_ORDER = [
   'host',
@@ -60,13 +62,16 @@ export const VALIDATION_ORDER = [
   'running-requests',
 ] as const;
 
-export interface RequestTargets {
-  modern(post: InboundPost, header: string | undefined): void;
-  /** A GET that asks for what followed on the stream of a 2026-07-28 request. */
-  lostAnswer(exchange: Exchange): void;
-  legacyPost(post: InboundPost): void;
-  legacyGet(exchange: Exchange): void;
-  legacyDelete(exchange: Exchange): void;
+/** The eras, as checked requests enter them. */
+export interface CheckedEras {
+  readonly modern: {
+    serve(post: InboundPost, header: string | undefined): void;
+    /** A GET that asks for what followed on the stream of a 2026-07-28 request. */
+    lostAnswer(exchange: Exchange): void;
+  };
+  /** POSTs of clients that do not speak 2026-07-28. */
+  readonly posts: { post(post: InboundPost): void };
+  readonly sessions: { get(exchange: Exchange): void; delete(exchange: Exchange): void };
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -81,16 +86,20 @@ const WITH_SESSIONS = 'GET, POST, DELETE';
 
 export class RequestChecks {
   readonly #options: ResolvedOptions;
-  readonly #targets: RequestTargets;
+  readonly #eras: CheckedEras;
+  readonly #lifecycle: Pick<Lifecycle, 'refusal'>;
+  readonly #noteClient: ReturnType<typeof seenClients>;
   /** Newest first. */
   readonly #versions: readonly string[];
   readonly #servesModern: boolean;
   readonly #servesLegacy: boolean;
   readonly #headChecks: readonly HeadCheck[];
 
-  constructor(options: ResolvedOptions, targets: RequestTargets) {
+  constructor(options: ResolvedOptions, lifecycle: Pick<Lifecycle, 'refusal'>, eras: CheckedEras) {
     this.#options = options;
-    this.#targets = targets;
+    this.#lifecycle = lifecycle;
+    this.#eras = eras;
+    this.#noteClient = seenClients(options.notices);
     this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions);
     this.#servesModern = this.#versions.some(isModern);
     this.#servesLegacy = !this.#versions.every(isModern);
@@ -106,9 +115,10 @@ export class RequestChecks {
     const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (exchange.method === 'GET' && this.#servesModern && asksForLostAnswer(exchange))
-      this.#targets.lostAnswer(exchange);
-    else if (exchange.method === 'GET') this.#targets.legacyGet(exchange);
-    else this.#targets.legacyDelete(exchange);
+      this.#eras.modern.lostAnswer(exchange);
+    else if (exchange.method === 'GET') this.#eras.sessions.get(exchange);
+    else if (this.#lifecycle.refusal !== undefined) refuse(exchange, this.#lifecycle.refusal, null);
+    else this.#eras.sessions.delete(exchange);
   }
 
   #method: HeadCheck = (exchange) => {
@@ -256,10 +266,10 @@ export class RequestChecks {
       if (headerIsModern) {
         return refuse(post.exchange, batchNotAllowed('batches are not part of protocol revision 2026-07-28'), null);
       }
-      return this.#targets.legacyPost(post);
+      return this.#servePost(post);
     }
     if (headerIsModern || claim !== undefined) {
-      if (this.#servesModern) return this.#targets.modern(post, header);
+      if (this.#servesModern) return this.#serveModern(post, header);
       const requested = typeof claim === 'string' ? claim : (header ?? 'unknown');
       if (isModern(requested)) return refuse(post.exchange, unsupportedVersion(requested, this.#versions), id);
     }
@@ -269,7 +279,29 @@ export class RequestChecks {
       const asked = `initialize asks for ${quoted(requested)}`;
       return refuse(post.exchange, headerMismatch('MCP-Protocol-Version', header, asked), id);
     }
-    this.#targets.legacyPost(post);
+    this.#servePost(post);
+  }
+
+  #serveModern(post: InboundPost, header: string | undefined): void {
+    if (this.#isRefused(post)) return;
+    this.#noteClient(post.messages[0]);
+    this.#eras.modern.serve(post, header);
+  }
+
+  #servePost(post: InboundPost): void {
+    if (this.#isRefused(post)) return;
+    if (this.#options.sessionMode === 'stateless') this.#noteClient(post.messages[0]);
+    this.#eras.posts.post(post);
+  }
+
+  /**
+   * Refuses what still arrives on open connections after a drain. A request of a session gets an error with its id,
+   * because some clients end at a 503.
+   */
+  #isRefused(post: InboundPost): boolean {
+    const { refusal } = this.#lifecycle;
+    if (refusal !== undefined) refuseOnSession(post.exchange, beforeItRan(refusal), requestIdOf(post));
+    return refusal !== undefined;
   }
 
   /**
@@ -277,7 +309,7 @@ export class RequestChecks {
    */
   #refuseLegacy(post: InboundPost, requested: string | undefined, id: RequestId | null): void {
     // The modern era refuses responses, and accepts and drops notifications, which no rule covers.
-    if (post.messages[0]?.kind !== 'request') return this.#targets.modern(post, undefined);
+    if (post.messages[0]?.kind !== 'request') return this.#serveModern(post, undefined);
     const served = `this endpoint serves ${this.#versions.join(', ')} alone`;
     const error =
       requested === undefined

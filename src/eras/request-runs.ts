@@ -26,10 +26,11 @@ export class RequestRuns {
 
   /** `returned`: the hook returned before its request was answered. */
   begin(exchange: Pick<Exchange, 'onClose'>, returned: () => void): SessionRun {
-    const run = this.#servers.run(() => {
+    const handlerReturned = (): void => {
       run.leave('handler_returned');
       returned();
-    });
+    };
+    const run = this.#servers.run({ handlerReturned });
     if (!run.isWatched) return run;
     this.#open.add(run);
     exchange.onClose(() => run.leave('disconnected'));

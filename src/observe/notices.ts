@@ -6,13 +6,12 @@
  *     refused         `http/answer.ts`, by `Exchange.refused`; and a path that is not served (`listen/listen.ts`)
  *     handlerThrew    `noticeThrown` of `session/calls/context.ts`
  *     clientSeen      `seenClients` of `eras/message-checks.ts`: clients without a session
- *     the others      `session/life/session-events.ts`: what happens to sessions
+ *     the others      `session/registry.ts`: what happens to sessions
  *
  * Listeners are called in the turn of the notice. They must not throw.
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 import type { SessionEventMap, SessionEventName } from '../types.ts';
-import type { WatchedRequest } from './watched-request.ts';
 
 /** A `POST`, `GET` or `DELETE` whose answer is complete or whose client has left. */
 export interface RequestNotice {
@@ -70,10 +69,20 @@ export type SessionNotice = {
   readonly [Name in SessionEventName]: { readonly kind: Name } & Readonly<SessionEventMap[Name][0]>;
 }[SessionEventName];
 
+type WithoutTime<N> = N extends unknown ? Omit<N, 'at'> : never;
+
+/** A notice of a session before it has its time. */
+export type SessionChange = WithoutTime<SessionNotice>;
+
 export type Notice = RequestNotice | RefusedNotice | HandlerThrewNotice | ClientSeenNotice | SessionNotice;
 
 interface RefusedExchange {
   header(name: string): string | undefined;
+}
+
+/** A request whose notice is being collected (`WatchedRequest`). */
+interface RefusedRequest {
+  refused(reason: string): void;
 }
 
 export class Notices {
@@ -95,7 +104,7 @@ export class Notices {
   }
 
   /** `watched`: undefined where no listener wants the notice of the request, or another instance has its client. */
-  refused(exchange: RefusedExchange, refusal: Refusal, watched?: WatchedRequest): void {
+  refused(exchange: RefusedExchange, refusal: Refusal, watched?: RefusedRequest): void {
     watched?.refused(refusal.reason);
     this.emit({ kind: 'refused', ...refusal, sessionId: exchange.header('mcp-session-id') });
   }

@@ -9,18 +9,18 @@
 import type { Authorizer } from './calls/authorizer.ts';
 import { overUserLimit, tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
+import type { SessionChange } from '../observe/notices.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { MaybePromise, OpenStore } from '../stores/store.ts';
 import type { Logger, RestoreCause } from '../types.ts';
 import { CallTimes } from './calls/call-times.ts';
-import { ClaimQueue } from './ownership/claim-queue.ts';
+import { type ClaimedSessions, ClaimQueue } from './ownership/claim-queue.ts';
 import { IdleList } from './life/idle-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { Ownership } from './ownership/ownership.ts';
+import type { Ownership, OwnLease } from './ownership/ownership.ts';
 import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions } from './life/leaving-sessions.ts';
-import { SessionEvents } from './life/session-events.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { HeldBytes } from './life/held-bytes.ts';
@@ -33,81 +33,61 @@ export interface RegistryOptions {
   readonly durable: boolean;
   readonly authorizer?: Authorizer | undefined;
   readonly lists?: SharedLists | undefined;
-  /** Whether this instance has a valid lease. */
-  valid(): boolean;
-  /** The id of this instance for which sessions are claimed. */
-  owner(): string;
   readonly memory: MemoryUse;
-  /** Another instance took over a session although the lease of this instance seemed valid. */
-  takenOver(): void;
+  /** The lease of this instance. */
+  readonly lease: OwnLease;
+  /** The requests that wait for the lease or the store. */
+  readonly waiting: { readonly size: number };
   readonly lifecycle: Lifecycle;
-  /** Whether requests wait for the lease or the store. */
-  requestsWait(): boolean;
 }
 
-export class Registry implements LiveSessionHost, SweptSessions {
+export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: OpenStore;
   readonly guarded: boolean;
-  readonly largeAnswers: LargeAnswers;
+  readonly durable: boolean;
   readonly authorizer: Authorizer | undefined;
   readonly lists: SharedLists | undefined;
+  readonly memory: MemoryUse;
+  readonly lease: OwnLease;
+  readonly waiting: RegistryOptions['waiting'];
+  readonly lifecycle: Lifecycle;
+  readonly largeAnswers: LargeAnswers;
   readonly hibernated: HibernatedIndex;
-  readonly durable: boolean;
   readonly callTimes: CallTimes;
-  readonly #claims: ClaimQueue;
-  readonly takenOver: () => void;
-  readonly hasLease: () => boolean;
-  readonly #lifecycle: Lifecycle;
-  readonly #events: SessionEvents;
+  readonly claims = new ClaimQueue(this);
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
   readonly idle = new IdleList<LiveSession>();
   readonly shares = new UserShares();
   readonly held: HeldBytes;
-  readonly memory: MemoryUse;
   readonly leaving: LeavingSessions;
   readonly #sweep: Sweep;
   /** Places of `limits.sessions` taken by sessions that are being opened and by 2024-11-05 connections. */
   #reserved = 0;
 
   constructor(options: ResolvedOptions, store: OpenStore, given: RegistryOptions) {
-    const { guarded, durable, memory, authorizer, lists, valid, owner, takenOver, lifecycle } = given;
-    this.#events = new SessionEvents(options.notices, options.timeProvider);
     this.options = options;
     this.logger = options.logger;
-    this.largeAnswers = new LargeAnswers(options.logger);
     this.store = store;
+    this.guarded = given.guarded;
+    this.durable = given.durable;
+    this.authorizer = given.authorizer;
+    this.lists = given.lists;
+    this.memory = given.memory;
+    this.lease = given.lease;
+    this.waiting = given.waiting;
+    this.lifecycle = given.lifecycle;
+    this.largeAnswers = new LargeAnswers(options.logger);
     this.callTimes = new CallTimes(options);
-    this.guarded = guarded;
-    this.authorizer = authorizer;
-    this.lists = lists;
-    this.durable = durable;
-    this.memory = memory;
-    this.held = new HeldBytes(memory);
-    this.takenOver = takenOver;
-    this.hasLease = valid;
-    this.#lifecycle = lifecycle;
+    this.held = new HeldBytes(given.memory);
     this.hibernated = new HibernatedIndex(options.timeProvider.now());
-    this.leaving = new LeavingSessions(this, this.#events);
+    this.leaving = new LeavingSessions(this);
     this.#sweep = new Sweep(this);
-    this.#claims = new ClaimQueue({
-      store: { claim: (id, from, me) => store.sessions.claim(id, from, me) },
-      logger: options.logger,
-      time: options.timeProvider,
-      owner,
-      valid,
-      live: () => this.#ownerships(),
-      isLive: (ownership) => this.#sessionOf(ownership) !== undefined,
-      requestsWait: () => given.requestsWait(),
-      runs: (ownership) => (this.#sessionOf(ownership)?.requests.running.size ?? 0) > 0,
-      claimed: (ownership) => this.#reclaimed(ownership),
-      lost: (ownership) => this.fenced(ownership),
-    });
   }
 
-  *#ownerships(): Generator<Ownership> {
+  *ownerships(): Generator<Ownership> {
     for (const { ownership } of this.#live.values()) yield ownership;
   }
 
@@ -115,10 +95,6 @@ export class Registry implements LiveSessionHost, SweptSessions {
   #sessionOf(ownership: Ownership): LiveSession | undefined {
     const session = this.#live.get(ownership.sessionId);
     return session?.ownership === ownership ? session : undefined;
-  }
-
-  get othersServe(): boolean {
-    return this.#lifecycle.othersServe;
   }
 
   get count(): number {
@@ -197,12 +173,17 @@ export class Registry implements LiveSessionHost, SweptSessions {
     this.shares.add(session, address);
     if (session.idle) this.becameIdle(session);
     if (cause !== undefined) this.#sweep.keepFromExpiring(session);
-    if (cause !== undefined) return this.#events.emit('restored', session.id, { cause });
+    if (cause !== undefined) return this.emit({ kind: 'restored', sessionId: session.id, cause });
     const { clientInfo } = session.handshake;
-    this.#events.emit('opened', session.id, { clientInfo, protocolVersion: session.version });
+    this.emit({ kind: 'opened', sessionId: session.id, clientInfo, protocolVersion: session.version });
   }
 
   // ——— SessionHost ———
+
+  emit(change: SessionChange): void {
+    const { notices, timeProvider } = this.options;
+    notices.emit({ ...change, at: timeProvider.now() });
+  }
 
   /**
    * How long the record of a session lasts that was in use `idleMs` ago. Late enough that a living owner always ends
@@ -212,23 +193,6 @@ export class Registry implements LiveSessionHost, SweptSessions {
     const { idleTimeoutMs } = this.options;
     if (!Number.isFinite(idleTimeoutMs)) return null;
     return Math.ceil(idleTimeoutMs + idleTimeoutMs / ACTIVE_PART + 2 * SWEEP_MS - idleMs);
-  }
-
-  leaseValid(ownership: Ownership): boolean {
-    return this.#claims.leaseValid(ownership) || this.#sessionOf(ownership) === undefined;
-  }
-
-  queueUntilLeaseValid(ownership: Ownership): void {
-    this.#claims.wait(ownership);
-  }
-
-  claimsSettled(ownership: Ownership): Promise<unknown> | undefined {
-    return this.#claims.settled(ownership);
-  }
-
-  /** This instance has a valid lease. Under a new id it begins to claim its live sessions. */
-  valid(): void {
-    this.#claims.extended();
   }
 
   /** Clients of running calls may find their answers at another instance. */
@@ -255,19 +219,21 @@ export class Registry implements LiveSessionHost, SweptSessions {
     if (session !== undefined) this.leaving.fenced(session);
   }
 
-  serverClosed(session: LiveSession): void {
-    if (this.#live.get(session.id) === session) void this.leaving.end(session, 'server_closed');
-    else void session.leave('server_closed');
+  endedItself(session: LiveSession, reason: 'server_closed' | 'handler_returned'): void {
+    if (this.#live.get(session.id) === session) void this.leaving.end(session, reason);
+    else void session.leave(reason);
   }
 
-  /** Claims a session that was made when this instance had another id. `false`: another instance owns it. */
-  claimAgain(session: LiveSession): Promise<boolean> {
-    return this.#claims.claim(session.ownership);
+  isLive(ownership: Ownership): boolean {
+    return this.#sessionOf(ownership) !== undefined;
   }
 
-  #reclaimed(ownership: Ownership): void {
-    if (this.#sessionOf(ownership) !== undefined)
-      this.#events.emit('restored', ownership.sessionId, { cause: 'reclaim' });
+  runs(ownership: Ownership): boolean {
+    return (this.#sessionOf(ownership)?.requests.running.size ?? 0) > 0;
+  }
+
+  reclaimed(ownership: Ownership): void {
+    if (this.isLive(ownership)) this.emit({ kind: 'restored', sessionId: ownership.sessionId, cause: 'reclaim' });
   }
 
   /** For `leaving`. `false`: the session is not live here any more. */

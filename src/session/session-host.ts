@@ -5,6 +5,8 @@ import type { CallTimes } from './calls/call-times.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Authorizer } from './calls/authorizer.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Claims, OwnLease } from './ownership/ownership.ts';
 import type { SharedLists } from './server/shared-lists.ts';
 
 /** What the parts of a session use of the instance it lives on. */
@@ -19,8 +21,9 @@ export interface SessionHost {
   readonly lists: SharedLists | undefined;
   /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */
   readonly guarded: boolean;
-  /** Whether other instances take over the sessions of this one, which drains. */
-  readonly othersServe: boolean;
+  readonly lifecycle: Lifecycle;
+  readonly lease: OwnLease;
+  readonly claims: Claims;
   /** Names the tools whose answers some clients refuse. */
   readonly largeAnswers: LargeAnswers;
   readonly memory: MemoryUse;

@@ -26,27 +26,28 @@ import { answeredInHookTime, inHookTime, isHookTimeout } from './server/hook-tim
 import { idleEntry } from './life/idle-list.ts';
 import { InboundMessages } from './calls/inbound.ts';
 import type { LeaseGate } from './ownership/lease-gate.ts';
-import { type Claims, Ownership } from './ownership/ownership.ts';
+import { Ownership } from './ownership/ownership.ts';
 import { PendingListChanges } from './server/pending-list-changes.ts';
 import { Questions } from './calls/questions.ts';
 import type { Handshake } from './record/handshake.ts';
 import { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionRecord } from './record/session-record.ts';
 import { SessionRequests } from './calls/requests.ts';
-import type { SessionRun } from './server/run.ts';
+import type { RunOwner, SessionRun } from './server/run.ts';
 import type { CallTimes } from './calls/call-times.ts';
 import type { SessionHost } from './session-host.ts';
 import type { SharedLists } from './server/shared-lists.ts';
 import { Stream } from './streams/stream.ts';
 import { tearDown } from './life/teardown.ts';
 import { SessionTransport } from './server/transport.ts';
-import { createSessionView } from './view.ts';
+import { SessionView } from './view.ts';
 
 /** What a live session needs of its instance, besides what its parts need. */
-export interface LiveSessionHost extends SessionHost, Claims {
+export interface LiveSessionHost extends SessionHost {
   becameActive(session: LiveSession): void;
   becameIdle(session: LiveSession): void;
-  serverClosed(session: LiveSession): void;
+  /** Its server was closed, or its run hook returned, and this library did neither. */
+  endedItself(session: LiveSession, reason: 'server_closed' | 'handler_returned'): void;
 }
 
 export interface SessionStart {
@@ -61,8 +62,8 @@ export interface SessionStart {
   readonly unlogged?: boolean;
   /** The length of the GET stream so far. `undefined`: the log holds none. */
   readonly getNext?: number | undefined;
-  /** Makes the session's run hook, where it has one. */
-  readonly makeRun?: (session: LiveSession) => SessionRun;
+  /** `undefined`: sessions have no run hook. */
+  readonly runs?: { run(owner: RunOwner): SessionRun } | undefined;
 }
 
 export class LiveSession {
@@ -101,13 +102,13 @@ export class LiveSession {
     this.user = user;
     this.handshake = handshake;
     this.createdAt = createdAt;
-    this.ownership = new Ownership(host, id, start.fence);
+    this.ownership = new Ownership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
     this.guard = host.guarded ? new CallGuard(host, this.ownership) : undefined;
     this.listChanges = new PendingListChanges(this.record);
     this.transport = new SessionTransport(this);
-    this.view = createSessionView(this);
-    this.run = start.makeRun?.(this);
+    this.view = new SessionView(this);
+    this.run = start.runs?.run(this);
     const { logger, transport: receiver, view, run } = this;
     const delivery = new Delivery({ sessionId: id, logger, receiver, view, run });
     this.requests = new SessionRequests(this, delivery);
@@ -261,7 +262,12 @@ export class LiveSession {
 
   /** The server closed its transport. When the session has left, this library closed the server. */
   serverClosed(): void {
-    if (!this.left) this.#host.serverClosed(this);
+    if (!this.left) this.#host.endedItself(this, 'server_closed');
+  }
+
+  /** Its run hook returned. */
+  handlerReturned(): void {
+    this.#host.endedItself(this, 'handler_returned');
   }
 
   /** Tears the copy down; idempotent. The caller has taken it out of the registry and written the record. */

@@ -13,7 +13,7 @@ export interface ViewedSession extends SessionIdentity {
 }
 
 /** `ctx.session`: the public face of a live session, without access to its internals. */
-class SessionView implements McpSession {
+export class SessionView implements McpSession {
   readonly kind = 'session' as const;
   readonly #session: ViewedSession;
 
@@ -53,8 +53,4 @@ class SessionView implements McpSession {
   get signal(): AbortSignal {
     return this.#session.signal;
   }
-}
-
-export function createSessionView(session: ViewedSession): McpSession {
-  return new SessionView(session);
 }

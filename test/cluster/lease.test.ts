@@ -23,9 +23,9 @@ async function joined() {
   const lapsed: string[] = [];
   let cutOffs = 0;
   const lease = new Lease({
-    store: {
-      announce: async (_lease, lost) => {
-        store.loseMailbox = lost;
+    directory: {
+      announce: async (_lease, _receive, lost) => {
+        store.loseMailbox = lost ?? store.loseMailbox;
         await ask();
       },
       renew: async () => (await ask(), true),
@@ -36,13 +36,15 @@ async function joined() {
     random: (bytes) => new Uint8Array(bytes),
     time,
     logger: createLog(),
+    waitMs: WAIT_MS,
+  });
+  await lease.join({
+    receive: () => {},
     lapsed: (id) => lapsed.push(id),
     extended: () => {},
-    onStoreReachable: () => {},
-    waitMs: WAIT_MS,
+    storeReachable: () => {},
     cutOff: () => (cutOffs += 1),
   });
-  await lease.join();
   // Just renewed, and the next renewal finds the store away.
   await time.advance(LEASE_MS / 3);
   store.away = true;
@@ -144,7 +146,7 @@ test('the id that an outage cost its lease is left when the store is back, in ca
   };
   let drawn = 0;
   const lease = new Lease({
-    store: {
+    directory: {
       announce: ask,
       renew: async () => (await ask(), true),
       leave: async (id) => {
@@ -157,13 +159,15 @@ test('the id that an outage cost its lease is left when the store is back, in ca
     random: (bytes) => new Uint8Array(bytes).fill(drawn++ % 256),
     time,
     logger: createLog(),
+    waitMs: WAIT_MS,
+  });
+  await lease.join({
+    receive: () => {},
     lapsed: () => {},
     extended: () => {},
-    onStoreReachable: () => {},
-    waitMs: WAIT_MS,
+    storeReachable: () => {},
     cutOff: () => {},
   });
-  await lease.join();
   const { owner } = lease;
   store.away = true;
   await time.advance(3 * LEASE_MS);

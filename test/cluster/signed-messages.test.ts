@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { MessageKeys } from '../../src/cluster/message-keys.ts';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
 import { BUILD_VERSION } from '../../src/protocol/versions.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -45,14 +44,15 @@ async function instance(id: string, { keys = ['store'], secret, deployment = 'mc
   const time = createFakeTime();
   const read = { secrets: 0 };
   const store = {
+    instances: directory,
     secret: async () => {
       read.secrets += 1;
       return secret?.() ?? Buffer.alloc(32, 1);
     },
   };
   const log = createLog();
-  const messageKeys = new MessageKeys({ keys, store, time, leaseMs: LEASE_MS, logger: log });
-  const signed = new SignedMessages({ directory, deployment, keys: messageKeys, time, logger: log });
+  const options = { name: deployment, instanceKeys: keys, leaseMs: LEASE_MS, timeProvider: time, logger: log };
+  const signed = new SignedMessages(store, options);
   const received: { from: string; message: InstanceMessage }[] = [];
   await signed.announce(lease(id), (from, message) => void received.push({ from, message }));
   /** What this instance sends, as it would lie in a mailbox. */

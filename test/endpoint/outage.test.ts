@@ -8,7 +8,7 @@ const RENEWAL_MS = 1_000;
 
 function begin() {
   const [time, log] = [createFakeTime(), createLog()];
-  const outage = new Outage(log, time);
+  const outage = new Outage(log, time, { watch: () => {} });
   const fails = (): void => outage.logger.warn({ err: storeAway('no right to write') }, 'A call failed');
   const messages = (): string[] => log.lines.filter(({ level }) => level !== 'debug').map(({ message }) => message);
   return { time, outage, fails, messages };

@@ -64,6 +64,7 @@ function watched() {
   };
   const store = { sessions: { save: call, expired: call }, events: { append: call } } as unknown as OpenStore;
   const health = new StoreHealth(store, time);
+  health.begin();
   health.watch();
   const fence = { epoch: 1, owner: 'me' };
   const append = (sessionId: string): unknown =>

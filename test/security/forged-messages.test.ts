@@ -3,7 +3,6 @@
  * calls in a session, ends, bus events. It has no lease, or another lease.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { MessageKeys } from '../../src/cluster/message-keys.ts';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
 import { STORE_KEY } from '../../src/options/defaults.ts';
@@ -11,7 +10,6 @@ import type { InstanceMessage, OpenStore, Store } from '../../src/stores/store.t
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
-import { createLog } from '../kit/log.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { storeOptions } from '../stores/views.ts';
@@ -127,10 +125,10 @@ describe.each(durableKinds)('on %s', (kind) => {
     { title: 'the key of the store does not', keys: undefined, isRefused: false },
   ])('a process that reads the secret of the store signs with it: $title', { timeout: 60_000 }, async (given) => {
     const { open, a, client, refused } = await fleet({ instanceKeys: given.keys });
-    const { name: deployment, leaseMs, logger } = storeOptions();
+    const { name, leaseMs, logger } = storeOptions();
     const store = await viewOf(open());
-    const keys = new MessageKeys({ keys: [STORE_KEY], store, time: createFakeTime(), leaseMs, logger: createLog() });
-    const forger = new SignedMessages({ directory: store.instances, deployment, keys, time: createFakeTime(), logger });
+    const options = { name, instanceKeys: [STORE_KEY], leaseMs, timeProvider: createFakeTime(), logger };
+    const forger = new SignedMessages(store, options);
     const answers: InstanceMessage[] = [];
     await forger.announce(
       { id: 'reader', state: 'serving', version: '0.2.0' },

@@ -1,8 +1,9 @@
 /** In which order an instance claims its sessions again after a lapse. */
 import { expect, test } from 'vitest';
 import { ClaimQueue } from '../../src/session/ownership/claim-queue.ts';
-import { type Claims, Ownership } from '../../src/session/ownership/ownership.ts';
+import { Ownership } from '../../src/session/ownership/ownership.ts';
 import type { ClaimOutcome } from '../../src/stores/store.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { plainRecord } from '../../src/testing/plain-record.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
@@ -13,34 +14,28 @@ function lapsed(sessions: number) {
   /** Claims that the store has not answered. */
   const underWay = new Map<string, (outcome: ClaimOutcome) => void>();
   const begun: string[] = [];
-  const claims: Claims = {
-    leaseValid: (ownership) => queue.leaseValid(ownership),
-    queueUntilLeaseValid: (ownership) => queue.wait(ownership),
-    claimsSettled: (ownership) => queue.settled(ownership),
-    fenced: () => {},
-  };
-  const all = Array.from({ length: sessions }, (_, n) => new Ownership(claims, `s${n}`, { epoch: 1, owner: BEFORE }));
   const time = { now: 0 };
   /** The sessions with running requests, and whether requests wait. */
-  const requests = { running: new Set<Ownership>(), wait: false };
+  const requests = { running: new Set<Ownership>(), size: 0 };
   const queue = new ClaimQueue({
+    options: { timeProvider: { ...createFakeTime(), monotonic: () => time.now }, logger: createLog() },
     store: {
-      claim: (id) => {
-        begun.push(id);
-        return new Promise((answer) => underWay.set(id, answer));
+      sessions: {
+        claim: (id) => {
+          begun.push(id);
+          return new Promise((answer) => underWay.set(id, answer));
+        },
       },
     },
-    logger: createLog(),
-    time: { monotonic: () => time.now },
-    owner: () => AFTER,
-    valid: () => true,
-    live: () => all,
+    lease: { owner: AFTER, valid: true, check: () => {} },
+    waiting: requests,
+    ownerships: () => all,
     isLive: () => true,
-    requestsWait: () => requests.wait,
     runs: (ownership) => requests.running.has(ownership),
-    claimed: () => {},
-    lost: () => {},
+    reclaimed: () => {},
+    fenced: () => {},
   });
+  const all = Array.from({ length: sessions }, (_, n) => new Ownership(queue, `s${n}`, { epoch: 1, owner: BEFORE }));
   const answer = (ids: readonly string[]): void => {
     for (const id of ids) {
       underWay.get(id)?.({
@@ -104,7 +99,7 @@ test('a store that leaves the claim of an awaited session without an answer does
 
 test('while requests wait after a lapse, and until those of awaited sessions are answered, few others are claimed', async () => {
   const { all, queue, begun, underWay, answer, requests } = lapsed(2_000);
-  requests.wait = true;
+  requests.size = 1;
   queue.extended();
   const few = begun.length;
   const asked = all.slice(-500);
@@ -113,7 +108,7 @@ test('while requests wait after a lapse, and until those of awaited sessions are
   await Promise.all(opened);
   // Their requests run now, and none waits any more.
   for (const ownership of asked) requests.running.add(ownership);
-  requests.wait = false;
+  requests.size = 0;
   expect(underWay.size).toBe(few);
   const next = async (): Promise<void> => {
     answer([...underWay.keys()]);
@@ -141,7 +136,7 @@ test('requests of sessions that were not awaited do not slow the claims', () => 
 
 test('a request that runs for long slows the claims of other sessions only for a time', async () => {
   const { all, queue, underWay, answer, requests, time } = lapsed(2_000);
-  requests.wait = true;
+  requests.size = 1;
   queue.extended();
   const few = underWay.size;
   const [asked] = all.slice(-1);

@@ -15,8 +15,7 @@ function patience(): Patience {
     places: 2 * REQUESTS,
     bytes: 0,
     lifecycle: { refusal: undefined },
-    leaseValid: () => true,
-    leaseMissed: () => {},
+    lease: { valid: true, check: () => {} },
   });
 }
 
@@ -77,8 +76,7 @@ test('a user takes as many places and bytes as are left free, so that the reques
     places: 100,
     bytes: 1_000,
     lifecycle: { refusal: undefined },
-    leaseValid: () => true,
-    leaseMissed: () => {},
+    lease: { valid: true, check: () => {} },
   });
   const flood = (user: string, bytes: number) =>
     Array.from({ length: 200 }, () => waiting.enter(user, bytes, Infinity, () => {})).flatMap((place) => place ?? []);

@@ -1,6 +1,5 @@
 /** The races of the protocol between instances, each placed by hand. The checker judges every scene too. */
 import { describe, expect, test } from 'vitest';
-import { MessageKeys } from '../../src/cluster/message-keys.ts';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
 import type { InstanceMessage, InstanceStore } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -309,15 +308,9 @@ function signedAs(from: string, { mac: _, ...message }: InstanceMessage): Instan
       return 'sent';
     },
   } as unknown as InstanceStore;
-  const unread = { secret: () => new Uint8Array(), time: createFakeTime() };
-  const keys = new MessageKeys({ keys: [KEY], store: unread, time: unread.time, leaseMs: 1, logger: createLog() });
-  const sender = new SignedMessages({
-    directory,
-    deployment: 'mcp',
-    keys,
-    time: createFakeTime(),
-    logger: createLog(),
-  });
+  const store = { instances: directory, secret: () => new Uint8Array() };
+  const options = { instanceKeys: [KEY], leaseMs: 1, timeProvider: createFakeTime(), logger: createLog() };
+  const sender = new SignedMessages(store, { ...options, name: 'mcp' });
   void sender.send(from, String(message['to']), message);
   return signed;
 }

@@ -19,7 +19,7 @@ import { follow, type Transitions } from '../../options/transitions.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import { checkedHandshake, type Handshake } from '../../session/record/handshake.ts';
 import type { SessionBuilder } from '../../session/server/session-builder.ts';
-import type { HeldBytes } from '../../session/life/held-bytes.ts';
+import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { sessionHash } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -30,8 +30,7 @@ export interface SseConnectionParts {
   readonly options: ResolvedOptions;
   readonly builder: SessionBuilder;
   readonly gate: RequestGate;
-  readonly ownerId: () => string;
-  readonly held: HeldBytes;
+  readonly registry: Pick<Registry, 'held' | 'lease'>;
 }
 
 type State = 'connected' | 'opening' | 'open';
@@ -109,8 +108,8 @@ export class SseConnection {
   }
 
   #request(session: LiveSession, exchange: Exchange, message: RpcRequest): SojournError | undefined {
-    const { options, gate, held } = this.#parts;
-    const refusal = checkRequests(session, [message], options.limits, held);
+    const { options, gate, registry } = this.#parts;
+    const refusal = checkRequests(session, [message], options.limits, registry.held);
     if (refusal !== undefined) return refusal;
     const admissions = admitOnSession(gate, exchange, [message]);
     if (admissions instanceof SojournError) return admissions;
@@ -121,14 +120,14 @@ export class SseConnection {
   }
 
   async #open(message: RpcRequest, handshake: Handshake): Promise<void> {
-    const { options, builder, ownerId } = this.#parts;
+    const { options, builder, registry } = this.#parts;
     const exchange = this.#exchange;
     const response = this.#response;
     try {
       const session = await builder.connect(
         {
           id: this.id,
-          fence: { epoch: 1, owner: ownerId() },
+          fence: { epoch: 1, owner: registry.lease.owner },
           user: exchange.user,
           handshake,
           createdAt: options.timeProvider.now(),
@@ -168,7 +167,7 @@ export class SseConnection {
   async leave(reason: LeaveReason): Promise<void> {
     const session = this.#session;
     if (session === undefined) return;
-    this.#parts.held.delete(session);
+    this.#parts.registry.held.delete(session);
     await session.leave(reason);
   }
 

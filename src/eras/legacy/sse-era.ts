@@ -36,12 +36,11 @@ import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 export interface LegacySseOptions {
   readonly options: ResolvedOptions;
   /** Its connections count against the limits of sessions, users and memory like the sessions of the registry. */
-  readonly registry: Pick<Registry, 'takePlace' | 'shares' | 'held'>;
+  readonly registry: Pick<Registry, 'takePlace' | 'shares' | 'held' | 'lease'>;
   readonly builder: SessionBuilder;
   readonly keepAlive: KeepAlive;
   readonly gate: RequestGate;
   readonly expiry: StreamExpiry;
-  readonly ownerId: () => string;
   readonly random: RandomSource;
   readonly lifecycle: Lifecycle;
 }
@@ -72,14 +71,14 @@ export class LegacySseEra {
   readonly #parts: SseConnectionParts;
   readonly #lifecycle: Lifecycle;
 
-  constructor({ options, registry, builder, gate, keepAlive, expiry, ownerId, random, lifecycle }: LegacySseOptions) {
+  constructor({ options, registry, builder, gate, keepAlive, expiry, random, lifecycle }: LegacySseOptions) {
     this.#options = options;
     this.#registry = registry;
     this.#keepAlive = keepAlive;
     this.#expiry = expiry;
     this.#random = random;
     this.#lifecycle = lifecycle;
-    this.#parts = { options, builder, gate, ownerId, held: registry.held };
+    this.#parts = { options, builder, gate, registry };
   }
 
   /** Host and Origin have been checked. */

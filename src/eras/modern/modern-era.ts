@@ -79,8 +79,8 @@ export interface ModernOptions {
   readonly memory: MemoryUse;
   /** For the option `resumeModernCalls`; `undefined`: it is off. */
   readonly resuming: Pick<ReturningClientsOptions, 'records' | 'relay' | 'instance' | 'replays'> | undefined;
-  /** Handles a message that the SDK classifies as legacy. */
-  readonly legacy: (post: InboundPost) => void;
+  /** Takes a message that the SDK classifies as legacy. */
+  readonly legacy: { post(post: InboundPost): void };
 }
 
 export class ModernEra {
@@ -94,7 +94,7 @@ export class ModernEra {
   readonly #random: RandomSource;
   readonly #gate: RequestGate;
   readonly #callTimes: CallTimes;
-  readonly #legacy: (post: InboundPost) => void;
+  readonly #legacy: ModernOptions['legacy'];
   readonly #authorizer: Authorizer | undefined;
   readonly #lifecycle: ModernOptions['lifecycle'];
   readonly #handler: McpHttpHandler;
@@ -166,7 +166,7 @@ export class ModernEra {
     const claim = claimedVersion(first);
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
     if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
-    if (request?.method === 'initialize' && !hasModernEnvelope(exchange, request)) return this.#legacy(post);
+    if (request?.method === 'initialize' && !hasModernEnvelope(exchange, request)) return this.#legacy.post(post);
     const admission = this.#gate.enter(admittedRequest(exchange, first.message, false));
     if (admission instanceof SojournError) return refuse(exchange, admission, request?.id ?? null);
     const version = typeof claim === 'string' ? claim : (header ?? '');

@@ -10,7 +10,7 @@
  * that the store does not take is repeated by `settle`: until then the record names an owner without a copy. The record
  * of a session that is not live here ends without a copy (`endRecord`).
  */
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { SessionChange } from '../../observe/notices.ts';
 import {
   isEnded,
   type Fence,
@@ -18,32 +18,25 @@ import {
   type Ownership as StoredOwnership,
   type WriteOutcome,
 } from '../../stores/store.ts';
-import type { EndReason, Logger } from '../../types.ts';
+import type { EndReason } from '../../types.ts';
 import { EndHook } from './end-hook.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
 import { LostRecords } from '../ownership/lost-records.ts';
-import type { Ownership } from '../ownership/ownership.ts';
 import type { LiveSession } from '../session.ts';
-import type { SessionEvents } from './session-events.ts';
+import type { SessionHost } from '../session-host.ts';
 
 /** The registry, as the sessions that leave it use it. */
-export interface LeftRegistry {
-  readonly options: ResolvedOptions;
-  readonly logger: Logger;
-  readonly store: OpenStore;
+export interface LeftRegistry extends SessionHost {
   readonly hibernated: HibernatedIndex;
   /** `false`: the session is not live here any more. */
   remove(session: LiveSession): boolean;
-  claimsSettled(ownership: Ownership): Promise<unknown> | undefined;
-  /** Another instance took over a session although the lease of this instance seemed valid. */
-  takenOver(): void;
+  emit(change: SessionChange): void;
 }
 
 export class LeavingSessions {
   /** The sweep has it report. */
   readonly lost: LostRecords;
   readonly #host: LeftRegistry;
-  readonly #events: SessionEvents;
   readonly #endHook: EndHook;
   readonly #closing = new Map<string, Promise<unknown>>();
   /**
@@ -52,9 +45,8 @@ export class LeavingSessions {
    */
   readonly #owed = new Map<string, () => Promise<unknown>>();
 
-  constructor(host: LeftRegistry, events: SessionEvents) {
+  constructor(host: LeftRegistry) {
     this.#host = host;
-    this.#events = events;
     this.#endHook = new EndHook(host.options);
     this.lost = new LostRecords(host.logger, host.options.timeProvider);
   }
@@ -93,10 +85,10 @@ export class LeavingSessions {
     const why = outcome === 'fenced' ? 'fenced' : reason;
     await session.leave(why);
     if (outcome === 'failed') return false;
-    if (outcome === 'fenced') this.#events.emit('fenced', session.id, { reason: 'fenced' });
-    else this.#events.emit('ended', session.id, { reason });
+    if (outcome === 'fenced') this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
+    else this.#host.emit({ kind: 'ended', sessionId: session.id, reason });
     if (outcome === 'fenced') {
-      this.#host.takenOver();
+      this.#host.lease.check();
       return false;
     }
     this.ended(session.id, reason);
@@ -110,7 +102,7 @@ export class LeavingSessions {
   async endRecord(id: string, from: StoredOwnership, reason: EndReason): Promise<boolean> {
     this.#host.hibernated.delete(id);
     if ((await this.#host.store.sessions.end(id, from, reason)) !== 'ended') return false;
-    this.#events.emit('ended', id, { reason });
+    this.#host.emit({ kind: 'ended', sessionId: id, reason });
     this.ended(id, reason);
     return true;
   }
@@ -143,7 +135,7 @@ export class LeavingSessions {
   async #release(session: LiveSession, why: 'released' | 'closed'): Promise<void> {
     await session.leave(why);
     await this.#giveBack(session, 0);
-    this.#events.emit('released', session.id, { reason: why });
+    this.#host.emit({ kind: 'released', sessionId: session.id, reason: why });
   }
 
   /**
@@ -160,11 +152,11 @@ export class LeavingSessions {
     const activeAt = Math.round(time.now() - idleMs);
     await session.leave('hibernated');
     if ((await this.#giveBack(session, idleMs, activeAt)) === 'fenced') {
-      this.#events.emit('fenced', session.id, { reason: 'fenced' });
+      this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
       return;
     }
     this.#host.hibernated.add(session.id, activeAt);
-    this.#events.emit('hibernated', session.id, { reason: 'hibernated' });
+    this.#host.emit({ kind: 'hibernated', sessionId: session.id, reason: 'hibernated' });
   }
 
   /**
@@ -211,8 +203,8 @@ export class LeavingSessions {
     if (!this.#host.remove(session)) return;
     void this.#logFenced(session.id, session.ownership.fence);
     void this.#track(session.id, session.leave('fenced'), undefined);
-    this.#events.emit('fenced', session.id, { reason: 'fenced' });
-    this.#host.takenOver();
+    this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
+    this.#host.lease.check();
   }
 
   /** Never rejects. */
@@ -232,7 +224,7 @@ export class LeavingSessions {
 
   /** A claim of this instance that is under way would overtake the last write of a session that leaves. */
   #claimsKnown({ ownership }: LiveSession): Promise<unknown> | undefined {
-    return this.#host.claimsSettled(ownership)?.catch(() => {});
+    return this.#host.claims.claimsSettled(ownership)?.catch(() => {});
   }
 
   /** Resolves as `leaving` does, and with `failed` where that rejects. */

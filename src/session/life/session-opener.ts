@@ -6,7 +6,7 @@
 import { factoryFailed, hookReturned, lapsed, overUserLimit, storeAway, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { isEnded, type MaybePromise, type NewRecord, type OpenStore } from '../../stores/store.ts';
+import { isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import type { McpHttpRequest, SessionIdGenerator } from '../../types.ts';
 import { checkedHandshake, type Handshake } from '../record/handshake.ts';
@@ -14,7 +14,6 @@ import type { SessionBuilder } from '../server/session-builder.ts';
 import type { MessageSource } from '../calls/context.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from '../server/hook-time.ts';
 import { whileAway } from '../record/pause.ts';
-import type { Lifecycle } from '../lifecycle.ts';
 import type { Registry } from '../registry.ts';
 import type { LiveSession } from '../session.ts';
 
@@ -37,33 +36,17 @@ export interface Opened {
   readonly answer: RpcResponse;
 }
 
-export interface SessionOpenerOptions {
-  readonly options: ResolvedOptions;
-  readonly registry: Registry;
-  readonly store: OpenStore;
-  readonly builder: SessionBuilder;
-  readonly ownerId: () => string;
-  readonly random: RandomSource;
-  readonly lifecycle: Lifecycle;
-}
-
 export class SessionOpener {
   readonly #options: ResolvedOptions;
   readonly #registry: Registry;
-  readonly #store: OpenStore;
   readonly #builder: SessionBuilder;
-  readonly #ownerId: () => string;
   readonly #random: RandomSource;
-  readonly #lifecycle: Lifecycle;
 
-  constructor({ options, registry, store, builder, ownerId, random, lifecycle }: SessionOpenerOptions) {
-    this.#options = options;
+  constructor(registry: Registry, builder: SessionBuilder, random: RandomSource) {
+    this.#options = registry.options;
     this.#registry = registry;
-    this.#store = store;
     this.#builder = builder;
-    this.#ownerId = ownerId;
     this.#random = random;
-    this.#lifecycle = lifecycle;
   }
 
   /** `undefined`: the client disconnected, and the session was dropped. */
@@ -86,7 +69,7 @@ export class SessionOpener {
   }
 
   #checkAdmitted(): void {
-    const { refusal } = this.#lifecycle;
+    const { refusal } = this.#registry.lifecycle;
     if (refusal !== undefined) throw refusal;
   }
 
@@ -100,7 +83,7 @@ export class SessionOpener {
     const session = await this.#builder.connect(
       {
         id,
-        fence: { epoch: 1, owner: this.#ownerId() },
+        fence: { epoch: 1, owner: this.#registry.lease.owner },
         user: caller.user,
         handshake,
         createdAt: this.#options.timeProvider.now(),
@@ -126,11 +109,11 @@ export class SessionOpener {
       const recorded = this.#record(session, caller);
       if (recorded !== undefined) await recorded;
       // If the lease ran out during this, the sessions that were live have been claimed again already.
-      while (session.ownership.owner !== this.#ownerId())
-        if (!(await this.#registry.claimAgain(session))) throw lapsed();
+      while (session.ownership.owner !== this.#registry.lease.owner)
+        if (!(await this.#registry.claims.claim(session.ownership))) throw lapsed();
       this.#registry.add(session, undefined, caller.clientAddress);
       checkOpen(session);
-      if (!caller.closed && this.#lifecycle.refusal === undefined) return { session, answer };
+      if (!caller.closed && this.#registry.lifecycle.refusal === undefined) return { session, answer };
       await this.#registry.leaving.end(session, 'deleted');
       this.#checkAdmitted();
       return undefined;
@@ -156,7 +139,7 @@ export class SessionOpener {
   #record(session: LiveSession, caller: OpenCaller): Promise<void> | undefined {
     const record = session.record.toStored();
     const { timeProvider: time, waitMs } = this.#options;
-    const wait = { time, waitMs, stopped: () => caller.closed || this.#lifecycle.refusal !== undefined };
+    const wait = { time, waitMs, stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined };
     const recorded = (outcome: 'created' | 'exists'): void => {
       if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
       session.record.created();
@@ -173,13 +156,13 @@ export class SessionOpener {
 
   /** `again`: an earlier try with an unknown outcome may have stored the record. */
   #create(record: NewRecord, again: boolean): MaybePromise<'created' | 'exists'> {
-    const outcome = this.#store.sessions.create(record, this.#registry.expiresInMs());
+    const outcome = this.#registry.store.sessions.create(record, this.#registry.expiresInMs());
     return again ? this.#createdBefore(record, outcome) : outcome;
   }
 
   async #createdBefore(record: NewRecord, outcome: MaybePromise<'created' | 'exists'>): Promise<'created' | 'exists'> {
     if ((await outcome) === 'created') return 'created';
-    const stored = await this.#store.sessions.read(record.id);
+    const stored = await this.#registry.store.sessions.read(record.id);
     const ours =
       stored !== undefined && !isEnded(stored) && stored.owner === record.owner && stored.epoch === record.epoch;
     return ours ? 'created' : 'exists';
@@ -193,7 +176,8 @@ export class SessionOpener {
       if (typeof id !== 'string' || id.length > limit || !VISIBLE_ASCII.test(id)) {
         throw factoryFailed(`sessionIdGenerator must return 1 to ${limit} characters of visible ASCII`);
       }
-      if (this.#registry.get(id) === undefined && (await this.#store.sessions.read(id)) === undefined) return id;
+      if (this.#registry.get(id) === undefined && (await this.#registry.store.sessions.read(id)) === undefined)
+        return id;
     }
     throw factoryFailed('sessionIdGenerator returned an id that exists, twice');
   }

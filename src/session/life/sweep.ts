@@ -10,13 +10,12 @@
  */
 import { sessionHash } from '../../shown.ts';
 import { afterTurn } from '../../options/system.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { Logger } from '../../types.ts';
-import type { ExpiredSession, OpenStore } from '../../stores/store.ts';
+import type { ExpiredSession } from '../../stores/store.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
 import type { IdleList } from './idle-list.ts';
 import type { LeavingSessions } from './leaving-sessions.ts';
 import type { LiveSession } from '../session.ts';
+import type { SessionHost } from '../session-host.ts';
 import type { UserShares } from './user-shares.ts';
 
 /** How often idle sessions are checked. */
@@ -33,13 +32,8 @@ const HIBERNATED_BATCH = 50;
 type Pass = 'idle' | 'store';
 
 /** The registry, as the sweep uses it. */
-export interface SweptSessions {
-  readonly options: ResolvedOptions;
-  readonly logger: Logger;
-  readonly store: OpenStore;
+export interface SweptSessions extends SessionHost {
   readonly durable: boolean;
-  /** Whether the instance has its lease. */
-  hasLease(): boolean;
   readonly idle: IdleList<LiveSession>;
   readonly hibernated: HibernatedIndex;
   readonly shares: UserShares;
@@ -228,7 +222,7 @@ export class Sweep {
   async #sweepStore(): Promise<void> {
     const { store } = this.#registry;
     // The store is away, or not open yet.
-    if (!this.#registry.hasLease()) return;
+    if (!this.#registry.lease.valid) return;
     try {
       await this.#registry.leaving.settle();
       // The owners that are alive now, for this pass: each of them ends its sessions itself.

@@ -26,10 +26,11 @@ interface LeavingSession {
 export async function tearDown(
   session: LeavingSession,
   reason: LeaveReason,
-  { options, othersServe }: SessionHost,
+  { options, lifecycle }: SessionHost,
   abortSignal: () => void,
 ): Promise<void> {
   const { requests, usedGetStream, run } = session;
+  const { othersServe } = lifecycle;
   const isKept = continuesElsewhere(reason);
   if (!session.busy) session.transport.settled();
   requests.leave(reason, othersServe);

@@ -14,9 +14,9 @@
  * A claim without a reply may have been stored. The next claim then finds a record that names an earlier id of this
  * instance, and continues from that epoch: no other instance has owned the session in between.
  */
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isEnded, type ClaimOutcome, type Fence, type SessionStore } from '../../stores/store.ts';
-import type { Logger, TimeProvider } from '../../types.ts';
-import type { Ownership } from './ownership.ts';
+import type { Claims, Ownership, OwnLease } from './ownership.ts';
 
 /** Enough that 10,000 sessions with a store 10 ms away take some seconds, few enough that calls are not held up. */
 const CLAIMS_AT_ONCE = 128;
@@ -29,27 +29,25 @@ const AWAITED_CLAIMS_AT_ONCE = 1_000;
  */
 const REQUESTS_FIRST_MS = 5_000;
 
-export interface ClaimQueueOptions {
-  readonly store: Pick<SessionStore, 'claim'>;
-  readonly logger: Logger;
-  readonly time: Pick<Required<TimeProvider>, 'monotonic'>;
-  /** The id of this instance for which sessions are claimed: its lease is stored. */
-  owner(): string;
-  /** Whether that id has a valid lease. */
-  valid(): boolean;
-  live(): Iterable<Ownership>;
+/** The live sessions of this instance, as their claims use them. */
+export interface ClaimedSessions {
+  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'logger'>;
+  readonly store: { readonly sessions: Pick<SessionStore, 'claim'> };
+  /** The lease that sessions are claimed for. */
+  readonly lease: OwnLease;
+  /** How many requests wait for the lease or the store. */
+  readonly waiting: { readonly size: number };
+  ownerships(): Iterable<Ownership>;
   isLive(ownership: Ownership): boolean;
-  /** Whether requests of any session wait for the lease. */
-  requestsWait(): boolean;
   /** Whether requests of this session run. */
   runs(ownership: Ownership): boolean;
-  claimed(ownership: Ownership): void;
+  reclaimed(ownership: Ownership): void;
   /** Another instance owns the session. */
-  lost(ownership: Ownership): void;
+  fenced(ownership: Ownership): void;
 }
 
-export class ClaimQueue {
-  readonly #options: ClaimQueueOptions;
+export class ClaimQueue implements Claims {
+  readonly #sessions: ClaimedSessions;
   /** The id whose sessions are in the queue, or claimed. */
   #queuedFor: string | undefined = undefined;
   readonly #queue = new Set<Ownership>();
@@ -68,17 +66,16 @@ export class ClaimQueue {
   /** Their gates wait for `release`. */
   readonly #waiting = new Set<Ownership>();
 
-  constructor(options: ClaimQueueOptions) {
-    this.#options = options;
+  constructor(sessions: ClaimedSessions) {
+    this.#sessions = sessions;
   }
 
-  /** Whether the session is claimed for the present id, and that id has a valid lease. */
   leaseValid(ownership: Ownership): boolean {
-    return this.#options.valid() && ownership.owner === this.#options.owner();
+    const { lease } = this.#sessions;
+    return (lease.valid && ownership.owner === lease.owner) || !this.#sessions.isLive(ownership);
   }
 
-  /** Releases the gate of a session once its lease is valid. Claims that session before the others. */
-  wait(ownership: Ownership): void {
+  queueUntilLeaseValid(ownership: Ownership): void {
     this.#waiting.add(ownership);
     this.#attend(ownership);
     this.#start();
@@ -86,11 +83,11 @@ export class ClaimQueue {
 
   /** The lease was renewed, or there is a new lease. */
   extended(): void {
-    const owner = this.#options.owner();
+    const { owner } = this.#sessions.lease;
     if (this.#queuedFor !== owner) {
       this.#queuedFor = owner;
-      this.#requestsFirstUntil = this.#options.time.monotonic() + REQUESTS_FIRST_MS;
-      for (const ownership of this.#options.live()) if (ownership.owner !== owner) this.#queue.add(ownership);
+      this.#requestsFirstUntil = this.#sessions.options.timeProvider.monotonic() + REQUESTS_FIRST_MS;
+      for (const ownership of this.#sessions.ownerships()) if (ownership.owner !== owner) this.#queue.add(ownership);
     }
     for (const ownership of this.#unanswered.splice(0)) this.#queue.add(ownership);
     for (const ownership of this.#waiting) this.#attend(ownership);
@@ -98,18 +95,17 @@ export class ClaimQueue {
   }
 
   #attend(ownership: Ownership): void {
-    const { owner, isLive } = this.#options;
-    if (!isLive(ownership) || this.leaseValid(ownership)) {
+    if (this.leaseValid(ownership)) {
       this.#waiting.delete(ownership);
       ownership.gate.release();
-    } else if (ownership.owner !== owner()) {
+    } else if (ownership.owner !== this.#sessions.lease.owner) {
       this.#awaited.add(ownership);
       if (!this.#claiming.has(ownership)) this.#first.add(ownership);
     }
   }
 
   #start(): void {
-    while (this.#options.valid()) {
+    while (this.#sessions.lease.valid) {
       const next = this.#next();
       if (next === undefined) return;
       const { ownership, kind } = next;
@@ -137,28 +133,29 @@ export class ClaimQueue {
   }
 
   #requestsComeFirst(): boolean {
-    const { time, requestsWait, runs } = this.#options;
-    if (time.monotonic() >= this.#requestsFirstUntil) return false;
-    if (requestsWait()) return true;
+    const { options, waiting } = this.#sessions;
+    if (options.timeProvider.monotonic() >= this.#requestsFirstUntil) return false;
+    if (waiting.size > 0) return true;
     for (const ownership of this.#awaited) {
-      if (runs(ownership)) return true;
+      if (this.#sessions.runs(ownership)) return true;
       this.#awaited.delete(ownership);
     }
     return false;
   }
 
   #take(sessions: Set<Ownership>): Ownership | undefined {
-    const { owner, isLive } = this.#options;
+    const { owner } = this.#sessions.lease;
     for (const ownership of sessions) {
       sessions.delete(ownership);
-      if (isLive(ownership) && ownership.owner !== owner() && !this.#claiming.has(ownership)) return ownership;
+      if (this.#sessions.isLive(ownership) && ownership.owner !== owner && !this.#claiming.has(ownership))
+        return ownership;
     }
     return undefined;
   }
 
   #failed(ownership: Ownership, err: unknown): void {
     this.#unanswered.push(ownership);
-    this.#options.logger.warn(
+    this.#sessions.options.logger.warn(
       { err, sessionId: ownership.sessionId },
       'A session could not be claimed again; the next renewal of the lease tries again',
     );
@@ -176,32 +173,35 @@ export class ClaimQueue {
     return claiming;
   }
 
-  /** Settles when the last claim of this instance is known. `undefined`: `ownership.fence` is that claim. */
-  settled(ownership: Ownership): Promise<unknown> | undefined {
+  claimsSettled(ownership: Ownership): Promise<unknown> | undefined {
     return this.#claiming.get(ownership) ?? (this.#unknown.has(ownership) ? ownership.gate.opened() : undefined);
   }
 
   async #claim(ownership: Ownership): Promise<boolean> {
-    const { owner, lost, claimed } = this.#options;
+    const { lease } = this.#sessions;
     // The instance may take another id while a claim is under way.
-    for (let id = owner(); ownership.owner !== id; id = owner()) {
+    for (let id = lease.owner; ownership.owner !== id; id = lease.owner) {
       const outcome = await this.#ask(ownership, id);
       const own = ownedBy(outcome, id, this.#unknown.get(ownership));
       this.#unknown.delete(ownership);
       if (own === undefined) {
-        lost(ownership);
+        this.fenced(ownership);
         return false;
       }
       ownership.claimed(own);
     }
-    claimed(ownership);
+    this.#sessions.reclaimed(ownership);
     if (this.#waiting.has(ownership)) this.#attend(ownership);
     return true;
   }
 
+  fenced(ownership: Ownership): void {
+    this.#sessions.fenced(ownership);
+  }
+
   async #ask(ownership: Ownership, id: string): Promise<ClaimOutcome> {
     try {
-      return await this.#options.store.claim(ownership.sessionId, ownership.fence, id);
+      return await this.#sessions.store.sessions.claim(ownership.sessionId, ownership.fence, id);
     } catch (cause) {
       this.#unknown.set(ownership, [...(this.#unknown.get(ownership) ?? []), id]);
       throw cause;

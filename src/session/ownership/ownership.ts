@@ -11,6 +11,16 @@ import type { Fence, MaybePromise } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
 import { type GatedClaim, LeaseGate } from './lease-gate.ts';
 
+/** The lease of this instance. */
+export interface OwnLease {
+  /** The id of this instance for which sessions are claimed. */
+  readonly owner: string;
+  /** Whether that id has a valid lease. */
+  readonly valid: boolean;
+  /** Renews the lease now, because another instance seems to believe this instance dead, or because requests wait. */
+  check(): void;
+}
+
 /** What an ownership needs of its instance, which claims all its sessions in one queue. */
 export interface Claims {
   /**

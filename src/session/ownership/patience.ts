@@ -16,6 +16,7 @@ import { shareKey } from '../../http/request-gate.ts';
 import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { Lifecycle } from '../lifecycle.ts';
+import type { OwnLease } from './ownership.ts';
 
 /**
  * Between two rounds of probes: short enough for a person not to notice, long enough not to flood a store that is back.
@@ -34,12 +35,7 @@ export interface PatienceOptions {
   readonly places: number;
   readonly bytes: number;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
-  /** Whether this instance has a valid lease. */
-  leaseValid(): boolean;
-  /**
-   * Called when a request waits for the lease: after a suspend the lease is renewed now instead of at its next tick.
-   */
-  leaseMissed(): void;
+  readonly lease: Pick<OwnLease, 'valid' | 'check'>;
 }
 
 /** The place of a request that waits. */
@@ -137,7 +133,7 @@ export class Patience {
     waitMs: number,
     client: Pick<Exchange, 'user' | 'clientAddress' | 'onClose'>,
   ): Promise<boolean> {
-    const { time, leaseValid } = this.#options;
+    const { time, lease } = this.#options;
     const leave = (): void => {
       if (place !== undefined) this.leave(place);
     };
@@ -148,7 +144,7 @@ export class Patience {
     if (place === undefined) return false;
     client.onClose(leave);
     while (await this.next(place)) {
-      if (!leaseValid()) continue;
+      if (!lease.valid) continue;
       leave();
       return true;
     }
@@ -185,8 +181,9 @@ export class Patience {
   }
 
   #arm(): void {
-    const { time, random, leaseValid, leaseMissed } = this.#options;
-    if (!leaseValid()) leaseMissed();
+    const { time, random, lease } = this.#options;
+    // After a suspend the lease is renewed now instead of at its next tick.
+    if (!lease.valid) lease.check();
     const jitter = ((random(1)[0] ?? 0) / 256) * JITTER_MS;
     this.#timer = time.setTimeout(() => {
       this.#timer = undefined;
@@ -195,7 +192,7 @@ export class Patience {
   }
 
   #round(): void {
-    let probes = this.#options.leaseValid() ? PROBES : 0;
+    let probes = this.#options.lease.valid ? PROBES : 0;
     const now = this.#options.time.monotonic();
     for (const waiter of this.#waiters) {
       if (this.#refuses || now >= waiter.deadline) waiter.expired();

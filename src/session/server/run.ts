@@ -9,24 +9,24 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { factoryFailed, hookReturned } from '../../errors.ts';
 import { afterTurn } from '../../options/system.ts';
-import type { Logger, LeaveReason, McpHttpRequest, McpRequestRun, McpSession, RunSessionHandler } from '../../types.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { LeaveReason, McpHttpRequest, McpRequestRun, McpSession, RunSessionHandler } from '../../types.ts';
 import { GRACE_MS, inTime } from '../life/grace.ts';
 import { type HookTimes, inHookTime } from './hook-time.ts';
 
 export type EnterContext = <T>(fn: () => T) => T;
 
-export interface SessionRunOptions {
-  readonly handler: RunSessionHandler | undefined;
-  /** `perSessionExecutionContext`. */
-  readonly ownContext: boolean;
-  readonly logger: Logger;
-  readonly times: HookTimes;
-  /** Called when the handler returns or throws while the session lives. */
-  readonly returned: () => void;
+export type SessionRunOptions = HookTimes & Pick<ResolvedOptions, 'runSessionHandler' | 'perSessionExecutionContext'>;
+
+/** The session or request that a handler runs around. */
+export interface RunOwner {
+  /** The handler returned or threw while the session lives. */
+  handlerReturned(): void;
 }
 
 export class SessionRun {
   readonly #options: SessionRunOptions;
+  readonly #owner: RunOwner;
   #enter: EnterContext | undefined;
   #resolveRun: ((reason: LeaveReason) => void) | undefined;
   #handler: Promise<void> | undefined;
@@ -34,21 +34,22 @@ export class SessionRun {
   #left: LeaveReason | undefined = undefined;
   #controller: AbortController | undefined = undefined;
 
-  constructor(options: SessionRunOptions) {
+  constructor(options: SessionRunOptions, owner: RunOwner) {
     this.#options = options;
+    this.#owner = owner;
   }
 
   /** Whether a handler can see how the session leaves. */
   get isWatched(): boolean {
-    return this.#options.handler !== undefined;
+    return this.#options.runSessionHandler !== undefined;
   }
 
   /**
-   * With `ownContext`, runs `fn` (options callback, factory, run hook) in a separate context of the session, so that
-   * `fn` does not change the context of the request.
+   * With `perSessionExecutionContext`, runs `fn` (options callback, factory, run hook) in a separate context of the
+   * session, so that `fn` does not change the context of the request.
    */
   inOwnContext<T>(fn: () => T): T {
-    if (!this.#options.ownContext) return fn();
+    if (!this.#options.perSessionExecutionContext) return fn();
     return new AsyncResource('sojourn.session').runInAsyncScope(fn);
   }
 
@@ -58,7 +59,7 @@ export class SessionRun {
   }
 
   start(request: McpHttpRequest, session: McpSession | McpRequestRun): Promise<void> {
-    const { handler } = this.#options;
+    const { runSessionHandler: handler } = this.#options;
     if (handler === undefined) {
       this.#capture();
       return Promise.resolve();
@@ -79,16 +80,16 @@ export class SessionRun {
       this.#handler = this.#call(handler, request, session, run).then(
         () => {
           if (!running) reject(hookReturned('before it called run()'));
-          else if (this.#left === undefined) this.#options.returned();
+          else if (this.#left === undefined) this.#owner.handlerReturned();
         },
         (error: unknown) => {
           if (!running) return reject(factoryFailed('runSessionHandler threw before it called run()', error));
           this.#options.logger.error({ err: error, sessionId: session.id }, 'runSessionHandler threw');
-          if (this.#left === undefined) this.#options.returned();
+          if (this.#left === undefined) this.#owner.handlerReturned();
         },
       );
     });
-    return inHookTime(this.#options.times, { hook: 'runSessionHandler', sessionId: session.id }, started);
+    return inHookTime(this.#options, { hook: 'runSessionHandler', sessionId: session.id }, started);
   }
 
   /** Why the session left; `undefined`: it has not. */
@@ -120,7 +121,7 @@ export class SessionRun {
 
   /** Resolves when the handler has returned, or its time is over. */
   async done(): Promise<void> {
-    if (this.#handler === undefined || (await inTime(this.#options.times.timeProvider, this.#handler))) return;
+    if (this.#handler === undefined || (await inTime(this.#options.timeProvider, this.#handler))) return;
     this.#options.logger.warn({ graceMs: GRACE_MS }, 'runSessionHandler is still running after its session left');
   }
 
@@ -134,6 +135,6 @@ export class SessionRun {
   }
 
   #capture(): void {
-    if (this.#options.ownContext) this.#enter = AsyncLocalStorage.snapshot();
+    if (this.#options.perSessionExecutionContext) this.#enter = AsyncLocalStorage.snapshot();
   }
 }

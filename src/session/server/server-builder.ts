@@ -6,18 +6,17 @@ import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, isOlderServer, modernServerOf } from '../../protocol/server-shape.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../../protocol/versions.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
+import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
 import type { Authorizer } from '../calls/authorizer.ts';
 import { type MessageSource, trackHandlers } from '../calls/context.ts';
 import { inHookTime, inHookTimeWith, isThenable, orHookTimeout } from './hook-time.ts';
-import { SessionRun } from './run.ts';
+import { type RunOwner, SessionRun } from './run.ts';
 
 export interface ServerBuilderOptions {
   readonly factory: McpEndpointFactory;
   /** Each call of the factory is known to return another server. */
   readonly makesNew: boolean;
   readonly options: ResolvedOptions;
-  readonly logger: Logger;
   readonly requestState: RequestStateCodec;
   readonly authorizer?: Authorizer | undefined;
 }
@@ -110,7 +109,7 @@ export class ServerBuilder {
   closeLate(server: AnyServer): void {
     const close = async (): Promise<void> => server.close();
     close().catch((err: unknown) =>
-      this.#options.logger.error({ err }, 'A server that the factory returned too late could not be closed'),
+      this.#options.options.logger.error({ err }, 'A server that the factory returned too late could not be closed'),
     );
   }
 
@@ -132,7 +131,7 @@ export class ServerBuilder {
   #warnOnce(): void {
     if (this.#warned || this.#options.options.configureSessionOptions === undefined) return;
     this.#warned = true;
-    this.#options.logger.warn(
+    this.#options.options.logger.warn(
       {},
       'configureSessionOptions is set, but the factory never reads ctx.serverOptions: pass them on, new McpServer(info, { ...ctx.serverOptions })',
     );
@@ -151,7 +150,7 @@ export class ServerBuilder {
     const isOlder = isOlderServer(server);
     if (isOlder && pinnedProtocolVersions === undefined) return;
     const why = isOlder ? 'its server is of SDK version 1' : 'its server is none of the SDK';
-    this.#options.logger.warn({}, `This endpoint cannot serve ${modern.join(', ')}: ${why}`);
+    this.#options.options.logger.warn({}, `This endpoint cannot serve ${modern.join(', ')}: ${why}`);
   }
 
   /** Whether sessions and requests have a run hook or a separate context. */
@@ -160,15 +159,8 @@ export class ServerBuilder {
     return runSessionHandler !== undefined || perSessionExecutionContext;
   }
 
-  run(returned: () => void): SessionRun {
-    const { options, logger } = this.#options;
-    return new SessionRun({
-      handler: options.runSessionHandler,
-      ownContext: options.perSessionExecutionContext,
-      logger,
-      times: options,
-      returned,
-    });
+  run(owner: RunOwner): SessionRun {
+    return new SessionRun(this.#options.options, owner);
   }
 
   /**

@@ -21,21 +21,16 @@ export interface Negotiated {
 export class SessionBuilder {
   readonly #host: LiveSessionHost;
   readonly #servers: ServerBuilder;
-  /**
-   * Made here: a closure made in `connect` would hold the HTTP request and its connection as long as the session lives.
-   */
-  readonly #makeRun: SessionStart['makeRun'];
 
-  constructor(host: LiveSessionHost, servers: ServerBuilder, handlerReturned: (session: LiveSession) => void) {
+  constructor(host: LiveSessionHost, servers: ServerBuilder) {
     this.#host = host;
     this.#servers = servers;
-    this.#makeRun = servers.hasRun ? (session) => servers.run(() => handlerReturned(session)) : undefined;
   }
 
   /** Makes a session whose server waits for its handshake. */
-  async connect(start: Omit<SessionStart, 'makeRun'>, caller: BuildCaller, restored: boolean): Promise<LiveSession> {
-    const makeRun = this.#makeRun;
-    const session = new LiveSession(this.#host, makeRun === undefined ? start : { ...start, makeRun });
+  async connect(start: Omit<SessionStart, 'runs'>, caller: BuildCaller, restored: boolean): Promise<LiveSession> {
+    const runs = this.#servers.hasRun ? this.#servers : undefined;
+    const session = new LiveSession(this.#host, { ...start, runs });
     const { run } = session;
     try {
       if (run === undefined) await this.#start(session, caller, restored);

@@ -114,21 +114,21 @@ export class ListPage {
 
 export class SharedLists {
   readonly #shared: ReadonlySet<string>;
-  readonly #handlerOf: (method: string) => unknown;
+  readonly #definition: { handlerOf(method: string): unknown } | undefined;
   /** The key is the method. */
   readonly #pages = new Map<string, Pages>();
 
-  /** `handlerOf`: the handler of one definition for a method, which the application may replace at any time. */
-  constructor(names: readonly SharedList[], handlerOf: (method: string) => unknown) {
+  /** `definition`: the application may replace its handlers at any time. */
+  constructor(names: readonly SharedList[], definition: { handlerOf(method: string): unknown } | undefined) {
     const methods = Object.entries(LISTS).filter(([, { name }]) => names.includes(name));
     this.#shared = new Set(methods.map(([method]) => method));
-    this.#handlerOf = handlerOf;
+    this.#definition = definition;
   }
 
   /** `undefined`: no shared list, or a request that only the server can judge. */
   page({ method, params }: RpcRequest, version: string): ListPage | undefined {
     if (!this.#shared.has(method) || !isPlain(params)) return undefined;
-    const handler = this.#handlerOf(method);
+    const handler = this.#definition?.handlerOf(method);
     let pages = this.#pages.get(method);
     if (pages === undefined || pages.handler !== handler) {
       pages?.forget();
