@@ -9,7 +9,6 @@
  */
 import type { Fence, MaybePromise } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
-import { type GatedClaim, LeaseGate } from './lease-gate.ts';
 
 /** The lease of this instance. */
 export interface OwnLease {
@@ -36,7 +35,46 @@ export interface Claims {
   fenced(ownership: Ownership): void;
 }
 
-export class Ownership implements GatedClaim {
+/**
+ * Holds what a session sends while the lease of its instance is lapsed, and until the session is claimed again: a
+ * message that leaves earlier could contradict the messages of another owner.
+ *
+ *     open ──lease lapsed──▶ shut ──claimed again──▶ open
+ *                              └──the session left──▶ closed: queued sends are dropped
+ */
+export class LeaseGate {
+  readonly #claims: Claims;
+  readonly #ownership: Ownership;
+  #waiting: Array<(open: boolean) => void> | undefined = undefined;
+
+  constructor(claims: Claims, ownership: Ownership) {
+    this.#claims = claims;
+    this.#ownership = ownership;
+  }
+
+  /** Whether what this copy sends now is still true for its client. */
+  get open(): boolean {
+    return this.#claims.leaseValid(this.#ownership);
+  }
+
+  /** Resolves to `true` when the gate is open, and to `false` when the session has left. */
+  opened(): Promise<boolean> {
+    if (this.#ownership.left) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      (this.#waiting ??= []).push(resolve);
+      this.#claims.queueUntilLeaseValid(this.#ownership);
+    });
+  }
+
+  /** The lease is valid, or the session has left. */
+  release(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    for (const resolve of waiting ?? []) resolve(!this.#ownership.left);
+  }
+}
+
+export class Ownership {
   readonly sessionId: string;
   /** Closed while the lease is lapsed. */
   readonly gate: LeaseGate;
@@ -48,7 +86,7 @@ export class Ownership implements GatedClaim {
     this.sessionId = sessionId;
     this.#claims = claims;
     this.#fence = fence;
-    this.gate = new LeaseGate(this);
+    this.gate = new LeaseGate(claims, this);
   }
 
   get fence(): Fence {
@@ -61,15 +99,6 @@ export class Ownership implements GatedClaim {
 
   get owner(): string {
     return this.#fence.owner;
-  }
-
-  /** Whether what this copy sends now is still true for its client. */
-  get leaseValid(): boolean {
-    return this.#claims.leaseValid(this);
-  }
-
-  queueUntilLeaseValid(): void {
-    this.#claims.queueUntilLeaseValid(this);
   }
 
   /** `undefined` while the copy is live or is being made. */
@@ -106,6 +135,6 @@ export class Ownership implements GatedClaim {
   leave(reason: LeaveReason): void {
     if (this.left) throw new Error(`Session ${this.sessionId} has left already: ${this.#leaveReason}`);
     this.#leaveReason = reason;
-    this.gate.close();
+    this.gate.release();
   }
 }

@@ -25,7 +25,7 @@ import type { Logger } from '../../types.ts';
 import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
 import { isHookTimeout } from './hook-time.ts';
 import { checkScopes, type ScopedTransport } from '../calls/scopes.ts';
-import type { LeaseGate } from '../ownership/lease-gate.ts';
+import type { LeaseGate } from '../ownership/ownership.ts';
 import type { Questions } from '../calls/questions.ts';
 import type { SessionRequests } from '../calls/requests.ts';
 import { closeUnawaited, ServerTransport } from './server-transport.ts';
