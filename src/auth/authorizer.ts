@@ -16,7 +16,8 @@ import type { Authorize, AuthorizeKind } from '../options/auth-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { modernServerOf } from '../protocol/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
-import { type HookTimes, inHookTime, isThenable } from '../session/server/hook-time.ts';
+import { isThenable } from '../options/checks.ts';
+import { type HookTimes, inHookTime } from '../session/server/hook-time.ts';
 import type { MaybePromise } from '../types.ts';
 
 type Bag = Readonly<Record<string, unknown>>;

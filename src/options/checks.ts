@@ -5,6 +5,11 @@
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { nearestName } from './nearest-name.ts';
 
+/** Whether the user's code returned a promise, of any kind. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
 /** The text an error shows instead of a value that is secret or too long. */
 class Described {
   readonly text: string;

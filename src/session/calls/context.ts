@@ -9,10 +9,9 @@ import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Notices } from '../../observe/notices.ts';
 import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
-import { checkNumber } from '../../options/checks.ts';
+import { checkNumber, isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import { HandlerWork } from './handler-work.ts';
-import { isThenable } from '../server/hook-time.ts';
 import type { ListPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 

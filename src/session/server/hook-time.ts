@@ -9,7 +9,6 @@
  * A hook that hangs would otherwise keep the claim of its session, and its place in `limits.sessions`.
  */
 import { hookTimeout, SojournError } from '../../errors.ts';
-import { isObject } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Logger } from '../../types.ts';
 import { TurnTimer } from '../life/turn-timer.ts';
@@ -24,11 +23,6 @@ export interface HookCall<T> {
 }
 
 export type HookTimes = Pick<ResolvedOptions, 'hookTimeoutMs' | 'timeProvider'> & { readonly logger: Logger };
-
-/** Whether the user's code returned a promise, of any kind. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return isObject(value) && typeof value['then'] === 'function';
-}
 
 /** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
 export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | PromiseLike<T>): Promise<T> {

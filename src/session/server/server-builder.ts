@@ -9,7 +9,8 @@ import type { MaybePromise } from '../../stores/store.ts';
 import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
 import type { Authorizer } from '../calls/authorizer.ts';
 import { type MessageSource, trackHandlers } from '../calls/context.ts';
-import { inHookTime, inHookTimeWith, isThenable, orHookTimeout } from './hook-time.ts';
+import { isThenable } from '../../options/checks.ts';
+import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import { type RunOwner, SessionRun } from './run.ts';
 
 export interface ServerBuilderOptions {
