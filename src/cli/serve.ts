@@ -12,7 +12,7 @@ import { cliLogger, inTerminal } from './log.ts';
 import { loadServerModule } from './server-module.ts';
 import { checkedByName, mergeOptions, type ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
-import { StoreStart } from './store-start.ts';
+import { storeStart } from './store-start.ts';
 import { storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
 
@@ -54,7 +54,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
 
   const { createMcpEndpoint } = await import('../index.ts');
   const endpoint = createMcpEndpoint(given, options);
-  const start = new StoreStart(settings, context.worker, chosen, module);
+  const start = storeStart(settings, worker, chosen, module);
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, worker), worker.alone]);
   const listening = { ...listenOptions(settings, context.fd), storeMayBeAway: start.storeMayBeAway };
   const server = await endpoint.listen(listening).catch(async (error: unknown) => {
@@ -85,7 +85,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     options: resolved,
     workers,
     store: chosen?.store.durable === true ? chosen.shown : undefined,
-    storeAway: endpoint.health().store === 'away' ? start.away : undefined,
+    storeAway: endpoint.health().store === 'away' ? start.away() : undefined,
   });
   if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);

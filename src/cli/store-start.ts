@@ -12,48 +12,42 @@ export interface StoreAway {
   readonly lasting: boolean;
 }
 
-export class StoreStart {
-  readonly #settings: Pick<ServeSettings, 'requireStore' | 'origin'>;
-  /** Another worker serves, or has served, with this store. */
-  readonly #isLaterWorker: boolean;
-  readonly #chosen: ChosenStore | undefined;
-  readonly #module: string;
-  #error: unknown;
-
-  constructor(
-    settings: Pick<ServeSettings, 'requireStore' | 'origin'>,
-    worker: WorkerRole | undefined,
-    chosen: ChosenStore | undefined,
-    module: string,
-  ) {
-    this.#settings = settings;
-    this.#isLaterWorker = worker !== undefined && worker.start !== 'first';
-    this.#chosen = chosen;
-    this.#module = module;
-  }
-
+export interface StoreStart {
   /** For `listen()`: whether to serve although the store could not be opened. */
-  readonly storeMayBeAway = (error: unknown): boolean => {
-    this.#error = error;
-    const { requireStore } = this.#settings;
-    if (this.#isLaterWorker) return true;
-    return requireStore === undefined ? this.#chosen?.remote === true && !this.away?.lasting : !requireStore;
-  };
-
+  storeMayBeAway(error: unknown): boolean;
   /** `undefined`: no attempt to open it has failed. */
-  get away(): StoreAway | undefined {
-    if (this.#error === undefined) return undefined;
-    const { what = reason(this.#error), lasting = false } =
-      (this.#error instanceof SojournError ? this.#error.storeProblem : undefined) ?? {};
-    return { what: this.#chosen?.redact(what) ?? what, lasting };
-  }
-
+  away(): StoreAway | undefined;
   /** The error of the command, if the store is what `listen()` rejected with. */
-  problem(error: unknown): string | undefined {
-    if (error !== this.#error || this.away === undefined) return undefined;
-    const { what, lasting } = this.away;
-    const origin = this.#chosen === undefined ? `the store of ${this.#module}` : this.#settings.origin('store');
-    const tolerated = lasting && this.#chosen?.remote === true && this.#settings.requireStore === undefined;
-    return `${origin}: ${what}${tolerated ? '\n(--no-require-store serves all the same and keeps trying)' : ''}`;
-  }
+  problem(error: unknown): string | undefined;
+}
+
+export function storeStart(
+  { requireStore, origin }: Pick<ServeSettings, 'requireStore' | 'origin'>,
+  worker: WorkerRole | undefined,
+  chosen: ChosenStore | undefined,
+  module: string,
+): StoreStart {
+  let failure: unknown;
+  const away = (): StoreAway | undefined => {
+    if (failure === undefined) return undefined;
+    const { what = reason(failure), lasting = false } =
+      (failure instanceof SojournError ? failure.storeProblem : undefined) ?? {};
+    return { what: chosen?.redact(what) ?? what, lasting };
+  };
+  return {
+    away,
+    storeMayBeAway(error) {
+      failure = error;
+      // Another worker serves, or has served, with this store.
+      if (worker !== undefined && worker.start !== 'first') return true;
+      return requireStore === undefined ? chosen?.remote === true && !away()?.lasting : !requireStore;
+    },
+    problem(error) {
+      const found = error === failure ? away() : undefined;
+      if (found === undefined) return undefined;
+      const where = chosen === undefined ? `the store of ${module}` : origin('store');
+      const tolerated = found.lasting && chosen?.remote === true && requireStore === undefined;
+      return `${where}: ${found.what}${tolerated ? '\n(--no-require-store serves all the same and keeps trying)' : ''}`;
+    },
+  };
 }

@@ -2,6 +2,7 @@
  * `endpoint.listen()`: an HTTP server around the node face, ready for a load balancer. It has `/healthz`, `/readyz`, a
  * keep-alive longer than the balancer's, and no timeout on streams.
  */
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { attempt, type ExchangeHost } from '../http/attempt.ts';
@@ -71,7 +72,9 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   );
   const socket = new ListeningSocket(server, target.options.timeProvider, fd !== undefined);
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
-  await start(server, fd === undefined ? { port, host } : { fd });
+  server.listen(fd === undefined ? { port, host } : { fd });
+  // Rejects when the server cannot listen.
+  await once(server, 'listening');
   const address = server.address() as AddressInfo | null;
   const bound = address?.port ?? port;
   const at = address?.address ?? host;
@@ -109,16 +112,6 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
       afterTurn(() => server.closeIdleConnections());
     },
   };
-}
-
-function start(server: Server, where: { port: number; host: string } | { fd: number }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(where, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }
 
 function stop(server: Server, { options: { timeProvider } }: ListenTarget): Promise<void> {

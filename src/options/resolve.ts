@@ -10,17 +10,15 @@ import { valuesOf } from './kinds.ts';
 import { LIMITS, resolveLimits, resolveRetention, RETENTION } from './resolve-limits.ts';
 import { type OptionName, OPTIONS } from './table.ts';
 
-/** Option names of `createMcpHandler`, and the name of each here. */
-const OF_CREATE_MCP_HANDLER: Readonly<Record<string, string>> = {
-  legacy:
-    "sessionMode ('hybrid', the default: 2025-era clients get sessions; 'stateless': they are served without; " +
-    "to serve 2026-07-28 alone give supportedProtocolVersions: ['2026-07-28'])",
-  maxSubscriptions: 'limits.subscriptions',
-  maxRequestBodySize: 'limits.bodyBytes',
-};
-
-/** Names of other transports, and what says the same here. */
+/** Option names that another library has, and what says the same here. */
 const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> = {
+  legacy: [
+    'createMcpHandler',
+    "sessionMode ('hybrid', the default: 2025-era clients get sessions; 'stateless': they are served without; " +
+      "to serve 2026-07-28 alone give supportedProtocolVersions: ['2026-07-28'])",
+  ],
+  maxSubscriptions: ['createMcpHandler', 'limits.subscriptions'],
+  maxRequestBodySize: ['createMcpHandler', 'limits.bodyBytes'],
   eventStreamStore: ['the C# SDK', 'store, with eventRetention for how much of a stream is kept'],
   enableLegacySse: ['the C# SDK', 'legacySse'],
   idleTimeout: ['the C# SDK', 'idleTimeoutMs, in ms'],
@@ -76,22 +74,18 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
 }
 
 function checkTopNames(input: unknown): McpEndpointOptions {
-  const others: string[] = [];
+  const absent: string[] = [];
   for (const [name, value] of Object.entries(input ?? {})) {
     // C# writes names in PascalCase.
     const camel = name.charAt(0).toLowerCase() + name.slice(1);
     const other = Object.hasOwn(OF_OTHERS, camel) ? OF_OTHERS[camel] : undefined;
     if (other !== undefined && value !== undefined)
       throw optionsContradict(`Option ${name} belongs to ${other[0]}; here it is ${other[1]}`);
+    if (other !== undefined) absent.push(name);
     if (name === 'sessionMode' && value === 'StatefulForInitializeClients')
       throw optionsContradict("sessionMode StatefulForInitializeClients belongs to the C# SDK; here it is 'hybrid'");
-    const here = Object.hasOwn(OF_CREATE_MCP_HANDLER, name) ? OF_CREATE_MCP_HANDLER[name] : undefined;
-    if (here === undefined) continue;
-    // An option that is `undefined` counts as absent.
-    if (value === undefined) others.push(name);
-    else throw optionsContradict(`Option ${name} belongs to createMcpHandler; here it is ${here}`);
   }
-  return checkNames('', input, [...OPTION_NAMES, ...others], NESTED_NAMES);
+  return checkNames('', input, [...OPTION_NAMES, ...absent], NESTED_NAMES);
 }
 
 function resolveMode(given: McpEndpointOptions, mode: SessionMode, stateless: boolean | undefined): SessionMode {
