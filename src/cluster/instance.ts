@@ -4,7 +4,7 @@
  *
  *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
- * All messages between instances pass through here: `receive` reads a message (`messages.ts`), and `#dispatch` passes
+ * All messages between instances pass through here: `receive` reads a message (`messages.ts`), and `take` passes
  * each item of a link to its part. Relayed calls and ends use links (`link.ts`), which lose nothing. Bus events are
  * sent without a link, at most once; while the store is away they wait (`bus-outbox.ts`).
  */
@@ -17,7 +17,7 @@ import { BusOutbox } from './bus-outbox.ts';
 import { EndRequests } from './end-requests.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './link.ts';
-import { Links, PASSING_CAUSES } from './links.ts';
+import { type LinkedInstance, Links, PASSING_CAUSES } from './links.ts';
 import { type AnswerItem, type CallItem, type FaultyItem, type InboundItem, readMessage } from './messages.ts';
 
 /** What is done here with calls that instances relay to each other. */
@@ -65,7 +65,7 @@ export interface InstanceOptions extends LeaseOptions {
 const FLUSH_MS = 500;
 const NOT_ACCEPTED = `The instances that were here before this one answer none of its messages: ${PASSING_CAUSES}`;
 
-export class Instance implements Leaseholder {
+export class Instance implements Leaseholder, LinkedInstance {
   readonly #directory: InstanceStore;
   readonly #logger: Logger;
   readonly #lease: Lease;
@@ -87,20 +87,7 @@ export class Instance implements Leaseholder {
     this.#lease = new Lease(options);
     this.#outbox = new BusOutbox(directory, this.#lease, logger);
     this.#endRequests = new EndRequests(logger);
-    this.#links = new Links({
-      ...options,
-      self: () => this.id,
-      ownersMayReturn: () => this.ownersMayReturn,
-      receive: (link, item) => this.#dispatch(link, item),
-      failed: (link) => {
-        this.#endRequests.linkFailed(link);
-        this.#served.legacy.relay.linkFailed(link);
-      },
-      stuck: (link) => {
-        this.#endRequests.linkFailed(link);
-        this.#served.legacy.relay.linkStuck(link);
-      },
-    });
+    this.#links = new Links(options, this);
     this.#acceptance = new Acceptance(this.#links, directory);
   }
 
@@ -128,6 +115,18 @@ export class Instance implements Leaseholder {
     if (this.#alone) return;
     this.#served.registry.letResume();
     this.#served.legacy.letResume();
+  }
+
+  // ——— LinkedInstance ———
+
+  linkFailed(link: Link): void {
+    this.#endRequests.linkFailed(link);
+    this.#served.legacy.relay.linkFailed(link);
+  }
+
+  linkStuck(link: Link): void {
+    this.#endRequests.linkFailed(link);
+    this.#served.legacy.relay.linkStuck(link);
   }
 
   /** Changes with every start, and after every lapse of the lease. */
@@ -290,7 +289,7 @@ export class Instance implements Leaseholder {
     }
   }
 
-  #dispatch(link: Link, item: InboundItem): void {
+  take(link: Link, item: InboundItem): void {
     const { legacy } = this.#served;
     const calls = legacy.relay;
     switch (item.t) {

@@ -41,19 +41,24 @@ export interface LinksOptions {
   readonly leaseMs: number;
   readonly waitMs: number;
   readonly logger: Logger;
-  /** The present id of this instance. */
-  self(): string;
+}
+
+/** The instance at this end of the links. */
+export interface LinkedInstance {
+  /** The present id. */
+  readonly id: string;
   /** The store was away until just now: a living instance may not listen again yet. */
-  ownersMayReturn(): boolean;
-  receive(link: Link, item: InboundItem): void;
+  readonly ownersMayReturn: boolean;
+  take(link: Link, item: InboundItem): void;
   /** Calls that are under way on the link have an unknown outcome. */
-  failed(link: Link): void;
+  linkFailed(link: Link): void;
   /** The peer has a lease, and has answered nothing for so long that calls on the link wait no longer. */
-  stuck(link: Link): void;
+  linkStuck(link: Link): void;
 }
 
 export class Links {
   readonly #options: LinksOptions;
+  readonly #self: LinkedInstance;
   readonly #links = new Map<string, Link>();
   readonly #dead = new BoundedMap<string, true>(DEAD_KEPT);
   /** Peers that have not been sent the dead ids of this instance yet. */
@@ -62,10 +67,11 @@ export class Links {
   /** Peers to which no message could be sent, since when. */
   readonly #unsent = new Map<string, number>();
   readonly #otherVersions = new BoundedMap<string, true>(DEAD_KEPT);
-  readonly #examining = new Map<string, Promise<boolean>>();
+  readonly #examined = new Set<string>();
 
-  constructor(options: LinksOptions) {
+  constructor(options: LinksOptions, self: LinkedInstance) {
     this.#options = options;
+    this.#self = self;
     this.#lines = new RepeatedLines(options.time);
   }
 
@@ -103,12 +109,12 @@ export class Links {
   }
 
   receive(from: string, message: LinkMessage<InboundItem>): void {
-    if (message.to === this.#options.self()) this.to(from)?.receive(message);
+    if (message.to === this.#self.id) this.to(from)?.receive(message);
   }
 
   /** The peer sent a link message of another version. Its calls are refused. */
   refuse(from: string, { to, v }: { readonly to: unknown; readonly v: unknown }): void {
-    if (to !== this.#options.self()) return;
+    if (to !== this.#self.id) return;
     this.#options.logger.error(
       { instance: from, version: v },
       'Another instance speaks another version of the protocol between instances; its calls are refused',
@@ -132,15 +138,6 @@ export class Links {
   died(peer: string): void {
     this.#dead.set(peer, true);
     this.#part(peer);
-  }
-
-  /** Whether an instance is alive. A suspect without a listener is buried. */
-  examine(peer: string): Promise<boolean> {
-    const running = this.#examining.get(peer);
-    if (running !== undefined) return running;
-    const examining = this.#examine(peer).finally(() => this.#examining.delete(peer));
-    this.#examining.set(peer, examining);
-    return examining;
   }
 
   /** This instance must not use `id` any more. Every call under way has an unknown outcome. */
@@ -172,23 +169,18 @@ export class Links {
     time.clearTimeout(timer);
   }
 
-  /** A new instance may replace a peer that has been silent for long, and no other check would notice that. */
-  #suspectSilentPeers(): void {
-    for (const [peer, link] of this.#links) {
-      if (!link.peerSigns.heardWithin(SILENT_LEASES * this.#options.leaseMs)) void this.suspect(peer);
-    }
-  }
-
   #open(peer: string): Link {
     const { time, leaseMs, waitMs } = this.#options;
-    this.#suspectSilentPeers();
+    // The new peer may replace a peer that has been silent for long, and no other check would notice that.
+    for (const [known, { peerSigns }] of this.#links)
+      if (!peerSigns.heardWithin(SILENT_LEASES * leaseMs)) void this.suspect(known);
     const link: Link = new Link({
       peer,
       time,
       leaseMs,
       patienceMs: Math.max(waitMs, UNANSWERED_LEASES * leaseMs),
       send: (message) => void this.#send(peer, message),
-      receive: (item) => this.#options.receive(link, item),
+      receive: (item) => this.#self.take(link, item),
       onDoubt: () => void this.suspect(peer),
     });
     this.#links.set(peer, link);
@@ -199,10 +191,10 @@ export class Links {
   }
 
   async #send(peer: string, message: InstanceMessage): Promise<'sent' | 'suspect' | 'unknown'> {
-    const { directory, logger, self } = this.#options;
+    const { directory, logger } = this.#options;
     try {
-      const sent = await directory.send(self(), peer, message);
-      if (sent === 'suspect' && !this.#examining.has(peer)) void this.suspect(peer);
+      const sent = await directory.send(this.#self.id, peer, message);
+      if (sent === 'suspect') void this.suspect(peer);
       this.#unsent.delete(peer);
       return sent;
     } catch (err) {
@@ -215,23 +207,27 @@ export class Links {
 
   /** Reads the lease of a peer, and buries a suspect without a listener. */
   async suspect(peer: string): Promise<void> {
+    if (this.#examined.has(peer)) return;
+    this.#examined.add(peer);
     try {
-      if (await this.examine(peer)) this.#checkAnswers(peer);
+      if (await this.#examine(peer)) this.#checkAnswers(peer);
     } catch (err) {
       this.#options.logger.debug(
         { err, instance: peer },
         'The lease of another instance could not be read: the session store cannot be reached',
       );
+    } finally {
+      this.#examined.delete(peer);
     }
   }
 
   /** Other messages pass, so the store is there: this account may not send. */
   #notSent(peer: string, cause: unknown): void {
-    const { time, leaseMs, logger, ownersMayReturn } = this.#options;
+    const { time, leaseMs, logger } = this.#options;
     const now = time.monotonic();
     const since = this.#unsent.get(peer) ?? now;
     this.#unsent.set(peer, since);
-    if (now - since < leaseMs / UNANSWERED_LEASES || ownersMayReturn()) return;
+    if (now - since < leaseMs / UNANSWERED_LEASES || this.#self.ownersMayReturn) return;
     // The cause is passed as text: an error of the store would count as an outage, and the lease is renewed.
     const reason = causeOf(cause);
     this.#lines.note(`unsent ${peer}`, (times) =>
@@ -241,12 +237,12 @@ export class Links {
 
   /** The peer has a lease now. */
   #checkAnswers(peer: string): void {
-    const { leaseMs, logger, stuck } = this.#options;
+    const { leaseMs, logger } = this.#options;
     const link = this.#links.get(peer);
     if (link === undefined || link.peerSigns.unansweredMs < UNANSWERED_LEASES * leaseMs) return;
     const ms = Math.round(link.peerSigns.unansweredMs);
     this.#lines.note(`stuck ${peer}`, () => logger.error({ instance: peer, unansweredMs: ms }, NOT_PASSING));
-    if (link.stuck) stuck(link);
+    if (link.stuck) this.#self.linkStuck(link);
   }
 
   /** `undefined` is final. */
@@ -261,7 +257,7 @@ export class Links {
     const { directory } = this.#options;
     const lease = await this.#lease(peer);
     if (lease === undefined) return false;
-    if ((await this.#send(peer, { kind: 'probe' })) !== 'suspect' || this.#options.ownersMayReturn()) return true;
+    if ((await this.#send(peer, { kind: 'probe' })) !== 'suspect' || this.#self.ownersMayReturn) return true;
     if (!(await directory.bury(lease))) return true;
     this.#options.logger.warn(
       { instance: peer },
@@ -289,7 +285,7 @@ export class Links {
     if (link === undefined) return;
     this.#links.delete(peer);
     link.fail();
-    this.#options.failed(link);
+    this.#self.linkFailed(link);
   }
 }
 
