@@ -77,16 +77,16 @@ export interface LeaseOptions {
   readonly waitMs: number;
 }
 
-/** `left`: the lease was given back, so nothing is renewed any more. */
-type Phase = InstanceLease['state'] | 'left';
-
 export class Lease {
   readonly #options: LeaseOptions;
   #holder: Leaseholder | undefined;
   #joined = false;
   #id: string;
   #announcedId: string;
-  #phase: Phase = 'serving';
+  /** What other instances see. */
+  #state: InstanceLease['state'] = 'serving';
+  /** The lease was given back, so nothing is renewed any more. */
+  #left = false;
   #validUntil = NEVER;
   /** How often the mailbox was lost in all, and how often when the last successful renewal began. */
   #losses = 0;
@@ -129,15 +129,6 @@ export class Lease {
   get valid(): boolean {
     const { inProcess } = this.#options;
     return inProcess ? this.#joined : this.#losses === this.#lossesRenewed && this.#inTime;
-  }
-
-  get #left(): boolean {
-    return this.#phase === 'left';
-  }
-
-  /** The state that other instances see. */
-  get #stored(): InstanceLease['state'] {
-    return this.#phase === 'serving' ? 'serving' : 'draining';
   }
 
   get #inTime(): boolean {
@@ -186,9 +177,8 @@ export class Lease {
       this.#extend(await this.#announce(), this.#losses);
     } catch (cause) {
       this.#joined = false;
-      const { directory } = this.#options;
       // The lease may be stored all the same, and no id is announced twice.
-      await (async () => directory.leave(this.#id))().catch(() => {});
+      await (async () => this.#options.directory.leave(this.#id))().catch(() => {});
       this.#id = this.#announcedId = this.#newId();
       throw cause;
     }
@@ -197,12 +187,13 @@ export class Lease {
   }
 
   async drain(): Promise<void> {
-    if (this.#phase === 'serving') this.#phase = 'draining';
-    if (this.#joined) await this.#options.directory.renew(this.#id, this.#stored);
+    this.#state = 'draining';
+    if (this.#joined) await this.#options.directory.renew(this.#id, this.#state);
   }
 
   async leave(): Promise<void> {
-    this.#phase = 'left';
+    this.#state = 'draining';
+    this.#left = true;
     if (this.#timer !== undefined) this.#options.time.clearTimeout(this.#timer);
     if (this.#joined) await this.#options.directory.leave(this.#id);
   }
@@ -216,7 +207,7 @@ export class Lease {
     const sent = this.#moment();
     const id = this.#id;
     await this.#options.directory.announce(
-      { id, state: this.#stored, version: BUILD_VERSION },
+      { id, state: this.#state, version: BUILD_VERSION },
       (from, message) => this.#holder?.receive(id, from, message),
       () => this.#lost(id),
     );
@@ -298,7 +289,7 @@ export class Lease {
       const sent = this.#moment();
       // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.#options.inProcess || this.#inTime;
-      if (alive && (await this.#options.directory.renew(this.#id, this.#stored))) this.#extend(sent, losses);
+      if (alive && (await this.#options.directory.renew(this.#id, this.#state))) this.#extend(sent, losses);
       else await this.#rejoin(alive && this.#inTime && !this.#mailboxLost);
       const now = time.monotonic();
       if (mailboxWasLost || this.#seesOutage(now))
