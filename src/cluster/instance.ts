@@ -68,7 +68,7 @@ const NOT_ACCEPTED = `The instances that were here before this one answer none o
 export class Instance implements Leaseholder, LinkedInstance {
   readonly #directory: InstanceStore;
   readonly #logger: Logger;
-  readonly #lease: Lease;
+  readonly lease: Lease;
   readonly #links: Links;
   readonly #endRequests: EndRequests;
   readonly #acceptance: Acceptance;
@@ -84,8 +84,8 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#directory = directory;
     this.#logger = logger;
     this.#inProcess = inProcess;
-    this.#lease = new Lease(options);
-    this.#outbox = new BusOutbox(directory, this.#lease, logger);
+    this.lease = new Lease(options);
+    this.#outbox = new BusOutbox(directory, this.lease, logger);
     this.#endRequests = new EndRequests(logger);
     this.#links = new Links(options, this);
     this.#acceptance = new Acceptance(this.#links, directory);
@@ -131,17 +131,17 @@ export class Instance implements Leaseholder, LinkedInstance {
 
   /** Changes with every start, and after every lapse of the lease. */
   get id(): string {
-    return this.#lease.id;
+    return this.lease.id;
   }
 
   /** The id for which sessions are claimed here. */
   get owner(): string {
-    return this.#lease.owner;
+    return this.lease.owner;
   }
 
   /** Whether sessions may be served from memory now. */
   get valid(): boolean {
-    return this.#lease.valid;
+    return this.lease.valid;
   }
 
   /** Why requests should go to other instances, although this one serves. */
@@ -151,40 +151,26 @@ export class Instance implements Leaseholder, LinkedInstance {
 
   /** An owner without a lease may be about to take it again. */
   get ownersMayReturn(): boolean {
-    return this.#lease.ownersMayReturn;
-  }
-
-  /** Another instance took a session of this instance over, so it believes this instance dead. Checks the lease. */
-  check(): void {
-    this.#lease.check();
-  }
-
-  get storeAway(): boolean {
-    return this.#lease.storeAway;
-  }
-
-  /** Whether the store is open, and this instance has announced itself in it. */
-  get joined(): boolean {
-    return this.#lease.joined;
+    return this.lease.ownersMayReturn;
   }
 
   /** What a request lacks that waits for the lease. */
   get missing(): SojournError {
-    return this.joined ? lapsed() : storeAway('it is not open yet');
+    return this.lease.joined ? lapsed() : storeAway('it is not open yet');
   }
 
   /** May be called again after it has failed. */
   async join(served: ServedHere): Promise<void> {
     this.#served = served;
     if (!this.#inProcess) await this.#acceptance.read();
-    await this.#lease.join(this);
+    await this.lease.join(this);
     await this.#readOthers();
   }
 
   /** Announces the drain in the lease. An unreachable store does not prevent draining. */
   async drain(): Promise<void> {
     try {
-      await this.#lease.drain();
+      await this.lease.drain();
     } catch (err) {
       this.#logger.warn({ err }, 'The lease could not be marked as draining: the session store cannot be reached');
     }
@@ -194,7 +180,7 @@ export class Instance implements Leaseholder, LinkedInstance {
     await this.#links.flushed(FLUSH_MS);
     this.#links.reset();
     try {
-      await this.#lease.leave();
+      await this.lease.leave();
     } catch (err) {
       this.#logger.warn({ err }, 'The lease could not be given back; it runs out: the session store cannot be reached');
     }

@@ -75,9 +75,9 @@ export class Core {
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger });
     const { waitingRequests: places, waitingBytes: bytes } = limits;
-    const patience = new Patience({ time, random, places, bytes, lifecycle, lease: instance });
+    const patience = new Patience({ time, random, places, bytes, lifecycle, lease: instance.lease });
     const guarded = !inProcess;
-    const registry = new Registry(options, store, { ...given, guarded, lease: instance, waiting: patience });
+    const registry = new Registry(options, store, { ...given, guarded, lease: instance.lease, waiting: patience });
     const bus = new EndpointBus(options.bus, instance, logger);
     this.#keys =
       requestStateKeys === undefined
@@ -128,13 +128,13 @@ export class Core {
   }
 
   health(): EndpointHealth {
-    const { id, valid, storeAway, notReady } = this.instance;
+    const { lease, notReady } = this.instance;
     const reason = this.#storeHealth.reason ?? notReady;
     const { state } = this.registry.lifecycle;
     return {
-      state: state === 'serving' && !valid ? 'lapsed' : state,
-      store: storeAway || this.store.full?.() === true ? 'away' : 'ok',
-      instance: id,
+      state: state === 'serving' && !lease.valid ? 'lapsed' : state,
+      store: lease.storeAway || this.store.full?.() === true ? 'away' : 'ok',
+      instance: lease.id,
       sessions: this.registry.count,
       ...(reason !== undefined && { reason }),
     };

@@ -48,11 +48,11 @@ export function dailyKeys(
 export function keysInWait(
   keys: () => Promise<readonly RequestStateKey[]>,
   { timeProvider, waitMs }: ResolvedOptions,
-  instance: Pick<Instance, 'joined' | 'missing'>,
+  instance: Pick<Instance, 'lease' | 'missing'>,
 ): () => Promise<readonly RequestStateKey[]> {
   return async () => {
     const read = keys();
-    if (!instance.joined && !(await inTime(timeProvider, read, waitMs))) throw instance.missing;
+    if (!instance.lease.joined && !(await inTime(timeProvider, read, waitMs))) throw instance.missing;
     return read;
   };
 }

@@ -150,7 +150,7 @@ export class Shutdown {
     }
     await Promise.all(live.map((session) => this.#parts.registry.leaving.end(session, 'store_lost')));
     // A store that was never open has no session of this endpoint.
-    if (!this.#parts.instance.joined) return;
+    if (!this.#parts.instance.lease.joined) return;
     let cursor: string | undefined;
     do {
       const page = await this.#parts.registry.store.sessions.list(100, cursor);

@@ -18,6 +18,7 @@ import type {
 } from '@modelcontextprotocol/server';
 import { noStream, notInitialized, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import { contexts, type MessageContext } from '../calls/context.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -32,12 +33,7 @@ import { closeUnawaited, ServerTransport } from './server-transport.ts';
 import type { KnownPage, SharedLists } from './shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 
-const SESSION_LEVEL = new Set([
-  'notifications/tools/list_changed',
-  'notifications/prompts/list_changed',
-  'notifications/resources/list_changed',
-  'notifications/resources/updated',
-]);
+const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifications/resources/updated']);
 
 /**
  *     open ──the session leaves, and nothing is awaited──▶ settled ──▶ closed
