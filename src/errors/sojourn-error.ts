@@ -3,13 +3,11 @@
 export const RPC = {
   parse: -32700,
   invalidRequest: -32600,
-  methodNotFound: -32601,
   invalidParams: -32602,
   internal: -32603,
   transport: -32000,
   sessionNotFound: -32001,
   headerMismatch: -32020,
-  missingCapability: -32021,
   unsupportedVersion: -32022,
 } as const;
 
