@@ -1,6 +1,10 @@
-/** Collects the bytes of one request body on both faces, up to a limit and to what the memory budget has. */
+/**
+ * The body of one request: collected on both faces, up to a limit and to what the memory budget has, and charged to
+ * that budget.
+ */
 import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
-import { BODY_WEIGHT, type BodyOverflow, type Exchange } from './exchange.ts';
+import { BODY_WEIGHT, type BodyOverflow, type Exchange, type RunningWork } from './exchange.ts';
+import type { MemoryUse } from './slow-readers.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -48,5 +52,45 @@ export class Body {
   /** The whole body, once it has ended without a refusal. */
   bytes(): Uint8Array {
     return this.#chunks === undefined ? (this.#first ?? NO_BYTES) : Buffer.concat(this.#chunks, this.#size);
+  }
+}
+
+/**
+ * The bytes of one request in the memory budget. They are given back when its answer is complete or its client has
+ * disconnected, and each handler that got the request has settled: until then the handler holds the body.
+ */
+export class RequestBytes {
+  readonly #memory: MemoryUse;
+  #bytes = 0;
+  /** The exchange and the handlers. */
+  #holders = 1;
+
+  constructor(memory: MemoryUse) {
+    this.#memory = memory;
+  }
+
+  get charged(): number {
+    return this.#bytes;
+  }
+
+  /** `false`: there is no room, and nothing was charged. */
+  take(bytes: number): boolean {
+    if (!this.#memory.take(bytes, this.#bytes)) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  /** The bytes stay charged until this handler has settled. Its client may have disconnected before it began. */
+  heldBy(work: RunningWork): void {
+    if (this.#bytes === 0) return;
+    if (this.#holders === 0) this.#memory.charge(this.#bytes);
+    this.#holders += 1;
+    work.onDone(() => this.release());
+  }
+
+  /** The exchange is over, or a handler has settled. */
+  release(): void {
+    this.#holders -= 1;
+    if (this.#holders === 0) this.#memory.give(this.#bytes);
   }
 }

@@ -24,6 +24,12 @@ export interface RelayOrigin {
   onAcknowledged(fn: () => void): void;
 }
 
+/** A handler that runs, or is about to. */
+export interface RunningWork {
+  /** Calls `listener` once, when the request has ended and its handler does not run. */
+  onDone(listener: () => void): void;
+}
+
 export type BodyRead = (refusal: SojournError | undefined, bytes: Uint8Array) => void;
 export type BodyOverflow = (bytes: Uint8Array) => boolean;
 
@@ -77,6 +83,8 @@ export interface Exchange {
    * client disconnects. `false`: there is no room. Bodies that `readBody` reads are charged already.
    */
   holds(bytes: number): boolean;
+  /** What the request holds stays charged until this handler has settled, too. */
+  heldBy(work: RunningWork): void;
 
   /**
    * Adds a field to the answer, whatever the answer will be; only on the faces. A field that middleware has set stays,

@@ -5,7 +5,7 @@ import type { Refusal } from '../observe/notices.ts';
 import { CLIENT_LEFT, type WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { follow } from '../options/transitions.ts';
-import { Body, NO_BYTES } from './body.ts';
+import { Body, NO_BYTES, RequestBytes } from './body.ts';
 import { attempt, type ExchangeHost, failWith } from './attempt.ts';
 import {
   ANSWER_STATES,
@@ -16,6 +16,7 @@ import {
   type Exchange,
   type HeaderFields,
   type HeaderList,
+  type RunningWork,
 } from './exchange.ts';
 import { repeatedOf } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
@@ -35,8 +36,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
   readonly #host: ExchangeHost;
-  /** Bytes in the memory budget. */
-  #held = 0;
+  readonly #held: RequestBytes;
   #resolve!: (response: Response) => void;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
@@ -55,6 +55,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     this.authInfo = authInfo ?? (request as { readonly auth?: AuthInfo | undefined }).auth;
     this.parsedBody = parsedBody;
     this.#host = host;
+    this.#held = new RequestBytes(host.memory);
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -65,8 +66,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     this.#state = follow(ANSWER_STATES, this.#state, next);
     if (!this.closed) return;
     this.#watched?.over(this, next === 'gone');
-    this.#host.memory.give(this.#held);
-    this.#held = 0;
+    this.#held.release();
     this.#host.slowReaders.over(this);
   }
 
@@ -144,15 +144,18 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   }
 
   holds(bytes: number): boolean {
-    if (this.closed || !this.#host.memory.take(bytes, this.#held)) return false;
-    if (this.#held === 0) whenTurnHasEnded(this);
-    this.#held += bytes;
-    return true;
+    if (this.closed) return false;
+    if (this.#held.charged === 0) whenTurnHasEnded(this);
+    return this.#held.take(bytes);
+  }
+
+  heldBy(work: RunningWork): void {
+    this.#held.heldBy(work);
   }
 
   /** Its client may leave before the answer, and what it holds must be given back then. */
   outlivesTurn(): void {
-    if (this.#held > 0) this.#listen();
+    if (!this.closed && this.#held.charged > 0) this.#listen();
   }
 
   addHeader(name: string, value: string): void {

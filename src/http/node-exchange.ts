@@ -11,7 +11,7 @@ import type { Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { follow } from '../options/transitions.ts';
-import { Body, NO_BYTES } from './body.ts';
+import { Body, NO_BYTES, RequestBytes } from './body.ts';
 import { attempt, type ExchangeHost, failWith } from './attempt.ts';
 import {
   ANSWER_STATES,
@@ -22,6 +22,7 @@ import {
   type Exchange,
   type HeaderFields,
   type HeaderList,
+  type RunningWork,
 } from './exchange.ts';
 import { repeatedIn } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
@@ -45,8 +46,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   #res: ServerResponse | undefined;
   #parsedBody: unknown;
   readonly #host: ExchangeHost;
-  /** Bytes in the memory budget. */
-  #held = 0;
+  readonly #held: RequestBytes;
   #slow: SlowResponse | undefined;
   #request: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
@@ -65,6 +65,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     this.#res = res;
     this.#parsedBody = parsedBody;
     this.#host = host;
+    this.#held = new RequestBytes(host.memory);
     if (res.socket === null) closeWithConnection(req.socket, res);
   }
 
@@ -183,15 +184,18 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
 
   holds(bytes: number): boolean {
-    if (this.#over || !this.#host.memory.take(bytes, this.#held)) return false;
-    if (this.#held === 0) whenTurnHasEnded(this);
-    this.#held += bytes;
-    return true;
+    if (this.#over) return false;
+    if (this.#held.charged === 0) whenTurnHasEnded(this);
+    return this.#held.take(bytes);
+  }
+
+  heldBy(work: RunningWork): void {
+    this.#held.heldBy(work);
   }
 
   /** Its client may leave before the answer, and what it holds must be given back then. */
   outlivesTurn(): void {
-    if (this.#held > 0) this.#listen();
+    if (!this.#over && this.#held.charged > 0) this.#listen();
   }
 
   addHeader(name: string, value: string): void {
@@ -206,7 +210,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     this.#watched?.head(status);
     this.#become('ended');
     const res = this.#res;
-    if (res === undefined || res.destroyed || res.headersSent) return this.#giveMemory();
+    if (res === undefined || res.destroyed || res.headersSent) return this.#held.release();
     res.statusCode = status;
     for (const [name, value] of headers) res.setHeader(name, value);
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
@@ -299,17 +303,12 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     this.#release();
   }
 
-  #giveMemory(): void {
-    this.#host.memory.give(this.#held);
-    this.#held = 0;
-  }
-
   /**
    * Factories and handlers may keep the request as long as the session lives (`ctx.requestInfo`). Keep its visible
    * values, and drop its connection and buffers.
    */
   #release(): void {
-    this.#giveMemory();
+    this.#held.release();
     const req = this.#req;
     this.#res = undefined;
     this.#parsedBody = undefined;

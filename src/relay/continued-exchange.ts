@@ -6,7 +6,7 @@
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import { insufficientScope, sessionEnded } from '../errors.ts';
 import { errorJson, type LostForm } from '../http/answer.ts';
-import type { BodyOverflow, BodyRead, Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
+import type { BodyOverflow, BodyRead, Exchange, HeaderFields, HeaderList, RunningWork } from '../http/exchange.ts';
 import { messageFrame, SSE_HEADERS } from '../http/response.ts';
 import type { Refusal } from '../observe/notices.ts';
 import type { McpHttpRequest } from '../types.ts';
@@ -95,6 +95,9 @@ export class ContinuedExchange implements Exchange {
   }
   holds(bytes: number): boolean {
     return this.#inner.holds(bytes);
+  }
+  heldBy(work: RunningWork): void {
+    this.#inner.heldBy(work);
   }
 
   refused(refusal: Refusal): void {

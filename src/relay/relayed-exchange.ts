@@ -15,7 +15,15 @@ import type { AnswerItem, CallItem } from '../cluster/messages.ts';
 import type { SojournError } from '../errors.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import { attempt, failWith, type ReportFailure } from '../http/attempt.ts';
-import { closeSignal, type Exchange, type RelayOrigin, type HeaderFields, type HeaderList } from '../http/exchange.ts';
+import { RequestBytes } from '../http/body.ts';
+import {
+  closeSignal,
+  type Exchange,
+  type HeaderFields,
+  type HeaderList,
+  type RelayOrigin,
+  type RunningWork,
+} from '../http/exchange.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { McpHttpRequest } from '../types.ts';
@@ -65,15 +73,13 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   readonly #onFinished: () => void;
   readonly #report: ReportFailure;
   readonly #notices: Notices;
-  readonly #memory: MemoryUse;
-  /** Bytes charged to the memory budget. */
-  #held = 0;
+  readonly #held: RequestBytes;
 
   constructor({ envelope, link, notices, memory, onFinished, report }: RelayedExchangeOptions) {
     this.#envelope = envelope;
     this.#link = link;
     this.#notices = notices;
-    this.#memory = memory;
+    this.#held = new RequestBytes(memory);
     this.#releaseLink = link.hold('stream');
     this.#onFinished = onFinished;
     this.#report = report;
@@ -121,9 +127,11 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
 
   /** The body counts in the memory budgets of both instances: an owner has many relaying instances. */
   holds(bytes: number): boolean {
-    if (this.closed || !this.#memory.take(bytes, this.#held)) return false;
-    this.#held += bytes;
-    return true;
+    return !this.closed && this.#held.take(bytes);
+  }
+
+  heldBy(work: RunningWork): void {
+    this.#held.heldBy(work);
   }
 
   /** The relaying instance has read the body already. */
@@ -237,8 +245,7 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
     this.#state = follow(STATES, this.#state, next);
     if (before || !this.closed) return;
     this.#releaseLink();
-    this.#memory.give(this.#held);
-    this.#held = 0;
+    this.#held.release();
     this.#onFinished();
   }
 

@@ -11,27 +11,17 @@ import {
   rawResume,
   type SmallHeap,
   startSmallHeap,
-  startWitness,
   times,
+  underAttack,
 } from './small-heap.ts';
 import { countAttempts } from './attempts.ts';
 
-const counted = countAttempts('floods');
+const floods = countAttempts('floods');
+const resumes = countAttempts('floods');
 
 const MIB = 1024 * 1024;
 /** Until there is room again: answers that are not read may last `writeTimeoutMs`, 60 s, and calls run before that. */
 const ROOM_MS = 150_000;
-
-async function underAttack(server: SmallHeap, attack: () => Promise<void>): Promise<void> {
-  const witness = await startWitness(server.port);
-  await attack();
-  expect(server.alive(), server.output.text).toBe(true);
-  const { calls, failed } = await witness.stop();
-  expect(failed, server.output.text).toEqual([]);
-  // How many more depends on how fast this machine is.
-  expect(calls).toBeGreaterThan(1);
-  counted.made(1);
-}
 
 function sqlitePath(): string {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-flood-'));
@@ -53,10 +43,14 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
     if (store === 'memory') test(name, options, work);
   };
   const start = () => startSmallHeap({}, store === 'sqlite' ? sqlitePath() : undefined);
+  const attacked = async (server: SmallHeap, attack: () => Promise<void>, counted = floods): Promise<void> => {
+    await underAttack(server, attack);
+    counted.made(1);
+  };
 
   test('survives handshakes of 4 MB', { timeout: 180_000 }, async () => {
     const server = await start();
-    await underAttack(server, async () => {
+    await attacked(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 32);
       await times(150, 16, (n) => attacker.initialize({ experimental: { big: { n, x: 'y'.repeat(4 * MIB - 500) } } }));
     });
@@ -64,7 +58,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
 
   onMemory('survives ordinary handshakes without end', { timeout: 180_000 }, async () => {
     const server = await start();
-    await underAttack(server, async () => {
+    await attacked(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 32);
       await times(6_000, 32, () => attacker.initialize());
     });
@@ -72,7 +66,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
 
   test('survives long subscription lists', { timeout: 180_000 }, async () => {
     const server = await start();
-    await underAttack(server, async () => {
+    await attacked(server, async () => {
       await times(8, 8, async (n) => {
         const attacker = new Caller(server.port, 'attacker', 4);
         await attacker.open();
@@ -85,7 +79,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
 
   test('survives answers that are not read', { timeout: 300_000 }, async () => {
     const server = await start();
-    await underAttack(server, async () => {
+    await attacked(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 4);
       for (let n = 0; n < 250; n++) {
         if (n % 20 === 0) await attacker.open().catch(() => {});
@@ -120,30 +114,32 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
 
   test('survives resumes of one long stream', { timeout: 300_000 }, async () => {
     const server = await start();
-    await underAttack(server, async () => {
+    const attack = async (): Promise<void> => {
       const { caller, lastEventId } = await longStream(server.port, 100);
       const answers = await times(100, 100, () => resumed(caller, lastEventId));
       const found = answers.map(({ status, text }) => [status, /^retry: \d+$/m.test(text), text.includes('the end')]);
       expect(found).toEqual(answers.map(() => [200, true, true]));
-    });
+    };
+    await attacked(server, attack, resumes);
   });
 
   test('survives resumes of one long stream that are not read', { timeout: 300_000 }, async () => {
     const server = await start();
     const late = await longStream(server.port, 1, 'late');
-    await underAttack(server, async () => {
+    const attack = async (): Promise<void> => {
       const { sessionId, lastEventId } = await longStream(server.port, 4);
       // Thirty reach the server in one turn.
-      const resumes = rawResume(lastEventId, sessionId, 'attacker').repeat(30);
-      await times(10, 10, () => deafConnection(server.port, resumes));
+      const requests = rawResume(lastEventId, sessionId, 'attacker').repeat(30);
+      await times(10, 10, () => deafConnection(server.port, requests));
       const { status, text } = await late.caller.resume(late.lastEventId);
       expect([status, text.includes('the end')]).toEqual([200, true]);
-    });
+    };
+    await attacked(server, attack, resumes);
   });
 
   onMemory('survives bodies that are sent slowly', { timeout: 300_000 }, async () => {
     const server = await start();
-    await underAttack(server, async () => {
+    await attacked(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 4);
       const id = await attacker.open();
       const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { x: 'y'.repeat(4 * MIB - 200) } });
@@ -156,7 +152,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
 
   onMemory('survives calls without end in 2026-07-28', { timeout: 180_000 }, async () => {
     const server = await start();
-    await underAttack(server, async () => {
+    await attacked(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 2_000);
       const version = '2026-07-28';
       const _meta = {

@@ -3,34 +3,23 @@
  * ask the issuer once per token, and no answer may be read without bound. The clock does not move, so a token caused
  * each request to the issuer past the first.
  */
-import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { bearer, RESOURCE } from '../kit/issuer.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { countAttempts } from './attempts.ts';
+import { type Answer, garbage, says, startFaultyIssuer } from './faulty-issuer.ts';
 
 const counted = countAttempts('tokens');
 const count = { attempts: 0, letIn: 0 };
 
 const TOKENS = 60;
-/** s. The SDK compares with the clock of the machine. */
-const EXPIRES = 4_000_000_000;
-
-type Answer = (res: ServerResponse) => void;
 const status =
   (code: number, headers: Record<string, string> = {}): Answer =>
   (res) => {
     res.writeHead(code, headers).end('{}');
-  };
-const says =
-  (text: string): Answer =>
-  (res) => {
-    res.setHeader('content-type', 'application/json').end(text);
   };
 const key = { kty: 'RSA', n: 'sXch', e: 'AQAB' };
 
@@ -57,41 +46,8 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
   'a connection that is cut': (res) => void res.destroy(),
 };
 
-async function startServer(answer: Answer) {
-  const pair = await generateKeyPair('RS256', { extractable: true });
-  const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'good', alg: 'RS256' };
-  const requests: string[] = [];
-  const state = { answer: answer as Answer | undefined };
-  const server = createServer((req, res) => {
-    requests.push(req.url ?? '');
-    if (state.answer !== undefined) return state.answer(res);
-    if (req.url === '/jwks') return says(JSON.stringify({ keys: [jwk] }))(res);
-    return says(JSON.stringify({ issuer: url, jwks_uri: `${url}/jwks` }))(res);
-  });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  onTestFinished(
-    () =>
-      new Promise<void>((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
-  );
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const token = () =>
-    new SignJWT({ iss: url, aud: RESOURCE, sub: 'ada', exp: EXPIRES })
-      .setProtectedHeader({ alg: 'RS256', kid: 'good' })
-      .sign(pair.privateKey);
-  return { url, requests, state, token };
-}
-
-const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-const garbage = (url: string, n: number): string => {
-  const claims = { iss: url, aud: RESOURCE, sub: 'ada', exp: EXPIRES };
-  return `${encode({ alg: 'RS256', kid: `k${n}` })}.${encode(claims)}.${encode('no signature')}`;
-};
-
 async function flooded(answer: Answer, jwksUri: (url: string) => string | undefined) {
-  const issuer = await startServer(answer);
+  const issuer = await startFaultyIssuer(answer);
   const time = createFakeTime();
   const { client, log } = await serve(toolServer({}), {
     timeProvider: time,

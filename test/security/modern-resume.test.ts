@@ -20,6 +20,7 @@ import { servePeeking } from './peeking-members.ts';
 useSharedStores();
 
 const counted = countAttempts('users');
+const resumes = countAttempts('floods');
 
 const OPTIONS: McpEndpointOptions = { resumeModernCalls: true, retryMs: 10_000 };
 const NOT_KEPT = { error: { data: { reason: 'answer_not_kept', mayHaveRun: true } } };
@@ -172,7 +173,7 @@ describe('bounds', () => {
     lab.holds[0]?.answer('for bob');
     expect(textOf(await back.nextMessage())).toBe('for bob');
     expect(aborted(lab)).toBe(50);
-    counted.made(150);
+    resumes.made(150);
   });
 
   test('a call without a client counts in the limits of its user', async () => {
@@ -212,7 +213,7 @@ describe('bounds', () => {
       backs.filter(({ events }) => events.some(({ message }) => message !== null && message !== undefined)),
     ).toHaveLength(1);
     expect(lab.holds).toHaveLength(1);
-    counted.made(200);
+    resumes.made(200);
   });
 
   test('large answers that no client fetches leave room for other users', async () => {
@@ -232,6 +233,6 @@ describe('bounds', () => {
     // No room for it in memory: it comes from the store.
     const back = await comeBack(kept.client, kept.id, as('alice'));
     expect(textOf(await back.nextMessage())).toHaveLength(2 ** 20);
-    counted.made(20);
+    resumes.made(20);
   });
 });

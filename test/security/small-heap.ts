@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { until } from '../kit/until.ts';
 
 const SERVER = fileURLToPath(new URL('processes/small-heap.mjs', import.meta.url));
@@ -20,9 +20,10 @@ export interface SmallHeap {
   readonly output: { text: string };
 }
 
-export async function startSmallHeap(options: object = {}, sqlitePath?: string): Promise<SmallHeap> {
+/** `store`: a path for SQLite, or the URL of a Redis; the memory store without it. */
+export async function startSmallHeap(options: object = {}, store?: string): Promise<SmallHeap> {
   const args = [`--max-old-space-size=${HEAP_MB}`, SERVER, JSON.stringify(options)];
-  if (sqlitePath !== undefined) args.push(sqlitePath);
+  if (store !== undefined) args.push(store);
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const closed = once(child, 'close');
   const output = { text: '' };
@@ -148,6 +149,17 @@ export async function startWitness(port: number): Promise<{ stop(): Promise<{ ca
       return { calls, failed };
     },
   };
+}
+
+/** Another user calls while `attack` runs. The process survives, and each of that user's calls is answered. */
+export async function underAttack(server: SmallHeap, attack: () => Promise<void>): Promise<void> {
+  const witness = await startWitness(server.port);
+  await attack();
+  expect(server.alive(), server.output.text).toBe(true);
+  const { calls, failed } = await witness.stop();
+  expect(failed, server.output.text).toEqual([]);
+  // How many more depends on how fast this machine is.
+  expect(calls).toBeGreaterThan(1);
 }
 
 /** `count` times, `parallel` at a time. */

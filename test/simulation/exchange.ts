@@ -56,6 +56,7 @@ export class SimExchange implements Exchange, RequestSource {
   holds(): boolean {
     return true;
   }
+  heldBy(): void {}
 
   constructor(http: HttpRequest, wire: Wire) {
     this.#http = http;

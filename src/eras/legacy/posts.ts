@@ -28,7 +28,7 @@ import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type InboundPost, methodOf, type NextAttempt } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { checkRequests } from './session-checks.ts';
+import { checkNotifications, checkRequests } from './session-checks.ts';
 import { StartsPerTurn } from './starts-per-turn.ts';
 
 /** A POST whose request ids are taken. */
@@ -121,7 +121,9 @@ export class LegacyPosts {
     const { authInfo } = exchange;
     if ((again && isRetry(session, requests, authInfo)) || isRerunning(session, requests, authInfo))
       return this.#track(exchange, () => this.#answerRetry(session, call, requests));
-    const refusal = checkRequests(session, requests, this.#options.limits, this.#registry.held);
+    const { limits } = this.#options;
+    const others = requests.length < messages.length ? checkNotifications(session, messages, limits) : undefined;
+    const refusal = checkRequests(session, requests, limits, this.#registry.held) ?? others;
     if (refusal?.code === 'TOO_MANY_REQUESTS') throw refusal;
     if (refusal !== undefined) return refused(call, refusal);
     if (requests.length === 0) {
@@ -136,6 +138,7 @@ export class LegacyPosts {
     if (admissions instanceof SojournError) return refused(call, admissions);
     const stream = session.requests.open(requests, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.requests.admit(request, exchange, stream));
+    for (const { work } of admitted) exchange.heldBy(work);
     for (const [n, admission] of (admissions ?? []).entries()) admitted[n]?.work.onDone(() => admission.leave());
     const admittedPost: AdmittedPost = { call, stream, admitted };
     const early = session.requests.early(stream, requests, admitted);

@@ -9,7 +9,7 @@ import {
   tooManyRequests,
   uriTooLarge,
 } from '../../errors.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { HeldBytes } from '../../session/life/held-bytes.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { SessionLimits } from '../../types.ts';
@@ -38,6 +38,19 @@ export function checkRequests(
   if (counted > limit)
     return batchNotAllowed(`a batch of ${counted} requests; ${limit} may run at once (limits.requestsPerSession)`);
   return counted > 0 && running.counted + counted > limit ? tooManyRequests(limit) : undefined;
+}
+
+/**
+ * The notifications of one POST: as many handlers of notifications may run as requests. A cancellation never waits.
+ */
+export function checkNotifications(
+  { inbound }: LiveSession,
+  messages: readonly Checked[],
+  { requestsPerSession: limit }: Readonly<SessionLimits>,
+): SojournError | undefined {
+  if (inbound.notified < limit) return undefined;
+  const some = messages.some((one) => one.kind === 'notification' && one.message.method !== 'notifications/cancelled');
+  return some ? tooManyRequests(limit) : undefined;
 }
 
 /** `limits.uriBytes` and `limits.subscriptionBytes`. */

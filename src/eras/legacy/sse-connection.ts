@@ -24,7 +24,7 @@ import type { LiveSession } from '../../session/session.ts';
 import { sessionHash } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
-import { checkRequests } from './session-checks.ts';
+import { checkNotifications, checkRequests } from './session-checks.ts';
 
 export interface SseConnectionParts {
   readonly options: ResolvedOptions;
@@ -78,8 +78,11 @@ export class SseConnection {
       }
       return this.#initialize(exchange, checked.message);
     }
-    if (checked.kind === 'notification') session.inbound.notification(checked.message, exchange);
-    else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
+    if (checked.kind === 'notification') {
+      const full = checkNotifications(session, [checked], this.#parts.options.limits);
+      if (full !== undefined) return full;
+      session.inbound.notification(checked.message, exchange);
+    } else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
     else if (checked.kind === 'request') return this.#admit(session, exchange, checked.message);
     return undefined;
   }

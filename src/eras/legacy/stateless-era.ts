@@ -8,7 +8,6 @@ import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { type Admission, admittedRequest, type RequestGate, toolOf } from '../../http/request-gate.ts';
-import type { MemoryUse } from '../../http/slow-readers.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/response-policy.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -16,7 +15,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Authorizer } from '../../session/calls/authorizer.ts';
 import type { ServerBuilder } from '../../session/server/server-builder.ts';
 import type { CallTimes } from '../../session/calls/call-times.ts';
-import { contexts, MessageContext } from '../../session/calls/context.ts';
+import { MessageContext } from '../../session/calls/context.ts';
 import { HandlerWork } from '../../session/calls/handler-work.ts';
 import { inHookTime } from '../../session/server/hook-time.ts';
 import type { SessionRun } from '../../session/server/run.ts';
@@ -24,7 +23,7 @@ import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import { Stream } from '../../session/streams/stream.ts';
 import type { InboundPost } from '../../relay/call.ts';
-import { type NotificationHost, untilHandled, watchHandler } from '../notification-handler.ts';
+import { untilHandled } from '../notification-handler.ts';
 import { RequestRuns, requestSession } from '../request-runs.ts';
 import { refuseQuestions, StatelessTransport } from './stateless-transport.ts';
 
@@ -36,7 +35,6 @@ export interface StatelessOptions {
   readonly gate: RequestGate;
   readonly callTimes: CallTimes;
   readonly lists?: SharedLists | undefined;
-  readonly memory: MemoryUse;
 }
 
 /** When the run hook of a request returned. */
@@ -50,14 +48,13 @@ export class StatelessEra {
   readonly #gate: RequestGate;
   readonly #callTimes: CallTimes;
   readonly #lists: SharedLists | undefined;
-  readonly #notifications: NotificationHost;
   readonly #runs: RequestRuns;
   /** What is connected to its server. */
   readonly #open = new Set<StatelessTransport>();
   #running = 0;
   #closed = false;
 
-  constructor({ options, servers, keepAlive, gate, callTimes, authorizer, lists, memory }: StatelessOptions) {
+  constructor({ options, servers, keepAlive, gate, callTimes, authorizer, lists }: StatelessOptions) {
     this.#options = options;
     this.#servers = servers;
     const form = options.responseMode === 'json' ? 'json' : 'events';
@@ -66,7 +63,6 @@ export class StatelessEra {
     this.#gate = gate;
     this.#callTimes = callTimes;
     this.#lists = lists;
-    this.#notifications = { times: options, memory };
     this.#runs = new RequestRuns(servers);
   }
 
@@ -89,6 +85,7 @@ export class StatelessEra {
     const admitted = this.#authorizer?.admit(message, exchange.authInfo) ?? message;
     attempt(exchange, async () => {
       const work = new HandlerWork();
+      exchange.heldBy(work);
       work.onDone(() => admission.leave());
       try {
         await this.#serve(exchange, admitted instanceof Promise ? await admitted : admitted, admission, work);
@@ -153,9 +150,10 @@ export class StatelessEra {
    * Makes a server for a notification, as the SDK's `createMcpHandler` does. The client gets 202 when the server has
    * the notification. The run hook lasts until the handler has settled.
    */
-  async #take(post: InboundPost, message: RpcNotification): Promise<void> {
-    const { exchange } = post;
+  async #take({ exchange }: InboundPost, message: RpcNotification): Promise<void> {
     const { logger } = this.#options;
+    const [work, handling] = [new HandlerWork(), new HandlerWork()];
+    exchange.heldBy(work);
     let transport: StatelessTransport | undefined;
     this.#running += 1;
     const run = this.#runs.begin(exchange, () => void transport?.fail(hookReturned(EARLY)));
@@ -174,17 +172,27 @@ export class StatelessEra {
       await this.#connect(transport, server, exchange);
       if (transport.closed) return;
       const { method } = message;
-      const context = new MessageContext(exchange, undefined, run.enter !== undefined, undefined, method, undefined);
-      const handled = contexts.run(context, () => watchHandler(server, method));
+      const hidden = run.enter !== undefined;
+      const context = new MessageContext(
+        exchange,
+        undefined,
+        hidden,
+        undefined,
+        method,
+        undefined,
+        undefined,
+        handling,
+      );
       transport.deliver(message, context, run);
       exchange.respond(202, []);
-      await untilHandled(this.#notifications, { post, handled });
+      await untilHandled(this.#options, handling);
     } catch (cause) {
       const error = answerable(cause, logger, 'A notification without a session could not be taken');
       if (!exchange.closed) refuse(exchange, error, null);
     } finally {
       this.#running -= 1;
       this.#runs.end(run);
+      work.end();
       await transport?.close();
     }
   }

@@ -29,7 +29,6 @@ import { type AnyServer, modernServerOf } from '../../protocol/server-shape.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { contexts, MessageContext, targetOf } from '../../session/calls/context.ts';
 import { HandlerWork } from '../../session/calls/handler-work.ts';
-import { watchHandler } from '../notification-handler.ts';
 
 type ServerPhase = 'unbuilt' | 'built' | 'mirrored' | 'otherCopy';
 
@@ -47,6 +46,8 @@ export class ModernCall implements ReaderListener {
   /** `undefined`: of a message that needs no place. */
   readonly admission: Admission | undefined;
   readonly work = new HandlerWork();
+  /** Whether the handler runs. A notification whose handler hangs gives its place back before. */
+  readonly handling: HandlerWork;
   readonly response: HttpResponse;
   readonly #first: ((response: Reader) => void) | undefined;
   /** What closes when the response is over. */
@@ -57,7 +58,6 @@ export class ModernCall implements ReaderListener {
   #inner: Server | undefined = undefined;
   #optionsRead = false;
   #endRun: (() => void) | undefined = undefined;
-  #handled: (() => Promise<void>) | undefined = undefined;
   #refusal: SojournError | undefined = undefined;
   #failure: Error | undefined = undefined;
 
@@ -74,6 +74,8 @@ export class ModernCall implements ReaderListener {
     this.request = request;
     this.version = version;
     this.admission = admission;
+    this.handling = request === undefined ? new HandlerWork() : this.work;
+    post.exchange.heldBy(this.work);
     this.work.onDone(() => admission?.leave());
   }
 
@@ -173,17 +175,6 @@ export class ModernCall implements ReaderListener {
     this.#endRun?.();
   }
 
-  /** Waits for the handler of a notification; `undefined`: no server got it. */
-  get handled(): (() => Promise<void>) | undefined {
-    return this.#handled;
-  }
-
-  /** A server is about to get the message. */
-  watchNotification(server: AnyServer): void {
-    const [first] = this.post.messages;
-    if (first?.kind === 'notification') this.#handled = watchHandler(server, first.message.method);
-  }
-
   /** If set, it is answered instead of the SDK's response. */
   get refusal(): SojournError | undefined {
     return this.#refusal;
@@ -216,7 +207,10 @@ export function clientOf({ request }: ModernCall): {
   };
 }
 
-export function contextOf({ post: { exchange }, request, work }: ModernCall, requestHidden: boolean): MessageContext {
+export function contextOf(
+  { post: { exchange }, request, handling }: ModernCall,
+  requestHidden: boolean,
+): MessageContext {
   const { id, method, params } = request ?? {};
-  return new MessageContext(exchange, undefined, requestHidden, id, method, undefined, targetOf(params), work);
+  return new MessageContext(exchange, undefined, requestHidden, id, method, undefined, targetOf(params), handling);
 }

@@ -43,7 +43,7 @@ import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { claimedVersion } from '../message-checks.ts';
-import { type NotificationHost, untilHandled } from '../notification-handler.ts';
+import { untilHandled } from '../notification-handler.ts';
 import { RequestRuns } from '../request-runs.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
@@ -85,7 +85,6 @@ export interface ModernOptions {
 
 export class ModernEra {
   readonly #options: ResolvedOptions;
-  readonly #notifications: NotificationHost;
   readonly #runs: RequestRuns;
   readonly #servers: ModernServers;
   readonly #direct: ModernDirect;
@@ -107,7 +106,6 @@ export class ModernEra {
   constructor(given: ModernOptions) {
     const { options, servers, bus, keepAlive, gate, random, expiry, authorizer, legacy, lifecycle, lists } = given;
     this.#options = options;
-    this.#notifications = { times: options, memory: given.memory };
     this.#runs = new RequestRuns(servers);
     this.#servers = new ModernServers(options, servers, this.#runs);
     this.#direct = new ModernDirect(options, this.#servers, given.callTimes, lifecycle, lists);
@@ -208,8 +206,7 @@ export class ModernEra {
   #resumablePost(post: InboundPost, request: RpcRequest, version: string): InboundPost {
     if (this.#resumable === undefined || request.method === 'subscriptions/listen') return post;
     if (this.#options.responseMode === 'json') return post;
-    const bytes = post.text?.length ?? (Number(post.exchange.header('content-length')) || 0);
-    return { ...post, exchange: this.#resumable.wrap(post.exchange, request, version, bytes) };
+    return { ...post, exchange: this.#resumable.wrap(post.exchange, request, version) };
   }
 
   /** Runs a call again that another instance left. */
@@ -277,7 +274,7 @@ export class ModernEra {
           reveal: (frame) => this.#authorizer?.reveal(frame) ?? frame,
           closes: (stream) => call.closes(stream),
         });
-        if (id === null) await untilHandled(this.#notifications, call);
+        if (id === null) await untilHandled(this.#options, call.handling);
       }
     } catch (cause) {
       this.#refuse(call, answerable(cause, this.#options.logger, 'A modern request could not be served'));
@@ -326,9 +323,7 @@ export class ModernEra {
     const call = this.#calls.get(request);
     if (call === undefined) throw new Error('A server was asked for outside of a request');
     try {
-      const server = call.server ?? (await this.#servers.build(call));
-      call.watchNotification(server);
-      return server;
+      return call.server ?? (await this.#servers.build(call));
     } catch (cause) {
       call.refuse(answerable(cause, this.#options.logger, 'A modern request could not be served'));
       throw cause;

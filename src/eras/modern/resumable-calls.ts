@@ -51,6 +51,7 @@ interface RunningCall {
   readonly exchange: ResumableExchange;
   readonly version: string;
   readonly request: RpcRequest;
+  /** Charged while it has no client. The connection of a request charges its body itself: 0. */
   readonly bodyBytes: number;
   fence: Fence | undefined;
   /** A time of the monotonic clock. */
@@ -109,11 +110,11 @@ export class ResumableCalls implements ResumableHost {
   }
 
   /** The exchange to serve a request on; the client's own where no event id can carry the request's id. */
-  wrap(exchange: Exchange, request: RpcRequest, version: string, bodyLength: number): Exchange {
+  wrap(exchange: Exchange, request: RpcRequest, version: string): Exchange {
     const first = firstPosition(request, this.#given.random);
     if (formatCallPosition(first) === '') return exchange;
     const call = ResumableExchange.of(exchange, first, this);
-    this.#register(call, first, { request, version, bodyBytes: bodyLength * BODY_WEIGHT, fence: undefined });
+    this.#register(call, first, { request, version, bodyBytes: 0, fence: undefined });
     return call;
   }
 
@@ -214,7 +215,6 @@ export class ResumableCalls implements ResumableHost {
       this.#logger.warn({}, 'A call is cancelled at a cut: too many calls go on without a client');
       return false;
     }
-    // Its own connection held the body until now.
     if (!this.#given.memory.take(call.bodyBytes, 0)) return false;
     call.cut = true;
     this.#cut.add(user, 1);

@@ -13,7 +13,14 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type Backlog, backlogOf } from '../../http/backlog.ts';
 import { attempt } from '../../http/attempt.ts';
-import { type BodyRead, closeSignal, type Exchange, type HeaderFields, type HeaderList } from '../../http/exchange.ts';
+import {
+  type BodyRead,
+  closeSignal,
+  type Exchange,
+  type HeaderFields,
+  type HeaderList,
+  type RunningWork,
+} from '../../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../../http/request-view.ts';
 import { messageFrame, pointFrame, SSE_HEADERS } from '../../http/response.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
@@ -331,5 +338,8 @@ export class ResumableExchange implements Exchange, RequestSource {
   }
   holds(bytes: number): boolean {
     return this.#client?.holds(bytes) ?? false;
+  }
+  heldBy(work: RunningWork): void {
+    this.#client?.heldBy(work);
   }
 }

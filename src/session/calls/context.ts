@@ -277,25 +277,33 @@ export const contexts = new AsyncLocalStorage<MessageContext>();
 type Handler = (request: unknown, ctx: unknown) => unknown;
 
 /**
- * Makes each handler of a server run within `handledBy` of its request. The SDK tells a transport nothing about a
- * handler that settles after its request was cancelled. So this wraps the table in which the SDK looks handlers up. A
- * server without this table gives its places back when its requests end. Servers of a definition have a table of their
- * own (`definition/light-server.ts`).
+ * Makes each handler of a server run within `handledBy` of its message. The SDK tells a transport nothing about a
+ * handler of a notification, or of a request that was cancelled. So this wraps the tables in which the SDK looks
+ * handlers up. A server without these tables gives places back when its requests end. Servers of a definition have
+ * tables of their own (`definition/light-server.ts`).
  */
 export function trackHandlers(made: AnyServer, notices: Notices): void {
   const outer: unknown = made;
   const inner = innerServer(outer);
-  const handlers: unknown = isObject(inner) ? inner['_requestHandlers'] : undefined;
-  if (!isObject(inner) || !(handlers instanceof Map) || handlers.get !== Map.prototype.get) return;
-  const stored = handlers.get.bind(handlers);
-  handlers.get = (method: unknown): unknown => {
-    const handler = (stored(method) ?? inner['fallbackRequestHandler']) as Handler | undefined;
-    const context = contexts.getStore();
-    if (handler === undefined || context === undefined) return handler;
-    return (request: unknown, ctx: unknown) => context.handledBy(inner, () => handler(request, ctx), notices);
-  };
+  if (!isObject(inner)) return;
+  trackTable(inner, '_notificationHandlers', 'fallbackNotificationHandler', notices);
+  if (!trackTable(inner, '_requestHandlers', 'fallbackRequestHandler', notices)) return;
   const runner: unknown = isObject(outer) ? outer[TOOL_RUNNER] : undefined;
   if (isObject(outer) && typeof runner === 'function') outer[TOOL_RUNNER] = noticingRunner(runner, () => notices);
+}
+
+/** `false`: the server has no such table, or has replaced it. */
+function trackTable(inner: Record<string, unknown>, table: string, fallback: string, notices: Notices): boolean {
+  const handlers = inner[table];
+  if (!(handlers instanceof Map) || handlers.get !== Map.prototype.get) return false;
+  const stored = handlers.get.bind(handlers);
+  handlers.get = (method: unknown): unknown => {
+    const handler = (stored(method) ?? inner[fallback]) as Handler | undefined;
+    const context = contexts.getStore();
+    if (handler === undefined || context === undefined) return handler;
+    return (message: unknown, ctx: unknown) => context.handledBy(inner, () => handler(message, ctx), notices);
+  };
+  return true;
 }
 
 /** The session whose handler is running; undefined outside of one and in stateless or modern serving. */

@@ -6,6 +6,7 @@ import { internal, type SojournError } from '../../errors.ts';
 import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { Logger, McpSession } from '../../types.ts';
 import { contexts, MessageContext, type MessageSource, targetOf } from './context.ts';
+import type { HandlerWork } from './handler-work.ts';
 import type { SessionRun } from '../server/run.ts';
 import type { Stream } from '../streams/stream.ts';
 
@@ -43,9 +44,15 @@ export class Delivery {
     return new MessageContext(source, this.#view, this.#hidesRequest, id, method, stream, targetOf(params));
   }
 
-  /** Delivers a notification, or an answer without a `method`. */
-  send(message: RpcMessage | RpcNotification | RpcResponse, source: MessageSource | undefined, method?: string): void {
-    this.deliver(message, new MessageContext(source, this.#view, this.#hidesRequest, undefined, method, undefined));
+  /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */
+  send(
+    message: RpcMessage | RpcNotification | RpcResponse,
+    source: MessageSource | undefined,
+    method?: string,
+    work?: HandlerWork,
+  ): void {
+    const [view, hidden] = [this.#view, this.#hidesRequest];
+    this.deliver(message, new MessageContext(source, view, hidden, undefined, method, undefined, undefined, work));
   }
 
   /** Returns the error of a server that threw. */

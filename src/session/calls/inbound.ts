@@ -2,16 +2,21 @@
  * Messages that enter the server of one session, other than its client's requests (`requests.ts`): the notifications
  * and answers of the client, and what this library asks the server or repeats to it.
  */
+import type { Exchange } from '../../http/exchange.ts';
+import { afterTurn } from '../../options/system.ts';
 import type { RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
 import type { Logger } from '../../types.ts';
 import type { MessageSource } from './context.ts';
 import type { Delivery } from './delivery.ts';
 import { endError, errorAnswer } from './end-answers.ts';
+import { HandlerWork } from './handler-work.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from './questions.ts';
 import type { SessionRequests } from './requests.ts';
+
+type NotificationSource = MessageSource & Pick<Exchange, 'heldBy'>;
 
 /** What inbound messages need of their session. */
 interface InboundSession {
@@ -30,6 +35,7 @@ interface InboundSession {
 export class InboundMessages {
   readonly #session: InboundSession;
   readonly #delivery: Delivery;
+  #notified = 0;
 
   constructor(session: InboundSession, delivery: Delivery) {
     this.#session = session;
@@ -54,13 +60,25 @@ export class InboundMessages {
     this.#delivery.send(message, source, message.method);
   }
 
-  notification(message: RpcNotification, source: MessageSource | undefined): void {
+  /** Notifications of the client whose handlers run. */
+  get notified(): number {
+    return this.#notified;
+  }
+
+  /** It counts as running, and its bytes are charged, until its handler has settled. */
+  notification(message: RpcNotification, source: NotificationSource): void {
     const session = this.#session;
+    const work = new HandlerWork();
+    this.#notified += 1;
+    work.onDone(() => (this.#notified -= 1));
+    source.heldBy(work);
     const { method } = message;
     if (method === 'notifications/initialized') this.#initialized();
     const isProgress = method === 'notifications/progress';
-    this.#delivery.send(isProgress ? session.questions.progress(message) : message, source, method);
+    this.#delivery.send(isProgress ? session.questions.progress(message) : message, source, method, work);
     if (method === 'notifications/cancelled') session.requests.cancel(message);
+    // The SDK starts a handler in a microtask.
+    afterTurn(() => work.end());
   }
 
   /** The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more. */

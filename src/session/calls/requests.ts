@@ -195,8 +195,9 @@ export class SessionRequests {
   }
 
   /** Admits and dispatches, where nothing must be stored first. */
-  run(message: RpcRequest, source: MessageSource | undefined, stream: Stream, admission?: Admission): void {
-    const context = this.admit(message, source, stream);
+  run(message: RpcRequest, exchange: Exchange, stream: Stream, admission?: Admission): void {
+    const context = this.admit(message, exchange, stream);
+    exchange.heldBy(context.work);
     if (admission !== undefined) context.work.onDone(() => admission.leave());
     this.dispatch(message, context);
   }

@@ -1,14 +1,23 @@
 /**
  * One endpoint whose callers are named by the header `x-user`; prints its port. Run it with a small heap.
- * First argument: options as JSON. Second: a path for the SQLite store, or nothing for the memory store.
+ * First argument: options as JSON. Second: the URL of a Redis store, a path for the SQLite store, or nothing for the
+ * memory store.
  */
 import { createServer } from 'node:http';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { createMcpEndpoint } from '../../../dist/index.js';
+import { redis } from '../../../dist/stores/redis/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
 
-const [options = '{}', path] = process.argv.slice(2);
+const [options = '{}', target] = process.argv.slice(2);
+
+function storeAt(target) {
+  if (target === undefined) return {};
+  return { store: target.startsWith('redis:') ? redis(target) : sqlite(target) };
+}
+
+const later = (ms) => new Promise((over) => setTimeout(over, ms));
 
 function factory(ctx) {
   const server = new McpServer(
@@ -28,9 +37,15 @@ function factory(ctx) {
     }
     return { content: [{ type: 'text', text: 'the end' }] };
   });
-  server.registerTool('wait', { inputSchema: z.object({ ms: z.number() }) }, async ({ ms }) => {
-    await new Promise((over) => setTimeout(over, ms));
-    return { content: [] };
+  // Keeps its arguments, and ignores the end of its request.
+  server.registerTool('wait', { inputSchema: z.looseObject({ ms: z.number() }) }, async (given) => {
+    await later(given.ms);
+    return { content: [{ type: 'text', text: Object.keys(given).join() }] };
+  });
+  // As servers do that ask for the roots when they changed: a client need not answer.
+  server.server.setNotificationHandler('notifications/roots/list_changed', async (given) => {
+    await later(8_000);
+    return void Object.keys(given);
   });
   server.server.setRequestHandler('resources/subscribe', () => ({}));
   server.server.setRequestHandler('resources/unsubscribe', () => ({}));
@@ -43,7 +58,7 @@ const endpoint = createMcpEndpoint(factory, {
   ...JSON.parse(options),
   logger,
   sessionUser: ({ extra }) => extra?.user,
-  ...(path !== undefined && { store: sqlite(path) }),
+  ...storeAt(target),
 });
 const server = createServer((req, res) => {
   const user = req.headers['x-user'];

@@ -1,0 +1,235 @@
+/**
+ * Attacks on the room in which requests wait while the server of the store is away. No caller keeps the requests of
+ * others from being served when it is back, and every place and byte is given back. `let in` counts calls of others
+ * that failed, calls past the bounds that waited, and calls that ran although their clients had left.
+ */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { nats } from '../../src/stores/nats/index.ts';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import { redis } from '../../src/stores/redis/index.ts';
+import { createFaultProxy, type RawClient } from '../../src/testing/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
+import { describeWithServer, serverKinds, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { abortEach, BUDGET, hasWholeBudget, rawRequest } from './aborts.ts';
+import { countAttempts } from './attempts.ts';
+
+const counted = countAttempts('floods');
+
+const openers = { redis, postgres, nats } as const;
+
+const PLACES = 40;
+const BYTES = 200_000;
+const LIMITS: McpEndpointOptions = {
+  leaseMs: 1_000,
+  waitMs: 60_000,
+  limits: { waitingRequests: PLACES, waitingBytes: BYTES, memoryBytes: BUDGET },
+};
+/** Requests of one attack. */
+const CALLS = 100;
+const SLOW = { timeoutMs: 60_000 };
+
+let deployments = 0;
+
+/** An endpoint whose store can be cut off. */
+async function start(server: TestServer, face: Face = 'node', options: McpEndpointOptions = {}) {
+  const proxy = await createFaultProxy({ port: server.port });
+  onTestFinished(() => proxy.close());
+  const kind = server.kind as keyof typeof openers;
+  const store = openers[kind](server.url.replace(`:${server.port}`, `:${proxy.port}`));
+  const ran: string[] = [];
+  const lab = createLab((mcp) => {
+    mcp.registerTool('run', {}, (ctx) => {
+      ran.push(String(ctx.mcpReq.id));
+      return { content: [{ type: 'text', text: 'ran' }] };
+    });
+  });
+  const name = `room-${(deployments += 1)}`;
+  const served = await serve(lab.factory, { ...LIMITS, ...options, store, name }, { face, auth: userHeader });
+  const { endpoint } = served;
+  return {
+    ...served,
+    ran,
+    open: async (user: string) => {
+      const client = served.client({ ...SLOW, headers: { 'x-user': user } });
+      await client.initialize();
+      return client;
+    },
+    cut: async () => {
+      proxy.refuse(true);
+      proxy.cutAll();
+      await until(() => endpoint.health().state === 'lapsed', { timeoutMs: 20_000 });
+    },
+    back: async () => {
+      proxy.heal();
+      await until(() => endpoint.health().state === 'serving', { timeoutMs: 30_000 });
+    },
+  };
+}
+
+/** What became of calls that were sent at once. */
+interface Wave {
+  served: number;
+  refused: number;
+  readonly over: Promise<unknown>;
+}
+
+/** Each call is answered by the tool, or by the refusal of a store that is away. */
+function send(client: RawClient, count: number, text = ''): Wave {
+  const one = async (): Promise<void> => {
+    const { response, message } = await client.call(...tool('echo', { text }));
+    if (textOf(message) === text) wave.served += 1;
+    else {
+      expect(response.header('sojourn-refused')).toMatch(/^(store_away|lapsed)$/);
+      wave.refused += 1;
+    }
+  };
+  const wave = { served: 0, refused: 0, over: Promise.all(Array.from({ length: count }, one)) };
+  return wave;
+}
+
+const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, one) => sum + one, 0);
+
+const waits = (wave: Wave, sent: number, waiting: number): Promise<boolean> =>
+  until(() => wave.refused === sent - waiting, { what: `${waiting} of ${sent} calls to wait` });
+
+for (const kind of serverKinds) {
+  describeWithServer(kind, `the room of requests that wait for ${kind}`, (server) => {
+    test('one user takes half of the places, and the calls of others are served', { timeout: 90_000 }, async () => {
+      const { open, cut, back } = await start(server());
+      const [eve, bob] = [await open('eve'), await open('bob')];
+      for (let round = 0; round < 2; round++) {
+        await cut();
+        const flood = send(eve, CALLS);
+        await waits(flood, CALLS, PLACES / 2);
+        const other = send(bob, PLACES / 4);
+        // They have reached the room when one more finds no place.
+        const last = send(bob, 1);
+        await waits(last, 1, 0);
+        await back();
+        await Promise.all([flood.over, other.over]);
+        counted.made(CALLS, PLACES / 4 - other.served);
+        expect([flood.served, other.served]).toEqual([PLACES / 2, PLACES / 4]);
+      }
+    });
+
+    test(
+      'each further user takes half of the free places, and no call waits past the last place',
+      { timeout: 90_000 },
+      async () => {
+        const { open, cut, back } = await start(server());
+        const waiting = [20, 10, 5, 3, 1, 1, 0, 0];
+        const clients = await Promise.all(waiting.map((_, n) => open(`user ${n}`)));
+        for (let round = 0; round < 2; round++) {
+          await cut();
+          const waves: Wave[] = [];
+          for (const [n, client] of clients.entries()) {
+            const wave = send(client, CALLS / 4);
+            waves.push(wave);
+            await waits(wave, CALLS / 4, waiting[n] ?? 0);
+          }
+          await back();
+          await Promise.all(waves.map(({ over }) => over));
+          const served = waves.map((wave) => wave.served);
+          counted.made((CALLS / 4) * waves.length, Math.max(0, sumOf(served) - PLACES));
+          expect(served).toEqual(waiting);
+          for (const client of clients) expect((await client.call('ping')).message).toMatchObject({ result: {} });
+        }
+      },
+    );
+
+    test('large bodies of one user leave half of the bytes', { timeout: 90_000 }, async () => {
+      const { open, cut, back, port } = await start(server());
+      const [eve, bob] = [await open('eve'), await open('bob')];
+      const text = 'x'.repeat(BYTES / 8);
+      for (let round = 0; round < 2; round++) {
+        await cut();
+        const flood = send(eve, CALLS / 10, text);
+        // Room for seven, so a fifth would leave less than this user has.
+        await waits(flood, CALLS / 10, 4);
+        const other = send(bob, 10, 'small');
+        await back();
+        await Promise.all([flood.over, other.over]);
+        counted.made(CALLS / 10, 10 - other.served);
+        expect([flood.served, other.served]).toEqual([4, 10]);
+        await until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
+      }
+    });
+
+    describe.each(faces)('%s', (face) => {
+      test('clients that leave give their places back, and their calls never run', { timeout: 90_000 }, async () => {
+        const { open, cut, back, port, ran } = await start(server(), face);
+        const [eve, bob] = [await open('eve'), await open('bob')];
+        const headers = {
+          'x-user': 'eve',
+          'mcp-session-id': eve.sessionId ?? '',
+          'mcp-protocol-version': eve.protocolVersion ?? '',
+        };
+        await cut();
+        const params = { name: 'run', arguments: { padding: 'x'.repeat(1_000) } };
+        await abortEach(port, CALLS, (n) =>
+          rawRequest('POST', headers, { jsonrpc: '2.0', id: 1_000 + n, method: 'tools/call', params }),
+        );
+        await until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
+        const flood = send(eve, CALLS);
+        await waits(flood, CALLS, PLACES / 2);
+        const other = send(bob, PLACES / 4);
+        await back();
+        await Promise.all([flood.over, other.over]);
+        counted.made(CALLS, ran.length + PLACES / 4 - other.served);
+        expect([flood.served, other.served, ran]).toEqual([PLACES / 2, PLACES / 4, []]);
+        await until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
+      });
+    });
+
+    test('handshakes that are left give their places back, and open no session', { timeout: 90_000 }, async () => {
+      const { open, cut, back, port, endpoint } = await start(server());
+      const bob = await open('bob');
+      await cut();
+      const clientInfo = { name: 'leaving', version: 'x'.repeat(1_000) };
+      const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
+      await abortEach(port, CALLS, (id) =>
+        rawRequest('POST', { 'x-user': 'eve' }, { jsonrpc: '2.0', id, method: 'initialize', params }),
+      );
+      await until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
+      const flood = send(bob, CALLS);
+      await waits(flood, CALLS, PLACES / 2);
+      await back();
+      await flood.over;
+      counted.made(CALLS, endpoint.sessions.count - 1);
+      expect([flood.served, endpoint.sessions.count]).toEqual([PLACES / 2, 1]);
+      await until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
+    });
+
+    test('notifications of clients that left wait on within their share', { timeout: 90_000 }, async () => {
+      const { open, cut, back, port } = await start(server());
+      const [eve, bob] = [await open('eve'), await open('bob')];
+      const headers = {
+        'x-user': 'eve',
+        'mcp-session-id': eve.sessionId ?? '',
+        'mcp-protocol-version': eve.protocolVersion ?? '',
+      };
+      await cut();
+      const params = { padding: 'x'.repeat(1_000) };
+      await abortEach(port, CALLS, () =>
+        rawRequest('POST', headers, { jsonrpc: '2.0', method: 'notifications/roots/list_changed', params }),
+      );
+      const other = send(bob, PLACES / 4);
+      await back();
+      await other.over;
+      counted.made(CALLS, PLACES / 4 - other.served);
+      expect(other.served).toBe(PLACES / 4);
+      // It waits behind them, and what was delivered holds nothing.
+      await eve.call(...tool('echo', { text: 'behind' }));
+      await cut();
+      const flood = send(eve, CALLS);
+      await waits(flood, CALLS, PLACES / 2);
+      await back();
+      await flood.over;
+      expect(flood.served).toBe(PLACES / 2);
+      await until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
+    });
+  });
+}
