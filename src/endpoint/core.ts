@@ -133,7 +133,7 @@ export class Core {
     const { state } = this.registry.lifecycle;
     return {
       state: state === 'serving' && !lease.valid ? 'lapsed' : state,
-      store: lease.storeAway || this.store.full?.() === true ? 'away' : 'ok',
+      store: lease.storeAway || this.#storeHealth.isFull ? 'away' : 'ok',
       instance: lease.id,
       sessions: this.registry.count,
       ...(reason !== undefined && { reason }),

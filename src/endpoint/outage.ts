@@ -12,18 +12,23 @@ import type { Logger, TimeProvider } from '../types.ts';
 
 const QUIET_MS = 10_000;
 
+interface OutageHealth {
+  readonly isFull: boolean;
+  watch(): void;
+}
+
 export class Outage {
   /** The logger for every part that calls the store. */
   readonly logger: Logger;
   readonly #target: Logger;
   readonly #time: Required<TimeProvider>;
-  readonly #health: { watch(): void };
+  readonly #health: OutageHealth;
   #since: number | undefined;
   #quiet = 0;
   #lastFailure = -Infinity;
 
   /** `health`: watches the store from the first line on which says that it cannot be reached. */
-  constructor(target: Logger, time: Required<TimeProvider>, health: { watch(): void }) {
+  constructor(target: Logger, time: Required<TimeProvider>, health: OutageHealth) {
     this.#health = health;
     this.#target = target;
     this.#time = time;
@@ -38,7 +43,7 @@ export class Outage {
 
   /** The lease was renewed. `wasAway`: the renewal before did not reach the store. */
   renewed(wasAway: boolean): void {
-    if (this.#since === undefined) return;
+    if (this.#since === undefined || this.#health.isFull) return;
     if (!wasAway && this.#time.monotonic() - this.#lastFailure < QUIET_MS) return;
     const ms = Math.round(this.#time.monotonic() - this.#since);
     this.#target.info({ ms, lines: this.#quiet }, 'The session store is back');

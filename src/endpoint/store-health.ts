@@ -31,7 +31,7 @@ interface Failures {
 }
 
 export class StoreHealth {
-  readonly #store: Pick<OpenStore, 'sessions' | 'events'>;
+  readonly #store: Pick<OpenStore, 'sessions' | 'events' | 'full'>;
   readonly #time: Required<TimeProvider>;
   readonly #failing = new Map<string, Failures>();
   #lastFailure = -Infinity;
@@ -39,7 +39,7 @@ export class StoreHealth {
   /** Gives the store its own methods back. */
   #unwatch: (() => void) | undefined;
 
-  constructor(store: Pick<OpenStore, 'sessions' | 'events'>, time: Required<TimeProvider>) {
+  constructor(store: Pick<OpenStore, 'sessions' | 'events' | 'full'>, time: Required<TimeProvider>) {
     this.#store = store;
     this.#time = time;
   }
@@ -53,6 +53,11 @@ export class StoreHealth {
         return `Each ${call} of the session store has failed for 10 s or more, although the store can be reached`;
     }
     return undefined;
+  }
+
+  /** The store can be reached and takes no writes. */
+  get isFull(): boolean {
+    return this.#store.full?.() === true;
   }
 
   /** The store is open. What failed before shows nothing about its calls. */

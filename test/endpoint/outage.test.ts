@@ -8,10 +8,11 @@ const RENEWAL_MS = 1_000;
 
 function begin() {
   const [time, log] = [createFakeTime(), createLog()];
-  const outage = new Outage(log, time, { watch: () => {} });
+  const health = { isFull: false, watch: () => {} };
+  const outage = new Outage(log, time, health);
   const fails = (): void => outage.logger.warn({ err: storeAway('no right to write') }, 'A call failed');
   const messages = (): string[] => log.lines.filter(({ level }) => level !== 'debug').map(({ message }) => message);
-  return { time, outage, fails, messages };
+  return { time, outage, health, fails, messages };
 }
 
 test('a store that renews leases and refuses everything else is not called back while calls fail', async () => {
@@ -34,5 +35,17 @@ test('a store that renews leases again after it did not is back at once', async 
   fails();
   await time.advance(RENEWAL_MS);
   outage.renewed(true);
+  expect(messages()).toEqual(['A call failed', 'The session store is back']);
+});
+
+test('a full store that renews leases is not back before it takes writes', async () => {
+  const { time, outage, health, fails, messages } = begin();
+  fails();
+  health.isFull = true;
+  await time.advance(20 * RENEWAL_MS);
+  outage.renewed(true);
+  expect(messages()).toEqual(['A call failed']);
+  health.isFull = false;
+  outage.renewed(false);
   expect(messages()).toEqual(['A call failed', 'The session store is back']);
 });
