@@ -21,9 +21,8 @@ import { authAway, insufficientScope, internal, SojournError, unauthorized } fro
 import type { ResolvedAuth } from '../options/auth-options.ts';
 import type { AuthContext, Authenticator, Caller } from './context.ts';
 import { loadJose } from './issuer-keys.ts';
-import { JwtVerifier } from './jwt.ts';
+import { createJwtVerifier } from './jwt.ts';
 import { ProxyUsers } from './proxy-users.ts';
-import { withoutToken } from './scrub.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
 
 export function createAuthenticator(auth: ResolvedAuth, context: AuthContext): Authenticator {
@@ -56,10 +55,9 @@ class BearerTokens implements Authenticator {
     this.#resource = metadata === undefined ? undefined : new URL(metadata.resource);
     this.#metadataUrl = this.#resource && getOAuthProtectedResourceMetadataUrl(this.#resource);
     if (identification.by === 'jwt') {
-      const jwt = new JwtVerifier(identification.jwt, this.#resource, context);
       this.ready = loadJose();
       this.ready.catch((err: unknown) => context.logger.error({ err }, 'Every token will be refused with 500'));
-      this.#verify = (token) => jwt.verify(token);
+      this.#verify = createJwtVerifier(identification.jwt, this.#resource, context);
       this.#verified = identification.jwt.cache ? new VerifiedTokens(context.time) : undefined;
     } else {
       this.ready = Promise.resolve();
@@ -157,5 +155,8 @@ function isAuthInfo(value: unknown): value is AuthInfo {
 function isFor(tokenResource: URL, resource: URL): boolean {
   return checkResourceAllowed({ requestedResource: resource, configuredResource: tokenResource });
 }
+
+/** An error of the application may quote the token that it was given. */
+const withoutToken = (text: string, token: string): string => (token === '' ? text : text.replaceAll(token, '[token]'));
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

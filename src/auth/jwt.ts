@@ -2,60 +2,45 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server';
 import type { JWTPayload, JWTVerifyGetKey } from 'jose';
-import { SojournError } from '../errors.ts';
 import type { ResolvedJwt } from '../options/auth-options.ts';
 import type { AuthContext } from './context.ts';
 import { IssuerKeys, loadJose } from './issuer-keys.ts';
 
-export class JwtVerifier {
-  readonly #jwt: ResolvedJwt;
-  readonly #audience: string[];
-  readonly #resource: URL | undefined;
-  readonly #context: AuthContext;
-  readonly #keys: IssuerKeys;
+/** Rejects with an `OAuthError` for a token that is not valid, with AUTH_AWAY while its keys cannot be fetched. */
+export type JwtVerifier = (token: string) => Promise<AuthInfo>;
 
-  constructor(jwt: ResolvedJwt, resource: URL | undefined, context: AuthContext) {
-    this.#jwt = jwt;
-    this.#audience = withRootSlash(jwt.audience);
-    this.#resource = resource;
-    this.#context = context;
-    this.#keys = new IssuerKeys(jwt, context);
-  }
-
-  /** Rejects with an `OAuthError` for a token that is not valid, with AUTH_AWAY while its keys cannot be fetched. */
-  async verify(token: string): Promise<AuthInfo> {
+export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, context: AuthContext): JwtVerifier {
+  const { issuer, algorithms, clockToleranceMs } = jwt;
+  const audience = withRootSlash(jwt.audience);
+  const keys = new IssuerKeys(jwt, context);
+  const keyOf: JWTVerifyGetKey = (header, parts) => keys.keyOf(header, parts);
+  const payloadOf = async (token: string): Promise<JWTPayload> => {
     const { jwtVerify } = await loadJose();
-    const { issuer, algorithms, clockToleranceMs } = this.#jwt;
-    const keyOf: JWTVerifyGetKey = (header, parts) => this.#keys.keyOf(header, parts);
-    let payload: JWTPayload;
-    try {
-      ({ payload } = await jwtVerify(token, keyOf, {
-        issuer,
-        audience: this.#audience,
-        algorithms: [...algorithms],
-        clockTolerance: clockToleranceMs / 1_000,
-        currentDate: new Date(this.#context.time.now()),
-        requiredClaims: ['exp'],
-      }));
-    } catch (cause) {
-      if (cause instanceof SojournError || !isJoseError(cause)) throw cause;
-      throw new OAuthError(OAuthErrorCode.InvalidToken, why(cause));
-    }
-    return this.#infoOf(token, payload);
-  }
-
-  #infoOf(token: string, payload: JWTPayload): AuthInfo {
+    const { payload } = await jwtVerify(token, keyOf, {
+      issuer,
+      audience,
+      algorithms: [...algorithms],
+      clockTolerance: clockToleranceMs / 1_000,
+      currentDate: new Date(context.time.now()),
+      requiredClaims: ['exp'],
+    });
+    return payload;
+  };
+  return async (token) => {
+    const payload = await payloadOf(token).catch((cause: unknown) => {
+      throw isJoseError(cause) ? new OAuthError(OAuthErrorCode.InvalidToken, why(cause)) : cause;
+    });
     const { exp = 0, client_id: client, azp } = payload;
     return {
       token,
       clientId: text(client) ?? text(azp) ?? '',
       scopes: scopesOf(payload),
       // Until then it is accepted.
-      expiresAt: exp + Math.ceil(this.#jwt.clockToleranceMs / 1_000),
-      ...(this.#resource !== undefined && { resource: this.#resource }),
+      expiresAt: exp + Math.ceil(clockToleranceMs / 1_000),
+      ...(resource !== undefined && { resource }),
       extra: { ...payload },
     };
-  }
+  };
 }
 
 /** Clients write `https://mcp.example` as `https://mcp.example/`. */
