@@ -35,11 +35,7 @@ interface Pending {
   readonly taken: (() => void) | undefined;
 }
 
-/** Turns that the acknowledgement of a question waits. An answer that is pushed within them carries it. */
-const ACK_TURNS = 2;
-/**
- * Delay of every other acknowledgement, shorter than the first probe. A message that is pushed within it carries it.
- */
+/** Delay of acknowledgements, shorter than the first probe. A message that is pushed within it carries it. */
 const ACK_MS = 5;
 const FIRST_PROBE_MS = 10;
 const QUICK_PROBE_MS = 20;
@@ -261,10 +257,12 @@ export class Link {
       }, ACK_MS);
     } else if (!this.#ackDue) {
       this.#ackDue = true;
-      afterTurns(ACK_TURNS, () => {
+      const due = (): void => {
         this.#ackDue = false;
         if (this.#owesAck) this.#flush();
-      });
+      };
+      // An answer to a question that is pushed within two turns carries the acknowledgement.
+      afterTurn(() => afterTurn(due));
     }
   }
 
@@ -306,7 +304,8 @@ export class Link {
     const { time } = this.#options;
     const isSlow = !waits || this.#round > QUICK_PROBES;
     const quick = this.#round === 0 ? FIRST_PROBE_MS : QUICK_PROBE_MS;
-    const ms = isSlow ? this.#silentMs() : quick;
+    const left = isSlow ? this.#watchMs - this.#signs.silentMs : quick;
+    const ms = left > 0 ? left : this.#watchMs;
     const due = time.monotonic() + ms;
     if (this.#probeTimer !== undefined) {
       if (this.#probeDue <= due) return;
@@ -316,12 +315,6 @@ export class Link {
     this.#probeIsSlow = isSlow;
     this.#firstThen = this.#next - this.#unacked.length;
     this.#probeTimer = time.setTimeout(() => this.#tick(), ms);
-  }
-
-  /** The remaining time until the peer has been silent too long. */
-  #silentMs(): number {
-    const left = this.#watchMs - this.#signs.silentMs;
-    return left > 0 ? left : this.#watchMs;
   }
 
   get #watchMs(): number {
@@ -350,9 +343,4 @@ export class Link {
 /** Whether its sender expects an answer besides the acknowledgement. */
 function isQuestion({ t }: InboundItem): boolean {
   return t === 'call' || t === 'terminate';
-}
-
-function afterTurns(turns: number, fn: () => void): void {
-  if (turns === 0) fn();
-  else afterTurn(() => afterTurns(turns - 1, fn));
 }
