@@ -1,10 +1,11 @@
 /** What the messages of a body say, before their era is known. */
 import { CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY, type RequestId } from '@modelcontextprotocol/server';
-import { batchNotAllowed, invalidRequest, type SojournError } from '../errors.ts';
+import { batchNotAllowed, invalidRequest, type SojournError, subscriptionsTooLarge, uriTooLarge } from '../errors.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
-import { checkMessage, type Checked, isObject } from '../protocol/jsonrpc.ts';
+import { checkMessage, type Checked, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { quoted } from '../shown.ts';
+import type { SessionLimits } from '../types.ts';
 
 /** Checks a batch of at most `most` messages by itself. Whether its session allows batches is checked later. */
 export function checkBatch(body: readonly unknown[], most: number): Checked[] | SojournError {
@@ -76,4 +77,18 @@ export function handshakeVersion(checked: Checked): string | undefined {
   if (checked.kind !== 'request' || checked.message.method !== 'initialize') return undefined;
   const requested = checked.message.params?.['protocolVersion'];
   return typeof requested === 'string' ? requested : undefined;
+}
+
+/** The URIs of a `subscriptions/listen`, by `limits.uriBytes` and `limits.subscriptionBytes`. */
+export function checkListen(
+  { method, params }: RpcRequest,
+  { uriBytes, subscriptionBytes }: Readonly<SessionLimits>,
+): SojournError | undefined {
+  const filter = method === 'subscriptions/listen' ? params?.['notifications'] : undefined;
+  const uris: unknown = isObject(filter) ? filter['resourceSubscriptions'] : undefined;
+  if (!Array.isArray(uris)) return undefined;
+  const sizes = uris.map((uri: unknown) => (typeof uri === 'string' ? Buffer.byteLength(uri) : 0));
+  if (sizes.some((bytes) => bytes > uriBytes)) return uriTooLarge(uriBytes);
+  const all = sizes.reduce((sum, bytes) => sum + bytes, 0);
+  return all > subscriptionBytes ? subscriptionsTooLarge(subscriptionBytes) : undefined;
 }

@@ -10,7 +10,9 @@ export const uriTooLarge = (limit: number): SojournError =>
   invalidParams(`a resource URI of a subscription may have ${limit} bytes (limits.uriBytes)`);
 
 export const subscriptionsTooLarge = (limit: number): SojournError =>
-  invalidParams(`the resource URIs of a session's subscriptions may have ${limit} bytes (limits.subscriptionBytes)`);
+  invalidParams(
+    `the resource URIs of all subscriptions of a session, or of one subscriptions/listen, may have ${limit} bytes (limits.subscriptionBytes)`,
+  );
 
 export const handshakeTooLarge = (limit: number): SojournError =>
   new SojournError(

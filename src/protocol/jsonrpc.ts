@@ -4,6 +4,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { quoted } from '../shown.ts';
+import { uriFault } from './resource-uris.ts';
 
 export type RpcMessage = Readonly<Record<string, unknown>>;
 
@@ -72,6 +73,9 @@ function unknownKey(message: Bag, known: readonly string[]): string | undefined 
   return undefined;
 }
 
+/** Methods whose parameters name resources. */
+const NAMES_URIS = /^(?:resources|completion|subscriptions)\//;
+
 const CALL_KEYS = ['jsonrpc', 'id', 'method', 'params'];
 const RESULT_KEYS = ['jsonrpc', 'id', 'result'];
 const ERROR_KEYS = ['jsonrpc', 'id', 'error'];
@@ -88,7 +92,8 @@ function checkCall(value: Bag): Checked {
   if (typeof value['method'] !== 'string') return invalid('method must be a string');
   const extra = unknownKey(value, CALL_KEYS);
   if (extra !== undefined) return invalid(`unknown member ${quoted(extra)}`);
-  const fault = paramsFault(value['params']);
+  const { method, params } = value as { method: string; params: unknown };
+  const fault = paramsFault(params) ?? (NAMES_URIS.test(method) ? uriFault(method, params) : undefined);
   if (fault !== undefined) return invalid(fault);
   if (!('id' in value)) return { kind: 'notification', message: value as unknown as RpcNotification };
   if (!isId(value['id'])) return invalid('id must be a string or an integer of at most 2^53 - 1');

@@ -3,11 +3,12 @@
  * length: one such request held up every client of the process for seconds to minutes. The lint rule
  * `house/linear-regexp` holds this for each regular expression; this test sends the requests.
  */
-import { McpServer } from '@modelcontextprotocol/server';
-import { expect, test } from 'vitest';
+import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { McpEndpointFactory } from '../../src/index.ts';
-import { envelope, mirrored } from '../kit/modern.ts';
+import type { McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import { connectSse, handshake } from '../kit/legacy-sse.ts';
+import { envelope, MODERN, mirrored } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { countAttempts } from './attempts.ts';
@@ -18,8 +19,19 @@ const factory: McpEndpointFactory = (ctx) => {
   const server = new McpServer({ name: 'longest', version: '1' }, { ...ctx.serverOptions });
   const n = z.number().meta({ 'x-mcp-header': 'N', type: 'integer' });
   server.registerTool('count', { inputSchema: z.object({ n }) }, () => said('counted'));
+  server.registerResource('page', new ResourceTemplate('http://{+host}', { list: undefined }), {}, () => ({
+    contents: [],
+  }));
+  server.server.registerCapabilities({ resources: { subscribe: true }, completions: {} });
+  server.server.setRequestHandler('resources/subscribe', () => ({}));
   return server;
 };
+
+const allowing: McpEndpointOptions['auth'] = {
+  verify: async (token) => ({ token, clientId: 'c', scopes: [], expiresAt: 4e9, extra: { sub: 'ada' } }),
+  authorize: () => true,
+};
+const BEARER = { headers: { authorization: 'Bearer t' } };
 
 /** Digits, so that the old expression took more than a minute. */
 const DIGITS = 1_000_000;
@@ -58,3 +70,49 @@ test('slashes and blanks up to the limit of a head are answered like a few of th
   counted.made(1);
   expect((await one.post(call, { headers })).status).toBe(200);
 });
+
+/** As many different characters as a body holds: their conversion would take minutes. */
+const HOST = Array.from({ length: 1_000_000 }, (_, n) => String.fromCodePoint(0x4e00 + (n % 20_000))).join('');
+
+/** What names a resource, by its method. */
+const NAMES: ReadonlyArray<readonly [method: string, params: (uri: string) => Record<string, unknown>]> = [
+  ['resources/read', (uri) => ({ uri })],
+  ['resources/subscribe', (uri) => ({ uri })],
+  ['completion/complete', (uri) => ({ ref: { type: 'ref/resource', uri }, argument: { name: 'host', value: '' } })],
+  ['subscriptions/listen', (uri) => ({ notifications: { resourceSubscriptions: [uri] } })],
+];
+
+describe.each(['http://', 'file://', '\u0001 WSS:', 'ht\ttps:\\\\user@'])(
+  'a resource whose host has a million characters, after %j',
+  (before) => {
+    test('is refused on a session, without one and in 2026-07-28', async () => {
+      const one = (await serve(factory, { auth: allowing })).client(BEARER);
+      await one.initialize();
+      const stateless = (await serve(factory, { auth: allowing, sessionMode: 'stateless' })).client(BEARER);
+      stateless.protocolVersion = '2025-11-25';
+      for (const [method, params] of NAMES) {
+        const body = { jsonrpc: '2.0', id: 99, method, params: params(before + HOST) };
+        for (const client of [one, stateless]) {
+          const response = await client.post(body);
+          expect([method, response.body]).toEqual([method, expect.stringContaining('host of a resource URI')]);
+        }
+        const modern = { ...body, params: { ...body.params, _meta: envelope() } };
+        const headers = { 'mcp-protocol-version': MODERN, 'mcp-method': method };
+        const refused = await one.post(modern, { headers, sessionId: null });
+        expect([method, refused.status]).toEqual([method, 400]);
+        counted.made(3);
+      }
+    });
+
+    test('is refused on the 2024-11-05 transport', async () => {
+      const { client } = await serve(factory, { legacySse: true });
+      const { post, stream } = await connectSse(client(), '/mcp/sse');
+      await post(handshake(0));
+      await stream.nextMessage();
+      const [method, params] = NAMES[0] as (typeof NAMES)[number];
+      const { status } = await post({ jsonrpc: '2.0', id: 1, method, params: params(before + HOST) });
+      expect(status).toBe(400);
+      counted.made(1);
+    });
+  },
+);

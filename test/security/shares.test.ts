@@ -7,7 +7,7 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../../src/testing/index.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { connectSse, handshake, toolCall } from '../kit/legacy-sse.ts';
-import { callModern } from '../kit/modern.ts';
+import { callModern, postModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -168,6 +168,19 @@ describe('by size', () => {
     });
     expect([response.status, reasonOf(message)]).toEqual([413, 'handshake_too_large']);
     expect(endpoint.sessions.count).toBe(0);
+  });
+
+  test('a subscriptions/listen with a long URI, or with URIs of more bytes than limits.subscriptionBytes, is refused', async () => {
+    const { as } = await start({ limits: { uriBytes: 100, subscriptionBytes: 250 } });
+    const listen = async (...resourceSubscriptions: string[]) => {
+      const ann = as('ann');
+      const stream = await postModern(ann, 'subscriptions/listen', { notifications: { resourceSubscriptions } });
+      return [stream.status, stream.sse ? '' : (stream.json() as { error: { message: string } }).error.message];
+    };
+    const long = (n: number) => `note://${n}/${'u'.repeat(90)}`.slice(0, 100);
+    expect(await listen(`note://${'u'.repeat(100)}`)).toEqual([400, expect.stringContaining('limits.uriBytes')]);
+    expect(await listen(long(1), long(2), long(3))).toEqual([400, expect.stringContaining('limits.subscriptionBytes')]);
+    expect(await listen(long(1), long(2))).toEqual([200, '']);
   });
 
   test('a long URI, and URIs of more bytes than limits.subscriptionBytes, are refused; the session lives on', async () => {

@@ -42,7 +42,7 @@ import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { isModern } from '../../protocol/versions.ts';
-import { claimedVersion } from '../message-checks.ts';
+import { checkListen, claimedVersion } from '../message-checks.ts';
 import { untilHandled } from '../notification-handler.ts';
 import { RequestRuns } from '../request-runs.ts';
 import type { InboundPost } from '../../relay/call.ts';
@@ -242,7 +242,7 @@ export class ModernEra {
     if (typeof claim === 'string' && header !== claim) {
       return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${quoted(claim)}`);
     }
-    return checkStandardHeaders(exchange, request);
+    return checkStandardHeaders(exchange, request) ?? checkListen(request, this.#options.limits);
   }
 
   get running(): number {
