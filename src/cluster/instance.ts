@@ -284,12 +284,6 @@ export class Instance implements Leaseholder, LinkedInstance {
       case 'gone':
         return calls.clientLeft(link, item.n);
       case 'answer':
-      case 'stream':
-      case 'write':
-      case 'end':
-      case 'cut':
-      case 'refused':
-      case 'lost':
         return calls.answered(link, item);
       case 'terminate':
         return void this.#endRequests.serve(link, item.ask, legacy.terminate(item.sessionId));
@@ -310,9 +304,7 @@ export class Instance implements Leaseholder, LinkedInstance {
       case 'call':
         return this.#served.legacy.relay.refuse(link, number);
       case 'answer':
-      case 'stream':
-      case 'write':
-        return this.#served.legacy.relay.answered(link, { t: 'lost', n: number });
+        return this.#served.legacy.relay.answered(link, { t: 'answer', n: number, values: [['moved', true]] });
       case 'terminate':
         return this.#endRequests.answer(link, number, false);
       case 'terminated':

@@ -5,9 +5,7 @@
  *                unlinked: the sender cannot read the link messages of the receiver
  *     item       of a relayed call:
  *                relaying instance ─▶ owner   call · gone: the client disconnected
- *                owner ─▶ relaying instance   answer, whole; or stream, write …, and end or cut; or
- *                                             refused: the owner has not run the call and will not run it; or
- *                                             lost: the owner does not finish the call, as after a crash
+ *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
  *                of an end: terminate, and its answer terminated
  *                of an id: formerly, an earlier id of the sender, which is dead
  *
@@ -18,47 +16,62 @@
  * Instances of other builds may send fields and kinds that this build does not know, and may leave out fields that are
  * optional here. A change that an older build cannot read raises `LINK_VERSION`.
  */
-import type { AuthInfo, ServerEvent } from '@modelcontextprotocol/server';
+import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 /** The format of link messages and of the items in them. */
 export const LINK_VERSION = 1;
 
-export type CallKind = 'post' | 'get' | 'delete';
+/** `resume`: the rest of a POST's response. `answer`: a GET for the answer to a 2026-07-28 request. */
+export type CallKind = 'post' | 'get' | 'delete' | 'resume' | 'answer';
+const CALL_KINDS: ReadonlySet<unknown> = new Set<CallKind>(['post', 'get', 'delete', 'resume', 'answer']);
 
 export type CallItem = {
   readonly t: 'call';
   /** The relaying instance's number for the call on this link. */
   readonly n: number;
   readonly call: CallKind;
-  /** The call may have run: its earlier owner crashed, or the relaying instance stopped waiting for it. */
-  readonly again: boolean;
+  /** Its earlier owner crashed, or the relaying instance stopped waiting for it. */
+  readonly mayHaveRun: boolean;
   readonly method: string;
   readonly url: string;
   readonly absoluteUrl: string;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly auth?: AuthInfo;
   readonly user?: string;
+  /** The last event that the client has. */
+  readonly after?: string;
   /** The text of the body. */
   readonly text?: string;
 };
 
-/** Headers that every stream or every JSON answer has are named instead of listed. */
-export type SentHeaders = 'sse' | 'json' | ReadonlyArray<readonly [name: string, value: string]>;
+/** An error, as the instance of the client answers with it. */
+export interface SentError {
+  readonly code: string;
+  readonly message: string;
+  readonly status: number;
+  readonly rpc: number;
+  readonly data?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
 
-/** A part of the answer to call `n`. `session`: the answer carries this session id. */
-export type AnswerItem =
-  | {
-      readonly t: 'answer';
-      readonly n: number;
-      readonly status: number;
-      readonly headers: SentHeaders;
-      readonly body?: string;
-      readonly session?: string;
-    }
-  | { readonly t: 'stream'; readonly n: number; readonly headers: SentHeaders; readonly session?: string }
-  | { readonly t: 'write'; readonly n: number; readonly chunk: string }
-  | { readonly t: 'end' | 'cut' | 'refused' | 'lost'; readonly n: number };
+/**
+ * A value of a response (`http/reader.ts`): a method of a reader, and its arguments. `begin` carries the name of a
+ * policy, and the session id of the answer. `moved`, `true`: the owner does not finish the call, as after a crash.
+ * `false`: the owner has not run the call and will not run it.
+ */
+export type SentValue =
+  | readonly ['begin', policy: string, session: string | null]
+  | readonly ['message', json: string, id?: string]
+  | readonly ['point', id: string, retryMs: number, emptyData: boolean]
+  | readonly ['refuse', error: SentError, id: RequestId | null, form: string, session: string | null]
+  | readonly ['done', status: number, session: string | null]
+  | readonly ['moved', mayHaveRun: boolean]
+  | readonly ['end' | 'cut'];
+
+/** A part of the answer to call `n`: what one turn brought. */
+export type AnswerItem = { readonly t: 'answer'; readonly n: number; readonly values: readonly SentValue[] };
 
 export type LinkItem =
   | CallItem
@@ -149,15 +162,7 @@ function isItem(item: Fields): boolean {
     case 'call':
       return isCall(item);
     case 'answer':
-      return isNumber(item['n']) && isStatus(item['status']) && isHead(item) && isText(item['body']);
-    case 'stream':
-      return isNumber(item['n']) && isHead(item);
-    case 'write':
-      return isNumber(item['n']) && typeof item['chunk'] === 'string';
-    case 'end':
-    case 'cut':
-    case 'refused':
-    case 'lost':
+      return isNumber(item['n']) && Array.isArray(item['values']) && item['values'].every(isValue);
     case 'gone':
       return isNumber(item['n']);
     case 'terminate':
@@ -171,11 +176,11 @@ function isItem(item: Fields): boolean {
   }
 }
 
-function isCall({ n, call, again, method, url, absoluteUrl, headers, auth, user, text }: Fields): boolean {
+function isCall({ n, call, mayHaveRun, method, url, absoluteUrl, headers, auth, user, after, text }: Fields): boolean {
   return (
     isNumber(n) &&
-    (call === 'post' || call === 'get' || call === 'delete') &&
-    typeof again === 'boolean' &&
+    CALL_KINDS.has(call) &&
+    typeof mayHaveRun === 'boolean' &&
     typeof method === 'string' &&
     typeof url === 'string' &&
     typeof absoluteUrl === 'string' &&
@@ -183,18 +188,60 @@ function isCall({ n, call, again, method, url, absoluteUrl, headers, auth, user,
     Object.values(headers).every(isFieldValue) &&
     (auth === undefined || isAuth(auth)) &&
     isText(user) &&
+    isText(after) &&
     isText(text)
   );
 }
 
-function isHead({ headers, session }: Fields): boolean {
-  return isText(session) && (headers === 'sse' || headers === 'json' || isHeaderList(headers));
+function isValue(value: unknown): boolean {
+  if (!Array.isArray(value)) return false;
+  const [kind, first, second, third, fourth] = value as readonly unknown[];
+  switch (kind as SentValue[0]) {
+    case 'begin':
+      return typeof first === 'string' && isSession(second);
+    case 'message':
+      return isLine(first) && (second === undefined || isLine(second));
+    case 'point':
+      return isLine(first) && isNumber(second) && typeof third === 'boolean';
+    case 'refuse':
+      return isError(first) && isId(second) && typeof third === 'string' && isSession(fourth);
+    case 'done':
+      return isStatus(first) && isSession(second);
+    case 'moved':
+      return typeof first === 'boolean';
+    case 'end':
+    case 'cut':
+      return true;
+    default:
+      return false;
+  }
 }
 
-function isHeaderList(headers: unknown): boolean {
+/** A line break would end the field of an event. */
+function isLine(value: unknown): boolean {
+  return typeof value === 'string' && !value.includes('\n') && !value.includes('\r');
+}
+
+function isSession(value: unknown): boolean {
+  return value === null || typeof value === 'string';
+}
+
+function isId(value: unknown): boolean {
+  return isSession(value) || typeof value === 'number';
+}
+
+function isError(error: unknown): boolean {
+  if (!isObject(error)) return false;
+  const { code, message, status, rpc, data, headers, body } = error;
   return (
-    Array.isArray(headers) &&
-    headers.every((field) => Array.isArray(field) && typeof field[0] === 'string' && typeof field[1] === 'string')
+    typeof code === 'string' &&
+    typeof message === 'string' &&
+    isStatus(status) &&
+    Number.isSafeInteger(rpc) &&
+    (data === undefined || isObject(data)) &&
+    (headers === undefined ||
+      (isObject(headers) && Object.values(headers).every((value) => typeof value === 'string'))) &&
+    isText(body)
   );
 }
 

@@ -60,7 +60,7 @@ export function createEras(given: ErasOptions): Eras {
     ...given,
     ...shared,
     replays,
-    lostAnswer: (exchange) => modern.lostAnswer(exchange),
+    lostAnswer: (call) => modern.resume(call),
   });
   const stateless = new StatelessEra(requests);
   const posts = options.sessionMode === 'stateless' ? stateless : legacy;

@@ -145,21 +145,6 @@ export function hasNullId({ code }: SojournError): boolean {
   return code === 'SESSION_NOT_FOUND';
 }
 
-/**
- * A call that this instance had relayed when it stopped. A client opens a stream again whose connection is closed; some
- * clients end for good at a 503. An answer or a notification is accepted if its owner has it (`delivered`).
- */
-export function refuseStopped(
-  exchange: Exchange,
-  error: SojournError,
-  { id, form, delivered }: { readonly id: RequestId | null; readonly form: LostForm; readonly delivered: boolean },
-): void {
-  if (id !== null) return refuse(exchange, error, id, form);
-  if (exchange.method === 'POST' && delivered) return exchange.respond(202, []);
-  if (exchange.method === 'GET') return exchange.destroy();
-  exchange.respond(503, JSON_HEADERS, errorJson(error, null));
-}
-
 /** Answers an exchange that failed. It is no refusal, and reads nothing of the request, which may be what failed. */
 export function answerFailure(exchange: Exchange, cause: unknown): void {
   exchange.respond(500, JSON_HEADERS, errorJson(internal(cause), null));

@@ -9,10 +9,6 @@ export type HeaderFields = Readonly<Record<string, string | readonly string[] | 
 
 /** The instance that relayed a call, as the exchange on the owner sees it. */
 export interface RelayOrigin {
-  /** Refuses the call: the session's owner has not run it and will not run it. */
-  refuse(): void;
-  /** This instance does not finish the call: the relaying instance continues it at the next owner, as after a crash. */
-  handOn(): void;
   /** Resolves when the link to the relaying instance has room, or has failed; `undefined`: it has room. */
   room(): Promise<void> | undefined;
   /** The link between the two instances failed. The client, wherever it is connected now, may retry there or never. */
@@ -98,6 +94,8 @@ export interface Exchange {
   respond(status: number, headers: HeaderList, body?: string): void;
   openStream(headers: HeaderList): void;
   write(chunk: string): void;
+  /** Takes a message instead of its frame; only where the exchange numbers its messages itself. */
+  message?(json: string): void;
   end(): void;
   /** Cuts the connection. */
   destroy(): void;
@@ -113,6 +111,24 @@ export interface Exchange {
    */
   onClose(fn: () => unknown): void;
 }
+
+/** The request alone, which may have come from another instance. Its answer goes to its `Reader`. */
+export type Caller = Omit<
+  Exchange,
+  | 'sessionId'
+  | 'readBody'
+  | 'repeatedField'
+  | 'addHeader'
+  | 'watched'
+  | 'refused'
+  | 'respond'
+  | 'openStream'
+  | 'write'
+  | 'message'
+  | 'end'
+  | 'destroy'
+  | 'pendingBytes'
+>;
 
 /**
  * The answer to a request:

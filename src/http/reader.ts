@@ -1,4 +1,11 @@
-/** The reader of a stream, as sessions and calls see it: `HttpResponse`, or a part of one. */
+/**
+ * Responses as sessions and calls see them. `HttpResponse` frames a response for a client that is connected here.
+ * `LinkReader` passes its values to the instance that relayed the request, and that instance frames them.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import type { SojournError } from '../errors.ts';
+import type { LostForm } from './answer.ts';
+import type { ResponsePolicy } from './response-policy.ts';
 
 /** Gets the messages of a stream. Sessions write to their clients only through this interface. */
 export interface Reader {
@@ -6,13 +13,13 @@ export interface Reader {
   message(json: string, id?: string): void;
   /** An event with only an id, and the time that the client waits before it reconnects. */
   point(id: string, retryMs: number, emptyData: boolean): void;
-  /** Ends the response cleanly. */
+  /** Ends the response cleanly. One without a value is an empty stream. */
   end(): void;
   /**
-   * The response continues with the next owner of the session: at the instance that relayed the call, or here, after
-   * the event `lastEventId`. Only where the reader takes events.
+   * The next owner of the session serves the request: the instance that relayed it finds that owner, or this one does
+   * where its client is connected here. `mayHaveRun`: the response continues after the last event.
    */
-  moved(lastEventId: string | undefined): void;
+  moved(mayHaveRun: boolean): void;
   /** Whether the client still reads. */
   readonly isOpen: boolean;
   /** `answers`: ids and points are dropped. */
@@ -22,6 +29,34 @@ export interface Reader {
   /** Resolves when the link to the instance of its client has room, or has failed; `undefined`: it has room. */
   room(): Promise<void> | undefined;
   listener: ReaderListener | undefined;
+}
+
+/**
+ * The response to one request, the same in every attempt to serve it: `begin`, then points and messages, then `end`; or
+ * one `refuse` or `done`. A value after the end does nothing.
+ */
+export interface CallReader extends Reader {
+  /** Values follow. `policy`: the form of the response. A response that has begun keeps its form and continues. */
+  begin(policy: ResponsePolicy): void;
+  /** Sends the head of a stream now. Without it the head leaves when the turn ends, or a little later. */
+  sendHead(): void;
+  /**
+   * Answers with an error: with its HTTP status where nothing was sent, else as a message. A stream that its client can
+   * resume, or that answers no request, only ends. `id`: of the request.
+   */
+  refuse(error: SojournError, id: RequestId | null, form?: LostForm): void;
+  /** Answers with a status alone. A response that has begun ends. */
+  done(status: 200 | 202 | 204): void;
+  /** Cuts the connection. */
+  cut(): void;
+  /** The attempt failed. What it began and did not send is dropped, and the next attempt begins again. */
+  withdraw(): void;
+  /** The answer carries it as `Mcp-Session-Id`. */
+  sessionId: string | undefined;
+  /** The id of the last event. */
+  readonly lastId: string | undefined;
+  /** The head of a stream was sent, or leaves when this turn ends. */
+  readonly hasBegun: boolean;
 }
 
 /** An object instead of a function: the stream of a call listens without allocating a closure. */

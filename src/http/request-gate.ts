@@ -1,7 +1,7 @@
 /** Admits requests by the limits of this instance; `src/limits/` implements it. */
 import { SojournError } from '../errors.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import type { Exchange } from './exchange.ts';
+import type { Caller } from './exchange.ts';
 
 export interface AdmittedRequest {
   readonly user: string | undefined;
@@ -22,7 +22,7 @@ export interface Admission {
   leave(): void;
 }
 
-export type CountedRequest = Pick<Exchange, 'user' | 'clientAddress' | 'relayOrigin'>;
+export type CountedRequest = Pick<Caller, 'user' | 'clientAddress' | 'relayOrigin'>;
 
 export interface RequestGate {
   /** Whether requests on sessions must ask too: a limit of users or tools is set. */
@@ -39,7 +39,7 @@ export interface RequestGate {
 /** Admits requests of a session, all or none of them. `undefined`: no limit applies to sessions. */
 export function admitOnSession(
   gate: RequestGate,
-  exchange: Exchange,
+  exchange: Caller,
   requests: readonly RpcRequest[],
 ): readonly Admission[] | SojournError | undefined {
   if (!gate.limitsSessions) return undefined;
@@ -63,7 +63,7 @@ export function shareKey(user: string | undefined, address: string | undefined):
 
 /** What a gate must know about a request, or about a notification without a session. */
 export function admittedRequest(
-  exchange: Exchange,
+  exchange: Caller,
   { method }: Pick<RpcRequest, 'method'>,
   inSession: boolean,
 ): AdmittedRequest {

@@ -9,60 +9,35 @@
  * stream.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { SojournError } from '../errors.ts';
+import { sessionEnded, type SojournError } from '../errors.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
-import { errorJson, JSON_HEADERS, type LostForm, refuse } from './answer.ts';
+import { errorJson, JSON_HEADERS, type LostForm, refuse, refuseOnSession } from './answer.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
+import { KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
 import { isLarge } from './large-answers.ts';
-import type { Reader, ReaderListener } from './reader.ts';
+import type { CallReader, ReaderListener } from './reader.ts';
 import type { ResponsePolicy } from './response-policy.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
-// ——— frames of server-sent events (WHATWG HTML, section 9.2) ———
-
-/** `json` never holds a line break. `id`: the client can resume after this message. */
-export function messageFrame(json: string, id: string | undefined): string {
-  return id === undefined ? `event: message\ndata: ${json}\n\n` : `event: message\nid: ${id}\ndata: ${json}\n\n`;
-}
-
 /**
- * An id, the client's waiting time before it reconnects, and no message. `emptyData`: with an empty data field, as
- * 2025-11-25 has it. Clients of earlier revisions report that as an error; without the field most read the id all the
- * same.
- */
-export function pointFrame(id: string, retryMs: number, emptyData: boolean): string {
-  return `id: ${id}\nretry: ${retryMs}\n${emptyData ? 'data: \n' : ''}\n`;
-}
-
-export const KEEP_ALIVE_FRAME = ': keepalive\n\n';
-
-/** `Content-Encoding: identity` keeps compressing proxies from holding events back. */
-export const SSE_HEADERS: HeaderList = [
-  ['Content-Type', 'text/event-stream'],
-  ['Cache-Control', 'no-cache,no-store'],
-  ['Content-Encoding', 'identity'],
-  ['X-Accel-Buffering', 'no'],
-];
-
-// ——— the response ———
-
-/**
- *     gathering ──end──▶ complete ──the turn ends──▶ ended
- *        ├──the turn ends, the head may wait──▶ held ──end──▶ ended
- *        │                                        ╰──waited long enough──╮
- *        ╰──the turn ends, else───────────────────────────────────────▶ open
+ *     waiting ──begin──▶ gathering ──end──▶ complete ──the turn ends──▶ ended
+ *                           ├──the turn ends, the head may wait──▶ held ──end──▶ ended
+ *                           │                                        ╰──waited long enough──╮
+ *                           ╰──the turn ends, else───────────────────────────────────────▶ open
  *
  * held: the answer waits only for the store, may still choose the status, or is JSON.
  * open: the head was sent. It becomes `ended`, or `gone` when the client disconnected or was cut off. A held response
- * becomes `gone` too, but not while it waits for the store. A response that is refused or abandoned is `ended`.
+ * becomes `gone` too, but not while it waits for the store. A response that is refused is `ended`. What was not sent
+ * may be withdrawn: then the response is `waiting` again.
  */
-type State = 'gathering' | 'held' | 'complete' | 'open' | 'ended' | 'gone';
+type State = 'waiting' | 'gathering' | 'held' | 'complete' | 'open' | 'ended' | 'gone';
 
 const STATES: Transitions<State> = {
-  gathering: ['held', 'complete', 'open', 'ended'],
-  held: ['open', 'ended', 'gone'],
-  complete: ['ended'],
+  waiting: ['gathering', 'ended'],
+  gathering: ['waiting', 'held', 'complete', 'open', 'ended'],
+  held: ['waiting', 'open', 'ended', 'gone'],
+  complete: ['waiting', 'open', 'ended'],
   open: ['ended', 'gone'],
   ended: [],
   gone: [],
@@ -70,10 +45,10 @@ const STATES: Transitions<State> = {
 
 const NO_HEADERS: HeaderList = [];
 
-export class HttpResponse implements Reader, TurnTask {
+export class HttpResponse implements CallReader, TurnTask {
   readonly #exchange: Exchange;
-  readonly #policy: ResponsePolicy;
-  #state: State = 'gathering';
+  #policy: ResponsePolicy;
+  #state: State = 'waiting';
   /** Frames, or the answers of a JSON body. */
   #gathered = '';
   /** The only message that was gathered. */
@@ -84,21 +59,35 @@ export class HttpResponse implements Reader, TurnTask {
   #stopExpiry: (() => void) | undefined = undefined;
   #headTimer: unknown = undefined;
   listener: ReaderListener | undefined = undefined;
+  lastId: string | undefined = undefined;
   /** The slot of the keep-alive walk. */
   slot = -1;
 
+  /** `policy`: until `begin` names another one. */
   constructor(exchange: Exchange, policy: ResponsePolicy) {
     this.#exchange = exchange;
     this.#policy = policy;
-    atEndOfTurn(this);
+  }
+
+  set sessionId(id: string | undefined) {
+    this.#exchange.sessionId = id;
   }
 
   // ——— values ———
 
+  begin(policy = this.#policy): this {
+    if (this.#state !== 'waiting') return this;
+    this.#policy = policy;
+    this.#become('gathering');
+    atEndOfTurn(this);
+    return this;
+  }
+
   message(json: string, id?: string): void {
+    if (id !== undefined) this.lastId = id;
     if (this.#isUnsent) this.#alone = this.#messages++ === 0 ? json : undefined;
     if (this.takes === 'events' || this.#state === 'open') {
-      this.#write(messageFrame(json, id));
+      this.#write(messageFrame(json, id), json);
       const { largeAnswers, form } = this.#policy;
       if ((form === 'events' || this.#state === 'open') && largeAnswers !== undefined && isLarge(json))
         largeAnswers.note(this.listener?.label ?? '');
@@ -107,7 +96,9 @@ export class HttpResponse implements Reader, TurnTask {
   }
 
   point(id: string, retryMs: number, emptyData: boolean): void {
-    if (this.takes === 'events') this.#write(pointFrame(id, retryMs, emptyData));
+    if (this.takes === 'answers') return;
+    this.lastId = id;
+    this.#write(pointFrame(id, retryMs, emptyData));
   }
 
   /** Sends an event that is not a JSON-RPC message. */
@@ -119,33 +110,33 @@ export class HttpResponse implements Reader, TurnTask {
     if (this.#state === 'open' && this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
   }
 
-  /** Sends frames of the SDK as they are. */
-  frames(text: string): void {
-    if (this.#state === 'open') this.#write(text);
-  }
-
-  /** Sends the head of a stream now, if nothing was sent. The SDK sends the keep-alives of what follows. */
-  begin(): void {
-    if (this.isOpen && this.#isUnsent) this.#openStream();
+  /** Messages of the SDK follow, and it says when a comment keeps the stream alive. */
+  takeFromSdk(): void {
+    this.sendHead();
     this.#policy.keepAlive.remove(this);
   }
 
-  /**
-   * Answers with an error: with its HTTP status, or as a message where something was sent. `id`: of the request.
-   */
+  sendHead(): void {
+    if (this.isOpen && this.#isUnsent) this.#openStream();
+  }
+
   refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
     if (!this.isOpen) return;
+    const { onSession, handOff } = this.#policy;
     if (this.hasBegun) {
-      this.message(errorJson(error, id, form));
+      const resumes = handOff !== undefined && this.lastId !== undefined;
+      // For a call that was accepted before, 404 means that its session has ended.
+      const told = onSession !== undefined && error.status === 404 ? sessionEnded() : error;
+      if (!resumes && onSession !== 'get') this.message(errorJson(told, id, form));
       return this.end();
     }
     this.#become('ended');
-    refuse(this.#exchange, error, id, form);
+    (onSession === undefined ? refuse : refuseOnSession)(this.#exchange, error, id, form);
     this.#over();
   }
 
   /** Answers with what the SDK answers, or with its body as a message where events are sent. */
-  done(status: number, headers: HeaderList, body?: string): void {
+  done(status: number, headers = NO_HEADERS, body?: string): void {
     if (!this.isOpen) return;
     if (this.hasBegun || (this.#policy.form === 'events' && status === 200 && body !== undefined)) {
       if (body !== undefined && body !== '') this.message(body);
@@ -159,14 +150,10 @@ export class HttpResponse implements Reader, TurnTask {
   /** `status`: of an answer that tells an error before any handler ran. */
   end(status = 200): void {
     this.#status = status;
-    // Respond now in two cases: the turn has ended and the answer waited only for the store; or another instance
-    // relayed the call, so that there is no local socket to combine writes on.
+    // The turn has ended, and the answer waited only for the store.
     if (this.#state === 'held') return this.#respond();
-    if (this.#state === 'gathering') {
-      this.#become('complete');
-      if (this.#exchange.relayOrigin !== undefined) this.#respond();
-      return;
-    }
+    if (this.#state === 'waiting') this.begin();
+    if (this.#state === 'gathering') return this.#become('complete');
     if (this.#state !== 'open') return;
     this.#become('ended');
     this.#policy.keepAlive.remove(this);
@@ -174,24 +161,30 @@ export class HttpResponse implements Reader, TurnTask {
     this.#over();
   }
 
-  moved(lastEventId: string | undefined): void {
-    const exchange = this.#exchange;
-    // What was gathered holds the id after which the response continues.
-    if (this.#isUnsent) this.#openStream();
-    this.abandon();
-    const { handOff } = this.#policy;
-    if (exchange.relayOrigin !== undefined) exchange.relayOrigin.handOn();
-    else if (handOff !== undefined && lastEventId !== undefined) handOff(exchange, lastEventId);
-    else exchange.end();
+  cut(): void {
+    this.#leave();
+    this.#exchange.destroy();
   }
 
-  /** Detaches from the exchange, which stays open for another response. Returns `true` when nothing was sent on it. */
-  abandon(): boolean {
-    const isUnsent = this.#isUnsent;
-    if (this.#state === 'open') this.#policy.keepAlive.remove(this);
-    if (isUnsent || this.#state === 'open') this.#become('ended');
-    this.#over();
-    return isUnsent;
+  moved(): void {
+    if (!this.isOpen) return;
+    const { handOff } = this.#policy;
+    // What was gathered holds the id after which the response continues.
+    this.sendHead();
+    this.#detach();
+    if (handOff === undefined || this.lastId === undefined) this.end();
+    else handOff(this.#exchange, this);
+  }
+
+  withdraw(): void {
+    this.#detach();
+    if (!this.#isUnsent || this.#state === 'waiting') return;
+    this.#stopHeadTimer();
+    this.#gathered = '';
+    this.#alone = undefined;
+    this.#messages = 0;
+    this.lastId = undefined;
+    this.#become('waiting');
   }
 
   // ——— how far it is ———
@@ -201,26 +194,23 @@ export class HttpResponse implements Reader, TurnTask {
     return form === 'events' || form === 'auto' ? 'events' : 'answers';
   }
 
-  /** Something was sent, or leaves when this turn ends. */
   get hasBegun(): boolean {
     return this.#state === 'open' || this.#gathered !== '';
   }
 
-  get isRelayed(): boolean {
-    return this.#exchange.relayOrigin !== undefined && this.takes === 'events';
-  }
+  readonly isRelayed = false;
 
-  room(): Promise<void> | undefined {
-    return this.isOpen && this.takes === 'events' ? this.#exchange.relayOrigin?.room() : undefined;
+  room(): undefined {
+    return undefined;
   }
 
   get isOpen(): boolean {
-    return this.#state === 'gathering' || this.#state === 'held' || this.#state === 'open';
+    return this.#state !== 'complete' && this.#state !== 'ended' && this.#state !== 'gone';
   }
 
   /** Nothing was sent on the exchange. */
   get #isUnsent(): boolean {
-    return this.#state === 'gathering' || this.#state === 'held' || this.#state === 'complete';
+    return this.#state !== 'open' && this.#state !== 'ended' && this.#state !== 'gone';
   }
 
   #become(next: State): void {
@@ -274,6 +264,7 @@ export class HttpResponse implements Reader, TurnTask {
 
   #openStream(): void {
     const gathered = this.#gathered;
+    const alone = this.#alone;
     const listens = this.#headTimer !== undefined;
     this.#stopHeadTimer();
     this.#gathered = '';
@@ -281,7 +272,7 @@ export class HttpResponse implements Reader, TurnTask {
     this.#become('open');
     this.#exchange.openStream(SSE_HEADERS);
     this.listener?.opened?.(this);
-    if (gathered !== '') this.#exchange.write(gathered);
+    if (gathered !== '') this.#send(gathered, alone);
     this.#policy.keepAlive.add(this);
     if (!listens) this.#exchange.onClose(() => this.#leave());
     this.#stopExpiry = this.#policy.expiry?.watch(this.#exchange, () => this.end());
@@ -308,8 +299,9 @@ export class HttpResponse implements Reader, TurnTask {
     return form === 'auto' || this.#status !== 200 || (largeAsJson === true && isLarge(alone));
   }
 
-  #write(frame: string): void {
-    // A call that can be resumed numbers what is written, so each frame is written alone.
+  /** `json`: of a message. */
+  #write(frame: string, json?: string): void {
+    // A call that can be resumed numbers its messages, so each of them is sent alone.
     if (this.#policy.headWait !== undefined && this.#isUnsent && this.#gathered !== '') this.#openStream();
     if (this.#isUnsent) {
       // Frames that the store took while the head was held leave when this turn ends, unless `end` follows first.
@@ -318,13 +310,14 @@ export class HttpResponse implements Reader, TurnTask {
     } else if (this.#state === 'open') {
       // Check before the write, so that a single big message is never refused.
       this.#backlog = backlogOf(this.#exchange, this.#policy.bufferBytes, this.#backlog);
-      if (this.#backlog?.tooLong === true) {
-        this.#leave();
-        this.#exchange.destroy();
-      } else {
-        this.#exchange.write(frame);
-      }
+      if (this.#backlog?.tooLong === true) this.cut();
+      else this.#send(frame, json);
     }
+  }
+
+  #send(frame: string, json: string | undefined): void {
+    if (json !== undefined && this.#exchange.message !== undefined) this.#exchange.message(json);
+    else this.#exchange.write(frame);
   }
 
   /** The client disconnected, or was cut off. */
@@ -338,6 +331,10 @@ export class HttpResponse implements Reader, TurnTask {
   #over(): void {
     this.#stopHeadTimer();
     this.#stopExpiry?.();
+    this.#detach();
+  }
+
+  #detach(): void {
     const { listener } = this;
     this.listener = undefined;
     listener?.over(this);

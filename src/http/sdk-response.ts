@@ -1,6 +1,6 @@
 /**
  * Answers of the SDK's `createMcpHandler`, which are web `Response`s. JSON is sent as it is, or as one event once a
- * stream has begun. Event streams are passed on chunk by chunk, with sojourn's headers.
+ * stream has begun. The messages of an event stream are passed on one by one, with sojourn's headers.
  */
 import type { HttpResponse } from './response.ts';
 
@@ -28,28 +28,30 @@ async function passStream(body: ReadableStream<Uint8Array>, to: HttpResponse, op
   const reader = body.getReader();
   const cancel = (): void => void reader.cancel().catch(() => {});
   options.closes({ left: cancel });
-  to.begin();
+  to.takeFromSdk();
   if (!to.isOpen) return cancel();
   const decoder = new TextDecoder();
-  let last = '';
+  let last: string | undefined;
   for (;;) {
     const { done, value } = await reader.read();
     if (done || !to.isOpen) break;
-    const frame = decoder.decode(value, { stream: true });
-    if (!frame.startsWith(':')) last = frame;
-    to.frames(options.reveal(frame));
+    // The SDK writes one event per chunk. A chunk without data is a comment.
+    const json = DATA.exec(options.reveal(decoder.decode(value, { stream: true })))?.[1];
+    if (json === undefined) to.keepAlive();
+    else to.message((last = json));
   }
-  const answer = isAnswer(last) ? undefined : options.unanswered();
+  const answer = last !== undefined && isAnswer(last) ? undefined : options.unanswered();
   if (answer !== undefined) to.message(answer);
   to.end();
 }
 
-/** Whether an event carries an answer rather than a notification. The SDK writes one event per chunk. */
-function isAnswer(frame: string): boolean {
-  const data = /^data: (.*)$/m.exec(frame)?.[1];
-  if (data === undefined) return false;
+/** JSON may hold U+2028, which `.` and `$` take for the end of a line. */
+const DATA = /(?:^|\n)data: ([^\n]*)\n/;
+
+/** Whether a message is an answer rather than a notification. */
+function isAnswer(json: string): boolean {
   try {
-    const message: unknown = JSON.parse(data);
+    const message: unknown = JSON.parse(json);
     return typeof message === 'object' && message !== null && 'id' in message && !('method' in message);
   } catch {
     return false;

@@ -1,6 +1,6 @@
 /** Ends streams when the access token of their caller expires: a refreshed token opens a new stream. */
 import type { TimeProvider } from '../types.ts';
-import type { Exchange } from './exchange.ts';
+import type { Caller } from './exchange.ts';
 
 /** Longer than this no timer runs; the clock is read again then. */
 const LONGEST_MS = 86_400_000;
@@ -16,7 +16,7 @@ export class StreamExpiry {
    * Calls `end` once the token has expired. Returns a function that stops the watch; `undefined`: the caller has no
    * token that will expire.
    */
-  watch({ authInfo }: Pick<Exchange, 'authInfo'>, end: () => void): (() => void) | undefined {
+  watch({ authInfo }: Pick<Caller, 'authInfo'>, end: () => void): (() => void) | undefined {
     const expiresAt = authInfo?.expiresAt;
     if (expiresAt === undefined) return undefined;
     const time = this.#time;

@@ -4,11 +4,12 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { CallKind } from '../cluster/messages.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { Caller, Exchange } from '../http/exchange.ts';
+import type { CallReader } from '../http/reader.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
 
-export interface InboundPost {
-  readonly exchange: Exchange;
+/** The body of a POST. */
+export interface Posted {
   /** Valid messages; more than one only in a batch. */
   readonly messages: readonly Checked[];
   readonly batch: boolean;
@@ -16,15 +17,25 @@ export interface InboundPost {
   readonly text: string | undefined;
 }
 
+export interface InboundPost extends Posted {
+  readonly exchange: Exchange;
+}
+
 export interface Call {
   readonly kind: CallKind;
-  readonly exchange: Exchange;
+  readonly exchange: Caller;
+  /** The response. It is the same in every attempt. */
+  readonly reader: CallReader;
   /** Set for a POST. */
-  readonly post?: InboundPost;
+  readonly post?: Posted | undefined;
   /** The id for an error about this call. */
   readonly requestId: RequestId | null;
+  /** The last event that the client has. */
+  readonly after?: string | undefined;
   /** An earlier attempt may have run it, and no instance can tell whether it did. */
-  readonly again: boolean;
+  readonly mayHaveRun?: boolean;
+  /** Answered with 202 before its messages reached their session. They are delivered even if the client disconnects. */
+  readonly isAccepted?: boolean;
   /** How long it may wait for a lease or a store, as a time of the monotonic clock. Set when it first waits. */
   readonly waitUntil?: number;
   /** When the head of its response is sent at the latest, by the same clock. Set when a GET first waits. */
@@ -34,13 +45,14 @@ export interface Call {
 /** The result of an attempt: the call for the next attempt, or `undefined` when the call is answered or will be. */
 export type NextAttempt = Call | undefined;
 
-export function postCall(post: InboundPost, again = false): Call {
-  return { kind: 'post', exchange: post.exchange, post, requestId: requestIdOf(post), again };
+/** It reads a stream, and is not counted among the running requests. */
+export function reads({ kind }: Pick<Call, 'kind'>): boolean {
+  return kind === 'get' || kind === 'resume';
 }
 
-/** The same call for its next attempt, in this response. */
-export function continued(call: Call, exchange: Exchange): Call {
-  return { ...call, exchange, again: true, ...(call.post !== undefined && { post: { ...call.post, exchange } }) };
+/** No client waits for the outcome any more. */
+export function isAbandoned({ isAccepted, exchange }: Call): boolean {
+  return isAccepted !== true && exchange.closed;
 }
 
 export function isRequest({ kind }: Checked): boolean {
@@ -48,12 +60,12 @@ export function isRequest({ kind }: Checked): boolean {
 }
 
 /** The method of a POST's only request. */
-export function methodOf(post: InboundPost | undefined): string | undefined {
+export function methodOf(post: Posted | undefined): string | undefined {
   const first = post?.messages[0];
   return post?.batch === false && first?.kind === 'request' ? first.message.method : undefined;
 }
 
 /** The id that an error about a POST carries. */
-export function requestIdOf({ batch, messages: [first] }: InboundPost): RequestId | null {
+export function requestIdOf({ batch, messages: [first] }: Posted): RequestId | null {
   return !batch && first?.kind === 'request' ? first.message.id : null;
 }

@@ -1,170 +1,128 @@
 /**
  * Relays calls between the instance with the client and the instance that owns the session, over their link.
  *
- * Outgoing: `send` relays a call and passes its answer on, byte by byte. It resolves with `done` when the answer is
- * complete, with `refused` when the owner has not run the call and will not run it, and with `lost` when no instance
- * can tell: the owner crashed, or this instance lapsed.
+ * Outgoing: `send` relays a call and gives the values of its answer to the reader of its client. It resolves with
+ * `done` when the answer is complete, with `refused` when the owner has not run the call and will not run it, and with
+ * `lost` when no instance can tell: the owner crashed, or this instance lapsed. `unreachable`: the same, and the owner
+ * has a lease, but messages between it and this instance do not pass.
  *
  * Incoming: a call is served as if its client were connected here. A call that this instance cannot serve is refused.
  */
 import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Instance, RelayedCalls } from '../cluster/instance.ts';
 import type { Link } from '../cluster/link.ts';
-import type { AnswerItem, CallItem } from '../cluster/messages.ts';
-import type { SojournError } from '../errors.ts';
-import { errorJson, type LostForm, refuseStopped } from '../http/answer.ts';
+import type { AnswerItem, CallItem, SentValue } from '../cluster/messages.ts';
+import { closedEndpoint, type SojournError } from '../errors.ts';
+import type { LostForm } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
-import { type Backlog, backlogOf } from '../http/backlog.ts';
-import type { Exchange } from '../http/exchange.ts';
-import type { Notices } from '../observe/notices.ts';
+import type { ReaderListener } from '../http/reader.ts';
+import type { ResponsePolicy, SessionResponse } from '../http/response-policy.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
-import { messageFrame } from '../http/response.ts';
 import type { Logger } from '../types.ts';
-import { envelopeOf, readHeaders } from './envelope.ts';
-import { type Call, methodOf, requestIdOf } from './call.ts';
-import { RelayedExchange } from './relayed-exchange.ts';
+import { type Call, isAbandoned, methodOf } from './call.ts';
+import { LinkReader, readError } from './link-reader.ts';
+import { sentCall, SentRequest } from './sent-request.ts';
 
-export type RelayOutcome =
-  | { readonly relayed: 'done' | 'refused' }
-  /** `opened`: the head of a stream was sent to the client. `lastEventId`: the last event that the client received. */
-  | {
-      readonly relayed: 'lost';
-      readonly opened: boolean;
-      readonly lastEventId: string | undefined;
-      /** The owner has a lease, and messages between it and this instance do not pass. */
-      readonly unreachable: boolean;
-    };
+export type RelayOutcome = 'done' | 'refused' | 'lost' | 'unreachable';
 
 export interface RelayOptions {
   readonly instance: Instance;
   readonly logger: Logger;
   /** A drained or closed endpoint relays no call. */
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
-  readonly notices: Notices;
   readonly memory: MemoryUse;
-  /** `limits.streamBufferBytes`. */
-  readonly bufferBytes: number;
+  readonly responses: Readonly<Record<SessionResponse, ResponsePolicy>>;
   /** How a request of this method learns that it may have run. */
   lostForm(method: string | undefined): LostForm;
   /** Whether the owner of a session gets this header field; by lower-case name. */
   isRelayed(field: string): boolean;
   /** Serves a call that another instance relayed. */
-  serve(call: CallItem, exchange: RelayedExchange): void;
+  serve(call: CallItem, exchange: SentRequest, reader: LinkReader): void;
 }
 
-const DONE: RelayOutcome = { relayed: 'done' };
-const REFUSED: RelayOutcome = { relayed: 'refused' };
-
 const ENVELOPE_BYTES = 1_024;
-const EVENT_ID = /(?:^|\n)id: ([^\n]+)\n/g;
 
 /** A call of a client connected here that another instance serves. */
-class OutgoingCall {
-  readonly exchange: Exchange;
+class OutgoingCall implements ReaderListener {
   readonly call: Call;
-  readonly #settle: (outcome: RelayOutcome) => void;
-  readonly #bufferBytes: number;
-  readonly #form: RelayOptions['lostForm'];
-  opened = false;
-  #lastEventId: string | undefined;
-  #backlog: Backlog | undefined;
-  #delivered = false;
-
-  constructor(call: Call, options: RelayOptions, settle: (outcome: RelayOutcome) => void) {
-    this.call = call;
-    this.exchange = call.exchange;
-    this.#bufferBytes = options.bufferBytes;
-    this.#form = options.lostForm;
-    this.#settle = settle;
-  }
-
-  /** Handles a part of its answer. `'gone'`: the client reads too slowly and was cut off. */
-  take(part: AnswerItem): 'gone' | undefined {
-    const { exchange } = this;
-    switch (part.t) {
-      case 'answer': {
-        const { status, headers, body, session } = part;
-        this.#identify(session);
-        exchange.respond(status, readHeaders(headers), body);
-        return this.done();
-      }
-      case 'stream':
-        this.#identify(part.session);
-        this.opened = true;
-        exchange.openStream(readHeaders(part.headers));
-        return undefined;
-      case 'write':
-        return this.#write(part.chunk);
-      case 'end':
-        exchange.end();
-        return this.done();
-      case 'cut':
-        exchange.destroy();
-        return this.done();
-      case 'refused':
-        // Its client reads a stream already: what the next owner answers continues in it.
-        if (this.opened) this.linkFailed();
-        else this.#settle(REFUSED);
-        return undefined;
-      case 'lost':
-        this.linkFailed();
-        return undefined;
-    }
-  }
-
+  readonly link: Link;
+  readonly item: CallItem;
+  readonly #responses: RelayOptions['responses'];
+  readonly #settled: (outcome: RelayOutcome) => void;
+  #isSettled = false;
   /** The owner acknowledged the call. */
-  delivered(): void {
-    this.#delivered = true;
+  isDelivered = false;
+
+  constructor(call: Call, link: Link, item: CallItem, { responses }: RelayOptions, settled: (o: RelayOutcome) => void) {
+    this.call = call;
+    this.link = link;
+    this.item = item;
+    this.#responses = responses;
+    this.#settled = settled;
+    call.reader.listener = this;
   }
 
-  done(): undefined {
-    this.#settle(DONE);
+  settle(outcome: RelayOutcome): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    const { reader } = this.call;
+    if (reader.listener === this) reader.listener = undefined;
+    this.#settled(outcome);
   }
 
-  linkFailed(unreachable = false): void {
-    this.#settle({ relayed: 'lost', opened: this.opened, lastEventId: this.#lastEventId, unreachable });
+  /** The client disconnected, was cut off, or its token expired. The owner need not answer. */
+  over(): void {
+    if (this.#isSettled) return;
+    this.tellGone();
+    this.settle('done');
   }
 
-  /** Ends the call, because this instance stops. */
-  close(error: SojournError): void {
-    const { exchange } = this;
-    const { post } = this.call;
-    const id = post === undefined ? null : requestIdOf(post);
-    const form = this.#form(methodOf(post));
-    if (!this.opened) refuseStopped(exchange, error, { id, form, delivered: this.#delivered });
-    else {
-      if (id !== null && this.#lastEventId === undefined)
-        exchange.write(messageFrame(errorJson(error, id, form), undefined));
-      exchange.end();
+  tellGone(): void {
+    this.link.push({ t: 'gone', n: this.item.n }, ENVELOPE_BYTES);
+  }
+
+  take(value: SentValue): void {
+    if (this.#isSettled) return;
+    const { reader } = this.call;
+    const [kind] = value;
+    if (kind === 'refuse' || kind === 'done' || kind === 'end' || kind === 'cut') this.settle('done');
+    switch (kind) {
+      case 'begin': {
+        const policy: ResponsePolicy | undefined = this.#responses[value[1] as SessionResponse];
+        if (policy === undefined) return this.settle('lost');
+        this.#identify(value[2]);
+        return reader.begin(policy);
+      }
+      case 'message':
+        return reader.message(value[1], value[2]);
+      case 'point':
+        return reader.point(value[1], value[2], value[3]);
+      case 'refuse':
+        this.#identify(value[4]);
+        return reader.refuse(readError(value[1]), value[2], value[3] as LostForm);
+      case 'done':
+        this.#identify(value[2]);
+        return reader.done(value[1] as 200);
+      case 'moved':
+        // The client reads a stream already: what the next owner answers continues in it.
+        return this.settle(value[1] || reader.hasBegun ? 'lost' : 'refused');
+      case 'end':
+        return reader.end();
+      case 'cut':
+        return reader.cut();
     }
-    this.done();
   }
 
-  #identify(session: string | undefined): void {
-    if (session !== undefined) this.exchange.sessionId = session;
-  }
-
-  #write(chunk: string): 'gone' | undefined {
-    this.#backlog = backlogOf(this.exchange, this.#bufferBytes, this.#backlog);
-    if (this.#backlog?.tooLong === true) {
-      this.exchange.destroy();
-      this.done();
-      return 'gone';
-    }
-    for (const [, id] of chunk.matchAll(EVENT_ID)) this.#lastEventId = id;
-    this.exchange.write(chunk);
-    return undefined;
+  #identify(session: string | null): void {
+    if (session !== null) this.call.reader.sessionId = session;
   }
 }
 
 export class Relay implements RelayedCalls {
   readonly #options: RelayOptions;
   #calls = 0;
-  readonly #outgoing = new Map<
-    number,
-    { readonly link: Link; readonly call: OutgoingCall; readonly envelope: CallItem }
-  >();
-  readonly #serving = new Map<Link, Map<number, RelayedExchange>>();
+  readonly #outgoing = new Map<number, OutgoingCall>();
+  readonly #serving = new Map<Link, Map<number, LinkReader>>();
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -174,51 +132,46 @@ export class Relay implements RelayedCalls {
     return this.#options.lifecycle.refusal !== undefined;
   }
 
-  send(to: string, call: Call): Promise<RelayOutcome> {
+  async send(to: string, call: Call): Promise<RelayOutcome> {
     const link = this.#options.instance.link(to);
     // The owner is dead and never got the call.
-    if (link === undefined) return Promise.resolve(REFUSED);
+    if (link === undefined) return 'refused';
     const { exchange, post } = call;
     const text = post === undefined ? undefined : (post.text ?? JSON.stringify(exchange.parsedBody));
     const bytes = ENVELOPE_BYTES + (text?.length ?? 0);
-    if (link.fits(bytes)) return this.#push(link, call, text, bytes);
-    return link.room(bytes).then(() => this.#push(link, call, text, bytes));
+    if (!link.fits(bytes)) await link.room(bytes);
+    if (link.failed || this.#refuses) return 'refused';
+    return isAbandoned(call) ? 'done' : this.#push(link, call, text, bytes);
   }
 
   #push(link: Link, call: Call, text: string | undefined, bytes: number): Promise<RelayOutcome> {
-    const { exchange, kind, again } = call;
-    if (link.failed || this.#refuses) return Promise.resolve(REFUSED);
-    if (exchange.closed) return Promise.resolve(DONE);
+    const { exchange, kind, isAccepted } = call;
     const n = this.#calls++;
-    const releaseLink = link.hold(kind === 'get' ? 'stream' : 'call');
+    const releaseLink = link.hold(kind === 'post' || kind === 'delete' ? 'call' : 'stream');
     return new Promise((resolve) => {
-      const outgoing = new OutgoingCall(call, this.#options, (outcome) => {
+      const item = sentCall(call, n, text, this.#options.isRelayed);
+      const outgoing = new OutgoingCall(call, link, item, this.#options, (outcome) => {
         this.#outgoing.delete(n);
         releaseLink();
         resolve(outcome);
       });
-      const envelope = envelopeOf(exchange, this.#options.isRelayed, { n, call: kind, again, text });
-      this.#outgoing.set(n, { link, call: outgoing, envelope });
-      link.push(envelope, bytes, () => outgoing.delivered());
-      exchange.onClose(() => {
-        if (!this.#outgoing.has(n)) return;
-        link.push({ t: 'gone', n }, ENVELOPE_BYTES);
-        outgoing.done();
-      });
+      this.#outgoing.set(n, outgoing);
+      link.push(item, bytes, () => (outgoing.isDelivered = true));
+      if (isAccepted !== true) exchange.onClose(() => outgoing.over());
     });
   }
 
-  answered(link: Link, part: AnswerItem): void {
-    const outgoing = this.#outgoing.get(part.n)?.call;
+  answered(_: Link, { n, values }: AnswerItem): void {
+    const outgoing = this.#outgoing.get(n);
     if (outgoing === undefined) return;
     try {
-      if (outgoing.take(part) !== 'gone') return;
+      for (const value of values) outgoing.take(value);
     } catch (cause) {
       // For example a header field that cannot be sent.
-      outgoing.exchange.fail(cause);
-      outgoing.done();
+      outgoing.call.exchange.fail(cause);
+      outgoing.settle('done');
+      outgoing.tellGone();
     }
-    link.push({ t: 'gone', n: part.n }, ENVELOPE_BYTES);
   }
 
   clientLeft(link: Link, n: number): void {
@@ -226,52 +179,61 @@ export class Relay implements RelayedCalls {
   }
 
   refuse(link: Link, n: number): void {
-    link.push({ t: 'refused', n }, ENVELOPE_BYTES);
+    link.push({ t: 'answer', n, values: [['moved', false]] }, ENVELOPE_BYTES);
   }
 
   linkFailed(link: Link): void {
-    for (const { link: over, call } of this.#outgoing.values()) if (over === link) call.linkFailed();
+    for (const outgoing of this.#outgoing.values()) if (outgoing.link === link) outgoing.settle('lost');
     const serving = this.#serving.get(link);
     this.#serving.delete(link);
-    for (const exchange of serving?.values() ?? []) exchange.failLink();
+    for (const reader of serving?.values() ?? []) reader.failLink();
   }
 
-  /** The owner must not run a call later whose client has its error by then, so the envelope is taken back. */
+  /** The owner must not run a call later whose client has its error by then, so the call is taken back. */
   linkStuck(link: Link): void {
-    for (const [n, { link: over, call, envelope }] of this.#outgoing) {
-      if (over !== link) continue;
-      const gone = { t: 'gone', n } as const;
-      if (!link.replace(envelope, gone, ENVELOPE_BYTES)) link.push(gone, ENVELOPE_BYTES);
-      call.linkFailed(true);
+    for (const outgoing of this.#outgoing.values()) {
+      if (outgoing.link !== link) continue;
+      const { item } = outgoing;
+      if (!link.replace(item, { t: 'gone', n: item.n }, ENVELOPE_BYTES)) outgoing.tellGone();
+      outgoing.settle('unreachable');
     }
   }
 
   /**
    * Ends calls that run elsewhere for clients connected here. Clients that can resume reconnect; the others get the
-   * error.
+   * error. Clients open a stream again whose connection is closed, and some end for good at a 503. An answer or a
+   * notification is accepted if its owner has it.
    */
   close(error: () => SojournError): void {
-    for (const [n, { link, call }] of this.#outgoing) {
-      link.push({ t: 'gone', n }, ENVELOPE_BYTES);
-      call.close(error());
+    for (const outgoing of this.#outgoing.values()) {
+      outgoing.tellGone();
+      outgoing.settle('done');
+      const { kind, reader, requestId, post } = outgoing.call;
+      if (requestId !== null || reader.hasBegun)
+        reader.refuse(error(), requestId, this.#options.lostForm(methodOf(post)));
+      else if (kind === 'post' && outgoing.isDelivered) reader.done(202);
+      else if (kind === 'get' || kind === 'answer') reader.cut();
+      else reader.refuse(closedEndpoint(), null);
     }
   }
 
   serve(link: Link, item: CallItem): void {
-    if (this.#refuses) return this.refuse(link, item.n);
     const { n } = item;
+    if (this.#refuses) return this.refuse(link, n);
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
-    const { notices, memory, logger } = this.#options;
-    const exchange = new RelayedExchange({
-      envelope: item,
+    const { memory, logger } = this.#options;
+    const reader = new LinkReader({
       link,
-      notices,
-      memory,
-      onFinished: () => this.#serving.get(link)?.delete(n),
+      n,
       report: (err) => logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
+      finished: () => {
+        this.#serving.get(link)?.delete(n);
+        exchange.release();
+      },
     });
-    serving.set(n, exchange);
-    attempt(exchange, () => this.#options.serve(item, exchange));
+    const exchange = new SentRequest(item, reader, memory);
+    serving.set(n, reader);
+    attempt(exchange, () => this.#options.serve(item, exchange, reader));
   }
 }

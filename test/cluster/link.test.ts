@@ -52,7 +52,7 @@ function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ de
   return { a, b };
 }
 
-const item = (n: number): LinkItem => ({ t: 'end', n });
+const item = (n: number): LinkItem => ({ t: 'gone', n });
 const numbers = ({ got }: End): unknown[] => got.map((each) => 'n' in each && each.n);
 
 describe('over mailboxes that lose, double, delay and reorder', () => {

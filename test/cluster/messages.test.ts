@@ -16,27 +16,45 @@ const CALL = {
   t: 'call',
   n: 3,
   call: 'post',
-  again: false,
+  mayHaveRun: false,
   method: 'POST',
   url: '/mcp',
   absoluteUrl: 'http://localhost/mcp',
   headers: { accept: 'application/json', cookie: ['a=1', 'b=2'] },
   auth: { token: '', clientId: 'c', scopes: [], resource: 'https://api.example/mcp' },
   user: 'ann',
+  after: 'e-1',
   text: '{}',
 };
+
+const ERROR = {
+  code: 'OVERLOADED',
+  message: 'later',
+  status: 503,
+  rpc: -32_000,
+  data: { reason: 'overloaded' },
+  headers: { 'Retry-After': '1' },
+  body: '{}',
+};
+
+const VALUES = [
+  ['begin', 'post', 's'],
+  ['begin', 'get', null],
+  ['point', 'e-1', 1_000, true],
+  ['message', '{}', 'e-2'],
+  ['message', '{}'],
+  ['refuse', ERROR, 7, 'error', 's'],
+  ['refuse', { ...ERROR, data: undefined, headers: undefined, body: undefined }, null, 'result', null],
+  ['done', 202, null],
+  ['moved', true],
+  ['end'],
+  ['cut'],
+];
 
 const ITEMS = [
   CALL,
   { t: 'gone', n: 0 },
-  { t: 'answer', n: 1, status: 200, headers: 'json', body: '{}', session: 's' },
-  { t: 'answer', n: 1, status: 202, headers: [['Retry-After', '1']] },
-  { t: 'stream', n: 1, headers: 'sse' },
-  { t: 'write', n: 1, chunk: ': \n\n' },
-  { t: 'end', n: 1 },
-  { t: 'cut', n: 1 },
-  { t: 'refused', n: 1 },
-  { t: 'lost', n: 1 },
+  { t: 'answer', n: 1, values: VALUES },
   { t: 'terminate', ask: 0, sessionId: 's' },
   { t: 'terminated', ask: 0, done: true },
   { t: 'formerly', id: 'i' },
@@ -89,6 +107,20 @@ describe('the reader', () => {
     },
   );
 
+  test.each([
+    ...VALUES.flatMap((value) =>
+      value.flatMap((_, at) => (at === 0 ? [] : [value.map((one, n) => (n === at ? WRONG : one))])),
+    ),
+    ...Object.keys(ERROR).map((field) => ['refuse', { ...ERROR, [field]: WRONG }, 7, 'error', null]),
+    ['later'],
+    ['message', 'two\nlines'],
+    ['message', '{}', 'an id\nand a line'],
+    ['point', 'an id\rand a line', 0, true],
+  ])('takes no %s with %j, %j, %j, %j', (...value) => {
+    const faulty = { t: 'faulty', of: 'answer', number: 1 };
+    expect(readMessage(link([{ t: 'answer', n: 1, values: [['end'], value] }]))).toMatchObject({ items: [faulty] });
+  });
+
   test('throws at nothing', () => {
     const fields = fc.dictionary(
       fc.constantFrom(
@@ -123,7 +155,7 @@ async function withStranger() {
   const logger = createLog();
   const [a, b] = (await serveFleet(2, { store, logger })) as [Member, Member];
   const view = store.views[0]!;
-  const got: Array<{ t: string; n?: number; again?: boolean }> = [];
+  const got: Array<{ t: string; n?: number; mayHaveRun?: boolean }> = [];
   await view.instances.announce({ id: 'stranger', state: 'serving', version: '0' }, (_, message) => {
     const { items = [], first } = message as unknown as { items?: typeof got; first: number };
     got.push(...items.slice(Math.max(0, got.length - first)));
@@ -169,15 +201,17 @@ test('a call that cannot be read is refused, so that its instance tries the next
   const auth = { token: '', clientId: 'c', scopes: [], resource: 'no url' };
   push({ ...CALL, n: 7, headers: undefined }, { ...CALL, n: 8, auth }, { ...CALL, n: 9, call: 'later' });
   await until(() => got.length === 3);
-  expect(got).toEqual([7, 8, 9].map((n) => ({ t: 'refused', n })));
+  expect(got).toEqual([7, 8, 9].map((n) => ({ t: 'answer', n, values: [['moved', false]] })));
   expect([a.lab.made.length, logger.matching(UNREADABLE).length]).toEqual([0, 3]);
   await view.instances.leave('stranger');
 });
 
 test.each([
-  ['without a status', { t: 'answer', headers: 'json', body: '{}' }],
-  ['with a header without a value', { t: 'stream', headers: [['a']] }],
-  ['with a chunk that is no text', { t: 'write', chunk: 1 }],
+  ['without values', { t: 'answer' }],
+  ['with an error without a status', { t: 'answer', values: [['refuse', { ...ERROR, status: 0 }, 1, 'error', null]] }],
+  ['with a message that is no text', { t: 'answer', values: [['message', 1]] }],
+  ['with a message of two lines', { t: 'answer', values: [['message', '{}\ndata: {}']] }],
+  ['in a form that this build does not know', { t: 'answer', values: [['begin', 'later', null]] }],
 ])('an answer %s counts as lost: the call is sent again, marked, and the next owner serves it', async (_, faulty) => {
   const { a, b, view, push, got } = await withStranger();
   const onB = b.client();
@@ -189,7 +223,7 @@ test.each([
   await until(() => got.length === 1);
   push({ ...faulty, n: got[0]?.n });
   await until(() => got.length === 2);
-  expect(got.map(({ t, again }) => [t, again])).toEqual([
+  expect(got.map(({ t, mayHaveRun }) => [t, mayHaveRun])).toEqual([
     ['call', false],
     ['call', true],
   ]);
@@ -206,7 +240,8 @@ test('an answer with a header that HTTP does not allow fails its own call alone'
   await view.sessions.claim(sessionId, { epoch, owner }, 'stranger');
   const answered = a.join(onB).call(...tool('count'));
   await until(() => got.length === 1);
-  push({ t: 'answer', n: got[0]?.n, status: 200, headers: [['a b', '1']], body: '{}' });
+  const error = { ...ERROR, headers: { 'a b': '1' } };
+  push({ t: 'answer', n: got[0]?.n, values: [['refuse', error, null, 'error', null]] });
   await expect(answered).rejects.toThrow('socket hang up');
   await until(() => got.length === 2);
   expect(got[1]).toEqual({ t: 'gone', n: got[0]?.n });

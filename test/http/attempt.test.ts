@@ -10,7 +10,8 @@ import { attempt } from '../../src/http/attempt.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { NodeExchange } from '../../src/http/node-exchange.ts';
-import { HttpResponse, SSE_HEADERS } from '../../src/http/response.ts';
+import { SSE_HEADERS } from '../../src/http/frames.ts';
+import { HttpResponse } from '../../src/http/response.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
 import { createFakeTime, createRawClient } from '../../src/testing/index.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
@@ -63,6 +64,7 @@ describe.each(faces)('what is thrown under the %s face', (face) => {
           bufferBytes: 100,
         });
         response.listener = { endTurn: throwing, over: () => {} };
+        response.begin();
       },
     ],
   ])('%s is a 500, reported once', async (_, handle) => {

@@ -30,6 +30,7 @@ function openResponse() {
   });
   const listener = { flushing: true, over: () => undefined };
   response.listener = listener satisfies ReaderListener;
+  response.begin();
   const frames = (): string[] => left.map((text) => text.replace(/(?:id|event): .*\n|\n+$/g, '').replace('data: ', ''));
   return { response, listener, time, frames };
 }

@@ -32,6 +32,7 @@ function open(form: ResponsePolicy['form'], headWaitMs?: number) {
     ...(headWaitMs !== undefined && { headWait: { time, ms: headWaitMs } }),
   });
   response.listener = { over: (reader) => over.push(reader) };
+  response.begin();
   return { response, sent, closing, over, time };
 }
 

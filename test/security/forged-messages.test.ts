@@ -41,7 +41,7 @@ function forgeries(to: string, sessionId: string): InstanceMessage[] {
     t: 'call',
     n: 1,
     call: 'post',
-    again: false,
+    mayHaveRun: false,
     method: 'POST',
     url: '/mcp',
     absoluteUrl: 'http://127.0.0.1/mcp',

@@ -48,7 +48,7 @@ test('an owner refuses relayed bodies for which its budget has no room, serves s
         .catch(() => {});
     }
     await until(() => refused.length === 12 - ROOM, { timeoutMs: 30_000 });
-    expect(new Set(refused)).toEqual(new Set(['503 over_memory']));
+    expect(new Set(refused)).toEqual(new Set(['200 over_memory']));
     await until(() => owner.lab.holds.length === begun + ROOM);
     expect(textOf((await near.call(...tool('count'))).message)).toMatch(/^\d+$/);
     const held = owner.lab.holds.slice(begun);

@@ -14,7 +14,7 @@ const LEASE_MS = 1_000;
 interface Sent {
   readonly first?: number;
   readonly ack?: number;
-  readonly items?: ReadonlyArray<{ readonly t: string; readonly again?: boolean }>;
+  readonly items?: ReadonlyArray<{ readonly t: string; readonly mayHaveRun?: boolean }>;
 }
 
 const sent = (store: WatchedStore): Sent[] =>
@@ -22,7 +22,9 @@ const sent = (store: WatchedStore): Sent[] =>
 
 /** Whether the owner has taken a call that was marked as a retry. */
 function retryArrived(relaying: WatchedStore, owner: WatchedStore): boolean {
-  const message = sent(relaying).find(({ items = [] }) => items.some(({ t, again }) => t === 'call' && again === true));
+  const message = sent(relaying).find(({ items = [] }) =>
+    items.some(({ t, mayHaveRun }) => t === 'call' && mayHaveRun === true),
+  );
   if (message === undefined) return false;
   const no = (message.first ?? 0) + (message.items ?? []).findIndex(({ t }) => t === 'call');
   return sent(owner).some(({ ack = 0 }) => ack > no);

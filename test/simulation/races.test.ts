@@ -464,9 +464,11 @@ describe('17. the store', () => {
 
 describe('18. between instances', () => {
   const items = (message: Readonly<Record<string, unknown>>): readonly string[] =>
-    ((message['items'] ?? []) as Array<{ t: string }>).map(({ t }) => t);
+    ((message['items'] ?? []) as Array<{ t: string; values?: ReadonlyArray<readonly [string]> }>).flatMap(
+      ({ t, values = [] }) => [t, ...values.map(([value]) => value)],
+    );
 
-  test.each(['call', 'stream', 'write', 'end', 'answer'])('a lost %s comes again', async (lost) => {
+  test.each(['call', 'begin', 'point', 'message', 'end', 'done'])('a lost %s comes again', async (lost) => {
     await play({ slots: 2 }, async (stage) => {
       const client = await stage.client(0);
       let times = 2;

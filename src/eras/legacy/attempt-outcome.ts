@@ -1,9 +1,6 @@
 /** What the outcome of an attempt means for its call: the next attempt, a wait, or the error for the client. */
 import { beforeItRan, callUnreachable, type ErrorCode, ownerLost, sessionEnded, SojournError } from '../../errors.ts';
-import type { LostForm } from '../../http/answer.ts';
-import { type Call, continued } from '../../relay/call.ts';
-import { ContinuedExchange } from '../../relay/continued-exchange.ts';
-import type { RelayOutcome } from '../../relay/relay.ts';
+import { type Call, isAbandoned } from '../../relay/call.ts';
 
 /** The reasons that a call waits for. */
 const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -13,23 +10,21 @@ const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'OWNER_UNREACHABLE',
   'TOO_MANY_REQUESTS',
 ]);
-type Lost = Extract<RelayOutcome, { relayed: 'lost' }>;
 
-/** The call for the next owner. */
-export function afterLoss(call: Call, { opened, lastEventId }: Lost, form: LostForm): Call {
-  const { exchange: before, kind, requestId } = call;
-  const seen = lastEventId ?? (before instanceof ContinuedExchange ? before.lastEventId : undefined);
-  const exchange = opened ? new ContinuedExchange(before, seen, kind === 'get', requestId, form) : before;
-  return seen === undefined ? continued(call, exchange) : { kind: 'get', exchange, requestId, again: true };
+/** The call for the next owner: the same, or the rest of its response. */
+export function afterLoss(call: Call): Call {
+  const { kind, reader, requestId, exchange } = call;
+  const after = reader.lastId;
+  if (after === undefined) return { ...call, mayHaveRun: true };
+  return { kind: kind === 'get' ? kind : 'resume', exchange, reader, requestId, after, mayHaveRun: true };
 }
 
 /**
  * The error for a call that may have run is `owner_lost`, because the client must not retry it. If its session has
  * ended, or the store has lost it, it is `session_ended`: a client may send a call again after a 404.
  */
-export function outcomeOf({ again, exchange, post }: Call, cause: unknown): unknown {
-  if (!again && !(exchange instanceof ContinuedExchange))
-    return cause instanceof SojournError ? beforeItRan(cause) : cause;
+export function outcomeOf({ mayHaveRun, reader, post }: Call, cause: unknown): unknown {
+  if (mayHaveRun !== true && !reader.hasBegun) return cause instanceof SojournError ? beforeItRan(cause) : cause;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
   if (calls !== true) return cause;
   if (isNotFound(cause)) return sessionEnded();
@@ -49,8 +44,8 @@ export function relayLost({ exchange, post }: Call): boolean {
  * The client disconnected or cancelled the call while it waited. No event id was sent, so no client can fetch its
  * answer.
  */
-export function abandonedWhileWaiting({ kind, exchange, waitUntil }: Call): boolean {
-  return kind === 'post' && waitUntil !== undefined && exchange.closed;
+export function abandonedWhileWaiting(call: Call): boolean {
+  return call.kind === 'post' && call.waitUntil !== undefined && isAbandoned(call);
 }
 
 /** Whether a call waits for this cause: a lease, the store, or two instances that disagree on an owner. */

@@ -5,7 +5,7 @@
  *     live here       → served here: answered, or (its owner changed, its store was away) the next attempt
  *     live elsewhere  → relayed: answered,
  *                         or refused there: the same call, because it never ran,
- *                         or lost with its owner before an event id was sent: the same call, marked `again`,
+ *                         or lost with its owner before an event id was sent: the same call, marked `mayHaveRun`,
  *                         or lost after that: a GET that resumes the stream in the same response,
  *                         or messages to a living owner do not pass: its error
  *     ended, unknown  → 404
@@ -22,13 +22,13 @@ import {
   storeAway,
   versionChanged,
 } from '../../errors.ts';
-import { answerable, type LostForm, lostForm, reasonOf, refuseOnSession } from '../../http/answer.ts';
+import { answerable, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import type { Caller } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
-import { type Call, methodOf, type NextAttempt } from '../../relay/call.ts';
+import { type Call, isAbandoned, methodOf, type NextAttempt, reads } from '../../relay/call.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience } from '../../session/ownership/patience.ts';
@@ -48,9 +48,9 @@ import {
   outcomeOf,
   relayLost,
 } from './attempt-outcome.ts';
-import { refuseResume } from './get.ts';
+import type { LegacyGets } from './get.ts';
 import { KnownOwners } from './known-owners.ts';
-import { type Placed, WaitingCalls, type WaitingCallsOptions } from './waiting-calls.ts';
+import { type Placed, WaitingCalls } from './waiting-calls.ts';
 
 export interface CallLoopOptions {
   readonly options: ResolvedOptions;
@@ -61,10 +61,7 @@ export interface CallLoopOptions {
   readonly patience: Patience;
   readonly lifecycle: Lifecycle;
   readonly random: RandomSource;
-  openHead: WaitingCallsOptions['openHead'];
-  endToResume: WaitingCallsOptions['endToResume'];
-  /** Answers a GET that has no place to wait, so that its client resumes later. `false`: it resumes nothing. */
-  comeBack(call: Call): boolean;
+  readonly gets: LegacyGets;
   /**
    * Serves a call whose session is live here and whose user and version are right. Throws the reason when it cannot.
    */
@@ -88,7 +85,7 @@ export class CallLoop {
   /** One line per reason and second. */
   readonly #refusals: Logger;
   /** Calls that no live session counts: on the way to a session, or at its owner. Without GET streams. */
-  readonly #tracked = new Set<Exchange>();
+  readonly #tracked = new Set<Caller>();
 
   constructor(options: CallLoopOptions) {
     this.#options = options;
@@ -104,8 +101,7 @@ export class CallLoop {
       isHookFailure: isRestoreFailure,
       freed: (id, cause) => (isFull(cause) ? options.registry.get(id)?.requests.running.freed() : undefined),
       fail: (call, cause) => this.#refuse(call, cause),
-      openHead: options.openHead,
-      endToResume: options.endToResume,
+      gets: options.gets,
     });
   }
 
@@ -120,7 +116,7 @@ export class CallLoop {
   }
 
   /** Until `work` ends, a drain waits for this exchange. */
-  async track<T>(exchange: Exchange, work: () => Promise<T>): Promise<T> {
+  async track<T>(exchange: Caller, work: () => Promise<T>): Promise<T> {
     this.#tracked.add(exchange);
     try {
       return await work();
@@ -138,7 +134,7 @@ export class CallLoop {
     const limit = options.limits.sessionIdLength;
     if (id.length > limit || !SESSION_ID.test(id)) return this.fail(call, sessionIdInvalid(limit));
     const waiting = this.#waiting.has(id, call.kind);
-    if (waiting && this.#cancelsWaiting(id, call)) return exchange.respond(202, []);
+    if (waiting && this.#cancelsWaiting(id, call)) return call.reader.done(202);
     // An instance that has no lease cannot know whether the sessions in its memory are still its own.
     if (!instance.valid) return this.#wait(id, call, instance.missing);
     const live = registry.get(id);
@@ -170,7 +166,7 @@ export class CallLoop {
 
   #start(id: string, call: Call): void {
     const driving = (): Promise<void> => this.#drive(id, call);
-    attempt(call.exchange, () => (call.kind === 'get' ? driving() : this.track(call.exchange, driving)));
+    attempt(call.exchange, () => (reads(call) ? driving() : this.track(call.exchange, driving)));
   }
 
   /** Attempts until the call is answered, or waits. Pauses between attempts let two instances agree on an owner. */
@@ -193,21 +189,21 @@ export class CallLoop {
   /** The call waits for the lease or the store, or its client gets an error. */
   async #failed(id: string, call: Call, cause: unknown): Promise<void> {
     const { exchange } = call;
-    if (isAway(cause) && !exchange.closed) {
+    if (isAway(cause) && !isAbandoned(call)) {
       // The relaying instance waits, and finds the next owner.
-      if (exchange.relayOrigin !== undefined && !isFull(cause)) return exchange.relayOrigin.refuse();
+      if (exchange.relayOrigin !== undefined && !isFull(cause)) return call.reader.moved(false);
       if (this.#deliverAnswers(id, call)) return;
       const waiting = this.#waiting.add(id, call, cause);
-      if (waiting !== undefined) return call.kind === 'get' ? waiting : this.track(exchange, () => waiting);
-      if (call.kind === 'get' && this.#options.lifecycle.refusal === undefined && this.#options.comeBack(call)) return;
+      if (waiting !== undefined) return reads(call) ? waiting : this.track(exchange, () => waiting);
+      if (reads(call) && this.#options.lifecycle.refusal === undefined && this.#options.gets.comeBack(call)) return;
     }
     this.#refuse(call, cause);
   }
 
   #refuse(call: Call, cause: unknown): void {
     // The owner that was to end the session did so before it crashed.
-    if (call.kind === 'delete' && call.again && isNotFound(cause)) call.exchange.respond(200, []);
-    else if (call.kind === 'get' && isNotFound(cause) && refuseResume(call.exchange, this.#options.options)) return;
+    if (call.kind === 'delete' && call.mayHaveRun === true && isNotFound(cause)) call.reader.done(200);
+    else if (reads(call) && isNotFound(cause) && this.#options.gets.refuseResume(call)) return;
     else this.fail(call, outcomeOf(call, cause));
   }
 
@@ -226,13 +222,13 @@ export class CallLoop {
    * Answers to questions of a handler that runs here reach the handler at once: it continues in any case, and its sends
    * wait for the lease.
    */
-  #deliverAnswers(id: string, { exchange, post }: Call): boolean {
+  #deliverAnswers(id: string, { exchange, reader, post }: Call): boolean {
     const live = this.#options.registry.get(id);
     if (live === undefined || live.user !== exchange.user || post === undefined) return false;
     const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
     if (answers.length < post.messages.length || !answers.every((answer) => live.questions.has(answer))) return false;
     for (const answer of answers) live.inbound.response(answer, exchange);
-    exchange.respond(202, []);
+    reader.done(202);
     return true;
   }
 
@@ -243,7 +239,7 @@ export class CallLoop {
     if (relayLost(call)) return DONE;
     if (!instance.valid) throw instance.missing;
     const found = await this.#locate(id, call);
-    if ('record' in found) return { outcome: (await this.#deleteRecord(found.record, exchange)) ? undefined : call };
+    if ('record' in found) return { outcome: (await this.#deleteRecord(found.record, call)) ? undefined : call };
     if ('here' in found) {
       if (relayLost(call)) return DONE;
       if (!instance.valid) throw instance.missing;
@@ -253,7 +249,7 @@ export class CallLoop {
       return { outcome: serves ? this.#serve(found.here, call) : call };
     }
     if (exchange.relayOrigin !== undefined) {
-      exchange.relayOrigin.refuse();
+      call.reader.moved(false);
       return DONE;
     }
     if (instance.isUnreachable(found.there)) throw ownerUnreachable();
@@ -265,15 +261,15 @@ export class CallLoop {
   async #relay(id: string, owner: string, call: Call): Promise<NextAttempt> {
     const { options, relay } = this.#options;
     const outcome = await relay.send(owner, call);
-    if (outcome.relayed === 'done') return undefined;
+    if (outcome === 'done') return undefined;
     this.#owners.forget(id);
-    const next = outcome.relayed === 'lost' ? afterLoss(call, outcome, this.#lostForm(call)) : call;
-    if (next.exchange.closed) return undefined;
-    if (outcome.relayed === 'lost' && outcome.unreachable) {
+    const next = outcome === 'refused' ? call : afterLoss(call);
+    if (isAbandoned(next)) return undefined;
+    if (outcome === 'unreachable') {
       this.#refuse(next, ownerUnreachable());
       return undefined;
     }
-    if (!next.again || call.again) return next;
+    if (next.mayHaveRun !== true || call.mayHaveRun === true) return next;
     // The client must not get an error that invites a retry. The call waits at least until this instance can have
     // learnt its outcome.
     const { waitMs, leaseMs, timeProvider } = options;
@@ -287,14 +283,14 @@ export class CallLoop {
     return kind === 'delete' ? finder.findToEnd(id, exchange) : finder.find(id, exchange);
   }
 
-  fail(call: Pick<Call, 'exchange' | 'requestId' | 'post'>, cause: unknown): undefined {
+  fail(call: Call, cause: unknown): undefined {
     const error = answerable(cause, this.#options.options.logger, 'A request could not be served');
     const { exchange, requestId } = call;
     if (error.status >= 429) {
       const [reason, sessionId] = [reasonOf(error), exchange.header('mcp-session-id')];
       this.#refusals.warn({ reason, sessionId }, `A request on a session was refused: ${reason}`);
     }
-    refuseOnSession(exchange, error, requestId, this.#lostForm(call));
+    call.reader.refuse(error, requestId, this.#lostForm(call));
   }
 
   #lostForm({ post }: Pick<Call, 'post'>): LostForm {
@@ -307,17 +303,17 @@ export class CallLoop {
     const header = exchange.header('mcp-protocol-version');
     if (header !== undefined && header !== session.version)
       return this.fail(call, versionChanged(header, session.version));
-    if (call.kind !== 'delete') exchange.sessionId = session.id;
+    if (call.kind !== 'delete') call.reader.sessionId = session.id;
     return this.#options.serve(session, call);
   }
 
   /** Ends a session that is live nowhere; `false`: another instance claimed it first. */
-  async #deleteRecord(record: StoredRecord, exchange: Exchange): Promise<boolean> {
+  async #deleteRecord(record: StoredRecord, { exchange, reader }: Call): Promise<boolean> {
     const header = exchange.header('mcp-protocol-version');
     const { version } = decodeHead(record.head);
     if (header !== undefined && header !== version) throw versionChanged(header, version);
     if (!(await this.#options.finder.end(record, 'deleted'))) return false;
-    exchange.respond(200, []);
+    reader.done(200);
     return true;
   }
 

@@ -12,24 +12,29 @@
  *     the answer to `initialize`, which the client has shown to have read → as for a finished stream
  *     an event id of another origin             → a new GET stream
  *
- * An ended or unknown session is 404, unless the id names a call: `refuseResume`.
+ * An ended or unknown session is 404, unless the id names a call: `refuseResume`. The rest of a POST's response after
+ * the loss of its owner comes here too (kind `resume`), and never becomes a GET stream.
  */
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
 import { lostJson } from '../../http/answer.ts';
-import type { Exchange } from '../../http/exchange.ts';
-import type { Reader } from '../../http/reader.ts';
-import { messageFrame, SSE_HEADERS } from '../../http/response.ts';
+import type { CallReader } from '../../http/reader.ts';
+import type { ResponsePolicy } from '../../http/response-policy.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { hasPriming } from '../../protocol/versions.ts';
+import type { Call, NextAttempt } from '../../relay/call.ts';
 import {
   endedId,
   type EventPosition,
   GET_STREAM,
   HANDSHAKE_STREAM,
   parseEventId,
+  resumedId,
 } from '../../session/streams/event-id.ts';
 import { openGet, resumable, resumeStream } from '../../session/streams/readers.ts';
+import type { Replays } from '../../session/streams/replays.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { replayComplete } from '../../session/streams/stream.ts';
+import { SOON_MS } from '../../session/streams/stream-readers.ts';
 
 /**
  * Requests for one finished stream that get 204 before the GET stream is opened instead. Official clients reconnect
@@ -40,34 +45,149 @@ const ENDS_ANSWERED = 2;
 /** How long after a resume a stream ends cleanly, for clients that need it (`clean-end`). */
 const CLEAN_END_MS = 400;
 
-export interface GetContext {
-  readonly options: Pick<ResolvedOptions, 'lostCalls' | 'timeProvider'>;
-  open(exchange: Exchange): Reader;
-  /** Whether the session is live here still. */
-  stays(): boolean;
-}
+export class LegacyGets {
+  readonly #options: ResolvedOptions;
+  readonly #replays: Replays;
+  readonly #response: ResponsePolicy;
 
-/** `false`: the session left while its log was read; nothing was sent. */
-export async function serveGet(session: LiveSession, exchange: Exchange, context: GetContext): Promise<boolean> {
-  const lastEventId = exchange.header('last-event-id');
-  if (lastEventId === undefined || lastEventId === '') {
-    await openGet(session, context.open(exchange), false);
+  constructor(options: ResolvedOptions, replays: Replays, response: ResponsePolicy) {
+    this.#options = options;
+    this.#replays = replays;
+    this.#response = response;
+  }
+
+  async serve(session: LiveSession, call: Call): Promise<NextAttempt> {
+    if (!call.after) {
+      await openGet(session, this.#open(call), false);
+      return undefined;
+    }
+    let next = call;
+    const began = this.#replays.begin(session.id, call.exchange, () => (next = this.openHead(call)));
+    const end = began instanceof Promise ? await began : began;
+    try {
+      return end === undefined || (await this.#serveAfter(session, next)) ? undefined : next;
+    } catch (cause) {
+      // The call waits for its store in the response that its client reads.
+      if (next === call) throw cause;
+      return next;
+    } finally {
+      end?.();
+    }
+  }
+
+  #open({ reader }: Call): CallReader {
+    reader.begin(this.#response);
+    return reader;
+  }
+
+  /** `false`: the session left while its log was read; nothing was sent. */
+  async #serveAfter(session: LiveSession, call: Call): Promise<boolean> {
+    const position = parseEventId(call.after ?? '');
+    const kept = position !== undefined && isOurs(session, position) && !position.ended;
+    let resumed = kept ? await this.#resume(session, call, position) : undefined;
+    if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
+    if (resumed === 'resumed') return true;
+    if (session.left || !session.gate.open) return false;
+    if (position === undefined || position.stream === GET_STREAM) {
+      await openGet(session, this.#open(call), true);
+    } else if (resumed === 'finished' || position.ended || position.call === undefined) {
+      await this.#finish(session, call);
+    } else {
+      this.#respondError(call, position, answerNotKept());
+    }
     return true;
   }
-  const position = parseEventId(lastEventId);
-  const kept = position !== undefined && isOurs(session, position) && !position.ended;
-  let resumed = kept ? await resume(session, exchange, position, context) : undefined;
-  if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
-  if (resumed === 'resumed') return true;
-  if (!context.stays()) return false;
-  if (position === undefined || position.stream === GET_STREAM) {
-    await openGet(session, context.open(exchange), true);
-  } else if (resumed === 'finished' || position.ended || position.call === undefined) {
-    await finish(session, exchange, context);
-  } else {
-    respondError(exchange, position, answerNotKept(), context.options);
+
+  /** `undefined`: the log cannot continue from there. */
+  async #resume(
+    session: LiveSession,
+    call: Call,
+    position: EventPosition,
+  ): Promise<'resumed' | 'finished' | undefined> {
+    const stream = resumable(session, position.stream);
+    if (stream !== undefined) {
+      if (!(await resumeStream(session, stream, () => this.#open(call), position))) return undefined;
+      if (session.hasQuirk('clean-end', call.exchange.header('user-agent'))) {
+        const end = stream.cleanEnd(position);
+        if (end !== undefined) this.#options.timeProvider.setTimeout(end, CLEAN_END_MS);
+      }
+      return 'resumed';
+    }
+    if (position.stream === GET_STREAM) return undefined;
+    const outcome = await session.log.read(position.stream, position.offset);
+    if (!outcome.found || position.offset >= outcome.next) return undefined;
+    if (outcome.complete && outcome.events.every(({ data }) => data === '')) return 'finished';
+    replayComplete(outcome.events, this.#open(call), position, session.log);
+    return 'resumed';
   }
-  return true;
+
+  async #finish(session: LiveSession, call: Call): Promise<void> {
+    const { kind, reader, after = '' } = call;
+    const reads = session.hasGetReader || kind === 'resume';
+    if (reads || session.asksForFinished(after) <= ENDS_ANSWERED) reader.done(204);
+    else await openGet(session, this.#open(call), true);
+  }
+
+  // ——— answers without a session ———
+
+  /** Sends the head to a GET that waits: its client then reads a stream from the position that it asked for. */
+  openHead(call: Call): Call {
+    const { exchange, reader, after = '' } = call;
+    // The client has the head already.
+    if (reader.hasBegun) return call;
+    reader.sessionId = exchange.header('mcp-session-id');
+    reader.begin(this.#response);
+    const position = parseEventId(after);
+    // The position gets a new id, because some clients count an attempt without a new id as failed.
+    if (position !== undefined) reader.point(resumedId(position), this.#options.retryMs, comesBack(call));
+    reader.sendHead();
+    return { ...call, after: reader.lastId ?? after };
+  }
+
+  /**
+   * Ends a response after an event after which its client resumes. Official clients give a stream up after two errors,
+   * and come back after a clean end as often as needed. `false`: it cannot resume.
+   */
+  comeBack(call: Call, retryMs = this.#options.retryMs): boolean {
+    const position = parseEventId(call.after ?? '');
+    if (position === undefined || !comesBack(call)) return false;
+    const reader = this.#open(call);
+    reader.point(resumedId(position), retryMs, true);
+    reader.end();
+    return true;
+  }
+
+  /** Another instance may serve the client at once. `false`: its response has not begun, or it cannot resume. */
+  endToResume(call: Call): boolean {
+    return call.reader.hasBegun && this.comeBack(call, Math.min(SOON_MS, this.#options.retryMs));
+  }
+
+  /**
+   * A resume in an unknown or ended session, or past a limit. `true`: the event id names a call, and that call got the
+   * error. `false`: the GET gets its status.
+   */
+  refuseResume(call: Call, error: SojournError = callSessionNotFound()): boolean {
+    const position = parseEventId(call.after ?? '');
+    if (position?.call === undefined || position.ended) return false;
+    this.#respondError(call, position, error);
+    return true;
+  }
+
+  /** The event id says that nothing follows, because some clients reconnect after every error. */
+  #respondError(call: Call, position: EventPosition, error: SojournError): void {
+    const { call: id, isTool } = position;
+    const reader = this.#open(call);
+    reader.message(
+      lostJson(this.#options, { id, method: isTool ? 'tools/call' : undefined }, error),
+      endedId(position),
+    );
+    reader.end();
+  }
+}
+
+/** Clients of earlier revisions do not come back after a stream that ended. */
+function comesBack({ exchange }: Call): boolean {
+  return hasPriming(exchange.header('mcp-protocol-version') ?? '');
 }
 
 function isOurs({ streamLog }: LiveSession, position: EventPosition): boolean {
@@ -78,62 +198,4 @@ function isOurs({ streamLog }: LiveSession, position: EventPosition): boolean {
 /** A store may have dropped the answer to `initialize`, once the client has shown that it has read the answer. */
 function hasRead({ record }: LiveSession, { stream }: EventPosition): boolean {
   return record.initialized && stream === HANDSHAKE_STREAM;
-}
-
-/** `undefined`: the log cannot continue from there. */
-async function resume(
-  session: LiveSession,
-  exchange: Exchange,
-  position: EventPosition,
-  { open, options }: GetContext,
-): Promise<'resumed' | 'finished' | undefined> {
-  const stream = resumable(session, position.stream);
-  if (stream !== undefined) {
-    if (!(await resumeStream(session, stream, () => open(exchange), position))) return undefined;
-    if (session.hasQuirk('clean-end', exchange.header('user-agent'))) {
-      const end = stream.cleanEnd(position);
-      if (end !== undefined) options.timeProvider.setTimeout(end, CLEAN_END_MS);
-    }
-    return 'resumed';
-  }
-  if (position.stream === GET_STREAM) return undefined;
-  const outcome = await session.log.read(position.stream, position.offset);
-  if (!outcome.found || position.offset >= outcome.next) return undefined;
-  if (outcome.complete && outcome.events.every(({ data }) => data === '')) return 'finished';
-  replayComplete(outcome.events, open(exchange), position, session.log);
-  return 'resumed';
-}
-
-/** The rest of a relayed POST's response must not become a GET stream. */
-async function finish(session: LiveSession, exchange: Exchange, { open }: GetContext): Promise<void> {
-  const lastEventId = exchange.header('last-event-id') ?? '';
-  const reads = session.hasGetReader || exchange.method !== 'GET';
-  if (reads || session.asksForFinished(lastEventId) <= ENDS_ANSWERED) exchange.respond(204, []);
-  else await openGet(session, open(exchange), true);
-}
-
-/**
- * A resume in an unknown or ended session, or past a limit. `true`: the event id names a call, and that call got the
- * error. `false`: the GET gets its status.
- */
-export function refuseResume(
-  exchange: Exchange,
-  options: Pick<ResolvedOptions, 'lostCalls'>,
-  error: SojournError = callSessionNotFound(),
-): boolean {
-  const position = parseEventId(exchange.header('last-event-id') ?? '');
-  if (position?.call === undefined || position.ended) return false;
-  respondError(exchange, position, error, options);
-  return true;
-}
-
-/** The event id says that nothing follows, because some clients reconnect after every error. */
-function respondError(
-  exchange: Exchange,
-  position: EventPosition,
-  error: SojournError,
-  options: Pick<ResolvedOptions, 'lostCalls'>,
-): void {
-  const json = lostJson(options, { id: position.call, method: position.isTool ? 'tools/call' : undefined }, error);
-  exchange.respond(200, SSE_HEADERS, messageFrame(json, endedId(position)));
 }

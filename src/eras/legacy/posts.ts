@@ -8,12 +8,10 @@
  *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
  */
 import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
-import { lostForm, refuseOnSession } from '../../http/answer.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import type { Caller } from '../../http/exchange.ts';
 import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
 import type { Reader } from '../../http/reader.ts';
-import { HttpResponse } from '../../http/response.ts';
-import type { ResponsePolicy } from '../../http/response-policy.ts';
+import type { ResponsePolicy, SessionResponse } from '../../http/response-policy.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { admitAll } from '../../session/calls/authorizer.ts';
@@ -25,8 +23,7 @@ import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/stream-log.ts';
 import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
-import { ContinuedExchange } from '../../relay/continued-exchange.ts';
-import { type Call, type InboundPost, methodOf, type NextAttempt } from '../../relay/call.ts';
+import { type Call, isAbandoned, type NextAttempt, type Posted } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { checkNotifications, checkRequests } from './session-checks.ts';
 import { StartsPerTurn } from './starts-per-turn.ts';
@@ -38,27 +35,19 @@ interface AdmittedPost {
   readonly admitted: readonly MessageContext[];
 }
 
-type PostCall = Call & { readonly post: InboundPost };
+type PostCall = Call & { readonly post: Posted };
 
 export interface LegacyPostsOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
   readonly gate: RequestGate;
   /** A drain waits for the exchange until `work` ends. */
-  track<T>(exchange: Exchange, work: () => Promise<T>): Promise<T>;
+  track<T>(exchange: Caller, work: () => Promise<T>): Promise<T>;
   readonly responses: LegacyResponses;
 }
 
 /** What the responses of each kind have in common. */
-export interface LegacyResponses {
-  readonly get: ResponsePolicy;
-  readonly post: ResponsePolicy;
-  /** A POST whose client comes back for what follows the end of the stream. */
-  readonly resumed: ResponsePolicy;
-  /** `responseMode: 'json'`. */
-  readonly json: ResponsePolicy;
-  readonly batch: ResponsePolicy;
-}
+export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
 
 export class LegacyPosts {
   readonly #options: ResolvedOptions;
@@ -78,10 +67,8 @@ export class LegacyPosts {
 
   serve(session: LiveSession, call: PostCall): MaybePromise<NextAttempt> {
     const { exchange, post } = call;
-    if (post.batch && !allowsBatches(session.version)) {
-      const error = batchNotAllowed(`batches are not part of protocol revision ${session.version}`);
-      return refused({ exchange, requestId: null }, error);
-    }
+    if (post.batch && !allowsBatches(session.version))
+      return refused(call, batchNotAllowed(`batches are not part of protocol revision ${session.version}`));
     const { authorizer } = session;
     if (authorizer === undefined) return this.#serveAdmitted(session, call);
     const admitted = admitAll(authorizer, post.messages, exchange.authInfo);
@@ -116,10 +103,10 @@ export class LegacyPosts {
 
   /** Serves a POST whose caller has the scopes. */
   #serveAllowed(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): MaybePromise<NextAttempt> {
-    const { exchange, post, again } = call;
+    const { exchange, reader, post, mayHaveRun } = call;
     const { messages } = post;
     const { authInfo } = exchange;
-    if ((again && isRetry(session, requests, authInfo)) || isRerunning(session, requests, authInfo))
+    if ((mayHaveRun === true && isRetry(session, requests, authInfo)) || isRerunning(session, requests, authInfo))
       return this.#track(exchange, () => this.#answerRetry(session, call, requests));
     const { limits } = this.#options;
     const others = requests.length < messages.length ? checkNotifications(session, messages, limits) : undefined;
@@ -131,7 +118,7 @@ export class LegacyPosts {
       this.#dispatchSilent(session, exchange, messages);
       // Once a notification is accepted, its change of the session must survive a crash.
       if (session.record.saving) return this.#track(exchange, () => this.#respondSaved(session, call));
-      exchange.respond(202, []);
+      reader.done(202);
       return undefined;
     }
     const admissions = admitOnSession(this.#gate, exchange, requests);
@@ -156,26 +143,21 @@ export class LegacyPosts {
    */
   #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
     const { call, stream, admitted } = admittedPost;
-    const response = this.#events(session, call, stream);
+    const reader = this.#begin(session, call, stream);
     session.requests.keepRuns(admitted, call.exchange);
     return new Promise((resolve, reject) => {
-      session.requests.beginEarly(stream, response, admitted, extra, (result) => {
+      session.requests.beginEarly(stream, reader, admitted, extra, (result) => {
         try {
-          resolve(this.#primed(session, admittedPost, response, result));
+          resolve(this.#primed(session, admittedPost, result));
         } catch (cause) {
           reject(cause);
         }
       });
-      this.#dispatchAll(session, call.post, admitted);
+      this.#dispatchAll(session, call, admitted);
     });
   }
 
-  #primed(
-    session: LiveSession,
-    { call, admitted }: AdmittedPost,
-    response: HttpResponse,
-    result: WriteResult,
-  ): NextAttempt {
+  #primed(session: LiveSession, { call, admitted }: AdmittedPost, result: WriteResult): NextAttempt {
     // The priming event was stored, but the session has a new owner, which runs the call again.
     const late = result === 'written' && admitted.some(({ phase }) => phase === 'passedOn');
     if (result === 'written' && !late) {
@@ -183,46 +165,44 @@ export class LegacyPosts {
       return undefined;
     }
     session.requests.takeBack(admitted);
-    const unsent = response.abandon();
-    const exchange = unsent ? call.exchange : this.#continued(call);
+    call.reader.withdraw();
     if (result === 'failed' && !session.left) {
-      refuseOnSession(exchange, storeAway('writing before an answer'), call.requestId);
+      call.reader.refuse(storeAway('writing before an answer'), call.requestId);
       return undefined;
     }
     // After a failure the store may still hold the event.
-    return { ...call, exchange, post: { ...call.post, exchange }, again: call.again || late || result === 'failed' };
-  }
-
-  #continued({ exchange, requestId, post }: PostCall): ContinuedExchange {
-    return new ContinuedExchange(exchange, undefined, false, requestId, lostForm(this.#options, methodOf(post)));
+    return { ...call, mayHaveRun: call.mayHaveRun === true || late || result === 'failed' };
   }
 
   /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
   async #respondSaved(session: LiveSession, call: PostCall): Promise<NextAttempt> {
     const saved = await session.record.saved();
     if (!saved && session.left) return call;
-    call.exchange.respond(202, []);
+    call.reader.done(202);
     return undefined;
   }
 
   /** Answers a call that an earlier attempt began with the answer of that attempt, or with `owner_lost`. */
   async #answerRetry(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): Promise<NextAttempt> {
-    const open = (): Reader =>
-      this.#options.responseMode === 'json' ? this.#json(call) : new HttpResponse(call.exchange, this.#responses.post);
+    const { reader } = call;
+    const open = (): Reader => {
+      reader.begin(this.#options.responseMode === 'json' ? this.#jsonOf(call) : this.#responses.post);
+      return reader;
+    };
     let first: FirstAttempt = 'lost';
     try {
       first = await attachToFirstAttempt(session, requests, open);
     } catch (err) {
       // The call waits for the store, which may have its answer.
-      if (call.again && isStoreAway(err)) throw err;
+      if (call.mayHaveRun === true && isStoreAway(err)) throw err;
       this.#options.logger.error({ err, sessionId: session.id }, 'The outcome of a call could not be read');
     }
     if (first === 'attached') return undefined;
-    if (!stays(session, call)) return { ...call, again: true };
+    if (!stays(session, call)) return { ...call, mayHaveRun: true };
     if (first === 'run') return this.serve(session, call);
-    const response = open();
-    for (const request of requests) response.message(session.lostJson(request, ownerLost(true)));
-    response.end();
+    open();
+    for (const request of requests) reader.message(session.lostJson(request, ownerLost(true)));
+    reader.end();
     return undefined;
   }
 
@@ -242,7 +222,6 @@ export class LegacyPosts {
    * Continues when everything that must be stored first is stored or refused. Nothing has run or was sent so far.
    */
   #start(session: LiveSession, { call, stream, admitted }: AdmittedPost, primed: WriteResult): NextAttempt {
-    const { exchange, post } = call;
     if (primed === 'failed' && !session.left) {
       session.requests.withdraw(admitted);
       return refused(call, storeAway('writing before a call'));
@@ -252,33 +231,35 @@ export class LegacyPosts {
       if (primed === 'fenced') session.ownership.fenced();
       session.requests.withdraw(admitted);
       // After a failure the store may still hold the marker, which the next owner checks.
-      return primed === 'failed' ? { ...call, again: true } : call;
+      return primed === 'failed' ? { ...call, mayHaveRun: true } : call;
     }
     // The client disconnected while the POST waited for the store, and has no event id to resume from.
     const waited = stream.delayed || call.waitUntil !== undefined;
-    if (waited && exchange.closed && exchange.relayOrigin === undefined) {
+    if (waited && isAbandoned(call) && call.exchange.relayOrigin === undefined) {
       session.requests.abandon(stream, admitted);
       return undefined;
     }
-    session.guard?.keep(admitted, exchange);
-    // A retry may have attached to the stream while it was being stored. This exchange is older than the retry's.
-    if (stream.read) exchange.destroy();
-    else session.requests.begin(stream, stream.answersOnly ? this.#json(call) : this.#events(session, call, stream));
-    this.#dispatchAll(session, post, admitted);
+    session.guard?.keep(admitted, call.exchange);
+    // A retry may have attached to the stream while it was being stored. This reader is older than the retry's.
+    if (stream.read) call.reader.cut();
+    else session.requests.begin(stream, this.#begin(session, call, stream));
+    this.#dispatchAll(session, call, admitted);
     return undefined;
   }
 
-  #events(session: LiveSession, { exchange }: PostCall, stream: Stream): HttpResponse {
-    return new HttpResponse(exchange, resumes(session, stream) ? this.#responses.resumed : this.#responses.post);
+  #begin(session: LiveSession, call: PostCall, stream: Stream): Reader {
+    const { post, resumed } = this.#responses;
+    call.reader.begin(stream.answersOnly ? this.#jsonOf(call) : resumes(session, stream) ? resumed : post);
+    return call.reader;
   }
 
-  #json({ exchange, post }: PostCall): HttpResponse {
-    return new HttpResponse(exchange, post.batch ? this.#responses.batch : this.#responses.json);
+  #jsonOf({ post }: PostCall): ResponsePolicy {
+    return post.batch ? this.#responses.batch : this.#responses.json;
   }
 
-  #dispatchAll(session: LiveSession, { exchange, messages }: InboundPost, admitted: readonly MessageContext[]): void {
+  #dispatchAll(session: LiveSession, { exchange, post }: PostCall, admitted: readonly MessageContext[]): void {
     let next = 0;
-    for (const checked of messages) {
+    for (const checked of post.messages) {
       if (checked.kind !== 'request') {
         this.#dispatchSilent(session, exchange, [checked]);
         continue;
@@ -289,7 +270,7 @@ export class LegacyPosts {
     }
   }
 
-  #dispatchSilent(session: LiveSession, exchange: Exchange, messages: readonly Checked[]): void {
+  #dispatchSilent(session: LiveSession, exchange: Caller, messages: readonly Checked[]): void {
     for (const checked of messages) {
       if (checked.kind === 'notification') session.inbound.notification(checked.message, exchange);
       else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
@@ -312,8 +293,8 @@ function stays(session: LiveSession, { exchange }: PostCall): boolean {
 }
 
 /** Before it ran. */
-function refused({ exchange, requestId }: Pick<Call, 'exchange' | 'requestId'>, error: SojournError): undefined {
-  refuseOnSession(exchange, beforeItRan(error), requestId);
+function refused({ reader, requestId }: Call, error: SojournError): undefined {
+  reader.refuse(beforeItRan(error), requestId);
 }
 
 function requestsOf(messages: readonly Checked[]): RpcRequest[] {

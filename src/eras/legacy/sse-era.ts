@@ -147,7 +147,7 @@ export class LegacySseEra {
       keepAlive: this.#keepAlive,
       bufferBytes: this.#options.limits.streamBufferBytes,
       expiry: this.#expiry,
-    });
+    }).begin();
     const connection = new SseConnection(this.#parts, id, exchange, response);
     this.#connected.set(id, { connection, leave });
     response.listener = { over: () => this.#gone(connection) };

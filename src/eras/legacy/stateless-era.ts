@@ -238,7 +238,7 @@ export class StatelessEra {
   #stream(exchange: Exchange): Stream {
     const answersOnly = this.#responses.form === 'json';
     const stream = new Stream('', undefined, 0, { answersOnly, requests: 1, call: undefined });
-    stream.use(new HttpResponse(exchange, this.#responses));
+    stream.use(new HttpResponse(exchange, this.#responses).begin());
     return stream;
   }
 

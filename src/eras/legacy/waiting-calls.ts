@@ -16,13 +16,12 @@
 import type { CallKind } from '../../cluster/messages.ts';
 import type { RequestId } from '@modelcontextprotocol/server';
 import { shareKey } from '../../http/request-gate.ts';
-import { SSE_HEADERS } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { AcceptedExchange } from '../../relay/continued-exchange.ts';
-import { type Call, type InboundPost, isRequest, type NextAttempt } from '../../relay/call.ts';
+import { type Call, isAbandoned, isRequest, type NextAttempt, reads } from '../../relay/call.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience, Place } from '../../session/ownership/patience.ts';
 import type { MaybePromise } from '../../stores/store.ts';
+import type { LegacyGets } from './get.ts';
 
 /**
  * Clients take a response without a head for broken after some seconds, and proxies sooner. A restore is shorter.
@@ -38,11 +37,6 @@ const ACCEPTED_MS = 60_000;
 export interface Placed {
   /** Settles when the call is answered, or must be tried again. */
   readonly outcome: MaybePromise<NextAttempt>;
-}
-
-export interface EarlyHead {
-  readonly call: Call;
-  stop(): void;
 }
 
 export interface WaitingCallsOptions {
@@ -61,10 +55,7 @@ export interface WaitingCallsOptions {
   /** For a call that waits for another request of its session to end: resolves to `true` when a request did. */
   freed(id: string, cause: unknown): Promise<true> | undefined;
   fail(call: Call, cause: unknown): void;
-  /** Sends the head of a GET's response, once: the call continues in it, and comments keep it alive until `stop`. */
-  openHead(call: Call): EarlyHead;
-  /** Ends the response of a GET that waits. `false`: its client cannot resume from an event in it. */
-  endToResume(call: Call): boolean;
+  readonly gets: Pick<LegacyGets, 'openHead' | 'endToResume'>;
 }
 
 interface Entry {
@@ -78,8 +69,6 @@ interface Entry {
   failures: number;
   state: 'waiting' | 'attempting' | 'left';
   headTimer: unknown;
-  /** Stops what keeps an early head alive. */
-  stopHead: (() => void) | undefined;
   left(): void;
 }
 
@@ -102,7 +91,7 @@ export class WaitingCalls {
     const { patience, options } = this.#options;
     const silent = given.post !== undefined && !given.post.messages.some(isRequest);
     const now = options.timeProvider.monotonic();
-    const until = given.kind === 'get' ? Infinity : (given.waitUntil ?? now + options.waitMs);
+    const until = reads(given) ? Infinity : (given.waitUntil ?? now + options.waitMs);
     if (until <= now) return undefined;
     const call: Call = { ...given, waitUntil: until };
     const entry: Entry = {
@@ -113,7 +102,6 @@ export class WaitingCalls {
       failures: this.#options.isHookFailure(cause) ? 1 : 0,
       state: 'waiting',
       headTimer: undefined,
-      stopHead: undefined,
       left: () => {},
     };
     entry.place = patience.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(id, entry));
@@ -128,9 +116,10 @@ export class WaitingCalls {
         this.#queues.set(key, started);
         void this.#pump(id, started);
       }
-      if (call.kind === 'get') this.#openHeadLater(entry, now);
+      if (reads(call)) this.#openHeadLater(entry, now);
       // Answers and notifications are delivered even if the client left.
-      call.exchange.onClose(() => (silent ? this.#accept(id, entry) : this.#leave(id, entry)));
+      if (call.isAccepted !== true)
+        call.exchange.onClose(() => (silent ? this.#accept(id, entry) : this.#leave(id, entry)));
     });
   }
 
@@ -142,9 +131,9 @@ export class WaitingCalls {
     for (const entry of this.#queues.get(keyOf(id, 'post')) ?? []) {
       const { call } = entry;
       if (call.kind !== 'post' || call.requestId !== requestId || call.exchange.user !== user) continue;
-      entry.call.exchange.respond(200, SSE_HEADERS, '');
+      call.reader.end();
       this.#leave(id, entry);
-      return !call.again;
+      return call.mayHaveRun !== true;
     }
     return false;
   }
@@ -153,8 +142,8 @@ export class WaitingCalls {
   letResume(): void {
     for (const [key, queue] of this.#queues) {
       for (const entry of queue) {
-        if (entry.call.kind !== 'get' || entry.state !== 'waiting') continue;
-        if (this.#options.endToResume(entry.call)) this.#leave(key.slice(keyOf('', 'get').length), entry);
+        if (!reads(entry.call) || entry.state !== 'waiting') continue;
+        if (this.#options.gets.endToResume(entry.call)) this.#leave(key.slice(keyOf('', 'get').length), entry);
       }
     }
   }
@@ -208,18 +197,18 @@ export class WaitingCalls {
   }
 
   #over(id: string, entry: Entry): void {
-    const accepted = entry.call.exchange instanceof AcceptedExchange;
-    if (!entry.silent || accepted) this.#refuse(id, entry);
+    if (!entry.silent || entry.call.isAccepted === true) this.#refuse(id, entry);
     else if (this.#options.lifecycle.state === 'serving') this.#accept(id, entry);
     else if (!this.#enterAgain(id, entry)) this.#refuse(id, entry);
   }
 
   /** Answers 202 to answers and notifications that have not reached their session. They wait on. */
   #accept(id: string, entry: Entry): void {
-    if (entry.state === 'left' || entry.call.exchange instanceof AcceptedExchange) return;
+    if (entry.state === 'left' || entry.call.isAccepted === true) return;
     // The endpoint has drained: refuse the call, so that another instance can deliver it.
-    if (this.#enterAgain(id, entry)) entry.call = accepted(entry.call);
-    else this.#refuse(id, entry);
+    if (!this.#enterAgain(id, entry)) return this.#refuse(id, entry);
+    entry.call.reader.done(202);
+    entry.call = { ...entry.call, isAccepted: true };
   }
 
   /** `false`: the endpoint has drained. */
@@ -243,7 +232,6 @@ export class WaitingCalls {
     entry.state = 'left';
     const { options, patience } = this.#options;
     options.timeProvider.clearTimeout(entry.headTimer);
-    entry.stopHead?.();
     const key = keyOf(id, entry.call.kind);
     const queue = this.#queues.get(key);
     queue?.delete(entry);
@@ -263,25 +251,15 @@ export class WaitingCalls {
 
   /** Not during an attempt, which may answer in another way. */
   #openDueHead(entry: Entry): void {
-    const { call, state, stopHead } = entry;
+    const { call, state } = entry;
     const due = call.headAt !== undefined && this.#options.options.timeProvider.monotonic() >= call.headAt;
-    if (!due || state !== 'waiting' || stopHead !== undefined || call.exchange.closed) return;
-    const head = this.#options.openHead(call);
-    entry.call = head.call;
-    entry.stopHead = head.stop;
+    if (due && state === 'waiting' && !isAbandoned(call)) entry.call = this.#options.gets.openHead(call);
   }
 }
 
 /** Readers of streams wait in a separate queue, so that no other call waits behind them. */
 function keyOf(id: string, kind: CallKind): string {
-  return kind === 'get' ? `get ${id}` : id;
+  return reads({ kind }) ? `get ${id}` : id;
 }
 
 const userOf = ({ exchange }: Call): string => shareKey(exchange.user, exchange.clientAddress);
-
-function accepted(call: Call): Call {
-  call.exchange.respond(202, []);
-  const exchange = new AcceptedExchange(call.exchange);
-  const post: InboundPost | undefined = call.post && { ...call.post, exchange };
-  return { ...call, exchange, ...(post !== undefined && { post }) };
-}

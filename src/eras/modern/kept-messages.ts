@@ -10,11 +10,9 @@ export interface KeptMessagesHost {
   readonly memory: Pick<MemoryUse, 'take' | 'give'>;
 }
 
-const DATA = /^data: (.*)$/m;
-
 export class KeptMessages {
   readonly #host: KeptMessagesHost;
-  /** The newest messages as frames, without ids. */
+  /** The newest messages, as JSON texts. */
   #kept: string[] = [];
   #newest = '';
   #length = 0;
@@ -35,25 +33,25 @@ export class KeptMessages {
   }
 
   /** Returns the offset of the message. */
-  add(frame: string): number {
+  add(json: string): number {
     this.#length += 1;
-    this.#newest = frame;
-    this.#keep(frame);
+    this.#newest = json;
+    this.#keep(json);
     return this.#length;
   }
 
   /** The kept messages after an offset, each with its own. */
-  *after(offset: number): Generator<readonly [offset: number, frame: string]> {
+  *after(offset: number): Generator<readonly [offset: number, json: string]> {
     const before = this.#length - this.#kept.length;
-    for (const [n, frame] of this.#kept.entries()) {
+    for (const [n, json] of this.#kept.entries()) {
       const own = before + n + 1;
-      if (own > offset) yield [own, frame];
+      if (own > offset) yield [own, json];
     }
   }
 
-  /** The JSON of the newest message, which is given away once. */
-  takeNewestJson(): string {
-    const json = DATA.exec(this.#newest)?.[1] ?? '';
+  /** The newest message, which is given away once. */
+  takeNewest(): string {
+    const json = this.#newest;
     this.#newest = '';
     return json;
   }
@@ -64,10 +62,10 @@ export class KeptMessages {
     this.#held = 0;
   }
 
-  #keep(frame: string): void {
+  #keep(json: string): void {
     const { memory, bufferBytes } = this.#host;
-    this.#kept.push(frame);
-    let bytes = frame.length;
+    this.#kept.push(json);
+    let bytes = json.length;
     while (this.#kept.length > 1 && this.#held + bytes > bufferBytes) bytes -= this.#kept.shift()?.length ?? 0;
     if (bytes <= 0) memory.give(-bytes);
     else if (!memory.take(bytes, this.#held)) return this.forget();

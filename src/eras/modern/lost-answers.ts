@@ -6,42 +6,37 @@
  */
 import type { SojournError } from '../../errors.ts';
 import { errorJson, lostForm } from '../../http/answer.ts';
-import type { Exchange, HeaderList } from '../../http/exchange.ts';
+import type { Exchange } from '../../http/exchange.ts';
 import type { Reader } from '../../http/reader.ts';
-import { messageFrame, pointFrame, SSE_HEADERS } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type CallPosition, formatCallPosition, parseCallPosition, resumedPosition } from './call-position.ts';
 
 const SECRET_BYTES = 16;
-const NO_HEADERS: HeaderList = [];
 
 /** Whether a GET asks for what followed on the stream of a 2026-07-28 request. */
 export function asksForLostAnswer(exchange: Exchange): boolean {
   return exchange.method === 'GET' && parseCallPosition(exchange.header('last-event-id')) !== undefined;
 }
 
-/** Nothing follows the event that its client saw. */
-export function respondNothingFollows(exchange: Exchange): void {
-  exchange.respond(204, NO_HEADERS);
-}
-
 /** A clean end, after which the client comes back with a new event id. Some clients hang when a resume is refused. */
-export function respondComeBack(exchange: Exchange, position: CallPosition, retryMs: number): void {
-  exchange.respond(200, SSE_HEADERS, pointFrame(formatCallPosition(resumedPosition(position)), retryMs, true));
+export function respondComeBack(reader: Reader, position: CallPosition, retryMs: number): void {
+  reader.point(formatCallPosition(resumedPosition(position)), retryMs, true);
+  reader.end();
 }
 
 /** An error as an event. Its id says that nothing follows, because some clients return after every error. */
 export function respondLostAnswer(
-  exchange: Exchange,
+  reader: Reader,
   position: CallPosition,
   error: SojournError,
   options: Pick<ResolvedOptions, 'lostCalls'>,
 ): void {
   const form = lostForm(options, position.isTool ? 'tools/call' : undefined, 'modern');
   const json = errorJson(error, position.id, form);
-  exchange.respond(200, SSE_HEADERS, messageFrame(json, formatCallPosition({ ...position, ended: true })));
+  reader.message(json, formatCallPosition({ ...position, ended: true }));
+  reader.end();
 }
 
 /** Where the stream of a request begins. */
@@ -54,10 +49,4 @@ export function firstPosition({ id, method }: RpcRequest, random: RandomSource):
 export function sendFirst(to: Reader, position: CallPosition, { retryMs }: Pick<ResolvedOptions, 'retryMs'>): void {
   const id = formatCallPosition(position);
   if (id !== '') to.point(id, retryMs, true);
-}
-
-/** The same as text; empty where its request has an id that no event id can carry. */
-export function firstEvent(position: CallPosition, retryMs: number): string {
-  const id = formatCallPosition(position);
-  return id === '' ? '' : pointFrame(id, retryMs, true);
 }

@@ -5,6 +5,7 @@
  */
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
+import { KeepAlive } from '../../http/keep-alive.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { systemRandom, within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -54,6 +55,7 @@ async function listTools(
   const answer = new Promise<string>((resolve) => {
     const host: ResumableHost = {
       retryMs: 0,
+      response: { form: 'events', keepAlive: new KeepAlive(timeProvider, Infinity), bufferBytes: Infinity },
       bufferBytes: Infinity,
       memory: UNCOUNTED,
       record: async () => false,

@@ -45,12 +45,12 @@ import { isModern } from '../../protocol/versions.ts';
 import { checkListen, claimedVersion } from '../message-checks.ts';
 import { untilHandled } from '../notification-handler.ts';
 import { RequestRuns } from '../request-runs.ts';
-import type { InboundPost } from '../../relay/call.ts';
+import type { Call, InboundPost } from '../../relay/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
 import { parseCallPosition } from './call-position.ts';
 import { hasModernEnvelope } from './envelopes.ts';
-import { firstPosition, respondLostAnswer, respondNothingFollows, sendFirst } from './lost-answers.ts';
+import { firstPosition, respondLostAnswer, sendFirst } from './lost-answers.ts';
 import { mayRunTwice, postOf } from './may-run-twice.ts';
 import { ResumableCalls } from './resumable-calls.ts';
 import { ResumableExchange } from './resumable-exchange.ts';
@@ -89,7 +89,7 @@ export class ModernEra {
   readonly #servers: ModernServers;
   readonly #direct: ModernDirect;
   /** What the responses of each kind have in common. */
-  readonly #responses: Record<'request' | 'listen' | 'notification', ResponsePolicy>;
+  readonly #responses: Record<'request' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
   readonly #random: RandomSource;
   readonly #gate: RequestGate;
   readonly #callTimes: CallTimes;
@@ -112,28 +112,26 @@ export class ModernEra {
     this.#lifecycle = lifecycle;
     this.#random = random;
     const { responseMode, timeProvider: time } = options;
+    const returned: ResponsePolicy = { form: 'events', keepAlive, bufferBytes: options.limits.streamBufferBytes };
     const request: ResponsePolicy = {
+      ...returned,
       form: responseMode === 'sse' ? 'events' : responseMode,
-      keepAlive,
-      bufferBytes: options.limits.streamBufferBytes,
       largeAnswers: new LargeAnswers(options.logger),
       ...(responseMode !== 'json' && { headWait: { time, ms: HEAD_WAIT_MS } }),
     };
     const { headWait: _, ...notification } = { ...request, form: 'json' as const };
-    this.#responses = { request, listen: { ...request, expiry }, notification };
+    this.#responses = { request, listen: { ...request, expiry }, notification, returned };
     this.#gate = gate;
     this.#callTimes = given.callTimes;
     this.#legacy = legacy;
     this.#authorizer = authorizer;
-    const { resuming } = given;
-    if (resuming !== undefined) {
-      const calls = new ResumableCalls({ ...resuming, memory: given.memory, options, random });
+    if (given.resuming !== undefined) {
+      const parts = { ...given.resuming, response: returned, options, random };
+      const calls = new ResumableCalls({ ...parts, memory: given.memory });
       this.#resumable = calls;
       this.#returning = new ReturningClients({
-        ...resuming,
-        options,
+        ...parts,
         calls,
-        random,
         mayRunTwice: (call) => mayRunTwice(call, options, (post, list) => this.#serve(post, list, list, call.version)),
         run: (exchange, call) => this.#run(exchange, call),
       });
@@ -193,13 +191,21 @@ export class ModernEra {
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
   lostAnswer(exchange: Exchange): void {
+    const reader = new HttpResponse(exchange, this.#responses.returned);
+    this.resume({ kind: 'answer', exchange, reader, requestId: null, after: exchange.header('last-event-id') });
+  }
+
+  resume(call: Call): void {
+    const { exchange, reader, after } = call;
     const refusal = this.#gate.count(exchange);
     const returning = this.#returning;
-    const position = parseCallPosition(exchange.header('last-event-id'));
-    if (position === undefined || position.ended) respondNothingFollows(exchange);
-    else if (returning === undefined) respondLostAnswer(exchange, position, answerNotKept(), this.#options);
-    else if (refusal !== undefined) returning.delay(exchange, position);
-    else attempt(exchange, () => returning.resume(exchange, position));
+    const position = parseCallPosition(after);
+    if (position === undefined || position.ended) return reader.done(204);
+    if (returning === undefined) {
+      reader.begin(this.#responses.returned);
+      respondLostAnswer(reader, position, answerNotKept(), this.#options);
+    } else if (refusal !== undefined) returning.delay(call, position);
+    else attempt(exchange, () => returning.resume(call, position));
   }
 
   /** A `listen` stream has no answer, and JSON bodies have no event ids. */
@@ -288,7 +294,9 @@ export class ModernEra {
     const { exchange } = post;
     const listens = request?.method === 'subscriptions/listen';
     const policy = listens ? this.#responses.listen : this.#responses.request;
-    const response = new HttpResponse(exchange, request === undefined ? this.#responses.notification : policy);
+    const response = new HttpResponse(exchange, request === undefined ? this.#responses.notification : policy).begin();
+    // The call runs again, and its client reads a stream.
+    if (exchange instanceof ResumableExchange && exchange.hasHead) response.sendHead();
     // A client that lost a `listen` stream has no answer to wait for. A resumable call writes its own first event.
     const isPlain = request !== undefined && !listens && !(exchange instanceof ResumableExchange);
     const first = (to: Reader): void =>

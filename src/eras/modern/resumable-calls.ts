@@ -10,6 +10,7 @@
  * tries that most clients make.
  */
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
+import type { ResponsePolicy } from '../../http/response-policy.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
 import { relayedFields } from '../../options/header-names.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
@@ -43,6 +44,8 @@ export interface ResumableCallsOptions {
   readonly records: CallRecords;
   readonly instance: { readonly owner: string; readonly valid: boolean };
   readonly memory: MemoryUse;
+  /** The response to a client that reads a stream. */
+  readonly response: ResponsePolicy;
   readonly random: RandomSource;
 }
 
@@ -98,6 +101,9 @@ export class ResumableCalls implements ResumableHost {
 
   get retryMs(): number {
     return this.#options.retryMs;
+  }
+  get response(): ResponsePolicy {
+    return this.#given.response;
   }
   get bufferBytes(): number {
     return this.#options.limits.streamBufferBytes;

@@ -11,7 +11,6 @@
  * (`kept-messages.ts`).
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { type Backlog, backlogOf } from '../../http/backlog.ts';
 import { attempt } from '../../http/attempt.ts';
 import {
   type BodyRead,
@@ -22,13 +21,15 @@ import {
   type RunningWork,
 } from '../../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../../http/request-view.ts';
-import { messageFrame, pointFrame, SSE_HEADERS } from '../../http/response.ts';
+import type { CallReader, ReaderListener } from '../../http/reader.ts';
+import { HttpResponse } from '../../http/response.ts';
+import type { ResponsePolicy } from '../../http/response-policy.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { Refusal } from '../../observe/notices.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { type CallPosition, formatCallPosition, resumedPosition } from './call-position.ts';
 import { KeptMessages, type KeptMessagesHost } from './kept-messages.ts';
-import { firstEvent, respondNothingFollows } from './lost-answers.ts';
+import { sendFirst } from './lost-answers.ts';
 
 type State = 'waiting' | 'recording' | 'plain' | 'resumable' | 'answered' | 'left' | 'cancelled';
 
@@ -61,6 +62,8 @@ export function readsHeaders(headers: HeaderFields): Pick<RequestOrigin, 'header
 /** What a resumable call needs of the calls of its instance. */
 export interface ResumableHost extends KeptMessagesHost {
   readonly retryMs: number;
+  /** The response to a client that reads a stream. */
+  readonly response: ResponsePolicy;
   /** Records the call. Resolves with `false` when it cannot be resumed. */
   record(call: ResumableExchange): Promise<boolean>;
   /** It has no client from now on. `false`: it does not go on. */
@@ -74,14 +77,15 @@ export interface ResumableHost extends KeptMessagesHost {
   report(cause: unknown): void;
 }
 
-export class ResumableExchange implements Exchange, RequestSource {
+export class ResumableExchange implements Exchange, RequestSource, ReaderListener {
   readonly #origin: RequestOrigin;
   readonly #host: ResumableHost;
   readonly #first: CallPosition;
   #state: State = 'waiting';
-  #client: Exchange | undefined;
-  #backlog: Backlog | undefined;
-  /** What was written while the call was being recorded. */
+  /** The client of the request, until its head is sent. */
+  #waiting: Exchange | undefined;
+  #client: CallReader | undefined;
+  /** The messages that came while the call was being recorded. */
   #queued: string[] = [];
   #endQueued = false;
   readonly #messages: KeptMessages;
@@ -106,7 +110,10 @@ export class ResumableExchange implements Exchange, RequestSource {
   /** A call whose client waits for its answer. */
   static of(client: Exchange, first: CallPosition, host: ResumableHost): ResumableExchange {
     const call = new ResumableExchange(client, first, host);
-    call.#take(client);
+    call.#waiting = client;
+    client.onClose(() => {
+      if (call.#waiting !== undefined) call.cancel();
+    });
     return call;
   }
 
@@ -118,39 +125,42 @@ export class ResumableExchange implements Exchange, RequestSource {
     return call;
   }
 
-  get secret(): string {
-    return this.#first.secret;
+  /** The head of its response was sent, in another run of it. */
+  get hasHead(): boolean {
+    return this.#state === 'resumable';
   }
 
   // ——— The client ———
 
   /** A client came back with this position. It gets what followed, and replaces an earlier client. */
-  attach(client: Exchange, position: CallPosition): void {
-    if (client.closed) return;
+  attach(client: CallReader, position: CallPosition): void {
+    if (!client.isOpen) return;
     const isSameRun = position.run === this.#first.run;
     const after = isSameRun ? position.offset : 0;
-    if (this.#state === 'answered' && isSameRun && after >= this.#messages.length) return respondNothingFollows(client);
+    if (this.#state === 'answered' && isSameRun && after >= this.#messages.length) return client.done(204);
     const before = this.#client;
     this.#take(client);
     before?.end();
-    client.openStream(SSE_HEADERS);
+    client.begin(this.#host.response);
     const from = resumedPosition({ ...this.#first, offset: after, resumes: isSameRun ? position.resumes : 0 });
-    client.write(pointFrame(formatCallPosition(from), this.#host.retryMs, true));
-    for (const [offset, frame] of this.#messages.after(after)) client.write(this.#withId(frame, offset));
+    client.point(formatCallPosition(from), this.#host.retryMs, true);
+    for (const [offset, json] of this.#messages.after(after)) client.message(json, this.#idOf(offset));
     if (this.#state === 'answered') {
       this.#client = undefined;
       client.end();
-    } else if (!client.closed) this.#host.attached(this);
+      return;
+    }
+    client.sendHead();
+    if (client.isOpen) this.#host.attached(this);
   }
 
-  #take(client: Exchange): void {
+  #take(client: CallReader): void {
     this.#client = client;
-    this.#backlog = undefined;
-    client.onClose(() => this.#lost(client));
+    client.listener = this;
   }
 
   /** A client disconnected. */
-  #lost(client: Exchange): void {
+  over(client: CallReader): void {
     if (this.#client !== client) return;
     this.#client = undefined;
     if (this.#state === 'resumable' && this.#host.goesOn(this)) return;
@@ -163,7 +173,7 @@ export class ResumableExchange implements Exchange, RequestSource {
     const isRecorded = this.#state === 'resumable';
     this.#become('cancelled');
     this.forget();
-    this.#client?.destroy();
+    this.destroy();
     if (isRecorded) this.#host.cancelled(this);
     for (const fn of this.#onClose.splice(0)) attempt(this, fn);
   }
@@ -189,18 +199,17 @@ export class ResumableExchange implements Exchange, RequestSource {
 
   // ——— The answer ———
 
-  /** Its client gets the answer, if it has one. */
   refused(refusal: Refusal): void {
-    this.#client?.refused(refusal);
+    this.#waiting?.refused(refusal);
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.#state === 'waiting') {
       this.#become('answered');
-      return this.#client?.respond(status, headers, body);
+      return this.#waiting?.respond(status, headers, body);
     }
     // The head was sent before.
-    if (body !== undefined && body !== '') this.write(headers === SSE_HEADERS ? body : messageFrame(body, undefined));
+    if (body !== undefined && body !== '') this.message(body);
     this.end();
   }
 
@@ -216,37 +225,31 @@ export class ResumableExchange implements Exchange, RequestSource {
       return;
     }
     this.#become(resumable ? 'resumable' : 'plain');
-    this.#client?.openStream(SSE_HEADERS);
-    this.#client?.write(firstEvent(this.#first, this.#host.retryMs));
-    for (const chunk of this.#queued.splice(0)) this.write(chunk);
+    if (this.#waiting !== undefined) {
+      const client = new HttpResponse(this.#waiting, this.#host.response).begin();
+      this.#waiting = undefined;
+      this.#take(client);
+      sendFirst(client, this.#first, this.#host);
+    }
+    for (const json of this.#queued.splice(0)) this.message(json);
     if (this.#endQueued) this.end();
+    else this.#client?.sendHead();
   }
 
-  write(chunk: string): void {
-    if (this.#state === 'recording') this.#queued.push(chunk);
-    else if (this.#state === 'plain') this.#send(chunk);
-    else if (this.#state === 'resumable' && chunk.startsWith(':')) this.#comment(chunk);
-    else if (this.#state === 'resumable' && chunk !== '') {
-      const offset = this.#messages.add(chunk);
-      this.#send(this.#withId(chunk, offset));
+  /** Comments only: the response of each client keeps itself alive. */
+  write(): void {}
+
+  message(json: string): void {
+    if (this.#state === 'recording') this.#queued.push(json);
+    else if (this.#state === 'plain') this.#client?.message(json);
+    else if (this.#state === 'resumable') {
+      const offset = this.#messages.add(json);
+      this.#client?.message(json, this.#idOf(offset));
     }
   }
 
-  #comment(chunk: string): void {
-    if (this.#client?.pendingBytes === 0) this.#client.write(chunk);
-  }
-
-  /** A client that reads too slowly is cut off, and finds the message when it comes back. */
-  #send(chunk: string): void {
-    const client = this.#client;
-    if (client === undefined) return;
-    this.#backlog = backlogOf(client, this.#host.bufferBytes, this.#backlog);
-    if (this.#backlog?.tooLong === true) client.destroy();
-    else client.write(chunk);
-  }
-
-  #withId(frame: string, offset: number): string {
-    return `id: ${formatCallPosition({ ...this.#first, offset })}\n${frame}`;
+  #idOf(offset: number): string {
+    return formatCallPosition({ ...this.#first, offset });
   }
 
   end(): void {
@@ -260,25 +263,24 @@ export class ResumableExchange implements Exchange, RequestSource {
     const client = this.#client;
     this.#client = undefined;
     client?.end();
-    const json = this.#messages.takeNewestJson();
+    const json = this.#messages.takeNewest();
     if (isRecorded) this.#host.answered(this, json);
   }
 
   destroy(): void {
-    this.#client?.destroy();
+    this.#waiting?.destroy();
+    this.#client?.cut();
   }
 
   fail(cause: unknown): void {
-    const client = this.#client;
-    if (client === undefined) this.#host.report(cause);
-    else client.fail(cause);
+    if (this.#waiting === undefined) this.#host.report(cause);
+    else this.#waiting.fail(cause);
     this.cancel();
   }
 
-  /** A client that is too slow is found in `#send`. */
-  get pendingBytes(): number {
-    return this.#state === 'resumable' ? 0 : (this.#client?.pendingBytes ?? 0);
-  }
+  /** The response of each client cuts it off when it is too slow. */
+  readonly pendingBytes = 0;
+
   get closed(): boolean {
     return this.#state === 'answered' || this.#state === 'left' || this.#state === 'cancelled';
   }
@@ -337,9 +339,9 @@ export class ResumableExchange implements Exchange, RequestSource {
     done(undefined, new Uint8Array(0));
   }
   holds(bytes: number): boolean {
-    return this.#client?.holds(bytes) ?? false;
+    return this.#waiting?.holds(bytes) ?? false;
   }
   heldBy(work: RunningWork): void {
-    this.#client?.heldBy(work);
+    this.#waiting?.heldBy(work);
   }
 }

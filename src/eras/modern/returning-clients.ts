@@ -12,12 +12,13 @@
  * only believed dead continues its run: such a call may run twice, so both answers are right, and the store takes one.
  */
 import { answerNotKept, callUnreachable, ownerLost, type SojournError } from '../../errors.ts';
-import type { Exchange } from '../../http/exchange.ts';
-import { messageFrame, pointFrame, SSE_HEADERS } from '../../http/response.ts';
+import type { Caller } from '../../http/exchange.ts';
+import type { CallReader } from '../../http/reader.ts';
+import type { ResponsePolicy } from '../../http/response-policy.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { ContinuedExchange } from '../../relay/continued-exchange.ts';
+import type { Call } from '../../relay/call.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { Replays } from '../../session/streams/replays.ts';
@@ -46,6 +47,7 @@ export interface ReturningClientsOptions {
     isUnreachable(id: string): boolean;
   };
   readonly random: RandomSource;
+  readonly response: ResponsePolicy;
   readonly replays: Replays;
   /** Whether a lost call may run again, as its server says now. */
   mayRunTwice(call: LostCall): Promise<boolean>;
@@ -61,8 +63,9 @@ export interface LostCall {
 }
 
 /** A client that came back for an answer. */
-interface Reader {
-  client: Exchange;
+interface Returned {
+  readonly client: Caller;
+  readonly reader: CallReader;
   /** The last event that it has. */
   position: CallPosition;
 }
@@ -81,14 +84,14 @@ export class ReturningClients {
   }
 
   /** Answers a GET whose `Last-Event-ID` is this position of a call. */
-  async resume(client: Exchange, position: CallPosition): Promise<void> {
+  async resume({ exchange: client, reader }: Call, position: CallPosition): Promise<void> {
     const { timeProvider, waitMs } = this.#options;
-    const reader: Reader = { client, position };
+    const returned: Returned = { client, reader, position };
     const until = timeProvider.monotonic() + waitMs;
-    for (let tries = 0; !reader.client.closed && !this.#given.calls.closed; tries++) {
+    for (let tries = 0; !client.closed && !this.#given.calls.closed; tries++) {
       if (tries > 1) await elapse(timeProvider, this.#pauseMs(tries));
       try {
-        if (await this.#serve(reader)) return;
+        if (await this.#serve(returned)) return;
         if (tries >= TRIES) break;
       } catch (err) {
         if (isStoreAway(err) && timeProvider.monotonic() < until) continue;
@@ -96,15 +99,16 @@ export class ReturningClients {
         break;
       }
     }
-    this.#respondLost(reader, answerNotKept());
+    this.#respondLost(returned, answerNotKept());
   }
 
   /** Past a limit the GET ends cleanly, and a call that runs here continues until its client comes back. */
-  delay(client: Exchange, position: CallPosition): void {
-    const { calls } = this.#given;
+  delay({ exchange: client, reader }: Call, position: CallPosition): void {
+    const { calls, response } = this.#given;
     const exchange = calls.find(callKey(position.secret));
     if (exchange !== undefined && exchange.user === client.user) calls.stays(exchange);
-    respondComeBack(client, position, this.#options.retryMs);
+    reader.begin(response);
+    respondComeBack(reader, position, this.#options.retryMs);
   }
 
   #pauseMs(tries: number): number {
@@ -112,78 +116,79 @@ export class ReturningClients {
   }
 
   /** One attempt. `false`: the call has moved, so look again. */
-  async #serve(reader: Reader): Promise<boolean> {
+  async #serve(returned: Returned): Promise<boolean> {
     const { instance, relay } = this.#given;
-    const key = callKey(reader.position.secret);
-    if (this.#serveHere(key, reader)) return true;
-    const record = await this.#records.read(key, reader.client.user);
-    if (reader.client.closed || this.#serveHere(key, reader)) return true;
-    if (record === undefined) return this.#respondLost(reader, answerNotKept());
+    const { client, reader } = returned;
+    const key = callKey(returned.position.secret);
+    if (this.#serveHere(key, returned)) return true;
+    const record = await this.#records.read(key, client.user);
+    if (client.closed || this.#serveHere(key, returned)) return true;
+    if (record === undefined) return this.#respondLost(returned, answerNotKept());
     const { owner } = record;
     const isAlive = owner !== null && owner !== instance.owner && (await instance.isAlive(owner));
-    const { relayOrigin } = reader.client;
-    if (isAlive && relayOrigin !== undefined) {
-      relayOrigin.refuse();
+    if (isAlive && client.relayOrigin !== undefined) {
+      reader.moved(false);
       return true;
     }
     if (isAlive) {
-      const exchange = this.#openHead(reader);
-      const outcome = await relay.send(owner, { kind: 'get', exchange, requestId: null, again: false });
-      if (outcome.relayed === 'done') return true;
-      if (outcome.relayed === 'lost' && outcome.lastEventId !== undefined)
-        this.#moveOn(reader, exchange, outcome.lastEventId);
+      this.#openHead(returned);
+      const after = reader.lastId;
+      const outcome = await relay.send(owner, { kind: 'answer', exchange: client, reader, requestId: null, after });
+      if (outcome === 'done') return true;
+      this.#moveOn(returned);
     }
-    if (await this.#serveStored(reader, record)) return true;
-    if (isAlive) return instance.isUnreachable(owner) && this.#respondLost(reader, callUnreachable());
+    if (await this.#serveStored(returned, record)) return true;
+    if (isAlive) return instance.isUnreachable(owner) && this.#respondLost(returned, callUnreachable());
     // The run of this instance was cancelled.
-    if (owner !== null && owner === instance.owner) return this.#respondLost(reader, answerNotKept());
-    return this.#inTurn(key, () => this.#runAgain(reader, record));
+    if (owner !== null && owner === instance.owner) return this.#respondLost(returned, answerNotKept());
+    return this.#inTurn(key, () => this.#runAgain(returned, record));
   }
 
   /** `false`: the store has no answer. */
-  async #serveStored(reader: Reader, record: CallRecord): Promise<boolean> {
-    const end = await this.#given.replays.begin(record.key, reader.client, () => void this.#openHead(reader));
+  async #serveStored(returned: Returned, record: CallRecord): Promise<boolean> {
+    const end = await this.#given.replays.begin(record.key, returned.client, () => this.#openHead(returned));
     if (end === undefined) return true;
     try {
       const json = await this.#records.answer(record);
-      return json !== undefined && this.#respondStored(reader, record, json);
+      return json !== undefined && this.#respondStored(returned, record, json);
     } finally {
       end();
     }
   }
 
-  #serveHere(key: string, reader: Reader): boolean {
+  #serveHere(key: string, returned: Returned): boolean {
     const exchange = this.#given.calls.find(key);
     if (exchange === undefined) return false;
-    if (exchange.user !== reader.client.user) return this.#respondLost(reader, answerNotKept());
-    exchange.attach(reader.client, reader.position);
+    if (exchange.user !== returned.client.user) return this.#respondLost(returned, answerNotKept());
+    exchange.attach(returned.reader, returned.position);
     return true;
   }
 
   /** The head leaves before another instance is asked, which may be dead: some clients give up without one. */
-  #openHead(reader: Reader): Exchange {
-    const { client, position } = reader;
-    if (client instanceof ContinuedExchange) return client;
-    const lastEventId = formatCallPosition(resumedPosition(position));
-    client.openStream(SSE_HEADERS);
-    client.write(pointFrame(lastEventId, this.#options.retryMs, true));
-    return this.#moveOn(reader, client, lastEventId);
+  #openHead(returned: Returned): void {
+    const { reader, position } = returned;
+    if (reader.hasBegun) return;
+    reader.begin(this.#given.response);
+    reader.point(formatCallPosition(resumedPosition(position)), this.#options.retryMs, true);
+    reader.sendHead();
+    this.#moveOn(returned);
   }
 
   /** Its client has seen another event since. */
-  #moveOn(reader: Reader, client: Exchange, lastEventId: string): Exchange {
-    reader.position = parseCallPosition(lastEventId) ?? reader.position;
-    return (reader.client = new ContinuedExchange(client, lastEventId, true, null));
+  #moveOn(returned: Returned): void {
+    returned.position = parseCallPosition(returned.reader.lastId) ?? returned.position;
   }
 
-  #respondLost({ client, position }: Reader, error: SojournError): true {
-    respondLostAnswer(client, position, error, this.#options);
+  #respondLost({ reader, position }: Returned, error: SojournError): true {
+    reader.begin(this.#given.response);
+    respondLostAnswer(reader, position, error, this.#options);
     return true;
   }
 
-  #respondStored({ client, position }: Reader, { epoch }: CallRecord, json: string): true {
-    const id = formatCallPosition({ ...position, run: epoch, ended: true });
-    client.respond(200, SSE_HEADERS, messageFrame(json, id));
+  #respondStored({ reader, position }: Returned, { epoch }: CallRecord, json: string): true {
+    reader.begin(this.#given.response);
+    reader.message(json, formatCallPosition({ ...position, run: epoch, ended: true }));
+    reader.end();
     return true;
   }
 
@@ -196,15 +201,16 @@ export class ReturningClients {
     return turn;
   }
 
-  async #runAgain(reader: Reader, record: CallRecord): Promise<boolean> {
+  async #runAgain(returned: Returned, record: CallRecord): Promise<boolean> {
     const { instance, calls, mayRunTwice, run } = this.#given;
     const { key, kept, version } = record;
-    if (this.#serveHere(key, reader)) return true;
+    const { client, reader } = returned;
+    if (this.#serveHere(key, returned)) return true;
     if (!instance.valid) return false;
-    const { authInfo, user } = reader.client;
+    const { authInfo, user } = client;
     if (kept?.request === undefined || kept.rights !== rightsOf(authInfo)) {
       this.#options.logger.info({}, 'A lost call is not run again: it was too long, or this caller has other rights');
-      return this.#respondLost(reader, ownerLost(true));
+      return this.#respondLost(returned, ownerLost(true));
     }
     const { request, url, absoluteUrl } = kept;
     const origin: RequestOrigin = {
@@ -217,17 +223,17 @@ export class ReturningClients {
       user,
     };
     const lost: LostCall = { origin, request, version };
-    this.#openHead(reader);
-    if (!(await mayRunTwice(lost))) return this.#respondLost(reader, ownerLost(true));
+    this.#openHead(returned);
+    if (!(await mayRunTwice(lost))) return this.#respondLost(returned, ownerLost(true));
     // Its client left, and may come back.
-    if (reader.client.closed) return true;
+    if (client.closed) return true;
     const fence = await this.#records.claim(record, instance.owner);
     if (fence === undefined) return false;
-    const first = { ...reader.position, run: fence.epoch, offset: 0, resumes: 0 };
+    const first = { ...returned.position, run: fence.epoch, offset: 0, resumes: 0 };
     const exchange = calls.restart(origin, first, { key, request, version, fence });
-    if (reader.client.closed) exchange.cancel();
+    if (client.closed) exchange.cancel();
     else {
-      exchange.attach(reader.client, reader.position);
+      exchange.attach(reader, returned.position);
       run(exchange, lost);
     }
     return true;

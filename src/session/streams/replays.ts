@@ -9,7 +9,7 @@
  */
 import { afterTurn } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import type { Caller } from '../../http/exchange.ts';
 import { shareKey } from '../../http/request-gate.ts';
 import type { MemoryUse, SlowReaders } from '../../http/slow-readers.ts';
 import { Tally } from '../../tally.ts';
@@ -39,7 +39,7 @@ export type EndReplay = () => void;
 interface Replay {
   readonly session: string;
   readonly user: string;
-  readonly client: Exchange;
+  readonly client: Caller;
 }
 
 interface Waiting extends Replay {
@@ -74,7 +74,7 @@ export class Replays {
    * Returns at once, or resolves, with the end of a replay that may begin. `undefined`: the client disconnected first.
    * `openHead` is called when the client has waited for a while.
    */
-  begin(session: string, client: Exchange, openHead: () => void): EndReplay | Promise<EndReplay | undefined> {
+  begin(session: string, client: Caller, openHead: () => void): EndReplay | Promise<EndReplay | undefined> {
     const replay = { session, user: shareKey(client.user, client.clientAddress), client };
     const started = this.#start(replay);
     if (started === 'full') this.#lookLater();

@@ -236,7 +236,7 @@ export abstract class StreamReaders implements ReaderListener {
     if (reader?.isOpen !== true || reader.takes === 'answers') return false;
     const resumes = this.#log?.emptyData === true && this.#sent >= 0;
     if (!resumes && reader.isRelayed === false) return false;
-    reader.moved(resumes ? this.#eventId(this.#sent) : undefined);
+    reader.moved(true);
     return true;
   }
 

@@ -263,7 +263,7 @@ export class Stream extends StreamReaders implements Written {
    */
   handOn(soon: boolean): void {
     this.#atResumePoint(soon, (reader) => {
-      if (reader.isRelayed) reader.moved(undefined);
+      if (reader.isRelayed) reader.moved(true);
       else this.detach();
     });
   }

@@ -6,6 +6,9 @@ import { ResumableCalls } from '../../../src/eras/modern/resumable-calls.ts';
 import type { ResumableExchange } from '../../../src/eras/modern/resumable-exchange.ts';
 import { RequestBytes } from '../../../src/http/body.ts';
 import type { Exchange, RunningWork } from '../../../src/http/exchange.ts';
+import { KeepAlive } from '../../../src/http/keep-alive.ts';
+import { HttpResponse } from '../../../src/http/response.ts';
+import type { ResponsePolicy } from '../../../src/http/response-policy.ts';
 import { MemoryBudget } from '../../../src/limits/memory-budget.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
 import { HandlerWork } from '../../../src/session/calls/handler-work.ts';
@@ -26,7 +29,7 @@ function createClient(closesAt?: 'head', bytes?: RequestBytes) {
     header: () => undefined,
     headerFields: () => ({}),
     absoluteUrl: () => 'http://localhost/mcp',
-    onClose: (fn: () => unknown) => void listeners.push(fn),
+    onClose: (fn: () => unknown) => void (client.closed ? fn() : listeners.push(fn)),
     openStream: () => (closesAt === 'head' ? client.close() : undefined),
     write: (chunk: string) => void (client.written += chunk),
     end: () => {},
@@ -41,6 +44,12 @@ function createClient(closesAt?: 'head', bytes?: RequestBytes) {
   return client;
 }
 
+const response: ResponsePolicy = {
+  form: 'events',
+  keepAlive: new KeepAlive(createFakeTime(), Infinity),
+  bufferBytes: 1_000,
+};
+
 const exchangeOf = (client: ReturnType<typeof createClient>): Exchange => client as unknown as Exchange;
 
 test('a call whose clients come back and leave at once holds its body once, until its handler has settled', async () => {
@@ -51,6 +60,7 @@ test('a call whose clients come back and leave at once holds its body once, unti
     records: records as unknown as CallRecords,
     instance: { owner: 'here', valid: true },
     memory,
+    response,
     random: (bytes) => randomBytes(bytes),
   });
   const bytes = new RequestBytes(memory);
@@ -66,9 +76,9 @@ test('a call whose clients come back and leave at once holds its body once, unti
   if (position === undefined) throw new Error('no event id');
   first.close();
   expect(memory.used).toBe(4_000);
-  for (let n = 0; n < 150; n++) call.attach(exchangeOf(createClient('head')), position);
+  for (let n = 0; n < 150; n++) call.attach(new HttpResponse(exchangeOf(createClient('head')), response), position);
   expect(memory.used).toBe(4_000);
-  call.attach(exchangeOf(createClient()), position);
+  call.attach(new HttpResponse(exchangeOf(createClient()), response), position);
   expect(call.closed).toBe(false);
   work.end();
   expect(memory.used).toBe(0);

@@ -1,0 +1,290 @@
+/**
+ * The reader of a call that another instance relayed: its values travel over the link, those of one turn as one item. A
+ * head waits for the first event that the store takes, so that both arrive together.
+ *
+ *     open ──end, refuse, done, cut──▶ answered ──that instance has taken it──▶ acknowledged
+ *       ├──the client disconnected──▶ clientLeft
+ *       ├──moved──▶ handedOff: the next owner continues the call
+ *       ╰──failLink──▶ linkFailed: no instance knows the outcome
+ *
+ * After `acknowledged` and `clientLeft` the relaying instance does not retry the call.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import { CREDIT_BYTES, type Link } from '../cluster/link.ts';
+import type { SentError, SentValue } from '../cluster/messages.ts';
+import { type ErrorCode, internal, SojournError } from '../errors.ts';
+import type { LostForm } from '../http/answer.ts';
+import { attempt, type ReportFailure } from '../http/attempt.ts';
+import { type Backlog, backlogOf } from '../http/backlog.ts';
+import type { RelayOrigin } from '../http/exchange.ts';
+import type { CallReader, ReaderListener } from '../http/reader.ts';
+import type { ResponsePolicy } from '../http/response-policy.ts';
+import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
+import { follow, type Transitions } from '../options/transitions.ts';
+
+const VALUE_BYTES = 64;
+
+type State = 'open' | 'answered' | 'acknowledged' | 'clientLeft' | 'handedOff' | 'linkFailed';
+
+const STATES: Transitions<State> = {
+  open: ['answered', 'clientLeft', 'handedOff', 'linkFailed'],
+  answered: ['acknowledged'],
+  acknowledged: [],
+  clientLeft: [],
+  handedOff: [],
+  linkFailed: [],
+};
+
+export interface LinkReaderOptions {
+  readonly link: Link;
+  /** The number of the call on the link. */
+  readonly n: number;
+  readonly report: ReportFailure;
+  /** The call needs nothing of this instance any more. */
+  finished(): void;
+}
+
+export class LinkReader implements CallReader, RelayOrigin, TurnTask {
+  readonly #options: LinkReaderOptions;
+  readonly #releaseLink: () => void;
+  #state: State = 'open';
+  #policy: ResponsePolicy | undefined;
+  /** The values of this turn, and their bytes. */
+  #values: SentValue[] = [];
+  #bytes = 0;
+  #isDue = false;
+  #hasSent = false;
+  /** Bytes that the other instance has not taken. */
+  #pending = 0;
+  #backlog: Backlog | undefined;
+  #onClose: Array<() => unknown> = [];
+  #onAcknowledged: Array<() => void> = [];
+  listener: ReaderListener | undefined;
+  sessionId: string | undefined;
+  lastId: string | undefined;
+
+  constructor(options: LinkReaderOptions) {
+    this.#options = options;
+    this.#releaseLink = options.link.hold('stream');
+  }
+
+  // ——— values ———
+
+  begin(policy: ResponsePolicy): void {
+    if (this.#policy !== undefined) return;
+    this.#policy = policy;
+    this.#add(['begin', policy.onSession ?? 'get', this.#session]);
+  }
+
+  sendHead(): void {
+    this.#flush();
+  }
+
+  message(json: string, id?: string): void {
+    this.lastId = id ?? this.lastId;
+    this.#backlog = backlogOf(this, this.#policy?.bufferBytes ?? Infinity, this.#backlog);
+    if (this.#backlog?.tooLong === true) this.cut();
+    else this.#add(id === undefined ? ['message', json] : ['message', json, id], json.length);
+  }
+
+  point(id: string, retryMs: number, emptyData: boolean): void {
+    if (this.takes === 'answers') return;
+    this.lastId = id;
+    this.#add(['point', id, retryMs, emptyData]);
+  }
+
+  refuse(error: SojournError, id: RequestId | null, form: LostForm = 'error'): void {
+    this.#finish(['refuse', sentError(error), id, form, this.#session]);
+  }
+
+  done(status: 200 | 202 | 204): void {
+    this.#finish(['done', status, this.#session]);
+  }
+
+  end(): void {
+    this.#finish(['end']);
+  }
+
+  cut(): void {
+    if (!this.isOpen) return;
+    this.#finish(['cut']);
+    this.#runCloseListeners();
+  }
+
+  moved(mayHaveRun: boolean): void {
+    if (!mayHaveRun) return this.#finish(['moved', false]);
+    if (!this.isOpen) return;
+    this.#add(['moved', true]);
+    this.#flush();
+    this.#become('handedOff');
+  }
+
+  withdraw(): void {
+    this.#detach();
+    if (this.#hasSent) return;
+    this.#policy = undefined;
+    this.#values = [];
+    this.#bytes = 0;
+    this.lastId = undefined;
+  }
+
+  fail(cause: unknown): void {
+    this.#options.report(cause);
+    if (this.#hasSent) this.cut();
+    else this.refuse(internal(cause), null);
+  }
+
+  get #session(): string | null {
+    return this.sessionId ?? null;
+  }
+
+  #add(value: SentValue, size = 0): void {
+    if (!this.isOpen) return;
+    this.#values.push(value);
+    this.#bytes += size + VALUE_BYTES;
+    if (this.#isDue) return;
+    this.#isDue = true;
+    atEndOfTurn(this);
+  }
+
+  endTurn(): void {
+    this.#isDue = false;
+    if (!this.#hasSent) this.listener?.endTurn?.();
+    const isHead = !this.#hasSent && this.#values.length === 1;
+    if (!(isHead && this.listener?.flushing === true)) this.#flush();
+  }
+
+  crashed(cause: unknown): void {
+    this.fail(cause);
+  }
+
+  #finish(value: SentValue): void {
+    if (!this.isOpen) return;
+    this.#add(value);
+    this.#flush(() => {
+      this.#become('acknowledged');
+      this.#runAcknowledged();
+    });
+    this.#become('answered');
+  }
+
+  #flush(taken?: () => void): void {
+    if (!this.isOpen || this.#values.length === 0) return;
+    const bytes = this.#bytes;
+    const item = { t: 'answer', n: this.#options.n, values: this.#values } as const;
+    this.#values = [];
+    this.#bytes = 0;
+    this.#hasSent = true;
+    this.#pending += bytes;
+    this.#options.link.push(item, bytes, () => {
+      this.#pending -= bytes;
+      taken?.();
+    });
+  }
+
+  // ——— how far it is ———
+
+  get hasBegun(): boolean {
+    return this.#policy !== undefined;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  get takes(): 'events' | 'answers' {
+    const form = this.#policy?.form;
+    return form === 'json' || form === 'batch' ? 'answers' : 'events';
+  }
+
+  get isRelayed(): boolean {
+    return this.takes === 'events';
+  }
+
+  room(): Promise<void> | undefined {
+    const { link } = this.#options;
+    return link.fits(0) ? undefined : link.room(0);
+  }
+
+  /**
+   * The relaying instance judges whether its client is too slow. Unacknowledged bytes count here only above the credit
+   * of the link. Above twice the credit every stream over the link is too slow.
+   */
+  get pendingBytes(): number {
+    const { unackedBytes } = this.#options.link;
+    if (unackedBytes <= CREDIT_BYTES) return 0;
+    return unackedBytes > 2 * CREDIT_BYTES ? Infinity : this.#pending;
+  }
+
+  // ——— the other instance ———
+
+  onAcknowledged(fn: () => void): void {
+    if (this.#state === 'acknowledged' || this.#state === 'clientLeft') fn();
+    else this.#onAcknowledged.push(fn);
+  }
+
+  onClose(fn: () => unknown): void {
+    if (this.#state === 'clientLeft' || this.#state === 'linkFailed') return attempt(this, fn);
+    this.#onClose.push(fn);
+  }
+
+  /** The client disconnected from the relaying instance. */
+  clientLeft(): void {
+    if (!this.isOpen) return;
+    this.#become('clientLeft');
+    this.#runCloseListeners();
+    this.#runAcknowledged();
+  }
+
+  get linkFailed(): boolean {
+    return this.#state === 'linkFailed';
+  }
+
+  /** The link failed: the relaying instance is dead, or this instance is dead to it. */
+  failLink(): void {
+    if (!this.isOpen) return;
+    this.#become('linkFailed');
+    this.#runCloseListeners();
+  }
+
+  /** Every state but the first ends the call here. */
+  #become(next: State): void {
+    const wasOpen = this.isOpen;
+    this.#state = follow(STATES, this.#state, next);
+    if (!wasOpen) return;
+    this.#releaseLink();
+    this.#options.finished();
+    this.#detach();
+  }
+
+  #detach(): void {
+    const { listener } = this;
+    this.listener = undefined;
+    listener?.over(this);
+  }
+
+  #runCloseListeners(): void {
+    for (const fn of this.#onClose.splice(0)) attempt(this, fn);
+  }
+
+  #runAcknowledged(): void {
+    for (const fn of this.#onAcknowledged.splice(0)) attempt(this, fn);
+  }
+}
+
+function sentError({ code, message, status, rpc, data, headers, body }: SojournError): SentError {
+  return {
+    code,
+    message,
+    status,
+    rpc,
+    ...(data !== undefined && { data }),
+    ...(headers !== undefined && { headers }),
+    ...(body !== undefined && { body }),
+  };
+}
+
+/** The error on the instance of the client. */
+export function readError({ code, message, ...fields }: SentError): SojournError {
+  return new SojournError(code as ErrorCode, message, fields);
+}
