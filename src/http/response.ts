@@ -16,8 +16,7 @@ import { type Backlog, backlogOf } from './backlog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import { KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
 import { isLarge } from './large-answers.ts';
-import type { CallReader, ReaderListener } from './reader.ts';
-import type { ResponsePolicy } from './response-policy.ts';
+import type { CallReader, ReaderListener, ResponsePolicy } from './reader.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
 /**

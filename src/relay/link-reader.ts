@@ -17,8 +17,7 @@ import type { LostForm } from '../http/answer.ts';
 import { attempt, type ReportFailure } from '../http/attempt.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
 import type { RelayOrigin } from '../http/exchange.ts';
-import type { CallReader, ReaderListener } from '../http/reader.ts';
-import type { ResponsePolicy } from '../http/response-policy.ts';
+import type { CallReader, ReaderListener, ResponsePolicy } from '../http/reader.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 

@@ -4,7 +4,7 @@ import { internal } from '../../src/errors.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
 import { HttpResponse } from '../../src/http/response.ts';
-import type { ResponsePolicy } from '../../src/http/response-policy.ts';
+import type { ResponsePolicy } from '../../src/http/reader.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done));

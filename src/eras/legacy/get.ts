@@ -17,8 +17,7 @@
  */
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
 import { lostJson } from '../../http/answer.ts';
-import type { CallReader } from '../../http/reader.ts';
-import type { ResponsePolicy } from '../../http/response-policy.ts';
+import type { CallReader, ResponsePolicy } from '../../http/reader.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import type { Call, NextAttempt } from '../../relay/call.ts';

@@ -10,8 +10,7 @@
 import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import type { Caller } from '../../http/exchange.ts';
 import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
-import type { Reader } from '../../http/reader.ts';
-import type { ResponsePolicy, SessionResponse } from '../../http/response-policy.ts';
+import type { Reader, ResponsePolicy, SessionResponse } from '../../http/reader.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { admitAll } from '../../session/calls/authorizer.ts';

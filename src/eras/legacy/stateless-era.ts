@@ -9,7 +9,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { type Admission, admittedRequest, type RequestGate, toolOf } from '../../http/request-gate.ts';
 import { HttpResponse } from '../../http/response.ts';
-import type { ResponsePolicy } from '../../http/response-policy.ts';
+import type { ResponsePolicy } from '../../http/reader.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Authorizer } from '../../session/calls/authorizer.ts';

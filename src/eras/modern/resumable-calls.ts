@@ -10,7 +10,7 @@
  * tries that most clients make.
  */
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
-import type { ResponsePolicy } from '../../http/response-policy.ts';
+import type { ResponsePolicy } from '../../http/reader.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
 import { relayedFields } from '../../options/header-names.ts';
 import { limitedLogger } from '../../options/log-limit.ts';

@@ -21,9 +21,8 @@ import {
   type RunningWork,
 } from '../../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../../http/request-view.ts';
-import type { CallReader, ReaderListener } from '../../http/reader.ts';
+import type { CallReader, ReaderListener, ResponsePolicy } from '../../http/reader.ts';
 import { HttpResponse } from '../../http/response.ts';
-import type { ResponsePolicy } from '../../http/response-policy.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { Refusal } from '../../observe/notices.ts';
 import type { McpHttpRequest } from '../../types.ts';

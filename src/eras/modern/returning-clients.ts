@@ -13,8 +13,7 @@
  */
 import { answerNotKept, callUnreachable, ownerLost, type SojournError } from '../../errors.ts';
 import type { Caller } from '../../http/exchange.ts';
-import type { CallReader } from '../../http/reader.ts';
-import type { ResponsePolicy } from '../../http/response-policy.ts';
+import type { CallReader, ResponsePolicy } from '../../http/reader.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';

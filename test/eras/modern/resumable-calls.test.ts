@@ -8,7 +8,7 @@ import { RequestBytes } from '../../../src/http/body.ts';
 import type { Exchange, RunningWork } from '../../../src/http/exchange.ts';
 import { KeepAlive } from '../../../src/http/keep-alive.ts';
 import { HttpResponse } from '../../../src/http/response.ts';
-import type { ResponsePolicy } from '../../../src/http/response-policy.ts';
+import type { ResponsePolicy } from '../../../src/http/reader.ts';
 import { MemoryBudget } from '../../../src/limits/memory-budget.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
 import { HandlerWork } from '../../../src/session/calls/handler-work.ts';
