@@ -1,6 +1,7 @@
 /**
  * Wires the parts of an endpoint: caller checks → request checks → eras → sessions → store, with one instance in the
- * deployment. The store may be opened later; `endpoint.ts` is the public face.
+ * deployment. The store may be opened later; `endpoint.ts` is the public face. Each part exists before another uses it:
+ * messages of other instances, and what happens to the lease, reach the parts from `join` on.
  *
  * Its states are those of `session/lifecycle.ts`.
  */
