@@ -6,8 +6,14 @@
 import { importDirections } from './import-directions.mjs';
 import { injectedTime } from './injected-time.mjs';
 import { linearRegexp } from './linear-regexp.mjs';
+import { namedInterfaces } from './named-interfaces.mjs';
 
 export default {
   meta: { name: 'house' },
-  rules: { 'import-directions': importDirections, 'injected-time': injectedTime, 'linear-regexp': linearRegexp },
+  rules: {
+    'import-directions': importDirections,
+    'injected-time': injectedTime,
+    'linear-regexp': linearRegexp,
+    'named-interfaces': namedInterfaces,
+  },
 };
