@@ -17,8 +17,8 @@ export interface ChosenStore {
 interface Scheme {
   /** Shown in errors. */
   readonly example: string;
-  /** The packages to install; empty for an embedded store. */
-  readonly packages: readonly string[];
+  /** The package to install, for the client of a server. */
+  readonly client?: string;
   /** In this scheme a user without a password is a token, and secret. */
   readonly tokens?: boolean;
   /** The URL for the banner, if it has another form there. */
@@ -28,19 +28,19 @@ interface Scheme {
 
 const redis: Scheme = {
   example: 'redis://user:password@host:6379',
-  packages: ['redis'],
+  client: 'redis',
   open: async (url) => (await import('../stores/redis/index.ts')).redis(url),
 };
 
 const postgres: Scheme = {
   example: 'postgres://user:password@host:5432/database',
-  packages: ['pg'],
+  client: 'pg',
   open: async (url) => (await import('../stores/postgres/index.ts')).postgres(url),
 };
 
 const nats: Scheme = {
   example: 'nats://user:password@host:4222',
-  packages: ['@nats-io/transport-node'],
+  client: '@nats-io/transport-node',
   tokens: true,
   // Several servers of a cluster: `nats://a:4222,nats://b:4222`.
   open: async (url) => (await import('../stores/nats/index.ts')).nats(url.split(/,(?=(?:nats|tls):\/\/)/i)),
@@ -49,7 +49,6 @@ const nats: Scheme = {
 const SCHEMES: Readonly<Record<string, Scheme>> = {
   memory: {
     example: 'memory:',
-    packages: [],
     open: async (url) => {
       if (url.length > 'memory:'.length) throw new UsageError(`memory: takes no path; got ${JSON.stringify(url)}`);
       return (await import('../stores/memory/index.ts')).memory();
@@ -57,7 +56,6 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
   },
   sqlite: {
     example: 'sqlite:./sessions.db',
-    packages: [],
     open: async (url) => {
       const path = url.slice('sqlite:'.length);
       if (path === '') throw new UsageError('sqlite: needs a file, e.g. sqlite:./sessions.db');
@@ -85,21 +83,17 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
     );
   }
   const redact = redactorOf(url, scheme.tokens === true);
-  const missing = scheme.packages.filter((wanted) => !isInstalled(wanted));
-  if (missing.length > 0) {
-    throw new Failure(
-      `${origin}: ${name}: needs ${missing.length === 1 ? 'a package that is' : 'packages that are'} not installed: ` +
-        `npm install ${missing.join(' ')}`,
-    );
-  }
+  const { client } = scheme;
+  if (client !== undefined && !isInstalled(client))
+    throw new Failure(`${origin}: ${name}: needs a package that is not installed: npm install ${client}`);
   try {
     const store = await scheme.open(url);
-    return { store, shown: scheme.shown?.(url) ?? shownUrl(url), remote: scheme.packages.length > 0, redact };
+    return { store, shown: scheme.shown?.(url) ?? shownUrl(url), remote: client !== undefined, redact };
   } catch (error) {
     const invalid = error instanceof UsageError || codeOf(error) === 'OPTION_INVALID';
     if (!invalid) throw error;
     const problem = redact(reason(error).replace(/^Option [\w.]+: /, ''));
-    const hint = scheme.packages.length > 0 ? `, e.g. ${scheme.example}` : '';
+    const hint = client !== undefined ? `, e.g. ${scheme.example}` : '';
     throw new UsageError(`${origin}: ${problem}${problem.includes('e.g.') ? '' : hint}`, { cause: error });
   }
 }

@@ -8,48 +8,39 @@ import type { Logger, TimeProvider } from '../types.ts';
 
 const EVERY_MS = 1_000;
 
-export class Descriptors {
-  readonly #time: Required<TimeProvider>;
-  readonly #logger: Logger;
-  readonly #limit = descriptorLimit();
-  #timer: unknown;
-  #since: number | undefined;
+export interface Descriptors {
+  readonly usedUp: boolean;
+  stop(): void;
+}
 
-  constructor(time: Required<TimeProvider>, logger: Logger) {
-    this.#time = time;
-    this.#logger = logger;
-    this.#arm();
-  }
-
-  get usedUp(): boolean {
-    return this.#since !== undefined;
-  }
-
-  stop(): void {
-    this.#time.clearTimeout(this.#timer);
-  }
-
-  #arm(): void {
-    this.#timer = this.#time.setTimeout(() => {
-      this.#arm();
-      this.#note(isUsedUp());
-    }, EVERY_MS);
-  }
-
-  #note(usedUp: boolean): void {
-    if (usedUp === this.usedUp) return;
-    const now = this.#time.monotonic();
-    if (this.#since === undefined) {
-      this.#since = now;
-      this.#logger.error(
-        { limit: this.#limit },
+export function watchDescriptors(time: Required<TimeProvider>, logger: Logger): Descriptors {
+  const limit = descriptorLimit();
+  let since: number | undefined;
+  let timer: unknown;
+  const look = (): void => {
+    watch();
+    const usedUp = isUsedUp();
+    if (usedUp && since === undefined) {
+      since = time.monotonic();
+      logger.error(
+        { limit },
         'No file descriptor is left: new connections are closed at once. Raise the limit of open files (ulimit -n, LimitNOFILE), or lower maxConnections',
       );
-    } else {
-      this.#logger.info({ ms: Math.round(now - this.#since) }, 'File descriptors are left again');
-      this.#since = undefined;
+    } else if (!usedUp && since !== undefined) {
+      logger.info({ ms: Math.round(time.monotonic() - since) }, 'File descriptors are left again');
+      since = undefined;
     }
-  }
+  };
+  const watch = (): void => {
+    timer = time.setTimeout(look, EVERY_MS);
+  };
+  watch();
+  return {
+    get usedUp() {
+      return since !== undefined;
+    },
+    stop: () => time.clearTimeout(timer),
+  };
 }
 
 function isUsedUp(): boolean {

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { attempt, type ExchangeHost } from '../http/attempt.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { withoutTrailing } from '../http/text-ends.ts';
-import { Descriptors } from './descriptors.ts';
+import { type Descriptors, watchDescriptors } from './descriptors.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket, type Serving } from './listening-socket.ts';
@@ -85,7 +85,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
       'Every machine that reaches this address may call this endpoint: give the option auth or allowedHosts, or bind 127.0.0.1',
     );
   }
-  const descriptors = new Descriptors(target.options.timeProvider, target.options.logger);
+  const descriptors = watchDescriptors(target.options.timeProvider, target.options.logger);
   server.on('close', () => descriptors.stop());
   const served = { ...target, descriptors };
   // Early enough: nothing is accepted before the event loop turns.
