@@ -6,7 +6,7 @@
 import pg from 'pg';
 import { systemRandom, systemTime } from '../src/options/system.ts';
 import { postgres } from '../src/stores/postgres/index.ts';
-import type { OpenStore } from '../src/stores/store.ts';
+import { openView, type View } from '../src/testing/view.ts';
 import { startServer } from '../test/kit/servers/start.ts';
 
 const MESSAGES = Number(process.argv[2] ?? 80_000);
@@ -17,15 +17,15 @@ const server = await startServer('postgres');
 const quiet = () => undefined;
 const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet, fatal: quiet };
 const store = postgres(server.url);
-const open = async (): Promise<OpenStore> =>
-  store.open({
+const open = async (): Promise<View> =>
+  openView(store, {
     name: 'bench',
     time: systemTime,
     random: systemRandom,
     logger,
     leaseMs: 600_000,
-    tombstoneMs: 600_000,
-    retention: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
+    keepMs: 600_000,
+    log: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
     eventLogBytes: 0,
     tombstones: 0,
   });

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { createClient } from 'redis';
-import type { OpenStore, Store, StoreOptions } from '../src/stores/store.ts';
+import type { Store } from '../src/stores/store.ts';
+import { openView, type View, type ViewSettings } from '../src/testing/view.ts';
 import { startServer } from '../test/kit/servers/start.ts';
 import { cpuUsOf } from './process-usage.ts';
 import { storeArguments, type StoreKind } from './store-servers.ts';
@@ -19,7 +20,7 @@ import { storeArguments, type StoreKind } from './store-servers.ts';
 export type Counters = Readonly<Record<string, number>>;
 
 export interface StoreViews {
-  open(name: string): Promise<OpenStore>;
+  open(name: string): Promise<View>;
   /** User and system time of the server's processes; `undefined` where there is no server. */
   serverUs(): number | undefined;
   counters(): Promise<Counters>;
@@ -34,13 +35,13 @@ export interface ViewsOptions {
 }
 
 interface Build {
-  readonly systemRandom: StoreOptions['random'];
-  readonly systemTime: StoreOptions['time'];
+  readonly systemRandom: ViewSettings['random'];
+  readonly systemTime: ViewSettings['time'];
 }
 
 const DIST = process.env['BENCH_DIST'] ?? join(import.meta.dirname, '../dist');
 const load = async <T>(file: string): Promise<T> => (await import(pathToFileURL(join(DIST, file)).href)) as T;
-const silent: StoreOptions['logger'] = { debug() {}, info() {}, warn() {}, error: console.error, fatal() {} };
+const silent: ViewSettings['logger'] = { debug() {}, info() {}, warn() {}, error: console.error, fatal() {} };
 
 async function loadStore<K extends StoreKind>(kind: K): Promise<(...given: readonly unknown[]) => Store> {
   const module = await load<Record<string, (...given: readonly unknown[]) => Store>>(`stores/${kind}/index.js`);
@@ -49,7 +50,7 @@ async function loadStore<K extends StoreKind>(kind: K): Promise<(...given: reado
   return create;
 }
 
-async function optionsOf(name: string): Promise<StoreOptions> {
+async function optionsOf(name: string): Promise<ViewSettings> {
   const { systemRandom, systemTime } = await load<Build>('options/system.js');
   return {
     name,
@@ -57,8 +58,8 @@ async function optionsOf(name: string): Promise<StoreOptions> {
     random: systemRandom,
     logger: silent,
     leaseMs: 30_000,
-    tombstoneMs: 600_000,
-    retention: { ttlMs: 3_600_000, events: 1_000, bytes: 1_048_576 },
+    keepMs: 600_000,
+    log: { ttlMs: 3_600_000, events: 1_000, bytes: 1_048_576 },
     eventLogBytes: 268_435_456,
     tombstones: 100_000,
   };
@@ -92,7 +93,7 @@ function sqliteViews(create: Create, synchronous: string): StoreViews {
   // Keeps the process alive; the store's mailboxes do not.
   const alive = setInterval(() => undefined, 1_000);
   return {
-    open: async (name) => create({ path, synchronous }).open(await optionsOf(name)),
+    open: async (name) => openView(create({ path, synchronous }), await optionsOf(name)),
     serverUs: () => undefined,
     counters: async () => ({}),
     heldBytes: async () =>
@@ -110,7 +111,7 @@ async function redisViews(create: Create): Promise<StoreViews> {
   const fact = async (section: string, name: string): Promise<number> =>
     Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(await asker.sendCommand<string>(['INFO', section]))?.[1]);
   return {
-    open: async (name) => create(server.url).open(await optionsOf(name)),
+    open: async (name) => openView(create(server.url), await optionsOf(name)),
     serverUs,
     counters: async () => ({ 'bytes sent': await fact('stats', 'total_net_input_bytes') }),
     heldBytes: () => fact('memory', 'used_memory'),
@@ -130,7 +131,7 @@ async function postgresViews(create: Create): Promise<StoreViews> {
   const tables = `(SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE nspname = 'sojourn' AND relkind = 'r')`;
   return {
-    open: async (name) => create(server.url).open(await optionsOf(name)),
+    open: async (name) => openView(create(server.url), await optionsOf(name)),
     serverUs,
     counters: async () => ({ 'WAL bytes': await ask(`pg_current_wal_insert_lsn() - '0/0'`) }),
     heldBytes: () => ask(tables),
@@ -148,7 +149,7 @@ async function natsViews(create: Create): Promise<StoreViews> {
   let opened = 0;
   const total = (of: 'outMsgs' | 'outBytes'): number => connections.reduce((sum, one) => sum + one.stats()[of], 0);
   return {
-    open: async (name) => create(connections[opened++ % connections.length]).open(await optionsOf(name)),
+    open: async (name) => openView(create(connections[opened++ % connections.length]), await optionsOf(name)),
     serverUs,
     counters: async () => ({ messages: total('outMsgs'), 'bytes sent': total('outBytes') }),
     heldBytes: async () => Number(execFileSync('du', ['-sb', server.folder], { encoding: 'utf8' }).split('\t', 1)[0]),

@@ -4,7 +4,8 @@
  * server.
  */
 import { randomBytes } from 'node:crypto';
-import type { OpenStore, StoredRecord } from '../src/stores/store.ts';
+import type { StoredRecord } from '../src/stores/store.ts';
+import type { View } from '../src/testing/view.ts';
 import { percentile } from './statistics.ts';
 import type { StoreKind } from './store-servers.ts';
 import { openViews, type Counters, type StoreViews } from './store-views.ts';
@@ -147,51 +148,51 @@ class Meter {
   }
 }
 
-async function measureRecords(meter: Meter, view: OpenStore): Promise<void> {
-  const { sessions } = view;
-  for (let n = 0; n < SPREAD; n++) await sessions.create(recordOf(idOf(n)), DAY_MS);
+async function measureRecords(meter: Meter, view: View): Promise<void> {
+  const { records } = view;
+  for (let n = 0; n < SPREAD; n++) await records.create(recordOf(idOf(n)), DAY_MS);
   const id = (n: number): string => idOf(n % SPREAD);
-  await meter.both('read a record', (n) => done(sessions.read(id(n))));
-  await meter.both('save a record (compare-and-set)', (n) => done(sessions.save(id(n), FENCE, { stamp: n })));
+  await meter.both('read a record', (n) => done(records.read(id(n))));
+  await meter.both('save a record (compare-and-set)', (n) => done(records.save(id(n), FENCE, { stamp: n })));
   const cart = (n: number): { fields: { cart: string } } => ({ fields: { cart: `${n}` } });
-  await meter.both('save one key of session.fields', (n) => done(sessions.save(id(n), FENCE, cart(n))));
+  await meter.both('save one key of session.fields', (n) => done(records.save(id(n), FENCE, cart(n))));
 }
 
-async function measureLives(meter: Meter, { sessions, events }: OpenStore): Promise<void> {
+async function measureLives(meter: Meter, { records }: View): Promise<void> {
   const id = (n: number): string => idOf(SPREAD + n);
-  await meter.both('create a session', (n) => done(sessions.create(recordOf(id(n)), DAY_MS)));
-  await meter.both('claim a session of a dead owner', (n) => done(sessions.claim(id(n), FENCE, FENCE.owner)));
-  await meter.both('open streams of a session', (n) => done(events.open(id(n))));
-  await meter.both('release a session', (n) => done(sessions.release(id(n), NEXT)));
-  await meter.both('end a session', (n) => done(sessions.end(id(n), { epoch: 2, owner: null }, 'deleted')));
+  await meter.both('create a session', (n) => done(records.create(recordOf(id(n)), DAY_MS)));
+  await meter.both('claim a session of a dead owner', (n) => done(records.claim(id(n), FENCE, FENCE.owner)));
+  await meter.both('open streams of a session', (n) => done(records.open(id(n))));
+  await meter.both('release a session', (n) => done(records.release(id(n), NEXT)));
+  await meter.both('end a session', (n) => done(records.end(id(n), { epoch: 2, owner: null }, 'deleted')));
 }
 
-async function measureLog(meter: Meter, { sessions, events }: OpenStore): Promise<void> {
-  for (let n = 0; n < SPREAD; n++) await sessions.create(recordOf(idOf(n)), DAY_MS);
+async function measureLog(meter: Meter, { records }: View): Promise<void> {
+  for (let n = 0; n < SPREAD; n++) await records.create(recordOf(idOf(n)), DAY_MS);
   // Streams are numbered within their session.
   const streams = Array.from({ length: SPREAD }, () => 0);
   const next = (session: number): string => `p1x${(streams[session] = (streams[session] ?? 0) + 1).toString(36)}`;
   const call = (session: number): Promise<void> => {
-    const place = { sessionId: idOf(session), fence: FENCE, stream: next(session) };
-    return done(events.append({ ...place, from: 0, events: ['', RESULT], complete: true }));
+    const place = { id: idOf(session), fence: FENCE, stream: next(session) };
+    return done(records.append({ ...place, from: 0, events: ['', RESULT], complete: true }));
   };
   const marked = async (n: number): Promise<void> => {
     const stream = next(n % SPREAD);
-    const place = { sessionId: idOf(n % SPREAD), fence: FENCE, stream };
+    const place = { id: idOf(n % SPREAD), fence: FENCE, stream };
     const request = `"${stream}"`;
-    await done(events.append({ ...place, from: 0, events: [''], requests: CALL, mark: { request, stream } }));
-    await done(events.append({ ...place, from: 1, events: [RESULT], complete: true, unmark: request }));
+    await done(records.append({ ...place, from: 0, events: [''], note: CALL, mark: { name: request, stream } }));
+    await done(records.append({ ...place, from: 1, events: [RESULT], complete: true, unmark: request }));
   };
   await meter.both('log a whole call (one append), one session', () => call(0));
   await meter.both(`log a whole call, ${SPREAD} sessions`, (n) => call(n % SPREAD));
   await meter.measure('… 64 in one turn, each', (n) => call(n % SPREAD), { together: 64 });
   await meter.both('log a call and its marker (two appends)', marked);
   const last = (n: number): string => `p1x${(streams[n % SPREAD] ?? 0).toString(36)}`;
-  const replay = (n: number): Promise<void> => done(events.replay(idOf(n % SPREAD), last(n), -1));
+  const replay = (n: number): Promise<void> => done(records.replay(idOf(n % SPREAD), last(n), -1));
   await meter.measure('replay the last call of a full log', replay, { most: 500 });
 }
 
-async function measureMailbox(meter: Meter, one: OpenStore, other: OpenStore): Promise<void> {
+async function measureMailbox(meter: Meter, one: View, other: View): Promise<void> {
   const answered = new Map<unknown, () => void>();
   await one.instances.announce({ id: 'one', state: 'serving', version: '1' }, (_, message) => {
     const { n } = message as { n?: unknown };
@@ -218,7 +219,7 @@ const CALLS = 100;
 
 async function measureSizes(meter: Meter, views: StoreViews, count: number): Promise<Sizes> {
   // The view is closed before the file is measured: SQLite's log is in the file then.
-  const onView = async <T>(run: (view: OpenStore) => Promise<T>): Promise<T> => {
+  const onView = async <T>(run: (view: View) => Promise<T>): Promise<T> => {
     const view = await views.open('sizes');
     try {
       return await run(view);
@@ -230,10 +231,10 @@ async function measureSizes(meter: Meter, views: StoreViews, count: number): Pro
   const empty = await views.heldBytes();
   const began = performance.now();
   const ids: string[] = [];
-  await onView(async ({ sessions }) => {
+  await onView(async ({ records }) => {
     for (let n = 0; n < count; n += 100) {
       const some = Array.from({ length: Math.min(100, count - n) }, () => randomBytes(16).toString('base64url'));
-      await Promise.all(some.map(async (id) => done(sessions.create(recordOf(id, null)))));
+      await Promise.all(some.map(async (id) => done(records.create(recordOf(id, null)))));
       ids.push(...some);
     }
   });
@@ -242,27 +243,26 @@ async function measureSizes(meter: Meter, views: StoreViews, count: number): Pro
   const rssBytes = process.memoryUsage().rss;
 
   const logged = Array.from({ length: LOGGED }, (_, n) => idOf(n));
-  await onView(async ({ sessions }) => {
-    for (const id of logged) await done(sessions.create(recordOf(id), DAY_MS));
+  await onView(async ({ records }) => {
+    for (const id of logged) await done(records.create(recordOf(id), DAY_MS));
   });
   const before = await views.heldBytes();
-  await onView(async ({ events }) => {
+  await onView(async ({ records }) => {
     for (let n = 0; n < CALLS; n++) {
       const append = { fence: FENCE, stream: `p1x${n.toString(36)}`, from: 0, events: ['', RESULT], complete: true };
-      await Promise.all(logged.map(async (sessionId) => done(events.append({ ...append, sessionId }))));
+      await Promise.all(logged.map(async (id) => done(records.append({ ...append, id }))));
     }
   });
   const bytesPerCall = ((await views.heldBytes()) - before) / CALLS / LOGGED;
 
-  await onView(async ({ sessions, events }) => {
+  await onView(async ({ records }) => {
     const few = { most: 50 };
-    await meter.measure(`count ${count} sessions`, () => done(sessions.count()), few);
-    await meter.measure('list 100 of them', () => done(sessions.list(100)), few);
-    await meter.measure('look for expired ones, none is', () => done(sessions.expired(100)), few);
-    await meter.measure(`trim logs of ${CALLS * LOGGED} calls, none is old`, () => events.trim(), few);
+    await meter.measure('list 100 of them', () => done(records.list(100)), few);
+    await meter.measure('look for expired ones, none is', () => done(records.expired(100)), few);
+    await meter.measure(`trim logs of ${CALLS * LOGGED} calls, none is old`, () => records.trim(), few);
     const spread = (n: number): string => ids[(n * 7_919) % count] ?? '';
     const claims = { most: Math.floor(count * 0.8) };
-    await meter.measure('claim one of them', (n) => done(sessions.claim(spread(n), FENCE, FENCE.owner)), claims);
+    await meter.measure('claim one of them', (n) => done(records.claim(spread(n), FENCE, FENCE.owner)), claims);
   });
   return { sessions: count, bytesPerSession: (made - empty) / count, secondsToMake, bytesPerCall, rssBytes };
 }
@@ -275,7 +275,7 @@ export async function measureStores(
   const views = await openViews(store, { synchronous });
   const meter = new Meter(views, operations, progress);
   const wanted = (part: string): boolean => only.length === 0 || only.includes(part);
-  const onView = async (name: string, run: (view: OpenStore) => Promise<void>): Promise<void> => {
+  const onView = async (name: string, run: (view: View) => Promise<void>): Promise<void> => {
     if (!wanted(name)) return;
     const view = await views.open(name);
     await run(view);

@@ -1,9 +1,9 @@
 /**
  * Formats sessions for `sojourn sessions`. Private data is left out: the values of `session.state`, and `_meta`.
  */
-import { decodeSession, sessionInfo } from '../endpoint/sessions.ts';
+import { decodeSession, endReasonOf, sessionInfo } from '../endpoint/sessions.ts';
 import { sessionHash } from '../shown.ts';
-import type { EndedSession, StoredRecord } from '../stores/store.ts';
+import type { EndedRecord, StoredRecord } from '../stores/store.ts';
 
 type LiveInstances = ReadonlySet<string>;
 
@@ -56,7 +56,9 @@ export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJso
   return rows.map(([name, value]) => `${name.padEnd(15)}${printable(value)}\n`).join('');
 }
 
-export function endedLine({ id, ended, at }: EndedSession, asJson: boolean): string {
+export function endedLine(record: EndedRecord, asJson: boolean): string {
+  const { id, at } = record;
+  const ended = endReasonOf(record);
   return asJson ? json({ id, ended, at }) : `${printable(id)} ended (${ended}) at ${timestamp(at)}\n`;
 }
 

@@ -6,8 +6,8 @@ import { existsSync } from 'node:fs';
 import { SojournError } from '../errors.ts';
 import { DEFAULTS } from '../options/table.ts';
 import { userName } from '../shown.ts';
-import { isEnded, type OpenStore, type Store } from '../stores/store.ts';
-import { systemRandom } from '../options/system.ts';
+import { openEndpointStore } from '../endpoint/endpoint-store.ts';
+import { isEnded, type Store } from '../stores/store.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
 import { endedLine, sessionDetails, sessionLine, sessionRow, tableHead } from './session-printout.ts';
 import { storeOf } from './store-url.ts';
@@ -46,7 +46,9 @@ export async function sessions(request: SessionsRequest, out: (text: string) => 
   return EXIT.ok;
 }
 
-async function openStore(store: Store, { storeUrl, origin, name }: SessionsRequest): Promise<OpenStore> {
+type Opened = Awaited<ReturnType<typeof openEndpointStore>>;
+
+async function openStore(store: Store, { storeUrl, origin, name }: SessionsRequest): Promise<Opened> {
   if (!store.durable) {
     throw new UsageError(
       `${origin}: the ${store.kind}: store is in the memory of the process that serves the sessions; this command cannot read it`,
@@ -56,20 +58,10 @@ async function openStore(store: Store, { storeUrl, origin, name }: SessionsReque
   // Opening creates a missing file: right for a server, but here the name of the file may be mistyped.
   if (store.kind === 'sqlite' && !existsSync(file))
     throw new Failure(`${file} does not exist; check the path in --store`);
-  return store.open({
-    name,
-    time: DEFAULTS.timeProvider,
-    random: systemRandom,
-    logger: DEFAULTS.logger,
-    leaseMs: DEFAULTS.leaseMs,
-    tombstoneMs: DEFAULTS.tombstoneMs,
-    retention: DEFAULTS.eventRetention,
-    eventLogBytes: DEFAULTS.limits.eventLogBytes,
-    tombstones: DEFAULTS.limits.tombstones,
-  });
+  return openEndpointStore(store, { ...DEFAULTS, name });
 }
 
-type Run = (store: OpenStore, request: SessionsRequest, out: (text: string) => void) => Promise<void>;
+type Run = (store: Opened, request: SessionsRequest, out: (text: string) => void) => Promise<void>;
 
 const run: Readonly<Record<SessionsRequest['what'], Run>> = {
   async ls(store, { json, user }, out) {
@@ -116,6 +108,6 @@ const isOf = (user: string, key: string | null): boolean => key !== null && (key
 const sessionUnknown = (id: string): Failure =>
   new Failure(`there is no session ${JSON.stringify(id)} in this store; set --name to the name of its endpoint`);
 
-async function liveInstances(store: OpenStore): Promise<ReadonlySet<string>> {
+async function liveInstances(store: Opened): Promise<ReadonlySet<string>> {
   return new Set((await store.instances.list()).map(({ id }) => id));
 }

@@ -5,7 +5,7 @@
  */
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
-import { isEnded, type ClaimOutcome, type Fence, type OpenStreamInfo, type StoredRecord } from '../stores/store.ts';
+import { isEnded, type ClaimOutcome, type Fence, type OpenStream, type StoredRecord } from '../stores/store.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { handshakeOf } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
@@ -100,13 +100,13 @@ export class Restorer {
   }
 
   /** `undefined`: another instance has claimed the session since. */
-  async #rebuild({ record: stored, markers, expiresInMs }: Claimed, caller: Caller): Promise<LiveSession | undefined> {
+  async #rebuild({ record: stored, marks, expiresInMs }: Claimed, caller: Caller): Promise<LiveSession | undefined> {
     const record = decodeSession(stored);
     const owner = record.owner ?? this.#registry.lease.owner;
     const fence = { epoch: record.epoch, owner };
-    const open = await this.#registry.store.events.open(record.id);
+    const open = await this.#registry.store.sessions.open(record.id);
     // The markers were read with the claim, so they say nothing about streams that a later owner opened.
-    const isLater = ({ stream }: OpenStreamInfo): boolean =>
+    const isLater = ({ stream }: OpenStream): boolean =>
       stream !== GET_STREAM && postStreamEpoch(stream) > record.epoch;
     if (open.some(isLater) && !(await this.#isStill(record.id, fence))) return undefined;
     const get = open.find(({ stream }) => stream === GET_STREAM);
@@ -139,7 +139,7 @@ export class Restorer {
       session.record.restored(expiresInMs);
       session.listChanges.answered(answer);
       session.listChanges.missed(this.#listChanges.since(record.activeAt));
-      await takeLostCalls(session, open, markers, caller);
+      await takeLostCalls(session, open, marks, caller);
       return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;

@@ -11,8 +11,8 @@
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { backoffMs, systemRandom } from '../options/system.ts';
 import type { Core } from './core.ts';
-import { LateViews } from './late-store.ts';
-import type { StoreViews } from './store-views.ts';
+import type { EndpointStore } from '../session/record/kinds.ts';
+import { LateStore } from './late-store.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
@@ -21,17 +21,17 @@ export class CoreLoader {
   readonly #core: Core;
   readonly #options: ResolvedOptions;
   /** `undefined`: the store was open when the endpoint was made. */
-  readonly #late: LateViews | undefined;
+  readonly #late: LateStore | undefined;
   #isOpen: boolean;
   #attempt: Promise<Core> | undefined;
   #timer: unknown;
   #failures = 0;
   #reports: (error: unknown) => boolean = () => false;
 
-  constructor(core: Core, views: StoreViews, options: ResolvedOptions) {
+  constructor(core: Core, store: EndpointStore, options: ResolvedOptions) {
     this.#core = core;
     this.#options = options;
-    this.#late = views instanceof LateViews ? views : undefined;
+    this.#late = store instanceof LateStore ? store : undefined;
     this.#isOpen = this.#late === undefined;
     if (this.#isOpen) void core.join();
     else this.#try().catch(() => {});

@@ -29,7 +29,7 @@ import { RecentListChanges } from '../session/server/recent-list-changes.ts';
 import { Patience } from '../session/ownership/patience.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
-import type { OpenStore } from '../stores/store.ts';
+import type { EndpointStore } from '../session/record/kinds.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import type { UserOf } from './user.ts';
@@ -39,9 +39,7 @@ export interface CoreOptions extends Omit<RegistryOptions, 'guarded' | 'lease' |
   /** Each call of the factory is known to return another server. */
   readonly makesNew: boolean;
   readonly options: ResolvedOptions;
-  readonly store: OpenStore;
-  /** The view for the option `resumeModernCalls`; `undefined`: it is off. */
-  readonly calls?: OpenStore | undefined;
+  readonly store: EndpointStore;
   /** The store passes messages between instances as objects within this process. */
   readonly inProcess: boolean;
   readonly random: RandomSource;
@@ -57,7 +55,7 @@ export class Core {
   readonly instance: Instance;
   readonly legacy: LegacyEra;
   readonly bus: EndpointBus;
-  readonly store: OpenStore;
+  readonly store: EndpointStore;
   readonly shutdown: Shutdown;
   readonly #patience: Patience;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
@@ -66,7 +64,7 @@ export class Core {
   readonly #outage: Outage | undefined;
 
   constructor(given: CoreOptions) {
-    const { store, calls, inProcess, random, userOf, authenticator, lists, slowReaders, lifecycle } = given;
+    const { store, inProcess, random, userOf, authenticator, lists, slowReaders, lifecycle } = given;
     const { timeProvider: time, limits, leaseMs, waitMs, requestStateKeys } = given.options;
     this.store = store;
     this.#storeHealth = new StoreHealth(store, time);
@@ -97,7 +95,7 @@ export class Core {
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
     const sessions = { registry, instance, finder, opener, servers, builder, patience };
-    const eras = createEras({ ...sessions, bus, calls, slowReaders, random });
+    const eras = createEras({ ...sessions, bus, slowReaders, random });
     const { sse, checks } = eras;
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
     const ignoreBus = bus.subscribe((event) => {

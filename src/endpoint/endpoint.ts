@@ -28,8 +28,8 @@ import { createSessions, publishSessions, type SessionEvents } from './sessions.
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
-import { LateViews } from './late-store.ts';
-import { openViews } from './store-views.ts';
+import { LateStore } from './late-store.ts';
+import { openEndpointStore } from './endpoint-store.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/server/shared-lists.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
@@ -108,14 +108,13 @@ class Endpoint {
     this.#exchanges = exchangeHost(options);
     const { memory: budget, slowReaders } = this.#exchanges;
     const store = options.store ?? memory();
-    const opened = openViews(store, options);
-    const views = opened instanceof Promise ? new LateViews(store, options, opened) : opened;
+    const opened = openEndpointStore(store, options);
+    const present = opened instanceof Promise ? new LateStore(store, options, opened) : opened;
     this.#core = new Core({
       factory,
       makesNew: definition !== undefined,
       options,
-      store: views.sessions,
-      calls: views.calls,
+      store: present,
       durable: store.durable,
       inProcess: store.inProcess,
       random: systemRandom,
@@ -128,7 +127,7 @@ class Endpoint {
       lifecycle: this.#lifecycle,
     });
     definition?.serve({ notices: options.notices, lists: this.#lists, bus: this.#core.bus });
-    this.#loader = new CoreLoader(this.#core, views, options);
+    this.#loader = new CoreLoader(this.#core, present, options);
   }
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {

@@ -18,7 +18,6 @@ import type { Patience } from '../session/ownership/patience.ts';
 import type { Registry } from '../session/registry.ts';
 import { Replays } from '../session/streams/replays.ts';
 import type { SessionOpener } from '../session/life/session-opener.ts';
-import type { OpenStore } from '../stores/store.ts';
 import type { EndpointBus } from './bus.ts';
 
 export interface ErasOptions {
@@ -30,8 +29,6 @@ export interface ErasOptions {
   readonly builder: SessionBuilder;
   readonly patience: Patience;
   readonly bus: EndpointBus;
-  /** The view for the option `resumeModernCalls`; `undefined`: it is off. */
-  readonly calls: OpenStore | undefined;
   readonly slowReaders: Pick<SlowReaders, 'cutStalled'>;
   readonly random: RandomSource;
 }
@@ -47,7 +44,7 @@ export interface Eras {
 }
 
 export function createEras(given: ErasOptions): Eras {
-  const { registry, instance, servers, builder, bus, calls, slowReaders, random } = given;
+  const { registry, instance, servers, builder, bus, slowReaders, random } = given;
   const { options, callTimes, authorizer, lists, memory, lifecycle } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const keepAlive = new KeepAlive(time, options.keepAliveMs);
@@ -67,7 +64,9 @@ export function createEras(given: ErasOptions): Eras {
   const modern = new ModernEra({
     ...requests,
     bus,
-    resuming: calls && { records: new CallRecords(calls, options), relay: legacy.relay, instance, replays },
+    resuming: options.resumeModernCalls
+      ? { records: new CallRecords(registry.store, options), relay: legacy.relay, instance, replays }
+      : undefined,
     legacy: posts,
   });
   const sse = options.legacySse ? new LegacySseEra({ ...shared, registry, builder }) : undefined;

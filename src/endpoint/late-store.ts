@@ -5,11 +5,12 @@
  */
 import { storeAway } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { EventStore, InstanceStore, MaybePromise, OpenStore, SessionStore, Store } from '../stores/store.ts';
-import { openViews, type StoreViews } from './store-views.ts';
+import type { EndpointStore } from '../session/record/kinds.ts';
+import type { InstanceStore, MaybePromise, Records, Store } from '../stores/store.ts';
+import { openEndpointStore } from './endpoint-store.ts';
 
-/** `sessions` and `events` are read anew for each call: they throw until the store is open. */
-export class LateStore implements OpenStore {
+/** `sessions` and `calls` are read anew for each call: they throw until the store is open. */
+export class LateStore implements EndpointStore {
   readonly instances: InstanceStore = {
     announce: (...given) => this.#open.instances.announce(...given),
     renew: (...given) => this.#open.instances.renew(...given),
@@ -20,12 +21,17 @@ export class LateStore implements OpenStore {
     leave: (...given) => this.#open.instances.leave(...given),
     publish: (...given) => this.#open.instances.publish(...given),
   };
-  #store: OpenStore | undefined;
-  readonly #opened: Promise<OpenStore>;
-  #resolve!: (store: OpenStore) => void;
+  readonly #given: readonly [Store, ResolvedOptions];
+  #first: Promise<EndpointStore> | undefined;
+  #store: EndpointStore | undefined;
+  readonly #opened: Promise<EndpointStore>;
+  #resolve!: (store: EndpointStore) => void;
   #reject!: (cause: unknown) => void;
 
-  constructor() {
+  /** `first`: the first attempt, which is under way. */
+  constructor(store: Store, options: ResolvedOptions, first: Promise<EndpointStore>) {
+    this.#given = [store, options];
+    this.#first = first;
     this.#opened = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -33,26 +39,27 @@ export class LateStore implements OpenStore {
     this.#opened.catch(() => {});
   }
 
-  opened(store: OpenStore): void {
+  /** Opens it if it is not open. Rejects when that fails; then it may be called again. */
+  async open(): Promise<void> {
+    if (this.#store !== undefined) return;
+    const opening = this.#first ?? openEndpointStore(...this.#given);
+    this.#first = undefined;
+    const store = await opening;
     this.#store = store;
     // No call of an open store passes through this file.
     const { instances } = store;
     for (const name of Object.keys(this.instances) as (keyof InstanceStore)[])
       Object.defineProperty(this.instances, name, { value: (instances[name] as () => unknown).bind(instances) });
-    Object.defineProperties(this, { sessions: { value: store.sessions }, events: { value: store.events } });
+    Object.defineProperties(this, { sessions: { value: store.sessions }, calls: { value: store.calls } });
     this.#resolve(store);
   }
 
-  get isOpen(): boolean {
-    return this.#store !== undefined;
-  }
-
-  get sessions(): SessionStore {
+  get sessions(): Records {
     return this.#open.sessions;
   }
 
-  get events(): EventStore {
-    return this.#open.events;
+  get calls(): Records {
+    return this.#open.calls;
   }
 
   secret(name: string, keepMs?: number): MaybePromise<Uint8Array> {
@@ -69,33 +76,8 @@ export class LateStore implements OpenStore {
     await this.#store?.close();
   }
 
-  get #open(): OpenStore {
+  get #open(): EndpointStore {
     if (this.#store === undefined) throw storeAway('it is not open yet');
     return this.#store;
-  }
-}
-
-/** The views of a store that opens later. */
-export class LateViews implements StoreViews {
-  readonly sessions = new LateStore();
-  readonly calls: LateStore | undefined;
-  readonly #given: readonly [Store, ResolvedOptions];
-  #first: Promise<StoreViews> | undefined;
-
-  /** `first`: the first attempt, which is under way. */
-  constructor(store: Store, options: ResolvedOptions, first: Promise<StoreViews>) {
-    this.#given = [store, options];
-    this.#first = first;
-    this.calls = options.resumeModernCalls ? new LateStore() : undefined;
-  }
-
-  /** Opens them if they are not open. Rejects when that fails; then it may be called again. */
-  async open(): Promise<void> {
-    if (this.sessions.isOpen) return;
-    const views = this.#first ?? openViews(...this.#given);
-    this.#first = undefined;
-    const { sessions, calls } = await views;
-    if (calls !== undefined) this.calls?.opened(calls);
-    this.sessions.opened(sessions);
   }
 }

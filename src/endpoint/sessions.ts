@@ -2,14 +2,14 @@
 import type { EventEmitter } from 'node:events';
 import type { Notices } from '../observe/notices.ts';
 import { optionInvalid } from '../errors.ts';
-import { decodeSession } from '../session/record/session-record.ts';
+import { decodeSession, endReasonOf } from '../session/record/session-record.ts';
 import { userName } from '../shown.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
 import type { CoreLoader } from './core-loader.ts';
 import type { Core } from './core.ts';
 
-export { decodeSession };
+export { decodeSession, endReasonOf };
 
 const PAGE = 100;
 const PAGE_MAX = 1_000;

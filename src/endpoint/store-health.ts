@@ -1,6 +1,6 @@
 /**
  * Whether the calls to the store work although its leases are renewed: a missing right, a full part of it. It follows
- * each kind of call by itself, such as `events.append`.
+ * each kind of call by itself, such as `append`.
  *
  *     working ──a call fails──▶ failing ──for 10 s, of two sessions or without one──▶ broken
  *        ▲                         │                                                    │
@@ -13,13 +13,15 @@
  * The calls are followed from the first failure in the log on, so that they cost nothing while the store works.
  */
 import { SojournError } from '../errors.ts';
-import type { EventStore, OpenStore, SessionStore } from '../stores/store.ts';
+import type { EndpointStore } from '../session/record/kinds.ts';
+import type { Records } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
 
 const FAILING_MS = 10_000;
 
-const SESSION_CALLS = 'create read claim save release end mark list count expired'.split(' ') as (keyof SessionStore)[];
-const EVENT_CALLS = 'append replay open trim forget'.split(' ') as (keyof EventStore)[];
+const CALLS = 'create read claim save release end mark list expired append replay open trim forget'.split(
+  ' ',
+) as (keyof Records)[];
 
 type StoreCall = (...given: readonly unknown[]) => unknown;
 
@@ -31,7 +33,7 @@ interface Failures {
 }
 
 export class StoreHealth {
-  readonly #store: Pick<OpenStore, 'sessions' | 'events' | 'full'>;
+  readonly #store: Pick<EndpointStore, 'sessions' | 'full'>;
   readonly #time: Required<TimeProvider>;
   readonly #failing = new Map<string, Failures>();
   #lastFailure = -Infinity;
@@ -39,7 +41,7 @@ export class StoreHealth {
   /** Gives the store its own methods back. */
   #unwatch: (() => void) | undefined;
 
-  constructor(store: Pick<OpenStore, 'sessions' | 'events' | 'full'>, time: Required<TimeProvider>) {
+  constructor(store: Pick<EndpointStore, 'sessions' | 'full'>, time: Required<TimeProvider>) {
     this.#store = store;
     this.#time = time;
   }
@@ -70,24 +72,21 @@ export class StoreHealth {
     if (!this.#isOpen) return;
     this.#lastFailure = this.#time.monotonic();
     if (this.#unwatch !== undefined) return;
-    const sessions = this.#follow('sessions', this.#store.sessions, SESSION_CALLS);
-    const events = this.#follow('events', this.#store.events, EVENT_CALLS);
+    const unfollow = this.#follow(this.#store.sessions);
     this.#unwatch = () => {
-      sessions();
-      events();
+      unfollow();
       this.#unwatch = undefined;
     };
   }
 
   /** Puts a method before each method of `target`. Returns what takes them away. */
-  #follow<T extends object>(part: string, target: T, names: readonly (keyof T & string)[]): () => void {
-    const own = names.map((name) => [name, Object.getOwnPropertyDescriptor(target, name)] as const);
+  #follow(target: Records): () => void {
+    const own = CALLS.map((name) => [name, Object.getOwnPropertyDescriptor(target, name)] as const);
     if (!Object.isExtensible(target)) return () => {};
-    for (const name of names) {
+    for (const name of CALLS) {
       const method = target[name] as StoreCall | undefined;
       if (method === undefined) continue;
-      const value: StoreCall = (...given) =>
-        this.#call(`${part}.${name}`, given[0], () => method.apply(target, [...given]));
+      const value: StoreCall = (...given) => this.#call(name, given[0], () => method.apply(target, [...given]));
       Object.defineProperty(target, name, { value, configurable: true });
     }
     return () => {
@@ -136,6 +135,6 @@ export class StoreHealth {
 /** The session that a call is about, from its first argument. */
 function sessionOf(about: unknown): string | undefined {
   if (typeof about === 'string') return about;
-  const { id, sessionId } = (typeof about === 'object' && about !== null ? about : {}) as Record<string, unknown>;
-  return typeof id === 'string' ? id : typeof sessionId === 'string' ? sessionId : undefined;
+  const { id } = (typeof about === 'object' && about !== null ? about : {}) as { readonly id?: unknown };
+  return typeof id === 'string' ? id : undefined;
 }

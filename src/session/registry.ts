@@ -11,7 +11,7 @@ import { overUserLimit, tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { SessionChange } from '../observe/notices.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { MaybePromise, OpenStore } from '../stores/store.ts';
+import type { MaybePromise } from '../stores/store.ts';
 import type { Logger, RestoreCause } from '../types.ts';
 import { CallTimes } from './calls/call-times.ts';
 import { type ClaimedSessions, ClaimQueue } from './ownership/claim-queue.ts';
@@ -26,6 +26,7 @@ import type { MemoryUse } from '../http/slow-readers.ts';
 import { HeldBytes } from './life/held-bytes.ts';
 import type { SharedLists } from './server/shared-lists.ts';
 import { UserShares } from './life/user-shares.ts';
+import type { EndpointStore } from './record/kinds.ts';
 
 export interface RegistryOptions {
   /** Whether other processes may own sessions of the store. */
@@ -44,7 +45,7 @@ export interface RegistryOptions {
 export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
-  readonly store: OpenStore;
+  readonly store: EndpointStore;
   readonly guarded: boolean;
   readonly durable: boolean;
   readonly authorizer: Authorizer | undefined;
@@ -67,7 +68,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   /** Places of `limits.sessions` taken by sessions that are being opened and by 2024-11-05 connections. */
   #reserved = 0;
 
-  constructor(options: ResolvedOptions, store: OpenStore, given: RegistryOptions) {
+  constructor(options: ResolvedOptions, store: EndpointStore, given: RegistryOptions) {
     this.options = options;
     this.logger = options.logger;
     this.store = store;

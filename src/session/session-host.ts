@@ -1,6 +1,5 @@
 import type { LargeAnswers } from '../http/large-answers.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
-import type { OpenStore } from '../stores/store.ts';
 import type { CallTimes } from './calls/call-times.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -8,12 +7,13 @@ import type { Authorizer } from './calls/authorizer.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Claims, OwnLease } from './ownership/ownership.ts';
 import type { SharedLists } from './server/shared-lists.ts';
+import type { EndpointStore } from './record/kinds.ts';
 
 /** What the parts of a session use of the instance it lives on. */
 export interface SessionHost {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
-  readonly store: OpenStore;
+  readonly store: EndpointStore;
   /** `undefined`: without `auth.authorize`. */
   readonly authorizer: Authorizer | undefined;
   readonly callTimes: CallTimes;

@@ -1,20 +1,19 @@
 /**
- * The interface of a store: `sessions` (records, compare-and-set), `events` (the log of sent messages), `instances`
- * (leases, mailboxes, the bus). Every store passes the contract suite of `sojourn/testing`.
+ * The interface of a store: `records` (compare-and-set records with their logs, one set per kind), `instances` (leases,
+ * mailboxes, the bus). Every store passes the contract suite of `sojourn/testing`.
  *
  * A record names its `owner` (an instance id) and its `epoch`. Only `claim` makes an owner, and it raises the epoch.
  * Every later write names both. The store refuses a write (`'fenced'`) unless both equal the stored values. An ended
- * session is a value of its record for its tombstone time, and nothing restores it. A missing record does not prove
- * that the session ended.
+ * record leaves its outcome for a while, and nothing restores it. A missing record does not prove that it ended.
  *
  * An instance is dead when the instance directory has no lease for it, by the store's clock. `instances.read` answers
- * that; `sessions` never judges it. A caller that takes a session from a dead owner, or ends it, reads the record, then
+ * that; `Records` never judges it. A caller that takes a record from a dead owner, or ends it, reads the record, then
  * the lease of its owner, and then passes the owner and the epoch that it saw. A plain compare-and-set on these two is
  * enough, because death is final: an instance whose lease has lapsed takes another id, and a dead id owns nothing anew.
  * So the owner cannot come back to life between the read of its lease and the write. A late write under the dead id
  * (a release that was under way) changes the owner, another claim changes the epoch, and either refuses the write.
  *
- * The store's clock decides when a session expires. Callers say how long it lasts (`expiresInMs`), and the store adds
+ * The store's clock decides when a record expires. Callers say how long it lasts (`expiresInMs`), and the store adds
  * that to its clock when it writes. The clock of an instance may be hours off.
  *
  * The writes of one view take effect in the order of the calls, including those whose caller has given up: a retry must
@@ -25,15 +24,30 @@
  * not be reached, and the outcome is unknown.
  */
 import type { RandomSource } from '../options/system.ts';
-import type { EndReason, EventRetention, Logger, MaybePromise, TimeProvider } from '../types.ts';
+import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../types.ts';
 
 export type { MaybePromise };
 
 /** The format of records; a build refuses a record with a higher one. */
 export const RECORD_VERSION = 1;
 
+/** What a store knows of a kind of records. Ids are unique within a kind. */
+export interface Kind {
+  /** 1 to 16 letters, `a` to `z`. */
+  readonly name: string;
+  /** What the logs of its records keep; `false`: marks alone, because no event is ever appended. */
+  readonly log: EventRetention | false;
+  /** How long a record shows as ended, unless `end` says otherwise. */
+  readonly keepMs: number;
+  /**
+   * `false`: `list` and `expired` need not find its records, which saves a store its directory. Then `trim` deletes
+   * the records that expired `keepMs` ago.
+   */
+  readonly listed: boolean;
+}
+
 /**
- * What a store keeps of a session. The texts mean nothing to the store. They hold no U+0000 and no lone surrogate, so
+ * What a store keeps of a record. The texts mean nothing to the store. They hold no U+0000 and no lone surrogate, so
  * every database can store them as they are.
  */
 export interface StoredRecord {
@@ -41,12 +55,9 @@ export interface StoredRecord {
   readonly id: string;
   /** 1 at creation; each new owner adds 1. */
   readonly epoch: number;
-  /** The instance where the session is live; `null`: none. */
+  /** The instance that may write; `null`: none. */
   readonly owner: string | null;
-  /**
-   * The user that the session is bound to, an opaque key; `null`: opened without a user, and only requests without a
-   * user may use it.
-   */
+  /** The user that the record is bound to, an opaque key; `null`: none. It never changes. */
   readonly user: string | null;
   /** A short text that the owner rewrites whole. At most 64 bytes cost least. */
   readonly head: string;
@@ -54,13 +65,13 @@ export interface StoredRecord {
   readonly body: string;
   /** Texts by name, without order. Names have at most 400 bytes, values at least one character. */
   readonly fields: Readonly<Record<string, string>>;
-  /** ms since 1970, by the clock of the instance that opened it. To be shown; nothing is decided by it. */
+  /** ms since 1970, by the clock of the instance that created it. To be shown; nothing is decided by it. */
   readonly createdAt: number;
   /** A number of the owner's, such as a time. */
   readonly stamp: number;
   /**
-   * ms since 1970, by the store's clock; `null`: never. After this time the session has ended (`idle`), and the first
-   * reader stores that.
+   * ms since 1970, by the store's clock; `null`: never. After this time the record has ended, without an outcome, and
+   * the first reader stores that.
    */
   readonly expiresAt: number | null;
 }
@@ -68,17 +79,17 @@ export interface StoredRecord {
 /** A record as it is created: the store computes its expiry. */
 export type NewRecord = Omit<StoredRecord, 'expiresAt'>;
 
-/** A session that ended: kept for `tombstoneMs`, without secrets. */
-export interface EndedSession {
-  readonly v: number;
+/** A record that ended: kept for the `keepMs` of its kind or of its end. */
+export interface EndedRecord {
   readonly id: string;
-  readonly ended: EndReason;
+  /** What `end` was given; `''`: the record expired. */
+  readonly outcome: string;
   /** ms since 1970. */
   readonly at: number;
 }
 
-export function isEnded(value: StoredRecord | EndedSession): value is EndedSession {
-  return 'ended' in value;
+export function isEnded(value: StoredRecord | EndedRecord): value is EndedRecord {
+  return 'outcome' in value;
 }
 
 /** The right to write: both members must equal the stored values. */
@@ -93,8 +104,8 @@ export interface Ownership {
   readonly owner: string | null;
 }
 
-/** A session that has expired and is not ended yet. */
-export interface ExpiredSession extends Ownership {
+/** A record that has expired and is not ended yet. */
+export interface ExpiredRecord extends Ownership {
   readonly id: string;
 }
 
@@ -108,10 +119,9 @@ export interface RecordChange {
   readonly expiresInMs?: number | null;
 }
 
-/** A dispatched request that must not be repeated; written before it runs. */
-export interface Marker {
-  /** The client's JSON-RPC id, as JSON text (`1` and `"1"` differ). */
-  readonly request: string;
+/** A note beside a stream, such as the marker of a call that must not run twice. */
+export interface Mark {
+  readonly name: string;
   readonly stream: string;
 }
 
@@ -119,54 +129,18 @@ export type ClaimOutcome =
   | {
       readonly claimed: true;
       readonly record: StoredRecord;
-      readonly markers: readonly Marker[];
+      readonly marks: readonly Mark[];
       /** How long the record lasts from now, by the store's clock; `null`: it does not expire. */
       readonly expiresInMs: number | null;
     }
   /** `current`: the stored value; undefined: no record. */
-  | { readonly claimed: false; readonly current: StoredRecord | EndedSession | undefined };
+  | { readonly claimed: false; readonly current: StoredRecord | EndedRecord | undefined };
 
 export type WriteOutcome = 'written' | 'fenced';
 
-export interface SessionPage {
+export interface RecordPage {
   readonly records: readonly StoredRecord[];
   readonly nextCursor?: string;
-}
-
-export interface SessionStore {
-  /**
-   * Atomic. `'exists'`: there is a record or a tombstone of that id, which stays unchanged. `expiresInMs` as in a
-   * change; without it the record does not expire.
-   */
-  create(record: NewRecord, expiresInMs?: number | null): MaybePromise<'created' | 'exists'>;
-  /**
-   * Authoritative (primary, leader). An expired record is returned as ended (`idle`), and stays ended. `end` still
-   * answers `'ended'` to one caller, so that `onSessionEnded` is called once.
-   */
-  read(id: string): MaybePromise<StoredRecord | EndedSession | undefined>;
-  /**
-   * Compare-and-set. Succeeds if the stored epoch and owner are those of `from`. Afterwards owner = me and epoch =
-   * `from.epoch` + 1. Also succeeds, unchanged, if that is stored already: the reply to an earlier claim was lost. The
-   * caller has made sure that `from.owner` serves the session no more: no owner, a dead one, or the caller itself.
-   */
-  claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome>;
-  /** Fenced. Never creates. */
-  save(id: string, fence: Fence, change: RecordChange): MaybePromise<WriteOutcome>;
-  /** Fenced: owner = none, epoch kept, change applied. */
-  release(id: string, fence: Fence, change?: RecordChange): MaybePromise<WriteOutcome>;
-  /**
-   * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner; the log and the
-   * markers go at once. `'fenced'`: epoch or owner are not those of `from`. `'gone'`: the session was ended or missing
-   * before.
-   */
-  end(id: string, from: Ownership, reason: EndReason): MaybePromise<'ended' | 'fenced' | 'gone'>;
-  /** Fenced; idempotent. `clear` removes the marker once the request is answered. */
-  mark(id: string, fence: Fence, marker: Marker, clear?: boolean): MaybePromise<WriteOutcome>;
-  /** Sessions that have not ended, in a stable order. A cursor also works with another page size. */
-  list(limit: number, cursor?: string): MaybePromise<SessionPage>;
-  count(): MaybePromise<number>;
-  /** Sessions past their expiry that are not ended, at most `limit`, whether their owner lives or not. */
-  expired(limit: number): MaybePromise<readonly ExpiredSession[]>;
 }
 
 /** An event with its position in its stream: the owner numbers events 0, 1, 2 … per stream, across epochs. */
@@ -177,7 +151,7 @@ export interface LoggedEvent {
 }
 
 export interface AppendRequest {
-  readonly sessionId: string;
+  readonly id: string;
   readonly fence: Fence;
   readonly stream: string;
   /** The offset of the first event; equals the length of the stream, else `'fenced'`: another owner has written. */
@@ -186,13 +160,13 @@ export interface AppendRequest {
   /** The stream is complete with these events. */
   readonly complete?: boolean;
   /**
-   * JSON text about the requests that this stream answers, for the instance that ends the stream if its owner dies. Set
-   * with the first append of a stream, kept until the stream is complete.
+   * A text about this stream, for the instance that ends the stream if its owner dies. Set with the first append of a
+   * stream, kept until the stream is complete.
    */
-  readonly requests?: string;
-  /** Written in the same step: replaces a `SessionStore.mark` where an append is due anyway. */
-  readonly mark?: Marker;
-  /** The `request` of the marker to remove, in the same step. */
+  readonly note?: string;
+  /** Written in the same step: replaces a `mark` where an append is due anyway. */
+  readonly mark?: Mark;
+  /** The name of the mark of this stream to remove, in the same step. */
   readonly unmark?: string;
 }
 
@@ -206,31 +180,65 @@ export type ReplayOutcome =
   /** The stream does not exist, or does not exist any more. */
   | { readonly found: false; readonly why: 'unknown' };
 
-/** A stream of a session that is not complete, for the next owner. */
-export interface OpenStreamInfo {
+/** A stream that is not complete, for the next owner. */
+export interface OpenStream {
   readonly stream: string;
   readonly next: number;
   /** The text of its first append; `null`: none given. */
-  readonly requests: string | null;
+  readonly note: string | null;
 }
 
-export interface EventStore {
+/** The records of one kind, with their logs. Each method is one atomic step on one record. */
+export interface Records {
+  /**
+   * `'exists'`: there is a record of that id, or it ended and still shows. It stays unchanged. `expiresInMs`
+   * as in a change; without it the record does not expire.
+   */
+  create(record: NewRecord, expiresInMs?: number | null): MaybePromise<'created' | 'exists'>;
+  /**
+   * Authoritative (primary, leader). An expired record is returned as ended, and stays ended. `end` still answers
+   * `'ended'` to one caller, so that an end is reported once.
+   */
+  read(id: string): MaybePromise<StoredRecord | EndedRecord | undefined>;
+  /**
+   * Compare-and-set. Succeeds if the stored epoch and owner are those of `from`. Afterwards owner = me and epoch =
+   * `from.epoch` + 1. Also succeeds, unchanged, if that is stored already: the reply to an earlier claim was lost. The
+   * caller has made sure that `from.owner` does nothing with the record any more: no owner, a dead one, or the caller.
+   */
+  claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome>;
+  /** Fenced. Never creates. */
+  save(id: string, fence: Fence, change: RecordChange): MaybePromise<WriteOutcome>;
+  /** Fenced: owner = none, epoch kept, change applied. */
+  release(id: string, fence: Fence, change?: RecordChange): MaybePromise<WriteOutcome>;
+  /**
+   * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner. Only `outcome`, a
+   * text of any size, stays, for `keepMs` (without it: that of the kind); fields, log and marks go at once. A record
+   * that had expired before ends at its expiry, without an outcome. `'fenced'`: epoch or owner are not those of `from`.
+   * `'gone'`: the record was ended or missing before.
+   */
+  end(id: string, from: Ownership, outcome: string, keepMs?: number): MaybePromise<'ended' | 'fenced' | 'gone'>;
+  /** Fenced; idempotent. `clear` removes the mark. */
+  mark(id: string, fence: Fence, mark: Mark, clear?: boolean): MaybePromise<WriteOutcome>;
+  /** Records that have not ended, in a stable order. A cursor also works with another page size. */
+  list(limit: number, cursor?: string): MaybePromise<RecordPage>;
+  /** Records past their expiry that are not ended, at most `limit`, whether their owner lives or not. */
+  expired(limit: number): MaybePromise<readonly ExpiredRecord[]>;
   /**
    * Fenced, in order per stream. Resolves when stored. Appends of one turn may travel together. An append to a complete
-   * stream is `'fenced'`. An append with two markers first writes the one, then removes the other.
+   * stream is `'fenced'`. An append with two marks first writes the one, then removes the other.
    */
   append(request: AppendRequest): MaybePromise<WriteOutcome>;
   /** Events with a higher offset than `after`, in order. A complete stream of which nothing is kept is `unknown`. */
-  replay(sessionId: string, stream: string, after: number): MaybePromise<ReplayOutcome>;
+  replay(id: string, stream: string, after: number): MaybePromise<ReplayOutcome>;
   /** The streams that are not complete. */
-  open(sessionId: string): MaybePromise<readonly OpenStreamInfo[]>;
-  /** Drops what retention no longer keeps, for sessions without new writes. Cheap; the sweep calls it. */
+  open(id: string): MaybePromise<readonly OpenStream[]>;
+  /** Deletes what no retention and no keep time holds, for records without new writes. Cheap; the sweep calls it. */
   trim(): MaybePromise<void>;
   /**
    * Its client has shown that it has this whole stream, so a complete stream may be dropped before retention drops it.
    * Only for stores where that is no write; the others leave it out.
    */
-  forget?(sessionId: string, stream: string): void;
+  forget?(id: string, stream: string): void;
 }
 
 /**
@@ -283,8 +291,8 @@ export interface InstanceStore {
 
 /** One deployment's view of a store. The endpoint's `name` separates deployments. */
 export interface OpenStore {
-  readonly sessions: SessionStore;
-  readonly events: EventStore;
+  /** The records of a kind that the view was opened for. */
+  records(kind: Kind): Records;
   readonly instances: InstanceStore;
   /**
    * A secret of 32 bytes, created once for the deployment and equal on every instance. With `keepMs` the store forgets
@@ -302,16 +310,15 @@ export interface OpenStore {
 export interface StoreOptions {
   /** The endpoint's `name`. */
   readonly name: string;
+  /** Views of one deployment open a kind with the same members. */
+  readonly kinds: readonly Kind[];
   readonly time: TimeProvider;
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly leaseMs: number;
-  readonly tombstoneMs: number;
-  /** `false`: no event is ever appended. */
-  readonly retention: EventRetention | false;
-  /** Bytes of all logs held in this process (memory store). */
+  /** Bytes of all logs held in this process, and of the outcomes of each kind (memory store). */
   readonly eventLogBytes: number;
-  /** Ended sessions remembered in this process (memory store). */
+  /** Ended records of each kind remembered in this process (memory store). */
   readonly tombstones: number;
 }
 
@@ -319,7 +326,7 @@ export interface StoreOptions {
 export interface Store {
   /** e.g. `'memory'`. */
   readonly kind: string;
-  /** Whether sessions survive the process. */
+  /** Whether records survive the process. */
   readonly durable: boolean;
   /** Whether messages between instances are passed by reference (one process); otherwise they are plain JSON values. */
   readonly inProcess: boolean;

@@ -13,6 +13,7 @@ import { eventLogCases } from './contract/event-log.ts';
 import { expiryCases } from './contract/expiry.ts';
 import { fieldCases } from './contract/fields.ts';
 import { instanceCases } from './contract/instances.ts';
+import { kindCases } from './contract/kinds.ts';
 import { listingCases } from './contract/listing.ts';
 import { loadCases } from './contract/load.ts';
 import { outageCases } from './contract/outages.ts';
@@ -27,6 +28,7 @@ export const storeContract: readonly StoreCase[] = [
   ...ownershipCases,
   ...endCases,
   ...expiryCases,
+  ...kindCases,
   ...listingCases,
   ...eventLogCases,
   ...retentionCases,

@@ -8,7 +8,7 @@ import { MODERN, postModern } from '../kit/modern.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { gate, answerStored, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -72,7 +72,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     const { call, id, ran, waits, lose, store, there } = await open('pay');
     waits.open();
     expect(textOf(await call.nextMessage())).toBe('first saw');
-    await until(() => store.calls.some(({ call: name }) => name === 'sessions.save'), { what: 'the stored answer' });
+    await answerStored(store);
     await lose();
     expect(textOf(await (await comeBack(there, id)).nextMessage())).toBe('first saw');
     expect(ran).toEqual(['first']);
@@ -134,11 +134,15 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     expect(ran).toEqual(['first']);
   });
 
-  test('records are ended when they have expired', async () => {
+  test('the sweep of the store forgets old answers', async () => {
     const { call, waits, store } = await open('pay', { retryMs: 10 });
     waits.open();
     await call.untilEnd();
-    const ended = () => store.calls.filter(({ call: name }) => name === 'sessions.end').length;
-    await until(() => ended() > 0, { what: 'the sweep', timeoutMs: 15_000 });
+    await until(() => store.calls.some(({ call: name }) => name === 'calls.trim'), {
+      what: 'the sweep',
+      timeoutMs: 15_000,
+    });
+    const created = store.calls.find(({ call: name }) => name === 'calls.create')?.args[0] as { id: string };
+    expect(await store.views[0]?.calls.read(created.id)).toBeUndefined();
   });
 });

@@ -124,13 +124,13 @@ describe.each(faces)('%s', (face) => {
     const store = watchedStore();
     const { one, lab } = await open({ store });
     await callModern(one, 'tools/call', { name: 'echo', arguments: { text: 'a' } });
-    expect(store.calls.filter(({ call }) => call === 'sessions.create')).toEqual([]);
+    expect(store.calls.filter(({ call }) => call === 'calls.create')).toEqual([]);
     expect(lab.made.length).toBe(1);
   });
 
   test('a store that does not take the record delays the head for a moment, and the call is as without the option', async () => {
     const store = watchedStore();
-    store.before['sessions.create'] = () => new Promise(() => {});
+    store.before['calls.create'] = () => new Promise(() => {});
     const { one, begin } = await open({ store });
     const { call, first, held } = await begin();
     call.abort();

@@ -258,14 +258,14 @@ describe('B130 a gap', () => {
     await server?.sendLoggingMessage({ level: 'info', data: 1 });
     await get.nextMessage();
     let tries = 0;
-    store.before['events.append'] = () => {
+    store.before['sessions.append'] = () => {
       tries += 1;
       return Promise.reject(new Error('connection lost'));
     };
     await server?.sendLoggingMessage({ level: 'info', data: 2 });
     await until(() => tries > 4);
     expect(get.ending).toBeUndefined();
-    delete store.before['events.append'];
+    delete store.before['sessions.append'];
     expect(await get.nextMessage()).toMatchObject({ params: { data: 2 } });
     expect(log.matching(/could not be stored/, 'error').map(({ fields }) => fields['sessionId'])).toEqual([
       hashOf(one.sessionId),

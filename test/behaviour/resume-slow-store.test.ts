@@ -34,7 +34,7 @@ describe('B117 what is sent while the log is being read comes once, in its place
     get.abort();
     await log(1);
     const reading = gate();
-    store[when]['events.replay'] = reading.hook;
+    store[when]['sessions.replay'] = reading.hook;
     const resuming = one.get({ lastEventId: lastId(get) });
     await until(() => reading.waiting === 1);
     await log(2);
@@ -52,7 +52,7 @@ describe('B117 what is sent while the log is being read comes once, in its place
     await get.next();
     get.abort();
     const storing = gate();
-    store.after['events.append'] = storing.hook;
+    store.after['sessions.append'] = storing.hook;
     void log(1);
     await until(() => storing.waiting === 1);
     const resumed = await one.get({ lastEventId: lastId(get) });
@@ -69,7 +69,7 @@ describe('B117 what is sent while the log is being read comes once, in its place
     await get.next();
     get.abort();
     const reading = gate();
-    store.after['events.replay'] = reading.hook;
+    store.after['sessions.replay'] = reading.hook;
     const first = one.get({ lastEventId: lastId(get) });
     await until(() => reading.waiting === 1);
     const second = one.get({ lastEventId: lastId(get) });
@@ -92,7 +92,7 @@ describe('B130 a gap that a slow log shows', () => {
     get.abort();
     for (const n of [1, 2, 3]) await log(n);
     const reading = gate();
-    store.before['events.replay'] = reading.hook;
+    store.before['sessions.replay'] = reading.hook;
     const resuming = one.get({ lastEventId: lastId(get) });
     await until(() => reading.waiting === 1);
     expect((await one.call('ping')).response.status).toBe(200); // many turns later
@@ -108,7 +108,7 @@ describe('B130 a gap that a slow log shows', () => {
     const { id } = await get.next();
     for (const n of [1, 2, 3]) await log(n);
     const reading = gate();
-    store.after['events.replay'] = reading.hook;
+    store.after['sessions.replay'] = reading.hook;
     const resuming = one.get({ lastEventId: id });
     await until(() => reading.waiting === 1);
     await log(4);
@@ -126,7 +126,7 @@ describe('a log that cannot be read', () => {
     const get = await one.get();
     const { id } = await get.next();
     let tries = 0;
-    store.before['events.replay'] = () => {
+    store.before['sessions.replay'] = () => {
       tries += 1;
       return Promise.reject(storeAway('reading the log', undefined));
     };
@@ -135,7 +135,7 @@ describe('a log that cannot be read', () => {
     expect(await resumed.next()).toEqual({ id: `${id}.r1`, retry: 4_000, data: '' });
     await log(1);
     await until(() => data(get).length === 1 && tries > 1);
-    delete store.before['events.replay'];
+    delete store.before['sessions.replay'];
     await until(() => data(resumed).length === 1);
     expect(resumed.events.map((event) => event.id)).toEqual([`${id}.r1`, `${id}.r2`, expect.any(String)]);
   });
@@ -147,7 +147,7 @@ test('a session that ends while its log is being read ends the reader too', asyn
   await get.next();
   get.abort();
   const reading = gate();
-  store.after['events.replay'] = reading.hook;
+  store.after['sessions.replay'] = reading.hook;
   const resuming = one.get({ lastEventId: lastId(get) });
   await until(() => reading.waiting === 1);
   expect((await one.delete()).status).toBe(200);
@@ -163,7 +163,7 @@ test('a session whose resume waited in vain can become idle once its reader has 
   const get = await one.get();
   const { id } = await get.next();
   get.abort();
-  store.before['events.replay'] = () => Promise.reject(storeAway('reading the log', undefined));
+  store.before['sessions.replay'] = () => Promise.reject(storeAway('reading the log', undefined));
   const resumed = await one.get({ lastEventId: id });
   expect(resumed.status).toBe(200);
   resumed.abort();

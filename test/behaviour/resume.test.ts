@@ -53,7 +53,7 @@ describe.each(faces)('over the %s face', (face) => {
     const again = await client.get({ lastEventId });
     await again.untilEnd();
     expect(again.events.at(-1)?.message).toEqual(response.events.at(-1)?.message);
-    const kept = async () => (await store.views[0]?.events.replay(client.sessionId ?? '', 'p1x0', -1))?.found;
+    const kept = async () => (await store.views[0]?.sessions.replay(client.sessionId ?? '', 'p1x0', -1))?.found;
     expect(await kept()).toBe(true);
 
     await client.notify('notifications/initialized');
@@ -158,7 +158,7 @@ test('B111 the priming event is stored before its request is dispatched', async 
   const store = watchedStore();
   const { one, lab } = await serveLab({ store });
   const storing = gate();
-  store.before['events.append'] = storing.hook;
+  store.before['sessions.append'] = storing.hook;
   const called = one.call(...tool('hold'));
   await until(() => storing.waiting === 1);
   expect((await one.notify('notifications/roots/list_changed')).status).toBe(202); // a whole round trip

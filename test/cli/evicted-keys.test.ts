@@ -65,7 +65,7 @@ describeWithServer('redis', 'a session in Redis that loses one of its keys', (se
       await client.call('tools/list');
       return client;
     };
-    const drop = (client: RawClient, key: Key) => ask('DEL', `sojourn:${name}:{${client.sessionId}}:${key}`);
+    const drop = (client: RawClient, key: Key) => ask('DEL', `sojourn:${name}:sessions:{${client.sessionId}}:${key}`);
     return { owner, open, drop, elsewhere: (client: RawClient) => clientOf(other.url, client, USER) };
   }
 

@@ -11,10 +11,10 @@ import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 useSharedStores();
 
 const CALLS = [
-  ...(['read', 'create', 'claim', 'save', 'release', 'end', 'mark', 'list', 'count', 'expired'] as const).map(
+  ...(['read', 'create', 'claim', 'save', 'release', 'end', 'mark', 'list', 'expired'] as const).map(
     (name) => `sessions.${name}` as const,
   ),
-  ...(['append', 'replay', 'open', 'trim'] as const).map((name) => `events.${name}` as const),
+  ...(['append', 'replay', 'open', 'trim'] as const).map((name) => `sessions.${name}` as const),
   ...(['announce', 'renew', 'read', 'list', 'send', 'bury', 'leave', 'publish'] as const).map(
     (name) => `instances.${name}` as const,
   ),

@@ -94,8 +94,7 @@ describe('types', () => {
   });
 
   test('the author of a store writes it with sojourn/store alone', () => {
-    expectTypeOf<stores.OpenStore['sessions']>().toEqualTypeOf<stores.SessionStore>();
-    expectTypeOf<stores.OpenStore['events']>().toEqualTypeOf<stores.EventStore>();
+    expectTypeOf<stores.OpenStore['records']>().toEqualTypeOf<(kind: stores.Kind) => stores.Records>();
     expectTypeOf<stores.OpenStore['instances']>().toEqualTypeOf<stores.InstanceStore>();
     expectTypeOf<stores.StoreOptions['random']>().toEqualTypeOf<stores.RandomSource>();
     expectTypeOf(stores.isEnded).returns.toEqualTypeOf<boolean>();

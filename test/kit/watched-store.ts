@@ -4,12 +4,11 @@
  * after the call does the same to its reply.
  */
 import { memory } from '../../src/stores/memory/index.ts';
-import type { OpenStore, Store } from '../../src/stores/store.ts';
+import { type InstanceStore, isEnded, type OpenStore, type Records, type Store } from '../../src/stores/store.ts';
+import { until } from './until.ts';
 
-/** `events.append`, `sessions.claim` … */
-type Call = {
-  [Room in 'sessions' | 'events' | 'instances']: `${Room}.${string & keyof OpenStore[Room]}`;
-}[keyof Pick<OpenStore, 'sessions' | 'events' | 'instances'>];
+/** `sessions.append`, `sessions.claim` … The records are named by their kind. */
+type Call = `${'sessions' | 'calls'}.${keyof Records}` | `instances.${keyof InstanceStore}`;
 
 export interface WatchedStore extends Store {
   readonly calls: Array<{ readonly call: Call; readonly args: readonly unknown[] }>;
@@ -17,7 +16,13 @@ export interface WatchedStore extends Store {
   readonly before: Partial<Record<Call, (...args: never[]) => unknown>>;
   readonly after: Partial<Record<Call, (...args: never[]) => unknown>>;
   /** The views that endpoints have opened, in order. */
-  readonly views: OpenStore[];
+  readonly views: WatchedView[];
+}
+
+/** What a test calls itself, unwatched. */
+export interface WatchedView extends Pick<OpenStore, 'instances' | 'secret'> {
+  readonly sessions: Records;
+  readonly calls: Records;
 }
 
 /** `durable`, `inProcess`: what endpoints take the store for, whatever it is. */
@@ -29,7 +34,7 @@ export function watchedStore({
   const calls: WatchedStore['calls'] = [];
   const before: WatchedStore['before'] = {};
   const after: WatchedStore['after'] = {};
-  const views: OpenStore[] = [];
+  const views: WatchedView[] = [];
 
   const watch = <T extends object>(room: string, methods: T): T =>
     new Proxy(methods, {
@@ -58,11 +63,14 @@ export function watchedStore({
     views,
     async open(options) {
       const view = await inner.open(options);
-      views.push(view);
+      const [sessions, calls] = options.kinds.map((kind) => view.records(kind));
+      if (sessions === undefined || calls === undefined) throw new Error('an endpoint has two kinds of records');
+      const { instances } = view;
+      views.push({ sessions, calls, instances, secret: (name, keepMs) => view.secret(name, keepMs) });
+      const watched = new Map(options.kinds.map((kind) => [kind.name, watch(kind.name, view.records(kind))]));
       return {
-        sessions: watch('sessions', view.sessions),
-        events: watch('events', view.events),
-        instances: watch('instances', view.instances),
+        records: ({ name }) => watched.get(name) as Records,
+        instances: watch('instances', instances),
         secret: (name, keepMs) => view.secret(name, keepMs),
         close: () => view.close(),
       };
@@ -94,4 +102,14 @@ export function gate(): { readonly hook: () => Promise<void> | undefined; readon
       open();
     },
   };
+}
+
+/** Resolves when the store has the answer of the 2026-07-28 call that was recorded first. */
+export async function answerStored(store: WatchedStore): Promise<void> {
+  const read = async (): Promise<boolean> => {
+    const created = store.calls.find(({ call }) => call === 'calls.create')?.args[0] as { id: string } | undefined;
+    const record = created && (await store.views[0]?.calls.read(created.id));
+    return record !== undefined && isEnded(record);
+  };
+  await until(read, { what: 'the stored answer' });
 }

@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
 import { STORE_KEY } from '../../src/options/defaults.ts';
-import type { InstanceMessage, OpenStore, Store } from '../../src/stores/store.ts';
+import type { InstanceMessage, Store } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
@@ -14,6 +14,8 @@ import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores
 import { until } from '../kit/until.ts';
 import { storeOptions } from '../stores/views.ts';
 import { countAttempts } from './attempts.ts';
+import type { View } from '../../src/testing/view.ts';
+import { openPlain } from '../stores/views.ts';
 
 useSharedStores();
 
@@ -21,8 +23,8 @@ const counted = countAttempts('messages and stores');
 
 const KEY = 'a-key-that-only-the-deployment-has';
 
-async function viewOf(store: Store): Promise<OpenStore> {
-  const view = await store.open(storeOptions());
+async function viewOf(store: Store): Promise<View> {
+  const view = await openPlain(store, storeOptions());
   onTestFinished(() => view.close());
   return view;
 }

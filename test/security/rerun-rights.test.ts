@@ -14,7 +14,7 @@ import { servePeeking } from './peeking-members.ts';
 useSharedStores();
 
 interface Recorded {
-  requests?: string;
+  note?: string;
 }
 
 const ANONYMOUS = { headers: { 'x-scopes': null } };
@@ -29,9 +29,9 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     const settings = { face: 'node', auth: scopesHeader } as const;
     const { first, second, store, ran, lose } = await servePeeking(kind, options, settings);
     const kept: string[] = [];
-    store.before['events.append'] = (request: Recorded) => {
+    store.before['sessions.append'] = (request: Recorded) => {
       record(request);
-      if (request.requests?.includes('peek') === true) kept.push(request.requests);
+      if (request.note?.includes('peek') === true) kept.push(request.note);
     };
     const client = first.client();
     await client.initialize(caller);
@@ -75,9 +75,9 @@ describe.each(durableKinds)('on the store %s', (kind) => {
 
   /** What a build before the digest kept. */
   const asBefore = (request: Recorded): void => {
-    if (request.requests === undefined) return;
-    const { rights: _, ...kept } = JSON.parse(request.requests) as { rights?: string };
-    request.requests = JSON.stringify(kept);
+    if (request.note === undefined) return;
+    const { rights: _, ...kept } = JSON.parse(request.note) as { rights?: string };
+    request.note = JSON.stringify(kept);
   };
 
   test('recorded by a build that kept no rights, it is owner_lost for every caller but an anonymous one', async () => {

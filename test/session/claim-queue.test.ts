@@ -41,7 +41,7 @@ function lapsed(sessions: number) {
       underWay.get(id)?.({
         claimed: true,
         record: plainRecord(id, { epoch: 2, owner: AFTER }),
-        markers: [],
+        marks: [],
         expiresInMs: null,
       });
       underWay.delete(id);

@@ -99,7 +99,7 @@ describe('drain() beside another instance', () => {
     const called = client.call(...tool('hold'));
     const call = await a.lab.held();
     const slow = gate();
-    store.before['events.append'] = slow.hook;
+    store.before['sessions.append'] = slow.hook;
     void call.ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken: 1, progress: 1 } });
     call.answer('in time');
     const draining = a.endpoint.drain();

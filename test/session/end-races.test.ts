@@ -338,7 +338,7 @@ describe('a DELETE while a stream of the session is looked up in the log', () =>
       const lastEventId = stream.events[0]?.id;
       expect((await client.get({ lastEventId })).status).toBe(200);
       const looks = gate();
-      store.before['events.replay'] = looks.hook;
+      store.before['sessions.replay'] = looks.hook;
       const reader = asked === 'its owner' ? a.join(client) : b.join(client);
       const resumed = reader.get({ lastEventId });
       await until(() => looks.waiting === 1);
@@ -368,7 +368,7 @@ describe('a DELETE while the answer of a call is on its way into the store', () 
     const stream = await caller.post({ jsonrpc: '2.0', id, method, params });
     const held = await a.lab.held();
     const stores = gate();
-    store.before['events.append'] = stores.hook;
+    store.before['sessions.append'] = stores.hook;
     held.answer('done');
     await until(() => stores.waiting === 1);
     expect((await client.delete()).status).toBe(200);

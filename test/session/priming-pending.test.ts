@@ -51,7 +51,7 @@ async function served(connect = sharedStore('sqlite'), options: McpEndpointOptio
   /** Appends wait from here on. */
   const holdAppends = () => {
     const storing = gate();
-    store.before['events.append'] = storing.hook;
+    store.before['sessions.append'] = storing.hook;
     onTestFinished(() => storing.open());
     return storing;
   };
@@ -124,13 +124,13 @@ describe('a call that may run twice', () => {
     const one = await served();
     await one.client.call('tools/list');
     let failed = 0;
-    one.store.before['events.append'] = () => {
+    one.store.before['sessions.append'] = () => {
       failed += 1;
       return Promise.reject(storeAway('for a test'));
     };
     const waiting = call(one, 'peek');
     await until(() => failed >= 2);
-    delete one.store.before['events.append'];
+    delete one.store.before['sessions.append'];
     const stream = await waiting;
     await stream.untilEnd();
     expect([textOf(stream.events.at(-1)?.message), one.runs]).toEqual(['seen', ['peek']]);
@@ -139,11 +139,11 @@ describe('a call that may run twice', () => {
   test('is refused with waitMs 0 when the store cannot be asked before anything was sent; tried again it runs again', async () => {
     const one = await servedAtOnce();
     await one.client.call('tools/list');
-    one.store.before['events.append'] = () => Promise.reject(storeAway('for a test'));
+    one.store.before['sessions.append'] = () => Promise.reject(storeAway('for a test'));
     const refused = await call(one, 'peek');
     expect(refusalOf(refused, 1)).toBe('store_away');
     expect(refused.json()).toMatchObject({ error: { code: -32000, data: { reason: 'store_away' } } });
-    delete one.store.before['events.append'];
+    delete one.store.before['sessions.append'];
     const stream = await call(one, 'peek');
     await stream.untilEnd();
     expect(textOf(stream.events.at(-1)?.message)).toBe('seen');
@@ -155,9 +155,9 @@ describe('a call that may run twice', () => {
     const reader = await one.join(one.client).get();
     await one.client.call('tools/list');
     const first = one.hold();
-    one.store.before['events.append'] = () => Promise.reject(storeAway('for a test'));
+    one.store.before['sessions.append'] = () => Promise.reject(storeAway('for a test'));
     expect(refusalOf(await call(one, 'speak'), 1)).toBe('store_away');
-    delete one.store.before['events.append'];
+    delete one.store.before['sessions.append'];
     const second = one.hold();
     const called = call(one, 'speak');
     await until(() => one.runs.length === 2);
@@ -189,7 +189,7 @@ describe('a call that may run twice', () => {
     const one = await servedAtOnce();
     await one.client.call('tools/list');
     const storing = gate();
-    one.store.before['events.append'] = () => storing.hook()?.then(() => Promise.reject(storeAway('for a test')));
+    one.store.before['sessions.append'] = () => storing.hook()?.then(() => Promise.reject(storeAway('for a test')));
     const stream = await call(one, 'peek');
     storing.open();
     await stream.untilEnd();
@@ -197,7 +197,7 @@ describe('a call that may run twice', () => {
     expect(stream.events.map(({ message }) => message)).toMatchObject([
       { id: 1, error: { data: { reason: 'store_away' } } },
     ]);
-    delete one.store.before['events.append'];
+    delete one.store.before['sessions.append'];
     expect((await one.client.call('ping')).message.result).toEqual({});
   });
 

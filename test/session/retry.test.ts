@@ -76,12 +76,12 @@ test('a retry that arrives while the answer of the first attempt is being stored
   const onA = a.client();
   await onA.initialize();
   const first = gate();
-  ofA.before['events.append'] = first.hook;
+  ofA.before['sessions.append'] = first.hook;
   const called = b.join(onA).call(...tool('hold'));
   await until(() => first.waiting === 1);
   await lapse(b, ofB);
   const answer = gate();
-  ofA.before['events.append'] = answer.hook;
+  ofA.before['sessions.append'] = answer.hook;
   first.open();
   (await a.lab.held()).answer('once');
   await until(() => answer.waiting === 1);
@@ -105,11 +105,11 @@ test('a call whose first event is stored while the lease runs out begins when th
   const onA = a.client();
   await onA.initialize();
   const stored = gate();
-  ofA.after['events.append'] = stored.hook;
+  ofA.after['sessions.append'] = stored.hook;
   const called = onA.call(...tool('pay'));
   await until(() => stored.waiting === 1);
   await lapse(a, ofA);
-  delete ofA.after['events.append'];
+  delete ofA.after['sessions.append'];
   stored.open();
   for (const call of LEASE_CALLS) delete ofA.before[call];
   expect(textOf((await called).message)).toBe('paid');
@@ -131,13 +131,13 @@ async function answeredUnheard(options: FleetOptions = {}) {
   await onA.initialize();
   await onA.call('tools/list');
   const stored = gate();
-  ofA.before['events.append'] = stored.hook;
+  ofA.before['sessions.append'] = stored.hook;
   const called = b.join(onA).call(...tool('look'));
   await until(() => ran.length === 1 && stored.waiting === 1);
   await lapse(b, ofB);
   const unheard = gate();
   ofA.before['instances.send'] = unheard.hook;
-  delete ofA.before['events.append'];
+  delete ofA.before['sessions.append'];
   stored.open();
   // Its answer is stored after that of the call.
   expect(textOf((await onA.call(...tool('count'))).message)).toBe('1');
@@ -162,7 +162,7 @@ test('where that answer is not kept any more, the retry runs the call again', as
 test('a retry waits for the store that has its answer', async () => {
   const { called, ran, ofA, retry } = await answeredUnheard();
   let reads = 0;
-  ofA.before['events.replay'] = () => {
+  ofA.before['sessions.replay'] = () => {
     if (reads++ < 2) throw storeAway('the test says so');
   };
   await retry();
@@ -190,10 +190,10 @@ test.each(['2025-11-25', '2025-06-18'])(
     await onA.call('tools/list');
     // The event is stored, but its id does not reach the relaying instance. So that instance sends the call again.
     const stored = gate();
-    store.after['events.append'] = stored.hook;
+    store.after['sessions.append'] = stored.hook;
     const called = b.join(onA).call(...tool('look'));
     await until(() => ran.length === 1 && stored.waiting === 1);
-    delete store.after['events.append'];
+    delete store.after['sessions.append'];
     await store.views[0]?.instances.leave(a.id);
     // Restores the session at the relaying instance, where the call runs again and is answered.
     expect(textOf((await b.join(onA).call(...tool('count'))).message)).toBe('1');

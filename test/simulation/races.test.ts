@@ -259,7 +259,7 @@ test('11. an initialize whose client vanished before the answer leaves no sessio
     await stage.sleep(20);
     creates.letGo();
     await stage.sleep(20);
-    expect(stage.world.data.count()).toBe(0);
+    expect(stage.world.data.list(1).records).toEqual([]);
     expect(stage.live(0)).toBe(0);
   }));
 

@@ -6,7 +6,15 @@
  * `'suspect'`, until a `renew` opens it again.
  */
 import { internal } from '../../src/errors.ts';
-import type { InstanceMessage, InstanceStore, OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
+import type {
+  InstanceMessage,
+  InstanceStore,
+  Kind,
+  OpenStore,
+  Records,
+  Store,
+  StoreOptions,
+} from '../../src/stores/store.ts';
 import { StoreData } from './store-data.ts';
 import { ALL_RULES, type StoreRules } from './store-rules.ts';
 import { MemorySecrets } from '../../src/stores/memory/secrets.ts';
@@ -71,14 +79,25 @@ export class Mailbox {
 
 /** One deployment in the store. */
 export class Deployment {
+  /** Of the first kind: sessions. It has the leases too. */
   readonly data: StoreData;
+  readonly #kinds = new Map<string, StoreData>();
+  readonly #dataOf: (kind: Kind) => StoreData;
   readonly mailboxes = new Map<string, Mailbox>();
   readonly secrets: MemorySecrets;
 
-  constructor(data: StoreData, now: () => number) {
-    this.data = data;
+  constructor([first]: readonly Kind[], dataOf: (kind: Kind) => StoreData, now: () => number) {
+    if (first === undefined) throw new Error('no kind of records');
+    this.#dataOf = dataOf;
+    this.data = this.of(first);
     this.secrets = new MemorySecrets({ now });
-    data.leases.listens = (id) => this.mailboxes.get(id)?.subscribed === true;
+    this.data.leases.listens = (id) => this.mailboxes.get(id)?.subscribed === true;
+  }
+
+  of(kind: Kind): StoreData {
+    let data = this.#kinds.get(kind.name);
+    if (data === undefined) this.#kinds.set(kind.name, (data = this.#dataOf(kind)));
+    return data;
   }
 
   /** Whether a message to this instance would arrive. */
@@ -103,12 +122,12 @@ export class StoreServer {
     this.#options = options;
   }
 
-  deployment(options: Pick<StoreOptions, 'name' | 'tombstoneMs' | 'leaseMs' | 'retention'>): Deployment {
+  deployment(options: Pick<StoreOptions, 'name' | 'kinds' | 'leaseMs'>): Deployment {
     let deployment = this.#deployments.get(options.name);
     if (deployment === undefined) {
       const { now, rules = ALL_RULES } = this.#options;
-      const data = new StoreData({ now, rules, ...options });
-      this.#deployments.set(options.name, (deployment = new Deployment(data, now)));
+      const dataOf = (kind: Kind): StoreData => new StoreData({ now, rules, kind, leaseMs: options.leaseMs });
+      this.#deployments.set(options.name, (deployment = new Deployment(options.kinds, dataOf, now)));
     }
     return deployment;
   }
@@ -133,32 +152,31 @@ export class SimStore implements Store {
 
   open(options: StoreOptions): OpenStore {
     const deployment = this.#server.deployment(options);
-    const { data, secrets } = deployment;
+    const { secrets } = deployment;
     const port = this.#port;
     const own: string[] = [];
+    const recordsOf = (data: StoreData): Records => ({
+      create: (record, expiresInMs) => port.call('create', () => data.create(record, expiresInMs)),
+      read: (id) => port.call('read', () => data.read(id)),
+      claim: (id, from, me) => {
+        const { epoch, owner } = from;
+        return port.call('claim', () => data.claim(id, { epoch, owner }, me), { id, epoch, owner, me });
+      },
+      save: (id, fence, patch) => port.call('save', () => data.save(id, fence, patch), { id, ...patch }),
+      release: (id, fence, patch) => port.call('release', () => data.release(id, fence, patch), { id, ...fence }),
+      end: (id, { epoch, owner }, outcome, keepMs) =>
+        port.call('end', () => data.end(id, { epoch, owner }, outcome, keepMs)),
+      mark: (id, fence, marker, clear = false) =>
+        port.call('mark', () => data.mark(id, fence, marker, clear), { ...marker, clear }),
+      list: (limit, cursor) => port.call('list', () => data.list(limit, cursor)),
+      expired: (limit) => port.call('expired', () => data.expired(limit)),
+      append: (request) => port.call('append', () => data.append(request, port.process.name), request),
+      replay: (id, stream, after) => port.call('replay', () => data.replay(id, stream, after), { stream, after }),
+      open: (id) => port.call('open', () => data.open(id)),
+      trim: () => port.call('trim', () => data.trim()),
+    });
     return {
-      sessions: {
-        create: (record, expiresInMs) => port.call('create', () => data.create(record, expiresInMs)),
-        read: (id) => port.call('read', () => data.read(id)),
-        claim: (id, from, me) => {
-          const { epoch, owner } = from;
-          return port.call('claim', () => data.claim(id, { epoch, owner }, me), { id, epoch, owner, me });
-        },
-        save: (id, fence, patch) => port.call('save', () => data.save(id, fence, patch), { id, ...patch }),
-        release: (id, fence, patch) => port.call('release', () => data.release(id, fence, patch), { id, ...fence }),
-        end: (id, { epoch, owner }, reason) => port.call('end', () => data.end(id, { epoch, owner }, reason)),
-        mark: (id, fence, marker, clear = false) =>
-          port.call('mark', () => data.mark(id, fence, marker, clear), { ...marker, clear }),
-        list: (limit, cursor) => port.call('list', () => data.list(limit, cursor)),
-        count: () => port.call('count', () => data.count()),
-        expired: (limit) => port.call('expired', () => data.expired(limit)),
-      },
-      events: {
-        append: (request) => port.call('append', () => data.append(request, port.process.name), request),
-        replay: (id, stream, after) => port.call('replay', () => data.replay(id, stream, after), { stream, after }),
-        open: (id) => port.call('open', () => data.open(id)),
-        trim: () => port.call('trim', () => data.trim()),
-      },
+      records: (kind) => recordsOf(deployment.of(kind)),
       instances: new SimInstances(this.#server, deployment, port, own),
       secret: (name, keepMs) => port.call('secret', () => secrets.get(name, keepMs, options.random)),
       close: () =>

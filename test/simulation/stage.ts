@@ -59,7 +59,7 @@ export class Stage {
 
   record(client: SimClient): StoredRecord | undefined {
     const record = this.world.data.record(client.story?.id ?? '');
-    return record === undefined || 'ended' in record ? undefined : record;
+    return record === undefined || 'outcome' in record ? undefined : record;
   }
 
   kill(slot: number): void {

@@ -5,21 +5,23 @@
 import type {
   AppendRequest,
   ClaimOutcome,
-  EndedSession,
-  ExpiredSession,
+  EndedRecord,
+  ExpiredRecord,
   Fence,
+  Kind,
   LoggedEvent,
-  Marker,
+  Mark,
   NewRecord,
-  OpenStreamInfo,
+  OpenStream,
   Ownership,
   RecordChange,
   ReplayOutcome,
-  SessionPage,
+  RecordPage,
   StoredRecord,
   WriteOutcome,
 } from '../../src/stores/store.ts';
-import type { EndReason, EventRetention } from '../../src/types.ts';
+import type { EndReason } from '../../src/types.ts';
+import { endReasonOf } from '../../src/session/record/session-record.ts';
 import { Leases } from './leases.ts';
 import type { StoreRules } from './store-rules.ts';
 
@@ -39,7 +41,7 @@ interface HeldStream {
 
 interface HeldSession {
   record: StoredRecord;
-  markers: Marker[];
+  markers: Mark[];
   streams: Map<string, HeldStream>;
   /** Oldest first. */
   rows: Row[];
@@ -50,14 +52,13 @@ interface HeldSession {
 /** Everything that rolls back together. */
 interface Held {
   readonly sessions: Map<string, HeldSession>;
-  readonly ended: Map<string, EndedSession>;
+  readonly ended: Map<string, EndedRecord & { readonly forgetAt: number }>;
 }
 
 export interface DataOptions {
   now(): number;
-  readonly tombstoneMs: number;
+  readonly kind: Kind;
   readonly leaseMs: number;
-  readonly retention: EventRetention | false;
   readonly rules: StoreRules;
 }
 
@@ -110,12 +111,17 @@ export class StoreData {
     return 'created';
   }
 
-  read(id: string): StoredRecord | EndedSession | undefined {
+  read(id: string): StoredRecord | EndedRecord | undefined {
     const held = this.#held.sessions.get(id);
     if (held !== undefined && !this.#expired(held)) return held.record;
     if (!this.#options.rules.endedAsValue) return undefined;
-    const ended = held === undefined ? this.#held.ended.get(id) : endedAtExpiry(held.record);
-    return ended !== undefined && ended.at + this.#options.tombstoneMs > this.#options.now() ? ended : undefined;
+    const now = this.#options.now();
+    if (held === undefined) {
+      const { forgetAt = now, ...ended } = this.#held.ended.get(id) ?? {};
+      return forgetAt > now ? (ended as EndedRecord) : undefined;
+    }
+    const ended = endedAtExpiry(held.record);
+    return ended.at + this.#options.kind.keepMs > now ? ended : undefined;
   }
 
   claim(id: string, from: Ownership, me: string): ClaimOutcome {
@@ -129,10 +135,10 @@ export class StoreData {
       return { claimed: false, current: held.record };
     }
     // As SQL may give them: in no order that means anything.
-    const markers = held.markers.toSorted((a, b) => (a.request < b.request ? -1 : 1));
+    const markers = held.markers.toSorted((a, b) => (a.name < b.name ? -1 : 1));
     const { record } = held;
     const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#options.now();
-    return { claimed: true, record, markers: this.#options.rules.markers ? markers : [], expiresInMs };
+    return { claimed: true, record, marks: this.#options.rules.markers ? markers : [], expiresInMs };
   }
 
   save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
@@ -158,30 +164,30 @@ export class StoreData {
     return 'written';
   }
 
-  end(id: string, from: Ownership, reason: EndReason): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Ownership, outcome: string, keepMs = this.#options.kind.keepMs): 'ended' | 'fenced' | 'gone' {
     const held = this.#held.sessions.get(id);
     if (held === undefined) return 'gone';
     if (!this.#fits(held, from)) return 'fenced';
-    const ended: EndedSession = this.#expired(held)
-      ? endedAtExpiry(held.record)
-      : { v: 1, id, ended: reason, at: this.#options.now() };
+    const expired = this.#expired(held);
+    const ended = expired ? endedAtExpiry(held.record) : { id, outcome, at: this.#options.now() };
     this.#held.sessions.delete(id);
-    this.#held.ended.set(id, ended);
-    this.#note('ended', id, { reason: ended.ended });
+    const forgetAt = ended.at + (expired ? this.#options.kind.keepMs : keepMs);
+    this.#held.ended.set(id, { ...ended, forgetAt });
+    this.#note('ended', id, { reason: endReasonOf(ended) });
     return 'ended';
   }
 
-  mark(id: string, fence: Fence, marker: Marker, clear: boolean): WriteOutcome {
+  mark(id: string, fence: Fence, marker: Mark, clear: boolean): WriteOutcome {
     const held = this.#writable(id, fence);
     if (held === undefined) return 'fenced';
-    const { request, stream } = marker;
-    held.markers = held.markers.filter((other) => other.request !== request || other.stream !== stream);
+    const { name, stream } = marker;
+    held.markers = held.markers.filter((other) => other.name !== name || other.stream !== stream);
     if (!clear) held.markers.push(marker);
     this.writtenAt.set(id, this.#options.now());
     return 'written';
   }
 
-  list(limit: number, cursor?: string): SessionPage {
+  list(limit: number, cursor?: string): RecordPage {
     const living = [...this.#held.sessions.values()].filter((held) => !this.#expired(held)).map(({ record }) => record);
     const ids = living.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
     const key = ({ createdAt, id }: StoredRecord): string => `${String(createdAt).padStart(20, '0')} ${id}`;
@@ -191,14 +197,8 @@ export class StoreData {
     return from.length > limit && last !== undefined ? { records, nextCursor: key(last) } : { records };
   }
 
-  count(): number {
-    let count = 0;
-    for (const held of this.#held.sessions.values()) if (!this.#expired(held)) count += 1;
-    return count;
-  }
-
-  expired(limit: number): ExpiredSession[] {
-    const expired: ExpiredSession[] = [];
+  expired(limit: number): ExpiredRecord[] {
+    const expired: ExpiredRecord[] = [];
     for (const held of this.#held.sessions.values()) {
       if (expired.length === limit) break;
       const { id, epoch, owner } = held.record;
@@ -210,13 +210,13 @@ export class StoreData {
   // ——— events ———
 
   append(request: AppendRequest, process = ''): WriteOutcome {
-    const { sessionId, fence, stream: key, from, events, complete = false } = request;
+    const { id: sessionId, fence, stream: key, from, events, complete = false } = request;
     const held = this.#writable(sessionId, fence);
     if (held === undefined) return 'fenced';
     let stream = held.streams.get(key);
     if (stream === undefined ? from !== 0 : stream.complete || from !== stream.next) return 'fenced';
     if (stream === undefined) {
-      stream = { next: 0, complete: false, requests: request.requests ?? null, dropped: -1 };
+      stream = { next: 0, complete: false, requests: request.note ?? null, dropped: -1 };
       held.streams.set(key, stream);
       if (stream.requests !== null) this.opened.push({ id: sessionId, requests: stream.requests, process });
     }
@@ -230,7 +230,7 @@ export class StoreData {
     }
     if (complete) stream.complete = true;
     if (request.mark !== undefined) this.mark(sessionId, fence, request.mark, false);
-    if (request.unmark !== undefined) this.mark(sessionId, fence, { request: request.unmark, stream: key }, true);
+    if (request.unmark !== undefined) this.mark(sessionId, fence, { name: request.unmark, stream: key }, true);
     this.#retain(held);
     this.writtenAt.set(sessionId, at);
     return 'written';
@@ -250,18 +250,22 @@ export class StoreData {
     return { found: true, events, next: stream.next, complete: stream.complete };
   }
 
-  open(sessionId: string): OpenStreamInfo[] {
+  open(sessionId: string): OpenStream[] {
     const held = this.#living(sessionId);
-    const open: OpenStreamInfo[] = [];
+    const open: OpenStream[] = [];
     for (const [stream, { next, complete, requests }] of held?.streams ?? [])
-      if (!complete) open.push({ stream, next, requests });
+      if (!complete) open.push({ stream, next, note: requests });
     return open;
   }
 
   trim(): void {
     for (const held of this.#held.sessions.values()) this.#retain(held);
-    for (const [id, ended] of this.#held.ended)
-      if (ended.at + this.#options.tombstoneMs <= this.#options.now()) this.#held.ended.delete(id);
+    const now = this.#options.now();
+    for (const [id, { forgetAt }] of this.#held.ended) if (forgetAt <= now) this.#held.ended.delete(id);
+    const { listed, keepMs } = this.#options.kind;
+    for (const [id, held] of this.#held.sessions)
+      if (!listed && this.#expired(held) && (held.record.expiresAt ?? now) + keepMs <= now)
+        this.#held.sessions.delete(id);
   }
 
   // ——— losing what was written ———
@@ -289,7 +293,7 @@ export class StoreData {
   }
 
   /** For the end of a run. */
-  record(id: string): StoredRecord | EndedSession | undefined {
+  record(id: string): StoredRecord | EndedRecord | undefined {
     return this.#held.sessions.get(id)?.record ?? this.#held.ended.get(id);
   }
 
@@ -297,7 +301,7 @@ export class StoreData {
     return this.#held.sessions.get(id)?.record.expiresAt ?? undefined;
   }
 
-  markers(id: string): readonly Marker[] {
+  markers(id: string): readonly Mark[] {
     return this.#held.sessions.get(id)?.markers ?? [];
   }
 
@@ -312,7 +316,7 @@ export class StoreData {
   }
 
   #retain(held: HeldSession): void {
-    const { retention } = this.#options;
+    const { log: retention } = this.#options.kind;
     if (retention === false) return;
     const { rows, streams } = held;
     const now = this.#options.now();
@@ -387,6 +391,6 @@ function copy({ sessions, ended }: Held): Held {
   };
 }
 
-function endedAtExpiry({ id, expiresAt }: StoredRecord): EndedSession {
-  return { v: 1, id, ended: 'idle', at: expiresAt ?? 0 };
+function endedAtExpiry({ id, expiresAt }: StoredRecord): EndedRecord {
+  return { id, outcome: '', at: expiresAt ?? 0 };
 }

@@ -7,7 +7,9 @@ import { Core } from '../../src/endpoint/core.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endpoint-options.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { Lifecycle } from '../../src/session/lifecycle.ts';
-import type { OpenStore } from '../../src/stores/store.ts';
+import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
+import { CALLS, sessionKind } from '../../src/session/record/kinds.ts';
+import type { Kind, OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/user.ts';
 import type { HttpRequest, Response, SimExchange } from './exchange.ts';
@@ -19,7 +21,7 @@ import { type Interference, ProcessPort } from './process-port.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { SimServer } from './server.ts';
-import { type Mailbox, SimStore, StoreServer } from './sim-store.ts';
+import { type Deployment, type Mailbox, SimStore, StoreServer } from './sim-store.ts';
 import type { StoreData } from './store-data.ts';
 import type { StoreRules } from './store-rules.ts';
 import type { SseEvent } from './sse.ts';
@@ -120,14 +122,21 @@ export class World {
     this.data.vanish(id);
   }
 
+  get #sessions(): Kind {
+    return sessionKind(this.#endpoint.eventRetention, this.#endpoint.tombstoneMs);
+  }
+
+  get #deployment(): Deployment {
+    const { name, leaseMs } = this.#endpoint;
+    return this.server.deployment({ name, leaseMs, kinds: [this.#sessions, CALLS] });
+  }
+
   get data(): StoreData {
-    const { name, tombstoneMs, leaseMs, eventRetention } = this.#endpoint;
-    return this.server.deployment({ name, tombstoneMs, leaseMs, retention: eventRetention }).data;
+    return this.#deployment.data;
   }
 
   get mailboxes(): ReadonlyMap<string, Mailbox> {
-    const { name, tombstoneMs, leaseMs, eventRetention } = this.#endpoint;
-    return this.server.deployment({ name, tombstoneMs, leaseMs, retention: eventRetention }).mailboxes;
+    return this.#deployment.mailboxes;
   }
 
   get leaseMs(): number {
@@ -172,12 +181,11 @@ export class World {
     const random = (n: number): Uint8Array => this.#ids.bytes(n);
     const opened = new SimStore(this.server, port).open({
       name: options.name,
+      kinds: [this.#sessions, CALLS],
       time: process,
       random,
       logger,
       leaseMs: options.leaseMs,
-      tombstoneMs: options.tombstoneMs,
-      retention: options.eventRetention,
       eventLogBytes: options.limits.eventLogBytes,
       tombstones: options.limits.tombstones,
     });
@@ -188,7 +196,7 @@ export class World {
       },
       makesNew: false,
       options,
-      store: this.options.wrapStore?.(opened, instance) ?? opened,
+      store: endpointStore(this.options.wrapStore?.(opened, instance) ?? opened, this.#sessions),
       durable: true,
       inProcess: false,
       random,

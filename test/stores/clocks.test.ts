@@ -5,7 +5,8 @@
 import { describe, expect, test } from 'vitest';
 import { systemTime } from '../../src/options/system.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import { isEnded, type OpenStore } from '../../src/stores/store.ts';
+import { isEnded } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import type { TimeProvider } from '../../src/types.ts';
 import { serveMember } from '../kit/fleet.ts';
@@ -31,8 +32,8 @@ const clocks = [
 const answers = async (client: RawClient): Promise<unknown> => (await client.call('ping')).message;
 const ANSWER = expect.objectContaining({ result: {} });
 
-async function expiresInMs(view: OpenStore, id: string | undefined, now: number): Promise<number> {
-  const record = await view.sessions.read(id ?? '');
+async function expiresInMs(view: View, id: string | undefined, now: number): Promise<number> {
+  const record = await view.records.read(id ?? '');
   if (record === undefined || isEnded(record)) throw new Error('the session has ended');
   return (record.expiresAt ?? 0) - now;
 }
@@ -43,7 +44,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
     const off = offBy(systemTime, byMs);
     // All processes on a SQLite file run on one machine. A memory store has the clock of its first endpoint.
     const storeClock = kind === 'sqlite' || kind === 'memory' ? off : systemTime;
-    const view = await open(store(), storeOptions({ time: storeClock }));
+    const view = await open(store(), storeOptions({ kind: 'sessions', time: storeClock }));
     const options = { name: 'mcp', idleTimeoutMs: IDLE_MS };
     const first = await serveMember({ ...options, store: store(), timeProvider: off });
     const second = await serveMember({ ...options, store: store(), timeProvider: storeClock });
@@ -68,7 +69,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
     const time = createFakeTime(1_000 * HOUR);
     const inner = memory();
     const store = watchedStore({ durable: true, inner });
-    const view = await open(inner, storeOptions({ time }));
+    const view = await open(inner, storeOptions({ kind: 'sessions', time }));
     const options = { name: 'mcp', idleTimeoutMs: 60_000, store };
     const first = await serveMember({ ...options, timeProvider: offBy(time, byMs) });
     const second = await serveMember({ ...options, timeProvider: time });
@@ -87,7 +88,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
     const time = createFakeTime(1_000 * HOUR);
     let wrong: number = byMs;
     const inner = memory();
-    const view = await open(inner, storeOptions({ time }));
+    const view = await open(inner, storeOptions({ kind: 'sessions', time }));
     const store = watchedStore({ durable: true, inner });
     const timeProvider = { ...time, now: () => time.now() + wrong };
     const { client: newClient } = await serveMember({ name: 'mcp', idleTimeoutMs: 60_000, store, timeProvider });

@@ -16,7 +16,6 @@ export interface CrashPlan {
   /** SQLite: one of the writers copies the log into the file at the same time. */
   readonly copies?: boolean;
   readonly buries?: boolean;
-  readonly countsAtOnce?: boolean;
 }
 
 const DIST = resolve(import.meta.dirname, '../../dist');

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
-import type { OpenStore } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { until } from '../kit/until.ts';
 
 const INSTANCE = join(import.meta.dirname, 'processes/instance.mjs');
@@ -19,7 +19,7 @@ export interface Deployment {
   /** The path or URL that its processes open. */
   readonly target: string;
   readonly name: string;
-  open(): Promise<OpenStore>;
+  open(): Promise<View>;
 }
 
 export interface Started {
@@ -54,7 +54,7 @@ export async function kill({ process: child }: Pick<Started, 'process'>): Promis
 }
 
 /** What the relay does with a suspect instance: it buries the lease if it is unchanged. */
-async function buryIfSuspect(view: OpenStore, id: string): Promise<boolean> {
+async function buryIfSuspect(view: View, id: string): Promise<boolean> {
   const lease = await view.instances.read(id);
   if (lease === undefined || (await view.instances.send('me', id, { kind: 'probe' })) !== 'suspect') return false;
   return view.instances.bury(lease);
@@ -87,7 +87,7 @@ export function instanceTests(deploy: () => Promise<Deployment>): void {
     await until(() => buryIfSuspect(view, 'a'), PATIENCE);
     expect(await view.instances.read('a')).toBeUndefined();
     const from = { epoch: 1, owner: 'a' };
-    expect(await view.sessions.claim('session-of-a', from, 'me')).toMatchObject({ claimed: true });
+    expect(await view.records.claim('session-of-a', from, 'me')).toMatchObject({ claimed: true });
   });
 
   test('a frozen instance is not suspect; its lease expires, and it stays dead after the thaw', async () => {
@@ -99,7 +99,7 @@ export function instanceTests(deploy: () => Promise<Deployment>): void {
     expect(await view.instances.read('a')).toMatchObject({ id: 'a' });
     await until(async () => (await view.instances.read('a')) === undefined, PATIENCE);
     const from = { epoch: 1, owner: 'a' };
-    expect(await view.sessions.claim('session-of-a', from, 'me')).toMatchObject({ claimed: true });
+    expect(await view.records.claim('session-of-a', from, 'me')).toMatchObject({ claimed: true });
     instance.process.kill('SIGCONT');
     await until(() => instance.lines.includes('dead'), PATIENCE);
   });

@@ -2,14 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import { plainRecord } from '../../src/testing/plain-record.ts';
-import { MemoryEvents } from '../../src/stores/memory/events.ts';
 import { ExpiryIndex } from '../../src/stores/memory/expiry-index.ts';
-import { HeldSession } from '../../src/stores/memory/held-session.ts';
-import { MemorySessionTable } from '../../src/stores/memory/session-table.ts';
+import { HeldRecord } from '../../src/stores/memory/held-record.ts';
+import { MemoryRecordTable } from '../../src/stores/memory/record-table.ts';
 import { MemoryListingOrder } from '../../src/stores/memory/listing-order.ts';
 import { EventBudget, RetainedLogs } from '../../src/stores/memory/retained-logs.ts';
-import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES } from '../../src/stores/memory/session-log.ts';
-import { MemorySessions } from '../../src/stores/memory/sessions.ts';
+import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES } from '../../src/stores/memory/record-log.ts';
+import { MemoryRecords } from '../../src/stores/memory/records.ts';
 import { Tombstones } from '../../src/stores/memory/tombstones.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
@@ -24,9 +23,9 @@ function createRoom(limit: number, retention = { ttlMs: HOUR_MS, events: 1_000, 
   const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
   const budget = new EventBudget(limit);
   const deployment = () => {
-    const table = new MemorySessionTable(time, new Tombstones(HOUR_MS, 1_000));
-    const sessions = new MemorySessions(table);
-    return { table, sessions, events: new MemoryEvents(table, new RetainedLogs(retention, budget)) };
+    const kind = { name: 'things', log: retention, keepMs: HOUR_MS, listed: true };
+    const table = new MemoryRecordTable(kind, time, new Tombstones(1_000, 1_000_000));
+    return { table, records: new MemoryRecords(table, new RetainedLogs(retention, budget)) };
   };
   return { budget, deployment, pass: (ms: number) => void (now += ms) };
 }
@@ -51,18 +50,18 @@ describe('the byte budget of the event logs', () => {
         const room = (s: number) => rooms[s % 2] as (typeof rooms)[number];
         for (const one of steps) {
           if (one.op === 'append') {
-            room(one.s).sessions.create(recordOf(`s${one.s}`));
+            room(one.s).records.create(recordOf(`s${one.s}`));
             const key = `${one.s} ${one.stream}`;
             const from = next.get(key) ?? 0;
-            const append = { sessionId: `s${one.s}`, fence: FENCE, stream: `p${one.stream}`, from };
-            expect(room(one.s).events.append({ ...append, events: ['', 'x'.repeat(one.size)] })).toBe('written');
+            const append = { id: `s${one.s}`, fence: FENCE, stream: `p${one.stream}`, from };
+            expect(room(one.s).records.append({ ...append, events: ['', 'x'.repeat(one.size)] })).toBe('written');
             next.set(key, from + 2);
           } else if (one.op === 'end') {
-            room(one.s).sessions.end(`s${one.s}`, FENCE, 'deleted');
+            room(one.s).records.end(`s${one.s}`, FENCE, 'deleted');
             for (const stream of [0, 1, 2]) next.delete(`${one.s} ${stream}`);
             pass(HOUR_MS); // so that the id can be created again
           } else if (one.op === 'pass') pass(one.ms);
-          else for (const { events } of rooms) events.trim();
+          else for (const { records } of rooms) records.trim();
           const logs = rooms.flatMap(({ table }) => [0, 1, 2, 3].map((s) => table.held(`s${s}`)?.log)).filter(Boolean);
           const held = logs.reduce((sum, log) => sum + log!.bytes + log!.size * EVENT_OVERHEAD_BYTES, 0);
           expect(budget.used).toBe(held + logs.filter((log) => log!.size > 0).length * LOG_OVERHEAD_BYTES);
@@ -70,7 +69,7 @@ describe('the byte budget of the event logs', () => {
           for (const log of logs) expect(log!.size <= 8 && log!.laterBytes <= 150, 'retention of one log').toBe(true);
         }
         pass(10_000);
-        for (const { events } of rooms) events.trim();
+        for (const { records } of rooms) records.trim();
         expect(budget.used).toBe(0);
       }),
       { numRuns: 500 },
@@ -80,9 +79,9 @@ describe('the byte budget of the event logs', () => {
   test('drops events of the log with the oldest last write, in every deployment', () => {
     const { budget, deployment } = createRoom(4 * (LOG_OVERHEAD_BYTES + EVENT_OVERHEAD_BYTES));
     const [one, other] = [deployment(), deployment()];
-    const append = (room: typeof one, sessionId: string, from = 0) => {
-      room.sessions.create(recordOf(sessionId));
-      room.events.append({ sessionId, fence: FENCE, stream: 'p', from, events: [''] });
+    const append = (room: typeof one, id: string, from = 0) => {
+      room.records.create(recordOf(id));
+      room.records.append({ id, fence: FENCE, stream: 'p', from, events: [''] });
     };
     append(one, 'a');
     append(other, 'b');
@@ -90,100 +89,116 @@ describe('the byte budget of the event logs', () => {
     append(one, 'd');
     expect(budget.used).toBe(budget.limit);
     append(one, 'a', 1); // 'b' is the oldest now
-    expect(other.events.replay('b', 'p', -1)).toEqual({ found: false, why: 'gap', first: 1 });
-    expect(one.events.replay('c', 'p', -1).found).toBe(true);
-    expect(one.events.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
+    expect(other.records.replay('b', 'p', -1)).toEqual({ found: false, why: 'gap', first: 1 });
+    expect(one.records.replay('c', 'p', -1).found).toBe(true);
+    expect(one.records.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
   });
 
   test('an ended session has no log, and an empty log is removed from its session', () => {
     const { deployment, pass } = createRoom(1_000_000);
-    const { table, sessions, events } = deployment();
-    sessions.create(recordOf('s'));
-    events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
+    const { table, records } = deployment();
+    records.create(recordOf('s'));
+    records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
     const held = table.held('s');
     expect(held?.log?.size).toBe(1);
     pass(HOUR_MS);
-    events.trim();
+    records.trim();
     expect(held?.log).toBeUndefined();
-    events.append({ sessionId: 's', fence: FENCE, stream: 'ahead', from: 3, events: ['1'] });
+    records.append({ id: 's', fence: FENCE, stream: 'ahead', from: 3, events: ['1'] });
     expect(held?.log).toBeUndefined();
   });
 
   test('a log forgets a complete stream when the last event of it is dropped', () => {
     const { deployment } = createRoom(1_000_000, { ttlMs: HOUR_MS, events: 10, bytes: 1_000 });
-    const { sessions, events } = deployment();
-    sessions.create(recordOf('s'));
+    const { records } = deployment();
+    records.create(recordOf('s'));
     for (let n = 0; n < 1_000; n++) {
-      events.append({ sessionId: 's', fence: FENCE, stream: `p${n}`, from: 0, events: ['', '1'], complete: true });
+      records.append({ id: 's', fence: FENCE, stream: `p${n}`, from: 0, events: ['', '1'], complete: true });
     }
-    const found = Array.from({ length: 1_000 }, (_, n) => events.replay('s', `p${n}`, -1)).filter(({ found }) => found);
+    const found = Array.from({ length: 1_000 }, (_, n) => records.replay('s', `p${n}`, -1)).filter(
+      ({ found }) => found,
+    );
     expect(found).toHaveLength(5);
-    expect(events.replay('s', 'p0', -1)).toEqual({ found: false, why: 'unknown' });
+    expect(records.replay('s', 'p0', -1)).toEqual({ found: false, why: 'unknown' });
   });
 
   test('a complete stream that its client has read is dropped at once, and others stay', () => {
     const { budget, deployment } = createRoom(1_000_000);
-    const { table, sessions, events } = deployment();
-    sessions.create(recordOf('s'));
+    const { table, records } = deployment();
+    records.create(recordOf('s'));
     const append = (stream: string, complete: boolean) =>
-      events.append({ sessionId: 's', fence: FENCE, stream, from: 0, events: ['', '1'], complete });
+      records.append({ id: 's', fence: FENCE, stream, from: 0, events: ['', '1'], complete });
     append('first', true);
     append('open', false);
-    events.forget('s', 'open');
-    events.forget('s', 'unknown');
+    records.forget('s', 'open');
+    records.forget('s', 'unknown');
     expect(table.held('s')?.log?.size).toBe(4);
-    events.forget('s', 'first');
-    expect(events.replay('s', 'first', -1)).toEqual({ found: false, why: 'unknown' });
-    expect(events.replay('s', 'open', -1)).toMatchObject({ found: true, next: 2, complete: false });
+    records.forget('s', 'first');
+    expect(records.replay('s', 'first', -1)).toEqual({ found: false, why: 'unknown' });
+    expect(records.replay('s', 'open', -1)).toMatchObject({ found: true, next: 2, complete: false });
 
-    sessions.create(recordOf('t'));
-    events.append({ sessionId: 't', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
+    records.create(recordOf('t'));
+    records.append({ id: 't', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
     const used = budget.used;
-    events.forget('t', 'p');
+    records.forget('t', 'p');
     expect(table.held('t')?.log).toBeUndefined();
     expect(budget.used).toBeLessThan(used);
   });
 });
 
 describe('tombstones', () => {
-  const ended = (n: number, at: number) => ({ v: 1, id: `s${n}`, ended: 'deleted' as const, at });
+  const ended = (n: number, at: number, outcome = 'deleted') => ({ id: `s${n}`, outcome, at });
 
-  test('are forgotten oldest first above the limit, and all after tombstoneMs', () => {
-    const tombstones = new Tombstones(1_000, 2_000);
-    for (let n = 0; n < 10_000; n++) tombstones.add(ended(n, n), n);
+  test('are forgotten oldest first above the limit, and all after their time', () => {
+    const tombstones = new Tombstones(2_000, 1_000);
+    for (let n = 0; n < 10_000; n++) tombstones.add(ended(n, n), n + 1_000, n);
     const found = (now: number) =>
       Array.from({ length: 10_000 }, (_, n) => tombstones.find(`s${n}`, now)).filter(Boolean);
     expect(found(9_999)).toHaveLength(1_000);
     expect(tombstones.places).toBeLessThan(2 * 2_000 + 1_024);
-    expect(tombstones.find('s9000', 9_999)?.at).toBe(9_000);
+    expect(tombstones.find('s9000', 9_999)).toEqual(ended(9_000, 9_000));
     expect(found(20_000)).toEqual([]);
   });
 
-  test('are dropped after tombstoneMs when expired() is called', () => {
+  test('are forgotten oldest first above the characters of long outcomes', () => {
+    const tombstones = new Tombstones(2_000, 1_000);
+    const long = 'x'.repeat(400);
+    for (let n = 0; n < 5; n++) tombstones.add(ended(n, n, long), 1_000, n);
+    expect([0, 1, 2, 3, 4].map((n) => tombstones.find(`s${n}`, 5) !== undefined)).toEqual([
+      false,
+      false,
+      false,
+      true,
+      true,
+    ]);
+    // Short outcomes count as one each.
+    for (let n = 10; n < 1_000; n++) tombstones.add(ended(n, n), 2_000, n);
+    expect(tombstones.find('s4', 5)?.outcome).toBe(long);
+  });
+
+  test('are dropped after keepMs when trim() is called', () => {
     let now = 0;
-    const tombstones = new Tombstones(1_000, 100);
-    const table = new MemorySessionTable(
-      { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined },
-      tombstones,
-    );
-    const sessions = new MemorySessions(table);
+    const tombstones = new Tombstones(100, 1_000);
+    const kind = { name: 'things', log: false, keepMs: 1_000, listed: true } as const;
+    const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
+    const records = new MemoryRecords(new MemoryRecordTable(kind, time, tombstones), undefined);
     for (const id of ['a', 'b']) {
-      sessions.create(recordOf(id));
-      sessions.end(id, FENCE, 'deleted');
+      records.create(recordOf(id));
+      records.end(id, FENCE, 'deleted');
     }
     now = 999;
-    sessions.expired(1);
+    records.trim();
     expect(tombstones.size).toBe(2);
     now = 1_000;
-    sessions.expired(1);
+    records.trim();
     expect(tombstones.size).toBe(0);
   });
 
   test('of an id that ended twice show the later end', () => {
-    const tombstones = new Tombstones(1_000, 10);
-    tombstones.add(ended(1, 0), 0);
-    tombstones.add(ended(1, 900), 900);
-    tombstones.add(ended(2, 1_100), 1_100); // the first is past its time now
+    const tombstones = new Tombstones(10, 1_000);
+    tombstones.add(ended(1, 0), 1_000, 0);
+    tombstones.add(ended(1, 900), 1_900, 900);
+    tombstones.add(ended(2, 1_100), 2_100, 1_100); // the first is past its time now
     expect(tombstones.find('s1', 1_100)?.at).toBe(900);
   });
 });
@@ -195,9 +210,9 @@ describe('the expiry index', () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 60, size: 'max' }), fc.nat(10_000), (changes, now) => {
         const index = new ExpiryIndex();
-        const all = new Map<number, HeldSession>();
+        const all = new Map<number, HeldRecord>();
         for (const { n, expiresAt, gone } of changes) {
-          const session = all.get(n) ?? new HeldSession(recordOf(`s${n}`), n);
+          const session = all.get(n) ?? new HeldRecord(recordOf(`s${n}`), n);
           index.take(session);
           all.delete(n);
           if (gone) continue;
@@ -215,7 +230,7 @@ describe('the expiry index', () => {
   test('ignores sessions without an expiry', () => {
     const index = new ExpiryIndex();
     for (const expiresAt of [null, Infinity]) {
-      const session = new HeldSession(recordOf('s', expiresAt), 0);
+      const session = new HeldRecord(recordOf('s', expiresAt), 0);
       index.put(session);
       index.take(session);
     }

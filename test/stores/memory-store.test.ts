@@ -1,18 +1,23 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
-import type { InstanceMessage, OpenStore, StoredRecord, Store, StoreOptions } from '../../src/stores/store.ts';
+import type { InstanceMessage, OpenStore, StoredRecord, Store } from '../../src/stores/store.ts';
+import { type View, viewOf, type ViewSettings } from '../../src/testing/view.ts';
 import { systemRandom } from '../../src/options/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { plainRecord } from '../../src/testing/plain-record.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
+const LOG = { ttlMs: 60_000, events: 1_000, bytes: 1_048_576 };
 const logged: Array<{ level: string; obj: object; msg: string }> = [];
 const note = (level: string) => (obj: object, msg: string) => void logged.push({ level, obj, msg });
 
-function openView(store: Store, options: Partial<StoreOptions> = {}): OpenStore {
+function openView(store: Store, settings: Partial<ViewSettings> = {}): View {
+  const { log = LOG, keepMs = 60_000, ...options } = settings;
+  const kind = { name: 'things', log, keepMs, listed: true };
   const view = store.open({
     name: 'mcp',
+    kinds: [kind],
     time: createFakeTime(),
     random: systemRandom,
     logger: {
@@ -23,14 +28,12 @@ function openView(store: Store, options: Partial<StoreOptions> = {}): OpenStore 
       fatal: note('fatal'),
     },
     leaseMs: 3_000,
-    tombstoneMs: 60_000,
-    retention: { ttlMs: 60_000, events: 1_000, bytes: 1_048_576 },
     eventLogBytes: 268_435_456,
     tombstones: 100_000,
     ...options,
   });
   expect(view).not.toBeInstanceOf(Promise);
-  return view as OpenStore;
+  return viewOf(view as OpenStore, kind);
 }
 
 function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRecord {
@@ -42,14 +45,14 @@ describe('the memory store', () => {
     const fake = createFakeTime();
     let stepMs = 0;
     const view = openView(memory(), { time: { ...fake, now: () => fake.now() + stepMs } });
-    await view.sessions.create(recordOf('s'), 60_000);
+    await view.records.create(recordOf('s'), 60_000);
     for (stepMs of [7_200_000, -7_200_000]) {
-      expect(await view.sessions.read('s')).toMatchObject({ id: 's' });
-      expect(await view.sessions.save('s', FENCE, { expiresInMs: 60_000 })).toBe('written');
-      expect(await view.sessions.expired(10)).toEqual([]);
+      expect(await view.records.read('s')).toMatchObject({ id: 's' });
+      expect(await view.records.save('s', FENCE, { expiresInMs: 60_000 })).toBe('written');
+      expect(await view.records.expired(10)).toEqual([]);
     }
     await fake.advance(60_001);
-    expect(await view.sessions.read('s')).toMatchObject({ ended: 'idle' });
+    expect(await view.records.read('s')).toMatchObject({ outcome: '' });
     await view.close();
   });
 
@@ -58,29 +61,28 @@ describe('the memory store', () => {
   });
 
   test('answers every method without a promise', async () => {
-    const { sessions, events, instances, secret, close } = openView(memory());
-    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
-    const marker = { request: '1', stream: 'p' };
+    const { records, instances, secret, close } = openView(memory());
+    const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+    const marker = { name: '1', stream: 'p' };
     expect([
       instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined),
       instances.renew('me', 'draining'),
       (instances.list() as unknown[]).length,
       instances.send('me', 'me', { kind: 'probe' }),
       instances.publish('me', { kind: 'event' }),
-      sessions.create(recordOf('s')),
-      sessions.claim('s', { epoch: 1, owner: 'other' }, 'other'),
-      sessions.save('s', FENCE, {}),
-      events.append(append),
-      events.replay('s', 'p', 0),
-      events.open('s'),
-      events.trim(),
-      sessions.mark('s', FENCE, marker),
-      sessions.count(),
-      sessions.expired(1),
-      sessions.release('s', FENCE),
-      sessions.end('s', { epoch: 1, owner: null }, 'deleted'),
-      sessions.read('s'),
-      sessions.list(1),
+      records.create(recordOf('s')),
+      records.claim('s', { epoch: 1, owner: 'other' }, 'other'),
+      records.save('s', FENCE, {}),
+      records.append(append),
+      records.replay('s', 'p', 0),
+      records.open('s'),
+      records.trim(),
+      records.mark('s', FENCE, marker),
+      records.expired(1),
+      records.release('s', FENCE),
+      records.end('s', { epoch: 1, owner: null }, 'deleted'),
+      records.read('s'),
+      records.list(1),
       (secret('one') as Uint8Array).length,
       instances.read('gone'),
       instances.bury({ id: 'gone', state: 'serving', version: '1' }),
@@ -96,14 +98,13 @@ describe('the memory store', () => {
       'written',
       'written',
       { found: true, events: [], next: 1, complete: false },
-      [{ stream: 'p', next: 1, requests: null }],
+      [{ stream: 'p', next: 1, note: null }],
       undefined,
       'written',
-      1,
       [],
       'written',
       'ended',
-      expect.objectContaining({ ended: 'deleted' }),
+      expect.objectContaining({ outcome: 'deleted' }),
       { records: [] },
       32,
       undefined,
@@ -115,8 +116,8 @@ describe('the memory store', () => {
 
   test('shares nothing with another memory store', async () => {
     const [one, other] = [openView(memory()), openView(memory())];
-    await one.sessions.create(recordOf('s'));
-    expect(await other.sessions.read('s')).toBeUndefined();
+    await one.records.create(recordOf('s'));
+    expect(await other.records.read('s')).toBeUndefined();
     expect(await other.secret('one')).not.toEqual(await one.secret('one'));
   });
 
@@ -124,18 +125,18 @@ describe('the memory store', () => {
     const store = memory();
     const first = openView(store);
     const otherName = openView(store, { name: 'other' });
-    await first.sessions.create(recordOf('s'));
+    await first.records.create(recordOf('s'));
     const secret = await first.secret('one');
     await first.close();
 
     const second = openView(store);
-    expect(await second.sessions.read('s')).toEqual(recordOf('s'));
+    expect(await second.records.read('s')).toEqual(recordOf('s'));
     expect(await second.secret('one')).toEqual(secret);
     await second.close();
     await otherName.close();
 
     const third = openView(store);
-    expect(await third.sessions.read('s')).toBeUndefined();
+    expect(await third.records.read('s')).toBeUndefined();
     expect(await third.secret('one')).not.toEqual(secret);
     await first.close(); // again, late
     expect(await openView(store).secret('one')).toEqual(await third.secret('one'));
@@ -145,9 +146,9 @@ describe('the memory store', () => {
     const store = memory();
     const keeps = async (eventLogBytes: number): Promise<boolean> => {
       const view = openView(store, { eventLogBytes });
-      await view.sessions.create(recordOf('s'));
-      await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
-      const { found } = await view.events.replay('s', 'p', -1);
+      await view.records.create(recordOf('s'));
+      await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+      const { found } = await view.records.replay('s', 'p', -1);
       await view.close();
       return found;
     };
@@ -166,27 +167,27 @@ describe('the memory store', () => {
     const [owner, other] = [openView(store), openView(store)];
     await owner.instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined);
     await other.instances.announce({ id: 'you', state: 'serving', version: '1' }, () => undefined);
-    await owner.sessions.create(recordOf('s'));
+    await owner.records.create(recordOf('s'));
     await owner.close();
     expect((await other.instances.list()).map(({ id }) => id)).toEqual(['you']);
-    expect((await other.sessions.claim('s', FENCE, 'you')).claimed).toBe(true);
+    expect((await other.records.claim('s', FENCE, 'you')).claimed).toBe(true);
   });
 
   test('a cursor that list() did not give is refused', () => {
-    const { sessions } = openView(memory());
+    const { records } = openView(memory());
     for (const cursor of ['', 'x', '-1', '1.5', '9'.repeat(16)]) {
-      expect(() => sessions.list(10, cursor), cursor).toThrow(/Option cursor/);
+      expect(() => records.list(10, cursor), cursor).toThrow(/Option cursor/);
     }
   });
 
   test('without retention an append is still fenced, and no event is kept', async () => {
-    const { sessions, events } = openView(memory(), { retention: false });
-    await sessions.create(recordOf('s'));
-    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
-    expect(await events.append(append)).toBe('written');
-    expect(await events.append({ ...append, fence: { epoch: 2, owner: 'me' } })).toBe('fenced');
-    expect(await events.replay('s', 'p', -1)).toEqual({ found: false, why: 'unknown' });
-    expect(await events.trim()).toBeUndefined();
+    const { records } = openView(memory(), { log: false });
+    await records.create(recordOf('s'));
+    const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+    expect(await records.append(append)).toBe('written');
+    expect(await records.append({ ...append, fence: { epoch: 2, owner: 'me' } })).toBe('fenced');
+    expect(await records.replay('s', 'p', -1)).toEqual({ found: false, why: 'unknown' });
+    expect(await records.trim()).toBeUndefined();
   });
 });
 

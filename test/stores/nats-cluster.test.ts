@@ -7,13 +7,15 @@ import { jetstreamManager, type JetStreamManager, type StreamInfo } from '@nats-
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
-import type { InstanceLease, OpenStore, StoredRecord, Store } from '../../src/stores/store.ts';
+import type { InstanceLease, StoredRecord, Store } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { isEnded } from '../../src/stores/store.ts';
 import { createStoreKit, storeContract } from '../../src/testing/index.ts';
 import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { Routes } from './nats-routes.ts';
 import { FENCE, ME, newPrefix, openView, OTHER, recordOf, storeOptions } from './nats-views.ts';
+import { openPlain } from './views.ts';
 
 const SERVERS = 3;
 const KILLS = Number(process.env['SOJOURN_KILLS'] ?? 1);
@@ -34,7 +36,7 @@ async function startCluster(): Promise<void> {
     }),
   );
   // They have to find each other first.
-  const view = await until(() => nats(urls(), { replicas: SERVERS }).open(storeOptions()), { timeoutMs: 60_000 });
+  const view = await until(() => openPlain(nats(urls(), { replicas: SERVERS }), storeOptions()), { timeoutMs: 60_000 });
   await view.close();
 }
 
@@ -45,7 +47,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
   });
 
   /** Each on a connection to another server. */
-  const openEach = (prefix = newPrefix()): Promise<OpenStore[]> =>
+  const openEach = (prefix = newPrefix()): Promise<View[]> =>
     Promise.all(
       // On a busy machine making the streams takes a cluster longer than an answer may; an endpoint tries again too.
       urls().map((url) => until(() => openView(nats(url, { prefix, replicas: SERVERS })), { timeoutMs: 20_000 })),
@@ -76,7 +78,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
 
   test('lets one of several burials and renewals at the same moment through', async () => {
     const views = await openEach();
-    const [first] = views as [OpenStore];
+    const [first] = views as [View];
     for (let n = 0; n < RACES; n++) {
       const id = `i${n}`;
       await first.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
@@ -93,19 +95,19 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
 
   test('lets a save of the owner or the end of its session through, and loses neither', async () => {
     const views = await openEach();
-    const [first, second, third] = views as [OpenStore, OpenStore, OpenStore];
+    const [first, second, third] = views as [View, View, View];
     for (let n = 0; n < RACES; n++) {
       const id = `s${n}`;
-      await first.sessions.create(recordOf(id));
-      await first.sessions.save(id, FENCE, { stamp: 1 });
+      await first.records.create(recordOf(id));
+      await first.records.save(id, FENCE, { stamp: 1 });
       // Which server is the fastest is chance: each of the three has its lead, of none to a few milliseconds.
       const lead = (of: number): Promise<void> => sleep(n % 3 === of ? 0 : n % 4);
       const [saved, claimed, ended] = await Promise.all([
-        lead(0).then(() => first.sessions.save(id, FENCE, { fields: { kept: '1' } })),
-        lead(1).then(() => second.sessions.claim(id, FENCE, OTHER)),
-        lead(2).then(() => third.sessions.end(id, FENCE, 'deleted')),
+        lead(0).then(() => first.records.save(id, FENCE, { fields: { kept: '1' } })),
+        lead(1).then(() => second.records.claim(id, FENCE, OTHER)),
+        lead(2).then(() => third.records.end(id, FENCE, 'deleted')),
       ]);
-      const all = await Promise.all(views.map(async (view) => view.sessions.read(id)));
+      const all = await Promise.all(views.map(async (view) => view.records.read(id)));
       for (const value of all) expect(value, id).toEqual(all[0]);
       const value = all[0] as StoredRecord;
       expect(isEnded(value), id).toBe(ended === 'ended');
@@ -117,12 +119,12 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
 
   test('lets one of two writers of a log through, and its next writes follow', async () => {
     const views = await openEach();
-    const [first] = views as [OpenStore];
+    const [first] = views as [View];
     for (let n = 0; n < RACES; n++) {
       const id = `s${n}`;
-      await first.sessions.create(recordOf(id));
-      const append = (view: OpenStore, from: number, text: string) =>
-        view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from, events: [JSON.stringify(text)] });
+      await first.records.create(recordOf(id));
+      const append = (view: View, from: number, text: string) =>
+        view.records.append({ id: id, fence: FENCE, stream: 'p', from, events: [JSON.stringify(text)] });
       await append(first, 0, 'first');
       // Each has read the log, and takes itself for the next owner.
       for (const view of views) expect(await append(view, 3, 'elsewhere')).toBe('fenced');
@@ -134,7 +136,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
       expect(await append(first, 2, 'last')).toBe('written');
       const winner = JSON.stringify(`view ${outcomes.indexOf('written')}`);
       for (const view of views) {
-        const kept = await view.events.replay(id, 'p', -1);
+        const kept = await view.records.replay(id, 'p', -1);
         expect(kept.found && kept.events.map(({ data }) => data), id).toEqual(['"first"', winner, '"last"']);
       }
     }
@@ -145,14 +147,14 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
     async () => {
       const open = () => openView(nats(urls(), { replicas: SERVERS }));
       const [view, other] = [await open(), await open()];
-      await view.sessions.create(recordOf('s', { fields: {} }));
+      await view.records.create(recordOf('s', { fields: {} }));
       let [state, events, epoch, fence] = [0, 0, 1, FENCE];
       for (let kill = 0; kill < KILLS; kill++) {
         const writing = { stop: false };
         const writer = (async () => {
           for (let n = 0; !writing.stop || n < WRITES; n++) {
             const next = String(state + 1);
-            await until(async () => (await view.sessions.save('s', fence, { fields: { n: next } })) === 'written', {
+            await until(async () => (await view.records.save('s', fence, { fields: { n: next } })) === 'written', {
               timeoutMs: 30_000,
             });
             state += 1;
@@ -160,9 +162,9 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
             await until(
               async () => {
                 const data = [JSON.stringify(events)];
-                const append = { sessionId: 's', fence, stream: 'p', from: events, events: data };
-                if ((await view.events.append(append)) === 'written') return true;
-                const kept = await view.events.replay('s', 'p', events - 1);
+                const append = { id: 's', fence, stream: 'p', from: events, events: data };
+                if ((await view.records.append(append)) === 'written') return true;
+                const kept = await view.records.replay('s', 'p', events - 1);
                 return kept.found && kept.events[0]?.data === data[0];
               },
               { timeoutMs: 30_000 },
@@ -182,20 +184,20 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
         await writer;
         await victim.start();
         await caughtUp(urls());
-        expect(((await until(() => other.sessions.read('s'), { timeoutMs: 30_000 })) as StoredRecord).fields).toEqual({
+        expect(((await until(() => other.records.read('s'), { timeoutMs: 30_000 })) as StoredRecord).fields).toEqual({
           n: String(state),
         });
-        const kept = await until(() => other.events.replay('s', 'p', -1), { timeoutMs: 30_000 });
+        const kept = await until(() => other.records.replay('s', 'p', -1), { timeoutMs: 30_000 });
         expect(kept.found && kept.events.map(({ data }) => data)).toEqual(
           Array.from({ length: events }, (_, n) => JSON.stringify(n)),
         );
-        const claim = await until(() => other.sessions.claim('s', fence, OTHER), { timeoutMs: 30_000 });
+        const claim = await until(() => other.records.claim('s', fence, OTHER), { timeoutMs: 30_000 });
         expect(claim.claimed).toBe(true);
         epoch += 1;
         // Back to the first view, which is fenced until it claims.
-        expect(await until(() => view.sessions.save('s', fence, {}), { timeoutMs: 30_000 })).toBe('fenced');
+        expect(await until(() => view.records.save('s', fence, {}), { timeoutMs: 30_000 })).toBe('fenced');
         expect(
-          (await until(() => view.sessions.claim('s', { epoch, owner: OTHER }, FENCE.owner), { timeoutMs: 30_000 }))
+          (await until(() => view.records.claim('s', { epoch, owner: OTHER }, FENCE.owner), { timeoutMs: 30_000 }))
             .claimed,
         ).toBe(true);
         epoch += 1;

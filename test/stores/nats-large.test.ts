@@ -23,21 +23,19 @@ describeWithServer('nats', 'larger than a message', (server) => {
   test('an event of 4 MiB, and several large ones in one append, are replayed whole', async () => {
     const prefix = newPrefix();
     const [here, there] = [
-      await openView(nats(server().url, { prefix }), { retention }),
-      await openView(nats(server().url, { prefix }), { retention }),
+      await openView(nats(server().url, { prefix }), { log: retention }),
+      await openView(nats(server().url, { prefix }), { log: retention }),
     ];
-    await here.sessions.create(recordOf('s'));
+    await here.records.create(recordOf('s'));
     const events = [text(4 * MIB, 'é'), '', text(10), text(700_000), text(700_000)];
-    expect(await here.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events })).toBe('written');
-    expect(await here.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 5, events: ['5'] })).toBe(
-      'written',
-    );
-    const outcome = await there.events.replay('s', 'p', -1);
+    expect(await here.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events })).toBe('written');
+    expect(await here.records.append({ id: 's', fence: FENCE, stream: 'p', from: 5, events: ['5'] })).toBe('written');
+    const outcome = await there.records.replay('s', 'p', -1);
     expect(outcome.found && outcome.events.map(({ data }) => data.length)).toEqual(
       [...events, '5'].map(({ length }) => length),
     );
     expect(outcome.found && outcome.events[0]?.data === events[0]).toBe(true);
-    expect(await there.sessions.claim('s', FENCE, OTHER)).toMatchObject({ claimed: true });
+    expect(await there.records.claim('s', FENCE, OTHER)).toMatchObject({ claimed: true });
   });
 
   test('markers and requests that are large come with the claim', async () => {
@@ -46,15 +44,15 @@ describeWithServer('nats', 'larger than a message', (server) => {
       await openView(nats(server().url, { prefix })),
       await openView(nats(server().url, { prefix })),
     ];
-    await here.sessions.create(recordOf('s'));
-    const mark = { request: text(2 * MIB), stream: 'p' };
-    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: [''], requests: text(MIB), mark };
-    expect(await here.events.append(append)).toBe('written');
+    await here.records.create(recordOf('s'));
+    const mark = { name: text(2 * MIB), stream: 'p' };
+    const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: [''], note: text(MIB), mark };
+    expect(await here.records.append(append)).toBe('written');
     for (let n = 1; n < 40; n++)
-      await here.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: n, events: [`${n}`] });
-    const claim = await there.sessions.claim('s', FENCE, OTHER);
-    expect(claim.claimed && claim.markers).toEqual([mark]);
-    expect(await there.events.open('s')).toEqual([{ stream: 'p', next: 40, requests: text(MIB) }]);
+      await here.records.append({ id: 's', fence: FENCE, stream: 'p', from: n, events: [`${n}`] });
+    const claim = await there.records.claim('s', FENCE, OTHER);
+    expect(claim.claimed && claim.marks).toEqual([mark]);
+    expect(await there.records.open('s')).toEqual([{ stream: 'p', next: 40, note: text(MIB) }]);
   });
 
   test('many fields are in separate messages, which go with their fields and with the session', async () => {
@@ -63,12 +61,12 @@ describeWithServer('nats', 'larger than a message', (server) => {
       await openView(nats(server().url, { prefix })),
       await openView(nats(server().url, { prefix })),
     ];
-    const messages = () => counted(`KV_${prefix}_sessions`);
-    await here.sessions.create(recordOf('s', { fields: {} }));
+    const messages = () => counted(`KV_${prefix}_records`);
+    await here.records.create(recordOf('s', { fields: {} }));
     const names = Array.from({ length: 1_000 }, (_, n) => `u"file:///${'x'.repeat(50)}/${n}"`);
     const change = (some: readonly string[], value: string | null) =>
-      here.sessions.save('s', FENCE, { fields: Object.fromEntries(some.map((name) => [name, value])) });
-    const fields = async () => ((await there.sessions.read('s')) as StoredRecord).fields;
+      here.records.save('s', FENCE, { fields: Object.fromEntries(some.map((name) => [name, value])) });
+    const fields = async () => ((await there.records.read('s')) as StoredRecord).fields;
     const all = (some: readonly string[], value = '1') => Object.fromEntries(some.map((name) => [name, value]));
     for (let from = 0; from < names.length; from += 10) await change(names.slice(from, from + 10), '1');
     expect(await fields()).toEqual(all(names));
@@ -83,7 +81,7 @@ describeWithServer('nats', 'larger than a message', (server) => {
     await until(async () => (await messages()) <= 2, { what: 'the pieces to be removed' });
     await change(names.slice(3), '1');
     await until(async () => (await messages()) > 10);
-    await there.sessions.end('s', FENCE, 'deleted');
+    await there.records.end('s', FENCE, 'deleted');
     await until(async () => (await messages()) === 1, { what: 'only the tombstone to be left' });
   });
 
@@ -94,20 +92,20 @@ describeWithServer('nats', 'larger than a message', (server) => {
       await openView(nats(server().url, { prefix })),
     ];
     const fields = { large: text(3 * MIB) };
-    await here.sessions.create(recordOf('s', { fields }));
-    expect(await there.sessions.read('s')).toEqual(recordOf('s', { fields }));
-    expect(await here.sessions.save('s', FENCE, { fields: { more: text(MIB) } })).toBe('written');
-    expect(await here.sessions.save('s', FENCE, { fields: { large: text(2 * MIB) } })).toBe('written');
+    await here.records.create(recordOf('s', { fields }));
+    expect(await there.records.read('s')).toEqual(recordOf('s', { fields }));
+    expect(await here.records.save('s', FENCE, { fields: { more: text(MIB) } })).toBe('written');
+    expect(await here.records.save('s', FENCE, { fields: { large: text(2 * MIB) } })).toBe('written');
     const after = recordOf('s', { fields: { large: text(2 * MIB), more: text(MIB) } });
-    expect(await there.sessions.read('s')).toEqual(after);
-    expect((await there.sessions.list(10)).records).toEqual([after]);
+    expect(await there.records.read('s')).toEqual(after);
+    expect((await there.records.list(10)).records).toEqual([after]);
     // The record, and the parts that it has now.
-    await until(async () => (await counted(`KV_${prefix}_sessions`)) === 1 + 4);
-    expect(await here.sessions.save('s', FENCE, { fields: { large: null, more: null } })).toBe('written');
-    await until(async () => (await counted(`KV_${prefix}_sessions`)) === 1);
-    await here.sessions.save('s', FENCE, { fields });
-    expect(await here.sessions.end('s', FENCE, 'deleted')).toBe('ended');
-    await until(async () => (await counted(`KV_${prefix}_sessions`)) === 1);
+    await until(async () => (await counted(`KV_${prefix}_records`)) === 1 + 4);
+    expect(await here.records.save('s', FENCE, { fields: { large: null, more: null } })).toBe('written');
+    await until(async () => (await counted(`KV_${prefix}_records`)) === 1);
+    await here.records.save('s', FENCE, { fields });
+    expect(await here.records.end('s', FENCE, 'deleted')).toBe('ended');
+    await until(async () => (await counted(`KV_${prefix}_records`)) === 1);
   });
 
   test('a record that is written again and again is never half the one and half the other', async () => {
@@ -117,15 +115,15 @@ describeWithServer('nats', 'larger than a message', (server) => {
       await openView(nats(server().url, { prefix })),
     ];
     const fieldsOf = (letter: string) => ({ a: text(MIB, letter), b: text(MIB, letter) });
-    await here.sessions.create(recordOf('s', { fields: fieldsOf('0') }));
+    await here.records.create(recordOf('s', { fields: fieldsOf('0') }));
     let writing = true;
     const writer = (async () => {
-      for (let n = 1; n <= 8; n++) await here.sessions.save('s', FENCE, { fields: fieldsOf(String(n)) });
+      for (let n = 1; n <= 8; n++) await here.records.save('s', FENCE, { fields: fieldsOf(String(n)) });
       writing = false;
     })();
     writer.catch(() => {});
     while (writing) {
-      const record = await there.sessions.read('s');
+      const record = await there.records.read('s');
       const { a, b } = (record as StoredRecord).fields;
       expect(a === b).toBe(true);
     }
@@ -135,11 +133,11 @@ describeWithServer('nats', 'larger than a message', (server) => {
   test('a record whose parts were deleted is reported as such, and is not missing', async () => {
     const prefix = newPrefix();
     const here = await openView(nats(server().url, { prefix }));
-    await here.sessions.create(recordOf('s', { fields: { large: text(2 * MIB) } }));
+    await here.records.create(recordOf('s', { fields: { large: text(2 * MIB) } }));
     const { streams } = await managerOf(server().url);
-    const stream = `KV_${prefix}_sessions`;
+    const stream = `KV_${prefix}_records`;
     await streams.deleteMessage(stream, (await streams.info(stream)).state.first_seq);
-    await expect(here.sessions.read('s')).rejects.toMatchObject({
+    await expect(here.records.read('s')).rejects.toMatchObject({
       code: 'STORE_AWAY',
       message: expect.stringContaining('session s, whose parts are missing,') as string,
     });
@@ -150,18 +148,18 @@ describeWithServer('nats', 'larger than a message', (server) => {
     const clock = new FakeClock();
     const held = new HeldBack(clock.shownBy(await connectTo(server().url)));
     const here = await openView(nats(held.connection, { prefix }), { leaseMs: 900 });
-    await here.sessions.create(recordOf('s'));
-    held.holdNext(({ subject, data }) => subject === `$KV.${prefix}_sessions.mcp.s` && data[0] === 1);
-    await expect(here.sessions.save('s', FENCE, { fields: { large: text(2 * MIB) } })).rejects.toMatchObject({
+    await here.records.create(recordOf('s'));
+    held.holdNext(({ subject, data }) => subject === `$KV.${prefix}_records.mcp.things.s` && data[0] === 1);
+    await expect(here.records.save('s', FENCE, { fields: { large: text(2 * MIB) } })).rejects.toMatchObject({
       code: 'STORE_AWAY',
     });
     held.drop();
-    expect(await counted(`KV_${prefix}_sessions`)).toBe(1 + 3);
-    expect(await here.sessions.read('s')).toEqual(recordOf('s'));
+    expect(await counted(`KV_${prefix}_records`)).toBe(1 + 3);
+    expect(await here.records.read('s')).toEqual(recordOf('s'));
     const there = await openView(nats(clock.shownBy(await connectTo(server().url)), { prefix }), { time: clock.time });
     await clock.pass(3_600_000);
-    await there.sessions.expired(10);
-    await until(async () => (await counted(`KV_${prefix}_sessions`)) === 1);
+    await there.records.expired(10);
+    await until(async () => (await counted(`KV_${prefix}_records`)) === 1);
   });
 
   test('a message of 5 MiB to another instance arrives whole, in its place among others', async () => {
@@ -217,13 +215,13 @@ describe('on a server that takes little at once', () => {
       writeFileSync(config, 'max_payload: 65536\n');
       const server = await startServer('nats', { args: ['-c', config] });
       onTestFinished(() => server.close());
-      const view = await openView(server.url, { retention });
+      const view = await openView(server.url, { log: retention });
       const fields = { large: text(262_144) };
-      await view.sessions.create(recordOf('s', { fields }));
-      expect(await view.sessions.read('s')).toEqual(recordOf('s', { fields }));
+      await view.records.create(recordOf('s', { fields }));
+      expect(await view.records.read('s')).toEqual(recordOf('s', { fields }));
       const events = [text(300_000)];
-      await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events });
-      const outcome = await view.events.replay('s', 'p', -1);
+      await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events });
+      const outcome = await view.records.replay('s', 'p', -1);
       expect(outcome.found && outcome.events).toEqual([{ offset: 0, data: events[0] }]);
       const received: unknown[] = [];
       await view.instances.announce({ id: ME, state: 'serving', version: '1' }, (_, { body }) => received.push(body));

@@ -1,7 +1,9 @@
 /** Random operations on a real server whose clock is the test's. */
 import { connect as connectNats } from '@nats-io/transport-node';
 import { nats } from '../../src/stores/nats/index.ts';
-import type { Fence, OpenStore, Ownership } from '../../src/stores/store.ts';
+import type { Fence, Ownership } from '../../src/stores/store.ts';
+import { openPlain } from './views.ts';
+import type { View } from '../../src/testing/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { modelTests, type ModelStores } from './model-runs.ts';
 import { FakeClock } from './nats-fake-clock.ts';
@@ -10,30 +12,28 @@ import { newPrefix, storeOptions } from './nats-views.ts';
 /**
  * Two processes: an instance is in one of them, and writes through it; what is no owner's goes through either in turn.
  */
-function routed(views: readonly OpenStore[]): OpenStore {
+function routed(views: readonly View[]): View {
   let turn = 0;
-  const next = (): OpenStore => views[turn++ % views.length] as OpenStore;
-  const of = (owner: string): OpenStore => views[owner === 'i1' ? 1 : 0] as OpenStore;
+  const next = (): View => views[turn++ % views.length] as View;
+  const of = (owner: string): View => views[owner === 'i1' ? 1 : 0] as View;
   const ownerOf = (method: string, given: readonly unknown[]): string | undefined => {
     const [first, second, third] = given;
     if (method === 'claim') return third as string;
     const { fence, owner } = first as { fence?: Fence; owner?: string | null };
     return owner ?? (fence ?? (second as Ownership | null | undefined))?.owner ?? undefined;
   };
-  const part = <K extends 'sessions' | 'events'>(name: K): OpenStore[K] =>
-    new Proxy({} as OpenStore[K], {
-      get:
-        (_, method) =>
-        (...given: unknown[]) => {
-          const owner = ['create', 'claim', 'save', 'release', 'end', 'mark', 'append'].includes(String(method))
-            ? ownerOf(String(method), given)
-            : undefined;
-          const target = (owner === undefined ? next() : of(owner))[name];
-          return (target as unknown as Record<string | symbol, (...values: unknown[]) => unknown>)[method]?.(...given);
-        },
-    });
-  const first = views[0] as OpenStore;
-  return { ...first, sessions: part('sessions'), events: part('events') };
+  const records = new Proxy({} as View['records'], {
+    get:
+      (_, method) =>
+      (...given: unknown[]) => {
+        const owner = ['create', 'claim', 'save', 'release', 'end', 'mark', 'append'].includes(String(method))
+          ? ownerOf(String(method), given)
+          : undefined;
+        const target = (owner === undefined ? next() : of(owner)).records;
+        return (target as unknown as Record<string | symbol, (...values: unknown[]) => unknown>)[method]?.(...given);
+      },
+  });
+  return { ...(views[0] as View), records };
 }
 
 describeWithServer('nats', 'the NATS store answers as a plain model does', (server) => {
@@ -47,7 +47,7 @@ describeWithServer('nats', 'the NATS store answers as a plain model does', (serv
     return {
       async open(options) {
         const all = storeOptions({ ...options, name: `run-${runs++}`, time });
-        const views = await Promise.all(stores.map(async (store) => store.open(all)));
+        const views = await Promise.all(stores.map(async (store) => openPlain(store, all)));
         const close = async (): Promise<void> => {
           for (const view of views) await view.close();
         };

@@ -10,6 +10,7 @@ import { until } from '../kit/until.ts';
 import { connectTo, FENCE, ME, openView, recordOf, storeOptions } from './nats-views.ts';
 import { outageCases } from './outage-cases.ts';
 import { asked, AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
+import { openPlain } from './views.ts';
 
 describeWhereInstalled('nats', 'while NATS is away', () => {
   outageCases({
@@ -44,9 +45,9 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   test('in a longer outage everything fails at once', async () => {
     const server = await ownServer('nats');
     const view = await openView(server.url);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     await server.killed();
-    await until(async () => (await failsWithin(() => view.sessions.read('s'))) < 100, { timeoutMs: 10_000 });
+    await until(async () => (await failsWithin(() => view.records.read('s'))) < 100, { timeoutMs: 10_000 });
     for (const [name, ask] of Object.entries(asked(view))) expect(await failsWithin(ask), name).toBeLessThan(BOUND_MS);
   });
 
@@ -56,15 +57,15 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     async () => {
       const server = await ownServer('nats');
       const view = await openView(server.url, { leaseMs: 60_000 });
-      await view.sessions.create(recordOf('s'));
+      await view.records.create(recordOf('s'));
       await frozen(server);
       const data = JSON.stringify('x'.repeat(10_000));
       let [waiting, most] = [0, 0];
       const refusals: unknown[] = [];
       const settled: Promise<unknown>[] = [];
       for (let from = 0; from < 20_000; from++) {
-        const append = { sessionId: 's', fence: FENCE, stream: 'p', from, events: [data] };
-        const answer = (async () => view.events.append(append))();
+        const append = { id: 's', fence: FENCE, stream: 'p', from, events: [data] };
+        const answer = (async () => view.records.append(append))();
         waiting += 1;
         settled.push(answer.catch((error: unknown) => refusals.push(error)).finally(() => (waiting -= 1)));
         if (from % 100 !== 0) continue;
@@ -78,7 +79,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
       expect(refusals).toContainEqual(expect.objectContaining({ ...AWAY, message }));
       server.resume();
       await Promise.all(settled);
-      await until(async () => (await view.sessions.save('s', FENCE, { head: 'info' })) === 'written');
+      await until(async () => (await view.records.save('s', FENCE, { head: 'info' })) === 'written');
     },
   );
 
@@ -86,21 +87,21 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     const server = await ownServer('nats');
     const { proxy, url } = await proxied(server);
     const view = await openView(url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     // A write asks for the clock first where that is not known.
-    await view.sessions.read('s');
+    await view.records.read('s');
     for (let n = 0; n < 10; n++) {
       const before = proxy.accepted;
       proxy.delay(50);
-      const underWay = expect(view.sessions.save('s', FENCE, { stamp: n })).rejects.toMatchObject(AWAY);
-      const reading = view.sessions.read('s');
+      const underWay = expect(view.records.save('s', FENCE, { stamp: n })).rejects.toMatchObject(AWAY);
+      const reading = view.records.read('s');
       await new Promise((done) => setTimeout(done, 5));
       proxy.cutAll();
       proxy.delay(0);
       await underWay;
       expect(await reading).toBeDefined();
-      expect(await view.sessions.save('s', FENCE, { stamp: 100 + n })).toBe('written');
-      expect(((await view.sessions.read('s')) as StoredRecord).stamp).toBe(100 + n);
+      expect(await view.records.save('s', FENCE, { stamp: 100 + n })).toBe('written');
+      expect(((await view.records.read('s')) as StoredRecord).stamp).toBe(100 + n);
       expect(proxy.accepted).toBeGreaterThan(before);
     }
   });
@@ -129,24 +130,24 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   test('the connection of a caller is used as it is, and is still open afterwards', async () => {
     const server = await ownServer('nats');
     const connection = await connectTo(server.url);
-    const view = await nats(connection).open(storeOptions());
-    expect(await view.sessions.create(recordOf('s'))).toBe('created');
+    const view = await openPlain(nats(connection), storeOptions());
+    expect(await view.records.create(recordOf('s'))).toBe('created');
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
     await view.close();
     expect(connection.isClosed()).toBe(false);
     await connection.flush();
     const other = await openView(nats(connection));
-    expect(await other.sessions.read('s')).toEqual(recordOf('s'));
+    expect(await other.records.read('s')).toEqual(recordOf('s'));
   });
 
   test('a connection that its caller closes is a store that is away, with what to do', async () => {
     const server = await ownServer('nats');
     const connection = await connectTo(server.url);
     const view = await openView(nats(connection));
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     await connection.close();
-    await until(async () => (await failsWithin(() => view.sessions.read('s'))) < 100);
-    await expect(view.sessions.read('s')).rejects.toMatchObject({
+    await until(async () => (await failsWithin(() => view.records.read('s'))) < 100);
+    await expect(view.records.read('s')).rejects.toMatchObject({
       message: expect.stringMatching(/keep it open/) as string,
     });
   });

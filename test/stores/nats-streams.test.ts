@@ -11,6 +11,7 @@ import { createLog } from '../kit/log.ts';
 import { describeWithServer, describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connectTo, FENCE, managerOf, ME, newPrefix, openView, recordOf, storeOptions } from './nats-views.ts';
+import { openPlain } from './views.ts';
 
 const AWAY = { code: 'STORE_AWAY', status: 503 };
 const saying = (text: RegExp) => ({ ...AWAY, message: expect.stringMatching(text) as string });
@@ -56,20 +57,18 @@ describeWhereInstalled('nats', 'an account that requires a size for each stream'
       bytes += config.max_bytes;
     }
     expect(bytes).toBeLessThanOrEqual(16 * MIB);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const event = JSON.stringify('x'.repeat(500_000));
     for (let from = 0; from < 40; from++)
-      expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from, events: [event] })).toBe(
-        'written',
-      );
+      expect(await view.records.append({ id: 's', fence: FENCE, stream: 'p', from, events: [event] })).toBe('written');
     const fields = { large: JSON.stringify('x'.repeat(800_000)) };
     const filling = async (): Promise<void> => {
-      for (let n = 0; n < 20; n++) await view.sessions.create(recordOf(`s${n}`, { fields }));
+      for (let n = 0; n < 20; n++) await view.records.create(recordOf(`s${n}`, { fields }));
     };
     await expect(filling()).rejects.toMatchObject(saying(/a limit of the stream is reached/));
     // A store of the same account finds its streams, with the option or without.
     await openView(nats(url));
-    expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+    expect(await view.records.read('s')).toEqual(recordOf('s'));
   });
 });
 
@@ -99,10 +98,10 @@ describeWhereInstalled('nats', 'an account whose storage is limited', () => {
     const logger = createLog();
     const view = await openView(url, { logger });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const event = JSON.stringify('x'.repeat(500_000));
     let from = 0;
-    const append = () => view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from, events: [event] });
+    const append = () => view.records.append({ id: 's', fence: FENCE, stream: 'p', from, events: [event] });
     const filling = async (): Promise<void> => {
       for (; from < 100; from++) await append();
     };
@@ -110,9 +109,9 @@ describeWhereInstalled('nats', 'an account whose storage is limited', () => {
     expect(from).toBeGreaterThan(20);
     await until(() => logger.matching(/oldest quarter of the log was removed/, 'error').length > 0);
     // A server of 2.9 forgets the last message of a subject whose next one it refused, so another session writes.
-    await until(async () => (await Promise.resolve(view.sessions.create(recordOf('t'))).catch(() => '')) === 'created');
-    const fresh = { sessionId: 't', fence: FENCE, stream: 'p', from: 0, events: [event] };
-    expect(await view.events.append(fresh)).toBe('written');
+    await until(async () => (await Promise.resolve(view.records.create(recordOf('t'))).catch(() => '')) === 'created');
+    const fresh = { id: 't', fence: FENCE, stream: 'p', from: 0, events: [event] };
+    expect(await view.records.append(fresh)).toBe('written');
     expect(await view.instances.renew(ME, 'serving')).toBe(true);
   });
 });
@@ -123,11 +122,11 @@ describeWithServer('nats', 'the streams of the NATS store', (server) => {
   test('are made by the first who opens, also when many do at once, and are kept in files', async () => {
     const prefix = newPrefix();
     const views = await Promise.all(Array.from({ length: 8 }, () => openView(store(prefix))));
-    await views[0]?.sessions.create(recordOf('s'));
-    for (const view of views) expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+    await views[0]?.records.create(recordOf('s'));
+    for (const view of views) expect(await view.records.read('s')).toEqual(recordOf('s'));
     const manager = await managerOf(server().url);
     const names = [
-      `KV_${prefix}_sessions`,
+      `KV_${prefix}_records`,
       `KV_${prefix}_instances`,
       `${prefix}_log`,
       `${prefix}_places`,
@@ -142,19 +141,19 @@ describeWithServer('nats', 'the streams of the NATS store', (server) => {
   test('have buckets as NATS knows them: a record is under the name and the id', async () => {
     const prefix = newPrefix();
     const view = await openView(store(prefix), { name: 'my app' });
-    await view.sessions.create(recordOf('a.b'));
+    await view.records.create(recordOf('a.b'));
     const connection = await connectTo(server().url);
-    const key = `$KV.${prefix}_sessions.my=20app.a=2eb`;
+    const key = `$KV.${prefix}_records.my=20app.things.a=2eb`;
     const manager = await managerOf(server().url);
-    const entry = await manager.streams.getMessage(`KV_${prefix}_sessions`, { last_by_subj: key });
+    const entry = await manager.streams.getMessage(`KV_${prefix}_records`, { last_by_subj: key });
     expect(entry?.json()).toMatchObject({ v: 1, record: recordOf('a.b') });
     // What is deleted there is missing, and may be made again.
     const deleted = headers();
     deleted.set('KV-Operation', 'DEL');
     await jetstream(connection).publish(key, '', { headers: deleted });
-    expect(await view.sessions.read('a.b')).toBeUndefined();
-    expect(await view.sessions.save('a.b', FENCE, {})).toBe('fenced');
-    expect(await view.sessions.create(recordOf('a.b'))).toBe('created');
+    expect(await view.records.read('a.b')).toBeUndefined();
+    expect(await view.records.save('a.b', FENCE, {})).toBe('fenced');
+    expect(await view.records.create(recordOf('a.b'))).toBe('created');
   });
 
   test('keep a log for the longest retention of those who open them', async () => {
@@ -162,7 +161,7 @@ describeWithServer('nats', 'the streams of the NATS store', (server) => {
     const manager = await managerOf(server().url);
     const age = async (): Promise<number> =>
       (await manager.streams.info(`${prefix}_log`)).config.max_age / 3_600_000_000_000;
-    const hours = (count: number) => ({ retention: { ttlMs: count * 3_600_000, events: 10, bytes: 1_000 } });
+    const hours = (count: number) => ({ log: { ttlMs: count * 3_600_000, events: 10, bytes: 1_000 } });
     await openView(store(prefix), hours(0.1));
     expect(await age()).toBe(1);
     await openView(store(prefix), hours(3));
@@ -210,17 +209,15 @@ describeWithServer('nats', 'the streams of the NATS store', (server) => {
   test('are made again when they are removed', async () => {
     const prefix = newPrefix();
     const view = await openView(store(prefix));
-    await view.sessions.create(recordOf('s'));
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+    await view.records.create(recordOf('s'));
+    await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
     const manager = await managerOf(server().url);
     await manager.streams.delete(`${prefix}_log`);
-    expect(await view.events.replay('s', 'p', -1)).toEqual({ found: false, why: 'unknown' });
-    expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] })).toBe(
-      'written',
-    );
-    await manager.streams.delete(`KV_${prefix}_sessions`);
-    expect(await view.sessions.read('s')).toBeUndefined();
-    expect(await view.sessions.create(recordOf('s'))).toBe('created');
+    expect(await view.records.replay('s', 'p', -1)).toEqual({ found: false, why: 'unknown' });
+    expect(await view.records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] })).toBe('written');
+    await manager.streams.delete(`KV_${prefix}_records`);
+    expect(await view.records.read('s')).toBeUndefined();
+    expect(await view.records.create(recordOf('s'))).toBe('created');
   });
 
   test('do not hide what a newer version wrote', async () => {
@@ -229,16 +226,16 @@ describeWithServer('nats', 'the streams of the NATS store', (server) => {
     const connection = await connectTo(server().url);
     const put = async (subject: string, value: object): Promise<unknown> =>
       jetstream(connection).publish(subject, `${JSON.stringify(value)}\n`);
-    await put(`$KV.${prefix}_sessions.mcp.value`, { v: 2 });
-    await put(`$KV.${prefix}_sessions.mcp.record`, { v: 1, record: { ...recordOf('record'), v: 2 } });
+    await put(`$KV.${prefix}_records.mcp.things.value`, { v: 2 });
+    await put(`$KV.${prefix}_records.mcp.things.record`, { v: 1, record: { ...recordOf('record'), v: 2 } });
     for (const id of ['value', 'record']) {
-      await expect(view.sessions.read(id)).rejects.toMatchObject(saying(/newer version/));
-      await expect(view.sessions.create(recordOf(id))).rejects.toMatchObject(saying(/newer version/));
+      await expect(view.records.read(id)).rejects.toMatchObject(saying(/newer version/));
+      await expect(view.records.create(recordOf(id))).rejects.toMatchObject(saying(/newer version/));
     }
-    await view.sessions.create(recordOf('s'));
-    await put(`${prefix}.log.mcp.s`, { v: 2 });
-    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
-    await expect(view.events.append(append)).rejects.toMatchObject(saying(/the log of session s.*newer version/));
+    await view.records.create(recordOf('s'));
+    await put(`${prefix}.log.mcp.things.s`, { v: 2 });
+    const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+    await expect(view.records.append(append)).rejects.toMatchObject(saying(/the log of session s.*newer version/));
     await put(`$KV.${prefix}_instances.lease.mcp.next`, { v: 2, id: 'next' });
     await expect(view.instances.read('next')).rejects.toMatchObject(saying(/newer version/));
     await put(`$KV.${prefix}_instances.secret.mcp.one`, { v: 2 });
@@ -249,8 +246,8 @@ describeWithServer('nats', 'the streams of the NATS store', (server) => {
     const prefix = newPrefix();
     const view = await openView(store(prefix));
     const connection = await connectTo(server().url);
-    await jetstream(connection).publish(`$KV.${prefix}_sessions.mcp.s`, 'hello');
-    await expect(view.sessions.read('s')).rejects.toMatchObject(saying(/another program/));
+    await jetstream(connection).publish(`$KV.${prefix}_records.mcp.things.s`, 'hello');
+    await expect(view.records.read('s')).rejects.toMatchObject(saying(/another program/));
   });
 });
 
@@ -284,7 +281,7 @@ describe('the settings of the NATS store', () => {
       close: async () => undefined,
       status() {},
     };
-    const open = nats(old).open({ ...storeOptions(), time: systemTime, random: systemRandom });
+    const open = openPlain(nats(old), { ...storeOptions(), time: systemTime, random: systemRandom });
     await expect(open).rejects.toMatchObject(saying(/2\.8\.4; 2\.9 or later/));
   });
 });
@@ -293,7 +290,7 @@ describeWhereInstalled('nats', 'the accounts of NATS', () => {
   test('user and password, and a token, are taken from the URL; wrong ones differ from an outage', async () => {
     const server = await configured('authorization { user: ada, password: "s3cret/!" }\n');
     const view = await openView(withUser(server, 'ada:s3cret%2F!'));
-    expect(await view.sessions.create(recordOf('s'))).toBe('created');
+    expect(await view.records.create(recordOf('s'))).toBe('created');
     const wrong = openView(withUser(server, 'ada:other'));
     await expect(wrong).rejects.toMatchObject(saying(/the server refused the login/));
     const token = await configured('authorization { token: "t0ken" }\n');
@@ -310,17 +307,17 @@ describeWhereInstalled('nats', 'the accounts of NATS', () => {
       'accounts { A: { users: [ { user: a, password: a } ], jetstream: { max_mem: 1M, max_store: 3M } } }\n',
     );
     const view = await openView(withUser(server, 'a:a'));
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const events = [JSON.stringify('x'.repeat(400_000))];
     const append = async (from: number, stream = 'p'): Promise<unknown> =>
-      view.events.append({ sessionId: 's', fence: FENCE, stream, from, events });
+      view.records.append({ id: 's', fence: FENCE, stream, from, events });
     let written = 0;
     await expect(
       (async () => {
         for (; written < 20; written++) await append(written);
       })(),
     ).rejects.toMatchObject(saying(/limits of the account|storage is full/));
-    expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+    expect(await view.records.read('s')).toEqual(recordOf('s'));
     const manager = await managerOf(server.url, { user: 'a', pass: 'a' });
     await manager.streams.purge('sojourn_log');
     expect(await append(0, 'q')).toBe('written');
@@ -332,23 +329,23 @@ describeWhereInstalled('nats', 'the accounts of NATS', () => {
       `accounts { A: { users: [ { user: a, password: a, permissions: ${rights} } ], jetstream: enabled } }\n`,
     );
     const store = nats({ servers: withUser(server, 'a:a'), connect: { inboxPrefix: '_INBOX_sojourn' } });
-    const view = await openView(store, { retention: { ttlMs: 60_000, events: 10, bytes: 10_000_000 } });
+    const view = await openView(store, { log: { ttlMs: 60_000, events: 10, bytes: 10_000_000 } });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    await view.sessions.create(recordOf('s'), 60_000);
-    expect(await view.sessions.claim('s', FENCE, ME)).toMatchObject({ claimed: true });
+    await view.records.create(recordOf('s'), 60_000);
+    expect(await view.records.claim('s', FENCE, ME)).toMatchObject({ claimed: true });
     const fence = { epoch: 2, owner: ME };
     const large = JSON.stringify('x'.repeat(2_000_000));
-    await view.sessions.save('s', fence, { fields: { large } });
-    await view.events.append({ sessionId: 's', fence, stream: 'p', from: 0, events: [large] });
-    expect((await view.events.replay('s', 'p', -1)).found).toBe(true);
-    expect((await view.sessions.list(10)).records).toHaveLength(1);
-    expect(await view.sessions.count()).toBe(1);
-    await view.sessions.expired(10);
+    await view.records.save('s', fence, { fields: { large } });
+    await view.records.append({ id: 's', fence, stream: 'p', from: 0, events: [large] });
+    expect((await view.records.replay('s', 'p', -1)).found).toBe(true);
+    expect((await view.records.list(10)).records).toHaveLength(1);
+    expect((await view.records.list(1_000)).records.length).toBe(1);
+    await view.records.expired(10);
     expect(await view.instances.send(ME, ME, { kind: 'own' })).toBe('sent');
     await view.instances.publish(ME, { kind: 'event' });
     await view.secret('one', 1_000);
-    expect(await view.sessions.end('s', fence, 'deleted')).toBe('ended');
-    await view.events.trim();
+    expect(await view.records.end('s', fence, 'deleted')).toBe('ended');
+    await view.records.trim();
   });
 
   test('the error for a user who lacks a right names the subject', async () => {
@@ -356,17 +353,17 @@ describeWhereInstalled('nats', 'the accounts of NATS', () => {
       'accounts { A: { users: [ { user: a, password: a, permissions: { publish: { deny: "sojourn.log.>" } } } ], jetstream: enabled } }\n',
     );
     const view = await openView(withUser(server, 'a:a'));
-    await view.sessions.create(recordOf('s'));
-    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
-    await expect(view.events.append(append)).rejects.toMatchObject(saying(/may not use sojourn\.log\.mcp\.s/));
-    expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+    await view.records.create(recordOf('s'));
+    const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+    await expect(view.records.append(append)).rejects.toMatchObject(saying(/may not use sojourn\.log\.mcp\.things\.s/));
+    expect(await view.records.read('s')).toEqual(recordOf('s'));
   });
 });
 
 /** As docs/stores/nats.md has them. */
 function permissions(prefix: string): string {
   const streams = [
-    `KV_${prefix}_sessions`,
+    `KV_${prefix}_records`,
     `KV_${prefix}_instances`,
     `${prefix}_log`,
     `${prefix}_places`,
@@ -381,7 +378,7 @@ function permissions(prefix: string): string {
     'STREAM.MSG.DELETE',
   ];
   const api = streams.flatMap((stream) => requests.map((request) => `$JS.API.${request}.${stream}`));
-  const publish = [...api, `$KV.${prefix}_sessions.>`, `$KV.${prefix}_instances.>`, `${prefix}.>`];
+  const publish = [...api, `$KV.${prefix}_records.>`, `$KV.${prefix}_instances.>`, `${prefix}.>`];
   const subscribe = [`_INBOX_${prefix}.>`, `${prefix}.mail.>`, `${prefix}.bus.>`];
   const list = (subjects: readonly string[]): string =>
     `[ ${subjects.map((subject) => JSON.stringify(subject)).join(', ')} ]`;

@@ -3,7 +3,8 @@ import { connect, type ConnectionOptions, type NatsConnection } from '@nats-io/t
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { onTestFinished } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
-import type { OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
+import type { Store } from '../../src/stores/store.ts';
+import type { View, ViewSettings } from '../../src/testing/view.ts';
 import { open, storeOptions } from './views.ts';
 
 export { FENCE, ME, OWNERLESS, recordOf, storeOptions } from './views.ts';
@@ -16,7 +17,7 @@ let prefixes = 0;
 export const newPrefix = (): string => `test-${process.pid}-${(prefixes += 1)}`;
 
 /** Closed when the test is over. */
-export async function openView(store: Store | string, more: Partial<StoreOptions> = {}): Promise<OpenStore> {
+export async function openView(store: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {
   return open(typeof store === 'string' ? nats(store) : store, storeOptions(more));
 }
 

@@ -1,6 +1,7 @@
 /** What every store on a server promises while its server is away: the same cases for Redis and NATS. */
 import { expect, test } from 'vitest';
-import type { OpenStore, StoredRecord, Store, StoreOptions } from '../../src/stores/store.ts';
+import type { StoredRecord, Store } from '../../src/stores/store.ts';
+import type { View, ViewSettings } from '../../src/testing/view.ts';
 import { freePort, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { asked, AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
@@ -13,7 +14,7 @@ export interface OutageCases {
   /** How error messages name the server at a port. */
   readonly where: (port: number) => string;
   readonly store: (url: string) => Store;
-  readonly openView: (at: string | Store, options?: Partial<StoreOptions>) => Promise<OpenStore>;
+  readonly openView: (at: string | Store, options?: Partial<ViewSettings>) => Promise<View>;
   /** What the killed server must lose so that it starts without data. */
   readonly loseData?: (server: TestServer) => void;
 }
@@ -36,53 +37,53 @@ export function outageCases({ kind, keepsData, where, store, openView, loseData 
     await expect(openView(object)).rejects.toMatchObject(AWAY);
     await server.start();
     const view = await openView(object);
-    expect(await view.sessions.count()).toBe(0);
+    expect((await view.records.list(1_000)).records.length).toBe(0);
   });
 
   test('with the server killed every call fails in time, and the data comes back', async () => {
     const server = await ownServer(kind, ...keepsData);
     const view = await openView(server.url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+    await view.records.create(recordOf('s', { fields: { a: '1' } }));
+    await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
     await server.killed();
     for (const [name, ask] of Object.entries(asked(view))) {
       expect(await failsWithin(ask), name).toBeLessThan(BOUND_MS + SLACK_MS);
     }
     await server.start();
-    await until(() => view.sessions.read('s'));
-    expect(await view.sessions.read('s')).toEqual(recordOf('s', { fields: { a: '1' } }));
-    expect((await view.events.replay('s', 'p', -1)).found).toBe(true);
-    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] };
-    expect(await view.events.append(append)).toBe('written');
+    await until(() => view.records.read('s'));
+    expect(await view.records.read('s')).toEqual(recordOf('s', { fields: { a: '1' } }));
+    expect((await view.records.replay('s', 'p', -1)).found).toBe(true);
+    const append = { id: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] };
+    expect(await view.records.append(append)).toBe('written');
   });
 
   test('with the server frozen calls fail in time, later ones at once; after the thaw they work again', async () => {
     const server = await ownServer(kind);
     const view = await openView(server.url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     await frozen(server);
     const waiting = Object.entries(asked(view)).map(async ([name, ask]) => [name, await failsWithin(ask)] as const);
     for (const [name, ms] of await Promise.all(waiting)) expect(ms, name).toBeLessThan(BOUND_MS + SLACK_MS);
-    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS);
+    expect(await failsWithin(() => view.records.read('s'))).toBeLessThan(BOUND_MS);
     server.resume();
-    const { epoch } = (await until(() => view.sessions.read('s'))) as StoredRecord;
+    const { epoch } = (await until(() => view.records.read('s'))) as StoredRecord;
     // A call without an answer may have taken effect.
     expect([1, 2]).toContain(epoch);
-    expect(await view.sessions.save('s', { epoch, owner: ME }, { head: 'info' })).toBe('written');
+    expect(await view.records.save('s', { epoch, owner: ME }, { head: 'info' })).toBe('written');
   });
 
   test('on a silent network calls fail in time and the store connects anew', async () => {
     const server = await ownServer(kind);
     const { proxy, url } = await proxied(server);
     const view = await openView(url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     proxy.blackHole(true);
     const before = proxy.accepted;
-    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS + SLACK_MS);
+    expect(await failsWithin(() => view.records.read('s'))).toBeLessThan(BOUND_MS + SLACK_MS);
     // The store gives the connection up, though neither side has closed it.
     await until(() => proxy.accepted > before, { timeoutMs: 15_000 });
     proxy.blackHole(false);
-    await until(() => view.sessions.read('s'), { timeoutMs: 10_000 });
+    await until(() => view.records.read('s'), { timeoutMs: 10_000 });
   });
 
   test('restarted without its data, sessions and leases are missing and nothing breaks', async () => {
@@ -94,21 +95,21 @@ export function outageCases({ kind, keepsData, where, store, openView, loseData 
       () => undefined,
       () => (lost += 1),
     );
-    await view.sessions.create(recordOf('s'));
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+    await view.records.create(recordOf('s'));
+    await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
     await server.killed();
     loseData?.(server);
     await server.start();
-    await until(async () => (await view.sessions.read('s')) === undefined);
+    await until(async () => (await view.records.read('s')) === undefined);
     expect(lost).toBeGreaterThan(0);
     // A subscribed connection may reconnect later than the others.
     await until(async () => (await view.instances.renew(ME, 'serving')) === false);
-    expect(await view.sessions.claim('s', FENCE, ME)).toEqual({ claimed: false, current: undefined });
-    expect(await view.sessions.save('s', FENCE, {})).toBe('fenced');
-    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] };
-    expect(await view.events.append(append)).toBe('fenced');
+    expect(await view.records.claim('s', FENCE, ME)).toEqual({ claimed: false, current: undefined });
+    expect(await view.records.save('s', FENCE, {})).toBe('fenced');
+    const append = { id: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] };
+    expect(await view.records.append(append)).toBe('fenced');
     await view.instances.announce({ id: 'next', state: 'serving', version: '1' }, () => undefined);
     expect(await view.instances.send('next', 'next', { kind: 'own' })).toBe('sent');
-    expect(await view.sessions.create(recordOf('s'))).toBe('created');
+    expect(await view.records.create(recordOf('s'))).toBe('created');
   });
 }

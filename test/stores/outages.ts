@@ -1,7 +1,7 @@
 /** Servers that crash, freeze or are cut off, and the calls to a store during that time. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, onTestFinished } from 'vitest';
-import type { OpenStore } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
 import { startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -44,20 +44,19 @@ export async function failsWithin(work: () => unknown): Promise<number> {
 }
 
 /** One call of each kind. */
-export const asked = (view: OpenStore): Record<string, () => unknown> => ({
-  read: () => view.sessions.read('s'),
-  create: () => view.sessions.create(recordOf('new')),
-  claim: () => view.sessions.claim('s', FENCE, ME),
-  save: () => view.sessions.save('s', FENCE, { head: 'info' }),
-  release: () => view.sessions.release('t', FENCE),
-  end: () => view.sessions.end('other', FENCE, 'deleted'),
-  mark: () => view.sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
-  list: () => view.sessions.list(10),
-  count: () => view.sessions.count(),
-  expired: () => view.sessions.expired(10),
-  append: () => view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
-  replay: () => view.events.replay('s', 'p', -1),
-  open: () => view.events.open('s'),
+export const asked = (view: View): Record<string, () => unknown> => ({
+  read: () => view.records.read('s'),
+  create: () => view.records.create(recordOf('new')),
+  claim: () => view.records.claim('s', FENCE, ME),
+  save: () => view.records.save('s', FENCE, { head: 'info' }),
+  release: () => view.records.release('t', FENCE),
+  end: () => view.records.end('other', FENCE, 'deleted'),
+  mark: () => view.records.mark('s', FENCE, { name: '1', stream: 'p' }),
+  list: () => view.records.list(10),
+  expired: () => view.records.expired(10),
+  append: () => view.records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
+  replay: () => view.records.replay('s', 'p', -1),
+  open: () => view.records.open('s'),
   lease: () => view.instances.read(ME),
   leases: () => view.instances.list(),
   send: () => view.instances.send(ME, 'other', { kind: 'call' }),

@@ -2,22 +2,23 @@
 import { expect, test } from 'vitest';
 import { Batch, type Write } from '../../src/stores/postgres/batch.ts';
 import { logStatements } from '../../src/stores/postgres/log-statements.ts';
-import { sessionStatements } from '../../src/stores/postgres/session-statements.ts';
-import type { ClaimOutcome, OpenStore } from '../../src/stores/store.ts';
+import { recordStatements } from '../../src/stores/postgres/record-statements.ts';
+import type { ClaimOutcome } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
 
 const SESSIONS = 100;
 const numbered = (prefix: string): string[] => Array.from({ length: SESSIONS }, (_, n) => `${prefix}${n}`);
-const claims = (view: OpenStore, ids: readonly string[], owner: string): Promise<ClaimOutcome[]> =>
-  Promise.all(ids.map(async (id) => view.sessions.claim(id, FENCE, owner)));
+const claims = (view: View, ids: readonly string[], owner: string): Promise<ClaimOutcome[]> =>
+  Promise.all(ids.map(async (id) => view.records.claim(id, FENCE, owner)));
 
 test('many claims are as few statements as two', () => {
-  const statements = { ...sessionStatements('s'), ...logStatements('s') };
+  const statements = { ...recordStatements('s'), ...logStatements('s') };
   const stepsOf = (ids: readonly string[]): number => {
-    const writes = ids.map((session): Write => {
-      const what = { kind: 'claim', session, from: FENCE, me: 'next', tombstoneMs: 1_000 } as const;
-      return { deployment: '1', what, resolve: () => {}, reject: () => {} };
+    const writes = ids.map((id): Write => {
+      const what = { kind: 'claim', id, from: FENCE, me: 'next', keepMs: 1_000 } as const;
+      return { space: '1', what, resolve: () => {}, reject: () => {} };
     });
     return new Batch(writes, statements).plan().steps.length;
   };
@@ -34,24 +35,24 @@ describeWithServer('postgres', 'claims of one turn', (server) => {
       const ids = ['plain', 'marked', 'listed', 'stateful', 'claimed', 'ended', 'expired', 'missing'];
       const named = ids.map((id) => `${prefix}${id}`);
       const [plain, marked, listed, stateful, claimed, ended, expired] = named as [string, ...string[]];
-      for (const id of [plain, marked, claimed, ended]) await view.sessions.create(recordOf(id ?? ''), 60_000);
-      await view.sessions.create({ ...recordOf(listed ?? ''), fields: { 'ua:1': '1', 'ua:2': '1' } });
-      await view.sessions.create({ ...recordOf(stateful ?? ''), fields: { a: '1' }, user: 'ann' });
-      await view.sessions.create(recordOf(expired ?? ''), 0);
-      await view.sessions.mark(marked ?? '', FENCE, { request: '1', stream: 'q' });
-      await view.sessions.claim(claimed ?? '', FENCE, 'other');
-      await view.sessions.end(ended ?? '', FENCE, 'deleted');
+      for (const id of [plain, marked, claimed, ended]) await view.records.create(recordOf(id ?? ''), 60_000);
+      await view.records.create({ ...recordOf(listed ?? ''), fields: { 'ua:1': '1', 'ua:2': '1' } });
+      await view.records.create({ ...recordOf(stateful ?? ''), fields: { a: '1' }, user: 'ann' });
+      await view.records.create(recordOf(expired ?? ''), 0);
+      await view.records.mark(marked ?? '', FENCE, { name: '1', stream: 'q' });
+      await view.records.claim(claimed ?? '', FENCE, 'other');
+      await view.records.end(ended ?? '', FENCE, 'deleted');
       return named;
     };
     const together = await claims(view, await prepare('together-'), 'next');
     const alone: ClaimOutcome[] = [];
-    for (const id of await prepare('alone-')) alone.push(await view.sessions.claim(id, FENCE, 'next'));
+    for (const id of await prepare('alone-')) alone.push(await view.records.claim(id, FENCE, 'next'));
     expect(together.map(comparable)).toEqual(alone.map(comparable));
     expect(together.map(({ claimed }) => claimed)).toEqual([true, true, true, true, false, false, false, false]);
-    expect(together[1]).toMatchObject({ markers: [{ request: '1', stream: 'q' }] });
+    expect(together[1]).toMatchObject({ marks: [{ name: '1', stream: 'q' }] });
     // The records are as the store shows them.
     const { rows } = await client.query(
-      `SELECT id, epoch, owner FROM sojourn.sessions WHERE owner = 'next' ORDER BY id`,
+      `SELECT id, epoch, owner FROM sojourn.records WHERE owner = 'next' ORDER BY id`,
     );
     expect(rows).toHaveLength(8);
     expect(rows.every(({ epoch }) => Number(epoch) === FENCE.epoch + 1)).toBe(true);
@@ -61,7 +62,7 @@ describeWithServer('postgres', 'claims of one turn', (server) => {
     const url = await newDatabase(server().url);
     const views = [await openView(url), await openView(url)] as const;
     const ids = numbered('s');
-    await Promise.all(ids.map(async (id) => views[0].sessions.create(recordOf(id))));
+    await Promise.all(ids.map(async (id) => views[0].records.create(recordOf(id))));
     const [first, second] = await Promise.all([
       claims(views[0], ids, 'one'),
       claims(views[1], ids.toReversed(), 'two'),
@@ -74,14 +75,14 @@ describeWithServer('postgres', 'claims of one turn', (server) => {
   test('a claim and the writes of its owner keep their order', async () => {
     const view = await openView(await newDatabase(server().url));
     const ids = numbered('s');
-    await Promise.all(ids.map(async (id) => view.sessions.create(recordOf(id))));
+    await Promise.all(ids.map(async (id) => view.records.create(recordOf(id))));
     const mine = { epoch: FENCE.epoch + 1, owner: 'next' };
     const outcomes = await Promise.all(
       ids.flatMap((id) => [
-        Promise.resolve(view.sessions.save(id, FENCE, { stamp: 1 })),
-        Promise.resolve(view.sessions.claim(id, FENCE, 'next')).then(({ claimed }) => claimed),
-        Promise.resolve(view.sessions.save(id, FENCE, { stamp: 2 })),
-        Promise.resolve(view.sessions.save(id, mine, { stamp: 3 })),
+        Promise.resolve(view.records.save(id, FENCE, { stamp: 1 })),
+        Promise.resolve(view.records.claim(id, FENCE, 'next')).then(({ claimed }) => claimed),
+        Promise.resolve(view.records.save(id, FENCE, { stamp: 2 })),
+        Promise.resolve(view.records.save(id, mine, { stamp: 3 })),
       ]),
     );
     expect(outcomes).toEqual(ids.flatMap(() => ['written', true, 'fenced', 'written']));

@@ -14,7 +14,6 @@ describeWithServer('postgres', 'kills in the middle of writes', (server) => {
       kind: 'postgres',
       target,
       store: postgres,
-      countsAtOnce: true,
       ...how,
     });
   }

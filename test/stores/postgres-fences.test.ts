@@ -5,13 +5,14 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
-import { isEnded, type OpenStore, type StoredRecord } from '../../src/stores/store.ts';
+import { isEnded, type StoredRecord } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';
 
-const LATE = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '{"late":1}'] };
-const MARK = { request: '1', stream: 'p' };
+const LATE = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '{"late":1}'] };
+const MARK = { name: '1', stream: 'p' };
 const WAITING = `wait_event_type = 'Lock' AND datname = current_database()`;
 const key = (name: string): string => createHash('sha256').update(name).digest().readBigInt64BE().toString();
 
@@ -40,35 +41,35 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     return (await client.query(`SELECT FROM pg_stat_activity WHERE ${WAITING}`)).rows.length > 0;
   }
 
-  const WRITES: Readonly<Record<string, (view: OpenStore) => unknown>> = {
-    append: ({ events }) => events.append(LATE),
-    'append with a marker': ({ events }) => events.append({ ...LATE, mark: MARK }),
-    mark: ({ sessions }) => sessions.mark('s', FENCE, MARK),
-    save: ({ sessions }) => sessions.save('s', FENCE, { fields: { late: '1' } }),
-    release: ({ sessions }) => sessions.release('s', FENCE),
-    end: ({ sessions }) => sessions.end('s', FENCE, 'deleted'),
+  const WRITES: Readonly<Record<string, (view: View) => unknown>> = {
+    append: ({ records }) => records.append(LATE),
+    'append with a marker': ({ records }) => records.append({ ...LATE, mark: MARK }),
+    mark: ({ records }) => records.mark('s', FENCE, MARK),
+    save: ({ records }) => records.save('s', FENCE, { fields: { late: '1' } }),
+    release: ({ records }) => records.release('s', FENCE),
+    end: ({ records }) => records.end('s', FENCE, 'deleted'),
   };
 
   test.each(Object.entries(WRITES))(
     'of an earlier owner: a late %s waits for the claim that is being stored, and is refused',
     async (_, write) => {
       const { old, pause, goOn, waits, next } = await open();
-      await old.sessions.create(recordOf('s'));
-      await pause(`UPDATE sojourn.sessions SET epoch = 2, owner = 'next' WHERE id = 's'`);
+      await old.records.create(recordOf('s'));
+      await pause(`UPDATE sojourn.records SET epoch = 2, owner = 'next' WHERE id = 's'`);
       const late = write(old);
       await waits();
       await goOn();
       expect(await late).toBe('fenced');
-      expect(await next.events.replay('s', 'p', -1)).toEqual({ found: false, why: 'unknown' });
-      const claim = await next.sessions.claim('s', { epoch: 2, owner: 'next' }, 'next');
-      expect(claim).toMatchObject({ claimed: true, markers: [], record: { epoch: 3, fields: {} } });
+      expect(await next.records.replay('s', 'p', -1)).toEqual({ found: false, why: 'unknown' });
+      const claim = await next.records.claim('s', { epoch: 2, owner: 'next' }, 'next');
+      expect(claim).toMatchObject({ claimed: true, marks: [], record: { epoch: 3, fields: {} } });
     },
   );
 
   test('of an earlier owner: all its writes of one turn are refused', async () => {
     const { old, pause, goOn, waits } = await open();
-    await old.sessions.create(recordOf('s'));
-    await pause(`UPDATE sojourn.sessions SET epoch = 2, owner = 'next' WHERE id = 's'`);
+    await old.records.create(recordOf('s'));
+    await pause(`UPDATE sojourn.records SET epoch = 2, owner = 'next' WHERE id = 's'`);
     const late = Promise.all(Object.values(WRITES).map((write) => write(old)));
     await waits();
     await goOn();
@@ -77,35 +78,35 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
 
   test('a claim that comes while an append is being stored waits for it and gets its marker', async () => {
     const { old, next, pause, goOn, waits } = await open();
-    await old.sessions.create(recordOf('s'));
-    const session = `(SELECT no FROM sojourn.sessions WHERE id = 's')`;
+    await old.records.create(recordOf('s'));
+    const session = `(SELECT no FROM sojourn.records WHERE id = 's')`;
     await pause(
-      `SELECT FROM sojourn.sessions WHERE id = 's' FOR NO KEY UPDATE`,
-      `INSERT INTO sojourn.markers (session, request, stream) VALUES (${session}, '7', 'p')`,
-      `INSERT INTO sojourn.fields (session, name, value) VALUES (${session}, 'late', '1')`,
+      `SELECT FROM sojourn.records WHERE id = 's' FOR NO KEY UPDATE`,
+      `INSERT INTO sojourn.marks (record, name, stream) VALUES (${session}, '7', 'p')`,
+      `INSERT INTO sojourn.fields (record, name, value) VALUES (${session}, 'late', '1')`,
     );
-    const claim = next.sessions.claim('s', FENCE, 'next');
+    const claim = next.records.claim('s', FENCE, 'next');
     await waits();
     await goOn();
-    const { claimed, record, markers } = (await claim) as { claimed: boolean; record: StoredRecord; markers: unknown };
-    expect({ claimed, markers, fields: record.fields }).toEqual({
+    const { claimed, record, marks } = (await claim) as { claimed: boolean; record: StoredRecord; marks: unknown };
+    expect({ claimed, marks, fields: record.fields }).toEqual({
       claimed: true,
-      markers: [{ request: '7', stream: 'p' }],
+      marks: [{ name: '7', stream: 'p' }],
       fields: { late: '1' },
     });
   });
 
   test('an end that comes while an append is being stored leaves nothing of it behind', async () => {
     const { old, next, pause, goOn, waits, ask } = await open();
-    await old.sessions.create(recordOf('s'));
-    const session = `(SELECT no FROM sojourn.sessions WHERE id = 's')`;
+    await old.records.create(recordOf('s'));
+    const session = `(SELECT no FROM sojourn.records WHERE id = 's')`;
     await pause(
-      `SELECT FROM sojourn.sessions WHERE id = 's' FOR NO KEY UPDATE`,
-      `INSERT INTO sojourn.streams (session, stream, next) VALUES (${session}, 'p', 1)`,
-      `INSERT INTO sojourn.events (deployment, session, at, position, n, bytes, stream, data)
-        VALUES (${key('mcp')}, ${session}, 1, 0, 1, 2, 'p', '{}')`,
+      `SELECT FROM sojourn.records WHERE id = 's' FOR NO KEY UPDATE`,
+      `INSERT INTO sojourn.streams (record, stream, next) VALUES (${session}, 'p', 1)`,
+      `INSERT INTO sojourn.events (space, record, at, position, n, bytes, stream, data)
+        VALUES (${key('["mcp","things"]')}, ${session}, 1, 0, 1, 2, 'p', '{}')`,
     );
-    const end = next.sessions.end('s', FENCE, 'terminated');
+    const end = next.records.end('s', FENCE, 'terminated');
     await waits();
     await goOn();
     expect(await end).toBe('ended');
@@ -115,13 +116,13 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
 
   test('a create that comes while its id is being ended answers that the id exists', async () => {
     const { old, next, pause, goOn, waits } = await open();
-    await old.sessions.create(recordOf('s'));
-    await pause(`UPDATE sojourn.sessions SET ended = 'deleted', ended_at = 1, forget_at = 1e15 WHERE id = 's'`);
-    const create = next.sessions.create(recordOf('s'));
+    await old.records.create(recordOf('s'));
+    await pause(`UPDATE sojourn.records SET outcome = 'deleted', ended_at = 1, forget_at = 1e15 WHERE id = 's'`);
+    const create = next.records.create(recordOf('s'));
     await waits();
     await goOn();
     expect(await create).toBe('exists');
-    expect(await next.sessions.read('s')).toMatchObject({ ended: 'deleted' });
+    expect(await next.records.read('s')).toMatchObject({ outcome: 'deleted' });
   });
 
   test('a reader that finds a lease run out while its renewal is being stored waits for that', async () => {
@@ -151,9 +152,9 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
 
   test('a reader of an expired session waits while its owner moves the expiry, and finds it living', async () => {
     const { old, next, pause, goOn, waits } = await open();
-    await old.sessions.create(recordOf('s'), -1);
-    await pause(`UPDATE sojourn.sessions SET expires_at = expires_at + 60000 WHERE id = 's'`);
-    const read = next.sessions.read('s');
+    await old.records.create(recordOf('s'), -1);
+    await pause(`UPDATE sojourn.records SET expires_at = expires_at + 60000 WHERE id = 's'`);
+    const read = next.records.read('s');
     await waits();
     await goOn();
     expect(isEnded((await read) as StoredRecord)).toBe(false);
@@ -161,25 +162,25 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
 
   test('an owner cannot move the expiry of a session that was reported as ended', async () => {
     const { old, next, pause, goOn, waits } = await open();
-    await old.sessions.create(recordOf('s'), 300);
+    await old.records.create(recordOf('s'), 300);
     // As `read` stores it when its clock is a little ahead.
-    await pause(`UPDATE sojourn.sessions SET expired = true WHERE id = 's'`);
-    const save = old.sessions.save('s', FENCE, { expiresInMs: 60_000 });
+    await pause(`UPDATE sojourn.records SET expired = true WHERE id = 's'`);
+    const save = old.records.save('s', FENCE, { expiresInMs: 60_000 });
     await waits();
     await goOn();
     expect(await save).toBe('fenced');
-    expect(await next.sessions.read('s')).toMatchObject({ ended: 'idle' });
+    expect(await next.records.read('s')).toMatchObject({ outcome: '' });
   });
 
   test('batches with the same sessions in different orders do not deadlock', async () => {
     const { old, next, pause, goOn, waits, ask } = await open();
     const ids = Array.from({ length: 9 }, (_, n) => `s${n}`);
-    await Promise.all(ids.map(async (id) => old.sessions.create(recordOf(id))));
+    await Promise.all(ids.map(async (id) => old.records.create(recordOf(id))));
     // By now both hold the rest of their rows, if they lock them one by one.
-    await pause(`SELECT FROM sojourn.sessions WHERE id = 's4' FOR UPDATE`);
+    await pause(`SELECT FROM sojourn.records WHERE id = 's4' FOR UPDATE`);
     const saves = [
-      ...ids.map(async (id) => old.sessions.save(id, FENCE, { stamp: 1 })),
-      ...ids.toReversed().map(async (id) => next.sessions.save(id, FENCE, { stamp: 2 })),
+      ...ids.map(async (id) => old.records.save(id, FENCE, { stamp: 1 })),
+      ...ids.toReversed().map(async (id) => next.records.save(id, FENCE, { stamp: 2 })),
     ];
     await waits();
     await until(async () => Number((await ask(`SELECT count(*) FROM pg_stat_activity WHERE ${WAITING}`))[0]) === 2);
@@ -193,16 +194,16 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     const url = await newDatabase(server().url);
     const view = await openView(`${url}?options=${encodeURIComponent('-c deadlock_timeout=20ms')}`);
     const [other, watching] = [await connect(url), await connect(url)];
-    for (const id of ['a', 'b']) await view.sessions.create(recordOf(id));
+    for (const id of ['a', 'b']) await view.records.create(recordOf(id));
     await other.query('SET deadlock_timeout = 60000');
     await other.query(`BEGIN`);
-    await other.query(`SELECT FROM sojourn.sessions WHERE id = 'b' FOR UPDATE`);
-    const saves = Promise.all(['a', 'b'].map(async (id) => view.sessions.save(id, FENCE, { stamp: 7 })));
+    await other.query(`SELECT FROM sojourn.records WHERE id = 'b' FOR UPDATE`);
+    const saves = Promise.all(['a', 'b'].map(async (id) => view.records.save(id, FENCE, { stamp: 7 })));
     await until(() => waitsForLock(watching));
     // Gets the lock when the batch is rolled back.
-    await other.query(`SELECT FROM sojourn.sessions WHERE id = 'a' FOR UPDATE`);
+    await other.query(`SELECT FROM sojourn.records WHERE id = 'a' FOR UPDATE`);
     await other.query('COMMIT');
     expect(await saves).toEqual(['written', 'written']);
-    expect(await view.sessions.read('a')).toMatchObject({ stamp: 7 });
+    expect(await view.records.read('a')).toMatchObject({ stamp: 7 });
   });
 });

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
-import type { InstanceMessage, OpenStore } from '../../src/stores/store.ts';
+import type { InstanceMessage } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -11,7 +12,7 @@ import { connect, newDatabase, openView } from './postgres-views.ts';
 
 const OPENS = join(import.meta.dirname, 'processes/postgres-opens.mjs');
 
-async function announce(view: OpenStore, id: string): Promise<Array<[from: string, message: InstanceMessage]>> {
+async function announce(view: View, id: string): Promise<Array<[from: string, message: InstanceMessage]>> {
   const heard: Array<[string, InstanceMessage]> = [];
   await view.instances.announce({ id, state: 'serving', version: '1' }, (...one) => heard.push(one));
   return heard;
@@ -85,7 +86,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       [rows[0].mailbox],
     );
     await other.instances.leave('other');
-    await view.events.trim();
+    await view.records.trim();
     expect(await left()).toBe(0);
   });
 

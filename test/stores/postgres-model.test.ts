@@ -4,13 +4,14 @@ import { describeWithServer } from '../kit/servers/index.ts';
 import { modelTests, openWithKit, type ModelStores } from './model-runs.ts';
 import { moveClock } from './postgres-clock.ts';
 import { newDatabase, storeOptions } from './postgres-views.ts';
+import { openPlain } from './views.ts';
 
 describeWithServer('postgres', 'the PostgreSQL store answers as a plain model does', (server) => {
   async function connect(): Promise<ModelStores> {
     const { url, now, pass, close } = await moveClock(await newDatabase(server().url));
     const stores = [postgres(url), postgres(url)];
     // Connections stay open from run to run.
-    const held = await Promise.all(stores.map(async (store) => store.open(storeOptions())));
+    const held = await Promise.all(stores.map(async (store) => openPlain(store, storeOptions())));
     return {
       open: openWithKit(stores, { pass }),
       now,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
-import type { OpenStore } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
 import {
   describeWhereInstalled,
@@ -15,6 +15,7 @@ import {
 } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
+import { openPlain } from './views.ts';
 
 /** The shortest time limit of a store: a second. */
 const IMPATIENT = { leaseMs: 1_500 };
@@ -27,18 +28,17 @@ async function start(port?: number): Promise<TestServer> {
 }
 
 /** One of each kind. */
-const calls: Readonly<Record<string, (view: OpenStore) => unknown>> = {
-  read: ({ sessions }) => sessions.read('s'),
-  list: ({ sessions }) => sessions.list(10),
-  count: ({ sessions }) => sessions.count(),
-  create: ({ sessions }) => sessions.create(recordOf('other')),
-  save: ({ sessions }) => sessions.save('s', FENCE, { stamp: 1 }),
-  claim: ({ sessions }) => sessions.claim('s', FENCE, ME),
-  end: ({ sessions }) => sessions.end('other', FENCE, 'deleted'),
-  mark: ({ sessions }) => sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
-  append: ({ events }) => events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
-  replay: ({ events }) => events.replay('s', 'p', -1),
-  trim: ({ events }) => events.trim(),
+const calls: Readonly<Record<string, (view: View) => unknown>> = {
+  read: ({ records }) => records.read('s'),
+  list: ({ records }) => records.list(10),
+  create: ({ records }) => records.create(recordOf('other')),
+  save: ({ records }) => records.save('s', FENCE, { stamp: 1 }),
+  claim: ({ records }) => records.claim('s', FENCE, ME),
+  end: ({ records }) => records.end('other', FENCE, 'deleted'),
+  mark: ({ records }) => records.mark('s', FENCE, { name: '1', stream: 'p' }),
+  append: ({ records }) => records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
+  replay: ({ records }) => records.replay('s', 'p', -1),
+  trim: ({ records }) => records.trim(),
   announce: ({ instances }) => instances.announce({ id: 'new', state: 'serving', version: '1' }, () => undefined),
   renew: ({ instances }) => instances.renew('a', 'serving'),
   lease: ({ instances }) => instances.read('a'),
@@ -47,7 +47,7 @@ const calls: Readonly<Record<string, (view: OpenStore) => unknown>> = {
   secret: (view) => view.secret('unknown'),
 };
 
-async function expectAllAway(view: OpenStore): Promise<void> {
+async function expectAllAway(view: View): Promise<void> {
   const settled = await Promise.allSettled(Object.values(calls).map(async (call) => call(view)));
   for (const [n, name] of Object.keys(calls).entries()) {
     expect(settled[n], name).toMatchObject({ status: 'rejected', reason: AWAY });
@@ -58,7 +58,7 @@ async function expectAllAway(view: OpenStore): Promise<void> {
 async function openInstances(url: string, more: object = IMPATIENT) {
   const [a, b] = [await openView(url, more), await openView(url, more)];
   const [heard, lost]: [unknown[], string[]] = [[], []];
-  const announce = (view: OpenStore, id: string): unknown =>
+  const announce = (view: View, id: string): unknown =>
     view.instances.announce(
       { id, state: 'serving', version: '1' },
       (_, { word }) => heard.push(word),
@@ -66,7 +66,7 @@ async function openInstances(url: string, more: object = IMPATIENT) {
     );
   await announce(a, 'a');
   await announce(b, 'b');
-  await a.sessions.create(recordOf('s'));
+  await a.records.create(recordOf('s'));
   let fresh = 0;
   /** Under a new id: the lease of the old one may have run out. */
   const works = async (): Promise<boolean> => {
@@ -74,7 +74,7 @@ async function openInstances(url: string, more: object = IMPATIENT) {
     await announce(a, id);
     if ((await b.instances.send('b', id, { kind: 'word', word: id })) !== 'sent') return false;
     await until(() => heard.includes(id));
-    return (await a.sessions.save('s', FENCE, { stamp: 1 })) === 'written';
+    return (await a.records.save('s', FENCE, { stamp: 1 })) === 'written';
   };
   return { a, b, heard, lost, works };
 }
@@ -126,13 +126,13 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
     const { a, works } = await openInstances(url.replace(String(server().port), String(proxy.port)));
     // The connection is back for the next read.
     await works();
-    await a.sessions.read('s');
+    await a.records.read('s');
     const unheard: unknown[] = [];
     const listener = (error: unknown): void => void unheard.push(error);
     process.on('uncaughtException', listener);
     onTestFinished(() => void process.off('uncaughtException', listener));
     proxy.blackHole(true);
-    const read = expect(Promise.resolve(a.sessions.read('s'))).rejects.toMatchObject(AWAY);
+    const read = expect(Promise.resolve(a.records.read('s'))).rejects.toMatchObject(AWAY);
     await new Promise((turn) => setImmediate(turn));
     proxy.cutAll();
     proxy.heal();
@@ -163,7 +163,7 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
     for (const call of ['read', 'save', 'append', 'renew', 'send', 'secret', 'create']) {
       await client.query('DROP SCHEMA sojourn CASCADE');
       await Promise.resolve(calls[call]?.(a));
-      expect(await a.sessions.read('s'), call).toBeUndefined();
+      expect(await a.records.read('s'), call).toBeUndefined();
     }
   });
 });
@@ -182,7 +182,7 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     expect(await a.instances.renew('a', 'serving')).toBe(true);
     expect(await b.instances.renew('b', 'serving')).toBe(true);
     expect(await a.instances.send('a', 'b', { kind: 'word' })).toBe('sent');
-    expect(await a.sessions.read('s')).toMatchObject({ owner: ME });
+    expect(await a.records.read('s')).toMatchObject({ owner: ME });
   });
 
   test('answers within its time limit while the server is frozen, and recovers by itself', async () => {
@@ -206,12 +206,12 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     await first.close();
     await expectAllAway(a);
     await start(port);
-    await until(async () => (await a.sessions.read('s')) === undefined, { timeoutMs: 10_000 });
-    expect(await a.sessions.save('s', FENCE, { stamp: 1 })).toBe('fenced');
+    await until(async () => (await a.records.read('s')) === undefined, { timeoutMs: 10_000 });
+    expect(await a.records.save('s', FENCE, { stamp: 1 })).toBe('fenced');
     expect(await a.instances.renew('a', 'serving')).toBe(false);
     await a.instances.announce({ id: 'again', state: 'serving', version: '1' }, () => undefined);
     expect((await a.instances.list()).map(({ id }) => id)).toEqual(['again']);
-    expect(await a.sessions.create(recordOf('s'))).toBe('created');
+    expect(await a.records.create(recordOf('s'))).toBe('created');
     await until(works);
   });
 
@@ -220,7 +220,7 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     const proxy = await createFaultProxy({ port: server.port });
     onTestFinished(() => proxy.close());
     const url = server.url.replace(String(server.port), String(proxy.port));
-    const open = (): Promise<unknown> => Promise.resolve(postgres(url).open(storeOptions(IMPATIENT)));
+    const open = (): Promise<unknown> => Promise.resolve(openPlain(postgres(url), storeOptions(IMPATIENT)));
     proxy.refuse(true);
     await expect(open()).rejects.toMatchObject(AWAY);
     proxy.heal();
@@ -241,11 +241,11 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     const port = await freePort();
     const store = postgres(`postgres://postgres@127.0.0.1:${port}/postgres`);
     for (let n = 0; n < 3; n++) {
-      await expect(Promise.resolve(store.open(storeOptions(IMPATIENT)))).rejects.toMatchObject(AWAY);
+      await expect(Promise.resolve(openPlain(store, storeOptions(IMPATIENT)))).rejects.toMatchObject(AWAY);
     }
     await start(port);
     const view = await openView(store);
-    expect(await view.sessions.count()).toBe(0);
+    expect((await view.records.list(1_000)).records.length).toBe(0);
   });
 
   test('refuses a standby, which would show old data', async () => {
@@ -255,7 +255,7 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     // A standby without a primary serves the data that it has.
     writeFileSync(join(server.folder, 'standby.signal'), '');
     await server.start();
-    const opened = Promise.resolve(postgres(server.url).open(storeOptions()));
+    const opened = Promise.resolve(openPlain(postgres(server.url), storeOptions()));
     await expect(opened).rejects.toMatchObject({ ...AWAY, message: expect.stringContaining('standby') });
     // A pool that leads to a standby is refused too.
     const pool = new pg.Pool({ connectionString: server.url });

@@ -1,6 +1,6 @@
 /** Statements read only the rows that they need, even before the server has statistics about its tables. */
 import { expect, test } from 'vitest';
-import type { OpenStore } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';
@@ -10,19 +10,19 @@ const EACH = 100;
 /** The limit of rows and index entries read from all tables: a few per operation and per created session. */
 const LOOKED_AT = EACH * 40 + SESSIONS * 5;
 
-const operations: Readonly<Record<string, (view: OpenStore, id: string, n: number) => unknown>> = {
-  read: ({ sessions }, id) => sessions.read(id),
-  save: ({ sessions }, id) => sessions.save(id, FENCE, { stamp: 1, fields: { a: '1' } }),
-  append: ({ events }, id) => events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: [''] }),
-  complete: ({ events }, id) =>
-    events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 1, events: ['1'], complete: true }),
-  mark: ({ sessions }, id) => sessions.mark(id, FENCE, { request: '1', stream: 'q' }),
-  unmark: ({ sessions }, id) => sessions.mark(id, FENCE, { request: '1', stream: 'q' }, true),
-  replay: ({ events }, id) => events.replay(id, 'p', -1),
-  open: ({ events }, id) => events.open(id),
-  claim: ({ sessions }, id) => sessions.claim(id, FENCE, ME),
-  release: ({ sessions }, id) => sessions.release(id, { ...FENCE, epoch: 2 }),
-  end: ({ sessions }, id) => sessions.end(id, { epoch: 2, owner: null }, 'deleted'),
+const operations: Readonly<Record<string, (view: View, id: string, n: number) => unknown>> = {
+  read: ({ records }, id) => records.read(id),
+  save: ({ records }, id) => records.save(id, FENCE, { stamp: 1, fields: { a: '1' } }),
+  append: ({ records }, id) => records.append({ id, fence: FENCE, stream: 'p', from: 0, events: [''] }),
+  complete: ({ records }, id) =>
+    records.append({ id, fence: FENCE, stream: 'p', from: 1, events: ['1'], complete: true }),
+  mark: ({ records }, id) => records.mark(id, FENCE, { name: '1', stream: 'q' }),
+  unmark: ({ records }, id) => records.mark(id, FENCE, { name: '1', stream: 'q' }, true),
+  replay: ({ records }, id) => records.replay(id, 'p', -1),
+  open: ({ records }, id) => records.open(id),
+  claim: ({ records }, id) => records.claim(id, FENCE, ME),
+  release: ({ records }, id) => records.release(id, { ...FENCE, epoch: 2 }),
+  end: ({ records }, id) => records.end(id, { epoch: 2, owner: null }, 'deleted'),
 };
 
 /** Rows and index entries of all tables that were looked at since the database was made. */
@@ -37,9 +37,9 @@ async function lookedAt(url: string): Promise<number> {
 }
 
 /** What is asked of a whole deployment, again and again; here all of it is young. */
-const sweeps: Readonly<Record<string, (view: OpenStore) => unknown>> = {
-  expired: ({ sessions }) => sessions.expired(100),
-  trim: ({ events }) => events.trim(),
+const sweeps: Readonly<Record<string, (view: View) => unknown>> = {
+  expired: ({ records }) => records.expired(100),
+  trim: ({ records }) => records.trim(),
 };
 
 describeWithServer(
@@ -51,11 +51,11 @@ describeWithServer(
       const view = await openView(url);
       // Statements are prepared while the tables are almost empty: then every index looks equally good.
       for (const before of Object.values(operations)) await before(view, 'first', 0);
-      await view.sessions.create(recordOf('first'));
+      await view.records.create(recordOf('first'));
       for (const before of Object.values(operations)) await before(view, 'first', 0);
       const ids = Array.from({ length: SESSIONS }, (__, n) => `s${n}`);
       for (let n = 0; n < SESSIONS; n += EACH)
-        await Promise.all(ids.slice(n, n + EACH).map(async (id) => view.sessions.create(recordOf(id))));
+        await Promise.all(ids.slice(n, n + EACH).map(async (id) => view.records.create(recordOf(id))));
       for (let n = 0; n < EACH; n += 10)
         await Promise.all(ids.slice(n, n + 10).map(async (id, i) => run(view, id, n + i)));
       await view.close();
@@ -73,16 +73,16 @@ describeWithServer(
       for (let n = 0; n < SESSIONS; n += EACH) {
         await Promise.all(
           ids.slice(n, n + EACH).map(async (id) => {
-            await view.sessions.create(recordOf(id), inAnHour);
-            await view.events.append({
-              sessionId: id,
+            await view.records.create(recordOf(id), inAnHour);
+            await view.records.append({
+              id: id,
               fence: FENCE,
               stream: 'p',
               from: 0,
               events: ['1'],
               complete: true,
             });
-            if (n % 2 === 0) await view.sessions.end(id, FENCE, 'deleted');
+            if (n % 2 === 0) await view.records.end(id, FENCE, 'deleted');
           }),
         );
       }

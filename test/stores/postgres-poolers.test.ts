@@ -6,6 +6,7 @@ import { describeWithPgBouncer, startPgBouncer, type PoolMode } from '../kit/ser
 import { describeWithServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
+import { openPlain } from './views.ts';
 
 const POOLED = { code: 'STORE_AWAY', message: expect.stringMatching(/pooler.*direct/) };
 /** Connections to the server that PgBouncer has at most. */
@@ -103,9 +104,9 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
       const heard: unknown[] = [];
       for (const [n, view] of views.entries()) {
         await view.instances.announce({ id: `i${n}`, state: 'serving', version: '1' }, (from) => heard.push(from));
-        await view.sessions.create(recordOf(`s${n}`));
-        await Promise.all(Array.from({ length: 20 }, async () => view.sessions.read(`s${n}`)));
-        expect(await view.sessions.save(`s${n}`, FENCE, { stamp: 1 })).toBe('written');
+        await view.records.create(recordOf(`s${n}`));
+        await Promise.all(Array.from({ length: 20 }, async () => view.records.read(`s${n}`)));
+        expect(await view.records.save(`s${n}`, FENCE, { stamp: 1 })).toBe('written');
       }
       expect(await views[0].instances.send('i0', 'i1', { kind: 'word' })).toBe('sent');
       expect(await views[1].instances.send('i1', 'i0', { kind: 'word' })).toBe('sent');
@@ -118,4 +119,4 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
   });
 });
 
-const open = async (url: string): Promise<unknown> => postgres(url).open(storeOptions({ leaseMs: 1_500 }));
+const open = async (url: string): Promise<unknown> => openPlain(postgres(url), storeOptions({ leaseMs: 1_500 }));

@@ -9,12 +9,13 @@ import { systemTime } from '../../src/options/system.ts';
 import { until } from '../kit/until.ts';
 import { describeWithServer, startServer, type TestServer } from '../kit/servers/index.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
+import { openPlain } from './views.ts';
 
-const ADDS: Migration = { breaking: false, sql: (s) => `ALTER TABLE ${s}.sessions ADD COLUMN more text;` };
-const BREAKS: Migration = { breaking: true, sql: (s) => `ALTER TABLE ${s}.sessions RENAME COLUMN owner TO holder;` };
+const ADDS: Migration = { breaking: false, sql: (s) => `ALTER TABLE ${s}.records ADD COLUMN more text;` };
+const BREAKS: Migration = { breaking: true, sql: (s) => `ALTER TABLE ${s}.records RENAME COLUMN owner TO holder;` };
 
 const opened = (url: string, schema?: string): Promise<unknown> =>
-  Promise.resolve(postgres(url, { schema }).open(storeOptions()));
+  Promise.resolve(openPlain(postgres(url, { schema }), storeOptions()));
 const away = (message: RegExp): object => ({ code: 'STORE_AWAY', message: expect.stringMatching(message) });
 
 /** Migrates as a build with these steps does. */
@@ -64,17 +65,17 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     expect((await client.query("SELECT 1 FROM pg_namespace WHERE nspname = 'sojourn'")).rows).toEqual([]);
     await client.query(`ALTER DATABASE ${database} SET default_transaction_read_only = off`);
     const view = await openView(url, { leaseMs: 900 });
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     await client.query(`ALTER DATABASE ${database} SET default_transaction_read_only = on`);
     await client.query(
       'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
     );
     await until(async () => {
-      const error: unknown = await Promise.resolve(view.sessions.save('s', FENCE, {})).catch((cause: unknown) => cause);
+      const error: unknown = await Promise.resolve(view.records.save('s', FENCE, {})).catch((cause: unknown) => cause);
       return error instanceof Error && error.message.includes('default_transaction_read_only is on');
     });
     await client.query(`ALTER DATABASE ${database} SET default_transaction_read_only = off`);
-    await until(async () => (await Promise.resolve(view.sessions.save('s', FENCE, {})).catch(() => '')) === 'written');
+    await until(async () => (await Promise.resolve(view.records.save('s', FENCE, {})).catch(() => '')) === 'written');
   });
 
   test('may have any name; schemas of different names are separate', async () => {
@@ -82,21 +83,21 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     const names = ['a', 'A', 'sojourn "quoted"', "it's", 'größe 🧪', 'x'.repeat(63)];
     for (const schema of names) {
       const view = await openView(postgres(url, { schema }));
-      expect(await view.sessions.create(recordOf('s', { body: schema }))).toBe('created');
-      await view.sessions.end('s', FENCE, 'deleted');
-      expect(await view.sessions.create(recordOf('t'))).toBe('created');
-      expect(await view.sessions.count(), schema).toBe(1);
+      expect(await view.records.create(recordOf('s', { body: schema }))).toBe('created');
+      await view.records.end('s', FENCE, 'deleted');
+      expect(await view.records.create(recordOf('t'))).toBe('created');
+      expect((await view.records.list(1_000)).records.length, schema).toBe(1);
     }
   });
 
   test('with a compatible newer step is used by both builds', async () => {
     const url = await newDatabase(server().url);
     const older = await openView(url);
-    await older.sessions.create(recordOf('s'));
+    await older.records.create(recordOf('s'));
     await migrateTo(url, [...MIGRATIONS, ADDS]);
-    expect(await older.sessions.save('s', FENCE, { stamp: 7 })).toBe('written');
+    expect(await older.records.save('s', FENCE, { stamp: 7 })).toBe('written');
     const another = await openView(url);
-    expect(await another.sessions.read('s')).toMatchObject({ stamp: 7 });
+    expect(await another.records.read('s')).toMatchObject({ stamp: 7 });
   });
 
   test('with a breaking newer step is refused by older builds', async () => {
@@ -111,7 +112,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     const view = await openView(url);
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
     await expect(migrateTo(url, [...MIGRATIONS, BREAKS])).rejects.toMatchObject(away(new RegExp(`stop them.*`)));
-    expect(await view.sessions.create(recordOf('s'))).toBe('created');
+    expect(await view.records.create(recordOf('s'))).toBe('created');
     await view.instances.leave(ME);
     await migrateTo(url, [...MIGRATIONS, BREAKS]);
     await expect(opened(url)).rejects.toMatchObject(away(/newer version/));
@@ -120,11 +121,11 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
   test('is not changed while a backup reads it: the older build works, the newer one reports the lock', async () => {
     const url = await newDatabase(server().url);
     const older = await openView(url);
-    await older.sessions.create(recordOf('s'));
+    await older.records.create(recordOf('s'));
     const backup = await connect(url);
-    await backup.query('BEGIN; LOCK TABLE sojourn.sessions IN ACCESS SHARE MODE');
+    await backup.query('BEGIN; LOCK TABLE sojourn.records IN ACCESS SHARE MODE');
     await expect(migrateTo(url, [...MIGRATIONS, ADDS], 'sojourn', 300)).rejects.toMatchObject({ code: '55P03' });
-    expect(await older.sessions.save('s', FENCE, { stamp: 7 })).toBe('written');
+    expect(await older.records.save('s', FENCE, { stamp: 7 })).toBe('written');
     await backup.query('COMMIT');
     await migrateTo(url, [...MIGRATIONS, ADDS]);
   });
@@ -142,19 +143,19 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
   test('reports a record of a newer build without affecting other sessions', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(url);
-    for (const id of ['s', 't']) await view.sessions.create(recordOf(id));
-    await (await connect(url)).query(`UPDATE sojourn.sessions SET v = 2 WHERE id = 's'`);
+    for (const id of ['s', 't']) await view.records.create(recordOf(id));
+    await (await connect(url)).query(`UPDATE sojourn.records SET v = 2 WHERE id = 's'`);
     const [read, claim, other] = await Promise.allSettled([
-      view.sessions.read('s'),
-      view.sessions.claim('s', FENCE, 'next'),
-      view.sessions.claim('t', FENCE, 'next'),
+      view.records.read('s'),
+      view.records.claim('s', FENCE, 'next'),
+      view.records.claim('t', FENCE, 'next'),
     ]);
     expect([read, claim]).toEqual([
       { status: 'rejected', reason: expect.objectContaining(away(/session s was written by a newer version/)) },
       { status: 'rejected', reason: expect.objectContaining(away(/session s was written by a newer version/)) },
     ]);
     expect(other).toMatchObject({ value: { claimed: true } });
-    const { rows } = await (await connect(url)).query(`SELECT epoch, owner FROM sojourn.sessions WHERE id = 's'`);
+    const { rows } = await (await connect(url)).query(`SELECT epoch, owner FROM sojourn.records WHERE id = 's'`);
     expect(rows).toEqual([{ epoch: '1', owner: ME }]);
   });
 
@@ -167,18 +168,18 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
       AND NOT EXISTS (SELECT FROM pg_index
         WHERE indrelid = format('sojourn.%I', tablename)::regclass AND (indisprimary OR indisreplident))`);
     expect(rows).toEqual([]);
-    await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
-    const mark = { request: '1', stream: 'p' };
-    for (const clear of [false, true]) expect(await view.sessions.mark('s', FENCE, mark, clear)).toBe('written');
-    expect(await view.sessions.mark('s', FENCE, mark)).toBe('written');
-    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
-    expect(await view.events.append(append)).toBe('written');
-    await view.sessions.save('s', FENCE, { fields: { a: null } });
+    await view.records.create(recordOf('s', { fields: { a: '1' } }));
+    const mark = { name: '1', stream: 'p' };
+    for (const clear of [false, true]) expect(await view.records.mark('s', FENCE, mark, clear)).toBe('written');
+    expect(await view.records.mark('s', FENCE, mark)).toBe('written');
+    const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+    expect(await view.records.append(append)).toBe('written');
+    await view.records.save('s', FENCE, { fields: { a: null } });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
     expect(await view.instances.send(ME, ME, { kind: 'word' })).toBe('sent');
-    expect(await view.sessions.end('s', FENCE, 'deleted')).toBe('ended');
+    expect(await view.records.end('s', FENCE, 'deleted')).toBe('ended');
     await view.secret('short', 1);
-    await view.events.trim();
+    await view.records.trim();
   });
 
   test('needs a database that keeps text as UTF-8', async () => {
@@ -205,14 +206,14 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
       await admin.query(migrationSql('theirs "own"', { user: 'app' }));
       const view = await openView(postgres(url, { schema: 'theirs "own"' }));
       await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-      expect(await view.sessions.create(recordOf('s', { fields: { a: '1' } }))).toBe('created');
-      const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
-      expect(await view.events.append({ ...append, mark: { request: '1', stream: 'p' } })).toBe('written');
+      expect(await view.records.create(recordOf('s', { fields: { a: '1' } }))).toBe('created');
+      const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+      expect(await view.records.append({ ...append, mark: { name: '1', stream: 'p' } })).toBe('written');
       expect(await view.instances.send(ME, ME, { kind: 'word' })).toBe('sent');
       expect(await view.instances.renew(ME, 'serving')).toBe(true);
       await view.secret('one');
-      await view.events.trim();
-      expect(await view.sessions.end('s', FENCE, 'deleted')).toBe('ended');
+      await view.records.trim();
+      expect(await view.records.end('s', FENCE, 'deleted')).toBe('ended');
     });
 
     test('running migrationSql again changes nothing except for new steps', async () => {

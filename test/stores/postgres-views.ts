@@ -2,13 +2,14 @@
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
-import type { OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
+import type { Store } from '../../src/stores/store.ts';
+import type { View, ViewSettings } from '../../src/testing/view.ts';
 import { open, storeOptions } from './views.ts';
 
 export { FENCE, ME, recordOf, storeOptions } from './views.ts';
 
 /** Closed when the test is over. */
-export async function openView(store: Store | string, more: Partial<StoreOptions> = {}): Promise<OpenStore> {
+export async function openView(store: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {
   return open(typeof store === 'string' ? postgres(store) : store, storeOptions(more));
 }
 

@@ -1,25 +1,27 @@
 import { expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
-import type { OpenStore, StoredRecord, WriteOutcome } from '../../src/stores/store.ts';
+import type { StoredRecord, WriteOutcome } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
+import { openPlain } from './views.ts';
 
 /** The shortest time limit of a store: a second. */
 const IMPATIENT = { leaseMs: 1_000 };
 
-const stateOf = async (view: OpenStore): Promise<unknown> => ((await view.sessions.read('s')) as StoredRecord).fields;
+const stateOf = async (view: View): Promise<unknown> => ((await view.records.read('s')) as StoredRecord).fields;
 
 describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
-  const save = (view: OpenStore, a: string): Promise<WriteOutcome> =>
-    Promise.resolve(view.sessions.save('s', FENCE, { fields: { a } }));
+  const save = (view: View, a: string): Promise<WriteOutcome> =>
+    Promise.resolve(view.records.save('s', FENCE, { fields: { a } }));
 
   test('a write that was given up does not take effect after a later one, although it runs late', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(url, IMPATIENT);
     const client = await connect(url);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     await save(view, '1');
     const { rows } = await client.query(`SELECT pid FROM pg_stat_activity WHERE query LIKE 'WITH fenced%'`);
     const pid = rows[0].pid as number;
@@ -41,7 +43,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     const url = await newDatabase(server().url);
     const proxy = await createFaultProxy({ port: server().port });
     const view = await openView(url.replace(String(server().port), String(proxy.port)), IMPATIENT);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     try {
       for (let n = 0; n < 3; n++) {
         await save(view, `${n}`);
@@ -61,16 +63,16 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     const view = await openView(url, IMPATIENT);
     const client = await connect(url);
     const waiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     await client.query('BEGIN');
-    await client.query(`SELECT FROM sojourn.sessions FOR UPDATE`);
+    await client.query(`SELECT FROM sojourn.records FOR UPDATE`);
     const first = save(view, 'first');
     await until(async () => (await client.query(waiting)).rows.length > 0);
-    const second = view.sessions.save('s', FENCE, { fields: { b: 'second' } });
+    const second = view.records.save('s', FENCE, { fields: { b: 'second' } });
     await expect(first).rejects.toMatchObject({ code: 'STORE_AWAY' });
     await expect(second).rejects.toMatchObject({ code: 'STORE_AWAY' });
     // Another connection holds the row. A later write is stored, so the earlier one has taken effect or never will.
-    await until(() => view.sessions.create(recordOf('t')));
+    await until(() => view.records.create(recordOf('t')));
     await client.query('COMMIT');
     expect(await save(view, 'third')).toBe('written');
     expect(await stateOf(view)).toEqual({ a: 'third' });
@@ -78,16 +80,16 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
 
   test('a write that the server refuses fails alone, without the other writes of its batch', async () => {
     const view = await openView(await newDatabase(server().url));
-    for (const id of ['s', 't']) await view.sessions.create(recordOf(id));
-    const append = (sessionId: string, stream: string, from: number) =>
-      view.events.append({ sessionId, fence: FENCE, stream, from, events: [`"${from}"`] });
+    for (const id of ['s', 't']) await view.records.create(recordOf(id));
+    const append = (id: string, stream: string, from: number) =>
+      view.records.append({ id, fence: FENCE, stream, from, events: [`"${from}"`] });
     const settled = await Promise.allSettled([
       append('s', 'p', 0),
       append('s', 'p', 1),
       // Not a valid marker: JSON text never contains U+0000.
-      view.sessions.mark('s', FENCE, { request: '\0', stream: 'q' }),
+      view.records.mark('s', FENCE, { name: '\0', stream: 'q' }),
       append('s', 'p', 2),
-      view.sessions.save('t', FENCE, { fields: { a: '1' } }),
+      view.records.save('t', FENCE, { fields: { a: '1' } }),
     ]);
     expect(settled.map(({ status }) => status)).toEqual([
       'fulfilled',
@@ -97,23 +99,23 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
       'fulfilled',
     ]);
     expect(settled[2]).toMatchObject({ reason: { code: 'INTERNAL' } });
-    const replay = await view.events.replay('s', 'p', -1);
+    const replay = await view.records.replay('s', 'p', -1);
     expect(replay).toMatchObject({ found: true, next: 3 });
-    expect(await view.sessions.read('t')).toMatchObject({ fields: { a: '1' } });
+    expect(await view.records.read('t')).toMatchObject({ fields: { a: '1' } });
   });
 
   test('a thousand writes of one turn take effect in order', async () => {
     const view = await openView(await newDatabase(server().url));
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const writes: Array<Promise<WriteOutcome>> = [];
     const append = async (n: number): Promise<WriteOutcome> =>
-      view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: n, events: [`"${n}"`] });
+      view.records.append({ id: 's', fence: FENCE, stream: 'p', from: n, events: [`"${n}"`] });
     for (let n = 0; n < 1_000; n++) {
       writes.push(append(n));
       if (n % 7 === 0) writes.push(save(view, `${n}`));
     }
     expect(new Set(await Promise.all(writes))).toEqual(new Set(['written']));
-    expect(await view.events.replay('s', 'p', 997)).toMatchObject({
+    expect(await view.records.replay('s', 'p', 997)).toMatchObject({
       events: [
         { offset: 998, data: '"998"' },
         { offset: 999, data: '"999"' },
@@ -125,9 +127,9 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
   test('writes that were requested before a view closes are stored', async () => {
     const url = await newDatabase(server().url);
     const store = postgres(url);
-    const view = await store.open(storeOptions());
+    const view = await openPlain(store, storeOptions());
     const outcomes: Array<Promise<unknown>> = [
-      Promise.resolve(view.sessions.create(recordOf('s'))),
+      Promise.resolve(view.records.create(recordOf('s'))),
       ...Array.from({ length: 600 }, (_, n) => save(view, `${n}`)),
     ];
     await view.close();
@@ -138,13 +140,13 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
 
   test('events that PostgreSQL cannot store as text come back unchanged', async () => {
     const view = await openView(await newDatabase(server().url));
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const events = ['', 'a\0b', '\u001e', '\u001f[]', '{"large":"' + 'é"\\'.repeat(1_000_000) + '"}', ''];
-    expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events })).toBe('written');
-    const kept = await view.events.replay('s', 'p', 4);
+    expect(await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events })).toBe('written');
+    const kept = await view.records.replay('s', 'p', 4);
     expect(kept).toMatchObject({ found: true, events: [{ offset: 5, data: '' }] });
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: events.slice(0, 4) });
-    const replay = await view.events.replay('s', 'q', -1);
+    await view.records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: events.slice(0, 4) });
+    const replay = await view.records.replay('s', 'q', -1);
     expect(replay.found && replay.events.map(({ data }) => data)).toEqual(events.slice(0, 4));
   });
 });

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import { slotOf } from '../../src/stores/redis/slots.ts';
-import type { OpenStore, StoredRecord } from '../../src/stores/store.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { createStoreKit } from '../../src/testing/index.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -16,8 +17,7 @@ const LEASE_MS = 1_500;
 /** Ids in slots of each third of the Cluster. */
 const ids = Array.from({ length: 12 }, (_, n) => `s${n}`);
 
-const read = async (view: OpenStore, id: string): Promise<StoredRecord> =>
-  (await view.sessions.read(id)) as StoredRecord;
+const read = async (view: View, id: string): Promise<StoredRecord> => (await view.records.read(id)) as StoredRecord;
 
 const nodeOf = (cluster: TestCluster, key: string): ClusterNode => {
   const node = cluster.nodes[Math.floor((slotOf(key) * 3) / 16_384)];
@@ -56,18 +56,18 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const name = newName();
     const view = await openView(redis(cluster.client), { name });
     for (const id of ids) {
-      await view.sessions.create(recordOf(id, { fields: { a: '1' } }));
-      const mark = { request: '1', stream: 'p' };
-      await view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: [''], mark });
+      await view.records.create(recordOf(id, { fields: { a: '1' } }));
+      const mark = { name: '1', stream: 'p' };
+      await view.records.append({ id: id, fence: FENCE, stream: 'p', from: 0, events: [''], mark });
     }
     const kept = await Promise.all(
-      cluster.nodes.map(async ({ ask }) => (await ask('KEYS', `*${name}:{s*`)) as string[]),
+      cluster.nodes.map(async ({ ask }) => (await ask('KEYS', `*${name}:things:{s*`)) as string[]),
     );
     expect(kept.flat()).toHaveLength(ids.length * 6);
     for (const keys of kept) expect(keys.length).toBeGreaterThan(0);
     for (const id of ids) expect(kept.filter((keys) => keys.some((key) => key.includes(`{${id}}`)))).toHaveLength(1);
-    expect((await view.sessions.list(100)).records).toHaveLength(ids.length);
-    expect(await view.sessions.count()).toBe(ids.length);
+    expect((await view.records.list(100)).records).toHaveLength(ids.length);
+    expect((await view.records.list(1_000)).records.length).toBe(ids.length);
   });
 
   test('slots that move while they are written to lose nothing and keep their order', async () => {
@@ -76,7 +76,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const name = newName();
     const view = await openView(redis(cluster.client), { name });
     const id = ids.find((one) => nodeOf(cluster, `{${one}}`) === from) as string;
-    await view.sessions.create(recordOf(id));
+    await view.records.create(recordOf(id));
     let next = 0;
     let moving = true;
     const refused: unknown[] = [];
@@ -84,7 +84,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
       while (moving) {
         // A write that meets a half-moved slot gets TRYAGAIN and is sent again.
         const outcome = await Promise.resolve(
-          view.events.append({ sessionId: id, fence: FENCE, stream: 'g', from: next, events: [`${next}`] }),
+          view.records.append({ id: id, fence: FENCE, stream: 'g', from: next, events: [`${next}`] }),
         ).catch((error: unknown) => refused.push(error));
         if (outcome === 'written') next += 1;
       }
@@ -111,7 +111,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     moving = false;
     await writing;
     expect(refused).toEqual([]);
-    const replay = await view.events.replay(id, 'g', -1);
+    const replay = await view.records.replay(id, 'g', -1);
     expect(replay.found && replay.events.map(({ data }) => Number(data))).toEqual(
       Array.from({ length: next }, (_, n) => n),
     );
@@ -151,10 +151,10 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const [away] = cluster.nodes as readonly [ClusterNode];
     const view = await openView(redis(cluster.client), { leaseMs: LEASE_MS });
     const homes = new Map(ids.map((id) => [id, nodeOf(cluster, `{${id}}`)]));
-    for (const id of ids) await view.sessions.create(recordOf(id));
+    for (const id of ids) await view.records.create(recordOf(id));
     away.server.pause();
     const outcomes = await Promise.all(
-      ids.map(async (id) => [id, await (async () => view.sessions.save(id, FENCE, {}))().catch(() => 'away')] as const),
+      ids.map(async (id) => [id, await (async () => view.records.save(id, FENCE, {}))().catch(() => 'away')] as const),
     );
     for (const [id, outcome] of outcomes) expect(outcome, id).toBe(homes.get(id) === away ? 'away' : 'written');
     away.server.resume();
@@ -176,7 +176,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
       (_, { n }) => got.push(n),
       () => (lost += 1),
     );
-    for (const id of ids) await view.sessions.create(recordOf(id));
+    for (const id of ids) await view.records.create(recordOf(id));
     // `WAIT` counts the writes of the connection that sends it, and the store uses another one.
     const written = await offsetOf(dies, 'master_repl_offset');
     await until(async () => (await offsetOf(replica, 'slave_repl_offset')) >= written, {
@@ -186,7 +186,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     await until(() => lost > 0);
     // The election of Redis needs a second round on a busy machine.
     await until(async () => (await Promise.all(ids.map((id) => read(view, id)))).every(Boolean), { timeoutMs: 45_000 });
-    for (const id of ids) expect(await view.sessions.save(id, FENCE, { head: 'info' })).toBe('written');
+    for (const id of ids) expect(await view.records.save(id, FENCE, { head: 'info' })).toBe('written');
     // Its lease may have expired during the failover.
     expect(await view.instances.renew(instance, 'serving')).toBe(false);
     await view.instances.announce({ id: `${instance}-next`, state: 'serving', version: '1' }, (_, { n }) =>
@@ -201,20 +201,20 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const name = newName();
     const view = await openView(redis(cluster.client), { name });
     const directory = cluster.nodes.find((node) => node === nodeOf(cluster, `{${name}}`)) as ClusterNode;
-    const [sessions, due] = [`sojourn:{${name}}:sessions`, `sojourn:{${name}}:due`];
-    await view.sessions.create(recordOf('lives'));
+    const [sessions, due] = [`sojourn:{${name}}:things:all`, `sojourn:{${name}}:things:due`];
+    await view.records.create(recordOf('lives'));
     // Crashes before the session was created, after it ended, and after it was deleted.
     await directory.ask('ZADD', sessions, '0', 'never');
     await directory.ask('ZADD', due, '1', 'never');
-    await view.sessions.create(recordOf('ended'));
-    await view.sessions.end('ended', FENCE, 'deleted');
+    await view.records.create(recordOf('ended'));
+    await view.records.end('ended', FENCE, 'deleted');
     await directory.ask('ZADD', sessions, '0', 'ended');
     await directory.ask('ZADD', due, String(Date.now() + 3_600_000), 'ended');
-    expect((await view.sessions.list(10)).records.map(({ id }) => id)).toEqual(['lives']);
-    expect(await view.sessions.expired(10)).toEqual([]);
+    expect((await view.records.list(10)).records.map(({ id }) => id)).toEqual(['lives']);
+    expect(await view.records.expired(10)).toEqual([]);
     expect(await directory.ask('ZRANGE', sessions, '0', '-1')).toEqual(['lives']);
     expect(await directory.ask('ZRANGE', due, '0', '-1')).toEqual(['lives']);
-    expect(await view.sessions.count()).toBe(1);
+    expect((await view.records.list(1_000)).records.length).toBe(1);
   });
 });
 

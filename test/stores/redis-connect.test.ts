@@ -7,7 +7,7 @@ import { createClient, createClientPool, createCluster, createSentinel } from 'r
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { loadRedis } from '../../src/stores/redis/client.ts';
 import { redis, type RedisConnection } from '../../src/stores/redis/index.ts';
-import type { OpenStore } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { createStoreKit, storeContract } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWhereInstalled, describeWithServer, freePort, startServer } from '../kit/servers/index.ts';
@@ -18,23 +18,23 @@ const AWAY = { code: 'STORE_AWAY', status: 503 };
 const OPENSSL = 'openssl';
 
 /** Uses every part once: records, log, lease, mailbox, bus, secret. */
-async function exercise(view: OpenStore, id = 's'): Promise<void> {
+async function exercise(view: View, id = 's'): Promise<void> {
   const got: string[] = [];
   await view.instances.announce({ id: `i-${id}`, state: 'serving', version: '1' }, (_, { kind }) => got.push(kind));
-  expect(await view.sessions.create(recordOf(id, { owner: null }))).toBe('created');
-  expect(await view.sessions.claim(id, { epoch: 1, owner: null }, ME)).toMatchObject({ claimed: true });
+  expect(await view.records.create(recordOf(id, { owner: null }))).toBe('created');
+  expect(await view.records.claim(id, { epoch: 1, owner: null }, ME)).toMatchObject({ claimed: true });
   const fence = { epoch: 2, owner: ME };
-  expect(await view.events.append({ sessionId: id, fence, stream: 'p', from: 0, events: ['', '1'] })).toBe('written');
-  expect(await view.events.replay(id, 'p', -1)).toMatchObject({ found: true, next: 2 });
-  expect(await view.sessions.list(10)).toMatchObject({ records: [{ id }] });
+  expect(await view.records.append({ id: id, fence, stream: 'p', from: 0, events: ['', '1'] })).toBe('written');
+  expect(await view.records.replay(id, 'p', -1)).toMatchObject({ found: true, next: 2 });
+  expect(await view.records.list(10)).toMatchObject({ records: [{ id }] });
   expect(await view.instances.send('other', `i-${id}`, { kind: 'call' })).toBe('sent');
   await view.instances.publish('other', { kind: 'event' });
   await until(() => got.length === 2);
   expect(await view.instances.renew(`i-${id}`, 'draining')).toBe(true);
   expect((await view.instances.list()).map((lease) => lease.id)).toEqual([`i-${id}`]);
   expect(await view.secret('one')).toHaveLength(32);
-  expect(await view.sessions.end(id, fence, 'deleted')).toBe('ended');
-  expect(await view.sessions.count()).toBe(0);
+  expect(await view.records.end(id, fence, 'deleted')).toBe('ended');
+  expect((await view.records.list(1_000)).records.length).toBe(0);
   await view.instances.leave(`i-${id}`);
 }
 
@@ -119,7 +119,7 @@ describeWithServer('redis', 'a connection', (server) => {
     const got: string[] = [];
     await there.instances.announce({ id: 'there', state: 'serving', version: '1' }, (_, { kind }) => got.push(kind));
     await exercise(here);
-    expect(await there.sessions.count()).toBe(0);
+    expect((await there.records.list(1_000)).records.length).toBe(0);
     expect(await there.instances.send('x', 'there', { kind: 'own' })).toBe('sent');
     await until(() => got.includes('own'));
     expect(got).toEqual(['own']);
@@ -134,9 +134,9 @@ describeWithServer('redis', 'a connection', (server) => {
     const names = ['', 'a', 'a:b', '{a}', 'a*', 'ключ 🧪', '\ud800', '%', '../a'];
     for (const name of names) {
       const view = await openView(redis(`${server().url}/5`, { prefix: 'mine' }), { name });
-      expect(await view.sessions.count(), JSON.stringify(name)).toBe(0);
+      expect((await view.records.list(1_000)).records.length, JSON.stringify(name)).toBe(0);
       await exercise(view);
-      await view.sessions.create(recordOf('s2'));
+      await view.records.create(recordOf('s2'));
     }
     const keys = (await ask('KEYS', '*')) as string[];
     expect(keys.length).toBeGreaterThan(names.length * 4);
@@ -180,7 +180,7 @@ describeWithServer('redis', 'a connection', (server) => {
     await two.close();
     await until(async () => (await connections()) === 0);
     const again = await openView(store);
-    expect(await again.sessions.count()).toBe(0);
+    expect((await again.records.list(1_000)).records.length).toBe(0);
   });
 
   test('keeps several views of one object apart, and those of one name together', async () => {
@@ -295,7 +295,7 @@ describeWhereInstalled('redis', 'a server with access control', () => {
     const own = ['~sojourn:{app}:*', '~sojourn:app:*', '&sojourn:{app}:*', '&sojourn:app:*'];
     await ask('ACL', 'SETUSER', 'sessions', 'on', '>secret', ...rules, ...own);
     const view = await openView(`redis://sessions:secret@${host}`, { name: 'app' });
-    expect(await view.sessions.create(recordOf('s'))).toBe('created');
+    expect(await view.records.create(recordOf('s'))).toBe('created');
   });
 
   test('that revokes a permission causes an error that says what to do', async () => {
@@ -306,7 +306,7 @@ describeWhereInstalled('redis', 'a server with access control', () => {
     const { host } = new URL(server.url);
     const view = await openView(`redis://sessions:secret@${host}`);
     await ask('ACL', 'SETUSER', 'sessions', '-hset', '-evalsha');
-    await expect(view.sessions.create(recordOf('s'))).rejects.toMatchObject({
+    await expect(view.records.create(recordOf('s'))).rejects.toMatchObject({
       ...AWAY,
       message: expect.stringMatching(/may not do that.*page of the Redis store/) as string,
     });
@@ -364,7 +364,7 @@ describeWhereInstalled('redis', 'the configuration of a server', () => {
     expect(said()).toMatchObject([{ fields: { policy: 'allkeys-lru' } }]);
     await server.stop();
     await server.start();
-    await until(async () => (await view.sessions.create(recordOf(newName()))) === 'created');
+    await until(async () => (await view.records.create(recordOf(newName()))) === 'created');
     expect(said()).toHaveLength(1);
   });
 

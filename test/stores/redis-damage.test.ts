@@ -12,29 +12,29 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     const { client, now, pass, close } = await moveClock(server().url);
     const view = await openView(redis(client));
     const acts: Record<string, (id: string) => unknown> = {
-      read: (id) => view.sessions.read(id),
-      save: (id) => view.sessions.save(id, FENCE, { head: 'info' }),
-      append: (id) => view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
-      claim: (id) => view.sessions.claim(id, FENCE, ME),
-      replay: (id) => view.events.replay(id, 'p', -1),
-      open: (id) => view.events.open(id),
-      create: (id) => view.sessions.create(recordOf(id)),
-      list: () => view.sessions.list(100),
-      expired: () => view.sessions.expired(100),
+      read: (id) => view.records.read(id),
+      save: (id) => view.records.save(id, FENCE, { head: 'info' }),
+      append: (id) => view.records.append({ id: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
+      claim: (id) => view.records.claim(id, FENCE, ME),
+      replay: (id) => view.records.replay(id, 'p', -1),
+      open: (id) => view.records.open(id),
+      create: (id) => view.records.create(recordOf(id)),
+      list: () => view.records.list(100),
+      expired: () => view.records.expired(100),
     };
     for (const id of Object.keys(acts)) {
       const expiresAt = now() + 1_000;
-      await view.sessions.create(recordOf(id), 1_000);
+      await view.records.create(recordOf(id), 1_000);
       await pass(1_000);
       await acts[id]?.(id);
       await pass(-900);
-      expect(await view.sessions.read(id), id).toEqual({ v: 1, id, ended: 'idle', at: expiresAt });
-      expect(await view.sessions.save(id, FENCE, { expiresInMs: null }), id).toBe('fenced');
-      expect((await view.sessions.claim(id, FENCE, ME)).claimed, id).toBe(false);
-      expect(await view.sessions.create(recordOf(id)), id).toBe('exists');
-      expect(await view.sessions.count(), id).toBe(0);
-      expect(await view.sessions.end(id, FENCE, 'terminated'), id).toBe('ended');
-      expect(await view.sessions.read(id), id).toEqual({ v: 1, id, ended: 'idle', at: expiresAt });
+      expect(await view.records.read(id), id).toEqual({ id, outcome: '', at: expiresAt });
+      expect(await view.records.save(id, FENCE, { expiresInMs: null }), id).toBe('fenced');
+      expect((await view.records.claim(id, FENCE, ME)).claimed, id).toBe(false);
+      expect(await view.records.create(recordOf(id)), id).toBe('exists');
+      expect((await view.records.list(1_000)).records.length, id).toBe(0);
+      expect(await view.records.end(id, FENCE, 'terminated'), id).toBe('ended');
+      expect(await view.records.read(id), id).toEqual({ id, outcome: '', at: expiresAt });
     }
     close();
   });
@@ -44,7 +44,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     const name = newName();
     const logger = createLog();
     const view = await openView(server().url, { name, logger });
-    const at = (id: string, key: string): string => `sojourn:${name}:{${id}}:${key}`;
+    const at = (id: string, key: string): string => `sojourn:${name}:things:{${id}}:${key}`;
     const damages: Record<string, (id: string) => unknown> = {
       head: (id) => ask('DEL', at(id, 'r')),
       body: (id) => ask('DEL', at(id, 'b')),
@@ -54,34 +54,34 @@ describeWithServer('redis', 'in the Redis store', (server) => {
       stamp: (id) => ask('HDEL', at(id, 'r'), 'a'),
     };
     for (const [id, damage] of Object.entries(damages)) {
-      await view.sessions.create(recordOf(id, { user: 'ada', owner: null }));
+      await view.records.create(recordOf(id, { user: 'ada', owner: null }));
       await damage(id);
-      expect(await view.sessions.read(id), id).toBeUndefined();
-      expect(await view.sessions.claim(id, { epoch: 1, owner: null }, ME), id).toEqual({
+      expect(await view.records.read(id), id).toBeUndefined();
+      expect(await view.records.claim(id, { epoch: 1, owner: null }, ME), id).toEqual({
         claimed: false,
         current: undefined,
       });
       const said = logger.lines.filter(({ fields }) => fields['sessionId'] === id);
       expect(said.length > 0, id).toBe(id !== 'head');
     }
-    expect((await view.sessions.list(10)).records).toEqual([]);
+    expect((await view.records.list(10)).records).toEqual([]);
   });
 
   test('a check removes the remaining keys of a session whose head was deleted', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
-    await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
-    await view.sessions.create(recordOf('other', { fields: { a: '1' } }));
-    const mark = { request: '1', stream: 'p' };
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], mark });
-    await ask('DEL', `sojourn:${name}:{s}:r`);
-    const left = async (): Promise<unknown> => ask('KEYS', `sojourn:${name}:{s}:*`);
+    await view.records.create(recordOf('s', { fields: { a: '1' } }));
+    await view.records.create(recordOf('other', { fields: { a: '1' } }));
+    const mark = { name: '1', stream: 'p' };
+    await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], mark });
+    await ask('DEL', `sojourn:${name}:things:{s}:r`);
+    const left = async (): Promise<unknown> => ask('KEYS', `sojourn:${name}:things:{s}:*`);
     expect(((await left()) as string[]).length).toBeGreaterThan(3);
-    await ask('ZADD', `sojourn:{${name}}:due`, '1', 's');
-    await view.sessions.expired(10);
+    await ask('ZADD', `sojourn:{${name}}:things:due`, '1', 's');
+    await view.records.expired(10);
     expect(await left()).toEqual([]);
-    expect(await view.sessions.read('other')).toEqual(recordOf('other', { fields: { a: '1' } }));
+    expect(await view.records.read('other')).toEqual(recordOf('other', { fields: { a: '1' } }));
   });
 
   test('a new instance removes the entries of crashed instances', async () => {

@@ -1,15 +1,15 @@
 import type { StoredRecord } from '../../src/stores/store.ts';
 import { expect, test } from 'vitest';
-import { CREATE } from '../../src/stores/redis/session-scripts.ts';
+import { CREATE } from '../../src/stores/redis/record-scripts.ts';
 import { RESERVE } from '../../src/stores/redis/directory-scripts.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 const keysOf = (name: string) => ({
-  sessions: `sojourn:{${name}}:sessions`,
-  due: `sojourn:{${name}}:due`,
+  sessions: `sojourn:{${name}}:things:all`,
+  due: `sojourn:{${name}}:things:due`,
   instances: `sojourn:{${name}}:instances`,
-  session: (id: string) => ['r', 'b', 's', 'o', 'k', 'l'].map((key) => `sojourn:${name}:{${id}}:${key}`),
+  session: (id: string) => ['r', 'b', 's', 'o', 'k', 'l'].map((key) => `sojourn:${name}:things:{${id}}:${key}`),
 });
 
 describeWithServer('redis', 'the directory of sessions', (server) => {
@@ -18,21 +18,21 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     const make = async (prefix: string, count: number, owner: string | null): Promise<unknown> =>
       Promise.all(
         Array.from({ length: count }, async (_, n) =>
-          view.sessions.create(recordOf(`${prefix}${n}`, { owner }), -1_000),
+          view.records.create(recordOf(`${prefix}${n}`, { owner }), -1_000),
         ),
       );
     await make('owned', 400, ME);
     await make('left', 350, 'dead');
     await make('free', 50, null);
-    await view.sessions.create(recordOf('lives'));
-    expect(await view.sessions.count()).toBe(1);
-    expect(await view.sessions.expired(5)).toHaveLength(5);
-    const expired = await view.sessions.expired(1_000);
+    await view.records.create(recordOf('lives'));
+    expect((await view.records.list(1_000)).records.length).toBe(1);
+    expect(await view.records.expired(5)).toHaveLength(5);
+    const expired = await view.records.expired(1_000);
     expect(new Set(expired.map(({ id }) => id)).size).toBe(800);
     expect(expired.filter(({ owner }) => owner === ME)).toHaveLength(400);
-    await Promise.all(expired.map(async (one) => view.sessions.end(one.id, one, 'idle')));
-    expect(await view.sessions.expired(1_000)).toEqual([]);
-    expect((await view.sessions.list(1_000)).records.map(({ id }) => id)).toEqual(['lives']);
+    await Promise.all(expired.map(async (one) => view.records.end(one.id, one, 'idle')));
+    expect(await view.records.expired(1_000)).toEqual([]);
+    expect((await view.records.list(1_000)).records.map(({ id }) => id)).toEqual(['lives']);
   });
 
   test('checks a session with a later expiry only at its old expiry, then at the new one', async () => {
@@ -41,23 +41,25 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     const view = await openView(server().url, { name });
     const { due } = keysOf(name);
     const score = async (): Promise<number> => Number(await ask('ZSCORE', due, 's'));
-    const expiry = async (): Promise<number> => ((await view.sessions.read('s')) as StoredRecord).expiresAt ?? 0;
-    await view.sessions.create(recordOf('s'), 10_000);
+    const expiry = async (): Promise<number> => ((await view.records.read('s')) as StoredRecord).expiresAt ?? 0;
+    await view.records.create(recordOf('s'), 10_000);
     const first = await score();
     expect(first).toBeLessThanOrEqual(await expiry());
     expect(first).toBeGreaterThan((await expiry()) - 1_000);
-    await view.sessions.save('s', FENCE, { expiresInMs: 7_200_000 });
+    await view.records.save('s', FENCE, { expiresInMs: 7_200_000 });
     expect(await score()).toBe(first);
     await ask('ZADD', due, String(Date.now() - 1), 's');
-    expect(await view.sessions.count()).toBe(1);
+    await view.records.expired(10);
+    expect((await view.records.list(1_000)).records.length).toBe(1);
     expect(await score()).toBe(await expiry());
     expect(await expiry()).toBeGreaterThan(Date.now() + 7_100_000);
-    await view.sessions.save('s', FENCE, { expiresInMs: 10_000 });
+    await view.records.save('s', FENCE, { expiresInMs: 10_000 });
     expect(await score()).toBe(await expiry());
     expect(await expiry()).toBeLessThan(Date.now() + 11_000);
-    await view.sessions.save('s', FENCE, { expiresInMs: null });
+    await view.records.save('s', FENCE, { expiresInMs: null });
     await ask('ZADD', due, '1', 's');
-    expect(await view.sessions.count()).toBe(1);
+    await view.records.expired(10);
+    expect((await view.records.list(1_000)).records.length).toBe(1);
     expect(await score()).toBeGreaterThan(Date.now() + 3_600_000);
   });
 
@@ -68,12 +70,13 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     const { sessions, due } = keysOf(name);
     const until = Number(await ask('EVAL', RESERVE.lua, '2', due, sessions, 's', '60000'));
     expect(until).toBeGreaterThan(Date.now() + 20_000);
-    expect(await view.sessions.list(10)).toEqual({ records: [] });
-    expect(await view.sessions.expired(10)).toEqual([]);
-    await view.sessions.count();
+    expect(await view.records.list(10)).toEqual({ records: [] });
+    expect(await view.records.expired(10)).toEqual([]);
+    await view.records.expired(10);
     expect(await ask('ZRANGE', sessions, '0', '-1')).toEqual(['s']);
     await ask('ZADD', due, String(Date.now() - 1), 's');
-    expect(await view.sessions.count()).toBe(0);
+    await view.records.expired(10);
+    expect((await view.records.list(1_000)).records.length).toBe(0);
     expect(await ask('EXISTS', sessions, due)).toBe(0);
   });
 
@@ -84,7 +87,7 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     const make = async (until: number): Promise<unknown> =>
       ask('EVAL', CREATE.lua, '6', ...keysOf(name).session('s'), `${until}`, '1', '1', '', '{}', '1', 'f', '1 ');
     expect(await make(Date.now() - 1)).toBe('L');
-    expect(await view.sessions.read('s')).toBeUndefined();
+    expect(await view.records.read('s')).toBeUndefined();
     expect(await make(Date.now() + 60_000)).toBe('W');
   });
 
@@ -98,15 +101,14 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
       await ask('ZADD', due, '1', 's');
       await ask('ZADD', sessions, '0', 's');
       await Promise.all([
-        view.sessions.count(),
-        view.sessions.expired(10),
-        view.sessions.create(recordOf('s')),
-        view.sessions.count(),
-        view.sessions.list(10),
+        view.records.expired(10),
+        view.records.expired(10),
+        view.records.create(recordOf('s')),
+        view.records.list(10),
       ]);
-      expect(await view.sessions.count()).toBe(1);
+      expect((await view.records.list(1_000)).records.length).toBe(1);
       expect(await ask('ZRANGE', due, '0', '-1')).toEqual(['s']);
-      await view.sessions.end('s', FENCE, 'deleted');
+      await view.records.end('s', FENCE, 'deleted');
       await ask('DEL', ...(keysOf(name).session('s') as [string]));
     }
   });

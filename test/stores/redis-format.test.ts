@@ -31,20 +31,20 @@ describeWithServer('redis', 'the first format', (server) => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
-    const at = (key: string): string => `sojourn:${name}:{s}:${key}`;
-    await view.sessions.create(RECORD, 3_600_000);
-    await view.sessions.save('s', FENCE, { head: '2025-11-25 ig info', fields: { 's"cart"': null } });
-    const mark = { request: '"1"', stream: 'p1x0' };
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p1x0', from: 0, events: ['', '{"a":1}'], mark });
-    await view.events.append({
-      sessionId: 's',
+    const at = (key: string): string => `sojourn:${name}:things:{s}:${key}`;
+    await view.records.create(RECORD, 3_600_000);
+    await view.records.save('s', FENCE, { head: '2025-11-25 ig info', fields: { 's"cart"': null } });
+    const mark = { name: '"1"', stream: 'p1x0' };
+    await view.records.append({ id: 's', fence: FENCE, stream: 'p1x0', from: 0, events: ['', '{"a":1}'], mark });
+    await view.records.append({
+      id: 's',
       fence: FENCE,
       stream: 'g',
       from: 0,
       events: [''],
-      requests: '[{"id":1}]',
+      note: '[{"id":1}]',
     });
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p1x0', from: 2, events: ['{}'], complete: true });
+    await view.records.append({ id: 's', fence: FENCE, stream: 'p1x0', from: 2, events: ['{}'], complete: true });
 
     const head = pairs(await ask('HGETALL', at('r')));
     expect(head).toEqual({
@@ -68,20 +68,20 @@ describeWithServer('redis', 'the first format', (server) => {
       '3 7 T 0 1  1 g',
       '4 9 T 2 1 1 4 p1x0{}',
     ]);
-    await view.sessions.release('s', FENCE);
+    await view.records.release('s', FENCE);
     expect(await ask('HGET', at('r'), 'f')).toBe('1 ');
-    await view.sessions.end('s', { epoch: 1, owner: null }, 'deleted');
+    await view.records.end('s', { epoch: 1, owner: null }, 'deleted');
     expect(pairs(await ask('HGETALL', at('r')))).toEqual({
-      v: '1',
       d: 'deleted',
       at: expect.stringMatching(/^\d{13}$/) as string,
+      k: expect.stringMatching(/^\d{13}$/) as string,
     });
   });
 
   test('is read and continued', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
-    const at = (key: string): string => `sojourn:${name}:{s}:${key}`;
+    const at = (key: string): string => `sojourn:${name}:things:{s}:${key}`;
     const now = Date.now();
     await ask('HSET', at('r'), 'f', `3 ${ME}`, 'w', 'abcdefgh12', 'v', '1', 'h', '2025-06-18 ig');
     await ask('HSET', at('r'), 'a', '1767225601000', 'x', String(EXPIRES_AT), 'c', `3 7 0 0 ${now + 600_000}`);
@@ -90,8 +90,8 @@ describeWithServer('redis', 'the first format', (server) => {
     await ask('HSET', at('o'), 'sg', '1\n[{"id":1}]', 'm["1","p1x0"]', '');
     await ask('HSET', at('k'), 'p1x0', '', 'g', '');
     await ask('RPUSH', at('l'), `2 7 ${now} 0 2 1 4 p1x0\u001e{"a":1}`, `3 7 ${now} 0 1  1 g`);
-    await ask('ZADD', `sojourn:{${name}}:sessions`, '0', 's');
-    await ask('ZADD', `sojourn:{${name}}:due`, String(EXPIRES_AT), 's');
+    await ask('ZADD', `sojourn:{${name}}:things:all`, '0', 's');
+    await ask('ZADD', `sojourn:{${name}}:things:due`, String(EXPIRES_AT), 's');
 
     const view = await openView(server().url, { name });
     const read = {
@@ -100,20 +100,20 @@ describeWithServer('redis', 'the first format', (server) => {
       head: '2025-06-18 ig',
       fields: { 's"cart"': '[1]', 'u"file:///a"': '1' },
     };
-    expect(await view.sessions.read('s')).toEqual(read);
-    expect((await view.sessions.list(10)).records).toEqual([read]);
-    expect(await view.events.open('s')).toEqual([{ stream: 'g', next: 1, requests: '[{"id":1}]' }]);
+    expect(await view.records.read('s')).toEqual(read);
+    expect((await view.records.list(10)).records).toEqual([read]);
+    expect(await view.records.open('s')).toEqual([{ stream: 'g', next: 1, note: '[{"id":1}]' }]);
     const events = [
       { offset: 0, data: '' },
       { offset: 1, data: '{"a":1}' },
     ];
-    expect(await view.events.replay('s', 'p1x0', -1)).toEqual({ found: true, events, next: 2, complete: true });
-    const claim = await view.sessions.claim('s', { epoch: 3, owner: ME }, 'next');
-    expect(claim).toMatchObject({ claimed: true, markers: [{ request: '1', stream: 'p1x0' }] });
+    expect(await view.records.replay('s', 'p1x0', -1)).toEqual({ found: true, events, next: 2, complete: true });
+    const claim = await view.records.claim('s', { epoch: 3, owner: ME }, 'next');
+    expect(claim).toMatchObject({ claimed: true, marks: [{ name: '1', stream: 'p1x0' }] });
     const fence = { epoch: 4, owner: 'next' };
-    const append = { sessionId: 's', fence, stream: 'g', from: 1, events: ['{}'] };
-    expect(await view.events.append(append)).toBe('written');
-    expect(await view.events.append({ ...append, stream: 'p1x0', from: 0 })).toBe('fenced');
+    const append = { id: 's', fence, stream: 'g', from: 1, events: ['{}'] };
+    expect(await view.records.append(append)).toBe('written');
+    expect(await view.records.append({ ...append, stream: 'p1x0', from: 0 })).toBe('fenced');
     expect(await ask('HGET', at('r'), 'f')).toBe('4 next');
     expect(pairs(await ask('HGETALL', at('s')))).toEqual({ 'u"file:///a"': '1', 's"cart"': '[1]' });
   });

@@ -1,7 +1,8 @@
 import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
 import { redis, type RedisConnection } from '../../src/stores/redis/index.ts';
-import type { InstanceMessage, OpenStore } from '../../src/stores/store.ts';
+import type { InstanceMessage } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWhereInstalled, describeWithServer, startServer } from '../kit/servers/index.ts';
@@ -14,7 +15,7 @@ interface Inbox {
   lost: number;
 }
 
-async function announced(view: OpenStore, id: string): Promise<Inbox> {
+async function announced(view: View, id: string): Promise<Inbox> {
   const inbox: Inbox = { messages: [], lost: 0 };
   await view.instances.announce(
     { id, state: 'serving', version: '1' },

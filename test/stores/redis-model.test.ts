@@ -4,13 +4,14 @@ import { describeWithServer } from '../kit/servers/index.ts';
 import { modelTests, openWithKit, type ModelStores } from './model-runs.ts';
 import { moveClock } from './redis-clock.ts';
 import { storeOptions } from './redis-views.ts';
+import { openPlain } from './views.ts';
 
 describeWithServer('redis', 'the Redis store answers as a plain model does', (server) => {
   async function connect(): Promise<ModelStores> {
     const { client, now, pass, close } = await moveClock(server().url);
     const stores = [redis(client), redis(client)];
     // Connections stay open from run to run.
-    const held = await Promise.all(stores.map(async (store) => store.open(storeOptions())));
+    const held = await Promise.all(stores.map(async (store) => openPlain(store, storeOptions())));
     return {
       open: openWithKit(stores, { pass }),
       now,

@@ -39,7 +39,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     async () => {
       const server = await ownServer('redis');
       const view = await openView(server.url, { leaseMs: 60_000 });
-      await view.sessions.create(recordOf('s'));
+      await view.records.create(recordOf('s'));
       await frozen(server);
       const before = heapUsed();
       let refused = 0;
@@ -47,8 +47,8 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
       const taken: Promise<unknown>[] = [];
       const text = 'x'.repeat(1_000);
       for (let from = 0; from < 300_000; from++) {
-        const append = { sessionId: 's', fence: FENCE, stream: 'p', from, events: [JSON.stringify(`${from}${text}`)] };
-        const answer = (async () => view.events.append(append))();
+        const append = { id: 's', fence: FENCE, stream: 'p', from, events: [JSON.stringify(`${from}${text}`)] };
+        const answer = (async () => view.records.append(append))();
         taken.push(
           answer.catch((error: unknown) => {
             refused += 1;
@@ -65,9 +65,9 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
       await server.killed();
       await Promise.all(taken);
       await server.start();
-      await until(() => view.sessions.create(recordOf('s')));
-      expect(await view.sessions.save('s', FENCE, { head: 'info' })).toBe('written');
-      expect((await view.events.replay('s', 'p', -1)).found).toBe(false);
+      await until(() => view.records.create(recordOf('s')));
+      expect(await view.records.save('s', FENCE, { head: 'info' })).toBe('written');
+      expect((await view.records.replay('s', 'p', -1)).found).toBe(false);
     },
   );
 
@@ -75,17 +75,17 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     const server = await ownServer('redis');
     const { proxy, url } = await proxied(server);
     const view = await openView(url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     for (let n = 0; n < 10; n++) {
       const before = proxy.accepted;
       proxy.delay(50);
-      const underWay = expect(Promise.resolve(view.sessions.read('s'))).rejects.toMatchObject(AWAY);
+      const underWay = expect(Promise.resolve(view.records.read('s'))).rejects.toMatchObject(AWAY);
       // The write is sent at the end of the turn.
       await new Promise((done) => setImmediate(done));
       proxy.cutAll();
       proxy.delay(0);
       await underWay;
-      expect(await view.sessions.read('s')).toBeDefined();
+      expect(await view.records.read('s')).toBeDefined();
       expect(proxy.accepted).toBeGreaterThan(before);
     }
   });
@@ -94,30 +94,30 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     const server = await ownServer('redis', '--maxmemory', '20mb', '--maxmemory-policy', 'noeviction');
     const ask = await openRedis(server.url);
     const view = await openView(server.url);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     await ask('CONFIG', 'SET', 'maxmemory', '1');
-    await expect(view.sessions.save('s', FENCE, { head: 'info' })).rejects.toMatchObject({
+    await expect(view.records.save('s', FENCE, { head: 'info' })).rejects.toMatchObject({
       ...AWAY,
       message: expect.stringMatching(/memory is full/) as string,
     });
-    expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+    expect(await view.records.read('s')).toEqual(recordOf('s'));
     await ask('CONFIG', 'SET', 'maxmemory', '20mb');
-    expect(await view.sessions.save('s', FENCE, { head: 'info' })).toBe('written');
+    expect(await view.records.save('s', FENCE, { head: 'info' })).toBe('written');
   });
 
   test('a replica is refused, at the start and when the primary becomes one', async () => {
     const [primary, other] = [await ownServer('redis'), await ownServer('redis')];
     const ask = await openRedis(primary.url);
     const view = await openView(primary.url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     await ask('REPLICAOF', '127.0.0.1', String(other.port));
     await expect(openView(primary.url)).rejects.toMatchObject({
       ...AWAY,
       message: expect.stringMatching(/is a replica/) as string,
     });
-    await expect(view.sessions.save('s', FENCE, {})).rejects.toMatchObject(AWAY);
+    await expect(view.records.save('s', FENCE, {})).rejects.toMatchObject(AWAY);
     await ask('REPLICAOF', 'NO', 'ONE');
-    await until(async () => (await view.sessions.create(recordOf('t'))) === 'created');
+    await until(async () => (await view.records.create(recordOf('t'))) === 'created');
   });
 
   test('a process that was busy longer than the reply limit still accepts the replies that have arrived', async () => {
@@ -126,9 +126,9 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     const connections = async (): Promise<string | undefined> =>
       /total_connections_received:\d+/.exec(String(await ask('INFO', 'stats')))?.[0];
     const view = await openView(server.url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const before = await connections();
-    const reading = Promise.resolve(view.sessions.read('s'));
+    const reading = Promise.resolve(view.records.read('s'));
     // Sent at this moment, without a reply yet.
     await new Promise((done) => setImmediate(done));
     const free = performance.now() + LEASE_MS;

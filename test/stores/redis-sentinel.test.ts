@@ -36,8 +36,8 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
         () => (lost += 1),
       );
     await announce('one');
-    await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+    await view.records.create(recordOf('s', { fields: { a: '1' } }));
+    await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
     expect(await view.instances.send('x', 'one', { kind: 'call', n: 1 })).toBe('sent');
     await until(() => got.length === 1);
 
@@ -46,11 +46,11 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     expect(await ask('WAIT', '1', '5000')).toBe(1);
     await primary.killed();
     await until(() => lost > 0);
-    await until(async () => (await view.sessions.read('s')) !== undefined, PATIENCE);
-    expect(((await view.sessions.read('s')) as StoredRecord).fields).toEqual({ a: '1' });
+    await until(async () => (await view.records.read('s')) !== undefined, PATIENCE);
+    expect(((await view.records.read('s')) as StoredRecord).fields).toEqual({ a: '1' });
     await until(
       async () =>
-        (await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })) === 'written',
+        (await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })) === 'written',
       PATIENCE,
     );
     const other = await openRedis(replica.url);
@@ -86,12 +86,12 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     const { primary, sentinel, restartSentinel } = await startPair();
     const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
     const view = await openView(redis(client), { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     await restartSentinel(500);
     await until(() => failOver(sentinel), PATIENCE);
     const old = await openRedis(primary.url);
     await until(async () => String(await old('INFO', 'replication')).includes('role:slave'), PATIENCE);
-    await until(async () => (await view.sessions.save('s', FENCE, { head: 'info' })) === 'written', PATIENCE);
+    await until(async () => (await view.records.save('s', FENCE, { head: 'info' })) === 'written', PATIENCE);
   }, 90_000);
 
   test('follows a manual failover while the old primary is alive', async () => {
@@ -104,14 +104,14 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
       () => undefined,
       () => (lost += 1),
     );
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     expect(await until(() => failOver(sentinel), PATIENCE)).toBe('OK');
     await until(() => lost > 0, PATIENCE);
-    await until(async () => (await view.sessions.save('s', FENCE, { head: 'info' })) === 'written', PATIENCE);
+    await until(async () => (await view.records.save('s', FENCE, { head: 'info' })) === 'written', PATIENCE);
     const old = await openRedis(primary.url);
     await until(async () => String(await old('INFO', 'replication')).includes('role:slave'), PATIENCE);
-    expect(await view.sessions.save('s', FENCE, { head: 'debug' })).toBe('written');
-    expect(await view.sessions.read('s')).toMatchObject({ head: 'debug' });
+    expect(await view.records.save('s', FENCE, { head: 'debug' })).toBe('written');
+    expect(await view.records.read('s')).toMatchObject({ head: 'debug' });
   }, 90_000);
 
   test('says that no sentinel answers', async () => {

@@ -1,7 +1,8 @@
 /** Views on a Redis server for tests, and test data. */
 import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
-import type { OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
+import type { Store } from '../../src/stores/store.ts';
+import type { View, ViewSettings } from '../../src/testing/view.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { base64url, systemRandom } from '../../src/options/system.ts';
 import { open, storeOptions as plainOptions } from './views.ts';
@@ -11,11 +12,11 @@ export { FENCE, ME, OWNERLESS, recordOf } from './views.ts';
 export const newName = (): string => `test-${base64url(systemRandom(9))}`;
 
 /** A new deployment on a server that many tests share. */
-export const storeOptions = (more: Partial<StoreOptions> = {}): StoreOptions =>
+export const storeOptions = (more: Partial<ViewSettings> = {}): ViewSettings =>
   plainOptions({ name: newName(), ...more });
 
 /** Closed when the test is over. */
-export async function openView(store: Store | string, more: Partial<StoreOptions> = {}): Promise<OpenStore> {
+export async function openView(store: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {
   return open(typeof store === 'string' ? redis(store) : store, storeOptions(more));
 }
 

@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { ANNOUNCE, RENEW } from '../../src/stores/redis/lease-scripts.ts';
-import type { OpenStore, StoredRecord, WriteOutcome } from '../../src/stores/store.ts';
+import type { StoredRecord, WriteOutcome } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
 import { describeWhereInstalled, describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -11,8 +12,7 @@ type Ask = Awaited<ReturnType<typeof openRedis>>;
 const AWAY = { code: 'STORE_AWAY', status: 503 };
 const HELD_MS = 2_500;
 
-const read = async (view: OpenStore, id: string): Promise<StoredRecord> =>
-  (await view.sessions.read(id)) as StoredRecord;
+const read = async (view: View, id: string): Promise<StoredRecord> => (await view.records.read(id)) as StoredRecord;
 
 /** The number of scripts that have run. */
 async function scriptsRun(ask: Ask): Promise<number> {
@@ -23,35 +23,35 @@ async function scriptsRun(ask: Ask): Promise<number> {
 describeWhereInstalled('redis', 'a write that a broken connection delivers late', () => {
   interface Late {
     readonly name: string;
-    first(view: OpenStore): unknown;
-    later(view: OpenStore): unknown;
-    check(view: OpenStore): unknown;
+    first(view: View): unknown;
+    later(view: View): unknown;
+    check(view: View): unknown;
   }
 
-  const marker = { request: '1', stream: 'p' };
+  const marker = { name: '1', stream: 'p' };
   const late: readonly Late[] = [
     {
       name: 'a save does not undo a later one',
-      first: (view) => view.sessions.save('s', FENCE, { fields: { a: '1' } }),
-      later: (view) => view.sessions.save('s', FENCE, { fields: { a: '2' } }),
+      first: (view) => view.records.save('s', FENCE, { fields: { a: '1' } }),
+      later: (view) => view.records.save('s', FENCE, { fields: { a: '2' } }),
       check: async (view) => expect((await read(view, 's')).fields).toEqual({ a: '2' }),
     },
     {
       name: 'a marker does not come back',
-      first: (view) => view.sessions.mark('s', FENCE, marker),
-      later: (view) => view.sessions.mark('s', FENCE, marker, true),
-      check: async (view) => expect(await view.sessions.claim('s', FENCE, ME)).toMatchObject({ markers: [] }),
+      first: (view) => view.records.mark('s', FENCE, marker),
+      later: (view) => view.records.mark('s', FENCE, marker, true),
+      check: async (view) => expect(await view.records.claim('s', FENCE, ME)).toMatchObject({ marks: [] }),
     },
     {
       name: 'an append that its owner gave up does not open its stream',
-      first: (view) => view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: [''] }),
-      later: (view) => view.sessions.save('s', FENCE, { head: 'info' }),
-      check: async (view) => expect(await view.events.open('s')).toEqual([]),
+      first: (view) => view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: [''] }),
+      later: (view) => view.records.save('s', FENCE, { head: 'info' }),
+      check: async (view) => expect(await view.records.open('s')).toEqual([]),
     },
     {
       name: 'an end does not end a session that was claimed later',
-      first: (view) => view.sessions.end('free', OWNERLESS, 'terminated'),
-      later: (view) => view.sessions.claim('free', OWNERLESS, ME),
+      first: (view) => view.records.end('free', OWNERLESS, 'terminated'),
+      later: (view) => view.records.claim('free', OWNERLESS, ME),
       check: async (view) => expect(await read(view, 'free')).toMatchObject({ epoch: 2, owner: ME }),
     },
   ];
@@ -64,15 +64,15 @@ describeWhereInstalled('redis', 'a write that a broken connection delivers late'
     const ask = await openRedis(server.url);
     const view = await openView(`redis://127.0.0.1:${proxy.port}`, { leaseMs: 600 });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    await view.sessions.create(recordOf('s'));
-    await view.sessions.create(recordOf('free', { owner: null }));
+    await view.records.create(recordOf('s'));
+    await view.records.create(recordOf('free', { owner: null }));
     const other = await openView(server.url, { leaseMs: 600 });
-    expect(await other.sessions.count()).toBe(0);
+    expect((await other.records.list(1_000)).records.length).toBe(0);
 
     proxy.delay(HELD_MS);
     await expect((async () => first(view))()).rejects.toMatchObject(AWAY);
     proxy.delay(0);
-    await until(() => view.sessions.read('s'));
+    await until(() => view.records.read('s'));
     const ran = await scriptsRun(ask);
     await later(view);
     // The script of `later` and the delayed one.
@@ -104,14 +104,14 @@ describeWithServer('redis', 'writes to Redis', (server) => {
   test('the writes of one turn leave in one packet', async () => {
     const ask = await openRedis(server().url);
     const view = await openView(server().url);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const reads = async (): Promise<number> =>
       Number(/total_reads_processed:(\d+)/.exec(String(await ask('INFO', 'stats')))?.[1]);
     const before = await reads();
     const outcomes = await Promise.all(
       Array.from({ length: 50 }, async (_, n) =>
-        view.events.append({
-          sessionId: 's',
+        view.records.append({
+          id: 's',
           fence: FENCE,
           stream: `p1x${n}`,
           from: 0,
@@ -128,38 +128,38 @@ describeWithServer('redis', 'writes to Redis', (server) => {
   test('a server that lost its scripts gets them again', async () => {
     const ask = await openRedis(server().url);
     const view = await openView(server().url);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     await ask('SCRIPT', 'FLUSH');
     const append = (from: number): Promise<WriteOutcome> | WriteOutcome =>
-      view.events.append({ sessionId: 's', fence: FENCE, stream: 'g', from, events: [`${from}`] });
+      view.records.append({ id: 's', fence: FENCE, stream: 'g', from, events: [`${from}`] });
     expect(await Promise.all([append(0), append(1), append(2)])).toEqual(['written', 'written', 'written']);
-    expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+    expect(await view.records.read('s')).toEqual(recordOf('s'));
   });
 
   test('a record of a newer version is refused with its id, and not claimed', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
-    await view.sessions.create(recordOf('s', { owner: null }));
-    await ask('HSET', `sojourn:${name}:{s}:r`, 'v', '2');
+    await view.records.create(recordOf('s', { owner: null }));
+    await ask('HSET', `sojourn:${name}:things:{s}:r`, 'v', '2');
     const refused = { ...AWAY, message: expect.stringMatching(/session s .*newer version.*record 2/) as string };
-    await expect(view.sessions.read('s')).rejects.toMatchObject(refused);
-    await expect(view.sessions.claim('s', OWNERLESS, ME)).rejects.toMatchObject(refused);
-    await expect(view.sessions.list(10)).rejects.toMatchObject(refused);
-    await ask('HSET', `sojourn:${name}:{s}:r`, 'v', '1');
-    expect(await view.sessions.read('s')).toEqual(recordOf('s', { owner: null }));
+    await expect(view.records.read('s')).rejects.toMatchObject(refused);
+    await expect(view.records.claim('s', OWNERLESS, ME)).rejects.toMatchObject(refused);
+    await expect(view.records.list(10)).rejects.toMatchObject(refused);
+    await ask('HSET', `sojourn:${name}:things:{s}:r`, 'v', '1');
+    expect(await view.records.read('s')).toEqual(recordOf('s', { owner: null }));
   });
 
   test('a key of another program is not overwritten, and the error names the cause', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
-    await ask('SET', `sojourn:${name}:{s}:r`, 'theirs');
-    await expect(view.sessions.create(recordOf('s'))).rejects.toMatchObject({
+    await ask('SET', `sojourn:${name}:things:{s}:r`, 'theirs');
+    await expect(view.records.create(recordOf('s'))).rejects.toMatchObject({
       ...AWAY,
       message: expect.stringMatching(/another prefix/) as string,
     });
-    expect(await ask('GET', `sojourn:${name}:{s}:r`)).toBe('theirs');
+    expect(await ask('GET', `sojourn:${name}:things:{s}:r`)).toBe('theirs');
   });
 });
 
@@ -174,16 +174,16 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
   const HOUR = 3_600_000;
   const LEFT = 86_400_000;
 
-  async function used(name: string, expiresInMs: number | null, ttlMs: number): Promise<OpenStore> {
+  async function used(name: string, expiresInMs: number | null, ttlMs: number): Promise<View> {
     const view = await openView(server().url, {
       name,
-      tombstoneMs: HOUR,
-      retention: { ttlMs, events: 100, bytes: 10_000 },
+      keepMs: HOUR,
+      log: { ttlMs, events: 100, bytes: 10_000 },
     });
-    await view.sessions.create(recordOf('s', { fields: { a: '1' } }), expiresInMs);
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '1'], complete: true });
-    const mark = { request: '1', stream: 'q' };
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: [''], mark });
+    await view.records.create(recordOf('s', { fields: { a: '1' } }), expiresInMs);
+    await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '1'], complete: true });
+    const mark = { name: '1', stream: 'q' };
+    await view.records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: [''], mark });
     return view;
   }
 
@@ -196,14 +196,14 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
     const before = await lifetimes(ask, name);
     for (const key of ['r', 'b', 's', 'o']) expect(near(before.get(key), 2 * HOUR + LEFT), key).toBe(true);
     for (const key of ['k', 'l']) expect(near(before.get(key), 637_500), key).toBe(true);
-    await view.sessions.save('s', FENCE, { expiresInMs: 2 * HOUR, fields: { b: '1' } });
+    await view.records.save('s', FENCE, { expiresInMs: 2 * HOUR, fields: { b: '1' } });
     const moved = await lifetimes(ask, name);
     for (const key of ['r', 'b', 's', 'o']) expect(near(moved.get(key), 3 * HOUR + LEFT), key).toBe(true);
     for (const key of ['k', 'l']) expect(near(moved.get(key), 637_500), key).toBe(true);
-    await view.sessions.save('s', FENCE, { expiresInMs: null });
+    await view.records.save('s', FENCE, { expiresInMs: null });
     const kept = await lifetimes(ask, name);
     for (const key of ['r', 'b', 's', 'o']) expect(kept.get(key), key).toBe(-1);
-    await view.sessions.end('s', FENCE, 'deleted');
+    await view.records.end('s', FENCE, 'deleted');
     const ended = await lifetimes(ask, name);
     expect([...ended.keys()]).toEqual(['r']);
     expect(near(ended.get('r'), HOUR)).toBe(true);
@@ -214,9 +214,9 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
     const name = newName();
     const view = await used(name, HOUR, Infinity);
     const before = await lifetimes(ask, name);
-    expect([...before.keys()].sort()).toEqual(['b', 'due', 'k', 'l', 'o', 'r', 's', 'sessions']);
+    expect([...before.keys()].sort()).toEqual(['b', 'k', 'l', 'o', 'r', 's', 'things:all', 'things:due']);
     for (const key of ['k', 'l']) expect(before.get(key), key).toBeGreaterThan(HOUR);
-    await view.sessions.save('s', FENCE, { expiresInMs: null });
+    await view.records.save('s', FENCE, { expiresInMs: null });
     const kept = await lifetimes(ask, name);
     for (const key of ['k', 'l']) expect(kept.get(key), key).toBe(-1);
   });
@@ -225,17 +225,17 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
     const ask = await openRedis(server().url);
     const name = newName();
     const retention = { ttlMs: HOUR, events: 100, bytes: 1_000_000 };
-    const view = await openView(server().url, { name, retention });
-    await view.sessions.create(recordOf('s'));
+    const view = await openView(server().url, { name, log: retention });
+    await view.records.create(recordOf('s'));
     const most = { elements: 0, names: 0 };
     for (let n = 0; n < 500; n++) {
-      const at = { sessionId: 's', fence: FENCE, stream: `p${n}` };
+      const at = { id: 's', fence: FENCE, stream: `p${n}` };
       if (n % 7 === 0) {
-        await view.events.append({ ...at, from: 0, events: ['', '1'] });
-        await view.events.append({ ...at, from: 2, events: [], complete: true });
-      } else await view.events.append({ ...at, from: 0, events: ['', '1'], complete: true });
-      most.elements = Math.max(most.elements, Number(await ask('LLEN', `sojourn:${name}:{s}:l`)));
-      most.names = Math.max(most.names, Number(await ask('HLEN', `sojourn:${name}:{s}:k`)));
+        await view.records.append({ ...at, from: 0, events: ['', '1'] });
+        await view.records.append({ ...at, from: 2, events: [], complete: true });
+      } else await view.records.append({ ...at, from: 0, events: ['', '1'], complete: true });
+      most.elements = Math.max(most.elements, Number(await ask('LLEN', `sojourn:${name}:things:{s}:l`)));
+      most.names = Math.max(most.names, Number(await ask('HLEN', `sojourn:${name}:things:{s}:k`)));
     }
     expect(most.elements).toBeLessThan(75);
     expect(most.names).toBeLessThan(75);

@@ -6,7 +6,8 @@ import { expect, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
-import type { OpenStore, Store } from '../../src/stores/store.ts';
+import type { Store } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { describeWhereInstalled, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { ownServer } from './outages.ts';
 import { FENCE, ME, open, recordOf, storeOptions } from './views.ts';
@@ -43,9 +44,9 @@ async function done(work: () => unknown): Promise<number> {
 }
 
 /** ms from the first answer of the server to the first write, and to the first renewal of a lease. */
-async function returned(server: TestServer, view: OpenStore, outageMs: number): Promise<readonly [number, number]> {
+async function returned(server: TestServer, view: View, outageMs: number): Promise<readonly [number, number]> {
   await server.killed();
-  const writing = done(() => view.sessions.save('s', FENCE, { stamp: 1 }));
+  const writing = done(() => view.records.save('s', FENCE, { stamp: 1 }));
   const renewing = done(() => view.instances.renew(ME, 'serving'));
   await pause(outageMs);
   await server.start();
@@ -60,7 +61,7 @@ async function repeated(kind: ServerKind, outageMs: number): Promise<void> {
   const { args, store } = KINDS[kind];
   const server = await ownServer(kind, ...args);
   const view = await open(store(server.url), storeOptions({ leaseMs: 30_000 }));
-  await view.sessions.create(recordOf('s'));
+  await view.records.create(recordOf('s'));
   await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
   const times: (readonly [number, number])[] = [];
   for (let round = 0; round < ROUNDS; round++) times.push(await returned(server, view, outageMs));

@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import type { AppendRequest, OpenStore } from '../../src/stores/store.ts';
+import type { AppendRequest } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
 
-const whole = (sessionId: string, stream: string, more: Partial<AppendRequest> = {}): AppendRequest => ({
-  sessionId,
+const whole = (id: string, stream: string, more: Partial<AppendRequest> = {}): AppendRequest => ({
+  id,
   fence: FENCE,
   stream,
   from: 0,
-  events: ['', `"${sessionId} ${stream}"`],
+  events: ['', `"${id} ${stream}"`],
   complete: true,
   ...more,
 });
@@ -28,24 +29,24 @@ describe('streams that begin and end in one turn', () => {
   test('are stored in any number and for any sessions', async () => {
     const view = await openView(newPath());
     const sessions = ['a', 'b', 'c'];
-    await Promise.all(sessions.map(async (id) => view.sessions.create(recordOf(id))));
+    await Promise.all(sessions.map(async (id) => view.records.create(recordOf(id))));
     const appends = Array.from({ length: 50 }, (_, n) => whole(sessions[n % 3] ?? '', `p1x${n.toString(36)}`));
-    const outcomes = await Promise.all(appends.map(async (append) => view.events.append(append)));
+    const outcomes = await Promise.all(appends.map(async (append) => view.records.append(append)));
     expect(new Set(outcomes)).toEqual(new Set(['written']));
-    for (const { sessionId, stream, events } of appends) {
+    for (const { id, stream, events } of appends) {
       const logged = events.map((data, offset) => ({ offset, data }));
       const found = { found: true, events: logged, next: 2, complete: true };
-      expect(await view.events.replay(sessionId, stream, -1)).toEqual(found);
+      expect(await view.records.replay(id, stream, -1)).toEqual(found);
     }
-    expect(await view.events.open('a')).toEqual([]);
+    expect(await view.records.open('a')).toEqual([]);
   });
 
   test('are stored when another one of the turn is refused', async () => {
     const view = await openView(newPath());
-    await view.sessions.create(recordOf('s'));
-    await view.sessions.create(recordOf('other'));
-    await view.events.append(whole('s', 'known'));
-    await view.events.append({ ...whole('s', 'open'), events: [''], complete: false });
+    await view.records.create(recordOf('s'));
+    await view.records.create(recordOf('other'));
+    await view.records.append(whole('s', 'known'));
+    await view.records.append({ ...whole('s', 'open'), events: [''], complete: false });
     const asked: readonly (readonly [AppendRequest, 'written' | 'fenced'])[] = [
       [whole('s', 'p1'), 'written'],
       [whole('s', 'known', { events: ['"again"'] }), 'fenced'],
@@ -59,39 +60,39 @@ describe('streams that begin and end in one turn', () => {
       [whole('s', 'p4', { events: [] }), 'written'],
       [whole('s', 'p5'), 'written'],
     ];
-    const outcomes = await Promise.all(asked.map(async ([append]) => view.events.append(append)));
+    const outcomes = await Promise.all(asked.map(async ([append]) => view.records.append(append)));
     expect(outcomes).toEqual(asked.map(([, outcome]) => outcome));
-    for (const [{ sessionId, stream, events }, outcome] of asked) {
+    for (const [{ id, stream, events }, outcome] of asked) {
       if (outcome === 'fenced' || events.length === 0) continue;
       const logged = events.map((data, offset) => ({ offset, data }));
       const found = { found: true, events: logged, next: 2, complete: true };
-      expect(await view.events.replay(sessionId, stream, -1)).toEqual(found);
+      expect(await view.records.replay(id, stream, -1)).toEqual(found);
     }
     const first = { found: true, events: [{ offset: 0, data: '' }], next: 1, complete: false };
-    expect(await view.events.replay('s', 'open', -1)).toEqual(first);
+    expect(await view.records.replay('s', 'open', -1)).toEqual(first);
   });
 
   test.each([
     ['events', { ttlMs: 600_000, events: 7, bytes: 1_000_000 }],
     ['bytes', { ttlMs: 600_000, events: 1_000, bytes: 40 }],
   ])('are kept by the retention of %s', async (_, retention) => {
-    const view = await openView(newPath(), { retention });
-    await view.sessions.create(recordOf('s'));
+    const view = await openView(newPath(), { log: retention });
+    await view.records.create(recordOf('s'));
     await assertKept(view, retention);
   });
 
   test('keep their order among other writes of the turn', async () => {
     const view = await openView(newPath());
-    await view.sessions.create(recordOf('s'));
-    const before = view.events.append(whole('s', 'p1'));
-    const released = view.sessions.release('s', FENCE);
-    const after = view.events.append(whole('s', 'p2'));
+    await view.records.create(recordOf('s'));
+    const before = view.records.append(whole('s', 'p1'));
+    const released = view.records.release('s', FENCE);
+    const after = view.records.append(whole('s', 'p2'));
     expect(await Promise.all([before, released, after])).toEqual(['written', 'written', 'fenced']);
   });
 });
 
 /** Appends to 60 streams of `s`, six in a turn, and compares what is kept after each turn. */
-async function assertKept(view: OpenStore, retention: { events: number; bytes: number }): Promise<void> {
+async function assertKept(view: View, retention: { events: number; bytes: number }): Promise<void> {
   const all: Array<{ name: string; offset: number; data: string }> = [];
   for (let n = 0; n < 60; n += 6) {
     const appends = Array.from({ length: 6 }, (_name, i) => {
@@ -99,13 +100,13 @@ async function assertKept(view: OpenStore, retention: { events: number; bytes: n
       const name = `p1x${(n + i).toString(36)}`;
       return i === 2 ? whole('s', name, { complete: false, events: ['"ten bytes'] }) : whole('s', name);
     });
-    await Promise.all(appends.map(async (append) => view.events.append(append)));
+    await Promise.all(appends.map(async (append) => view.records.append(append)));
     for (const { stream, events } of appends)
       for (const [offset, data] of events.entries()) all.push({ name: stream, offset, data });
     const kept = keptOf(all, retention);
     for (const name of new Set(all.map((event) => event.name))) {
       const events = kept.filter((event) => event.name === name).map(({ offset, data }) => ({ offset, data }));
-      const replayed = await view.events.replay('s', name, (events[0]?.offset ?? 0) - 1);
+      const replayed = await view.records.replay('s', name, (events[0]?.offset ?? 0) - 1);
       if (events.length > 0) expect(replayed).toMatchObject({ found: true, events });
       else expect(replayed.found && replayed.events.length > 0).toBe(false);
     }

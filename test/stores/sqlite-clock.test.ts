@@ -48,13 +48,13 @@ describe('a lease', () => {
     const path = newPath();
     const view = await openView(path);
     await view.instances.announce({ id: 'a', state: 'serving', version: '1' }, () => undefined);
-    await view.sessions.create(recordOf('s', { owner: 'a' }));
+    await view.records.create(recordOf('s', { owner: 'a' }));
     expect(await view.instances.read('a')).toMatchObject({ id: 'a' });
     new Libsql(path).exec(`UPDATE instances SET ${change}`);
     expect(await view.instances.read('a')).toBeUndefined();
     expect(await view.instances.list()).toEqual([]);
     expect(await view.instances.renew('a', 'serving')).toBe(false);
-    expect(await view.sessions.claim('s', { epoch: 1, owner: 'a' }, 'b')).toMatchObject({ claimed: true });
+    expect(await view.records.claim('s', { epoch: 1, owner: 'a' }, 'b')).toMatchObject({ claimed: true });
   });
 
   test('that a reader found past its end cannot be renewed, even if its owner read the clock before', async () => {

@@ -17,7 +17,6 @@ test(
       store: sqlite,
       kills: KILLS,
       copies: true,
-      countsAtOnce: true,
     });
     const check = new Libsql(target).prepare('PRAGMA integrity_check').raw(true);
     expect(check.all([])).toEqual([['ok']]);

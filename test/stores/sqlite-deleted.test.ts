@@ -41,7 +41,7 @@ test('a deleted file is an outage of the store with one error, and closing it le
   await first.endpoint.close();
   expect(parts(path).map((part) => existsSync(part))).toEqual([true, true, true]);
   const view = await openView(path);
-  expect(await view.sessions.count()).toBe(1);
+  expect((await view.records.list(1_000)).records.length).toBe(1);
   expect(second.endpoint.health()).toMatchObject({ state: 'serving', store: 'ok' });
   expect(textOf((await next.call(...tool('count'))).message)).toBe('1');
 });
@@ -79,7 +79,7 @@ test('a store that is opened on a file which another endpoint of the process has
   await view.instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined);
   rmSync(path);
   await expect(view.instances.renew('me', 'serving')).rejects.toThrow(/was deleted or replaced/);
-  expect(() => view.sessions.read('s')).toThrow(/was deleted or replaced/);
-  await expect((async () => view.sessions.create(recordOf('s')))()).rejects.toMatchObject({ code: 'STORE_AWAY' });
+  expect(() => view.records.read('s')).toThrow(/was deleted or replaced/);
+  await expect((async () => view.records.create(recordOf('s')))()).rejects.toMatchObject({ code: 'STORE_AWAY' });
   await expect(openView(store, { name: 'other' })).rejects.toThrow(/was deleted or replaced/);
 });

@@ -30,6 +30,7 @@ import { createLog } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, ME, newFolder, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
+import { openPlain } from './views.ts';
 
 const KNOWN = MIGRATIONS.length;
 
@@ -52,7 +53,7 @@ async function failure(work: () => Promise<unknown>): Promise<unknown> {
 
 /** The message of the error that opening the file throws. */
 async function refusal(path: string): Promise<string> {
-  const error = await failure(async () => sqlite(path).open(storeOptions()));
+  const error = await failure(async () => openPlain(sqlite(path), storeOptions()));
   expect(error).toMatchObject({ code: 'STORE_AWAY', status: 503, retryable: true });
   return (error as Error).message;
 }
@@ -60,8 +61,8 @@ async function refusal(path: string): Promise<string> {
 /** A closed file that sojourn made. */
 async function madeFile(): Promise<string> {
   const path = newPath();
-  const view = await sqlite(path).open(storeOptions());
-  await view.sessions.create(recordOf('s'));
+  const view = await openPlain(sqlite(path), storeOptions());
+  await view.records.create(recordOf('s'));
   await view.close();
   return path;
 }
@@ -130,27 +131,30 @@ describe('sqlite()', () => {
 
   test('opened by several endpoints, stays open until the last of them closes', async () => {
     const store = sqlite(newPath());
-    const [one, other] = await Promise.all([store.open(storeOptions()), store.open(storeOptions({ name: 'other' }))]);
-    await one.sessions.create(recordOf('s'));
+    const [one, other] = await Promise.all([
+      openPlain(store, storeOptions()),
+      openPlain(store, storeOptions({ name: 'other' })),
+    ]);
+    await one.records.create(recordOf('s'));
     await one.close();
     await one.close();
-    await other.sessions.create(recordOf('s'));
+    await other.records.create(recordOf('s'));
     await other.close();
-    await expect(other.sessions.create(recordOf('t'))).rejects.toThrow(/sessions\.db is closed/);
-    expect(() => other.sessions.read('s')).toThrow(/sessions\.db is closed/);
+    await expect(other.records.create(recordOf('t'))).rejects.toThrow(/sessions\.db is closed/);
+    expect(() => other.records.read('s')).toThrow(/sessions\.db is closed/);
     const again = await openView(store);
-    expect(await again.sessions.read('s')).toEqual(recordOf('s'));
+    expect(await again.records.read('s')).toEqual(recordOf('s'));
   });
 
   test('stores earlier writes before it closes, and leaves everything in the file', async () => {
     const path = newPath();
-    const view = await sqlite(path).open(storeOptions());
-    const created = view.sessions.create(recordOf('s'));
+    const view = await openPlain(sqlite(path), storeOptions());
+    const created = view.records.create(recordOf('s'));
     await view.close();
     expect(await created).toBe('created');
     const alone = join(newFolder(), 'copy.db');
     cpSync(path, alone);
-    expect(await (await openView(alone)).sessions.read('s')).toEqual(recordOf('s'));
+    expect(await (await openView(alone)).records.read('s')).toEqual(recordOf('s'));
   });
 });
 
@@ -176,9 +180,9 @@ describe('the error of a file that cannot be opened has the reason and what to d
 
   test('that is damaged', async () => {
     const path = newPath();
-    const view = await sqlite(path).open(storeOptions());
+    const view = await openPlain(sqlite(path), storeOptions());
     for (let n = 0; n < 50; n++)
-      await view.sessions.create(recordOf(`s${n}`, { fields: { a: `"${'x'.repeat(900)}"` } }));
+      await view.records.create(recordOf(`s${n}`, { fields: { a: `"${'x'.repeat(900)}"` } }));
     await view.close();
     const file = openSync(path, 'r+');
     const { size } = statSync(path);
@@ -200,8 +204,8 @@ describe('the error of a file that cannot be opened has the reason and what to d
     const path = await madeFile();
     const newer = new Libsql(path);
     newer.exec(`INSERT INTO migrations VALUES (${KNOWN + 1}, 0, 0)`);
-    const view = await sqlite(path).open(storeOptions());
-    expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+    const view = await openPlain(sqlite(path), storeOptions());
+    expect(await view.records.read('s')).toEqual(recordOf('s'));
     await view.close();
     newer.exec(`INSERT INTO migrations VALUES (${KNOWN + 2}, 1, 0)`);
     newer.close();
@@ -213,7 +217,7 @@ describe('the error of a file that cannot be opened has the reason and what to d
   test('that this process may not write', async () => {
     const folder = newFolder();
     const path = join(folder, 'sessions.db');
-    await (await sqlite(path).open(storeOptions())).close();
+    await (await openPlain(sqlite(path), storeOptions())).close();
     chmodSync(folder, 0o555);
     chmodSync(path, 0o444);
     // Root ignores permissions.
@@ -243,8 +247,8 @@ describe('a migration', () => {
   test('is taken once when several processes open the file at the same time', async () => {
     const path = newPath();
     const views = await Promise.all(Array.from({ length: 6 }, () => openView(path)));
-    await Promise.all(views.map(async (view, n) => view.sessions.create(recordOf(`s${n}`))));
-    expect(await views[0]?.sessions.count()).toBe(6);
+    await Promise.all(views.map(async (view, n) => view.records.create(recordOf(`s${n}`))));
+    expect((await views[0]?.records.list(1_000))?.records).toHaveLength(6);
   });
 
   test('that breaks older versions is not taken while an instance has the file open', async () => {
@@ -285,27 +289,27 @@ describe('a full disk', () => {
     const outcomes = new Map<string, unknown>();
     for (let n = 0; n < 30; n++) {
       const id = `s${n}`;
-      outcomes.set(id, await failure(async () => view.sessions.create(recordOf(id, large))));
+      outcomes.set(id, await failure(async () => view.records.create(recordOf(id, large))));
     }
     const refused = [...outcomes].filter(([, outcome]) => outcome !== undefined);
     expect(refused.length).toBeGreaterThan(5);
     for (const [id, error] of refused) {
       expect((error as Error).message).toMatch(/sessions\.db: its disk is full; make room/);
-      expect(await view.sessions.read(id)).toBeUndefined();
+      expect(await view.records.read(id)).toBeUndefined();
     }
     for (const [id, outcome] of outcomes) {
-      if (outcome === undefined) expect(await view.sessions.read(id)).toEqual(recordOf(id, large));
+      if (outcome === undefined) expect(await view.records.read(id)).toEqual(recordOf(id, large));
     }
-    expect(await view.sessions.count()).toBe(30 - refused.length);
+    expect((await view.records.list(1_000)).records.length).toBe(30 - refused.length);
     // Of the writes of one turn, those that fit are stored.
     const [big, small] = await Promise.allSettled([
-      view.sessions.save('s0', FENCE, { fields: { more: JSON.stringify('x'.repeat(50_000)) } }),
-      view.sessions.save('s1', FENCE, { head: 'debug' }),
+      view.records.save('s0', FENCE, { fields: { more: JSON.stringify('x'.repeat(50_000)) } }),
+      view.records.save('s1', FENCE, { head: 'debug' }),
     ]);
     expect([big.status, small]).toEqual(['rejected', { status: 'fulfilled', value: 'written' }]);
-    expect(await view.sessions.read('s0')).toEqual(recordOf('s0', large));
-    for (const id of ['s0', 's1', 's2']) expect(await view.sessions.end(id, FENCE, 'deleted')).toBe('ended');
-    expect(await view.sessions.create(recordOf('room', large))).toBe('created');
+    expect(await view.records.read('s0')).toEqual(recordOf('s0', large));
+    for (const id of ['s0', 's1', 's2']) expect(await view.records.end(id, FENCE, 'deleted')).toBe('ended');
+    expect(await view.records.create(recordOf('room', large))).toBe('created');
   });
 
   test('that takes small writes still counts as away, until a write of usual size fits again', async () => {
@@ -321,7 +325,7 @@ describe('a full disk', () => {
     await first.initialize();
     const large = { fields: { large: JSON.stringify('x'.repeat(20_000)) } };
     const filled: string[] = [];
-    for (let n = 0; (await failure(async () => view.sessions.create(recordOf(`s${n}`, large)))) === undefined; n++)
+    for (let n = 0; (await failure(async () => view.records.create(recordOf(`s${n}`, large)))) === undefined; n++)
       filled.push(`s${n}`);
     expect(view.full?.()).toBe(true);
     expect(endpoint.health().store).toBe('away');
@@ -333,8 +337,8 @@ describe('a full disk', () => {
     const before = await renewals();
     await until(async () => (await renewals()) > before + 3);
     expect(endpoint.health()).toMatchObject({ state: 'serving', store: 'away' });
-    expect(await failure(async () => view.sessions.create(recordOf('more', large)))).toBeDefined();
-    for (const id of filled) await view.sessions.end(id, FENCE, 'deleted');
+    expect(await failure(async () => view.records.create(recordOf('more', large)))).toBeDefined();
+    for (const id of filled) await view.records.end(id, FENCE, 'deleted');
     await until(() => endpoint.health().store === 'ok');
     expect(view.full?.()).toBe(false);
     await client().initialize();

@@ -15,7 +15,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
-import type { InstanceMessage, OpenStore } from '../../src/stores/store.ts';
+import type { InstanceMessage } from '../../src/stores/store.ts';
+import type { View } from '../../src/testing/view.ts';
 import { PREAMBLE, encodeFrame } from '../../src/stores/sqlite/frames.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
@@ -28,7 +29,7 @@ interface Inbox {
   readonly messages: InstanceMessage[];
 }
 
-async function announce(view: OpenStore, id: string): Promise<Inbox> {
+async function announce(view: View, id: string): Promise<Inbox> {
   const inbox: Inbox = { from: [], messages: [] };
   await view.instances.announce({ id, state: 'serving', version: '1' }, (from, message) => {
     inbox.from.push(from);

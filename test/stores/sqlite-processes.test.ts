@@ -63,5 +63,5 @@ test('processes that open a new file at once all open it', async () => {
   await Promise.all(all.map((one) => once(one.process, 'close')));
   expect(all.map(({ lines }) => lines)).toEqual(all.map(() => ['opened']));
   const view = await openView(path);
-  expect(await view.sessions.create(recordOf('s'))).toBe('created');
+  expect(await view.records.create(recordOf('s'))).toBe('created');
 });

@@ -14,24 +14,24 @@ const HOUR = 3_600_000;
 test('old events are deleted also if their row numbers were used before', async () => {
   const [path, time] = [newPath(), createFakeTime()];
   const retention = { ttlMs: HOUR, events: 1_000, bytes: 1_000_000 };
-  const view = await openView(path, { time, retention });
-  const kept = await openView(path, { time, name: 'kept', retention: { ...retention, ttlMs: 1_000 * HOUR } });
+  const view = await openView(path, { time, log: retention });
+  const kept = await openView(path, { time, name: 'kept', log: { ...retention, ttlMs: 1_000 * HOUR } });
   for (const [one, id] of [
     [kept, 'k'],
     [view, 's'],
   ] as const) {
-    await one.sessions.create(recordOf(id));
-    await one.events.append({ sessionId: id, fence: FENCE, stream: 'first', from: 0, events: ['1'] });
+    await one.records.create(recordOf(id));
+    await one.records.append({ id: id, fence: FENCE, stream: 'first', from: 0, events: ['1'] });
   }
   const file = new Libsql(path);
   const events = (): number => (file.prepare('SELECT count(*) FROM events').raw(true).get([]) as [number])[0];
   for (let round = 0; round < 3; round++) {
     for (let n = 0; n < 10 - 3 * round; n++) {
       const stream = `${round}x${n}`;
-      await view.events.append({ sessionId: 's', fence: FENCE, stream, from: 0, events: ['1'] });
+      await view.records.append({ id: 's', fence: FENCE, stream, from: 0, events: ['1'] });
     }
     await time.advance(2 * HOUR);
-    await view.events.trim();
+    await view.records.trim();
     expect(events(), `round ${round}`).toBe(1);
   }
   file.close();

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
+import type { Store } from '../../src/stores/store.ts';
+import type { View, ViewSettings } from '../../src/testing/view.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { open, storeOptions } from './views.ts';
 
@@ -19,6 +20,6 @@ export function newFolder(): string {
 export const newPath = (): string => join(newFolder(), 'sessions.db');
 
 /** Closed when the test is over. */
-export async function openView(store: Store | string, more: Partial<StoreOptions> = {}): Promise<OpenStore> {
+export async function openView(store: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {
   return open(typeof store === 'string' ? sqlite(store) : store, storeOptions(more));
 }

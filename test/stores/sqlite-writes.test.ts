@@ -8,6 +8,7 @@ import { afterTurn } from '../../src/options/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
+import { openPlain } from './views.ts';
 
 const turn = (): Promise<void> => new Promise((next) => afterTurn(next));
 
@@ -35,12 +36,12 @@ describe('writes', () => {
   test('of one turn are one transaction, and each resolves when it is stored', async () => {
     const path = newPath();
     const view = await openView(path);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const count = transactions(path);
     const answers: string[] = [];
     const writes = Array.from({ length: 20 }, async (_, n) => {
-      const append = { sessionId: 's', fence: FENCE, stream: 'p', from: n, events: [`${n}`] };
-      answers.push(`${n} ${await view.events.append(append)}`);
+      const append = { id: 's', fence: FENCE, stream: 'p', from: n, events: [`${n}`] };
+      answers.push(`${n} ${await view.records.append(append)}`);
     });
     expect(answers).toEqual([]);
     await Promise.all(writes);
@@ -50,43 +51,43 @@ describe('writes', () => {
 
   test('of one turn take effect in the order of the calls', async () => {
     const view = await openView(newPath());
-    const created = view.sessions.create(recordOf('s'));
-    const saved = view.sessions.save('s', FENCE, { head: 'debug' });
-    const released = view.sessions.release('s', FENCE);
-    const late = view.sessions.save('s', FENCE, { head: 'error' });
-    const claimed = view.sessions.claim('s', { epoch: 1, owner: null }, 'other');
+    const created = view.records.create(recordOf('s'));
+    const saved = view.records.save('s', FENCE, { head: 'debug' });
+    const released = view.records.release('s', FENCE);
+    const late = view.records.save('s', FENCE, { head: 'error' });
+    const claimed = view.records.claim('s', { epoch: 1, owner: null }, 'other');
     expect(await Promise.all([created, saved, released, late])).toEqual(['created', 'written', 'written', 'fenced']);
     expect(await claimed).toMatchObject({ claimed: true, record: { epoch: 2, owner: 'other', head: 'debug' } });
   });
 
   test('that fail do not affect the other writes of their turn', async () => {
     const view = await openView(newPath());
-    const append = { sessionId: 's1', stream: 'p', from: 0, events: ['1'] };
+    const append = { id: 's1', stream: 'p', from: 0, events: ['1'] };
     const outcomes = await Promise.allSettled([
-      view.sessions.create(recordOf('s1')),
-      view.sessions.create(recordOf('s2', { user: 'a\0b' })),
-      view.sessions.create(recordOf('s1', { user: 'late' })),
-      view.events.append({ ...append, fence: { epoch: 2, owner: 'other' } }),
-      view.events.append({ ...append, fence: FENCE }),
-      view.sessions.create(recordOf('s3')),
+      view.records.create(recordOf('s1')),
+      view.records.create(recordOf('s2', { user: 'a\0b' })),
+      view.records.create(recordOf('s1', { user: 'late' })),
+      view.records.append({ ...append, fence: { epoch: 2, owner: 'other' } }),
+      view.records.append({ ...append, fence: FENCE }),
+      view.records.create(recordOf('s3')),
     ]);
     const told = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome.status));
     expect(told).toEqual(['created', 'rejected', 'exists', 'fenced', 'written', 'created']);
-    expect(await view.sessions.count()).toBe(2);
-    expect(await view.sessions.read('s2')).toBeUndefined();
-    expect(await view.events.replay('s1', 'p', -1)).toMatchObject({ found: true, next: 1 });
+    expect((await view.records.list(1_000)).records.length).toBe(2);
+    expect(await view.records.read('s2')).toBeUndefined();
+    expect(await view.records.replay('s1', 'p', -1)).toMatchObject({ found: true, next: 1 });
   });
 
   test('of one turn to one stream are one row, if no other write comes between', async () => {
     const path = newPath();
     const view = await openView(path);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const rows = new Libsql(path).prepare('SELECT stream, position, n FROM events ORDER BY no').raw(true);
     const append = async (stream: string, from: number, more: Partial<AppendRequest> = {}): Promise<WriteOutcome> =>
-      view.events.append({ sessionId: 's', fence: FENCE, stream, from, events: [`${from}`], ...more });
+      view.records.append({ id: 's', fence: FENCE, stream, from, events: [`${from}`], ...more });
     const together = [
-      append('p1', 0, { requests: '[1]' }),
-      append('p2', 0, { mark: { request: '2', stream: 'p2' } }),
+      append('p1', 0, { note: '[1]' }),
+      append('p2', 0, { mark: { name: '2', stream: 'p2' } }),
       append('p1', 1),
       append('p2', 1, { unmark: '2', complete: true }),
       append('p1', 2, { complete: true }),
@@ -103,7 +104,7 @@ describe('writes', () => {
       append('p3', 1, { complete: true }),
       append('p3', 2), // after the end
       append('p4', 0),
-      (async () => view.sessions.release('s', FENCE))(),
+      (async () => view.records.release('s', FENCE))(),
       append('p4', 1),
     ];
     expect(await Promise.all(apart)).toEqual([
@@ -116,19 +117,19 @@ describe('writes', () => {
       'written',
       'fenced',
     ]);
-    expect(await view.events.open('s')).toEqual([{ stream: 'p4', next: 1, requests: null }]);
-    const claim = await view.sessions.claim('s', { epoch: 1, owner: null }, 'other');
-    expect(claim).toMatchObject({ claimed: true, markers: [] });
+    expect(await view.records.open('s')).toEqual([{ stream: 'p4', next: 1, note: null }]);
+    const claim = await view.records.claim('s', { epoch: 1, owner: null }, 'other');
+    expect(claim).toMatchObject({ claimed: true, marks: [] });
   });
 
   test('that need several transactions are done in order', async () => {
     const view = await openView(newPath());
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const writes = Array.from({ length: 1_500 }, async (_, n) =>
-      view.events.append({ sessionId: 's', fence: FENCE, stream: 'g', from: n, events: [`${n}`] }),
+      view.records.append({ id: 's', fence: FENCE, stream: 'g', from: n, events: [`${n}`] }),
     );
     expect(new Set(await Promise.all(writes))).toEqual(new Set(['written']));
-    expect(await view.events.open('s')).toEqual([{ stream: 'g', next: 1_500, requests: null }]);
+    expect(await view.records.open('s')).toEqual([{ stream: 'g', next: 1_500, note: null }]);
   });
 });
 
@@ -138,7 +139,7 @@ describe('while another process writes', () => {
     const view = await openView(path);
     const { release } = lock(path);
     let done = false;
-    const write = Promise.resolve(view.sessions.create(recordOf('s'))).finally(() => (done = true));
+    const write = Promise.resolve(view.records.create(recordOf('s'))).finally(() => (done = true));
     let turns = 0;
     for (const started = performance.now(); performance.now() - started < 150; turns++) await turn();
     expect(done).toBe(false);
@@ -151,29 +152,29 @@ describe('while another process writes', () => {
   test('a read is answered at once', async () => {
     const path = newPath();
     const view = await openView(path);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const { release } = lock(path);
-    expect(view.sessions.read('s')).toEqual(recordOf('s'));
-    expect(view.sessions.list(1)).toEqual({ records: [recordOf('s')] });
+    expect(view.records.read('s')).toEqual(recordOf('s'));
+    expect(view.records.list(1)).toEqual({ records: [recordOf('s')] });
     release();
   });
 
   test('its writes are read at once, also by a connection that waits to write', async () => {
     const path = newPath();
     const view = await openView(path);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const other = new Libsql(path);
     other.exec('BEGIN IMMEDIATE');
-    const waiting = view.sessions.save('s', FENCE, { head: 'debug' });
+    const waiting = view.records.save('s', FENCE, { head: 'debug' });
     for (let n = 0; n < 3; n++) await turn();
-    other.exec("UPDATE sessions SET user = 'ada'");
+    other.exec("UPDATE records SET user = 'ada'");
     other.exec('COMMIT');
-    expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'ada' }));
+    expect(view.records.read('s')).toEqual(recordOf('s', { user: 'ada' }));
     // A refused statement that is not reset would keep the old state of the file.
-    other.exec("UPDATE sessions SET user = 'eve'");
-    expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'eve' }));
+    other.exec("UPDATE records SET user = 'eve'");
+    expect(view.records.read('s')).toEqual(recordOf('s', { user: 'eve' }));
     expect(await waiting).toBe('written');
-    expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'eve', head: 'debug' }));
+    expect(view.records.read('s')).toEqual(recordOf('s', { user: 'eve', head: 'debug' }));
   });
 
   test('for too long, writes fail with store_away, and later ones succeed', async () => {
@@ -181,11 +182,11 @@ describe('while another process writes', () => {
     const time = createFakeTime();
     const view = await openView(sqlite(path), { time });
     const { release } = lock(path);
-    const refused = Array.from({ length: 3 }, async (_, n) => view.sessions.create(recordOf(`s${n}`)));
+    const refused = Array.from({ length: 3 }, async (_, n) => view.records.create(recordOf(`s${n}`)));
     const told = Promise.allSettled(refused);
     await until(() => time.pendingTimers > 0);
     await time.advance(BUSY_LIMIT_MS / 2);
-    const patient = view.sessions.create(recordOf('patient'));
+    const patient = view.records.create(recordOf('patient'));
     await time.advance(BUSY_LIMIT_MS / 2 + 100);
     for (const outcome of await told) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'STORE_AWAY', retryable: true } });
@@ -195,31 +196,31 @@ describe('while another process writes', () => {
     const advancing = setInterval(() => void time.advance(100), 5);
     expect(await patient).toBe('created');
     clearInterval(advancing);
-    expect(await view.sessions.read('s0')).toBeUndefined();
+    expect(await view.records.read('s0')).toBeUndefined();
   });
 
   test('opening the file waits too', async () => {
     const path = newPath();
-    await (await sqlite(path).open(storeOptions())).close();
+    await (await openPlain(sqlite(path), storeOptions())).close();
     const { release } = lock(path);
     const opening = openView(path, { name: 'new' });
     for (let n = 0; n < 100; n++) await turn();
     release();
-    expect(await (await opening).sessions.count()).toBe(0);
+    expect((await (await opening).records.list(1_000)).records.length).toBe(0);
   });
 
   test('two connections that write all the time both get to write', async () => {
     const path = newPath();
     const views = [await openView(path), await openView(path)];
     const all = views.map(async (view, v) => {
-      await view.sessions.create(recordOf(`s${v}`));
+      await view.records.create(recordOf(`s${v}`));
       for (let n = 0; n < 200; n++) {
-        const append = { sessionId: `s${v}`, fence: FENCE, stream: 'g', from: n, events: [`${n}`] };
-        expect(await view.events.append(append)).toBe('written');
+        const append = { id: `s${v}`, fence: FENCE, stream: 'g', from: n, events: [`${n}`] };
+        expect(await view.records.append(append)).toBe('written');
       }
     });
     await Promise.all(all);
-    expect(await views[0]?.events.replay('s1', 'g', 198)).toMatchObject({ found: true, next: 200 });
+    expect(await views[0]?.records.replay('s1', 'g', 198)).toMatchObject({ found: true, next: 200 });
   });
 });
 
@@ -227,7 +228,7 @@ describe('the write-ahead log', () => {
   test('is copied into the file and emptied when it has grown, during other writes', async () => {
     const path = newPath();
     const view = await openView(path);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     const log = (): number => statSync(`${path}-wal`).size;
     let largest = 0;
     let from = 0;
@@ -235,7 +236,7 @@ describe('the write-ahead log', () => {
     await until(
       async () => {
         const appends = Array.from({ length: 8 }, async () =>
-          view.events.append({ sessionId: 's', fence: FENCE, stream: 'g', from: from++, events: [text] }),
+          view.records.append({ id: 's', fence: FENCE, stream: 'g', from: from++, events: [text] }),
         );
         expect(new Set(await Promise.all(appends))).toEqual(new Set(['written']));
         largest = Math.max(largest, log());
@@ -245,20 +246,20 @@ describe('the write-ahead log', () => {
     );
     expect(largest).toBeGreaterThanOrEqual(16_777_216);
     expect(largest).toBeLessThan(64_000_000);
-    const outcome = await view.events.replay('s', 'g', from - 2);
+    const outcome = await view.records.replay('s', 'g', from - 2);
     expect(outcome).toMatchObject({ found: true, next: from, events: [{ offset: from - 1, data: text }] });
   });
 
   test('keeps nothing that was deleted: a file under constant writes stays as large as its kept data', async () => {
     const path = newPath();
     const retention = { ttlMs: 600_000, events: 100, bytes: 100_000 };
-    const view = await openView(path, { retention });
-    await view.sessions.create(recordOf('s'));
+    const view = await openView(path, { log: retention });
+    await view.records.create(recordOf('s'));
     const text = JSON.stringify('x'.repeat(1_000));
     for (let n = 0; n < 6_000; n += 100) {
       const calls = Array.from({ length: 100 }, async (_, i) =>
-        view.events.append({
-          sessionId: 's',
+        view.records.append({
+          id: 's',
           fence: FENCE,
           stream: `p${n + i}`,
           from: 0,
@@ -277,23 +278,23 @@ test.each([
   ['of so many events', { ttlMs: 600_000, events: 5, bytes: 1_000_000 }],
   ['of so many bytes', { ttlMs: 600_000, events: 1_000, bytes: 60 }],
 ])('deleting what is more than %s takes nothing that is kept', async (_, retention) => {
-  const view = await openView(newPath(), { retention });
-  await view.sessions.create(recordOf('s'));
+  const view = await openView(newPath(), { log: retention });
+  await view.records.create(recordOf('s'));
   const all: Array<{ stream: string; offset: number; data: string }> = [];
   for (let n = 0; n < 300; n++) {
     const stream = n % 3 === 0 ? 'a' : 'b';
     const events = Array.from({ length: (n % 2) + 1 }, (_event, i) => `"${n} ${i}"`.padEnd(10));
     const from = all.filter((event) => event.stream === stream).length;
-    await view.events.append({ sessionId: 's', fence: FENCE, stream, from, events });
+    await view.records.append({ id: 's', fence: FENCE, stream, from, events });
     all.push(...events.map((data, i) => ({ stream, offset: from + i, data })));
     const kept = all.slice(-Math.min(retention.events, retention.bytes / 10));
     for (const name of ['a', 'b']) {
       const expected = kept.filter((event) => event.stream === name).map(({ offset, data }) => ({ offset, data }));
       const [first] = expected;
       if (first === undefined) continue;
-      expect(await view.events.replay('s', name, first.offset - 1)).toMatchObject({ found: true, events: expected });
+      expect(await view.records.replay('s', name, first.offset - 1)).toMatchObject({ found: true, events: expected });
       if (first.offset > 0)
-        expect(await view.events.replay('s', name, first.offset - 2)).toEqual({
+        expect(await view.records.replay('s', name, first.offset - 2)).toEqual({
           found: false,
           why: 'gap',
           first: first.offset,
@@ -306,55 +307,55 @@ test('a sweep deletes old events in batches, in its own deployment only', async 
   const path = newPath();
   const time = createFakeTime();
   const short = { ttlMs: 1_000, events: 10_000, bytes: 10_000_000 };
-  const mine = await openView(sqlite(path), { time, retention: short });
-  const theirs = await openView(sqlite(path), { time, name: 'theirs', retention: { ...short, ttlMs: 1e9 } });
+  const mine = await openView(sqlite(path), { time, log: short });
+  const theirs = await openView(sqlite(path), { time, name: 'theirs', log: { ...short, ttlMs: 1e9 } });
   for (const view of [theirs, mine]) {
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     for (let n = 0; n < 700; n++)
-      void view.events.append({
-        sessionId: 's',
+      void view.records.append({
+        id: 's',
         fence: FENCE,
         stream: `p${n}`,
         from: 0,
         events: ['1'],
         complete: true,
       });
-    await view.sessions.save('s', FENCE, {});
+    await view.records.save('s', FENCE, {});
   }
   await time.advance(2_000);
-  await mine.events.append({ sessionId: 's', fence: FENCE, stream: 'young', from: 0, events: ['1'] });
+  await mine.records.append({ id: 's', fence: FENCE, stream: 'young', from: 0, events: ['1'] });
   const rows = new Libsql(path).prepare('SELECT count(*) FROM events').raw(true);
   expect(rows.get([])).toEqual([1_401]);
-  await mine.events.trim();
+  await mine.records.trim();
   expect(rows.get([])).toEqual([701]);
-  expect((await mine.events.replay('s', 'young', -1)).found).toBe(true);
-  expect((await theirs.events.replay('s', 'p0', -1)).found).toBe(true);
+  expect((await mine.records.replay('s', 'young', -1)).found).toBe(true);
+  expect((await theirs.records.replay('s', 'p0', -1)).found).toBe(true);
   await time.advance(2_000);
-  await mine.events.trim();
+  await mine.records.trim();
   expect(rows.get([])).toEqual([700]);
 });
 
 test('equal bodies are stored once and deleted with the last session that uses them', async () => {
   const path = newPath();
   const view = await openView(path);
-  const texts = new Libsql(path).prepare('SELECT body FROM texts ORDER BY body').raw(true);
+  const texts = new Libsql(path).prepare('SELECT text FROM bodies ORDER BY text').raw(true);
   const bodies = (): unknown[] => texts.all([]).map((row) => (row as [string])[0]);
-  for (let n = 0; n < 10; n++) await view.sessions.create(recordOf(`s${n}`, { body: n < 5 ? '{"a":1}' : '{"b":1}' }));
+  for (let n = 0; n < 10; n++) await view.records.create(recordOf(`s${n}`, { body: n < 5 ? '{"a":1}' : '{"b":1}' }));
   expect(bodies()).toEqual(['{"a":1}', '{"b":1}']);
-  for (let n = 5; n < 9; n++) await view.sessions.end(`s${n}`, FENCE, 'deleted');
+  for (let n = 5; n < 9; n++) await view.records.end(`s${n}`, FENCE, 'deleted');
   expect(bodies()).toEqual(['{"a":1}', '{"b":1}']);
-  await view.sessions.end('s9', FENCE, 'deleted');
+  await view.records.end('s9', FENCE, 'deleted');
   expect(bodies()).toEqual(['{"a":1}']);
-  for (let n = 0; n < 10; n++) await view.sessions.end(`s${n}`, FENCE, 'deleted');
+  for (let n = 0; n < 10; n++) await view.records.end(`s${n}`, FENCE, 'deleted');
   expect(bodies()).toEqual([]);
 });
 
 test('a record that a newer version wrote is refused by name, and other records are read', async () => {
   const path = newPath();
   const view = await openView(path);
-  for (const id of ['s', 'newer']) await view.sessions.create(recordOf(id));
-  new Libsql(path).exec("UPDATE sessions SET v = 2 WHERE id = 'newer'");
-  expect(() => view.sessions.read('newer')).toThrow(/session newer was written by a newer version .* \(record 2,/);
-  await expect(view.sessions.claim('newer', FENCE, 'other')).rejects.toThrow(/newer version/);
-  expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+  for (const id of ['s', 'newer']) await view.records.create(recordOf(id));
+  new Libsql(path).exec("UPDATE records SET v = 2 WHERE id = 'newer'");
+  expect(() => view.records.read('newer')).toThrow(/session newer was written by a newer version .* \(record 2,/);
+  await expect(view.records.claim('newer', FENCE, 'other')).rejects.toThrow(/newer version/);
+  expect(await view.records.read('s')).toEqual(recordOf('s'));
 });

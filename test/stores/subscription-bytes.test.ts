@@ -49,11 +49,11 @@ describe.each(durableKinds)('on %s', (kind) => {
     const target = sharedTarget(kind);
     const view = await open(opens[kind](target), storeOptions({ name: 'bytes' }));
     const count = await counterOf(kind, target);
-    await view.sessions.create(recordOf('s'));
+    await view.records.create(recordOf('s'));
     let uris = 0;
     const subscribe = async (many: number): Promise<void> => {
       const fields = Object.fromEntries(Array.from({ length: many }, () => [`u"${uriOf((uris += 1))}"`, '1']));
-      expect(await view.sessions.save('s', FENCE, { fields })).toBe('written');
+      expect(await view.records.save('s', FENCE, { fields })).toBe('written');
     };
     const cost = async (): Promise<number> => {
       const before = await count();

@@ -1,6 +1,7 @@
 /** Views on a store for tests, and test data. */
 import { onTestFinished } from 'vitest';
-import type { OpenStore, StoredRecord, Store, StoreOptions } from '../../src/stores/store.ts';
+import type { Store, StoredRecord } from '../../src/stores/store.ts';
+import { openView, type View, type ViewSettings } from '../../src/testing/view.ts';
 import { systemRandom, systemTime } from '../../src/options/system.ts';
 import { createLog } from '../kit/log.ts';
 import { plainRecord } from '../../src/testing/plain-record.ts';
@@ -10,24 +11,27 @@ export const FENCE = { epoch: 1, owner: ME };
 /** What a caller sees in a new record that has no owner. */
 export const OWNERLESS = { epoch: 1, owner: null };
 
-export function storeOptions(more: Partial<StoreOptions> = {}): StoreOptions {
+export function storeOptions(more: Partial<ViewSettings> = {}): ViewSettings {
   return {
     name: 'mcp',
     time: systemTime,
     random: systemRandom,
     logger: createLog(),
     leaseMs: 30_000,
-    tombstoneMs: 600_000,
-    retention: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
+    keepMs: 600_000,
+    log: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
     eventLogBytes: 268_435_456,
     tombstones: 100_000,
     ...more,
   };
 }
 
+/** The test closes it. */
+export const openPlain = openView;
+
 /** Closed when the test is over. */
-export async function open(store: Store, options: StoreOptions): Promise<OpenStore> {
-  const view = await store.open(options);
+export async function open(store: Store, settings: ViewSettings): Promise<View> {
+  const view = await openView(store, settings);
   onTestFinished(() => view.close());
   return view;
 }

@@ -24,7 +24,7 @@ test('a case that fails on a machine that stood still runs again, in deployments
   const run = inTime(async (kit) => {
     runs += 1;
     const [view, other] = [await kit.open(), await kit.open({ deployment: 'other' })];
-    for (const each of [view, other]) expect(await each.sessions.create(recordOf('s'))).toBe('created');
+    for (const each of [view, other]) expect(await each.records.create(recordOf('s'))).toBe('created');
     if (runs > 2) return;
     await sleep(SHORT_MS);
     throw new Error('late');

@@ -8,12 +8,13 @@ import { memory } from '../../src/stores/memory/index.ts';
 import { isEnded } from '../../src/stores/store.ts';
 import type {
   AppendRequest,
-  EndedSession,
+  EndedRecord,
   InstanceLease,
   InstanceMessage,
   InstanceStore,
   OpenStore,
   RecordChange,
+  Records,
   Store,
   StoreOptions,
 } from '../../src/stores/store.ts';
@@ -95,95 +96,94 @@ class Server {
   }
 
   async open(options: StoreOptions): Promise<OpenStore> {
-    const fault = this.#fault;
     const offMs = options.time.now() - this.now;
     // The clock of a server has a date alone.
     const { monotonic: _none, ...date } = this.#clock;
     const view = await this.#inner.open({ ...options, time: date });
-    const { sessions, events } = view;
-    const call = <T>(effect: () => T | Promise<T>): Promise<T> => this.call(effect);
-    const lasts = (ms: number | null | undefined) =>
-      fault === 'process-clock' && typeof ms === 'number' ? ms + offMs : ms;
-    const patched = <P extends { readonly expiresInMs?: number | null }>(patch: P): P =>
-      patch.expiresInMs === undefined ? patch : { ...patch, expiresInMs: lasts(patch.expiresInMs) };
     return {
       ...view,
-      sessions: {
-        create: (record, ms) =>
-          call(() => {
-            if (typeof ms === 'number') this.#expiries.set(record.id, this.now + ms);
-            return sessions.create(record, lasts(ms));
-          }),
-        read: (id) => call(() => this.#expiredByClock(id) ?? sessions.read(id)),
-        claim: (id, from, me) =>
-          call(() => {
-            const current = this.#expiredByClock(id);
-            return current === undefined ? sessions.claim(id, from, me) : { claimed: false as const, current };
-          }),
-        save: (id, fence, patch) =>
-          call(async () => sessions.save(id, fence, await this.#wrongly(view, id, patched(patch)))),
-        release: (id, fence, patch = {}) =>
-          call(async () => sessions.release(id, fence, await this.#wrongly(view, id, patched(patch)))),
-        end: (id, from, reason) =>
-          call(async () => {
-            const outcome = await sessions.end(id, from, reason);
-            if (outcome === 'ended') this.kept += 5;
-            return outcome;
-          }),
-        mark: (id, fence, marker, clear) => call(() => sessions.mark(id, fence, marker, clear)),
-        list: (limit, cursor) => call(() => sessions.list(limit, cursor)),
-        count: () => call(() => sessions.count()),
-        expired: (limit) => call(() => sessions.expired(limit)),
-      },
-      events: {
-        append: (request) => call(() => this.#append(view, request)),
-        replay: (id, stream, after) => call(() => events.replay(id, stream, after)),
-        open: (id) => call(() => events.open(id)),
-        trim: () =>
-          call(async () => {
-            await events.trim();
-            if (fault !== 'never-forgets') this.kept = 0;
-          }),
-      },
+      records: (kind) => this.#records(view.records(kind), offMs),
       instances: this.#instances(options),
-      secret: (name, keepMs) => call(() => view.secret(name, keepMs)),
+      secret: (name, keepMs) => this.call(() => view.secret(name, keepMs)),
     };
   }
 
-  async #wrongly<P extends RecordChange>(view: OpenStore, id: string, patch: P): Promise<P> {
+  #records(inner: Records, offMs: number): Records {
+    const call = <T>(effect: () => T | Promise<T>): Promise<T> => this.call(effect);
+    const lasts = (ms: number | null | undefined) =>
+      this.#fault === 'process-clock' && typeof ms === 'number' ? ms + offMs : ms;
+    const patched = <P extends { readonly expiresInMs?: number | null }>(patch: P): P =>
+      patch.expiresInMs === undefined ? patch : { ...patch, expiresInMs: lasts(patch.expiresInMs) };
+    return {
+      create: (record, ms) =>
+        call(() => {
+          if (typeof ms === 'number') this.#expiries.set(record.id, this.now + ms);
+          return inner.create(record, lasts(ms));
+        }),
+      read: (id) => call(() => this.#expiredByClock(id) ?? inner.read(id)),
+      claim: (id, from, me) =>
+        call(() => {
+          const current = this.#expiredByClock(id);
+          return current === undefined ? inner.claim(id, from, me) : { claimed: false as const, current };
+        }),
+      save: (id, fence, patch) =>
+        call(async () => inner.save(id, fence, await this.#wrongly(inner, id, patched(patch)))),
+      release: (id, fence, patch = {}) =>
+        call(async () => inner.release(id, fence, await this.#wrongly(inner, id, patched(patch)))),
+      end: (id, from, outcome, keepMs) =>
+        call(async () => {
+          const answer = await inner.end(id, from, outcome, keepMs);
+          if (answer === 'ended') this.kept += 5;
+          return answer;
+        }),
+      mark: (id, fence, mark, clear) => call(() => inner.mark(id, fence, mark, clear)),
+      list: (limit, cursor) => call(() => inner.list(limit, cursor)),
+      expired: (limit) => call(() => inner.expired(limit)),
+      append: (request) => call(() => this.#append(inner, request)),
+      replay: (id, stream, after) => call(() => inner.replay(id, stream, after)),
+      open: (id) => call(() => inner.open(id)),
+      trim: () =>
+        call(async () => {
+          await inner.trim();
+          if (this.#fault !== 'never-forgets') this.kept = 0;
+        }),
+    };
+  }
+
+  async #wrongly<P extends RecordChange>(records: Records, id: string, patch: P): Promise<P> {
     const { fields } = patch;
     if (fields === undefined) return patch;
     const set = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
     if (this.#fault === 'deletion-lost') return { ...patch, fields: set };
     if (this.#fault !== 'fields-overwritten') return patch;
     // The fields of this change are all fields from now on.
-    const record = await view.sessions.read(id);
+    const record = await records.read(id);
     const before = record === undefined || isEnded(record) ? {} : record.fields;
     const removed = Object.fromEntries(Object.keys(before).map((name) => [name, null]));
     return { ...patch, fields: { ...removed, ...set } };
   }
 
   /** The answer of a store that judges an expiry by the clock alone and stores nothing. */
-  #expiredByClock(id: string): EndedSession | undefined {
+  #expiredByClock(id: string): EndedRecord | undefined {
     const at = this.#expiries.get(id);
     if (this.#fault !== 'expiry-not-stored' || at === undefined || at > this.now) return undefined;
-    return { v: 1, id, ended: 'idle', at };
+    return { id, outcome: '', at };
   }
 
-  async #append(view: OpenStore, request: AppendRequest) {
-    if (this.#fault === 'deadlock') return this.#appendWithTwoLocks(view, request);
-    if (this.#fault !== 'large-events-cut') return view.events.append(request);
-    return view.events.append({ ...request, events: request.events.map((data) => data.slice(0, LARGE)) });
+  async #append(records: Records, request: AppendRequest) {
+    if (this.#fault === 'deadlock') return this.#appendWithTwoLocks(records, request);
+    if (this.#fault !== 'large-events-cut') return records.append(request);
+    return records.append({ ...request, events: request.events.map((data) => data.slice(0, LARGE)) });
   }
 
   /** Locks the session, and then the session whose log is to be trimmed next. */
-  async #appendWithTwoLocks(view: OpenStore, request: AppendRequest) {
-    const { sessionId } = request;
-    const n = Number(sessionId.slice(1));
-    const own = await this.#lock(sessionId);
+  async #appendWithTwoLocks(records: Records, request: AppendRequest) {
+    const { id } = request;
+    const n = Number(id.slice(1));
+    const own = await this.#lock(id);
     await new Promise<void>((next) => afterTurn(next));
     const other = await this.#lock(`s${(n + 1) % 16}`);
-    const outcome = await view.events.append(request);
+    const outcome = await records.append(request);
     other();
     own();
     return outcome;

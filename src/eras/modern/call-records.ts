@@ -1,9 +1,9 @@
 /**
- * What the store keeps of 2026-07-28 calls that can be resumed (`resumable-calls.ts`). Each call has one record in a
- * deployment beside that of the sessions, so that no listing, sweep or hook of sessions meets it. The record's id is
- * a hash of the secret, its owner the instance that runs the call, and its log holds the answer and nothing else.
+ * What the store keeps of 2026-07-28 calls that can be resumed (`resumable-calls.ts`). Each call is a record of the
+ * kind `CALLS`. Its id is a hash of the secret and the user, so no other user finds it. Its owner is the instance that
+ * runs the call, its body the request, and its outcome the answer.
  *
- *     created ──answered──▶ answered ──expired──▶ gone
+ *     created ──answered──▶ ended with the answer ──kept long enough──▶ gone
  *        │ ╰──its owner drains──▶ without owner ──claimed──▶ runs again
  *        ╰────its owner is dead──────────────────╯
  */
@@ -12,16 +12,9 @@ import type { HeaderFields } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import { postStreamKey } from '../../session/streams/event-id.ts';
+import type { EndpointStore } from '../../session/record/kinds.ts';
 import { sessionHash } from '../../shown.ts';
-import {
-  type Fence,
-  isEnded,
-  type MaybePromise,
-  type OpenStore,
-  RECORD_VERSION,
-  type StoredRecord,
-} from '../../stores/store.ts';
+import { type Fence, isEnded, type MaybePromise, RECORD_VERSION, type Records } from '../../stores/store.ts';
 
 /** How long a record lasts that its owner does not extend: longer than any instance takes to be found dead. */
 export const RECORD_MS = 300_000;
@@ -46,35 +39,46 @@ export interface CallRecord {
   readonly key: string;
   readonly epoch: number;
   readonly owner: string | null;
-  readonly user: string | undefined;
   readonly version: string;
   readonly kept: KeptCall | undefined;
+  /** The JSON text of the answer; `undefined`: there is none yet. */
+  readonly answer?: string;
+}
+
+interface NewCall extends Pick<CallRecord, 'key' | 'owner' | 'version'> {
+  readonly user: string | undefined;
+  readonly kept: KeptCall;
 }
 
 /** The id of a call's record: who reads the store cannot fetch an answer with it. */
-export function callKey(secret: string): string {
-  return createHash('sha256').update(secret).digest('base64url');
+export function callKey(secret: string, user: string | undefined): string {
+  const text = JSON.stringify([secret, user ?? null]);
+  return createHash('sha256').update(text).digest('base64url');
 }
 
 export class CallRecords {
-  readonly #store: OpenStore;
+  readonly #store: EndpointStore;
   readonly #options: ResolvedOptions;
 
-  constructor(store: OpenStore, options: ResolvedOptions) {
+  constructor(store: EndpointStore, options: ResolvedOptions) {
     this.#store = store;
     this.#options = options;
   }
 
+  /** Throws while the store is not open. */
+  get #records(): Records {
+    return this.#store.calls;
+  }
+
   /** `false`: the store did not take it in time, so this call cannot be resumed. */
-  async create(call: Omit<CallRecord, 'epoch' | 'kept'> & { readonly kept: KeptCall }): Promise<boolean> {
-    const { key, owner, user, version, kept } = call;
+  async create({ key, owner, user, version, kept }: NewCall): Promise<boolean> {
     const { timeProvider, logger } = this.#options;
     const whole = JSON.stringify(kept);
     const { request: _, ...rest } = kept;
     const text = whole.length > KEPT_REQUEST_LENGTH ? JSON.stringify(rest) : whole;
     const now = timeProvider.now();
     const create = async (): Promise<boolean> => {
-      const outcome = await this.#store.sessions.create(
+      const outcome = await this.#records.create(
         {
           v: RECORD_VERSION,
           id: key,
@@ -98,66 +102,48 @@ export class CallRecords {
     return within(timeProvider, CREATE_MS, created, () => false);
   }
 
-  /** `undefined`: there is none, it has expired, or it belongs to another user. */
-  async read(key: string, user: string | undefined): Promise<CallRecord | undefined> {
-    const record = await this.#store.sessions.read(key);
-    if (record === undefined || isEnded(record) || record.user !== (user ?? null)) return undefined;
-    return { key, epoch: record.epoch, owner: record.owner, user, version: record.head, kept: keptOf(record) };
+  /** `undefined`: there is none, it has expired, or it was cancelled. */
+  async read(key: string): Promise<CallRecord | undefined> {
+    const record = await this.#records.read(key);
+    if (record === undefined) return undefined;
+    if (isEnded(record)) return answered(key, record.outcome);
+    const { epoch, owner, head, body } = record;
+    return { key, epoch, owner, version: head, kept: keptOf(body) };
   }
 
   /** The JSON text of the answer; `undefined`: there is none yet. */
-  async answer({ key, epoch }: CallRecord): Promise<string | undefined> {
-    const outcome = await this.#store.events.replay(key, postStreamKey(epoch, 0), -1);
-    return outcome.found ? outcome.events.at(-1)?.data : undefined;
+  async answer(call: CallRecord): Promise<string | undefined> {
+    return call.answer ?? (await this.read(call.key))?.answer;
   }
 
   /** `undefined`: another instance claimed it. */
   async claim({ key, epoch, owner }: CallRecord, me: string): Promise<Fence | undefined> {
-    const outcome = await this.#store.sessions.claim(key, { epoch, owner }, me);
+    const outcome = await this.#records.claim(key, { epoch, owner }, me);
     return outcome.claimed ? { epoch: outcome.record.epoch, owner: me } : undefined;
   }
 
-  /** Stores the answer, and keeps the record for `keptMs` from now. */
+  /** Ends the record with the answer, which is kept for `keptMs`. */
   async finish(key: string, fence: Fence, json: string, keptMs: number): Promise<void> {
-    const { events, sessions } = this.#store;
-    const stream = postStreamKey(fence.epoch, 0);
+    const { epoch, owner } = fence;
     await this.#attempt(key, 'The answer of a call could not be stored', () =>
-      events.append({ sessionId: key, fence, stream, from: 0, events: [json], complete: true }),
-    );
-    await this.#attempt(key, 'The end of a call could not be stored', () =>
-      sessions.save(key, fence, { expiresInMs: keptMs }),
+      this.#records.end(key, fence, `${JSON.stringify([epoch, owner])}\n${json}`, keptMs),
     );
   }
 
   async extend(key: string, fence: Fence): Promise<void> {
     await this.#attempt(key, 'The record of a call could not be extended', () =>
-      this.#store.sessions.save(key, fence, { expiresInMs: RECORD_MS }),
+      this.#records.save(key, fence, { expiresInMs: RECORD_MS }),
     );
   }
 
   /** Another instance may run the call again. */
   async release(key: string, fence: Fence): Promise<void> {
-    await this.#attempt(key, 'A call could not be handed over', () => this.#store.sessions.release(key, fence));
+    await this.#attempt(key, 'A call could not be handed over', () => this.#records.release(key, fence));
   }
 
+  /** There will be no answer. */
   async end(key: string, fence: Fence): Promise<void> {
-    await this.#attempt(key, 'The end of a call could not be stored', () =>
-      this.#store.sessions.end(key, fence, 'terminated'),
-    );
-  }
-
-  /** Ends the records that have expired, at most `limit` of them. Resolves with how many were ended. */
-  async sweep(limit: number): Promise<number> {
-    const { sessions, events } = this.#store;
-    let ended = 0;
-    for (const { id, epoch, owner } of await sessions.expired(limit))
-      if ((await sessions.end(id, { epoch, owner }, 'idle')) === 'ended') ended += 1;
-    await events.trim();
-    return ended;
-  }
-
-  close(): Promise<void> {
-    return this.#store.close();
+    await this.#attempt(key, 'The end of a call could not be stored', () => this.#records.end(key, fence, ''));
   }
 
   /** The record expires by itself, so a write that fails costs at most the call. */
@@ -170,7 +156,15 @@ export class CallRecords {
   }
 }
 
-function keptOf({ body }: StoredRecord): KeptCall | undefined {
+/** `outcome`: who answered, as a line of JSON, then the answer. */
+function answered(key: string, outcome: string): CallRecord | undefined {
+  if (outcome === '') return undefined;
+  const line = outcome.indexOf('\n');
+  const [epoch, owner] = JSON.parse(outcome.slice(0, line)) as [number, string];
+  return { key, epoch, owner, version: '', kept: undefined, answer: outcome.slice(line + 1) };
+}
+
+function keptOf(body: string): KeptCall | undefined {
   try {
     const kept: unknown = JSON.parse(body);
     return isObject(kept) && isObject(kept['headers']) ? (kept as unknown as KeptCall) : undefined;

@@ -35,7 +35,6 @@ const ANSWERED_CALLS = 1_000;
 /** The part of `limits.memoryBytes` that kept messages may fill: clients that read their answers come first. */
 const KEPT_PART = 1 / 8;
 const SWEEP_MS = 5_000;
-const SWEPT = 100;
 /** How long the end of an endpoint waits for the store. */
 const STORED_MS = 1_000;
 
@@ -131,7 +130,15 @@ export class ResumableCalls implements ResumableHost {
   ): RunningCall {
     const { timeProvider } = this.#options;
     const extendedAt = timeProvider.monotonic();
-    const call = { key: callKey(secret), exchange, ...more, extendedAt, timer: undefined, cut: false, answered: false };
+    const call = {
+      key: callKey(secret, exchange.user),
+      exchange,
+      ...more,
+      extendedAt,
+      timer: undefined,
+      cut: false,
+      answered: false,
+    };
     this.#byExchange.set(exchange, call);
     return call;
   }
@@ -295,12 +302,7 @@ export class ResumableCalls implements ResumableHost {
         call.extendedAt = timeProvider.monotonic();
         this.#follow(this.#records.extend(call.key, call.fence));
       }
-      this.#sweep().catch((err: unknown) => this.#logger.warn({ err }, 'Recorded calls could not be swept'));
     }, SWEEP_MS);
-  }
-
-  async #sweep(): Promise<void> {
-    while (!this.#closed && (await this.#records.sweep(SWEPT)) === SWEPT);
   }
 
   /** Resolves when every answer so far is stored, or could not be. A store that hangs delays no end of an endpoint. */
@@ -326,6 +328,5 @@ export class ResumableCalls implements ResumableHost {
     this.#options.timeProvider.clearTimeout(this.#sweeper);
     for (const call of this.#calls.values()) this.#forget(call);
     await this.#stored();
-    await this.#records.close();
   }
 }

@@ -104,8 +104,8 @@ export class ReturningClients {
   /** Past a limit the GET ends cleanly, and a call that runs here continues until its client comes back. */
   delay({ exchange: client, reader }: Call, position: CallPosition): void {
     const { calls, response } = this.#given;
-    const exchange = calls.find(callKey(position.secret));
-    if (exchange !== undefined && exchange.user === client.user) calls.stays(exchange);
+    const exchange = calls.find(callKey(position.secret, client.user));
+    if (exchange !== undefined) calls.stays(exchange);
     reader.begin(response);
     respondComeBack(reader, position, this.#options.retryMs);
   }
@@ -118,9 +118,9 @@ export class ReturningClients {
   async #serve(returned: Returned): Promise<boolean> {
     const { instance, relay } = this.#given;
     const { client, reader } = returned;
-    const key = callKey(returned.position.secret);
+    const key = callKey(returned.position.secret, client.user);
     if (this.#serveHere(key, returned)) return true;
-    const record = await this.#records.read(key, client.user);
+    const record = await this.#records.read(key);
     if (client.closed || this.#serveHere(key, returned)) return true;
     if (record === undefined) return this.#respondLost(returned, answerNotKept());
     const { owner } = record;
@@ -158,7 +158,6 @@ export class ReturningClients {
   #serveHere(key: string, returned: Returned): boolean {
     const exchange = this.#given.calls.find(key);
     if (exchange === undefined) return false;
-    if (exchange.user !== returned.client.user) return this.#respondLost(returned, answerNotKept());
     exchange.attach(returned.reader, returned.position);
     return true;
   }

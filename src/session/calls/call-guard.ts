@@ -7,7 +7,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import type { MaybePromise, Marker, WriteOutcome } from '../../stores/store.ts';
+import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
 import type { MessageContext } from './context.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import { rightsOf } from './rights.ts';
@@ -40,7 +40,7 @@ export interface KeptRequest {
 }
 
 interface LeftMarker {
-  readonly marker: Marker;
+  readonly marker: Mark;
   readonly since: number;
 }
 
@@ -108,7 +108,7 @@ export class CallGuard {
    * Takes over the markers of earlier owners, in any order. They stay for a while, because a relaying instance may send
    * such a call again.
    */
-  adopt(markers: readonly Marker[]): void {
+  adopt(markers: readonly Mark[]): void {
     // If an id was used twice, the later call counts.
     for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) {
       this.#add(marker);
@@ -116,7 +116,7 @@ export class CallGuard {
     }
   }
 
-  #leave(marker: Marker): void {
+  #leave(marker: Mark): void {
     (this.#left ??= []).push({ marker, since: this.#time.monotonic() });
   }
 
@@ -128,8 +128,8 @@ export class CallGuard {
     if (left.length === 0) this.#left = undefined;
   }
 
-  #add({ request, stream }: Marker): void {
-    (this.#markers ??= new Map()).set(request, stream);
+  #add({ name, stream }: Mark): void {
+    (this.#markers ??= new Map()).set(name, stream);
   }
 
   /** Stores what must be stored before the requests of one POST are dispatched. */
@@ -139,12 +139,12 @@ export class CallGuard {
     contexts: readonly MessageContext[],
   ): MaybePromise<WriteResult> {
     if (this.#left !== undefined) this.#dropLeft(this.#left);
-    const marks: Marker[] = [];
+    const marks: Mark[] = [];
     for (const [n, request] of requests.entries()) {
       const context = contexts[n];
       if (context === undefined || this.repeatable(request)) continue;
       context.marker = 'stored';
-      const mark = { request: requestKey(request.id), stream: stream.key };
+      const mark = { name: requestKey(request.id), stream: stream.key };
       marks.push(mark);
       this.#add(mark);
     }
@@ -152,7 +152,7 @@ export class CallGuard {
     if (stream.logged) {
       const [request] = requests;
       return stream.prime({
-        ...(request !== undefined && { requests: () => keep(request, contexts[0]) }),
+        ...(request !== undefined && { note: () => keep(request, contexts[0]) }),
         ...(mark !== undefined && { mark }),
       });
     }
@@ -165,10 +165,10 @@ export class CallGuard {
   early(requests: readonly RpcRequest[], contexts: readonly MessageContext[]): AppendExtra | undefined {
     const [first] = requests;
     if (first === undefined || !requests.every((request) => this.repeatable(request))) return undefined;
-    return { requests: () => keep(first, contexts[0]) };
+    return { note: () => keep(first, contexts[0]) };
   }
 
-  async #markAll(marks: readonly Marker[], stream: Pick<Stream, 'noteDelay'>): Promise<WriteResult> {
+  async #markAll(marks: readonly Mark[], stream: Pick<Stream, 'noteDelay'>): Promise<WriteResult> {
     try {
       for (const mark of marks) {
         let tries = 0;
@@ -185,7 +185,7 @@ export class CallGuard {
     }
   }
 
-  async #mark(mark: Marker): Promise<WriteOutcome> {
+  async #mark(mark: Mark): Promise<WriteOutcome> {
     const { sessionId, fence } = this.#ownership;
     const outcome = await this.#store.sessions.mark(sessionId, fence, mark);
     return outcome === 'fenced' && (await this.#ownership.claimedSince(fence.epoch)) ? this.#mark(mark) : outcome;
@@ -218,7 +218,7 @@ export class CallGuard {
   unmark({ marker, id, stream }: MessageContext): void {
     if (marker === 'none' || marker === 'unacknowledged' || id === undefined) return;
     if (marker === 'abandoned') {
-      if (stream !== undefined) this.#leave({ request: requestKey(id), stream: stream.key });
+      if (stream !== undefined) this.#leave({ name: requestKey(id), stream: stream.key });
     } else if (stream?.everLogged === false) this.#clear(id);
     else this.#markers?.delete(requestKey(id));
   }
@@ -230,13 +230,13 @@ export class CallGuard {
   }
 
   #clear(id: RequestId): void {
-    const request = requestKey(id);
-    const stream = this.#markers?.get(request);
-    if (stream !== undefined) this.#remove({ request, stream });
+    const name = requestKey(id);
+    const stream = this.#markers?.get(name);
+    if (stream !== undefined) this.#remove({ name, stream });
   }
 
-  #remove(marker: Marker): void {
-    if (this.#markers?.get(marker.request) === marker.stream) this.#markers.delete(marker.request);
+  #remove(marker: Mark): void {
+    if (this.#markers?.get(marker.name) === marker.stream) this.#markers.delete(marker.name);
     // If this write fails, the marker names a call that has ended. The next owner finds no open stream for it, and
     // keeps the marker for a while.
     const { sessionId, fence } = this.#ownership;

@@ -17,7 +17,7 @@
  */
 import { ownerLost } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { Marker, OpenStreamInfo } from '../../stores/store.ts';
+import type { Mark, OpenStream } from '../../stores/store.ts';
 import { readKept, requestKey, type KeptRequest } from './call-guard.ts';
 import type { MessageSource } from './context.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
@@ -30,14 +30,14 @@ const PAGES = 100;
 
 export async function takeLostCalls(
   session: LiveSession,
-  open: readonly OpenStreamInfo[],
-  markers: readonly Marker[],
+  open: readonly OpenStream[],
+  markers: readonly Mark[],
   source: MessageSource,
 ): Promise<void> {
   session.guard?.adopt(markers);
   const lostCalls = open
     .filter(({ stream }) => stream !== GET_STREAM)
-    .map((info) => ({ ...info, request: readKept(info.requests) }))
+    .map((info) => ({ ...info, request: readKept(info.note) }))
     .toSorted((a, b) => comparePostStreams(a.stream, b.stream));
   const marked = new Set(markers.map(({ stream }) => stream));
   if (lostCalls.some(({ stream, request }) => marked.has(stream) && isWhole(request)))

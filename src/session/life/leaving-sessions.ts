@@ -14,8 +14,8 @@ import type { SessionChange } from '../../observe/notices.ts';
 import {
   isEnded,
   type Fence,
-  type OpenStore,
   type Ownership as StoredOwnership,
+  type Records,
   type WriteOutcome,
 } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
@@ -67,7 +67,7 @@ export class LeavingSessions {
   }
 
   async #end(session: LiveSession, reason: EndReason): Promise<boolean> {
-    let outcome: Awaited<ReturnType<OpenStore['sessions']['end']>> | 'failed' = 'failed';
+    let outcome: Awaited<ReturnType<Records['end']>> | 'failed' = 'failed';
     const known = this.#claimsKnown(session);
     if (known !== undefined) await known;
     const { fence } = session.ownership;

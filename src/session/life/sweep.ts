@@ -10,7 +10,7 @@
  */
 import { sessionHash } from '../../shown.ts';
 import { afterTurn } from '../../options/system.ts';
-import type { ExpiredSession } from '../../stores/store.ts';
+import type { ExpiredRecord } from '../../stores/store.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
 import type { IdleList } from './idle-list.ts';
 import type { LeavingSessions } from './leaving-sessions.ts';
@@ -220,7 +220,7 @@ export class Sweep {
   }
 
   async #sweepStore(): Promise<void> {
-    const { store } = this.#registry;
+    const { options, store } = this.#registry;
     // The store is away, or not open yet.
     if (!this.#registry.lease.valid) return;
     try {
@@ -238,7 +238,8 @@ export class Sweep {
         if (expired.length < limit || (ownerless.length > 0 && ended === 0) || this.#stopped) break;
         await new Promise<void>((resolve) => afterTurn(resolve));
       }
-      await store.events.trim();
+      await store.sessions.trim();
+      if (options.resumeModernCalls) await store.calls.trim();
     } catch (cause) {
       this.#registry.logger.warn({ err: cause }, 'The store could not be swept; the next sweep tries again');
     }
@@ -246,9 +247,9 @@ export class Sweep {
 
   /** The sessions whose owner is none or dead. An instance that is dead stays so. */
   async #ownerless(
-    expired: readonly ExpiredSession[],
+    expired: readonly ExpiredRecord[],
     alive: Map<string, Promise<boolean>>,
-  ): Promise<readonly ExpiredSession[]> {
+  ): Promise<readonly ExpiredRecord[]> {
     const { instances } = this.#registry.store;
     const isAlive = async (owner: string): Promise<boolean> => (await instances.read(owner)) !== undefined;
     for (const { owner } of expired) if (owner !== null && !alive.has(owner)) alive.set(owner, isAlive(owner));
@@ -258,7 +259,7 @@ export class Sweep {
   }
 
   /** How many were ended. After a failure no further end begins, and the failure is thrown once the others are over. */
-  async #endExpired(sessions: readonly ExpiredSession[]): Promise<number> {
+  async #endExpired(sessions: readonly ExpiredRecord[]): Promise<number> {
     const left = sessions.values();
     let ended = 0;
     let failed = false;

@@ -15,7 +15,7 @@
  * instance, and continues from that epoch: no other instance has owned the session in between.
  */
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { isEnded, type ClaimOutcome, type Fence, type SessionStore } from '../../stores/store.ts';
+import { isEnded, type ClaimOutcome, type Fence, type Records } from '../../stores/store.ts';
 import type { Claims, Ownership, OwnLease } from './ownership.ts';
 
 /** Enough that 10,000 sessions with a store 10 ms away take some seconds, few enough that calls are not held up. */
@@ -32,7 +32,7 @@ const REQUESTS_FIRST_MS = 5_000;
 /** The live sessions of this instance, as their claims use them. */
 export interface ClaimedSessions {
   readonly options: Pick<ResolvedOptions, 'timeProvider' | 'logger'>;
-  readonly store: { readonly sessions: Pick<SessionStore, 'claim'> };
+  readonly store: { readonly sessions: Pick<Records, 'claim'> };
   /** The lease that sessions are claimed for. */
   readonly lease: OwnLease;
   /** How many requests wait for the lease or the store. */

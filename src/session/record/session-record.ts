@@ -11,7 +11,14 @@
  * the field then begins with it.
  */
 import { createHash } from 'node:crypto';
-import { RECORD_VERSION, type NewRecord, type Ownership, type StoredRecord } from '../../stores/store.ts';
+import {
+  type EndedRecord,
+  RECORD_VERSION,
+  type NewRecord,
+  type Ownership,
+  type StoredRecord,
+} from '../../stores/store.ts';
+import type { EndReason } from '../../types.ts';
 import { type Handshake, handshakeIn, handshakeText } from './handshake.ts';
 import { answerIn, NO_ANSWER, type ServerAnswer } from './server-answer.ts';
 
@@ -127,3 +134,6 @@ function named(name: string, value: string): readonly [key: string, text: string
   const end = begin + Number(value.slice(0, begin - 1));
   return [JSON.parse(value.slice(begin, end)) as string, value.slice(end)];
 }
+
+/** Why a session ended. A session without an outcome has expired. */
+export const endReasonOf = ({ outcome }: EndedRecord): EndReason => (outcome === '' ? 'idle' : (outcome as EndReason));

@@ -64,18 +64,18 @@ export class SessionEventLog implements StreamLog {
     complete: boolean,
     extra: CarriedExtra | undefined,
   ): MaybePromise<WriteOutcome> {
-    const { sessionId, fence } = this.#ownership;
-    const append = { sessionId, fence, stream, from, events, complete };
-    return this.#host.store.events.append(extra === undefined ? append : { ...append, ...extra });
+    const { sessionId: id, fence } = this.#ownership;
+    const append = { id, fence, stream, from, events, complete };
+    return this.#host.store.sessions.append(extra === undefined ? append : { ...append, ...extra });
   }
 
   replay(stream: string, after: number): MaybePromise<ReplayOutcome> {
-    return this.#host.store.events.replay(this.#ownership.sessionId, stream, after);
+    return this.#host.store.sessions.replay(this.#ownership.sessionId, stream, after);
   }
 
   /** The client has the whole stream. */
   forget(stream: string): void {
-    this.#host.store.events.forget?.(this.#ownership.sessionId, stream);
+    this.#host.store.sessions.forget?.(this.#ownership.sessionId, stream);
   }
 
   async read(stream: string, after: number): Promise<ReplayOutcome> {

@@ -11,11 +11,11 @@ export interface AnsweredCall {
 /** What an append may carry besides events. */
 export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {
   /** Called only when the append does not complete the stream. */
-  readonly requests?: () => string;
+  readonly note?: () => string;
 };
 
-/** `AppendExtra` with `requests` serialised. */
-export type CarriedExtra = Pick<AppendRequest, 'requests' | 'mark' | 'unmark'>;
+/** `AppendExtra` with its note written out. */
+export type CarriedExtra = Pick<AppendRequest, 'note' | 'mark' | 'unmark'>;
 
 /** `'failed'`: the store was not reached. */
 export type WriteResult = WriteOutcome | 'failed';
@@ -95,11 +95,11 @@ export function carriedBy(
   complete: boolean,
 ): CarriedExtra | undefined {
   if (first === undefined && last === undefined) return undefined;
-  const requests = complete ? undefined : first?.requests?.();
+  const note = complete ? undefined : first?.note?.();
   const mark = first?.mark;
   const unmark = last?.unmark;
   return {
-    ...(requests !== undefined && { requests }),
+    ...(note !== undefined && { note }),
     ...(mark !== undefined && { mark }),
     ...(unmark !== undefined && { unmark }),
   };

@@ -1,51 +1,51 @@
 /**
- * Finds expired sessions without a walk over all of them. Each session is in a slot of its expiry time, and `due` looks
+ * Finds expired records without a walk over all of them. Each record is in a slot of its expiry time, and `due` looks
  * at slots whose time has come. `put` and `take` are O(1).
  */
-import type { HeldSession } from './held-session.ts';
+import type { HeldRecord } from './held-record.ts';
 
-/** Two hours are 1,800 slots. A wider slot would make a sweep look at more sessions that are not due yet. */
+/** Two hours are 1,800 slots. A wider slot would make a sweep look at more records that are not due yet. */
 const SLOT_MS = 4_000;
 
 export class ExpiryIndex {
-  readonly #slots = new Map<number, HeldSession[]>();
+  readonly #slots = new Map<number, HeldRecord[]>();
 
   /** Call it after `expiresAt` of the record is set. */
-  put(session: HeldSession): void {
-    const { expiresAt } = session;
+  put(held: HeldRecord): void {
+    const { expiresAt } = held;
     if (expiresAt === null) return;
     const slot = slotOf(expiresAt);
-    const sessions = this.#slots.get(slot);
-    if (sessions === undefined) {
-      session.slotIndex = 0;
-      this.#slots.set(slot, [session]);
-    } else session.slotIndex = sessions.push(session) - 1;
+    const records = this.#slots.get(slot);
+    if (records === undefined) {
+      held.slotIndex = 0;
+      this.#slots.set(slot, [held]);
+    } else held.slotIndex = records.push(held) - 1;
   }
 
   /**
-   * Call it before `expiresAt` of a session in the index changes. The last session of the slot moves into the free
+   * Call it before `expiresAt` of a record in the index changes. The last record of the slot moves into the free
    * index.
    */
-  take(session: HeldSession): void {
-    const { expiresAt } = session;
+  take(held: HeldRecord): void {
+    const { expiresAt } = held;
     if (expiresAt === null) return;
     const slot = slotOf(expiresAt);
-    const sessions = this.#slots.get(slot);
-    const last = sessions?.pop();
-    if (sessions !== undefined && last !== undefined && last !== session) {
-      sessions[session.slotIndex] = last;
-      last.slotIndex = session.slotIndex;
+    const records = this.#slots.get(slot);
+    const last = records?.pop();
+    if (records !== undefined && last !== undefined && last !== held) {
+      records[held.slotIndex] = last;
+      last.slotIndex = held.slotIndex;
     }
-    if (sessions?.length === 0) this.#slots.delete(slot);
+    if (records?.length === 0) this.#slots.delete(slot);
   }
 
-  /** Every expired session. */
-  *due(now: number): Generator<HeldSession> {
+  /** Every expired record. */
+  *due(now: number): Generator<HeldRecord> {
     const current = slotOf(now);
-    for (const [slot, sessions] of this.#slots) {
+    for (const [slot, records] of this.#slots) {
       if (slot > current) continue;
-      for (const session of sessions) {
-        if (session.expired(now)) yield session;
+      for (const held of records) {
+        if (held.expired(now)) yield held;
       }
     }
   }

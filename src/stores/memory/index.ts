@@ -1,32 +1,41 @@
 /**
  * The memory store: all data is in this process, and every method answers at once. One store object serves any number
- * of endpoints. Endpoints with the same `name` are one deployment and share sessions, logs, mailboxes and secrets.
+ * of endpoints. Endpoints with the same `name` are one deployment and share records, mailboxes and secrets.
  * Endpoints with other names see none of them.
  *
  * The first endpoint of the object opens the shared data; the close of the last one drops it. The first endpoint of a
- * name sets the clock, the retention and the tombstone time. The first endpoint of the object sets `eventLogBytes`.
+ * name sets the clock and what each kind of records is. The first endpoint of the object sets `eventLogBytes`.
  */
-import type { OpenStore, Store, StoreOptions } from '../store.ts';
-import { MemoryEvents } from './events.ts';
+import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { InstanceDirectory, MemoryInstances } from './instances.ts';
-import { MemorySessionTable } from './session-table.ts';
 import { EventBudget, RetainedLogs } from './retained-logs.ts';
 import { MemorySecrets } from './secrets.ts';
-import { MemorySessions } from './sessions.ts';
+import { MemoryRecordTable } from './record-table.ts';
+import { MemoryRecords } from './records.ts';
 import { Tombstones } from './tombstones.ts';
 
 /** What the endpoints of one name share. */
 class Deployment {
   readonly directory = new InstanceDirectory();
-  readonly sessions: MemorySessions;
-  readonly events: MemoryEvents;
   readonly secrets: MemorySecrets;
+  readonly #kinds = new Map<string, MemoryRecords>();
+  readonly #options: StoreOptions;
+  readonly #budget: EventBudget;
 
-  constructor({ time, tombstoneMs, tombstones, retention }: StoreOptions, budget: EventBudget) {
-    const table = new MemorySessionTable(time, new Tombstones(tombstoneMs, tombstones));
-    this.secrets = new MemorySecrets(time);
-    this.sessions = new MemorySessions(table);
-    this.events = new MemoryEvents(table, retention === false ? undefined : new RetainedLogs(retention, budget));
+  constructor(options: StoreOptions, budget: EventBudget) {
+    this.#options = options;
+    this.#budget = budget;
+    this.secrets = new MemorySecrets(options.time);
+  }
+
+  records(kind: Kind): MemoryRecords {
+    const known = this.#kinds.get(kind.name);
+    if (known !== undefined) return known;
+    const { time, tombstones, eventLogBytes } = this.#options;
+    const table = new MemoryRecordTable(kind, time, new Tombstones(tombstones, eventLogBytes));
+    const made = new MemoryRecords(table, kind.log === false ? undefined : new RetainedLogs(kind.log, this.#budget));
+    this.#kinds.set(kind.name, made);
+    return made;
   }
 }
 
@@ -51,8 +60,7 @@ class MemoryStore implements Store {
   #view(deployment: Deployment, { logger, random }: StoreOptions): OpenStore {
     const instances = new MemoryInstances(deployment.directory, logger);
     const view: OpenStore = {
-      sessions: deployment.sessions,
-      events: deployment.events,
+      records: (kind) => deployment.records(kind),
       instances,
       secret: (name, keepMs) => deployment.secrets.get(name, keepMs, random),
       close: async () => {

@@ -1,14 +1,14 @@
 /**
- * A compact form of records, for processes that hold a million of them. The texts that many sessions have in common are
+ * A compact form of records, for processes that hold a million of them. The texts that many records have in common are
  * one shared object. Times are differences from the first record's, because V8 stores small whole numbers without a
  * heap object. Reading builds a new record.
  */
 import type { StoredRecord } from '../store.ts';
 
-/** What sessions of the same kind of client have in common. */
+/** What records of the same kind of client have in common. */
 type SharedTexts = Pick<StoredRecord, 'v' | 'head' | 'body' | 'fields'>;
 
-/** New records are compared with this many shared objects. A dropped one stays with the sessions that refer to it. */
+/** New records are compared with this many shared objects. A dropped one stays with the records that refer to it. */
 const MAX_KNOWN = 16;
 const known: SharedTexts[] = [];
 
@@ -58,7 +58,7 @@ export class PackedRecord {
     };
   }
 
-  /** The new record must be of the same session. */
+  /** The new record must be of the same record. */
   set record(record: StoredRecord) {
     const from = origin ?? 0;
     this.epoch = record.epoch;
@@ -75,14 +75,14 @@ function sharedTextsOf(record: StoredRecord, before?: SharedTexts): SharedTexts 
   if (found !== undefined) return found;
   const { v, head, body, fields } = record;
   const texts: SharedTexts = { v, head, body, fields };
-  // Fields belong to one session: no other session can share them.
+  // Fields belong to one record: no other record can share them.
   if (Object.keys(fields).length > 0) return texts;
   if (known.length >= MAX_KNOWN) known.shift();
   known.push(texts);
   return texts;
 }
 
-/** Compares fields by identity. Empty ones are the same object for all sessions. */
+/** Compares fields by identity. Empty ones are the same object for all records. */
 function same(texts: SharedTexts, record: StoredRecord): boolean {
   return (
     texts.fields === record.fields && texts.head === record.head && texts.body === record.body && texts.v === record.v

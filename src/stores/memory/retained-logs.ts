@@ -4,7 +4,7 @@
  * append moves one log to the end of a linked list, and each event is dropped once.
  */
 import type { EventRetention } from '../../types.ts';
-import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES, type SessionLog } from './session-log.ts';
+import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES, type RecordLog } from './record-log.ts';
 
 /** Shared by the deployments of one store object. */
 export class EventBudget {
@@ -20,7 +20,7 @@ export class EventBudget {
 
   enforce(): void {
     while (this.used > this.limit) {
-      let victim: SessionLog | undefined;
+      let victim: RecordLog | undefined;
       for (const { oldest } of this.deployments) {
         if (oldest !== undefined && (victim === undefined || oldest.written < victim.written)) victim = oldest;
       }
@@ -34,8 +34,8 @@ export class RetainedLogs {
   readonly retention: EventRetention;
   readonly #budget: EventBudget;
   /** Only logs with events are in the list. */
-  oldest: SessionLog | undefined = undefined;
-  #newest: SessionLog | undefined = undefined;
+  oldest: RecordLog | undefined = undefined;
+  #newest: RecordLog | undefined = undefined;
 
   constructor(retention: EventRetention, budget: EventBudget) {
     this.retention = retention;
@@ -52,7 +52,7 @@ export class RetainedLogs {
   }
 
   /** Call it after each append. It makes the log the newest and applies the retention and the byte limit. */
-  wrote(log: SessionLog, now: number): void {
+  wrote(log: RecordLog, now: number): void {
     log.written = ++this.#budget.writes;
     log.writtenAt = now;
     this.#makeNewest(log);
@@ -61,7 +61,7 @@ export class RetainedLogs {
   }
 
   /** Drops the events of one log that are too old or too many. */
-  retain(log: SessionLog, now: number): void {
+  retain(log: RecordLog, now: number): void {
     const { ttlMs, events, bytes } = this.retention;
     while (log.size > events || log.laterBytes >= bytes || log.oldestAt() + ttlMs <= now) log.dropOldest();
   }
@@ -78,7 +78,7 @@ export class RetainedLogs {
     }
   }
 
-  unlink(log: SessionLog): void {
+  unlink(log: RecordLog): void {
     if (log.older === undefined && this.oldest !== log) return;
     this.#budget.used -= LOG_OVERHEAD_BYTES;
     if (log.older === undefined) this.oldest = log.newer;
@@ -89,7 +89,7 @@ export class RetainedLogs {
     log.newer = undefined;
   }
 
-  #makeNewest(log: SessionLog): void {
+  #makeNewest(log: RecordLog): void {
     if (this.#newest === log || log.size === 0) return;
     this.unlink(log);
     this.#budget.used += LOG_OVERHEAD_BYTES;

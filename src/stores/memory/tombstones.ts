@@ -1,19 +1,27 @@
-/** Ended sessions, remembered for `tombstoneMs` and at most `limit` of them. The oldest are forgotten first. */
-import type { EndedSession } from '../store.ts';
+/** Ended records, remembered until their time is over. Past a limit the oldest are forgotten first. */
+import type { EndedRecord } from '../store.ts';
 
 /** The queue drops forgotten entries at its head in batches of at least this many: O(1) amortised. */
 const COMPACT_AT = 1_024;
+/** Longer outcomes count against the limit of characters. */
+const SHORT = 64;
+
+interface Tombstone extends EndedRecord {
+  readonly forgetAt: number;
+}
 
 export class Tombstones {
-  readonly #byId = new Map<string, EndedSession>();
-  #queue: EndedSession[] = [];
+  readonly #byId = new Map<string, Tombstone>();
+  #queue: Tombstone[] = [];
   #head = 0;
-  readonly #ttlMs: number;
-  readonly #limit: number;
+  readonly #most: number;
+  readonly #mostCharacters: number;
+  #characters = 0;
 
-  constructor(ttlMs: number, limit: number) {
-    this.#ttlMs = ttlMs;
-    this.#limit = limit;
+  /** Remembers `most` ends, and `mostCharacters` of long outcomes. */
+  constructor(most: number, mostCharacters: number) {
+    this.#most = most;
+    this.#mostCharacters = mostCharacters;
   }
 
   /** The number of tombstones, including those that are too old. */
@@ -26,28 +34,28 @@ export class Tombstones {
     return this.#queue.length;
   }
 
-  keeps(ended: EndedSession, now: number): boolean {
-    return ended.at + this.#ttlMs > now;
+  find(id: string, now: number): EndedRecord | undefined {
+    const found = this.#byId.get(id);
+    if (found === undefined || found.forgetAt <= now) return undefined;
+    const { outcome, at } = found;
+    return { id, outcome, at };
   }
 
-  find(id: string, now: number): EndedSession | undefined {
-    const ended = this.#byId.get(id);
-    return ended !== undefined && this.keeps(ended, now) ? ended : undefined;
-  }
-
-  add(ended: EndedSession, now: number): void {
-    this.#byId.set(ended.id, ended);
-    this.#queue.push(ended);
+  add({ id, outcome, at }: EndedRecord, forgetAt: number, now: number): void {
+    this.#remove(this.#byId.get(id));
+    const tombstone = { id, outcome, at, forgetAt };
+    this.#byId.set(id, tombstone);
+    this.#queue.push(tombstone);
+    this.#characters += weightOf(tombstone);
     this.forget(now);
   }
 
-  /** Drops tombstones that are too old or over the limit. */
+  /** Drops tombstones that are too old, as far as no earlier end is kept longer, and those over the limits. */
   forget(now: number): void {
     for (;;) {
       const oldest = this.#queue[this.#head];
-      if (oldest === undefined || (this.keeps(oldest, now) && this.#byId.size <= this.#limit)) break;
-      // A session of the same id may have been created and ended again. The map has its latest end only.
-      if (this.#byId.get(oldest.id) === oldest) this.#byId.delete(oldest.id);
+      if (oldest === undefined || (oldest.forgetAt > now && !this.#full)) break;
+      this.#remove(oldest);
       this.#head++;
     }
     if (this.#head >= COMPACT_AT && this.#head * 2 >= this.#queue.length) {
@@ -55,4 +63,17 @@ export class Tombstones {
       this.#head = 0;
     }
   }
+
+  get #full(): boolean {
+    return this.#byId.size > this.#most || this.#characters > this.#mostCharacters;
+  }
+
+  /** A record of the same id may have been created and ended again. The map has its latest end only. */
+  #remove(tombstone: Tombstone | undefined): void {
+    if (tombstone === undefined || this.#byId.get(tombstone.id) !== tombstone) return;
+    this.#byId.delete(tombstone.id);
+    this.#characters -= weightOf(tombstone);
+  }
 }
+
+const weightOf = ({ outcome }: EndedRecord): number => (outcome.length > SHORT ? outcome.length : 0);

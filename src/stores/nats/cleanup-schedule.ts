@@ -1,5 +1,5 @@
 /**
- * The schedule of cleanup work: sessions that expire, tombstones to forget, and parts that may be orphaned. An entry is
+ * The schedule of cleanup work: records that expire, tombstones to forget, and parts that may be orphaned. An entry is
  * a message under the slot of its time. Near slots are narrow and far slots are wide, so that few slots are in use and
  * only due ones are read. An entry is a hint; the record decides. All instances read the same entries and add the same
  * entries, and the server stores each entry once.
@@ -10,7 +10,7 @@
 import type { NatsDeadlines } from './deadlines.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
-import { token, type Names } from './names.ts';
+import { token, type KindNames } from './names.ts';
 
 const VERSION = 1;
 
@@ -29,7 +29,7 @@ export interface ScheduleEntry {
   readonly id: string;
   /** ms since 1970, the server's clock. */
   readonly at: number;
-  /** Parts of a record that is too large for one message. Absent: the entry is about the session itself. */
+  /** Parts of a record that is too large for one message. Absent: the entry is about the record itself. */
   readonly parts?: { readonly name: string; readonly count: number };
 }
 
@@ -74,7 +74,7 @@ type EntryHandler = (entry: ScheduleEntry) => Promise<EntryOutcome | 'enough'>;
 
 export class CleanupSchedule {
   readonly #jetstream: JetStream;
-  readonly #names: Names;
+  readonly #names: KindNames;
   readonly #deadlines: NatsDeadlines;
   readonly #now: (deadline: number) => Promise<number>;
   /** Existing slots by subject. Each of their entries is read once. */
@@ -84,7 +84,7 @@ export class CleanupSchedule {
 
   constructor(
     jetstream: JetStream,
-    names: Names,
+    names: KindNames,
     deadlines: NatsDeadlines,
     now: (deadline: number) => Promise<number>,
   ) {

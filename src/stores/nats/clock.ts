@@ -1,7 +1,7 @@
 /**
  * The server's clock, which decides about leases, expiry and age. A stored message shows it: when its acknowledgement
  * arrived, the server's clock had reached at least the time in the message. From then on this machine's clock counts.
- * So `now` is never ahead of the server, and behind it by at most a round trip. No lease and no session ends too early.
+ * So `now` is never ahead of the server, and behind it by at most a round trip. No lease and no record ends too early.
  */
 import type { NatsDeadlines } from './deadlines.ts';
 import type { JetStream } from './jetstream.ts';

@@ -1,5 +1,5 @@
 /**
- * The streams of a session that are complete and take no more events. Names that end in consecutive numbers, such as
+ * The streams of a record that are complete and take no more events. Names that end in consecutive numbers, such as
  * those of POSTs, share one entry.
  */
 

@@ -1,10 +1,10 @@
 /**
- * The order of `list`. Each session has one message, created and removed with the session and never changed. The stream
+ * The order of `list`. Each record has one message, created and removed with the record and never changed. The stream
  * has nothing else, so that it can be read in order whatever was removed.
  */
 import { unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
-import type { Names } from './names.ts';
+import type { KindNames } from './names.ts';
 
 export interface ListingEntry {
   readonly id: string;
@@ -17,9 +17,9 @@ const EVERYTHING = '>';
 
 export class NatsListingOrder {
   readonly #jetstream: JetStream;
-  readonly #names: Names;
+  readonly #names: KindNames;
 
-  constructor(jetstream: JetStream, names: Names) {
+  constructor(jetstream: JetStream, names: KindNames) {
     this.#jetstream = jetstream;
     this.#names = names;
   }
@@ -29,14 +29,8 @@ export class NatsListingOrder {
     return (await this.#jetstream.publish(this.#names.listing, body, deadline)) ?? 0;
   }
 
-  remove(place: number, deadline: number): Promise<boolean> {
-    return this.#jetstream.remove('places', place, deadline);
-  }
-
-  /** The number of entries. */
-  async count(deadline: number): Promise<number> {
-    const { listing } = this.#names;
-    return (await this.#jetstream.subjects('places', listing, deadline)).get(listing) ?? 0;
+  async remove(place: number, deadline: number): Promise<void> {
+    if (place > 0) await this.#jetstream.remove('places', place, deadline);
   }
 
   /** Entries after a place, in order, without those of other deployments. */

@@ -1,5 +1,5 @@
 /**
- * A message of a session's log: one line of JSON, followed by the events without separators.
+ * A message of a record's log: one line of JSON, followed by the events without separators.
  *
  * Every message names the epoch and owner that wrote it, and continues the message before it by the expected sequence
  * of its subject. Besides its own operations it has the state of the log after it, so that the next owner reads one
@@ -17,7 +17,7 @@ export const PREVIOUS = 16;
 type LogKind = 'claim' | 'release' | 'end' | 'keep';
 
 export interface LogHeader {
-  /** Identifies this session among sessions with the same id. */
+  /** Identifies this record among records with the same id. */
   readonly birth: string;
   readonly epoch: number;
   readonly owner: string | null;
@@ -42,7 +42,7 @@ export interface LogMessage extends LogHeader {
 interface StoredHeader {
   /** Version of the format. */
   readonly v: number;
-  /** `birth` of the session. */
+  /** `birth` of the record. */
   readonly b: string;
   /** Epoch of the writer. */
   readonly e: number;
@@ -50,7 +50,7 @@ interface StoredHeader {
   readonly o: string | null;
   /** Kind of a message without operations. */
   readonly k?: LogKind;
-  /** Operations: appends and markers. */
+  /** Operations: appends and marks. */
   readonly a?: readonly LogOp[];
   /** State of the log after this message. */
   readonly s?: LogSummary;

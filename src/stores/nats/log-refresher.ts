@@ -1,16 +1,16 @@
 /**
- * Rewrites the end of a log before the server forgets it by age, while it has an open stream or the marker of a running
+ * Rewrites the end of a log before the server forgets it by age, while it has an open stream or the mark of a running
  * call. The owner does this.
  */
 import type { NatsDeadlines } from './deadlines.ts';
-import type { NatsSessionTable } from './session-table.ts';
+import type { NatsRecordTable } from './record-table.ts';
 import type { WriteQueues } from './write-queues.ts';
 import type { LogWriter } from './log-writer.ts';
 
 const AT_ONCE = 64;
 
 export interface LogRefresherOptions {
-  readonly table: NatsSessionTable;
+  readonly table: NatsRecordTable;
   readonly queues: WriteQueues;
   readonly log: LogWriter;
   readonly deadlines: NatsDeadlines;

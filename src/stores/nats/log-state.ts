@@ -1,11 +1,11 @@
 /**
- * The state at the end of a session's log: open streams, complete streams and markers. The one-letter fields are the
+ * The state at the end of a record's log: open streams, complete streams and marks. The one-letter fields are the
  * stored format (docs/stores/nats.md).
  */
-import type { Marker, OpenStreamInfo } from '../store.ts';
+import type { Mark, OpenStream } from '../store.ts';
 import { CompletedStreams, type CompletedEntry } from './completed-streams.ts';
 
-/** One append or marker in a message of the log. */
+/** One append or mark in a message of the log. */
 export interface LogOp {
   /** The stream. */
   readonly s?: string;
@@ -15,38 +15,38 @@ export interface LogOp {
   readonly l?: readonly number[];
   /** The append completes the stream. */
   readonly c?: true;
-  /** JSON text about the requests of the stream. */
+  /** The note of the stream. */
   readonly r?: string;
-  /** A marker to write, before another one is removed. */
-  readonly m?: MarkerPair;
-  /** A marker to remove. */
-  readonly u?: MarkerPair;
+  /** A mark to write, before another one is removed. */
+  readonly m?: MarkPair;
+  /** A mark to remove. */
+  readonly u?: MarkPair;
 }
 
-export type MarkerPair = readonly [request: string, stream: string];
+export type MarkPair = readonly [name: string, stream: string];
 
 /** The whole state. */
 export interface LogSummary {
   /** Open streams. */
-  readonly o?: readonly (readonly [stream: string, next: number, requests: string | null])[];
+  readonly o?: readonly (readonly [stream: string, next: number, note: string | null])[];
   /** Complete streams. */
   readonly d?: readonly CompletedEntry[];
   /** Markers. */
-  readonly m?: readonly MarkerPair[];
+  readonly m?: readonly MarkPair[];
 }
 
 interface Open {
   next: number;
-  readonly requests: string | null;
+  readonly note: string | null;
 }
 
 export class LogState {
   readonly #open: Map<string, Open>;
   readonly #done: CompletedStreams;
-  readonly #marks: Map<string, MarkerPair>;
+  readonly #marks: Map<string, MarkPair>;
 
   constructor({ o = [], d = [], m = [] }: LogSummary = {}) {
-    this.#open = new Map(o.map(([stream, next, requests]) => [stream, { next, requests }]));
+    this.#open = new Map(o.map(([stream, next, note]) => [stream, { next, note }]));
     this.#done = new CompletedStreams(d);
     this.#marks = new Map(m.map((pair) => [key(pair), pair]));
   }
@@ -56,12 +56,12 @@ export class LogState {
     return this.#open.size === 0 && this.#marks.size === 0;
   }
 
-  get markers(): Marker[] {
-    return [...this.#marks.values()].map(([request, stream]) => ({ request, stream }));
+  get marks(): Mark[] {
+    return [...this.#marks.values()].map(([name, stream]) => ({ name, stream }));
   }
 
-  get openStreams(): OpenStreamInfo[] {
-    return [...this.#open].map(([stream, { next, requests }]) => ({ stream, next, requests }));
+  get openStreams(): OpenStream[] {
+    return [...this.#open].map(([stream, { next, note }]) => ({ stream, next, note }));
   }
 
   /** `undefined`: the stream is unknown or complete. */
@@ -74,15 +74,14 @@ export class LogState {
   }
 
   /** `false`: the offset does not match the stream, and nothing changed. */
-  apply({ s: stream, f: from = 0, l: lengths = [], c: complete, r: requests, m: mark, u: unmark }: LogOp): boolean {
+  apply({ s: stream, f: from = 0, l: lengths = [], c: complete, r: note, m: mark, u: unmark }: LogOp): boolean {
     if (stream !== undefined) {
       const open = this.#open.get(stream);
       if (from !== (open?.next ?? 0) || (open === undefined && this.#done.has(stream))) return false;
       if (complete === true) {
         this.#open.delete(stream);
         this.#done.add(stream);
-      } else if (open === undefined)
-        this.#open.set(stream, { next: from + lengths.length, requests: requests ?? null });
+      } else if (open === undefined) this.#open.set(stream, { next: from + lengths.length, note: note ?? null });
       else open.next += lengths.length;
     }
     if (mark !== undefined) this.#marks.set(key(mark), mark);
@@ -93,7 +92,7 @@ export class LogState {
   summary(): LogSummary {
     return {
       ...(this.#open.size > 0 && {
-        o: [...this.#open].map(([stream, { next, requests }]) => [stream, next, requests]),
+        o: [...this.#open].map(([stream, { next, note }]) => [stream, next, note]),
       }),
       ...(this.#done.size > 0 && { d: this.#done.entries() }),
       ...(this.#marks.size > 0 && { m: [...this.#marks.values()] }),
@@ -101,4 +100,4 @@ export class LogState {
   }
 }
 
-const key = (pair: MarkerPair): string => JSON.stringify(pair);
+const key = (pair: MarkPair): string => JSON.stringify(pair);

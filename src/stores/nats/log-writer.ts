@@ -1,5 +1,5 @@
 /**
- * Writes a session's log. Every message continues the last known one. If another message came between, the server
+ * Writes a record's log. Every message continues the last known one. If another message came between, the server
  * refuses, and the writer reads everything again.
  *
  * An earlier owner cannot write after a claim. A claim first writes a message with the new epoch into the log, and then
@@ -12,13 +12,13 @@
  */
 import type { EventRetention } from '../../types.ts';
 import type { NatsDeadlines } from './deadlines.ts';
-import type { CachedSession, HeldValue } from './session-cache.ts';
+import type { CachedRecord, HeldValue } from './record-cache.ts';
 import { contended } from './failures.ts';
-import type { NatsSessionTable } from './session-table.ts';
+import type { NatsRecordTable } from './record-table.ts';
 import type { LogWrite } from './write-queues.ts';
 import { encodeLog, PREVIOUS, type LogHeader } from './log-message.ts';
 import { LogState, type LogOp } from './log-state.ts';
-import type { Names } from './names.ts';
+import type { KindNames } from './names.ts';
 import { RetentionCounter } from './retention-counter.ts';
 import type { Parts } from './parts.ts';
 import type { LogTail } from './reader.ts';
@@ -30,9 +30,9 @@ const SMALL_STATE = 1_024;
 
 export interface LogWriterOptions {
   readonly values: KeyedValues;
-  readonly names: Names;
+  readonly names: KindNames;
   readonly parts: Parts;
-  readonly table: NatsSessionTable;
+  readonly table: NatsRecordTable;
   readonly deadlines: NatsDeadlines;
   readonly retention: EventRetention | false;
   /**
@@ -48,7 +48,7 @@ export interface LogNote extends Pick<LogHeader, 'epoch' | 'owner'> {
 }
 
 export class LogWriter {
-  /** Logs with open streams or markers and the monotonic time of their last write, oldest first. */
+  /** Logs with open streams or marks and the monotonic time of their last write, oldest first. */
   readonly active = new Map<string, number>();
   readonly #options: LogWriterOptions;
 
@@ -56,7 +56,7 @@ export class LogWriter {
     this.#options = options;
   }
 
-  /** Writes appends and markers, and settles each. */
+  /** Writes appends and marks, and settles each. */
   async write(id: string, writes: readonly LogWrite[]): Promise<void> {
     try {
       await this.#write(id, writes);
@@ -96,9 +96,9 @@ export class LogWriter {
   }
 
   /** The writes whose fence and offset match. They are applied to the cached state. */
-  #take(cached: CachedSession, writes: readonly LogWrite[]): readonly LogWrite[] {
+  #take(cached: CachedRecord, writes: readonly LogWrite[]): readonly LogWrite[] {
     const { epoch, owner } = cached.value.record;
-    // The log has a higher epoch than the record: another instance is claiming the session now.
+    // The log has a higher epoch than the record: another instance is claiming the record now.
     if (cached.log.epoch > epoch) return [];
     return writes.filter(
       ({ fence, op }) => fence.epoch === epoch && fence.owner === owner && cached.log.state.apply(op),
@@ -106,7 +106,7 @@ export class LogWriter {
   }
 
   /** Appends one message; `false`: the log has another end by now. */
-  async note(id: string, cached: CachedSession, note: LogNote, deadline: number): Promise<boolean> {
+  async note(id: string, cached: CachedRecord, note: LogNote, deadline: number): Promise<boolean> {
     const { values, names, parts, table, deadlines } = this.#options;
     const { log, value } = cached;
     const { body, whole } = encode(value.birth, log, note);
@@ -130,7 +130,7 @@ export class LogWriter {
     return true;
   }
 
-  /** Ends the log of an ended session with a note, which makes the server refuse later messages. */
+  /** Ends the log of an ended record with a note, which makes the server refuse later messages. */
   async close(id: string, held: HeldValue, epoch: number, deadline: number): Promise<void> {
     const cached = await this.#options.table.withLog(id, held, deadline);
     const { last } = cached.log;
@@ -139,7 +139,7 @@ export class LogWriter {
     if (last.seq > 0) this.#options.purge(id, nothing.log.last.seq, nothing.log.last.seq);
   }
 
-  #counter(id: string, cached: CachedSession, after: number, ops: readonly LogOp[]): void {
+  #counter(id: string, cached: CachedRecord, after: number, ops: readonly LogOp[]): void {
     const { retention, purge } = this.#options;
     if (retention === false || ops.length === 0) return;
     const { last, base } = cached.log;

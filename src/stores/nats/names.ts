@@ -1,15 +1,15 @@
 /**
- * The names of streams and subjects. All have the prefix. Names of deployments, session ids and the like become tokens
- * of a subject: characters with a meaning there (`.`, `*`, `>`, blanks) are written as `=` and their bytes in
+ * The names of streams and subjects. All have the prefix. Names of deployments, ids of records and the like become
+ * tokens of a subject: characters with a meaning there (`.`, `*`, `>`, blanks) are written as `=` and their bytes in
  * hexadecimal digits.
  *
  * Streams, each with its subjects:
  *
- * - `KV_<prefix>_sessions`, `$KV.<prefix>_sessions.<name>.<session>`: the record, or the tombstone
+ * - `KV_<prefix>_records`, `$KV.<prefix>_records.<name>.<kind>.<id>`: the record, or the tombstone
  * - `KV_<prefix>_instances`, `$KV.<prefix>_instances.lease.<name>.<id>`: leases; also `secret.…` and `clock.…`
- * - `<prefix>_log`, `<prefix>.log.<name>.<session>`: appends, markers, claims; `part.…` for what is large
- * - `<prefix>_places`, `<prefix>.place.<name>`: the order of `list` (`listing-order.ts`)
- * - `<prefix>_agenda`, `<prefix>.due.<name>.<slot>`: cleanup work and its time (`cleanup-schedule.ts`)
+ * - `<prefix>_log`, `<prefix>.log.<name>.<kind>.<id>`: appends, marks, claims; `part.…` for what is large
+ * - `<prefix>_places`, `<prefix>.place.<name>.<kind>`: the order of `list` (`listing-order.ts`)
+ * - `<prefix>_agenda`, `<prefix>.due.<name>.<kind>.<slot>`: cleanup work and its time (`cleanup-schedule.ts`)
  *
  * Mailboxes are `<prefix>.mail.<name>.<id>`, and the bus is `<prefix>.bus.<name>`; no stream stores those.
  */
@@ -32,50 +32,60 @@ export function token(text: string): string {
   return encoded.length <= TOKEN_LENGTH ? encoded : `==${createHash('sha256').update(text).digest('base64url')}`;
 }
 
-export type StreamKey = 'sessions' | 'instances' | 'log' | 'places' | 'agenda';
+export type StreamKey = 'records' | 'instances' | 'log' | 'places' | 'agenda';
 
-export class Names {
+/** The subjects of one kind of records. */
+export class KindNames {
   readonly #prefix: string;
-  readonly #deployment: string;
-  readonly #sessions: string;
-  readonly #instances: string;
-  readonly bus: string;
-  /** One message for each session, in the order of their creation. */
+  readonly #kind: string;
+  /** One message for each record, in the order of their creation. */
   readonly listing: string;
 
-  constructor(prefix: string, deployment: string) {
+  constructor(prefix: string, deployment: string, kind: string) {
     this.#prefix = prefix;
-    this.#deployment = token(deployment);
-    this.#sessions = `$KV.${prefix}_sessions.${this.#deployment}`;
-    this.#instances = `$KV.${prefix}_instances`;
-    this.bus = `${prefix}.bus.${this.#deployment}`;
-    this.listing = `${prefix}.place.${this.#deployment}`;
+    this.#kind = `${token(deployment)}.${kind}`;
+    this.listing = `${prefix}.place.${this.#kind}`;
   }
 
-  session(id: string): string {
-    return `${this.#sessions}.${token(id)}`;
+  record(id: string): string {
+    return `$KV.${this.#prefix}_records.${this.#kind}.${token(id)}`;
   }
 
   /** Part `n` of a record that is too large for a message. Each write of the record has another `write`. */
   recordPart(id: string, write: string, n: number): string {
-    return `${this.session(id)}.${write}.${n}`;
+    return `${this.record(id)}.${write}.${n}`;
   }
 
   log(id: string): string {
-    return `${this.#prefix}.log.${this.#deployment}.${token(id)}`;
+    return `${this.#prefix}.log.${this.#kind}.${token(id)}`;
   }
 
   logPart(id: string): string {
-    return `${this.#prefix}.part.${this.#deployment}.${token(id)}`;
+    return `${this.#prefix}.part.${this.#kind}.${token(id)}`;
   }
 
   /** Entries of the cleanup schedule. */
   due(slot: string): string {
-    return `${this.#prefix}.due.${this.#deployment}.${slot}`;
+    return `${this.#prefix}.due.${this.#kind}.${slot}`;
   }
 
   get allDue(): string {
     return this.due('*');
+  }
+}
+
+/** The subjects of a deployment and of its instances. */
+export class Names {
+  readonly #prefix: string;
+  readonly #deployment: string;
+  readonly #instances: string;
+  readonly bus: string;
+
+  constructor(prefix: string, deployment: string) {
+    this.#prefix = prefix;
+    this.#deployment = token(deployment);
+    this.#instances = `$KV.${prefix}_instances`;
+    this.bus = `${prefix}.bus.${this.#deployment}`;
   }
 
   lease(id: string): string {
@@ -104,12 +114,12 @@ export class Names {
 }
 
 export function streamName(prefix: string, key: StreamKey): string {
-  return key === 'sessions' || key === 'instances' ? `KV_${prefix}_${key}` : `${prefix}_${key}`;
+  return key === 'records' || key === 'instances' ? `KV_${prefix}_${key}` : `${prefix}_${key}`;
 }
 
 export function streamSubjects(prefix: string, key: StreamKey): readonly string[] {
   switch (key) {
-    case 'sessions':
+    case 'records':
     case 'instances':
       return [`$KV.${prefix}_${key}.>`];
     case 'log':

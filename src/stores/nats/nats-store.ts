@@ -1,29 +1,30 @@
 /** The store object. All endpoints that share it use one connection: the first one opens it, the last one closes it. */
 import { base64url } from '../../options/system.ts';
+import { recordsOf } from '../shared/kinds.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { OpenStore, Store, StoreOptions } from '../store.ts';
+import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { CleanupSchedule } from './cleanup-schedule.ts';
 import { NatsDeadlines } from './deadlines.ts';
 import { ServerClock } from './clock.ts';
-import { NatsEvents } from './events.ts';
+import { NatsLog } from './record-log.ts';
 import { NatsInstances } from './instances.ts';
 import { JetStream } from './jetstream.ts';
 import { Leases } from './leases.ts';
-import { NatsSessionTable } from './session-table.ts';
+import { NatsRecordTable } from './record-table.ts';
 import { WriteQueues } from './write-queues.ts';
 import type { NatsLink } from './link.ts';
 import { LogRefresher } from './log-refresher.ts';
 import { LogSpace } from './log-space.ts';
 import { LogWriter } from './log-writer.ts';
 import { EnvelopeWriter } from './mailbox.ts';
-import { Names } from './names.ts';
+import { KindNames, Names } from './names.ts';
 import { Parts } from './parts.ts';
 import { NatsListingOrder } from './listing-order.ts';
 import { Purger } from './purger.ts';
 import { NatsReader } from './reader.ts';
 import { KeyedValues } from './keyed-values.ts';
 import { NatsSecrets } from './secrets.ts';
-import { NatsSessions } from './sessions.ts';
+import { NatsRecords } from './records.ts';
 import { Streams } from './streams.ts';
 import { Sweeper } from './sweeper.ts';
 import { openLink, type Target } from './target.ts';
@@ -35,7 +36,7 @@ export interface NatsStoreSettings {
   readonly maxBytes: number;
 }
 
-/** The log lives longer than its events, because a new owner needs its end and the markers in it. */
+/** The log lives longer than its events, because a new owner needs its end and the marks in it. */
 const LOG_AGES = 2;
 const LOG_AGE_MS = 3_600_000;
 const NAME_BYTES = 9;
@@ -63,7 +64,7 @@ export class NatsStore implements Store {
     return this.#connected.view(
       () => this.#connect(options, deadlines),
       async (connected) => {
-        await connected.streams.require(logAgeMs(options), deadlines.deadline());
+        await connected.streams.require(logAgeMs(options.kinds), deadlines.deadline());
         await connected.space.checkLimit();
         return this.#view(connected, deadlines, options);
       },
@@ -81,8 +82,7 @@ export class NatsStore implements Store {
 
   #view({ link, streams, space }: Connected, deadlines: NatsDeadlines, options: StoreOptions): OpenStore {
     const { prefix } = this.#settings;
-    const { leaseMs, tombstoneMs, retention, random, logger, time } = options;
-    const { where } = link;
+    const { kinds, leaseMs, random, logger } = options;
     const name = (): string => base64url(random(NAME_BYTES));
     const names = new Names(prefix, options.name);
     const jetstream = new JetStream(
@@ -92,59 +92,79 @@ export class NatsStore implements Store {
       () => space.makeRoom(),
     );
     const clock = new ServerClock(jetstream, deadlines, names.clock);
-    const parts = new Parts(jetstream);
     const values = new KeyedValues(jetstream, streams);
-    const reader = new NatsReader({ values, names, parts });
     const leases = new Leases({ values, names, clock, deadlines, leaseMs, name });
-    const schedule = new CleanupSchedule(jetstream, names, deadlines, (deadline) => clock.now(deadline));
-    const listing = new NatsListingOrder(jetstream, names);
-    const table = new NatsSessionTable({
-      values,
-      names,
-      parts,
-      reader,
-      clock,
-      deadlines,
-      schedule,
-      tombstoneMs,
-      name,
-    });
-    const purger = new Purger({ jetstream, names, deadlines, time });
-    const purge: Purger['purge'] = (id, before, partsBefore) => purger.purge(id, before, partsBefore);
-    const log = new LogWriter({ values, names, parts, table, deadlines, retention, purge });
-    const queues = new WriteQueues(where, deadlines, (id, writes) => log.write(id, writes));
-    const sweeper = new Sweeper({ values, names, table, reader, clock, deadlines, schedule, listing, purger });
-    const owns = (instance: string): boolean => leases.owns(instance);
-    const refresher = new LogRefresher({ table, queues, log, deadlines, owns, keepMs: logAgeMs(options) / 2 });
     const instances = new NatsInstances({ link, names, leases, deadlines, sender: new EnvelopeWriter(name()), logger });
     const secrets = new NatsSecrets(values, names, clock, deadlines, random);
+    const purgers: Purger[] = [];
+    const recordsOfKind = (kind: Kind): NatsRecords => {
+      const kindNames = new KindNames(prefix, options.name, kind.name);
+      const purger = new Purger({ jetstream, names: kindNames, deadlines, time: options.time });
+      purgers.push(purger);
+      return this.#records({ kind, kinds, names: kindNames, values, clock, deadlines, leases, purger, name });
+    };
     let closed: Promise<void> | undefined;
     return {
-      sessions: new NatsSessions({
-        table,
-        queues,
-        log,
-        clock,
-        deadlines,
-        schedule,
-        listing,
-        sweeper,
-        tombstoneMs,
-        where,
-        owns,
-        name,
-      }),
-      events: new NatsEvents({ table, queues, reader, clock, deadlines, refresher, retention }),
+      records: recordsOf(kinds, recordsOfKind),
       instances,
       secret: (secretName, keepMs) => secrets.get(secretName, keepMs),
       close: () =>
         (closed ??= instances.close().then(() => {
-          purger.close();
+          for (const purger of purgers) purger.close();
           return this.#connected.release();
         })),
     };
   }
+
+  #records(parts: KindParts): NatsRecords {
+    const { kind, kinds, names, values, clock, deadlines, leases, purger, name } = parts;
+    const { jetstream } = values;
+    const { where } = jetstream.link;
+    const retention = kind.log;
+    const common = { values, names, clock, deadlines, parts: new Parts(jetstream) };
+    const reader = new NatsReader(common);
+    const schedule = new CleanupSchedule(jetstream, names, deadlines, (deadline) => clock.now(deadline));
+    const listing = new NatsListingOrder(jetstream, names);
+    const table = new NatsRecordTable({ ...common, reader, schedule, keepMs: kind.keepMs, name });
+    const purge: Purger['purge'] = (id, before, partsBefore) => purger.purge(id, before, partsBefore);
+    const log = new LogWriter({ ...common, table, retention, purge });
+    const queues = new WriteQueues(where, deadlines, (id, writes) => log.write(id, writes));
+    const sweeper = new Sweeper({ ...common, table, reader, schedule, listing, purger });
+    const owns = (instance: string): boolean => leases.owns(instance);
+    const refresher = new LogRefresher({ table, queues, log, deadlines, owns, keepMs: logAgeMs(kinds) / 2 });
+    const events = new NatsLog({ table, queues, reader, clock, deadlines, retention });
+    return new NatsRecords({
+      kind,
+      table,
+      queues,
+      log,
+      events,
+      refresher,
+      clock,
+      deadlines,
+      schedule,
+      listing,
+      sweeper,
+      where,
+      owns,
+      name,
+    });
+  }
 }
 
-const logAgeMs = ({ retention }: StoreOptions): number =>
-  Math.max(LOG_AGE_MS, retention === false ? 0 : LOG_AGES * retention.ttlMs);
+/** What the records of one kind are made of. */
+interface KindParts {
+  readonly kind: Kind;
+  /** All kinds of the view. */
+  readonly kinds: readonly Kind[];
+  readonly names: KindNames;
+  readonly values: KeyedValues;
+  readonly clock: ServerClock;
+  readonly deadlines: NatsDeadlines;
+  readonly leases: Leases;
+  readonly purger: Purger;
+  name(): string;
+}
+
+const logAgeMs = (kinds: readonly Kind[]): number =>
+  Math.max(LOG_AGE_MS, ...kinds.map(({ log }) => (log === false ? 0 : LOG_AGES * log.ttlMs)));

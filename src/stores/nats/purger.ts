@@ -1,13 +1,13 @@
 /**
- * Deletes logs from the disk: logs of ended sessions, and messages that retention does not keep. A purge makes the
- * server look into every block of the stream that has messages of the session, with the stream locked. So purges run
+ * Deletes logs from the disk: logs of ended records, and messages that retention does not keep. A purge makes the
+ * server look into every block of the stream that has messages of the record, with the stream locked. So purges run
  * one after the other, with pauses that leave the stream free for most of the time. Logs that are not purged are
  * deleted by their age.
  */
 import type { TimeProvider } from '../../types.ts';
 import type { NatsDeadlines } from './deadlines.ts';
 import type { JetStream } from './jetstream.ts';
-import type { Names } from './names.ts';
+import type { KindNames } from './names.ts';
 
 /** The pause after a purge, as a multiple of its duration. */
 const PAUSE = 19;
@@ -15,7 +15,7 @@ const MAX_WAITING = 1_000;
 
 export interface PurgerOptions {
   readonly jetstream: JetStream;
-  readonly names: Names;
+  readonly names: KindNames;
   readonly deadlines: NatsDeadlines;
   readonly time: TimeProvider;
 }

@@ -1,9 +1,9 @@
-/** Reads the value of a session and the end of its log. The leader of the stream answers all these reads. */
+/** Reads the value of a record and the end of its log. The leader of the stream answers all these reads. */
 import { contended, unreadable } from './failures.ts';
 import type { Stored } from './jetstream.ts';
 import { decodeLog, PREVIOUS, type LogMessage } from './log-message.ts';
 import { LogState } from './log-state.ts';
-import type { Names } from './names.ts';
+import type { KindNames } from './names.ts';
 import type { Parts } from './parts.ts';
 import {
   decodeValue,
@@ -19,7 +19,7 @@ import { NO_VALUE, type KeyedValues, type ValuePosition } from './keyed-values.t
 /** After so many looks at the same message, its missing parts count as lost. */
 const LOOKS = 5;
 
-/** The end of a session's log and the state there. */
+/** The end of a record's log and the state there. */
 export interface LogTail {
   /** The newest message. */
   last: ValuePosition;
@@ -57,7 +57,7 @@ export interface LogEnd {
 
 export interface NatsReaderOptions {
   readonly values: KeyedValues;
-  readonly names: Names;
+  readonly names: KindNames;
   readonly parts: Parts;
 }
 
@@ -80,11 +80,11 @@ export class NatsReader {
     const { values, names, parts } = this.#options;
     let looks = 0;
     for (let last = -1; looks < LOOKS;) {
-      const read = await values.read('sessions', names.session(id), deadline);
+      const read = await values.read('records', names.record(id), deadline);
       if (read === undefined) return { position: NO_VALUE };
       const { stored, position } = read;
       if (stored.deleted) return { position };
-      const body = await parts.whole('sessions', stored, deadline);
+      const body = await parts.whole('records', stored, deadline);
       const value = body && decodeValue(this.where, id, body);
       const whole = value && (await this.#whole(id, value, deadline));
       // The value was replaced during the read, and its parts were removed.
@@ -107,7 +107,7 @@ export class NatsReader {
   ): Promise<{ readonly value: Value; readonly pieces: readonly number[] } | undefined> {
     if (!('record' in value)) return { value, pieces: [] };
     const { pieces = [] } = value;
-    const bodies = await this.#options.parts.bodies('sessions', pieces, deadline);
+    const bodies = await this.#options.parts.bodies('records', pieces, deadline);
     if (bodies === undefined) return undefined;
     try {
       return { value: wholeValue(value, bodies), pieces };
@@ -137,7 +137,7 @@ export class NatsReader {
   async tail(id: string, value: LivingValue, end: LogEnd | undefined, deadline: number): Promise<LogTail> {
     const checkpoint = value.log;
     const last = end?.position ?? NO_VALUE;
-    // An earlier session with the same id wrote this message. It only matters as the message to continue.
+    // An earlier record with the same id wrote this message. It only matters as the message to continue.
     if (end === undefined || end.message.birth !== value.birth)
       return { ...emptyTail(), last, state: new LogState(checkpoint?.state) };
     const { message } = end;

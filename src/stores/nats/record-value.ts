@@ -1,5 +1,5 @@
-/** The value under the key of a session: its record with the store's own fields, or its tombstone. */
-import { RECORD_VERSION, type EndedSession, type StoredRecord } from '../store.ts';
+/** The value under the key of a record: its record with the store's own fields, or its tombstone. */
+import { RECORD_VERSION, type EndedRecord, type StoredRecord } from '../store.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { LogSummary } from './log-state.ts';
 import type { ValuePosition } from './keyed-values.ts';
@@ -12,13 +12,13 @@ export interface LivingValue {
   readonly record: StoredRecord;
   /** Where most fields of a large record are. */
   readonly pieces?: readonly FieldPiece[];
-  /** Made at creation. It distinguishes the session from an earlier one with the same id. */
+  /** Made at creation. It distinguishes the record from an earlier one with the same id. */
   readonly birth: string;
   /** The sequence of its message in the order of `list`. */
   readonly place: number;
   /** The time of its entry in the cleanup schedule, set by the last write that moved the expiry; `null` for none. */
   readonly due: number | null;
-  /** The store has answered that this session expired, so it stays expired. */
+  /** The store has answered that this record expired, so it stays expired. */
   readonly expired?: true;
   /** The state of its log after the message `last`, when this value was written. */
   readonly log?: LogCheckpoint;
@@ -31,7 +31,7 @@ export interface LogCheckpoint {
 
 export interface EndedValue {
   readonly v: number;
-  readonly ended: EndedSession;
+  readonly ended: EndedRecord;
   /** ms since 1970. */
   readonly forgetAt: number;
   readonly place: number;
@@ -78,7 +78,7 @@ export function decodeValue(where: string, id: string, body: Buffer): StoredValu
   }
   if (typeof value?.v !== 'number') throw unreadable(where, what);
   if (value.v > VERSION) throw newerValue(where, what, value.v, VERSION);
-  const { v } = 'record' in value ? value.record : value.ended;
+  const v = 'record' in value ? value.record.v : 0;
   if (v > RECORD_VERSION) throw newerValue(where, what, v, RECORD_VERSION);
   return value;
 }
@@ -87,7 +87,7 @@ export function newValue(record: StoredRecord, birth: string, place: number): Li
   return { v: VERSION, record, birth, place, due: record.expiresAt };
 }
 
-export function endedValue(ended: EndedSession, forgetAt: number, place: number): EndedValue {
+export function endedValue(ended: EndedRecord, forgetAt: number, place: number): EndedValue {
   return { v: VERSION, ended, forgetAt, place };
 }
 

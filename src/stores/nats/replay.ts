@@ -1,5 +1,5 @@
 /**
- * Replays a stream. The log of a session is read from its end, because retention counts from there: an event is kept if
+ * Replays a stream. The log of a record is read from its end, because retention counts from there: an event is kept if
  * it and all later events fit the limits. Every message names earlier ones, so one step reads several at once. The walk
  * stops as soon as it has all events that the caller needs.
  */

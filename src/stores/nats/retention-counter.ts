@@ -1,5 +1,5 @@
 /**
- * Counts how far a session's log exceeds its retention. A replay decides exactly, per event. This counter works in
+ * Counts how far a record's log exceeds its retention. A replay decides exactly, per event. This counter works in
  * segments and finds the message from which on the server must keep the log. It counts only what this process wrote;
  * messages of earlier owners are older and go with the first purge.
  */

@@ -8,7 +8,7 @@ import { ask } from './jetstream.ts';
 import type { NatsLink } from './link.ts';
 import { streamName, streamSubjects, type StreamKey } from './names.ts';
 
-const KEYS: readonly StreamKey[] = ['sessions', 'instances', 'log', 'places', 'agenda'];
+const KEYS: readonly StreamKey[] = ['records', 'instances', 'log', 'places', 'agenda'];
 /** A cluster needs less than half of this to create a stream. */
 const CREATE_MS = 1_200;
 /**
@@ -25,11 +25,11 @@ const LONGEST_MS = 3_153_600_000_000;
  */
 const RACING = 5;
 /** Streams in which a subject is a key and its newest message is the value. */
-const isBucket = (key: StreamKey): boolean => key === 'sessions' || key === 'instances';
+const isBucket = (key: StreamKey): boolean => key === 'records' || key === 'instances';
 
-/** The shares of the streams in `maxBytes`, about what 100,000 sessions with moderate use need. */
+/** The shares of the streams in `maxBytes`, about what 100,000 records with moderate use need. */
 const SHARES: Readonly<Record<StreamKey, number>> = {
-  sessions: 0.3,
+  records: 0.3,
   instances: 0.01,
   log: 0.6,
   places: 0.04,

@@ -1,17 +1,19 @@
-/** Work on all sessions: listing, counting, and the entries of the cleanup schedule. */
-import type { ExpiredSession, SessionPage, StoredRecord } from '../store.ts';
+/** Work on all records of a kind: listing, and the entries of the cleanup schedule. */
+import type { ExpiredRecord, RecordPage, StoredRecord } from '../store.ts';
 import type { CleanupSchedule, EntryOutcome } from './cleanup-schedule.ts';
 import type { NatsDeadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
-import type { NatsSessionTable } from './session-table.ts';
-import type { Names } from './names.ts';
+import type { NatsRecordTable, RecordStatus } from './record-table.ts';
+import type { KindNames } from './names.ts';
 import type { ListingEntry, NatsListingOrder } from './listing-order.ts';
 import type { Purger } from './purger.ts';
 import type { NatsReader } from './reader.ts';
 import { isLiving, type LivingValue } from './record-value.ts';
-import type { KeyedValues } from './keyed-values.ts';
+import type { KeyedValues, ValuePosition } from './keyed-values.ts';
 
-/** After this time no creation can still be running, so an entry of the list without a session is removed. */
+type Expired = Extract<RecordStatus, { readonly is: 'expired' }>;
+
+/** After this time no creation can still be running, so an entry of the list without a record is removed. */
 const PLACE_LOST_MS = 600_000;
 const AT_ONCE = 16;
 /** How many entries of the list one sweep compares with their records. */
@@ -19,8 +21,8 @@ const PLACES_CHECKED = 256;
 
 export interface SweeperOptions {
   readonly values: KeyedValues;
-  readonly names: Names;
-  readonly table: NatsSessionTable;
+  readonly names: KindNames;
+  readonly table: NatsRecordTable;
   readonly reader: NatsReader;
   readonly clock: ServerClock;
   readonly deadlines: NatsDeadlines;
@@ -40,10 +42,10 @@ export class Sweeper {
     this.#deadline = () => options.deadlines.deadline();
   }
 
-  async list(limit: number, after: number): Promise<SessionPage> {
+  async list(limit: number, after: number): Promise<RecordPage> {
     const records: StoredRecord[] = [];
     let last = after;
-    // There is a cursor only if another session follows, so the last page has none.
+    // There is a cursor only if another record follows, so the last page has none.
     for await (const { record, place } of this.#living(after, limit + 1)) {
       if (records.length === limit) return { records, nextCursor: String(last) };
       records.push(record);
@@ -52,25 +54,25 @@ export class Sweeper {
     return { records };
   }
 
-  async count(): Promise<number> {
-    const listing = await this.#options.listing.count(this.#deadline());
-    const expired = new Set<string>();
-    await this.#workOff(async ({ record: { id } }) => {
-      expired.add(id);
-      return 'pending';
-    });
-    return Math.max(0, listing - expired.size);
-  }
-
-  async expired(limit: number): Promise<readonly ExpiredSession[]> {
-    const expired = new Map<string, ExpiredSession>();
-    await this.#workOff(async ({ record: { id, epoch, owner } }) => {
+  async expired(limit: number): Promise<readonly ExpiredRecord[]> {
+    const expired = new Map<string, ExpiredRecord>();
+    await this.#workOff(async ({ held }) => {
+      const { id, epoch, owner } = held.value.record;
       if (expired.size >= limit) return 'enough';
       expired.set(id, { id, epoch, owner });
       return 'pending';
     });
     await this.#checkPlaces();
     return [...expired.values()];
+  }
+
+  /** Removes expired records that show no more, and old tombstones, where no record is listed. */
+  forgetExpired(): Promise<void> {
+    return this.#workOff(async ({ held, remembered }) => {
+      if (remembered) return 'pending';
+      await this.#erase(held.value.record.id, held.value.place, held.position, held.parts);
+      return 'done';
+    });
   }
 
   /** In the order of `list`. Records are read in groups. */
@@ -92,7 +94,7 @@ export class Sweeper {
     const found: { record: StoredRecord; place: number }[] = [];
     for (const [n, place] of listing.entries()) {
       const status = statuses[n];
-      // A session that was created again under its id has a new entry; the earlier one does not count.
+      // A record that was created again under its id has a new entry; the earlier one does not count.
       if (status?.is === 'living' && status.held.value.place === place.place)
         found.push({ record: status.held.value.record, place: place.place });
       else if (status?.is !== 'expired') await this.#forgetPlace(place);
@@ -101,7 +103,7 @@ export class Sweeper {
   }
 
   /**
-   * Removes entries of the list whose session was never stored or has ended, because an instance crashed between the
+   * Removes entries of the list whose record was never stored or has ended, because an instance crashed between the
    * two writes. Each process checks each entry once, after no creation can still be running, and a limited number per
    * sweep.
    */
@@ -126,15 +128,15 @@ export class Sweeper {
     if (at + PLACE_LOST_MS < now) await listing.remove(place, this.#deadline());
   }
 
-  /** Does the due work. Calls `expired` for sessions that have expired and are not ended yet. */
-  #workOff(expired: (value: LivingValue) => Promise<EntryOutcome | 'enough'>): Promise<void> {
+  /** Does the due work. Calls `expired` for records that have expired and are not ended yet. */
+  #workOff(expired: (status: Expired) => Promise<EntryOutcome | 'enough'>): Promise<void> {
     return this.#options.schedule.work(async (entry) => {
       if (entry.parts !== undefined) return this.#removeParts(entry.id, entry.parts);
       const { id, at } = entry;
       const status = await this.#options.table.look(id, this.#deadline());
       switch (status.is) {
         case 'expired':
-          return expired(status.held.value);
+          return expired(status);
         case 'living':
           return this.#again(id, at, status.held.value);
         case 'missing':
@@ -146,7 +148,7 @@ export class Sweeper {
     });
   }
 
-  /** A living session is looked at again at its expiry. Only its owner writes its record. */
+  /** A living record is looked at again at its expiry. Only its owner writes its record. */
   async #again(id: string, at: number, { record: { expiresAt }, due }: LivingValue): Promise<EntryOutcome> {
     const { schedule, clock } = this.#options;
     const elsewhere = due !== null && due !== at && due > (await clock.now(this.#deadline()));
@@ -156,20 +158,26 @@ export class Sweeper {
 
   /** Removes a tombstone that is too old, and anything that its end left behind. */
   async #forget(id: string): Promise<EntryOutcome> {
-    const { reader, values, names, listing, purger, clock } = this.#options;
+    const { reader, clock } = this.#options;
     const read = await reader.value(id, this.#deadline());
     if (!('found' in read) || isLiving(read.found)) return 'done';
     const { value, position } = read.found;
     if (value.forgetAt > (await clock.now(this.#deadline()))) return 'pending';
-    await listing.remove(value.place, this.#deadline());
+    await this.#erase(id, value.place, position, read.parts);
+    return 'done';
+  }
+
+  async #erase(id: string, place: number, position: ValuePosition, parts: readonly number[]): Promise<void> {
+    const { reader, values, names, table, listing, purger } = this.#options;
+    await listing.remove(place, this.#deadline());
     const end = await reader.end(id, this.#deadline());
-    await values.erase('sessions', names.session(id), position, this.#deadline());
-    if (end === undefined) return 'done';
+    await values.erase('records', names.record(id), position, this.#deadline());
+    table.removeParts(parts, this.#deadline());
+    if (end === undefined) return;
     const { message, position: last } = end;
     const single = message.previous.length === 0 && last.seq === last.end;
     if (single) await values.jetstream.remove('log', last.seq, this.#deadline());
     else purger.purge(id, last.end + 1, last.seq);
-    return 'done';
   }
 
   /** Removes parts of a record that was never stored or was replaced. */
@@ -179,9 +187,9 @@ export class Sweeper {
     const read = await reader.value(id, this.#deadline());
     const used = 'found' in read ? read.parts : [];
     for (let n = 0; n < count; n++) {
-      const stored = await jetstream.last('sessions', names.recordPart(id, name, n), this.#deadline());
+      const stored = await jetstream.last('records', names.recordPart(id, name, n), this.#deadline());
       if (stored !== undefined && !used.includes(stored.seq))
-        await jetstream.remove('sessions', stored.seq, this.#deadline());
+        await jetstream.remove('records', stored.seq, this.#deadline());
     }
     return 'done';
   }

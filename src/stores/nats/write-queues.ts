@@ -1,5 +1,5 @@
 /**
- * One queue of writes per session. Writes take effect in the order of the calls: each starts after the one before has
+ * One queue of writes per record. Writes take effect in the order of the calls: each starts after the one before has
  * its answer, or is known to have none. Consecutive log writes are sent together.
  */
 import type { Fence, WriteOutcome } from '../store.ts';
@@ -35,7 +35,7 @@ interface QueuedTask {
 
 type QueuedWork = LogWrite | QueuedTask;
 
-/** Writes appends and markers of one session. Each is settled when the promise resolves. */
+/** Writes appends and marks of one record. Each is settled when the promise resolves. */
 export type WriteLog = (id: string, writes: readonly LogWrite[]) => Promise<void>;
 
 export class WriteQueues {

@@ -1,8 +1,8 @@
 /**
- * A write to a session's log: an append with its markers, or markers alone. The writes of one turn are one statement
+ * A write to a record's log: an append with its marks, or marks alone. The writes of one turn are one statement
  * (`log-statements.ts`). Appends that follow each other in a stream become one row of it.
  */
-import type { AppendRequest, Fence, Marker } from '../store.ts';
+import type { AppendRequest, Fence, Mark } from '../store.ts';
 import { bigintArray, booleanArray, integerArray, textArray } from './binary-arrays.ts';
 import { canJoin } from '../shared/joined-appends.ts';
 import { packEvents } from '../shared/packed-events.ts';
@@ -10,26 +10,26 @@ import type { AppendParts } from './log-statements.ts';
 import type { Value } from './pg.ts';
 
 export class Append {
-  readonly sessionId: string;
+  readonly id: string;
   readonly fence: Fence;
-  /** `null`: markers alone. */
+  /** `null`: marks alone. */
   readonly stream: string | null;
   readonly from: number;
   readonly events: string[];
   bytes = 0;
   complete: boolean;
-  requests: string | null;
-  readonly mark: Marker | undefined;
-  unmark: Marker | undefined;
+  note: string | null;
+  readonly mark: Mark | undefined;
+  unmark: Mark | undefined;
 
-  private constructor(sessionId: string, fence: Fence, given: Given, marks: Marks) {
-    this.sessionId = sessionId;
+  private constructor(id: string, fence: Fence, given: Given, marks: Marks) {
+    this.id = id;
     this.fence = fence;
     this.stream = given.stream ?? null;
     this.from = given.from ?? 0;
     this.events = [...(given.events ?? [])];
     this.complete = given.complete ?? false;
-    this.requests = given.requests ?? null;
+    this.note = given.note ?? null;
     this.mark = marks.mark;
     this.unmark = marks.unmark;
     for (const event of this.events) this.bytes += Buffer.byteLength(event);
@@ -37,20 +37,20 @@ export class Append {
 
   /** `logged`: whether the store keeps a log. */
   static of(request: AppendRequest, logged: boolean): Append {
-    const { sessionId, fence, stream, mark, unmark } = request;
-    const marks = { mark, unmark: unmark === undefined ? undefined : { request: unmark, stream } };
-    return new Append(sessionId, fence, logged ? request : {}, marks);
+    const { id, fence, stream, mark, unmark } = request;
+    const marks = { mark, unmark: unmark === undefined ? undefined : { name: unmark, stream } };
+    return new Append(id, fence, logged ? request : {}, marks);
   }
 
-  static ofMarks(sessionId: string, fence: Fence, marks: Marks): Append {
-    return new Append(sessionId, fence, {}, marks);
+  static ofMarks(id: string, fence: Fence, marks: Marks): Append {
+    return new Append(id, fence, {}, marks);
   }
 
   /** A copy for a batch, which may join others to it. */
   copy(): Append {
-    const { sessionId, fence, stream, from, events, complete, requests, mark, unmark } = this;
-    const given = { stream, from, events, complete, requests };
-    return new Append(sessionId, fence, given, { mark, unmark });
+    const { id, fence, stream, from, events, complete, note, mark, unmark } = this;
+    const given = { stream, from, events, complete, note };
+    return new Append(id, fence, given, { mark, unmark });
   }
 
   /** `false`: `next` does not follow directly, or has another fence; it stays a separate append. */
@@ -59,7 +59,7 @@ export class Append {
     for (const event of next.events) this.events.push(event);
     this.bytes += next.bytes;
     this.complete = next.complete;
-    this.requests ??= next.requests;
+    this.note ??= next.note;
     this.unmark = next.unmark;
     return true;
   }
@@ -76,12 +76,12 @@ interface Given {
   readonly from?: number;
   readonly events?: readonly string[];
   readonly complete?: boolean;
-  readonly requests?: string | null;
+  readonly note?: string | null;
 }
 
 interface Marks {
-  readonly mark?: Marker | undefined;
-  readonly unmark?: Marker | undefined;
+  readonly mark?: Mark | undefined;
+  readonly unmark?: Mark | undefined;
 }
 
 export function partsOf(appends: readonly Append[]): AppendParts {
@@ -93,12 +93,12 @@ export function partsOf(appends: readonly Append[]): AppendParts {
   };
 }
 
-/** The values of the statement after the deployment. `appends` is not empty. */
+/** The values of the statement after the space. `appends` is not empty. */
 export function appendValues(appends: readonly Append[]): Value[] {
   const texts = (of: (append: Append) => string | null | undefined): Buffer =>
     textArray(appends.map((append) => of(append) ?? null));
   return [
-    texts(({ sessionId }) => sessionId),
+    texts(({ id }) => id),
     bigintArray(appends.map(({ fence }) => fence.epoch)),
     texts(({ fence }) => fence.owner),
     texts(({ stream }) => stream),
@@ -107,10 +107,10 @@ export function appendValues(appends: readonly Append[]): Value[] {
     integerArray(appends.map(({ bytes }) => bytes)),
     texts(({ events }) => (events.length === 0 ? null : packEvents(events))),
     booleanArray(appends.map(({ complete }) => complete)),
-    texts(({ requests }) => requests),
-    texts(({ mark }) => mark?.request),
+    texts(({ note }) => note),
+    texts(({ mark }) => mark?.name),
     texts(({ mark }) => mark?.stream),
-    texts(({ unmark }) => unmark?.request),
+    texts(({ unmark }) => unmark?.name),
     texts(({ unmark }) => unmark?.stream),
   ];
 }

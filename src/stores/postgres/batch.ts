@@ -1,9 +1,9 @@
 /**
  * Writes that go to the server together: the writes of one turn, and those requested while the batch before is running.
  *
- * Writes of different sessions are independent; writes of one session keep their order. So a batch is a few waves. In
- * each wave every session has one write, or appends to different streams. All appends of a wave are one statement, and
- * all its claims are two: an update and a read. A batch that changes several rows of sessions is a transaction that
+ * Writes of different records are independent; writes of one record keep their order. So a batch is a few waves. In
+ * each wave every record has one write, or appends to different streams. All appends of a wave are one statement, and
+ * all its claims are two: an update and a read. A batch that changes several rows of records is a transaction that
  * first locks them in the order of the ids. So two batches never deadlock.
  */
 import { Append, appendValues, partsOf } from './append.ts';
@@ -12,16 +12,16 @@ import { connectionStatements } from './connection-statements.ts';
 import type { AppendParts } from './log-statements.ts';
 import type { PgResult, Statement, Step } from './pg.ts';
 
-/** A write of one session that is neither an append nor a claim. */
+/** A write of one record that is neither an append nor a claim. */
 export interface Operation<T> {
   readonly kind: 'operation';
-  readonly session: string;
+  readonly id: string;
   readonly steps: readonly Step[];
   outcome(results: readonly PgResult[]): T;
 }
 
 export interface Write {
-  readonly deployment: string;
+  readonly space: string;
   readonly what: Append | Claim | Operation<unknown>;
   resolve(outcome: unknown): void;
   reject(error: unknown): void;
@@ -30,7 +30,7 @@ export interface Write {
 /** The statements that every batch uses. */
 export interface BatchStatements extends ClaimStatements {
   append(parts: AppendParts): Statement;
-  readonly lockSessions: Statement;
+  readonly lockRecords: Statement;
 }
 
 /** The statements of one write, or of several appends or claims, and the callback for their results. */
@@ -39,10 +39,10 @@ interface Part {
   settle(results: readonly PgResult[]): void;
 }
 
-/** The appends of one deployment in one wave, each with the writes that wait for it. */
+/** The appends of one space in one wave, each with the writes that wait for it. */
 type Appends = Map<Append, Write[]>;
 
-/** The claims of one deployment in one wave. */
+/** The claims of one space in one wave. */
 type Claims = Array<readonly [Claim, Write]>;
 
 class Wave {
@@ -51,8 +51,8 @@ class Wave {
   readonly operations: Write[] = [];
 }
 
-/** The last wave that has a write of a session: of any kind, and of each of its streams. */
-interface SessionProgress {
+/** The last wave that has a write of a record: of any kind, and of each of its streams. */
+interface RecordProgress {
   any: number;
   whole: number;
   readonly streams: Map<string, LastAppend>;
@@ -66,7 +66,7 @@ export class Batch {
   readonly writes: readonly Write[];
   readonly #statements: BatchStatements;
   readonly #waves: Wave[] = [];
-  readonly #progress = new Map<string, SessionProgress>();
+  readonly #progress = new Map<string, RecordProgress>();
 
   constructor(writes: readonly Write[], statements: BatchStatements) {
     this.writes = writes;
@@ -75,8 +75,8 @@ export class Batch {
   }
 
   #add(write: Write): void {
-    const { deployment, what } = write;
-    const key = `${deployment} ${sessionOf(what)}`;
+    const { space, what } = write;
+    const key = `${space} ${what.id}`;
     let progress = this.#progress.get(key);
     if (progress === undefined) this.#progress.set(key, (progress = { any: -1, whole: -1, streams: new Map() }));
     if (what instanceof Append) this.#addAppend(write, what, progress);
@@ -87,27 +87,27 @@ export class Batch {
       const wave = this.#wave(progress.any);
       if (what.kind === 'operation') wave.operations.push(write);
       else {
-        const claims = wave.claims.get(deployment);
-        if (claims === undefined) wave.claims.set(deployment, [[what, write]]);
+        const claims = wave.claims.get(space);
+        if (claims === undefined) wave.claims.set(space, [[what, write]]);
         else claims.push([what, write]);
       }
     }
   }
 
-  #addAppend(write: Write, given: Append, progress: SessionProgress): void {
-    const { deployment } = write;
+  #addAppend(write: Write, given: Append, progress: RecordProgress): void {
+    const { space } = write;
     // A copy: the batch may have to be sent again write by write.
     const append = given.copy();
     const names = append.streams();
     const before = names.flatMap((name) => progress.streams.get(name) ?? []);
     const [only] = before;
     if (only !== undefined && before.length === 1 && only.append.join(append)) {
-      this.#wave(only.wave).appends.get(deployment)?.get(only.append)?.push(write);
+      this.#wave(only.wave).appends.get(space)?.get(only.append)?.push(write);
       return;
     }
     const wave = Math.max(progress.whole, ...before.map((last) => last.wave)) + 1;
-    let appends = this.#wave(wave).appends.get(deployment);
-    if (appends === undefined) this.#wave(wave).appends.set(deployment, (appends = new Map()));
+    let appends = this.#wave(wave).appends.get(space);
+    if (appends === undefined) this.#wave(wave).appends.set(space, (appends = new Map()));
     appends.set(append, [write]);
     for (const name of names) progress.streams.set(name, { wave, append });
     progress.any = Math.max(progress.any, wave);
@@ -120,8 +120,8 @@ export class Batch {
   /** All statements in order, and the callback for their results. */
   plan(): Part {
     const parts = this.#waves.flatMap((wave) => [
-      ...[...wave.appends].map(([deployment, appends]) => this.#appendPart(deployment, appends)),
-      ...[...wave.claims].map(([deployment, claims]) => this.#claimPart(deployment, claims)),
+      ...[...wave.appends].map(([space, appends]) => this.#appendPart(space, appends)),
+      ...[...wave.claims].map(([space, claims]) => this.#claimPart(space, claims)),
       ...wave.operations.map(operationPart),
     ]);
     const before: Step[] = [];
@@ -144,21 +144,21 @@ export class Batch {
   }
 
   #locks(): Step[] {
-    const sessions = new Map<string, Set<string>>();
-    for (const { deployment, what } of this.writes) {
-      let ids = sessions.get(deployment);
-      if (ids === undefined) sessions.set(deployment, (ids = new Set()));
-      ids.add(sessionOf(what));
+    const records = new Map<string, Set<string>>();
+    for (const { space, what } of this.writes) {
+      let ids = records.get(space);
+      if (ids === undefined) records.set(space, (ids = new Set()));
+      ids.add(what.id);
     }
-    const inOrder = [...sessions].sort(([a], [b]) => (a < b ? -1 : 1));
-    return inOrder.map(([deployment, ids]) => [this.#statements.lockSessions, [deployment, [...ids]]]);
+    const inOrder = [...records].sort(([a], [b]) => (a < b ? -1 : 1));
+    return inOrder.map(([space, ids]) => [this.#statements.lockRecords, [space, [...ids]]]);
   }
 
-  #appendPart(deployment: string, appends: Appends): Part {
+  #appendPart(space: string, appends: Appends): Part {
     const all = [...appends];
     const given = all.map(([append]) => append);
     return {
-      steps: [[this.#statements.append(partsOf(given)), [deployment, ...appendValues(given)]]],
+      steps: [[this.#statements.append(partsOf(given)), [space, ...appendValues(given)]]],
       settle([result]) {
         const written = new Set(result?.rows.map(([ord]) => Number(ord)));
         for (const [n, [, writes]] of all.entries()) {
@@ -169,19 +169,17 @@ export class Batch {
     };
   }
 
-  #claimPart(deployment: string, claims: Claims): Part {
+  #claimPart(space: string, claims: Claims): Part {
     const given = claims.map(([claim]) => claim);
     return {
-      steps: claimSteps(deployment, given, this.#statements),
+      steps: claimSteps(space, given, this.#statements),
       settle([, read]) {
         const rows = new Map(read?.rows.map((row) => [row[0], row]));
-        for (const [{ session }, write] of claims) write.resolve(rows.get(session));
+        for (const [{ id }, write] of claims) write.resolve(rows.get(id));
       },
     };
   }
 }
-
-const sessionOf = (what: Write['what']): string => (what instanceof Append ? what.sessionId : what.session);
 
 function operationPart(write: Write): Part {
   const operation = write.what as Operation<unknown>;

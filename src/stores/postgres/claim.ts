@@ -1,7 +1,7 @@
 /**
- * A claim of one session. Its outcome is the row of `claimed`, read after the claim; `undefined`: there is no session.
+ * A claim of one record. Its outcome is the row of `claimed`, read after the claim; `undefined`: there is no record.
  *
- * The claims of one turn are written together: an instance that has lost its lease claims thousands of sessions.
+ * The claims of one turn are written together: an instance that has lost its lease claims thousands of records.
  */
 import type { Ownership } from '../store.ts';
 import { bigintArray, textArray } from './binary-arrays.ts';
@@ -9,14 +9,14 @@ import type { Statement, Step } from './pg.ts';
 
 export interface Claim {
   readonly kind: 'claim';
-  readonly session: string;
+  readonly id: string;
   readonly from: Ownership;
   /** The owner after the claim. */
   readonly me: string;
-  readonly tombstoneMs: number;
+  readonly keepMs: number;
 }
 
-/** For one session, and for several whose rows are locked. */
+/** For one record, and for several whose rows are locked. */
 export interface ClaimStatements {
   readonly claim: Statement;
   readonly claimed: Statement;
@@ -24,22 +24,22 @@ export interface ClaimStatements {
   readonly claimedAll: Statement;
 }
 
-/** The update and the read. The rows of several sessions must be locked by an earlier statement of the transaction. */
-export function claimSteps(deployment: string, claims: readonly Claim[], statements: ClaimStatements): Step[] {
+/** The update and the read. The rows of several records must be locked by an earlier statement of the transaction. */
+export function claimSteps(space: string, claims: readonly Claim[], statements: ClaimStatements): Step[] {
   const [first] = claims;
   if (first !== undefined && claims.length === 1) {
-    const { session, from, me, tombstoneMs } = first;
+    const { id, from, me, keepMs } = first;
     return [
-      [statements.claim, [deployment, session, from.epoch, from.owner, me]],
-      [statements.claimed, [deployment, session, tombstoneMs]],
+      [statements.claim, [space, id, from.epoch, from.owner, me]],
+      [statements.claimed, [space, id, keepMs]],
     ];
   }
-  const ids = textArray(claims.map(({ session }) => session));
+  const ids = textArray(claims.map(({ id }) => id));
   const epochs = bigintArray(claims.map(({ from }) => from.epoch));
   const owners = textArray(claims.map(({ from }) => from.owner));
-  const tombstones = claims.map(({ tombstoneMs }) => String(tombstoneMs));
+  const keepTimes = claims.map(({ keepMs }) => String(keepMs));
   return [
-    [statements.claimAll, [deployment, ids, epochs, owners, textArray(claims.map(({ me }) => me))]],
-    [statements.claimedAll, [deployment, ids, tombstones]],
+    [statements.claimAll, [space, ids, epochs, owners, textArray(claims.map(({ me }) => me))]],
+    [statements.claimedAll, [space, ids, keepTimes]],
   ];
 }

@@ -13,7 +13,7 @@ import { isPool, loadPg, type PgConfig, type PgPool, type PgResult, type Stateme
 import { PostgresReader } from './reader.ts';
 import { refusePooler } from './self-test.ts';
 import { quoted } from './schema.ts';
-import { sessionStatements } from './session-statements.ts';
+import { recordStatements } from './record-statements.ts';
 import { PostgresDeadlines } from './deadlines.ts';
 import { PostgresWriter } from './writer.ts';
 
@@ -35,7 +35,7 @@ export type Statements = ReturnType<typeof allStatements>;
 
 function allStatements(schema: string) {
   const s = quoted(schema);
-  return { ...sessionStatements(s), ...logStatements(s), ...instanceStatements(s) };
+  return { ...recordStatements(s), ...logStatements(s), ...instanceStatements(s) };
 }
 
 const poolConfig = (config: PgConfig, { limitMs }: PostgresDeadlines): PgConfig => ({

@@ -1,5 +1,5 @@
 /** The statements about the deployment and its instances. */
-import { NOW, statementOf } from './session-statements.ts';
+import { NOW, statementOf } from './record-statements.ts';
 
 export type InstanceStatements = ReturnType<typeof instanceStatements>;
 
@@ -9,8 +9,8 @@ export const MESSAGE_VERSION = 1;
 /** `s`: the schema, quoted. */
 export function instanceStatements(s: string) {
   return {
-    deployment: statementOf(`SELECT name FROM ${s}.deployments WHERE key = $1`),
-    makeDeployment: statementOf(`INSERT INTO ${s}.deployments (key, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
+    space: statementOf(`SELECT name FROM ${s}.spaces WHERE key = $1`),
+    makeSpace: statementOf(`INSERT INTO ${s}.spaces (key, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
     secret: statementOf(`SELECT encode(value, 'base64') FROM ${s}.secrets
       WHERE deployment = $1 AND name = $2 AND (forget_at IS NULL OR forget_at > ${NOW})`),
     /** $4 lifetime in ms, or null. Replaces a secret whose lifetime is over. */

@@ -3,13 +3,13 @@
  * it.
  */
 import { createHash } from 'node:crypto';
+import { recordsOf } from '../shared/kinds.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { PostgresDatabase, type DatabaseSettings } from './database.ts';
-import { PostgresEvents } from './events.ts';
 import { namesTaken } from './failures.ts';
 import { PostgresInstances } from './instances.ts';
-import { PostgresSessions } from './sessions.ts';
+import { PostgresRecords } from './records.ts';
 
 const SECRET_BYTES = 32;
 
@@ -27,18 +27,32 @@ export class PostgresStore implements Store {
   open(options: StoreOptions): Promise<OpenStore> {
     return this.#database.view(
       () => PostgresDatabase.open(this.#settings, options),
-      async (database) => this.#view(database, await findDeployment(database, options.name), options),
+      async (database) => {
+        const { name, kinds } = options;
+        const deployment = await findSpace(database, name);
+        const spaces = new Map<string, string>();
+        for (const kind of kinds) spaces.set(kind.name, await findSpace(database, name, kind.name));
+        return this.#view(database, deployment, spaces, options);
+      },
     );
   }
 
-  #view(database: PostgresDatabase, deployment: string, options: StoreOptions): OpenStore {
+  /** `spaces`: of each kind. */
+  #view(
+    database: PostgresDatabase,
+    deployment: string,
+    spaces: ReadonlyMap<string, string>,
+    options: StoreOptions,
+  ): OpenStore {
     const { place, instanceConnection, writer, statements } = database;
-    const parts = { ...options, deployment, place, instanceConnection, writer, statements, reader: database };
-    const instances = new PostgresInstances(parts);
+    const parts = { ...options, place, instanceConnection, writer, statements, reader: database };
+    const instances = new PostgresInstances({ ...parts, deployment });
     let closed: Promise<void> | undefined;
     return {
-      sessions: new PostgresSessions(parts),
-      events: new PostgresEvents(parts),
+      records: recordsOf(
+        options.kinds,
+        (kind) => new PostgresRecords({ ...parts, kind, space: spaces.get(kind.name) ?? '' }),
+      ),
       instances,
       secret: (name, keepMs) => findSecret(database, deployment, options, name, keepMs),
       close: () => (closed ??= instances.close().then(() => this.#database.release())),
@@ -46,15 +60,18 @@ export class PostgresStore implements Store {
   }
 }
 
-/** A hash of the name, so that after a loss of data no deployment gets the key of another one. */
-async function findDeployment(database: PostgresDatabase, name: string): Promise<string> {
-  const key = createHash('sha256').update(name).digest().readBigInt64BE().toString();
-  const text = JSON.stringify(name);
-  const { deployment, makeDeployment } = database.statements;
-  const find = async (): Promise<string | null | undefined> => (await database.query(deployment, [key])).rows[0]?.[0];
+/**
+ * The key of a deployment, or of its records of one kind. It is a hash of the name, so that after a loss of data no
+ * deployment gets the key of another one.
+ */
+async function findSpace(database: PostgresDatabase, name: string, kind?: string): Promise<string> {
+  const text = JSON.stringify(kind === undefined ? name : [name, kind]);
+  const key = createHash('sha256').update(text).digest().readBigInt64BE().toString();
+  const { space, makeSpace } = database.statements;
+  const find = async (): Promise<string | null | undefined> => (await database.query(space, [key])).rows[0]?.[0];
   let found = await find();
   if (found === undefined) {
-    await database.query(makeDeployment, [key, text]);
+    await database.query(makeSpace, [key, text]);
     found = await find();
   }
   if (found !== text) throw namesTaken(database.place, name);

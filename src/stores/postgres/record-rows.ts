@@ -1,10 +1,9 @@
 /** Converts records to rows, and back. */
-import type { EndReason } from '../../types.ts';
-import { RECORD_VERSION, type EndedSession, type NewRecord, type RecordChange, type StoredRecord } from '../store.ts';
-import { expiredSession } from '../shared/expired-session.ts';
+import { RECORD_VERSION, type EndedRecord, type NewRecord, type RecordChange, type StoredRecord } from '../store.ts';
+import { expiredRecord } from '../shared/expired-record.ts';
 import { newerRecord } from '../shared/failures.ts';
 import type { Row, Value } from './pg.ts';
-import { SAVED_COLUMNS, type SavedColumn, type SaveParts } from './session-statements.ts';
+import { SAVED_COLUMNS, type SavedColumn, type SaveParts } from './record-statements.ts';
 
 /** The columns of `record`. */
 type RecordRow = readonly [
@@ -19,28 +18,28 @@ type RecordRow = readonly [
   createdAt: string,
   stamp: string,
   expiresAt: string | null,
-  ended: EndReason | null,
+  outcome: string | null,
   endedAt: string | null,
   over: string,
   expired: string,
 ];
 
-/** The columns of `claimed` that follow those of `record`: the markers, and the ms until the expiry. */
-export const MARKERS = 15;
+/** The columns of `claimed` that follow those of `record`: the marks, and the ms until the expiry. */
+export const MARKS = 15;
 export const EXPIRES_IN = 16;
 
-export interface ReadSession {
-  readonly value: StoredRecord | EndedSession;
+export interface ReadRecord {
+  readonly value: StoredRecord | EndedRecord;
   /** Expired, and the end is not stored yet. */
   readonly expiring: boolean;
 }
 
-export function readSession(row: Row, place: string): ReadSession {
+export function readRecord(row: Row, place: string): ReadRecord {
   const [id, v, epoch, owner, user, head, body, fields, ...others] = row as unknown as RecordRow;
-  const [createdAt, stamp, expiresAt, ended, endedAt, over, expired] = others;
+  const [createdAt, stamp, expiresAt, outcome, endedAt, over, expired] = others;
   if (Number(v) > RECORD_VERSION) throw newerRecord(place, id, Number(v), RECORD_VERSION);
-  if (ended !== null) return { value: { v: Number(v), id, ended, at: Number(endedAt) }, expiring: false };
-  if (over === 't') return { value: expiredSession(id, Number(expiresAt)), expiring: expired === 'f' };
+  if (outcome !== null) return { value: { id, outcome, at: Number(endedAt) }, expiring: false };
+  if (over === 't') return { value: expiredRecord(id, Number(expiresAt)), expiring: expired === 'f' };
   const value: StoredRecord = {
     v: Number(v),
     id,
@@ -59,14 +58,9 @@ export function readSession(row: Row, place: string): ReadSession {
 }
 
 /** The values of `create`. */
-export function createValues(
-  deployment: string,
-  record: NewRecord,
-  expiresInMs: number | null,
-  tombstoneMs: number,
-): Value[] {
+export function createValues(space: string, record: NewRecord, expiresInMs: number | null, keepMs: number): Value[] {
   return [
-    deployment,
+    space,
     record.id,
     record.v,
     record.epoch,
@@ -77,7 +71,7 @@ export function createValues(
     record.stamp,
     expiresInMs,
     record.body,
-    tombstoneMs,
+    keepMs,
     Object.keys(record.fields),
     Object.values(record.fields),
   ];

@@ -73,16 +73,16 @@ export class PostgresWriter {
     this.#lock = newLockKey(options.random);
   }
 
-  append(deployment: string, append: Append): Promise<WriteOutcome> {
-    return this.#write(deployment, append);
+  append(space: string, append: Append): Promise<WriteOutcome> {
+    return this.#write(space, append);
   }
 
-  claim(deployment: string, claim: Claim): Promise<Row | undefined> {
-    return this.#write(deployment, claim);
+  claim(space: string, claim: Claim): Promise<Row | undefined> {
+    return this.#write(space, claim);
   }
 
-  operate<T>(deployment: string, operation: Operation<T>): Promise<T> {
-    return this.#write(deployment, operation);
+  operate<T>(space: string, operation: Operation<T>): Promise<T> {
+    return this.#write(space, operation);
   }
 
   /** Writes that were requested are still sent, if the server answers; later ones are refused. */
@@ -120,13 +120,13 @@ export class PostgresWriter {
     }
   }
 
-  #write<T>(deployment: string, what: Write['what']): Promise<T> {
+  #write<T>(space: string, what: Write['what']): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed) return reject(storeClosed(this.#options.connector.place));
       const { deadlines, connector } = this.#options;
       if (this.#waitingBytes > MAX_WAITING_BYTES) return reject(tooMuchPending(connector.place, this.#queue.length));
       this.#waitingBytes += bytesOf(what);
-      this.#queue.push({ deployment, what, requestedAt: deadlines.now(), refused: false, resolve, reject });
+      this.#queue.push({ space, what, requestedAt: deadlines.now(), refused: false, resolve, reject });
       if (this.#watch === undefined) this.#watchFor(deadlines.limitMs);
       this.#running ??= this.#run().finally(() => (this.#running = undefined));
     });

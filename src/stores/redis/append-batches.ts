@@ -1,14 +1,14 @@
 /**
- * Collects the appends of one session in one turn of the event loop into one script call. A busy session has many
+ * Collects the appends of one record in one turn of the event loop into one script call. A busy record has many
  * appends in a turn, and one more append in a script costs less than one more call of Redis (docs/performance.md).
  */
 import { afterTurn } from '../../options/system.ts';
 import type { Fence, WriteOutcome } from '../store.ts';
 import type { Reply } from './client.ts';
-import type { Keys } from './keys.ts';
+import type { KindKeys } from './keys.ts';
 import type { Script } from './scripts.ts';
 import { rawReply, type SlotKeys } from './server.ts';
-import { APPEND } from './session-scripts.ts';
+import { APPEND } from './record-scripts.ts';
 
 /** A batch that reaches one of these limits is sent at once, because Redis serves nothing else while a script runs. */
 const MAX_APPENDS = 64;
@@ -20,7 +20,7 @@ interface PendingAppend {
 }
 
 interface Batch {
-  readonly sessionId: string;
+  readonly id: string;
   readonly fence: Fence;
   readonly args: string[];
   readonly pending: PendingAppend[];
@@ -29,7 +29,7 @@ interface Batch {
 
 /** Runs the script calls of batches. */
 interface BatchWriter {
-  readonly keys: Keys;
+  readonly keys: KindKeys;
   /** Retention, as script arguments. */
   readonly kept: readonly string[];
   readonly outcome: (reply: Reply) => WriteOutcome;
@@ -51,33 +51,33 @@ export class AppendBatches {
     this.#writer = writer;
   }
 
-  add(sessionId: string, fence: Fence, args: readonly string[], length: number): Promise<WriteOutcome> {
+  add(id: string, fence: Fence, args: readonly string[], length: number): Promise<WriteOutcome> {
     return new Promise((resolve, reject) => {
-      const batch = this.#batchOf(sessionId, fence);
+      const batch = this.#batchOf(id, fence);
       batch.args.push(...args);
       batch.pending.push({ resolve, reject });
       batch.length += length;
-      if (batch.pending.length === MAX_APPENDS || batch.length > MAX_LENGTH) this.flush(sessionId);
+      if (batch.pending.length === MAX_APPENDS || batch.length > MAX_LENGTH) this.flush(id);
     });
   }
 
-  /** Sends the collected appends of a session, because another command about that session follows. */
-  flush(sessionId: string): void {
-    const batch = this.#batches.get(sessionId);
+  /** Sends the collected appends of a record, because another command about that record follows. */
+  flush(id: string): void {
+    const batch = this.#batches.get(id);
     if (batch === undefined) return;
-    this.#batches.delete(sessionId);
+    this.#batches.delete(id);
     this.#send(batch);
   }
 
-  #batchOf(sessionId: string, fence: Fence): Batch {
-    const there = this.#batches.get(sessionId);
+  #batchOf(id: string, fence: Fence): Batch {
+    const there = this.#batches.get(id);
     if (there !== undefined) {
       if (there.fence.epoch === fence.epoch && there.fence.owner === fence.owner) return there;
-      this.flush(sessionId);
+      this.flush(id);
     }
-    const batch: Batch = { sessionId, fence, args: [...this.#writer.kept], pending: [], length: 0 };
+    const batch: Batch = { id, fence, args: [...this.#writer.kept], pending: [], length: 0 };
     if (this.#batches.size === 0) afterTurn(() => this.flushAll());
-    this.#batches.set(sessionId, batch);
+    this.#batches.set(id, batch);
     return batch;
   }
 
@@ -87,9 +87,9 @@ export class AppendBatches {
     for (const batch of due) this.#send(batch);
   }
 
-  #send({ sessionId, fence, args, pending }: Batch): void {
-    const [head, , , open, known, log] = this.#writer.keys.session(sessionId);
-    this.#writer.fenced(APPEND, sessionId, [head, open, known, log], fence, args, rawReply).then(
+  #send({ id, fence, args, pending }: Batch): void {
+    const [head, , , open, known, log] = this.#writer.keys.record(id);
+    this.#writer.fenced(APPEND, id, [head, open, known, log], fence, args, rawReply).then(
       (reply) => this.#settle(pending, reply),
       (error: unknown) => {
         for (const { reject } of pending) reject(error);

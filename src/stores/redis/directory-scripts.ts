@@ -1,13 +1,13 @@
 /**
- * The directory of a deployment: two sorted sets of all its sessions. `sessions` sorts them by id, `due` by the time of
- * the next check. Both sets have a slot for themselves, apart from the sessions; `session-directory.ts` describes how
+ * The directory of a kind: two sorted sets of all its records. `all` sorts them by id, `due` by the time of
+ * the next check. Both sets have a slot for themselves, apart from the records; `record-directory.ts` describes how
  * they stay consistent.
  */
 import { CLOCK, script } from './scripts.ts';
 
 /**
- * `KEYS`: due, sessions (absent for instances). `ARGV`: id, duration of the reservation in ms. Answers the time until
- * which the session may be created, which is half of the reservation.
+ * `KEYS`: due, all (absent for instances). `ARGV`: id, duration of the reservation in ms. Answers the time until
+ * which the record may be created, which is half of the reservation.
  */
 export const RESERVE = script(
   CLOCK,
@@ -19,7 +19,7 @@ return whole(now + ARGV[2] / 2)
 );
 
 /**
- * `KEYS`: due, sessions. `ARGV`: id, latest time of the next check (empty: now). A check that is running now will run
+ * `KEYS`: due, all. `ARGV`: id, latest time of the next check (empty: now). A check that is running now will run
  * again.
  */
 export const SCHEDULE_CHECK = script(
@@ -43,7 +43,7 @@ return {whole(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', whole(now), 'WI
 );
 
 /**
- * `KEYS`: due, sessions (absent for instances). `ARGV`, for each entry: id, the due time that was read, the next due
+ * `KEYS`: due, all (absent for instances). `ARGV`, for each entry: id, the due time that was read, the next due
  * time (empty: remove the entry).
  */
 export const SETTLE = script(
@@ -59,7 +59,7 @@ return 1
 `,
 );
 
-/** `KEYS`: due, sessions. `ARGV`: id, end of the tombstone time. Until then no instance creates the session again. */
+/** `KEYS`: due, all. `ARGV`: id, end of the tombstone time. Until then no instance creates the record again. */
 export const FORGET = script(
   CLOCK,
   `

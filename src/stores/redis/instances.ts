@@ -8,7 +8,7 @@ import { base64url, type RandomSource } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
 import type { Bus } from './bus.ts';
-import { RESERVED_MS } from './session-directory.ts';
+import { RESERVED_MS } from './record-directory.ts';
 import { DUE, RESERVE, SETTLE } from './directory-scripts.ts';
 import { overtaken } from './failures.ts';
 import type { Keys } from './keys.ts';

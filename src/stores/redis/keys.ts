@@ -1,6 +1,7 @@
 /**
- * The names of all keys: the prefix, the endpoint's name, then the purpose. All keys of one session have the same hash
- * tag, and so the same slot of a Cluster. The same is true for all keys of one instance, and of the deployment.
+ * The names of all keys: the prefix, the endpoint's name, the kind of records, then the purpose. All keys of one record
+ * have the same hash tag, and so the same slot of a Cluster. The same is true for all keys of one instance, and of the
+ * deployment.
  */
 import { BoundedMap } from '../../bounded-map.ts';
 
@@ -17,54 +18,60 @@ function part(text: string): string {
 /**
  * In the order in which scripts take them. The letters after the hash tag are the stored names:
  * * `r` head (a hash)
- * * `b` body (JSON)
- * * `s` state (a hash)
- * * `o` open streams and markers (a hash)
+ * * `b` body
+ * * `s` fields (a hash)
+ * * `o` open streams and marks (a hash)
  * * `k` known streams (a hash)
  * * `l` log (a list)
  */
-export type SessionKeys = readonly [
+export type RecordKeys = readonly [
   head: string,
   body: string,
-  state: string,
+  fields: string,
   open: string,
   known: string,
   log: string,
 ];
 
-/** Sessions whose keys are cached. A full cache is cleared. */
+/** Records whose keys are cached. A full cache is cleared. */
 const REMEMBERED = 10_000;
 
+/** The keys of one kind of records. */
+export class KindKeys {
+  readonly #records: string;
+  /** Every record, sorted by id. */
+  readonly all: string;
+  /** Every record, sorted by the time of its next check. */
+  readonly due: string;
+  readonly #remembered = new BoundedMap<string, RecordKeys>(REMEMBERED);
+
+  constructor(prefix: string, name: string, kind: string) {
+    this.#records = `${prefix}:${part(name)}:${kind}:`;
+    this.all = `${prefix}:{${part(name)}}:${kind}:all`;
+    this.due = `${prefix}:{${part(name)}}:${kind}:due`;
+  }
+
+  record(id: string): RecordKeys {
+    const known = this.#remembered.get(id);
+    if (known !== undefined) return known;
+    const base = `${this.#records}{${part(id)}}:`;
+    const keys: RecordKeys = [`${base}r`, `${base}b`, `${base}s`, `${base}o`, `${base}k`, `${base}l`];
+    this.#remembered.set(id, keys);
+    return keys;
+  }
+}
+
+/** The keys of a deployment and of its instances. */
 export class Keys {
-  readonly #sessions: string;
+  readonly #instances: string;
   readonly #deployment: string;
-  readonly #remembered = new BoundedMap<string, SessionKeys>(REMEMBERED);
   /** Channels are shared by all databases of a server, so the number of the database is part of their names. */
   readonly #channels: string;
 
   constructor(prefix: string, name: string, database: number) {
-    this.#sessions = `${prefix}:${part(name)}:`;
+    this.#instances = `${prefix}:${part(name)}:`;
     this.#deployment = `${prefix}:{${part(name)}}:`;
     this.#channels = database === 0 ? '' : `@${database}`;
-  }
-
-  session(id: string): SessionKeys {
-    const known = this.#remembered.get(id);
-    if (known !== undefined) return known;
-    const base = `${this.#sessions}{${part(id)}}:`;
-    const keys: SessionKeys = [`${base}r`, `${base}b`, `${base}s`, `${base}o`, `${base}k`, `${base}l`];
-    this.#remembered.set(id, keys);
-    return keys;
-  }
-
-  /** Every session, sorted by id. */
-  get sessions(): string {
-    return `${this.#deployment}sessions`;
-  }
-
-  /** Every session, sorted by the time of its next check. */
-  get due(): string {
-    return `${this.#deployment}due`;
   }
 
   /** Every instance, sorted by the time of the next check of its entry. */
@@ -77,21 +84,21 @@ export class Keys {
   }
 
   lease(instance: string): string {
-    return `${this.#sessions}{${part(instance)}}:lease`;
+    return `${this.#instances}{${part(instance)}}:lease`;
   }
 
   /** Records that an id was used. */
   taken(instance: string): string {
-    return `${this.#sessions}{${part(instance)}}:taken`;
+    return `${this.#instances}{${part(instance)}}:taken`;
   }
 
   mailbox(instance: string): string {
-    return `${this.#sessions}{${part(instance)}}:mail${this.#channels}`;
+    return `${this.#instances}{${part(instance)}}:mail${this.#channels}`;
   }
 
   /** A message that is too large for a channel. */
   largeMessage(instance: string, no: string): string {
-    return `${this.#sessions}{${part(instance)}}:letter:${no}`;
+    return `${this.#instances}{${part(instance)}}:letter:${no}`;
   }
 
   /** Whether a key is that of a large message to this instance. */

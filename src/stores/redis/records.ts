@@ -1,124 +1,249 @@
-/** Converts records to the values of their keys, and back. `session-scripts.ts` lists the one-letter fields. */
-import {
-  RECORD_VERSION,
-  type EndedSession,
-  type Marker,
-  type NewRecord,
-  type RecordChange,
-  type StoredRecord,
+/**
+ * Records in Redis. Each write is one script about the keys of one record. A write that creates a record,
+ * ends it or makes it expire earlier also updates the directory, in the order that `record-directory.ts` gives.
+ */
+import type { Logger } from '../../types.ts';
+import { idOf } from '../shared/cursor.ts';
+import { expiredRecord } from '../shared/expired-record.ts';
+import { RECORD_VERSION } from '../store.ts';
+import type {
+  AppendRequest,
+  ClaimOutcome,
+  EndedRecord,
+  ExpiredRecord,
+  Fence,
+  Mark,
+  NewRecord,
+  OpenStream,
+  Ownership,
+  RecordChange,
+  RecordPage,
+  Records,
+  ReplayOutcome,
+  StoredRecord,
+  WriteOutcome,
 } from '../store.ts';
-import type { EndReason } from '../../types.ts';
-import type { Reply } from './client.ts';
-import { newerRecord } from '../shared/failures.ts';
+import { RESERVED_MS, RecordDirectory } from './record-directory.ts';
+import { fenceText, type RecordWriter } from './record-writer.ts';
+import {
+  bodyOf,
+  changedFields,
+  changedHead,
+  fieldsOf,
+  foundRecord,
+  headOf,
+  markField,
+  marksOf,
+  type Found,
+  type ReadReply,
+} from './record-values.ts';
+import { RedisLog } from './record-log.ts';
+import { rawReply } from './server.ts';
+import { CLAIM, CREATE, END, MARK, READ, SAVE } from './record-scripts.ts';
 
-/** Fields of the head hash that every record has: the head, the stamp. */
-const NEEDED = ['h', 'a'];
+/** Records that a listing reads at once. */
+const PAGE = 128;
 
-/** Fields and values in turn. */
-export type Fields = readonly string[];
+export class RedisRecords implements Records {
+  readonly #writer: RecordWriter;
+  /** `undefined`: these records are not listed. */
+  readonly #directory: RecordDirectory | undefined;
+  readonly #log: RedisLog;
+  readonly #logger: Logger;
 
-export function fieldsOf(reply: Reply | undefined): ReadonlyMap<string, string> {
-  const flat = (reply ?? []) as Fields;
-  const fields = new Map<string, string>();
-  for (let n = 0; n + 1 < flat.length; n += 2) fields.set(flat[n] ?? '', flat[n + 1] ?? '');
-  return fields;
+  constructor(writer: RecordWriter, logger: Logger) {
+    this.#writer = writer;
+    this.#logger = logger;
+    this.#log = new RedisLog(writer);
+    if (writer.kind.listed) this.#directory = new RecordDirectory(writer.server, writer.keys);
+  }
+
+  create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
+    const { keys, keptMs, kind } = this.#writer;
+    const { id } = record;
+    const [lasts, body, head] = [expiresInMs === null ? '' : String(expiresInMs), bodyOf(record), headOf(record)];
+    const named = changedFields(record.fields);
+    return this.#writer.steps(id, async () => {
+      const until = await this.#directory?.reserve(id);
+      const kept = [until ?? 'inf', keptMs, String(kind.keepMs), lasts, body];
+      const fields = ['f', fenceText(record), 'w', this.#writer.next(), ...head];
+      const [made] = await Promise.all([
+        this.#writer.run(CREATE, keys.record(id), [...kept, String(fields.length / 2), ...fields, ...named]),
+        this.#directory?.scheduleCheck(id, checkOfNew(Number(until), expiresInMs)),
+      ]);
+      if (made === 'W') return 'created';
+      if (made !== 'X') throw this.#writer.refusal(made);
+      // The record existed already: schedule its check again.
+      await this.#directory?.scheduleCheck(id);
+      return 'exists';
+    });
+  }
+
+  async read(id: string): Promise<StoredRecord | EndedRecord | undefined> {
+    return this.#shown(await this.#find(id));
+  }
+
+  claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
+    return this.#writer.step(id, async () => {
+      const reply = await this.#claim(id, from, me);
+      const [, , , , outcome, open] = reply;
+      const found = this.#found(id, reply);
+      if (outcome === 'W' && found?.record !== undefined) {
+        const record = { ...found.record, epoch: from.epoch + 1, owner: me };
+        const expiresInMs = record.expiresAt === null ? null : record.expiresAt - found.now;
+        return { claimed: true, record, marks: marksOf(fieldsOf(open)), expiresInMs };
+      }
+      // Claimed, but damaged: no instance can restore the record.
+      if (outcome !== 'F' && outcome !== 'W') throw this.#writer.refusal(outcome);
+      return { claimed: false, current: this.#shown(found) };
+    });
+  }
+
+  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
+    return this.#save(id, fence, change, false);
+  }
+
+  release(id: string, fence: Fence, change: RecordChange = {}): Promise<WriteOutcome> {
+    return this.#save(id, fence, change, true);
+  }
+
+  /** The first call that ends an expired record answers `'ended'`, so that exactly one caller reports the end. */
+  end(
+    id: string,
+    from: Ownership,
+    outcome: string,
+    keepMs = this.#writer.kind.keepMs,
+  ): Promise<'ended' | 'fenced' | 'gone'> {
+    return this.#writer.steps(id, async () => {
+      const [reply, kept = ''] = await this.#end(id, from, outcome, keepMs);
+      if (reply === 'G') return 'gone';
+      if (reply === 'F') return 'fenced';
+      if (reply !== 'E') throw this.#writer.refusal(reply);
+      await this.#directory?.forget(id, Number(kept));
+      return 'ended';
+    });
+  }
+
+  mark(id: string, fence: Fence, mark: Mark, clear = false): Promise<WriteOutcome> {
+    const [head, , , open] = this.#writer.keys.record(id);
+    const args = [markField(mark), clear ? '1' : ''];
+    return this.#writer.fenced(MARK, id, [head, open], fence, args, this.#writer.outcome);
+  }
+
+  /** In the order of their ids. */
+  async list(limit: number, cursor?: string): Promise<RecordPage> {
+    const records: StoredRecord[] = [];
+    for (let from = idOf(cursor); ;) {
+      const ids = (await this.#directory?.page(Math.min(PAGE, limit + 1), from)) ?? [];
+      for (const found of await Promise.all(ids.map((id) => this.#listed(id)))) {
+        if (found === undefined) continue;
+        const last = records.at(-1);
+        // A cursor needs a further record, so that the last page has no cursor.
+        if (records.length >= limit && last !== undefined) return { records, nextCursor: last.id };
+        records.push(found);
+      }
+      const last = ids.at(-1);
+      if (last === undefined || ids.length < Math.min(PAGE, limit + 1)) return { records };
+      from = last;
+    }
+  }
+
+  async expired(limit: number): Promise<readonly ExpiredRecord[]> {
+    const expired: ExpiredRecord[] = [];
+    for await (const record of this.#directory?.expired() ?? []) {
+      expired.push(record);
+      if (expired.length >= limit) break;
+    }
+    return expired;
+  }
+
+  append(request: AppendRequest): Promise<WriteOutcome> {
+    return this.#log.append(request);
+  }
+
+  replay(id: string, stream: string, after: number): Promise<ReplayOutcome> {
+    return this.#log.replay(id, stream, after);
+  }
+
+  open(id: string): Promise<readonly OpenStream[]> {
+    return this.#log.open(id);
+  }
+
+  /** The keys of old logs, and those of records that are not listed, expire by themselves. */
+  trim(): void {}
+
+  async #save(id: string, fence: Fence, change: RecordChange, releases: boolean): Promise<WriteOutcome> {
+    const { expiresInMs } = change;
+    const lasts = expiresInMs === undefined ? '' : expiresInMs === null ? 'never' : String(expiresInMs);
+    const head = changedHead(change);
+    const after = releases ? fenceText({ epoch: fence.epoch, owner: null }) : '';
+    const args = [after, lasts, String(head.length / 2), ...head, ...changedFields(change.fields)];
+    const keys = this.#writer.lasting(this.#writer.keys.record(id));
+    const reply = await this.#writer.fenced(SAVE, id, keys, fence, args, rawReply);
+    if (Array.isArray(reply)) {
+      await this.#directory?.scheduleCheck(id, Number(reply[1]));
+      return 'written';
+    }
+    return this.#writer.outcome(reply);
+  }
+
+  async #claim(id: string, from: Ownership, me: string): Promise<ReadReply> {
+    const [head, body, fields, open] = this.#writer.keys.record(id);
+    const claimed = fenceText({ epoch: from.epoch + 1, owner: me });
+    const args = [this.#writer.next(), fenceText(from), claimed, String(RECORD_VERSION)];
+    return (await this.#writer.run(CLAIM, [head, body, fields, open], args)) as ReadReply;
+  }
+
+  async #end(id: string, from: Ownership, outcome: string, keepMs: number): Promise<readonly [string, string?]> {
+    const { keys, kind } = this.#writer;
+    const args = [this.#writer.next(), fenceText(from), outcome, String(keepMs), String(kind.keepMs)];
+    return (await this.#writer.run(END, keys.record(id), args)) as [string, string?];
+  }
+
+  async #find(id: string): Promise<Found | undefined> {
+    const [head, body, fields] = this.#writer.keys.record(id);
+    const reply = (await this.#writer.run(READ, [head, body, fields], [])) as ReadReply;
+    return this.#found(id, reply);
+  }
+
+  /** A record with a deleted or evicted part cannot be restored: it counts as missing. */
+  #found(id: string, reply: ReadReply): Found | undefined {
+    const { where } = this.#writer.server;
+    return foundRecord(id, reply, where, () =>
+      this.#logger.warn(
+        { sessionId: id, where },
+        'The session counts as missing: a part of its record in Redis was deleted or evicted',
+      ),
+    );
+  }
+
+  /** What callers see: an expired record has ended. */
+  #shown(found: Found | undefined): StoredRecord | EndedRecord | undefined {
+    if (found === undefined) return undefined;
+    const { now, record } = found;
+    if (record === undefined) return found.ended;
+    if (!found.expired) return record;
+    const ended = expiredRecord(record.id, record.expiresAt ?? 0);
+    return ended.at + this.#writer.kind.keepMs > now ? ended : undefined;
+  }
+
+  /** Schedules an early check of a record that has ended and is still in the directory. */
+  async #listed(id: string): Promise<StoredRecord | undefined> {
+    const found = await this.#find(id);
+    // A missing record may be in creation.
+    if (found === undefined) return undefined;
+    if (found.record === undefined) {
+      await this.#directory?.scheduleCheck(id);
+      return undefined;
+    }
+    return found.expired ? undefined : found.record;
+  }
 }
-
-/** What never changes: a line of JSON, then the body. */
-export const bodyOf = ({ user, createdAt, body }: NewRecord): string => `${JSON.stringify([user, createdAt])}\n${body}`;
-
-/** The fields of the head hash besides the fence, the last write and the expiry. */
-export const headOf = (record: NewRecord): string[] => ['v', String(record.v), ...changedHead(record)];
-
-/** The fields of the head hash that a change names, except the expiry. */
-export function changedHead({ head, stamp }: RecordChange): string[] {
-  const fields: string[] = [];
-  if (head !== undefined) fields.push('h', head);
-  if (stamp !== undefined) fields.push('a', String(stamp));
-  return fields;
-}
-
-/** Names and values in turn; an empty value removes the field. */
-export const changedFields = (fields: RecordChange['fields'] = {}): string[] =>
-  Object.entries(fields).flatMap(([name, value]) => [name, value ?? '']);
-
-/** The answer of `READ`; `CLAIM` adds the last two members. */
-export type ReadReply = readonly [
-  now: string,
-  head: Fields,
-  body: string | null,
-  fields: Fields,
-  outcome?: string,
-  open?: Fields,
-];
 
 /**
- * The session as read; undefined: there is none. `damaged` is called when a part of it is missing; then the answer is
- * undefined.
+ * When to check a new record first, by the server's clock: at its expiry or a moment before, and not after the time
+ * until which it may be created. The reservation shows what the server's clock was.
  */
-export function foundSession(id: string, reply: ReadReply, where: string, damaged: () => void): Found | undefined {
-  const [time, headReply, bodyText, fieldsReply] = reply;
-  const head = fieldsOf(headReply);
-  const [v, now] = [Number(head.get('v')), Number(time)];
-  if (head.size === 0) return undefined;
-  if (v > RECORD_VERSION) throw newerRecord(where, id, v, RECORD_VERSION);
-  const reason = head.get('d');
-  if (reason !== undefined) {
-    return { now, ended: { v, id, ended: reason as EndReason, at: Number(head.get('at')) } };
-  }
-  const fence = head.get('f');
-  const line = bodyText?.indexOf('\n') ?? -1;
-  if (!Number.isInteger(v) || fence === undefined || line < 0 || !NEEDED.every((field) => head.has(field))) {
-    damaged();
-    return undefined;
-  }
-  const [user, createdAt] = JSON.parse(bodyText?.slice(0, line) ?? '') as [string | null, number];
-  const expiry = head.get('x');
-  const [epoch, owner] = fenceOf(fence);
-  const record: StoredRecord = {
-    v,
-    id,
-    epoch,
-    owner,
-    user,
-    head: head.get('h') ?? '',
-    body: bodyText?.slice(line + 1) ?? '',
-    // `fromEntries` makes own properties of every name, `__proto__` too.
-    fields: Object.fromEntries(fieldsOf(fieldsReply)),
-    createdAt,
-    stamp: Number(head.get('a')),
-    expiresAt: expiry === undefined ? null : Math.abs(Number(expiry)),
-  };
-  return { now, record, expired: expiry !== undefined && Number(expiry) <= now };
-}
-
-export type Found =
-  | {
-      readonly now: number;
-      readonly record: StoredRecord;
-      readonly expired: boolean;
-      readonly ended?: undefined;
-    }
-  | { readonly now: number; readonly ended: EndedSession; readonly record?: undefined };
-
-/** Epoch and owner of a head. */
-export function fenceOf(text: string): readonly [epoch: number, owner: string | null] {
-  const space = text.indexOf(' ');
-  const owner = text.slice(space + 1);
-  return [Number(text.slice(0, space)), owner === '' ? null : owner];
-}
-
-/** A marker is one field beside the open streams. */
-export function markerField({ request, stream }: Marker): string {
-  return `m${JSON.stringify([request, stream])}`;
-}
-
-export function markersOf(open: ReadonlyMap<string, string>): readonly Marker[] {
-  const markers: Marker[] = [];
-  for (const field of open.keys()) {
-    if (!field.startsWith('m')) continue;
-    const [request, stream] = JSON.parse(field.slice(1)) as [string, string];
-    markers.push({ request, stream });
-  }
-  return markers;
+function checkOfNew(until: number, expiresInMs: number | null): number {
+  return expiresInMs === null ? until : Math.min(until - RESERVED_MS / 2 + expiresInMs, until);
 }

@@ -1,14 +1,14 @@
 /** The store object. All endpoints that share it use one server: the first one connects, the last one disconnects. */
 import { answerLimitMs } from '../shared/answer-limit.ts';
+import { recordsOf } from '../shared/kinds.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { OpenStore, Store, StoreOptions } from '../store.ts';
+import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { Bus } from './bus.ts';
-import { RedisEvents } from './events.ts';
 import { RedisInstances } from './instances.ts';
-import { Keys } from './keys.ts';
-import { SessionWriter } from './session-writer.ts';
+import { Keys, KindKeys } from './keys.ts';
+import { RecordWriter } from './record-writer.ts';
 import type { Server } from './server.ts';
-import { RedisSessions } from './sessions.ts';
+import { RedisRecords } from './records.ts';
 import { openServer, type Target } from './target.ts';
 
 const SECRET_BYTES = 32;
@@ -79,18 +79,22 @@ export class RedisStore implements Store {
   }
 
   #view({ server, buses }: Connected, options: StoreOptions, lease: Lease): OpenStore {
-    const { name, leaseMs, logger, tombstoneMs, retention, random } = options;
+    const { name, kinds, leaseMs, logger, random } = options;
     const keys = new Keys(this.#prefix, name, server.database);
-    const writer = new SessionWriter({ server, keys, tombstoneMs, retention, random });
+    const writers: RecordWriter[] = [];
+    const recordsOfKind = (kind: Kind): RedisRecords => {
+      const writer = new RecordWriter({ server, keys: new KindKeys(this.#prefix, name, kind.name), kind, random });
+      writers.push(writer);
+      return new RedisRecords(writer, logger);
+    };
     const instances = new RedisInstances({ server, keys, bus: busOf(server, keys, buses), leaseMs, random, logger });
     let closed: Promise<void> | undefined;
     return {
-      sessions: new RedisSessions(writer, logger),
-      events: new RedisEvents(writer),
+      records: recordsOf(kinds, recordsOfKind),
       instances,
       secret: (secret, keepMs) => findSecret(server, keys.secret(secret), random, keepMs),
       close: () => {
-        writer.flush();
+        for (const writer of writers) writer.flush();
         return (closed ??= instances.close().then(() => {
           this.#forget(lease);
           return this.#connected.release();

@@ -19,7 +19,7 @@ export function eventRows(from: number, events: readonly string[]): NewRow[] {
   return [{ position: from, n: events.length, bytes, data }];
 }
 
-/** A row of `SQL.replay`: after it, `later` events with `laterBytes` bytes were appended to the session. */
+/** A row of `SQL.replay`: after it, `later` events with `laterBytes` bytes were appended to the record. */
 export type ReplayRow = readonly [
   position: number,
   n: number,

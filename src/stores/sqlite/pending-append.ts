@@ -3,31 +3,31 @@
  * that is answered at once has its priming event and its answer in one row.
  */
 import { canJoin } from '../shared/joined-appends.ts';
-import type { AppendRequest, Fence, Marker, WriteOutcome } from '../store.ts';
+import type { AppendRequest, Fence, Mark, WriteOutcome } from '../store.ts';
 
 export class PendingAppend {
-  readonly sessionId: string;
+  readonly id: string;
   readonly fence: Fence;
   readonly stream: string;
   readonly from: number;
   /** A copy, because the caller may change its list. */
   readonly events: string[];
   complete: boolean;
-  requests: string | undefined;
-  readonly mark: Marker | undefined;
+  note: string | undefined;
+  readonly mark: Mark | undefined;
   unmark: string | undefined;
   outcome: Promise<WriteOutcome> | undefined = undefined;
   /** The number of other writes before this append. Another write between two appends keeps them apart. */
   readonly #after: number;
 
   constructor(request: AppendRequest, after: number) {
-    this.sessionId = request.sessionId;
+    this.id = request.id;
     this.fence = request.fence;
     this.stream = request.stream;
     this.from = request.from;
     this.events = [...request.events];
     this.complete = request.complete ?? false;
-    this.requests = request.requests;
+    this.note = request.note;
     this.mark = request.mark;
     this.unmark = request.unmark;
     this.#after = after;
@@ -38,7 +38,7 @@ export class PendingAppend {
     if (after !== this.#after || !canJoin(this, next)) return false;
     for (const event of next.events) this.events.push(event);
     this.complete = next.complete ?? false;
-    this.requests ??= next.requests;
+    this.note ??= next.note;
     this.unmark = next.unmark;
     return true;
   }

@@ -25,14 +25,14 @@ export type RecordRow = readonly [
   expired: number,
 ];
 
-export interface HeldSession {
+export interface HeldRecord {
   readonly no: number;
   readonly record: StoredRecord;
-  /** The store has answered that this session expired. */
+  /** The store has answered that this record expired. */
   readonly expired: boolean;
 }
 
-export function heldSession(row: RecordRow, path: string): HeldSession {
+export function heldRecord(row: RecordRow, path: string): HeldRecord {
   const [no, v, id, epoch, owner, user, head, body, createdAt, stamp, expiresAt, json, expired] = row;
   if (v > RECORD_VERSION) throw newerRecord(path, id, v, RECORD_VERSION);
   const fields = json === null ? {} : (JSON.parse(json) as Record<string, string>);
@@ -48,12 +48,12 @@ export function keep<T extends Pick<RecordChange, 'fields'>>(given: T): T {
 /** Runs within a transaction. */
 export function insertRecord(
   database: SqliteDatabase,
-  deployment: number,
+  space: number,
   record: NewRecord,
   expiresAt: number | null,
 ): void {
-  const { lastInsertRowid } = database.change(SQL.createSession, [
-    deployment,
+  const { lastInsertRowid } = database.change(SQL.createRecord, [
+    space,
     record.id,
     record.v,
     record.epoch,
@@ -88,14 +88,14 @@ function writeFields(database: SqliteDatabase, no: number, fields: Readonly<Reco
   }
 }
 
-/** The row of a text that sessions share. */
+/** The row of a body that records share. */
 function intern(database: SqliteDatabase, text: string): number {
   const hash = hashOf(text);
-  const known = database.one<[number]>(SQL.text, [hash]);
-  return known === undefined ? database.change(SQL.makeText, [hash, text]).lastInsertRowid : known[0];
+  const known = database.one<[number]>(SQL.body, [hash]);
+  return known === undefined ? database.change(SQL.makeBody, [hash, text]).lastInsertRowid : known[0];
 }
 
-/** Hashes of texts that recur. */
+/** Hashes of bodies that recur. */
 const hashes = new BoundedMap<string, Uint8Array>(64);
 
 function hashOf(text: string): Uint8Array {

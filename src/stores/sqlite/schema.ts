@@ -12,25 +12,25 @@ export interface Migration {
 /**
  * The tables:
  *
- * - `sessions`: sessions that have not ended. Triggers delete what belongs to a deleted session. `expired`: a reader
- *   got the answer that the session has expired, so it stays expired whatever the clock says.
- * - `texts`: the bodies of sessions, one row for equal ones. A row is deleted with the last session that uses it.
+ * - `spaces`: a deployment, by its name; its records of one kind, by name and kind.
+ * - `records`: records that have not ended. A trigger deletes what belongs to a deleted record. `expired`: a reader got
+ *   the answer that the record has expired, so it stays expired whatever the clock says.
+ * - `bodies`: the bodies of records, one row for equal ones. A row is deleted with the last record that uses it.
  * - `events`: a row for each append, in the order of writing (`no`, and with it `at`). Several messages are joined by
- *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all sessions share, and one
+ *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all records share, and one
  *   page of the index. `n` and `bytes` are in the index, so that retention is computed without the rows.
  * - `secrets`: rotated ones are forgotten at `forget_at`.
  * - `open_streams`: streams that are not complete. A stream that has events and no row here is complete. `mark` is the
- *   marker of the first append. Most markers end with their stream and so need no row in `markers`.
+ *   mark of the first append. Most marks end with their stream and so need no row in `marks`.
  * - `instances`: leases. Rows of dead leases stay, so that their ids are not used again. `ends` is on the machine's
  *   clock.
  *
- * SQLite reads text only up to U+0000. Request ids in markers are JSON text.
+ * SQLite reads text only up to U+0000. The names of marks are JSON text.
  */
 const FIRST = `
-CREATE TABLE deployments (
+CREATE TABLE spaces (
   no INTEGER PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE,
-  sessions INTEGER NOT NULL DEFAULT 0
+  name TEXT NOT NULL UNIQUE
 ) STRICT;
 
 CREATE TABLE secrets (
@@ -41,15 +41,15 @@ CREATE TABLE secrets (
   PRIMARY KEY (deployment, name)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE texts (
+CREATE TABLE bodies (
   no INTEGER PRIMARY KEY,
   hash BLOB NOT NULL UNIQUE,
-  body TEXT NOT NULL
+  text TEXT NOT NULL
 ) STRICT;
 
-CREATE TABLE sessions (
+CREATE TABLE records (
   no INTEGER PRIMARY KEY,
-  deployment INTEGER NOT NULL,
+  space INTEGER NOT NULL,
   id TEXT NOT NULL,
   v INTEGER NOT NULL,
   epoch INTEGER NOT NULL,
@@ -62,36 +62,36 @@ CREATE TABLE sessions (
   expires_at REAL,
   expired INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE UNIQUE INDEX sessions_by_id ON sessions (deployment, id);
-CREATE INDEX sessions_by_expiry ON sessions (deployment, expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX sessions_by_body ON sessions (body);
+CREATE UNIQUE INDEX records_by_id ON records (space, id);
+CREATE INDEX records_by_expiry ON records (space, expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX records_by_body ON records (body);
 
 CREATE TABLE fields (
-  session INTEGER NOT NULL,
+  record INTEGER NOT NULL,
   name TEXT NOT NULL,
   value TEXT NOT NULL,
-  PRIMARY KEY (session, name)
+  PRIMARY KEY (record, name)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE markers (
-  session INTEGER NOT NULL,
-  request TEXT NOT NULL,
+CREATE TABLE marks (
+  record INTEGER NOT NULL,
+  name TEXT NOT NULL,
   stream TEXT NOT NULL,
-  PRIMARY KEY (session, request, stream)
+  PRIMARY KEY (record, name, stream)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE open_streams (
-  session INTEGER NOT NULL,
+  record INTEGER NOT NULL,
   stream TEXT NOT NULL,
   next INTEGER NOT NULL,
-  requests TEXT,
+  note TEXT,
   mark TEXT,
-  PRIMARY KEY (session, stream)
+  PRIMARY KEY (record, stream)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE events (
   no INTEGER PRIMARY KEY,
-  session INTEGER NOT NULL,
+  record INTEGER NOT NULL,
   stream TEXT NOT NULL,
   position INTEGER NOT NULL,
   n INTEGER NOT NULL,
@@ -99,16 +99,15 @@ CREATE TABLE events (
   at REAL NOT NULL,
   data TEXT NOT NULL
 ) STRICT;
-CREATE INDEX events_by_stream ON events (session, stream, position, n, bytes);
+CREATE INDEX events_by_stream ON events (record, stream, position, n, bytes);
 
 CREATE TABLE ended (
-  deployment INTEGER NOT NULL,
+  space INTEGER NOT NULL,
   id TEXT NOT NULL,
-  v INTEGER NOT NULL,
-  reason TEXT NOT NULL,
+  outcome TEXT NOT NULL,
   at REAL NOT NULL,
   forget_at REAL NOT NULL,
-  PRIMARY KEY (deployment, id)
+  PRIMARY KEY (space, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ended_by_forget ON ended (forget_at);
 
@@ -126,17 +125,12 @@ CREATE TABLE instances (
   PRIMARY KEY (deployment, id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER session_created AFTER INSERT ON sessions BEGIN
-  UPDATE deployments SET sessions = sessions + 1 WHERE no = new.deployment;
-END;
-
-CREATE TRIGGER session_gone AFTER DELETE ON sessions BEGIN
-  UPDATE deployments SET sessions = sessions - 1 WHERE no = old.deployment;
-  DELETE FROM fields WHERE session = old.no;
-  DELETE FROM markers WHERE session = old.no;
-  DELETE FROM open_streams WHERE session = old.no;
-  DELETE FROM events WHERE session = old.no;
-  DELETE FROM texts WHERE no = old.body AND NOT EXISTS (SELECT 1 FROM sessions WHERE body = texts.no);
+CREATE TRIGGER record_gone AFTER DELETE ON records BEGIN
+  DELETE FROM fields WHERE record = old.no;
+  DELETE FROM marks WHERE record = old.no;
+  DELETE FROM open_streams WHERE record = old.no;
+  DELETE FROM events WHERE record = old.no;
+  DELETE FROM bodies WHERE no = old.body AND NOT EXISTS (SELECT 1 FROM records WHERE body = bodies.no);
 END;
 `;
 

@@ -1,13 +1,13 @@
 /** The store object. All endpoints that share it use one open file: the first one opens it, the last one closes it. */
+import { recordsOf } from '../shared/kinds.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { OpenStore, Store, StoreOptions } from '../store.ts';
+import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { storeClock, type StoreClock } from './clock.ts';
-import { SqliteEvents } from './events.ts';
 import { SqliteInstances } from './instances.ts';
-import { SqliteSessionTable } from './session-table.ts';
+import { SqliteRecordTable } from './record-table.ts';
 import { openFile, type FileSettings } from './open-file.ts';
 import { RetryBackoff } from './retry-backoff.ts';
-import { SqliteSessions } from './sessions.ts';
+import { SqliteRecords } from './records.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
@@ -30,21 +30,24 @@ export class SqliteStore implements Store {
     return this.#file.view(
       () => openFile(this.#settings, clock, backoff, options.logger),
       async (file) => {
-        const deployment = await findDeployment(file, options.name);
-        return this.#view({ file, deployment, clock, backoff, options });
+        const deployment = await findSpace(file, options.name);
+        const spaces = new Map<string, number>();
+        for (const { name } of options.kinds) spaces.set(name, await findSpace(file, options.name, name));
+        return this.#view({ file, deployment, clock, backoff, options }, spaces);
       },
     );
   }
 
-  #view(parts: ViewParts): OpenStore {
+  /** `spaces`: of each kind. */
+  #view(parts: ViewParts, spaces: ReadonlyMap<string, number>): OpenStore {
     const { file, deployment, clock, backoff, options } = parts;
-    const { leaseMs, logger, tombstoneMs, retention, random } = options;
-    const table = new SqliteSessionTable(file.database, deployment, clock, tombstoneMs);
+    const { leaseMs, logger, random, kinds } = options;
+    const tableOf = (kind: Kind): SqliteRecordTable =>
+      new SqliteRecordTable(file.database, spaces.get(kind.name) ?? 0, kind, clock);
     const instances = new SqliteInstances({ file, deployment, clock, backoff, leaseMs, random, logger });
     let closed: Promise<void> | undefined;
     return {
-      sessions: new SqliteSessions(file, table),
-      events: new SqliteEvents(file, table, retention),
+      records: recordsOf(kinds, (kind) => new SqliteRecords(file, tableOf(kind))),
       instances,
       secret: (name, keepMs) => findSecret(parts, name, keepMs),
       full: () => file.full,
@@ -61,14 +64,15 @@ interface ViewParts {
   readonly options: StoreOptions;
 }
 
-async function findDeployment(file: StoreFile, name: string): Promise<number> {
+/** The number of a deployment, or of its records of one kind. */
+async function findSpace(file: StoreFile, name: string, kind?: string): Promise<number> {
   const { database } = file;
-  const key = JSON.stringify(name);
-  const find = (): number | undefined => database.one<[number]>(SQL.deployment, [key])?.[0];
+  const key = JSON.stringify(kind === undefined ? name : [name, kind]);
+  const find = (): number | undefined => database.one<[number]>(SQL.space, [key])?.[0];
   const found = await file.read(find);
   if (found !== undefined) return found;
   return file.write(() => {
-    database.run(SQL.makeDeployment, [key]);
+    database.run(SQL.makeSpace, [key]);
     return find() as number;
   });
 }

@@ -3,38 +3,38 @@
  * parameters, because SQLite's own clock does not follow an injected one.
  */
 
-/** ?1 deployment, ?2 id, ?3 epoch, ?4 owner, ?5 now. */
-const FENCED = `deployment = ?1 AND id = ?2 AND epoch = ?3 AND owner = ?4 AND expired = 0
+/** ?1 space, ?2 id, ?3 epoch, ?4 owner, ?5 now. */
+const FENCED = `space = ?1 AND id = ?2 AND epoch = ?3 AND owner = ?4 AND expired = 0
     AND (expires_at IS NULL OR expires_at > ?5)`;
 
-/** The same for a known row: ?1 no, ?2 deployment, ?3 id, ?4 epoch, ?5 owner, ?6 now. */
-const FENCED_ROW = `no = ?1 AND deployment = ?2 AND id = ?3 AND epoch = ?4 AND owner = ?5 AND expired = 0
+/** The same for a known row: ?1 no, ?2 space, ?3 id, ?4 epoch, ?5 owner, ?6 now. */
+const FENCED_ROW = `no = ?1 AND space = ?2 AND id = ?3 AND epoch = ?4 AND owner = ?5 AND expired = 0
     AND (expires_at IS NULL OR expires_at > ?6)`;
 
-/** ?1 deployment, ?2 id, ?3 now. */
-const LIVING = 'deployment = ?1 AND id = ?2 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?3)';
+/** ?1 space, ?2 id, ?3 now. */
+const LIVING = 'space = ?1 AND id = ?2 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?3)';
 
 /**
  * A whole record in one row, so that all of it is from one moment. The fields are a JSON object.
  */
 const RECORD = `
-  SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.head, b.body, s.created_at, s.stamp, s.expires_at,
-    (SELECT '{' || group_concat(json_quote(name) || ':' || json_quote(value)) || '}' FROM fields WHERE session = s.no),
+  SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.head, b.text, s.created_at, s.stamp, s.expires_at,
+    (SELECT '{' || group_concat(json_quote(name) || ':' || json_quote(value)) || '}' FROM fields WHERE record = s.no),
     s.expired
-  FROM sessions s JOIN texts b ON b.no = s.body`;
+  FROM records s JOIN bodies b ON b.no = s.body`;
 
 /** ?1 boot, ?2 now on the machine's clock. An end further away than the lease is long belongs to an earlier boot. */
 const VALID_LEASE = 'boot = ?1 AND ends > ?2 AND ends <= ?2 + lease_ms';
 
 /**
- * Each append of a session from the row `first` on, with the number and bytes of later events, which retention needs.
- * ?1 session. The plus makes SQLite use the index of the session instead of the row numbers.
+ * Each append of a record from the row `first` on, with the number and bytes of later events, which retention needs.
+ * ?1 record. The plus makes SQLite use the index of the record instead of the row numbers.
  */
 const later = (first: string): string => `
   SELECT no, stream, sum(n) OVER newer - n AS later, sum(bytes) OVER newer - bytes AS later_bytes
-  FROM events WHERE session = ?1 AND +no >= ${first}
+  FROM events WHERE record = ?1 AND +no >= ${first}
   WINDOW newer AS (ORDER BY no DESC ROWS UNBOUNDED PRECEDING)`;
-const FIRST_OF_STREAM = '(SELECT min(no) FROM events WHERE session = ?1 AND stream = ?2)';
+const FIRST_OF_STREAM = '(SELECT min(no) FROM events WHERE record = ?1 AND stream = ?2)';
 
 export const SQL = {
   // ——— schema ———
@@ -47,87 +47,88 @@ export const SQL = {
   lastBreaking: 'SELECT max(no) FROM migrations WHERE breaking = 1',
   migrated: 'INSERT INTO migrations (no, breaking, taken_at) VALUES (?, ?, ?)',
 
-  // ——— deployments ———
-  deployment: 'SELECT no FROM deployments WHERE name = ?',
-  makeDeployment: 'INSERT INTO deployments (name) VALUES (?) ON CONFLICT DO NOTHING',
+  // ——— spaces ———
+  space: 'SELECT no FROM spaces WHERE name = ?',
+  makeSpace: 'INSERT INTO spaces (name) VALUES (?) ON CONFLICT DO NOTHING',
   secret: 'SELECT value FROM secrets WHERE deployment = ? AND name = ? AND (forget_at IS NULL OR forget_at > ?)',
   forgetSecrets: 'DELETE FROM secrets WHERE forget_at <= ?',
   makeSecret: 'INSERT INTO secrets (deployment, name, value, forget_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
 
-  // ——— sessions ———
-  text: 'SELECT no FROM texts WHERE hash = ?',
-  makeText: 'INSERT INTO texts (hash, body) VALUES (?, ?)',
-  takeRoom: 'INSERT OR REPLACE INTO texts (hash, body) VALUES (?, ?)',
-  giveRoom: 'DELETE FROM texts WHERE hash = ?',
-  createSession: `INSERT INTO sessions (deployment, id, v, epoch, owner, user, head, body, created_at, stamp, expires_at)
+  // ——— records ———
+  body: 'SELECT no FROM bodies WHERE hash = ?',
+  makeBody: 'INSERT INTO bodies (hash, text) VALUES (?, ?)',
+  takeRoom: 'INSERT OR REPLACE INTO bodies (hash, text) VALUES (?, ?)',
+  giveRoom: 'DELETE FROM bodies WHERE hash = ?',
+  createRecord: `INSERT INTO records (space, id, v, epoch, owner, user, head, body, created_at, stamp, expires_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  record: `${RECORD} WHERE s.deployment = ? AND s.id = ?`,
-  ownership: 'SELECT no, epoch, owner, expires_at, expired FROM sessions WHERE deployment = ? AND id = ?',
-  fenced: `SELECT no FROM sessions WHERE ${FENCED}`,
-  claim: 'UPDATE sessions SET epoch = epoch + 1, owner = ? WHERE no = ?',
-  release: 'UPDATE sessions SET owner = NULL WHERE no = ?',
-  expire: 'UPDATE sessions SET expired = 1 WHERE deployment = ? AND id = ? AND expires_at <= ?',
-  deleteSession: 'DELETE FROM sessions WHERE no = ?',
-  setField: `INSERT INTO fields (session, name, value) VALUES (?, ?, ?)
-    ON CONFLICT (session, name) DO UPDATE SET value = excluded.value`,
-  deleteField: 'DELETE FROM fields WHERE session = ? AND name = ?',
-  listSessions: `${RECORD}
-    WHERE s.deployment = ? AND s.id > ? AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?)
+  record: `${RECORD} WHERE s.space = ? AND s.id = ?`,
+  ownership: 'SELECT no, epoch, owner, expires_at, expired FROM records WHERE space = ? AND id = ?',
+  fenced: `SELECT no FROM records WHERE ${FENCED}`,
+  claim: 'UPDATE records SET epoch = epoch + 1, owner = ? WHERE no = ?',
+  release: 'UPDATE records SET owner = NULL WHERE no = ?',
+  expire: 'UPDATE records SET expired = 1 WHERE space = ? AND id = ? AND expires_at <= ?',
+  deleteRecord: 'DELETE FROM records WHERE no = ?',
+  setField: `INSERT INTO fields (record, name, value) VALUES (?, ?, ?)
+    ON CONFLICT (record, name) DO UPDATE SET value = excluded.value`,
+  deleteField: 'DELETE FROM fields WHERE record = ? AND name = ?',
+  listRecords: `${RECORD}
+    WHERE s.space = ? AND s.id > ? AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?)
     ORDER BY s.id LIMIT ?`,
-  countSessions: `SELECT sessions
-    - (SELECT count(*) FROM sessions WHERE deployment = ?1 AND expires_at <= ?2) FROM deployments WHERE no = ?1`,
-  expired: `SELECT id, epoch, owner FROM sessions WHERE deployment = ? AND expires_at <= ?
+  expired: `SELECT id, epoch, owner FROM records WHERE space = ? AND expires_at <= ?
     ORDER BY expires_at LIMIT ?`,
-  ended: 'SELECT v, reason, at, forget_at FROM ended WHERE deployment = ? AND id = ?',
-  makeEnded: 'INSERT OR REPLACE INTO ended (deployment, id, v, reason, at, forget_at) VALUES (?, ?, ?, ?, ?, ?)',
-  forgetEnded: 'DELETE FROM ended WHERE deployment = ? AND id = ?',
-  trimEnded: `DELETE FROM ended WHERE (deployment, id) IN
-    (SELECT deployment, id FROM ended WHERE forget_at <= ? ORDER BY forget_at LIMIT ?)`,
+  /** ?1 space, ?2 the expiry until which they go, ?3 how many. */
+  trimExpired: `DELETE FROM records WHERE no IN
+    (SELECT no FROM records WHERE space = ?1 AND expires_at <= ?2 ORDER BY expires_at LIMIT ?3)`,
+  ended: 'SELECT outcome, at, forget_at FROM ended WHERE space = ? AND id = ?',
+  makeEnded: 'INSERT OR REPLACE INTO ended (space, id, outcome, at, forget_at) VALUES (?, ?, ?, ?, ?)',
+  forgetEnded: 'DELETE FROM ended WHERE space = ? AND id = ?',
+  trimEnded: `DELETE FROM ended WHERE (space, id) IN
+    (SELECT space, id FROM ended WHERE forget_at <= ? ORDER BY forget_at LIMIT ?)`,
 
-  // ——— markers ———
-  mark: `INSERT INTO markers (session, request, stream) SELECT ?1, ?2, ?3
-    WHERE NOT EXISTS (SELECT 1 FROM open_streams WHERE session = ?1 AND mark = ?2 AND stream = ?3)
+  // ——— marks ———
+  mark: `INSERT INTO marks (record, name, stream) SELECT ?1, ?2, ?3
+    WHERE NOT EXISTS (SELECT 1 FROM open_streams WHERE record = ?1 AND mark = ?2 AND stream = ?3)
     ON CONFLICT DO NOTHING`,
-  unmark: 'DELETE FROM markers WHERE session = ? AND request = ? AND stream = ?',
-  unmarkOpen: 'UPDATE open_streams SET mark = NULL WHERE session = ? AND mark = ? AND stream = ?',
-  markers: `SELECT request, stream FROM markers WHERE session = ?1
-    UNION ALL SELECT mark, stream FROM open_streams WHERE session = ?1 AND mark IS NOT NULL`,
+  unmark: 'DELETE FROM marks WHERE record = ? AND name = ? AND stream = ?',
+  unmarkOpen: 'UPDATE open_streams SET mark = NULL WHERE record = ? AND mark = ? AND stream = ?',
+  marks: `SELECT name, stream FROM marks WHERE record = ?1
+    UNION ALL SELECT mark, stream FROM open_streams WHERE record = ?1 AND mark IS NOT NULL`,
 
   // ——— events ———
-  /** Finds the session of a new stream, ?6, that is neither open nor known. */
-  newStream: `SELECT no FROM sessions WHERE ${FENCED}
-    AND NOT EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = ?6)
-    AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = ?6)`,
-  /** The length and marker of an open stream, and whether the stream has events. */
-  stream: `SELECT (SELECT next FROM open_streams WHERE session = ?1 AND stream = ?2),
-    (SELECT mark FROM open_streams WHERE session = ?1 AND stream = ?2),
-    EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?2)`,
-  addEvents: 'INSERT INTO events (session, stream, position, n, bytes, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
-  /** Opens a new stream. ?7 stream, ?8 its length, ?9 requests, ?10 marker. */
-  openAtOnce: `INSERT INTO open_streams (session, stream, next, requests, mark)
+  /** Finds the record of a new stream, ?6, that is neither open nor known. */
+  newStream: `SELECT no FROM records WHERE ${FENCED}
+    AND NOT EXISTS (SELECT 1 FROM open_streams WHERE record = records.no AND stream = ?6)
+    AND NOT EXISTS (SELECT 1 FROM events WHERE record = records.no AND stream = ?6)`,
+  /** The length and mark of an open stream, and whether the stream has events. */
+  stream: `SELECT (SELECT next FROM open_streams WHERE record = ?1 AND stream = ?2),
+    (SELECT mark FROM open_streams WHERE record = ?1 AND stream = ?2),
+    EXISTS (SELECT 1 FROM events WHERE record = ?1 AND stream = ?2)`,
+  addEvents: 'INSERT INTO events (record, stream, position, n, bytes, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  /** Opens a new stream. ?7 stream, ?8 its length, ?9 note, ?10 mark. */
+  openAtOnce: `INSERT INTO open_streams (record, stream, next, note, mark)
     SELECT no, ?7, ?8, ?9, CASE
-      WHEN EXISTS (SELECT 1 FROM markers WHERE session = ?1 AND request = ?10 AND stream = ?7) THEN NULL ELSE ?10 END
-    FROM sessions WHERE ${FENCED_ROW} AND NOT EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?7)
+      WHEN EXISTS (SELECT 1 FROM marks WHERE record = ?1 AND name = ?10 AND stream = ?7) THEN NULL ELSE ?10 END
+    FROM records WHERE ${FENCED_ROW} AND NOT EXISTS (SELECT 1 FROM events WHERE record = ?1 AND stream = ?7)
     ON CONFLICT DO NOTHING`,
-  /** ?7 stream, ?8 its length before, ?9 its length after, ?10 requests. */
-  growAtOnce: `UPDATE open_streams SET next = ?9, requests = coalesce(requests, ?10)
-    WHERE session = (SELECT no FROM sessions WHERE ${FENCED_ROW}) AND stream = ?7 AND next = ?8`,
-  /** Completes a stream that has this marker or none. ?7 stream, ?8 its length before, ?9 marker. */
+  /** ?7 stream, ?8 its length before, ?9 its length after, ?10 note. */
+  growAtOnce: `UPDATE open_streams SET next = ?9, note = coalesce(note, ?10)
+    WHERE record = (SELECT no FROM records WHERE ${FENCED_ROW}) AND stream = ?7 AND next = ?8`,
+  /** Completes a stream that has this mark or none. ?7 stream, ?8 its length before, ?9 mark. */
   completeAtOnce: `DELETE FROM open_streams
-    WHERE session = (SELECT no FROM sessions WHERE ${FENCED_ROW}) AND stream = ?7 AND next = ?8 AND mark IS ?9`,
-  setStream: `INSERT INTO open_streams (session, stream, next, requests) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET next = excluded.next, requests = coalesce(requests, excluded.requests)`,
-  completeStream: 'DELETE FROM open_streams WHERE session = ? AND stream = ?',
-  openStreams: `SELECT stream, next, requests FROM open_streams
-    WHERE session = (SELECT no FROM sessions WHERE ${LIVING})`,
+    WHERE record = (SELECT no FROM records WHERE ${FENCED_ROW}) AND stream = ?7 AND next = ?8 AND mark IS ?9`,
+  setStream: `INSERT INTO open_streams (record, stream, next, note) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET next = excluded.next, note = coalesce(note, excluded.note)`,
+  completeStream: 'DELETE FROM open_streams WHERE record = ? AND stream = ?',
+  openStreams: `SELECT stream, next, note FROM open_streams
+    WHERE record = (SELECT no FROM records WHERE ${LIVING})`,
   /** ?4 stream. */
-  streamOf: `SELECT no, (SELECT next FROM open_streams WHERE session = sessions.no AND stream = ?4)
-    FROM sessions WHERE ${LIVING}`,
+  streamOf: `SELECT no, (SELECT next FROM open_streams WHERE record = records.no AND stream = ?4)
+    FROM records WHERE ${LIVING}`,
   replay: `SELECT position, n, at, later, later_bytes, data
     FROM (${later(FIRST_OF_STREAM)}) AS log JOIN events USING (no) WHERE log.stream = ?2 ORDER BY position`,
-  trimSession: `DELETE FROM events WHERE no IN (SELECT no FROM (${later('0')}) WHERE later >= ?2 OR later_bytes > ?3)`,
+  trimRecord: `DELETE FROM events WHERE no IN (SELECT no FROM (${later('0')}) WHERE later >= ?2 OR later_bytes > ?3)`,
   /**
-   * Looks at the next ?3 rows of all sessions: the last row before one younger than ?2, and whether there is a younger
+   * Looks at the next ?3 rows of all records: the last row before one younger than ?2, and whether there is a younger
    * one.
    */
   oldRows: `SELECT coalesce(min(no) FILTER (WHERE at > ?2) - 1, max(no)), count(*) FILTER (WHERE at > ?2)
@@ -135,7 +136,7 @@ export const SQL = {
   /** The last row up to ?, and when it was written. */
   rowUpTo: 'SELECT no, at FROM events WHERE no <= ? ORDER BY no DESC LIMIT 1',
   trimEvents: `DELETE FROM events WHERE no > ? AND no <= ? AND at <= ?
-    AND EXISTS (SELECT 1 FROM sessions WHERE no = events.session AND deployment = ?)`,
+    AND EXISTS (SELECT 1 FROM records WHERE no = events.record AND space = ?)`,
 
   // ——— instances ———
   announce: `INSERT INTO instances
@@ -167,4 +168,4 @@ export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 
 /** The same set of columns gives the same text, so that it is prepared once. */
 export const saveColumns = (columns: readonly SavedColumn[]): string =>
-  `UPDATE sessions SET ${columns.map((column) => `${column} = ?`).join(', ')} WHERE no = ?`;
+  `UPDATE records SET ${columns.map((column) => `${column} = ?`).join(', ')} WHERE no = ?`;

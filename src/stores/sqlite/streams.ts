@@ -1,92 +1,92 @@
 /**
- * Accepts appends: it checks the fence and the offset, and stores the stream's length, its requests and the markers.
+ * Accepts appends: it checks the fence and the offset, and stores the stream's length, its note and the marks.
  *
- * The usual appends open a stream, extend it, or complete it with its first marker. Each is one statement that applies
- * only if everything matches. All other appends go step by step. The one statement needs the row number of the session,
+ * The usual appends open a stream, extend it, or complete it with its first mark. Each is one statement that applies
+ * only if everything matches. All other appends go step by step. The one statement needs the row number of the record,
  * which is remembered and checked by the statement.
  */
 import { BoundedMap } from '../../bounded-map.ts';
-import type { SqliteSessionTable } from './session-table.ts';
+import type { SqliteRecordTable } from './record-table.ts';
 import type { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
 
-/** How many row numbers of sessions are remembered. All are forgotten when there are more. */
+/** How many row numbers of records are remembered. All are forgotten when there are more. */
 const MAX_ROWS = 10_000;
 
 export class StreamTable {
-  readonly #table: SqliteSessionTable;
+  readonly #table: SqliteRecordTable;
   readonly #rows = new BoundedMap<string, number>(MAX_ROWS);
 
-  constructor(table: SqliteSessionTable) {
+  constructor(table: SqliteRecordTable) {
     this.#table = table;
   }
 
-  /** The row number of the session; undefined: the fence or the offset does not match. */
+  /** The row number of the record; undefined: the fence or the offset does not match. */
   accept(request: PendingAppend): number | undefined {
     if (request.from < 0) return undefined;
     return this.#acceptInOneStatement(request) ?? this.#acceptStepByStep(request);
   }
 
-  /** For deployments that keep no log. */
+  /** For kinds that keep no log. */
   markOnly(request: PendingAppend): boolean {
-    const session = this.#table.fenced(request.sessionId, request.fence);
-    if (session !== undefined) this.#mark(session, request);
-    return session !== undefined;
+    const record = this.#table.fenced(request.id, request.fence);
+    if (record !== undefined) this.#mark(record, request);
+    return record !== undefined;
   }
 
   #acceptInOneStatement(request: PendingAppend): number | undefined {
-    const { sessionId, fence, stream, from, events, complete, requests = null, mark, unmark } = request;
+    const { id, fence, stream, from, events, complete, note = null, mark, unmark } = request;
     const { database } = this.#table;
-    const fenced = this.#table.fence(sessionId, fence);
+    const fenced = this.#table.fence(id, fence);
     if (complete && from === 0) {
-      const session = database.one<[number]>(SQL.newStream, [...fenced, stream])?.[0];
-      if (session !== undefined) this.#mark(session, request);
-      return session;
+      const record = database.one<[number]>(SQL.newStream, [...fenced, stream])?.[0];
+      if (record !== undefined) this.#mark(record, request);
+      return record;
     }
-    const session = this.#rows.get(sessionId);
-    if (session === undefined) return undefined;
-    const place = [session, ...fenced, stream];
+    const record = this.#rows.get(id);
+    if (record === undefined) return undefined;
+    const place = [record, ...fenced, stream];
     if (complete) {
       if (mark !== undefined) return undefined;
       const { changes } = database.change(SQL.completeAtOnce, [...place, from, unmark ?? null]);
-      return changes === 1 ? session : undefined;
+      return changes === 1 ? record : undefined;
     }
     const next = from + events.length;
     if (from > 0) {
-      if (database.change(SQL.growAtOnce, [...place, from, next, requests]).changes === 0) return undefined;
-      this.#mark(session, request);
-      return session;
+      if (database.change(SQL.growAtOnce, [...place, from, next, note]).changes === 0) return undefined;
+      this.#mark(record, request);
+      return record;
     }
     if (unmark !== undefined || (mark !== undefined && mark.stream !== stream)) return undefined;
-    const { changes } = database.change(SQL.openAtOnce, [...place, next, requests, mark?.request ?? null]);
-    return changes === 1 ? session : undefined;
+    const { changes } = database.change(SQL.openAtOnce, [...place, next, note, mark?.name ?? null]);
+    return changes === 1 ? record : undefined;
   }
 
   #acceptStepByStep(request: PendingAppend): number | undefined {
-    const { sessionId, fence, stream, from, events, complete, requests = null } = request;
+    const { id, fence, stream, from, events, complete, note = null } = request;
     const { database } = this.#table;
-    const session = this.#table.fenced(sessionId, fence);
-    if (session === undefined) return undefined;
-    this.#remember(sessionId, session);
-    const [next, kept, known] = database.one<StreamRow>(SQL.stream, [session, stream]) ?? [null, null, 0];
+    const record = this.#table.fenced(id, fence);
+    if (record === undefined) return undefined;
+    this.#remember(id, record);
+    const [next, kept, known] = database.one<StreamRow>(SQL.stream, [record, stream]) ?? [null, null, 0];
     // A known stream that is not open is complete and takes no more events.
     if (next === null ? known === 1 || from !== 0 : from !== next) return undefined;
-    if (!complete) database.run(SQL.setStream, [session, stream, from + events.length, requests]);
+    if (!complete) database.run(SQL.setStream, [record, stream, from + events.length, note]);
     else if (next !== null) {
-      database.run(SQL.completeStream, [session, stream]);
-      if (kept !== null) this.#table.mark(session, { request: kept, stream });
+      database.run(SQL.completeStream, [record, stream]);
+      if (kept !== null) this.#table.mark(record, { name: kept, stream });
     }
-    this.#mark(session, request);
-    return session;
+    this.#mark(record, request);
+    return record;
   }
 
-  #mark(session: number, { stream, mark, unmark }: PendingAppend): void {
-    if (mark !== undefined) this.#table.mark(session, mark);
-    if (unmark !== undefined) this.#table.unmark(session, { request: unmark, stream });
+  #mark(record: number, { stream, mark, unmark }: PendingAppend): void {
+    if (mark !== undefined) this.#table.mark(record, mark);
+    if (unmark !== undefined) this.#table.unmark(record, { name: unmark, stream });
   }
 
-  #remember(sessionId: string, session: number): void {
-    this.#rows.set(sessionId, session);
+  #remember(id: string, record: number): void {
+    this.#rows.set(id, record);
   }
 }
 

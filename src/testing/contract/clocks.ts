@@ -1,15 +1,16 @@
 /** Cases about the store's clock: it decides, and what it decided once stays decided. */
 import assert from 'node:assert/strict';
 import { afterTurn } from '../../options/system.ts';
-import { isEnded, type OpenStore, type StoredRecord } from '../../stores/store.ts';
+import { isEnded, type StoredRecord } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import { CLOCK_SLACK_MS, readEnded } from './ended.ts';
 import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, recordOf, type StoreCase } from './store-kit.ts';
 
 const HOUR_MS = 3_600_000;
 const LASTS_MS = 60_000;
 
-async function living(view: OpenStore, id: string): Promise<StoredRecord> {
-  const record = await view.sessions.read(id);
+async function living(view: View, id: string): Promise<StoredRecord> {
+  const record = await view.records.read(id);
   assert.ok(record !== undefined && !isEnded(record), `${id} lives`);
   return record;
 }
@@ -23,7 +24,7 @@ const INSTANCES = 16;
 const STEP_MS = 15;
 
 /** Renews a lease near its end while another view reads it. Returns what is wrong; empty: nothing. */
-async function readAndRenew(here: OpenStore, there: OpenStore, id: string): Promise<string> {
+async function readAndRenew(here: View, there: View, id: string): Promise<string> {
   let renewed: boolean | undefined;
   const renewal = (async () => here.instances.renew(id, 'serving'))().then((done) => (renewed = done));
   let gone = false;
@@ -50,24 +51,24 @@ export const clockCases: readonly StoreCase[] = [
         await announce(off, me);
         assert.equal((await right.instances.read(me))?.id, me, 'the lease');
         assert.equal(await off.instances.renew(me, 'serving'), true);
-        await off.sessions.create(recordOf(id), LASTS_MS);
+        await off.records.create(recordOf(id), LASTS_MS);
         assertNear((await living(right, id)).expiresAt, kit.now() + LASTS_MS, 'the expiry of a created session');
         await living(off, id);
-        assert.equal(await off.sessions.save(id, FENCE, { expiresInMs: 2 * LASTS_MS }), 'written');
+        assert.equal(await off.records.save(id, FENCE, { expiresInMs: 2 * LASTS_MS }), 'written');
         assertNear((await living(right, id)).expiresAt, kit.now() + 2 * LASTS_MS, 'the expiry that a save moved');
-        await off.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] });
-        await off.events.trim();
-        for (const view of [right, off]) assert.ok((await view.events.replay(id, 'p', -1)).found, 'an event');
-        const claim = await off.sessions.claim(id, FENCE, OTHER);
+        await off.records.append({ id: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+        await off.records.trim();
+        for (const view of [right, off]) assert.ok((await view.records.replay(id, 'p', -1)).found, 'an event');
+        const claim = await off.records.claim(id, FENCE, OTHER);
         assert.ok(claim.claimed);
         assertNear(claim.expiresInMs, 2 * LASTS_MS, 'the time that a claim answers');
         const secret = await off.secret(`key ${offMs}`, LASTS_MS);
         assert.deepEqual([...(await right.secret(`key ${offMs}`, LASTS_MS))], [...secret], 'a secret');
-        const ended = await off.sessions.end(id, { epoch: 2, owner: OTHER }, 'deleted');
+        const ended = await off.records.end(id, { epoch: 2, owner: OTHER }, 'deleted');
         assert.equal(ended, 'ended');
         assertNear((await readEnded(right, id)).at, kit.now(), 'the time of the end');
-        assert.equal(await right.sessions.create(recordOf(id)), 'exists');
-        assert.deepEqual(await off.sessions.expired(10), []);
+        assert.equal(await right.records.create(recordOf(id)), 'exists');
+        assert.deepEqual(await off.records.expired(10), []);
       }
     },
   },

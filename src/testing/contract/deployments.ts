@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { OpenStore } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import {
   FENCE,
   ME,
@@ -23,22 +23,22 @@ export const deploymentCases: readonly StoreCase[] = [
     async run(kit) {
       for (const deployment of NAMES) {
         const view = await kit.open({ deployment });
-        assert.equal(await view.sessions.read('s'), undefined, deployment);
-        assert.equal(await view.sessions.count(), 0, deployment);
-        assert.equal(await view.sessions.create(recordOf('s', { body: deployment })), 'created', deployment);
+        assert.equal(await view.records.read('s'), undefined, deployment);
+        assert.equal((await view.records.list(1_000)).records.length, 0, deployment);
+        assert.equal(await view.records.create(recordOf('s', { body: deployment })), 'created', deployment);
         const events = [JSON.stringify(deployment)];
-        await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events });
+        await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events });
       }
       for (const deployment of NAMES) {
         const view = await kit.open({ deployment });
-        assert.deepEqual((await view.sessions.list(10)).records, [recordOf('s', { body: deployment })]);
-        const outcome = await view.events.replay('s', 'p', -1);
+        assert.deepEqual((await view.records.list(10)).records, [recordOf('s', { body: deployment })]);
+        const outcome = await view.records.replay('s', 'p', -1);
         assert.deepEqual(outcome.found && outcome.events, [{ offset: 0, data: JSON.stringify(deployment) }]);
       }
       const first = await kit.open({ deployment: NAMES[0] as string });
-      await first.sessions.end('s', FENCE, 'deleted');
+      await first.records.end('s', FENCE, 'deleted');
       const second = await kit.open({ deployment: NAMES[1] as string });
-      assert.deepEqual(await second.sessions.read('s'), recordOf('s', { body: NAMES[1] as string }));
+      assert.deepEqual(await second.records.read('s'), recordOf('s', { body: NAMES[1] as string }));
     },
   },
   {
@@ -91,7 +91,7 @@ export const deploymentCases: readonly StoreCase[] = [
     title: 'every view forgets a secret when its time has passed, and no other secret with it',
     run: inTime(async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
-      const hex = async (view: OpenStore, name: string, keepMs?: number): Promise<string> =>
+      const hex = async (view: View, name: string, keepMs?: number): Promise<string> =>
         Buffer.from(await view.secret(name, keepMs)).toString('hex');
       const kept = await hex(here, 'kept');
       const long = await hex(here, 'long', 600_000);
@@ -110,13 +110,13 @@ export const deploymentCases: readonly StoreCase[] = [
     async run(kit) {
       const [first, second] = [await kit.open(), await kit.open()];
       await announce(second, ME);
-      await first.sessions.create(recordOf('s'));
-      await first.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+      await first.records.create(recordOf('s'));
+      await first.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
       const secret = Buffer.from(await first.secret('one'));
       await first.close();
       await first.close();
-      assert.deepEqual(await second.sessions.read('s'), recordOf('s'));
-      assert.equal((await second.events.replay('s', 'p', -1)).found, true);
+      assert.deepEqual(await second.records.read('s'), recordOf('s'));
+      assert.equal((await second.records.replay('s', 'p', -1)).found, true);
       assert.deepEqual(Buffer.from(await second.secret('one')), secret);
       assert.ok(await second.instances.read(ME));
     },

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { RECORD_VERSION } from '../../stores/store.ts';
-import type { EndReason } from '../../types.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
 import {
   FENCE,
@@ -23,7 +21,7 @@ const REASONS = [
   'server_closed',
   'handler_returned',
   'store_lost',
-] as const satisfies readonly EndReason[];
+] as const;
 
 export const endCases: readonly StoreCase[] = [
   {
@@ -32,11 +30,11 @@ export const endCases: readonly StoreCase[] = [
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
       for (const reason of REASONS) {
-        await here.sessions.create(recordOf(reason));
-        assert.equal(await here.sessions.end(reason, FENCE, reason), 'ended');
+        await here.records.create(recordOf(reason));
+        assert.equal(await here.records.end(reason, FENCE, reason), 'ended');
         const ended = await readEnded(there, reason);
         assert.ok(Math.abs(ended.at - kit.now()) < CLOCK_SLACK_MS, `at is ${ended.at}, the clock ${kit.now()}`);
-        assert.deepEqual(ended, { v: RECORD_VERSION, id: reason, ended: reason, at: ended.at });
+        assert.deepEqual(ended, { id: reason, outcome: reason, at: ended.at });
       }
     },
   },
@@ -48,18 +46,18 @@ export const endCases: readonly StoreCase[] = [
       await announce(owner, ME);
       const owners = { owned: ME, dead: 'dead', ownerless: null };
       for (const [id, stored] of Object.entries(owners)) {
-        await owner.sessions.create(recordOf(id, { epoch: 2, owner: stored }));
+        await owner.records.create(recordOf(id, { epoch: 2, owner: stored }));
         for (const epoch of [1, 2, 3]) {
           for (const name of [...Object.values(owners), OTHER]) {
             if (epoch === 2 && name === stored) continue;
-            const outcome = await other.sessions.end(id, { epoch, owner: name }, 'terminated');
+            const outcome = await other.records.end(id, { epoch, owner: name }, 'terminated');
             assert.equal(outcome, 'fenced', `${id}: ${epoch} ${name}`);
           }
         }
-        assert.deepEqual(await owner.sessions.read(id), recordOf(id, { epoch: 2, owner: stored }));
+        assert.deepEqual(await owner.records.read(id), recordOf(id, { epoch: 2, owner: stored }));
         // Whether the owner lives is the caller's matter: this caller has found that it does not.
-        assert.equal(await other.sessions.end(id, { epoch: 2, owner: stored }, 'terminated'), 'ended', id);
-        assert.equal((await readEnded(owner, id)).ended, 'terminated', id);
+        assert.equal(await other.records.end(id, { epoch: 2, owner: stored }, 'terminated'), 'ended', id);
+        assert.equal((await readEnded(owner, id)).outcome, 'terminated', id);
       }
     },
   },
@@ -68,13 +66,13 @@ export const endCases: readonly StoreCase[] = [
     title: 'a session ends once: later ends find it gone, and the first reason stays',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
-      assert.equal(await view.sessions.end('s', FENCE, 'deleted'), 'ended');
+      await view.records.create(recordOf('s'));
+      assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');
       const before = await readEnded(view, 's');
-      assert.equal(await view.sessions.end('s', FENCE, 'terminated'), 'gone');
-      assert.equal(await view.sessions.end('s', OWNERLESS, 'idle'), 'gone');
+      assert.equal(await view.records.end('s', FENCE, 'terminated'), 'gone');
+      assert.equal(await view.records.end('s', OWNERLESS, 'idle'), 'gone');
       assert.deepEqual(await readEnded(view, 's'), before);
-      assert.equal(await view.sessions.end('never', OWNERLESS, 'idle'), 'gone');
+      assert.equal(await view.records.end('never', OWNERLESS, 'idle'), 'gone');
     },
   },
   {
@@ -82,15 +80,15 @@ export const endCases: readonly StoreCase[] = [
     title: 'of concurrent ends exactly one ends it, and its reason stays',
     async run(kit) {
       const views = [await kit.open(), await kit.open(), await kit.open()];
-      await views[0]?.sessions.create(recordOf('s', { owner: null }));
+      await views[0]?.records.create(recordOf('s', { owner: null }));
       const reasons = ['deleted', 'terminated', 'idle_limit'] as const;
       const outcomes = await Promise.all(
-        views.map(async (view, n) => ({ outcome: await view.sessions.end('s', OWNERLESS, reasons[n] ?? 'idle'), n })),
+        views.map(async (view, n) => ({ outcome: await view.records.end('s', OWNERLESS, reasons[n] ?? ''), n })),
       );
       const ended = outcomes.filter(({ outcome }) => outcome === 'ended');
       assert.equal(ended.length, 1);
       assert.equal(outcomes.filter(({ outcome }) => outcome === 'gone').length, 2);
-      for (const view of views) assert.equal((await readEnded(view, 's')).ended, reasons[ended[0]?.n ?? 0]);
+      for (const view of views) assert.equal((await readEnded(view, 's')).outcome, reasons[ended[0]?.n ?? 0]);
     },
   },
   {
@@ -98,8 +96,8 @@ export const endCases: readonly StoreCase[] = [
     title: 'nothing brings an ended session back',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
-      await view.sessions.end('s', FENCE, 'deleted');
+      await view.records.create(recordOf('s'));
+      await view.records.end('s', FENCE, 'deleted');
       await assertStaysEnded(view, 's');
     },
   },
@@ -107,34 +105,53 @@ export const endCases: readonly StoreCase[] = [
     id: 'end/drops',
     title: 'the log and the markers of an ended session go at once',
     run: inTime(async (kit) => {
-      const view = await kit.open({ tombstoneMs: SHORT_MS });
-      await view.sessions.create(recordOf('s'));
-      await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '{"secret":1}'] });
-      await view.sessions.mark('s', FENCE, { request: '1', stream: 'p' });
-      await view.sessions.end('s', FENCE, 'deleted');
-      assert.deepEqual(await view.events.replay('s', 'p', -1), { found: false, why: 'unknown' });
-      assert.deepEqual(await view.events.open('s'), []);
+      const view = await kit.open({ keepMs: SHORT_MS });
+      await view.records.create(recordOf('s'));
+      await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '{"secret":1}'] });
+      await view.records.mark('s', FENCE, { name: '1', stream: 'p' });
+      await view.records.end('s', FENCE, 'deleted');
+      assert.deepEqual(await view.records.replay('s', 'p', -1), { found: false, why: 'unknown' });
+      assert.deepEqual(await view.records.open('s'), []);
       // After the tombstone time a new session under the same id finds nothing of the old one.
       await kit.pass(PAST_SHORT_MS);
-      assert.equal(await view.sessions.create(recordOf('s', { owner: null })), 'created');
-      assert.deepEqual(await view.events.replay('s', 'p', -1), { found: false, why: 'unknown' });
-      const claim = await view.sessions.claim('s', OWNERLESS, ME);
-      assert.deepEqual(claim.claimed && claim.markers, []);
+      assert.equal(await view.records.create(recordOf('s', { owner: null })), 'created');
+      assert.deepEqual(await view.records.replay('s', 'p', -1), { found: false, why: 'unknown' });
+      const claim = await view.records.claim('s', OWNERLESS, ME);
+      assert.deepEqual(claim.claimed && claim.marks, []);
     }),
   },
   {
     id: 'tombstone/goes',
-    title: 'an ended session is remembered for tombstoneMs and then unknown',
+    title: 'an ended session is remembered for keepMs and then unknown',
     run: inTime(async (kit) => {
-      const view = await kit.open({ tombstoneMs: SHORT_MS });
-      await view.sessions.create(recordOf('s'));
-      await view.sessions.end('s', FENCE, 'deleted');
-      assert.equal((await readEnded(view, 's')).ended, 'deleted');
+      const view = await kit.open({ keepMs: SHORT_MS });
+      await view.records.create(recordOf('s'));
+      await view.records.end('s', FENCE, 'deleted');
+      assert.equal((await readEnded(view, 's')).outcome, 'deleted');
       await kit.pass(PAST_SHORT_MS);
-      assert.equal(await view.sessions.read('s'), undefined);
-      assert.deepEqual(await view.sessions.claim('s', FENCE, ME), { claimed: false, current: undefined });
-      assert.equal(await view.sessions.create(recordOf('s', { user: 'new' })), 'created');
-      assert.deepEqual(await view.sessions.read('s'), recordOf('s', { user: 'new' }));
+      assert.equal(await view.records.read('s'), undefined);
+      assert.deepEqual(await view.records.claim('s', FENCE, ME), { claimed: false, current: undefined });
+      assert.equal(await view.records.create(recordOf('s', { user: 'new' })), 'created');
+      assert.deepEqual(await view.records.read('s'), recordOf('s', { user: 'new' }));
+    }),
+  },
+  {
+    id: 'end/outcome',
+    title: 'an outcome of any size is kept as it is, for as long as its end says',
+    run: inTime(async (kit) => {
+      const [here, there] = [await kit.open(), await kit.open()];
+      const outcomes = { empty: '', text: '["Größe 尺寸 🧪"]\n{"a":1}', large: JSON.stringify('x'.repeat(3_000_000)) };
+      for (const [id, outcome] of Object.entries(outcomes)) {
+        await here.records.create(recordOf(id));
+        assert.equal(await here.records.end(id, FENCE, outcome, 600_000), 'ended');
+        assert.equal((await readEnded(there, id)).outcome, outcome, id);
+      }
+      await here.records.create(recordOf('short'));
+      await here.records.end('short', FENCE, 'answer', SHORT_MS);
+      await kit.pass(PAST_SHORT_MS);
+      assert.equal(await there.records.read('short'), undefined);
+      assert.equal(await there.records.create(recordOf('short')), 'created');
+      assert.equal((await readEnded(there, 'large')).outcome, outcomes.large);
     }),
   },
   {
@@ -144,11 +161,11 @@ export const endCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open({ tombstones: 3 });
       for (let n = 0; n < 5; n++) {
-        await view.sessions.create(recordOf(`s${n}`));
-        await view.sessions.end(`s${n}`, FENCE, 'deleted');
+        await view.records.create(recordOf(`s${n}`));
+        await view.records.end(`s${n}`, FENCE, 'deleted');
       }
       const remembered = await Promise.all(
-        [0, 1, 2, 3, 4].map(async (n) => (await view.sessions.read(`s${n}`)) !== undefined),
+        [0, 1, 2, 3, 4].map(async (n) => (await view.records.read(`s${n}`)) !== undefined),
       );
       assert.deepEqual(remembered, [false, false, true, true, true]);
     },

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
-import type { AppendRequest, LoggedEvent, OpenStore, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
+import type { AppendRequest, LoggedEvent, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import { FENCE, ME, OTHER, recordOf, type StoreCase } from './store-kit.ts';
 
 /** Appends to session `s` as its owner. */
 async function append(
-  view: OpenStore,
+  view: View,
   stream: string,
   from: number,
   events: readonly string[],
   more: Partial<Omit<AppendRequest, 'stream' | 'from' | 'events'>> = {},
 ): Promise<WriteOutcome> {
-  return view.events.append({ sessionId: 's', fence: FENCE, stream, from, events, ...more });
+  return view.records.append({ id: 's', fence: FENCE, stream, from, events, ...more });
 }
 
 const logged = (from: number, ...data: string[]): LoggedEvent[] =>
@@ -32,11 +33,11 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'what was appended is replayed in order, as often as it is asked for, from every view',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
-      await here.sessions.create(recordOf('s'));
+      await here.records.create(recordOf('s'));
       assert.equal(await append(here, 'p', 0, ['']), 'written');
       assert.equal(await append(here, 'p', 1, ['"one"', '"two"']), 'written');
       const all = { found: true, events: logged(0, '', '"one"', '"two"'), next: 3, complete: false };
-      for (const view of [here, there, here]) assert.deepEqual(await view.events.replay('s', 'p', -1), all);
+      for (const view of [here, there, here]) assert.deepEqual(await view.records.replay('s', 'p', -1), all);
     },
   },
   {
@@ -44,9 +45,9 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'data comes back as it was, a priming event as the empty text',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
+      await view.records.create(recordOf('s'));
       await append(view, 'p', 0, ODD_DATA);
-      const outcome = await view.events.replay('s', 'p', -1);
+      const outcome = await view.records.replay('s', 'p', -1);
       assert.deepEqual(outcome.found && outcome.events, logged(0, ...ODD_DATA));
     },
   },
@@ -55,11 +56,11 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'a replay gives the events past an offset, and past the last one none',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
+      await view.records.create(recordOf('s'));
       await append(view, 'p', 0, ['0', '1', '2', '3']);
       for (let after = -1; after < 4; after++) {
         const events = logged(0, '0', '1', '2', '3').slice(after + 1);
-        assert.deepEqual(await view.events.replay('s', 'p', after), { found: true, events, next: 4, complete: false });
+        assert.deepEqual(await view.records.replay('s', 'p', after), { found: true, events, next: 4, complete: false });
       }
     },
   },
@@ -68,12 +69,12 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'a stream that never was is unknown: of this session, of another, of none',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
-      await view.sessions.create(recordOf('t'));
+      await view.records.create(recordOf('s'));
+      await view.records.create(recordOf('t'));
       await append(view, 'p', 0, ['1']);
-      assert.deepEqual(await view.events.replay('s', 'q', -1), UNKNOWN);
-      assert.deepEqual(await view.events.replay('t', 'p', -1), UNKNOWN);
-      assert.deepEqual(await view.events.replay('never', 'p', -1), UNKNOWN);
+      assert.deepEqual(await view.records.replay('s', 'q', -1), UNKNOWN);
+      assert.deepEqual(await view.records.replay('t', 'p', -1), UNKNOWN);
+      assert.deepEqual(await view.records.replay('never', 'p', -1), UNKNOWN);
     },
   },
   {
@@ -81,15 +82,15 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'an append anywhere but at the end of its stream is refused and stores nothing',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
+      await view.records.create(recordOf('s'));
       assert.equal(await append(view, 'p', 1, ['"ahead"']), 'fenced');
-      assert.deepEqual(await view.events.replay('s', 'p', -1), UNKNOWN);
+      assert.deepEqual(await view.records.replay('s', 'p', -1), UNKNOWN);
       await append(view, 'p', 0, ['0', '1']);
       for (const from of [0, 1, 3])
         assert.equal(await append(view, 'p', from, ['"elsewhere"']), 'fenced', `from ${from}`);
       assert.equal(await append(view, 'p', 2, ['2']), 'written');
       const events = logged(0, '0', '1', '2');
-      assert.deepEqual(await view.events.replay('s', 'p', -1), { found: true, events, next: 3, complete: false });
+      assert.deepEqual(await view.records.replay('s', 'p', -1), { found: true, events, next: 3, complete: false });
     },
   },
   {
@@ -97,12 +98,12 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'appends of one turn without waits between them are stored in order',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
-      await view.sessions.create(recordOf('t'));
+      await view.records.create(recordOf('s'));
+      await view.records.create(recordOf('t'));
       const writes: Array<Promise<WriteOutcome>> = [];
       for (let n = 0; n < 20; n++) {
         for (const stream of ['p', 'q']) writes.push(append(view, stream, n, [`"${stream}${n}"`]));
-        writes.push(append(view, 'p', n, [`"t${n}"`], { sessionId: 't' }));
+        writes.push(append(view, 'p', n, [`"t${n}"`], { id: 't' }));
       }
       assert.deepEqual(new Set(await Promise.all(writes)), new Set(['written']));
       const texts = (prefix: string): LoggedEvent[] =>
@@ -112,7 +113,7 @@ export const eventLogCases: readonly StoreCase[] = [
         ['s', 'q', 'q'],
         ['t', 'p', 't'],
       ] as const) {
-        const outcome = await view.events.replay(session, stream, -1);
+        const outcome = await view.records.replay(session, stream, -1);
         assert.deepEqual(outcome.found && outcome.events, texts(prefix));
       }
     },
@@ -122,14 +123,14 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'streams of one session, and of several, are numbered and replayed apart',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
-      await view.sessions.create(recordOf('t'));
+      await view.records.create(recordOf('s'));
+      await view.records.create(recordOf('t'));
       await append(view, 'p', 0, ['"s.p.0"']);
       await append(view, 'g', 0, ['"s.g.0"', '"s.g.1"']);
-      await append(view, 'p', 0, ['"t.p.0"'], { sessionId: 't' });
+      await append(view, 'p', 0, ['"t.p.0"'], { id: 't' });
       await append(view, 'p', 1, ['"s.p.1"']);
       const texts = async (session: string, stream: string) => {
-        const outcome = await view.events.replay(session, stream, -1);
+        const outcome = await view.records.replay(session, stream, -1);
         return outcome.found && outcome.events;
       };
       assert.deepEqual(await texts('s', 'p'), logged(0, '"s.p.0"', '"s.p.1"'));
@@ -150,14 +151,14 @@ export const eventLogCases: readonly StoreCase[] = [
         ['a*', 'p'],
         ['a', '__proto__'],
       ] as const;
-      for (const id of new Set(places.map(([session]) => session))) await view.sessions.create(recordOf(id));
-      for (const [sessionId, stream] of places) {
-        const data = JSON.stringify([sessionId, stream]);
-        assert.equal(await append(view, stream, 0, [data], { sessionId }), 'written', data);
+      for (const id of new Set(places.map(([session]) => session))) await view.records.create(recordOf(id));
+      for (const [id, stream] of places) {
+        const data = JSON.stringify([id, stream]);
+        assert.equal(await append(view, stream, 0, [data], { id }), 'written', data);
       }
-      for (const [sessionId, stream] of places) {
-        const outcome = await view.events.replay(sessionId, stream, -1);
-        assert.deepEqual(outcome.found && outcome.events, logged(0, JSON.stringify([sessionId, stream])));
+      for (const [id, stream] of places) {
+        const outcome = await view.records.replay(id, stream, -1);
+        assert.deepEqual(outcome.found && outcome.events, logged(0, JSON.stringify([id, stream])));
       }
     },
   },
@@ -166,15 +167,15 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'the next owner continues where the stream is, and the log of the earlier one stays',
     async run(kit) {
       const [old, next] = [await kit.open(), await kit.open()];
-      await old.sessions.create(recordOf('s'));
+      await old.records.create(recordOf('s'));
       await append(old, 'p', 0, ['', '"old"']);
-      await next.sessions.claim('s', FENCE, OTHER);
+      await next.records.claim('s', FENCE, OTHER);
       const fence = { epoch: 2, owner: OTHER };
-      assert.deepEqual(await next.events.open('s'), [{ stream: 'p', next: 2, requests: null }]);
+      assert.deepEqual(await next.records.open('s'), [{ stream: 'p', next: 2, note: null }]);
       assert.equal(await append(next, 'p', 0, ['"again"'], { fence }), 'fenced');
       assert.equal(await append(next, 'p', 2, ['"new"'], { fence, complete: true }), 'written');
       const events = logged(0, '', '"old"', '"new"');
-      assert.deepEqual(await old.events.replay('s', 'p', -1), { found: true, events, next: 3, complete: true });
+      assert.deepEqual(await old.records.replay('s', 'p', -1), { found: true, events, next: 3, complete: true });
     },
   },
   {
@@ -182,16 +183,16 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'a stream is complete with the append that says so, with events or without, and takes no more',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
+      await view.records.create(recordOf('s'));
       await append(view, 'with', 0, ['', '"result"'], { complete: true });
       await append(view, 'without', 0, ['']);
       await append(view, 'without', 1, [], { complete: true });
       const done = { found: true, complete: true } as const;
-      assert.deepEqual(await view.events.replay('s', 'with', 0), { ...done, events: logged(1, '"result"'), next: 2 });
-      assert.deepEqual(await view.events.replay('s', 'without', -1), { ...done, events: logged(0, ''), next: 1 });
+      assert.deepEqual(await view.records.replay('s', 'with', 0), { ...done, events: logged(1, '"result"'), next: 2 });
+      assert.deepEqual(await view.records.replay('s', 'without', -1), { ...done, events: logged(0, ''), next: 1 });
       assert.equal(await append(view, 'with', 2, ['"more"']), 'fenced');
       assert.equal(await append(view, 'without', 1, [], { complete: true }), 'fenced');
-      const { found } = await view.events.replay('s', 'with', 1);
+      const { found } = await view.records.replay('s', 'with', 1);
       assert.equal(found, true);
     },
   },
@@ -200,20 +201,20 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'open streams are those that are not complete, each with its length',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
-      await view.sessions.create(recordOf('t'));
-      assert.deepEqual(await view.events.open('s'), []);
+      await view.records.create(recordOf('s'));
+      await view.records.create(recordOf('t'));
+      assert.deepEqual(await view.records.open('s'), []);
       await append(view, 'g', 0, ['', '1', '2']);
       await append(view, 'p1', 0, ['']);
       await append(view, 'p2', 0, [''], { complete: true });
       await append(view, 'p1', 1, ['3']);
-      const open = [...(await view.events.open('s'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+      const open = [...(await view.records.open('s'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
       assert.deepEqual(open, [
-        { stream: 'g', next: 3, requests: null },
-        { stream: 'p1', next: 2, requests: null },
+        { stream: 'g', next: 3, note: null },
+        { stream: 'p1', next: 2, note: null },
       ]);
-      assert.deepEqual(await view.events.open('t'), []);
-      assert.deepEqual(await view.events.open('never'), []);
+      assert.deepEqual(await view.records.open('t'), []);
+      assert.deepEqual(await view.records.open('never'), []);
     },
   },
   {
@@ -221,20 +222,20 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'every later owner gets the requests of an open stream as its first append gave them, until it is complete',
     async run(kit) {
       const [old, next] = [await kit.open(), await kit.open()];
-      await old.sessions.create(recordOf('s'));
-      const requests = '[{"id":1,"method":"tools/call","name":"größe 🧪"}]';
-      await append(old, 'p', 0, [''], { requests });
+      await old.records.create(recordOf('s'));
+      const note = '[{"id":1,"method":"tools/call","name":"größe 🧪"}]';
+      await append(old, 'p', 0, [''], { note });
       await append(old, 'p', 1, ['"progress"']);
       await append(old, 'q', 0, ['']);
-      await next.sessions.claim('s', FENCE, OTHER);
-      const open = [...(await next.events.open('s'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+      await next.records.claim('s', FENCE, OTHER);
+      const open = [...(await next.records.open('s'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
       assert.deepEqual(open, [
-        { stream: 'p', next: 2, requests },
-        { stream: 'q', next: 1, requests: null },
+        { stream: 'p', next: 2, note },
+        { stream: 'q', next: 1, note: null },
       ]);
       const fence = { epoch: 2, owner: OTHER };
       await append(next, 'p', 2, ['"owner_lost"'], { fence, complete: true });
-      assert.deepEqual(await next.events.open('s'), [{ stream: 'q', next: 1, requests: null }]);
+      assert.deepEqual(await next.records.open('s'), [{ stream: 'q', next: 1, note: null }]);
     },
   },
   {
@@ -242,15 +243,15 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'an append writes its marker, and removes one, in the same step',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
+      await view.records.create(recordOf('s'));
       const markers = async (epoch: number) => {
-        const claim = await view.sessions.claim('s', { epoch, owner: ME }, ME);
+        const claim = await view.records.claim('s', { epoch, owner: ME }, ME);
         assert.ok(claim.claimed);
-        return [...claim.markers].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+        return [...claim.marks].sort((a, b) => (a.stream < b.stream ? -1 : 1));
       };
       const [one, two] = [
-        { request: '1', stream: 'p1' },
-        { request: '1', stream: 'p2' },
+        { name: '1', stream: 'p1' },
+        { name: '1', stream: 'p2' },
       ];
       for (const mark of [one, two]) assert.equal(await append(view, mark.stream, 0, [''], { mark }), 'written');
       assert.deepEqual(await markers(1), [one, two]);
@@ -265,16 +266,16 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'an append that is refused writes no marker and removes none',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
-      const kept = { request: '1', stream: 'p' };
-      const mark = { request: '2', stream: 'p' };
+      await view.records.create(recordOf('s'));
+      const kept = { name: '1', stream: 'p' };
+      const mark = { name: '2', stream: 'p' };
       await append(view, 'p', 0, [''], { mark: kept });
       const stale = { epoch: 0, owner: ME };
       assert.equal(await append(view, 'p', 1, [''], { mark, unmark: '1', fence: stale }), 'fenced');
       assert.equal(await append(view, 'p', 0, [''], { mark, unmark: '1' }), 'fenced');
-      assert.equal(await append(view, 'q', 1, [''], { mark: { request: '2', stream: 'q' } }), 'fenced');
-      const claim = await view.sessions.claim('s', FENCE, ME);
-      assert.deepEqual(claim.claimed && claim.markers, [kept]);
+      assert.equal(await append(view, 'q', 1, [''], { mark: { name: '2', stream: 'q' } }), 'fenced');
+      const claim = await view.records.claim('s', FENCE, ME);
+      assert.deepEqual(claim.claimed && claim.marks, [kept]);
     },
   },
 ];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { RECORD_VERSION, isEnded, type ExpiredSession, type OpenStore, type StoredRecord } from '../../stores/store.ts';
+import { isEnded, type ExpiredRecord, type StoredRecord } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
 import {
   FENCE,
@@ -16,8 +17,8 @@ import {
 import { OWNER_WRITES } from './writes.ts';
 
 /** A session that expires soon. */
-async function createExpiring(view: OpenStore, id: string, more?: Partial<StoredRecord>): Promise<void> {
-  await view.sessions.create(recordOf(id, more), SHORT_MS);
+async function createExpiring(view: View, id: string, more?: Partial<StoredRecord>): Promise<void> {
+  await view.records.create(recordOf(id, more), SHORT_MS);
 }
 
 /** How long a record lasts by its `expiresAt`; that a moment passes between two reads does not matter. */
@@ -29,7 +30,8 @@ function assertLasts(record: unknown, ms: number, now: number): void {
 export const expiryCases: readonly StoreCase[] = [
   {
     id: 'expiry/ends',
-    title: 'past its expiry a session has ended as idle, also one with a living owner, and nothing brings it back',
+    title:
+      'past its expiry a session has ended without an outcome, also one with a living owner, and nothing brings it back',
     run: inTime(async (kit) => {
       const view = await kit.open();
       await announce(view, ME);
@@ -37,19 +39,19 @@ export const expiryCases: readonly StoreCase[] = [
         await createExpiring(view, id, { owner });
       }
       const fence = FENCE;
-      await view.events.append({ sessionId: 'owned', fence, stream: 'p', from: 0, events: ['{}'] });
-      await view.sessions.mark('owned', FENCE, { request: '1', stream: 'p' });
+      await view.records.append({ id: 'owned', fence, stream: 'p', from: 0, events: ['{}'] });
+      await view.records.mark('owned', FENCE, { name: '1', stream: 'p' });
       for (const id of ['owned', 'orphaned', 'ownerless'])
-        assert.ok(!isEnded((await view.sessions.read(id)) as StoredRecord));
+        assert.ok(!isEnded((await view.records.read(id)) as StoredRecord));
       await kit.pass(PAST_SHORT_MS);
       for (const id of ['owned', 'orphaned', 'ownerless']) {
         const ended = await readEnded(view, id);
-        assert.deepEqual(ended, { v: RECORD_VERSION, id, ended: 'idle', at: ended.at });
+        assert.deepEqual(ended, { id, outcome: '', at: ended.at });
         assert.ok(Math.abs(ended.at - kit.now()) < CLOCK_SLACK_MS + PAST_SHORT_MS);
         await assertStaysEnded(view, id);
       }
-      assert.deepEqual(await view.events.replay('owned', 'p', -1), { found: false, why: 'unknown' });
-      assert.deepEqual(await view.events.open('owned'), []);
+      assert.deepEqual(await view.records.replay('owned', 'p', -1), { found: false, why: 'unknown' });
+      assert.deepEqual(await view.records.open('owned'), []);
     }),
   },
   {
@@ -63,14 +65,14 @@ export const expiryCases: readonly StoreCase[] = [
       for (const write of OWNER_WRITES) {
         if (write.name !== 'end') assert.equal(await write.run(view, write.name, FENCE), 'fenced', write.name);
       }
-      assert.equal(await view.sessions.create(recordOf('create')), 'exists');
-      assert.equal((await view.sessions.claim('claim', FENCE, OTHER)).claimed, false);
-      for (const id of ids) assert.equal((await readEnded(view, id)).ended, 'idle', id);
+      assert.equal(await view.records.create(recordOf('create')), 'exists');
+      assert.equal((await view.records.claim('claim', FENCE, OTHER)).claimed, false);
+      for (const id of ids) assert.equal((await readEnded(view, id)).outcome, '', id);
     }),
   },
   {
     id: 'expiry/told-once',
-    title: 'an expired session is ended once, as idle, also when a read noticed it before',
+    title: 'an expired session is ended once, without an outcome, also when a read noticed it before',
     run: inTime(async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
       await announce(here, ME);
@@ -80,12 +82,12 @@ export const expiryCases: readonly StoreCase[] = [
       await readEnded(there, 'ownerless');
       await readEnded(there, 'owned');
       const outcomes = await Promise.all(
-        [here, there].map(async (view) => view.sessions.end('ownerless', OWNERLESS, 'idle')),
+        [here, there].map(async (view) => view.records.end('ownerless', OWNERLESS, 'idle')),
       );
       assert.deepEqual(outcomes.sort(), ['ended', 'gone']);
-      assert.equal(await here.sessions.end('owned', FENCE, 'terminated'), 'ended');
-      assert.equal(await here.sessions.end('owned', FENCE, 'terminated'), 'gone');
-      for (const id of ['ownerless', 'owned']) assert.equal((await readEnded(here, id)).ended, 'idle', id);
+      assert.equal(await here.records.end('owned', FENCE, 'terminated'), 'ended');
+      assert.equal(await here.records.end('owned', FENCE, 'terminated'), 'gone');
+      for (const id of ['ownerless', 'owned']) assert.equal((await readEnded(here, id)).outcome, '', id);
     }),
   },
   {
@@ -98,31 +100,31 @@ export const expiryCases: readonly StoreCase[] = [
       const ids = ['read', 'claimed'];
       for (const id of ids) {
         await createExpiring(here, id);
-        const append = { sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['{}'] };
-        assert.equal(await here.events.append({ ...append, complete: true }), 'written');
+        const append = { id: id, fence: FENCE, stream: 'p', from: 0, events: ['{}'] };
+        assert.equal(await here.records.append({ ...append, complete: true }), 'written');
       }
       await createExpiring(here, 'unread');
       await kit.pass(PAST_SHORT_MS);
-      assert.equal((await readEnded(there, 'read')).ended, 'idle');
-      const claim = await there.sessions.claim('claimed', FENCE, OTHER);
+      assert.equal((await readEnded(there, 'read')).outcome, '');
+      const claim = await there.records.claim('claimed', FENCE, OTHER);
       assert.ok(!claim.claimed && claim.current !== undefined && isEnded(claim.current));
       await kit.pass(-PAST_SHORT_MS);
       for (const id of ids) {
-        assert.equal((await readEnded(here, id)).ended, 'idle', id);
+        assert.equal((await readEnded(here, id)).outcome, '', id);
         await assertStaysEnded(here, id);
-        assert.deepEqual(await here.events.open(id), []);
-        assert.deepEqual(await here.events.replay(id, 'p', -1), { found: false, why: 'unknown' });
+        assert.deepEqual(await here.records.open(id), []);
+        assert.deepEqual(await here.records.replay(id, 'p', -1), { found: false, why: 'unknown' });
       }
       // No call reported this one as expired: by the clock it has not ended.
-      assert.equal(await here.sessions.save('unread', FENCE, { head: 'debug' }), 'written');
+      assert.equal(await here.records.save('unread', FENCE, { head: 'debug' }), 'written');
       assert.deepEqual(
-        (await here.sessions.list(10)).records.map(({ id }) => id),
+        (await here.records.list(10)).records.map(({ id }) => id),
         ['unread'],
       );
       for (const id of ids) {
-        assert.equal(await here.sessions.end(id, FENCE, 'terminated'), 'ended', id);
-        assert.equal(await here.sessions.end(id, FENCE, 'terminated'), 'gone', id);
-        assert.equal((await readEnded(here, id)).ended, 'idle', id);
+        assert.equal(await here.records.end(id, FENCE, 'terminated'), 'ended', id);
+        assert.equal(await here.records.end(id, FENCE, 'terminated'), 'gone', id);
+        assert.equal((await readEnded(here, id)).outcome, '', id);
       }
     },
   },
@@ -132,16 +134,16 @@ export const expiryCases: readonly StoreCase[] = [
     run: inTime(async (kit) => {
       const view = await kit.open();
       for (const id of ['later', 'never']) await createExpiring(view, id);
-      await view.sessions.create(recordOf('earlier'), 3_600_000);
-      assertLasts(await view.sessions.read('earlier'), 3_600_000, kit.now());
-      await view.sessions.save('later', FENCE, { expiresInMs: 3_600_000 });
-      assertLasts(await view.sessions.read('later'), 3_600_000, kit.now());
-      await view.sessions.save('never', FENCE, { expiresInMs: null });
-      await view.sessions.release('earlier', FENCE, { expiresInMs: SHORT_MS });
+      await view.records.create(recordOf('earlier'), 3_600_000);
+      assertLasts(await view.records.read('earlier'), 3_600_000, kit.now());
+      await view.records.save('later', FENCE, { expiresInMs: 3_600_000 });
+      assertLasts(await view.records.read('later'), 3_600_000, kit.now());
+      await view.records.save('never', FENCE, { expiresInMs: null });
+      await view.records.release('earlier', FENCE, { expiresInMs: SHORT_MS });
       await kit.pass(PAST_SHORT_MS);
-      assert.ok(!isEnded((await view.sessions.read('later')) as StoredRecord));
-      assert.deepEqual(await view.sessions.read('never'), recordOf('never'));
-      assert.equal((await readEnded(view, 'earlier')).ended, 'idle');
+      assert.ok(!isEnded((await view.records.read('later')) as StoredRecord));
+      assert.deepEqual(await view.records.read('never'), recordOf('never'));
+      assert.equal((await readEnded(view, 'earlier')).outcome, '');
     }),
   },
   {
@@ -149,13 +151,13 @@ export const expiryCases: readonly StoreCase[] = [
     title: 'a session that an owner lets expire at once has ended',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('created'), 0);
-      await view.sessions.create(recordOf('saved'), 3_600_000);
-      await view.sessions.save('saved', FENCE, { expiresInMs: 0 });
-      await view.sessions.create(recordOf('released'), 3_600_000);
-      await view.sessions.release('released', FENCE, { expiresInMs: -1_000 });
+      await view.records.create(recordOf('created'), 0);
+      await view.records.create(recordOf('saved'), 3_600_000);
+      await view.records.save('saved', FENCE, { expiresInMs: 0 });
+      await view.records.create(recordOf('released'), 3_600_000);
+      await view.records.release('released', FENCE, { expiresInMs: -1_000 });
       await kit.pass(1);
-      for (const id of ['created', 'saved', 'released']) assert.equal((await readEnded(view, id)).ended, 'idle', id);
+      for (const id of ['created', 'saved', 'released']) assert.equal((await readEnded(view, id)).outcome, '', id);
     },
   },
   {
@@ -163,15 +165,15 @@ export const expiryCases: readonly StoreCase[] = [
     title: 'a claim leaves the expiry as it is and says how long the session lasts',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('lasting', { owner: null }), 3_600_000);
-      await view.sessions.create(recordOf('endless', { owner: null }));
+      await view.records.create(recordOf('lasting', { owner: null }), 3_600_000);
+      await view.records.create(recordOf('endless', { owner: null }));
       for (const lostReplies of [0, 1]) {
-        const claim = await view.sessions.claim('lasting', OWNERLESS, ME);
+        const claim = await view.records.claim('lasting', OWNERLESS, ME);
         assert.ok(claim.claimed && claim.expiresInMs !== null, `lost replies: ${lostReplies}`);
         assert.ok(claim.expiresInMs <= 3_600_000 && claim.expiresInMs > 3_600_000 - CLOCK_SLACK_MS);
       }
-      assertLasts(await view.sessions.read('lasting'), 3_600_000, kit.now());
-      const claim = await view.sessions.claim('endless', OWNERLESS, ME);
+      assertLasts(await view.records.read('lasting'), 3_600_000, kit.now());
+      const claim = await view.records.claim('endless', OWNERLESS, ME);
       assert.ok(claim.claimed);
       assert.equal(claim.expiresInMs, null);
     },
@@ -182,25 +184,25 @@ export const expiryCases: readonly StoreCase[] = [
     run: inTime(async (kit) => {
       const view = await kit.open();
       await announce(view, ME);
-      await view.sessions.create(recordOf('lasting', { owner: null }), 3_600_000);
-      await view.sessions.create(recordOf('endless', { owner: null }));
-      const all: ExpiredSession[] = [
+      await view.records.create(recordOf('lasting', { owner: null }), 3_600_000);
+      await view.records.create(recordOf('endless', { owner: null }));
+      const all: ExpiredRecord[] = [
         { id: 'dead', epoch: 2, owner: 'dead' },
         { id: 'none', epoch: 3, owner: null },
         { id: 'owned', epoch: 1, owner: ME },
       ];
       for (const { id, epoch, owner } of all) await createExpiring(view, id, { epoch, owner });
-      assert.deepEqual(await view.sessions.expired(10), []);
+      assert.deepEqual(await view.records.expired(10), []);
       await kit.pass(PAST_SHORT_MS);
-      const byId = (sessions: readonly ExpiredSession[]): ExpiredSession[] =>
+      const byId = (sessions: readonly ExpiredRecord[]): ExpiredRecord[] =>
         [...sessions].sort((a, b) => (a.id < b.id ? -1 : 1));
-      assert.deepEqual(byId(await view.sessions.expired(10)), all);
-      const some = await view.sessions.expired(2);
+      assert.deepEqual(byId(await view.records.expired(10)), all);
+      const some = await view.records.expired(2);
       const ids = some.map(({ id }) => id);
       assert.equal(new Set(ids).size, 2);
-      for (const session of some) assert.equal(await view.sessions.end(session.id, session, 'idle'), 'ended');
+      for (const session of some) assert.equal(await view.records.end(session.id, session, 'idle'), 'ended');
       assert.deepEqual(
-        await view.sessions.expired(10),
+        await view.records.expired(10),
         all.filter(({ id }) => !ids.includes(id)),
       );
     }),

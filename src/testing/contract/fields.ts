@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { isEnded, type OpenStore, type StoredRecord } from '../../stores/store.ts';
+import { isEnded, type StoredRecord } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import { FENCE, ME, OTHER, OWNERLESS, recordOf, type StoreCase } from './store-kit.ts';
 
 type Fields = StoredRecord['fields'];
@@ -11,8 +12,8 @@ const manyFields: Fields = Object.fromEntries(
 
 const removed = (...names: string[]): Record<string, null> => Object.fromEntries(names.map((name) => [name, null]));
 
-async function fieldsOf(view: OpenStore, id = 's'): Promise<Fields> {
-  const value = await view.sessions.read(id);
+async function fieldsOf(view: View, id = 's'): Promise<Fields> {
+  const value = await view.records.read(id);
   assert.ok(value !== undefined && !isEnded(value), `${id} is not living`);
   return value.fields;
 }
@@ -29,12 +30,12 @@ export const fieldCases: readonly StoreCase[] = [
     title: 'fields are set, replaced and deleted one by one, and read from every view',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
-      await here.sessions.create(recordOf('s', { fields: { a: '1', b: '2' } }));
-      await here.sessions.save('s', FENCE, { fields: { b: 'new', c: '3', a: null, missing: null } });
+      await here.records.create(recordOf('s', { fields: { a: '1', b: '2' } }));
+      await here.records.save('s', FENCE, { fields: { b: 'new', c: '3', a: null, missing: null } });
       assertFields(await fieldsOf(there), { b: 'new', c: '3' });
-      const [listed] = (await there.sessions.list(10)).records;
+      const [listed] = (await there.records.list(10)).records;
       assertFields(listed?.fields ?? {}, { b: 'new', c: '3' });
-      await here.sessions.save('s', FENCE, { fields: removed('b', 'c') });
+      await here.records.save('s', FENCE, { fields: removed('b', 'c') });
       assertFields(await fieldsOf(there), {});
     },
   },
@@ -43,9 +44,9 @@ export const fieldCases: readonly StoreCase[] = [
     title: 'the same change written twice is as if it was written once',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s', { fields: { a: '1', b: '1' } }));
+      await view.records.create(recordOf('s', { fields: { a: '1', b: '1' } }));
       for (let times = 0; times < 2; times++) {
-        assert.equal(await view.sessions.save('s', FENCE, { fields: { c: '2', b: null, never: null } }), 'written');
+        assert.equal(await view.records.save('s', FENCE, { fields: { c: '2', b: null, never: null } }), 'written');
         assertFields(await fieldsOf(view), { a: '1', c: '2' });
       }
     },
@@ -58,13 +59,13 @@ export const fieldCases: readonly StoreCase[] = [
       const odd = ['__proto__', 'constructor', ' ', '"', "'", '\\', '\n', 'größe', '🧪', '.a', 'n', 's', '1', '0', '#'];
       const long = [`u"${'x'.repeat(396)}1"`, `u"${'x'.repeat(396)}2"`];
       const fields = Object.fromEntries([...odd, ...long].map((name) => [name, JSON.stringify(name)]));
-      await view.sessions.create(recordOf('s', { fields: {} }));
+      await view.records.create(recordOf('s', { fields: {} }));
       for (const [name, value] of Object.entries(fields))
-        await view.sessions.save('s', FENCE, { fields: { [name]: value } });
-      const record = (await view.sessions.read('s')) as StoredRecord;
+        await view.records.save('s', FENCE, { fields: { [name]: value } });
+      const record = (await view.records.read('s')) as StoredRecord;
       assertFields(record.fields, fields);
       assert.deepEqual({ ...record, fields: {} }, recordOf('s', { fields: {} }));
-      await view.sessions.save('s', FENCE, { fields: removed(...odd, long[0] ?? '') });
+      await view.records.save('s', FENCE, { fields: removed(...odd, long[0] ?? '') });
       assertFields(await fieldsOf(view), { [long[1] ?? '']: JSON.stringify(long[1]) });
     },
   },
@@ -73,18 +74,18 @@ export const fieldCases: readonly StoreCase[] = [
     title: 'only the owner changes fields, and a change comes whole with the rest of its write',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
-      await here.sessions.create(recordOf('s', { owner: null, fields: { a: '1' } }));
+      await here.records.create(recordOf('s', { owner: null, fields: { a: '1' } }));
       const change = { fields: { a: null, b: '1' }, head: 'changed' };
-      assert.equal(await here.sessions.save('s', FENCE, change), 'fenced');
-      const claim = await there.sessions.claim('s', OWNERLESS, OTHER);
+      assert.equal(await here.records.save('s', FENCE, change), 'fenced');
+      const claim = await there.records.claim('s', OWNERLESS, OTHER);
       assert.deepEqual(claim.claimed && claim.record.fields, { a: '1' });
       const fence = { epoch: 2, owner: OTHER };
-      assert.equal(await here.sessions.save('s', FENCE, change), 'fenced');
-      assert.equal(await here.sessions.save('s', { epoch: 2, owner: ME }, change), 'fenced');
+      assert.equal(await here.records.save('s', FENCE, change), 'fenced');
+      assert.equal(await here.records.save('s', { epoch: 2, owner: ME }, change), 'fenced');
       assertFields(await fieldsOf(here), { a: '1' });
-      assert.equal(await there.sessions.release('s', fence, change), 'written');
+      assert.equal(await there.records.release('s', fence, change), 'written');
       const expected = { epoch: 2, owner: null, fields: { b: '1' }, head: 'changed' };
-      assert.deepEqual(await here.sessions.read('s'), recordOf('s', expected));
+      assert.deepEqual(await here.records.read('s'), recordOf('s', expected));
     },
   },
   {
@@ -92,9 +93,9 @@ export const fieldCases: readonly StoreCase[] = [
     title: 'changes that are under way together take effect in their order',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s', { fields: {} }));
+      await view.records.create(recordOf('s', { fields: {} }));
       const saves = Array.from({ length: 20 }, async (_, n) =>
-        view.sessions.save('s', FENCE, { fields: { last: `${n}`, [`${n}`]: '1', [`${n - 1}`]: null } }),
+        view.records.save('s', FENCE, { fields: { last: `${n}`, [`${n}`]: '1', [`${n - 1}`]: null } }),
       );
       assert.deepEqual(new Set(await Promise.all(saves)), new Set(['written']));
       assertFields(await fieldsOf(view), { last: '19', 19: '1' });
@@ -105,13 +106,13 @@ export const fieldCases: readonly StoreCase[] = [
     title: 'a thousand fields are kept, changed and read whole',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s', { fields: {} }));
+      await view.records.create(recordOf('s', { fields: {} }));
       const all = Object.entries(manyFields);
       for (let from = 0; from < MANY; from += 100)
-        await view.sessions.save('s', FENCE, { fields: Object.fromEntries(all.slice(from, from + 100)) });
+        await view.records.save('s', FENCE, { fields: Object.fromEntries(all.slice(from, from + 100)) });
       assertFields(await fieldsOf(view), manyFields);
       const names = Object.keys(manyFields);
-      await view.sessions.save('s', FENCE, { fields: removed(...names.slice(1)) });
+      await view.records.save('s', FENCE, { fields: removed(...names.slice(1)) });
       assertFields(await fieldsOf(view), { [names[0] ?? '']: '1' });
     },
   },
@@ -119,13 +120,13 @@ export const fieldCases: readonly StoreCase[] = [
     id: 'fields/ended',
     title: 'an ended session leaves no fields to a later session with its id',
     async run(kit) {
-      const view = await kit.open({ tombstoneMs: 1 });
-      await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
-      await view.sessions.save('s', FENCE, { fields: { b: '1' } });
-      assert.equal(await view.sessions.end('s', FENCE, 'deleted'), 'ended');
+      const view = await kit.open({ keepMs: 1 });
+      await view.records.create(recordOf('s', { fields: { a: '1' } }));
+      await view.records.save('s', FENCE, { fields: { b: '1' } });
+      assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');
       await kit.pass(50);
-      assert.equal(await view.sessions.create(recordOf('s', { fields: { c: '1' } })), 'created');
-      await view.sessions.save('s', FENCE, { fields: { a: '2' } });
+      assert.equal(await view.records.create(recordOf('s', { fields: { c: '1' } })), 'created');
+      await view.records.save('s', FENCE, { fields: { a: '2' } });
       assertFields(await fieldsOf(view), { c: '1', a: '2' });
     },
   },

@@ -1,18 +1,19 @@
 import assert from 'node:assert/strict';
-import type { InstanceLease, InstanceMessage, OpenStore } from '../../stores/store.ts';
+import type { InstanceLease, InstanceMessage } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import { ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, eventually, inTime, type StoreCase } from './store-kit.ts';
 
 /** The members of a lease that callers know; a store may add more. */
 const shown = (lease: InstanceLease | undefined) =>
   lease && { id: lease.id, state: lease.state, version: lease.version };
 
-async function lease(view: OpenStore, id: string): Promise<InstanceLease> {
+async function lease(view: View, id: string): Promise<InstanceLease> {
   const found = await view.instances.read(id);
   assert.ok(found, `${id} has no lease`);
   return found;
 }
 
-async function assertDead(view: OpenStore, id: string): Promise<void> {
+async function assertDead(view: View, id: string): Promise<void> {
   assert.equal(await view.instances.read(id), undefined);
   assert.ok(!(await view.instances.list()).some((other) => other.id === id));
   assert.equal(await view.instances.renew(id, 'serving'), false);
@@ -24,7 +25,7 @@ interface Inbox {
   readonly messages: InstanceMessage[];
 }
 
-async function announceWithInbox(view: OpenStore, id: string): Promise<Inbox> {
+async function announceWithInbox(view: View, id: string): Promise<Inbox> {
   const inbox: Inbox = { from: [], messages: [] };
   await view.instances.announce({ id, state: 'serving', version: '1.0.0' }, (from, message) => {
     inbox.from.push(from);
@@ -114,7 +115,7 @@ export const instanceCases: readonly StoreCase[] = [
     title: 'of concurrent burials exactly one buries',
     async run(kit) {
       const views = [await kit.open(), await kit.open(), await kit.open()];
-      await announce(views[0] as OpenStore, ME);
+      await announce(views[0] as View, ME);
       const seen = await Promise.all(views.map(async (view) => lease(view, ME)));
       const outcomes = await Promise.all(views.map(async (view, n) => view.instances.bury(seen[n] as InstanceLease)));
       assert.deepEqual(outcomes.filter(Boolean), [true]);

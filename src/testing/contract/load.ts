@@ -1,7 +1,8 @@
 /** Cases about size and load: large messages, many sessions at once, and what a store must not keep. */
 import assert from 'node:assert/strict';
 import { systemTime, within } from '../../options/system.ts';
-import type { InstanceMessage, OpenStore } from '../../stores/store.ts';
+import type { InstanceMessage } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import {
   FENCE,
   ME,
@@ -31,23 +32,23 @@ function notForEver<T>(work: Promise<T>, what: string): Promise<T> {
 }
 
 /** Sessions with everything that belongs to one, which then end, expire or keep only what retention keeps. */
-async function useUp(kit: StoreKit, view: OpenStore): Promise<void> {
+async function useUp(kit: StoreKit, view: View): Promise<void> {
   const ids = Array.from({ length: 20 }, (_, n) => `s${n}`);
   for (const [n, id] of ids.entries()) {
-    await view.sessions.create(recordOf(id, { fields: { a: '1', b: '2' } }), n % 2 === 0 ? SHORT_MS : null);
-    const append = { sessionId: id, fence: FENCE, stream: 'open', from: 0, requests: '[1]' };
-    await view.events.append({ ...append, events: ['1', '2'], mark: { request: '1', stream: 'open' } });
-    await view.events.append({ ...append, stream: 'p', events: ['', '1'], complete: true });
-    await view.sessions.mark(id, FENCE, { request: '2', stream: 'p' });
+    await view.records.create(recordOf(id, { fields: { a: '1', b: '2' } }), n % 2 === 0 ? SHORT_MS : null);
+    const append = { id: id, fence: FENCE, stream: 'open', from: 0, note: '[1]' };
+    await view.records.append({ ...append, events: ['1', '2'], mark: { name: '1', stream: 'open' } });
+    await view.records.append({ ...append, stream: 'p', events: ['', '1'], complete: true });
+    await view.records.mark(id, FENCE, { name: '2', stream: 'p' });
     await view.secret(`key ${n}`, SHORT_MS);
   }
   for (const [n, id] of ids.entries()) {
-    if (n % 2 === 1) assert.equal(await view.sessions.end(id, FENCE, 'deleted'), 'ended');
+    if (n % 2 === 1) assert.equal(await view.records.end(id, FENCE, 'deleted'), 'ended');
   }
-  await view.sessions.create(recordOf('kept'));
+  await view.records.create(recordOf('kept'));
   for (let n = 0; n < 100; n++)
-    await view.events.append({
-      sessionId: 'kept',
+    await view.records.append({
+      id: 'kept',
       fence: FENCE,
       stream: `q${n}`,
       from: 0,
@@ -87,14 +88,14 @@ export const loadCases: readonly StoreCase[] = [
     title: 'an event of 5 MiB is replayed whole, between smaller ones',
     async run(kit) {
       const retention = { ttlMs: 600_000, events: 100, bytes: 4 * LARGE_BYTES };
-      const [here, there] = [await kit.open({ retention }), await kit.open({ retention })];
-      await here.sessions.create(recordOf('s'));
+      const [here, there] = [await kit.open({ log: retention }), await kit.open({ log: retention })];
+      await here.records.create(recordOf('s'));
       const events = ['"before"', JSON.stringify(large()), '"after"'];
       for (const [from, data] of events.entries()) {
-        const append = { sessionId: 's', fence: FENCE, stream: 'p', from, events: [data] };
-        assert.equal(await here.events.append(append), 'written');
+        const append = { id: 's', fence: FENCE, stream: 'p', from, events: [data] };
+        assert.equal(await here.records.append(append), 'written');
       }
-      const replayed = await there.events.replay('s', 'p', -1);
+      const replayed = await there.records.replay('s', 'p', -1);
       assert.ok(replayed.found);
       assert.deepEqual(
         replayed.events.map(({ data }) => data.length),
@@ -108,9 +109,9 @@ export const loadCases: readonly StoreCase[] = [
     title: 'appends to 16 sessions at once, in any order and past what retention keeps, are all written',
     async run(kit) {
       const retention = { ttlMs: 600_000, events: 4, bytes: 1_048_576 };
-      const views = [await kit.open({ retention }), await kit.open({ retention })] as const;
+      const views = [await kit.open({ log: retention }), await kit.open({ log: retention })] as const;
       const ids = Array.from({ length: SESSIONS }, (_, n) => `s${n}`);
-      for (const id of ids) await views[0].sessions.create(recordOf(id));
+      for (const id of ids) await views[0].records.create(recordOf(id));
       const rounds = async (): Promise<void> => {
         for (let round = 0; round < ROUNDS; round++) {
           // Another order in each round: every pair of sessions comes in both orders.
@@ -118,18 +119,18 @@ export const loadCases: readonly StoreCase[] = [
           const order = round % 2 === 0 ? turned : turned.toReversed();
           const outcomes = await Promise.all([
             ...order.map(async (id) => {
-              const view = views[ids.indexOf(id) % 2] as OpenStore;
+              const view = views[ids.indexOf(id) % 2] as View;
               const events = ['1', '2', '3'];
-              return view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: round * 3, events });
+              return view.records.append({ id: id, fence: FENCE, stream: 'p', from: round * 3, events });
             }),
-            ...views.map(async (view) => view.events.trim()),
+            ...views.map(async (view) => view.records.trim()),
           ]);
           assert.deepEqual(new Set(outcomes.slice(0, SESSIONS)), new Set(['written']), `round ${round}`);
         }
       };
       await notForEver(rounds(), 'the appends to 16 sessions');
       for (const id of ids) {
-        const replayed = await views[0].events.replay(id, 'p', ROUNDS * 3 - 3);
+        const replayed = await views[0].records.replay(id, 'p', ROUNDS * 3 - 3);
         assert.ok(replayed.found && replayed.events.length === 2, id);
       }
     },
@@ -142,15 +143,15 @@ export const loadCases: readonly StoreCase[] = [
       const { entries } = kit;
       assert.ok(entries, 'this case needs `entries` of the store under test');
       const retention = { ttlMs: SHORT_MS, events: 1_000, bytes: 1_048_576 };
-      const view = await kit.open({ retention, tombstoneMs: SHORT_MS });
+      const view = await kit.open({ log: retention, keepMs: SHORT_MS });
       const before = await entries();
       await useUp(kit, view);
       let left = 0;
       // Trims some times, as the sweep does: a store may delete a part of it in each.
       for (let n = 0; n < SWEEPS; n++) {
-        for (const { id, epoch, owner } of await view.sessions.expired(100))
-          await view.sessions.end(id, { epoch, owner }, 'idle');
-        await view.events.trim();
+        for (const { id, epoch, owner } of await view.records.expired(100))
+          await view.records.end(id, { epoch, owner }, 'idle');
+        await view.records.trim();
         // Each new secret makes the store forget expired ones.
         await view.secret(`sweep ${n}`, SHORT_MS);
         await kit.pass(PAST_SHORT_MS / 2);

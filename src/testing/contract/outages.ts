@@ -1,7 +1,8 @@
 /** Cases that need a server which the test can freeze. They refuse a store that waits for an answer without a bound. */
 import assert from 'node:assert/strict';
 import { elapse, systemTime, within } from '../../options/system.ts';
-import type { OpenStore, StoredRecord } from '../../stores/store.ts';
+import type { StoredRecord } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import { until } from '../until.ts';
 import { FENCE, ME, OTHER, recordOf, type StoreCase, type StoreKit } from './store-kit.ts';
 
@@ -16,20 +17,19 @@ const POLL_MS = 20;
 const LATE_MS = 1_000;
 
 /** One call of each kind. */
-const CALLS: Readonly<Record<string, (view: OpenStore) => unknown>> = {
-  read: ({ sessions }) => sessions.read('s'),
-  create: ({ sessions }) => sessions.create(recordOf('new')),
-  claim: ({ sessions }) => sessions.claim('other', FENCE, OTHER),
-  save: ({ sessions }) => sessions.save('s', FENCE, { head: 'info' }),
-  release: ({ sessions }) => sessions.release('released', FENCE),
-  end: ({ sessions }) => sessions.end('ended', FENCE, 'deleted'),
-  mark: ({ sessions }) => sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
-  list: ({ sessions }) => sessions.list(10),
-  count: ({ sessions }) => sessions.count(),
-  expired: ({ sessions }) => sessions.expired(10),
-  append: ({ events }) => events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
-  replay: ({ events }) => events.replay('s', 'p', -1),
-  open: ({ events }) => events.open('s'),
+const CALLS: Readonly<Record<string, (view: View) => unknown>> = {
+  read: ({ records }) => records.read('s'),
+  create: ({ records }) => records.create(recordOf('new')),
+  claim: ({ records }) => records.claim('other', FENCE, OTHER),
+  save: ({ records }) => records.save('s', FENCE, { head: 'info' }),
+  release: ({ records }) => records.release('released', FENCE),
+  end: ({ records }) => records.end('ended', FENCE, 'deleted'),
+  mark: ({ records }) => records.mark('s', FENCE, { name: '1', stream: 'p' }),
+  list: ({ records }) => records.list(10),
+  expired: ({ records }) => records.expired(10),
+  append: ({ records }) => records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
+  replay: ({ records }) => records.replay('s', 'p', -1),
+  open: ({ records }) => records.open('s'),
   lease: ({ instances }) => instances.read(ME),
   leases: ({ instances }) => instances.list(),
   renew: ({ instances }) => instances.renew(ME, 'serving'),
@@ -70,8 +70,8 @@ export const outageCases: readonly StoreCase[] = [
     async run(kit) {
       const outage = outageOf(kit);
       const view = await kit.open({ leaseMs: LEASE_MS });
-      for (const id of ['s', 'other', 'released', 'ended']) await view.sessions.create(recordOf(id));
-      await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+      for (const id of ['s', 'other', 'released', 'ended']) await view.records.create(recordOf(id));
+      await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
       await outage.begin();
       try {
         const outcomes = await Promise.all(
@@ -84,10 +84,10 @@ export const outageCases: readonly StoreCase[] = [
       } finally {
         await outage.end();
       }
-      const record = (await onceBack(() => view.sessions.read('s'), 'a read')) as StoredRecord;
+      const record = (await onceBack(() => view.records.read('s'), 'a read')) as StoredRecord;
       assert.equal(record.epoch, 1);
-      assert.equal(await onceBack(() => view.sessions.save('s', FENCE, { head: 'debug' }), 'a save'), 'written');
-      const replayed = await onceBack(() => view.events.replay('s', 'p', -1), 'a replay');
+      assert.equal(await onceBack(() => view.records.save('s', FENCE, { head: 'debug' }), 'a save'), 'written');
+      const replayed = await onceBack(() => view.records.replay('s', 'p', -1), 'a replay');
       assert.ok(replayed.found && replayed.events[0]?.data === '1');
     },
   },
@@ -98,7 +98,7 @@ export const outageCases: readonly StoreCase[] = [
     async run(kit) {
       const outage = outageOf(kit);
       const view = await kit.open({ leaseMs: LEASE_MS });
-      await view.sessions.create(recordOf('s', { fields: {} }));
+      await view.records.create(recordOf('s', { fields: {} }));
       await outage.begin();
       try {
         const early = await Promise.all([1, 2, 3].map((n) => outcomeOf(() => saved(view, `early ${n}`))));
@@ -108,11 +108,11 @@ export const outageCases: readonly StoreCase[] = [
       }
       assert.equal(await onceBack(() => saved(view, 'later'), 'a save'), 'written');
       await elapse(systemTime, LATE_MS);
-      const record = (await onceBack(() => view.sessions.read('s'), 'a read')) as StoredRecord;
+      const record = (await onceBack(() => view.records.read('s'), 'a read')) as StoredRecord;
       assert.deepEqual(record.fields, { text: '"later"' });
     },
   },
 ];
 
-const saved = async (view: OpenStore, text: string) =>
-  view.sessions.save('s', FENCE, { fields: { text: JSON.stringify(text) } });
+const saved = async (view: View, text: string) =>
+  view.records.save('s', FENCE, { fields: { text: JSON.stringify(text) } });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import type { ClaimOutcome, OpenStore } from '../../stores/store.ts';
+import type { ClaimOutcome } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, type StoreCase } from './store-kit.ts';
 import { OWNER_WRITES } from './writes.ts';
 
@@ -16,9 +17,9 @@ const claimed = (outcome: ClaimOutcome): Extract<ClaimOutcome, { claimed: true }
 };
 
 /** Claims a session of {@link ME} for {@link OTHER}, which is then alive. */
-async function takeOver(view: OpenStore, id: string): Promise<void> {
+async function takeOver(view: View, id: string): Promise<void> {
   await announce(view, OTHER);
-  claimed(await view.sessions.claim(id, FENCE, OTHER));
+  claimed(await view.records.claim(id, FENCE, OTHER));
 }
 
 export const ownershipCases: readonly StoreCase[] = [
@@ -27,12 +28,12 @@ export const ownershipCases: readonly StoreCase[] = [
     title: `${write.name} is refused unless epoch and owner are the stored ones, and changes nothing`,
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s', { epoch: 3 }));
+      await view.records.create(recordOf('s', { epoch: 3 }));
       for (const { name, ...fence } of NOT_MINE) assert.equal(await write.run(view, 's', fence), 'fenced', name);
-      assert.deepEqual(await view.sessions.read('s'), recordOf('s', { epoch: 3 }));
-      assert.deepEqual(await view.events.open('s'), []);
-      const { markers } = claimed(await view.sessions.claim('s', { epoch: 3, owner: ME }, ME));
-      assert.deepEqual(markers, []);
+      assert.deepEqual(await view.records.read('s'), recordOf('s', { epoch: 3 }));
+      assert.deepEqual(await view.records.open('s'), []);
+      const { marks } = claimed(await view.records.claim('s', { epoch: 3, owner: ME }, ME));
+      assert.deepEqual(marks, []);
     },
   })),
   ...OWNER_WRITES.map((write): StoreCase => ({
@@ -41,10 +42,10 @@ export const ownershipCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open();
       assert.equal(await write.run(view, 'never', FENCE), write.onNothing);
-      assert.equal(await view.sessions.read('never'), undefined);
-      assert.equal(await view.sessions.count(), 0);
-      assert.equal(await view.sessions.create(recordOf('never')), 'created');
-      assert.deepEqual(await view.events.open('never'), []);
+      assert.equal(await view.records.read('never'), undefined);
+      assert.equal((await view.records.list(1_000)).records.length, 0);
+      assert.equal(await view.records.create(recordOf('never')), 'created');
+      assert.deepEqual(await view.records.open('never'), []);
     },
   })),
   ...OWNER_WRITES.map((write): StoreCase => ({
@@ -52,10 +53,10 @@ export const ownershipCases: readonly StoreCase[] = [
     title: `${write.name} of an earlier owner is refused from the claim on`,
     async run(kit) {
       const [old, next] = [await kit.open(), await kit.open()];
-      await old.sessions.create(recordOf('s'));
+      await old.records.create(recordOf('s'));
       await takeOver(next, 's');
       assert.equal(await write.run(old, 's', FENCE), 'fenced');
-      assert.deepEqual(await next.sessions.read('s'), recordOf('s', { epoch: 2, owner: OTHER }));
+      assert.deepEqual(await next.records.read('s'), recordOf('s', { epoch: 2, owner: OTHER }));
     },
   })),
   {
@@ -63,10 +64,10 @@ export const ownershipCases: readonly StoreCase[] = [
     title: 'an owner that released its session writes no more',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
-      await view.sessions.release('s', FENCE);
+      await view.records.create(recordOf('s'));
+      await view.records.release('s', FENCE);
       for (const write of OWNER_WRITES) assert.equal(await write.run(view, 's', FENCE), 'fenced', write.name);
-      assert.deepEqual(await view.sessions.read('s'), recordOf('s', { owner: null }));
+      assert.deepEqual(await view.records.read('s'), recordOf('s', { owner: null }));
     },
   },
   {
@@ -74,16 +75,16 @@ export const ownershipCases: readonly StoreCase[] = [
     title: 'a claim of a released session makes an owner, raises the epoch and returns the record as it is',
     async run(kit) {
       const [old, next] = [await kit.open(), await kit.open()];
-      await old.sessions.create(recordOf('s'));
-      await old.sessions.release('s', FENCE, { fields: { late: '1' } });
-      const { record, markers } = claimed(await next.sessions.claim('s', OWNERLESS, OTHER));
+      await old.records.create(recordOf('s'));
+      await old.records.release('s', FENCE, { fields: { late: '1' } });
+      const { record, marks } = claimed(await next.records.claim('s', OWNERLESS, OTHER));
       assert.deepEqual(record, {
         ...recordOf('s', { epoch: 2, owner: OTHER }),
         fields: { ...recordOf('s').fields, late: '1' },
       });
-      assert.deepEqual(markers, []);
-      assert.deepEqual(await old.sessions.read('s'), record);
-      assert.equal(await next.sessions.save('s', { epoch: 2, owner: OTHER }, { head: 'debug' }), 'written');
+      assert.deepEqual(marks, []);
+      assert.deepEqual(await old.records.read('s'), record);
+      assert.equal(await next.records.save('s', { epoch: 2, owner: OTHER }, { head: 'debug' }), 'written');
     },
   },
   {
@@ -94,8 +95,8 @@ export const ownershipCases: readonly StoreCase[] = [
       await announce(view, ME);
       const owners = { alive: ME, never: 'never-announced', ownerless: null };
       for (const [id, owner] of Object.entries(owners)) {
-        await view.sessions.create(recordOf(id, { owner }));
-        const { record } = claimed(await view.sessions.claim(id, { epoch: 1, owner }, 'third'));
+        await view.records.create(recordOf(id, { owner }));
+        const { record } = claimed(await view.records.claim(id, { epoch: 1, owner }, 'third'));
         assert.deepEqual(record, recordOf(id, { epoch: 2, owner: 'third' }));
       }
     },
@@ -109,13 +110,13 @@ export const ownershipCases: readonly StoreCase[] = [
       const owners = { owned: ME, dead: 'dead', ownerless: null };
       for (const [id, stored] of Object.entries(owners)) {
         const record = recordOf(id, { owner: stored });
-        await owner.sessions.create(record);
+        await owner.records.create(record);
         for (const seen of [...Object.values(owners), OTHER]) {
           if (seen === stored) continue;
-          const outcome = await other.sessions.claim(id, { epoch: 1, owner: seen }, OTHER);
+          const outcome = await other.records.claim(id, { epoch: 1, owner: seen }, OTHER);
           assert.deepEqual(outcome, { claimed: false, current: record }, `${id}: ${seen}`);
         }
-        assert.deepEqual(await other.sessions.read(id), record);
+        assert.deepEqual(await other.records.read(id), record);
       }
     },
   },
@@ -124,13 +125,13 @@ export const ownershipCases: readonly StoreCase[] = [
     title: 'a claim from an owner that has released the session since is refused, and one from no owner succeeds',
     async run(kit) {
       const [owner, other] = [await kit.open(), await kit.open()];
-      await owner.sessions.create(recordOf('s'));
-      await owner.sessions.release('s', FENCE);
-      assert.deepEqual(await other.sessions.claim('s', FENCE, OTHER), {
+      await owner.records.create(recordOf('s'));
+      await owner.records.release('s', FENCE);
+      assert.deepEqual(await other.records.claim('s', FENCE, OTHER), {
         claimed: false,
         current: recordOf('s', { owner: null }),
       });
-      claimed(await other.sessions.claim('s', OWNERLESS, OTHER));
+      claimed(await other.records.claim('s', OWNERLESS, OTHER));
     },
   },
   {
@@ -138,15 +139,15 @@ export const ownershipCases: readonly StoreCase[] = [
     title: 'a claim with another epoch than the stored one is refused, for any owner',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('free', { epoch: 3, owner: null }));
-      await view.sessions.create(recordOf('mine', { epoch: 3 }));
+      await view.records.create(recordOf('free', { epoch: 3, owner: null }));
+      await view.records.create(recordOf('mine', { epoch: 3 }));
       for (const epoch of [0, 2, 4]) {
         const free = { claimed: false, current: recordOf('free', { epoch: 3, owner: null }) };
-        assert.deepEqual(await view.sessions.claim('free', { epoch, owner: null }, ME), free);
+        assert.deepEqual(await view.records.claim('free', { epoch, owner: null }, ME), free);
       }
       for (const epoch of [1, 4]) {
         const mine = { claimed: false, current: recordOf('mine', { epoch: 3 }) };
-        assert.deepEqual(await view.sessions.claim('mine', { epoch, owner: ME }, ME), mine);
+        assert.deepEqual(await view.records.claim('mine', { epoch, owner: ME }, ME), mine);
       }
     },
   },
@@ -156,12 +157,12 @@ export const ownershipCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open();
       await announce(view, ME);
-      await view.sessions.create(recordOf('s', { owner: null }));
-      claimed(await view.sessions.claim('s', OWNERLESS, ME));
+      await view.records.create(recordOf('s', { owner: null }));
+      claimed(await view.records.claim('s', OWNERLESS, ME));
       for (let again = 0; again < 2; again++) {
-        assert.deepEqual(claimed(await view.sessions.claim('s', OWNERLESS, ME)).record, recordOf('s', { epoch: 2 }));
+        assert.deepEqual(claimed(await view.records.claim('s', OWNERLESS, ME)).record, recordOf('s', { epoch: 2 }));
       }
-      assert.deepEqual(await view.sessions.claim('s', OWNERLESS, OTHER), {
+      assert.deepEqual(await view.records.claim('s', OWNERLESS, OTHER), {
         claimed: false,
         current: recordOf('s', { epoch: 2 }),
       });
@@ -173,9 +174,9 @@ export const ownershipCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open();
       await announce(view, ME);
-      await view.sessions.create(recordOf('s'));
-      assert.deepEqual(claimed(await view.sessions.claim('s', FENCE, ME)).record, recordOf('s', { epoch: 2 }));
-      assert.equal(await view.sessions.save('s', FENCE, {}), 'fenced');
+      await view.records.create(recordOf('s'));
+      assert.deepEqual(claimed(await view.records.claim('s', FENCE, ME)).record, recordOf('s', { epoch: 2 }));
+      assert.equal(await view.records.save('s', FENCE, {}), 'fenced');
     },
   },
   {
@@ -183,8 +184,8 @@ export const ownershipCases: readonly StoreCase[] = [
     title: 'a claim of a missing session says that there is no record, and creates nothing',
     async run(kit) {
       const view = await kit.open();
-      assert.deepEqual(await view.sessions.claim('never', FENCE, ME), { claimed: false, current: undefined });
-      assert.equal(await view.sessions.read('never'), undefined);
+      assert.deepEqual(await view.records.claim('never', FENCE, ME), { claimed: false, current: undefined });
+      assert.equal(await view.records.read('never'), undefined);
     },
   },
   {
@@ -196,14 +197,14 @@ export const ownershipCases: readonly StoreCase[] = [
       for (const { view, me } of claimers) await announce(view, me);
       for (const id of ['free', 'orphaned']) {
         const from = { epoch: 1, owner: id === 'free' ? null : 'dead' };
-        await views[0]?.sessions.create(recordOf(id, from));
+        await views[0]?.records.create(recordOf(id, from));
         const outcomes = await Promise.all(
-          claimers.map(async ({ view, me }) => ({ me, won: (await view.sessions.claim(id, from, me)).claimed })),
+          claimers.map(async ({ view, me }) => ({ me, won: (await view.records.claim(id, from, me)).claimed })),
         );
         const winners = outcomes.filter(({ won }) => won);
         assert.equal(winners.length, 1, id);
         const owner = winners[0]?.me ?? null;
-        assert.deepEqual(await views[1]?.sessions.read(id), recordOf(id, { epoch: 2, owner }));
+        assert.deepEqual(await views[1]?.records.read(id), recordOf(id, { epoch: 2, owner }));
       }
     },
   },
@@ -214,13 +215,13 @@ export const ownershipCases: readonly StoreCase[] = [
       const [old, next] = [await kit.open(), await kit.open()];
       for (let n = 0; n < 20; n++) {
         const id = `s${n}`;
-        await old.sessions.create(recordOf(id));
+        await old.records.create(recordOf(id));
         const [outcome, claim] = await Promise.all([
-          old.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['{"late":1}'] }),
-          next.sessions.claim(id, FENCE, OTHER),
+          old.records.append({ id: id, fence: FENCE, stream: 'p', from: 0, events: ['{"late":1}'] }),
+          next.records.claim(id, FENCE, OTHER),
         ]);
         claimed(claim);
-        const found = (await next.events.replay(id, 'p', -1)).found;
+        const found = (await next.records.replay(id, 'p', -1)).found;
         assert.equal(found, outcome === 'written');
       }
     },
@@ -230,18 +231,17 @@ export const ownershipCases: readonly StoreCase[] = [
     title: 'markers travel with every claim until they are cleared',
     async run(kit) {
       const [old, next] = [await kit.open(), await kit.open()];
-      await old.sessions.create(recordOf('s'));
-      const number = { request: '1', stream: 'p1' };
-      const string = { request: '"1"', stream: 'p2' };
-      for (const marker of [number, string]) assert.equal(await old.sessions.mark('s', FENCE, marker), 'written');
-      const byRequest = (markers: readonly { request: string }[]) =>
-        [...markers].sort((a, b) => (a.request < b.request ? -1 : 1));
-      const first = claimed(await next.sessions.claim('s', FENCE, OTHER));
-      assert.deepEqual(byRequest(first.markers), [string, number]);
+      await old.records.create(recordOf('s'));
+      const number = { name: '1', stream: 'p1' };
+      const string = { name: '"1"', stream: 'p2' };
+      for (const marker of [number, string]) assert.equal(await old.records.mark('s', FENCE, marker), 'written');
+      const byRequest = (marks: readonly { name: string }[]) => [...marks].sort((a, b) => (a.name < b.name ? -1 : 1));
+      const first = claimed(await next.records.claim('s', FENCE, OTHER));
+      assert.deepEqual(byRequest(first.marks), [string, number]);
       const fence = { epoch: 2, owner: OTHER };
-      assert.equal(await next.sessions.mark('s', fence, number, true), 'written');
-      assert.equal(await next.sessions.release('s', fence), 'written');
-      assert.deepEqual(claimed(await old.sessions.claim('s', { epoch: 2, owner: null }, ME)).markers, [string]);
+      assert.equal(await next.records.mark('s', fence, number, true), 'written');
+      assert.equal(await next.records.release('s', fence), 'written');
+      assert.deepEqual(claimed(await old.records.claim('s', { epoch: 2, owner: null }, ME)).marks, [string]);
     },
   },
   {
@@ -249,14 +249,14 @@ export const ownershipCases: readonly StoreCase[] = [
     title: 'a marker written twice is one, cleared once it is gone, and cleared again is nothing',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
-      const marker = { request: '7', stream: 'p1' };
-      for (let n = 0; n < 2; n++) assert.equal(await view.sessions.mark('s', FENCE, marker), 'written');
-      const once = claimed(await view.sessions.claim('s', FENCE, ME));
-      assert.deepEqual(once.markers, [marker]);
+      await view.records.create(recordOf('s'));
+      const marker = { name: '7', stream: 'p1' };
+      for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', FENCE, marker), 'written');
+      const once = claimed(await view.records.claim('s', FENCE, ME));
+      assert.deepEqual(once.marks, [marker]);
       const fence = { epoch: 2, owner: ME };
-      for (let n = 0; n < 2; n++) assert.equal(await view.sessions.mark('s', fence, marker, true), 'written');
-      assert.deepEqual(claimed(await view.sessions.claim('s', fence, ME)).markers, []);
+      for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', fence, marker, true), 'written');
+      assert.deepEqual(claimed(await view.records.claim('s', fence, ME)).marks, []);
     },
   },
   {
@@ -264,9 +264,9 @@ export const ownershipCases: readonly StoreCase[] = [
     title: 'a marker changes no member of the record',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
-      await view.sessions.mark('s', FENCE, { request: '1', stream: 'p1' });
-      assert.deepEqual(await view.sessions.read('s'), recordOf('s'));
+      await view.records.create(recordOf('s'));
+      await view.records.mark('s', FENCE, { name: '1', stream: 'p1' });
+      assert.deepEqual(await view.records.read('s'), recordOf('s'));
     },
   },
 ];

@@ -27,9 +27,9 @@ export const recordCases: readonly StoreCase[] = [
     title: 'a created record is read as it was created, from every view',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
-      assert.equal(await here.sessions.create(recordOf('s')), 'created');
-      assert.deepEqual(await here.sessions.read('s'), recordOf('s'));
-      assert.deepEqual(await there.sessions.read('s'), recordOf('s'));
+      assert.equal(await here.records.create(recordOf('s')), 'created');
+      assert.deepEqual(await here.records.read('s'), recordOf('s'));
+      assert.deepEqual(await there.records.read('s'), recordOf('s'));
     },
   },
   {
@@ -38,8 +38,8 @@ export const recordCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open();
       const empty = recordOf('s', { owner: null, user: null, head: '', body: '', fields: {}, createdAt: 0, stamp: 0 });
-      await view.sessions.create(empty);
-      assert.deepEqual(await view.sessions.read('s'), empty);
+      await view.records.create(empty);
+      assert.deepEqual(await view.records.read('s'), empty);
     },
   },
   {
@@ -47,9 +47,9 @@ export const recordCases: readonly StoreCase[] = [
     title: 'an id that has a record is not created again, and the record is unchanged',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
-      await here.sessions.create(recordOf('s'));
-      assert.equal(await there.sessions.create(recordOf('s', { user: 'another user', epoch: 7 })), 'exists');
-      assert.deepEqual(await here.sessions.read('s'), recordOf('s'));
+      await here.records.create(recordOf('s'));
+      assert.equal(await there.records.create(recordOf('s', { user: 'another user', epoch: 7 })), 'exists');
+      assert.deepEqual(await here.records.read('s'), recordOf('s'));
     },
   },
   {
@@ -58,10 +58,10 @@ export const recordCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open();
       const ids = [...ODD_IDS, LONGEST_ID];
-      for (const id of ids) assert.equal(await view.sessions.read(id), undefined, id);
-      for (const id of ids) assert.equal(await view.sessions.create(recordOf(id, { body: id })), 'created', id);
-      for (const id of ids) assert.deepEqual(await view.sessions.read(id), recordOf(id, { body: id }));
-      assert.equal(await view.sessions.count(), ids.length);
+      for (const id of ids) assert.equal(await view.records.read(id), undefined, id);
+      for (const id of ids) assert.equal(await view.records.create(recordOf(id, { body: id })), 'created', id);
+      for (const id of ids) assert.deepEqual(await view.records.read(id), recordOf(id, { body: id }));
+      assert.equal((await view.records.list(1_000)).records.length, ids.length);
     },
   },
   {
@@ -71,11 +71,11 @@ export const recordCases: readonly StoreCase[] = [
       const views = [await kit.open(), await kit.open(), await kit.open()];
       const tries = views.flatMap((view, v) => [0, 1, 2].map((n) => ({ view, user: `user-${v}-${n}` })));
       const outcomes = await Promise.all(
-        tries.map(async ({ view, user }) => ({ user, outcome: await view.sessions.create(recordOf('s', { user })) })),
+        tries.map(async ({ view, user }) => ({ user, outcome: await view.records.create(recordOf('s', { user })) })),
       );
       const created = outcomes.filter(({ outcome }) => outcome === 'created');
       assert.equal(created.length, 1);
-      assert.deepEqual(await views[0]?.sessions.read('s'), recordOf('s', { user: created[0]?.user ?? null }));
+      assert.deepEqual(await views[0]?.records.read('s'), recordOf('s', { user: created[0]?.user ?? null }));
     },
   },
   {
@@ -83,7 +83,7 @@ export const recordCases: readonly StoreCase[] = [
     title: 'a session that never was is undefined',
     async run(kit) {
       const view = await kit.open();
-      assert.equal(await view.sessions.read('never'), undefined);
+      assert.equal(await view.records.read('never'), undefined);
     },
   },
   {
@@ -92,11 +92,11 @@ export const recordCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open();
       const fields: Record<string, string> = { a: '1' };
-      await view.sessions.create(recordOf('s', { fields }));
+      await view.records.create(recordOf('s', { fields }));
       fields['a'] = '2';
-      const before = await view.sessions.read('s');
+      const before = await view.records.read('s');
       assert.deepEqual(before, recordOf('s', { fields: { a: '1' } }));
-      await view.sessions.save('s', FENCE, { fields: { a: '3' }, head: 'error' });
+      await view.records.save('s', FENCE, { fields: { a: '3' }, head: 'error' });
       assert.deepEqual(before, recordOf('s', { fields: { a: '1' } }));
     },
   },
@@ -105,7 +105,7 @@ export const recordCases: readonly StoreCase[] = [
     title: 'a save changes the members it names, and no other',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s'));
+      await view.records.create(recordOf('s'));
       let expected: StoredRecord = recordOf('s');
       const patches: readonly RecordChange[] = [
         { head: '2025-06-18 i' },
@@ -115,9 +115,9 @@ export const recordCases: readonly StoreCase[] = [
         { head: 'x'.repeat(64), stamp: 0 },
       ];
       for (const patch of patches) {
-        assert.equal(await view.sessions.save('s', FENCE, patch), 'written');
+        assert.equal(await view.records.save('s', FENCE, patch), 'written');
         expected = { ...expected, ...(patch as Partial<StoredRecord>) };
-        assert.deepEqual(await view.sessions.read('s'), expected);
+        assert.deepEqual(await view.records.read('s'), expected);
       }
     },
   },
@@ -127,9 +127,9 @@ export const recordCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open();
       const large = JSON.stringify('é🧪'.repeat(262_144 / 6));
-      await view.sessions.create(recordOf('s'));
-      await view.sessions.save('s', FENCE, { fields: { large } });
-      assert.equal(((await view.sessions.read('s')) as StoredRecord).fields['large'], large);
+      await view.records.create(recordOf('s'));
+      await view.records.save('s', FENCE, { fields: { large } });
+      assert.equal(((await view.records.read('s')) as StoredRecord).fields['large'], large);
     },
   },
   {
@@ -137,13 +137,13 @@ export const recordCases: readonly StoreCase[] = [
     title: 'saves of one owner that are under way together all take effect',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s', { fields: {} }));
+      await view.records.create(recordOf('s', { fields: {} }));
       const keys = Array.from({ length: 20 }, (_, n) => `key-${n}`);
       const outcomes = await Promise.all(
-        keys.map(async (key) => view.sessions.save('s', FENCE, { fields: { [key]: '1' } })),
+        keys.map(async (key) => view.records.save('s', FENCE, { fields: { [key]: '1' } })),
       );
       assert.deepEqual(new Set(outcomes), new Set(['written']));
-      assert.deepEqual(Object.keys(((await view.sessions.read('s')) as StoredRecord).fields).sort(), [...keys].sort());
+      assert.deepEqual(Object.keys(((await view.records.read('s')) as StoredRecord).fields).sort(), [...keys].sort());
     },
   },
   {
@@ -151,13 +151,13 @@ export const recordCases: readonly StoreCase[] = [
     title: 'a release takes the owner away, keeps the epoch and applies its patch',
     async run(kit) {
       const view = await kit.open();
-      await view.sessions.create(recordOf('s', { fields: { a: '1' } }));
-      assert.equal(await view.sessions.release('s', FENCE, { fields: { b: '2' }, head: '2025-06-18' }), 'written');
+      await view.records.create(recordOf('s', { fields: { a: '1' } }));
+      assert.equal(await view.records.release('s', FENCE, { fields: { b: '2' }, head: '2025-06-18' }), 'written');
       const released = { owner: null, fields: { a: '1', b: '2' }, head: '2025-06-18' };
-      assert.deepEqual(await view.sessions.read('s'), recordOf('s', released));
-      await view.sessions.create(recordOf('t'));
-      assert.equal(await view.sessions.release('t', FENCE), 'written');
-      assert.deepEqual(await view.sessions.read('t'), recordOf('t', { owner: null }));
+      assert.deepEqual(await view.records.read('s'), recordOf('s', released));
+      await view.records.create(recordOf('t'));
+      assert.equal(await view.records.release('t', FENCE), 'written');
+      assert.deepEqual(await view.records.read('t'), recordOf('t', { owner: null }));
     },
   },
 ];

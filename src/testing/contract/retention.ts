@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { EventRetention } from '../../types.ts';
-import type { OpenStore, ReplayOutcome } from '../../stores/store.ts';
+import type { ReplayOutcome } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import { FENCE, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, type StoreCase } from './store-kit.ts';
 
 const MUCH: EventRetention = { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 };
@@ -9,16 +10,16 @@ const gap = (first: number): ReplayOutcome => ({ found: false, why: 'gap', first
 /** Ten bytes each. */
 const event = (n: number): string => `"event ${n}"`.padEnd(10);
 
-async function append(view: OpenStore, stream: string, from: number, count: number, sessionId = 's'): Promise<void> {
+async function append(view: View, stream: string, from: number, count: number, id = 's'): Promise<void> {
   for (let n = from; n < from + count; n++) {
-    const outcome = await view.events.append({ sessionId, fence: FENCE, stream, from: n, events: [event(n)] });
+    const outcome = await view.records.append({ id, fence: FENCE, stream, from: n, events: [event(n)] });
     assert.equal(outcome, 'written');
   }
 }
 
 /** The offsets that a replay gives, or the reason why it gives none. */
-async function replayed(view: OpenStore, stream: string, after: number, sessionId = 's'): Promise<number[] | string> {
-  const outcome = await view.events.replay(sessionId, stream, after);
+async function replayed(view: View, stream: string, after: number, id = 's'): Promise<number[] | string> {
+  const outcome = await view.records.replay(id, stream, after);
   return outcome.found ? outcome.events.map(({ offset }) => offset) : outcome.why;
 }
 
@@ -27,13 +28,13 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/events',
     title: 'past the number of events a session keeps its newest; a gap is reported exactly, with its end',
     async run(kit) {
-      const view = await kit.open({ retention: { ...MUCH, events: 5 } });
-      await view.sessions.create(recordOf('s'));
+      const view = await kit.open({ log: { ...MUCH, events: 5 } });
+      await view.records.create(recordOf('s'));
       await append(view, 'p', 0, 5);
       assert.deepEqual(await replayed(view, 'p', -1), [0, 1, 2, 3, 4]);
       await append(view, 'p', 5, 3);
       for (const after of [-1, 0, 1])
-        assert.deepEqual(await view.events.replay('s', 'p', after), gap(3), `after ${after}`);
+        assert.deepEqual(await view.records.replay('s', 'p', after), gap(3), `after ${after}`);
       assert.deepEqual(await replayed(view, 'p', 2), [3, 4, 5, 6, 7]);
       assert.deepEqual(await replayed(view, 'p', 7), []);
     },
@@ -42,10 +43,10 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/one-append',
     title: 'an append of more events than are kept keeps its last',
     async run(kit) {
-      const view = await kit.open({ retention: { ...MUCH, events: 3 } });
-      await view.sessions.create(recordOf('s'));
+      const view = await kit.open({ log: { ...MUCH, events: 3 } });
+      await view.records.create(recordOf('s'));
       const events = [0, 1, 2, 3, 4].map(event);
-      assert.equal(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events }), 'written');
+      assert.equal(await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events }), 'written');
       assert.deepEqual(await replayed(view, 'p', 0), 'gap');
       assert.deepEqual(await replayed(view, 'p', 1), [2, 3, 4]);
     },
@@ -54,9 +55,9 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/streams',
     title: 'retention counts all streams of a session together, and each session for itself',
     async run(kit) {
-      const view = await kit.open({ retention: { ...MUCH, events: 5 } });
-      await view.sessions.create(recordOf('s'));
-      await view.sessions.create(recordOf('t'));
+      const view = await kit.open({ log: { ...MUCH, events: 5 } });
+      await view.records.create(recordOf('s'));
+      await view.records.create(recordOf('t'));
       await append(view, 'p', 0, 3, 't');
       await append(view, 'p', 0, 3);
       await append(view, 'q', 0, 4);
@@ -70,8 +71,8 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/bytes',
     title: 'an event is dropped once as many bytes came after it as a session keeps',
     async run(kit) {
-      const view = await kit.open({ retention: { ...MUCH, bytes: 30 } });
-      await view.sessions.create(recordOf('s'));
+      const view = await kit.open({ log: { ...MUCH, bytes: 30 } });
+      await view.records.create(recordOf('s'));
       await append(view, 'p', 0, 3);
       assert.deepEqual(await replayed(view, 'p', -1), [0, 1, 2]);
       await append(view, 'p', 3, 2);
@@ -83,24 +84,24 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/too-large',
     title: 'an event larger than all that is kept stays until as much came after it',
     async run(kit) {
-      const view = await kit.open({ retention: { ...MUCH, bytes: 35 } });
-      await view.sessions.create(recordOf('s'));
+      const view = await kit.open({ log: { ...MUCH, bytes: 35 } });
+      await view.records.create(recordOf('s'));
       await append(view, 'p', 0, 1);
       const events = [JSON.stringify('x'.repeat(100))];
-      assert.equal(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events }), 'written');
-      assert.deepEqual(await view.events.replay('s', 'p', -1), gap(1));
+      assert.equal(await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 1, events }), 'written');
+      assert.deepEqual(await view.records.replay('s', 'p', -1), gap(1));
       assert.deepEqual(await replayed(view, 'p', 0), [1]);
       await append(view, 'q', 0, 3);
       assert.deepEqual(await replayed(view, 'p', 0), [1]);
       await append(view, 'q', 3, 1);
       // Nothing is kept of the stream: its reader continues from its length.
-      assert.deepEqual(await view.events.replay('s', 'p', 0), gap(2));
+      assert.deepEqual(await view.records.replay('s', 'p', 0), gap(2));
       await append(view, 'p', 2, 1);
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
-      const open = await view.events.open('s');
+      const open = await view.records.open('s');
       assert.deepEqual(
         open.find(({ stream }) => stream === 'p'),
-        { stream: 'p', next: 3, requests: null },
+        { stream: 'p', next: 3, note: null },
       );
     },
   },
@@ -108,17 +109,17 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/ttl',
     title: 'an event older than ttlMs is a gap; its stream stays open at its length',
     run: inTime(async (kit) => {
-      const view = await kit.open({ retention: { ...MUCH, ttlMs: SHORT_MS } });
-      await view.sessions.create(recordOf('s'));
+      const view = await kit.open({ log: { ...MUCH, ttlMs: SHORT_MS } });
+      await view.records.create(recordOf('s'));
       await append(view, 'p', 0, 2);
       assert.deepEqual(await replayed(view, 'p', -1), [0, 1]);
       await kit.pass(PAST_SHORT_MS);
       assert.equal(await replayed(view, 'p', -1), 'gap');
       assert.equal(await replayed(view, 'p', 0), 'gap');
-      assert.deepEqual(await view.events.replay('s', 'p', 1), { found: true, events: [], next: 2, complete: false });
-      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 2, requests: null }]);
+      assert.deepEqual(await view.records.replay('s', 'p', 1), { found: true, events: [], next: 2, complete: false });
+      assert.deepEqual(await view.records.open('s'), [{ stream: 'p', next: 2, note: null }]);
       await append(view, 'p', 2, 1);
-      assert.deepEqual(await view.events.replay('s', 'p', 0), gap(2));
+      assert.deepEqual(await view.records.replay('s', 'p', 0), gap(2));
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
     }),
   },
@@ -126,27 +127,27 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/complete',
     title: 'a complete stream whose events are all dropped is found no more',
     async run(kit) {
-      const view = await kit.open({ retention: { ...MUCH, events: 2 } });
-      await view.sessions.create(recordOf('s'));
-      await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
+      const view = await kit.open({ log: { ...MUCH, events: 2 } });
+      await view.records.create(recordOf('s'));
+      await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
       assert.deepEqual(await replayed(view, 'p', -1), [0]);
       await append(view, 'q', 0, 2);
-      assert.equal((await view.events.replay('s', 'p', -1)).found, false);
+      assert.equal((await view.records.replay('s', 'p', -1)).found, false);
     },
   },
   {
     id: 'trim/keeps',
     title: 'a trim drops what is too old and nothing else',
     run: inTime(async (kit) => {
-      const view = await kit.open({ retention: { ...MUCH, ttlMs: SHORT_MS } });
-      for (const id of ['s', 't']) await view.sessions.create(recordOf(id));
+      const view = await kit.open({ log: { ...MUCH, ttlMs: SHORT_MS } });
+      for (const id of ['s', 't']) await view.records.create(recordOf(id));
       await append(view, 'p', 0, 2, 's');
       await kit.pass(PAST_SHORT_MS);
       await append(view, 'p', 0, 2, 't');
-      await view.events.trim();
+      await view.records.trim();
       assert.equal(await replayed(view, 'p', -1, 's'), 'gap');
       assert.deepEqual(await replayed(view, 'p', -1, 't'), [0, 1]);
-      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 2, requests: null }]);
+      assert.deepEqual(await view.records.open('s'), [{ stream: 'p', next: 2, note: null }]);
     }),
   },
   {
@@ -156,9 +157,9 @@ export const retentionCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open({ eventLogBytes: 40_000 });
       const kilobytes = (n: number): string[] => [JSON.stringify('x'.repeat(n * 1_000))];
-      const log = async (sessionId: string, from: number, n: number): Promise<unknown> =>
-        view.events.append({ sessionId, fence: FENCE, stream: 'p', from, events: kilobytes(n) });
-      for (const id of ['a', 'b', 'c']) await view.sessions.create(recordOf(id));
+      const log = async (id: string, from: number, n: number): Promise<unknown> =>
+        view.records.append({ id, fence: FENCE, stream: 'p', from, events: kilobytes(n) });
+      for (const id of ['a', 'b', 'c']) await view.records.create(recordOf(id));
       await log('a', 0, 8);
       await log('a', 1, 8);
       await log('b', 0, 8);

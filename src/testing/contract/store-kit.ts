@@ -1,7 +1,8 @@
 /** What a case of the store contract gets: views of the store under test, and its clock. */
 import { afterTurn, base64url, systemRandom, systemTime } from '../../options/system.ts';
 import type { EventRetention, Logger, TimeProvider } from '../../types.ts';
-import type { Fence, OpenStore, Ownership, StoredRecord, Store, StoreOptions } from '../../stores/store.ts';
+import type { Fence, Ownership, StoredRecord, Store } from '../../stores/store.ts';
+import { openView, type View, type ViewSettings } from '../view.ts';
 import { RECORD_VERSION } from '../../stores/store.ts';
 
 /** What only some stores have. A test skips a case that needs it by name, with the reason. */
@@ -60,15 +61,17 @@ export interface ViewOptions {
   /** Views of one deployment share everything; default `'a'`. */
   readonly deployment?: string;
   readonly leaseMs?: number;
-  readonly tombstoneMs?: number;
-  readonly retention?: EventRetention;
+  readonly keepMs?: number;
+  readonly log?: EventRetention | false;
+  readonly kind?: string;
+  readonly listed?: boolean;
   readonly eventLogBytes?: number;
   readonly tombstones?: number;
 }
 
 export interface StoreKit {
   /** Opens one more view, as another process would. Open every view of a deployment with the same options. */
-  open(options?: ViewOptions): Promise<OpenStore>;
+  open(options?: ViewOptions): Promise<View>;
   /** The store's clock, as far as this process knows it. */
   now(): number;
   pass(ms: number): Promise<void>;
@@ -118,24 +121,24 @@ export function inTime(run: StoreCase['run']): StoreCase['run'] {
 
 const DEFAULTS = {
   leaseMs: 30_000,
-  tombstoneMs: 600_000,
-  retention: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
+  keepMs: 600_000,
+  log: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
   eventLogBytes: 268_435_456,
   tombstones: 100_000,
-} as const satisfies Partial<StoreOptions>;
+} as const satisfies Partial<ViewSettings>;
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
 /** A kit for one case. Its deployments have random names, so that cases can share a server. */
 export function createStoreKit({ connect, time = systemTime, pass, outage, entries }: StoreUnderTest): StoreKit {
   const prefix = `contract-${base64url(systemRandom(9))}-`;
-  const views: OpenStore[] = [];
+  const views: View[] = [];
   return {
     async open({ deployment = USUAL_DEPLOYMENT, clockOffMs = 0, ...options } = {}) {
       const store = await connect();
       const name = `${prefix}${deployment}`;
       const clock = clockOffMs === 0 ? time : { ...time, now: () => time.now() + clockOffMs };
-      const view = await store.open({
+      const view = await openView(store, {
         ...DEFAULTS,
         name,
         time: clock,
@@ -183,7 +186,7 @@ export function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRe
 }
 
 /** Announces an instance with this id. */
-export async function announce(view: OpenStore, id: string): Promise<void> {
+export async function announce(view: View, id: string): Promise<void> {
   await view.instances.announce({ id, state: 'serving', version: '1.0.0' }, () => undefined);
 }
 

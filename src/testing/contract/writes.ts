@@ -1,9 +1,10 @@
 /** Every write of an owner, so that one case can test all of them. */
-import type { Fence, OpenStore } from '../../stores/store.ts';
+import type { Fence } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 
 export interface OwnerWrite {
   readonly name: string;
-  run(view: OpenStore, id: string, fence: Fence): Promise<string>;
+  run(view: View, id: string, fence: Fence): Promise<string>;
   /** The answer for a record that is missing or ended. */
   readonly onNothing: string;
 }
@@ -11,28 +12,27 @@ export interface OwnerWrite {
 export const OWNER_WRITES: readonly OwnerWrite[] = [
   {
     name: 'save',
-    run: async (view, id, fence) => view.sessions.save(id, fence, { head: 'debug', fields: { intruder: '1' } }),
+    run: async (view, id, fence) => view.records.save(id, fence, { head: 'debug', fields: { intruder: '1' } }),
     onNothing: 'fenced',
   },
   {
     name: 'release',
-    run: async (view, id, fence) => view.sessions.release(id, fence, { head: 'debug' }),
+    run: async (view, id, fence) => view.records.release(id, fence, { head: 'debug' }),
     onNothing: 'fenced',
   },
   {
     name: 'mark',
-    run: async (view, id, fence) => view.sessions.mark(id, fence, { request: '1', stream: 'intruder' }),
+    run: async (view, id, fence) => view.records.mark(id, fence, { name: '1', stream: 'intruder' }),
     onNothing: 'fenced',
   },
   {
     name: 'end',
-    run: async (view, id, fence) => view.sessions.end(id, fence, 'deleted'),
+    run: async (view, id, fence) => view.records.end(id, fence, 'deleted'),
     onNothing: 'gone',
   },
   {
     name: 'append',
-    run: async (view, id, fence) =>
-      view.events.append({ sessionId: id, fence, stream: 'intruder', from: 0, events: ['{}'] }),
+    run: async (view, id, fence) => view.records.append({ id: id, fence, stream: 'intruder', from: 0, events: ['{}'] }),
     onNothing: 'fenced',
   },
 ];

@@ -1,6 +1,7 @@
 /** The life of a session as steps 1 to `LAST_STEP`, and what is stored after each. The last step ends it. */
 import { systemRandom, systemTime } from '../../options/system.ts';
-import type { Fence, MaybePromise, NewRecord, OpenStore, StoreOptions } from '../../stores/store.ts';
+import type { Fence, MaybePromise, NewRecord } from '../../stores/store.ts';
+import type { View, ViewSettings } from '../view.ts';
 import { plainRecord } from '../plain-record.ts';
 
 export const LAST_STEP = 41;
@@ -14,21 +15,21 @@ export interface Content {
   /** The steps whose events are on the GET stream, and on streams of calls. */
   readonly get: readonly number[];
   readonly calls: readonly number[];
-  readonly markers: readonly string[];
+  readonly marks: readonly string[];
 }
 
 export const newRecord = (id: string, owner: string): NewRecord =>
   plainRecord(id, { epoch: 1, owner }, { user: 'ada' });
 
 /** For the writers and for the process that looks at what they stored. */
-export const viewOptions = (name: string, leaseMs: number): StoreOptions => ({
+export const viewOptions = (name: string, leaseMs: number): ViewSettings => ({
   name,
   time: systemTime,
   random: systemRandom,
   logger: { debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
   leaseMs,
-  tombstoneMs: KEPT_MS,
-  retention: { ttlMs: KEPT_MS, events: 10_000, bytes: 100_000_000 },
+  keepMs: KEPT_MS,
+  log: { ttlMs: KEPT_MS, events: 10_000, bytes: 100_000_000 },
   eventLogBytes: 0,
   tombstones: 0,
 });
@@ -43,17 +44,17 @@ const upTo = (step: number, fits: (step: number) => boolean): number[] =>
 
 export const callStream = (step: number): string => `p${step}`;
 
-export function doStep(view: OpenStore, id: string, step: number, fence: Fence): MaybePromise<string> {
-  if (step === LAST_STEP) return view.sessions.end(id, fence, 'deleted');
-  if (isSave(step)) return view.sessions.save(id, fence, { stamp: step, fields: { step: `${step}`, [step]: '1' } });
+export function doStep(view: View, id: string, step: number, fence: Fence): MaybePromise<string> {
+  if (step === LAST_STEP) return view.records.end(id, fence, 'deleted');
+  if (isSave(step)) return view.records.save(id, fence, { stamp: step, fields: { step: `${step}`, [step]: '1' } });
   const text = JSON.stringify({ step, text: TEXT });
-  const common = { sessionId: id, fence };
+  const common = { id: id, fence };
   if (isCall(step))
-    return view.events.append({ ...common, stream: callStream(step), from: 0, events: ['', text], complete: true });
+    return view.records.append({ ...common, stream: callStream(step), from: 0, events: ['', text], complete: true });
   const append = { ...common, stream: 'g', from: upTo(step - 1, onGet).length, events: [text] };
-  return view.events.append(
+  return view.records.append(
     isMarked(step)
-      ? { ...append, requests: '[1]', mark: { request: `${step}`, stream: 'g' } }
+      ? { ...append, note: '[1]', mark: { name: `${step}`, stream: 'g' } }
       : { ...append, unmark: `${step - 1}` },
   );
 }
@@ -67,6 +68,6 @@ export function contentAfter(step: number): Content {
     stamp: last ?? 0,
     get: upTo(step, onGet),
     calls: upTo(step, isCall),
-    markers: isMarked(step) ? [`${step}`] : [],
+    marks: isMarked(step) ? [`${step}`] : [],
   };
 }

@@ -10,7 +10,8 @@ import { openSync, writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { SojournError } from '../../errors.ts';
 import { elapse, systemTime } from '../../options/system.ts';
-import type { Fence, OpenStore, Ownership, Store } from '../../stores/store.ts';
+import type { Fence, Ownership, Store } from '../../stores/store.ts';
+import { openView, type View } from '../view.ts';
 import { doStep, LAST_STEP, newRecord, viewOptions } from './steps.ts';
 
 /** A store that another process makes: `(await import(module))[name](target)`. */
@@ -46,12 +47,12 @@ const hrefOf = (module: string): string => (module.startsWith('file:') ? module 
 
 class CrashWriter {
   readonly #job: WriterJob;
-  readonly #view: OpenStore;
+  readonly #view: View;
   readonly #sessions: Array<WriterJob['sessions'][number]>;
   readonly #file: number;
   #made = 0;
 
-  constructor(job: WriterJob, view: OpenStore) {
+  constructor(job: WriterJob, view: View) {
     this.#job = job;
     this.#view = view;
     this.#sessions = [...job.sessions];
@@ -76,11 +77,11 @@ class CrashWriter {
     const next = this.#sessions.shift();
     if (next === undefined) {
       const id = `${prefix}-${this.#made++}`;
-      if ((await this.#view.sessions.create(newRecord(id, owner))) !== 'created') throw new Error(`${id} exists`);
+      if ((await this.#view.records.create(newRecord(id, owner))) !== 'created') throw new Error(`${id} exists`);
       this.#acknowledged(id, 0);
       return { id, step: 0, fence: { epoch: 1, owner } };
     }
-    const claim = await this.#view.sessions.claim(next.id, next, owner);
+    const claim = await this.#view.records.claim(next.id, next, owner);
     if (!claim.claimed) throw new Error(`${next.id} was not claimed: ${JSON.stringify(claim)}`);
     return { id: next.id, step: next.step, fence: { epoch: claim.record.epoch, owner } };
   }
@@ -109,7 +110,7 @@ async function main(job: WriterJob): Promise<void> {
     await run(job.target);
   };
   await untilAway(job, async () => {
-    const view = await make(job.target).open(viewOptions(job.deployment, job.leaseMs));
+    const view = await openView(make(job.target), viewOptions(job.deployment, job.leaseMs));
     await view.instances.announce({ id: job.owner, state: 'serving', version: '1' }, () => undefined);
     const writer = new CrashWriter(job, view);
     const workers = Array.from({ length: job.width }, () => untilAway(job, () => writer.work()));

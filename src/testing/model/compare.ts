@@ -2,7 +2,8 @@
  * The model run: random operations on a store and on a plain model, compared answer by answer. A failure names the seed
  * and the fewest operations that still show the difference.
  */
-import type { OpenStore, Store } from '../../stores/store.ts';
+import type { Store } from '../../stores/store.ts';
+import type { View } from '../view.ts';
 import type { EventRetention } from '../../types.ts';
 import { createStoreKit, type StoreUnderTest } from '../contract/store-kit.ts';
 import { applyAll, applyInTurns } from './apply-operations.ts';
@@ -40,10 +41,10 @@ export interface ModelRunOptions extends StoreUnderTest {
 export interface ModelRuns {
   /** Two views on a new deployment. */
   open(options: {
-    readonly retention: EventRetention;
-    readonly tombstoneMs: number;
+    readonly log: EventRetention;
+    readonly keepMs: number;
     readonly leaseMs: number;
-  }): Promise<{ readonly views: readonly OpenStore[]; close(): Promise<void> }>;
+  }): Promise<{ readonly views: readonly View[]; close(): Promise<void> }>;
   now(): number;
   pass(ms: number): Promise<void>;
   /** Time passes only by `pass`. */
@@ -53,7 +54,7 @@ export interface ModelRuns {
   readonly together: number;
   readonly log: keyof typeof MODEL_RETENTION;
   /** How operations use the two views. */
-  spread(views: readonly OpenStore[]): OpenStore;
+  spread(views: readonly View[]): View;
 }
 
 /**
@@ -94,12 +95,12 @@ export async function compareRuns(all: ModelRuns): Promise<void> {
 }
 
 async function failureOf(all: ModelRuns, operations: readonly Operation[]): Promise<Error | undefined> {
-  const { now, pass, timed, together, log } = all;
+  const { now, pass, timed, together } = all;
   const long = timed ? {} : { ttlMs: LONG_MS };
-  const retention = { ...MODEL_RETENTION[log], ...long };
-  const tombstoneMs = timed ? MODEL_TOMBSTONE_MS : LONG_MS;
-  const { views, close } = await all.open({ retention, tombstoneMs, leaseMs: LEASE_MS });
-  const model = new PlainStore({ now, tombstoneMs, retention });
+  const log = { ...MODEL_RETENTION[all.log], ...long };
+  const keepMs = timed ? MODEL_TOMBSTONE_MS : LONG_MS;
+  const { views, close } = await all.open({ log, keepMs, leaseMs: LEASE_MS });
+  const model = new PlainStore({ now, keepMs, log });
   try {
     const [first] = views;
     if (first === undefined) throw new Error('a run needs a view');
@@ -132,18 +133,16 @@ async function shrunk(
 }
 
 /** Runs the operations through the views in turn. */
-export function inTurn(views: readonly OpenStore[]): OpenStore {
+export function inTurn(views: readonly View[]): View {
   let turn = 0;
-  const next = (): OpenStore => views[turn++ % views.length] as OpenStore;
-  const part = <K extends 'sessions' | 'events'>(name: K): OpenStore[K] =>
-    new Proxy({} as OpenStore[K], {
-      get: (_, method) => {
-        const target = next()[name] as unknown as Record<string | symbol, (...given: unknown[]) => unknown>;
-        return (...given: unknown[]) => target[method]?.(...given);
-      },
-    });
-  const first = views[0] as OpenStore;
-  return { ...first, sessions: part('sessions'), events: part('events') };
+  const next = (): View => views[turn++ % views.length] as View;
+  const records = new Proxy({} as View['records'], {
+    get: (_, method) => {
+      const target = next().records as unknown as Record<string | symbol, (...given: unknown[]) => unknown>;
+      return (...given: unknown[]) => target[method]?.(...given);
+    },
+  });
+  return { ...(views[0] as View), records };
 }
 
 /** A kit whose views use these store objects in turn. */

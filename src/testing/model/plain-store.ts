@@ -7,18 +7,18 @@ import { changedFields } from '../../stores/shared/record-change.ts';
 import type {
   AppendRequest,
   ClaimOutcome,
-  EndedSession,
-  ExpiredSession,
+  EndedRecord,
+  ExpiredRecord,
   Fence,
-  Marker,
-  OpenStreamInfo,
+  Mark,
+  OpenStream,
   Ownership,
   RecordChange,
   ReplayOutcome,
   StoredRecord,
   WriteOutcome,
 } from '../../stores/store.ts';
-import type { EndReason, EventRetention } from '../../types.ts';
+import type { EventRetention } from '../../types.ts';
 
 interface PlainEvent {
   stream: string;
@@ -30,23 +30,23 @@ interface PlainEvent {
 
 interface PlainSession {
   record: StoredRecord;
-  markers: Marker[];
+  marks: Mark[];
   /** Every event, in the order of writing. */
   events: PlainEvent[];
-  streams: Array<{ key: string; requests: string | null }>;
+  streams: Array<{ key: string; note: string | null }>;
   complete: string[];
 }
 
 export interface PlainStoreOptions {
   now: () => number;
-  tombstoneMs: number;
-  retention: EventRetention;
+  keepMs: number;
+  log: EventRetention;
 }
 
 export class PlainStore {
   readonly #options: PlainStoreOptions;
   #sessions: PlainSession[] = [];
-  #ended: EndedSession[] = [];
+  #ended: Array<{ readonly value: EndedRecord; readonly forgetAt: number }> = [];
 
   constructor(options: PlainStoreOptions) {
     this.#options = options;
@@ -56,15 +56,16 @@ export class PlainStore {
     const record = { ...given, expiresAt: this.#after(expiresInMs) };
     if (this.read(record.id) !== undefined) return 'exists';
     this.#sessions = this.#sessions.filter((session) => session.record.id !== record.id);
-    this.#sessions.push({ record, markers: [], events: [], streams: [], complete: [] });
+    this.#sessions.push({ record, marks: [], events: [], streams: [], complete: [] });
     return 'created';
   }
 
-  read(id: string): StoredRecord | EndedSession | undefined {
+  read(id: string): StoredRecord | EndedRecord | undefined {
     const session = this.#held(id);
     if (session !== undefined && !this.#expired(session)) return session.record;
-    const ended = session === undefined ? this.#ended.find((value) => value.id === id) : endedAtExpiry(session.record);
-    return ended !== undefined && ended.at + this.#options.tombstoneMs > this.#options.now() ? ended : undefined;
+    const ended =
+      session === undefined ? this.#ended.find(({ value }) => value.id === id) : this.#endedAtExpiry(session.record);
+    return ended !== undefined && ended.forgetAt > this.#options.now() ? ended.value : undefined;
   }
 
   claim(id: string, from: Ownership, me: string): ClaimOutcome {
@@ -74,9 +75,9 @@ export class PlainStore {
     if (fits(session, from)) {
       session.record = { ...session.record, epoch: epoch + 1, owner: me };
     } else if (epoch !== from.epoch + 1 || owner !== me) return { claimed: false, current: session.record };
-    const { record, markers } = session;
+    const { record, marks } = session;
     const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#options.now();
-    return { claimed: true, record, markers, expiresInMs };
+    return { claimed: true, record, marks, expiresInMs };
   }
 
   save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
@@ -96,23 +97,24 @@ export class PlainStore {
     return outcome;
   }
 
-  end(id: string, from: Ownership, reason: EndReason): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Ownership, outcome: string, keepMs = this.#options.keepMs): 'ended' | 'fenced' | 'gone' {
     const session = this.#held(id);
     if (session === undefined) return 'gone';
     if (!fits(session, from)) return 'fenced';
+    const at = this.#options.now();
     const ended = this.#expired(session)
-      ? endedAtExpiry(session.record)
-      : { v: 1, id, ended: reason, at: this.#options.now() };
+      ? this.#endedAtExpiry(session.record)
+      : { value: { id, outcome, at }, forgetAt: at + keepMs };
     this.#sessions = this.#sessions.filter((other) => other !== session);
-    this.#ended = [...this.#ended.filter((value) => value.id !== id), ended];
+    this.#ended = [...this.#ended.filter(({ value }) => value.id !== id), ended];
     return 'ended';
   }
 
-  mark(id: string, fence: Fence, marker: Marker, clear: boolean): WriteOutcome {
+  mark(id: string, fence: Fence, mark: Mark, clear: boolean): WriteOutcome {
     return this.#write(id, fence, (session) => {
-      const same = ({ request, stream }: Marker): boolean => request === marker.request && stream === marker.stream;
-      session.markers = session.markers.filter((other) => !same(other));
-      if (!clear) session.markers.push(marker);
+      const same = ({ name, stream }: Mark): boolean => name === mark.name && stream === mark.stream;
+      session.marks = session.marks.filter((other) => !same(other));
+      if (!clear) session.marks.push(mark);
     });
   }
 
@@ -120,15 +122,15 @@ export class PlainStore {
     return this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record);
   }
 
-  expired(): ExpiredSession[] {
+  expired(): ExpiredRecord[] {
     return this.#sessions
       .filter((session) => this.#expired(session))
       .map(({ record: { id, epoch, owner } }) => ({ id, epoch, owner }));
   }
 
   append(request: AppendRequest): WriteOutcome {
-    const { sessionId, fence, stream, from, events, complete = false } = request;
-    const session = this.#living(sessionId);
+    const { id, fence, stream, from, events, complete = false } = request;
+    const session = this.#living(id);
     if (session === undefined || !fits(session, fence) || session.complete.includes(stream)) return 'fenced';
     const length = session.events.filter((event) => event.stream === stream).length;
     if (from !== length) return 'fenced';
@@ -136,17 +138,17 @@ export class PlainStore {
     const added = events.map((data, n) => ({ stream, offset: from + n, data, at, dropped: false }));
     session.events.push(...added);
     const first = !session.streams.some(({ key }) => key === stream);
-    if (first) session.streams.push({ key: stream, requests: request.requests ?? null });
+    if (first) session.streams.push({ key: stream, note: request.note ?? null });
     if (complete) session.complete.push(stream);
-    if (request.mark !== undefined) this.mark(sessionId, fence, request.mark, false);
-    if (request.unmark !== undefined) this.mark(sessionId, fence, { request: request.unmark, stream }, true);
+    if (request.mark !== undefined) this.mark(id, fence, request.mark, false);
+    if (request.unmark !== undefined) this.mark(id, fence, { name: request.unmark, stream }, true);
     this.#retain(session);
     return 'written';
   }
 
   /** `gone`: a complete stream whose events are all dropped; a store may call it a gap or unknown. */
-  replay(sessionId: string, stream: string, after: number): ReplayOutcome | 'gone' {
-    const session = this.#living(sessionId);
+  replay(id: string, stream: string, after: number): ReplayOutcome | 'gone' {
+    const session = this.#living(id);
     if (session === undefined || !session.streams.some(({ key }) => key === stream))
       return { found: false, why: 'unknown' };
     this.#retain(session);
@@ -159,15 +161,15 @@ export class PlainStore {
     return { found: true, events: later.map(({ offset, data }) => ({ offset, data })), next: all.length, complete };
   }
 
-  open(sessionId: string): OpenStreamInfo[] {
-    const session = this.#living(sessionId);
+  open(id: string): OpenStream[] {
+    const session = this.#living(id);
     const open = session?.streams.filter(({ key }) => !session.complete.includes(key)) ?? [];
-    return open.map(({ key, requests }) => ({ stream: key, next: this.length(sessionId, key), requests }));
+    return open.map(({ key, note }) => ({ stream: key, next: this.length(id, key), note }));
   }
 
   /** How many events a stream has had. */
-  length(sessionId: string, stream: string): number {
-    return this.#held(sessionId)?.events.filter((event) => event.stream === stream).length ?? 0;
+  length(id: string, stream: string): number {
+    return this.#held(id)?.events.filter((event) => event.stream === stream).length ?? 0;
   }
 
   record(id: string): StoredRecord | undefined {
@@ -176,7 +178,7 @@ export class PlainStore {
   }
 
   #retain(session: PlainSession): void {
-    const { ttlMs, events, bytes } = this.#options.retention;
+    const { ttlMs, events, bytes } = this.#options.log;
     for (;;) {
       const kept = session.events.filter(({ dropped }) => !dropped);
       const size = kept.reduce((sum, { data }) => sum + Buffer.byteLength(data), 0);
@@ -209,6 +211,11 @@ export class PlainStore {
     return expiresAt !== null && expiresAt <= this.#options.now();
   }
 
+  #endedAtExpiry({ id, expiresAt }: StoredRecord): { readonly value: EndedRecord; readonly forgetAt: number } {
+    const at = expiresAt ?? 0;
+    return { value: { id, outcome: '', at }, forgetAt: at + this.#options.keepMs };
+  }
+
   #after(ms: number | null): number | null {
     return ms === null ? null : this.#options.now() + ms;
   }
@@ -216,10 +223,3 @@ export class PlainStore {
 
 const fits = ({ record }: PlainSession, { epoch, owner }: Ownership): boolean =>
   record.epoch === epoch && record.owner === owner;
-
-const endedAtExpiry = ({ id, expiresAt }: StoredRecord): EndedSession => ({
-  v: 1,
-  id,
-  ended: 'idle',
-  at: expiresAt ?? 0,
-});

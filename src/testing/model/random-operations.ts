@@ -23,12 +23,18 @@ export type Operation =
       readonly expiresIn: number | null;
     }
   | { readonly op: 'release'; readonly id: string; readonly fence: FenceKind }
-  | { readonly op: 'end'; readonly id: string; readonly fence: FenceKind | null }
+  | {
+      readonly op: 'end';
+      readonly id: string;
+      readonly fence: FenceKind | null;
+      readonly outcome: string;
+      readonly keepMs: number | undefined;
+    }
   | {
       readonly op: 'mark';
       readonly id: string;
       readonly fence: FenceKind;
-      readonly marker: { readonly request: string; readonly stream: string };
+      readonly mark: { readonly name: string; readonly stream: string };
       readonly clear: boolean;
     }
   | { readonly op: 'list'; readonly limit: number }
@@ -42,7 +48,7 @@ export type Operation =
       readonly events: readonly string[];
       readonly complete: boolean;
       readonly marks: { readonly mark?: string; readonly unmark?: string };
-      readonly requests: string;
+      readonly note: string;
     }
   | { readonly op: 'replay'; readonly id: string; readonly stream: string; readonly back: number }
   | { readonly op: 'open'; readonly id: string }
@@ -59,6 +65,7 @@ const EXPIRIES = [null, 1_500, 4_000, 60_000];
 const NO_EXPIRIES = [null];
 const EVENTS = ['', '"x"', '"a longer text"', '"é"', '"an event that alone is more than all that is kept"'];
 const MARKS = [{}, { mark: '1' }, { unmark: '1' }, { mark: '1', unmark: '2' }, { mark: '2', unmark: '1' }];
+const OUTCOMES = ['deleted', '', '{"größe":"尺寸 🧪"}', 'x'.repeat(2_000)];
 const MOST = 80;
 
 /** How often each operation comes. */
@@ -128,13 +135,19 @@ export function randomOperations(seed: number, timed: boolean): Operation[] {
         return { op, id, fence, head: one([null, 'x', 'y']), fields, expiresIn: expiresIn() };
       }
       case 'end':
-        return { op, id, fence: one([null, fence]) };
+        return {
+          op,
+          id,
+          fence: one([null, fence]),
+          outcome: one(OUTCOMES),
+          keepMs: one([undefined, undefined, 1_000]),
+        };
       case 'mark':
         return {
           op,
           id,
           fence,
-          marker: { request: one(['1', '"1"', '2']), stream: one(STREAMS) },
+          mark: { name: one(['1', '"1"', '2']), stream: one(STREAMS) },
           clear: one([true, false]),
         };
       case 'list':
@@ -149,7 +162,7 @@ export function randomOperations(seed: number, timed: boolean): Operation[] {
           events: Array.from({ length: below(5) }, () => one(EVENTS)),
           complete: one([false, false, false, true]),
           marks: one(MARKS),
-          requests: one(['[1]', '[2]']),
+          note: one(['[1]', '[2]']),
         };
       case 'replay':
         return { op, id, stream: one(STREAMS), back: below(10) };

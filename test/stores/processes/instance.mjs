@@ -10,8 +10,9 @@ import { openOptions, recordOf } from './steps.mjs';
 const dist = resolve(import.meta.dirname, '../../../dist');
 const [kind, target, name, id, leaseMs] = process.argv.slice(2);
 const { [kind]: store } = await import(pathToFileURL(`${dist}/stores/${kind}/index.js`).href);
+const { openView } = await import(pathToFileURL(`${dist}/testing/view.js`).href);
 
-const view = await store(target).open({ ...(await openOptions(dist)), name, leaseMs: Number(leaseMs) });
+const view = await openView(store(target), { ...(await openOptions(dist)), name, leaseMs: Number(leaseMs) });
 await view.instances.announce(
   { id, state: 'serving', version: '1' },
   (from, message) => {
@@ -20,7 +21,7 @@ await view.instances.announce(
   },
   () => console.log('lost'),
 );
-await view.sessions.create(recordOf(`session-of-${id}`, id));
+await view.records.create(recordOf(`session-of-${id}`, id));
 console.log('ready');
 async function renew() {
   try {

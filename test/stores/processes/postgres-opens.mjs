@@ -6,13 +6,14 @@ import { openOptions, recordOf } from './steps.mjs';
 
 const dist = resolve(import.meta.dirname, '../../../dist');
 const { postgres } = await import(pathToFileURL(`${dist}/stores/postgres/index.js`).href);
+const { openView } = await import(pathToFileURL(`${dist}/testing/view.js`).href);
 const [url, id, end = 'close'] = process.argv.slice(2);
 
 try {
-  const view = await postgres(url).open({ ...(await openOptions(dist)), leaseMs: 60_000 });
+  const view = await openView(postgres(url), { ...(await openOptions(dist)), leaseMs: 60_000 });
   await view.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
-  await view.sessions.create(recordOf(`session-of-${id}`, id));
-  await view.sessions.count();
+  await view.records.create(recordOf(`session-of-${id}`, id));
+  await view.records.list(1);
   // Idle connections keep no process alive.
   if (end === 'close') await view.close();
   console.log('opened');

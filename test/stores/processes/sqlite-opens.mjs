@@ -5,18 +5,19 @@ import { pathToFileURL } from 'node:url';
 const [path, dist = resolve(import.meta.dirname, '../../../dist')] = process.argv.slice(2);
 const load = (file) => import(pathToFileURL(join(dist, file)).href);
 const { sqlite } = await load('stores/sqlite/index.js');
+const { openView } = await import(pathToFileURL(`${dist}/testing/view.js`).href);
 const { systemRandom, systemTime } = await load('options/system.js');
 const silent = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
 try {
-  const view = await sqlite(path).open({
+  const view = await openView(sqlite(path), {
     name: 'mcp',
     time: systemTime,
     random: systemRandom,
     logger: silent,
     leaseMs: 3_000,
-    tombstoneMs: 60_000,
-    retention: false,
+    keepMs: 60_000,
+    log: false,
     eventLogBytes: 0,
     tombstones: 0,
   });

@@ -24,8 +24,8 @@ export async function openOptions(dist) {
     logger: silent,
     // No renewals: a killed writer is dead by the time the next one has started.
     leaseMs: 50,
-    tombstoneMs: 3_600_000,
-    retention: { ttlMs: 3_600_000, events: 10_000, bytes: 100_000_000 },
+    keepMs: 3_600_000,
+    log: { ttlMs: 3_600_000, events: 10_000, bytes: 100_000_000 },
     eventLogBytes: 0,
     tombstones: 0,
   };

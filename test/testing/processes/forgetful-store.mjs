@@ -9,6 +9,14 @@ const late = (write) => {
   return 'written';
 };
 
+const forgetfulRecords = (records) => ({
+  create: (...given) => records.create(...given),
+  claim: (...given) => records.claim(...given),
+  save: (...given) => late(() => records.save(...given)),
+  append: (...given) => late(() => records.append(...given)),
+  end: (...given) => new Promise((resolve) => setTimeout(resolve, 2 * LATE_MS)).then(() => records.end(...given)),
+});
+
 export const forgetful = (path) => {
   const store = sqlite(path);
   return {
@@ -17,18 +25,7 @@ export const forgetful = (path) => {
     inProcess: false,
     async open(options) {
       const view = await store.open(options);
-      const { sessions, events } = view;
-      return {
-        ...view,
-        sessions: {
-          create: (...given) => sessions.create(...given),
-          claim: (...given) => sessions.claim(...given),
-          save: (...given) => late(() => sessions.save(...given)),
-          end: (...given) =>
-            new Promise((resolve) => setTimeout(resolve, 2 * LATE_MS)).then(() => sessions.end(...given)),
-        },
-        events: { append: (request) => late(() => events.append(request)) },
-      };
+      return { ...view, records: (kind) => forgetfulRecords(view.records(kind)) };
     },
   };
 };

@@ -1,23 +1,23 @@
 /**
- * The sessions of one deployment and their states:
+ * The records of one kind and their states:
  *
  * - *living*: there is a record;
- * - *expired*: there is a record and its expiry has passed. Every reader sees an ended session, until `end` replaces
- *   the record by a tombstone;
+ * - *expired*: there is a record and its expiry has passed. Every reader sees an ended record, until `end` replaces
+ *   it by a tombstone;
  * - *ended*: there is a tombstone;
  * - *missing*: there is nothing, or only a tombstone to forget.
  *
  * An instance that reads a record past its expiry first writes `expired` into it and then answers. Clocks differ a
  * little, and an owner with a slow clock could otherwise move the expiry again.
  */
-import type { EndedSession, StoredRecord } from '../store.ts';
-import { expiredSession } from '../shared/expired-session.ts';
+import type { EndedRecord, StoredRecord } from '../store.ts';
+import { expiredRecord } from '../shared/expired-record.ts';
 import type { CleanupSchedule } from './cleanup-schedule.ts';
 import type { NatsDeadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
-import { SessionCache, type CachedSession, type HeldValue } from './session-cache.ts';
+import { RecordCache, type CachedRecord, type HeldValue } from './record-cache.ts';
 import { contended } from './failures.ts';
-import type { Names } from './names.ts';
+import type { KindNames } from './names.ts';
 import type { Parts } from './parts.ts';
 import { emptyTail, type NatsReader } from './reader.ts';
 import { encodeValue, isLiving, withPieces, type LivingValue } from './record-value.ts';
@@ -25,10 +25,10 @@ import { type FieldChanges, type FieldPiece, PIECE_BYTES, plannedPieces } from '
 import type { KeyedValues, ValuePosition } from './keyed-values.ts';
 
 /** `position`: what a new value replaces. */
-export type SessionStatus =
+export type RecordStatus =
   | { readonly is: 'missing'; readonly position: ValuePosition }
-  | { readonly is: 'ended'; readonly position: ValuePosition; readonly ended: EndedSession; readonly forgetAt: number }
-  | { readonly is: 'expired'; readonly held: HeldValue; readonly ended: EndedSession; readonly remembered: boolean }
+  | { readonly is: 'ended'; readonly position: ValuePosition; readonly ended: EndedRecord; readonly forgetAt: number }
+  | { readonly is: 'expired'; readonly held: HeldValue; readonly ended: EndedRecord; readonly remembered: boolean }
   | { readonly is: 'living'; readonly held: HeldValue };
 
 /** Where a value was stored. */
@@ -37,15 +37,15 @@ interface Written {
   readonly parts: readonly number[];
 }
 
-export interface NatsSessionTableOptions {
+export interface NatsRecordTableOptions {
   readonly values: KeyedValues;
-  readonly names: Names;
+  readonly names: KindNames;
   readonly parts: Parts;
   readonly reader: NatsReader;
   readonly clock: ServerClock;
   readonly deadlines: NatsDeadlines;
   readonly schedule: CleanupSchedule;
-  readonly tombstoneMs: number;
+  readonly keepMs: number;
   /** Makes names for parts. */
   name(): string;
 }
@@ -54,16 +54,16 @@ const TRIES = 8;
 /** Parts whose record was never stored are removed after this time. */
 const PARTS_LOST_MS = 600_000;
 
-export class NatsSessionTable {
-  readonly cache = new SessionCache();
-  readonly #options: NatsSessionTableOptions;
+export class NatsRecordTable {
+  readonly cache = new RecordCache();
+  readonly #options: NatsRecordTableOptions;
 
-  constructor(options: NatsSessionTableOptions) {
+  constructor(options: NatsRecordTableOptions) {
     this.#options = options;
   }
 
   /** Reads the current state. */
-  async look(id: string, deadline: number): Promise<SessionStatus> {
+  async look(id: string, deadline: number): Promise<RecordStatus> {
     const { reader, clock } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
       const [read, now] = await Promise.all([reader.value(id, deadline), clock.now(deadline)]);
@@ -79,16 +79,16 @@ export class NatsSessionTable {
       if (ended === undefined) return { is: 'living', held };
       if (held.value.expired !== true && !(await this.replace(id, held, { ...held.value, expired: true }, deadline)))
         continue;
-      return { is: 'expired', held, ended, remembered: ended.at + this.#options.tombstoneMs > now };
+      return { is: 'expired', held, ended, remembered: ended.at + this.#options.keepMs > now };
     }
     throw contended(reader.where, `session ${id}`);
   }
 
-  /** Reads the current state and, for a living session, the log at that moment or later. */
+  /** Reads the current state and, for a living record, the log at that moment or later. */
   async lookWhole(
     id: string,
     deadline: number,
-  ): Promise<{ readonly status: SessionStatus; readonly cached?: CachedSession }> {
+  ): Promise<{ readonly status: RecordStatus; readonly cached?: CachedRecord }> {
     const { reader, deadlines } = this.#options;
     const [status, end] = await Promise.all([this.look(id, deadline), reader.end(id, deadline)]);
     this.cache.drop(id);
@@ -96,26 +96,26 @@ export class NatsSessionTable {
     const { held } = status;
     const log = await reader.tail(id, held.value, end, deadline);
     const bytes = JSON.stringify(held.value).length;
-    const cached: CachedSession = { ...held, log, agreedAt: deadlines.now(), bytes, fresh: true };
+    const cached: CachedRecord = { ...held, log, agreedAt: deadlines.now(), bytes, fresh: true };
     this.cache.set(id, cached);
     return { status, cached };
   }
 
   /** A value that was read before, with the current end of its log. */
-  async withLog(id: string, held: HeldValue, deadline: number): Promise<CachedSession> {
+  async withLog(id: string, held: HeldValue, deadline: number): Promise<CachedRecord> {
     const { reader, deadlines } = this.#options;
     const log = await reader.tail(id, held.value, await reader.end(id, deadline), deadline);
     return { ...held, log, agreedAt: deadlines.now(), bytes: 0, fresh: true };
   }
 
-  /** Caches a session that this process created. Its log is empty, or belongs to an earlier session. */
+  /** Caches a record that this process created. Its log is empty, or belongs to an earlier record. */
   created(id: string, value: LivingValue, { position, parts }: Written, bytes: number): void {
     const log = emptyTail();
     this.cache.set(id, { position, value, parts, log, agreedAt: this.#options.deadlines.now(), bytes, fresh: false });
   }
 
-  /** The session from the cache or the server; `undefined`: it is not living. `fresh`: do not use the cache. */
-  async cached(id: string, deadline: number, fresh: boolean): Promise<CachedSession | undefined> {
+  /** The record from the cache or the server; `undefined`: it is not living. `fresh`: do not use the cache. */
+  async cached(id: string, deadline: number, fresh: boolean): Promise<CachedRecord | undefined> {
     const known = fresh ? undefined : this.cache.get(id, this.#options.deadlines.now());
     if (known !== undefined) {
       const now = this.#options.clock.known() ?? (await this.#options.clock.now(deadline));
@@ -195,18 +195,18 @@ export class NatsSessionTable {
     return name;
   }
 
-  /** Stores a body under the key of a session; `undefined`: the value at `position` is not the last any more. */
+  /** Stores a body under the key of a record; `undefined`: the value at `position` is not the last any more. */
   async write(id: string, body: Buffer, position: ValuePosition, deadline: number): Promise<Written | undefined> {
     const { values, names, parts } = this.#options;
-    const subject = names.session(id);
+    const subject = names.record(id);
     const count = parts.count(body);
     if (count === 0) {
-      const written = await values.write('sessions', subject, body, position, deadline);
+      const written = await values.write('records', subject, body, position, deadline);
       return written && { position: written, parts: [] };
     }
     const name = await this.#partsName(id, count, deadline);
     const stored = await parts.store(body, (n) => names.recordPart(id, name, n), deadline);
-    const written = await values.write('sessions', subject, stored.body, position, deadline);
+    const written = await values.write('records', subject, stored.body, position, deadline);
     if (written === undefined) this.removeParts(stored.parts, deadline);
     return written && { position: written, parts: stored.parts };
   }
@@ -214,14 +214,14 @@ export class NatsSessionTable {
   /** Parts that cannot be removed now are removed by the cleanup schedule. */
   removeParts(parts: readonly number[], deadline: number): void {
     for (const seq of parts) {
-      this.#options.values.jetstream.remove('sessions', seq, deadline).catch(() => undefined);
+      this.#options.values.jetstream.remove('records', seq, deadline).catch(() => undefined);
     }
   }
 }
 
 const isStored = (piece: FieldPiece | FieldChanges): piece is FieldPiece => typeof piece['seq'] === 'number';
 
-export function shown(status: SessionStatus): StoredRecord | EndedSession | undefined {
+export function shown(status: RecordStatus): StoredRecord | EndedRecord | undefined {
   switch (status.is) {
     case 'missing':
       return undefined;
@@ -234,9 +234,9 @@ export function shown(status: SessionStatus): StoredRecord | EndedSession | unde
   }
 }
 
-/** The end of an expired session that no caller has ended yet. */
-function expiredAt({ record, expired }: LivingValue, now: number): EndedSession | undefined {
+/** The end of an expired record that no caller has ended yet. */
+function expiredAt({ record, expired }: LivingValue, now: number): EndedRecord | undefined {
   const { id, expiresAt } = record;
   if (expired !== true && (expiresAt === null || expiresAt > now)) return undefined;
-  return expiredSession(id, expiresAt ?? now);
+  return expiredRecord(id, expiresAt ?? now);
 }

@@ -1,66 +1,63 @@
 /**
- * Runs the scripts about the sessions of one deployment for one view: it numbers the writes, keeps them in order and
+ * Runs the scripts about the records of one kind for one view: it numbers the writes, keeps them in order and
  * names their keys.
  */
 import { base64url, type RandomSource } from '../../options/system.ts';
 import { storeAway } from '../../errors.ts';
 import type { EventRetention } from '../../types.ts';
-import type { Fence, WriteOutcome } from '../store.ts';
+import type { Fence, Kind, WriteOutcome } from '../store.ts';
 import type { Reply } from './client.ts';
 import { overtaken } from './failures.ts';
-import type { Keys, SessionKeys } from './keys.ts';
+import type { KindKeys, RecordKeys } from './keys.ts';
 import type { Script } from './scripts.ts';
 import { rawReply, type Server, type SlotKeys } from './server.ts';
-import { WRITER_LENGTH } from './session-scripts.ts';
+import { WRITER_LENGTH } from './record-scripts.ts';
 import { AppendBatches } from './append-batches.ts';
-import { SessionQueues } from './session-queues.ts';
+import { RecordQueues } from './record-queues.ts';
 
-/** How long a session is kept after its expiry and its tombstone time while no instance is there to end it. */
+/** How long a listed record is kept after it has expired and shows no more, while no instance is there to end it. */
 const UNATTENDED_MS = 86_400_000;
 
-/** Epoch and owner, as the head of a session stores them. */
+/** Epoch and owner, as the head of a record stores them. */
 export const fenceText = ({ epoch, owner }: { readonly epoch: number; readonly owner: string | null }): string =>
   `${epoch} ${owner ?? ''}`;
 
 type Read<T> = (reply: Reply) => T;
 
-export interface SessionWriterOptions {
+export interface RecordWriterOptions {
   readonly server: Server;
-  readonly keys: Keys;
-  readonly tombstoneMs: number;
-  readonly retention: EventRetention | false;
+  readonly keys: KindKeys;
+  readonly kind: Kind;
   readonly random: RandomSource;
 }
 
-export class SessionWriter {
+export class RecordWriter {
   readonly server: Server;
-  readonly keys: Keys;
-  readonly tombstoneMs: number;
-  /** How long a session is kept after its expiry, as a script argument. */
+  readonly keys: KindKeys;
+  readonly kind: Kind;
+  /** How long a record is kept after its expiry, as a script argument. */
   readonly keptMs: string;
-  readonly retention: EventRetention | false;
   /** Retention, as script arguments. */
   readonly kept: readonly [events: string, bytes: string, ms: string];
-  readonly #queues = new SessionQueues();
+  readonly #queues = new RecordQueues();
   readonly #appends: AppendBatches;
   readonly #writer: string;
   #writes = 0;
 
-  constructor({ server, keys, tombstoneMs, retention, random }: SessionWriterOptions) {
+  constructor({ server, keys, kind, random }: RecordWriterOptions) {
     this.server = server;
     this.keys = keys;
-    this.tombstoneMs = tombstoneMs;
-    this.keptMs = String(tombstoneMs + UNATTENDED_MS);
-    this.retention = retention;
-    this.kept = keptArguments(retention);
+    this.kind = kind;
+    this.keptMs = String(kind.keepMs + (kind.listed ? UNATTENDED_MS : 0));
+    this.kept = keptArguments(kind.log);
     this.#appends = new AppendBatches(this);
     this.#writer = base64url(random((WRITER_LENGTH * 3) / 4));
   }
 
-  /** The keys that expire together with the session. */
-  lasting(keys: SessionKeys): SlotKeys {
+  /** The keys that expire together with the record. */
+  lasting(keys: RecordKeys): SlotKeys {
     const [head, body, state, open] = keys;
-    return this.retention !== false && this.retention.ttlMs === Infinity ? keys : [head, body, state, open];
+    return this.kind.log !== false && this.kind.log.ttlMs === Infinity ? keys : [head, body, state, open];
   }
 
   /** Numbers the next write of this view at the moment it is sent: writes take effect in this order. */
@@ -93,7 +90,7 @@ export class SessionWriter {
     this.#appends.flushAll();
   }
 
-  /** Work of one command. Writes about a session take effect in the order in which they were requested. */
+  /** Work of one command. Writes about a record take effect in the order in which they were requested. */
   step<T>(id: string, work: () => Promise<T>): Promise<T> {
     this.#appends.flush(id);
     return this.#queues.step(id, work);

@@ -1,33 +1,38 @@
 /** Records in the file. Every write is one step of a transaction: it checks the fence, then changes the record. */
-import type { EndReason } from '../../types.ts';
 import { idOf } from '../shared/cursor.ts';
 import type {
-  MaybePromise,
+  AppendRequest,
   ClaimOutcome,
-  EndedSession,
-  ExpiredSession,
+  EndedRecord,
+  ExpiredRecord,
   Fence,
-  Marker,
+  Mark,
+  MaybePromise,
   NewRecord,
+  OpenStream,
   Ownership,
   RecordChange,
-  SessionPage,
+  RecordPage,
+  Records,
+  ReplayOutcome,
   StoredRecord,
-  SessionStore,
   WriteOutcome,
 } from '../store.ts';
-import type { SqliteSessionTable, SessionLookup } from './session-table.ts';
-import { changeRecord, heldSession, keep, type RecordRow } from './record-rows.ts';
+import { SqliteLog } from './record-log.ts';
+import type { SqliteRecordTable, RecordLookup } from './record-table.ts';
+import { changeRecord, heldRecord, keep, type RecordRow } from './record-rows.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
-export class SqliteSessions implements SessionStore {
+export class SqliteRecords implements Records {
   readonly #file: StoreFile;
-  readonly #table: SqliteSessionTable;
+  readonly #table: SqliteRecordTable;
+  readonly #log: SqliteLog;
 
-  constructor(file: StoreFile, table: SqliteSessionTable) {
+  constructor(file: StoreFile, table: SqliteRecordTable) {
     this.#file = file;
     this.#table = table;
+    this.#log = new SqliteLog(file, table);
   }
 
   create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
@@ -35,7 +40,7 @@ export class SqliteSessions implements SessionStore {
     return this.#file.write(() => (this.#table.create(kept, expiresInMs) ? 'created' : 'exists'));
   }
 
-  read(id: string): MaybePromise<StoredRecord | EndedSession | undefined> {
+  read(id: string): MaybePromise<StoredRecord | EndedRecord | undefined> {
     const look = this.#file.read(() => this.#table.lookup(id));
     return look instanceof Promise ? look.then((late) => this.#stored(id, late)) : this.#stored(id, look);
   }
@@ -57,45 +62,45 @@ export class SqliteSessions implements SessionStore {
     });
   }
 
-  /** Answers `'ended'` once for an expired session, so that exactly one caller reports its end. */
-  end(id: string, from: Ownership, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
+  /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
+  end(
+    id: string,
+    from: Ownership,
+    outcome: string,
+    keepMs = this.#table.kind.keepMs,
+  ): Promise<'ended' | 'fenced' | 'gone'> {
     return this.#file.write(() => {
       const ownership = this.#table.ownership(id);
       if (ownership === undefined) return 'gone';
       if (ownership.epoch !== from.epoch || ownership.owner !== from.owner) return 'fenced';
-      this.#table.end(id, ownership, reason);
+      this.#table.end(id, ownership, outcome, keepMs);
       return 'ended';
     });
   }
 
-  mark(id: string, fence: Fence, marker: Marker, clear = false): Promise<WriteOutcome> {
+  mark(id: string, fence: Fence, mark: Mark, clear = false): Promise<WriteOutcome> {
     return this.#fenced(id, fence, (no) => {
-      if (clear) this.#table.unmark(no, marker);
-      else this.#table.mark(no, marker);
+      if (clear) this.#table.unmark(no, mark);
+      else this.#table.mark(no, mark);
     });
   }
 
   /** In the order of their ids. */
-  list(limit: number, cursor?: string): MaybePromise<SessionPage> {
-    const { database, deployment, clock } = this.#table;
+  list(limit: number, cursor?: string): MaybePromise<RecordPage> {
+    const { database, space, clock } = this.#table;
     const after = idOf(cursor);
     return this.#file.read(() => {
-      // There is a cursor only if another session follows, so the last page has none.
-      const rows = database.all<RecordRow>(SQL.listSessions, [deployment, after, clock.wall(), limit + 1]);
-      const records = rows.slice(0, limit).map((row) => heldSession(row, database.path).record);
+      // There is a cursor only if another record follows, so the last page has none.
+      const rows = database.all<RecordRow>(SQL.listRecords, [space, after, clock.wall(), limit + 1]);
+      const records = rows.slice(0, limit).map((row) => heldRecord(row, database.path).record);
       const last = records.at(-1);
       return rows.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };
     });
   }
 
-  count(): MaybePromise<number> {
-    const { database, deployment, clock } = this.#table;
-    return this.#file.read(() => database.one<[number]>(SQL.countSessions, [deployment, clock.wall()])?.[0] ?? 0);
-  }
-
-  expired(limit: number): MaybePromise<readonly ExpiredSession[]> {
-    const { database, deployment, clock } = this.#table;
-    const values = [deployment, clock.wall(), limit];
+  expired(limit: number): MaybePromise<readonly ExpiredRecord[]> {
+    const { database, space, clock } = this.#table;
+    const values = [space, clock.wall(), limit];
     return this.#file.read(() =>
       database
         .all<[string, number, string | null]>(SQL.expired, values)
@@ -103,7 +108,23 @@ export class SqliteSessions implements SessionStore {
     );
   }
 
-  #stored(id: string, { value, unstored }: SessionLookup): MaybePromise<StoredRecord | EndedSession | undefined> {
+  append(request: AppendRequest): Promise<WriteOutcome> {
+    return this.#log.append(request);
+  }
+
+  replay(id: string, stream: string, after: number): MaybePromise<ReplayOutcome> {
+    return this.#log.replay(id, stream, after);
+  }
+
+  open(id: string): MaybePromise<readonly OpenStream[]> {
+    return this.#log.open(id);
+  }
+
+  trim(): Promise<void> {
+    return this.#log.trim();
+  }
+
+  #stored(id: string, { value, unstored }: RecordLookup): MaybePromise<StoredRecord | EndedRecord | undefined> {
     return unstored ? this.#file.write(() => this.#table.expire(id)) : value;
   }
 
@@ -119,7 +140,7 @@ export class SqliteSessions implements SessionStore {
     if (unchanged) table.database.run(SQL.claim, [me, held.no]);
     const record = unchanged ? { ...held.record, epoch: epoch + 1, owner: me } : held.record;
     const expiresInMs = expiresAt === null ? null : expiresAt - table.clock.wall();
-    return { claimed: true, record, markers: table.markers(held.no), expiresInMs };
+    return { claimed: true, record, marks: table.marks(held.no), expiresInMs };
   }
 
   #fenced(id: string, fence: Fence, change: (no: number) => void): Promise<WriteOutcome> {

@@ -1,11 +1,11 @@
 /**
- * Queues the work of each session while a task of several steps runs, so that the writes of a view take effect in the
+ * Queues the work of each record while a task of several steps runs, so that the writes of a view take effect in the
  * order in which they were requested. A task of one step needs no queue: the connection keeps the order.
  */
-export class SessionQueues {
+export class RecordQueues {
   readonly #last = new Map<string, Promise<unknown>>();
 
-  /** One step: starts at once, unless a task of several steps is running for this session. */
+  /** One step: starts at once, unless a task of several steps is running for this record. */
   step<T>(id: string, work: () => Promise<T>): Promise<T> {
     if (this.#last.size === 0) return work();
     const last = this.#last.get(id);

@@ -3,7 +3,7 @@ import type { EventRetention, Logger } from '../../types.ts';
 import { unpackEvents } from '../shared/packed-events.ts';
 import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
 import { TrimChance } from '../shared/trim-chance.ts';
-import type { AppendRequest, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
+import type { AppendRequest, Kind, OpenStream, ReplayOutcome, WriteOutcome } from '../store.ts';
 import { Append } from './append.ts';
 import type { InstanceStatements } from './instance-statements.ts';
 import type { LogStatements } from './log-statements.ts';
@@ -16,58 +16,57 @@ const TRIM_BATCH = 1_000;
 /** A dead id is remembered at least this long. */
 const DEAD_KEPT_MS = 86_400_000;
 
-export interface PostgresEventsOptions {
-  readonly deployment: string;
+export interface PostgresLogOptions {
+  readonly space: string;
+  readonly kind: Kind;
   readonly reader: Pick<PostgresReader, 'query'>;
   readonly writer: PostgresWriter;
   readonly statements: LogStatements & InstanceStatements;
-  readonly retention: EventRetention | false;
   readonly logger: Logger;
 }
 
-export class PostgresEvents implements EventStore {
-  readonly #options: PostgresEventsOptions;
+export class PostgresLog {
+  readonly #options: PostgresLogOptions;
   readonly #trimChance = new TrimChance();
-  /** Whether a check of a session's log is running. */
+  /** Whether a check of a record's log is running. */
   #trimming = false;
 
-  constructor(options: PostgresEventsOptions) {
+  constructor(options: PostgresLogOptions) {
     this.#options = options;
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
-    const { deployment, writer, retention } = this.#options;
+    const { space, writer, kind } = this.#options;
+    const retention = kind.log;
     if (request.from < 0) return Promise.resolve('fenced');
     const append = Append.of(request, retention !== false);
-    const outcome = writer.append(deployment, append);
+    const outcome = writer.append(space, append);
     if (retention === false || !this.#trimChance.isDue(append.events.length, append.bytes, retention)) return outcome;
-    return outcome.finally(() => this.#trimSession(request.sessionId, retention));
+    return outcome.finally(() => this.#trimRecord(request.id, retention));
   }
 
-  async replay(sessionId: string, stream: string, after: number): Promise<ReplayOutcome> {
-    const { deployment, reader, statements, retention } = this.#options;
+  async replay(id: string, stream: string, after: number): Promise<ReplayOutcome> {
+    const { space, reader, statements, kind } = this.#options;
+    const retention = kind.log;
     if (retention === false) return { found: false, why: 'unknown' };
-    const { rows } = await reader.query(statements.replay, [deployment, sessionId, stream, retention.ttlMs]);
+    const { rows } = await reader.query(statements.replay, [space, id, stream, retention.ttlMs]);
     const [first] = rows;
     if (first === undefined) return { found: false, why: 'unknown' };
     const openNext = first[0] === null ? undefined : Number(first[0]);
     return replayOutcome(rows.toReversed().flatMap(storedAppend), retention, openNext, after);
   }
 
-  async open(sessionId: string): Promise<readonly OpenStreamInfo[]> {
-    const { deployment, reader, statements } = this.#options;
-    const { rows } = await reader.query(statements.open, [deployment, sessionId]);
-    return rows.map(([stream, next, requests]) => ({
-      stream: stream ?? '',
-      next: Number(next),
-      requests: requests ?? null,
-    }));
+  async open(id: string): Promise<readonly OpenStream[]> {
+    const { space, reader, statements } = this.#options;
+    const { rows } = await reader.query(statements.open, [space, id]);
+    return rows.map(([stream, next, note]) => ({ stream: stream ?? '', next: Number(next), note: note ?? null }));
   }
 
-  /** Trims the logs of this deployment, and tombstones, dead ids and undeliverable messages of all deployments. */
+  /** Trims the logs of this kind, and tombstones, dead ids and undeliverable messages of all deployments. */
   async trim(): Promise<void> {
-    const { deployment, reader, statements, retention } = this.#options;
-    if (retention !== false) await this.#all(statements.trimEvents, [deployment, retention.ttlMs, TRIM_BATCH]);
+    const { space, reader, statements, kind } = this.#options;
+    if (kind.log !== false) await this.#all(statements.trimEvents, [space, kind.log.ttlMs, TRIM_BATCH]);
+    if (!kind.listed) await this.#all(statements.trimExpired, [space, kind.keepMs, TRIM_BATCH]);
     await this.#all(statements.trimEnded, [TRIM_BATCH]);
     await this.#all(statements.trimMessages, [TRIM_BATCH]);
     await reader.query(statements.forgetSecrets, []);
@@ -82,13 +81,13 @@ export class PostgresEvents implements EventStore {
     }
   }
 
-  #trimSession(sessionId: string, { events, bytes }: EventRetention): void {
+  #trimRecord(id: string, { events, bytes }: EventRetention): void {
     if (this.#trimming) return;
     this.#trimming = true;
-    const { deployment, reader, statements, logger } = this.#options;
+    const { space, reader, statements, logger } = this.#options;
     reader
-      .query(statements.trimSession, [deployment, sessionId, events, bytes])
-      .catch((err: unknown) => logger.debug({ err, sessionId }, 'The log of a session could not be trimmed'))
+      .query(statements.trimRecord, [space, id, events, bytes])
+      .catch((err: unknown) => logger.debug({ err, sessionId: id }, 'The log of a session could not be trimmed'))
       .finally(() => (this.#trimming = false));
   }
 }

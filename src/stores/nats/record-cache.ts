@@ -1,6 +1,6 @@
 /**
- * What this process knows of the sessions it writes. A write needs the sequence of the value that it replaces or
- * continues. An outdated entry does no harm: the server refuses the write, and the session is read again.
+ * What this process knows of the records it writes. A write needs the sequence of the value that it replaces or
+ * continues. An outdated entry does no harm: the server refuses the write, and the record is read again.
  */
 import type { RetentionCounter } from './retention-counter.ts';
 import type { LogTail } from './reader.ts';
@@ -15,7 +15,7 @@ export interface HeldValue {
   parts: readonly number[];
 }
 
-export interface CachedSession extends HeldValue {
+export interface CachedRecord extends HeldValue {
   readonly log: LogTail;
   /** Created with the first event that this process writes. */
   counter?: RetentionCounter;
@@ -27,7 +27,7 @@ export interface CachedSession extends HeldValue {
   fresh: boolean;
 }
 
-/** More sessions than are live in one process. */
+/** More records than are live in one process. */
 const MOST = 20_000;
 const MOST_BYTES = 67_108_864;
 /**
@@ -36,12 +36,12 @@ const MOST_BYTES = 67_108_864;
  */
 const BELIEVED_MS = 600_000;
 
-export class SessionCache {
-  readonly #cache = new Map<string, CachedSession>();
+export class RecordCache {
+  readonly #cache = new Map<string, CachedRecord>();
   #bytes = 0;
 
   /** Moves the entry to the end, so that the least recently used one is first. */
-  get(id: string, now: number): CachedSession | undefined {
+  get(id: string, now: number): CachedRecord | undefined {
     const cached = this.#cache.get(id);
     if (cached === undefined) return undefined;
     if (now - cached.agreedAt > BELIEVED_MS) {
@@ -53,7 +53,7 @@ export class SessionCache {
     return cached;
   }
 
-  set(id: string, cached: CachedSession): void {
+  set(id: string, cached: CachedRecord): void {
     this.drop(id);
     this.#cache.set(id, cached);
     this.#bytes += cached.bytes;

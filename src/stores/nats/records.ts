@@ -1,31 +1,35 @@
 /** Records, each under a key of a bucket. A change replaces exactly the value that was read. */
-import type { EndReason } from '../../types.ts';
 import { placeOf } from '../shared/cursor.ts';
 import { copyRecord, changedRecord } from '../shared/record-change.ts';
-import {
-  RECORD_VERSION,
-  type ClaimOutcome,
-  type EndedSession,
-  type ExpiredSession,
-  type Fence,
-  type Marker,
-  type NewRecord,
-  type Ownership,
-  type RecordChange,
-  type SessionPage,
-  type StoredRecord,
-  type SessionStore,
-  type WriteOutcome,
+import type {
+  AppendRequest,
+  ClaimOutcome,
+  EndedRecord,
+  ExpiredRecord,
+  Fence,
+  Kind,
+  Mark,
+  NewRecord,
+  OpenStream,
+  Ownership,
+  RecordChange,
+  RecordPage,
+  Records,
+  ReplayOutcome,
+  StoredRecord,
+  WriteOutcome,
 } from '../store.ts';
 import type { CleanupSchedule } from './cleanup-schedule.ts';
 import type { NatsDeadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
-import type { CachedSession, HeldValue } from './session-cache.ts';
+import type { CachedRecord, HeldValue } from './record-cache.ts';
 import { contended } from './failures.ts';
-import type { NatsSessionTable } from './session-table.ts';
-import { shown } from './session-table.ts';
+import type { NatsRecordTable } from './record-table.ts';
+import { shown } from './record-table.ts';
 import type { WriteQueues } from './write-queues.ts';
+import type { LogRefresher } from './log-refresher.ts';
 import type { LogWriter } from './log-writer.ts';
+import type { NatsLog } from './record-log.ts';
 import type { NatsListingOrder } from './listing-order.ts';
 import { encodeValue, endedValue, newValue, withLog, type LivingValue } from './record-value.ts';
 import { NO_VALUE } from './keyed-values.ts';
@@ -35,8 +39,8 @@ const TRIES = 8;
 /** A pass may already be looking at an entry that is due sooner than this, with the old expiry. */
 const DUE_SLACK_MS = 60_000;
 
-export interface NatsSessionsOptions {
-  readonly table: NatsSessionTable;
+export interface NatsRecordsOptions {
+  readonly table: NatsRecordTable;
   readonly queues: WriteQueues;
   readonly log: LogWriter;
   readonly clock: ServerClock;
@@ -44,17 +48,19 @@ export interface NatsSessionsOptions {
   readonly schedule: CleanupSchedule;
   readonly listing: NatsListingOrder;
   readonly sweeper: Sweeper;
-  readonly tombstoneMs: number;
+  readonly kind: Kind;
+  readonly events: NatsLog;
+  readonly refresher: LogRefresher;
   readonly where: string;
   /** Whether this process has announced the instance and not lost its lease. */
   owns(instance: string): boolean;
   name(): string;
 }
 
-export class NatsSessions implements SessionStore {
-  readonly #options: NatsSessionsOptions;
+export class NatsRecords implements Records {
+  readonly #options: NatsRecordsOptions;
 
-  constructor(options: NatsSessionsOptions) {
+  constructor(options: NatsRecordsOptions) {
     this.#options = options;
   }
 
@@ -65,7 +71,7 @@ export class NatsSessions implements SessionStore {
     );
   }
 
-  async read(id: string): Promise<StoredRecord | EndedSession | undefined> {
+  async read(id: string): Promise<StoredRecord | EndedRecord | undefined> {
     return shown(await this.#options.table.look(id, this.#options.deadlines.deadline()));
   }
 
@@ -101,33 +107,52 @@ export class NatsSessions implements SessionStore {
     );
   }
 
-  end(id: string, from: Ownership, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
-    return this.#options.queues.run(id, (deadline) => this.#end(id, from, reason, deadline));
+  end(
+    id: string,
+    from: Ownership,
+    outcome: string,
+    keepMs = this.#options.kind.keepMs,
+  ): Promise<'ended' | 'fenced' | 'gone'> {
+    return this.#options.queues.run(id, (deadline) => this.#end(id, from, { outcome, keepMs }, deadline));
   }
 
-  mark(id: string, fence: Fence, { request, stream }: Marker, clear = false): Promise<WriteOutcome> {
-    return this.#options.queues.log(id, fence, clear ? { u: [request, stream] } : { m: [request, stream] }, []);
+  mark(id: string, fence: Fence, { name, stream }: Mark, clear = false): Promise<WriteOutcome> {
+    return this.#options.queues.log(id, fence, clear ? { u: [name, stream] } : { m: [name, stream] }, []);
   }
 
   /** In the order of their creation. */
-  async list(limit: number, cursor?: string): Promise<SessionPage> {
+  async list(limit: number, cursor?: string): Promise<RecordPage> {
     return this.#options.sweeper.list(limit, placeOf(cursor) ?? 0);
   }
 
-  count(): Promise<number> {
-    return this.#options.sweeper.count();
-  }
-
-  expired(limit: number): Promise<readonly ExpiredSession[]> {
+  expired(limit: number): Promise<readonly ExpiredRecord[]> {
     return this.#options.sweeper.expired(limit);
   }
 
-  /** Adds the index entries first, so that every living session has them. */
+  append(request: AppendRequest): Promise<WriteOutcome> {
+    return this.#options.events.append(request);
+  }
+
+  replay(id: string, stream: string, after: number): Promise<ReplayOutcome> {
+    return this.#options.events.replay(id, stream, after);
+  }
+
+  open(id: string): Promise<readonly OpenStream[]> {
+    return this.#options.events.open(id);
+  }
+
+  async trim(): Promise<void> {
+    const { kind, sweeper, refresher } = this.#options;
+    await refresher.keep();
+    if (!kind.listed) await sweeper.forgetExpired();
+  }
+
+  /** Adds the index entries first, so that every living record has them. */
   async #create(record: StoredRecord, deadline: number): Promise<'created' | 'exists'> {
-    const { table, schedule, listing, name } = this.#options;
+    const { table, schedule, listing, kind, name } = this.#options;
     const { id, expiresAt } = record;
     const [place] = await Promise.all([
-      listing.add(id, deadline),
+      kind.listed ? listing.add(id, deadline) : 0,
       expiresAt === null ? undefined : schedule.add({ id, at: expiresAt }, deadline),
     ]);
     const value = newValue(record, name(), place);
@@ -171,20 +196,25 @@ export class NatsSessions implements SessionStore {
     throw contended(this.#options.where, `session ${id}`);
   }
 
-  async #claimed({ value: { record }, log }: CachedSession, deadline: number): Promise<ClaimOutcome> {
+  async #claimed({ value: { record }, log }: CachedRecord, deadline: number): Promise<ClaimOutcome> {
     const { expiresAt } = record;
     const expiresInMs = expiresAt === null ? null : expiresAt - (await this.#options.clock.now(deadline));
-    return { claimed: true, record, markers: log.state.markers, expiresInMs };
+    return { claimed: true, record, marks: log.state.marks, expiresInMs };
   }
 
   /** Whether the record is unchanged since it was read, although the log has a higher epoch. */
-  async #lostRecords(id: string, cached: CachedSession, deadline: number): Promise<boolean> {
+  async #lostRecords(id: string, cached: CachedRecord, deadline: number): Promise<boolean> {
     const status = await this.#options.table.look(id, deadline);
     return status.is === 'living' && status.held.position.seq === cached.position.seq;
   }
 
-  async #end(id: string, from: Ownership, reason: EndReason, deadline: number): Promise<'ended' | 'fenced' | 'gone'> {
-    const { table, schedule, clock, tombstoneMs, owns } = this.#options;
+  async #end(
+    id: string,
+    from: Ownership,
+    given: { readonly outcome: string; readonly keepMs: number },
+    deadline: number,
+  ): Promise<'ended' | 'fenced' | 'gone'> {
+    const { table, schedule, clock, kind, owns } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
       const status = await table.look(id, deadline);
       if (status.is === 'missing' || status.is === 'ended') return 'gone';
@@ -192,9 +222,9 @@ export class NatsSessions implements SessionStore {
       const { epoch, owner } = held.value.record;
       if (epoch !== from.epoch || owner !== from.owner) return 'fenced';
       const now = await clock.now(deadline);
-      // A session that had expired before ended at its expiry with the reason `idle`, whatever `reason` says.
-      const ended = status.is === 'expired' ? status.ended : { v: RECORD_VERSION, id, ended: reason, at: now };
-      const forgetAt = ended.at + tombstoneMs;
+      // A record that had expired before ended at its expiry, without an outcome.
+      const ended = status.is === 'expired' ? status.ended : { id, outcome: given.outcome, at: now };
+      const forgetAt = ended.at + (status.is === 'expired' ? kind.keepMs : given.keepMs);
       await schedule.add({ id, at: forgetAt }, deadline);
       // The owner in this process queues its writes; an owner elsewhere may have some under way.
       if (owner !== null && !owns(owner) && !(await this.#closeLog(id, held, epoch + 1, deadline))) continue;
@@ -226,7 +256,7 @@ export class NatsSessions implements SessionStore {
     id: string,
     { epoch, owner }: Fence,
     deadline: number,
-    change: (cached: CachedSession) => Promise<boolean>,
+    change: (cached: CachedRecord) => Promise<boolean>,
   ): Promise<WriteOutcome> {
     const { table } = this.#options;
     let fresh = false;
@@ -252,7 +282,7 @@ export class NatsSessions implements SessionStore {
   }
 
   /** Writes the value with the state of the log, and adds a schedule entry if the expiry needs one. */
-  async #replace(id: string, cached: CachedSession, value: LivingValue, deadline: number): Promise<boolean> {
+  async #replace(id: string, cached: CachedRecord, value: LivingValue, deadline: number): Promise<boolean> {
     const { table } = this.#options;
     const { last, state } = cached.log;
     const due = await this.#arrange(id, value, deadline);

@@ -1,32 +1,31 @@
 /**
- * A session is up to six keys of one slot.
+ * A record is up to six keys of one slot.
  *
  * `r`, the head, a small hash:
  * * `f`: epoch and owner, as in a fence; without an owner: the epoch and a space
  * * `w`: name of the last writer and the number of its write
- * * `x`: expiry, ms since 1970; negative once a script found the session expired
+ * * `x`: expiry, ms since 1970; negative once a script found the record expired
  * * `c`: counters of the log: events ever logged, bytes ever logged, both at the last trim, expiry of the log keys
  * * `v`: format of the record
  * * `h`: the head of the record
  * * `a`: its stamp
- * * `d`: of an ended session: reason
- * * `at`: of an ended session: time of the end; an ended session has `v`, `d` and `at` only
+ * * `d`, `at`, `k`: of an ended record, which has no others: its outcome, time of the end, until when it shows as ended
  *
  * `b`: what never changes: user and time of creation as a line of JSON, then the body.
  *
  * `s`, a hash: the fields of the record.
  *
- * `o`, a hash of open streams and markers: `s` and the name of a stream → its length and its requests; `m` and a marker
- * as JSON.
+ * `o`, a hash of open streams and marks: `s` and the name of a stream → its length and its note; `m` and a mark as
+ * JSON.
  *
  * `k`, a hash: the names of all streams with logged events.
  *
  * `l`, the log, a list: one element per append.
  *
  * Every write carries the name of its writer and a number. The script refuses a write when a later one of the same
- * writer is stored, so a late delivery from a broken connection undoes nothing. An expired session refuses every write
- * and ends as `idle`. The keys of a session with an expiry disappear by themselves long after that expiry, if no
- * instance ends the session.
+ * writer is stored, so a late delivery from a broken connection undoes nothing. An expired record refuses every write
+ * and ends without an outcome. The keys of a record with an expiry disappear by themselves long after that expiry, if
+ * no instance ends the record.
  *
  * Answers: `W` written, `F` fenced, `L` too late.
  */
@@ -44,7 +43,7 @@ end
 `;
 
 /**
- * Whether a session has expired. The script that finds it expired stores that. So the session stays expired even if the
+ * Whether a record has expired. The script that finds it expired stores that. So the record stays expired even if the
  * clock of this server, or of a replica that replaces it, is set back.
  */
 const EXPIRED = `
@@ -55,7 +54,7 @@ local function expired(x)
 end
 `;
 
-/** `KEYS[1]`: head. `ARGV`: write, fence, ms that a session is kept after its expiry. */
+/** `KEYS[1]`: head. `ARGV`: write, fence, ms that a record is kept after its expiry. */
 const FENCE = `
 ${LATE.trim()}
 local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x', 'c')
@@ -103,7 +102,7 @@ return written
 `,
 );
 
-/** `KEYS`: head, open. `ARGV` after the fence: the field of the marker; `1` removes it. */
+/** `KEYS`: head, open. `ARGV` after the fence: the field of the mark; `1` removes it. */
 export const MARK = script(
   FENCE,
   `
@@ -117,7 +116,7 @@ return 'W'
 /**
  * `KEYS`: head, open, known, log. `ARGV` after the fence: retention as events (empty: no log), bytes, ms. Then for each
  * append: stream; position (first offset, number of events, `1` if it completes the stream, `1` if more follows); the
- * text of its events. "More" is: requests, marker to write, marker to remove, size of the events if their text does not
+ * text of its events. "More" is: note, mark to write, mark to remove, size of the events if their text does not
  * show it (empty: none).
  *
  * Answers one outcome for all appends, or a list of `W` and `F`.
@@ -145,7 +144,7 @@ local function lost(stream)
   return true
 end
 
-local function log(stream, from, count, complete, place, text, requests, size)
+local function log(stream, from, count, complete, place, text, note, size)
   local field = 's' .. stream
   local new = from == 0 and redis.call('HSETNX', KEYS[3], stream, '') == 1
   local open = false
@@ -155,9 +154,9 @@ local function log(stream, from, count, complete, place, text, requests, size)
     if not open and not new and (from ~= 0 or not lost(stream)) then return false end
   end
   if not complete then
-    local answers = open and string.match(open, '\\n.*$')
-    if not answers then answers = requests ~= '' and '\\n' .. requests or '' end
-    if redis.call('HSET', KEYS[2], field, whole(from + count) .. answers) == 1 then last(KEYS[2]) end
+    local noted = open and string.match(open, '\\n.*$')
+    if not noted then noted = note ~= '' and '\\n' .. note or '' end
+    if redis.call('HSET', KEYS[2], field, whole(from + count) .. noted) == 1 then last(KEYS[2]) end
   elseif open then redis.call('HDEL', KEYS[2], field) end
   events = events + count
   if size ~= '' then bytes = bytes + size elseif count > 0 then bytes = bytes + #text - count + 1 end
@@ -173,13 +172,13 @@ while n <= #ARGV do
   local stream, text = ARGV[n], ARGV[n + 2]
   local place, complete, more = string.match(ARGV[n + 1], '^(%-?%d+ %d+) (%d)(%d)$')
   local from, count = string.match(place, '^(%-?%d+) (%d+)$')
-  local requests, mark, unmark, size = '', '', '', ''
+  local note, mark, unmark, size = '', '', '', ''
   n = n + 3
   if more == '1' then
-    requests, mark, unmark, size = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
+    note, mark, unmark, size = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
     n = n + 4
   end
-  if logs and not log(stream, tonumber(from), tonumber(count), complete == '1', place, text, requests, size) then
+  if logs and not log(stream, tonumber(from), tonumber(count), complete == '1', place, text, note, size) then
     outcomes[#outcomes + 1] = 'F'
     refused = true
   else
@@ -228,7 +227,7 @@ return refused and outcomes or 'W'
 
 /**
  * `KEYS`: head, open, log. `ARGV`: retention as events, bytes, ms; stream; the offset after which to read. Answers
- * nothing if the session has ended, or if the stream is neither open nor complete because the key of open streams was
+ * nothing if the record has ended, or if the stream is neither open nor complete because the key of open streams was
  * deleted or evicted. Otherwise: the time, the length of the stream if it is open, and for each element
  * of the stream, newest first: first offset, number of events, time, events and bytes logged after it, text.
  */
@@ -266,7 +265,7 @@ return found
 `,
 );
 
-/** `KEYS`: head, open. Answers the fields of `open` while the session is alive. */
+/** `KEYS`: head, open. Answers the fields of `open` while the record is alive. */
 export const OPEN_STREAMS = script(
   CLOCK,
   EXPIRED,
@@ -278,19 +277,19 @@ return redis.call('HGETALL', KEYS[2])
 );
 
 /**
- * `KEYS`: all. `ARGV`: latest time of creation, ms that a session is kept after its expiry, tombstone ms, ms until its
- * expiry or empty, body, number of head fields, pairs of fields of the head hash, pairs of fields of the record.
- * Answers `W`; `X`: exists; `L`.
+ * `KEYS`: all. `ARGV`: latest time of creation, ms that a record is kept after its expiry, ms that it then shows as
+ * ended, ms until its expiry or empty, body, number of head fields, pairs of fields of the head hash, pairs of
+ * fields of the record. Answers `W`; `X`: exists; `L`.
  */
 export const CREATE = script(
   CLOCK,
   EXPIRED,
   `
 if now > tonumber(ARGV[1]) then return 'L' end
-local there = redis.call('HMGET', KEYS[1], 'v', 'x', 'at')
-if there[1] then
-  local ended = there[3] or expired(there[2]) and math.abs(there[2])
-  if not ended or ended + ARGV[3] > now then return 'X' end
+local there = redis.call('HMGET', KEYS[1], 'v', 'x', 'k')
+if there[1] or there[3] then
+  local kept = there[3] or expired(there[2]) and math.abs(there[2]) + ARGV[3]
+  if not kept or tonumber(kept) > now then return 'X' end
 end
 redis.call('DEL', unpack(KEYS))
 redis.call('SET', KEYS[2], ARGV[5])
@@ -341,8 +340,8 @@ return answer('W')
 );
 
 /**
- * `KEYS`: all. `ARGV`: write, fence, reason, tombstone ms, format. Answers `E` and the time of the end; `G`: ended
- * before, or missing; `F`; `L`.
+ * `KEYS`: all. `ARGV`: write, fence, outcome, ms that it is kept, the same for an expired record. Answers `E` and until
+ * when it is kept; `G`: ended before, or missing; `F`; `L`.
  */
 export const END = script(
   CLOCK,
@@ -352,17 +351,18 @@ local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x')
 if not head[1] then return {'G'} end
 if head[1] ~= ARGV[2] then return {'F'} end
 if late(head[2], ARGV[1]) then return {'L'} end
-local reason, at = ARGV[3], whole(now)
-if head[3] and tonumber(head[3]) <= now then reason, at = 'idle', whole(math.abs(head[3])) end
+local outcome, at, keep = ARGV[3], now, ARGV[4]
+if head[3] and tonumber(head[3]) <= now then outcome, at, keep = '', math.abs(head[3]), ARGV[5] end
+local kept = whole(at + keep)
 redis.call('DEL', unpack(KEYS))
-redis.call('HSET', KEYS[1], 'v', ARGV[5], 'd', reason, 'at', at)
-redis.call('PEXPIREAT', KEYS[1], whole(at + ARGV[4]))
-return {'E', at}
+redis.call('HSET', KEYS[1], 'd', outcome, 'at', whole(at), 'k', kept)
+redis.call('PEXPIREAT', KEYS[1], kept)
+return {'E', kept}
 `,
 );
 
 /**
- * `KEYS`: all. The directory's check of a session: answers fence and expiry. If the head is missing because it was
+ * `KEYS`: all. The directory's check of a record: answers fence and expiry. If the head is missing because it was
  * deleted or evicted, the script deletes the other keys too.
  */
 export const PEEK = script(

@@ -1,10 +1,10 @@
 /**
- * The events of one session, oldest first, in a ring of parallel arrays. An append allocates only the table entry of a
+ * The events of one record, oldest first, in a ring of parallel arrays. An append allocates only the table entry of a
  * new stream, and dropping an event moves one index. The events of a stream are dropped in order, so its first retained
  * offset is enough to detect gaps.
  */
 import { SmallMap } from '../../small-map.ts';
-import type { LoggedEvent, OpenStreamInfo, ReplayOutcome } from '../store.ts';
+import type { LoggedEvent, OpenStream, ReplayOutcome } from '../store.ts';
 
 /** Slots of the ring at the first event; the ring doubles as needed. A call logs two events. */
 const FIRST_SLOTS = 4;
@@ -18,7 +18,7 @@ export const LOG_OVERHEAD_BYTES = 600;
 
 /** Refers to the log. An empty log removes this reference. */
 export interface LogHolder {
-  log: SessionLog | undefined;
+  log: RecordLog | undefined;
 }
 
 /** Offsets below `first` were dropped; `next` is the offset of the next event. */
@@ -27,8 +27,8 @@ class LoggedStream {
   first = 0;
   next = 0;
   complete = false;
-  /** JSON text about the requests of this stream, until it is complete. */
-  requests: string | null = null;
+  /** The text of its first append, until it is complete. */
+  note: string | null = null;
 
   constructor(key: string) {
     this.key = key;
@@ -39,13 +39,13 @@ class LoggedStream {
 export interface LogTotals {
   added(bytes: number): void;
   dropped(bytes: number, events?: number): void;
-  unlink(log: SessionLog): void;
+  unlink(log: RecordLog): void;
 }
 
-export class SessionLog {
+export class RecordLog {
   /** The neighbours in the order of last writes, and the number of the last write. */
-  older: SessionLog | undefined = undefined;
-  newer: SessionLog | undefined = undefined;
+  older: RecordLog | undefined = undefined;
+  newer: RecordLog | undefined = undefined;
   written = 0;
   /** When the newest event was written. */
   writtenAt = 0;
@@ -95,16 +95,16 @@ export class SessionLog {
     for (let i = 0; i < events.length; i++) this.#push(stream, events[i] ?? '', now);
     if (complete) {
       stream.complete = true;
-      stream.requests = null;
+      stream.note = null;
       this.#deleteIfDropped(stream);
       this.#detachIfEmpty();
     }
     return true;
   }
 
-  describe(key: string, requests: string): void {
+  describe(key: string, note: string): void {
     const stream = this.#streams.get(key);
-    if (stream !== undefined && stream.requests === null) stream.requests = requests;
+    if (stream !== undefined && stream.note === null) stream.note = note;
   }
 
   replay(key: string, after: number): ReplayOutcome {
@@ -123,10 +123,10 @@ export class SessionLog {
     return { found: true, events, next: stream.next, complete: stream.complete };
   }
 
-  open(): readonly OpenStreamInfo[] {
-    const open: OpenStreamInfo[] = [];
-    for (const { key, next, complete, requests } of this.#streams.values()) {
-      if (!complete) open.push({ stream: key, next, requests });
+  open(): readonly OpenStream[] {
+    const open: OpenStream[] = [];
+    for (const { key, next, complete, note } of this.#streams.values()) {
+      if (!complete) open.push({ stream: key, next, note });
     }
     return open;
   }
@@ -161,7 +161,7 @@ export class SessionLog {
     while (this.#size > 0 && this.#stream[this.#head] === stream) this.dropOldest();
   }
 
-  /** Drops all events at once, because the session ended. */
+  /** Drops all events at once, because the record ended. */
   drop(): void {
     this.#logs.dropped(this.#totalBytes, this.#size);
     this.#streams.clear();

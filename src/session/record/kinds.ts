@@ -1,0 +1,24 @@
+/** The kinds of records that an endpoint keeps in its store. */
+import type { EventRetention } from '../../types.ts';
+import type { Kind, OpenStore, Records } from '../../stores/store.ts';
+
+/** The store of an endpoint. */
+export interface EndpointStore extends Omit<OpenStore, 'records'> {
+  readonly sessions: Records;
+  /** Calls that can be resumed (`eras/modern/call-records.ts`), with the option `resumeModernCalls`. */
+  readonly calls: Records;
+}
+
+/** The sessions of 2025-era clients (`session-record.ts`). */
+export const sessionKind = (log: EventRetention | false, tombstoneMs: number): Kind => ({
+  name: 'sessions',
+  log,
+  keepMs: tombstoneMs,
+  listed: true,
+});
+
+/** No client must know that a call expired or was cancelled. The end of an answered call says how long it is kept. */
+const CALL_KEPT_MS = 1_000;
+
+/** 2026-07-28 calls. */
+export const CALLS: Kind = { name: 'calls', log: false, keepMs: CALL_KEPT_MS, listed: false };

@@ -1,0 +1,126 @@
+/**
+ * The records of one kind and their states:
+ *
+ * - *held*: there is a record;
+ * - *expired*: there is a record and its expiry has passed. Every reader sees an ended record, until `end` replaces
+ *   it by a tombstone;
+ * - *ended*: there is a tombstone;
+ * - *missing*: there is neither.
+ */
+import type { EndedRecord, Fence, Kind, StoredRecord } from '../store.ts';
+import { monotonicMs } from '../../options/system.ts';
+import type { TimeProvider } from '../../types.ts';
+import { expiredRecord } from '../shared/expired-record.ts';
+import { ExpiryIndex } from './expiry-index.ts';
+import type { HeldRecord } from './held-record.ts';
+import { MemoryListingOrder } from './listing-order.ts';
+import type { Tombstones } from './tombstones.ts';
+
+export class MemoryRecordTable {
+  readonly #kind: Kind;
+  readonly #held = new Map<string, HeldRecord>();
+  readonly #order = new MemoryListingOrder();
+  readonly #expiry = new ExpiryIndex();
+  readonly #tombstones: Tombstones;
+  readonly #time: TimeProvider;
+  /** The difference between the two clocks when the table was made. */
+  readonly #origin: number;
+
+  constructor(kind: Kind, time: TimeProvider, tombstones: Tombstones) {
+    this.#kind = kind;
+    this.#time = time;
+    this.#origin = time.now() - monotonicMs(time);
+    this.#tombstones = tombstones;
+  }
+
+  /** ms since 1970. A date that is corrected while the process runs ends no record in use, and revives none. */
+  now(): number {
+    return this.#origin + monotonicMs(this.#time);
+  }
+
+  /** Held, expired or not. */
+  held(id: string): HeldRecord | undefined {
+    return this.#held.get(id);
+  }
+
+  /** Held and not expired. */
+  living(id: string): HeldRecord | undefined {
+    const held = this.#held.get(id);
+    return held === undefined || held.expired(this.now()) ? undefined : held;
+  }
+
+  /** A living record, if the fence matches. Reads the clock last, because that costs most. */
+  writable(id: string, fence: Fence, now?: number): HeldRecord | undefined {
+    const held = this.#held.get(id);
+    if (held === undefined || !held.ownedBy(fence) || held.expired(now ?? this.now())) return undefined;
+    return held;
+  }
+
+  /** The ended value of an id that is not living. */
+  ended(id: string): EndedRecord | undefined {
+    const now = this.now();
+    const held = this.#held.get(id);
+    if (held === undefined) return this.#tombstones.find(id, now);
+    held.reportedExpired = true;
+    const ended = expiredValue(held);
+    return ended !== undefined && ended.at + this.#kind.keepMs > now ? ended : undefined;
+  }
+
+  add(record: StoredRecord): void {
+    const forgotten = this.#held.get(record.id);
+    if (forgotten !== undefined) this.remove(forgotten);
+    const held = this.#order.append(record);
+    this.#held.set(record.id, held);
+    this.#expiry.put(held);
+  }
+
+  /** Every change of a record goes through this method. */
+  write(held: HeldRecord, record: StoredRecord): void {
+    const moved = record.expiresAt !== held.expiresAt;
+    if (moved) this.#expiry.take(held);
+    held.record = record;
+    if (moved) this.#expiry.put(held);
+  }
+
+  /** A record that had expired before ended at its expiry, without an outcome. */
+  end(held: HeldRecord, outcome: string, keepMs = this.#kind.keepMs): void {
+    const now = this.now();
+    this.remove(held);
+    const expired = held.expired(now) ? expiredValue(held) : undefined;
+    const ended = expired ?? { id: held.id, outcome, at: now };
+    this.#tombstones.add(Object.freeze(ended), ended.at + (expired === undefined ? keepMs : this.#kind.keepMs), now);
+  }
+
+  remove(held: HeldRecord): void {
+    held.log?.drop();
+    this.#held.delete(held.id);
+    this.#expiry.take(held);
+    this.#order.remove(held);
+  }
+
+  /** Held records that have expired. */
+  due(): Iterable<HeldRecord> {
+    return this.#expiry.due(this.now());
+  }
+
+  /** Living records with a higher place, in the order of their creation. */
+  *after(place: number): Generator<HeldRecord> {
+    const now = this.now();
+    for (const held of this.#order.after(place)) {
+      if (!held.expired(now)) yield held;
+    }
+  }
+
+  /** Drops what no reader sees any more: tombstones, and expired records that no caller looks for. */
+  sweep(): void {
+    const now = this.now();
+    this.#tombstones.forget(now);
+    if (this.#kind.listed) return;
+    const due = [...this.due()];
+    for (const held of due) if ((held.expiresAt ?? now) + this.#kind.keepMs <= now) this.remove(held);
+  }
+}
+
+function expiredValue({ id, expiresAt }: HeldRecord): EndedRecord | undefined {
+  return expiresAt === null ? undefined : expiredRecord(id, expiresAt);
+}

@@ -1,0 +1,153 @@
+/** Records in this process. Every method is atomic, because the process has one thread and no method waits. */
+import type {
+  AppendRequest,
+  ClaimOutcome,
+  EndedRecord,
+  ExpiredRecord,
+  Fence,
+  Mark,
+  NewRecord,
+  OpenStream,
+  Ownership,
+  RecordChange,
+  RecordPage,
+  Records,
+  ReplayOutcome,
+  StoredRecord,
+  WriteOutcome,
+} from '../store.ts';
+import { placeOf } from '../shared/cursor.ts';
+import { copyRecord, expiryAfter, changedRecord } from '../shared/record-change.ts';
+import { RecordLog } from './record-log.ts';
+import type { MemoryRecordTable } from './record-table.ts';
+import type { RetainedLogs } from './retained-logs.ts';
+
+export class MemoryRecords implements Records {
+  readonly #table: MemoryRecordTable;
+  /** Undefined: this kind keeps no events. */
+  readonly #logs: RetainedLogs | undefined;
+
+  constructor(table: MemoryRecordTable, logs: RetainedLogs | undefined) {
+    this.#table = table;
+    this.#logs = logs;
+  }
+
+  create(record: NewRecord, expiresInMs: number | null = null): 'created' | 'exists' {
+    if (this.#current(record.id) !== undefined) return 'exists';
+    this.#table.add(copyRecord(record, expiryAfter(expiresInMs, this.#table.now())));
+    return 'created';
+  }
+
+  read(id: string): StoredRecord | EndedRecord | undefined {
+    return this.#current(id);
+  }
+
+  claim(id: string, from: Ownership, me: string): ClaimOutcome {
+    const held = this.#table.living(id);
+    if (held === undefined) return { claimed: false, current: this.#table.ended(id) };
+    const { epoch, owner } = held;
+    const replyLost = epoch === from.epoch + 1 && owner === me;
+    const unchanged = held.ownedBy(from);
+    if (!replyLost && !unchanged) return { claimed: false, current: held.record };
+    if (unchanged) this.#table.write(held, { ...held.record, epoch: epoch + 1, owner: me });
+    const { record, marks } = held;
+    const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#table.now();
+    return { claimed: true, record, marks, expiresInMs };
+  }
+
+  save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
+    const now = this.#table.now();
+    const held = this.#table.writable(id, fence, now);
+    if (held === undefined) return 'fenced';
+    this.#table.write(held, changedRecord(held.record, change, now));
+    return 'written';
+  }
+
+  release(id: string, fence: Fence, change: RecordChange = {}): WriteOutcome {
+    const now = this.#table.now();
+    const held = this.#table.writable(id, fence, now);
+    if (held === undefined) return 'fenced';
+    this.#table.write(held, { ...changedRecord(held.record, change, now), owner: null });
+    return 'written';
+  }
+
+  /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
+  end(id: string, from: Ownership, outcome: string, keepMs?: number): 'ended' | 'fenced' | 'gone' {
+    const held = this.#table.held(id);
+    if (held === undefined) return 'gone';
+    if (!held.ownedBy(from)) return 'fenced';
+    this.#table.end(held, outcome, keepMs);
+    return 'ended';
+  }
+
+  mark(id: string, fence: Fence, mark: Mark, clear = false): WriteOutcome {
+    const held = this.#table.writable(id, fence);
+    if (held === undefined) return 'fenced';
+    if (clear) held.unmark(mark);
+    else held.mark(mark);
+    return 'written';
+  }
+
+  list(limit: number, cursor?: string): RecordPage {
+    const records: StoredRecord[] = [];
+    let last = -1;
+    for (const { record, place } of this.#table.after(placeOf(cursor) ?? -1)) {
+      // There is a cursor only if another record follows, so the last page has none.
+      if (records.length >= limit) return { records, nextCursor: String(last) };
+      records.push(record);
+      last = place;
+    }
+    return { records };
+  }
+
+  expired(limit: number): readonly ExpiredRecord[] {
+    const expired: ExpiredRecord[] = [];
+    for (const { id, epoch, owner } of this.#table.due()) {
+      if (expired.length >= limit) break;
+      expired.push({ id, epoch, owner });
+    }
+    return expired;
+  }
+
+  /** Every call appends, so this answers at once and makes no promise. */
+  append(request: AppendRequest): WriteOutcome {
+    const { id, fence, stream, from, events, complete = false, note, mark, unmark } = request;
+    const now = this.#table.now();
+    const held = this.#table.writable(id, fence, now);
+    if (held === undefined) return 'fenced';
+    const logs = this.#logs;
+    if (logs !== undefined) {
+      const log = held.log ?? new RecordLog(held, logs);
+      if (!log.append(stream, from, events, complete, now)) return 'fenced';
+      if (note !== undefined && !complete) log.describe(stream, note);
+      logs.wrote(log, now);
+    }
+    if (mark !== undefined) held.mark(mark);
+    if (unmark !== undefined) held.unmark({ name: unmark, stream });
+    return 'written';
+  }
+
+  replay(id: string, stream: string, after: number): ReplayOutcome {
+    const log = this.#table.living(id)?.log;
+    if (log === undefined) return { found: false, why: 'unknown' };
+    this.#logs?.retain(log, this.#table.now());
+    return log.replay(stream, after);
+  }
+
+  open(id: string): readonly OpenStream[] {
+    return this.#table.living(id)?.log?.open() ?? [];
+  }
+
+  trim(): void {
+    this.#logs?.trim(this.#table.now());
+    this.#table.sweep();
+  }
+
+  forget(id: string, stream: string): void {
+    this.#table.living(id)?.log?.forget(stream);
+  }
+
+  #current(id: string): StoredRecord | EndedRecord | undefined {
+    return this.#table.living(id)?.record ?? this.#table.ended(id);
+  }
+}

@@ -1,0 +1,156 @@
+/** Records in rows. Every write is one statement that checks the fence on the row that it has locked. */
+import { idOf } from '../shared/cursor.ts';
+import {
+  type AppendRequest,
+  type ClaimOutcome,
+  type EndedRecord,
+  type ExpiredRecord,
+  type Fence,
+  type Mark,
+  type NewRecord,
+  type OpenStream,
+  type Ownership,
+  type RecordChange,
+  type RecordPage,
+  type Records,
+  type ReplayOutcome,
+  type StoredRecord,
+  type WriteOutcome,
+  isEnded,
+} from '../store.ts';
+import { Append } from './append.ts';
+import type { Operation } from './batch.ts';
+import type { PgResult, Row, Step } from './pg.ts';
+import { EXPIRES_IN, MARKS, createValues, readRecord, saveOf } from './record-rows.ts';
+import { PostgresLog, type PostgresLogOptions } from './record-log.ts';
+import type { RecordStatements } from './record-statements.ts';
+
+export interface PostgresRecordsOptions extends PostgresLogOptions {
+  readonly place: string;
+  readonly statements: PostgresLogOptions['statements'] & RecordStatements;
+}
+
+export class PostgresRecords implements Records {
+  readonly #options: PostgresRecordsOptions;
+  readonly #log: PostgresLog;
+
+  constructor(options: PostgresRecordsOptions) {
+    this.#options = options;
+    this.#log = new PostgresLog(options);
+  }
+
+  create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
+    const { space, kind, statements } = this.#options;
+    const step: Step = [statements.create, createValues(space, record, expiresInMs, kind.keepMs)];
+    return this.#operate(record.id, [step], ([made]) => (made?.rows.length === 1 ? 'created' : 'exists'));
+  }
+
+  async read(id: string): Promise<StoredRecord | EndedRecord | undefined> {
+    const { space, place, reader, statements, kind } = this.#options;
+    for (;;) {
+      const [row] = (await reader.query(statements.record, [space, id, kind.keepMs])).rows;
+      if (row === undefined) return undefined;
+      const { value, expiring } = readRecord(row, place);
+      if (!expiring) return value;
+      // The expiry is stored before the caller learns it. An owner that extends the expiry at this moment is refused,
+      // or the loop reads its extension.
+      await reader.query(statements.expire, [space, id]);
+    }
+  }
+
+  async claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
+    const { space, place, writer, kind } = this.#options;
+    const row = await writer.claim(space, { kind: 'claim', id, from, me, keepMs: kind.keepMs });
+    if (row === undefined) return { claimed: false, current: undefined };
+    const { value, expiring } = readRecord(row, place);
+    if (expiring) return { claimed: false, current: await this.read(id) };
+    // The stored owner shows whether the claim was won, now or before its reply was lost.
+    if (isEnded(value) || value.owner !== me || value.epoch !== from.epoch + 1)
+      return { claimed: false, current: value };
+    const left = row[EXPIRES_IN];
+    const expiresInMs = left === null || left === undefined ? null : Number(left);
+    return { claimed: true, record: value, marks: marksOf(row), expiresInMs };
+  }
+
+  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
+    return this.#save(id, fence, change, false);
+  }
+
+  release(id: string, fence: Fence, change: RecordChange = {}): Promise<WriteOutcome> {
+    return this.#save(id, fence, change, true);
+  }
+
+  /** The first call that ends an expired record answers `'ended'`, so that exactly one caller reports the end. */
+  end(
+    id: string,
+    { epoch, owner }: Ownership,
+    outcome: string,
+    keepMs = this.#options.kind.keepMs,
+  ): Promise<'ended' | 'fenced' | 'gone'> {
+    const { space, statements, kind } = this.#options;
+    const steps: Step[] = [
+      [statements.end, [space, id, outcome, keepMs, kind.keepMs, epoch, owner]],
+      [statements.living, [space, id]],
+    ];
+    const answer = ([ended, living]: readonly PgResult[]): 'ended' | 'fenced' | 'gone' => {
+      if (ended?.rowCount === 1) return 'ended';
+      return living?.rows.length === 1 ? 'fenced' : 'gone';
+    };
+    return this.#operate(id, steps, answer);
+  }
+
+  mark(id: string, fence: Fence, mark: Mark, clear = false): Promise<WriteOutcome> {
+    const { space, writer } = this.#options;
+    return writer.append(space, Append.ofMarks(id, fence, clear ? { unmark: mark } : { mark }));
+  }
+
+  /** In the order of their ids. */
+  async list(limit: number, cursor?: string): Promise<RecordPage> {
+    const { space, place, reader, statements } = this.#options;
+    // A cursor needs a further record, so that the last page has no cursor.
+    const { rows } = await reader.query(statements.list, [space, idOf(cursor), limit + 1]);
+    const living = rows.map((row) => readRecord(row, place).value);
+    const records = living.slice(0, limit).filter((value): value is StoredRecord => !isEnded(value));
+    const last = living[limit - 1];
+    return rows.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };
+  }
+
+  async expired(limit: number): Promise<readonly ExpiredRecord[]> {
+    const { space, reader, statements } = this.#options;
+    const { rows } = await reader.query(statements.expired, [space, limit]);
+    return rows.map(([id, epoch, owner]) => ({ id: id ?? '', epoch: Number(epoch), owner: owner ?? null }));
+  }
+
+  append(request: AppendRequest): Promise<WriteOutcome> {
+    return this.#log.append(request);
+  }
+
+  replay(id: string, stream: string, after: number): Promise<ReplayOutcome> {
+    return this.#log.replay(id, stream, after);
+  }
+
+  open(id: string): Promise<readonly OpenStream[]> {
+    return this.#log.open(id);
+  }
+
+  trim(): Promise<void> {
+    return this.#log.trim();
+  }
+
+  #save(id: string, { epoch, owner }: Fence, change: RecordChange, release: boolean): Promise<WriteOutcome> {
+    const { space, statements } = this.#options;
+    const { parts, values } = saveOf(change, release);
+    const step: Step = [statements.save(parts), [space, id, epoch, owner, ...values]];
+    return this.#operate(id, [step], ([saved]) => (saved?.rows.length === 1 ? 'written' : 'fenced'));
+  }
+
+  #operate<T>(id: string, steps: readonly Step[], outcome: Operation<T>['outcome']): Promise<T> {
+    const { space, writer } = this.#options;
+    return writer.operate(space, { kind: 'operation', id, steps, outcome });
+  }
+}
+
+function marksOf(row: Row): readonly Mark[] {
+  const marks = JSON.parse(row[MARKS] ?? '[]') as Array<[name: string, stream: string]>;
+  return marks.map(([name, stream]) => ({ name, stream }));
+}

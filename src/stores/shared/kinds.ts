@@ -1,0 +1,13 @@
+/** The kinds that a view of a store was opened for. */
+import { internal } from '../../errors.ts';
+import type { Kind, OpenStore, Records } from '../store.ts';
+
+/** `OpenStore.records`, where `make` makes the records of one kind. */
+export function recordsOf(kinds: readonly Kind[], make: (kind: Kind) => Records): OpenStore['records'] {
+  const made = new Map(kinds.map((kind) => [kind.name, make(kind)]));
+  return ({ name }) => {
+    const records = made.get(name);
+    if (records === undefined) throw internal(new Error(`the store was not opened for records of the kind ${name}`));
+    return records;
+  };
+}

@@ -1,0 +1,28 @@
+/** A view of a store that was opened for one kind of records, as tests of stores use it. */
+import type { Kind, OpenStore, Records, Store, StoreOptions } from '../stores/store.ts';
+
+export interface View extends Omit<OpenStore, 'records'> {
+  readonly records: Records;
+}
+
+/** `kind`: the name of the kind; default `'things'`. */
+export interface ViewSettings extends Omit<StoreOptions, 'kinds'>, Pick<Kind, 'log' | 'keepMs'> {
+  readonly kind?: string;
+  readonly listed?: boolean;
+}
+
+export async function openView(store: Store, settings: ViewSettings): Promise<View> {
+  const { kind: name = 'things', log, keepMs, listed = true, ...options } = settings;
+  const kind: Kind = { name, log, keepMs, listed };
+  return viewOf(await store.open({ ...options, kinds: [kind] }), kind);
+}
+
+export function viewOf(open: OpenStore, kind: Kind): View {
+  return {
+    records: open.records(kind),
+    instances: open.instances,
+    secret: (name, keepMs) => open.secret(name, keepMs),
+    full: () => open.full?.() === true,
+    close: () => open.close(),
+  };
+}
