@@ -17,13 +17,12 @@
  * optional here. A change that an older build cannot read raises `LINK_VERSION`.
  */
 import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
+import type { CallKind } from '../call/call.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 /** The format of link messages and of the items in them. */
 export const LINK_VERSION = 1;
 
-/** `resume`: the rest of a POST's response. `answer`: a GET for the answer to a 2026-07-28 request. */
-export type CallKind = 'post' | 'get' | 'delete' | 'resume' | 'answer';
 const CALL_KINDS: ReadonlySet<unknown> = new Set<CallKind>(['post', 'get', 'delete', 'resume', 'answer']);
 
 export type CallItem = {

@@ -28,7 +28,7 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
-import { type InboundPost, requestIdOf } from '../relay/call.ts';
+import { type InboundPost, requestIdOf } from '../call/call.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksForLostAnswer } from './modern/lost-answers.ts';
 import { checkTextDepth, checkValueDepth } from './json-depth.ts';

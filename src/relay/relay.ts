@@ -1,10 +1,7 @@
 /**
  * Relays calls between the instance with the client and the instance that owns the session, over their link.
  *
- * Outgoing: `send` relays a call and gives the values of its answer to the reader of its client. It resolves with
- * `done` when the answer is complete, with `refused` when the owner has not run the call and will not run it, and with
- * `lost` when no instance can tell: the owner crashed, or this instance lapsed. `unreachable`: the same, and the owner
- * has a lease, but messages between it and this instance do not pass.
+ * Outgoing: `send` relays a call and gives the values of its answer to the reader of its client.
  *
  * Incoming: a call is served as if its client were connected here. A call that this instance cannot serve is refused.
  */
@@ -18,11 +15,10 @@ import { attempt } from '../http/attempt.ts';
 import type { ReaderListener, ResponsePolicy, SessionResponse } from '../http/reader.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { Logger } from '../types.ts';
-import { type Call, isAbandoned, methodOf } from './call.ts';
+import { type Call, isAbandoned, methodOf } from '../call/call.ts';
+import { forStop, type RelayOutcome } from '../call/retries.ts';
 import { LinkReader, readError } from './link-reader.ts';
 import { sentCall, SentRequest } from './sent-request.ts';
-
-export type RelayOutcome = 'done' | 'refused' | 'lost' | 'unreachable';
 
 export interface RelayOptions {
   readonly instance: Instance;
@@ -200,18 +196,17 @@ export class Relay implements RelayedCalls {
 
   /**
    * Ends calls that run elsewhere for clients connected here. Clients that can resume reconnect; the others get the
-   * error. Clients open a stream again whose connection is closed, and some end for good at a 503. An answer or a
-   * notification is accepted if its owner has it.
+   * error.
    */
   close(error: () => SojournError): void {
     for (const outgoing of this.#outgoing.values()) {
       outgoing.tellGone();
       outgoing.settle('done');
-      const { kind, reader, requestId, post } = outgoing.call;
-      if (requestId !== null || reader.hasBegun)
-        reader.refuse(error(), requestId, this.#options.lostForm(methodOf(post)));
-      else if (kind === 'post' && outgoing.isDelivered) reader.done(202);
-      else if (kind === 'get' || kind === 'answer') reader.cut();
+      const { reader, requestId, post } = outgoing.call;
+      const end = forStop(outgoing.call, outgoing.isDelivered);
+      if (end === 'error') reader.refuse(error(), requestId, this.#options.lostForm(methodOf(post)));
+      else if (end === 'accept') reader.done(202);
+      else if (end === 'cut') reader.cut();
       else reader.refuse(closedEndpoint(), null);
     }
   }

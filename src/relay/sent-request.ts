@@ -11,7 +11,7 @@ import { type Caller, closeSignal, type HeaderFields, type RunningWork } from '.
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { McpHttpRequest } from '../types.ts';
-import type { Call } from './call.ts';
+import type { Call } from '../call/call.ts';
 import type { LinkReader } from './link-reader.ts';
 
 /** `AuthInfo` requires a token. Handlers on the owner read an empty one. */

@@ -20,7 +20,7 @@ interface Way {
  * its user (`limits/request-limits.ts`).
  * Every answer says whether a page of another origin may read it (`http/cors.ts`).
  * What a request holds is charged until its handlers have settled (`RequestBytes` in `http/body.ts`).
- * The kind of a call is a value that no header tells (`relay/call.ts`), and what answers a GET is a class instead of
+ * The kind of a call is a value that no header tells (`call/call.ts`), and what answers a GET is a class instead of
  * four callbacks (`eras/legacy/get.ts`).
  * The response of a 2026-07-28 request (`http/response.ts`) has the states of every response, not booleans.
  */

@@ -28,7 +28,16 @@ import type { Caller } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
-import { type Call, isAbandoned, methodOf, type NextAttempt, reads } from '../../relay/call.ts';
+import { type Call, counts, methodOf, type NextAttempt, reads } from '../../call/call.ts';
+import {
+  abandonedWhileWaiting,
+  afterFailure,
+  afterRelay,
+  errorAfter,
+  isFull,
+  isNotFound,
+  relayLost,
+} from '../../call/retries.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience } from '../../session/ownership/patience.ts';
@@ -37,17 +46,6 @@ import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
-import {
-  abandonedWhileWaiting,
-  afterLoss,
-  counts,
-  isAway,
-  isFull,
-  isNotFound,
-  isRestoreFailure,
-  outcomeOf,
-  relayLost,
-} from './attempt-outcome.ts';
 import type { LegacyGets } from './get.ts';
 import { KnownOwners } from './known-owners.ts';
 import { type Placed, WaitingCalls } from './waiting-calls.ts';
@@ -69,8 +67,6 @@ export interface CallLoopOptions {
 }
 
 const SESSION_ID = /^[\x21-\x7e]+$/;
-/** How often a factory that fails is called for one call. */
-const RESTORES = 3;
 /** The outcome of an attempt that finished the call. */
 const DONE: Placed = { outcome: undefined };
 /** About 600 ms in all: as long as two instances may take to agree on the owner of a session. */
@@ -97,8 +93,6 @@ export class CallLoop {
       lifecycle: options.lifecycle,
       attempt: (id, call) => this.#attempt(id, call),
       follow: (id, call, outcome) => this.#follow(id, call, outcome),
-      mayRetry: (cause, failures) => isAway(cause) && (failures < RESTORES || !isRestoreFailure(cause)),
-      isHookFailure: isRestoreFailure,
       freed: (id, cause) => (isFull(cause) ? options.registry.get(id)?.requests.running.freed() : undefined),
       fail: (call, cause) => this.#refuse(call, cause),
       gets: options.gets,
@@ -189,9 +183,9 @@ export class CallLoop {
   /** The call waits for the lease or the store, or its client gets an error. */
   async #failed(id: string, call: Call, cause: unknown): Promise<void> {
     const { exchange } = call;
-    if (isAway(cause) && !isAbandoned(call)) {
-      // The relaying instance waits, and finds the next owner.
-      if (exchange.relayOrigin !== undefined && !isFull(cause)) return call.reader.moved(false);
+    const next = afterFailure(call, cause);
+    if (next === 'moved') return call.reader.moved(false);
+    if (next === 'wait') {
       if (this.#deliverAnswers(id, call)) return;
       const waiting = this.#waiting.add(id, call, cause);
       if (waiting !== undefined) return reads(call) ? waiting : this.track(exchange, () => waiting);
@@ -202,9 +196,10 @@ export class CallLoop {
 
   #refuse(call: Call, cause: unknown): void {
     // The owner that was to end the session did so before it crashed.
-    if (call.kind === 'delete' && call.mayHaveRun === true && isNotFound(cause)) call.reader.done(200);
-    else if (reads(call) && isNotFound(cause) && this.#options.gets.refuseResume(call)) return;
-    else this.fail(call, outcomeOf(call, cause));
+    if (reads(call) && isNotFound(cause) && this.#options.gets.refuseResume(call)) return;
+    const error = errorAfter(call, cause);
+    if (error === undefined) call.reader.done(200);
+    else this.fail(call, error);
   }
 
   /** A `notifications/cancelled` about a request that waits needs no store: that request is dropped. */
@@ -261,10 +256,9 @@ export class CallLoop {
   async #relay(id: string, owner: string, call: Call): Promise<NextAttempt> {
     const { options, relay } = this.#options;
     const outcome = await relay.send(owner, call);
-    if (outcome === 'done') return undefined;
-    this.#owners.forget(id);
-    const next = outcome === 'refused' ? call : afterLoss(call);
-    if (isAbandoned(next)) return undefined;
+    if (outcome !== 'done') this.#owners.forget(id);
+    const next = afterRelay(call, outcome);
+    if (next === undefined) return undefined;
     if (outcome === 'unreachable') {
       this.#refuse(next, ownerUnreachable());
       return undefined;

@@ -20,7 +20,8 @@ import { lostJson } from '../../http/answer.ts';
 import type { CallReader, ResponsePolicy } from '../../http/reader.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { hasPriming } from '../../protocol/versions.ts';
-import type { Call, NextAttempt } from '../../relay/call.ts';
+import type { Call, NextAttempt } from '../../call/call.ts';
+import { forResume } from '../../call/retries.ts';
 import {
   endedId,
   type EventPosition,
@@ -87,13 +88,12 @@ export class LegacyGets {
     if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
     if (resumed === 'resumed') return true;
     if (session.left || !session.gate.open) return false;
-    if (position === undefined || position.stream === GET_STREAM) {
-      await openGet(session, this.#open(call), true);
-    } else if (resumed === 'finished' || position.ended || position.call === undefined) {
-      await this.#finish(session, call);
-    } else {
-      this.#respondError(call, position, answerNotKept());
-    }
+    const isGetStream = position === undefined || position.stream === GET_STREAM;
+    const isFinished = resumed === 'finished' || position?.ended === true;
+    const next = forResume({ isGetStream, isFinished, namesCall: position?.call !== undefined });
+    if (next === 'getStream') await openGet(session, this.#open(call), true);
+    else if (next === 'finished') await this.#finish(session, call);
+    else if (position !== undefined) this.#respondError(call, position, answerNotKept());
     return true;
   }
 

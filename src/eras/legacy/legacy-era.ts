@@ -26,7 +26,7 @@ import type { Registry } from '../../session/registry.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { RandomSource } from '../../options/system.ts';
-import { type Call, type InboundPost, isAbandoned, type NextAttempt, requestIdOf } from '../../relay/call.ts';
+import { type Call, type InboundPost, isAbandoned, type NextAttempt, requestIdOf } from '../../call/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { checkTextDepth } from '../json-depth.ts';
 import { LegacyGets } from './get.ts';

@@ -8,6 +8,7 @@
  *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
  */
 import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
+import { afterStoring, type FirstAttempt } from '../../call/retries.ts';
 import type { Caller } from '../../http/exchange.ts';
 import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
 import type { Reader, ResponsePolicy, SessionResponse } from '../../http/reader.ts';
@@ -16,13 +17,13 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { admitAll } from '../../session/calls/authorizer.ts';
 import type { MessageContext } from '../../session/calls/context.ts';
 import type { Registry } from '../../session/registry.ts';
-import { attachToFirstAttempt, type FirstAttempt, isRerunning, isRetry } from '../../session/calls/retry.ts';
+import { attachToFirstAttempt, isRerunning, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/stream-log.ts';
 import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
-import { type Call, isAbandoned, type NextAttempt, type Posted } from '../../relay/call.ts';
+import { type Call, isAbandoned, type NextAttempt, type Posted } from '../../call/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { checkNotifications, checkRequests } from './session-checks.ts';
 import { StartsPerTurn } from './starts-per-turn.ts';
@@ -158,19 +159,17 @@ export class LegacyPosts {
 
   #primed(session: LiveSession, { call, admitted }: AdmittedPost, result: WriteResult): NextAttempt {
     // The priming event was stored, but the session has a new owner, which runs the call again.
-    const late = result === 'written' && admitted.some(({ phase }) => phase === 'passedOn');
-    if (result === 'written' && !late) {
+    const movedOn = admitted.some(({ phase }) => phase === 'passedOn');
+    if (result === 'written' && !movedOn) {
       session.requests.primed(admitted);
       return undefined;
     }
+    const next = afterStoring(result, { left: session.left, movedOn });
     session.requests.takeBack(admitted);
     call.reader.withdraw();
-    if (result === 'failed' && !session.left) {
-      call.reader.refuse(storeAway('writing before an answer'), call.requestId);
-      return undefined;
-    }
-    // After a failure the store may still hold the event.
-    return { ...call, mayHaveRun: call.mayHaveRun === true || late || result === 'failed' };
+    if (next !== 'refuse') return next === 'again' ? call : { ...call, mayHaveRun: true };
+    call.reader.refuse(storeAway('writing before an answer'), call.requestId);
+    return undefined;
   }
 
   /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
@@ -221,16 +220,13 @@ export class LegacyPosts {
    * Continues when everything that must be stored first is stored or refused. Nothing has run or was sent so far.
    */
   #start(session: LiveSession, { call, stream, admitted }: AdmittedPost, primed: WriteResult): NextAttempt {
-    if (primed === 'failed' && !session.left) {
-      session.requests.withdraw(admitted);
-      return refused(call, storeAway('writing before a call'));
-    }
     if (primed !== 'written' || session.left) {
+      const next = afterStoring(primed, { left: session.left, movedOn: false });
       // The session has another owner now, or has ended. The next attempt finds out which.
       if (primed === 'fenced') session.ownership.fenced();
       session.requests.withdraw(admitted);
-      // After a failure the store may still hold the marker, which the next owner checks.
-      return primed === 'failed' ? { ...call, mayHaveRun: true } : call;
+      if (next === 'refuse') return refused(call, storeAway('writing before a call'));
+      return next === 'again' ? call : { ...call, mayHaveRun: true };
     }
     // The client disconnected while the POST waited for the store, and has no event id to resume from.
     const waited = stream.delayed || call.waitUntil !== undefined;

@@ -22,7 +22,7 @@ import type { SessionRun } from '../../session/server/run.ts';
 import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import { Stream } from '../../session/streams/stream.ts';
-import type { InboundPost } from '../../relay/call.ts';
+import type { InboundPost } from '../../call/call.ts';
 import { untilHandled } from '../notification-handler.ts';
 import { RequestRuns, requestSession } from '../request-runs.ts';
 import { refuseQuestions, StatelessTransport } from './stateless-transport.ts';

@@ -13,11 +13,11 @@
  * A call that arrives while earlier calls of its session wait, waits behind them. A call leaves when its client
  * disconnects, and a request also when its client cancels it.
  */
-import type { CallKind } from '../../cluster/messages.ts';
 import type { RequestId } from '@modelcontextprotocol/server';
 import { shareKey } from '../../http/request-gate.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { type Call, isAbandoned, isRequest, type NextAttempt, reads } from '../../relay/call.ts';
+import { type Call, type CallKind, isAbandoned, isRequest, type NextAttempt, reads } from '../../call/call.ts';
+import { afterWait, isHookFailure, mayWaitOn } from '../../call/retries.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience, Place } from '../../session/ownership/patience.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -46,12 +46,6 @@ export interface WaitingCallsOptions {
   attempt(id: string, call: Call): Promise<Placed>;
   /** Continues with a call that was placed. */
   follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void>;
-  /**
-   * An attempt failed: `true`, another attempt may succeed. `failures`: of the hooks of the user, this one included.
-   */
-  mayRetry(cause: unknown, failures: number): boolean;
-  /** A hook of the user failed, not the lease or the store. */
-  isHookFailure(cause: unknown): boolean;
   /** For a call that waits for another request of its session to end: resolves to `true` when a request did. */
   freed(id: string, cause: unknown): Promise<true> | undefined;
   fail(call: Call, cause: unknown): void;
@@ -60,8 +54,6 @@ export interface WaitingCallsOptions {
 
 interface Entry {
   call: Call;
-  /** Only answers and notifications: no client waits for their outcome. */
-  readonly silent: boolean;
   place: Place | undefined;
   /** Why it waits. */
   cause: unknown;
@@ -96,10 +88,9 @@ export class WaitingCalls {
     const call: Call = { ...given, waitUntil: until };
     const entry: Entry = {
       call,
-      silent,
       place: undefined,
       cause,
-      failures: this.#options.isHookFailure(cause) ? 1 : 0,
+      failures: isHookFailure(cause) ? 1 : 0,
       state: 'waiting',
       headTimer: undefined,
       left: () => {},
@@ -150,7 +141,7 @@ export class WaitingCalls {
 
   /** Tries the oldest call of a session until it is placed or refused, then the next. */
   async #pump(id: string, queue: Set<Entry>): Promise<void> {
-    const { patience, attempt, mayRetry, isHookFailure } = this.#options;
+    const { patience, attempt } = this.#options;
     // Once one call is placed, the calls behind it need not wait for their turn.
     let placed = false;
     for (let [entry] = queue; entry !== undefined; [entry] = queue) {
@@ -168,7 +159,7 @@ export class WaitingCalls {
         entry.cause = cause;
         if (isHookFailure(cause)) entry.failures += 1;
         const over = this.#options.options.timeProvider.monotonic() >= entry.place.deadline;
-        if (!mayRetry(cause, entry.failures)) this.#refuse(id, entry);
+        if (!mayWaitOn(cause, entry.failures)) this.#refuse(id, entry);
         else if (over) this.#over(id, entry);
         else if (queue.has(entry)) {
           entry.state = 'waiting';
@@ -197,9 +188,9 @@ export class WaitingCalls {
   }
 
   #over(id: string, entry: Entry): void {
-    if (!entry.silent || entry.call.isAccepted === true) this.#refuse(id, entry);
-    else if (this.#options.lifecycle.state === 'serving') this.#accept(id, entry);
-    else if (!this.#enterAgain(id, entry)) this.#refuse(id, entry);
+    const next = afterWait(entry.call, this.#options.lifecycle.state);
+    if (next === 'accept') this.#accept(id, entry);
+    else if (next === 'refuse' || !this.#enterAgain(id, entry)) this.#refuse(id, entry);
   }
 
   /** Answers 202 to answers and notifications that have not reached their session. They wait on. */

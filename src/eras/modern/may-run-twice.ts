@@ -9,7 +9,7 @@ import { KeepAlive } from '../../http/keep-alive.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { systemRandom, within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { InboundPost } from '../../relay/call.ts';
+import type { InboundPost } from '../../call/call.ts';
 import { mayRepeat } from '../../session/calls/call-guard.ts';
 import { firstPosition } from './lost-answers.ts';
 import { readsHeaders, ResumableExchange, type ResumableHost } from './resumable-exchange.ts';

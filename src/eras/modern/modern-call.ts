@@ -26,7 +26,7 @@ import { follow, type Transitions } from '../../options/transitions.ts';
 import { cancelledMessage, isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { afterTurn } from '../../options/system.ts';
 import { type AnyServer, modernServerOf } from '../../protocol/server-shape.ts';
-import type { InboundPost } from '../../relay/call.ts';
+import type { InboundPost } from '../../call/call.ts';
 import { contexts, MessageContext, targetOf } from '../../session/calls/context.ts';
 import { HandlerWork } from '../../session/calls/handler-work.ts';
 

@@ -44,7 +44,7 @@ import { isModern } from '../../protocol/versions.ts';
 import { checkListen, claimedVersion } from '../message-checks.ts';
 import { untilHandled } from '../notification-handler.ts';
 import { RequestRuns } from '../request-runs.ts';
-import type { Call, InboundPost } from '../../relay/call.ts';
+import type { Call, InboundPost } from '../../call/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
 import { parseCallPosition } from './call-position.ts';

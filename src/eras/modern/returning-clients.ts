@@ -17,7 +17,7 @@ import type { CallReader, ResponsePolicy } from '../../http/reader.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { Call } from '../../relay/call.ts';
+import type { Call } from '../../call/call.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { Replays } from '../../session/streams/replays.ts';

@@ -19,6 +19,7 @@ import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcRespon
 import { hasPriming } from '../../protocol/versions.ts';
 import { shownId } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
+import { forLeaving } from '../../call/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import type { MessageContext, MessageSource } from './context.ts';
 import type { Delivery } from './delivery.ts';
@@ -301,14 +302,14 @@ export class SessionRequests {
     if (running.length === 0) return;
     const error = endError(reason, true);
     for (const context of running) {
-      // The client has received nothing of such a request, so the new owner can run it.
-      if (context.phase === 'primingPending' && reason === 'fenced') {
-        context.phase = 'passedOn';
-        continue;
-      }
-      context.phase = 'answered';
-      if (reason === 'fenced' && this.#continuesElsewhere(context)) continue;
-      if (reason === 'released' && this.#canHandOn(context)) {
+      const next = forLeaving(reason, {
+        isStoring: context.phase === 'primingPending',
+        isDurable: this.#session.guard !== undefined && context.hook?.takes !== 'answer',
+        mayRunTwice: this.#canHandOn(context),
+      });
+      context.phase = next === 'passOn' ? 'passedOn' : 'answered';
+      if (next === 'passOn' || (next === 'move' && context.stream?.continueElsewhere() === true)) continue;
+      if (next === 'handOff') {
         context.stream?.handOn(othersServe);
         continue;
       }
@@ -318,19 +319,12 @@ export class SessionRequests {
     }
   }
 
-  /** Whether the response of a call continues with its next owner, which knows the request from the log. */
-  #continuesElsewhere({ hook, stream }: MessageContext): boolean {
-    return this.#session.guard !== undefined && hook?.takes !== 'answer' && stream?.continueElsewhere() === true;
-  }
-
   /**
    * Whether the next owner can run a call again whose time ran out in a drain: the call may run twice (it has no
    * marker), and the log keeps its stream open, as after a crash.
    */
   #canHandOn({ marker, stream }: MessageContext): boolean {
-    const { guard, record } = this.#session;
-    if (guard === undefined || marker !== 'none' || stream === undefined) return false;
     // Clients of earlier revisions do not come back after a stream that ended.
-    return stream.canHandOn(hasPriming(record.version));
+    return marker === 'none' && stream?.canHandOn(hasPriming(this.#session.record.version)) === true;
   }
 }

@@ -1,21 +1,13 @@
 /**
  * Ends the calls that a lost owner left: streams that are not complete, and markers of calls that may have run.
- *
- *     no marker            it never ran, or may run again → it runs, on its old stream
- *     marker, repeatable   (as the server says now)       → it runs again
- *     marker               it may have run                → `owner_lost`, `mayHaveRun: true`
- *     the caller who restores the session has other rights than the caller of the lost call, or
- *     lacks a scope that the server asks for              → `owner_lost`, `mayHaveRun: true`
- *     an older stream of its request id                   → `owner_lost`, `mayHaveRun: true`
- *
- * Two streams have one request id when the store took the first event of a stream and its reply was lost: the client
- * got an error, and repeated its request. Two runs under one id would answer each other's stream, so only the newest
- * call runs again.
+ * `forLost` says which of them run again (`call/retries.ts`), the others end with `owner_lost`. So does a call when the
+ * caller who restores the session has other rights than its caller, or lacks a scope that the server asks for.
  *
  * Clients find the outcome by `Last-Event-ID`. Markers stay: an instance that relayed such a call may send it again,
  * and then gets its outcome.
  */
 import { ownerLost } from '../../errors.ts';
+import { forLost } from '../../call/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import { readKept, requestKey, type KeptRequest } from './call-guard.ts';
@@ -46,10 +38,13 @@ export async function takeLostCalls(
   const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
   for (const { stream: key, next, request } of lostCalls) {
     const stream = session.requests.streams.adopt(key, next, session.log, request);
-    const isRepeated = request !== undefined && newest.get(requestKey(request.id)) !== key;
-    const mayHaveRun = isRepeated || marked.has(key);
-    const repeatable = isWhole(request) && !isRepeated && (!mayHaveRun || session.guard?.repeatable(request) === true);
-    const allowed = repeatable ? await allowedRequest(session, request, source) : undefined;
+    const { runs, mayHaveRun } = forLost({
+      kept: isWhole(request),
+      newest: newest.get(request && requestKey(request.id)) === key,
+      marked: marked.has(key),
+      repeatable: isWhole(request) && session.guard?.repeatable(request) === true,
+    });
+    const allowed = runs && isWhole(request) ? await allowedRequest(session, request, source) : undefined;
     if (allowed !== undefined) {
       session.requests.rerun(allowed, source, stream);
     } else if (request === undefined) {
@@ -57,7 +52,7 @@ export async function takeLostCalls(
       stream.finish();
       session.requests.streams.forget(key);
     } else {
-      const json = session.lostJson(request, ownerLost(mayHaveRun || repeatable));
+      const json = session.lostJson(request, ownerLost(mayHaveRun));
       stream.send(json, true);
       answerOnGet(session, json);
       await stream.flushed();

@@ -1,13 +1,10 @@
 /**
  * A request that arrives a second time because the outcome of its first attempt is unknown: the relaying instance lost
- * the owner, or its own lease; or a client retries a call that runs again after its owner was lost.
- *
- *     the first attempt runs here, or its answer is being stored ─▶ its stream gets a new reader
- *     it has a marker              ─▶ the answer that the log kept; none: its outcome is lost
- *     it ran here without a marker ─▶ the answer that the log kept; none: it runs again (`earlier-runs.ts`)
- *     neither                      ─▶ it runs: it never ran, or it may run twice and ran on an earlier owner
+ * the owner, or its own lease; or a client retries a call that runs again after its owner was lost. If the first
+ * attempt runs here, its stream gets a new reader. Otherwise `forRepeat` decides (`call/retries.ts`).
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
+import { type FirstAttempt, forRepeat } from '../../call/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Reader } from '../../http/reader.ts';
 import { type MessageContext, targetOf } from './context.ts';
@@ -60,12 +57,6 @@ export function isRerunning(
   return reruns && isSameCall(running, request, authInfo);
 }
 
-/**
- * The answers of the first attempt go to the new reader, or are lost. `run`: it never ran, or its answers are not kept
- * and it may run twice.
- */
-export type FirstAttempt = 'attached' | 'run' | 'lost';
-
 export async function attachToFirstAttempt(
   session: LiveSession,
   requests: readonly RpcRequest[],
@@ -74,11 +65,15 @@ export async function attachToFirstAttempt(
   const { running } = session.requests;
   // It may wait for the store, and be refused before it runs.
   for (const { id } of requests) await running.get(id)?.starting;
-  if (await attach(session, requests, open)) return 'attached';
-  if (requests.some(({ id }) => running.get(id) !== undefined || session.guard?.marked(id) !== undefined))
-    return 'lost';
-  for (const { id } of requests) session.requests.forgetRun(id);
-  return 'run';
+  const attached = await attach(session, requests, open);
+  const runs = requests.some(({ id }) => running.get(id) !== undefined);
+  const first = forRepeat({
+    attached,
+    runs,
+    marked: requests.some(({ id }) => session.guard?.marked(id) !== undefined),
+  });
+  if (first === 'run') for (const { id } of requests) session.requests.forgetRun(id);
+  return first;
 }
 
 async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Reader): Promise<boolean> {

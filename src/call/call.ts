@@ -3,10 +3,12 @@
  * changed copy to the next. `eras/legacy/call-loop.ts` drives the attempts.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { CallKind } from '../cluster/messages.ts';
 import type { Caller, Exchange } from '../http/exchange.ts';
 import type { CallReader } from '../http/reader.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
+
+/** `resume`: the rest of a POST's response. `answer`: a GET for the answer to a 2026-07-28 request. */
+export type CallKind = 'post' | 'get' | 'delete' | 'resume' | 'answer';
 
 /** The body of a POST. */
 export interface Posted {
@@ -48,6 +50,12 @@ export type NextAttempt = Call | undefined;
 /** It reads a stream, and is not counted among the running requests. */
 export function reads({ kind }: Pick<Call, 'kind'>): boolean {
   return kind === 'get' || kind === 'resume';
+}
+
+/** Whether a request of the call counts against `limits.requestsPerSession`. */
+export function counts({ kind, post }: Call): boolean {
+  if (kind !== 'post') return false;
+  return post?.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping') === true;
 }
 
 /** No client waits for the outcome any more. */

@@ -1,0 +1,202 @@
+/**
+ * May a request be tried again, and as what? Each part that must know asks here, and carries the answer out:
+ *
+ *     an attempt failed                      afterFailure, errorAfter   eras/legacy/call-loop.ts
+ *     another instance had the request       afterRelay                 eras/legacy/call-loop.ts
+ *     its time to wait is over               afterWait                  eras/legacy/waiting-calls.ts
+ *     its first event was to be stored       afterStoring               eras/legacy/posts.ts
+ *     it comes a second time                 forRepeat                  session/calls/retry.ts
+ *     its session leaves this instance       forLeaving                 session/calls/requests.ts
+ *     its owner was lost                     forLost                    session/calls/rerun.ts
+ *     its client resumes                     forResume                  eras/legacy/get.ts
+ *     this instance stops                    forStop                    relay/relay.ts
+ *
+ * When it is tried again is up to these parts: the call loop pauses, and `session/ownership/patience.ts` has the places
+ * of calls that wait.
+ */
+import { beforeItRan, callUnreachable, type ErrorCode, ownerLost, sessionEnded, SojournError } from '../errors.ts';
+import type { LeaveReason } from '../types.ts';
+import { type Call, isAbandoned, isRequest } from './call.ts';
+
+// ——— what a failure is ———
+
+const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'LAPSED',
+  'STORE_AWAY',
+  'RESTORE_FAILED',
+  'OWNER_UNREACHABLE',
+  'TOO_MANY_REQUESTS',
+]);
+/** How often a factory that fails is called for one call. */
+const RESTORES = 3;
+
+/** Whether a call waits for this cause: a lease, the store, or two instances that disagree on an owner. */
+export function isAway(cause: unknown): cause is SojournError {
+  return cause instanceof SojournError && WAITED_FOR.has(cause.code);
+}
+
+/** The session runs as many requests as it may. */
+export function isFull(cause: unknown): boolean {
+  return isAway(cause) && cause.code === 'TOO_MANY_REQUESTS';
+}
+
+/** The factory or a hook failed, not the store. */
+export function isHookFailure(cause: unknown): boolean {
+  return isAway(cause) && cause.code === 'RESTORE_FAILED' && cause.cause !== undefined && !isAway(cause.cause);
+}
+
+export function isNotFound(cause: unknown): boolean {
+  return cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
+}
+
+/** `failures`: of hooks, this one included. */
+export function mayWaitOn(cause: unknown, failures: number): boolean {
+  return isAway(cause) && (failures < RESTORES || !isHookFailure(cause));
+}
+
+// ——— a request on its way ———
+
+/**
+ * `moved`: the instance that relayed the call waits, and finds the next owner. A full session is full there too, so the
+ * call waits here for its place.
+ */
+export function afterFailure(call: Call, cause: unknown): 'moved' | 'wait' | 'refuse' {
+  if (!isAway(cause) || isAbandoned(call)) return 'refuse';
+  return call.exchange.relayOrigin !== undefined && !isFull(cause) ? 'moved' : 'wait';
+}
+
+/**
+ * The error of a call that ends. A call that may have run gets `owner_lost`, because its client must not retry it. If
+ * its session has ended, or the store has lost it, it is `session_ended`: a client may send a call again after a 404.
+ * `undefined`: the owner that was to end the session did so before it crashed.
+ */
+export function errorAfter({ kind, mayHaveRun, reader, post }: Call, cause: unknown): unknown {
+  if (mayHaveRun !== true && !reader.hasBegun) return cause instanceof SojournError ? beforeItRan(cause) : cause;
+  if (kind === 'delete' && isNotFound(cause)) return undefined;
+  const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
+  if (calls !== true) return cause;
+  if (isNotFound(cause)) return sessionEnded();
+  if (cause instanceof SojournError && cause.code === 'OWNER_UNREACHABLE') return callUnreachable();
+  return !(cause instanceof SojournError) || cause.retryable ? ownerLost(true) : cause;
+}
+
+/**
+ * `done`: the answer is complete. `refused`: the owner has not run the call and will not run it. `lost`: no instance
+ * can tell. `unreachable`: the same, and messages to the owner do not pass.
+ */
+export type RelayOutcome = 'done' | 'refused' | 'lost' | 'unreachable';
+
+/** The call for the next owner: the same, or the rest of its response. `undefined`: it has ended. */
+export function afterRelay(call: Call, outcome: RelayOutcome): Call | undefined {
+  if (outcome === 'done' || isAbandoned(call)) return undefined;
+  if (outcome === 'refused') return call;
+  const { kind, reader, requestId, exchange } = call;
+  const after = reader.lastId;
+  if (after === undefined) return { ...call, mayHaveRun: true };
+  return { kind: kind === 'get' ? kind : 'resume', exchange, reader, requestId, after, mayHaveRun: true };
+}
+
+/**
+ * The link to the relaying instance failed before the requests of this call began. That instance, or the client's next
+ * one, sends them again, marked, to the owner of the session. So no instance runs them as this attempt.
+ */
+export function relayLost({ exchange, post }: Call): boolean {
+  return exchange.relayOrigin?.linkFailed === true && post?.messages.some(isRequest) === true;
+}
+
+/**
+ * The client disconnected or cancelled the call while it waited. No event id was sent, so no client can fetch its
+ * answer.
+ */
+export function abandonedWhileWaiting(call: Call): boolean {
+  return call.kind === 'post' && call.waitUntil !== undefined && isAbandoned(call);
+}
+
+/**
+ * Answers and notifications are accepted when they have waited for their time, and wait on: a client sends an answer
+ * once. While the endpoint drains they wait without being accepted, because what was accepted would be lost.
+ */
+export function afterWait(
+  { isAccepted, post }: Call,
+  endpoint: 'serving' | 'draining' | 'closed',
+): 'refuse' | 'accept' | 'waitOn' {
+  if (isAccepted === true || post === undefined || post.messages.some(isRequest)) return 'refuse';
+  return endpoint === 'serving' ? 'accept' : 'waitOn';
+}
+
+/**
+ * The first event of a stream was to be stored, and its calls do not run here. `left`: the session has left. `movedOn`:
+ * the next owner of the session runs them. After a failure the store may hold the event, and a marker that the next
+ * owner checks.
+ */
+export function afterStoring(
+  result: 'written' | 'fenced' | 'failed',
+  { left, movedOn }: { left: boolean; movedOn: boolean },
+): 'refuse' | 'again' | 'mayHaveRun' {
+  if (result === 'failed') return left ? 'mayHaveRun' : 'refuse';
+  return result === 'written' && movedOn ? 'mayHaveRun' : 'again';
+}
+
+/** `accept`: its owner has the answer or notification. A client opens a stream again whose connection is closed. */
+export function forStop(
+  { kind, requestId, reader }: Call,
+  isDelivered: boolean,
+): 'error' | 'accept' | 'cut' | 'refuse' {
+  if (requestId !== null || reader.hasBegun) return 'error';
+  if (kind === 'post' && isDelivered) return 'accept';
+  return kind === 'post' || kind === 'delete' ? 'refuse' : 'cut';
+}
+
+// ——— a call in its session ———
+
+/**
+ * A request whose first attempt may have run. `attached`: its stream, or the answer that the log kept, goes to the new
+ * reader. Without them a call is lost if it runs or has a marker. Any other one runs: it never ran, or may run twice.
+ */
+export type FirstAttempt = 'attached' | 'lost' | 'run';
+
+export function forRepeat(first: { attached: boolean; runs: boolean; marked: boolean }): FirstAttempt {
+  if (first.attached) return 'attached';
+  return first.runs || first.marked ? 'lost' : 'run';
+}
+
+/**
+ * A session leaves while a call runs. `passOn`: the client has received nothing, and the new owner runs the call.
+ * `move`: after a fence that owner has ended the call or runs it again, so its outcome is the true one. `handOff`: the
+ * time of a drain is over, and the next owner can run the call again.
+ */
+export function forLeaving(
+  reason: LeaveReason,
+  { isStoring, isDurable, mayRunTwice }: { isStoring: boolean; isDurable: boolean; mayRunTwice: boolean },
+): 'passOn' | 'move' | 'handOff' | 'error' {
+  if (reason === 'fenced') return isStoring ? 'passOn' : isDurable ? 'move' : 'error';
+  return reason === 'released' && isDurable && mayRunTwice ? 'handOff' : 'error';
+}
+
+/**
+ * A call whose owner was lost. It runs again without a marker, because it never ran or may run twice, and with a marker
+ * if it is `repeatable`, as the server says now. `kept`: the whole request. `newest`: no later stream has its id. Two
+ * streams have one id when the store took the first event of a stream and its reply was lost: the client got an error,
+ * and repeated its request. Two runs under one id would answer each other's stream. `mayHaveRun`: for the error of a
+ * call that does not run after all.
+ */
+export function forLost(call: { kept: boolean; newest: boolean; marked: boolean; repeatable: boolean }): {
+  readonly runs: boolean;
+  readonly mayHaveRun: boolean;
+} {
+  const runs = call.kept && call.newest && (!call.marked || call.repeatable);
+  return { runs, mayHaveRun: runs || call.marked || !call.newest };
+}
+
+/**
+ * A resume that the log cannot serve. `finished`: nothing follows on the stream. An event id that names no call gets no
+ * error.
+ */
+export function forResume(stream: {
+  isGetStream: boolean;
+  isFinished: boolean;
+  namesCall: boolean;
+}): 'getStream' | 'finished' | 'error' {
+  if (stream.isGetStream) return 'getStream';
+  return stream.isFinished || !stream.namesCall ? 'finished' : 'error';
+}

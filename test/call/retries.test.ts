@@ -1,0 +1,238 @@
+/** The table of retries, a test for each cell: what a request becomes after what happened to it. */
+import { describe, expect, test } from 'vitest';
+import type { Call } from '../../src/call/call.ts';
+import {
+  abandonedWhileWaiting,
+  afterFailure,
+  afterRelay,
+  afterStoring,
+  afterWait,
+  errorAfter,
+  forLeaving,
+  forLost,
+  forRepeat,
+  forResume,
+  forStop,
+  mayWaitOn,
+  relayLost,
+} from '../../src/call/retries.ts';
+import {
+  internal,
+  lapsed,
+  ownerUnreachable,
+  restoreFailed,
+  sessionNotFound,
+  SojournError,
+  storeAway,
+  tooManyRequests,
+} from '../../src/errors.ts';
+import type { Checked } from '../../src/protocol/jsonrpc.ts';
+import type { LeaveReason } from '../../src/types.ts';
+
+interface Given extends Partial<Omit<Call, 'exchange' | 'reader' | 'post'>> {
+  readonly closed?: boolean;
+  readonly relayed?: 'alive' | 'failed';
+  readonly lastId?: string;
+  readonly hasBegun?: boolean;
+  readonly posts?: 'tool' | 'list' | 'notification' | 'answer';
+}
+
+const MESSAGES: Record<NonNullable<Given['posts']>, object> = {
+  tool: { kind: 'request', message: { id: 1, method: 'tools/call' } },
+  list: { kind: 'request', message: { id: 1, method: 'tools/list' } },
+  notification: { kind: 'notification', message: { method: 'notifications/progress' } },
+  answer: { kind: 'response', message: { id: 1, result: {} } },
+};
+
+function callOf({ closed = false, relayed, lastId, hasBegun = lastId !== undefined, posts, ...more }: Given): Call {
+  return {
+    kind: 'post',
+    requestId: posts === 'tool' || posts === 'list' ? 1 : null,
+    ...more,
+    exchange: { closed, relayOrigin: relayed && { linkFailed: relayed === 'failed' } },
+    reader: { lastId, hasBegun },
+    post: posts && { messages: [MESSAGES[posts] as Checked], batch: false, text: undefined },
+  } as unknown as Call;
+}
+
+const codeOf = (error: unknown): unknown =>
+  error instanceof SojournError ? `${error.code} ${String(error.data?.['mayHaveRun'] ?? '')}`.trim() : error;
+
+const hookFailed = restoreFailed(new Error('the factory'));
+
+test.each<[Given, unknown, string]>([
+  [{ posts: 'tool' }, lapsed(), 'wait'],
+  [{ posts: 'tool' }, storeAway('now'), 'wait'],
+  [{ posts: 'tool' }, hookFailed, 'wait'],
+  [{ posts: 'tool' }, ownerUnreachable(), 'wait'],
+  [{ posts: 'tool' }, tooManyRequests(1), 'wait'],
+  [{ posts: 'tool' }, sessionNotFound(), 'refuse'],
+  [{ posts: 'tool' }, new TypeError('a bug'), 'refuse'],
+  [{ kind: 'get' }, lapsed(), 'wait'],
+  [{ kind: 'delete' }, lapsed(), 'wait'],
+  [{ posts: 'tool', relayed: 'alive' }, lapsed(), 'moved'],
+  [{ posts: 'tool', relayed: 'alive' }, tooManyRequests(1), 'wait'],
+  [{ posts: 'tool', closed: true }, lapsed(), 'refuse'],
+  [{ posts: 'answer', closed: true, isAccepted: true }, lapsed(), 'wait'],
+])('%j whose attempt failed with %s: %s', (given, cause, next) => {
+  expect(afterFailure(callOf(given), cause)).toBe(next);
+});
+
+test.each<[unknown, number, boolean]>([
+  [lapsed(), 99, true],
+  [hookFailed, 2, true],
+  [hookFailed, 3, false],
+  [restoreFailed(), 99, true],
+  [sessionNotFound(), 0, false],
+])('%s after %i failures of hooks may wait on: %s', (cause, failures, waits) => {
+  expect(mayWaitOn(cause, failures)).toBe(waits);
+});
+
+test.each<[Given, unknown, unknown]>([
+  [{ posts: 'tool' }, lapsed(), 'LAPSED false'],
+  [{ posts: 'tool' }, sessionNotFound(), 'SESSION_NOT_FOUND'],
+  [{ posts: 'tool', mayHaveRun: true }, lapsed(), 'OWNER_LOST true'],
+  [{ posts: 'tool', hasBegun: true }, lapsed(), 'OWNER_LOST true'],
+  [{ posts: 'tool', mayHaveRun: true }, sessionNotFound(), 'SESSION_ENDED true'],
+  [{ posts: 'tool', mayHaveRun: true }, ownerUnreachable(), 'OWNER_UNREACHABLE true'],
+  [{ posts: 'tool', mayHaveRun: true }, internal(new Error('a bug')), 'INTERNAL'],
+  [{ posts: 'list', mayHaveRun: true }, lapsed(), 'LAPSED'],
+  [{ kind: 'get', mayHaveRun: true }, sessionNotFound(), 'SESSION_NOT_FOUND'],
+  [{ kind: 'delete' }, sessionNotFound(), 'SESSION_NOT_FOUND'],
+  [{ kind: 'delete', mayHaveRun: true }, sessionNotFound(), undefined],
+])('%j that ends with %s gets %s', (given, cause, error) => {
+  expect(codeOf(errorAfter(callOf(given), cause))).toBe(error);
+});
+
+describe('a call that another instance had', () => {
+  test.each<[Given, 'done' | 'refused' | 'lost' | 'unreachable', object | undefined]>([
+    [{ posts: 'tool' }, 'done', undefined],
+    [{ posts: 'tool' }, 'refused', { kind: 'post', requestId: 1 }],
+    [{ posts: 'tool' }, 'lost', { kind: 'post', mayHaveRun: true }],
+    [{ posts: 'tool' }, 'unreachable', { kind: 'post', mayHaveRun: true }],
+    [{ posts: 'tool', lastId: 'e-7' }, 'lost', { kind: 'resume', after: 'e-7', mayHaveRun: true, requestId: 1 }],
+    [{ kind: 'get', after: 'e-1' }, 'lost', { kind: 'get', after: 'e-1', mayHaveRun: true }],
+    [{ kind: 'get', after: 'e-1', lastId: 'e-7' }, 'lost', { kind: 'get', after: 'e-7', mayHaveRun: true }],
+    [{ kind: 'resume', after: 'e-1', lastId: 'e-7' }, 'lost', { kind: 'resume', after: 'e-7' }],
+    [{ kind: 'delete' }, 'lost', { kind: 'delete', mayHaveRun: true }],
+    [{ posts: 'tool', closed: true }, 'lost', undefined],
+    [{ posts: 'answer', closed: true, isAccepted: true }, 'refused', { kind: 'post', isAccepted: true }],
+  ])('%j, %s: %j', (given, outcome, next) => {
+    const call = afterRelay(callOf(given), outcome);
+    if (next === undefined) expect(call).toBeUndefined();
+    else expect(call).toMatchObject(next);
+  });
+
+  test('the rest of a response has no body', () => {
+    expect(afterRelay(callOf({ posts: 'tool', lastId: 'e-7' }), 'lost')?.post).toBeUndefined();
+  });
+});
+
+test.each<[Given, boolean]>([
+  [{ posts: 'tool', relayed: 'failed' }, true],
+  [{ posts: 'tool', relayed: 'alive' }, false],
+  [{ posts: 'answer', relayed: 'failed' }, false],
+  [{ posts: 'tool' }, false],
+])('%j is left to the instance that sends it again: %s', (given, lost) => {
+  expect(relayLost(callOf(given))).toBe(lost);
+});
+
+test.each<[Given, boolean]>([
+  [{ posts: 'tool', waitUntil: 1, closed: true }, true],
+  [{ posts: 'tool', closed: true }, false],
+  [{ posts: 'tool', waitUntil: 1 }, false],
+  [{ kind: 'get', waitUntil: 1, closed: true }, false],
+  [{ posts: 'answer', waitUntil: 1, closed: true, isAccepted: true }, false],
+])('%j was abandoned while it waited: %s', (given, abandoned) => {
+  expect(abandonedWhileWaiting(callOf(given))).toBe(abandoned);
+});
+
+test.each<[Given, 'serving' | 'draining' | 'closed', string]>([
+  [{ posts: 'tool' }, 'serving', 'refuse'],
+  [{ kind: 'get' }, 'serving', 'refuse'],
+  [{ posts: 'answer' }, 'serving', 'accept'],
+  [{ posts: 'notification' }, 'serving', 'accept'],
+  [{ posts: 'answer' }, 'draining', 'waitOn'],
+  [{ posts: 'answer' }, 'closed', 'waitOn'],
+  [{ posts: 'answer', isAccepted: true }, 'serving', 'refuse'],
+])('%j has waited for its time at an endpoint that is %s: %s', (given, endpoint, next) => {
+  expect(afterWait(callOf(given), endpoint)).toBe(next);
+});
+
+test.each([
+  ['written', { left: true, movedOn: false }, 'again'],
+  ['written', { left: true, movedOn: true }, 'mayHaveRun'],
+  ['fenced', { left: false, movedOn: false }, 'again'],
+  ['fenced', { left: true, movedOn: true }, 'again'],
+  ['failed', { left: false, movedOn: false }, 'refuse'],
+  ['failed', { left: true, movedOn: false }, 'mayHaveRun'],
+] as const)('a first event was %s, %j: %s', (result, how, next) => {
+  expect(afterStoring(result, how)).toBe(next);
+});
+
+test.each<[Given, boolean, string]>([
+  [{ posts: 'tool' }, true, 'error'],
+  [{ posts: 'tool', lastId: 'e-7' }, true, 'error'],
+  [{ kind: 'get' }, true, 'cut'],
+  [{ kind: 'answer' }, true, 'cut'],
+  [{ kind: 'get', hasBegun: true }, true, 'error'],
+  [{ posts: 'answer' }, true, 'accept'],
+  [{ posts: 'answer' }, false, 'refuse'],
+  [{ kind: 'delete' }, true, 'refuse'],
+])('this instance stops and %j was relayed (delivered: %s): %s', (given, delivered, end) => {
+  expect(forStop(callOf(given), delivered)).toBe(end);
+});
+
+test.each([
+  [{ attached: true, runs: true, marked: true }, 'attached'],
+  [{ attached: false, runs: true, marked: false }, 'lost'],
+  [{ attached: false, runs: false, marked: true }, 'lost'],
+  [{ attached: false, runs: false, marked: false }, 'run'],
+] as const)('a request comes a second time, %j: %s', (first, outcome) => {
+  expect(forRepeat(first)).toBe(outcome);
+});
+
+const running = { isStoring: false, isDurable: true, mayRunTwice: true };
+test.each<[LeaveReason, Partial<typeof running>, string]>([
+  ['fenced', { isStoring: true }, 'passOn'],
+  ['fenced', { isStoring: true, isDurable: false }, 'passOn'],
+  ['fenced', {}, 'move'],
+  ['fenced', { mayRunTwice: false }, 'move'],
+  ['fenced', { isDurable: false }, 'error'],
+  ['released', {}, 'handOff'],
+  ['released', { isStoring: true }, 'handOff'],
+  ['released', { mayRunTwice: false }, 'error'],
+  ['released', { isDurable: false }, 'error'],
+  ['closed', {}, 'error'],
+  ['deleted', {}, 'error'],
+])('a session is %s while a call runs, %j: %s', (reason, call, next) => {
+  expect(forLeaving(reason, { ...running, ...call })).toBe(next);
+});
+
+const lost = { kept: true, newest: true, marked: false, repeatable: false };
+test.each<[Partial<typeof lost>, { runs: boolean; mayHaveRun: boolean }]>([
+  [{}, { runs: true, mayHaveRun: true }],
+  [
+    { marked: true, repeatable: true },
+    { runs: true, mayHaveRun: true },
+  ],
+  [{ marked: true }, { runs: false, mayHaveRun: true }],
+  [{ kept: false }, { runs: false, mayHaveRun: false }],
+  [
+    { kept: false, marked: true },
+    { runs: false, mayHaveRun: true },
+  ],
+  [{ newest: false }, { runs: false, mayHaveRun: true }],
+])('the owner of a call was lost, %j: %j', (call, outcome) => {
+  expect(forLost({ ...lost, ...call })).toEqual(outcome);
+});
+
+const dropped = { isGetStream: false, isFinished: false, namesCall: true };
+test.each<[Partial<typeof dropped>, string]>([
+  [{ isGetStream: true, namesCall: false }, 'getStream'],
+  [{ isFinished: true }, 'finished'],
+  [{ namesCall: false }, 'finished'],
+  [{}, 'error'],
+])('a client resumes what the log cannot serve, %j: %s', (stream, next) => {
+  expect(forResume({ ...dropped, ...stream })).toBe(next);
+});
