@@ -3,9 +3,9 @@
  * `SOJOURN_SEED=<n>` begins with another seed, `SOJOURN_RUNS=<n>` runs more.
  */
 import { test } from 'vitest';
+import type { Store } from '../../src/stores/store.ts';
+import { createStoreKit, type StoreUnderTest } from '../../src/testing/index.ts';
 import { compareRuns, inTurn, type ModelRuns } from '../../src/testing/model/compare.ts';
-
-export { openWithStores as openWithKit } from '../../src/testing/model/compare.ts';
 
 /** What the runs of one test use. */
 export type ModelStores = Pick<ModelRuns, 'open' | 'now' | 'pass'> & { close(): Promise<void> };
@@ -34,4 +34,14 @@ export function modelTests(runs: number, connect: () => Promise<ModelStores>, sp
   );
 
   test.each([3, 40])('to random writes that are asked for %i in a turn', (most) => check('small', most), TIMEOUT_MS);
+}
+
+/** A kit whose views use these store objects in turn. */
+export function openWithKit(stores: readonly Store[], how: Omit<StoreUnderTest, 'connect'>): ModelRuns['open'] {
+  return async (options) => {
+    let opened = 0;
+    const kit = createStoreKit({ ...how, connect: () => stores[opened++ % stores.length] as Store });
+    const views = [await kit.open(options), await kit.open(options)];
+    return { views, close: () => kit.close() };
+  };
 }

@@ -1,17 +1,7 @@
 import assert from 'node:assert/strict';
 import type { View } from '../view.ts';
-import {
-  FENCE,
-  ME,
-  OTHER,
-  PAST_SHORT_MS,
-  SHORT_MS,
-  announce,
-  eventually,
-  inTime,
-  recordOf,
-  type StoreCase,
-} from './store-kit.ts';
+import { until } from '../until.ts';
+import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, inTime, recordOf, type StoreCase } from './store-kit.ts';
 
 /** Names that are prefixes of each other, as far as that is possible: no name may reach into another one's keys. */
 const NAMES = ['a', 'a:sessions', 'a:b', 'A', 'a*', 'a '];
@@ -59,7 +49,7 @@ export const deploymentCases: readonly StoreCase[] = [
       // An owner that is alive in one deployment is dead in the other.
       assert.equal(await b.instances.read(ME), undefined);
       await b.instances.send(OTHER, OTHER, { kind: 'own' });
-      await eventually(() => received.length > 0, 'the own message');
+      await until(() => received.length > 0, { what: 'the own message' });
       assert.deepEqual(received, ['own']);
     },
   },

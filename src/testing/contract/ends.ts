@@ -65,8 +65,7 @@ export const endCases: readonly StoreCase[] = [
     id: 'end/once',
     title: 'a session ends once: later ends find it gone, and the first reason stays',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');
       const before = await readEnded(view, 's');
       assert.equal(await view.records.end('s', FENCE, 'terminated'), 'gone');
@@ -95,8 +94,7 @@ export const endCases: readonly StoreCase[] = [
     id: 'end/stays',
     title: 'nothing brings an ended session back',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       await view.records.end('s', FENCE, 'deleted');
       await assertStaysEnded(view, 's');
     },
@@ -105,8 +103,7 @@ export const endCases: readonly StoreCase[] = [
     id: 'end/drops',
     title: 'the log and the markers of an ended session go at once',
     run: inTime(async (kit) => {
-      const view = await kit.open({ keepMs: SHORT_MS });
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s'], { keepMs: SHORT_MS });
       await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '{"secret":1}'] });
       await view.records.mark('s', FENCE, { name: '1', stream: 'p' });
       await view.records.end('s', FENCE, 'deleted');
@@ -124,8 +121,7 @@ export const endCases: readonly StoreCase[] = [
     id: 'tombstone/goes',
     title: 'an ended session is remembered for keepMs and then unknown',
     run: inTime(async (kit) => {
-      const view = await kit.open({ keepMs: SHORT_MS });
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s'], { keepMs: SHORT_MS });
       await view.records.end('s', FENCE, 'deleted');
       assert.equal((await readEnded(view, 's')).outcome, 'deleted');
       await kit.pass(PAST_SHORT_MS);

@@ -32,8 +32,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'append/replay',
     title: 'what was appended is replayed in order, as often as it is asked for, from every view',
     async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await here.records.create(recordOf('s'));
+      const [here, there] = await kit.openTwoWith(['s']);
       assert.equal(await append(here, 'p', 0, ['']), 'written');
       assert.equal(await append(here, 'p', 1, ['"one"', '"two"']), 'written');
       const all = { found: true, events: logged(0, '', '"one"', '"two"'), next: 3, complete: false };
@@ -44,8 +43,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'append/data',
     title: 'data comes back as it was, a priming event as the empty text',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       await append(view, 'p', 0, ODD_DATA);
       const outcome = await view.records.replay('s', 'p', -1);
       assert.deepEqual(outcome.found && outcome.events, logged(0, ...ODD_DATA));
@@ -55,8 +53,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'replay/after',
     title: 'a replay gives the events past an offset, and past the last one none',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       await append(view, 'p', 0, ['0', '1', '2', '3']);
       for (let after = -1; after < 4; after++) {
         const events = logged(0, '0', '1', '2', '3').slice(after + 1);
@@ -68,9 +65,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'replay/unknown',
     title: 'a stream that never was is unknown: of this session, of another, of none',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
-      await view.records.create(recordOf('t'));
+      const view = await kit.openWith(['s', 't']);
       await append(view, 'p', 0, ['1']);
       assert.deepEqual(await view.records.replay('s', 'q', -1), UNKNOWN);
       assert.deepEqual(await view.records.replay('t', 'p', -1), UNKNOWN);
@@ -81,8 +76,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'append/from',
     title: 'an append anywhere but at the end of its stream is refused and stores nothing',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       assert.equal(await append(view, 'p', 1, ['"ahead"']), 'fenced');
       assert.deepEqual(await view.records.replay('s', 'p', -1), UNKNOWN);
       await append(view, 'p', 0, ['0', '1']);
@@ -97,9 +91,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'append/turn',
     title: 'appends of one turn without waits between them are stored in order',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
-      await view.records.create(recordOf('t'));
+      const view = await kit.openWith(['s', 't']);
       const writes: Array<Promise<WriteOutcome>> = [];
       for (let n = 0; n < 20; n++) {
         for (const stream of ['p', 'q']) writes.push(append(view, stream, n, [`"${stream}${n}"`]));
@@ -122,9 +114,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'append/streams',
     title: 'streams of one session, and of several, are numbered and replayed apart',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
-      await view.records.create(recordOf('t'));
+      const view = await kit.openWith(['s', 't']);
       await append(view, 'p', 0, ['"s.p.0"']);
       await append(view, 'g', 0, ['"s.g.0"', '"s.g.1"']);
       await append(view, 'p', 0, ['"t.p.0"'], { id: 't' });
@@ -166,8 +156,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'append/next-owner',
     title: 'the next owner continues where the stream is, and the log of the earlier one stays',
     async run(kit) {
-      const [old, next] = [await kit.open(), await kit.open()];
-      await old.records.create(recordOf('s'));
+      const [old, next] = await kit.openTwoWith(['s']);
       await append(old, 'p', 0, ['', '"old"']);
       await next.records.claim('s', FENCE, OTHER);
       const fence = { epoch: 2, owner: OTHER };
@@ -182,8 +171,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'complete/ends',
     title: 'a stream is complete with the append that says so, with events or without, and takes no more',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       await append(view, 'with', 0, ['', '"result"'], { complete: true });
       await append(view, 'without', 0, ['']);
       await append(view, 'without', 1, [], { complete: true });
@@ -200,9 +188,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'open/streams',
     title: 'open streams are those that are not complete, each with its length',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
-      await view.records.create(recordOf('t'));
+      const view = await kit.openWith(['s', 't']);
       assert.deepEqual(await view.records.open('s'), []);
       await append(view, 'g', 0, ['', '1', '2']);
       await append(view, 'p1', 0, ['']);
@@ -221,8 +207,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'open/requests',
     title: 'every later owner gets the requests of an open stream as its first append gave them, until it is complete',
     async run(kit) {
-      const [old, next] = [await kit.open(), await kit.open()];
-      await old.records.create(recordOf('s'));
+      const [old, next] = await kit.openTwoWith(['s']);
       const note = '[{"id":1,"method":"tools/call","name":"größe 🧪"}]';
       await append(old, 'p', 0, [''], { note });
       await append(old, 'p', 1, ['"progress"']);
@@ -242,8 +227,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'append/mark',
     title: 'an append writes its marker, and removes one, in the same step',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       const markers = async (epoch: number) => {
         const claim = await view.records.claim('s', { epoch, owner: ME }, ME);
         assert.ok(claim.claimed);
@@ -265,8 +249,7 @@ export const eventLogCases: readonly StoreCase[] = [
     id: 'append/mark-refused',
     title: 'an append that is refused writes no marker and removes none',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       const kept = { name: '1', stream: 'p' };
       const mark = { name: '2', stream: 'p' };
       await append(view, 'p', 0, [''], { mark: kept });

@@ -29,8 +29,7 @@ export const fieldCases: readonly StoreCase[] = [
     id: 'fields/change',
     title: 'fields are set, replaced and deleted one by one, and read from every view',
     async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await here.records.create(recordOf('s', { fields: { a: '1', b: '2' } }));
+      const [here, there] = await kit.openTwoWith([recordOf('s', { fields: { a: '1', b: '2' } })]);
       await here.records.save('s', FENCE, { fields: { b: 'new', c: '3', a: null, missing: null } });
       assertFields(await fieldsOf(there), { b: 'new', c: '3' });
       const [listed] = (await there.records.list(10)).records;
@@ -43,8 +42,7 @@ export const fieldCases: readonly StoreCase[] = [
     id: 'fields/idempotent',
     title: 'the same change written twice is as if it was written once',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s', { fields: { a: '1', b: '1' } }));
+      const view = await kit.openWith([recordOf('s', { fields: { a: '1', b: '1' } })]);
       for (let times = 0; times < 2; times++) {
         assert.equal(await view.records.save('s', FENCE, { fields: { c: '2', b: null, never: null } }), 'written');
         assertFields(await fieldsOf(view), { a: '1', c: '2' });
@@ -73,8 +71,7 @@ export const fieldCases: readonly StoreCase[] = [
     id: 'fields/fenced',
     title: 'only the owner changes fields, and a change comes whole with the rest of its write',
     async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await here.records.create(recordOf('s', { owner: null, fields: { a: '1' } }));
+      const [here, there] = await kit.openTwoWith([recordOf('s', { owner: null, fields: { a: '1' } })]);
       const change = { fields: { a: null, b: '1' }, head: 'changed' };
       assert.equal(await here.records.save('s', FENCE, change), 'fenced');
       const claim = await there.records.claim('s', OWNERLESS, OTHER);
@@ -92,8 +89,7 @@ export const fieldCases: readonly StoreCase[] = [
     id: 'fields/together',
     title: 'changes that are under way together take effect in their order',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s', { fields: {} }));
+      const view = await kit.openWith([recordOf('s', { fields: {} })]);
       const saves = Array.from({ length: 20 }, async (_, n) =>
         view.records.save('s', FENCE, { fields: { last: `${n}`, [`${n}`]: '1', [`${n - 1}`]: null } }),
       );
@@ -105,8 +101,7 @@ export const fieldCases: readonly StoreCase[] = [
     id: 'fields/many',
     title: 'a thousand fields are kept, changed and read whole',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s', { fields: {} }));
+      const view = await kit.openWith([recordOf('s', { fields: {} })]);
       const all = Object.entries(manyFields);
       for (let from = 0; from < MANY; from += 100)
         await view.records.save('s', FENCE, { fields: Object.fromEntries(all.slice(from, from + 100)) });
@@ -120,8 +115,7 @@ export const fieldCases: readonly StoreCase[] = [
     id: 'fields/ended',
     title: 'an ended session leaves no fields to a later session with its id',
     async run(kit) {
-      const view = await kit.open({ keepMs: 1 });
-      await view.records.create(recordOf('s', { fields: { a: '1' } }));
+      const view = await kit.openWith([recordOf('s', { fields: { a: '1' } })], { keepMs: 1 });
       await view.records.save('s', FENCE, { fields: { b: '1' } });
       assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');
       await kit.pass(50);

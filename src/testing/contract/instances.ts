@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { InstanceLease, InstanceMessage } from '../../stores/store.ts';
 import type { View } from '../view.ts';
-import { ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, eventually, inTime, type StoreCase } from './store-kit.ts';
+import { until } from '../until.ts';
+import { ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, inTime, type StoreCase } from './store-kit.ts';
 
 /** The members of a lease that callers know; a store may add more. */
 const shown = (lease: InstanceLease | undefined) =>
@@ -167,10 +168,10 @@ export const instanceCases: readonly StoreCase[] = [
       const others = await announceWithInbox(there, OTHER);
       const message = { kind: 'call', text: 'Größe 🧪', deep: { list: [1, null, 'x'.repeat(65_536)] } };
       assert.equal(await here.instances.send(ME, OTHER, message), 'sent');
-      await eventually(() => others.messages.length === 1, 'the message');
+      await until(() => others.messages.length === 1, { what: 'the message' });
       assert.deepEqual(others, { from: [ME], messages: [message] });
       assert.equal(await there.instances.send(OTHER, ME, { kind: 'answer' }), 'sent');
-      await eventually(() => mine.messages.length === 1, 'the answer');
+      await until(() => mine.messages.length === 1, { what: 'the answer' });
       assert.deepEqual(mine, { from: [OTHER], messages: [{ kind: 'answer' }] });
     },
   },
@@ -181,7 +182,7 @@ export const instanceCases: readonly StoreCase[] = [
       const view = await kit.open();
       const mine = await announceWithInbox(view, ME);
       assert.equal(await view.instances.send(ME, ME, { kind: 'probe' }), 'sent');
-      await eventually(() => mine.messages.length === 1, 'the probe');
+      await until(() => mine.messages.length === 1, { what: 'the probe' });
     },
   },
   {
@@ -199,7 +200,7 @@ export const instanceCases: readonly StoreCase[] = [
       }
       await Promise.all(sends);
       for (let n = 50; n < 60; n++) await here.instances.send(ME, OTHER, { kind: 'n', n });
-      await eventually(() => inbox.messages.length === 110, '110 messages');
+      await until(() => inbox.messages.length === 110, { what: '110 messages' });
       const of = (sender: string) => numbers(inbox).filter((_, i) => inbox.from[i] === sender);
       assert.deepEqual(
         of(ME),
@@ -232,13 +233,13 @@ export const instanceCases: readonly StoreCase[] = [
       const inboxes = await Promise.all(views.map(async (view, n) => announceWithInbox(view, `instance-${n}`)));
       await announceWithInbox(views[1], 'second-of-one-process');
       await views[0].instances.publish('instance-0', { kind: 'event', n: 1 });
-      await eventually(() => inboxes.slice(1).every(({ messages }) => messages.length === 1), 'the event');
+      await until(() => inboxes.slice(1).every(({ messages }) => messages.length === 1), { what: 'the event' });
       for (const inbox of inboxes.slice(1)) {
         assert.deepEqual(inbox, { from: ['instance-0'], messages: [{ kind: 'event', n: 1 }] });
       }
       // A message to itself comes after what was published before it: nothing is still on its way to the publisher.
       await views[1].instances.send('instance-1', 'instance-0', { kind: 'after' });
-      await eventually(() => inboxes[0]?.messages.length === 1, 'the message after');
+      await until(() => inboxes[0]?.messages.length === 1, { what: 'the message after' });
       assert.deepEqual(inboxes[0]?.messages, [{ kind: 'after' }]);
     },
   },

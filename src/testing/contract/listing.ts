@@ -42,8 +42,7 @@ export const listingCases: readonly StoreCase[] = [
     id: 'list/records',
     title: 'a listing shows whole records, of released and of claimed sessions too',
     async run(kit) {
-      const view = await kit.open();
-      for (const id of ['a', 'b']) await view.records.create(recordOf(id));
+      const view = await kit.openWith(['a', 'b']);
       await view.records.release('b', FENCE);
       const { records } = await view.records.list(10);
       const byId = [...records].sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { systemTime, within } from '../../options/system.ts';
 import type { InstanceMessage } from '../../stores/store.ts';
 import type { View } from '../view.ts';
+import { until } from '../until.ts';
 import {
   FENCE,
   ME,
@@ -10,7 +11,6 @@ import {
   PAST_SHORT_MS,
   SHORT_MS,
   announce,
-  eventually,
   recordOf,
   type StoreCase,
   type StoreKit,
@@ -75,7 +75,7 @@ export const loadCases: readonly StoreCase[] = [
       const messages: InstanceMessage[] = [{ kind: 'large', text }, { kind: 'n' }];
       const sent = await Promise.all(messages.map(async (message) => here.instances.send(ME, OTHER, message)));
       assert.deepEqual(sent, ['sent', 'sent']);
-      await eventually(() => got.length === 2, 'both messages');
+      await until(() => got.length === 2, { what: 'both messages' });
       assert.deepEqual(
         got.map(({ kind }) => kind),
         ['large', 'n'],

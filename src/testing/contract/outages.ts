@@ -69,8 +69,7 @@ export const outageCases: readonly StoreCase[] = [
     needs: 'outage',
     async run(kit) {
       const outage = outageOf(kit);
-      const view = await kit.open({ leaseMs: LEASE_MS });
-      for (const id of ['s', 'other', 'released', 'ended']) await view.records.create(recordOf(id));
+      const view = await kit.openWith(['s', 'other', 'released', 'ended'], { leaseMs: LEASE_MS });
       await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
       await outage.begin();
       try {
@@ -97,8 +96,7 @@ export const outageCases: readonly StoreCase[] = [
     needs: 'outage',
     async run(kit) {
       const outage = outageOf(kit);
-      const view = await kit.open({ leaseMs: LEASE_MS });
-      await view.records.create(recordOf('s', { fields: {} }));
+      const view = await kit.openWith([recordOf('s', { fields: {} })], { leaseMs: LEASE_MS });
       await outage.begin();
       try {
         const early = await Promise.all([1, 2, 3].map((n) => outcomeOf(() => saved(view, `early ${n}`))));

@@ -27,8 +27,7 @@ export const ownershipCases: readonly StoreCase[] = [
     id: `fence/${write.name}`,
     title: `${write.name} is refused unless epoch and owner are the stored ones, and changes nothing`,
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s', { epoch: 3 }));
+      const view = await kit.openWith([recordOf('s', { epoch: 3 })]);
       for (const { name, ...fence } of NOT_MINE) assert.equal(await write.run(view, 's', fence), 'fenced', name);
       assert.deepEqual(await view.records.read('s'), recordOf('s', { epoch: 3 }));
       assert.deepEqual(await view.records.open('s'), []);
@@ -52,8 +51,7 @@ export const ownershipCases: readonly StoreCase[] = [
     id: `fence/${write.name}-after-claim`,
     title: `${write.name} of an earlier owner is refused from the claim on`,
     async run(kit) {
-      const [old, next] = [await kit.open(), await kit.open()];
-      await old.records.create(recordOf('s'));
+      const [old, next] = await kit.openTwoWith(['s']);
       await takeOver(next, 's');
       assert.equal(await write.run(old, 's', FENCE), 'fenced');
       assert.deepEqual(await next.records.read('s'), recordOf('s', { epoch: 2, owner: OTHER }));
@@ -63,8 +61,7 @@ export const ownershipCases: readonly StoreCase[] = [
     id: 'fence/after-release',
     title: 'an owner that released its session writes no more',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       await view.records.release('s', FENCE);
       for (const write of OWNER_WRITES) assert.equal(await write.run(view, 's', FENCE), 'fenced', write.name);
       assert.deepEqual(await view.records.read('s'), recordOf('s', { owner: null }));
@@ -74,8 +71,7 @@ export const ownershipCases: readonly StoreCase[] = [
     id: 'claim/ownerless',
     title: 'a claim of a released session makes an owner, raises the epoch and returns the record as it is',
     async run(kit) {
-      const [old, next] = [await kit.open(), await kit.open()];
-      await old.records.create(recordOf('s'));
+      const [old, next] = await kit.openTwoWith(['s']);
       await old.records.release('s', FENCE, { fields: { late: '1' } });
       const { record, marks } = claimed(await next.records.claim('s', OWNERLESS, OTHER));
       assert.deepEqual(record, {
@@ -124,8 +120,7 @@ export const ownershipCases: readonly StoreCase[] = [
     id: 'claim/after-release',
     title: 'a claim from an owner that has released the session since is refused, and one from no owner succeeds',
     async run(kit) {
-      const [owner, other] = [await kit.open(), await kit.open()];
-      await owner.records.create(recordOf('s'));
+      const [owner, other] = await kit.openTwoWith(['s']);
       await owner.records.release('s', FENCE);
       assert.deepEqual(await other.records.claim('s', FENCE, OTHER), {
         claimed: false,
@@ -138,8 +133,7 @@ export const ownershipCases: readonly StoreCase[] = [
     id: 'claim/wrong-epoch',
     title: 'a claim with another epoch than the stored one is refused, for any owner',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('free', { epoch: 3, owner: null }));
+      const view = await kit.openWith([recordOf('free', { epoch: 3, owner: null })]);
       await view.records.create(recordOf('mine', { epoch: 3 }));
       for (const epoch of [0, 2, 4]) {
         const free = { claimed: false, current: recordOf('free', { epoch: 3, owner: null }) };
@@ -230,8 +224,7 @@ export const ownershipCases: readonly StoreCase[] = [
     id: 'marker/travels',
     title: 'markers travel with every claim until they are cleared',
     async run(kit) {
-      const [old, next] = [await kit.open(), await kit.open()];
-      await old.records.create(recordOf('s'));
+      const [old, next] = await kit.openTwoWith(['s']);
       const number = { name: '1', stream: 'p1' };
       const string = { name: '"1"', stream: 'p2' };
       for (const marker of [number, string]) assert.equal(await old.records.mark('s', FENCE, marker), 'written');
@@ -248,8 +241,7 @@ export const ownershipCases: readonly StoreCase[] = [
     id: 'marker/idempotent',
     title: 'a marker written twice is one, cleared once it is gone, and cleared again is nothing',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       const marker = { name: '7', stream: 'p1' };
       for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', FENCE, marker), 'written');
       const once = claimed(await view.records.claim('s', FENCE, ME));
@@ -263,8 +255,7 @@ export const ownershipCases: readonly StoreCase[] = [
     id: 'marker/apart',
     title: 'a marker changes no member of the record',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       await view.records.mark('s', FENCE, { name: '1', stream: 'p1' });
       assert.deepEqual(await view.records.read('s'), recordOf('s'));
     },

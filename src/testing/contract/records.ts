@@ -46,8 +46,7 @@ export const recordCases: readonly StoreCase[] = [
     id: 'create/exists',
     title: 'an id that has a record is not created again, and the record is unchanged',
     async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await here.records.create(recordOf('s'));
+      const [here, there] = await kit.openTwoWith(['s']);
       assert.equal(await there.records.create(recordOf('s', { user: 'another user', epoch: 7 })), 'exists');
       assert.deepEqual(await here.records.read('s'), recordOf('s'));
     },
@@ -104,8 +103,7 @@ export const recordCases: readonly StoreCase[] = [
     id: 'save/patch',
     title: 'a save changes the members it names, and no other',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s']);
       let expected: StoredRecord = recordOf('s');
       const patches: readonly RecordChange[] = [
         { head: '2025-06-18 i' },
@@ -136,8 +134,7 @@ export const recordCases: readonly StoreCase[] = [
     id: 'save/concurrent',
     title: 'saves of one owner that are under way together all take effect',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s', { fields: {} }));
+      const view = await kit.openWith([recordOf('s', { fields: {} })]);
       const keys = Array.from({ length: 20 }, (_, n) => `key-${n}`);
       const outcomes = await Promise.all(
         keys.map(async (key) => view.records.save('s', FENCE, { fields: { [key]: '1' } })),
@@ -150,8 +147,7 @@ export const recordCases: readonly StoreCase[] = [
     id: 'release/patch',
     title: 'a release takes the owner away, keeps the epoch and applies its patch',
     async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('s', { fields: { a: '1' } }));
+      const view = await kit.openWith([recordOf('s', { fields: { a: '1' } })]);
       assert.equal(await view.records.release('s', FENCE, { fields: { b: '2' }, head: '2025-06-18' }), 'written');
       const released = { owner: null, fields: { a: '1', b: '2' }, head: '2025-06-18' };
       assert.deepEqual(await view.records.read('s'), recordOf('s', released));

@@ -28,8 +28,7 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/events',
     title: 'past the number of events a session keeps its newest; a gap is reported exactly, with its end',
     async run(kit) {
-      const view = await kit.open({ log: { ...MUCH, events: 5 } });
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s'], { log: { ...MUCH, events: 5 } });
       await append(view, 'p', 0, 5);
       assert.deepEqual(await replayed(view, 'p', -1), [0, 1, 2, 3, 4]);
       await append(view, 'p', 5, 3);
@@ -43,8 +42,7 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/one-append',
     title: 'an append of more events than are kept keeps its last',
     async run(kit) {
-      const view = await kit.open({ log: { ...MUCH, events: 3 } });
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s'], { log: { ...MUCH, events: 3 } });
       const events = [0, 1, 2, 3, 4].map(event);
       assert.equal(await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events }), 'written');
       assert.deepEqual(await replayed(view, 'p', 0), 'gap');
@@ -55,9 +53,7 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/streams',
     title: 'retention counts all streams of a session together, and each session for itself',
     async run(kit) {
-      const view = await kit.open({ log: { ...MUCH, events: 5 } });
-      await view.records.create(recordOf('s'));
-      await view.records.create(recordOf('t'));
+      const view = await kit.openWith(['s', 't'], { log: { ...MUCH, events: 5 } });
       await append(view, 'p', 0, 3, 't');
       await append(view, 'p', 0, 3);
       await append(view, 'q', 0, 4);
@@ -71,8 +67,7 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/bytes',
     title: 'an event is dropped once as many bytes came after it as a session keeps',
     async run(kit) {
-      const view = await kit.open({ log: { ...MUCH, bytes: 30 } });
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s'], { log: { ...MUCH, bytes: 30 } });
       await append(view, 'p', 0, 3);
       assert.deepEqual(await replayed(view, 'p', -1), [0, 1, 2]);
       await append(view, 'p', 3, 2);
@@ -84,8 +79,7 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/too-large',
     title: 'an event larger than all that is kept stays until as much came after it',
     async run(kit) {
-      const view = await kit.open({ log: { ...MUCH, bytes: 35 } });
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s'], { log: { ...MUCH, bytes: 35 } });
       await append(view, 'p', 0, 1);
       const events = [JSON.stringify('x'.repeat(100))];
       assert.equal(await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 1, events }), 'written');
@@ -109,8 +103,7 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/ttl',
     title: 'an event older than ttlMs is a gap; its stream stays open at its length',
     run: inTime(async (kit) => {
-      const view = await kit.open({ log: { ...MUCH, ttlMs: SHORT_MS } });
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s'], { log: { ...MUCH, ttlMs: SHORT_MS } });
       await append(view, 'p', 0, 2);
       assert.deepEqual(await replayed(view, 'p', -1), [0, 1]);
       await kit.pass(PAST_SHORT_MS);
@@ -127,8 +120,7 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'retention/complete',
     title: 'a complete stream whose events are all dropped is found no more',
     async run(kit) {
-      const view = await kit.open({ log: { ...MUCH, events: 2 } });
-      await view.records.create(recordOf('s'));
+      const view = await kit.openWith(['s'], { log: { ...MUCH, events: 2 } });
       await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
       assert.deepEqual(await replayed(view, 'p', -1), [0]);
       await append(view, 'q', 0, 2);
@@ -139,8 +131,7 @@ export const retentionCases: readonly StoreCase[] = [
     id: 'trim/keeps',
     title: 'a trim drops what is too old and nothing else',
     run: inTime(async (kit) => {
-      const view = await kit.open({ log: { ...MUCH, ttlMs: SHORT_MS } });
-      for (const id of ['s', 't']) await view.records.create(recordOf(id));
+      const view = await kit.openWith(['s', 't'], { log: { ...MUCH, ttlMs: SHORT_MS } });
       await append(view, 'p', 0, 2, 's');
       await kit.pass(PAST_SHORT_MS);
       await append(view, 'p', 0, 2, 't');

@@ -1,5 +1,5 @@
 /** What a case of the store contract gets: views of the store under test, and its clock. */
-import { afterTurn, base64url, systemRandom, systemTime } from '../../options/system.ts';
+import { base64url, systemRandom, systemTime } from '../../options/system.ts';
 import type { EventRetention, Logger, TimeProvider } from '../../types.ts';
 import type { Fence, Ownership, StoredRecord, Store } from '../../stores/store.ts';
 import { openView, type View, type ViewSettings } from '../view.ts';
@@ -72,6 +72,10 @@ export interface ViewOptions {
 export interface StoreKit {
   /** Opens one more view, as another process would. Open every view of a deployment with the same options. */
   open(options?: ViewOptions): Promise<View>;
+  /** Opens a view and creates these records; an id means `recordOf(id)`. */
+  openWith(records: ReadonlyArray<string | StoredRecord>, options?: ViewOptions): Promise<View>;
+  /** Another view comes second. */
+  openTwoWith(records: ReadonlyArray<string | StoredRecord>): Promise<[View, View]>;
   /** The store's clock, as far as this process knows it. */
   now(): number;
   pass(ms: number): Promise<void>;
@@ -149,6 +153,14 @@ export function createStoreKit({ connect, time = systemTime, pass, outage, entri
       views.push(view);
       return view;
     },
+    async openWith(records, options) {
+      const view = await this.open(options);
+      for (const one of records) await view.records.create(typeof one === 'string' ? recordOf(one) : one);
+      return view;
+    },
+    async openTwoWith(records) {
+      return [await this.openWith(records), await this.open()];
+    },
     now: () => time.now(),
     pass,
     outage,
@@ -188,15 +200,4 @@ export function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRe
 /** Announces an instance with this id. */
 export async function announce(view: View, id: string): Promise<void> {
   await view.instances.announce({ id, state: 'serving', version: '1.0.0' }, () => undefined);
-}
-
-const EVENTUALLY_MS = 5_000;
-
-/** Waits for something that a store does in the background, such as the delivery of a message. */
-export async function eventually(check: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + EVENTUALLY_MS;
-  while (!check()) {
-    if (performance.now() > deadline) throw new Error(`not within ${EVENTUALLY_MS} ms: ${what}`);
-    await new Promise<void>((done) => afterTurn(done));
-  }
 }

@@ -2,7 +2,6 @@
  * The model run: random operations on a store and on a plain model, compared answer by answer. A failure names the seed
  * and the fewest operations that still show the difference.
  */
-import type { Store } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import type { EventRetention } from '../../types.ts';
 import { createStoreKit, type StoreUnderTest } from '../contract/store-kit.ts';
@@ -11,11 +10,11 @@ import { PlainStore } from './plain-store.ts';
 import { randomOperations, type Operation } from './random-operations.ts';
 
 /** With the large log the store holds more than retention keeps: events are filtered long before they are deleted. */
-export const MODEL_RETENTION = {
+const MODEL_RETENTION = {
   small: { ttlMs: 5_000, events: 6, bytes: 40 },
   large: { ttlMs: 5_000, events: 6, bytes: 4_000 },
 } as const satisfies Record<string, EventRetention>;
-export const MODEL_TOMBSTONE_MS = 4_000;
+const MODEL_TOMBSTONE_MS = 4_000;
 /** For a store whose clock runs during a run: nothing grows old. */
 const LONG_MS = 600_000;
 /** Instances of the model die only by leaving. */
@@ -38,7 +37,7 @@ export interface ModelRunOptions extends StoreUnderTest {
 }
 
 /** What one run needs. */
-export interface ModelRuns {
+export interface ModelRuns extends Required<Pick<ModelRunOptions, 'pass' | 'runs' | 'seed' | 'together' | 'log'>> {
   /** Two views on a new deployment. */
   open(options: {
     readonly log: EventRetention;
@@ -46,13 +45,8 @@ export interface ModelRuns {
     readonly leaseMs: number;
   }): Promise<{ readonly views: readonly View[]; close(): Promise<void> }>;
   now(): number;
-  pass(ms: number): Promise<void>;
   /** Time passes only by `pass`. */
   readonly timed: boolean;
-  readonly runs: number;
-  readonly seed: number;
-  readonly together: number;
-  readonly log: keyof typeof MODEL_RETENTION;
   /** How operations use the two views. */
   spread(views: readonly View[]): View;
 }
@@ -143,14 +137,4 @@ export function inTurn(views: readonly View[]): View {
     },
   });
   return { ...(views[0] as View), records };
-}
-
-/** A kit whose views use these store objects in turn. */
-export function openWithStores(stores: readonly Store[], how: Omit<StoreUnderTest, 'connect'>): ModelRuns['open'] {
-  return async (options) => {
-    let opened = 0;
-    const kit = createStoreKit({ ...how, connect: () => stores[opened++ % stores.length] as Store });
-    const views = [await kit.open(options), await kit.open(options)];
-    return { views, close: () => kit.close() };
-  };
 }
