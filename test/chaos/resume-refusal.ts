@@ -3,7 +3,7 @@
  * request is held, and one JSON-RPC error of the call that its `Last-Event-ID` names. Nothing in it comes from a
  * session: the ids are the client's, the texts are those of the error catalogue.
  */
-import { answerNotKept, callSessionNotFound, type SojournError } from '../../src/errors.ts';
+import { answerNotKept, callSessionNotFound, sessionEnded, type SojournError } from '../../src/errors.ts';
 import { errorJson } from '../../src/http/answer.ts';
 import { endedId, parseEventId, resumedId } from '../../src/session/streams/event-id.ts';
 import type { RawEvent } from '../../src/testing/index.ts';
@@ -44,4 +44,15 @@ export function refusesResume(
   if (lastEventId === undefined) return false;
   const [refusal, ...more] = events.filter((event) => !isHoldEvent(event, lastEventId));
   return refusal !== undefined && more.length === 0 && isResumeRefusal(refusal, lastEventId, why);
+}
+
+/**
+ * Whether a body is the answer to a call that was relayed to an owner which died before it answered, of a session that
+ * had ended. The relaying instance cannot know that the call was sent after the end, so it may not invite the client to
+ * send the call again, as 404 would. Nothing in it comes from a session.
+ */
+export function saysSessionEnded(body: string): boolean {
+  if (!body.startsWith('{')) return false;
+  const { id = null } = JSON.parse(body) as { id?: string | number | null };
+  return (['error', 'result'] as const).some((form) => body === errorJson(sessionEnded(), id, form));
 }

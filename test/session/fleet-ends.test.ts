@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import { saysSessionEnded } from '../chaos/resume-refusal.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { type FleetOptions, serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { refusalOf } from '../kit/refusals.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { gate, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -224,4 +226,32 @@ describe('the end of the last endpoint on a memory store', () => {
     await b.endpoint.close();
     expect(ended).toEqual(['store_lost']);
   });
+});
+
+test('a call with a deleted id, relayed to an owner that dies before it answers, does not run and gets session_ended', async () => {
+  const connect = sharedStore('sqlite');
+  const stores = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner: connect() }));
+  let next = 0;
+  const { a, b, onA } = await pair({ store: () => stores[next++] as WatchedStore, leaseMs: 10_000 });
+  const onB = b.join(onA, { timeoutMs: 20_000 });
+  // The other instance knows the owner, and asks it without a look at the record.
+  expect((await onB.call('ping')).response.status).toBe(200);
+  expect((await onA.delete()).status).toBe(200);
+  const answers = gate();
+  const [ofA] = stores as [WatchedStore];
+  ofA.before['instances.send'] = answers.hook;
+  const called = onB.call(...tool('hold'));
+  await until(() => answers.waiting > 0, { what: 'the answer of the owner' });
+  ofA.before['instances.announce'] = () => {
+    throw storeAway('announcing an instance', undefined);
+  };
+  await ofA.views[0]?.instances.leave(a.id);
+  const { response, message } = await called;
+  // It cannot know that the session ended before the call was sent, and 404 invites the client to send the call again.
+  expect(response.status).toBe(200);
+  expect(message.error).toMatchObject({ data: { reason: 'session_ended', mayHaveRun: true } });
+  expect(saysSessionEnded(response.body)).toBe(true);
+  expect([a.lab.holds, b.lab.holds]).toEqual([[], []]);
+  answers.open();
+  expect((await onB.call('ping')).response.status).toBe(404);
 });

@@ -8,7 +8,7 @@ import { GET_STREAM, parseEventId, sessionTag } from '../../../src/session/strea
 import type { RawEvent, RawHeaders, RawResponse } from '../../../src/testing/index.ts';
 import { type History, now, type Story } from '../history.ts';
 import { pause, within } from '../pause.ts';
-import { isHoldEvent, isResumeRefusal } from '../resume-refusal.ts';
+import { isHoldEvent, isResumeRefusal, saysSessionEnded } from '../resume-refusal.ts';
 import type { ActorOptions } from './actor.ts';
 import { RawActor } from './raw-actor.ts';
 import { type Asked, RawHttp } from './raw-http.ts';
@@ -96,6 +96,7 @@ export class Intruder {
     if (isUnavailable(response)) return true;
     // A DELETE that another instance may have carried out before it died gets the true answer: the session has ended.
     if (intrusion === 'ended' && method === 'DELETE') return response.body === '';
+    if (intrusion === 'ended' && method === 'POST') return saysSessionEnded(response.body);
     if (method !== 'GET' || !response.sse) return false;
     // A GET is held, with comments, while its instance cannot know whose session it is.
     if (intrusion !== 'event') return response.events.every((event) => isHoldEvent(event, undefined));

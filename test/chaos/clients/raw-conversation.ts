@@ -6,7 +6,7 @@ import type { RawHeaders, RawResponse } from '../../../src/testing/index.ts';
 import { type Call, type History, now, type Story } from '../history.ts';
 import { endingOf, isAnswer, type Message, note } from '../messages.ts';
 import { pause, within } from '../pause.ts';
-import { REFUSED_MS, refusesResume } from '../resume-refusal.ts';
+import { REFUSED_MS, refusesResume, saysSessionEnded } from '../resume-refusal.ts';
 import { ANSWER_MS, type ActorOptions } from './actor.ts';
 import type { Asked, Outcome, RawHttp } from './raw-http.ts';
 
@@ -91,7 +91,8 @@ export class RawConversation {
     if (status === 404) this.#history.notFound(story, what);
     else if (status < 300 && story.deletedAt !== undefined && from > story.deletedAt) {
       const over = (await within(REFUSED_MS, response.ended)) === 'complete';
-      if (!over || !refusesResume(response.events, lastEventId, 'sessionNotFound'))
+      const refused = refusesResume(response.events, lastEventId, 'sessionNotFound') || saysSessionEnded(response.body);
+      if (!over || !refused)
         this.#history.violation(
           'served',
           `session ${story.id} was deleted, and ${what} was answered ${status} ${response.body}`,

@@ -9,7 +9,7 @@ import { endingOf, isAnswer, isOver, type Message, note } from '../messages.ts';
 import { SseParser } from '../../../src/testing/sse-parser.ts';
 import { pause, within } from '../pause.ts';
 import { NO_INSTANCE } from '../proxy.ts';
-import { REFUSED_MS, refusesResume } from '../resume-refusal.ts';
+import { REFUSED_MS, refusesResume, saysSessionEnded } from '../resume-refusal.ts';
 import { streamOf } from '../session-streams.ts';
 import { PATIENCE_MS } from './actor.ts';
 import { tap } from './tap.ts';
@@ -174,8 +174,11 @@ export class Wire {
     if (story === undefined) return;
     if (status === 404) this.#history.notFound(story, what);
     else if (status < 300 && story.deletedAt !== undefined && from > story.deletedAt) {
-      const body = lastId === undefined ? undefined : await within(REFUSED_MS, response.clone().text());
-      if (body === undefined || !refusesResume(new SseParser().push(body), lastId, 'sessionNotFound'))
+      const body = await within(REFUSED_MS, response.clone().text());
+      const refused =
+        body !== undefined &&
+        (saysSessionEnded(body) || refusesResume(new SseParser().push(body), lastId, 'sessionNotFound'));
+      if (!refused)
         this.#history.violation(
           'served',
           `session ${story.id} was deleted, and ${what} was answered ${status} ${body}`,
