@@ -84,6 +84,11 @@ export interface ReaderListener {
  */
 export type SessionResponse = 'post' | 'resumed' | 'get' | 'json' | 'batch';
 
+/** Continues responses with the next owner of their session, after their last event. */
+export interface Mover {
+  moved(exchange: Exchange, reader: CallReader, kind: SessionResponse): void;
+}
+
 /** What responses of one kind have in common. */
 export interface ResponsePolicy {
   /** The instances of a deployment name the policy so to each other. Absent: no session. */
@@ -106,8 +111,8 @@ export interface ResponsePolicy {
   readonly heldHeads?: HeldHeads;
   /** The head waits this long for an answer that may choose the status. */
   readonly headWait?: { readonly time: TimeProvider; readonly ms: number };
-  /** Continues the response with the next owner of the session. Its client can resume after an id. */
-  readonly handOff?: (exchange: Exchange, reader: CallReader) => void;
+  /** Absent: no owner continues a response, and it ends. */
+  readonly mover?: Mover;
   /** Ends the stream with the token of its caller. */
   readonly expiry?: StreamExpiry | undefined;
 }

@@ -121,9 +121,9 @@ export class HttpResponse implements CallReader, TurnTask {
 
   refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
     if (!this.isOpen) return;
-    const { onSession, handOff } = this.#policy;
+    const { onSession, mover } = this.#policy;
     if (this.hasBegun) {
-      const resumes = handOff !== undefined && this.lastId !== undefined;
+      const resumes = mover !== undefined && this.lastId !== undefined;
       // For a call that was accepted before, 404 means that its session has ended.
       const told = onSession !== undefined && error.status === 404 ? sessionEnded() : error;
       if (!resumes && onSession !== 'get') this.message(errorJson(told, id, form));
@@ -167,12 +167,12 @@ export class HttpResponse implements CallReader, TurnTask {
 
   moved(): void {
     if (!this.isOpen) return;
-    const { handOff } = this.#policy;
+    const { mover, onSession } = this.#policy;
     // What was gathered holds the id after which the response continues.
     this.sendHead();
     this.#detach();
-    if (handOff === undefined || this.lastId === undefined) this.end();
-    else handOff(this.#exchange, this);
+    if (mover === undefined || onSession === undefined || this.lastId === undefined) this.end();
+    else mover.moved(this.#exchange, this, onSession);
   }
 
   withdraw(): void {

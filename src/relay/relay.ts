@@ -10,29 +10,30 @@ import type { Instance, RelayedCalls } from '../cluster/instance.ts';
 import type { Link } from '../cluster/link.ts';
 import type { AnswerItem, CallItem, SentValue } from '../cluster/messages.ts';
 import { closedEndpoint, type SojournError } from '../errors.ts';
-import type { LostForm } from '../http/answer.ts';
+import { type LostForm, lostForm } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
 import type { ReaderListener, ResponsePolicy, SessionResponse } from '../http/reader.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
-import type { Logger } from '../types.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { relayedFields } from '../options/header-names.ts';
 import { type Call, isAbandoned, methodOf } from '../call/call.ts';
 import { forStop, type RelayOutcome } from '../call/retries.ts';
 import { LinkReader, readError } from './link-reader.ts';
 import { sentCall, SentRequest } from './sent-request.ts';
 
 export interface RelayOptions {
+  readonly options: ResolvedOptions;
   readonly instance: Instance;
-  readonly logger: Logger;
   /** A drained or closed endpoint relays no call. */
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   readonly memory: MemoryUse;
   readonly responses: Readonly<Record<SessionResponse, ResponsePolicy>>;
-  /** How a request of this method learns that it may have run. */
-  lostForm(method: string | undefined): LostForm;
-  /** Whether the owner of a session gets this header field; by lower-case name. */
-  isRelayed(field: string): boolean;
+  readonly server: RelayedServer;
+}
+
+export interface RelayedServer {
   /** Serves a call that another instance relayed. */
-  serve(call: CallItem, exchange: SentRequest, reader: LinkReader): void;
+  serveRelayed(call: CallItem, exchange: SentRequest, reader: LinkReader): void;
 }
 
 const ENVELOPE_BYTES = 1_024;
@@ -115,12 +116,14 @@ class OutgoingCall implements ReaderListener {
 
 export class Relay implements RelayedCalls {
   readonly #options: RelayOptions;
+  readonly #isRelayed: (field: string) => boolean;
   #calls = 0;
   readonly #outgoing = new Map<number, OutgoingCall>();
   readonly #serving = new Map<Link, Map<number, LinkReader>>();
 
-  constructor(options: RelayOptions) {
-    this.#options = options;
+  constructor(given: RelayOptions) {
+    this.#options = given;
+    this.#isRelayed = relayedFields(given.options.relayedHeaders, given.options.credentialHeaders);
   }
 
   get #refuses(): boolean {
@@ -144,7 +147,7 @@ export class Relay implements RelayedCalls {
     const n = this.#calls++;
     const releaseLink = link.hold(kind === 'post' || kind === 'delete' ? 'call' : 'stream');
     return new Promise((resolve) => {
-      const item = sentCall(call, n, text, this.#options.isRelayed);
+      const item = sentCall(call, n, text, this.#isRelayed);
       const outgoing = new OutgoingCall(call, link, item, this.#options, (outcome) => {
         this.#outgoing.delete(n);
         releaseLink();
@@ -204,7 +207,7 @@ export class Relay implements RelayedCalls {
       outgoing.settle('done');
       const { reader, requestId, post } = outgoing.call;
       const end = forStop(outgoing.call, outgoing.isDelivered);
-      if (end === 'error') reader.refuse(error(), requestId, this.#options.lostForm(methodOf(post)));
+      if (end === 'error') reader.refuse(error(), requestId, lostForm(this.#options.options, methodOf(post)));
       else if (end === 'accept') reader.done(202);
       else if (end === 'cut') reader.cut();
       else reader.refuse(closedEndpoint(), null);
@@ -216,11 +219,11 @@ export class Relay implements RelayedCalls {
     if (this.#refuses) return this.refuse(link, n);
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
-    const { memory, logger } = this.#options;
+    const { memory, options, server } = this.#options;
     const reader = new LinkReader({
       link,
       n,
-      report: (err) => logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
+      report: (err) => options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
       finished: () => {
         this.#serving.get(link)?.delete(n);
         exchange.release();
@@ -228,6 +231,6 @@ export class Relay implements RelayedCalls {
     });
     const exchange = new SentRequest(item, reader, memory);
     serving.set(n, reader);
-    attempt(exchange, () => this.#options.serve(item, exchange, reader));
+    attempt(exchange, () => server.serveRelayed(item, exchange, reader));
   }
 }

@@ -48,7 +48,7 @@ import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { LegacyGets } from './get.ts';
 import { KnownOwners } from './known-owners.ts';
-import { type Placed, WaitingCalls } from './waiting-calls.ts';
+import { type Placed, type Placement, WaitingCalls } from './waiting-calls.ts';
 
 export interface CallLoopOptions {
   readonly options: ResolvedOptions;
@@ -60,9 +60,12 @@ export interface CallLoopOptions {
   readonly lifecycle: Lifecycle;
   readonly random: RandomSource;
   readonly gets: LegacyGets;
-  /**
-   * Serves a call whose session is live here and whose user and version are right. Throws the reason when it cannot.
-   */
+  readonly server: SessionServer;
+}
+
+/** Serves calls whose session is live here. */
+export interface SessionServer {
+  /** User and version of the call are right. Throws the reason when it cannot be served. */
   serve(session: LiveSession, call: Call): MaybePromise<NextAttempt>;
 }
 
@@ -74,7 +77,7 @@ const TRIES = 9;
 const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
 
-export class CallLoop {
+export class CallLoop implements Placement {
   readonly #options: CallLoopOptions;
   readonly #owners: KnownOwners;
   readonly #waiting: WaitingCalls;
@@ -87,16 +90,7 @@ export class CallLoop {
     this.#options = options;
     this.#owners = new KnownOwners(options.instance);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
-    this.#waiting = new WaitingCalls({
-      options: options.options,
-      patience: options.patience,
-      lifecycle: options.lifecycle,
-      attempt: (id, call) => this.#attempt(id, call),
-      follow: (id, call, outcome) => this.#follow(id, call, outcome),
-      freed: (id, cause) => (isFull(cause) ? options.registry.get(id)?.requests.running.freed() : undefined),
-      fail: (call, cause) => this.#refuse(call, cause),
-      gets: options.gets,
-    });
+    this.#waiting = new WaitingCalls(options, this);
   }
 
   /** Ends the responses that wait here without a store, and that clients can resume at another instance. */
@@ -138,7 +132,7 @@ export class CallLoop {
     if (live?.gate.open !== true) return this.#start(id, call);
     try {
       const next = this.#serve(live, call);
-      if (next instanceof Promise) attempt(exchange, () => this.#follow(id, call, next));
+      if (next instanceof Promise) attempt(exchange, () => this.follow(id, call, next));
       else if (next !== undefined) this.#start(id, next);
     } catch (cause) {
       this.#wait(id, call, cause);
@@ -149,7 +143,7 @@ export class CallLoop {
     attempt(call.exchange, () => this.#failed(id, call, cause));
   }
 
-  async #follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void> {
+  async follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void> {
     try {
       const next = await outcome;
       if (next !== undefined) await this.#drive(id, next);
@@ -169,7 +163,7 @@ export class CallLoop {
     for (let tries = 0; tries < TRIES; tries++) {
       try {
         if (tries > 1) await this.#pause(tries);
-        const { outcome } = await this.#attempt(id, call);
+        const { outcome } = await this.attempt(id, call);
         const next = await outcome;
         if (next === undefined) return;
         call = next;
@@ -191,10 +185,14 @@ export class CallLoop {
       if (waiting !== undefined) return reads(call) ? waiting : this.track(exchange, () => waiting);
       if (reads(call) && this.#options.lifecycle.refusal === undefined && this.#options.gets.comeBack(call)) return;
     }
-    this.#refuse(call, cause);
+    this.refuse(call, cause);
   }
 
-  #refuse(call: Call, cause: unknown): void {
+  freed(id: string, cause: unknown): Promise<true> | undefined {
+    return isFull(cause) ? this.#options.registry.get(id)?.requests.running.freed() : undefined;
+  }
+
+  refuse(call: Call, cause: unknown): void {
     // The owner that was to end the session did so before it crashed.
     if (reads(call) && isNotFound(cause) && this.#options.gets.refuseResume(call)) return;
     const error = errorAfter(call, cause);
@@ -228,7 +226,7 @@ export class CallLoop {
   }
 
   /** One attempt: locates the session and serves the call there. */
-  async #attempt(id: string, call: Call): Promise<Placed> {
+  async attempt(id: string, call: Call): Promise<Placed> {
     const { registry, instance } = this.#options;
     const { exchange } = call;
     if (relayLost(call)) return DONE;
@@ -260,7 +258,7 @@ export class CallLoop {
     const next = afterRelay(call, outcome);
     if (next === undefined) return undefined;
     if (outcome === 'unreachable') {
-      this.#refuse(next, ownerUnreachable());
+      this.refuse(next, ownerUnreachable());
       return undefined;
     }
     if (next.mayHaveRun !== true || call.mayHaveRun === true) return next;
@@ -298,7 +296,7 @@ export class CallLoop {
     if (header !== undefined && header !== session.version)
       return this.fail(call, versionChanged(header, session.version));
     if (call.kind !== 'delete') call.reader.sessionId = session.id;
-    return this.#options.serve(session, call);
+    return this.#options.server.serve(session, call);
   }
 
   /** Ends a session that is live nowhere; `false`: another instance claimed it first. */

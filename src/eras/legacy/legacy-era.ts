@@ -7,17 +7,16 @@ import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import type { CallItem } from '../../cluster/messages.ts';
 import { answerOverLimit, batchNotAllowed, overMemory, ownerLost, sessionIdMissing } from '../../errors.ts';
-import { errorJson, lostForm } from '../../http/answer.ts';
+import { errorJson } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
-import type { CallReader, ResponsePolicy } from '../../http/reader.ts';
+import type { CallReader, Mover, ResponsePolicy, SessionResponse } from '../../http/reader.ts';
 import type { RequestGate } from '../../http/request-gate.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import { relayedFields } from '../../options/header-names.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { SessionOpener } from '../../session/life/session-opener.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
@@ -31,10 +30,10 @@ import type { MaybePromise } from '../../stores/store.ts';
 import { checkTextDepth } from '../json-depth.ts';
 import { LegacyGets } from './get.ts';
 import { LegacyPosts, type LegacyResponses } from './posts.ts';
-import { Relay } from '../../relay/relay.ts';
+import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkReader } from '../../relay/link-reader.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
-import { CallLoop } from './call-loop.ts';
+import { CallLoop, type SessionServer } from './call-loop.ts';
 
 export interface LegacyOptions {
   readonly options: ResolvedOptions;
@@ -53,7 +52,7 @@ export interface LegacyOptions {
   readonly lostAnswer: (call: Call) => void;
 }
 
-export class LegacyEra {
+export class LegacyEra implements SessionServer, RelayedServer, Mover {
   readonly #options: ResolvedOptions;
   readonly #registry: Registry;
   readonly #finder: Finder;
@@ -81,50 +80,26 @@ export class LegacyEra {
     this.#lifecycle = lifecycle;
     this.#lostAnswer = given.lostAnswer;
     const { streamBufferBytes: bufferBytes } = options.limits;
-    const handOff = (exchange: Exchange, reader: CallReader): void => this.#handOff('resume', exchange, reader);
-    const all = { keepAlive, bufferBytes, heldHeads: new HeldHeads(options.timeProvider) };
-    const post: ResponsePolicy = {
-      ...all,
-      onSession: 'post',
+    const all = {
       form: 'events',
-      largeAsJson: options.responseMode === 'auto',
-      handOff,
-    };
+      keepAlive,
+      bufferBytes,
+      mover: this,
+      heldHeads: new HeldHeads(options.timeProvider),
+    } as const;
+    const post: ResponsePolicy = { ...all, onSession: 'post', largeAsJson: options.responseMode === 'auto' };
     this.#responses = {
       post,
       resumed: { ...post, onSession: 'resumed', expiry },
-      get: {
-        ...all,
-        onSession: 'get',
-        form: 'events',
-        expiry,
-        handOff: (exchange, reader) => this.#handOff('get', exchange, reader),
-      },
+      get: { ...all, onSession: 'get', expiry },
       json: { ...post, onSession: 'json', form: 'json' },
       batch: { ...post, onSession: 'batch', form: 'batch' },
     };
     this.#gets = new LegacyGets(options, given.replays, this.#responses.get);
-    this.relay = new Relay({
-      instance,
-      logger: options.logger,
-      lifecycle,
-      memory: registry.memory,
-      responses: this.#responses,
-      lostForm: (method) => lostForm(options, method),
-      isRelayed: relayedFields(options.relayedHeaders, options.credentialHeaders),
-      serve: (item, exchange, reader) => this.#relayed(item, exchange, reader),
-    });
-    this.#loop = new CallLoop({
-      ...given,
-      relay: this.relay,
-      gets: this.#gets,
-      serve: (session, call) => this.#serve(session, call),
-    });
-    this.#posts = new LegacyPosts({
-      ...given,
-      track: (exchange, work) => this.#loop.track(exchange, work),
-      responses: this.#responses,
-    });
+    const parts = { ...given, responses: this.#responses, server: this };
+    this.relay = new Relay({ ...parts, memory: registry.memory });
+    this.#loop = new CallLoop({ ...parts, relay: this.relay, gets: this.#gets });
+    this.#posts = new LegacyPosts({ ...parts, loop: this.#loop });
   }
 
   /** POSTs and DELETEs that no live session counts: opening a session, looking for it, or at another instance. */
@@ -173,7 +148,11 @@ export class LegacyEra {
   /**
    * Serves a call that another instance relayed: its session lives here, or opens here because that instance drains.
    */
-  #relayed({ call: kind, mayHaveRun, after, text = '' }: CallItem, exchange: SentRequest, reader: LinkReader): void {
+  serveRelayed(
+    { call: kind, mayHaveRun, after, text = '' }: CallItem,
+    exchange: SentRequest,
+    reader: LinkReader,
+  ): void {
     const call: Call = { kind, exchange, reader, requestId: null, after, mayHaveRun };
     if (kind === 'answer') return this.#lostAnswer(call);
     if (kind !== 'post') return this.#enter(call);
@@ -190,7 +169,7 @@ export class LegacyEra {
     this.#enter({ ...call, post, requestId });
   }
 
-  #serve(session: LiveSession, call: Call): MaybePromise<NextAttempt> {
+  serve(session: LiveSession, call: Call): MaybePromise<NextAttempt> {
     const { kind, exchange, post } = call;
     if (post !== undefined) return this.#posts.serve(session, { ...call, post });
     if (kind === 'delete') return this.#loop.track(exchange, () => this.#serveDelete(session, call));
@@ -198,9 +177,10 @@ export class LegacyEra {
   }
 
   /** The response of a client that reads here continues with what the next owner of its session sends. */
-  #handOff(kind: 'get' | 'resume', exchange: Exchange, reader: CallReader): void {
+  moved(exchange: Exchange, reader: CallReader, response: SessionResponse): void {
     const id = exchange.header('mcp-session-id');
     if (id === undefined) return reader.end();
+    const kind = response === 'get' ? 'get' : 'resume';
     this.#loop.run(id, { kind, exchange, reader, requestId: null, after: reader.lastId, mayHaveRun: true });
   }
 

@@ -25,6 +25,7 @@ import type { AppendExtra, WriteResult } from '../../session/streams/stream-log.
 import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
 import { type Call, isAbandoned, type NextAttempt, type Posted } from '../../call/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
+import type { CallLoop } from './call-loop.ts';
 import { checkNotifications, checkRequests } from './session-checks.ts';
 import { StartsPerTurn } from './starts-per-turn.ts';
 
@@ -41,8 +42,7 @@ export interface LegacyPostsOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
   readonly gate: RequestGate;
-  /** A drain waits for the exchange until `work` ends. */
-  track<T>(exchange: Caller, work: () => Promise<T>): Promise<T>;
+  readonly loop: Pick<CallLoop, 'track'>;
   readonly responses: LegacyResponses;
 }
 
@@ -53,15 +53,15 @@ export class LegacyPosts {
   readonly #options: ResolvedOptions;
   readonly #registry: Registry;
   readonly #gate: RequestGate;
-  readonly #track: LegacyPostsOptions['track'];
+  readonly #loop: LegacyPostsOptions['loop'];
   readonly #responses: LegacyResponses;
   readonly #starts = new StartsPerTurn();
 
-  constructor({ options, registry, gate, track, responses }: LegacyPostsOptions) {
+  constructor({ options, registry, gate, loop, responses }: LegacyPostsOptions) {
     this.#options = options;
     this.#registry = registry;
     this.#gate = gate;
-    this.#track = track;
+    this.#loop = loop;
     this.#responses = responses;
   }
 
@@ -73,7 +73,7 @@ export class LegacyPosts {
     if (authorizer === undefined) return this.#serveAdmitted(session, call);
     const admitted = admitAll(authorizer, post.messages, exchange.authInfo);
     if (!(admitted instanceof Promise)) return this.#serveAdmitted(session, withMessages(call, admitted));
-    return this.#track(exchange, async () => {
+    return this.#loop.track(exchange, async () => {
       const messages = await admitted;
       return stays(session, call) ? this.#serveAdmitted(session, withMessages(call, messages)) : call;
     });
@@ -85,7 +85,7 @@ export class LegacyPosts {
     const requests = requestsOf(post.messages);
     const checked = session.transport.checkScopes(requests, exchange.authInfo);
     if (checked instanceof Promise)
-      return this.#track(exchange, () => this.#serveChecked(session, call, requests, checked));
+      return this.#loop.track(exchange, () => this.#serveChecked(session, call, requests, checked));
     return checked === undefined ? this.#serveAllowed(session, call, requests) : refused(call, checked);
   }
 
@@ -107,7 +107,7 @@ export class LegacyPosts {
     const { messages } = post;
     const { authInfo } = exchange;
     if ((mayHaveRun === true && isRetry(session, requests, authInfo)) || isRerunning(session, requests, authInfo))
-      return this.#track(exchange, () => this.#answerRetry(session, call, requests));
+      return this.#loop.track(exchange, () => this.#answerRetry(session, call, requests));
     const { limits } = this.#options;
     const others = requests.length < messages.length ? checkNotifications(session, messages, limits) : undefined;
     const refusal = checkRequests(session, requests, limits, this.#registry.held) ?? others;
@@ -117,7 +117,7 @@ export class LegacyPosts {
       this.#registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
       // Once a notification is accepted, its change of the session must survive a crash.
-      if (session.record.saving) return this.#track(exchange, () => this.#respondSaved(session, call));
+      if (session.record.saving) return this.#loop.track(exchange, () => this.#respondSaved(session, call));
       reader.done(202);
       return undefined;
     }

@@ -39,20 +39,26 @@ export interface Placed {
   readonly outcome: MaybePromise<NextAttempt>;
 }
 
-export interface WaitingCallsOptions {
-  readonly options: ResolvedOptions;
-  readonly patience: Patience;
-  readonly lifecycle: Pick<Lifecycle, 'state'>;
+/** Where calls go when they need not wait any more. */
+export interface Placement {
   attempt(id: string, call: Call): Promise<Placed>;
   /** Continues with a call that was placed. */
   follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void>;
   /** For a call that waits for another request of its session to end: resolves to `true` when a request did. */
   freed(id: string, cause: unknown): Promise<true> | undefined;
-  fail(call: Call, cause: unknown): void;
+  refuse(call: Call, cause: unknown): void;
+}
+
+export interface WaitingCallsOptions {
+  readonly options: ResolvedOptions;
+  readonly patience: Patience;
+  readonly lifecycle: Pick<Lifecycle, 'state'>;
   readonly gets: Pick<LegacyGets, 'openHead' | 'endToResume'>;
 }
 
 interface Entry {
+  /** The session. */
+  readonly id: string;
   call: Call;
   place: Place | undefined;
   /** Why it waits. */
@@ -66,11 +72,13 @@ interface Entry {
 
 export class WaitingCalls {
   readonly #options: WaitingCallsOptions;
+  readonly #placement: Placement;
   /** The key is session and kind. The oldest call is first. */
   readonly #queues = new Map<string, Set<Entry>>();
 
-  constructor(options: WaitingCallsOptions) {
+  constructor(options: WaitingCallsOptions, placement: Placement) {
     this.#options = options;
+    this.#placement = placement;
   }
 
   /** Whether calls of this session wait which a call of this kind must not overtake. */
@@ -87,6 +95,7 @@ export class WaitingCalls {
     if (until <= now) return undefined;
     const call: Call = { ...given, waitUntil: until };
     const entry: Entry = {
+      id,
       call,
       place: undefined,
       cause,
@@ -95,7 +104,7 @@ export class WaitingCalls {
       headTimer: undefined,
       left: () => {},
     };
-    entry.place = patience.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(id, entry));
+    entry.place = patience.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(entry));
     if (entry.place === undefined) return undefined;
     return new Promise((resolve) => {
       entry.left = resolve;
@@ -105,12 +114,11 @@ export class WaitingCalls {
       else {
         const started = new Set([entry]);
         this.#queues.set(key, started);
-        void this.#pump(id, started);
+        void this.#pump(started);
       }
       if (reads(call)) this.#openHeadLater(entry, now);
       // Answers and notifications are delivered even if the client left.
-      if (call.isAccepted !== true)
-        call.exchange.onClose(() => (silent ? this.#accept(id, entry) : this.#leave(id, entry)));
+      if (call.isAccepted !== true) call.exchange.onClose(() => (silent ? this.#accept(entry) : this.#leave(entry)));
     });
   }
 
@@ -123,7 +131,7 @@ export class WaitingCalls {
       const { call } = entry;
       if (call.kind !== 'post' || call.requestId !== requestId || call.exchange.user !== user) continue;
       call.reader.end();
-      this.#leave(id, entry);
+      this.#leave(entry);
       return call.mayHaveRun !== true;
     }
     return false;
@@ -131,36 +139,36 @@ export class WaitingCalls {
 
   /** This instance is cut off from the store: clients of GETs that wait resume at another instance. */
   letResume(): void {
-    for (const [key, queue] of this.#queues) {
+    for (const queue of this.#queues.values()) {
       for (const entry of queue) {
         if (!reads(entry.call) || entry.state !== 'waiting') continue;
-        if (this.#options.gets.endToResume(entry.call)) this.#leave(key.slice(keyOf('', 'get').length), entry);
+        if (this.#options.gets.endToResume(entry.call)) this.#leave(entry);
       }
     }
   }
 
   /** Tries the oldest call of a session until it is placed or refused, then the next. */
-  async #pump(id: string, queue: Set<Entry>): Promise<void> {
-    const { patience, attempt } = this.#options;
+  async #pump(queue: Set<Entry>): Promise<void> {
+    const { patience } = this.#options;
     // Once one call is placed, the calls behind it need not wait for their turn.
     let placed = false;
     for (let [entry] = queue; entry !== undefined; [entry] = queue) {
-      if (entry.place === undefined || !(placed || (await this.#turn(id, entry, entry.place)))) continue;
+      if (entry.place === undefined || !(placed || (await this.#turn(entry, entry.place)))) continue;
       // The call left after its turn came, and before this microtask.
       if (!queue.has(entry)) continue;
       entry.state = 'attempting';
       try {
-        const { outcome } = await attempt(id, entry.call);
+        const { outcome } = await this.#placement.attempt(entry.id, entry.call);
         placed = true;
         patience.wake();
-        this.#follow(id, entry, outcome);
+        this.#follow(entry, outcome);
       } catch (cause) {
         placed = false;
         entry.cause = cause;
         if (isHookFailure(cause)) entry.failures += 1;
         const over = this.#options.options.timeProvider.monotonic() >= entry.place.deadline;
-        if (!mayWaitOn(cause, entry.failures)) this.#refuse(id, entry);
-        else if (over) this.#over(id, entry);
+        if (!mayWaitOn(cause, entry.failures)) this.#refuse(entry);
+        else if (over) this.#over(entry);
         else if (queue.has(entry)) {
           entry.state = 'waiting';
           this.#openDueHead(entry);
@@ -169,61 +177,61 @@ export class WaitingCalls {
     }
   }
 
-  #turn(id: string, { cause }: Entry, place: Place): Promise<boolean> {
+  #turn({ id, cause }: Entry, place: Place): Promise<boolean> {
     const turn = this.#options.patience.next(place);
-    const freed = this.#options.freed(id, cause);
+    const freed = this.#placement.freed(id, cause);
     return freed === undefined ? turn : Promise.race([turn, freed]);
   }
 
-  #follow(id: string, entry: Entry, outcome: MaybePromise<NextAttempt>): void {
-    const { call, left } = entry;
+  #follow(entry: Entry, outcome: MaybePromise<NextAttempt>): void {
+    const { id, call, left } = entry;
     entry.left = () => {};
-    this.#leave(id, entry);
-    void this.#options.follow(id, call, outcome).then(left);
+    this.#leave(entry);
+    void this.#placement.follow(id, call, outcome).then(left);
   }
 
   /** An attempt that is under way may still serve the call. If it fails, the call is refused then. */
-  #expired(id: string, entry: Entry): void {
-    if (entry.state === 'waiting') this.#over(id, entry);
+  #expired(entry: Entry): void {
+    if (entry.state === 'waiting') this.#over(entry);
   }
 
-  #over(id: string, entry: Entry): void {
+  #over(entry: Entry): void {
     const next = afterWait(entry.call, this.#options.lifecycle.state);
-    if (next === 'accept') this.#accept(id, entry);
-    else if (next === 'refuse' || !this.#enterAgain(id, entry)) this.#refuse(id, entry);
+    if (next === 'accept') this.#accept(entry);
+    else if (next === 'refuse' || !this.#enterAgain(entry)) this.#refuse(entry);
   }
 
   /** Answers 202 to answers and notifications that have not reached their session. They wait on. */
-  #accept(id: string, entry: Entry): void {
+  #accept(entry: Entry): void {
     if (entry.state === 'left' || entry.call.isAccepted === true) return;
     // The endpoint has drained: refuse the call, so that another instance can deliver it.
-    if (!this.#enterAgain(id, entry)) return this.#refuse(id, entry);
+    if (!this.#enterAgain(entry)) return this.#refuse(entry);
     entry.call.reader.done(202);
     entry.call = { ...entry.call, isAccepted: true };
   }
 
   /** `false`: the endpoint has drained. */
-  #enterAgain(id: string, entry: Entry): boolean {
+  #enterAgain(entry: Entry): boolean {
     const { patience, options } = this.#options;
     const { place } = entry;
     if (place !== undefined) patience.leave(place);
     const until = options.timeProvider.monotonic() + ACCEPTED_MS;
-    entry.place = patience.enter(userOf(entry.call), place?.bytes ?? 0, until, () => this.#expired(id, entry));
+    entry.place = patience.enter(userOf(entry.call), place?.bytes ?? 0, until, () => this.#expired(entry));
     entry.state = 'waiting';
     return entry.place !== undefined;
   }
 
-  #refuse(id: string, entry: Entry): void {
-    if (entry.state !== 'left') this.#options.fail(entry.call, entry.cause);
-    this.#leave(id, entry);
+  #refuse(entry: Entry): void {
+    if (entry.state !== 'left') this.#placement.refuse(entry.call, entry.cause);
+    this.#leave(entry);
   }
 
-  #leave(id: string, entry: Entry): void {
+  #leave(entry: Entry): void {
     if (entry.state === 'left') return;
     entry.state = 'left';
     const { options, patience } = this.#options;
     options.timeProvider.clearTimeout(entry.headTimer);
-    const key = keyOf(id, entry.call.kind);
+    const key = keyOf(entry.id, entry.call.kind);
     const queue = this.#queues.get(key);
     queue?.delete(entry);
     if (queue?.size === 0) this.#queues.delete(key);
