@@ -108,8 +108,7 @@ export class LiveSession {
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
     this.run = start.runs?.run(this);
-    const { logger, transport: receiver, view, run } = this;
-    const delivery = new Delivery({ sessionId: id, logger, receiver, view, run });
+    const delivery = new Delivery(this);
     this.requests = new SessionRequests(this, delivery);
     this.inbound = new InboundMessages(this, delivery);
     if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);

@@ -15,33 +15,26 @@ export interface MessageReceiver {
   receive(message: unknown, context: MessageContext): void;
 }
 
-export interface DeliveryOptions {
-  readonly sessionId: string;
+/** The session whose server gets the messages. */
+export interface DeliveredSession {
+  readonly id: string;
   readonly logger: Logger;
-  readonly receiver: MessageReceiver;
+  readonly transport: MessageReceiver;
   readonly view: McpSession;
   readonly run: SessionRun | undefined;
 }
 
 export class Delivery {
-  readonly #sessionId: string;
-  readonly #logger: Logger;
-  readonly #receiver: MessageReceiver;
-  readonly #view: McpSession;
-  readonly #run: SessionRun | undefined;
+  readonly #session: DeliveredSession;
 
-  constructor({ sessionId, logger, receiver, view, run }: DeliveryOptions) {
-    this.#sessionId = sessionId;
-    this.#logger = logger;
-    this.#receiver = receiver;
-    this.#view = view;
-    this.#run = run;
+  constructor(session: DeliveredSession) {
+    this.#session = session;
   }
 
   /** `stream`: where the answer of a request goes. */
   contextOf(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
     const { id, method, params } = message;
-    return new MessageContext(source, this.#view, this.#hidesRequest, id, method, stream, targetOf(params));
+    return new MessageContext(source, this.#session.view, this.#hidesRequest, id, method, stream, targetOf(params));
   }
 
   /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */
@@ -51,7 +44,7 @@ export class Delivery {
     method?: string,
     work?: HandlerWork,
   ): void {
-    const [view, hidden] = [this.#view, this.#hidesRequest];
+    const [view, hidden] = [this.#session.view, this.#hidesRequest];
     this.deliver(message, new MessageContext(source, view, hidden, undefined, method, undefined, undefined, work));
   }
 
@@ -60,20 +53,23 @@ export class Delivery {
     message: RpcMessage | RpcRequest | RpcNotification | RpcResponse,
     context: MessageContext,
   ): SojournError | undefined {
-    const enter = this.#run?.enter;
+    const enter = this.#session.run?.enter;
     try {
-      if (enter === undefined) contexts.run(context, receive, this.#receiver, message, context);
-      else enter(() => contexts.run(context, receive, this.#receiver, message, context));
+      if (enter === undefined) contexts.run(context, receive, this.#session.transport, message, context);
+      else enter(() => contexts.run(context, receive, this.#session.transport, message, context));
       return undefined;
     } catch (cause) {
-      this.#logger.error({ err: cause, sessionId: this.#sessionId }, 'The server threw while it took a message');
+      this.#session.logger.error(
+        { err: cause, sessionId: this.#session.id },
+        'The server threw while it took a message',
+      );
       return internal(cause);
     }
   }
 
   /** With `perSessionExecutionContext`, handlers see no request. */
   get #hidesRequest(): boolean {
-    return this.#run?.enter !== undefined;
+    return this.#session.run?.enter !== undefined;
   }
 }
 
