@@ -82,7 +82,7 @@ export class Finder {
       // Check before a restore: another user's request must not wake a session.
       if (record.user !== (caller.user ?? null)) throw otherUser();
       const { owner } = record;
-      if (owner !== null && owner !== this.#instance.id && (await this.#instance.isAlive(owner)))
+      if (owner !== null && owner !== this.#instance.lease.id && (await this.#instance.isAlive(owner)))
         return { there: owner };
       // The session is recorded but not registered yet. Wait for the adoption here instead of claiming the session away
       // from it.
@@ -100,7 +100,7 @@ export class Finder {
       if (this.#registry.lifecycle.prefersOthers && restoring === undefined) {
         const other = await this.#instance.otherServing();
         if (other !== undefined) {
-          if (owner === this.#instance.id)
+          if (owner === this.#instance.lease.id)
             await this.#registry.store.sessions.release(id, { epoch: record.epoch, owner });
           return { there: other };
         }
@@ -112,7 +112,7 @@ export class Finder {
       if (
         owner !== null &&
         this.#registry.options.waitMs > 0 &&
-        this.#instance.ownersMayReturn &&
+        this.#instance.lease.ownersMayReturn &&
         restoring === undefined
       )
         throw lapsed();
@@ -136,7 +136,7 @@ export class Finder {
       const record = await this.#registry.store.sessions.read(id);
       if (record === undefined || isEnded(record)) return false;
       const { owner } = record;
-      if (owner !== null && owner !== this.#instance.id && (await this.#instance.isAlive(owner))) {
+      if (owner !== null && owner !== this.#instance.lease.id && (await this.#instance.isAlive(owner))) {
         const ended = await this.#instance.terminate(owner, id);
         if (ended !== undefined) return ended;
         continue;

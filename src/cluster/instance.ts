@@ -108,7 +108,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   storeReachable(wasAway: boolean): void {
     this.#served.outage?.renewed(wasAway);
     // The other instances have taken their leases again by then, and with them their mailboxes.
-    if (!this.ownersMayReturn) this.#outbox.publishWaiting();
+    if (!this.lease.ownersMayReturn) this.#outbox.publishWaiting();
   }
 
   cutOff(): void {
@@ -129,29 +129,9 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#served.legacy.relay.linkStuck(link);
   }
 
-  /** Changes with every start, and after every lapse of the lease. */
-  get id(): string {
-    return this.lease.id;
-  }
-
-  /** The id for which sessions are claimed here. */
-  get owner(): string {
-    return this.lease.owner;
-  }
-
-  /** Whether sessions may be served from memory now. */
-  get valid(): boolean {
-    return this.lease.valid;
-  }
-
   /** Why requests should go to other instances, although this one serves. */
   get notReady(): string | undefined {
     return this.#acceptance.accepted ? undefined : NOT_ACCEPTED;
-  }
-
-  /** An owner without a lease may be about to take it again. */
-  get ownersMayReturn(): boolean {
-    return this.lease.ownersMayReturn;
   }
 
   /** What a request lacks that waits for the lease. */
@@ -212,7 +192,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   /** Every other instance that takes new sessions, as far as the store knows. */
   async othersServing(): Promise<string[]> {
     const leases = (await this.#listed()) ?? [];
-    const others = leases.filter(({ id, state }) => id !== this.id && state === 'serving').map(({ id }) => id);
+    const others = leases.filter(({ id, state }) => id !== this.lease.id && state === 'serving').map(({ id }) => id);
     return others.filter((id) => !this.isUnreachable(id));
   }
 
@@ -220,7 +200,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   async #readOthers(): Promise<void> {
     if (this.#inProcess) return;
     const leases = await this.#listed();
-    if (leases !== undefined) this.#alone = leases.every(({ id }) => id === this.id);
+    if (leases !== undefined) this.#alone = leases.every(({ id }) => id === this.lease.id);
   }
 
   /** `undefined`: the store cannot be reached. */
@@ -235,7 +215,7 @@ export class Instance implements Leaseholder, LinkedInstance {
 
   /** The link to another instance. `undefined`: that instance is dead, or this one has no lease. */
   link(to: string): Link | undefined {
-    return this.valid ? this.#links.to(to) : undefined;
+    return this.lease.valid ? this.#links.to(to) : undefined;
   }
 
   /** Asks the owner to end a session. `undefined`: the owner crashed, and the outcome is unknown. */
@@ -252,7 +232,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   /** Takes a message from the mailbox of `id`. Never throws, because the store is the caller. */
   receive(id: string, from: string, given: unknown): void {
     // After a lapse, messages to the earlier id may still arrive.
-    if (id !== this.id) return;
+    if (id !== this.lease.id) return;
     try {
       const message = readMessage(given);
       switch (message?.kind) {

@@ -45,10 +45,8 @@ export interface LinksOptions {
 
 /** The instance at this end of the links. */
 export interface LinkedInstance {
-  /** The present id. */
-  readonly id: string;
-  /** The store was away until just now: a living instance may not listen again yet. */
-  readonly ownersMayReturn: boolean;
+  /** `ownersMayReturn`: the store was away until just now, and a living instance may not listen again yet. */
+  readonly lease: { readonly id: string; readonly ownersMayReturn: boolean };
   take(link: Link, item: InboundItem): void;
   /** Calls that are under way on the link have an unknown outcome. */
   linkFailed(link: Link): void;
@@ -109,12 +107,12 @@ export class Links {
   }
 
   receive(from: string, message: LinkMessage<InboundItem>): void {
-    if (message.to === this.#self.id) this.to(from)?.receive(message);
+    if (message.to === this.#self.lease.id) this.to(from)?.receive(message);
   }
 
   /** The peer sent a link message of another version. Its calls are refused. */
   refuse(from: string, { to, v }: { readonly to: unknown; readonly v: unknown }): void {
-    if (to !== this.#self.id) return;
+    if (to !== this.#self.lease.id) return;
     this.#options.logger.error(
       { instance: from, version: v },
       'Another instance speaks another version of the protocol between instances; its calls are refused',
@@ -193,7 +191,7 @@ export class Links {
   async #send(peer: string, message: InstanceMessage): Promise<'sent' | 'suspect' | 'unknown'> {
     const { directory, logger } = this.#options;
     try {
-      const sent = await directory.send(this.#self.id, peer, message);
+      const sent = await directory.send(this.#self.lease.id, peer, message);
       if (sent === 'suspect') void this.suspect(peer);
       this.#unsent.delete(peer);
       return sent;
@@ -227,7 +225,7 @@ export class Links {
     const now = time.monotonic();
     const since = this.#unsent.get(peer) ?? now;
     this.#unsent.set(peer, since);
-    if (now - since < leaseMs / UNANSWERED_LEASES || this.#self.ownersMayReturn) return;
+    if (now - since < leaseMs / UNANSWERED_LEASES || this.#self.lease.ownersMayReturn) return;
     // The cause is passed as text: an error of the store would count as an outage, and the lease is renewed.
     const reason = causeOf(cause);
     this.#lines.note(`unsent ${peer}`, (times) =>
@@ -257,7 +255,7 @@ export class Links {
     const { directory } = this.#options;
     const lease = await this.#lease(peer);
     if (lease === undefined) return false;
-    if ((await this.#send(peer, { kind: 'probe' })) !== 'suspect' || this.#self.ownersMayReturn) return true;
+    if ((await this.#send(peer, { kind: 'probe' })) !== 'suspect' || this.#self.lease.ownersMayReturn) return true;
     if (!(await directory.bury(lease))) return true;
     this.#options.logger.warn(
       { instance: peer },

@@ -86,7 +86,7 @@ export class HttpNetwork {
     process.enter(() => {
       if (exchange.closed) return;
       response.arrivedAt = this.#world.now;
-      response.held = instance.core?.instance.valid === false;
+      response.held = instance.core?.instance.lease.valid === false;
       instance.core?.callerChecks.enter(exchange);
     });
   }

@@ -355,7 +355,7 @@ describe('15. a living owner that looks dead', () => {
       const client = await stage.client(0);
       for (let n = 0; n < 5; n++) {
         const owner = stage.world.slots.findIndex(
-          (instance) => instance?.core?.instance.id === stage.record(client)?.owner,
+          (instance) => instance?.core?.instance.lease.id === stage.record(client)?.owner,
         );
         await client.call('count', { slot: owner });
         dropMailboxes(stage.world, stage.instance(owner));
@@ -753,7 +753,7 @@ describe('26. an instance with many sessions loses its lease, and the store is s
         await stage.sleep(LEASE_MS * 1.5);
         stage.instance(0).process.thaw(true);
         await stage.until(
-          () => stage.id(0) !== before && stage.instance(0).core?.instance.valid === true,
+          () => stage.id(0) !== before && stage.instance(0).core?.instance.lease.valid === true,
           'a new id with a lease',
         );
       });

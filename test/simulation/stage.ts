@@ -49,7 +49,7 @@ export class Stage {
 
   /** The lease id of the instance in a slot. */
   id(slot: number): string {
-    return this.instance(slot).core?.instance.id ?? '';
+    return this.instance(slot).core?.instance.lease.id ?? '';
   }
 
   /** Live sessions in a slot. */

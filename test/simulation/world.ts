@@ -208,7 +208,7 @@ export class World {
     instance.core = core;
     await core.join();
     instance.listening = true;
-    this.note(`${process.name} listens, as ${core.instance.id}`);
+    this.note(`${process.name} listens, as ${core.instance.lease.id}`);
   }
 
   #loggerOf({ name }: SimProcess): Logger {

@@ -124,7 +124,7 @@ export class CallLoop implements Placement {
     const waiting = this.#waiting.has(id, call.kind);
     if (waiting && this.#cancelsWaiting(id, call)) return call.reader.done(202);
     // An instance that has no lease cannot know whether the sessions in its memory are still its own.
-    if (!instance.valid) return this.#wait(id, call, instance.missing);
+    if (!instance.lease.valid) return this.#wait(id, call, instance.missing);
     const live = registry.get(id);
     // A running call may wait for answers and notifications, so those may overtake.
     if (waiting && (live?.gate.open !== true || counts(call)))
@@ -230,12 +230,12 @@ export class CallLoop implements Placement {
     const { registry, instance } = this.#options;
     const { exchange } = call;
     if (relayLost(call)) return DONE;
-    if (!instance.valid) throw instance.missing;
+    if (!instance.lease.valid) throw instance.missing;
     const found = await this.#locate(id, call);
     if ('record' in found) return { outcome: (await this.#deleteRecord(found.record, call)) ? undefined : call };
     if ('here' in found) {
       if (relayLost(call)) return DONE;
-      if (!instance.valid) throw instance.missing;
+      if (!instance.lease.valid) throw instance.missing;
       // The session may have left between the find and this turn, or the lease may have run out and come back.
       const serves = registry.get(id) === found.here && found.here.gate.open;
       if (abandonedWhileWaiting(call)) return DONE;

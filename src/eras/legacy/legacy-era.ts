@@ -188,7 +188,7 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
     const { exchange, reader, post } = call;
     try {
       const { waitMs } = this.#options;
-      if (!this.#instance.valid && !(await this.#patience.lease(post?.text?.length ?? 0, waitMs, exchange)))
+      if (!this.#instance.lease.valid && !(await this.#patience.lease(post?.text?.length ?? 0, waitMs, exchange)))
         throw this.#instance.missing;
       if (this.#lifecycle.prefersOthers) {
         // The relaying instance tries the next one.

@@ -17,6 +17,7 @@ import { limitedLogger } from '../../options/log-limit.ts';
 import type { RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { OwnLease } from '../../session/ownership/ownership.ts';
 import { inTime } from '../../session/life/grace.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import type { Fence } from '../../stores/store.ts';
@@ -41,7 +42,7 @@ const STORED_MS = 1_000;
 export interface ResumableCallsOptions {
   readonly options: ResolvedOptions;
   readonly records: CallRecords;
-  readonly instance: { readonly owner: string; readonly valid: boolean };
+  readonly instance: { readonly lease: Pick<OwnLease, 'owner' | 'valid'> };
   readonly memory: MemoryUse;
   /** The response to a client that reads a stream. */
   readonly response: ResponsePolicy;
@@ -148,11 +149,11 @@ export class ResumableCalls implements ResumableHost {
   async record(exchange: ResumableExchange): Promise<boolean> {
     const call = this.#byExchange.get(exchange);
     const { instance } = this.#given;
-    if (call === undefined || !instance.valid || this.#closed) return false;
+    if (call === undefined || !instance.lease.valid || this.#closed) return false;
     const { key, request, version } = call;
     const rights = rightsOf(exchange.authInfo);
     const headers = Object.entries(exchange.headerFields()).filter(([name]) => this.#isKept(name));
-    const { owner } = instance;
+    const { owner } = instance.lease;
     const kept = {
       url: exchange.url,
       absoluteUrl: exchange.absoluteUrl(),

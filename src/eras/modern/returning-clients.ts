@@ -20,6 +20,7 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Call } from '../../call/call.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
+import type { OwnLease } from '../../session/ownership/ownership.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
@@ -40,8 +41,7 @@ export interface ReturningClientsOptions {
   readonly records: CallRecords;
   readonly relay: Pick<Relay, 'send'>;
   readonly instance: {
-    readonly owner: string;
-    readonly valid: boolean;
+    readonly lease: Pick<OwnLease, 'owner' | 'valid'>;
     isAlive(id: string): Promise<boolean>;
     isUnreachable(id: string): boolean;
   };
@@ -124,7 +124,7 @@ export class ReturningClients {
     if (client.closed || this.#serveHere(key, returned)) return true;
     if (record === undefined) return this.#respondLost(returned, answerNotKept());
     const { owner } = record;
-    const isAlive = owner !== null && owner !== instance.owner && (await instance.isAlive(owner));
+    const isAlive = owner !== null && owner !== instance.lease.owner && (await instance.isAlive(owner));
     if (isAlive && client.relayOrigin !== undefined) {
       reader.moved(false);
       return true;
@@ -139,7 +139,7 @@ export class ReturningClients {
     if (await this.#serveStored(returned, record)) return true;
     if (isAlive) return instance.isUnreachable(owner) && this.#respondLost(returned, callUnreachable());
     // The run of this instance was cancelled.
-    if (owner !== null && owner === instance.owner) return this.#respondLost(returned, answerNotKept());
+    if (owner !== null && owner === instance.lease.owner) return this.#respondLost(returned, answerNotKept());
     return this.#inTurn(key, () => this.#runAgain(returned, record));
   }
 
@@ -204,7 +204,7 @@ export class ReturningClients {
     const { key, kept, version } = record;
     const { client, reader } = returned;
     if (this.#serveHere(key, returned)) return true;
-    if (!instance.valid) return false;
+    if (!instance.lease.valid) return false;
     const { authInfo, user } = client;
     if (kept?.request === undefined || kept.rights !== rightsOf(authInfo)) {
       this.#options.logger.info({}, 'A lost call is not run again: it was too long, or this caller has other rights');
@@ -225,7 +225,7 @@ export class ReturningClients {
     if (!(await mayRunTwice(lost))) return this.#respondLost(returned, ownerLost(true));
     // Its client left, and may come back.
     if (client.closed) return true;
-    const fence = await this.#records.claim(record, instance.owner);
+    const fence = await this.#records.claim(record, instance.lease.owner);
     if (fence === undefined) return false;
     const first = { ...returned.position, run: fence.epoch, offset: 0, resumes: 0 };
     const exchange = calls.restart(origin, first, { key, request, version, fence });

@@ -58,7 +58,7 @@ test('a call whose clients come back and leave at once holds its body once, unti
   const calls = new ResumableCalls({
     options: resolveOptions({ timeProvider: createFakeTime() }),
     records: records as unknown as CallRecords,
-    instance: { owner: 'here', valid: true },
+    instance: { lease: { owner: 'here', valid: true } },
     memory,
     response,
     random: (bytes) => randomBytes(bytes),
