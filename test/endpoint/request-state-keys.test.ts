@@ -5,7 +5,6 @@ import { createFakeTime, createStoreKit } from '../../src/testing/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { serve } from '../kit/serve.ts';
-import { watchedStore } from '../kit/watched-store.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -40,7 +39,7 @@ test('instances share a fresh key each day; what was sealed yesterday, or by a c
 });
 
 test('a store that was unreachable is read again', async () => {
-  const store = watchedStore();
+  const store = memory();
   const kit = createStoreKit({ connect: () => store, pass: async () => {} });
   try {
     const view = await kit.open();
@@ -74,7 +73,7 @@ test('an instance reads the keys before a request needs them', async () => {
 });
 
 test('the key of a day is known the day before: a store that is away at midnight closes nothing', async () => {
-  const store = watchedStore();
+  const store = memory();
   const kit = createStoreKit({ connect: () => store, pass: async () => {} });
   try {
     const view = await kit.open();
