@@ -24,17 +24,15 @@ const REDACTED = '[redacted]';
 const HEADER_BAG = /^(?:raw)?headers$/i;
 const SECRET_NAMES = ['token', 'access_token', 'refresh_token', 'id_token', 'password', 'secret'];
 
-export class LogFields {
-  readonly #secret: ReadonlySet<string>;
+/** A line as the logger gets it. */
+export type WriteLine = (fields: object, message: string) => [fields: object, message: string];
 
-  /** `credentialHeaders`, in lower case. */
-  constructor(credentials: readonly string[]) {
-    this.#secret = new Set([...SECRET_NAMES, ...CREDENTIAL_HEADERS, ...credentials]);
-  }
-
-  line(fields: object, message: string): [fields: object, message: string] {
+/** `credentials`: more names of fields that are left out, in lower case. */
+export function lineWriter(credentials: readonly string[]): WriteLine {
+  const secret = new Set([...SECRET_NAMES, ...CREDENTIAL_HEADERS, ...credentials]);
+  return (fields, message) => {
     const { sessionId } = fields as { readonly sessionId?: unknown };
-    const writer = new Writer(this.#secret, typeof sessionId === 'string' ? sessionId : undefined);
+    const writer = new Writer(secret, typeof sessionId === 'string' ? sessionId : undefined);
     try {
       const written: Record<string, unknown> = {};
       for (const [name, value] of Object.entries(fields)) {
@@ -45,7 +43,7 @@ export class LogFields {
       // A getter or a proxy threw.
       return [{}, writer.text(message)];
     }
-  }
+  };
 }
 
 /** Writes the fields of one line. */

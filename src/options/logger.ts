@@ -3,7 +3,7 @@
  * the way.
  */
 import type { GivenLogger, Logger, TimeProvider } from '../types.ts';
-import { LogFields } from './log-fields.ts';
+import { lineWriter, type WriteLine } from './log-fields.ts';
 import { limitedLogger } from './log-limit.ts';
 
 /** The least severe is first. */
@@ -57,13 +57,13 @@ export function safeLogger(given: GivenLogger): Logger {
   return Object.freeze(safe);
 }
 
-/** The same logger, which gets its lines as `LogFields` writes them. */
-function tidyLogger(logger: Logger, fields: LogFields): Logger {
+/** The same logger, which gets its lines as `write` writes them. */
+function tidyLogger(logger: Logger, write: WriteLine): Logger {
   const tidy = {} as Logger;
   for (const level of LEVELS) {
     // Lines that go nowhere need no work.
     if (logger[level] === IGNORED) tidy[level] = IGNORED;
-    else tidy[level] = (obj, msg) => logger[level](...fields.line(obj, msg));
+    else tidy[level] = (obj, msg) => logger[level](...write(obj, msg));
   }
   return Object.freeze(tidy);
 }
@@ -77,13 +77,13 @@ interface LoggerOptions {
 
 /** What all of an endpoint logs through. `onerror` gets every error, and as it is. */
 export function endpointLogger({ logger, onerror, timeProvider, credentialHeaders }: LoggerOptions): Logger {
-  const tidy = tidyLogger(logger, new LogFields(credentialHeaders));
+  const tidy = tidyLogger(logger, lineWriter(credentialHeaders));
   return reportingLogger(limitedLogger(tidy, timeProvider), onerror);
 }
 
 /** What the lines of requests go through: they are not limited. */
 export function requestLogger({ logger, credentialHeaders }: LoggerOptions): Logger {
-  return tidyLogger(logger, new LogFields(credentialHeaders));
+  return tidyLogger(logger, lineWriter(credentialHeaders));
 }
 
 /** `error` lines also reach `onerror`, as createMcpHandler's do; what it throws ends here. */

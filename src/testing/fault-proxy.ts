@@ -2,6 +2,7 @@
  * A TCP proxy that breaks connections on demand: cut, slow, silent, refusing, or broken in the middle of a response. It
  * knows nothing of HTTP. Faults apply to open connections and to later ones.
  */
+import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { systemTime } from '../options/system.ts';
 
@@ -237,9 +238,7 @@ const ignore = (): void => undefined;
 /** Listens on a free port of 127.0.0.1, in front of the target. */
 export async function createFaultProxy(target: FaultProxyTarget): Promise<FaultProxy> {
   const server = createServer({ allowHalfOpen: true });
-  await new Promise<void>((done, failed) => {
-    server.once('error', failed);
-    server.listen(0, '127.0.0.1', done);
-  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
   return new FaultProxy(server, target);
 }

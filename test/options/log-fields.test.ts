@@ -1,13 +1,12 @@
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { sessionNotFound } from '../../src/errors.ts';
-import { LogFields } from '../../src/options/log-fields.ts';
+import { lineWriter } from '../../src/options/log-fields.ts';
 import { quoted, shown } from '../../src/shown.ts';
 import { hashOf } from '../kit/log.ts';
 
 const ID = 'Xq8Jt0b9R1mUeZKf7w3hGg';
-const line = (fields: object, message = 'm', credentials: string[] = []) =>
-  new LogFields(credentials).line(fields, message);
+const line = (fields: object, message = 'm', credentials: string[] = []) => lineWriter(credentials)(fields, message);
 const errorOf = (err: unknown, more: object = {}): Error => (line({ ...more, err })[0] as { err: Error }).err;
 
 describe('a client value in a text', () => {
