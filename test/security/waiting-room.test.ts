@@ -49,12 +49,14 @@ async function start(server: TestServer, face: Face = 'node', options: McpEndpoi
   const name = `room-${(deployments += 1)}`;
   const served = await serve(lab.factory, { ...LIMITS, ...options, store, name }, { face, auth: userHeader });
   const { endpoint } = served;
+  const ready = (): boolean => endpoint.health().instance !== '' && endpoint.health().state === 'serving';
+  await until(ready, { timeoutMs: 20_000, what: 'the store to be open' });
   return {
     ...served,
     ran,
     open: async (user: string) => {
       const client = served.client({ ...SLOW, headers: { 'x-user': user } });
-      await client.initialize();
+      expect((await client.initialize()).response.status).toBe(200);
       return client;
     },
     cut: async () => {
