@@ -162,7 +162,6 @@ async function measureLives(meter: Meter, { records }: View): Promise<void> {
   const id = (n: number): string => idOf(SPREAD + n);
   await meter.both('create a session', (n) => done(records.create(recordOf(id(n)), DAY_MS)));
   await meter.both('claim a session of a dead owner', (n) => done(records.claim(id(n), FENCE, FENCE.owner)));
-  await meter.both('open streams of a session', (n) => done(records.open(id(n))));
   await meter.both('release a session', (n) => done(records.release(id(n), NEXT)));
   await meter.both('end a session', (n) => done(records.end(id(n), { epoch: 2, owner: null }, 'deleted')));
 }

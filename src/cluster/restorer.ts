@@ -5,12 +5,12 @@
  */
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
-import { isEnded, type ClaimOutcome, type Fence, type OpenStream, type StoredRecord } from '../stores/store.ts';
+import type { ClaimOutcome, StoredRecord } from '../stores/store.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { handshakeOf } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
 import type { MessageSource } from '../session/calls/context.ts';
-import { GET_STREAM, postStreamEpoch } from '../session/streams/event-id.ts';
+import { GET_STREAM } from '../session/streams/event-id.ts';
 import { orHookTimeout } from '../session/server/hook-time.ts';
 import type { RecentListChanges } from '../session/server/recent-list-changes.ts';
 import type { Registry } from '../session/registry.ts';
@@ -80,8 +80,7 @@ export class Restorer {
       const owner = this.#registry.lease.owner;
       const outcome = await this.#registry.store.sessions.claim(record.id, record, owner);
       if (!outcome.claimed) return;
-      const session = await this.#rebuild(outcome, caller);
-      if (session !== undefined) await this.#add(session, cause, caller);
+      await this.#add(await this.#rebuild(outcome, caller), cause, caller);
     } finally {
       leaveShare();
       release?.();
@@ -99,17 +98,11 @@ export class Restorer {
     throw refusal;
   }
 
-  /** `undefined`: another instance has claimed the session since. */
-  async #rebuild({ record: stored, marks, expiresInMs }: Claimed, caller: Caller): Promise<LiveSession | undefined> {
+  async #rebuild({ record: stored, marks, streams, expiresInMs }: Claimed, caller: Caller): Promise<LiveSession> {
     const record = decodeSession(stored);
     const owner = record.owner ?? this.#registry.lease.owner;
     const fence = { epoch: record.epoch, owner };
-    const open = await this.#registry.store.sessions.open(record.id);
-    // The markers were read with the claim, so they say nothing about streams that a later owner opened.
-    const isLater = ({ stream }: OpenStream): boolean =>
-      stream !== GET_STREAM && postStreamEpoch(stream) > record.epoch;
-    if (open.some(isLater) && !(await this.#isStill(record.id, fence))) return undefined;
-    const get = open.find(({ stream }) => stream === GET_STREAM);
+    const get = streams.find(({ stream }) => stream === GET_STREAM);
     let session: LiveSession | undefined;
     try {
       session = await this.#builder.connect(
@@ -139,7 +132,7 @@ export class Restorer {
       session.record.restored(expiresInMs);
       session.listChanges.answered(answer);
       session.listChanges.missed(this.#listChanges.since(record.activeAt));
-      await takeLostCalls(session, open, marks, caller);
+      await takeLostCalls(session, streams, marks, caller);
       return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
@@ -151,11 +144,6 @@ export class Restorer {
       await this.#registry.store.sessions.release(record.id, fence);
       throw orHookTimeout(cause, restoreFailed);
     }
-  }
-
-  async #isStill(id: string, { epoch, owner }: Fence): Promise<boolean> {
-    const record = await this.#registry.store.sessions.read(id);
-    return record !== undefined && !isEnded(record) && record.epoch === epoch && record.owner === owner;
   }
 
   /**

@@ -130,6 +130,8 @@ export type ClaimOutcome =
       readonly claimed: true;
       readonly record: StoredRecord;
       readonly marks: readonly Mark[];
+      /** The streams that are not complete. */
+      readonly streams: readonly OpenStream[];
       /** How long the record lasts from now, by the store's clock; `null`: it does not expire. */
       readonly expiresInMs: number | null;
     }
@@ -204,6 +206,7 @@ export interface Records {
    * Compare-and-set. Succeeds if the stored epoch and owner are those of `from`. Afterwards owner = me and epoch =
    * `from.epoch` + 1. Also succeeds, unchanged, if that is stored already: the reply to an earlier claim was lost. The
    * caller has made sure that `from.owner` does nothing with the record any more: no owner, a dead one, or the caller.
+   * Record, marks and streams are from one moment, at which the caller is the owner.
    */
   claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome>;
   /** Fenced. Never creates. */
@@ -230,8 +233,6 @@ export interface Records {
   append(request: AppendRequest): MaybePromise<WriteOutcome>;
   /** Events with a higher offset than `after`, in order. A complete stream of which nothing is kept is `unknown`. */
   replay(id: string, stream: string, after: number): MaybePromise<ReplayOutcome>;
-  /** The streams that are not complete. */
-  open(id: string): MaybePromise<readonly OpenStream[]>;
   /** Deletes what no retention and no keep time holds, for records without new writes. Cheap; the sweep calls it. */
   trim(): MaybePromise<void>;
   /**

@@ -1,5 +1,13 @@
 /** A view of a store that was opened for one kind of records, as tests of stores use it. */
-import type { Kind, OpenStore, Records, Store, StoreOptions } from '../stores/store.ts';
+import {
+  isEnded,
+  type Kind,
+  type OpenStore,
+  type OpenStream,
+  type Records,
+  type Store,
+  type StoreOptions,
+} from '../stores/store.ts';
 
 export interface View extends Omit<OpenStore, 'records'> {
   readonly records: Records;
@@ -25,4 +33,12 @@ export function viewOf(open: OpenStore, kind: Kind): View {
     full: () => open.full?.() === true,
     close: () => open.close(),
   };
+}
+
+/** The open streams of a record with an owner: a claim that is stored already answers them and changes nothing. */
+export async function openStreams({ records }: View, id: string): Promise<readonly OpenStream[]> {
+  const record = await records.read(id);
+  if (record === undefined || isEnded(record) || record.owner === null) return [];
+  const claim = await records.claim(id, { epoch: record.epoch - 1, owner: null }, record.owner);
+  return claim.claimed ? claim.streams : [];
 }

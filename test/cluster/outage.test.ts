@@ -14,7 +14,7 @@ const CALLS = [
   ...(['read', 'create', 'claim', 'save', 'release', 'end', 'mark', 'list', 'expired'] as const).map(
     (name) => `sessions.${name}` as const,
   ),
-  ...(['append', 'replay', 'open', 'trim'] as const).map((name) => `sessions.${name}` as const),
+  ...(['append', 'replay', 'trim'] as const).map((name) => `sessions.${name}` as const),
   ...(['announce', 'renew', 'read', 'list', 'send', 'bury', 'leave', 'publish'] as const).map(
     (name) => `instances.${name}` as const,
   ),

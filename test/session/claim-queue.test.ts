@@ -42,6 +42,7 @@ function lapsed(sessions: number) {
         claimed: true,
         record: plainRecord(id, { epoch: 2, owner: AFTER }),
         marks: [],
+        streams: [],
         expiresInMs: null,
       });
       underWay.delete(id);

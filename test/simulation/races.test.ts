@@ -97,7 +97,7 @@ test('4. DELETE here while a request is being restored there: 404 afterwards eve
     const client = await stage.client(0);
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
     stage.kill(0);
-    const restores = stage.hold('open', 1);
+    const restores = stage.hold('claim', 1, 'holdReply');
     const called = client.call('count', { slot: 1 });
     await stage.until(() => restores.waiting === 1, 'the restore');
     client.via.push(2);
@@ -642,22 +642,22 @@ test('23. a session is restored while its instance takes a new id, and taken ove
     expect(valueOf(await client.call('peek', { slot: 1 }))).toBe(2);
   }));
 
-test('24. a new owner is frozen before it reads the log, and is replaced: it runs nothing of the next owner again', () =>
+test('24. a new owner is frozen before it has the reply to its claim, and is replaced: it runs nothing of the next owner again', () =>
   play({}, async (stage) => {
     const client = await stage.client(0);
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
     stage.kill(0);
     await stage.sleep(LEASE_MS);
-    const opens = stage.hold('open', 1);
+    const claims = stage.hold('claim', 1, 'holdReply');
     client.via.push(1);
     const looking = client.notify({ method: 'notifications/roots/list_changed' });
-    await stage.until(() => opens.waiting === 1, 'the claim of the first one');
+    await stage.until(() => claims.waiting === 1, 'the claim of the first one');
     const { process } = stage.instance(1);
     process.freeze(false);
     await stage.sleep(LEASE_MS);
     const running = client.call('effect', { slot: 2, ms: 300 });
     await stage.until(() => ranOf(stage, 'effect') === 1, 'the tool to run');
-    opens.letGo();
+    claims.letGo();
     await stage.sleep(5);
     process.thaw(false);
     expect(await looking).toBe(202);

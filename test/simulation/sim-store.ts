@@ -172,7 +172,6 @@ export class SimStore implements Store {
       expired: (limit) => port.call('expired', () => data.expired(limit)),
       append: (request) => port.call('append', () => data.append(request, port.process.name), request),
       replay: (id, stream, after) => port.call('replay', () => data.replay(id, stream, after), { stream, after }),
-      open: (id) => port.call('open', () => data.open(id)),
       trim: () => port.call('trim', () => data.trim()),
     });
     return {

@@ -79,16 +79,16 @@ export class Stage {
   }
 
   /** Calls of a name that reach the store wait until they are let go; `slot`: of the instance there now. */
-  hold(call: string, slot?: number): { readonly waiting: number; letGo(): void } {
+  hold(call: string, slot?: number, what: 'hold' | 'holdReply' = 'hold'): { readonly waiting: number; letGo(): void } {
     const process = slot === undefined ? undefined : this.instance(slot).process;
     const { interfere } = this.world;
     let letGo: () => void = () => undefined;
-    const hold = new Promise<void>((resolve) => (letGo = resolve));
+    const held = new Promise<void>((resolve) => (letGo = resolve));
     let waiting = 0;
     this.world.interfere = (of, name) => {
       if (name !== call || (process !== undefined && of !== process)) return interfere(of, name);
       waiting += 1;
-      return { hold };
+      return { [what]: held };
     };
     return {
       get waiting() {

@@ -138,7 +138,13 @@ export class StoreData {
     const markers = held.markers.toSorted((a, b) => (a.name < b.name ? -1 : 1));
     const { record } = held;
     const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#options.now();
-    return { claimed: true, record, marks: this.#options.rules.markers ? markers : [], expiresInMs };
+    return {
+      claimed: true,
+      record,
+      marks: this.#options.rules.markers ? markers : [],
+      streams: this.#open(held),
+      expiresInMs,
+    };
   }
 
   save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
@@ -250,10 +256,9 @@ export class StoreData {
     return { found: true, events, next: stream.next, complete: stream.complete };
   }
 
-  open(sessionId: string): OpenStream[] {
-    const held = this.#living(sessionId);
+  #open({ streams }: HeldSession): OpenStream[] {
     const open: OpenStream[] = [];
-    for (const [stream, { next, complete, requests }] of held?.streams ?? [])
+    for (const [stream, { next, complete, requests }] of streams)
       if (!complete) open.push({ stream, next, note: requests });
     return open;
   }

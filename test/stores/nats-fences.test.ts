@@ -2,7 +2,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import type { AppendRequest } from '../../src/stores/store.ts';
-import type { View, ViewSettings } from '../../src/testing/view.ts';
+import { openStreams, type View, type ViewSettings } from '../../src/testing/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { HeldBack } from './nats-held.ts';
 import { connectTo, FENCE, newPrefix, openView, OTHER, OWNERLESS, recordOf, storeOptions } from './nats-views.ts';
@@ -69,7 +69,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     expect(await append(there, 0, '"late"', { mark: { name: '1', stream: 'p' }, note: '[1]' })).toBe('written');
     held.letGo();
     expect(await claim).toMatchObject({ claimed: true, marks: [{ name: '1', stream: 'p' }] });
-    expect(await here.records.open('s')).toEqual([{ stream: 'p', next: 1, note: '[1]' }]);
+    expect(await openStreams(here, 's')).toEqual([{ stream: 'p', next: 1, note: '[1]' }]);
     expect(await logged(here)).toEqual(['"late"']);
   });
 

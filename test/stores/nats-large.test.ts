@@ -10,6 +10,7 @@ import { until } from '../kit/until.ts';
 import { FakeClock } from './nats-fake-clock.ts';
 import { HeldBack } from './nats-held.ts';
 import { connectTo, FENCE, managerOf, ME, newPrefix, openView, OTHER, recordOf } from './nats-views.ts';
+import { openStreams } from '../../src/testing/view.ts';
 
 const MIB = 1_048_576;
 const retention = { ttlMs: 600_000, events: 1_000, bytes: 64 * MIB };
@@ -52,7 +53,7 @@ describeWithServer('nats', 'larger than a message', (server) => {
       await here.records.append({ id: 's', fence: FENCE, stream: 'p', from: n, events: [`${n}`] });
     const claim = await there.records.claim('s', FENCE, OTHER);
     expect(claim.claimed && claim.marks).toEqual([mark]);
-    expect(await there.records.open('s')).toEqual([{ stream: 'p', next: 40, note: text(MIB) }]);
+    expect(await openStreams(there, 's')).toEqual([{ stream: 'p', next: 40, note: text(MIB) }]);
   });
 
   test('many fields are in separate messages, which go with their fields and with the session', async () => {

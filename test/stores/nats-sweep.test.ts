@@ -1,5 +1,5 @@
 /** What goes by itself: nothing in NATS grows without an end. The clock is the test's. */
-import type { ViewSettings } from '../../src/testing/view.ts';
+import { openStreams, type ViewSettings } from '../../src/testing/view.ts';
 import { expect, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
@@ -271,7 +271,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     expect(await messages('log')).toBe(before + 1);
     await here.instances.leave(ME);
     expect(await there.records.claim('running', FENCE, OTHER)).toMatchObject({ claimed: true, marks: [mark] });
-    expect(await there.records.open('running')).toEqual([{ stream: 'p', next: 1, note: '[1]' }]);
+    expect(await openStreams(there, 'running')).toEqual([{ stream: 'p', next: 1, note: '[1]' }]);
   });
 
   test('what a log says outlives the log, where the record was written since', async () => {
@@ -291,7 +291,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     await manager.streams.purge(`${prefix}_log`);
     const claim = await there.records.claim('s', OWNERLESS, OTHER);
     expect(claim).toMatchObject({ claimed: true, marks: [mark] });
-    expect(await there.records.open('s')).toEqual([{ stream: 'p', next: 2, note: '[1]' }]);
+    expect(await openStreams(there, 's')).toEqual([{ stream: 'p', next: 2, note: '[1]' }]);
     expect(await there.records.replay('s', 'p', -1)).toEqual({ found: false, why: 'gap', first: 2 });
     const fence = { epoch: 2, owner: OTHER };
     expect(await there.records.append({ id: 's', fence, stream: 'p', from: 2, events: ['2'] })).toBe('written');
@@ -318,7 +318,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
       const claim = await there.records.claim('s', fence, OTHER);
       const left = names.slice(n + 1);
       expect(claim.claimed && claim.marks.map((marker) => marker.stream)).toEqual(left);
-      expect((await there.records.open('s')).map((open) => open.stream)).toEqual(left);
+      expect((await openStreams(there, 's')).map((open) => open.stream)).toEqual(left);
       epoch += 1;
     }
   });

@@ -56,7 +56,6 @@ export const asked = (view: View): Record<string, () => unknown> => ({
   expired: () => view.records.expired(10),
   append: () => view.records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
   replay: () => view.records.replay('s', 'p', -1),
-  open: () => view.records.open('s'),
   lease: () => view.instances.read(ME),
   leases: () => view.instances.list(),
   send: () => view.instances.send(ME, 'other', { kind: 'call' }),

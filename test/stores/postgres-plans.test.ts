@@ -19,7 +19,6 @@ const operations: Readonly<Record<string, (view: View, id: string, n: number) =>
   mark: ({ records }, id) => records.mark(id, FENCE, { name: '1', stream: 'q' }),
   unmark: ({ records }, id) => records.mark(id, FENCE, { name: '1', stream: 'q' }, true),
   replay: ({ records }, id) => records.replay(id, 'p', -1),
-  open: ({ records }, id) => records.open(id),
   claim: ({ records }, id) => records.claim(id, FENCE, ME),
   release: ({ records }, id) => records.release(id, { ...FENCE, epoch: 2 }),
   end: ({ records }, id) => records.end(id, { epoch: 2, owner: null }, 'deleted'),

@@ -17,7 +17,6 @@ describeWithServer('redis', 'in the Redis store', (server) => {
       append: (id) => view.records.append({ id: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
       claim: (id) => view.records.claim(id, FENCE, ME),
       replay: (id) => view.records.replay(id, 'p', -1),
-      open: (id) => view.records.open(id),
       create: (id) => view.records.create(recordOf(id)),
       list: () => view.records.list(100),
       expired: () => view.records.expired(100),

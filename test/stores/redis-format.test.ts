@@ -6,6 +6,7 @@ import type { StoredRecord } from '../../src/stores/store.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+import { openStreams } from '../../src/testing/view.ts';
 
 const EXPIRES_AT = 4_102_444_800_000;
 
@@ -102,7 +103,7 @@ describeWithServer('redis', 'the first format', (server) => {
     };
     expect(await view.records.read('s')).toEqual(read);
     expect((await view.records.list(10)).records).toEqual([read]);
-    expect(await view.records.open('s')).toEqual([{ stream: 'g', next: 1, note: '[{"id":1}]' }]);
+    expect(await openStreams(view, 's')).toEqual([{ stream: 'g', next: 1, note: '[{"id":1}]' }]);
     const events = [
       { offset: 0, data: '' },
       { offset: 1, data: '{"a":1}' },

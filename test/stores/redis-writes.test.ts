@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { ANNOUNCE, RENEW } from '../../src/stores/redis/lease-scripts.ts';
 import type { StoredRecord, WriteOutcome } from '../../src/stores/store.ts';
-import type { View } from '../../src/testing/view.ts';
+import { openStreams, type View } from '../../src/testing/view.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
 import { describeWhereInstalled, describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -46,7 +46,7 @@ describeWhereInstalled('redis', 'a write that a broken connection delivers late'
       name: 'an append that its owner gave up does not open its stream',
       first: (view) => view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: [''] }),
       later: (view) => view.records.save('s', FENCE, { head: 'info' }),
-      check: async (view) => expect(await view.records.open('s')).toEqual([]),
+      check: async (view) => expect(await openStreams(view, 's')).toEqual([]),
     },
     {
       name: 'an end does not end a session that was claimed later',

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { AppendRequest } from '../../src/stores/store.ts';
-import type { View } from '../../src/testing/view.ts';
+import { openStreams, type View } from '../../src/testing/view.ts';
 import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
 
 const whole = (id: string, stream: string, more: Partial<AppendRequest> = {}): AppendRequest => ({
@@ -38,7 +38,7 @@ describe('streams that begin and end in one turn', () => {
       const found = { found: true, events: logged, next: 2, complete: true };
       expect(await view.records.replay(id, stream, -1)).toEqual(found);
     }
-    expect(await view.records.open('a')).toEqual([]);
+    expect(await openStreams(view, 'a')).toEqual([]);
   });
 
   test('are stored when another one of the turn is refused', async () => {

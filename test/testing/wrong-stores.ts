@@ -141,7 +141,6 @@ class Server {
       expired: (limit) => call(() => inner.expired(limit)),
       append: (request) => call(() => this.#append(inner, request)),
       replay: (id, stream, after) => call(() => inner.replay(id, stream, after)),
-      open: (id) => call(() => inner.open(id)),
       trim: () =>
         call(async () => {
           await inner.trim();

@@ -161,11 +161,6 @@ export function comparePostStreams(a: string, b: string): number {
   return epochA - epochB || numberA - numberB;
 }
 
-/** The epoch of the owner that opened the stream. */
-export function postStreamEpoch(key: string): number {
-  return placeOf(key)[0];
-}
-
 function placeOf(key: string): [epoch: number, n: number] {
   const [epoch = '', n = ''] = key.slice(1).split('x');
   return [parseInt(epoch, KEY_RADIX), parseInt(n, KEY_RADIX)];

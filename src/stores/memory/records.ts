@@ -7,7 +7,6 @@ import type {
   Fence,
   Mark,
   NewRecord,
-  OpenStream,
   Ownership,
   RecordChange,
   RecordPage,
@@ -52,7 +51,7 @@ export class MemoryRecords implements Records {
     if (unchanged) this.#table.write(held, { ...held.record, epoch: epoch + 1, owner: me });
     const { record, marks } = held;
     const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#table.now();
-    return { claimed: true, record, marks, expiresInMs };
+    return { claimed: true, record, marks, streams: held.log?.open() ?? [], expiresInMs };
   }
 
   save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
@@ -132,10 +131,6 @@ export class MemoryRecords implements Records {
     if (log === undefined) return { found: false, why: 'unknown' };
     this.#logs?.retain(log, this.#table.now());
     return log.replay(stream, after);
-  }
-
-  open(id: string): readonly OpenStream[] {
-    return this.#table.living(id)?.log?.open() ?? [];
   }
 
   trim(): void {

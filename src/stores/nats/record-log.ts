@@ -1,6 +1,6 @@
 /** The event log. Appends go through the record's write queue; everything else is read from the end of the log. */
 import type { EventRetention } from '../../types.ts';
-import type { AppendRequest, OpenStream, ReplayOutcome, WriteOutcome } from '../store.ts';
+import type { AppendRequest, ReplayOutcome, WriteOutcome } from '../store.ts';
 import type { NatsDeadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
 import type { NatsRecordTable } from './record-table.ts';
@@ -61,13 +61,5 @@ export class NatsLog {
     const [log, now] = await Promise.all([reader.tail(id, value, end, deadline), clock.now(deadline)]);
     const request = { id, birth: value.birth, stream, after, now, deadline };
     return this.#replayer.replay(request, log, end?.message);
-  }
-
-  async open(id: string): Promise<readonly OpenStream[]> {
-    const { table, reader, deadlines } = this.#options;
-    const deadline = deadlines.deadline();
-    const [status, end] = await Promise.all([table.look(id, deadline), reader.end(id, deadline)]);
-    if (status.is !== 'living') return [];
-    return (await reader.tail(id, status.held.value, end, deadline)).state.openStreams;
   }
 }

@@ -10,7 +10,6 @@ import type {
   Kind,
   Mark,
   NewRecord,
-  OpenStream,
   Ownership,
   RecordChange,
   RecordPage,
@@ -137,10 +136,6 @@ export class NatsRecords implements Records {
     return this.#options.events.replay(id, stream, after);
   }
 
-  open(id: string): Promise<readonly OpenStream[]> {
-    return this.#options.events.open(id);
-  }
-
   async trim(): Promise<void> {
     const { kind, sweeper, refresher } = this.#options;
     await refresher.keep();
@@ -199,7 +194,7 @@ export class NatsRecords implements Records {
   async #claimed({ value: { record }, log }: CachedRecord, deadline: number): Promise<ClaimOutcome> {
     const { expiresAt } = record;
     const expiresInMs = expiresAt === null ? null : expiresAt - (await this.#options.clock.now(deadline));
-    return { claimed: true, record, marks: log.state.marks, expiresInMs };
+    return { claimed: true, record, marks: log.state.marks, streams: log.state.openStreams, expiresInMs };
   }
 
   /** Whether the record is unchanged since it was read, although the log has a higher epoch. */

@@ -23,8 +23,6 @@ export function logStatements(s: string) {
       appends.set(key, known);
       return known;
     },
-    open: statementOf(`SELECT o.stream, o.next, o.note FROM ${s}.streams o
-      JOIN ${s}.records s ON s.no = o.record WHERE s.space = $1 AND s.id = $2 AND ${LIVING}`),
     /**
      * $3 stream. One row for each append to it, with the number and bytes of the events that came later in the record;
      * or one row without an append. Events older than the stream are not counted.

@@ -3,7 +3,7 @@ import type { EventRetention, Logger } from '../../types.ts';
 import { unpackEvents } from '../shared/packed-events.ts';
 import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
 import { TrimChance } from '../shared/trim-chance.ts';
-import type { AppendRequest, Kind, OpenStream, ReplayOutcome, WriteOutcome } from '../store.ts';
+import type { AppendRequest, Kind, ReplayOutcome, WriteOutcome } from '../store.ts';
 import { Append } from './append.ts';
 import type { InstanceStatements } from './instance-statements.ts';
 import type { LogStatements } from './log-statements.ts';
@@ -54,12 +54,6 @@ export class PostgresLog {
     if (first === undefined) return { found: false, why: 'unknown' };
     const openNext = first[0] === null ? undefined : Number(first[0]);
     return replayOutcome(rows.toReversed().flatMap(storedAppend), retention, openNext, after);
-  }
-
-  async open(id: string): Promise<readonly OpenStream[]> {
-    const { space, reader, statements } = this.#options;
-    const { rows } = await reader.query(statements.open, [space, id]);
-    return rows.map(([stream, next, note]) => ({ stream: stream ?? '', next: Number(next), note: note ?? null }));
   }
 
   /** Trims the logs of this kind, and tombstones, dead ids and undeliverable messages of all deployments. */

@@ -24,9 +24,10 @@ type RecordRow = readonly [
   expired: string,
 ];
 
-/** The columns of `claimed` that follow those of `record`: the marks, and the ms until the expiry. */
+/** The columns of `claimed` that follow those of `record`: the marks, the ms until the expiry, the open streams. */
 export const MARKS = 15;
 export const EXPIRES_IN = 16;
+export const STREAMS = 17;
 
 export interface ReadRecord {
   readonly value: StoredRecord | EndedRecord;

@@ -60,7 +60,8 @@ export function recordStatements(s: string) {
   const claimed = `${record}, (SELECT json_agg(json_build_array(m.name, m.stream)) FROM (
         SELECT name, stream FROM ${s}.marks WHERE record = s.no
         UNION SELECT mark, stream FROM ${s}.streams WHERE record = s.no AND mark IS NOT NULL) AS m),
-        s.expires_at - ${NOW}`;
+        s.expires_at - ${NOW},
+        (SELECT json_agg(json_build_array(stream, next, note)) FROM ${s}.streams WHERE record = s.no)`;
   /** `keepMs`: how long an expired record shows as ended. */
   const found = (keepMs: string): string => `CASE WHEN s.ended_at IS NULL
         THEN s.expires_at IS NULL OR s.expires_at + ${keepMs} > ${NOW} ELSE s.forget_at > ${NOW} END`;
@@ -77,7 +78,7 @@ export function recordStatements(s: string) {
     claim: statementOf(`UPDATE ${s}.records s SET epoch = epoch + 1, owner = $5
       WHERE space = $1 AND id = $2 AND epoch = $3 AND owner IS NOT DISTINCT FROM $4
         AND v <= ${RECORD_VERSION} AND ${LIVING}`),
-    /** The columns of `record`, plus the marks as JSON and the ms until the expiry. */
+    /** The columns of `record`, plus the marks as JSON, the ms until the expiry, and the open streams as JSON. */
     claimed: statementOf(`SELECT ${claimed} FROM ${records} WHERE s.space = $1 AND s.id = $2 AND ${found('$3')}`),
     /**
      * $2 ids, $3 epochs, $4 owners, $5 new owners. The rows are locked, so none changes after it was found. `OFFSET 0`:

@@ -21,7 +21,7 @@ import {
 import { Append } from './append.ts';
 import type { Operation } from './batch.ts';
 import type { PgResult, Row, Step } from './pg.ts';
-import { EXPIRES_IN, MARKS, createValues, readRecord, saveOf } from './record-rows.ts';
+import { EXPIRES_IN, MARKS, STREAMS, createValues, readRecord, saveOf } from './record-rows.ts';
 import { PostgresLog, type PostgresLogOptions } from './record-log.ts';
 import type { RecordStatements } from './record-statements.ts';
 
@@ -69,7 +69,7 @@ export class PostgresRecords implements Records {
       return { claimed: false, current: value };
     const left = row[EXPIRES_IN];
     const expiresInMs = left === null || left === undefined ? null : Number(left);
-    return { claimed: true, record: value, marks: marksOf(row), expiresInMs };
+    return { claimed: true, record: value, marks: marksOf(row), streams: streamsOf(row), expiresInMs };
   }
 
   save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
@@ -129,10 +129,6 @@ export class PostgresRecords implements Records {
     return this.#log.replay(id, stream, after);
   }
 
-  open(id: string): Promise<readonly OpenStream[]> {
-    return this.#log.open(id);
-  }
-
   trim(): Promise<void> {
     return this.#log.trim();
   }
@@ -153,4 +149,9 @@ export class PostgresRecords implements Records {
 function marksOf(row: Row): readonly Mark[] {
   const marks = JSON.parse(row[MARKS] ?? '[]') as Array<[name: string, stream: string]>;
   return marks.map(([name, stream]) => ({ name, stream }));
+}
+
+function streamsOf(row: Row): readonly OpenStream[] {
+  const streams = JSON.parse(row[STREAMS] ?? '[]') as Array<[stream: string, next: number, note: string | null]>;
+  return streams.map(([stream, next, note]) => ({ stream, next, note }));
 }

@@ -3,12 +3,12 @@
  * element to the record's log. The appends of one record in one turn are one call (`append-batches.ts`).
  */
 import type { EventRetention } from '../../types.ts';
-import type { AppendRequest, Mark, OpenStream, ReplayOutcome, WriteOutcome } from '../store.ts';
+import type { AppendRequest, Mark, ReplayOutcome, WriteOutcome } from '../store.ts';
 import type { RecordWriter } from './record-writer.ts';
 import { replayOutcome } from '../shared/replay-outcome.ts';
 import { pack, storedAppends } from './log-elements.ts';
-import { fieldsOf, markField } from './record-values.ts';
-import { OPEN_STREAMS, REPLAY } from './record-scripts.ts';
+import { markField } from './record-values.ts';
+import { REPLAY } from './record-scripts.ts';
 
 export class RedisLog {
   readonly #writer: RecordWriter;
@@ -42,19 +42,6 @@ export class RedisLog {
     const openNext = length === null ? undefined : Number(length);
     const appends = storedAppends(elements, retention.ttlMs, Number(now));
     return replayOutcome(appends, retention, openNext, after);
-  }
-
-  async open(id: string): Promise<readonly OpenStream[]> {
-    const [head, , , open] = this.#writer.keys.record(id);
-    const reply = await this.#writer.run(OPEN_STREAMS, [head, open], []);
-    const streams: OpenStream[] = [];
-    for (const [field, value] of fieldsOf(reply)) {
-      if (!field.startsWith('s')) continue;
-      const end = value.indexOf('\n');
-      const [next, note] = end === -1 ? [value, null] : [value.slice(0, end), value.slice(end + 1)];
-      streams.push({ stream: field.slice(1), next: Number(next), note });
-    }
-    return streams;
   }
 }
 

@@ -265,17 +265,6 @@ return found
 `,
 );
 
-/** `KEYS`: head, open. Answers the fields of `open` while the record is alive. */
-export const OPEN_STREAMS = script(
-  CLOCK,
-  EXPIRED,
-  `
-local head = redis.call('HMGET', KEYS[1], 'f', 'x')
-if not head[1] or expired(head[2]) then return {} end
-return redis.call('HGETALL', KEYS[2])
-`,
-);
-
 /**
  * `KEYS`: all. `ARGV`: latest time of creation, ms that a record is kept after its expiry, ms that it then shows as
  * ended, ms until its expiry or empty, body, number of head fields, pairs of fields of the head hash, pairs of

@@ -4,6 +4,7 @@ import {
   type EndedRecord,
   type Mark,
   type NewRecord,
+  type OpenStream,
   type RecordChange,
   type StoredRecord,
 } from '../store.ts';
@@ -122,4 +123,15 @@ export function marksOf(open: ReadonlyMap<string, string>): readonly Mark[] {
     marks.push({ name, stream });
   }
   return marks;
+}
+
+export function openStreamsOf(open: ReadonlyMap<string, string>): readonly OpenStream[] {
+  const streams: OpenStream[] = [];
+  for (const [field, value] of open) {
+    if (!field.startsWith('s')) continue;
+    const end = value.indexOf('\n');
+    const [next, note] = end === -1 ? [value, null] : [value.slice(0, end), value.slice(end + 1)];
+    streams.push({ stream: field.slice(1), next: Number(next), note });
+  }
+  return streams;
 }

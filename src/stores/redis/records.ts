@@ -14,7 +14,6 @@ import type {
   Fence,
   Mark,
   NewRecord,
-  OpenStream,
   Ownership,
   RecordChange,
   RecordPage,
@@ -34,6 +33,7 @@ import {
   headOf,
   markField,
   marksOf,
+  openStreamsOf,
   type Found,
   type ReadReply,
 } from './record-values.ts';
@@ -91,7 +91,8 @@ export class RedisRecords implements Records {
       if (outcome === 'W' && found?.record !== undefined) {
         const record = { ...found.record, epoch: from.epoch + 1, owner: me };
         const expiresInMs = record.expiresAt === null ? null : record.expiresAt - found.now;
-        return { claimed: true, record, marks: marksOf(fieldsOf(open)), expiresInMs };
+        const fields = fieldsOf(open);
+        return { claimed: true, record, marks: marksOf(fields), streams: openStreamsOf(fields), expiresInMs };
       }
       // Claimed, but damaged: no instance can restore the record.
       if (outcome !== 'F' && outcome !== 'W') throw this.#writer.refusal(outcome);
@@ -163,10 +164,6 @@ export class RedisRecords implements Records {
 
   replay(id: string, stream: string, after: number): Promise<ReplayOutcome> {
     return this.#log.replay(id, stream, after);
-  }
-
-  open(id: string): Promise<readonly OpenStream[]> {
-    return this.#log.open(id);
   }
 
   /** The keys of old logs, and those of records that are not listed, expire by themselves. */

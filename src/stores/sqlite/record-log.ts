@@ -1,7 +1,7 @@
 /** The event log in the file. An append is accepted by its stream (`streams.ts`), then adds a row. */
 import { afterTurn } from '../../options/system.ts';
 import type { EventRetention } from '../../types.ts';
-import type { AppendRequest, MaybePromise, OpenStream, ReplayOutcome, WriteOutcome } from '../store.ts';
+import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../store.ts';
 import { replayOutcome } from '../shared/replay-outcome.ts';
 import { TrimChance } from '../shared/trim-chance.ts';
 import { eventRows, storedAppends, type ReplayRow } from './event-rows.ts';
@@ -67,15 +67,6 @@ export class SqliteLog implements WriteHandler<PendingAppend, WriteOutcome> {
   replay(id: string, stream: string, after: number): MaybePromise<ReplayOutcome> {
     const { database } = this.#table;
     return this.#file.read(() => database.snapshot(() => this.#replay(id, stream, after)));
-  }
-
-  open(id: string): MaybePromise<readonly OpenStream[]> {
-    const { database, space, clock } = this.#table;
-    return this.#file.read(() =>
-      database
-        .all<[string, number, string | null]>(SQL.openStreams, [space, id, clock.wall()])
-        .map(([stream, next, note]) => ({ stream, next, note })),
-    );
   }
 
   /** Deletes in batches, so that calls run in between. */

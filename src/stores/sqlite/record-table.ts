@@ -10,7 +10,7 @@
  * `expire` stores that a record has expired before any caller gets that answer. So neither a clock that is set back
  * nor a later expiry revives the record. Each method is one read or one change within its caller's transaction.
  */
-import type { EndedRecord, Fence, Kind, Mark, NewRecord, StoredRecord } from '../store.ts';
+import type { EndedRecord, Fence, Kind, Mark, NewRecord, OpenStream, StoredRecord } from '../store.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
 import type { StoreClock } from './clock.ts';
 import type { SqliteDatabase } from './database.ts';
@@ -133,6 +133,12 @@ export class SqliteRecordTable {
 
   marks(no: number): readonly Mark[] {
     return this.database.all<[string, string]>(SQL.marks, [no]).map(([name, stream]) => ({ name, stream }));
+  }
+
+  openStreams(no: number): readonly OpenStream[] {
+    return this.database
+      .all<[string, number, string | null]>(SQL.openStreams, [no])
+      .map(([stream, next, note]) => ({ stream, next, note }));
   }
 
   #remembers(endedAt: number): boolean {

@@ -9,7 +9,6 @@ import type {
   Mark,
   MaybePromise,
   NewRecord,
-  OpenStream,
   Ownership,
   RecordChange,
   RecordPage,
@@ -116,10 +115,6 @@ export class SqliteRecords implements Records {
     return this.#log.replay(id, stream, after);
   }
 
-  open(id: string): MaybePromise<readonly OpenStream[]> {
-    return this.#log.open(id);
-  }
-
   trim(): Promise<void> {
     return this.#log.trim();
   }
@@ -140,7 +135,7 @@ export class SqliteRecords implements Records {
     if (unchanged) table.database.run(SQL.claim, [me, held.no]);
     const record = unchanged ? { ...held.record, epoch: epoch + 1, owner: me } : held.record;
     const expiresInMs = expiresAt === null ? null : expiresAt - table.clock.wall();
-    return { claimed: true, record, marks: table.marks(held.no), expiresInMs };
+    return { claimed: true, record, marks: table.marks(held.no), streams: table.openStreams(held.no), expiresInMs };
   }
 
   #fenced(id: string, fence: Fence, change: (no: number) => void): Promise<WriteOutcome> {

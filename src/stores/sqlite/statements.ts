@@ -119,8 +119,7 @@ export const SQL = {
   setStream: `INSERT INTO open_streams (record, stream, next, note) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET next = excluded.next, note = coalesce(note, excluded.note)`,
   completeStream: 'DELETE FROM open_streams WHERE record = ? AND stream = ?',
-  openStreams: `SELECT stream, next, note FROM open_streams
-    WHERE record = (SELECT no FROM records WHERE ${LIVING})`,
+  openStreams: 'SELECT stream, next, note FROM open_streams WHERE record = ?',
   /** ?4 stream. */
   streamOf: `SELECT no, (SELECT next FROM open_streams WHERE record = records.no AND stream = ?4)
     FROM records WHERE ${LIVING}`,

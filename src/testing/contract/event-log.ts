@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { AppendRequest, LoggedEvent, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
-import type { View } from '../view.ts';
+import { openStreams, type View } from '../view.ts';
 import { FENCE, ME, OTHER, recordOf, type StoreCase } from './store-kit.ts';
 
 /** Appends to session `s` as its owner. */
@@ -160,7 +160,7 @@ export const eventLogCases: readonly StoreCase[] = [
       await append(old, 'p', 0, ['', '"old"']);
       await next.records.claim('s', FENCE, OTHER);
       const fence = { epoch: 2, owner: OTHER };
-      assert.deepEqual(await next.records.open('s'), [{ stream: 'p', next: 2, note: null }]);
+      assert.deepEqual(await openStreams(next, 's'), [{ stream: 'p', next: 2, note: null }]);
       assert.equal(await append(next, 'p', 0, ['"again"'], { fence }), 'fenced');
       assert.equal(await append(next, 'p', 2, ['"new"'], { fence, complete: true }), 'written');
       const events = logged(0, '', '"old"', '"new"');
@@ -189,18 +189,18 @@ export const eventLogCases: readonly StoreCase[] = [
     title: 'open streams are those that are not complete, each with its length',
     async run(kit) {
       const view = await kit.openWith(['s', 't']);
-      assert.deepEqual(await view.records.open('s'), []);
+      assert.deepEqual(await openStreams(view, 's'), []);
       await append(view, 'g', 0, ['', '1', '2']);
       await append(view, 'p1', 0, ['']);
       await append(view, 'p2', 0, [''], { complete: true });
       await append(view, 'p1', 1, ['3']);
-      const open = [...(await view.records.open('s'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+      const open = [...(await openStreams(view, 's'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
       assert.deepEqual(open, [
         { stream: 'g', next: 3, note: null },
         { stream: 'p1', next: 2, note: null },
       ]);
-      assert.deepEqual(await view.records.open('t'), []);
-      assert.deepEqual(await view.records.open('never'), []);
+      assert.deepEqual(await openStreams(view, 't'), []);
+      assert.deepEqual(await openStreams(view, 'never'), []);
     },
   },
   {
@@ -213,14 +213,14 @@ export const eventLogCases: readonly StoreCase[] = [
       await append(old, 'p', 1, ['"progress"']);
       await append(old, 'q', 0, ['']);
       await next.records.claim('s', FENCE, OTHER);
-      const open = [...(await next.records.open('s'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+      const open = [...(await openStreams(next, 's'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
       assert.deepEqual(open, [
         { stream: 'p', next: 2, note },
         { stream: 'q', next: 1, note: null },
       ]);
       const fence = { epoch: 2, owner: OTHER };
       await append(next, 'p', 2, ['"owner_lost"'], { fence, complete: true });
-      assert.deepEqual(await next.records.open('s'), [{ stream: 'q', next: 1, note: null }]);
+      assert.deepEqual(await openStreams(next, 's'), [{ stream: 'q', next: 1, note: null }]);
     },
   },
   {

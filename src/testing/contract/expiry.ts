@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { isEnded, type ExpiredRecord, type StoredRecord } from '../../stores/store.ts';
-import type { View } from '../view.ts';
+import { openStreams, type View } from '../view.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
 import {
   FENCE,
@@ -51,7 +51,7 @@ export const expiryCases: readonly StoreCase[] = [
         await assertStaysEnded(view, id);
       }
       assert.deepEqual(await view.records.replay('owned', 'p', -1), { found: false, why: 'unknown' });
-      assert.deepEqual(await view.records.open('owned'), []);
+      assert.deepEqual(await openStreams(view, 'owned'), []);
     }),
   },
   {
@@ -112,7 +112,7 @@ export const expiryCases: readonly StoreCase[] = [
       for (const id of ids) {
         assert.equal((await readEnded(here, id)).outcome, '', id);
         await assertStaysEnded(here, id);
-        assert.deepEqual(await here.records.open(id), []);
+        assert.deepEqual(await openStreams(here, id), []);
         assert.deepEqual(await here.records.replay(id, 'p', -1), { found: false, why: 'unknown' });
       }
       // No call reported this one as expired: by the clock it has not ended.

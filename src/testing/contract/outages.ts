@@ -29,7 +29,6 @@ const CALLS: Readonly<Record<string, (view: View) => unknown>> = {
   expired: ({ records }) => records.expired(10),
   append: ({ records }) => records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
   replay: ({ records }) => records.replay('s', 'p', -1),
-  open: ({ records }) => records.open('s'),
   lease: ({ instances }) => instances.read(ME),
   leases: ({ instances }) => instances.list(),
   renew: ({ instances }) => instances.renew(ME, 'serving'),

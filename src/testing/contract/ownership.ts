@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ClaimOutcome } from '../../stores/store.ts';
-import type { View } from '../view.ts';
+import { openStreams, type View } from '../view.ts';
 import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, type StoreCase } from './store-kit.ts';
 import { OWNER_WRITES } from './writes.ts';
 
@@ -30,7 +30,7 @@ export const ownershipCases: readonly StoreCase[] = [
       const view = await kit.openWith([recordOf('s', { epoch: 3 })]);
       for (const { name, ...fence } of NOT_MINE) assert.equal(await write.run(view, 's', fence), 'fenced', name);
       assert.deepEqual(await view.records.read('s'), recordOf('s', { epoch: 3 }));
-      assert.deepEqual(await view.records.open('s'), []);
+      assert.deepEqual(await openStreams(view, 's'), []);
       const { marks } = claimed(await view.records.claim('s', { epoch: 3, owner: ME }, ME));
       assert.deepEqual(marks, []);
     },
@@ -44,7 +44,7 @@ export const ownershipCases: readonly StoreCase[] = [
       assert.equal(await view.records.read('never'), undefined);
       assert.equal((await view.records.list(1_000)).records.length, 0);
       assert.equal(await view.records.create(recordOf('never')), 'created');
-      assert.deepEqual(await view.records.open('never'), []);
+      assert.deepEqual(await openStreams(view, 'never'), []);
     },
   })),
   ...OWNER_WRITES.map((write): StoreCase => ({

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { EventRetention } from '../../types.ts';
 import type { ReplayOutcome } from '../../stores/store.ts';
-import type { View } from '../view.ts';
+import { openStreams, type View } from '../view.ts';
 import { FENCE, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, type StoreCase } from './store-kit.ts';
 
 const MUCH: EventRetention = { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 };
@@ -92,7 +92,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await view.records.replay('s', 'p', 0), gap(2));
       await append(view, 'p', 2, 1);
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
-      const open = await view.records.open('s');
+      const open = await openStreams(view, 's');
       assert.deepEqual(
         open.find(({ stream }) => stream === 'p'),
         { stream: 'p', next: 3, note: null },
@@ -110,7 +110,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.equal(await replayed(view, 'p', -1), 'gap');
       assert.equal(await replayed(view, 'p', 0), 'gap');
       assert.deepEqual(await view.records.replay('s', 'p', 1), { found: true, events: [], next: 2, complete: false });
-      assert.deepEqual(await view.records.open('s'), [{ stream: 'p', next: 2, note: null }]);
+      assert.deepEqual(await openStreams(view, 's'), [{ stream: 'p', next: 2, note: null }]);
       await append(view, 'p', 2, 1);
       assert.deepEqual(await view.records.replay('s', 'p', 0), gap(2));
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
@@ -138,7 +138,7 @@ export const retentionCases: readonly StoreCase[] = [
       await view.records.trim();
       assert.equal(await replayed(view, 'p', -1, 's'), 'gap');
       assert.deepEqual(await replayed(view, 'p', -1, 't'), [0, 1]);
-      assert.deepEqual(await view.records.open('s'), [{ stream: 'p', next: 2, note: null }]);
+      assert.deepEqual(await openStreams(view, 's'), [{ stream: 'p', next: 2, note: null }]);
     }),
   },
   {

@@ -7,9 +7,10 @@ import type {
   ExpiredRecord,
   Fence,
   Mark,
+  OpenStream,
   StoredRecord,
 } from '../../stores/store.ts';
-import type { View } from '../view.ts';
+import { openStreams, type View } from '../view.ts';
 import { isEnded } from '../../stores/store.ts';
 import { plainRecord } from '../plain-record.ts';
 import type { PlainStore } from './plain-store.ts';
@@ -136,8 +137,8 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
       return expected === 'gone' ? [then(got, ({ found }) => found), false] : [got, expected];
     }
     case 'open': {
-      const byStream = (a: { stream: string }, b: { stream: string }): number => (a.stream < b.stream ? -1 : 1);
-      return [then(store.records.open(step.id), (all) => [...all].sort(byStream)), model.open(step.id).sort(byStream)];
+      const owned = (model.record(step.id)?.owner ?? null) !== null;
+      return [then(openStreams(store, step.id), byStream), owned ? byStream(model.open(step.id)) : []];
     }
     case 'trim':
       return [store.records.trim(), undefined];
@@ -155,11 +156,12 @@ type Stored = StoredRecord | EndedRecord | undefined;
 
 const untimed = (value: Stored): Stored => (value !== undefined && isEnded(value) ? { ...value, at: 0 } : value);
 
-/** Markers have no order. */
+/** Marks and streams have no order. */
 function inOrder(outcome: ClaimOutcome, shown: (value: Stored) => Stored): ClaimOutcome {
   if (!outcome.claimed) return { ...outcome, current: shown(outcome.current) };
   const key = ({ name, stream }: Mark): string => `${name} ${stream}`;
-  return { ...outcome, marks: [...outcome.marks].sort((a, b) => (key(a) < key(b) ? -1 : 1)) };
+  const marks = [...outcome.marks].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  return { ...outcome, marks, streams: byStream(outcome.streams) };
 }
 
 function fenceOf(model: PlainStore, name: string, kind: FenceKind): Fence {
@@ -180,6 +182,9 @@ async function listAll(store: View, limit: number): Promise<StoredRecord[]> {
   } while (cursor !== undefined);
   return all;
 }
+
+const byStream = (streams: readonly OpenStream[]): readonly OpenStream[] =>
+  [...streams].sort((a, b) => (a.stream < b.stream ? -1 : 1));
 
 const byId = (sessions: readonly ExpiredRecord[]): ExpiredRecord[] =>
   [...sessions].sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -77,7 +77,7 @@ export class PlainStore {
     } else if (epoch !== from.epoch + 1 || owner !== me) return { claimed: false, current: session.record };
     const { record, marks } = session;
     const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#options.now();
-    return { claimed: true, record, marks, expiresInMs };
+    return { claimed: true, record, marks, streams: this.open(id), expiresInMs };
   }
 
   save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
