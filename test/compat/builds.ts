@@ -56,13 +56,13 @@ export const newerBuild = (): string =>
     [
       'stores/sqlite/schema.js',
       '[{ breaking: true, sql: FIRST }]',
-      "[{ breaking: true, sql: FIRST }, { breaking: false, sql: 'ALTER TABLE sessions ADD COLUMN later TEXT;' }]",
+      "[{ breaking: true, sql: FIRST }, { breaking: false, sql: 'ALTER TABLE records ADD COLUMN later TEXT;' }]",
     ],
     [
       'stores/postgres/schema.js',
       '[{ breaking: true, sql: first }]',
       '[{ breaking: true, sql: first }, ' +
-        '{ breaking: false, sql: (s) => `ALTER TABLE ${s}.sessions ADD COLUMN later text;` }]',
+        '{ breaking: false, sql: (s) => `ALTER TABLE ${s}.records ADD COLUMN later text;` }]',
     ],
   );
 
