@@ -259,7 +259,7 @@ export class Links {
     if (!(await directory.bury(lease))) return true;
     this.#options.logger.warn(
       { instance: peer },
-      'An instance does not receive messages any more: its lease is removed',
+      'An instance died, or gets no messages: its lease is removed, and its sessions continue at the others',
     );
     this.died(peer);
     return false;

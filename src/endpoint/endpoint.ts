@@ -62,7 +62,9 @@ export function createMcpEndpoint(
   server: McpServer | Server | ConnectableServer | McpEndpointFactory | McpEndpointFactory<McpSessionContext>,
   options?: McpEndpointOptions,
 ): McpEndpoint {
-  if (typeof server !== 'function' && (typeof server !== 'object' || server === null))
+  const isClass =
+    typeof server === 'function' && Object.getOwnPropertyDescriptor(server, 'prototype')?.writable === false;
+  if (isClass || (typeof server !== 'function' && (typeof server !== 'object' || server === null)))
     throw optionInvalid('type', 'server', server, 'an MCP server, or a function that returns one');
   const resolved = resolveOptions(options);
   const logged = { ...resolved, logger: endpointLogger(resolved) };

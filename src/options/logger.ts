@@ -2,6 +2,7 @@
  * Where log lines go when the endpoint is given no logger, what they may hold, and what keeps a failing logger out of
  * the way.
  */
+import { inspect } from 'node:util';
 import type { GivenLogger, Logger, TimeProvider } from '../types.ts';
 import { lineWriter, type WriteLine } from './log-fields.ts';
 import { limitedLogger } from './log-limit.ts';
@@ -9,12 +10,17 @@ import { limitedLogger } from './log-limit.ts';
 /** The least severe is first. */
 export const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
 
+/** Only the stack of an error takes further lines. */
+const ON_ONE_LINE = { breakLength: Infinity, compact: true };
+
 const IGNORED = (): void => {};
 
 const toConsole =
-  (method: 'debug' | 'info' | 'warn' | 'error') =>
+  (level: keyof Logger, method: 'debug' | 'info' | 'warn' | 'error' = level === 'fatal' ? 'error' : level) =>
   (obj: object, msg: string): void =>
-    console[method](`sojourn: ${msg}`, ...(Object.keys(obj).length === 0 ? [] : [obj]));
+    console[method](
+      `sojourn: ${level === 'info' ? '' : `${level}: `}${msg}${Object.keys(obj).length === 0 ? '' : ` ${inspect(obj, ON_ONE_LINE)}`}`,
+    );
 
 /** What `logger: console` means: every level, as one line of text and the fields. */
 const fullConsoleLogger: Logger = Object.freeze({
@@ -22,11 +28,15 @@ const fullConsoleLogger: Logger = Object.freeze({
   info: toConsole('info'),
   warn: toConsole('warn'),
   error: toConsole('error'),
-  fatal: toConsole('error'),
+  fatal: toConsole('fatal'),
 });
 
 /** The default: `info` and above to stderr, because stdout belongs to the application; `debug` goes nowhere. */
-export const consoleLogger: Logger = Object.freeze({ ...fullConsoleLogger, debug: IGNORED, info: toConsole('error') });
+export const consoleLogger: Logger = Object.freeze({
+  ...fullConsoleLogger,
+  debug: IGNORED,
+  info: toConsole('info', 'error'),
+});
 
 /**
  * The same logger with its failures caught: a throw, or the rejection of an async method. A line that the logger failed

@@ -4,7 +4,7 @@ import { startNode } from '../kit/child-process.ts';
 import { until } from '../kit/until.ts';
 
 /** Lines of `info` with their fields. */
-const NOTICES = /^sojourn: A (?:client connected|session ended|session continues here) \{(?:.*\}|\n(?: .*\n)*\})\n/gm;
+const NOTICES = /^sojourn: A (?:client connected|session ended|session continues here) \{.*\}\n/gm;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -1,6 +1,6 @@
 /** README and the guide's first page, followed word by word from an empty folder. */
 import { describe, expect, test } from 'vitest';
-import { blocksOf, emptyFolder, everyPath, pathTest } from './harness.ts';
+import { type Block, blocksOf, emptyFolder, everyPath, pathTest } from './harness.ts';
 
 const README = blocksOf('README.md', 'From an empty folder');
 const GUIDE = blocksOf('docs/guide/getting-started.md', 'From an empty folder');
@@ -15,6 +15,28 @@ describe('from an empty folder', () => {
   pathTest('README leads to a server that answers a client and curl', async () => {
     const folder = await emptyFolder();
     await folder.follow(README);
+  });
+
+  pathTest('README leads to a session that goes on after a restart', async () => {
+    const [lines, client] = blocksOf('README.md', 'Restart it');
+    expect(blocksOf('docs/guide/getting-started.md', 'Restart it')).toEqual([lines, client]);
+    const [imported, created] = String(lines?.text).trim().split('\n');
+    const server = String(withName('server.js'));
+    const stored = server.replace(/^const endpoint = .*$/m, String(created));
+    expect(stored).not.toBe(server);
+    const folder = await emptyFolder();
+    await folder.follow(README.slice(0, 1));
+    folder.write('server.js', `${imported}\n${stored}`);
+    await folder.follow([client as Block]);
+    const first = folder.start('node server.js');
+    await first.says(/http:/);
+    const enters = "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node enter.js'";
+    const reader = folder.start(enters);
+    await reader.says(/call 1 of this session/);
+    await first.stop();
+    await folder.start('node server.js').says(/http:/);
+    folder.write('restarted', '');
+    await reader.says(/call 2 of this session/);
   });
 
   pathTest('the same program is strict TypeScript', async () => {

@@ -21,16 +21,16 @@ describe('the console logger', () => {
     for (const level of LEVELS) consoleLogger[level]({}, `at ${level}`);
     expect(lines).toEqual([
       'error sojourn: at info',
-      'warn sojourn: at warn',
-      'error sojourn: at error',
-      'error sojourn: at fatal',
+      'warn sojourn: warn: at warn',
+      'error sojourn: error: at error',
+      'error sojourn: fatal: at fatal',
     ]);
   });
 
   test('shows the fields', () => {
     watchConsole();
     consoleLogger.warn({ sessionId: 'a' }, 'seen');
-    expect(vi.mocked(console.warn).mock.calls).toEqual([['sojourn: seen', { sessionId: 'a' }]]);
+    expect(vi.mocked(console.warn).mock.calls).toEqual([["sojourn: warn: seen { sessionId: 'a' }"]]);
   });
 });
 
@@ -40,11 +40,11 @@ describe('the option logger', () => {
     const { logger } = resolveOptions({ logger: console });
     for (const level of LEVELS) logger[level]({}, `at ${level}`);
     expect(lines).toEqual([
-      'debug sojourn: at debug',
+      'debug sojourn: debug: at debug',
       'info sojourn: at info',
-      'warn sojourn: at warn',
-      'error sojourn: at error',
-      'error sojourn: at fatal',
+      'warn sojourn: warn: at warn',
+      'error sojourn: error: at error',
+      'error sojourn: fatal: at fatal',
     ]);
   });
 
@@ -101,10 +101,11 @@ describe('a logger made safe', () => {
     safe.error({}, 'first');
     safe.error({}, 'second');
     await new Promise((done) => setImmediate(done));
-    expect(lines).toEqual([
-      'warn sojourn: the logger failed at error(); its lines go to the console instead',
-      'error sojourn: first',
-      'error sojourn: second',
+    expect(lines[0]).toContain('Error: disk full');
+    expect(lines.map((line) => line.split(' { error: ')[0])).toEqual([
+      'warn sojourn: warn: the logger failed at error(); its lines go to the console instead',
+      'error sojourn: error: first',
+      'error sojourn: error: second',
     ]);
   });
 });

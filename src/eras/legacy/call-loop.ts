@@ -278,8 +278,9 @@ export class CallLoop implements Placement {
   fail(call: Call, cause: unknown): undefined {
     const error = answerable(cause, this.#options.options.logger, 'A request could not be served');
     const { exchange, requestId } = call;
-    if (error.status >= 429) {
-      const [reason, sessionId] = [reasonOf(error), exchange.header('mcp-session-id')];
+    const sessionId = exchange.header('mcp-session-id');
+    if (error.status >= 429 && sessionId !== undefined) {
+      const reason = reasonOf(error);
       this.#refusals.warn({ reason, sessionId }, `A request on a session was refused: ${reason}`);
     }
     call.reader.refuse(error, requestId, this.#lostForm(call));
