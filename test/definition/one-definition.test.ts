@@ -281,6 +281,7 @@ describe('a server that cannot be a definition', () => {
     expect(attempt({ connect: async () => {}, close: async () => {} })).toEqual(refused(/neither an McpServer nor/));
     expect(() => createMcpEndpoint(undefined as never)).toThrow(/Option server: got undefined/);
     expect(() => createMcpEndpoint('x' as never)).toThrow(/Option server/);
+    expect(() => createMcpEndpoint(McpServer as never)).toThrow(/Option server/);
   });
 
   test('is left as it was when the options are wrong', async () => {
