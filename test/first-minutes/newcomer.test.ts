@@ -17,7 +17,7 @@ describe('from an empty folder', () => {
     await folder.follow(README);
   });
 
-  pathTest('README leads to a session that goes on after a restart', async () => {
+  pathTest('README leads to a session that continues after a restart', async () => {
     const [lines, client] = blocksOf('README.md', 'Restart it');
     expect(blocksOf('docs/guide/getting-started.md', 'Restart it')).toEqual([lines, client]);
     const [imported, created] = String(lines?.text).trim().split('\n');
