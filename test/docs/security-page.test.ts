@@ -56,7 +56,7 @@ test('every attacker has a table of what stops it, and a paragraph of what remai
 });
 
 test('the counted attacks reach their least numbers, and none had an effect', () => {
-  const counts = [...model.matchAll(/^\| ([a-z, ]+?) +\| +(\d+) +\| +(\d+) +\|$/gm)].map(
+  const counts = [...model.matchAll(/^\| ([A-Za-z, ]+?) +\| +(\d+) +\| +(\d+) +\|$/gm)].map(
     ([, name = '', attempts, effects]) => ({
       name,
       attempts: Number(attempts),

@@ -13,7 +13,14 @@ export type AttackClass =
   | 'bodies, headers, targets'
   | 'messages and stores'
   | 'floods'
-  | 'aborted requests';
+  | 'aborted requests'
+  | 'waiting room'
+  | 'notifications'
+  | 'slow issuers'
+  | 'resumes'
+  | 'slots'
+  | 'URIs'
+  | 'longest inputs';
 
 export interface Attempts {
   /** Attempts that were made, and how many of them had an effect. */

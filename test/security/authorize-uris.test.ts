@@ -16,7 +16,7 @@ import { as, body, MODES, open, optionsOf, type Secrets } from './authorize-mode
 
 useSharedStores();
 
-const counted = countAttempts('scopes and rights');
+const counted = countAttempts('URIs');
 const count = { attempts: 0, letIn: 0 };
 
 /** Names of resources as a server registers them, and URIs that mean the same resource. */

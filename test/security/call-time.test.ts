@@ -11,7 +11,7 @@ import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { countAttempts } from './attempts.ts';
 
-const counted = countAttempts('floods');
+const counted = countAttempts('slots');
 
 const ATTEMPTS = 10;
 const LIMITED: McpEndpointOptions = { limits: { perTool: { slow: { requests: 1, callMs: 30 } } } };

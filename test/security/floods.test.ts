@@ -17,7 +17,7 @@ import {
 import { countAttempts } from './attempts.ts';
 
 const floods = countAttempts('floods');
-const resumes = countAttempts('floods');
+const resumes = countAttempts('resumes');
 
 const MIB = 1024 * 1024;
 /** Until there is room again: answers that are not read may last `writeTimeoutMs`, 60 s, and calls run before that. */

@@ -13,7 +13,7 @@ import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { countAttempts } from './attempts.ts';
 
-const counted = countAttempts('bodies, headers, targets');
+const counted = countAttempts('longest inputs');
 
 const factory: McpEndpointFactory = (ctx) => {
   const server = new McpServer({ name: 'longest', version: '1' }, { ...ctx.serverOptions });

@@ -21,7 +21,7 @@ import { servePeeking } from './peeking-members.ts';
 useSharedStores();
 
 const counted = countAttempts('users');
-const resumes = countAttempts('floods');
+const resumes = countAttempts('resumes');
 
 const OPTIONS: McpEndpointOptions = { resumeModernCalls: true, retryMs: 10_000 };
 const NOT_KEPT = { error: { data: { reason: 'answer_not_kept', mayHaveRun: true } } };

@@ -13,7 +13,7 @@ import { until } from '../kit/until.ts';
 import { BUDGET, hasWholeBudget } from './aborts.ts';
 import { countAttempts } from './attempts.ts';
 
-const counted = countAttempts('floods');
+const counted = countAttempts('notifications');
 
 const FLOOD = 200;
 const PARALLEL = 20;

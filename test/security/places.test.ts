@@ -14,7 +14,7 @@ import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { countAttempts } from './attempts.ts';
 
-const counted = countAttempts('floods');
+const counted = countAttempts('slots');
 
 const LIMIT = 2;
 const ATTEMPTS = 40;

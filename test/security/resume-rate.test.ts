@@ -11,7 +11,7 @@ import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { countAttempts } from './attempts.ts';
 
-const counted = countAttempts('floods');
+const counted = countAttempts('resumes');
 
 const RESUMES = 40;
 /** More than any official client tries after errors. */

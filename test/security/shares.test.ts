@@ -15,7 +15,7 @@ import { countAttempts } from './attempts.ts';
 
 useSharedStores();
 
-const counted = countAttempts('floods');
+const counted = countAttempts('slots');
 
 const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': user }): AuthInfo | undefined =>
   typeof user === 'string' ? { token: 't', clientId: 'c', scopes: [], extra: { sub: user } } : undefined;

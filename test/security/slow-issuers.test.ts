@@ -14,7 +14,7 @@ import { countAttempts } from './attempts.ts';
 import { type Answer, garbage, startFaultyIssuer } from './faulty-issuer.ts';
 import { rawRequest } from './aborts.ts';
 
-const counted = countAttempts('tokens');
+const counted = countAttempts('slow issuers');
 
 const TOKENS = 200;
 /** `auth.jwt` gives a fetch up after this time. */

@@ -16,7 +16,7 @@ import { until } from '../kit/until.ts';
 import { abortEach, BUDGET, hasWholeBudget, rawRequest } from './aborts.ts';
 import { countAttempts } from './attempts.ts';
 
-const counted = countAttempts('floods');
+const counted = countAttempts('waiting room');
 
 const openers = { redis, postgres, nats } as const;
 
