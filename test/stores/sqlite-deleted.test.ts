@@ -40,7 +40,7 @@ test('a deleted file is an outage of the store with one error, and closing it le
   await next.initialize();
   await first.endpoint.close();
   expect(parts(path).map((part) => existsSync(part))).toEqual([true, true, true]);
-  const view = await openView(path);
+  const view = await openView(path, { kind: 'sessions' });
   expect((await view.records.list(1_000)).records.length).toBe(1);
   expect(second.endpoint.health()).toMatchObject({ state: 'serving', store: 'ok' });
   expect(textOf((await next.call(...tool('count'))).message)).toBe('1');
