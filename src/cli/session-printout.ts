@@ -24,7 +24,7 @@ export const sessionLine = (record: StoredRecord, alive: LiveInstances): string 
 export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJson: boolean): string {
   const { expiresAt } = record;
   const session = decodeSession(record);
-  const { epoch, initialized, logLevel, subscriptions, getStream } = session;
+  const { epoch, initialized, logLevel, subscriptions, getPrimed: getStream } = session;
   const { capabilities } = session.handshake;
   const state = Object.fromEntries(
     Object.entries(session.state).map(([key, text]) => [key, Buffer.byteLength(text)] as const),

@@ -113,7 +113,7 @@ export class Restorer {
           handshake: record.handshake,
           createdAt: record.createdAt,
           // The log knows better than the record whether the GET stream was primed, because the record is saved later.
-          record: get === undefined ? record : { ...record, getStream: true },
+          record: get === undefined ? record : { ...record, getPrimed: true },
           getNext: get?.next,
         },
         caller,

@@ -21,7 +21,7 @@ const session = (more: Partial<SessionRecord> = {}): SessionRecord => ({
   user: 'ann',
   version: '2025-11-25',
   initialized: true,
-  getStream: false,
+  getPrimed: false,
   logLevel: 'warning',
   answer: answerOf('{"capabilities":{"tools":{"listChanged":true},"prompts":{}}}'),
   handshake,
@@ -42,7 +42,7 @@ test('every session is read back, whatever its keys, URIs and level are', () => 
     state: fc.dictionary(text, fc.json({ maxDepth: 2 }), { maxKeys: 5 }).map((state) => ({ ...state })),
     logLevel: fc.option(text),
     initialized: fc.boolean(),
-    getStream: fc.boolean(),
+    getPrimed: fc.boolean(),
   });
   fc.assert(
     fc.property(any, (members) => {
@@ -72,7 +72,7 @@ test('names of fields have at most 400 bytes, and no text has a character that a
 
 describe('a head', () => {
   test('of an ordinary session has at most 64 bytes', () => {
-    const head = encodeHead(session({ getStream: true, logLevel: 'emergency' }));
+    const head = encodeHead(session({ getPrimed: true, logLevel: 'emergency' }));
     expect(head).toMatch(/^2025-11-25 ig %22emergency%22 t\.[\w-]{12}$/);
     expect(head.length).toBeLessThanOrEqual(64);
   });
@@ -80,7 +80,7 @@ describe('a head', () => {
   test('of a session without a level and an answer is read back', () => {
     const head = encodeHead(session({ logLevel: null, answer: NO_ANSWER, initialized: false }));
     expect(head).toBe('2025-11-25  - .');
-    expect(decodeHead(head)).toMatchObject({ logLevel: null, answer: NO_ANSWER, initialized: false, getStream: false });
+    expect(decodeHead(head)).toMatchObject({ logLevel: null, answer: NO_ANSWER, initialized: false, getPrimed: false });
   });
 });
 

@@ -39,7 +39,7 @@ const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
 /** Subscriptions past this number work, but a restore does not repeat them. */
 const SUBSCRIPTIONS_KEPT = 1_000;
 
-export class RecordKeeper {
+export class RecordKeeper implements SessionHead {
   readonly #host: SessionHost;
   readonly #ownership: Ownership;
   readonly #identity: SessionIdentity;
@@ -69,7 +69,7 @@ export class RecordKeeper {
     this.#logLevel = record?.logLevel ?? null;
     this.#subscriptions = record?.subscriptions.length ? new Subscriptions(record.subscriptions) : undefined;
     this.#answer = record?.answer ?? NO_ANSWER;
-    this.#getPrimed = record?.getStream ?? false;
+    this.#getPrimed = record?.getPrimed ?? false;
     this.#activitySavedAt = host.options.timeProvider.monotonic();
     this.#state = record === undefined || isEmpty(record.state) ? undefined : this.#openState(record.state);
   }
@@ -87,6 +87,11 @@ export class RecordKeeper {
   /** The server's answer to `initialize`. */
   get answer(): ServerAnswer {
     return this.#answer;
+  }
+
+  /** The level of its client's last `logging/setLevel`; `null`: none. */
+  get logLevel(): string | null {
+    return this.#logLevel;
   }
 
   /** Whether the client has had a GET stream. */
@@ -171,18 +176,8 @@ export class RecordKeeper {
     );
   }
 
-  get #head(): SessionHead {
-    return {
-      version: this.#version,
-      initialized: this.#initialized,
-      getStream: this.#getPrimed,
-      logLevel: this.#logLevel,
-      answer: this.#answer,
-    };
-  }
-
   #saveHead(): void {
-    if (this.#exists) this.save({ head: encodeHead(this.#head) });
+    if (this.#exists) this.save({ head: encodeHead(this) });
   }
 
   #saveField([name, value]: readonly [name: string, value: string | null]): void {
@@ -193,7 +188,11 @@ export class RecordKeeper {
     const { id, user, handshake, createdAt } = this.#identity;
     const { epoch, owner } = this.#ownership;
     return {
-      ...this.#head,
+      version: this.#version,
+      initialized: this.#initialized,
+      getPrimed: this.#getPrimed,
+      logLevel: this.#logLevel,
+      answer: this.#answer,
       id,
       epoch,
       owner,
@@ -278,7 +277,7 @@ export class RecordKeeper {
     const now = Object.keys(fields ?? {}).map((name) => [name, present[name] ?? null] as const);
     return {
       ...this.#unsaved,
-      ...(head !== undefined && { head: encodeHead(this.#head) }),
+      ...(head !== undefined && { head: encodeHead(this) }),
       ...(fields !== undefined && { fields: Object.fromEntries(now) }),
     };
   }

@@ -29,7 +29,7 @@ export interface SessionHead {
   /** Whether `notifications/initialized` has arrived. */
   readonly initialized: boolean;
   /** Whether a GET stream was ever primed: from then on its messages are logged. */
-  readonly getStream: boolean;
+  readonly getPrimed: boolean;
   readonly logLevel: string | null;
   readonly answer: ServerAnswer;
 }
@@ -52,8 +52,8 @@ const NAME_BYTES = 400;
 /** In place of a log level. */
 const NO_LEVEL = '-';
 
-export function encodeHead({ version, initialized, getStream, logLevel, answer }: SessionHead): string {
-  const flags = `${initialized ? 'i' : ''}${getStream ? 'g' : ''}`;
+export function encodeHead({ version, initialized, getPrimed, logLevel, answer }: SessionHead): string {
+  const flags = `${initialized ? 'i' : ''}${getPrimed ? 'g' : ''}`;
   // A client may send any text as the level, and its server may accept it.
   const level = logLevel === null ? NO_LEVEL : encodeURIComponent(JSON.stringify(logLevel));
   return `${version} ${flags} ${level} ${answer.word}`;
@@ -64,7 +64,7 @@ export function decodeHead(head: string): SessionHead {
   return {
     version,
     initialized: flags.includes('i'),
-    getStream: flags.includes('g'),
+    getPrimed: flags.includes('g'),
     logLevel: level === NO_LEVEL ? null : (JSON.parse(decodeURIComponent(level)) as string),
     answer: answerIn(word),
   };
