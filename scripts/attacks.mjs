@@ -8,6 +8,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { renderTable } from './markdown-table.mjs';
 
 /** How many attempts a class must have at least. */
 export const CLASSES = {
@@ -77,8 +78,8 @@ function incomplete({ files, status, results, counted }) {
 }
 
 function tableOf(sums) {
-  const rows = Object.keys(CLASSES).map((name) => `| ${name} | ${sums[name].attempts} | ${sums[name].letIn} |`);
-  return ['| attacks | attempts | had an effect |', '| --- | --- | --- |', ...rows].join('\n');
+  const rows = Object.keys(CLASSES).map((name) => [name, String(sums[name].attempts), String(sums[name].letIn)]);
+  return renderTable(['attacks', 'attempts', 'had an effect'], rows);
 }
 
 /** Resolves with the exit code. The options are for tests. */

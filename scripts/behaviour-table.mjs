@@ -11,6 +11,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { tsImport } from 'tsx/esm/api';
+import { renderTable } from './markdown-table.mjs';
 import { root } from './steps.mjs';
 
 /** The first item of each section. */
@@ -197,13 +198,6 @@ ${renderTable(['what happened', 'status', 'here', 'items'], ANSWERED)}
 Kept, because the specification demands it: 400 for an unsupported, changed or missing version and for a bad session id, 401,
 403, 404. Kept, because a load balancer must see it: 503 of an instance that drains or is closed.
 `;
-
-/** Aligned as oxfmt aligns it. */
-function renderTable(head, rows) {
-  const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column].length)));
-  const line = (cells) => `| ${cells.map((text, column) => text.padEnd(widths[column])).join(' | ')} |`;
-  return [line(head), `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...rows.map(line)].join('\n');
-}
 
 const { values } = parseArgs({
   options: {

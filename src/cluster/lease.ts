@@ -173,17 +173,21 @@ export class Lease {
   async join(holder: Leaseholder): Promise<void> {
     this.#holder = holder;
     this.#joined = true;
+    // A mailbox that is lost meanwhile is no reason to renew a lease that is not stored yet.
+    this.#ticking = true;
+    const losses = this.#losses;
     try {
-      this.#extend(await this.#announce(), this.#losses);
+      this.#extend(await this.#announce(), losses);
     } catch (cause) {
       this.#joined = false;
+      this.#ticking = false;
       // The lease may be stored all the same, and no id is announced twice.
       await (async () => this.#options.directory.leave(this.#id))().catch(() => {});
       this.#id = this.#announcedId = this.#newId();
       throw cause;
     }
     this.#renewedAt = this.#options.time.monotonic();
-    this.#arm();
+    this.#ticked(losses);
   }
 
   async drain(): Promise<void> {
@@ -274,12 +278,14 @@ export class Lease {
   #tick(): void {
     this.#ticking = true;
     const losses = this.#losses;
-    void this.#renew(losses).finally(() => {
-      this.#ticking = false;
-      // The mailbox was lost during the renewal: renew again at once, unless the store is unreachable.
-      if (this.#losses > losses && !this.storeAway && !this.#left) this.#tick();
-      else this.#arm();
-    });
+    void this.#renew(losses).finally(() => this.#ticked(losses));
+  }
+
+  #ticked(losses: number): void {
+    this.#ticking = false;
+    // The mailbox was lost during the renewal: renew again at once, unless the store is unreachable.
+    if (this.#losses > losses && !this.storeAway && !this.#left) this.#tick();
+    else this.#arm();
   }
 
   async #renew(losses: number): Promise<void> {

@@ -196,3 +196,43 @@ test('a store that is away for waitMs cuts this instance off, once in an outage'
   await time.advance(LEASE_MS);
   await lease.leave();
 });
+
+test('a mailbox that is lost while the first lease is stored is renewed after that, and is no outage', async () => {
+  const time = createFakeTime();
+  const log = createLog();
+  const renewed: boolean[] = [];
+  let stored = false;
+  const lease = new Lease({
+    directory: {
+      announce: async (_lease, _receive, lost) => {
+        lost?.();
+        await Promise.resolve();
+        stored = true;
+      },
+      renew: async () => {
+        renewed.push(stored);
+        if (!stored) throw storeAway('the test says so');
+        return true;
+      },
+      leave: async () => {},
+    },
+    inProcess: false,
+    leaseMs: LEASE_MS,
+    random: (bytes) => new Uint8Array(bytes),
+    time,
+    logger: log,
+    waitMs: WAIT_MS,
+  });
+  await lease.join({
+    receive: () => {},
+    lapsed: () => {},
+    extended: () => {},
+    storeReachable: () => {},
+    cutOff: () => {},
+  });
+  await time.advance(1);
+  expect(renewed).toEqual([true]);
+  expect(lease.valid).toBe(true);
+  expect(log.lines).toEqual([]);
+  await lease.leave();
+});
