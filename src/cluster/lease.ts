@@ -175,9 +175,8 @@ export class Lease {
     this.#joined = true;
     // A mailbox that is lost meanwhile is no reason to renew a lease that is not stored yet.
     this.#ticking = true;
-    const losses = this.#losses;
     try {
-      this.#extend(await this.#announce(), losses);
+      await this.#announce();
     } catch (cause) {
       this.#joined = false;
       this.#ticking = false;
@@ -187,7 +186,7 @@ export class Lease {
       throw cause;
     }
     this.#renewedAt = this.#options.time.monotonic();
-    this.#ticked(losses);
+    this.#ticked();
   }
 
   async drain(): Promise<void> {
@@ -206,17 +205,16 @@ export class Lease {
     return base64url(this.#options.random(ID_BYTES));
   }
 
-  /** Returns the time before the lease was sent; its validity counts from then. */
-  async #announce(): Promise<Moment> {
-    const sent = this.#moment();
-    const id = this.#id;
+  async #announce(): Promise<void> {
+    const [id, sent, losses] = [this.#id, this.#moment(), this.#losses];
     await this.#options.directory.announce(
       { id, state: this.#state, version: BUILD_VERSION },
       (from, message) => this.#holder?.receive(id, from, message),
       () => this.#lost(id),
     );
     this.#announcedId = id;
-    return sent;
+    if (this.#left) await this.#options.directory.leave(id);
+    else this.#extend(sent, losses);
   }
 
   /**
@@ -241,6 +239,7 @@ export class Lease {
     return { monotonic: time.monotonic(), wall: time.now() };
   }
 
+  /** It is valid from before it was sent. `losses`: of the mailbox, by then. */
   #extend({ monotonic, wall }: Moment, losses: number): void {
     this.#lossesRenewed = losses;
     const { leaseMs } = this.#options;
@@ -277,20 +276,19 @@ export class Lease {
 
   #tick(): void {
     this.#ticking = true;
-    const losses = this.#losses;
-    void this.#renew(losses).finally(() => this.#ticked(losses));
+    void this.#renew().finally(() => this.#ticked());
   }
 
-  #ticked(losses: number): void {
+  #ticked(): void {
     this.#ticking = false;
     // The mailbox was lost during the renewal: renew again at once, unless the store is unreachable.
-    if (this.#losses > losses && !this.storeAway && !this.#left) this.#tick();
+    if (this.#mailboxLost && !this.storeAway && !this.#left) this.#tick();
     else this.#arm();
   }
 
-  async #renew(losses: number): Promise<void> {
+  async #renew(): Promise<void> {
     const { logger, time, leaseMs, waitMs } = this.#options;
-    const mailboxWasLost = this.#mailboxLost;
+    const [losses, mailboxWasLost] = [this.#losses, this.#mailboxLost];
     try {
       const sent = this.#moment();
       // After its expiry the id is dead, even if the store still has its lease.
@@ -335,13 +333,7 @@ export class Lease {
     // An id that was never announced owns nothing.
     if (before === this.#announcedId) this.#toLeave.add(before);
     await this.#leaveDead(before);
-    const losses = this.#losses;
-    const sent = await this.#announce();
-    if (this.#left) {
-      await this.#options.directory.leave(this.#id);
-      return;
-    }
-    this.#extend(sent, losses);
+    await this.#announce();
     for (const id of this.#toLeave) void this.#leaveDead(id);
   }
 
