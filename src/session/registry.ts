@@ -15,7 +15,7 @@ import type { MaybePromise } from '../stores/store.ts';
 import type { Logger, RestoreCause } from '../types.ts';
 import { CallTimes } from './calls/call-times.ts';
 import { type ClaimedSessions, ClaimQueue } from './ownership/claim-queue.ts';
-import { IdleList } from './life/idle-list.ts';
+import { EntryList } from '../entry-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Ownership, OwnLease } from './ownership/ownership.ts';
 import type { LiveSession, LiveSessionHost } from './session.ts';
@@ -60,7 +60,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   readonly claims = new ClaimQueue(this);
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
-  readonly idle = new IdleList<LiveSession>();
+  readonly idle = new EntryList<LiveSession>();
   readonly shares = new UserShares();
   readonly held: HeldBytes;
   readonly leaving: LeavingSessions;

@@ -23,7 +23,7 @@ import { Delivery } from './calls/delivery.ts';
 import { GET_STREAM } from './streams/event-id.ts';
 import { SessionEventLog } from './streams/event-log.ts';
 import { answeredInHookTime, inHookTime, isHookTimeout } from './server/hook-time.ts';
-import { idleEntry } from './life/idle-list.ts';
+import { entryOf } from '../entry-list.ts';
 import { InboundMessages } from './calls/inbound.ts';
 import { type LeaseGate, Ownership } from './ownership/ownership.ts';
 import { PendingListChanges } from './server/pending-list-changes.ts';
@@ -80,7 +80,7 @@ export class LiveSession {
   readonly run: SessionRun | undefined;
   readonly requests: SessionRequests;
   readonly inbound: InboundMessages;
-  readonly idleEntry = idleEntry<LiveSession>(this);
+  readonly idleEntry = entryOf<LiveSession>(this);
   readonly #host: LiveSessionHost;
   readonly #unlogged: boolean;
   #getStream: Stream | undefined = undefined;

@@ -2,6 +2,7 @@
  * The 2025 era without sessions: each POST gets a new server. It is closed when its request is answered, the handler of
  * its notification has settled, or its client disconnected.
  */
+import { EntryList } from '../../entry-list.ts';
 import { batchNotAllowed, hookReturned, requestClosed, SojournError } from '../../errors.ts';
 import { answerable, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
@@ -50,7 +51,7 @@ export class StatelessEra {
   readonly #lists: SharedLists | undefined;
   readonly #runs: RequestRuns;
   /** What is connected to its server. */
-  readonly #open = new Set<StatelessTransport>();
+  readonly #open = new EntryList<StatelessTransport>();
   #running = 0;
   #closed = false;
 
@@ -229,7 +230,7 @@ export class StatelessEra {
   }
 
   async #connect(transport: StatelessTransport, server: AnyServer, exchange: Exchange): Promise<void> {
-    this.#open.add(transport);
+    this.#open.add(transport.entry);
     exchange.onClose(() => transport.close());
     const hook = { hook: 'the connect() of the server', sessionId: undefined };
     await inHookTime(this.#options, hook, server.connect(transport));
@@ -243,7 +244,7 @@ export class StatelessEra {
   }
 
   #close(transport: StatelessTransport | undefined, server: AnyServer): void {
-    if (transport !== undefined) this.#open.delete(transport);
+    if (transport !== undefined) this.#open.delete(transport.entry);
     server.close().catch((cause: unknown) => {
       this.#options.logger.error({ err: cause }, 'The server of a stateless request could not be closed');
     });

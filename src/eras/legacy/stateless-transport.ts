@@ -9,6 +9,7 @@ import type {
   ScopeChallengeHandler,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
+import { entryOf } from '../../entry-list.ts';
 import { type SojournError, statelessUnsupported } from '../../errors.ts';
 import { answerJson, asSojournError, errorJson, type LostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
@@ -53,6 +54,8 @@ export interface StatelessTransportOptions {
 }
 
 export class StatelessTransport extends ServerTransport implements ScopedTransport {
+  /** Among the open ones. */
+  readonly entry = entryOf<StatelessTransport>(this);
   protected readonly server: AnyServer;
   protected readonly logger: Logger;
   /** `undefined`: a notification. */

@@ -8,6 +8,7 @@
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { requestClosed } from '../../errors.ts';
+import { EntryList } from '../../entry-list.ts';
 import { lostForm } from '../../http/answer.ts';
 import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import { toolOf } from '../../http/request-gate.ts';
@@ -33,7 +34,7 @@ export class ModernDirect {
   readonly #options: ResolvedOptions;
   readonly #servers: ModernServers;
   readonly #envelopes = new ModernEnvelopes();
-  readonly #open = new Set<ModernTransport>();
+  readonly #open = new EntryList<ModernTransport>();
   /** `connect` does not bind the servers of this factory, because the factory does not pass `ctx.serverOptions` on. */
   #unbound = false;
   #hinted = false;
@@ -101,7 +102,7 @@ export class ModernDirect {
       entry: this.#entryOf(server, inner),
       hasCloseListener: () => inner.onclose !== undefined,
       over: (answered) => {
-        this.#open.delete(transport);
+        this.#open.delete(transport.entry);
         if (dispatched && !answered) this.#unanswered(call, request);
         over();
       },
@@ -126,7 +127,7 @@ export class ModernDirect {
       return true;
     }
     dispatched = true;
-    this.#open.add(transport);
+    this.#open.add(transport.entry);
     call.closes(transport);
     this.#callTimes.start(call.work, request, (error) => call.expire(error));
     const { request: view, authInfo } = exchange;

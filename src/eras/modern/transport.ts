@@ -19,6 +19,7 @@ import {
   type ScopeChallengeHandler,
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
+import { entryOf } from '../../entry-list.ts';
 import { RPC, type SojournError } from '../../errors.ts';
 import { answerJson } from '../../http/answer.ts';
 import type { HttpResponse } from '../../http/response.ts';
@@ -79,6 +80,8 @@ const DONE = Promise.resolve();
 
 export class ModernTransport extends PerRequestHTTPServerTransport implements ScopedTransport, TurnTask {
   readonly #options: ModernTransportOptions;
+  /** Among the open ones. */
+  readonly entry = entryOf<ModernTransport>(this);
   /** No handler has run yet. */
   #early = false;
   #answered = false;

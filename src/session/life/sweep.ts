@@ -12,7 +12,7 @@ import { sessionHash } from '../../shown.ts';
 import { afterTurn } from '../../options/system.ts';
 import type { ExpiredRecord } from '../../stores/store.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
-import type { IdleList } from './idle-list.ts';
+import type { EntryList } from '../../entry-list.ts';
 import type { LeavingSessions } from './leaving-sessions.ts';
 import type { LiveSession } from '../session.ts';
 import type { SessionHost } from '../session-host.ts';
@@ -34,7 +34,7 @@ type Pass = 'idle' | 'store';
 /** The registry, as the sweep uses it. */
 export interface SweptSessions extends SessionHost {
   readonly durable: boolean;
-  readonly idle: IdleList<LiveSession>;
+  readonly idle: EntryList<LiveSession>;
   readonly hibernated: HibernatedIndex;
   readonly shares: UserShares;
   get(id: string): LiveSession | undefined;

@@ -60,23 +60,25 @@ export class ServerBuilder {
 
   #make(call: FactoryCall, serverOptions: McpServerOptions): MaybePromise<AnyServer> {
     const { authInfo } = call.caller;
-    const context: McpEndpointContext = {
+    const context: Omit<McpEndpointContext, 'serverOptions'> = {
       era: call.era,
       ...(authInfo !== undefined && { authInfo }),
       requestInfo: call.caller.request,
       ...(call.session !== undefined && { session: call.session }),
-      serverOptions,
       restored: call.restored,
       requestState: this.#options.requestState,
     };
     const mustRead = this.#mustRead(call);
     let read = false;
-    if (mustRead) {
-      onRead(context, () => {
-        read = true;
-        call.optionsRead?.();
-      });
-    }
+    const given = withOptions(
+      context,
+      serverOptions,
+      mustRead &&
+        (() => {
+          read = true;
+          call.optionsRead?.();
+        }),
+    );
     const checked = (server: unknown): AnyServer => {
       if (!isServer(server)) {
         throw factoryFailed('the server factory returned something without connect() and close()');
@@ -93,7 +95,7 @@ export class ServerBuilder {
     };
     let made: unknown;
     try {
-      made = this.#options.factory(context);
+      made = this.#options.factory(given);
     } catch (cause) {
       return failed(cause);
     }
@@ -203,14 +205,34 @@ export class ServerBuilder {
   }
 }
 
-/** A getter takes longer to make than the rest of the context. */
-function onRead(context: McpEndpointContext, read: () => void): void {
-  const { serverOptions } = context;
-  const get = (): McpServerOptions => {
-    read();
-    return serverOptions;
-  };
-  Object.defineProperty(context, 'serverOptions', { get });
+/** Holds `ctx.serverOptions` and what is called when they are read. */
+const READ = Symbol('read');
+
+interface ReadContext {
+  readonly [READ]: { readonly serverOptions: McpServerOptions; readonly read: () => void };
+}
+
+/**
+ * One getter for all contexts. V8 keeps a getter in the hidden class of its object until the next full collection, so
+ * a getter of each context would keep its whole request for that long.
+ */
+const SERVER_OPTIONS = {
+  enumerable: true,
+  get(this: ReadContext): McpServerOptions {
+    this[READ].read();
+    return this[READ].serverOptions;
+  },
+};
+
+/** `read`: called when the options are read. */
+function withOptions(
+  context: Omit<McpEndpointContext, 'serverOptions'>,
+  serverOptions: McpServerOptions,
+  read: false | (() => void),
+): McpEndpointContext {
+  if (read === false) return Object.assign(context, { serverOptions });
+  const hidden = { [READ]: { value: { serverOptions, read } }, serverOptions: SERVER_OPTIONS };
+  return Object.defineProperties(context, hidden) as McpEndpointContext;
 }
 
 function isServer(value: unknown): value is AnyServer {

@@ -1,25 +1,27 @@
 /**
- * Idle sessions, longest idle first. An intrusive list: each session has one entry for its whole life. In a `Map` of
- * many sessions the oldest is found behind all deleted ones, so each eviction would be slow (docs/adr/0027).
+ * Items that come and go, in the order in which they came. An intrusive list: each item has one entry for its whole
+ * life. A `Map` or `Set` is slower in two ways (docs/adr/0027). Its oldest item is found behind all deleted ones. And V8
+ * replaces its table again and again: the old table refers to the next one, so once it lies in the old generation, the
+ * items of both outlive every minor collection.
  */
 
 /** A place in the list. Only the list writes the links. */
-export interface IdleEntry<T> {
+export interface Entry<T> {
   readonly item: T;
-  /** A time of the monotonic clock, in ms. */
+  /** When the item came to the end of the list, by the owner's monotonic clock in ms. */
   since: number;
-  before: IdleEntry<T> | undefined;
-  after: IdleEntry<T> | undefined;
+  before: Entry<T> | undefined;
+  after: Entry<T> | undefined;
   listed: boolean;
 }
 
-export function idleEntry<T>(item: T): IdleEntry<T> {
+export function entryOf<T>(item: T): Entry<T> {
   return { item, since: 0, before: undefined, after: undefined, listed: false };
 }
 
-export class IdleList<T> {
-  #first: IdleEntry<T> | undefined = undefined;
-  #last: IdleEntry<T> | undefined = undefined;
+export class EntryList<T> {
+  #first: Entry<T> | undefined = undefined;
+  #last: Entry<T> | undefined = undefined;
   #size = 0;
 
   get size(): number {
@@ -31,7 +33,7 @@ export class IdleList<T> {
   }
 
   /** Moves the entry to the end. */
-  add(entry: IdleEntry<T>, since: number): void {
+  add(entry: Entry<T>, since = 0): void {
     if (entry.listed) this.delete(entry);
     entry.since = since;
     entry.listed = true;
@@ -42,7 +44,7 @@ export class IdleList<T> {
     this.#size += 1;
   }
 
-  delete(entry: IdleEntry<T>): void {
+  delete(entry: Entry<T>): void {
     if (!entry.listed) return;
     const { before, after } = entry;
     if (before === undefined) this.#first = after;
@@ -55,7 +57,7 @@ export class IdleList<T> {
     this.#size -= 1;
   }
 
-  /** Longest idle first. The loop body may delete the visited entry. */
+  /** Oldest first. The loop body may delete the visited entry. */
   *[Symbol.iterator](): Generator<T> {
     let entry = this.#first;
     while (entry !== undefined) {
