@@ -173,7 +173,7 @@ export class Lease {
   async join(holder: Leaseholder): Promise<void> {
     this.#holder = holder;
     this.#joined = true;
-    // A mailbox that is lost meanwhile is no reason to renew a lease that is not stored yet.
+    // A mailbox that is lost during this is no reason to renew a lease that is not stored yet.
     this.#ticking = true;
     try {
       await this.#announce();

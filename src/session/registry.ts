@@ -183,7 +183,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
 
   emit(change: SessionChange): void {
     const { notices, timeProvider } = this.options;
-    notices.emit({ ...change, at: timeProvider.now() });
+    notices.emit(Object.assign(change, { at: timeProvider.now() }));
   }
 
   /**

@@ -61,8 +61,6 @@ export interface SessionStart {
   readonly unlogged?: boolean;
   /** The length of the GET stream so far. `undefined`: the log holds none. */
   readonly getNext?: number | undefined;
-  /** `undefined`: sessions have no run hook. */
-  readonly runs?: { run(owner: RunOwner): SessionRun } | undefined;
 }
 
 export class LiveSession {
@@ -93,7 +91,8 @@ export class LiveSession {
   #controller: AbortController | undefined = undefined;
   #leaving: Promise<void> | undefined = undefined;
 
-  constructor(host: LiveSessionHost, start: SessionStart) {
+  /** `runs`: undefined where sessions have no run hook. */
+  constructor(host: LiveSessionHost, start: SessionStart, runs?: { run(owner: RunOwner): SessionRun }) {
     const { id, user, handshake, createdAt } = start;
     this.#host = host;
     this.#unlogged = start.unlogged ?? false;
@@ -107,7 +106,7 @@ export class LiveSession {
     this.listChanges = new PendingListChanges(this.record);
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
-    this.run = start.runs?.run(this);
+    this.run = runs?.run(this);
     const delivery = new Delivery(this);
     this.requests = new SessionRequests(this, delivery);
     this.inbound = new InboundMessages(this, delivery);

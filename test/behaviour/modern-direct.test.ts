@@ -185,6 +185,30 @@ describe('a server', () => {
     expect(transports.every((transport) => transport instanceof ModernTransport)).toBe(true);
   });
 
+  test.each<[string, (ctx: McpEndpointContext) => McpServerOptions]>([
+    ['destructures it', ({ serverOptions }) => serverOptions],
+    ['copies it', (ctx) => ({ ...ctx }).serverOptions],
+    ['derives one from it', (ctx) => (Object.create(ctx) as McpEndpointContext).serverOptions],
+    ['wraps it', (ctx) => new Proxy(ctx, {}).serverOptions],
+  ])('of a factory that gets its context and %s is served without createMcpHandler', async (_how, read) => {
+    const client = (await serve((ctx: McpEndpointContext) => createServerOf(read(ctx)))).client();
+    transports.length = 0;
+    await callModern(client, ...call('echo', { text: 'hi' }));
+    expect(transports.map((transport) => transport instanceof ModernTransport)).toEqual([true]);
+  });
+
+  // V8 keeps a getter in the hidden class of its object until a full collection, with all that it reaches.
+  test('gets a context whose getter is that of every other', async () => {
+    const getters = new Set<unknown>();
+    const served = await serve((ctx: McpEndpointContext) => {
+      getters.add(Object.getOwnPropertyDescriptor(ctx, 'serverOptions')?.get);
+      return createServerOf(ctx.serverOptions);
+    });
+    const client = served.client();
+    for (const word of ['one', 'two']) await callModern(client, ...call('echo', { text: word }));
+    expect([...getters]).toEqual([expect.any(Function)]);
+  });
+
   test('of a tool that mirrors arguments is served by it, and made once', async () => {
     let made = 0;
     const served = await serve((ctx: McpEndpointContext) => {

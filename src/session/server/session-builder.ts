@@ -28,9 +28,8 @@ export class SessionBuilder {
   }
 
   /** Makes a session whose server waits for its handshake. */
-  async connect(start: Omit<SessionStart, 'runs'>, caller: BuildCaller, restored: boolean): Promise<LiveSession> {
-    const runs = this.#servers.hasRun ? this.#servers : undefined;
-    const session = new LiveSession(this.#host, { ...start, runs });
+  async connect(start: SessionStart, caller: BuildCaller, restored: boolean): Promise<LiveSession> {
+    const session = new LiveSession(this.#host, start, this.#servers.hasRun ? this.#servers : undefined);
     const { run } = session;
     try {
       if (run === undefined) await this.#start(session, caller, restored);
