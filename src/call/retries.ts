@@ -7,7 +7,8 @@
  *     its first event was to be stored       afterStoring               eras/legacy/posts.ts
  *     it comes a second time                 forRepeat                  session/calls/retry.ts
  *     its session leaves this instance       forLeaving                 session/calls/requests.ts
- *     its owner was lost                     forLost                    session/calls/rerun.ts
+ *     its owner was lost                     forLost                    session/calls/rerun.ts,
+ *                                                                       eras/modern/returning-clients.ts
  *     its client resumes                     forResume                  eras/legacy/get.ts
  *     this instance stops                    forStop                    relay/relay.ts
  *

@@ -19,8 +19,8 @@ const comeBack = (client: RawClient, lastEventId: string | undefined): Promise<R
   client.get({ version: MODERN, sessionId: null, ...(lastEventId !== undefined && { lastEventId }) });
 
 describe.each(storeKinds)('on the store %s', (kind) => {
-  /** Two instances, and a call that runs at the first: `peek` may run twice, `pay` may not. */
-  async function open(name: 'peek' | 'pay', options: McpEndpointOptions = {}) {
+  /** Two instances, and a call that runs at the first: `peek` may run twice, `pay` may not. `slow` is a resource. */
+  async function open(name: 'peek' | 'pay' | 'slow', options: McpEndpointOptions = {}, args = {}) {
     const connect = sharedStore(kind);
     const inner = connect();
     const store = watchedStore({ durable: inner.durable, inProcess: inner.inProcess, inner });
@@ -47,7 +47,9 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       {},
       labOf('second', () => {}),
     );
-    const call = await postModern(first.client(), 'tools/call', { name, arguments: {} });
+    const [method, params] =
+      name === 'slow' ? ['resources/read', { uri: 'note://slow' }] : ['tools/call', { name, arguments: args }];
+    const call = await postModern(first.client(), method, params);
     const { id } = await call.next();
     await until(() => ran.length === 1);
     /** The lease of the first instance is gone, as after a crash. */
@@ -100,6 +102,24 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     await back.untilEnd();
     expect(back.ending).toBe('complete');
     expect((await comeBack(there, back.events.at(-1)?.id)).status).toBe(204);
+    expect(ran).toEqual(['first']);
+  });
+
+  test('a lost request that is no tool call runs again', async () => {
+    const { call, id, ran, lose, there } = await open('slow');
+    call.abort();
+    await lose();
+    expect(await (await comeBack(there, id)).nextMessage()).toMatchObject({
+      result: { contents: [{ text: 'second read' }] },
+    });
+    expect(ran).toEqual(['first', 'second']);
+  });
+
+  test('a call that was too long to be kept ends with owner_lost when its instance died', async () => {
+    const { call, id, ran, lose, there } = await open('peek', {}, { text: 'x'.repeat(70_000) });
+    call.abort();
+    await lose();
+    expect(await (await comeBack(there, id)).nextMessage()).toMatchObject(LOST);
     expect(ran).toEqual(['first']);
   });
 

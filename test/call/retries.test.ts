@@ -222,6 +222,10 @@ test.each<[Partial<typeof lost>, { runs: boolean; mayHaveRun: boolean }]>([
     { kept: false, marked: true },
     { runs: false, mayHaveRun: true },
   ],
+  [
+    { kept: false, marked: true, repeatable: true },
+    { runs: false, mayHaveRun: true },
+  ],
   [{ newest: false }, { runs: false, mayHaveRun: true }],
 ])('the owner of a call was lost, %j: %j', (call, outcome) => {
   expect(forLost({ ...lost, ...call })).toEqual(outcome);

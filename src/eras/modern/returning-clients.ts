@@ -18,6 +18,7 @@ import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Call } from '../../call/call.ts';
+import { forLost } from '../../call/retries.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { OwnLease } from '../../session/ownership/ownership.ts';
@@ -201,33 +202,24 @@ export class ReturningClients {
 
   async #runAgain(returned: Returned, record: CallRecord): Promise<boolean> {
     const { instance, calls, mayRunTwice, run } = this.#given;
-    const { key, kept, version } = record;
+    const { key } = record;
     const { client, reader } = returned;
     if (this.#serveHere(key, returned)) return true;
     if (!instance.lease.valid) return false;
-    const { authInfo, user } = client;
-    if (kept?.request === undefined || kept.rights !== rightsOf(authInfo)) {
+    const lost = lostCall(record, client);
+    if (lost === undefined)
       this.#options.logger.info({}, 'A lost call is not run again: it was too long, or this caller has other rights');
-      return this.#respondLost(returned, ownerLost(true));
-    }
-    const { request, url, absoluteUrl } = kept;
-    const origin: RequestOrigin = {
-      method: 'POST',
-      url,
-      absoluteUrl: () => absoluteUrl,
-      ...readsHeaders(kept.headers),
-      canonicalHeaders: new Map(),
-      authInfo,
-      user,
-    };
-    const lost: LostCall = { origin, request, version };
-    this.#openHead(returned);
-    if (!(await mayRunTwice(lost))) return this.#respondLost(returned, ownerLost(true));
+    else this.#openHead(returned);
+    const repeatable = lost !== undefined && (await mayRunTwice(lost));
+    // Only dispatched calls have a record, and each call has its own.
+    const { runs, mayHaveRun } = forLost({ kept: lost !== undefined, newest: true, marked: true, repeatable });
+    if (lost === undefined || !runs) return this.#respondLost(returned, ownerLost(mayHaveRun));
     // Its client left, and may come back.
     if (client.closed) return true;
     const fence = await this.#records.claim(record, instance.lease.owner);
     if (fence === undefined) return false;
     const first = { ...returned.position, run: fence.epoch, offset: 0, resumes: 0 };
+    const { origin, request, version } = lost;
     const exchange = calls.restart(origin, first, { key, request, version, fence });
     if (client.closed) exchange.cancel();
     else {
@@ -236,4 +228,13 @@ export class ReturningClients {
     }
     return true;
   }
+}
+
+/** The call for this caller; `undefined`: it was too long to be kept, or this caller has other rights. */
+function lostCall({ kept, version }: CallRecord, { authInfo, user }: Caller): LostCall | undefined {
+  if (kept?.request === undefined || kept.rights !== rightsOf(authInfo)) return undefined;
+  const { request, url, absoluteUrl, headers } = kept;
+  const canonicalHeaders = new Map<string, string>();
+  const origin = { method: 'POST', url, absoluteUrl: () => absoluteUrl, canonicalHeaders, authInfo, user };
+  return { origin: { ...origin, ...readsHeaders(headers) }, request, version };
 }
