@@ -86,13 +86,15 @@ for (const [kind] of ROUND_ROBIN) {
       proxy = proxies.get(kind) as Proxy;
     });
 
-    test('any instance serves any request of any session', async () => {
+    test('any instance serves any request of any session', { timeout: 90_000 }, async () => {
       const { url } = proxy;
       const clients = [await connectV1(url), await connectV2(url), await connectV1(url), await connectV2(url)];
       for (const client of clients) {
         const owners = new Set<string>();
         const ways = new Set<string>();
-        for (let calls = 1; calls <= 9; calls++) {
+        // A load balancer whose check of the owner was late sends it nothing for a while.
+        const end = Date.now() + 15_000;
+        for (let calls = 1; calls <= 9 || (ways.size < 2 && Date.now() < end); calls++) {
           expect(await client.say('count')).toBe(String(calls));
           const [owner = '', way = ''] = (await client.say('where')).split(' ');
           owners.add(owner);
