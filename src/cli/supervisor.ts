@@ -31,6 +31,8 @@ const MAX_PAUSE_MS = 3_200;
 const STABLE_AFTER_MS = 1_000;
 /** Time beyond the drain timeout: to stop accepting connections, close the open ones and close the store. */
 const DRAIN_GRACE_MS = 4_000;
+/** A signal to all processes reaches a worker first at times: its message is here before the own signal. */
+const GROUP_SIGNAL_MS = 100;
 
 export interface SupervisorOptions {
   readonly workers: number;
@@ -207,6 +209,7 @@ export class Supervisor {
   async #replaceLeaving(slot: Slot, worker: WorkerProcess): Promise<void> {
     // The start of this worker must settle before the next start begins.
     await slot.starting;
+    if (worker.leaving) await delay(GROUP_SIGNAL_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
     if (slot.worker !== worker || slot.rolling || this.#stopping.signal.aborted) return;
     slot.worker = undefined;
     if (worker.leaving) {

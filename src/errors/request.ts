@@ -94,5 +94,9 @@ export const headerMismatch = (header: string, got: string | undefined, body: st
   new SojournError(
     'HEADER_MISMATCH',
     `Header mismatch: ${header} is ${got === undefined ? 'missing' : quoted(got)}, ${body}`,
-    { data: { mismatch: { header: got === undefined ? '(missing)' : shown(got), body } } },
+    {
+      data: { mismatch: { header: got === undefined ? '(missing)' : shown(got), body } },
+      // The message quotes values that headers mirror: arguments of tools.
+      notice: `${header} is missing, or differs from the body`,
+    },
   );

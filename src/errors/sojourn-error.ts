@@ -82,6 +82,8 @@ interface SojournErrorFields {
   /** The same call may succeed later. */
   retryable?: boolean;
   cause?: unknown;
+  /** What the log says in place of a message that quotes the client. */
+  notice?: string;
   storeProblem?: StoreProblem;
 }
 
@@ -104,10 +106,12 @@ export class SojournError extends Error {
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly body: string | undefined;
   readonly retryable: boolean;
+  /** What the log says in place of a message that quotes the client. */
+  readonly notice: string | undefined;
   readonly #storeProblem: StoreProblem | undefined;
 
   constructor(code: ErrorCode, message: string, fields: SojournErrorFields = {}) {
-    const { cause, data, headers, body, retryable = false, storeProblem } = fields;
+    const { cause, data, headers, body, retryable = false, notice, storeProblem } = fields;
     super(message, cause === undefined ? undefined : { cause });
     const [status, rpc] = ERRORS[code];
     this.code = code;
@@ -117,6 +121,7 @@ export class SojournError extends Error {
     this.headers = headers;
     this.body = body;
     this.retryable = retryable;
+    this.notice = notice;
     this.#storeProblem = storeProblem;
   }
 

@@ -92,7 +92,6 @@ export function refuse(exchange: Exchange, error: SojournError, id: RequestId | 
 
 /** What a notice says instead of the message of an error. */
 const WHY: Partial<Record<ErrorCode, string>> = {
-  // The message quotes values of the body that headers mirror: arguments of tools.
   HEADER_MISMATCH: 'A header is missing, or differs from the body',
   SESSION_NOT_FOUND:
     'Session not found: its client ended it, it was idle for idleTimeoutMs, or it was in the memory of a process that ' +
@@ -100,8 +99,8 @@ const WHY: Partial<Record<ErrorCode, string>> = {
 };
 
 function noticeRefusal(exchange: Exchange, error: SojournError): void {
-  const { status, code, message } = error;
-  exchange.refused({ status, reason: reasonOf(error), why: WHY[code] ?? message });
+  const { status, code, message, notice } = error;
+  exchange.refused({ status, reason: reasonOf(error), why: notice ?? WHY[code] ?? message });
 }
 
 const HARMFUL: ReadonlySet<number> = new Set([400, 406, 413, 415, 429, 503]);

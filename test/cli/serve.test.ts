@@ -284,6 +284,11 @@ describe('what cannot be done', () => {
       {},
       'sojourn: --store: got a database called /name, takes its number: redis://host/1',
     ],
+    [
+      ['--store', 'redis:/localhost'],
+      {},
+      'sojourn: --store: got a URL without a host, takes a URL of redis: or rediss:',
+    ],
     [['--store', 'nothing'], {}, "sojourn: --store takes a store's URL, e.g. sqlite:./sessions.db, redis:"],
     [[], { SOJOURN_STORE: 'memory:x' }, 'sojourn: SOJOURN_STORE: memory: takes no path; got "memory:x"'],
   ])('%j with %j: exit code 2', async (flags, env, message) => {

@@ -94,6 +94,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     workers.kill('SIGTERM');
     expect(await workers.ended()).toMatchObject({ code: 0 });
     expect([one, two].map(isAlive)).toEqual([false, false]);
+    expect(workers.lines().filter(({ msg }) => msg.includes('takes its place'))).toEqual([]);
   });
 
   test('a worker that is killed is replaced, the other stays', async () => {

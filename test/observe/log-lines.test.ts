@@ -148,6 +148,44 @@ describe.each<[string, () => McpServer | McpServerV1]>([
   });
 });
 
+test.each<[string, (tool: () => never) => McpServer | McpServerV1]>([
+  [
+    'SDK 2',
+    (tool) => {
+      const server = new McpServer({ name: 'silent', version: '1.0.0' });
+      server.registerTool('nothing', {}, tool);
+      return server;
+    },
+  ],
+  [
+    'SDK 1',
+    (tool) => {
+      const server = new McpServerV1({ name: 'silent', version: '1.0.0' });
+      server.registerTool('nothing', {}, tool);
+      return server;
+    },
+  ],
+])('a tool of %s that returns nothing is a warning, and its client learns what it returned', async (_sdk, make) => {
+  const served = await serve(() => make(() => undefined as never));
+  const one = served.client();
+  await one.initialize();
+  const { message } = await one.call('tools/call', { name: 'nothing', arguments: {} });
+  const text = 'The tool returned undefined, not a result such as { content: [] }';
+  expect(message.result).toEqual({ content: [{ type: 'text', text }], isError: true });
+  const fields = { tool: 'nothing', error: 'NoResultError', sessionId: hashOf(one.sessionId) };
+  expect(served.log.matching(/threw/)).toEqual([{ level: 'warn', message: 'A tool threw', fields }]);
+});
+
+test('a header that differs from the body is named, and its value is not', async () => {
+  const served = await serve(throwing);
+  const params = { name: 'boom', arguments: {}, _meta: MODERN };
+  const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'sesame' };
+  await served.client().post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }, { headers });
+  expect(served.log.matching(/400/).map(({ fields }) => fields)).toEqual([
+    { status: 400, reason: 'header_mismatch', why: 'Mcp-Name is missing, or differs from the body' },
+  ]);
+});
+
 test('a tool that answers with isError, and an unknown tool, threw nothing', async () => {
   const served = await serve(throwing);
   const one = served.client();

@@ -256,13 +256,25 @@ export const TOOL_RUNNER = 'executeToolHandler';
 
 type ToolRunner = (this: unknown, ...args: unknown[]) => Promise<unknown>;
 
+/** Refuses what is no object: the SDK reads a member of it, and would tell the client about that. */
+function checkedResult(result: unknown): unknown {
+  if (isObject(result)) return result;
+  const returned = result === null ? 'null' : typeof result;
+  const error = new TypeError(`The tool returned ${returned}, not a result such as { content: [] }`);
+  // The stack would name this file.
+  throw Object.assign(error, { name: 'NoResultError', stack: undefined });
+}
+
 /** The same method, with a notice of what the tool throws. */
 export function noticingRunner(run: unknown, notices: () => Notices | undefined): ToolRunner {
   return function executeToolHandler(this: unknown, ...args) {
-    return (run as ToolRunner).apply(this, args).then(undefined, (cause: unknown) => {
-      contexts.getStore()?.noticeThrown(cause, notices());
-      throw cause;
-    });
+    return (run as ToolRunner)
+      .apply(this, args)
+      .then(checkedResult)
+      .catch((cause: unknown) => {
+        contexts.getStore()?.noticeThrown(cause, notices());
+        throw cause;
+      });
   };
 }
 

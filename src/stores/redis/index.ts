@@ -72,13 +72,15 @@ function urlTarget(url: unknown): Target {
   }
   if (parsed.protocol !== 'redis:' && parsed.protocol !== 'rediss:')
     throw optionInvalid('range', 'redis.url', got(`a URL of ${parsed.protocol}`), URL_TAKES);
-  if (!/^\/?\d*$/.test(parsed.pathname))
+  if (!/^\/?\d*$/.test(parsed.pathname)) {
+    if (parsed.hostname === '') throw optionInvalid('range', 'redis.url', got('a URL without a host'), URL_TAKES);
     throw optionInvalid(
       'range',
       'redis.url',
       got(`a database called ${parsed.pathname}`),
       'its number: redis://host/1',
     );
+  }
   return { kind: 'url', url };
 }
 
