@@ -4,10 +4,10 @@ import type {
   MaybePromise,
   ClaimOutcome,
   EndedRecord,
-  ExpiredRecord,
   Fence,
   Mark,
   OpenStream,
+  Ownership,
   StoredRecord,
 } from '../../stores/store.ts';
 import { openStreams, type View } from '../view.ts';
@@ -63,20 +63,24 @@ async function announceAll({ store }: World): Promise<void> {
   }
 }
 
+/** What the store and the model are asked alike. */
+type Writes = Pick<View['records'], 'create' | 'save' | 'release' | 'end' | 'mark' | 'append'>;
+
 /** The answers of the store and of the model. */
 function apply({ store, model, now, pass, timed }: World, step: Operation): [MaybePromise<unknown>, unknown] {
   const shown = timed ? (value: Stored): Stored => value : untimed;
+  const both = (ask: (of: Writes) => unknown): [unknown, unknown] => [ask(store.records), ask(model)];
   switch (step.op) {
     case 'create': {
       const from = { epoch: 1, owner: step.owner };
       // Two fields from the start: otherwise few runs would remove a field that the session has.
       const record = plainRecord(step.id, from, { fields: { a: '0', b: '0' }, createdAt: now(), stamp: now() });
-      return [store.records.create(record, step.expiresIn), model.create(record, step.expiresIn)];
+      return both((of) => of.create(record, step.expiresIn));
     }
     case 'read':
       return [then(store.records.read(step.id), shown), shown(model.read(step.id))];
     case 'claim': {
-      const { epoch, owner } = model.record(step.id) ?? { epoch: 1, owner: null };
+      const { epoch, owner } = ownershipOf(model, step.id);
       const seen = { stored: owner, none: null, i1: 'i1' }[step.from];
       const from = { epoch: epoch + step.off, owner: seen };
       return [
@@ -88,63 +92,53 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
       const own = fenceOf(model, step.id, step.fence);
       const { fields, head } = step;
       const change = { ...(head !== null && { head }), fields, expiresInMs: step.expiresIn, stamp: now() };
-      return [store.records.save(step.id, own, change), model.save(step.id, own, change)];
+      return both((of) => of.save(step.id, own, change));
     }
     case 'release': {
       const own = fenceOf(model, step.id, step.fence);
-      const change = { head: 'released' };
-      return [store.records.release(step.id, own, change), model.release(step.id, own, change)];
+      return both((of) => of.release(step.id, own, { head: 'released' }));
     }
     case 'end': {
-      const { epoch, owner } = model.record(step.id) ?? { epoch: 1, owner: null };
-      const from = step.fence === null ? { epoch, owner } : fenceOf(model, step.id, step.fence);
-      const { id, outcome, keepMs } = step;
-      return [store.records.end(id, from, outcome, keepMs), model.end(id, from, outcome, keepMs)];
+      const from = step.fence === null ? ownershipOf(model, step.id) : fenceOf(model, step.id, step.fence);
+      return both((of) => of.end(step.id, from, step.outcome, step.keepMs));
     }
     case 'mark': {
       const own = fenceOf(model, step.id, step.fence);
-      const outcome = model.mark(step.id, own, step.mark, step.clear);
-      return [store.records.mark(step.id, own, step.mark, step.clear), outcome];
+      return both((of) => of.mark(step.id, own, step.mark, step.clear));
     }
     case 'list':
-      return [then(listAll(store, step.limit), sorted), sorted(model.list())];
+      return [then(listAll(store, step.limit), byId), byId(model.list())];
     case 'expired':
       return [then(store.records.expired(10), byId), byId(model.expired())];
     case 'append': {
+      const { id, stream, events, complete, note } = step;
       // A store may have forgotten such a stream; no owner continues one.
-      if (model.replay(step.id, step.stream, -1) === 'gone') return [undefined, undefined];
-      const from = model.length(step.id, step.stream) + step.off;
-      const own = fenceOf(model, step.id, step.fence);
-      const { stream, events, complete, note } = step;
+      if (model.replay(id, stream, -1) === 'gone') return [undefined, undefined];
+      const from = model.length(id, stream) + step.off;
       const { mark, unmark }: { mark?: string; unmark?: string } = step.marks;
+      const given = { id, fence: fenceOf(model, id, step.fence), stream, from, events, complete };
       const request = {
-        id: step.id,
-        fence: own,
-        stream,
-        from,
-        events,
-        complete,
+        ...given,
         ...(from === 0 && { note }),
         ...(mark !== undefined && { mark: { name: mark, stream } }),
         ...(unmark !== undefined && { unmark }),
       };
-      return [store.records.append(request), model.append(request)];
+      return both((of) => of.append(request));
     }
     case 'replay': {
-      const after = model.length(step.id, step.stream) - 1 - step.back;
-      const expected = model.replay(step.id, step.stream, Math.max(-1, after));
-      const got = store.records.replay(step.id, step.stream, Math.max(-1, after));
+      const after = Math.max(-1, model.length(step.id, step.stream) - 1 - step.back);
+      const expected = model.replay(step.id, step.stream, after);
+      const got = store.records.replay(step.id, step.stream, after);
       return expected === 'gone' ? [then(got, ({ found }) => found), false] : [got, expected];
     }
     case 'open': {
-      const owned = (model.record(step.id)?.owner ?? null) !== null;
-      return [then(openStreams(store, step.id), byStream), owned ? byStream(model.open(step.id)) : []];
+      const isOwned = ownershipOf(model, step.id).owner !== null;
+      return [then(openStreams(store, step.id), byStream), isOwned ? byStream(model.open(step.id)) : []];
     }
     case 'trim':
       return [store.records.trim(), undefined];
-    case 'die': {
+    case 'die':
       return [store.instances.leave(step.instance), undefined];
-    }
     case 'pass':
       return [pass(step.ms), undefined];
   }
@@ -164,8 +158,12 @@ function inOrder(outcome: ClaimOutcome, shown: (value: Stored) => Stored): Claim
   return { ...outcome, marks, streams: byStream(outcome.streams) };
 }
 
-function fenceOf(model: PlainStore, name: string, kind: FenceKind): Fence {
-  const { epoch, owner } = model.record(name) ?? { epoch: 1, owner: 'i0' };
+function ownershipOf(model: PlainStore, id: string): Ownership {
+  return model.record(id) ?? { epoch: 1, owner: null };
+}
+
+function fenceOf(model: PlainStore, id: string, kind: FenceKind): Fence {
+  const { epoch, owner } = ownershipOf(model, id);
   const own = { epoch, owner: owner ?? 'i0' };
   if (kind === 'stale') return { ...own, epoch: epoch - 1 };
   if (kind === 'ahead') return { ...own, epoch: epoch + 1 };
@@ -186,8 +184,5 @@ async function listAll(store: View, limit: number): Promise<StoredRecord[]> {
 const byStream = (streams: readonly OpenStream[]): readonly OpenStream[] =>
   [...streams].sort((a, b) => (a.stream < b.stream ? -1 : 1));
 
-const byId = (sessions: readonly ExpiredRecord[]): ExpiredRecord[] =>
-  [...sessions].sort((a, b) => (a.id < b.id ? -1 : 1));
-
-const sorted = (records: readonly StoredRecord[]): StoredRecord[] =>
+const byId = <T extends { readonly id: string }>(records: readonly T[]): T[] =>
   [...records].sort((a, b) => (a.id < b.id ? -1 : 1));
