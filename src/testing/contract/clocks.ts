@@ -1,19 +1,12 @@
 /** Cases about the store's clock: it decides, and what it decided once stays decided. */
 import assert from 'node:assert/strict';
 import { afterTurn } from '../../options/system.ts';
-import { isEnded, type StoredRecord } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import { CLOCK_SLACK_MS, readEnded } from './ended.ts';
-import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, casesOf, readLiving, recordOf } from './store-kit.ts';
 
 const HOUR_MS = 3_600_000;
 const LASTS_MS = 60_000;
-
-async function living(view: View, id: string): Promise<StoredRecord> {
-  const record = await view.records.read(id);
-  assert.ok(record !== undefined && !isEnded(record), `${id} lives`);
-  return record;
-}
 
 function assertNear(ms: number | null | undefined, expected: number, what: string): void {
   assert.ok(typeof ms === 'number' && Math.abs(ms - expected) < CLOCK_SLACK_MS, `${what}: ${ms}, not ${expected}`);
@@ -38,9 +31,8 @@ async function readAndRenew(here: View, there: View, id: string): Promise<string
   return (await there.instances.read(id)) === undefined ? '' : `${id} was found expired, and then alive`;
 }
 
-export const clockCases: readonly StoreCase[] = [
-  {
-    id: 'clock/process',
+export const clockCases = casesOf({
+  'clock/process': {
     title: 'a process whose clock is 3 h off stores the same expiries, leases and ages as any other',
     needs: 'store-clock',
     async run(kit) {
@@ -52,10 +44,10 @@ export const clockCases: readonly StoreCase[] = [
         assert.equal((await right.instances.read(me))?.id, me, 'the lease');
         assert.equal(await off.instances.renew(me, 'serving'), true);
         await off.records.create(recordOf(id), LASTS_MS);
-        assertNear((await living(right, id)).expiresAt, kit.now() + LASTS_MS, 'the expiry of a created session');
-        await living(off, id);
+        assertNear((await readLiving(right, id)).expiresAt, kit.now() + LASTS_MS, 'the expiry of a created session');
+        await readLiving(off, id);
         assert.equal(await off.records.save(id, FENCE, { expiresInMs: 2 * LASTS_MS }), 'written');
-        assertNear((await living(right, id)).expiresAt, kit.now() + 2 * LASTS_MS, 'the expiry that a save moved');
+        assertNear((await readLiving(right, id)).expiresAt, kit.now() + 2 * LASTS_MS, 'the expiry that a save moved');
         await off.records.append({ id: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] });
         await off.records.trim();
         for (const view of [right, off]) assert.ok((await view.records.replay(id, 'p', -1)).found, 'an event');
@@ -72,8 +64,7 @@ export const clockCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'lease/read-or-renew',
+  'lease/read-or-renew': {
     title: 'a lease that a read found expired is not renewed, not even by a renewal that had begun',
     needs: 'lease-expiry',
     run: async (kit) => {
@@ -90,8 +81,7 @@ export const clockCases: readonly StoreCase[] = [
       assert.deepEqual(wrong.filter(Boolean), []);
     },
   },
-  {
-    id: 'lease/stored-death',
+  'lease/stored-death': {
     title: 'a lease that was found expired is dead for ever, also when the clock is set back',
     needs: 'clock-set-back',
     async run(kit) {
@@ -105,4 +95,4 @@ export const clockCases: readonly StoreCase[] = [
       assert.equal(await there.instances.read(ME), undefined);
     },
   },
-];
+});

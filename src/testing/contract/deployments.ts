@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';
-import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, inTime, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, inTime, recordOf, casesOf } from './store-kit.ts';
 
 /** Names that are prefixes of each other, as far as that is possible: no name may reach into another one's keys. */
 const NAMES = ['a', 'a:sessions', 'a:b', 'A', 'a*', 'a '];
 
-export const deploymentCases: readonly StoreCase[] = [
-  {
-    id: 'deployment/sessions',
+export const deploymentCases = casesOf({
+  'deployment/sessions': {
     title: 'deployments see nothing of each other: sessions, logs and markers',
     async run(kit) {
       for (const deployment of NAMES) {
@@ -31,8 +30,7 @@ export const deploymentCases: readonly StoreCase[] = [
       assert.deepEqual(await second.records.read('s'), recordOf('s', { body: NAMES[1] as string }));
     },
   },
-  {
-    id: 'deployment/instances',
+  'deployment/instances': {
     title: 'deployments see nothing of each other: leases, messages and the bus',
     async run(kit) {
       const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
@@ -53,8 +51,7 @@ export const deploymentCases: readonly StoreCase[] = [
       assert.deepEqual(received, ['own']);
     },
   },
-  {
-    id: 'secret/shared',
+  'secret/shared': {
     title: 'a secret is made once: the same 32 bytes for every view, also when all ask for it at once',
     async run(kit) {
       const views = [await kit.open(), await kit.open(), await kit.open()];
@@ -67,8 +64,7 @@ export const deploymentCases: readonly StoreCase[] = [
       assert.ok(again.some((byte) => byte !== 0));
     },
   },
-  {
-    id: 'secret/apart',
+  'secret/apart': {
     title: 'secrets of other names and of other deployments are others',
     async run(kit) {
       const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
@@ -76,8 +72,7 @@ export const deploymentCases: readonly StoreCase[] = [
       assert.equal(new Set(secrets.map((secret) => Buffer.from(secret).toString('hex'))).size, 3);
     },
   },
-  {
-    id: 'secret/forgotten',
+  'secret/forgotten': {
     title: 'every view forgets a secret when its time has passed, and no other secret with it',
     run: inTime(async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -94,8 +89,7 @@ export const deploymentCases: readonly StoreCase[] = [
       assert.deepEqual([await hex(there, 'kept'), await hex(there, 'long', 600_000)], [kept, long]);
     }),
   },
-  {
-    id: 'close/others',
+  'close/others': {
     title: 'a view that closes takes nothing from the others',
     async run(kit) {
       const [first, second] = [await kit.open(), await kit.open()];
@@ -111,4 +105,4 @@ export const deploymentCases: readonly StoreCase[] = [
       assert.ok(await second.instances.read(ME));
     },
   },
-];
+});

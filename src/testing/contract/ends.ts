@@ -10,7 +10,7 @@ import {
   announce,
   inTime,
   recordOf,
-  type StoreCase,
+  casesOf,
 } from './store-kit.ts';
 import { openStreams } from '../view.ts';
 
@@ -24,9 +24,8 @@ const REASONS = [
   'store_lost',
 ] as const;
 
-export const endCases: readonly StoreCase[] = [
-  {
-    id: 'end/by-owner',
+export const endCases = casesOf({
+  'end/by-owner': {
     title: 'an owner ends its session: the tombstone says why and when, and holds no secret',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -39,8 +38,7 @@ export const endCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'end/compare-and-set',
+  'end/compare-and-set': {
     title: 'a session ends only for a caller that names its epoch and its owner, or that it has none',
     async run(kit) {
       const [owner, other] = [await kit.open(), await kit.open()];
@@ -62,8 +60,7 @@ export const endCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'end/once',
+  'end/once': {
     title: 'a session ends once: later ends find it gone, and the first reason stays',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -75,8 +72,7 @@ export const endCases: readonly StoreCase[] = [
       assert.equal(await view.records.end('never', OWNERLESS, 'idle'), 'gone');
     },
   },
-  {
-    id: 'end/race',
+  'end/race': {
     title: 'of concurrent ends exactly one ends it, and its reason stays',
     async run(kit) {
       const views = [await kit.open(), await kit.open(), await kit.open()];
@@ -91,8 +87,7 @@ export const endCases: readonly StoreCase[] = [
       for (const view of views) assert.equal((await readEnded(view, 's')).outcome, reasons[ended[0]?.n ?? 0]);
     },
   },
-  {
-    id: 'end/stays',
+  'end/stays': {
     title: 'nothing brings an ended session back',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -100,8 +95,7 @@ export const endCases: readonly StoreCase[] = [
       await assertStaysEnded(view, 's');
     },
   },
-  {
-    id: 'end/drops',
+  'end/drops': {
     title: 'the log and the markers of an ended session go at once',
     run: inTime(async (kit) => {
       const view = await kit.openWith(['s'], { keepMs: SHORT_MS });
@@ -118,8 +112,7 @@ export const endCases: readonly StoreCase[] = [
       assert.deepEqual(claim.claimed && claim.marks, []);
     }),
   },
-  {
-    id: 'tombstone/goes',
+  'tombstone/goes': {
     title: 'an ended session is remembered for keepMs and then unknown',
     run: inTime(async (kit) => {
       const view = await kit.openWith(['s'], { keepMs: SHORT_MS });
@@ -132,8 +125,7 @@ export const endCases: readonly StoreCase[] = [
       assert.deepEqual(await view.records.read('s'), recordOf('s', { user: 'new' }));
     }),
   },
-  {
-    id: 'end/outcome',
+  'end/outcome': {
     title: 'an outcome of any size is kept as it is, for as long as its end says',
     run: inTime(async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -151,8 +143,7 @@ export const endCases: readonly StoreCase[] = [
       assert.equal((await readEnded(there, 'large')).outcome, outcomes.large);
     }),
   },
-  {
-    id: 'tombstone/limit',
+  'tombstone/limit': {
     title: 'past its limit a process forgets the sessions that ended first',
     needs: 'process-limits',
     async run(kit) {
@@ -167,4 +158,4 @@ export const endCases: readonly StoreCase[] = [
       assert.deepEqual(remembered, [false, false, true, true, true]);
     },
   },
-];
+});

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { AppendRequest, LoggedEvent, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
 import { openStreams, type View } from '../view.ts';
-import { FENCE, ME, OTHER, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, ME, OTHER, casesOf, recordOf, sortedBy } from './store-kit.ts';
 
 /** Appends to session `s` as its owner. */
 async function append(
@@ -27,9 +27,8 @@ const ODD_DATA = [
   JSON.stringify({ text: 'x'.repeat(65_536) }),
 ];
 
-export const eventLogCases: readonly StoreCase[] = [
-  {
-    id: 'append/replay',
+export const eventLogCases = casesOf({
+  'append/replay': {
     title: 'what was appended is replayed in order, as often as it is asked for, from every view',
     async run(kit) {
       const [here, there] = await kit.openTwoWith(['s']);
@@ -39,8 +38,7 @@ export const eventLogCases: readonly StoreCase[] = [
       for (const view of [here, there, here]) assert.deepEqual(await view.records.replay('s', 'p', -1), all);
     },
   },
-  {
-    id: 'append/data',
+  'append/data': {
     title: 'data comes back as it was, a priming event as the empty text',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -49,8 +47,7 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.deepEqual(outcome.found && outcome.events, logged(0, ...ODD_DATA));
     },
   },
-  {
-    id: 'replay/after',
+  'replay/after': {
     title: 'a replay gives the events past an offset, and past the last one none',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -61,8 +58,7 @@ export const eventLogCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'replay/unknown',
+  'replay/unknown': {
     title: 'a stream that never was is unknown: of this session, of another, of none',
     async run(kit) {
       const view = await kit.openWith(['s', 't']);
@@ -72,8 +68,7 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.deepEqual(await view.records.replay('never', 'p', -1), UNKNOWN);
     },
   },
-  {
-    id: 'append/from',
+  'append/from': {
     title: 'an append anywhere but at the end of its stream is refused and stores nothing',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -87,8 +82,7 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.deepEqual(await view.records.replay('s', 'p', -1), { found: true, events, next: 3, complete: false });
     },
   },
-  {
-    id: 'append/turn',
+  'append/turn': {
     title: 'appends of one turn without waits between them are stored in order',
     async run(kit) {
       const view = await kit.openWith(['s', 't']);
@@ -110,8 +104,7 @@ export const eventLogCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'append/streams',
+  'append/streams': {
     title: 'streams of one session, and of several, are numbered and replayed apart',
     async run(kit) {
       const view = await kit.openWith(['s', 't']);
@@ -128,8 +121,7 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.deepEqual(await texts('t', 'p'), logged(0, '"t.p.0"'));
     },
   },
-  {
-    id: 'append/odd-names',
+  'append/odd-names': {
     title: 'sessions and streams whose joined names are equal keep their logs apart',
     async run(kit) {
       const view = await kit.open();
@@ -152,8 +144,7 @@ export const eventLogCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'append/next-owner',
+  'append/next-owner': {
     title: 'the next owner continues where the stream is, and the log of the earlier one stays',
     async run(kit) {
       const [old, next] = await kit.openTwoWith(['s']);
@@ -167,8 +158,7 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.deepEqual(await old.records.replay('s', 'p', -1), { found: true, events, next: 3, complete: true });
     },
   },
-  {
-    id: 'complete/ends',
+  'complete/ends': {
     title: 'a stream is complete with the append that says so, with events or without, and takes no more',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -184,8 +174,7 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.equal(found, true);
     },
   },
-  {
-    id: 'open/streams',
+  'open/streams': {
     title: 'open streams are those that are not complete, each with its length',
     async run(kit) {
       const view = await kit.openWith(['s', 't']);
@@ -194,7 +183,7 @@ export const eventLogCases: readonly StoreCase[] = [
       await append(view, 'p1', 0, ['']);
       await append(view, 'p2', 0, [''], { complete: true });
       await append(view, 'p1', 1, ['3']);
-      const open = [...(await openStreams(view, 's'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+      const open = sortedBy('stream', await openStreams(view, 's'));
       assert.deepEqual(open, [
         { stream: 'g', next: 3, note: null },
         { stream: 'p1', next: 2, note: null },
@@ -203,8 +192,7 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.deepEqual(await openStreams(view, 'never'), []);
     },
   },
-  {
-    id: 'open/requests',
+  'open/requests': {
     title: 'every later owner gets the requests of an open stream as its first append gave them, until it is complete',
     async run(kit) {
       const [old, next] = await kit.openTwoWith(['s']);
@@ -213,7 +201,7 @@ export const eventLogCases: readonly StoreCase[] = [
       await append(old, 'p', 1, ['"progress"']);
       await append(old, 'q', 0, ['']);
       await next.records.claim('s', FENCE, OTHER);
-      const open = [...(await openStreams(next, 's'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+      const open = sortedBy('stream', await openStreams(next, 's'));
       assert.deepEqual(open, [
         { stream: 'p', next: 2, note },
         { stream: 'q', next: 1, note: null },
@@ -223,15 +211,14 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.deepEqual(await openStreams(next, 's'), [{ stream: 'q', next: 1, note: null }]);
     },
   },
-  {
-    id: 'append/mark',
+  'append/mark': {
     title: 'an append writes its marker, and removes one, in the same step',
     async run(kit) {
       const view = await kit.openWith(['s']);
       const markers = async (epoch: number) => {
         const claim = await view.records.claim('s', { epoch, owner: ME }, ME);
         assert.ok(claim.claimed);
-        return [...claim.marks].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+        return sortedBy('stream', claim.marks);
       };
       const [one, two] = [
         { name: '1', stream: 'p1' },
@@ -245,8 +232,7 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.deepEqual(await markers(2), [two]);
     },
   },
-  {
-    id: 'append/mark-refused',
+  'append/mark-refused': {
     title: 'an append that is refused writes no marker and removes none',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -261,4 +247,4 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.deepEqual(claim.claimed && claim.marks, [kept]);
     },
   },
-];
+});

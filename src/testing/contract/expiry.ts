@@ -11,8 +11,10 @@ import {
   SHORT_MS,
   announce,
   inTime,
+  casesOf,
+  readLiving,
   recordOf,
-  type StoreCase,
+  sortedBy,
 } from './store-kit.ts';
 import { OWNER_WRITES } from './writes.ts';
 
@@ -27,9 +29,8 @@ function assertLasts(record: unknown, ms: number, now: number): void {
   assert.ok(expiresAt !== null && Math.abs(expiresAt - now - ms) < CLOCK_SLACK_MS, `it lasts ${expiresAt} − ${now} ms`);
 }
 
-export const expiryCases: readonly StoreCase[] = [
-  {
-    id: 'expiry/ends',
+export const expiryCases = casesOf({
+  'expiry/ends': {
     title:
       'past its expiry a session has ended without an outcome, also one with a living owner, and nothing brings it back',
     run: inTime(async (kit) => {
@@ -41,8 +42,7 @@ export const expiryCases: readonly StoreCase[] = [
       const fence = FENCE;
       await view.records.append({ id: 'owned', fence, stream: 'p', from: 0, events: ['{}'] });
       await view.records.mark('owned', FENCE, { name: '1', stream: 'p' });
-      for (const id of ['owned', 'orphaned', 'ownerless'])
-        assert.ok(!isEnded((await view.records.read(id)) as StoredRecord));
+      for (const id of ['owned', 'orphaned', 'ownerless']) await readLiving(view, id);
       await kit.pass(PAST_SHORT_MS);
       for (const id of ['owned', 'orphaned', 'ownerless']) {
         const ended = await readEnded(view, id);
@@ -54,8 +54,7 @@ export const expiryCases: readonly StoreCase[] = [
       assert.deepEqual(await openStreams(view, 'owned'), []);
     }),
   },
-  {
-    id: 'expiry/unread',
+  'expiry/unread': {
     title: 'an expired session that was never read refuses every write, a create and a claim',
     run: inTime(async (kit) => {
       const view = await kit.open();
@@ -70,8 +69,7 @@ export const expiryCases: readonly StoreCase[] = [
       for (const id of ids) assert.equal((await readEnded(view, id)).outcome, '', id);
     }),
   },
-  {
-    id: 'expiry/told-once',
+  'expiry/told-once': {
     title: 'an expired session is ended once, without an outcome, also when a read noticed it before',
     run: inTime(async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -90,8 +88,7 @@ export const expiryCases: readonly StoreCase[] = [
       for (const id of ['ownerless', 'owned']) assert.equal((await readEnded(here, id)).outcome, '', id);
     }),
   },
-  {
-    id: 'expiry/stored',
+  'expiry/stored': {
     title: 'a session that a read or a claim reported as expired has ended for good, also when the clock is set back',
     needs: 'clock-set-back',
     run: async (kit) => {
@@ -128,8 +125,7 @@ export const expiryCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'expiry/moves',
+  'expiry/moves': {
     title: 'an owner moves the expiry: later, earlier, and to never',
     run: inTime(async (kit) => {
       const view = await kit.open();
@@ -141,13 +137,12 @@ export const expiryCases: readonly StoreCase[] = [
       await view.records.save('never', FENCE, { expiresInMs: null });
       await view.records.release('earlier', FENCE, { expiresInMs: SHORT_MS });
       await kit.pass(PAST_SHORT_MS);
-      assert.ok(!isEnded((await view.records.read('later')) as StoredRecord));
+      await readLiving(view, 'later');
       assert.deepEqual(await view.records.read('never'), recordOf('never'));
       assert.equal((await readEnded(view, 'earlier')).outcome, '');
     }),
   },
-  {
-    id: 'expiry/at-once',
+  'expiry/at-once': {
     title: 'a session that an owner lets expire at once has ended',
     async run(kit) {
       const view = await kit.open();
@@ -160,8 +155,7 @@ export const expiryCases: readonly StoreCase[] = [
       for (const id of ['created', 'saved', 'released']) assert.equal((await readEnded(view, id)).outcome, '', id);
     },
   },
-  {
-    id: 'expiry/claimed',
+  'expiry/claimed': {
     title: 'a claim leaves the expiry as it is and says how long the session lasts',
     async run(kit) {
       const view = await kit.open();
@@ -178,8 +172,7 @@ export const expiryCases: readonly StoreCase[] = [
       assert.equal(claim.expiresInMs, null);
     },
   },
-  {
-    id: 'expired/list',
+  'expired/list': {
     title: 'expired sessions are named with owner and epoch until they are ended, no others, and at most so many',
     run: inTime(async (kit) => {
       const view = await kit.open();
@@ -194,9 +187,7 @@ export const expiryCases: readonly StoreCase[] = [
       for (const { id, epoch, owner } of all) await createExpiring(view, id, { epoch, owner });
       assert.deepEqual(await view.records.expired(10), []);
       await kit.pass(PAST_SHORT_MS);
-      const byId = (sessions: readonly ExpiredRecord[]): ExpiredRecord[] =>
-        [...sessions].sort((a, b) => (a.id < b.id ? -1 : 1));
-      assert.deepEqual(byId(await view.records.expired(10)), all);
+      assert.deepEqual(sortedBy('id', await view.records.expired(10)), all);
       const some = await view.records.expired(2);
       const ids = some.map(({ id }) => id);
       assert.equal(new Set(ids).size, 2);
@@ -207,4 +198,4 @@ export const expiryCases: readonly StoreCase[] = [
       );
     }),
   },
-];
+});

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { isEnded, type StoredRecord } from '../../stores/store.ts';
+import type { StoredRecord } from '../../stores/store.ts';
 import type { View } from '../view.ts';
-import { FENCE, ME, OTHER, OWNERLESS, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, casesOf, readLiving, recordOf } from './store-kit.ts';
 
 type Fields = StoredRecord['fields'];
 
@@ -12,11 +12,7 @@ const manyFields: Fields = Object.fromEntries(
 
 const removed = (...names: string[]): Record<string, null> => Object.fromEntries(names.map((name) => [name, null]));
 
-async function fieldsOf(view: View, id = 's'): Promise<Fields> {
-  const value = await view.records.read(id);
-  assert.ok(value !== undefined && !isEnded(value), `${id} is not living`);
-  return value.fields;
-}
+const fieldsOf = async (view: View): Promise<Fields> => (await readLiving(view, 's')).fields;
 
 /** Fields have no order, and `__proto__` is an ordinary name. */
 function assertFields(got: Fields, expected: Fields): void {
@@ -24,9 +20,8 @@ function assertFields(got: Fields, expected: Fields): void {
   assert.deepEqual(entries(got), entries(expected));
 }
 
-export const fieldCases: readonly StoreCase[] = [
-  {
-    id: 'fields/change',
+export const fieldCases = casesOf({
+  'fields/change': {
     title: 'fields are set, replaced and deleted one by one, and read from every view',
     async run(kit) {
       const [here, there] = await kit.openTwoWith([recordOf('s', { fields: { a: '1', b: '2' } })]);
@@ -38,8 +33,7 @@ export const fieldCases: readonly StoreCase[] = [
       assertFields(await fieldsOf(there), {});
     },
   },
-  {
-    id: 'fields/idempotent',
+  'fields/idempotent': {
     title: 'the same change written twice is as if it was written once',
     async run(kit) {
       const view = await kit.openWith([recordOf('s', { fields: { a: '1', b: '1' } })]);
@@ -49,8 +43,7 @@ export const fieldCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'fields/odd-names',
+  'fields/odd-names': {
     title: 'names may have any characters and 400 bytes, and no other member of the record changes with them',
     async run(kit) {
       const view = await kit.open();
@@ -60,15 +53,14 @@ export const fieldCases: readonly StoreCase[] = [
       await view.records.create(recordOf('s', { fields: {} }));
       for (const [name, value] of Object.entries(fields))
         await view.records.save('s', FENCE, { fields: { [name]: value } });
-      const record = (await view.records.read('s')) as StoredRecord;
+      const record = await readLiving(view, 's');
       assertFields(record.fields, fields);
       assert.deepEqual({ ...record, fields: {} }, recordOf('s', { fields: {} }));
       await view.records.save('s', FENCE, { fields: removed(...odd, long[0] ?? '') });
       assertFields(await fieldsOf(view), { [long[1] ?? '']: JSON.stringify(long[1]) });
     },
   },
-  {
-    id: 'fields/fenced',
+  'fields/fenced': {
     title: 'only the owner changes fields, and a change comes whole with the rest of its write',
     async run(kit) {
       const [here, there] = await kit.openTwoWith([recordOf('s', { owner: null, fields: { a: '1' } })]);
@@ -85,8 +77,7 @@ export const fieldCases: readonly StoreCase[] = [
       assert.deepEqual(await here.records.read('s'), recordOf('s', expected));
     },
   },
-  {
-    id: 'fields/together',
+  'fields/together': {
     title: 'changes that are under way together take effect in their order',
     async run(kit) {
       const view = await kit.openWith([recordOf('s', { fields: {} })]);
@@ -97,8 +88,7 @@ export const fieldCases: readonly StoreCase[] = [
       assertFields(await fieldsOf(view), { last: '19', 19: '1' });
     },
   },
-  {
-    id: 'fields/many',
+  'fields/many': {
     title: 'a thousand fields are kept, changed and read whole',
     async run(kit) {
       const view = await kit.openWith([recordOf('s', { fields: {} })]);
@@ -111,8 +101,7 @@ export const fieldCases: readonly StoreCase[] = [
       assertFields(await fieldsOf(view), { [names[0] ?? '']: '1' });
     },
   },
-  {
-    id: 'fields/ended',
+  'fields/ended': {
     title: 'an ended session leaves no fields to a later session with its id',
     async run(kit) {
       const view = await kit.openWith([recordOf('s', { fields: { a: '1' } })], { keepMs: 1 });
@@ -124,4 +113,4 @@ export const fieldCases: readonly StoreCase[] = [
       assertFields(await fieldsOf(view), { c: '1', a: '2' });
     },
   },
-];
+});

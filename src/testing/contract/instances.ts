@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { InstanceLease, InstanceMessage } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';
-import { ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, inTime, type StoreCase } from './store-kit.ts';
+import { ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, inTime, casesOf } from './store-kit.ts';
 
 /** The members of a lease that callers know; a store may add more. */
 const shown = (lease: InstanceLease | undefined) =>
@@ -37,9 +37,8 @@ async function announceWithInbox(view: View, id: string): Promise<Inbox> {
 
 const numbers = ({ messages }: Inbox): unknown[] => messages.map(({ n }) => n);
 
-export const instanceCases: readonly StoreCase[] = [
-  {
-    id: 'lease/announce',
+export const instanceCases = casesOf({
+  'lease/announce': {
     title: 'an announced instance is read and listed by every view, as it announced itself',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -54,8 +53,7 @@ export const instanceCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'lease/renew',
+  'lease/renew': {
     title: 'a renewal keeps the lease and changes its state',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -65,15 +63,13 @@ export const instanceCases: readonly StoreCase[] = [
       assert.deepEqual(shown(await there.instances.read(ME)), { id: ME, state: 'draining', version: '1.0.0' });
     },
   },
-  {
-    id: 'lease/unknown',
+  'lease/unknown': {
     title: 'an instance that was never announced is not renewed, and renewing makes nothing',
     async run(kit) {
       await assertDead(await kit.open(), 'never');
     },
   },
-  {
-    id: 'lease/leave',
+  'lease/leave': {
     title: 'an instance that leaves is dead at once',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -83,8 +79,7 @@ export const instanceCases: readonly StoreCase[] = [
       await here.instances.leave(ME);
     },
   },
-  {
-    id: 'lease/bury',
+  'lease/bury': {
     title: 'a lease is buried when it is as it was seen, once, and death is final',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -96,8 +91,7 @@ export const instanceCases: readonly StoreCase[] = [
       assert.equal(await there.instances.bury({ ...seen, id: 'never' }), false);
     },
   },
-  {
-    id: 'lease/bury-renewed',
+  'lease/bury-renewed': {
     title: 'a lease that was renewed since it was seen is not buried',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -111,8 +105,7 @@ export const instanceCases: readonly StoreCase[] = [
       assert.equal(await there.instances.bury(await lease(there, ME)), true);
     },
   },
-  {
-    id: 'lease/bury-race',
+  'lease/bury-race': {
     title: 'of concurrent burials exactly one buries',
     async run(kit) {
       const views = [await kit.open(), await kit.open(), await kit.open()];
@@ -122,8 +115,7 @@ export const instanceCases: readonly StoreCase[] = [
       assert.deepEqual(outcomes.filter(Boolean), [true]);
     },
   },
-  {
-    id: 'lease/dead-id',
+  'lease/dead-id': {
     title: 'a dead id is not announced again',
     async run(kit) {
       const view = await kit.open();
@@ -133,8 +125,7 @@ export const instanceCases: readonly StoreCase[] = [
       await assertDead(view, ME);
     },
   },
-  {
-    id: 'lease/expiry',
+  'lease/expiry': {
     title: 'a lease that is not renewed runs out, and its id is dead for ever',
     needs: 'lease-expiry',
     run: inTime(async (kit) => {
@@ -145,8 +136,7 @@ export const instanceCases: readonly StoreCase[] = [
       await assertDead(view, ME);
     }),
   },
-  {
-    id: 'lease/renewals',
+  'lease/renewals': {
     title: 'a lease that is renewed in time outlives leaseMs',
     needs: 'lease-expiry',
     run: inTime(async (kit) => {
@@ -159,8 +149,7 @@ export const instanceCases: readonly StoreCase[] = [
       assert.ok(await view.instances.read(ME));
     }),
   },
-  {
-    id: 'mailbox/send',
+  'mailbox/send': {
     title: 'a message reaches the instance it is sent to, and no other, with its sender and its content',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -175,8 +164,7 @@ export const instanceCases: readonly StoreCase[] = [
       assert.deepEqual(mine, { from: [OTHER], messages: [{ kind: 'answer' }] });
     },
   },
-  {
-    id: 'mailbox/self',
+  'mailbox/self': {
     title: 'an instance reaches its own mailbox',
     async run(kit) {
       const view = await kit.open();
@@ -185,8 +173,7 @@ export const instanceCases: readonly StoreCase[] = [
       await until(() => mine.messages.length === 1, { what: 'the probe' });
     },
   },
-  {
-    id: 'mailbox/order',
+  'mailbox/order': {
     title: 'messages of one sender arrive in order, also those that were sent together',
     async run(kit) {
       const [here, there, third] = [await kit.open(), await kit.open(), await kit.open()];
@@ -212,8 +199,7 @@ export const instanceCases: readonly StoreCase[] = [
       );
     },
   },
-  {
-    id: 'mailbox/dead',
+  'mailbox/dead': {
     title: 'a message to an unknown or dead instance is suspect',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -225,8 +211,7 @@ export const instanceCases: readonly StoreCase[] = [
       assert.deepEqual(inbox.messages, []);
     },
   },
-  {
-    id: 'publish/others',
+  'publish/others': {
     title: 'what is published reaches every other living instance, and not its publisher',
     async run(kit) {
       const views = [await kit.open(), await kit.open(), await kit.open()] as const;
@@ -243,4 +228,4 @@ export const instanceCases: readonly StoreCase[] = [
       assert.deepEqual(inboxes[0]?.messages, [{ kind: 'after' }]);
     },
   },
-];
+});

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { View } from '../view.ts';
-import { FENCE, ME, OWNERLESS, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, ME, OWNERLESS, PAST_SHORT_MS, SHORT_MS, inTime, casesOf, recordOf, sortedBy } from './store-kit.ts';
 
 /** Reads pages of these sizes in turn, until there is no cursor; `between` runs after each page. */
 async function listIds(
@@ -28,9 +28,8 @@ async function createMany(view: View, prefix: string, count: number): Promise<st
   return ids;
 }
 
-export const listingCases: readonly StoreCase[] = [
-  {
-    id: 'list/empty',
+export const listingCases = casesOf({
+  'list/empty': {
     title: 'a store without sessions lists none and counts none',
     async run(kit) {
       const view = await kit.open();
@@ -38,21 +37,18 @@ export const listingCases: readonly StoreCase[] = [
       assert.equal((await view.records.list(1_000)).records.length, 0);
     },
   },
-  {
-    id: 'list/records',
+  'list/records': {
     title: 'a listing shows whole records, of released and of claimed sessions too',
     async run(kit) {
       const view = await kit.openWith(['a', 'b']);
       await view.records.release('b', FENCE);
       const { records } = await view.records.list(10);
-      const byId = [...records].sort((a, b) => (a.id < b.id ? -1 : 1));
-      assert.deepEqual(byId, [recordOf('a'), recordOf('b', { owner: null })]);
+      assert.deepEqual(sortedBy('id', records), [recordOf('a'), recordOf('b', { owner: null })]);
       await view.records.claim('b', OWNERLESS, ME);
       assert.equal((await view.records.list(10)).records.length, 2);
     },
   },
-  {
-    id: 'list/pages',
+  'list/pages': {
     title: 'pages show every session once, in one order, whatever their sizes',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -62,8 +58,7 @@ export const listingCases: readonly StoreCase[] = [
       for (const sizes of [[1], [5], [23], [2, 7, 1]]) assert.deepEqual(await listIds(there, sizes), order);
     },
   },
-  {
-    id: 'list/changes',
+  'list/changes': {
     title: 'a session that is there throughout is listed exactly once, whatever happens to others between pages',
     async run(kit) {
       const view = await kit.open();
@@ -79,8 +74,7 @@ export const listingCases: readonly StoreCase[] = [
       assert.deepEqual(seen.filter((id) => id.startsWith('stay')).sort(), [...staying].sort());
     },
   },
-  {
-    id: 'list/living',
+  'list/living': {
     title: 'ended and expired sessions are neither listed nor counted',
     run: inTime(async (kit) => {
       const view = await kit.open();
@@ -96,8 +90,7 @@ export const listingCases: readonly StoreCase[] = [
       assert.equal((await view.records.list(1_000)).records.length, 3);
     }),
   },
-  {
-    id: 'list/ended-cursor',
+  'list/ended-cursor': {
     title: 'a cursor still works after the session that it stopped at has ended',
     async run(kit) {
       const view = await kit.open();
@@ -113,4 +106,4 @@ export const listingCases: readonly StoreCase[] = [
       );
     },
   },
-];
+});

@@ -4,17 +4,7 @@ import { systemTime, within } from '../../options/system.ts';
 import type { InstanceMessage } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';
-import {
-  FENCE,
-  ME,
-  OTHER,
-  PAST_SHORT_MS,
-  SHORT_MS,
-  announce,
-  recordOf,
-  type StoreCase,
-  type StoreKit,
-} from './store-kit.ts';
+import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, recordOf, casesOf, type StoreKit } from './store-kit.ts';
 
 /** Above the usual limits of servers: 1 MiB of NATS and of many proxies, 4 MiB of a POST's body. */
 const LARGE_BYTES = 5 * 1024 * 1024;
@@ -62,9 +52,8 @@ async function useUp(kit: StoreKit, view: View): Promise<void> {
 const FEW = 30;
 const SWEEPS = 100;
 
-export const loadCases: readonly StoreCase[] = [
-  {
-    id: 'mailbox/large',
+export const loadCases = casesOf({
+  'mailbox/large': {
     title: 'a message of 5 MiB arrives whole, before the messages that its sender sent after it',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -83,8 +72,7 @@ export const loadCases: readonly StoreCase[] = [
       assert.ok(got[0]?.['text'] === text, 'the text came as it was sent');
     },
   },
-  {
-    id: 'append/large',
+  'append/large': {
     title: 'an event of 5 MiB is replayed whole, between smaller ones',
     async run(kit) {
       const retention = { ttlMs: 600_000, events: 100, bytes: 4 * LARGE_BYTES };
@@ -104,8 +92,7 @@ export const loadCases: readonly StoreCase[] = [
       assert.ok(replayed.events.every(({ data }, n) => data === events[n]));
     },
   },
-  {
-    id: 'append/sixteen-sessions',
+  'append/sixteen-sessions': {
     title: 'appends to 16 sessions at once, in any order and past what retention keeps, are all written',
     async run(kit) {
       const retention = { ttlMs: 600_000, events: 4, bytes: 1_048_576 };
@@ -135,8 +122,7 @@ export const loadCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'forget/all',
+  'forget/all': {
     title: 'what ended, expired or grew old takes no room any more after its time',
     needs: 'entries',
     async run(kit) {
@@ -161,4 +147,4 @@ export const loadCases: readonly StoreCase[] = [
       assert.fail(`${left} entries more than before are left`);
     },
   },
-];
+});

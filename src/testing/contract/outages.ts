@@ -4,7 +4,7 @@ import { elapse, systemTime, within } from '../../options/system.ts';
 import type { StoredRecord } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';
-import { FENCE, ME, OTHER, recordOf, type StoreCase, type StoreKit } from './store-kit.ts';
+import { FENCE, ME, OTHER, recordOf, casesOf, type StoreKit } from './store-kit.ts';
 
 const LEASE_MS = 900;
 /** What a call may take: two thirds of the lease, and two seconds in which a broken connection is made again. */
@@ -61,9 +61,8 @@ function outageOf({ outage }: StoreKit): NonNullable<StoreKit['outage']> {
   return outage;
 }
 
-export const outageCases: readonly StoreCase[] = [
-  {
-    id: 'outage/bounded',
+export const outageCases = casesOf({
+  'outage/bounded': {
     title: 'while the server does not answer every call fails in time as STORE_AWAY; afterwards every call works again',
     needs: 'outage',
     async run(kit) {
@@ -89,8 +88,7 @@ export const outageCases: readonly StoreCase[] = [
       assert.ok(replayed.found && replayed.events[0]?.data === '1');
     },
   },
-  {
-    id: 'outage/order',
+  'outage/order': {
     title: 'a write that failed in an outage never takes effect after a later write',
     needs: 'outage',
     async run(kit) {
@@ -109,7 +107,7 @@ export const outageCases: readonly StoreCase[] = [
       assert.deepEqual(record.fields, { text: '"later"' });
     },
   },
-];
+});
 
 const saved = async (view: View, text: string) =>
   view.records.save('s', FENCE, { fields: { text: JSON.stringify(text) } });

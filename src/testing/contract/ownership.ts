@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { ClaimOutcome } from '../../stores/store.ts';
 import { openStreams, type View } from '../view.ts';
-import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, type StoreCase } from './store-kit.ts';
-import { OWNER_WRITES } from './writes.ts';
+import { FENCE, ME, OTHER, OWNERLESS, announce, casesOf, recordOf, sortedBy, type StoreCase } from './store-kit.ts';
+import { OWNER_WRITES, type OwnerWrite } from './writes.ts';
 
 const NOT_MINE = [
   { name: 'a smaller epoch', epoch: 2, owner: ME },
@@ -22,43 +22,43 @@ async function takeOver(view: View, id: string): Promise<void> {
   claimed(await view.records.claim(id, FENCE, OTHER));
 }
 
-export const ownershipCases: readonly StoreCase[] = [
-  ...OWNER_WRITES.map((write): StoreCase => ({
-    id: `fence/${write.name}`,
-    title: `${write.name} is refused unless epoch and owner are the stored ones, and changes nothing`,
-    async run(kit) {
-      const view = await kit.openWith([recordOf('s', { epoch: 3 })]);
-      for (const { name, ...fence } of NOT_MINE) assert.equal(await write.run(view, 's', fence), 'fenced', name);
-      assert.deepEqual(await view.records.read('s'), recordOf('s', { epoch: 3 }));
-      assert.deepEqual(await openStreams(view, 's'), []);
-      const { marks } = claimed(await view.records.claim('s', { epoch: 3, owner: ME }, ME));
-      assert.deepEqual(marks, []);
+const writeCases = ({ name, run, onNothing }: OwnerWrite): readonly StoreCase[] =>
+  casesOf({
+    [`fence/${name}`]: {
+      title: `${name} is refused unless epoch and owner are the stored ones, and changes nothing`,
+      async run(kit) {
+        const view = await kit.openWith([recordOf('s', { epoch: 3 })]);
+        for (const { name: what, ...fence } of NOT_MINE) assert.equal(await run(view, 's', fence), 'fenced', what);
+        assert.deepEqual(await view.records.read('s'), recordOf('s', { epoch: 3 }));
+        assert.deepEqual(await openStreams(view, 's'), []);
+        const { marks } = claimed(await view.records.claim('s', { epoch: 3, owner: ME }, ME));
+        assert.deepEqual(marks, []);
+      },
     },
-  })),
-  ...OWNER_WRITES.map((write): StoreCase => ({
-    id: `upsert/${write.name}`,
-    title: `${write.name} on a missing record creates nothing`,
-    async run(kit) {
-      const view = await kit.open();
-      assert.equal(await write.run(view, 'never', FENCE), write.onNothing);
-      assert.equal(await view.records.read('never'), undefined);
-      assert.equal((await view.records.list(1_000)).records.length, 0);
-      assert.equal(await view.records.create(recordOf('never')), 'created');
-      assert.deepEqual(await openStreams(view, 'never'), []);
+    [`upsert/${name}`]: {
+      title: `${name} on a missing record creates nothing`,
+      async run(kit) {
+        const view = await kit.open();
+        assert.equal(await run(view, 'never', FENCE), onNothing);
+        assert.equal(await view.records.read('never'), undefined);
+        assert.equal((await view.records.list(1_000)).records.length, 0);
+        assert.equal(await view.records.create(recordOf('never')), 'created');
+        assert.deepEqual(await openStreams(view, 'never'), []);
+      },
     },
-  })),
-  ...OWNER_WRITES.map((write): StoreCase => ({
-    id: `fence/${write.name}-after-claim`,
-    title: `${write.name} of an earlier owner is refused from the claim on`,
-    async run(kit) {
-      const [old, next] = await kit.openTwoWith(['s']);
-      await takeOver(next, 's');
-      assert.equal(await write.run(old, 's', FENCE), 'fenced');
-      assert.deepEqual(await next.records.read('s'), recordOf('s', { epoch: 2, owner: OTHER }));
+    [`fence/${name}-after-claim`]: {
+      title: `${name} of an earlier owner is refused from the claim on`,
+      async run(kit) {
+        const [old, next] = await kit.openTwoWith(['s']);
+        await takeOver(next, 's');
+        assert.equal(await run(old, 's', FENCE), 'fenced');
+        assert.deepEqual(await next.records.read('s'), recordOf('s', { epoch: 2, owner: OTHER }));
+      },
     },
-  })),
-  {
-    id: 'fence/after-release',
+  });
+
+const claimCases = casesOf({
+  'fence/after-release': {
     title: 'an owner that released its session writes no more',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -67,8 +67,7 @@ export const ownershipCases: readonly StoreCase[] = [
       assert.deepEqual(await view.records.read('s'), recordOf('s', { owner: null }));
     },
   },
-  {
-    id: 'claim/ownerless',
+  'claim/ownerless': {
     title: 'a claim of a released session makes an owner, raises the epoch and returns the record as it is',
     async run(kit) {
       const [old, next] = await kit.openTwoWith(['s']);
@@ -83,8 +82,7 @@ export const ownershipCases: readonly StoreCase[] = [
       assert.equal(await next.records.save('s', { epoch: 2, owner: OTHER }, { head: 'debug' }), 'written');
     },
   },
-  {
-    id: 'claim/owner',
+  'claim/owner': {
     title: 'a claim that names the stored owner succeeds, whether that owner has a lease or not',
     async run(kit) {
       const view = await kit.open();
@@ -97,8 +95,7 @@ export const ownershipCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'claim/another-owner',
+  'claim/another-owner': {
     title: 'a claim that names another owner than the stored one is refused; the caller gets the stored record',
     async run(kit) {
       const [owner, other] = [await kit.open(), await kit.open()];
@@ -116,8 +113,7 @@ export const ownershipCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'claim/after-release',
+  'claim/after-release': {
     title: 'a claim from an owner that has released the session since is refused, and one from no owner succeeds',
     async run(kit) {
       const [owner, other] = await kit.openTwoWith(['s']);
@@ -129,8 +125,7 @@ export const ownershipCases: readonly StoreCase[] = [
       claimed(await other.records.claim('s', OWNERLESS, OTHER));
     },
   },
-  {
-    id: 'claim/wrong-epoch',
+  'claim/wrong-epoch': {
     title: 'a claim with another epoch than the stored one is refused, for any owner',
     async run(kit) {
       const view = await kit.openWith([recordOf('free', { epoch: 3, owner: null })]);
@@ -145,8 +140,7 @@ export const ownershipCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'claim/lost-reply',
+  'claim/lost-reply': {
     title: 'a claim whose reply was lost is claimed again without raising the epoch, by its winner alone',
     async run(kit) {
       const view = await kit.open();
@@ -162,8 +156,7 @@ export const ownershipCases: readonly StoreCase[] = [
       });
     },
   },
-  {
-    id: 'claim/own',
+  'claim/own': {
     title: 'an owner claims its own session anew: the epoch rises',
     async run(kit) {
       const view = await kit.open();
@@ -173,8 +166,7 @@ export const ownershipCases: readonly StoreCase[] = [
       assert.equal(await view.records.save('s', FENCE, {}), 'fenced');
     },
   },
-  {
-    id: 'claim/nothing',
+  'claim/nothing': {
     title: 'a claim of a missing session says that there is no record, and creates nothing',
     async run(kit) {
       const view = await kit.open();
@@ -182,8 +174,7 @@ export const ownershipCases: readonly StoreCase[] = [
       assert.equal(await view.records.read('never'), undefined);
     },
   },
-  {
-    id: 'claim/race',
+  'claim/race': {
     title: 'of concurrent claims exactly one wins',
     async run(kit) {
       const views = [await kit.open(), await kit.open(), await kit.open()];
@@ -202,8 +193,7 @@ export const ownershipCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'claim/race-with-append',
+  'claim/race-with-append': {
     title: 'an append that races a claim is in the log when it was written, and not when it was fenced',
     async run(kit) {
       const [old, next] = [await kit.open(), await kit.open()];
@@ -220,25 +210,22 @@ export const ownershipCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'marker/travels',
+  'marker/travels': {
     title: 'markers travel with every claim until they are cleared',
     async run(kit) {
       const [old, next] = await kit.openTwoWith(['s']);
       const number = { name: '1', stream: 'p1' };
       const string = { name: '"1"', stream: 'p2' };
       for (const marker of [number, string]) assert.equal(await old.records.mark('s', FENCE, marker), 'written');
-      const byRequest = (marks: readonly { name: string }[]) => [...marks].sort((a, b) => (a.name < b.name ? -1 : 1));
       const first = claimed(await next.records.claim('s', FENCE, OTHER));
-      assert.deepEqual(byRequest(first.marks), [string, number]);
+      assert.deepEqual(sortedBy('name', first.marks), [string, number]);
       const fence = { epoch: 2, owner: OTHER };
       assert.equal(await next.records.mark('s', fence, number, true), 'written');
       assert.equal(await next.records.release('s', fence), 'written');
       assert.deepEqual(claimed(await old.records.claim('s', { epoch: 2, owner: null }, ME)).marks, [string]);
     },
   },
-  {
-    id: 'marker/idempotent',
+  'marker/idempotent': {
     title: 'a marker written twice is one, cleared once it is gone, and cleared again is nothing',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -251,8 +238,7 @@ export const ownershipCases: readonly StoreCase[] = [
       assert.deepEqual(claimed(await view.records.claim('s', fence, ME)).marks, []);
     },
   },
-  {
-    id: 'marker/apart',
+  'marker/apart': {
     title: 'a marker changes no member of the record',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -260,4 +246,6 @@ export const ownershipCases: readonly StoreCase[] = [
       assert.deepEqual(await view.records.read('s'), recordOf('s'));
     },
   },
-];
+});
+
+export const ownershipCases: readonly StoreCase[] = [...OWNER_WRITES.flatMap(writeCases), ...claimCases];

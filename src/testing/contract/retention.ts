@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { EventRetention } from '../../types.ts';
 import type { ReplayOutcome } from '../../stores/store.ts';
 import { openStreams, type View } from '../view.ts';
-import { FENCE, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, casesOf } from './store-kit.ts';
 
 const MUCH: EventRetention = { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 };
 const gap = (first: number): ReplayOutcome => ({ found: false, why: 'gap', first });
@@ -23,9 +23,8 @@ async function replayed(view: View, stream: string, after: number, id = 's'): Pr
   return outcome.found ? outcome.events.map(({ offset }) => offset) : outcome.why;
 }
 
-export const retentionCases: readonly StoreCase[] = [
-  {
-    id: 'retention/events',
+export const retentionCases = casesOf({
+  'retention/events': {
     title: 'past the number of events a session keeps its newest; a gap is reported exactly, with its end',
     async run(kit) {
       const view = await kit.openWith(['s'], { log: { ...MUCH, events: 5 } });
@@ -38,8 +37,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await replayed(view, 'p', 7), []);
     },
   },
-  {
-    id: 'retention/one-append',
+  'retention/one-append': {
     title: 'an append of more events than are kept keeps its last',
     async run(kit) {
       const view = await kit.openWith(['s'], { log: { ...MUCH, events: 3 } });
@@ -49,8 +47,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await replayed(view, 'p', 1), [2, 3, 4]);
     },
   },
-  {
-    id: 'retention/streams',
+  'retention/streams': {
     title: 'retention counts all streams of a session together, and each session for itself',
     async run(kit) {
       const view = await kit.openWith(['s', 't'], { log: { ...MUCH, events: 5 } });
@@ -63,8 +60,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await replayed(view, 'p', -1, 't'), [0, 1, 2]);
     },
   },
-  {
-    id: 'retention/bytes',
+  'retention/bytes': {
     title: 'an event is dropped once as many bytes came after it as a session keeps',
     async run(kit) {
       const view = await kit.openWith(['s'], { log: { ...MUCH, bytes: 30 } });
@@ -75,8 +71,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await replayed(view, 'p', 1), [2, 3, 4]);
     },
   },
-  {
-    id: 'retention/too-large',
+  'retention/too-large': {
     title: 'an event larger than all that is kept stays until as much came after it',
     async run(kit) {
       const view = await kit.openWith(['s'], { log: { ...MUCH, bytes: 35 } });
@@ -99,8 +94,7 @@ export const retentionCases: readonly StoreCase[] = [
       );
     },
   },
-  {
-    id: 'retention/ttl',
+  'retention/ttl': {
     title: 'an event older than ttlMs is a gap; its stream stays open at its length',
     run: inTime(async (kit) => {
       const view = await kit.openWith(['s'], { log: { ...MUCH, ttlMs: SHORT_MS } });
@@ -116,8 +110,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
     }),
   },
-  {
-    id: 'retention/complete',
+  'retention/complete': {
     title: 'a complete stream whose events are all dropped is found no more',
     async run(kit) {
       const view = await kit.openWith(['s'], { log: { ...MUCH, events: 2 } });
@@ -127,8 +120,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.equal((await view.records.replay('s', 'p', -1)).found, false);
     },
   },
-  {
-    id: 'trim/keeps',
+  'trim/keeps': {
     title: 'a trim drops what is too old and nothing else',
     run: inTime(async (kit) => {
       const view = await kit.openWith(['s', 't'], { log: { ...MUCH, ttlMs: SHORT_MS } });
@@ -141,8 +133,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await openStreams(view, 's'), [{ stream: 'p', next: 2, note: null }]);
     }),
   },
-  {
-    id: 'retention/process',
+  'retention/process': {
     title: 'past eventLogBytes the session written longest ago gives its oldest events first',
     needs: 'process-limits',
     async run(kit) {
@@ -165,4 +156,4 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await replayed(view, 'p', -1, 'c'), [0, 1]);
     },
   },
-];
+});

@@ -1,9 +1,16 @@
 /** What a case of the store contract gets: views of the store under test, and its clock. */
+import assert from 'node:assert/strict';
 import { base64url, systemRandom, systemTime } from '../../options/system.ts';
-import type { EventRetention, Logger, TimeProvider } from '../../types.ts';
-import type { Fence, Ownership, StoredRecord, Store } from '../../stores/store.ts';
+import type { Logger, TimeProvider } from '../../types.ts';
+import {
+  type Fence,
+  isEnded,
+  type Ownership,
+  RECORD_VERSION,
+  type Store,
+  type StoredRecord,
+} from '../../stores/store.ts';
 import { openView, type View, type ViewSettings } from '../view.ts';
-import { RECORD_VERSION } from '../../stores/store.ts';
 
 /** What only some stores have. A test skips a case that needs it by name, with the reason. */
 export type StoreNeed =
@@ -27,6 +34,11 @@ export interface StoreCase {
   readonly title: string;
   readonly needs?: StoreNeed;
   run(kit: StoreKit): Promise<void>;
+}
+
+/** The cases of a table, by their ids. */
+export function casesOf(table: Readonly<Record<string, Omit<StoreCase, 'id'>>>): readonly StoreCase[] {
+  return Object.entries(table).map(([id, one]) => ({ id, ...one }));
 }
 
 /** What the test of a store provides. */
@@ -55,18 +67,11 @@ export interface ServerOutage {
   end(): void | Promise<void>;
 }
 
-export interface ViewOptions {
+export interface ViewOptions extends Partial<Omit<ViewSettings, 'name' | 'time' | 'random' | 'logger'>> {
   /** The clock of this view's process is so many ms ahead of the clock of the others. */
   readonly clockOffMs?: number;
   /** Views of one deployment share everything; default `'a'`. */
   readonly deployment?: string;
-  readonly leaseMs?: number;
-  readonly keepMs?: number;
-  readonly log?: EventRetention | false;
-  readonly kind?: string;
-  readonly listed?: boolean;
-  readonly eventLogBytes?: number;
-  readonly tombstones?: number;
 }
 
 export interface StoreKit {
@@ -195,6 +200,20 @@ export function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRe
     expiresAt: null,
     ...more,
   };
+}
+
+/** Marks, streams and listed records have no order. */
+export function sortedBy<Key extends string, T extends Readonly<Record<Key, string>>>(
+  key: Key,
+  items: readonly T[],
+): T[] {
+  return [...items].sort((a, b) => (a[key] < b[key] ? -1 : 1));
+}
+
+export async function readLiving(view: View, id: string): Promise<StoredRecord> {
+  const record = await view.records.read(id);
+  assert.ok(record !== undefined && !isEnded(record), `${id} lives`);
+  return record;
 }
 
 /** Announces an instance with this id. */

@@ -1,38 +1,22 @@
 /** Every write of an owner, so that one case can test all of them. */
-import type { Fence } from '../../stores/store.ts';
+import type { Fence, MaybePromise, Records } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 
-export interface OwnerWrite {
-  readonly name: string;
-  run(view: View, id: string, fence: Fence): Promise<string>;
-  /** The answer for a record that is missing or ended. */
-  readonly onNothing: string;
-}
+type Write = (records: Records, id: string, fence: Fence) => MaybePromise<string>;
 
-export const OWNER_WRITES: readonly OwnerWrite[] = [
-  {
-    name: 'save',
-    run: async (view, id, fence) => view.records.save(id, fence, { head: 'debug', fields: { intruder: '1' } }),
-    onNothing: 'fenced',
-  },
-  {
-    name: 'release',
-    run: async (view, id, fence) => view.records.release(id, fence, { head: 'debug' }),
-    onNothing: 'fenced',
-  },
-  {
-    name: 'mark',
-    run: async (view, id, fence) => view.records.mark(id, fence, { name: '1', stream: 'intruder' }),
-    onNothing: 'fenced',
-  },
-  {
-    name: 'end',
-    run: async (view, id, fence) => view.records.end(id, fence, 'deleted'),
-    onNothing: 'gone',
-  },
-  {
-    name: 'append',
-    run: async (view, id, fence) => view.records.append({ id: id, fence, stream: 'intruder', from: 0, events: ['{}'] }),
-    onNothing: 'fenced',
-  },
-];
+const WRITES: Readonly<Record<string, Write>> = {
+  save: (records, id, fence) => records.save(id, fence, { head: 'debug', fields: { intruder: '1' } }),
+  release: (records, id, fence) => records.release(id, fence, { head: 'debug' }),
+  mark: (records, id, fence) => records.mark(id, fence, { name: '1', stream: 'intruder' }),
+  end: (records, id, fence) => records.end(id, fence, 'deleted'),
+  append: (records, id, fence) => records.append({ id, fence, stream: 'intruder', from: 0, events: ['{}'] }),
+};
+
+export const OWNER_WRITES = Object.entries(WRITES).map(([name, write]) => ({
+  name,
+  run: async ({ records }: View, id: string, fence: Fence): Promise<string> => write(records, id, fence),
+  /** The answer for a record that is missing or ended. */
+  onNothing: name === 'end' ? 'gone' : 'fenced',
+}));
+
+export type OwnerWrite = (typeof OWNER_WRITES)[number];

@@ -4,6 +4,7 @@ import type {
   MaybePromise,
   ClaimOutcome,
   EndedRecord,
+  ExpiredRecord,
   Fence,
   Mark,
   OpenStream,
@@ -12,6 +13,7 @@ import type {
 } from '../../stores/store.ts';
 import { openStreams, type View } from '../view.ts';
 import { isEnded } from '../../stores/store.ts';
+import { sortedBy } from '../contract/store-kit.ts';
 import { plainRecord } from '../plain-record.ts';
 import type { PlainStore } from './plain-store.ts';
 import { INSTANCES, type FenceKind, type Operation } from './random-operations.ts';
@@ -181,8 +183,6 @@ async function listAll(store: View, limit: number): Promise<StoredRecord[]> {
   return all;
 }
 
-const byStream = (streams: readonly OpenStream[]): readonly OpenStream[] =>
-  [...streams].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+const byStream = (streams: readonly OpenStream[]): OpenStream[] => sortedBy('stream', streams);
 
-const byId = <T extends { readonly id: string }>(records: readonly T[]): T[] =>
-  [...records].sort((a, b) => (a.id < b.id ? -1 : 1));
+const byId = (records: readonly ExpiredRecord[]): ExpiredRecord[] => sortedBy('id', records);
