@@ -1,4 +1,4 @@
-/** ARCHITECTURE.md and CONTRIBUTING.md name files and folders: each exists, and every folder of `src/` is named. */
+/** The pages for people who change sojourn name files and folders: each exists. Every folder of `src/` is named. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -10,7 +10,7 @@ const IN_DIAGRAM = /(?:http|eras|session|cluster|relay|options|endpoint)\/[\w./-
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
-describe.each(['ARCHITECTURE.md', 'CONTRIBUTING.md'])('%s', (file) => {
+describe.each(['ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/inside.md'])('%s', (file) => {
   test('names files and folders that exist', () => {
     const missing = [...new Set(read(file).match(PATH))].filter((path) => !existsSync(join(root, path)));
     expect(missing).toEqual([]);
