@@ -33,8 +33,7 @@ import {
 import { openGet, resumable, resumeStream } from '../../session/streams/readers.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import type { LiveSession } from '../../session/session.ts';
-import { replayComplete } from '../../session/streams/stream.ts';
-import { SOON_MS } from '../../session/streams/stream-readers.ts';
+import { replayComplete, SOON_MS } from '../../session/streams/resuming.ts';
 
 /**
  * Requests for one finished stream that get 204 before the GET stream is opened instead. Official clients reconnect
@@ -107,7 +106,7 @@ export class LegacyGets {
     if (stream !== undefined) {
       if (!(await resumeStream(session, stream, () => this.#open(call), position))) return undefined;
       if (session.hasQuirk('clean-end', call.exchange.header('user-agent'))) {
-        const end = stream.cleanEnd(position);
+        const end = stream.resuming.cleanEnd(position);
         if (end !== undefined) this.#options.timeProvider.setTimeout(end, CLEAN_END_MS);
       }
       return 'resumed';

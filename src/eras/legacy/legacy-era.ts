@@ -216,7 +216,7 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
       }
       const stream = session.requests.open([message], false);
       // A stream can be resumed only if its first event is in the log.
-      const primed = stream.prime();
+      const primed = stream.storePoint(true);
       if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.abandonLog();
       reader.begin(this.#responses.resumed);
       session.requests.begin(stream, reader);

@@ -151,7 +151,7 @@ export class CallGuard {
     const [mark] = marks;
     if (stream.logged) {
       const [request] = requests;
-      return stream.prime({
+      return stream.storePoint(true, {
         ...(request !== undefined && { note: () => keep(request, contexts[0]) }),
         ...(mark !== undefined && { mark }),
       });
@@ -226,7 +226,7 @@ export class CallGuard {
   /** For a call whose marker stayed when it was answered. */
   async #unmarkAcknowledged({ id, stream }: MessageContext): Promise<void> {
     await stream?.flushed();
-    if (id !== undefined && stream?.settled === true) this.#clear(id);
+    if (id !== undefined && (stream?.phase === 'stored' || stream?.everLogged === false)) this.#clear(id);
   }
 
   #clear(id: RequestId): void {

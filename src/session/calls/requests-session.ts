@@ -19,7 +19,7 @@ export interface RequestsSession extends QuirkSession {
   readonly callTimes: CallTimes;
   readonly listChanges: PendingListChanges;
   readonly lists: SharedLists | undefined;
-  readonly usedGetStream: Pick<Stream, 'closeEarly'> | undefined;
+  readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
   /** `undefined`: the session's streams are not logged. */
   readonly streamLog: StreamLog | undefined;
   /** A request begins or ends to use the session. */

@@ -64,8 +64,8 @@ export class SessionRequests {
     // Clients of earlier revisions do not come back after a stream that ended.
     if (stream?.logged === true && hasPriming(record.version)) {
       context.allowClosing({
-        closeSSEStream: () => stream.closeEarly(),
-        closeStandaloneSSEStream: () => this.#session.usedGetStream?.closeEarly(),
+        closeSSEStream: () => stream.resuming.closeEarly(),
+        closeStandaloneSSEStream: () => this.#session.usedGetStream?.resuming.closeEarly(),
         poll: (retryMs) => this.#poll(stream, retryMs),
       });
     }
@@ -81,7 +81,7 @@ export class SessionRequests {
   #poll(stream: Stream, retryMs: number | undefined): boolean {
     const { streamLog } = this.#session;
     if (streamLog === undefined || this.#session.hasQuirk('answer-on-get')) return false;
-    return stream.poll(retryMs ?? streamLog.retryMs);
+    return stream.resuming.poll(retryMs ?? streamLog.retryMs);
   }
 
   /** Learns from the answer to a list, and keeps it for other callers where the list is shared. */
@@ -152,7 +152,7 @@ export class SessionRequests {
     admitted: readonly MessageContext[],
   ): MaybePromise<WriteResult> {
     const { guard } = this.#session;
-    return guard === undefined ? stream.prime() : guard.before(stream, requests, admitted);
+    return guard === undefined ? stream.storePoint(true) : guard.before(stream, requests, admitted);
   }
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
@@ -281,7 +281,7 @@ export class SessionRequests {
 
   #reply(context: MessageContext, json: string): void {
     if (isLarge(json)) this.#session.noteLarge(context.target ?? context.method ?? '');
-    const isUnread = context.stream?.isUnread === true;
+    const isUnread = context.stream?.logged === true && !context.stream.read;
     this.streams.reply(context, json);
     if (isUnread) answerOnGet(this.#session, json);
     if (context.marker !== 'none') this.#session.guard?.unmark(context);
@@ -310,7 +310,7 @@ export class SessionRequests {
       context.phase = next === 'passOn' ? 'passedOn' : 'answered';
       if (next === 'passOn' || (next === 'move' && context.stream?.continueElsewhere() === true)) continue;
       if (next === 'handOff') {
-        context.stream?.handOn(othersServe);
+        context.stream?.resuming.handOn(othersServe);
         continue;
       }
       if (!continuesElsewhere(reason)) context.stream?.abandonLog();

@@ -11,7 +11,8 @@ import { type MessageContext, targetOf } from './context.ts';
 import { resumeStream } from '../streams/readers.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from '../session.ts';
-import { replayComplete, type Stream } from '../streams/stream.ts';
+import { replayComplete } from '../streams/resuming.ts';
+import type { Stream } from '../streams/stream.ts';
 
 /**
  * Whether a first attempt of one of these requests runs here, or may have run on some instance. A running request with

@@ -34,7 +34,7 @@ export async function tearDown(
   const isKept = continuesElsewhere(reason);
   if (!session.busy) session.transport.settled();
   requests.leave(reason, othersServe);
-  if (isKept) usedGetStream?.handOver(reason === 'released' && othersServe);
+  if (isKept) usedGetStream?.resuming.handOver(reason === 'released' && othersServe);
   else if (reason !== 'fenced' || usedGetStream?.continueElsewhere() !== true) usedGetStream?.detach();
   abortSignal();
   run?.leave(reason);

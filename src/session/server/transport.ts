@@ -193,7 +193,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   /** The POST stream of a running request, if it can still carry a message. */
   #streamOf(related: RequestId | undefined): Stream | undefined {
     const stream = this.#requestOf(related)?.stream;
-    return stream !== undefined && !stream.answersOnly && stream.reachable ? stream : undefined;
+    return stream !== undefined && !stream.answersOnly && (stream.logged || stream.read) ? stream : undefined;
   }
 
   #ambient(): MessageContext | undefined {

@@ -66,7 +66,11 @@ export class SessionEventLog implements StreamLog {
   ): MaybePromise<WriteOutcome> {
     const { sessionId: id, fence } = this.#ownership;
     const append = { id, fence, stream, from, events, complete };
-    return this.#host.store.sessions.append(extra === undefined ? append : { ...append, ...extra });
+    try {
+      return this.#host.store.sessions.append(extra === undefined ? append : { ...append, ...extra });
+    } catch (cause) {
+      return Promise.reject(cause);
+    }
   }
 
   replay(stream: string, after: number): MaybePromise<ReplayOutcome> {

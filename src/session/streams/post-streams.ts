@@ -43,7 +43,7 @@ export class PostStreams {
 
   /** Ends the readers that can resume at another instance. */
   letResume(): void {
-    for (const stream of this.#running?.values() ?? []) stream.letResume();
+    for (const stream of this.#running?.values() ?? []) stream.resuming.letResume();
   }
 
   /** Resolves when every message so far is stored, answers included. */

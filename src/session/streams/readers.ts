@@ -5,7 +5,7 @@ import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from '../session.ts';
 import type { Stream } from './stream.ts';
 import type { WriteResult } from './stream-log.ts';
-import type { ResumeFrom } from './stream-readers.ts';
+import type { ResumeFrom } from './resuming.ts';
 
 /**
  * Opens the GET stream for a new reader, and parks the reader before it. `missed`: the client missed messages that are
@@ -14,11 +14,11 @@ import type { ResumeFrom } from './stream-readers.ts';
 export function openGet(session: LiveSession, reader: Reader, missed: boolean): MaybePromise<WriteResult> {
   const { getStream, record, listChanges } = session;
   if (missed || (record.getPrimed && !getStream.read)) listChanges.missedAll();
-  getStream.park();
+  getStream.resuming.park();
   session.enter();
   getStream.use(reader, () => session.exit());
   if (getStream.logged) record.setGetPrimed();
-  const primed = getStream.resumePoint();
+  const primed = getStream.storePoint();
   listChanges.sendOn(getStream);
   return primed;
 }
@@ -39,7 +39,7 @@ export async function resumeStream(
   let resumed = false;
   session.enter();
   try {
-    resumed = await stream.resume(open, from, () => session.exit());
+    resumed = await stream.resuming.resume(open, from, () => session.exit());
   } finally {
     if (!resumed) session.exit();
   }

@@ -22,6 +22,7 @@ export type WriteResult = WriteOutcome | 'failed';
 
 /** What a stream needs of its session. */
 export interface StreamLog {
+  /** Never throws: an append that fails rejects. */
   append(
     stream: string,
     from: number,
@@ -65,42 +66,4 @@ export interface StreamLog {
   now(): number;
   /** How long an event waits for a store that is away. */
   readonly waitMs: number;
-}
-
-/** One event that a stream writes. */
-export interface Write {
-  /** `undefined`: the stream completes without an event. */
-  readonly json: string | undefined;
-  readonly last: boolean;
-  readonly extra: AppendExtra | undefined;
-  readonly tell: ((result: WriteResult) => void) | undefined;
-  /** Charged to the memory budget. */
-  readonly held: number;
-}
-
-/** How many of the first writes one append can carry: markers come with its first write and go with its last. */
-export function togetherIn(writes: readonly Write[]): number {
-  for (let n = 0; n < writes.length; n++) {
-    const extra = writes[n]?.extra;
-    if (n > 0 && extra?.mark !== undefined) return n;
-    if (extra?.unmark !== undefined || writes[n]?.last === true) return n + 1;
-  }
-  return writes.length;
-}
-
-/** What the append that begins with one write and ends with another carries. */
-export function carriedBy(
-  first: AppendExtra | undefined,
-  last: AppendExtra | undefined,
-  complete: boolean,
-): CarriedExtra | undefined {
-  if (first === undefined && last === undefined) return undefined;
-  const note = complete ? undefined : first?.note?.();
-  const mark = first?.mark;
-  const unmark = last?.unmark;
-  return {
-    ...(note !== undefined && { note }),
-    ...(mark !== undefined && { mark }),
-    ...(unmark !== undefined && { unmark }),
-  };
 }

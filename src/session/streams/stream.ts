@@ -1,40 +1,24 @@
 /**
  * One stream of messages to a client: a POST's stream ends with the last answer, the GET stream lives as long as its
  * session. A *logged* stream gives every message an offset and stores it before it is sent, so its reader can
- * disconnect and resume. The messages of an unlogged stream reach only the present reader.
+ * disconnect and resume (`resuming.ts`). The messages of an unlogged stream reach only the present reader. A store in
+ * this process takes an event at once. An event that must wait for its store is in the queue (`append-queue.ts`).
  *
- *     stream.ts            which messages there are, when they are stored, when the stream is complete
- *     stream-writer.ts     the appends to the log
- *     stream-readers.ts    who gets the messages: the present reader, resumes, and readers that end early
- *
- *     open ───────────────────────last message──▶ complete ──it is stored──▶ stored
- *      │ ▲                                          ▲
- *      ▼ │ first event is stored                    │ first event is stored
- *     early ──────────────────────last message──▶ completeEarly
- *
- * early: its request runs although the first event is not stored yet. If storing it fails, the caller of `beginEarly`
- * ends the reader.
+ *     open ──last message──▶ complete ──it is stored──▶ stored
  *
  * What a crash leaves: the stored events, and a stream that is not complete. The next owner of the session ends it.
  */
-import type { RequestId } from '@modelcontextprotocol/server';
-import type { LoggedEvent, MaybePromise } from '../../stores/store.ts';
-import type { Reader } from '../../http/reader.ts';
+import type { MaybePromise, WriteOutcome } from '../../stores/store.ts';
+import type { Reader, ReaderListener } from '../../http/reader.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
+import { AppendQueue, carriedBy, type QueuedStream } from './append-queue.ts';
 import { callSuffix, resumeSuffix } from './event-id.ts';
+import { Resuming, type ResumedStream, type ResumeFrom } from './resuming.ts';
 import type { AnsweredCall, AppendExtra, StreamLog, WriteResult } from './stream-log.ts';
-import { type ResumeFrom, StreamReaders } from './stream-readers.ts';
-import { StreamWriter, type Written } from './stream-writer.ts';
 
-type Phase = 'open' | 'early' | 'complete' | 'completeEarly' | 'stored';
+type Phase = 'open' | 'complete' | 'stored';
 
-const PHASES: Transitions<Phase> = {
-  open: ['early', 'complete'],
-  early: ['open', 'completeEarly'],
-  complete: ['stored'],
-  completeEarly: ['complete'],
-  stored: [],
-};
+const PHASES: Transitions<Phase> = { open: ['complete'], complete: ['stored'], stored: [] };
 
 /** The requests that a POST's stream answers. */
 export interface PostedRequests {
@@ -48,28 +32,33 @@ export interface PostedRequests {
 /** A GET stream answers no request. */
 const NONE: PostedRequests = { answersOnly: false, requests: 0, call: undefined };
 
-export class Stream extends StreamReaders implements Written {
-  readonly #writer: StreamWriter | undefined;
+export class Stream implements ReaderListener, QueuedStream, ResumedStream {
+  readonly key: string;
+  readonly #posted: PostedRequests;
+  #callSuffix: string | undefined = undefined;
+  #log: StreamLog | undefined;
+  readonly everLogged: boolean;
+  #queue: AppendQueue | undefined = undefined;
+  #next: number;
   /** The store was away at the first try of some write of this stream, or of the marker of its call. */
   #delayed = false;
-  readonly #requests: number;
   /** Answers that are still to come. */
   #awaited: number;
-  /** A JSON answer carries nothing but answers. */
-  readonly answersOnly: boolean;
   #phase: Phase = 'open';
+  #reader: Reader | undefined = undefined;
+  #readerDone: (() => void) | undefined = undefined;
+  /** The last offset sent to the present reader, and how often a reader resumed from it. */
+  #sent = -1;
+  #resumes = 0;
+  #resuming: Resuming | undefined = undefined;
 
-  constructor(
-    key: string,
-    log: StreamLog | undefined,
-    next = 0,
-    { answersOnly, requests, call }: PostedRequests = NONE,
-  ) {
-    super(key, log, call);
-    this.#writer = log === undefined ? undefined : new StreamWriter(key, log, this, next);
-    this.answersOnly = answersOnly;
-    this.#requests = requests;
-    this.#awaited = requests;
+  constructor(key: string, log: StreamLog | undefined, next = 0, posted = NONE) {
+    this.key = key;
+    this.#log = log;
+    this.everLogged = log !== undefined;
+    this.#next = next;
+    this.#posted = posted;
+    this.#awaited = posted.requests;
   }
 
   // ——— how far it has come ———
@@ -78,16 +67,26 @@ export class Stream extends StreamReaders implements Written {
     this.#phase = follow(PHASES, this.#phase, next);
   }
 
-  get complete(): boolean {
-    return this.#phase !== 'open' && this.#phase !== 'early';
+  /** `complete`: the last message of the stream was accepted. `stored`: the log has it. */
+  get phase(): Phase {
+    return this.#phase;
   }
 
-  protected get endStored(): boolean {
-    return this.#phase === 'stored';
+  /** The number of stored events. */
+  get next(): number {
+    return this.#next;
   }
 
-  #completeNow(): void {
-    this.#enter(this.#phase === 'early' ? 'completeEarly' : 'complete');
+  get answersOnly(): boolean {
+    return this.#posted.answersOnly;
+  }
+
+  get log(): StreamLog | undefined {
+    return this.#log;
+  }
+
+  get logged(): boolean {
+    return this.#log !== undefined;
   }
 
   /** Counts one of the answers that the stream awaits. `true`: it was the last. */
@@ -102,7 +101,7 @@ export class Stream extends StreamReaders implements Written {
    */
   canHandOn(clientResumes: boolean): boolean {
     const resumes = clientResumes && this.logged;
-    return this.#requests === 1 && !this.complete && (resumes || this.reader?.isRelayed === true);
+    return this.#posted.requests === 1 && this.#phase === 'open' && (resumes || this.#reader?.isRelayed === true);
   }
 
   noteDelay(): void {
@@ -113,27 +112,18 @@ export class Stream extends StreamReaders implements Written {
     return this.#delayed;
   }
 
-  get everLogged(): boolean {
-    return this.#writer !== undefined;
-  }
-
-  /** Whether the log holds the end of the stream, or never held the stream. */
-  get settled(): boolean {
-    return this.endStored || !this.everLogged;
-  }
-
   /** The session ended: later messages reach only the present reader. */
   abandonLog(): void {
-    this.#writer?.endTurn();
-    this.dropLog();
+    this.endTurn();
+    this.#log = undefined;
   }
 
-  // ——— its first event ———
+  // ——— its messages ———
 
   /** Sets the reader of a POST. Its priming event is stored already, and is sent first. */
   begin(reader: Reader): void {
     this.use(reader);
-    this.sendPoint(0);
+    this.#point(0);
   }
 
   /**
@@ -141,63 +131,87 @@ export class Stream extends StreamReaders implements Written {
    * together with the first message.
    */
   beginEarly(reader: Reader, extra: AppendExtra, primed: (result: WriteResult) => void): void {
-    this.#enter('early');
     this.use(reader);
-    this.#writer?.open(extra, primed);
+    if (this.#log !== undefined) this.#queueIn(this.#log).gather(extra, primed);
   }
 
   /** The turn of the event loop ends, and the response of the reader has not begun. */
   endTurn(): void {
-    this.#writer?.endTurn();
+    this.#queue?.endTurn();
   }
 
   /**
-   * Stores the first event before any request runs. It opens the stream in the log. A failure is not retried after
-   * `waitMs`.
+   * Stores an event with only an id, and sends it to the reader. `opens`: no request runs before the event has opened
+   * the stream in the log, and a failure is not retried after `waitMs`.
    */
-  prime(extra?: AppendExtra): MaybePromise<WriteResult> {
-    return this.logged ? (this.#writer?.write('', false, extra, true) ?? 'written') : 'written';
-  }
-
-  // ——— its messages ———
-
-  /** Stores an event with only an id, and sends it to the reader. */
-  resumePoint(): MaybePromise<WriteResult> {
-    return this.logged ? (this.#writer?.write('', false) ?? 'written') : 'written';
+  storePoint(opens = false, extra?: AppendExtra): MaybePromise<WriteResult> {
+    if (this.#log === undefined) return 'written';
+    if (this.#queue?.over !== undefined) return this.#queue.over;
+    const outcome = this.#append(this.#log, '', false, extra);
+    if (outcome === 'written') return outcome;
+    const queue = this.#queueIn(this.#log);
+    return new Promise((tell) => {
+      if (opens) queue.open();
+      queue.add('', false, extra, outcome, tell);
+    });
   }
 
   /**
    * `last`: the stream is complete with this message, and ends. `unmark`: the request this answers, if it was marked.
    */
   send(json: string, last = false, unmark?: string): void {
-    if (this.complete) return;
-    if (last) this.#completeNow();
-    if (this.logged) {
-      this.#writer?.send(json, last, unmark);
-      return;
-    }
-    this.reader?.message(json, undefined);
+    if (this.#phase !== 'open') return;
+    if (last) this.#enter('complete');
+    if (this.#log !== undefined) return this.#store(this.#log, json, last, unmark);
+    this.#reader?.message(json, undefined);
     if (last) this.detach();
   }
 
   /** Completes the stream without another message: its request was cancelled, or its session ends. */
   finish(unmark?: string): void {
-    if (this.complete) return;
-    this.#completeNow();
-    if (this.logged) this.#writer?.send(undefined, true, unmark);
+    if (this.#phase !== 'open') return;
+    this.#enter('complete');
+    if (this.#log !== undefined) this.#store(this.#log, undefined, true, unmark);
     else this.detach();
   }
 
-  // ——— what its writer reports ———
+  #queueIn(log: StreamLog): AppendQueue {
+    return (this.#queue ??= new AppendQueue(this, log));
+  }
 
-  /** Sends a stored event to the reader; `''` is a priming event. */
-  stored(json: string | undefined, offset: number, last: boolean): void {
-    if (this.#phase === 'early') this.#enter('open');
-    else if (this.#phase === 'completeEarly') this.#enter('complete');
+  #store(log: StreamLog, json: string | undefined, last: boolean, unmark: string | undefined): void {
+    const extra = unmark === undefined ? undefined : { unmark };
+    const waits = this.#queue?.over !== undefined || this.room() !== undefined;
+    const outcome = waits ? undefined : this.#append(log, json, last, extra);
+    if (outcome !== 'written') this.#queueIn(log).add(json, last, extra, outcome);
+  }
+
+  /** `undefined`: the event must wait for the events before it. */
+  #append(
+    log: StreamLog,
+    json: string | undefined,
+    last: boolean,
+    extra: AppendExtra | undefined,
+  ): MaybePromise<WriteOutcome> | undefined {
+    if (this.flushing) return undefined;
+    const carried = extra === undefined ? undefined : carriedBy(extra, extra, last);
+    const outcome = log.append(this.key, this.#next, json === undefined ? [] : [json], last, carried);
+    if (outcome === 'written') this.stored(json, last);
+    return outcome;
+  }
+
+  room(): Promise<void> | undefined {
+    return this.#reader?.room();
+  }
+
+  /** Sends a stored event to the reader. `''`: it has only an id. */
+  stored(json: string | undefined, last: boolean): void {
+    const offset = this.#next;
+    if (json !== undefined) this.#next += 1;
     if (last) this.#enter('stored');
-    if (json === '') return this.sendPoint(offset);
-    if (json !== undefined) this.sendStored(json, offset);
-    if (last) this.endOfStream();
+    if (json === '') this.#point(offset);
+    else if (json !== undefined && this.#resuming?.takes(json, offset) !== true) this.message(json, offset);
+    if (last && this.#resuming?.reads !== true) this.detach();
   }
 
   /**
@@ -206,94 +220,126 @@ export class Stream extends StreamReaders implements Written {
    * which is about to leave and then answers every running call.
    */
   lost(answered: boolean, why: 'fenced' | 'failed'): void {
-    if (this.#phase === 'early' || this.#phase === 'completeEarly') return;
-    const error = this.call === undefined ? undefined : this.log?.lostAnswer(this.call);
-    if (error !== undefined && !this.complete) return;
-    if (error !== undefined && answered) this.reader?.message(error, undefined);
+    const { call } = this.#posted;
+    const error = call === undefined ? undefined : this.#log?.lostAnswer(call);
+    if (error !== undefined && this.#phase === 'open') return;
+    if (error !== undefined && answered) this.#reader?.message(error, undefined);
     else if (why === 'fenced' && this.continueElsewhere()) return;
     this.detach();
   }
 
-  room(): Promise<void> | undefined {
-    return this.reader?.room();
-  }
-
   /** Whether a sent message is not stored yet. */
   get flushing(): boolean {
-    return this.#writer?.busy === true;
+    return this.#queue?.busy === true;
   }
 
   /** Resolves when every message so far is stored. */
-  async flushed(): Promise<void> {
-    await this.#writer?.settled();
+  flushed(): Promise<void> {
+    return new Promise((resolve) => this.whenFlushed(resolve));
   }
 
   whenFlushed(then: () => void): void {
-    if (this.#writer === undefined) then();
-    else this.#writer.whenSettled(then);
+    if (this.#queue === undefined) then();
+    else this.#queue.whenEmpty(then);
   }
 
-  // ——— early ends: the response ends, and its client resumes the stream ———
+  // ——— its reader ———
 
-  /** The store is away: ends the reader if its client can resume, because another instance may have the answer. */
-  letResume(): void {
-    if (!this.answersOnly) this.endResumable();
+  get reader(): Reader | undefined {
+    return this.#reader;
   }
 
-  /** Ends the response but not the stream. The last event makes the client reconnect at once and resume. */
-  closeEarly(): void {
-    if (!this.logged || this.complete) return;
-    this.#atResumePoint(true, () => this.detach());
+  /** The last event of the present reader. */
+  get position(): ResumeFrom {
+    return { offset: this.#sent, resumes: this.#resumes };
+  }
+
+  /** Whether the stream has a reader now. */
+  get read(): boolean {
+    return this.#reader?.isOpen === true;
+  }
+
+  /** Sets the reader; `done` is called when it ends. The caller has detached or parked the reader before it. */
+  use(reader: Reader, done?: () => void): void {
+    this.#reader = reader;
+    this.#readerDone = done;
+    this.#sent = -1;
+    this.#resumes = 0;
+    reader.listener = this;
+  }
+
+  /** The present reader reads no more. Returns what to call once its response has ended. */
+  leave(): (() => void) | undefined {
+    const done = this.#readerDone;
+    this.#reader = undefined;
+    this.#readerDone = undefined;
+    return done;
+  }
+
+  /** Drops the response at once, because a session may outlive its readers by hours. */
+  over(reader: Reader): void {
+    if (this.#reader !== reader) return this.#resuming?.forget(reader);
+    const done = this.leave();
+    this.#resuming?.endParked();
+    done?.();
+  }
+
+  /** Ends the reader cleanly; the stream continues. */
+  detach(): void {
+    const reader = this.#reader;
+    if (reader === undefined) return;
+    const done = this.leave();
+    reader.end();
+    this.#resuming?.endParked();
+    done?.();
+  }
+
+  message(json: string, offset: number): void {
+    this.#sent = offset;
+    this.#resumes = 0;
+    this.#reader?.message(json, this.#eventId(offset, ''));
+  }
+
+  /** Sends an event with only the id of `offset`, where the stream is logged. */
+  #point(offset: number, retryMs = this.#resuming?.retryMs, resumed = ''): void {
+    const log = this.#log;
+    if (log === undefined) return;
+    this.#sent = offset;
+    this.#reader?.point(this.#eventId(offset, resumed) ?? '', retryMs ?? log.retryMs, log.emptyData);
+  }
+
+  /** `undefined`: the stream is not logged. */
+  #eventId(offset: number, resumed: string): string | undefined {
+    const { call } = this.#posted;
+    const suffix = (this.#callSuffix ??= callSuffix(call?.id, call?.method === 'tools/call'));
+    return this.#log?.eventId(this.key, offset, resumed === '' ? suffix : suffix + resumed);
+  }
+
+  /** The reader continues at `from`, and gets that id as a new one. */
+  resumePoint(from: ResumeFrom, retryMs: number): void {
+    this.#point(from.offset, retryMs, resumeSuffix(from.resumes));
+    this.#resumes = from.resumes + 1;
+  }
+
+  /** How responses end before the stream does, and clients come back. */
+  get resuming(): Resuming {
+    return (this.#resuming ??= new Resuming(this));
+  }
+
+  /** Whether the reader has an id, and its client comes back after an end of the response. */
+  get canResume(): boolean {
+    return this.#log?.emptyData === true && this.#sent >= 0;
   }
 
   /**
-   * Ends the response and each later one: the client comes back every `retryMs` until the stream is complete. `false`:
-   * it could not resume, and nothing changes.
+   * Another instance owns the session, and ends or runs again what ran here: the response continues with what the log
+   * gets there. `false`: there is no reader, or it has no event id to continue from.
    */
-  poll(retryMs: number): boolean {
-    if (!this.logged || this.complete) return false;
-    this.pollMs = retryMs;
-    this.#atResumePoint(false, () => this.detach());
+  continueElsewhere(): boolean {
+    const reader = this.#reader;
+    if (reader?.isOpen !== true || reader.takes === 'answers') return false;
+    if (!this.canResume && !reader.isRelayed) return false;
+    reader.moved(true);
     return true;
   }
-
-  /**
-   * Leaves the call to the next owner, which runs it again. A reader at another instance continues there; any other
-   * reader resumes.
-   */
-  handOn(soon: boolean): void {
-    this.#atResumePoint(soon, (reader) => {
-      if (reader.isRelayed) reader.moved(true);
-      else this.detach();
-    });
-  }
-
-  /** Calls `then` once the reader has an id to resume from. `soon`: the event asks it to reconnect at once. */
-  #atResumePoint(soon: boolean, then: (reader: Reader) => void): void {
-    const { reader } = this;
-    if (reader === undefined) return;
-    this.expectEnd(soon);
-    const done = this.resumePoint();
-    const still = (): void => {
-      if (this.reader === reader) then(reader);
-    };
-    if (done instanceof Promise) void done.then(still);
-    else still();
-  }
-}
-
-/** Sends to a reader of a complete stream the events that the log keeps after `from`, then the end. */
-export function replayComplete(
-  events: readonly LoggedEvent[],
-  reader: Reader,
-  from: ResumeFrom & { readonly stream: string; readonly call: RequestId | undefined; readonly isTool: boolean },
-  log: StreamLog,
-): void {
-  const { stream } = from;
-  const call = callSuffix(from.call, from.isTool);
-  reader.point(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.retryMs, log.emptyData);
-  for (const { offset, data } of events) {
-    if (data !== '') reader.message(data, log.eventId(stream, offset, call));
-  }
-  reader.end();
 }

@@ -1,0 +1,266 @@
+/**
+ * How responses end before their stream does, and how clients come back to the stream.
+ *
+ * A resume reads the log, and new messages are held back until then. The new reader gets the events of the log, and
+ * then the held messages by offset. So no message is missing and none comes twice, however slow the store is.
+ *
+ * The newest reader of a GET stream gets its messages. An earlier reader is *parked*: its response stays open, with
+ * comments only, until the newest reader ends. Often the connection of a parked reader is dead. If it is alive, both
+ * readers belong to one client. Ending the parked response would make that client reconnect and end the newer response,
+ * and so on in turn.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import type { Reader } from '../../http/reader.ts';
+import type { LoggedEvent, MaybePromise, ReplayOutcome } from '../../stores/store.ts';
+import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';
+import type { StreamLog, WriteResult } from './stream-log.ts';
+
+/** The `retry:` before an end after which the client should reconnect at once. */
+export const SOON_MS = 100;
+/** Beyond this number of parked readers the oldest ends. */
+const MOST_PARKED = 3;
+
+/** Where a reader left a stream, and how often a reader resumed from that position. */
+export interface ResumeFrom {
+  readonly offset: number;
+  readonly resumes: number;
+}
+
+/** A stream to which clients come back. */
+export interface ResumedStream {
+  readonly key: string;
+  readonly log: StreamLog | undefined;
+  readonly phase: 'open' | 'complete' | 'stored';
+  readonly answersOnly: boolean;
+  readonly reader: Reader | undefined;
+  readonly position: ResumeFrom;
+  readonly canResume: boolean;
+  use(reader: Reader, done?: () => void): void;
+  leave(): (() => void) | undefined;
+  detach(): void;
+  message(json: string, offset: number): void;
+  resumePoint(from: ResumeFrom, retryMs: number): void;
+  storePoint(): MaybePromise<WriteResult>;
+  whenFlushed(then: () => void): void;
+}
+
+export class Resuming {
+  readonly #stream: ResumedStream;
+  /** Its response is about to end, and its client should resume at once. */
+  #ending: Reader | undefined = undefined;
+  /** The client polls: no response stays open until the stream is complete. ms between its polls. */
+  #pollMs: number | undefined = undefined;
+  /** Oldest first. */
+  #parked: Reader[] = [];
+  /** Messages that arrive while a resumed reader reads the log. */
+  #held: LoggedEvent[] | undefined = undefined;
+  /**
+   * The last offset that a resumed reader got from the log. The store may acknowledge the write of that event later.
+   */
+  #replayed = -1;
+  #last: Promise<void> | undefined = undefined;
+  /** Where a reader was ended on purpose, in the form in which it resumes. */
+  #cleanEnd: ResumeFrom | undefined = undefined;
+
+  constructor(stream: ResumedStream) {
+    this.#stream = stream;
+  }
+
+  // ——— ends of a response before the end of the stream ———
+
+  /** How long the client waits before it comes back; `undefined`: as the endpoint's option. */
+  get retryMs(): number | undefined {
+    const { log, reader } = this.#stream;
+    if (reader !== undefined && reader === this.#ending) return Math.min(SOON_MS, log?.retryMs ?? SOON_MS);
+    return this.#pollMs;
+  }
+
+  /**
+   * Ends the reader after its last id once more, so that its client resumes from there. `soon`: at once, because
+   * another instance serves.
+   */
+  handOver(soon: boolean): void {
+    const stream = this.#stream;
+    const { log, reader, position } = stream;
+    this.#ending = soon ? reader : undefined;
+    if (log !== undefined && reader?.isOpen === true && position.offset >= 0)
+      stream.resumePoint(position, this.retryMs ?? log.retryMs);
+    stream.detach();
+  }
+
+  /** The store is away: ends the reader if its client can resume, because another instance may have the answer. */
+  letResume(): void {
+    const { reader, answersOnly, canResume } = this.#stream;
+    if (answersOnly || !canResume || this.reads) return;
+    if (reader?.isOpen === true && !reader.isRelayed) this.handOver(true);
+  }
+
+  /** Ends the response but not the stream. The last event makes the client reconnect at once and resume. */
+  closeEarly(): void {
+    if (this.#stream.log !== undefined && this.#stream.phase === 'open') this.#endAtPoint(true);
+  }
+
+  /**
+   * Ends the response and each later one: the client comes back every `retryMs` until the stream is complete. `false`:
+   * it could not resume, and nothing changes.
+   */
+  poll(retryMs: number): boolean {
+    if (this.#stream.log === undefined || this.#stream.phase !== 'open') return false;
+    this.#pollMs = retryMs;
+    this.#endAtPoint(false);
+    return true;
+  }
+
+  /**
+   * Leaves the call to the next owner, which runs it again. A reader at another instance continues there; any other
+   * reader resumes.
+   */
+  handOn(soon: boolean): void {
+    this.#endAtPoint(soon, true);
+  }
+
+  /** Ends the response once the reader has a new id to resume from. `moves`: a relayed response continues. */
+  #endAtPoint(soon: boolean, moves = false): void {
+    const stream = this.#stream;
+    const { reader } = stream;
+    if (reader === undefined) return;
+    this.#ending = soon ? reader : undefined;
+    const end = (): void => {
+      if (stream.reader !== reader) return;
+      if (moves && reader.isRelayed) reader.moved(true);
+      else stream.detach();
+    };
+    const stored = stream.storePoint();
+    if (stored instanceof Promise) void stored.then(end);
+    else end();
+  }
+
+  /**
+   * A function that ends the present reader cleanly, if it still reads then: its client resumes at once. `undefined`:
+   * this reader resumed at `from` after such an end.
+   */
+  cleanEnd(from: ResumeFrom): (() => void) | undefined {
+    const stream = this.#stream;
+    const { reader } = stream;
+    const before = this.#cleanEnd;
+    this.#cleanEnd = undefined;
+    if (before?.offset === from.offset && before.resumes === from.resumes) return undefined;
+    return () => {
+      if (reader === undefined || stream.reader !== reader || stream.phase !== 'open' || this.reads) return;
+      const { offset, resumes } = stream.position;
+      this.#cleanEnd = { offset, resumes: resumes + 1 };
+      this.handOver(true);
+    };
+  }
+
+  // ——— parked readers ———
+
+  /** Parks the present reader: it gets no more messages, and its response ends with that of the next reader. */
+  park(): void {
+    const { reader } = this.#stream;
+    if (reader === undefined) return;
+    const done = this.#stream.leave();
+    this.#parked.push(reader);
+    if (this.#parked.length > MOST_PARKED) this.#parked[0]?.end();
+    done?.();
+  }
+
+  /** The response of this reader is over. */
+  forget(reader: Reader): void {
+    this.#parked = this.#parked.filter((parked) => parked !== reader);
+  }
+
+  endParked(): void {
+    for (const reader of this.#parked.splice(0)) reader.end();
+  }
+
+  // ——— resuming ———
+
+  /** Whether a resumed reader reads the log. */
+  get reads(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** Whether a resumed reader has this stored message from the log, or will get it after the log. */
+  takes(data: string, offset: number): boolean {
+    this.#held?.push({ offset, data });
+    return this.reads || offset <= this.#replayed;
+  }
+
+  /**
+   * Resumes for a client that has every event up to `from.offset`. `open` makes its reader once the log has shown that
+   * it can continue from there; otherwise this resolves to `false`. One resume at a time, so that no reader misses a
+   * message that went to the reader before it.
+   */
+  resume(open: () => Reader, from: ResumeFrom, done?: () => void): Promise<boolean> {
+    const resumed = (this.#last ?? Promise.resolve()).then(() => this.#resume(open, from, done));
+    const clear = (): void => {
+      if (this.#last === settled) this.#last = undefined;
+    };
+    const settled: Promise<void> = resumed.then(clear, clear);
+    this.#last = settled;
+    return resumed;
+  }
+
+  async #resume(open: () => Reader, from: ResumeFrom, done: (() => void) | undefined): Promise<boolean> {
+    const stream = this.#stream;
+    const { log } = stream;
+    if (log === undefined) return false;
+    this.#held = [];
+    let outcome: ReplayOutcome | undefined;
+    try {
+      outcome = await log.read(stream.key, from.offset);
+    } finally {
+      if (outcome?.found !== true || from.offset >= outcome.next) this.#release(stream.reader, -1);
+    }
+    if (!outcome.found || from.offset >= outcome.next) return false;
+    // The new reader takes over, in one turn with the events of the log.
+    if (stream.key === GET_STREAM) this.park();
+    else stream.detach();
+    const reader = open();
+    stream.use(reader, done);
+    stream.resumePoint(from, stream.phase === 'open' ? (this.#pollMs ?? log.retryMs) : log.retryMs);
+    this.#replayed = from.offset;
+    for (const { offset, data } of outcome.events) {
+      this.#replayed = offset;
+      if (data !== '') stream.message(data, offset);
+    }
+    this.#release(reader, this.#replayed);
+    if (this.#pollMs !== undefined) stream.whenFlushed(() => this.#endPoll(reader));
+    return true;
+  }
+
+  /** A poll also takes the messages that were being stored when it came. */
+  #endPoll(reader: Reader): void {
+    if (reader === this.#stream.reader && this.#stream.phase === 'open') this.#stream.detach();
+  }
+
+  /**
+   * Sends the held messages past `after`, and stops holding. Ends the reader if the stream was completed in the
+   * meantime.
+   */
+  #release(reader: Reader | undefined, after: number): void {
+    const held = this.#held;
+    this.#held = undefined;
+    for (const { offset, data } of held ?? []) {
+      if (offset > after && reader === this.#stream.reader) this.#stream.message(data, offset);
+    }
+    if (this.#stream.phase === 'stored') this.#stream.detach();
+  }
+}
+
+/** Sends to a reader of a complete stream the events that the log keeps after `from`, then the end. */
+export function replayComplete(
+  events: readonly LoggedEvent[],
+  reader: Reader,
+  from: ResumeFrom & { readonly stream: string; readonly call: RequestId | undefined; readonly isTool: boolean },
+  log: StreamLog,
+): void {
+  const { stream } = from;
+  const call = callSuffix(from.call, from.isTool);
+  reader.point(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.retryMs, log.emptyData);
+  for (const { offset, data } of events) {
+    if (data !== '') reader.message(data, log.eventId(stream, offset, call));
+  }
+  reader.end();
+}
