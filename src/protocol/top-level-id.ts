@@ -4,56 +4,40 @@
  * find: of equal keys the last one counts, keys may be written with escapes, and only a body with a `method` is a
  * request.
  *
- *     start ─{─▶ first key ─▶ in key ─▶ colon ─▶ value ─▶ string | scalar | nested ─▶ after value ─}─▶ done
- *                                ▲                                                        │
- *                                ╰───────────────────────── key ◀────────────,────────────╯
- *
- * Only the structure of the top level is checked. What is wrong further down does not change which id belongs to the
- * body.
+ * The top level of the body is kept and parsed at the end: what is nested there becomes `null`, and a long text becomes
+ * one that no id or key has. What is wrong further down does not change which id belongs to the body.
  */
 import { isUtf8 } from 'node:buffer';
 import type { RequestId } from '@modelcontextprotocol/server';
+import { isObject } from './jsonrpc.ts';
 
-/** Longer ids are not found: nothing but them and the keys is kept. */
+/** Longer ids are not found. */
 const MOST_BYTES = 256;
-
-const START = 0;
-const FIRST_KEY = 1;
-const KEY = 2;
-const IN_KEY = 3;
-const COLON = 4;
-const VALUE = 5;
-const STRING = 6;
-const SCALAR = 7;
-const NESTED = 8;
-const NESTED_STRING = 9;
-const AFTER_VALUE = 10;
-const DONE = 11;
-const FAILED = 12;
-type State = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12;
+/** Several times what a request with the longest id has at its top level. */
+const KEPT_BYTES = 2_048;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
+const BLANK = 0x20;
+const NULL = Buffer.from('null');
+const LONG = Buffer.alloc(MOST_BYTES + 1, 'x');
 
 export class TopLevelId {
   /** Bytes that may still come. */
   #left: number;
-  #state: State = START;
+  #depth = 0;
+  #inText = false;
   /** The byte before was the backslash of an escape. */
   #escaped = false;
-  #depth = 0;
-  /** The bytes of a key, or of the value of `id`, as the client wrote them. */
-  readonly #kept = new Uint8Array(MOST_BYTES);
-  /** More than `MOST_BYTES`: it did not fit. */
+  #failed = false;
+  readonly #kept = Buffer.allocUnsafe(KEPT_BYTES);
   #length = 0;
-  #key: 'id' | 'method' | undefined;
-  #id: unknown;
-  #hasMethod = false;
+  /** Where the content of the last text begins. */
+  #textAt = 0;
 
   /** `most`: the bytes that are looked at; a longer body has no id. */
   constructor(most: number) {
@@ -62,134 +46,69 @@ export class TopLevelId {
 
   /** The id, when the whole body has been taken and is a request. */
   get id(): RequestId | null {
-    const id = this.#id;
-    if (this.#state !== DONE || !this.#hasMethod) return null;
-    return typeof id === 'string' || Number.isSafeInteger(id) ? (id as RequestId) : null;
+    const kept = this.#kept.subarray(0, this.#length);
+    if (this.#failed || !isUtf8(kept)) return null;
+    const { id, method } = parsed(kept.toString());
+    if (typeof method !== 'string') return null;
+    if (typeof id === 'string') return Buffer.byteLength(id) > MOST_BYTES ? null : id;
+    return Number.isSafeInteger(id) ? (id as number) : null;
   }
 
   /** The next bytes of the body; `false`: there is no id to be found any more. */
   take(bytes: Uint8Array): boolean {
     this.#left -= bytes.length;
-    if (this.#left < 0) this.#state = FAILED;
+    this.#failed ||= this.#left < 0;
     for (const byte of bytes) {
-      if (this.#state === FAILED) break;
-      this.#state = this.#next(byte);
+      if (this.#failed) return false;
+      if (this.#inText) this.#text(byte);
+      else this.#structure(byte);
     }
-    return this.#state !== FAILED;
+    return !this.#failed;
   }
 
-  #next(byte: number): State {
-    switch (this.#state) {
-      case IN_KEY:
-        return this.#inString(byte, IN_KEY, true);
-      case STRING:
-        return this.#inString(byte, STRING, this.#key === 'id');
-      case NESTED_STRING:
-        return this.#inString(byte, NESTED_STRING, false);
-      case NESTED:
-        return this.#inNested(byte);
-      case SCALAR:
-        return this.#inScalar(byte);
-      default:
-        return isSpace(byte) ? this.#state : this.#between(byte);
-    }
-  }
-
-  /** The first byte of what comes next. */
-  #between(byte: number): State {
-    switch (this.#state) {
-      case START:
-        return byte === OPEN_BRACE ? FIRST_KEY : FAILED;
-      case FIRST_KEY:
-        if (byte === CLOSE_BRACE) return DONE;
-        return this.#startKey(byte);
-      case KEY:
-        return this.#startKey(byte);
-      case COLON:
-        return byte === 0x3a ? VALUE : FAILED;
-      case VALUE:
-        return this.#startValue(byte);
-      case AFTER_VALUE:
-        if (byte === COMMA) return KEY;
-        return byte === CLOSE_BRACE ? DONE : FAILED;
-      default:
-        return FAILED;
-    }
-  }
-
-  #startKey(byte: number): State {
-    this.#length = 0;
-    return byte === QUOTE ? IN_KEY : FAILED;
-  }
-
-  #startValue(byte: number): State {
-    this.#length = 0;
-    if (this.#key === 'id') this.#id = undefined;
-    if (this.#key === 'method') this.#hasMethod = byte === QUOTE;
-    if (byte === QUOTE) return STRING;
-    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-      this.#depth = 1;
-      return NESTED;
-    }
-    if (byte === COMMA || byte === CLOSE_BRACE || byte === CLOSE_BRACKET) return FAILED;
-    this.#keep(byte);
-    return SCALAR;
-  }
-
-  #inString(byte: number, state: 3 | 6 | 9, kept: boolean): State {
+  #text(byte: number): void {
+    const isLong = this.#length - this.#textAt > MOST_BYTES;
     if (this.#escaped) this.#escaped = false;
     else if (byte === BACKSLASH) this.#escaped = true;
-    else if (byte === QUOTE) return this.#endString(state);
-    if (kept) this.#keep(byte);
-    return state;
-  }
-
-  #endString(state: 3 | 6 | 9): State {
-    if (state === NESTED_STRING) return NESTED;
-    if (state === STRING) {
-      if (this.#key === 'id') this.#id = this.#parse('"');
-      return AFTER_VALUE;
+    else if (byte === QUOTE) {
+      this.#inText = false;
+      if (isLong) LONG.copy(this.#kept, this.#textAt);
+      if (this.#depth === 1) this.#keep(byte);
+      return;
     }
-    const key = this.#parse('"');
-    this.#key = key === 'id' || key === 'method' ? key : undefined;
-    return COLON;
+    if (this.#depth === 1 && !isLong) this.#keep(byte);
   }
 
-  #inNested(byte: number): State {
-    if (byte === QUOTE) return NESTED_STRING;
+  #structure(byte: number): void {
+    const isSpace = byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+    if (this.#depth === 0) {
+      if (isSpace) return;
+      // The body begins with an object, and ends with it.
+      this.#failed = byte !== OPEN_BRACE || this.#length > 0;
+    }
+    const before = this.#depth;
     if (byte === OPEN_BRACE || byte === OPEN_BRACKET) this.#depth += 1;
     else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) this.#depth -= 1;
-    return this.#depth === 0 ? AFTER_VALUE : NESTED;
-  }
-
-  #inScalar(byte: number): State {
-    const ends = byte === COMMA || byte === CLOSE_BRACE || isSpace(byte);
-    if (!ends) {
-      this.#keep(byte);
-      return SCALAR;
+    else if (byte === QUOTE) this.#inText = true;
+    if (before === 1 && this.#depth === 2) for (const one of NULL) this.#keep(one);
+    else if (before <= 1 && this.#depth <= 1) {
+      // Of several blanks one is enough.
+      if (!isSpace || this.#kept[this.#length - 1] !== BLANK) this.#keep(isSpace ? BLANK : byte);
     }
-    if (this.#key === 'id') this.#id = this.#parse('');
-    return isSpace(byte) ? AFTER_VALUE : byte === COMMA ? KEY : DONE;
+    this.#textAt = this.#length;
   }
 
   #keep(byte: number): void {
-    if (this.#length < MOST_BYTES) this.#kept[this.#length] = byte;
-    this.#length += 1;
-  }
-
-  /** What was kept, as JSON; `undefined`: it is none, or too long. */
-  #parse(quote: '"' | ''): unknown {
-    if (this.#length > MOST_BYTES) return undefined;
-    const kept = this.#kept.subarray(0, this.#length);
-    if (!isUtf8(kept)) return undefined;
-    try {
-      return JSON.parse(`${quote}${Buffer.from(kept).toString()}${quote}`);
-    } catch {
-      return undefined;
-    }
+    this.#failed ||= this.#length === KEPT_BYTES;
+    this.#kept[this.#length++] = byte;
   }
 }
 
-function isSpace(byte: number): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+function parsed(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : {};
+  } catch {
+    return {};
+  }
 }
