@@ -149,138 +149,110 @@ function readLinkMessage(message: Fields): InboundMessage | undefined {
 type Fields = Readonly<Record<string, unknown>>;
 
 function readItem(item: unknown): InboundItem {
-  if (isObject(item) && isItem(item)) return item as LinkItem;
-  const { t, n, ask }: Fields = isObject(item) ? item : {};
+  const fields: Fields = isObject(item) ? item : {};
+  const { t, n, ask } = fields;
+  if (checkFor(ITEMS, t)?.(fields) === true) return item as LinkItem;
   const number = isNumber(n) ? n : ask;
   return { t: 'faulty', of: t, number: isNumber(number) ? number : undefined };
 }
 
-function isItem(item: Fields): boolean {
-  const { t } = item;
-  switch (t as LinkItem['t']) {
-    case 'call':
-      return isCall(item);
-    case 'answer':
-      return isNumber(item['n']) && Array.isArray(item['values']) && item['values'].every(isValue);
-    case 'gone':
-      return isNumber(item['n']);
-    case 'terminate':
-      return isNumber(item['ask']) && typeof item['sessionId'] === 'string';
-    case 'terminated':
-      return isNumber(item['ask']) && typeof item['done'] === 'boolean';
-    case 'formerly':
-      return typeof item['id'] === 'string';
-    default:
-      return false;
-  }
+function isServerEvent(event: unknown): event is ServerEvent {
+  return isObject(event) && checkFor(EVENTS, event['kind'])?.(event) === true;
 }
 
-function isCall({ n, call, mayHaveRun, method, url, absoluteUrl, headers, auth, user, after, text }: Fields): boolean {
-  return (
-    isNumber(n) &&
-    CALL_KINDS.has(call) &&
-    typeof mayHaveRun === 'boolean' &&
-    typeof method === 'string' &&
-    typeof url === 'string' &&
-    typeof absoluteUrl === 'string' &&
-    isObject(headers) &&
-    Object.values(headers).every(isFieldValue) &&
-    (auth === undefined || isAuth(auth)) &&
-    isText(user) &&
-    isText(after) &&
-    isText(text)
-  );
+type Check = (value: unknown) => boolean;
+
+/** `undefined`: this build does not know that kind. */
+function checkFor(table: Readonly<Record<string, Check>>, kind: unknown): Check | undefined {
+  return typeof kind === 'string' && Object.hasOwn(table, kind) ? table[kind] : undefined;
 }
 
-function isValue(value: unknown): boolean {
-  if (!Array.isArray(value)) return false;
-  const [kind, first, second, third, fourth] = value as readonly unknown[];
-  switch (kind as SentValue[0]) {
-    case 'begin':
-      return typeof first === 'string' && isSession(second);
-    case 'message':
-      return isLine(first) && (second === undefined || isLine(second));
-    case 'point':
-      return isLine(first) && isNumber(second) && typeof third === 'boolean';
-    case 'refuse':
-      return isError(first) && isId(second) && typeof third === 'string' && isSession(fourth);
-    case 'done':
-      return isStatus(first) && isSession(second);
-    case 'moved':
-      return typeof first === 'boolean';
-    case 'end':
-    case 'cut':
-      return true;
-    default:
-      return false;
-  }
+function fields(checks: Readonly<Record<string, Check>>): Check {
+  const all = Object.entries(checks);
+  return (value) => isObject(value) && all.every(([name, check]) => check(value[name]));
 }
 
-/** A line break would end the field of an event. */
-function isLine(value: unknown): boolean {
-  return typeof value === 'string' && !value.includes('\n') && !value.includes('\r');
-}
+const optional =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
 
-function isSession(value: unknown): boolean {
-  return value === null || typeof value === 'string';
-}
+const list =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check);
 
-function isId(value: unknown): boolean {
-  return isSession(value) || typeof value === 'number';
-}
+const record =
+  (check: Check): Check =>
+  (value) =>
+    isObject(value) && Object.values(value).every(check);
 
-function isError(error: unknown): boolean {
-  if (!isObject(error)) return false;
-  const { code, message, status, rpc, data, headers, body } = error;
-  return (
-    typeof code === 'string' &&
-    typeof message === 'string' &&
-    isStatus(status) &&
-    Number.isSafeInteger(rpc) &&
-    (data === undefined || isObject(data)) &&
-    (headers === undefined ||
-      (isObject(headers) && Object.values(headers).every((value) => typeof value === 'string'))) &&
-    isText(body)
-  );
-}
-
-function isFieldValue(value: unknown): boolean {
-  return isText(value) || (Array.isArray(value) && value.every((one) => typeof one === 'string'));
-}
-
-/** JSON turns the URL of `resource` into a string. */
-function isAuth(auth: unknown): boolean {
-  if (!isObject(auth)) return false;
-  const { resource } = auth;
-  return typeof resource === 'string' ? URL.canParse(resource) : resource === undefined || resource instanceof URL;
-}
-
-function isStatus(status: unknown): boolean {
-  return isNumber(status) && status >= 100 && status <= 999;
-}
-
-/** An optional text. */
-function isText(value: unknown): boolean {
-  return value === undefined || typeof value === 'string';
-}
+/** The kind of a value, then its arguments. */
+const after =
+  (...checks: readonly Check[]): Check =>
+  (value) =>
+    checks.every((check, n) => check((value as readonly unknown[])[n + 1]));
 
 /** A number or count of this protocol. */
-function isNumber(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
+const isNumber = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const isText: Check = (value) => typeof value === 'string';
+const isFlag: Check = (value) => typeof value === 'boolean';
+const isSession: Check = (value) => value === null || isText(value);
+const isId: Check = (value) => isSession(value) || typeof value === 'number';
+const isStatus: Check = (value) => isNumber(value) && value >= 100 && value <= 999;
+/** A line break would end the field of an event. */
+const isLine: Check = (value) => typeof value === 'string' && !value.includes('\n') && !value.includes('\r');
+const isTexts = list(isText);
+const isFieldValue: Check = (value) => value === undefined || isText(value) || isTexts(value);
+/** JSON turns the URL of `resource` into a string. */
+const isResource: Check = (value) => (typeof value === 'string' ? URL.canParse(value) : value instanceof URL);
+const isError = fields({
+  code: isText,
+  message: isText,
+  status: isStatus,
+  rpc: Number.isSafeInteger,
+  data: optional(isObject),
+  headers: optional(record(isText)),
+  body: optional(isText),
+});
 
-function isServerEvent(event: unknown): event is ServerEvent {
-  if (!isObject(event)) return false;
-  const { kind, uri, params } = event as Partial<Extract<ServerEvent, { kind: 'resource_updated' }>>;
-  if (params !== undefined && !isObject(params)) return false;
-  switch (kind as ServerEvent['kind'] | undefined) {
-    case 'tools_list_changed':
-    case 'prompts_list_changed':
-    case 'resources_list_changed':
-      return true;
-    case 'resource_updated':
-      return typeof uri === 'string';
-    default:
-      return false;
-  }
-}
+const VALUES: Readonly<Record<SentValue[0], Check>> = {
+  begin: after(isText, isSession),
+  message: after(isLine, optional(isLine)),
+  point: after(isLine, isNumber, isFlag),
+  refuse: after(isError, isId, isText, isSession),
+  done: after(isStatus, isSession),
+  moved: after(isFlag),
+  end: after(),
+  cut: after(),
+};
+const isValue: Check = (value) => Array.isArray(value) && checkFor(VALUES, value[0])?.(value) === true;
+
+const ITEMS: Readonly<Record<LinkItem['t'], Check>> = {
+  call: fields({
+    n: isNumber,
+    call: (kind) => CALL_KINDS.has(kind),
+    mayHaveRun: isFlag,
+    method: isText,
+    url: isText,
+    absoluteUrl: isText,
+    headers: record(isFieldValue),
+    auth: optional(fields({ resource: optional(isResource) })),
+    user: optional(isText),
+    after: optional(isText),
+    text: optional(isText),
+  }),
+  answer: fields({ n: isNumber, values: list(isValue) }),
+  gone: fields({ n: isNumber }),
+  terminate: fields({ ask: isNumber, sessionId: isText }),
+  terminated: fields({ ask: isNumber, done: isFlag }),
+  formerly: fields({ id: isText }),
+};
+
+const LIST_EVENT = fields({ params: optional(isObject) });
+const EVENTS: Readonly<Record<ServerEvent['kind'], Check>> = {
+  tools_list_changed: LIST_EVENT,
+  prompts_list_changed: LIST_EVENT,
+  resources_list_changed: LIST_EVENT,
+  resource_updated: fields({ uri: isText, params: optional(isObject) }),
+};
