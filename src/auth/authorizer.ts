@@ -14,7 +14,7 @@
 import type { AuthInfo, JSONRPCMessage, RequestId, Transport } from '@modelcontextprotocol/server';
 import type { Authorize, AuthorizeKind } from '../options/auth-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { modernServerOf } from '../protocol/server-shape.ts';
+import { innerServer } from '../protocol/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
 import { isThenable } from '../options/checks.ts';
 import { type HookTimes, inHookTime } from '../session/server/hook-time.ts';
@@ -105,9 +105,7 @@ export class HookAuthorizer implements Authorizer {
 
   watch(server: object): void {
     // An `McpServer` connects the server inside it. The SDK may connect that one by itself.
-    const connectable = (modernServerOf(server) ?? insideOf(server)) as {
-      connect(transport: Transport): Promise<void>;
-    };
+    const connectable = innerServer(server) as { connect(transport: Transport): Promise<void> };
     const connect = connectable.connect.bind(connectable);
     connectable.connect = async (transport) => {
       await connect(transport);
@@ -228,9 +226,3 @@ function revealed(name: string): string {
 }
 
 const decoded = (name: string): string => Buffer.from(name, 'base64url').toString();
-
-/** The server of SDK version 1 inside its `McpServer`. */
-function insideOf(server: object): object {
-  const inner = isObject(server) ? server['server'] : undefined;
-  return isObject(inner) && typeof inner['connect'] === 'function' ? inner : server;
-}

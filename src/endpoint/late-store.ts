@@ -9,7 +9,7 @@ import type { EndpointStore } from '../session/record/kinds.ts';
 import type { InstanceStore, MaybePromise, Records, Store } from '../stores/store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 
-/** `sessions` and `calls` are read anew for each call: they throw until the store is open. */
+/** `sessions` and `calls` are read anew for each call: they throw until the store is open. So do the methods of `instances`. */
 export class LateStore implements EndpointStore {
   readonly instances: InstanceStore = {
     announce: (...given) => this.#open.instances.announce(...given),
@@ -44,14 +44,8 @@ export class LateStore implements EndpointStore {
     if (this.#store !== undefined) return;
     const opening = this.#first ?? openEndpointStore(...this.#given);
     this.#first = undefined;
-    const store = await opening;
-    this.#store = store;
-    // No call of an open store passes through this file.
-    const { instances } = store;
-    for (const name of Object.keys(this.instances) as (keyof InstanceStore)[])
-      Object.defineProperty(this.instances, name, { value: (instances[name] as () => unknown).bind(instances) });
-    Object.defineProperties(this, { sessions: { value: store.sessions }, calls: { value: store.calls } });
-    this.#resolve(store);
+    this.#store = await opening;
+    this.#resolve(this.#store);
   }
 
   get sessions(): Records {

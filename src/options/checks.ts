@@ -10,23 +10,8 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-/** The text an error shows instead of a value that is secret or too long. */
-class Described {
-  readonly text: string;
-  constructor(text: string) {
-    this.text = text;
-  }
-  toJSON(): undefined {
-    return undefined;
-  }
-  toString(): string {
-    return this.text;
-  }
-}
-
-export function got(text: string): unknown {
-  return new Described(text);
-}
+/** An error shows this text instead of a value that is secret or too long. */
+export const got = (text: string): unknown => ({ toJSON: () => undefined, toString: () => text });
 
 export interface NumberRange {
   readonly min: number;

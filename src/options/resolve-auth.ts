@@ -11,16 +11,8 @@ import { checkBoolean, checkFunction, checkList, checkNames, checkNumber, got } 
 import { checkHeaderName } from './header-names.ts';
 
 /** Every asymmetric signature algorithm of JOSE that `jose` implements. */
-export const ASYMMETRIC: readonly string[] = Object.freeze([
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
+const ASYMMETRIC: readonly string[] = Object.freeze([
+  ...['RS', 'PS', 'ES'].flatMap((kind) => [`${kind}256`, `${kind}384`, `${kind}512`]),
   'EdDSA',
   'Ed25519',
 ]);
@@ -37,7 +29,8 @@ const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'algorithms', 'clockToleranc
 const PROXY_NAMES = ['header', 'from'];
 const WAYS = ['verify', 'jwt', 'trustedProxyUser'] as const;
 
-export const CLOCK_TOLERANCE_MS = 5_000;
+const CLOCK_TOLERANCE_MS = 5_000;
+const TOLERANCE = { min: 0, unit: 'ms' };
 
 export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | undefined {
   if (input === undefined) return undefined;
@@ -50,10 +43,8 @@ export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | unde
     );
   }
   const identification = identify(given);
-  const requiredScopes =
-    given.requiredScopes === undefined
-      ? []
-      : checkList('auth.requiredScopes', given.requiredScopes, 'a list of scopes', checkScope, 0);
+  const { requiredScopes: scopes = [] } = given;
+  const requiredScopes = checkList('auth.requiredScopes', scopes, 'a list of scopes', checkScope, 0);
   if (identification.by === 'proxy' && (requiredScopes.length > 0 || given.metadata !== undefined)) {
     throw optionsContradict(
       'Option auth.trustedProxyUser goes without requiredScopes and metadata: there are no tokens',
@@ -88,20 +79,15 @@ function identify({ verify, jwt, trustedProxyUser }: AuthOptions): Identificatio
 
 function resolveJwt(input: JwtOptions): ResolvedJwt {
   const given = checkNames('auth.jwt', input, JWT_NAMES, AUTH_NAMES) as Partial<JwtOptions>;
+  const { issuer, jwksUri, algorithms = ASYMMETRIC, clockToleranceMs, cache } = given;
   const audience = typeof given.audience === 'string' ? [given.audience] : given.audience;
   return Object.freeze({
-    issuer: checkUrl('auth.jwt.issuer', given.issuer),
+    issuer: checkUrl('auth.jwt.issuer', issuer),
     audience: checkList('auth.jwt.audience', audience, 'a string, or a list of strings', checkText),
-    jwksUri: given.jwksUri === undefined ? undefined : checkUrl('auth.jwt.jwksUri', given.jwksUri),
-    algorithms:
-      given.algorithms === undefined
-        ? ASYMMETRIC
-        : checkList('auth.jwt.algorithms', given.algorithms, `some of ${ASYMMETRIC.join(', ')}`, checkAlgorithm),
-    clockToleranceMs: checkNumber('auth.jwt.clockToleranceMs', given.clockToleranceMs, CLOCK_TOLERANCE_MS, {
-      min: 0,
-      unit: 'ms',
-    }),
-    cache: checkBoolean('auth.jwt.cache', given.cache, true),
+    jwksUri: jwksUri === undefined ? undefined : checkUrl('auth.jwt.jwksUri', jwksUri),
+    algorithms: checkList('auth.jwt.algorithms', algorithms, `some of ${ASYMMETRIC.join(', ')}`, checkAlgorithm),
+    clockToleranceMs: checkNumber('auth.jwt.clockToleranceMs', clockToleranceMs, CLOCK_TOLERANCE_MS, TOLERANCE),
+    cache: checkBoolean('auth.jwt.cache', cache, true),
   });
 }
 

@@ -10,6 +10,7 @@
  * * In this class `onmessage` does nothing else with such a message. A self-check finds out, once for each class.
  */
 import { isObject } from './jsonrpc.ts';
+import { innerServer } from './server-shape.ts';
 
 /** A server with the SDK's own entries for requests and notifications. */
 export interface RequestEntry {
@@ -33,7 +34,7 @@ type SdkServerClass = new (info: object, options: object) => SdkServer;
  * `undefined`: its requests go the public way. The caller checks `onmessage`.
  */
 export function requestEntry(server: unknown, transport: object, refused: ShortWayRefused): RequestEntry | undefined {
-  const inner = isObject(server) && isObject(server['server']) ? server['server'] : server;
+  const inner = innerServer(server);
   if (!isServer(inner) || inner.transport !== transport) return undefined;
   return passes(inner.constructor as SdkServerClass, refused) ? inner : undefined;
 }
