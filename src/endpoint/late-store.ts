@@ -9,7 +9,7 @@ import type { EndpointStore } from '../session/record/kinds.ts';
 import type { InstanceStore, MaybePromise, Records, Store } from '../stores/store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 
-/** `sessions` and `calls` are read anew for each call: they throw until the store is open. So do the methods of `instances`. */
+/** `sessions` and `calls` are read anew for each call. They and the methods of `instances` throw until it is open. */
 export class LateStore implements EndpointStore {
   readonly instances: InstanceStore = {
     announce: (...given) => this.#open.instances.announce(...given),

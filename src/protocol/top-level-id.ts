@@ -4,8 +4,8 @@
  * find: of equal keys the last one counts, keys may be written with escapes, and only a body with a `method` is a
  * request.
  *
- * The top level of the body is kept and parsed at the end: what is nested there becomes `null`, and a long text becomes
- * one that no id or key has. What is wrong further down does not change which id belongs to the body.
+ * The top level of the body is kept and parsed at the end. What is nested there becomes `null`, and a long text becomes
+ * another text, which is too long for an id. What is wrong further down does not change which id belongs to the body.
  */
 import { isUtf8 } from 'node:buffer';
 import type { RequestId } from '@modelcontextprotocol/server';
@@ -92,7 +92,7 @@ export class TopLevelId {
     else if (byte === QUOTE) this.#inText = true;
     if (before === 1 && this.#depth === 2) for (const one of NULL) this.#keep(one);
     else if (before <= 1 && this.#depth <= 1) {
-      // Of several blanks one is enough.
+      // One blank is enough between two tokens.
       if (!isSpace || this.#kept[this.#length - 1] !== BLANK) this.#keep(isSpace ? BLANK : byte);
     }
     this.#textAt = this.#length;
