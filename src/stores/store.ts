@@ -1,6 +1,6 @@
 /**
  * The interface of a store: `records` (compare-and-set records with their logs, one set per kind), `instances` (leases,
- * mailboxes, the bus). Every store passes the contract suite of `sojourn/testing`.
+ * mailboxes, the bus), the deployment's `secret`. Every store passes the contract suite of `sojourn/testing`.
  *
  * A record names its `owner` (an instance id) and its `epoch`. Only `claim` makes an owner, and it raises the epoch.
  * Every later write names both. The store refuses a write (`'fenced'`) unless both equal the stored values. An ended
@@ -20,8 +20,8 @@
  * not undo a later write.
  *
  * A method may answer synchronously or with a promise ({@link MaybePromise}). The memory store answers synchronously,
- * so that a call on a live session never waits for it. Failures are thrown or rejected as `StoreAway`: the store could
- * not be reached, and the outcome is unknown.
+ * so that a call on a live session never waits for it. Failures are thrown or rejected as `storeAway(…)`, code
+ * `STORE_AWAY`: the store could not be reached, and the outcome is unknown.
  */
 import type { RandomSource } from '../options/system.ts';
 import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../types.ts';
