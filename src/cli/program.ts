@@ -120,29 +120,25 @@ function addFlag(command: Command, key: FlagKey, spec: FlagSpec): void {
   const fallback = defaultOf(key);
   const choices = spec.choices ? `: ${spec.choices.join(', ')}` : '';
   const help = `${spec.help}${choices}${fallback === undefined ? '' : ` (default: ${fallback})`}`;
-  const heading = `${spec.group}:`;
+  const add = (option: Option): unknown => command.addOption(option.helpGroup(`${spec.group}:`));
   switch (spec.kind) {
-    case 'switch': {
-      const isOn = fallback === 'on';
-      command.addOption(new Option(`--${name}`, spec.help).helpGroup(heading).hideHelp(isOn));
-      command.addOption(new Option(`--no-${name}`, spec.help).helpGroup(heading).hideHelp(!isOn));
+    case 'switch':
+      add(new Option(`--${name}`, spec.help).hideHelp(fallback === 'on'));
+      add(new Option(`--no-${name}`, spec.help).hideHelp(fallback !== 'on'));
       return;
-    }
     case 'module':
-      command.addOption(new Option(`--${name} [value]`, help).hideHelp());
-      return;
+      return void add(new Option(`--${name} [value]`, help).hideHelp());
     case 'list':
-      command.addOption(
-        new Option(`--${name} <${spec.value}>`, help)
-          .helpGroup(heading)
-          .argParser((text: string, before: string | undefined) => (before === undefined ? text : `${before},${text}`)),
-      );
-      return;
+      return void add(new Option(`--${name} <${spec.value}>`, help).argParser(joined));
     case 'number':
     case 'text':
-      command.addOption(new Option(`--${name} <${spec.value}>`, help).helpGroup(heading));
+      return void add(new Option(`--${name} <${spec.value}>`, help));
   }
 }
+
+/** A list flag that is given several times. */
+const joined = (text: string, before: string | undefined): string =>
+  before === undefined ? text : `${before},${text}`;
 
 const SWITCH_WORD = /^(yes|no|on|off|true|false|0|1)$/i;
 

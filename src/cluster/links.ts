@@ -15,6 +15,7 @@
 import { BoundedMap } from '../bounded-map.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import { RepeatedLines } from '../options/repeated-lines.ts';
+import { within } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link } from './link.ts';
 import type { InboundItem, InstanceMessage, LinkMessage } from './messages.ts';
@@ -154,17 +155,12 @@ export class Links {
 
   /** Resolves when everything pushed has been taken, or after `ms`. */
   async flushed(ms: number): Promise<void> {
-    const { time } = this.#options;
-    let timer: unknown;
-    const late = new Promise<void>((resolve) => {
-      timer = time.setTimeout(resolve, ms);
-    });
     const links = [...this.#links.values()];
     // A probe carries pending acknowledgements, and it shows whether the peer is alive. A peer without an answer that
     // waits here sends the call to the next owner again.
     for (const link of links) link.hurry();
-    await Promise.race([Promise.all(links.map((link) => link.taken())), late]);
-    time.clearTimeout(timer);
+    const taken = Promise.all(links.map((link) => link.taken()));
+    await within(this.#options.time, ms, taken, () => {});
   }
 
   #open(peer: string): Link {

@@ -4,7 +4,7 @@
  */
 import { Agent, request as httpRequest, type ClientRequest, type OutgoingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
-import { systemTime } from '../options/system.ts';
+import { systemTime, within } from '../options/system.ts';
 import { RawResponse } from './raw-response.ts';
 
 /** `null` omits a default header; a list sends the header several times. */
@@ -78,11 +78,17 @@ export class RawClient {
 
   /** A message (or a batch) as JSON; a string or bytes go out unchanged. */
   async post(message: unknown, options: RawRequestOptions = {}): Promise<RawResponse> {
-    const body = typeof message === 'string' || message instanceof Uint8Array ? message : JSON.stringify(message);
-    const defaults = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-    const { request, response } = this.start('POST', options, { ...defaults, 'content-length': `${byteLength(body)}` });
     // Bytes, because Node joins a string body with the headers, and then sends the headers in UTF-8.
-    request.end(typeof body === 'string' ? Buffer.from(body) : body);
+    const body =
+      message instanceof Uint8Array
+        ? message
+        : Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));
+    const { request, response } = this.start('POST', options, {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'content-length': `${body.byteLength}`,
+    });
+    request.end(body);
     return response;
   }
 
@@ -152,11 +158,11 @@ export class RawClient {
     }: RawRequestOptions = {},
     defaults: RawHeaders = {},
   ): RawRequest {
-    const { hostname, port, pathname, search } = this.url;
+    const { port, pathname, search } = this.url;
     const session = { 'mcp-session-id': sessionId, 'mcp-protocol-version': version, 'last-event-id': lastEventId };
     const allHeaders = merged(defaults, session, this.#headers, headers);
     const request = httpRequest({
-      host: hostname.replace(/^\[|\]$/g, ''),
+      host: hostOf(this.url),
       port,
       method,
       path: path ?? `${pathname}${search}`,
@@ -173,27 +179,24 @@ export class RawClient {
    * returns true.
    */
   async bytes(payload: string | Uint8Array, done: (received: string) => boolean = () => false): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const socket = connect(Number(this.url.port || 80), this.url.hostname.replace(/^\[|\]$/g, ''));
-      let received = '';
-      const timer = systemTime.setTimeout(() => {
-        reject(new Error(`no end within ${this.#timeoutMs} ms; received: ${JSON.stringify(received)}`));
-        socket.destroy();
-      }, this.#timeoutMs);
-      socket.setEncoding('utf8');
-      socket.on('data', (text: string) => {
-        received += text;
-        if (done(received)) socket.destroy();
-      });
+    const socket = connect(Number(this.url.port || 80), hostOf(this.url));
+    let received = '';
+    const closed = new Promise<string>((resolve, reject) => {
       // A refusing server may reset the connection after its answer: the answer counts.
       socket.on('error', (error) => {
         if (received === '') reject(error);
       });
-      socket.on('close', () => {
-        systemTime.clearTimeout(timer);
-        resolve(received);
-      });
-      socket.write(payload);
+      socket.on('close', () => resolve(received));
+    });
+    socket.setEncoding('utf8');
+    socket.on('data', (text: string) => {
+      received += text;
+      if (done(received)) socket.destroy();
+    });
+    socket.write(payload);
+    return within(systemTime, this.#timeoutMs, closed, () => {
+      socket.destroy();
+      throw new Error(`no end within ${this.#timeoutMs} ms; received: ${JSON.stringify(received)}`);
     });
   }
 
@@ -209,24 +212,17 @@ export class RawClient {
 
   #response(request: ClientRequest): Promise<RawResponse> {
     const timeoutMs = this.#timeoutMs;
-    const response = new Promise<RawResponse>((resolve, reject) => {
-      const timer = systemTime.setTimeout(() => {
-        reject(new Error(`no response to ${request.method} ${request.path} within ${timeoutMs} ms`));
-        request.destroy();
-      }, timeoutMs);
-      request.on('error', (error) => {
-        systemTime.clearTimeout(timer);
-        reject(error);
-      });
+    const got = new Promise<RawResponse>((resolve, reject) => {
+      request.on('error', reject);
       request.on('response', (incoming) => {
-        const got = new RawResponse(incoming, timeoutMs);
-        const give = (): void => {
-          systemTime.clearTimeout(timer);
-          resolve(got);
-        };
-        if (got.sse) give();
-        else void got.ended.then(give);
+        const came = new RawResponse(incoming, timeoutMs);
+        if (came.sse) resolve(came);
+        else void came.ended.then(() => resolve(came));
       });
+    });
+    const response = within(systemTime, timeoutMs, got, () => {
+      request.destroy();
+      throw new Error(`no response to ${request.method} ${request.path} within ${timeoutMs} ms`);
     });
     // A caller that cuts its connection does not wait for the response.
     response.catch(() => undefined);
@@ -257,6 +253,9 @@ async function answerTo(id: number, response: RawResponse): Promise<JsonRpcAnswe
   return (await response.nextMessage(answers)) as JsonRpcAnswer;
 }
 
+/** An IPv6 address without its brackets. */
+const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, '');
+
 /** Later headers win, by name without case. */
 function merged(...all: readonly RawHeaders[]): OutgoingHttpHeaders {
   const byName = new Map<string, [name: string, value: string | readonly string[] | null]>();
@@ -270,8 +269,4 @@ function merged(...all: readonly RawHeaders[]): OutgoingHttpHeaders {
     if (value !== null) result[name] = typeof value === 'string' ? value : [...value];
   }
   return result;
-}
-
-function byteLength(body: string | Uint8Array): number {
-  return typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
 }
