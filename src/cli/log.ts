@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { pino } from 'pino';
 import { REQUEST_LINE } from '../observe/log-lines.ts';
-import { LEVELS } from '../options/logger.ts';
+import { LEVELS, loggerOf } from '../options/logger.ts';
 import type { Logger } from '../types.ts';
 
 const STDERR = 2;
@@ -26,22 +26,19 @@ export function cliLogger({ level, worker, redact }: CliLog): Logger {
 }
 
 export function terminalLogger({ level, worker, redact }: CliLog, write: (text: string) => void): Logger {
-  const least = LEVELS.findIndex((name) => name === level);
-  const logger = {} as Logger;
-  for (const [n, name] of LEVELS.entries()) {
-    const where = worker === undefined ? '' : ` [${worker}]`;
-    logger[name] = (fields, message) => {
-      if (least < 0 || n < least) return;
-      const time = new Date().toTimeString().slice(0, 8);
-      const text = `${time}${where} ${name === 'info' ? '' : `${name} `}${lineOf(fields, message)}\n`;
-      try {
-        write(redact?.(text) ?? text);
-      } catch {
-        // The terminal is gone.
-      }
-    };
-  }
-  return logger;
+  const names: readonly string[] = LEVELS;
+  const least = names.indexOf(level);
+  const where = worker === undefined ? '' : ` [${worker}]`;
+  return loggerOf((name) => (fields, message) => {
+    if (least < 0 || names.indexOf(name) < least) return;
+    const time = new Date().toTimeString().slice(0, 8);
+    const text = `${time}${where} ${name === 'info' ? '' : `${name} `}${lineOf(fields, message)}\n`;
+    try {
+      write(redact?.(text) ?? text);
+    } catch {
+      // The terminal is gone.
+    }
+  });
 }
 
 function lineOf(fields: object, message: string): string {

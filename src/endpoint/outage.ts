@@ -33,11 +33,9 @@ export class Outage {
     this.#target = target;
     this.#time = time;
     this.logger = Object.freeze({
-      debug: (obj: object, msg: string) => target.debug(obj, msg),
-      info: (obj: object, msg: string) => target.info(obj, msg),
+      ...target,
       warn: (obj: object, msg: string) => this.#log('warn', obj, msg),
       error: (obj: object, msg: string) => this.#log('error', obj, msg),
-      fatal: (obj: object, msg: string) => target.fatal(obj, msg),
     });
   }
 

@@ -93,8 +93,8 @@ export function refuseMisspelt(
     if (known.includes(name)) continue;
     const meant = nearestName(name, absent);
     if (meant === undefined && !isClosed) continue;
-    const advice = meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;
-    throw optionsContradict(`Option ${option}: unknown method ${name}(), which is never called; ${advice}`);
+    const what = `unknown method ${name}(), which is never called`;
+    throw optionsContradict(`Option ${option}: ${what}; ${advice(meant, known)}`);
   }
 }
 
@@ -161,18 +161,18 @@ export function checkArguments(method: string, value: unknown, known: readonly s
   }
   for (const name of Object.keys(value)) {
     if (known.includes(name)) continue;
-    const meant = nearestName(name, known);
-    const advice = meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;
-    throw optionsContradict(`${method}(): unknown option ${name}; ${advice}`);
+    throw optionsContradict(`${method}(): unknown option ${name}; ${advice(nearestName(name, known), known)}`);
   }
 }
+
+const advice = (meant: string | undefined, known: readonly string[]): string =>
+  meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;
 
 function unknownOption(scope: string, name: string, known: readonly string[], elsewhere: readonly string[]): Error {
   const qualified = (own: string): string => (scope === '' ? own : `${scope}.${own}`);
   const here = nearestName(name, known);
   const meant = here === undefined ? nearestName(name, elsewhere) : qualified(here);
-  const advice = meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;
-  return optionsContradict(`Unknown option ${qualified(name)}; ${advice}`);
+  return optionsContradict(`Unknown option ${qualified(name)}; ${advice(meant, known)}`);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -15,6 +15,11 @@ const ON_ONE_LINE = { breakLength: Infinity, compact: true };
 
 const IGNORED = (): void => {};
 
+/** A logger that has the method `methodOf` returns at each level. */
+export function loggerOf(methodOf: (level: (typeof LEVELS)[number]) => Logger['info']): Logger {
+  return Object.freeze(Object.fromEntries(LEVELS.map((level) => [level, methodOf(level)])) as unknown as Logger);
+}
+
 const toConsole =
   (level: keyof Logger, method: 'debug' | 'info' | 'warn' | 'error' = level === 'fatal' ? 'error' : level) =>
   (obj: object, msg: string): void =>
@@ -23,13 +28,7 @@ const toConsole =
     );
 
 /** What `logger: console` means: every level, as one line of text and the fields. */
-const fullConsoleLogger: Logger = Object.freeze({
-  debug: toConsole('debug'),
-  info: toConsole('info'),
-  warn: toConsole('warn'),
-  error: toConsole('error'),
-  fatal: toConsole('fatal'),
-});
+const fullConsoleLogger: Logger = loggerOf((level) => toConsole(level));
 
 /** The default: `info` and above to stderr, because stdout belongs to the application; `debug` goes nowhere. */
 export const consoleLogger: Logger = Object.freeze({
@@ -53,29 +52,20 @@ export function safeLogger(given: GivenLogger): Logger {
     }
     consoleLogger[level](obj, msg);
   };
-  const safe = {} as Logger;
-  for (const level of LEVELS) {
-    safe[level] = (obj, msg) => {
-      try {
-        const result: unknown = level in given ? given[level]?.(obj, msg) : given.error(obj, msg);
-        if (result instanceof Promise) result.catch((error: unknown) => refused(level, obj, msg, error));
-      } catch (error) {
-        refused(level, obj, msg, error);
-      }
-    };
-  }
-  return Object.freeze(safe);
+  return loggerOf((level) => (obj, msg) => {
+    try {
+      const result: unknown = level in given ? given[level]?.(obj, msg) : given.error(obj, msg);
+      if (result instanceof Promise) result.catch((error: unknown) => refused(level, obj, msg, error));
+    } catch (error) {
+      refused(level, obj, msg, error);
+    }
+  });
 }
 
 /** The same logger, which gets its lines as `write` writes them. */
 function tidyLogger(logger: Logger, write: WriteLine): Logger {
-  const tidy = {} as Logger;
-  for (const level of LEVELS) {
-    // Lines that go nowhere need no work.
-    if (logger[level] === IGNORED) tidy[level] = IGNORED;
-    else tidy[level] = (obj, msg) => logger[level](...write(obj, msg));
-  }
-  return Object.freeze(tidy);
+  // Lines that go nowhere need no work.
+  return loggerOf((level) => (logger[level] === IGNORED ? IGNORED : (obj, msg) => logger[level](...write(obj, msg))));
 }
 
 interface LoggerOptions {

@@ -27,6 +27,7 @@ export const AUTH_NAMES: readonly string[] = [
 ];
 const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'algorithms', 'clockToleranceMs', 'cache'];
 const PROXY_NAMES = ['header', 'from'];
+const AUTHORIZE = 'a function (kind, name, authInfo) that returns true or false';
 const WAYS = ['verify', 'jwt', 'trustedProxyUser'] as const;
 
 const CLOCK_TOLERANCE_MS = 5_000;
@@ -54,11 +55,7 @@ export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | unde
     identification,
     requiredScopes,
     metadata: resolveMetadata(given.metadata, identification, requiredScopes),
-    authorize: checkFunction(
-      'auth.authorize',
-      given.authorize,
-      'a function (kind, name, authInfo) that returns true or false',
-    ),
+    authorize: checkFunction('auth.authorize', given.authorize, AUTHORIZE),
   });
 }
 

@@ -107,38 +107,24 @@ function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptio
   if (limits.sessionIdLength < maxLength) {
     const whose =
       sessionIdGenerator === undefined ? 'ids have without a sessionIdGenerator' : 'the sessionIdGenerator makes';
-    const { sessionIdLength } = limits;
-    throw optionInvalid(
-      'range',
-      'limits.sessionIdLength',
-      sessionIdLength,
-      `${maxLength} characters or more, which is what ${whose}`,
-    );
+    const takes = `${maxLength} characters or more, which is what ${whose}`;
+    throw optionInvalid('range', 'limits.sessionIdLength', limits.sessionIdLength, takes);
   }
+  const refuse = (one: string, other: string, why: string): never => {
+    throw optionsContradict(`Options ${one} and ${other} contradict each other: ${why}`);
+  };
   if (resolved.sharedLists.length > 0 && resolved.auth?.authorize !== undefined) {
-    throw optionsContradict(
-      'Options sharedLists and auth.authorize contradict each other: authorize decides for each caller what a list ' +
-        'shows, so no list is the same for every caller; give one of them',
-    );
+    const why = 'authorize decides for each caller what a list shows, so no list is the same for every caller';
+    refuse('sharedLists', 'auth.authorize', `${why}; give one of them`);
   }
   const mode = given.stateless === undefined ? `sessionMode: '${sessionMode}'` : `stateless: ${given.stateless}`;
-  if (legacySse && sessionMode === 'stateless') {
-    throw optionsContradict(
-      `Options legacySse and ${mode} contradict each other: the 2024-11-05 transport needs sessions; give one of them`,
-    );
-  }
-  if (servedVersions(sessionMode, supportedProtocolVersions).length === 0) {
-    throw optionsContradict(
-      `Options supportedProtocolVersions and ${mode} contradict each other: sessions are for the versions before ` +
-        `2026-07-28, and ${supportedProtocolVersions.join(', ')} is all that is supported`,
-    );
-  }
-  if (legacySse && supportedProtocolVersions.every(isModern)) {
-    throw optionsContradict(
-      'Options legacySse and supportedProtocolVersions contradict each other: the 2024-11-05 transport serves ' +
-        `versions before 2026-07-28, and ${supportedProtocolVersions.join(', ')} is all that is supported`,
-    );
-  }
+  if (legacySse && sessionMode === 'stateless')
+    refuse('legacySse', mode, 'the 2024-11-05 transport needs sessions; give one of them');
+  const only = `versions before 2026-07-28, and ${supportedProtocolVersions.join(', ')} is all that is supported`;
+  if (servedVersions(sessionMode, supportedProtocolVersions).length === 0)
+    refuse('supportedProtocolVersions', mode, `sessions are for the ${only}`);
+  if (legacySse && supportedProtocolVersions.every(isModern))
+    refuse('legacySse', 'supportedProtocolVersions', `the 2024-11-05 transport serves ${only}`);
 }
 
 /** With `sessionIdGenerator: undefined` the SDK's transport has no sessions. Here it means the default generator. */
