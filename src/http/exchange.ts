@@ -94,8 +94,6 @@ export interface Exchange {
   respond(status: number, headers: HeaderList, body?: string): void;
   openStream(headers: HeaderList): void;
   write(chunk: string): void;
-  /** Takes a message instead of its frame; only where the exchange numbers its messages itself. */
-  message?(json: string): void;
   end(): void;
   /** Cuts the connection. */
   destroy(): void;
@@ -116,6 +114,7 @@ export interface Exchange {
 export type Caller = Omit<
   Exchange,
   | 'sessionId'
+  | 'holds'
   | 'readBody'
   | 'repeatedField'
   | 'addHeader'
@@ -124,7 +123,6 @@ export type Caller = Omit<
   | 'respond'
   | 'openStream'
   | 'write'
-  | 'message'
   | 'end'
   | 'destroy'
   | 'pendingBytes'

@@ -44,6 +44,16 @@ const STATES: Transitions<State> = {
 
 const NO_HEADERS: HeaderList = [];
 
+/** The response to one 2026-07-28 request. A call that can be resumed has one whose client may change. */
+export interface AnswerReader extends Pick<
+  HttpResponse,
+  'message' | 'refuse' | 'takeFromSdk' | 'keepAlive' | 'hasBegun' | 'isOpen' | 'listener'
+> {
+  begin(): void;
+  done(status: number, headers?: HeaderList, body?: string): void;
+  end(status?: number): void;
+}
+
 export class HttpResponse implements CallReader, TurnTask {
   readonly #exchange: Exchange;
   #policy: ResponsePolicy;
@@ -86,10 +96,11 @@ export class HttpResponse implements CallReader, TurnTask {
     if (id !== undefined) this.lastId = id;
     if (this.#isUnsent) this.#alone = this.#messages++ === 0 ? json : undefined;
     if (this.takes === 'events' || this.#state === 'open') {
-      this.#write(messageFrame(json, id), json);
+      this.#write(messageFrame(json, id));
       const { largeAnswers, form } = this.#policy;
-      if ((form === 'events' || this.#state === 'open') && largeAnswers !== undefined && isLarge(json))
-        largeAnswers.note(this.listener?.label ?? '');
+      const label = largeAnswers && this.listener?.label;
+      if (label !== undefined && (form === 'events' || this.#state === 'open') && isLarge(json))
+        largeAnswers?.note(label);
     } else if (this.#messages === 1) this.#gathered = json;
     else if (this.#policy.form === 'batch') this.#gathered += `,${json}`;
   }
@@ -237,7 +248,7 @@ export class HttpResponse implements CallReader, TurnTask {
   release(): void {
     if (this.#state !== 'held') return;
     if (this.#exchange.closed) this.#leave();
-    else this.#openStream();
+    else if (this.listener?.holdsHead?.() !== true) this.#openStream();
   }
 
   #hold(): void {
@@ -263,7 +274,6 @@ export class HttpResponse implements CallReader, TurnTask {
 
   #openStream(): void {
     const gathered = this.#gathered;
-    const alone = this.#alone;
     const listens = this.#headTimer !== undefined;
     this.#stopHeadTimer();
     this.#gathered = '';
@@ -271,7 +281,7 @@ export class HttpResponse implements CallReader, TurnTask {
     this.#become('open');
     this.#exchange.openStream(SSE_HEADERS);
     this.listener?.opened?.(this);
-    if (gathered !== '') this.#send(gathered, alone);
+    if (gathered !== '') this.#exchange.write(gathered);
     this.#policy.keepAlive.add(this);
     if (!listens) this.#exchange.onClose(() => this.#leave());
     this.#stopExpiry = this.#policy.expiry?.watch(this.#exchange, () => this.end());
@@ -298,9 +308,8 @@ export class HttpResponse implements CallReader, TurnTask {
     return form === 'auto' || this.#status !== 200 || (largeAsJson === true && isLarge(alone));
   }
 
-  /** `json`: of a message. */
-  #write(frame: string, json?: string): void {
-    // A call that can be resumed numbers its messages, so each of them is sent alone.
+  #write(frame: string): void {
+    // Something precedes the answer, so the stream begins, with its first event.
     if (this.#policy.headWait !== undefined && this.#isUnsent && this.#gathered !== '') this.#openStream();
     if (this.#isUnsent) {
       // Frames that the store took while the head was held leave when this turn ends, unless `end` follows first.
@@ -310,13 +319,8 @@ export class HttpResponse implements CallReader, TurnTask {
       // Check before the write, so that a single big message is never refused.
       this.#backlog = backlogOf(this.#exchange, this.#policy.bufferBytes, this.#backlog);
       if (this.#backlog?.tooLong === true) this.cut();
-      else this.#send(frame, json);
+      else this.#exchange.write(frame);
     }
-  }
-
-  #send(frame: string, json: string | undefined): void {
-    if (json !== undefined && this.#exchange.message !== undefined) this.#exchange.message(json);
-    else this.#exchange.write(frame);
   }
 
   /** The client disconnected, or was cut off. */

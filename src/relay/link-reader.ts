@@ -16,10 +16,13 @@ import { type ErrorCode, internal, SojournError } from '../errors.ts';
 import type { LostForm } from '../http/answer.ts';
 import { attempt, type ReportFailure } from '../http/attempt.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
-import type { RelayOrigin } from '../http/exchange.ts';
+import { RequestBytes } from '../http/body.ts';
+import type { RelayOrigin, RunningWork } from '../http/exchange.ts';
 import type { CallReader, ReaderListener, ResponsePolicy } from '../http/reader.ts';
+import type { MemoryUse } from '../http/slow-readers.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
+import type { RequestLife } from './sent-request.ts';
 
 const VALUE_BYTES = 64;
 
@@ -38,14 +41,16 @@ export interface LinkReaderOptions {
   readonly link: Link;
   /** The number of the call on the link. */
   readonly n: number;
+  readonly memory: MemoryUse;
   readonly report: ReportFailure;
   /** The call needs nothing of this instance any more. */
   finished(): void;
 }
 
-export class LinkReader implements CallReader, RelayOrigin, TurnTask {
+export class LinkReader implements CallReader, RelayOrigin, RequestLife, TurnTask {
   readonly #options: LinkReaderOptions;
   readonly #releaseLink: () => void;
+  readonly #held: RequestBytes;
   #state: State = 'open';
   #policy: ResponsePolicy | undefined;
   /** The values of this turn, and their bytes. */
@@ -65,6 +70,7 @@ export class LinkReader implements CallReader, RelayOrigin, TurnTask {
   constructor(options: LinkReaderOptions) {
     this.#options = options;
     this.#releaseLink = options.link.hold('stream');
+    this.#held = new RequestBytes(options.memory);
   }
 
   // ——— values ———
@@ -215,6 +221,15 @@ export class LinkReader implements CallReader, RelayOrigin, TurnTask {
     return unackedBytes > 2 * CREDIT_BYTES ? Infinity : this.#pending;
   }
 
+  /** The body counts in the memory budgets of both instances: an owner has many relaying instances. */
+  holds(bytes: number): boolean {
+    return this.isOpen && this.#held.take(bytes);
+  }
+
+  heldBy(work: RunningWork): void {
+    this.#held.heldBy(work);
+  }
+
   // ——— the other instance ———
 
   onAcknowledged(fn: () => void): void {
@@ -252,6 +267,7 @@ export class LinkReader implements CallReader, RelayOrigin, TurnTask {
     this.#state = follow(STATES, this.#state, next);
     if (!wasOpen) return;
     this.#releaseLink();
+    this.#held.release();
     this.#options.finished();
     this.#detach();
   }

@@ -19,7 +19,7 @@ import { relayedFields } from '../options/header-names.ts';
 import { type Call, isAbandoned, methodOf } from '../call/call.ts';
 import { forStop, type RelayOutcome } from '../call/retries.ts';
 import { LinkReader, readError } from './link-reader.ts';
-import { sentCall, SentRequest } from './sent-request.ts';
+import { authOf, sentCall, SentRequest } from './sent-request.ts';
 
 export interface RelayOptions {
   readonly options: ResolvedOptions;
@@ -223,13 +223,11 @@ export class Relay implements RelayedCalls {
     const reader = new LinkReader({
       link,
       n,
+      memory,
       report: (err) => options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
-      finished: () => {
-        this.#serving.get(link)?.delete(n);
-        exchange.release();
-      },
+      finished: () => void this.#serving.get(link)?.delete(n),
     });
-    const exchange = new SentRequest(item, reader, memory);
+    const exchange = new SentRequest(item, authOf(item), reader, reader);
     serving.set(n, reader);
     attempt(exchange, () => server.serveRelayed(item, exchange, reader));
   }

@@ -1,18 +1,16 @@
 /**
- * A request that one instance sends another, in the form of `cluster/messages.ts`.
+ * A request as values, apart from the connection that brought it: it outlives its client, came from a record, or one
+ * instance sends it another in the form of `cluster/messages.ts`.
  *
  * An allow-list decides which header fields are sent (`options/header-names.ts`), so that no credential leaves the
  * instance that received it. `authInfo` is sent without its token, because handlers may read it.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { CallItem } from '../cluster/messages.ts';
-import { RequestBytes } from '../http/body.ts';
-import { type Caller, closeSignal, type HeaderFields, type RunningWork } from '../http/exchange.ts';
+import { type Caller, closeSignal, type HeaderFields, type RelayOrigin, type RunningWork } from '../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
-import type { MemoryUse } from '../http/slow-readers.ts';
 import type { McpHttpRequest } from '../types.ts';
 import type { Call } from '../call/call.ts';
-import type { LinkReader } from './link-reader.ts';
 
 /** `AuthInfo` requires a token. Handlers on the owner read an empty one. */
 const NO_TOKEN = '';
@@ -46,53 +44,65 @@ export function sentCall(
 }
 
 /** `authInfo` as its verifier returned it: JSON turned its URL into a string. */
-function authOf({ auth }: CallItem): AuthInfo | undefined {
+export function authOf({ auth }: CallItem): AuthInfo | undefined {
   if (auth === undefined) return undefined;
   const resource = auth.resource as URL | string | undefined;
   return typeof resource === 'string' ? { ...auth, resource: new URL(resource) } : auth;
 }
 
-/** The request on the owner. Its client is connected to the instance that sent it. */
+export interface RequestFields extends Pick<CallItem, 'method' | 'url' | 'absoluteUrl'> {
+  readonly headers: HeaderFields;
+  readonly user?: string | undefined;
+  readonly canonicalHeaders?: Map<string, string>;
+}
+
+/** The call that the request is part of: it knows whether a client still waits. */
+export interface RequestLife extends Pick<Caller, 'onClose' | 'fail' | 'heldBy'> {
+  readonly isOpen: boolean;
+  readonly node?: RequestSource['node'];
+}
+
 export class SentRequest implements Caller, RequestSource {
-  readonly #item: CallItem;
-  readonly relayOrigin: LinkReader;
-  readonly #held: RequestBytes;
+  readonly #fields: RequestFields;
+  readonly #life: RequestLife;
+  readonly relayOrigin: RelayOrigin | undefined;
   #request: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
   authInfo: AuthInfo | undefined;
   user: string | undefined;
-  readonly canonicalHeaders = new Map<string, string>();
-  readonly node = undefined;
+  readonly canonicalHeaders: Map<string, string>;
   readonly parsedBody = undefined;
   readonly clientAddress = undefined;
 
-  constructor(item: CallItem, reader: LinkReader, memory: MemoryUse) {
-    this.#item = item;
-    this.relayOrigin = reader;
-    this.#held = new RequestBytes(memory);
-    this.authInfo = authOf(item);
-    this.user = item.user;
+  constructor(fields: RequestFields, authInfo: AuthInfo | undefined, life: RequestLife, relayOrigin?: RelayOrigin) {
+    this.relayOrigin = relayOrigin;
+    this.#fields = fields;
+    this.#life = life;
+    this.authInfo = authInfo;
+    this.user = fields.user;
+    this.canonicalHeaders = fields.canonicalHeaders ?? new Map<string, string>();
   }
 
   get method(): string {
-    return this.#item.method;
+    return this.#fields.method;
   }
   get url(): string {
-    return this.#item.url;
+    return this.#fields.url;
   }
   absoluteUrl(): string {
-    return this.#item.absoluteUrl;
+    return this.#fields.absoluteUrl;
   }
   header(name: string): string | undefined {
-    const value = this.#item.headers[name];
+    const value = this.#fields.headers[name];
     return typeof value === 'string' || value === undefined ? value : value.join(', ');
   }
   headerFields(): HeaderFields {
-    return this.#item.headers;
+    return this.#fields.headers;
   }
   headers(): Headers {
     const headers = new Headers();
-    for (const [name, value] of Object.entries(this.#item.headers)) {
+    for (const [name, value] of Object.entries(this.#fields.headers)) {
+      if (name.startsWith(':')) continue;
       for (const one of typeof value === 'string' ? [value] : (value ?? [])) headers.append(name, one);
     }
     return headers;
@@ -103,27 +113,19 @@ export class SentRequest implements Caller, RequestSource {
   get signal(): AbortSignal {
     return (this.#signal ??= closeSignal(this));
   }
-
-  /** The body counts in the memory budgets of both instances: an owner has many relaying instances. */
-  holds(bytes: number): boolean {
-    return !this.closed && this.#held.take(bytes);
+  get node(): RequestSource['node'] {
+    return this.#life.node;
   }
   heldBy(work: RunningWork): void {
-    this.#held.heldBy(work);
+    this.#life.heldBy(work);
   }
-
-  /** Its answer is complete, or no instance waits for it. */
-  release(): void {
-    this.#held.release();
-  }
-
   get closed(): boolean {
-    return !this.relayOrigin.isOpen;
+    return !this.#life.isOpen;
   }
   onClose(fn: () => unknown): void {
-    this.relayOrigin.onClose(fn);
+    this.#life.onClose(fn);
   }
   fail(cause: unknown): void {
-    this.relayOrigin.fail(cause);
+    this.#life.fail(cause);
   }
 }

@@ -23,6 +23,7 @@ interface Way {
  * The kind of a call is a value that no header tells (`call/call.ts`), and what answers a GET is a class instead of
  * four callbacks (`eras/legacy/get.ts`).
  * The response of a 2026-07-28 request (`http/response.ts`) has the states of every response, not booleans.
+ * The request of a call that can be resumed (`relay/sent-request.ts`) is apart from the reader of its answer.
  */
 const MOST = {
   live: { files: 49, classes: 35, machines: 4 },
@@ -30,8 +31,8 @@ const MOST = {
   relayed: { files: 65, classes: 49, machines: 7 },
   resumed: { files: 49, classes: 35, machines: 4 },
   modern: { files: 42, classes: 26, machines: 3 },
-  'modern-resumable': { files: 52, classes: 32, machines: 4 },
-  'modern-returning': { files: 53, classes: 33, machines: 4 },
+  'modern-resumable': { files: 52, classes: 33, machines: 4 },
+  'modern-returning': { files: 53, classes: 34, machines: 4 },
 } as const;
 
 test('a call runs through at most so many files, classes and state machines', async () => {

@@ -5,6 +5,7 @@ import { LINK_VERSION, type LinkMessage, type SentValue } from '../../src/cluste
 import { overMemory } from '../../src/errors.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
 import type { ReaderListener, ResponsePolicy } from '../../src/http/reader.ts';
+import { MemoryBudget } from '../../src/limits/memory-budget.ts';
 import { LinkReader } from '../../src/relay/link-reader.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
@@ -32,7 +33,13 @@ function open(): {
     onDoubt: () => undefined,
   });
   return {
-    reader: new LinkReader({ link, n: 7, report: () => undefined, finished: () => finished.push(1) }),
+    reader: new LinkReader({
+      link,
+      n: 7,
+      memory: new MemoryBudget(2 ** 20),
+      report: () => undefined,
+      finished: () => finished.push(1),
+    }),
     policy: { onSession: 'resumed', form: 'events', keepAlive: new KeepAlive(time, Infinity), bufferBytes: 10 },
     items: () => sent.flatMap(({ items }) => items.flatMap((item) => (item.t === 'answer' ? [item.values] : []))),
     acknowledge: () => link.receive({ kind: 'link', v: LINK_VERSION, to: 'a', first: 0, items: [], ack: items(sent) }),

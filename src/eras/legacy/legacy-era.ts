@@ -165,7 +165,7 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
     const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
     const post = { messages, batch, text };
     const requestId = requestIdOf(post);
-    if (!exchange.holds(text.length * BODY_WEIGHT)) return reader.refuse(overMemory(), requestId);
+    if (!reader.holds(text.length * BODY_WEIGHT)) return reader.refuse(overMemory(), requestId);
     this.#enter({ ...call, post, requestId });
   }
 

@@ -11,6 +11,8 @@
  * Each id has one spelling.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import { base64url, type RandomSource } from '../../options/system.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { callSuffix, parseCallSuffix } from '../../session/streams/event-id.ts';
 
 export interface CallPosition {
@@ -25,11 +27,18 @@ export interface CallPosition {
   readonly ended: boolean;
 }
 
+const SECRET_BYTES = 16;
 const PATTERN =
   /^m-([0-9A-Za-z_-]{22})(?:-([0-9a-z]{1,8})-([0-9a-z]{1,10})-([0-9a-z]{1,5}))?(\.[isbISB][0-9A-Za-z_-]{1,86})(\.e)?$/;
 const ENDED = '.e';
 /** Resumes past this number count from 1 again: five digits. */
 const RESUMES = 36 ** 5 - 1;
+
+/** Where the stream of a request begins. */
+export function firstPosition({ id, method }: RpcRequest, random: RandomSource): CallPosition {
+  const secret = base64url(random(SECRET_BYTES));
+  return { secret, run: 1, offset: 0, resumes: 0, id, isTool: method === 'tools/call', ended: false };
+}
 
 /** `undefined`: no id of such a stream. */
 export function parseCallPosition(text: string | undefined): CallPosition | undefined {

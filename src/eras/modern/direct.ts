@@ -85,8 +85,7 @@ export class ModernDirect {
     request: RpcRequest,
     classification: Classification,
   ): Promise<boolean> {
-    const { exchange } = call.post;
-    const { response } = call;
+    const { caller, response } = call;
     setClientAccessors(inner, call);
     let dispatched = false;
     let over: () => void = () => {};
@@ -118,10 +117,10 @@ export class ModernDirect {
       await server.close();
       return false;
     }
-    const checked = transport.checkScopes([request], exchange.authInfo);
+    const checked = transport.checkScopes([request], caller.authInfo);
     const forbidden = checked instanceof Promise ? await checked : checked;
     const refusal = forbidden ?? call.admission?.enterTool(toolOf(request));
-    if (refusal !== undefined || exchange.closed || transport.closed || this.#lifecycle.refusal !== undefined) {
+    if (refusal !== undefined || caller.closed || transport.closed || this.#lifecycle.refusal !== undefined) {
       response.refuse(refusal ?? requestClosed(false), request.id);
       await server.close();
       return true;
@@ -130,7 +129,7 @@ export class ModernDirect {
     this.#open.add(transport.entry);
     call.closes(transport);
     this.#callTimes.start(call.work, request, (error) => call.expire(error));
-    const { request: view, authInfo } = exchange;
+    const { request: view, authInfo } = caller;
     transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
     await ended;
     return true;

@@ -61,9 +61,9 @@ function isPlain(request: RpcRequest, meta: Readonly<Record<string, unknown>>): 
 
 const isId = (value: unknown): boolean => typeof value === 'string' || Number.isSafeInteger(value);
 
-function ask({ post: { exchange }, version }: ModernCall, request: RpcRequest): Classification | undefined {
-  const method = exchange.header('mcp-method');
-  const name = exchange.canonicalHeaders.get('mcp-name') ?? exchange.header('mcp-name');
+function ask({ caller, version }: ModernCall, request: RpcRequest): Classification | undefined {
+  const method = caller.header('mcp-method');
+  const name = caller.canonicalHeaders.get('mcp-name') ?? caller.header('mcp-name');
   const outcome = classifyInboundRequest({
     httpMethod: 'POST',
     protocolVersionHeader: version,

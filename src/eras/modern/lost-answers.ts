@@ -9,11 +9,7 @@ import { errorJson, lostForm } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { Reader } from '../../http/reader.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { base64url, type RandomSource } from '../../options/system.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type CallPosition, formatCallPosition, parseCallPosition, resumedPosition } from './call-position.ts';
-
-const SECRET_BYTES = 16;
 
 /** Whether a GET asks for what followed on the stream of a 2026-07-28 request. */
 export function asksForLostAnswer(exchange: Exchange): boolean {
@@ -37,12 +33,6 @@ export function respondLostAnswer(
   const json = errorJson(error, position.id, form);
   reader.message(json, formatCallPosition({ ...position, ended: true }));
   reader.end();
-}
-
-/** Where the stream of a request begins. */
-export function firstPosition({ id, method }: RpcRequest, random: RandomSource): CallPosition {
-  const secret = base64url(random(SECRET_BYTES));
-  return { secret, run: 1, offset: 0, resumes: 0, id, isTool: method === 'tools/call', ended: false };
 }
 
 /** The first event of a stream; none where its request has an id that no event id can carry. */

@@ -5,7 +5,7 @@
  * declaration.
  */
 import { headerMismatch, type SojournError } from '../../errors.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import type { Caller } from '../../http/exchange.ts';
 import { withoutBlanks } from '../../http/text-ends.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { quoted, shown } from '../../shown.ts';
@@ -36,15 +36,15 @@ function decode(header: string): string | undefined {
   }
 }
 
-export function checkStandardHeaders(exchange: Exchange, message: RpcRequest): SojournError | undefined {
-  const methodHeader = exchange.header('mcp-method');
+export function checkStandardHeaders(caller: Caller, message: RpcRequest): SojournError | undefined {
+  const methodHeader = caller.header('mcp-method');
   if (methodHeader === undefined || methodHeader.trim() !== message.method) {
     return headerMismatch('Mcp-Method', methodHeader, `the body names method ${shown(message.method)}`);
   }
   const source = NAME_SOURCE[message.method];
   const name = source === undefined ? undefined : message.params?.[source];
   if (typeof name !== 'string') return undefined;
-  const header = exchange.header('mcp-name');
+  const header = caller.header('mcp-name');
   if (header === undefined || decode(header) !== name) {
     return headerMismatch('Mcp-Name', header, `the body carries params.${source}=${quoted(name)}`);
   }
@@ -79,7 +79,7 @@ export type ParamCheck =
   | { readonly canonical: ReadonlyMap<string, string> | undefined };
 
 export function checkParamHeaders(
-  exchange: Exchange,
+  caller: Caller,
   schema: unknown,
   message: RpcRequest,
   text: string | undefined,
@@ -90,7 +90,7 @@ export function checkParamHeaders(
   for (const param of declared) {
     const value = valueAt(message.params?.['arguments'], param.path);
     if (value === undefined || value === null || typeof value === 'object') continue;
-    const header = exchange.header(param.header);
+    const header = caller.header(param.header);
     const decoded = header === undefined ? undefined : decode(header);
     const body = `the body carries ${param.path.join('.')}=${quoted(value)}`;
     const wrong = { refusal: headerMismatch(param.header, header, body) };

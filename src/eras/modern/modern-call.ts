@@ -19,14 +19,14 @@ import {
   type Server,
 } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
+import type { Caller } from '../../http/exchange.ts';
 import { type Admission, toolOf } from '../../http/request-gate.ts';
 import type { Reader, ReaderListener } from '../../http/reader.ts';
-import type { HttpResponse } from '../../http/response.ts';
+import type { AnswerReader } from '../../http/response.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
-import { cancelledMessage, isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { cancelledMessage, type Checked, isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { afterTurn } from '../../options/system.ts';
 import { type AnyServer, modernServerOf } from '../../protocol/server-shape.ts';
-import type { InboundPost } from '../../call/call.ts';
 import { contexts, MessageContext, targetOf } from '../../session/calls/context.ts';
 import { HandlerWork } from '../../session/calls/handler-work.ts';
 
@@ -39,17 +39,29 @@ const PHASES: Transitions<ServerPhase> = {
   otherCopy: [],
 };
 
+/** A message that one server gets, and who sent it. */
+export interface ModernMessage extends Pick<ModernCall, 'caller' | 'text' | 'version' | 'admission'> {
+  readonly message: Extract<Checked, { kind: 'request' | 'notification' }>;
+}
+
+export interface StreamBeginner {
+  /** Sends the first event of the stream of a request. */
+  beginStream(to: Reader, request: RpcRequest): void;
+}
+
 export class ModernCall implements ReaderListener {
-  readonly post: InboundPost;
-  readonly request: RpcRequest | undefined;
+  readonly caller: Caller;
+  /** The text of the body; `undefined` when the caller of the endpoint had parsed it. */
+  readonly text: string | undefined;
   readonly version: string;
   /** `undefined`: of a message that needs no place. */
   readonly admission: Admission | undefined;
   readonly work = new HandlerWork();
   /** Whether the handler runs. A notification whose handler hangs gives its place back before. */
   readonly handling: HandlerWork;
-  readonly response: HttpResponse;
-  readonly #first: ((response: Reader) => void) | undefined;
+  readonly response: AnswerReader;
+  readonly #beginner: StreamBeginner | undefined;
+  #message: ModernMessage['message'];
   /** What closes when the response is over. */
   #closes: { left(): void } | undefined = undefined;
   #phase: ServerPhase = 'unbuilt';
@@ -61,22 +73,36 @@ export class ModernCall implements ReaderListener {
   #refusal: SojournError | undefined = undefined;
   #failure: Error | undefined = undefined;
 
-  /** `first` sends what a stream begins with. */
   constructor(
-    { post, request, version, admission }: Pick<ModernCall, 'post' | 'request' | 'version' | 'admission'>,
-    response: HttpResponse,
-    first: ((response: Reader) => void) | undefined,
+    { caller, text, message, version, admission }: ModernMessage,
+    response: AnswerReader,
+    beginner: StreamBeginner | undefined,
   ) {
-    this.post = post;
-    this.response = response;
-    this.#first = first;
-    response.listener = this;
-    this.request = request;
+    this.caller = caller;
+    this.text = text;
+    this.#message = message;
     this.version = version;
     this.admission = admission;
-    this.handling = request === undefined ? new HandlerWork() : this.work;
-    post.exchange.heldBy(this.work);
+    this.response = response;
+    this.#beginner = beginner;
+    response.listener = this;
+    this.handling = message.kind === 'request' ? this.work : new HandlerWork();
+    caller.heldBy(this.work);
     this.work.onDone(() => admission?.leave());
+  }
+
+  get message(): ModernMessage['message']['message'] {
+    return this.#message.message;
+  }
+
+  /** `undefined`: a notification. */
+  get request(): RpcRequest | undefined {
+    return this.#message.kind === 'request' ? this.#message.message : undefined;
+  }
+
+  /** The request as its caller may send it. */
+  authorized(request: RpcRequest): void {
+    this.#message = { kind: 'request', message: request };
   }
 
   closes(what: { left(): void }): void {
@@ -92,7 +118,7 @@ export class ModernCall implements ReaderListener {
   }
 
   opened(reader: Reader): void {
-    this.#first?.(reader);
+    if (this.request !== undefined) this.#beginner?.beginStream(reader, this.request);
   }
 
   get phase(): ServerPhase {
@@ -164,7 +190,7 @@ export class ModernCall implements ReaderListener {
     this.refuse(error);
     const { server } = this;
     const cancelled = cancelledMessage(this.request?.id, error.message);
-    const context = new MessageContext(this.post.exchange, undefined, false, undefined, cancelled.method, undefined);
+    const context = new MessageContext(this.caller, undefined, false, undefined, cancelled.method, undefined);
     contexts.run(context, () => modernServerOf(server)?.transport?.onmessage?.(cancelled));
     afterTurn(() => void server?.close());
   }
@@ -207,10 +233,7 @@ export function clientOf({ request }: ModernCall): {
   };
 }
 
-export function contextOf(
-  { post: { exchange }, request, handling }: ModernCall,
-  requestHidden: boolean,
-): MessageContext {
+export function contextOf({ caller, request, handling }: ModernCall, requestHidden: boolean): MessageContext {
   const { id, method, params } = request ?? {};
-  return new MessageContext(exchange, undefined, requestHidden, id, method, undefined, targetOf(params), handling);
+  return new MessageContext(caller, undefined, requestHidden, id, method, undefined, targetOf(params), handling);
 }

@@ -23,9 +23,9 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { CLIENT_LEFT } from '../../observe/watched-request.ts';
-import { type Admission, admittedRequest, type RequestGate } from '../../http/request-gate.ts';
+import { admittedRequest, type RequestGate } from '../../http/request-gate.ts';
 import type { Reader, ResponsePolicy } from '../../http/reader.ts';
-import { HttpResponse } from '../../http/response.ts';
+import { type AnswerReader, HttpResponse } from '../../http/response.ts';
 import { passOn } from '../../http/sdk-response.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
@@ -47,14 +47,14 @@ import { RequestRuns } from '../request-runs.ts';
 import type { Call, InboundPost } from '../../call/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
-import { parseCallPosition } from './call-position.ts';
+import { firstPosition, parseCallPosition } from './call-position.ts';
 import { hasModernEnvelope } from './envelopes.ts';
-import { firstPosition, respondLostAnswer, sendFirst } from './lost-answers.ts';
-import { mayRunTwice, postOf } from './may-run-twice.ts';
+import { respondLostAnswer, sendFirst } from './lost-answers.ts';
+import type { LostRequest, LostRequestServer } from './may-run-twice.ts';
 import { ResumableCalls } from './resumable-calls.ts';
-import { ResumableExchange } from './resumable-exchange.ts';
-import { type LostCall, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
-import { contextOf, ModernCall } from './modern-call.ts';
+import type { ResumableCall } from './resumable-call.ts';
+import { ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
+import { contextOf, ModernCall, type ModernMessage, type StreamBeginner } from './modern-call.ts';
 import { ModernServers } from './servers.ts';
 
 /**
@@ -82,7 +82,7 @@ export interface ModernOptions {
   readonly legacy: { post(post: InboundPost): void };
 }
 
-export class ModernEra {
+export class ModernEra implements LostRequestServer, StreamBeginner {
   readonly #options: ResolvedOptions;
   readonly #runs: RequestRuns;
   readonly #servers: ModernServers;
@@ -111,11 +111,12 @@ export class ModernEra {
     this.#lifecycle = lifecycle;
     this.#random = random;
     const { responseMode, timeProvider: time } = options;
-    const returned: ResponsePolicy = { form: 'events', keepAlive, bufferBytes: options.limits.streamBufferBytes };
+    const { streamBufferBytes: bufferBytes } = options.limits;
+    const largeAnswers = new LargeAnswers(options.logger);
+    const returned: ResponsePolicy = { form: 'events', keepAlive, bufferBytes, largeAnswers };
     const request: ResponsePolicy = {
       ...returned,
       form: responseMode === 'sse' ? 'events' : responseMode,
-      largeAnswers: new LargeAnswers(options.logger),
       ...(responseMode !== 'json' && { headWait: { time, ms: HEAD_WAIT_MS } }),
     };
     const { headWait: _, ...notification } = { ...request, form: 'json' as const };
@@ -128,12 +129,7 @@ export class ModernEra {
       const parts = { ...given.resuming, response: returned, options, random };
       const calls = new ResumableCalls({ ...parts, memory: given.memory });
       this.#resumable = calls;
-      this.#returning = new ReturningClients({
-        ...parts,
-        calls,
-        mayRunTwice: (call) => mayRunTwice(call, options, (post, list) => this.#serve(post, list, list, call.version)),
-        run: (exchange, call) => this.#run(exchange, call),
-      });
+      this.#returning = new ReturningClients({ ...parts, calls, server: this });
     }
     this.#handler = createMcpHandler((context) => this.#build(context.requestInfo as McpHttpRequest), {
       legacy: 'reject',
@@ -165,27 +161,23 @@ export class ModernEra {
     const admission = this.#gate.enter(admittedRequest(exchange, first.message, false));
     if (admission instanceof SojournError) return refuse(exchange, admission, request?.id ?? null);
     const version = typeof claim === 'string' ? claim : (header ?? '');
-    const resumable = request === undefined ? post : this.#resumablePost(post, request, version);
-    attempt(exchange, () => this.#serve(resumable, first.message, request, version, admission));
+    const response = new HttpResponse(exchange, this.#policyOf(request));
+    const resumable = request && this.#openResumable(exchange, response, request, version);
+    const caller = resumable?.caller ?? exchange;
+    const message = { caller, text: post.text, message: first, version, admission };
+    attempt(caller, () => this.#serve(this.#call(message, resumable ?? response)));
   }
 
-  /** The admission leaves with the handler of the request, or here if there is no call. */
-  async #serve(
-    post: InboundPost,
-    message: unknown,
-    request: RpcRequest | undefined,
-    version: string,
-    admission?: Admission,
-  ): Promise<void> {
-    if (request === undefined || this.#authorizer === undefined)
-      return this.#answer(this.#call(post, request, version, admission), message);
-    let admitted: RpcRequest | undefined;
+  async #serve(call: ModernCall): Promise<void> {
     try {
-      admitted = await this.#authorized(post.exchange, request, this.#authorizer);
-    } finally {
-      if (admitted === undefined || post.exchange.closed) admission?.leave();
+      if (this.#authorizer !== undefined && call.request !== undefined)
+        await this.#authorize(call, call.request, this.#authorizer);
+    } catch (cause) {
+      call.done();
+      throw cause;
     }
-    if (!post.exchange.closed) await this.#answer(this.#call(post, admitted, version, admission), admitted);
+    if (call.caller.closed) call.done();
+    else await this.#answer(call);
   }
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
@@ -207,28 +199,39 @@ export class ModernEra {
     else attempt(exchange, () => returning.resume(call, position));
   }
 
+  #policyOf(request: RpcRequest | undefined): ResponsePolicy {
+    if (request === undefined) return this.#responses.notification;
+    return request.method === 'subscriptions/listen' ? this.#responses.listen : this.#responses.request;
+  }
+
   /** A `listen` stream has no answer, and JSON bodies have no event ids. */
-  #resumablePost(post: InboundPost, request: RpcRequest, version: string): InboundPost {
-    if (this.#resumable === undefined || request.method === 'subscriptions/listen') return post;
-    if (this.#options.responseMode === 'json') return post;
-    return { ...post, exchange: this.#resumable.wrap(post.exchange, request, version) };
+  #openResumable(
+    exchange: Exchange,
+    response: HttpResponse,
+    request: RpcRequest,
+    version: string,
+  ): ResumableCall | undefined {
+    if (request.method === 'subscriptions/listen' || this.#options.responseMode === 'json') return undefined;
+    return this.#resumable?.open(exchange, response, request, version);
   }
 
-  /** Runs a call again that another instance left. */
-  #run(exchange: ResumableExchange, { request, version }: LostCall): void {
-    const admission = this.#gate.enter(admittedRequest(exchange, request, false));
-    if (admission instanceof SojournError) return refuse(exchange, admission, request.id);
-    const post = postOf(exchange, request);
-    attempt(exchange, () => this.#serve(post, request, request, version, admission));
+  serveAgain(lost: LostRequest, counts: boolean): void {
+    const { caller, request, version } = lost;
+    const admission = counts ? this.#gate.enter(admittedRequest(caller, request, false)) : undefined;
+    if (admission instanceof SojournError) return lost.refuse(admission, request.id);
+    const message = { kind: 'request', message: request } as const;
+    attempt(lost, () => this.#serve(this.#call({ caller, text: undefined, message, version, admission }, lost)));
   }
 
-  async #authorized(exchange: Exchange, sent: RpcRequest, authorizer: Authorizer): Promise<RpcRequest> {
-    const admitted = await authorizer.admit(sent, exchange.authInfo);
+  async #authorize(call: ModernCall, sent: RpcRequest, authorizer: Authorizer): Promise<void> {
+    const { caller } = call;
+    const admitted = await authorizer.admit(sent, caller.authInfo);
+    if (admitted === sent) return;
+    call.authorized(admitted);
     const name = admitted.params?.['name'] ?? admitted.params?.['uri'];
     // The SDK compares the header with the message.
-    if (admitted !== sent && exchange.header('mcp-name') !== undefined && typeof name === 'string')
-      exchange.canonicalHeaders.set('mcp-name', name);
-    return admitted;
+    if (caller.header('mcp-name') !== undefined && typeof name === 'string')
+      caller.canonicalHeaders.set('mcp-name', name);
   }
 
   #checkHeaders(
@@ -254,17 +257,18 @@ export class ModernEra {
     return this.#running;
   }
 
-  async #answer(call: ModernCall, message: unknown): Promise<void> {
+  async #answer(call: ModernCall): Promise<void> {
     const id = call.request?.id ?? null;
     const { response: answer } = call;
     // A listen stream never ends by itself, so a drain does not wait for it.
     const counts = call.request?.method === 'subscriptions/listen' ? 0 : 1;
     this.#running += counts;
+    answer.begin();
     try {
       if (this.#lifecycle.refusal !== undefined) throw this.#lifecycle.refusal;
       const served = this.#direct.serve(call);
       if (served instanceof Promise ? await served : served) return;
-      const response = await this.#fetch(call, message);
+      const response = await this.#fetch(call);
       // The SDK's status for a server that closed before it answered. The client is still connected when this endpoint
       // closed it.
       if (response.status === CLIENT_LEFT && this.#lifecycle.refusal !== undefined) call.refuse(requestClosed());
@@ -289,18 +293,15 @@ export class ModernEra {
     }
   }
 
-  #call(post: InboundPost, request: RpcRequest | undefined, version: string, admission?: Admission): ModernCall {
-    const { exchange } = post;
-    const listens = request?.method === 'subscriptions/listen';
-    const policy = listens ? this.#responses.listen : this.#responses.request;
-    const response = new HttpResponse(exchange, request === undefined ? this.#responses.notification : policy).begin();
-    // The call runs again, and its client reads a stream.
-    if (exchange instanceof ResumableExchange && exchange.hasHead) response.sendHead();
-    // A client that lost a `listen` stream has no answer to wait for. A resumable call writes its own first event.
-    const isPlain = request !== undefined && !listens && !(exchange instanceof ResumableExchange);
-    const first = (to: Reader): void =>
-      sendFirst(to, firstPosition(request as RpcRequest, this.#random), this.#options);
-    return new ModernCall({ post, request, version, admission }, response, isPlain ? first : undefined);
+  #call(message: ModernMessage, response: AnswerReader): ModernCall {
+    // A client that lost a `listen` stream has no answer to wait for. A resumable call sends its own first event.
+    const { kind, message: sent } = message.message;
+    const isPlain = kind === 'request' && sent.method !== 'subscriptions/listen' && response instanceof HttpResponse;
+    return new ModernCall(message, response, isPlain ? this : undefined);
+  }
+
+  beginStream(to: Reader, request: RpcRequest): void {
+    sendFirst(to, firstPosition(request, this.#random), this.#options);
   }
 
   #refuse(call: ModernCall, error: SojournError): void {
@@ -311,9 +312,8 @@ export class ModernEra {
     return lostForm(this.#options, request?.method, 'modern');
   }
 
-  #fetch(call: ModernCall, message: unknown): Promise<Response> {
-    const { exchange } = call.post;
-    const { request, authInfo } = exchange;
+  #fetch(call: ModernCall): Promise<Response> {
+    const { request, authInfo } = call.caller;
     this.#calls.set(request, call);
     // The SDK checks the scopes, and then asks the handler.
     call.work.beforeHandler(() => {
@@ -321,7 +321,7 @@ export class ModernEra {
       if (call.request !== undefined) this.#callTimes.start(call.work, call.request, (error) => call.expire(error));
     });
     return contexts.run(contextOf(call, false), () =>
-      this.#handler.fetch(request, { parsedBody: message, ...(authInfo !== undefined && { authInfo }) }),
+      this.#handler.fetch(request, { parsedBody: call.message, ...(authInfo !== undefined && { authInfo }) }),
     );
   }
 

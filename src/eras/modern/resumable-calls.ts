@@ -9,8 +9,9 @@
  * A call that is answered before its head is due is not recorded: its client has no event id. Two `retryMs` are the two
  * tries that most clients make.
  */
-import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
+import type { Exchange } from '../../http/exchange.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
 import { relayedFields } from '../../options/header-names.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
@@ -23,10 +24,9 @@ import { rightsOf } from '../../session/calls/rights.ts';
 import type { Fence } from '../../stores/store.ts';
 import { Tally } from '../../tally.ts';
 import type { Logger } from '../../types.ts';
-import { callKey, type CallRecords, RECORD_MS } from './call-records.ts';
-import { type CallPosition, formatCallPosition } from './call-position.ts';
-import { firstPosition } from './lost-answers.ts';
-import { ResumableExchange, type RequestOrigin, type ResumableHost } from './resumable-exchange.ts';
+import { type CallRecords, RECORD_MS } from './call-records.ts';
+import { type CallPosition, firstPosition, formatCallPosition } from './call-position.ts';
+import { type CallRequest, ResumableCall, type ResumableHost } from './resumable-call.ts';
 
 /** Calls that go on without a client, and how many of them one user may have. Past it a cut cancels. */
 const CUT_CALLS = 1_000;
@@ -35,7 +35,6 @@ const CUT_CALLS_PER_USER = 100;
 const ANSWERED_CALLS = 1_000;
 /** The part of `limits.memoryBytes` that kept messages may fill: clients that read their answers come first. */
 const KEPT_PART = 1 / 8;
-const SWEEP_MS = 5_000;
 /** How long the end of an endpoint waits for the store. */
 const STORED_MS = 1_000;
 
@@ -49,33 +48,20 @@ export interface ResumableCallsOptions {
   readonly random: RandomSource;
 }
 
-interface RunningCall {
-  readonly key: string;
-  readonly exchange: ResumableExchange;
-  readonly version: string;
-  readonly request: RpcRequest;
-  /** Charged while it has no client. The connection of a request charges its body itself: 0. */
-  readonly bodyBytes: number;
-  fence: Fence | undefined;
-  /** A time of the monotonic clock. */
-  extendedAt: number;
-  /** Set while it has no client, or is answered. */
-  timer: unknown;
-  cut: boolean;
-  answered: boolean;
-}
-
 export class ResumableCalls implements ResumableHost {
   readonly #given: ResumableCallsOptions;
   readonly #options: ResolvedOptions;
   readonly #records: CallRecords;
   readonly #isKept: (field: string) => boolean;
   readonly #logger: Logger;
-  readonly #calls = new Map<string, RunningCall>();
-  readonly #byExchange = new WeakMap<ResumableExchange, RunningCall>();
-  readonly #answered = new Set<RunningCall>();
-  /** Calls without a client, by user. */
-  readonly #cut = new Tally<string | undefined>();
+  /** Recorded calls. */
+  readonly #calls = new Map<string, ResumableCall>();
+  readonly #answered = new Set<ResumableCall>();
+  /** Calls without a client, and how many each user has. */
+  readonly #cut = new Set<ResumableCall>();
+  readonly #cutOf = new Tally<string | undefined>();
+  /** When calls without a client are cancelled, and answered ones forgotten. */
+  readonly #timers = new Map<ResumableCall, unknown>();
   readonly #writes = new Set<Promise<unknown>>();
   /** The messages that are kept make room for newer ones: the store has the answer of an answered call. */
   readonly memory = {
@@ -115,131 +101,120 @@ export class ResumableCalls implements ResumableHost {
     return 2 * this.#options.retryMs;
   }
 
-  /** The exchange to serve a request on; the client's own where no event id can carry the request's id. */
-  wrap(exchange: Exchange, request: RpcRequest, version: string): Exchange {
+  /** `undefined`: no event id can carry the id of the request. */
+  open(exchange: Exchange, response: HttpResponse, request: RpcRequest, version: string): ResumableCall | undefined {
     const first = firstPosition(request, this.#given.random);
-    if (formatCallPosition(first) === '') return exchange;
-    const call = ResumableExchange.of(exchange, first, this);
-    this.#register(call, first, { request, version, bodyBytes: 0, fence: undefined });
+    if (formatCallPosition(first) === '') return undefined;
+    const { method, url, user, authInfo, canonicalHeaders } = exchange;
+    const headers = exchange.headerFields();
+    const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, canonicalHeaders };
+    return new ResumableCall({ fields, authInfo, request, version }, first, this, { exchange, response });
+  }
+
+  /** Runs a lost call again that this instance has claimed. */
+  restart(lost: CallRequest, first: CallPosition, fence: Fence): ResumableCall {
+    const call = new ResumableCall(lost, first, this, undefined);
+    call.restart(fence);
+    this.#calls.set(call.key, call);
+    this.#follow(this.#records.extend(call.key, fence));
     return call;
   }
 
-  #register(
-    exchange: ResumableExchange,
-    { secret }: CallPosition,
-    more: Pick<RunningCall, 'request' | 'version' | 'bodyBytes' | 'fence'>,
-  ): RunningCall {
-    const { timeProvider } = this.#options;
-    const extendedAt = timeProvider.monotonic();
-    const call = {
-      key: callKey(secret, exchange.user),
-      exchange,
-      ...more,
-      extendedAt,
-      timer: undefined,
-      cut: false,
-      answered: false,
-    };
-    this.#byExchange.set(exchange, call);
-    return call;
+  /** A call that runs here, or was answered here. */
+  find(key: string): ResumableCall | undefined {
+    return this.#calls.get(key);
   }
 
-  // ——— What a call's exchange reports ———
+  // ——— what a call asks for ———
 
-  async record(exchange: ResumableExchange): Promise<boolean> {
-    const call = this.#byExchange.get(exchange);
-    const { instance } = this.#given;
-    if (call === undefined || !instance.lease.valid || this.#closed) return false;
-    const { key, request, version } = call;
-    const rights = rightsOf(exchange.authInfo);
-    const headers = Object.entries(exchange.headerFields()).filter(([name]) => this.#isKept(name));
-    const { owner } = instance.lease;
+  async record(call: ResumableCall): Promise<Fence | undefined> {
+    const { lease } = this.#given.instance;
+    if (!lease.valid || this.#closed) return undefined;
+    const { key, caller, request, version } = call;
+    const rights = rightsOf(caller.authInfo);
+    const headers = Object.entries(caller.headerFields()).filter(([name]) => this.#isKept(name));
+    const { owner } = lease;
     const kept = {
-      url: exchange.url,
-      absoluteUrl: exchange.absoluteUrl(),
+      url: caller.url,
+      absoluteUrl: caller.absoluteUrl(),
       headers: Object.fromEntries(headers),
       ...(rights !== undefined && { rights }),
       request,
     };
-    if (!(await this.#records.create({ key, owner, user: exchange.user, version, kept }))) return false;
-    call.fence = { epoch: 1, owner };
+    if (!(await this.#records.create({ key, owner, user: caller.user, version, kept }))) return undefined;
     this.#calls.set(key, call);
-    return true;
+    return { epoch: 1, owner };
   }
 
-  goesOn(exchange: ResumableExchange): boolean {
-    const call = this.#byExchange.get(exchange);
-    if (call === undefined || this.#closed || !this.#enterCut(call)) return false;
-    this.#arm(call, () => exchange.cancel());
+  goesOn(call: ResumableCall): boolean {
+    if (this.#closed || !this.#enterCut(call)) return false;
+    this.#arm(call, () => call.cancel());
     return true;
   }
 
   /** The client of a call that has none was refused, and will come back. */
-  stays(exchange: ResumableExchange): void {
-    const call = this.#byExchange.get(exchange);
-    if (call?.answered === true) this.#arm(call, () => this.#forget(call));
-    else if (call?.cut === true) this.#arm(call, () => exchange.cancel());
+  stays(call: ResumableCall): void {
+    if (this.#answered.has(call)) this.#arm(call, () => call.forget());
+    else if (this.#cut.has(call)) this.#arm(call, () => call.cancel());
   }
 
-  attached(exchange: ResumableExchange): void {
-    const call = this.#byExchange.get(exchange);
-    if (call === undefined) return;
+  attached(call: ResumableCall): void {
     this.#disarm(call);
     this.#leaveCut(call);
   }
 
-  answered(exchange: ResumableExchange, json: string): void {
-    const call = this.#byExchange.get(exchange);
-    if (call?.fence === undefined) return;
-    call.answered = true;
+  answered(call: ResumableCall, fence: Fence, json: string): void {
     this.#leaveCut(call);
     this.#answered.add(call);
-    this.#arm(call, () => this.#forget(call));
+    this.#arm(call, () => call.forget());
     if (this.#answered.size > ANSWERED_CALLS) this.#forgetOldest();
-    if (!exchange.keepsNewest) this.#forget(call);
-    this.#follow(this.#records.finish(call.key, call.fence, json, this.#keptMs));
+    if (!call.keepsNewest) call.forget();
+    this.#follow(this.#records.finish(call.key, fence, json, this.#keptMs));
   }
 
-  cancelled(exchange: ResumableExchange): void {
-    const call = this.#byExchange.get(exchange);
-    if (call === undefined) return;
-    this.#forget(call);
-    if (call.fence !== undefined) this.#follow(this.#records.end(call.key, call.fence));
+  cancelled({ key }: ResumableCall, fence: Fence): void {
+    this.#follow(this.#records.end(key, fence));
+  }
+
+  forgotten(call: ResumableCall): void {
+    this.attached(call);
+    this.#answered.delete(call);
+    if (this.#calls.get(call.key) === call) this.#calls.delete(call.key);
   }
 
   report(cause: unknown): void {
     this.#options.logger.error({ err: cause }, 'A request without a client could not be served');
   }
 
-  #arm(call: RunningCall, then: () => void): void {
+  #arm(call: ResumableCall, then: () => void): void {
     this.#disarm(call);
-    call.timer = this.#options.timeProvider.setTimeout(then, this.#keptMs);
+    this.#timers.set(call, this.#options.timeProvider.setTimeout(then, this.#keptMs));
   }
 
-  #disarm(call: RunningCall): void {
-    if (call.timer !== undefined) this.#options.timeProvider.clearTimeout(call.timer);
-    call.timer = undefined;
+  #disarm(call: ResumableCall): void {
+    const timer = this.#timers.get(call);
+    if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
+    this.#timers.delete(call);
   }
 
   /** A client that came back may leave again before it counts as attached: then the call is cut already. */
-  #enterCut(call: RunningCall): boolean {
-    if (call.cut) return true;
-    const { user } = call.exchange;
-    if (this.#cut.sum >= CUT_CALLS || (user !== undefined && this.#cut.of(user) >= CUT_CALLS_PER_USER)) {
+  #enterCut(call: ResumableCall): boolean {
+    if (this.#cut.has(call)) return true;
+    const { user } = call.caller;
+    if (this.#cut.size >= CUT_CALLS || (user !== undefined && this.#cutOf.of(user) >= CUT_CALLS_PER_USER)) {
       this.#logger.warn({}, 'A call is cancelled at a cut: too many calls go on without a client');
       return false;
     }
     if (!this.#given.memory.take(call.bodyBytes, 0)) return false;
-    call.cut = true;
-    this.#cut.add(user, 1);
+    this.#cut.add(call);
+    this.#cutOf.add(user, 1);
     return true;
   }
 
-  #leaveCut(call: RunningCall): void {
-    if (!call.cut) return;
-    call.cut = false;
+  #leaveCut(call: ResumableCall): void {
+    if (!this.#cut.delete(call)) return;
     this.#given.memory.give(call.bodyBytes);
-    this.#cut.add(call.exchange.user, -1);
+    this.#cutOf.add(call.caller.user, -1);
   }
 
   #takeKept(bytes: number, held: number): boolean {
@@ -254,16 +229,8 @@ export class ResumableCalls implements ResumableHost {
   /** `false`: no answered call is kept. */
   #forgetOldest(): boolean {
     const [oldest] = this.#answered;
-    if (oldest !== undefined) this.#forget(oldest);
+    oldest?.forget();
     return oldest !== undefined;
-  }
-
-  #forget(call: RunningCall): void {
-    this.#disarm(call);
-    this.#leaveCut(call);
-    this.#answered.delete(call);
-    if (this.#calls.get(call.key) === call) this.#calls.delete(call.key);
-    call.exchange.forget();
   }
 
   #follow(write: Promise<unknown>): void {
@@ -271,39 +238,15 @@ export class ResumableCalls implements ResumableHost {
     void write.finally(() => this.#writes.delete(write));
   }
 
-  // ——— Clients that come back ———
-
-  /** The exchange of a call that runs here, or was answered here. */
-  find(key: string): ResumableExchange | undefined {
-    return this.#calls.get(key)?.exchange;
-  }
-
-  /** A lost call that this instance has claimed. It has no client yet. */
-  restart(
-    origin: RequestOrigin,
-    first: CallPosition,
-    { key, request, version, fence }: Pick<RunningCall, 'key' | 'request' | 'version'> & { readonly fence: Fence },
-  ): ResumableExchange {
-    const exchange = ResumableExchange.again(origin, first, this);
-    const bodyBytes = JSON.stringify(request).length * BODY_WEIGHT;
-    this.#calls.set(key, this.#register(exchange, first, { request, version, bodyBytes, fence }));
-    this.#follow(this.#records.extend(key, fence));
-    return exchange;
-  }
-
-  // ——— Upkeep ———
+  // ——— upkeep ———
 
   #armSweep(): void {
     const { timeProvider } = this.#options;
     this.#sweeper = timeProvider.setTimeout(() => {
       this.#armSweep();
-      const due = timeProvider.monotonic() - RECORD_MS / 2;
-      for (const call of this.#calls.values()) {
-        if (call.answered || call.fence === undefined || call.extendedAt > due) continue;
-        call.extendedAt = timeProvider.monotonic();
-        this.#follow(this.#records.extend(call.key, call.fence));
-      }
-    }, SWEEP_MS);
+      for (const { key, fence } of this.#calls.values())
+        if (fence !== undefined) this.#follow(this.#records.extend(key, fence));
+    }, RECORD_MS / 3);
   }
 
   /** Resolves when every answer so far is stored, or could not be. A store that hangs delays no end of an endpoint. */
@@ -314,10 +257,9 @@ export class ResumableCalls implements ResumableHost {
   /** Other instances run the calls again that run here now: their clients come back there. */
   async leave(): Promise<void> {
     for (const call of this.#calls.values()) {
-      if (call.answered || call.fence === undefined) continue;
-      call.exchange.leave();
-      this.#forget(call);
-      this.#follow(this.#records.release(call.key, call.fence));
+      const { key, fence } = call;
+      call.leave();
+      if (fence !== undefined) this.#follow(this.#records.release(key, fence));
     }
     await this.#stored();
   }
@@ -327,7 +269,7 @@ export class ResumableCalls implements ResumableHost {
     if (this.#closed) return;
     this.#closed = true;
     this.#options.timeProvider.clearTimeout(this.#sweeper);
-    for (const call of this.#calls.values()) this.#forget(call);
+    for (const call of this.#calls.values()) call.forget();
     await this.#stored();
   }
 }

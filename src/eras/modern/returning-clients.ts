@@ -16,7 +16,6 @@ import type { Caller } from '../../http/exchange.ts';
 import type { CallReader, ResponsePolicy } from '../../http/reader.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Call } from '../../call/call.ts';
 import { forLost } from '../../call/retries.ts';
 import type { Relay } from '../../relay/relay.ts';
@@ -27,8 +26,9 @@ import { rightsOf } from '../../session/calls/rights.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
 import { type CallPosition, formatCallPosition, parseCallPosition, resumedPosition } from './call-position.ts';
 import { respondComeBack, respondLostAnswer } from './lost-answers.ts';
+import { type LostRequestServer, mayRunTwice } from './may-run-twice.ts';
 import type { ResumableCalls } from './resumable-calls.ts';
-import { readsHeaders, type RequestOrigin, type ResumableExchange } from './resumable-exchange.ts';
+import type { CallRequest } from './resumable-call.ts';
 
 /** Attempts to find a call whose owner changes at the same time: about a second in all. */
 const TRIES = 12;
@@ -49,17 +49,7 @@ export interface ReturningClientsOptions {
   readonly random: RandomSource;
   readonly response: ResponsePolicy;
   readonly replays: Replays;
-  /** Whether a lost call may run again, as its server says now. */
-  mayRunTwice(call: LostCall): Promise<boolean>;
-  /** Runs a lost call again. */
-  run(exchange: ResumableExchange, call: LostCall): void;
-}
-
-/** A call whose instance is lost, as it was sent. Its caller is the one who asks for its answer. */
-export interface LostCall {
-  readonly origin: RequestOrigin;
-  readonly request: RpcRequest;
-  readonly version: string;
+  readonly server: LostRequestServer;
 }
 
 /** A client that came back for an answer. */
@@ -105,8 +95,8 @@ export class ReturningClients {
   /** Past a limit the GET ends cleanly, and a call that runs here continues until its client comes back. */
   delay({ exchange: client, reader }: Call, position: CallPosition): void {
     const { calls, response } = this.#given;
-    const exchange = calls.find(callKey(position.secret, client.user));
-    if (exchange !== undefined) calls.stays(exchange);
+    const call = calls.find(callKey(position.secret, client.user));
+    if (call !== undefined) calls.stays(call);
     reader.begin(response);
     respondComeBack(reader, position, this.#options.retryMs);
   }
@@ -157,9 +147,9 @@ export class ReturningClients {
   }
 
   #serveHere(key: string, returned: Returned): boolean {
-    const exchange = this.#given.calls.find(key);
-    if (exchange === undefined) return false;
-    exchange.attach(returned.reader, returned.position);
+    const call = this.#given.calls.find(key);
+    if (call === undefined) return false;
+    call.attach(returned.reader, returned.position);
     return true;
   }
 
@@ -201,7 +191,7 @@ export class ReturningClients {
   }
 
   async #runAgain(returned: Returned, record: CallRecord): Promise<boolean> {
-    const { instance, calls, mayRunTwice, run } = this.#given;
+    const { instance, calls, options, server } = this.#given;
     const { key } = record;
     const { client, reader } = returned;
     if (this.#serveHere(key, returned)) return true;
@@ -210,7 +200,7 @@ export class ReturningClients {
     if (lost === undefined)
       this.#options.logger.info({}, 'A lost call is not run again: it was too long, or this caller has other rights');
     else this.#openHead(returned);
-    const repeatable = lost !== undefined && (await mayRunTwice(lost));
+    const repeatable = lost !== undefined && (await mayRunTwice(lost, options, server));
     // Only dispatched calls have a record, and each call has its own.
     const { runs, mayHaveRun } = forLost({ kept: lost !== undefined, newest: true, marked: true, repeatable });
     if (lost === undefined || !runs) return this.#respondLost(returned, ownerLost(mayHaveRun));
@@ -219,22 +209,19 @@ export class ReturningClients {
     const fence = await this.#records.claim(record, instance.lease.owner);
     if (fence === undefined) return false;
     const first = { ...returned.position, run: fence.epoch, offset: 0, resumes: 0 };
-    const { origin, request, version } = lost;
-    const exchange = calls.restart(origin, first, { key, request, version, fence });
-    if (client.closed) exchange.cancel();
+    const call = calls.restart(lost, first, fence);
+    if (client.closed) call.cancel();
     else {
-      exchange.attach(reader, returned.position);
-      run(exchange, lost);
+      call.attach(reader, returned.position);
+      server.serveAgain(call, true);
     }
     return true;
   }
 }
 
 /** The call for this caller; `undefined`: it was too long to be kept, or this caller has other rights. */
-function lostCall({ kept, version }: CallRecord, { authInfo, user }: Caller): LostCall | undefined {
+function lostCall({ kept, version }: CallRecord, { authInfo, user }: Caller): CallRequest | undefined {
   if (kept?.request === undefined || kept.rights !== rightsOf(authInfo)) return undefined;
   const { request, url, absoluteUrl, headers } = kept;
-  const canonicalHeaders = new Map<string, string>();
-  const origin = { method: 'POST', url, absoluteUrl: () => absoluteUrl, canonicalHeaders, authInfo, user };
-  return { origin: { ...origin, ...readsHeaders(headers) }, request, version };
+  return { fields: { method: 'POST', url, absoluteUrl, headers, user }, authInfo, request, version };
 }

@@ -49,11 +49,11 @@ export class ModernServers {
   }
 
   #buildInRun(call: ModernCall): Promise<McpServer | Server> {
-    const run = this.#runs.begin(call.post.exchange, () => {});
+    const run = this.#runs.begin(call.caller, () => {});
     call.runsIn(() => this.#runs.end(run));
     return run.inOwnContext(async () => {
       const server = await this.#build(call);
-      await run.start(call.post.exchange.request, this.#session(call, server, run));
+      await run.start(call.caller.request, this.#session(call, server, run));
       if (run.left === 'handler_returned') throw hookReturned('before its request was answered');
       if (run.enter !== undefined) this.#dispatchIn(run.enter, call, server);
       return server;
@@ -63,7 +63,7 @@ export class ModernServers {
   #build(call: ModernCall): MaybePromise<McpServer | Server> {
     const made = this.#servers.build({
       era: 'modern',
-      caller: call.post.exchange,
+      caller: call.caller,
       session: undefined,
       restored: false,
       optionsRead: () => call.noteOptionsRead(),
@@ -73,8 +73,7 @@ export class ModernServers {
 
   #checked(call: ModernCall, server: AnyServer): MaybePromise<McpServer | Server> {
     call.built(server);
-    const { request } = call;
-    const { exchange, text } = call.post;
+    const { request, caller, text } = call;
     const inner = modernServerOf(server);
     if (inner === undefined) {
       const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
@@ -84,10 +83,10 @@ export class ModernServers {
     if (request?.method === 'tools/list') rememberSchemas(server);
     if (request !== undefined && typeof tool === 'string' && isMcpServer(server)) {
       rememberSchemas(server, tool);
-      const check = checkParamHeaders(exchange, server.toolInputSchemaJson(tool), request, text);
+      const check = checkParamHeaders(caller, server.toolInputSchemaJson(tool), request, text);
       if ('refusal' in check) throw check.refusal;
       if (check.canonical !== undefined) call.mirrors();
-      for (const [name, value] of check.canonical ?? []) exchange.canonicalHeaders.set(name, value);
+      for (const [name, value] of check.canonical ?? []) caller.canonicalHeaders.set(name, value);
     }
     return isOwnCopy(server) ? (server as McpServer | Server) : this.#ofOtherCopy(call, server, inner);
   }
@@ -101,7 +100,7 @@ export class ModernServers {
     const { request } = call;
     if (request === undefined || !isMcpServer(server)) return inner;
     const resolver: ScopeChallengeHandler = (context) => server.resolveScopeChallenge(context);
-    const checked = checkScopes(resolver, [request], call.post.exchange.authInfo, this.#options.logger);
+    const checked = checkScopes(resolver, [request], call.caller.authInfo, this.#options.logger);
     const allowed = (refusal: SojournError | undefined): Server => {
       if (refusal !== undefined) throw refusal;
       return inner;
@@ -111,7 +110,7 @@ export class ModernServers {
 
   #session(call: ModernCall, server: McpServer | Server, run: SessionRun): McpRequestRun {
     return requestSession({
-      caller: call.post.exchange,
+      caller: call.caller,
       run,
       createdAt: this.#options.timeProvider.now(),
       ...clientOf(call),

@@ -22,7 +22,7 @@ import {
 import { entryOf } from '../../entry-list.ts';
 import { RPC, type SojournError } from '../../errors.ts';
 import { answerJson } from '../../http/answer.ts';
-import type { HttpResponse } from '../../http/response.ts';
+import type { AnswerReader } from '../../http/response.ts';
 import { atEndOfTurn, type TurnTask } from '../../http/turn.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { RequestEntry } from '../../protocol/request-entry.ts';
@@ -36,7 +36,7 @@ import type { Classification } from './envelopes.ts';
 export interface ModernTransportOptions {
   readonly classification: Classification;
   readonly id: RequestId;
-  readonly response: HttpResponse;
+  readonly response: AnswerReader;
   /** `responseMode: 'json'`: messages before the answer are dropped. */
   readonly answerOnly: boolean;
   readonly logger: Logger;
