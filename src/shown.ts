@@ -1,5 +1,6 @@
 /** How session ids, and values that clients chose, are written into log lines and errors. */
 import { createHash } from 'node:crypto';
+import { orUndefined } from './or-undefined.ts';
 
 const SHOWN_LENGTH = 64;
 const HASH_LENGTH = 12;
@@ -59,10 +60,6 @@ export function sessionHash(id: string): string {
  * element is the name (`src/endpoint/user.ts`); a key of another form is its own name.
  */
 export function userName(key: string): string {
-  try {
-    const name: unknown = (JSON.parse(key) as unknown[]).at(-1);
-    return typeof name === 'string' ? name : key;
-  } catch {
-    return key;
-  }
+  const name = orUndefined(() => (JSON.parse(key) as unknown[]).at(-1));
+  return typeof name === 'string' ? name : key;
 }

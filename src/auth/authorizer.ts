@@ -13,6 +13,7 @@
  */
 import type { AuthInfo, JSONRPCMessage, RequestId, Transport } from '@modelcontextprotocol/server';
 import type { Authorize, AuthorizeKind } from '../options/auth-options.ts';
+import { orUndefined } from '../or-undefined.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { innerServer } from '../protocol/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
@@ -164,12 +165,8 @@ function inOrder<T>(decided: Array<MaybePromise<boolean>>, use: (allowed: readon
 
 /** The URI as sent and, where it differs, its normal form. A text that is no URI has one name. */
 function namesOf(uri: string, kind: 'resource' | 'template'): readonly string[] {
-  let href: string;
-  try {
-    ({ href } = new URL(uri));
-  } catch {
-    return [uri];
-  }
+  const href = orUndefined(() => new URL(uri).href);
+  if (href === undefined) return [uri];
   // A server finds a template by its text, in which `URL` would encode the braces of an expression.
   const normal = kind === 'template' ? href.replaceAll('%7B', '{').replaceAll('%7D', '}') : href;
   return normal === uri ? [uri] : [uri, normal];

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { SojournError } from '../errors.ts';
+import { orUndefined } from '../or-undefined.ts';
 import { codeOf, moduleInvalid, reason } from './failure.ts';
 
 /** Node parses the files of a module in less. */
@@ -106,10 +107,8 @@ function commonJsText(file: string): string {
 /** The package.json that says how the files of a folder are loaded. */
 function describingFile(folder: string): { readonly path: string; readonly type: unknown } | undefined {
   const path = join(folder, 'package.json');
-  try {
-    return { path, type: (JSON.parse(readFileSync(path, 'utf8')) as { readonly type?: unknown }).type };
-  } catch {
-    const above = dirname(folder);
-    return above === folder ? undefined : describingFile(above);
-  }
+  const read = (): unknown => (JSON.parse(readFileSync(path, 'utf8')) as { readonly type?: unknown }).type;
+  const found = orUndefined(() => ({ path, type: read() }));
+  const above = dirname(folder);
+  return found ?? (above === folder ? undefined : describingFile(above));
 }

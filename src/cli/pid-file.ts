@@ -1,6 +1,7 @@
 /** The process id of a supervisor: `sojourn serve --pid-file` writes it, `sojourn reload` reads it. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { orUndefined } from '../or-undefined.ts';
 import { Failure, reason, UsageError } from './failure.ts';
 
 export interface ReloadRequest {
@@ -55,9 +56,5 @@ function commandOf(pid: number): string[] {
     const { stdout } = spawnSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' });
     return stdout.trim().split(/\s+/);
   }
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  } catch {
-    return [];
-  }
+  return orUndefined(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')) ?? [];
 }

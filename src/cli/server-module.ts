@@ -6,6 +6,7 @@ import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { orUndefined } from '../or-undefined.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
 import { moduleInvalid } from './failure.ts';
@@ -77,7 +78,7 @@ async function prepareTypeScript(given: string, file: string): Promise<void> {
   const features = process.features as { readonly typescript?: unknown };
   if (features.typescript && !file.endsWith('x')) return;
   for (const from of [file, import.meta.url]) {
-    const loader = resolveFrom(from, 'tsx');
+    const loader = orUndefined(() => createRequire(from).resolve('tsx'));
     if (loader === undefined) continue;
     // Like `node --import tsx`: tsx registers itself, for ES modules and CommonJS.
     await import(pathToFileURL(loader).href);
@@ -87,14 +88,6 @@ async function prepareTypeScript(given: string, file: string): Promise<void> {
     `${given} is TypeScript, which Node ${process.versions.node} does not run by itself: ` +
       'install tsx in its project (npm install --save-dev tsx), use Node 22.18 or later, or serve the compiled JavaScript',
   );
-}
-
-function resolveFrom(file: string, specifier: string): string | undefined {
-  try {
-    return createRequire(file).resolve(specifier);
-  } catch {
-    return undefined; // not installed there
-  }
 }
 
 /** Reads factory and options from the default export. `given` names the module in errors. */

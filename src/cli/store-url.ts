@@ -1,6 +1,7 @@
 /** `--store URL`: the scheme chooses the store. A URL may hold a password, so a URL is never printed unchanged. */
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
+import { orUndefined } from '../or-undefined.ts';
 import type { Store } from '../stores/store.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 
@@ -127,7 +128,7 @@ const SECRET_PARAMETER = /pass|secret|token|key/i;
 function redactorOf(url: string, hasTokens: boolean): (text: string) => string {
   const secrets = new Map<string, string>();
   const add = (given: string): void => {
-    for (const secret of [given, decoded(given)]) {
+    for (const secret of [given, orUndefined(() => decodeURIComponent(given)) ?? given]) {
       if (secret.length < MIN_SECRET_LENGTH) continue;
       secrets.set(secret, HIDDEN);
       // The spelling in a JSON log line.
@@ -145,12 +146,4 @@ function redactorOf(url: string, hasTokens: boolean): (text: string) => string {
   }
   const longestFirst = [...secrets].toSorted(([a], [b]) => b.length - a.length);
   return (text) => longestFirst.reduce((redacted, [secret, shown]) => redacted.replaceAll(secret, shown), text);
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

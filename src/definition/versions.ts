@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import module from 'node:module';
 import { dirname, join } from 'node:path';
+import { orUndefined } from '../or-undefined.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { seamsOf, type SdkServer } from './sdk-server.ts';
 
@@ -28,12 +29,7 @@ function installedVersion(name: string): string | undefined {
 const V1_SDK = '@modelcontextprotocol/sdk';
 
 function versionIn(file: string, name: string): string | undefined {
-  let found: unknown;
-  try {
-    found = JSON.parse(readFileSync(file, 'utf8'));
-  } catch {
-    return undefined;
-  }
+  const found: unknown = orUndefined(() => JSON.parse(readFileSync(file, 'utf8')) as unknown);
   return isObject(found) && found['name'] === name && typeof found['version'] === 'string'
     ? found['version']
     : undefined;

@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { devNull } from 'node:os';
+import { orUndefined } from '../or-undefined.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 
 const EVERY_MS = 1_000;
@@ -54,10 +55,7 @@ function isUsedUp(): boolean {
 
 /** `undefined`: this system does not tell it. */
 function descriptorLimit(): number | undefined {
-  try {
-    const soft = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
-    return soft === undefined ? undefined : Number(soft);
-  } catch {
-    return undefined;
-  }
+  const limits = orUndefined(() => readFileSync('/proc/self/limits', 'latin1')) ?? '';
+  const soft = /^Max open files +(\d+)/m.exec(limits)?.[1];
+  return soft === undefined ? undefined : Number(soft);
 }

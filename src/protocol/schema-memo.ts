@@ -10,6 +10,7 @@
  * Not remembered, so converted each time as before: schemas that create this member for each access, or whose member
  * cannot be written, and the schemas of SDK 1, which converts zod's schemas without that interface.
  */
+import { orUndefined } from '../or-undefined.ts';
 import { isObject } from './jsonrpc.ts';
 
 type Convert = (options: unknown) => unknown;
@@ -78,13 +79,7 @@ function remembering(convert: Convert): Convert {
 }
 
 /** Plain data that a copy represents. A cycle ends in a stack overflow, which counts as no. */
-function isJson(value: unknown): boolean {
-  try {
-    return isPlain(value);
-  } catch {
-    return false;
-  }
-}
+const isJson = (value: unknown): boolean => orUndefined(() => isPlain(value)) === true;
 
 function isPlain(value: unknown): boolean {
   if (typeof value !== 'object') return typeof value !== 'function' && typeof value !== 'symbol';

@@ -6,6 +6,7 @@
  * Only the canonical spelling is accepted.
  */
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
+import { orUndefined } from '../or-undefined.ts';
 
 export const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -31,11 +32,7 @@ export function open(key: Uint8Array, text: string, bound = ''): Buffer | undefi
   const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES));
   decipher.setAAD(Buffer.from(bound));
   decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
-  try {
-    return Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
-  } catch {
-    return undefined;
-  }
+  return orUndefined(() => Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]));
 }
 
 /** The nonce, which names a sealed text; `undefined`: not a sealed text, or not its canonical spelling. */

@@ -9,6 +9,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { RequestId } from '@modelcontextprotocol/server';
+import { orUndefined } from '../or-undefined.ts';
 import { isObject } from './jsonrpc.ts';
 
 /** Longer ids are not found. */
@@ -48,8 +49,9 @@ export class TopLevelId {
   get id(): RequestId | null {
     const kept = this.#kept.subarray(0, this.#length);
     if (this.#failed || !isUtf8(kept)) return null;
-    const { id, method } = parsed(kept.toString());
-    if (typeof method !== 'string') return null;
+    const parsed: unknown = orUndefined(() => JSON.parse(kept.toString()) as unknown);
+    if (!isObject(parsed) || typeof parsed['method'] !== 'string') return null;
+    const { id } = parsed;
     if (typeof id === 'string') return Buffer.byteLength(id) > MOST_BYTES ? null : id;
     return Number.isSafeInteger(id) ? (id as number) : null;
   }
@@ -101,14 +103,5 @@ export class TopLevelId {
   #keep(byte: number): void {
     this.#failed ||= this.#length === KEPT_BYTES;
     this.#kept[this.#length++] = byte;
-  }
-}
-
-function parsed(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : {};
-  } catch {
-    return {};
   }
 }

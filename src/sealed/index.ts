@@ -12,6 +12,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { type InitializeRequestParams, isInitializeRequest } from '@modelcontextprotocol/server';
 import { BoundedMap } from '../bounded-map.ts';
 import { optionInvalid, sealTooLong } from '../errors.ts';
+import { orUndefined } from '../or-undefined.ts';
 import { checkKey, checkList } from '../options/checks.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { NONCE_BYTES, nonceOf, open, seal, sealingKey } from '../protocol/sealed-text.ts';
@@ -101,12 +102,10 @@ function sealedId(key: Uint8Array, sealed: Sealed): string {
 function handshakeIn(key: Uint8Array, id: string): Sealed | undefined {
   const plain = id.startsWith(PREFIX) ? open(key, id.slice(PREFIX.length)) : undefined;
   if (plain === undefined) return undefined;
-  try {
-    const value: unknown = JSON.parse(inflateRawSync(plain, { maxOutputLength: INFLATED_MAX }).toString());
-    return isSealed(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const value: unknown = orUndefined(
+    () => JSON.parse(inflateRawSync(plain, { maxOutputLength: INFLATED_MAX }).toString()) as unknown,
+  );
+  return isSealed(value) ? value : undefined;
 }
 
 function isSealed(value: unknown): value is Sealed {

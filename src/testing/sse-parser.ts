@@ -1,4 +1,5 @@
 /** Server-sent events as they were written: every field that came, comments too (WHATWG HTML, section 9.2.6). */
+import { orUndefined } from '../or-undefined.ts';
 
 export interface RawEvent {
   readonly event?: string;
@@ -59,9 +60,7 @@ export class SseParser {
 
 function withMessage(fields: Fields): RawEvent {
   if (!fields.data) return fields;
-  try {
-    return { ...fields, message: JSON.parse(fields.data) as unknown };
-  } catch {
-    return fields;
-  }
+  const { data } = fields;
+  const message = orUndefined(() => JSON.parse(data) as unknown);
+  return message === undefined ? fields : { ...fields, message };
 }
