@@ -53,22 +53,11 @@ export function createEras(given: ErasOptions): Eras {
   const replays = new Replays({ options, memory, slowReaders });
   const shared = { options, gate, keepAlive, expiry, random, lifecycle };
   const requests = { ...shared, servers, callTimes, authorizer, lists, memory };
-  const legacy = new LegacyEra({
-    ...given,
-    ...shared,
-    replays,
-    lostAnswer: (call) => modern.resume(call),
-  });
+  const resuming = { records: new CallRecords(registry.store, options), instance, replays };
+  const modern = new ModernEra({ ...requests, bus, resuming: options.resumeModernCalls ? resuming : undefined });
+  const legacy = new LegacyEra({ ...given, ...shared, replays, lostAnswers: modern });
   const stateless = new StatelessEra(requests);
   const posts = options.sessionMode === 'stateless' ? stateless : legacy;
-  const modern = new ModernEra({
-    ...requests,
-    bus,
-    resuming: options.resumeModernCalls
-      ? { records: new CallRecords(registry.store, options), relay: legacy.relay, instance, replays }
-      : undefined,
-    legacy: posts,
-  });
   const sse = options.legacySse ? new LegacySseEra({ ...shared, registry, builder }) : undefined;
   const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
   return { legacy, stateless, modern, sse, keepAlive, checks };

@@ -29,8 +29,9 @@ import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { type InboundPost, requestIdOf } from '../call/call.ts';
+import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
-import { asksForLostAnswer } from './modern/lost-answers.ts';
+import { asksForLostAnswer } from './modern/call-position.ts';
 import { checkTextDepth, checkValueDepth } from './json-depth.ts';
 import { checkBatch, claimedVersion, handshakeVersion, noteMessages, seenClients } from './message-checks.ts';
 
@@ -65,13 +66,14 @@ export const VALIDATION_ORDER = [
 /** The eras, as checked requests enter them. */
 export interface CheckedEras {
   readonly modern: {
-    serve(post: InboundPost, header: string | undefined): void;
+    /** `false`: the message is one of an earlier revision. */
+    serve(post: InboundPost, header: string | undefined): boolean;
     /** A GET that asks for what followed on the stream of a 2026-07-28 request. */
-    lostAnswer(exchange: Exchange): void;
+    lostAnswer(exchange: Exchange, relay: Relay): void;
   };
   /** POSTs of clients that do not speak 2026-07-28. */
   readonly posts: { post(post: InboundPost): void };
-  readonly sessions: { get(exchange: Exchange): void; delete(exchange: Exchange): void };
+  readonly sessions: { readonly relay: Relay; get(exchange: Exchange): void; delete(exchange: Exchange): void };
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -115,7 +117,7 @@ export class RequestChecks {
     const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (exchange.method === 'GET' && this.#servesModern && asksForLostAnswer(exchange))
-      this.#eras.modern.lostAnswer(exchange);
+      this.#eras.modern.lostAnswer(exchange, this.#eras.sessions.relay);
     else if (exchange.method === 'GET') this.#eras.sessions.get(exchange);
     else if (this.#lifecycle.refusal !== undefined) refuse(exchange, this.#lifecycle.refusal, null);
     else this.#eras.sessions.delete(exchange);
@@ -285,7 +287,7 @@ export class RequestChecks {
   #serveModern(post: InboundPost, header: string | undefined): void {
     if (this.#isRefused(post)) return;
     this.#noteClient(post.messages[0]);
-    this.#eras.modern.serve(post, header);
+    if (!this.#eras.modern.serve(post, header)) this.#eras.posts.post(post);
   }
 
   #servePost(post: InboundPost): void {

@@ -49,7 +49,7 @@ export interface LegacyOptions {
   readonly random: RandomSource;
   readonly lifecycle: Lifecycle;
   /** Serves a relayed GET that asks for what followed on the stream of a 2026-07-28 request. */
-  readonly lostAnswer: (call: Call) => void;
+  readonly lostAnswers: { resume(call: Call, relay: Relay): void };
 }
 
 export class LegacyEra implements SessionServer, RelayedServer, Mover {
@@ -60,7 +60,7 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
   readonly #opener: SessionOpener;
   readonly #patience: Patience;
   readonly #lifecycle: Lifecycle;
-  readonly #lostAnswer: LegacyOptions['lostAnswer'];
+  readonly #lostAnswers: LegacyOptions['lostAnswers'];
   readonly #responses: LegacyResponses;
   readonly #gets: LegacyGets;
   readonly #loop: CallLoop;
@@ -78,7 +78,7 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
     this.#opener = opener;
     this.#patience = patience;
     this.#lifecycle = lifecycle;
-    this.#lostAnswer = given.lostAnswer;
+    this.#lostAnswers = given.lostAnswers;
     const { streamBufferBytes: bufferBytes } = options.limits;
     const all = {
       form: 'events',
@@ -154,7 +154,7 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
     reader: LinkReader,
   ): void {
     const call: Call = { kind, exchange, reader, requestId: null, after, mayHaveRun };
-    if (kind === 'answer') return this.#lostAnswer(call);
+    if (kind === 'answer') return this.#lostAnswers.resume(call, this.relay);
     if (kind !== 'post') return this.#enter(call);
     // Instances of earlier versions do not check the depth.
     const deep = checkTextDepth(text);

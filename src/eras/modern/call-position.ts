@@ -11,6 +11,7 @@
  * Each id has one spelling.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import type { Exchange } from '../../http/exchange.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { callSuffix, parseCallSuffix } from '../../session/streams/event-id.ts';
@@ -54,6 +55,11 @@ export function parseCallPosition(text: string | undefined): CallPosition | unde
     ended: ended !== undefined,
   };
   return formatCallPosition(position) === text ? position : undefined;
+}
+
+/** Whether a GET asks for what followed on the stream of a 2026-07-28 request. */
+export function asksForLostAnswer(exchange: Exchange): boolean {
+  return exchange.method === 'GET' && parseCallPosition(exchange.header('last-event-id')) !== undefined;
 }
 
 /** Empty where the request has an id that no event id can carry. */

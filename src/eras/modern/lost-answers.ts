@@ -6,15 +6,9 @@
  */
 import type { SojournError } from '../../errors.ts';
 import { errorJson, lostForm } from '../../http/answer.ts';
-import type { Exchange } from '../../http/exchange.ts';
 import type { Reader } from '../../http/reader.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { type CallPosition, formatCallPosition, parseCallPosition, resumedPosition } from './call-position.ts';
-
-/** Whether a GET asks for what followed on the stream of a 2026-07-28 request. */
-export function asksForLostAnswer(exchange: Exchange): boolean {
-  return exchange.method === 'GET' && parseCallPosition(exchange.header('last-event-id')) !== undefined;
-}
+import { type CallPosition, formatCallPosition, resumedPosition } from './call-position.ts';
 
 /** A clean end, after which the client comes back with a new event id. Some clients hang when a resume is refused. */
 export function respondComeBack(reader: Reader, position: CallPosition, retryMs: number): void {

@@ -43,6 +43,7 @@ import type { McpHttpRequest } from '../../types.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkListen, claimedVersion } from '../message-checks.ts';
 import { untilHandled } from '../notification-handler.ts';
+import type { Relay } from '../../relay/relay.ts';
 import { RequestRuns } from '../request-runs.ts';
 import type { Call, InboundPost } from '../../call/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
@@ -77,9 +78,7 @@ export interface ModernOptions {
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   readonly memory: MemoryUse;
   /** For the option `resumeModernCalls`; `undefined`: it is off. */
-  readonly resuming: Pick<ReturningClientsOptions, 'records' | 'relay' | 'instance' | 'replays'> | undefined;
-  /** Takes a message that the SDK classifies as legacy. */
-  readonly legacy: { post(post: InboundPost): void };
+  readonly resuming: Pick<ReturningClientsOptions, 'records' | 'instance' | 'replays'> | undefined;
 }
 
 export class ModernEra implements LostRequestServer, StreamBeginner {
@@ -92,7 +91,6 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
   readonly #random: RandomSource;
   readonly #gate: RequestGate;
   readonly #callTimes: CallTimes;
-  readonly #legacy: ModernOptions['legacy'];
   readonly #authorizer: Authorizer | undefined;
   readonly #lifecycle: ModernOptions['lifecycle'];
   readonly #handler: McpHttpHandler;
@@ -103,7 +101,7 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
   #running = 0;
 
   constructor(given: ModernOptions) {
-    const { options, servers, bus, keepAlive, gate, random, expiry, authorizer, legacy, lifecycle, lists } = given;
+    const { options, servers, bus, keepAlive, gate, random, expiry, authorizer, lifecycle, lists } = given;
     this.#options = options;
     this.#runs = new RequestRuns(servers);
     this.#servers = new ModernServers(options, servers, this.#runs);
@@ -123,7 +121,6 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
     this.#responses = { request, listen: { ...request, expiry }, notification, returned };
     this.#gate = gate;
     this.#callTimes = given.callTimes;
-    this.#legacy = legacy;
     this.#authorizer = authorizer;
     if (given.resuming !== undefined) {
       const parts = { ...given.resuming, response: returned, options, random };
@@ -146,26 +143,31 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
     });
   }
 
-  serve(post: InboundPost, header: string | undefined): void {
+  /** `false`: the SDK takes the message for one of an earlier revision. */
+  serve(post: InboundPost, header: string | undefined): boolean {
     const { exchange } = post;
     const [first] = post.messages;
-    if (first === undefined) return;
-    if (first.kind === 'response' || first.kind === 'invalid') {
-      return refuse(exchange, invalidRequest('an answer cannot be posted in protocol revision 2026-07-28'), null);
+    if (first?.kind !== 'request' && first?.kind !== 'notification') {
+      refuse(exchange, invalidRequest('an answer cannot be posted in protocol revision 2026-07-28'), null);
+      return true;
     }
     const request = first.kind === 'request' ? first.message : undefined;
     const claim = claimedVersion(first);
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
-    if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
-    if (request?.method === 'initialize' && !hasModernEnvelope(exchange, request)) return this.#legacy.post(post);
-    const admission = this.#gate.enter(admittedRequest(exchange, first.message, false));
-    if (admission instanceof SojournError) return refuse(exchange, admission, request?.id ?? null);
+    if (refusal === undefined && request?.method === 'initialize' && !hasModernEnvelope(exchange, request))
+      return false;
+    const admission = refusal ?? this.#gate.enter(admittedRequest(exchange, first.message, false));
+    if (admission instanceof SojournError) {
+      refuse(exchange, admission, request?.id ?? null);
+      return true;
+    }
     const version = typeof claim === 'string' ? claim : (header ?? '');
     const response = new HttpResponse(exchange, this.#policyOf(request));
     const resumable = request && this.#openResumable(exchange, response, request, version);
     const caller = resumable?.caller ?? exchange;
     const message = { caller, text: post.text, message: first, version, admission };
     attempt(caller, () => this.#serve(this.#call(message, resumable ?? response)));
+    return true;
   }
 
   async #serve(call: ModernCall): Promise<void> {
@@ -181,12 +183,12 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
   }
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
-  lostAnswer(exchange: Exchange): void {
+  lostAnswer(exchange: Exchange, relay: Relay): void {
     const reader = new HttpResponse(exchange, this.#responses.returned);
-    this.resume({ kind: 'answer', exchange, reader, requestId: null, after: exchange.header('last-event-id') });
+    this.resume({ kind: 'answer', exchange, reader, requestId: null, after: exchange.header('last-event-id') }, relay);
   }
 
-  resume(call: Call): void {
+  resume(call: Call, relay: Pick<Relay, 'send'>): void {
     const { exchange, reader, after } = call;
     const refusal = this.#gate.count(exchange);
     const returning = this.#returning;
@@ -196,7 +198,7 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
       reader.begin(this.#responses.returned);
       respondLostAnswer(reader, position, answerNotKept(), this.#options);
     } else if (refusal !== undefined) returning.delay(call, position);
-    else attempt(exchange, () => returning.resume(call, position));
+    else attempt(exchange, () => returning.resume(call, position, relay));
   }
 
   #policyOf(request: RpcRequest | undefined): ResponsePolicy {

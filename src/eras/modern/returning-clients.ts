@@ -40,7 +40,6 @@ export interface ReturningClientsOptions {
   readonly options: ResolvedOptions;
   readonly calls: ResumableCalls;
   readonly records: CallRecords;
-  readonly relay: Pick<Relay, 'send'>;
   readonly instance: {
     readonly lease: Pick<OwnLease, 'owner' | 'valid'>;
     isAlive(id: string): Promise<boolean>;
@@ -56,6 +55,7 @@ export interface ReturningClientsOptions {
 interface Returned {
   readonly client: Caller;
   readonly reader: CallReader;
+  readonly relay: Pick<Relay, 'send'>;
   /** The last event that it has. */
   position: CallPosition;
 }
@@ -74,9 +74,9 @@ export class ReturningClients {
   }
 
   /** Answers a GET whose `Last-Event-ID` is this position of a call. */
-  async resume({ exchange: client, reader }: Call, position: CallPosition): Promise<void> {
+  async resume({ exchange: client, reader }: Call, position: CallPosition, relay: Returned['relay']): Promise<void> {
     const { timeProvider, waitMs } = this.#options;
-    const returned: Returned = { client, reader, position };
+    const returned: Returned = { client, reader, relay, position };
     const until = timeProvider.monotonic() + waitMs;
     for (let tries = 0; !client.closed && !this.#given.calls.closed; tries++) {
       if (tries > 1) await elapse(timeProvider, this.#pauseMs(tries));
@@ -107,8 +107,8 @@ export class ReturningClients {
 
   /** One attempt. `false`: the call has moved, so look again. */
   async #serve(returned: Returned): Promise<boolean> {
-    const { instance, relay } = this.#given;
-    const { client, reader } = returned;
+    const { instance } = this.#given;
+    const { client, reader, relay } = returned;
     const key = callKey(returned.position.secret, client.user);
     if (this.#serveHere(key, returned)) return true;
     const record = await this.#records.read(key);
