@@ -66,7 +66,7 @@ export class Finder {
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.leaving.closing(id);
       const live = this.#registry.get(id);
-      if (live?.gate.open === true) return { here: live };
+      if (live?.ownership.leaseValid === true) return { here: live };
       if (live !== undefined) {
         await this.#served(live);
         continue;
@@ -126,7 +126,7 @@ export class Finder {
   /** After a lapse: resolves when a live session is claimed for the new id of this instance, or has left it. */
   async #served(session: LiveSession): Promise<void> {
     const { timeProvider, leaseMs } = this.#registry.options;
-    if (!(await inTime(timeProvider, session.gate.opened(), leaseMs))) throw lapsed();
+    if (!(await inTime(timeProvider, session.ownership.untilLeaseValid(), leaseMs))) throw lapsed();
   }
 
   /** Ends a session that is not live here, on whichever instance it lives. `false`: there is no such session. */

@@ -25,7 +25,7 @@ import { SessionEventLog } from './streams/event-log.ts';
 import { answeredInHookTime, inHookTime, isHookTimeout } from './server/hook-time.ts';
 import { entryOf } from '../entry-list.ts';
 import { InboundMessages } from './calls/inbound.ts';
-import { type LeaseGate, Ownership } from './ownership/ownership.ts';
+import { Ownership } from './ownership/ownership.ts';
 import { PendingListChanges } from './server/pending-list-changes.ts';
 import { Questions } from './calls/questions.ts';
 import type { Handshake } from './record/handshake.ts';
@@ -132,11 +132,6 @@ export class LiveSession {
   /** Requested until `initialize` is answered, then negotiated. */
   get version(): string {
     return this.record.version;
-  }
-
-  /** Holds sends while the lease of this instance is lapsed. */
-  get gate(): LeaseGate {
-    return this.ownership.gate;
   }
 
   get left(): boolean {

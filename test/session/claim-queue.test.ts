@@ -67,7 +67,7 @@ test('sessions that a request waits for are claimed at once, and nearly alone', 
   queue.extended();
   const first = [...begun];
   const asked = all.slice(-900);
-  const opened = asked.map(({ gate }) => gate.opened());
+  const opened = asked.map((ownership) => ownership.untilLeaseValid());
   expect(begun.slice(first.length)).toEqual(asked.map(idOf));
   // Others end, and few take their places.
   answer(first);
@@ -89,13 +89,13 @@ test('a store that leaves the claim of an awaited session without an answer does
   const { all, queue, underWay, answer } = lapsed(500);
   queue.extended();
   const stuck = all.at(-1) as Ownership;
-  void stuck.gate.opened();
+  void stuck.untilLeaseValid();
   while (underWay.size > 1) {
     answer([...underWay.keys()].filter((id) => id !== stuck.sessionId));
     await new Promise((next) => setImmediate(next));
   }
   expect([...underWay.keys()]).toEqual([stuck.sessionId]);
-  expect(all.filter((ownership) => queue.leaseValid(ownership))).toHaveLength(all.length - 1);
+  expect(all.filter(({ leaseValid }) => leaseValid)).toHaveLength(all.length - 1);
 });
 
 test('while requests wait after a lapse, and until those of awaited sessions are answered, few others are claimed', async () => {
@@ -104,7 +104,7 @@ test('while requests wait after a lapse, and until those of awaited sessions are
   queue.extended();
   const few = begun.length;
   const asked = all.slice(-500);
-  const opened = asked.map(({ gate }) => gate.opened());
+  const opened = asked.map((ownership) => ownership.untilLeaseValid());
   answer(asked.map(idOf));
   await Promise.all(opened);
   // Their requests run now, and none waits any more.
@@ -143,7 +143,7 @@ test('a request that runs for long slows the claims of other sessions only for a
   const [asked] = all.slice(-1);
   if (asked === undefined) throw new Error('no session');
   requests.running.add(asked);
-  const opened = asked.gate.opened();
+  const opened = asked.untilLeaseValid();
   answer([asked.sessionId]);
   await opened;
   time.now = 60_000;

@@ -127,9 +127,9 @@ export class CallLoop implements Placement {
     if (!instance.lease.valid) return this.#wait(id, call, instance.missing);
     const live = registry.get(id);
     // A running call may wait for answers and notifications, so those may overtake.
-    if (waiting && (live?.gate.open !== true || counts(call)))
+    if (waiting && (live?.ownership.leaseValid !== true || counts(call)))
       return this.#wait(id, call, storeAway('waiting behind an earlier request'));
-    if (live?.gate.open !== true) return this.#start(id, call);
+    if (live?.ownership.leaseValid !== true) return this.#start(id, call);
     try {
       const next = this.#serve(live, call);
       if (next instanceof Promise) attempt(exchange, () => this.follow(id, call, next));
@@ -237,7 +237,7 @@ export class CallLoop implements Placement {
       if (relayLost(call)) return DONE;
       if (!instance.lease.valid) throw instance.missing;
       // The session may have left between the find and this turn, or the lease may have run out and come back.
-      const serves = registry.get(id) === found.here && found.here.gate.open;
+      const serves = registry.get(id) === found.here && found.here.ownership.leaseValid;
       if (abandonedWhileWaiting(call)) return DONE;
       return { outcome: serves ? this.#serve(found.here, call) : call };
     }

@@ -86,7 +86,7 @@ export class LegacyGets {
     let resumed = kept ? await this.#resume(session, call, position) : undefined;
     if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
     if (resumed === 'resumed') return true;
-    if (session.left || !session.gate.open) return false;
+    if (session.left || !session.ownership.leaseValid) return false;
     const isGetStream = position === undefined || position.stream === GET_STREAM;
     const isFinished = resumed === 'finished' || position?.ended === true;
     const next = forResume({ isGetStream, isFinished, namesCall: position?.call !== undefined });

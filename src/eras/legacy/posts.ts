@@ -209,9 +209,9 @@ export class LegacyPosts {
    * session, and may have told the client that the call is lost.
    */
   async #startStored(session: LiveSession, post: AdmittedPost, primed: WriteResult): Promise<NextAttempt> {
-    if (primed === 'written' && !session.gate.open) {
+    if (primed === 'written' && !session.ownership.leaseValid) {
       post.stream.noteDelay();
-      await session.gate.opened();
+      await session.ownership.untilLeaseValid();
     }
     return this.#starts.run(() => this.#start(session, post, primed));
   }
@@ -284,7 +284,7 @@ function withMessages(call: PostCall, messages: readonly Checked[]): PostCall {
 
 /** After a hook of the application: the session is served here, and its client can be answered. */
 function stays(session: LiveSession, { exchange }: PostCall): boolean {
-  return !session.left && session.gate.open && exchange.relayOrigin?.linkFailed !== true;
+  return !session.left && session.ownership.leaseValid && exchange.relayOrigin?.linkFailed !== true;
 }
 
 /** Before it ran. */

@@ -3,7 +3,7 @@ import type { LostRequest } from '../../http/answer.ts';
 import type { CallGuard } from './call-guard.ts';
 import type { CallTimes } from './call-times.ts';
 import type { QuirkSession } from '../streams/get-messages.ts';
-import type { LeaseGate, Ownership } from '../ownership/ownership.ts';
+import type { Ownership } from '../ownership/ownership.ts';
 import type { PendingListChanges } from '../server/pending-list-changes.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 import type { SharedLists } from '../server/shared-lists.ts';
@@ -15,7 +15,6 @@ export interface RequestsSession extends QuirkSession {
   readonly ownership: Ownership;
   readonly record: RecordKeeper;
   readonly guard: CallGuard | undefined;
-  readonly gate: LeaseGate;
   readonly callTimes: CallTimes;
   readonly listChanges: PendingListChanges;
   readonly lists: SharedLists | undefined;

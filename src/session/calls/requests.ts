@@ -137,8 +137,8 @@ export class SessionRequests {
 
   /** The time of a request is over. Its answer waits for the lease, as the answer of its handler would. */
   async #expire(context: MessageContext, error: SojournError): Promise<void> {
-    const { gate } = this.#session;
-    if (!gate.open) await gate.opened();
+    const { ownership } = this.#session;
+    if (!ownership.leaseValid) await ownership.untilLeaseValid();
     if (context.answered) return;
     this.#settle(context);
     this.#reply(context, this.#session.lostJson(context, error));

@@ -16,7 +16,7 @@
  */
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isEnded, type ClaimOutcome, type Fence, type Records } from '../../stores/store.ts';
-import type { Claims, Ownership, OwnLease } from './ownership.ts';
+import type { Claims, Ownership, OwningCopies } from './ownership.ts';
 
 /** Enough that 10,000 sessions with a store 10 ms away take some seconds, few enough that calls are not held up. */
 const CLAIMS_AT_ONCE = 128;
@@ -30,24 +30,19 @@ const AWAITED_CLAIMS_AT_ONCE = 1_000;
 const REQUESTS_FIRST_MS = 5_000;
 
 /** The live sessions of this instance, as their claims use them. */
-export interface ClaimedSessions {
+export interface ClaimedSessions extends OwningCopies {
   readonly options: Pick<ResolvedOptions, 'timeProvider' | 'logger'>;
   readonly store: { readonly sessions: Pick<Records, 'claim'> };
-  /** The lease that sessions are claimed for. */
-  readonly lease: OwnLease;
   /** How many requests wait for the lease or the store. */
   readonly waiting: { readonly size: number };
   ownerships(): Iterable<Ownership>;
-  isLive(ownership: Ownership): boolean;
   /** Whether requests of this session run. */
   runs(ownership: Ownership): boolean;
   reclaimed(ownership: Ownership): void;
-  /** Another instance owns the session. */
-  fenced(ownership: Ownership): void;
 }
 
 export class ClaimQueue implements Claims {
-  readonly #sessions: ClaimedSessions;
+  readonly copies: ClaimedSessions;
   /** The id whose sessions are in the queue, or claimed. */
   #queuedFor: string | undefined = undefined;
   readonly #queue = new Set<Ownership>();
@@ -63,16 +58,11 @@ export class ClaimQueue implements Claims {
   readonly #claiming = new Map<Ownership, Promise<boolean>>();
   /** The ids of claims whose outcome is unknown. */
   readonly #unknown = new WeakMap<Ownership, string[]>();
-  /** Their gates wait for `release`. */
+  /** They wait for `stopWaiting`. */
   readonly #waiting = new Set<Ownership>();
 
-  constructor(sessions: ClaimedSessions) {
-    this.#sessions = sessions;
-  }
-
-  leaseValid(ownership: Ownership): boolean {
-    const { lease } = this.#sessions;
-    return (lease.valid && ownership.owner === lease.owner) || !this.#sessions.isLive(ownership);
+  constructor(copies: ClaimedSessions) {
+    this.copies = copies;
   }
 
   queueUntilLeaseValid(ownership: Ownership): void {
@@ -83,11 +73,11 @@ export class ClaimQueue implements Claims {
 
   /** The lease was renewed, or there is a new lease. */
   extended(): void {
-    const { owner } = this.#sessions.lease;
+    const { owner } = this.copies.lease;
     if (this.#queuedFor !== owner) {
       this.#queuedFor = owner;
-      this.#requestsFirstUntil = this.#sessions.options.timeProvider.monotonic() + REQUESTS_FIRST_MS;
-      for (const ownership of this.#sessions.ownerships()) if (ownership.owner !== owner) this.#queue.add(ownership);
+      this.#requestsFirstUntil = this.copies.options.timeProvider.monotonic() + REQUESTS_FIRST_MS;
+      for (const ownership of this.copies.ownerships()) if (ownership.owner !== owner) this.#queue.add(ownership);
     }
     for (const ownership of this.#unanswered.splice(0)) this.#queue.add(ownership);
     for (const ownership of this.#waiting) this.#attend(ownership);
@@ -95,17 +85,17 @@ export class ClaimQueue implements Claims {
   }
 
   #attend(ownership: Ownership): void {
-    if (this.leaseValid(ownership)) {
+    if (ownership.leaseValid) {
       this.#waiting.delete(ownership);
-      ownership.gate.release();
-    } else if (ownership.owner !== this.#sessions.lease.owner) {
+      ownership.stopWaiting();
+    } else if (ownership.owner !== this.copies.lease.owner) {
       this.#awaited.add(ownership);
       if (!this.#claiming.has(ownership)) this.#first.add(ownership);
     }
   }
 
   #start(): void {
-    while (this.#sessions.lease.valid) {
+    while (this.copies.lease.valid) {
       const next = this.#next();
       if (next === undefined) return;
       const { ownership, kind } = next;
@@ -133,21 +123,21 @@ export class ClaimQueue implements Claims {
   }
 
   #requestsComeFirst(): boolean {
-    const { options, waiting } = this.#sessions;
+    const { options, waiting } = this.copies;
     if (options.timeProvider.monotonic() >= this.#requestsFirstUntil) return false;
     if (waiting.size > 0) return true;
     for (const ownership of this.#awaited) {
-      if (this.#sessions.runs(ownership)) return true;
+      if (this.copies.runs(ownership)) return true;
       this.#awaited.delete(ownership);
     }
     return false;
   }
 
   #take(sessions: Set<Ownership>): Ownership | undefined {
-    const { owner } = this.#sessions.lease;
+    const { owner } = this.copies.lease;
     for (const ownership of sessions) {
       sessions.delete(ownership);
-      if (this.#sessions.isLive(ownership) && ownership.owner !== owner && !this.#claiming.has(ownership))
+      if (this.copies.isLive(ownership) && ownership.owner !== owner && !this.#claiming.has(ownership))
         return ownership;
     }
     return undefined;
@@ -155,7 +145,7 @@ export class ClaimQueue implements Claims {
 
   #failed(ownership: Ownership, err: unknown): void {
     this.#unanswered.push(ownership);
-    this.#sessions.options.logger.warn(
+    this.copies.options.logger.warn(
       { err, sessionId: ownership.sessionId },
       'A session could not be claimed again; the next renewal of the lease tries again',
     );
@@ -174,34 +164,30 @@ export class ClaimQueue implements Claims {
   }
 
   claimsSettled(ownership: Ownership): Promise<unknown> | undefined {
-    return this.#claiming.get(ownership) ?? (this.#unknown.has(ownership) ? ownership.gate.opened() : undefined);
+    return this.#claiming.get(ownership) ?? (this.#unknown.has(ownership) ? ownership.untilLeaseValid() : undefined);
   }
 
   async #claim(ownership: Ownership): Promise<boolean> {
-    const { lease } = this.#sessions;
+    const { lease } = this.copies;
     // The instance may take another id while a claim is under way.
     for (let id = lease.owner; ownership.owner !== id; id = lease.owner) {
       const outcome = await this.#ask(ownership, id);
       const own = ownedBy(outcome, id, this.#unknown.get(ownership));
       this.#unknown.delete(ownership);
       if (own === undefined) {
-        this.fenced(ownership);
+        this.copies.fenced(ownership);
         return false;
       }
       ownership.claimed(own);
     }
-    this.#sessions.reclaimed(ownership);
+    this.copies.reclaimed(ownership);
     if (this.#waiting.has(ownership)) this.#attend(ownership);
     return true;
   }
 
-  fenced(ownership: Ownership): void {
-    this.#sessions.fenced(ownership);
-  }
-
   async #ask(ownership: Ownership, id: string): Promise<ClaimOutcome> {
     try {
-      return await this.#sessions.store.sessions.claim(ownership.sessionId, ownership.fence, id);
+      return await this.copies.store.sessions.claim(ownership.sessionId, ownership.fence, id);
     } catch (cause) {
       this.#unknown.set(ownership, [...(this.#unknown.get(ownership) ?? []), id]);
       throw cause;

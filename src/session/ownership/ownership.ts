@@ -20,73 +20,40 @@ export interface OwnLease {
   check(): void;
 }
 
-/** What an ownership needs of its instance, which claims all its sessions in one queue. */
-export interface Claims {
-  /**
-   * Whether the lease is valid and the session is claimed for the present id of this instance. Always `true` for a copy
-   * that is not in the registry, such as a session that is being opened.
-   */
-  leaseValid(ownership: Ownership): boolean;
-  /** Opens the gate once `leaseValid` holds, and claims this session before the others. */
-  queueUntilLeaseValid(ownership: Ownership): void;
-  /** Settles when the last claim of this instance is known; `undefined`: `fence` is that claim. */
-  claimsSettled(ownership: Ownership): Promise<unknown> | undefined;
+/** The copies of one instance, as the ownership of each sees them. */
+export interface OwningCopies {
+  /** The lease that sessions are claimed for. */
+  readonly lease: OwnLease;
+  /** `false`: the copy is not in the registry, because it is being made or has left. */
+  isLive(ownership: Ownership): boolean;
   /** The store refused a write, because another instance owns the session. */
   fenced(ownership: Ownership): void;
 }
 
-/**
- * Holds what a session sends while the lease of its instance is lapsed, and until the session is claimed again: a
- * message that leaves earlier could contradict the messages of another owner.
- *
- *     open ──lease lapsed──▶ shut ──claimed again──▶ open
- *                              └──the session left──▶ closed: queued sends are dropped
- */
-export class LeaseGate {
-  readonly #claims: Claims;
-  readonly #ownership: Ownership;
-  #waiting: Array<(open: boolean) => void> | undefined = undefined;
-
-  constructor(claims: Claims, ownership: Ownership) {
-    this.#claims = claims;
-    this.#ownership = ownership;
-  }
-
-  /** Whether what this copy sends now is still true for its client. */
-  get open(): boolean {
-    return this.#claims.leaseValid(this.#ownership);
-  }
-
-  /** Resolves to `true` when the gate is open, and to `false` when the session has left. */
-  opened(): Promise<boolean> {
-    if (this.#ownership.left) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      (this.#waiting ??= []).push(resolve);
-      this.#claims.queueUntilLeaseValid(this.#ownership);
-    });
-  }
-
-  /** The lease is valid, or the session has left. */
-  release(): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    for (const resolve of waiting ?? []) resolve(!this.#ownership.left);
-  }
+/** What an ownership needs of its instance, which claims all its sessions in one queue. */
+export interface Claims {
+  readonly copies: OwningCopies;
+  /** Calls `stopWaiting` once the lease is valid, and claims this session before the others. */
+  queueUntilLeaseValid(ownership: Ownership): void;
+  /** Settles when the last claim of this instance is known; `undefined`: `fence` is that claim. */
+  claimsSettled(ownership: Ownership): Promise<unknown> | undefined;
 }
 
+/**
+ * It also holds what the session sends while the lease of its instance is lapsed, and until the session is claimed
+ * again: a message that leaves earlier could contradict the messages of another owner.
+ */
 export class Ownership {
   readonly sessionId: string;
-  /** Closed while the lease is lapsed. */
-  readonly gate: LeaseGate;
   readonly #claims: Claims;
   #fence: Fence;
   #leaveReason: LeaveReason | undefined = undefined;
+  #waiting: Array<(isValid: boolean) => void> | undefined = undefined;
 
   constructor(claims: Claims, sessionId: string, fence: Fence) {
     this.sessionId = sessionId;
     this.#claims = claims;
     this.#fence = fence;
-    this.gate = new LeaseGate(claims, this);
   }
 
   get fence(): Fence {
@@ -110,6 +77,31 @@ export class Ownership {
     return this.#leaveReason !== undefined;
   }
 
+  /**
+   * Whether what this copy sends now is still true for its client: the lease is valid, and the session is claimed for
+   * the present id of this instance.
+   */
+  get leaseValid(): boolean {
+    const { copies } = this.#claims;
+    return (copies.lease.valid && this.owner === copies.lease.owner) || !copies.isLive(this);
+  }
+
+  /** Resolves to `true` when the lease is valid, and to `false` when the session has left: drop what waits. */
+  untilLeaseValid(): Promise<boolean> {
+    if (this.left) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      (this.#waiting ??= []).push(resolve);
+      this.#claims.queueUntilLeaseValid(this);
+    });
+  }
+
+  /** The lease is valid, or the session has left. */
+  stopWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    for (const resolve of waiting ?? []) resolve(!this.left);
+  }
+
   /** This instance claimed the session again, so all work in this copy continues under the new epoch. */
   claimed(fence: Fence): void {
     this.#fence = fence;
@@ -129,12 +121,12 @@ export class Ownership {
 
   /** The store refused a write, and no claim of this instance explains that: another instance owns the session. */
   fenced(): void {
-    this.#claims.fenced(this);
+    this.#claims.copies.fenced(this);
   }
 
   leave(reason: LeaveReason): void {
     if (this.left) throw new Error(`Session ${this.sessionId} has left already: ${this.#leaveReason}`);
     this.#leaveReason = reason;
-    this.gate.release();
+    this.stopWaiting();
   }
 }

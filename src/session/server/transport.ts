@@ -26,7 +26,7 @@ import type { Logger } from '../../types.ts';
 import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
 import { isHookTimeout } from './hook-time.ts';
 import { checkScopes, type ScopedTransport } from '../calls/scopes.ts';
-import type { LeaseGate } from '../ownership/ownership.ts';
+import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from '../calls/questions.ts';
 import type { SessionRequests } from '../calls/requests.ts';
 import { closeUnawaited, ServerTransport } from './server-transport.ts';
@@ -45,7 +45,7 @@ type State = 'open' | 'settled' | 'closed';
 export interface TransportSession extends GetSession {
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;
-  readonly gate: LeaseGate;
+  readonly ownership: Ownership;
   /** `undefined`: no other process can own the session, so its sends are never held. */
   readonly guard: { forget(): void } | undefined;
   readonly lists: SharedLists | undefined;
@@ -79,8 +79,8 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   /** Sends are held while the lease is lapsed, so the server is asked then. */
   protected answerWith(page: KnownPage, context: MessageContext): boolean {
-    const { gate, guard, requests } = this.#session;
-    if (guard !== undefined && !gate.open) return false;
+    const { ownership, guard, requests } = this.#session;
+    if (guard !== undefined && !ownership.leaseValid) return false;
     requests.answerWith(page, context);
     return true;
   }
@@ -121,11 +121,11 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   }
 
   send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
-    const { gate, guard } = this.#session;
+    const { ownership, guard } = this.#session;
     if (guard === undefined) return this.#send(message, options);
     const from = contexts.getStore();
-    if (gate.open) return this.#sendOf(from, message, options);
-    return gate.opened().then((open) => (open ? this.#sendOf(from, message, options) : undefined));
+    if (ownership.leaseValid) return this.#sendOf(from, message, options);
+    return ownership.untilLeaseValid().then((valid) => (valid ? this.#sendOf(from, message, options) : undefined));
   }
 
   /**
