@@ -198,7 +198,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
 
   /** Clients of running calls may find their answers at another instance. */
   letResume(): void {
-    for (const { requests } of this.#live.values()) requests.streams.letResume();
+    for (const { requests } of this.#live.values()) requests.running.letResume();
   }
 
   becameActive(session: LiveSession): void {

@@ -7,8 +7,8 @@
  * in the registry. leaving: it is out of the registry. Running requests get their error, readers end, `signal` aborts,
  * `run()` resolves and the server is closed, in this order. What a crash leaves is the record and the logs.
  *
- * The parts: `ownership.ts` (the claim), `record-keeper.ts`, `requests.ts` and `inbound.ts` (messages in, both by
- * `delivery.ts`), `transport.ts` (messages out), `event-log.ts`, `questions.ts`.
+ * The parts: `ownership.ts` (the claim), `record-keeper.ts`, `requests.ts` and `inbound.ts` (messages in),
+ * `transport.ts` (the server: messages to it and from it), `event-log.ts`, `questions.ts`.
  */
 import type { SojournError } from '../errors.ts';
 import { lostJson, type LostRequest } from '../http/answer.ts';
@@ -19,7 +19,6 @@ import { hasEventIds } from '../protocol/versions.ts';
 import { knownClient, type Quirk } from '../clients/known.ts';
 import type { Authorizer } from './calls/authorizer.ts';
 import { CallGuard } from './calls/call-guard.ts';
-import { Delivery } from './calls/delivery.ts';
 import { GET_STREAM } from './streams/event-id.ts';
 import { SessionEventLog } from './streams/event-log.ts';
 import { answeredInHookTime, inHookTime, isHookTimeout } from './server/hook-time.ts';
@@ -107,9 +106,8 @@ export class LiveSession {
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
     this.run = runs?.run(this);
-    const delivery = new Delivery(this);
-    this.requests = new SessionRequests(this, delivery);
-    this.inbound = new InboundMessages(this, delivery);
+    this.requests = new SessionRequests(this);
+    this.inbound = new InboundMessages(this);
     if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
   }
 

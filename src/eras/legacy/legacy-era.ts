@@ -220,7 +220,7 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
       if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.abandonLog();
       reader.begin(this.#responses.resumed);
       session.requests.begin(stream, reader);
-      session.requests.streams.replyAlone(stream, json);
+      session.requests.running.reply(stream, json);
     } catch (cause) {
       this.#loop.fail(call, cause);
     }

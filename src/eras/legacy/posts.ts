@@ -17,7 +17,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { admitAll } from '../../session/calls/authorizer.ts';
 import type { MessageContext } from '../../session/calls/context.ts';
 import type { Registry } from '../../session/registry.ts';
-import { attachToFirstAttempt, isRerunning, isRetry } from '../../session/calls/retry.ts';
+import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/streams/stream.ts';
@@ -103,10 +103,11 @@ export class LegacyPosts {
 
   /** Serves a POST whose caller has the scopes. */
   #serveAllowed(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): MaybePromise<NextAttempt> {
-    const { exchange, reader, post, mayHaveRun } = call;
+    const { exchange, reader, post, mayHaveRun = false } = call;
     const { messages } = post;
     const { authInfo } = exchange;
-    if ((mayHaveRun === true && isRetry(session, requests, authInfo)) || isRerunning(session, requests, authInfo))
+    const mayBeRetry = mayHaveRun || session.requests.remembersRuns;
+    if (mayBeRetry && isRetry(session, requests, authInfo, mayHaveRun))
       return this.#loop.track(exchange, () => this.#answerRetry(session, call, requests));
     const { limits } = this.#options;
     const others = requests.length < messages.length ? checkNotifications(session, messages, limits) : undefined;

@@ -8,13 +8,13 @@ import type { RpcNotification, RpcRequest, RpcResponse } from '../../protocol/js
 import { shownId } from '../../shown.ts';
 import type { Logger } from '../../types.ts';
 import type { MessageSource } from './context.ts';
-import type { Delivery } from './delivery.ts';
 import { endError, errorAnswer } from './end-answers.ts';
 import { HandlerWork } from './handler-work.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from './questions.ts';
 import type { SessionRequests } from './requests.ts';
+import type { SessionTransport } from '../server/transport.ts';
 
 type NotificationSource = MessageSource & Pick<Exchange, 'heldBy'>;
 
@@ -27,6 +27,7 @@ interface InboundSession {
   readonly requests: Pick<SessionRequests, 'ask' | 'cancel'>;
   /** `undefined`: streams have no event ids. */
   readonly streamLog: { forget(stream: string): void } | undefined;
+  readonly transport: Pick<SessionTransport, 'deliverSilent'>;
   /** Made on first use. */
   readonly questions: Questions;
   answeredInHookTime<T>(hook: string, ask: (answered: (answer: T) => void) => void): Promise<T>;
@@ -34,12 +35,10 @@ interface InboundSession {
 
 export class InboundMessages {
   readonly #session: InboundSession;
-  readonly #delivery: Delivery;
   #notified = 0;
 
-  constructor(session: InboundSession, delivery: Delivery) {
+  constructor(session: InboundSession) {
     this.#session = session;
-    this.#delivery = delivery;
   }
 
   /**
@@ -57,7 +56,7 @@ export class InboundMessages {
 
   /** Repeats a notification to a rebuilt server. Records nothing. */
   replay(message: RpcNotification, source: MessageSource | undefined): void {
-    this.#delivery.send(message, source, message.method);
+    this.#session.transport.deliverSilent(message, source, message.method);
   }
 
   /** Notifications of the client whose handlers run. */
@@ -75,7 +74,8 @@ export class InboundMessages {
     const { method } = message;
     if (method === 'notifications/initialized') this.#initialized();
     const isProgress = method === 'notifications/progress';
-    this.#delivery.send(isProgress ? session.questions.progress(message) : message, source, method, work);
+    const delivered = isProgress ? session.questions.progress(message) : message;
+    session.transport.deliverSilent(delivered, source, method, work);
     if (method === 'notifications/cancelled') session.requests.cancel(message);
     // The SDK starts a handler in a microtask.
     afterTurn(() => work.end());
@@ -89,9 +89,9 @@ export class InboundMessages {
 
   /** The client's answer to a server→client request. */
   response(message: RpcResponse, source: MessageSource | undefined): void {
-    const { id: sessionId, logger, questions } = this.#session;
+    const { id: sessionId, logger, questions, transport } = this.#session;
     const answer = questions.answer(message);
-    if (answer !== undefined) return this.#delivery.send(answer, source);
+    if (answer !== undefined) return transport.deliverSilent(answer, source);
     logger.warn(
       { sessionId, id: shownId(message.id) },
       'A client answered a request that is not pending; the answer is dropped',

@@ -6,6 +6,7 @@ import type { QuirkSession } from '../streams/get-messages.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { PendingListChanges } from '../server/pending-list-changes.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
+import type { SessionTransport } from '../server/transport.ts';
 import type { SharedLists } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { StreamLog } from '../streams/stream-log.ts';
@@ -13,6 +14,7 @@ import type { StreamLog } from '../streams/stream-log.ts';
 /** What requests need of their session. */
 export interface RequestsSession extends QuirkSession {
   readonly ownership: Ownership;
+  readonly transport: Pick<SessionTransport, 'contextOf' | 'deliver' | 'deliverSilent'>;
   readonly record: RecordKeeper;
   readonly guard: CallGuard | undefined;
   readonly callTimes: CallTimes;

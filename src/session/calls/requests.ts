@@ -21,30 +21,26 @@ import { shownId } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { forLeaving } from '../../call/retries.ts';
 import type { LeaveReason } from '../../types.ts';
+import { requestKey } from './call-guard.ts';
 import type { MessageContext, MessageSource } from './context.ts';
-import type { Delivery } from './delivery.ts';
 import { continuesElsewhere, endError, errorAnswer } from './end-answers.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
-import { PostStreams } from '../streams/post-streams.ts';
 import type { RequestsSession } from './requests-session.ts';
 import { REPLAYED_MESSAGES } from '../server/replayed-messages.ts';
-import { RunningRequests } from './running.ts';
+import { RunningCalls } from './running.ts';
 import type { KnownPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/stream-log.ts';
 
 export class SessionRequests {
-  readonly running = new RunningRequests();
-  readonly streams: PostStreams;
+  readonly running: RunningCalls;
   readonly #session: RequestsSession;
-  readonly #delivery: Delivery;
   #earlier: EarlierRuns | undefined = undefined;
 
-  constructor(session: RequestsSession, delivery: Delivery) {
+  constructor(session: RequestsSession) {
     this.#session = session;
-    this.#delivery = delivery;
-    this.streams = new PostStreams(session.ownership.epoch);
+    this.running = new RunningCalls(session.ownership.epoch);
   }
 
   /**
@@ -54,13 +50,14 @@ export class SessionRequests {
   open(requests: readonly RpcRequest[], answersOnly: boolean): Stream {
     const { length } = requests;
     const call = length === 1 ? requests[0] : undefined;
-    return this.streams.open(length, answersOnly, call === undefined ? undefined : this.#session.streamLog, call);
+    const log = call === undefined ? undefined : this.#session.streamLog;
+    return this.running.openStream({ requests: length, answersOnly, call }, log);
   }
 
   /** Takes the id of a request, which counts as running from here on. */
   admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
     const { record } = this.#session;
-    const context = this.#delivery.contextOf(message, source, stream);
+    const context = this.#session.transport.contextOf(message, source, stream);
     // Clients of earlier revisions do not come back after a stream that ended.
     if (stream?.logged === true && hasPriming(record.version)) {
       context.allowClosing({
@@ -109,7 +106,7 @@ export class SessionRequests {
       this.#session.guard?.unmark(context);
       if (context.stream === undefined) continue;
       if (context.id !== undefined) this.forgetRun(context.id, context.stream.key);
-      this.streams.forget(context.stream.key);
+      this.running.forgetStream(context.stream.key);
     }
   }
 
@@ -117,9 +114,13 @@ export class SessionRequests {
   abandon(stream: Stream, admitted: readonly MessageContext[]): void {
     for (const context of admitted) {
       if (!context.answered) this.#settle(context);
-      this.streams.cancel(context);
-      this.#session.guard?.unmark(context);
+      this.#endSilent(context);
     }
+  }
+
+  #endSilent(context: MessageContext): void {
+    if (context.stream !== undefined) this.running.reply(context.stream, undefined, markedRequest(context));
+    this.#session.guard?.unmark(context);
   }
 
   /** Withdraws requests that may run already, and cancels those. The client may retry under the same ids. */
@@ -132,7 +133,7 @@ export class SessionRequests {
 
   #abort(requestId: RequestId | undefined, reason: string): void {
     const cancelled = cancelledMessage(requestId, reason);
-    this.#delivery.send(cancelled, undefined, cancelled.method);
+    this.#session.transport.deliverSilent(cancelled, undefined, cancelled.method);
   }
 
   /** The time of a request is over. Its answer waits for the lease, as the answer of its handler would. */
@@ -190,7 +191,7 @@ export class SessionRequests {
   dispatch(message: RpcRequest, context: MessageContext): void {
     if (context.stream !== undefined)
       this.#session.callTimes.start(context.work, message, (error) => void this.#expire(context, error));
-    const error = this.#delivery.deliver(message, context);
+    const error = this.#session.transport.deliver(message, context);
     if (error === undefined || context.answered) return;
     this.answer({ jsonrpc: '2.0', id: message.id, error: rpcError(error) });
   }
@@ -224,6 +225,11 @@ export class SessionRequests {
     return (this.#earlier ??= new EarlierRuns());
   }
 
+  /** Whether calls ran on this copy that may arrive once more. */
+  get remembersRuns(): boolean {
+    return this.#earlier !== undefined;
+  }
+
   earlierRun(request: RpcRequest): EarlierRun | undefined {
     return this.#earlier?.of(request);
   }
@@ -237,7 +243,7 @@ export class SessionRequests {
 
   /** Dispatches a request of this library. `answered` gets the answer instead of a client. */
   ask(message: RpcRequest, source: MessageSource | undefined, answered: (answer: RpcResponse) => void): void {
-    const context = this.#delivery.contextOf(message, source, undefined);
+    const context = this.#session.transport.contextOf(message, source, undefined);
     context.onAnswer({ takes: 'answer', run: answered });
     this.#add(message.id, context);
     this.dispatch(message, context);
@@ -249,8 +255,7 @@ export class SessionRequests {
     const context = typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
     if (context?.stream === undefined) return;
     this.#settle(context);
-    this.streams.cancel(context);
-    this.#session.guard?.unmark(context);
+    this.#endSilent(context);
   }
 
   /** Takes the answer of the server. */
@@ -281,8 +286,9 @@ export class SessionRequests {
 
   #reply(context: MessageContext, json: string): void {
     if (isLarge(json)) this.#session.noteLarge(context.target ?? context.method ?? '');
-    const isUnread = context.stream?.logged === true && !context.stream.read;
-    this.streams.reply(context, json);
+    const { stream } = context;
+    const isUnread = stream?.logged === true && !stream.read;
+    if (stream !== undefined) this.running.reply(stream, json, markedRequest(context));
     if (isUnread) answerOnGet(this.#session, json);
     if (context.marker !== 'none') this.#session.guard?.unmark(context);
   }
@@ -315,7 +321,8 @@ export class SessionRequests {
       }
       if (!continuesElsewhere(reason)) context.stream?.abandonLog();
       if (context.hook?.takes === 'answer') context.hook.run(errorAnswer(context.id, error));
-      else this.streams.reply(context, this.#session.lostJson(context, error));
+      else if (context.stream !== undefined)
+        this.running.reply(context.stream, this.#session.lostJson(context, error), markedRequest(context));
     }
   }
 
@@ -327,4 +334,9 @@ export class SessionRequests {
     // Clients of earlier revisions do not come back after a stream that ended.
     return marker === 'none' && stream?.canHandOn(hasPriming(this.#session.record.version)) === true;
   }
+}
+
+/** The request whose marker goes with the last event of its stream. */
+function markedRequest({ marker, id }: MessageContext): string | undefined {
+  return marker === 'stored' && id !== undefined ? requestKey(id) : undefined;
 }

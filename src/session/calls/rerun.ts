@@ -37,7 +37,8 @@ export async function takeLostCalls(
   // In the order in which they were opened.
   const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
   for (const { stream: key, next, request } of lostCalls) {
-    const stream = session.requests.streams.adopt(key, next, session.log, request);
+    const posted = { answersOnly: false, requests: 1, call: request };
+    const stream = session.requests.running.openStream(posted, session.log, key, next);
     const { runs, mayHaveRun } = forLost({
       kept: isWhole(request),
       newest: newest.get(request && requestKey(request.id)) === key,
@@ -50,13 +51,13 @@ export async function takeLostCalls(
     } else if (request === undefined) {
       // The request is unknown, so there is no id to answer.
       stream.finish();
-      session.requests.streams.forget(key);
+      session.requests.running.forgetStream(key);
     } else {
       const json = session.lostJson(request, ownerLost(mayHaveRun));
       stream.send(json, true);
       answerOnGet(session, json);
       await stream.flushed();
-      session.requests.streams.forget(key);
+      session.requests.running.forgetStream(key);
     }
   }
 }

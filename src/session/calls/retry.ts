@@ -15,19 +15,21 @@ import { replayComplete } from '../streams/resuming.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /**
- * Whether a first attempt of one of these requests runs here, or may have run on some instance. A running request with
+ * Whether a first attempt of one of these requests runs here, or `mayHaveRun` on some instance. A running request with
  * one of their ids that is another call is no first attempt.
  */
 export function isRetry(
   session: LiveSession,
   requests: readonly RpcRequest[],
   authInfo: AuthInfo | undefined,
+  mayHaveRun: boolean,
 ): boolean {
   return requests.some((request) => {
     const running = session.requests.running.get(request.id);
-    return running === undefined
-      ? earlierStream(session, request) !== undefined
-      : isSameCall(running, request, authInfo);
+    if (running === undefined) return mayHaveRun && earlierStream(session, request) !== undefined;
+    // The client retries a call of a lost owner that runs again here.
+    const reran = requests.length === 1 && session.requests.earlierRun(request)?.reran === true;
+    return (mayHaveRun || reran) && isSameCall(running, request, authInfo);
   });
 }
 
@@ -43,19 +45,6 @@ function isSameCall(
 /** The stream of an attempt of this request that ran here, or may have run on an earlier owner. */
 function earlierStream({ guard, requests }: LiveSession, request: RpcRequest): string | undefined {
   return requests.earlierRun(request)?.stream ?? guard?.marked(request.id);
-}
-
-/** Whether this is the call of a lost owner that runs again here: its client retries the call. */
-export function isRerunning(
-  session: LiveSession,
-  requests: readonly RpcRequest[],
-  authInfo: AuthInfo | undefined,
-): boolean {
-  const [request] = requests;
-  if (request === undefined || requests.length > 1) return false;
-  const running = session.requests.running.get(request.id);
-  const reruns = running !== undefined && session.requests.earlierRun(request)?.reran === true;
-  return reruns && isSameCall(running, request, authInfo);
 }
 
 export async function attachToFirstAttempt(
@@ -100,7 +89,7 @@ async function attach(session: LiveSession, requests: readonly RpcRequest[], ope
 
 /** The stream of an answered call, while the log does not hold its end yet. */
 function answeredStream({ requests }: LiveSession, key: string | undefined): Stream | undefined {
-  const stream = key === undefined ? undefined : requests.streams.running(key);
+  const stream = key === undefined ? undefined : requests.running.stream(key);
   return stream?.logged === true ? stream : undefined;
 }
 

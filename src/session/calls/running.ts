@@ -1,15 +1,26 @@
 /**
- * The requests that a session runs: which ids are taken, where each answer goes, how many count against the limit. A
- * request that was cancelled gives its id back at once, and its places when its handler has settled.
+ * The calls that a session runs: which ids are taken, how many calls count against the limit, and which streams answer
+ * them. A request that was cancelled gives its id back at once, and its places when its handler has settled.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { SmallMap } from '../../small-map.ts';
 import type { MessageContext } from './context.ts';
+import { postStreamKey } from '../streams/event-id.ts';
+import { type PostedRequests, Stream } from '../streams/stream.ts';
+import type { StreamLog } from '../streams/stream-log.ts';
 
-export class RunningRequests {
+export class RunningCalls {
   readonly #contexts = new SmallMap<RequestId, MessageContext>();
+  /** The logged streams: only those can be resumed. */
+  #streams: SmallMap<string, Stream> | undefined = undefined;
+  readonly #epoch: number;
+  #opened = 0;
   #counted = 0;
   #freed: Array<(ended: true) => void> | undefined = undefined;
+
+  constructor(epoch: number) {
+    this.#epoch = epoch;
+  }
 
   get size(): number {
     return this.#contexts.size;
@@ -70,5 +81,53 @@ export class RunningRequests {
     for (const context of all) this.#end(context);
     this.#resolveFreed();
     return all;
+  }
+
+  // ——— the streams that answer them ———
+
+  /** The stream of a POST, still without a reader. `key`, `next`: of a stream that an earlier owner began. */
+  openStream(posted: PostedRequests, log: StreamLog | undefined, key = this.#newKey(), next = 0): Stream {
+    const stream = new Stream(key, log, next, posted);
+    if (log !== undefined) (this.#streams ??= new SmallMap()).set(key, stream);
+    return stream;
+  }
+
+  #newKey(): string {
+    return postStreamKey(this.#epoch, this.#opened++);
+  }
+
+  stream(key: string): Stream | undefined {
+    return this.#streams?.get(key);
+  }
+
+  /** The log holds the whole stream, and answers for it from here on. */
+  forgetStream(key: string): void {
+    this.#streams?.delete(key);
+    // An idle session keeps no empty map.
+    if (this.#streams?.size === 0) this.#streams = undefined;
+  }
+
+  /** Ends the readers that can resume at another instance. */
+  letResume(): void {
+    for (const stream of this.#streams?.values() ?? []) stream.resuming.letResume();
+  }
+
+  /** Resolves when every message so far is stored, answers included. */
+  async flushed(): Promise<void> {
+    for (const stream of this.#streams?.values() ?? []) await stream.flushed();
+  }
+
+  /**
+   * A request of the stream ends. `json`: its answer; `undefined`: its client cancelled it. The last answer completes
+   * the stream. `unmark`: the marker that goes with it.
+   */
+  reply(stream: Stream, json: string | undefined, unmark?: string): void {
+    const isLast = stream.countAnswer();
+    if (json !== undefined) stream.send(json, isLast, unmark);
+    else if (isLast) stream.finish(unmark);
+    if (!isLast) return;
+    // Until its end is stored, the log shows a resuming client an incomplete stream.
+    if (stream.flushing) stream.whenFlushed(() => this.forgetStream(stream.key));
+    else this.forgetStream(stream.key);
   }
 }

@@ -46,7 +46,7 @@ export async function tearDown(
 
 /** Events that still wait for the store must be stored before the session is released, or the store refuses them. */
 async function flushed({ requests, usedGetStream }: LeavingSession): Promise<void> {
-  await requests.streams.flushed();
+  await requests.running.flushed();
   await usedGetStream?.flushed();
 }
 

@@ -1,5 +1,6 @@
 /**
- * The SDK's `Transport` of one session. It routes each message of the server:
+ * The SDK's `Transport` of one session. Messages enter the server in the context of their request (`context.ts`), and
+ * within the context of the session's run hook where there is one. It routes each message of the server:
  *
  *     answer                       → the stream of its POST; the stream ends with its last answer
  *     related to a running request → that POST's stream (`relatedRequestId`, else by AsyncLocalStorage)
@@ -16,19 +17,21 @@ import type {
   ScopeChallengeHandler,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { noStream, notInitialized, type SojournError, storeAway } from '../../errors.ts';
+import { internal, noStream, notInitialized, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
-import { contexts, type MessageContext } from '../calls/context.ts';
+import { contexts, MessageContext, type MessageSource, targetOf } from '../calls/context.ts';
+import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { Logger } from '../../types.ts';
+import type { Logger, McpSession } from '../../types.ts';
 import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
 import { isHookTimeout } from './hook-time.ts';
 import { checkScopes, type ScopedTransport } from '../calls/scopes.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from '../calls/questions.ts';
 import type { SessionRequests } from '../calls/requests.ts';
+import type { SessionRun } from './run.ts';
 import { closeUnawaited, ServerTransport } from './server-transport.ts';
 import type { KnownPage, SharedLists } from './shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
@@ -51,6 +54,9 @@ export interface TransportSession extends GetSession {
   readonly lists: SharedLists | undefined;
   readonly requests: Pick<SessionRequests, 'answer' | 'answerWith' | 'running'>;
   readonly questions: Questions;
+  readonly view: McpSession;
+  /** `undefined`: sessions have no run hook. */
+  readonly run: SessionRun | undefined;
   serverClosed(): void;
   inHookTime<T>(hook: string, work: Promise<T>): Promise<T>;
 }
@@ -96,6 +102,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   }
 
   checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
+    if (this.#scopeChallenge === undefined) return undefined;
     const checked = checkScopes(this.#scopeChallenge, requests, authInfo, this.#session.logger);
     if (!(checked instanceof Promise)) return checked;
     return this.#session.inHookTime('the scope check', checked).catch((cause: unknown) => {
@@ -119,6 +126,45 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     this.#session.serverClosed();
     return DONE;
   }
+
+  // ——— messages in ———
+
+  /** `stream`: where the answer of a request goes. */
+  contextOf(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
+    const { id, method, params } = message;
+    return new MessageContext(source, this.#session.view, this.#hidesRequest, id, method, stream, targetOf(params));
+  }
+
+  /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */
+  deliverSilent(
+    message: RpcNotification | RpcResponse,
+    source: MessageSource | undefined,
+    method?: string,
+    work?: HandlerWork,
+  ): void {
+    const [view, hidden] = [this.#session.view, this.#hidesRequest];
+    this.deliver(message, new MessageContext(source, view, hidden, undefined, method, undefined, undefined, work));
+  }
+
+  /** Returns the error of a server that threw. */
+  deliver(message: RpcRequest | RpcNotification | RpcResponse, context: MessageContext): SojournError | undefined {
+    const { id: sessionId, logger, run } = this.#session;
+    try {
+      if (run?.enter === undefined) contexts.run(context, receive, this, message, context);
+      else run.enter(() => contexts.run(context, receive, this, message, context));
+      return undefined;
+    } catch (cause) {
+      logger.error({ err: cause, sessionId }, 'The server threw while it took a message');
+      return internal(cause);
+    }
+  }
+
+  /** With `perSessionExecutionContext`, handlers see no request. */
+  get #hidesRequest(): boolean {
+    return this.#session.run?.enter !== undefined;
+  }
+
+  // ——— messages out ———
 
   send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
     const { ownership, guard } = this.#session;
@@ -202,6 +248,10 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     // A handler of another session may hold this one's server.
     return this.#session.requests.running.get(context.id) === context ? context : undefined;
   }
+}
+
+function receive(transport: SessionTransport, message: unknown, context: MessageContext): void {
+  transport.receive(message, context);
 }
 
 /** A listener of the application may make errors, which need their stacks. */

@@ -14,7 +14,7 @@ import type { ResumeFrom } from './resuming.ts';
 export function openGet(session: LiveSession, reader: Reader, missed: boolean): MaybePromise<WriteResult> {
   const { getStream, record, listChanges } = session;
   if (missed || (record.getPrimed && !getStream.read)) listChanges.missedAll();
-  getStream.resuming.park();
+  if (getStream.reader !== undefined) getStream.resuming.park();
   session.enter();
   getStream.use(reader, () => session.exit());
   if (getStream.logged) record.setGetPrimed();
@@ -26,7 +26,7 @@ export function openGet(session: LiveSession, reader: Reader, missed: boolean): 
 /** The stream of a `Last-Event-ID`, while it is not complete. */
 export function resumable({ record, getStream, requests }: LiveSession, stream: string): Stream | undefined {
   if (stream === GET_STREAM) return record.getPrimed ? getStream : undefined;
-  return requests.streams.running(stream);
+  return requests.running.stream(stream);
 }
 
 /** `false`: the log cannot continue from there, and nothing was written. */
