@@ -147,9 +147,9 @@ export class LegacyPosts {
     const reader = this.#begin(session, call, stream);
     session.requests.keepRuns(admitted, call.exchange);
     return new Promise((resolve, reject) => {
-      session.requests.beginEarly(stream, reader, admitted, extra, (result) => {
+      session.requests.beginEarly(stream, reader, extra, (result) => {
         try {
-          resolve(this.#primed(session, admittedPost, result));
+          resolve(this.#storedEarly(session, admittedPost, result));
         } catch (cause) {
           reject(cause);
         }
@@ -158,13 +158,10 @@ export class LegacyPosts {
     });
   }
 
-  #primed(session: LiveSession, { call, admitted }: AdmittedPost, result: WriteResult): NextAttempt {
+  #storedEarly(session: LiveSession, { call, admitted }: AdmittedPost, result: WriteResult): NextAttempt {
     // The priming event was stored, but the session has a new owner, which runs the call again.
     const movedOn = admitted.some(({ phase }) => phase === 'passedOn');
-    if (result === 'written' && !movedOn) {
-      session.requests.primed(admitted);
-      return undefined;
-    }
+    if (result === 'written' && !movedOn) return undefined;
     const next = afterStoring(result, { left: session.left, movedOn });
     session.requests.takeBack(admitted);
     call.reader.withdraw();

@@ -15,12 +15,11 @@ import { HandlerWork } from './handler-work.ts';
 import type { ListPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 
-/** Ends responses whose clients then resume. The SDK passes the first two to handlers. */
-interface StreamClosers {
-  readonly closeSSEStream: () => void;
-  readonly closeStandaloneSSEStream: () => void;
+/** A session whose clients resume a stream that the server closed early (2025-11-25). */
+export interface ClosingSession {
+  closeGetStream(): void;
   /** `retryMs`: between two polls; `undefined`: as the endpoint's option. `false`: the client cannot poll. */
-  readonly poll: (retryMs: number | undefined) => boolean;
+  poll(stream: Stream, retryMs: number | undefined): boolean;
 }
 
 /** The HTTP request that brought a message: an `Exchange`, for example. */
@@ -36,24 +35,14 @@ interface V1RequestInfo {
 }
 
 /**
- * How far a request has come:
- *
- *     running ──────────────────────────────────────▶ answered
- *        │ ▲                                             ▲
- *        ▼ │ stored                                      │
- *     primingPending ────────────────────────────────────╯
- *        └──its session was fenced──▶ passedOn
- *
- * `running` also means admitted, but not dispatched yet. `primingPending`: it runs while the priming event of its
- * stream is being stored. `answered`: its answer was sent, or will never be. `passedOn`: the next owner of the session
- * runs it. `takenBack`, from any other state: storing failed, so its client learnt that it did not run, and what its
- * handler still sends is dropped.
+ * `running`: admitted, perhaps not dispatched yet. `answered`: its answer was sent, or will never be. `passedOn`: its
+ * session was fenced while the first event of its stream was being stored, and the next owner runs it. `takenBack`:
+ * storing failed, so its client learnt that it did not run, and what its handler still sends is dropped.
  */
-type Phase = 'running' | 'primingPending' | 'answered' | 'passedOn' | 'takenBack';
+type Phase = 'running' | 'answered' | 'passedOn' | 'takenBack';
 
 const PHASES: Transitions<Phase> = {
-  running: ['primingPending', 'answered', 'takenBack'],
-  primingPending: ['running', 'answered', 'passedOn', 'takenBack'],
+  running: ['answered', 'passedOn', 'takenBack'],
   answered: ['takenBack'],
   passedOn: ['takenBack'],
   takenBack: [],
@@ -101,7 +90,7 @@ export class MessageContext {
   #marker: MarkerState = 'none';
   #starting: Promise<unknown> | undefined = undefined;
   #hook: AnswerHook | undefined = undefined;
-  #closers: StreamClosers | undefined = undefined;
+  #closing: ClosingSession | undefined = undefined;
 
   constructor(
     source: MessageSource | undefined,
@@ -132,7 +121,7 @@ export class MessageContext {
   }
 
   get answered(): boolean {
-    return this.#phase !== 'running' && this.#phase !== 'primingPending';
+    return this.#phase !== 'running';
   }
 
   get marker(): MarkerState {
@@ -210,22 +199,24 @@ export class MessageContext {
     this.#hook = hook;
   }
 
-  /** On sessions whose clients resume a stream that the server closed early (2025-11-25). */
-  allowClosing(closers: StreamClosers): void {
-    this.#closers = closers;
+  allowClosing(session: ClosingSession): void {
+    this.#closing = session;
   }
 
+  /** Ends the response of the request. The SDK passes this and the next function to handlers. */
   get closeSSEStream(): (() => void) | undefined {
-    return this.#closers?.closeSSEStream;
+    const { stream } = this;
+    return stream && this.#closing && (() => stream.resuming.closeEarly());
   }
 
   get closeStandaloneSSEStream(): (() => void) | undefined {
-    return this.#closers?.closeStandaloneSSEStream;
+    const session = this.#closing;
+    return session && (() => session.closeGetStream());
   }
 
   /** See `enablePolling`. */
   poll(retryMs: number | undefined): boolean {
-    return !this.answered && this.#closers?.poll(retryMs) === true;
+    return !this.answered && this.stream !== undefined && this.#closing?.poll(this.stream, retryMs) === true;
   }
 
   get request(): McpHttpRequest | undefined {

@@ -22,7 +22,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import { forLeaving } from '../../call/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { requestKey } from './call-guard.ts';
-import type { MessageContext, MessageSource } from './context.ts';
+import type { ClosingSession, MessageContext, MessageSource } from './context.ts';
 import { continuesElsewhere, endError, errorAnswer } from './end-answers.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
@@ -33,7 +33,7 @@ import type { KnownPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/stream-log.ts';
 
-export class SessionRequests {
+export class SessionRequests implements ClosingSession {
   readonly running: RunningCalls;
   readonly #session: RequestsSession;
   #earlier: EarlierRuns | undefined = undefined;
@@ -59,13 +59,7 @@ export class SessionRequests {
     const { record } = this.#session;
     const context = this.#session.transport.contextOf(message, source, stream);
     // Clients of earlier revisions do not come back after a stream that ended.
-    if (stream?.logged === true && hasPriming(record.version)) {
-      context.allowClosing({
-        closeSSEStream: () => stream.resuming.closeEarly(),
-        closeStandaloneSSEStream: () => this.#session.usedGetStream?.resuming.closeEarly(),
-        poll: (retryMs) => this.#poll(stream, retryMs),
-      });
-    }
+    if (stream?.logged === true && hasPriming(record.version)) context.allowClosing(this);
     const keep = REPLAYED_MESSAGES[message.method];
     if (keep !== undefined) context.onAnswer({ takes: 'result', run: () => keep(record, message) });
     else this.#learn(message, context);
@@ -75,7 +69,11 @@ export class SessionRequests {
     return context;
   }
 
-  #poll(stream: Stream, retryMs: number | undefined): boolean {
+  closeGetStream(): void {
+    this.#session.usedGetStream?.resuming.closeEarly();
+  }
+
+  poll(stream: Stream, retryMs: number | undefined): boolean {
     const { streamLog } = this.#session;
     if (streamLog === undefined || this.#session.hasQuirk('answer-on-get')) return false;
     return stream.resuming.poll(retryMs ?? streamLog.retryMs);
@@ -171,21 +169,10 @@ export class SessionRequests {
   }
 
   /** Begins the response of such a POST. Each of its events is stored before it is sent. */
-  beginEarly(
-    stream: Stream,
-    reader: Reader,
-    contexts: readonly MessageContext[],
-    extra: AppendExtra,
-    primed: (result: WriteResult) => void,
-  ): void {
+  beginEarly(stream: Stream, reader: Reader, extra: AppendExtra, primed: (result: WriteResult) => void): void {
     const { hasGetReader, listChanges } = this.#session;
-    for (const context of contexts) context.phase = 'primingPending';
     stream.beginEarly(reader, extra, primed);
     if (!hasGetReader) listChanges.sendOn(stream);
-  }
-
-  primed(contexts: readonly MessageContext[]): void {
-    for (const context of contexts) if (context.phase === 'primingPending') context.phase = 'running';
   }
 
   dispatch(message: RpcRequest, context: MessageContext): void {
@@ -309,7 +296,7 @@ export class SessionRequests {
     const error = endError(reason, true);
     for (const context of running) {
       const next = forLeaving(reason, {
-        isStoring: context.phase === 'primingPending',
+        isStoring: context.stream?.runsAhead === true,
         isDurable: this.#session.guard !== undefined && context.hook?.takes !== 'answer',
         mayRunTwice: this.#canHandOn(context),
       });

@@ -69,7 +69,6 @@ export class AppendQueue {
   /** How many of `#waiting` that append carries. */
   #sent = 0;
   #state: State = 'open';
-  /** Requests run although the first event is not stored. If that fails, the caller of `gather` ends the reader. */
   #isAhead = false;
   /** The epoch of that append. */
   #epoch = 0;
@@ -89,6 +88,14 @@ export class AppendQueue {
 
   #become(next: State): void {
     this.#state = follow(STATES, this.#state, next);
+  }
+
+  /**
+   * Requests run although the first event of the stream is not stored. If that fails, the caller of `gather` ends the
+   * reader.
+   */
+  get isAhead(): boolean {
+    return this.#isAhead;
   }
 
   /** Whether an event waits for the store. */

@@ -135,6 +135,11 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     if (this.#log !== undefined) this.#queueIn(this.#log).gather(extra, primed);
   }
 
+  /** Its requests run, and its first event is not stored yet. */
+  get runsAhead(): boolean {
+    return this.#queue?.isAhead === true;
+  }
+
   /** The turn of the event loop ends, and the response of the reader has not begun. */
   endTurn(): void {
     this.#queue?.endTurn();
