@@ -44,6 +44,12 @@ export interface Call {
   readonly headAt?: number;
 }
 
+export type PostCall = Call & { readonly post: Posted };
+
+export function isPost(call: Call): call is PostCall {
+  return call.post !== undefined;
+}
+
 /** The result of an attempt: the call for the next attempt, or `undefined` when the call is answered or will be. */
 export type NextAttempt = Call | undefined;
 

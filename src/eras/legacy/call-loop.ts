@@ -25,10 +25,11 @@ import {
 import { answerable, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Caller } from '../../http/exchange.ts';
+import type { RequestGate } from '../../http/request-gate.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
-import { type Call, counts, methodOf, type NextAttempt, reads } from '../../call/call.ts';
+import { type Call, counts, isPost, methodOf, type NextAttempt, reads } from '../../call/call.ts';
 import {
   abandonedWhileWaiting,
   afterFailure,
@@ -48,6 +49,7 @@ import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { LegacyGets } from './get.ts';
 import { KnownOwners } from './known-owners.ts';
+import { LegacyPosts, type LegacyResponses } from './posts.ts';
 import { type Placed, type Placement, WaitingCalls } from './waiting-calls.ts';
 
 export interface CallLoopOptions {
@@ -60,13 +62,8 @@ export interface CallLoopOptions {
   readonly lifecycle: Lifecycle;
   readonly random: RandomSource;
   readonly gets: LegacyGets;
-  readonly server: SessionServer;
-}
-
-/** Serves calls whose session is live here. */
-export interface SessionServer {
-  /** User and version of the call are right. Throws the reason when it cannot be served. */
-  serve(session: LiveSession, call: Call): MaybePromise<NextAttempt>;
+  readonly gate: RequestGate;
+  readonly responses: LegacyResponses;
 }
 
 const SESSION_ID = /^[\x21-\x7e]+$/;
@@ -80,6 +77,7 @@ const LONGEST_PAUSE_MS = 100;
 export class CallLoop implements Placement {
   readonly #options: CallLoopOptions;
   readonly #owners: KnownOwners;
+  readonly #posts: LegacyPosts;
   readonly #waiting: WaitingCalls;
   /** One line per reason and second. */
   readonly #refusals: Logger;
@@ -91,6 +89,7 @@ export class CallLoop implements Placement {
     this.#owners = new KnownOwners(options.instance);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
     this.#waiting = new WaitingCalls(options, this);
+    this.#posts = new LegacyPosts({ ...options, loop: this });
   }
 
   /** Ends the responses that wait here without a store, and that clients can resume at another instance. */
@@ -290,6 +289,7 @@ export class CallLoop implements Placement {
     return lostForm(this.#options.options, methodOf(post));
   }
 
+  /** Serves a call whose session is live here. Throws the reason when it cannot be served. */
   #serve(session: LiveSession, call: Call): MaybePromise<NextAttempt> {
     const { exchange } = call;
     if (session.user !== exchange.user) return this.fail(call, otherUser());
@@ -297,7 +297,15 @@ export class CallLoop implements Placement {
     if (header !== undefined && header !== session.version)
       return this.fail(call, versionChanged(header, session.version));
     if (call.kind !== 'delete') call.reader.sessionId = session.id;
-    return this.#options.server.serve(session, call);
+    if (isPost(call)) return this.#posts.serve(session, call);
+    if (call.kind === 'delete') return this.track(exchange, () => this.#delete(session, call));
+    return this.#options.gets.serve(session, call);
+  }
+
+  async #delete(session: LiveSession, call: Call): Promise<NextAttempt> {
+    if (!(await this.#options.registry.leaving.end(session, 'deleted'))) return call;
+    call.reader.done(200);
+    return undefined;
   }
 
   /** Ends a session that is live nowhere; `false`: another instance claimed it first. */

@@ -23,17 +23,15 @@ import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience } from '../../session/ownership/patience.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { Replays } from '../../session/streams/replays.ts';
-import type { LiveSession } from '../../session/session.ts';
 import type { RandomSource } from '../../options/system.ts';
-import { type Call, type InboundPost, isAbandoned, type NextAttempt, requestIdOf } from '../../call/call.ts';
-import type { MaybePromise } from '../../stores/store.ts';
+import { type Call, type InboundPost, isAbandoned, requestIdOf } from '../../call/call.ts';
 import { checkTextDepth } from '../json-depth.ts';
 import { LegacyGets } from './get.ts';
-import { LegacyPosts, type LegacyResponses } from './posts.ts';
+import type { LegacyResponses } from './posts.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkReader } from '../../relay/link-reader.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
-import { CallLoop, type SessionServer } from './call-loop.ts';
+import { CallLoop } from './call-loop.ts';
 
 export interface LegacyOptions {
   readonly options: ResolvedOptions;
@@ -52,7 +50,7 @@ export interface LegacyOptions {
   readonly lostAnswers: { resume(call: Call, relay: Relay): void };
 }
 
-export class LegacyEra implements SessionServer, RelayedServer, Mover {
+export class LegacyEra implements RelayedServer, Mover {
   readonly #options: ResolvedOptions;
   readonly #registry: Registry;
   readonly #finder: Finder;
@@ -64,7 +62,6 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
   readonly #responses: LegacyResponses;
   readonly #gets: LegacyGets;
   readonly #loop: CallLoop;
-  readonly #posts: LegacyPosts;
   readonly #gate: RequestGate;
   readonly relay: Relay;
 
@@ -96,10 +93,9 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
       batch: { ...post, onSession: 'batch', form: 'batch' },
     };
     this.#gets = new LegacyGets(options, given.replays, this.#responses.get);
-    const parts = { ...given, responses: this.#responses, server: this };
-    this.relay = new Relay({ ...parts, memory: registry.memory });
+    const parts = { ...given, responses: this.#responses };
+    this.relay = new Relay({ ...parts, server: this, memory: registry.memory });
     this.#loop = new CallLoop({ ...parts, relay: this.relay, gets: this.#gets });
-    this.#posts = new LegacyPosts({ ...parts, loop: this.#loop });
   }
 
   /** POSTs and DELETEs that no live session counts: opening a session, looking for it, or at another instance. */
@@ -169,13 +165,6 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
     this.#enter({ ...call, post, requestId });
   }
 
-  serve(session: LiveSession, call: Call): MaybePromise<NextAttempt> {
-    const { kind, exchange, post } = call;
-    if (post !== undefined) return this.#posts.serve(session, { ...call, post });
-    if (kind === 'delete') return this.#loop.track(exchange, () => this.#serveDelete(session, call));
-    return this.#gets.serve(session, call);
-  }
-
   /** The response of a client that reads here continues with what the next owner of its session sends. */
   moved(exchange: Exchange, reader: CallReader, response: SessionResponse): void {
     const id = exchange.header('mcp-session-id');
@@ -229,14 +218,6 @@ export class LegacyEra implements SessionServer, RelayedServer, Mover {
   /** This instance is cut off from the store: ends responses that wait for it and that clients can resume elsewhere. */
   letResume(): void {
     this.#loop.letResume();
-  }
-
-  // ——— DELETE ———
-
-  async #serveDelete(session: LiveSession, call: Call): Promise<NextAttempt> {
-    if (!(await this.#registry.leaving.end(session, 'deleted'))) return call;
-    call.reader.done(200);
-    return undefined;
   }
 
   /** Ends a session on whichever instance it lives; `false`: there is no such session. */

@@ -23,7 +23,7 @@ import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/stream-log.ts';
 import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
-import { type Call, isAbandoned, type NextAttempt, type Posted } from '../../call/call.ts';
+import { type Call, isAbandoned, type NextAttempt, type PostCall } from '../../call/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { CallLoop } from './call-loop.ts';
 import { checkNotifications, checkRequests } from './session-checks.ts';
@@ -35,8 +35,6 @@ interface AdmittedPost {
   readonly stream: Stream;
   readonly admitted: readonly MessageContext[];
 }
-
-type PostCall = Call & { readonly post: Posted };
 
 export interface LegacyPostsOptions {
   readonly options: ResolvedOptions;
