@@ -6,8 +6,6 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { quoted } from '../shown.ts';
 import { uriFault } from './resource-uris.ts';
 
-export type RpcMessage = Readonly<Record<string, unknown>>;
-
 export interface RpcRequest {
   readonly jsonrpc: '2.0';
   readonly id: RequestId;
