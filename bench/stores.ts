@@ -81,6 +81,8 @@ function recordOf(id: string, owner: string | null = FENCE.owner): StoredRecord 
     createdAt: now,
     stamp: now,
     expiresAt: null,
+    dueAt: null,
+    rung: 0,
   };
 }
 
@@ -257,7 +259,7 @@ async function measureSizes(meter: Meter, views: StoreViews, count: number): Pro
   await onView(async ({ records }) => {
     const few = { most: 50 };
     await meter.measure('list 100 of them', () => done(records.list(100)), few);
-    await meter.measure('look for expired ones, none is', () => done(records.expired(100)), few);
+    await meter.measure('look for expired ones, none is', () => done(records.due(100)), few);
     await meter.measure(`trim logs of ${CALLS * LOGGED} calls, none is old`, () => records.trim(), few);
     const spread = (n: number): string => ids[(n * 7_919) % count] ?? '';
     const claims = { most: Math.floor(count * 0.8) };

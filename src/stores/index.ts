@@ -7,8 +7,8 @@ export type { RandomSource } from '../options/system.ts';
 export {
   type AppendRequest,
   type ClaimOutcome,
+  type DueRecord,
   type EndedRecord,
-  type ExpiredRecord,
   type Fence,
   type InstanceLease,
   type InstanceMessage,
@@ -27,6 +27,7 @@ export {
   type RecordPage,
   type Records,
   type ReplayOutcome,
+  type SaveOutcome,
   type Store,
   type StoredRecord,
   type StoreOptions,

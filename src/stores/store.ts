@@ -25,8 +25,10 @@
  */
 import type { RandomSource } from '../options/system.ts';
 import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../types.ts';
+import type { InstanceStore } from './instance-store.ts';
 
 export type { MaybePromise };
+export type { InstanceLease, InstanceMessage, InstanceStore } from './instance-store.ts';
 
 /** The format of records; a build refuses a record with a higher one. */
 export const RECORD_VERSION = 1;
@@ -40,8 +42,8 @@ export interface Kind {
   /** How long a record shows as ended, unless `end` says otherwise. */
   readonly keepMs: number;
   /**
-   * `false`: `list` and `expired` need not find its records, which saves a store its directory. Then `trim` deletes
-   * the records that expired `keepMs` ago.
+   * `false`: `list` and `due` need not find its records, which saves a store its directory. Then `trim` deletes the
+   * records that expired `keepMs` ago.
    */
   readonly listed: boolean;
 }
@@ -74,10 +76,14 @@ export interface StoredRecord {
    * the first reader stores that.
    */
   readonly expiresAt: number | null;
+  /** ms since 1970, by the store's clock; `null`: never. From this time on `due` names the record. */
+  readonly dueAt: number | null;
+  /** How many fields `add` has stored: a bell that is counted. */
+  readonly rung: number;
 }
 
-/** A record as it is created: the store computes its expiry. */
-export type NewRecord = Omit<StoredRecord, 'expiresAt'>;
+/** A record as it is created: the store computes its times. Its `rung` is 0. */
+export type NewRecord = Omit<StoredRecord, 'expiresAt' | 'dueAt' | 'rung'>;
 
 /** A record that ended: kept for the `keepMs` of its kind or of its end. */
 export interface EndedRecord {
@@ -104,9 +110,10 @@ export interface Ownership {
   readonly owner: string | null;
 }
 
-/** A record that has expired and is not ended yet. */
-export interface ExpiredRecord extends Ownership {
+/** A record that has expired and is not ended yet, or whose due time has come. */
+export interface DueRecord extends Ownership {
   readonly id: string;
+  readonly expired: boolean;
 }
 
 /** What an owner may change. Absent members stay unchanged. */
@@ -117,6 +124,11 @@ export interface RecordChange {
   readonly fields?: Readonly<Record<string, string | null>>;
   /** The expiry is this many ms after the write, by the store's clock; `null`: never. 0 or less: expired at once. */
   readonly expiresInMs?: number | null;
+  /**
+   * The due time is `inMs` after the write; `null`: never. `seen` is the `rung` that the owner has read. If the record
+   * has another one, `add` rang in between: then the record is due at once, and the answer is `'rung'`.
+   */
+  readonly due?: { readonly inMs: number | null; readonly seen: number };
 }
 
 /** A note beside a stream, such as the marker of a call that must not run twice. */
@@ -140,8 +152,11 @@ export type ClaimOutcome =
 
 export type WriteOutcome = 'written' | 'fenced';
 
-export interface RecordPage {
-  readonly records: readonly StoredRecord[];
+/** `'rung'`: written, and the record stays due ({@link RecordChange.due}). */
+export type SaveOutcome = WriteOutcome | 'rung';
+
+export interface RecordPage<R = StoredRecord> {
+  readonly records: readonly R[];
   readonly nextCursor?: string;
 }
 
@@ -193,10 +208,10 @@ export interface OpenStream {
 /** The records of one kind, with their logs. Each method is one atomic step on one record. */
 export interface Records {
   /**
-   * `'exists'`: there is a record of that id, or it ended and still shows. It stays unchanged. `expiresInMs`
-   * as in a change; without it the record does not expire.
+   * `'exists'`: there is a record of that id, or it ended and still shows. It stays unchanged. `expiresInMs` as in a
+   * change; without it the record does not expire. `dueInMs`: its first due time; without it the record is not due.
    */
-  create(record: NewRecord, expiresInMs?: number | null): MaybePromise<'created' | 'exists'>;
+  create(record: NewRecord, expiresInMs?: number | null, dueInMs?: number | null): MaybePromise<'created' | 'exists'>;
   /**
    * Authoritative (primary, leader). An expired record is returned as ended, and stays ended. `end` still answers
    * `'ended'` to one caller, so that an end is reported once.
@@ -210,9 +225,15 @@ export interface Records {
    */
   claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome>;
   /** Fenced. Never creates. */
-  save(id: string, fence: Fence, change: RecordChange): MaybePromise<WriteOutcome>;
+  save(id: string, fence: Fence, change: RecordChange): MaybePromise<SaveOutcome>;
   /** Fenced: owner = none, epoch kept, change applied. */
-  release(id: string, fence: Fence, change?: RecordChange): MaybePromise<WriteOutcome>;
+  release(id: string, fence: Fence, change?: RecordChange): MaybePromise<SaveOutcome>;
+  /**
+   * Stores a field that the record does not have, raises `rung` and makes the record due now. Not fenced: any instance
+   * may call it while the record lives. `'exists'`: the record has the field, and stays unchanged. `'gone'`: there is
+   * no living record.
+   */
+  add(id: string, field: string, text: string): MaybePromise<'added' | 'exists' | 'gone'>;
   /**
    * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner. Only `outcome`, a
    * text of any size, stays, for `keepMs` (without it: that of the kind); fields, log and marks go at once. A record
@@ -224,8 +245,11 @@ export interface Records {
   mark(id: string, fence: Fence, mark: Mark, clear?: boolean): MaybePromise<WriteOutcome>;
   /** Records that have not ended, in a stable order. A cursor also works with another page size. */
   list(limit: number, cursor?: string): MaybePromise<RecordPage>;
-  /** Records past their expiry that are not ended, at most `limit`, whether their owner lives or not. */
-  expired(limit: number): MaybePromise<readonly ExpiredRecord[]>;
+  /**
+   * Records past their due time, and those past their expiry that are not ended, whether their owner lives or not. All
+   * pages together name each of them that is due all the time; one may come twice. A cursor is good for one pass.
+   */
+  due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>>;
   /**
    * Fenced, in order per stream. Resolves when stored. Appends of one turn may travel together. An append to a complete
    * stream is `'fenced'`. An append with two marks first writes the one, then removes the other.
@@ -240,54 +264,6 @@ export interface Records {
    * Only for stores where that is no write; the others leave it out.
    */
   forget?(id: string, stream: string): void;
-}
-
-/**
- * The lease of a live instance, as other instances see it. Callers pass on a lease unchanged, with all members that the
- * store added.
- */
-export interface InstanceLease {
-  readonly id: string;
-  readonly state: 'serving' | 'draining';
-  /** Build version, for rolling deploys. */
-  readonly version: string;
-  /** For the store: changes with every renewal, so that a burial detects a renewal. */
-  readonly stamp?: string;
-}
-
-/** A message between instances; the cluster defines its meaning. In-process stores may pass objects by reference. */
-export type InstanceMessage = { readonly kind: string; readonly [key: string]: unknown };
-
-export interface InstanceStore {
-  /**
-   * Takes the lease of a new id and opens the mailbox. Death is final: announcing an id twice is an error. `lost` is
-   * called when messages to this instance may get lost from now on (a closed connection). That lasts until a `renew`
-   * that began later answers `true`. A store that detects this only during a renewal need not call it.
-   */
-  announce(
-    lease: InstanceLease,
-    receive: (from: string, message: InstanceMessage) => void,
-    lost?: () => void,
-  ): MaybePromise<void>;
-  /** Reopens the mailbox if it was lost, then renews. `false`: the lease is gone and the id is dead forever. */
-  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean>;
-  /**
-   * The lease of a live instance. `undefined` is final: callers rely on it and do not read again. So a lease that is
-   * found expired must never be renewed, not even by a renewal that is running.
-   */
-  read(id: string): MaybePromise<InstanceLease | undefined>;
-  list(): MaybePromise<readonly InstanceLease[]>;
-  /**
-   * `'suspect'`: the receiver seems not to listen. Suspicion is not death. `'sent'` is no receipt: a message to a
-   * mailbox that has just closed may be lost.
-   */
-  send(from: string, to: string, message: InstanceMessage): MaybePromise<'sent' | 'suspect'>;
-  /** Removes the lease if it still equals the given one; then that instance is dead. */
-  bury(lease: InstanceLease): MaybePromise<boolean>;
-  /** Gives the lease back. */
-  leave(id: string): MaybePromise<void>;
-  /** To every other live instance of the deployment; at most once, without order across publishers. */
-  publish(from: string, message: InstanceMessage): MaybePromise<void>;
 }
 
 /** One deployment's view of a store. The endpoint's `name` separates deployments. */

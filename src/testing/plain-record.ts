@@ -13,6 +13,8 @@ export function plainRecord(id: string, from: Ownership, more: Partial<StoredRec
     createdAt: 0,
     stamp: 0,
     expiresAt: null,
+    dueAt: null,
+    rung: 0,
     ...more,
   };
 }

@@ -8,6 +8,7 @@
  */
 import { clockCases } from './contract/clocks.ts';
 import { deploymentCases } from './contract/deployments.ts';
+import { dueCases } from './contract/due.ts';
 import { endCases } from './contract/ends.ts';
 import { eventLogCases } from './contract/event-log.ts';
 import { expiryCases } from './contract/expiry.ts';
@@ -28,6 +29,7 @@ export const storeContract: readonly StoreCase[] = [
   ...ownershipCases,
   ...endCases,
   ...expiryCases,
+  ...dueCases,
   ...kindCases,
   ...listingCases,
   ...eventLogCases,

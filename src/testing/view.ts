@@ -1,9 +1,12 @@
 /** A view of a store that was opened for one kind of records, as tests of stores use it. */
 import {
+  type DueRecord,
   isEnded,
   type Kind,
+  type MaybePromise,
   type OpenStore,
   type OpenStream,
+  type RecordPage,
   type Records,
   type Store,
   type StoreOptions,
@@ -33,6 +36,21 @@ export function viewOf(open: OpenStore, kind: Kind): View {
     full: () => open.full?.() === true,
     close: () => open.close(),
   };
+}
+
+/** The records of the first page of `due`. */
+export async function dueNow({ records }: View, limit: number): Promise<readonly DueRecord[]> {
+  return (await records.due(limit)).records;
+}
+
+export async function allPages<R>(page: (cursor?: string) => MaybePromise<RecordPage<R>>): Promise<R[]> {
+  const all: R[] = [];
+  for (let cursor: string | undefined; ;) {
+    const { records, nextCursor } = await page(cursor);
+    all.push(...records);
+    if (nextCursor === undefined) return all;
+    cursor = nextCursor;
+  }
 }
 
 /** The open streams of a record with an owner: a claim that is stored already answers them and changes nothing. */

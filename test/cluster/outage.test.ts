@@ -11,7 +11,7 @@ import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 useSharedStores();
 
 const CALLS = [
-  ...(['read', 'create', 'claim', 'save', 'release', 'end', 'mark', 'list', 'expired'] as const).map(
+  ...(['read', 'create', 'claim', 'save', 'release', 'end', 'mark', 'list', 'due'] as const).map(
     (name) => `sessions.${name}` as const,
   ),
   ...(['append', 'replay', 'trim'] as const).map((name) => `sessions.${name}` as const),

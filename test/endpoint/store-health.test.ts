@@ -114,8 +114,8 @@ test('a session that fails beside another that succeeds does not count', async (
 
 test('calls without a session count alone, and are forgotten 10 s after the last failure', async () => {
   const { health, store, every, time } = watched();
-  await every(12_000, () => store.sessions.expired(1));
-  expect(health.reason).toMatch(/^Each expired of/);
+  await every(12_000, () => store.sessions.due(1));
+  expect(health.reason).toMatch(/^Each due of/);
   await time.advance(10_000);
   expect(health.reason).toBeUndefined();
 });

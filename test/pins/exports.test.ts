@@ -79,9 +79,9 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     types: [
       'AppendRequest',
       'ClaimOutcome',
+      'DueRecord',
       'EndedRecord',
       'EventRetention',
-      'ExpiredRecord',
       'Fence',
       'InstanceLease',
       'InstanceMessage',
@@ -100,6 +100,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'RecordPage',
       'Records',
       'ReplayOutcome',
+      'SaveOutcome',
       'Store',
       'StoreOptions',
       'StoredRecord',

@@ -32,7 +32,8 @@ const session = (more: Partial<SessionRecord> = {}): SessionRecord => ({
   ...more,
 });
 
-const readBack = (given: SessionRecord): SessionRecord => decodeSession({ ...encodeSession(given), expiresAt: null });
+const readBack = (given: SessionRecord): SessionRecord =>
+  decodeSession({ ...encodeSession(given), expiresAt: null, dueAt: null, rung: 0 });
 
 const text = fc.string({ unit: 'binary', maxLength: 600 });
 

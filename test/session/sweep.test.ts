@@ -90,7 +90,7 @@ describe('a session in use is kept', () => {
     await active.initialize();
     const stuck = gate();
     onTestFinished(stuck.open);
-    store.before['sessions.expired'] = stuck.hook;
+    store.before['sessions.due'] = stuck.hook;
     expect(await statuses(active, 100_000)).toEqual(all200(100_000));
   });
 });

@@ -16,7 +16,7 @@ export interface Interference {
   readonly holdReply?: Promise<void>;
 }
 
-const READS = new Set(['read', 'list', 'expired', 'replay', 'lease', 'leases']);
+const READS = new Set(['read', 'list', 'due', 'replay', 'lease', 'leases']);
 const MESSAGES = new Set(['send', 'publish']);
 
 /** A process's connection to the store: calls arrive in order. */

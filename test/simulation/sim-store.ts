@@ -156,7 +156,7 @@ export class SimStore implements Store {
     const port = this.#port;
     const own: string[] = [];
     const recordsOf = (data: StoreData): Records => ({
-      create: (record, expiresInMs) => port.call('create', () => data.create(record, expiresInMs)),
+      create: (record, expiresInMs, dueInMs) => port.call('create', () => data.create(record, expiresInMs, dueInMs)),
       read: (id) => port.call('read', () => data.read(id)),
       claim: (id, from, me) => {
         const { epoch, owner } = from;
@@ -164,12 +164,13 @@ export class SimStore implements Store {
       },
       save: (id, fence, patch) => port.call('save', () => data.save(id, fence, patch), { id, ...patch }),
       release: (id, fence, patch) => port.call('release', () => data.release(id, fence, patch), { id, ...fence }),
+      add: (id, field, text) => port.call('add', () => data.add(id, field, text)),
       end: (id, { epoch, owner }, outcome, keepMs) =>
         port.call('end', () => data.end(id, { epoch, owner }, outcome, keepMs)),
       mark: (id, fence, marker, clear = false) =>
         port.call('mark', () => data.mark(id, fence, marker, clear), { ...marker, clear }),
       list: (limit, cursor) => port.call('list', () => data.list(limit, cursor)),
-      expired: (limit) => port.call('expired', () => data.expired(limit)),
+      due: (limit, cursor) => port.call('due', () => data.due(limit, cursor)),
       append: (request) => port.call('append', () => data.append(request, port.process.name), request),
       replay: (id, stream, after) => port.call('replay', () => data.replay(id, stream, after), { stream, after }),
       trim: () => port.call('trim', () => data.trim()),

@@ -5,8 +5,8 @@
 import type {
   AppendRequest,
   ClaimOutcome,
+  DueRecord,
   EndedRecord,
-  ExpiredRecord,
   Fence,
   Kind,
   LoggedEvent,
@@ -16,10 +16,12 @@ import type {
   Ownership,
   RecordChange,
   ReplayOutcome,
+  SaveOutcome,
   RecordPage,
   StoredRecord,
   WriteOutcome,
 } from '../../src/stores/store.ts';
+import { changedRecord, newRecord, rungRecord, saved } from '../../src/stores/shared/record-change.ts';
 import type { EndReason } from '../../src/types.ts';
 import { endReasonOf } from '../../src/session/record/session-record.ts';
 import { Leases } from './leases.ts';
@@ -103,9 +105,9 @@ export class StoreData {
 
   // ——— sessions ———
 
-  create(record: NewRecord, expiresInMs: number | null = null): 'created' | 'exists' {
+  create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): 'created' | 'exists' {
     if (this.read(record.id) !== undefined) return 'exists';
-    const own = { ...record, fields: { ...record.fields }, expiresAt: this.#after(expiresInMs) };
+    const own = newRecord(record, this.#after(expiresInMs), this.#after(dueInMs));
     this.#held.sessions.set(record.id, { record: own, markers: [], streams: new Map(), rows: [], bytes: 0 });
     this.#note('created', record.id, { epoch: record.epoch, owner: record.owner });
     return 'created';
@@ -147,27 +149,31 @@ export class StoreData {
     };
   }
 
-  save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
+  save(id: string, fence: Fence, change: RecordChange): SaveOutcome {
     const held = this.#writable(id, fence);
     if (held === undefined) return 'fenced';
-    const { fields: changes = {}, expiresInMs, ...rest } = change;
-    const fields = new Map(Object.entries(held.record.fields));
-    for (const [name, value] of Object.entries(changes)) {
-      if (value === null) fields.delete(name);
-      else fields.set(name, value);
-    }
-    const expiresAt = expiresInMs === undefined ? held.record.expiresAt : this.#after(expiresInMs);
-    held.record = { ...held.record, ...rest, fields: Object.fromEntries(fields), expiresAt };
+    const { record } = held;
+    held.record = changedRecord(record, change, this.#options.now());
     this.writtenAt.set(id, this.#options.now());
-    return 'written';
+    return saved(record, change);
   }
 
-  release(id: string, fence: Fence, change: RecordChange = {}): WriteOutcome {
-    if (this.save(id, fence, change) === 'fenced') return 'fenced';
+  release(id: string, fence: Fence, change: RecordChange = {}): SaveOutcome {
+    const outcome = this.save(id, fence, change);
+    if (outcome === 'fenced') return 'fenced';
     const held = this.#held.sessions.get(id);
     if (held !== undefined) held.record = { ...held.record, owner: null };
     this.#note('released', id, fence);
-    return 'written';
+    return outcome;
+  }
+
+  add(id: string, field: string, text: string): 'added' | 'exists' | 'gone' {
+    const held = this.#living(id);
+    if (held === undefined) return 'gone';
+    if (Object.hasOwn(held.record.fields, field)) return 'exists';
+    held.record = rungRecord(held.record, field, text, this.#options.now());
+    this.writtenAt.set(id, this.#options.now());
+    return 'added';
   }
 
   end(id: string, from: Ownership, outcome: string, keepMs = this.#options.kind.keepMs): 'ended' | 'fenced' | 'gone' {
@@ -203,14 +209,20 @@ export class StoreData {
     return from.length > limit && last !== undefined ? { records, nextCursor: key(last) } : { records };
   }
 
-  expired(limit: number): ExpiredRecord[] {
-    const expired: ExpiredRecord[] = [];
-    for (const held of this.#held.sessions.values()) {
-      if (expired.length === limit) break;
+  /** The cursor is the last id of the page before. */
+  due(limit: number, cursor = ''): RecordPage<DueRecord> {
+    const now = this.#options.now();
+    const due = [...this.#held.sessions.values()]
+      .filter((held) => this.#expired(held) || (held.record.dueAt ?? Infinity) <= now)
+      .map((held) => ({ held, expired: this.#expired(held) }))
+      .toSorted((a, b) => (a.held.record.id < b.held.record.id ? -1 : 1));
+    const later = due.filter(({ held }) => held.record.id > cursor);
+    const records = later.slice(0, limit).map(({ held, expired }) => {
       const { id, epoch, owner } = held.record;
-      if (this.#expired(held)) expired.push({ id, epoch, owner });
-    }
-    return expired;
+      return { id, epoch, owner, expired };
+    });
+    const last = records.at(-1);
+    return later.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };
   }
 
   // ——— events ———

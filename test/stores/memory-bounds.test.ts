@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import { plainRecord } from '../../src/testing/plain-record.ts';
-import { ExpiryIndex } from '../../src/stores/memory/expiry-index.ts';
+import { DueIndex } from '../../src/stores/memory/due-index.ts';
 import { HeldRecord } from '../../src/stores/memory/held-record.ts';
 import { MemoryRecordTable } from '../../src/stores/memory/record-table.ts';
 import { MemoryListingOrder } from '../../src/stores/memory/listing-order.ts';
@@ -203,13 +203,13 @@ describe('tombstones', () => {
   });
 });
 
-describe('the expiry index', () => {
+describe('the due index', () => {
   test('finds the same due sessions as a walk over all sessions', () => {
     const times = fc.option(fc.nat(9_000), { nil: null }); // three slots
     const change = fc.record({ n: fc.nat(9), expiresAt: times, gone: fc.constantFrom(false, false, false, true) });
     fc.assert(
       fc.property(fc.array(change, { maxLength: 60, size: 'max' }), fc.nat(10_000), (changes, now) => {
-        const index = new ExpiryIndex();
+        const index = new DueIndex();
         const all = new Map<number, HeldRecord>();
         for (const { n, expiresAt, gone } of changes) {
           const session = all.get(n) ?? new HeldRecord(recordOf(`s${n}`), n);
@@ -221,14 +221,14 @@ describe('the expiry index', () => {
           all.set(n, session);
         }
         const walked = [...all.values()].filter((session) => session.expired(now)).map(({ place }) => place);
-        expect([...index.due(now)].map(({ place }) => place).sort()).toEqual(walked.sort());
+        expect([...index.due(now)].map(([{ place }]) => place).sort()).toEqual(walked.sort());
       }),
       { numRuns: 1_000 },
     );
   });
 
   test('ignores sessions without an expiry', () => {
-    const index = new ExpiryIndex();
+    const index = new DueIndex();
     for (const expiresAt of [null, Infinity]) {
       const session = new HeldRecord(recordOf('s', expiresAt), 0);
       index.put(session);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { InstanceMessage, OpenStore, StoredRecord, Store } from '../../src/stores/store.ts';
-import { type View, viewOf, type ViewSettings } from '../../src/testing/view.ts';
+import { dueNow, type View, viewOf, type ViewSettings } from '../../src/testing/view.ts';
 import { systemRandom } from '../../src/options/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
@@ -49,7 +49,7 @@ describe('the memory store', () => {
     for (stepMs of [7_200_000, -7_200_000]) {
       expect(await view.records.read('s')).toMatchObject({ id: 's' });
       expect(await view.records.save('s', FENCE, { expiresInMs: 60_000 })).toBe('written');
-      expect(await view.records.expired(10)).toEqual([]);
+      expect(await dueNow(view, 10)).toEqual([]);
     }
     await fake.advance(60_001);
     expect(await view.records.read('s')).toMatchObject({ outcome: '' });
@@ -77,7 +77,8 @@ describe('the memory store', () => {
       records.replay('s', 'p', 0),
       records.trim(),
       records.mark('s', FENCE, marker),
-      records.expired(1),
+      records.due(1),
+      records.add('s', 'answer', 'yes'),
       records.release('s', FENCE),
       records.end('s', { epoch: 1, owner: null }, 'deleted'),
       records.read('s'),
@@ -99,7 +100,8 @@ describe('the memory store', () => {
       { found: true, events: [], next: 1, complete: false },
       undefined,
       'written',
-      [],
+      { records: [] },
+      'added',
       'written',
       'ended',
       expect.objectContaining({ outcome: 'deleted' }),

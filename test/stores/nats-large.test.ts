@@ -10,7 +10,7 @@ import { until } from '../kit/until.ts';
 import { FakeClock } from './nats-fake-clock.ts';
 import { HeldBack } from './nats-held.ts';
 import { connectTo, FENCE, managerOf, ME, newPrefix, openView, OTHER, recordOf } from './nats-views.ts';
-import { openStreams } from '../../src/testing/view.ts';
+import { dueNow, openStreams } from '../../src/testing/view.ts';
 
 const MIB = 1_048_576;
 const retention = { ttlMs: 600_000, events: 1_000, bytes: 64 * MIB };
@@ -159,7 +159,7 @@ describeWithServer('nats', 'larger than a message', (server) => {
     expect(await here.records.read('s')).toEqual(recordOf('s'));
     const there = await openView(nats(clock.shownBy(await connectTo(server().url)), { prefix }), { time: clock.time });
     await clock.pass(3_600_000);
-    await there.records.expired(10);
+    await dueNow(there, 10);
     await until(async () => (await counted(`KV_${prefix}_records`)) === 1);
   });
 

@@ -12,6 +12,7 @@ import { describeWithServer, describeWhereInstalled, startServer, type TestServe
 import { until } from '../kit/until.ts';
 import { connectTo, FENCE, managerOf, ME, newPrefix, openView, recordOf, storeOptions } from './nats-views.ts';
 import { openPlain } from './views.ts';
+import { dueNow } from '../../src/testing/view.ts';
 
 const AWAY = { code: 'STORE_AWAY', status: 503 };
 const saying = (text: RegExp) => ({ ...AWAY, message: expect.stringMatching(text) as string });
@@ -340,7 +341,7 @@ describeWhereInstalled('nats', 'the accounts of NATS', () => {
     expect((await view.records.replay('s', 'p', -1)).found).toBe(true);
     expect((await view.records.list(10)).records).toHaveLength(1);
     expect((await view.records.list(1_000)).records.length).toBe(1);
-    await view.records.expired(10);
+    await dueNow(view, 10);
     expect(await view.instances.send(ME, ME, { kind: 'own' })).toBe('sent');
     await view.instances.publish(ME, { kind: 'event' });
     await view.secret('one', 1_000);

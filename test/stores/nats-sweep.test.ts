@@ -1,5 +1,5 @@
 /** What goes by itself: nothing in NATS grows without an end. The clock is the test's. */
-import { openStreams, type ViewSettings } from '../../src/testing/view.ts';
+import { dueNow, openStreams, type ViewSettings } from '../../src/testing/view.ts';
 import { expect, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
@@ -39,20 +39,20 @@ describeWithServer('nats', 'in the NATS store', (server) => {
       while (passed < ms) {
         const step = Math.min(ms - passed, DAY / 3);
         await clock.pass(step - 1);
-        expect(await there.records.expired(10), `${id} is not due yet`).toEqual([]);
+        expect(await dueNow(there, 10), `${id} is not due yet`).toEqual([]);
         await clock.pass(1);
         passed += step;
         await here.records.save('moved', FENCE, { expiresInMs: DAY });
-        if (passed < ms) expect(await there.records.expired(10)).toEqual([]);
+        if (passed < ms) expect(await dueNow(there, 10)).toEqual([]);
       }
-      expect(await there.records.expired(10)).toEqual([{ id, ...OWNERLESS }]);
+      expect(await dueNow(there, 10)).toEqual([{ id, ...OWNERLESS, expired: true }]);
       expect((await here.records.list(1_000)).records.length).toBe(6 - Object.keys(expiries).indexOf(id));
       expect(await there.records.end(id, OWNERLESS, 'idle')).toBe('ended');
-      expect(await here.records.expired(10)).toEqual([]);
+      expect(await dueNow(here, 10)).toEqual([]);
     }
     // Entries that are done go with their slots.
     await clock.pass(HOUR);
-    await here.records.expired(10);
+    await dueNow(here, 10);
     expect(await messages('agenda')).toBeLessThan(6);
   });
 
@@ -95,7 +95,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
       );
     const ended = new Set<string>();
     const began = performance.now();
-    for (let some = await view.records.expired(100); some.length > 0; some = await view.records.expired(100)) {
+    for (let some = await dueNow(view, 100); some.length > 0; some = await dueNow(view, 100)) {
       for (const outcome of await Promise.all(some.map(async (one) => view.records.end(one.id, one, 'idle'))))
         expect(outcome).toBe('ended');
       for (const { id } of some) ended.add(id);
@@ -114,11 +114,11 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     const { view } = await countedView(prefix, { leaseMs: 450 });
     await fillSlot(`${prefix}.due.mcp.things.s${Math.floor(at / 10_000)}`, at, 12_000);
     await view.records.create(recordOf('behind', { owner: null }), at - Date.now());
-    const expired = until(async () => (await view.records.expired(10)).length > 0 || undefined, {
+    const expired = until(async () => (await dueNow(view, 10)).length > 0 || undefined, {
       timeoutMs: 30_000,
     });
     await expired;
-    expect(await view.records.expired(10)).toEqual([{ id: 'behind', ...OWNERLESS }]);
+    expect(await dueNow(view, 10)).toEqual([{ id: 'behind', ...OWNERLESS, expired: true }]);
   });
 
   test('a day of entries that is too much for one pass is spread over several', async () => {
@@ -133,7 +133,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     await until(
       async () => {
         const before = reads();
-        await view.records.expired(10);
+        await dueNow(view, 10);
         most = Math.max(most, reads() - before);
         const { state } = await manager.streams.info(`${prefix}_agenda`, { subjects_filter: subject });
         return state.subjects?.[subject] === undefined;
@@ -141,7 +141,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
       { timeoutMs: 30_000 },
     );
     expect(most).toBeLessThan(12_000);
-    await until(async () => (await view.records.expired(10)).some(({ id }) => id === 'behind'), { timeoutMs: 30_000 });
+    await until(async () => (await dueNow(view, 10)).some(({ id }) => id === 'behind'), { timeoutMs: 30_000 });
   });
 
   test('an entry of the list that a crash left behind stays for ten minutes at most', async () => {
@@ -154,10 +154,10 @@ describeWithServer('nats', 'in the NATS store', (server) => {
       await manager.streams.purge(`KV_${prefix}_records`, { filter: `$KV.${prefix}_records.mcp.things.lost-${n}` });
     }
     await here.records.create(recordOf('later'));
-    await there.records.expired(10);
+    await dueNow(there, 10);
     expect(await messages('places')).toBe(303);
     await clock.pass(10 * MINUTE + 1);
-    for (let sweeps = 0; sweeps < 2; sweeps++) await there.records.expired(10);
+    for (let sweeps = 0; sweeps < 2; sweeps++) await dueNow(there, 10);
     expect(await messages('places')).toBe(3);
     expect((await here.records.list(10)).records.map(({ id }) => id)).toEqual(['living', 'later']);
   });
@@ -168,9 +168,9 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     for (const days of [5, 8, 2, 3]) await here.records.save('s', FENCE, { expiresInMs: days * DAY });
     await here.records.release('s', FENCE, { expiresInMs: HOUR });
     await clock.pass(HOUR - 1);
-    expect(await there.records.expired(10)).toEqual([]);
+    expect(await dueNow(there, 10)).toEqual([]);
     await clock.pass(1);
-    expect(await there.records.expired(10)).toEqual([{ id: 's', ...OWNERLESS }]);
+    expect(await dueNow(there, 10)).toEqual([{ id: 's', ...OWNERLESS, expired: true }]);
   });
 
   test('a session whose owner keeps saving it costs the cleanup schedule no further entry', async () => {
@@ -180,7 +180,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     for (let n = 0; n < 200; n++) {
       await clock.pass(12 * MINUTE);
       expect(await here.records.save('s', FENCE, { expiresInMs: 2 * HOUR })).toBe('written');
-      for (const view of [here, there]) expect(await view.records.expired(10)).toEqual([]);
+      for (const view of [here, there]) expect(await dueNow(view, 10)).toEqual([]);
       expect(await messages('agenda')).toBeLessThan(6);
     }
     expect(await here.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] })).toBe('written');
@@ -200,11 +200,11 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     // The logs go one after the other; what says that they are closed stays.
     await until(async () => (await messages('log')) === ids.length, { timeoutMs: 20_000 });
     await clock.pass(HOUR);
-    expect(await there.records.expired(10)).toEqual([]);
+    expect(await dueNow(there, 10)).toEqual([]);
     expect(await messages('records')).toBe(0);
     await until(async () => (await messages('log')) === 0);
     await clock.pass(2 * DAY);
-    expect(await there.records.expired(10)).toEqual([]);
+    expect(await dueNow(there, 10)).toEqual([]);
     expect(await messages('agenda')).toBe(0);
   });
 
@@ -221,9 +221,9 @@ describeWithServer('nats', 'in the NATS store', (server) => {
       await here.records.end('s', FENCE, 'deleted');
       await clock.pass(MINUTE);
     }
-    await there.records.expired(10);
+    await dueNow(there, 10);
     await clock.pass(DAY);
-    await there.records.expired(10);
+    await dueNow(there, 10);
     expect(await there.records.read('s')).toEqual(recordOf('s', { body: '3' }));
     expect((await there.records.replay('s', 'p', -1)).found).toBe(true);
     expect((await there.records.list(10)).records).toHaveLength(1);

@@ -53,7 +53,7 @@ export const asked = (view: View): Record<string, () => unknown> => ({
   end: () => view.records.end('other', FENCE, 'deleted'),
   mark: () => view.records.mark('s', FENCE, { name: '1', stream: 'p' }),
   list: () => view.records.list(10),
-  expired: () => view.records.expired(10),
+  due: () => view.records.due(10),
   append: () => view.records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
   replay: () => view.records.replay('s', 'p', -1),
   lease: () => view.instances.read(ME),

@@ -37,7 +37,7 @@ async function lookedAt(url: string): Promise<number> {
 
 /** What is asked of a whole deployment, again and again; here all of it is young. */
 const sweeps: Readonly<Record<string, (view: View) => unknown>> = {
-  expired: ({ records }) => records.expired(100),
+  due: ({ records }) => records.due(100),
   trim: ({ records }) => records.trim(),
 };
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
-import type { StoredRecord, WriteOutcome } from '../../src/stores/store.ts';
+import type { StoredRecord, SaveOutcome } from '../../src/stores/store.ts';
 import type { View } from '../../src/testing/view.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
@@ -14,7 +14,7 @@ const IMPATIENT = { leaseMs: 1_000 };
 const stateOf = async (view: View): Promise<unknown> => ((await view.records.read('s')) as StoredRecord).fields;
 
 describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
-  const save = (view: View, a: string): Promise<WriteOutcome> =>
+  const save = (view: View, a: string): Promise<SaveOutcome> =>
     Promise.resolve(view.records.save('s', FENCE, { fields: { a } }));
 
   test('a write that was given up does not take effect after a later one, although it runs late', async () => {
@@ -107,8 +107,8 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
   test('a thousand writes of one turn take effect in order', async () => {
     const view = await openView(await newDatabase(server().url));
     await view.records.create(recordOf('s'));
-    const writes: Array<Promise<WriteOutcome>> = [];
-    const append = async (n: number): Promise<WriteOutcome> =>
+    const writes: Array<Promise<SaveOutcome>> = [];
+    const append = async (n: number): Promise<SaveOutcome> =>
       view.records.append({ id: 's', fence: FENCE, stream: 'p', from: n, events: [`"${n}"`] });
     for (let n = 0; n < 1_000; n++) {
       writes.push(append(n));

@@ -19,7 +19,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
       replay: (id) => view.records.replay(id, 'p', -1),
       create: (id) => view.records.create(recordOf(id)),
       list: () => view.records.list(100),
-      expired: () => view.records.expired(100),
+      due: () => view.records.due(100),
     };
     for (const id of Object.keys(acts)) {
       const expiresAt = now() + 1_000;
@@ -78,7 +78,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     const left = async (): Promise<unknown> => ask('KEYS', `sojourn:${name}:things:{s}:*`);
     expect(((await left()) as string[]).length).toBeGreaterThan(3);
     await ask('ZADD', `sojourn:{${name}}:things:due`, '1', 's');
-    await view.records.expired(10);
+    await view.records.due(10);
     expect(await left()).toEqual([]);
     expect(await view.records.read('other')).toEqual(recordOf('other', { fields: { a: '1' } }));
   });

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { CREATE } from '../../src/stores/redis/record-scripts.ts';
 import { RESERVE } from '../../src/stores/redis/directory-scripts.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
+import { dueNow } from '../../src/testing/view.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 const keysOf = (name: string) => ({
@@ -26,12 +27,12 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     await make('free', 50, null);
     await view.records.create(recordOf('lives'));
     expect((await view.records.list(1_000)).records.length).toBe(1);
-    expect(await view.records.expired(5)).toHaveLength(5);
-    const expired = await view.records.expired(1_000);
+    expect(await dueNow(view, 5)).toHaveLength(5);
+    const expired = await dueNow(view, 1_000);
     expect(new Set(expired.map(({ id }) => id)).size).toBe(800);
     expect(expired.filter(({ owner }) => owner === ME)).toHaveLength(400);
     await Promise.all(expired.map(async (one) => view.records.end(one.id, one, 'idle')));
-    expect(await view.records.expired(1_000)).toEqual([]);
+    expect(await dueNow(view, 1_000)).toEqual([]);
     expect((await view.records.list(1_000)).records.map(({ id }) => id)).toEqual(['lives']);
   });
 
@@ -49,7 +50,7 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     await view.records.save('s', FENCE, { expiresInMs: 7_200_000 });
     expect(await score()).toBe(first);
     await ask('ZADD', due, String(Date.now() - 1), 's');
-    await view.records.expired(10);
+    await dueNow(view, 10);
     expect((await view.records.list(1_000)).records.length).toBe(1);
     expect(await score()).toBe(await expiry());
     expect(await expiry()).toBeGreaterThan(Date.now() + 7_100_000);
@@ -58,7 +59,7 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     expect(await expiry()).toBeLessThan(Date.now() + 11_000);
     await view.records.save('s', FENCE, { expiresInMs: null });
     await ask('ZADD', due, '1', 's');
-    await view.records.expired(10);
+    await dueNow(view, 10);
     expect((await view.records.list(1_000)).records.length).toBe(1);
     expect(await score()).toBeGreaterThan(Date.now() + 3_600_000);
   });
@@ -71,11 +72,11 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     const until = Number(await ask('EVAL', RESERVE.lua, '2', due, sessions, 's', '60000'));
     expect(until).toBeGreaterThan(Date.now() + 20_000);
     expect(await view.records.list(10)).toEqual({ records: [] });
-    expect(await view.records.expired(10)).toEqual([]);
-    await view.records.expired(10);
+    expect(await dueNow(view, 10)).toEqual([]);
+    await dueNow(view, 10);
     expect(await ask('ZRANGE', sessions, '0', '-1')).toEqual(['s']);
     await ask('ZADD', due, String(Date.now() - 1), 's');
-    await view.records.expired(10);
+    await dueNow(view, 10);
     expect((await view.records.list(1_000)).records.length).toBe(0);
     expect(await ask('EXISTS', sessions, due)).toBe(0);
   });
@@ -101,8 +102,8 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
       await ask('ZADD', due, '1', 's');
       await ask('ZADD', sessions, '0', 's');
       await Promise.all([
-        view.records.expired(10),
-        view.records.expired(10),
+        dueNow(view, 10),
+        dueNow(view, 10),
         view.records.create(recordOf('s')),
         view.records.list(10),
       ]);

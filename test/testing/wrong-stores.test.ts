@@ -97,9 +97,10 @@ describe('the model run refuses a store', () => {
   };
 
   test('that keeps the marker of an answered request, and names the seed and few operations', async () => {
-    const run = compareWithModel(
-      changed((records) => ({ append: (request) => records.append({ ...request, unmark: 'another' }) })),
-    );
+    const run = compareWithModel({
+      ...changed((records) => ({ append: (request) => records.append({ ...request, unmark: 'another' }) })),
+      runs: 300,
+    });
     const message = await run.then(
       () => '',
       (error: Error) => error.message,

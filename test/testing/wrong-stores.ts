@@ -115,10 +115,10 @@ class Server {
     const patched = <P extends { readonly expiresInMs?: number | null }>(patch: P): P =>
       patch.expiresInMs === undefined ? patch : { ...patch, expiresInMs: lasts(patch.expiresInMs) };
     return {
-      create: (record, ms) =>
+      create: (record, ms, dueInMs) =>
         call(() => {
           if (typeof ms === 'number') this.#expiries.set(record.id, this.now + ms);
-          return inner.create(record, lasts(ms));
+          return inner.create(record, lasts(ms), dueInMs);
         }),
       read: (id) => call(() => this.#expiredByClock(id) ?? inner.read(id)),
       claim: (id, from, me) =>
@@ -130,6 +130,7 @@ class Server {
         call(async () => inner.save(id, fence, await this.#wrongly(inner, id, patched(patch)))),
       release: (id, fence, patch = {}) =>
         call(async () => inner.release(id, fence, await this.#wrongly(inner, id, patched(patch)))),
+      add: (id, field, text) => call(() => inner.add(id, field, text)),
       end: (id, from, outcome, keepMs) =>
         call(async () => {
           const answer = await inner.end(id, from, outcome, keepMs);
@@ -138,7 +139,7 @@ class Server {
         }),
       mark: (id, fence, mark, clear) => call(() => inner.mark(id, fence, mark, clear)),
       list: (limit, cursor) => call(() => inner.list(limit, cursor)),
-      expired: (limit) => call(() => inner.expired(limit)),
+      due: (limit, cursor) => call(() => inner.due(limit, cursor)),
       append: (request) => call(() => this.#append(inner, request)),
       replay: (id, stream, after) => call(() => inner.replay(id, stream, after)),
       trim: () =>

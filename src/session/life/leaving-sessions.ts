@@ -16,7 +16,7 @@ import {
   type Fence,
   type Ownership as StoredOwnership,
   type Records,
-  type WriteOutcome,
+  type SaveOutcome,
 } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
 import { EndHook } from './end-hook.ts';
@@ -162,14 +162,14 @@ export class LeavingSessions {
   /**
    * `idleMs`: how long ago the session was in use. A release that is retried later takes nothing from its idle timeout.
    */
-  async #giveBack(session: LiveSession, idleMs: number, activeAt?: number): Promise<WriteOutcome | 'failed'> {
+  async #giveBack(session: LiveSession, idleMs: number, activeAt?: number): Promise<SaveOutcome | 'failed'> {
     const { idleTimeoutMs, timeProvider: time } = this.#host.options;
     const stamp = activeAt ?? Math.round(time.now() - idleMs);
     const activeSince = time.monotonic() - idleMs;
     const known = this.#claimsKnown(session);
     if (known !== undefined) await known;
     const { fence } = session.ownership;
-    const release = async (): Promise<WriteOutcome> => {
+    const release = async (): Promise<SaveOutcome> => {
       const expiresInMs = Number.isFinite(idleTimeoutMs)
         ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())
         : null;

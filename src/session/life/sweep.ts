@@ -10,7 +10,7 @@
  */
 import { sessionHash } from '../../shown.ts';
 import { afterTurn } from '../../options/system.ts';
-import type { ExpiredRecord } from '../../stores/store.ts';
+import type { DueRecord } from '../../stores/store.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
 import type { EntryList } from '../../entry-list.ts';
 import type { LeavingSessions } from './leaving-sessions.ts';
@@ -227,15 +227,13 @@ export class Sweep {
       await this.#registry.leaving.settle();
       // The owners that are alive now, for this pass: each of them ends its sessions itself.
       const alive = new Map<string, Promise<boolean>>();
-      let left = 0;
-      for (;;) {
-        // The store names the sessions of living owners again each time: they must not fill the batch.
-        const limit = EXPIRED_BATCH + 2 * left;
-        const expired = await store.sessions.expired(limit);
-        const ownerless = await this.#ownerless(expired, alive);
-        left = expired.length - ownerless.length;
+      for (let cursor: string | undefined; ;) {
+        // Sessions have no due time, so these have expired.
+        const { records, nextCursor } = await store.sessions.due(EXPIRED_BATCH, cursor);
+        const ownerless = await this.#ownerless(records, alive);
         const ended = await this.#endExpired(ownerless);
-        if (expired.length < limit || (ownerless.length > 0 && ended === 0) || this.#stopped) break;
+        if (nextCursor === undefined || (ownerless.length > 0 && ended === 0) || this.#stopped) break;
+        cursor = nextCursor;
         await new Promise<void>((resolve) => afterTurn(resolve));
       }
       await store.sessions.trim();
@@ -246,10 +244,7 @@ export class Sweep {
   }
 
   /** The sessions whose owner is none or dead. An instance that is dead stays so. */
-  async #ownerless(
-    expired: readonly ExpiredRecord[],
-    alive: Map<string, Promise<boolean>>,
-  ): Promise<readonly ExpiredRecord[]> {
+  async #ownerless(expired: readonly DueRecord[], alive: Map<string, Promise<boolean>>): Promise<readonly DueRecord[]> {
     const { instances } = this.#registry.store;
     const isAlive = async (owner: string): Promise<boolean> => (await instances.read(owner)) !== undefined;
     for (const { owner } of expired) if (owner !== null && !alive.has(owner)) alive.set(owner, isAlive(owner));
@@ -259,7 +254,7 @@ export class Sweep {
   }
 
   /** How many were ended. After a failure no further end begins, and the failure is thrown once the others are over. */
-  async #endExpired(sessions: readonly ExpiredRecord[]): Promise<number> {
+  async #endExpired(sessions: readonly DueRecord[]): Promise<number> {
     const left = sessions.values();
     let ended = 0;
     let failed = false;

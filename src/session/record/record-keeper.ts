@@ -7,7 +7,7 @@
  *        └──refused──▶ fenced
  */
 import { sessionGone } from '../../errors.ts';
-import type { NewRecord, RecordChange, WriteOutcome } from '../../stores/store.ts';
+import type { NewRecord, RecordChange, SaveOutcome } from '../../stores/store.ts';
 import type { Handshake } from './handshake.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import { pause } from './pause.ts';
@@ -322,8 +322,8 @@ export class RecordKeeper implements SessionHead {
     const { sessionId, fence, leaveReason } = this.#ownership;
     if (leaveReason !== undefined) throw sessionGone(sessionId, leaveReason);
     const outcome = this.#host.store.sessions.save(sessionId, fence, change);
-    const check = (written: WriteOutcome): void | Promise<void> => {
-      if (written === 'written') return undefined;
+    const check = (written: SaveOutcome): void | Promise<void> => {
+      if (written !== 'fenced') return undefined;
       const ours = this.#ownership.claimedSince(fence.epoch);
       const then = (again: boolean): void | Promise<void> => {
         if (again) return this.saveOrThrow(change);

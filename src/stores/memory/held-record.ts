@@ -9,7 +9,7 @@ const NO_MARKS: readonly Mark[] = Object.freeze([]);
 export class HeldRecord extends PackedRecord {
   /** The position in `list`: each created record gets a higher one. */
   readonly place: number;
-  /** The index in its slot of `ExpiryIndex`, for a record that expires. */
+  /** The index in its slot of `DueIndex`, for a record with an expiry or a due time. */
   slotIndex = 0;
   marks: readonly Mark[] = NO_MARKS;
   log: RecordLog | undefined = undefined;
@@ -34,6 +34,11 @@ export class HeldRecord extends PackedRecord {
   expired(now: number): boolean {
     const { expiresAt } = this;
     return this.reportedExpired || (expiresAt !== null && expiresAt <= now);
+  }
+
+  wakes(now: number): boolean {
+    const { wakesAt } = this;
+    return this.reportedExpired || (wakesAt !== null && wakesAt <= now);
   }
 
   ownedBy({ epoch, owner }: Ownership): boolean {

@@ -3,10 +3,11 @@
  * one shared object. Times are differences from the first record's, because V8 stores small whole numbers without a
  * heap object. Reading builds a new record.
  */
+import { wakeTime } from '../shared/record-change.ts';
 import type { StoredRecord } from '../store.ts';
 
-/** What records of the same kind of client have in common. */
-type SharedTexts = Pick<StoredRecord, 'v' | 'head' | 'body' | 'fields'>;
+/** What records of the same kind of client have in common. Most records are never due. */
+type SharedTexts = Pick<StoredRecord, 'v' | 'head' | 'body' | 'fields' | 'dueAt' | 'rung'>;
 
 /** New records are compared with this many shared objects. A dropped one stays with the records that refer to it. */
 const MAX_KNOWN = 16;
@@ -40,9 +41,14 @@ export class PackedRecord {
     return this.#expiresAt === null ? null : this.#expiresAt + (origin ?? 0);
   }
 
+  /** The earlier of expiry and due time. */
+  get wakesAt(): number | null {
+    return wakeTime({ expiresAt: this.expiresAt, dueAt: this.#shared.dueAt });
+  }
+
   get record(): StoredRecord {
     const from = origin ?? 0;
-    const { v, head, body, fields } = this.#shared;
+    const { v, head, body, fields, dueAt, rung } = this.#shared;
     return {
       v,
       id: this.id,
@@ -55,6 +61,8 @@ export class PackedRecord {
       createdAt: this.#createdAt + from,
       stamp: this.#stamp + from,
       expiresAt: this.expiresAt,
+      dueAt,
+      rung,
     };
   }
 
@@ -73,10 +81,10 @@ function sharedTextsOf(record: StoredRecord, before?: SharedTexts): SharedTexts 
   if (before !== undefined && same(before, record)) return before;
   const found = known.find((texts) => same(texts, record));
   if (found !== undefined) return found;
-  const { v, head, body, fields } = record;
-  const texts: SharedTexts = { v, head, body, fields };
-  // Fields belong to one record: no other record can share them.
-  if (Object.keys(fields).length > 0) return texts;
+  const { v, head, body, fields, dueAt, rung } = record;
+  const texts: SharedTexts = { v, head, body, fields, dueAt, rung };
+  // Fields and a due time belong to one record: no other record can share them.
+  if (dueAt !== null || Object.keys(fields).length > 0) return texts;
   if (known.length >= MAX_KNOWN) known.shift();
   known.push(texts);
   return texts;
@@ -85,6 +93,11 @@ function sharedTextsOf(record: StoredRecord, before?: SharedTexts): SharedTexts 
 /** Compares fields by identity. Empty ones are the same object for all records. */
 function same(texts: SharedTexts, record: StoredRecord): boolean {
   return (
-    texts.fields === record.fields && texts.head === record.head && texts.body === record.body && texts.v === record.v
+    texts.fields === record.fields &&
+    texts.head === record.head &&
+    texts.body === record.body &&
+    texts.v === record.v &&
+    texts.dueAt === record.dueAt &&
+    texts.rung === record.rung
   );
 }

@@ -11,7 +11,8 @@ import type { EndedRecord, Fence, Kind, StoredRecord } from '../store.ts';
 import { monotonicMs } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
-import { ExpiryIndex } from './expiry-index.ts';
+import { wakeTime } from '../shared/record-change.ts';
+import { DueIndex, type DuePlace } from './due-index.ts';
 import type { HeldRecord } from './held-record.ts';
 import { MemoryListingOrder } from './listing-order.ts';
 import type { Tombstones } from './tombstones.ts';
@@ -20,7 +21,7 @@ export class MemoryRecordTable {
   readonly #kind: Kind;
   readonly #held = new Map<string, HeldRecord>();
   readonly #order = new MemoryListingOrder();
-  readonly #expiry = new ExpiryIndex();
+  readonly #due = new DueIndex();
   readonly #tombstones: Tombstones;
   readonly #time: TimeProvider;
   /** The difference between the two clocks when the table was made. */
@@ -71,15 +72,15 @@ export class MemoryRecordTable {
     if (forgotten !== undefined) this.remove(forgotten);
     const held = this.#order.append(record);
     this.#held.set(record.id, held);
-    this.#expiry.put(held);
+    this.#due.put(held);
   }
 
   /** Every change of a record goes through this method. */
   write(held: HeldRecord, record: StoredRecord): void {
-    const moved = record.expiresAt !== held.expiresAt;
-    if (moved) this.#expiry.take(held);
+    const moved = wakeTime(record) !== held.wakesAt;
+    if (moved) this.#due.take(held);
     held.record = record;
-    if (moved) this.#expiry.put(held);
+    if (moved) this.#due.put(held);
   }
 
   /** A record that had expired before ended at its expiry, without an outcome. */
@@ -94,13 +95,13 @@ export class MemoryRecordTable {
   remove(held: HeldRecord): void {
     held.log?.drop();
     this.#held.delete(held.id);
-    this.#expiry.take(held);
+    this.#due.take(held);
     this.#order.remove(held);
   }
 
-  /** Held records that have expired. */
-  due(): Iterable<HeldRecord> {
-    return this.#expiry.due(this.now());
+  /** Held records that have expired or are due, after a place of `DueIndex`. */
+  due(after?: DuePlace): Iterable<readonly [HeldRecord, DuePlace]> {
+    return this.#due.due(this.now(), after);
   }
 
   /** Living records with a higher place, in the order of their creation. */
@@ -117,7 +118,7 @@ export class MemoryRecordTable {
     this.#tombstones.forget(now);
     if (this.#kind.listed) return;
     const due = [...this.due()];
-    for (const held of due) if ((held.expiresAt ?? now) + this.#kind.keepMs <= now) this.remove(held);
+    for (const [held] of due) if ((held.expiresAt ?? Infinity) + this.#kind.keepMs <= now) this.remove(held);
   }
 }
 

@@ -2,8 +2,8 @@
 import type {
   AppendRequest,
   ClaimOutcome,
+  DueRecord,
   EndedRecord,
-  ExpiredRecord,
   Fence,
   Mark,
   NewRecord,
@@ -12,11 +12,12 @@ import type {
   RecordPage,
   Records,
   ReplayOutcome,
+  SaveOutcome,
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
-import { placeOf } from '../shared/cursor.ts';
-import { copyRecord, expiryAfter, changedRecord } from '../shared/record-change.ts';
+import { placeOf, placesOf } from '../shared/cursor.ts';
+import { changedRecord, newRecord, rungRecord, saved, timeAfter } from '../shared/record-change.ts';
 import { RecordLog } from './record-log.ts';
 import type { MemoryRecordTable } from './record-table.ts';
 import type { RetainedLogs } from './retained-logs.ts';
@@ -31,9 +32,10 @@ export class MemoryRecords implements Records {
     this.#logs = logs;
   }
 
-  create(record: NewRecord, expiresInMs: number | null = null): 'created' | 'exists' {
+  create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): 'created' | 'exists' {
     if (this.#current(record.id) !== undefined) return 'exists';
-    this.#table.add(copyRecord(record, expiryAfter(expiresInMs, this.#table.now())));
+    const now = this.#table.now();
+    this.#table.add(newRecord(record, timeAfter(expiresInMs, now), timeAfter(dueInMs, now)));
     return 'created';
   }
 
@@ -54,20 +56,21 @@ export class MemoryRecords implements Records {
     return { claimed: true, record, marks, streams: held.log?.open() ?? [], expiresInMs };
   }
 
-  save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
-    const now = this.#table.now();
-    const held = this.#table.writable(id, fence, now);
-    if (held === undefined) return 'fenced';
-    this.#table.write(held, changedRecord(held.record, change, now));
-    return 'written';
+  save(id: string, fence: Fence, change: RecordChange): SaveOutcome {
+    return this.#save(id, fence, change, {});
   }
 
-  release(id: string, fence: Fence, change: RecordChange = {}): WriteOutcome {
-    const now = this.#table.now();
-    const held = this.#table.writable(id, fence, now);
-    if (held === undefined) return 'fenced';
-    this.#table.write(held, { ...changedRecord(held.record, change, now), owner: null });
-    return 'written';
+  release(id: string, fence: Fence, change: RecordChange = {}): SaveOutcome {
+    return this.#save(id, fence, change, { owner: null });
+  }
+
+  add(id: string, field: string, text: string): 'added' | 'exists' | 'gone' {
+    const held = this.#table.living(id);
+    if (held === undefined) return 'gone';
+    const { record } = held;
+    if (Object.hasOwn(record.fields, field)) return 'exists';
+    this.#table.write(held, rungRecord(record, field, text, this.#table.now()));
+    return 'added';
   }
 
   /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
@@ -99,13 +102,17 @@ export class MemoryRecords implements Records {
     return { records };
   }
 
-  expired(limit: number): readonly ExpiredRecord[] {
-    const expired: ExpiredRecord[] = [];
-    for (const { id, epoch, owner } of this.#table.due()) {
-      if (expired.length >= limit) break;
-      expired.push({ id, epoch, owner });
+  due(limit: number, cursor?: string): RecordPage<DueRecord> {
+    const now = this.#table.now();
+    const records: DueRecord[] = [];
+    let last = placesOf(cursor);
+    for (const [held, place] of this.#table.due(last)) {
+      if (records.length >= limit) return { records, nextCursor: `${last?.join(' ')}` };
+      const { id, epoch, owner } = held;
+      records.push({ id, epoch, owner, expired: held.expired(now) });
+      last = place;
     }
-    return expired;
+    return { records };
   }
 
   /** Every call appends, so this answers at once and makes no promise. */
@@ -140,6 +147,15 @@ export class MemoryRecords implements Records {
 
   forget(id: string, stream: string): void {
     this.#table.living(id)?.log?.forget(stream);
+  }
+
+  #save(id: string, fence: Fence, change: RecordChange, more: Partial<StoredRecord>): SaveOutcome {
+    const now = this.#table.now();
+    const held = this.#table.writable(id, fence, now);
+    if (held === undefined) return 'fenced';
+    const { record } = held;
+    this.#table.write(held, { ...changedRecord(record, change, now), ...more });
+    return saved(record, change);
   }
 
   #current(id: string): StoredRecord | EndedRecord | undefined {

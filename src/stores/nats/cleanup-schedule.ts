@@ -1,6 +1,6 @@
 /**
- * The schedule of cleanup work: records that expire, tombstones to forget, and parts that may be orphaned. An entry is
- * a message under the slot of its time. Near slots are narrow and far slots are wide, so that few slots are in use and
+ * The schedule of work: records that expire or are due, tombstones to forget, and parts that may be orphaned. An entry
+ * is a message under the slot of its time. Near slots are narrow and far slots are wide, so that few slots are in use and
  * only due ones are read. An entry is a hint; the record decides. All instances read the same entries and add the same
  * entries, and the server stores each entry once.
  *
@@ -41,6 +41,17 @@ const MOST_PENDING = 50_000;
 /** The share of a pass for reading entries. The rest is for working on them. */
 const READING_PART = 1 / 2;
 
+/** The place of an entry: its time, and its number among all entries. */
+export type EntryPlace = readonly [at: number, seq: number];
+
+/** A part of the entries that are not done: after a place, and while `room` allows for as many more. */
+export interface PageOfWork {
+  readonly after: EntryPlace | undefined;
+  room(): number;
+}
+
+const EVERYTHING: PageOfWork = { after: undefined, room: () => Infinity };
+
 interface Numbered {
   readonly seq: number;
   readonly entry: ScheduleEntry;
@@ -70,7 +81,7 @@ interface Pass {
   readonly until: number;
 }
 
-type EntryHandler = (entry: ScheduleEntry) => Promise<EntryOutcome | 'enough'>;
+type EntryHandler = (entry: ScheduleEntry) => Promise<EntryOutcome>;
 
 export class CleanupSchedule {
   readonly #jetstream: JetStream;
@@ -79,7 +90,7 @@ export class CleanupSchedule {
   readonly #now: (deadline: number) => Promise<number>;
   /** Existing slots by subject. Each of their entries is read once. */
   readonly #progress = new Map<string, Progress>();
-  /** Entries that are read and not done. The entry that has waited longest for a look is first. */
+  /** Entries that are read and not done. */
   readonly #pending = new Map<string, Pending>();
 
   constructor(
@@ -103,17 +114,19 @@ export class CleanupSchedule {
   }
 
   /**
-   * One pass. It reads due entries that it has not read before. Then it looks at the entries that are not done, until
-   * the time is over or `handle` answers `enough`. The next pass continues with the rest.
+   * One pass. It reads due entries that it has not read before. Then it looks at the entries that are not done, in the
+   * order of their places, until the time is over or there is no room. Resolves with the last place that it looked at,
+   * if entries after it are left.
    */
-  async work(handle: EntryHandler): Promise<void> {
+  async work(handle: EntryHandler, page = EVERYTHING): Promise<EntryPlace | undefined> {
     const { ms } = this.#deadlines;
     const began = this.#deadlines.now();
     const now = await this.#now(this.#deadlines.deadline());
     const pass: Pass = { now, readUntil: began + ms * READING_PART, until: began + ms };
     const due = await this.#read(pass);
-    await this.#handlePending(handle, pass);
+    const last = await this.#handlePending(handle, pass, page);
     await this.#removeDone(due, pass);
+    return last;
   }
 
   /** Due slots of seconds that were read to their end. */
@@ -171,19 +184,27 @@ export class CleanupSchedule {
     return true;
   }
 
-  async #handlePending(handle: EntryHandler, { now, until }: Pass): Promise<void> {
-    const due = [...this.#pending].filter(([, { entry }]) => entry.at <= now);
-    for (let n = 0; n < due.length && this.#deadlines.now() < until; n += AT_ONCE) {
-      const group = due.slice(n, n + AT_ONCE);
+  async #handlePending(
+    handle: EntryHandler,
+    { now, until }: Pass,
+    { after, room }: PageOfWork,
+  ): Promise<EntryPlace | undefined> {
+    const due = [...this.#pending].filter(([, { entry, seq }]) => entry.at <= now && isAfter([entry.at, seq], after));
+    due.sort(([, a], [, b]) => a.entry.at - b.entry.at || a.seq - b.seq);
+    let last = after;
+    for (let n = 0; n < due.length;) {
+      const group = due.slice(n, n + Math.min(AT_ONCE, room()));
+      if (group.length === 0 || this.#deadlines.now() >= until) return last;
       const looked = await Promise.all(group.map(([, { entry }]) => handle(entry)));
-      for (const [m, [key, pending]] of group.entries()) {
-        if (looked[m] === 'enough') continue;
+      for (const [m, [key, { subject, seq, entry }]] of group.entries()) {
+        last = [entry.at, seq];
+        if (looked[m] === 'pending') continue;
         this.#pending.delete(key);
-        if (looked[m] === 'pending') this.#pending.set(key, pending);
-        else this.#progress.get(pending.subject)?.open.delete(pending.seq);
+        this.#progress.get(subject)?.open.delete(seq);
       }
-      if (looked.includes('enough')) return;
+      n += group.length;
     }
+    return undefined;
   }
 
   async #removeDone(read: readonly SlotName[], { now }: Pass): Promise<void> {
@@ -226,6 +247,9 @@ export class CleanupSchedule {
     return entry;
   }
 }
+
+const isAfter = ([at, seq]: EntryPlace, place: EntryPlace | undefined): boolean =>
+  place === undefined || at > place[0] || (at === place[0] && seq > place[1]);
 
 /** Earliest first. */
 function dueSlots(subjects: readonly string[], { name, width }: Wheel, now: number): readonly SlotName[] {

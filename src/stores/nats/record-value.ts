@@ -1,4 +1,5 @@
 /** The value under the key of a record: its record with the store's own fields, or its tombstone. */
+import { wakeTime } from '../shared/record-change.ts';
 import { RECORD_VERSION, type EndedRecord, type StoredRecord } from '../store.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { LogSummary } from './log-state.ts';
@@ -16,7 +17,7 @@ export interface LivingValue {
   readonly birth: string;
   /** The sequence of its message in the order of `list`. */
   readonly place: number;
-  /** The time of its entry in the cleanup schedule, set by the last write that moved the expiry; `null` for none. */
+  /** The time of its entry in the schedule, set by the last write that moved expiry or due time; `null` for none. */
   readonly due: number | null;
   /** The store has answered that this record expired, so it stays expired. */
   readonly expired?: true;
@@ -84,7 +85,7 @@ export function decodeValue(where: string, id: string, body: Buffer): StoredValu
 }
 
 export function newValue(record: StoredRecord, birth: string, place: number): LivingValue {
-  return { v: VERSION, record, birth, place, due: record.expiresAt };
+  return { v: VERSION, record, birth, place, due: wakeTime(record) };
 }
 
 export function endedValue(ended: EndedRecord, forgetAt: number, place: number): EndedValue {

@@ -1,11 +1,11 @@
 /** Records, each under a key of a bucket. A change replaces exactly the value that was read. */
-import { placeOf } from '../shared/cursor.ts';
-import { copyRecord, changedRecord } from '../shared/record-change.ts';
+import { placeOf, placesOf } from '../shared/cursor.ts';
+import { changedRecord, newRecord, rungRecord, saved, timeAfter, wakeTime } from '../shared/record-change.ts';
 import type {
   AppendRequest,
   ClaimOutcome,
+  DueRecord,
   EndedRecord,
-  ExpiredRecord,
   Fence,
   Kind,
   Mark,
@@ -15,6 +15,7 @@ import type {
   RecordPage,
   Records,
   ReplayOutcome,
+  SaveOutcome,
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
@@ -34,8 +35,9 @@ import { encodeValue, endedValue, newValue, withLog, type LivingValue } from './
 import { NO_VALUE } from './keyed-values.ts';
 import type { Sweeper } from './sweeper.ts';
 
-const TRIES = 8;
-/** A pass may already be looking at an entry that is due sooner than this, with the old expiry. */
+/** Each write of this record that came first, of the owner or an `add`, costs one. */
+const TRIES = 64;
+/** A pass may already be looking at an entry that is due sooner than this, with the old times. */
 const DUE_SLACK_MS = 60_000;
 
 export interface NatsRecordsOptions {
@@ -63,11 +65,17 @@ export class NatsRecords implements Records {
     this.#options = options;
   }
 
-  create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
-    const kept = copyRecord(record, null);
-    return this.#options.queues.run(record.id, async (deadline) =>
-      this.#create({ ...kept, expiresAt: await this.#expiryAfter(expiresInMs, deadline) }, deadline),
-    );
+  create(
+    record: NewRecord,
+    expiresInMs: number | null = null,
+    dueInMs: number | null = null,
+  ): Promise<'created' | 'exists'> {
+    const kept = newRecord(record, null, null);
+    return this.#options.queues.run(record.id, async (deadline) => {
+      const now = (expiresInMs ?? dueInMs) === null ? 0 : await this.#options.clock.now(deadline);
+      const times = { expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
+      return this.#create({ ...kept, ...times }, deadline);
+    });
   }
 
   async read(id: string): Promise<StoredRecord | EndedRecord | undefined> {
@@ -78,16 +86,18 @@ export class NatsRecords implements Records {
     return this.#options.queues.run(id, (deadline) => this.#claim(id, from, me, deadline));
   }
 
-  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
+  save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
     const kept = structuredClone(change);
     return this.#options.queues.run(id, (deadline) =>
-      this.#fenced(id, fence, deadline, async (cached) =>
-        this.#replace(id, cached, await this.#changed(cached.value, kept, deadline), deadline),
-      ),
+      this.#fenced(id, fence, deadline, async (cached) => {
+        const value = await this.#changed(cached.value, kept, deadline);
+        const outcome = saved(cached.value.record, kept);
+        return (await this.#replace(id, cached, value, deadline)) && outcome;
+      }),
     );
   }
 
-  release(id: string, fence: Fence, change: RecordChange = {}): Promise<WriteOutcome> {
+  release(id: string, fence: Fence, change: RecordChange = {}): Promise<SaveOutcome> {
     const kept = structuredClone(change);
     return this.#options.queues.run(id, (deadline) =>
       this.#fenced(id, fence, deadline, async (cached) => {
@@ -99,11 +109,16 @@ export class NatsRecords implements Records {
           !(await this.#options.log.note(id, cached, noteOf(fence.epoch, 'release'), deadline))
         )
           return false;
+        const outcome = saved(cached.value.record, kept);
         const done = await this.#replace(id, cached, released, deadline);
         this.#options.table.cache.drop(id);
-        return done;
+        return done && outcome;
       }),
     );
+  }
+
+  add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
+    return this.#options.queues.run(id, (deadline) => this.#add(id, field, text, deadline));
   }
 
   end(
@@ -124,8 +139,8 @@ export class NatsRecords implements Records {
     return this.#options.sweeper.list(limit, placeOf(cursor) ?? 0);
   }
 
-  expired(limit: number): Promise<readonly ExpiredRecord[]> {
-    return this.#options.sweeper.expired(limit);
+  due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {
+    return this.#options.sweeper.due(limit, placesOf(cursor));
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
@@ -144,11 +159,11 @@ export class NatsRecords implements Records {
 
   /** Adds the index entries first, so that every living record has them. */
   async #create(record: StoredRecord, deadline: number): Promise<'created' | 'exists'> {
-    const { table, schedule, listing, kind, name } = this.#options;
-    const { id, expiresAt } = record;
+    const { table, listing, kind, name } = this.#options;
+    const { id } = record;
     const [place] = await Promise.all([
       kind.listed ? listing.add(id, deadline) : 0,
-      expiresAt === null ? undefined : schedule.add({ id, at: expiresAt }, deadline),
+      this.#scheduleBefore(record, deadline),
     ]);
     const value = newValue(record, name(), place);
     const body = encodeValue(value);
@@ -157,6 +172,7 @@ export class NatsRecords implements Records {
       const written = await table.write(id, body, position, deadline);
       if (written !== undefined) {
         table.created(id, value, written, body.length);
+        await this.#scheduleAfter(record, deadline);
         return 'created';
       }
       const status = await table.look(id, deadline);
@@ -169,6 +185,22 @@ export class NatsRecords implements Records {
       if (status.is === 'expired') await this.#options.listing.remove(status.held.value.place, deadline);
     }
     throw contended(this.#options.where, `session ${id}`);
+  }
+
+  async #add(id: string, field: string, text: string, deadline: number): Promise<'added' | 'exists' | 'gone'> {
+    const { table, clock, where } = this.#options;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const status = await table.look(id, deadline);
+      if (status.is !== 'living') return 'gone';
+      const { value } = status.held;
+      if (Object.hasOwn(value.record.fields, field)) return 'exists';
+      const record = rungRecord(value.record, field, text, await clock.now(deadline));
+      const added = await this.#scheduled(id, status.held, { ...value, record }, deadline);
+      // A copy in this process has the value before.
+      table.cache.drop(id);
+      if (added) return 'added';
+    }
+    throw contended(where, `session ${id}`);
   }
 
   async #claim(id: string, from: Ownership, me: string, deadline: number): Promise<ClaimOutcome> {
@@ -246,13 +278,13 @@ export class NatsRecords implements Records {
     await Promise.allSettled([listing.remove(held.value.place, deadline), log.close(id, held, epoch, deadline)]);
   }
 
-  /** Runs a change of the owner. Repeats it if another process changed the record in between. */
+  /** Runs a change of the owner. Repeats it if another process changed the record in between: it answers `false`. */
   async #fenced(
     id: string,
     { epoch, owner }: Fence,
     deadline: number,
-    change: (cached: CachedRecord) => Promise<boolean>,
-  ): Promise<WriteOutcome> {
+    change: (cached: CachedRecord) => Promise<SaveOutcome | false>,
+  ): Promise<SaveOutcome> {
     const { table } = this.#options;
     let fresh = false;
     for (let tries = 0; tries < TRIES; tries++) {
@@ -260,38 +292,59 @@ export class NatsRecords implements Records {
       const { record } = cached?.value ?? {};
       if (cached === undefined || record?.epoch !== epoch || record.owner !== owner) {
         if (cached?.fresh !== false) return 'fenced';
-      } else if (await change(cached)) return 'written';
+      } else {
+        const outcome = await change(cached);
+        if (outcome !== false) return outcome;
+      }
       fresh = true;
     }
     throw contended(this.#options.where, `session ${id}`);
   }
 
   async #changed(value: LivingValue, change: RecordChange, deadline: number): Promise<LivingValue> {
-    // Most changes leave the expiry as it is, and need no clock.
-    const now = change.expiresInMs === undefined ? 0 : await this.#options.clock.now(deadline);
+    // Most changes leave the times as they are, and need no clock.
+    const now =
+      change.expiresInMs !== undefined || change.due !== undefined ? await this.#options.clock.now(deadline) : 0;
     return { ...value, record: changedRecord(value.record, change, now) };
   }
 
-  async #expiryAfter(ms: number | null, deadline: number): Promise<number | null> {
-    return ms === null ? null : (await this.#options.clock.now(deadline)) + ms;
-  }
-
-  /** Writes the value with the state of the log, and adds a schedule entry if the expiry needs one. */
+  /** Writes the value with the state of the log, and adds a schedule entry if its times need one. */
   async #replace(id: string, cached: CachedRecord, value: LivingValue, deadline: number): Promise<boolean> {
-    const { table } = this.#options;
     const { last, state } = cached.log;
-    const due = await this.#arrange(id, value, deadline);
     const log = last.seq === 0 ? undefined : { last: last.seq, state: state.summary() };
-    return table.replace(id, cached, withLog({ ...value, due }, log), deadline);
+    return this.#scheduled(id, cached, withLog(value, log), deadline);
   }
 
-  /** An earlier entry is enough: the instance that looks at it adds the next one. */
-  async #arrange(id: string, { record: { expiresAt }, due }: LivingValue, deadline: number): Promise<number | null> {
-    if (expiresAt === null || due === expiresAt) return due;
+  /** Replaces the value. An earlier entry is enough: the instance that looks at it adds the next one. */
+  async #scheduled(id: string, held: HeldValue, value: LivingValue, deadline: number): Promise<boolean> {
+    const { table, clock } = this.#options;
+    const { due, record } = value;
+    const at = wakeTime(record);
+    if (at === null || due === at) return table.replace(id, held, value, deadline);
+    if (due !== null && due < at && due > (await clock.now(deadline)) + DUE_SLACK_MS)
+      return table.replace(id, held, value, deadline);
+    await this.#scheduleBefore(record, deadline);
+    const replaced = await table.replace(id, held, { ...value, due: at }, deadline);
+    await this.#scheduleAfter(record, deadline);
+    return replaced;
+  }
+
+  /**
+   * The entry comes before the write. But a pass that looks at it before the write finds nothing due. So the entry of a
+   * record that is due at once comes after the write, and a later one before it: this instance may crash in between.
+   */
+  async #scheduleBefore(record: StoredRecord, deadline: number): Promise<void> {
     const { schedule, clock } = this.#options;
-    if (due !== null && due < expiresAt && due > (await clock.now(deadline)) + DUE_SLACK_MS) return due;
-    await schedule.add({ id, at: expiresAt }, deadline);
-    return expiresAt;
+    const at = wakeTime(record);
+    if (at === null) return;
+    const soon = (await clock.now(deadline)) + DUE_SLACK_MS;
+    await schedule.add({ id: record.id, at: at === record.dueAt ? Math.max(at, soon) : at }, deadline);
+  }
+
+  async #scheduleAfter({ id, dueAt }: StoredRecord, deadline: number): Promise<void> {
+    const { schedule, clock } = this.#options;
+    if (dueAt !== null && dueAt <= (await clock.now(deadline)) + DUE_SLACK_MS)
+      await schedule.add({ id, at: dueAt }, deadline);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Work on all records of a kind: listing, and the entries of the cleanup schedule. */
-import type { ExpiredRecord, RecordPage, StoredRecord } from '../store.ts';
-import type { CleanupSchedule, EntryOutcome } from './cleanup-schedule.ts';
+import { wakeTime } from '../shared/record-change.ts';
+import type { DueRecord, RecordPage, StoredRecord } from '../store.ts';
+import type { CleanupSchedule, EntryOutcome, EntryPlace, PageOfWork } from './cleanup-schedule.ts';
 import type { NatsDeadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
 import type { NatsRecordTable, RecordStatus } from './record-table.ts';
@@ -11,7 +12,7 @@ import type { NatsReader } from './reader.ts';
 import { isLiving, type LivingValue } from './record-value.ts';
 import type { KeyedValues, ValuePosition } from './keyed-values.ts';
 
-type Expired = Extract<RecordStatus, { readonly is: 'expired' }>;
+type Held = Extract<RecordStatus, { readonly held: unknown }>;
 
 /** After this time no creation can still be running, so an entry of the list without a record is removed. */
 const PLACE_LOST_MS = 600_000;
@@ -54,23 +55,27 @@ export class Sweeper {
     return { records };
   }
 
-  async expired(limit: number): Promise<readonly ExpiredRecord[]> {
-    const expired = new Map<string, ExpiredRecord>();
-    await this.#workOff(async ({ held }) => {
-      const { id, epoch, owner } = held.value.record;
-      if (expired.size >= limit) return 'enough';
-      expired.set(id, { id, epoch, owner });
-      return 'pending';
-    });
-    await this.#checkPlaces();
-    return [...expired.values()];
+  async due(limit: number, after: EntryPlace | undefined): Promise<RecordPage<DueRecord>> {
+    const due = new Map<string, DueRecord>();
+    const last = await this.#workOff(
+      async ({ is, held }) => {
+        const { id, epoch, owner } = held.value.record;
+        due.set(id, { id, epoch, owner, expired: is === 'expired' });
+        return 'pending';
+      },
+      { after, room: () => limit - due.size },
+    );
+    if (after === undefined) await this.#checkPlaces();
+    const records = [...due.values()];
+    return last === undefined ? { records } : { records, nextCursor: last.join(' ') };
   }
 
   /** Removes expired records that show no more, and old tombstones, where no record is listed. */
-  forgetExpired(): Promise<void> {
-    return this.#workOff(async ({ held, remembered }) => {
-      if (remembered) return 'pending';
-      await this.#erase(held.value.record.id, held.value.place, held.position, held.parts);
+  async forgetExpired(): Promise<void> {
+    await this.#workOff(async (status) => {
+      if (status.is === 'living' || status.remembered) return 'pending';
+      const { value, position, parts } = status.held;
+      await this.#erase(value.record.id, value.place, position, parts);
       return 'done';
     });
   }
@@ -128,31 +133,35 @@ export class Sweeper {
     if (at + PLACE_LOST_MS < now) await listing.remove(place, this.#deadline());
   }
 
-  /** Does the due work. Calls `expired` for records that have expired and are not ended yet. */
-  #workOff(expired: (status: Expired) => Promise<EntryOutcome | 'enough'>): Promise<void> {
+  /** Does the due work. Calls `due` for records that have expired and are not ended yet, or whose due time has come. */
+  #workOff(due: (status: Held) => Promise<EntryOutcome>, page?: PageOfWork): Promise<EntryPlace | undefined> {
     return this.#options.schedule.work(async (entry) => {
       if (entry.parts !== undefined) return this.#removeParts(entry.id, entry.parts);
       const { id, at } = entry;
       const status = await this.#options.table.look(id, this.#deadline());
       switch (status.is) {
         case 'expired':
-          return expired(status);
-        case 'living':
-          return this.#again(id, at, status.held.value);
+          return due(status);
+        case 'living': {
+          const { dueAt } = status.held.value.record;
+          const isDue = dueAt !== null && dueAt <= (await this.#options.clock.now(this.#deadline()));
+          return isDue ? due(status) : this.#again(id, at, status.held.value);
+        }
         case 'missing':
           return status.position.seq === 0 ? 'done' : this.#forget(id);
         case 'ended':
           // The tombstone has another entry.
           return status.forgetAt === at ? 'pending' : 'done';
       }
-    });
+    }, page);
   }
 
-  /** A living record is looked at again at its expiry. Only its owner writes its record. */
-  async #again(id: string, at: number, { record: { expiresAt }, due }: LivingValue): Promise<EntryOutcome> {
+  /** A living record is looked at again when it expires or is due. Its `due` shows the newest entry. */
+  async #again(id: string, at: number, { record, due }: LivingValue): Promise<EntryOutcome> {
     const { schedule, clock } = this.#options;
+    const next = wakeTime(record);
     const elsewhere = due !== null && due !== at && due > (await clock.now(this.#deadline()));
-    if (expiresAt !== null && !elsewhere) await schedule.add({ id, at: expiresAt }, this.#deadline());
+    if (next !== null && !elsewhere) await schedule.add({ id, at: next }, this.#deadline());
     return 'done';
   }
 

@@ -1,6 +1,6 @@
 /** The statements about logs and marks. */
 import type { Statement } from './pg.ts';
-import { LIVING, lockedInOrder, NOT_ENDED, NOW, NOW_ONCE, statementOf } from './record-statements.ts';
+import { LIVING, lockedInOrder, NOT_ENDED, NOW, NOW_ONCE, statementOf, WAKES_AT } from './record-statements.ts';
 
 export type LogStatements = ReturnType<typeof logStatements>;
 
@@ -56,8 +56,9 @@ export function logStatements(s: string) {
       ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED))`),
     /** $2 ms since the expiry, $3 rows. */
     trimExpired: statementOf(`DELETE FROM ${s}.records WHERE ctid = ANY (ARRAY(
-      SELECT ctid FROM ${s}.records WHERE space = $1 AND ${NOT_ENDED} AND expires_at <= ${NOW_ONCE} - $2::double precision
-      ORDER BY expires_at LIMIT $3 FOR UPDATE SKIP LOCKED))`),
+      SELECT ctid FROM ${s}.records WHERE space = $1 AND ${NOT_ENDED} AND ${WAKES_AT} <= ${NOW_ONCE}
+        AND expires_at <= ${NOW_ONCE} - $2::double precision
+      ORDER BY ${WAKES_AT} LIMIT $3 FOR UPDATE SKIP LOCKED))`),
     trimEnded: statementOf(`DELETE FROM ${s}.records WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM ${s}.records WHERE ended_at IS NOT NULL AND forget_at <= ${NOW_ONCE}
       ORDER BY forget_at LIMIT $1 FOR UPDATE SKIP LOCKED))`),

@@ -18,6 +18,8 @@ type RecordRow = readonly [
   createdAt: string,
   stamp: string,
   expiresAt: string | null,
+  dueAt: string | null,
+  rung: string,
   outcome: string | null,
   endedAt: string | null,
   over: string,
@@ -25,9 +27,9 @@ type RecordRow = readonly [
 ];
 
 /** The columns of `claimed` that follow those of `record`: the marks, the ms until the expiry, the open streams. */
-export const MARKS = 15;
-export const EXPIRES_IN = 16;
-export const STREAMS = 17;
+export const MARKS = 17;
+export const EXPIRES_IN = 18;
+export const STREAMS = 19;
 
 export interface ReadRecord {
   readonly value: StoredRecord | EndedRecord;
@@ -37,7 +39,7 @@ export interface ReadRecord {
 
 export function readRecord(row: Row, place: string): ReadRecord {
   const [id, v, epoch, owner, user, head, body, fields, ...others] = row as unknown as RecordRow;
-  const [createdAt, stamp, expiresAt, outcome, endedAt, over, expired] = others;
+  const [createdAt, stamp, expiresAt, dueAt, rung, outcome, endedAt, over, expired] = others;
   if (Number(v) > RECORD_VERSION) throw newerRecord(place, id, Number(v), RECORD_VERSION);
   if (outcome !== null) return { value: { id, outcome, at: Number(endedAt) }, expiring: false };
   if (over === 't') return { value: expiredRecord(id, Number(expiresAt)), expiring: expired === 'f' };
@@ -54,12 +56,20 @@ export function readRecord(row: Row, place: string): ReadRecord {
     createdAt: Number(createdAt),
     stamp: Number(stamp),
     expiresAt: expiresAt === null ? null : Number(expiresAt),
+    dueAt: dueAt === null ? null : Number(dueAt),
+    rung: Number(rung),
   };
   return { value, expiring: false };
 }
 
 /** The values of `create`. */
-export function createValues(space: string, record: NewRecord, expiresInMs: number | null, keepMs: number): Value[] {
+export function createValues(
+  space: string,
+  record: NewRecord,
+  keepMs: number,
+  expiresInMs: number | null,
+  dueInMs: number | null,
+): Value[] {
   return [
     space,
     record.id,
@@ -75,20 +85,23 @@ export function createValues(space: string, record: NewRecord, expiresInMs: numb
     keepMs,
     Object.keys(record.fields),
     Object.values(record.fields),
+    dueInMs,
   ];
 }
 
 /** Only what the change names. `values`: those after the fence. */
 export function saveOf(
-  { head, stamp, fields = {}, expiresInMs }: RecordChange,
+  { head, stamp, fields = {}, expiresInMs, due }: RecordChange,
   release: boolean,
 ): { readonly parts: SaveParts; readonly values: readonly Value[] } {
   const set: Partial<Record<SavedColumn, Value>> = {};
   if (head !== undefined) set.head = head;
   if (stamp !== undefined) set.stamp = stamp;
   if (expiresInMs !== undefined) set.expires_at = expiresInMs;
+  if (due !== undefined) set.due_at = due.inMs;
   const columns = SAVED_COLUMNS.filter((column) => set[column] !== undefined);
   const values: Value[] = columns.map((column) => set[column] ?? null);
+  if (due !== undefined) values.push(due.seen);
   const changes = Object.entries(fields);
   if (changes.length > 0) {
     const kept = changes.filter((entry): entry is [string, string] => entry[1] !== null);

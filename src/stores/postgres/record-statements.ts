@@ -18,6 +18,8 @@ export const NOW_ONCE = `(SELECT ${NOW})`;
 export const LIVING = `ended_at IS NULL AND NOT expired AND (expires_at IS NULL OR expires_at > ${NOW})`;
 /** For scans of many rows, in the form of the index `records_living`. */
 export const NOT_ENDED = 'coalesce(ended_at, 0) = 0';
+/** The earlier of expiry and due time, as in that index. */
+export const WAKES_AT = 'least(expires_at, due_at)';
 /** $1 space, $2 id, $3 epoch, $4 owner. */
 const FENCED = `space = $1 AND id = $2 AND epoch = $3 AND owner = $4 AND ${LIVING}`;
 
@@ -37,8 +39,8 @@ export const lockedInOrder = (s: string, ids: string, columns: string, condition
 
 export type RecordStatements = ReturnType<typeof recordStatements>;
 
-/** The columns that a save may set, in the order in which they are bound. `expires_at` is bound as ms from now. */
-export const SAVED_COLUMNS = ['head', 'stamp', 'expires_at'] as const;
+/** The columns that a save may set, in the order in which they are bound. Times are bound as ms from now. */
+export const SAVED_COLUMNS = ['head', 'stamp', 'expires_at', 'due_at'] as const;
 
 export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 
@@ -54,7 +56,7 @@ export function recordStatements(s: string) {
   const fields = `(SELECT json_object_agg(name, value)::text FROM ${s}.fields WHERE record = s.no)`;
   /** The columns of `RecordRow`. */
   const record = `s.id, s.v, s.epoch, s.owner, s."user", s.head, b.body, ${fields}, s.created_at, s.stamp, s.expires_at,
-    s.outcome, s.ended_at, coalesce(s.expired OR s.expires_at <= ${NOW}, false), s.expired`;
+    s.due_at, s.rung, s.outcome, s.ended_at, coalesce(s.expired OR s.expires_at <= ${NOW}, false), s.expired`;
   const withBody = `s LEFT JOIN ${s}.bodies b ON b.record = s.no`;
   const records = `${s}.records ${withBody}`;
   const claimed = `${record}, (SELECT json_agg(json_build_array(m.name, m.stream)) FROM (
@@ -96,7 +98,7 @@ export function recordStatements(s: string) {
         WHERE s.space = $1 AND s.id = c.id AND ${found('c.keep_ms')} OFFSET 0) AS r`),
     /** $3 outcome and how long it is kept, $4; $5 the same of an expired record; $6 epoch and $7 owner. */
     end: statementOf(`UPDATE ${s}.records s SET owner = NULL, "user" = NULL, head = '', expires_at = NULL,
-        created_at = 0, stamp = 0,
+        created_at = 0, stamp = 0, due_at = NULL,
         outcome = CASE WHEN ${LIVING} THEN $3 ELSE '' END,
         ended_at = CASE WHEN ${LIVING} THEN ${NOW} ELSE expires_at END,
         forget_at = CASE WHEN ${LIVING} THEN ${NOW} + $4::double precision ELSE expires_at + $5::double precision END
@@ -111,10 +113,22 @@ export function recordStatements(s: string) {
     list: statementOf(`SELECT ${record} FROM (SELECT * FROM ${s}.records
         WHERE space = $1 AND id > $2 AND ${LIVING} ORDER BY id LIMIT $3) ${withBody}
       ORDER BY s.id`),
-    expired: statementOf(`SELECT id, epoch, owner FROM ${s}.records WHERE space = $1 AND ${NOT_ENDED}
-        AND expires_at <= ${NOW_ONCE} ORDER BY expires_at LIMIT $2`),
+    /** $3 field, $4 its value. The row of the record is locked first, so two of these statements take turns. */
+    add: statementOf(`WITH held AS MATERIALIZED (
+        SELECT no FROM ${s}.records WHERE space = $1 AND id = $2 AND ${LIVING} FOR NO KEY UPDATE
+      ), kept AS (
+        INSERT INTO ${s}.fields (record, name, value) SELECT no, $3, $4 FROM held
+        ON CONFLICT (record, name) DO NOTHING RETURNING record
+      ) UPDATE ${s}.records s SET rung = s.rung + 1, due_at = least(s.due_at, ${NOW})
+        FROM kept WHERE s.space = $1 AND s.id = $2 AND s.no = kept.record`),
+    addable: statementOf(`SELECT FROM ${s}.records WHERE space = $1 AND id = $2 AND ${LIVING}`),
+    /** $2 time and $3 number of the record after which the page begins, $4 how many. */
+    due: statementOf(`SELECT id, epoch, owner, coalesce(expired OR expires_at <= ${NOW}, false), ${WAKES_AT}, no
+      FROM ${s}.records WHERE space = $1 AND ${NOT_ENDED} AND ${WAKES_AT} <= ${NOW_ONCE}
+        AND (${WAKES_AT}, no) > ($2::double precision, $3::bigint) ORDER BY ${WAKES_AT}, no LIMIT $4`),
     /**
-     * Values: those of the fence, the columns, then the fields: names, values, names to delete.
+     * Values: those of the fence; the columns, and after `due_at` the `rung` that the owner has seen; then the fields:
+     * names, values, names to delete. With `due_at` it answers whether the record rang since.
      */
     save(parts: SaveParts): Statement {
       const key = `${parts.columns.join()} ${parts.release} ${parts.fields}`;
@@ -127,16 +141,16 @@ export function recordStatements(s: string) {
 
 /**
  * $10 ms until the expiry, or null; $11 body, $12 how long an expired record shows as ended, $13 and $14 the fields:
- * names, values. Replaces a record that shows no more.
+ * names, values; $15 ms until the due time, or null. Replaces a record that shows no more.
  */
 function createText(s: string): string {
   return `WITH made AS (
-        INSERT INTO ${s}.records (space, id, v, epoch, owner, "user", head, created_at, stamp, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, ${NOW} + $10::double precision)
+        INSERT INTO ${s}.records (space, id, v, epoch, owner, "user", head, created_at, stamp, expires_at, due_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, ${NOW} + $10::double precision, ${NOW} + $15::double precision)
         ON CONFLICT (space, id) DO UPDATE SET no = excluded.no, v = excluded.v, epoch = excluded.epoch,
           owner = excluded.owner, "user" = excluded."user", head = excluded.head,
           created_at = excluded.created_at, stamp = excluded.stamp,
-          expires_at = excluded.expires_at, expired = false, outcome = NULL, ended_at = NULL, forget_at = NULL
+          expires_at = excluded.expires_at, due_at = excluded.due_at, rung = 0, expired = false, outcome = NULL, ended_at = NULL, forget_at = NULL
         WHERE CASE WHEN records.ended_at IS NULL THEN records.expires_at + $12 <= ${NOW}
           ELSE records.forget_at <= ${NOW} END
         RETURNING no
@@ -150,14 +164,20 @@ function createText(s: string): string {
 function saveText(s: string, { columns, release, fields }: SaveParts): string {
   let values = 4;
   const next = (): string => `$${++values}`;
-  const sets = columns.map((column) =>
-    column === 'expires_at' ? `expires_at = ${NOW} + ${next()}::double precision` : `${column} = ${next()}`,
-  );
+  const after = (ms: string): string => `${NOW} + ${ms}::double precision`;
+  let rung = '';
+  const sets = columns.map((column) => {
+    if (column === 'expires_at') return `expires_at = ${after(next())}`;
+    if (column !== 'due_at') return `${column} = ${next()}`;
+    const [ms, seen] = [next(), next()];
+    rung = `rung <> ${seen}::integer AS rung`;
+    return `due_at = CASE WHEN rung = ${seen}::integer THEN ${after(ms)} ELSE ${NOW} END`;
+  });
   if (release) sets.push('owner = NULL');
   const fenced =
     sets.length === 0
       ? `SELECT no FROM ${s}.records WHERE ${FENCED} FOR NO KEY UPDATE`
-      : `UPDATE ${s}.records SET ${sets.join(', ')} WHERE ${FENCED} RETURNING no`;
+      : `UPDATE ${s}.records SET ${sets.join(', ')} WHERE ${FENCED} RETURNING no${rung === '' ? '' : `, ${rung}`}`;
   const parts = [`fenced AS MATERIALIZED (${fenced})`];
   if (fields) {
     const [name, value, gone] = [next(), next(), next()];
@@ -168,5 +188,5 @@ function saveText(s: string, { columns, release, fields }: SaveParts): string {
       `dropped AS (DELETE FROM ${s}.fields USING fenced WHERE record = fenced.no AND name = ANY (${gone}::text[]))`,
     );
   }
-  return `WITH ${parts.join(', ')} SELECT FROM fenced`;
+  return `WITH ${parts.join(', ')} SELECT ${rung === '' ? '' : 'rung '}FROM fenced`;
 }

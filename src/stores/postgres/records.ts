@@ -1,10 +1,10 @@
 /** Records in rows. Every write is one statement that checks the fence on the row that it has locked. */
-import { idOf } from '../shared/cursor.ts';
+import { idOf, placesOf } from '../shared/cursor.ts';
 import {
   type AppendRequest,
   type ClaimOutcome,
+  type DueRecord,
   type EndedRecord,
-  type ExpiredRecord,
   type Fence,
   type Mark,
   type NewRecord,
@@ -14,6 +14,7 @@ import {
   type RecordPage,
   type Records,
   type ReplayOutcome,
+  type SaveOutcome,
   type StoredRecord,
   type WriteOutcome,
   isEnded,
@@ -24,6 +25,9 @@ import type { PgResult, Row, Step } from './pg.ts';
 import { EXPIRES_IN, MARKS, STREAMS, createValues, readRecord, saveOf } from './record-rows.ts';
 import { PostgresLog, type PostgresLogOptions } from './record-log.ts';
 import type { RecordStatements } from './record-statements.ts';
+
+/** The time and the number before those of every record. */
+const FIRST_PAGE = ['-Infinity', '0'] as const;
 
 export interface PostgresRecordsOptions extends PostgresLogOptions {
   readonly place: string;
@@ -39,9 +43,13 @@ export class PostgresRecords implements Records {
     this.#log = new PostgresLog(options);
   }
 
-  create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
+  create(
+    record: NewRecord,
+    expiresInMs: number | null = null,
+    dueInMs: number | null = null,
+  ): Promise<'created' | 'exists'> {
     const { space, kind, statements } = this.#options;
-    const step: Step = [statements.create, createValues(space, record, expiresInMs, kind.keepMs)];
+    const step: Step = [statements.create, createValues(space, record, kind.keepMs, expiresInMs, dueInMs)];
     return this.#operate(record.id, [step], ([made]) => (made?.rows.length === 1 ? 'created' : 'exists'));
   }
 
@@ -72,12 +80,24 @@ export class PostgresRecords implements Records {
     return { claimed: true, record: value, marks: marksOf(row), streams: streamsOf(row), expiresInMs };
   }
 
-  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
+  save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
     return this.#save(id, fence, change, false);
   }
 
-  release(id: string, fence: Fence, change: RecordChange = {}): Promise<WriteOutcome> {
+  release(id: string, fence: Fence, change: RecordChange = {}): Promise<SaveOutcome> {
     return this.#save(id, fence, change, true);
+  }
+
+  add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
+    const { space, statements } = this.#options;
+    const steps: Step[] = [
+      [statements.add, [space, id, field, text]],
+      [statements.addable, [space, id]],
+    ];
+    return this.#operate(id, steps, ([added, living]) => {
+      if (added?.rowCount === 1) return 'added';
+      return living?.rows.length === 1 ? 'exists' : 'gone';
+    });
   }
 
   /** The first call that ends an expired record answers `'ended'`, so that exactly one caller reports the end. */
@@ -115,10 +135,14 @@ export class PostgresRecords implements Records {
     return rows.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };
   }
 
-  async expired(limit: number): Promise<readonly ExpiredRecord[]> {
+  async due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {
     const { space, reader, statements } = this.#options;
-    const { rows } = await reader.query(statements.expired, [space, limit]);
-    return rows.map(([id, epoch, owner]) => ({ id: id ?? '', epoch: Number(epoch), owner: owner ?? null }));
+    const { rows } = await reader.query(statements.due, [space, ...(placesOf(cursor) ?? FIRST_PAGE), limit]);
+    const records = rows.map(([id, epoch, owner, expired]) => {
+      return { id: id ?? '', epoch: Number(epoch), owner: owner ?? null, expired: expired === 't' };
+    });
+    const last = rows.at(-1);
+    return rows.length < limit || last === undefined ? { records } : { records, nextCursor: `${last[4]} ${last[5]}` };
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
@@ -133,11 +157,14 @@ export class PostgresRecords implements Records {
     return this.#log.trim();
   }
 
-  #save(id: string, { epoch, owner }: Fence, change: RecordChange, release: boolean): Promise<WriteOutcome> {
+  #save(id: string, { epoch, owner }: Fence, change: RecordChange, release: boolean): Promise<SaveOutcome> {
     const { space, statements } = this.#options;
     const { parts, values } = saveOf(change, release);
     const step: Step = [statements.save(parts), [space, id, epoch, owner, ...values]];
-    return this.#operate(id, [step], ([saved]) => (saved?.rows.length === 1 ? 'written' : 'fenced'));
+    return this.#operate(id, [step], ([saved]) => {
+      const row = saved?.rows[0];
+      return row === undefined ? 'fenced' : row[0] === 't' ? 'rung' : 'written';
+    });
   }
 
   #operate<T>(id: string, steps: readonly Step[], outcome: Operation<T>['outcome']): Promise<T> {

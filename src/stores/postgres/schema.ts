@@ -58,6 +58,8 @@ CREATE TABLE ${s}.records (
   expires_at double precision,
   ended_at double precision,
   forget_at double precision,
+  due_at double precision,
+  rung integer NOT NULL DEFAULT 0,
   v smallint NOT NULL,
   expired boolean NOT NULL DEFAULT false,
   id text COLLATE "C" NOT NULL,
@@ -67,7 +69,7 @@ CREATE TABLE ${s}.records (
   outcome text,
   PRIMARY KEY (space, id)
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05);
-CREATE INDEX records_living ON ${s}.records (space, expires_at) WHERE coalesce(ended_at, 0) = 0;
+CREATE INDEX records_living ON ${s}.records (space, least(expires_at, due_at)) WHERE coalesce(ended_at, 0) = 0;
 CREATE INDEX records_ended ON ${s}.records (forget_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE ${s}.bodies (

@@ -34,11 +34,14 @@ return 1
 `,
 );
 
-/** `KEYS`: due. `ARGV`: offset, limit. Answers the time, then each id with the time at which its check was due. */
+/**
+ * `KEYS`: due. `ARGV`: time from which to begin, offset, limit. Answers the time, then each id with the time at which
+ * its check was due.
+ */
 export const DUE = script(
   CLOCK,
   `
-return {whole(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', whole(now), 'WITHSCORES', 'LIMIT', ARGV[1], ARGV[2])}
+return {whole(now), redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], whole(now), 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[3])}
 `,
 );
 

@@ -122,7 +122,7 @@ export class RedisInstances implements InstanceStore {
   async #removeDeadEntries(): Promise<void> {
     const { keys } = this.#options;
     for (;;) {
-      const reply = await this.#run(DUE, [keys.instances], ['0', String(BATCH)]);
+      const reply = await this.#run(DUE, [keys.instances], ['-inf', '0', String(BATCH)]);
       const [now, flat] = reply as [string, readonly string[]];
       const due = flat.filter((_, n) => n % 2 === 0);
       if (due.length === 0) return;

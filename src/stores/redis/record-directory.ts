@@ -5,17 +5,18 @@
  *     reserve ──▶ create the record                  leaves an entry without a record: its check removes it
  *     end the record ──▶ forget                      the same
  *     make it expire earlier ──▶ scheduleCheck        leaves the old check time: the record is checked then
+ *     reserve ──▶ add a field ──▶ scheduleCheck       leaves an early check, which finds the record due or not
  *
- * No order leaves a record without an entry. `due` is the time of the next check, never much later than the expiry. A
- * check corrects the entry, so a record that extends its expiry again and again costs nothing here. A check removes an
- * entry only if the entry has not changed since it was read. A record is created only while its reservation is valid
- * by the server's clock. So no check removes the entry of a record that is being created.
+ * No order leaves a record without an entry. `due` is the time of the next check, never much later than the expiry or
+ * the due time. A check corrects the entry, so a record that extends its expiry again and again costs nothing here. A
+ * check removes an entry only if the entry has not changed since it was read. A record is created only while its
+ * reservation is valid by the server's clock. So no check removes the entry of a record that is being created.
  */
 import type { Reply } from './client.ts';
 import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE } from './directory-scripts.ts';
 import type { KindKeys } from './keys.ts';
 import { fenceOf } from './record-values.ts';
-import type { ExpiredRecord } from '../store.ts';
+import type { DueRecord, RecordPage } from '../store.ts';
 import type { Script } from './scripts.ts';
 import { PEEK } from './record-scripts.ts';
 import { rawReply, type Server, type SlotKeys } from './server.ts';
@@ -25,8 +26,9 @@ export const RESERVED_MS = 60_000;
 /** The check interval of a record without expiry, in case the record is deleted and its entry is not. */
 const NO_EXPIRY_CHECK_MS = 86_400_000;
 const BATCH = 256;
+const FIRST = '-inf';
 
-interface Due {
+interface Check {
   readonly id: string;
   /** The due time, as the server writes it. */
   readonly seen: string;
@@ -43,9 +45,9 @@ export class RecordDirectory {
     this.#both = [keys.due, keys.all];
   }
 
-  /** Called before a record is created. Resolves with the time until which it may be created. */
-  async reserve(id: string): Promise<string> {
-    return (await this.#run(RESERVE, this.#both, [id, String(RESERVED_MS)])) as string;
+  /** Called before a write that needs a check after `ms`. Resolves with the latest time of that write: the half. */
+  async reserve(id: string, ms = RESERVED_MS): Promise<string> {
+    return (await this.#run(RESERVE, this.#both, [id, String(ms)])) as string;
   }
 
   /** Schedules a check of the record at `at` or earlier. */
@@ -65,19 +67,28 @@ export class RecordDirectory {
     return (await this.#server.send(this.#keys.all, range)) as readonly string[];
   }
 
-  /** Checks every record that is due and yields the expired ones. */
-  async *expired(): AsyncGenerator<ExpiredRecord> {
-    let passed = 0;
-    for (;;) {
-      const range = [String(passed), String(BATCH)];
+  /**
+   * Checks records whose check is due, in the order of these times. A record that has expired or is due keeps its
+   * entry, so a page begins after the last one of the page before, by time and id.
+   */
+  async due(limit: number, cursor: string | undefined): Promise<RecordPage<DueRecord>> {
+    const records: DueRecord[] = [];
+    const [start = FIRST, lastId = ''] = cursor?.split(' ') ?? [];
+    const size = Math.min(BATCH, limit);
+    for (let passed = 0; ;) {
+      const range = [start, String(passed), String(size)];
       const [now, flat] = (await this.#run(DUE, [this.#keys.due], range)) as [string, readonly string[]];
-      const due: Due[] = [];
-      for (let n = 0; n < flat.length; n += 2) due.push({ id: flat[n] ?? '', seen: flat[n + 1] ?? '' });
-      if (due.length === 0) return;
-      const expired = await this.#settle(due, Number(now));
-      yield* expired;
-      if (due.length < BATCH) return;
-      passed += expired.length;
+      const checks: Check[] = [];
+      for (let n = 0; n < flat.length; n += 2) checks.push({ id: flat[n] ?? '', seen: flat[n + 1] ?? '' });
+      const later = checks.filter(({ id, seen }) => seen !== start || id > lastId);
+      const due = await this.#settle(later, Number(now));
+      for (const [n, { record, seen }] of due.entries()) {
+        records.push(record);
+        const isLast = n === due.length - 1 && checks.length < size;
+        if (records.length === limit) return isLast ? { records } : { records, nextCursor: `${seen} ${record.id}` };
+      }
+      if (checks.length < size) return { records };
+      passed += checks.length - later.length + due.length;
     }
   }
 
@@ -85,22 +96,24 @@ export class RecordDirectory {
     return this.#server.run(script, keys, args, rawReply);
   }
 
-  async #settle(due: readonly Due[], now: number): Promise<readonly ExpiredRecord[]> {
+  /** Corrects the entries of records that are not due, and answers the others. */
+  async #settle(checks: readonly Check[], now: number): Promise<ReadonlyArray<{ record: DueRecord; seen: string }>> {
     const heads = await Promise.all(
-      due.map(({ id }) => this.#run(PEEK, this.#keys.record(id), []) as Promise<readonly Reply[]>),
+      checks.map(({ id }) => this.#run(PEEK, this.#keys.record(id), []) as Promise<readonly Reply[]>),
     );
-    const expired: ExpiredRecord[] = [];
+    const due: Array<{ record: DueRecord; seen: string }> = [];
     const settled: string[] = [];
-    for (const [n, { id, seen }] of due.entries()) {
-      const [fence, expiry] = heads[n] ?? [];
+    for (const [n, { id, seen }] of checks.entries()) {
+      const [fence, expiry, dueAt] = heads[n] ?? [];
+      const [expires, wakes] = [expiry, dueAt].map((at) => (typeof at === 'string' ? Number(at) : Infinity));
+      const next = Math.min(expires ?? now, wakes ?? now);
       if (typeof fence !== 'string') settled.push(id, seen, '');
-      else if (typeof expiry !== 'string') settled.push(id, seen, String(now + NO_EXPIRY_CHECK_MS));
-      else if (Number(expiry) <= now) {
+      else if (next <= now) {
         const [epoch, owner] = fenceOf(fence);
-        expired.push({ id, epoch, owner });
-      } else settled.push(id, seen, String(Math.ceil(Math.min(Number(expiry), now + NO_EXPIRY_CHECK_MS))));
+        due.push({ record: { id, epoch, owner, expired: (expires ?? now) <= now }, seen });
+      } else settled.push(id, seen, String(Math.ceil(Math.min(next, now + NO_EXPIRY_CHECK_MS))));
     }
     if (settled.length > 0) await this.#run(SETTLE, this.#both, settled);
-    return expired;
+    return due;
   }
 }

@@ -9,6 +9,7 @@
  * * `v`: format of the record
  * * `h`: the head of the record
  * * `a`: its stamp
+ * * `q`: due time, ms since 1970; `n`: how often `add` rang; both only if they were set
  * * `d`, `at`, `k`: of an ended record, which has no others: its outcome, time of the end, until when it shows as ended
  *
  * `b`: what never changes: user and time of creation as a line of JSON, then the body.
@@ -70,14 +71,15 @@ local function last(key) if ends then redis.call('PEXPIREAT', key, ends) end end
 
 /**
  * `KEYS`: head, body, state, open, and the log's keys if their lifetime is not limited. `ARGV` after the fence: the new
- * fence (empty: unchanged); the ms until the new expiry (empty: unchanged; or `never`); the number of head fields;
- * pairs of fields of the head hash; pairs of fields of the record, where an empty value deletes. When written with an
- * earlier expiry than before, answers `E` and the expiry.
+ * fence (empty: unchanged); the ms until the new expiry (empty: unchanged; or `never`); the same until the due time;
+ * the `n` that the owner has seen; the number of head fields; pairs of fields of the head hash; pairs of fields of the
+ * record, where an empty value deletes. Instead of `W` it answers a list if the record is to be checked earlier than
+ * before, with that time, or if it rang, with `R`.
  */
 export const SAVE = script(
   FENCE,
   `
-local written = 'W'
+local earlier, rung
 if ARGV[5] == 'never' then
   redis.call('HDEL', KEYS[1], 'x')
   for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
@@ -87,18 +89,49 @@ elseif ARGV[5] ~= '' then
   redis.call('HSET', KEYS[1], 'x', whole(at))
   ends = whole(at + ARGV[3])
   for _, key in ipairs(KEYS) do last(key) end
-  if not expiry or at < expiry then written = {'E', whole(at)} end
+  if not expiry or at < expiry then earlier = at end
+end
+if ARGV[6] ~= '' then
+  local due = redis.call('HMGET', KEYS[1], 'q', 'n')
+  rung = (due[2] or '0') ~= ARGV[7]
+  if ARGV[6] == 'never' and not rung then redis.call('HDEL', KEYS[1], 'q')
+  else
+    local at = rung and now or now + ARGV[6]
+    redis.call('HSET', KEYS[1], 'q', whole(at))
+    if not due[1] or at < tonumber(due[1]) then earlier = math.min(earlier or at, at) end
+  end
 end
 redis.call('HSET', KEYS[1], 'w', ARGV[1])
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'f', ARGV[4]) end
-local fields = 7 + 2 * ARGV[6]
-for n = 7, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
+local fields = 9 + 2 * ARGV[8]
+for n = 9, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
 for n = fields, #ARGV, 2 do
   local field, value = ARGV[n], ARGV[n + 1]
   if value == '' then redis.call('HDEL', KEYS[3], field) else redis.call('HSET', KEYS[3], field, value) end
 end
 if fields < #ARGV then last(KEYS[3]) end
-return written
+if earlier or rung then return {earlier and whole(earlier) or '', rung and 'R' or 'W'} end
+return 'W'
+`,
+);
+
+/**
+ * `KEYS`: head, fields. `ARGV`: the latest time of this write, ms that a record is kept after its expiry, field, text.
+ * The write has no number, so that a late write of another instance still counts as late. Answers `W`, `X`: the field
+ * is there, `G`: no living record, `L`.
+ */
+export const ADD = script(
+  CLOCK,
+  EXPIRED,
+  `
+if now > tonumber(ARGV[1]) then return 'L' end
+local head = redis.call('HMGET', KEYS[1], 'f', 'x', 'q')
+if not head[1] or expired(head[2]) then return 'G' end
+if redis.call('HSETNX', KEYS[2], ARGV[3], ARGV[4]) == 0 then return 'X' end
+if head[2] then redis.call('PEXPIREAT', KEYS[2], whole(head[2] + ARGV[2])) end
+redis.call('HINCRBY', KEYS[1], 'n', 1)
+redis.call('HSET', KEYS[1], 'q', whole(math.min(head[3] or now, now)))
+return 'W'
 `,
 );
 
@@ -267,8 +300,8 @@ return found
 
 /**
  * `KEYS`: all. `ARGV`: latest time of creation, ms that a record is kept after its expiry, ms that it then shows as
- * ended, ms until its expiry or empty, body, number of head fields, pairs of fields of the head hash, pairs of
- * fields of the record. Answers `W`; `X`: exists; `L`.
+ * ended, ms until its expiry or empty, the same until its due time, body, number of head fields, pairs of fields of the
+ * head hash, pairs of fields of the record. Answers `W`; `X`: exists; `L`.
  */
 export const CREATE = script(
   CLOCK,
@@ -281,10 +314,11 @@ if there[1] or there[3] then
   if not kept or tonumber(kept) > now then return 'X' end
 end
 redis.call('DEL', unpack(KEYS))
-redis.call('SET', KEYS[2], ARGV[5])
-local fields = 7 + 2 * ARGV[6]
-for n = 7, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
+redis.call('SET', KEYS[2], ARGV[6])
+local fields = 8 + 2 * ARGV[7]
+for n = 8, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
 for n = fields, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[n], ARGV[n + 1]) end
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'q', whole(now + ARGV[5])) end
 if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[1], 'x', whole(now + ARGV[4]))
   local ends = whole(now + ARGV[4] + ARGV[2])
@@ -351,16 +385,16 @@ return {'E', kept}
 );
 
 /**
- * `KEYS`: all. The directory's check of a record: answers fence and expiry. If the head is missing because it was
- * deleted or evicted, the script deletes the other keys too.
+ * `KEYS`: all. The directory's check of a record: answers fence, expiry and due time. If the head is missing because it
+ * was deleted or evicted, the script deletes the other keys too.
  */
 export const PEEK = script(
   CLOCK,
   EXPIRED,
   `
-local head = redis.call('HMGET', KEYS[1], 'f', 'x', 'd')
-if not head[1] and not head[3] then redis.call('DEL', unpack(KEYS)) end
+local head = redis.call('HMGET', KEYS[1], 'f', 'x', 'q', 'd')
+if not head[1] and not head[4] then redis.call('DEL', unpack(KEYS)) end
 expired(head[2])
-return {head[1], head[2]}
+return {head[1], head[2], head[3]}
 `,
 );

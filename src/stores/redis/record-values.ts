@@ -38,6 +38,10 @@ export function changedHead({ head, stamp }: RecordChange): string[] {
   return fields;
 }
 
+/** A time that a change sets, as a script argument. */
+export const msUntil = (ms: number | null | undefined): string =>
+  ms === undefined ? '' : ms === null ? 'never' : String(ms);
+
 /** Names and values in turn; an empty value removes the field. */
 export const changedFields = (fields: RecordChange['fields'] = {}): string[] =>
   Object.entries(fields).flatMap(([name, value]) => [name, value ?? '']);
@@ -89,6 +93,8 @@ export function foundRecord(id: string, reply: ReadReply, where: string, damaged
     createdAt,
     stamp: Number(head.get('a')),
     expiresAt: expiry === undefined ? null : Math.abs(Number(expiry)),
+    dueAt: head.has('q') ? Number(head.get('q')) : null,
+    rung: Number(head.get('n') ?? 0),
   };
   return { now, record, expired: expiry !== undefined && Number(expiry) <= now };
 }

@@ -9,8 +9,8 @@ import { RECORD_VERSION } from '../store.ts';
 import type {
   AppendRequest,
   ClaimOutcome,
+  DueRecord,
   EndedRecord,
-  ExpiredRecord,
   Fence,
   Mark,
   NewRecord,
@@ -19,6 +19,7 @@ import type {
   RecordPage,
   Records,
   ReplayOutcome,
+  SaveOutcome,
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
@@ -33,16 +34,19 @@ import {
   headOf,
   markField,
   marksOf,
+  msUntil,
   openStreamsOf,
   type Found,
   type ReadReply,
 } from './record-values.ts';
 import { RedisLog } from './record-log.ts';
 import { rawReply } from './server.ts';
-import { CLAIM, CREATE, END, MARK, READ, SAVE } from './record-scripts.ts';
+import { ADD, CLAIM, CREATE, END, MARK, READ, SAVE } from './record-scripts.ts';
 
 /** Records that a listing reads at once. */
 const PAGE = 128;
+/** How long the check of an `add` waits. The field must be stored within half of it. */
+const ADD_RESERVED_MS = 2_000;
 
 export class RedisRecords implements Records {
   readonly #writer: RecordWriter;
@@ -58,18 +62,23 @@ export class RedisRecords implements Records {
     if (writer.kind.listed) this.#directory = new RecordDirectory(writer.server, writer.keys);
   }
 
-  create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
+  create(
+    record: NewRecord,
+    expiresInMs: number | null = null,
+    dueInMs: number | null = null,
+  ): Promise<'created' | 'exists'> {
     const { keys, keptMs, kind } = this.#writer;
     const { id } = record;
-    const [lasts, body, head] = [expiresInMs === null ? '' : String(expiresInMs), bodyOf(record), headOf(record)];
+    const [lasts, due] = [expiresInMs, dueInMs].map((ms) => (ms === null ? '' : String(ms)));
+    const head = headOf(record);
     const named = changedFields(record.fields);
     return this.#writer.steps(id, async () => {
       const until = await this.#directory?.reserve(id);
-      const kept = [until ?? 'inf', keptMs, String(kind.keepMs), lasts, body];
+      const kept = [until ?? 'inf', keptMs, String(kind.keepMs), lasts ?? '', due ?? '', bodyOf(record)];
       const fields = ['f', fenceText(record), 'w', this.#writer.next(), ...head];
       const [made] = await Promise.all([
         this.#writer.run(CREATE, keys.record(id), [...kept, String(fields.length / 2), ...fields, ...named]),
-        this.#directory?.scheduleCheck(id, checkOfNew(Number(until), expiresInMs)),
+        this.#directory?.scheduleCheck(id, checkOfNew(Number(until), expiresInMs, dueInMs)),
       ]);
       if (made === 'W') return 'created';
       if (made !== 'X') throw this.#writer.refusal(made);
@@ -100,12 +109,28 @@ export class RedisRecords implements Records {
     });
   }
 
-  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
+  save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
     return this.#save(id, fence, change, false);
   }
 
-  release(id: string, fence: Fence, change: RecordChange = {}): Promise<WriteOutcome> {
+  release(id: string, fence: Fence, change: RecordChange = {}): Promise<SaveOutcome> {
     return this.#save(id, fence, change, true);
+  }
+
+  /** The check that is reserved first finds the bell if this instance crashes after the write. */
+  add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
+    const { keys, keptMs } = this.#writer;
+    const [head, , fields] = keys.record(id);
+    return this.#writer.steps(id, async () => {
+      const until = (await this.#directory?.reserve(id, ADD_RESERVED_MS)) ?? 'inf';
+      const reply = await this.#writer.run(ADD, [head, fields], [until, keptMs, field, text]);
+      // The reservation has put off a check that was due before.
+      await this.#directory?.scheduleCheck(id);
+      if (reply === 'G') return 'gone';
+      if (reply === 'X') return 'exists';
+      if (reply !== 'W') throw this.#writer.refusal(reply);
+      return 'added';
+    });
   }
 
   /** The first call that ends an expired record answers `'ended'`, so that exactly one caller reports the end. */
@@ -149,13 +174,8 @@ export class RedisRecords implements Records {
     }
   }
 
-  async expired(limit: number): Promise<readonly ExpiredRecord[]> {
-    const expired: ExpiredRecord[] = [];
-    for await (const record of this.#directory?.expired() ?? []) {
-      expired.push(record);
-      if (expired.length >= limit) break;
-    }
-    return expired;
+  async due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {
+    return (await this.#directory?.due(limit, cursor)) ?? { records: [] };
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
@@ -169,17 +189,18 @@ export class RedisRecords implements Records {
   /** The keys of old logs, and those of records that are not listed, expire by themselves. */
   trim(): void {}
 
-  async #save(id: string, fence: Fence, change: RecordChange, releases: boolean): Promise<WriteOutcome> {
-    const { expiresInMs } = change;
-    const lasts = expiresInMs === undefined ? '' : expiresInMs === null ? 'never' : String(expiresInMs);
+  async #save(id: string, fence: Fence, change: RecordChange, releases: boolean): Promise<SaveOutcome> {
+    const { expiresInMs, due } = change;
     const head = changedHead(change);
     const after = releases ? fenceText({ epoch: fence.epoch, owner: null }) : '';
-    const args = [after, lasts, String(head.length / 2), ...head, ...changedFields(change.fields)];
+    const times = [msUntil(expiresInMs), msUntil(due?.inMs), String(due?.seen ?? '')];
+    const args = [after, ...times, String(head.length / 2), ...head, ...changedFields(change.fields)];
     const keys = this.#writer.lasting(this.#writer.keys.record(id));
     const reply = await this.#writer.fenced(SAVE, id, keys, fence, args, rawReply);
     if (Array.isArray(reply)) {
-      await this.#directory?.scheduleCheck(id, Number(reply[1]));
-      return 'written';
+      const [earlier, outcome] = reply as [string, string];
+      if (earlier !== '') await this.#directory?.scheduleCheck(id, Number(earlier));
+      return outcome === 'R' ? 'rung' : 'written';
     }
     return this.#writer.outcome(reply);
   }
@@ -238,9 +259,9 @@ export class RedisRecords implements Records {
 }
 
 /**
- * When to check a new record first, by the server's clock: at its expiry or a moment before, and not after the time
- * until which it may be created. The reservation shows what the server's clock was.
+ * When to check a new record first, by the server's clock: when it expires or is due or a moment before, and not after
+ * the time until which it may be created. The reservation shows what the server's clock was.
  */
-function checkOfNew(until: number, expiresInMs: number | null): number {
-  return expiresInMs === null ? until : Math.min(until - RESERVED_MS / 2 + expiresInMs, until);
+function checkOfNew(until: number, ...times: readonly (number | null)[]): number {
+  return Math.min(until, ...times.map((ms) => (ms === null ? until : until - RESERVED_MS / 2 + ms)));
 }

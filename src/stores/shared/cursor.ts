@@ -1,8 +1,9 @@
-/** Cursors of `list`: the last id of a page, or the last place in a numbered order. */
+/** Cursors: the last id of a page, its last place in a numbered order, or a time and a place. */
 import { optionInvalid } from '../../errors.ts';
 
 const IDS = /^[\x21-\x7e]+$/;
 const PLACES = /^\d{1,15}$/;
+const DUE_PLACES = /^-?[\d.]{1,20} \d{1,15}$/;
 
 /** The id after which the page begins; `''`: the first page. */
 export const idOf = (cursor = ''): string => (cursor === '' ? cursor : checked(cursor, IDS));
@@ -11,7 +12,14 @@ export const idOf = (cursor = ''): string => (cursor === '' ? cursor : checked(c
 export const placeOf = (cursor: string | undefined): number | undefined =>
   cursor === undefined ? undefined : Number(checked(cursor, PLACES));
 
+/** The cursor of `due`: the time after which the page begins, and the place among the records of that time. */
+export function placesOf(cursor: string | undefined): readonly [time: number, place: number] | undefined {
+  if (cursor === undefined) return undefined;
+  const [time, place] = checked(cursor, DUE_PLACES).split(' ');
+  return [Number(time), Number(place)];
+}
+
 function checked(cursor: string, form: RegExp): string {
-  if (!form.test(cursor)) throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
+  if (!form.test(cursor)) throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that the store gave');
   return cursor;
 }

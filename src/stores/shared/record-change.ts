@@ -1,5 +1,5 @@
 /** A record after a write. Records are never changed in place, so a record that was read stays the same. */
-import type { NewRecord, RecordChange, StoredRecord } from '../store.ts';
+import type { NewRecord, RecordChange, SaveOutcome, StoredRecord } from '../store.ts';
 
 /** `now`: the store's clock. */
 export function changedRecord(record: StoredRecord, change: RecordChange, now: number): StoredRecord {
@@ -8,15 +8,36 @@ export function changedRecord(record: StoredRecord, change: RecordChange, now: n
     head: change.head ?? record.head,
     stamp: change.stamp ?? record.stamp,
     fields: change.fields === undefined ? record.fields : changedFields(record.fields, change.fields),
-    expiresAt: change.expiresInMs === undefined ? record.expiresAt : expiryAfter(change.expiresInMs, now),
+    expiresAt: change.expiresInMs === undefined ? record.expiresAt : timeAfter(change.expiresInMs, now),
+    dueAt:
+      change.due === undefined
+        ? record.dueAt
+        : saved(record, change) === 'rung'
+          ? now
+          : timeAfter(change.due.inMs, now),
   };
 }
 
-export const expiryAfter = (ms: number | null, now: number): number | null => (ms === null ? null : now + ms);
+/** What a save of this change answers. */
+export const saved = ({ rung }: StoredRecord, { due }: RecordChange): SaveOutcome =>
+  due === undefined || due.seen === rung ? 'written' : 'rung';
 
-/** A record with its own fields: the caller may change the object that it passed. */
-export function copyRecord(record: NewRecord, expiresAt: number | null): StoredRecord {
-  return { ...record, fields: changedFields(NO_FIELDS, record.fields), expiresAt };
+export const timeAfter = (ms: number | null, now: number): number | null => (ms === null ? null : now + ms);
+
+/** A record after `add`. */
+export function rungRecord(record: StoredRecord, field: string, text: string, now: number): StoredRecord {
+  const fields = changedFields(record.fields, { [field]: text });
+  return { ...record, fields, rung: record.rung + 1, dueAt: Math.min(record.dueAt ?? now, now) };
+}
+
+/** The earlier of expiry and due time; `null`: neither. */
+export function wakeTime({ expiresAt, dueAt }: Pick<StoredRecord, 'expiresAt' | 'dueAt'>): number | null {
+  return expiresAt === null || dueAt === null ? (expiresAt ?? dueAt) : Math.min(expiresAt, dueAt);
+}
+
+/** A new record with its own fields: the caller may change the object that it passed. */
+export function newRecord(record: NewRecord, expiresAt: number | null, dueAt: number | null): StoredRecord {
+  return { ...record, fields: changedFields(NO_FIELDS, record.fields), expiresAt, dueAt, rung: 0 };
 }
 
 /** Shared, because most sessions have none. */

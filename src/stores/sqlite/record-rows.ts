@@ -2,7 +2,8 @@
 import { BoundedMap } from '../../bounded-map.ts';
 import { createHash } from 'node:crypto';
 import { internal } from '../../errors.ts';
-import { RECORD_VERSION, type NewRecord, type RecordChange, type StoredRecord } from '../store.ts';
+import { timeAfter } from '../shared/record-change.ts';
+import { RECORD_VERSION, type NewRecord, type RecordChange, type SaveOutcome, type StoredRecord } from '../store.ts';
 import type { SqliteDatabase } from './database.ts';
 import { newerRecord } from '../shared/failures.ts';
 import type { Value } from './libsql.ts';
@@ -21,6 +22,8 @@ export type RecordRow = readonly [
   createdAt: number,
   stamp: number,
   expiresAt: number | null,
+  dueAt: number | null,
+  rung: number,
   fields: string | null,
   expired: number,
 ];
@@ -33,11 +36,11 @@ export interface HeldRecord {
 }
 
 export function heldRecord(row: RecordRow, path: string): HeldRecord {
-  const [no, v, id, epoch, owner, user, head, body, createdAt, stamp, expiresAt, json, expired] = row;
+  const [no, v, id, epoch, owner, user, head, body, createdAt, stamp, expiresAt, dueAt, rung, json, expired] = row;
   if (v > RECORD_VERSION) throw newerRecord(path, id, v, RECORD_VERSION);
   const fields = json === null ? {} : (JSON.parse(json) as Record<string, string>);
-  const record: StoredRecord = { v, id, epoch, owner, user, head, body, fields, createdAt, stamp, expiresAt };
-  return { no, record, expired: expired === 1 };
+  const times = { createdAt, stamp, expiresAt, dueAt };
+  return { no, record: { v, id, epoch, owner, user, head, body, fields, ...times, rung }, expired: expired === 1 };
 }
 
 /** A copy of a record or change for the end of the turn, because the caller may change its fields. */
@@ -51,6 +54,7 @@ export function insertRecord(
   space: number,
   record: NewRecord,
   expiresAt: number | null,
+  dueAt: number | null,
 ): void {
   const { lastInsertRowid } = database.change(SQL.createRecord, [
     space,
@@ -64,20 +68,25 @@ export function insertRecord(
     record.createdAt,
     record.stamp,
     expiresAt,
+    dueAt,
   ]);
   writeFields(database, lastInsertRowid, record.fields);
 }
 
 /** Runs within a transaction. Writes only what the change names. `now`: the store's clock. */
-export function changeRecord(database: SqliteDatabase, no: number, change: RecordChange, now: number): void {
-  const { head, stamp, fields, expiresInMs } = change;
+export function changeRecord(database: SqliteDatabase, no: number, change: RecordChange, now: number): SaveOutcome {
+  const { head, stamp, fields, expiresInMs, due } = change;
+  const rung = due === undefined ? undefined : database.one<[number]>(SQL.rung, [no])?.[0];
+  const outcome = rung === due?.seen ? 'written' : 'rung';
   const values: Partial<Record<SavedColumn, Value>> = {};
   if (head !== undefined) values.head = plain('head', head);
   if (stamp !== undefined) values.stamp = stamp;
-  if (expiresInMs !== undefined) values.expires_at = expiresInMs === null ? null : now + expiresInMs;
+  if (expiresInMs !== undefined) values.expires_at = timeAfter(expiresInMs, now);
+  if (due !== undefined) values.due_at = outcome === 'rung' ? now : timeAfter(due.inMs, now);
   const columns = SAVED_COLUMNS.filter((column) => values[column] !== undefined);
   if (columns.length > 0) database.run(saveColumns(columns), [...columns.map((column) => values[column] ?? null), no]);
   if (fields !== undefined) writeFields(database, no, fields);
+  return outcome;
 }
 
 /** One row per field, so that changing one field rewrites one row. */

@@ -12,6 +12,7 @@
  */
 import type { EndedRecord, Fence, Kind, Mark, NewRecord, OpenStream, StoredRecord } from '../store.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
+import { timeAfter } from '../shared/record-change.ts';
 import type { StoreClock } from './clock.ts';
 import type { SqliteDatabase } from './database.ts';
 import { heldRecord, insertRecord, type HeldRecord, type RecordRow } from './record-rows.ts';
@@ -101,7 +102,7 @@ export class SqliteRecordTable {
   /**
    * `false`: there is a record or a tombstone with this id. An expired record that shows no more is replaced.
    */
-  create(record: NewRecord, expiresInMs: number | null): boolean {
+  create(record: NewRecord, expiresInMs: number | null, dueInMs: number | null): boolean {
     const { database, space } = this;
     const ownership = this.ownership(record.id);
     if (ownership !== undefined) {
@@ -109,7 +110,8 @@ export class SqliteRecordTable {
       database.run(SQL.deleteRecord, [ownership.no]);
     }
     if (this.ended(record.id) !== undefined) return false;
-    insertRecord(database, space, record, expiresInMs === null ? null : this.clock.wall() + expiresInMs);
+    const now = this.clock.wall();
+    insertRecord(database, space, record, timeAfter(expiresInMs, now), timeAfter(dueInMs, now));
     return true;
   }
 
@@ -120,6 +122,16 @@ export class SqliteRecordTable {
     const forgetAt = at + (expired === undefined ? keepMs : this.kind.keepMs);
     this.database.run(SQL.makeEnded, [this.space, id, outcome, at, forgetAt]);
     this.database.run(SQL.deleteRecord, [ownership.no]);
+  }
+
+  add(id: string, field: string, text: string): 'added' | 'exists' | 'gone' {
+    const { database, space } = this;
+    const now = this.clock.wall();
+    const no = database.one<[number]>(SQL.living, [space, id, now])?.[0];
+    if (no === undefined) return 'gone';
+    if (database.change(SQL.addField, [no, field, text]).changes === 0) return 'exists';
+    database.run(SQL.ring, [no, now]);
+    return 'added';
   }
 
   mark(no: number, { name, stream }: Mark): void {

@@ -1,10 +1,10 @@
 /** Records in the file. Every write is one step of a transaction: it checks the fence, then changes the record. */
-import { idOf } from '../shared/cursor.ts';
+import { idOf, placesOf } from '../shared/cursor.ts';
 import type {
   AppendRequest,
   ClaimOutcome,
+  DueRecord,
   EndedRecord,
-  ExpiredRecord,
   Fence,
   Mark,
   MaybePromise,
@@ -14,6 +14,7 @@ import type {
   RecordPage,
   Records,
   ReplayOutcome,
+  SaveOutcome,
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
@@ -34,9 +35,13 @@ export class SqliteRecords implements Records {
     this.#log = new SqliteLog(file, table);
   }
 
-  create(record: NewRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
+  create(
+    record: NewRecord,
+    expiresInMs: number | null = null,
+    dueInMs: number | null = null,
+  ): Promise<'created' | 'exists'> {
     const kept = keep(record);
-    return this.#file.write(() => (this.#table.create(kept, expiresInMs) ? 'created' : 'exists'));
+    return this.#file.write(() => (this.#table.create(kept, expiresInMs, dueInMs) ? 'created' : 'exists'));
   }
 
   read(id: string): MaybePromise<StoredRecord | EndedRecord | undefined> {
@@ -48,17 +53,21 @@ export class SqliteRecords implements Records {
     return this.#file.write(() => this.#claim(id, from, me));
   }
 
-  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
+  save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
     const kept = keep(change);
     return this.#fenced(id, fence, (no) => changeRecord(this.#table.database, no, kept, this.#table.clock.wall()));
   }
 
-  release(id: string, fence: Fence, change: RecordChange = {}): Promise<WriteOutcome> {
+  release(id: string, fence: Fence, change: RecordChange = {}): Promise<SaveOutcome> {
     const kept = keep(change);
     return this.#fenced(id, fence, (no) => {
-      changeRecord(this.#table.database, no, kept, this.#table.clock.wall());
       this.#table.database.run(SQL.release, [no]);
+      return changeRecord(this.#table.database, no, kept, this.#table.clock.wall());
     });
+  }
+
+  add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
+    return this.#file.write(() => this.#table.add(id, field, text));
   }
 
   /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
@@ -81,6 +90,7 @@ export class SqliteRecords implements Records {
     return this.#fenced(id, fence, (no) => {
       if (clear) this.#table.unmark(no, mark);
       else this.#table.mark(no, mark);
+      return 'written';
     });
   }
 
@@ -97,14 +107,16 @@ export class SqliteRecords implements Records {
     });
   }
 
-  expired(limit: number): MaybePromise<readonly ExpiredRecord[]> {
+  due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>> {
     const { database, space, clock } = this.#table;
-    const values = [space, clock.wall(), limit];
-    return this.#file.read(() =>
-      database
-        .all<[string, number, string | null]>(SQL.expired, values)
-        .map(([id, epoch, owner]) => ({ id, epoch, owner })),
-    );
+    const after = placesOf(cursor) ?? [-Number.MAX_VALUE, 0];
+    const values = [space, clock.wall(), ...after, limit];
+    return this.#file.read(() => {
+      const rows = database.all<DueRow>(SQL.due, values);
+      const records = rows.map(([, id, epoch, owner, , expired]) => ({ id, epoch, owner, expired: expired === 1 }));
+      const last = rows.at(-1);
+      return rows.length < limit || last === undefined ? { records } : { records, nextCursor: `${last[4]} ${last[0]}` };
+    });
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
@@ -138,12 +150,13 @@ export class SqliteRecords implements Records {
     return { claimed: true, record, marks: table.marks(held.no), streams: table.openStreams(held.no), expiresInMs };
   }
 
-  #fenced(id: string, fence: Fence, change: (no: number) => void): Promise<WriteOutcome> {
+  #fenced<T>(id: string, fence: Fence, change: (no: number) => T): Promise<T | 'fenced'> {
     return this.#file.write(() => {
       const no = this.#table.fenced(id, fence);
-      if (no === undefined) return 'fenced';
-      change(no);
-      return 'written';
+      return no === undefined ? 'fenced' : change(no);
     });
   }
 }
+
+/** A row of `SQL.due`. */
+type DueRow = readonly [no: number, id: string, epoch: number, owner: string | null, wakesAt: number, expired: number];

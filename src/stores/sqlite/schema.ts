@@ -14,7 +14,8 @@ export interface Migration {
  *
  * - `spaces`: a deployment, by its name; its records of one kind, by name and kind.
  * - `records`: records that have not ended. A trigger deletes what belongs to a deleted record. `expired`: a reader got
- *   the answer that the record has expired, so it stays expired whatever the clock says.
+ *   the answer that the record has expired, so it stays expired whatever the clock says. `wakes_at`: the earlier of
+ *   expiry and due time, computed and kept in its index only.
  * - `bodies`: the bodies of records, one row for equal ones. A row is deleted with the last record that uses it.
  * - `events`: a row for each append, in the order of writing (`no`, and with it `at`). Several messages are joined by
  *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all records share, and one
@@ -60,10 +61,13 @@ CREATE TABLE records (
   created_at REAL NOT NULL,
   stamp REAL NOT NULL,
   expires_at REAL,
-  expired INTEGER NOT NULL DEFAULT 0
+  due_at REAL,
+  rung INTEGER NOT NULL DEFAULT 0,
+  expired INTEGER NOT NULL DEFAULT 0,
+  wakes_at REAL AS (min(coalesce(expires_at, due_at), coalesce(due_at, expires_at))) VIRTUAL
 ) STRICT;
 CREATE UNIQUE INDEX records_by_id ON records (space, id);
-CREATE INDEX records_by_expiry ON records (space, expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX records_by_time ON records (space, wakes_at) WHERE wakes_at IS NOT NULL;
 CREATE INDEX records_by_body ON records (body);
 
 CREATE TABLE fields (

@@ -18,7 +18,7 @@ const LIVING = 'space = ?1 AND id = ?2 AND expired = 0 AND (expires_at IS NULL O
  * A whole record in one row, so that all of it is from one moment. The fields are a JSON object.
  */
 const RECORD = `
-  SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.head, b.text, s.created_at, s.stamp, s.expires_at,
+  SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.head, b.text, s.created_at, s.stamp, s.expires_at, s.due_at, s.rung,
     (SELECT '{' || group_concat(json_quote(name) || ':' || json_quote(value)) || '}' FROM fields WHERE record = s.no),
     s.expired
   FROM records s JOIN bodies b ON b.no = s.body`;
@@ -59,8 +59,9 @@ export const SQL = {
   makeBody: 'INSERT INTO bodies (hash, text) VALUES (?, ?)',
   takeRoom: 'INSERT OR REPLACE INTO bodies (hash, text) VALUES (?, ?)',
   giveRoom: 'DELETE FROM bodies WHERE hash = ?',
-  createRecord: `INSERT INTO records (space, id, v, epoch, owner, user, head, body, created_at, stamp, expires_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  createRecord: `INSERT INTO records
+    (space, id, v, epoch, owner, user, head, body, created_at, stamp, expires_at, due_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   record: `${RECORD} WHERE s.space = ? AND s.id = ?`,
   ownership: 'SELECT no, epoch, owner, expires_at, expired FROM records WHERE space = ? AND id = ?',
   fenced: `SELECT no FROM records WHERE ${FENCED}`,
@@ -74,11 +75,17 @@ export const SQL = {
   listRecords: `${RECORD}
     WHERE s.space = ? AND s.id > ? AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?)
     ORDER BY s.id LIMIT ?`,
-  expired: `SELECT id, epoch, owner FROM records WHERE space = ? AND expires_at <= ?
-    ORDER BY expires_at LIMIT ?`,
+  living: `SELECT no FROM records WHERE ${LIVING}`,
+  addField: 'INSERT INTO fields (record, name, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+  /** ?1 no, ?2 now. */
+  ring: 'UPDATE records SET rung = rung + 1, due_at = min(coalesce(due_at, ?2), ?2) WHERE no = ?1',
+  rung: 'SELECT rung FROM records WHERE no = ?',
+  /** ?1 space, ?2 now, ?3 and ?4 time and row after which the page begins, ?5 how many. */
+  due: `SELECT no, id, epoch, owner, wakes_at, expired = 1 OR coalesce(expires_at <= ?2, 0) FROM records
+    WHERE space = ?1 AND wakes_at <= ?2 AND (wakes_at, no) > (?3, ?4) ORDER BY wakes_at, no LIMIT ?5`,
   /** ?1 space, ?2 the expiry until which they go, ?3 how many. */
   trimExpired: `DELETE FROM records WHERE no IN
-    (SELECT no FROM records WHERE space = ?1 AND expires_at <= ?2 ORDER BY expires_at LIMIT ?3)`,
+    (SELECT no FROM records WHERE space = ?1 AND wakes_at <= ?2 AND expires_at <= ?2 ORDER BY wakes_at LIMIT ?3)`,
   ended: 'SELECT outcome, at, forget_at FROM ended WHERE space = ? AND id = ?',
   makeEnded: 'INSERT OR REPLACE INTO ended (space, id, outcome, at, forget_at) VALUES (?, ?, ?, ?, ?)',
   forgetEnded: 'DELETE FROM ended WHERE space = ? AND id = ?',
@@ -161,7 +168,7 @@ export const SQL = {
 } as const;
 
 /** The columns that a save may set, in the order of their parameters. */
-export const SAVED_COLUMNS = ['head', 'stamp', 'expires_at'] as const;
+export const SAVED_COLUMNS = ['head', 'stamp', 'expires_at', 'due_at'] as const;
 
 export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 

@@ -1,7 +1,7 @@
 /** Cases about the store's clock: it decides, and what it decided once stays decided. */
 import assert from 'node:assert/strict';
 import { afterTurn } from '../../options/system.ts';
-import type { View } from '../view.ts';
+import { dueNow, type View } from '../view.ts';
 import { CLOCK_SLACK_MS, readEnded } from './ended.ts';
 import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, casesOf, readLiving, recordOf } from './store-kit.ts';
 
@@ -60,7 +60,7 @@ export const clockCases = casesOf({
         assert.equal(ended, 'ended');
         assertNear((await readEnded(right, id)).at, kit.now(), 'the time of the end');
         assert.equal(await right.records.create(recordOf(id)), 'exists');
-        assert.deepEqual(await off.records.expired(10), []);
+        assert.deepEqual(await dueNow(off, 10), []);
       }
     },
   },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { isEnded, type ExpiredRecord, type StoredRecord } from '../../stores/store.ts';
-import { openStreams, type View } from '../view.ts';
+import { isEnded, type DueRecord, type StoredRecord } from '../../stores/store.ts';
+import { dueNow, openStreams, type View } from '../view.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
 import {
   FENCE,
@@ -179,21 +179,21 @@ export const expiryCases = casesOf({
       await announce(view, ME);
       await view.records.create(recordOf('lasting', { owner: null }), 3_600_000);
       await view.records.create(recordOf('endless', { owner: null }));
-      const all: ExpiredRecord[] = [
-        { id: 'dead', epoch: 2, owner: 'dead' },
-        { id: 'none', epoch: 3, owner: null },
-        { id: 'owned', epoch: 1, owner: ME },
+      const all: DueRecord[] = [
+        { id: 'dead', epoch: 2, owner: 'dead', expired: true },
+        { id: 'none', epoch: 3, owner: null, expired: true },
+        { id: 'owned', epoch: 1, owner: ME, expired: true },
       ];
       for (const { id, epoch, owner } of all) await createExpiring(view, id, { epoch, owner });
-      assert.deepEqual(await view.records.expired(10), []);
+      assert.deepEqual(await dueNow(view, 10), []);
       await kit.pass(PAST_SHORT_MS);
-      assert.deepEqual(sortedBy('id', await view.records.expired(10)), all);
-      const some = await view.records.expired(2);
+      assert.deepEqual(sortedBy('id', await dueNow(view, 10)), all);
+      const some = await dueNow(view, 2);
       const ids = some.map(({ id }) => id);
       assert.equal(new Set(ids).size, 2);
       for (const session of some) assert.equal(await view.records.end(session.id, session, 'idle'), 'ended');
       assert.deepEqual(
-        await view.records.expired(10),
+        await dueNow(view, 10),
         all.filter(({ id }) => !ids.includes(id)),
       );
     }),

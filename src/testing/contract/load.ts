@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { systemTime, within } from '../../options/system.ts';
 import type { InstanceMessage } from '../../stores/store.ts';
-import type { View } from '../view.ts';
+import { dueNow, type View } from '../view.ts';
 import { until } from '../until.ts';
 import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, recordOf, casesOf, type StoreKit } from './store-kit.ts';
 
@@ -135,7 +135,7 @@ export const loadCases = casesOf({
       let left = 0;
       // Trims some times, as the sweep does: a store may delete a part of it in each.
       for (let n = 0; n < SWEEPS; n++) {
-        for (const { id, epoch, owner } of await view.records.expired(100))
+        for (const { id, epoch, owner } of await dueNow(view, 100))
           await view.records.end(id, { epoch, owner }, 'idle');
         await view.records.trim();
         // Each new secret makes the store forget expired ones.

@@ -26,7 +26,7 @@ const CALLS: Readonly<Record<string, (view: View) => unknown>> = {
   end: ({ records }) => records.end('ended', FENCE, 'deleted'),
   mark: ({ records }) => records.mark('s', FENCE, { name: '1', stream: 'p' }),
   list: ({ records }) => records.list(10),
-  expired: ({ records }) => records.expired(10),
+  due: ({ records }) => records.due(10),
   append: ({ records }) => records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
   replay: ({ records }) => records.replay('s', 'p', -1),
   lease: ({ instances }) => instances.read(ME),

@@ -198,6 +198,8 @@ export function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRe
     createdAt: 1_767_225_600_000,
     stamp: 1_767_225_601_000,
     expiresAt: null,
+    dueAt: null,
+    rung: 0,
     ...more,
   };
 }

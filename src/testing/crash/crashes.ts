@@ -13,9 +13,9 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { base64url, elapse, systemRandom, systemTime } from '../../options/system.ts';
 import { isEnded, type StoredRecord, type Store } from '../../stores/store.ts';
-import { openView, type View } from '../view.ts';
+import { allPages, openView, type View } from '../view.ts';
 import { until, type UntilOptions } from '../until.ts';
-import { callStream, contentAfter, LAST_STEP, viewOptions, type Content } from './steps.ts';
+import { CALL_STEPS, callStream, contentAfter, LAST_STEP, OUTCOME, rings, viewOptions, type Content } from './steps.ts';
 import type { StoreModule, WriterJob } from './writer.ts';
 
 export interface StoreCrashes {
@@ -57,6 +57,7 @@ const GOLDEN = (Math.sqrt(5) - 1) / 2;
 /** And the longest delay after that. */
 const LONGEST_MS = 10;
 const PATIENCE_MS = 60_000;
+const PAGE = 10;
 const EXPIRING_LEASE_MS = 50;
 const LASTING_LEASE_MS = 600_000;
 
@@ -88,12 +89,13 @@ async function contentOf(view: View, record: StoredRecord): Promise<Content> {
     return texts.map((data) => (JSON.parse(data) as { step: number }).step);
   };
   const calls: number[] = [];
-  for (let step = 4; step < LAST_STEP; step += 4) calls.push(...(await stepsOf(callStream(step))));
+  for (const step of CALL_STEPS) calls.push(...(await stepsOf(callStream(step))));
   const get = await stepsOf('g');
   const claim = await view.records.claim(record.id, record, 'checker');
   assert.ok(claim.claimed, `${record.id} was not claimed: its owner lives`);
   const marks = claim.marks.map(({ name }) => name);
-  return { fields: { ...record.fields }, stamp: record.stamp, get, calls, marks };
+  const { fields, rung, stamp } = record;
+  return { rung, fields: { ...fields }, stamp, get, calls, marks };
 }
 
 /** The sessions from round to round, and the assertions about them. */
@@ -123,7 +125,9 @@ class Lives {
       this.#living.set(id, step);
     }
     const listed = new Set((await view.records.list(100_000)).records.map(({ id }) => id));
-    for (const [id, step] of this.#living) await this.#checkOne(view, id, step, listed);
+    const named = await allPages((cursor) => view.records.due(PAGE, cursor));
+    const due = new Set(named.map(({ id }) => id));
+    for (const [id, step] of this.#living) await this.#checkOne(view, id, step, listed, due);
     // A session may have been created whose acknowledgement was lost.
     for (const id of listed) if (!this.#living.has(id)) this.#living.set(id, 0);
     for (const id of this.#ended) {
@@ -133,11 +137,18 @@ class Lives {
     }
   }
 
-  async #checkOne(view: View, id: string, step: number, listed: ReadonlySet<string>): Promise<void> {
+  async #checkOne(
+    view: View,
+    id: string,
+    step: number,
+    listed: ReadonlySet<string>,
+    due: ReadonlySet<string>,
+  ): Promise<void> {
     const record = await view.records.read(id);
     assert.ok(record !== undefined, `${id} is missing; step ${step} was acknowledged`);
     if (isEnded(record)) {
       assert.ok(step >= LAST_STEP - 1, `${id} has ended after step ${step}`);
+      assert.equal(record.outcome, OUTCOME, id);
       this.#ended.add(id);
       this.#living.delete(id);
       return;
@@ -148,6 +159,7 @@ class Lives {
     const possible = [contentAfter(step), ...(step + 1 < LAST_STEP ? [contentAfter(step + 1)] : [])];
     const reached = possible.findIndex((content) => isDeepStrictEqual(content, found));
     if (reached < 0) assert.deepEqual(found, possible[0], `${id} after the acknowledged step ${step}`);
+    if (reached === 0) assert.equal(due.has(id), rings(step), `${id} is due after the acknowledged step ${step}`);
     // The next owner continues after a step that was stored but not acknowledged.
     this.#living.set(id, step + reached);
   }

@@ -5,12 +5,14 @@ import type { View, ViewSettings } from '../view.ts';
 import { plainRecord } from '../plain-record.ts';
 
 export const LAST_STEP = 41;
+export const OUTCOME = '{"done":true}';
 const TEXT = 'x'.repeat(2_000);
 const KEPT_MS = 3_600_000;
 
 /** A session's content in the store. */
 export interface Content {
   readonly fields: Readonly<Record<string, string>>;
+  readonly rung: number;
   readonly stamp: number;
   /** The steps whose events are on the GET stream, and on streams of calls. */
   readonly get: readonly number[];
@@ -34,19 +36,24 @@ export const viewOptions = (name: string, leaseMs: number): ViewSettings => ({
   tombstones: 0,
 });
 
-const isSave = (step: number): boolean => step % 4 === 1;
-const isMarked = (step: number): boolean => step % 4 === 2;
-const isUnmarked = (step: number): boolean => step % 4 === 3;
-const isCall = (step: number): boolean => step % 4 === 0;
+const isSave = (step: number): boolean => step % 5 === 1;
+const isMarked = (step: number): boolean => step % 5 === 2;
+const isUnmarked = (step: number): boolean => step % 5 === 3;
+const isCall = (step: number): boolean => step % 5 === 4;
+/** The record is due until the next step, which puts that off. */
+export const rings = (step: number): boolean => step > 0 && step % 5 === 0;
 const onGet = (step: number): boolean => isMarked(step) || isUnmarked(step);
 const upTo = (step: number, fits: (step: number) => boolean): number[] =>
   Array.from({ length: step }, (_, n) => n + 1).filter(fits);
 
+export const CALL_STEPS = upTo(LAST_STEP - 1, isCall);
 export const callStream = (step: number): string => `p${step}`;
 
 export function doStep(view: View, id: string, step: number, fence: Fence): MaybePromise<string> {
-  if (step === LAST_STEP) return view.records.end(id, fence, 'deleted');
-  if (isSave(step)) return view.records.save(id, fence, { stamp: step, fields: { step: `${step}`, [step]: '1' } });
+  if (step === LAST_STEP) return view.records.end(id, fence, OUTCOME);
+  if (rings(step)) return view.records.add(id, `added ${step}`, '1');
+  const due = { inMs: KEPT_MS, seen: upTo(step, rings).length };
+  if (isSave(step)) return view.records.save(id, fence, { stamp: step, fields: { step: `${step}`, [step]: '1' }, due });
   const text = JSON.stringify({ step, text: TEXT });
   const common = { id: id, fence };
   if (isCall(step))
@@ -61,9 +68,11 @@ export function doStep(view: View, id: string, step: number, fence: Fence): Mayb
 
 export function contentAfter(step: number): Content {
   const saves = upTo(step, isSave);
-  const fields = Object.fromEntries(saves.map((save) => [`${save}`, '1']));
+  const adds = upTo(step, rings);
+  const fields = Object.fromEntries([...saves, ...adds.map((add) => `added ${add}`)].map((name) => [`${name}`, '1']));
   const last = saves.at(-1);
   return {
+    rung: adds.length,
     fields: last === undefined ? {} : { ...fields, step: `${last}` },
     stamp: last ?? 0,
     get: upTo(step, onGet),

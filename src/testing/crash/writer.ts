@@ -37,6 +37,8 @@ export interface WriterJob extends StoreModule {
   readonly log: string;
 }
 
+const DONE = ['written', 'added', 'ended'];
+
 interface Taken {
   readonly id: string;
   readonly fence: Fence;
@@ -67,7 +69,7 @@ class CrashWriter {
     while (session.step < LAST_STEP) {
       session.step += 1;
       const outcome = await doStep(this.#view, session.id, session.step, session.fence);
-      if (outcome !== 'written' && outcome !== 'ended') throw new Error(`${session.id} ${session.step}: ${outcome}`);
+      if (!DONE.includes(outcome)) throw new Error(`${session.id} ${session.step}: ${outcome}`);
       this.#acknowledged(session.id, session.step);
     }
   }

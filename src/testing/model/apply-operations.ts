@@ -4,14 +4,14 @@ import type {
   MaybePromise,
   ClaimOutcome,
   EndedRecord,
-  ExpiredRecord,
   Fence,
   Mark,
   OpenStream,
   Ownership,
+  RecordChange,
   StoredRecord,
 } from '../../stores/store.ts';
-import { openStreams, type View } from '../view.ts';
+import { allPages, openStreams, type View } from '../view.ts';
 import { isEnded } from '../../stores/store.ts';
 import { sortedBy } from '../contract/store-kit.ts';
 import { plainRecord } from '../plain-record.ts';
@@ -36,7 +36,7 @@ export async function applyAll(world: World, all: readonly Operation[]): Promise
   }
 }
 
-const WRITES = ['create', 'claim', 'save', 'release', 'end', 'mark', 'append'];
+const WRITES = ['create', 'claim', 'save', 'release', 'add', 'end', 'mark', 'append'];
 
 /**
  * The same, but consecutive writes are requested in one turn, up to this many, and must answer as if they ran one after
@@ -66,7 +66,7 @@ async function announceAll({ store }: World): Promise<void> {
 }
 
 /** What the store and the model are asked alike. */
-type Writes = Pick<View['records'], 'create' | 'save' | 'release' | 'end' | 'mark' | 'append'>;
+type Writes = Pick<View['records'], 'create' | 'save' | 'release' | 'add' | 'end' | 'mark' | 'append'>;
 
 /** The answers of the store and of the model. */
 function apply({ store, model, now, pass, timed }: World, step: Operation): [MaybePromise<unknown>, unknown] {
@@ -77,7 +77,7 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
       const from = { epoch: 1, owner: step.owner };
       // Two fields from the start: otherwise few runs would remove a field that the session has.
       const record = plainRecord(step.id, from, { fields: { a: '0', b: '0' }, createdAt: now(), stamp: now() });
-      return both((of) => of.create(record, step.expiresIn));
+      return both((of) => of.create(record, step.expiresIn, step.dueIn));
     }
     case 'read':
       return [then(store.records.read(step.id), shown), shown(model.read(step.id))];
@@ -93,13 +93,17 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
     case 'save': {
       const own = fenceOf(model, step.id, step.fence);
       const { fields, head } = step;
-      const change = { ...(head !== null && { head }), fields, expiresInMs: step.expiresIn, stamp: now() };
+      const due = dueOf(model, step);
+      const change = { ...(head !== null && { head }), fields, expiresInMs: step.expiresIn, stamp: now(), ...due };
       return both((of) => of.save(step.id, own, change));
     }
     case 'release': {
       const own = fenceOf(model, step.id, step.fence);
-      return both((of) => of.release(step.id, own, { head: 'released' }));
+      const due = dueOf(model, step);
+      return both((of) => of.release(step.id, own, { head: 'released', ...due }));
     }
+    case 'add':
+      return both((of) => of.add(step.id, step.field, 'added'));
     case 'end': {
       const from = step.fence === null ? ownershipOf(model, step.id) : fenceOf(model, step.id, step.fence);
       return both((of) => of.end(step.id, from, step.outcome, step.keepMs));
@@ -109,9 +113,21 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
       return both((of) => of.mark(step.id, own, step.mark, step.clear));
     }
     case 'list':
-      return [then(listAll(store, step.limit), byId), byId(model.list())];
-    case 'expired':
-      return [then(store.records.expired(10), byId), byId(model.expired())];
+      return [
+        then(
+          allPages((cursor) => store.records.list(step.limit, cursor)),
+          byId,
+        ),
+        byId(model.list()),
+      ];
+    case 'due':
+      return [
+        then(
+          allPages((cursor) => store.records.due(step.limit, cursor)),
+          byId,
+        ),
+        byId(model.due()),
+      ];
     case 'append': {
       const { id, stream, events, complete, note } = step;
       // A store may have forgotten such a stream; no owner continues one.
@@ -150,14 +166,16 @@ const then = async <T>(value: MaybePromise<T>, show: (value: T) => unknown): Pro
 
 type Stored = StoredRecord | EndedRecord | undefined;
 
-const untimed = (value: Stored): Stored => (value !== undefined && isEnded(value) ? { ...value, at: 0 } : value);
+const untimed = (value: Stored): Stored =>
+  value === undefined ? undefined : isEnded(value) ? { ...value, at: 0 } : { ...value, dueAt: null };
 
 /** Marks and streams have no order. */
 function inOrder(outcome: ClaimOutcome, shown: (value: Stored) => Stored): ClaimOutcome {
   if (!outcome.claimed) return { ...outcome, current: shown(outcome.current) };
   const key = ({ name, stream }: Mark): string => `${name} ${stream}`;
   const marks = [...outcome.marks].sort((a, b) => (key(a) < key(b) ? -1 : 1));
-  return { ...outcome, marks, streams: byStream(outcome.streams) };
+  const record = shown(outcome.record) as StoredRecord;
+  return { ...outcome, record, marks, streams: byStream(outcome.streams) };
 }
 
 function ownershipOf(model: PlainStore, id: string): Ownership {
@@ -172,17 +190,12 @@ function fenceOf(model: PlainStore, id: string, kind: FenceKind): Fence {
   return kind === 'other' ? { ...own, owner: own.owner === 'i1' ? 'i2' : 'i1' } : own;
 }
 
-async function listAll(store: View, limit: number): Promise<StoredRecord[]> {
-  const all: StoredRecord[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await store.records.list(limit, cursor);
-    all.push(...page.records);
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
-  return all;
+function dueOf(model: PlainStore, { id, due }: Extract<Operation, { op: 'save' | 'release' }>): RecordChange {
+  return due === null ? {} : { due: { inMs: due.inMs, seen: (model.record(id)?.rung ?? 0) + due.off } };
 }
 
 const byStream = (streams: readonly OpenStream[]): OpenStream[] => sortedBy('stream', streams);
 
-const byId = (records: readonly ExpiredRecord[]): ExpiredRecord[] => sortedBy('id', records);
+/** A record may be on two pages. */
+const byId = <T extends Ownership & { readonly id: string }>(records: readonly T[]): T[] =>
+  sortedBy('id', [...new Map(records.map((record) => [record.id, record])).values()]);

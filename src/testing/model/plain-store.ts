@@ -7,14 +7,15 @@ import { changedFields } from '../../stores/shared/record-change.ts';
 import type {
   AppendRequest,
   ClaimOutcome,
+  DueRecord,
   EndedRecord,
-  ExpiredRecord,
   Fence,
   Mark,
   OpenStream,
   Ownership,
   RecordChange,
   ReplayOutcome,
+  SaveOutcome,
   StoredRecord,
   WriteOutcome,
 } from '../../stores/store.ts';
@@ -52,8 +53,8 @@ export class PlainStore {
     this.#options = options;
   }
 
-  create(given: StoredRecord, expiresInMs: number | null): 'created' | 'exists' {
-    const record = { ...given, expiresAt: this.#after(expiresInMs) };
+  create(given: StoredRecord, expiresInMs: number | null, dueInMs: number | null): 'created' | 'exists' {
+    const record = { ...given, expiresAt: this.#after(expiresInMs), dueAt: this.#after(dueInMs) };
     if (this.read(record.id) !== undefined) return 'exists';
     this.#sessions = this.#sessions.filter((session) => session.record.id !== record.id);
     this.#sessions.push({ record, marks: [], events: [], streams: [], complete: [] });
@@ -80,20 +81,36 @@ export class PlainStore {
     return { claimed: true, record, marks, streams: this.open(id), expiresInMs };
   }
 
-  save(id: string, fence: Fence, change: RecordChange): WriteOutcome {
-    return this.#write(id, fence, (session) => {
-      const { expiresInMs, fields: changes = {}, ...rest } = change;
-      const fields = changedFields(session.record.fields, changes);
-      const expiresAt = expiresInMs === undefined ? session.record.expiresAt : this.#after(expiresInMs);
-      session.record = { ...session.record, ...rest, fields, expiresAt };
+  save(id: string, fence: Fence, change: RecordChange): SaveOutcome {
+    let rang = false;
+    const outcome = this.#write(id, fence, (session) => {
+      const { expiresInMs, due, fields: changes = {}, ...rest } = change;
+      const { record } = session;
+      const fields = changedFields(record.fields, changes);
+      const expiresAt = expiresInMs === undefined ? record.expiresAt : this.#after(expiresInMs);
+      rang = due !== undefined && due.seen !== record.rung;
+      const dueAt = due === undefined ? record.dueAt : this.#after(rang ? 0 : due.inMs);
+      session.record = { ...record, ...rest, fields, expiresAt, dueAt };
     });
+    return outcome === 'written' && rang ? 'rung' : outcome;
   }
 
-  release(id: string, fence: Fence, change: RecordChange): WriteOutcome {
+  add(id: string, field: string, text: string): 'added' | 'exists' | 'gone' {
+    const session = this.#living(id);
+    if (session === undefined) return 'gone';
+    const { fields, rung, dueAt } = session.record;
+    if (Object.hasOwn(fields, field)) return 'exists';
+    const now = this.#options.now();
+    const added = changedFields(fields, { [field]: text });
+    session.record = { ...session.record, fields: added, rung: rung + 1, dueAt: Math.min(dueAt ?? now, now) };
+    return 'added';
+  }
+
+  release(id: string, fence: Fence, change: RecordChange): SaveOutcome {
     const outcome = this.save(id, fence, change);
     // A change may let the session expire; the session is released all the same.
     const session = this.#held(id);
-    if (outcome === 'written' && session !== undefined) session.record = { ...session.record, owner: null };
+    if (outcome !== 'fenced' && session !== undefined) session.record = { ...session.record, owner: null };
     return outcome;
   }
 
@@ -122,10 +139,15 @@ export class PlainStore {
     return this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record);
   }
 
-  expired(): ExpiredRecord[] {
+  due(): DueRecord[] {
+    const isDue = ({ record: { dueAt } }: PlainSession): boolean => dueAt !== null && dueAt <= this.#options.now();
     return this.#sessions
-      .filter((session) => this.#expired(session))
-      .map(({ record: { id, epoch, owner } }) => ({ id, epoch, owner }));
+      .map((session) => ({ session, expired: this.#expired(session) }))
+      .filter(({ session, expired }) => expired || isDue(session))
+      .map(({ session, expired }) => {
+        const { id, epoch, owner } = session.record;
+        return { id, epoch, owner, expired };
+      });
   }
 
   append(request: AppendRequest): WriteOutcome {

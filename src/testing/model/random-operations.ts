@@ -9,6 +9,7 @@ export const INSTANCES = ['i0', 'i1', 'i2'];
 const STREAMS = ['g', 'p1', 'p2'];
 const FENCES: readonly FenceKind[] = ['own', 'own', 'own', 'own', 'stale', 'ahead', 'other'];
 const EXPIRIES = [null, 1_500, 4_000, 60_000];
+const DUE_TIMES = [null, null, 0, 2_500, 90_000];
 /** For a store whose clock the test does not move: nothing expires during a run. */
 const NO_EXPIRIES = [null];
 const EVENTS = ['', '"x"', '"a longer text"', '"é"', '"an event that alone is more than all that is kept"'];
@@ -53,6 +54,15 @@ class Draws {
   expiresIn(): number | null {
     return this.one(this.timed ? EXPIRIES : NO_EXPIRIES);
   }
+
+  dueIn(): number | null {
+    return this.one(this.timed ? DUE_TIMES : NO_EXPIRIES);
+  }
+
+  /** `off`: how far the caller is from what the record has rung. `null`: a change that leaves the due time as it is. */
+  due(): { readonly inMs: number | null; readonly off: number } | null {
+    return this.one([null, { inMs: this.dueIn(), off: this.one([0, 0, 0, -1, 1]) }]);
+  }
 }
 
 interface Drawn {
@@ -64,7 +74,12 @@ interface Drawn {
 const OPERATIONS = {
   create: [
     3,
-    (draws: Draws, { id }: Drawn) => ({ id, owner: draws.one([null, ...INSTANCES]), expiresIn: draws.expiresIn() }),
+    (draws: Draws, { id }: Drawn) => ({
+      id,
+      owner: draws.one([null, ...INSTANCES]),
+      expiresIn: draws.expiresIn(),
+      dueIn: draws.dueIn(),
+    }),
   ],
   read: [2, (_: Draws, { id }: Drawn) => ({ id })],
   claim: [
@@ -81,10 +96,11 @@ const OPERATIONS = {
     (draws: Draws, drawn: Drawn) => {
       const names = draws.some(3, ['a', 'b', 'c', '1', '__proto__']);
       const fields = Object.fromEntries(names.map((name) => [name, draws.one(['1', '2', null])]));
-      return { ...drawn, fields, head: draws.one([null, 'x', 'y']), expiresIn: draws.expiresIn() };
+      return { ...drawn, fields, head: draws.one([null, 'x', 'y']), expiresIn: draws.expiresIn(), due: draws.due() };
     },
   ],
-  release: [2, (_: Draws, drawn: Drawn) => drawn],
+  release: [2, (draws: Draws, drawn: Drawn) => ({ ...drawn, due: draws.due() })],
+  add: [3, (draws: Draws, { id }: Drawn) => ({ id, field: draws.one(['a', 'b', 'c', '1', '__proto__']) })],
   end: [
     1,
     (draws: Draws, { id, fence }: Drawn) => ({
@@ -103,7 +119,7 @@ const OPERATIONS = {
     }),
   ],
   list: [1, (draws: Draws) => ({ limit: 1 + draws.below(3) })],
-  expired: [1, () => ({})],
+  due: [2, (draws: Draws) => ({ limit: 1 + draws.below(3) })],
   append: [
     10,
     (draws: Draws, drawn: Drawn) => ({

@@ -12,6 +12,8 @@ export const recordOf = (id, owner) => ({
   createdAt: 0,
   stamp: 0,
   expiresAt: null,
+  dueAt: null,
+  rung: 0,
 });
 
 export async function openOptions(dist) {

@@ -13,6 +13,7 @@ const forgetfulRecords = (records) => ({
   create: (...given) => records.create(...given),
   claim: (...given) => records.claim(...given),
   save: (...given) => late(() => records.save(...given)),
+  add: (...given) => late(() => records.add(...given)),
   append: (...given) => late(() => records.append(...given)),
   end: (...given) => new Promise((resolve) => setTimeout(resolve, 2 * LATE_MS)).then(() => records.end(...given)),
 });
