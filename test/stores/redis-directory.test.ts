@@ -86,7 +86,7 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     const name = newName();
     const view = await openView(server().url, { name });
     const make = async (until: number): Promise<unknown> =>
-      ask('EVAL', CREATE.lua, '6', ...keysOf(name).session('s'), `${until}`, '1', '1', '', '{}', '1', 'f', '1 ');
+      ask('EVAL', CREATE.lua, '6', ...keysOf(name).session('s'), `${until}`, '1', '1', '', '', '{}', '1', 'f', '1 ');
     expect(await make(Date.now() - 1)).toBe('L');
     expect(await view.records.read('s')).toBeUndefined();
     expect(await make(Date.now() + 60_000)).toBe('W');

@@ -1,8 +1,8 @@
 /**
- * The schedule of work: records that expire or are due, tombstones to forget, and parts that may be orphaned. An entry
- * is a message under the slot of its time. Near slots are narrow and far slots are wide, so that few slots are in use and
- * only due ones are read. An entry is a hint; the record decides. All instances read the same entries and add the same
- * entries, and the server stores each entry once.
+ * The schedule of work: records that expire or are due, tombstones to forget, and parts that may be orphaned. An
+ * entry is a message under the slot of its time. Near slots are narrow and far slots are wide, so that few slots are in
+ * use and only due ones are read. An entry is a hint; the record decides. All instances read the same entries and add
+ * the same entries, and the server stores each entry once.
  *
  * A slot is removed as a whole, when all its entries are done. Servers of 2.9 lose a message in the middle of a subject
  * when its neighbours are removed one by one. A crash leaves entries, which other instances read.

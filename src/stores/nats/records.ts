@@ -73,8 +73,10 @@ export class NatsRecords implements Records {
     const kept = newRecord(record, null, null);
     return this.#options.queues.run(record.id, async (deadline) => {
       const now = (expiresInMs ?? dueInMs) === null ? 0 : await this.#options.clock.now(deadline);
-      const times = { expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
-      return this.#create({ ...kept, ...times }, deadline);
+      return this.#create(
+        { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) },
+        deadline,
+      );
     });
   }
 
