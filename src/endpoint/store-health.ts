@@ -19,7 +19,7 @@ import type { TimeProvider } from '../types.ts';
 
 const FAILING_MS = 10_000;
 
-const CALLS = 'create read claim save release end mark list expired append replay trim forget'.split(
+const CALLS = 'create read claim save release add end mark list due append replay trim forget'.split(
   ' ',
 ) as (keyof Records)[];
 

@@ -7,11 +7,15 @@
  * A slot is removed as a whole, when all its entries are done. Servers of 2.9 lose a message in the middle of a subject
  * when its neighbours are removed one by one. A crash leaves entries, which other instances read.
  */
+import { wakeTime } from '../shared/record-change.ts';
+import type { StoredRecord } from '../store.ts';
 import type { NatsDeadlines } from './deadlines.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
 import { token, type KindNames } from './names.ts';
 
+/** A pass may already be looking at an entry that is due sooner than this, with the old times. */
+export const DUE_SLACK_MS = 60_000;
 const VERSION = 1;
 
 /** Entries at most `within` ahead are in slots of `width`. */
@@ -111,6 +115,22 @@ export class CleanupSchedule {
     const subject = this.#names.due(`${wheel.name}${Math.floor(entry.at / wheel.width)}`);
     const body = JSON.stringify({ v: VERSION, ...entry });
     await this.#jetstream.publish(subject, Buffer.from(body), deadline, { id: `${subject} ${token(body)}` });
+  }
+
+  /**
+   * The entry of a record comes before its write. But a pass that looks at it before the write finds nothing due. So the
+   * entry of a record that is due at once comes after the write, and a later one before it, for a crash in between.
+   */
+  async addBefore(record: StoredRecord, deadline: number): Promise<void> {
+    const at = wakeTime(record);
+    if (at === null) return;
+    const soon = (await this.#now(deadline)) + DUE_SLACK_MS;
+    await this.add({ id: record.id, at: at === record.dueAt ? Math.max(at, soon) : at }, deadline);
+  }
+
+  async addAfter({ id, dueAt }: StoredRecord, deadline: number): Promise<void> {
+    if (dueAt !== null && dueAt <= (await this.#now(deadline)) + DUE_SLACK_MS)
+      await this.add({ id, at: dueAt }, deadline);
   }
 
   /**

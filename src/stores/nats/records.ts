@@ -19,7 +19,7 @@ import type {
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
-import type { CleanupSchedule } from './cleanup-schedule.ts';
+import { type CleanupSchedule, DUE_SLACK_MS } from './cleanup-schedule.ts';
 import type { NatsDeadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
 import type { CachedRecord, HeldValue } from './record-cache.ts';
@@ -37,8 +37,6 @@ import type { Sweeper } from './sweeper.ts';
 
 /** Each write of this record that came first, of the owner or an `add`, costs one. */
 const TRIES = 64;
-/** A pass may already be looking at an entry that is due sooner than this, with the old times. */
-const DUE_SLACK_MS = 60_000;
 
 export interface NatsRecordsOptions {
   readonly table: NatsRecordTable;
@@ -161,11 +159,11 @@ export class NatsRecords implements Records {
 
   /** Adds the index entries first, so that every living record has them. */
   async #create(record: StoredRecord, deadline: number): Promise<'created' | 'exists'> {
-    const { table, listing, kind, name } = this.#options;
+    const { table, schedule, listing, kind, name } = this.#options;
     const { id } = record;
     const [place] = await Promise.all([
       kind.listed ? listing.add(id, deadline) : 0,
-      this.#scheduleBefore(record, deadline),
+      schedule.addBefore(record, deadline),
     ]);
     const value = newValue(record, name(), place);
     const body = encodeValue(value);
@@ -174,7 +172,7 @@ export class NatsRecords implements Records {
       const written = await table.write(id, body, position, deadline);
       if (written !== undefined) {
         table.created(id, value, written, body.length);
-        await this.#scheduleAfter(record, deadline);
+        await schedule.addAfter(record, deadline);
         return 'created';
       }
       const status = await table.look(id, deadline);
@@ -319,34 +317,16 @@ export class NatsRecords implements Records {
 
   /** Replaces the value. An earlier entry is enough: the instance that looks at it adds the next one. */
   async #scheduled(id: string, held: HeldValue, value: LivingValue, deadline: number): Promise<boolean> {
-    const { table, clock } = this.#options;
+    const { table, schedule, clock } = this.#options;
     const { due, record } = value;
     const at = wakeTime(record);
     if (at === null || due === at) return table.replace(id, held, value, deadline);
     if (due !== null && due < at && due > (await clock.now(deadline)) + DUE_SLACK_MS)
       return table.replace(id, held, value, deadline);
-    await this.#scheduleBefore(record, deadline);
+    await schedule.addBefore(record, deadline);
     const replaced = await table.replace(id, held, { ...value, due: at }, deadline);
-    await this.#scheduleAfter(record, deadline);
+    await schedule.addAfter(record, deadline);
     return replaced;
-  }
-
-  /**
-   * The entry comes before the write. But a pass that looks at it before the write finds nothing due. So the entry of a
-   * record that is due at once comes after the write, and a later one before it: this instance may crash in between.
-   */
-  async #scheduleBefore(record: StoredRecord, deadline: number): Promise<void> {
-    const { schedule, clock } = this.#options;
-    const at = wakeTime(record);
-    if (at === null) return;
-    const soon = (await clock.now(deadline)) + DUE_SLACK_MS;
-    await schedule.add({ id: record.id, at: at === record.dueAt ? Math.max(at, soon) : at }, deadline);
-  }
-
-  async #scheduleAfter({ id, dueAt }: StoredRecord, deadline: number): Promise<void> {
-    const { schedule, clock } = this.#options;
-    if (dueAt !== null && dueAt <= (await clock.now(deadline)) + DUE_SLACK_MS)
-      await schedule.add({ id, at: dueAt }, deadline);
   }
 }
 
