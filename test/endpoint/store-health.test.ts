@@ -62,7 +62,7 @@ function watched() {
     if (away) throw storeAway('no');
     return 'written';
   };
-  const store = { sessions: { save: call, expired: call, append: call } } as unknown as { sessions: Records };
+  const store = { sessions: { save: call, due: call, append: call } } as unknown as { sessions: Records };
   const health = new StoreHealth(store, time);
   health.begin();
   health.watch();

@@ -71,6 +71,8 @@ type Writes = Pick<View['records'], 'create' | 'save' | 'release' | 'add' | 'end
 /** The answers of the store and of the model. */
 function apply({ store, model, now, pass, timed }: World, step: Operation): [MaybePromise<unknown>, unknown] {
   const shown = timed ? (value: Stored): Stored => value : untimed;
+  const listed = (all: readonly StoredRecord[]): StoredRecord[] =>
+    byId(all.map((record) => shown(record) as StoredRecord));
   const both = (ask: (of: Writes) => unknown): [unknown, unknown] => [ask(store.records), ask(model)];
   switch (step.op) {
     case 'create': {
@@ -116,9 +118,9 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
       return [
         then(
           allPages((cursor) => store.records.list(step.limit, cursor)),
-          byId,
+          listed,
         ),
-        byId(model.list()),
+        listed(model.list()),
       ];
     case 'due':
       return [
