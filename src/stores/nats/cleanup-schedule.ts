@@ -118,8 +118,8 @@ export class CleanupSchedule {
   }
 
   /**
-   * The entry of a record comes before its write. But a pass that looks at it before the write finds nothing due. So the
-   * entry of a record that is due at once comes after the write, and a later one before it, for a crash in between.
+   * The entry of a record comes before its write. But a pass that looks at it before the write finds nothing due. So
+   * the entry of a record that is due at once comes after the write, and a later one before it, for a crash in between.
    */
   async addBefore(record: StoredRecord, deadline: number): Promise<void> {
     const at = wakeTime(record);
