@@ -44,8 +44,14 @@ export class LateStore implements EndpointStore {
     if (this.#store !== undefined) return;
     const opening = this.#first ?? openEndpointStore(...this.#given);
     this.#first = undefined;
-    this.#store = await opening;
-    this.#resolve(this.#store);
+    const store = await opening;
+    this.#store = store;
+    // No call of an open store passes through this file.
+    const { instances } = store;
+    for (const name of Object.keys(this.instances) as (keyof InstanceStore)[])
+      Object.defineProperty(this.instances, name, { value: (instances[name] as () => unknown).bind(instances) });
+    Object.defineProperties(this, { sessions: { value: store.sessions }, calls: { value: store.calls } });
+    this.#resolve(store);
   }
 
   get sessions(): Records {
