@@ -1,15 +1,7 @@
 /** Admits requests by the limits of this instance; `src/limits/` implements it. */
 import { SojournError } from '../errors.ts';
-import type { RpcRequest } from '../protocol/jsonrpc.ts';
+import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import type { Caller } from './exchange.ts';
-
-export interface AdmittedRequest {
-  readonly user: string | undefined;
-  /** The address of the client's connection, where it is known. */
-  readonly address: string | undefined;
-  readonly method: string;
-  readonly inSession: boolean;
-}
 
 /** The places of a request. */
 export interface Admission {
@@ -28,7 +20,7 @@ export interface RequestGate {
   /** Whether requests on sessions must ask too: a limit of users or tools is set. */
   readonly limitsSessions: boolean;
   /** An error: the request is refused. */
-  enter(request: AdmittedRequest): Admission | SojournError;
+  enter(caller: CountedRequest, method: string, inSession: boolean): Admission | SojournError;
   /**
    * Counts a GET, a DELETE or an `initialize` in the requests of its user in a minute. An error: it is refused. The
    * instance that has the client counts a relayed request.
@@ -45,7 +37,7 @@ export function admitOnSession(
   if (!gate.limitsSessions) return undefined;
   const admissions: Admission[] = [];
   for (const request of requests) {
-    const admission = gate.enter(admittedRequest(exchange, request, true));
+    const admission = gate.enter(exchange, request.method, true);
     const refusal = admission instanceof SojournError ? admission : admission.enterTool(toolOf(request));
     if (refusal !== undefined) {
       for (const admitted of admissions) admitted.leave();
@@ -59,19 +51,4 @@ export function admitOnSession(
 /** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
 export function shareKey(user: string | undefined, address: string | undefined): string {
   return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
-}
-
-/** What a gate must know about a request, or about a notification without a session. */
-export function admittedRequest(
-  exchange: Caller,
-  { method }: Pick<RpcRequest, 'method'>,
-  inSession: boolean,
-): AdmittedRequest {
-  return { user: exchange.user, address: exchange.clientAddress, method, inSession };
-}
-
-/** The name of the tool of a `tools/call`. */
-export function toolOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
-  const name = method === 'tools/call' ? params?.['name'] : undefined;
-  return typeof name === 'string' ? name : undefined;
 }

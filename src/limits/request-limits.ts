@@ -4,13 +4,7 @@
  * connection.
  */
 import { overToolLimit, overUserLimit, SojournError, tooManyWithoutSession } from '../errors.ts';
-import {
-  type Admission,
-  type AdmittedRequest,
-  type CountedRequest,
-  type RequestGate,
-  shareKey,
-} from '../http/request-gate.ts';
+import { type Admission, type CountedRequest, type RequestGate, shareKey } from '../http/request-gate.ts';
 import type { TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 
 const MINUTE_MS = 60_000;
@@ -40,33 +34,29 @@ export class RequestLimits implements RequestGate {
   readonly #users = new Map<string, Share>();
   readonly #tools = new Map<string, Share>();
   readonly limitsSessions: boolean;
-  #running = 0;
+  /** What runs without a session. */
+  readonly #running = { requests: 0 };
 
   constructor(options: RequestLimitsOptions) {
     this.#options = options;
     this.limitsSessions = Object.keys(options.perTool).length > 0 || limitsUsers(options.perUser, 'requests');
   }
 
-  enter(request: AdmittedRequest): Admission | SojournError {
+  enter(caller: CountedRequest, method: string, inSession: boolean): Admission | SojournError {
     const { perUser, requests } = this.#options;
-    const kind = request.method === 'subscriptions/listen' ? 'subscriptions' : 'requests';
-    const withoutSession = !request.inSession && kind === 'requests';
-    if (withoutSession && this.#running >= requests) return tooManyWithoutSession(requests);
+    const kind = method === 'subscriptions/listen' ? 'subscriptions' : 'requests';
+    const running = inSession || kind === 'subscriptions' ? undefined : this.#running;
+    if (running !== undefined && running.requests >= requests) return tooManyWithoutSession(requests);
     let user: Share | undefined;
     if (limitsUsers(perUser, kind)) {
-      user = this.#shareOf(this.#users, shareKey(request.user, request.address), perUser.requestsPerMinute);
+      user = this.#shareOf(this.#users, shareKey(caller.user, caller.clientAddress), perUser.requestsPerMinute);
       if (user[kind] >= perUser[kind]) return overUserLimit(kind, perUser[kind]);
       const waitMs = this.#waitOf(user, perUser.requestsPerMinute);
       if (waitMs > 0) return overUserLimit('requestsPerMinute', perUser.requestsPerMinute, waitMs);
+      use(user, kind);
     }
-    if (user !== undefined) use(user, kind);
-    if (withoutSession) this.#running += 1;
-    const leave = (isUsed: boolean): void => {
-      if (user !== undefined) user[kind] -= 1;
-      if (user !== undefined && !isUsed) user.tokens += 1;
-      if (withoutSession) this.#running -= 1;
-    };
-    return new Admitted((name) => this.#toolOf(name), leave);
+    if (running !== undefined) running.requests += 1;
+    return new Admitted(this, kind, user, running);
   }
 
   count({ user, clientAddress, relayOrigin }: CountedRequest): SojournError | undefined {
@@ -80,7 +70,7 @@ export class RequestLimits implements RequestGate {
   }
 
   /** `undefined`: the request calls no tool that has a limit. */
-  #toolOf(name: string | undefined): Share | SojournError | undefined {
+  shareOfTool(name: string | undefined): Share | SojournError | undefined {
     const { perTool } = this.#options;
     const limits = name !== undefined && Object.hasOwn(perTool, name) ? perTool[name] : undefined;
     if (name === undefined || limits === undefined) return undefined;
@@ -128,22 +118,30 @@ function forgetIdle(shares: Map<string, Share>): void {
 }
 
 class Admitted implements Admission {
-  readonly #toolOf: (name: string | undefined) => Share | SojournError | undefined;
-  #leave: ((isUsed: boolean) => void) | undefined;
+  readonly #limits: RequestLimits;
+  readonly #kind: 'requests' | 'subscriptions';
+  readonly #user: Share | undefined;
+  readonly #running: { requests: number } | undefined;
   #tool: Share | undefined = undefined;
+  #hasLeft = false;
 
   constructor(
-    toolOf: (name: string | undefined) => Share | SojournError | undefined,
-    leave: (isUsed: boolean) => void,
+    limits: RequestLimits,
+    kind: 'requests' | 'subscriptions',
+    user: Share | undefined,
+    running: { requests: number } | undefined,
   ) {
-    this.#toolOf = toolOf;
-    this.#leave = leave;
+    this.#limits = limits;
+    this.#kind = kind;
+    this.#user = user;
+    this.#running = running;
   }
 
   enterTool(name: string | undefined): SojournError | undefined {
-    const tool = this.#toolOf(name);
+    const tool = this.#limits.shareOfTool(name);
     if (tool instanceof SojournError) {
-      this.#end(false);
+      if (!this.#hasLeft && this.#user !== undefined) this.#user.tokens += 1;
+      this.leave();
       return tool;
     }
     if (tool !== undefined) use(tool, 'requests');
@@ -152,12 +150,10 @@ class Admitted implements Admission {
   }
 
   leave(): void {
-    this.#end(true);
-  }
-
-  #end(isUsed: boolean): void {
-    this.#leave?.(isUsed);
-    if (this.#leave !== undefined && this.#tool !== undefined) this.#tool.requests -= 1;
-    this.#leave = undefined;
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    if (this.#user !== undefined) this.#user[this.#kind] -= 1;
+    if (this.#running !== undefined) this.#running.requests -= 1;
+    if (this.#tool !== undefined) this.#tool.requests -= 1;
   }
 }

@@ -32,6 +32,12 @@ export type Checked =
   | { readonly kind: 'response'; readonly message: RpcResponse }
   | { readonly kind: 'invalid'; readonly why: string };
 
+/** The name of the tool of a `tools/call`. */
+export function toolOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
+  const name = method === 'tools/call' ? params?.['name'] : undefined;
+  return typeof name === 'string' ? name : undefined;
+}
+
 /** The `notifications/cancelled` that aborts the handler of a request. */
 export function cancelledMessage(requestId: RequestId | undefined, reason: string): RpcNotification {
   return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } };

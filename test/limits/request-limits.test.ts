@@ -1,10 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { SojournError } from '../../src/errors.ts';
-import type { AdmittedRequest, Admission } from '../../src/http/request-gate.ts';
+import type { Admission } from '../../src/http/request-gate.ts';
 import { RequestLimits } from '../../src/limits/request-limits.ts';
 import { USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { ToolLimits, UserLimits } from '../../src/types.ts';
+
+interface Entering {
+  readonly user: string | undefined;
+  readonly address: string | undefined;
+  readonly method: string;
+  readonly inSession: boolean;
+  readonly tool?: string;
+}
+
+const PING: Entering = { user: 'ann', address: undefined, method: 'ping', inSession: false };
 
 function limitsOf(given: {
   requests?: number;
@@ -19,8 +29,9 @@ function limitsOf(given: {
     perUser: { ...USER_DEFAULTS, ...given.perUser },
     perTool: Object.fromEntries(Object.entries(given.perTool ?? {}).map(([name, own]) => [name, { ...none, ...own }])),
   });
-  const enter = ({ tool, ...request }: Partial<AdmittedRequest> & { tool?: string } = {}): Admission | SojournError => {
-    const admission = limits.enter({ user: 'ann', address: undefined, method: 'ping', inSession: false, ...request });
+  const enter = (request: Partial<Entering> = {}): Admission | SojournError => {
+    const { tool, method, inSession, address: clientAddress, ...who }: Entering = { ...PING, ...request };
+    const admission = limits.enter({ ...who, clientAddress, relayOrigin: undefined }, method, inSession);
     return admission instanceof SojournError ? admission : (admission.enterTool(tool) ?? admission);
   };
   return { time, limits, enter };
@@ -51,16 +62,15 @@ describe('limits.requests', () => {
 
 test('a limit that is not set is not looked up: the user of a request is not even read', () => {
   const { limits } = limitsOf({ requests: 1 });
-  const request = (method: string): AdmittedRequest => ({
-    method,
-    inSession: false,
-    address: undefined,
+  const caller = {
+    clientAddress: undefined,
+    relayOrigin: undefined,
     get user(): string {
       throw new Error('the user was read');
     },
-  });
-  admitted(limits.enter(request('tools/call'))).leave();
-  expect(() => limits.enter(request('subscriptions/listen'))).toThrow('the user was read');
+  };
+  admitted(limits.enter(caller, 'tools/call', false)).leave();
+  expect(() => limits.enter(caller, 'subscriptions/listen', false)).toThrow('the user was read');
 });
 
 describe('limits.perUser', () => {

@@ -8,10 +8,10 @@ import { answerable, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
-import { type Admission, admittedRequest, type RequestGate, toolOf } from '../../http/request-gate.ts';
+import type { Admission, RequestGate } from '../../http/request-gate.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
-import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
+import { type RpcNotification, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Authorizer } from '../../session/calls/authorizer.ts';
 import type { ServerBuilder } from '../../session/server/server-builder.ts';
@@ -75,7 +75,7 @@ export class StatelessEra {
     }
     // There is no session with a question that this answer could be for.
     if (first.kind !== 'request' && first.kind !== 'notification') return exchange.respond(202, []);
-    const admission = this.#gate.enter(admittedRequest(exchange, first.message, false));
+    const admission = this.#gate.enter(exchange, first.message.method, false);
     if (admission instanceof SojournError) {
       return refuse(exchange, admission, first.kind === 'request' ? first.message.id : null);
     }

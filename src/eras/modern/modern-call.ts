@@ -20,11 +20,11 @@ import {
 } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import type { Caller } from '../../http/exchange.ts';
-import { type Admission, toolOf } from '../../http/request-gate.ts';
+import type { Admission } from '../../http/request-gate.ts';
 import type { Reader, ReaderListener } from '../../http/reader.ts';
 import type { AnswerReader } from '../../http/response.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
-import { cancelledMessage, type Checked, isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { cancelledMessage, type Checked, isObject, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { afterTurn } from '../../options/system.ts';
 import { type AnyServer, modernServerOf } from '../../protocol/server-shape.ts';
 import { contexts, MessageContext, targetOf } from '../../session/calls/context.ts';

@@ -23,7 +23,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { CLIENT_LEFT } from '../../observe/watched-request.ts';
-import { admittedRequest, type RequestGate } from '../../http/request-gate.ts';
+import type { RequestGate } from '../../http/request-gate.ts';
 import type { Reader, ResponsePolicy } from '../../http/reader.ts';
 import { type AnswerReader, HttpResponse } from '../../http/response.ts';
 import { passOn } from '../../http/sdk-response.ts';
@@ -156,7 +156,7 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
     if (refusal === undefined && request?.method === 'initialize' && !hasModernEnvelope(exchange, request))
       return false;
-    const admission = refusal ?? this.#gate.enter(admittedRequest(exchange, first.message, false));
+    const admission = refusal ?? this.#gate.enter(exchange, first.message.method, false);
     if (admission instanceof SojournError) {
       refuse(exchange, admission, request?.id ?? null);
       return true;
@@ -219,7 +219,7 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
 
   serveAgain(lost: LostRequest, counts: boolean): void {
     const { caller, request, version } = lost;
-    const admission = counts ? this.#gate.enter(admittedRequest(caller, request, false)) : undefined;
+    const admission = counts ? this.#gate.enter(caller, request.method, false) : undefined;
     if (admission instanceof SojournError) return lost.refuse(admission, request.id);
     const message = { kind: 'request', message: request } as const;
     attempt(lost, () => this.#serve(this.#call({ caller, text: undefined, message, version, admission }, lost)));

@@ -8,10 +8,9 @@
  * A handler that ignores its signal keeps its places, because it still uses what the limits protect.
  */
 import { callTimeout, type SojournError } from '../../errors.ts';
-import { toolOf } from '../../http/request-gate.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { quoted } from '../../shown.ts';
 import type { Logger } from '../../types.ts';
 import { GRACE_MS } from '../life/grace.ts';
