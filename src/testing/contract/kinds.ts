@@ -9,18 +9,17 @@ import {
   PAST_SHORT_MS,
   SHORT_MS,
   announce,
+  casesOf,
   inTime,
   recordOf,
-  type StoreCase,
 } from './store-kit.ts';
 
 /** Records of another kind than the other cases use. */
 const KIND = { kind: 'parcels' };
 const UNLISTED = { kind: 'letters', listed: false, log: false, keepMs: SHORT_MS } as const;
 
-export const kindCases: readonly StoreCase[] = [
-  {
-    id: 'kind/apart',
+export const kindCases = casesOf({
+  'kind/apart': {
     title: 'records of two kinds under one id know nothing of each other, and share the instances',
     async run(kit) {
       const [things, parcels] = [await kit.open(), await kit.open(KIND)];
@@ -40,8 +39,7 @@ export const kindCases: readonly StoreCase[] = [
       assert.equal((await readEnded(parcels, 'a')).outcome, 'delivered');
     },
   },
-  {
-    id: 'kind/made-up',
+  'kind/made-up': {
     title: 'a kind that no store knows: fields, log, due time and outcome, begun by one instance and ended by the next',
     async run(kit) {
       const [here, there] = [await kit.open(KIND), await kit.open(KIND)];
@@ -75,8 +73,7 @@ export const kindCases: readonly StoreCase[] = [
       assert.deepEqual(await dueNow(here, 10), []);
     },
   },
-  {
-    id: 'kind/unlisted',
+  'kind/unlisted': {
     title: 'a record that is not listed lives, ends and expires as any other, and goes without an end',
     run: inTime(async (kit) => {
       const [here, there] = [await kit.open(UNLISTED), await kit.open(UNLISTED)];
@@ -98,4 +95,4 @@ export const kindCases: readonly StoreCase[] = [
       assert.equal((await readEnded(here, 'a')).outcome, 'answer');
     }),
   },
-];
+});

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { RecordChange, StoredRecord } from '../../stores/store.ts';
-import { FENCE, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, casesOf, readLiving, recordOf } from './store-kit.ts';
 
 /** Ids are any visible ASCII: characters with a meaning in a key, a pattern, a path or an object are ordinary here. */
 const ODD_IDS = [
@@ -21,9 +21,8 @@ const ODD_IDS = [
 ];
 const LONGEST_ID = 'x'.repeat(256);
 
-export const recordCases: readonly StoreCase[] = [
-  {
-    id: 'create/read',
+export const recordCases = casesOf({
+  'create/read': {
     title: 'a created record is read as it was created, from every view',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
@@ -32,8 +31,7 @@ export const recordCases: readonly StoreCase[] = [
       assert.deepEqual(await there.records.read('s'), recordOf('s'));
     },
   },
-  {
-    id: 'create/empty-members',
+  'create/empty-members': {
     title: 'a record keeps what is null, empty or zero in it',
     async run(kit) {
       const view = await kit.open();
@@ -42,8 +40,7 @@ export const recordCases: readonly StoreCase[] = [
       assert.deepEqual(await view.records.read('s'), empty);
     },
   },
-  {
-    id: 'create/exists',
+  'create/exists': {
     title: 'an id that has a record is not created again, and the record is unchanged',
     async run(kit) {
       const [here, there] = await kit.openTwoWith(['s']);
@@ -51,8 +48,7 @@ export const recordCases: readonly StoreCase[] = [
       assert.deepEqual(await here.records.read('s'), recordOf('s'));
     },
   },
-  {
-    id: 'create/odd-ids',
+  'create/odd-ids': {
     title: 'every id of visible ASCII names a separate session',
     async run(kit) {
       const view = await kit.open();
@@ -63,8 +59,7 @@ export const recordCases: readonly StoreCase[] = [
       assert.equal((await view.records.list(1_000)).records.length, ids.length);
     },
   },
-  {
-    id: 'create/race',
+  'create/race': {
     title: 'of concurrent creates exactly one wins, and its record stays',
     async run(kit) {
       const views = [await kit.open(), await kit.open(), await kit.open()];
@@ -77,16 +72,14 @@ export const recordCases: readonly StoreCase[] = [
       assert.deepEqual(await views[0]?.records.read('s'), recordOf('s', { user: created[0]?.user ?? null }));
     },
   },
-  {
-    id: 'read/missing',
+  'read/missing': {
     title: 'a session that never was is undefined',
     async run(kit) {
       const view = await kit.open();
       assert.equal(await view.records.read('never'), undefined);
     },
   },
-  {
-    id: 'read/snapshot',
+  'read/snapshot': {
     title: 'a record that was read or handed in stays apart from the stored one',
     async run(kit) {
       const view = await kit.open();
@@ -99,8 +92,7 @@ export const recordCases: readonly StoreCase[] = [
       assert.deepEqual(before, recordOf('s', { fields: { a: '1' } }));
     },
   },
-  {
-    id: 'save/patch',
+  'save/patch': {
     title: 'a save changes the members it names, and no other',
     async run(kit) {
       const view = await kit.openWith(['s']);
@@ -119,19 +111,17 @@ export const recordCases: readonly StoreCase[] = [
       }
     },
   },
-  {
-    id: 'save/large',
+  'save/large': {
     title: 'a state of 256 KiB comes back whole',
     async run(kit) {
       const view = await kit.open();
       const large = JSON.stringify('é🧪'.repeat(262_144 / 6));
       await view.records.create(recordOf('s'));
       await view.records.save('s', FENCE, { fields: { large } });
-      assert.equal(((await view.records.read('s')) as StoredRecord).fields['large'], large);
+      assert.equal((await readLiving(view, 's')).fields['large'], large);
     },
   },
-  {
-    id: 'save/concurrent',
+  'save/concurrent': {
     title: 'saves of one owner that are under way together all take effect',
     async run(kit) {
       const view = await kit.openWith([recordOf('s', { fields: {} })]);
@@ -140,11 +130,10 @@ export const recordCases: readonly StoreCase[] = [
         keys.map(async (key) => view.records.save('s', FENCE, { fields: { [key]: '1' } })),
       );
       assert.deepEqual(new Set(outcomes), new Set(['written']));
-      assert.deepEqual(Object.keys(((await view.records.read('s')) as StoredRecord).fields).sort(), [...keys].sort());
+      assert.deepEqual(Object.keys((await readLiving(view, 's')).fields).sort(), [...keys].sort());
     },
   },
-  {
-    id: 'release/patch',
+  'release/patch': {
     title: 'a release takes the owner away, keeps the epoch and applies its patch',
     async run(kit) {
       const view = await kit.openWith([recordOf('s', { fields: { a: '1' } })]);
@@ -156,4 +145,4 @@ export const recordCases: readonly StoreCase[] = [
       assert.deepEqual(await view.records.read('t'), recordOf('t', { owner: null }));
     },
   },
-];
+});

@@ -2,14 +2,8 @@
 import assert from 'node:assert/strict';
 import { base64url, systemRandom, systemTime } from '../../options/system.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
-import {
-  type Fence,
-  isEnded,
-  type Ownership,
-  RECORD_VERSION,
-  type Store,
-  type StoredRecord,
-} from '../../stores/store.ts';
+import { type Fence, isEnded, type Ownership, type Store, type StoredRecord } from '../../stores/store.ts';
+import { plainRecord } from '../plain-record.ts';
 import { openView, type View, type ViewSettings } from '../view.ts';
 
 /** What only some stores have. A test skips a case that needs it by name, with the reason. */
@@ -186,22 +180,16 @@ export const OWNERLESS: Ownership = { epoch: 1, owner: null };
 
 /** A record at epoch 1, owned by {@link ME}, without an expiry; every other member has a value. */
 export function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRecord {
-  return {
-    v: RECORD_VERSION,
-    id,
-    epoch: 1,
-    owner: ME,
+  const owner = { epoch: 1, owner: ME };
+  return plainRecord(id, owner, {
     user: 'https://issuer.example|ada',
     head: '2025-11-25 i warning',
     body: '{"title":"Größe 尺寸 🧪","_meta":{"com.example/any":[1,"two",null]}}',
     fields: { counter: '1', 'name with "quotes"': '{"deep":[true]}' },
     createdAt: 1_767_225_600_000,
     stamp: 1_767_225_601_000,
-    expiresAt: null,
-    dueAt: null,
-    rung: 0,
     ...more,
-  };
+  });
 }
 
 /** Marks, streams and listed records have no order. */
