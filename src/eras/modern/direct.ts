@@ -23,14 +23,14 @@ import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
 import { clientOf, contextOf, type ModernCall } from './modern-call.ts';
 import type { ModernServers } from './servers.ts';
-import { ModernTransport } from './transport.ts';
+import { ModernTransport, type TransportHost } from './transport.ts';
 
 /** The methods that this library found, before tools replaced them. */
 const { connect: SERVER_CONNECT } = Server.prototype;
 const { connect: MCP_SERVER_CONNECT } = McpServer.prototype;
 
-export class ModernDirect {
-  readonly #options: ResolvedOptions;
+export class ModernDirect implements TransportHost {
+  readonly options: ResolvedOptions;
   readonly #servers: ModernServers;
   readonly #envelopes = new ModernEnvelopes();
   readonly #open = new EntryList<ModernTransport>();
@@ -39,7 +39,7 @@ export class ModernDirect {
   #hinted = false;
   readonly #lifecycle: Pick<Lifecycle, 'refusal'>;
 
-  readonly #lists: SharedLists | undefined;
+  readonly lists: SharedLists | undefined;
   readonly #callTimes: CallTimes;
 
   constructor(
@@ -49,8 +49,8 @@ export class ModernDirect {
     lifecycle: Pick<Lifecycle, 'refusal'>,
     lists: SharedLists | undefined,
   ) {
-    this.#options = options;
-    this.#lists = lists;
+    this.options = options;
+    this.lists = lists;
     this.#callTimes = callTimes;
     this.#lifecycle = lifecycle;
     this.#servers = servers;
@@ -86,25 +86,9 @@ export class ModernDirect {
   ): Promise<boolean> {
     const { caller, response } = call;
     setClientAccessors(inner, call);
-    let dispatched = false;
-    let over: () => void = () => {};
-    const ended = new Promise<void>((resolve) => (over = resolve));
-    const transport = new ModernTransport({
-      classification,
-      id: request.id,
-      response,
-      answerOnly: this.#options.responseMode === 'json',
-      logger: this.#options.logger,
-      page: this.#lists?.page(request, classification.revision ?? call.version),
-      lists: this.#lists,
-      entry: this.#entryOf(server, inner),
-      hasCloseListener: () => inner.onclose !== undefined,
-      over: (answered) => {
-        this.#open.delete(transport.entry);
-        if (dispatched && !answered) this.#unanswered(call, request);
-        over();
-      },
-    });
+    const page = this.lists?.page(request, classification.revision ?? call.version);
+    const entry = this.#entryOf(server, inner);
+    const transport = new ModernTransport({ host: this, call, request, classification, server: inner, page, entry });
     const connected = server.connect(transport);
     transport.connecting();
     await connected;
@@ -124,13 +108,11 @@ export class ModernDirect {
       await server.close();
       return true;
     }
-    dispatched = true;
     this.#open.add(transport.entry);
     call.closes(transport);
     this.#callTimes.start(call.work, request, (error) => call.expire(error));
     const { request: view, authInfo } = caller;
-    transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
-    await ended;
+    await transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
     return true;
   }
 
@@ -140,23 +122,29 @@ export class ModernDirect {
   #entryOf(server: McpServer | Server, inner: Server): RequestEntry | undefined {
     if (inner.constructor !== Server || inner.connect !== SERVER_CONNECT) return undefined;
     if (server !== inner && server.connect !== MCP_SERVER_CONNECT) return undefined;
-    const refused = (why: string): void => noteRefused(this.#options.logger, why);
+    const refused = (why: string): void => noteRefused(this.options.logger, why);
     return passes(Server as never, refused) ? (inner as unknown as RequestEntry) : undefined;
   }
 
   #hint(): void {
     if (this.#hinted) return;
     this.#hinted = true;
-    this.#options.logger.info(
+    this.options.logger.info(
       {},
       'The factory does not pass ctx.serverOptions on: requests of 2026-07-28 take about twice the CPU. new McpServer(info, { ...ctx.serverOptions })',
     );
   }
 
   /** Answers when the server or this endpoint closed before there was an answer. */
-  #unanswered({ response, refusal }: ModernCall, { id, method }: RpcRequest): void {
+  over({ entry }: ModernTransport, { response, refusal, request }: ModernCall, unanswered: boolean): void {
+    this.#open.delete(entry);
+    if (!unanswered) return;
     if (response.hasBegun || refusal !== undefined || this.#lifecycle.refusal !== undefined)
-      response.refuse(refusal ?? requestClosed(), id, lostForm(this.#options, method, 'modern'));
+      response.refuse(
+        refusal ?? requestClosed(),
+        request?.id ?? null,
+        lostForm(this.options, request?.method, 'modern'),
+      );
     else response.done(CLIENT_LEFT, []);
   }
 

@@ -15,14 +15,13 @@ import {
   type MessageExtraInfo,
   PerRequestHTTPServerTransport,
   ProtocolErrorCode,
-  type RequestId,
   type ScopeChallengeHandler,
+  type Server,
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../../entry-list.ts';
 import { RPC, type SojournError } from '../../errors.ts';
 import { answerJson } from '../../http/answer.ts';
-import type { AnswerReader } from '../../http/response.ts';
 import { atEndOfTurn, type TurnTask } from '../../http/turn.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { RequestEntry } from '../../protocol/request-entry.ts';
@@ -30,25 +29,28 @@ import { checkScopes, type ScopedTransport } from '../../session/calls/scopes.ts
 import { closeUnawaited } from '../../session/server/server-transport.ts';
 import type { ListPage, SharedLists } from '../../session/server/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { Logger } from '../../types.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Classification } from './envelopes.ts';
+import type { ModernCall } from './modern-call.ts';
+
+/** What the transports of an endpoint share. */
+export interface TransportHost {
+  readonly options: Pick<ResolvedOptions, 'logger' | 'responseMode'>;
+  readonly lists: SharedLists | undefined;
+  /** Called once, when the transport is closed. `unanswered`: its request was dispatched, and has no answer. */
+  over(transport: ModernTransport, call: ModernCall, unanswered: boolean): void;
+}
 
 export interface ModernTransportOptions {
+  readonly host: TransportHost;
+  readonly call: ModernCall;
+  readonly request: RpcRequest;
   readonly classification: Classification;
-  readonly id: RequestId;
-  readonly response: AnswerReader;
-  /** `responseMode: 'json'`: messages before the answer are dropped. */
-  readonly answerOnly: boolean;
-  readonly logger: Logger;
+  readonly server: Server;
   /** Set when this request asks for a list that callers share. */
   readonly page: ListPage | undefined;
-  readonly lists: SharedLists | undefined;
   /** The entry of the server that `connect` is called on, where a request may take the short way. */
   readonly entry: RequestEntry | undefined;
-  /** Whether the application has set `onclose` on the server. */
-  hasCloseListener(): boolean;
-  /** Called once. `answered` is false when the server closed before it answered, or when the client disconnected. */
-  over(answered: boolean): void;
 }
 
 /**
@@ -86,6 +88,8 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
   #early = false;
   #answered = false;
   #over = false;
+  /** Set from the dispatch on. */
+  #ended: (() => void) | undefined = undefined;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
   /** What the SDK's `connect` set as `onmessage`. */
   #connected: ModernTransport['onmessage'] = undefined;
@@ -113,14 +117,16 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
   }
 
   checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
-    return checkScopes(this.#scopeChallenge, requests, authInfo, this.#options.logger);
+    return checkScopes(this.#scopeChallenge, requests, authInfo, this.#options.host.options.logger);
   }
 
-  deliver(message: JSONRPCMessage, extra: MessageExtraInfo): void {
+  /** Resolves when the transport is closed. */
+  deliver(message: JSONRPCMessage, extra: MessageExtraInfo): Promise<void> {
     if (this.onmessage === undefined) throw new Error('The server did not take its transport');
+    const ended = new Promise<void>((resolve) => (this.#ended = resolve));
     const { entry } = this.#options;
     const isShort = entry !== undefined && this.onmessage === this.#connected;
-    if (isShort && this.#answeredWithPage()) return;
+    if (isShort && this.#answeredWithPage()) return ended;
     this.#early = true;
     try {
       if (isShort) entry._onrequest(message, extra);
@@ -128,26 +134,30 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     } finally {
       this.#early = false;
     }
+    return ended;
   }
 
   /** Answers a shared list with a known page, where no code of the application sees the answers of this transport. */
   #answeredWithPage(): boolean {
-    const { page, id } = this.#options;
+    const { page, request } = this.#options;
     if (page === undefined || Object.hasOwn(this, 'send')) return false;
     if (page.known === undefined) {
       page.asked();
       return false;
     }
-    this.#answer(200, page.known.answerTo(id));
+    this.#answer(200, page.known.answerTo(request.id));
     return true;
   }
 
   override send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
     if (this.#over) return DONE;
-    const { id, response, answerOnly, page, lists, logger } = this.#options;
+    const { host, call, request, page } = this.#options;
+    const { id } = request;
     if ('method' in message) {
-      lists?.changed(message.method);
-      if (options?.relatedRequestId === id && !this.#answered && !answerOnly) response.message(JSON.stringify(message));
+      host.lists?.changed(message.method);
+      // A JSON body holds the answer alone.
+      if (options?.relatedRequestId === id && !this.#answered && host.options.responseMode !== 'json')
+        call.response.message(JSON.stringify(message));
       return DONE;
     }
     if (message.id !== id) {
@@ -158,13 +168,13 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     if ('result' in message) page?.keep(message);
     const answer = 'result' in message ? withRootsParams(message) : message;
     const status = 'error' in message ? this.#statusOf(message.error.code) : 200;
-    this.#answer(status, answerJson(answer as RpcResponse, id, logger));
+    this.#answer(status, answerJson(answer as RpcResponse, id, host.options.logger));
     return DONE;
   }
 
   #answer(status: number, json: string): void {
     this.#answered = true;
-    const { response } = this.#options;
+    const { response } = this.#options.call;
     response.message(json);
     response.end(status);
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
@@ -176,7 +186,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
   }
 
   crashed(cause: unknown): void {
-    this.#options.logger.error({ err: cause }, 'The server of a modern request could not be closed');
+    this.#options.host.options.logger.error({ err: cause }, 'The server of a modern request could not be closed');
   }
 
   /** The response is over. Without an answer its client left. */
@@ -188,10 +198,12 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     if (this.#over) return DONE;
     this.#over = true;
     try {
-      if (this.#answered && !this.#options.hasCloseListener()) closeUnawaited(this.onclose);
+      if (this.#answered && this.#options.server.onclose === undefined) closeUnawaited(this.onclose);
       else this.onclose?.();
     } finally {
-      this.#options.over(this.#answered);
+      const { host, call } = this.#options;
+      host.over(this, call, this.#ended !== undefined && !this.#answered);
+      this.#ended?.();
     }
     return DONE;
   }
