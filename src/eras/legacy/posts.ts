@@ -21,7 +21,7 @@ import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/streams/stream.ts';
-import type { AppendExtra, WriteResult } from '../../session/streams/stream-log.ts';
+import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
 import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
 import { type Call, isAbandoned, type NextAttempt, type PostCall } from '../../call/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';

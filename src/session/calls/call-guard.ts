@@ -16,7 +16,7 @@ import { comparePostStreams } from '../streams/event-id.ts';
 import { type StoreWait, whileAway } from '../record/pause.ts';
 import type { SessionHost } from '../session-host.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { AppendExtra, WriteResult } from '../streams/stream-log.ts';
+import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
 /** A longer request is not kept for a re-run: the next owner ends it instead. */
 const KEPT_REQUEST_LENGTH = 65_536;

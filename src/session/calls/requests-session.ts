@@ -9,7 +9,7 @@ import type { RecordKeeper } from '../record/record-keeper.ts';
 import type { SessionTransport } from '../server/transport.ts';
 import type { SharedLists } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { StreamLog } from '../streams/stream-log.ts';
+import type { SessionEventLog } from '../streams/event-log.ts';
 
 /** What requests need of their session. */
 export interface RequestsSession extends QuirkSession {
@@ -22,7 +22,7 @@ export interface RequestsSession extends QuirkSession {
   readonly lists: SharedLists | undefined;
   readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
   /** `undefined`: the session's streams are not logged. */
-  readonly streamLog: StreamLog | undefined;
+  readonly streamLog: SessionEventLog | undefined;
   /** A request begins or ends to use the session. */
   enter(): void;
   exit(): void;

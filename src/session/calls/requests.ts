@@ -31,7 +31,7 @@ import { REPLAYED_MESSAGES } from '../server/replayed-messages.ts';
 import { RunningCalls } from './running.ts';
 import type { KnownPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { AppendExtra, WriteResult } from '../streams/stream-log.ts';
+import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
 export class SessionRequests implements ClosingSession {
   readonly running: RunningCalls;

@@ -7,7 +7,7 @@ import { SmallMap } from '../../small-map.ts';
 import type { MessageContext } from './context.ts';
 import { postStreamKey } from '../streams/event-id.ts';
 import { type PostedRequests, Stream } from '../streams/stream.ts';
-import type { StreamLog } from '../streams/stream-log.ts';
+import type { SessionEventLog } from '../streams/event-log.ts';
 
 export class RunningCalls {
   readonly #contexts = new SmallMap<RequestId, MessageContext>();
@@ -86,7 +86,7 @@ export class RunningCalls {
   // ——— the streams that answer them ———
 
   /** The stream of a POST, still without a reader. `key`, `next`: of a stream that an earlier owner began. */
-  openStream(posted: PostedRequests, log: StreamLog | undefined, key = this.#newKey(), next = 0): Stream {
+  openStream(posted: PostedRequests, log: SessionEventLog | undefined, key = this.#newKey(), next = 0): Stream {
     const stream = new Stream(key, log, next, posted);
     if (log !== undefined) (this.#streams ??= new SmallMap()).set(key, stream);
     return stream;

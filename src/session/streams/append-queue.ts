@@ -12,7 +12,7 @@
  */
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { MaybePromise, WriteOutcome } from '../../stores/store.ts';
-import type { AppendExtra, CarriedExtra, StreamLog, WriteResult } from './stream-log.ts';
+import type { AppendExtra, CarriedExtra, SessionEventLog, WriteResult } from './event-log.ts';
 
 /** The stream that the events are of. It learns the outcome of each event, in order. */
 export interface QueuedStream {
@@ -63,7 +63,7 @@ const EVENT_WEIGHT = 4;
 
 export class AppendQueue {
   readonly #stream: QueuedStream;
-  readonly #log: StreamLog;
+  readonly #log: SessionEventLog;
   /** Oldest first, including the append under way. */
   #waiting: Write[] = [];
   /** How many of `#waiting` that append carries. */
@@ -76,7 +76,7 @@ export class AppendQueue {
   #failedAt = 0;
   #emptied: Array<() => void> | undefined = undefined;
 
-  constructor(stream: QueuedStream, log: StreamLog) {
+  constructor(stream: QueuedStream, log: SessionEventLog) {
     this.#stream = stream;
     this.#log = log;
   }

@@ -1,7 +1,8 @@
 /**
  * One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see.
  */
-import type { MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
+import type { RequestId } from '@modelcontextprotocol/server';
+import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
 import { lostJson } from '../../http/answer.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import { endError } from '../calls/end-answers.ts';
@@ -9,12 +10,29 @@ import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.t
 import type { Ownership } from '../ownership/ownership.ts';
 import { pause } from '../record/pause.ts';
 import type { SessionHost } from '../session-host.ts';
-import type { AnsweredCall, CarriedExtra, StreamLog } from './stream-log.ts';
 
 /** How often a read of a stream starts again because retention has dropped events that it asked for. */
 const READS = 3;
 
-export class SessionEventLog implements StreamLog {
+/** The request that a stream answers. */
+export interface AnsweredCall {
+  readonly id: RequestId;
+  readonly method: string;
+}
+
+/** What an append may carry besides events. */
+export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {
+  /** Called only when the append does not complete the stream. */
+  readonly note?: () => string;
+};
+
+/** `AppendExtra` with its note written out. */
+export type CarriedExtra = Pick<AppendRequest, 'note' | 'mark' | 'unmark'>;
+
+/** `'failed'`: the store was not reached. */
+export type WriteResult = WriteOutcome | 'failed';
+
+export class SessionEventLog {
   readonly #host: SessionHost;
   readonly #ownership: Ownership;
   readonly #record: { readonly version: string };
@@ -36,6 +54,7 @@ export class SessionEventLog implements StreamLog {
     return this.#host.options.retryMs;
   }
 
+  /** Events with only an id have an empty data field. */
   get emptyData(): boolean {
     return hasPriming(this.#record.version);
   }
@@ -44,10 +63,12 @@ export class SessionEventLog implements StreamLog {
     return this.#ownership.epoch;
   }
 
+  /** Whether only a later claim of this instance caused the refusal of a write under `epoch`. */
   claimedSince(epoch: number): MaybePromise<boolean> {
     return this.#ownership.claimedSince(epoch);
   }
 
+  /** `suffix` names the request that the stream answers, and a resume (`event-id.ts`). */
   eventId(stream: string, offset: number, suffix: string): string {
     const { epoch } = this.#ownership;
     if (this.#prefix === undefined || this.#prefixEpoch !== epoch) {
@@ -57,6 +78,7 @@ export class SessionEventLog implements StreamLog {
     return formatEventId(this.#prefix, stream, offset, suffix);
   }
 
+  /** Never throws: an append that fails rejects. */
   append(
     stream: string,
     from: number,
@@ -82,6 +104,10 @@ export class SessionEventLog implements StreamLog {
     this.#host.store.sessions.forget?.(this.#ownership.sessionId, stream);
   }
 
+  /**
+   * For a reader. Where retention has dropped the next events of a POST's stream, it reads the kept events after them,
+   * the answer included.
+   */
   async read(stream: string, after: number): Promise<ReplayOutcome> {
     let outcome = await this.replay(stream, after);
     // The answer of a call is worth more than the events before it. A GET stream has no answer, and its reader must
@@ -98,16 +124,25 @@ export class SessionEventLog implements StreamLog {
     return outcome;
   }
 
+  /** The store refused a write: another instance owns the session. */
   fenced(): void {
     this.#ownership.fenced();
   }
 
+  /**
+   * The error that a client gets instead of an answer that the store refused; `undefined` where the client resumes
+   * after a stream that ended, and then learns the outcome.
+   */
   lostAnswer(call: AnsweredCall): string | undefined {
     if (hasPriming(this.#record.version)) return undefined;
     // A session that has no leave reason yet is about to end: its end is being written.
     return lostJson(this.#host.options, call, endError(this.#ownership.leaveReason ?? 'deleted', true));
   }
 
+  /**
+   * Charges an event that waits for the store to the memory budget. `false`: there is no room, so the stream is not
+   * stored any further.
+   */
   hold(bytes: number): boolean {
     // A store in this process answers at once, and no event waits.
     if (!this.#host.guarded || this.#host.memory.take(bytes, 0)) return true;
@@ -118,22 +153,27 @@ export class SessionEventLog implements StreamLog {
     return false;
   }
 
+  /** Such an event does not wait any more. */
   release(bytes: number): void {
     if (this.#host.guarded) this.#host.memory.give(bytes);
   }
 
+  /** The store was not reached. */
   failed(err: unknown): void {
     this.#host.logger.error({ err, sessionId: this.#ownership.sessionId }, 'An event could not be stored');
   }
 
+  /** ms by the monotonic clock. */
   now(): number {
     return this.#host.options.timeProvider.monotonic();
   }
 
+  /** How long an event waits for a store that is away. */
   get waitMs(): number {
     return this.#host.options.waitMs;
   }
 
+  /** Waits before try number `tries + 1`. `false`: the session has left, so stop. */
   async again(tries: number): Promise<boolean> {
     await pause(this.#host.options.timeProvider, tries);
     return !this.#ownership.left;

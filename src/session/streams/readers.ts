@@ -4,7 +4,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from '../session.ts';
 import type { Stream } from './stream.ts';
-import type { WriteResult } from './stream-log.ts';
+import type { WriteResult } from './event-log.ts';
 import type { ResumeFrom } from './resuming.ts';
 
 /**

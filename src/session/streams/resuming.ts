@@ -13,7 +13,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import type { Reader } from '../../http/reader.ts';
 import type { LoggedEvent, MaybePromise, ReplayOutcome } from '../../stores/store.ts';
 import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';
-import type { StreamLog, WriteResult } from './stream-log.ts';
+import type { SessionEventLog, WriteResult } from './event-log.ts';
 
 /** The `retry:` before an end after which the client should reconnect at once. */
 export const SOON_MS = 100;
@@ -29,7 +29,7 @@ export interface ResumeFrom {
 /** A stream to which clients come back. */
 export interface ResumedStream {
   readonly key: string;
-  readonly log: StreamLog | undefined;
+  readonly log: SessionEventLog | undefined;
   readonly phase: 'open' | 'complete' | 'stored';
   readonly answersOnly: boolean;
   readonly reader: Reader | undefined;
@@ -254,7 +254,7 @@ export function replayComplete(
   events: readonly LoggedEvent[],
   reader: Reader,
   from: ResumeFrom & { readonly stream: string; readonly call: RequestId | undefined; readonly isTool: boolean },
-  log: StreamLog,
+  log: SessionEventLog,
 ): void {
   const { stream } = from;
   const call = callSuffix(from.call, from.isTool);

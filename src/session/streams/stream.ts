@@ -14,7 +14,7 @@ import { follow, type Transitions } from '../../options/transitions.ts';
 import { AppendQueue, carriedBy, type QueuedStream } from './append-queue.ts';
 import { callSuffix, resumeSuffix } from './event-id.ts';
 import { Resuming, type ResumedStream, type ResumeFrom } from './resuming.ts';
-import type { AnsweredCall, AppendExtra, StreamLog, WriteResult } from './stream-log.ts';
+import type { AnsweredCall, AppendExtra, SessionEventLog, WriteResult } from './event-log.ts';
 
 type Phase = 'open' | 'complete' | 'stored';
 
@@ -36,7 +36,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   readonly key: string;
   readonly #posted: PostedRequests;
   #callSuffix: string | undefined = undefined;
-  #log: StreamLog | undefined;
+  #log: SessionEventLog | undefined;
   readonly everLogged: boolean;
   #queue: AppendQueue | undefined = undefined;
   #next: number;
@@ -52,7 +52,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   #resumes = 0;
   #resuming: Resuming | undefined = undefined;
 
-  constructor(key: string, log: StreamLog | undefined, next = 0, posted = NONE) {
+  constructor(key: string, log: SessionEventLog | undefined, next = 0, posted = NONE) {
     this.key = key;
     this.#log = log;
     this.everLogged = log !== undefined;
@@ -81,7 +81,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     return this.#posted.answersOnly;
   }
 
-  get log(): StreamLog | undefined {
+  get log(): SessionEventLog | undefined {
     return this.#log;
   }
 
@@ -180,11 +180,11 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     else this.detach();
   }
 
-  #queueIn(log: StreamLog): AppendQueue {
+  #queueIn(log: SessionEventLog): AppendQueue {
     return (this.#queue ??= new AppendQueue(this, log));
   }
 
-  #store(log: StreamLog, json: string | undefined, last: boolean, unmark: string | undefined): void {
+  #store(log: SessionEventLog, json: string | undefined, last: boolean, unmark: string | undefined): void {
     const extra = unmark === undefined ? undefined : { unmark };
     const waits = this.#queue?.over !== undefined || this.room() !== undefined;
     const outcome = waits ? undefined : this.#append(log, json, last, extra);
@@ -193,7 +193,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
 
   /** `undefined`: the event must wait for the events before it. */
   #append(
-    log: StreamLog,
+    log: SessionEventLog,
     json: string | undefined,
     last: boolean,
     extra: AppendExtra | undefined,
