@@ -22,7 +22,7 @@ import { isStoreAway } from '../../session/record/pause.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
-import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
+import { allowsBatches } from '../../protocol/versions.ts';
 import { type Call, isAbandoned, type NextAttempt, type PostCall } from '../../call/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { CallLoop } from './call-loop.ts';
@@ -142,7 +142,7 @@ export class LegacyPosts {
    */
   #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
     const { call, stream, admitted } = admittedPost;
-    const reader = this.#begin(session, call, stream);
+    const reader = this.#begin(call, stream);
     session.requests.keepRuns(admitted, call.exchange);
     return new Promise((resolve, reject) => {
       session.requests.beginEarly(stream, reader, extra, (result) => {
@@ -233,14 +233,14 @@ export class LegacyPosts {
     session.guard?.keep(admitted, call.exchange);
     // A retry may have attached to the stream while it was being stored. This reader is older than the retry's.
     if (stream.read) call.reader.cut();
-    else session.requests.begin(stream, this.#begin(session, call, stream));
+    else session.requests.begin(stream, this.#begin(call, stream));
     this.#dispatchAll(session, call, admitted);
     return undefined;
   }
 
-  #begin(session: LiveSession, call: PostCall, stream: Stream): Reader {
+  #begin(call: PostCall, stream: Stream): Reader {
     const { post, resumed } = this.#responses;
-    call.reader.begin(stream.answersOnly ? this.#jsonOf(call) : resumes(session, stream) ? resumed : post);
+    call.reader.begin(stream.answersOnly ? this.#jsonOf(call) : stream.clientResumes ? resumed : post);
     return call.reader;
   }
 
@@ -267,11 +267,6 @@ export class LegacyPosts {
       else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
     }
   }
-}
-
-/** Clients of earlier revisions do not come back after a stream that ended. */
-function resumes({ version }: LiveSession, { logged }: Stream): boolean {
-  return logged && hasPriming(version);
 }
 
 function withMessages(call: PostCall, messages: readonly Checked[]): PostCall {

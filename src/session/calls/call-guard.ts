@@ -219,14 +219,14 @@ export class CallGuard {
     if (marker === 'none' || marker === 'unacknowledged' || id === undefined) return;
     if (marker === 'abandoned') {
       if (stream !== undefined) this.#leave({ name: requestKey(id), stream: stream.key });
-    } else if (stream?.everLogged === false) this.#clear(id);
+    } else if (stream?.logged === false) this.#clear(id);
     else this.#markers?.delete(requestKey(id));
   }
 
   /** For a call whose marker stayed when it was answered. */
   async #unmarkAcknowledged({ id, stream }: MessageContext): Promise<void> {
     await stream?.flushed();
-    if (id !== undefined && (stream?.phase === 'stored' || stream?.everLogged === false)) this.#clear(id);
+    if (id !== undefined && (stream?.phase === 'stored' || stream?.logged === false)) this.#clear(id);
   }
 
   #clear(id: RequestId): void {

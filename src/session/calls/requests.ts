@@ -16,7 +16,6 @@ import { isLarge } from '../../http/large-answers.ts';
 import type { Admission } from '../../http/request-gate.ts';
 import type { Reader } from '../../http/reader.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { hasPriming } from '../../protocol/versions.ts';
 import { shownId } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { forLeaving } from '../../call/retries.ts';
@@ -58,8 +57,7 @@ export class SessionRequests implements ClosingSession {
   admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
     const { record } = this.#session;
     const context = this.#session.transport.contextOf(message, source, stream);
-    // Clients of earlier revisions do not come back after a stream that ended.
-    if (stream?.logged === true && hasPriming(record.version)) context.allowClosing(this);
+    if (stream?.clientResumes === true) context.allowClosing(this);
     const keep = REPLAYED_MESSAGES[message.method];
     if (keep !== undefined) context.onAnswer({ takes: 'result', run: () => keep(record, message) });
     else this.#learn(message, context);
@@ -298,7 +296,8 @@ export class SessionRequests implements ClosingSession {
       const next = forLeaving(reason, {
         isStoring: context.stream?.runsAhead === true,
         isDurable: this.#session.guard !== undefined && context.hook?.takes !== 'answer',
-        mayRunTwice: this.#canHandOn(context),
+        // As after a crash: the call has no marker, and the log keeps its stream open.
+        mayRunTwice: context.marker === 'none' && context.stream?.canHandOn === true,
       });
       context.phase = next === 'passOn' ? 'passedOn' : 'answered';
       if (next === 'passOn' || (next === 'move' && context.stream?.continueElsewhere() === true)) continue;
@@ -311,15 +310,6 @@ export class SessionRequests implements ClosingSession {
       else if (context.stream !== undefined)
         this.running.reply(context.stream, this.#session.lostJson(context, error), markedRequest(context));
     }
-  }
-
-  /**
-   * Whether the next owner can run a call again whose time ran out in a drain: the call may run twice (it has no
-   * marker), and the log keeps its stream open, as after a crash.
-   */
-  #canHandOn({ marker, stream }: MessageContext): boolean {
-    // Clients of earlier revisions do not come back after a stream that ended.
-    return marker === 'none' && stream?.canHandOn(hasPriming(this.#session.record.version)) === true;
   }
 }
 

@@ -37,7 +37,6 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   readonly #posted: PostedRequests;
   #callSuffix: string | undefined = undefined;
   #log: SessionEventLog | undefined;
-  readonly everLogged: boolean;
   #queue: AppendQueue | undefined = undefined;
   #next: number;
   /** The store was away at the first try of some write of this stream, or of the marker of its call. */
@@ -55,7 +54,6 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   constructor(key: string, log: SessionEventLog | undefined, next = 0, posted = NONE) {
     this.key = key;
     this.#log = log;
-    this.everLogged = log !== undefined;
     this.#next = next;
     this.#posted = posted;
     this.#awaited = posted.requests;
@@ -91,17 +89,21 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
 
   /** Counts one of the answers that the stream awaits. `true`: it was the last. */
   countAnswer(): boolean {
-    this.#awaited -= 1;
-    return this.#awaited === 0;
+    return (this.#awaited -= 1) === 0;
+  }
+
+  /** Whether its client comes back after an end of the response. Clients of earlier revisions do not. */
+  get clientResumes(): boolean {
+    return this.#log?.emptyData === true;
   }
 
   /**
-   * Whether the next owner of the session can answer the call: its reader is at another instance, or its client resumes
-   * a stream that ended (`clientResumes`).
+   * Whether the next owner of the session can answer the call: its reader is at another instance, or its client comes
+   * back.
    */
-  canHandOn(clientResumes: boolean): boolean {
-    const resumes = clientResumes && this.logged;
-    return this.#posted.requests === 1 && this.#phase === 'open' && (resumes || this.#reader?.isRelayed === true);
+  get canHandOn(): boolean {
+    const isReached = this.clientResumes || this.#reader?.isRelayed === true;
+    return this.#posted.requests === 1 && this.#phase === 'open' && isReached;
   }
 
   noteDelay(): void {
@@ -161,9 +163,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     });
   }
 
-  /**
-   * `last`: the stream is complete with this message, and ends. `unmark`: the request this answers, if it was marked.
-   */
+  /** `last`: the stream is complete with this message. `unmark`: the request this answers, if it was marked. */
   send(json: string, last = false, unmark?: string): void {
     if (this.#phase !== 'open') return;
     if (last) this.#enter('complete');
@@ -331,9 +331,9 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     return (this.#resuming ??= new Resuming(this));
   }
 
-  /** Whether the reader has an id, and its client comes back after an end of the response. */
+  /** Whether the client comes back after an end of the response, and has an id to resume from. */
   get canResume(): boolean {
-    return this.#log?.emptyData === true && this.#sent >= 0;
+    return this.clientResumes && this.#sent >= 0;
   }
 
   /**
