@@ -296,7 +296,7 @@ export class SessionRequests implements ClosingSession {
       const next = forLeaving(reason, {
         isStoring: context.stream?.runsAhead === true,
         isDurable: this.#session.guard !== undefined && context.hook?.takes !== 'answer',
-        // As after a crash: the call has no marker, and the log keeps its stream open.
+        // The call has no marker, and the log keeps its stream open, as after a crash.
         mayRunTwice: context.marker === 'none' && context.stream?.canHandOn === true,
       });
       context.phase = next === 'passOn' ? 'passedOn' : 'answered';
