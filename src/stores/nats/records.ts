@@ -1,8 +1,8 @@
 /** Records, each under a key of a bucket. A change replaces exactly the value that was read. */
+import { LoggedRecords } from '../shared/logged-records.ts';
 import { placeOf, placesOf } from '../shared/cursor.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter, wakeTime } from '../shared/record-change.ts';
 import type {
-  AppendRequest,
   ClaimOutcome,
   DueRecord,
   EndedRecord,
@@ -14,7 +14,6 @@ import type {
   RecordChange,
   RecordPage,
   Records,
-  ReplayOutcome,
   SaveOutcome,
   StoredRecord,
   WriteOutcome,
@@ -56,10 +55,11 @@ export interface NatsRecordsOptions {
   name(): string;
 }
 
-export class NatsRecords implements Records {
+export class NatsRecords extends LoggedRecords implements Records {
   readonly #options: NatsRecordsOptions;
 
   constructor(options: NatsRecordsOptions) {
+    super(options.events);
     this.#options = options;
   }
 
@@ -143,15 +143,7 @@ export class NatsRecords implements Records {
     return this.#options.sweeper.due(limit, placesOf(cursor));
   }
 
-  append(request: AppendRequest): Promise<WriteOutcome> {
-    return this.#options.events.append(request);
-  }
-
-  replay(id: string, stream: string, after: number): Promise<ReplayOutcome> {
-    return this.#options.events.replay(id, stream, after);
-  }
-
-  async trim(): Promise<void> {
+  override async trim(): Promise<void> {
     const { kind, sweeper, refresher } = this.#options;
     await refresher.keep();
     if (!kind.listed) await sweeper.forgetExpired();

@@ -1,7 +1,6 @@
 /** Records in rows. Every write is one statement that checks the fence on the row that it has locked. */
 import { idOf, placesOf } from '../shared/cursor.ts';
 import {
-  type AppendRequest,
   type ClaimOutcome,
   type DueRecord,
   type EndedRecord,
@@ -13,12 +12,12 @@ import {
   type RecordChange,
   type RecordPage,
   type Records,
-  type ReplayOutcome,
   type SaveOutcome,
   type StoredRecord,
   type WriteOutcome,
   isEnded,
 } from '../store.ts';
+import { LoggedRecords } from '../shared/logged-records.ts';
 import { Append } from './append.ts';
 import type { Operation } from './batch.ts';
 import type { PgResult, Row, Step } from './pg.ts';
@@ -34,13 +33,12 @@ export interface PostgresRecordsOptions extends PostgresLogOptions {
   readonly statements: PostgresLogOptions['statements'] & RecordStatements;
 }
 
-export class PostgresRecords implements Records {
+export class PostgresRecords extends LoggedRecords implements Records {
   readonly #options: PostgresRecordsOptions;
-  readonly #log: PostgresLog;
 
   constructor(options: PostgresRecordsOptions) {
+    super(new PostgresLog(options));
     this.#options = options;
-    this.#log = new PostgresLog(options);
   }
 
   create(
@@ -143,18 +141,6 @@ export class PostgresRecords implements Records {
     });
     const last = rows.at(-1);
     return rows.length < limit || last === undefined ? { records } : { records, nextCursor: `${last[4]} ${last[5]}` };
-  }
-
-  append(request: AppendRequest): Promise<WriteOutcome> {
-    return this.#log.append(request);
-  }
-
-  replay(id: string, stream: string, after: number): Promise<ReplayOutcome> {
-    return this.#log.replay(id, stream, after);
-  }
-
-  trim(): Promise<void> {
-    return this.#log.trim();
   }
 
   #save(id: string, { epoch, owner }: Fence, change: RecordChange, release: boolean): Promise<SaveOutcome> {

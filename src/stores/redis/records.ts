@@ -5,9 +5,9 @@
 import type { Logger } from '../../types.ts';
 import { idOf } from '../shared/cursor.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
+import { LoggedRecords } from '../shared/logged-records.ts';
 import { RECORD_VERSION } from '../store.ts';
 import type {
-  AppendRequest,
   ClaimOutcome,
   DueRecord,
   EndedRecord,
@@ -18,7 +18,6 @@ import type {
   RecordChange,
   RecordPage,
   Records,
-  ReplayOutcome,
   SaveOutcome,
   StoredRecord,
   WriteOutcome,
@@ -48,17 +47,16 @@ const PAGE = 128;
 /** How long the check of an `add` waits. The field must be stored within half of it. */
 const ADD_RESERVED_MS = 2_000;
 
-export class RedisRecords implements Records {
+export class RedisRecords extends LoggedRecords implements Records {
   readonly #writer: RecordWriter;
   /** `undefined`: these records are not listed. */
   readonly #directory: RecordDirectory | undefined;
-  readonly #log: RedisLog;
   readonly #logger: Logger;
 
   constructor(writer: RecordWriter, logger: Logger) {
+    super(new RedisLog(writer));
     this.#writer = writer;
     this.#logger = logger;
-    this.#log = new RedisLog(writer);
     if (writer.kind.listed) this.#directory = new RecordDirectory(writer.server, writer.keys);
   }
 
@@ -177,17 +175,6 @@ export class RedisRecords implements Records {
   async due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {
     return (await this.#directory?.due(limit, cursor)) ?? { records: [] };
   }
-
-  append(request: AppendRequest): Promise<WriteOutcome> {
-    return this.#log.append(request);
-  }
-
-  replay(id: string, stream: string, after: number): Promise<ReplayOutcome> {
-    return this.#log.replay(id, stream, after);
-  }
-
-  /** The keys of old logs, and those of records that are not listed, expire by themselves. */
-  trim(): void {}
 
   async #save(id: string, fence: Fence, change: RecordChange, releases: boolean): Promise<SaveOutcome> {
     const { expiresInMs, due } = change;

@@ -1,7 +1,6 @@
 /** Records in the file. Every write is one step of a transaction: it checks the fence, then changes the record. */
 import { idOf, placesOf } from '../shared/cursor.ts';
 import type {
-  AppendRequest,
   ClaimOutcome,
   DueRecord,
   EndedRecord,
@@ -13,26 +12,25 @@ import type {
   RecordChange,
   RecordPage,
   Records,
-  ReplayOutcome,
   SaveOutcome,
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
+import { LoggedRecords } from '../shared/logged-records.ts';
 import { SqliteLog } from './record-log.ts';
 import type { SqliteRecordTable, RecordLookup } from './record-table.ts';
 import { changeRecord, heldRecord, keep, type RecordRow } from './record-rows.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
-export class SqliteRecords implements Records {
+export class SqliteRecords extends LoggedRecords implements Records {
   readonly #file: StoreFile;
   readonly #table: SqliteRecordTable;
-  readonly #log: SqliteLog;
 
   constructor(file: StoreFile, table: SqliteRecordTable) {
+    super(new SqliteLog(file, table));
     this.#file = file;
     this.#table = table;
-    this.#log = new SqliteLog(file, table);
   }
 
   create(
@@ -117,18 +115,6 @@ export class SqliteRecords implements Records {
       const last = rows.at(-1);
       return rows.length < limit || last === undefined ? { records } : { records, nextCursor: `${last[4]} ${last[0]}` };
     });
-  }
-
-  append(request: AppendRequest): Promise<WriteOutcome> {
-    return this.#log.append(request);
-  }
-
-  replay(id: string, stream: string, after: number): MaybePromise<ReplayOutcome> {
-    return this.#log.replay(id, stream, after);
-  }
-
-  trim(): Promise<void> {
-    return this.#log.trim();
   }
 
   #stored(id: string, { value, unstored }: RecordLookup): MaybePromise<StoredRecord | EndedRecord | undefined> {
