@@ -1,7 +1,7 @@
 /**
  * The event log. An append is part of a script call that checks the fence and the position in the stream, then adds an
- * element to the record's log. The appends of one record in one turn are one call (`append-batches.ts`). The keys of old
- * logs, and those of records that are not listed, expire by themselves.
+ * element to the record's log. The appends of one record in one turn are one call (`append-batches.ts`). The keys of
+ * old logs, and those of records that are not listed, expire by themselves.
  */
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, Mark, ReplayOutcome, WriteOutcome } from '../store.ts';

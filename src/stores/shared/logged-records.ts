@@ -1,4 +1,4 @@
-/** The methods of `Records` that a store answers in a class of its own: its log. */
+/** The methods of `Records` about logs, which a store passes on to its log. */
 import type { AppendRequest, MaybePromise, Records, ReplayOutcome, WriteOutcome } from '../store.ts';
 
 /** A log without `trim` needs none: what is old goes by itself. */
