@@ -28,9 +28,3 @@ export function respondLostAnswer(
   reader.message(json, formatCallPosition({ ...position, ended: true }));
   reader.end();
 }
-
-/** The first event of a stream; none where its request has an id that no event id can carry. */
-export function sendFirst(to: Reader, position: CallPosition, { retryMs }: Pick<ResolvedOptions, 'retryMs'>): void {
-  const id = formatCallPosition(position);
-  if (id !== '') to.point(id, retryMs, true);
-}

@@ -45,7 +45,7 @@ export interface ModernMessage extends Pick<ModernCall, 'caller' | 'text' | 'ver
 }
 
 export interface StreamBeginner {
-  /** Sends the first event of the stream of a request. */
+  /** Sends the first event of the stream of a request; none where no event id can carry the id of the request. */
   beginStream(to: Reader, request: RpcRequest): void;
 }
 

@@ -48,12 +48,11 @@ import { RequestRuns } from '../request-runs.ts';
 import type { Call, InboundPost } from '../../call/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
-import { firstPosition, parseCallPosition } from './call-position.ts';
+import { firstPosition, formatCallPosition, parseCallPosition } from './call-position.ts';
 import { hasModernEnvelope } from './envelopes.ts';
-import { respondLostAnswer, sendFirst } from './lost-answers.ts';
+import { respondLostAnswer } from './lost-answers.ts';
 import type { LostRequest, LostRequestServer } from './may-run-twice.ts';
 import { ResumableCalls } from './resumable-calls.ts';
-import type { ResumableCall } from './resumable-call.ts';
 import { ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
 import { contextOf, ModernCall, type ModernMessage, type StreamBeginner } from './modern-call.ts';
 import { ModernServers } from './servers.ts';
@@ -163,7 +162,10 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
     }
     const version = typeof claim === 'string' ? claim : (header ?? '');
     const response = new HttpResponse(exchange, this.#policyOf(request));
-    const resumable = request && this.#openResumable(exchange, response, request, version);
+    // A `listen` stream has no answer, and JSON bodies have no event ids.
+    const hasIds =
+      this.#options.responseMode !== 'json' && request !== undefined && request.method !== 'subscriptions/listen';
+    const resumable = hasIds ? this.#resumable?.open(exchange, response, request, version) : undefined;
     const caller = resumable?.caller ?? exchange;
     const message = { caller, text: post.text, message: first, version, admission };
     attempt(caller, () => this.#serve(this.#call(message, resumable ?? response)));
@@ -204,17 +206,6 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
   #policyOf(request: RpcRequest | undefined): ResponsePolicy {
     if (request === undefined) return this.#responses.notification;
     return request.method === 'subscriptions/listen' ? this.#responses.listen : this.#responses.request;
-  }
-
-  /** A `listen` stream has no answer, and JSON bodies have no event ids. */
-  #openResumable(
-    exchange: Exchange,
-    response: HttpResponse,
-    request: RpcRequest,
-    version: string,
-  ): ResumableCall | undefined {
-    if (request.method === 'subscriptions/listen' || this.#options.responseMode === 'json') return undefined;
-    return this.#resumable?.open(exchange, response, request, version);
   }
 
   serveAgain(lost: LostRequest, counts: boolean): void {
@@ -303,7 +294,8 @@ export class ModernEra implements LostRequestServer, StreamBeginner {
   }
 
   beginStream(to: Reader, request: RpcRequest): void {
-    sendFirst(to, firstPosition(request, this.#random), this.#options);
+    const id = formatCallPosition(firstPosition(request, this.#random));
+    if (id !== '') to.point(id, this.#options.retryMs, true);
   }
 
   #refuse(call: ModernCall, error: SojournError): void {

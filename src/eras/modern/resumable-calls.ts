@@ -24,7 +24,7 @@ import { rightsOf } from '../../session/calls/rights.ts';
 import type { Fence } from '../../stores/store.ts';
 import { Tally } from '../../tally.ts';
 import type { Logger } from '../../types.ts';
-import { type CallRecords, RECORD_MS } from './call-records.ts';
+import type { CallRecords } from './call-records.ts';
 import { type CallPosition, firstPosition, formatCallPosition } from './call-position.ts';
 import { type CallRequest, ResumableCall, type ResumableHost } from './resumable-call.ts';
 
@@ -35,6 +35,8 @@ const CUT_CALLS_PER_USER = 100;
 const ANSWERED_CALLS = 1_000;
 /** The part of `limits.memoryBytes` that kept messages may fill: clients that read their answers come first. */
 const KEPT_PART = 1 / 8;
+/** The records of running calls are extended: a third of `RECORD_MS`, so that two writes may fail. */
+const EXTEND_MS = 100_000;
 /** How long the end of an endpoint waits for the store. */
 const STORED_MS = 1_000;
 
@@ -246,7 +248,7 @@ export class ResumableCalls implements ResumableHost {
       this.#armSweep();
       for (const { key, fence } of this.#calls.values())
         if (fence !== undefined) this.#follow(this.#records.extend(key, fence));
-    }, RECORD_MS / 3);
+    }, EXTEND_MS);
   }
 
   /** Resolves when every answer so far is stored, or could not be. A store that hangs delays no end of an endpoint. */

@@ -86,3 +86,35 @@ test('a call whose clients come back and leave at once holds its body once, unti
   expect(memory.used).toBe(0);
   await calls.close();
 });
+
+test('the record of a call is extended while the call runs, and not after its answer', async () => {
+  const time = createFakeTime();
+  const written: string[] = [];
+  const records = {
+    create: async () => true,
+    extend: async () => void written.push('extend'),
+    finish: async () => void written.push('finish'),
+  };
+  const options = resolveOptions({ timeProvider: time });
+  const calls = new ResumableCalls({
+    options,
+    records: records as unknown as CallRecords,
+    instance: { lease: { owner: 'here', valid: true } },
+    memory: new MemoryBudget(2 ** 30),
+    response,
+    random: (bytes) => randomBytes(bytes),
+  });
+  const exchange = exchangeOf(createClient());
+  const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
+  const call = calls.open(exchange, new HttpResponse(exchange, response), request, '2026-07-28');
+  call?.begin();
+  call?.holdsHead();
+  await new Promise(setImmediate);
+  await time.advance(300_000);
+  expect(written).toEqual(['extend', 'extend', 'extend']);
+  call?.message('{"jsonrpc":"2.0","id":1,"result":{}}');
+  call?.end();
+  await time.advance(300_000);
+  expect(written).toEqual(['extend', 'extend', 'extend', 'finish']);
+  await calls.close();
+});
