@@ -70,7 +70,7 @@ describe.each(storeKinds)('a session that ended stays ended at every instance, o
   });
 
   test('by its idle timeout', async () => {
-    const { a, onA, onB, asked } = await pair({ store: sharedStore(kind), idleTimeoutMs: 400 });
+    const { a, onA, onB, asked } = await pair({ store: sharedStore(kind), idleTimeoutMs: 400, tombstoneMs: 60_000 });
     // Looking at it does not keep it.
     await until(async () => (await a.endpoint.sessions.get(onA.sessionId ?? '')) === undefined, { timeoutMs: 15_000 });
     expect(await statuses(onA, onB)).toEqual(GONE);
