@@ -1,6 +1,6 @@
 import type { StoredRecord } from '../../src/stores/store.ts';
 import { expect, test } from 'vitest';
-import { CREATE } from '../../src/stores/redis/record-scripts.ts';
+import { ADD, CREATE } from '../../src/stores/redis/record-scripts.ts';
 import { RESERVE } from '../../src/stores/redis/directory-scripts.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { dueNow } from '../../src/testing/view.ts';
@@ -90,6 +90,25 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     expect(await make(Date.now() - 1)).toBe('L');
     expect(await view.records.read('s')).toBeUndefined();
     expect(await make(Date.now() + 60_000)).toBe('W');
+  });
+
+  test('a field is not added when its check may have run, and the check that is reserved for it finds the bell', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const { session, due } = keysOf(name);
+    const [head, , fields] = session('s') as string[];
+    await view.records.create(recordOf('s'));
+    const add = async (until: number): Promise<unknown> =>
+      ask('EVAL', ADD.lua, '2', head ?? '', fields ?? '', `${until}`, '1', 'answer', 'yes');
+    expect(await add(Date.now() - 1)).toBe('L');
+    expect(await view.records.read('s')).toMatchObject({ rung: 0, fields: {} });
+    // The instance crashed after the field was stored, so nothing has moved the check to now.
+    await ask('ZADD', due, String(Date.now() + 60_000), 's');
+    expect(await add(Date.now() + 60_000)).toBe('W');
+    expect(await dueNow(view, 10)).toEqual([]);
+    await ask('ZADD', due, '1', 's');
+    expect(await dueNow(view, 10)).toEqual([{ id: 's', ...FENCE, expired: false }]);
   });
 
   test('an entry that is created again during its check stays', async () => {
