@@ -97,7 +97,7 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     const name = newName();
     const view = await openView(server().url, { name });
     const { session, due } = keysOf(name);
-    const [head, , fields] = session('s') as string[];
+    const [head, , fields] = session('s');
     await view.records.create(recordOf('s'));
     const add = async (until: number): Promise<unknown> =>
       ask('EVAL', ADD.lua, '2', head ?? '', fields ?? '', `${until}`, '1', 'answer', 'yes');

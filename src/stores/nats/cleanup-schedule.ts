@@ -109,12 +109,18 @@ export class CleanupSchedule {
     this.#now = now;
   }
 
-  async add(entry: ScheduleEntry, deadline: number): Promise<void> {
+  /** `anew`: also if the server has had the same entry before, which a pass may have removed. */
+  async add(entry: ScheduleEntry, deadline: number, anew = false): Promise<void> {
     const ahead = entry.at - (await this.#now(deadline));
     const wheel = WHEELS.find(({ within }) => ahead <= within) ?? SECONDS;
     const subject = this.#names.due(`${wheel.name}${Math.floor(entry.at / wheel.width)}`);
     const body = JSON.stringify({ v: VERSION, ...entry });
-    await this.#jetstream.publish(subject, Buffer.from(body), deadline, { id: `${subject} ${token(body)}` });
+    await this.#jetstream.publish(
+      subject,
+      Buffer.from(body),
+      deadline,
+      anew ? {} : { id: `${subject} ${token(body)}` },
+    );
   }
 
   /**
@@ -130,7 +136,7 @@ export class CleanupSchedule {
 
   async addAfter({ id, dueAt }: StoredRecord, deadline: number): Promise<void> {
     if (dueAt !== null && dueAt <= (await this.#now(deadline)) + DUE_SLACK_MS)
-      await this.add({ id, at: dueAt }, deadline);
+      await this.add({ id, at: dueAt }, deadline, true);
   }
 
   /**

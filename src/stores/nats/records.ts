@@ -312,7 +312,8 @@ export class NatsRecords extends LoggedRecords implements Records {
     const { table, schedule, clock } = this.#options;
     const { due, record } = value;
     const at = wakeTime(record);
-    if (at === null || due === at) return table.replace(id, held, value, deadline);
+    if (at === null) return table.replace(id, held, { ...value, due: null }, deadline);
+    if (due === at) return table.replace(id, held, value, deadline);
     if (due !== null && due < at && due > (await clock.now(deadline)) + DUE_SLACK_MS)
       return table.replace(id, held, value, deadline);
     await schedule.addBefore(record, deadline);
