@@ -25,7 +25,6 @@ import type { AppendExtra, WriteResult } from '../../session/streams/event-log.t
 import { allowsBatches } from '../../protocol/versions.ts';
 import { type Call, isAbandoned, type NextAttempt, type PostCall } from '../../call/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { CallLoop } from './call-loop.ts';
 import { checkNotifications, checkRequests } from './session-checks.ts';
 import { StartsPerTurn } from './starts-per-turn.ts';
 
@@ -36,11 +35,16 @@ interface AdmittedPost {
   readonly admitted: readonly MessageContext[];
 }
 
+/** Counts work that a drain waits for. */
+interface TrackedWork {
+  track<T>(exchange: Caller, work: () => Promise<T>): Promise<T>;
+}
+
 export interface LegacyPostsOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
   readonly gate: RequestGate;
-  readonly loop: Pick<CallLoop, 'track'>;
+  readonly loop: TrackedWork;
   readonly responses: LegacyResponses;
 }
 

@@ -30,7 +30,6 @@ import { isHookTimeout } from './hook-time.ts';
 import { checkScopes, type ScopedTransport } from '../calls/scopes.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from '../calls/questions.ts';
-import type { SessionRequests } from '../calls/requests.ts';
 import type { SessionRun } from './run.ts';
 import { closeUnawaited, ServerTransport } from './server-transport.ts';
 import type { KnownPage, SharedLists } from './shared-lists.ts';
@@ -44,6 +43,13 @@ const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifica
  */
 type State = 'open' | 'settled' | 'closed';
 
+/** Takes what the server answers. */
+interface AnsweredRequests {
+  answer(message: RpcResponse): void;
+  answerWith(page: KnownPage, context: MessageContext): void;
+  readonly running: { get(id: RequestId): MessageContext | undefined };
+}
+
 /** What a transport needs of its session. */
 export interface TransportSession extends GetSession {
   /** `undefined` until the factory has made it. */
@@ -52,7 +58,7 @@ export interface TransportSession extends GetSession {
   /** `undefined`: no other process can own the session, so its sends are never held. */
   readonly guard: { forget(): void } | undefined;
   readonly lists: SharedLists | undefined;
-  readonly requests: Pick<SessionRequests, 'answer' | 'answerWith' | 'running'>;
+  readonly requests: AnsweredRequests;
   readonly questions: Questions;
   readonly view: McpSession;
   /** `undefined`: sessions have no run hook. */
