@@ -209,6 +209,7 @@ export class Supervisor {
   async #replaceLeaving(slot: Slot, worker: WorkerProcess): Promise<void> {
     // The start of this worker must settle before the next start begins.
     await slot.starting;
+    if (slot.worker !== worker || slot.rolling) return;
     if (worker.leaving) await delay(GROUP_SIGNAL_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
     if (slot.worker !== worker || slot.rolling || this.#stopping.signal.aborted) return;
     slot.worker = undefined;

@@ -43,5 +43,6 @@ test('a rolling restart replaces each slot once, also one whose worker leaves as
   const { supervisor, launched } = supervise();
   await supervisor.start();
   await supervisor.roll();
+  await until(() => launched.length >= 5, { what: 'a worker in the place that is free' });
   expect(launched.toSorted()).toEqual([1, 1, 2, 2, 2]);
 });

@@ -125,12 +125,11 @@ export const ADD = script(
   EXPIRED,
   `
 if now > tonumber(ARGV[1]) then return 'L' end
-local head = redis.call('HMGET', KEYS[1], 'f', 'x', 'q')
+local head = redis.call('HMGET', KEYS[1], 'f', 'x', 'q', 'n')
 if not head[1] or expired(head[2]) then return 'G' end
 if redis.call('HSETNX', KEYS[2], ARGV[3], ARGV[4]) == 0 then return 'X' end
 if head[2] then redis.call('PEXPIREAT', KEYS[2], whole(head[2] + ARGV[2])) end
-redis.call('HINCRBY', KEYS[1], 'n', 1)
-redis.call('HSET', KEYS[1], 'q', whole(math.min(head[3] or now, now)))
+redis.call('HSET', KEYS[1], 'n', whole((head[4] or 0) + 1), 'q', whole(math.min(head[3] or now, now)))
 return 'W'
 `,
 );
