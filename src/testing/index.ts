@@ -15,12 +15,11 @@ export type { RawEvent } from './sse-parser.ts';
 export {
   createStoreKit,
   type ServerOutage,
-  type StoreCase,
   type StoreKit,
-  type StoreNeed,
   type StoreUnderTest,
   type ViewOptions,
 } from './contract/store-kit.ts';
+export type { StoreCase, StoreNeed } from './contract/store-case.ts';
 export { storeContract } from './store-contract.ts';
 export { compareWithModel, type ModelRunOptions } from './model/compare.ts';
 export { runStoreCrashes, type CrashReport, type StoreCrashes } from './crash/crashes.ts';

@@ -21,7 +21,7 @@ import { outageCases } from './contract/outages.ts';
 import { ownershipCases } from './contract/ownership.ts';
 import { recordCases } from './contract/records.ts';
 import { retentionCases } from './contract/retention.ts';
-import type { StoreCase } from './contract/store-kit.ts';
+import type { StoreCase } from './contract/store-case.ts';
 
 export const storeContract: readonly StoreCase[] = [
   ...recordCases,

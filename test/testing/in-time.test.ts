@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { SHORT_MS, createStoreKit, inTime, recordOf, type StoreKit } from '../../src/testing/contract/store-kit.ts';
+import { SHORT_MS, inTime } from '../../src/testing/contract/store-case.ts';
+import { createStoreKit, recordOf, type StoreKit } from '../../src/testing/contract/store-kit.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 
 function kitOver(): StoreKit {

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { afterTurn } from '../../options/system.ts';
 import { dueNow, type View } from '../view.ts';
 import { CLOCK_SLACK_MS, readEnded } from './ended.ts';
-import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, casesOf, readLiving, recordOf } from './store-kit.ts';
+import { PAST_SHORT_MS, SHORT_MS, testNeeding } from './store-case.ts';
+import { FENCE, ME, OTHER, announce, readLiving, recordOf } from './store-kit.ts';
 
 const HOUR_MS = 3_600_000;
 const LASTS_MS = 60_000;
@@ -31,11 +32,11 @@ async function readAndRenew(here: View, there: View, id: string): Promise<string
   return (await there.instances.read(id)) === undefined ? '' : `${id} was found expired, and then alive`;
 }
 
-export const clockCases = casesOf({
-  'clock/process': {
-    title: 'a process whose clock is 3 h off stores the same expiries, leases and ages as any other',
-    needs: 'store-clock',
-    async run(kit) {
+export const clockCases = [
+  testNeeding(
+    'store-clock',
+    'clock/process: a process whose clock is 3 h off stores the same expiries, leases and ages as any other',
+    async (kit) => {
       const right = await kit.open();
       for (const offMs of [-3 * HOUR_MS, 3 * HOUR_MS]) {
         const off = await kit.open({ clockOffMs: offMs });
@@ -63,11 +64,11 @@ export const clockCases = casesOf({
         assert.deepEqual(await dueNow(off, 10), []);
       }
     },
-  },
-  'lease/read-or-renew': {
-    title: 'a lease that a read found expired is not renewed, not even by a renewal that had begun',
-    needs: 'lease-expiry',
-    run: async (kit) => {
+  ),
+  testNeeding(
+    'lease-expiry',
+    'lease/read-or-renew: a lease that a read found expired is not renewed, not even by a renewal that had begun',
+    async (kit) => {
       const [here, there] = [await kit.open({ leaseMs: SHORT_MS }), await kit.open({ leaseMs: SHORT_MS })];
       const ids = Array.from({ length: INSTANCES }, (_, n) => `instance-${n}`);
       await Promise.all(ids.map((id) => announce(here, id)));
@@ -80,11 +81,11 @@ export const clockCases = casesOf({
       const wrong = await Promise.all(checks);
       assert.deepEqual(wrong.filter(Boolean), []);
     },
-  },
-  'lease/stored-death': {
-    title: 'a lease that was found expired is dead for ever, also when the clock is set back',
-    needs: 'clock-set-back',
-    async run(kit) {
+  ),
+  testNeeding(
+    'clock-set-back',
+    'lease/stored-death: a lease that was found expired is dead for ever, also when the clock is set back',
+    async (kit) => {
       const [here, there] = [await kit.open({ leaseMs: SHORT_MS }), await kit.open({ leaseMs: SHORT_MS })];
       await announce(here, ME);
       await kit.pass(PAST_SHORT_MS);
@@ -94,5 +95,5 @@ export const clockCases = casesOf({
       assert.equal(await here.instances.renew(ME, 'serving'), false);
       assert.equal(await there.instances.read(ME), undefined);
     },
-  },
-});
+  ),
+];

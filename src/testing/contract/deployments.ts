@@ -1,80 +1,69 @@
 import assert from 'node:assert/strict';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';
-import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, inTime, recordOf, casesOf } from './store-kit.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
+import { FENCE, ME, OTHER, announce, recordOf } from './store-kit.ts';
 
 /** Names that are prefixes of each other, as far as that is possible: no name may reach into another one's keys. */
 const NAMES = ['a', 'a:sessions', 'a:b', 'A', 'a*', 'a '];
 
-export const deploymentCases = casesOf({
-  'deployment/sessions': {
-    title: 'deployments see nothing of each other: sessions, logs and markers',
-    async run(kit) {
-      for (const deployment of NAMES) {
-        const view = await kit.open({ deployment });
-        assert.equal(await view.records.read('s'), undefined, deployment);
-        assert.equal((await view.records.list(1_000)).records.length, 0, deployment);
-        assert.equal(await view.records.create(recordOf('s', { body: deployment })), 'created', deployment);
-        const events = [JSON.stringify(deployment)];
-        await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events });
-      }
-      for (const deployment of NAMES) {
-        const view = await kit.open({ deployment });
-        assert.deepEqual((await view.records.list(10)).records, [recordOf('s', { body: deployment })]);
-        const outcome = await view.records.replay('s', 'p', -1);
-        assert.deepEqual(outcome.found && outcome.events, [{ offset: 0, data: JSON.stringify(deployment) }]);
-      }
-      const first = await kit.open({ deployment: NAMES[0] as string });
-      await first.records.end('s', FENCE, 'deleted');
-      const second = await kit.open({ deployment: NAMES[1] as string });
-      assert.deepEqual(await second.records.read('s'), recordOf('s', { body: NAMES[1] as string }));
-    },
-  },
-  'deployment/instances': {
-    title: 'deployments see nothing of each other: leases, messages and the bus',
-    async run(kit) {
-      const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
-      const received: unknown[] = [];
-      await a.instances.announce({ id: ME, state: 'serving', version: '1' }, () => received.push('a'));
-      await b.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, { kind }) => received.push(kind));
-      assert.deepEqual(
-        (await a.instances.list()).map(({ id }) => id),
-        [ME],
-      );
-      assert.equal(await a.instances.read(OTHER), undefined);
-      assert.equal(await a.instances.send(ME, OTHER, { kind: 'stray' }), 'suspect');
-      await a.instances.publish(ME, { kind: 'stray' });
-      // An owner that is alive in one deployment is dead in the other.
-      assert.equal(await b.instances.read(ME), undefined);
-      await b.instances.send(OTHER, OTHER, { kind: 'own' });
-      await until(() => received.length > 0, { what: 'the own message' });
-      assert.deepEqual(received, ['own']);
-    },
-  },
-  'secret/shared': {
-    title: 'a secret is made once: the same 32 bytes for every view, also when all ask for it at once',
-    async run(kit) {
-      const views = [await kit.open(), await kit.open(), await kit.open()];
-      const secrets = await Promise.all(
-        views.flatMap((view) => [view, view]).map(async (view) => view.secret('request-state')),
-      );
-      const again = await (await kit.open()).secret('request-state');
-      assert.equal(again.byteLength, 32);
-      for (const secret of secrets) assert.deepEqual(Buffer.from(secret), Buffer.from(again));
-      assert.ok(again.some((byte) => byte !== 0));
-    },
-  },
-  'secret/apart': {
-    title: 'secrets of other names and of other deployments are others',
-    async run(kit) {
-      const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
-      const secrets = [await a.secret('one'), await a.secret('two'), await b.secret('one')];
-      assert.equal(new Set(secrets.map((secret) => Buffer.from(secret).toString('hex'))).size, 3);
-    },
-  },
-  'secret/forgotten': {
-    title: 'every view forgets a secret when its time has passed, and no other secret with it',
-    run: inTime(async (kit) => {
+export const deploymentCases = [
+  test('deployment/sessions: deployments see nothing of each other: sessions, logs and markers', async (kit) => {
+    for (const deployment of NAMES) {
+      const view = await kit.open({ deployment });
+      assert.equal(await view.records.read('s'), undefined, deployment);
+      assert.equal((await view.records.list(1_000)).records.length, 0, deployment);
+      assert.equal(await view.records.create(recordOf('s', { body: deployment })), 'created', deployment);
+      const events = [JSON.stringify(deployment)];
+      await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events });
+    }
+    for (const deployment of NAMES) {
+      const view = await kit.open({ deployment });
+      assert.deepEqual((await view.records.list(10)).records, [recordOf('s', { body: deployment })]);
+      const outcome = await view.records.replay('s', 'p', -1);
+      assert.deepEqual(outcome.found && outcome.events, [{ offset: 0, data: JSON.stringify(deployment) }]);
+    }
+    const first = await kit.open({ deployment: NAMES[0] as string });
+    await first.records.end('s', FENCE, 'deleted');
+    const second = await kit.open({ deployment: NAMES[1] as string });
+    assert.deepEqual(await second.records.read('s'), recordOf('s', { body: NAMES[1] as string }));
+  }),
+  test('deployment/instances: deployments see nothing of each other: leases, messages and the bus', async (kit) => {
+    const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
+    const received: unknown[] = [];
+    await a.instances.announce({ id: ME, state: 'serving', version: '1' }, () => received.push('a'));
+    await b.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, { kind }) => received.push(kind));
+    assert.deepEqual(
+      (await a.instances.list()).map(({ id }) => id),
+      [ME],
+    );
+    assert.equal(await a.instances.read(OTHER), undefined);
+    assert.equal(await a.instances.send(ME, OTHER, { kind: 'stray' }), 'suspect');
+    await a.instances.publish(ME, { kind: 'stray' });
+    // An owner that is alive in one deployment is dead in the other.
+    assert.equal(await b.instances.read(ME), undefined);
+    await b.instances.send(OTHER, OTHER, { kind: 'own' });
+    await until(() => received.length > 0, { what: 'the own message' });
+    assert.deepEqual(received, ['own']);
+  }),
+  test('secret/shared: a secret is made once: the same 32 bytes for every view, also when all ask for it at once', async (kit) => {
+    const views = [await kit.open(), await kit.open(), await kit.open()];
+    const secrets = await Promise.all(
+      views.flatMap((view) => [view, view]).map(async (view) => view.secret('request-state')),
+    );
+    const again = await (await kit.open()).secret('request-state');
+    assert.equal(again.byteLength, 32);
+    for (const secret of secrets) assert.deepEqual(Buffer.from(secret), Buffer.from(again));
+    assert.ok(again.some((byte) => byte !== 0));
+  }),
+  test('secret/apart: secrets of other names and of other deployments are others', async (kit) => {
+    const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
+    const secrets = [await a.secret('one'), await a.secret('two'), await b.secret('one')];
+    assert.equal(new Set(secrets.map((secret) => Buffer.from(secret).toString('hex'))).size, 3);
+  }),
+  timedTest(
+    'secret/forgotten: every view forgets a secret when its time has passed, and no other secret with it',
+    async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
       const hex = async (view: View, name: string, keepMs?: number): Promise<string> =>
         Buffer.from(await view.secret(name, keepMs)).toString('hex');
@@ -87,22 +76,19 @@ export const deploymentCases = casesOf({
       assert.notEqual(next, short);
       assert.equal(await hex(here, 'short', SHORT_MS), next);
       assert.deepEqual([await hex(there, 'kept'), await hex(there, 'long', 600_000)], [kept, long]);
-    }),
-  },
-  'close/others': {
-    title: 'a view that closes takes nothing from the others',
-    async run(kit) {
-      const [first, second] = [await kit.open(), await kit.open()];
-      await announce(second, ME);
-      await first.records.create(recordOf('s'));
-      await first.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
-      const secret = Buffer.from(await first.secret('one'));
-      await first.close();
-      await first.close();
-      assert.deepEqual(await second.records.read('s'), recordOf('s'));
-      assert.equal((await second.records.replay('s', 'p', -1)).found, true);
-      assert.deepEqual(Buffer.from(await second.secret('one')), secret);
-      assert.ok(await second.instances.read(ME));
     },
-  },
-});
+  ),
+  test('close/others: a view that closes takes nothing from the others', async (kit) => {
+    const [first, second] = [await kit.open(), await kit.open()];
+    await announce(second, ME);
+    await first.records.create(recordOf('s'));
+    await first.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+    const secret = Buffer.from(await first.secret('one'));
+    await first.close();
+    await first.close();
+    assert.deepEqual(await second.records.read('s'), recordOf('s'));
+    assert.equal((await second.records.replay('s', 'p', -1)).found, true);
+    assert.deepEqual(Buffer.from(await second.secret('one')), secret);
+    assert.ok(await second.instances.read(ME));
+  }),
+];

@@ -1,17 +1,7 @@
 import assert from 'node:assert/strict';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
-import {
-  FENCE,
-  ME,
-  OTHER,
-  OWNERLESS,
-  PAST_SHORT_MS,
-  SHORT_MS,
-  announce,
-  inTime,
-  recordOf,
-  casesOf,
-} from './store-kit.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, timedTest } from './store-case.ts';
+import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf } from './store-kit.ts';
 import { openStreams } from '../view.ts';
 
 const REASONS = [
@@ -24,129 +14,105 @@ const REASONS = [
   'store_lost',
 ] as const;
 
-export const endCases = casesOf({
-  'end/by-owner': {
-    title: 'an owner ends its session: the tombstone says why and when, and holds no secret',
-    async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      for (const reason of REASONS) {
-        await here.records.create(recordOf(reason));
-        assert.equal(await here.records.end(reason, FENCE, reason), 'ended');
-        const ended = await readEnded(there, reason);
-        assert.ok(Math.abs(ended.at - kit.now()) < CLOCK_SLACK_MS, `at is ${ended.at}, the clock ${kit.now()}`);
-        assert.deepEqual(ended, { id: reason, outcome: reason, at: ended.at });
-      }
-    },
-  },
-  'end/compare-and-set': {
-    title: 'a session ends only for a caller that names its epoch and its owner, or that it has none',
-    async run(kit) {
-      const [owner, other] = [await kit.open(), await kit.open()];
-      await announce(owner, ME);
-      const owners = { owned: ME, dead: 'dead', ownerless: null };
-      for (const [id, stored] of Object.entries(owners)) {
-        await owner.records.create(recordOf(id, { epoch: 2, owner: stored }));
-        for (const epoch of [1, 2, 3]) {
-          for (const name of [...Object.values(owners), OTHER]) {
-            if (epoch === 2 && name === stored) continue;
-            const outcome = await other.records.end(id, { epoch, owner: name }, 'terminated');
-            assert.equal(outcome, 'fenced', `${id}: ${epoch} ${name}`);
-          }
+export const endCases = [
+  test('end/by-owner: an owner ends its session: the tombstone says why and when, and holds no secret', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    for (const reason of REASONS) {
+      await here.records.create(recordOf(reason));
+      assert.equal(await here.records.end(reason, FENCE, reason), 'ended');
+      const ended = await readEnded(there, reason);
+      assert.ok(Math.abs(ended.at - kit.now()) < CLOCK_SLACK_MS, `at is ${ended.at}, the clock ${kit.now()}`);
+      assert.deepEqual(ended, { id: reason, outcome: reason, at: ended.at });
+    }
+  }),
+  test('end/compare-and-set: a session ends only for a caller that names its epoch and its owner, or that it has none', async (kit) => {
+    const [owner, other] = [await kit.open(), await kit.open()];
+    await announce(owner, ME);
+    const owners = { owned: ME, dead: 'dead', ownerless: null };
+    for (const [id, stored] of Object.entries(owners)) {
+      await owner.records.create(recordOf(id, { epoch: 2, owner: stored }));
+      for (const epoch of [1, 2, 3]) {
+        for (const name of [...Object.values(owners), OTHER]) {
+          if (epoch === 2 && name === stored) continue;
+          const outcome = await other.records.end(id, { epoch, owner: name }, 'terminated');
+          assert.equal(outcome, 'fenced', `${id}: ${epoch} ${name}`);
         }
-        assert.deepEqual(await owner.records.read(id), recordOf(id, { epoch: 2, owner: stored }));
-        // Whether the owner lives is the caller's matter: this caller has found that it does not.
-        assert.equal(await other.records.end(id, { epoch: 2, owner: stored }, 'terminated'), 'ended', id);
-        assert.equal((await readEnded(owner, id)).outcome, 'terminated', id);
       }
-    },
-  },
-  'end/once': {
-    title: 'a session ends once: later ends find it gone, and the first reason stays',
-    async run(kit) {
-      const view = await kit.openWith(['s']);
-      assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');
-      const before = await readEnded(view, 's');
-      assert.equal(await view.records.end('s', FENCE, 'terminated'), 'gone');
-      assert.equal(await view.records.end('s', OWNERLESS, 'idle'), 'gone');
-      assert.deepEqual(await readEnded(view, 's'), before);
-      assert.equal(await view.records.end('never', OWNERLESS, 'idle'), 'gone');
-    },
-  },
-  'end/race': {
-    title: 'of concurrent ends exactly one ends it, and its reason stays',
-    async run(kit) {
-      const views = [await kit.open(), await kit.open(), await kit.open()];
-      await views[0]?.records.create(recordOf('s', { owner: null }));
-      const reasons = ['deleted', 'terminated', 'idle_limit'] as const;
-      const outcomes = await Promise.all(
-        views.map(async (view, n) => ({ outcome: await view.records.end('s', OWNERLESS, reasons[n] ?? ''), n })),
-      );
-      const ended = outcomes.filter(({ outcome }) => outcome === 'ended');
-      assert.equal(ended.length, 1);
-      assert.equal(outcomes.filter(({ outcome }) => outcome === 'gone').length, 2);
-      for (const view of views) assert.equal((await readEnded(view, 's')).outcome, reasons[ended[0]?.n ?? 0]);
-    },
-  },
-  'end/stays': {
-    title: 'nothing brings an ended session back',
-    async run(kit) {
-      const view = await kit.openWith(['s']);
-      await view.records.end('s', FENCE, 'deleted');
-      await assertStaysEnded(view, 's');
-    },
-  },
-  'end/drops': {
-    title: 'the log and the markers of an ended session go at once',
-    run: inTime(async (kit) => {
-      const view = await kit.openWith(['s'], { keepMs: SHORT_MS });
-      await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '{"secret":1}'] });
-      await view.records.mark('s', FENCE, { name: '1', stream: 'p' });
-      await view.records.end('s', FENCE, 'deleted');
-      assert.deepEqual(await view.records.replay('s', 'p', -1), { found: false, why: 'unknown' });
-      assert.deepEqual(await openStreams(view, 's'), []);
-      // After the tombstone time a new session under the same id finds nothing of the old one.
-      await kit.pass(PAST_SHORT_MS);
-      assert.equal(await view.records.create(recordOf('s', { owner: null })), 'created');
-      assert.deepEqual(await view.records.replay('s', 'p', -1), { found: false, why: 'unknown' });
-      const claim = await view.records.claim('s', OWNERLESS, ME);
-      assert.deepEqual(claim.claimed && claim.marks, []);
-    }),
-  },
-  'tombstone/goes': {
-    title: 'an ended session is remembered for keepMs and then unknown',
-    run: inTime(async (kit) => {
-      const view = await kit.openWith(['s'], { keepMs: SHORT_MS });
-      await view.records.end('s', FENCE, 'deleted');
-      assert.equal((await readEnded(view, 's')).outcome, 'deleted');
-      await kit.pass(PAST_SHORT_MS);
-      assert.equal(await view.records.read('s'), undefined);
-      assert.deepEqual(await view.records.claim('s', FENCE, ME), { claimed: false, current: undefined });
-      assert.equal(await view.records.create(recordOf('s', { user: 'new' })), 'created');
-      assert.deepEqual(await view.records.read('s'), recordOf('s', { user: 'new' }));
-    }),
-  },
-  'end/outcome': {
-    title: 'an outcome of any size is kept as it is, for as long as its end says',
-    run: inTime(async (kit) => {
-      const [here, there] = [await kit.open(), await kit.open()];
-      const outcomes = { empty: '', text: '["Größe 尺寸 🧪"]\n{"a":1}', large: JSON.stringify('x'.repeat(3_000_000)) };
-      for (const [id, outcome] of Object.entries(outcomes)) {
-        await here.records.create(recordOf(id));
-        assert.equal(await here.records.end(id, FENCE, outcome, 600_000), 'ended');
-        assert.equal((await readEnded(there, id)).outcome, outcome, id);
-      }
-      await here.records.create(recordOf('short'));
-      await here.records.end('short', FENCE, 'answer', SHORT_MS);
-      await kit.pass(PAST_SHORT_MS);
-      assert.equal(await there.records.read('short'), undefined);
-      assert.equal(await there.records.create(recordOf('short')), 'created');
-      assert.equal((await readEnded(there, 'large')).outcome, outcomes.large);
-    }),
-  },
-  'tombstone/limit': {
-    title: 'past its limit a process forgets the sessions that ended first',
-    needs: 'process-limits',
-    async run(kit) {
+      assert.deepEqual(await owner.records.read(id), recordOf(id, { epoch: 2, owner: stored }));
+      // Whether the owner lives is the caller's matter: this caller has found that it does not.
+      assert.equal(await other.records.end(id, { epoch: 2, owner: stored }, 'terminated'), 'ended', id);
+      assert.equal((await readEnded(owner, id)).outcome, 'terminated', id);
+    }
+  }),
+  test('end/once: a session ends once: later ends find it gone, and the first reason stays', async (kit) => {
+    const view = await kit.openWith(['s']);
+    assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');
+    const before = await readEnded(view, 's');
+    assert.equal(await view.records.end('s', FENCE, 'terminated'), 'gone');
+    assert.equal(await view.records.end('s', OWNERLESS, 'idle'), 'gone');
+    assert.deepEqual(await readEnded(view, 's'), before);
+    assert.equal(await view.records.end('never', OWNERLESS, 'idle'), 'gone');
+  }),
+  test('end/race: of concurrent ends exactly one ends it, and its reason stays', async (kit) => {
+    const views = [await kit.open(), await kit.open(), await kit.open()];
+    await views[0]?.records.create(recordOf('s', { owner: null }));
+    const reasons = ['deleted', 'terminated', 'idle_limit'] as const;
+    const outcomes = await Promise.all(
+      views.map(async (view, n) => ({ outcome: await view.records.end('s', OWNERLESS, reasons[n] ?? ''), n })),
+    );
+    const ended = outcomes.filter(({ outcome }) => outcome === 'ended');
+    assert.equal(ended.length, 1);
+    assert.equal(outcomes.filter(({ outcome }) => outcome === 'gone').length, 2);
+    for (const view of views) assert.equal((await readEnded(view, 's')).outcome, reasons[ended[0]?.n ?? 0]);
+  }),
+  test('end/stays: nothing brings an ended session back', async (kit) => {
+    const view = await kit.openWith(['s']);
+    await view.records.end('s', FENCE, 'deleted');
+    await assertStaysEnded(view, 's');
+  }),
+  timedTest('end/drops: the log and the markers of an ended session go at once', async (kit) => {
+    const view = await kit.openWith(['s'], { keepMs: SHORT_MS });
+    await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '{"secret":1}'] });
+    await view.records.mark('s', FENCE, { name: '1', stream: 'p' });
+    await view.records.end('s', FENCE, 'deleted');
+    assert.deepEqual(await view.records.replay('s', 'p', -1), { found: false, why: 'unknown' });
+    assert.deepEqual(await openStreams(view, 's'), []);
+    // After the tombstone time a new session under the same id finds nothing of the old one.
+    await kit.pass(PAST_SHORT_MS);
+    assert.equal(await view.records.create(recordOf('s', { owner: null })), 'created');
+    assert.deepEqual(await view.records.replay('s', 'p', -1), { found: false, why: 'unknown' });
+    const claim = await view.records.claim('s', OWNERLESS, ME);
+    assert.deepEqual(claim.claimed && claim.marks, []);
+  }),
+  timedTest('tombstone/goes: an ended session is remembered for keepMs and then unknown', async (kit) => {
+    const view = await kit.openWith(['s'], { keepMs: SHORT_MS });
+    await view.records.end('s', FENCE, 'deleted');
+    assert.equal((await readEnded(view, 's')).outcome, 'deleted');
+    await kit.pass(PAST_SHORT_MS);
+    assert.equal(await view.records.read('s'), undefined);
+    assert.deepEqual(await view.records.claim('s', FENCE, ME), { claimed: false, current: undefined });
+    assert.equal(await view.records.create(recordOf('s', { user: 'new' })), 'created');
+    assert.deepEqual(await view.records.read('s'), recordOf('s', { user: 'new' }));
+  }),
+  timedTest('end/outcome: an outcome of any size is kept as it is, for as long as its end says', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    const outcomes = { empty: '', text: '["Größe 尺寸 🧪"]\n{"a":1}', large: JSON.stringify('x'.repeat(3_000_000)) };
+    for (const [id, outcome] of Object.entries(outcomes)) {
+      await here.records.create(recordOf(id));
+      assert.equal(await here.records.end(id, FENCE, outcome, 600_000), 'ended');
+      assert.equal((await readEnded(there, id)).outcome, outcome, id);
+    }
+    await here.records.create(recordOf('short'));
+    await here.records.end('short', FENCE, 'answer', SHORT_MS);
+    await kit.pass(PAST_SHORT_MS);
+    assert.equal(await there.records.read('short'), undefined);
+    assert.equal(await there.records.create(recordOf('short')), 'created');
+    assert.equal((await readEnded(there, 'large')).outcome, outcomes.large);
+  }),
+  testNeeding(
+    'process-limits',
+    'tombstone/limit: past its limit a process forgets the sessions that ended first',
+    async (kit) => {
       const view = await kit.open({ tombstones: 3 });
       for (let n = 0; n < 5; n++) {
         await view.records.create(recordOf(`s${n}`));
@@ -157,5 +123,5 @@ export const endCases = casesOf({
       );
       assert.deepEqual(remembered, [false, false, true, true, true]);
     },
-  },
-});
+  ),
+];

@@ -2,20 +2,8 @@ import assert from 'node:assert/strict';
 import { isEnded, type DueRecord, type StoredRecord } from '../../stores/store.ts';
 import { dueNow, openStreams, type View } from '../view.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
-import {
-  FENCE,
-  ME,
-  OTHER,
-  OWNERLESS,
-  PAST_SHORT_MS,
-  SHORT_MS,
-  announce,
-  inTime,
-  casesOf,
-  readLiving,
-  recordOf,
-  sortedBy,
-} from './store-kit.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, timedTest } from './store-case.ts';
+import { FENCE, ME, OTHER, OWNERLESS, announce, readLiving, recordOf, sortedBy } from './store-kit.ts';
 import { OWNER_WRITES } from './writes.ts';
 
 /** A session that expires soon. */
@@ -29,11 +17,10 @@ function assertLasts(record: unknown, ms: number, now: number): void {
   assert.ok(expiresAt !== null && Math.abs(expiresAt - now - ms) < CLOCK_SLACK_MS, `it lasts ${expiresAt} − ${now} ms`);
 }
 
-export const expiryCases = casesOf({
-  'expiry/ends': {
-    title:
-      'past its expiry a session has ended without an outcome, also one with a living owner, and nothing brings it back',
-    run: inTime(async (kit) => {
+export const expiryCases = [
+  timedTest(
+    'expiry/ends: past its expiry a session has ended without an outcome, also one with a living owner, and nothing brings it back',
+    async (kit) => {
       const view = await kit.open();
       await announce(view, ME);
       for (const [id, owner] of Object.entries({ owned: ME, orphaned: 'dead', ownerless: null })) {
@@ -52,11 +39,11 @@ export const expiryCases = casesOf({
       }
       assert.deepEqual(await view.records.replay('owned', 'p', -1), { found: false, why: 'unknown' });
       assert.deepEqual(await openStreams(view, 'owned'), []);
-    }),
-  },
-  'expiry/unread': {
-    title: 'an expired session that was never read refuses every write, a create and a claim',
-    run: inTime(async (kit) => {
+    },
+  ),
+  timedTest(
+    'expiry/unread: an expired session that was never read refuses every write, a create and a claim',
+    async (kit) => {
       const view = await kit.open();
       const ids = [...OWNER_WRITES.map(({ name }) => name).filter((name) => name !== 'end'), 'create', 'claim'];
       for (const id of ids) await createExpiring(view, id);
@@ -67,11 +54,11 @@ export const expiryCases = casesOf({
       assert.equal(await view.records.create(recordOf('create')), 'exists');
       assert.equal((await view.records.claim('claim', FENCE, OTHER)).claimed, false);
       for (const id of ids) assert.equal((await readEnded(view, id)).outcome, '', id);
-    }),
-  },
-  'expiry/told-once': {
-    title: 'an expired session is ended once, without an outcome, also when a read noticed it before',
-    run: inTime(async (kit) => {
+    },
+  ),
+  timedTest(
+    'expiry/told-once: an expired session is ended once, without an outcome, also when a read noticed it before',
+    async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
       await announce(here, ME);
       await createExpiring(here, 'ownerless', { owner: null });
@@ -86,12 +73,12 @@ export const expiryCases = casesOf({
       assert.equal(await here.records.end('owned', FENCE, 'terminated'), 'ended');
       assert.equal(await here.records.end('owned', FENCE, 'terminated'), 'gone');
       for (const id of ['ownerless', 'owned']) assert.equal((await readEnded(here, id)).outcome, '', id);
-    }),
-  },
-  'expiry/stored': {
-    title: 'a session that a read or a claim reported as expired has ended for good, also when the clock is set back',
-    needs: 'clock-set-back',
-    run: async (kit) => {
+    },
+  ),
+  testNeeding(
+    'clock-set-back',
+    'expiry/stored: a session that a read or a claim reported as expired has ended for good, also when the clock is set back',
+    async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
       await announce(here, ME);
       const ids = ['read', 'claimed'];
@@ -124,57 +111,48 @@ export const expiryCases = casesOf({
         assert.equal((await readEnded(here, id)).outcome, '', id);
       }
     },
-  },
-  'expiry/moves': {
-    title: 'an owner moves the expiry: later, earlier, and to never',
-    run: inTime(async (kit) => {
-      const view = await kit.open();
-      for (const id of ['later', 'never']) await createExpiring(view, id);
-      await view.records.create(recordOf('earlier'), 3_600_000);
-      assertLasts(await view.records.read('earlier'), 3_600_000, kit.now());
-      await view.records.save('later', FENCE, { expiresInMs: 3_600_000 });
-      assertLasts(await view.records.read('later'), 3_600_000, kit.now());
-      await view.records.save('never', FENCE, { expiresInMs: null });
-      await view.records.release('earlier', FENCE, { expiresInMs: SHORT_MS });
-      await kit.pass(PAST_SHORT_MS);
-      await readLiving(view, 'later');
-      assert.deepEqual(await view.records.read('never'), recordOf('never'));
-      assert.equal((await readEnded(view, 'earlier')).outcome, '');
-    }),
-  },
-  'expiry/at-once': {
-    title: 'a session that an owner lets expire at once has ended',
-    async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('created'), 0);
-      await view.records.create(recordOf('saved'), 3_600_000);
-      await view.records.save('saved', FENCE, { expiresInMs: 0 });
-      await view.records.create(recordOf('released'), 3_600_000);
-      await view.records.release('released', FENCE, { expiresInMs: -1_000 });
-      await kit.pass(1);
-      for (const id of ['created', 'saved', 'released']) assert.equal((await readEnded(view, id)).outcome, '', id);
-    },
-  },
-  'expiry/claimed': {
-    title: 'a claim leaves the expiry as it is and says how long the session lasts',
-    async run(kit) {
-      const view = await kit.open();
-      await view.records.create(recordOf('lasting', { owner: null }), 3_600_000);
-      await view.records.create(recordOf('endless', { owner: null }));
-      for (const lostReplies of [0, 1]) {
-        const claim = await view.records.claim('lasting', OWNERLESS, ME);
-        assert.ok(claim.claimed && claim.expiresInMs !== null, `lost replies: ${lostReplies}`);
-        assert.ok(claim.expiresInMs <= 3_600_000 && claim.expiresInMs > 3_600_000 - CLOCK_SLACK_MS);
-      }
-      assertLasts(await view.records.read('lasting'), 3_600_000, kit.now());
-      const claim = await view.records.claim('endless', OWNERLESS, ME);
-      assert.ok(claim.claimed);
-      assert.equal(claim.expiresInMs, null);
-    },
-  },
-  'expired/list': {
-    title: 'expired sessions are named with owner and epoch until they are ended, no others, and at most so many',
-    run: inTime(async (kit) => {
+  ),
+  timedTest('expiry/moves: an owner moves the expiry: later, earlier, and to never', async (kit) => {
+    const view = await kit.open();
+    for (const id of ['later', 'never']) await createExpiring(view, id);
+    await view.records.create(recordOf('earlier'), 3_600_000);
+    assertLasts(await view.records.read('earlier'), 3_600_000, kit.now());
+    await view.records.save('later', FENCE, { expiresInMs: 3_600_000 });
+    assertLasts(await view.records.read('later'), 3_600_000, kit.now());
+    await view.records.save('never', FENCE, { expiresInMs: null });
+    await view.records.release('earlier', FENCE, { expiresInMs: SHORT_MS });
+    await kit.pass(PAST_SHORT_MS);
+    await readLiving(view, 'later');
+    assert.deepEqual(await view.records.read('never'), recordOf('never'));
+    assert.equal((await readEnded(view, 'earlier')).outcome, '');
+  }),
+  test('expiry/at-once: a session that an owner lets expire at once has ended', async (kit) => {
+    const view = await kit.open();
+    await view.records.create(recordOf('created'), 0);
+    await view.records.create(recordOf('saved'), 3_600_000);
+    await view.records.save('saved', FENCE, { expiresInMs: 0 });
+    await view.records.create(recordOf('released'), 3_600_000);
+    await view.records.release('released', FENCE, { expiresInMs: -1_000 });
+    await kit.pass(1);
+    for (const id of ['created', 'saved', 'released']) assert.equal((await readEnded(view, id)).outcome, '', id);
+  }),
+  test('expiry/claimed: a claim leaves the expiry as it is and says how long the session lasts', async (kit) => {
+    const view = await kit.open();
+    await view.records.create(recordOf('lasting', { owner: null }), 3_600_000);
+    await view.records.create(recordOf('endless', { owner: null }));
+    for (const lostReplies of [0, 1]) {
+      const claim = await view.records.claim('lasting', OWNERLESS, ME);
+      assert.ok(claim.claimed && claim.expiresInMs !== null, `lost replies: ${lostReplies}`);
+      assert.ok(claim.expiresInMs <= 3_600_000 && claim.expiresInMs > 3_600_000 - CLOCK_SLACK_MS);
+    }
+    assertLasts(await view.records.read('lasting'), 3_600_000, kit.now());
+    const claim = await view.records.claim('endless', OWNERLESS, ME);
+    assert.ok(claim.claimed);
+    assert.equal(claim.expiresInMs, null);
+  }),
+  timedTest(
+    'expired/list: expired sessions are named with owner and epoch until they are ended, no others, and at most so many',
+    async (kit) => {
       const view = await kit.open();
       await announce(view, ME);
       await view.records.create(recordOf('lasting', { owner: null }), 3_600_000);
@@ -196,6 +174,6 @@ export const expiryCases = casesOf({
         await dueNow(view, 10),
         all.filter(({ id }) => !ids.includes(id)),
       );
-    }),
-  },
-});
+    },
+  ),
+];

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import type { InstanceLease, InstanceMessage } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';
-import { ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, inTime, casesOf } from './store-kit.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, inTime } from './store-case.ts';
+import { ME, OTHER, announce } from './store-kit.ts';
 
 /** The members of a lease that callers know; a store may add more. */
 const shown = (lease: InstanceLease | undefined) =>
@@ -37,109 +38,85 @@ async function announceWithInbox(view: View, id: string): Promise<Inbox> {
 
 const numbers = ({ messages }: Inbox): unknown[] => messages.map(({ n }) => n);
 
-export const instanceCases = casesOf({
-  'lease/announce': {
-    title: 'an announced instance is read and listed by every view, as it announced itself',
-    async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      assert.equal(await there.instances.read(ME), undefined);
-      assert.deepEqual(await there.instances.list(), []);
-      await here.instances.announce({ id: ME, state: 'serving', version: '1.2.3' }, () => undefined);
-      await there.instances.announce({ id: OTHER, state: 'draining', version: '1.2.4' }, () => undefined);
-      for (const view of [here, there]) {
-        assert.deepEqual(shown(await view.instances.read(ME)), { id: ME, state: 'serving', version: '1.2.3' });
-        assert.deepEqual(shown(await view.instances.read(OTHER)), { id: OTHER, state: 'draining', version: '1.2.4' });
-        assert.deepEqual((await view.instances.list()).map(({ id }) => id).sort(), [ME, OTHER]);
-      }
-    },
-  },
-  'lease/renew': {
-    title: 'a renewal keeps the lease and changes its state',
-    async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await announce(here, ME);
-      assert.equal(await here.instances.renew(ME, 'serving'), true);
-      assert.equal(await here.instances.renew(ME, 'draining'), true);
-      assert.deepEqual(shown(await there.instances.read(ME)), { id: ME, state: 'draining', version: '1.0.0' });
-    },
-  },
-  'lease/unknown': {
-    title: 'an instance that was never announced is not renewed, and renewing makes nothing',
-    async run(kit) {
-      await assertDead(await kit.open(), 'never');
-    },
-  },
-  'lease/leave': {
-    title: 'an instance that leaves is dead at once',
-    async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await announce(here, ME);
-      await here.instances.leave(ME);
-      await assertDead(there, ME);
-      await here.instances.leave(ME);
-    },
-  },
-  'lease/bury': {
-    title: 'a lease is buried when it is as it was seen, once, and death is final',
-    async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await announce(here, ME);
-      const seen = await lease(there, ME);
-      assert.equal(await there.instances.bury(seen), true);
-      await assertDead(here, ME);
-      assert.equal(await there.instances.bury(seen), false);
-      assert.equal(await there.instances.bury({ ...seen, id: 'never' }), false);
-    },
-  },
-  'lease/bury-renewed': {
-    title: 'a lease that was renewed since it was seen is not buried',
-    async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await announce(here, ME);
-      const seen = await lease(there, ME);
-      assert.equal(await here.instances.renew(ME, 'serving'), true);
-      assert.equal(await there.instances.bury(seen), false);
-      const seenAgain = await lease(there, ME);
-      assert.equal(await here.instances.renew(ME, 'draining'), true);
-      assert.equal(await there.instances.bury(seenAgain), false);
-      assert.equal(await there.instances.bury(await lease(there, ME)), true);
-    },
-  },
-  'lease/bury-race': {
-    title: 'of concurrent burials exactly one buries',
-    async run(kit) {
-      const views = [await kit.open(), await kit.open(), await kit.open()];
-      await announce(views[0] as View, ME);
-      const seen = await Promise.all(views.map(async (view) => lease(view, ME)));
-      const outcomes = await Promise.all(views.map(async (view, n) => view.instances.bury(seen[n] as InstanceLease)));
-      assert.deepEqual(outcomes.filter(Boolean), [true]);
-    },
-  },
-  'lease/dead-id': {
-    title: 'a dead id is not announced again',
-    async run(kit) {
-      const view = await kit.open();
-      await announce(view, ME);
-      await view.instances.leave(ME);
-      await assert.rejects(async () => announce(view, ME));
-      await assertDead(view, ME);
-    },
-  },
-  'lease/expiry': {
-    title: 'a lease that is not renewed runs out, and its id is dead for ever',
-    needs: 'lease-expiry',
-    run: inTime(async (kit) => {
+export const instanceCases = [
+  test('lease/announce: an announced instance is read and listed by every view, as it announced itself', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    assert.equal(await there.instances.read(ME), undefined);
+    assert.deepEqual(await there.instances.list(), []);
+    await here.instances.announce({ id: ME, state: 'serving', version: '1.2.3' }, () => undefined);
+    await there.instances.announce({ id: OTHER, state: 'draining', version: '1.2.4' }, () => undefined);
+    for (const view of [here, there]) {
+      assert.deepEqual(shown(await view.instances.read(ME)), { id: ME, state: 'serving', version: '1.2.3' });
+      assert.deepEqual(shown(await view.instances.read(OTHER)), { id: OTHER, state: 'draining', version: '1.2.4' });
+      assert.deepEqual((await view.instances.list()).map(({ id }) => id).sort(), [ME, OTHER]);
+    }
+  }),
+  test('lease/renew: a renewal keeps the lease and changes its state', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    await announce(here, ME);
+    assert.equal(await here.instances.renew(ME, 'serving'), true);
+    assert.equal(await here.instances.renew(ME, 'draining'), true);
+    assert.deepEqual(shown(await there.instances.read(ME)), { id: ME, state: 'draining', version: '1.0.0' });
+  }),
+  test('lease/unknown: an instance that was never announced is not renewed, and renewing makes nothing', async (kit) => {
+    await assertDead(await kit.open(), 'never');
+  }),
+  test('lease/leave: an instance that leaves is dead at once', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    await announce(here, ME);
+    await here.instances.leave(ME);
+    await assertDead(there, ME);
+    await here.instances.leave(ME);
+  }),
+  test('lease/bury: a lease is buried when it is as it was seen, once, and death is final', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    await announce(here, ME);
+    const seen = await lease(there, ME);
+    assert.equal(await there.instances.bury(seen), true);
+    await assertDead(here, ME);
+    assert.equal(await there.instances.bury(seen), false);
+    assert.equal(await there.instances.bury({ ...seen, id: 'never' }), false);
+  }),
+  test('lease/bury-renewed: a lease that was renewed since it was seen is not buried', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    await announce(here, ME);
+    const seen = await lease(there, ME);
+    assert.equal(await here.instances.renew(ME, 'serving'), true);
+    assert.equal(await there.instances.bury(seen), false);
+    const seenAgain = await lease(there, ME);
+    assert.equal(await here.instances.renew(ME, 'draining'), true);
+    assert.equal(await there.instances.bury(seenAgain), false);
+    assert.equal(await there.instances.bury(await lease(there, ME)), true);
+  }),
+  test('lease/bury-race: of concurrent burials exactly one buries', async (kit) => {
+    const views = [await kit.open(), await kit.open(), await kit.open()];
+    await announce(views[0] as View, ME);
+    const seen = await Promise.all(views.map(async (view) => lease(view, ME)));
+    const outcomes = await Promise.all(views.map(async (view, n) => view.instances.bury(seen[n] as InstanceLease)));
+    assert.deepEqual(outcomes.filter(Boolean), [true]);
+  }),
+  test('lease/dead-id: a dead id is not announced again', async (kit) => {
+    const view = await kit.open();
+    await announce(view, ME);
+    await view.instances.leave(ME);
+    await assert.rejects(async () => announce(view, ME));
+    await assertDead(view, ME);
+  }),
+  testNeeding(
+    'lease-expiry',
+    'lease/expiry: a lease that is not renewed runs out, and its id is dead for ever',
+    inTime(async (kit) => {
       const view = await kit.open({ leaseMs: SHORT_MS });
       await announce(view, ME);
       assert.equal((await view.instances.read(ME))?.id, ME);
       await kit.pass(PAST_SHORT_MS);
       await assertDead(view, ME);
     }),
-  },
-  'lease/renewals': {
-    title: 'a lease that is renewed in time outlives leaseMs',
-    needs: 'lease-expiry',
-    run: inTime(async (kit) => {
+  ),
+  testNeeding(
+    'lease-expiry',
+    'lease/renewals: a lease that is renewed in time outlives leaseMs',
+    inTime(async (kit) => {
       const view = await kit.open({ leaseMs: SHORT_MS });
       await announce(view, ME);
       for (let n = 0; n < 6; n++) {
@@ -148,84 +125,69 @@ export const instanceCases = casesOf({
       }
       assert.ok(await view.instances.read(ME));
     }),
-  },
-  'mailbox/send': {
-    title: 'a message reaches the instance it is sent to, and no other, with its sender and its content',
-    async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      const mine = await announceWithInbox(here, ME);
-      const others = await announceWithInbox(there, OTHER);
-      const message = { kind: 'call', text: 'Größe 🧪', deep: { list: [1, null, 'x'.repeat(65_536)] } };
-      assert.equal(await here.instances.send(ME, OTHER, message), 'sent');
-      await until(() => others.messages.length === 1, { what: 'the message' });
-      assert.deepEqual(others, { from: [ME], messages: [message] });
-      assert.equal(await there.instances.send(OTHER, ME, { kind: 'answer' }), 'sent');
-      await until(() => mine.messages.length === 1, { what: 'the answer' });
-      assert.deepEqual(mine, { from: [OTHER], messages: [{ kind: 'answer' }] });
-    },
-  },
-  'mailbox/self': {
-    title: 'an instance reaches its own mailbox',
-    async run(kit) {
-      const view = await kit.open();
-      const mine = await announceWithInbox(view, ME);
-      assert.equal(await view.instances.send(ME, ME, { kind: 'probe' }), 'sent');
-      await until(() => mine.messages.length === 1, { what: 'the probe' });
-    },
-  },
-  'mailbox/order': {
-    title: 'messages of one sender arrive in order, also those that were sent together',
-    async run(kit) {
-      const [here, there, third] = [await kit.open(), await kit.open(), await kit.open()];
-      const inbox = await announceWithInbox(there, OTHER);
-      await announce(here, ME);
-      await announce(third, 'third');
-      const sends: Array<Promise<unknown>> = [];
-      for (let n = 0; n < 50; n++) {
-        sends.push((async () => here.instances.send(ME, OTHER, { kind: 'n', n }))());
-        sends.push((async () => third.instances.send('third', OTHER, { kind: 'n', n: -1 - n }))());
-      }
-      await Promise.all(sends);
-      for (let n = 50; n < 60; n++) await here.instances.send(ME, OTHER, { kind: 'n', n });
-      await until(() => inbox.messages.length === 110, { what: '110 messages' });
-      const of = (sender: string) => numbers(inbox).filter((_, i) => inbox.from[i] === sender);
-      assert.deepEqual(
-        of(ME),
-        Array.from({ length: 60 }, (_, n) => n),
-      );
-      assert.deepEqual(
-        of('third'),
-        Array.from({ length: 50 }, (_, n) => -1 - n),
-      );
-    },
-  },
-  'mailbox/dead': {
-    title: 'a message to an unknown or dead instance is suspect',
-    async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await announce(here, ME);
-      assert.equal(await here.instances.send(ME, 'never', { kind: 'call' }), 'suspect');
-      const inbox = await announceWithInbox(there, OTHER);
-      await there.instances.leave(OTHER);
-      assert.equal(await here.instances.send(ME, OTHER, { kind: 'call' }), 'suspect');
-      assert.deepEqual(inbox.messages, []);
-    },
-  },
-  'publish/others': {
-    title: 'what is published reaches every other living instance, and not its publisher',
-    async run(kit) {
-      const views = [await kit.open(), await kit.open(), await kit.open()] as const;
-      const inboxes = await Promise.all(views.map(async (view, n) => announceWithInbox(view, `instance-${n}`)));
-      await announceWithInbox(views[1], 'second-of-one-process');
-      await views[0].instances.publish('instance-0', { kind: 'event', n: 1 });
-      await until(() => inboxes.slice(1).every(({ messages }) => messages.length === 1), { what: 'the event' });
-      for (const inbox of inboxes.slice(1)) {
-        assert.deepEqual(inbox, { from: ['instance-0'], messages: [{ kind: 'event', n: 1 }] });
-      }
-      // A message to itself comes after what was published before it: nothing is still on its way to the publisher.
-      await views[1].instances.send('instance-1', 'instance-0', { kind: 'after' });
-      await until(() => inboxes[0]?.messages.length === 1, { what: 'the message after' });
-      assert.deepEqual(inboxes[0]?.messages, [{ kind: 'after' }]);
-    },
-  },
-});
+  ),
+  test('mailbox/send: a message reaches the instance it is sent to, and no other, with its sender and its content', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    const mine = await announceWithInbox(here, ME);
+    const others = await announceWithInbox(there, OTHER);
+    const message = { kind: 'call', text: 'Größe 🧪', deep: { list: [1, null, 'x'.repeat(65_536)] } };
+    assert.equal(await here.instances.send(ME, OTHER, message), 'sent');
+    await until(() => others.messages.length === 1, { what: 'the message' });
+    assert.deepEqual(others, { from: [ME], messages: [message] });
+    assert.equal(await there.instances.send(OTHER, ME, { kind: 'answer' }), 'sent');
+    await until(() => mine.messages.length === 1, { what: 'the answer' });
+    assert.deepEqual(mine, { from: [OTHER], messages: [{ kind: 'answer' }] });
+  }),
+  test('mailbox/self: an instance reaches its own mailbox', async (kit) => {
+    const view = await kit.open();
+    const mine = await announceWithInbox(view, ME);
+    assert.equal(await view.instances.send(ME, ME, { kind: 'probe' }), 'sent');
+    await until(() => mine.messages.length === 1, { what: 'the probe' });
+  }),
+  test('mailbox/order: messages of one sender arrive in order, also those that were sent together', async (kit) => {
+    const [here, there, third] = [await kit.open(), await kit.open(), await kit.open()];
+    const inbox = await announceWithInbox(there, OTHER);
+    await announce(here, ME);
+    await announce(third, 'third');
+    const sends: Array<Promise<unknown>> = [];
+    for (let n = 0; n < 50; n++) {
+      sends.push((async () => here.instances.send(ME, OTHER, { kind: 'n', n }))());
+      sends.push((async () => third.instances.send('third', OTHER, { kind: 'n', n: -1 - n }))());
+    }
+    await Promise.all(sends);
+    for (let n = 50; n < 60; n++) await here.instances.send(ME, OTHER, { kind: 'n', n });
+    await until(() => inbox.messages.length === 110, { what: '110 messages' });
+    const of = (sender: string) => numbers(inbox).filter((_, i) => inbox.from[i] === sender);
+    assert.deepEqual(
+      of(ME),
+      Array.from({ length: 60 }, (_, n) => n),
+    );
+    assert.deepEqual(
+      of('third'),
+      Array.from({ length: 50 }, (_, n) => -1 - n),
+    );
+  }),
+  test('mailbox/dead: a message to an unknown or dead instance is suspect', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    await announce(here, ME);
+    assert.equal(await here.instances.send(ME, 'never', { kind: 'call' }), 'suspect');
+    const inbox = await announceWithInbox(there, OTHER);
+    await there.instances.leave(OTHER);
+    assert.equal(await here.instances.send(ME, OTHER, { kind: 'call' }), 'suspect');
+    assert.deepEqual(inbox.messages, []);
+  }),
+  test('publish/others: what is published reaches every other living instance, and not its publisher', async (kit) => {
+    const views = [await kit.open(), await kit.open(), await kit.open()] as const;
+    const inboxes = await Promise.all(views.map(async (view, n) => announceWithInbox(view, `instance-${n}`)));
+    await announceWithInbox(views[1], 'second-of-one-process');
+    await views[0].instances.publish('instance-0', { kind: 'event', n: 1 });
+    await until(() => inboxes.slice(1).every(({ messages }) => messages.length === 1), { what: 'the event' });
+    for (const inbox of inboxes.slice(1)) {
+      assert.deepEqual(inbox, { from: ['instance-0'], messages: [{ kind: 'event', n: 1 }] });
+    }
+    // A message to itself comes after what was published before it: nothing is still on its way to the publisher.
+    await views[1].instances.send('instance-1', 'instance-0', { kind: 'after' });
+    await until(() => inboxes[0]?.messages.length === 1, { what: 'the message after' });
+    assert.deepEqual(inboxes[0]?.messages, [{ kind: 'after' }]);
+  }),
+];

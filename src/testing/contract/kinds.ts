@@ -1,81 +1,65 @@
 import assert from 'node:assert/strict';
 import { dueNow } from '../view.ts';
 import { readEnded } from './ended.ts';
-import {
-  FENCE,
-  ME,
-  OTHER,
-  OWNERLESS,
-  PAST_SHORT_MS,
-  SHORT_MS,
-  announce,
-  casesOf,
-  inTime,
-  recordOf,
-} from './store-kit.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
+import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf } from './store-kit.ts';
 
 /** Records of another kind than the other cases use. */
 const KIND = { kind: 'parcels' };
 const UNLISTED = { kind: 'letters', listed: false, log: false, keepMs: SHORT_MS } as const;
 
-export const kindCases = casesOf({
-  'kind/apart': {
-    title: 'records of two kinds under one id know nothing of each other, and share the instances',
-    async run(kit) {
-      const [things, parcels] = [await kit.open(), await kit.open(KIND)];
-      await announce(things, ME);
-      assert.equal((await parcels.instances.read(ME))?.id, ME);
-      await things.records.create(recordOf('a', { head: 'thing' }));
-      assert.equal(await parcels.records.read('a'), undefined);
-      assert.equal(await parcels.records.create(recordOf('a', { head: 'parcel' })), 'created');
-      const append = { id: 'a', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
-      assert.equal(await parcels.records.append(append), 'written');
-      assert.deepEqual(await things.records.replay('a', 'p', -1), { found: false, why: 'unknown' });
-      assert.deepEqual(await things.records.list(10), { records: [recordOf('a', { head: 'thing' })] });
-      assert.deepEqual(await parcels.records.list(10), { records: [recordOf('a', { head: 'parcel' })] });
-      assert.equal(await parcels.records.end('a', FENCE, 'delivered'), 'ended');
-      assert.deepEqual(await things.records.read('a'), recordOf('a', { head: 'thing' }));
-      await things.records.end('a', FENCE, 'deleted');
-      assert.equal((await readEnded(parcels, 'a')).outcome, 'delivered');
-    },
-  },
-  'kind/made-up': {
-    title: 'a kind that no store knows: fields, log, due time and outcome, begun by one instance and ended by the next',
-    async run(kit) {
-      const [here, there] = [await kit.open(KIND), await kit.open(KIND)];
-      await announce(here, ME);
-      await announce(there, OTHER);
-      const parcel = recordOf('user/p1', { body: 'order', fields: { to: 'Ada' } });
-      assert.equal(await here.records.create(parcel, 3_600_000, 600_000), 'created');
-      const logged = { id: parcel.id, fence: FENCE, stream: 'way', note: 'note' };
-      const mark = { name: 'send', stream: 'way' };
-      assert.equal(await here.records.append({ ...logged, from: 0, events: ['1', '2'], mark }), 'written');
-      assert.equal(await there.records.add(parcel.id, 'door', 'back'), 'added');
-      await here.instances.leave(ME);
-      const [due] = await dueNow(there, 10);
-      assert.deepEqual(due, { id: parcel.id, ...FENCE, expired: false });
-      assert.equal(await there.instances.read(ME), undefined);
-      const claim = await there.records.claim(parcel.id, FENCE, OTHER);
-      assert.ok(claim.claimed);
-      assert.deepEqual(claim.record.fields, { to: 'Ada', door: 'back' });
-      assert.deepEqual([claim.marks, claim.streams], [[mark], [{ stream: 'way', next: 2, note: 'note' }]]);
-      assert.equal(await here.records.save(parcel.id, FENCE, { head: 'late' }), 'fenced');
-      const fence = { epoch: 2, owner: OTHER };
-      const more = { ...logged, fence, from: 2, events: ['3'], complete: true, unmark: 'send' };
-      assert.equal(await there.records.append(more), 'written');
-      const heard = { due: { inMs: null, seen: claim.record.rung } };
-      assert.equal(await there.records.save(parcel.id, fence, { fields: { to: null }, ...heard }), 'written');
-      const replayed = await here.records.replay(parcel.id, 'way', 0);
-      assert.deepEqual(replayed.found && replayed.events.map(({ data }) => data), ['2', '3']);
-      assert.equal(await there.records.end(parcel.id, fence, '{"signed":"Ada"}'), 'ended');
-      assert.equal((await readEnded(here, parcel.id)).outcome, '{"signed":"Ada"}');
-      assert.equal(await here.records.add(parcel.id, 'late', '1'), 'gone');
-      assert.deepEqual(await dueNow(here, 10), []);
-    },
-  },
-  'kind/unlisted': {
-    title: 'a record that is not listed lives, ends and expires as any other, and goes without an end',
-    run: inTime(async (kit) => {
+export const kindCases = [
+  test('kind/apart: records of two kinds under one id know nothing of each other, and share the instances', async (kit) => {
+    const [things, parcels] = [await kit.open(), await kit.open(KIND)];
+    await announce(things, ME);
+    assert.equal((await parcels.instances.read(ME))?.id, ME);
+    await things.records.create(recordOf('a', { head: 'thing' }));
+    assert.equal(await parcels.records.read('a'), undefined);
+    assert.equal(await parcels.records.create(recordOf('a', { head: 'parcel' })), 'created');
+    const append = { id: 'a', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+    assert.equal(await parcels.records.append(append), 'written');
+    assert.deepEqual(await things.records.replay('a', 'p', -1), { found: false, why: 'unknown' });
+    assert.deepEqual(await things.records.list(10), { records: [recordOf('a', { head: 'thing' })] });
+    assert.deepEqual(await parcels.records.list(10), { records: [recordOf('a', { head: 'parcel' })] });
+    assert.equal(await parcels.records.end('a', FENCE, 'delivered'), 'ended');
+    assert.deepEqual(await things.records.read('a'), recordOf('a', { head: 'thing' }));
+    await things.records.end('a', FENCE, 'deleted');
+    assert.equal((await readEnded(parcels, 'a')).outcome, 'delivered');
+  }),
+  test('kind/made-up: a kind that no store knows: fields, log, due time and outcome, begun by one instance and ended by the next', async (kit) => {
+    const [here, there] = [await kit.open(KIND), await kit.open(KIND)];
+    await announce(here, ME);
+    await announce(there, OTHER);
+    const parcel = recordOf('user/p1', { body: 'order', fields: { to: 'Ada' } });
+    assert.equal(await here.records.create(parcel, 3_600_000, 600_000), 'created');
+    const logged = { id: parcel.id, fence: FENCE, stream: 'way', note: 'note' };
+    const mark = { name: 'send', stream: 'way' };
+    assert.equal(await here.records.append({ ...logged, from: 0, events: ['1', '2'], mark }), 'written');
+    assert.equal(await there.records.add(parcel.id, 'door', 'back'), 'added');
+    await here.instances.leave(ME);
+    const [due] = await dueNow(there, 10);
+    assert.deepEqual(due, { id: parcel.id, ...FENCE, expired: false });
+    assert.equal(await there.instances.read(ME), undefined);
+    const claim = await there.records.claim(parcel.id, FENCE, OTHER);
+    assert.ok(claim.claimed);
+    assert.deepEqual(claim.record.fields, { to: 'Ada', door: 'back' });
+    assert.deepEqual([claim.marks, claim.streams], [[mark], [{ stream: 'way', next: 2, note: 'note' }]]);
+    assert.equal(await here.records.save(parcel.id, FENCE, { head: 'late' }), 'fenced');
+    const fence = { epoch: 2, owner: OTHER };
+    const more = { ...logged, fence, from: 2, events: ['3'], complete: true, unmark: 'send' };
+    assert.equal(await there.records.append(more), 'written');
+    const heard = { due: { inMs: null, seen: claim.record.rung } };
+    assert.equal(await there.records.save(parcel.id, fence, { fields: { to: null }, ...heard }), 'written');
+    const replayed = await here.records.replay(parcel.id, 'way', 0);
+    assert.deepEqual(replayed.found && replayed.events.map(({ data }) => data), ['2', '3']);
+    assert.equal(await there.records.end(parcel.id, fence, '{"signed":"Ada"}'), 'ended');
+    assert.equal((await readEnded(here, parcel.id)).outcome, '{"signed":"Ada"}');
+    assert.equal(await here.records.add(parcel.id, 'late', '1'), 'gone');
+    assert.deepEqual(await dueNow(here, 10), []);
+  }),
+  timedTest(
+    'kind/unlisted: a record that is not listed lives, ends and expires as any other, and goes without an end',
+    async (kit) => {
       const [here, there] = [await kit.open(UNLISTED), await kit.open(UNLISTED)];
       await here.records.create(recordOf('a', { owner: null }), 600_000);
       const claim = await there.records.claim('a', OWNERLESS, ME);
@@ -93,6 +77,6 @@ export const kindCases = casesOf({
       assert.equal(await there.records.read('b'), undefined);
       assert.equal(await there.records.create(recordOf('b')), 'created');
       assert.equal((await readEnded(here, 'a')).outcome, 'answer');
-    }),
-  },
-});
+    },
+  ),
+];

@@ -4,7 +4,8 @@ import { systemTime, within } from '../../options/system.ts';
 import type { InstanceMessage } from '../../stores/store.ts';
 import { dueNow, type View } from '../view.ts';
 import { until } from '../until.ts';
-import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, recordOf, casesOf, type StoreKit } from './store-kit.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, testNeeding } from './store-case.ts';
+import { FENCE, ME, OTHER, announce, recordOf, type StoreKit } from './store-kit.ts';
 
 /** Above the usual limits of servers: 1 MiB of NATS and of many proxies, 4 MiB of a POST's body. */
 const LARGE_BYTES = 5 * 1024 * 1024;
@@ -52,80 +53,71 @@ async function useUp(kit: StoreKit, view: View): Promise<void> {
 const FEW = 30;
 const SWEEPS = 100;
 
-export const loadCases = casesOf({
-  'mailbox/large': {
-    title: 'a message of 5 MiB arrives whole, before the messages that its sender sent after it',
-    async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await announce(here, ME);
-      const got: InstanceMessage[] = [];
-      await there.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, message) => got.push(message));
-      const text = large();
-      const messages: InstanceMessage[] = [{ kind: 'large', text }, { kind: 'n' }];
-      const sent = await Promise.all(messages.map(async (message) => here.instances.send(ME, OTHER, message)));
-      assert.deepEqual(sent, ['sent', 'sent']);
-      await until(() => got.length === 2, { what: 'both messages' });
-      assert.deepEqual(
-        got.map(({ kind }) => kind),
-        ['large', 'n'],
-      );
-      assert.ok(got[0]?.['text'] === text, 'the text came as it was sent');
-    },
-  },
-  'append/large': {
-    title: 'an event of 5 MiB is replayed whole, between smaller ones',
-    async run(kit) {
-      const retention = { ttlMs: 600_000, events: 100, bytes: 4 * LARGE_BYTES };
-      const [here, there] = [await kit.open({ log: retention }), await kit.open({ log: retention })];
-      await here.records.create(recordOf('s'));
-      const events = ['"before"', JSON.stringify(large()), '"after"'];
-      for (const [from, data] of events.entries()) {
-        const append = { id: 's', fence: FENCE, stream: 'p', from, events: [data] };
-        assert.equal(await here.records.append(append), 'written');
+export const loadCases = [
+  test('mailbox/large: a message of 5 MiB arrives whole, before the messages that its sender sent after it', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    await announce(here, ME);
+    const got: InstanceMessage[] = [];
+    await there.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, message) => got.push(message));
+    const text = large();
+    const messages: InstanceMessage[] = [{ kind: 'large', text }, { kind: 'n' }];
+    const sent = await Promise.all(messages.map(async (message) => here.instances.send(ME, OTHER, message)));
+    assert.deepEqual(sent, ['sent', 'sent']);
+    await until(() => got.length === 2, { what: 'both messages' });
+    assert.deepEqual(
+      got.map(({ kind }) => kind),
+      ['large', 'n'],
+    );
+    assert.ok(got[0]?.['text'] === text, 'the text came as it was sent');
+  }),
+  test('append/large: an event of 5 MiB is replayed whole, between smaller ones', async (kit) => {
+    const retention = { ttlMs: 600_000, events: 100, bytes: 4 * LARGE_BYTES };
+    const [here, there] = [await kit.open({ log: retention }), await kit.open({ log: retention })];
+    await here.records.create(recordOf('s'));
+    const events = ['"before"', JSON.stringify(large()), '"after"'];
+    for (const [from, data] of events.entries()) {
+      const append = { id: 's', fence: FENCE, stream: 'p', from, events: [data] };
+      assert.equal(await here.records.append(append), 'written');
+    }
+    const replayed = await there.records.replay('s', 'p', -1);
+    assert.ok(replayed.found);
+    assert.deepEqual(
+      replayed.events.map(({ data }) => data.length),
+      events.map((data) => data.length),
+    );
+    assert.ok(replayed.events.every(({ data }, n) => data === events[n]));
+  }),
+  test('append/sixteen-sessions: appends to 16 sessions at once, in any order and past what retention keeps, are all written', async (kit) => {
+    const retention = { ttlMs: 600_000, events: 4, bytes: 1_048_576 };
+    const views = [await kit.open({ log: retention }), await kit.open({ log: retention })] as const;
+    const ids = Array.from({ length: SESSIONS }, (_, n) => `s${n}`);
+    for (const id of ids) await views[0].records.create(recordOf(id));
+    const rounds = async (): Promise<void> => {
+      for (let round = 0; round < ROUNDS; round++) {
+        // Another order in each round: every pair of sessions comes in both orders.
+        const turned = [...ids.slice(round), ...ids.slice(0, round)];
+        const order = round % 2 === 0 ? turned : turned.toReversed();
+        const outcomes = await Promise.all([
+          ...order.map(async (id) => {
+            const view = views[ids.indexOf(id) % 2] as View;
+            const events = ['1', '2', '3'];
+            return view.records.append({ id: id, fence: FENCE, stream: 'p', from: round * 3, events });
+          }),
+          ...views.map(async (view) => view.records.trim()),
+        ]);
+        assert.deepEqual(new Set(outcomes.slice(0, SESSIONS)), new Set(['written']), `round ${round}`);
       }
-      const replayed = await there.records.replay('s', 'p', -1);
-      assert.ok(replayed.found);
-      assert.deepEqual(
-        replayed.events.map(({ data }) => data.length),
-        events.map((data) => data.length),
-      );
-      assert.ok(replayed.events.every(({ data }, n) => data === events[n]));
-    },
-  },
-  'append/sixteen-sessions': {
-    title: 'appends to 16 sessions at once, in any order and past what retention keeps, are all written',
-    async run(kit) {
-      const retention = { ttlMs: 600_000, events: 4, bytes: 1_048_576 };
-      const views = [await kit.open({ log: retention }), await kit.open({ log: retention })] as const;
-      const ids = Array.from({ length: SESSIONS }, (_, n) => `s${n}`);
-      for (const id of ids) await views[0].records.create(recordOf(id));
-      const rounds = async (): Promise<void> => {
-        for (let round = 0; round < ROUNDS; round++) {
-          // Another order in each round: every pair of sessions comes in both orders.
-          const turned = [...ids.slice(round), ...ids.slice(0, round)];
-          const order = round % 2 === 0 ? turned : turned.toReversed();
-          const outcomes = await Promise.all([
-            ...order.map(async (id) => {
-              const view = views[ids.indexOf(id) % 2] as View;
-              const events = ['1', '2', '3'];
-              return view.records.append({ id: id, fence: FENCE, stream: 'p', from: round * 3, events });
-            }),
-            ...views.map(async (view) => view.records.trim()),
-          ]);
-          assert.deepEqual(new Set(outcomes.slice(0, SESSIONS)), new Set(['written']), `round ${round}`);
-        }
-      };
-      await notForEver(rounds(), 'the appends to 16 sessions');
-      for (const id of ids) {
-        const replayed = await views[0].records.replay(id, 'p', ROUNDS * 3 - 3);
-        assert.ok(replayed.found && replayed.events.length === 2, id);
-      }
-    },
-  },
-  'forget/all': {
-    title: 'what ended, expired or grew old takes no room any more after its time',
-    needs: 'entries',
-    async run(kit) {
+    };
+    await notForEver(rounds(), 'the appends to 16 sessions');
+    for (const id of ids) {
+      const replayed = await views[0].records.replay(id, 'p', ROUNDS * 3 - 3);
+      assert.ok(replayed.found && replayed.events.length === 2, id);
+    }
+  }),
+  testNeeding(
+    'entries',
+    'forget/all: what ended, expired or grew old takes no room any more after its time',
+    async (kit) => {
       const { entries } = kit;
       assert.ok(entries, 'this case needs `entries` of the store under test');
       const retention = { ttlMs: SHORT_MS, events: 1_000, bytes: 1_048_576 };
@@ -146,5 +138,5 @@ export const loadCases = casesOf({
       }
       assert.fail(`${left} entries more than before are left`);
     },
-  },
-});
+  ),
+];

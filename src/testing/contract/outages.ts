@@ -4,7 +4,8 @@ import { elapse, systemTime, within } from '../../options/system.ts';
 import type { StoredRecord } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';
-import { FENCE, ME, OTHER, recordOf, casesOf, type StoreKit } from './store-kit.ts';
+import { testNeeding } from './store-case.ts';
+import { FENCE, ME, OTHER, recordOf, type StoreKit } from './store-kit.ts';
 
 const LEASE_MS = 900;
 /** What a call may take: two thirds of the lease, and two seconds in which a broken connection is made again. */
@@ -61,11 +62,11 @@ function outageOf({ outage }: StoreKit): NonNullable<StoreKit['outage']> {
   return outage;
 }
 
-export const outageCases = casesOf({
-  'outage/bounded': {
-    title: 'while the server does not answer every call fails in time as STORE_AWAY; afterwards every call works again',
-    needs: 'outage',
-    async run(kit) {
+export const outageCases = [
+  testNeeding(
+    'outage',
+    'outage/bounded: while the server does not answer every call fails in time as STORE_AWAY; afterwards every call works again',
+    async (kit) => {
       const outage = outageOf(kit);
       const view = await kit.openWith(['s', 'other', 'released', 'ended'], { leaseMs: LEASE_MS });
       await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
@@ -87,11 +88,11 @@ export const outageCases = casesOf({
       const replayed = await onceBack(() => view.records.replay('s', 'p', -1), 'a replay');
       assert.ok(replayed.found && replayed.events[0]?.data === '1');
     },
-  },
-  'outage/order': {
-    title: 'a write that failed in an outage never takes effect after a later write',
-    needs: 'outage',
-    async run(kit) {
+  ),
+  testNeeding(
+    'outage',
+    'outage/order: a write that failed in an outage never takes effect after a later write',
+    async (kit) => {
       const outage = outageOf(kit);
       const view = await kit.openWith([recordOf('s', { fields: {} })], { leaseMs: LEASE_MS });
       await outage.begin();
@@ -106,8 +107,8 @@ export const outageCases = casesOf({
       const record = (await onceBack(() => view.records.read('s'), 'a read')) as StoredRecord;
       assert.deepEqual(record.fields, { text: '"later"' });
     },
-  },
-});
+  ),
+];
 
 const saved = async (view: View, text: string) =>
   view.records.save('s', FENCE, { fields: { text: JSON.stringify(text) } });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { ClaimOutcome } from '../../stores/store.ts';
 import { openStreams, type View } from '../view.ts';
-import { FENCE, ME, OTHER, OWNERLESS, announce, casesOf, recordOf, sortedBy, type StoreCase } from './store-kit.ts';
+import { test, type StoreCase } from './store-case.ts';
+import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, sortedBy } from './store-kit.ts';
 import { OWNER_WRITES, type OwnerWrite } from './writes.ts';
 
 const NOT_MINE = [
@@ -22,230 +23,178 @@ async function takeOver(view: View, id: string): Promise<void> {
   claimed(await view.records.claim(id, FENCE, OTHER));
 }
 
-const writeCases = ({ name, run, onNothing }: OwnerWrite): readonly StoreCase[] =>
-  casesOf({
-    [`fence/${name}`]: {
-      title: `${name} is refused unless epoch and owner are the stored ones, and changes nothing`,
-      async run(kit) {
-        const view = await kit.openWith([recordOf('s', { epoch: 3 })]);
-        for (const { name: what, ...fence } of NOT_MINE) assert.equal(await run(view, 's', fence), 'fenced', what);
-        assert.deepEqual(await view.records.read('s'), recordOf('s', { epoch: 3 }));
-        assert.deepEqual(await openStreams(view, 's'), []);
-        const { marks } = claimed(await view.records.claim('s', { epoch: 3, owner: ME }, ME));
-        assert.deepEqual(marks, []);
-      },
-    },
-    [`upsert/${name}`]: {
-      title: `${name} on a missing record creates nothing`,
-      async run(kit) {
-        const view = await kit.open();
-        assert.equal(await run(view, 'never', FENCE), onNothing);
-        assert.equal(await view.records.read('never'), undefined);
-        assert.equal((await view.records.list(1_000)).records.length, 0);
-        assert.equal(await view.records.create(recordOf('never')), 'created');
-        assert.deepEqual(await openStreams(view, 'never'), []);
-      },
-    },
-    [`fence/${name}-after-claim`]: {
-      title: `${name} of an earlier owner is refused from the claim on`,
-      async run(kit) {
-        const [old, next] = await kit.openTwoWith(['s']);
-        await takeOver(next, 's');
-        assert.equal(await run(old, 's', FENCE), 'fenced');
-        assert.deepEqual(await next.records.read('s'), recordOf('s', { epoch: 2, owner: OTHER }));
-      },
-    },
-  });
+const writeCases = ({ name, run, onNothing }: OwnerWrite): readonly StoreCase[] => [
+  test(`fence/${name}: ${name} is refused unless epoch and owner are the stored ones, and changes nothing`, async (kit) => {
+    const view = await kit.openWith([recordOf('s', { epoch: 3 })]);
+    for (const { name: what, ...fence } of NOT_MINE) assert.equal(await run(view, 's', fence), 'fenced', what);
+    assert.deepEqual(await view.records.read('s'), recordOf('s', { epoch: 3 }));
+    assert.deepEqual(await openStreams(view, 's'), []);
+    const { marks } = claimed(await view.records.claim('s', { epoch: 3, owner: ME }, ME));
+    assert.deepEqual(marks, []);
+  }),
+  test(`upsert/${name}: ${name} on a missing record creates nothing`, async (kit) => {
+    const view = await kit.open();
+    assert.equal(await run(view, 'never', FENCE), onNothing);
+    assert.equal(await view.records.read('never'), undefined);
+    assert.equal((await view.records.list(1_000)).records.length, 0);
+    assert.equal(await view.records.create(recordOf('never')), 'created');
+    assert.deepEqual(await openStreams(view, 'never'), []);
+  }),
+  test(`fence/${name}-after-claim: ${name} of an earlier owner is refused from the claim on`, async (kit) => {
+    const [old, next] = await kit.openTwoWith(['s']);
+    await takeOver(next, 's');
+    assert.equal(await run(old, 's', FENCE), 'fenced');
+    assert.deepEqual(await next.records.read('s'), recordOf('s', { epoch: 2, owner: OTHER }));
+  }),
+];
 
-const claimCases = casesOf({
-  'fence/after-release': {
-    title: 'an owner that released its session writes no more',
-    async run(kit) {
-      const view = await kit.openWith(['s']);
-      await view.records.release('s', FENCE);
-      for (const write of OWNER_WRITES) assert.equal(await write.run(view, 's', FENCE), 'fenced', write.name);
-      assert.deepEqual(await view.records.read('s'), recordOf('s', { owner: null }));
-    },
-  },
-  'claim/ownerless': {
-    title: 'a claim of a released session makes an owner, raises the epoch and returns the record as it is',
-    async run(kit) {
-      const [old, next] = await kit.openTwoWith(['s']);
-      await old.records.release('s', FENCE, { fields: { late: '1' } });
-      const { record, marks } = claimed(await next.records.claim('s', OWNERLESS, OTHER));
-      assert.deepEqual(record, {
-        ...recordOf('s', { epoch: 2, owner: OTHER }),
-        fields: { ...recordOf('s').fields, late: '1' },
-      });
-      assert.deepEqual(marks, []);
-      assert.deepEqual(await old.records.read('s'), record);
-      assert.equal(await next.records.save('s', { epoch: 2, owner: OTHER }, { head: 'debug' }), 'written');
-    },
-  },
-  'claim/owner': {
-    title: 'a claim that names the stored owner succeeds, whether that owner has a lease or not',
-    async run(kit) {
-      const view = await kit.open();
-      await announce(view, ME);
-      const owners = { alive: ME, never: 'never-announced', ownerless: null };
-      for (const [id, owner] of Object.entries(owners)) {
-        await view.records.create(recordOf(id, { owner }));
-        const { record } = claimed(await view.records.claim(id, { epoch: 1, owner }, 'third'));
-        assert.deepEqual(record, recordOf(id, { epoch: 2, owner: 'third' }));
+const claimCases = [
+  test('fence/after-release: an owner that released its session writes no more', async (kit) => {
+    const view = await kit.openWith(['s']);
+    await view.records.release('s', FENCE);
+    for (const write of OWNER_WRITES) assert.equal(await write.run(view, 's', FENCE), 'fenced', write.name);
+    assert.deepEqual(await view.records.read('s'), recordOf('s', { owner: null }));
+  }),
+  test('claim/ownerless: a claim of a released session makes an owner, raises the epoch and returns the record as it is', async (kit) => {
+    const [old, next] = await kit.openTwoWith(['s']);
+    await old.records.release('s', FENCE, { fields: { late: '1' } });
+    const { record, marks } = claimed(await next.records.claim('s', OWNERLESS, OTHER));
+    assert.deepEqual(record, {
+      ...recordOf('s', { epoch: 2, owner: OTHER }),
+      fields: { ...recordOf('s').fields, late: '1' },
+    });
+    assert.deepEqual(marks, []);
+    assert.deepEqual(await old.records.read('s'), record);
+    assert.equal(await next.records.save('s', { epoch: 2, owner: OTHER }, { head: 'debug' }), 'written');
+  }),
+  test('claim/owner: a claim that names the stored owner succeeds, whether that owner has a lease or not', async (kit) => {
+    const view = await kit.open();
+    await announce(view, ME);
+    const owners = { alive: ME, never: 'never-announced', ownerless: null };
+    for (const [id, owner] of Object.entries(owners)) {
+      await view.records.create(recordOf(id, { owner }));
+      const { record } = claimed(await view.records.claim(id, { epoch: 1, owner }, 'third'));
+      assert.deepEqual(record, recordOf(id, { epoch: 2, owner: 'third' }));
+    }
+  }),
+  test('claim/another-owner: a claim that names another owner than the stored one is refused; the caller gets the stored record', async (kit) => {
+    const [owner, other] = [await kit.open(), await kit.open()];
+    await announce(other, OTHER);
+    const owners = { owned: ME, dead: 'dead', ownerless: null };
+    for (const [id, stored] of Object.entries(owners)) {
+      const record = recordOf(id, { owner: stored });
+      await owner.records.create(record);
+      for (const seen of [...Object.values(owners), OTHER]) {
+        if (seen === stored) continue;
+        const outcome = await other.records.claim(id, { epoch: 1, owner: seen }, OTHER);
+        assert.deepEqual(outcome, { claimed: false, current: record }, `${id}: ${seen}`);
       }
-    },
-  },
-  'claim/another-owner': {
-    title: 'a claim that names another owner than the stored one is refused; the caller gets the stored record',
-    async run(kit) {
-      const [owner, other] = [await kit.open(), await kit.open()];
-      await announce(other, OTHER);
-      const owners = { owned: ME, dead: 'dead', ownerless: null };
-      for (const [id, stored] of Object.entries(owners)) {
-        const record = recordOf(id, { owner: stored });
-        await owner.records.create(record);
-        for (const seen of [...Object.values(owners), OTHER]) {
-          if (seen === stored) continue;
-          const outcome = await other.records.claim(id, { epoch: 1, owner: seen }, OTHER);
-          assert.deepEqual(outcome, { claimed: false, current: record }, `${id}: ${seen}`);
-        }
-        assert.deepEqual(await other.records.read(id), record);
-      }
-    },
-  },
-  'claim/after-release': {
-    title: 'a claim from an owner that has released the session since is refused, and one from no owner succeeds',
-    async run(kit) {
-      const [owner, other] = await kit.openTwoWith(['s']);
-      await owner.records.release('s', FENCE);
-      assert.deepEqual(await other.records.claim('s', FENCE, OTHER), {
-        claimed: false,
-        current: recordOf('s', { owner: null }),
-      });
-      claimed(await other.records.claim('s', OWNERLESS, OTHER));
-    },
-  },
-  'claim/wrong-epoch': {
-    title: 'a claim with another epoch than the stored one is refused, for any owner',
-    async run(kit) {
-      const view = await kit.openWith([recordOf('free', { epoch: 3, owner: null })]);
-      await view.records.create(recordOf('mine', { epoch: 3 }));
-      for (const epoch of [0, 2, 4]) {
-        const free = { claimed: false, current: recordOf('free', { epoch: 3, owner: null }) };
-        assert.deepEqual(await view.records.claim('free', { epoch, owner: null }, ME), free);
-      }
-      for (const epoch of [1, 4]) {
-        const mine = { claimed: false, current: recordOf('mine', { epoch: 3 }) };
-        assert.deepEqual(await view.records.claim('mine', { epoch, owner: ME }, ME), mine);
-      }
-    },
-  },
-  'claim/lost-reply': {
-    title: 'a claim whose reply was lost is claimed again without raising the epoch, by its winner alone',
-    async run(kit) {
-      const view = await kit.open();
-      await announce(view, ME);
-      await view.records.create(recordOf('s', { owner: null }));
-      claimed(await view.records.claim('s', OWNERLESS, ME));
-      for (let again = 0; again < 2; again++) {
-        assert.deepEqual(claimed(await view.records.claim('s', OWNERLESS, ME)).record, recordOf('s', { epoch: 2 }));
-      }
-      assert.deepEqual(await view.records.claim('s', OWNERLESS, OTHER), {
-        claimed: false,
-        current: recordOf('s', { epoch: 2 }),
-      });
-    },
-  },
-  'claim/own': {
-    title: 'an owner claims its own session anew: the epoch rises',
-    async run(kit) {
-      const view = await kit.open();
-      await announce(view, ME);
-      await view.records.create(recordOf('s'));
-      assert.deepEqual(claimed(await view.records.claim('s', FENCE, ME)).record, recordOf('s', { epoch: 2 }));
-      assert.equal(await view.records.save('s', FENCE, {}), 'fenced');
-    },
-  },
-  'claim/nothing': {
-    title: 'a claim of a missing session says that there is no record, and creates nothing',
-    async run(kit) {
-      const view = await kit.open();
-      assert.deepEqual(await view.records.claim('never', FENCE, ME), { claimed: false, current: undefined });
-      assert.equal(await view.records.read('never'), undefined);
-    },
-  },
-  'claim/race': {
-    title: 'of concurrent claims exactly one wins',
-    async run(kit) {
-      const views = [await kit.open(), await kit.open(), await kit.open()];
-      const claimers = views.flatMap((view, v) => [0, 1, 2].map((n) => ({ view, me: `claimer-${v}-${n}` })));
-      for (const { view, me } of claimers) await announce(view, me);
-      for (const id of ['free', 'orphaned']) {
-        const from = { epoch: 1, owner: id === 'free' ? null : 'dead' };
-        await views[0]?.records.create(recordOf(id, from));
-        const outcomes = await Promise.all(
-          claimers.map(async ({ view, me }) => ({ me, won: (await view.records.claim(id, from, me)).claimed })),
-        );
-        const winners = outcomes.filter(({ won }) => won);
-        assert.equal(winners.length, 1, id);
-        const owner = winners[0]?.me ?? null;
-        assert.deepEqual(await views[1]?.records.read(id), recordOf(id, { epoch: 2, owner }));
-      }
-    },
-  },
-  'claim/race-with-append': {
-    title: 'an append that races a claim is in the log when it was written, and not when it was fenced',
-    async run(kit) {
-      const [old, next] = [await kit.open(), await kit.open()];
-      for (let n = 0; n < 20; n++) {
-        const id = `s${n}`;
-        await old.records.create(recordOf(id));
-        const [outcome, claim] = await Promise.all([
-          old.records.append({ id: id, fence: FENCE, stream: 'p', from: 0, events: ['{"late":1}'] }),
-          next.records.claim(id, FENCE, OTHER),
-        ]);
-        claimed(claim);
-        const found = (await next.records.replay(id, 'p', -1)).found;
-        assert.equal(found, outcome === 'written');
-      }
-    },
-  },
-  'marker/travels': {
-    title: 'markers travel with every claim until they are cleared',
-    async run(kit) {
-      const [old, next] = await kit.openTwoWith(['s']);
-      const number = { name: '1', stream: 'p1' };
-      const string = { name: '"1"', stream: 'p2' };
-      for (const marker of [number, string]) assert.equal(await old.records.mark('s', FENCE, marker), 'written');
-      const first = claimed(await next.records.claim('s', FENCE, OTHER));
-      assert.deepEqual(sortedBy('name', first.marks), [string, number]);
-      const fence = { epoch: 2, owner: OTHER };
-      assert.equal(await next.records.mark('s', fence, number, true), 'written');
-      assert.equal(await next.records.release('s', fence), 'written');
-      assert.deepEqual(claimed(await old.records.claim('s', { epoch: 2, owner: null }, ME)).marks, [string]);
-    },
-  },
-  'marker/idempotent': {
-    title: 'a marker written twice is one, cleared once it is gone, and cleared again is nothing',
-    async run(kit) {
-      const view = await kit.openWith(['s']);
-      const marker = { name: '7', stream: 'p1' };
-      for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', FENCE, marker), 'written');
-      const once = claimed(await view.records.claim('s', FENCE, ME));
-      assert.deepEqual(once.marks, [marker]);
-      const fence = { epoch: 2, owner: ME };
-      for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', fence, marker, true), 'written');
-      assert.deepEqual(claimed(await view.records.claim('s', fence, ME)).marks, []);
-    },
-  },
-  'marker/apart': {
-    title: 'a marker changes no member of the record',
-    async run(kit) {
-      const view = await kit.openWith(['s']);
-      await view.records.mark('s', FENCE, { name: '1', stream: 'p1' });
-      assert.deepEqual(await view.records.read('s'), recordOf('s'));
-    },
-  },
-});
+      assert.deepEqual(await other.records.read(id), record);
+    }
+  }),
+  test('claim/after-release: a claim from an owner that has released the session since is refused, and one from no owner succeeds', async (kit) => {
+    const [owner, other] = await kit.openTwoWith(['s']);
+    await owner.records.release('s', FENCE);
+    assert.deepEqual(await other.records.claim('s', FENCE, OTHER), {
+      claimed: false,
+      current: recordOf('s', { owner: null }),
+    });
+    claimed(await other.records.claim('s', OWNERLESS, OTHER));
+  }),
+  test('claim/wrong-epoch: a claim with another epoch than the stored one is refused, for any owner', async (kit) => {
+    const view = await kit.openWith([recordOf('free', { epoch: 3, owner: null })]);
+    await view.records.create(recordOf('mine', { epoch: 3 }));
+    for (const epoch of [0, 2, 4]) {
+      const free = { claimed: false, current: recordOf('free', { epoch: 3, owner: null }) };
+      assert.deepEqual(await view.records.claim('free', { epoch, owner: null }, ME), free);
+    }
+    for (const epoch of [1, 4]) {
+      const mine = { claimed: false, current: recordOf('mine', { epoch: 3 }) };
+      assert.deepEqual(await view.records.claim('mine', { epoch, owner: ME }, ME), mine);
+    }
+  }),
+  test('claim/lost-reply: a claim whose reply was lost is claimed again without raising the epoch, by its winner alone', async (kit) => {
+    const view = await kit.open();
+    await announce(view, ME);
+    await view.records.create(recordOf('s', { owner: null }));
+    claimed(await view.records.claim('s', OWNERLESS, ME));
+    for (let again = 0; again < 2; again++) {
+      assert.deepEqual(claimed(await view.records.claim('s', OWNERLESS, ME)).record, recordOf('s', { epoch: 2 }));
+    }
+    assert.deepEqual(await view.records.claim('s', OWNERLESS, OTHER), {
+      claimed: false,
+      current: recordOf('s', { epoch: 2 }),
+    });
+  }),
+  test('claim/own: an owner claims its own session anew: the epoch rises', async (kit) => {
+    const view = await kit.open();
+    await announce(view, ME);
+    await view.records.create(recordOf('s'));
+    assert.deepEqual(claimed(await view.records.claim('s', FENCE, ME)).record, recordOf('s', { epoch: 2 }));
+    assert.equal(await view.records.save('s', FENCE, {}), 'fenced');
+  }),
+  test('claim/nothing: a claim of a missing session says that there is no record, and creates nothing', async (kit) => {
+    const view = await kit.open();
+    assert.deepEqual(await view.records.claim('never', FENCE, ME), { claimed: false, current: undefined });
+    assert.equal(await view.records.read('never'), undefined);
+  }),
+  test('claim/race: of concurrent claims exactly one wins', async (kit) => {
+    const views = [await kit.open(), await kit.open(), await kit.open()];
+    const claimers = views.flatMap((view, v) => [0, 1, 2].map((n) => ({ view, me: `claimer-${v}-${n}` })));
+    for (const { view, me } of claimers) await announce(view, me);
+    for (const id of ['free', 'orphaned']) {
+      const from = { epoch: 1, owner: id === 'free' ? null : 'dead' };
+      await views[0]?.records.create(recordOf(id, from));
+      const outcomes = await Promise.all(
+        claimers.map(async ({ view, me }) => ({ me, won: (await view.records.claim(id, from, me)).claimed })),
+      );
+      const winners = outcomes.filter(({ won }) => won);
+      assert.equal(winners.length, 1, id);
+      const owner = winners[0]?.me ?? null;
+      assert.deepEqual(await views[1]?.records.read(id), recordOf(id, { epoch: 2, owner }));
+    }
+  }),
+  test('claim/race-with-append: an append that races a claim is in the log when it was written, and not when it was fenced', async (kit) => {
+    const [old, next] = [await kit.open(), await kit.open()];
+    for (let n = 0; n < 20; n++) {
+      const id = `s${n}`;
+      await old.records.create(recordOf(id));
+      const [outcome, claim] = await Promise.all([
+        old.records.append({ id: id, fence: FENCE, stream: 'p', from: 0, events: ['{"late":1}'] }),
+        next.records.claim(id, FENCE, OTHER),
+      ]);
+      claimed(claim);
+      const found = (await next.records.replay(id, 'p', -1)).found;
+      assert.equal(found, outcome === 'written');
+    }
+  }),
+  test('marker/travels: markers travel with every claim until they are cleared', async (kit) => {
+    const [old, next] = await kit.openTwoWith(['s']);
+    const number = { name: '1', stream: 'p1' };
+    const string = { name: '"1"', stream: 'p2' };
+    for (const marker of [number, string]) assert.equal(await old.records.mark('s', FENCE, marker), 'written');
+    const first = claimed(await next.records.claim('s', FENCE, OTHER));
+    assert.deepEqual(sortedBy('name', first.marks), [string, number]);
+    const fence = { epoch: 2, owner: OTHER };
+    assert.equal(await next.records.mark('s', fence, number, true), 'written');
+    assert.equal(await next.records.release('s', fence), 'written');
+    assert.deepEqual(claimed(await old.records.claim('s', { epoch: 2, owner: null }, ME)).marks, [string]);
+  }),
+  test('marker/idempotent: a marker written twice is one, cleared once it is gone, and cleared again is nothing', async (kit) => {
+    const view = await kit.openWith(['s']);
+    const marker = { name: '7', stream: 'p1' };
+    for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', FENCE, marker), 'written');
+    const once = claimed(await view.records.claim('s', FENCE, ME));
+    assert.deepEqual(once.marks, [marker]);
+    const fence = { epoch: 2, owner: ME };
+    for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', fence, marker, true), 'written');
+    assert.deepEqual(claimed(await view.records.claim('s', fence, ME)).marks, []);
+  }),
+  test('marker/apart: a marker changes no member of the record', async (kit) => {
+    const view = await kit.openWith(['s']);
+    await view.records.mark('s', FENCE, { name: '1', stream: 'p1' });
+    assert.deepEqual(await view.records.read('s'), recordOf('s'));
+  }),
+];
 
-export const ownershipCases: readonly StoreCase[] = [...OWNER_WRITES.flatMap(writeCases), ...claimCases];
+export const ownershipCases = [...OWNER_WRITES.flatMap(writeCases), ...claimCases];

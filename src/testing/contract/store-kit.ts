@@ -1,39 +1,10 @@
-/** What a case of the store contract gets: views of the store under test, and its clock. */
+/** What a case of the store contract gets: views of the store under test, its clock, and records. */
 import assert from 'node:assert/strict';
 import { base64url, systemRandom, systemTime } from '../../options/system.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
 import { type Fence, isEnded, type Ownership, type Store, type StoredRecord } from '../../stores/store.ts';
 import { plainRecord } from '../plain-record.ts';
 import { openView, type View, type ViewSettings } from '../view.ts';
-
-/** What only some stores have. A test skips a case that needs it by name, with the reason. */
-export type StoreNeed =
-  /** A lease that is not renewed expires by the store's clock. */
-  | 'lease-expiry'
-  /** `eventLogBytes` and `tombstones` limit what this process holds. */
-  | 'process-limits'
-  /** `pass` takes a negative time: the test moves the store's clock, and can set it back. */
-  | 'clock-set-back'
-  /** The store's clock is not that of the process: a server has it. */
-  | 'store-clock'
-  /** The test freezes the store's server: `StoreUnderTest.outage`. */
-  | 'outage'
-  /** The test counts what the store holds: `StoreUnderTest.entries`. */
-  | 'entries';
-
-export interface StoreCase {
-  /** Stable, for skips and reports: `claim/wrong-epoch`. */
-  readonly id: string;
-  /** A sentence. */
-  readonly title: string;
-  readonly needs?: StoreNeed;
-  run(kit: StoreKit): Promise<void>;
-}
-
-/** The cases of a table, by their ids. */
-export function casesOf(table: Readonly<Record<string, Omit<StoreCase, 'id'>>>): readonly StoreCase[] {
-  return Object.entries(table).map(([id, one]) => ({ id, ...one }));
-}
 
 /** What the test of a store provides. */
 export interface StoreUnderTest {
@@ -84,43 +55,7 @@ export interface StoreKit {
   close(): Promise<void>;
 }
 
-/** Long enough for a few requests to a server, short enough to wait for. */
-export const SHORT_MS = 600;
-/** `SHORT_MS` plus the possible delay of a clock. */
-export const PAST_SHORT_MS = 800;
-
-const USUAL_DEPLOYMENT = 'a';
-
-/** A run of a case that took longer, with the opening of its views, shows nothing about the store if it failed. */
-const SLOW_MS = SHORT_MS / 3;
-const TRIES = 5;
-
-/**
- * Wraps a case whose steps must happen within `SHORT_MS`. A run on a machine that stalled shows nothing about the
- * store: if it failed and took too long, it runs again, in other deployments.
- */
-export function inTime(run: StoreCase['run']): StoreCase['run'] {
-  return async (kit) => {
-    for (let tries = 1; ; tries++) {
-      const began = performance.now();
-      let passed = 0;
-      const timed: StoreKit = {
-        ...kit,
-        open: ({ deployment = USUAL_DEPLOYMENT, ...more } = {}) =>
-          kit.open({ ...more, deployment: `${deployment}${tries}` }),
-        pass: (ms) => {
-          passed += ms;
-          return kit.pass(ms);
-        },
-      };
-      try {
-        return await run(timed);
-      } catch (error) {
-        if (tries === TRIES || performance.now() - began - passed < SLOW_MS) throw error;
-      }
-    }
-  };
-}
+export const USUAL_DEPLOYMENT = 'a';
 
 const DEFAULTS = {
   leaseMs: 30_000,

@@ -1,0 +1,76 @@
+/** A case of the store contract: what it needs, and what it does on a machine that stalls. */
+import { USUAL_DEPLOYMENT, type StoreKit } from './store-kit.ts';
+
+/** What only some stores have. A test skips a case that needs it by name, with the reason. */
+export type StoreNeed =
+  /** A lease that is not renewed expires by the store's clock. */
+  | 'lease-expiry'
+  /** `eventLogBytes` and `tombstones` limit what this process holds. */
+  | 'process-limits'
+  /** `pass` takes a negative time: the test moves the store's clock, and can set it back. */
+  | 'clock-set-back'
+  /** The store's clock is not that of the process: a server has it. */
+  | 'store-clock'
+  /** The test freezes the store's server: `StoreUnderTest.outage`. */
+  | 'outage'
+  /** The test counts what the store holds: `StoreUnderTest.entries`. */
+  | 'entries';
+
+export interface StoreCase {
+  /** Stable, for skips and reports: `claim/wrong-epoch`. */
+  readonly id: string;
+  /** A sentence. */
+  readonly title: string;
+  readonly needs?: StoreNeed;
+  run(kit: StoreKit): Promise<void>;
+}
+
+/** A case; `name` is its id and its title, with a colon between. */
+export function test(name: string, run: StoreCase['run']): StoreCase {
+  const colon = name.indexOf(': ');
+  return { id: name.slice(0, colon), title: name.slice(colon + 2), run };
+}
+
+export const testNeeding = (needs: StoreNeed, name: string, run: StoreCase['run']): StoreCase => ({
+  ...test(name, run),
+  needs,
+});
+
+/** A case whose steps must happen {@link inTime}. */
+export const timedTest = (name: string, run: StoreCase['run']): StoreCase => test(name, inTime(run));
+
+/** Long enough for a few requests to a server, short enough to wait for. */
+export const SHORT_MS = 600;
+/** `SHORT_MS` plus the possible delay of a clock. */
+export const PAST_SHORT_MS = 800;
+
+/** A run of a case that took longer, with the opening of its views, shows nothing about the store if it failed. */
+const SLOW_MS = SHORT_MS / 3;
+const TRIES = 5;
+
+/**
+ * Wraps a case whose steps must happen within `SHORT_MS`. A run on a machine that stalled shows nothing about the
+ * store: if it failed and took too long, it runs again, in other deployments.
+ */
+export function inTime(run: StoreCase['run']): StoreCase['run'] {
+  return async (kit) => {
+    for (let tries = 1; ; tries++) {
+      const began = performance.now();
+      let passed = 0;
+      const timed: StoreKit = {
+        ...kit,
+        open: ({ deployment = USUAL_DEPLOYMENT, ...more } = {}) =>
+          kit.open({ ...more, deployment: `${deployment}${tries}` }),
+        pass: (ms) => {
+          passed += ms;
+          return kit.pass(ms);
+        },
+      };
+      try {
+        return await run(timed);
+      } catch (error) {
+        if (tries === TRIES || performance.now() - began - passed < SLOW_MS) throw error;
+      }
+    }
+  };
+}
