@@ -2,7 +2,6 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
-import type { Transitions } from '../options/transitions.ts';
 import type { McpHttpRequest } from '../types.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -13,10 +12,9 @@ export interface RelayOrigin {
   room(): Promise<void> | undefined;
   /** The link between the two instances failed. The client, wherever it is connected now, may retry there or never. */
   readonly linkFailed: boolean;
-  /**
-   * Calls `fn` once the relaying instance will not retry the call: it has acknowledged the end of the answer, or the
-   * client disconnected. After a link failure `fn` is never called, because the outcome is unknown.
-   */
+  /** The relaying instance will not retry the call: it has the end of the answer, or the client disconnected. */
+  readonly acknowledged: boolean;
+  /** Calls `fn` once that is so. After a link failure `fn` is never called, because the outcome is unknown. */
   onAcknowledged(fn: () => void): void;
 }
 
@@ -128,21 +126,8 @@ export type Caller = Omit<
   | 'pendingBytes'
 >;
 
-/**
- * The answer to a request:
- *
- *     waiting ──openStream──▶ streaming ──end──▶ ended
- *        ├──respond──▶ ended       ╰──the client disconnected, or was cut──▶ gone
- *        ╰──the client disconnected──▶ gone
- */
-export type AnswerState = 'waiting' | 'streaming' | 'ended' | 'gone';
-
-export const ANSWER_STATES: Transitions<AnswerState> = {
-  waiting: ['streaming', 'ended', 'gone'],
-  streaming: ['ended', 'gone'],
-  ended: [],
-  gone: [],
-};
+/** How an answer is over: it is complete, or its client disconnected before. */
+export type AnswerEnd = 'complete' | 'left';
 
 /**
  * A body counts this many times in the memory budget: its bytes, its text, and the value that is parsed from it.

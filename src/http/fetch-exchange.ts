@@ -4,12 +4,10 @@ import { bodyUnreadable, SojournError } from '../errors.ts';
 import type { Refusal } from '../observe/notices.ts';
 import { CLIENT_LEFT, type WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { follow } from '../options/transitions.ts';
 import { Body, NO_BYTES, RequestBytes } from './body.ts';
 import { attempt, type ExchangeHost, failWith } from './attempt.ts';
 import {
-  ANSWER_STATES,
-  type AnswerState,
+  type AnswerEnd,
   type BodyOverflow,
   type BodyRead,
   closeSignal,
@@ -43,7 +41,8 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   #watched: WatchedRequest | undefined;
   #canonical: Map<string, string> | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #state: AnswerState = 'waiting';
+  /** Nothing more is sent. */
+  #over: AnswerEnd | undefined = undefined;
   /** Whether the abort of the request is listened to. */
   #listening = false;
   #onClose: Array<() => unknown> = [];
@@ -61,11 +60,9 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     });
   }
 
-  /** Every state but the first two is the last one, and gives the memory back. */
-  #become(next: AnswerState): void {
-    this.#state = follow(ANSWER_STATES, this.#state, next);
-    if (!this.closed) return;
-    this.#watched?.over(this, next === 'gone');
+  #finish(how: AnswerEnd): void {
+    this.#over = how;
+    this.#watched?.over(this, how === 'left');
     this.#held.release();
     this.#host.slowReaders.over(this);
   }
@@ -163,9 +160,9 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
-    if (this.#state !== 'waiting') return;
+    if (this.closed || this.#controller !== undefined) return;
     this.#watched?.head(status);
-    this.#become('ended');
+    this.#finish('complete');
     this.#resolve(new Response(body ?? null, { status, headers: this.#headersOf(headers) }));
   }
 
@@ -176,9 +173,8 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   }
 
   openStream(headers: HeaderList): void {
-    if (this.#state !== 'waiting') return;
+    if (this.closed || this.#controller !== undefined) return;
     this.#watched?.head(200);
-    this.#become('streaming');
     const body = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -206,7 +202,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
 
   end(): void {
     if (this.closed) return;
-    this.#become('ended');
+    this.#finish('complete');
     this.#controller?.close();
   }
 
@@ -228,11 +224,11 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   }
 
   get closed(): boolean {
-    return this.#state === 'ended' || this.#state === 'gone';
+    return this.#over !== undefined;
   }
 
   onClose(fn: () => unknown): void {
-    if (this.#state === 'gone') return attempt(this, fn);
+    if (this.#over === 'left') return attempt(this, fn);
     this.#onClose.push(fn);
     this.#listen();
   }
@@ -245,7 +241,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     signal.addEventListener(
       'abort',
       () => {
-        if (this.#state === 'ended') return;
+        if (this.#over === 'complete') return;
         const controller = this.#controller;
         this.#left();
         try {
@@ -262,7 +258,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
 
   #left(): void {
     if (this.closed) return;
-    this.#become('gone');
+    this.#finish('left');
     const listeners = this.#onClose;
     this.#onClose = [];
     for (const fn of listeners) attempt(this, fn);

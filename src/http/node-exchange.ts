@@ -10,12 +10,10 @@ import { bodyUnreadable } from '../errors.ts';
 import type { Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { follow } from '../options/transitions.ts';
 import { Body, NO_BYTES, RequestBytes } from './body.ts';
 import { attempt, type ExchangeHost, failWith } from './attempt.ts';
 import {
-  ANSWER_STATES,
-  type AnswerState,
+  type AnswerEnd,
   type BodyOverflow,
   type BodyRead,
   closeSignal,
@@ -52,7 +50,8 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   #signal: AbortSignal | undefined;
   #watched: WatchedRequest | undefined;
   #canonical: Map<string, string> | undefined;
-  #state: AnswerState = 'waiting';
+  /** Nothing more is sent. */
+  #over: AnswerEnd | undefined = undefined;
   /** Whether the close of the response is listened to. */
   #listening = false;
   #onClose: Array<() => unknown> | undefined;
@@ -69,14 +68,9 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     if (res.socket === null) closeWithConnection(req.socket, res);
   }
 
-  #become(next: AnswerState): void {
-    this.#state = follow(ANSWER_STATES, this.#state, next);
-    if (this.#watched !== undefined && this.#over) this.#watched.over(this, next === 'gone');
-  }
-
-  /** The answer is complete, or its client disconnected. */
-  get #over(): boolean {
-    return this.#state === 'ended' || this.#state === 'gone';
+  #finish(how: AnswerEnd): void {
+    this.#over = how;
+    this.#watched?.over(this, how === 'left');
   }
 
   get watched(): WatchedRequest | undefined {
@@ -184,7 +178,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
 
   holds(bytes: number): boolean {
-    if (this.#over) return false;
+    if (this.#over !== undefined) return false;
     if (this.#held.charged === 0) whenTurnHasEnded(this);
     return this.#held.take(bytes);
   }
@@ -195,7 +189,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
 
   /** Its client may leave before the answer, and what it holds must be given back then. */
   outlivesTurn(): void {
-    if (!this.#over && this.#held.charged > 0) this.#listen();
+    if (this.#over === undefined && this.#held.charged > 0) this.#listen();
   }
 
   addHeader(name: string, value: string): void {
@@ -206,9 +200,9 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
-    if (this.#over) return;
+    if (this.#over !== undefined) return;
     this.#watched?.head(status);
-    this.#become('ended');
+    this.#finish('complete');
     const res = this.#res;
     if (res === undefined || res.destroyed || res.headersSent) return this.#held.release();
     res.statusCode = status;
@@ -222,9 +216,8 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
 
   openStream(headers: HeaderList): void {
     const res = this.#res;
-    if (this.#state !== 'waiting' || res === undefined || res.destroyed || res.headersSent) return;
+    if (this.#over !== undefined || res === undefined || res.destroyed || res.headersSent) return;
     this.#watched?.head(200);
-    this.#become('streaming');
     res.statusCode = 200;
     for (const [name, value] of headers) res.setHeader(name, value);
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
@@ -240,7 +233,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
 
   write(chunk: string): void {
     const res = this.#res;
-    if (this.#over || res?.destroyed !== false) return;
+    if (this.#over !== undefined || res?.destroyed !== false) return;
     res.write(encoded(chunk));
     if (res.writableLength > WATCHED_BYTES) this.#noteSlow(res);
   }
@@ -252,8 +245,8 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
 
   end(): void {
-    if (this.#over) return;
-    this.#become('ended');
+    if (this.#over !== undefined) return;
+    this.#finish('complete');
     if (this.#res?.destroyed === false) this.#res.end();
     this.#release();
   }
@@ -273,11 +266,11 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
 
   get closed(): boolean {
-    return this.#over || this.#res?.destroyed !== false;
+    return this.#over !== undefined || this.#res?.destroyed !== false;
   }
 
   onClose(fn: () => unknown): void {
-    if (this.#state === 'gone' || (this.#res?.destroyed === true && !this.#over)) return attempt(this, fn);
+    if (this.#over === 'left' || (this.#over === undefined && this.#res?.destroyed === true)) return attempt(this, fn);
     (this.#onClose ??= []).push(fn);
     this.#listen();
   }
@@ -295,8 +288,8 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
 
   #left(): void {
-    if (this.#over) return;
-    this.#become('gone');
+    if (this.#over !== undefined) return;
+    this.#finish('left');
     const listeners = this.#onClose;
     this.#onClose = undefined;
     if (listeners !== undefined) for (const fn of listeners) attempt(this, fn);

@@ -232,8 +232,12 @@ export class LinkReader implements CallReader, RelayOrigin, RequestLife, TurnTas
 
   // ——— the other instance ———
 
+  get acknowledged(): boolean {
+    return this.#state === 'acknowledged' || this.#state === 'clientLeft';
+  }
+
   onAcknowledged(fn: () => void): void {
-    if (this.#state === 'acknowledged' || this.#state === 'clientLeft') fn();
+    if (this.acknowledged) fn();
     else this.#onAcknowledged.push(fn);
   }
 

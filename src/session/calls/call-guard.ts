@@ -6,9 +6,10 @@
  * `list_changed`. An unknown tool is not repeatable.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import type { Caller } from '../../http/exchange.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
-import type { MessageContext } from './context.ts';
+import type { CallMarker, MessageContext } from './context.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import { rightsOf } from './rights.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
@@ -46,14 +47,6 @@ interface LeftMarker {
 
 /** What a guard needs of the instance. */
 type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
-
-/** What a guard needs of an exchange. */
-interface Client {
-  /** Set when another instance relayed the call. `fn` is called once that instance will not retry it. */
-  readonly relayOrigin: { onAcknowledged(fn: () => void): void } | undefined;
-  /** The client disconnected, or the relaying instance is dead. */
-  onClose(fn: () => void): void;
-}
 
 export class CallGuard {
   readonly #store: GuardHost['store'];
@@ -143,8 +136,8 @@ export class CallGuard {
     for (const [n, request] of requests.entries()) {
       const context = contexts[n];
       if (context === undefined || this.repeatable(request)) continue;
-      context.marker = 'stored';
       const mark = { name: requestKey(request.id), stream: stream.key };
+      context.marker = { mark, origin: undefined };
       marks.push(mark);
       this.#add(mark);
     }
@@ -195,44 +188,33 @@ export class CallGuard {
    * If another instance relayed these calls, it sends them again when it does not know how they ended. So their markers
    * stay until it has acknowledged the answer.
    */
-  keep(contexts: readonly MessageContext[], client: Client): void {
-    if (client.relayOrigin === undefined) return;
-    const marked = contexts.filter(({ marker }) => marker === 'stored');
-    if (marked.length === 0) return;
-    for (const context of marked) context.marker = 'unacknowledged';
-    client.onClose(() => {
-      for (const context of marked) if (context.marker === 'unacknowledged') context.marker = 'abandoned';
-    });
-    client.relayOrigin.onAcknowledged(() => {
-      for (const context of marked) {
-        if (context.marker !== 'stored') context.marker = 'stored';
+  keep(contexts: readonly MessageContext[], { relayOrigin }: Pick<Caller, 'relayOrigin'>): void {
+    if (relayOrigin === undefined) return;
+    for (const context of contexts) {
+      if (context.marker === undefined) continue;
+      context.marker.origin = relayOrigin;
+      relayOrigin.onAcknowledged(() => {
         if (context.answered) void this.#unmarkAcknowledged(context);
-      }
-    });
+      });
+    }
   }
 
   /**
    * A call has ended. On a logged stream only its last append removes the marker: without the marker, the next owner
    * would run the call of a stream that the log holds open. Otherwise a separate write removes it.
    */
-  unmark({ marker, id, stream }: MessageContext): void {
-    if (marker === 'none' || marker === 'unacknowledged' || id === undefined) return;
-    if (marker === 'abandoned') {
-      if (stream !== undefined) this.#leave({ name: requestKey(id), stream: stream.key });
-    } else if (stream?.logged === false) this.#clear(id);
-    else this.#markers?.delete(requestKey(id));
+  unmark({ marker, stream }: MessageContext): void {
+    if (marker === undefined) return;
+    if (mayBeSentAgain(marker)) {
+      if (marker.origin?.linkFailed === true) this.#leave(marker.mark);
+    } else if (stream?.logged === false) this.#remove(marker.mark);
+    else this.#markers?.delete(marker.mark.name);
   }
 
   /** For a call whose marker stayed when it was answered. */
-  async #unmarkAcknowledged({ id, stream }: MessageContext): Promise<void> {
+  async #unmarkAcknowledged({ marker, stream }: MessageContext): Promise<void> {
     await stream?.flushed();
-    if (id !== undefined && (stream?.phase === 'stored' || stream?.logged === false)) this.#clear(id);
-  }
-
-  #clear(id: RequestId): void {
-    const name = requestKey(id);
-    const stream = this.#markers?.get(name);
-    if (stream !== undefined) this.#remove({ name, stream });
+    if (marker !== undefined && (stream?.isStored === true || stream?.logged === false)) this.#remove(marker.mark);
   }
 
   #remove(marker: Mark): void {
@@ -249,6 +231,11 @@ export class CallGuard {
 export function mayRepeat(tool: unknown): boolean {
   const hints = isObject(tool) && isObject(tool['annotations']) ? tool['annotations'] : {};
   return hints['readOnlyHint'] === true || hints['idempotentHint'] === true;
+}
+
+/** Whether the instance that relayed the call does not know yet how it ended. */
+export function mayBeSentAgain({ origin }: CallMarker): boolean {
+  return origin?.acknowledged === false;
 }
 
 /** `1` and `"1"` are two requests. */

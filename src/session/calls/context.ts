@@ -5,6 +5,8 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import type { RelayOrigin } from '../../http/exchange.ts';
+import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Notices } from '../../observe/notices.ts';
 import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
@@ -48,23 +50,12 @@ const PHASES: Transitions<Phase> = {
   takenBack: [],
 };
 
-/**
- * The marker of a call (`call-guard.ts`):
- *
- *     none ──▶ stored ──another instance relayed the call──▶ unacknowledged ──its client left──▶ abandoned
- *                ▲                                                 │                                 │
- *                ╰─────────────────acknowledged────────────────────┴─────────────────────────────────╯
- *
- * While `unacknowledged` or `abandoned`, the relaying instance may not know how the call ended, so the marker stays.
- */
-type MarkerState = 'none' | 'stored' | 'unacknowledged' | 'abandoned';
-
-const MARKERS: Transitions<MarkerState> = {
-  none: ['stored'],
-  stored: ['unacknowledged'],
-  unacknowledged: ['stored', 'abandoned'],
-  abandoned: ['stored'],
-};
+/** The marker of a call. It stays in the store while the instance that relayed the call may send it again. */
+export interface CallMarker {
+  readonly mark: Mark;
+  /** That instance, from when the call runs. */
+  origin: RelayOrigin | undefined;
+}
 
 /** Takes the answer of a request: instead of its stream, or before its stream if the answer is a result. */
 type AnswerHook =
@@ -87,7 +78,8 @@ export class MessageContext {
   readonly work: HandlerWork;
   #handlerServer: object | undefined = undefined;
   #phase: Phase = 'running';
-  #marker: MarkerState = 'none';
+  /** Set before the call is dispatched, if it must not run twice. */
+  marker: CallMarker | undefined = undefined;
   #starting: Promise<unknown> | undefined = undefined;
   #hook: AnswerHook | undefined = undefined;
   #closing: ClosingSession | undefined = undefined;
@@ -122,14 +114,6 @@ export class MessageContext {
 
   get answered(): boolean {
     return this.#phase !== 'running';
-  }
-
-  get marker(): MarkerState {
-    return this.#marker;
-  }
-
-  set marker(next: MarkerState) {
-    this.#marker = follow(MARKERS, this.#marker, next);
   }
 
   /** The server whose handler takes this message now: that of the session or request. */

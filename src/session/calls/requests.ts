@@ -20,7 +20,7 @@ import { shownId } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { forLeaving } from '../../call/retries.ts';
 import type { LeaveReason } from '../../types.ts';
-import { requestKey } from './call-guard.ts';
+import { mayBeSentAgain } from './call-guard.ts';
 import type { ClosingSession, MessageContext, MessageSource } from './context.ts';
 import { continuesElsewhere, endError, errorAnswer } from './end-answers.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
@@ -275,7 +275,7 @@ export class SessionRequests implements ClosingSession {
     const isUnread = stream?.logged === true && !stream.read;
     if (stream !== undefined) this.running.reply(stream, json, markedRequest(context));
     if (isUnread) answerOnGet(this.#session, json);
-    if (context.marker !== 'none') this.#session.guard?.unmark(context);
+    this.#session.guard?.unmark(context);
   }
 
   #settle(context: MessageContext): void {
@@ -297,7 +297,7 @@ export class SessionRequests implements ClosingSession {
         isStoring: context.stream?.runsAhead === true,
         isDurable: this.#session.guard !== undefined && context.hook?.takes !== 'answer',
         // The call has no marker, and the log keeps its stream open, as after a crash.
-        mayRunTwice: context.marker === 'none' && context.stream?.canHandOn === true,
+        mayRunTwice: context.marker === undefined && context.stream?.canHandOn === true,
       });
       context.phase = next === 'passOn' ? 'passedOn' : 'answered';
       if (next === 'passOn' || (next === 'move' && context.stream?.continueElsewhere() === true)) continue;
@@ -314,6 +314,6 @@ export class SessionRequests implements ClosingSession {
 }
 
 /** The request whose marker goes with the last event of its stream. */
-function markedRequest({ marker, id }: MessageContext): string | undefined {
-  return marker === 'stored' && id !== undefined ? requestKey(id) : undefined;
+function markedRequest({ marker }: MessageContext): string | undefined {
+  return marker === undefined || mayBeSentAgain(marker) ? undefined : marker.mark.name;
 }

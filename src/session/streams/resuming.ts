@@ -30,7 +30,8 @@ export interface ResumeFrom {
 export interface ResumedStream {
   readonly key: string;
   readonly log: SessionEventLog | undefined;
-  readonly phase: 'open' | 'complete' | 'stored';
+  readonly isComplete: boolean;
+  readonly isStored: boolean;
   readonly answersOnly: boolean;
   readonly reader: Reader | undefined;
   readonly position: ResumeFrom;
@@ -97,7 +98,7 @@ export class Resuming {
 
   /** Ends the response but not the stream. The last event makes the client reconnect at once and resume. */
   closeEarly(): void {
-    if (this.#stream.log !== undefined && this.#stream.phase === 'open') this.#endAtPoint(true);
+    if (this.#stream.log !== undefined && !this.#stream.isComplete) this.#endAtPoint(true);
   }
 
   /**
@@ -105,7 +106,7 @@ export class Resuming {
    * it could not resume, and nothing changes.
    */
   poll(retryMs: number): boolean {
-    if (this.#stream.log === undefined || this.#stream.phase !== 'open') return false;
+    if (this.#stream.log === undefined || this.#stream.isComplete) return false;
     this.#pollMs = retryMs;
     this.#endAtPoint(false);
     return true;
@@ -146,7 +147,7 @@ export class Resuming {
     this.#cleanEnd = undefined;
     if (before?.offset === from.offset && before.resumes === from.resumes) return undefined;
     return () => {
-      if (reader === undefined || stream.reader !== reader || stream.phase !== 'open' || this.reads) return;
+      if (reader === undefined || stream.reader !== reader || stream.isComplete || this.reads) return;
       const { offset, resumes } = stream.position;
       this.#cleanEnd = { offset, resumes: resumes + 1 };
       this.handOver(true);
@@ -219,7 +220,7 @@ export class Resuming {
     else stream.detach();
     const reader = open();
     stream.use(reader, done);
-    stream.resumePoint(from, stream.phase === 'open' ? (this.#pollMs ?? log.retryMs) : log.retryMs);
+    stream.resumePoint(from, stream.isComplete ? log.retryMs : (this.#pollMs ?? log.retryMs));
     this.#replayed = from.offset;
     for (const { offset, data } of outcome.events) {
       this.#replayed = offset;
@@ -232,7 +233,7 @@ export class Resuming {
 
   /** A poll also takes the messages that were being stored when it came. */
   #endPoll(reader: Reader): void {
-    if (reader === this.#stream.reader && this.#stream.phase === 'open') this.#stream.detach();
+    if (reader === this.#stream.reader && !this.#stream.isComplete) this.#stream.detach();
   }
 
   /**
@@ -245,7 +246,7 @@ export class Resuming {
     for (const { offset, data } of held ?? []) {
       if (offset > after && reader === this.#stream.reader) this.#stream.message(data, offset);
     }
-    if (this.#stream.phase === 'stored') this.#stream.detach();
+    if (this.#stream.isStored) this.#stream.detach();
   }
 }
 

@@ -4,21 +4,15 @@
  * disconnect and resume (`resuming.ts`). The messages of an unlogged stream reach only the present reader. A store in
  * this process takes an event at once. An event that must wait for its store is in the queue (`append-queue.ts`).
  *
- *     open ──last message──▶ complete ──it is stored──▶ stored
- *
- * What a crash leaves: the stored events, and a stream that is not complete. The next owner of the session ends it.
+ * The last message completes a stream. What a crash leaves: the stored events, and a stream that is not complete. The
+ * next owner of the session ends it.
  */
 import type { MaybePromise, WriteOutcome } from '../../stores/store.ts';
 import type { Reader, ReaderListener } from '../../http/reader.ts';
-import { follow, type Transitions } from '../../options/transitions.ts';
 import { AppendQueue, carriedBy, type QueuedStream } from './append-queue.ts';
 import { callSuffix, resumeSuffix } from './event-id.ts';
 import { Resuming, type ResumedStream, type ResumeFrom } from './resuming.ts';
 import type { AnsweredCall, AppendExtra, SessionEventLog, WriteResult } from './event-log.ts';
-
-type Phase = 'open' | 'complete' | 'stored';
-
-const PHASES: Transitions<Phase> = { open: ['complete'], complete: ['stored'], stored: [] };
 
 /** The requests that a POST's stream answers. */
 export interface PostedRequests {
@@ -43,7 +37,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   #delayed = false;
   /** Answers that are still to come. */
   #awaited: number;
-  #phase: Phase = 'open';
+  #isComplete = false;
   #reader: Reader | undefined = undefined;
   #readerDone: (() => void) | undefined = undefined;
   /** The last offset sent to the present reader, and how often a reader resumed from it. */
@@ -61,13 +55,14 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
 
   // ——— how far it has come ———
 
-  #enter(next: Phase): void {
-    this.#phase = follow(PHASES, this.#phase, next);
+  /** The last message of the stream was accepted. */
+  get isComplete(): boolean {
+    return this.#isComplete;
   }
 
-  /** `complete`: the last message of the stream was accepted. `stored`: the log has it. */
-  get phase(): Phase {
-    return this.#phase;
+  /** The log has all of it. */
+  get isStored(): boolean {
+    return this.#isComplete && this.logged && !this.flushing && this.#queue?.over === undefined;
   }
 
   /** The number of stored events. */
@@ -103,7 +98,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
    */
   get canHandOn(): boolean {
     const isReached = this.clientResumes || this.#reader?.isRelayed === true;
-    return this.#posted.requests === 1 && this.#phase === 'open' && isReached;
+    return this.#posted.requests === 1 && !this.#isComplete && isReached;
   }
 
   noteDelay(): void {
@@ -165,8 +160,8 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
 
   /** `last`: the stream is complete with this message. `unmark`: the request this answers, if it was marked. */
   send(json: string, last = false, unmark?: string): void {
-    if (this.#phase !== 'open') return;
-    if (last) this.#enter('complete');
+    if (this.#isComplete) return;
+    this.#isComplete = last;
     if (this.#log !== undefined) return this.#store(this.#log, json, last, unmark);
     this.#reader?.message(json, undefined);
     if (last) this.detach();
@@ -174,8 +169,8 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
 
   /** Completes the stream without another message: its request was cancelled, or its session ends. */
   finish(unmark?: string): void {
-    if (this.#phase !== 'open') return;
-    this.#enter('complete');
+    if (this.#isComplete) return;
+    this.#isComplete = true;
     if (this.#log !== undefined) this.#store(this.#log, undefined, true, unmark);
     else this.detach();
   }
@@ -213,7 +208,6 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   stored(json: string | undefined, last: boolean): void {
     const offset = this.#next;
     if (json !== undefined) this.#next += 1;
-    if (last) this.#enter('stored');
     if (json === '') this.#point(offset);
     else if (json !== undefined && this.#resuming?.takes(json, offset) !== true) this.message(json, offset);
     if (last && this.#resuming?.reads !== true) this.detach();
@@ -227,7 +221,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   lost(answered: boolean, why: 'fenced' | 'failed'): void {
     const { call } = this.#posted;
     const error = call === undefined ? undefined : this.#log?.lostAnswer(call);
-    if (error !== undefined && this.#phase === 'open') return;
+    if (error !== undefined && !this.#isComplete) return;
     if (error !== undefined && answered) this.#reader?.message(error, undefined);
     else if (why === 'fenced' && this.continueElsewhere()) return;
     this.detach();
