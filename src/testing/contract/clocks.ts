@@ -4,7 +4,7 @@ import { afterTurn } from '../../options/system.ts';
 import { dueNow, type View } from '../view.ts';
 import { CLOCK_SLACK_MS, readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, testNeeding } from './store-case.ts';
-import { FENCE, ME, OTHER, announce, readLiving, recordOf } from './store-kit.ts';
+import { FENCE, ME, OTHER, announce, readLiving, recordOf, claimed, NEXT, append } from './store-kit.ts';
 
 const HOUR_MS = 3_600_000;
 const LASTS_MS = 60_000;
@@ -49,15 +49,14 @@ export const clockCases = [
         await readLiving(off, id);
         assert.equal(await off.records.save(id, FENCE, { expiresInMs: 2 * LASTS_MS }), 'written');
         assertNear((await readLiving(right, id)).expiresAt, kit.now() + 2 * LASTS_MS, 'the expiry that a save moved');
-        await off.records.append({ id: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+        await append(off, 'p', 0, ['1'], { id });
         await off.records.trim();
         for (const view of [right, off]) assert.ok((await view.records.replay(id, 'p', -1)).found, 'an event');
-        const claim = await off.records.claim(id, FENCE, OTHER);
-        assert.ok(claim.claimed);
+        const claim = claimed(await off.records.claim(id, FENCE, OTHER));
         assertNear(claim.expiresInMs, 2 * LASTS_MS, 'the time that a claim answers');
         const secret = await off.secret(`key ${offMs}`, LASTS_MS);
         assert.deepEqual([...(await right.secret(`key ${offMs}`, LASTS_MS))], [...secret], 'a secret');
-        const ended = await off.records.end(id, { epoch: 2, owner: OTHER }, 'deleted');
+        const ended = await off.records.end(id, NEXT, 'deleted');
         assert.equal(ended, 'ended');
         assertNear((await readEnded(right, id)).at, kit.now(), 'the time of the end');
         assert.equal(await right.records.create(recordOf(id)), 'exists');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
-import { FENCE, ME, OTHER, announce, recordOf } from './store-kit.ts';
+import { FENCE, ME, OTHER, announce, recordOf, append } from './store-kit.ts';
 
 /** Names that are prefixes of each other, as far as that is possible: no name may reach into another one's keys. */
 const NAMES = ['a', 'a:sessions', 'a:b', 'A', 'a*', 'a '];
@@ -14,8 +14,7 @@ export const deploymentCases = [
       assert.equal(await view.records.read('s'), undefined, deployment);
       assert.equal((await view.records.list(1_000)).records.length, 0, deployment);
       assert.equal(await view.records.create(recordOf('s', { body: deployment })), 'created', deployment);
-      const events = [JSON.stringify(deployment)];
-      await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events });
+      await append(view, 'p', 0, [JSON.stringify(deployment)]);
     }
     for (const deployment of NAMES) {
       const view = await kit.open({ deployment });
@@ -82,7 +81,7 @@ export const deploymentCases = [
     const [first, second] = [await kit.open(), await kit.open()];
     await announce(second, ME);
     await first.records.create(recordOf('s'));
-    await first.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+    await append(first, 'p', 0, ['1']);
     const secret = Buffer.from(await first.secret('one'));
     await first.close();
     await first.close();

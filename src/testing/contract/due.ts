@@ -5,7 +5,7 @@ import { until } from '../until.ts';
 import { allPages, dueNow, type View } from '../view.ts';
 import { CLOCK_SLACK_MS } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, readLiving, recordOf } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, readLiving, recordOf, claimed, NEXT } from './store-kit.ts';
 
 const DUE: DueRecord = { id: 'a', ...FENCE, expired: false };
 
@@ -63,17 +63,15 @@ export const dueCases = [
     const parked = { due: { inMs: null, seen: 0 }, fields: { question: '2' } };
     assert.equal(await here.records.release('a', FENCE, parked), 'rung');
     await assertDue(there, [{ ...DUE, owner: null }]);
-    const claim = await there.records.claim('a', OWNERLESS, OTHER);
-    assert.ok(claim.claimed);
+    const claim = claimed(await there.records.claim('a', OWNERLESS, OTHER));
     assert.deepEqual([claim.record.rung, claim.record.fields['question']], [1, '2']);
-    const fence = { epoch: 2, owner: OTHER };
-    await assertDue(here, [{ ...DUE, ...fence }]);
-    assert.equal(await there.records.save('a', fence, { due: { inMs: 3_600_000, seen: 1 } }), 'written');
+    await assertDue(here, [{ ...DUE, ...NEXT }]);
+    assert.equal(await there.records.save('a', NEXT, { due: { inMs: 3_600_000, seen: 1 } }), 'written');
     assert.deepEqual(await dueNow(here, 10), []);
     await here.records.add('a', 'answer 2', 'yes');
-    assert.equal(await there.records.save('a', fence, { head: 'x' }), 'written', 'a change without a due time');
-    await assertDue(here, [{ ...DUE, ...fence }]);
-    assert.equal(await there.records.release('a', fence, { due: { inMs: null, seen: 2 } }), 'written');
+    assert.equal(await there.records.save('a', NEXT, { head: 'x' }), 'written', 'a change without a due time');
+    await assertDue(here, [{ ...DUE, ...NEXT }]);
+    assert.equal(await there.records.release('a', NEXT, { due: { inMs: null, seen: 2 } }), 'written');
     assert.deepEqual(await dueNow(here, 10), []);
     assert.equal((await readLiving(here, 'a')).dueAt, null);
   }),

@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, timedTest } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, claimed, append } from './store-kit.ts';
 import { openStreams } from '../view.ts';
 
-const REASONS = [
-  'deleted',
-  'idle',
-  'idle_limit',
-  'terminated',
-  'server_closed',
-  'handler_returned',
-  'store_lost',
-] as const;
+const REASONS = ['deleted', 'idle', 'idle_limit', 'terminated', 'server_closed', 'handler_returned', 'store_lost'];
 
 export const endCases = [
   test('end/by-owner: an owner ends its session: the tombstone says why and when, and holds no secret', async (kit) => {
@@ -72,7 +64,7 @@ export const endCases = [
   }),
   timedTest('end/drops: the log and the markers of an ended session go at once', async (kit) => {
     const view = await kit.openWith(['s'], { keepMs: SHORT_MS });
-    await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '{"secret":1}'] });
+    await append(view, 'p', 0, ['', '{"secret":1}']);
     await view.records.mark('s', FENCE, { name: '1', stream: 'p' });
     await view.records.end('s', FENCE, 'deleted');
     assert.deepEqual(await view.records.replay('s', 'p', -1), { found: false, why: 'unknown' });
@@ -81,8 +73,8 @@ export const endCases = [
     await kit.pass(PAST_SHORT_MS);
     assert.equal(await view.records.create(recordOf('s', { owner: null })), 'created');
     assert.deepEqual(await view.records.replay('s', 'p', -1), { found: false, why: 'unknown' });
-    const claim = await view.records.claim('s', OWNERLESS, ME);
-    assert.deepEqual(claim.claimed && claim.marks, []);
+    const { marks } = claimed(await view.records.claim('s', OWNERLESS, ME));
+    assert.deepEqual(marks, []);
   }),
   timedTest('tombstone/goes: an ended session is remembered for keepMs and then unknown', async (kit) => {
     const view = await kit.openWith(['s'], { keepMs: SHORT_MS });

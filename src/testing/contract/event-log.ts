@@ -1,19 +1,8 @@
 import assert from 'node:assert/strict';
-import type { AppendRequest, LoggedEvent, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
-import { openStreams, type View } from '../view.ts';
+import type { LoggedEvent, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
+import { openStreams } from '../view.ts';
 import { test } from './store-case.ts';
-import { FENCE, ME, OTHER, recordOf, sortedBy } from './store-kit.ts';
-
-/** Appends to session `s` as its owner. */
-async function append(
-  view: View,
-  stream: string,
-  from: number,
-  events: readonly string[],
-  more: Partial<Omit<AppendRequest, 'stream' | 'from' | 'events'>> = {},
-): Promise<WriteOutcome> {
-  return view.records.append({ id: 's', fence: FENCE, stream, from, events, ...more });
-}
+import { FENCE, ME, OTHER, recordOf, sortedBy, claimed, NEXT, ANEW, append } from './store-kit.ts';
 
 const logged = (from: number, ...data: string[]): LoggedEvent[] =>
   data.map((text, n) => ({ offset: from + n, data: text }));
@@ -125,10 +114,9 @@ export const eventLogCases = [
     const [old, next] = await kit.openTwoWith(['s']);
     await append(old, 'p', 0, ['', '"old"']);
     await next.records.claim('s', FENCE, OTHER);
-    const fence = { epoch: 2, owner: OTHER };
     assert.deepEqual(await openStreams(next, 's'), [{ stream: 'p', next: 2, note: null }]);
-    assert.equal(await append(next, 'p', 0, ['"again"'], { fence }), 'fenced');
-    assert.equal(await append(next, 'p', 2, ['"new"'], { fence, complete: true }), 'written');
+    assert.equal(await append(next, 'p', 0, ['"again"'], { fence: NEXT }), 'fenced');
+    assert.equal(await append(next, 'p', 2, ['"new"'], { fence: NEXT, complete: true }), 'written');
     const events = logged(0, '', '"old"', '"new"');
     assert.deepEqual(await old.records.replay('s', 'p', -1), { found: true, events, next: 3, complete: true });
   }),
@@ -172,15 +160,13 @@ export const eventLogCases = [
       { stream: 'p', next: 2, note },
       { stream: 'q', next: 1, note: null },
     ]);
-    const fence = { epoch: 2, owner: OTHER };
-    await append(next, 'p', 2, ['"owner_lost"'], { fence, complete: true });
+    await append(next, 'p', 2, ['"owner_lost"'], { fence: NEXT, complete: true });
     assert.deepEqual(await openStreams(next, 's'), [{ stream: 'q', next: 1, note: null }]);
   }),
   test('append/mark: an append writes its marker, and removes one, in the same step', async (kit) => {
     const view = await kit.openWith(['s']);
     const markers = async (epoch: number) => {
-      const claim = await view.records.claim('s', { epoch, owner: ME }, ME);
-      assert.ok(claim.claimed);
+      const claim = claimed(await view.records.claim('s', { epoch, owner: ME }, ME));
       return sortedBy('stream', claim.marks);
     };
     const [one, two] = [
@@ -189,8 +175,7 @@ export const eventLogCases = [
     ];
     for (const mark of [one, two]) assert.equal(await append(view, mark.stream, 0, [''], { mark }), 'written');
     assert.deepEqual(await markers(1), [one, two]);
-    const fence = { epoch: 2, owner: ME };
-    const last = { fence, complete: true, unmark: '1' };
+    const last = { fence: ANEW, complete: true, unmark: '1' };
     assert.equal(await append(view, 'p1', 1, ['"result"'], last), 'written');
     assert.deepEqual(await markers(2), [two]);
   }),
@@ -203,7 +188,7 @@ export const eventLogCases = [
     assert.equal(await append(view, 'p', 1, [''], { mark, unmark: '1', fence: stale }), 'fenced');
     assert.equal(await append(view, 'p', 0, [''], { mark, unmark: '1' }), 'fenced');
     assert.equal(await append(view, 'q', 1, [''], { mark: { name: '2', stream: 'q' } }), 'fenced');
-    const claim = await view.records.claim('s', FENCE, ME);
-    assert.deepEqual(claim.claimed && claim.marks, [kept]);
+    const { marks } = claimed(await view.records.claim('s', FENCE, ME));
+    assert.deepEqual(marks, [kept]);
   }),
 ];

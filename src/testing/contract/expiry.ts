@@ -3,7 +3,7 @@ import { isEnded, type DueRecord, type StoredRecord } from '../../stores/store.t
 import { dueNow, openStreams, type View } from '../view.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, timedTest } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, announce, readLiving, recordOf, sortedBy } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, announce, readLiving, recordOf, sortedBy, claimed, append } from './store-kit.ts';
 import { OWNER_WRITES } from './writes.ts';
 
 /** A session that expires soon. */
@@ -26,8 +26,7 @@ export const expiryCases = [
       for (const [id, owner] of Object.entries({ owned: ME, orphaned: 'dead', ownerless: null })) {
         await createExpiring(view, id, { owner });
       }
-      const fence = FENCE;
-      await view.records.append({ id: 'owned', fence, stream: 'p', from: 0, events: ['{}'] });
+      await append(view, 'p', 0, ['{}'], { id: 'owned' });
       await view.records.mark('owned', FENCE, { name: '1', stream: 'p' });
       for (const id of ['owned', 'orphaned', 'ownerless']) await readLiving(view, id);
       await kit.pass(PAST_SHORT_MS);
@@ -84,8 +83,7 @@ export const expiryCases = [
       const ids = ['read', 'claimed'];
       for (const id of ids) {
         await createExpiring(here, id);
-        const append = { id: id, fence: FENCE, stream: 'p', from: 0, events: ['{}'] };
-        assert.equal(await here.records.append({ ...append, complete: true }), 'written');
+        assert.equal(await append(here, 'p', 0, ['{}'], { id, complete: true }), 'written');
       }
       await createExpiring(here, 'unread');
       await kit.pass(PAST_SHORT_MS);
@@ -146,8 +144,7 @@ export const expiryCases = [
       assert.ok(claim.expiresInMs <= 3_600_000 && claim.expiresInMs > 3_600_000 - CLOCK_SLACK_MS);
     }
     assertLasts(await view.records.read('lasting'), 3_600_000, kit.now());
-    const claim = await view.records.claim('endless', OWNERLESS, ME);
-    assert.ok(claim.claimed);
+    const claim = claimed(await view.records.claim('endless', OWNERLESS, ME));
     assert.equal(claim.expiresInMs, null);
   }),
   timedTest(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { StoredRecord } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import { test } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, readLiving, recordOf } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, readLiving, recordOf, NEXT } from './store-kit.ts';
 
 type Fields = StoredRecord['fields'];
 
@@ -58,11 +58,10 @@ export const fieldCases = [
     assert.equal(await here.records.save('s', FENCE, change), 'fenced');
     const claim = await there.records.claim('s', OWNERLESS, OTHER);
     assert.deepEqual(claim.claimed && claim.record.fields, { a: '1' });
-    const fence = { epoch: 2, owner: OTHER };
     assert.equal(await here.records.save('s', FENCE, change), 'fenced');
     assert.equal(await here.records.save('s', { epoch: 2, owner: ME }, change), 'fenced');
     assertFields(await fieldsOf(here), { a: '1' });
-    assert.equal(await there.records.release('s', fence, change), 'written');
+    assert.equal(await there.records.release('s', NEXT, change), 'written');
     const expected = { epoch: 2, owner: null, fields: { b: '1' }, head: 'changed' };
     assert.deepEqual(await here.records.read('s'), recordOf('s', expected));
   }),

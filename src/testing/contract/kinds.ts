@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { dueNow } from '../view.ts';
 import { readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, claimed, NEXT, ANEW, append } from './store-kit.ts';
 
 /** Records of another kind than the other cases use. */
 const KIND = { kind: 'parcels' };
@@ -16,8 +16,7 @@ export const kindCases = [
     await things.records.create(recordOf('a', { head: 'thing' }));
     assert.equal(await parcels.records.read('a'), undefined);
     assert.equal(await parcels.records.create(recordOf('a', { head: 'parcel' })), 'created');
-    const append = { id: 'a', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
-    assert.equal(await parcels.records.append(append), 'written');
+    assert.equal(await append(parcels, 'p', 0, ['1'], { id: 'a' }), 'written');
     assert.deepEqual(await things.records.replay('a', 'p', -1), { found: false, why: 'unknown' });
     assert.deepEqual(await things.records.list(10), { records: [recordOf('a', { head: 'thing' })] });
     assert.deepEqual(await parcels.records.list(10), { records: [recordOf('a', { head: 'parcel' })] });
@@ -40,19 +39,17 @@ export const kindCases = [
     const [due] = await dueNow(there, 10);
     assert.deepEqual(due, { id: parcel.id, ...FENCE, expired: false });
     assert.equal(await there.instances.read(ME), undefined);
-    const claim = await there.records.claim(parcel.id, FENCE, OTHER);
-    assert.ok(claim.claimed);
+    const claim = claimed(await there.records.claim(parcel.id, FENCE, OTHER));
     assert.deepEqual(claim.record.fields, { to: 'Ada', door: 'back' });
     assert.deepEqual([claim.marks, claim.streams], [[mark], [{ stream: 'way', next: 2, note: 'note' }]]);
     assert.equal(await here.records.save(parcel.id, FENCE, { head: 'late' }), 'fenced');
-    const fence = { epoch: 2, owner: OTHER };
-    const more = { ...logged, fence, from: 2, events: ['3'], complete: true, unmark: 'send' };
+    const more = { ...logged, fence: NEXT, from: 2, events: ['3'], complete: true, unmark: 'send' };
     assert.equal(await there.records.append(more), 'written');
     const heard = { due: { inMs: null, seen: claim.record.rung } };
-    assert.equal(await there.records.save(parcel.id, fence, { fields: { to: null }, ...heard }), 'written');
+    assert.equal(await there.records.save(parcel.id, NEXT, { fields: { to: null }, ...heard }), 'written');
     const replayed = await here.records.replay(parcel.id, 'way', 0);
     assert.deepEqual(replayed.found && replayed.events.map(({ data }) => data), ['2', '3']);
-    assert.equal(await there.records.end(parcel.id, fence, '{"signed":"Ada"}'), 'ended');
+    assert.equal(await there.records.end(parcel.id, NEXT, '{"signed":"Ada"}'), 'ended');
     assert.equal((await readEnded(here, parcel.id)).outcome, '{"signed":"Ada"}');
     assert.equal(await here.records.add(parcel.id, 'late', '1'), 'gone');
     assert.deepEqual(await dueNow(here, 10), []);
@@ -62,12 +59,10 @@ export const kindCases = [
     async (kit) => {
       const [here, there] = [await kit.open(UNLISTED), await kit.open(UNLISTED)];
       await here.records.create(recordOf('a', { owner: null }), 600_000);
-      const claim = await there.records.claim('a', OWNERLESS, ME);
-      assert.ok(claim.claimed);
-      const fence = { epoch: 2, owner: ME };
-      assert.equal(await there.records.mark('a', fence, { name: '1', stream: 'p' }), 'written');
-      assert.equal(await there.records.save('a', fence, { fields: { late: '1' } }), 'written');
-      assert.equal(await there.records.end('a', fence, 'answer', 600_000), 'ended');
+      claimed(await there.records.claim('a', OWNERLESS, ME));
+      assert.equal(await there.records.mark('a', ANEW, { name: '1', stream: 'p' }), 'written');
+      assert.equal(await there.records.save('a', ANEW, { fields: { late: '1' } }), 'written');
+      assert.equal(await there.records.end('a', ANEW, 'answer', 600_000), 'ended');
       assert.equal((await readEnded(here, 'a')).outcome, 'answer');
       await here.records.create(recordOf('b'), 1);
       await kit.pass(SHORT_MS / 2);

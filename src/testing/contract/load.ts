@@ -5,7 +5,7 @@ import type { InstanceMessage } from '../../stores/store.ts';
 import { dueNow, type View } from '../view.ts';
 import { until } from '../until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, testNeeding } from './store-case.ts';
-import { FENCE, ME, OTHER, announce, recordOf, type StoreKit } from './store-kit.ts';
+import { FENCE, ME, OTHER, announce, recordOf, type StoreKit, append } from './store-kit.ts';
 
 /** Above the usual limits of servers: 1 MiB of NATS and of many proxies, 4 MiB of a POST's body. */
 const LARGE_BYTES = 5 * 1024 * 1024;
@@ -27,9 +27,8 @@ async function useUp(kit: StoreKit, view: View): Promise<void> {
   const ids = Array.from({ length: 20 }, (_, n) => `s${n}`);
   for (const [n, id] of ids.entries()) {
     await view.records.create(recordOf(id, { fields: { a: '1', b: '2' } }), n % 2 === 0 ? SHORT_MS : null);
-    const append = { id: id, fence: FENCE, stream: 'open', from: 0, note: '[1]' };
-    await view.records.append({ ...append, events: ['1', '2'], mark: { name: '1', stream: 'open' } });
-    await view.records.append({ ...append, stream: 'p', events: ['', '1'], complete: true });
+    await append(view, 'open', 0, ['1', '2'], { id, note: '[1]', mark: { name: '1', stream: 'open' } });
+    await append(view, 'p', 0, ['', '1'], { id, note: '[1]', complete: true });
     await view.records.mark(id, FENCE, { name: '2', stream: 'p' });
     await view.secret(`key ${n}`, SHORT_MS);
   }
@@ -37,15 +36,7 @@ async function useUp(kit: StoreKit, view: View): Promise<void> {
     if (n % 2 === 1) assert.equal(await view.records.end(id, FENCE, 'deleted'), 'ended');
   }
   await view.records.create(recordOf('kept'));
-  for (let n = 0; n < 100; n++)
-    await view.records.append({
-      id: 'kept',
-      fence: FENCE,
-      stream: `q${n}`,
-      from: 0,
-      events: ['1'],
-      complete: true,
-    });
+  for (let n = 0; n < 100; n++) await append(view, `q${n}`, 0, ['1'], { id: 'kept', complete: true });
   await kit.pass(PAST_SHORT_MS);
 }
 
@@ -75,10 +66,7 @@ export const loadCases = [
     const [here, there] = [await kit.open({ log: retention }), await kit.open({ log: retention })];
     await here.records.create(recordOf('s'));
     const events = ['"before"', JSON.stringify(large()), '"after"'];
-    for (const [from, data] of events.entries()) {
-      const append = { id: 's', fence: FENCE, stream: 'p', from, events: [data] };
-      assert.equal(await here.records.append(append), 'written');
-    }
+    for (const [from, data] of events.entries()) assert.equal(await append(here, 'p', from, [data]), 'written');
     const replayed = await there.records.replay('s', 'p', -1);
     assert.ok(replayed.found);
     assert.deepEqual(
@@ -98,11 +86,7 @@ export const loadCases = [
         const turned = [...ids.slice(round), ...ids.slice(0, round)];
         const order = round % 2 === 0 ? turned : turned.toReversed();
         const outcomes = await Promise.all([
-          ...order.map(async (id) => {
-            const view = views[ids.indexOf(id) % 2] as View;
-            const events = ['1', '2', '3'];
-            return view.records.append({ id: id, fence: FENCE, stream: 'p', from: round * 3, events });
-          }),
+          ...order.map((id) => append(views[ids.indexOf(id) % 2] as View, 'p', round * 3, ['1', '2', '3'], { id })),
           ...views.map(async (view) => view.records.trim()),
         ]);
         assert.deepEqual(new Set(outcomes.slice(0, SESSIONS)), new Set(['written']), `round ${round}`);

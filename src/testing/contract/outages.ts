@@ -5,7 +5,7 @@ import type { StoredRecord } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';
 import { testNeeding } from './store-case.ts';
-import { FENCE, ME, OTHER, recordOf, type StoreKit } from './store-kit.ts';
+import { FENCE, ME, OTHER, recordOf, type StoreKit, append } from './store-kit.ts';
 
 const LEASE_MS = 900;
 /** What a call may take: two thirds of the lease, and two seconds in which a broken connection is made again. */
@@ -28,7 +28,7 @@ const CALLS: Readonly<Record<string, (view: View) => unknown>> = {
   mark: ({ records }) => records.mark('s', FENCE, { name: '1', stream: 'p' }),
   list: ({ records }) => records.list(10),
   due: ({ records }) => records.due(10),
-  append: ({ records }) => records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
+  append: (view) => append(view, 'q', 0, ['1']),
   replay: ({ records }) => records.replay('s', 'p', -1),
   lease: ({ instances }) => instances.read(ME),
   leases: ({ instances }) => instances.list(),
@@ -69,7 +69,7 @@ export const outageCases = [
     async (kit) => {
       const outage = outageOf(kit);
       const view = await kit.openWith(['s', 'other', 'released', 'ended'], { leaseMs: LEASE_MS });
-      await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+      await append(view, 'p', 0, ['1']);
       await outage.begin();
       try {
         const outcomes = await Promise.all(

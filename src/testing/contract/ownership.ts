@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import type { ClaimOutcome } from '../../stores/store.ts';
 import { openStreams, type View } from '../view.ts';
 import { test, type StoreCase } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, sortedBy } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, sortedBy, NEXT, ANEW, claimed, append } from './store-kit.ts';
 import { OWNER_WRITES, type OwnerWrite } from './writes.ts';
 
 const NOT_MINE = [
@@ -11,11 +10,6 @@ const NOT_MINE = [
   { name: 'another owner', epoch: 3, owner: OTHER },
   { name: 'another owner at an older epoch', epoch: 2, owner: OTHER },
 ];
-
-const claimed = (outcome: ClaimOutcome): Extract<ClaimOutcome, { claimed: true }> => {
-  assert.ok(outcome.claimed, 'the claim was refused');
-  return outcome;
-};
 
 /** Claims a session of {@link ME} for {@link OTHER}, which is then alive. */
 async function takeOver(view: View, id: string): Promise<void> {
@@ -44,7 +38,7 @@ const writeCases = ({ name, run, onNothing }: OwnerWrite): readonly StoreCase[] 
     const [old, next] = await kit.openTwoWith(['s']);
     await takeOver(next, 's');
     assert.equal(await run(old, 's', FENCE), 'fenced');
-    assert.deepEqual(await next.records.read('s'), recordOf('s', { epoch: 2, owner: OTHER }));
+    assert.deepEqual(await next.records.read('s'), recordOf('s', NEXT));
   }),
 ];
 
@@ -60,12 +54,12 @@ const claimCases = [
     await old.records.release('s', FENCE, { fields: { late: '1' } });
     const { record, marks } = claimed(await next.records.claim('s', OWNERLESS, OTHER));
     assert.deepEqual(record, {
-      ...recordOf('s', { epoch: 2, owner: OTHER }),
+      ...recordOf('s', NEXT),
       fields: { ...recordOf('s').fields, late: '1' },
     });
     assert.deepEqual(marks, []);
     assert.deepEqual(await old.records.read('s'), record);
-    assert.equal(await next.records.save('s', { epoch: 2, owner: OTHER }, { head: 'debug' }), 'written');
+    assert.equal(await next.records.save('s', NEXT, { head: 'debug' }), 'written');
   }),
   test('claim/owner: a claim that names the stored owner succeeds, whether that owner has a lease or not', async (kit) => {
     const view = await kit.open();
@@ -160,7 +154,7 @@ const claimCases = [
       const id = `s${n}`;
       await old.records.create(recordOf(id));
       const [outcome, claim] = await Promise.all([
-        old.records.append({ id: id, fence: FENCE, stream: 'p', from: 0, events: ['{"late":1}'] }),
+        append(old, 'p', 0, ['{"late":1}'], { id }),
         next.records.claim(id, FENCE, OTHER),
       ]);
       claimed(claim);
@@ -175,9 +169,8 @@ const claimCases = [
     for (const marker of [number, string]) assert.equal(await old.records.mark('s', FENCE, marker), 'written');
     const first = claimed(await next.records.claim('s', FENCE, OTHER));
     assert.deepEqual(sortedBy('name', first.marks), [string, number]);
-    const fence = { epoch: 2, owner: OTHER };
-    assert.equal(await next.records.mark('s', fence, number, true), 'written');
-    assert.equal(await next.records.release('s', fence), 'written');
+    assert.equal(await next.records.mark('s', NEXT, number, true), 'written');
+    assert.equal(await next.records.release('s', NEXT), 'written');
     assert.deepEqual(claimed(await old.records.claim('s', { epoch: 2, owner: null }, ME)).marks, [string]);
   }),
   test('marker/idempotent: a marker written twice is one, cleared once it is gone, and cleared again is nothing', async (kit) => {
@@ -186,9 +179,8 @@ const claimCases = [
     for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', FENCE, marker), 'written');
     const once = claimed(await view.records.claim('s', FENCE, ME));
     assert.deepEqual(once.marks, [marker]);
-    const fence = { epoch: 2, owner: ME };
-    for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', fence, marker, true), 'written');
-    assert.deepEqual(claimed(await view.records.claim('s', fence, ME)).marks, []);
+    for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', ANEW, marker, true), 'written');
+    assert.deepEqual(claimed(await view.records.claim('s', ANEW, ME)).marks, []);
   }),
   test('marker/apart: a marker changes no member of the record', async (kit) => {
     const view = await kit.openWith(['s']);

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { base64url, systemRandom, systemTime } from '../../options/system.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
-import { type Fence, isEnded, type Ownership, type Store, type StoredRecord } from '../../stores/store.ts';
+import {
+  type AppendRequest,
+  type ClaimOutcome,
+  type Fence,
+  isEnded,
+  type Ownership,
+  type Store,
+  type StoredRecord,
+  type WriteOutcome,
+} from '../../stores/store.ts';
 import { plainRecord } from '../plain-record.ts';
 import { openView, type View, type ViewSettings } from '../view.ts';
 
@@ -110,6 +119,9 @@ export const ME = 'instance-me';
 export const OTHER = 'instance-other';
 
 export const FENCE: Fence = { epoch: 1, owner: ME };
+/** After one claim: of another instance, and of the owner itself. */
+export const NEXT: Fence = { epoch: 2, owner: OTHER };
+export const ANEW: Fence = { epoch: 2, owner: ME };
 /** What a caller sees in a new record that has no owner. */
 export const OWNERLESS: Ownership = { epoch: 1, owner: null };
 
@@ -139,6 +151,22 @@ export async function readLiving(view: View, id: string): Promise<StoredRecord> 
   const record = await view.records.read(id);
   assert.ok(record !== undefined && !isEnded(record), `${id} lives`);
   return record;
+}
+
+export function claimed(outcome: ClaimOutcome): Extract<ClaimOutcome, { claimed: true }> {
+  assert.ok(outcome.claimed, 'the claim was refused');
+  return outcome;
+}
+
+/** Appends to session `s` as its first owner. */
+export async function append(
+  { records }: View,
+  stream: string,
+  from: number,
+  events: readonly string[],
+  more: Partial<AppendRequest> = {},
+): Promise<WriteOutcome> {
+  return records.append({ id: 's', fence: FENCE, stream, from, events, ...more });
 }
 
 /** Announces an instance with this id. */
