@@ -109,10 +109,10 @@ describeWithServer('nats', 'in the NATS store', (server) => {
   });
 
   test('a slot with more ended entries than a pass can read hides no session behind them', async () => {
-    const [prefix, at] = [newPrefix(), Math.floor((Date.now() - 60_000) / 10_000) * 10_000];
+    const [prefix, at] = [newPrefix(), Math.floor((Date.now() - MINUTE) / MINUTE) * MINUTE];
     // A pass takes 300 ms at most.
     const { view } = await countedView(prefix, { leaseMs: 450 });
-    await fillSlot(`${prefix}.due.mcp.things.s${Math.floor(at / 10_000)}`, at, 12_000);
+    await fillSlot(`${prefix}.due.mcp.things.${at / MINUTE}`, at, 12_000);
     await view.records.create(recordOf('behind', { owner: null }), at - Date.now());
     const expired = until(async () => (await dueNow(view, 10)).length > 0 || undefined, {
       timeoutMs: 30_000,
@@ -121,13 +121,13 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     expect(await dueNow(view, 10)).toEqual([{ id: 'behind', ...OWNERLESS, expired: true }]);
   });
 
-  test('a day of entries that is too much for one pass is spread over several', async () => {
-    const [prefix, day] = [newPrefix(), 86_400_000];
+  test('entries for a later day that are too many for one pass are moved in several', async () => {
+    const prefix = newPrefix();
     const { view, reads } = await countedView(prefix, { leaseMs: 450 });
-    const at = Date.now() - 60_000;
-    const subject = `${prefix}.due.mcp.things.d${Math.floor(at / day)}`;
-    await fillSlot(subject, at, 12_000);
-    await view.records.create(recordOf('behind', { owner: null }), at - Date.now());
+    const at = Math.floor((Date.now() - 2 * MINUTE) / MINUTE) * MINUTE;
+    const subject = `${prefix}.due.mcp.things.${at / MINUTE}`;
+    await fillSlot(subject, at + 5 * DAY, 12_000);
+    await view.records.create(recordOf('behind', { owner: null }), at + MINUTE - Date.now());
     const manager = await managerOf(server().url);
     let most = 0;
     await until(

@@ -1,30 +1,25 @@
 /**
  * The schedule of work: records that expire or are due, tombstones to forget, and parts that may be orphaned. An
- * entry is a message under the slot of its time. Near slots are narrow and far slots are wide, so that few slots are in
- * use and only due ones are read. An entry is a hint; the record decides. All instances read the same entries and add
- * the same entries, and the server stores each entry once.
+ * entry is a message under the slot of its time, a minute. Only due slots are read. An entry that is further ahead than
+ * a day waits in the slot a day ahead and then moves on, so that few slots are in use. An entry is a hint; the record
+ * decides. All instances read the same entries and add the same entries, and the server stores each entry once.
  *
  * A slot is removed as a whole, when all its entries are done. Servers of 2.9 lose a message in the middle of a subject
  * when its neighbours are removed one by one. A crash leaves entries, which other instances read.
  */
 import { wakeTime } from '../shared/record-change.ts';
 import type { StoredRecord } from '../store.ts';
-import type { NatsDeadlines } from './deadlines.ts';
 import { newerValue, unreadable } from './failures.ts';
-import type { JetStream } from './jetstream.ts';
-import { token, type KindNames } from './names.ts';
+import type { NatsKind } from './kind.ts';
+import { token } from './names.ts';
 
 /** A pass may already be looking at an entry that is due sooner than this, with the old times. */
 export const DUE_SLACK_MS = 60_000;
 const VERSION = 1;
 
-/** Entries at most `within` ahead are in slots of `width`. */
-const DAYS = { name: 'd', width: 86_400_000, within: Infinity } as const;
-const MINUTES = { name: 'm', width: 600_000, within: 86_400_000 } as const;
-const SECONDS = { name: 's', width: 10_000, within: 1_800_000 } as const;
-const WHEELS = [SECONDS, MINUTES, DAYS];
-type Wheel = (typeof WHEELS)[number];
-
+const SLOT_MS = 60_000;
+/** An entry is at most this far ahead. */
+const MOST_AHEAD_MS = 86_400_000;
 /** A slow instance may still add entries to a slot for this long after the end of the slot. */
 const SLOW_MS = 10_000;
 const AT_ONCE = 16;
@@ -61,9 +56,9 @@ interface Numbered {
   readonly entry: ScheduleEntry;
 }
 
-interface SlotName {
+interface Slot {
   readonly subject: string;
-  readonly ends: number;
+  readonly begins: number;
 }
 
 /** How far this process has read a slot. */
@@ -88,39 +83,28 @@ interface Pass {
 type EntryHandler = (entry: ScheduleEntry) => Promise<EntryOutcome>;
 
 export class CleanupSchedule {
-  readonly #jetstream: JetStream;
-  readonly #names: KindNames;
-  readonly #deadlines: NatsDeadlines;
-  readonly #now: (deadline: number) => Promise<number>;
+  readonly #kind: NatsKind;
   /** Existing slots by subject. Each of their entries is read once. */
   readonly #progress = new Map<string, Progress>();
   /** Entries that are read and not done. */
   readonly #pending = new Map<string, Pending>();
 
-  constructor(
-    jetstream: JetStream,
-    names: KindNames,
-    deadlines: NatsDeadlines,
-    now: (deadline: number) => Promise<number>,
-  ) {
-    this.#jetstream = jetstream;
-    this.#names = names;
-    this.#deadlines = deadlines;
-    this.#now = now;
+  constructor(kind: NatsKind) {
+    this.#kind = kind;
   }
 
   /** `anew`: also if the server has had the same entry before, which a pass may have removed. */
   async add(entry: ScheduleEntry, deadline: number, anew = false): Promise<void> {
-    const ahead = entry.at - (await this.#now(deadline));
-    const wheel = WHEELS.find(({ within }) => ahead <= within) ?? SECONDS;
-    const subject = this.#names.due(`${wheel.name}${Math.floor(entry.at / wheel.width)}`);
+    await this.#add(entry, await this.#now(deadline), deadline, anew);
+  }
+
+  /** Adds it to the slot of its time, or to the one that is the furthest from `now` on. */
+  async #add(entry: ScheduleEntry, now: number, deadline: number, anew = false): Promise<void> {
+    const { names, jetstream } = this.#kind;
+    const subject = names.due(String(Math.floor(Math.min(entry.at, now + MOST_AHEAD_MS) / SLOT_MS)));
     const body = JSON.stringify({ v: VERSION, ...entry });
-    await this.#jetstream.publish(
-      subject,
-      Buffer.from(body),
-      deadline,
-      anew ? {} : { id: `${subject} ${token(body)}` },
-    );
+    const id = `${subject} ${token(body)}`;
+    await jetstream.publish(subject, Buffer.from(body), deadline, anew ? {} : { id });
   }
 
   /**
@@ -145,9 +129,9 @@ export class CleanupSchedule {
    * if entries after it are left.
    */
   async work(handle: EntryHandler, page = EVERYTHING): Promise<EntryPlace | undefined> {
-    const { ms } = this.#deadlines;
-    const began = this.#deadlines.now();
-    const now = await this.#now(this.#deadlines.deadline());
+    const { ms } = this.#kind.deadlines;
+    const began = this.#kind.deadlines.now();
+    const now = await this.#now(this.#kind.deadlines.deadline());
     const pass: Pass = { now, readUntil: began + ms * READING_PART, until: began + ms };
     const due = await this.#read(pass);
     const last = await this.#handlePending(handle, pass, page);
@@ -155,36 +139,33 @@ export class CleanupSchedule {
     return last;
   }
 
-  /** Due slots of seconds that were read to their end. */
-  async #read(pass: Pass): Promise<readonly SlotName[]> {
-    let subjects = await this.#slots();
-    for (const wheel of [DAYS, MINUTES]) {
-      const due = dueSlots(subjects, wheel, pass.now);
-      for (const slot of due) if (!(await this.#spread(slot, pass))) return [];
-      if (due.length > 0) subjects = await this.#slots();
-    }
-    this.#forgetOthers(new Set(subjects));
-    const read: SlotName[] = [];
-    for (const slot of dueSlots(subjects, SECONDS, pass.now)) {
-      const { subject } = slot;
+  /** The due slots that were read to their end. */
+  async #read(pass: Pass): Promise<readonly Slot[]> {
+    const { jetstream, names, deadlines } = this.#kind;
+    const subjects = await jetstream.subjects('agenda', names.allDue, deadlines.deadline());
+    this.#forgetOthers(subjects);
+    const read: Slot[] = [];
+    for (const slot of dueSlots(subjects.keys(), pass.now)) {
+      const { subject, begins } = slot;
       const progress = this.#progressOf(subject);
       for await (const { seq, entry } of this.#unread(subject, pass)) {
+        // Every instance moves the entry to the same slot.
+        if (entry.at >= begins + SLOT_MS && entry.at > pass.now) {
+          await this.#add(entry, Math.max(begins, pass.now - MOST_AHEAD_MS), deadlines.deadline());
+          continue;
+        }
         progress.open.add(seq);
         this.#pending.set(`${subject} ${seq}`, { subject, seq, entry });
         if (this.#pending.size >= MOST_PENDING) return read;
       }
-      if (this.#deadlines.now() >= pass.readUntil) return read;
+      if (deadlines.now() >= pass.readUntil) return read;
       read.push(slot);
     }
     return read;
   }
 
-  async #slots(): Promise<readonly string[]> {
-    return [...(await this.#jetstream.subjects('agenda', this.#names.allDue, this.#deadlines.deadline())).keys()];
-  }
-
   /** Forgets slots that another instance removed, because all their entries were done. */
-  #forgetOthers(there: ReadonlySet<string>): void {
+  #forgetOthers(there: ReadonlyMap<string, number>): void {
     for (const subject of this.#progress.keys()) if (!there.has(subject)) this.#forget(subject);
   }
 
@@ -202,14 +183,6 @@ export class CleanupSchedule {
     return progress;
   }
 
-  /** Moves the entries of a wide slot to narrower ones. `false`: there was not enough time for all of them. */
-  async #spread({ subject }: SlotName, pass: Pass): Promise<boolean> {
-    for await (const { entry } of this.#unread(subject, pass)) await this.add(entry, this.#deadlines.deadline());
-    if (this.#deadlines.now() >= pass.readUntil) return false;
-    await this.#remove(subject);
-    return true;
-  }
-
   async #handlePending(
     handle: EntryHandler,
     { now, until }: Pass,
@@ -220,7 +193,7 @@ export class CleanupSchedule {
     let last = after;
     for (let n = 0; n < due.length;) {
       const group = due.slice(n, n + Math.min(AT_ONCE, room()));
-      if (group.length === 0 || this.#deadlines.now() >= until) return last;
+      if (group.length === 0 || this.#kind.deadlines.now() >= until) return last;
       const looked = await Promise.all(group.map(([, { entry }]) => handle(entry)));
       for (const [m, [key, { subject, seq, entry }]] of group.entries()) {
         last = [entry.at, seq];
@@ -233,9 +206,14 @@ export class CleanupSchedule {
     return undefined;
   }
 
-  async #removeDone(read: readonly SlotName[], { now }: Pass): Promise<void> {
-    for (const { subject, ends } of read) {
-      if (ends + SLOW_MS <= now && this.#progress.get(subject)?.open.size === 0) await this.#remove(subject);
+  #now(deadline: number): Promise<number> {
+    return this.#kind.clock.now(deadline);
+  }
+
+  async #removeDone(read: readonly Slot[], { now }: Pass): Promise<void> {
+    for (const { subject, begins } of read) {
+      if (begins + SLOT_MS + SLOW_MS <= now && this.#progress.get(subject)?.open.size === 0)
+        await this.#remove(subject);
     }
   }
 
@@ -243,7 +221,7 @@ export class CleanupSchedule {
   async #remove(subject: string): Promise<void> {
     const next = this.#progress.get(subject)?.next ?? 1;
     this.#forget(subject);
-    if (next > 1) await this.#jetstream.purge('agenda', subject, next, this.#deadlines.deadline());
+    if (next > 1) await this.#kind.jetstream.purge('agenda', subject, next, this.#kind.deadlines.deadline());
   }
 
   /**
@@ -252,8 +230,8 @@ export class CleanupSchedule {
    */
   async *#unread(subject: string, { readUntil }: Pass): AsyncGenerator<Numbered> {
     const progress = this.#progressOf(subject);
-    while (this.#deadlines.now() < readUntil) {
-      const stored = await this.#jetstream.next('agenda', subject, progress.next, this.#deadlines.deadline());
+    while (this.#kind.deadlines.now() < readUntil) {
+      const stored = await this.#kind.jetstream.next('agenda', subject, progress.next, this.#kind.deadlines.deadline());
       if (stored === undefined) return;
       yield { seq: stored.seq, entry: this.#decode(stored.data) };
       progress.next = Math.max(progress.next, stored.seq + 1);
@@ -261,7 +239,7 @@ export class CleanupSchedule {
   }
 
   #decode(data: Buffer): ScheduleEntry {
-    const { where } = this.#jetstream.link;
+    const { where } = this.#kind;
     let read: ScheduleEntry & { readonly v: number };
     try {
       read = JSON.parse(data.toString()) as typeof read;
@@ -278,12 +256,9 @@ const isAfter = ([at, seq]: EntryPlace, place: EntryPlace | undefined): boolean 
   place === undefined || at > place[0] || (at === place[0] && seq > place[1]);
 
 /** Earliest first. */
-function dueSlots(subjects: readonly string[], { name, width }: Wheel, now: number): readonly SlotName[] {
-  const slots: SlotName[] = [];
-  for (const subject of subjects) {
-    const token = subject.slice(subject.lastIndexOf('.') + 1);
-    const begins = token.startsWith(name) ? Number(token.slice(1)) * width : Infinity;
-    if (begins <= now) slots.push({ subject, ends: begins + width });
-  }
-  return slots.sort((a, b) => a.ends - b.ends);
+function dueSlots(subjects: Iterable<string>, now: number): readonly Slot[] {
+  const slots = Array.from(subjects, (subject) => {
+    return { subject, begins: Number(subject.slice(subject.lastIndexOf('.') + 1)) * SLOT_MS };
+  });
+  return slots.filter(({ begins }) => begins <= now).sort((a, b) => a.begins - b.begins);
 }

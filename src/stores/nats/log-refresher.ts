@@ -2,22 +2,19 @@
  * Rewrites the end of a log before the server forgets it by age, while it has an open stream or the mark of a running
  * call. The owner does this.
  */
-import type { NatsDeadlines } from './deadlines.ts';
+import type { NatsKind } from './kind.ts';
 import type { NatsRecordTable } from './record-table.ts';
 import type { WriteQueues } from './write-queues.ts';
 import type { LogWriter } from './log-writer.ts';
 
 const AT_ONCE = 64;
 
-export interface LogRefresherOptions {
+export interface LogRefresherOptions extends NatsKind {
   readonly table: NatsRecordTable;
   readonly queues: WriteQueues;
   readonly log: LogWriter;
-  readonly deadlines: NatsDeadlines;
   /** The age at which the end of a log is rewritten. */
   readonly keepMs: number;
-  /** Whether an instance belongs to this process. */
-  owns(instance: string): boolean;
 }
 
 export class LogRefresher {

@@ -10,35 +10,24 @@
  * A crash leaves whole messages, and at most a claim in the log without the record. The next claim continues from
  * there.
  */
-import type { EventRetention } from '../../types.ts';
-import type { NatsDeadlines } from './deadlines.ts';
 import type { CachedRecord, HeldValue } from './record-cache.ts';
 import { contended } from './failures.ts';
 import type { NatsRecordTable } from './record-table.ts';
 import type { LogWrite } from './write-queues.ts';
 import { encodeLog, PREVIOUS, type LogHeader } from './log-message.ts';
 import { LogState, type LogOp } from './log-state.ts';
-import type { KindNames } from './names.ts';
+import type { NatsKind } from './kind.ts';
+import type { Purger } from './purger.ts';
 import { RetentionCounter } from './retention-counter.ts';
-import type { Parts } from './parts.ts';
 import type { LogTail } from './reader.ts';
-import type { KeyedValues } from './keyed-values.ts';
 
 const TRIES = 6;
 /** A state of at most this JSON length is in every message, a larger one in every sixteenth. */
 const SMALL_STATE = 1_024;
 
-export interface LogWriterOptions {
-  readonly values: KeyedValues;
-  readonly names: KindNames;
-  readonly parts: Parts;
+export interface LogWriterOptions extends NatsKind {
   readonly table: NatsRecordTable;
-  readonly deadlines: NatsDeadlines;
-  readonly retention: EventRetention | false;
-  /**
-   * Deletes older messages from the disk in the background: log messages before `before`, parts before `partsBefore`.
-   */
-  purge(id: string, before: number, partsBefore: number): void;
+  readonly purger: Purger;
 }
 
 export interface LogNote extends Pick<LogHeader, 'epoch' | 'owner'> {
@@ -68,7 +57,7 @@ export class LogWriter {
   }
 
   async #write(id: string, writes: readonly LogWrite[]): Promise<void> {
-    const { table, values } = this.#options;
+    const { table, where } = this.#options;
     const deadline = Math.min(...writes.map((write) => write.deadline));
     let fresh = false;
     for (let tries = 0; tries < TRIES; tries++) {
@@ -92,7 +81,7 @@ export class LogWriter {
       for (const write of writes) write.resolve(taken.includes(write) ? 'written' : 'fenced');
       return;
     }
-    throw contended(values.jetstream.link.where, `the log of session ${id}`);
+    throw contended(where, `the log of session ${id}`);
   }
 
   /** The writes whose fence and offset match. They are applied to the cached state. */
@@ -136,18 +125,18 @@ export class LogWriter {
     const { last } = cached.log;
     const nothing = { ...cached, log: { ...cached.log, recent: [], state: new LogState() } };
     if (!(await this.note(id, nothing, { epoch, owner: null, kind: 'end' }, deadline))) return;
-    if (last.seq > 0) this.#options.purge(id, nothing.log.last.seq, nothing.log.last.seq);
+    if (last.seq > 0) this.#options.purger.purge(id, nothing.log.last.seq, nothing.log.last.seq);
   }
 
   #counter(id: string, cached: CachedRecord, after: number, ops: readonly LogOp[]): void {
-    const { retention, purge } = this.#options;
-    if (retention === false || ops.length === 0) return;
+    const { kind, purger } = this.#options;
+    if (kind.log === false || ops.length === 0) return;
     const { last, base } = cached.log;
-    const kept = (cached.counter ??= new RetentionCounter(retention)).add(last.seq, after, ops);
+    const kept = (cached.counter ??= new RetentionCounter(kind.log)).add(last.seq, after, ops);
     if (kept === undefined) return;
     // The last message with the whole state stays. The parts of a message come after the message before it.
-    if (base < kept.seq) purge(id, base, 0);
-    else purge(id, kept.seq, kept.after);
+    if (base < kept.seq) purger.purge(id, base, 0);
+    else purger.purge(id, kept.seq, kept.after);
   }
 }
 

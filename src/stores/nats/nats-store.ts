@@ -6,12 +6,12 @@ import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { CleanupSchedule } from './cleanup-schedule.ts';
 import { NatsDeadlines } from './deadlines.ts';
 import { ServerClock } from './clock.ts';
-import { NatsLog } from './record-log.ts';
 import { NatsInstances } from './instances.ts';
 import { JetStream } from './jetstream.ts';
 import { Leases } from './leases.ts';
 import { NatsRecordTable } from './record-table.ts';
 import { WriteQueues } from './write-queues.ts';
+import type { NatsKind } from './kind.ts';
 import type { NatsLink } from './link.ts';
 import { LogRefresher } from './log-refresher.ts';
 import { LogSpace } from './log-space.ts';
@@ -96,12 +96,14 @@ export class NatsStore implements Store {
     const leases = new Leases({ values, names, clock, deadlines, leaseMs, name });
     const instances = new NatsInstances({ link, names, leases, deadlines, sender: new EnvelopeWriter(name()), logger });
     const secrets = new NatsSecrets(values, names, clock, deadlines, random);
+    const shared = { jetstream, values, clock, deadlines, parts: new Parts(jetstream), where: link.where, name };
+    const owns = (instance: string): boolean => leases.owns(instance);
     const purgers: Purger[] = [];
     const recordsOfKind = (kind: Kind): NatsRecords => {
-      const kindNames = new KindNames(prefix, options.name, kind.name);
-      const purger = new Purger({ jetstream, names: kindNames, deadlines, time: options.time });
+      const common = { ...shared, kind, names: new KindNames(prefix, options.name, kind.name), owns };
+      const purger = new Purger(common);
       purgers.push(purger);
-      return this.#records({ kind, kinds, names: kindNames, values, clock, deadlines, leases, purger, name });
+      return makeRecords(common, purger, logAgeMs(kinds) / 2);
     };
     let closed: Promise<void> | undefined;
     return {
@@ -115,55 +117,19 @@ export class NatsStore implements Store {
         })),
     };
   }
-
-  #records(parts: KindParts): NatsRecords {
-    const { kind, kinds, names, values, clock, deadlines, leases, purger, name } = parts;
-    const { jetstream } = values;
-    const { where } = jetstream.link;
-    const retention = kind.log;
-    const common = { values, names, clock, deadlines, parts: new Parts(jetstream) };
-    const reader = new NatsReader(common);
-    const schedule = new CleanupSchedule(jetstream, names, deadlines, (deadline) => clock.now(deadline));
-    const listing = new NatsListingOrder(jetstream, names);
-    const table = new NatsRecordTable({ ...common, reader, schedule, keepMs: kind.keepMs, name });
-    const purge: Purger['purge'] = (id, before, partsBefore) => purger.purge(id, before, partsBefore);
-    const log = new LogWriter({ ...common, table, retention, purge });
-    const queues = new WriteQueues(where, deadlines, (id, writes) => log.write(id, writes));
-    const sweeper = new Sweeper({ ...common, table, reader, schedule, listing, purger });
-    const owns = (instance: string): boolean => leases.owns(instance);
-    const refresher = new LogRefresher({ table, queues, log, deadlines, owns, keepMs: logAgeMs(kinds) / 2 });
-    const events = new NatsLog({ table, queues, reader, clock, deadlines, retention });
-    return new NatsRecords({
-      kind,
-      table,
-      queues,
-      log,
-      events,
-      refresher,
-      clock,
-      deadlines,
-      schedule,
-      listing,
-      sweeper,
-      where,
-      owns,
-      name,
-    });
-  }
 }
 
-/** What the records of one kind are made of. */
-interface KindParts {
-  readonly kind: Kind;
-  /** All kinds of the view. */
-  readonly kinds: readonly Kind[];
-  readonly names: KindNames;
-  readonly values: KeyedValues;
-  readonly clock: ServerClock;
-  readonly deadlines: NatsDeadlines;
-  readonly leases: Leases;
-  readonly purger: Purger;
-  name(): string;
+/** `keepMs`: the age at which the end of a log is rewritten. */
+function makeRecords(kind: NatsKind, purger: Purger, keepMs: number): NatsRecords {
+  const reader = new NatsReader(kind);
+  const schedule = new CleanupSchedule(kind);
+  const listing = new NatsListingOrder(kind.jetstream, kind.names);
+  const table = new NatsRecordTable({ ...kind, reader, schedule });
+  const log = new LogWriter({ ...kind, table, purger });
+  const queues = new WriteQueues(kind.where, kind.deadlines, log);
+  const sweeper = new Sweeper({ ...kind, table, reader, schedule, listing, purger });
+  const refresher = new LogRefresher({ ...kind, table, queues, log, keepMs });
+  return new NatsRecords({ ...kind, table, queues, reader, log, schedule, listing, sweeper, refresher });
 }
 
 const logAgeMs = (kinds: readonly Kind[]): number =>

@@ -4,37 +4,27 @@
  * one after the other, with pauses that leave the stream free for most of the time. Logs that are not purged are
  * deleted by their age.
  */
-import type { TimeProvider } from '../../types.ts';
-import type { NatsDeadlines } from './deadlines.ts';
-import type { JetStream } from './jetstream.ts';
-import type { KindNames } from './names.ts';
+import type { NatsKind } from './kind.ts';
 
 /** The pause after a purge, as a multiple of its duration. */
 const PAUSE = 19;
 const MAX_WAITING = 1_000;
 
-export interface PurgerOptions {
-  readonly jetstream: JetStream;
-  readonly names: KindNames;
-  readonly deadlines: NatsDeadlines;
-  readonly time: TimeProvider;
-}
-
 export class Purger {
-  readonly #options: PurgerOptions;
+  readonly #kind: NatsKind;
   /** Subjects, and the sequence before which they are purged. */
   readonly #waiting = new Map<string, number>();
   #timer: unknown;
   #busy = false;
   #closed = false;
 
-  constructor(options: PurgerOptions) {
-    this.#options = options;
+  constructor(kind: NatsKind) {
+    this.#kind = kind;
   }
 
   /** Messages of a log that are older than `before`, and parts that are older than `partsBefore`. */
   purge(id: string, before: number, partsBefore: number): void {
-    const { names } = this.#options;
+    const { names } = this.#kind;
     this.#add(names.log(id), before);
     this.#add(names.logPart(id), partsBefore);
     if (!this.#busy && this.#timer === undefined) void this.#next();
@@ -48,11 +38,11 @@ export class Purger {
   close(): void {
     this.#closed = true;
     this.#waiting.clear();
-    this.#options.time.clearTimeout(this.#timer);
+    this.#kind.deadlines.time.clearTimeout(this.#timer);
   }
 
   async #next(): Promise<void> {
-    const { jetstream, deadlines, time } = this.#options;
+    const { jetstream, deadlines } = this.#kind;
     const [first] = this.#waiting;
     if (first === undefined || this.#closed) return;
     const [subject, before] = first;
@@ -67,7 +57,7 @@ export class Purger {
     }
     this.#busy = false;
     if (this.#closed || this.#waiting.size === 0) return;
-    this.#timer = time.setTimeout(
+    this.#timer = deadlines.time.setTimeout(
       () => {
         this.#timer = undefined;
         void this.#next();

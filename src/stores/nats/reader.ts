@@ -1,10 +1,9 @@
 /** Reads the value of a record and the end of its log. The leader of the stream answers all these reads. */
 import { contended, unreadable } from './failures.ts';
 import type { Stored } from './jetstream.ts';
+import type { NatsKind } from './kind.ts';
 import { decodeLog, PREVIOUS, type LogMessage } from './log-message.ts';
 import { LogState } from './log-state.ts';
-import type { KindNames } from './names.ts';
-import type { Parts } from './parts.ts';
 import {
   decodeValue,
   type EndedValue,
@@ -14,7 +13,7 @@ import {
   type Value,
   wholeValue,
 } from './record-value.ts';
-import { NO_VALUE, type KeyedValues, type ValuePosition } from './keyed-values.ts';
+import { NO_VALUE, type ValuePosition } from './keyed-values.ts';
 
 /** After so many looks at the same message, its missing parts count as lost. */
 const LOOKS = 5;
@@ -55,21 +54,11 @@ export interface LogEnd {
   readonly position: ValuePosition;
 }
 
-export interface NatsReaderOptions {
-  readonly values: KeyedValues;
-  readonly names: KindNames;
-  readonly parts: Parts;
-}
-
 export class NatsReader {
-  readonly #options: NatsReaderOptions;
+  readonly #kind: NatsKind;
 
-  constructor(options: NatsReaderOptions) {
-    this.#options = options;
-  }
-
-  get where(): string {
-    return this.#options.values.jetstream.link.where;
+  constructor(kind: NatsKind) {
+    this.#kind = kind;
   }
 
   /**
@@ -77,7 +66,7 @@ export class NatsReader {
    * read is read again until the deadline, because its writer makes progress.
    */
   async value(id: string, deadline: number): Promise<ReadValue | { readonly position: ValuePosition }> {
-    const { values, names, parts } = this.#options;
+    const { values, names, parts, where, deadlines } = this.#kind;
     let looks = 0;
     for (let last = -1; looks < LOOKS;) {
       const read = await values.read('records', names.record(id), deadline);
@@ -85,18 +74,18 @@ export class NatsReader {
       const { stored, position } = read;
       if (stored.deleted) return { position };
       const body = await parts.whole('records', stored, deadline);
-      const value = body && decodeValue(this.where, id, body);
+      const value = body && decodeValue(where, id, body);
       const whole = value && (await this.#whole(id, value, deadline));
       // The value was replaced during the read, and its parts were removed.
       if (whole === undefined) {
         looks = position.seq === last ? looks + 1 : 1;
         last = position.seq;
-        if (values.jetstream.link.now() >= deadline) throw contended(this.where, `session ${id}`);
+        if (deadlines.now() >= deadline) throw contended(where, `session ${id}`);
         continue;
       }
       return { found: { position, value: whole.value } as Found, parts: [...parts.named(stored), ...whole.pieces] };
     }
-    throw unreadable(this.where, `session ${id}, whose parts are missing,`);
+    throw unreadable(where, `session ${id}, whose parts are missing,`);
   }
 
   /** With the fields of its pieces; `undefined`: a piece is missing. */
@@ -107,30 +96,30 @@ export class NatsReader {
   ): Promise<{ readonly value: Value; readonly pieces: readonly number[] } | undefined> {
     if (!('record' in value)) return { value, pieces: [] };
     const { pieces = [] } = value;
-    const bodies = await this.#options.parts.bodies('records', pieces, deadline);
+    const bodies = await this.#kind.parts.bodies('records', pieces, deadline);
     if (bodies === undefined) return undefined;
     try {
       return { value: wholeValue(value, bodies), pieces };
     } catch (cause) {
-      throw unreadable(this.where, `session ${id}`, cause);
+      throw unreadable(this.#kind.where, `session ${id}`, cause);
     }
   }
 
   async end(id: string, deadline: number): Promise<LogEnd | undefined> {
-    const { values, names } = this.#options;
+    const { values, names } = this.#kind;
     const read = await values.read('log', names.log(id), deadline);
     const message = read && (await this.#message(id, read.stored, deadline));
     return read && message && { message, position: read.position };
   }
 
   async message(id: string, seq: number, deadline: number): Promise<LogMessage | undefined> {
-    const stored = await this.#options.values.jetstream.at('log', seq, deadline);
+    const stored = await this.#kind.jetstream.at('log', seq, deadline);
     return stored && this.#message(id, stored, deadline);
   }
 
   async #message(id: string, stored: Stored, deadline: number): Promise<LogMessage | undefined> {
-    const body = await this.#options.parts.whole('log', stored, deadline);
-    return body && decodeLog(this.where, id, stored.seq, stored.at, body);
+    const body = await this.#kind.parts.whole('log', stored, deadline);
+    return body && decodeLog(this.#kind.where, id, stored.seq, stored.at, body);
   }
 
   /** The state at the newest message of a log; empty if the log has no message. */

@@ -1,8 +1,6 @@
 /** The event log. Appends go through the record's write queue; everything else is read from the end of the log. */
-import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, ReplayOutcome, WriteOutcome } from '../store.ts';
-import type { NatsDeadlines } from './deadlines.ts';
-import type { ServerClock } from './clock.ts';
+import type { NatsKind } from './kind.ts';
 import type { NatsRecordTable } from './record-table.ts';
 import type { WriteQueues } from './write-queues.ts';
 import type { LogOp } from './log-state.ts';
@@ -11,13 +9,10 @@ import { Replayer } from './replay.ts';
 
 const UNKNOWN: ReplayOutcome = { found: false, why: 'unknown' };
 
-export interface NatsLogOptions {
+export interface NatsLogOptions extends NatsKind {
   readonly table: NatsRecordTable;
   readonly queues: WriteQueues;
   readonly reader: NatsReader;
-  readonly clock: ServerClock;
-  readonly deadlines: NatsDeadlines;
-  readonly retention: EventRetention | false;
 }
 
 export class NatsLog {
@@ -25,9 +20,9 @@ export class NatsLog {
   readonly #replayer: Replayer | undefined;
 
   constructor(options: NatsLogOptions) {
-    const { reader, retention } = options;
+    const { reader, kind } = options;
     this.#options = options;
-    this.#replayer = retention === false ? undefined : new Replayer(reader, retention);
+    this.#replayer = kind.log === false ? undefined : new Replayer(reader, kind.log);
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {

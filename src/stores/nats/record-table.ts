@@ -13,16 +13,13 @@
 import type { EndedRecord, StoredRecord } from '../store.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
 import type { CleanupSchedule } from './cleanup-schedule.ts';
-import type { NatsDeadlines } from './deadlines.ts';
-import type { ServerClock } from './clock.ts';
 import { RecordCache, type CachedRecord, type HeldValue } from './record-cache.ts';
 import { contended } from './failures.ts';
-import type { KindNames } from './names.ts';
-import type { Parts } from './parts.ts';
+import type { NatsKind } from './kind.ts';
 import { emptyTail, type NatsReader } from './reader.ts';
 import { encodeValue, isLiving, withPieces, type LivingValue } from './record-value.ts';
 import { type FieldChanges, type FieldPiece, PIECE_BYTES, plannedPieces } from './field-pieces.ts';
-import type { KeyedValues, ValuePosition } from './keyed-values.ts';
+import type { ValuePosition } from './keyed-values.ts';
 
 /** `position`: what a new value replaces. */
 export type RecordStatus =
@@ -37,17 +34,9 @@ interface Written {
   readonly parts: readonly number[];
 }
 
-export interface NatsRecordTableOptions {
-  readonly values: KeyedValues;
-  readonly names: KindNames;
-  readonly parts: Parts;
+export interface NatsRecordTableOptions extends NatsKind {
   readonly reader: NatsReader;
-  readonly clock: ServerClock;
-  readonly deadlines: NatsDeadlines;
   readonly schedule: CleanupSchedule;
-  readonly keepMs: number;
-  /** Makes names for parts. */
-  name(): string;
 }
 
 const TRIES = 8;
@@ -79,9 +68,9 @@ export class NatsRecordTable {
       if (ended === undefined) return { is: 'living', held };
       if (held.value.expired !== true && !(await this.replace(id, held, { ...held.value, expired: true }, deadline)))
         continue;
-      return { is: 'expired', held, ended, remembered: ended.at + this.#options.keepMs > now };
+      return { is: 'expired', held, ended, remembered: ended.at + this.#options.kind.keepMs > now };
     }
-    throw contended(reader.where, `session ${id}`);
+    throw contended(this.#options.where, `session ${id}`);
   }
 
   /** Reads the current state and, for a living record, the log at that moment or later. */
@@ -168,7 +157,7 @@ export class NatsRecordTable {
     const { fields } = value.record;
     const { pieces: earlier = [] } = before;
     if (fields === before.record.fields) return earlier;
-    const { parts, names, values } = this.#options;
+    const { parts, names, jetstream } = this.#options;
     const planned = plannedPieces(earlier, fields, parts.limit);
     const count = planned.filter((piece) => !isStored(piece)).length;
     if (count === 0) return planned.filter(isStored);
@@ -179,7 +168,7 @@ export class NatsRecordTable {
       if (isStored(piece)) pieces.push(piece);
       else {
         const body = Buffer.from(JSON.stringify(piece));
-        const seq = await values.jetstream.publish(names.recordPart(id, name, n++), body, deadline);
+        const seq = await jetstream.publish(names.recordPart(id, name, n++), body, deadline);
         // A message without an expected sequence is never refused.
         if (seq !== undefined) pieces.push({ seq, changes: piece });
       }
@@ -214,7 +203,7 @@ export class NatsRecordTable {
   /** Parts that cannot be removed now are removed by the cleanup schedule. */
   removeParts(parts: readonly number[], deadline: number): void {
     for (const seq of parts) {
-      this.#options.values.jetstream.remove('records', seq, deadline).catch(() => undefined);
+      this.#options.jetstream.remove('records', seq, deadline).catch(() => undefined);
     }
   }
 }

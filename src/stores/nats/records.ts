@@ -1,5 +1,4 @@
 /** Records, each under a key of a bucket. A change replaces exactly the value that was read. */
-import { LoggedRecords } from '../shared/logged-records.ts';
 import { placeOf, placesOf } from '../shared/cursor.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter, wakeTime } from '../shared/record-change.ts';
 import type {
@@ -7,7 +6,6 @@ import type {
   DueRecord,
   EndedRecord,
   Fence,
-  Kind,
   Mark,
   NewRecord,
   Ownership,
@@ -19,16 +17,12 @@ import type {
   WriteOutcome,
 } from '../store.ts';
 import { type CleanupSchedule, DUE_SLACK_MS } from './cleanup-schedule.ts';
-import type { NatsDeadlines } from './deadlines.ts';
-import type { ServerClock } from './clock.ts';
 import type { CachedRecord, HeldValue } from './record-cache.ts';
 import { contended } from './failures.ts';
-import type { NatsRecordTable } from './record-table.ts';
 import { shown } from './record-table.ts';
-import type { WriteQueues } from './write-queues.ts';
 import type { LogRefresher } from './log-refresher.ts';
 import type { LogWriter } from './log-writer.ts';
-import type { NatsLog } from './record-log.ts';
+import { NatsLog, type NatsLogOptions } from './record-log.ts';
 import type { NatsListingOrder } from './listing-order.ts';
 import { encodeValue, endedValue, newValue, withLog, type LivingValue } from './record-value.ts';
 import { NO_VALUE } from './keyed-values.ts';
@@ -37,29 +31,19 @@ import type { Sweeper } from './sweeper.ts';
 /** Each write of this record that came first, of the owner or an `add`, costs one. */
 const TRIES = 64;
 
-export interface NatsRecordsOptions {
-  readonly table: NatsRecordTable;
-  readonly queues: WriteQueues;
+export interface NatsRecordsOptions extends NatsLogOptions {
   readonly log: LogWriter;
-  readonly clock: ServerClock;
-  readonly deadlines: NatsDeadlines;
   readonly schedule: CleanupSchedule;
   readonly listing: NatsListingOrder;
   readonly sweeper: Sweeper;
-  readonly kind: Kind;
-  readonly events: NatsLog;
   readonly refresher: LogRefresher;
-  readonly where: string;
-  /** Whether this process has announced the instance and not lost its lease. */
-  owns(instance: string): boolean;
-  name(): string;
 }
 
-export class NatsRecords extends LoggedRecords implements Records {
+export class NatsRecords extends NatsLog implements Records {
   readonly #options: NatsRecordsOptions;
 
   constructor(options: NatsRecordsOptions) {
-    super(options.events);
+    super(options);
     this.#options = options;
   }
 
@@ -143,7 +127,7 @@ export class NatsRecords extends LoggedRecords implements Records {
     return this.#options.sweeper.due(limit, placesOf(cursor));
   }
 
-  override async trim(): Promise<void> {
+  async trim(): Promise<void> {
     const { kind, sweeper, refresher } = this.#options;
     await refresher.keep();
     if (!kind.listed) await sweeper.forgetExpired();

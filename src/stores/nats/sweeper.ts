@@ -2,15 +2,13 @@
 import { wakeTime } from '../shared/record-change.ts';
 import type { DueRecord, RecordPage, StoredRecord } from '../store.ts';
 import type { CleanupSchedule, EntryOutcome, EntryPlace, PageOfWork } from './cleanup-schedule.ts';
-import type { NatsDeadlines } from './deadlines.ts';
-import type { ServerClock } from './clock.ts';
 import type { NatsRecordTable, RecordStatus } from './record-table.ts';
-import type { KindNames } from './names.ts';
+import type { NatsKind } from './kind.ts';
 import type { ListingEntry, NatsListingOrder } from './listing-order.ts';
 import type { Purger } from './purger.ts';
 import type { NatsReader } from './reader.ts';
 import { isLiving, type LivingValue } from './record-value.ts';
-import type { KeyedValues, ValuePosition } from './keyed-values.ts';
+import type { ValuePosition } from './keyed-values.ts';
 
 type Held = Extract<RecordStatus, { readonly held: unknown }>;
 
@@ -20,13 +18,9 @@ const AT_ONCE = 16;
 /** How many entries of the list one sweep compares with their records. */
 const PLACES_CHECKED = 256;
 
-export interface SweeperOptions {
-  readonly values: KeyedValues;
-  readonly names: KindNames;
+export interface SweeperOptions extends NatsKind {
   readonly table: NatsRecordTable;
   readonly reader: NatsReader;
-  readonly clock: ServerClock;
-  readonly deadlines: NatsDeadlines;
   readonly schedule: CleanupSchedule;
   readonly listing: NatsListingOrder;
   readonly purger: Purger;
@@ -177,7 +171,7 @@ export class Sweeper {
   }
 
   async #erase(id: string, place: number, position: ValuePosition, parts: readonly number[]): Promise<void> {
-    const { reader, values, names, table, listing, purger } = this.#options;
+    const { reader, values, jetstream, names, table, listing, purger } = this.#options;
     await listing.remove(place, this.#deadline());
     const end = await reader.end(id, this.#deadline());
     await values.erase('records', names.record(id), position, this.#deadline());
@@ -185,14 +179,13 @@ export class Sweeper {
     if (end === undefined) return;
     const { message, position: last } = end;
     const single = message.previous.length === 0 && last.seq === last.end;
-    if (single) await values.jetstream.remove('log', last.seq, this.#deadline());
+    if (single) await jetstream.remove('log', last.seq, this.#deadline());
     else purger.purge(id, last.end + 1, last.seq);
   }
 
   /** Removes parts of a record that was never stored or was replaced. */
   async #removeParts(id: string, { name, count }: { name: string; count: number }): Promise<EntryOutcome> {
-    const { values, names, reader } = this.#options;
-    const { jetstream } = values;
+    const { jetstream, names, reader } = this.#options;
     const read = await reader.value(id, this.#deadline());
     const used = 'found' in read ? read.parts : [];
     for (let n = 0; n < count; n++) {

@@ -5,6 +5,7 @@
 import type { Fence, WriteOutcome } from '../store.ts';
 import type { NatsDeadlines } from './deadlines.ts';
 import { noAnswer } from '../shared/failures.ts';
+import { RecordQueues } from '../shared/record-queues.ts';
 import { tooMuchWaiting } from './failures.ts';
 import type { LogOp } from './log-state.ts';
 
@@ -29,37 +30,43 @@ const MAX_WAITING_BYTES = 67_108_864;
 /** The overhead of a write besides its events. */
 const WRITE_BYTES = 1_000;
 
-interface QueuedTask {
-  readonly run: () => Promise<void>;
+interface RecordLogs {
+  /** Writes appends and marks of one record. Each is settled when the promise resolves. */
+  write(id: string, writes: readonly LogWrite[]): Promise<void>;
 }
 
-type QueuedWork = LogWrite | QueuedTask;
-
-/** Writes appends and marks of one record. Each is settled when the promise resolves. */
-export type WriteLog = (id: string, writes: readonly LogWrite[]) => Promise<void>;
+/** Log writes that are sent together. */
+interface Batch {
+  readonly writes: LogWrite[];
+  bytes: number;
+}
 
 export class WriteQueues {
   readonly #where: string;
   readonly #deadlines: NatsDeadlines;
-  readonly #writeLog: WriteLog;
-  readonly #queues = new Map<string, QueuedWork[]>();
+  readonly #log: RecordLogs;
+  readonly #queues = new RecordQueues();
+  /** The last batch of a record, while other log writes may join it. */
+  readonly #open = new Map<string, Batch>();
   /** The bytes of the log writes that have no answer. */
   #waitingBytes = 0;
 
-  constructor(where: string, deadlines: NatsDeadlines, writeLog: WriteLog) {
+  constructor(where: string, deadlines: NatsDeadlines, log: RecordLogs) {
     this.#where = where;
     this.#deadlines = deadlines;
-    this.#writeLog = writeLog;
+    this.#log = log;
   }
 
   log(id: string, fence: Fence, op: LogOp, events: readonly Buffer[]): Promise<WriteOutcome> {
     if (this.#waitingBytes > MAX_WAITING_BYTES) return Promise.reject(tooMuchWaiting(this.#where, this.#waitingBytes));
-    const bytes = events.reduce((sum, { length }) => sum + length, WRITE_BYTES);
-    this.#waitingBytes += bytes;
+    const bytes = events.reduce((sum, { length }) => sum + length, 0);
+    this.#waitingBytes += bytes + WRITE_BYTES;
     const answer = new Promise<WriteOutcome>((resolve, reject) => {
-      this.#add(id, { fence, op, events, deadline: this.#deadlines.deadline(), resolve, reject });
+      const batch = this.#batchFor(id, bytes);
+      batch.writes.push({ fence, op, events, deadline: this.#deadlines.deadline(), resolve, reject });
+      batch.bytes += bytes;
     });
-    const settled = (): void => void (this.#waitingBytes -= bytes);
+    const settled = (): void => void (this.#waitingBytes -= bytes + WRITE_BYTES);
     answer.then(settled, settled);
     return answer;
   }
@@ -67,40 +74,28 @@ export class WriteQueues {
   /** Runs work that is not combined with other work. */
   run<T>(id: string, work: (deadline: number) => Promise<T>): Promise<T> {
     const deadline = this.#deadlines.deadline();
-    return new Promise((resolve, reject) => {
-      this.#add(id, {
-        run: async () => {
-          try {
-            this.#check(deadline);
-            resolve(await work(deadline));
-          } catch (error) {
-            reject(error);
-          }
-        },
-      });
+    this.#open.delete(id);
+    return this.#queues.steps(id, async () => {
+      this.#check(deadline);
+      return work(deadline);
     });
   }
 
-  #add(id: string, work: QueuedWork): void {
-    const queue = this.#queues.get(id);
-    if (queue !== undefined) return void queue.push(work);
-    this.#queues.set(id, [work]);
-    // Waits for other writes of the same moment.
-    queueMicrotask(() => void this.#work(id));
+  #batchFor(id: string, bytes: number): Batch {
+    const open = this.#open.get(id);
+    if (open !== undefined && open.writes.length < TOGETHER && open.bytes + bytes <= TOGETHER_BYTES) return open;
+    const batch: Batch = { writes: [], bytes: 0 };
+    this.#open.set(id, batch);
+    void this.#queues.steps(id, async () => {
+      // Waits for other writes of the same moment.
+      await Promise.resolve();
+      if (this.#open.get(id) === batch) this.#open.delete(id);
+      await this.#write(id, batch.writes);
+    });
+    return batch;
   }
 
-  async #work(id: string): Promise<void> {
-    const queue = this.#queues.get(id) ?? [];
-    for (let first = queue[0]; first !== undefined; first = queue[0]) {
-      if ('run' in first) {
-        queue.shift();
-        await first.run();
-      } else await this.#writeTogether(id, queue.splice(0, together(queue)) as LogWrite[]);
-    }
-    this.#queues.delete(id);
-  }
-
-  async #writeTogether(id: string, writes: readonly LogWrite[]): Promise<void> {
+  async #write(id: string, writes: readonly LogWrite[]): Promise<void> {
     const patient = writes.filter((write) => {
       try {
         this.#check(write.deadline);
@@ -110,22 +105,11 @@ export class WriteQueues {
         return false;
       }
     });
-    if (patient.length > 0) await this.#writeLog(id, patient);
+    if (patient.length > 0) await this.#log.write(id, patient);
   }
 
   /** Work that waited beyond its deadline is not done, because its caller has given up. */
   #check(deadline: number): void {
     if (this.#deadlines.now() >= deadline) throw noAnswer(this.#where, this.#deadlines.ms);
   }
-}
-
-/** How many writes at the head of the queue fit into one message. */
-function together(queue: readonly QueuedWork[]): number {
-  let bytes = 0;
-  for (const [n, work] of queue.entries()) {
-    if ('run' in work || n === TOGETHER) return n;
-    for (const event of work.events) bytes += event.length;
-    if (n > 0 && bytes > TOGETHER_BYTES) return n;
-  }
-  return queue.length;
 }

@@ -17,7 +17,6 @@ import {
   type WriteOutcome,
   isEnded,
 } from '../store.ts';
-import { LoggedRecords } from '../shared/logged-records.ts';
 import { Append } from './append.ts';
 import type { Operation } from './batch.ts';
 import type { PgResult, Row, Step } from './pg.ts';
@@ -33,11 +32,11 @@ export interface PostgresRecordsOptions extends PostgresLogOptions {
   readonly statements: PostgresLogOptions['statements'] & RecordStatements;
 }
 
-export class PostgresRecords extends LoggedRecords implements Records {
+export class PostgresRecords extends PostgresLog implements Records {
   readonly #options: PostgresRecordsOptions;
 
   constructor(options: PostgresRecordsOptions) {
-    super(new PostgresLog(options));
+    super(options);
     this.#options = options;
   }
 

@@ -13,7 +13,7 @@ import type { Script } from './scripts.ts';
 import { rawReply, type Server, type SlotKeys } from './server.ts';
 import { WRITER_LENGTH } from './record-scripts.ts';
 import { AppendBatches } from './append-batches.ts';
-import { RecordQueues } from './record-queues.ts';
+import { RecordQueues } from '../shared/record-queues.ts';
 
 /** How long a listed record is kept after it has expired and shows no more, while no instance is there to end it. */
 const UNATTENDED_MS = 86_400_000;

@@ -5,7 +5,6 @@
 import type { Logger } from '../../types.ts';
 import { idOf } from '../shared/cursor.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
-import { LoggedRecords } from '../shared/logged-records.ts';
 import { RECORD_VERSION } from '../store.ts';
 import type {
   ClaimOutcome,
@@ -47,14 +46,14 @@ const PAGE = 128;
 /** How long the check of an `add` waits. The field must be stored within half of it. */
 const ADD_RESERVED_MS = 2_000;
 
-export class RedisRecords extends LoggedRecords implements Records {
+export class RedisRecords extends RedisLog implements Records {
   readonly #writer: RecordWriter;
   /** `undefined`: these records are not listed. */
   readonly #directory: RecordDirectory | undefined;
   readonly #logger: Logger;
 
   constructor(writer: RecordWriter, logger: Logger) {
-    super(new RedisLog(writer));
+    super(writer);
     this.#writer = writer;
     this.#logger = logger;
     if (writer.kind.listed) this.#directory = new RecordDirectory(writer.server, writer.keys);
@@ -175,6 +174,9 @@ export class RedisRecords extends LoggedRecords implements Records {
   async due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {
     return (await this.#directory?.due(limit, cursor)) ?? { records: [] };
   }
+
+  /** Keys expire by themselves. */
+  trim(): void {}
 
   async #save(id: string, fence: Fence, change: RecordChange, releases: boolean): Promise<SaveOutcome> {
     const { expiresInMs, due } = change;

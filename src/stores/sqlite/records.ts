@@ -16,19 +16,18 @@ import type {
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
-import { LoggedRecords } from '../shared/logged-records.ts';
 import { SqliteLog } from './record-log.ts';
 import type { SqliteRecordTable, RecordLookup } from './record-table.ts';
 import { changeRecord, heldRecord, keep, type RecordRow } from './record-rows.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
-export class SqliteRecords extends LoggedRecords implements Records {
+export class SqliteRecords extends SqliteLog implements Records {
   readonly #file: StoreFile;
   readonly #table: SqliteRecordTable;
 
   constructor(file: StoreFile, table: SqliteRecordTable) {
-    super(new SqliteLog(file, table));
+    super(file, table);
     this.#file = file;
     this.#table = table;
   }

@@ -1,6 +1,6 @@
 /**
  * Queues the work of each record while a task of several steps runs, so that the writes of a view take effect in the
- * order in which they were requested. A task of one step needs no queue: the connection keeps the order.
+ * order in which they were requested. A task of one step needs no queue where the connection keeps the order.
  */
 export class RecordQueues {
   readonly #last = new Map<string, Promise<unknown>>();
