@@ -98,7 +98,7 @@ export class CleanupSchedule {
     await this.#add(entry, await this.#now(deadline), deadline, anew);
   }
 
-  /** Adds it to the slot of its time, or to the one that is the furthest from `now` on. */
+  /** Adds it to the slot of its time, or to the last slot that is a day after `now`. */
   async #add(entry: ScheduleEntry, now: number, deadline: number, anew = false): Promise<void> {
     const { names, jetstream } = this.#kind;
     const subject = names.due(String(Math.floor(Math.min(entry.at, now + MOST_AHEAD_MS) / SLOT_MS)));
