@@ -17,7 +17,7 @@ import type {
 } from '../../src/stores/store.ts';
 import { StoreData } from './store-data.ts';
 import { ALL_RULES, type StoreRules } from './store-rules.ts';
-import { MemorySecrets } from '../../src/stores/memory/secrets.ts';
+import { Secrets, SECRETS } from '../../src/stores/shared/secrets.ts';
 
 /** The way of one process to the store. */
 export interface Port {
@@ -84,13 +84,11 @@ export class Deployment {
   readonly #kinds = new Map<string, StoreData>();
   readonly #dataOf: (kind: Kind) => StoreData;
   readonly mailboxes = new Map<string, Mailbox>();
-  readonly secrets: MemorySecrets;
 
-  constructor([first]: readonly Kind[], dataOf: (kind: Kind) => StoreData, now: () => number) {
+  constructor([first]: readonly Kind[], dataOf: (kind: Kind) => StoreData) {
     if (first === undefined) throw new Error('no kind of records');
     this.#dataOf = dataOf;
     this.data = this.of(first);
-    this.secrets = new MemorySecrets({ now });
     this.data.leases.listens = (id) => this.mailboxes.get(id)?.subscribed === true;
   }
 
@@ -127,7 +125,7 @@ export class StoreServer {
     if (deployment === undefined) {
       const { now, rules = ALL_RULES } = this.#options;
       const dataOf = (kind: Kind): StoreData => new StoreData({ now, rules, kind, leaseMs: options.leaseMs });
-      this.#deployments.set(options.name, (deployment = new Deployment(options.kinds, dataOf, now)));
+      this.#deployments.set(options.name, (deployment = new Deployment(options.kinds, dataOf)));
     }
     return deployment;
   }
@@ -152,7 +150,7 @@ export class SimStore implements Store {
 
   open(options: StoreOptions): OpenStore {
     const deployment = this.#server.deployment(options);
-    const { secrets } = deployment;
+    const secrets = new Secrets(deployment.of(SECRETS), options.random);
     const port = this.#port;
     const own: string[] = [];
     const recordsOf = (data: StoreData): Records => ({
@@ -178,7 +176,7 @@ export class SimStore implements Store {
     return {
       records: (kind) => recordsOf(deployment.of(kind)),
       instances: new SimInstances(this.#server, deployment, port, own),
-      secret: (name, keepMs) => port.call('secret', () => secrets.get(name, keepMs, options.random)),
+      secret: (name, keepMs) => port.call('secret', () => secrets.get(name, keepMs) as Uint8Array),
       close: () =>
         port.call('close', () => {
           for (const id of own.splice(0)) leave(deployment, id);

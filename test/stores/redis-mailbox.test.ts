@@ -84,7 +84,7 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
       `${base}{me}:letter:${'A'.repeat(65)}`,
       `${base}{me}:lease`,
       `sojourn:another-deployment:{me}:letter:AAAA`,
-      `sojourn:{${name}}:secret:instance-messages`,
+      `${base}secrets:{instance-messages}:b`,
     ];
     for (const key of keys.filter((one) => !one.endsWith('lease'))) await ask('SET', key, body);
     const channel = `${base}{me}:mail`;

@@ -6,10 +6,10 @@
  * The first endpoint of the object opens the shared data; the close of the last one drops it. The first endpoint of a
  * name sets the clock and what each kind of records is. The first endpoint of the object sets `eventLogBytes`.
  */
+import { Secrets, SECRETS } from '../shared/secrets.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { InstanceDirectory, MemoryInstances } from './instances.ts';
 import { EventBudget, RetainedLogs } from './retained-logs.ts';
-import { MemorySecrets } from './secrets.ts';
 import { MemoryRecordTable } from './record-table.ts';
 import { MemoryRecords } from './records.ts';
 import { Tombstones } from './tombstones.ts';
@@ -17,7 +17,6 @@ import { Tombstones } from './tombstones.ts';
 /** What the endpoints of one name share. */
 class Deployment {
   readonly directory = new InstanceDirectory();
-  readonly secrets: MemorySecrets;
   readonly #kinds = new Map<string, MemoryRecords>();
   readonly #options: StoreOptions;
   readonly #budget: EventBudget;
@@ -25,7 +24,6 @@ class Deployment {
   constructor(options: StoreOptions, budget: EventBudget) {
     this.#options = options;
     this.#budget = budget;
-    this.secrets = new MemorySecrets(options.time);
   }
 
   records(kind: Kind): MemoryRecords {
@@ -59,10 +57,11 @@ class MemoryStore implements Store {
 
   #view(deployment: Deployment, { logger, random }: StoreOptions): OpenStore {
     const instances = new MemoryInstances(deployment.directory, logger);
+    const secrets = new Secrets(deployment.records(SECRETS), random);
     const view: OpenStore = {
       records: (kind) => deployment.records(kind),
       instances,
-      secret: (name, keepMs) => deployment.secrets.get(name, keepMs, random),
+      secret: (name, keepMs) => secrets.get(name, keepMs),
       close: async () => {
         instances.close();
         this.#views.delete(view);

@@ -11,14 +11,6 @@ export function instanceStatements(s: string) {
   return {
     space: statementOf(`SELECT name FROM ${s}.spaces WHERE key = $1`),
     makeSpace: statementOf(`INSERT INTO ${s}.spaces (key, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
-    secret: statementOf(`SELECT encode(value, 'base64') FROM ${s}.secrets
-      WHERE deployment = $1 AND name = $2 AND (forget_at IS NULL OR forget_at > ${NOW})`),
-    /** $4 lifetime in ms, or null. Replaces a secret whose lifetime is over. */
-    makeSecret: statementOf(`INSERT INTO ${s}.secrets (deployment, name, value, forget_at)
-      VALUES ($1, $2, $3, ${NOW} + $4::double precision)
-      ON CONFLICT (deployment, name) DO UPDATE SET value = excluded.value, forget_at = excluded.forget_at
-      WHERE secrets.forget_at <= ${NOW}`),
-    forgetSecrets: statementOf(`DELETE FROM ${s}.secrets WHERE forget_at <= ${NOW}`),
 
     // ——— leases ———
     /** $7 ms of the lease. */

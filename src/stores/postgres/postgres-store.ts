@@ -4,14 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { recordsOf } from '../shared/kinds.ts';
+import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { PostgresDatabase, type DatabaseSettings } from './database.ts';
 import { namesTaken } from './failures.ts';
 import { PostgresInstances } from './instances.ts';
 import { PostgresRecords } from './records.ts';
-
-const SECRET_BYTES = 32;
 
 export class PostgresStore implements Store {
   readonly kind = 'postgres';
@@ -31,7 +30,7 @@ export class PostgresStore implements Store {
         const { name, kinds } = options;
         const deployment = await findSpace(database, name);
         const spaces = new Map<string, string>();
-        for (const kind of kinds) spaces.set(kind.name, await findSpace(database, name, kind.name));
+        for (const kind of [...kinds, SECRETS]) spaces.set(kind.name, await findSpace(database, name, kind.name));
         return this.#view(database, deployment, spaces, options);
       },
     );
@@ -47,14 +46,16 @@ export class PostgresStore implements Store {
     const { place, instanceConnection, writer, statements } = database;
     const parts = { ...options, place, instanceConnection, writer, statements, reader: database };
     const instances = new PostgresInstances({ ...parts, deployment });
+    const records = recordsOf(
+      [...options.kinds, SECRETS],
+      (kind) => new PostgresRecords({ ...parts, kind, space: spaces.get(kind.name) ?? '' }),
+    );
+    const secrets = new Secrets(records(SECRETS), options.random);
     let closed: Promise<void> | undefined;
     return {
-      records: recordsOf(
-        options.kinds,
-        (kind) => new PostgresRecords({ ...parts, kind, space: spaces.get(kind.name) ?? '' }),
-      ),
+      records,
       instances,
-      secret: (name, keepMs) => findSecret(database, deployment, options, name, keepMs),
+      secret: (name, keepMs) => secrets.get(name, keepMs),
       close: () => (closed ??= instances.close().then(() => this.#database.release())),
     };
   }
@@ -76,21 +77,4 @@ async function findSpace(database: PostgresDatabase, name: string, kind?: string
   }
   if (found !== text) throw namesTaken(database.place, name);
   return key;
-}
-
-/** If several instances create the secret at once, one of them wins. */
-async function findSecret(
-  database: PostgresDatabase,
-  deployment: string,
-  { random }: StoreOptions,
-  name: string,
-  keepMs: number | undefined,
-): Promise<Uint8Array> {
-  const { secret, makeSecret } = database.statements;
-  const key = [deployment, JSON.stringify(name)];
-  for (;;) {
-    const [found] = (await database.query(secret, key)).rows;
-    if (found !== undefined) return Uint8Array.from(Buffer.from(found[0] ?? '', 'base64'));
-    await database.query(makeSecret, [...key, Buffer.from(random(SECRET_BYTES)), keepMs ?? null]);
-  }
 }

@@ -63,7 +63,6 @@ export class PostgresLog {
     if (!kind.listed) await this.#all(statements.trimExpired, [space, kind.keepMs, TRIM_BATCH]);
     await this.#all(statements.trimEnded, [TRIM_BATCH]);
     await this.#all(statements.trimMessages, [TRIM_BATCH]);
-    await reader.query(statements.forgetSecrets, []);
     await reader.query(statements.forgetInstances, [DEAD_KEPT_MS]);
   }
 

@@ -79,10 +79,6 @@ export class Keys {
     return `${this.#deployment}instances`;
   }
 
-  secret(name: string): string {
-    return `${this.#deployment}secret:${part(name)}`;
-  }
-
   lease(instance: string): string {
     return `${this.#instances}{${part(instance)}}:lease`;
   }

@@ -1,6 +1,7 @@
 /** The store object. All endpoints that share it use one server: the first one connects, the last one disconnects. */
 import { answerLimitMs } from '../shared/answer-limit.ts';
 import { recordsOf } from '../shared/kinds.ts';
+import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { Bus } from './bus.ts';
@@ -10,8 +11,6 @@ import { RecordWriter } from './record-writer.ts';
 import type { Server } from './server.ts';
 import { RedisRecords } from './records.ts';
 import { openServer, type Target } from './target.ts';
-
-const SECRET_BYTES = 32;
 
 /** How long the lease of one view lasts. */
 interface Lease {
@@ -88,11 +87,13 @@ export class RedisStore implements Store {
       return new RedisRecords(writer, logger);
     };
     const instances = new RedisInstances({ server, keys, bus: busOf(server, keys, buses), leaseMs, random, logger });
+    const records = recordsOf([...kinds, SECRETS], recordsOfKind);
+    const secrets = new Secrets(records(SECRETS), random);
     let closed: Promise<void> | undefined;
     return {
-      records: recordsOf(kinds, recordsOfKind),
+      records,
       instances,
-      secret: (secret, keepMs) => findSecret(server, keys.secret(secret), random, keepMs),
+      secret: (name, keepMs) => secrets.get(name, keepMs),
       close: () => {
         for (const writer of writers) writer.flush();
         return (closed ??= instances.close().then(() => {
@@ -108,20 +109,4 @@ function busOf(server: Server, { bus: channel }: Keys, buses: Map<string, Bus>):
   const bus = buses.get(channel) ?? new Bus(server, channel);
   buses.set(channel, bus);
   return bus;
-}
-
-/** If several instances create the secret at once, one of them wins. */
-async function findSecret(
-  server: Server,
-  key: string,
-  random: StoreOptions['random'],
-  keepMs: number | undefined,
-): Promise<Uint8Array> {
-  const kept = keepMs === undefined ? [] : ['PX', String(Math.ceil(keepMs))];
-  for (;;) {
-    const found = await server.send(key, ['GET', key]);
-    if (typeof found === 'string') return Buffer.from(found, 'base64url');
-    const made = Buffer.from(random(SECRET_BYTES)).toString('base64url');
-    await server.send(key, ['SET', key, made, 'NX', ...kept]);
-  }
 }

@@ -20,7 +20,6 @@ export interface Migration {
  * - `events`: a row for each append, in the order of writing (`no`, and with it `at`). Several messages are joined by
  *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all records share, and one
  *   page of the index. `n` and `bytes` are in the index, so that retention is computed without the rows.
- * - `secrets`: rotated ones are forgotten at `forget_at`.
  * - `open_streams`: streams that are not complete. A stream that has events and no row here is complete. `mark` is the
  *   mark of the first append. Most marks end with their stream and so need no row in `marks`.
  * - `instances`: leases. Rows of dead leases stay, so that their ids are not used again. `ends` is on the machine's
@@ -33,14 +32,6 @@ CREATE TABLE spaces (
   no INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE
 ) STRICT;
-
-CREATE TABLE secrets (
-  deployment INTEGER NOT NULL,
-  name TEXT NOT NULL,
-  value BLOB NOT NULL,
-  forget_at REAL,
-  PRIMARY KEY (deployment, name)
-) STRICT, WITHOUT ROWID;
 
 CREATE TABLE bodies (
   no INTEGER PRIMARY KEY,

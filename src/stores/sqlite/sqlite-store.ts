@@ -1,5 +1,6 @@
 /** The store object. All endpoints that share it use one open file: the first one opens it, the last one closes it. */
 import { recordsOf } from '../shared/kinds.ts';
+import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { storeClock, type StoreClock } from './clock.ts';
@@ -10,8 +11,6 @@ import { RetryBackoff } from './retry-backoff.ts';
 import { SqliteRecords } from './records.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
-
-const SECRET_BYTES = 32;
 
 export class SqliteStore implements Store {
   readonly kind = 'sqlite';
@@ -32,7 +31,7 @@ export class SqliteStore implements Store {
       async (file) => {
         const deployment = await findSpace(file, options.name);
         const spaces = new Map<string, number>();
-        for (const { name } of options.kinds) spaces.set(name, await findSpace(file, options.name, name));
+        for (const { name } of [...options.kinds, SECRETS]) spaces.set(name, await findSpace(file, options.name, name));
         return this.#view({ file, deployment, clock, backoff, options }, spaces);
       },
     );
@@ -45,11 +44,13 @@ export class SqliteStore implements Store {
     const tableOf = (kind: Kind): SqliteRecordTable =>
       new SqliteRecordTable(file.database, spaces.get(kind.name) ?? 0, kind, clock);
     const instances = new SqliteInstances({ file, deployment, clock, backoff, leaseMs, random, logger });
+    const records = recordsOf([...kinds, SECRETS], (kind) => new SqliteRecords(file, tableOf(kind)));
+    const secrets = new Secrets(records(SECRETS), random);
     let closed: Promise<void> | undefined;
     return {
-      records: recordsOf(kinds, (kind) => new SqliteRecords(file, tableOf(kind))),
+      records,
       instances,
-      secret: (name, keepMs) => findSecret(parts, name, keepMs),
+      secret: (name, keepMs) => secrets.get(name, keepMs),
       full: () => file.full,
       close: () => (closed ??= instances.close().then(() => this.#file.release())),
     };
@@ -74,25 +75,5 @@ async function findSpace(file: StoreFile, name: string, kind?: string): Promise<
   return file.write(() => {
     database.run(SQL.makeSpace, [key]);
     return find() as number;
-  });
-}
-
-/** Several processes may ask at once; only one of their secrets is stored. */
-async function findSecret(
-  { file, deployment, clock, options }: ViewParts,
-  name: string,
-  keepMs: number | undefined,
-): Promise<Uint8Array> {
-  const { database } = file;
-  const key = [deployment, JSON.stringify(name)];
-  const find = (): Uint8Array | undefined => database.one<[Uint8Array]>(SQL.secret, [...key, clock.wall()])?.[0];
-  const found = await file.read(find);
-  if (found !== undefined) return found;
-  const made = options.random(SECRET_BYTES);
-  return file.write(() => {
-    const now = clock.wall();
-    database.run(SQL.forgetSecrets, [now]);
-    database.run(SQL.makeSecret, [...key, made, keepMs === undefined ? null : now + keepMs]);
-    return find() as Uint8Array;
   });
 }

@@ -50,9 +50,6 @@ export const SQL = {
   // ——— spaces ———
   space: 'SELECT no FROM spaces WHERE name = ?',
   makeSpace: 'INSERT INTO spaces (name) VALUES (?) ON CONFLICT DO NOTHING',
-  secret: 'SELECT value FROM secrets WHERE deployment = ? AND name = ? AND (forget_at IS NULL OR forget_at > ?)',
-  forgetSecrets: 'DELETE FROM secrets WHERE forget_at <= ?',
-  makeSecret: 'INSERT INTO secrets (deployment, name, value, forget_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
 
   // ——— records ———
   body: 'SELECT no FROM bodies WHERE hash = ?',
