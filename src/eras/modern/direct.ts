@@ -9,7 +9,6 @@
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { requestClosed } from '../../errors.ts';
 import { EntryList } from '../../entry-list.ts';
-import { lostForm } from '../../http/answer.ts';
 import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
@@ -21,7 +20,7 @@ import { noteRefused } from '../../session/server/server-transport.ts';
 import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
-import { clientOf, contextOf, type ModernCall } from './modern-call.ts';
+import type { ModernCall } from './modern-call.ts';
 import type { ModernServers } from './servers.ts';
 import { ModernTransport, type TransportHost } from './transport.ts';
 
@@ -29,31 +28,34 @@ import { ModernTransport, type TransportHost } from './transport.ts';
 const { connect: SERVER_CONNECT } = Server.prototype;
 const { connect: MCP_SERVER_CONNECT } = McpServer.prototype;
 
-export class ModernDirect implements TransportHost {
+/** What the direct way needs of its endpoint. */
+export interface DirectOptions {
   readonly options: ResolvedOptions;
+  readonly callTimes: CallTimes;
+  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
+  readonly lists?: SharedLists | undefined;
+}
+
+export class ModernDirect implements TransportHost {
+  readonly #given: DirectOptions;
   readonly #servers: ModernServers;
   readonly #envelopes = new ModernEnvelopes();
   readonly #open = new EntryList<ModernTransport>();
   /** `connect` does not bind the servers of this factory, because the factory does not pass `ctx.serverOptions` on. */
   #unbound = false;
   #hinted = false;
-  readonly #lifecycle: Pick<Lifecycle, 'refusal'>;
 
-  readonly lists: SharedLists | undefined;
-  readonly #callTimes: CallTimes;
-
-  constructor(
-    options: ResolvedOptions,
-    servers: ModernServers,
-    callTimes: CallTimes,
-    lifecycle: Pick<Lifecycle, 'refusal'>,
-    lists: SharedLists | undefined,
-  ) {
-    this.options = options;
-    this.lists = lists;
-    this.#callTimes = callTimes;
-    this.#lifecycle = lifecycle;
+  constructor(given: DirectOptions, servers: ModernServers) {
+    this.#given = given;
     this.#servers = servers;
+  }
+
+  get options(): ResolvedOptions {
+    return this.#given.options;
+  }
+
+  get lists(): SharedLists | undefined {
+    return this.#given.lists;
   }
 
   /**
@@ -61,32 +63,22 @@ export class ModernDirect implements TransportHost {
    * one.
    */
   serve(call: ModernCall): MaybePromise<boolean> {
-    const { request } = call;
+    const { rpcRequest: request } = call;
     const classification = request === undefined || this.#unbound ? undefined : this.#envelopes.classify(call, request);
     if (request === undefined || classification === undefined) return false;
-    return contexts.run(contextOf(call, false), () => this.#serve(call, request, classification));
+    return contexts.run(call, () => this.#serve(call, request, classification));
   }
 
   async #serve(call: ModernCall, request: RpcRequest, classification: Classification): Promise<boolean> {
     const made = this.#servers.build(call);
     const server = made instanceof Promise ? await made : made;
     const inner = server instanceof McpServer ? server.server : server;
-    if (call.phase === 'otherCopy') return false;
+    if (call.isLeftToSdk) return false;
     if (!call.optionsRead) this.#hint();
-    if (!call.optionsRead || call.phase === 'mirrored' || inner.transport !== undefined) return false;
-    return this.#run(server, inner, call, request, classification);
-  }
-
-  async #run(
-    server: McpServer | Server,
-    inner: Server,
-    call: ModernCall,
-    request: RpcRequest,
-    classification: Classification,
-  ): Promise<boolean> {
-    const { caller, response } = call;
+    if (!call.optionsRead || inner.transport !== undefined) return false;
     setClientAccessors(inner, call);
-    const page = this.lists?.page(request, classification.revision ?? call.version);
+    const { lists, lifecycle, callTimes } = this.#given;
+    const page = lists?.page(request, classification.revision ?? call.version);
     const entry = this.#entryOf(server, inner);
     const transport = new ModernTransport({ host: this, call, request, classification, server: inner, page, entry });
     const connected = server.connect(transport);
@@ -100,17 +92,18 @@ export class ModernDirect implements TransportHost {
       await server.close();
       return false;
     }
+    const { caller } = call;
     const checked = transport.checkScopes([request], caller.authInfo);
     const forbidden = checked instanceof Promise ? await checked : checked;
     const refusal = forbidden ?? call.admission?.enterTool(toolOf(request));
-    if (refusal !== undefined || caller.closed || transport.closed || this.#lifecycle.refusal !== undefined) {
-      response.refuse(refusal ?? requestClosed(false), request.id);
+    if (refusal !== undefined || caller.closed || transport.closed || lifecycle.refusal !== undefined) {
+      call.response.refuse(refusal ?? requestClosed(false), request.id);
       await server.close();
       return true;
     }
     this.#open.add(transport.entry);
     call.closes(transport);
-    this.#callTimes.start(call.work, request, (error) => call.expire(error));
+    callTimes.start(call.work, request, (error) => call.expire(error));
     const { request: view, authInfo } = caller;
     await transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
     return true;
@@ -122,29 +115,26 @@ export class ModernDirect implements TransportHost {
   #entryOf(server: McpServer | Server, inner: Server): RequestEntry | undefined {
     if (inner.constructor !== Server || inner.connect !== SERVER_CONNECT) return undefined;
     if (server !== inner && server.connect !== MCP_SERVER_CONNECT) return undefined;
-    const refused = (why: string): void => noteRefused(this.options.logger, why);
+    const refused = (why: string): void => noteRefused(this.#given.options.logger, why);
     return passes(Server as never, refused) ? (inner as unknown as RequestEntry) : undefined;
   }
 
   #hint(): void {
     if (this.#hinted) return;
     this.#hinted = true;
-    this.options.logger.info(
+    this.#given.options.logger.info(
       {},
       'The factory does not pass ctx.serverOptions on: requests of 2026-07-28 take about twice the CPU. new McpServer(info, { ...ctx.serverOptions })',
     );
   }
 
   /** Answers when the server or this endpoint closed before there was an answer. */
-  over({ entry }: ModernTransport, { response, refusal, request }: ModernCall, unanswered: boolean): void {
+  over({ entry }: ModernTransport, call: ModernCall, unanswered: boolean): void {
     this.#open.delete(entry);
     if (!unanswered) return;
-    if (response.hasBegun || refusal !== undefined || this.#lifecycle.refusal !== undefined)
-      response.refuse(
-        refusal ?? requestClosed(),
-        request?.id ?? null,
-        lostForm(this.options, request?.method, 'modern'),
-      );
+    const { response, refusal } = call;
+    if (response.hasBegun || refusal !== undefined || this.#given.lifecycle.refusal !== undefined)
+      call.fail(refusal ?? requestClosed());
     else response.done(CLIENT_LEFT, []);
   }
 
@@ -158,7 +148,7 @@ export class ModernDirect implements TransportHost {
  * lacks.
  */
 function setClientAccessors(inner: Server, call: ModernCall): void {
-  const { clientInfo, clientCapabilities } = clientOf(call);
+  const { clientInfo, clientCapabilities } = call.client;
   if (clientInfo !== undefined) inner.getClientVersion = () => clientInfo;
   if (clientCapabilities !== undefined) inner.getClientCapabilities = () => clientCapabilities;
 }

@@ -1,14 +1,6 @@
 /**
- * One 2026-07-28 request as a value. `modern-era.ts`, `servers.ts` and `direct.ts` pass it on.
- *
- *     unbuilt ──▶ built ──▶ mirrored ──╮
- *        ▲          │  ╰───────────────┴──▶ otherCopy
- *        ╰──dropped─╯
- *
- * unbuilt: it has no server. built: the factory has made its server. mirrored: headers mirror arguments of the called
- * tool. otherCopy: the server is from another copy of the SDK, which `connect` does not bind to this era. `direct.ts`
- * serves only a built server. `createMcpHandler` continues with a server in any later state, and builds one for an
- * unbuilt call. dropped: `connect` did not bind the server, so `direct.ts` closed it.
+ * One 2026-07-28 message on its way: the context of its handler, which knows its response and the server that was made
+ * for it. `modern-era.ts`, `servers.ts` and `direct.ts` pass it on.
  */
 import {
   CLIENT_CAPABILITIES_META_KEY,
@@ -18,137 +10,128 @@ import {
   type McpServer,
   type Server,
 } from '@modelcontextprotocol/server';
-import type { SojournError } from '../../errors.ts';
+import { requestClosed, type SojournError } from '../../errors.ts';
+import { errorJson, type LostForm, lostForm } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { Admission } from '../../http/request-gate.ts';
 import type { Reader, ReaderListener } from '../../http/reader.ts';
 import type { AnswerReader } from '../../http/response.ts';
-import { follow, type Transitions } from '../../options/transitions.ts';
+import type { PassedOn } from '../../http/sdk-response.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { afterTurn, type RandomSource } from '../../options/system.ts';
 import { cancelledMessage, type Checked, isObject, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
-import { afterTurn } from '../../options/system.ts';
 import { type AnyServer, modernServerOf } from '../../protocol/server-shape.ts';
+import type { Authorizer } from '../../session/calls/authorizer.ts';
 import { contexts, MessageContext, targetOf } from '../../session/calls/context.ts';
 import { HandlerWork } from '../../session/calls/handler-work.ts';
+import type { FactoryCall } from '../../session/server/server-builder.ts';
+import { firstPosition, formatCallPosition } from './call-position.ts';
 
-type ServerPhase = 'unbuilt' | 'built' | 'mirrored' | 'otherCopy';
-
-const PHASES: Transitions<ServerPhase> = {
-  unbuilt: ['built'],
-  built: ['mirrored', 'otherCopy', 'unbuilt'],
-  mirrored: ['otherCopy'],
-  otherCopy: [],
-};
+type ModernMessage = Extract<Checked, { kind: 'request' | 'notification' }>;
 
 /** A message that one server gets, and who sent it. */
-export interface ModernMessage extends Pick<ModernCall, 'caller' | 'text' | 'version' | 'admission'> {
-  readonly message: Extract<Checked, { kind: 'request' | 'notification' }>;
-}
-
-export interface StreamBeginner {
-  /** Sends the first event of the stream of a request; none where no event id can carry the id of the request. */
-  beginStream(to: Reader, request: RpcRequest): void;
-}
-
-export class ModernCall implements ReaderListener {
+export interface SentMessage {
   readonly caller: Caller;
   /** The text of the body; `undefined` when the caller of the endpoint had parsed it. */
   readonly text: string | undefined;
+  readonly message: ModernMessage;
   readonly version: string;
-  /** `undefined`: of a message that needs no place. */
+  /** `undefined`: the message needs no place. */
   readonly admission: Admission | undefined;
-  readonly work = new HandlerWork();
-  /** Whether the handler runs. A notification whose handler hangs gives its place back before. */
-  readonly handling: HandlerWork;
+}
+
+/** What the calls of an endpoint share. */
+export interface CallHost {
+  readonly options: ResolvedOptions;
+  readonly random: RandomSource;
+  readonly authorizer?: Authorizer | undefined;
+}
+
+export class ModernCall extends MessageContext implements ReaderListener, FactoryCall, PassedOn {
+  readonly era = 'modern';
+  readonly restored = false;
+  readonly caller: Caller;
+  readonly text: string | undefined;
+  readonly version: string;
+  readonly admission: Admission | undefined;
   readonly response: AnswerReader;
-  readonly #beginner: StreamBeginner | undefined;
-  #message: ModernMessage['message'];
+  readonly #host: CallHost;
+  /** What the call holds. A notification whose handler hangs gives it back before `work` is done. */
+  readonly #place: HandlerWork;
+  #message: ModernMessage;
   /** What closes when the response is over. */
   #closes: { left(): void } | undefined = undefined;
-  #phase: ServerPhase = 'unbuilt';
   #made: AnyServer | undefined = undefined;
-  /** The inner server of another copy of the SDK. */
-  #inner: Server | undefined = undefined;
+  #forSdk: McpServer | Server | undefined = undefined;
   #optionsRead = false;
   #endRun: (() => void) | undefined = undefined;
   #refusal: SojournError | undefined = undefined;
   #failure: Error | undefined = undefined;
 
-  constructor(
-    { caller, text, message, version, admission }: ModernMessage,
-    response: AnswerReader,
-    beginner: StreamBeginner | undefined,
-  ) {
+  constructor({ caller, text, message, version, admission }: SentMessage, response: AnswerReader, host: CallHost) {
+    const { method, params } = message.message;
+    const id = message.kind === 'request' ? message.message.id : undefined;
+    super(caller, undefined, false, id, method, undefined, targetOf(params));
     this.caller = caller;
     this.text = text;
     this.#message = message;
     this.version = version;
     this.admission = admission;
     this.response = response;
-    this.#beginner = beginner;
+    this.#host = host;
     response.listener = this;
-    this.handling = message.kind === 'request' ? this.work : new HandlerWork();
-    caller.heldBy(this.work);
-    this.work.onDone(() => admission?.leave());
+    this.#place = id === undefined ? new HandlerWork() : this.work;
+    caller.heldBy(this.#place);
+    this.#place.onDone(() => admission?.leave());
   }
 
-  get message(): ModernMessage['message']['message'] {
+  get message(): ModernMessage['message'] {
     return this.#message.message;
   }
 
   /** `undefined`: a notification. */
-  get request(): RpcRequest | undefined {
+  get rpcRequest(): RpcRequest | undefined {
     return this.#message.kind === 'request' ? this.#message.message : undefined;
+  }
+
+  /** What the client states about itself. */
+  get client(): {
+    readonly clientInfo: Implementation | undefined;
+    readonly clientCapabilities: ClientCapabilities | undefined;
+  } {
+    const envelope = this.rpcRequest?.params?.['_meta'];
+    const meta = isObject(envelope) ? envelope : {};
+    return {
+      clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
+      clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
+    };
+  }
+
+  /** A listen stream never ends by itself, and its client has no answer to wait for. */
+  get listens(): boolean {
+    return this.rpcRequest?.method === 'subscriptions/listen';
   }
 
   /** The request as its caller may send it. */
   authorized(request: RpcRequest): void {
     this.#message = { kind: 'request', message: request };
+    this.target = targetOf(request.params);
   }
 
-  closes(what: { left(): void }): void {
-    this.#closes = what;
-  }
-
-  over(): void {
-    this.#closes?.left();
-  }
-
-  get label(): string {
-    return targetOf(this.request?.params) ?? this.request?.method ?? '';
-  }
-
-  opened(reader: Reader): void {
-    if (this.request !== undefined) this.#beginner?.beginStream(reader, this.request);
-  }
-
-  get phase(): ServerPhase {
-    return this.#phase;
-  }
-
-  #enter(next: ServerPhase): void {
-    this.#phase = follow(PHASES, this.#phase, next);
-  }
+  // ——— its server ———
 
   /** The factory made this server. */
   built(server: AnyServer): void {
-    this.#enter('built');
     this.#made = server;
   }
 
-  /** Headers mirror arguments of the called tool. */
-  mirrors(): void {
-    this.#enter('mirrored');
-  }
-
-  /** The server is from another copy of the SDK. `inner` is its `Server`. */
-  isOfOtherCopy(inner: Server): void {
-    this.#enter('otherCopy');
-    this.#inner = inner;
+  /** Only `createMcpHandler` can serve the request: with this server, which is the made one or inside it. */
+  leaveToSdk(server: McpServer | Server): void {
+    this.#forSdk = server;
   }
 
   /** Forgets the server. The caller closes it. */
   drop(): void {
-    this.#enter('unbuilt');
     this.#made = undefined;
   }
 
@@ -157,9 +140,14 @@ export class ModernCall implements ReaderListener {
     return this.#made;
   }
 
+  /** Whether `direct.ts` may not serve the request. */
+  get isLeftToSdk(): boolean {
+    return this.#forSdk !== undefined;
+  }
+
   /** The server that `createMcpHandler` continues with; `undefined`: it needs a new one. */
   get server(): McpServer | Server | undefined {
-    return this.#inner ?? (this.#made as McpServer | Server | undefined);
+    return this.#forSdk ?? (this.#made as McpServer | Server | undefined);
   }
 
   /** Whether the factory has read `ctx.serverOptions`. */
@@ -179,7 +167,7 @@ export class ModernCall implements ReaderListener {
 
   /** Takes the place of the called tool. Throws the error that the call is refused with. */
   enterTool(): void {
-    const refusal = this.request && this.admission?.enterTool(toolOf(this.request));
+    const refusal = this.rpcRequest && this.admission?.enterTool(toolOf(this.rpcRequest));
     if (refusal === undefined) return;
     this.refuse(refusal);
     throw refusal;
@@ -189,16 +177,50 @@ export class ModernCall implements ReaderListener {
   expire(error: SojournError): void {
     this.refuse(error);
     const { server } = this;
-    const cancelled = cancelledMessage(this.request?.id, error.message);
+    const cancelled = cancelledMessage(this.id, error.message);
     const context = new MessageContext(this.caller, undefined, false, undefined, cancelled.method, undefined);
     contexts.run(context, () => modernServerOf(server)?.transport?.onmessage?.(cancelled));
     afterTurn(() => void server?.close());
   }
 
-  /** The call is answered, or never will be. */
-  done(): void {
-    this.work.end();
-    this.#endRun?.();
+  // ——— its answer ———
+
+  /** The client of a request gets an id, with which it comes back for the answer. */
+  opened(to: Reader): void {
+    const { rpcRequest, listens } = this;
+    if (rpcRequest === undefined || listens) return;
+    const { options, random } = this.#host;
+    const id = formatCallPosition(firstPosition(rpcRequest, random));
+    if (id !== '') to.point(id, options.retryMs, true);
+  }
+
+  get label(): string {
+    return this.target ?? this.method ?? '';
+  }
+
+  closes(what: { left(): void }): void {
+    this.#closes = what;
+  }
+
+  over(): void {
+    this.#closes?.left();
+  }
+
+  reveal(frame: string): string {
+    return this.#host.authorizer?.reveal(frame) ?? frame;
+  }
+
+  unanswered(): string | undefined {
+    return this.id === undefined ? undefined : errorJson(this.#refusal ?? requestClosed(), this.id, this.#lostForm);
+  }
+
+  /** Answers with an error. */
+  fail(error: SojournError): void {
+    this.response.refuse(error, this.id ?? null, this.#lostForm);
+  }
+
+  get #lostForm(): LostForm {
+    return lostForm(this.#host.options, this.method, 'modern');
   }
 
   /** If set, it is answered instead of the SDK's response. */
@@ -218,22 +240,10 @@ export class ModernCall implements ReaderListener {
   noteFailure(error: Error): void {
     this.#failure = error;
   }
-}
 
-/** What the client of a request states about itself. */
-export function clientOf({ request }: ModernCall): {
-  readonly clientInfo: Implementation | undefined;
-  readonly clientCapabilities: ClientCapabilities | undefined;
-} {
-  const envelope = request?.params?.['_meta'];
-  const meta = isObject(envelope) ? envelope : {};
-  return {
-    clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
-    clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
-  };
-}
-
-export function contextOf({ caller, request, handling }: ModernCall, requestHidden: boolean): MessageContext {
-  const { id, method, params } = request ?? {};
-  return new MessageContext(caller, undefined, requestHidden, id, method, undefined, targetOf(params), handling);
+  /** The call is answered, or never will be. */
+  done(): void {
+    this.#place.end();
+    this.#endRun?.();
+  }
 }

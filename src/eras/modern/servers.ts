@@ -6,7 +6,7 @@ import type { McpServer, ScopeChallengeHandler, Server } from '@modelcontextprot
 import { hookReturned, type SojournError, unsupportedVersion } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { ServerBuilder } from '../../session/server/server-builder.ts';
-import { contexts } from '../../session/calls/context.ts';
+import { contexts, MessageContext } from '../../session/calls/context.ts';
 import type { EnterContext, SessionRun } from '../../session/server/run.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -16,7 +16,7 @@ import { isMcpServer, isOwnCopy, modernServerOf } from '../../protocol/server-sh
 import { checkScopes } from '../../session/calls/scopes.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkParamHeaders } from './mcp-headers.ts';
-import { clientOf, contextOf, type ModernCall } from './modern-call.ts';
+import type { ModernCall } from './modern-call.ts';
 import { type RequestRuns, requestSession } from '../request-runs.ts';
 
 export class ModernServers {
@@ -61,19 +61,13 @@ export class ModernServers {
   }
 
   #build(call: ModernCall): MaybePromise<McpServer | Server> {
-    const made = this.#servers.build({
-      era: 'modern',
-      caller: call.caller,
-      session: undefined,
-      restored: false,
-      optionsRead: () => call.noteOptionsRead(),
-    });
+    const made = this.#servers.build(call);
     return made instanceof Promise ? made.then((server) => this.#checked(call, server)) : this.#checked(call, made);
   }
 
   #checked(call: ModernCall, server: AnyServer): MaybePromise<McpServer | Server> {
     call.built(server);
-    const { request, caller, text } = call;
+    const { rpcRequest: request, caller, text } = call;
     const inner = modernServerOf(server);
     if (inner === undefined) {
       const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
@@ -85,7 +79,7 @@ export class ModernServers {
       rememberSchemas(server, tool);
       const check = checkParamHeaders(caller, server.toolInputSchemaJson(tool), request, text);
       if ('refusal' in check) throw check.refusal;
-      if (check.canonical !== undefined) call.mirrors();
+      if (check.canonical !== undefined) call.leaveToSdk(server);
       for (const [name, value] of check.canonical ?? []) caller.canonicalHeaders.set(name, value);
     }
     return isOwnCopy(server) ? (server as McpServer | Server) : this.#ofOtherCopy(call, server, inner);
@@ -96,8 +90,8 @@ export class ModernServers {
    * assumes that it has no tools, so the scopes are checked here.
    */
   #ofOtherCopy(call: ModernCall, server: AnyServer, inner: Server): MaybePromise<Server> {
-    call.isOfOtherCopy(inner);
-    const { request } = call;
+    call.leaveToSdk(inner);
+    const { rpcRequest: request } = call;
     if (request === undefined || !isMcpServer(server)) return inner;
     const resolver: ScopeChallengeHandler = (context) => server.resolveScopeChallenge(context);
     const checked = checkScopes(resolver, [request], call.caller.authInfo, this.#options.logger);
@@ -113,7 +107,7 @@ export class ModernServers {
       caller: call.caller,
       run,
       createdAt: this.#options.timeProvider.now(),
-      ...clientOf(call),
+      ...call.client,
       protocolVersion: call.version,
       server,
     });
@@ -124,7 +118,8 @@ export class ModernServers {
    * dispatches by itself.
    */
   #dispatchIn(enter: EnterContext, call: ModernCall, server: McpServer | Server): void {
-    const context = contextOf(call, true);
+    const { caller, id, method, target, work } = call;
+    const context = new MessageContext(caller, undefined, true, id, method, undefined, target, work);
     const connect = server.connect.bind(server);
     server.connect = async (transport) => {
       await connect(transport);

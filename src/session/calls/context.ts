@@ -74,7 +74,7 @@ export class MessageContext {
   /** Where the answer goes; undefined: the request is replayed, or internal. */
   readonly stream: Stream | undefined;
   /** The name of a tool or prompt, or the URI of a resource. */
-  readonly target: string | undefined;
+  target: string | undefined;
   readonly work: HandlerWork;
   #handlerServer: object | undefined = undefined;
   #phase: Phase = 'running';

@@ -27,8 +27,8 @@ export interface FactoryCall {
   readonly caller: BuildCaller;
   readonly session: McpSession | undefined;
   readonly restored: boolean;
-  /** Called when the factory reads `ctx.serverOptions`. */
-  optionsRead?(): void;
+  /** Called when the factory has read `ctx.serverOptions`. */
+  noteOptionsRead?(): void;
 }
 
 /**
@@ -68,23 +68,15 @@ export class ServerBuilder {
       restored: call.restored,
       requestState: this.#options.requestState,
     };
-    const mustRead = this.#mustRead(call);
-    let read = false;
-    const given = withOptions(
-      context,
-      serverOptions,
-      mustRead &&
-        (() => {
-          read = true;
-          call.optionsRead?.();
-        }),
-    );
+    const reading = this.#mustRead(call) ? { serverOptions, isRead: false } : undefined;
+    const given = withOptions(context, serverOptions, reading);
     const checked = (server: unknown): AnyServer => {
       if (!isServer(server)) {
         throw factoryFailed('the server factory returned something without connect() and close()');
       }
       if (!this.#options.makesNew) this.#checkNew(server);
-      if (mustRead && !read) this.#warnOnce();
+      if (reading?.isRead === true) call.noteOptionsRead?.();
+      else if (reading !== undefined) this.#warnOnce();
       this.#checkEra(server);
       trackHandlers(server, this.#options.options.notices);
       this.#options.authorizer?.watch(server);
@@ -128,7 +120,7 @@ export class ServerBuilder {
   /** Whether it matters that the factory reads `ctx.serverOptions`. */
   #mustRead(call: FactoryCall): boolean {
     const warns = !this.#warned && this.#options.options.configureSessionOptions !== undefined;
-    return warns || call.optionsRead !== undefined;
+    return warns || call.noteOptionsRead !== undefined;
   }
 
   #warnOnce(): void {
@@ -205,12 +197,13 @@ export class ServerBuilder {
   }
 }
 
-/** Holds `ctx.serverOptions` and what is called when they are read. */
-const READ = Symbol('read');
-
-interface ReadContext {
-  readonly [READ]: { readonly serverOptions: McpServerOptions; readonly read: () => void };
+/** Holds `ctx.serverOptions`, and whether they were read. */
+interface Reading {
+  readonly serverOptions: McpServerOptions;
+  isRead: boolean;
 }
+
+const READING = Symbol('reading');
 
 /**
  * One getter for all contexts. V8 keeps a getter in the hidden class of its object until the next full collection, so
@@ -218,20 +211,19 @@ interface ReadContext {
  */
 const SERVER_OPTIONS = {
   enumerable: true,
-  get(this: ReadContext): McpServerOptions {
-    this[READ].read();
-    return this[READ].serverOptions;
+  get(this: { readonly [READING]: Reading }): McpServerOptions {
+    this[READING].isRead = true;
+    return this[READING].serverOptions;
   },
 };
 
-/** `read`: called when the options are read. */
 function withOptions(
   context: Omit<McpEndpointContext, 'serverOptions'>,
   serverOptions: McpServerOptions,
-  read: false | (() => void),
+  reading: Reading | undefined,
 ): McpEndpointContext {
-  if (read === false) return Object.assign(context, { serverOptions });
-  const hidden = { [READ]: { value: { serverOptions, read } }, serverOptions: SERVER_OPTIONS };
+  if (reading === undefined) return Object.assign(context, { serverOptions });
+  const hidden = { [READING]: { value: reading }, serverOptions: SERVER_OPTIONS };
   return Object.defineProperties(context, hidden) as McpEndpointContext;
 }
 
