@@ -4,7 +4,7 @@
  */
 import { LISTEN } from '../listen/listen-options.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
-import { choice, flag, type FlagSpec, type FlagText, group, GROUPS, ms, number } from '../options/kinds.ts';
+import { choice, flag, type FlagSpec, type FlagText, GROUPS, inModule, ms, number, option } from '../options/kinds.ts';
 import { LEVELS } from '../options/logger.ts';
 import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
 import { type OptionName, OPTIONS } from '../options/table.ts';
@@ -19,7 +19,7 @@ export type OptionKey =
   | `eventRetention.${keyof EventRetention}`;
 
 const { limits: _limits, ...options } = OPTIONS;
-const share = { group: 'Limits', kind: 'module', help: 'an object', fallback: undefined } as const;
+const share = inModule('Limits', 'an object', undefined);
 
 export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
   ...options,
@@ -36,9 +36,8 @@ function members(option: string, specs: Readonly<Record<string, FlagSpec>>): Rec
 type Text = Omit<FlagText, 'group' | 'help'>;
 const callers = (help: string, value: string): FlagText => ({ group: 'Who may call', help, value });
 const running = (help: string, more: Text): FlagText => ({ group: 'Running', help, ...more });
-const text = (shown: FlagText) => group<string | undefined>({ ...shown, kind: 'text', fallback: undefined });
-const names = (shown: FlagText) =>
-  group<readonly string[] | undefined>({ ...shown, kind: 'list', fallback: undefined });
+const text = (shown: FlagText) => option<string | undefined>('text', undefined, shown);
+const names = (shown: FlagText) => option<readonly string[] | undefined>('list', undefined, shown);
 
 /** The flags of `serve` that are not endpoint options. */
 export const SERVE_FLAGS = {
@@ -61,11 +60,9 @@ export const SERVE_FLAGS = {
       value: 'level',
     }),
   ),
-  requireStore: group<boolean | undefined>({
+  requireStore: flag(undefined, {
     group: 'Sessions',
     help: 'end if the store cannot be opened at the start (--no-require-store: never)',
-    kind: 'switch',
-    fallback: undefined,
     shown: 'if it refuses, or is a file',
   }),
   quiet: flag(false, running('log warnings and errors alone', {})),

@@ -5,7 +5,7 @@
 import { optionInvalid } from '../errors.ts';
 import { checkArguments } from '../options/checks.ts';
 import { connectionsOf, heapLimit } from '../options/heap-shares.ts';
-import { count, type FlagText, number, option, type ParsedOption, type Values, valuesOf } from '../options/kinds.ts';
+import { count, type FlagText, number, option, type OptionSpec, type Values, valuesOf } from '../options/kinds.ts';
 
 export interface ListenOptions {
   /** Default 3000; 0 = any free port. */
@@ -58,31 +58,16 @@ function parsePath(name: string, value: unknown): string {
 }
 
 export const LISTEN = {
-  port: option<number>({
-    ...listening('TCP port; 0 = any free one', 'n'),
-    kind: 'number',
-    fallback: 3000,
-    parse: parsePort,
-  }),
-  host: option<string>({
-    ...listening('address to bind; 0.0.0.0 = all of IPv4', 'address'),
-    kind: 'text',
-    fallback: '127.0.0.1',
-    parse: parseHost,
-  }),
-  path: option<string>({
-    ...listening('path of the endpoint', 'path'),
-    kind: 'text',
-    fallback: '/mcp',
-    parse: parsePath,
-  }),
+  port: option('number', 3000, listening('TCP port; 0 = any free one', 'n'), parsePort),
+  host: option('text', '127.0.0.1', listening('address to bind; 0.0.0.0 = all of IPv4', 'address'), parseHost),
+  path: option('text', '/mcp', listening('path of the endpoint', 'path'), parsePath),
   maxConnections: number(connectionsOf(heapLimit()), count('connections', 1), {
     ...listening('open connections', 'n'),
     shown: 'what fits the heap',
   }),
   headersTimeoutMs: number(HEADERS_TIMEOUT_MS, timeout, listening('until a request has its head', 'ms')),
   requestTimeoutMs: number(REQUEST_TIMEOUT_MS, timeout, listening('until a request is complete', 'ms')),
-} as const satisfies Readonly<Record<string, ParsedOption<unknown>>>;
+} as const satisfies Readonly<Record<string, OptionSpec<unknown>>>;
 
 export type CheckedListen = Values<typeof LISTEN>;
 

@@ -1,7 +1,4 @@
-/**
- * One function per kind of value. `undefined` gives the fallback, and a fitting value is returned as it is. Any other
- * value throws an error that names the option.
- */
+/** One function per kind of value. A value that fits is returned, any other throws an error that names its option. */
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { nearestName } from './nearest-name.ts';
 
@@ -22,8 +19,7 @@ export interface NumberRange {
   readonly infinity?: string;
 }
 
-export function checkNumber(option: string, value: unknown, fallback: number, range: NumberRange): number {
-  if (value === undefined) return fallback;
+export function checkNumber(option: string, value: unknown, range: NumberRange): number {
   const takes =
     `${range.integer ? 'a whole number' : 'a number'} of ${range.unit}, ${range.min} or more` +
     (range.infinity === undefined ? '' : `, or Infinity (${range.infinity})`);
@@ -34,33 +30,37 @@ export function checkNumber(option: string, value: unknown, fallback: number, ra
   return value;
 }
 
-export function checkBoolean(option: string, value: unknown, fallback: boolean): boolean {
-  if (value === undefined) return fallback;
+export function checkBoolean(option: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw optionInvalid('type', option, value, 'true or false');
   return value;
 }
 
-export function checkChoice<T extends string>(option: string, value: unknown, fallback: T, choices: readonly T[]): T {
-  if (value === undefined) return fallback;
+export function checkChoice<T extends string>(option: string, value: unknown, choices: readonly T[]): T {
   const found = choices.find((choice) => choice === value);
   if (found !== undefined) return found;
   const takes = choices.map((choice) => `'${choice}'`).join(', ');
   throw optionInvalid(typeof value === 'string' ? 'range' : 'type', option, value, `one of ${takes}`);
 }
 
-export function checkFunction<T>(option: string, value: T | undefined, takes: string): T | undefined {
-  if (value !== undefined && typeof value !== 'function') throw optionInvalid('type', option, value, takes);
+/** A text of this form. */
+export function checkText(option: string, value: unknown, form: RegExp, takes: string): string {
+  if (typeof value !== 'string') throw optionInvalid('type', option, value, takes);
+  if (!form.test(value)) throw optionInvalid('range', option, value, takes);
+  return value;
+}
+
+export function checkFunction<T>(option: string, value: T, takes: string): T {
+  if (typeof value !== 'function') throw optionInvalid('type', option, value, takes);
   return value;
 }
 
 /** An object of the application with these methods, passed on as it is. `optional` methods may be absent. */
 export function checkMethods<T>(
   option: string,
-  value: T | undefined,
+  value: T,
   methods: readonly string[],
   optional: readonly string[] = [],
-): T | undefined {
-  if (value === undefined) return undefined;
+): T & object {
   const takes = `an object with ${methods.map((name) => `${name}()`).join(', ')}`;
   if (!isObject(value)) throw optionInvalid('type', option, value, takes);
   for (const name of methods) {

@@ -2,7 +2,8 @@
  * Which header fields of a request another instance gets, and which fields are credentials. A credential never leaves
  * the instance that received it and is never logged. No option can change that.
  */
-import { optionInvalid, optionsContradict } from '../errors.ts';
+import { optionsContradict } from '../errors.ts';
+import { checkText } from './checks.ts';
 
 /** Fields that are credentials on every endpoint; the option `credentialHeaders` adds to them. */
 export const CREDENTIAL_HEADERS: readonly string[] = Object.freeze([
@@ -45,10 +46,7 @@ const FIELD_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 
 /** Lower case, as header names are compared. */
 export function checkHeaderName(option: string, value: unknown): string {
-  const takes = "a header name, e.g. 'x-tenant'";
-  if (typeof value !== 'string') throw optionInvalid('type', option, value, takes);
-  if (!FIELD_NAME.test(value)) throw optionInvalid('range', option, value, takes);
-  return value.toLowerCase();
+  return checkText(option, value, FIELD_NAME, "a header name, e.g. 'x-tenant'").toLowerCase();
 }
 
 /** Both lists come in lower case. */

@@ -47,8 +47,7 @@ export interface ValueSpec<T> {
   readonly parse?: (option: string, value: unknown) => T;
 }
 
-/** An option whose value depends on no other. */
-export type ParsedOption<T> = FlagSpec & Required<ValueSpec<T>>;
+export type OptionSpec<T> = FlagSpec & ValueSpec<T>;
 
 export interface NumberLimit extends Required<ValueSpec<number>> {
   readonly range: NumberRange;
@@ -72,11 +71,18 @@ export function valuesOf<Specs extends Readonly<Record<string, ValueSpec<unknown
   return Object.freeze(Object.fromEntries(values)) as Values<Specs>;
 }
 
-/** An option of a kind that no other option has. */
-export const option = <T>(spec: ParsedOption<T>): ParsedOption<T> => spec;
+/** An option that is a group, or depends on others, has no `parse`: it is checked elsewhere. */
+export function option<T>(kind: FlagKind, fallback: T, text: FlagText, parse?: OptionSpec<T>['parse']): OptionSpec<T> {
+  return { ...text, kind, fallback, ...(parse && { parse }) };
+}
 
-/** An option that is checked elsewhere, because it is a group or depends on others. */
-export const group = <T>(spec: FlagSpec & ValueSpec<T>): FlagSpec & ValueSpec<T> => spec;
+/** An option that only the module can set. `help`: the type of its value. */
+export const inModule = <T>(
+  group: FlagText['group'],
+  help: string,
+  fallback: T,
+  parse?: OptionSpec<T>['parse'],
+): OptionSpec<T> => option('module', fallback, { group, help }, parse);
 
 /** 0 or more unless `min` says otherwise; `infinity`: what `Infinity` means. */
 export const ms = (infinity?: string, min = 0): NumberRange => range('ms', min, false, infinity);
@@ -89,7 +95,7 @@ function range(unit: string, min: number, integer: boolean, infinity: string | u
 
 /** A number that has no flag. */
 export function numberLimit(fallback: number, allowed: NumberRange): NumberLimit {
-  return { fallback, range: allowed, parse: (option, value) => checkNumber(option, value, fallback, allowed) };
+  return { fallback, range: allowed, parse: (option, value) => checkNumber(option, value, allowed) };
 }
 
 export function number(fallback: number, allowed: NumberRange, text: FlagText): NumberSpec {
@@ -107,13 +113,11 @@ export function zeroIsInfinity(spec: NumberSpec): NumberSpec {
   return { ...spec, parse: (option, value) => spec.parse(option, value) || Infinity };
 }
 
-export function flag(fallback: boolean, text: FlagText): ParsedOption<boolean> {
-  return { ...text, kind: 'switch', fallback, parse: (option, value) => checkBoolean(option, value, fallback) };
-}
+export const flag = <T extends boolean | undefined>(fallback: T, text: FlagText): OptionSpec<boolean | T> =>
+  option<boolean | T>('switch', fallback, text, checkBoolean);
 
-export function choice<const T extends string>(choices: readonly T[], fallback: T, text: FlagText): ParsedOption<T> {
-  const parse = (option: string, value: unknown): T => checkChoice(option, value, fallback, choices);
-  return { ...text, kind: 'text', choices, fallback, parse };
+export function choice<const T extends string>(choices: readonly T[], fallback: T, text: FlagText): OptionSpec<T> {
+  return { ...option('text', fallback, text, (name, value) => checkChoice(name, value, choices)), choices };
 }
 
 /** `takes` describes the list in errors; `least`: how many items it must have. */
@@ -121,14 +125,15 @@ export function list<T, Fallback extends readonly T[] | undefined>(
   fallback: Fallback,
   { takes, item, least }: { takes: string; item: (option: string, value: unknown) => T; least: 0 | 1 },
   text: FlagText,
-): ParsedOption<readonly T[] | Fallback> {
-  return { ...text, kind: 'list', fallback, parse: (option, value) => checkList(option, value, takes, item, least) };
+): OptionSpec<readonly T[] | Fallback> {
+  return option<readonly T[] | Fallback>('list', fallback, text, (name, value) =>
+    checkList(name, value, takes, item, least),
+  );
 }
 
 /** A function of the application. */
-export function hook<T>(takes: string, group: FlagText['group']): ParsedOption<T | undefined> {
-  const parse = (option: string, value: unknown): T | undefined => checkFunction(option, value as T | undefined, takes);
-  return { group, help: 'a function', kind: 'module', fallback: undefined, parse };
+export function hook<T>(takes: string, group: FlagText['group']): OptionSpec<T | undefined> {
+  return inModule(group, 'a function', undefined, (name, value) => checkFunction(name, value as T, takes));
 }
 
 /** An object of the application with these methods; `optional` methods may be absent. */
@@ -136,12 +141,10 @@ export function methods<T extends object>(
   names: readonly string[],
   optional: readonly string[],
   group: FlagText['group'],
-): ParsedOption<T | undefined> {
-  const parse = (option: string, value: unknown): T | undefined => {
-    const checked = checkMethods(option, value as T | undefined, names, optional);
-    if (checked !== undefined && optional.length > 0)
-      refuseMisspelt(option, checked, { methods: names, optional, only: true });
+): OptionSpec<T | undefined> {
+  return inModule(group, 'an object with functions', undefined, (name, value) => {
+    const checked = checkMethods(name, value as T, names, optional);
+    if (optional.length > 0) refuseMisspelt(name, checked, { methods: names, optional, only: true });
     return checked;
-  };
-  return { group, help: 'an object with functions', kind: 'module', fallback: undefined, parse };
+  });
 }

@@ -6,7 +6,14 @@ import {
 } from '@modelcontextprotocol/server';
 import { isIP } from 'node:net';
 import { optionInvalid, optionsContradict } from '../errors.ts';
-import type { AuthOptions, Identification, JwtOptions, ResolvedAuth, ResolvedJwt } from './auth-options.ts';
+import type {
+  AuthOptions,
+  Identification,
+  JwtOptions,
+  ResolvedAuth,
+  ResolvedJwt,
+  VerifyToken,
+} from './auth-options.ts';
 import { checkBoolean, checkFunction, checkList, checkNames, checkNumber, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
 
@@ -55,7 +62,7 @@ export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | unde
     identification,
     requiredScopes,
     metadata: resolveMetadata(given.metadata, identification, requiredScopes),
-    authorize: checkFunction('auth.authorize', given.authorize, AUTHORIZE),
+    authorize: given.authorize === undefined ? undefined : checkFunction('auth.authorize', given.authorize, AUTHORIZE),
   });
 }
 
@@ -69,22 +76,21 @@ function identify({ verify, jwt, trustedProxyUser }: AuthOptions): Identificatio
       from: checkList('auth.trustedProxyUser.from', from, 'a list of CIDR ranges such as 10.0.0.0/8', checkRange),
     };
   }
-  const checked = checkFunction('auth.verify', verify, 'a function (token, request) that returns AuthInfo');
-  if (checked === undefined) throw optionInvalid('type', 'auth.verify', verify, 'a function (token, request)');
-  return { by: 'verify', verify: checked };
+  const takes = 'a function (token, request) that returns AuthInfo';
+  return { by: 'verify', verify: checkFunction('auth.verify', verify as VerifyToken, takes) };
 }
 
 function resolveJwt(input: JwtOptions): ResolvedJwt {
   const given = checkNames('auth.jwt', input, JWT_NAMES, AUTH_NAMES) as Partial<JwtOptions>;
-  const { issuer, jwksUri, algorithms = ASYMMETRIC, clockToleranceMs, cache } = given;
+  const { issuer, jwksUri, algorithms = ASYMMETRIC, clockToleranceMs = CLOCK_TOLERANCE_MS, cache = true } = given;
   const audience = typeof given.audience === 'string' ? [given.audience] : given.audience;
   return Object.freeze({
     issuer: checkUrl('auth.jwt.issuer', issuer),
     audience: checkList('auth.jwt.audience', audience, 'a string, or a list of strings', checkText),
     jwksUri: jwksUri === undefined ? undefined : checkUrl('auth.jwt.jwksUri', jwksUri),
     algorithms: checkList('auth.jwt.algorithms', algorithms, `some of ${ASYMMETRIC.join(', ')}`, checkAlgorithm),
-    clockToleranceMs: checkNumber('auth.jwt.clockToleranceMs', clockToleranceMs, CLOCK_TOLERANCE_MS, TOLERANCE),
-    cache: checkBoolean('auth.jwt.cache', cache, true),
+    clockToleranceMs: checkNumber('auth.jwt.clockToleranceMs', clockToleranceMs, TOLERANCE),
+    cache: checkBoolean('auth.jwt.cache', cache),
   });
 }
 

@@ -22,7 +22,7 @@ import type {
   TimeProvider,
 } from '../types.ts';
 import type { ResolvedAuth } from './auth-options.ts';
-import { checkKey, checkList, checkMethods, got, refuseMisspelt } from './checks.ts';
+import { checkChoice, checkKey, checkList, checkMethods, checkText, got, refuseMisspelt } from './checks.ts';
 import { STORE_KEY } from './defaults.ts';
 import { checkHeaderName } from './header-names.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
@@ -32,8 +32,8 @@ import {
   count,
   flag,
   type FlagText,
-  group,
   hook,
+  inModule,
   list,
   methods,
   ms,
@@ -62,6 +62,8 @@ const callers = (help: string, value: string, shown?: string): FlagText => ({
 const headerNames = { takes: 'a list of header names', item: checkHeaderName, least: 0 } as const;
 const NO_NAMES: readonly string[] = Object.freeze([]);
 
+const SHARED_LISTS: readonly SharedList[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
+
 const maxIdle = Math.min(10_000, Math.floor(0.8 * sharesOf(heapLimit()).sessions));
 
 export const OPTIONS = {
@@ -70,10 +72,7 @@ export const OPTIONS = {
     'hybrid',
     sessions('which clients get a session; hybrid = those that initialize', { value: 'mode' }),
   ),
-  stateless: option<boolean | undefined>({
-    ...flag(false, sessions('short for --session-mode stateless (--no-stateless: stateful)')),
-    fallback: undefined,
-  }),
+  stateless: flag(undefined, sessions('short for --session-mode stateless (--no-stateless: stateful)')),
   idleTimeoutMs: number(2 * HOUR_MS, ms('never'), sessions('end a session after this long without a request')),
   maxIdleSessionCount: number(
     maxIdle,
@@ -85,21 +84,21 @@ export const OPTIONS = {
     ms('never'),
     sessions('free the memory of a session after this long without a request'),
   ),
-  store: option<Store | undefined>({
-    ...sessions('where sessions are kept: memory: (this process), sqlite:FILE, redis:, postgres:, nats:', {
+  store: option<Store | undefined>(
+    'text',
+    undefined,
+    sessions('where sessions are kept: memory: (this process), sqlite:FILE, redis:, postgres:, nats:', {
       value: 'url',
       shown: 'memory:',
     }),
-    kind: 'text',
-    fallback: undefined,
-    parse: parseStore,
-  }),
-  name: option<string>({
-    ...sessions('endpoints with the same name and store are one deployment', { value: 'name' }),
-    kind: 'text',
-    fallback: 'mcp',
-    parse: parseName,
-  }),
+    parseStore,
+  ),
+  name: option<string>(
+    'text',
+    'mcp',
+    sessions('endpoints with the same name and store are one deployment', { value: 'name' }),
+    (name, value) => checkText(name, value, NAME, '1 to 64 letters, digits, dots, dashes and underscores'),
+  ),
   leaseMs: number(
     3_000,
     ms(undefined, 1),
@@ -116,12 +115,12 @@ export const OPTIONS = {
   hookTimeoutMs: number(30_000, ms('no limit', 1), sessions('time limit of the factory and of each hook')),
   perSessionExecutionContext: flag(false, sessions('run handlers in one async context per session, not per request')),
   /** Newest first. `servedVersions` in versions.ts selects what a mode serves. */
-  supportedProtocolVersions: option<readonly string[]>({
-    ...sessions('protocol revisions to serve', { value: 'dates', shown: 'all' }),
-    kind: 'list',
-    fallback: KNOWN_VERSIONS,
-    parse: parseVersions,
-  }),
+  supportedProtocolVersions: option<readonly string[]>(
+    'list',
+    KNOWN_VERSIONS,
+    sessions('protocol revisions to serve', { value: 'dates', shown: 'all' }),
+    parseVersions,
+  ),
   /** `undefined`: the store's secret, else random. */
   requestStateKeys: list(
     undefined,
@@ -141,7 +140,11 @@ export const OPTIONS = {
   ),
   sharedLists: list<SharedList, readonly SharedList[]>(
     Object.freeze([]),
-    { takes: 'a list of tools, prompts, resources, resourceTemplates', item: checkSharedList, least: 0 },
+    {
+      takes: 'a list of tools, prompts, resources, resourceTemplates',
+      item: (name, value) => checkChoice(name, value, SHARED_LISTS),
+      least: 0,
+    },
     sessions('lists that are the same for every caller, so that their answers are kept', {
       value: 'names',
       shown: 'none',
@@ -164,11 +167,11 @@ export const OPTIONS = {
   ),
   resumeModernCalls: flag(false, streams('let calls of 2026-07-28 go on when their connection breaks')),
   knownClients: flag(true, streams('treat every client alike, also those with known bugs')),
-  eventRetention: group<Readonly<EventRetention> | false>({
-    ...streams('keep no sent messages; clients cannot resume', { shown: 'on' }),
-    kind: 'switch',
-    fallback: RETENTION_DEFAULTS,
-  }),
+  eventRetention: option<Readonly<EventRetention> | false>(
+    'switch',
+    RETENTION_DEFAULTS,
+    streams('keep no sent messages; clients cannot resume', { shown: 'on' }),
+  ),
   /** Lower case, IPv6 in brackets. `undefined`: loopback names where `listen()` binds a loopback address, else any. */
   allowedHosts: list(
     undefined,
@@ -187,18 +190,8 @@ export const OPTIONS = {
     callers('headers your handlers read, passed on between instances', 'names'),
   ),
   credentialHeaders: list(NO_NAMES, headerNames, callers('more headers with secrets, never passed on', 'names')),
-  auth: group<ResolvedAuth | undefined>({
-    group: 'Who may call',
-    help: 'an object with functions',
-    kind: 'module',
-    fallback: undefined,
-  }),
-  limits: group<Readonly<SessionLimits>>({
-    group: 'Limits',
-    help: 'an object',
-    kind: 'module',
-    fallback: LIMIT_DEFAULTS,
-  }),
+  auth: inModule<ResolvedAuth | undefined>('Who may call', 'an object with functions', undefined),
+  limits: inModule<Readonly<SessionLimits>>('Limits', 'an object', LIMIT_DEFAULTS),
   configureSessionOptions: hook<ConfigureSessionOptions>('a function (request, serverOptions, signal)', 'Sessions'),
   runSessionHandler: hook<RunSessionHandler>('a function (request, session, run)', 'Sessions'),
   sessionMigrationHandler: methods<SessionMigrationHandler>(
@@ -214,24 +207,12 @@ export const OPTIONS = {
     'a function (authInfo) that returns a string or undefined',
     'Sessions',
   ),
-  timeProvider: option<Required<TimeProvider>>({
-    group: 'Sessions',
-    help: 'an object with functions',
-    kind: 'module',
-    fallback: systemTime as Required<TimeProvider>,
-    parse: parseTime,
-  }),
+  timeProvider: inModule('Sessions', 'an object with functions', systemTime as Required<TimeProvider>, parseTime),
   bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
   onerror: hook<(error: Error) => void>('a function (error)', 'Sessions'),
   accessLog: flag(false, { group: 'Running', help: 'log a line for each request', shown: 'on in a terminal' }),
   /** Never throws. */
-  logger: option<Logger>({
-    group: 'Sessions',
-    help: 'an object with functions',
-    kind: 'module',
-    fallback: consoleLogger,
-    parse: parseLogger,
-  }),
+  logger: inModule<Logger>('Sessions', 'an object with functions', consoleLogger, parseLogger),
 };
 
 export type OptionName = keyof typeof OPTIONS;
@@ -255,40 +236,22 @@ function parseStore(name: string, value: unknown): Store | undefined {
       `a store: import { ${opener} } from 'sojourn/${opener}' and write store: ${opener}(…) around it`,
     );
   }
-  const store = checkMethods(name, value as Store | undefined, ['open']);
-  if (store !== undefined && typeof store.kind !== 'string')
+  const store = checkMethods(name, value as Store, ['open']);
+  if (typeof store.kind !== 'string')
     throw optionInvalid('type', name, got('an object without kind'), "a store, e.g. memory() from 'sojourn/memory'");
   return store;
 }
 
-function parseName(name: string, value: unknown): string {
-  const takes = '1 to 64 letters, digits, dots, dashes and underscores';
-  if (typeof value !== 'string') throw optionInvalid('type', name, value, takes);
-  if (!NAME.test(value)) throw optionInvalid('range', name, value, takes);
-  return value;
-}
-
 function parseVersions(name: string, value: unknown): readonly string[] {
-  const takes = KNOWN_VERSIONS.join(', ');
-  const versions = checkList(name, value, `versions of ${takes}`, (item, version) => {
-    if (typeof version === 'string' && KNOWN_VERSIONS.includes(version)) return version;
-    throw optionInvalid(typeof version === 'string' ? 'range' : 'type', item, version, `one of ${takes}`);
-  });
-  return Object.freeze(newestFirst(versions));
-}
-
-const SHARED_LISTS: readonly SharedList[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
-
-function checkSharedList(name: string, value: unknown): SharedList {
-  const found = SHARED_LISTS.find((list) => list === value);
-  if (found !== undefined) return found;
-  throw optionInvalid(typeof value === 'string' ? 'range' : 'type', name, value, `one of ${SHARED_LISTS.join(', ')}`);
+  const takes = `versions of ${KNOWN_VERSIONS.join(', ')}`;
+  const check = (item: string, version: unknown): string => checkChoice(item, version, KNOWN_VERSIONS);
+  return Object.freeze(newestFirst(checkList(name, value, takes, check)));
 }
 
 const TIME_METHODS = ['now', 'setTimeout', 'clearTimeout'];
 
 function parseTime(name: string, value: unknown): Required<TimeProvider> {
-  const given = checkMethods(name, value as TimeProvider, TIME_METHODS, ['monotonic']) as TimeProvider;
+  const given = checkMethods(name, value as TimeProvider, TIME_METHODS, ['monotonic']);
   refuseMisspelt(name, given, { methods: TIME_METHODS, optional: ['monotonic'], only: false });
   if (given.monotonic !== undefined) return given as Required<TimeProvider>;
   return Object.freeze({
@@ -300,7 +263,5 @@ function parseTime(name: string, value: unknown): Required<TimeProvider> {
 }
 
 function parseLogger(name: string, value: unknown): Logger {
-  return safeLogger(
-    checkMethods(name, value as GivenLogger, ['debug', 'info', 'warn', 'error'], ['fatal']) as GivenLogger,
-  );
+  return safeLogger(checkMethods(name, value as GivenLogger, ['debug', 'info', 'warn', 'error'], ['fatal']));
 }

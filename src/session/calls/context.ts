@@ -316,6 +316,6 @@ const POLL_RANGE = { min: 0, unit: 'ms', integer: true };
  * `retryMs`.
  */
 export function enablePolling({ retryMs }: { readonly retryMs?: number | undefined } = {}): boolean {
-  if (retryMs !== undefined) checkNumber('retryMs of enablePolling()', retryMs, 0, POLL_RANGE);
+  if (retryMs !== undefined) checkNumber('retryMs of enablePolling()', retryMs, POLL_RANGE);
   return contexts.getStore()?.poll(retryMs) === true;
 }

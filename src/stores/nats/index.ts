@@ -3,7 +3,7 @@
  * messages between instances go over NATS itself.
  */
 import { optionInvalid } from '../../errors.ts';
-import { checkNames, checkNumber, got } from '../../options/checks.ts';
+import { checkNames, checkNumber, checkText, got } from '../../options/checks.ts';
 import type { Store } from '../store.ts';
 import type { NatsClient } from './client.ts';
 import { NatsStore } from './nats-store.ts';
@@ -65,16 +65,17 @@ export function nats(
   return makeStore(targetOf(given), { ...own, ...given });
 }
 
-function makeStore(target: Target, { prefix = PREFIX, replicas, maxBytes }: Record<string, unknown>): Store {
-  if (typeof prefix !== 'string') throw optionInvalid('type', 'nats.prefix', prefix, PREFIX_TAKES);
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(prefix)) throw optionInvalid('range', 'nats.prefix', prefix, PREFIX_TAKES);
+function makeStore(
+  target: Target,
+  { prefix = PREFIX, replicas = 1, maxBytes = Infinity }: Record<string, unknown>,
+): Store {
   const range = { min: 1, unit: 'servers', integer: true };
   const bytes = { min: LEAST_BYTES, unit: 'bytes', integer: true, infinity: 'no limit' };
   return new NatsStore({
     target,
-    prefix,
-    replicas: checkNumber('nats.replicas', replicas, 1, range),
-    maxBytes: checkNumber('nats.maxBytes', maxBytes, Infinity, bytes),
+    prefix: checkText('nats.prefix', prefix, /^[A-Za-z0-9_-]{1,64}$/, PREFIX_TAKES),
+    replicas: checkNumber('nats.replicas', replicas, range),
+    maxBytes: checkNumber('nats.maxBytes', maxBytes, bytes),
   });
 }
 

@@ -3,7 +3,7 @@
  * Sentinel, or a Cluster.
  */
 import { optionInvalid } from '../../errors.ts';
-import { checkNames, got } from '../../options/checks.ts';
+import { checkNames, checkText, got } from '../../options/checks.ts';
 import type { Store } from '../store.ts';
 import type { ClusterClient, RedisClient, SentinelClient } from './client.ts';
 import { RedisStore } from './redis-store.ts';
@@ -94,10 +94,5 @@ function clientTarget(client: unknown): Target | undefined {
   return undefined;
 }
 
-function checkPrefix(prefix: unknown): string {
-  if (prefix === undefined) return 'sojourn';
-  const takes = 'a text without braces, spaces or control characters';
-  if (typeof prefix !== 'string') throw optionInvalid('type', 'redis.prefix', prefix, takes);
-  if (!/^[\x21-\x7a\x7c\x7e]+$/.test(prefix)) throw optionInvalid('range', 'redis.prefix', prefix, takes);
-  return prefix;
-}
+const checkPrefix = (prefix: unknown = 'sojourn'): string =>
+  checkText('redis.prefix', prefix, /^[\x21-\x7a\x7c\x7e]+$/, 'a text without braces, spaces or control characters');

@@ -34,11 +34,11 @@ export function sqlite(file: string | SqliteOptions): Store {
 
 function settingsOf(file: unknown): FileSettings {
   const given = typeof file === 'string' ? { path: file } : checkNames('sqlite', file, OPTIONS, []);
-  const path: unknown = given['path'];
+  const { path, synchronous = 'normal' }: Record<string, unknown> = given;
   if (typeof path !== 'string' || path === '') throw optionInvalid('type', 'sqlite.path', path, TAKES);
   if (path.startsWith(':')) throw optionInvalid('range', 'sqlite.path', path, `${TAKES}; in memory it is memory()`);
   return {
     path: resolve(path),
-    synchronous: checkChoice('sqlite.synchronous', given['synchronous'], 'normal', SYNCHRONOUS),
+    synchronous: checkChoice('sqlite.synchronous', synchronous, SYNCHRONOUS),
   };
 }
