@@ -10,7 +10,7 @@ import { type HookTimes, inHookTime, isHookTimeout } from '../session/server/hoo
 export async function untilHandled(times: HookTimes, work: HandlerWork): Promise<void> {
   // The SDK starts a handler in a microtask.
   await new Promise<void>(afterTurn);
-  const settled = new Promise<void>((resolve) => work.onDone(resolve));
+  const settled = new Promise<void>((release) => work.holds({ release }));
   work.end();
   try {
     await inHookTime(times, { hook: 'the handler of a notification', sessionId: undefined }, settled);

@@ -85,7 +85,7 @@ export class RequestBytes {
     if (this.#bytes === 0) return;
     if (this.#holders === 0) this.#memory.charge(this.#bytes);
     this.#holders += 1;
-    work.onDone(() => this.release());
+    work.holds(this);
   }
 
   /** The exchange is over, or a handler has settled. */

@@ -18,10 +18,15 @@ export interface RelayOrigin {
   onAcknowledged(fn: () => void): void;
 }
 
+/** What a request holds: a place in a limit, bytes of the memory budget, a timer. */
+export interface Held {
+  release(): void;
+}
+
 /** A handler that runs, or is about to. */
 export interface RunningWork {
-  /** Calls `listener` once, when the request has ended and its handler does not run. */
-  onDone(listener: () => void): void;
+  /** Releases `held` once, when the request has ended and its handler does not run. */
+  holds(held: Held): void;
 }
 
 export type BodyRead = (refusal: SojournError | undefined, bytes: Uint8Array) => void;

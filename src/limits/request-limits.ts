@@ -4,7 +4,8 @@
  * connection.
  */
 import { overToolLimit, overUserLimit, SojournError, tooManyWithoutSession } from '../errors.ts';
-import { type Admission, type CountedRequest, type RequestGate, shareKey } from '../http/request-gate.ts';
+import type { Caller, Held } from '../http/exchange.ts';
+import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import type { TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 
 const MINUTE_MS = 60_000;
@@ -12,6 +13,8 @@ const MINUTE_MS = 60_000;
 const WHOLE_TOKEN = 1 - 1e-6;
 /** Shares that are kept. Past it, shares of users who have nothing running are forgotten, the oldest first. */
 const SHARES_KEPT = 10_000;
+
+export type CountedRequest = Pick<Caller, 'user' | 'clientAddress' | 'relayOrigin'>;
 
 /** What one user or one tool uses at present. */
 interface Share {
@@ -29,10 +32,11 @@ export interface RequestLimitsOptions {
   readonly perTool: Readonly<Record<string, Readonly<ToolLimits>>>;
 }
 
-export class RequestLimits implements RequestGate {
+export class RequestLimits {
   readonly #options: RequestLimitsOptions;
   readonly #users = new Map<string, Share>();
   readonly #tools = new Map<string, Share>();
+  /** Whether requests on sessions must ask too: a limit of users or tools is set. */
   readonly limitsSessions: boolean;
   /** What runs without a session. */
   readonly #running = { requests: 0 };
@@ -42,6 +46,7 @@ export class RequestLimits implements RequestGate {
     this.limitsSessions = Object.keys(options.perTool).length > 0 || limitsUsers(options.perUser, 'requests');
   }
 
+  /** An error: the request is refused. */
   enter(caller: CountedRequest, method: string, inSession: boolean): Admission | SojournError {
     const { perUser, requests } = this.#options;
     const kind = method === 'subscriptions/listen' ? 'subscriptions' : 'requests';
@@ -56,9 +61,28 @@ export class RequestLimits implements RequestGate {
       use(user, kind);
     }
     if (running !== undefined) running.requests += 1;
-    return new Admitted(this, kind, user, running);
+    return new Admission(this, kind, user, running);
   }
 
+  /** Admits requests of a session, all or none of them. */
+  enterAll(caller: CountedRequest, requests: readonly RpcRequest[]): Admission[] | SojournError {
+    const admissions: Admission[] = [];
+    for (const request of requests) {
+      const admission = this.enter(caller, request.method, true);
+      const refusal = admission instanceof SojournError ? admission : admission.enterTool(toolOf(request));
+      if (refusal !== undefined) {
+        for (const admitted of admissions) admitted.release();
+        return refusal;
+      }
+      admissions.push(admission as Admission);
+    }
+    return admissions;
+  }
+
+  /**
+   * Counts a GET, a DELETE or an `initialize` in the requests of its user in a minute. An error: it is refused. The
+   * instance that has the client counts a relayed request.
+   */
   count({ user, clientAddress, relayOrigin }: CountedRequest): SojournError | undefined {
     const { requestsPerMinute } = this.#options.perUser;
     if (requestsPerMinute === Infinity || relayOrigin !== undefined) return undefined;
@@ -99,6 +123,11 @@ export class RequestLimits implements RequestGate {
   }
 }
 
+/** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
+export function shareKey(user: string | undefined, address: string | undefined): string {
+  return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
+}
+
 /** Where no limit applies, no share is looked up. */
 function limitsUsers(perUser: Readonly<UserLimits>, kind: 'requests' | 'subscriptions'): boolean {
   return perUser[kind] < Infinity || perUser.requestsPerMinute < Infinity;
@@ -117,7 +146,8 @@ function forgetIdle(shares: Map<string, Share>): void {
   }
 }
 
-class Admitted implements Admission {
+/** The places of a request. */
+export class Admission implements Held {
   readonly #limits: RequestLimits;
   readonly #kind: 'requests' | 'subscriptions';
   readonly #user: Share | undefined;
@@ -137,11 +167,15 @@ class Admitted implements Admission {
     this.#running = running;
   }
 
+  /**
+   * Takes a place of the called tool as well. Call it when `authorize` and the scopes have allowed the call. An error:
+   * the call is refused, costs its user nothing, and has left.
+   */
   enterTool(name: string | undefined): SojournError | undefined {
     const tool = this.#limits.shareOfTool(name);
     if (tool instanceof SojournError) {
       if (!this.#hasLeft && this.#user !== undefined) this.#user.tokens += 1;
-      this.leave();
+      this.release();
       return tool;
     }
     if (tool !== undefined) use(tool, 'requests');
@@ -149,7 +183,8 @@ class Admitted implements Admission {
     return undefined;
   }
 
-  leave(): void {
+  /** The request has ended, and its handler has settled. Later calls do nothing. */
+  release(): void {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
     if (this.#user !== undefined) this.#user[this.#kind] -= 1;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { SojournError } from '../../src/errors.ts';
-import type { Admission } from '../../src/http/request-gate.ts';
+import type { Admission } from '../../src/limits/request-limits.ts';
 import { RequestLimits } from '../../src/limits/request-limits.ts';
 import { USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -53,8 +53,8 @@ describe('limits.requests', () => {
     expect(refusal(enter({ user: 'eve' }))).toEqual([503, 'OVERLOADED', '1']);
     expect(refusal(enter({ inSession: true }))).toBe('admitted');
     expect(refusal(enter({ method: 'subscriptions/listen' }))).toBe('admitted');
-    first.leave();
-    first.leave();
+    first.release();
+    first.release();
     expect(refusal(enter())).toBe('admitted');
     expect(refusal(enter())).toEqual([503, 'OVERLOADED', '1']);
   });
@@ -69,7 +69,7 @@ test('a limit that is not set is not looked up: the user of a request is not eve
       throw new Error('the user was read');
     },
   };
-  admitted(limits.enter(caller, 'tools/call', false)).leave();
+  admitted(limits.enter(caller, 'tools/call', false)).release();
   expect(() => limits.enter(caller, 'subscriptions/listen', false)).toThrow('the user was read');
 });
 
@@ -80,7 +80,7 @@ describe('limits.perUser', () => {
     const second = admitted(enter({ inSession: true }));
     expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '1']);
     expect(refusal(enter({ user: 'bob' }))).toBe('admitted');
-    second.leave();
+    second.release();
     expect(refusal(enter({ inSession: true }))).toBe('admitted');
   });
 
@@ -99,28 +99,28 @@ describe('limits.perUser', () => {
     const open = admitted(enter(listen));
     expect(refusal(enter(listen))).toEqual([429, 'USER_LIMIT', '1']);
     expect(refusal(enter())).toBe('admitted');
-    open.leave();
+    open.release();
     expect(refusal(enter(listen))).toBe('admitted');
   });
 
   test('requestsPerMinute refills evenly, and Retry-After tells when', async () => {
     const { enter, time } = limitsOf({ perUser: { requestsPerMinute: 6 } });
-    for (let n = 0; n < 6; n++) admitted(enter()).leave();
+    for (let n = 0; n < 6; n++) admitted(enter()).release();
     expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '10']);
     await time.advance(9_000);
     expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '1']);
     await time.advance(1_000);
-    admitted(enter()).leave();
+    admitted(enter()).release();
     expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '10']);
     await time.advance(3_600_000);
-    for (let n = 0; n < 6; n++) admitted(enter()).leave();
+    for (let n = 0; n < 6; n++) admitted(enter()).release();
     expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '10']);
   });
 
   test('a user is not forgotten while requests run, however many others come', () => {
     const { enter } = limitsOf({ perUser: { requests: 1 } });
     admitted(enter());
-    for (let n = 0; n < 30_000; n++) admitted(enter({ user: `user ${n}` })).leave();
+    for (let n = 0; n < 30_000; n++) admitted(enter({ user: `user ${n}` })).release();
     expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '1']);
   });
 });
@@ -133,14 +133,14 @@ describe('limits.perTool', () => {
     expect(refusal(enter({ ...call, user: 'bob' }))).toEqual([429, 'TOOL_LIMIT', '1']);
     expect(refusal(enter({ ...call, tool: 'quick' }))).toBe('admitted');
     expect(refusal(enter({ ...call, tool: 'constructor' }))).toBe('admitted');
-    running.leave();
+    running.release();
     expect(refusal(enter({ ...call, user: 'bob' }))).toBe('admitted');
   });
 
   test('a call that the tool refuses costs its user nothing', () => {
     const { enter } = limitsOf({ perTool: { slow: { requestsPerMinute: 1 } }, perUser: { requestsPerMinute: 2 } });
     const call = { method: 'tools/call', tool: 'slow' };
-    admitted(enter(call)).leave();
+    admitted(enter(call)).release();
     for (let n = 0; n < 5; n++) expect(refusal(enter(call))).toEqual([429, 'TOOL_LIMIT', '60']);
     expect(refusal(enter())).toBe('admitted');
   });

@@ -15,7 +15,7 @@ function started() {
 test('work that ends in its turn sets no timer', async () => {
   const { time, timer, due } = started();
   await Promise.resolve();
-  timer.clear();
+  timer.release();
   await nextTurn();
   expect(time.pendingTimers).toBe(0);
   await time.advance(LIMIT_MS);
@@ -36,7 +36,7 @@ test('work that ends in a later turn clears its timer', async () => {
   const { time, timer, due } = started();
   await nextTurn();
   expect(time.pendingTimers).toBe(1);
-  timer.clear();
+  timer.release();
   expect(time.pendingTimers).toBe(0);
   await time.advance(LIMIT_MS);
   expect(due()).toBe(0);

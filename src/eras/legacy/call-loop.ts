@@ -25,7 +25,7 @@ import {
 import { answerable, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Caller } from '../../http/exchange.ts';
-import type { RequestGate } from '../../http/request-gate.ts';
+import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
@@ -62,7 +62,7 @@ export interface CallLoopOptions {
   readonly lifecycle: Lifecycle;
   readonly random: RandomSource;
   readonly gets: LegacyGets;
-  readonly gate: RequestGate;
+  readonly gate: RequestLimits;
   readonly responses: LegacyResponses;
 }
 

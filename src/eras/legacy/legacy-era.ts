@@ -13,7 +13,7 @@ import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { CallReader, Mover, ResponsePolicy, SessionResponse } from '../../http/reader.ts';
-import type { RequestGate } from '../../http/request-gate.ts';
+import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -41,7 +41,7 @@ export interface LegacyOptions {
   readonly instance: Instance;
   readonly opener: SessionOpener;
   readonly keepAlive: KeepAlive;
-  readonly gate: RequestGate;
+  readonly gate: RequestLimits;
   readonly expiry: StreamExpiry;
   readonly patience: Patience;
   readonly random: RandomSource;
@@ -62,7 +62,7 @@ export class LegacyEra implements RelayedServer, Mover {
   readonly #responses: LegacyResponses;
   readonly #gets: LegacyGets;
   readonly #loop: CallLoop;
-  readonly #gate: RequestGate;
+  readonly #gate: RequestLimits;
   readonly relay: Relay;
 
   constructor(given: LegacyOptions) {

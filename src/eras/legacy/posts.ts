@@ -10,12 +10,12 @@
 import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { afterStoring, type FirstAttempt } from '../../call/retries.ts';
 import type { Caller } from '../../http/exchange.ts';
-import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
+import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Reader, ResponsePolicy, SessionResponse } from '../../http/reader.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { admitAll } from '../../session/calls/authorizer.ts';
-import type { MessageContext } from '../../session/calls/context.ts';
+import type { AdmittedPost } from '../../session/calls/requests.ts';
 import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
@@ -25,15 +25,7 @@ import type { AppendExtra, WriteResult } from '../../session/streams/event-log.t
 import { allowsBatches } from '../../protocol/versions.ts';
 import { type Call, isAbandoned, type NextAttempt, type PostCall } from '../../call/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { checkNotifications, checkRequests } from './session-checks.ts';
 import { StartsPerTurn } from './starts-per-turn.ts';
-
-/** A POST whose request ids are taken. */
-interface AdmittedPost {
-  readonly call: PostCall;
-  readonly stream: Stream;
-  readonly admitted: readonly MessageContext[];
-}
 
 /** Counts work that a drain waits for. */
 interface TrackedWork {
@@ -43,7 +35,7 @@ interface TrackedWork {
 export interface LegacyPostsOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
-  readonly gate: RequestGate;
+  readonly gate: RequestLimits;
   readonly loop: TrackedWork;
   readonly responses: LegacyResponses;
 }
@@ -54,7 +46,7 @@ export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
 export class LegacyPosts {
   readonly #options: ResolvedOptions;
   readonly #registry: Registry;
-  readonly #gate: RequestGate;
+  readonly #gate: RequestLimits;
   readonly #loop: LegacyPostsOptions['loop'];
   readonly #responses: LegacyResponses;
   readonly #starts = new StartsPerTurn();
@@ -112,8 +104,10 @@ export class LegacyPosts {
     if (mayBeRetry && isRetry(session, requests, authInfo, mayHaveRun))
       return this.#loop.track(exchange, () => this.#answerRetry(session, call, requests));
     const { limits } = this.#options;
-    const others = requests.length < messages.length ? checkNotifications(session, messages, limits) : undefined;
-    const refusal = checkRequests(session, requests, limits, this.#registry.held) ?? others;
+    const others = requests.length < messages.length;
+    const refusal =
+      session.requests.running.refusal(session, requests, limits, this.#registry.held) ??
+      (others ? session.inbound.refusal(messages, limits.requestsPerSession) : undefined);
     if (refusal?.code === 'TOO_MANY_REQUESTS') throw refusal;
     if (refusal !== undefined) return refused(call, refusal);
     if (requests.length === 0) {
@@ -124,19 +118,15 @@ export class LegacyPosts {
       reader.done(202);
       return undefined;
     }
-    const admissions = admitOnSession(this.#gate, exchange, requests);
+    const admissions = this.#gate.limitsSessions ? this.#gate.enterAll(exchange, requests) : [];
     if (admissions instanceof SojournError) return refused(call, admissions);
-    const stream = session.requests.open(requests, this.#options.responseMode === 'json');
-    const admitted = requests.map((request) => session.requests.admit(request, exchange, stream));
-    for (const { work } of admitted) exchange.heldBy(work);
-    for (const [n, admission] of (admissions ?? []).entries()) admitted[n]?.work.onDone(() => admission.leave());
-    const admittedPost: AdmittedPost = { call, stream, admitted };
-    const early = session.requests.early(stream, requests, admitted);
-    if (early !== undefined) return this.#startEarly(session, admittedPost, early);
-    const primed = session.requests.prime(stream, requests, admitted);
-    if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);
-    const starting = primed.then((result) => this.#startStored(session, admittedPost, result));
-    for (const context of admitted) context.startsAfter(starting);
+    const admitted = session.requests.admitPost(exchange, requests, this.#options.responseMode === 'json', admissions);
+    const early = session.requests.early(admitted);
+    if (early !== undefined) return this.#startEarly(session, call, admitted, early);
+    const primed = session.requests.prime(admitted);
+    if (!(primed instanceof Promise)) return this.#start(session, call, admitted, primed);
+    const starting = primed.then((result) => this.#startStored(session, call, admitted, result));
+    for (const context of admitted.contexts) context.startsAfter(starting);
     return starting;
   }
 
@@ -144,14 +134,12 @@ export class LegacyPosts {
    * Calls that may run twice do not wait for the store, but their messages do. So the priming event and an immediate
    * answer are stored together (docs/adr/0009).
    */
-  #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
-    const { call, stream, admitted } = admittedPost;
-    const reader = this.#begin(call, stream);
-    session.requests.keepRuns(admitted, call.exchange);
+  #startEarly(session: LiveSession, call: PostCall, admitted: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
+    const reader = this.#begin(call, admitted.stream);
     return new Promise((resolve, reject) => {
-      session.requests.beginEarly(stream, reader, extra, (result) => {
+      session.requests.beginEarly(admitted, reader, extra, (result) => {
         try {
-          resolve(this.#storedEarly(session, admittedPost, result));
+          resolve(this.#storedEarly(session, call, admitted, result));
         } catch (cause) {
           reject(cause);
         }
@@ -160,9 +148,9 @@ export class LegacyPosts {
     });
   }
 
-  #storedEarly(session: LiveSession, { call, admitted }: AdmittedPost, result: WriteResult): NextAttempt {
+  #storedEarly(session: LiveSession, call: PostCall, admitted: AdmittedPost, result: WriteResult): NextAttempt {
     // The priming event was stored, but the session has a new owner, which runs the call again.
-    const movedOn = admitted.some(({ phase }) => phase === 'passedOn');
+    const movedOn = admitted.contexts.some(({ phase }) => phase === 'passedOn');
     if (result === 'written' && !movedOn) return undefined;
     const next = afterStoring(result, { left: session.left, movedOn });
     session.requests.takeBack(admitted);
@@ -208,18 +196,24 @@ export class LegacyPosts {
    * The lease may have run out while the store was asked. Until it is back no call begins: another instance may own the
    * session, and may have told the client that the call is lost.
    */
-  async #startStored(session: LiveSession, post: AdmittedPost, primed: WriteResult): Promise<NextAttempt> {
+  async #startStored(
+    session: LiveSession,
+    call: PostCall,
+    admitted: AdmittedPost,
+    primed: WriteResult,
+  ): Promise<NextAttempt> {
     if (primed === 'written' && !session.ownership.leaseValid) {
-      post.stream.noteDelay();
+      admitted.stream.noteDelay();
       await session.ownership.untilLeaseValid();
     }
-    return this.#starts.run(() => this.#start(session, post, primed));
+    return this.#starts.run(() => this.#start(session, call, admitted, primed));
   }
 
   /**
    * Continues when everything that must be stored first is stored or refused. Nothing has run or was sent so far.
    */
-  #start(session: LiveSession, { call, stream, admitted }: AdmittedPost, primed: WriteResult): NextAttempt {
+  #start(session: LiveSession, call: PostCall, admitted: AdmittedPost, primed: WriteResult): NextAttempt {
+    const { stream } = admitted;
     if (primed !== 'written' || session.left) {
       const next = afterStoring(primed, { left: session.left, movedOn: false });
       // The session has another owner now, or has ended. The next attempt finds out which.
@@ -231,10 +225,10 @@ export class LegacyPosts {
     // The client disconnected while the POST waited for the store, and has no event id to resume from.
     const waited = stream.delayed || call.waitUntil !== undefined;
     if (waited && isAbandoned(call) && call.exchange.relayOrigin === undefined) {
-      session.requests.abandon(stream, admitted);
+      session.requests.abandon(admitted);
       return undefined;
     }
-    session.guard?.keep(admitted, call.exchange);
+    session.guard?.keep(admitted);
     // A retry may have attached to the stream while it was being stored. This reader is older than the retry's.
     if (stream.read) call.reader.cut();
     else session.requests.begin(stream, this.#begin(call, stream));
@@ -252,14 +246,14 @@ export class LegacyPosts {
     return post.batch ? this.#responses.batch : this.#responses.json;
   }
 
-  #dispatchAll(session: LiveSession, { exchange, post }: PostCall, admitted: readonly MessageContext[]): void {
+  #dispatchAll(session: LiveSession, { exchange, post }: PostCall, { contexts }: AdmittedPost): void {
     let next = 0;
     for (const checked of post.messages) {
       if (checked.kind !== 'request') {
         this.#dispatchSilent(session, exchange, [checked]);
         continue;
       }
-      const context = admitted[next++];
+      const context = contexts[next++];
       // A request may have been cancelled while it waited for the store.
       if (context?.answered === false) session.requests.dispatch(checked.message, context);
     }

@@ -11,7 +11,7 @@ import { invalidRequest, SojournError } from '../../errors.ts';
 import { answerable, errorJson } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
+import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Reader, ReaderListener } from '../../http/reader.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -24,12 +24,11 @@ import type { LiveSession } from '../../session/session.ts';
 import { sessionHash } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
-import { checkNotifications, checkRequests } from './session-checks.ts';
 
 export interface SseConnectionParts {
   readonly options: ResolvedOptions;
   readonly builder: SessionBuilder;
-  readonly gate: RequestGate;
+  readonly gate: RequestLimits;
   readonly registry: Pick<Registry, 'held' | 'lease'>;
 }
 
@@ -79,7 +78,7 @@ export class SseConnection {
       return this.#initialize(exchange, checked.message);
     }
     if (checked.kind === 'notification') {
-      const full = checkNotifications(session, [checked], this.#parts.options.limits);
+      const full = session.inbound.refusal([checked], this.#parts.options.limits.requestsPerSession);
       if (full !== undefined) return full;
       session.inbound.notification(checked.message, exchange);
     } else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
@@ -112,13 +111,13 @@ export class SseConnection {
 
   #request(session: LiveSession, exchange: Exchange, message: RpcRequest): SojournError | undefined {
     const { options, gate, registry } = this.#parts;
-    const refusal = checkRequests(session, [message], options.limits, registry.held);
+    const refusal = session.requests.running.refusal(session, [message], options.limits, registry.held);
     if (refusal !== undefined) return refusal;
-    const admissions = admitOnSession(gate, exchange, [message]);
+    const admissions = gate.limitsSessions ? gate.enterAll(exchange, [message]) : [];
     if (admissions instanceof SojournError) return admissions;
-    const stream = session.requests.open([message], false);
+    const { stream, contexts } = session.requests.admitPost(exchange, [message], false, admissions);
     stream.begin(new Channel(this.#response));
-    session.requests.run(message, exchange, stream, admissions?.[0]);
+    for (const context of contexts) session.requests.dispatch(message, context);
     return undefined;
   }
 

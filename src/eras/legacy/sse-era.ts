@@ -18,7 +18,7 @@ import { acceptsStream } from '../../http/accept.ts';
 import { answerable, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { RequestGate } from '../../http/request-gate.ts';
+import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { HttpResponse } from '../../http/response.ts';
@@ -39,7 +39,7 @@ export interface LegacySseOptions {
   readonly registry: Pick<Registry, 'takePlace' | 'shares' | 'held' | 'lease'>;
   readonly builder: SessionBuilder;
   readonly keepAlive: KeepAlive;
-  readonly gate: RequestGate;
+  readonly gate: RequestLimits;
   readonly expiry: StreamExpiry;
   readonly random: RandomSource;
   readonly lifecycle: Lifecycle;

@@ -8,7 +8,7 @@ import { answerable, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
-import type { Admission, RequestGate } from '../../http/request-gate.ts';
+import type { Admission, RequestLimits } from '../../limits/request-limits.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
 import { type RpcNotification, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
@@ -33,7 +33,7 @@ export interface StatelessOptions {
   readonly servers: ServerBuilder;
   readonly keepAlive: KeepAlive;
   readonly authorizer?: Authorizer | undefined;
-  readonly gate: RequestGate;
+  readonly gate: RequestLimits;
   readonly callTimes: CallTimes;
   readonly lists?: SharedLists | undefined;
 }
@@ -46,7 +46,7 @@ export class StatelessEra {
   readonly #servers: ServerBuilder;
   readonly #responses: ResponsePolicy;
   readonly #authorizer: Authorizer | undefined;
-  readonly #gate: RequestGate;
+  readonly #gate: RequestLimits;
   readonly #callTimes: CallTimes;
   readonly #lists: SharedLists | undefined;
   readonly #runs: RequestRuns;
@@ -80,14 +80,14 @@ export class StatelessEra {
       return refuse(exchange, admission, first.kind === 'request' ? first.message.id : null);
     }
     if (first.kind === 'notification') {
-      return attempt(exchange, () => this.#take(post, first.message).finally(() => admission.leave()));
+      return attempt(exchange, () => this.#take(post, first.message).finally(() => admission.release()));
     }
     const { message } = first;
     const admitted = this.#authorizer?.admit(message, exchange.authInfo) ?? message;
     attempt(exchange, async () => {
       const work = new HandlerWork();
       exchange.heldBy(work);
-      work.onDone(() => admission.leave());
+      work.holds(admission);
       try {
         await this.#serve(exchange, admitted instanceof Promise ? await admitted : admitted, admission, work);
       } catch (cause) {

@@ -14,7 +14,7 @@
  * disconnects, and a request also when its client cancels it.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { shareKey } from '../../http/request-gate.ts';
+import { shareKey } from '../../limits/request-limits.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { type Call, type CallKind, isAbandoned, isRequest, type NextAttempt, reads } from '../../call/call.ts';
 import { afterWait, isHookFailure, mayWaitOn } from '../../call/retries.ts';

@@ -13,7 +13,7 @@ import {
 import { requestClosed, type SojournError } from '../../errors.ts';
 import { errorJson, type LostForm, lostForm } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
-import type { Admission } from '../../http/request-gate.ts';
+import type { Admission } from '../../limits/request-limits.ts';
 import type { Reader, ReaderListener } from '../../http/reader.ts';
 import type { AnswerReader } from '../../http/response.ts';
 import type { PassedOn } from '../../http/sdk-response.ts';
@@ -82,7 +82,7 @@ export class ModernCall extends MessageContext implements ReaderListener, Factor
     response.listener = this;
     this.#place = id === undefined ? new HandlerWork() : this.work;
     caller.heldBy(this.#place);
-    this.#place.onDone(() => admission?.leave());
+    if (admission !== undefined) this.#place.holds(admission);
   }
 
   get message(): ModernMessage['message'] {

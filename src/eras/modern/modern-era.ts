@@ -23,7 +23,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { CLIENT_LEFT } from '../../observe/watched-request.ts';
-import type { RequestGate } from '../../http/request-gate.ts';
+import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { passOn } from '../../http/sdk-response.ts';
@@ -67,7 +67,7 @@ export interface ModernOptions extends CallHost {
   readonly keepAlive: KeepAlive;
   readonly expiry: StreamExpiry;
   readonly lists?: SharedLists | undefined;
-  readonly gate: RequestGate;
+  readonly gate: RequestLimits;
   readonly callTimes: CallTimes;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   readonly memory: MemoryUse;

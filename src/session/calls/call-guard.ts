@@ -48,6 +48,14 @@ interface LeftMarker {
 /** What a guard needs of the instance. */
 type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
 
+/** A POST whose requests have their ids. */
+interface GuardedPost {
+  readonly caller: Pick<Caller, 'relayOrigin'>;
+  readonly requests: readonly RpcRequest[];
+  readonly stream: Stream;
+  readonly contexts: readonly MessageContext[];
+}
+
 export class CallGuard {
   readonly #store: GuardHost['store'];
   readonly #ownership: Ownership;
@@ -126,11 +134,7 @@ export class CallGuard {
   }
 
   /** Stores what must be stored before the requests of one POST are dispatched. */
-  before(
-    stream: Stream,
-    requests: readonly RpcRequest[],
-    contexts: readonly MessageContext[],
-  ): MaybePromise<WriteResult> {
+  before({ stream, requests, contexts }: GuardedPost): MaybePromise<WriteResult> {
     if (this.#left !== undefined) this.#dropLeft(this.#left);
     const marks: Mark[] = [];
     for (const [n, request] of requests.entries()) {
@@ -155,7 +159,7 @@ export class CallGuard {
   /**
    * What to store with the first event of a stream whose requests may all run twice; `undefined`: some request may not.
    */
-  early(requests: readonly RpcRequest[], contexts: readonly MessageContext[]): AppendExtra | undefined {
+  early({ requests, contexts }: GuardedPost): AppendExtra | undefined {
     const [first] = requests;
     if (first === undefined || !requests.every((request) => this.repeatable(request))) return undefined;
     return { note: () => keep(first, contexts[0]) };
@@ -188,7 +192,7 @@ export class CallGuard {
    * If another instance relayed these calls, it sends them again when it does not know how they ended. So their markers
    * stay until it has acknowledged the answer.
    */
-  keep(contexts: readonly MessageContext[], { relayOrigin }: Pick<Caller, 'relayOrigin'>): void {
+  keep({ contexts, caller: { relayOrigin } }: GuardedPost): void {
     if (relayOrigin === undefined) return;
     for (const context of contexts) {
       if (context.marker === undefined) continue;

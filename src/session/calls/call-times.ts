@@ -37,7 +37,7 @@ export class CallTimes {
       if (!work.ended) expire(callTimeout(callMs));
       this.#watch(work, tool === undefined ? request.method : `the tool ${quoted(tool)}`, callMs);
     });
-    work.onDone(() => timer.clear());
+    work.holds(timer);
   }
 
   #watch(work: HandlerWork, handler: string, callMs: number): void {
@@ -48,6 +48,6 @@ export class CallTimes {
         `The handler of ${handler} ignores its signal: it still runs ${GRACE_MS} ms after its time limit (callMs), and keeps its place in the limits until it settles`,
       );
     }, GRACE_MS);
-    work.onDone(() => timeProvider.clearTimeout(timer));
+    work.holds({ release: () => timeProvider.clearTimeout(timer) });
   }
 }

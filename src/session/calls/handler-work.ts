@@ -12,7 +12,7 @@ export class HandlerWork {
   #handlers = 0;
   #ended = false;
   #check: (() => void) | undefined = undefined;
-  #listeners: Array<() => void> | undefined = undefined;
+  #held: Array<{ release(): void }> | undefined = undefined;
 
   get running(): boolean {
     return this.#handlers > 0;
@@ -48,16 +48,16 @@ export class HandlerWork {
     this.#report();
   }
 
-  /** Calls `listener` once: when the request has ended and its handler does not run. */
-  onDone(listener: () => void): void {
-    if (this.done) listener();
-    else (this.#listeners ??= []).push(listener);
+  /** Releases `held` once: when the request has ended and its handler does not run. */
+  holds(held: { release(): void }): void {
+    if (this.done) held.release();
+    else (this.#held ??= []).push(held);
   }
 
   #report(): void {
-    if (!this.done || this.#listeners === undefined) return;
-    const listeners = this.#listeners;
-    this.#listeners = undefined;
-    for (const listener of listeners) listener();
+    if (!this.done || this.#held === undefined) return;
+    const all = this.#held;
+    this.#held = undefined;
+    for (const held of all) held.release();
   }
 }

@@ -2,9 +2,10 @@
  * Messages that enter the server of one session, other than its client's requests (`requests.ts`): the notifications
  * and answers of the client, and what this library asks the server or repeats to it.
  */
+import { type SojournError, tooManyRequests } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { afterTurn } from '../../options/system.ts';
-import type { RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { Checked, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
 import type { Logger } from '../../types.ts';
 import type { MessageSource } from './context.ts';
@@ -35,6 +36,7 @@ interface InboundSession {
 
 export class InboundMessages {
   readonly #session: InboundSession;
+  /** Notifications of the client whose handlers run. */
   #notified = 0;
 
   constructor(session: InboundSession) {
@@ -59,9 +61,13 @@ export class InboundMessages {
     this.#session.transport.deliverSilent(message, source, message.method);
   }
 
-  /** Notifications of the client whose handlers run. */
-  get notified(): number {
-    return this.#notified;
+  /** Why these must wait. As many handlers of notifications may run as requests; a cancellation never waits. */
+  refusal(messages: readonly Checked[], limit: number): SojournError | undefined {
+    if (this.#notified < limit) return undefined;
+    const some = messages.some(
+      (one) => one.kind === 'notification' && one.message.method !== 'notifications/cancelled',
+    );
+    return some ? tooManyRequests(limit) : undefined;
   }
 
   /** It counts as running, and its bytes are charged, until its handler has settled. */
@@ -69,7 +75,7 @@ export class InboundMessages {
     const session = this.#session;
     const work = new HandlerWork();
     this.#notified += 1;
-    work.onDone(() => (this.#notified -= 1));
+    work.holds({ release: () => (this.#notified -= 1) });
     source.heldBy(work);
     const { method } = message;
     if (method === 'notifications/initialized') this.#initialized();

@@ -11,9 +11,9 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../../errors.ts';
 import { answerJson } from '../../http/answer.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import type { Caller } from '../../http/exchange.ts';
 import { isLarge } from '../../http/large-answers.ts';
-import type { Admission } from '../../http/request-gate.ts';
+import type { Admission } from '../../limits/request-limits.ts';
 import type { Reader } from '../../http/reader.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
@@ -32,6 +32,15 @@ import type { KnownPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
+/** A POST whose requests have their ids. */
+export interface AdmittedPost {
+  readonly caller: Caller;
+  readonly requests: readonly RpcRequest[];
+  readonly stream: Stream;
+  /** One for each request. */
+  readonly contexts: readonly MessageContext[];
+}
+
 export class SessionRequests implements ClosingSession {
   readonly running: RunningCalls;
   readonly #session: RequestsSession;
@@ -40,6 +49,20 @@ export class SessionRequests implements ClosingSession {
   constructor(session: RequestsSession) {
     this.#session = session;
     this.running = new RunningCalls(session.ownership.epoch);
+  }
+
+  /** Takes the ids. `admissions`: for each request, where limits of users or tools are set. */
+  admitPost(
+    caller: Caller,
+    requests: readonly RpcRequest[],
+    answersOnly: boolean,
+    admissions: readonly Admission[],
+  ): AdmittedPost {
+    const stream = this.open(requests, answersOnly);
+    const contexts = requests.map((request) => this.admit(request, caller, stream));
+    for (const { work } of contexts) caller.heldBy(work);
+    for (const [n, admission] of admissions.entries()) contexts[n]?.work.holds(admission);
+    return { caller, requests, stream, contexts };
   }
 
   /**
@@ -95,20 +118,19 @@ export class SessionRequests implements ClosingSession {
     this.#session.enter();
   }
 
-  /** Undoes `admit` for requests that never ran. They get no answer here. */
-  withdraw(contexts: readonly MessageContext[]): void {
+  /** Undoes `admitPost` for requests that never ran. They get no answer here. */
+  withdraw({ contexts, stream }: AdmittedPost): void {
     for (const context of contexts) {
       if (!context.answered) this.#settle(context);
       this.#session.guard?.unmark(context);
-      if (context.stream === undefined) continue;
-      if (context.id !== undefined) this.forgetRun(context.id, context.stream.key);
-      this.running.forgetStream(context.stream.key);
+      if (context.id !== undefined) this.forgetRun(context.id, stream.key);
     }
+    this.running.forgetStream(stream.key);
   }
 
   /** For requests that never ran and whose client disconnected: their stream completes without an answer. */
-  abandon(stream: Stream, admitted: readonly MessageContext[]): void {
-    for (const context of admitted) {
+  abandon({ contexts }: AdmittedPost): void {
+    for (const context of contexts) {
       if (!context.answered) this.#settle(context);
       this.#endSilent(context);
     }
@@ -120,10 +142,10 @@ export class SessionRequests implements ClosingSession {
   }
 
   /** Withdraws requests that may run already, and cancels those. The client may retry under the same ids. */
-  takeBack(contexts: readonly MessageContext[]): void {
-    const running = contexts.filter(({ answered }) => !answered);
-    this.withdraw(contexts);
-    for (const context of contexts) context.phase = 'takenBack';
+  takeBack(post: AdmittedPost): void {
+    const running = post.contexts.filter(({ answered }) => !answered);
+    this.withdraw(post);
+    for (const context of post.contexts) context.phase = 'takenBack';
     for (const { id } of running) this.#abort(id, 'Its stream could not be stored');
   }
 
@@ -143,13 +165,9 @@ export class SessionRequests implements ClosingSession {
   }
 
   /** Stores what must be stored before the requests of a POST are dispatched. Nothing has been sent yet. */
-  prime(
-    stream: Stream,
-    requests: readonly RpcRequest[],
-    admitted: readonly MessageContext[],
-  ): MaybePromise<WriteResult> {
+  prime(post: AdmittedPost): MaybePromise<WriteResult> {
     const { guard } = this.#session;
-    return guard === undefined ? stream.storePoint(true) : guard.before(stream, requests, admitted);
+    return guard === undefined ? post.stream.storePoint(true) : guard.before(post);
   }
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
@@ -162,13 +180,19 @@ export class SessionRequests implements ClosingSession {
   /**
    * What to store with the priming event of requests that may all run twice; `undefined`: they must wait for the store.
    */
-  early(stream: Stream, requests: readonly RpcRequest[], admitted: readonly MessageContext[]): AppendExtra | undefined {
-    return stream.logged ? this.#session.guard?.early(requests, admitted) : undefined;
+  early(post: AdmittedPost): AppendExtra | undefined {
+    return post.stream.logged ? this.#session.guard?.early(post) : undefined;
   }
 
   /** Begins the response of such a POST. Each of its events is stored before it is sent. */
-  beginEarly(stream: Stream, reader: Reader, extra: AppendExtra, primed: (result: WriteResult) => void): void {
+  beginEarly(
+    { stream, contexts, caller }: AdmittedPost,
+    reader: Reader,
+    extra: AppendExtra,
+    primed: (result: WriteResult) => void,
+  ): void {
     const { hasGetReader, listChanges } = this.#session;
+    this.#keepRuns(contexts, caller);
     stream.beginEarly(reader, extra, primed);
     if (!hasGetReader) listChanges.sendOn(stream);
   }
@@ -181,14 +205,6 @@ export class SessionRequests implements ClosingSession {
     this.answer({ jsonrpc: '2.0', id: message.id, error: rpcError(error) });
   }
 
-  /** Admits and dispatches, where nothing must be stored first. */
-  run(message: RpcRequest, exchange: Exchange, stream: Stream, admission?: Admission): void {
-    const context = this.admit(message, exchange, stream);
-    exchange.heldBy(context.work);
-    if (admission !== undefined) context.work.onDone(() => admission.leave());
-    this.dispatch(message, context);
-  }
-
   /** Runs the call of a lost owner again, on its old stream. */
   rerun(message: RpcRequest, source: MessageSource | undefined, stream: Stream): void {
     const context = this.admit(message, source, stream);
@@ -197,7 +213,7 @@ export class SessionRequests implements ClosingSession {
   }
 
   /** Remembers requests without a marker, on a logged stream, until the instance that relays them has the answer. */
-  keepRuns(contexts: readonly MessageContext[], { relayOrigin }: Pick<Exchange, 'relayOrigin'>): void {
+  #keepRuns(contexts: readonly MessageContext[], { relayOrigin }: Caller): void {
     if (relayOrigin === undefined) return;
     for (const { id, method, stream } of contexts) {
       if (id === undefined || method === undefined || stream === undefined) continue;

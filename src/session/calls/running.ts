@@ -3,7 +3,17 @@
  * them. A request that was cancelled gives its id back at once, and its places when its handler has settled.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import {
+  alreadyInitialized,
+  batchNotAllowed,
+  requestIdInFlight,
+  type SojournError,
+  tooManyRequests,
+} from '../../errors.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { SmallMap } from '../../small-map.ts';
+import type { SessionLimits } from '../../types.ts';
+import type { HeldBytes, Subscriber } from '../life/held-bytes.ts';
 import type { MessageContext } from './context.ts';
 import { postStreamKey } from '../streams/event-id.ts';
 import { type PostedRequests, Stream } from '../streams/stream.ts';
@@ -29,6 +39,29 @@ export class RunningCalls {
   /** Pings do not count against the limit. Cancelled requests whose handlers run do. */
   get counted(): number {
     return this.#counted;
+  }
+
+  /** Why these requests may not run. `TOO_MANY_REQUESTS`: they fit when others have ended. */
+  refusal(
+    session: Subscriber,
+    requests: readonly RpcRequest[],
+    limits: Readonly<SessionLimits>,
+    held: HeldBytes,
+  ): SojournError | undefined {
+    let counted = 0;
+    for (const { id, method, params } of requests) {
+      if (method === 'initialize') return alreadyInitialized();
+      if (this.#contexts.get(id) !== undefined) return requestIdInFlight(id);
+      const uri = method === 'resources/subscribe' ? params?.['uri'] : undefined;
+      const full = typeof uri === 'string' ? held.subscribe(session, uri, limits) : undefined;
+      if (full !== undefined) return full;
+      if (method !== 'ping') counted += 1;
+    }
+    const limit = limits.requestsPerSession;
+    // It would wait for ever, and so would every later request of the session.
+    if (counted > limit)
+      return batchNotAllowed(`a batch of ${counted} requests; ${limit} may run at once (limits.requestsPerSession)`);
+    return counted > 0 && this.#counted + counted > limit ? tooManyRequests(limit) : undefined;
   }
 
   /** Resolves when a request has ended. */
@@ -60,7 +93,7 @@ export class RunningCalls {
   #end({ work, method }: MessageContext): void {
     work.end();
     if (work.done) this.#free(method);
-    else work.onDone(() => this.#free(method));
+    else work.holds({ release: () => this.#free(method) });
   }
 
   #free(method: string | undefined): void {

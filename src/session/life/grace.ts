@@ -13,11 +13,11 @@ export function inTime(time: TimeProvider, work: Promise<unknown>, ms = GRACE_MS
     const timer = new TurnTimer(time, ms, () => resolve(false));
     work.then(
       () => {
-        timer.clear();
+        timer.release();
         resolve(true);
       },
       (cause: unknown) => {
-        timer.clear();
+        timer.release();
         reject(cause);
       },
     );

@@ -1,3 +1,4 @@
+import type { Held } from '../../http/exchange.ts';
 import { atEndOfTurn, type TurnTask } from '../../http/turn.ts';
 import type { TimeProvider } from '../../types.ts';
 
@@ -5,7 +6,7 @@ import type { TimeProvider } from '../../types.ts';
  * A timer for work that nearly always ends in the turn of the event loop in which it began. The clock's timer is set
  * when that turn ends, and only if the work still runs.
  */
-export class TurnTimer implements TurnTask {
+export class TurnTimer implements TurnTask, Held {
   readonly #time: Pick<TimeProvider, 'setTimeout' | 'clearTimeout'>;
   readonly #ms: number;
   readonly #due: () => void;
@@ -19,7 +20,7 @@ export class TurnTimer implements TurnTask {
     atEndOfTurn(this);
   }
 
-  clear(): void {
+  release(): void {
     this.#cleared = true;
     if (this.#timer !== undefined) this.#time.clearTimeout(this.#timer);
   }

@@ -3,7 +3,7 @@
  * that opened the session. Eviction takes from the user with the most, so that a caller who opens many sessions loses
  * its own.
  */
-import { shareKey } from '../../http/request-gate.ts';
+import { shareKey } from '../../limits/request-limits.ts';
 import type { LiveSession } from '../session.ts';
 
 interface Share {

@@ -12,7 +12,7 @@
  * success wakes the others.
  */
 import type { Exchange } from '../../http/exchange.ts';
-import { shareKey } from '../../http/request-gate.ts';
+import { shareKey } from '../../limits/request-limits.ts';
 import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { Lifecycle } from '../lifecycle.ts';

@@ -53,12 +53,12 @@ export function answeredInHookTime<T>(
     });
     start(
       (result) => {
-        timer.clear();
+        timer.release();
         if (isLate) call.late?.(result);
         else resolve(result);
       },
       (cause) => {
-        timer.clear();
+        timer.release();
         if (isLate) logger.debug({ err: cause, hook, sessionId }, `${hook} failed after its time was over`);
         else reject(cause);
       },

@@ -10,7 +10,7 @@
 import { afterTurn } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Caller } from '../../http/exchange.ts';
-import { shareKey } from '../../http/request-gate.ts';
+import { shareKey } from '../../limits/request-limits.ts';
 import type { MemoryUse, SlowReaders } from '../../http/slow-readers.ts';
 import { Tally } from '../../tally.ts';
 
