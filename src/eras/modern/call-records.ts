@@ -12,6 +12,7 @@ import type { HeaderFields } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { inTime } from '../../session/life/grace.ts';
 import type { EndpointStore } from '../../session/record/kinds.ts';
 import { sessionHash } from '../../shown.ts';
 import { type Fence, isEnded, type MaybePromise, RECORD_VERSION, type Records } from '../../stores/store.ts';
@@ -20,6 +21,8 @@ import { type Fence, isEnded, type MaybePromise, RECORD_VERSION, type Records } 
 export const RECORD_MS = 300_000;
 /** Most of these writes take a few ms. The head of a response does not wait longer than this for its record. */
 const CREATE_MS = 500;
+/** How long the end of an endpoint waits for the store. */
+const STORED_MS = 1_000;
 /** A longer request is not kept, so it is not run again. */
 const KEPT_REQUEST_LENGTH = 65_536;
 
@@ -59,6 +62,7 @@ export function callKey(secret: string, user: string | undefined): string {
 export class CallRecords {
   readonly #store: EndpointStore;
   readonly #options: ResolvedOptions;
+  readonly #writes = new Set<Promise<unknown>>();
 
   constructor(store: EndpointStore, options: ResolvedOptions) {
     this.#store = store;
@@ -75,31 +79,16 @@ export class CallRecords {
     const { timeProvider, logger } = this.#options;
     const whole = JSON.stringify(kept);
     const { request: _, ...rest } = kept;
-    const text = whole.length > KEPT_REQUEST_LENGTH ? JSON.stringify(rest) : whole;
+    const body = whole.length > KEPT_REQUEST_LENGTH ? JSON.stringify(rest) : whole;
     const now = timeProvider.now();
-    const create = async (): Promise<boolean> => {
-      const outcome = await this.#records.create(
-        {
-          v: RECORD_VERSION,
-          id: key,
-          epoch: 1,
-          owner,
-          user: user ?? null,
-          head: version,
-          body: text,
-          fields: {},
-          createdAt: now,
-          stamp: now,
-        },
-        RECORD_MS,
-      );
-      return outcome === 'created';
-    };
-    const created = create().catch((err: unknown) => {
+    const times = { createdAt: now, stamp: now };
+    const record = { v: RECORD_VERSION, id: key, epoch: 1, owner, user: user ?? null, head: version, body, fields: {} };
+    const created = (async () => (await this.#records.create({ ...record, ...times }, RECORD_MS)) === 'created')();
+    const taken = created.catch((err: unknown) => {
       logger.debug({ err, call: sessionHash(key) }, 'A call could not be recorded: it cannot be resumed');
       return false;
     });
-    return within(timeProvider, CREATE_MS, created, () => false);
+    return within(timeProvider, CREATE_MS, taken, () => false);
   }
 
   /** `undefined`: there is none, it has expired, or it was cancelled. */
@@ -123,36 +112,37 @@ export class CallRecords {
   }
 
   /** Ends the record with the answer, which is kept for `keptMs`. */
-  async finish(key: string, fence: Fence, json: string, keptMs: number): Promise<void> {
-    const { epoch, owner } = fence;
-    await this.#attempt(key, 'The answer of a call could not be stored', () =>
-      this.#records.end(key, fence, `${JSON.stringify([epoch, owner])}\n${json}`, keptMs),
-    );
+  finish(key: string, fence: Fence, json: string, keptMs: number): void {
+    const outcome = `${JSON.stringify([fence.epoch, fence.owner])}\n${json}`;
+    this.#write(key, 'The answer of a call could not be stored', (records) => records.end(key, fence, outcome, keptMs));
   }
 
-  async extend(key: string, fence: Fence): Promise<void> {
-    await this.#attempt(key, 'The record of a call could not be extended', () =>
-      this.#records.save(key, fence, { expiresInMs: RECORD_MS }),
-    );
+  extend(key: string, fence: Fence): void {
+    const change = { expiresInMs: RECORD_MS };
+    this.#write(key, 'The record of a call could not be extended', (records) => records.save(key, fence, change));
   }
 
   /** Another instance may run the call again. */
-  async release(key: string, fence: Fence): Promise<void> {
-    await this.#attempt(key, 'A call could not be handed over', () => this.#records.release(key, fence));
+  release(key: string, fence: Fence): void {
+    this.#write(key, 'A call could not be handed over', (records) => records.release(key, fence));
   }
 
   /** There will be no answer. */
-  async end(key: string, fence: Fence): Promise<void> {
-    await this.#attempt(key, 'The end of a call could not be stored', () => this.#records.end(key, fence, ''));
+  end(key: string, fence: Fence): void {
+    this.#write(key, 'The end of a call could not be stored', (records) => records.end(key, fence, ''));
   }
 
   /** The record expires by itself, so a write that fails costs at most the call. */
-  async #attempt(key: string, what: string, write: () => MaybePromise<unknown>): Promise<void> {
-    try {
-      await write();
-    } catch (err) {
-      this.#options.logger.warn({ err, call: sessionHash(key) }, what);
-    }
+  #write(key: string, failed: string, write: (records: Records) => MaybePromise<unknown>): void {
+    const written = (async () => write(this.#records))()
+      .catch((err: unknown) => this.#options.logger.warn({ err, call: sessionHash(key) }, failed))
+      .finally(() => this.#writes.delete(written));
+    this.#writes.add(written);
+  }
+
+  /** Resolves when every answer so far is stored, or could not be. A store that hangs delays no end of an endpoint. */
+  async stored(): Promise<void> {
+    await inTime(this.#options.timeProvider, Promise.all(this.#writes), STORED_MS);
   }
 }
 

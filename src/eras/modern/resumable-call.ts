@@ -54,6 +54,8 @@ export interface ResumableHost extends KeptMessagesHost {
   readonly response: ResponsePolicy;
   /** Resolves with `undefined` when the call cannot be resumed. */
   record(call: ResumableCall): Promise<Fence | undefined>;
+  /** It is found by its key from now on. */
+  recorded(call: ResumableCall): void;
   /** It has no client from now on. `false`: it does not go on without one. */
   goesOn(call: ResumableCall): boolean;
   /** It has a client again. */
@@ -82,11 +84,9 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
   readonly bodyBytes: number;
   readonly #host: ResumableHost;
   readonly #first: CallPosition;
-  readonly #origin: Exchange | undefined;
+  readonly #origin: FirstClient | undefined;
   #state: State = 'waiting';
-  /** The client of the request, until its head is sent. */
-  #waiting: HttpResponse | undefined;
-  #client: CallReader | undefined = undefined;
+  #client: CallReader | undefined;
   /** The messages that came before the head was sent. */
   #queued: string[] = [];
   #endQueued = false;
@@ -107,16 +107,15 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
     this.#first = first;
     this.#host = host;
     this.#messages = new KeptMessages(host);
-    this.#origin = client?.exchange;
-    this.#waiting = client?.response;
+    this.#origin = client;
+    this.#client = client?.response;
     if (client !== undefined) client.response.listener = this;
   }
 
   /** This instance has claimed the record of a lost call, which runs again. It has no client yet. */
   restart(fence: Fence): void {
     this.#become('recording');
-    this.#become('resumable');
-    this.#fence = fence;
+    this.#recorded(fence);
   }
 
   #become(next: State): void {
@@ -126,7 +125,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
   // ——— the head of the first response ———
 
   begin(): void {
-    this.#waiting?.begin();
+    this.#origin?.response.begin();
   }
 
   takeFromSdk(): void {
@@ -159,9 +158,8 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
     }
     this.#fence = fence;
     this.#become(fence === undefined ? 'plain' : 'resumable');
-    const client = this.#waiting;
-    this.#waiting = undefined;
-    this.#client = client;
+    if (fence !== undefined) this.#host.recorded(this);
+    const client = this.#client;
     client?.point(formatCallPosition(this.#first), this.#host.retryMs, true);
     client?.sendHead();
     for (const json of this.#queued.splice(0)) this.message(json);
@@ -207,9 +205,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
     if (this.#state === 'recording') this.#endQueued = true;
     if (!this.isOpen) return;
     this.#become('answered');
-    const client = this.#client;
-    this.#client = undefined;
-    client?.end();
+    this.#takeClient()?.end();
     const json = this.#messages.takeNewest();
     if (this.#fence !== undefined) this.#host.answered(this, this.#fence, json);
     this.#over();
@@ -217,12 +213,18 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
 
   /** The call is answered before its head is due: its client has no event id, so it is recorded nowhere. */
   #answerAtOnce(): HttpResponse | undefined {
-    const client = this.#waiting;
-    if (client === undefined) return undefined;
+    const response = this.#origin?.response;
+    if (response === undefined || this.#state !== 'waiting') return undefined;
     // The call hears that it is over when the response of its client is.
-    client.listener = this.listener;
-    this.#waiting = undefined;
+    response.listener = this.listener;
+    this.#client = undefined;
     this.#become('answered');
+    return response;
+  }
+
+  #takeClient(): CallReader | undefined {
+    const client = this.#client;
+    this.#client = undefined;
     return client;
   }
 
@@ -238,7 +240,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
 
   /** Whether messages still follow. */
   get isOpen(): boolean {
-    if (this.#state === 'waiting') return this.#origin?.closed !== true;
+    if (this.#state === 'waiting') return this.#origin?.exchange.closed !== true;
     return !this.#endQueued && (this.#state === 'recording' || this.#state === 'plain' || this.#state === 'resumable');
   }
 
@@ -258,10 +260,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
     const from = resumedPosition({ ...this.#first, offset: after, resumes: isSameRun ? position.resumes : 0 });
     client.point(formatCallPosition(from), this.#host.retryMs, true);
     for (const [offset, json] of this.#messages.after(after)) client.message(json, this.#idOf(offset));
-    if (this.#state === 'answered') {
-      this.#client = undefined;
-      return client.end();
-    }
+    if (this.#state === 'answered') return this.#takeClient()?.end();
     client.sendHead();
     if (client.isOpen) this.#host.attached(this);
   }
@@ -272,7 +271,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
 
   /** A client disconnected. */
   over(client: object): void {
-    if (client !== this.#client && client !== this.#waiting) return;
+    if (client !== this.#client) return;
     this.#client = undefined;
     if (this.#state === 'resumable' && this.#host.goesOn(this)) return;
     this.cancel();
@@ -283,9 +282,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
     if (this.#state === 'answered' || this.#state === 'left' || this.#state === 'cancelled') return;
     this.#become('cancelled');
     this.forget();
-    const client = this.#client ?? this.#waiting;
-    this.#client = this.#waiting = undefined;
-    client?.cut();
+    this.#takeClient()?.cut();
     if (this.#fence !== undefined) this.#host.cancelled(this, this.#fence);
     for (const fn of this.#onClose.splice(0)) attempt(this, fn);
     this.#over();
@@ -296,8 +293,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
     if (this.#state !== 'resumable') return;
     this.#become('left');
     this.forget();
-    this.#client?.end();
-    this.#client = undefined;
+    this.#takeClient()?.end();
   }
 
   /** Drops what was kept for the next client. */
@@ -324,16 +320,17 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
   }
 
   fail(cause: unknown): void {
-    if (this.#waiting === undefined || this.#origin === undefined) this.#host.report(cause);
-    else this.#origin.fail(cause);
+    const hasHead = this.#state !== 'waiting' && this.#state !== 'recording';
+    if (hasHead || this.#origin === undefined) this.#host.report(cause);
+    else this.#origin.exchange.fail(cause);
     this.cancel();
   }
 
   get node(): RequestSource['node'] {
-    return this.#origin?.request.node;
+    return this.#origin?.exchange.request.node;
   }
 
   heldBy(work: RunningWork): void {
-    this.#origin?.heldBy(work);
+    this.#origin?.exchange.heldBy(work);
   }
 }

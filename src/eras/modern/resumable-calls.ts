@@ -19,7 +19,6 @@ import type { RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { OwnLease } from '../../session/ownership/ownership.ts';
-import { inTime } from '../../session/life/grace.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import type { Fence } from '../../stores/store.ts';
 import { Tally } from '../../tally.ts';
@@ -37,8 +36,6 @@ const ANSWERED_CALLS = 1_000;
 const KEPT_PART = 1 / 8;
 /** The records of running calls are extended: a third of `RECORD_MS`, so that two writes may fail. */
 const EXTEND_MS = 100_000;
-/** How long the end of an endpoint waits for the store. */
-const STORED_MS = 1_000;
 
 export interface ResumableCallsOptions {
   readonly options: ResolvedOptions;
@@ -64,7 +61,6 @@ export class ResumableCalls implements ResumableHost {
   readonly #cutOf = new Tally<string | undefined>();
   /** When calls without a client are cancelled, and answered ones forgotten. */
   readonly #timers = new Map<ResumableCall, unknown>();
-  readonly #writes = new Set<Promise<unknown>>();
   /** The messages that are kept make room for newer ones: the store has the answer of an answered call. */
   readonly memory = {
     take: (bytes: number, held: number): boolean => this.#takeKept(bytes, held),
@@ -117,8 +113,7 @@ export class ResumableCalls implements ResumableHost {
   restart(lost: CallRequest, first: CallPosition, fence: Fence): ResumableCall {
     const call = new ResumableCall(lost, first, this, undefined);
     call.restart(fence);
-    this.#calls.set(call.key, call);
-    this.#follow(this.#records.extend(call.key, fence));
+    this.#records.extend(call.key, fence);
     return call;
   }
 
@@ -143,9 +138,12 @@ export class ResumableCalls implements ResumableHost {
       ...(rights !== undefined && { rights }),
       request,
     };
-    if (!(await this.#records.create({ key, owner, user: caller.user, version, kept }))) return undefined;
-    this.#calls.set(key, call);
-    return { epoch: 1, owner };
+    const created = await this.#records.create({ key, owner, user: caller.user, version, kept });
+    return created ? { epoch: 1, owner } : undefined;
+  }
+
+  recorded(call: ResumableCall): void {
+    this.#calls.set(call.key, call);
   }
 
   goesOn(call: ResumableCall): boolean {
@@ -171,11 +169,11 @@ export class ResumableCalls implements ResumableHost {
     this.#arm(call, () => call.forget());
     if (this.#answered.size > ANSWERED_CALLS) this.#forgetOldest();
     if (!call.keepsNewest) call.forget();
-    this.#follow(this.#records.finish(call.key, fence, json, this.#keptMs));
+    this.#records.finish(call.key, fence, json, this.#keptMs);
   }
 
   cancelled({ key }: ResumableCall, fence: Fence): void {
-    this.#follow(this.#records.end(key, fence));
+    this.#records.end(key, fence);
   }
 
   forgotten(call: ResumableCall): void {
@@ -235,25 +233,14 @@ export class ResumableCalls implements ResumableHost {
     return oldest !== undefined;
   }
 
-  #follow(write: Promise<unknown>): void {
-    this.#writes.add(write);
-    void write.finally(() => this.#writes.delete(write));
-  }
-
   // ——— upkeep ———
 
   #armSweep(): void {
     const { timeProvider } = this.#options;
     this.#sweeper = timeProvider.setTimeout(() => {
       this.#armSweep();
-      for (const { key, fence } of this.#calls.values())
-        if (fence !== undefined) this.#follow(this.#records.extend(key, fence));
+      for (const { key, fence } of this.#calls.values()) if (fence !== undefined) this.#records.extend(key, fence);
     }, EXTEND_MS);
-  }
-
-  /** Resolves when every answer so far is stored, or could not be. A store that hangs delays no end of an endpoint. */
-  async #stored(): Promise<void> {
-    await inTime(this.#options.timeProvider, Promise.allSettled(this.#writes), STORED_MS);
   }
 
   /** Other instances run the calls again that run here now: their clients come back there. */
@@ -261,9 +248,9 @@ export class ResumableCalls implements ResumableHost {
     for (const call of this.#calls.values()) {
       const { key, fence } = call;
       call.leave();
-      if (fence !== undefined) this.#follow(this.#records.release(key, fence));
+      if (fence !== undefined) this.#records.release(key, fence);
     }
-    await this.#stored();
+    await this.#records.stored();
   }
 
   /** May be called twice: a drain does, and then the close. */
@@ -272,6 +259,6 @@ export class ResumableCalls implements ResumableHost {
     this.#closed = true;
     this.#options.timeProvider.clearTimeout(this.#sweeper);
     for (const call of this.#calls.values()) call.forget();
-    await this.#stored();
+    await this.#records.stored();
   }
 }

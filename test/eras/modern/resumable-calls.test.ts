@@ -53,7 +53,7 @@ const exchangeOf = (client: ReturnType<typeof createClient>): Exchange => client
 
 test('a call whose clients come back and leave at once holds its body once, until its handler has settled', async () => {
   const memory = new MemoryBudget(2 ** 30);
-  const records = { create: async () => true, end: async () => {}, close: async () => {} };
+  const records = { create: async () => true, end: () => {}, stored: async () => {} };
   const calls = new ResumableCalls({
     options: resolveOptions({ timeProvider: createFakeTime() }),
     records: records as unknown as CallRecords,
@@ -92,8 +92,9 @@ test('the record of a call is extended while the call runs, and not after its an
   const written: string[] = [];
   const records = {
     create: async () => true,
-    extend: async () => void written.push('extend'),
-    finish: async () => void written.push('finish'),
+    extend: () => void written.push('extend'),
+    finish: () => void written.push('finish'),
+    stored: async () => {},
   };
   const options = resolveOptions({ timeProvider: time });
   const calls = new ResumableCalls({
@@ -116,5 +117,37 @@ test('the record of a call is extended while the call runs, and not after its an
   call?.end();
   await time.advance(300_000);
   expect(written).toEqual(['extend', 'extend', 'extend', 'finish']);
+  await calls.close();
+});
+
+test('a call whose client leaves while it is being recorded is not kept', async () => {
+  const ended: string[] = [];
+  let create: (created: boolean) => void = () => {};
+  const records = {
+    create: () => new Promise<boolean>((resolve) => (create = resolve)),
+    end: (key: string) => void ended.push(key),
+    stored: async () => {},
+  };
+  const calls = new ResumableCalls({
+    options: resolveOptions({ timeProvider: createFakeTime() }),
+    records: records as unknown as CallRecords,
+    instance: { lease: { owner: 'here', valid: true } },
+    memory: new MemoryBudget(2 ** 30),
+    response,
+    random: (bytes) => randomBytes(bytes),
+  });
+  const client = createClient();
+  const exchange = exchangeOf(client);
+  const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
+  const reader = new HttpResponse(exchange, response);
+  const call = calls.open(exchange, reader, request, '2026-07-28');
+  if (call === undefined) throw new Error('the call cannot be resumed');
+  call.begin();
+  call.holdsHead();
+  call.over(reader);
+  create(true);
+  await new Promise(setImmediate);
+  expect(ended).toEqual([call.key]);
+  expect(calls.find(call.key)).toBeUndefined();
   await calls.close();
 });
