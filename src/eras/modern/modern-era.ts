@@ -48,10 +48,9 @@ import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
 import { parseCallPosition } from './call-position.ts';
 import { hasModernEnvelope } from './envelopes.ts';
-import { respondLostAnswer } from './lost-answers.ts';
 import type { LostRequest, LostRequestServer } from './may-run-twice.ts';
 import { ResumableCalls } from './resumable-calls.ts';
-import { ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
+import { respondLostAnswer, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
 import { type CallHost, ModernCall } from './modern-call.ts';
 import { ModernServers } from './servers.ts';
 

@@ -1,5 +1,8 @@
 /**
- * Clients of 2026-07-28 calls that come back with GET and the last event id (option `resumeModernCalls`).
+ * 2026-07-28 cannot resume a response: when its connection breaks, the request is cancelled. Clients of most SDKs come
+ * back all the same, with a GET and the last event id that they saw, and those that saw none wait for their timeout. So
+ * each stream begins with an event that has an id (`call-position.ts`), and this GET is answered at once: an error says
+ * that the request may have run (`respondLostAnswer`). With the option `resumeModernCalls` the GET gets the answer:
  *
  *     runs here                         → the GET takes the stream over
  *     runs at another instance          → the GET is relayed there
@@ -12,8 +15,9 @@
  * only believed dead continues its run: such a call may run twice, so both answers are right, and the store takes one.
  */
 import { answerNotKept, callUnreachable, ownerLost, type SojournError } from '../../errors.ts';
+import { errorJson, lostForm } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
-import type { CallReader, ResponsePolicy } from '../../http/reader.ts';
+import type { CallReader, Reader, ResponsePolicy } from '../../http/reader.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Call } from '../../call/call.ts';
@@ -25,7 +29,6 @@ import type { Replays } from '../../session/streams/replays.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
 import { type CallPosition, formatCallPosition, parseCallPosition, resumedPosition } from './call-position.ts';
-import { respondComeBack, respondLostAnswer } from './lost-answers.ts';
 import { type LostRequestServer, mayRunTwice } from './may-run-twice.ts';
 import type { ResumableCalls } from './resumable-calls.ts';
 import type { CallRequest } from './resumable-call.ts';
@@ -56,9 +59,12 @@ interface Returned {
   readonly client: Caller;
   readonly reader: CallReader;
   readonly relay: Pick<Relay, 'send'>;
-  /** The last event that it has. */
-  position: CallPosition;
+  /** The event after which it asks. */
+  readonly asked: CallPosition;
 }
+
+/** The last event that its client has. */
+const positionOf = ({ reader, asked }: Returned): CallPosition => parseCallPosition(reader.lastId) ?? asked;
 
 export class ReturningClients {
   readonly #given: ReturningClientsOptions;
@@ -74,9 +80,9 @@ export class ReturningClients {
   }
 
   /** Answers a GET whose `Last-Event-ID` is this position of a call. */
-  async resume({ exchange: client, reader }: Call, position: CallPosition, relay: Returned['relay']): Promise<void> {
+  async resume({ exchange: client, reader }: Call, asked: CallPosition, relay: Returned['relay']): Promise<void> {
     const { timeProvider, waitMs } = this.#options;
-    const returned: Returned = { client, reader, relay, position };
+    const returned: Returned = { client, reader, relay, asked };
     const until = timeProvider.monotonic() + waitMs;
     for (let tries = 0; !client.closed && !this.#given.calls.closed; tries++) {
       if (tries > 1) await elapse(timeProvider, this.#pauseMs(tries));
@@ -92,13 +98,17 @@ export class ReturningClients {
     this.#respondLost(returned, answerNotKept());
   }
 
-  /** Past a limit the GET ends cleanly, and a call that runs here continues until its client comes back. */
+  /**
+   * Past a limit the GET ends cleanly, with a new event id, and a call that runs here continues until its client comes
+   * back. Some clients hang when a resume is refused.
+   */
   delay({ exchange: client, reader }: Call, position: CallPosition): void {
     const { calls, response } = this.#given;
     const call = calls.find(callKey(position.secret, client.user));
     if (call !== undefined) calls.stays(call);
     reader.begin(response);
-    respondComeBack(reader, position, this.#options.retryMs);
+    reader.point(formatCallPosition(resumedPosition(position)), this.#options.retryMs, true);
+    reader.end();
   }
 
   #pauseMs(tries: number): number {
@@ -109,7 +119,7 @@ export class ReturningClients {
   async #serve(returned: Returned): Promise<boolean> {
     const { instance } = this.#given;
     const { client, reader, relay } = returned;
-    const key = callKey(returned.position.secret, client.user);
+    const key = callKey(returned.asked.secret, client.user);
     if (this.#serveHere(key, returned)) return true;
     const record = await this.#records.read(key);
     if (client.closed || this.#serveHere(key, returned)) return true;
@@ -125,7 +135,6 @@ export class ReturningClients {
       const after = reader.lastId;
       const outcome = await relay.send(owner, { kind: 'answer', exchange: client, reader, requestId: null, after });
       if (outcome === 'done') return true;
-      this.#moveOn(returned);
     }
     if (await this.#serveStored(returned, record)) return true;
     if (isAlive) return instance.isUnreachable(owner) && this.#respondLost(returned, callUnreachable());
@@ -149,34 +158,30 @@ export class ReturningClients {
   #serveHere(key: string, returned: Returned): boolean {
     const call = this.#given.calls.find(key);
     if (call === undefined) return false;
-    call.attach(returned.reader, returned.position);
+    call.attach(returned.reader, positionOf(returned));
     return true;
   }
 
   /** The head leaves before another instance is asked, which may be dead: some clients give up without one. */
   #openHead(returned: Returned): void {
-    const { reader, position } = returned;
+    const { reader } = returned;
     if (reader.hasBegun) return;
     reader.begin(this.#given.response);
-    reader.point(formatCallPosition(resumedPosition(position)), this.#options.retryMs, true);
+    reader.point(formatCallPosition(resumedPosition(positionOf(returned))), this.#options.retryMs, true);
     reader.sendHead();
-    this.#moveOn(returned);
   }
 
-  /** Its client has seen another event since. */
-  #moveOn(returned: Returned): void {
-    returned.position = parseCallPosition(returned.reader.lastId) ?? returned.position;
-  }
-
-  #respondLost({ reader, position }: Returned, error: SojournError): true {
+  #respondLost(returned: Returned, error: SojournError): true {
+    const { reader } = returned;
     reader.begin(this.#given.response);
-    respondLostAnswer(reader, position, error, this.#options);
+    respondLostAnswer(reader, positionOf(returned), error, this.#options);
     return true;
   }
 
-  #respondStored({ reader, position }: Returned, { epoch }: CallRecord, json: string): true {
+  #respondStored(returned: Returned, { epoch }: CallRecord, json: string): true {
+    const { reader } = returned;
     reader.begin(this.#given.response);
-    reader.message(json, formatCallPosition({ ...position, run: epoch, ended: true }));
+    reader.message(json, formatCallPosition({ ...positionOf(returned), run: epoch, ended: true }));
     reader.end();
     return true;
   }
@@ -208,11 +213,11 @@ export class ReturningClients {
     if (client.closed) return true;
     const fence = await this.#records.claim(record, instance.lease.owner);
     if (fence === undefined) return false;
-    const first = { ...returned.position, run: fence.epoch, offset: 0, resumes: 0 };
+    const first = { ...returned.asked, run: fence.epoch, offset: 0, resumes: 0 };
     const call = calls.restart(lost, first, fence);
     if (client.closed) call.cancel();
     else {
-      call.attach(reader, returned.position);
+      call.attach(reader, positionOf(returned));
       server.serveAgain(call, true);
     }
     return true;
@@ -224,4 +229,17 @@ function lostCall({ kept, version }: CallRecord, { authInfo, user }: Caller): Ca
   if (kept?.request === undefined || kept.rights !== rightsOf(authInfo)) return undefined;
   const { request, url, absoluteUrl, headers } = kept;
   return { fields: { method: 'POST', url, absoluteUrl, headers, user }, authInfo, request, version };
+}
+
+/** An error as an event. Its id says that nothing follows, because some clients return after every error. */
+export function respondLostAnswer(
+  reader: Reader,
+  position: CallPosition,
+  error: SojournError,
+  options: Pick<ResolvedOptions, 'lostCalls'>,
+): void {
+  const form = lostForm(options, position.isTool ? 'tools/call' : undefined, 'modern');
+  const json = errorJson(error, position.id, form);
+  reader.message(json, formatCallPosition({ ...position, ended: true }));
+  reader.end();
 }
