@@ -7,7 +7,7 @@ import { postgres, type PostgresOptions } from '../../src/stores/postgres/index.
 import { loadPg, type PgPool } from '../../src/stores/postgres/pg.ts';
 import { PostgresReader } from '../../src/stores/postgres/reader.ts';
 import { testListening } from '../../src/stores/postgres/self-test.ts';
-import { PostgresDeadlines } from '../../src/stores/postgres/deadlines.ts';
+import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { systemTime } from '../../src/options/system.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
@@ -102,7 +102,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       const port = await acceptsAndGivesUp(Number(new URL(server().url).port));
       const { username: user, pathname } = new URL(await newDatabase(server().url));
       const pool = newPool({ host: '127.0.0.1', port, user, database: pathname.slice(1) });
-      const deadlines = new PostgresDeadlines(systemTime, 3_000);
+      const deadlines = new Deadlines(systemTime, 2_000);
       const reader = new PostgresReader({
         pool: pool as unknown as PgPool,
         own: false,
@@ -169,41 +169,37 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
     async function connections() {
       const config = { connectionString: server().url };
       const pgModule = await loadPg();
-      const deadlines = new PostgresDeadlines(systemTime, 1_500);
+      const deadlines = new Deadlines(systemTime, 1_000);
       const connector: Connector = { pg: pgModule, config, deadlines, place: placeOf(pgModule, config) };
       const words = new Map<string, () => void>();
       const listening = await Connection.open(connector, { durable: false, notified: (word) => words.get(word)?.() });
       const other = await Connection.open(connector, { durable: true });
       onTestFinished(async () => void (await Promise.all([listening.close(), other.close()])));
       const heard = (word: string): Promise<void> => new Promise((done) => words.set(word, done));
-      return { listening, other, heard, deadlines };
+      return { listening, other, heard };
     }
     const POOLER = { ...AWAY, message: expect.stringMatching(/PgBouncer.*direct/) };
     const channel = 'sojourn_test';
 
     test('a direct connection passes', async () => {
-      const { listening, other, heard, deadlines } = await connections();
+      const { listening, other, heard } = await connections();
       await listening.query(connectionStatements.listen(channel));
       await listening.query(connectionStatements.lock, ['1']);
-      await testListening({ listening, other, channel, lock: '1', heard, deadlines });
+      await testListening({ listening, other, channel, lock: '1', heard });
     });
 
     test('a lock that is free for two connections fails', async () => {
-      const { listening, other, heard, deadlines } = await connections();
+      const { listening, other, heard } = await connections();
       await listening.query(connectionStatements.listen(channel));
-      await expect(testListening({ listening, other, channel, lock: '2', heard, deadlines })).rejects.toMatchObject(
-        POOLER,
-      );
+      await expect(testListening({ listening, other, channel, lock: '2', heard })).rejects.toMatchObject(POOLER);
       // It left no transaction open.
       expect((await other.query(connectionStatements.isLockFree, ['2'])).rows).toEqual([['t']]);
     });
 
     test('a notification that does not arrive fails', async () => {
-      const { listening, other, heard, deadlines } = await connections();
+      const { listening, other, heard } = await connections();
       await listening.query(connectionStatements.lock, ['3']);
-      await expect(testListening({ listening, other, channel, lock: '3', heard, deadlines })).rejects.toMatchObject(
-        POOLER,
-      );
+      await expect(testListening({ listening, other, channel, lock: '3', heard })).rejects.toMatchObject(POOLER);
     });
   });
 });

@@ -4,7 +4,7 @@ import { migrationSql, postgres } from '../../src/stores/postgres/index.ts';
 import { migrate } from '../../src/stores/postgres/migrate.ts';
 import { loadPg } from '../../src/stores/postgres/pg.ts';
 import { MIGRATIONS, type Migration } from '../../src/stores/postgres/schema.ts';
-import { PostgresDeadlines } from '../../src/stores/postgres/deadlines.ts';
+import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { systemTime } from '../../src/options/system.ts';
 import { until } from '../kit/until.ts';
 import { describeWithServer, startServer, type TestServer } from '../kit/servers/index.ts';
@@ -30,7 +30,7 @@ async function migrateTo(
   const connector: Connector = {
     pg,
     config,
-    deadlines: new PostgresDeadlines(systemTime, 0, limitMs),
+    deadlines: new Deadlines(systemTime, limitMs),
     place: placeOf(pg, config),
   };
   const connection = await Connection.open(connector, { durable: true });

@@ -129,10 +129,10 @@ export class CleanupSchedule {
    * if entries after it are left.
    */
   async work(handle: EntryHandler, page = EVERYTHING): Promise<EntryPlace | undefined> {
-    const { ms } = this.#kind.deadlines;
+    const { limitMs } = this.#kind.deadlines;
     const began = this.#kind.deadlines.now();
     const now = await this.#now(this.#kind.deadlines.deadline());
-    const pass: Pass = { now, readUntil: began + ms * READING_PART, until: began + ms };
+    const pass: Pass = { now, readUntil: began + limitMs * READING_PART, until: began + limitMs };
     const due = await this.#read(pass);
     const last = await this.#handlePending(handle, pass, page);
     await this.#removeDone(due, pass);

@@ -3,7 +3,7 @@
  * arrived, the server's clock had reached at least the time in the message. From then on this machine's clock counts.
  * So `now` is never ahead of the server, and behind it by at most a round trip. No lease and no record ends too early.
  */
-import type { NatsDeadlines } from './deadlines.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
 import type { JetStream } from './jetstream.ts';
 
 /** In this time two clocks drift apart by far less than a millisecond. A corrected server clock is noticed after it. */
@@ -12,13 +12,13 @@ const NOTHING = new Uint8Array(0);
 
 export class ServerClock {
   readonly #jetstream: JetStream;
-  readonly #deadlines: NatsDeadlines;
+  readonly #deadlines: Deadlines;
   readonly #subject: string;
   /** The server's time at a moment of this machine's clock. */
   #sample: { readonly at: number; readonly taken: number } | undefined;
   #asking: Promise<void> | undefined;
 
-  constructor(jetstream: JetStream, deadlines: NatsDeadlines, subject: string) {
+  constructor(jetstream: JetStream, deadlines: Deadlines, subject: string) {
     this.#jetstream = jetstream;
     this.#deadlines = deadlines;
     this.#subject = subject;

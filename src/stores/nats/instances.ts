@@ -5,7 +5,7 @@
  */
 import type { Logger } from '../../types.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
-import type { NatsDeadlines } from './deadlines.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
 import type { Leases } from './leases.ts';
 import type { NatsLink } from './link.ts';
 import { NatsMailbox, type Receive, type EnvelopeWriter } from './mailbox.ts';
@@ -15,7 +15,7 @@ export interface NatsInstancesOptions {
   readonly link: NatsLink;
   readonly names: Names;
   readonly leases: Leases;
-  readonly deadlines: NatsDeadlines;
+  readonly deadlines: Deadlines;
   readonly sender: EnvelopeWriter;
   readonly logger: Logger;
 }

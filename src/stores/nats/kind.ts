@@ -1,7 +1,7 @@
 /** What all parts of the records of one kind use. */
 import type { Kind } from '../store.ts';
 import type { ServerClock } from './clock.ts';
-import type { NatsDeadlines } from './deadlines.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
 import type { JetStream } from './jetstream.ts';
 import type { KeyedValues } from './keyed-values.ts';
 import type { KindNames } from './names.ts';
@@ -15,7 +15,7 @@ export interface NatsKind {
   readonly names: KindNames;
   readonly parts: Parts;
   readonly clock: ServerClock;
-  readonly deadlines: NatsDeadlines;
+  readonly deadlines: Deadlines;
   /** Whether this process has announced the instance and not lost its lease. */
   owns(instance: string): boolean;
   /** Makes names that no other process makes. */

@@ -12,7 +12,7 @@
 import { BoundedMap } from '../../bounded-map.ts';
 import { internal } from '../../errors.ts';
 import type { InstanceLease } from '../store.ts';
-import type { NatsDeadlines } from './deadlines.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
 import type { ServerClock } from './clock.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { Stored } from './jetstream.ts';
@@ -49,7 +49,7 @@ export interface LeasesOptions {
   readonly values: KeyedValues;
   readonly names: Names;
   readonly clock: ServerClock;
-  readonly deadlines: NatsDeadlines;
+  readonly deadlines: Deadlines;
   readonly leaseMs: number;
   name(): string;
 }

@@ -4,7 +4,8 @@ import { recordsOf } from '../shared/kinds.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { CleanupSchedule } from './cleanup-schedule.ts';
-import { NatsDeadlines } from './deadlines.ts';
+import { answerLimitMs } from '../shared/answer-limit.ts';
+import { Deadlines } from '../shared/deadlines.ts';
 import { ServerClock } from './clock.ts';
 import { NatsInstances } from './instances.ts';
 import { JetStream } from './jetstream.ts';
@@ -40,6 +41,8 @@ export interface NatsStoreSettings {
 const LOG_AGES = 2;
 const LOG_AGE_MS = 3_600_000;
 const NAME_BYTES = 9;
+/** The longest time that a request may take. */
+const LONGEST_MS = 2_000;
 
 interface Connected {
   readonly link: NatsLink;
@@ -60,7 +63,7 @@ export class NatsStore implements Store {
   }
 
   open(options: StoreOptions): Promise<OpenStore> {
-    const deadlines = new NatsDeadlines(options.time, options.leaseMs);
+    const deadlines = new Deadlines(options.time, Math.min(LONGEST_MS, answerLimitMs(options.leaseMs)));
     return this.#connected.view(
       () => this.#connect(options, deadlines),
       async (connected) => {
@@ -71,16 +74,16 @@ export class NatsStore implements Store {
     );
   }
 
-  async #connect({ time, random, logger }: StoreOptions, deadlines: NatsDeadlines): Promise<Connected> {
+  async #connect({ time, random, logger }: StoreOptions, deadlines: Deadlines): Promise<Connected> {
     const { target, prefix, replicas, maxBytes } = this.#settings;
-    const link = await openLink(target, { time, random, connectMs: deadlines.ms });
+    const link = await openLink(target, { time, random, connectMs: deadlines.limitMs });
     const streams = new Streams(link, { prefix, replicas, maxBytes, logger });
     const limited = Number.isFinite(maxBytes);
-    const space = new LogSpace({ link, prefix, limited, time, random, logger, ms: deadlines.ms });
+    const space = new LogSpace({ link, prefix, limited, time, random, logger, ms: deadlines.limitMs });
     return { link, streams, space, close: () => link.close() };
   }
 
-  #view({ link, streams, space }: Connected, deadlines: NatsDeadlines, options: StoreOptions): OpenStore {
+  #view({ link, streams, space }: Connected, deadlines: Deadlines, options: StoreOptions): OpenStore {
     const { prefix } = this.#settings;
     const { kinds, leaseMs, random, logger } = options;
     const name = (): string => base64url(random(NAME_BYTES));

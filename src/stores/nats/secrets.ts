@@ -4,7 +4,7 @@
  */
 import type { RandomSource } from '../../options/system.ts';
 import type { ServerClock } from './clock.ts';
-import type { NatsDeadlines } from './deadlines.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
 import { contended, newerValue, unreadable } from './failures.ts';
 import type { Stored } from './jetstream.ts';
 import type { Names } from './names.ts';
@@ -25,10 +25,10 @@ export class NatsSecrets {
   readonly #values: KeyedValues;
   readonly #names: Names;
   readonly #clock: ServerClock;
-  readonly #deadlines: NatsDeadlines;
+  readonly #deadlines: Deadlines;
   readonly #random: RandomSource;
 
-  constructor(values: KeyedValues, names: Names, clock: ServerClock, deadlines: NatsDeadlines, random: RandomSource) {
+  constructor(values: KeyedValues, names: Names, clock: ServerClock, deadlines: Deadlines, random: RandomSource) {
     this.#values = values;
     this.#names = names;
     this.#clock = clock;

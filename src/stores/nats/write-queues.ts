@@ -3,7 +3,7 @@
  * its answer, or is known to have none. Consecutive log writes are sent together.
  */
 import type { Fence, WriteOutcome } from '../store.ts';
-import type { NatsDeadlines } from './deadlines.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
 import { noAnswer } from '../shared/failures.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
 import { tooMuchWaiting } from './failures.ts';
@@ -43,7 +43,7 @@ interface Batch {
 
 export class WriteQueues {
   readonly #where: string;
-  readonly #deadlines: NatsDeadlines;
+  readonly #deadlines: Deadlines;
   readonly #log: RecordLogs;
   readonly #queues = new RecordQueues();
   /** The last batch of a record, while other log writes may join it. */
@@ -51,7 +51,7 @@ export class WriteQueues {
   /** The bytes of the log writes that have no answer. */
   #waitingBytes = 0;
 
-  constructor(where: string, deadlines: NatsDeadlines, log: RecordLogs) {
+  constructor(where: string, deadlines: Deadlines, log: RecordLogs) {
     this.#where = where;
     this.#deadlines = deadlines;
     this.#log = log;
@@ -110,6 +110,6 @@ export class WriteQueues {
 
   /** Work that waited beyond its deadline is not done, because its caller has given up. */
   #check(deadline: number): void {
-    if (this.#deadlines.now() >= deadline) throw noAnswer(this.#where, this.#deadlines.ms);
+    if (this.#deadlines.now() >= deadline) throw noAnswer(this.#where, this.#deadlines.limitMs);
   }
 }

@@ -3,7 +3,7 @@
  * (`log-statements.ts`). Appends that follow each other in a stream become one row of it.
  */
 import type { AppendRequest, Fence, Mark } from '../store.ts';
-import { bigintArray, booleanArray, integerArray, textArray } from './binary-arrays.ts';
+import { textArray } from './text-array.ts';
 import { canJoin } from '../shared/joined-appends.ts';
 import { packEvents } from '../shared/packed-events.ts';
 import type { AppendParts } from './log-statements.ts';
@@ -99,14 +99,14 @@ export function appendValues(appends: readonly Append[]): Value[] {
     textArray(appends.map((append) => of(append) ?? null));
   return [
     texts(({ id }) => id),
-    bigintArray(appends.map(({ fence }) => fence.epoch)),
+    appends.map(({ fence }) => fence.epoch),
     texts(({ fence }) => fence.owner),
     texts(({ stream }) => stream),
-    integerArray(appends.map(({ from }) => from)),
-    integerArray(appends.map(({ events }) => events.length)),
-    integerArray(appends.map(({ bytes }) => bytes)),
+    appends.map(({ from }) => from),
+    appends.map(({ events }) => events.length),
+    appends.map(({ bytes }) => bytes),
     texts(({ events }) => (events.length === 0 ? null : packEvents(events))),
-    booleanArray(appends.map(({ complete }) => complete)),
+    appends.map(({ complete }) => complete),
     texts(({ note }) => note),
     texts(({ mark }) => mark?.name),
     texts(({ mark }) => mark?.stream),

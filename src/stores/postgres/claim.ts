@@ -4,7 +4,7 @@
  * The claims of one turn are written together: an instance that has lost its lease claims thousands of records.
  */
 import type { Ownership } from '../store.ts';
-import { bigintArray, textArray } from './binary-arrays.ts';
+import { textArray } from './text-array.ts';
 import type { Statement, Step } from './pg.ts';
 
 export interface Claim {
@@ -35,7 +35,7 @@ export function claimSteps(space: string, claims: readonly Claim[], statements: 
     ];
   }
   const ids = textArray(claims.map(({ id }) => id));
-  const epochs = bigintArray(claims.map(({ from }) => from.epoch));
+  const epochs = claims.map(({ from }) => from.epoch);
   const owners = textArray(claims.map(({ from }) => from.owner));
   const keepTimes = claims.map(({ keepMs }) => String(keepMs));
   return [

@@ -8,9 +8,10 @@
  */
 import { connectionStatements, settingsOf } from './connection-statements.ts';
 import { noAnswer } from '../shared/failures.ts';
+import { PendingReplies } from '../shared/pending-replies.ts';
 import { connectionLost, notUtf8, readOnlyByDefault, standby, storeFailure, tooOld } from './failures.ts';
 import { queryOf, type Pg, type PgClient, type PgConfig, type PgResult, type Statement, type Value } from './pg.ts';
-import type { PostgresDeadlines } from './deadlines.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
 
 /** 13 is the oldest version in use. */
 const MIN_VERSION = 130_000;
@@ -24,7 +25,7 @@ export const KEEP_ALIVE_MS = 10_000;
 export interface Connector {
   readonly pg: Pg;
   readonly config: PgConfig;
-  readonly deadlines: PostgresDeadlines;
+  readonly deadlines: Deadlines;
   /** The name of the server in errors. */
   readonly place: string;
 }
@@ -52,20 +53,24 @@ export interface ConnectionUse {
 
 export class Connection {
   readonly place: string;
+  readonly deadlines: Deadlines;
   readonly #client: PgClient;
-  readonly #deadlines: PostgresDeadlines;
   readonly #use: ConnectionUse;
-  /** When each pending statement was sent, oldest first. */
-  readonly #pending: number[] = [];
-  #watch: unknown;
+  readonly #pending: PendingReplies;
   #closed: Error | undefined;
   #pid = 0;
   #opened = false;
 
   private constructor({ pg, config, deadlines, place }: Connector, use: ConnectionUse) {
     this.place = place;
-    this.#deadlines = deadlines;
+    this.deadlines = deadlines;
     this.#use = use;
+    const { limitMs, time } = deadlines;
+    this.#pending = new PendingReplies(
+      time,
+      () => limitMs,
+      () => this.destroy(noAnswer(place, limitMs)),
+    );
     const { query_timeout: _query, statement_timeout: _statement, ...own } = config;
     this.#client = new pg.Client({
       fallback_application_name: 'sojourn',
@@ -116,16 +121,14 @@ export class Connection {
    */
   async query(statement: Statement, values: readonly Value[] = [], named = true): Promise<PgResult> {
     if (this.#closed !== undefined) throw this.#closed;
-    if (this.#pending.push(this.#deadlines.now()) === 1) this.#client.ref();
-    if (this.#watch === undefined) this.#watchFor(this.#deadlines.limitMs);
+    if (this.#pending.sent() === 1) this.#client.ref();
     try {
       return await this.#client.query(queryOf(statement, values, named));
     } catch (error) {
       throw this.#closed ?? error;
     } finally {
-      this.#pending.shift();
       // An idle connection does not keep the process alive.
-      if (this.#pending.length === 0) this.#client.unref();
+      if (this.#pending.received() === 0) this.#client.unref();
     }
   }
 
@@ -134,7 +137,7 @@ export class Connection {
     if (this.#closed !== undefined) return;
     this.#closed = connectionLost(this.place);
     const ended = this.#client.end();
-    await this.#deadlines.alive(ended, () => noAnswer(this.place, this.#deadlines.limitMs)).catch(() => undefined);
+    await this.deadlines.alive(ended, () => noAnswer(this.place, this.deadlines.limitMs)).catch(() => undefined);
     this.#end(this.#closed);
   }
 
@@ -146,8 +149,8 @@ export class Connection {
   }
 
   async #open(): Promise<void> {
-    const { limitMs } = this.#deadlines;
-    await this.#deadlines.limit(this.#client.connect(), () => noAnswer(this.place, limitMs));
+    const { limitMs } = this.deadlines;
+    await this.deadlines.limit(this.#client.connect(), () => noAnswer(this.place, limitMs));
     const { asIs = false, durable } = this.#use;
     const { setUp, serverState } = connectionStatements;
     const { rows } = await (asIs ? this.query(serverState) : this.query(setUp, settingsOf(limitMs, durable)));
@@ -162,23 +165,9 @@ export class Connection {
     this.query(connectionStatements.checkInterval, [String(CHECK_INTERVAL_MS)]).catch(() => undefined);
   }
 
-  /** Checks again when the oldest statement would be late: one timer instead of one for each statement. */
-  #watchFor(ms: number): void {
-    this.#watch = this.#deadlines.after(ms, () => {
-      this.#watch = undefined;
-      const oldest = this.#pending[0];
-      if (oldest === undefined) return;
-      const { limitMs } = this.#deadlines;
-      const left = oldest + limitMs - this.#deadlines.now();
-      if (left > 0) this.#watchFor(left);
-      else this.destroy(noAnswer(this.place, limitMs));
-    });
-  }
-
   #end(error: Error): void {
     this.#closed ??= error;
-    this.#deadlines.cancel(this.#watch);
-    this.#watch = undefined;
+    this.#pending.stop();
     this.#client.connection.stream.destroy();
   }
 }

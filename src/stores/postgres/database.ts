@@ -2,6 +2,7 @@
  * What all endpoints with one store object share in a process: the connection that writes, the connection that listens,
  * the pool that reads, and the schema.
  */
+import { answerLimitMs } from '../shared/answer-limit.ts';
 import type { StoreOptions } from '../store.ts';
 import { Connection, KEEP_ALIVE_MS, placeOf, type Connector } from './connection.ts';
 import { isSchemaGone, isTransient, storeFailure } from './failures.ts';
@@ -14,7 +15,7 @@ import { PostgresReader } from './reader.ts';
 import { refusePooler } from './self-test.ts';
 import { quoted } from './schema.ts';
 import { recordStatements } from './record-statements.ts';
-import { PostgresDeadlines } from './deadlines.ts';
+import { Deadlines } from '../shared/deadlines.ts';
 import { PostgresWriter } from './writer.ts';
 
 export interface DatabaseSettings {
@@ -25,6 +26,8 @@ export interface DatabaseSettings {
   readonly schema: string;
 }
 
+/** Leases in tests are shorter than a busy machine takes to answer. */
+const MIN_LIMIT_MS = 1_000;
 /** The size of the store's pool for reads: a resume that reads much delays no other read. */
 const POOL_SIZE = 4;
 
@@ -38,7 +41,7 @@ function allStatements(schema: string) {
   return { ...recordStatements(s), ...logStatements(s), ...instanceStatements(s) };
 }
 
-const poolConfig = (config: PgConfig, { limitMs }: PostgresDeadlines): PgConfig => ({
+const poolConfig = (config: PgConfig, { limitMs }: Deadlines): PgConfig => ({
   fallback_application_name: 'sojourn',
   max: POOL_SIZE,
   ...config,
@@ -63,7 +66,7 @@ export class PostgresDatabase {
     this.#reader = reader;
     this.#schema = schema;
     this.statements = allStatements(schema);
-    const parts = { connector, deadlines: connector.deadlines, random, repair: () => this.repair() };
+    const parts = { connector, random, repair: () => this.repair() };
     this.writer = new PostgresWriter({ ...parts, statements: this.statements });
     // After an outage both connections are lost. The first writes after a new lease need not wait for theirs.
     const opened = (): void => void this.writer.connect().catch(() => undefined);
@@ -73,7 +76,7 @@ export class PostgresDatabase {
   /** Reports every problem with the server here, before the first request. */
   static async open({ reads, direct, schema }: DatabaseSettings, options: StoreOptions): Promise<PostgresDatabase> {
     const pg = await loadPg();
-    const deadlines = new PostgresDeadlines(options.time, options.leaseMs);
+    const deadlines = new Deadlines(options.time, Math.max(MIN_LIMIT_MS, answerLimitMs(options.leaseMs)));
     const place = placeOf(pg, direct);
     const connector: Connector = { pg, config: direct, deadlines, place };
     const own = !isPool(reads);

@@ -12,15 +12,14 @@
  * Writes here do not wait for the disk: a crash of the server can lose a lease, or a message of that moment.
  */
 import type { RandomSource } from '../../options/system.ts';
-import { Connection, type Connector } from './connection.ts';
+import type { Connection, Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
-import { noAnswer, storeClosed } from '../shared/failures.ts';
+import { noAnswer } from '../shared/failures.ts';
 import { isFatal, isSchemaGone, storeFailure } from './failures.ts';
 import type { InstanceStatements } from './instance-statements.ts';
-import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
+import { giveBackLock, OwnConnection, takeOwnLock } from './own-connection.ts';
 import type { PgResult, Row, Statement, Value } from './pg.ts';
 import { testListening } from './self-test.ts';
-import type { PostgresDeadlines } from './deadlines.ts';
 
 /** An instance that receives on this connection. */
 export interface Listener {
@@ -33,7 +32,6 @@ export interface Listener {
 
 export interface InstanceConnectionOptions {
   readonly connector: Connector;
-  readonly deadlines: PostgresDeadlines;
   readonly random: RandomSource;
   readonly statements: InstanceStatements;
   repair(): Promise<void>;
@@ -41,8 +39,6 @@ export interface InstanceConnectionOptions {
   opened(): void;
 }
 
-/** The pause after a failed connection attempt. */
-const PAUSE_MS = 50;
 const CHANNEL_BYTES = 10;
 
 /** The snapshot of a read of the mailboxes: it saw every transaction before `end`, except those in `running`. */
@@ -56,46 +52,52 @@ const NO_SNAPSHOT: MailboxSnapshot = { end: '0', running: [] };
 export class InstanceConnection {
   readonly channel: string;
   readonly #options: InstanceConnectionOptions;
-  readonly #lock: string;
+  readonly #own: OwnConnection;
   readonly #listeners = new Map<string, Listener>();
   readonly #words = new Map<string, () => void>();
-  #connection: Connection | undefined;
-  #connecting: Promise<Connection> | undefined;
   #receiving = false;
   #more = false;
   /** The last snapshot of this connection. */
   #snapshot = NO_SNAPSHOT;
-  #pausedUntil = -Infinity;
-  #pausedBy: unknown;
-  #closed = false;
 
   constructor(options: InstanceConnectionOptions) {
     this.#options = options;
     this.channel = `sojourn_${Buffer.from(options.random(CHANNEL_BYTES)).toString('hex')}`;
-    this.#lock = newLockKey(options.random);
+    this.#own = new OwnConnection(options.connector, options.random, {
+      durable: false,
+      notified: (word) => this.#hear(word),
+      prepare: (connection) => this.#prepare(connection),
+      opened: () => {
+        this.#snapshot = NO_SNAPSHOT;
+        options.opened();
+        // Reads what arrived before LISTEN.
+        this.#receive();
+      },
+      lost: () => {
+        for (const { lost } of this.#listeners.values()) lost();
+      },
+    });
   }
 
   /** Opens the connection if it is not open. */
   ready(): Promise<Connection> {
-    if (this.#connection?.closed === false) return Promise.resolve(this.#connection);
-    return (this.#connecting ??= this.#open().finally(() => (this.#connecting = undefined)));
+    return this.#own.ready();
   }
 
   /** Tests at start that this connection receives its notifications. `other`: another connection to the server. */
   async test(other: Connection): Promise<void> {
     const listening = await this.ready();
     const heard = (word: string): Promise<void> => new Promise((done) => this.#words.set(word, done));
-    const { deadlines } = this.#options;
     try {
-      await testListening({ listening, other, channel: this.channel, lock: this.#lock, heard, deadlines });
+      await testListening({ listening, other, channel: this.channel, lock: this.#own.lock, heard });
     } finally {
       this.#words.clear();
     }
   }
 
   query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    const { deadlines, connector } = this.#options;
-    return deadlines.limit(this.#query(statement, values), () => noAnswer(connector.place, deadlines.limitMs));
+    const { place, deadlines } = this.#options.connector;
+    return deadlines.limit(this.#query(statement, values), () => noAnswer(place, deadlines.limitMs));
   }
 
   /** Takes the lock of an instance, before its lease exists. */
@@ -112,8 +114,8 @@ export class InstanceConnection {
 
   /** Stops receiving for a mailbox. */
   async stopListening(mailbox: string): Promise<void> {
-    if (!this.#listeners.delete(mailbox) || this.#connection?.closed !== false) return;
-    await giveBackLock(this.#connection, mailbox);
+    const connection = this.#own.current;
+    if (this.#listeners.delete(mailbox) && connection !== undefined) await giveBackLock(connection, mailbox);
   }
 
   isListening(mailbox: string): boolean {
@@ -121,14 +123,9 @@ export class InstanceConnection {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#connecting?.catch(() => undefined);
-    const connection = this.#connection;
-    if (connection === undefined) return;
-    const keys = [this.#lock, ...this.#listeners.keys()];
+    const locks = [...this.#listeners.keys()];
     this.#listeners.clear();
-    await Promise.all(keys.map((key) => giveBackLock(connection, key)));
-    await connection.close();
+    await this.#own.close(locks);
   }
 
   async #query(statement: Statement, values: readonly Value[], tries = 2): Promise<PgResult> {
@@ -143,40 +140,9 @@ export class InstanceConnection {
     return this.#query(statement, values, tries - 1);
   }
 
-  async #open(): Promise<Connection> {
-    const { connector, deadlines } = this.#options;
-    if (this.#closed) throw storeClosed(connector.place);
-    if (deadlines.now() < this.#pausedUntil) throw this.#pausedBy;
-    try {
-      const connection: Connection = await Connection.open(connector, {
-        durable: false,
-        notified: (word) => this.#hear(word),
-        lost: () => this.#lose(connection),
-      });
-      try {
-        const locks = [this.#lock, ...this.#listeners.keys()].map((key) => takeOwnLock(connection, key));
-        await Promise.all([connection.query(connectionStatements.listen(this.channel)), ...locks]);
-      } catch (error) {
-        connection.destroy(storeFailure(connection.place, error));
-        throw storeFailure(connection.place, error);
-      }
-      this.#connection = connection;
-      this.#snapshot = NO_SNAPSHOT;
-      this.#options.opened();
-      // Reads what arrived before LISTEN.
-      this.#receive();
-      return connection;
-    } catch (error) {
-      this.#pausedUntil = deadlines.now() + PAUSE_MS;
-      this.#pausedBy = error;
-      throw error;
-    }
-  }
-
-  #lose(connection: Connection): void {
-    if (this.#connection !== connection) return;
-    this.#connection = undefined;
-    for (const { lost } of this.#listeners.values()) lost();
+  async #prepare(connection: Connection): Promise<void> {
+    const locks = [...this.#listeners.keys()].map((key) => takeOwnLock(connection, key));
+    await Promise.all([connection.query(connectionStatements.listen(this.channel)), ...locks]);
   }
 
   #hear(word: string): void {
@@ -194,14 +160,13 @@ export class InstanceConnection {
   }
 
   async #receiveAll(): Promise<void> {
-    while (this.#more && this.#connection?.closed === false) {
+    for (let connection = this.#own.current; this.#more && connection !== undefined; connection = this.#own.current) {
       this.#more = false;
-      const connection = this.#connection;
       const mailboxes = [...this.#listeners.keys()];
       try {
         const { end, running } = this.#snapshot;
         const { rows } = await connection.query(this.#options.statements.receive, [mailboxes, end, running]);
-        if (this.#connection === connection) this.#snapshot = snapshotOf(rows.at(-1));
+        if (this.#own.current === connection) this.#snapshot = snapshotOf(rows.at(-1));
         this.#deliver(rows.slice(0, -1));
       } catch (error) {
         // The next renewal of a lease reports the problem. The messages are still in the table.

@@ -14,7 +14,7 @@ import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts'
 import { pooled } from './failures.ts';
 import { MESSAGE_VERSION, type InstanceStatements } from './instance-statements.ts';
 import type { InstanceConnection } from './instance-connection.ts';
-import { newLockKey } from './own-lock.ts';
+import { newLockKey } from './own-connection.ts';
 import { Outbox, type Sent } from './outbox.ts';
 import type { Row } from './pg.ts';
 import type { PostgresReader } from './reader.ts';

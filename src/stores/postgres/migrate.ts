@@ -4,6 +4,7 @@
  * with its result.
  */
 import { createHash } from 'node:crypto';
+import { Deadlines } from '../shared/deadlines.ts';
 import { Connection, type Connector } from './connection.ts';
 import { isForbidden, isSchemaGone, mayNotMigrate, newerSchema, olderInUse } from './failures.ts';
 import type { PgResult } from './pg.ts';
@@ -24,7 +25,7 @@ export async function migrate(
     if (!isSchemaGone(error)) throw error;
   }
   const connection = await Connection.open(
-    { ...connector, deadlines: connector.deadlines.longer(STEP_MS) },
+    { ...connector, deadlines: new Deadlines(connector.deadlines.time, STEP_MS) },
     { durable: true },
   );
   try {

@@ -4,7 +4,7 @@
  */
 import { afterTurn } from '../../options/system.ts';
 import type { InstanceMessage } from '../store.ts';
-import { bigintArray, textArray } from './binary-arrays.ts';
+import { textArray } from './text-array.ts';
 import type { InstanceStatements } from './instance-statements.ts';
 import type { InstanceConnection } from './instance-connection.ts';
 
@@ -70,7 +70,7 @@ export class Outbox {
         this.#deployment,
         textArray(batch.map(({ to }) => to)),
         textArray(batch.map(({ from }) => from)),
-        bigintArray(batch.map(({ no }) => no)),
+        batch.map(({ no }) => no),
         textArray(batch.map(({ body }) => body)),
       ]);
       for (const [ord, mailbox = null, free] of rows) {

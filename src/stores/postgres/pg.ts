@@ -5,7 +5,8 @@
 import { packageFailure } from '../shared/load-package.ts';
 
 /** What can be bound. A buffer is sent as binary. */
-export type Value = string | number | boolean | null | Buffer | readonly (string | null)[];
+type Scalar = string | number | boolean | null;
+export type Value = Scalar | Buffer | readonly Scalar[];
 export type Row = readonly (string | null)[];
 
 /** Prepared once per connection, under a name that is unique to its text. */

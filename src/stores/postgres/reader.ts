@@ -8,14 +8,14 @@ import { connectionStatements, settingsOf } from './connection-statements.ts';
 import { noAnswer } from '../shared/failures.ts';
 import { isFatal, notAsked, standby, storeFailure } from './failures.ts';
 import { queryOf, type PgPool, type PgPoolClient, type PgResult, type Statement, type Value } from './pg.ts';
-import type { PostgresDeadlines } from './deadlines.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
 
 export interface PostgresReaderOptions {
   readonly pool: PgPool;
   /** The store made the pool, so it closes it. */
   readonly own: boolean;
   readonly place: string;
-  readonly deadlines: PostgresDeadlines;
+  readonly deadlines: Deadlines;
   readonly logger: Logger;
 }
 

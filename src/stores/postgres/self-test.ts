@@ -11,7 +11,6 @@ import { SojournError } from '../../errors.ts';
 import { Connection, type Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
 import { pooled } from './failures.ts';
-import type { PostgresDeadlines } from './deadlines.ts';
 
 const SWITCHED = 'one connection was answered by two server processes';
 
@@ -47,10 +46,9 @@ export interface SelfTest {
   readonly lock: string;
   /** Resolves when the listening connection receives this word. */
   heard(word: string): Promise<void>;
-  readonly deadlines: PostgresDeadlines;
 }
 
-export async function testListening({ listening, other, channel, lock, heard, deadlines }: SelfTest): Promise<void> {
+export async function testListening({ listening, other, channel, lock, heard }: SelfTest): Promise<void> {
   const { place } = listening;
   const word = 'self-test';
   const hearing = heard(word);
@@ -68,5 +66,5 @@ export async function testListening({ listening, other, channel, lock, heard, de
     const known = error instanceof SojournError || (!listening.pooled && !other.pooled);
     throw known ? error : pooled(place, (error as Error).message);
   }
-  await deadlines.alive(hearing, () => pooled(place, 'it did not receive its notification'));
+  await listening.deadlines.alive(hearing, () => pooled(place, 'it did not receive its notification'));
 }

@@ -6,7 +6,7 @@
  *       ▲                  │            │         │
  *       ╰── failed ────────╯◀── lost ───┴─────────╯   writes of a running batch have an unknown outcome
  *
- * A new connection is used only after it has taken the lock of the earlier one (`own-lock.ts`). By then a write that
+ * A new connection is used only after it has taken the lock of the earlier one (`own-connection.ts`). By then a write that
  * was given up with its connection has taken effect or never will, so it cannot undo a later one. A batch that the
  * server refused has changed nothing. Its writes are sent again one by one, so that only the faulty ones fail.
  */
@@ -14,12 +14,11 @@ import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { Append } from './append.ts';
 import type { Claim } from './claim.ts';
 import { Batch, type BatchStatements, type Operation, type Write } from './batch.ts';
-import { Connection, type Connector } from './connection.ts';
+import type { Connection, Connector } from './connection.ts';
 import { noAnswer, storeClosed } from '../shared/failures.ts';
 import { isFatal, isSchemaGone, isTransient, notAsked, storeFailure, tooMuchPending } from './failures.ts';
-import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
+import { OwnConnection } from './own-connection.ts';
 import type { PgResult, Row, Step } from './pg.ts';
-import type { PostgresDeadlines } from './deadlines.ts';
 import type { WriteOutcome } from '../store.ts';
 
 /** Writes of one batch: its statement takes some 10 ms. */
@@ -35,12 +34,9 @@ const MAX_WAITING_BYTES = 67_108_864;
 const WRITE_BYTES = 1_000;
 /** These batches cannot deadlock with each other, but they can with statements of other programs. */
 const TRIES = 5;
-/** The pause after a failed connection attempt: requests come by the thousand. */
-const PAUSE_MS = 50;
 
 export interface PostgresWriterOptions {
   readonly connector: Connector;
-  readonly deadlines: PostgresDeadlines;
   readonly random: RandomSource;
   readonly statements: BatchStatements;
   /** Creates missing tables again. */
@@ -55,22 +51,18 @@ interface Waiting extends Write {
 
 export class PostgresWriter {
   readonly #options: PostgresWriterOptions;
-  readonly #lock: string;
-  #connection: Connection | undefined;
-  #connecting: Promise<Connection> | undefined;
+  readonly #own: OwnConnection;
   /** Not sent yet, in order. */
   #queue: Waiting[] = [];
   #underWay: readonly Waiting[] = [];
   #running: Promise<void> | undefined;
   #watch: unknown;
-  #pausedUntil = -Infinity;
-  #pausedBy: unknown;
   #closed = false;
   #waitingBytes = 0;
 
   constructor(options: PostgresWriterOptions) {
     this.#options = options;
-    this.#lock = newLockKey(options.random);
+    this.#own = new OwnConnection(options.connector, options.random, { durable: true });
   }
 
   append(space: string, append: Append): Promise<WriteOutcome> {
@@ -89,42 +81,19 @@ export class PostgresWriter {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running;
-    await this.#connecting?.catch(() => undefined);
-    this.#options.deadlines.cancel(this.#watch);
-    if (this.#connection === undefined) return;
-    await giveBackLock(this.#connection, this.#lock);
-    await this.#connection.close();
+    this.#options.connector.deadlines.time.clearTimeout(this.#watch);
+    await this.#own.close();
   }
 
-  /** The open connection; a new one if there is none. */
   connect(): Promise<Connection> {
-    if (this.#connection?.closed === false) return Promise.resolve(this.#connection);
-    return (this.#connecting ??= this.#open().finally(() => (this.#connecting = undefined)));
-  }
-
-  async #open(): Promise<Connection> {
-    const { connector, deadlines } = this.#options;
-    if (this.#closed && this.#running === undefined) throw storeClosed(connector.place);
-    if (deadlines.now() < this.#pausedUntil) throw this.#pausedBy;
-    try {
-      const connection = await Connection.open(connector, { durable: true });
-      await takeOwnLock(connection, this.#lock).catch((error: unknown) => {
-        connection.destroy(storeFailure(connection.place, error));
-        throw storeFailure(connection.place, error);
-      });
-      return (this.#connection = connection);
-    } catch (error) {
-      this.#pausedUntil = deadlines.now() + PAUSE_MS;
-      this.#pausedBy = error;
-      throw error;
-    }
+    return this.#own.ready();
   }
 
   #write<T>(space: string, what: Write['what']): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed) return reject(storeClosed(this.#options.connector.place));
-      const { deadlines, connector } = this.#options;
-      if (this.#waitingBytes > MAX_WAITING_BYTES) return reject(tooMuchPending(connector.place, this.#queue.length));
+      const { place, deadlines } = this.#options.connector;
+      if (this.#waitingBytes > MAX_WAITING_BYTES) return reject(tooMuchPending(place, this.#queue.length));
       this.#waitingBytes += bytesOf(what);
       this.#queue.push({ space, what, requestedAt: deadlines.now(), refused: false, resolve, reject });
       if (this.#watch === undefined) this.#watchFor(deadlines.limitMs);
@@ -135,7 +104,7 @@ export class PostgresWriter {
   async #run(): Promise<void> {
     let settle = noCallers;
     for (;;) {
-      if (this.#queue.length === 0 || this.#connection?.closed !== false) {
+      if (this.#queue.length === 0 || this.#own.current === undefined) {
         settle();
         settle = noCallers;
       }
@@ -206,20 +175,20 @@ export class PostgresWriter {
 
   /** Checks again when the write that waits longest would be late. */
   #watchFor(ms: number): void {
-    const { deadlines, connector } = this.#options;
-    this.#watch = deadlines.after(ms, () => {
+    const { place, deadlines } = this.#options.connector;
+    const { limitMs } = deadlines;
+    this.#watch = deadlines.time.setTimeout(() => {
       this.#watch = undefined;
-      const oldest = deadlines.now() - deadlines.limitMs;
+      const oldest = deadlines.now() - limitMs;
       const late = (write: Waiting): boolean => write.requestedAt <= oldest && !write.refused;
-      for (const write of this.#underWay.filter(late))
-        this.#refuse(write, noAnswer(connector.place, deadlines.limitMs));
-      for (const write of this.#queue.filter(late)) this.#refuse(write, notAsked(connector.place, deadlines.limitMs));
+      for (const write of this.#underWay.filter(late)) this.#refuse(write, noAnswer(place, limitMs));
+      for (const write of this.#queue.filter(late)) this.#refuse(write, notAsked(place, limitMs));
       // No caller waits for this batch any more, so the server should release it.
       if (this.#underWay.length > 0 && this.#underWay.every(({ refused }) => refused))
-        this.#connection?.destroy(noAnswer(connector.place, deadlines.limitMs));
+        this.#own.current?.destroy(noAnswer(place, limitMs));
       const next = [...this.#underWay, ...this.#queue].find(({ refused }) => !refused);
       if (next !== undefined) this.#watchFor(Math.max(1, next.requestedAt - oldest));
-    });
+    }, ms);
   }
 
   #refuse(write: Waiting, error: Error): void {

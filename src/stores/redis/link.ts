@@ -11,7 +11,7 @@
  */
 import { backoffMs, elapse, type RandomSource, within } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
-import { PendingReplies } from './pending-replies.ts';
+import { PendingReplies } from '../shared/pending-replies.ts';
 import type { RedisClient, Reply } from './client.ts';
 import { noAnswer, storeClosed } from '../shared/failures.ts';
 import { redisFailure, replyCode, tooMuchPending } from './failures.ts';

@@ -25,19 +25,22 @@ export class PendingReplies {
     this.#late = late;
   }
 
-  sent(): void {
+  /** Answers how many replies are pending now. */
+  sent(): number {
     this.#due.push(monotonicMs(this.#time) + this.#limitMs());
     if (!this.#watching) this.#watch();
+    return this.#due.length - this.#head;
   }
 
-  /** Replies come in the order of the commands. */
-  received(): void {
-    this.#head += 1;
+  /** Replies come in the order of the commands. Answers how many are pending now. */
+  received(): number {
+    if (this.#head < this.#due.length) this.#head += 1;
     if (this.#head === this.#due.length) this.clear();
     else if (this.#head === RECEIVED_KEPT) {
       this.#due = this.#due.slice(this.#head);
       this.#head = 0;
     }
+    return this.#due.length - this.#head;
   }
 
   /** No pending reply will come any more. */
