@@ -6,8 +6,8 @@
  *       ▲                  │            │         │
  *       ╰── failed ────────╯◀── lost ───┴─────────╯   writes of a running batch have an unknown outcome
  *
- * A new connection is used only after it has taken the lock of the earlier one (`own-connection.ts`). By then a write that
- * was given up with its connection has taken effect or never will, so it cannot undo a later one. A batch that the
+ * A new connection is used only after it has taken the lock of the earlier one (`own-connection.ts`). By then a write
+ * that was given up with its connection has taken effect or never will, so it cannot undo a later one. A batch that the
  * server refused has changed nothing. Its writes are sent again one by one, so that only the faulty ones fail.
  */
 import { afterTurn, type RandomSource } from '../../options/system.ts';
