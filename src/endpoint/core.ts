@@ -32,7 +32,7 @@ import { Registry, type RegistryOptions } from '../session/registry.ts';
 import type { EndpointStore } from '../session/record/kinds.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
-import type { UserOf } from './user.ts';
+import type { UserOf } from './caller-checks.ts';
 
 export interface CoreOptions extends Omit<RegistryOptions, 'guarded' | 'lease' | 'waiting'> {
   readonly factory: McpEndpointFactory;

@@ -10,7 +10,8 @@ import { hostDefinition, type HostedDefinition } from '../definition/definition.
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
-import { attempt, type ExchangeHost } from '../http/attempt.ts';
+import type { ExchangeHost } from '../http/exchange.ts';
+import { attempt } from '../http/answer.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { SlowReaders } from '../http/slow-readers.ts';
@@ -34,7 +35,7 @@ import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/server/shared-lists.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
 import type { ConnectableServer, EndpointHealth, McpEndpointFactory, McpSessionContext } from '../types.ts';
-import { createUserOf } from './user.ts';
+import { createUserOf } from './caller-checks.ts';
 
 const CUT = {
   stalled: 'A connection is cut: its client took nothing of what was written to it (writeTimeoutMs)',

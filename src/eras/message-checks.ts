@@ -1,9 +1,16 @@
 /** What the messages of a body say, before their era is known. */
-import { CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY, type RequestId } from '@modelcontextprotocol/server';
+import { CLIENT_INFO_META_KEY, type RequestId } from '@modelcontextprotocol/server';
 import { batchNotAllowed, invalidRequest, type SojournError, subscriptionsTooLarge, uriTooLarge } from '../errors.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
-import { checkMessage, type Checked, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
+import {
+  checkMessage,
+  type Checked,
+  claimedVersion,
+  handshakeVersion,
+  isObject,
+  type RpcRequest,
+} from '../protocol/jsonrpc.ts';
 import { quoted } from '../shown.ts';
 import type { SessionLimits } from '../types.ts';
 
@@ -63,20 +70,6 @@ const short = (text: string): string => (text.length <= NAME_LENGTH ? text : tex
 export function noteMessages(watched: WatchedRequest, [first]: readonly Checked[]): void {
   if (first?.kind === 'request' || first?.kind === 'notification')
     watched.carries(first.message.method, first.message.params);
-}
-
-/** The protocol version in a message's envelope, of any type; `undefined`: no envelope. */
-export function claimedVersion(checked: Checked | undefined): unknown {
-  if (checked?.kind !== 'request' && checked?.kind !== 'notification') return undefined;
-  const meta = checked.message.params?.['_meta'];
-  return isObject(meta) ? meta[PROTOCOL_VERSION_META_KEY] : undefined;
-}
-
-/** The version that an `initialize` requests. */
-export function handshakeVersion(checked: Checked): string | undefined {
-  if (checked.kind !== 'request' || checked.message.method !== 'initialize') return undefined;
-  const requested = checked.message.params?.['protocolVersion'];
-  return typeof requested === 'string' ? requested : undefined;
 }
 
 /** The URIs of a `subscriptions/listen`, by `limits.uriBytes` and `limits.subscriptionBytes`. */

@@ -23,7 +23,7 @@ import {
 import { acceptsBoth, acceptsStream } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
 import { BODY_WEIGHT, type Exchange } from '../http/exchange.ts';
-import { checkMessage, echoId } from '../protocol/jsonrpc.ts';
+import { checkMessage, claimedVersion, echoId, handshakeVersion } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
@@ -33,7 +33,7 @@ import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksForLostAnswer } from './modern/call-position.ts';
 import { checkTextDepth, checkValueDepth } from './json-depth.ts';
-import { checkBatch, claimedVersion, handshakeVersion, noteMessages, seenClients } from './message-checks.ts';
+import { checkBatch, noteMessages, seenClients } from './message-checks.ts';
 
 export const VALIDATION_ORDER = [
   'host',

@@ -19,7 +19,7 @@ import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
 import { isObject, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { Exchange, HeaderList } from './exchange.ts';
+import type { Exchange, HeaderList, ReportFailure } from './exchange.ts';
 
 export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
 
@@ -146,9 +146,33 @@ export function hasNullId({ code }: SojournError): boolean {
   return code === 'SESSION_NOT_FOUND';
 }
 
-/** Answers an exchange that failed. It is no refusal, and reads nothing of the request, which may be what failed. */
-export function answerFailure(exchange: Exchange, cause: unknown): void {
-  exchange.respond(500, JSON_HEADERS, errorJson(internal(cause), null));
+/**
+ * Runs a part of serving an exchange that nothing awaits, such as a socket callback or started work. Without this
+ * guard, an error or a rejection there would end the process.
+ */
+export function attempt(exchange: Pick<Exchange, 'fail'>, work: () => unknown): void {
+  try {
+    const done = work();
+    if (done instanceof Promise) done.catch((cause: unknown) => exchange.fail(cause));
+  } catch (cause) {
+    exchange.fail(cause);
+  }
+}
+
+/** Implements `Exchange.fail`. `streaming`: the head of a stream has been sent, so no status can be sent any more. */
+export function failWith(
+  exchange: Exchange,
+  { cause, streaming, report }: { cause: unknown; streaming: boolean; report: ReportFailure },
+): void {
+  report(cause);
+  try {
+    if (streaming) exchange.destroy();
+    // It is no refusal, and reads nothing of the request, which may be what failed.
+    else exchange.respond(500, JSON_HEADERS, errorJson(internal(cause), null));
+  } catch (answering) {
+    report(answering);
+    exchange.destroy();
+  }
 }
 
 /** The 2024-11-05 transport refuses with plain text, as the SDK's own does. */

@@ -2,11 +2,15 @@
  * The body of one request: collected on both faces, up to a limit and to what the memory budget has, and charged to
  * that budget.
  */
+import type { IncomingMessage } from 'node:http';
 import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
 import { BODY_WEIGHT, type BodyOverflow, type Exchange, type RunningWork } from './exchange.ts';
 import type { MemoryUse } from './slow-readers.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
+
+/** After refusing a body, up to this many more bytes are read and dropped, so that the client can read its 413. */
+const LINGER_BYTES = 1_048_576;
 
 export class Body {
   readonly #exchange: Pick<Exchange, 'holds'>;
@@ -53,6 +57,20 @@ export class Body {
   bytes(): Uint8Array {
     return this.#chunks === undefined ? (this.#first ?? NO_BYTES) : Buffer.concat(this.#chunks, this.#size);
   }
+}
+
+/**
+ * Closing a socket with unread bytes resets the connection, and the client may lose the answer. So up to `LINGER_BYTES`
+ * more are read and dropped; after that the connection is cut.
+ */
+export function linger(req: IncomingMessage): void {
+  let left = LINGER_BYTES;
+  req.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) req.destroy();
+  });
+  req.on('error', () => {});
+  req.resume();
 }
 
 /**

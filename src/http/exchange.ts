@@ -1,8 +1,9 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
-import type { Refusal } from '../observe/notices.ts';
+import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
+import type { MemoryUse, SlowReaders } from './slow-readers.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -130,6 +131,17 @@ export type Caller = Omit<
   | 'destroy'
   | 'pendingBytes'
 >;
+
+/** Called with the error that an exchange failed with, before the exchange is answered. */
+export type ReportFailure = (cause: unknown) => void;
+
+/** What the exchanges of an endpoint share. */
+export interface ExchangeHost {
+  readonly report: ReportFailure;
+  readonly notices: Notices;
+  readonly memory: MemoryUse;
+  readonly slowReaders: SlowReaders;
+}
 
 /** How an answer is over: it is complete, or its client disconnected before. */
 export type AnswerEnd = 'complete' | 'left';

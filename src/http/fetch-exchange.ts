@@ -5,13 +5,14 @@ import type { Refusal } from '../observe/notices.ts';
 import { CLIENT_LEFT, type WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { Body, NO_BYTES, RequestBytes } from './body.ts';
-import { attempt, type ExchangeHost, failWith } from './attempt.ts';
+import { attempt, failWith } from './answer.ts';
 import {
   type AnswerEnd,
   type BodyOverflow,
   type BodyRead,
   closeSignal,
   type Exchange,
+  type ExchangeHost,
   type HeaderFields,
   type HeaderList,
   type RunningWork,

@@ -10,14 +10,15 @@ import { bodyUnreadable } from '../errors.ts';
 import type { Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { Body, NO_BYTES, RequestBytes } from './body.ts';
-import { attempt, type ExchangeHost, failWith } from './attempt.ts';
+import { Body, linger, NO_BYTES, RequestBytes } from './body.ts';
+import { attempt, failWith } from './answer.ts';
 import {
   type AnswerEnd,
   type BodyOverflow,
   type BodyRead,
   closeSignal,
   type Exchange,
+  type ExchangeHost,
   type HeaderFields,
   type HeaderList,
   type RunningWork,
@@ -34,9 +35,6 @@ export type NodeRequest = IncomingMessage & {
   body?: unknown;
   originalUrl?: string;
 };
-
-/** After refusing a body, up to this many more bytes are read and dropped, so that the client can read its 413. */
-const LINGER_BYTES = 1_048_576;
 
 export class NodeExchange implements Exchange, RequestSource, Holder {
   #req: NodeRequest | RequestHead;
@@ -337,18 +335,4 @@ function isSecure(req: NodeRequest | RequestHead): boolean {
   if ('secure' in req && typeof req.secure === 'boolean') return req.secure;
   const { socket } = req as NodeRequest;
   return 'encrypted' in socket && socket.encrypted === true;
-}
-
-/**
- * Closing a socket with unread bytes resets the connection, and the client may lose the answer. So up to `LINGER_BYTES`
- * more are read and dropped; after that the connection is cut.
- */
-function linger(req: NodeRequest): void {
-  let left = LINGER_BYTES;
-  req.on('data', (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left < 0) req.destroy();
-  });
-  req.on('error', () => {});
-  req.resume();
 }

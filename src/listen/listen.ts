@@ -5,7 +5,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { attempt, type ExchangeHost } from '../http/attempt.ts';
+import type { ExchangeHost } from '../http/exchange.ts';
+import { attempt } from '../http/answer.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { withoutTrailing } from '../http/text-ends.ts';
 import { type Descriptors, watchDescriptors } from './descriptors.ts';

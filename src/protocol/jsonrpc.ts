@@ -2,7 +2,7 @@
  * Checks the shape of JSON-RPC messages before they are dispatched, as strictly as the SDK's own schemas. The SDK gives
  * no answer to a message that its schemas refuse, so the POST would hang. An id above 2^53 would come back changed.
  */
-import type { RequestId } from '@modelcontextprotocol/server';
+import { PROTOCOL_VERSION_META_KEY, type RequestId } from '@modelcontextprotocol/server';
 import { quoted } from '../shown.ts';
 import { uriFault } from './resource-uris.ts';
 
@@ -41,6 +41,20 @@ export function toolOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>
 /** The `notifications/cancelled` that aborts the handler of a request. */
 export function cancelledMessage(requestId: RequestId | undefined, reason: string): RpcNotification {
   return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } };
+}
+
+/** The protocol version in a message's envelope, of any type; `undefined`: no envelope. */
+export function claimedVersion(checked: Checked | undefined): unknown {
+  if (checked?.kind !== 'request' && checked?.kind !== 'notification') return undefined;
+  const meta = checked.message.params?.['_meta'];
+  return isObject(meta) ? meta[PROTOCOL_VERSION_META_KEY] : undefined;
+}
+
+/** The version that an `initialize` requests. */
+export function handshakeVersion(checked: Checked): string | undefined {
+  if (checked.kind !== 'request' || checked.message.method !== 'initialize') return undefined;
+  const requested = checked.message.params?.['protocolVersion'];
+  return typeof requested === 'string' ? requested : undefined;
 }
 
 type Bag = Record<string, unknown>;

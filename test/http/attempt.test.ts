@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { attempt } from '../../src/http/attempt.ts';
+import { attempt } from '../../src/http/answer.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { NodeExchange } from '../../src/http/node-exchange.ts';

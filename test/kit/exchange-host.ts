@@ -1,5 +1,5 @@
 /** What the exchanges of an endpoint share, for an exchange without an endpoint. */
-import type { ExchangeHost, ReportFailure } from '../../src/http/attempt.ts';
+import type { ExchangeHost, ReportFailure } from '../../src/http/exchange.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import { SlowReaders } from '../../src/http/slow-readers.ts';
 import { MemoryBudget } from '../../src/limits/memory-budget.ts';

@@ -11,7 +11,7 @@ import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
 import { CALLS, sessionKind } from '../../src/session/record/kinds.ts';
 import type { Kind, OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext } from '../../src/types.ts';
-import { createUserOf } from '../../src/endpoint/user.ts';
+import { createUserOf } from '../../src/endpoint/caller-checks.ts';
 import type { HttpRequest, Response, SimExchange } from './exchange.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import { HttpNetwork } from './http-network.ts';

@@ -22,8 +22,7 @@ import {
   storeAway,
   versionChanged,
 } from '../../errors.ts';
-import { answerable, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
-import { attempt } from '../../http/attempt.ts';
+import { answerable, attempt, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';

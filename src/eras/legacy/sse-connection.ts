@@ -8,8 +8,7 @@
  * The session leaves when the connection ends, and its answers and messages all go out on it.
  */
 import { invalidRequest, SojournError } from '../../errors.ts';
-import { answerable, errorJson } from '../../http/answer.ts';
-import { attempt } from '../../http/attempt.ts';
+import { answerable, attempt, errorJson } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Reader, ReaderListener } from '../../http/reader.ts';

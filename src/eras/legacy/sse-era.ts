@@ -15,8 +15,7 @@ import {
 } from '../../errors.ts';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../../http/accept.ts';
-import { answerable, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
-import { attempt } from '../../http/attempt.ts';
+import { answerable, attempt, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';

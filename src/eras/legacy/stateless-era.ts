@@ -4,8 +4,7 @@
  */
 import { EntryList } from '../../entry-list.ts';
 import { batchNotAllowed, hookReturned, requestClosed, SojournError } from '../../errors.ts';
-import { answerable, lostForm, refuse } from '../../http/answer.ts';
-import { attempt } from '../../http/attempt.ts';
+import { answerable, attempt, lostForm, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { Admission, RequestLimits } from '../../limits/request-limits.ts';

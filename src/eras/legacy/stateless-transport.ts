@@ -11,8 +11,7 @@ import type {
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../../entry-list.ts';
 import { type SojournError, statelessUnsupported } from '../../errors.ts';
-import { answerJson, asSojournError, errorJson, type LostForm, refuse } from '../../http/answer.ts';
-import { attempt } from '../../http/attempt.ts';
+import { answerJson, asSojournError, attempt, errorJson, type LostForm, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { afterTurn } from '../../options/system.ts';
 import {

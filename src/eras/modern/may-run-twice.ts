@@ -3,8 +3,7 @@
  * `readOnlyHint` or `idempotentHint`. The server of the call is lost, so the instance lists the tools for this caller
  * with a request that it sends itself.
  */
-import type { ReportFailure } from '../../http/attempt.ts';
-import type { HeaderList } from '../../http/exchange.ts';
+import type { HeaderList, ReportFailure } from '../../http/exchange.ts';
 import type { ReaderListener } from '../../http/reader.ts';
 import type { AnswerReader } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';

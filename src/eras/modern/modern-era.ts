@@ -17,8 +17,7 @@ import {
   type ServerEventBus,
 } from '@modelcontextprotocol/server';
 import { answerNotKept, headerMismatch, invalidRequest, requestClosed, SojournError } from '../../errors.ts';
-import { answerable, refuse } from '../../http/answer.ts';
-import { attempt } from '../../http/attempt.ts';
+import { answerable, attempt, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
@@ -29,7 +28,7 @@ import { HttpResponse } from '../../http/response.ts';
 import { passOn } from '../../http/sdk-response.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { quoted } from '../../shown.ts';
 import type { Authorizer } from '../../session/calls/authorizer.ts';
@@ -39,7 +38,7 @@ import { contexts } from '../../session/calls/context.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { SharedLists } from '../../session/server/shared-lists.ts';
 import { isModern } from '../../protocol/versions.ts';
-import { checkListen, claimedVersion } from '../message-checks.ts';
+import { checkListen } from '../message-checks.ts';
 import { untilHandled } from '../notification-handler.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { RequestRuns } from '../request-runs.ts';

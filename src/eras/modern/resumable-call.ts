@@ -12,8 +12,7 @@
  */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
-import { errorJson, type LostForm } from '../../http/answer.ts';
-import { attempt } from '../../http/attempt.ts';
+import { attempt, errorJson, type LostForm } from '../../http/answer.ts';
 import { BODY_WEIGHT, type Exchange, type HeaderList, type RunningWork } from '../../http/exchange.ts';
 import type { RequestSource } from '../../http/request-view.ts';
 import type { CallReader, ReaderListener, ResponsePolicy } from '../../http/reader.ts';
