@@ -16,9 +16,10 @@ import {
   OAuthError,
   OAuthErrorCode,
   verifyBearerToken,
+  type VerifyBearerTokenOptions,
 } from '@modelcontextprotocol/server';
 import { authAway, insufficientScope, internal, SojournError, unauthorized } from '../errors.ts';
-import type { ResolvedAuth } from '../options/auth-options.ts';
+import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
 import type { AuthContext, Authenticator, Caller } from './context.ts';
 import { loadJose } from './issuer-keys.ts';
 import { createJwtVerifier } from './jwt.ts';
@@ -28,7 +29,7 @@ import { VerifiedTokens } from './verified-tokens.ts';
 export function createAuthenticator(auth: ResolvedAuth, context: AuthContext): Authenticator {
   const { identification } = auth;
   if (identification.by === 'proxy') return new ProxyUsers(identification, context.logger);
-  return new BearerTokens(auth, context);
+  return new BearerTokens(auth, identification, context);
 }
 
 /** RFC 6750 section 2.1. Two credentials in one field are refused, because two servers may read different ones. */
@@ -38,32 +39,34 @@ const LONGEST_TOKEN = 16_384;
 /** RFC 6750 `error_description`, which is sent in a header. */
 const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 
+type TokenIdentification = Exclude<Identification, { by: 'proxy' }>;
+
 class BearerTokens implements Authenticator {
   readonly ready: Promise<unknown>;
-  readonly #auth: ResolvedAuth;
   readonly #context: AuthContext;
   readonly #verify: (token: string, caller: Caller) => Promise<AuthInfo | undefined>;
   /** Only for JWTs, which no server revokes before they expire. */
-  readonly #verified: VerifiedTokens | undefined;
+  readonly #verified: VerifiedTokens | undefined = undefined;
   readonly #resource: URL | undefined;
-  readonly #metadataUrl: string | undefined;
+  /** What every challenge names. */
+  readonly #needs: Pick<VerifyBearerTokenOptions, 'requiredScopes' | 'resourceMetadataUrl'>;
 
-  constructor(auth: ResolvedAuth, context: AuthContext) {
-    const { identification, metadata } = auth;
-    this.#auth = auth;
+  constructor(auth: ResolvedAuth, identification: TokenIdentification, context: AuthContext) {
+    const { metadata } = auth;
     this.#context = context;
     this.#resource = metadata === undefined ? undefined : new URL(metadata.resource);
-    this.#metadataUrl = this.#resource && getOAuthProtectedResourceMetadataUrl(this.#resource);
+    this.#needs = {
+      requiredScopes: [...auth.requiredScopes],
+      ...(this.#resource && { resourceMetadataUrl: getOAuthProtectedResourceMetadataUrl(this.#resource) }),
+    };
     if (identification.by === 'jwt') {
       this.ready = loadJose();
       this.ready.catch((err: unknown) => context.logger.error({ err }, 'Every token will be refused with 500'));
       this.#verify = createJwtVerifier(identification.jwt, this.#resource, context);
-      this.#verified = identification.jwt.cache ? new VerifiedTokens(context.time) : undefined;
+      if (identification.jwt.cache) this.#verified = new VerifiedTokens(context.time);
     } else {
       this.ready = Promise.resolve();
-      const verify = identification.by === 'verify' ? identification.verify : undefined;
-      this.#verify = async (token, { request }) => verify?.(token, request);
-      this.#verified = undefined;
+      this.#verify = async (token, { request }) => identification.verify(token, request);
     }
   }
 
@@ -81,8 +84,7 @@ class BearerTokens implements Authenticator {
     try {
       const info = await verifyBearerToken(`Bearer ${token}`, {
         verifier: { verifyAccessToken: () => this.#verifyAccessToken(token, caller) },
-        requiredScopes: [...this.#auth.requiredScopes],
-        ...(this.#metadataUrl !== undefined && { resourceMetadataUrl: this.#metadataUrl }),
+        ...this.#needs,
       });
       // The SDK compares with the system's clock.
       if ((info.expiresAt ?? 0) * 1_000 <= this.#context.time.now()) throw invalidToken('Token has expired');
@@ -124,10 +126,7 @@ class BearerTokens implements Authenticator {
 
   #challenge({ code, message }: OAuthError, token: string): SojournError {
     const description = DESCRIPTION.test(message) ? message : 'Token is not valid';
-    const { headers } = bearerAuthChallengeResponse(new OAuthError(code, description), {
-      requiredScopes: [...this.#auth.requiredScopes],
-      ...(this.#metadataUrl !== undefined && { resourceMetadataUrl: this.#metadataUrl }),
-    });
+    const { headers } = bearerAuthChallengeResponse(new OAuthError(code, description), this.#needs);
     const challenge = headers.get('www-authenticate') ?? 'Bearer';
     return code === (OAuthErrorCode.InsufficientScope as string)
       ? insufficientScope(challenge, description)

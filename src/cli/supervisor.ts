@@ -34,6 +34,9 @@ const DRAIN_GRACE_MS = 4_000;
 /** A signal to all processes reaches a worker first at times: its message is here before the own signal. */
 const GROUP_SIGNAL_MS = 100;
 
+const STORE_AWAY =
+  'rolling restart: the session store of the new worker is away; the old worker serves until it is open';
+
 export interface SupervisorOptions {
   readonly workers: number;
   readonly drainTimeoutMs: number;
@@ -61,7 +64,8 @@ export class Supervisor {
   /** The worker processes that have not ended. */
   readonly #running = new Set<WorkerProcess>();
   readonly #stopping = new AbortController();
-  readonly #failure: Promise<never>;
+  /** Rejects when a worker cannot be kept alive. */
+  readonly failure: Promise<never>;
   #fail!: (failure: Failure) => void;
   #stopped: Promise<number> | undefined;
   #rolling: Promise<void> | undefined;
@@ -77,15 +81,8 @@ export class Supervisor {
       earlyDeaths: 0,
       starting: undefined,
     }));
-    this.#failure = new Promise((_, reject) => {
-      this.#fail = reject;
-    });
-    this.#failure.catch(() => {});
-  }
-
-  /** Rejects when a worker cannot be kept alive. */
-  get failure(): Promise<never> {
-    return this.#failure;
+    this.failure = new Promise((_, reject) => (this.#fail = reject));
+    this.failure.catch(() => {});
   }
 
   /**
@@ -160,7 +157,7 @@ export class Supervisor {
     slot.rolling = true;
     const replacement = this.#launch(slot, old === undefined ? 'again' : 'beside');
     void replacement.waiting.then((waits) => {
-      if (waits) this.#reportWaiting(replacement);
+      if (waits) this.#log('warn', replacement, STORE_AWAY);
     });
     void old?.left.then(() => replacement.listen());
     const listens = (await replacement.listening) !== undefined;
@@ -181,11 +178,8 @@ export class Supervisor {
     return false;
   }
 
-  #reportWaiting({ number, pid }: WorkerProcess): void {
-    this.#options.logger.warn(
-      { worker: number, worker_pid: pid },
-      'rolling restart: the session store of the new worker is away; the old worker serves until it is open',
-    );
+  #log(level: 'info' | 'warn' | 'error', { number, pid }: WorkerProcess, text: string, more?: object): void {
+    this.#options.logger[level]({ worker: number, worker_pid: pid, ...more }, text);
   }
 
   #launch({ number }: Slot, start: WorkerStart): WorkerProcess {
@@ -197,7 +191,7 @@ export class Supervisor {
 
   #setServing(slot: Slot, worker: WorkerProcess): void {
     slot.worker = worker;
-    this.#options.logger.info({ worker: slot.number, worker_pid: worker.pid }, 'worker listens');
+    this.#log('info', worker, 'worker listens');
     this.#watch(slot, worker);
   }
 
@@ -215,10 +209,7 @@ export class Supervisor {
     slot.worker = undefined;
     if (worker.leaving) {
       slot.earlyDeaths = 0;
-      this.#options.logger.info(
-        { worker: slot.number, worker_pid: worker.pid },
-        'worker drains; another one takes its place',
-      );
+      this.#log('info', worker, 'worker drains; another one takes its place');
       void this.#untilEnded(worker);
     } else {
       this.#died(slot, worker, await worker.ended);
@@ -236,10 +227,7 @@ export class Supervisor {
 
   async #untilEnded(worker: WorkerProcess): Promise<WorkerEnd> {
     const timer = setTimeout(() => {
-      this.#options.logger.error(
-        { worker: worker.number, worker_pid: worker.pid },
-        'worker did not end within its drain timeout; it is killed',
-      );
+      this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
       worker.kill();
     }, this.#options.drainTimeoutMs + DRAIN_GRACE_MS);
     const end = await worker.ended;
@@ -253,10 +241,8 @@ export class Supervisor {
     // SIGKILL comes from outside, so the worker itself may be healthy.
     const early = servedMs === undefined || (servedMs < STABLE_AFTER_MS && end.signal !== 'SIGKILL');
     slot.earlyDeaths = early ? slot.earlyDeaths + 1 : 0;
-    this.#options.logger.error(
-      { worker: slot.number, worker_pid: worker.pid, end: endText(end) },
-      servedMs === undefined ? 'worker died before it listened' : 'worker died; another one takes its place',
-    );
+    const text = servedMs === undefined ? 'worker died before it listened' : 'worker died; another one takes its place';
+    this.#log('error', worker, text, { end: endText(end) });
     if (slot.failedStarts < MAX_FAILED_STARTS) return;
     const failure = new Failure(
       `worker ${slot.number} died before it listened, ${slot.failedStarts} times in a row (last: ${endText(end)}); see the log above`,

@@ -53,22 +53,25 @@ export class WorkerProcess {
       stdio: ['ignore', 'inherit', 'inherit', fd, 'ipc'],
     });
     this.ended = ended(this.#child);
-    this.listening = this.#reported('listening', () => (this.#listeningSince = performance.now())).then(
-      (report) => report?.banner,
-    );
-    this.waiting = this.#reported('waiting').then((report) => report !== undefined);
-    this.left = this.#reported('leaving', () => (this.#leaving = true)).then((report) => report !== undefined);
+    this.listening = this.#reported('listening', undefined, ({ banner }) => {
+      this.#listeningSince = performance.now();
+      return banner;
+    });
+    this.waiting = this.#reported('waiting', false, () => true);
+    this.left = this.#reported('leaving', false, () => (this.#leaving = true));
   }
 
-  /** Resolves with `undefined` when the worker ends before. */
-  #reported<Kind extends WorkerReport['sojourn']>(kind: Kind, note?: () => unknown) {
-    return new Promise<Extract<WorkerReport, { sojourn: Kind }> | undefined>((resolve) => {
+  /** Resolves with what `note` returns, and with `none` when the worker ends before it reports this. */
+  #reported<Kind extends WorkerReport['sojourn'], T>(
+    kind: Kind,
+    none: T,
+    note: (report: Extract<WorkerReport, { sojourn: Kind }>) => T,
+  ): Promise<T> {
+    return new Promise((resolve) => {
       this.#child.on('message', (message) => {
-        if (!isMessage(message, kind)) return;
-        note?.();
-        resolve(message);
+        if (isMessage(message, kind)) resolve(note(message));
       });
-      void this.ended.then(() => resolve(undefined));
+      void this.ended.then(() => resolve(none));
     });
   }
 

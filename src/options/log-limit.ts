@@ -24,61 +24,43 @@ interface Count {
 
 /** `lines`: how many equal lines are written in a second. */
 export function limitedLogger(target: Logger, time: Required<TimeProvider>, lines = LINES): Logger {
-  const limit = new LogLimit(target, time, lines);
-  return Object.freeze({
-    ...target,
-    info: (obj: object, msg: string) => limit.log('info', obj, msg),
-    warn: (obj: object, msg: string) => limit.log('warn', obj, msg),
-    error: (obj: object, msg: string) => limit.log('error', obj, msg),
-  });
+  const counts = new Map<string, Count>();
+  let since = -Infinity;
+  let timer: unknown;
+  const over = (): void => {
+    if (timer !== undefined) time.clearTimeout(timer);
+    timer = undefined;
+    const counted = [...counts.values()];
+    counts.clear();
+    for (const { level, text, leftOut } of counted) {
+      if (leftOut > 0) target[level]({ lines: leftOut }, `${text} (${leftOut} more such lines were left out)`);
+    }
+  };
+  const limited =
+    (level: Level) =>
+    (fields: object, text: string): void => {
+      const now = time.monotonic();
+      if (now - since >= WINDOW_MS) {
+        over();
+        since = now;
+      }
+      const count = countOf(counts, level, text);
+      if (count.written < lines) {
+        count.written += 1;
+        return target[level](fields, text);
+      }
+      count.leftOut += 1;
+      timer ??= time.setTimeout(over, WINDOW_MS);
+    };
+  return Object.freeze({ ...target, info: limited('info'), warn: limited('warn'), error: limited('error') });
 }
 
-class LogLimit {
-  readonly #target: Logger;
-  readonly #lines: number;
-  readonly #time: Required<TimeProvider>;
-  readonly #counts = new Map<string, Count>();
-  #since = -Infinity;
-  #timer: unknown;
-
-  constructor(target: Logger, time: Required<TimeProvider>, lines: number) {
-    this.#target = target;
-    this.#lines = lines;
-    this.#time = time;
-  }
-
-  log(level: Level, fields: object, text: string): void {
-    const now = this.#time.monotonic();
-    if (now - this.#since >= WINDOW_MS) {
-      this.#over();
-      this.#since = now;
-    }
-    const count = this.#countOf(level, text);
-    if (count.written < this.#lines) {
-      count.written += 1;
-      return this.#target[level](fields, text);
-    }
-    count.leftOut += 1;
-    this.#timer ??= this.#time.setTimeout(() => this.#over(), WINDOW_MS);
-  }
-
-  #countOf(level: Level, text: string): Count {
-    const known = this.#counts.get(level + text);
-    if (known !== undefined) return known;
-    const told = this.#counts.size < TEXTS ? text : OTHER_TEXTS;
-    const key = level + told;
-    let count = this.#counts.get(key);
-    if (count === undefined) this.#counts.set(key, (count = { level, text: told, written: 0, leftOut: 0 }));
-    return count;
-  }
-
-  #over(): void {
-    if (this.#timer !== undefined) this.#time.clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const counts = [...this.#counts.values()];
-    this.#counts.clear();
-    for (const { level, text, leftOut } of counts) {
-      if (leftOut > 0) this.#target[level]({ lines: leftOut }, `${text} (${leftOut} more such lines were left out)`);
-    }
-  }
+function countOf(counts: Map<string, Count>, level: Level, text: string): Count {
+  const known = counts.get(level + text);
+  if (known !== undefined) return known;
+  const told = counts.size < TEXTS ? text : OTHER_TEXTS;
+  const key = level + told;
+  let count = counts.get(key);
+  if (count === undefined) counts.set(key, (count = { level, text: told, written: 0, leftOut: 0 }));
+  return count;
 }

@@ -121,8 +121,8 @@ class Link {
     this.#server = server;
     this.#faults = faults;
     this.#directions = [
-      new Direction(client, server, faults, (bytes) => bytes),
-      new Direction(server, client, faults, (bytes) => this.#respond(bytes)),
+      direction(client, server, faults, (bytes) => bytes),
+      direction(server, client, faults, (bytes) => this.#respond(bytes)),
     ];
     let open = 2;
     for (const socket of [client, server]) {
@@ -171,66 +171,54 @@ class Link {
   }
 }
 
-/** Bytes of one socket on their way to the other, in order. */
-class Direction {
-  readonly #from: Socket;
-  readonly #to: Socket;
-  readonly #faults: Faults;
-  readonly #pass: (bytes: Buffer) => Buffer;
-  /** Chunks on their way; the end comes last. */
-  readonly #waiting: Array<{ readonly at: number; readonly bytes: Buffer | 'end' }> = [];
-  #timer: unknown;
-  #stopped = false;
-
-  constructor(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffer) => Buffer) {
-    this.#from = from;
-    this.#to = to;
-    this.#faults = faults;
-    this.#pass = pass;
-    from.on('data', (bytes: Buffer) => this.#put(bytes));
-    from.on('end', () => this.#put('end'));
-    to.on('drain', () => this.flow());
-  }
-
+interface Direction {
   /** Passes on what is due, and reads more when there is room. */
-  flow(): void {
-    if (this.#stopped) return;
-    systemTime.clearTimeout(this.#timer);
-    if (this.#faults.silent) {
-      this.#from.pause();
-      return;
-    }
+  flow(): void;
+  stop(): void;
+}
+
+/** Passes the bytes of one socket on to the other, in order. */
+function direction(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffer) => Buffer): Direction {
+  /** Chunks on their way; the end comes last. */
+  const waiting: Array<{ readonly at: number; readonly bytes: Buffer | 'end' }> = [];
+  let timer: unknown;
+  let stopped = false;
+  const write = (bytes: Buffer | 'end'): void => {
+    if (to.destroyed || to.writableEnded) return;
+    const passed = bytes === 'end' ? bytes : pass(bytes);
+    if (passed === 'end') to.end();
+    else if (passed.length > 0) to.write(passed);
+  };
+  const flow = (): void => {
+    if (stopped) return;
+    systemTime.clearTimeout(timer);
+    if (faults.silent) return void from.pause();
     const now = systemTime.now();
-    for (let next = this.#waiting[0]; next !== undefined && next.at <= now; next = this.#waiting[0]) {
-      this.#waiting.shift();
-      this.#write(next.bytes);
+    for (let next = waiting[0]; next !== undefined && next.at <= now; next = waiting[0]) {
+      waiting.shift();
+      write(next.bytes);
     }
-    const next = this.#waiting[0];
-    if (next !== undefined) this.#timer = systemTime.setTimeout(() => this.flow(), next.at - now);
-    if (this.#to.writableNeedDrain) this.#from.pause();
-    else this.#from.resume();
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    systemTime.clearTimeout(this.#timer);
-    this.#waiting.length = 0;
-  }
-
-  #put(bytes: Buffer | 'end'): void {
-    if (this.#stopped) return;
-    this.#waiting.push({ at: systemTime.now() + this.#faults.delayMs, bytes });
-    this.flow();
-  }
-
-  #write(bytes: Buffer | 'end'): void {
-    if (this.#to.destroyed || this.#to.writableEnded) return;
-    if (bytes === 'end') this.#to.end();
-    else {
-      const passed = this.#pass(bytes);
-      if (passed.length > 0) this.#to.write(passed);
-    }
-  }
+    const next = waiting[0];
+    if (next !== undefined) timer = systemTime.setTimeout(flow, next.at - now);
+    if (to.writableNeedDrain) from.pause();
+    else from.resume();
+  };
+  const put = (bytes: Buffer | 'end'): void => {
+    if (stopped) return;
+    waiting.push({ at: systemTime.now() + faults.delayMs, bytes });
+    flow();
+  };
+  from.on('data', put);
+  from.on('end', () => put('end'));
+  to.on('drain', flow);
+  return {
+    flow,
+    stop() {
+      stopped = true;
+      systemTime.clearTimeout(timer);
+      waiting.length = 0;
+    },
+  };
 }
 
 const ignore = (): void => undefined;

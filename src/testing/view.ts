@@ -38,6 +38,8 @@ export function viewOf(open: OpenStore, kind: Kind): View {
   };
 }
 
+export const idsOf = (all: ReadonlyArray<{ readonly id: string }>): string[] => all.map(({ id }) => id);
+
 /** The records of the first page of `due`. */
 export async function dueNow({ records }: View, limit: number): Promise<readonly DueRecord[]> {
   return (await records.due(limit)).records;

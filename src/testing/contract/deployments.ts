@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { View } from '../view.ts';
+import { idsOf, type View } from '../view.ts';
 import { until } from '../until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
 import { FENCE, ME, OTHER, announce, recordOf, append } from './store-kit.ts';
@@ -32,10 +32,7 @@ export const deploymentCases = [
     const received: unknown[] = [];
     await a.instances.announce({ id: ME, state: 'serving', version: '1' }, () => received.push('a'));
     await b.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, { kind }) => received.push(kind));
-    assert.deepEqual(
-      (await a.instances.list()).map(({ id }) => id),
-      [ME],
-    );
+    assert.deepEqual(idsOf(await a.instances.list()), [ME]);
     assert.equal(await a.instances.read(OTHER), undefined);
     assert.equal(await a.instances.send(ME, OTHER, { kind: 'stray' }), 'suspect');
     await a.instances.publish(ME, { kind: 'stray' });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import type { DueRecord } from '../../stores/store.ts';
 import { until } from '../until.ts';
-import { allPages, dueNow, type View } from '../view.ts';
+import { allPages, dueNow, idsOf, type View } from '../view.ts';
 import { CLOCK_SLACK_MS } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
 import { FENCE, ME, OTHER, OWNERLESS, readLiving, recordOf, claimed, NEXT } from './store-kit.ts';
@@ -108,7 +108,7 @@ export const dueCases = [
         assert.ok(page.records.length <= limit);
         return page;
       });
-      assert.deepEqual([...new Set(named.map(({ id }) => id))].sort(), [...ids].sort(), `pages of ${limit}`);
+      assert.deepEqual([...new Set(idsOf(named))].sort(), [...ids].sort(), `pages of ${limit}`);
     }
     const named = await allPages(async (cursor) => {
       const page = await view.records.due(5, cursor);
@@ -116,6 +116,6 @@ export const dueCases = [
         assert.equal(await view.records.end(id, { epoch, owner: ME }, ''), 'ended');
       return page;
     });
-    assert.deepEqual([...new Set(named.map(({ id }) => id))].sort(), [...ids].sort());
+    assert.deepEqual([...new Set(idsOf(named))].sort(), [...ids].sort());
   }),
 ];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { isEnded, type DueRecord, type StoredRecord } from '../../stores/store.ts';
-import { dueNow, openStreams, type View } from '../view.ts';
+import { dueNow, idsOf, openStreams, type View } from '../view.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, timedTest } from './store-case.ts';
 import { FENCE, ME, OTHER, OWNERLESS, announce, readLiving, recordOf, sortedBy, claimed, append } from './store-kit.ts';
@@ -99,10 +99,7 @@ export const expiryCases = [
       }
       // No call reported this one as expired: by the clock it has not ended.
       assert.equal(await here.records.save('unread', FENCE, { head: 'debug' }), 'written');
-      assert.deepEqual(
-        (await here.records.list(10)).records.map(({ id }) => id),
-        ['unread'],
-      );
+      assert.deepEqual(idsOf((await here.records.list(10)).records), ['unread']);
       for (const id of ids) {
         assert.equal(await here.records.end(id, FENCE, 'terminated'), 'ended', id);
         assert.equal(await here.records.end(id, FENCE, 'terminated'), 'gone', id);
@@ -164,13 +161,11 @@ export const expiryCases = [
       await kit.pass(PAST_SHORT_MS);
       assert.deepEqual(sortedBy('id', await dueNow(view, 10)), all);
       const some = await dueNow(view, 2);
-      const ids = some.map(({ id }) => id);
+      const ids = idsOf(some);
       assert.equal(new Set(ids).size, 2);
       for (const session of some) assert.equal(await view.records.end(session.id, session, 'idle'), 'ended');
-      assert.deepEqual(
-        await dueNow(view, 10),
-        all.filter(({ id }) => !ids.includes(id)),
-      );
+      const left = all.filter(({ id }) => !ids.includes(id));
+      assert.deepEqual(await dueNow(view, 10), left);
     },
   ),
 ];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { InstanceLease, InstanceMessage } from '../../stores/store.ts';
-import type { View } from '../view.ts';
+import { idsOf, type View } from '../view.ts';
 import { until } from '../until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, inTime } from './store-case.ts';
 import { ME, OTHER, announce } from './store-kit.ts';
@@ -48,7 +48,7 @@ export const instanceCases = [
     for (const view of [here, there]) {
       assert.deepEqual(shown(await view.instances.read(ME)), { id: ME, state: 'serving', version: '1.2.3' });
       assert.deepEqual(shown(await view.instances.read(OTHER)), { id: OTHER, state: 'draining', version: '1.2.4' });
-      assert.deepEqual((await view.instances.list()).map(({ id }) => id).sort(), [ME, OTHER]);
+      assert.deepEqual(idsOf(await view.instances.list()).sort(), [ME, OTHER]);
     }
   }),
   test('lease/renew: a renewal keeps the lease and changes its state', async (kit) => {
@@ -158,14 +158,8 @@ export const instanceCases = [
     for (let n = 50; n < 60; n++) await here.instances.send(ME, OTHER, { kind: 'n', n });
     await until(() => inbox.messages.length === 110, { what: '110 messages' });
     const of = (sender: string) => numbers(inbox).filter((_, i) => inbox.from[i] === sender);
-    assert.deepEqual(
-      of(ME),
-      Array.from({ length: 60 }, (_, n) => n),
-    );
-    assert.deepEqual(
-      of('third'),
-      Array.from({ length: 50 }, (_, n) => -1 - n),
-    );
+    const numbered = Array.from({ length: 60 }, (_, n) => n);
+    assert.deepEqual([of(ME), of('third')], [numbered, numbered.slice(0, 50).map((n) => -1 - n)]);
   }),
   test('mailbox/dead: a message to an unknown or dead instance is suspect', async (kit) => {
     const [here, there] = [await kit.open(), await kit.open()];

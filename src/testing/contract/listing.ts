@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { View } from '../view.ts';
+import { idsOf, type View } from '../view.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
 import { FENCE, ME, OWNERLESS, recordOf, sortedBy } from './store-kit.ts';
 
@@ -15,7 +15,7 @@ async function listIds(
     const limit = sizes[page % sizes.length] ?? 1;
     const { records, nextCursor } = await view.records.list(limit, cursor);
     assert.ok(records.length <= limit, `${records.length} records on a page of ${limit}`);
-    ids.push(...records.map(({ id }) => id));
+    ids.push(...idsOf(records));
     if (nextCursor === undefined) return ids;
     cursor = nextCursor;
     await between(page);
@@ -84,9 +84,6 @@ export const listingCases = [
     await view.records.end(order[1] ?? '', FENCE, 'deleted');
     await view.records.end(order[2] ?? '', FENCE, 'deleted');
     const { records } = await view.records.list(2, nextCursor);
-    assert.deepEqual(
-      records.map(({ id }) => id),
-      order.slice(3),
-    );
+    assert.deepEqual(idsOf(records), order.slice(3));
   }),
 ];

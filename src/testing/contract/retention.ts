@@ -72,11 +72,8 @@ export const retentionCases = [
     assert.deepEqual(await view.records.replay('s', 'p', 0), gap(2));
     await appendEvents(view, 'p', 2, 1);
     assert.deepEqual(await replayed(view, 'p', 1), [2]);
-    const open = await openStreams(view, 's');
-    assert.deepEqual(
-      open.find(({ stream }) => stream === 'p'),
-      { stream: 'p', next: 3, note: null },
-    );
+    const open = (await openStreams(view, 's')).find(({ stream }) => stream === 'p');
+    assert.deepEqual(open, { stream: 'p', next: 3, note: null });
   }),
   timedTest('retention/ttl: an event older than ttlMs is a gap; its stream stays open at its length', async (kit) => {
     const view = await kit.openWith(['s'], { log: { ...MUCH, ttlMs: SHORT_MS } });

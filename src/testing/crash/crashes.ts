@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { base64url, elapse, systemRandom, systemTime } from '../../options/system.ts';
 import { isEnded, type StoredRecord, type Store } from '../../stores/store.ts';
-import { allPages, openView, type View } from '../view.ts';
+import { allPages, idsOf, openView, type View } from '../view.ts';
 import { until, type UntilOptions } from '../until.ts';
 import { CALL_STEPS, callStream, contentAfter, LAST_STEP, OUTCOME, rings, viewOptions, type Content } from './steps.ts';
 import type { StoreModule, WriterJob } from './writer.ts';
@@ -124,9 +124,8 @@ class Lives {
       this.steps += step - (this.#living.get(id) ?? 0);
       this.#living.set(id, step);
     }
-    const listed = new Set((await view.records.list(100_000)).records.map(({ id }) => id));
-    const named = await allPages((cursor) => view.records.due(PAGE, cursor));
-    const due = new Set(named.map(({ id }) => id));
+    const listed = new Set(idsOf((await view.records.list(100_000)).records));
+    const due = new Set(idsOf(await allPages((cursor) => view.records.due(PAGE, cursor))));
     for (const [id, step] of this.#living) await this.#checkOne(view, id, step, listed, due);
     // A session may have been created whose acknowledgement was lost.
     for (const id of listed) if (!this.#living.has(id)) this.#living.set(id, 0);

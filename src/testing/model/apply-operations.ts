@@ -27,23 +27,16 @@ export interface World {
   readonly timed: boolean;
 }
 
-/** Applies all of them; throws at the first answer that differs, with the operations until then. */
-export async function applyAll(world: World, all: readonly Operation[]): Promise<void> {
-  await announceAll(world);
-  for (const [n, step] of all.entries()) {
-    const [got, expected] = apply(world, step);
-    assert.deepEqual(await got, expected, `operation ${n}, ${JSON.stringify(step)}`);
-  }
-}
-
 const WRITES = ['create', 'claim', 'save', 'release', 'add', 'end', 'mark', 'append'];
 
 /**
- * The same, but consecutive writes are requested in one turn, up to this many, and must answer as if they ran one after
- * the other.
+ * Applies all of them; throws at the first answer that differs, with the operation. Consecutive writes are requested in
+ * one turn, up to `most` of them, and must answer as if they ran one after the other.
  */
-export async function applyInTurns(world: World, all: readonly Operation[], most: number): Promise<void> {
-  await announceAll(world);
+export async function applyAll(world: World, all: readonly Operation[], most: number): Promise<void> {
+  for (const id of INSTANCES) {
+    await world.store.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
+  }
   let asked: Array<{ got: MaybePromise<unknown>; expected: unknown; what: string }> = [];
   const settle = async (): Promise<void> => {
     const answers = await Promise.all(asked.map(({ got }) => got));
@@ -57,12 +50,6 @@ export async function applyInTurns(world: World, all: readonly Operation[], most
     if (!WRITES.includes(step.op)) await settle();
   }
   await settle();
-}
-
-async function announceAll({ store }: World): Promise<void> {
-  for (const name of INSTANCES) {
-    await store.instances.announce({ id: name, state: 'serving', version: '1' }, () => undefined);
-  }
 }
 
 /** What the store and the model are asked alike. */

@@ -5,7 +5,7 @@
 import type { View } from '../view.ts';
 import type { EventRetention } from '../../types.ts';
 import { createStoreKit, type StoreUnderTest } from '../contract/store-kit.ts';
-import { applyAll, applyInTurns } from './apply-operations.ts';
+import { applyAll } from './apply-operations.ts';
 import { PlainStore } from './plain-store.ts';
 import { randomOperations, type Operation } from './random-operations.ts';
 
@@ -98,8 +98,8 @@ async function failureOf(all: ModelRuns, operations: readonly Operation[]): Prom
   try {
     const [first] = views;
     if (first === undefined) throw new Error('a run needs a view');
-    if (together === 1) await applyAll({ store: all.spread(views), model, now, pass, timed }, operations);
-    else await applyInTurns({ store: first, model, now, pass, timed }, operations, together);
+    const store = together === 1 ? all.spread(views) : first;
+    await applyAll({ store, model, now, pass, timed }, operations, together);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
