@@ -10,7 +10,7 @@ import { banner } from './banner.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { loadServerModule } from './server-module.ts';
-import { checkedByName, mergeOptions, type ServeSettings } from './settings.ts';
+import { mergeOptions, type ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { storeStart } from './store-start.ts';
 import { storeOf } from './store-url.ts';
@@ -32,7 +32,6 @@ export interface ServeContext {
 
 /** Resolves with the exit code, once the endpoint has ended. */
 export async function serve(module: string, settings: ServeSettings, context: ServeContext): Promise<number> {
-  checkedByName({ get: settings.origin }, () => resolveOptions(settings.options));
   const { worker } = context;
   const chosen =
     settings.storeUrl === undefined

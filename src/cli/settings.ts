@@ -4,6 +4,7 @@ import type { CheckedListen } from '../listen/listen-options.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { type Values, valuesOf } from '../options/kinds.ts';
 import { nearestName } from '../options/nearest-name.ts';
+import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { Failure, reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
@@ -66,16 +67,18 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
         'or a --store that outlives the process, or leave the file out',
     );
   }
+  const options: McpEndpointOptions = {
+    ...mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
+    ...(auth !== undefined && { auth }),
+    ...(own.quiet && { accessLog: false }),
+  };
+  checkedByName(origins, () => resolveOptions(options));
   return {
     ...own,
     workers,
     logLevel: own.quiet && VERBOSE.has(own.logLevel) ? 'warn' : own.logLevel,
     storeUrl,
-    options: {
-      ...mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
-      ...(auth !== undefined && { auth }),
-      ...(own.quiet && { accessLog: false }),
-    },
+    options,
     origin: (option) => origins.get(option),
     warnings: unknownVariableWarnings(env),
   };
@@ -147,7 +150,7 @@ function layer(values: ReadonlyMap<string, FlagValue>, where: string): McpEndpoi
 }
 
 /** Checks values without the module's options. The error names the flag or variable instead of the option. */
-export function checkedByName<T>(origins: Pick<ReadonlyMap<string, string>, 'get'>, check: () => T): T {
+function checkedByName<T>(origins: ReadonlyMap<string, string>, check: () => T): T {
   try {
     return check();
   } catch (error) {

@@ -3,6 +3,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { orUndefined } from '../or-undefined.ts';
 import type { Logger } from '../types.ts';
 import { codeOf, Failure, reason } from './failure.ts';
 import { bindSocket, passedSocket, type HeldSocket } from './held-socket.ts';
@@ -94,10 +95,7 @@ function onHangup(signals: SuperviseContext['signals'], restart: () => void): vo
 }
 
 function hasTerminal(): boolean {
-  try {
-    closeSync(openSync('/dev/tty', 'r'));
-    return true;
-  } catch {
-    return false;
-  }
+  const terminal = orUndefined(() => openSync('/dev/tty', 'r'));
+  if (terminal !== undefined) closeSync(terminal);
+  return terminal !== undefined;
 }

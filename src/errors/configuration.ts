@@ -1,4 +1,5 @@
 /** Errors that are thrown while an endpoint is being configured. */
+import { orUndefined } from '../or-undefined.ts';
 import { type ErrorCode, SojournError } from './sojourn-error.ts';
 
 /** Builds a `RangeError` or a `TypeError`, as JavaScript does for such values, with a `code`. */
@@ -20,9 +21,5 @@ function describe(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'number' || value === undefined) return String(value);
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return Object.prototype.toString.call(value);
-  }
+  return orUndefined(() => JSON.stringify(value) ?? String(value)) ?? Object.prototype.toString.call(value);
 }

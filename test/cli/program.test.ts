@@ -140,7 +140,7 @@ describe('the command line', () => {
     ],
     [['serve', '--legacy-sse', 'FALSE', 'x'], 'sojourn: --legacy-sse takes no value; got "FALSE". --legacy-sse turns'],
     [['serve', 'x', '--no-stateless=true'], 'sojourn: --no-stateless takes no value; got "true". --stateless turns'],
-    [['serve', 'x', '--retry-ms', 'soon'], 'sojourn: --retry-ms takes a number; got "soon"'],
+    [['serve', 'x', '--retry-ms', 'soon'], 'sojourn: --retry-ms: got "soon", takes a whole number of ms, 0 or more'],
     [
       ['serve', 'x', '--session-user'],
       'sojourn: --session-user: this option is a function and has no flag; set it in the options',

@@ -97,11 +97,27 @@ describe('what serve is asked for', () => {
   });
 
   test.each<[Flags, Environment, string]>([
-    [{ idleTimeoutMs: 'soon' }, {}, '--idle-timeout-ms takes a number; got "soon"'],
-    [{}, { SOJOURN_IDLE_TIMEOUT_MS: '2h' }, 'SOJOURN_IDLE_TIMEOUT_MS takes a number; got "2h"'],
+    [
+      { idleTimeoutMs: 'soon' },
+      {},
+      '--idle-timeout-ms: got "soon", takes a number of ms, 0 or more, or Infinity (never)',
+    ],
+    [
+      {},
+      { SOJOURN_IDLE_TIMEOUT_MS: '2h' },
+      'SOJOURN_IDLE_TIMEOUT_MS: got "2h", takes a number of ms, 0 or more, or Infinity (never)',
+    ],
     [{}, { SOJOURN_LEGACY_SSE: 'yes' }, 'SOJOURN_LEGACY_SSE takes true or false; got "yes"'],
-    [{ sessionMode: 'statefull' }, {}, '--session-mode takes one of hybrid, stateful, stateless; got "statefull"'],
-    [{ logLevel: 'loud' }, {}, '--log-level takes one of debug, info, warn, error, fatal, silent; got "loud"'],
+    [
+      { sessionMode: 'statefull' },
+      {},
+      "--session-mode: got \"statefull\", takes one of 'hybrid', 'stateful', 'stateless'",
+    ],
+    [
+      { logLevel: 'loud' },
+      {},
+      "--log-level: got \"loud\", takes one of 'debug', 'info', 'warn', 'error', 'fatal', 'silent'",
+    ],
     [{ port: '70000' }, {}, '--port: got 70000, takes a port, 0 to 65535'],
     [{ port: '80.5' }, {}, '--port: got 80.5, takes a port, 0 to 65535'],
     [{ path: 'mcp' }, {}, '--path: got "mcp", takes a path like \'/mcp\''],
