@@ -28,6 +28,7 @@ export {
   type Records,
   type ReplayOutcome,
   type SaveOutcome,
+  type Seen,
   type Store,
   type StoredRecord,
   type StoreOptions,

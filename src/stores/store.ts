@@ -110,6 +110,11 @@ export interface Ownership {
   readonly owner: string | null;
 }
 
+/** What a caller that ends a record saw. With `atStamp`, the record must also have that stamp: no save came after. */
+export interface Seen extends Ownership {
+  readonly atStamp?: number;
+}
+
 /** A record that has expired and is not ended yet, or whose due time has come. */
 export interface DueRecord extends Ownership {
   readonly id: string;
@@ -237,10 +242,10 @@ export interface Records {
   /**
    * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner. Only `outcome`, a
    * text of any size, stays, for `keepMs` (without it: that of the kind); fields, log and marks go at once. A record
-   * that had expired before ends at its expiry, without an outcome. `'fenced'`: epoch or owner are not those of `from`.
+   * that had expired before ends at its expiry, without an outcome. `'fenced'`: the record is not as `from` saw it.
    * `'gone'`: the record was ended or missing before.
    */
-  end(id: string, from: Ownership, outcome: string, keepMs?: number): MaybePromise<'ended' | 'fenced' | 'gone'>;
+  end(id: string, from: Seen, outcome: string, keepMs?: number): MaybePromise<'ended' | 'fenced' | 'gone'>;
   /** Fenced; idempotent. `clear` removes the mark. */
   mark(id: string, fence: Fence, mark: Mark, clear?: boolean): MaybePromise<WriteOutcome>;
   /** Records that have not ended, in a stable order. A cursor also works with another page size. */

@@ -101,6 +101,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'Records',
       'ReplayOutcome',
       'SaveOutcome',
+      'Seen',
       'Store',
       'StoreOptions',
       'StoredRecord',

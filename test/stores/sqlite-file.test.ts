@@ -331,8 +331,8 @@ describe('a full disk', () => {
     expect(endpoint.health().store).toBe('away');
     // Leases are renewed, because they are small.
     const renewals = async (): Promise<number> => {
-      const lease = (await view.instances.read(endpoint.health().instance)) as { renewals?: number } | undefined;
-      return lease?.renewals ?? 0;
+      const lease = await view.instances.read(endpoint.health().instance);
+      return Number(lease?.stamp ?? 0);
     };
     const before = await renewals();
     await until(async () => (await renewals()) > before + 3);

@@ -40,9 +40,7 @@ async function announce(view: View, id: string): Promise<Inbox> {
 
 /** The mailbox address in the lease. */
 function addressOf(path: string, id: string): string {
-  const [address] = new Libsql(path).prepare('SELECT address FROM instances WHERE id = ?').raw(true).get([id]) as [
-    string,
-  ];
+  const [address] = new Libsql(path).prepare('SELECT owner FROM records WHERE id = ?').raw(true).get([id]) as [string];
   return address.includes('/') ? address : join(dirname(path), address);
 }
 
@@ -209,7 +207,7 @@ describe.skipIf(ON_WINDOWS)('a lease that another program wrote', () => {
     await announce(view, 'me');
     await announce(view, 'a');
     const database = new Libsql(path);
-    database.prepare('UPDATE instances SET address = ? WHERE id = ?').run(address, 'a');
+    database.prepare('UPDATE records SET owner = ? WHERE id = ?').run(address, 'a');
     database.close();
     const send = async (): Promise<unknown> => view.instances.send('me', 'a', { kind: 'call' });
     return { view, send };
@@ -256,7 +254,7 @@ describe.skipIf(ON_WINDOWS)('a lease that another program wrote', () => {
       await view.close();
       // Its id is used again in the next round.
       const database = new Libsql(path);
-      database.exec('DELETE FROM instances');
+      database.exec('DELETE FROM records; DELETE FROM ended');
       database.close();
       for (const file of [secret, path, join(folder, 'docker.sock'), join(dirname(path), 'beside.txt')])
         expect(existsSync(file), `${address}: ${file}`).toBe(true);

@@ -6,9 +6,10 @@
  * The first endpoint of the object opens the shared data; the close of the last one drops it. The first endpoint of a
  * name sets the clock and what each kind of records is. The first endpoint of the object sets `eventLogBytes`.
  */
+import { Instances, LEASES } from '../shared/instances.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
-import { InstanceDirectory, MemoryInstances } from './instances.ts';
+import { MemoryMailboxes, type SharedMailboxes } from './mailboxes.ts';
 import { EventBudget, RetainedLogs } from './retained-logs.ts';
 import { MemoryRecordTable } from './record-table.ts';
 import { MemoryRecords } from './records.ts';
@@ -16,7 +17,7 @@ import { Tombstones } from './tombstones.ts';
 
 /** What the endpoints of one name share. */
 class Deployment {
-  readonly directory = new InstanceDirectory();
+  readonly mailboxes: SharedMailboxes = new Map();
   readonly #kinds = new Map<string, MemoryRecords>();
   readonly #options: StoreOptions;
   readonly #budget: EventBudget;
@@ -56,18 +57,22 @@ class MemoryStore implements Store {
   }
 
   #view(deployment: Deployment, { logger, random }: StoreOptions): OpenStore {
-    const instances = new MemoryInstances(deployment.directory, logger);
+    const mailboxes = new MemoryMailboxes(deployment.mailboxes, logger);
+    // An owner and every instance that could claim its sessions live in this process, so no lease expires.
+    const instances = new Instances({ records: deployment.records(LEASES), mailboxes, leaseMs: null, logger });
     const secrets = new Secrets(deployment.records(SECRETS), random);
     const view: OpenStore = {
       records: (kind) => deployment.records(kind),
       instances,
       secret: (name, keepMs) => secrets.get(name, keepMs),
       close: async () => {
-        instances.close();
+        const left = instances.close();
         this.#views.delete(view);
-        if (this.#views.size > 0) return;
-        this.#deployments.clear();
-        this.#budget = undefined;
+        if (this.#views.size === 0) {
+          this.#deployments.clear();
+          this.#budget = undefined;
+        }
+        await left;
       },
     };
     this.#views.add(view);

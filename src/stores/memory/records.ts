@@ -13,6 +13,7 @@ import type {
   Records,
   ReplayOutcome,
   SaveOutcome,
+  Seen,
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
@@ -74,10 +75,11 @@ export class MemoryRecords implements Records {
   }
 
   /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
-  end(id: string, from: Ownership, outcome: string, keepMs?: number): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Seen, outcome: string, keepMs?: number): 'ended' | 'fenced' | 'gone' {
     const held = this.#table.held(id);
     if (held === undefined) return 'gone';
     if (!held.ownedBy(from)) return 'fenced';
+    if (from.atStamp !== undefined && from.atStamp !== held.record.stamp) return 'fenced';
     this.#table.end(held, outcome, keepMs);
     return 'ended';
   }

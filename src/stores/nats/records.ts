@@ -13,6 +13,7 @@ import type {
   RecordPage,
   Records,
   SaveOutcome,
+  Seen,
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
@@ -107,7 +108,7 @@ export class NatsRecords extends NatsLog implements Records {
 
   end(
     id: string,
-    from: Ownership,
+    from: Seen,
     outcome: string,
     keepMs = this.#options.kind.keepMs,
   ): Promise<'ended' | 'fenced' | 'gone'> {
@@ -213,7 +214,7 @@ export class NatsRecords extends NatsLog implements Records {
 
   async #end(
     id: string,
-    from: Ownership,
+    from: Seen,
     given: { readonly outcome: string; readonly keepMs: number },
     deadline: number,
   ): Promise<'ended' | 'fenced' | 'gone'> {
@@ -222,8 +223,8 @@ export class NatsRecords extends NatsLog implements Records {
       const status = await table.look(id, deadline);
       if (status.is === 'missing' || status.is === 'ended') return 'gone';
       const { held } = status;
-      const { epoch, owner } = held.value.record;
-      if (epoch !== from.epoch || owner !== from.owner) return 'fenced';
+      const { epoch, owner, stamp } = held.value.record;
+      if (epoch !== from.epoch || owner !== from.owner || stamp !== (from.atStamp ?? stamp)) return 'fenced';
       const now = await clock.now(deadline);
       // A record that had expired before ended at its expiry, without an outcome.
       const ended = status.is === 'expired' ? status.ended : { id, outcome: given.outcome, at: now };

@@ -96,13 +96,16 @@ export function recordStatements(s: string) {
     claimedAll: statementOf(`SELECT r.* FROM unnest($2::text[], $3::double precision[]) AS c (id, keep_ms)
       CROSS JOIN LATERAL (SELECT ${claimed} FROM ${records}
         WHERE s.space = $1 AND s.id = c.id AND ${found('c.keep_ms')} OFFSET 0) AS r`),
-    /** $3 outcome and how long it is kept, $4; $5 the same of an expired record; $6 epoch and $7 owner. */
+    /**
+     * $3 outcome and how long it is kept, $4; $5 the same of an expired record; $6 epoch, $7 owner, $8 stamp or null.
+     */
     end: statementOf(`UPDATE ${s}.records s SET owner = NULL, "user" = NULL, head = '', expires_at = NULL,
         created_at = 0, stamp = 0, due_at = NULL,
         outcome = CASE WHEN ${LIVING} THEN $3 ELSE '' END,
         ended_at = CASE WHEN ${LIVING} THEN ${NOW} ELSE expires_at END,
         forget_at = CASE WHEN ${LIVING} THEN ${NOW} + $4::double precision ELSE expires_at + $5::double precision END
-      WHERE space = $1 AND id = $2 AND ended_at IS NULL AND epoch = $6 AND owner IS NOT DISTINCT FROM $7`),
+      WHERE space = $1 AND id = $2 AND ended_at IS NULL AND epoch = $6 AND owner IS NOT DISTINCT FROM $7
+        AND ($8::double precision IS NULL OR stamp = $8)`),
     living: statementOf(`SELECT FROM ${s}.records WHERE space = $1 AND id = $2 AND ended_at IS NULL`),
     /** $2 ids. */
     lockRecords: statementOf(`SELECT FROM ${lockedInOrder(s, 'unnest($2::text[]) AS all_ids (id)', 's.no')}`),

@@ -13,6 +13,7 @@ import {
   type RecordPage,
   type Records,
   type SaveOutcome,
+  type Seen,
   type StoredRecord,
   type WriteOutcome,
   isEnded,
@@ -100,13 +101,13 @@ export class PostgresRecords extends PostgresLog implements Records {
   /** The first call that ends an expired record answers `'ended'`, so that exactly one caller reports the end. */
   end(
     id: string,
-    { epoch, owner }: Ownership,
+    { epoch, owner, atStamp }: Seen,
     outcome: string,
     keepMs = this.#options.kind.keepMs,
   ): Promise<'ended' | 'fenced' | 'gone'> {
     const { space, statements, kind } = this.#options;
     const steps: Step[] = [
-      [statements.end, [space, id, outcome, keepMs, kind.keepMs, epoch, owner]],
+      [statements.end, [space, id, outcome, keepMs, kind.keepMs, epoch, owner, atStamp ?? null]],
       [statements.living, [space, id]],
     ];
     const answer = ([ended, living]: readonly PgResult[]): 'ended' | 'fenced' | 'gone' => {

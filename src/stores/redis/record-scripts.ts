@@ -362,16 +362,16 @@ return answer('W')
 );
 
 /**
- * `KEYS`: all. `ARGV`: write, fence, outcome, ms that it is kept, the same for an expired record. Answers `E` and until
- * when it is kept; `G`: ended before, or missing; `F`; `L`.
+ * `KEYS`: all. `ARGV`: write, fence, outcome, ms that it is kept, the same for an expired record, stamp (empty: any).
+ * Answers `E` and until when it is kept; `G`: ended before, or missing; `F`; `L`.
  */
 export const END = script(
   CLOCK,
   LATE,
   `
-local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x')
+local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x', 'a')
 if not head[1] then return {'G'} end
-if head[1] ~= ARGV[2] then return {'F'} end
+if head[1] ~= ARGV[2] or (ARGV[6] ~= '' and head[4] ~= ARGV[6]) then return {'F'} end
 if late(head[2], ARGV[1]) then return {'L'} end
 local outcome, at, keep = ARGV[3], now, ARGV[4]
 if head[3] and tonumber(head[3]) <= now then outcome, at, keep = '', math.abs(head[3]), ARGV[5] end

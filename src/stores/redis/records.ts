@@ -18,6 +18,7 @@ import type {
   RecordPage,
   Records,
   SaveOutcome,
+  Seen,
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
@@ -133,7 +134,7 @@ export class RedisRecords extends RedisLog implements Records {
   /** The first call that ends an expired record answers `'ended'`, so that exactly one caller reports the end. */
   end(
     id: string,
-    from: Ownership,
+    from: Seen,
     outcome: string,
     keepMs = this.#writer.kind.keepMs,
   ): Promise<'ended' | 'fenced' | 'gone'> {
@@ -201,9 +202,16 @@ export class RedisRecords extends RedisLog implements Records {
     return (await this.#writer.run(CLAIM, [head, body, fields, open], args)) as ReadReply;
   }
 
-  async #end(id: string, from: Ownership, outcome: string, keepMs: number): Promise<readonly [string, string?]> {
+  async #end(id: string, from: Seen, outcome: string, keepMs: number): Promise<readonly [string, string?]> {
     const { keys, kind } = this.#writer;
-    const args = [this.#writer.next(), fenceText(from), outcome, String(keepMs), String(kind.keepMs)];
+    const args = [
+      this.#writer.next(),
+      fenceText(from),
+      outcome,
+      String(keepMs),
+      String(kind.keepMs),
+      String(from.atStamp ?? ''),
+    ];
     return (await this.#writer.run(END, keys.record(id), args)) as [string, string?];
   }
 

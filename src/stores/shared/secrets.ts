@@ -4,12 +4,14 @@
  */
 import { storeAway } from '../../errors.ts';
 import type { RandomSource } from '../../options/system.ts';
-import { isEnded, type Kind, type MaybePromise, RECORD_VERSION, type Records } from '../store.ts';
+import { isEnded, type Kind, type MaybePromise, type Records } from '../store.ts';
 import { after } from './after.ts';
 
 /** A secret shows no more once it has expired, so the next request makes another. */
 export const SECRETS: Kind = { name: 'secrets', log: false, keepMs: 0, listed: false };
 
+/** The format of secrets: not that of sessions, because instances of two builds share them. */
+const VERSION = 1;
 const BYTES = 32;
 /** A secret that exists may expire before it is read. */
 const TRIES = 8;
@@ -40,7 +42,7 @@ export class Secrets {
   #create(name: string, secret: Uint8Array, keepMs: number | null = null): MaybePromise<'created' | 'exists'> {
     const body = Buffer.from(secret).toString('base64');
     const texts = { user: null, head: '', body, fields: {} };
-    const record = { v: RECORD_VERSION, id: name, epoch: 1, owner: null, ...texts, createdAt: 0, stamp: 0 };
+    const record = { v: VERSION, id: name, epoch: 1, owner: null, ...texts, createdAt: 0, stamp: 0 };
     return this.#records.create(record, keepMs);
   }
 

@@ -37,7 +37,16 @@ export class SqliteMailbox {
     this.#logger = logger;
   }
 
-  open(): Promise<void> {
+  async open(): Promise<void> {
+    try {
+      await this.#listen();
+    } catch (cause) {
+      this.#failed = true;
+      throw storeAway(`the mailbox of this instance cannot be opened: ${(cause as Error).message}`, cause);
+    }
+  }
+
+  #listen(): Promise<void> {
     const server = createServer((socket) => this.#accept(socket));
     this.#server = server;
     server.unref();
@@ -72,17 +81,13 @@ export class SqliteMailbox {
 
   /** Existing connections stay open. */
   async repair(): Promise<void> {
+    if (this.#server === undefined) return this.open();
     const there = process.platform === 'win32' || statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
     if ((there && !this.#failed) || this.#closed) return;
     if (!there) this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is opened again');
     // Before `open`, because closing deletes the file by its name at once.
     this.#server?.close();
-    try {
-      await this.open();
-    } catch (cause) {
-      this.#failed = true;
-      throw storeAway(`the mailbox of this instance cannot be opened again: ${(cause as Error).message}`, cause);
-    }
+    await this.open();
   }
 
   close(): void {

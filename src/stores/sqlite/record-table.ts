@@ -23,6 +23,7 @@ export interface OwnershipRow {
   readonly no: number;
   readonly epoch: number;
   readonly owner: string | null;
+  readonly stamp: number;
   readonly expiresAt: number | null;
   /** The store has answered that this record expired. */
   readonly expired: boolean;
@@ -40,9 +41,9 @@ export class SqliteRecordTable {
   readonly database: SqliteDatabase;
   readonly space: number;
   readonly kind: Kind;
-  readonly clock: StoreClock;
+  readonly clock: Pick<StoreClock, 'wall'>;
 
-  constructor(database: SqliteDatabase, space: number, kind: Kind, clock: StoreClock) {
+  constructor(database: SqliteDatabase, space: number, kind: Kind, clock: Pick<StoreClock, 'wall'>) {
     this.database = database;
     this.space = space;
     this.kind = kind;
@@ -58,8 +59,8 @@ export class SqliteRecordTable {
   ownership(id: string): OwnershipRow | undefined {
     const row = this.database.one<OwnershipColumns>(SQL.ownership, [this.space, id]);
     if (row === undefined) return undefined;
-    const [no, epoch, owner, expiresAt, expired] = row;
-    return { no, epoch, owner, expiresAt, expired: expired === 1 };
+    const [no, epoch, owner, stamp, expiresAt, expired] = row;
+    return { no, epoch, owner, stamp, expiresAt, expired: expired === 1 };
   }
 
   /** The row number of a living record, if the fence matches. */
@@ -163,6 +164,7 @@ type OwnershipColumns = readonly [
   no: number,
   epoch: number,
   owner: string | null,
+  stamp: number,
   expiresAt: number | null,
   expired: number,
 ];

@@ -13,6 +13,7 @@ import type {
   RecordPage,
   Records,
   SaveOutcome,
+  Seen,
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
@@ -68,16 +69,12 @@ export class SqliteRecords extends SqliteLog implements Records {
   }
 
   /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
-  end(
-    id: string,
-    from: Ownership,
-    outcome: string,
-    keepMs = this.#table.kind.keepMs,
-  ): Promise<'ended' | 'fenced' | 'gone'> {
+  end(id: string, from: Seen, outcome: string, keepMs = this.#table.kind.keepMs): Promise<'ended' | 'fenced' | 'gone'> {
     return this.#file.write(() => {
       const ownership = this.#table.ownership(id);
       if (ownership === undefined) return 'gone';
-      if (ownership.epoch !== from.epoch || ownership.owner !== from.owner) return 'fenced';
+      const { epoch, owner, stamp } = ownership;
+      if (epoch !== from.epoch || owner !== from.owner || stamp !== (from.atStamp ?? stamp)) return 'fenced';
       this.#table.end(id, ownership, outcome, keepMs);
       return 'ended';
     });

@@ -22,8 +22,7 @@ export interface Migration {
  *   page of the index. `n` and `bytes` are in the index, so that retention is computed without the rows.
  * - `open_streams`: streams that are not complete. A stream that has events and no row here is complete. `mark` is the
  *   mark of the first append. Most marks end with their stream and so need no row in `marks`.
- * - `instances`: leases. Rows of dead leases stay, so that their ids are not used again. `ends` is on the machine's
- *   clock.
+ * - `lease_clock`: one row (`lease-clock.ts`).
  *
  * SQLite reads text only up to U+0000. The names of marks are JSON text.
  */
@@ -106,19 +105,12 @@ CREATE TABLE ended (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ended_by_forget ON ended (forget_at);
 
-CREATE TABLE instances (
-  deployment INTEGER NOT NULL,
-  id TEXT NOT NULL,
-  state TEXT NOT NULL,
-  version TEXT NOT NULL,
-  renewals INTEGER NOT NULL,
-  lease_ms REAL NOT NULL,
+CREATE TABLE lease_clock (
+  no INTEGER PRIMARY KEY,
   boot TEXT NOT NULL,
-  ends REAL NOT NULL,
-  announced_at REAL NOT NULL,
-  address TEXT,
-  PRIMARY KEY (deployment, id)
-) STRICT, WITHOUT ROWID;
+  base REAL NOT NULL,
+  lease_ms REAL NOT NULL
+) STRICT;
 
 CREATE TRIGGER record_gone AFTER DELETE ON records BEGIN
   DELETE FROM fields WHERE record = old.no;

@@ -1,10 +1,12 @@
 /** The store object. All endpoints that share it use one open file: the first one opens it, the last one closes it. */
+import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
-import { storeClock, type StoreClock } from './clock.ts';
-import { SqliteInstances } from './instances.ts';
+import { storeClock } from './clock.ts';
+import { leaseClock } from './lease-clock.ts';
+import { SqliteMailboxes } from './mailboxes.ts';
 import { SqliteRecordTable } from './record-table.ts';
 import { openFile, type FileSettings } from './open-file.ts';
 import { RetryBackoff } from './retry-backoff.ts';
@@ -29,46 +31,45 @@ export class SqliteStore implements Store {
     return this.#file.view(
       () => openFile(this.#settings, clock, backoff, options.logger),
       async (file) => {
-        const deployment = await findSpace(file, options.name);
-        const spaces = new Map<string, number>();
-        for (const { name } of [...options.kinds, SECRETS]) spaces.set(name, await findSpace(file, options.name, name));
-        return this.#view({ file, deployment, clock, backoff, options }, spaces);
+        const leases = await leaseClock(file, clock, options.leaseMs);
+        const kinds = [...options.kinds, SECRETS, LEASES];
+        const spaces = new Map<Kind, number>();
+        for (const kind of kinds) spaces.set(kind, await findSpace(file, options.name, kind.name));
+        const records = recordsOf(kinds, (kind) => {
+          const time = kind === LEASES ? leases : clock;
+          return new SqliteRecords(file, new SqliteRecordTable(file.database, spaces.get(kind) ?? 0, kind, time));
+        });
+        return this.#view(file, backoff, records, options);
       },
     );
   }
 
-  /** `spaces`: of each kind. */
-  #view(parts: ViewParts, spaces: ReadonlyMap<string, number>): OpenStore {
-    const { file, deployment, clock, backoff, options } = parts;
-    const { leaseMs, logger, random, kinds } = options;
-    const tableOf = (kind: Kind): SqliteRecordTable =>
-      new SqliteRecordTable(file.database, spaces.get(kind.name) ?? 0, kind, clock);
-    const instances = new SqliteInstances({ file, deployment, clock, backoff, leaseMs, random, logger });
-    const records = recordsOf([...kinds, SECRETS], (kind) => new SqliteRecords(file, tableOf(kind)));
+  #view(file: StoreFile, backoff: RetryBackoff, records: OpenStore['records'], options: StoreOptions): OpenStore {
+    const { leaseMs, logger, random } = options;
+    const leases = records(LEASES);
+    const mailboxes = new SqliteMailboxes({ file, leases, backoff, random, logger });
+    const instances = new Instances({ records: leases, mailboxes, leaseMs, logger });
     const secrets = new Secrets(records(SECRETS), random);
     let closed: Promise<void> | undefined;
+    const close = async (): Promise<void> => {
+      mailboxes.closePeers();
+      await instances.close();
+      await this.#file.release();
+    };
     return {
       records,
       instances,
       secret: (name, keepMs) => secrets.get(name, keepMs),
       full: () => file.full,
-      close: () => (closed ??= instances.close().then(() => this.#file.release())),
+      close: () => (closed ??= close()),
     };
   }
 }
 
-interface ViewParts {
-  readonly file: StoreFile;
-  readonly deployment: number;
-  readonly clock: StoreClock;
-  readonly backoff: RetryBackoff;
-  readonly options: StoreOptions;
-}
-
-/** The number of a deployment, or of its records of one kind. */
-async function findSpace(file: StoreFile, name: string, kind?: string): Promise<number> {
+/** The number of the records of one kind in a deployment. */
+async function findSpace(file: StoreFile, name: string, kind: string): Promise<number> {
   const { database } = file;
-  const key = JSON.stringify(kind === undefined ? name : [name, kind]);
+  const key = JSON.stringify([name, kind]);
   const find = (): number | undefined => database.one<[number]>(SQL.space, [key])?.[0];
   const found = await file.read(find);
   if (found !== undefined) return found;

@@ -2,6 +2,7 @@
  * All SQL statements, by purpose. Parameters are numbered if one is used twice; `FENCED` uses 1 to 5. Times are
  * parameters, because SQLite's own clock does not follow an injected one.
  */
+import { LEASES } from '../shared/instances.ts';
 
 /** ?1 space, ?2 id, ?3 epoch, ?4 owner, ?5 now. */
 const FENCED = `space = ?1 AND id = ?2 AND epoch = ?3 AND owner = ?4 AND expired = 0
@@ -23,8 +24,8 @@ const RECORD = `
     s.expired
   FROM records s JOIN bodies b ON b.no = s.body`;
 
-/** ?1 boot, ?2 now on the machine's clock. An end further away than the lease is long belongs to an earlier boot. */
-const VALID_LEASE = 'boot = ?1 AND ends > ?2 AND ends <= ?2 + lease_ms';
+/** The names of spaces are JSON lists of a deployment and a kind (`sqlite-store.ts`). */
+const LEASE_SPACES = `(SELECT no FROM spaces WHERE name LIKE '%,"${LEASES.name}"]')`;
 
 /**
  * Each append of a record from the row `first` on, with the number and bytes of later events, which retention needs.
@@ -60,7 +61,7 @@ export const SQL = {
     (space, id, v, epoch, owner, user, head, body, created_at, stamp, expires_at, due_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   record: `${RECORD} WHERE s.space = ? AND s.id = ?`,
-  ownership: 'SELECT no, epoch, owner, expires_at, expired FROM records WHERE space = ? AND id = ?',
+  ownership: 'SELECT no, epoch, owner, stamp, expires_at, expired FROM records WHERE space = ? AND id = ?',
   fenced: `SELECT no FROM records WHERE ${FENCED}`,
   claim: 'UPDATE records SET epoch = epoch + 1, owner = ? WHERE no = ?',
   release: 'UPDATE records SET owner = NULL WHERE no = ?',
@@ -141,27 +142,13 @@ export const SQL = {
   trimEvents: `DELETE FROM events WHERE no > ? AND no <= ? AND at <= ?
     AND EXISTS (SELECT 1 FROM records WHERE no = events.record AND space = ?)`,
 
-  // ——— instances ———
-  announce: `INSERT INTO instances
-    (deployment, id, state, version, renewals, lease_ms, boot, ends, announced_at, address)
-    VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-  renew: `UPDATE instances SET state = ?5, lease_ms = ?6, ends = ?2 + ?6, renewals = renewals + 1
-    WHERE deployment = ?3 AND id = ?4 AND ${VALID_LEASE}`,
-  lease: `SELECT id, state, version, renewals, address FROM instances
-    WHERE deployment = ?3 AND id = ?4 AND ${VALID_LEASE}`,
-  judgedLease: `SELECT id, state, version, renewals,
-      CASE WHEN ${VALID_LEASE} THEN 'valid' WHEN ends = 0 THEN 'dead' ELSE 'late' END
-    FROM instances WHERE deployment = ?3 AND id = ?4`,
-  buryLate: `UPDATE instances SET ends = 0 WHERE deployment = ?3 AND id = ?4 AND NOT (${VALID_LEASE})`,
-  leases: `SELECT id, state, version, renewals FROM instances WHERE deployment = ?3 AND ${VALID_LEASE} ORDER BY id`,
-  anyLease: `SELECT id FROM instances WHERE ${VALID_LEASE}`,
-  bury: `UPDATE instances SET ends = 0, address = NULL
-    WHERE deployment = ?3 AND id = ?4 AND state = ?5 AND (?6 IS NULL OR renewals = ?6) AND ${VALID_LEASE}`,
-  leave: 'UPDATE instances SET ends = 0, address = NULL WHERE deployment = ? AND id = ?',
-  /** Mailboxes of dead instances, of every deployment. */
-  deadAddresses: `SELECT address FROM instances WHERE address IS NOT NULL AND NOT (${VALID_LEASE})`,
-  forgetAddresses: `UPDATE instances SET address = NULL WHERE address IS NOT NULL AND NOT (${VALID_LEASE})`,
-  forgetInstances: `DELETE FROM instances WHERE announced_at <= ?3 AND NOT (${VALID_LEASE})`,
+  // ——— leases ———
+  leaseClock: 'SELECT boot, base, lease_ms FROM lease_clock',
+  setLeaseClock: 'INSERT OR REPLACE INTO lease_clock (no, boot, base, lease_ms) VALUES (1, ?, ?, ?)',
+  lastLease: `SELECT max(expires_at) FROM records WHERE space IN ${LEASE_SPACES}`,
+  /** ?1 boot, ?2 now on the machine's clock. */
+  anyLease: `SELECT id FROM records WHERE space IN ${LEASE_SPACES} AND expired = 0
+    AND expires_at > ?2 + (SELECT base FROM lease_clock WHERE boot = ?1)`,
 } as const;
 
 /** The columns that a save may set, in the order of their parameters. */

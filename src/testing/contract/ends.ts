@@ -36,6 +36,16 @@ export const endCases = [
       assert.equal((await readEnded(owner, id)).outcome, 'terminated', id);
     }
   }),
+  test('end/stamp: an end that names a stamp is refused after a save of another', async (kit) => {
+    const [owner, other] = [await kit.openWith(['s']), await kit.open()];
+    const { stamp: atStamp } = recordOf('s');
+    assert.equal(await owner.records.save('s', FENCE, { stamp: atStamp + 1 }), 'written');
+    assert.equal(await other.records.end('s', { ...FENCE, atStamp }, 'terminated'), 'fenced');
+    assert.deepEqual(await owner.records.read('s'), recordOf('s', { stamp: atStamp + 1 }));
+    assert.equal(await other.records.end('s', { ...FENCE, atStamp: atStamp + 1 }, 'terminated'), 'ended');
+    assert.equal(await other.records.end('s', { ...FENCE, atStamp: atStamp + 1 }, 'terminated'), 'gone');
+    assert.equal((await readEnded(owner, 's')).outcome, 'terminated');
+  }),
   test('end/once: a session ends once: later ends find it gone, and the first reason stays', async (kit) => {
     const view = await kit.openWith(['s']);
     assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');

@@ -94,8 +94,10 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
     case 'add':
       return both((of) => of.add(step.id, step.field, 'added'));
     case 'end': {
-      const from = step.fence === null ? ownershipOf(model, step.id) : fenceOf(model, step.id, step.fence);
-      return both((of) => of.end(step.id, from, step.outcome, step.keepMs));
+      const { epoch, owner } = step.fence === null ? ownershipOf(model, step.id) : fenceOf(model, step.id, step.fence);
+      const atStamp =
+        step.stampOff === undefined ? {} : { atStamp: (model.record(step.id)?.stamp ?? 0) + step.stampOff };
+      return both((of) => of.end(step.id, { epoch, owner, ...atStamp }, step.outcome, step.keepMs));
     }
     case 'mark': {
       const own = fenceOf(model, step.id, step.fence);

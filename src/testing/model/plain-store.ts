@@ -16,6 +16,7 @@ import type {
   RecordChange,
   ReplayOutcome,
   SaveOutcome,
+  Seen,
   StoredRecord,
   WriteOutcome,
 } from '../../stores/store.ts';
@@ -114,10 +115,11 @@ export class PlainStore {
     return outcome;
   }
 
-  end(id: string, from: Ownership, outcome: string, keepMs = this.#options.keepMs): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Seen, outcome: string, keepMs = this.#options.keepMs): 'ended' | 'fenced' | 'gone' {
     const session = this.#held(id);
     if (session === undefined) return 'gone';
-    if (!fits(session, from)) return 'fenced';
+    const { stamp } = session.record;
+    if (!fits(session, from) || stamp !== (from.atStamp ?? stamp)) return 'fenced';
     const at = this.#options.now();
     const ended = this.#expired(session)
       ? this.#endedAtExpiry(session.record)

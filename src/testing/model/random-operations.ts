@@ -106,6 +106,8 @@ const OPERATIONS = {
     (draws: Draws, { id, fence }: Drawn) => ({
       id,
       fence: draws.one([null, fence]),
+      /** How far the stamp that the caller saw is from the stored one. `undefined`: it names none. */
+      stampOff: draws.one([undefined, undefined, 0, 1]),
       outcome: draws.one(OUTCOMES),
       keepMs: draws.one([undefined, undefined, 1_000]),
     }),

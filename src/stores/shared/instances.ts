@@ -1,0 +1,229 @@
+/**
+ * The instances of a deployment. A lease is a record: its id is the instance's, its owner the address of the mailbox,
+ * its head the state, its body the version of the build. Each renewal moves the expiry and adds 1 to `stamp`.
+ *
+ *     created ──save: renewed──▶ renewed … ──end (left, buried) or expired──▶ dead
+ *
+ * The instance creates, renews and gives back. Any other instance may bury, and its `end` names the stamp that it read,
+ * so a renewal in between refuses it. A reader that finds a lease expired stores that before it answers, as with every
+ * record. Then a renewal under way is refused. A dead id shows as ended for a day, so it cannot be created again. A
+ * crash leaves a lease that expires and a mailbox. The next instance that starts ends the one and removes the other.
+ */
+import { internal } from '../../errors.ts';
+import type { Logger } from '../../types.ts';
+import {
+  type Fence,
+  type InstanceLease,
+  type InstanceMessage,
+  type InstanceStore,
+  isEnded,
+  type Kind,
+  type MaybePromise,
+  type NewRecord,
+  type Ownership,
+  type Records,
+  type Seen,
+  type StoredRecord,
+} from '../store.ts';
+import { after } from './after.ts';
+
+export const LEASES: Kind = { name: 'leases', log: false, keepMs: 86_400_000, listed: true };
+
+export type LeaseRecords = Pick<Records, 'create' | 'read' | 'save' | 'end' | 'list' | 'due' | 'trim'>;
+
+export type Receive = (from: string, message: InstanceMessage) => void;
+
+/** Receives the messages for the instances of one view, and sends theirs. */
+export interface Mailboxes extends Pick<InstanceStore, 'send'> {
+  /** Begins to receive for an instance, before its lease is stored. Returns the address that the lease names. */
+  open(id: string, receive: Receive, lost: () => void): MaybePromise<string>;
+  /** Makes sure that messages arrive: once the lease is stored, and before each renewal. */
+  check(id: string): MaybePromise<void>;
+  /** A store that leaves it out sends a message to each lease. */
+  publish?: InstanceStore['publish'];
+  /** Receives nothing from now on. The mailbox may be closed already. */
+  close(id: string): MaybePromise<void>;
+  /** Removes what a crash has left of the mailbox of a dead instance. */
+  forget?(id: string, address: string): void;
+}
+
+export interface InstancesOptions {
+  readonly records: LeaseRecords;
+  readonly mailboxes: Mailboxes;
+  /** `null`: leases do not expire. */
+  readonly leaseMs: number | null;
+  readonly logger: Logger;
+}
+
+/** The format of leases: not that of sessions, because instances of two builds must find each other. */
+const VERSION = 1;
+/** Leases that are read at once. */
+const PAGE = 256;
+
+export class Instances implements InstanceStore {
+  readonly #options: InstancesOptions;
+  /** The leases of this view that are not known to be dead. */
+  readonly #own = new Map<string, { readonly fence: Fence; renewals: number }>();
+
+  constructor(options: InstancesOptions) {
+    this.#options = options;
+  }
+
+  announce(lease: InstanceLease, receive: Receive, lost: () => void = () => undefined): MaybePromise<void> {
+    const { records, mailboxes, leaseMs } = this.#options;
+    const { id } = lease;
+    const announced = after(mailboxes.open(id, receive, lost), (address) =>
+      this.#announced(id, () =>
+        after(records.create(recordOf(lease, address), leaseMs), (outcome) => {
+          if (outcome === 'exists') throw announcedBefore(id);
+          this.#own.set(id, { fence: { epoch: 1, owner: address }, renewals: 0 });
+          return mailboxes.check(id);
+        }),
+      ),
+    );
+    if (leaseMs !== null) void this.#forgetDead();
+    return announced;
+  }
+
+  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
+    const { records, mailboxes, leaseMs } = this.#options;
+    const own = this.#own.get(id);
+    if (own === undefined) return false;
+    return after(mailboxes.check(id), () => {
+      const change = { head: state, stamp: (own.renewals += 1), expiresInMs: leaseMs };
+      return after(records.save(id, own.fence, change), (outcome) =>
+        outcome === 'fenced' ? after(this.#close(id), () => false) : true,
+      );
+    });
+  }
+
+  read(id: string): MaybePromise<InstanceLease | undefined> {
+    return after(this.#living(id), (found) => found && leaseOf(found));
+  }
+
+  list(cursor?: string): MaybePromise<readonly InstanceLease[]> {
+    return after(this.#options.records.list(PAGE, cursor), ({ records, nextCursor }) => {
+      const leases = records.map(leaseOf);
+      return nextCursor === undefined ? leases : after(this.list(nextCursor), (more) => [...leases, ...more]);
+    });
+  }
+
+  send(from: string, to: string, message: InstanceMessage): MaybePromise<'sent' | 'suspect'> {
+    return this.#options.mailboxes.send(from, to, message);
+  }
+
+  bury(lease: InstanceLease): MaybePromise<boolean> {
+    return after(this.#living(lease.id), (found) => {
+      if (found === undefined) return false;
+      const { state, stamp } = leaseOf(found);
+      // A lease that this store did not return has no stamp. It is buried if its state matches.
+      return (
+        state === lease.state &&
+        stamp === (lease.stamp ?? stamp) &&
+        this.#end(found.id, { ...fenceOf(found), atStamp: found.stamp })
+      );
+    });
+  }
+
+  leave(id: string): MaybePromise<void> {
+    const own = this.#own.get(id);
+    const closed = this.#close(id);
+    const ended = after(own?.fence ?? this.#living(id), (seen) => this.#end(id, seen && fenceOf(seen)));
+    if (closed instanceof Promise || ended instanceof Promise)
+      return Promise.all([closed, ended]).then(() => undefined);
+  }
+
+  publish(from: string, message: InstanceMessage): MaybePromise<void> {
+    const { mailboxes } = this.#options;
+    if (mailboxes.publish !== undefined) return mailboxes.publish(from, message);
+    return after(this.list(), (leases) => {
+      for (const { id } of leases) if (id !== from) void this.#publishTo(id, from, message);
+    });
+  }
+
+  /** An instance whose view is closed has left, whether or not it called `leave`. */
+  async close(): Promise<void> {
+    const left = [...this.#own.keys()].map(async (id) => {
+      try {
+        await this.leave(id);
+      } catch (err) {
+        this.#options.logger.warn({ err, instance: id }, 'The lease could not be given back; it runs out by itself');
+      }
+    });
+    await Promise.all(left);
+  }
+
+  #living(id: string): MaybePromise<StoredRecord | undefined> {
+    return after(this.#options.records.read(id), (found) => (found && !isEnded(found) ? found : undefined));
+  }
+
+  /** `false`: the lease changed since it was seen, or there is none. */
+  #end(id: string, seen: Seen | undefined): MaybePromise<boolean> {
+    if (seen === undefined) return false;
+    const { records, mailboxes } = this.#options;
+    return after(records.end(id, seen, ''), (outcome) => {
+      if (outcome === 'ended') mailboxes.forget?.(id, seen.owner ?? '');
+      return outcome === 'ended';
+    });
+  }
+
+  #close(id: string): MaybePromise<void> {
+    this.#own.delete(id);
+    return this.#options.mailboxes.close(id);
+  }
+
+  /** At most once: an instance that cannot be reached misses the message. */
+  async #publishTo(id: string, from: string, message: InstanceMessage): Promise<void> {
+    try {
+      await this.#options.mailboxes.send(from, id, message);
+    } catch (err) {
+      this.#options.logger.debug({ err, instance: id }, 'A message to all did not reach this instance');
+    }
+  }
+
+  /** Takes the lease and the mailbox back if a step of the announcement fails. */
+  #announced(id: string, step: () => MaybePromise<void>): MaybePromise<void> {
+    const failed = (cause: unknown): MaybePromise<never> => {
+      const taken = this.#own.has(id) ? this.leave(id) : this.#close(id);
+      if (!(taken instanceof Promise)) throw cause;
+      return taken.catch(() => undefined).then(() => Promise.reject(cause as Error));
+    };
+    try {
+      const done = step();
+      return done instanceof Promise ? done.catch(failed) : done;
+    } catch (cause) {
+      return failed(cause);
+    }
+  }
+
+  /** Ends the leases of instances that crashed. The next instance that starts tries again. */
+  async #forgetDead(): Promise<void> {
+    const { records, logger } = this.#options;
+    try {
+      for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
+        const page = await records.due(PAGE, cursor);
+        // The read stores that a lease has expired.
+        for (const { id, epoch, owner } of page.records)
+          if ((await this.read(id)) === undefined) await this.#end(id, { epoch, owner });
+        cursor = page.nextCursor;
+      }
+      await records.trim();
+    } catch (err) {
+      logger.debug({ err }, 'What crashed instances left could not be removed');
+    }
+  }
+}
+
+const recordOf = ({ id, state, version }: InstanceLease, address: string): NewRecord => {
+  const texts = { user: null, head: state, body: version, fields: {} };
+  return { v: VERSION, id, epoch: 1, owner: address, ...texts, createdAt: 0, stamp: 0 };
+};
+
+/** Its owner leaves whatever it has renewed. */
+const fenceOf = ({ epoch, owner }: Ownership): Ownership => ({ epoch, owner });
+
+const leaseOf = ({ id, head, body, stamp }: StoredRecord): InstanceLease =>
+  Object.freeze({ id, state: head === 'draining' ? head : 'serving', version: body, stamp: String(stamp) });
+
+const announcedBefore = (id: string): Error =>
+  internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));
