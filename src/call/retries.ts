@@ -15,7 +15,16 @@
  * When it is tried again is up to these parts: the call loop pauses, and `session/ownership/patience.ts` has the places
  * of calls that wait.
  */
-import { beforeItRan, callUnreachable, type ErrorCode, ownerLost, sessionEnded, SojournError } from '../errors.ts';
+import {
+  beforeItRan,
+  callUnreachable,
+  type ErrorCode,
+  ownerLost,
+  requestClosed,
+  requestDrained,
+  sessionEnded,
+  SojournError,
+} from '../errors.ts';
 import type { LeaveReason } from '../types.ts';
 import { type Call, isAbandoned, isRequest } from './call.ts';
 
@@ -172,6 +181,20 @@ export function forLeaving(
 ): 'passOn' | 'move' | 'handOff' | 'error' {
   if (reason === 'fenced') return isStoring ? 'passOn' : isDurable ? 'move' : 'error';
   return reason === 'released' && isDurable && mayRunTwice ? 'handOff' : 'error';
+}
+
+/** The error of a call that ends with its session. */
+export function endError(reason: LeaveReason, mayHaveRun: boolean): SojournError {
+  if (reason === 'closed' || reason === 'store_lost') return requestClosed(mayHaveRun);
+  if (reason === 'released') return requestDrained(mayHaveRun);
+  return reason === 'fenced' ? ownerLost(mayHaveRun) : sessionEnded(mayHaveRun);
+}
+
+/**
+ * Whether the session stays resumable: its log keeps what its client has not read. Nothing of an ended session is kept.
+ */
+export function continuesElsewhere(reason: LeaveReason): boolean {
+  return reason === 'closed' || reason === 'released' || reason === 'hibernated';
 }
 
 /**

@@ -24,7 +24,7 @@ import {
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
-import { inTime } from '../session/life/grace.ts';
+import { inTime } from '../session/life/turn-timer.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/server/hook-time.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';

@@ -5,7 +5,7 @@
 import type { Instance } from '../cluster/instance.ts';
 import { requestClosed, requestDrained } from '../errors.ts';
 import { elapse } from '../options/system.ts';
-import { GRACE_MS } from '../session/life/grace.ts';
+import { GRACE_MS } from '../session/life/turn-timer.ts';
 import type { Patience } from '../session/ownership/patience.ts';
 import type { Registry } from '../session/registry.ts';
 import type { MaybePromise } from '../stores/store.ts';

@@ -53,6 +53,10 @@ export function errorJson(error: SojournError, id: RequestId | null, form: LostF
   return JSON.stringify({ jsonrpc: '2.0', id, result });
 }
 
+export function errorAnswer(id: RpcResponse['id'], error: SojournError): RpcResponse {
+  return { jsonrpc: '2.0', ...(id !== undefined && { id }), error: rpcError(error) };
+}
+
 /**
  * The JSON of a server's answer. A result that is not JSON (a cycle, a BigInt) or no object must not leave its request
  * without an answer: clients ignore such a message and wait.

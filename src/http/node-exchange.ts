@@ -26,8 +26,7 @@ import {
 import { repeatedIn } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 import { closeWithConnection } from './pipelined.ts';
-import { WATCHED_BYTES } from './slow-readers.ts';
-import { SlowResponse } from './slow-response.ts';
+import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
 import { type Holder, whenTurnHasEnded } from './turn.ts';
 
 export type NodeRequest = IncomingMessage & {

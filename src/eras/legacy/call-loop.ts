@@ -102,10 +102,10 @@ export class CallLoop implements Placement {
   }
 
   /** Until `work` ends, a drain waits for this exchange. */
-  async track<T>(exchange: Caller, work: () => Promise<T>): Promise<T> {
+  async track<T>(exchange: Caller, work: Promise<T>): Promise<T> {
     this.#tracked.add(exchange);
     try {
-      return await work();
+      return await work;
     } finally {
       this.#tracked.delete(exchange);
     }
@@ -151,8 +151,10 @@ export class CallLoop implements Placement {
   }
 
   #start(id: string, call: Call): void {
-    const driving = (): Promise<void> => this.#drive(id, call);
-    attempt(call.exchange, () => (reads(call) ? driving() : this.track(call.exchange, driving)));
+    attempt(call.exchange, () => {
+      const driving = this.#drive(id, call);
+      return reads(call) ? driving : this.track(call.exchange, driving);
+    });
   }
 
   /** Attempts until the call is answered, or waits. Pauses between attempts let two instances agree on an owner. */
@@ -180,7 +182,7 @@ export class CallLoop implements Placement {
     if (next === 'wait') {
       if (this.#deliverAnswers(id, call)) return;
       const waiting = this.#waiting.add(id, call, cause);
-      if (waiting !== undefined) return reads(call) ? waiting : this.track(exchange, () => waiting);
+      if (waiting !== undefined) return reads(call) ? waiting : this.track(exchange, waiting);
       if (reads(call) && this.#options.lifecycle.refusal === undefined && this.#options.gets.comeBack(call)) return;
     }
     this.refuse(call, cause);
@@ -297,7 +299,7 @@ export class CallLoop implements Placement {
       return this.fail(call, versionChanged(header, session.version));
     if (call.kind !== 'delete') call.reader.sessionId = session.id;
     if (isPost(call)) return this.#posts.serve(session, call);
-    if (call.kind === 'delete') return this.track(exchange, () => this.#delete(session, call));
+    if (call.kind === 'delete') return this.track(exchange, this.#delete(session, call));
     return this.#options.gets.serve(session, call);
   }
 

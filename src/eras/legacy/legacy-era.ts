@@ -50,31 +50,15 @@ export interface LegacyOptions {
 }
 
 export class LegacyEra implements RelayedServer, Mover {
-  readonly #options: ResolvedOptions;
-  readonly #registry: Registry;
-  readonly #finder: Finder;
-  readonly #instance: Instance;
-  readonly #opener: SessionOpener;
-  readonly #patience: Patience;
-  readonly #lifecycle: Lifecycle;
-  readonly #lostAnswers: LegacyOptions['lostAnswers'];
+  readonly #given: LegacyOptions;
   readonly #responses: LegacyResponses;
   readonly #gets: LegacyGets;
   readonly #loop: CallLoop;
-  readonly #gate: RequestLimits;
   readonly relay: Relay;
 
   constructor(given: LegacyOptions) {
-    const { options, registry, finder, instance, opener, keepAlive, expiry, patience, lifecycle } = given;
-    this.#options = options;
-    this.#gate = given.gate;
-    this.#registry = registry;
-    this.#finder = finder;
-    this.#instance = instance;
-    this.#opener = opener;
-    this.#patience = patience;
-    this.#lifecycle = lifecycle;
-    this.#lostAnswers = given.lostAnswers;
+    this.#given = given;
+    const { options, registry, keepAlive, expiry } = given;
     const { streamBufferBytes: bufferBytes } = options.limits;
     const all = {
       form: 'events',
@@ -108,7 +92,7 @@ export class LegacyEra implements RelayedServer, Mover {
 
   get(exchange: Exchange): void {
     const call = this.#callOf('get', exchange, { after: exchange.header('last-event-id') });
-    const refusal = this.#gate.count(exchange);
+    const refusal = this.#given.gate.count(exchange);
     if (refusal === undefined) this.#enter(call);
     else if (!this.#gets.comeBack(call) && !this.#gets.refuseResume(call, answerOverLimit()))
       call.reader.refuse(refusal, null);
@@ -116,7 +100,7 @@ export class LegacyEra implements RelayedServer, Mover {
 
   delete(exchange: Exchange): void {
     const call = this.#callOf('delete', exchange);
-    const refusal = this.#gate.count(exchange);
+    const refusal = this.#given.gate.count(exchange);
     if (refusal === undefined) this.#enter(call);
     else call.reader.refuse(refusal, null);
   }
@@ -135,9 +119,9 @@ export class LegacyEra implements RelayedServer, Mover {
     if (first?.kind !== 'request' || first.message.method !== 'initialize')
       return reader.refuse(sessionIdMissing(exchange.method), requestId);
     const { message } = first;
-    const refusal = this.#gate.count(exchange);
+    const refusal = this.#given.gate.count(exchange);
     if (refusal !== undefined) return reader.refuse(refusal, requestId);
-    attempt(exchange, () => this.#loop.track(exchange, () => this.#open(call, message)));
+    attempt(exchange, () => this.#loop.track(exchange, this.#open(call, message)));
   }
 
   /**
@@ -149,7 +133,7 @@ export class LegacyEra implements RelayedServer, Mover {
     reader: LinkReader,
   ): void {
     const call: Call = { kind, exchange, reader, requestId: null, after, mayHaveRun };
-    if (kind === 'answer') return this.#lostAnswers.resume(call, this.relay);
+    if (kind === 'answer') return this.#given.lostAnswers.resume(call, this.relay);
     if (kind !== 'post') return this.#enter(call);
     // Instances of earlier versions do not check the depth.
     const deep = checkTextDepth(text);
@@ -175,13 +159,16 @@ export class LegacyEra implements RelayedServer, Mover {
   async #open(call: Call, message: RpcRequest): Promise<void> {
     const { exchange, reader, post } = call;
     try {
-      const { waitMs } = this.#options;
-      if (!this.#instance.lease.valid && !(await this.#patience.lease(post?.text?.length ?? 0, waitMs, exchange)))
-        throw this.#instance.missing;
-      if (this.#lifecycle.prefersOthers) {
+      const { waitMs } = this.#given.options;
+      if (
+        !this.#given.instance.lease.valid &&
+        !(await this.#given.patience.lease(post?.text?.length ?? 0, waitMs, exchange))
+      )
+        throw this.#given.instance.missing;
+      if (this.#given.lifecycle.prefersOthers) {
         // The relaying instance tries the next one.
         if (exchange.relayOrigin !== undefined) return reader.moved(false);
-        for (const other of await this.#instance.othersServing()) {
+        for (const other of await this.#given.instance.othersServing()) {
           const outcome = await this.relay.send(other, call);
           if (outcome === 'done' || isAbandoned(call)) return;
           // The client has the id of a session whose owner crashed, and must initialize again.
@@ -191,12 +178,12 @@ export class LegacyEra implements RelayedServer, Mover {
           }
         }
       }
-      const opened = await this.#opener.open(message, exchange);
+      const opened = await this.#given.opener.open(message, exchange);
       if (opened === undefined) return;
       const { session, answer } = opened;
       reader.sessionId = session?.id;
       const json = JSON.stringify(answer);
-      const asJson = this.#options.responseMode === 'json';
+      const asJson = this.#given.options.responseMode === 'json';
       if (asJson || session === undefined) {
         reader.begin(asJson ? this.#responses.json : this.#responses.post);
         reader.message(json);
@@ -221,8 +208,8 @@ export class LegacyEra implements RelayedServer, Mover {
 
   /** Ends a session on whichever instance it lives; `false`: there is no such session. */
   async terminate(id: string): Promise<boolean> {
-    const live = this.#registry.get(id);
-    if (live !== undefined && (await this.#registry.leaving.end(live, 'terminated'))) return true;
-    return this.#finder.terminate(id);
+    const live = this.#given.registry.get(id);
+    if (live !== undefined && (await this.#given.registry.leaving.end(live, 'terminated'))) return true;
+    return this.#given.finder.terminate(id);
   }
 }

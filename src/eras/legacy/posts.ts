@@ -15,7 +15,7 @@ import type { Reader, ResponsePolicy, SessionResponse } from '../../http/reader.
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { admitAll } from '../../session/calls/authorizer.ts';
-import type { AdmittedPost } from '../../session/calls/requests.ts';
+import type { AdmittedPost } from '../../session/calls/context.ts';
 import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
@@ -29,7 +29,7 @@ import { StartsPerTurn } from './starts-per-turn.ts';
 
 /** Counts work that a drain waits for. */
 interface TrackedWork {
-  track<T>(exchange: Caller, work: () => Promise<T>): Promise<T>;
+  track<T>(exchange: Caller, work: Promise<T>): Promise<T>;
 }
 
 export interface LegacyPostsOptions {
@@ -44,19 +44,11 @@ export interface LegacyPostsOptions {
 export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
 
 export class LegacyPosts {
-  readonly #options: ResolvedOptions;
-  readonly #registry: Registry;
-  readonly #gate: RequestLimits;
-  readonly #loop: LegacyPostsOptions['loop'];
-  readonly #responses: LegacyResponses;
+  readonly #given: LegacyPostsOptions;
   readonly #starts = new StartsPerTurn();
 
-  constructor({ options, registry, gate, loop, responses }: LegacyPostsOptions) {
-    this.#options = options;
-    this.#registry = registry;
-    this.#gate = gate;
-    this.#loop = loop;
-    this.#responses = responses;
+  constructor(given: LegacyPostsOptions) {
+    this.#given = given;
   }
 
   serve(session: LiveSession, call: PostCall): MaybePromise<NextAttempt> {
@@ -67,10 +59,10 @@ export class LegacyPosts {
     if (authorizer === undefined) return this.#serveAdmitted(session, call);
     const admitted = admitAll(authorizer, post.messages, exchange.authInfo);
     if (!(admitted instanceof Promise)) return this.#serveAdmitted(session, withMessages(call, admitted));
-    return this.#loop.track(exchange, async () => {
-      const messages = await admitted;
-      return stays(session, call) ? this.#serveAdmitted(session, withMessages(call, messages)) : call;
-    });
+    const served = admitted.then((messages) =>
+      stays(session, call) ? this.#serveAdmitted(session, withMessages(call, messages)) : call,
+    );
+    return this.#given.loop.track(exchange, served);
   }
 
   /** What its caller may not use is replaced by something unknown. */
@@ -79,7 +71,7 @@ export class LegacyPosts {
     const requests = requestsOf(post.messages);
     const checked = session.transport.checkScopes(requests, exchange.authInfo);
     if (checked instanceof Promise)
-      return this.#loop.track(exchange, () => this.#serveChecked(session, call, requests, checked));
+      return this.#given.loop.track(exchange, this.#serveChecked(session, call, requests, checked));
     return checked === undefined ? this.#serveAllowed(session, call, requests) : refused(call, checked);
   }
 
@@ -102,25 +94,30 @@ export class LegacyPosts {
     const { authInfo } = exchange;
     const mayBeRetry = mayHaveRun || session.requests.remembersRuns;
     if (mayBeRetry && isRetry(session, requests, authInfo, mayHaveRun))
-      return this.#loop.track(exchange, () => this.#answerRetry(session, call, requests));
-    const { limits } = this.#options;
+      return this.#given.loop.track(exchange, this.#answerRetry(session, call, requests));
+    const { limits } = this.#given.options;
     const others = requests.length < messages.length;
     const refusal =
-      session.requests.running.refusal(session, requests, limits, this.#registry.held) ??
+      session.requests.running.refusal(session, requests, limits, this.#given.registry.held) ??
       (others ? session.inbound.refusal(messages, limits.requestsPerSession) : undefined);
     if (refusal?.code === 'TOO_MANY_REQUESTS') throw refusal;
     if (refusal !== undefined) return refused(call, refusal);
     if (requests.length === 0) {
-      this.#registry.touch(session);
+      this.#given.registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
       // Once a notification is accepted, its change of the session must survive a crash.
-      if (session.record.saving) return this.#loop.track(exchange, () => this.#respondSaved(session, call));
+      if (session.record.saving) return this.#given.loop.track(exchange, this.#respondSaved(session, call));
       reader.done(202);
       return undefined;
     }
-    const admissions = this.#gate.limitsSessions ? this.#gate.enterAll(exchange, requests) : [];
+    const admissions = this.#given.gate.limitsSessions ? this.#given.gate.enterAll(exchange, requests) : [];
     if (admissions instanceof SojournError) return refused(call, admissions);
-    const admitted = session.requests.admitPost(exchange, requests, this.#options.responseMode === 'json', admissions);
+    const admitted = session.requests.admitPost(
+      exchange,
+      requests,
+      this.#given.options.responseMode === 'json',
+      admissions,
+    );
     const early = session.requests.early(admitted);
     if (early !== undefined) return this.#startEarly(session, call, admitted, early);
     const primed = session.requests.prime(admitted);
@@ -172,7 +169,7 @@ export class LegacyPosts {
   async #answerRetry(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): Promise<NextAttempt> {
     const { reader } = call;
     const open = (): Reader => {
-      reader.begin(this.#options.responseMode === 'json' ? this.#jsonOf(call) : this.#responses.post);
+      reader.begin(this.#given.options.responseMode === 'json' ? this.#jsonOf(call) : this.#given.responses.post);
       return reader;
     };
     let first: FirstAttempt = 'lost';
@@ -181,7 +178,7 @@ export class LegacyPosts {
     } catch (err) {
       // The call waits for the store, which may have its answer.
       if (call.mayHaveRun === true && isStoreAway(err)) throw err;
-      this.#options.logger.error({ err, sessionId: session.id }, 'The outcome of a call could not be read');
+      this.#given.options.logger.error({ err, sessionId: session.id }, 'The outcome of a call could not be read');
     }
     if (first === 'attached') return undefined;
     if (!stays(session, call)) return { ...call, mayHaveRun: true };
@@ -237,13 +234,13 @@ export class LegacyPosts {
   }
 
   #begin(call: PostCall, stream: Stream): Reader {
-    const { post, resumed } = this.#responses;
+    const { post, resumed } = this.#given.responses;
     call.reader.begin(stream.answersOnly ? this.#jsonOf(call) : stream.clientResumes ? resumed : post);
     return call.reader;
   }
 
   #jsonOf({ post }: PostCall): ResponsePolicy {
-    return post.batch ? this.#responses.batch : this.#responses.json;
+    return post.batch ? this.#given.responses.batch : this.#given.responses.json;
   }
 
   #dispatchAll(session: LiveSession, { exchange, post }: PostCall, { contexts }: AdmittedPost): void {

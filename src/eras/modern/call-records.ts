@@ -12,7 +12,7 @@ import type { HeaderFields } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import { inTime } from '../../session/life/grace.ts';
+import { inTime } from '../../session/life/turn-timer.ts';
 import type { EndpointStore } from '../../session/record/kinds.ts';
 import { sessionHash } from '../../shown.ts';
 import { type Fence, isEnded, type MaybePromise, RECORD_VERSION, type Records } from '../../stores/store.ts';

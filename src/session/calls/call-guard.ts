@@ -6,10 +6,9 @@
  * `list_changed`. An unknown tool is not repeatable.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { Caller } from '../../http/exchange.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
-import type { CallMarker, MessageContext } from './context.ts';
+import type { AdmittedPost, CallMarker, MessageContext } from './context.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import { rightsOf } from './rights.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
@@ -47,14 +46,6 @@ interface LeftMarker {
 
 /** What a guard needs of the instance. */
 type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
-
-/** A POST whose requests have their ids. */
-interface GuardedPost {
-  readonly caller: Pick<Caller, 'relayOrigin'>;
-  readonly requests: readonly RpcRequest[];
-  readonly stream: Stream;
-  readonly contexts: readonly MessageContext[];
-}
 
 export class CallGuard {
   readonly #store: GuardHost['store'];
@@ -134,7 +125,7 @@ export class CallGuard {
   }
 
   /** Stores what must be stored before the requests of one POST are dispatched. */
-  before({ stream, requests, contexts }: GuardedPost): MaybePromise<WriteResult> {
+  before({ stream, requests, contexts }: AdmittedPost): MaybePromise<WriteResult> {
     if (this.#left !== undefined) this.#dropLeft(this.#left);
     const marks: Mark[] = [];
     for (const [n, request] of requests.entries()) {
@@ -159,7 +150,7 @@ export class CallGuard {
   /**
    * What to store with the first event of a stream whose requests may all run twice; `undefined`: some request may not.
    */
-  early({ requests, contexts }: GuardedPost): AppendExtra | undefined {
+  early({ requests, contexts }: AdmittedPost): AppendExtra | undefined {
     const [first] = requests;
     if (first === undefined || !requests.every((request) => this.repeatable(request))) return undefined;
     return { note: () => keep(first, contexts[0]) };
@@ -192,7 +183,7 @@ export class CallGuard {
    * If another instance relayed these calls, it sends them again when it does not know how they ended. So their markers
    * stay until it has acknowledged the answer.
    */
-  keep({ contexts, caller: { relayOrigin } }: GuardedPost): void {
+  keep({ contexts, caller: { relayOrigin } }: AdmittedPost): void {
     if (relayOrigin === undefined) return;
     for (const context of contexts) {
       if (context.marker === undefined) continue;

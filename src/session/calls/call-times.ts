@@ -13,9 +13,8 @@ import { limitedLogger } from '../../options/log-limit.ts';
 import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { quoted } from '../../shown.ts';
 import type { Logger } from '../../types.ts';
-import { GRACE_MS } from '../life/grace.ts';
 import type { HandlerWork } from './handler-work.ts';
-import { TurnTimer } from '../life/turn-timer.ts';
+import { GRACE_MS, TurnTimer } from '../life/turn-timer.ts';
 
 export class CallTimes {
   readonly #options: ResolvedOptions;

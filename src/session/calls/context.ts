@@ -5,11 +5,11 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
-import type { RelayOrigin } from '../../http/exchange.ts';
+import type { Caller, RelayOrigin } from '../../http/exchange.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Notices } from '../../observe/notices.ts';
-import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
 import { checkNumber, isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
@@ -216,6 +216,15 @@ export class MessageContext {
   get authInfo(): AuthInfo | undefined {
     return this.source?.authInfo;
   }
+}
+
+/** A POST whose requests have their ids. */
+export interface AdmittedPost {
+  readonly caller: Caller;
+  readonly requests: readonly RpcRequest[];
+  readonly stream: Stream;
+  /** One for each request. */
+  readonly contexts: readonly MessageContext[];
 }
 
 /** Errors of JSON-RPC have a number as their code. */

@@ -9,7 +9,8 @@ import type { Checked, RpcNotification, RpcRequest, RpcResponse } from '../../pr
 import { shownId } from '../../shown.ts';
 import type { Logger } from '../../types.ts';
 import type { MessageSource } from './context.ts';
-import { endError, errorAnswer } from './end-answers.ts';
+import { endError } from '../../call/retries.ts';
+import { errorAnswer } from '../../http/answer.ts';
 import { HandlerWork } from './handler-work.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import type { Ownership } from '../ownership/ownership.ts';

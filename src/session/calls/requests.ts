@@ -10,7 +10,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../../errors.ts';
-import { answerJson } from '../../http/answer.ts';
+import { answerJson, errorAnswer } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
 import { isLarge } from '../../http/large-answers.ts';
 import type { Admission } from '../../limits/request-limits.ts';
@@ -18,11 +18,10 @@ import type { Reader } from '../../http/reader.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { forLeaving } from '../../call/retries.ts';
+import { continuesElsewhere, endError, forLeaving } from '../../call/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { mayBeSentAgain } from './call-guard.ts';
-import type { ClosingSession, MessageContext, MessageSource } from './context.ts';
-import { continuesElsewhere, endError, errorAnswer } from './end-answers.ts';
+import type { AdmittedPost, ClosingSession, MessageContext, MessageSource } from './context.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
 import type { RequestsSession } from './requests-session.ts';
@@ -31,15 +30,6 @@ import { RunningCalls } from './running.ts';
 import type { KnownPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
-
-/** A POST whose requests have their ids. */
-export interface AdmittedPost {
-  readonly caller: Caller;
-  readonly requests: readonly RpcRequest[];
-  readonly stream: Stream;
-  /** One for each request. */
-  readonly contexts: readonly MessageContext[];
-}
 
 export class SessionRequests implements ClosingSession {
   readonly running: RunningCalls;

@@ -6,7 +6,7 @@
  */
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { EndReason } from '../../types.ts';
-import { inTime } from './grace.ts';
+import { inTime } from './turn-timer.ts';
 import { type HookTimes, inHookTime, isHookTimeout } from '../server/hook-time.ts';
 
 /** The sweep ends as many at once: the hook of most users is one query of their database. */

@@ -4,8 +4,8 @@
  */
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { LeaveReason, Logger } from '../../types.ts';
-import { continuesElsewhere } from '../calls/end-answers.ts';
-import { GRACE_MS, inTime } from './grace.ts';
+import { continuesElsewhere } from '../../call/retries.ts';
+import { GRACE_MS, inTime } from './turn-timer.ts';
 import type { SessionRequests } from '../calls/requests.ts';
 import type { SessionRun } from '../server/run.ts';
 import type { SessionHost } from '../session-host.ts';

@@ -5,7 +5,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
 import { lostJson } from '../../http/answer.ts';
 import { hasPriming } from '../../protocol/versions.ts';
-import { endError } from '../calls/end-answers.ts';
+import { endError } from '../../call/retries.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import { pause } from '../record/pause.ts';
