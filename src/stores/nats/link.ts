@@ -174,7 +174,7 @@ export class NatsLink {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#options.time.clearTimeout(this.#renewing);
-    this.#pending.stop(storeClosed(this.where));
+    this.#pending.rejectAll(storeClosed(this.where));
     for (const go of this.#waiting) go();
     const client = this.#client;
     if (this.#options.connect !== undefined) return client.close();

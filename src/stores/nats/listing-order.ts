@@ -33,13 +33,8 @@ export class NatsListingOrder {
     if (place > 0) await this.#jetstream.remove('places', place, deadline);
   }
 
-  /** Entries after a place, in order, without those of other deployments. */
-  async *after(place: number, deadline: () => number): AsyncGenerator<ListingEntry> {
-    for await (const { own } of this.all(place, deadline)) if (own !== undefined) yield own;
-  }
-
-  /** The same including entries of other deployments, which have only a sequence. */
-  async *all(
+  /** Entries after a place, in order. Those of other deployments and kinds have only a sequence. */
+  async *after(
     place: number,
     deadline: () => number,
   ): AsyncGenerator<{ readonly seq: number; readonly own?: ListingEntry }> {

@@ -1,14 +1,10 @@
 /**
- * The requests of one connection that have no answer yet. Each is answered, refused, or fails within `TICK_MS` of its
- * deadline.
+ * The requests of one connection that have no answer yet. Each is answered, refused, or fails at its deadline.
  */
 import { afterTurn } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { noAnswer } from '../shared/failures.ts';
 import type { NatsMessage } from './client.ts';
-
-/** How often deadlines are checked. A request may fail this much late. */
-const TICK_MS = 25;
 
 export interface PendingRequestsOptions {
   /** For error texts, without secrets. */
@@ -22,8 +18,7 @@ export interface PendingRequestsOptions {
 
 interface PendingRequest {
   readonly subject: string;
-  readonly since: number;
-  readonly deadline: number;
+  readonly timer: unknown;
   resolve(message: NatsMessage | undefined): void;
   reject(error: Error): void;
 }
@@ -32,7 +27,6 @@ export class PendingRequests {
   readonly #options: PendingRequestsOptions;
   readonly #pending = new Map<number, PendingRequest>();
   #requests = 0;
-  #ticking: unknown;
 
   constructor(options: PendingRequestsOptions) {
     this.#options = options;
@@ -45,72 +39,49 @@ export class PendingRequests {
     resolve: (message: NatsMessage | undefined) => void,
     reject: (error: Error) => void = () => undefined,
   ): number {
+    const { time, now } = this.#options;
     const no = this.#requests++;
-    const settled = (): void => this.forget(no);
-    this.#pending.set(no, {
-      subject,
-      since: this.#options.now(),
-      deadline,
-      resolve: (message) => {
-        settled();
-        resolve(message);
-      },
-      reject: (error) => {
-        settled();
-        reject(error);
-      },
-    });
-    this.#arm();
+    const since = now();
+    // Reads what has arrived first: a process that was busy for long has its answers already.
+    const timer = time.setTimeout(() => afterTurn(() => this.#late(no, since)), Math.max(1, deadline - since));
+    this.#pending.set(no, { subject, timer, resolve, reject });
     return no;
   }
 
   /** `undefined`: its subject has no listener, or the request needs no message. */
   resolve(no: number, message: NatsMessage | undefined): void {
-    this.#pending.get(no)?.resolve(message);
+    this.#take(no)?.resolve(message);
   }
 
   reject(no: number, error: Error): void {
-    this.#pending.get(no)?.reject(error);
+    this.#take(no)?.reject(error);
   }
 
   /** Its caller waits for it no more. */
   forget(no: number): void {
-    this.#pending.delete(no);
+    this.#take(no);
   }
 
   rejectSubject(subject: string, error: Error): void {
-    for (const pending of this.#pending.values()) if (pending.subject === subject) pending.reject(error);
+    for (const [no, pending] of this.#pending) if (pending.subject === subject) this.reject(no, error);
   }
 
   rejectAll(error: Error): void {
-    for (const pending of this.#pending.values()) pending.reject(error);
+    for (const no of this.#pending.keys()) this.reject(no, error);
   }
 
-  /** Rejects all; no request may follow. */
-  stop(error: Error): void {
-    this.#options.time.clearTimeout(this.#ticking);
-    this.rejectAll(error);
+  #take(no: number): PendingRequest | undefined {
+    const pending = this.#pending.get(no);
+    this.#pending.delete(no);
+    if (pending !== undefined) this.#options.time.clearTimeout(pending.timer);
+    return pending;
   }
 
-  #arm(): void {
-    this.#ticking ??= this.#options.time.setTimeout(() => {
-      // Reads what has arrived first: a process that was busy for long has its answers already.
-      afterTurn(() => {
-        this.#ticking = undefined;
-        this.#lookAtDeadlines();
-        if (this.#pending.size > 0) this.#arm();
-      });
-    }, TICK_MS);
-  }
-
-  #lookAtDeadlines(): void {
-    const now = this.#options.now();
-    let late = false;
-    for (const pending of this.#pending.values()) {
-      if (pending.deadline > now) continue;
-      late = true;
-      pending.reject(noAnswer(this.#options.where, now - pending.since));
-    }
-    if (late) this.#options.late();
+  #late(no: number, since: number): void {
+    const { where, now, late } = this.#options;
+    const pending = this.#take(no);
+    if (pending === undefined) return;
+    pending.reject(noAnswer(where, now() - since));
+    late();
   }
 }

@@ -7,7 +7,6 @@ import { LogState } from './log-state.ts';
 import {
   decodeValue,
   type EndedValue,
-  type Found,
   type LivingValue,
   type StoredValue,
   type Value,
@@ -43,7 +42,9 @@ export const emptyTail = (): LogTail => ({
 });
 
 export interface ReadValue {
-  readonly found: Found;
+  readonly position: ValuePosition;
+  /** `undefined`: the subject has no value, or another program deleted the key. */
+  readonly value: Value | undefined;
   /** Messages that hold parts of the value. */
   readonly parts: readonly number[];
 }
@@ -61,18 +62,15 @@ export class NatsReader {
     this.#kind = kind;
   }
 
-  /**
-   * No `found`: the subject has no value, or another program deleted the key. A value that is replaced during the
-   * read is read again until the deadline, because its writer makes progress.
-   */
-  async value(id: string, deadline: number): Promise<ReadValue | { readonly position: ValuePosition }> {
+  /** A value that is replaced during the read is read again until the deadline, because its writer makes progress. */
+  async value(id: string, deadline: number): Promise<ReadValue> {
     const { values, names, parts, where, deadlines } = this.#kind;
     let looks = 0;
     for (let last = -1; looks < LOOKS;) {
       const read = await values.read('records', names.record(id), deadline);
-      if (read === undefined) return { position: NO_VALUE };
+      if (read === undefined) return { position: NO_VALUE, value: undefined, parts: [] };
       const { stored, position } = read;
-      if (stored.deleted) return { position };
+      if (stored.deleted) return { position, value: undefined, parts: [] };
       const body = await parts.whole('records', stored, deadline);
       const value = body && decodeValue(where, id, body);
       const whole = value && (await this.#whole(id, value, deadline));
@@ -83,7 +81,7 @@ export class NatsReader {
         if (deadlines.now() >= deadline) throw contended(where, `session ${id}`);
         continue;
       }
-      return { found: { position, value: whole.value } as Found, parts: [...parts.named(stored), ...whole.pieces] };
+      return { position, value: whole.value, parts: [...parts.named(stored), ...whole.pieces] };
     }
     throw unreadable(where, `session ${id}, whose parts are missing,`);
   }

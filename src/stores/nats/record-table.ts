@@ -17,7 +17,7 @@ import { RecordCache, type CachedRecord, type HeldValue } from './record-cache.t
 import { contended } from './failures.ts';
 import type { NatsKind } from './kind.ts';
 import { emptyTail, type NatsReader } from './reader.ts';
-import { encodeValue, isLiving, withPieces, type LivingValue } from './record-value.ts';
+import { encodeValue, withPieces, type LivingValue } from './record-value.ts';
 import { type FieldChanges, type FieldPiece, PIECE_BYTES, plannedPieces } from './field-pieces.ts';
 import type { ValuePosition } from './keyed-values.ts';
 
@@ -56,18 +56,16 @@ export class NatsRecordTable {
     const { reader, clock } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
       const [read, now] = await Promise.all([reader.value(id, deadline), clock.now(deadline)]);
-      if (!('found' in read)) return { is: 'missing', position: read.position };
-      const { found, parts } = read;
-      const { position } = found;
-      if (!isLiving(found)) {
-        const { ended, forgetAt } = found.value;
+      const { position, value, parts } = read;
+      if (value === undefined) return { is: 'missing', position };
+      if ('ended' in value) {
+        const { ended, forgetAt } = value;
         return forgetAt > now ? { is: 'ended', position, ended, forgetAt } : { is: 'missing', position };
       }
-      const held: HeldValue = { position, value: found.value, parts };
-      const ended = expiredAt(held.value, now);
+      const held: HeldValue = { position, value, parts };
+      const ended = expiredAt(value, now);
       if (ended === undefined) return { is: 'living', held };
-      if (held.value.expired !== true && !(await this.replace(id, held, { ...held.value, expired: true }, deadline)))
-        continue;
+      if (value.expired !== true && !(await this.replace(id, held, { ...value, expired: true }, deadline))) continue;
       return { is: 'expired', held, ended, remembered: ended.at + this.#options.kind.keepMs > now };
     }
     throw contended(this.#options.where, `session ${id}`);

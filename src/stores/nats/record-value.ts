@@ -3,7 +3,6 @@ import { wakeTime } from '../shared/record-change.ts';
 import { RECORD_VERSION, type EndedRecord, type StoredRecord } from '../store.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { LogSummary } from './log-state.ts';
-import type { ValuePosition } from './keyed-values.ts';
 import { changesInValue, type FieldChanges, type FieldPiece, foldedFields } from './field-pieces.ts';
 
 const VERSION = 1;
@@ -45,18 +44,6 @@ export type StoredValue = Omit<LivingValue, 'record' | 'pieces'> & {
   readonly record: Omit<StoredRecord, 'fields'> & { readonly fields: FieldChanges };
   readonly pieces?: readonly number[];
 };
-
-/** A value and its position. */
-export type Found = { readonly position: ValuePosition; readonly value: LivingValue } | FoundEnded;
-
-interface FoundEnded {
-  readonly position: ValuePosition;
-  readonly value: EndedValue;
-}
-
-export function isLiving(found: Found): found is Exclude<Found, FoundEnded> {
-  return 'record' in found.value;
-}
 
 export function encodeValue(value: Value): Buffer {
   if (!('pieces' in value) || value.pieces === undefined) return Buffer.from(JSON.stringify(value));

@@ -7,7 +7,7 @@ import type { NatsKind } from './kind.ts';
 import type { ListingEntry, NatsListingOrder } from './listing-order.ts';
 import type { Purger } from './purger.ts';
 import type { NatsReader } from './reader.ts';
-import { isLiving, type LivingValue } from './record-value.ts';
+import type { LivingValue } from './record-value.ts';
 import type { ValuePosition } from './keyed-values.ts';
 
 type Held = Extract<RecordStatus, { readonly held: unknown }>;
@@ -78,8 +78,8 @@ export class Sweeper {
   async *#living(after: number, most: number): AsyncGenerator<{ record: StoredRecord; place: number }> {
     let group: ListingEntry[] = [];
     const size = Math.min(AT_ONCE, most);
-    for await (const place of this.#options.listing.after(after, this.#deadline)) {
-      group.push(place);
+    for await (const { own } of this.#options.listing.after(after, this.#deadline)) {
+      if (own !== undefined) group.push(own);
       if (group.length < size) continue;
       yield* await this.#records(group);
       group = [];
@@ -112,7 +112,7 @@ export class Sweeper {
     const group: ListingEntry[] = [];
     let last = this.#placesChecked;
     let seen = 0;
-    for await (const { seq, own } of listing.all(last, this.#deadline)) {
+    for await (const { seq, own } of listing.after(last, this.#deadline)) {
       if ((own !== undefined && own.at >= oldest) || (seen += 1) > PLACES_CHECKED) break;
       last = seq;
       if (own !== undefined) group.push(own);
@@ -162,11 +162,10 @@ export class Sweeper {
   /** Removes a tombstone that is too old, and anything that its end left behind. */
   async #forget(id: string): Promise<EntryOutcome> {
     const { reader, clock } = this.#options;
-    const read = await reader.value(id, this.#deadline());
-    if (!('found' in read) || isLiving(read.found)) return 'done';
-    const { value, position } = read.found;
+    const { value, position, parts } = await reader.value(id, this.#deadline());
+    if (value === undefined || 'record' in value) return 'done';
     if (value.forgetAt > (await clock.now(this.#deadline()))) return 'pending';
-    await this.#erase(id, value.place, position, read.parts);
+    await this.#erase(id, value.place, position, parts);
     return 'done';
   }
 
@@ -186,8 +185,7 @@ export class Sweeper {
   /** Removes parts of a record that was never stored or was replaced. */
   async #removeParts(id: string, { name, count }: { name: string; count: number }): Promise<EntryOutcome> {
     const { jetstream, names, reader } = this.#options;
-    const read = await reader.value(id, this.#deadline());
-    const used = 'found' in read ? read.parts : [];
+    const { parts: used } = await reader.value(id, this.#deadline());
     for (let n = 0; n < count; n++) {
       const stored = await jetstream.last('records', names.recordPart(id, name, n), this.#deadline());
       if (stored !== undefined && !used.includes(stored.seq))

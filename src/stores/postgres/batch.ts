@@ -6,7 +6,8 @@
  * all its claims are two: an update and a read. A batch that changes several rows of records is a transaction that
  * first locks them in the order of the ids. So two batches never deadlock.
  */
-import { Append, appendValues, partsOf } from './append.ts';
+import { JoinedAppend } from '../shared/joined-append.ts';
+import { appendValues, partsOf, streamsOf } from './append.ts';
 import { type Claim, type ClaimStatements, claimSteps } from './claim.ts';
 import { connectionStatements } from './connection-statements.ts';
 import type { AppendParts } from './log-statements.ts';
@@ -22,7 +23,7 @@ export interface Operation<T> {
 
 export interface Write {
   readonly space: string;
-  readonly what: Append | Claim | Operation<unknown>;
+  readonly what: JoinedAppend | Claim | Operation<unknown>;
   resolve(outcome: unknown): void;
   reject(error: unknown): void;
 }
@@ -40,7 +41,7 @@ interface Part {
 }
 
 /** The appends of one space in one wave, each with the writes that wait for it. */
-type Appends = Map<Append, Write[]>;
+type Appends = Map<JoinedAppend, Write[]>;
 
 /** The claims of one space in one wave. */
 type Claims = Array<readonly [Claim, Write]>;
@@ -59,7 +60,7 @@ interface RecordProgress {
 }
 interface LastAppend {
   wave: number;
-  append: Append;
+  append: JoinedAppend;
 }
 
 export class Batch {
@@ -79,7 +80,7 @@ export class Batch {
     const key = `${space} ${what.id}`;
     let progress = this.#progress.get(key);
     if (progress === undefined) this.#progress.set(key, (progress = { any: -1, whole: -1, streams: new Map() }));
-    if (what instanceof Append) this.#addAppend(write, what, progress);
+    if (what instanceof JoinedAppend) this.#addAppend(write, what, progress);
     else {
       progress.any += 1;
       progress.whole = progress.any;
@@ -94,11 +95,11 @@ export class Batch {
     }
   }
 
-  #addAppend(write: Write, given: Append, progress: RecordProgress): void {
+  #addAppend(write: Write, given: JoinedAppend, progress: RecordProgress): void {
     const { space } = write;
     // A copy: the batch may have to be sent again write by write.
-    const append = given.copy();
-    const names = append.streams();
+    const append = new JoinedAppend(given);
+    const names = streamsOf(append);
     const before = names.flatMap((name) => progress.streams.get(name) ?? []);
     const [only] = before;
     if (only !== undefined && before.length === 1 && only.append.join(append)) {

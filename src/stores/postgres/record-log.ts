@@ -1,10 +1,10 @@
 /** The event log: one row per append, filtered by retention when it is read, deleted some time later. */
 import type { EventRetention, Logger } from '../../types.ts';
+import { JoinedAppend } from '../shared/joined-append.ts';
 import { unpackEvents } from '../shared/packed-events.ts';
 import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
 import { TrimChance } from '../shared/trim-chance.ts';
 import type { AppendRequest, Kind, ReplayOutcome, WriteOutcome } from '../store.ts';
-import { Append } from './append.ts';
 import type { InstanceStatements } from './instance-statements.ts';
 import type { LogStatements } from './log-statements.ts';
 import type { Row, Statement, Value } from './pg.ts';
@@ -39,7 +39,7 @@ export class PostgresLog {
     const { space, writer, kind } = this.#options;
     const retention = kind.log;
     if (request.from < 0) return Promise.resolve('fenced');
-    const append = Append.of(request, retention !== false);
+    const append = JoinedAppend.of(request, retention !== false);
     const outcome = writer.append(space, append);
     if (retention === false || !this.#trimChance.isDue(append.events.length, append.bytes, retention)) return outcome;
     return outcome.finally(() => this.#trimRecord(request.id, retention));

@@ -1,5 +1,6 @@
 /** Records in rows. Every write is one statement that checks the fence on the row that it has locked. */
 import { idOf, placesOf } from '../shared/cursor.ts';
+import { JoinedAppend } from '../shared/joined-append.ts';
 import {
   type ClaimOutcome,
   type DueRecord,
@@ -18,7 +19,6 @@ import {
   type WriteOutcome,
   isEnded,
 } from '../store.ts';
-import { Append } from './append.ts';
 import type { Operation } from './batch.ts';
 import type { PgResult, Row, Step } from './pg.ts';
 import { EXPIRES_IN, MARKS, STREAMS, createValues, readRecord, saveOf } from './record-rows.ts';
@@ -119,7 +119,7 @@ export class PostgresRecords extends PostgresLog implements Records {
 
   mark(id: string, fence: Fence, mark: Mark, clear = false): Promise<WriteOutcome> {
     const { space, writer } = this.#options;
-    return writer.append(space, Append.ofMarks(id, fence, clear ? { unmark: mark } : { mark }));
+    return writer.append(space, new JoinedAppend({ id, fence, ...(clear ? { unmark: mark } : { mark }) }));
   }
 
   /** In the order of their ids. */

@@ -11,7 +11,7 @@
  * server refused has changed nothing. Its writes are sent again one by one, so that only the faulty ones fail.
  */
 import { afterTurn, type RandomSource } from '../../options/system.ts';
-import type { Append } from './append.ts';
+import type { JoinedAppend } from '../shared/joined-append.ts';
 import type { Claim } from './claim.ts';
 import { Batch, type BatchStatements, type Operation, type Write } from './batch.ts';
 import type { Connection, Connector } from './connection.ts';
@@ -65,7 +65,7 @@ export class PostgresWriter {
     this.#own = new OwnConnection(options.connector, options.random, { durable: true });
   }
 
-  append(space: string, append: Append): Promise<WriteOutcome> {
+  append(space: string, append: JoinedAppend): Promise<WriteOutcome> {
     return this.#write(space, append);
   }
 

@@ -1,12 +1,12 @@
 /** The event log in the file. An append is accepted by its stream (`streams.ts`), then adds a row. */
 import { afterTurn } from '../../options/system.ts';
 import type { EventRetention } from '../../types.ts';
-import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../store.ts';
-import { replayOutcome } from '../shared/replay-outcome.ts';
+import type { AppendRequest, Fence, MaybePromise, ReplayOutcome, WriteOutcome } from '../store.ts';
+import { JoinedAppend } from '../shared/joined-append.ts';
+import { packEvents, unpackEvents } from '../shared/packed-events.ts';
+import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
 import { TrimChance } from '../shared/trim-chance.ts';
-import { eventRows, storedAppends, type ReplayRow } from './event-rows.ts';
 import type { SqliteRecordTable } from './record-table.ts';
-import { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 import { StreamTable } from './streams.ts';
@@ -19,13 +19,24 @@ const TRIM_BATCH = 256;
 type LastRow = readonly [no: number, at: number];
 const NO_ROW: LastRow = [0, 0];
 
-export class SqliteLog implements WriteHandler<PendingAppend, WriteOutcome> {
+/** An append that waits for the end of its turn. */
+interface Waiting {
+  readonly append: JoinedAppend;
+  readonly outcome: Promise<WriteOutcome>;
+  /** The number of other writes before this append. Another write between two appends keeps them apart. */
+  readonly after: number;
+}
+
+/** A row of `SQL.replay`: after it, `later` events with `laterBytes` bytes were appended to the record. */
+type ReplayRow = readonly [position: number, n: number, at: number, later: number, laterBytes: number, data: string];
+
+export class SqliteLog implements WriteHandler<JoinedAppend, WriteOutcome> {
   readonly #file: StoreFile;
   readonly #table: SqliteRecordTable;
   readonly #streams: StreamTable;
   readonly #retention: EventRetention | false;
   /** Appends of this turn, by record and stream. */
-  readonly #waiting = new Map<string, PendingAppend>();
+  readonly #waiting = new Map<string, Waiting>();
   /** How many of the file's writes are appends of this view. */
   #written = 0;
   /** While this row exists, all rows of this kind up to it are young enough. */
@@ -41,25 +52,25 @@ export class SqliteLog implements WriteHandler<PendingAppend, WriteOutcome> {
 
   append(request: AppendRequest): Promise<WriteOutcome> {
     const after = this.#file.writes - this.#written;
-    // An append that completes its stream at once has no followers.
-    const key = request.from === 0 && request.complete === true ? undefined : `${request.id}\n${request.stream}`;
-    const waiting = key === undefined ? undefined : this.#waiting.get(key);
-    if (waiting?.outcome !== undefined && waiting.join(request, after)) return waiting.outcome;
-    const pending = new PendingAppend(request, after);
-    pending.outcome = this.#file.writeWith(this, pending);
+    const append = JoinedAppend.of(request, this.#retention !== false);
+    const key = `${request.id}\n${request.stream}`;
+    const waiting = this.#waiting.get(key);
+    if (waiting?.after === after && waiting.append.join(append)) return waiting.outcome;
+    const outcome = this.#file.writeWith(this, append);
     this.#written += 1;
-    if (key !== undefined) this.#allowJoining(key, pending);
-    return pending.outcome;
+    // An append that completes its stream at once has no followers.
+    if (append.from > 0 || !append.complete) this.#allowJoining(key, { append, outcome, after });
+    return outcome;
   }
 
-  /** Lets later appends of this turn join `pending`. */
-  #allowJoining(key: string, pending: PendingAppend): void {
+  /** Lets later appends of this turn join. */
+  #allowJoining(key: string, waiting: Waiting): void {
     if (this.#waiting.size === 0) afterTurn(() => this.#waiting.clear());
-    this.#waiting.set(key, pending);
+    this.#waiting.set(key, waiting);
   }
 
   /** Consecutive appends, within a transaction. From here on, no append joins another. */
-  run(appends: readonly PendingAppend[]): readonly WriteOutcome[] {
+  run(appends: readonly JoinedAppend[]): readonly WriteOutcome[] {
     if (this.#waiting.size > 0) this.#waiting.clear();
     return appends.map((append) => (this.#append(append) ? 'written' : 'fenced'));
   }
@@ -116,22 +127,20 @@ export class SqliteLog implements WriteHandler<PendingAppend, WriteOutcome> {
     return (await this.#file.write(() => database.change(SQL.trimEnded, values).changes)) === TRIM_BATCH;
   }
 
-  #append(append: PendingAppend): boolean {
+  #append(append: JoinedAppend): boolean {
+    const { id, fence, stream, from, events, bytes } = append;
     const retention = this.#retention;
-    if (retention === false) return this.#streams.markOnly(append);
-    const record = this.#streams.accept(append);
+    if (retention === false || stream === null) return this.#streams.markOnly(append);
+    const record = this.#streams.accept(append, stream);
     if (record === undefined) return false;
     const { database, clock } = this.#table;
-    let written = 0;
-    for (const { position, n, bytes, data } of eventRows(append.from, append.events)) {
-      database.run(SQL.addEvents, [record, append.stream, position, n, bytes, clock.wall(), data]);
-      written += bytes;
-    }
-    if (this.#trimChance.isDue(append.events.length, written, retention)) this.#trimRecord(append, retention);
+    const row = [record, stream, from, events.length, bytes, clock.wall(), packEvents(events)];
+    if (events.length > 0) database.run(SQL.addEvents, row);
+    if (this.#trimChance.isDue(events.length, bytes, retention)) this.#trimRecord(id, fence, retention);
     return true;
   }
 
-  #trimRecord({ id, fence }: PendingAppend, { events, bytes }: EventRetention): void {
+  #trimRecord(id: string, fence: Fence, { events, bytes }: EventRetention): void {
     const record = this.#table.fenced(id, fence);
     if (record !== undefined) this.#table.database.run(SQL.trimRecord, [record, events, bytes]);
   }
@@ -145,7 +154,10 @@ export class SqliteLog implements WriteHandler<PendingAppend, WriteOutcome> {
     if (found === undefined || retention === false) return { found: false, why: 'unknown' };
     const [record, openNext] = found;
     const rows = database.all<ReplayRow>(SQL.replay, [record, stream]);
-    return replayOutcome(storedAppends(rows, retention.ttlMs, now), retention, openNext ?? undefined, after);
+    const appends = rows.toReversed().map(([from, n, at, later, laterBytes, data]): StoredAppend => {
+      return { from, young: at + retention.ttlMs > now, later, laterBytes, events: unpackEvents(data, n) };
+    });
+    return replayOutcome(appends, retention, openNext ?? undefined, after);
   }
 }
 

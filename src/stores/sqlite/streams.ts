@@ -7,7 +7,7 @@
  */
 import { BoundedMap } from '../../bounded-map.ts';
 import type { SqliteRecordTable } from './record-table.ts';
-import type { PendingAppend } from './pending-append.ts';
+import type { JoinedAppend } from '../shared/joined-append.ts';
 import { SQL } from './statements.ts';
 
 /** How many row numbers of records are remembered. All are forgotten when there are more. */
@@ -22,20 +22,20 @@ export class StreamTable {
   }
 
   /** The row number of the record; undefined: the fence or the offset does not match. */
-  accept(request: PendingAppend): number | undefined {
+  accept(request: JoinedAppend, stream: string): number | undefined {
     if (request.from < 0) return undefined;
-    return this.#acceptInOneStatement(request) ?? this.#acceptStepByStep(request);
+    return this.#acceptInOneStatement(request, stream) ?? this.#acceptStepByStep(request, stream);
   }
 
   /** For kinds that keep no log. */
-  markOnly(request: PendingAppend): boolean {
+  markOnly(request: JoinedAppend): boolean {
     const record = this.#table.fenced(request.id, request.fence);
     if (record !== undefined) this.#mark(record, request);
     return record !== undefined;
   }
 
-  #acceptInOneStatement(request: PendingAppend): number | undefined {
-    const { id, fence, stream, from, events, complete, note = null, mark, unmark } = request;
+  #acceptInOneStatement(request: JoinedAppend, stream: string): number | undefined {
+    const { id, fence, from, events, complete, note = null, mark, unmark } = request;
     const { database } = this.#table;
     const fenced = this.#table.fence(id, fence);
     if (complete && from === 0) {
@@ -48,7 +48,7 @@ export class StreamTable {
     const place = [record, ...fenced, stream];
     if (complete) {
       if (mark !== undefined) return undefined;
-      const { changes } = database.change(SQL.completeAtOnce, [...place, from, unmark ?? null]);
+      const { changes } = database.change(SQL.completeAtOnce, [...place, from, unmark?.name ?? null]);
       return changes === 1 ? record : undefined;
     }
     const next = from + events.length;
@@ -62,12 +62,12 @@ export class StreamTable {
     return changes === 1 ? record : undefined;
   }
 
-  #acceptStepByStep(request: PendingAppend): number | undefined {
-    const { id, fence, stream, from, events, complete, note = null } = request;
+  #acceptStepByStep(request: JoinedAppend, stream: string): number | undefined {
+    const { id, fence, from, events, complete, note = null } = request;
     const { database } = this.#table;
     const record = this.#table.fenced(id, fence);
     if (record === undefined) return undefined;
-    this.#remember(id, record);
+    this.#rows.set(id, record);
     const [next, kept, known] = database.one<StreamRow>(SQL.stream, [record, stream]) ?? [null, null, 0];
     // A known stream that is not open is complete and takes no more events.
     if (next === null ? known === 1 || from !== 0 : from !== next) return undefined;
@@ -80,13 +80,9 @@ export class StreamTable {
     return record;
   }
 
-  #mark(record: number, { stream, mark, unmark }: PendingAppend): void {
+  #mark(record: number, { mark, unmark }: JoinedAppend): void {
     if (mark !== undefined) this.#table.mark(record, mark);
-    if (unmark !== undefined) this.#table.unmark(record, { name: unmark, stream });
-  }
-
-  #remember(id: string, record: number): void {
-    this.#rows.set(id, record);
+    if (unmark !== undefined) this.#table.unmark(record, unmark);
   }
 }
 
