@@ -8,38 +8,68 @@
  *
  * The first reason counts: `session.signal` aborts with it, and `run()` resolves with it.
  */
-import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
-import type { Exchange } from '../http/exchange.ts';
+import type { Implementation } from '@modelcontextprotocol/server';
+import { hookReturned } from '../errors.ts';
 import type { AnyServer } from '../protocol/server-shape.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { ServerBuilder } from '../session/server/server-builder.ts';
 import { userName } from '../shown.ts';
-import type { McpRequestRun } from '../types.ts';
+import type { MaybePromise } from '../stores/store.ts';
+import type { McpRequestRun, TimeProvider } from '../types.ts';
+import type { SessionlessCall } from './sessionless-call.ts';
+
+/** When the run hook of a request returned. */
+export const EARLY = 'before its request was answered';
 
 export class RequestRuns {
   readonly #servers: Pick<ServerBuilder, 'run'>;
+  readonly #time: TimeProvider;
   readonly #open = new Set<SessionRun>();
 
-  constructor(servers: Pick<ServerBuilder, 'run'>) {
+  constructor(servers: Pick<ServerBuilder, 'run'>, time: TimeProvider) {
     this.#servers = servers;
+    this.#time = time;
   }
 
-  /** `returned`: the hook returned before its request was answered. */
-  begin(exchange: Pick<Exchange, 'onClose'>, returned: () => void): SessionRun {
+  /** Makes the server of a call, and runs the hook around it. `returned`: the hook returned before the answer. */
+  build<T extends AnyServer>(call: SessionlessCall, make: () => MaybePromise<T>, returned?: () => void): Promise<T> {
     const handlerReturned = (): void => {
       run.leave('handler_returned');
-      returned();
+      returned?.();
     };
     const run = this.#servers.run({ handlerReturned });
-    if (!run.isWatched) return run;
-    this.#open.add(run);
-    exchange.onClose(() => run.leave('disconnected'));
-    return run;
+    if (run.isWatched) {
+      this.#open.add(run);
+      call.caller.onClose(() => run.leave('disconnected'));
+    }
+    call.runsIn(run, () => {
+      this.#open.delete(run);
+      run.leave('request_done');
+    });
+    return run.inOwnContext(async () => {
+      const server = await make();
+      await run.start(call.caller.request, this.#session(call, run, server));
+      if (run.left === 'handler_returned') throw hookReturned(EARLY);
+      return server;
+    });
   }
 
-  end(run: SessionRun): void {
-    this.#open.delete(run);
-    run.leave('request_done');
+  /** What `runSessionHandler` gets for one request. */
+  #session({ caller, client, version }: SessionlessCall, run: SessionRun, server: AnyServer): McpRequestRun {
+    return {
+      kind: 'request',
+      server,
+      createdAt: this.#time.now(),
+      protocolVersion: version,
+      user: caller.user,
+      userName: caller.user && userName(caller.user),
+      // Making it is not free, and most hooks do not read it.
+      get signal() {
+        return run.signal;
+      },
+      clientInfo: client.clientInfo ?? UNKNOWN_CLIENT,
+      clientCapabilities: client.clientCapabilities ?? {},
+    };
   }
 
   /** Call it before the requests that run get their errors. */
@@ -48,32 +78,4 @@ export class RequestRuns {
   }
 }
 
-export interface RequestSessionFields {
-  readonly caller: { readonly user: string | undefined };
-  readonly run: SessionRun;
-  readonly createdAt: number;
-  readonly clientInfo: Implementation | undefined;
-  /** `undefined`: the server has no way to ask the client. */
-  readonly clientCapabilities: ClientCapabilities | undefined;
-  readonly protocolVersion: string;
-  readonly server: AnyServer;
-}
-
 const UNKNOWN_CLIENT: Implementation = { name: '', version: '' };
-
-/** What `runSessionHandler` gets for one request of stateless and 2026-07-28 serving. */
-export function requestSession(fields: RequestSessionFields): McpRequestRun {
-  const { caller, run, ...rest } = fields;
-  return {
-    kind: 'request',
-    ...rest,
-    user: caller.user,
-    userName: caller.user && userName(caller.user),
-    // Making it is not free, and most hooks do not read it.
-    get signal() {
-      return run.signal;
-    },
-    clientInfo: fields.clientInfo ?? UNKNOWN_CLIENT,
-    clientCapabilities: fields.clientCapabilities ?? {},
-  };
-}

@@ -2,34 +2,19 @@
  * The SDK's `Transport` of one request or notification without a session. Nothing can come back to it, so
  * server→client requests are refused at once.
  */
-import type {
-  AuthInfo,
-  JSONRPCMessage,
-  RequestId,
-  ScopeChallengeHandler,
-  TransportSendOptions,
-} from '@modelcontextprotocol/server';
+import type { JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
 import { entryOf } from '../../entry-list.ts';
 import { type SojournError, statelessUnsupported } from '../../errors.ts';
-import { answerJson, asSojournError, attempt, errorJson, type LostForm, refuse } from '../../http/answer.ts';
-import type { Exchange } from '../../http/exchange.ts';
-import { afterTurn } from '../../options/system.ts';
-import {
-  cancelledMessage,
-  isObject,
-  type RpcNotification,
-  type RpcRequest,
-  type RpcResponse,
-} from '../../protocol/jsonrpc.ts';
+import { answerJson, attempt } from '../../http/answer.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
-import { contexts, MessageContext } from '../../session/calls/context.ts';
-import type { SessionRun } from '../../session/server/run.ts';
-import { checkScopes, type ScopedTransport } from '../../session/calls/scopes.ts';
+import { contexts } from '../../session/calls/context.ts';
+import type { ScopedTransport } from '../../session/calls/scopes.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
 import type { KnownPage, ListPage, SharedLists } from '../../session/server/shared-lists.ts';
-import type { Stream } from '../../session/streams/stream.ts';
-import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
+import type { SessionlessCall } from '../sessionless-call.ts';
 
 /** In place of a version: a server without a handshake answers in one form. */
 const STATELESS = 'stateless';
@@ -41,46 +26,33 @@ const FEATURES: Readonly<Record<string, string>> = {
   'roots/list': 'Roots',
 };
 
-export interface StatelessTransportOptions {
-  readonly message: RpcRequest | RpcNotification;
-  readonly exchange: Exchange;
-  readonly server: AnyServer;
-  readonly logger: Logger;
-  readonly form: LostForm;
-  readonly lists: SharedLists | undefined;
-  /** Called when the server of the request is closed. */
-  readonly done: () => void;
+/** What the transports of an endpoint share. */
+export interface StatelessHost {
+  readonly options: Pick<ResolvedOptions, 'logger' | 'responseMode'>;
+  readonly lists?: SharedLists | undefined;
 }
 
 export class StatelessTransport extends ServerTransport implements ScopedTransport {
   /** Among the open ones. */
   readonly entry = entryOf<StatelessTransport>(this);
   protected readonly server: AnyServer;
-  protected readonly logger: Logger;
-  /** `undefined`: a notification. */
-  readonly #id: RequestId | undefined;
-  readonly #method: string;
-  readonly #exchange: Exchange;
-  readonly #form: LostForm;
-  readonly #done: () => void;
-  readonly #lists: SharedLists | undefined;
+  readonly #call: SessionlessCall;
+  readonly #host: StatelessHost;
   #page: ListPage | undefined = undefined;
   #closed = false;
   #answered = false;
-  /** Set by `dispatch`. An error before that is sent with its HTTP status. */
-  #stream: Stream | undefined = undefined;
-  #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
+  /** Set from the dispatch on. An error of a request before that is sent with its HTTP status. */
+  #ended: (() => void) | undefined = undefined;
 
-  constructor({ message, exchange, server, logger, form, done, lists }: StatelessTransportOptions) {
+  constructor(call: SessionlessCall, server: AnyServer, host: StatelessHost) {
     super();
-    this.#id = 'id' in message ? message.id : undefined;
-    this.#method = message.method;
-    this.#exchange = exchange;
+    this.#call = call;
     this.server = server;
-    this.logger = logger;
-    this.#form = form;
-    this.#done = done;
-    this.#lists = lists;
+    this.#host = host;
+  }
+
+  protected get logger(): Logger {
+    return this.#host.options.logger;
   }
 
   async start(): Promise<void> {}
@@ -90,26 +62,22 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     return this.#closed;
   }
 
-  setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
-    this.#scopeChallenge = resolver;
-  }
-
-  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
-    return checkScopes(this.#scopeChallenge, requests, authInfo, this.logger);
-  }
-
-  dispatch(message: RpcRequest, context: MessageContext, run: SessionRun, stream: Stream): void {
-    this.#stream = stream;
-    const page = this.#lists?.page(message, STATELESS);
-    if (page !== undefined) context.onAnswer({ takes: 'result', run: (answer) => page.keep(answer), page });
-    this.#page = page;
-    this.deliver(message, context, run);
-  }
-
-  deliver(message: RpcRequest | RpcNotification, context: MessageContext, run: SessionRun): void {
+  /** Resolves when the transport is closed. */
+  deliver(message: RpcRequest | RpcNotification): Promise<void> {
+    const call = this.#call;
+    const { run } = call;
+    const context = run?.enter === undefined ? call : call.hidden();
+    const ended = new Promise<void>((resolve) => (this.#ended = resolve));
+    if ('id' in message) {
+      const page = this.#host.lists?.page(message, STATELESS);
+      if (page !== undefined) context.onAnswer({ takes: 'result', run: (answer) => page.keep(answer), page });
+      this.#page = page;
+      call.response.begin();
+    }
     const deliver = (): void => contexts.run(context, () => this.receive(message, context));
-    if (run.enter === undefined) deliver();
+    if (run?.enter === undefined) deliver();
     else run.enter(deliver);
+    return ended;
   }
 
   async send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
@@ -119,61 +87,65 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
   }
 
   #answer(message: RpcResponse): void {
-    const id = this.#id;
+    const { id, method } = this.#call;
     if (id === undefined || message.id !== id || this.#answered) return;
-    this.#answered = true;
     this.#page?.keep(message);
-    const answer = this.#method === 'initialize' ? withoutListChanged(message) : message;
+    const answer = method === 'initialize' ? withoutListChanged(message) : message;
     this.#reply(answerJson(answer, id, this.logger));
   }
 
   protected answerWith(page: KnownPage): boolean {
-    if (this.#id === undefined) return false;
-    this.#answered = true;
-    this.#reply(page.answerTo(this.#id));
+    const { id } = this.#call;
+    if (id === undefined) return false;
+    this.#reply(page.answerTo(id));
     return true;
   }
 
   #reply(json: string): void {
-    this.#stream?.send(json, true);
-    queueMicrotask(() => attempt(this.#exchange, () => this.close()));
+    this.#answered = true;
+    const { response, caller } = this.#call;
+    response.message(json);
+    response.end();
+    queueMicrotask(() => attempt(caller, () => this.close()));
   }
 
   #notify(message: RpcNotification, related: RequestId | undefined): void {
-    this.#lists?.changed(message.method);
-    const inRequest = this.#id === (related ?? contexts.getStore()?.id);
-    if (this.#id === undefined || !inRequest || this.#answered)
+    this.#host.lists?.changed(message.method);
+    const { id, response } = this.#call;
+    const inRequest = id === (related ?? contexts.getStore()?.id);
+    if (id === undefined || !inRequest || this.#answered)
       throw statelessUnsupported(`The notification ${message.method} outside of a request`);
-    if (this.#stream?.answersOnly === false) this.#stream.send(JSON.stringify(message));
+    // A JSON body holds the answer alone.
+    if (this.#host.options.responseMode !== 'json') response.message(JSON.stringify(message));
   }
 
   /** The client is gone, or the request is answered: the SDK aborts what still runs. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#stream?.finish();
+    if (!this.#answered) this.#endUnanswered();
     try {
       this.onclose?.();
     } finally {
-      this.#done();
+      this.#ended?.();
     }
   }
 
-  /** The time of its request is over: aborts the handler, and then closes the server. */
-  expire(error: SojournError): void {
-    const cancelled = cancelledMessage(this.#id, error.message);
-    const context = new MessageContext(this.#exchange, undefined, false, undefined, cancelled.method, undefined);
-    contexts.run(context, () => this.receive(cancelled, context));
-    afterTurn(() => attempt(this.#exchange, () => this.fail(error)));
+  #endUnanswered(): void {
+    const call = this.#call;
+    const { refusal, response, id } = call;
+    const isDispatched = this.#ended !== undefined && id !== undefined;
+    if (!isDispatched) {
+      if (refusal !== undefined && !call.caller.closed) call.fail(refusal);
+      return;
+    }
+    const json = refusal === undefined ? undefined : call.unanswered();
+    if (json !== undefined) response.message(json);
+    response.end();
   }
 
-  async fail(cause: unknown): Promise<void> {
-    if (!this.#answered) {
-      this.#answered = true;
-      const error = asSojournError(cause);
-      if (this.#stream !== undefined) this.#stream.send(errorJson(error, this.#id ?? null, this.#form), true);
-      else if (!this.#exchange.closed) refuse(this.#exchange, error, this.#id ?? null);
-    }
+  async fail(error: SojournError): Promise<void> {
+    this.#call.refuse(error);
     await this.close();
   }
 }

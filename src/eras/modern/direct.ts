@@ -20,7 +20,7 @@ import { noteRefused } from '../../session/server/server-transport.ts';
 import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
-import type { ModernCall } from './modern-call.ts';
+import type { SessionlessCall } from '../sessionless-call.ts';
 import type { ModernServers } from './servers.ts';
 import { ModernTransport, type TransportHost } from './transport.ts';
 
@@ -62,14 +62,14 @@ export class ModernDirect implements TransportHost {
    * Resolves with `false` when nothing was dispatched. The SDK then serves the request, with `call.server` if there is
    * one.
    */
-  serve(call: ModernCall): MaybePromise<boolean> {
+  serve(call: SessionlessCall): MaybePromise<boolean> {
     const { rpcRequest: request } = call;
     const classification = request === undefined || this.#unbound ? undefined : this.#envelopes.classify(call, request);
     if (request === undefined || classification === undefined) return false;
     return contexts.run(call, () => this.#serve(call, request, classification));
   }
 
-  async #serve(call: ModernCall, request: RpcRequest, classification: Classification): Promise<boolean> {
+  async #serve(call: SessionlessCall, request: RpcRequest, classification: Classification): Promise<boolean> {
     const made = this.#servers.build(call);
     const server = made instanceof Promise ? await made : made;
     const inner = server instanceof McpServer ? server.server : server;
@@ -129,7 +129,7 @@ export class ModernDirect implements TransportHost {
   }
 
   /** Answers when the server or this endpoint closed before there was an answer. */
-  over({ entry }: ModernTransport, call: ModernCall, unanswered: boolean): void {
+  over({ entry }: ModernTransport, call: SessionlessCall, unanswered: boolean): void {
     this.#open.delete(entry);
     if (!unanswered) return;
     const { response, refusal } = call;
@@ -147,7 +147,7 @@ export class ModernDirect implements TransportHost {
  * Sets what `createMcpHandler` writes into the server's private fields: the accessors of the handshake, which this era
  * lacks.
  */
-function setClientAccessors(inner: Server, call: ModernCall): void {
+function setClientAccessors(inner: Server, call: SessionlessCall): void {
   const { clientInfo, clientCapabilities } = call.client;
   if (clientInfo !== undefined) inner.getClientVersion = () => clientInfo;
   if (clientCapabilities !== undefined) inner.getClientCapabilities = () => clientCapabilities;

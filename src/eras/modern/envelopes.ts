@@ -14,7 +14,7 @@ import { BoundedMap } from '../../bounded-map.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { isModern } from '../../protocol/versions.ts';
-import type { ModernCall } from './modern-call.ts';
+import type { SessionlessCall } from '../sessionless-call.ts';
 
 type Modern = Extract<ReturnType<typeof classifyInboundRequest>, { kind: 'modern' }>;
 export type Classification = Modern['classification'];
@@ -36,7 +36,7 @@ export class ModernEnvelopes {
   readonly #accepted = new BoundedMap<string, Classification>(ACCEPTED_KEPT);
 
   /** `undefined`: the SDK must refuse the request, or it is a request that the SDK answers differently. */
-  classify(call: ModernCall, request: RpcRequest): Classification | undefined {
+  classify(call: SessionlessCall, request: RpcRequest): Classification | undefined {
     const { version } = call;
     if (request.method === 'subscriptions/listen' || request.method === 'initialize' || !isModern(version))
       return undefined;
@@ -61,7 +61,7 @@ function isPlain(request: RpcRequest, meta: Readonly<Record<string, unknown>>): 
 
 const isId = (value: unknown): boolean => typeof value === 'string' || Number.isSafeInteger(value);
 
-function ask({ caller, version }: ModernCall, request: RpcRequest): Classification | undefined {
+function ask({ caller, version }: SessionlessCall, request: RpcRequest): Classification | undefined {
   const method = caller.header('mcp-method');
   const name = caller.canonicalHeaders.get('mcp-name') ?? caller.header('mcp-name');
   const outcome = classifyInboundRequest({

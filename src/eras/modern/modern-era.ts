@@ -31,7 +31,6 @@ import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { quoted } from '../../shown.ts';
-import type { Authorizer } from '../../session/calls/authorizer.ts';
 import type { ServerBuilder } from '../../session/server/server-builder.ts';
 import type { CallTimes } from '../../session/calls/call-times.ts';
 import { contexts } from '../../session/calls/context.ts';
@@ -50,7 +49,7 @@ import { hasModernEnvelope } from './envelopes.ts';
 import type { LostRequest, LostRequestServer } from './may-run-twice.ts';
 import { ResumableCalls } from './resumable-calls.ts';
 import { respondLostAnswer, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
-import { type CallHost, ModernCall } from './modern-call.ts';
+import { type CallHost, SessionlessCall } from '../sessionless-call.ts';
 import { ModernServers } from './servers.ts';
 
 /**
@@ -59,7 +58,7 @@ import { ModernServers } from './servers.ts';
  */
 const HEAD_WAIT_MS = 30;
 
-export interface ModernOptions extends CallHost {
+export interface ModernOptions extends Omit<CallHost, 'era'> {
   readonly servers: ServerBuilder;
   readonly bus: ServerEventBus;
   readonly keepAlive: KeepAlive;
@@ -69,12 +68,12 @@ export interface ModernOptions extends CallHost {
   readonly callTimes: CallTimes;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   readonly memory: MemoryUse;
-  /** For the option `resumeModernCalls`; `undefined`: it is off. */
+  /** For the option `resumeSessionlessCalls`; `undefined`: it is off. */
   readonly resuming: Pick<ReturningClientsOptions, 'records' | 'instance' | 'replays'> | undefined;
 }
 
 export class ModernEra implements LostRequestServer {
-  readonly #given: ModernOptions;
+  readonly #given: ModernOptions & CallHost;
   readonly #options: ResolvedOptions;
   readonly #runs: RequestRuns;
   readonly #servers: ModernServers;
@@ -89,9 +88,9 @@ export class ModernEra implements LostRequestServer {
 
   constructor(given: ModernOptions) {
     const { options, bus, resuming } = given;
-    this.#given = given;
+    this.#given = { ...given, era: 'modern' };
     this.#options = options;
-    this.#runs = new RequestRuns(given.servers);
+    this.#runs = new RequestRuns(given.servers, options.timeProvider);
     this.#servers = new ModernServers(options, given.servers, this.#runs);
     this.#direct = new ModernDirect(given, this.#servers);
     this.#responses = responsesOf(given);
@@ -143,19 +142,13 @@ export class ModernEra implements LostRequestServer {
       hasIds && request !== undefined ? this.#resumable?.open(exchange, response, request, version) : undefined;
     const caller = resumable?.caller ?? exchange;
     const message = { caller, text: post.text, message: first, version, admission };
-    attempt(caller, () => this.#serve(new ModernCall(message, resumable ?? response, this.#given)));
+    attempt(caller, () => this.#serve(new SessionlessCall(message, resumable ?? response, this.#given)));
     return true;
   }
 
-  async #serve(call: ModernCall): Promise<void> {
-    try {
-      const { authorizer } = this.#given;
-      if (authorizer !== undefined && call.rpcRequest !== undefined)
-        await this.#authorize(call, call.rpcRequest, authorizer);
-    } catch (cause) {
-      call.done();
-      throw cause;
-    }
+  async #serve(call: SessionlessCall): Promise<void> {
+    const { authorizer } = this.#given;
+    if (authorizer !== undefined) await call.authorize(authorizer);
     if (call.caller.closed) call.done();
     else await this.#answer(call);
   }
@@ -190,18 +183,7 @@ export class ModernEra implements LostRequestServer {
     if (admission instanceof SojournError) return lost.refuse(admission, request.id);
     const message = { kind: 'request', message: request } as const;
     const sent = { caller, text: undefined, message, version, admission };
-    attempt(lost, () => this.#serve(new ModernCall(sent, lost, this.#given)));
-  }
-
-  async #authorize(call: ModernCall, sent: RpcRequest, authorizer: Authorizer): Promise<void> {
-    const { caller } = call;
-    const admitted = await authorizer.admit(sent, caller.authInfo);
-    if (admitted === sent) return;
-    call.authorized(admitted);
-    const name = admitted.params?.['name'] ?? admitted.params?.['uri'];
-    // The SDK compares the header with the message.
-    if (caller.header('mcp-name') !== undefined && typeof name === 'string')
-      caller.canonicalHeaders.set('mcp-name', name);
+    attempt(lost, () => this.#serve(new SessionlessCall(sent, lost, this.#given)));
   }
 
   #checkHeaders(
@@ -227,7 +209,7 @@ export class ModernEra implements LostRequestServer {
     return this.#running;
   }
 
-  async #answer(call: ModernCall): Promise<void> {
+  async #answer(call: SessionlessCall): Promise<void> {
     // A drain does not wait for a listen stream.
     const counts = call.listens ? 0 : 1;
     const { lifecycle } = this.#given;
@@ -255,7 +237,7 @@ export class ModernEra implements LostRequestServer {
     }
   }
 
-  #fetch(call: ModernCall): Promise<Response> {
+  #fetch(call: SessionlessCall): Promise<Response> {
     const { rpcRequest: sent } = call;
     const { request, authInfo } = call.caller;
     // The SDK checks the scopes, and then asks the handler.
@@ -302,7 +284,7 @@ function responsesOf({ options, keepAlive, expiry }: ModernOptions) {
 }
 
 /** The call whose context this code runs in. */
-function presentCall(): ModernCall | undefined {
+function presentCall(): SessionlessCall | undefined {
   const context = contexts.getStore();
-  return context instanceof ModernCall ? context : undefined;
+  return context instanceof SessionlessCall ? context : undefined;
 }

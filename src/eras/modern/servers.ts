@@ -3,21 +3,20 @@
  * that mirror a tool's arguments, and sets the context that handlers run in.
  */
 import type { McpServer, ScopeChallengeHandler, Server } from '@modelcontextprotocol/server';
-import { hookReturned, type SojournError, unsupportedVersion } from '../../errors.ts';
+import { type SojournError, unsupportedVersion } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { ServerBuilder } from '../../session/server/server-builder.ts';
-import { contexts, MessageContext } from '../../session/calls/context.ts';
-import type { EnterContext, SessionRun } from '../../session/server/run.ts';
+import { contexts } from '../../session/calls/context.ts';
+import type { EnterContext } from '../../session/server/run.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { McpRequestRun } from '../../types.ts';
 import { rememberSchemas } from '../../protocol/schema-memo.ts';
 import { isMcpServer, isOwnCopy, modernServerOf } from '../../protocol/server-shape.ts';
 import { checkScopes } from '../../session/calls/scopes.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkParamHeaders } from './mcp-headers.ts';
-import type { ModernCall } from './modern-call.ts';
-import { type RequestRuns, requestSession } from '../request-runs.ts';
+import type { SessionlessCall } from '../sessionless-call.ts';
+import type { RequestRuns } from '../request-runs.ts';
 
 export class ModernServers {
   readonly #options: ResolvedOptions;
@@ -31,7 +30,7 @@ export class ModernServers {
   }
 
   /** Throws the error that the request is refused with. */
-  build(call: ModernCall): MaybePromise<McpServer | Server> {
+  build(call: SessionlessCall): MaybePromise<McpServer | Server> {
     try {
       const made = this.#servers.hasRun ? this.#buildInRun(call) : this.#build(call);
       return made instanceof Promise ? made.catch((cause: unknown) => this.#refused(call, cause)) : made;
@@ -41,31 +40,25 @@ export class ModernServers {
   }
 
   /** Closes a server that was created for a refused request, because no other code knows it. */
-  #refused(call: ModernCall, cause: unknown): never {
+  #refused(call: SessionlessCall, cause: unknown): never {
     call.made?.close().catch((err: unknown) => {
       this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
     });
     throw cause;
   }
 
-  #buildInRun(call: ModernCall): Promise<McpServer | Server> {
-    const run = this.#runs.begin(call.caller, () => {});
-    call.runsIn(() => this.#runs.end(run));
-    return run.inOwnContext(async () => {
-      const server = await this.#build(call);
-      await run.start(call.caller.request, this.#session(call, server, run));
-      if (run.left === 'handler_returned') throw hookReturned('before its request was answered');
-      if (run.enter !== undefined) this.#dispatchIn(run.enter, call, server);
-      return server;
-    });
+  async #buildInRun(call: SessionlessCall): Promise<McpServer | Server> {
+    const server = await this.#runs.build(call, () => this.#build(call));
+    if (call.run?.enter !== undefined) this.#dispatchIn(call.run.enter, call, server);
+    return server;
   }
 
-  #build(call: ModernCall): MaybePromise<McpServer | Server> {
+  #build(call: SessionlessCall): MaybePromise<McpServer | Server> {
     const made = this.#servers.build(call);
     return made instanceof Promise ? made.then((server) => this.#checked(call, server)) : this.#checked(call, made);
   }
 
-  #checked(call: ModernCall, server: AnyServer): MaybePromise<McpServer | Server> {
+  #checked(call: SessionlessCall, server: AnyServer): MaybePromise<McpServer | Server> {
     call.built(server);
     const { rpcRequest: request, caller, text } = call;
     const inner = modernServerOf(server);
@@ -89,7 +82,7 @@ export class ModernServers {
    * A server from another copy of the SDK, or from its CommonJS build. `createMcpHandler` serves its inner `Server` and
    * assumes that it has no tools, so the scopes are checked here.
    */
-  #ofOtherCopy(call: ModernCall, server: AnyServer, inner: Server): MaybePromise<Server> {
+  #ofOtherCopy(call: SessionlessCall, server: AnyServer, inner: Server): MaybePromise<Server> {
     call.leaveToSdk(inner);
     const { rpcRequest: request } = call;
     if (request === undefined || !isMcpServer(server)) return inner;
@@ -102,24 +95,12 @@ export class ModernServers {
     return checked instanceof Promise ? checked.then(allowed) : allowed(checked);
   }
 
-  #session(call: ModernCall, server: McpServer | Server, run: SessionRun): McpRequestRun {
-    return requestSession({
-      caller: call.caller,
-      run,
-      createdAt: this.#options.timeProvider.now(),
-      ...call.client,
-      protocolVersion: call.version,
-      server,
-    });
-  }
-
   /**
    * `perSessionExecutionContext`: runs the handler in the context that the hooks entered. The SDK connects and
    * dispatches by itself.
    */
-  #dispatchIn(enter: EnterContext, call: ModernCall, server: McpServer | Server): void {
-    const { caller, id, method, target, work } = call;
-    const context = new MessageContext(caller, undefined, true, id, method, undefined, target, work);
+  #dispatchIn(enter: EnterContext, call: SessionlessCall, server: McpServer | Server): void {
+    const context = call.hidden();
     const connect = server.connect.bind(server);
     server.connect = async (transport) => {
       await connect(transport);

@@ -31,19 +31,19 @@ import type { ListPage, SharedLists } from '../../session/server/shared-lists.ts
 import type { MaybePromise } from '../../stores/store.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Classification } from './envelopes.ts';
-import type { ModernCall } from './modern-call.ts';
+import type { SessionlessCall } from '../sessionless-call.ts';
 
 /** What the transports of an endpoint share. */
 export interface TransportHost {
   readonly options: Pick<ResolvedOptions, 'logger' | 'responseMode'>;
   readonly lists: SharedLists | undefined;
   /** Called once, when the transport is closed. `unanswered`: its request was dispatched, and has no answer. */
-  over(transport: ModernTransport, call: ModernCall, unanswered: boolean): void;
+  over(transport: ModernTransport, call: SessionlessCall, unanswered: boolean): void;
 }
 
 export interface ModernTransportOptions {
   readonly host: TransportHost;
-  readonly call: ModernCall;
+  readonly call: SessionlessCall;
   readonly request: RpcRequest;
   readonly classification: Classification;
   readonly server: Server;

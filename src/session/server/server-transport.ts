@@ -3,11 +3,15 @@
  * connected to them. Requests and notifications take the short way where the server allows it
  * (`protocol/request-entry.ts`).
  */
-import type { JSONRPCMessage, MessageExtraInfo } from '@modelcontextprotocol/server';
+import type { AuthInfo, JSONRPCMessage, MessageExtraInfo, ScopeChallengeHandler } from '@modelcontextprotocol/server';
+import type { SojournError } from '../../errors.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type RequestEntry, requestEntry } from '../../protocol/request-entry.ts';
 import { rememberSchemas } from '../../protocol/schema-memo.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { MessageContext } from '../calls/context.ts';
+import { checkScopes } from '../calls/scopes.ts';
 import type { KnownPage } from './shared-lists.ts';
 
 type OnMessage = <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
@@ -18,6 +22,7 @@ export abstract class ServerTransport {
   onclose: (() => void) | undefined = undefined;
   onerror: ((error: Error) => void) | undefined = undefined;
   #onmessage: OnMessage | undefined = undefined;
+  #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
   /** How often `onmessage` was set: once by `connect`, and again by a tool that wants to see the messages. */
   #assigned = 0;
   /** `undefined`: not looked for since `onmessage` was set. */
@@ -31,6 +36,14 @@ export abstract class ServerTransport {
     this.#assigned += 1;
     this.#onmessage = listener;
     this.#entry = undefined;
+  }
+
+  setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
+    this.#scopeChallenge = resolver;
+  }
+
+  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
+    return checkScopes(this.#scopeChallenge, requests, authInfo, this.logger);
   }
 
   /** The server that the application connected, once it is known. */

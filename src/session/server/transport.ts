@@ -10,13 +10,7 @@
  * Progress of a call whose stream has no log and no reader is dropped: two streams have no order, so its client could
  * read later progress on the GET stream before earlier progress on the stream of the call.
  */
-import type {
-  AuthInfo,
-  JSONRPCMessage,
-  RequestId,
-  ScopeChallengeHandler,
-  TransportSendOptions,
-} from '@modelcontextprotocol/server';
+import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
 import { internal, noStream, notInitialized, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
@@ -27,7 +21,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger, McpSession } from '../../types.ts';
 import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
 import { isHookTimeout } from './hook-time.ts';
-import { checkScopes, type ScopedTransport } from '../calls/scopes.ts';
+import type { ScopedTransport } from '../calls/scopes.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from '../calls/questions.ts';
 import type { SessionRun } from './run.ts';
@@ -70,7 +64,6 @@ export interface TransportSession extends GetSession {
 export class SessionTransport extends ServerTransport implements ScopedTransport {
   readonly #session: TransportSession;
   #state: State = 'open';
-  #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
   constructor(session: TransportSession) {
     super();
@@ -103,13 +96,11 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     return DONE;
   }
 
-  setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
-    this.#scopeChallenge = resolver;
-  }
-
-  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
-    if (this.#scopeChallenge === undefined) return undefined;
-    const checked = checkScopes(this.#scopeChallenge, requests, authInfo, this.#session.logger);
+  override checkScopes(
+    requests: readonly RpcRequest[],
+    authInfo: AuthInfo | undefined,
+  ): MaybePromise<SojournError | undefined> {
+    const checked = super.checkScopes(requests, authInfo);
     if (!(checked instanceof Promise)) return checked;
     return this.#session.inHookTime('the scope check', checked).catch((cause: unknown) => {
       if (isHookTimeout(cause)) return cause;

@@ -1,6 +1,6 @@
 /**
- * One 2026-07-28 message on its way: the context of its handler, which knows its response and the server that was made
- * for it. `modern-era.ts`, `servers.ts` and `direct.ts` pass it on.
+ * One message without a session, of 2026-07-28 or of an endpoint without sessions: the context of its handler, which
+ * knows its response and the server that was made for it. The eras, their transports and `request-runs.ts` pass it on.
  */
 import {
   CLIENT_CAPABILITIES_META_KEY,
@@ -10,45 +10,46 @@ import {
   type McpServer,
   type Server,
 } from '@modelcontextprotocol/server';
-import { requestClosed, type SojournError } from '../../errors.ts';
-import { errorJson, type LostForm, lostForm } from '../../http/answer.ts';
-import type { Caller } from '../../http/exchange.ts';
-import type { Admission } from '../../limits/request-limits.ts';
-import type { Reader, ReaderListener } from '../../http/reader.ts';
-import type { AnswerReader } from '../../http/response.ts';
-import type { PassedOn } from '../../http/sdk-response.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { afterTurn, type RandomSource } from '../../options/system.ts';
-import { cancelledMessage, type Checked, isObject, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
-import { type AnyServer, modernServerOf } from '../../protocol/server-shape.ts';
-import type { Authorizer } from '../../session/calls/authorizer.ts';
-import { contexts, MessageContext, targetOf } from '../../session/calls/context.ts';
-import { HandlerWork } from '../../session/calls/handler-work.ts';
-import type { FactoryCall } from '../../session/server/server-builder.ts';
-import { firstPosition, formatCallPosition } from './call-position.ts';
+import { requestClosed, type SojournError } from '../errors.ts';
+import { attempt, errorJson, type LostForm, lostForm } from '../http/answer.ts';
+import type { Caller } from '../http/exchange.ts';
+import type { Admission } from '../limits/request-limits.ts';
+import type { Reader, ReaderListener } from '../http/reader.ts';
+import type { AnswerReader } from '../http/response.ts';
+import type { PassedOn } from '../http/sdk-response.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { afterTurn, type RandomSource } from '../options/system.ts';
+import { cancelledMessage, type Checked, isObject, type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
+import { type AnyServer, innerServer } from '../protocol/server-shape.ts';
+import type { Authorizer } from '../session/calls/authorizer.ts';
+import { contexts, MessageContext, targetOf } from '../session/calls/context.ts';
+import { HandlerWork } from '../session/calls/handler-work.ts';
+import type { SessionRun } from '../session/server/run.ts';
+import type { FactoryCall } from '../session/server/server-builder.ts';
+import { firstPosition, formatCallPosition } from './modern/call-position.ts';
 
-type ModernMessage = Extract<Checked, { kind: 'request' | 'notification' }>;
+type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
 
 /** A message that one server gets, and who sent it. */
 export interface SentMessage {
   readonly caller: Caller;
   /** The text of the body; `undefined` when the caller of the endpoint had parsed it. */
   readonly text: string | undefined;
-  readonly message: ModernMessage;
+  readonly message: SentRpc;
   readonly version: string;
   /** `undefined`: the message needs no place. */
   readonly admission: Admission | undefined;
 }
 
-/** What the calls of an endpoint share. */
+/** What the calls of an era share. */
 export interface CallHost {
+  readonly era: 'legacy' | 'modern';
   readonly options: ResolvedOptions;
   readonly random: RandomSource;
   readonly authorizer?: Authorizer | undefined;
 }
 
-export class ModernCall extends MessageContext implements ReaderListener, FactoryCall, PassedOn {
-  readonly era = 'modern';
+export class SessionlessCall extends MessageContext implements ReaderListener, FactoryCall, PassedOn {
   readonly restored = false;
   readonly caller: Caller;
   readonly text: string | undefined;
@@ -58,17 +59,19 @@ export class ModernCall extends MessageContext implements ReaderListener, Factor
   readonly #host: CallHost;
   /** What the call holds. A notification whose handler hangs gives it back before `work` is done. */
   readonly #place: HandlerWork;
-  #message: ModernMessage;
+  #message: SentRpc;
   /** What closes when the response is over. */
   #closes: { left(): void } | undefined = undefined;
   #made: AnyServer | undefined = undefined;
   #forSdk: McpServer | Server | undefined = undefined;
   #optionsRead = false;
+  #run: SessionRun | undefined = undefined;
   #endRun: (() => void) | undefined = undefined;
   #refusal: SojournError | undefined = undefined;
   #failure: Error | undefined = undefined;
 
-  constructor({ caller, text, message, version, admission }: SentMessage, response: AnswerReader, host: CallHost) {
+  constructor(sent: SentMessage, response: AnswerReader, host: CallHost) {
+    const { caller, text, message, version, admission } = sent;
     const { method, params } = message.message;
     const id = message.kind === 'request' ? message.message.id : undefined;
     super(caller, undefined, false, id, method, undefined, targetOf(params));
@@ -85,8 +88,12 @@ export class ModernCall extends MessageContext implements ReaderListener, Factor
     if (admission !== undefined) this.#place.holds(admission);
   }
 
-  get message(): ModernMessage['message'] {
+  get message(): SentRpc['message'] {
     return this.#message.message;
+  }
+
+  get era(): 'legacy' | 'modern' {
+    return this.#host.era;
   }
 
   /** `undefined`: a notification. */
@@ -99,7 +106,13 @@ export class ModernCall extends MessageContext implements ReaderListener, Factor
     readonly clientInfo: Implementation | undefined;
     readonly clientCapabilities: ClientCapabilities | undefined;
   } {
-    const envelope = this.rpcRequest?.params?.['_meta'];
+    const { params } = this.message;
+    if (this.era === 'legacy') {
+      const stated = this.method === 'initialize' ? params?.['clientInfo'] : undefined;
+      // Whatever an `initialize` states, nothing leads back to the client.
+      return { clientInfo: stated as Implementation | undefined, clientCapabilities: undefined };
+    }
+    const envelope = params?.['_meta'];
     const meta = isObject(envelope) ? envelope : {};
     return {
       clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
@@ -112,10 +125,22 @@ export class ModernCall extends MessageContext implements ReaderListener, Factor
     return this.rpcRequest?.method === 'subscriptions/listen';
   }
 
-  /** The request as its caller may send it. */
-  authorized(request: RpcRequest): void {
-    this.#message = { kind: 'request', message: request };
-    this.target = targetOf(request.params);
+  /** Asks the application whether its caller may send the request, and in which form. */
+  async authorize(authorizer: Authorizer): Promise<void> {
+    const { rpcRequest: sent } = this;
+    if (sent === undefined) return;
+    try {
+      const admitted = await authorizer.admit(sent, this.caller.authInfo);
+      if (admitted === sent) return;
+      this.#message = { kind: 'request', message: admitted };
+      this.target = targetOf(admitted.params);
+    } catch (cause) {
+      this.done();
+      throw cause;
+    }
+    // The SDK compares the header with the message.
+    if (this.era === 'modern' && this.target !== undefined && this.caller.header('mcp-name') !== undefined)
+      this.caller.canonicalHeaders.set('mcp-name', this.target);
   }
 
   // ——— its server ———
@@ -159,10 +184,22 @@ export class ModernCall extends MessageContext implements ReaderListener, Factor
     this.#optionsRead = true;
   }
 
-  /** `end` ends the run hook around the present server. A hook around a server before it ends now. */
-  runsIn(end: () => void): void {
+  /** The run hook around the present server. */
+  get run(): SessionRun | undefined {
+    return this.#run;
+  }
+
+  /** A hook around a server before it ends now. */
+  runsIn(run: SessionRun, end: () => void): void {
     this.#endRun?.();
+    this.#run = run;
     this.#endRun = end;
+  }
+
+  /** The context of its handler in a context that the hooks entered. */
+  hidden(): MessageContext {
+    const { caller, id, method, target, work } = this;
+    return new MessageContext(caller, undefined, true, id, method, undefined, target, work);
   }
 
   /** Takes the place of the called tool. Throws the error that the call is refused with. */
@@ -176,11 +213,12 @@ export class ModernCall extends MessageContext implements ReaderListener, Factor
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
   expire(error: SojournError): void {
     this.refuse(error);
-    const { server } = this;
+    const server = this.#forSdk ?? this.#made;
+    const inner = innerServer(server) as Partial<Pick<Server, 'transport'>> | undefined;
     const cancelled = cancelledMessage(this.id, error.message);
     const context = new MessageContext(this.caller, undefined, false, undefined, cancelled.method, undefined);
-    contexts.run(context, () => modernServerOf(server)?.transport?.onmessage?.(cancelled));
-    afterTurn(() => void server?.close());
+    contexts.run(context, () => inner?.transport?.onmessage?.(cancelled));
+    afterTurn(() => attempt(this.caller, () => server?.close()));
   }
 
   // ——— its answer ———
@@ -188,7 +226,7 @@ export class ModernCall extends MessageContext implements ReaderListener, Factor
   /** The client of a request gets an id, with which it comes back for the answer. */
   opened(to: Reader): void {
     const { rpcRequest, listens } = this;
-    if (rpcRequest === undefined || listens) return;
+    if (this.era === 'legacy' || rpcRequest === undefined || listens) return;
     const { options, random } = this.#host;
     const id = formatCallPosition(firstPosition(rpcRequest, random));
     if (id !== '') to.point(id, options.retryMs, true);
@@ -220,7 +258,7 @@ export class ModernCall extends MessageContext implements ReaderListener, Factor
   }
 
   get #lostForm(): LostForm {
-    return lostForm(this.#host.options, this.method, 'modern');
+    return lostForm(this.#host.options, this.method, this.era);
   }
 
   /** If set, it is answered instead of the SDK's response. */
