@@ -106,8 +106,8 @@ export class SharedServer {
 
   /** Runs code of the application that belongs to one session and is no handler. */
   async actAs<T>(light: SdkServer, run: () => T | Promise<T>): Promise<T> {
-    const { source, session, requestHidden = false } = contexts.getStore() ?? {};
-    const context = new MessageContext(source, session, requestHidden, undefined, undefined, undefined);
+    const { source, live, requestHidden = false } = contexts.getStore() ?? {};
+    const context = new MessageContext(source, live, requestHidden, undefined, undefined, undefined);
     return contexts.run(context, () => context.handledBy(light, run));
   }
 

@@ -8,6 +8,7 @@ import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { Caller, RelayOrigin } from '../../http/exchange.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
+import type { Quirk } from '../../clients/known.ts';
 import type { Notices } from '../../observe/notices.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
@@ -17,11 +18,11 @@ import { HandlerWork } from './handler-work.ts';
 import type { ListPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 
-/** A session whose clients resume a stream that the server closed early (2025-11-25). */
-export interface ClosingSession {
-  closeGetStream(): void;
-  /** `retryMs`: between two polls; `undefined`: as the endpoint's option. `false`: the client cannot poll. */
-  poll(stream: Stream, retryMs: number | undefined): boolean;
+/** What a message knows of its live session. */
+export interface ContextSession {
+  readonly view: McpSession;
+  readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
+  hasQuirk(quirk: Quirk): boolean;
 }
 
 /** The HTTP request that brought a message: an `Exchange`, for example. */
@@ -65,7 +66,7 @@ type AnswerHook =
 export class MessageContext {
   readonly source: MessageSource | undefined;
   /** Undefined in stateless and modern serving. */
-  readonly session: McpSession | undefined;
+  readonly live: ContextSession | undefined;
   /** `perSessionExecutionContext`: handlers belong to the session, not to a request. */
   readonly requestHidden: boolean;
   /** The id of a request; undefined for notifications and answers. */
@@ -82,11 +83,10 @@ export class MessageContext {
   marker: CallMarker | undefined = undefined;
   #starting: Promise<unknown> | undefined = undefined;
   #hook: AnswerHook | undefined = undefined;
-  #closing: ClosingSession | undefined = undefined;
 
   constructor(
     source: MessageSource | undefined,
-    session: McpSession | undefined,
+    live: ContextSession | undefined,
     requestHidden: boolean,
     id: RequestId | undefined,
     method: string | undefined,
@@ -95,7 +95,7 @@ export class MessageContext {
     work = new HandlerWork(),
   ) {
     this.source = source;
-    this.session = session;
+    this.live = live;
     this.requestHidden = requestHidden;
     this.id = id;
     this.method = method;
@@ -183,24 +183,26 @@ export class MessageContext {
     this.#hook = hook;
   }
 
-  allowClosing(session: ClosingSession): void {
-    this.#closing = session;
+  get session(): McpSession | undefined {
+    return this.live?.view;
   }
 
   /** Ends the response of the request. The SDK passes this and the next function to handlers. */
   get closeSSEStream(): (() => void) | undefined {
     const { stream } = this;
-    return stream && this.#closing && (() => stream.resuming.closeEarly());
+    return stream?.clientResumes === true ? () => stream.resuming.closeEarly() : undefined;
   }
 
   get closeStandaloneSSEStream(): (() => void) | undefined {
-    const session = this.#closing;
-    return session && (() => session.closeGetStream());
+    const { stream, live } = this;
+    return stream?.clientResumes === true ? () => live?.usedGetStream?.resuming.closeEarly() : undefined;
   }
 
   /** See `enablePolling`. */
   poll(retryMs: number | undefined): boolean {
-    return !this.answered && this.stream !== undefined && this.#closing?.poll(this.stream, retryMs) === true;
+    const { stream, live } = this;
+    if (this.answered || stream?.clientResumes !== true || live?.hasQuirk('answer-on-get') !== false) return false;
+    return stream.resuming.poll(retryMs);
   }
 
   get request(): McpHttpRequest | undefined {

@@ -8,7 +8,6 @@ import type { PendingListChanges } from '../server/pending-list-changes.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 import type { SessionTransport } from '../server/transport.ts';
 import type { SharedLists } from '../server/shared-lists.ts';
-import type { Stream } from '../streams/stream.ts';
 import type { SessionEventLog } from '../streams/event-log.ts';
 
 /** What requests need of their session. */
@@ -20,7 +19,6 @@ export interface RequestsSession extends QuirkSession {
   readonly callTimes: CallTimes;
   readonly listChanges: PendingListChanges;
   readonly lists: SharedLists | undefined;
-  readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
   /** `undefined`: the session's streams are not logged. */
   readonly streamLog: SessionEventLog | undefined;
   /** A request begins or ends to use the session. */

@@ -21,7 +21,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import { continuesElsewhere, endError, forLeaving } from '../../call/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { mayBeSentAgain } from './call-guard.ts';
-import type { AdmittedPost, ClosingSession, MessageContext, MessageSource } from './context.ts';
+import type { AdmittedPost, MessageContext, MessageSource } from './context.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
 import type { RequestsSession } from './requests-session.ts';
@@ -31,7 +31,7 @@ import type { KnownPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
-export class SessionRequests implements ClosingSession {
+export class SessionRequests {
   readonly running: RunningCalls;
   readonly #session: RequestsSession;
   #earlier: EarlierRuns | undefined = undefined;
@@ -70,7 +70,6 @@ export class SessionRequests implements ClosingSession {
   admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
     const { record } = this.#session;
     const context = this.#session.transport.contextOf(message, source, stream);
-    if (stream?.clientResumes === true) context.allowClosing(this);
     const keep = REPLAYED_MESSAGES[message.method];
     if (keep !== undefined) context.onAnswer({ takes: 'result', run: () => keep(record, message) });
     else this.#learn(message, context);
@@ -78,16 +77,6 @@ export class SessionRequests implements ClosingSession {
     this.forgetRun(message.id);
     this.#add(message.id, context);
     return context;
-  }
-
-  closeGetStream(): void {
-    this.#session.usedGetStream?.resuming.closeEarly();
-  }
-
-  poll(stream: Stream, retryMs: number | undefined): boolean {
-    const { streamLog } = this.#session;
-    if (streamLog === undefined || this.#session.hasQuirk('answer-on-get')) return false;
-    return stream.resuming.poll(retryMs ?? streamLog.retryMs);
   }
 
   /** Learns from the answer to a list, and keeps it for other callers where the list is shared. */

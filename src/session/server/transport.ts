@@ -15,10 +15,10 @@ import { internal, noStream, notInitialized, type SojournError, storeAway } from
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
-import { contexts, MessageContext, type MessageSource, targetOf } from '../calls/context.ts';
+import { contexts, type ContextSession, MessageContext, type MessageSource, targetOf } from '../calls/context.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { Logger, McpSession } from '../../types.ts';
+import type { Logger } from '../../types.ts';
 import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
 import { isHookTimeout } from './hook-time.ts';
 import type { ScopedTransport } from '../calls/scopes.ts';
@@ -45,7 +45,7 @@ interface AnsweredRequests {
 }
 
 /** What a transport needs of its session. */
-export interface TransportSession extends GetSession {
+export interface TransportSession extends GetSession, ContextSession {
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;
   readonly ownership: Ownership;
@@ -54,7 +54,6 @@ export interface TransportSession extends GetSession {
   readonly lists: SharedLists | undefined;
   readonly requests: AnsweredRequests;
   readonly questions: Questions;
-  readonly view: McpSession;
   /** `undefined`: sessions have no run hook. */
   readonly run: SessionRun | undefined;
   serverClosed(): void;
@@ -129,7 +128,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   /** `stream`: where the answer of a request goes. */
   contextOf(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
     const { id, method, params } = message;
-    return new MessageContext(source, this.#session.view, this.#hidesRequest, id, method, stream, targetOf(params));
+    return new MessageContext(source, this.#session, this.#hidesRequest, id, method, stream, targetOf(params));
   }
 
   /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */
@@ -139,8 +138,8 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     method?: string,
     work?: HandlerWork,
   ): void {
-    const [view, hidden] = [this.#session.view, this.#hidesRequest];
-    this.deliver(message, new MessageContext(source, view, hidden, undefined, method, undefined, undefined, work));
+    const [session, hidden] = [this.#session, this.#hidesRequest];
+    this.deliver(message, new MessageContext(source, session, hidden, undefined, method, undefined, undefined, work));
   }
 
   /** Returns the error of a server that threw. */

@@ -105,9 +105,10 @@ export class Resuming {
    * Ends the response and each later one: the client comes back every `retryMs` until the stream is complete. `false`:
    * it could not resume, and nothing changes.
    */
-  poll(retryMs: number): boolean {
-    if (this.#stream.log === undefined || this.#stream.isComplete) return false;
-    this.#pollMs = retryMs;
+  poll(retryMs: number | undefined): boolean {
+    const { log, isComplete } = this.#stream;
+    if (log === undefined || isComplete) return false;
+    this.#pollMs = retryMs ?? log.retryMs;
     this.#endAtPoint(false);
     return true;
   }
