@@ -23,12 +23,12 @@ import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
 import type { AuthContext, Authenticator, Caller } from './context.ts';
 import { loadJose } from './issuer-keys.ts';
 import { createJwtVerifier } from './jwt.ts';
-import { ProxyUsers } from './proxy-users.ts';
+import { createProxyUsers } from './proxy-users.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
 
 export function createAuthenticator(auth: ResolvedAuth, context: AuthContext): Authenticator {
   const { identification } = auth;
-  if (identification.by === 'proxy') return new ProxyUsers(identification, context.logger);
+  if (identification.by === 'proxy') return createProxyUsers(identification, context.logger);
   return new BearerTokens(auth, identification, context);
 }
 

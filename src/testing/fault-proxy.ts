@@ -96,7 +96,7 @@ export class FaultProxy {
     const { port, host = '127.0.0.1' } = this.#target;
     const server = connect({ port, host, noDelay: true, allowHalfOpen: true });
     client.setNoDelay(true);
-    const link = new Link(client, server, this.#faults, () => this.#links.delete(link));
+    const link = linkOf(client, server, this.#faults, () => this.#links.delete(link));
     this.#links.add(link);
   }
 }
@@ -109,66 +109,51 @@ interface Faults {
 }
 
 /** One connection through the proxy. */
-class Link {
-  readonly #client: Socket;
-  readonly #server: Socket;
-  readonly #faults: Faults;
-  readonly #directions: readonly [up: Direction, down: Direction];
-  #responseBytes = 0;
+interface Link {
+  flow(): void;
+  countAgain(): void;
+  cut(): void;
+}
 
-  constructor(client: Socket, server: Socket, faults: Faults, closed: () => void) {
-    this.#client = client;
-    this.#server = server;
-    this.#faults = faults;
-    this.#directions = [
-      direction(client, server, faults, (bytes) => bytes),
-      direction(server, client, faults, (bytes) => this.#respond(bytes)),
-    ];
-    let open = 2;
-    for (const socket of [client, server]) {
-      socket.on('error', ignore);
-      socket.on('close', (failed: boolean) => {
-        // A broken side breaks the other one; a side that ended has already passed its end on.
-        if (failed) this.cut();
-        if (--open === 0) closed();
+function linkOf(client: Socket, server: Socket, faults: Faults, closed: () => void): Link {
+  let responseBytes = 0;
+  const directions: readonly Direction[] = [
+    direction(client, server, faults, (bytes) => bytes),
+    direction(server, client, faults, (bytes) => {
+      const limit = faults.responseBytes;
+      if (limit === undefined) return bytes;
+      const left = limit - responseBytes;
+      responseBytes += bytes.length;
+      if (bytes.length < left) return bytes;
+      // A reset could overtake the last bytes, so this client gets them and then an end.
+      client.end(bytes.subarray(0, Math.max(0, left)), () => {
+        client.destroy();
+        cut();
       });
-    }
-    this.flow();
-  }
-
-  flow(): void {
-    for (const direction of this.#directions) direction.flow();
-  }
-
-  countAgain(): void {
-    this.#responseBytes = 0;
-  }
-
-  cut(): void {
-    for (const direction of this.#directions) direction.stop();
-    for (const socket of [this.#client, this.#server]) {
+      return Buffer.alloc(0);
+    }),
+  ];
+  const cut = (): void => {
+    for (const one of directions) one.stop();
+    for (const socket of [client, server]) {
       if (socket.destroyed) continue;
       // A reset is delayed while a connection is being made, and fails while it is being ended: the handle would leak.
       if (socket.connecting || socket.writableEnded) socket.destroy();
       else socket.resetAndDestroy();
     }
-  }
-
-  /** Bytes that may pass before the connection is cut. */
-  #respond(bytes: Buffer): Buffer {
-    const limit = this.#faults.responseBytes;
-    if (limit === undefined) return bytes;
-    const left = limit - this.#responseBytes;
-    this.#responseBytes += bytes.length;
-    if (bytes.length < left) return bytes;
-    const last = bytes.subarray(0, Math.max(0, left));
-    // A reset could overtake the last bytes, so this client gets them and then an end.
-    this.#client.end(last, () => {
-      this.#client.destroy();
-      this.cut();
+  };
+  let open = 2;
+  for (const socket of [client, server]) {
+    socket.on('error', ignore);
+    socket.on('close', (failed: boolean) => {
+      // A broken side breaks the other one; a side that ended has already passed its end on.
+      if (failed) cut();
+      if (--open === 0) closed();
     });
-    return Buffer.alloc(0);
   }
+  const flow = (): void => directions.forEach((one) => one.flow());
+  flow();
+  return { flow, cut, countAgain: () => (responseBytes = 0) };
 }
 
 interface Direction {

@@ -77,31 +77,25 @@ export class RawClient {
   }
 
   /** A message (or a batch) as JSON; a string or bytes go out unchanged. */
-  async post(message: unknown, options: RawRequestOptions = {}): Promise<RawResponse> {
+  async post(message: unknown, options?: RawRequestOptions): Promise<RawResponse> {
     // Bytes, because Node joins a string body with the headers, and then sends the headers in UTF-8.
     const body =
       message instanceof Uint8Array
         ? message
         : Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));
-    const { request, response } = this.start('POST', options, {
+    return this.#send(body, 'POST', options, {
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream',
       'content-length': `${body.byteLength}`,
     });
-    request.end(body);
-    return response;
   }
 
-  async get(options: RawRequestOptions = {}): Promise<RawResponse> {
-    const { request, response } = this.start('GET', options, { accept: 'text/event-stream' });
-    request.end();
-    return response;
+  get(options?: RawRequestOptions): Promise<RawResponse> {
+    return this.#send(undefined, 'GET', options, { accept: 'text/event-stream' });
   }
 
-  async delete(options: RawRequestOptions = {}): Promise<RawResponse> {
-    const { request, response } = this.start('DELETE', options);
-    request.end();
-    return response;
+  delete(options?: RawRequestOptions): Promise<RawResponse> {
+    return this.#send(undefined, 'DELETE', options);
   }
 
   /** Posts a request with a new id and waits for its answer, in JSON or as an event. */
@@ -208,6 +202,12 @@ export class RawClient {
 
   close(): void {
     this.disconnect();
+  }
+
+  #send(body: Uint8Array | undefined, ...how: Parameters<RawClient['start']>): Promise<RawResponse> {
+    const { request, response } = this.start(...how);
+    request.end(body);
+    return response;
   }
 
   #response(request: ClientRequest): Promise<RawResponse> {

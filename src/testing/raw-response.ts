@@ -70,14 +70,13 @@ export class RawResponse {
    * the stream ends first, or after the client's timeout.
    */
   async next(fits: (event: RawEvent) => boolean = () => true): Promise<RawEvent> {
-    const found = await this.#wait(() => {
+    return this.#wait(() => {
       while (this.#taken < this.events.length) {
         const event = this.events[this.#taken++];
         if (event !== undefined && fits(event)) return event;
       }
       return undefined;
     }, 'an event');
-    return found;
   }
 
   /** The next event that carries a message, or the next event whose message matches. */

@@ -39,58 +39,36 @@ export interface WriterJob extends StoreModule {
 
 const DONE = ['written', 'added', 'ended'];
 
-interface Taken {
-  readonly id: string;
-  readonly fence: Fence;
-  step: number;
-}
-
 const hrefOf = (module: string): string => (module.startsWith('file:') ? module : pathToFileURL(module).href);
 
-class CrashWriter {
-  readonly #job: WriterJob;
-  readonly #view: View;
-  readonly #sessions: Array<WriterJob['sessions'][number]>;
-  readonly #file: number;
-  #made = 0;
-
-  constructor(job: WriterJob, view: View) {
-    this.#job = job;
-    this.#view = view;
-    this.#sessions = [...job.sessions];
-    this.#file = openSync(job.log, 'a');
-  }
-
-  async work(): Promise<never> {
-    for (;;) await this.#live(await this.#take());
-  }
-
-  async #live(session: Taken): Promise<void> {
-    while (session.step < LAST_STEP) {
-      session.step += 1;
-      const outcome = await doStep(this.#view, session.id, session.step, session.fence);
-      if (!DONE.includes(outcome)) throw new Error(`${session.id} ${session.step}: ${outcome}`);
-      this.#acknowledged(session.id, session.step);
-    }
-  }
-
-  async #take(): Promise<Taken> {
-    const { owner, prefix } = this.#job;
-    const next = this.#sessions.shift();
+/** Returns what each worker runs. */
+function workOf({ owner, prefix, log, ...job }: WriterJob, view: View): () => Promise<never> {
+  const sessions = [...job.sessions];
+  const file = openSync(log, 'a');
+  let made = 0;
+  const acknowledged = (id: string, step: number): unknown => writeSync(file, `${id} ${step}\n`);
+  const take = async (): Promise<{ readonly id: string; readonly step: number; readonly fence: Fence }> => {
+    const next = sessions.shift();
     if (next === undefined) {
-      const id = `${prefix}-${this.#made++}`;
-      if ((await this.#view.records.create(newRecord(id, owner))) !== 'created') throw new Error(`${id} exists`);
-      this.#acknowledged(id, 0);
+      const id = `${prefix}-${made++}`;
+      if ((await view.records.create(newRecord(id, owner))) !== 'created') throw new Error(`${id} exists`);
+      acknowledged(id, 0);
       return { id, step: 0, fence: { epoch: 1, owner } };
     }
-    const claim = await this.#view.records.claim(next.id, next, owner);
+    const claim = await view.records.claim(next.id, next, owner);
     if (!claim.claimed) throw new Error(`${next.id} was not claimed: ${JSON.stringify(claim)}`);
     return { id: next.id, step: next.step, fence: { epoch: claim.record.epoch, owner } };
-  }
-
-  #acknowledged(id: string, step: number): void {
-    writeSync(this.#file, `${id} ${step}\n`);
-  }
+  };
+  return async () => {
+    for (;;) {
+      const { id, step: done, fence } = await take();
+      for (let step = done + 1; step <= LAST_STEP; step++) {
+        const outcome = await doStep(view, id, step, fence);
+        if (!DONE.includes(outcome)) throw new Error(`${id} ${step}: ${outcome}`);
+        acknowledged(id, step);
+      }
+    }
+  };
 }
 
 /** The server may also be away while the store is opened. */
@@ -114,8 +92,8 @@ async function main(job: WriterJob): Promise<void> {
   await untilAway(job, async () => {
     const view = await openView(make(job.target), viewOptions(job.deployment, job.leaseMs));
     await view.instances.announce({ id: job.owner, state: 'serving', version: '1' }, () => undefined);
-    const writer = new CrashWriter(job, view);
-    const workers = Array.from({ length: job.width }, () => untilAway(job, () => writer.work()));
+    const work = workOf(job, view);
+    const workers = Array.from({ length: job.width }, () => untilAway(job, work));
     await Promise.all([...workers, beside()]);
   });
   // The server is away: wait to be killed.
