@@ -16,6 +16,7 @@ import type {
 } from './auth-options.ts';
 import { checkBoolean, checkFunction, checkList, checkNames, checkNumber, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
+import { ms } from './kinds.ts';
 
 /** Every asymmetric signature algorithm of JOSE that `jose` implements. */
 const ASYMMETRIC: readonly string[] = Object.freeze([
@@ -24,21 +25,13 @@ const ASYMMETRIC: readonly string[] = Object.freeze([
   'Ed25519',
 ]);
 
-export const AUTH_NAMES: readonly string[] = [
-  'verify',
-  'jwt',
-  'trustedProxyUser',
-  'requiredScopes',
-  'metadata',
-  'authorize',
-];
+const WAYS = ['verify', 'jwt', 'trustedProxyUser'] as const;
+export const AUTH_NAMES: readonly string[] = [...WAYS, 'requiredScopes', 'metadata', 'authorize'];
 const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'algorithms', 'clockToleranceMs', 'cache'];
 const PROXY_NAMES = ['header', 'from'];
 const AUTHORIZE = 'a function (kind, name, authInfo) that returns true or false';
-const WAYS = ['verify', 'jwt', 'trustedProxyUser'] as const;
 
 const CLOCK_TOLERANCE_MS = 5_000;
-const TOLERANCE = { min: 0, unit: 'ms' };
 
 export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | undefined {
   if (input === undefined) return undefined;
@@ -89,7 +82,7 @@ function resolveJwt(input: JwtOptions): ResolvedJwt {
     audience: checkList('auth.jwt.audience', audience, 'a string, or a list of strings', checkText),
     jwksUri: jwksUri === undefined ? undefined : checkUrl('auth.jwt.jwksUri', jwksUri),
     algorithms: checkList('auth.jwt.algorithms', algorithms, `some of ${ASYMMETRIC.join(', ')}`, checkAlgorithm),
-    clockToleranceMs: checkNumber('auth.jwt.clockToleranceMs', clockToleranceMs, TOLERANCE),
+    clockToleranceMs: checkNumber('auth.jwt.clockToleranceMs', clockToleranceMs, ms()),
     cache: checkBoolean('auth.jwt.cache', cache),
   });
 }
