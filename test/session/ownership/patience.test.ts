@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { Patience } from '../../src/session/ownership/patience.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
-import { until } from '../kit/until.ts';
+import { Patience } from '../../../src/session/ownership/patience.ts';
+import { createFakeTime } from '../../../src/testing/index.ts';
+import { until } from '../../kit/until.ts';
 
 const REQUESTS = 5_000;
 /** As `patience.ts` says. */

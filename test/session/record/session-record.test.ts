@@ -1,15 +1,15 @@
 /** What the texts of a session's record mean: every session is read back as it was written. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { answerIn, answerOf, NO_ANSWER } from '../../src/session/record/server-answer.ts';
-import { handshakeOf } from '../../src/session/record/handshake.ts';
+import { answerIn, answerOf, NO_ANSWER } from '../../../src/session/record/server-answer.ts';
+import { handshakeOf } from '../../../src/session/record/handshake.ts';
 import {
   decodeHead,
   decodeSession,
   encodeHead,
   encodeSession,
   type SessionRecord,
-} from '../../src/session/record/session-record.ts';
+} from '../../../src/session/record/session-record.ts';
 
 const clientInfo = { name: 'client', version: '1' };
 const handshake = handshakeOf({ protocolVersion: '2025-11-25', capabilities: { roots: {} }, clientInfo });

@@ -8,7 +8,7 @@ import {
   parseEventId,
   resumedId,
   sessionTag,
-} from '../../src/session/streams/event-id.ts';
+} from '../../../src/session/streams/event-id.ts';
 
 function hashOf(id: string): number {
   let [a, b] = [0x811c9dc5, 0x01000193];

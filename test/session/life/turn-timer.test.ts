@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { TurnTimer } from '../../src/session/life/turn-timer.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
+import { TurnTimer } from '../../../src/session/life/turn-timer.ts';
+import { createFakeTime } from '../../../src/testing/index.ts';
 
 const LIMIT_MS = 1_000;
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

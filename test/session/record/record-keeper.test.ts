@@ -3,9 +3,9 @@
  * standalone GET beside `notifications/initialized`: both save the record, and each must wait for its own write alone.
  */
 import { describe, expect, test } from 'vitest';
-import { createLab } from '../kit/lab.ts';
-import { serve, type Served } from '../kit/serve.ts';
-import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { createLab } from '../../kit/lab.ts';
+import { serve, type Served } from '../../kit/serve.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../../kit/shared-stores.ts';
 
 useSharedStores();
 

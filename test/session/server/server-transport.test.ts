@@ -4,12 +4,12 @@ import * as v2 from '@modelcontextprotocol/server';
 import * as v1 from '@modelcontextprotocol/sdk/server/index.js';
 import * as v1Mcp from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
-import { MessageContext } from '../../src/session/calls/context.ts';
-import { ServerTransport } from '../../src/session/server/server-transport.ts';
-import type { McpEndpointContext } from '../../src/index.ts';
-import { callModern } from '../kit/modern.ts';
-import { createLog } from '../kit/log.ts';
-import { serve } from '../kit/serve.ts';
+import { MessageContext } from '../../../src/session/calls/context.ts';
+import { ServerTransport } from '../../../src/session/server/server-transport.ts';
+import type { McpEndpointContext } from '../../../src/index.ts';
+import { callModern } from '../../kit/modern.ts';
+import { createLog } from '../../kit/log.ts';
+import { serve } from '../../kit/serve.ts';
 
 const require = createRequire(import.meta.url);
 const v2CommonJs = require('@modelcontextprotocol/server') as typeof v2;

@@ -3,13 +3,18 @@ import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.j
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { currentRequest, type McpEndpointContext, type McpEndpointOptions, type SharedList } from '../../src/index.ts';
-import { resolveOptions } from '../../src/options/resolve.ts';
-import { SharedLists } from '../../src/session/server/shared-lists.ts';
-import type { RawClient } from '../../src/testing/index.ts';
-import { callModern } from '../kit/modern.ts';
-import { type Served, serve, userHeader } from '../kit/serve.ts';
-import { said } from '../kit/tool-server.ts';
+import {
+  currentRequest,
+  type McpEndpointContext,
+  type McpEndpointOptions,
+  type SharedList,
+} from '../../../src/index.ts';
+import { resolveOptions } from '../../../src/options/resolve.ts';
+import { SharedLists } from '../../../src/session/server/shared-lists.ts';
+import type { RawClient } from '../../../src/testing/index.ts';
+import { callModern } from '../../kit/modern.ts';
+import { type Served, serve, userHeader } from '../../kit/serve.ts';
+import { said } from '../../kit/tool-server.ts';
 
 const info = { name: 'lists', version: '1.0.0' };
 const EVERY: readonly SharedList[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
@@ -359,7 +364,7 @@ test('pages are bounded in bytes', () => {
 test('the option contradicts auth.authorize, and names lists alone', () => {
   const auth = { verify: () => undefined, authorize: () => true } as never;
   expect(() => resolveOptions({ sharedLists: ['tools'], auth })).toThrow(/sharedLists and auth.authorize contradict/);
-  expect(() => resolveOptions({ sharedLists: ['tool' as never] })).toThrow(/sharedLists\[0\].*one of tools, prompts/);
+  expect(() => resolveOptions({ sharedLists: ['tool' as never] })).toThrow(/sharedLists\[0\].*one of 'tools', 'prompts'/);
   expect(() => resolveOptions({ sharedLists: true as never })).toThrow(/sharedLists.*a list of tools/);
   expect(resolveOptions({}).sharedLists).toEqual([]);
 });

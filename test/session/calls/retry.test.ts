@@ -1,11 +1,11 @@
 /** Calls whose owner or relaying instance loses its lease: most of them arrive a second time. */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
-import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
-import { createLab, type Lab, textOf, tool } from '../kit/lab.ts';
-import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
-import { until } from '../kit/until.ts';
-import { gate, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
+import { storeAway } from '../../../src/errors.ts';
+import { type FleetOptions, serveFleet, type Member } from '../../kit/fleet.ts';
+import { createLab, type Lab, textOf, tool } from '../../kit/lab.ts';
+import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
+import { until } from '../../kit/until.ts';
+import { gate, watchedStore, type WatchedStore } from '../../kit/watched-store.ts';
 
 useSharedStores();
 

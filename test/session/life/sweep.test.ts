@@ -3,14 +3,14 @@
  * takes.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { McpEndpointOptions } from '../../src/index.ts';
-import { elapse } from '../../src/options/system.ts';
-import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
-import { serveMember } from '../kit/fleet.ts';
-import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
-import { plainRecord } from '../../src/testing/plain-record.ts';
-import { hashOf } from '../kit/log.ts';
+import type { McpEndpointOptions } from '../../../src/index.ts';
+import { elapse } from '../../../src/options/system.ts';
+import { createFakeTime, type RawClient } from '../../../src/testing/index.ts';
+import { serveMember } from '../../kit/fleet.ts';
+import { until } from '../../kit/until.ts';
+import { gate, watchedStore } from '../../kit/watched-store.ts';
+import { plainRecord } from '../../../src/testing/plain-record.ts';
+import { hashOf } from '../../kit/log.ts';
 
 const SWEEP = 5_000;
 const IDLE = 20_000;

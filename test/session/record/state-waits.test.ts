@@ -1,11 +1,11 @@
 /** Changes of `session.state` while the store is away: they wait for it, in the order in which a handler made them. */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
-import { currentSession } from '../../src/index.ts';
-import { serveFleet, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
-import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { storeAway } from '../../../src/errors.ts';
+import { currentSession } from '../../../src/index.ts';
+import { serveFleet, type Member } from '../../kit/fleet.ts';
+import { createLab, textOf, tool } from '../../kit/lab.ts';
+import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
+import { watchedStore } from '../../kit/watched-store.ts';
 
 useSharedStores();
 

@@ -1,12 +1,12 @@
 /** In which order an instance claims its sessions again after a lapse. */
 import { expect, test } from 'vitest';
-import { ClaimQueue } from '../../src/session/ownership/claim-queue.ts';
-import { Ownership } from '../../src/session/ownership/ownership.ts';
-import type { ClaimOutcome } from '../../src/stores/store.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
-import { plainRecord } from '../../src/testing/plain-record.ts';
-import { createLog } from '../kit/log.ts';
-import { until } from '../kit/until.ts';
+import { ClaimQueue } from '../../../src/session/ownership/claim-queue.ts';
+import { Ownership } from '../../../src/session/ownership/ownership.ts';
+import type { ClaimOutcome } from '../../../src/stores/store.ts';
+import { createFakeTime } from '../../../src/testing/index.ts';
+import { plainRecord } from '../../../src/testing/plain-record.ts';
+import { createLog } from '../../kit/log.ts';
+import { until } from '../../kit/until.ts';
 
 const [BEFORE, AFTER] = ['before', 'after'];
 

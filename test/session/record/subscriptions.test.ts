@@ -1,13 +1,13 @@
 /** How the subscriptions of a session reach its record: one change each, also while the store is away. */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
-import { decodeSession } from '../../src/session/record/session-record.ts';
-import { Subscriptions } from '../../src/session/record/subscriptions.ts';
-import { isEnded, type RecordChange } from '../../src/stores/store.ts';
-import { createLab } from '../kit/lab.ts';
-import { serve } from '../kit/serve.ts';
-import { until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { storeAway } from '../../../src/errors.ts';
+import { decodeSession } from '../../../src/session/record/session-record.ts';
+import { Subscriptions } from '../../../src/session/record/subscriptions.ts';
+import { isEnded, type RecordChange } from '../../../src/stores/store.ts';
+import { createLab } from '../../kit/lab.ts';
+import { serve } from '../../kit/serve.ts';
+import { until } from '../../kit/until.ts';
+import { watchedStore } from '../../kit/watched-store.ts';
 
 async function subscriber() {
   const store = watchedStore();
