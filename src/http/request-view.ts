@@ -20,8 +20,6 @@ export interface RequestSource extends HeaderSource {
   readonly canonicalHeaders: Map<string, string>;
 }
 
-const BODY_READ = 'The body of this request was read before its message was dispatched';
-
 class RequestView {
   readonly #source: RequestSource;
   #headers: Headers | undefined;
@@ -56,65 +54,34 @@ class RequestView {
   get node(): RequestSource['node'] {
     return this.#source.node;
   }
-  get cache(): string {
-    return 'default';
-  }
-  get credentials(): string {
-    return 'same-origin';
-  }
-  get destination(): string {
-    return '';
-  }
-  get duplex(): string {
-    return 'half';
-  }
-  get integrity(): string {
-    return '';
-  }
-  get isHistoryNavigation(): boolean {
-    return false;
-  }
-  get isReloadNavigation(): boolean {
-    return false;
-  }
-  get keepalive(): boolean {
-    return false;
-  }
-  get mode(): string {
-    return 'cors';
-  }
-  get redirect(): string {
-    return 'follow';
-  }
-  get referrer(): string {
-    return 'about:client';
-  }
-  get referrerPolicy(): string {
-    return '';
-  }
   /** Copies method, URL, headers and signal. The body cannot be cloned, because it was read before. */
   clone(): Request {
     return new Request(this.url, { method: this.method, headers: this.headers, signal: this.signal });
   }
-  arrayBuffer(): Promise<ArrayBuffer> {
-    return Promise.reject(new TypeError(BODY_READ));
-  }
-  blob(): Promise<Blob> {
-    return Promise.reject(new TypeError(BODY_READ));
-  }
-  bytes(): Promise<Uint8Array> {
-    return Promise.reject(new TypeError(BODY_READ));
-  }
-  formData(): Promise<FormData> {
-    return Promise.reject(new TypeError(BODY_READ));
-  }
-  json(): Promise<unknown> {
-    return Promise.reject(new TypeError(BODY_READ));
-  }
-  text(): Promise<string> {
-    return Promise.reject(new TypeError(BODY_READ));
-  }
 }
+
+/** What a `Request` of a server says about the matters of a browser. */
+const CONSTANTS = {
+  cache: 'default',
+  credentials: 'same-origin',
+  destination: '',
+  duplex: 'half',
+  integrity: '',
+  isHistoryNavigation: false,
+  isReloadNavigation: false,
+  keepalive: false,
+  mode: 'cors',
+  redirect: 'follow',
+  referrer: 'about:client',
+  referrerPolicy: '',
+};
+for (const [name, value] of Object.entries(CONSTANTS))
+  Object.defineProperty(RequestView.prototype, name, { configurable: true, get: () => value });
+
+const unread = (): Promise<never> =>
+  Promise.reject(new TypeError('The body of this request was read before its message was dispatched'));
+for (const name of ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'])
+  Object.defineProperty(RequestView.prototype, name, { configurable: true, writable: true, value: unread });
 
 // Makes `instanceof Request` hold. Every inherited getter is shadowed above.
 Object.setPrototypeOf(RequestView.prototype, Request.prototype);

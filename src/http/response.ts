@@ -47,7 +47,7 @@ const NO_HEADERS: HeaderList = [];
 /** The response to one 2026-07-28 request. A call that can be resumed has one whose client may change. */
 export interface AnswerReader extends Pick<
   HttpResponse,
-  'message' | 'refuse' | 'takeFromSdk' | 'keepAlive' | 'hasBegun' | 'isOpen' | 'listener'
+  'message' | 'refuse' | 'sendHead' | 'hasBegun' | 'isOpen' | 'listener'
 > {
   begin(): void;
   done(status: number, headers?: HeaderList, body?: string): void;
@@ -118,12 +118,6 @@ export class HttpResponse implements CallReader, TurnTask {
 
   keepAlive(): void {
     if (this.#state === 'open' && this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
-  }
-
-  /** Messages of the SDK follow, and it says when a comment keeps the stream alive. */
-  takeFromSdk(): void {
-    this.sendHead();
-    this.#policy.keepAlive.remove(this);
   }
 
   sendHead(): void {

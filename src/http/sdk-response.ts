@@ -28,17 +28,16 @@ async function passStream(body: ReadableStream<Uint8Array>, to: AnswerReader, op
   const reader = body.getReader();
   const cancel = (): void => void reader.cancel().catch(() => {});
   options.closes({ left: cancel });
-  to.takeFromSdk();
+  to.sendHead();
   if (!to.isOpen) return cancel();
   const decoder = new TextDecoder();
   let last: string | undefined;
   for (;;) {
     const { done, value } = await reader.read();
     if (done || !to.isOpen) break;
-    // The SDK writes one event per chunk. A chunk without data is a comment.
+    // The SDK writes one event per chunk.
     const json = DATA.exec(options.reveal(decoder.decode(value, { stream: true })))?.[1];
-    if (json === undefined) to.keepAlive();
-    else to.message((last = json));
+    if (json !== undefined) to.message((last = json));
   }
   const answer = last !== undefined && isAnswer(last) ? undefined : options.unanswered();
   if (answer !== undefined) to.message(answer);

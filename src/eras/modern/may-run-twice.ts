@@ -105,8 +105,7 @@ class ToolList implements LostRequest {
     this.#answered(this.#json);
   }
   begin(): void {}
-  takeFromSdk(): void {}
-  keepAlive(): void {}
+  sendHead(): void {}
   onClose(): void {}
   heldBy(): void {}
 }

@@ -103,8 +103,8 @@ export class ModernEra implements LostRequestServer {
     this.#handler = createMcpHandler(() => this.#build(), {
       legacy: 'reject',
       bus,
-      // The SDK's word for none is 0.
-      keepAliveMs: Number.isFinite(options.keepAliveMs) ? options.keepAliveMs : 0,
+      // None: the response keeps itself alive.
+      keepAliveMs: 0,
       maxSubscriptions: options.limits.subscriptions,
       responseMode: options.responseMode === 'json' ? 'json' : 'auto',
       onerror: (error) => {

@@ -127,12 +127,9 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
     this.#origin?.response.begin();
   }
 
-  takeFromSdk(): void {
+  sendHead(): void {
     this.holdsHead();
   }
-
-  /** The response of each client keeps itself alive. */
-  keepAlive(): void {}
 
   endTurn(): void {
     if (this.#queued.length > 0) this.holdsHead();
