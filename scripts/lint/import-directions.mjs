@@ -18,7 +18,7 @@ const MAY_IMPORT = {
   stores: ['options', 'protocol'],
   clients: [],
   session: ['observe', 'clients', 'limits', 'call', 'stores', 'http', 'options', 'protocol'],
-  cluster: ['session', 'call', 'stores', 'options', 'protocol'],
+  cluster: ['session', 'call', 'stores', 'http', 'options', 'protocol'],
   relay: ['observe', 'cluster', 'session', 'call', 'stores', 'http', 'options', 'protocol'],
   eras: ['observe', 'relay', 'cluster', 'session', 'limits', 'call', 'stores', 'http', 'options', 'protocol'],
   definition: ['observe', 'session', 'options', 'protocol'],

@@ -29,7 +29,8 @@ import { inHookTimeWith, isHookTimeout } from '../session/server/hook-time.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
-import type { Caller, Restorer } from './restorer.ts';
+import type { Caller } from '../http/exchange.ts';
+import type { Restorer } from './restorer.ts';
 
 export type Found = { readonly here: LiveSession } | { readonly there: string };
 

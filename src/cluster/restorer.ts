@@ -6,10 +6,9 @@
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
 import type { ClaimOutcome, StoredRecord } from '../stores/store.ts';
-import type { McpHttpRequest } from '../types.ts';
 import { handshakeOf } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
-import type { MessageSource } from '../session/calls/context.ts';
+import type { Caller } from '../http/exchange.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
 import { orHookTimeout } from '../session/server/hook-time.ts';
 import type { RecentListChanges } from '../session/server/recent-list-changes.ts';
@@ -19,14 +18,6 @@ import type { LiveSession } from '../session/session.ts';
 import { decodeSession } from '../session/record/session-record.ts';
 
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;
-
-/** The client whose request makes a session live. */
-export interface Caller extends MessageSource {
-  readonly request: McpHttpRequest;
-  readonly user: string | undefined;
-  readonly clientAddress: string | undefined;
-  readonly signal: AbortSignal;
-}
 
 export class Restorer {
   readonly #registry: Registry;

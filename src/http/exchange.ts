@@ -35,12 +35,8 @@ export type BodyOverflow = (bytes: Uint8Array) => boolean;
 
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
-/**
- * One HTTP request and its answer, as the core sees it. The node and fetch adapters create exchanges; the code behind
- * this interface cannot tell them apart. An answer is either one `respond`, or `openStream`, any number of `write`, and
- * `end`. Every call after the client disconnected is ignored.
- */
-export interface Exchange {
+/** A request, whose client may be connected to another instance. Its answer goes to its `Reader`. */
+export interface Caller {
   /** Upper case. */
   readonly method: string;
   /** Path and query as the client sent them, including a prefix that a router removed. */
@@ -56,8 +52,6 @@ export interface Exchange {
   authInfo: AuthInfo | undefined;
   /** The address at the other end of the connection; `undefined` where the caller of the endpoint does not tell it. */
   readonly clientAddress: string | undefined;
-  /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
-  sessionId: string | undefined;
   /** The user key derived from `authInfo`. The endpoint sets it. */
   user: string | undefined;
   /** Set when another instance relayed the request; the client is connected to that instance. */
@@ -66,10 +60,31 @@ export interface Exchange {
   readonly parsedBody: unknown;
   /** The request that handlers and hooks see; created on first access. */
   readonly request: McpHttpRequest;
-  /** A field that the client sent twice and that must not be there twice; only on the faces. */
-  readonly repeatedField?: string | undefined;
   /** Aborts when the client disconnects before its answer is complete; created on first access. */
   readonly signal: AbortSignal;
+  /** What the request holds stays charged until this handler has settled, too. */
+  heldBy(work: RunningWork): void;
+  /** Handles an unexpected error: logs it, then answers 500, or cuts the connection when a stream is open. */
+  fail(cause: unknown): void;
+  /** The client disconnected, or the answer is complete. */
+  readonly closed: boolean;
+  /**
+   * Calls `fn` once when the client disconnects before its answer is complete, at once if it already has. `fn` may
+   * throw.
+   */
+  onClose(fn: () => unknown): void;
+}
+
+/**
+ * One HTTP request and its answer, as the core sees it. The node and fetch adapters create exchanges; the code behind
+ * this interface cannot tell them apart. An answer is either one `respond`, or `openStream`, any number of `write`, and
+ * `end`. Every call after the client disconnected is ignored.
+ */
+export interface Exchange extends Caller {
+  /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
+  sessionId: string | undefined;
+  /** A field that the client sent twice and that must not be there twice; only on the faces. */
+  readonly repeatedField?: string | undefined;
 
   /**
    * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. Of a longer body, and of
@@ -83,8 +98,6 @@ export interface Exchange {
    * client disconnects. `false`: there is no room. Bodies that `readBody` reads are charged already.
    */
   holds(bytes: number): boolean;
-  /** What the request holds stays charged until this handler has settled, too. */
-  heldBy(work: RunningWork): void;
 
   /**
    * Adds a field to the answer, whatever the answer will be; only on the faces. A field that middleware has set stays,
@@ -101,36 +114,9 @@ export interface Exchange {
   end(): void;
   /** Cuts the connection. */
   destroy(): void;
-  /** Handles an unexpected error: logs it, then answers 500, or cuts the connection when a stream is open. */
-  fail(cause: unknown): void;
   /** Bytes that were written and that the client's connection has not taken yet. */
   readonly pendingBytes: number;
-  /** The client disconnected, or the answer is complete. */
-  readonly closed: boolean;
-  /**
-   * Calls `fn` once when the client disconnects before its answer is complete, at once if it already has. `fn` may
-   * throw.
-   */
-  onClose(fn: () => unknown): void;
 }
-
-/** The request alone, which may have come from another instance. Its answer goes to its `Reader`. */
-export type Caller = Omit<
-  Exchange,
-  | 'sessionId'
-  | 'holds'
-  | 'readBody'
-  | 'repeatedField'
-  | 'addHeader'
-  | 'watched'
-  | 'refused'
-  | 'respond'
-  | 'openStream'
-  | 'write'
-  | 'end'
-  | 'destroy'
-  | 'pendingBytes'
->;
 
 /** Called with the error that an exchange failed with, before the exchange is answered. */
 export type ReportFailure = (cause: unknown) => void;

@@ -3,7 +3,7 @@
  * and answers of the client, and what this library asks the server or repeats to it.
  */
 import { type SojournError, tooManyRequests } from '../../errors.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import type { Caller } from '../../http/exchange.ts';
 import { afterTurn } from '../../options/system.ts';
 import type { Checked, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
@@ -17,8 +17,6 @@ import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from './questions.ts';
 import type { SessionRequests } from './requests.ts';
 import type { SessionTransport } from '../server/transport.ts';
-
-type NotificationSource = MessageSource & Pick<Exchange, 'heldBy'>;
 
 /** What inbound messages need of their session. */
 interface InboundSession {
@@ -72,7 +70,7 @@ export class InboundMessages {
   }
 
   /** It counts as running, and its bytes are charged, until its handler has settled. */
-  notification(message: RpcNotification, source: NotificationSource): void {
+  notification(message: RpcNotification, source: Caller): void {
     const session = this.#session;
     const work = new HandlerWork();
     this.#notified += 1;

@@ -4,14 +4,14 @@
  * disconnects first, the session is dropped, because no client has its id.
  */
 import { factoryFailed, hookReturned, lapsed, overUserLimit, storeAway, SojournError } from '../../errors.ts';
+import type { Caller } from '../../http/exchange.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
-import type { McpHttpRequest, SessionIdGenerator } from '../../types.ts';
+import type { SessionIdGenerator } from '../../types.ts';
 import { checkedHandshake, type Handshake } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
-import type { MessageSource } from '../calls/context.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from '../server/hook-time.ts';
 import { whileAway } from '../record/pause.ts';
 import type { Registry } from '../registry.ts';
@@ -19,16 +19,6 @@ import type { LiveSession } from '../session.ts';
 
 const ID_BYTES = 16;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
-
-export interface OpenCaller extends MessageSource {
-  readonly request: McpHttpRequest;
-  readonly user: string | undefined;
-  readonly signal: AbortSignal;
-  /** The address at the other end of the client's connection. */
-  readonly clientAddress: string | undefined;
-  /** The client disconnected. */
-  readonly closed: boolean;
-}
 
 export interface Opened {
   /** Undefined: the server refused the handshake, and the answer says why. */
@@ -50,7 +40,7 @@ export class SessionOpener {
   }
 
   /** `undefined`: the client disconnected, and the session was dropped. */
-  async open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
+  async open(message: RpcRequest, caller: Caller): Promise<Opened | undefined> {
     this.#checkAdmitted();
     const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
     if (handshake instanceof SojournError) throw handshake;
@@ -73,7 +63,7 @@ export class SessionOpener {
     if (refusal !== undefined) throw refusal;
   }
 
-  async #open(message: RpcRequest, handshake: Handshake, caller: OpenCaller): Promise<Opened | undefined> {
+  async #open(message: RpcRequest, handshake: Handshake, caller: Caller): Promise<Opened | undefined> {
     const { sessionIdGenerator } = this.#options;
     const id =
       sessionIdGenerator === undefined
@@ -124,7 +114,7 @@ export class SessionOpener {
   }
 
   /** `undefined`: the application has no such hook. */
-  #initialized(session: LiveSession, message: RpcRequest, caller: OpenCaller): Promise<void> | undefined {
+  #initialized(session: LiveSession, message: RpcRequest, caller: Caller): Promise<void> | undefined {
     const { sessionMigrationHandler } = this.#options;
     if (sessionMigrationHandler?.onSessionInitialized === undefined) return undefined;
     const hook = { hook: 'sessionMigrationHandler.onSessionInitialized', sessionId: session.id };
@@ -136,7 +126,7 @@ export class SessionOpener {
   }
 
   /** `undefined`: the store has answered at once. */
-  #record(session: LiveSession, caller: OpenCaller): Promise<void> | undefined {
+  #record(session: LiveSession, caller: Caller): Promise<void> | undefined {
     const record = session.record.toStored();
     const { timeProvider: time, waitMs } = this.#options;
     const wait = { time, waitMs, stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined };
@@ -168,7 +158,7 @@ export class SessionOpener {
     return ours ? 'created' : 'exists';
   }
 
-  async #newId(generator: SessionIdGenerator, message: RpcRequest, caller: OpenCaller): Promise<string> {
+  async #newId(generator: SessionIdGenerator, message: RpcRequest, caller: Caller): Promise<string> {
     for (let tries = 0; tries < 2; tries++) {
       const { request, user } = caller;
       const id: unknown = await this.#generate(() => generator({ request, params: message.params as never, user }));

@@ -8,7 +8,8 @@ import { isModern, KNOWN_VERSIONS, servedVersions } from '../../protocol/version
 import type { MaybePromise } from '../../stores/store.ts';
 import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
 import type { Authorizer } from '../calls/authorizer.ts';
-import { type MessageSource, trackHandlers } from '../calls/context.ts';
+import type { Caller } from '../../http/exchange.ts';
+import { trackHandlers } from '../calls/context.ts';
 import { isThenable } from '../../options/checks.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import { type RunOwner, SessionRun } from './run.ts';
@@ -24,18 +25,12 @@ export interface ServerBuilderOptions {
 
 export interface FactoryCall {
   readonly era: 'legacy' | 'modern';
-  readonly caller: BuildCaller;
+  /** For whose request the server is built. Making `signal` is not free, so only code that passes it on reads it. */
+  readonly caller: Caller;
   readonly session: McpSession | undefined;
   readonly restored: boolean;
   /** Called when the factory has read `ctx.serverOptions`. */
   noteOptionsRead?(): void;
-}
-
-/**
- * The caller for whose request a server is built. Making `signal` is not free, so only code that passes it on reads it.
- */
-export interface BuildCaller extends MessageSource {
-  readonly signal: AbortSignal;
 }
 
 /** Calls the user's hooks and factory in order, for sessions and for requests without a session. */

@@ -5,11 +5,12 @@
  */
 import { factoryFailed, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { Caller } from '../../http/exchange.ts';
 import type { MessageSource } from '../calls/context.ts';
 import { inHookTime, orHookTimeout } from './hook-time.ts';
 import { replayed } from './replayed-messages.ts';
 import { answerOf, type ServerAnswer } from '../record/server-answer.ts';
-import type { BuildCaller, ServerBuilder } from './server-builder.ts';
+import type { ServerBuilder } from './server-builder.ts';
 import type { SessionRecord } from '../record/session-record.ts';
 import { LiveSession, type LiveSessionHost, type SessionStart } from '../session.ts';
 
@@ -28,7 +29,7 @@ export class SessionBuilder {
   }
 
   /** Makes a session whose server waits for its handshake. */
-  async connect(start: SessionStart, caller: BuildCaller, restored: boolean): Promise<LiveSession> {
+  async connect(start: SessionStart, caller: Caller, restored: boolean): Promise<LiveSession> {
     const session = new LiveSession(this.#host, start, this.#servers.hasRun ? this.#servers : undefined);
     const { run } = session;
     try {
@@ -41,7 +42,7 @@ export class SessionBuilder {
     }
   }
 
-  async #start(session: LiveSession, caller: BuildCaller, restored: boolean): Promise<void> {
+  async #start(session: LiveSession, caller: Caller, restored: boolean): Promise<void> {
     const made = this.#servers.build({ era: 'legacy', caller, session: session.view, restored });
     const server = made instanceof Promise ? await made : made;
     session.useServer(server);
