@@ -24,8 +24,6 @@ import {
 } from '../../errors.ts';
 import { answerable, attempt, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
-import type { RequestLimits } from '../../limits/request-limits.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import { type Call, counts, isPost, methodOf, type NextAttempt, reads } from '../../call/call.ts';
@@ -39,30 +37,19 @@ import {
   relayLost,
 } from '../../call/retries.ts';
 import type { Relay } from '../../relay/relay.ts';
-import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { Patience } from '../../session/ownership/patience.ts';
-import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
-import type { LegacyGets } from './get.ts';
 import { KnownOwners } from './known-owners.ts';
-import { LegacyPosts, type LegacyResponses } from './posts.ts';
-import { type Placed, type Placement, WaitingCalls } from './waiting-calls.ts';
+import { LegacyPosts, type LegacyPostsOptions } from './posts.ts';
+import { type Placed, type Placement, WaitingCalls, type WaitingCallsOptions } from './waiting-calls.ts';
 
-export interface CallLoopOptions {
-  readonly options: ResolvedOptions;
-  readonly registry: Registry;
+export interface CallLoopOptions extends LegacyPostsOptions, WaitingCallsOptions {
   readonly finder: Finder;
   readonly instance: Instance;
   readonly relay: Relay;
-  readonly patience: Patience;
-  readonly lifecycle: Lifecycle;
   readonly random: RandomSource;
-  readonly gets: LegacyGets;
-  readonly gate: RequestLimits;
-  readonly responses: LegacyResponses;
 }
 
 const SESSION_ID = /^[\x21-\x7e]+$/;
@@ -88,7 +75,7 @@ export class CallLoop implements Placement {
     this.#owners = new KnownOwners(options.instance);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
     this.#waiting = new WaitingCalls(options, this);
-    this.#posts = new LegacyPosts({ ...options, loop: this });
+    this.#posts = new LegacyPosts(options, this);
   }
 
   /** Ends the responses that wait here without a store, and that clients can resume at another instance. */

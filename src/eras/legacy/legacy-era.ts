@@ -3,8 +3,6 @@
  * instance. Order of the checks after `request-checks.ts`: session id → lookup → user → version of the session
  * (`call-loop.ts`), then those of a POST (`posts.ts`).
  */
-import type { Finder } from '../../cluster/finder.ts';
-import type { Instance } from '../../cluster/instance.ts';
 import type { CallItem } from '../../cluster/messages.ts';
 import { answerOverLimit, batchNotAllowed, overMemory, ownerLost, sessionIdMissing } from '../../errors.ts';
 import { attempt, errorJson } from '../../http/answer.ts';
@@ -12,17 +10,11 @@ import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { CallReader, Mover, ResponsePolicy, SessionResponse } from '../../http/reader.ts';
-import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { SessionOpener } from '../../session/life/session-opener.ts';
-import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { Patience } from '../../session/ownership/patience.ts';
-import type { Registry } from '../../session/registry.ts';
 import type { Replays } from '../../session/streams/replays.ts';
-import type { RandomSource } from '../../options/system.ts';
 import { type Call, type InboundPost, isAbandoned, requestIdOf } from '../../call/call.ts';
 import { checkTextDepth } from '../json-depth.ts';
 import { LegacyGets } from './get.ts';
@@ -30,21 +22,13 @@ import type { LegacyResponses } from './posts.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkReader } from '../../relay/link-reader.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
-import { CallLoop } from './call-loop.ts';
+import { CallLoop, type CallLoopOptions } from './call-loop.ts';
 
-export interface LegacyOptions {
-  readonly options: ResolvedOptions;
-  readonly registry: Registry;
+export interface LegacyOptions extends Omit<CallLoopOptions, 'relay' | 'gets' | 'responses'> {
   readonly replays: Replays;
-  readonly finder: Finder;
-  readonly instance: Instance;
   readonly opener: SessionOpener;
   readonly keepAlive: KeepAlive;
-  readonly gate: RequestLimits;
   readonly expiry: StreamExpiry;
-  readonly patience: Patience;
-  readonly random: RandomSource;
-  readonly lifecycle: Lifecycle;
   /** Serves a relayed GET that asks for what followed on the stream of a 2026-07-28 request. */
   readonly lostAnswers: { resume(call: Call, relay: Relay): void };
 }

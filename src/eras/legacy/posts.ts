@@ -36,7 +36,6 @@ export interface LegacyPostsOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
   readonly gate: RequestLimits;
-  readonly loop: TrackedWork;
   readonly responses: LegacyResponses;
 }
 
@@ -45,10 +44,12 @@ export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
 
 export class LegacyPosts {
   readonly #given: LegacyPostsOptions;
+  readonly #loop: TrackedWork;
   readonly #starts = new StartsPerTurn();
 
-  constructor(given: LegacyPostsOptions) {
+  constructor(given: LegacyPostsOptions, loop: TrackedWork) {
     this.#given = given;
+    this.#loop = loop;
   }
 
   serve(session: LiveSession, call: PostCall): MaybePromise<NextAttempt> {
@@ -62,7 +63,7 @@ export class LegacyPosts {
     const served = admitted.then((messages) =>
       stays(session, call) ? this.#serveAdmitted(session, withMessages(call, messages)) : call,
     );
-    return this.#given.loop.track(exchange, served);
+    return this.#loop.track(exchange, served);
   }
 
   /** What its caller may not use is replaced by something unknown. */
@@ -71,7 +72,7 @@ export class LegacyPosts {
     const requests = requestsOf(post.messages);
     const checked = session.transport.checkScopes(requests, exchange.authInfo);
     if (checked instanceof Promise)
-      return this.#given.loop.track(exchange, this.#serveChecked(session, call, requests, checked));
+      return this.#loop.track(exchange, this.#serveChecked(session, call, requests, checked));
     return checked === undefined ? this.#serveAllowed(session, call, requests) : refused(call, checked);
   }
 
@@ -94,7 +95,7 @@ export class LegacyPosts {
     const { authInfo } = exchange;
     const mayBeRetry = mayHaveRun || session.requests.remembersRuns;
     if (mayBeRetry && isRetry(session, requests, authInfo, mayHaveRun))
-      return this.#given.loop.track(exchange, this.#answerRetry(session, call, requests));
+      return this.#loop.track(exchange, this.#answerRetry(session, call, requests));
     const { limits } = this.#given.options;
     const others = requests.length < messages.length;
     const refusal =
@@ -106,7 +107,7 @@ export class LegacyPosts {
       this.#given.registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
       // Once a notification is accepted, its change of the session must survive a crash.
-      if (session.record.saving) return this.#given.loop.track(exchange, this.#respondSaved(session, call));
+      if (session.record.saving) return this.#loop.track(exchange, this.#respondSaved(session, call));
       reader.done(202);
       return undefined;
     }

@@ -17,13 +17,10 @@ import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../../http/accept.ts';
 import { answerable, attempt, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { SessionBuilder } from '../../session/server/session-builder.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
@@ -32,13 +29,10 @@ import { noteMessages } from '../message-checks.ts';
 import { checkTextDepth, checkValueDepth, type TooDeep } from '../json-depth.ts';
 import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 
-export interface LegacySseOptions {
-  readonly options: ResolvedOptions;
+export interface LegacySseOptions extends SseConnectionParts {
   /** Its connections count against the limits of sessions, users and memory like the sessions of the registry. */
   readonly registry: Pick<Registry, 'takePlace' | 'shares' | 'held' | 'lease'>;
-  readonly builder: SessionBuilder;
   readonly keepAlive: KeepAlive;
-  readonly gate: RequestLimits;
   readonly expiry: StreamExpiry;
   readonly random: RandomSource;
   readonly lifecycle: Lifecycle;
@@ -61,23 +55,11 @@ export function legacySsePath(url: string): 'sse' | 'message' | undefined {
 }
 
 export class LegacySseEra {
-  readonly #options: ResolvedOptions;
-  readonly #registry: LegacySseOptions['registry'];
-  readonly #keepAlive: KeepAlive;
-  readonly #expiry: StreamExpiry;
-  readonly #random: RandomSource;
+  readonly #given: LegacySseOptions;
   readonly #connected = new Map<string, Connected>();
-  readonly #parts: SseConnectionParts;
-  readonly #lifecycle: Lifecycle;
 
-  constructor({ options, registry, builder, gate, keepAlive, expiry, random, lifecycle }: LegacySseOptions) {
-    this.#options = options;
-    this.#registry = registry;
-    this.#keepAlive = keepAlive;
-    this.#expiry = expiry;
-    this.#random = random;
-    this.#lifecycle = lifecycle;
-    this.#parts = { options, builder, gate, registry };
+  constructor(given: LegacySseOptions) {
+    this.#given = given;
   }
 
   /** Host and Origin have been checked. */
@@ -104,14 +86,18 @@ export class LegacySseEra {
 
   #connect(exchange: Exchange): void {
     if (!acceptsStream(exchange.header('accept'))) return refuse(exchange, notAcceptable('text/event-stream'), null);
-    const refusal = this.#parts.gate.count(exchange);
+    const refusal = this.#given.gate.count(exchange);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     attempt(exchange, async () => {
       let leave;
       try {
         leave = await this.#admitConnection(exchange);
       } catch (cause) {
-        return refuse(exchange, answerable(cause, this.#options.logger, 'A connection could not be opened'), null);
+        return refuse(
+          exchange,
+          answerable(cause, this.#given.options.logger, 'A connection could not be opened'),
+          null,
+        );
       }
       if (exchange.closed) leave();
       else this.#begin(exchange, leave);
@@ -120,9 +106,9 @@ export class LegacySseEra {
 
   /** Resolves with a function that gives back what the connection takes of the limits. */
   async #admitConnection({ user, clientAddress }: Exchange): Promise<() => void> {
-    if (this.#lifecycle.prefersOthers) throw draining();
-    const { sessions } = this.#options.perUser;
-    const leaveShare = this.#registry.shares.reserve(user, clientAddress, sessions);
+    if (this.#given.lifecycle.prefersOthers) throw draining();
+    const { sessions } = this.#given.options.perUser;
+    const leaveShare = this.#given.registry.shares.reserve(user, clientAddress, sessions);
     if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
     let leavePlace: (() => void) | undefined;
     const leave = (): void => {
@@ -130,8 +116,8 @@ export class LegacySseEra {
       leavePlace?.();
     };
     try {
-      leavePlace = await this.#registry.takePlace();
-      if (this.#lifecycle.prefersOthers) throw draining();
+      leavePlace = await this.#given.registry.takePlace();
+      if (this.#given.lifecycle.prefersOthers) throw draining();
     } catch (cause) {
       leave();
       throw cause;
@@ -140,14 +126,14 @@ export class LegacySseEra {
   }
 
   #begin(exchange: Exchange, leave: () => void): void {
-    const id = base64url(this.#random(ID_BYTES));
+    const id = base64url(this.#given.random(ID_BYTES));
     const response = new HttpResponse(exchange, {
       form: 'events',
-      keepAlive: this.#keepAlive,
-      bufferBytes: this.#options.limits.streamBufferBytes,
-      expiry: this.#expiry,
+      keepAlive: this.#given.keepAlive,
+      bufferBytes: this.#given.options.limits.streamBufferBytes,
+      expiry: this.#given.expiry,
     }).begin();
-    const connection = new SseConnection(this.#parts, id, exchange, response);
+    const connection = new SseConnection(this.#given, id, exchange, response);
     this.#connected.set(id, { connection, leave });
     response.listener = { over: () => this.#gone(connection) };
     const [path = ''] = exchange.url.split('?', 1);
@@ -170,7 +156,7 @@ export class LegacySseEra {
     if (connection.user !== exchange.user) return refuse(exchange, otherUser(), null);
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
-    const { bodyBytes } = this.#options.limits;
+    const { bodyBytes } = this.#given.options.limits;
     if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
     const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
       if (refusal !== undefined) return refuse(exchange, refusal, null);

@@ -52,8 +52,8 @@ export interface Placement {
 export interface WaitingCallsOptions {
   readonly options: ResolvedOptions;
   readonly patience: Patience;
-  readonly lifecycle: Pick<Lifecycle, 'state'>;
-  readonly gets: Pick<LegacyGets, 'openHead' | 'endToResume'>;
+  readonly lifecycle: Lifecycle;
+  readonly gets: LegacyGets;
 }
 
 interface Entry {
