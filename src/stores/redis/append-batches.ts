@@ -5,10 +5,6 @@
 import { afterTurn } from '../../options/system.ts';
 import type { Fence, WriteOutcome } from '../store.ts';
 import type { Reply } from './client.ts';
-import type { KindKeys } from './keys.ts';
-import type { Script } from './scripts.ts';
-import { rawReply, type SlotKeys } from './server.ts';
-import { APPEND } from './record-scripts.ts';
 
 /** A batch that reaches one of these limits is sent at once, because Redis serves nothing else while a script runs. */
 const MAX_APPENDS = 64;
@@ -27,20 +23,12 @@ interface Batch {
   length: number;
 }
 
-/** Runs the script calls of batches. */
 interface BatchWriter {
-  readonly keys: KindKeys;
   /** Retention, as script arguments. */
   readonly kept: readonly string[];
   readonly outcome: (reply: Reply) => WriteOutcome;
-  fenced<T>(
-    script: Script,
-    id: string,
-    keys: SlotKeys,
-    fence: Fence,
-    more: readonly string[],
-    read: (reply: Reply) => T,
-  ): Promise<T>;
+  /** Runs the script call of a batch. */
+  writeBatch(id: string, fence: Fence, args: readonly string[]): Promise<Reply>;
 }
 
 export class AppendBatches {
@@ -88,8 +76,7 @@ export class AppendBatches {
   }
 
   #send({ id, fence, args, pending }: Batch): void {
-    const [head, , , open, known, log] = this.#writer.keys.record(id);
-    this.#writer.fenced(APPEND, id, [head, open, known, log], fence, args, rawReply).then(
+    this.#writer.writeBatch(id, fence, args).then(
       (reply) => this.#settle(pending, reply),
       (error: unknown) => {
         for (const { reject } of pending) reject(error);

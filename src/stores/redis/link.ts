@@ -108,30 +108,10 @@ export class RedisLink {
     if (this.#bytes > MAX_PENDING_BYTES) return Promise.reject(tooMuchPending(this.where, this.#bytes));
     const bytes = bytesOf(args);
     this.#bytes += bytes;
-    const connecting = this.#connecting;
-    const answer =
-      connecting === undefined ? this.#command(args, read, lua) : connecting.then(() => this.#command(args, read, lua));
+    const reply = this.send((client) => (lua === undefined ? client.sendCommand(args) : evaluated(client, args, lua)));
     const settled = (): void => void (this.#bytes -= bytes);
-    answer.then(settled, settled);
-    return answer;
-  }
-
-  #command<T>(args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
-    const client = this.#client;
-    if (client === undefined) return Promise.reject(this.#cause);
-    this.#pending.sent();
-    return client.sendCommand(args).then(
-      (reply) => {
-        if (client === this.#client) this.#pending.received();
-        return read(reply as Reply);
-      },
-      (error: unknown) => {
-        if (client === this.#client) this.#pending.received();
-        if (lua !== undefined && replyCode(error) === 'NOSCRIPT')
-          return this.#command(['EVAL', lua, ...args.slice(2)], read);
-        throw this.#failure(client, error);
-      },
-    );
+    reply.then(settled, settled);
+    return reply.then((answer) => read(answer as Reply));
   }
 
   /** Replaces the connection, because it leads to the wrong server. */
@@ -209,34 +189,37 @@ export class RedisLink {
 
   async #connect(): Promise<void> {
     const { time, make, setUp, where } = this.#options;
-    let late = false;
+    let late: Error | undefined;
     let client: RedisClient | undefined;
-    let giveUp: (error: Error) => void = () => undefined;
-    const tooLate = new Promise<never>((_, reject) => (giveUp = reject));
-    const timer = time.setTimeout(() => {
-      late = true;
-      client?.destroy();
-      giveUp(noAnswer(where, CONNECT_MS));
-    }, CONNECT_MS);
     const connecting = async (): Promise<RedisClient> => {
       const made = await make(CONNECT_MS);
       client = made;
       made.on('error', (error: Error) => this.#broke(made, redisFailure(where, error), true));
-      if (late) throw noAnswer(where, CONNECT_MS);
+      if (late !== undefined) throw late;
       await made.connect();
       await setUp(made);
       return made;
     };
     try {
-      const connected = await Promise.race([connecting(), tooLate]);
+      const connected = await within(time, CONNECT_MS, connecting(), () => {
+        throw (late = noAnswer(where, CONNECT_MS));
+      });
       if (this.#closed) throw storeClosed(where);
       this.#client = connected;
     } catch (error) {
       client?.destroy();
-      throw late ? noAnswer(where, CONNECT_MS) : redisFailure(where, error);
-    } finally {
-      time.clearTimeout(timer);
+      throw redisFailure(where, error);
     }
+  }
+}
+
+/** Runs a script by its hash, or by its text where the server has lost it. */
+async function evaluated(client: RedisClient, args: readonly string[], lua: string): Promise<unknown> {
+  try {
+    return await client.sendCommand(args);
+  } catch (error) {
+    if (replyCode(error) !== 'NOSCRIPT') throw error;
+    return client.sendCommand(['EVAL', lua, ...args.slice(2)]);
   }
 }
 

@@ -11,7 +11,7 @@ import { overtaken } from './failures.ts';
 import type { KindKeys, RecordKeys } from './keys.ts';
 import type { Script } from './scripts.ts';
 import { rawReply, type Server, type SlotKeys } from './server.ts';
-import { WRITER_LENGTH } from './record-scripts.ts';
+import { APPEND, WRITER_LENGTH } from './record-scripts.ts';
 import { AppendBatches } from './append-batches.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
 
@@ -83,6 +83,11 @@ export class RecordWriter {
 
   append(id: string, fence: Fence, args: readonly string[], length: number): Promise<WriteOutcome> {
     return this.#appends.add(id, fence, args, length);
+  }
+
+  writeBatch(id: string, fence: Fence, args: readonly string[]): Promise<Reply> {
+    const [head, , , open, known, log] = this.keys.record(id);
+    return this.fenced(APPEND, id, [head, open, known, log], fence, args, rawReply);
   }
 
   /** Sends the appends that this turn has collected. */

@@ -12,11 +12,6 @@ import type { Server } from './server.ts';
 import { RedisRecords } from './records.ts';
 import { openServer, type Target } from './target.ts';
 
-/** How long the lease of one view lasts. */
-interface Lease {
-  readonly ms: number;
-}
-
 /** What the views of one store object share. */
 interface Connected {
   readonly server: Server;
@@ -32,10 +27,8 @@ export class RedisStore implements Store {
   readonly #target: Target;
   readonly #prefix: string;
   readonly #connected = new SharedResource<Connected>();
-  /** The lease durations of the open views. */
-  readonly #leases = new Set<Lease>();
-  /** How long a reply may take: a part of the shortest lease. */
-  #limitMs = Infinity;
+  /** How long the leases of the open views last. */
+  readonly #leases: number[] = [];
 
   constructor(target: Target, prefix: string) {
     this.#target = target;
@@ -43,16 +36,14 @@ export class RedisStore implements Store {
   }
 
   async open(options: StoreOptions): Promise<OpenStore> {
-    const lease = { ms: options.leaseMs };
-    this.#leases.add(lease);
-    this.#leasesChanged();
+    this.#leases.push(options.leaseMs);
     try {
       return await this.#connected.view(
         () => this.#connect(options),
-        (connected) => this.#view(connected, options, lease),
+        (connected) => this.#view(connected, options),
       );
     } catch (error) {
-      this.#forget(lease);
+      this.#forget(options.leaseMs);
       throw error;
     }
   }
@@ -63,21 +54,17 @@ export class RedisStore implements Store {
       time,
       random,
       logger,
-      limitMs: () => this.#limitMs,
+      // How long a reply may take: a part of the shortest lease.
+      limitMs: () => answerLimitMs(Math.min(...this.#leases)),
     });
     return { server, buses: new Map(), close: () => server.close() };
   }
 
-  #forget(lease: Lease): void {
-    this.#leases.delete(lease);
-    this.#leasesChanged();
+  #forget(leaseMs: number): void {
+    this.#leases.splice(this.#leases.indexOf(leaseMs), 1);
   }
 
-  #leasesChanged(): void {
-    this.#limitMs = answerLimitMs(Math.min(...[...this.#leases].map(({ ms }) => ms)));
-  }
-
-  #view({ server, buses }: Connected, options: StoreOptions, lease: Lease): OpenStore {
+  #view({ server, buses }: Connected, options: StoreOptions): OpenStore {
     const { name, kinds, leaseMs, logger, random } = options;
     const keys = new Keys(this.#prefix, name, server.database);
     const writers: RecordWriter[] = [];
@@ -97,7 +84,7 @@ export class RedisStore implements Store {
       close: () => {
         for (const writer of writers) writer.flush();
         return (closed ??= instances.close().then(() => {
-          this.#forget(lease);
+          this.#forget(leaseMs);
           return this.#connected.release();
         }));
       },
