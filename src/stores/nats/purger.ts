@@ -30,9 +30,10 @@ export class Purger {
     if (!this.#busy && this.#timer === undefined) void this.#next();
   }
 
+  /** Nothing is before 1, which the server takes for no limit. */
   #add(subject: string, before: number): void {
     const room = this.#waiting.size < MAX_WAITING || this.#waiting.has(subject);
-    if (before > 0 && room) this.#waiting.set(subject, before);
+    if (before > 1 && room) this.#waiting.set(subject, before);
   }
 
   close(): void {

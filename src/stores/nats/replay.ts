@@ -4,18 +4,14 @@
  * stops as soon as it has all events that the caller needs.
  */
 import type { EventRetention } from '../../types.ts';
-import type { LoggedEvent, ReplayOutcome } from '../store.ts';
+import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
+import type { ReplayOutcome } from '../store.ts';
 import type { LogMessage } from './log-message.ts';
 import type { LogTail, NatsReader } from './reader.ts';
 
 /** How many messages the first step and the later steps read. Most clients that resume have missed little. */
 const FEW = 3;
 const MANY = 16;
-
-interface Kept {
-  readonly offset: number;
-  readonly data: Buffer;
-}
 
 export interface ReplayRequest {
   readonly id: string;
@@ -24,44 +20,6 @@ export interface ReplayRequest {
   readonly after: number;
   readonly now: number;
   readonly deadline: number;
-}
-
-/** The kept events of one stream, newest first. */
-class Walk {
-  readonly #request: ReplayRequest;
-  readonly #retention: EventRetention;
-  readonly kept: Kept[] = [];
-  /** The end of the stream, according to its own messages. */
-  next: number | undefined = undefined;
-  /** The number of events after the next one. An event of any size is kept until retention's `bytes` came after it. */
-  #events = 0;
-  #bytes = 0;
-
-  constructor(request: ReplayRequest, retention: EventRetention) {
-    this.#request = request;
-    this.#retention = retention;
-  }
-
-  /** `false`: no older event is kept or needed. */
-  take(message: LogMessage): boolean {
-    const { birth, stream, after, now } = this.#request;
-    if (message.birth !== birth || message.at + this.#retention.ttlMs <= now) return false;
-    let end = message.data.length;
-    for (const { s, f = 0, l: lengths = [] } of [...message.ops].reverse()) {
-      if (s === stream) this.next ??= f + lengths.length;
-      for (let n = lengths.length - 1; n >= 0; n--) {
-        const length = lengths[n] ?? 0;
-        if (this.#events >= this.#retention.events || this.#bytes >= this.#retention.bytes) return false;
-        this.#events += 1;
-        this.#bytes += length;
-        end -= length;
-        if (s !== stream) continue;
-        this.kept.push({ offset: f + n, data: message.data.subarray(end, end + length) });
-        if (f + n <= after + 1) return false;
-      }
-    }
-    return true;
-  }
 }
 
 export class Replayer {
@@ -78,35 +36,63 @@ export class Replayer {
     const openNext = log.state.nextOf(stream);
     if (openNext === undefined && !log.state.isDone(stream)) return { found: false, why: 'unknown' };
     const walk = new Walk(request, this.#retention);
-    if (openNext === undefined || after + 1 < openNext) await this.#walk(request, walk, newest);
-    if (openNext === undefined && walk.kept.length === 0) return { found: false, why: 'unknown' };
-    const next = openNext ?? walk.next ?? 0;
-    const events: LoggedEvent[] = walk.kept
-      .filter(({ offset }) => offset > after)
-      .reverse()
-      .map(({ offset, data }) => ({ offset, data: data.toString() }));
-    // Messages that the server lost also leave a gap.
-    let first = next;
-    for (const { offset } of events.toReversed()) {
-      if (offset !== first - 1) break;
-      first = offset;
+    if (openNext === undefined || after + 1 < openNext) {
+      for await (const message of this.#messages(request, newest)) if (!walk.take(message)) break;
     }
-    if (first > after + 1) return { found: false, why: 'gap', first };
-    return { found: true, events, next, complete: openNext === undefined };
+    const [last] = walk.appends;
+    // The server has lost the end of the log. What is left has a gap after it.
+    const lost = openNext !== undefined && last !== undefined && last.from + last.events.length < openNext;
+    return replayOutcome(lost ? [] : walk.appends, this.#retention, openNext, after);
   }
 
-  async #walk({ id, deadline }: ReplayRequest, walk: Walk, newest: LogMessage | undefined): Promise<void> {
+  /** The messages of the log, newest first, down to the first that is missing: it was dropped, with all before it. */
+  async *#messages({ id, deadline }: ReplayRequest, newest: LogMessage | undefined): AsyncGenerator<LogMessage> {
     let messages: readonly (LogMessage | undefined)[] = [newest];
-    for (let atOnce = FEW; ; atOnce = MANY) {
+    for (let atOnce = FEW; messages.length > 0; atOnce = MANY) {
       let oldest: LogMessage | undefined;
       for (const message of messages) {
-        // A missing message was dropped, with all messages before it.
-        if (message === undefined || !walk.take(message)) return;
+        if (message === undefined) return;
+        yield message;
         oldest = message;
       }
       const before = oldest?.previous.slice(0, atOnce) ?? [];
-      if (before.length === 0) return;
       messages = await Promise.all(before.map((seq) => this.#reader.message(id, seq, deadline)));
     }
+  }
+}
+
+/** Collects the appends to one stream, newest first, and counts all that the log has after them. */
+class Walk {
+  readonly appends: StoredAppend[] = [];
+  readonly #request: ReplayRequest;
+  readonly #retention: EventRetention;
+  #later = 0;
+  #laterBytes = 0;
+
+  constructor(request: ReplayRequest, retention: EventRetention) {
+    this.#request = request;
+    this.#retention = retention;
+  }
+
+  /** `false`: no older event is kept or needed. */
+  take(message: LogMessage): boolean {
+    const { birth, stream, after, now } = this.#request;
+    const { events: most, bytes: mostBytes, ttlMs } = this.#retention;
+    if (message.birth !== birth || message.at + ttlMs <= now) return false;
+    let end = message.data.length;
+    for (const { s, f: from = 0, l: lengths = [] } of [...message.ops].reverse()) {
+      const bytes = lengths.reduce((sum, length) => sum + length, 0);
+      end -= bytes;
+      if (s === stream) {
+        let at = end;
+        const events = lengths.map((length) => message.data.toString('utf8', at, (at += length)));
+        this.appends.push({ from, young: true, later: this.#later, laterBytes: this.#laterBytes, events });
+        if (events.length > 0 && from <= after + 1) return false;
+      }
+      this.#later += lengths.length;
+      this.#laterBytes += bytes;
+      if (this.#later >= most || this.#laterBytes >= mostBytes) return false;
+    }
+    return true;
   }
 }
