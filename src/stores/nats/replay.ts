@@ -40,7 +40,7 @@ export class Replayer {
       for await (const message of this.#messages(request, newest)) if (!walk.take(message)) break;
     }
     const [last] = walk.appends;
-    // The server has lost the end of the log. What is left has a gap after it.
+    // The server has lost the end of the log, so there is a gap after these appends.
     const lost = openNext !== undefined && last !== undefined && last.from + last.events.length < openNext;
     return replayOutcome(lost ? [] : walk.appends, this.#retention, openNext, after);
   }
