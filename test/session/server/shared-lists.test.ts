@@ -364,7 +364,9 @@ test('pages are bounded in bytes', () => {
 test('the option contradicts auth.authorize, and names lists alone', () => {
   const auth = { verify: () => undefined, authorize: () => true } as never;
   expect(() => resolveOptions({ sharedLists: ['tools'], auth })).toThrow(/sharedLists and auth.authorize contradict/);
-  expect(() => resolveOptions({ sharedLists: ['tool' as never] })).toThrow(/sharedLists\[0\].*one of 'tools', 'prompts'/);
+  expect(() => resolveOptions({ sharedLists: ['tool' as never] })).toThrow(
+    /sharedLists\[0\].*one of 'tools', 'prompts'/,
+  );
   expect(() => resolveOptions({ sharedLists: true as never })).toThrow(/sharedLists.*a list of tools/);
   expect(resolveOptions({}).sharedLists).toEqual([]);
 });
