@@ -2,12 +2,13 @@
  * The messages of a resumable call, kept for its next client within `streamBufferBytes`. The newest message is kept
  * whatever its size, because it may be the answer. Without room in the memory budget none is kept.
  */
-import type { MemoryUse } from '../../http/slow-readers.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 
 export interface KeptMessagesHost {
-  /** The limit of what one call may keep, in bytes. */
-  readonly bufferBytes: number;
-  readonly memory: Pick<MemoryUse, 'take' | 'give'>;
+  readonly options: Pick<ResolvedOptions, 'limits'>;
+  /** `false`: there is no room in the memory budget. `held`: what the call holds already. */
+  takeKept(bytes: number, held: number): boolean;
+  giveKept(bytes: number): void;
 }
 
 export class KeptMessages {
@@ -58,17 +59,17 @@ export class KeptMessages {
 
   forget(): void {
     this.#kept = [];
-    this.#host.memory.give(this.#held);
+    this.#host.giveKept(this.#held);
     this.#held = 0;
   }
 
   #keep(json: string): void {
-    const { memory, bufferBytes } = this.#host;
+    const { streamBufferBytes: most } = this.#host.options.limits;
     this.#kept.push(json);
     let bytes = json.length;
-    while (this.#kept.length > 1 && this.#held + bytes > bufferBytes) bytes -= this.#kept.shift()?.length ?? 0;
-    if (bytes <= 0) memory.give(-bytes);
-    else if (!memory.take(bytes, this.#held)) return this.forget();
+    while (this.#kept.length > 1 && this.#held + bytes > most) bytes -= this.#kept.shift()?.length ?? 0;
+    if (bytes <= 0) this.#host.giveKept(-bytes);
+    else if (!this.#host.takeKept(bytes, this.#held)) return this.forget();
     this.#held += bytes;
   }
 }

@@ -226,11 +226,15 @@ export class ModernEra implements LostRequestServer {
       if (response.status === 500 && call.refusal === undefined) {
         this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
       }
-      if (call.refusal !== undefined) return call.fail(call.refusal);
+      if (call.refusal !== undefined) throw call.refusal;
       await passOn(response, call.response, call);
       if (call.id === undefined) await untilHandled(this.#options, call.work);
     } catch (cause) {
-      call.fail(answerable(cause, this.#options.logger, 'A modern request could not be served'));
+      call.fail(call.refusal ?? answerable(cause, this.#options.logger, 'A modern request could not be served'));
+      // No other code may know the server of a refused request.
+      call.made?.close().catch((err: unknown) => {
+        this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
+      });
     } finally {
       call.done();
       this.#running -= counts;

@@ -18,6 +18,7 @@ import type { RequestSource } from '../../http/request-view.ts';
 import type { CallReader, ReaderListener, ResponsePolicy } from '../../http/reader.ts';
 import type { AnswerReader, HttpResponse } from '../../http/response.ts';
 import { atEndOfTurn, type TurnTask } from '../../http/turn.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type RequestFields, type RequestLife, SentRequest } from '../../relay/sent-request.ts';
@@ -48,7 +49,7 @@ export interface CallRequest {
 
 /** What a call needs of the calls of its instance. */
 export interface ResumableHost extends KeptMessagesHost {
-  readonly retryMs: number;
+  readonly options: ResolvedOptions;
   /** The response to a client that reads a stream. */
   readonly response: ResponsePolicy;
   /** Resolves with `undefined` when the call cannot be resumed. */
@@ -65,7 +66,6 @@ export interface ResumableHost extends KeptMessagesHost {
   cancelled(call: ResumableCall, fence: Fence): void;
   /** It keeps nothing for another client. */
   forgotten(call: ResumableCall): void;
-  report(cause: unknown): void;
 }
 
 /** The connection of a request, and the response on it. */
@@ -156,7 +156,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
     this.#become(fence === undefined ? 'plain' : 'resumable');
     if (fence !== undefined) this.#host.recorded(this);
     const client = this.#client;
-    client?.point(formatCallPosition(this.#first), this.#host.retryMs, true);
+    client?.point(formatCallPosition(this.#first), this.#host.options.retryMs, true);
     client?.sendHead();
     for (const json of this.#queued.splice(0)) this.message(json);
     if (!this.#endQueued) return;
@@ -254,7 +254,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
     before?.end();
     client.begin(this.#host.response);
     const from = resumedPosition({ ...this.#first, offset: after, resumes: isSameRun ? position.resumes : 0 });
-    client.point(formatCallPosition(from), this.#host.retryMs, true);
+    client.point(formatCallPosition(from), this.#host.options.retryMs, true);
     for (const [offset, json] of this.#messages.after(after)) client.message(json, this.#idOf(offset));
     if (this.#state === 'answered') return this.#takeClient()?.end();
     client.sendHead();
@@ -317,7 +317,8 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
 
   fail(cause: unknown): void {
     const hasHead = this.#state !== 'waiting' && this.#state !== 'recording';
-    if (hasHead || this.#origin === undefined) this.#host.report(cause);
+    if (hasHead || this.#origin === undefined)
+      this.#host.options.logger.error({ err: cause }, 'A request without a client could not be served');
     else this.#origin.exchange.fail(cause);
     this.cancel();
   }

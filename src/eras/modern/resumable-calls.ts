@@ -49,26 +49,18 @@ export interface ResumableCallsOptions {
 
 export class ResumableCalls implements ResumableHost {
   readonly #given: ResumableCallsOptions;
-  readonly #options: ResolvedOptions;
+  readonly options: ResolvedOptions;
+  readonly response: ResponsePolicy;
   readonly #records: CallRecords;
   readonly #isKept: (field: string) => boolean;
   readonly #logger: Logger;
   /** Recorded calls. */
   readonly #calls = new Map<string, ResumableCall>();
-  readonly #answered = new Set<ResumableCall>();
-  /** Calls without a client, and how many each user has. */
-  readonly #cut = new Set<ResumableCall>();
+  /** The timers after which answered calls are forgotten. */
+  readonly #answered = new Map<ResumableCall, unknown>();
+  /** The timers after which calls without a client are cancelled, and how many such calls each user has. */
+  readonly #cut = new Map<ResumableCall, unknown>();
   readonly #cutOf = new Tally<string | undefined>();
-  /** When calls without a client are cancelled, and answered ones forgotten. */
-  readonly #timers = new Map<ResumableCall, unknown>();
-  /** The messages that are kept make room for newer ones: the store has the answer of an answered call. */
-  readonly memory = {
-    take: (bytes: number, held: number): boolean => this.#takeKept(bytes, held),
-    give: (bytes: number): void => {
-      this.#keptBytes -= bytes;
-      this.#given.memory.give(bytes);
-    },
-  };
   #keptBytes = 0;
   #sweeper: unknown;
   #closed = false;
@@ -76,27 +68,19 @@ export class ResumableCalls implements ResumableHost {
   constructor(given: ResumableCallsOptions) {
     const { options, records } = given;
     this.#given = given;
-    this.#options = options;
+    this.options = options;
+    this.response = given.response;
     this.#records = records;
     this.#isKept = relayedFields(options.relayedHeaders, options.credentialHeaders);
     this.#logger = limitedLogger(options.logger, options.timeProvider, 1);
     this.#armSweep();
   }
 
-  get retryMs(): number {
-    return this.#options.retryMs;
-  }
-  get response(): ResponsePolicy {
-    return this.#given.response;
-  }
-  get bufferBytes(): number {
-    return this.#options.limits.streamBufferBytes;
-  }
   get closed(): boolean {
     return this.#closed;
   }
   get #keptMs(): number {
-    return 2 * this.#options.retryMs;
+    return 2 * this.options.retryMs;
   }
 
   /** `undefined`: no event id can carry the id of the request. */
@@ -148,25 +132,24 @@ export class ResumableCalls implements ResumableHost {
 
   goesOn(call: ResumableCall): boolean {
     if (this.#closed || !this.#enterCut(call)) return false;
-    this.#arm(call, () => call.cancel());
+    this.#wait(this.#cut, call);
     return true;
   }
 
   /** The client of a call that has none was refused, and will come back. */
   stays(call: ResumableCall): void {
-    if (this.#answered.has(call)) this.#arm(call, () => call.forget());
-    else if (this.#cut.has(call)) this.#arm(call, () => call.cancel());
+    for (const calls of [this.#cut, this.#answered]) if (calls.has(call)) this.#wait(calls, call);
   }
 
   attached(call: ResumableCall): void {
-    this.#disarm(call);
-    this.#leaveCut(call);
+    if (!this.#stopWaiting(this.#cut, call)) return;
+    this.#given.memory.give(call.bodyBytes);
+    this.#cutOf.add(call.caller.user, -1);
   }
 
   answered(call: ResumableCall, fence: Fence, json: string): void {
-    this.#leaveCut(call);
-    this.#answered.add(call);
-    this.#arm(call, () => call.forget());
+    this.attached(call);
+    this.#wait(this.#answered, call);
     if (this.#answered.size > ANSWERED_CALLS) this.#forgetOldest();
     if (!call.keepsNewest) call.forget();
     this.#records.finish(call.key, fence, json, this.#keptMs);
@@ -178,23 +161,23 @@ export class ResumableCalls implements ResumableHost {
 
   forgotten(call: ResumableCall): void {
     this.attached(call);
-    this.#answered.delete(call);
+    this.#stopWaiting(this.#answered, call);
     if (this.#calls.get(call.key) === call) this.#calls.delete(call.key);
   }
 
-  report(cause: unknown): void {
-    this.#options.logger.error({ err: cause }, 'A request without a client could not be served');
+  #wait(calls: Map<ResumableCall, unknown>, call: ResumableCall): void {
+    this.#stopTimer(calls.get(call));
+    const over = (): void => (calls === this.#cut ? call.cancel() : call.forget());
+    calls.set(call, this.options.timeProvider.setTimeout(over, this.#keptMs));
   }
 
-  #arm(call: ResumableCall, then: () => void): void {
-    this.#disarm(call);
-    this.#timers.set(call, this.#options.timeProvider.setTimeout(then, this.#keptMs));
+  #stopWaiting(calls: Map<ResumableCall, unknown>, call: ResumableCall): boolean {
+    this.#stopTimer(calls.get(call));
+    return calls.delete(call);
   }
 
-  #disarm(call: ResumableCall): void {
-    const timer = this.#timers.get(call);
-    if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
-    this.#timers.delete(call);
+  #stopTimer(timer: unknown): void {
+    if (timer !== undefined) this.options.timeProvider.clearTimeout(timer);
   }
 
   /** A client that came back may leave again before it counts as attached: then the call is cut already. */
@@ -206,19 +189,13 @@ export class ResumableCalls implements ResumableHost {
       return false;
     }
     if (!this.#given.memory.take(call.bodyBytes, 0)) return false;
-    this.#cut.add(call);
     this.#cutOf.add(user, 1);
     return true;
   }
 
-  #leaveCut(call: ResumableCall): void {
-    if (!this.#cut.delete(call)) return;
-    this.#given.memory.give(call.bodyBytes);
-    this.#cutOf.add(call.caller.user, -1);
-  }
-
-  #takeKept(bytes: number, held: number): boolean {
-    const most = KEPT_PART * this.#options.limits.memoryBytes;
+  /** The messages that are kept make room for newer ones: the store has the answer of an answered call. */
+  takeKept(bytes: number, held: number): boolean {
+    const most = KEPT_PART * this.options.limits.memoryBytes;
     if (bytes > most) return false;
     while (this.#keptBytes + bytes > most) if (!this.#forgetOldest()) return false;
     if (!this.#given.memory.take(bytes, held)) return false;
@@ -226,9 +203,14 @@ export class ResumableCalls implements ResumableHost {
     return true;
   }
 
+  giveKept(bytes: number): void {
+    this.#keptBytes -= bytes;
+    this.#given.memory.give(bytes);
+  }
+
   /** `false`: no answered call is kept. */
   #forgetOldest(): boolean {
-    const [oldest] = this.#answered;
+    const [oldest] = this.#answered.keys();
     oldest?.forget();
     return oldest !== undefined;
   }
@@ -236,7 +218,7 @@ export class ResumableCalls implements ResumableHost {
   // ——— upkeep ———
 
   #armSweep(): void {
-    const { timeProvider } = this.#options;
+    const { timeProvider } = this.options;
     this.#sweeper = timeProvider.setTimeout(() => {
       this.#armSweep();
       for (const { key, fence } of this.#calls.values()) if (fence !== undefined) this.#records.extend(key, fence);
@@ -257,7 +239,7 @@ export class ResumableCalls implements ResumableHost {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#options.timeProvider.clearTimeout(this.#sweeper);
+    this.options.timeProvider.clearTimeout(this.#sweeper);
     for (const call of this.#calls.values()) call.forget();
     await this.#records.stored();
   }

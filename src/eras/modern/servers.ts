@@ -29,22 +29,9 @@ export class ModernServers {
     this.#runs = runs;
   }
 
-  /** Throws the error that the request is refused with. */
+  /** Throws, or rejects with, the error that the request is refused with. */
   build(call: SessionlessCall): MaybePromise<McpServer | Server> {
-    try {
-      const made = this.#servers.hasRun ? this.#buildInRun(call) : this.#build(call);
-      return made instanceof Promise ? made.catch((cause: unknown) => this.#refused(call, cause)) : made;
-    } catch (cause) {
-      return this.#refused(call, cause);
-    }
-  }
-
-  /** Closes a server that was created for a refused request, because no other code knows it. */
-  #refused(call: SessionlessCall, cause: unknown): never {
-    call.made?.close().catch((err: unknown) => {
-      this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
-    });
-    throw cause;
+    return this.#servers.hasRun ? this.#buildInRun(call) : this.#build(call);
   }
 
   async #buildInRun(call: SessionlessCall): Promise<McpServer | Server> {
