@@ -196,15 +196,7 @@ export class Finder {
     if (this.#registry.lifecycle.prefersOthers) throw draining();
     const params = await this.#allow(id, caller);
     if (params === undefined) throw sessionNotFound();
-    const leaveShare = await this.#registry.takeShare(caller.user, caller.clientAddress);
-    let release: (() => void) | undefined;
-    try {
-      release = await this.#registry.reserve();
-      return await this.#restorer.adopt(id, params, caller);
-    } finally {
-      leaveShare();
-      release?.();
-    }
+    return this.#registry.withPlaces(caller, true, () => this.#restorer.adopt(id, params, caller));
   }
 
   async #allow(id: string, caller: Caller): Promise<InitializeRequestParams | undefined> {

@@ -55,7 +55,8 @@ export class Restorer {
     // evicted.
     const wasHibernated = this.#registry.hibernated.take(record.id, record.stamp);
     try {
-      await this.#restoreWithin(record, caller, wasHibernated ? 'wake' : 'takeover');
+      const cause = wasHibernated ? 'wake' : 'takeover';
+      await this.#registry.withPlaces(caller, true, () => this.#claimAndAdd(record, caller, cause));
     } catch (cause) {
       const ended = cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
       if (wasHibernated && !ended) this.#registry.hibernated.add(record.id, record.stamp);
@@ -63,19 +64,9 @@ export class Restorer {
     }
   }
 
-  async #restoreWithin(record: StoredRecord, caller: Caller, cause: 'wake' | 'takeover'): Promise<void> {
-    const leaveShare = await this.#registry.takeShare(caller.user, caller.clientAddress);
-    let release: (() => void) | undefined;
-    try {
-      release = await this.#registry.reserve();
-      const owner = this.#registry.lease.owner;
-      const outcome = await this.#registry.store.sessions.claim(record.id, record, owner);
-      if (!outcome.claimed) return;
-      await this.#add(await this.#rebuild(outcome, caller), cause, caller);
-    } finally {
-      leaveShare();
-      release?.();
-    }
+  async #claimAndAdd(record: StoredRecord, caller: Caller, cause: 'wake' | 'takeover'): Promise<void> {
+    const outcome = await this.#registry.store.sessions.claim(record.id, record, this.#registry.lease.owner);
+    if (outcome.claimed) await this.#add(await this.#rebuild(outcome, caller), cause, caller);
   }
 
   async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', caller: Caller): Promise<void> {

@@ -22,6 +22,7 @@ import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.ts';
+import type { Caller } from '../http/exchange.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { HeldBytes } from './life/held-bytes.ts';
 import type { SharedLists } from './server/shared-lists.ts';
@@ -111,23 +112,29 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   }
 
   /**
-   * Reserves space for one more session, after ending (or hibernating) idle sessions past the limit. Call the returned
-   * function once the session is live, or was not made.
+   * Makes a session, which holds its places in `limits.sessions` and `limits.perUser.sessions` until it is live or was
+   * not made. Idle sessions past a limit end, or on a durable store hibernate. `comesBack`: so does an idle session of
+   * the same user, if the user has no place for a session that it had before.
    */
-  reserve(): MaybePromise<() => void> {
-    const release = this.takePlace();
-    if (release instanceof Promise) return release.then((taken) => this.#withRoom(taken));
-    return this.#sweep.isFull ? this.#withRoom(release) : release;
-  }
-
-  async #withRoom(release: () => void): Promise<() => void> {
-    try {
-      await this.#sweep.makeRoom();
-    } catch (cause) {
-      release();
-      throw cause;
+  async withPlaces<T>(caller: Caller, comesBack: boolean, make: () => Promise<T>): Promise<T> {
+    const { user, clientAddress } = caller;
+    const { sessions } = this.options.perUser;
+    let leaveShare = this.shares.reserve(user, clientAddress, sessions);
+    if (leaveShare === undefined && comesBack && this.durable) {
+      await this.#sweep.hibernate(this.shares.pickOf(user, clientAddress, this.idle));
+      leaveShare = this.shares.reserve(user, clientAddress, sessions);
     }
-    return release;
+    if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
+    let leavePlace: (() => void) | undefined;
+    try {
+      const place = this.takePlace();
+      leavePlace = place instanceof Promise ? await place : place;
+      if (this.#sweep.isFull) await this.#sweep.makeRoom();
+      return await make();
+    } finally {
+      leaveShare();
+      leavePlace?.();
+    }
   }
 
   /**
@@ -137,21 +144,6 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   takePlace(): MaybePromise<() => void> {
     if (this.#full && this.durable) return this.#sweep.hibernateOne().then(() => this.#place());
     return this.#place();
-  }
-
-  /**
-   * Takes a place of `limits.perUser.sessions` for a session that comes back, on a durable store by hibernating an idle
-   * session of the same user if there is none. Call the returned function to give it back.
-   */
-  async takeShare(user: string | undefined, address: string | undefined): Promise<() => void> {
-    const { sessions } = this.options.perUser;
-    let leave = this.shares.reserve(user, address, sessions);
-    if (leave === undefined && this.durable) {
-      await this.#sweep.hibernate(this.shares.pickOf(user, address, this.idle));
-      leave = this.shares.reserve(user, address, sessions);
-    }
-    if (leave === undefined) throw overUserLimit('sessions', sessions);
-    return leave;
   }
 
   get #full(): boolean {

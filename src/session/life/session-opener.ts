@@ -3,7 +3,7 @@
  * order. So a client only gets an id that is recorded, and a failure at any step leaves nothing behind. If the client
  * disconnects first, the session is dropped, because no client has its id.
  */
-import { factoryFailed, hookReturned, lapsed, overUserLimit, storeAway, SojournError } from '../../errors.ts';
+import { factoryFailed, hookReturned, lapsed, storeAway, SojournError } from '../../errors.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -44,18 +44,7 @@ export class SessionOpener {
     this.#checkAdmitted();
     const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
     if (handshake instanceof SojournError) throw handshake;
-    const { sessions } = this.#options.perUser;
-    const leaveShare = this.#registry.shares.reserve(caller.user, caller.clientAddress, sessions);
-    if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
-    let release: (() => void) | undefined;
-    try {
-      const place = this.#registry.reserve();
-      release = place instanceof Promise ? await place : place;
-      return await this.#open(message, handshake, caller);
-    } finally {
-      leaveShare();
-      release?.();
-    }
+    return this.#registry.withPlaces(caller, false, () => this.#open(message, handshake, caller));
   }
 
   #checkAdmitted(): void {
