@@ -16,6 +16,7 @@ import type { CallTimes } from '../../session/calls/call-times.ts';
 import { inHookTime } from '../../session/server/hook-time.ts';
 import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import type { InboundPost } from '../../call/call.ts';
 import { untilHandled } from '../notification-handler.ts';
 import { EARLY, RequestRuns } from '../request-runs.ts';
@@ -72,7 +73,8 @@ export class StatelessEra {
     let transport: StatelessTransport | undefined;
     this.#running += 1;
     try {
-      const server = await this.#build(call);
+      const made = this.#build(call);
+      const server = made instanceof Promise ? await made : made;
       const refusal = this.#closed ? requestClosed(false) : call.refusal;
       if (refusal !== undefined) throw refusal;
       if (caller.closed) return;
@@ -116,17 +118,27 @@ export class StatelessEra {
   }
 
   /** The hooks and the factory. */
-  #build(call: SessionlessCall): Promise<AnyServer> {
-    const make = async (): Promise<AnyServer> => {
-      const server = await this.#given.servers.build(call);
+  #build(call: SessionlessCall): MaybePromise<AnyServer> {
+    const { servers } = this.#given;
+    if (!servers.hasRun) return this.#make(call);
+    return this.#runs.build(
+      call,
+      () => this.#make(call),
+      () => {
+        call.refuse(hookReturned(EARLY));
+        this.#close(call);
+      },
+    );
+  }
+
+  #make(call: SessionlessCall): MaybePromise<AnyServer> {
+    const made = (server: AnyServer): AnyServer => {
       call.built(server);
       refuseQuestions(server);
       return server;
     };
-    return this.#runs.build(call, make, () => {
-      call.refuse(hookReturned(EARLY));
-      this.#close(call);
-    });
+    const server = this.#given.servers.build(call);
+    return server instanceof Promise ? server.then(made) : made(server);
   }
 
   #close({ made }: SessionlessCall): void {
