@@ -42,18 +42,11 @@ function write(notice: Notice, logger: Logger, requests: Logger | undefined): vo
 /** The message of a line about a request. */
 export const REQUEST_LINE = 'request';
 
-function requestFields({ http, method, target, status, refused, resumed, left, ms, sessionId }: RequestNotice): object {
-  return {
-    http,
-    ...(method !== undefined && { method }),
-    ...(target !== undefined && { [method === 'prompts/get' ? 'prompt' : 'tool']: target }),
-    status,
-    ms: Math.round(ms * 10) / 10,
-    ...(refused !== undefined && { refused }),
-    ...(resumed && { resumed }),
-    ...(left && { left }),
-    ...(sessionId !== undefined && { sessionId }),
-  };
+function requestFields({ method, target, ms, ...notice }: RequestNotice): object {
+  const { http, status, refused, sessionId } = notice;
+  const [resumed, left] = [notice.resumed || undefined, notice.left || undefined];
+  const named = { [method === 'prompts/get' ? 'prompt' : 'tool']: target };
+  return { http, method, ...named, status, ms: Math.round(ms * 10) / 10, refused, resumed, left, sessionId };
 }
 
 function writeRefused({ status, reason, why, sessionId }: RefusedNotice, logger: Logger): void {
@@ -61,19 +54,13 @@ function writeRefused({ status, reason, why, sessionId }: RefusedNotice, logger:
   if (status === 500) return;
   // Clients look for a GET stream before they initialize.
   const level = status === 405 ? 'debug' : 'info';
-  const fields = { status, reason, why, ...(sessionId !== undefined && { sessionId }) };
-  logger[level](fields, `A request is refused: ${status} ${reason}`);
+  logger[level]({ status, reason, why, sessionId }, `A request is refused: ${status} ${reason}`);
 }
 
 function thrownFields({ method, target, sessionId, error }: HandlerThrewNotice): object {
-  const named = method === 'tools/call' ? 'tool' : method === 'prompts/get' ? 'prompt' : undefined;
-  const at = placeOf(error);
-  return {
-    ...(named === undefined ? { method: shown(method) } : target !== undefined && { [named]: shown(target) }),
-    error: kindOf(error),
-    ...(at !== undefined && { at }),
-    ...(sessionId !== undefined && { sessionId }),
-  };
+  const name = method === 'tools/call' ? 'tool' : method === 'prompts/get' ? 'prompt' : 'method';
+  const value = name === 'method' ? method : target;
+  return { [name]: value && shown(value), error: kindOf(error), at: placeOf(error), sessionId };
 }
 
 const WORD = /^[\w$.]{1,64}$/;

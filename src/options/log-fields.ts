@@ -27,7 +27,7 @@ const SECRET_NAMES = ['token', 'access_token', 'refresh_token', 'id_token', 'pas
 /** A line as the logger gets it. */
 export type WriteLine = (fields: object, message: string) => [fields: object, message: string];
 
-/** `credentials`: more names of fields that are left out, in lower case. */
+/** Fields without a value are left out. `credentials`: more names of fields that are left out, in lower case. */
 export function lineWriter(credentials: readonly string[]): WriteLine {
   const secret = new Set([...SECRET_NAMES, ...CREDENTIAL_HEADERS, ...credentials]);
   return (fields, message) => {
@@ -36,7 +36,8 @@ export function lineWriter(credentials: readonly string[]): WriteLine {
     try {
       const written: Record<string, unknown> = {};
       for (const [name, value] of Object.entries(fields)) {
-        written[name] = name === 'sessionId' && typeof value === 'string' ? writer.hash : writer.value(value, DEPTH);
+        if (value !== undefined)
+          written[name] = name === 'sessionId' && typeof value === 'string' ? writer.hash : writer.value(value, DEPTH);
       }
       return [written, writer.text(message)];
     } catch {
