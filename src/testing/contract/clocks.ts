@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { afterTurn } from '../../options/system.ts';
 import { dueNow, type View } from '../view.ts';
 import { CLOCK_SLACK_MS, readEnded } from './ended.ts';
-import { PAST_SHORT_MS, SHORT_MS, testNeeding } from './store-case.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
 import { FENCE, ME, OTHER, announce, readLiving, recordOf, claimed, NEXT, append } from './store-kit.ts';
 
 const HOUR_MS = 3_600_000;
@@ -33,10 +33,8 @@ async function readAndRenew(here: View, there: View, id: string): Promise<string
 }
 
 export const clockCases = [
-  testNeeding(
-    'store-clock',
-    'clock/process: a process whose clock is 3 h off stores the same expiries, leases and ages as any other',
-    async (kit) => {
+  ...needing('store-clock', [
+    test('clock/process: a process whose clock is 3 h off stores the same expiries, leases and ages as any other', async (kit) => {
       const right = await kit.open();
       for (const offMs of [-3 * HOUR_MS, 3 * HOUR_MS]) {
         const off = await kit.open({ clockOffMs: offMs });
@@ -62,12 +60,10 @@ export const clockCases = [
         assert.equal(await right.records.create(recordOf(id)), 'exists');
         assert.deepEqual(await dueNow(off, 10), []);
       }
-    },
-  ),
-  testNeeding(
-    'lease-expiry',
-    'lease/read-or-renew: a lease that a read found expired is not renewed, not even by a renewal that had begun',
-    async (kit) => {
+    }),
+  ]),
+  ...needing('lease-expiry', [
+    test('lease/read-or-renew: a lease that a read found expired is not renewed, not even by a renewal that had begun', async (kit) => {
       const [here, there] = [await kit.open({ leaseMs: SHORT_MS }), await kit.open({ leaseMs: SHORT_MS })];
       const ids = Array.from({ length: INSTANCES }, (_, n) => `instance-${n}`);
       await Promise.all(ids.map((id) => announce(here, id)));
@@ -79,12 +75,10 @@ export const clockCases = [
       }
       const wrong = await Promise.all(checks);
       assert.deepEqual(wrong.filter(Boolean), []);
-    },
-  ),
-  testNeeding(
-    'clock-set-back',
-    'lease/stored-death: a lease that was found expired is dead for ever, also when the clock is set back',
-    async (kit) => {
+    }),
+  ]),
+  ...needing('clock-set-back', [
+    test('lease/stored-death: a lease that was found expired is dead for ever, also when the clock is set back', async (kit) => {
       const [here, there] = [await kit.open({ leaseMs: SHORT_MS }), await kit.open({ leaseMs: SHORT_MS })];
       await announce(here, ME);
       await kit.pass(PAST_SHORT_MS);
@@ -93,6 +87,6 @@ export const clockCases = [
       assert.equal(await there.instances.read(ME), undefined);
       assert.equal(await here.instances.renew(ME, 'serving'), false);
       assert.equal(await there.instances.read(ME), undefined);
-    },
-  ),
+    }),
+  ]),
 ];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
-import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, timedTest } from './store-case.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.ts';
 import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, claimed, append } from './store-kit.ts';
 import { openStreams } from '../view.ts';
 
@@ -111,10 +111,8 @@ export const endCases = [
     assert.equal(await there.records.create(recordOf('short')), 'created');
     assert.equal((await readEnded(there, 'large')).outcome, outcomes.large);
   }),
-  testNeeding(
-    'process-limits',
-    'tombstone/limit: past its limit a process forgets the sessions that ended first',
-    async (kit) => {
+  ...needing('process-limits', [
+    test('tombstone/limit: past its limit a process forgets the sessions that ended first', async (kit) => {
       const view = await kit.open({ tombstones: 3 });
       for (let n = 0; n < 5; n++) {
         await view.records.create(recordOf(`s${n}`));
@@ -124,6 +122,6 @@ export const endCases = [
         [0, 1, 2, 3, 4].map(async (n) => (await view.records.read(`s${n}`)) !== undefined),
       );
       assert.deepEqual(remembered, [false, false, true, true, true]);
-    },
-  ),
+    }),
+  ]),
 ];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isEnded, type DueRecord, type StoredRecord } from '../../stores/store.ts';
 import { dueNow, idsOf, openStreams, type View } from '../view.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
-import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, timedTest } from './store-case.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.ts';
 import { FENCE, ME, OTHER, OWNERLESS, announce, readLiving, recordOf, sortedBy, claimed, append } from './store-kit.ts';
 import { OWNER_WRITES } from './writes.ts';
 
@@ -74,10 +74,8 @@ export const expiryCases = [
       for (const id of ['ownerless', 'owned']) assert.equal((await readEnded(here, id)).outcome, '', id);
     },
   ),
-  testNeeding(
-    'clock-set-back',
-    'expiry/stored: a session that a read or a claim reported as expired has ended for good, also when the clock is set back',
-    async (kit) => {
+  ...needing('clock-set-back', [
+    test('expiry/stored: a session that a read or a claim reported as expired has ended for good, also when the clock is set back', async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
       await announce(here, ME);
       const ids = ['read', 'claimed'];
@@ -105,8 +103,8 @@ export const expiryCases = [
         assert.equal(await here.records.end(id, FENCE, 'terminated'), 'gone', id);
         assert.equal((await readEnded(here, id)).outcome, '', id);
       }
-    },
-  ),
+    }),
+  ]),
   timedTest('expiry/moves: an owner moves the expiry: later, earlier, and to never', async (kit) => {
     const view = await kit.open();
     for (const id of ['later', 'never']) await createExpiring(view, id);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { InstanceLease, InstanceMessage } from '../../stores/store.ts';
 import { idsOf, type View } from '../view.ts';
 import { until } from '../until.ts';
-import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, inTime } from './store-case.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.ts';
 import { ME, OTHER, announce } from './store-kit.ts';
 
 /** The members of a lease that callers know; a store may add more. */
@@ -102,21 +102,15 @@ export const instanceCases = [
     await assert.rejects(async () => announce(view, ME));
     await assertDead(view, ME);
   }),
-  testNeeding(
-    'lease-expiry',
-    'lease/expiry: a lease that is not renewed runs out, and its id is dead for ever',
-    inTime(async (kit) => {
+  ...needing('lease-expiry', [
+    timedTest('lease/expiry: a lease that is not renewed runs out, and its id is dead for ever', async (kit) => {
       const view = await kit.open({ leaseMs: SHORT_MS });
       await announce(view, ME);
       assert.equal((await view.instances.read(ME))?.id, ME);
       await kit.pass(PAST_SHORT_MS);
       await assertDead(view, ME);
     }),
-  ),
-  testNeeding(
-    'lease-expiry',
-    'lease/renewals: a lease that is renewed in time outlives leaseMs',
-    inTime(async (kit) => {
+    timedTest('lease/renewals: a lease that is renewed in time outlives leaseMs', async (kit) => {
       const view = await kit.open({ leaseMs: SHORT_MS });
       await announce(view, ME);
       for (let n = 0; n < 6; n++) {
@@ -125,7 +119,7 @@ export const instanceCases = [
       }
       assert.ok(await view.instances.read(ME));
     }),
-  ),
+  ]),
   test('mailbox/send: a message reaches the instance it is sent to, and no other, with its sender and its content', async (kit) => {
     const [here, there] = [await kit.open(), await kit.open()];
     const mine = await announceWithInbox(here, ME);

@@ -4,7 +4,7 @@ import { systemTime, within } from '../../options/system.ts';
 import type { InstanceMessage } from '../../stores/store.ts';
 import { dueNow, type View } from '../view.ts';
 import { until } from '../until.ts';
-import { PAST_SHORT_MS, SHORT_MS, test, testNeeding } from './store-case.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
 import { FENCE, ME, OTHER, announce, recordOf, type StoreKit, append } from './store-kit.ts';
 
 /** Above the usual limits of servers: 1 MiB of NATS and of many proxies, 4 MiB of a POST's body. */
@@ -96,10 +96,8 @@ export const loadCases = [
       assert.ok(replayed.found && replayed.events.length === 2, id);
     }
   }),
-  testNeeding(
-    'entries',
-    'forget/all: what ended, expired or grew old takes no room any more after its time',
-    async (kit) => {
+  ...needing('entries', [
+    test('forget/all: what ended, expired or grew old takes no room any more after its time', async (kit) => {
       const { entries } = kit;
       assert.ok(entries, 'this case needs `entries` of the store under test');
       const retention = { ttlMs: SHORT_MS, events: 1_000, bytes: 1_048_576 };
@@ -119,6 +117,6 @@ export const loadCases = [
         if (left <= FEW) return;
       }
       assert.fail(`${left} entries more than before are left`);
-    },
-  ),
+    }),
+  ]),
 ];

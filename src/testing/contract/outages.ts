@@ -4,7 +4,7 @@ import { elapse, systemTime, within } from '../../options/system.ts';
 import type { StoredRecord } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';
-import { testNeeding } from './store-case.ts';
+import { test, needing } from './store-case.ts';
 import { FENCE, ME, OTHER, recordOf, type StoreKit, append } from './store-kit.ts';
 
 const LEASE_MS = 900;
@@ -63,10 +63,8 @@ function outageOf({ outage }: StoreKit): NonNullable<StoreKit['outage']> {
 }
 
 export const outageCases = [
-  testNeeding(
-    'outage',
-    'outage/bounded: while the server does not answer every call fails in time as STORE_AWAY; afterwards every call works again',
-    async (kit) => {
+  ...needing('outage', [
+    test('outage/bounded: while the server does not answer every call fails in time as STORE_AWAY; afterwards every call works again', async (kit) => {
       const outage = outageOf(kit);
       const view = await kit.openWith(['s', 'other', 'released', 'ended'], { leaseMs: LEASE_MS });
       await append(view, 'p', 0, ['1']);
@@ -87,12 +85,8 @@ export const outageCases = [
       assert.equal(await onceBack(() => view.records.save('s', FENCE, { head: 'debug' }), 'a save'), 'written');
       const replayed = await onceBack(() => view.records.replay('s', 'p', -1), 'a replay');
       assert.ok(replayed.found && replayed.events[0]?.data === '1');
-    },
-  ),
-  testNeeding(
-    'outage',
-    'outage/order: a write that failed in an outage never takes effect after a later write',
-    async (kit) => {
+    }),
+    test('outage/order: a write that failed in an outage never takes effect after a later write', async (kit) => {
       const outage = outageOf(kit);
       const view = await kit.openWith([recordOf('s', { fields: {} })], { leaseMs: LEASE_MS });
       await outage.begin();
@@ -106,8 +100,8 @@ export const outageCases = [
       await elapse(systemTime, LATE_MS);
       const record = (await onceBack(() => view.records.read('s'), 'a read')) as StoredRecord;
       assert.deepEqual(record.fields, { text: '"later"' });
-    },
-  ),
+    }),
+  ]),
 ];
 
 const saved = async (view: View, text: string) =>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { EventRetention } from '../../types.ts';
 import type { ReplayOutcome } from '../../stores/store.ts';
 import { openStreams, type View } from '../view.ts';
-import { PAST_SHORT_MS, SHORT_MS, test, testNeeding, timedTest } from './store-case.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.ts';
 import { append, recordOf } from './store-kit.ts';
 
 const MUCH: EventRetention = { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 };
@@ -105,10 +105,8 @@ export const retentionCases = [
     assert.deepEqual(await replayed(view, 'p', -1, 't'), [0, 1]);
     assert.deepEqual(await openStreams(view, 's'), [{ stream: 'p', next: 2, note: null }]);
   }),
-  testNeeding(
-    'process-limits',
-    'retention/process: past eventLogBytes the session written longest ago gives its oldest events first',
-    async (kit) => {
+  ...needing('process-limits', [
+    test('retention/process: past eventLogBytes the session written longest ago gives its oldest events first', async (kit) => {
       const view = await kit.open({ eventLogBytes: 40_000 });
       const kilobytes = (n: number): string[] => [JSON.stringify('x'.repeat(n * 1_000))];
       const log = async (id: string, from: number, n: number): Promise<unknown> =>
@@ -126,6 +124,6 @@ export const retentionCases = [
       assert.equal(await replayed(view, 'p', -1, 'a'), 'gap');
       assert.deepEqual(await replayed(view, 'p', 1, 'a'), [2]);
       assert.deepEqual(await replayed(view, 'p', -1, 'c'), [0, 1]);
-    },
-  ),
+    }),
+  ]),
 ];

@@ -31,10 +31,8 @@ export function test(name: string, run: StoreCase['run']): StoreCase {
   return { id: name.slice(0, colon), title: name.slice(colon + 2), run };
 }
 
-export const testNeeding = (needs: StoreNeed, name: string, run: StoreCase['run']): StoreCase => ({
-  ...test(name, run),
-  needs,
-});
+export const needing = (needs: StoreNeed, cases: readonly StoreCase[]): readonly StoreCase[] =>
+  cases.map((one) => ({ ...one, needs }));
 
 /** A case whose steps must happen {@link inTime}. */
 export const timedTest = (name: string, run: StoreCase['run']): StoreCase => test(name, inTime(run));
