@@ -1,4 +1,8 @@
-/** Fake time whose date can be set back, as an administrator or NTP does. */
+/**
+ * Fake time whose date can be set back, as an administrator or NTP does. Its timers are those of the system: a store
+ * that waits for the lock of another connection tries again by itself, while the case waits for its write.
+ */
+import { systemTime } from '../../src/options/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { TimeProvider } from '../../src/types.ts';
 
@@ -9,7 +13,8 @@ export interface SettableClock {
 }
 
 export function settableClock(startMs: number): SettableClock {
-  const { now, monotonic, setTimeout, clearTimeout, advance } = createFakeTime(startMs);
+  const { now, monotonic, advance } = createFakeTime(startMs);
+  const { setTimeout, clearTimeout } = systemTime;
   let backMs = 0;
   return {
     time: { now: () => now() - backMs, monotonic, setTimeout, clearTimeout },
