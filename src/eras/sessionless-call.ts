@@ -24,6 +24,7 @@ import { type AnyServer, innerServer } from '../protocol/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
 import { contexts, MessageContext, targetOf } from '../session/calls/context.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
+import { inHookTime, isHookTimeout } from '../session/server/hook-time.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { FactoryCall } from '../session/server/server-builder.ts';
 import { firstPosition, formatCallPosition } from './modern/call-position.ts';
@@ -259,6 +260,24 @@ export class SessionlessCall extends MessageContext implements ReaderListener, F
 
   get #lostForm(): LostForm {
     return lostForm(this.#host.options, this.method, this.era);
+  }
+
+  /**
+   * The client of a notification gets 202 as soon as the server has the notification. Then this waits for the handler,
+   * at most `hookTimeoutMs`: until then the call holds its run hook, its place in `limits.requests` and its bytes.
+   */
+  async untilHandled(): Promise<void> {
+    // The SDK starts a handler in a microtask.
+    await new Promise<void>(afterTurn);
+    const settled = new Promise<void>((release) => this.work.holds({ release }));
+    this.work.end();
+    try {
+      const hook = { hook: 'the handler of a notification', sessionId: undefined };
+      await inHookTime(this.#host.options, hook, settled);
+    } catch (cause) {
+      // It is in the log.
+      if (!isHookTimeout(cause)) throw cause;
+    }
   }
 
   /** If set, it is answered instead of the SDK's response. */

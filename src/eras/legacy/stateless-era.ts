@@ -18,7 +18,6 @@ import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { InboundPost } from '../../call/call.ts';
-import { untilHandled } from '../notification-handler.ts';
 import { EARLY, RequestRuns } from '../request-runs.ts';
 import { type CallHost, SessionlessCall } from '../sessionless-call.ts';
 import { refuseQuestions, StatelessTransport } from './stateless-transport.ts';
@@ -99,13 +98,13 @@ export class StatelessEra {
 
   /** Resolves when the server of the call may be closed. */
   async #dispatch(call: SessionlessCall, transport: StatelessTransport): Promise<void> {
-    const { callTimes, options, servers } = this.#given;
+    const { callTimes, servers } = this.#given;
     const { caller, rpcRequest: request } = call;
     if (request === undefined) {
       if (transport.closed) return;
       void transport.deliver(call.message);
       call.response.done(202);
-      return untilHandled(options, call.work);
+      return call.untilHandled();
     }
     const checked = transport.checkScopes([request], caller.authInfo);
     const forbidden = checked instanceof Promise ? await checked : checked;

@@ -38,7 +38,6 @@ import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { SharedLists } from '../../session/server/shared-lists.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
-import { untilHandled } from '../notification-handler.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { RequestRuns } from '../request-runs.ts';
 import type { Call, InboundPost } from '../../call/call.ts';
@@ -228,7 +227,7 @@ export class ModernEra implements LostRequestServer {
       }
       if (call.refusal !== undefined) throw call.refusal;
       await passOn(response, call.response, call);
-      if (call.id === undefined) await untilHandled(this.#options, call.work);
+      if (call.id === undefined) await call.untilHandled();
     } catch (cause) {
       call.fail(call.refusal ?? answerable(cause, this.#options.logger, 'A modern request could not be served'));
       // No other code may know the server of a refused request.
