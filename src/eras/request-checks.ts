@@ -80,8 +80,6 @@ const NO_BYTES = new Uint8Array(0);
 /** Times `limits.bodyBytes`: how much of a body that is refused unread is searched for its id. */
 const ID_SOUGHT = 4;
 
-type HeadCheck = (exchange: Exchange) => SojournError | undefined;
-
 /** Only `'POST'`, where the endpoint keeps no sessions or the client speaks 2026-07-28. */
 const POST_ONLY = 'POST';
 const WITH_SESSIONS = 'GET, POST, DELETE';
@@ -95,7 +93,6 @@ export class RequestChecks {
   readonly #versions: readonly string[];
   readonly #servesModern: boolean;
   readonly #servesLegacy: boolean;
-  readonly #headChecks: readonly HeadCheck[];
 
   constructor(options: ResolvedOptions, lifecycle: Pick<Lifecycle, 'refusal'>, eras: CheckedEras) {
     this.#options = options;
@@ -105,14 +102,12 @@ export class RequestChecks {
     this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions);
     this.#servesModern = this.#versions.some(isModern);
     this.#servesLegacy = !this.#versions.every(isModern);
-    this.#headChecks = [this.#method, this.#accept, this.#contentType, this.#declaredLength];
   }
 
   enter(exchange: Exchange): void {
-    for (const check of this.#headChecks) {
-      const refusal = check(exchange);
-      if (refusal !== undefined) return this.#refuseHead(exchange, refusal);
-    }
+    const wrongHead =
+      this.#method(exchange) ?? this.#accept(exchange) ?? this.#contentType(exchange) ?? this.#declaredLength(exchange);
+    if (wrongHead !== undefined) return this.#refuseHead(exchange, wrongHead);
     if (exchange.method === 'POST') return this.#receive(exchange);
     const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
@@ -123,7 +118,7 @@ export class RequestChecks {
     else this.#eras.sessions.delete(exchange);
   }
 
-  #method: HeadCheck = (exchange) => {
+  #method(exchange: Exchange): SojournError | undefined {
     const { method } = exchange;
     if (method === 'POST' || (this.#servesModern && asksForLostAnswer(exchange))) return undefined;
     const header = exchange.header('mcp-protocol-version');
@@ -135,7 +130,7 @@ export class RequestChecks {
     return allow === WITH_SESSIONS && (method === 'GET' || method === 'DELETE')
       ? undefined
       : methodNotAllowed(method, allow);
-  };
+  }
 
   /** A POST is refused for its head alone. Its client needs the id all the same, so the body is read for it. */
   #refuseHead(exchange: Exchange, refusal: SojournError): void {
@@ -186,7 +181,7 @@ export class RequestChecks {
     return bytes > 0 && !exchange.holds(bytes * BODY_WEIGHT) ? overMemory() : undefined;
   }
 
-  #accept: HeadCheck = (exchange) => {
+  #accept(exchange: Exchange): SojournError | undefined {
     if (exchange.method === 'POST') {
       return acceptsBoth(exchange.header('accept'))
         ? undefined
@@ -194,20 +189,20 @@ export class RequestChecks {
     }
     if (exchange.method === 'DELETE' || acceptsStream(exchange.header('accept'))) return undefined;
     return notAcceptable('text/event-stream');
-  };
+  }
 
-  #contentType: HeadCheck = (exchange) => {
+  #contentType(exchange: Exchange): SojournError | undefined {
     if (exchange.method !== 'POST') return undefined;
     const type = exchange.header('content-type');
     return type === 'application/json' || isJsonContentType(type) ? undefined : unsupportedMediaType(type);
-  };
+  }
 
-  #declaredLength: HeadCheck = (exchange) => {
+  #declaredLength(exchange: Exchange): SojournError | undefined {
     const { bodyBytes } = this.#options.limits;
     return exchange.method === 'POST' && Number(exchange.header('content-length')) > bodyBytes
       ? bodyTooLarge(bodyBytes)
       : undefined;
-  };
+  }
 
   /**
    * `enveloped`: the client speaks the modern era, so the error lists only the versions that `server/discover` lists.

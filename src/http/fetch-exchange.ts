@@ -109,9 +109,6 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   headerFields(): HeaderFields {
     return Object.fromEntries(this.#request.headers);
   }
-  headers(): Headers {
-    return this.#request.headers;
-  }
   absoluteUrl(): string {
     const { url } = this.#request;
     return URL.canParse(url) ? url : 'http://localhost/';

@@ -4,7 +4,8 @@
  */
 export interface HeaderSource {
   header(name: string): string | undefined;
-  headers(): Headers;
+  /** All fields, by lower-case name. */
+  headerFields(): Readonly<Record<string, string | readonly string[] | undefined>>;
 }
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
@@ -20,7 +21,12 @@ class HeaderView {
   }
   #copy(): Headers {
     if (this.#real === undefined) {
-      this.#real = new Headers(this.#source.headers());
+      this.#real = new Headers();
+      for (const [name, value] of Object.entries(this.#source.headerFields())) {
+        // HTTP/2 has fields such as `:path`.
+        if (name.startsWith(':')) continue;
+        for (const one of typeof value === 'string' ? [value] : (value ?? [])) this.#real.append(name, one);
+      }
       for (const [name, value] of this.#overrides) this.#real.set(name, value);
     }
     return this.#real;

@@ -125,15 +125,6 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   headerFields(): HeaderFields {
     return this.#req.headers;
   }
-  headers(): Headers {
-    const headers = new Headers();
-    for (const [name, value] of Object.entries(this.#req.headers)) {
-      if (value === undefined || name.startsWith(':')) continue;
-      if (Array.isArray(value)) for (const one of value) headers.append(name, one);
-      else headers.set(name, value);
-    }
-    return headers;
-  }
   absoluteUrl(): string {
     const secure = isSecure(this.#req);
     const host = this.header('host') ?? this.header(':authority') ?? 'localhost';

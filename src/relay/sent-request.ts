@@ -99,14 +99,6 @@ export class SentRequest implements Caller, RequestSource {
   headerFields(): HeaderFields {
     return this.#fields.headers;
   }
-  headers(): Headers {
-    const headers = new Headers();
-    for (const [name, value] of Object.entries(this.#fields.headers)) {
-      if (name.startsWith(':')) continue;
-      for (const one of typeof value === 'string' ? [value] : (value ?? [])) headers.append(name, one);
-    }
-    return headers;
-  }
   get request(): McpHttpRequest {
     return (this.#request ??= createRequestView(this));
   }

@@ -26,9 +26,9 @@ function source(): { source: RequestSource; abort: AbortController; read: string
         return 'https://a.example/mcp?x=1';
       },
       header: (name) => fields[name],
-      headers: () => {
+      headerFields: () => {
         read.push('headers');
-        return new Headers(fields);
+        return fields;
       },
       canonicalHeaders: new Map(),
     },

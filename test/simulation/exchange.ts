@@ -85,10 +85,6 @@ export class SimExchange implements Exchange, RequestSource {
     return this.#http.headers;
   }
 
-  headers(): Headers {
-    return new Headers(this.#http.headers);
-  }
-
   absoluteUrl(): string {
     return 'http://127.0.0.1/mcp';
   }
