@@ -16,17 +16,7 @@ import { failedCheck } from './self-check.ts';
 import { type ServingEndpoint, SharedServer } from './shared-server.ts';
 import { versionsOf } from './versions.ts';
 
-export interface HostedDefinition {
-  readonly factory: McpEndpointFactory;
-  /** From now on the endpoint learns what changes in the definition, and what its handlers throw. */
-  serve(endpoint: ServingEndpoint): void;
-  /** The present handler of a method. */
-  handlerOf(method: string): unknown;
-  /** The endpoint is closed. The server may be passed to another endpoint. */
-  release(): void;
-}
-
-class Definition implements HostedDefinition {
+export class Definition {
   readonly #shared: SharedServer;
   #server: (light: SdkServer) => unknown = (light) => light;
   #highLevel: object | undefined = undefined;
@@ -50,10 +40,12 @@ class Definition implements HostedDefinition {
     return this.#server(light) as ConnectableServer;
   };
 
+  /** From now on the endpoint learns what changes in the definition, and what its handlers throw. */
   serve(endpoint: ServingEndpoint): void {
     this.#shared.endpoint = endpoint;
   }
 
+  /** The present handler of a method. */
   handlerOf(method: string): unknown {
     const { server } = this.#shared;
     return server._requestHandlers.get(method) ?? server.fallbackRequestHandler;
@@ -67,6 +59,7 @@ class Definition implements HostedDefinition {
     return true;
   }
 
+  /** The endpoint is closed. The server may be passed to another endpoint. */
   release(): void {
     this.#shared.endpoint = undefined;
     this.#hosted = false;
@@ -77,7 +70,7 @@ class Definition implements HostedDefinition {
 const definitions = new WeakMap<SdkServer, Definition>();
 
 /** Throws DEFINITION_REFUSED for a server that cannot serve many sessions. */
-export function hostDefinition(given: object): HostedDefinition {
+export function hostDefinition(given: object): Definition {
   const server = isHighLevel(given) ? given.server : given;
   if (!isSdkServer(server))
     throw definitionRefused('it is neither an McpServer nor a Server of the SDK; pass a factory that returns it');

@@ -6,7 +6,7 @@ import { HookAuthorizer } from '../auth/authorizer.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import type { Authenticator } from '../auth/context.ts';
 import { WellKnown } from '../auth/well-known.ts';
-import { hostDefinition, type HostedDefinition } from '../definition/definition.ts';
+import { type Definition, hostDefinition } from '../definition/definition.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
@@ -87,7 +87,7 @@ export function createMcpEndpoint(
 class Endpoint {
   readonly #core: Core;
   readonly #options: ResolvedOptions;
-  readonly #definition: HostedDefinition | undefined;
+  readonly #definition: Definition | undefined;
   readonly #loader: CoreLoader;
   readonly #events: SessionEvents = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
@@ -99,7 +99,7 @@ class Endpoint {
   readonly #watchesRequests: boolean;
   #closing: Promise<void> | undefined;
 
-  constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: HostedDefinition) {
+  constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: Definition) {
     this.#options = options;
     this.#definition = definition;
     this.#watchesRequests = options.notices.watchesRequests;

@@ -13,8 +13,9 @@ import {
 import { requestClosed, type SojournError } from '../errors.ts';
 import { attempt, errorJson, type LostForm, lostForm } from '../http/answer.ts';
 import type { Caller } from '../http/exchange.ts';
-import type { Admission } from '../limits/request-limits.ts';
+import type { Admission, RequestLimits } from '../limits/request-limits.ts';
 import type { Reader, ReaderListener } from '../http/reader.ts';
+import type { KeepAlive } from '../http/keep-alive.ts';
 import type { AnswerReader } from '../http/response.ts';
 import type { PassedOn } from '../http/sdk-response.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -22,11 +23,13 @@ import { afterTurn, type RandomSource } from '../options/system.ts';
 import { cancelledMessage, type Checked, isObject, type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../protocol/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
+import type { CallTimes } from '../session/calls/call-times.ts';
 import { contexts, MessageContext, targetOf } from '../session/calls/context.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
 import { inHookTime, isHookTimeout } from '../session/server/hook-time.ts';
 import type { SessionRun } from '../session/server/run.ts';
-import type { FactoryCall } from '../session/server/server-builder.ts';
+import type { FactoryCall, ServerBuilder } from '../session/server/server-builder.ts';
+import type { SharedLists } from '../session/server/shared-lists.ts';
 import { firstPosition, formatCallPosition } from './modern/call-position.ts';
 
 type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
@@ -42,12 +45,21 @@ export interface SentMessage {
   readonly admission: Admission | undefined;
 }
 
-/** What the calls of an era share. */
-export interface CallHost {
-  readonly era: 'legacy' | 'modern';
+/** What the eras that serve messages without a session are given. */
+export interface SessionlessOptions {
   readonly options: ResolvedOptions;
+  readonly servers: ServerBuilder;
+  readonly keepAlive: KeepAlive;
   readonly random: RandomSource;
   readonly authorizer?: Authorizer | undefined;
+  readonly gate: RequestLimits;
+  readonly callTimes: CallTimes;
+  readonly lists?: SharedLists | undefined;
+}
+
+/** What the calls of an era share. */
+export interface CallHost extends Pick<SessionlessOptions, 'options' | 'random' | 'authorizer'> {
+  readonly era: 'legacy' | 'modern';
 }
 
 export class SessionlessCall extends MessageContext implements ReaderListener, FactoryCall, PassedOn {

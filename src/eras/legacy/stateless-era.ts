@@ -6,32 +6,19 @@ import { EntryList } from '../../entry-list.ts';
 import { batchNotAllowed, hookReturned, requestClosed, SojournError } from '../../errors.ts';
 import { answerable, attempt, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { KeepAlive } from '../../http/keep-alive.ts';
-import type { RequestLimits } from '../../limits/request-limits.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
 import { type RpcNotification, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
-import type { ServerBuilder } from '../../session/server/server-builder.ts';
-import type { CallTimes } from '../../session/calls/call-times.ts';
 import { inHookTime } from '../../session/server/hook-time.ts';
-import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { InboundPost } from '../../call/call.ts';
 import { EARLY, RequestRuns } from '../request-runs.ts';
-import { type CallHost, SessionlessCall } from '../sessionless-call.ts';
+import { type CallHost, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
 import { refuseQuestions, StatelessTransport } from './stateless-transport.ts';
 
-export interface StatelessOptions extends Omit<CallHost, 'era'> {
-  readonly servers: ServerBuilder;
-  readonly keepAlive: KeepAlive;
-  readonly gate: RequestLimits;
-  readonly callTimes: CallTimes;
-  readonly lists?: SharedLists | undefined;
-}
-
 export class StatelessEra {
-  readonly #given: StatelessOptions & CallHost;
+  readonly #given: SessionlessOptions & CallHost;
   readonly #responses: ResponsePolicy;
   readonly #runs: RequestRuns;
   /** What is connected to its server. */
@@ -39,7 +26,7 @@ export class StatelessEra {
   #running = 0;
   #closed = false;
 
-  constructor(given: StatelessOptions) {
+  constructor(given: SessionlessOptions) {
     this.#given = { ...given, era: 'legacy' };
     const { options, keepAlive, servers } = given;
     const form = options.responseMode === 'json' ? 'json' : 'events';

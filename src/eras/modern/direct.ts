@@ -13,14 +13,13 @@ import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { CallTimes } from '../../session/calls/call-times.ts';
 import { contexts } from '../../session/calls/context.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import { noteRefused } from '../../session/server/server-transport.ts';
 import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
-import type { SessionlessCall } from '../sessionless-call.ts';
+import type { SessionlessCall, SessionlessOptions } from '../sessionless-call.ts';
 import type { ModernServers } from './servers.ts';
 import { ModernTransport, type TransportHost } from './transport.ts';
 
@@ -29,11 +28,8 @@ const { connect: SERVER_CONNECT } = Server.prototype;
 const { connect: MCP_SERVER_CONNECT } = McpServer.prototype;
 
 /** What the direct way needs of its endpoint. */
-export interface DirectOptions {
-  readonly options: ResolvedOptions;
-  readonly callTimes: CallTimes;
+export interface DirectOptions extends Pick<SessionlessOptions, 'options' | 'callTimes' | 'lists'> {
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
-  readonly lists?: SharedLists | undefined;
 }
 
 export class ModernDirect implements TransportHost {

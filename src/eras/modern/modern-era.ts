@@ -19,10 +19,8 @@ import {
 import { answerNotKept, headerMismatch, invalidRequest, requestClosed, SojournError } from '../../errors.ts';
 import { answerable, attempt, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { CLIENT_LEFT } from '../../observe/watched-request.ts';
-import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { passOn } from '../../http/sdk-response.ts';
@@ -31,11 +29,8 @@ import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { quoted } from '../../shown.ts';
-import type { ServerBuilder } from '../../session/server/server-builder.ts';
-import type { CallTimes } from '../../session/calls/call-times.ts';
 import { contexts } from '../../session/calls/context.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { SharedLists } from '../../session/server/shared-lists.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
 import type { Relay } from '../../relay/relay.ts';
@@ -48,7 +43,7 @@ import { hasModernEnvelope } from './envelopes.ts';
 import type { LostRequest, LostRequestServer } from './may-run-twice.ts';
 import { ResumableCalls } from './resumable-calls.ts';
 import { respondLostAnswer, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
-import { type CallHost, SessionlessCall } from '../sessionless-call.ts';
+import { type CallHost, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
 import { ModernServers } from './servers.ts';
 
 /**
@@ -57,14 +52,9 @@ import { ModernServers } from './servers.ts';
  */
 const HEAD_WAIT_MS = 30;
 
-export interface ModernOptions extends Omit<CallHost, 'era'> {
-  readonly servers: ServerBuilder;
+export interface ModernOptions extends SessionlessOptions {
   readonly bus: ServerEventBus;
-  readonly keepAlive: KeepAlive;
   readonly expiry: StreamExpiry;
-  readonly lists?: SharedLists | undefined;
-  readonly gate: RequestLimits;
-  readonly callTimes: CallTimes;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   readonly memory: MemoryUse;
   /** For the option `resumeSessionlessCalls`; `undefined`: it is off. */
