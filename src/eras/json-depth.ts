@@ -5,7 +5,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { invalidRequest, type SojournError } from '../errors.ts';
 import { echoId } from '../protocol/jsonrpc.ts';
-import { TopLevelId } from '../protocol/top-level-id.ts';
+import { memberText } from './modern/json-number.ts';
 
 /** Far above what a protocol message or a tool's arguments need, and far below what a stack holds. */
 export const MAX_DEPTH = 128;
@@ -85,9 +85,17 @@ function isValueDeep(value: unknown, left: number): boolean {
   return false;
 }
 
-/** The id, without parsing the rest. */
+/** The id as `echoId` finds it, without parsing the rest. */
 function idOf(text: string): RequestId | null {
-  const found = new TopLevelId(Infinity);
-  found.take(Buffer.from(text));
-  return found.id;
+  const [id, method] = [memberText(text, 'id'), memberText(text, 'method')].map(scalar);
+  return echoId({ id, method });
+}
+
+function scalar(json: string | undefined): unknown {
+  if (json === undefined || /^[[{]/.test(json)) return undefined;
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
 }

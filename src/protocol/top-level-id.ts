@@ -1,7 +1,7 @@
 /**
- * The id of a request whose body is refused unread, or is nested too deep: found in its bytes, wherever in the object
- * the id is (official clients write it last), and without keeping the body. It is the id that `JSON.parse` and `echoId`
- * would find: of equal keys the last one counts, keys may be written with escapes, and only a body with a `method` is a
+ * The id of a request whose body is refused unread: found in its bytes as they arrive, wherever in the object it is
+ * (official clients write it last), and without keeping the body. It is the id that `JSON.parse` and `echoId` would
+ * find: of equal keys the last one counts, keys may be written with escapes, and only a body with a `method` is a
  * request.
  *
  * The top level of the body is kept and parsed at the end. What is nested there becomes `null`, and a long text becomes
