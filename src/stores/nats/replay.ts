@@ -23,10 +23,10 @@ export interface ReplayRequest {
 }
 
 export class Replayer {
-  readonly #reader: NatsReader;
+  readonly #reader: Pick<NatsReader, 'message'>;
   readonly #retention: EventRetention;
 
-  constructor(reader: NatsReader, retention: EventRetention) {
+  constructor(reader: Pick<NatsReader, 'message'>, retention: EventRetention) {
     this.#reader = reader;
     this.#retention = retention;
   }
