@@ -28,10 +28,6 @@ export class Channels {
     });
   }
 
-  open(): Promise<void> {
-    return this.#link.open();
-  }
-
   async subscribe(channel: string, user: ChannelListener): Promise<void> {
     if (this.#users.has(channel)) throw internal(new Error(`${channel} is listened on already`));
     this.#link.begin();

@@ -41,7 +41,7 @@ export async function openSentinel(
       close,
     });
     sentinel.on('topology-change', (event: { readonly type: string }) => {
-      if (event.type === 'MASTER_CHANGE') void server.moved(storeAway(`${where}: another server is the primary now`));
+      if (event.type === 'MASTER_CHANGE') server.moved(storeAway(`${where}: another server is the primary now`));
     });
     return server;
   } catch (error) {

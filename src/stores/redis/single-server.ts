@@ -23,7 +23,7 @@ export class SingleServer implements Server {
   readonly database: number;
   readonly #options: SingleServerOptions;
   readonly #commands: RedisLink;
-  #channels: Promise<Channels> | undefined;
+  readonly #channels: Channels;
 
   constructor(options: SingleServerOptions) {
     const { settings, check, database, make } = options;
@@ -36,6 +36,7 @@ export class SingleServer implements Server {
       make,
       setUp: (client) => checkServer(client, check),
     });
+    this.#channels = new Channels({ ...settings, where: this.where, make }, false);
   }
 
   async open(): Promise<void> {
@@ -60,47 +61,28 @@ export class SingleServer implements Server {
   }
 
   async subscribe(channel: string, user: ChannelListener): Promise<void> {
-    await (await this.#listening()).subscribe(channel, user);
+    await this.#channels.subscribe(channel, user);
   }
 
   async unsubscribe(channel: string, user: ChannelListener): Promise<void> {
-    await (await this.#channels)?.unsubscribe(channel, user);
+    await this.#channels.unsubscribe(channel, user);
   }
 
   async listen(channels: readonly string[]): Promise<void> {
-    const listening = await this.#listening();
     // The check comes first: while a connection is being replaced, it receives nothing.
-    await listening.answer();
+    await this.#channels.answer();
     const counts = (await this.send('', ['PUBSUB', 'NUMSUB', ...channels])) as readonly Reply[];
-    if (channels.some((_, n) => Number(counts[2 * n + 1]) === 0)) throw listening.renew();
+    if (channels.some((_, n) => Number(counts[2 * n + 1]) === 0)) throw this.#channels.renew();
   }
 
   /** Another server is the primary now. */
-  async moved(cause: Error): Promise<void> {
+  moved(cause: Error): void {
     this.#commands.renew(cause);
-    const channels = await this.#channels?.catch(() => undefined);
-    channels?.renew();
+    this.#channels.renew();
   }
 
   async close(): Promise<void> {
-    const channels = await this.#channels?.catch(() => undefined);
-    await Promise.all([channels?.close(), this.#commands.close()]);
+    await Promise.all([this.#channels.close(), this.#commands.close()]);
     await this.#options.close();
-  }
-
-  #listening(): Promise<Channels> {
-    return (this.#channels ??= this.#openChannels());
-  }
-
-  async #openChannels(): Promise<Channels> {
-    const { settings, make } = this.#options;
-    const channels = new Channels({ ...settings, where: this.where, make }, false);
-    try {
-      await channels.open();
-      return channels;
-    } catch (error) {
-      this.#channels = undefined;
-      throw error;
-    }
   }
 }
