@@ -6,8 +6,8 @@
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, Mark, ReplayOutcome, WriteOutcome } from '../store.ts';
 import type { RecordWriter } from './record-writer.ts';
-import { replayOutcome } from '../shared/replay-outcome.ts';
-import { pack, storedAppends } from './log-elements.ts';
+import { isListed, packEvents, unpackEvents } from '../shared/packed-events.ts';
+import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
 import { markField } from './record-values.ts';
 import { REPLAY } from './record-scripts.ts';
 
@@ -22,7 +22,9 @@ export class RedisLog {
 
   append(request: AppendRequest): Promise<WriteOutcome> {
     const { id, fence, stream, from, events, complete, note = '', mark, unmark } = request;
-    const { text, bytes } = pack(events);
+    const text = packEvents(events);
+    // Empty: the length of the text without its separators.
+    const bytes = isListed(text) ? String(events.reduce((sum, data) => sum + Buffer.byteLength(data), 0)) : '';
     const more = note !== '' || mark !== undefined || unmark !== undefined || bytes !== '';
     const args = [stream, `${from} ${events.length} ${complete === true ? 1 : 0}${more ? 1 : 0}`, text];
     if (more) {
@@ -41,11 +43,22 @@ export class RedisLog {
     if (reply === null) return { found: false, why: 'unknown' };
     const [now, length, ...elements] = reply;
     const openNext = length === null ? undefined : Number(length);
-    const appends = storedAppends(elements, retention.ttlMs, Number(now));
-    return replayOutcome(appends, retention, openNext, after);
+    return replayOutcome(storedAppends(elements, Number(now) - retention.ttlMs), retention, openNext, after);
   }
 }
 
 type ReplayReply = readonly [now: string, length: string | null, ...elements: string[]];
+
+/** Values per element in the answer of `REPLAY`. */
+const MEMBERS = 6;
+
+/** The elements in the answer of `REPLAY`, newest first. */
+function* storedAppends(flat: readonly string[], oldest: number): Iterable<StoredAppend> {
+  for (let n = 0; n < flat.length; n += MEMBERS) {
+    const [from = 0, count = 0, at = 0, later = 0, laterBytes = 0] = flat.slice(n, n + MEMBERS - 1).map(Number);
+    const events = unpackEvents(flat[n + MEMBERS - 1] ?? '', count);
+    yield { from, young: at > oldest, later, laterBytes, events };
+  }
+}
 
 const fieldOf = (mark: Mark | undefined): string | undefined => mark && markField(mark);

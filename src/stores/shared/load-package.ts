@@ -4,7 +4,7 @@ import { storeAway } from '../../errors.ts';
 /** The error for a package that could not be loaded. `store`: the function that needs it, e.g. `redis()`. */
 export function packageFailure(store: string, name: string, cause: unknown): Error {
   const why = isPackageMissing(cause)
-    ? `is not installed (it is an optional peer): npm install ${name}`
+    ? `is not installed (it is optional): npm install ${name}`
     : `could not be loaded (${messageOf(cause)}): install it again, npm install ${name}`;
   return storeAway(`${store} needs the package ${name}, which ${why}`, cause);
 }

@@ -3,6 +3,7 @@
  * arrays, because row objects would have libsql's own `_metadata`.
  */
 import { storeAway } from '../../errors.ts';
+import { isPackageMissing, packageFailure } from '../shared/load-package.ts';
 
 /** What can be bound and read. The type excludes booleans: libsql ends the process on one. */
 export type Value = string | number | null | Uint8Array;
@@ -51,17 +52,12 @@ export async function loadLibsql(): Promise<Libsql> {
   }
 }
 
-const needed = (cause: unknown): Error => storeAway(`sqlite() needs the package libsql, which ${whyNot(cause)}`, cause);
-
-function whyNot(cause: unknown): string {
-  const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown };
-  const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
-  const native = /@libsql\/[\w-]+/.exec(String(message))?.[0];
-  if (missing && native !== undefined)
-    return (
-      `is installed without ${native}, its build for this machine: install again on this machine and with optional ` +
-      'dependencies (no --omit=optional)'
-    );
-  if (missing) return 'is not installed (it is an optional dependency): npm install libsql';
-  return `could not be loaded (${String(message)}): install it again, npm install libsql`;
+function needed(cause: unknown): Error {
+  const native = /@libsql\/[\w-]+/.exec(String((cause as { readonly message?: unknown }).message))?.[0];
+  if (native === undefined || !isPackageMissing(cause)) return packageFailure('sqlite()', 'libsql', cause);
+  return storeAway(
+    `sqlite() needs the package libsql, which is installed without ${native}, its build for this machine: install ` +
+      'again on this machine and with optional dependencies (no --omit=optional)',
+    cause,
+  );
 }
