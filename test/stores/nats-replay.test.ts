@@ -8,7 +8,12 @@ import type { ReplayOutcome } from '../../src/stores/store.ts';
 test('a log whose end the server has lost has a gap there, not a hole', async () => {
   const replayer = new Replayer({ message: async () => undefined }, { ttlMs: 1_000, events: 10, bytes: 1_000 });
   const newest = {
-    ...{ seq: 5, at: 0, birth: 'b', epoch: 1, owner: 'a', previous: [] },
+    seq: 5,
+    at: 0,
+    birth: 'b',
+    epoch: 1,
+    owner: 'a',
+    previous: [],
     ops: [{ s: 'p', f: 0, l: [3, 3] }],
     data: Buffer.from('"0""1"'),
   };
