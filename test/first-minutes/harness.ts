@@ -157,13 +157,16 @@ export interface Folder {
   start(command: string): Started;
 }
 
+/** Tens of thousands of files on a busy disk. */
+const REMOVED_MS = 120_000;
+
 /**
  * A new empty folder outside of the repository. `node` is the major version whose binary `tools/runtimes` has; without
  * it the Node of this process runs.
  */
 export async function emptyFolder({ node }: { node?: 22 | 24 | 26 } = {}): Promise<Folder> {
   const path = mkdtempSync(join(tmpdir(), 'first-minutes-'));
-  onTestFinished(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }));
+  onTestFinished(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }), REMOVED_MS);
   const binaries = node && join(await installed('runtimes'), `node_modules/node-${node}/bin`);
   const [tarball, port] = await Promise.all([packed(), freePort()]);
   const withPort = (text: string): string => text.replaceAll(/(?<!\d)3000(?!\d)/g, port);
