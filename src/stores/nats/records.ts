@@ -72,34 +72,11 @@ export class NatsRecords extends NatsLog implements Records {
   }
 
   save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
-    const kept = structuredClone(change);
-    return this.#options.queues.run(id, (deadline) =>
-      this.#fenced(id, fence, deadline, async (cached) => {
-        const value = await this.#changed(cached.value, kept, deadline);
-        const outcome = saved(cached.value.record, kept);
-        return (await this.#replace(id, cached, value, deadline)) && outcome;
-      }),
-    );
+    return this.#save(id, fence, change, false);
   }
 
   release(id: string, fence: Fence, change: RecordChange = {}): Promise<SaveOutcome> {
-    const kept = structuredClone(change);
-    return this.#options.queues.run(id, (deadline) =>
-      this.#fenced(id, fence, deadline, async (cached) => {
-        const value = await this.#changed(cached.value, kept, deadline);
-        const released = { ...value, record: { ...value.record, owner: null } };
-        // From here on, the server refuses an append that was sent before and has no answer yet.
-        if (
-          cached.log.last.seq > 0 &&
-          !(await this.#options.log.note(id, cached, noteOf(fence.epoch, 'release'), deadline))
-        )
-          return false;
-        const outcome = saved(cached.value.record, kept);
-        const done = await this.#replace(id, cached, released, deadline);
-        this.#options.table.cache.drop(id);
-        return done && outcome;
-      }),
-    );
+    return this.#save(id, fence, change, true);
   }
 
   add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
@@ -132,6 +109,25 @@ export class NatsRecords extends NatsLog implements Records {
     const { kind, sweeper, refresher } = this.#options;
     await refresher.keep();
     if (!kind.listed) await sweeper.forgetExpired();
+  }
+
+  #save(id: string, fence: Fence, change: RecordChange, release: boolean): Promise<SaveOutcome> {
+    const { table, log, queues } = this.#options;
+    const kept = structuredClone(change);
+    return queues.run(id, (deadline) =>
+      this.#fenced(id, fence, deadline, async (cached) => {
+        const value = await this.#changed(cached.value, kept, deadline);
+        const outcome = saved(cached.value.record, kept);
+        if (!release) return (await this.#replace(id, cached, value, deadline)) && outcome;
+        const released = { ...value, record: { ...value.record, owner: null } };
+        const closing = noteOf(fence.epoch, 'release');
+        // From here on, the server refuses an append that was sent before and has no answer yet.
+        if (cached.log.last.seq > 0 && !(await log.note(id, cached, closing, deadline))) return false;
+        const done = await this.#replace(id, cached, released, deadline);
+        table.cache.drop(id);
+        return done && outcome;
+      }),
+    );
   }
 
   /** Adds the index entries first, so that every living record has them. */
