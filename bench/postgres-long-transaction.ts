@@ -41,7 +41,7 @@ await view.instances.announce({ id: 'receiver', state: 'serving', version: '1' }
 const other = new pg.Client(server.url);
 await other.connect();
 await other.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
-await other.query('SELECT count(*) FROM sojourn.instances');
+await other.query('SELECT count(*) FROM sojourn.records');
 
 let sent = 0;
 for (let part = 1; part <= PARTS; part++) {

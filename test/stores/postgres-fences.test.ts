@@ -128,21 +128,26 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
   test('a reader that finds a lease run out while its renewal is being stored waits for that', async () => {
     const { old, next, pause, goOn, waits, ask } = await open({ leaseMs: 400 });
     await old.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    await pause(`UPDATE sojourn.instances SET ends = ends + 60000 WHERE id = '${ME}'`);
+    await pause(`UPDATE sojourn.records SET expires_at = expires_at + 60000 WHERE id = '${ME}'`);
     await until(
-      async () => (await ask(`SELECT ends < 1000 * date_part('epoch', clock_timestamp()) FROM sojourn.instances`))[0],
+      async () =>
+        (
+          await ask(
+            `SELECT expires_at < 1000 * date_part('epoch', clock_timestamp()) FROM sojourn.records WHERE id = '${ME}'`,
+          )
+        )[0],
     );
-    const [read, list] = [next.instances.read(ME), next.instances.list()];
+    const read = next.instances.read(ME);
     await waits();
     await goOn();
     expect(await read).toMatchObject({ id: ME });
-    expect(await list).toHaveLength(1);
+    expect(await next.instances.list()).toHaveLength(1);
   });
 
   test('a renewal that comes while its lease is being buried finds nothing to renew', async () => {
     const { old, pause, goOn, waits } = await open();
     await old.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    await pause(`UPDATE sojourn.instances SET ends = 0 WHERE id = '${ME}'`);
+    await pause(`UPDATE sojourn.records SET outcome = '', ended_at = 1, forget_at = 1e15 WHERE id = '${ME}'`);
     const renewed = old.instances.renew(ME, 'serving');
     await waits();
     await goOn();

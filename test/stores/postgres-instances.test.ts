@@ -80,7 +80,9 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     const left = async (): Promise<number> =>
       (await client.query('SELECT count(*)::int AS n FROM sojourn.messages')).rows[0].n as number;
     await until(async () => (await left()) === 0);
-    const { rows } = await client.query('SELECT mailbox FROM sojourn.instances');
+    const { rows } = await client.query(
+      `SELECT split_part(owner, ' ', 1) AS mailbox FROM sojourn.records WHERE id = 'other'`,
+    );
     await client.query(
       `INSERT INTO sojourn.messages (mailbox, no, v, sender, body) VALUES ($1, 0, 1, 'me', '{}'), (1, 0, 1, 'me', '{}')`,
       [rows[0].mailbox],
@@ -95,7 +97,11 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     const view = await openView(url);
     const heard = await announce(view, 'me');
     const slow = await connect(url);
-    const receiver = (await slow.query('SELECT mailbox, channel FROM sojourn.instances')).rows[0];
+    const receiver = (
+      await slow.query(
+        `SELECT split_part(owner, ' ', 1) AS mailbox, split_part(owner, ' ', 2) AS channel FROM sojourn.records`,
+      )
+    ).rows[0];
     await slow.query('BEGIN');
     await slow.query(
       `INSERT INTO sojourn.messages (mailbox, no, v, sender, body) VALUES ($1, 0, 1, 'slow', '{"kind":"late"}')`,
@@ -137,7 +143,8 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     const view = await openView(url, { logger: log });
     const heard = await announce(view, 'me');
     const client = await connect(url);
-    await client.query(`WITH receiver AS (SELECT mailbox, pg_notify(channel, '') FROM sojourn.instances)
+    await client.query(`WITH receiver AS (SELECT split_part(owner, ' ', 1)::bigint AS mailbox, pg_notify(split_part(owner, ' ', 2), '')
+        FROM sojourn.records)
       INSERT INTO sojourn.messages (mailbox, no, v, sender, body)
       SELECT mailbox, n, 2, 'newer', '{"kind":"unheard of"}' FROM receiver, generate_series(1, 3) n`);
     await view.instances.send('me', 'me', { kind: 'known' });

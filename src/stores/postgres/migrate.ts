@@ -7,7 +7,9 @@ import { createHash } from 'node:crypto';
 import { Deadlines } from '../shared/deadlines.ts';
 import { Connection, type Connector } from './connection.ts';
 import { isForbidden, isSchemaGone, mayNotMigrate, newerSchema, olderInUse } from './failures.ts';
+import { LEASE_SPACE } from './instance-statements.ts';
 import type { PgResult } from './pg.ts';
+import { LIVING } from './record-statements.ts';
 import { MIGRATIONS, quoted, type Migration } from './schema.ts';
 
 /** A step may take longer than any other statement: it may build the index of a large table. */
@@ -105,8 +107,9 @@ async function exists(connection: Connection, schema: string): Promise<boolean> 
 }
 
 async function checkAlone(connection: Connection, schema: string, no: number): Promise<void> {
-  const living = `SELECT id FROM ${quoted(schema)}.instances
-    WHERE ends > date_part('epoch', clock_timestamp()) * 1000 ORDER BY id`;
+  const s = quoted(schema);
+  const living = `SELECT id FROM ${s}.records
+    WHERE space IN (SELECT key FROM ${s}.spaces WHERE ${LEASE_SPACE}) AND ${LIVING} ORDER BY id`;
   const ids = (await run(connection, living)).rows.map(([id]) => id ?? '');
   if (ids.length > 0) throw olderInUse(connection.place, schema, no, ids);
 }

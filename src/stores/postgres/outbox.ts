@@ -25,15 +25,15 @@ const MAX_BYTES = 4_194_304;
 export class Outbox {
   readonly #connection: InstanceConnection;
   readonly #statements: InstanceStatements;
-  readonly #deployment: string;
+  readonly #space: string;
   #queue: OutgoingMessage[] = [];
   /** Numbers the messages, so that a receiver can order them. */
   #no = 0;
 
-  constructor(connection: InstanceConnection, statements: InstanceStatements, deployment: string) {
+  constructor(connection: InstanceConnection, statements: InstanceStatements, space: string) {
     this.#connection = connection;
     this.#statements = statements;
-    this.#deployment = deployment;
+    this.#space = space;
   }
 
   send(from: string, to: string, message: InstanceMessage): Promise<Sent> {
@@ -46,7 +46,7 @@ export class Outbox {
   /** Follows the messages that were sent before it. */
   async publish(from: string, message: InstanceMessage): Promise<void> {
     this.#post();
-    const values = [this.#deployment, from, this.#no++, JSON.stringify(message)];
+    const values = [this.#space, from, this.#no++, JSON.stringify(message)];
     await this.#connection.query(this.#statements.publish, values);
   }
 
@@ -67,7 +67,7 @@ export class Outbox {
   async #deliver(batch: readonly OutgoingMessage[]): Promise<void> {
     try {
       const { rows } = await this.#connection.query(this.#statements.send, [
-        this.#deployment,
+        this.#space,
         textArray(batch.map(({ to }) => to)),
         textArray(batch.map(({ from }) => from)),
         batch.map(({ no }) => no),

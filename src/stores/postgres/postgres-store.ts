@@ -3,13 +3,14 @@
  * it.
  */
 import { createHash } from 'node:crypto';
+import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { OpenStore, Store, StoreOptions } from '../store.ts';
+import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { PostgresDatabase, type DatabaseSettings } from './database.ts';
 import { namesTaken } from './failures.ts';
-import { PostgresInstances } from './instances.ts';
+import { PostgresMailboxes } from './mailboxes.ts';
 import { PostgresRecords } from './records.ts';
 
 export class PostgresStore implements Store {
@@ -27,30 +28,26 @@ export class PostgresStore implements Store {
     return this.#database.view(
       () => PostgresDatabase.open(this.#settings, options),
       async (database) => {
-        const { name, kinds } = options;
-        const deployment = await findSpace(database, name);
-        const spaces = new Map<string, string>();
-        for (const kind of [...kinds, SECRETS]) spaces.set(kind.name, await findSpace(database, name, kind.name));
-        return this.#view(database, deployment, spaces, options);
+        const spaces = new Map<Kind, string>();
+        for (const kind of [...options.kinds, SECRETS, LEASES])
+          spaces.set(kind, await findSpace(database, options.name, kind.name));
+        return this.#view(database, spaces, options);
       },
     );
   }
 
-  /** `spaces`: of each kind. */
-  #view(
-    database: PostgresDatabase,
-    deployment: string,
-    spaces: ReadonlyMap<string, string>,
-    options: StoreOptions,
-  ): OpenStore {
+  #view(database: PostgresDatabase, spaces: ReadonlyMap<Kind, string>, options: StoreOptions): OpenStore {
     const { place, instanceConnection, writer, statements } = database;
+    const { leaseMs, logger, random } = options;
     const parts = { ...options, place, instanceConnection, writer, statements, reader: database };
-    const instances = new PostgresInstances({ ...parts, deployment });
-    const records = recordsOf(
-      [...options.kinds, SECRETS],
-      (kind) => new PostgresRecords({ ...parts, kind, space: spaces.get(kind.name) ?? '' }),
-    );
-    const secrets = new Secrets(records(SECRETS), options.random);
+    const mailboxes = new PostgresMailboxes({ ...parts, space: spaces.get(LEASES) ?? '' });
+    const records = recordsOf([...spaces.keys()], (kind) => {
+      const space = spaces.get(kind) ?? '';
+      const more = kind === LEASES ? { leaseConnection: mailboxes } : {};
+      return new PostgresRecords({ ...parts, kind, space, ...more });
+    });
+    const instances = new Instances({ records: records(LEASES), mailboxes, leaseMs, logger });
+    const secrets = new Secrets(records(SECRETS), random);
     let closed: Promise<void> | undefined;
     return {
       records,
@@ -62,11 +59,11 @@ export class PostgresStore implements Store {
 }
 
 /**
- * The key of a deployment, or of its records of one kind. It is a hash of the name, so that after a loss of data no
+ * The key of the records of one kind in a deployment. It is a hash of the name, so that after a loss of data no
  * deployment gets the key of another one.
  */
-async function findSpace(database: PostgresDatabase, name: string, kind?: string): Promise<string> {
-  const text = JSON.stringify(kind === undefined ? name : [name, kind]);
+async function findSpace(database: PostgresDatabase, name: string, kind: string): Promise<string> {
+  const text = JSON.stringify([name, kind]);
   const key = createHash('sha256').update(text).digest().readBigInt64BE().toString();
   const { space, makeSpace } = database.statements;
   const find = async (): Promise<string | null | undefined> => (await database.query(space, [key])).rows[0]?.[0];

@@ -13,8 +13,6 @@ import type { PostgresWriter } from './writer.ts';
 
 /** Rows that the sweep deletes in one statement: it takes some ms and delays no request. */
 const TRIM_BATCH = 1_000;
-/** A dead id is remembered at least this long. */
-const DEAD_KEPT_MS = 86_400_000;
 
 export interface PostgresLogOptions {
   readonly space: string;
@@ -56,14 +54,13 @@ export class PostgresLog {
     return replayOutcome(rows.toReversed().flatMap(storedAppend), retention, openNext, after);
   }
 
-  /** Trims the logs of this kind, and tombstones, dead ids and undeliverable messages of all deployments. */
+  /** Trims the logs of this kind, and tombstones and undeliverable messages of all deployments. */
   async trim(): Promise<void> {
-    const { space, reader, statements, kind } = this.#options;
+    const { space, statements, kind } = this.#options;
     if (kind.log !== false) await this.#all(statements.trimEvents, [space, kind.log.ttlMs, TRIM_BATCH]);
     if (!kind.listed) await this.#all(statements.trimExpired, [space, kind.keepMs, TRIM_BATCH]);
     await this.#all(statements.trimEnded, [TRIM_BATCH]);
     await this.#all(statements.trimMessages, [TRIM_BATCH]);
-    await reader.query(statements.forgetInstances, [DEAD_KEPT_MS]);
   }
 
   /** Repeats the statement while it deletes full batches. */

@@ -23,6 +23,7 @@ import type { Operation } from './batch.ts';
 import type { PgResult, Row, Step } from './pg.ts';
 import { EXPIRES_IN, MARKS, STREAMS, createValues, readRecord, saveOf } from './record-rows.ts';
 import { PostgresLog, type PostgresLogOptions } from './record-log.ts';
+import type { PostgresReader } from './reader.ts';
 import type { RecordStatements } from './record-statements.ts';
 
 /** The time and the number before those of every record. */
@@ -31,6 +32,11 @@ const FIRST_PAGE = ['-Infinity', '0'] as const;
 export interface PostgresRecordsOptions extends PostgresLogOptions {
   readonly place: string;
   readonly statements: PostgresLogOptions['statements'] & RecordStatements;
+  /**
+   * Creates and saves leases. Not in the writer's queue, where a locked row of another record could delay them for
+   * longer than they last. Their ends are stored durably, and neither wait there.
+   */
+  readonly leaseConnection?: Pick<PostgresReader, 'query'>;
 }
 
 export class PostgresRecords extends PostgresLog implements Records {
@@ -48,7 +54,7 @@ export class PostgresRecords extends PostgresLog implements Records {
   ): Promise<'created' | 'exists'> {
     const { space, kind, statements } = this.#options;
     const step: Step = [statements.create, createValues(space, record, kind.keepMs, expiresInMs, dueInMs)];
-    return this.#operate(record.id, [step], ([made]) => (made?.rows.length === 1 ? 'created' : 'exists'));
+    return this.#operate(record.id, [step], ([made]) => (made?.rows.length === 1 ? 'created' : 'exists'), true);
   }
 
   async read(id: string): Promise<StoredRecord | EndedRecord | undefined> {
@@ -147,15 +153,24 @@ export class PostgresRecords extends PostgresLog implements Records {
     const { space, statements } = this.#options;
     const { parts, values } = saveOf(change, release);
     const step: Step = [statements.save(parts), [space, id, epoch, owner, ...values]];
-    return this.#operate(id, [step], ([saved]) => {
-      const row = saved?.rows[0];
-      return row === undefined ? 'fenced' : row[0] === 't' ? 'rung' : 'written';
-    });
+    return this.#operate(
+      id,
+      [step],
+      ([saved]) => {
+        const row = saved?.rows[0];
+        return row === undefined ? 'fenced' : row[0] === 't' ? 'rung' : 'written';
+      },
+      true,
+    );
   }
 
-  #operate<T>(id: string, steps: readonly Step[], outcome: Operation<T>['outcome']): Promise<T> {
-    const { space, writer } = this.#options;
-    return writer.operate(space, { kind: 'operation', id, steps, outcome });
+  /** `quick`: of a lease, on its own connection. */
+  async #operate<T>(id: string, steps: readonly Step[], outcome: Operation<T>['outcome'], quick = false): Promise<T> {
+    const { space, writer, reader, leaseConnection } = this.#options;
+    if (leaseConnection === undefined) return writer.operate(space, { kind: 'operation', id, steps, outcome });
+    const results: PgResult[] = [];
+    for (const step of steps) results.push(await (quick ? leaseConnection : reader).query(...step));
+    return outcome(results);
   }
 }
 

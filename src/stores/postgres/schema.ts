@@ -12,7 +12,7 @@ export interface Migration {
 }
 
 /**
- * * `spaces`: the name of each key: of a deployment, and of its records of one kind. The key is a hash of the name, so
+ * * `spaces`: the name of each key: the records of one kind in a deployment. The key is a hash of the name, so
  *   that it is the same after a loss of data.
  * * `records`: one row for each id, living or ended. One update ends a record, so no create can come in between. `no`
  *   is new for every record; a trigger deletes the rows that belong to it, whichever statement ends or deletes it.
@@ -26,12 +26,11 @@ export interface Migration {
  * * `events`: one row per append, numbered by `no` in the order of writing (`shared/packed-events.ts`).
  * * `streams`: the streams that are not complete. A stream with events and without a row here is complete. `mark` is
  *   the mark that came with the first append: most marks come and go with their stream, and need no row in `marks`.
- * * `instances`: leases. `ends`: ms since 1970; 0: dead. `mailbox` is the key of its lock and of its messages.
  * * `messages`: their receiver reads and deletes them. `tx` is the transaction that wrote the message: a reader skips
  *   the transactions that its last read has seen. Unlogged: a crash of the server empties the table, which is a
  *   lost connection for all instances anyway.
  *
- * Columns with short names: `no` a number, `v` the format, `n` the number of events in a row, `at` and `ends` times,
+ * Columns with short names: `no` a number, `v` the format, `n` the number of events in a row, `at` a time,
  * `tx` a transaction. The texts of a record hold no U+0000, which PostgreSQL lacks. Users and the names of marks are
  * JSON text. Times are ms since 1970.
  */
@@ -106,20 +105,6 @@ CREATE TABLE ${s}.events (
   PRIMARY KEY (record, stream, position)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX events_by_age ON ${s}.events (space, at);
-
-CREATE TABLE ${s}.instances (
-  deployment bigint NOT NULL,
-  mailbox bigint NOT NULL,
-  renewals bigint NOT NULL,
-  ends double precision NOT NULL,
-  announced_at double precision NOT NULL,
-  v smallint NOT NULL,
-  id text COLLATE "C" NOT NULL,
-  state text NOT NULL,
-  version text NOT NULL,
-  channel text NOT NULL,
-  PRIMARY KEY (deployment, id)
-) WITH (fillfactor = 50);
 
 CREATE UNLOGGED TABLE ${s}.messages (
   mailbox bigint NOT NULL,

@@ -9,6 +9,7 @@
  * record. Then a renewal under way is refused. A dead id shows as ended for a day, so it cannot be created again. A
  * crash leaves a lease that expires and a mailbox. The next instance that starts ends the one and removes the other.
  */
+import { BoundedMap } from '../../bounded-map.ts';
 import { internal } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import {
@@ -20,7 +21,6 @@ import {
   type Kind,
   type MaybePromise,
   type NewRecord,
-  type Ownership,
   type Records,
   type Seen,
   type StoredRecord,
@@ -37,7 +37,9 @@ export type Receive = (from: string, message: InstanceMessage) => void;
 export interface Mailboxes extends Pick<InstanceStore, 'send'> {
   /** Begins to receive for an instance, before its lease is stored. Returns the address that the lease names. */
   open(id: string, receive: Receive, lost: () => void): MaybePromise<string>;
-  /** Makes sure that messages arrive: once the lease is stored, and before each renewal. */
+  /** Called once the lease is stored, for a mailbox that must not exist before. */
+  listen?(id: string): MaybePromise<void>;
+  /** Makes sure that messages arrive, before each renewal. */
   check(id: string): MaybePromise<void>;
   /** A store that leaves it out sends a message to each lease. */
   publish?: InstanceStore['publish'];
@@ -55,15 +57,23 @@ export interface InstancesOptions {
   readonly logger: Logger;
 }
 
+interface HeldLease extends Fence {
+  /** The stamp of the last renewal that was sent. */
+  stamp: number;
+}
+
 /** The format of leases: not that of sessions, because instances of two builds must find each other. */
 const VERSION = 1;
 /** Leases that are read at once. */
 const PAGE = 256;
+const DEAD_KNOWN = 1_000;
 
 export class Instances implements InstanceStore {
   readonly #options: InstancesOptions;
   /** The leases of this view that are not known to be dead. */
-  readonly #own = new Map<string, { readonly fence: Fence; renewals: number }>();
+  readonly #own = new Map<string, HeldLease>();
+  /** Ids that were found dead: an instance that takes over many sessions of one owner reads its lease once. */
+  readonly #dead = new BoundedMap<string, true>(DEAD_KNOWN);
 
   constructor(options: InstancesOptions) {
     this.#options = options;
@@ -76,8 +86,8 @@ export class Instances implements InstanceStore {
       this.#announced(id, () =>
         after(records.create(recordOf(lease, address), leaseMs), (outcome) => {
           if (outcome === 'exists') throw announcedBefore(id);
-          this.#own.set(id, { fence: { epoch: 1, owner: address }, renewals: 0 });
-          return mailboxes.check(id);
+          this.#own.set(id, { epoch: 1, owner: address, stamp: 0 });
+          return mailboxes.listen?.(id);
         }),
       ),
     );
@@ -87,13 +97,14 @@ export class Instances implements InstanceStore {
 
   renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
     const { records, mailboxes, leaseMs } = this.#options;
-    const own = this.#own.get(id);
-    if (own === undefined) return false;
-    return after(mailboxes.check(id), () => {
-      const change = { head: state, stamp: (own.renewals += 1), expiresInMs: leaseMs };
-      return after(records.save(id, own.fence, change), (outcome) =>
-        outcome === 'fenced' ? after(this.#close(id), () => false) : true,
-      );
+    return after(this.#held(id), (held) => {
+      if (held === undefined) return false;
+      return after(mailboxes.check(id), () => {
+        const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs };
+        return after(records.save(id, held, change), (outcome) =>
+          outcome === 'fenced' ? after(this.#close(id), () => false) : true,
+        );
+      });
     });
   }
 
@@ -120,15 +131,15 @@ export class Instances implements InstanceStore {
       return (
         state === lease.state &&
         stamp === (lease.stamp ?? stamp) &&
-        this.#end(found.id, { ...fenceOf(found), atStamp: found.stamp })
+        this.#end(found.id, { ...found, atStamp: found.stamp })
       );
     });
   }
 
   leave(id: string): MaybePromise<void> {
-    const own = this.#own.get(id);
+    const held = this.#held(id);
     const closed = this.#close(id);
-    const ended = after(own?.fence ?? this.#living(id), (seen) => this.#end(id, seen && fenceOf(seen)));
+    const ended = after(held, (seen) => this.#end(id, seen));
     if (closed instanceof Promise || ended instanceof Promise)
       return Promise.all([closed, ended]).then(() => undefined);
   }
@@ -154,7 +165,21 @@ export class Instances implements InstanceStore {
   }
 
   #living(id: string): MaybePromise<StoredRecord | undefined> {
-    return after(this.#options.records.read(id), (found) => (found && !isEnded(found) ? found : undefined));
+    if (this.#dead.has(id)) return undefined;
+    return after(this.#options.records.read(id), (found) => {
+      if (found === undefined || !isEnded(found)) return found;
+      this.#dead.set(id, true);
+      return undefined;
+    });
+  }
+
+  #held(id: string): MaybePromise<HeldLease | undefined> {
+    const own = this.#own.get(id);
+    if (own !== undefined) return own;
+    return after(
+      this.#living(id),
+      (found) => found && { epoch: found.epoch, owner: found.owner ?? '', stamp: found.stamp },
+    );
   }
 
   /** `false`: the lease changed since it was seen, or there is none. */
@@ -218,9 +243,6 @@ const recordOf = ({ id, state, version }: InstanceLease, address: string): NewRe
   const texts = { user: null, head: state, body: version, fields: {} };
   return { v: VERSION, id, epoch: 1, owner: address, ...texts, createdAt: 0, stamp: 0 };
 };
-
-/** Its owner leaves whatever it has renewed. */
-const fenceOf = ({ epoch, owner }: Ownership): Ownership => ({ epoch, owner });
 
 const leaseOf = ({ id, head, body, stamp }: StoredRecord): InstanceLease =>
   Object.freeze({ id, state: head === 'draining' ? head : 'serving', version: body, stamp: String(stamp) });

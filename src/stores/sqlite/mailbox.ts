@@ -81,7 +81,6 @@ export class SqliteMailbox {
 
   /** Existing connections stay open. */
   async repair(): Promise<void> {
-    if (this.#server === undefined) return this.open();
     const there = process.platform === 'win32' || statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
     if ((there && !this.#failed) || this.#closed) return;
     if (!there) this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is opened again');

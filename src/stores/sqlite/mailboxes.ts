@@ -39,6 +39,10 @@ export class SqliteMailboxes implements Mailboxes {
     return address;
   }
 
+  async listen(id: string): Promise<void> {
+    await this.#mailboxes.get(id)?.open();
+  }
+
   /** The socket first: an instance that reads the renewed lease must be able to reach it. */
   async check(id: string): Promise<void> {
     const { file } = this.#options;
