@@ -237,9 +237,9 @@ describeWithServer('nats', 'the streams of the NATS store', (server) => {
     await put(`${prefix}.log.mcp.things.s`, { v: 2 });
     const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
     await expect(view.records.append(append)).rejects.toMatchObject(saying(/the log of session s.*newer version/));
-    await put(`$KV.${prefix}_instances.lease.mcp.next`, { v: 2, id: 'next' });
+    await put(`$KV.${prefix}_instances.leases.mcp.next`, { v: 2 });
     await expect(view.instances.read('next')).rejects.toMatchObject(saying(/newer version/));
-    await put(`$KV.${prefix}_instances.secret.mcp.one`, { v: 2 });
+    await put(`$KV.${prefix}_instances.secrets.mcp.one`, { v: 2 });
     await expect(view.secret('one')).rejects.toMatchObject(saying(/newer version/));
   });
 

@@ -1,5 +1,6 @@
 /** Messages between instances as they are sent: JSON, in parts if it is larger than one NATS message. */
 import type { Logger } from '../../types.ts';
+import type { Receive } from '../shared/instances.ts';
 import type { InstanceMessage } from '../store.ts';
 import type { NatsMessage } from './client.ts';
 import type { Part } from './link.ts';
@@ -27,8 +28,6 @@ export class EnvelopeWriter {
     return cut(Buffer.from(JSON.stringify(envelope)), partBytes(maxPayload), `${this.#name}/${this.#envelopes++}`);
   }
 }
-
-export type Receive = (from: string, message: InstanceMessage) => void;
 
 /** The receiving end of a subject. */
 export class NatsMailbox {

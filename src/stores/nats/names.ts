@@ -6,7 +6,7 @@
  * Streams, each with its subjects:
  *
  * - `KV_<prefix>_records`, `$KV.<prefix>_records.<name>.<kind>.<id>`: the record, or the tombstone
- * - `KV_<prefix>_instances`, `$KV.<prefix>_instances.lease.<name>.<id>`: leases; also `secret.…` and `clock.…`
+ * - `KV_<prefix>_instances`, `$KV.<prefix>_instances.leases.<name>.<id>`: leases; also `secrets.…` and `clock.…`
  * - `<prefix>_log`, `<prefix>.log.<name>.<kind>.<id>`: appends, marks, claims; `part.…` for what is large
  * - `<prefix>_places`, `<prefix>.place.<name>.<kind>`: the order of `list` (`listing-order.ts`)
  * - `<prefix>_agenda`, `<prefix>.due.<name>.<kind>.<slot>`: cleanup work and its time (`cleanup-schedule.ts`)
@@ -14,6 +14,7 @@
  * Mailboxes are `<prefix>.mail.<name>.<id>`, and the bus is `<prefix>.bus.<name>`; no stream stores those.
  */
 import { createHash } from 'node:crypto';
+import type { Kind } from '../store.ts';
 
 /** Longer tokens are hashed, because servers accept control lines of 4 KiB. */
 const TOKEN_LENGTH = 512;
@@ -88,20 +89,9 @@ export class Names {
     this.bus = `${prefix}.bus.${this.#deployment}`;
   }
 
-  lease(id: string): string {
-    return `${this.#instances}.lease.${this.#deployment}.${token(id)}`;
-  }
-
-  get allLeases(): string {
-    return `${this.#instances}.lease.${this.#deployment}.*`;
-  }
-
-  secret(name: string): string {
-    return `${this.#instances}.secret.${this.#deployment}.${token(name)}`;
-  }
-
-  get allSecrets(): string {
-    return `${this.#instances}.secret.${this.#deployment}.*`;
+  /** The key of a record of a vital kind, by its token; `*`: of all. */
+  vital({ name }: Kind, key: string): string {
+    return `${this.#instances}.${name}.${this.#deployment}.${key}`;
   }
 
   get clock(): string {

@@ -1,15 +1,15 @@
 /** The store object. All endpoints that share it use one connection: the first one opens it, the last one closes it. */
 import { base64url } from '../../options/system.ts';
+import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
+import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { CleanupSchedule } from './cleanup-schedule.ts';
 import { answerLimitMs } from '../shared/answer-limit.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { ServerClock } from './clock.ts';
-import { NatsInstances } from './instances.ts';
 import { JetStream } from './jetstream.ts';
-import { Leases } from './leases.ts';
 import { NatsRecordTable } from './record-table.ts';
 import { WriteQueues } from './write-queues.ts';
 import type { NatsKind } from './kind.ts';
@@ -24,8 +24,9 @@ import { NatsListingOrder } from './listing-order.ts';
 import { Purger } from './purger.ts';
 import { NatsReader } from './reader.ts';
 import { KeyedValues } from './keyed-values.ts';
-import { NatsSecrets } from './secrets.ts';
 import { NatsRecords } from './records.ts';
+import { NatsMailboxes } from './mailboxes.ts';
+import { VitalRecords } from './vital-records.ts';
 import { Streams } from './streams.ts';
 import { Sweeper } from './sweeper.ts';
 import { openLink, type Target } from './target.ts';
@@ -96,11 +97,12 @@ export class NatsStore implements Store {
     );
     const clock = new ServerClock(jetstream, deadlines, names.clock);
     const values = new KeyedValues(jetstream, streams);
-    const leases = new Leases({ values, names, clock, deadlines, leaseMs, name });
-    const instances = new NatsInstances({ link, names, leases, deadlines, sender: new EnvelopeWriter(name()), logger });
-    const secrets = new NatsSecrets(values, names, clock, deadlines, random);
+    const vital = (kind: Kind): VitalRecords => new VitalRecords({ kind, values, names, clock, deadlines });
+    const mailboxes = new NatsMailboxes({ link, names, deadlines, sender: new EnvelopeWriter(name()), logger });
+    const instances = new Instances({ records: vital(LEASES), mailboxes, leaseMs, logger });
+    const secrets = new Secrets(vital(SECRETS), random);
     const shared = { jetstream, values, clock, deadlines, parts: new Parts(jetstream), where: link.where, name };
-    const owns = (instance: string): boolean => leases.owns(instance);
+    const owns = (instance: string): boolean => mailboxes.has(instance);
     const purgers: Purger[] = [];
     const recordsOfKind = (kind: Kind): NatsRecords => {
       const common = { ...shared, kind, names: new KindNames(prefix, options.name, kind.name), owns };
@@ -115,6 +117,7 @@ export class NatsStore implements Store {
       secret: (secretName, keepMs) => secrets.get(secretName, keepMs),
       close: () =>
         (closed ??= instances.close().then(() => {
+          mailboxes.stop();
           for (const purger of purgers) purger.close();
           return this.#connected.release();
         })),
