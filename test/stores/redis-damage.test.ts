@@ -87,15 +87,19 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name, leaseMs: 60_000 });
-    const instances = `sojourn:{${name}}:instances`;
+    const due = `sojourn:{${name}}:leases:due`;
+    const all = `sojourn:{${name}}:leases:all`;
     const announce = async (id: string): Promise<void> =>
       view.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
     await announce('lives');
     // The entries of a minute of crashes.
-    for (let n = 0; n < 600; n++) await ask('ZADD', instances, '1', `crashed-${n}`);
-    await ask('ZADD', instances, '1', 'lives');
+    for (let n = 0; n < 600; n++) {
+      await ask('ZADD', due, '1', `crashed-${n}`);
+      await ask('ZADD', all, '0', `crashed-${n}`);
+    }
+    await ask('ZADD', due, '1', 'lives');
     await announce('next');
-    await until(async () => (await ask('ZCARD', instances)) === 2);
+    for (const key of [due, all]) await until(async () => (await ask('ZCARD', key)) === 2);
     expect((await view.instances.list()).map(({ id }) => id).sort()).toEqual(['lives', 'next']);
   });
 });

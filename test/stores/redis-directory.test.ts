@@ -4,12 +4,14 @@ import { ADD, CREATE } from '../../src/stores/redis/record-scripts.ts';
 import { RESERVE } from '../../src/stores/redis/directory-scripts.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { dueNow } from '../../src/testing/view.ts';
+import { until } from '../kit/until.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 const keysOf = (name: string) => ({
   sessions: `sojourn:{${name}}:things:all`,
   due: `sojourn:{${name}}:things:due`,
-  instances: `sojourn:{${name}}:instances`,
+  leases: `sojourn:{${name}}:leases:all`,
+  leasesDue: `sojourn:{${name}}:leases:due`,
   session: (id: string) => ['r', 'b', 's', 'o', 'k', 'l'].map((key) => `sojourn:${name}:things:{${id}}:${key}`),
 });
 
@@ -137,11 +139,18 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
-    const { instances } = keysOf(name);
+    const { leases, leasesDue } = keysOf(name);
     await view.instances.announce({ id: 'lives', state: 'serving', version: '1' }, () => undefined);
-    await ask('ZADD', instances, String(Date.now() + 60_000), 'announcing');
-    await ask('ZADD', instances, '1', 'dead');
+    for (const [id, at] of Object.entries({ announcing: Date.now() + 60_000, dead: 1 })) {
+      await ask('ZADD', leases, '0', id);
+      await ask('ZADD', leasesDue, String(at), id);
+    }
     expect((await view.instances.list()).map(({ id }) => id)).toEqual(['lives']);
-    expect(((await ask('ZRANGE', instances, '0', '-1')) as string[]).sort()).toEqual(['announcing', 'lives']);
+    await view.instances.announce({ id: 'next', state: 'serving', version: '1' }, () => undefined);
+    for (const key of [leases, leasesDue])
+      await until(async () => {
+        const ids = ((await ask('ZRANGE', key, '0', '-1')) as string[]).sort();
+        return ids.join(' ') === 'announcing lives next';
+      });
   });
 });

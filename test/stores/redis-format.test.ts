@@ -139,12 +139,10 @@ describeWithServer('redis', 'the first format', (server) => {
     await view.instances.announce({ id: 'c', state: 'serving', version: '1.2.3' }, (from, message) =>
       got.push([from, message]),
     );
-    expect(pairs(await ask('HGETALL', `sojourn:${name}:{c}:lease`))).toEqual({
-      v: '1',
-      state: 'serving',
-      version: '1.2.3',
-      n: '0',
-    });
+    const { w, x, ...lease } = pairs(await ask('HGETALL', `sojourn:${name}:leases:{c}:r`));
+    expect([w, x]).toEqual([expect.stringMatching(/^[\w-]{8}1$/), expect.stringMatching(/^\d+$/)]);
+    expect(lease).toEqual({ f: '1 c', v: '1', h: 'serving', a: '0' });
+    expect(await ask('GET', `sojourn:${name}:leases:{c}:b`)).toBe('[null,0]\n1.2.3');
     await ask('SET', `sojourn:${name}:{c}:letter:1`, '{"kind":"large"}');
     await ask('PUBLISH', `sojourn:${name}:{c}:mail`, '{"v":1,"from":"a","message":{"kind":"call"}}');
     await ask('PUBLISH', `sojourn:${name}:{c}:mail`, `{"v":1,"from":"a","key":"sojourn:${name}:{c}:letter:1"}`);

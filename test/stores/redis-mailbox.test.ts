@@ -82,11 +82,11 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
       `${base}{me}:letter:`,
       `${base}{me}:letter:A/../B`,
       `${base}{me}:letter:${'A'.repeat(65)}`,
-      `${base}{me}:lease`,
+      `${base}leases:{me}:r`,
       `sojourn:another-deployment:{me}:letter:AAAA`,
       `${base}secrets:{instance-messages}:b`,
     ];
-    for (const key of keys.filter((one) => !one.endsWith('lease'))) await ask('SET', key, body);
+    for (const key of keys.filter((one) => !one.endsWith(':r'))) await ask('SET', key, body);
     const channel = `${base}{me}:mail`;
     for (const key of keys) await ask('PUBLISH', channel, JSON.stringify({ v: 1, from: 'x', key }));
     for (const text of [

@@ -1,5 +1,5 @@
+import { CREATE, SAVE } from '../../src/stores/redis/record-scripts.ts';
 import { expect, onTestFinished, test } from 'vitest';
-import { ANNOUNCE, RENEW } from '../../src/stores/redis/lease-scripts.ts';
 import type { StoredRecord, WriteOutcome } from '../../src/stores/store.ts';
 import { openStreams, type View } from '../../src/testing/view.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
@@ -87,18 +87,23 @@ describeWithServer('redis', 'writes to Redis', (server) => {
     const name = newName();
     const view = await openView(server().url, { name });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    const keys = (id: string): readonly string[] =>
+      ['r', 'b', 's', 'o', 'k', 'l'].map((key) => `sojourn:${name}:leases:{${id}}:${key}`);
+    const written = async (): Promise<string> => String(await ask('HGET', keys(ME)[0] ?? '', 'w'));
     await view.instances.renew(ME, 'serving');
+    const early = await written();
     await view.instances.renew(ME, 'draining');
-    const keys = ['2', `sojourn:${name}:{${ME}}:lease`, `sojourn:${name}:{${ME}}:taken`] as const;
-    expect(await ask('EVAL', RENEW.lua, ...keys, '1', '30000', '1000', 'serving')).toBe('L');
+    expect(await written()).not.toBe(early);
+    const late = [early, `1 ${ME}`, '1000', '', '30000', '', '', '1', 'h', 'serving'];
+    expect(await ask('EVAL', SAVE.lua, '4', ...keys(ME).slice(0, 4), ...late)).toBe('L');
     expect(await view.instances.read(ME)).toMatchObject({ state: 'draining' });
     await view.instances.leave(ME);
-    const soon = String(Date.now() + 60_000);
-    expect(await ask('EVAL', ANNOUNCE.lua, ...keys, soon, '30000', '1000', '1', 'serving', '1')).toBe('T');
+    const lease = ['1000', '1000', '30000', '', '["",0]', '3', 'f', `1 ${ME}`, 'v', '1', 'h', 'serving'];
+    const create = (id: string, until: number): Promise<unknown> =>
+      ask('EVAL', CREATE.lua, '6', ...keys(id), String(until), ...lease);
+    expect(await create(ME, Date.now() + 60_000)).toBe('X');
     expect(await view.instances.read(ME)).toBeUndefined();
-    const late = String(Date.now() - 60_000);
-    const others = ['2', `sojourn:${name}:{other}:lease`, `sojourn:${name}:{other}:taken`] as const;
-    expect(await ask('EVAL', ANNOUNCE.lua, ...others, late, '30000', '1000', '1', 'serving', '1')).toBe('L');
+    expect(await create('other', Date.now() - 60_000)).toBe('L');
   });
 
   test('the writes of one turn leave in one packet', async () => {
@@ -242,23 +247,23 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
     expect(most.elements).toBeGreaterThan(40);
   });
 
-  test('leases, marks of used ids, and secrets with a lifetime expire', async () => {
+  test('leases, ids of dead instances, and secrets with a lifetime expire', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name, leaseMs: 5_000 });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
     await view.secret('kept');
     await view.secret('daily', 60_000);
-    const secretLasts = (secret: string): unknown => ask('PTTL', `sojourn:${name}:secrets:{${secret}}:r`);
-    const living = await lifetimes(ask, name);
-    expect(living.get('lease')).toBeLessThanOrEqual(5_000);
-    expect(living.get('taken')).toBeGreaterThan(LEFT - 60_000);
-    expect(await secretLasts('kept')).toBe(-1);
-    expect(await secretLasts('daily')).toBeGreaterThan(0);
-    expect(await secretLasts('daily')).toBeLessThanOrEqual(60_000);
+    const lasts = (kind: string, id: string): unknown => ask('PTTL', `sojourn:${name}:${kind}:{${id}}:r`);
+    // A crashed instance: a day as the dead id, and another until the next one starts.
+    expect(await lasts('leases', ME)).toBeGreaterThan(2 * LEFT);
+    expect(await lasts('leases', ME)).toBeLessThanOrEqual(2 * LEFT + 5_000);
+    expect(await lasts('secrets', 'kept')).toBe(-1);
+    expect(await lasts('secrets', 'daily')).toBeGreaterThan(0);
+    expect(await lasts('secrets', 'daily')).toBeLessThanOrEqual(60_000);
     await view.instances.leave(ME);
-    const dead = await lifetimes(ask, name);
-    expect(dead.has('lease')).toBe(false);
-    expect(dead.get('taken')).toBeGreaterThan(LEFT - 60_000);
+    expect(await lasts('leases', ME)).toBeGreaterThan(LEFT - 60_000);
+    expect(await lasts('leases', ME)).toBeLessThanOrEqual(LEFT);
+    expect(await ask('KEYS', `sojourn:${name}:leases:*`)).toHaveLength(1);
   });
 });

@@ -6,13 +6,13 @@
 import { CLOCK, script } from './scripts.ts';
 
 /**
- * `KEYS`: due, all (absent for instances). `ARGV`: id, duration of the reservation in ms. Answers the time until
+ * `KEYS`: due, all. `ARGV`: id, duration of the reservation in ms. Answers the time until
  * which the record may be created, which is half of the reservation.
  */
 export const RESERVE = script(
   CLOCK,
   `
-if KEYS[2] then redis.call('ZADD', KEYS[2], 0, ARGV[1]) end
+redis.call('ZADD', KEYS[2], 0, ARGV[1])
 redis.call('ZADD', KEYS[1], whole(now + ARGV[2]), ARGV[1])
 return whole(now + ARGV[2] / 2)
 `,
@@ -46,7 +46,7 @@ return {whole(now), redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], whole(now), 'W
 );
 
 /**
- * `KEYS`: due, all (absent for instances). `ARGV`, for each entry: id, the due time that was read, the next due
+ * `KEYS`: due, all. `ARGV`, for each entry: id, the due time that was read, the next due
  * time (empty: remove the entry).
  */
 export const SETTLE = script(

@@ -74,20 +74,6 @@ export class Keys {
     this.#channels = database === 0 ? '' : `@${database}`;
   }
 
-  /** Every instance, sorted by the time of the next check of its entry. */
-  get instances(): string {
-    return `${this.#deployment}instances`;
-  }
-
-  lease(instance: string): string {
-    return `${this.#instances}{${part(instance)}}:lease`;
-  }
-
-  /** Records that an id was used. */
-  taken(instance: string): string {
-    return `${this.#instances}{${part(instance)}}:taken`;
-  }
-
   mailbox(instance: string): string {
     return `${this.#instances}{${part(instance)}}:mail${this.#channels}`;
   }

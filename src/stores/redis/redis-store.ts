@@ -1,12 +1,13 @@
 /** The store object. All endpoints that share it use one server: the first one connects, the last one disconnects. */
 import { answerLimitMs } from '../shared/answer-limit.ts';
+import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { Bus } from './bus.ts';
-import { RedisInstances } from './instances.ts';
 import { Keys, KindKeys } from './keys.ts';
+import { RedisMailboxes } from './mailboxes.ts';
 import { RecordWriter } from './record-writer.ts';
 import type { Server } from './server.ts';
 import { RedisRecords } from './records.ts';
@@ -73,8 +74,9 @@ export class RedisStore implements Store {
       writers.push(writer);
       return new RedisRecords(writer, logger);
     };
-    const instances = new RedisInstances({ server, keys, bus: busOf(server, keys, buses), leaseMs, random, logger });
-    const records = recordsOf([...kinds, SECRETS], recordsOfKind);
+    const records = recordsOf([...kinds, SECRETS, LEASES], recordsOfKind);
+    const mailboxes = new RedisMailboxes({ server, keys, bus: busOf(server, keys, buses), random, logger });
+    const instances = new Instances({ records: records(LEASES), mailboxes, leaseMs, logger });
     const secrets = new Secrets(records(SECRETS), random);
     let closed: Promise<void> | undefined;
     return {

@@ -2,14 +2,13 @@
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import type { RedisClient } from './client.ts';
-import { ANNOUNCE, BURY, LEAVE, RENEW } from './lease-scripts.ts';
 import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE } from './directory-scripts.ts';
 import { replyCode } from './failures.ts';
 import { checkRights } from './rights-check.ts';
 import { APPEND, CLAIM, CREATE, END, MARK, PEEK, READ, REPLAY, SAVE } from './record-scripts.ts';
 
 const SESSION_SCRIPTS = [APPEND, CLAIM, CREATE, END, MARK, PEEK, READ, REPLAY, SAVE];
-const SCRIPTS = SESSION_SCRIPTS.concat(DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE, ANNOUNCE, BURY, LEAVE, RENEW);
+const SCRIPTS = SESSION_SCRIPTS.concat(DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE);
 
 const OLDEST = [6, 2] as const;
 
