@@ -47,7 +47,7 @@ export class PostgresMailboxes implements Mailboxes {
 
   /**
    * A write of a lease. The connection reopens first if it was lost, so an instance with a renewed lease can receive.
-   * The server process that answers must be the one that listens: it is not behind a pooler.
+   * A pooler would let another server process answer than the process that listens.
    */
   async query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
     const { instanceConnection, statements } = this.#options;
