@@ -14,7 +14,7 @@ import { until } from '../kit/until.ts';
 describeWithServer('redis', 'on Redis', (server) => {
   test.each([
     ['writes to the event log', 'rpush'],
-    ['reads of records', 'hmget'],
+    ['looks for due records', 'zrangebyscore'],
   ])(
     'an account that may not do %s any more is not ready, and ready with the first success',
     { timeout: 120_000 },
