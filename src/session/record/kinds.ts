@@ -1,4 +1,7 @@
-/** The kinds of records that an endpoint keeps in its store. */
+/**
+ * The kinds of records that an endpoint keeps in its store. The store itself keeps two more: leases and secrets
+ * (`stores/shared/`).
+ */
 import type { EventRetention } from '../../types.ts';
 import type { Kind, OpenStore, Records } from '../../stores/store.ts';
 
