@@ -202,7 +202,7 @@ describeWithServer('redis', 'a connection', (server) => {
   });
 });
 
-/** The commands of the page, one by one; `test/stores/redis-page.test.ts` holds the page to it. */
+/** The rules that `docs/stores/redis.md` gives a user. The commands are read from the page. */
 const RULES = [
   '~sojourn:*',
   '&sojourn:*',

@@ -1,6 +1,6 @@
 /**
- * The 2026-07-28 era: each request is served by itself, with a new server. This file has the order of checks, the
- * header comparison by digits, the hooks, and the way of the answer.
+ * The 2026-07-28 era: each request is served by itself, with a new server. This file has the order of checks and the
+ * way of the answer. `mcp-headers.ts` compares headers with the body. `servers.ts` runs the hooks and the factory.
  *
  *     almost every request                                                    ─▶ `direct.ts`
  *     `subscriptions/listen`, a notification, a request that the SDK must
@@ -57,7 +57,7 @@ export interface ModernOptions extends SessionlessOptions {
   readonly expiry: StreamExpiry;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   readonly memory: MemoryUse;
-  /** For the option `resumeSessionlessCalls`; `undefined`: it is off. */
+  /** For the option `resumeModernCalls`; `undefined`: it is off. */
   readonly resuming: Pick<ReturningClientsOptions, 'records' | 'instance' | 'replays'> | undefined;
 }
 

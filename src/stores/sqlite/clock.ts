@@ -2,9 +2,8 @@
  * The clocks of a file. All processes that have it open run on one machine, so the store uses the machine's clocks:
  *
  * - the wall clock for records (expiry, ends, events): ms since 1970;
- * - the machine's monotonic clock for leases. It counts from the start of the machine and is the same in every process,
- *   so a date correction does not change when a lease ends. The boot id identifies leases of an earlier boot. Systems
- *   without one (not Linux) recognise such leases by an end that is further away than a lease is long.
+ * - the machine's monotonic clock for leases (`lease-clock.ts`). It counts from the start of the machine and is the
+ *   same in every process. The boot id shows that the machine was restarted. Systems other than Linux have none.
  *
  * With a time provider other than the system's, `now` is both clocks. Its `monotonic` may start anywhere, and the
  * processes on the file must agree.
