@@ -163,8 +163,7 @@ export class SimStore implements Store {
       save: (id, fence, patch) => port.call('save', () => data.save(id, fence, patch), { id, ...patch }),
       release: (id, fence, patch) => port.call('release', () => data.release(id, fence, patch), { id, ...fence }),
       add: (id, field, text) => port.call('add', () => data.add(id, field, text)),
-      end: (id, { epoch, owner }, outcome, keepMs) =>
-        port.call('end', () => data.end(id, { epoch, owner }, outcome, keepMs)),
+      end: (id, { ...seen }, outcome, keepMs) => port.call('end', () => data.end(id, seen, outcome, keepMs)),
       mark: (id, fence, marker, clear = false) =>
         port.call('mark', () => data.mark(id, fence, marker, clear), { ...marker, clear }),
       list: (limit, cursor) => port.call('list', () => data.list(limit, cursor)),

@@ -16,6 +16,7 @@ import type {
   Ownership,
   RecordChange,
   ReplayOutcome,
+  Seen,
   SaveOutcome,
   RecordPage,
   StoredRecord,
@@ -176,10 +177,11 @@ export class StoreData {
     return 'added';
   }
 
-  end(id: string, from: Ownership, outcome: string, keepMs = this.#options.kind.keepMs): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Seen, outcome: string, keepMs = this.#options.kind.keepMs): 'ended' | 'fenced' | 'gone' {
     const held = this.#held.sessions.get(id);
     if (held === undefined) return 'gone';
-    if (!this.#fits(held, from)) return 'fenced';
+    const { stamp } = held.record;
+    if (!this.#fits(held, from) || stamp !== (from.atStamp ?? stamp)) return 'fenced';
     const expired = this.#expired(held);
     const ended = expired ? endedAtExpiry(held.record) : { id, outcome, at: this.#options.now() };
     this.#held.sessions.delete(id);

@@ -181,6 +181,19 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
     const POOLER = { ...AWAY, message: expect.stringMatching(/PgBouncer.*direct/) };
     const channel = 'sojourn_test';
 
+    test('statements that are lost with a connection leave no listeners behind', async () => {
+      const warnings: Error[] = [];
+      const warned = (warning: Error): void => void warnings.push(warning);
+      process.on('warning', warned);
+      onTestFinished(() => void process.off('warning', warned));
+      const { other } = await connections();
+      const statements = Array.from({ length: 50 }, () => other.query(connectionStatements.isLockFree, ['4']));
+      other.destroy(new Error('lost'));
+      for (const { status } of await Promise.allSettled(statements)) expect(status).toBe('rejected');
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(warnings).toEqual([]);
+    });
+
     test('a direct connection passes', async () => {
       const { listening, other, heard } = await connections();
       await listening.query(connectionStatements.listen(channel));

@@ -127,8 +127,8 @@ export class Connection {
     } catch (error) {
       throw this.#closed ?? error;
     } finally {
-      // An idle connection does not keep the process alive.
-      if (this.#pending.received() === 0) this.#client.unref();
+      // An idle connection does not keep the process alive. A closed socket would add a listener at each call.
+      if (this.#pending.received() === 0 && this.#closed === undefined) this.#client.unref();
     }
   }
 
