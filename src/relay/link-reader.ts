@@ -77,6 +77,8 @@ export class LinkReader implements CallReader, RelayOrigin, RequestLife, TurnTas
   begin(policy: ResponsePolicy): void {
     if (this.#policy !== undefined) return;
     this.#policy = policy;
+    // Its client left before the stream began: the end of this turn tells the stream.
+    if (!this.isOpen) return atEndOfTurn(this);
     this.#add(['begin', policy.onSession ?? 'get', this.#session]);
   }
 
@@ -153,6 +155,7 @@ export class LinkReader implements CallReader, RelayOrigin, RequestLife, TurnTas
 
   endTurn(): void {
     this.#isDue = false;
+    if (!this.isOpen) return this.#detach();
     if (!this.#hasSent) this.listener?.endTurn?.();
     const isHead = !this.#hasSent && this.#values.length === 1;
     if (!(isHead && this.listener?.flushing === true)) this.#flush();

@@ -142,6 +142,18 @@ test('a client that left, and a link that failed, end the reader and tell who li
   }
 });
 
+test('a reader whose client left before its stream began ends the reading of that stream', async () => {
+  const { reader, policy, items: got } = open();
+  reader.clientLeft();
+  const told: string[] = [];
+  reader.begin(policy);
+  reader.listener = { over: () => told.push('over') };
+  reader.point('e-0', 1_000, true);
+  await turn();
+  expect(told).toEqual(['over']);
+  expect(got()).toEqual([]);
+});
+
 test('a reader over a link that takes nothing is cut after the turn that filled it', async () => {
   const { reader, policy, items: got, link } = open();
   reader.begin(policy);

@@ -12,6 +12,10 @@ test.each([
   expect((await run(seed, { kind: 'stalls' })).violations).toEqual([]);
 });
 
+test('a GET that arrived late, and whose client had left, kept the messages of a later GET from its client', async () => {
+  expect((await run(14_259)).violations).toEqual([]);
+});
+
 /** Owners crash before the heads of their answers are out, and the store loses records. */
 const vanishing = (scenario: Scenario): Scenario => ({
   ...scenario,
