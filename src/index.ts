@@ -14,7 +14,7 @@ export type {
   VerifyToken,
 } from './options/auth-options.ts';
 export type { McpEndpointOptions } from './options/endpoint-options.ts';
-export { currentRequest, currentSession, enablePolling } from './session/calls/context.ts';
+export { currentRequest, currentSession, enablePolling } from './session/calls/call.ts';
 export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
 export type { Store } from './stores/store.ts';
 export type {

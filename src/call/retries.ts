@@ -1,19 +1,19 @@
 /**
  * May a request be tried again, and as what? Each part that must know asks here, and carries the answer out:
  *
- *     an attempt failed                      afterFailure, errorAfter   eras/legacy/call-loop.ts
- *     another instance had the request       afterRelay                 eras/legacy/call-loop.ts
- *     its time to wait is over               afterWait                  eras/legacy/waiting-calls.ts
+ *     an attempt failed                      afterFailure, errorAfter   eras/legacy/placement.ts
+ *     another instance had the request       afterRelay                 eras/legacy/placement.ts
+ *     its time to wait is over               afterWait                  eras/legacy/waiting.ts
  *     its first event was to be stored       afterStoring               eras/legacy/posts.ts
  *     it comes a second time                 forRepeat                  session/calls/retry.ts
- *     its session leaves this instance       forLeaving                 session/calls/requests.ts
+ *     its session leaves this instance       forLeaving                 session/calls/session-calls.ts
  *     its owner was lost                     forLost                    session/calls/rerun.ts,
  *                                                                       eras/modern/returning-clients.ts
  *     its client resumes                     forResume                  eras/legacy/get.ts
  *     this instance stops                    forStop                    relay/relay.ts
  *
- * When it is tried again is up to these parts: the call loop pauses, and `session/ownership/patience.ts` has the places
- * of calls that wait.
+ * When it is tried again is up to these parts: the placement pauses, and `session/ownership/waiting-room.ts` has the
+ * places of requests that wait.
  */
 import {
   beforeItRan,
@@ -26,7 +26,7 @@ import {
   SojournError,
 } from '../errors.ts';
 import type { LeaveReason } from '../types.ts';
-import { type Call, isAbandoned, isRequest } from './call.ts';
+import { type Inbound, isAbandoned, isRequest } from './inbound.ts';
 
 // ——— what a failure is ———
 
@@ -70,9 +70,9 @@ export function mayWaitOn(cause: unknown, failures: number): boolean {
  * `moved`: the instance that relayed the call waits, and finds the next owner. A full session is full there too, so the
  * call waits here for its place.
  */
-export function afterFailure(call: Call, cause: unknown): 'moved' | 'wait' | 'refuse' {
-  if (!isAway(cause) || isAbandoned(call)) return 'refuse';
-  return call.exchange.relayOrigin !== undefined && !isFull(cause) ? 'moved' : 'wait';
+export function afterFailure(inbound: Inbound, cause: unknown): 'moved' | 'wait' | 'refuse' {
+  if (!isAway(cause) || isAbandoned(inbound)) return 'refuse';
+  return inbound.exchange.relayOrigin !== undefined && !isFull(cause) ? 'moved' : 'wait';
 }
 
 /**
@@ -80,7 +80,7 @@ export function afterFailure(call: Call, cause: unknown): 'moved' | 'wait' | 're
  * its session has ended, or the store has lost it, it is `session_ended`: a client may send a call again after a 404.
  * `undefined`: the owner that was to end the session did so before it crashed.
  */
-export function errorAfter({ kind, mayHaveRun, reader, post }: Call, cause: unknown): unknown {
+export function errorAfter({ kind, mayHaveRun, reader, post }: Inbound, cause: unknown): unknown {
   if (mayHaveRun !== true && !reader.hasBegun) return cause instanceof SojournError ? beforeItRan(cause) : cause;
   if (kind === 'delete' && isNotFound(cause)) return undefined;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
@@ -97,12 +97,12 @@ export function errorAfter({ kind, mayHaveRun, reader, post }: Call, cause: unkn
 export type RelayOutcome = 'done' | 'refused' | 'lost' | 'unreachable';
 
 /** The call for the next owner: the same, or the rest of its response. `undefined`: it has ended. */
-export function afterRelay(call: Call, outcome: RelayOutcome): Call | undefined {
-  if (outcome === 'done' || isAbandoned(call)) return undefined;
-  if (outcome === 'refused') return call;
-  const { kind, reader, requestId, exchange } = call;
+export function afterRelay(inbound: Inbound, outcome: RelayOutcome): Inbound | undefined {
+  if (outcome === 'done' || isAbandoned(inbound)) return undefined;
+  if (outcome === 'refused') return inbound;
+  const { kind, reader, requestId, exchange } = inbound;
   const after = reader.lastId;
-  if (after === undefined) return { ...call, mayHaveRun: true };
+  if (after === undefined) return { ...inbound, mayHaveRun: true };
   return { kind: kind === 'get' ? kind : 'resume', exchange, reader, requestId, after, mayHaveRun: true };
 }
 
@@ -110,7 +110,7 @@ export function afterRelay(call: Call, outcome: RelayOutcome): Call | undefined 
  * The link to the relaying instance failed before the requests of this call began. That instance, or the client's next
  * one, sends them again, marked, to the owner of the session. So no instance runs them as this attempt.
  */
-export function relayLost({ exchange, post }: Call): boolean {
+export function relayLost({ exchange, post }: Inbound): boolean {
   return exchange.relayOrigin?.linkFailed === true && post?.messages.some(isRequest) === true;
 }
 
@@ -118,8 +118,8 @@ export function relayLost({ exchange, post }: Call): boolean {
  * The client disconnected or cancelled the call while it waited. No event id was sent, so no client can fetch its
  * answer.
  */
-export function abandonedWhileWaiting(call: Call): boolean {
-  return call.kind === 'post' && call.waitUntil !== undefined && isAbandoned(call);
+export function abandonedWhileWaiting(inbound: Inbound): boolean {
+  return inbound.kind === 'post' && inbound.waitUntil !== undefined && isAbandoned(inbound);
 }
 
 /**
@@ -127,7 +127,7 @@ export function abandonedWhileWaiting(call: Call): boolean {
  * once. While the endpoint drains they wait without being accepted, because what was accepted would be lost.
  */
 export function afterWait(
-  { isAccepted, post }: Call,
+  { isAccepted, post }: Inbound,
   endpoint: 'serving' | 'draining' | 'closed',
 ): 'refuse' | 'accept' | 'waitOn' {
   if (isAccepted === true || post === undefined || post.messages.some(isRequest)) return 'refuse';
@@ -135,21 +135,21 @@ export function afterWait(
 }
 
 /**
- * The first event of a stream was to be stored, and its calls do not run here. `left`: the session has left. `movedOn`:
+ * The first event of a stream was to be stored, and its calls do not run here. `left`: the session has left. `moved`:
  * the next owner of the session runs them. After a failure the store may hold the event, and a marker that the next
  * owner checks.
  */
 export function afterStoring(
   result: 'written' | 'fenced' | 'failed',
-  { left, movedOn }: { left: boolean; movedOn: boolean },
+  { left, moved }: { left: boolean; moved: boolean },
 ): 'refuse' | 'again' | 'mayHaveRun' {
   if (result === 'failed') return left ? 'mayHaveRun' : 'refuse';
-  return result === 'written' && movedOn ? 'mayHaveRun' : 'again';
+  return result === 'written' && moved ? 'mayHaveRun' : 'again';
 }
 
 /** `accept`: its owner has the answer or notification. A client opens a stream again whose connection is closed. */
 export function forStop(
-  { kind, requestId, reader }: Call,
+  { kind, requestId, reader }: Inbound,
   isDelivered: boolean,
 ): 'error' | 'accept' | 'cut' | 'refuse' {
   if (requestId !== null || reader.hasBegun) return 'error';
@@ -171,15 +171,15 @@ export function forRepeat(first: { attached: boolean; runs: boolean; marked: boo
 }
 
 /**
- * A session leaves while a call runs. `passOn`: the client has received nothing, and the new owner runs the call.
+ * A session leaves while a call runs. `moveUnsent`: the client has received nothing, and the new owner runs the call.
  * `move`: after a fence that owner has ended the call or runs it again, so its outcome is the true one. `handOff`: the
  * time of a drain is over, and the next owner can run the call again.
  */
 export function forLeaving(
   reason: LeaveReason,
   { isStoring, isDurable, mayRunTwice }: { isStoring: boolean; isDurable: boolean; mayRunTwice: boolean },
-): 'passOn' | 'move' | 'handOff' | 'error' {
-  if (reason === 'fenced') return isStoring ? 'passOn' : isDurable ? 'move' : 'error';
+): 'moveUnsent' | 'move' | 'handOff' | 'error' {
+  if (reason === 'fenced') return isStoring ? 'moveUnsent' : isDurable ? 'move' : 'error';
   return reason === 'released' && isDurable && mayRunTwice ? 'handOff' : 'error';
 }
 
@@ -193,7 +193,7 @@ export function endError(reason: LeaveReason, mayHaveRun: boolean): SojournError
 /**
  * Whether the session stays resumable: its log keeps what its client has not read. Nothing of an ended session is kept.
  */
-export function continuesElsewhere(reason: LeaveReason): boolean {
+export function staysResumable(reason: LeaveReason): boolean {
   return reason === 'closed' || reason === 'released' || reason === 'hibernated';
 }
 

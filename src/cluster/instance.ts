@@ -51,7 +51,7 @@ export interface ServedHere {
     /** The same for calls that are relayed. */
     letResume(): void;
   };
-  readonly patience: { wake(): void };
+  readonly waitingRoom: { wake(): void };
   readonly bus: { deliver(event: ServerEvent): void };
   /** `undefined`: the store cannot be away. */
   readonly outage: { renewed(wasAway: boolean): void } | undefined;
@@ -102,7 +102,7 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#acceptance.ask();
     void this.#readOthers();
     this.#served.registry.claims.extended();
-    this.#served.patience.wake();
+    this.#served.waitingRoom.wake();
   }
 
   storeReachable(wasAway: boolean): void {

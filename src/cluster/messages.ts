@@ -17,19 +17,19 @@
  * optional here. A change that an older build cannot read raises `LINK_VERSION`.
  */
 import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
-import type { CallKind } from '../call/call.ts';
+import type { InboundKind } from '../call/inbound.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 /** The format of link messages and of the items in them. */
 export const LINK_VERSION = 1;
 
-const CALL_KINDS: ReadonlySet<unknown> = new Set<CallKind>(['post', 'get', 'delete', 'resume', 'answer']);
+const CALL_KINDS: ReadonlySet<unknown> = new Set<InboundKind>(['post', 'get', 'delete', 'resume', 'answer']);
 
 export type CallItem = {
   readonly t: 'call';
   /** The relaying instance's number for the call on this link. */
   readonly n: number;
-  readonly call: CallKind;
+  readonly call: InboundKind;
   /** Its earlier owner crashed, or the relaying instance stopped waiting for it. */
   readonly mayHaveRun: boolean;
   readonly method: string;

@@ -4,7 +4,7 @@
  * tool's schema work as with a server that a factory made.
  */
 import { definitionRefused } from '../errors.ts';
-import { noticingRunner, TOOL_RUNNER } from '../session/calls/context.ts';
+import { noticingRunner, TOOL_RUNNER } from '../session/calls/call.ts';
 import { LIST_SENDS, type SharedServer } from './shared-server.ts';
 import type { SdkServer } from './sdk-server.ts';
 

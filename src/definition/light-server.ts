@@ -7,7 +7,7 @@
  * For an unknown method the table has no handler, so that the SDK refuses it at once. Notifications go the same way.
  */
 import { isObject } from '../protocol/jsonrpc.ts';
-import { contexts } from '../session/calls/context.ts';
+import { currentCall } from '../session/calls/call.ts';
 import type { McpServerOptions } from '../types.ts';
 import { eagerValidatorOf, type NotificationHandler, type RequestHandler, type SdkServer } from './sdk-server.ts';
 import type { SharedServer } from './shared-server.ts';
@@ -48,13 +48,13 @@ class LightHandlers extends Map<string, RequestHandler> {
   }
 
   #storedHandler(method: string): RequestHandler | undefined {
-    const context = contexts.getStore();
-    if (context === undefined) return undefined;
+    const call = currentCall.getStore();
+    if (call === undefined) return undefined;
     const { server: shared, endpoint } = this.#definition;
     const stored = shared._requestHandlers.get(method) ?? shared.fallbackRequestHandler;
     return (
       stored &&
-      ((request, ctx) => context.handledBy(this.#light, () => stored.call(shared, request, ctx), endpoint?.notices))
+      ((request, ctx) => call.handledBy(this.#light, () => stored.call(shared, request, ctx), endpoint?.notices))
     );
   }
 }
@@ -73,9 +73,9 @@ class LightNotificationHandlers extends Map<string, NotificationHandler> {
   override get(method: string): NotificationHandler | undefined {
     const shared = this.#shared;
     const handler = super.get(method) ?? shared._notificationHandlers.get(method) ?? shared.fallbackNotificationHandler;
-    const context = contexts.getStore();
-    if (handler === undefined || context === undefined) return handler;
-    return (notification, codec) => context.handledBy(this.#light, () => handler(notification, codec));
+    const call = currentCall.getStore();
+    if (handler === undefined || call === undefined) return handler;
+    return (notification, codec) => call.handledBy(this.#light, () => handler(notification, codec));
   }
 }
 

@@ -7,7 +7,7 @@
  * Everything here is synchronous: the SDK's stored handlers run up to their first `await` at once, and a send reaches
  * its transport before that. So `createMcpEndpoint` can refuse. No code of the application runs.
  */
-import { contexts, MessageContext } from '../session/calls/context.ts';
+import { currentCall, Call } from '../session/calls/call.ts';
 import { createLightServer } from './light-server.ts';
 import { missingSeam, type SdkServer, type SdkServerClass } from './sdk-server.ts';
 import { SharedServer } from './shared-server.ts';
@@ -82,10 +82,10 @@ class ShamSession {
 
   /** All requests have the same id, as those of real clients do. */
   dispatch(method: string, params: object): void {
-    const context = new MessageContext(undefined, undefined, false, 1, method, undefined);
+    const call = new Call(undefined, undefined, false, 1, method, undefined);
     const { marker: sessionId } = this;
     const mcpReq = { id: 1, method, requestState: () => undefined, signal: new AbortController().signal };
-    contexts.run(context, () => {
+    currentCall.run(call, () => {
       const handler = this.light._requestHandlers.get(method);
       if (handler === undefined) throw new Error(`the definition has no handler of ${method}`);
       ignore(handler({ jsonrpc: '2.0', id: 1, method, params }, { sessionId, mcpReq, requestId: 1 }));

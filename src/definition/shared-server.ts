@@ -14,7 +14,7 @@
 import { definitionRefused, otherSession, outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { Notices } from '../observe/notices.ts';
-import { contexts, MessageContext } from '../session/calls/context.ts';
+import { currentCall, Call } from '../session/calls/call.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import { afterTurn } from '../options/system.ts';
 import { seamsOf, type SdkServer } from './sdk-server.ts';
@@ -106,9 +106,9 @@ export class SharedServer {
 
   /** Runs code of the application that belongs to one session and is no handler. */
   async actAs<T>(light: SdkServer, run: () => T | Promise<T>): Promise<T> {
-    const { source, live, requestHidden = false } = contexts.getStore() ?? {};
-    const context = new MessageContext(source, live, requestHidden, undefined, undefined, undefined);
-    return contexts.run(context, () => context.handledBy(light, run));
+    const { source, live, requestHidden = false } = currentCall.getStore() ?? {};
+    const call = new Call(source, live, requestHidden, undefined, undefined, undefined);
+    return currentCall.run(call, () => call.handledBy(light, run));
   }
 
   /**
@@ -145,7 +145,7 @@ export class SharedServer {
 
   /** The light server whose handler runs. */
   get #light(): SdkServer | undefined {
-    const light = contexts.getStore()?.handlerServer;
+    const light = currentCall.getStore()?.handlerServer;
     return light !== undefined && Reflect.get(light, SHARED) === this ? (light as SdkServer) : undefined;
   }
 

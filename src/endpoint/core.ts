@@ -24,9 +24,9 @@ import { createRequestState, type RequestStateKey } from '../protocol/request-st
 import { dailyKeys, keysInWait } from './request-state-keys.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
-import { contexts } from '../session/calls/context.ts';
+import { currentCall } from '../session/calls/call.ts';
 import { RecentListChanges } from '../session/server/recent-list-changes.ts';
-import { Patience } from '../session/ownership/patience.ts';
+import { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
 import type { EndpointStore } from '../session/record/kinds.ts';
@@ -57,7 +57,7 @@ export class Core {
   readonly bus: EndpointBus;
   readonly store: EndpointStore;
   readonly shutdown: Shutdown;
-  readonly #patience: Patience;
+  readonly #waitingRoom: WaitingRoom;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
   readonly #storeHealth: StoreHealth;
   /** A store in this process is never unreachable, and its lease is never renewed. */
@@ -74,9 +74,9 @@ export class Core {
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger });
     const { waitingRequests: places, waitingBytes: bytes } = limits;
-    const patience = new Patience({ time, random, places, bytes, lifecycle, lease: instance.lease });
+    const waitingRoom = new WaitingRoom({ time, random, places, bytes, lifecycle, lease: instance.lease });
     const guarded = !inProcess;
-    const registry = new Registry(options, store, { ...given, guarded, lease: instance.lease, waiting: patience });
+    const registry = new Registry(options, store, { ...given, guarded, lease: instance.lease, waiting: waitingRoom });
     const bus = new EndpointBus(options.bus, instance, logger);
     this.#keys =
       requestStateKeys === undefined
@@ -85,7 +85,7 @@ export class Core {
     const requestState = createRequestState({
       keys: this.#keys,
       userOf,
-      target: () => contexts.getStore()?.target,
+      target: () => currentCall.getStore()?.target,
       now: () => time.now(),
       random,
     });
@@ -94,7 +94,7 @@ export class Core {
     const listChanges = new RecentListChanges();
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
-    const sessions = { registry, instance, finder, opener, servers, builder, patience };
+    const sessions = { registry, instance, finder, opener, servers, builder, waitingRoom };
     const eras = createEras({ ...sessions, bus, slowReaders, random });
     const { sse, checks } = eras;
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
@@ -103,12 +103,12 @@ export class Core {
       listChanges.note(event, time.now());
       broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
     });
-    this.shutdown = new Shutdown({ ...eras, registry, instance, patience, ignoreBus });
+    this.shutdown = new Shutdown({ ...eras, registry, instance, waitingRoom, ignoreBus });
     this.registry = registry;
     this.instance = instance;
     this.legacy = eras.legacy;
     this.bus = bus;
-    this.#patience = patience;
+    this.#waitingRoom = waitingRoom;
   }
 
   /**
@@ -117,7 +117,7 @@ export class Core {
    */
   async join(): Promise<void> {
     const { registry, legacy, bus } = this;
-    await this.instance.join({ registry, legacy, bus, patience: this.#patience, outage: this.#outage });
+    await this.instance.join({ registry, legacy, bus, waitingRoom: this.#waitingRoom, outage: this.#outage });
     this.#storeHealth.begin();
   }
 

@@ -14,7 +14,7 @@ import { RequestLimits } from '../limits/request-limits.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { ServerBuilder } from '../session/server/server-builder.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
-import type { Patience } from '../session/ownership/patience.ts';
+import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import type { Registry } from '../session/registry.ts';
 import { Replays } from '../session/streams/replays.ts';
 import type { SessionOpener } from '../session/life/session-opener.ts';
@@ -27,7 +27,7 @@ export interface ErasOptions {
   readonly opener: SessionOpener;
   readonly servers: ServerBuilder;
   readonly builder: SessionBuilder;
-  readonly patience: Patience;
+  readonly waitingRoom: WaitingRoom;
   readonly bus: EndpointBus;
   readonly slowReaders: Pick<SlowReaders, 'cutStalled'>;
   readonly random: RandomSource;

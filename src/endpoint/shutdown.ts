@@ -6,7 +6,7 @@ import type { Instance } from '../cluster/instance.ts';
 import { requestClosed, requestDrained } from '../errors.ts';
 import { elapse } from '../options/system.ts';
 import { GRACE_MS } from '../session/life/turn-timer.ts';
-import type { Patience } from '../session/ownership/patience.ts';
+import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import type { Registry } from '../session/registry.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import type { Eras } from './eras.ts';
@@ -18,7 +18,7 @@ const DRAIN_POLL_MS = 25;
 export interface ShutdownParts extends Omit<Eras, 'checks'> {
   readonly instance: Instance;
   readonly registry: Registry;
-  readonly patience: Patience;
+  readonly waitingRoom: WaitingRoom;
   /** Events of the bus reach no client of this core any more. */
   ignoreBus(): void;
 }
@@ -44,7 +44,7 @@ export class Shutdown {
     if ((await this.#parts.instance.otherServing()) !== undefined) return left();
     this.#parts.registry.lifecycle.advance('finishing');
     await this.#parts.instance.drain();
-    const calls = [...this.#parts.registry.values()].flatMap(({ requests }) => requests.running.values());
+    const calls = [...this.#parts.registry.values()].flatMap((session) => session.calls.running.values());
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
     let others = this.#parts.stateless.running + this.#parts.modern.running > 0;
     while (left() > 0 && (others || calls.some(({ answered }) => !answered))) {
@@ -78,9 +78,9 @@ export class Shutdown {
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
     let interrupted = this.#parts.stateless.running + this.#parts.modern.running + this.#parts.legacy.running;
-    for (const session of this.#parts.registry.values()) interrupted += session.requests.running.counted;
+    for (const session of this.#parts.registry.values()) interrupted += session.calls.running.counted;
     this.#parts.registry.lifecycle.advance('drained');
-    this.#parts.patience.refuseAll();
+    this.#parts.waitingRoom.refuseAll();
     this.#parts.legacy.relay.close(requestDrained);
     await this.#noteOthers();
     released += await this.#release(() => true);
@@ -108,12 +108,12 @@ export class Shutdown {
 
   /** Called once. */
   async close(): Promise<void> {
-    const { patience, legacy, registry } = this.#parts;
+    const { waitingRoom, legacy, registry } = this.#parts;
     const { options, lifecycle } = registry;
     lifecycle.advance('closed');
     const { timeProvider } = options;
     const began = timeProvider.monotonic();
-    patience.refuseAll();
+    waitingRoom.refuseAll();
     legacy.relay.close(requestClosed);
     this.#parts.ignoreBus();
     const handsOver = this.#handsOver();

@@ -28,7 +28,7 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
-import { type InboundPost, requestIdOf } from '../call/call.ts';
+import { type ReceivedPost, requestIdOf } from '../call/inbound.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksForLostAnswer } from './modern/call-position.ts';
@@ -67,12 +67,12 @@ export const VALIDATION_ORDER = [
 export interface CheckedEras {
   readonly modern: {
     /** `false`: the message is one of an earlier revision. */
-    serve(post: InboundPost, header: string | undefined): boolean;
+    serve(post: ReceivedPost, header: string | undefined): boolean;
     /** A GET that asks for what followed on the stream of a 2026-07-28 request. */
     lostAnswer(exchange: Exchange, relay: Relay): void;
   };
   /** POSTs of clients that do not speak 2026-07-28. */
-  readonly posts: { post(post: InboundPost): void };
+  readonly posts: { post(post: ReceivedPost): void };
   readonly sessions: { readonly relay: Relay; get(exchange: Exchange): void; delete(exchange: Exchange): void };
 }
 
@@ -244,7 +244,7 @@ export class RequestChecks {
     }
   }
 
-  #shape(exchange: Exchange, body: unknown, text: string | undefined): InboundPost | SojournError {
+  #shape(exchange: Exchange, body: unknown, text: string | undefined): ReceivedPost | SojournError {
     if (!Array.isArray(body)) {
       const checked = checkMessage(body);
       if (checked.kind === 'invalid') return invalidRequest(checked.why);
@@ -254,7 +254,7 @@ export class RequestChecks {
     return messages instanceof SojournError ? messages : { exchange, messages, batch: true, text };
   }
 
-  #era(post: InboundPost, header: string | undefined, id: RequestId | null): void {
+  #era(post: ReceivedPost, header: string | undefined, id: RequestId | null): void {
     const [first] = post.messages;
     if (first === undefined) return;
     const claim = claimedVersion(first);
@@ -279,13 +279,13 @@ export class RequestChecks {
     this.#servePost(post);
   }
 
-  #serveModern(post: InboundPost, header: string | undefined): void {
+  #serveModern(post: ReceivedPost, header: string | undefined): void {
     if (this.#isRefused(post)) return;
     this.#noteClient(post.messages[0]);
     if (!this.#eras.modern.serve(post, header)) this.#eras.posts.post(post);
   }
 
-  #servePost(post: InboundPost): void {
+  #servePost(post: ReceivedPost): void {
     if (this.#isRefused(post)) return;
     if (this.#options.sessionMode === 'stateless') this.#noteClient(post.messages[0]);
     this.#eras.posts.post(post);
@@ -295,7 +295,7 @@ export class RequestChecks {
    * Refuses what still arrives on open connections after a drain. A request of a session gets an error with its id,
    * because some clients end at a 503.
    */
-  #isRefused(post: InboundPost): boolean {
+  #isRefused(post: ReceivedPost): boolean {
     const { refusal } = this.#lifecycle;
     if (refusal !== undefined) refuseOnSession(post.exchange, beforeItRan(refusal), requestIdOf(post));
     return refusal !== undefined;
@@ -304,7 +304,7 @@ export class RequestChecks {
   /**
    * Legacy clients cannot switch to the modern era. The list of served versions may be all that their users can read.
    */
-  #refuseLegacy(post: InboundPost, requested: string | undefined, id: RequestId | null): void {
+  #refuseLegacy(post: ReceivedPost, requested: string | undefined, id: RequestId | null): void {
     // The modern era refuses responses, and accepts and drops notifications, which no rule covers.
     if (post.messages[0]?.kind !== 'request') return this.#serveModern(post, undefined);
     const served = `this endpoint serves ${this.#versions.join(', ')} alone`;

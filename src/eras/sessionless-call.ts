@@ -24,7 +24,7 @@ import { cancelledMessage, type Checked, isObject, type RpcRequest, toolOf } fro
 import { type AnyServer, innerServer } from '../protocol/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
 import type { CallTimes } from '../session/calls/call-times.ts';
-import { contexts, MessageContext, targetOf } from '../session/calls/context.ts';
+import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
 import { inHookTime, isHookTimeout } from '../session/server/hook-time.ts';
 import type { SessionRun } from '../session/server/run.ts';
@@ -62,7 +62,7 @@ export interface CallHost extends Pick<SessionlessOptions, 'options' | 'random' 
   readonly era: 'legacy' | 'modern';
 }
 
-export class SessionlessCall extends MessageContext implements ReaderListener, FactoryCall, PassedOn {
+export class SessionlessCall extends Call implements ReaderListener, FactoryCall, PassedOn {
   readonly restored = false;
   readonly caller: Caller;
   readonly text: string | undefined;
@@ -210,9 +210,9 @@ export class SessionlessCall extends MessageContext implements ReaderListener, F
   }
 
   /** The context of its handler in a context that the hooks entered. */
-  hidden(): MessageContext {
+  hidden(): Call {
     const { caller, id, method, target, work } = this;
-    return new MessageContext(caller, undefined, true, id, method, undefined, target, work);
+    return new Call(caller, undefined, true, id, method, undefined, target, work);
   }
 
   /** Takes the place of the called tool. Throws the error that the call is refused with. */
@@ -229,8 +229,8 @@ export class SessionlessCall extends MessageContext implements ReaderListener, F
     const server = this.#forSdk ?? this.#made;
     const inner = innerServer(server) as Partial<Pick<Server, 'transport'>> | undefined;
     const cancelled = cancelledMessage(this.id, error.message);
-    const context = new MessageContext(this.caller, undefined, false, undefined, cancelled.method, undefined);
-    contexts.run(context, () => inner?.transport?.onmessage?.(cancelled));
+    const call = new Call(this.caller, undefined, false, undefined, cancelled.method, undefined);
+    currentCall.run(call, () => inner?.transport?.onmessage?.(cancelled));
     afterTurn(() => attempt(this.caller, () => server?.close()));
   }
 

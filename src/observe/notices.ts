@@ -4,7 +4,7 @@
  *
  *     request         the end of an exchange (`WatchedRequest`), on the instance that has the client
  *     refused         `http/answer.ts`, by `Exchange.refused`; and a path that is not served (`listen/listen.ts`)
- *     handlerThrew    `noticeThrown` of `session/calls/context.ts`
+ *     handlerThrew    `noticeThrown` of `session/calls/call.ts`
  *     clientSeen      `seenClients` of `eras/message-checks.ts`: clients without a session
  *     the others      `session/registry.ts`: what happens to sessions
  *

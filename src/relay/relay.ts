@@ -15,7 +15,7 @@ import type { ReaderListener, ResponsePolicy, SessionResponse } from '../http/re
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
-import { type Call, isAbandoned, methodOf } from '../call/call.ts';
+import { type Inbound, isAbandoned, methodOf } from '../call/inbound.ts';
 import { forStop, type RelayOutcome } from '../call/retries.ts';
 import { LinkReader, readError } from './link-reader.ts';
 import { authOf, sentCall, SentRequest } from './sent-request.ts';
@@ -32,14 +32,14 @@ export interface RelayOptions {
 
 export interface RelayedServer {
   /** Serves a call that another instance relayed. */
-  serveRelayed(call: CallItem, exchange: SentRequest, reader: LinkReader): void;
+  serveRelayed(inbound: CallItem, exchange: SentRequest, reader: LinkReader): void;
 }
 
 const ENVELOPE_BYTES = 1_024;
 
 /** A call of a client connected here that another instance serves. */
 class OutgoingCall implements ReaderListener {
-  readonly call: Call;
+  readonly inbound: Inbound;
   readonly link: Link;
   readonly item: CallItem;
   readonly #responses: RelayOptions['responses'];
@@ -48,19 +48,25 @@ class OutgoingCall implements ReaderListener {
   /** The owner acknowledged the call. */
   isDelivered = false;
 
-  constructor(call: Call, link: Link, item: CallItem, { responses }: RelayOptions, settled: (o: RelayOutcome) => void) {
-    this.call = call;
+  constructor(
+    inbound: Inbound,
+    link: Link,
+    item: CallItem,
+    { responses }: RelayOptions,
+    settled: (o: RelayOutcome) => void,
+  ) {
+    this.inbound = inbound;
     this.link = link;
     this.item = item;
     this.#responses = responses;
     this.#settled = settled;
-    call.reader.listener = this;
+    inbound.reader.listener = this;
   }
 
   settle(outcome: RelayOutcome): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    const { reader } = this.call;
+    const { reader } = this.inbound;
     if (reader.listener === this) reader.listener = undefined;
     this.#settled(outcome);
   }
@@ -78,7 +84,7 @@ class OutgoingCall implements ReaderListener {
 
   take(value: SentValue): void {
     if (this.#isSettled) return;
-    const { reader } = this.call;
+    const { reader } = this.inbound;
     const [kind] = value;
     if (kind === 'refuse' || kind === 'done' || kind === 'end' || kind === 'cut') this.settle('done');
     switch (kind) {
@@ -109,7 +115,7 @@ class OutgoingCall implements ReaderListener {
   }
 
   #identify(session: string | null): void {
-    if (session !== null) this.call.reader.sessionId = session;
+    if (session !== null) this.inbound.reader.sessionId = session;
   }
 }
 
@@ -129,25 +135,25 @@ export class Relay implements RelayedCalls {
     return this.#options.lifecycle.refusal !== undefined;
   }
 
-  async send(to: string, call: Call): Promise<RelayOutcome> {
+  async send(to: string, inbound: Inbound): Promise<RelayOutcome> {
     const link = this.#options.instance.link(to);
     // The owner is dead and never got the call.
     if (link === undefined) return 'refused';
-    const { exchange, post } = call;
+    const { exchange, post } = inbound;
     const text = post === undefined ? undefined : (post.text ?? JSON.stringify(exchange.parsedBody));
     const bytes = ENVELOPE_BYTES + (text?.length ?? 0);
     if (!link.fits(bytes)) await link.room(bytes);
     if (link.failed || this.#refuses) return 'refused';
-    return isAbandoned(call) ? 'done' : this.#push(link, call, text, bytes);
+    return isAbandoned(inbound) ? 'done' : this.#push(link, inbound, text, bytes);
   }
 
-  #push(link: Link, call: Call, text: string | undefined, bytes: number): Promise<RelayOutcome> {
-    const { exchange, kind, isAccepted } = call;
+  #push(link: Link, inbound: Inbound, text: string | undefined, bytes: number): Promise<RelayOutcome> {
+    const { exchange, kind, isAccepted } = inbound;
     const n = this.#calls++;
     const releaseLink = link.hold(kind === 'post' || kind === 'delete' ? 'call' : 'stream');
     return new Promise((resolve) => {
-      const item = sentCall(call, n, text, this.#isRelayed);
-      const outgoing = new OutgoingCall(call, link, item, this.#options, (outcome) => {
+      const item = sentCall(inbound, n, text, this.#isRelayed);
+      const outgoing = new OutgoingCall(inbound, link, item, this.#options, (outcome) => {
         this.#outgoing.delete(n);
         releaseLink();
         resolve(outcome);
@@ -165,7 +171,7 @@ export class Relay implements RelayedCalls {
       for (const value of values) outgoing.take(value);
     } catch (cause) {
       // For example a header field that cannot be sent.
-      outgoing.call.exchange.fail(cause);
+      outgoing.inbound.exchange.fail(cause);
       outgoing.settle('done');
       outgoing.tellGone();
     }
@@ -204,8 +210,8 @@ export class Relay implements RelayedCalls {
     for (const outgoing of this.#outgoing.values()) {
       outgoing.tellGone();
       outgoing.settle('done');
-      const { reader, requestId, post } = outgoing.call;
-      const end = forStop(outgoing.call, outgoing.isDelivered);
+      const { reader, requestId, post } = outgoing.inbound;
+      const end = forStop(outgoing.inbound, outgoing.isDelivered);
       if (end === 'error') reader.refuse(error(), requestId, lostForm(this.#options.options, methodOf(post)));
       else if (end === 'accept') reader.done(202);
       else if (end === 'cut') reader.cut();

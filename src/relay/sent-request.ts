@@ -10,14 +10,14 @@ import type { CallItem } from '../cluster/messages.ts';
 import { type Caller, closeSignal, type HeaderFields, type RelayOrigin, type RunningWork } from '../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { McpHttpRequest } from '../types.ts';
-import type { Call } from '../call/call.ts';
+import type { Inbound } from '../call/inbound.ts';
 
 /** `AuthInfo` requires a token. Handlers on the owner read an empty one. */
 const NO_TOKEN = '';
 
 /** `isRelayed`: whether the owner gets the field with that lower-case name. */
 export function sentCall(
-  { kind, exchange, after, mayHaveRun = false }: Call,
+  { kind, exchange, after, mayHaveRun = false }: Inbound,
   n: number,
   text: string | undefined,
   isRelayed: (field: string) => boolean,

@@ -18,7 +18,7 @@ export function broadcast(sessions: readonly LiveSession[], event: ServerEvent):
     for (const session of sessions.slice(from, from + SLICE)) {
       if (session.left) continue;
       // The hints of a tool may have changed, so its calls may not run twice until the list is read again.
-      if (event.kind === 'tools_list_changed') session.guard?.forget();
+      if (event.kind === 'tools_list_changed') session.markers?.forget();
       if (wants(session, event, message.method)) pushOnGet(session, message);
     }
     if (from + SLICE < sessions.length) afterTurn(() => next(from + SLICE));

@@ -190,7 +190,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
 
   /** Clients of running calls may find their answers at another instance. */
   letResume(): void {
-    for (const { requests } of this.#live.values()) requests.running.letResume();
+    for (const { calls } of this.#live.values()) calls.running.letResume();
   }
 
   becameActive(session: LiveSession): void {
@@ -222,7 +222,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   }
 
   runs(ownership: Ownership): boolean {
-    return (this.#sessionOf(ownership)?.requests.running.size ?? 0) > 0;
+    return (this.#sessionOf(ownership)?.calls.running.size ?? 0) > 0;
   }
 
   reclaimed(ownership: Ownership): void {

@@ -19,7 +19,7 @@ export interface SessionHost {
   readonly callTimes: CallTimes;
   /** `undefined`: without `sharedLists`. */
   readonly lists: SharedLists | undefined;
-  /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */
+  /** Other processes may own sessions of this store: calls are guarded (`calls/markers.ts`). */
   readonly guarded: boolean;
   readonly lifecycle: Lifecycle;
   readonly lease: OwnLease;

@@ -18,19 +18,19 @@ import type { LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasEventIds } from '../protocol/versions.ts';
 import { knownClient, type Quirk } from '../clients/known.ts';
 import type { Authorizer } from './calls/authorizer.ts';
-import { CallGuard } from './calls/call-guard.ts';
+import { Markers } from './calls/markers.ts';
 import { GET_STREAM } from './streams/event-id.ts';
 import { SessionEventLog } from './streams/event-log.ts';
 import { answeredInHookTime, inHookTime, isHookTimeout } from './server/hook-time.ts';
 import { entryOf } from '../entry-list.ts';
-import { InboundMessages } from './calls/inbound.ts';
+import { ClientMessages } from './calls/client-messages.ts';
 import { Ownership } from './ownership/ownership.ts';
 import { PendingListChanges } from './server/pending-list-changes.ts';
 import { Questions } from './calls/questions.ts';
 import type { Handshake } from './record/handshake.ts';
 import { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionRecord } from './record/session-record.ts';
-import { SessionRequests } from './calls/requests.ts';
+import { SessionCalls } from './calls/session-calls.ts';
 import type { RunOwner, SessionRun } from './server/run.ts';
 import type { CallTimes } from './calls/call-times.ts';
 import type { SessionHost } from './session-host.ts';
@@ -70,13 +70,13 @@ export class LiveSession {
   readonly ownership: Ownership;
   readonly record: RecordKeeper;
   /** Where other processes share the store. */
-  readonly guard: CallGuard | undefined;
+  readonly markers: Markers | undefined;
   readonly listChanges: PendingListChanges;
   readonly transport: SessionTransport;
   readonly view: McpSession;
   readonly run: SessionRun | undefined;
-  readonly requests: SessionRequests;
-  readonly inbound: InboundMessages;
+  readonly calls: SessionCalls;
+  readonly inbound: ClientMessages;
   readonly idleEntry = entryOf<LiveSession>(this);
   readonly #host: LiveSessionHost;
   readonly #unlogged: boolean;
@@ -101,13 +101,13 @@ export class LiveSession {
     this.createdAt = createdAt;
     this.ownership = new Ownership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
-    this.guard = host.guarded ? new CallGuard(host, this.ownership) : undefined;
+    this.markers = host.guarded ? new Markers(host, this.ownership) : undefined;
     this.listChanges = new PendingListChanges(this.record);
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
     this.run = runs?.run(this);
-    this.requests = new SessionRequests(this);
-    this.inbound = new InboundMessages(this);
+    this.calls = new SessionCalls(this);
+    this.inbound = new ClientMessages(this);
     if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
   }
 
@@ -205,7 +205,7 @@ export class LiveSession {
 
   /** Whether a drain waits for this session. */
   get busy(): boolean {
-    return this.requests.running.size > 0 || (this.#questions !== undefined && this.#questions.size > 0);
+    return this.calls.running.size > 0 || (this.#questions !== undefined && this.#questions.size > 0);
   }
 
   enter(): void {

@@ -1,6 +1,6 @@
 /** The table of retries, a test for each cell: what a request becomes after what happened to it. */
 import { describe, expect, test } from 'vitest';
-import type { Call } from '../../src/call/call.ts';
+import type { Inbound } from '../../src/call/inbound.ts';
 import {
   abandonedWhileWaiting,
   afterFailure,
@@ -29,7 +29,7 @@ import {
 import type { Checked } from '../../src/protocol/jsonrpc.ts';
 import type { LeaveReason } from '../../src/types.ts';
 
-interface Given extends Partial<Omit<Call, 'exchange' | 'reader' | 'post'>> {
+interface Given extends Partial<Omit<Inbound, 'exchange' | 'reader' | 'post'>> {
   readonly closed?: boolean;
   readonly relayed?: 'alive' | 'failed';
   readonly lastId?: string;
@@ -44,7 +44,7 @@ const MESSAGES: Record<NonNullable<Given['posts']>, object> = {
   answer: { kind: 'response', message: { id: 1, result: {} } },
 };
 
-function callOf({ closed = false, relayed, lastId, hasBegun = lastId !== undefined, posts, ...more }: Given): Call {
+function callOf({ closed = false, relayed, lastId, hasBegun = lastId !== undefined, posts, ...more }: Given): Inbound {
   return {
     kind: 'post',
     requestId: posts === 'tool' || posts === 'list' ? 1 : null,
@@ -52,7 +52,7 @@ function callOf({ closed = false, relayed, lastId, hasBegun = lastId !== undefin
     exchange: { closed, relayOrigin: relayed && { linkFailed: relayed === 'failed' } },
     reader: { lastId, hasBegun },
     post: posts && { messages: [MESSAGES[posts] as Checked], batch: false, text: undefined },
-  } as unknown as Call;
+  } as unknown as Inbound;
 }
 
 const codeOf = (error: unknown): unknown =>
@@ -160,12 +160,12 @@ test.each<[Given, 'serving' | 'draining' | 'closed', string]>([
 });
 
 test.each([
-  ['written', { left: true, movedOn: false }, 'again'],
-  ['written', { left: true, movedOn: true }, 'mayHaveRun'],
-  ['fenced', { left: false, movedOn: false }, 'again'],
-  ['fenced', { left: true, movedOn: true }, 'again'],
-  ['failed', { left: false, movedOn: false }, 'refuse'],
-  ['failed', { left: true, movedOn: false }, 'mayHaveRun'],
+  ['written', { left: true, moved: false }, 'again'],
+  ['written', { left: true, moved: true }, 'mayHaveRun'],
+  ['fenced', { left: false, moved: false }, 'again'],
+  ['fenced', { left: true, moved: true }, 'again'],
+  ['failed', { left: false, moved: false }, 'refuse'],
+  ['failed', { left: true, moved: false }, 'mayHaveRun'],
 ] as const)('a first event was %s, %j: %s', (result, how, next) => {
   expect(afterStoring(result, how)).toBe(next);
 });
@@ -194,8 +194,8 @@ test.each([
 
 const running = { isStoring: false, isDurable: true, mayRunTwice: true };
 test.each<[LeaveReason, Partial<typeof running>, string]>([
-  ['fenced', { isStoring: true }, 'passOn'],
-  ['fenced', { isStoring: true, isDurable: false }, 'passOn'],
+  ['fenced', { isStoring: true }, 'moveUnsent'],
+  ['fenced', { isStoring: true, isDurable: false }, 'moveUnsent'],
   ['fenced', {}, 'move'],
   ['fenced', { mayRunTwice: false }, 'move'],
   ['fenced', { isDurable: false }, 'error'],

@@ -32,13 +32,13 @@ const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   'src/cluster/link.ts': ['ACK_MS', 'FIRST_PROBE_MS', 'QUICK_PROBE_MS'],
   'src/cluster/instance.ts': ['FLUSH_MS'],
   // How long markers are kept, how often the log says the same.
-  'src/session/calls/call-guard.ts': ['LEFT_MS'],
+  'src/session/calls/markers.ts': ['LEFT_MS'],
   'src/eras/legacy/refusal-log.ts': ['EVERY_MS'],
   'src/session/ownership/lost-records.ts': ['PAUSE_MS'],
   'src/endpoint/outage.ts': ['QUIET_MS'],
   'src/endpoint/store-health.ts': ['FAILING_MS'],
   // Parts of one attempt to agree on an owner; the request waits on after them.
-  'src/eras/legacy/call-loop.ts': ['PAUSE_MS', 'LONGEST_PAUSE_MS'],
+  'src/eras/legacy/placement.ts': ['PAUSE_MS', 'LONGEST_PAUSE_MS'],
   // How often something is looked at.
   'src/http/slow-readers.ts': ['LOOK_MS'],
   'src/session/streams/replays.ts': ['LOOK_MS'],

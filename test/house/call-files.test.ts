@@ -20,7 +20,7 @@ interface Way {
  * its user (`limits/request-limits.ts`).
  * Every answer says whether a page of another origin may read it (`http/guards.ts`).
  * What a request holds is charged until its handlers have settled (`RequestBytes` in `http/body.ts`).
- * The kind of a call is a value that no header tells (`call/call.ts`), and what answers a GET is a class instead of
+ * The kind of a call is a value that no header tells (`call/inbound.ts`), and what answers a GET is a class instead of
  * four callbacks (`eras/legacy/get.ts`).
  * The request of a call that can be resumed (`relay/sent-request.ts`) is apart from the reader of its answer.
  */

@@ -4,9 +4,9 @@
  * weather that it is for, the checker must miss it within so many seeds.
  */
 import { Link } from '../../src/cluster/link.ts';
-import { WaitingCalls } from '../../src/eras/legacy/waiting-calls.ts';
+import { Waiting } from '../../src/eras/legacy/waiting.ts';
 import { EarlierRuns } from '../../src/session/calls/earlier-runs.ts';
-import { Patience } from '../../src/session/ownership/patience.ts';
+import { WaitingRoom } from '../../src/session/ownership/waiting-room.ts';
 import { Questions } from '../../src/session/calls/questions.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import { SimExchange } from './exchange.ts';
@@ -147,12 +147,12 @@ export const ABLATIONS: readonly Ablation[] = [
     change: (scenario) => ({ ...outOfReach(scenario), endpoint: { ...scenario.endpoint, waitMs: 200 } }),
     without: {},
     patch: () => {
-      const { enter } = Patience.prototype;
-      Patience.prototype.enter = function (user, bytes, _deadline, expired) {
+      const { enter } = WaitingRoom.prototype;
+      WaitingRoom.prototype.enter = function (user, bytes, _deadline, expired) {
         return enter.call(this, user, bytes, Infinity, expired);
       };
       return () => {
-        Patience.prototype.enter = enter;
+        WaitingRoom.prototype.enter = enter;
       };
     },
   },
@@ -170,10 +170,10 @@ export const ABLATIONS: readonly Ablation[] = [
     }),
     without: {},
     patch: () => {
-      const { has } = WaitingCalls.prototype;
-      WaitingCalls.prototype.has = () => false;
+      const { has } = Waiting.prototype;
+      Waiting.prototype.has = () => false;
       return () => {
-        WaitingCalls.prototype.has = has;
+        Waiting.prototype.has = has;
       };
     },
   },

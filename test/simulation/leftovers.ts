@@ -27,7 +27,7 @@ export function checkLeftovers(world: World): void {
           `${name} holds session ${session.id} at epoch ${session.ownership.epoch}, its record is at ${String(epoch)}`,
         );
       for (const call of ledger.calls)
-        if (call.session === session.id && isOver(call) && session.requests.running.get(call.id) !== undefined)
+        if (call.session === session.id && isOver(call) && session.calls.running.get(call.id) !== undefined)
           ledger.violation(`${name} still holds the id of ${call.client} ${call.nonce} (id ${call.id}), which ended`);
     }
   }

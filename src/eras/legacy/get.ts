@@ -20,7 +20,7 @@ import { lostJson } from '../../http/answer.ts';
 import type { CallReader, ResponsePolicy } from '../../http/reader.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { hasPriming } from '../../protocol/versions.ts';
-import type { Call, NextAttempt } from '../../call/call.ts';
+import type { Inbound, NextAttempt } from '../../call/inbound.ts';
 import { forResume } from '../../call/retries.ts';
 import {
   endedId,
@@ -55,57 +55,57 @@ export class LegacyGets {
     this.#response = response;
   }
 
-  async serve(session: LiveSession, call: Call): Promise<NextAttempt> {
-    if (!call.after) {
-      await openGet(session, this.#open(call), false);
+  async serve(session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
+    if (!inbound.after) {
+      await openGet(session, this.#open(inbound), false);
       return undefined;
     }
-    let next = call;
-    const began = this.#replays.begin(session.id, call.exchange, () => (next = this.openHead(call)));
+    let next = inbound;
+    const began = this.#replays.begin(session.id, inbound.exchange, () => (next = this.openHead(inbound)));
     const end = began instanceof Promise ? await began : began;
     try {
       return end === undefined || (await this.#serveAfter(session, next)) ? undefined : next;
     } catch (cause) {
       // The call waits for its store in the response that its client reads.
-      if (next === call) throw cause;
+      if (next === inbound) throw cause;
       return next;
     } finally {
       end?.();
     }
   }
 
-  #open({ reader }: Call): CallReader {
+  #open({ reader }: Inbound): CallReader {
     reader.begin(this.#response);
     return reader;
   }
 
   /** `false`: the session left while its log was read; nothing was sent. */
-  async #serveAfter(session: LiveSession, call: Call): Promise<boolean> {
-    const position = parseEventId(call.after ?? '');
+  async #serveAfter(session: LiveSession, inbound: Inbound): Promise<boolean> {
+    const position = parseEventId(inbound.after ?? '');
     const kept = position !== undefined && isOurs(session, position) && !position.ended;
-    let resumed = kept ? await this.#resume(session, call, position) : undefined;
+    let resumed = kept ? await this.#resume(session, inbound, position) : undefined;
     if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
     if (resumed === 'resumed') return true;
     if (session.left || !session.ownership.leaseValid) return false;
     const isGetStream = position === undefined || position.stream === GET_STREAM;
     const isFinished = resumed === 'finished' || position?.ended === true;
     const next = forResume({ isGetStream, isFinished, namesCall: position?.call !== undefined });
-    if (next === 'getStream') await openGet(session, this.#open(call), true);
-    else if (next === 'finished') await this.#finish(session, call);
-    else if (position !== undefined) this.#respondError(call, position, answerNotKept());
+    if (next === 'getStream') await openGet(session, this.#open(inbound), true);
+    else if (next === 'finished') await this.#finish(session, inbound);
+    else if (position !== undefined) this.#respondError(inbound, position, answerNotKept());
     return true;
   }
 
   /** `undefined`: the log cannot continue from there. */
   async #resume(
     session: LiveSession,
-    call: Call,
+    inbound: Inbound,
     position: EventPosition,
   ): Promise<'resumed' | 'finished' | undefined> {
     const stream = resumable(session, position.stream);
     if (stream !== undefined) {
-      if (!(await resumeStream(session, stream, () => this.#open(call), position))) return undefined;
-      if (session.hasQuirk('clean-end', call.exchange.header('user-agent'))) {
+      if (!(await resumeStream(session, stream, () => this.#open(inbound), position))) return undefined;
+      if (session.hasQuirk('clean-end', inbound.exchange.header('user-agent'))) {
         const end = stream.resuming.cleanEnd(position);
         if (end !== undefined) this.#options.timeProvider.setTimeout(end, CLEAN_END_MS);
       }
@@ -115,66 +115,66 @@ export class LegacyGets {
     const outcome = await session.log.read(position.stream, position.offset);
     if (!outcome.found || position.offset >= outcome.next) return undefined;
     if (outcome.complete && outcome.events.every(({ data }) => data === '')) return 'finished';
-    replayComplete(outcome.events, this.#open(call), position, session.log);
+    replayComplete(outcome.events, this.#open(inbound), position, session.log);
     return 'resumed';
   }
 
-  async #finish(session: LiveSession, call: Call): Promise<void> {
-    const { kind, reader, after = '' } = call;
+  async #finish(session: LiveSession, inbound: Inbound): Promise<void> {
+    const { kind, reader, after = '' } = inbound;
     const reads = session.hasGetReader || kind === 'resume';
     if (reads || session.asksForFinished(after) <= ENDS_ANSWERED) reader.done(204);
-    else await openGet(session, this.#open(call), true);
+    else await openGet(session, this.#open(inbound), true);
   }
 
   // ——— answers without a session ———
 
   /** Sends the head to a GET that waits: its client then reads a stream from the position that it asked for. */
-  openHead(call: Call): Call {
-    const { exchange, reader, after = '' } = call;
+  openHead(inbound: Inbound): Inbound {
+    const { exchange, reader, after = '' } = inbound;
     // The client has the head already.
-    if (reader.hasBegun) return call;
+    if (reader.hasBegun) return inbound;
     reader.sessionId = exchange.header('mcp-session-id');
     reader.begin(this.#response);
     const position = parseEventId(after);
     // The position gets a new id, because some clients count an attempt without a new id as failed.
-    if (position !== undefined) reader.point(resumedId(position), this.#options.retryMs, comesBack(call));
+    if (position !== undefined) reader.point(resumedId(position), this.#options.retryMs, comesBack(inbound));
     reader.sendHead();
-    return { ...call, after: reader.lastId ?? after };
+    return { ...inbound, after: reader.lastId ?? after };
   }
 
   /**
    * Ends a response after an event after which its client resumes. Official clients give a stream up after two errors,
    * and come back after a clean end as often as needed. `false`: it cannot resume.
    */
-  comeBack(call: Call, retryMs = this.#options.retryMs): boolean {
-    const position = parseEventId(call.after ?? '');
-    if (position === undefined || !comesBack(call)) return false;
-    const reader = this.#open(call);
+  comeBack(inbound: Inbound, retryMs = this.#options.retryMs): boolean {
+    const position = parseEventId(inbound.after ?? '');
+    if (position === undefined || !comesBack(inbound)) return false;
+    const reader = this.#open(inbound);
     reader.point(resumedId(position), retryMs, true);
     reader.end();
     return true;
   }
 
   /** Another instance may serve the client at once. `false`: its response has not begun, or it cannot resume. */
-  endToResume(call: Call): boolean {
-    return call.reader.hasBegun && this.comeBack(call, Math.min(SOON_MS, this.#options.retryMs));
+  endToResume(inbound: Inbound): boolean {
+    return inbound.reader.hasBegun && this.comeBack(inbound, Math.min(SOON_MS, this.#options.retryMs));
   }
 
   /**
    * A resume in an unknown or ended session, or past a limit. `true`: the event id names a call, and that call got the
    * error. `false`: the GET gets its status.
    */
-  refuseResume(call: Call, error: SojournError = callSessionNotFound()): boolean {
-    const position = parseEventId(call.after ?? '');
+  refuseResume(inbound: Inbound, error: SojournError = callSessionNotFound()): boolean {
+    const position = parseEventId(inbound.after ?? '');
     if (position?.call === undefined || position.ended) return false;
-    this.#respondError(call, position, error);
+    this.#respondError(inbound, position, error);
     return true;
   }
 
   /** The event id says that nothing follows, because some clients reconnect after every error. */
-  #respondError(call: Call, position: EventPosition, error: SojournError): void {
+  #respondError(inbound: Inbound, position: EventPosition, error: SojournError): void {
     const { call: id, isTool } = position;
-    const reader = this.#open(call);
+    const reader = this.#open(inbound);
     reader.message(
       lostJson(this.#options, { id, method: isTool ? 'tools/call' : undefined }, error),
       endedId(position),
@@ -184,7 +184,7 @@ export class LegacyGets {
 }
 
 /** Clients of earlier revisions do not come back after a stream that ended. */
-function comesBack({ exchange }: Call): boolean {
+function comesBack({ exchange }: Inbound): boolean {
   return hasPriming(exchange.header('mcp-protocol-version') ?? '');
 }
 

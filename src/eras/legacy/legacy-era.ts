@@ -1,7 +1,7 @@
 /**
  * The 2025 era with sessions (2025-03-26 to 2025-11-25, streamable HTTP): POST, GET and DELETE of a session on any
  * instance. Order of the checks after `request-checks.ts`: session id → lookup → user → version of the session
- * (`call-loop.ts`), then those of a POST (`posts.ts`).
+ * (`placement.ts`), then those of a POST (`posts.ts`).
  */
 import type { CallItem } from '../../cluster/messages.ts';
 import { answerOverLimit, batchNotAllowed, overMemory, ownerLost, sessionIdMissing } from '../../errors.ts';
@@ -15,29 +15,29 @@ import { HttpResponse } from '../../http/response.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { SessionOpener } from '../../session/life/session-opener.ts';
 import type { Replays } from '../../session/streams/replays.ts';
-import { type Call, type InboundPost, isAbandoned, requestIdOf } from '../../call/call.ts';
+import { type Inbound, type ReceivedPost, isAbandoned, requestIdOf } from '../../call/inbound.ts';
 import { checkTextDepth } from '../json-depth.ts';
 import { LegacyGets } from './get.ts';
 import type { LegacyResponses } from './posts.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkReader } from '../../relay/link-reader.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
-import { CallLoop, type CallLoopOptions } from './call-loop.ts';
+import { Placement, type PlacementOptions } from './placement.ts';
 
-export interface LegacyOptions extends Omit<CallLoopOptions, 'relay' | 'gets' | 'responses'> {
+export interface LegacyOptions extends Omit<PlacementOptions, 'relay' | 'gets' | 'responses'> {
   readonly replays: Replays;
   readonly opener: SessionOpener;
   readonly keepAlive: KeepAlive;
   readonly expiry: StreamExpiry;
   /** Serves a relayed GET that asks for what followed on the stream of a 2026-07-28 request. */
-  readonly lostAnswers: { resume(call: Call, relay: Relay): void };
+  readonly lostAnswers: { resume(inbound: Inbound, relay: Relay): void };
 }
 
 export class LegacyEra implements RelayedServer, Mover {
   readonly #given: LegacyOptions;
   readonly #responses: LegacyResponses;
   readonly #gets: LegacyGets;
-  readonly #loop: CallLoop;
+  readonly #placement: Placement;
   readonly relay: Relay;
 
   constructor(given: LegacyOptions) {
@@ -62,41 +62,41 @@ export class LegacyEra implements RelayedServer, Mover {
     this.#gets = new LegacyGets(options, given.replays, this.#responses.get);
     const parts = { ...given, responses: this.#responses };
     this.relay = new Relay({ ...parts, server: this, memory: registry.memory });
-    this.#loop = new CallLoop({ ...parts, relay: this.relay, gets: this.#gets });
+    this.#placement = new Placement({ ...parts, relay: this.relay, gets: this.#gets });
   }
 
   /** POSTs and DELETEs that no live session counts: opening a session, looking for it, or at another instance. */
   get running(): number {
-    return this.#loop.running;
+    return this.#placement.running;
   }
 
-  post({ exchange, ...post }: InboundPost): void {
+  post({ exchange, ...post }: ReceivedPost): void {
     this.#enter(this.#callOf('post', exchange, { post, requestId: requestIdOf(post) }));
   }
 
   get(exchange: Exchange): void {
-    const call = this.#callOf('get', exchange, { after: exchange.header('last-event-id') });
+    const inbound = this.#callOf('get', exchange, { after: exchange.header('last-event-id') });
     const refusal = this.#given.gate.count(exchange);
-    if (refusal === undefined) this.#enter(call);
-    else if (!this.#gets.comeBack(call) && !this.#gets.refuseResume(call, answerOverLimit()))
-      call.reader.refuse(refusal, null);
+    if (refusal === undefined) this.#enter(inbound);
+    else if (!this.#gets.comeBack(inbound) && !this.#gets.refuseResume(inbound, answerOverLimit()))
+      inbound.reader.refuse(refusal, null);
   }
 
   delete(exchange: Exchange): void {
-    const call = this.#callOf('delete', exchange);
+    const inbound = this.#callOf('delete', exchange);
     const refusal = this.#given.gate.count(exchange);
-    if (refusal === undefined) this.#enter(call);
-    else call.reader.refuse(refusal, null);
+    if (refusal === undefined) this.#enter(inbound);
+    else inbound.reader.refuse(refusal, null);
   }
 
-  #callOf(kind: Call['kind'], exchange: Exchange, more: Partial<Call> = {}): Call {
+  #callOf(kind: Inbound['kind'], exchange: Exchange, more: Partial<Inbound> = {}): Inbound {
     return { kind, exchange, reader: new HttpResponse(exchange, this.#responses.post), requestId: null, ...more };
   }
 
-  #enter(call: Call): void {
-    const { exchange, reader, post, requestId } = call;
+  #enter(inbound: Inbound): void {
+    const { exchange, reader, post, requestId } = inbound;
     const id = exchange.header('mcp-session-id');
-    if (id !== undefined) return this.#loop.run(id, call);
+    if (id !== undefined) return this.#placement.run(id, inbound);
     if (post?.batch === true)
       return reader.refuse(batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
     const [first] = post?.messages ?? [];
@@ -105,7 +105,7 @@ export class LegacyEra implements RelayedServer, Mover {
     const { message } = first;
     const refusal = this.#given.gate.count(exchange);
     if (refusal !== undefined) return reader.refuse(refusal, requestId);
-    attempt(exchange, () => this.#loop.track(exchange, this.#open(call, message)));
+    attempt(exchange, () => this.#placement.track(exchange, this.#open(inbound, message)));
   }
 
   /**
@@ -116,9 +116,9 @@ export class LegacyEra implements RelayedServer, Mover {
     exchange: SentRequest,
     reader: LinkReader,
   ): void {
-    const call: Call = { kind, exchange, reader, requestId: null, after, mayHaveRun };
-    if (kind === 'answer') return this.#given.lostAnswers.resume(call, this.relay);
-    if (kind !== 'post') return this.#enter(call);
+    const inbound: Inbound = { kind, exchange, reader, requestId: null, after, mayHaveRun };
+    if (kind === 'answer') return this.#given.lostAnswers.resume(inbound, this.relay);
+    if (kind !== 'post') return this.#enter(inbound);
     // Instances of earlier versions do not check the depth.
     const deep = checkTextDepth(text);
     if (deep !== undefined) return reader.refuse(deep.error, deep.id);
@@ -129,7 +129,7 @@ export class LegacyEra implements RelayedServer, Mover {
     const post = { messages, batch, text };
     const requestId = requestIdOf(post);
     if (!reader.holds(text.length * BODY_WEIGHT)) return reader.refuse(overMemory(), requestId);
-    this.#enter({ ...call, post, requestId });
+    this.#enter({ ...inbound, post, requestId });
   }
 
   /** The response of a client that reads here continues with what the next owner of its session sends. */
@@ -137,24 +137,24 @@ export class LegacyEra implements RelayedServer, Mover {
     const id = exchange.header('mcp-session-id');
     if (id === undefined) return reader.end();
     const kind = response === 'get' ? 'get' : 'resume';
-    this.#loop.run(id, { kind, exchange, reader, requestId: null, after: reader.lastId, mayHaveRun: true });
+    this.#placement.run(id, { kind, exchange, reader, requestId: null, after: reader.lastId, mayHaveRun: true });
   }
 
-  async #open(call: Call, message: RpcRequest): Promise<void> {
-    const { exchange, reader, post } = call;
+  async #open(inbound: Inbound, message: RpcRequest): Promise<void> {
+    const { exchange, reader, post } = inbound;
     try {
       const { waitMs } = this.#given.options;
       if (
         !this.#given.instance.lease.valid &&
-        !(await this.#given.patience.lease(post?.text?.length ?? 0, waitMs, exchange))
+        !(await this.#given.waitingRoom.lease(post?.text?.length ?? 0, waitMs, exchange))
       )
         throw this.#given.instance.missing;
       if (this.#given.lifecycle.prefersOthers) {
         // The relaying instance tries the next one.
         if (exchange.relayOrigin !== undefined) return reader.moved(false);
         for (const other of await this.#given.instance.othersServing()) {
-          const outcome = await this.relay.send(other, call);
-          if (outcome === 'done' || isAbandoned(call)) return;
+          const outcome = await this.relay.send(other, inbound);
+          if (outcome === 'done' || isAbandoned(inbound)) return;
           // The client has the id of a session whose owner crashed, and must initialize again.
           if (outcome !== 'refused' && reader.hasBegun) {
             reader.message(errorJson(ownerLost(true), message.id));
@@ -173,21 +173,21 @@ export class LegacyEra implements RelayedServer, Mover {
         reader.message(json);
         return reader.end();
       }
-      const stream = session.requests.open([message], false);
+      const stream = session.calls.open([message], false);
       // A stream can be resumed only if its first event is in the log.
       const primed = stream.storePoint(true);
       if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.abandonLog();
       reader.begin(this.#responses.resumed);
-      session.requests.begin(stream, reader);
-      session.requests.running.reply(stream, json);
+      session.calls.begin(stream, reader);
+      session.calls.running.reply(stream, json);
     } catch (cause) {
-      this.#loop.fail(call, cause);
+      this.#placement.fail(inbound, cause);
     }
   }
 
   /** This instance is cut off from the store: ends responses that wait for it and that clients can resume elsewhere. */
   letResume(): void {
-    this.#loop.letResume();
+    this.#placement.letResume();
   }
 
   /** Ends a session on whichever instance it lives; `false`: there is no such session. */

@@ -15,7 +15,7 @@ import type { Reader, ResponsePolicy, SessionResponse } from '../../http/reader.
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { admitAll } from '../../session/calls/authorizer.ts';
-import type { AdmittedPost } from '../../session/calls/context.ts';
+import type { AdmittedPost } from '../../session/calls/call.ts';
 import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
@@ -23,7 +23,7 @@ import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
 import { allowsBatches } from '../../protocol/versions.ts';
-import { type Call, isAbandoned, type NextAttempt, type PostCall } from '../../call/call.ts';
+import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../call/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { StartsPerTurn } from './starts-per-turn.ts';
 
@@ -52,79 +52,83 @@ export class LegacyPosts {
     this.#loop = loop;
   }
 
-  serve(session: LiveSession, call: PostCall): MaybePromise<NextAttempt> {
-    const { exchange, post } = call;
+  serve(session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
+    const { exchange, post } = inbound;
     if (post.batch && !allowsBatches(session.version))
-      return refused(call, batchNotAllowed(`batches are not part of protocol revision ${session.version}`));
+      return refused(inbound, batchNotAllowed(`batches are not part of protocol revision ${session.version}`));
     const { authorizer } = session;
-    if (authorizer === undefined) return this.#serveAdmitted(session, call);
+    if (authorizer === undefined) return this.#serveAdmitted(session, inbound);
     const admitted = admitAll(authorizer, post.messages, exchange.authInfo);
-    if (!(admitted instanceof Promise)) return this.#serveAdmitted(session, withMessages(call, admitted));
+    if (!(admitted instanceof Promise)) return this.#serveAdmitted(session, withMessages(inbound, admitted));
     const served = admitted.then((messages) =>
-      stays(session, call) ? this.#serveAdmitted(session, withMessages(call, messages)) : call,
+      stays(session, inbound) ? this.#serveAdmitted(session, withMessages(inbound, messages)) : inbound,
     );
     return this.#loop.track(exchange, served);
   }
 
   /** What its caller may not use is replaced by something unknown. */
-  #serveAdmitted(session: LiveSession, call: PostCall): MaybePromise<NextAttempt> {
-    const { exchange, post } = call;
+  #serveAdmitted(session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
+    const { exchange, post } = inbound;
     const requests = requestsOf(post.messages);
     const checked = session.transport.checkScopes(requests, exchange.authInfo);
     if (checked instanceof Promise)
-      return this.#loop.track(exchange, this.#serveChecked(session, call, requests, checked));
-    return checked === undefined ? this.#serveAllowed(session, call, requests) : refused(call, checked);
+      return this.#loop.track(exchange, this.#serveChecked(session, inbound, requests, checked));
+    return checked === undefined ? this.#serveAllowed(session, inbound, requests) : refused(inbound, checked);
   }
 
   /** While a resolver runs, the session may leave, or the link to the relaying instance may fail. */
   async #serveChecked(
     session: LiveSession,
-    call: PostCall,
+    inbound: InboundPost,
     requests: readonly RpcRequest[],
     checked: Promise<SojournError | undefined>,
   ): Promise<NextAttempt> {
     const refusal = await checked;
-    if (refusal !== undefined) return refused(call, refusal);
-    return stays(session, call) ? this.#serveAllowed(session, call, requests) : call;
+    if (refusal !== undefined) return refused(inbound, refusal);
+    return stays(session, inbound) ? this.#serveAllowed(session, inbound, requests) : inbound;
   }
 
   /** Serves a POST whose caller has the scopes. */
-  #serveAllowed(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): MaybePromise<NextAttempt> {
-    const { exchange, reader, post, mayHaveRun = false } = call;
+  #serveAllowed(
+    session: LiveSession,
+    inbound: InboundPost,
+    requests: readonly RpcRequest[],
+  ): MaybePromise<NextAttempt> {
+    const { exchange, reader, post, mayHaveRun = false } = inbound;
     const { messages } = post;
     const { authInfo } = exchange;
-    const mayBeRetry = mayHaveRun || session.requests.remembersRuns;
+    const mayBeRetry = mayHaveRun || session.calls.remembersRuns;
     if (mayBeRetry && isRetry(session, requests, authInfo, mayHaveRun))
-      return this.#loop.track(exchange, this.#answerRetry(session, call, requests));
+      return this.#loop.track(exchange, this.#answerRetry(session, inbound, requests));
     const { limits } = this.#given.options;
     const others = requests.length < messages.length;
     const refusal =
-      session.requests.running.refusal(session, requests, limits, this.#given.registry.held) ??
+      session.calls.running.refusal(session, requests, limits, this.#given.registry.held) ??
       (others ? session.inbound.refusal(messages, limits.requestsPerSession) : undefined);
     if (refusal?.code === 'TOO_MANY_REQUESTS') throw refusal;
-    if (refusal !== undefined) return refused(call, refusal);
+    if (refusal !== undefined) return refused(inbound, refusal);
     if (requests.length === 0) {
       this.#given.registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
       // Once a notification is accepted, its change of the session must survive a crash.
-      if (session.record.saving) return this.#loop.track(exchange, this.#respondSaved(session, call));
+      if (session.record.saving) return this.#loop.track(exchange, this.#respondSaved(session, inbound));
       reader.done(202);
       return undefined;
     }
     const admissions = this.#given.gate.limitsSessions ? this.#given.gate.enterAll(exchange, requests) : [];
-    if (admissions instanceof SojournError) return refused(call, admissions);
-    const admitted = session.requests.admitPost(
+    if (admissions instanceof SojournError) return refused(inbound, admissions);
+    const admitted = session.calls.admitPost(
       exchange,
       requests,
       this.#given.options.responseMode === 'json',
       admissions,
     );
-    const early = session.requests.early(admitted);
-    if (early !== undefined) return this.#startEarly(session, call, admitted, early);
-    const primed = session.requests.prime(admitted);
-    if (!(primed instanceof Promise)) return this.#start(session, call, admitted, primed);
-    const starting = primed.then((result) => this.#startStored(session, call, admitted, result));
-    for (const context of admitted.contexts) context.startsAfter(starting);
+    const ahead = session.calls.ahead(admitted);
+    if (ahead !== undefined) return this.#startAhead(session, inbound, admitted, ahead);
+    const stored = session.calls.storeFirst(admitted);
+    if (!(stored instanceof Promise)) return this.#start(session, inbound, admitted, stored);
+    const starting = stored.then((result) => this.#startStored(session, inbound, admitted, result));
+    for (const call of admitted.calls) call.startsAfter(starting);
     return starting;
   }
 
@@ -132,45 +136,54 @@ export class LegacyPosts {
    * Calls that may run twice do not wait for the store, but their messages do. So the priming event and an immediate
    * answer are stored together (docs/adr/0009).
    */
-  #startEarly(session: LiveSession, call: PostCall, admitted: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
-    const reader = this.#begin(call, admitted.stream);
+  #startAhead(
+    session: LiveSession,
+    inbound: InboundPost,
+    admitted: AdmittedPost,
+    extra: AppendExtra,
+  ): Promise<NextAttempt> {
+    const reader = this.#begin(inbound, admitted.stream);
     return new Promise((resolve, reject) => {
-      session.requests.beginEarly(admitted, reader, extra, (result) => {
+      session.calls.beginAhead(admitted, reader, extra, (result) => {
         try {
-          resolve(this.#storedEarly(session, call, admitted, result));
+          resolve(this.#storedEarly(session, inbound, admitted, result));
         } catch (cause) {
           reject(cause);
         }
       });
-      this.#dispatchAll(session, call, admitted);
+      this.#dispatchAll(session, inbound, admitted);
     });
   }
 
-  #storedEarly(session: LiveSession, call: PostCall, admitted: AdmittedPost, result: WriteResult): NextAttempt {
+  #storedEarly(session: LiveSession, inbound: InboundPost, admitted: AdmittedPost, result: WriteResult): NextAttempt {
     // The priming event was stored, but the session has a new owner, which runs the call again.
-    const movedOn = admitted.contexts.some(({ phase }) => phase === 'passedOn');
-    if (result === 'written' && !movedOn) return undefined;
-    const next = afterStoring(result, { left: session.left, movedOn });
-    session.requests.takeBack(admitted);
-    call.reader.withdraw();
-    if (next !== 'refuse') return next === 'again' ? call : { ...call, mayHaveRun: true };
-    call.reader.refuse(storeAway('writing before an answer'), call.requestId);
+    const moved = admitted.calls.some(({ phase }) => phase === 'moved');
+    if (result === 'written' && !moved) return undefined;
+    const next = afterStoring(result, { left: session.left, moved });
+    session.calls.withdrawRunning(admitted);
+    inbound.reader.withdraw();
+    if (next !== 'refuse') return next === 'again' ? inbound : { ...inbound, mayHaveRun: true };
+    inbound.reader.refuse(storeAway('writing before an answer'), inbound.requestId);
     return undefined;
   }
 
   /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
-  async #respondSaved(session: LiveSession, call: PostCall): Promise<NextAttempt> {
+  async #respondSaved(session: LiveSession, inbound: InboundPost): Promise<NextAttempt> {
     const saved = await session.record.saved();
-    if (!saved && session.left) return call;
-    call.reader.done(202);
+    if (!saved && session.left) return inbound;
+    inbound.reader.done(202);
     return undefined;
   }
 
   /** Answers a call that an earlier attempt began with the answer of that attempt, or with `owner_lost`. */
-  async #answerRetry(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): Promise<NextAttempt> {
-    const { reader } = call;
+  async #answerRetry(
+    session: LiveSession,
+    inbound: InboundPost,
+    requests: readonly RpcRequest[],
+  ): Promise<NextAttempt> {
+    const { reader } = inbound;
     const open = (): Reader => {
-      reader.begin(this.#given.options.responseMode === 'json' ? this.#jsonOf(call) : this.#given.responses.post);
+      reader.begin(this.#given.options.responseMode === 'json' ? this.#jsonOf(inbound) : this.#given.responses.post);
       return reader;
     };
     let first: FirstAttempt = 'lost';
@@ -178,12 +191,12 @@ export class LegacyPosts {
       first = await attachToFirstAttempt(session, requests, open);
     } catch (err) {
       // The call waits for the store, which may have its answer.
-      if (call.mayHaveRun === true && isStoreAway(err)) throw err;
+      if (inbound.mayHaveRun === true && isStoreAway(err)) throw err;
       this.#given.options.logger.error({ err, sessionId: session.id }, 'The outcome of a call could not be read');
     }
     if (first === 'attached') return undefined;
-    if (!stays(session, call)) return { ...call, mayHaveRun: true };
-    if (first === 'run') return this.serve(session, call);
+    if (!stays(session, inbound)) return { ...inbound, mayHaveRun: true };
+    if (first === 'run') return this.serve(session, inbound);
     open();
     for (const request of requests) reader.message(session.lostJson(request, ownerLost(true)));
     reader.end();
@@ -196,64 +209,64 @@ export class LegacyPosts {
    */
   async #startStored(
     session: LiveSession,
-    call: PostCall,
+    inbound: InboundPost,
     admitted: AdmittedPost,
-    primed: WriteResult,
+    stored: WriteResult,
   ): Promise<NextAttempt> {
-    if (primed === 'written' && !session.ownership.leaseValid) {
+    if (stored === 'written' && !session.ownership.leaseValid) {
       admitted.stream.noteDelay();
       await session.ownership.untilLeaseValid();
     }
-    return this.#starts.run(() => this.#start(session, call, admitted, primed));
+    return this.#starts.run(() => this.#start(session, inbound, admitted, stored));
   }
 
   /**
    * Continues when everything that must be stored first is stored or refused. Nothing has run or was sent so far.
    */
-  #start(session: LiveSession, call: PostCall, admitted: AdmittedPost, primed: WriteResult): NextAttempt {
+  #start(session: LiveSession, inbound: InboundPost, admitted: AdmittedPost, stored: WriteResult): NextAttempt {
     const { stream } = admitted;
-    if (primed !== 'written' || session.left) {
-      const next = afterStoring(primed, { left: session.left, movedOn: false });
+    if (stored !== 'written' || session.left) {
+      const next = afterStoring(stored, { left: session.left, moved: false });
       // The session has another owner now, or has ended. The next attempt finds out which.
-      if (primed === 'fenced') session.ownership.fenced();
-      session.requests.withdraw(admitted);
-      if (next === 'refuse') return refused(call, storeAway('writing before a call'));
-      return next === 'again' ? call : { ...call, mayHaveRun: true };
+      if (stored === 'fenced') session.ownership.fenced();
+      session.calls.withdraw(admitted);
+      if (next === 'refuse') return refused(inbound, storeAway('writing before a call'));
+      return next === 'again' ? inbound : { ...inbound, mayHaveRun: true };
     }
     // The client disconnected while the POST waited for the store, and has no event id to resume from.
-    const waited = stream.delayed || call.waitUntil !== undefined;
-    if (waited && isAbandoned(call) && call.exchange.relayOrigin === undefined) {
-      session.requests.abandon(admitted);
+    const waited = stream.delayed || inbound.waitUntil !== undefined;
+    if (waited && isAbandoned(inbound) && inbound.exchange.relayOrigin === undefined) {
+      session.calls.abandon(admitted);
       return undefined;
     }
-    session.guard?.keep(admitted);
+    session.markers?.keep(admitted);
     // A retry may have attached to the stream while it was being stored. This reader is older than the retry's.
-    if (stream.read) call.reader.cut();
-    else session.requests.begin(stream, this.#begin(call, stream));
-    this.#dispatchAll(session, call, admitted);
+    if (stream.read) inbound.reader.cut();
+    else session.calls.begin(stream, this.#begin(inbound, stream));
+    this.#dispatchAll(session, inbound, admitted);
     return undefined;
   }
 
-  #begin(call: PostCall, stream: Stream): Reader {
+  #begin(inbound: InboundPost, stream: Stream): Reader {
     const { post, resumed } = this.#given.responses;
-    call.reader.begin(stream.answersOnly ? this.#jsonOf(call) : stream.clientResumes ? resumed : post);
-    return call.reader;
+    inbound.reader.begin(stream.answersOnly ? this.#jsonOf(inbound) : stream.clientResumes ? resumed : post);
+    return inbound.reader;
   }
 
-  #jsonOf({ post }: PostCall): ResponsePolicy {
+  #jsonOf({ post }: InboundPost): ResponsePolicy {
     return post.batch ? this.#given.responses.batch : this.#given.responses.json;
   }
 
-  #dispatchAll(session: LiveSession, { exchange, post }: PostCall, { contexts }: AdmittedPost): void {
+  #dispatchAll(session: LiveSession, { exchange, post }: InboundPost, { calls }: AdmittedPost): void {
     let next = 0;
     for (const checked of post.messages) {
       if (checked.kind !== 'request') {
         this.#dispatchSilent(session, exchange, [checked]);
         continue;
       }
-      const context = contexts[next++];
+      const call = calls[next++];
       // A request may have been cancelled while it waited for the store.
-      if (context?.answered === false) session.requests.dispatch(checked.message, context);
+      if (call?.answered === false) session.calls.dispatch(checked.message, call);
     }
   }
 
@@ -265,17 +278,17 @@ export class LegacyPosts {
   }
 }
 
-function withMessages(call: PostCall, messages: readonly Checked[]): PostCall {
-  return { ...call, post: { ...call.post, messages } };
+function withMessages(inbound: InboundPost, messages: readonly Checked[]): InboundPost {
+  return { ...inbound, post: { ...inbound.post, messages } };
 }
 
 /** After a hook of the application: the session is served here, and its client can be answered. */
-function stays(session: LiveSession, { exchange }: PostCall): boolean {
+function stays(session: LiveSession, { exchange }: InboundPost): boolean {
   return !session.left && session.ownership.leaseValid && exchange.relayOrigin?.linkFailed !== true;
 }
 
 /** Before it ran. */
-function refused({ reader, requestId }: Call, error: SojournError): undefined {
+function refused({ reader, requestId }: Inbound, error: SojournError): undefined {
   reader.refuse(beforeItRan(error), requestId);
 }
 

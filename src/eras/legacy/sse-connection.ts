@@ -110,13 +110,13 @@ export class SseConnection {
 
   #request(session: LiveSession, exchange: Exchange, message: RpcRequest): SojournError | undefined {
     const { options, gate, registry } = this.#parts;
-    const refusal = session.requests.running.refusal(session, [message], options.limits, registry.held);
+    const refusal = session.calls.running.refusal(session, [message], options.limits, registry.held);
     if (refusal !== undefined) return refusal;
     const admissions = gate.limitsSessions ? gate.enterAll(exchange, [message]) : [];
     if (admissions instanceof SojournError) return admissions;
-    const { stream, contexts } = session.requests.admitPost(exchange, [message], false, admissions);
+    const { stream, calls } = session.calls.admitPost(exchange, [message], false, admissions);
     stream.begin(new Channel(this.#response));
-    for (const context of contexts) session.requests.dispatch(message, context);
+    for (const call of calls) session.calls.dispatch(message, call);
     return undefined;
   }
 

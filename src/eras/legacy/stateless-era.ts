@@ -12,7 +12,7 @@ import { type RpcNotification, type RpcRequest, toolOf } from '../../protocol/js
 import { inHookTime } from '../../session/server/hook-time.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { InboundPost } from '../../call/call.ts';
+import type { ReceivedPost } from '../../call/inbound.ts';
 import { EARLY, RequestRuns } from '../request-runs.ts';
 import { type CallHost, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
 import { refuseQuestions, StatelessTransport } from './stateless-transport.ts';
@@ -34,7 +34,7 @@ export class StatelessEra {
     this.#runs = new RequestRuns(servers, options.timeProvider);
   }
 
-  post(post: InboundPost): void {
+  post(post: ReceivedPost): void {
     const { exchange, messages, text } = post;
     const [first] = messages;
     if (post.batch || first === undefined) {

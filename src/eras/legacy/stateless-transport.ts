@@ -9,7 +9,7 @@ import { answerJson, attempt } from '../../http/answer.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
-import { contexts } from '../../session/calls/context.ts';
+import { currentCall } from '../../session/calls/call.ts';
 import type { ScopedTransport } from '../../session/calls/scopes.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
 import type { KnownPage, ListPage, SharedLists } from '../../session/server/shared-lists.ts';
@@ -74,7 +74,7 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
       this.#page = page;
       call.response.begin();
     }
-    const deliver = (): void => contexts.run(context, () => this.receive(message, context));
+    const deliver = (): void => currentCall.run(context, () => this.receive(message, context));
     if (run?.enter === undefined) deliver();
     else run.enter(deliver);
     return ended;
@@ -112,7 +112,7 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
   #notify(message: RpcNotification, related: RequestId | undefined): void {
     this.#host.lists?.changed(message.method);
     const { id, response } = this.#call;
-    const inRequest = id === (related ?? contexts.getStore()?.id);
+    const inRequest = id === (related ?? currentCall.getStore()?.id);
     if (id === undefined || !inRequest || this.#answered)
       throw statelessUnsupported(`The notification ${message.method} outside of a request`);
     // A JSON body holds the answer alone.

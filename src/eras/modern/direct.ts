@@ -13,7 +13,7 @@ import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { contexts } from '../../session/calls/context.ts';
+import { currentCall } from '../../session/calls/call.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import { noteRefused } from '../../session/server/server-transport.ts';
 import type { SharedLists } from '../../session/server/shared-lists.ts';
@@ -62,7 +62,7 @@ export class ModernDirect implements TransportHost {
     const { rpcRequest: request } = call;
     const classification = request === undefined || this.#unbound ? undefined : this.#envelopes.classify(call, request);
     if (request === undefined || classification === undefined) return false;
-    return contexts.run(call, () => this.#serve(call, request, classification));
+    return currentCall.run(call, () => this.#serve(call, request, classification));
   }
 
   async #serve(call: SessionlessCall, request: RpcRequest, classification: Classification): Promise<boolean> {

@@ -10,7 +10,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../../relay/sent-request.ts';
-import { mayRepeat } from '../../session/calls/call-guard.ts';
+import { mayRepeat } from '../../session/calls/markers.ts';
 import type { CallRequest } from './resumable-call.ts';
 
 /** The most pages of `tools/list` that are read. */

@@ -29,13 +29,13 @@ import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { quoted } from '../../shown.ts';
-import { contexts } from '../../session/calls/context.ts';
+import { currentCall } from '../../session/calls/call.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { RequestRuns } from '../request-runs.ts';
-import type { Call, InboundPost } from '../../call/call.ts';
+import type { Inbound, ReceivedPost } from '../../call/inbound.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
 import { parseCallPosition } from './call-position.ts';
@@ -105,7 +105,7 @@ export class ModernEra implements LostRequestServer {
   }
 
   /** `false`: the SDK takes the message for one of an earlier revision. */
-  serve(post: InboundPost, header: string | undefined): boolean {
+  serve(post: ReceivedPost, header: string | undefined): boolean {
     const { exchange } = post;
     const [first] = post.messages;
     if (first?.kind !== 'request' && first?.kind !== 'notification') {
@@ -148,7 +148,7 @@ export class ModernEra implements LostRequestServer {
     this.resume({ kind: 'answer', exchange, reader, requestId: null, after: exchange.header('last-event-id') }, relay);
   }
 
-  resume(call: Call, relay: Pick<Relay, 'send'>): void {
+  resume(call: Inbound, relay: Pick<Relay, 'send'>): void {
     const { exchange, reader, after } = call;
     const refusal = this.#given.gate.count(exchange);
     const returning = this.#returning;
@@ -238,7 +238,7 @@ export class ModernEra implements LostRequestServer {
       call.enterTool();
       if (sent !== undefined) this.#given.callTimes.start(call.work, sent, (error) => call.expire(error));
     });
-    return contexts.run(call, () =>
+    return currentCall.run(call, () =>
       this.#handler.fetch(request, { parsedBody: call.message, ...(authInfo !== undefined && { authInfo }) }),
     );
   }
@@ -278,6 +278,6 @@ function responsesOf({ options, keepAlive, expiry }: ModernOptions) {
 
 /** The call whose context this code runs in. */
 function presentCall(): SessionlessCall | undefined {
-  const context = contexts.getStore();
-  return context instanceof SessionlessCall ? context : undefined;
+  const call = currentCall.getStore();
+  return call instanceof SessionlessCall ? call : undefined;
 }

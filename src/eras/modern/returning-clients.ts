@@ -20,7 +20,7 @@ import type { Caller } from '../../http/exchange.ts';
 import type { CallReader, Reader, ResponsePolicy } from '../../http/reader.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { Call } from '../../call/call.ts';
+import type { Inbound } from '../../call/inbound.ts';
 import { forLost } from '../../call/retries.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
@@ -80,7 +80,7 @@ export class ReturningClients {
   }
 
   /** Answers a GET whose `Last-Event-ID` is this position of a call. */
-  async resume({ exchange: client, reader }: Call, asked: CallPosition, relay: Returned['relay']): Promise<void> {
+  async resume({ exchange: client, reader }: Inbound, asked: CallPosition, relay: Returned['relay']): Promise<void> {
     const { timeProvider, waitMs } = this.#options;
     const returned: Returned = { client, reader, relay, asked };
     const until = timeProvider.monotonic() + waitMs;
@@ -102,7 +102,7 @@ export class ReturningClients {
    * Past a limit the GET ends cleanly, with a new event id, and a call that runs here continues until its client comes
    * back. Some clients hang when a resume is refused.
    */
-  delay({ exchange: client, reader }: Call, position: CallPosition): void {
+  delay({ exchange: client, reader }: Inbound, position: CallPosition): void {
     const { calls, response } = this.#given;
     const call = calls.find(callKey(position.secret, client.user));
     if (call !== undefined) calls.stays(call);

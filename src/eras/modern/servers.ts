@@ -6,7 +6,7 @@ import type { McpServer, ScopeChallengeHandler, Server } from '@modelcontextprot
 import { type SojournError, unsupportedVersion } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { ServerBuilder } from '../../session/server/server-builder.ts';
-import { contexts } from '../../session/calls/context.ts';
+import { currentCall } from '../../session/calls/call.ts';
 import type { EnterContext } from '../../session/server/run.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -92,7 +92,8 @@ export class ModernServers {
     server.connect = async (transport) => {
       await connect(transport);
       const { onmessage } = transport;
-      transport.onmessage = (message, extra) => enter(() => contexts.run(context, () => onmessage?.(message, extra)));
+      transport.onmessage = (message, extra) =>
+        enter(() => currentCall.run(context, () => onmessage?.(message, extra)));
     };
   }
 }

@@ -10,8 +10,8 @@ import { ownerLost } from '../../errors.ts';
 import { forLost } from '../../call/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
-import { readKept, requestKey, type KeptRequest } from './call-guard.ts';
-import type { MessageSource } from './context.ts';
+import { readKept, requestKey, type KeptRequest } from './markers.ts';
+import type { MessageSource } from './call.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
 import { rightsOf } from './rights.ts';
@@ -26,7 +26,7 @@ export async function takeLostCalls(
   markers: readonly Mark[],
   source: MessageSource,
 ): Promise<void> {
-  session.guard?.adopt(markers);
+  session.markers?.adopt(markers);
   const lostCalls = open
     .filter(({ stream }) => stream !== GET_STREAM)
     .map((info) => ({ ...info, request: readKept(info.note) }))
@@ -38,26 +38,26 @@ export async function takeLostCalls(
   const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
   for (const { stream: key, next, request } of lostCalls) {
     const posted = { answersOnly: false, requests: 1, call: request };
-    const stream = session.requests.running.openStream(posted, session.log, key, next);
+    const stream = session.calls.running.openStream(posted, session.log, key, next);
     const { runs, mayHaveRun } = forLost({
       kept: isWhole(request),
       newest: newest.get(request && requestKey(request.id)) === key,
       marked: marked.has(key),
-      repeatable: isWhole(request) && session.guard?.repeatable(request) === true,
+      repeatable: isWhole(request) && session.markers?.repeatable(request) === true,
     });
     const allowed = runs && isWhole(request) ? await allowedRequest(session, request, source) : undefined;
     if (allowed !== undefined) {
-      session.requests.rerun(allowed, source, stream);
+      session.calls.rerun(allowed, source, stream);
     } else if (request === undefined) {
       // The request is unknown, so there is no id to answer.
       stream.finish();
-      session.requests.running.forgetStream(key);
+      session.calls.running.forgetStream(key);
     } else {
       const json = session.lostJson(request, ownerLost(mayHaveRun));
       stream.send(json, true);
       answerOnGet(session, json);
       await stream.flushed();
-      session.requests.running.forgetStream(key);
+      session.calls.running.forgetStream(key);
     }
   }
 }
@@ -100,7 +100,7 @@ async function learnTools(session: LiveSession, source: MessageSource): Promise<
       },
       source,
     );
-    session.guard?.learn(answer);
+    session.markers?.learn(answer);
     cursor = answer.result?.['nextCursor'];
     if (typeof cursor !== 'string') return;
   }

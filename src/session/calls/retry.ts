@@ -7,7 +7,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type FirstAttempt, forRepeat } from '../../call/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Reader } from '../../http/reader.ts';
-import { type MessageContext, targetOf } from './context.ts';
+import { type Call, targetOf } from './call.ts';
 import { resumeStream } from '../streams/readers.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from '../session.ts';
@@ -25,17 +25,17 @@ export function isRetry(
   mayHaveRun: boolean,
 ): boolean {
   return requests.some((request) => {
-    const running = session.requests.running.get(request.id);
+    const running = session.calls.running.get(request.id);
     if (running === undefined) return mayHaveRun && earlierStream(session, request) !== undefined;
     // The client retries a call of a lost owner that runs again here.
-    const reran = requests.length === 1 && session.requests.earlierRun(request)?.reran === true;
+    const reran = requests.length === 1 && session.calls.earlierRun(request)?.reran === true;
     return (mayHaveRun || reran) && isSameCall(running, request, authInfo);
   });
 }
 
 /** From a caller with the same rights. */
 function isSameCall(
-  { method, target, authInfo: before }: MessageContext,
+  { method, target, authInfo: before }: Call,
   request: RpcRequest,
   authInfo: AuthInfo | undefined,
 ): boolean {
@@ -43,8 +43,8 @@ function isSameCall(
 }
 
 /** The stream of an attempt of this request that ran here, or may have run on an earlier owner. */
-function earlierStream({ guard, requests }: LiveSession, request: RpcRequest): string | undefined {
-  return requests.earlierRun(request)?.stream ?? guard?.marked(request.id);
+function earlierStream({ markers, calls }: LiveSession, request: RpcRequest): string | undefined {
+  return calls.earlierRun(request)?.stream ?? markers?.marked(request.id);
 }
 
 export async function attachToFirstAttempt(
@@ -52,7 +52,7 @@ export async function attachToFirstAttempt(
   requests: readonly RpcRequest[],
   open: () => Reader,
 ): Promise<FirstAttempt> {
-  const { running } = session.requests;
+  const { running } = session.calls;
   // It may wait for the store, and be refused before it runs.
   for (const { id } of requests) await running.get(id)?.starting;
   const attached = await attach(session, requests, open);
@@ -60,16 +60,16 @@ export async function attachToFirstAttempt(
   const first = forRepeat({
     attached,
     runs,
-    marked: requests.some(({ id }) => session.guard?.marked(id) !== undefined),
+    marked: requests.some(({ id }) => session.markers?.marked(id) !== undefined),
   });
-  if (first === 'run') for (const { id } of requests) session.requests.forgetRun(id);
+  if (first === 'run') for (const { id } of requests) session.calls.forgetRun(id);
   return first;
 }
 
 async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Reader): Promise<boolean> {
   for (const request of requests) {
     const key = earlierStream(session, request);
-    const stream = session.requests.running.get(request.id)?.stream ?? answeredStream(session, key);
+    const stream = session.calls.running.get(request.id)?.stream ?? answeredStream(session, key);
     if (stream?.logged === true) {
       // The first event, or the answer, may not be stored yet.
       await stream.flushed();
@@ -88,8 +88,8 @@ async function attach(session: LiveSession, requests: readonly RpcRequest[], ope
 }
 
 /** The stream of an answered call, while the log does not hold its end yet. */
-function answeredStream({ requests }: LiveSession, key: string | undefined): Stream | undefined {
-  const stream = key === undefined ? undefined : requests.running.stream(key);
+function answeredStream({ calls }: LiveSession, key: string | undefined): Stream | undefined {
+  const stream = key === undefined ? undefined : calls.running.stream(key);
   return stream?.logged === true ? stream : undefined;
 }
 

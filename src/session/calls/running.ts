@@ -14,13 +14,13 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { SmallMap } from '../../small-map.ts';
 import type { SessionLimits } from '../../types.ts';
 import type { HeldBytes, Subscriber } from '../life/held-bytes.ts';
-import type { MessageContext } from './context.ts';
+import type { Call } from './call.ts';
 import { postStreamKey } from '../streams/event-id.ts';
 import { type PostedRequests, Stream } from '../streams/stream.ts';
 import type { SessionEventLog } from '../streams/event-log.ts';
 
 export class RunningCalls {
-  readonly #contexts = new SmallMap<RequestId, MessageContext>();
+  readonly #calls = new SmallMap<RequestId, Call>();
   /** The logged streams: only those can be resumed. */
   #streams: SmallMap<string, Stream> | undefined = undefined;
   readonly #epoch: number;
@@ -33,7 +33,7 @@ export class RunningCalls {
   }
 
   get size(): number {
-    return this.#contexts.size;
+    return this.#calls.size;
   }
 
   /** Pings do not count against the limit. Cancelled requests whose handlers run do. */
@@ -51,7 +51,7 @@ export class RunningCalls {
     let counted = 0;
     for (const { id, method, params } of requests) {
       if (method === 'initialize') return alreadyInitialized();
-      if (this.#contexts.get(id) !== undefined) return requestIdInFlight(id);
+      if (this.#calls.get(id) !== undefined) return requestIdInFlight(id);
       const uri = method === 'resources/subscribe' ? params?.['uri'] : undefined;
       const full = typeof uri === 'string' ? held.subscribe(session, uri, limits) : undefined;
       if (full !== undefined) return full;
@@ -69,28 +69,28 @@ export class RunningCalls {
     return new Promise((resolve) => (this.#freed ??= []).push(resolve));
   }
 
-  values(): MessageContext[] {
-    return this.#contexts.values();
+  values(): Call[] {
+    return this.#calls.values();
   }
 
-  get(id: RequestId): MessageContext | undefined {
-    return this.#contexts.get(id);
+  get(id: RequestId): Call | undefined {
+    return this.#calls.get(id);
   }
 
-  add(id: RequestId, context: MessageContext): void {
-    this.#contexts.set(id, context);
-    if (context.method !== 'ping') this.#counted += 1;
+  add(id: RequestId, call: Call): void {
+    this.#calls.set(id, call);
+    if (call.method !== 'ping') this.#counted += 1;
   }
 
   /** The answer of a request is here, or will never come. */
-  settle(context: MessageContext): void {
-    if (context.id === undefined || context.answered) return;
-    context.phase = 'answered';
-    this.#contexts.delete(context.id);
-    this.#end(context);
+  settle(call: Call): void {
+    if (call.id === undefined || call.answered) return;
+    call.phase = 'answered';
+    this.#calls.delete(call.id);
+    this.#end(call);
   }
 
-  #end({ work, method }: MessageContext): void {
+  #end({ work, method }: Call): void {
     work.end();
     if (work.done) this.#free(method);
     else work.holds({ release: () => this.#free(method) });
@@ -108,10 +108,10 @@ export class RunningCalls {
   }
 
   /** Removes and returns all of them. The caller settles each. */
-  takeAll(): MessageContext[] {
-    const all = this.#contexts.values();
-    this.#contexts.clear();
-    for (const context of all) this.#end(context);
+  takeAll(): Call[] {
+    const all = this.#calls.values();
+    this.#calls.clear();
+    for (const call of all) this.#end(call);
     this.#resolveFreed();
     return all;
   }

@@ -4,9 +4,9 @@
  */
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { LeaveReason, Logger } from '../../types.ts';
-import { continuesElsewhere } from '../../call/retries.ts';
+import { staysResumable } from '../../call/retries.ts';
 import { GRACE_MS, inTime } from './turn-timer.ts';
-import type { SessionRequests } from '../calls/requests.ts';
+import type { SessionCalls } from '../calls/session-calls.ts';
 import type { SessionRun } from '../server/run.ts';
 import type { SessionHost } from '../session-host.ts';
 import type { Stream } from '../streams/stream.ts';
@@ -14,7 +14,7 @@ import type { Stream } from '../streams/stream.ts';
 interface LeavingSession {
   readonly id: string;
   readonly logger: Logger;
-  readonly requests: SessionRequests;
+  readonly calls: SessionCalls;
   readonly usedGetStream: Stream | undefined;
   readonly run: SessionRun | undefined;
   readonly server: AnyServer | undefined;
@@ -29,13 +29,13 @@ export async function tearDown(
   { options, lifecycle }: SessionHost,
   abortSignal: () => void,
 ): Promise<void> {
-  const { requests, usedGetStream, run } = session;
+  const { calls, usedGetStream, run } = session;
   const { othersServe } = lifecycle;
-  const isKept = continuesElsewhere(reason);
+  const isKept = staysResumable(reason);
   if (!session.busy) session.transport.settled();
-  requests.leave(reason, othersServe);
-  if (isKept) usedGetStream?.resuming.handOver(reason === 'released' && othersServe);
-  else if (reason !== 'fenced' || usedGetStream?.continueElsewhere() !== true) usedGetStream?.detach();
+  calls.leave(reason, othersServe);
+  if (isKept) usedGetStream?.resuming.letGo(reason === 'released' && othersServe);
+  else if (reason !== 'fenced' || usedGetStream?.move() !== true) usedGetStream?.detach();
   abortSignal();
   run?.leave(reason);
   if (run !== undefined) await run.heard();
@@ -45,8 +45,8 @@ export async function tearDown(
 }
 
 /** Events that still wait for the store must be stored before the session is released, or the store refuses them. */
-async function flushed({ requests, usedGetStream }: LeavingSession): Promise<void> {
-  await requests.running.flushed();
+async function flushed({ calls, usedGetStream }: LeavingSession): Promise<void> {
+  await calls.running.flushed();
   await usedGetStream?.flushed();
 }
 

@@ -9,7 +9,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
 import type { Authorizer } from '../calls/authorizer.ts';
 import type { Caller } from '../../http/exchange.ts';
-import { trackHandlers } from '../calls/context.ts';
+import { trackHandlers } from '../calls/call.ts';
 import { isThenable } from '../../options/checks.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import { type RunOwner, SessionRun } from './run.ts';

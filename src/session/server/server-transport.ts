@@ -10,7 +10,7 @@ import { type RequestEntry, requestEntry } from '../../protocol/request-entry.ts
 import { rememberSchemas } from '../../protocol/schema-memo.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
-import type { MessageContext } from '../calls/context.ts';
+import type { Call } from '../calls/call.ts';
 import { checkScopes } from '../calls/scopes.ts';
 import type { KnownPage } from './shared-lists.ts';
 
@@ -51,31 +51,31 @@ export abstract class ServerTransport {
   protected abstract get logger(): Logger;
 
   /** Returns `false` if the server must be asked. */
-  protected abstract answerWith(page: KnownPage, context: MessageContext): boolean;
+  protected abstract answerWith(page: KnownPage, call: Call): boolean;
 
   /** Passes a message to the server. `context`: the SDK's `extra`. */
-  receive(message: unknown, context: MessageContext): void {
-    const { id, method } = context;
+  receive(message: unknown, call: Call): void {
+    const { id, method } = call;
     // The answer to a question has no method.
     if (method !== undefined) {
       const found = (this.#entry ??= this.#findEntry());
       // A property that was defined over the accessor differs.
       const entry = found !== PUBLIC_WAY && this.onmessage === this.#onmessage ? found : undefined;
-      if (entry !== undefined && context.hook !== undefined && this.#answered(context)) return;
+      if (entry !== undefined && call.hook !== undefined && this.#answered(call)) return;
       if (method === 'tools/list' && this.server !== undefined) rememberSchemas(this.server);
       if (entry !== undefined)
-        return id === undefined ? entry._onnotification(message, context) : entry._onrequest(message, context);
+        return id === undefined ? entry._onnotification(message, call) : entry._onrequest(message, call);
     }
-    this.onmessage?.(message as never, context as never);
+    this.onmessage?.(message as never, call as never);
   }
 
   /** Answers a shared list with a known page, where no code of the application sees the answers of this transport. */
-  #answered(context: MessageContext): boolean {
-    const { hook } = context;
+  #answered(call: Call): boolean {
+    const { hook } = call;
     const page = hook?.takes === 'result' ? hook.page : undefined;
     if (page === undefined || Object.hasOwn(this, 'send')) return false;
     const { known } = page;
-    if (known !== undefined && this.answerWith(known, context)) return true;
+    if (known !== undefined && this.answerWith(known, call)) return true;
     page.asked();
     return false;
   }

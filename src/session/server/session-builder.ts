@@ -6,7 +6,7 @@
 import { factoryFailed, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { Caller } from '../../http/exchange.ts';
-import type { MessageSource } from '../calls/context.ts';
+import type { MessageSource } from '../calls/call.ts';
 import { inHookTime, orHookTimeout } from './hook-time.ts';
 import { replayed } from './replayed-messages.ts';
 import { answerOf, type ServerAnswer } from '../record/server-answer.ts';

@@ -15,7 +15,7 @@ import { internal, noStream, notInitialized, type SojournError, storeAway } from
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
-import { contexts, type ContextSession, MessageContext, type MessageSource, targetOf } from '../calls/context.ts';
+import { currentCall, type CallSession, Call, type MessageSource, targetOf } from '../calls/call.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
@@ -38,21 +38,21 @@ const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifica
 type State = 'open' | 'settled' | 'closed';
 
 /** Takes what the server answers. */
-interface AnsweredRequests {
+interface AnsweredCalls {
   answer(message: RpcResponse): void;
-  answerWith(page: KnownPage, context: MessageContext): void;
-  readonly running: { get(id: RequestId): MessageContext | undefined };
+  answerWith(page: KnownPage, call: Call): void;
+  readonly running: { get(id: RequestId): Call | undefined };
 }
 
 /** What a transport needs of its session. */
-export interface TransportSession extends GetSession, ContextSession {
+export interface TransportSession extends GetSession, CallSession {
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;
   readonly ownership: Ownership;
   /** `undefined`: no other process can own the session, so its sends are never held. */
-  readonly guard: { forget(): void } | undefined;
+  readonly markers: { forget(): void } | undefined;
   readonly lists: SharedLists | undefined;
-  readonly requests: AnsweredRequests;
+  readonly calls: AnsweredCalls;
   readonly questions: Questions;
   /** `undefined`: sessions have no run hook. */
   readonly run: SessionRun | undefined;
@@ -82,10 +82,10 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   }
 
   /** Sends are held while the lease is lapsed, so the server is asked then. */
-  protected answerWith(page: KnownPage, context: MessageContext): boolean {
-    const { ownership, guard, requests } = this.#session;
-    if (guard !== undefined && !ownership.leaseValid) return false;
-    requests.answerWith(page, context);
+  protected answerWith(page: KnownPage, call: Call): boolean {
+    const { ownership, markers, calls } = this.#session;
+    if (markers !== undefined && !ownership.leaseValid) return false;
+    calls.answerWith(page, call);
     return true;
   }
 
@@ -126,9 +126,9 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   // ——— messages in ———
 
   /** `stream`: where the answer of a request goes. */
-  contextOf(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
+  callOf(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): Call {
     const { id, method, params } = message;
-    return new MessageContext(source, this.#session, this.#hidesRequest, id, method, stream, targetOf(params));
+    return new Call(source, this.#session, this.#hidesRequest, id, method, stream, targetOf(params));
   }
 
   /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */
@@ -139,15 +139,15 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     work?: HandlerWork,
   ): void {
     const [session, hidden] = [this.#session, this.#hidesRequest];
-    this.deliver(message, new MessageContext(source, session, hidden, undefined, method, undefined, undefined, work));
+    this.deliver(message, new Call(source, session, hidden, undefined, method, undefined, undefined, work));
   }
 
   /** Returns the error of a server that threw. */
-  deliver(message: RpcRequest | RpcNotification | RpcResponse, context: MessageContext): SojournError | undefined {
+  deliver(message: RpcRequest | RpcNotification | RpcResponse, call: Call): SojournError | undefined {
     const { id: sessionId, logger, run } = this.#session;
     try {
-      if (run?.enter === undefined) contexts.run(context, receive, this, message, context);
-      else run.enter(() => contexts.run(context, receive, this, message, context));
+      if (run?.enter === undefined) currentCall.run(call, receive, this, message, call);
+      else run.enter(() => currentCall.run(call, receive, this, message, call));
       return undefined;
     } catch (cause) {
       logger.error({ err: cause, sessionId }, 'The server threw while it took a message');
@@ -163,9 +163,9 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   // ——— messages out ———
 
   send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
-    const { ownership, guard } = this.#session;
-    if (guard === undefined) return this.#send(message, options);
-    const from = contexts.getStore();
+    const { ownership, markers } = this.#session;
+    if (markers === undefined) return this.#send(message, options);
+    const from = currentCall.getStore();
     if (ownership.leaseValid) return this.#sendOf(from, message, options);
     return ownership.untilLeaseValid().then((valid) => (valid ? this.#sendOf(from, message, options) : undefined));
   }
@@ -174,12 +174,8 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
    * A request that was taken back may have been retried under the same id. So of the messages that its handler still
    * sends, only those about the session leave.
    */
-  #sendOf(
-    from: MessageContext | undefined,
-    message: JSONRPCMessage,
-    options: TransportSendOptions | undefined,
-  ): Promise<void> {
-    if (from?.phase !== 'takenBack') return this.#send(message, options);
+  #sendOf(from: Call | undefined, message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
+    if (from?.phase !== 'withdrawn') return this.#send(message, options);
     if (!('method' in message)) return DONE;
     if ('id' in message) return Promise.reject(storeAway('writing before a call'));
     return options?.relatedRequestId === undefined && SESSION_LEVEL.has(message.method)
@@ -189,7 +185,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   #send(message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
     try {
-      if (!('method' in message)) this.#session.requests.answer(message as RpcResponse);
+      if (!('method' in message)) this.#session.calls.answer(message as RpcResponse);
       else if ('id' in message) this.#ask(message as RpcRequest, options?.relatedRequestId);
       else this.#notify(message as RpcNotification, options?.relatedRequestId);
       return DONE;
@@ -217,7 +213,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   #notify(message: RpcNotification, related: RequestId | undefined): void {
     const session = this.#session;
     const { method } = message;
-    if (method === 'notifications/tools/list_changed') session.guard?.forget();
+    if (method === 'notifications/tools/list_changed') session.markers?.forget();
     if (SESSION_LEVEL.has(method)) session.lists?.changed(method);
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : this.#streamOf(related);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
@@ -228,8 +224,8 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   }
 
   /** The running request that a message belongs to. */
-  #requestOf(related: RequestId | undefined): MessageContext | undefined {
-    return related === undefined ? this.#ambient() : this.#session.requests.running.get(related);
+  #requestOf(related: RequestId | undefined): Call | undefined {
+    return related === undefined ? this.#ambient() : this.#session.calls.running.get(related);
   }
 
   /** The POST stream of a running request, if it can still carry a message. */
@@ -238,16 +234,16 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     return stream !== undefined && !stream.answersOnly && (stream.logged || stream.read) ? stream : undefined;
   }
 
-  #ambient(): MessageContext | undefined {
-    const context = contexts.getStore();
-    if (context?.id === undefined || context.answered) return undefined;
+  #ambient(): Call | undefined {
+    const call = currentCall.getStore();
+    if (call?.id === undefined || call.answered) return undefined;
     // A handler of another session may hold this one's server.
-    return this.#session.requests.running.get(context.id) === context ? context : undefined;
+    return this.#session.calls.running.get(call.id) === call ? call : undefined;
   }
 }
 
-function receive(transport: SessionTransport, message: unknown, context: MessageContext): void {
-  transport.receive(message, context);
+function receive(transport: SessionTransport, message: unknown, call: Call): void {
+  transport.receive(message, call);
 }
 
 /** A listener of the application may make errors, which need their stacks. */

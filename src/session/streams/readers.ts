@@ -24,9 +24,9 @@ export function openGet(session: LiveSession, reader: Reader, missed: boolean): 
 }
 
 /** The stream of a `Last-Event-ID`, while it is not complete. */
-export function resumable({ record, getStream, requests }: LiveSession, stream: string): Stream | undefined {
+export function resumable({ record, getStream, calls }: LiveSession, stream: string): Stream | undefined {
   if (stream === GET_STREAM) return record.getPrimed ? getStream : undefined;
-  return requests.running.stream(stream);
+  return calls.running.stream(stream);
 }
 
 /** `false`: the log cannot continue from there, and nothing was written. */

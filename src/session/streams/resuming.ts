@@ -80,7 +80,7 @@ export class Resuming {
    * Ends the reader after its last id once more, so that its client resumes from there. `soon`: at once, because
    * another instance serves.
    */
-  handOver(soon: boolean): void {
+  letGo(soon: boolean): void {
     const stream = this.#stream;
     const { log, reader, position } = stream;
     this.#ending = soon ? reader : undefined;
@@ -93,11 +93,11 @@ export class Resuming {
   letResume(): void {
     const { reader, answersOnly, canResume } = this.#stream;
     if (answersOnly || !canResume || this.reads) return;
-    if (reader?.isOpen === true && !reader.isRelayed) this.handOver(true);
+    if (reader?.isOpen === true && !reader.isRelayed) this.letGo(true);
   }
 
   /** Ends the response but not the stream. The last event makes the client reconnect at once and resume. */
-  closeEarly(): void {
+  endResponse(): void {
     if (this.#stream.log !== undefined && !this.#stream.isComplete) this.#endAtPoint(true);
   }
 
@@ -117,7 +117,7 @@ export class Resuming {
    * Leaves the call to the next owner, which runs it again. A reader at another instance continues there; any other
    * reader resumes.
    */
-  handOn(soon: boolean): void {
+  handOff(soon: boolean): void {
     this.#endAtPoint(soon, true);
   }
 
@@ -151,7 +151,7 @@ export class Resuming {
       if (reader === undefined || stream.reader !== reader || stream.isComplete || this.reads) return;
       const { offset, resumes } = stream.position;
       this.#cleanEnd = { offset, resumes: resumes + 1 };
-      this.handOver(true);
+      this.letGo(true);
     };
   }
 

@@ -96,7 +96,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
    * Whether the next owner of the session can answer the call: its reader is at another instance, or its client comes
    * back.
    */
-  get canHandOn(): boolean {
+  get canHandOff(): boolean {
     const isReached = this.clientResumes || this.#reader?.isRelayed === true;
     return this.#posted.requests === 1 && !this.#isComplete && isReached;
   }
@@ -127,9 +127,9 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
    * Sets the reader of a POST that is dispatched at once. Every event is stored before it is sent, the priming event
    * together with the first message.
    */
-  beginEarly(reader: Reader, extra: AppendExtra, primed: (result: WriteResult) => void): void {
+  beginAhead(reader: Reader, extra: AppendExtra, stored: (result: WriteResult) => void): void {
     this.use(reader);
-    if (this.#log !== undefined) this.#queueIn(this.#log).gather(extra, primed);
+    if (this.#log !== undefined) this.#queueIn(this.#log).gather(extra, stored);
   }
 
   /** Its requests run, and its first event is not stored yet. */
@@ -223,7 +223,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     const error = call === undefined ? undefined : this.#log?.lostAnswer(call);
     if (error !== undefined && !this.#isComplete) return;
     if (error !== undefined && answered) this.#reader?.message(error, undefined);
-    else if (why === 'fenced' && this.continueElsewhere()) return;
+    else if (why === 'fenced' && this.move()) return;
     this.detach();
   }
 
@@ -334,7 +334,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
    * Another instance owns the session, and ends or runs again what ran here: the response continues with what the log
    * gets there. `false`: there is no reader, or it has no event id to continue from.
    */
-  continueElsewhere(): boolean {
+  move(): boolean {
     const reader = this.#reader;
     if (reader?.isOpen !== true || reader.takes === 'answers') return false;
     if (!this.canResume && !reader.isRelayed) return false;

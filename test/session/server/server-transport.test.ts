@@ -4,7 +4,7 @@ import * as v2 from '@modelcontextprotocol/server';
 import * as v1 from '@modelcontextprotocol/sdk/server/index.js';
 import * as v1Mcp from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
-import { MessageContext } from '../../../src/session/calls/context.ts';
+import { Call } from '../../../src/session/calls/call.ts';
 import { ServerTransport } from '../../../src/session/server/server-transport.ts';
 import type { McpEndpointContext } from '../../../src/index.ts';
 import { callModern } from '../../kit/modern.ts';
@@ -48,7 +48,7 @@ const marked = { jsonrpc: '2.0', id: 1, method: 'ping', unknown: true };
 
 async function wayOf(transport: RecordingTransport): Promise<'short' | 'public'> {
   transport.onerror = (error) => void transport.errors.push(error);
-  const context = new MessageContext(undefined, undefined, false, 1, 'ping', undefined);
+  const context = new Call(undefined, undefined, false, 1, 'ping', undefined);
   transport.receive(marked, context);
   await new Promise((resolve) => setImmediate(resolve));
   const { sent } = transport;
@@ -93,7 +93,7 @@ describe('a notification', () => {
       const transport = await connected(server);
       const tell = async (message: object): Promise<number> => {
         const before = heard;
-        transport.receive(message, new MessageContext(undefined, undefined, false, undefined, told.method, undefined));
+        transport.receive(message, new Call(undefined, undefined, false, undefined, told.method, undefined));
         await new Promise((resolve) => setImmediate(resolve));
         return heard - before;
       };
@@ -116,7 +116,7 @@ describe('a notification', () => {
     const pinged = server.ping();
     await new Promise((resolve) => setImmediate(resolve));
     const { id } = transport.sent[0] as { id: number };
-    const context = new MessageContext(undefined, undefined, false, undefined, undefined, undefined);
+    const context = new Call(undefined, undefined, false, undefined, undefined, undefined);
     transport.receive({ jsonrpc: '2.0', id, result: {} }, context);
     expect(await pinged).toEqual({});
   });

@@ -18,25 +18,25 @@ import type { Reader } from '../../http/reader.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { continuesElsewhere, endError, forLeaving } from '../../call/retries.ts';
+import { staysResumable, endError, forLeaving } from '../../call/retries.ts';
 import type { LeaveReason } from '../../types.ts';
-import { mayBeSentAgain } from './call-guard.ts';
-import type { AdmittedPost, MessageContext, MessageSource } from './context.ts';
+import { mayBeSentAgain } from './markers.ts';
+import type { AdmittedPost, Call, MessageSource } from './call.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
-import type { RequestsSession } from './requests-session.ts';
+import type { CallsSession } from './calls-session.ts';
 import { REPLAYED_MESSAGES } from '../server/replayed-messages.ts';
 import { RunningCalls } from './running.ts';
 import type { KnownPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
-export class SessionRequests {
+export class SessionCalls {
   readonly running: RunningCalls;
-  readonly #session: RequestsSession;
+  readonly #session: CallsSession;
   #earlier: EarlierRuns | undefined = undefined;
 
-  constructor(session: RequestsSession) {
+  constructor(session: CallsSession) {
     this.#session = session;
     this.running = new RunningCalls(session.ownership.epoch);
   }
@@ -49,10 +49,10 @@ export class SessionRequests {
     admissions: readonly Admission[],
   ): AdmittedPost {
     const stream = this.open(requests, answersOnly);
-    const contexts = requests.map((request) => this.admit(request, caller, stream));
-    for (const { work } of contexts) caller.heldBy(work);
-    for (const [n, admission] of admissions.entries()) contexts[n]?.work.holds(admission);
-    return { caller, requests, stream, contexts };
+    const calls = requests.map((request) => this.admit(request, caller, stream));
+    for (const { work } of calls) caller.heldBy(work);
+    for (const [n, admission] of admissions.entries()) calls[n]?.work.holds(admission);
+    return { caller, requests, stream, calls };
   }
 
   /**
@@ -67,64 +67,64 @@ export class SessionRequests {
   }
 
   /** Takes the id of a request, which counts as running from here on. */
-  admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
+  admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): Call {
     const { record } = this.#session;
-    const context = this.#session.transport.contextOf(message, source, stream);
+    const call = this.#session.transport.callOf(message, source, stream);
     const keep = REPLAYED_MESSAGES[message.method];
-    if (keep !== undefined) context.onAnswer({ takes: 'result', run: () => keep(record, message) });
-    else this.#learn(message, context);
+    if (keep !== undefined) call.onAnswer({ takes: 'result', run: () => keep(record, message) });
+    else this.#learn(message, call);
     // The client uses the id for another request.
     this.forgetRun(message.id);
-    this.#add(message.id, context);
-    return context;
+    this.#add(message.id, call);
+    return call;
   }
 
   /** Learns from the answer to a list, and keeps it for other callers where the list is shared. */
-  #learn(message: RpcRequest, context: MessageContext): void {
-    const { record, guard, lists } = this.#session;
+  #learn(message: RpcRequest, call: Call): void {
+    const { record, markers, lists } = this.#session;
     const page = lists?.page(message, record.version);
-    const isLearnt = guard !== undefined && message.method === 'tools/list';
+    const isLearnt = markers !== undefined && message.method === 'tools/list';
     if (page === undefined && !isLearnt) return;
     const run = (answer: RpcResponse): void => {
-      if (isLearnt) guard.learn(answer);
+      if (isLearnt) markers.learn(answer);
       page?.keep(answer);
     };
-    context.onAnswer({ takes: 'result', run, page });
+    call.onAnswer({ takes: 'result', run, page });
   }
 
-  #add(id: RequestId, context: MessageContext): void {
-    this.running.add(id, context);
+  #add(id: RequestId, call: Call): void {
+    this.running.add(id, call);
     this.#session.enter();
   }
 
   /** Undoes `admitPost` for requests that never ran. They get no answer here. */
-  withdraw({ contexts, stream }: AdmittedPost): void {
-    for (const context of contexts) {
-      if (!context.answered) this.#settle(context);
-      this.#session.guard?.unmark(context);
-      if (context.id !== undefined) this.forgetRun(context.id, stream.key);
+  withdraw({ calls, stream }: AdmittedPost): void {
+    for (const call of calls) {
+      if (!call.answered) this.#settle(call);
+      this.#session.markers?.unmark(call);
+      if (call.id !== undefined) this.forgetRun(call.id, stream.key);
     }
     this.running.forgetStream(stream.key);
   }
 
   /** For requests that never ran and whose client disconnected: their stream completes without an answer. */
-  abandon({ contexts }: AdmittedPost): void {
-    for (const context of contexts) {
-      if (!context.answered) this.#settle(context);
-      this.#endSilent(context);
+  abandon({ calls }: AdmittedPost): void {
+    for (const call of calls) {
+      if (!call.answered) this.#settle(call);
+      this.#endSilent(call);
     }
   }
 
-  #endSilent(context: MessageContext): void {
-    if (context.stream !== undefined) this.running.reply(context.stream, undefined, markedRequest(context));
-    this.#session.guard?.unmark(context);
+  #endSilent(call: Call): void {
+    if (call.stream !== undefined) this.running.reply(call.stream, undefined, markedRequest(call));
+    this.#session.markers?.unmark(call);
   }
 
   /** Withdraws requests that may run already, and cancels those. The client may retry under the same ids. */
-  takeBack(post: AdmittedPost): void {
-    const running = post.contexts.filter(({ answered }) => !answered);
+  withdrawRunning(post: AdmittedPost): void {
+    const running = post.calls.filter(({ answered }) => !answered);
     this.withdraw(post);
-    for (const context of post.contexts) context.phase = 'takenBack';
+    for (const call of post.calls) call.phase = 'withdrawn';
     for (const { id } of running) this.#abort(id, 'Its stream could not be stored');
   }
 
@@ -134,19 +134,19 @@ export class SessionRequests {
   }
 
   /** The time of a request is over. Its answer waits for the lease, as the answer of its handler would. */
-  async #expire(context: MessageContext, error: SojournError): Promise<void> {
+  async #expire(call: Call, error: SojournError): Promise<void> {
     const { ownership } = this.#session;
     if (!ownership.leaseValid) await ownership.untilLeaseValid();
-    if (context.answered) return;
-    this.#settle(context);
-    this.#reply(context, this.#session.lostJson(context, error));
-    this.#abort(context.id, error.message);
+    if (call.answered) return;
+    this.#settle(call);
+    this.#reply(call, this.#session.lostJson(call, error));
+    this.#abort(call.id, error.message);
   }
 
   /** Stores what must be stored before the requests of a POST are dispatched. Nothing has been sent yet. */
-  prime(post: AdmittedPost): MaybePromise<WriteResult> {
-    const { guard } = this.#session;
-    return guard === undefined ? post.stream.storePoint(true) : guard.before(post);
+  storeFirst(post: AdmittedPost): MaybePromise<WriteResult> {
+    const { markers } = this.#session;
+    return markers === undefined ? post.stream.storePoint(true) : markers.before(post);
   }
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
@@ -159,42 +159,42 @@ export class SessionRequests {
   /**
    * What to store with the priming event of requests that may all run twice; `undefined`: they must wait for the store.
    */
-  early(post: AdmittedPost): AppendExtra | undefined {
-    return post.stream.logged ? this.#session.guard?.early(post) : undefined;
+  ahead(post: AdmittedPost): AppendExtra | undefined {
+    return post.stream.logged ? this.#session.markers?.ahead(post) : undefined;
   }
 
   /** Begins the response of such a POST. Each of its events is stored before it is sent. */
-  beginEarly(
-    { stream, contexts, caller }: AdmittedPost,
+  beginAhead(
+    { stream, calls, caller }: AdmittedPost,
     reader: Reader,
     extra: AppendExtra,
-    primed: (result: WriteResult) => void,
+    stored: (result: WriteResult) => void,
   ): void {
     const { hasGetReader, listChanges } = this.#session;
-    this.#keepRuns(contexts, caller);
-    stream.beginEarly(reader, extra, primed);
+    this.#keepRuns(calls, caller);
+    stream.beginAhead(reader, extra, stored);
     if (!hasGetReader) listChanges.sendOn(stream);
   }
 
-  dispatch(message: RpcRequest, context: MessageContext): void {
-    if (context.stream !== undefined)
-      this.#session.callTimes.start(context.work, message, (error) => void this.#expire(context, error));
-    const error = this.#session.transport.deliver(message, context);
-    if (error === undefined || context.answered) return;
+  dispatch(message: RpcRequest, call: Call): void {
+    if (call.stream !== undefined)
+      this.#session.callTimes.start(call.work, message, (error) => void this.#expire(call, error));
+    const error = this.#session.transport.deliver(message, call);
+    if (error === undefined || call.answered) return;
     this.answer({ jsonrpc: '2.0', id: message.id, error: rpcError(error) });
   }
 
   /** Runs the call of a lost owner again, on its old stream. */
   rerun(message: RpcRequest, source: MessageSource | undefined, stream: Stream): void {
-    const context = this.admit(message, source, stream);
+    const call = this.admit(message, source, stream);
     this.#runs.add(message, { stream: stream.key, reran: true });
-    this.dispatch(message, context);
+    this.dispatch(message, call);
   }
 
   /** Remembers requests without a marker, on a logged stream, until the instance that relays them has the answer. */
-  #keepRuns(contexts: readonly MessageContext[], { relayOrigin }: Caller): void {
+  #keepRuns(calls: readonly Call[], { relayOrigin }: Caller): void {
     if (relayOrigin === undefined) return;
-    for (const { id, method, stream } of contexts) {
+    for (const { id, method, stream } of calls) {
       if (id === undefined || method === undefined || stream === undefined) continue;
       this.#runs.add({ id, method }, { stream: stream.key, reran: false });
       relayOrigin.onAcknowledged(() => this.forgetRun(id, stream.key));
@@ -223,26 +223,26 @@ export class SessionRequests {
 
   /** Dispatches a request of this library. `answered` gets the answer instead of a client. */
   ask(message: RpcRequest, source: MessageSource | undefined, answered: (answer: RpcResponse) => void): void {
-    const context = this.#session.transport.contextOf(message, source, undefined);
-    context.onAnswer({ takes: 'answer', run: answered });
-    this.#add(message.id, context);
-    this.dispatch(message, context);
+    const call = this.#session.transport.callOf(message, source, undefined);
+    call.onAnswer({ takes: 'answer', run: answered });
+    this.#add(message.id, call);
+    this.dispatch(message, call);
   }
 
   /** A client's `notifications/cancelled`: the server will not answer, so the stream ends without an answer. */
   cancel(message: RpcNotification): void {
     const id = message.params?.['requestId'];
-    const context = typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
-    if (context?.stream === undefined) return;
-    this.#settle(context);
-    this.#endSilent(context);
+    const call = typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
+    if (call?.stream === undefined) return;
+    this.#settle(call);
+    this.#endSilent(call);
   }
 
   /** Takes the answer of the server. */
   answer(message: RpcResponse): void {
     const { logger, ownership } = this.#session;
-    const context = message.id === undefined ? undefined : this.running.get(message.id);
-    if (context === undefined) {
+    const call = message.id === undefined ? undefined : this.running.get(message.id);
+    if (call === undefined) {
       // A handler may still answer while its session leaves. The client has an error by then.
       logger[ownership.left ? 'debug' : 'warn'](
         { sessionId: ownership.sessionId, id: shownId(message.id) },
@@ -250,31 +250,31 @@ export class SessionRequests {
       );
       return;
     }
-    this.#settle(context);
-    const { hook } = context;
+    this.#settle(call);
+    const { hook } = call;
     if (hook?.takes === 'answer') return hook.run(message);
     if (message.error === undefined) hook?.run(message);
-    this.#reply(context, answerJson(message, context.id ?? null, logger));
+    this.#reply(call, answerJson(message, call.id ?? null, logger));
   }
 
   /** Answers a list with a known page, without the server. */
-  answerWith(page: KnownPage, context: MessageContext): void {
-    this.#settle(context);
-    if (page.hints !== undefined) this.#session.guard?.learn(page.hints);
-    this.#reply(context, page.answerTo(context.id));
+  answerWith(page: KnownPage, call: Call): void {
+    this.#settle(call);
+    if (page.hints !== undefined) this.#session.markers?.learn(page.hints);
+    this.#reply(call, page.answerTo(call.id));
   }
 
-  #reply(context: MessageContext, json: string): void {
-    if (isLarge(json)) this.#session.noteLarge(context.target ?? context.method ?? '');
-    const { stream } = context;
+  #reply(call: Call, json: string): void {
+    if (isLarge(json)) this.#session.noteLarge(call.target ?? call.method ?? '');
+    const { stream } = call;
     const isUnread = stream?.logged === true && !stream.read;
-    if (stream !== undefined) this.running.reply(stream, json, markedRequest(context));
+    if (stream !== undefined) this.running.reply(stream, json, markedRequest(call));
     if (isUnread) answerOnGet(this.#session, json);
-    this.#session.guard?.unmark(context);
+    this.#session.markers?.unmark(call);
   }
 
-  #settle(context: MessageContext): void {
-    this.running.settle(context);
+  #settle(call: Call): void {
+    this.running.settle(call);
     this.#session.exit();
   }
 
@@ -287,28 +287,28 @@ export class SessionRequests {
     // An error takes longer to make than the rest of the end of an idle session.
     if (running.length === 0) return;
     const error = endError(reason, true);
-    for (const context of running) {
+    for (const call of running) {
       const next = forLeaving(reason, {
-        isStoring: context.stream?.runsAhead === true,
-        isDurable: this.#session.guard !== undefined && context.hook?.takes !== 'answer',
+        isStoring: call.stream?.runsAhead === true,
+        isDurable: this.#session.markers !== undefined && call.hook?.takes !== 'answer',
         // The call has no marker, and the log keeps its stream open, as after a crash.
-        mayRunTwice: context.marker === undefined && context.stream?.canHandOn === true,
+        mayRunTwice: call.marker === undefined && call.stream?.canHandOff === true,
       });
-      context.phase = next === 'passOn' ? 'passedOn' : 'answered';
-      if (next === 'passOn' || (next === 'move' && context.stream?.continueElsewhere() === true)) continue;
+      call.phase = next === 'moveUnsent' ? 'moved' : 'answered';
+      if (next === 'moveUnsent' || (next === 'move' && call.stream?.move() === true)) continue;
       if (next === 'handOff') {
-        context.stream?.resuming.handOn(othersServe);
+        call.stream?.resuming.handOff(othersServe);
         continue;
       }
-      if (!continuesElsewhere(reason)) context.stream?.abandonLog();
-      if (context.hook?.takes === 'answer') context.hook.run(errorAnswer(context.id, error));
-      else if (context.stream !== undefined)
-        this.running.reply(context.stream, this.#session.lostJson(context, error), markedRequest(context));
+      if (!staysResumable(reason)) call.stream?.abandonLog();
+      if (call.hook?.takes === 'answer') call.hook.run(errorAnswer(call.id, error));
+      else if (call.stream !== undefined)
+        this.running.reply(call.stream, this.#session.lostJson(call, error), markedRequest(call));
     }
   }
 }
 
 /** The request whose marker goes with the last event of its stream. */
-function markedRequest({ marker }: MessageContext): string | undefined {
+function markedRequest({ marker }: Call): string | undefined {
   return marker === undefined || mayBeSentAgain(marker) ? undefined : marker.mark.name;
 }

@@ -8,7 +8,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
-import type { AdmittedPost, CallMarker, MessageContext } from './context.ts';
+import type { AdmittedPost, CallMarker, Call } from './call.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import { rightsOf } from './rights.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
@@ -22,7 +22,7 @@ import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 const KEPT_REQUEST_LENGTH = 65_536;
 /**
  * How long markers are kept after the owner of a call, or its relaying instance, is lost. A relaying instance sends
- * such a call again within two leases and the attempts of its call loop. To send it later than this, the instance would
+ * such a call again within two leases and the attempts of its placement. To send it later than this, the instance would
  * have to be frozen while its client still waits.
  */
 const LEFT_MS = 600_000;
@@ -47,7 +47,7 @@ interface LeftMarker {
 /** What a guard needs of the instance. */
 type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
 
-export class CallGuard {
+export class Markers {
   readonly #store: GuardHost['store'];
   readonly #ownership: Ownership;
   readonly #logger: Logger;
@@ -125,14 +125,14 @@ export class CallGuard {
   }
 
   /** Stores what must be stored before the requests of one POST are dispatched. */
-  before({ stream, requests, contexts }: AdmittedPost): MaybePromise<WriteResult> {
+  before({ stream, requests, calls }: AdmittedPost): MaybePromise<WriteResult> {
     if (this.#left !== undefined) this.#dropLeft(this.#left);
     const marks: Mark[] = [];
     for (const [n, request] of requests.entries()) {
-      const context = contexts[n];
-      if (context === undefined || this.repeatable(request)) continue;
+      const call = calls[n];
+      if (call === undefined || this.repeatable(request)) continue;
       const mark = { name: requestKey(request.id), stream: stream.key };
-      context.marker = { mark, origin: undefined };
+      call.marker = { mark, origin: undefined };
       marks.push(mark);
       this.#add(mark);
     }
@@ -140,7 +140,7 @@ export class CallGuard {
     if (stream.logged) {
       const [request] = requests;
       return stream.storePoint(true, {
-        ...(request !== undefined && { note: () => keep(request, contexts[0]) }),
+        ...(request !== undefined && { note: () => keep(request, calls[0]) }),
         ...(mark !== undefined && { mark }),
       });
     }
@@ -150,10 +150,10 @@ export class CallGuard {
   /**
    * What to store with the first event of a stream whose requests may all run twice; `undefined`: some request may not.
    */
-  early({ requests, contexts }: AdmittedPost): AppendExtra | undefined {
+  ahead({ requests, calls }: AdmittedPost): AppendExtra | undefined {
     const [first] = requests;
     if (first === undefined || !requests.every((request) => this.repeatable(request))) return undefined;
-    return { note: () => keep(first, contexts[0]) };
+    return { note: () => keep(first, calls[0]) };
   }
 
   async #markAll(marks: readonly Mark[], stream: Pick<Stream, 'noteDelay'>): Promise<WriteResult> {
@@ -183,13 +183,13 @@ export class CallGuard {
    * If another instance relayed these calls, it sends them again when it does not know how they ended. So their markers
    * stay until it has acknowledged the answer.
    */
-  keep({ contexts, caller: { relayOrigin } }: AdmittedPost): void {
+  keep({ calls, caller: { relayOrigin } }: AdmittedPost): void {
     if (relayOrigin === undefined) return;
-    for (const context of contexts) {
-      if (context.marker === undefined) continue;
-      context.marker.origin = relayOrigin;
+    for (const call of calls) {
+      if (call.marker === undefined) continue;
+      call.marker.origin = relayOrigin;
       relayOrigin.onAcknowledged(() => {
-        if (context.answered) void this.#unmarkAcknowledged(context);
+        if (call.answered) void this.#unmarkAcknowledged(call);
       });
     }
   }
@@ -198,7 +198,7 @@ export class CallGuard {
    * A call has ended. On a logged stream only its last append removes the marker: without the marker, the next owner
    * would run the call of a stream that the log holds open. Otherwise a separate write removes it.
    */
-  unmark({ marker, stream }: MessageContext): void {
+  unmark({ marker, stream }: Call): void {
     if (marker === undefined) return;
     if (mayBeSentAgain(marker)) {
       if (marker.origin?.linkFailed === true) this.#leave(marker.mark);
@@ -207,7 +207,7 @@ export class CallGuard {
   }
 
   /** For a call whose marker stayed when it was answered. */
-  async #unmarkAcknowledged({ marker, stream }: MessageContext): Promise<void> {
+  async #unmarkAcknowledged({ marker, stream }: Call): Promise<void> {
     await stream?.flushed();
     if (marker !== undefined && (stream?.isStored === true || stream?.logged === false)) this.#remove(marker.mark);
   }
@@ -238,8 +238,8 @@ export function requestKey(id: RequestId): string {
   return JSON.stringify(id);
 }
 
-function keep({ id, method, params }: RpcRequest, context: MessageContext | undefined): string {
-  const rights = rightsOf(context?.authInfo);
+function keep({ id, method, params }: RpcRequest, call: Call | undefined): string {
+  const rights = rightsOf(call?.authInfo);
   const whole = JSON.stringify({
     id,
     method,

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
-import { Patience } from '../../../src/session/ownership/patience.ts';
+import { WaitingRoom } from '../../../src/session/ownership/waiting-room.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import { until } from '../../kit/until.ts';
 
 const REQUESTS = 5_000;
-/** As `patience.ts` says. */
+/** As `waiting-room.ts` says. */
 const WOKEN_PER_TURN = 100;
 
-function patience(): Patience {
-  return new Patience({
+function patience(): WaitingRoom {
+  return new WaitingRoom({
     time: createFakeTime(),
     random: (bytes) => new Uint8Array(bytes),
     // One user takes half of them.
@@ -70,7 +70,7 @@ test('a request that tried and failed while others are woken is woken again', as
 });
 
 test('a user takes as many places and bytes as are left free, so that the requests of others still wait', () => {
-  const waiting = new Patience({
+  const waiting = new WaitingRoom({
     time: createFakeTime(),
     random: (bytes) => new Uint8Array(bytes),
     places: 100,

@@ -16,10 +16,10 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { shareKey } from '../../limits/request-limits.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { type Call, type CallKind, isAbandoned, isRequest, type NextAttempt, reads } from '../../call/call.ts';
+import { type Inbound, type InboundKind, isAbandoned, isRequest, type NextAttempt, reads } from '../../call/inbound.ts';
 import { afterWait, isHookFailure, mayWaitOn } from '../../call/retries.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { Patience, Place } from '../../session/ownership/patience.ts';
+import type { WaitingRoom, Place } from '../../session/ownership/waiting-room.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { LegacyGets } from './get.ts';
 
@@ -40,18 +40,18 @@ export interface Placed {
 }
 
 /** Where calls go when they need not wait any more. */
-export interface Placement {
-  attempt(id: string, call: Call): Promise<Placed>;
+export interface Placer {
+  attempt(id: string, inbound: Inbound): Promise<Placed>;
   /** Continues with a call that was placed. */
-  follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void>;
+  follow(id: string, inbound: Inbound, outcome: MaybePromise<NextAttempt>): Promise<void>;
   /** For a call that waits for another request of its session to end: resolves to `true` when a request did. */
   freed(id: string, cause: unknown): Promise<true> | undefined;
-  refuse(call: Call, cause: unknown): void;
+  refuse(inbound: Inbound, cause: unknown): void;
 }
 
-export interface WaitingCallsOptions {
+export interface WaitingOptions {
   readonly options: ResolvedOptions;
-  readonly patience: Patience;
+  readonly waitingRoom: WaitingRoom;
   readonly lifecycle: Lifecycle;
   readonly gets: LegacyGets;
 }
@@ -59,7 +59,7 @@ export interface WaitingCallsOptions {
 interface Entry {
   /** The session. */
   readonly id: string;
-  call: Call;
+  inbound: Inbound;
   place: Place | undefined;
   /** Why it waits. */
   cause: unknown;
@@ -70,33 +70,33 @@ interface Entry {
   left(): void;
 }
 
-export class WaitingCalls {
-  readonly #options: WaitingCallsOptions;
-  readonly #placement: Placement;
+export class Waiting {
+  readonly #options: WaitingOptions;
+  readonly #placement: Placer;
   /** The key is session and kind. The oldest call is first. */
   readonly #queues = new Map<string, Set<Entry>>();
 
-  constructor(options: WaitingCallsOptions, placement: Placement) {
+  constructor(options: WaitingOptions, placement: Placer) {
     this.#options = options;
     this.#placement = placement;
   }
 
   /** Whether calls of this session wait which a call of this kind must not overtake. */
-  has(id: string, kind: CallKind): boolean {
+  has(id: string, kind: InboundKind): boolean {
     return this.#queues.has(keyOf(id, kind));
   }
 
   /** Resolves when the call has left the queue and is answered; `undefined`: it may not wait. */
-  add(id: string, given: Call, cause: unknown): Promise<void> | undefined {
-    const { patience, options } = this.#options;
+  add(id: string, given: Inbound, cause: unknown): Promise<void> | undefined {
+    const { waitingRoom, options } = this.#options;
     const silent = given.post !== undefined && !given.post.messages.some(isRequest);
     const now = options.timeProvider.monotonic();
     const until = reads(given) ? Infinity : (given.waitUntil ?? now + options.waitMs);
     if (until <= now) return undefined;
-    const call: Call = { ...given, waitUntil: until };
+    const inbound: Inbound = { ...given, waitUntil: until };
     const entry: Entry = {
       id,
-      call,
+      inbound,
       place: undefined,
       cause,
       failures: isHookFailure(cause) ? 1 : 0,
@@ -104,11 +104,11 @@ export class WaitingCalls {
       headTimer: undefined,
       left: () => {},
     };
-    entry.place = patience.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(entry));
+    entry.place = waitingRoom.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(entry));
     if (entry.place === undefined) return undefined;
     return new Promise((resolve) => {
       entry.left = resolve;
-      const key = keyOf(id, call.kind);
+      const key = keyOf(id, inbound.kind);
       const queue = this.#queues.get(key);
       if (queue !== undefined) queue.add(entry);
       else {
@@ -116,9 +116,10 @@ export class WaitingCalls {
         this.#queues.set(key, started);
         void this.#pump(started);
       }
-      if (reads(call)) this.#openHeadLater(entry, now);
+      if (reads(inbound)) this.#openHeadLater(entry, now);
       // Answers and notifications are delivered even if the client left.
-      if (call.isAccepted !== true) call.exchange.onClose(() => (silent ? this.#accept(entry) : this.#leave(entry)));
+      if (inbound.isAccepted !== true)
+        inbound.exchange.onClose(() => (silent ? this.#accept(entry) : this.#leave(entry)));
     });
   }
 
@@ -128,11 +129,11 @@ export class WaitingCalls {
    */
   cancel(id: string, requestId: RequestId, user: string | undefined): boolean {
     for (const entry of this.#queues.get(keyOf(id, 'post')) ?? []) {
-      const { call } = entry;
-      if (call.kind !== 'post' || call.requestId !== requestId || call.exchange.user !== user) continue;
-      call.reader.end();
+      const { inbound } = entry;
+      if (inbound.kind !== 'post' || inbound.requestId !== requestId || inbound.exchange.user !== user) continue;
+      inbound.reader.end();
       this.#leave(entry);
-      return call.mayHaveRun !== true;
+      return inbound.mayHaveRun !== true;
     }
     return false;
   }
@@ -141,15 +142,15 @@ export class WaitingCalls {
   letResume(): void {
     for (const queue of this.#queues.values()) {
       for (const entry of queue) {
-        if (!reads(entry.call) || entry.state !== 'waiting') continue;
-        if (this.#options.gets.endToResume(entry.call)) this.#leave(entry);
+        if (!reads(entry.inbound) || entry.state !== 'waiting') continue;
+        if (this.#options.gets.endToResume(entry.inbound)) this.#leave(entry);
       }
     }
   }
 
   /** Tries the oldest call of a session until it is placed or refused, then the next. */
   async #pump(queue: Set<Entry>): Promise<void> {
-    const { patience } = this.#options;
+    const { waitingRoom } = this.#options;
     // Once one call is placed, the calls behind it need not wait for their turn.
     let placed = false;
     for (let [entry] = queue; entry !== undefined; [entry] = queue) {
@@ -158,9 +159,9 @@ export class WaitingCalls {
       if (!queue.has(entry)) continue;
       entry.state = 'attempting';
       try {
-        const { outcome } = await this.#placement.attempt(entry.id, entry.call);
+        const { outcome } = await this.#placement.attempt(entry.id, entry.inbound);
         placed = true;
-        patience.wake();
+        waitingRoom.wake();
         this.#follow(entry, outcome);
       } catch (cause) {
         placed = false;
@@ -178,16 +179,16 @@ export class WaitingCalls {
   }
 
   #turn({ id, cause }: Entry, place: Place): Promise<boolean> {
-    const turn = this.#options.patience.next(place);
+    const turn = this.#options.waitingRoom.next(place);
     const freed = this.#placement.freed(id, cause);
     return freed === undefined ? turn : Promise.race([turn, freed]);
   }
 
   #follow(entry: Entry, outcome: MaybePromise<NextAttempt>): void {
-    const { id, call, left } = entry;
+    const { id, inbound, left } = entry;
     entry.left = () => {};
     this.#leave(entry);
-    void this.#placement.follow(id, call, outcome).then(left);
+    void this.#placement.follow(id, inbound, outcome).then(left);
   }
 
   /** An attempt that is under way may still serve the call. If it fails, the call is refused then. */
@@ -196,53 +197,53 @@ export class WaitingCalls {
   }
 
   #over(entry: Entry): void {
-    const next = afterWait(entry.call, this.#options.lifecycle.state);
+    const next = afterWait(entry.inbound, this.#options.lifecycle.state);
     if (next === 'accept') this.#accept(entry);
     else if (next === 'refuse' || !this.#enterAgain(entry)) this.#refuse(entry);
   }
 
   /** Answers 202 to answers and notifications that have not reached their session. They wait on. */
   #accept(entry: Entry): void {
-    if (entry.state === 'left' || entry.call.isAccepted === true) return;
+    if (entry.state === 'left' || entry.inbound.isAccepted === true) return;
     // The endpoint has drained: refuse the call, so that another instance can deliver it.
     if (!this.#enterAgain(entry)) return this.#refuse(entry);
-    entry.call.reader.done(202);
-    entry.call = { ...entry.call, isAccepted: true };
+    entry.inbound.reader.done(202);
+    entry.inbound = { ...entry.inbound, isAccepted: true };
   }
 
   /** `false`: the endpoint has drained. */
   #enterAgain(entry: Entry): boolean {
-    const { patience, options } = this.#options;
+    const { waitingRoom, options } = this.#options;
     const { place } = entry;
-    if (place !== undefined) patience.leave(place);
+    if (place !== undefined) waitingRoom.leave(place);
     const until = options.timeProvider.monotonic() + ACCEPTED_MS;
-    entry.place = patience.enter(userOf(entry.call), place?.bytes ?? 0, until, () => this.#expired(entry));
+    entry.place = waitingRoom.enter(userOf(entry.inbound), place?.bytes ?? 0, until, () => this.#expired(entry));
     entry.state = 'waiting';
     return entry.place !== undefined;
   }
 
   #refuse(entry: Entry): void {
-    if (entry.state !== 'left') this.#placement.refuse(entry.call, entry.cause);
+    if (entry.state !== 'left') this.#placement.refuse(entry.inbound, entry.cause);
     this.#leave(entry);
   }
 
   #leave(entry: Entry): void {
     if (entry.state === 'left') return;
     entry.state = 'left';
-    const { options, patience } = this.#options;
+    const { options, waitingRoom } = this.#options;
     options.timeProvider.clearTimeout(entry.headTimer);
-    const key = keyOf(entry.id, entry.call.kind);
+    const key = keyOf(entry.id, entry.inbound.kind);
     const queue = this.#queues.get(key);
     queue?.delete(entry);
     if (queue?.size === 0) this.#queues.delete(key);
-    if (entry.place !== undefined) patience.leave(entry.place);
+    if (entry.place !== undefined) waitingRoom.leave(entry.place);
     entry.left();
   }
 
   /** Counts from when the call first waited, because attempts may fail often, each after less than `HEAD_MS`. */
   #openHeadLater(entry: Entry, now: number): void {
-    const headAt = entry.call.headAt ?? now + HEAD_MS;
-    entry.call = { ...entry.call, headAt };
+    const headAt = entry.inbound.headAt ?? now + HEAD_MS;
+    entry.inbound = { ...entry.inbound, headAt };
     if (headAt <= now) return this.#openDueHead(entry);
     const { timeProvider } = this.#options.options;
     entry.headTimer = timeProvider.setTimeout(() => this.#openDueHead(entry), headAt - now);
@@ -250,15 +251,15 @@ export class WaitingCalls {
 
   /** Not during an attempt, which may answer in another way. */
   #openDueHead(entry: Entry): void {
-    const { call, state } = entry;
-    const due = call.headAt !== undefined && this.#options.options.timeProvider.monotonic() >= call.headAt;
-    if (due && state === 'waiting' && !isAbandoned(call)) entry.call = this.#options.gets.openHead(call);
+    const { inbound, state } = entry;
+    const due = inbound.headAt !== undefined && this.#options.options.timeProvider.monotonic() >= inbound.headAt;
+    if (due && state === 'waiting' && !isAbandoned(inbound)) entry.inbound = this.#options.gets.openHead(inbound);
   }
 }
 
 /** Readers of streams wait in a separate queue, so that no other call waits behind them. */
-function keyOf(id: string, kind: CallKind): string {
+function keyOf(id: string, kind: InboundKind): string {
   return reads({ kind }) ? `get ${id}` : id;
 }
 
-const userOf = ({ exchange }: Call): string => shareKey(exchange.user, exchange.clientAddress);
+const userOf = ({ exchange }: Inbound): string => shareKey(exchange.user, exchange.clientAddress);

@@ -58,7 +58,7 @@ interface Waiter extends Place {
   readonly expired: () => void;
 }
 
-export class Patience {
+export class WaitingRoom {
   readonly #options: PatienceOptions;
   /** Oldest first. */
   readonly #waiters = new Set<Waiter>();

@@ -1,6 +1,6 @@
 /**
- * Messages that enter the server of one session, other than its client's requests (`requests.ts`): the notifications
- * and answers of the client, and what this library asks the server or repeats to it.
+ * Messages that enter the server of one session, other than the requests of its client (`session-calls.ts`): the
+ * notifications and answers of the client, and what this library asks the server or repeats to it.
  */
 import { type SojournError, tooManyRequests } from '../../errors.ts';
 import type { Caller } from '../../http/exchange.ts';
@@ -8,14 +8,14 @@ import { afterTurn } from '../../options/system.ts';
 import type { Checked, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
 import type { Logger } from '../../types.ts';
-import type { MessageSource } from './context.ts';
+import type { MessageSource } from './call.ts';
 import { endError } from '../../call/retries.ts';
 import { errorAnswer } from '../../http/answer.ts';
 import { HandlerWork } from './handler-work.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from './questions.ts';
-import type { SessionRequests } from './requests.ts';
+import type { SessionCalls } from './session-calls.ts';
 import type { SessionTransport } from '../server/transport.ts';
 
 /** What inbound messages need of their session. */
@@ -24,7 +24,7 @@ interface InboundSession {
   readonly logger: Logger;
   readonly ownership: Pick<Ownership, 'leaveReason'>;
   readonly record: { setInitialized(): void };
-  readonly requests: Pick<SessionRequests, 'ask' | 'cancel'>;
+  readonly calls: Pick<SessionCalls, 'ask' | 'cancel'>;
   /** `undefined`: streams have no event ids. */
   readonly streamLog: { forget(stream: string): void } | undefined;
   readonly transport: Pick<SessionTransport, 'deliverSilent'>;
@@ -33,7 +33,7 @@ interface InboundSession {
   answeredInHookTime<T>(hook: string, ask: (answered: (answer: T) => void) => void): Promise<T>;
 }
 
-export class InboundMessages {
+export class ClientMessages {
   readonly #session: InboundSession;
   /** Notifications of the client whose handlers run. */
   #notified = 0;
@@ -47,11 +47,11 @@ export class InboundMessages {
    * answer takes too long.
    */
   ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
-    const { ownership, requests } = this.#session;
+    const { ownership, calls } = this.#session;
     const { leaveReason } = ownership;
     return this.#session.answeredInHookTime<RpcResponse>(`${message.method} of the server`, (answered) => {
       if (leaveReason !== undefined) answered(errorAnswer(message.id, endError(leaveReason, false)));
-      else requests.ask(message, source, answered);
+      else calls.ask(message, source, answered);
     });
   }
 
@@ -81,7 +81,7 @@ export class InboundMessages {
     const isProgress = method === 'notifications/progress';
     const delivered = isProgress ? session.questions.progress(message) : message;
     session.transport.deliverSilent(delivered, source, method, work);
-    if (method === 'notifications/cancelled') session.requests.cancel(message);
+    if (method === 'notifications/cancelled') session.calls.cancel(message);
     // The SDK starts a handler in a microtask.
     afterTurn(() => work.end());
   }

@@ -1,7 +1,7 @@
 /**
- * One message on its way into a server. The same object has three uses, because this is the hot path. It is the SDK's
- * `extra`. `AsyncLocalStorage` carries it through the handler, so that messages of the handler find the stream of its
- * request, and `currentSession()` works. Of a request it is the entry under which the answer is awaited.
+ * A call: one message in a server, a request most often. The same object has three uses, because this is the hot path.
+ * It is the SDK's `extra`. `AsyncLocalStorage` carries it through the handler, so that messages of the handler find the
+ * stream of its request, and `currentSession()` works. Of a request it is the entry under which the answer is awaited.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
@@ -19,7 +19,7 @@ import type { ListPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /** What a message knows of its live session. */
-export interface ContextSession {
+export interface CallSession {
   readonly view: McpSession;
   readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
   hasQuirk(quirk: Quirk): boolean;
@@ -38,17 +38,17 @@ interface V1RequestInfo {
 }
 
 /**
- * `running`: admitted, perhaps not dispatched yet. `answered`: its answer was sent, or will never be. `passedOn`: its
- * session was fenced while the first event of its stream was being stored, and the next owner runs it. `takenBack`:
+ * `running`: admitted, perhaps not dispatched yet. `answered`: its answer was sent, or will never be. `moved`: its
+ * session was fenced while the first event of its stream was being stored, and the next owner runs it. `withdrawn`:
  * storing failed, so its client learnt that it did not run, and what its handler still sends is dropped.
  */
-type Phase = 'running' | 'answered' | 'passedOn' | 'takenBack';
+type Phase = 'running' | 'answered' | 'moved' | 'withdrawn';
 
 const PHASES: Transitions<Phase> = {
-  running: ['answered', 'passedOn', 'takenBack'],
-  answered: ['takenBack'],
-  passedOn: ['takenBack'],
-  takenBack: [],
+  running: ['answered', 'moved', 'withdrawn'],
+  answered: ['withdrawn'],
+  moved: ['withdrawn'],
+  withdrawn: [],
 };
 
 /** The marker of a call. It stays in the store while the instance that relayed the call may send it again. */
@@ -63,10 +63,10 @@ type AnswerHook =
   | { readonly takes: 'answer'; readonly run: (answer: RpcResponse) => void }
   | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void; readonly page?: ListPage | undefined };
 
-export class MessageContext {
+export class Call {
   readonly source: MessageSource | undefined;
   /** Undefined in stateless and modern serving. */
-  readonly live: ContextSession | undefined;
+  readonly live: CallSession | undefined;
   /** `perSessionExecutionContext`: handlers belong to the session, not to a request. */
   readonly requestHidden: boolean;
   /** The id of a request; undefined for notifications and answers. */
@@ -86,7 +86,7 @@ export class MessageContext {
 
   constructor(
     source: MessageSource | undefined,
-    live: ContextSession | undefined,
+    live: CallSession | undefined,
     requestHidden: boolean,
     id: RequestId | undefined,
     method: string | undefined,
@@ -190,12 +190,12 @@ export class MessageContext {
   /** Ends the response of the request. The SDK passes this and the next function to handlers. */
   get closeSSEStream(): (() => void) | undefined {
     const { stream } = this;
-    return stream?.clientResumes === true ? () => stream.resuming.closeEarly() : undefined;
+    return stream?.clientResumes === true ? () => stream.resuming.endResponse() : undefined;
   }
 
   get closeStandaloneSSEStream(): (() => void) | undefined {
     const { stream, live } = this;
-    return stream?.clientResumes === true ? () => live?.usedGetStream?.resuming.closeEarly() : undefined;
+    return stream?.clientResumes === true ? () => live?.usedGetStream?.resuming.endResponse() : undefined;
   }
 
   /** See `enablePolling`. */
@@ -226,7 +226,7 @@ export interface AdmittedPost {
   readonly requests: readonly RpcRequest[];
   readonly stream: Stream;
   /** One for each request. */
-  readonly contexts: readonly MessageContext[];
+  readonly calls: readonly Call[];
 }
 
 /** Errors of JSON-RPC have a number as their code. */
@@ -258,7 +258,7 @@ export function noticingRunner(run: unknown, notices: () => Notices | undefined)
       .apply(this, args)
       .then(checkedResult)
       .catch((cause: unknown) => {
-        contexts.getStore()?.noticeThrown(cause, notices());
+        currentCall.getStore()?.noticeThrown(cause, notices());
         throw cause;
       });
   };
@@ -270,7 +270,7 @@ export function targetOf(params: Readonly<Record<string, unknown>> | undefined):
   return typeof target === 'string' ? target : undefined;
 }
 
-export const contexts = new AsyncLocalStorage<MessageContext>();
+export const currentCall = new AsyncLocalStorage<Call>();
 
 type Handler = (request: unknown, ctx: unknown) => unknown;
 
@@ -297,22 +297,22 @@ function trackTable(inner: Record<string, unknown>, table: string, fallback: str
   const stored = handlers.get.bind(handlers);
   handlers.get = (method: unknown): unknown => {
     const handler = (stored(method) ?? inner[fallback]) as Handler | undefined;
-    const context = contexts.getStore();
-    if (handler === undefined || context === undefined) return handler;
-    return (message: unknown, ctx: unknown) => context.handledBy(inner, () => handler(message, ctx), notices);
+    const call = currentCall.getStore();
+    if (handler === undefined || call === undefined) return handler;
+    return (message: unknown, ctx: unknown) => call.handledBy(inner, () => handler(message, ctx), notices);
   };
   return true;
 }
 
 /** The session whose handler is running; undefined outside of one and in stateless or modern serving. */
 export function currentSession(): McpSession | undefined {
-  return contexts.getStore()?.session;
+  return currentCall.getStore()?.session;
 }
 
 /** The HTTP request whose handler is running; undefined outside of one and with `perSessionExecutionContext`. */
 export function currentRequest(): McpHttpRequest | undefined {
-  const context = contexts.getStore();
-  return context === undefined || context.requestHidden ? undefined : context.source?.request;
+  const call = currentCall.getStore();
+  return call === undefined || call.requestHidden ? undefined : call.source?.request;
 }
 
 const POLL_RANGE = { min: 0, unit: 'ms', integer: true };
@@ -328,5 +328,5 @@ const POLL_RANGE = { min: 0, unit: 'ms', integer: true };
  */
 export function enablePolling({ retryMs }: { readonly retryMs?: number | undefined } = {}): boolean {
   if (retryMs !== undefined) checkNumber('retryMs of enablePolling()', retryMs, POLL_RANGE);
-  return contexts.getStore()?.poll(retryMs) === true;
+  return currentCall.getStore()?.poll(retryMs) === true;
 }

@@ -1,6 +1,6 @@
 import type { SojournError } from '../../errors.ts';
 import type { LostRequest } from '../../http/answer.ts';
-import type { CallGuard } from './call-guard.ts';
+import type { Markers } from './markers.ts';
 import type { CallTimes } from './call-times.ts';
 import type { QuirkSession } from '../streams/get-messages.ts';
 import type { Ownership } from '../ownership/ownership.ts';
@@ -11,11 +11,11 @@ import type { SharedLists } from '../server/shared-lists.ts';
 import type { SessionEventLog } from '../streams/event-log.ts';
 
 /** What requests need of their session. */
-export interface RequestsSession extends QuirkSession {
+export interface CallsSession extends QuirkSession {
   readonly ownership: Ownership;
-  readonly transport: Pick<SessionTransport, 'contextOf' | 'deliver' | 'deliverSilent'>;
+  readonly transport: Pick<SessionTransport, 'callOf' | 'deliver' | 'deliverSilent'>;
   readonly record: RecordKeeper;
-  readonly guard: CallGuard | undefined;
+  readonly markers: Markers | undefined;
   readonly callTimes: CallTimes;
   readonly listChanges: PendingListChanges;
   readonly lists: SharedLists | undefined;

@@ -1,6 +1,6 @@
 /**
- * One request to a session, as a value. It holds what an attempt to serve it needs, and an attempt that fails passes a
- * changed copy to the next. `eras/legacy/call-loop.ts` drives the attempts.
+ * One inbound request to a session, as a value. It holds what an attempt to serve it needs, and an attempt that fails
+ * passes a changed copy to the next. `eras/legacy/placement.ts` drives the attempts.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Caller, Exchange } from '../http/exchange.ts';
@@ -8,7 +8,7 @@ import type { CallReader } from '../http/reader.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
 
 /** `resume`: the rest of a POST's response. `answer`: a GET for the answer to a 2026-07-28 request. */
-export type CallKind = 'post' | 'get' | 'delete' | 'resume' | 'answer';
+export type InboundKind = 'post' | 'get' | 'delete' | 'resume' | 'answer';
 
 /** The body of a POST. */
 export interface Posted {
@@ -19,12 +19,12 @@ export interface Posted {
   readonly text: string | undefined;
 }
 
-export interface InboundPost extends Posted {
+export interface ReceivedPost extends Posted {
   readonly exchange: Exchange;
 }
 
-export interface Call {
-  readonly kind: CallKind;
+export interface Inbound {
+  readonly kind: InboundKind;
   readonly exchange: Caller;
   /** The response. It is the same in every attempt. */
   readonly reader: CallReader;
@@ -44,28 +44,28 @@ export interface Call {
   readonly headAt?: number;
 }
 
-export type PostCall = Call & { readonly post: Posted };
+export type InboundPost = Inbound & { readonly post: Posted };
 
-export function isPost(call: Call): call is PostCall {
-  return call.post !== undefined;
+export function isPost(inbound: Inbound): inbound is InboundPost {
+  return inbound.post !== undefined;
 }
 
 /** The result of an attempt: the call for the next attempt, or `undefined` when the call is answered or will be. */
-export type NextAttempt = Call | undefined;
+export type NextAttempt = Inbound | undefined;
 
 /** It reads a stream, and is not counted among the running requests. */
-export function reads({ kind }: Pick<Call, 'kind'>): boolean {
+export function reads({ kind }: Pick<Inbound, 'kind'>): boolean {
   return kind === 'get' || kind === 'resume';
 }
 
 /** Whether a request of the call counts against `limits.requestsPerSession`. */
-export function counts({ kind, post }: Call): boolean {
+export function counts({ kind, post }: Inbound): boolean {
   if (kind !== 'post') return false;
   return post?.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping') === true;
 }
 
 /** No client waits for the outcome any more. */
-export function isAbandoned({ isAccepted, exchange }: Call): boolean {
+export function isAbandoned({ isAccepted, exchange }: Inbound): boolean {
   return isAccepted !== true && exchange.closed;
 }
 

@@ -1,11 +1,11 @@
 /**
- * Drives one call to its session. Each attempt locates the session and serves the call there. An attempt that does not
- * finish the call returns it as the call of the next attempt:
+ * Places an inbound request: each attempt locates its session and serves it there. An attempt that does not finish it
+ * returns the request for the next attempt:
  *
  *     live here       → served here: answered, or (its owner changed, its store was away) the next attempt
  *     live elsewhere  → relayed: answered,
- *                         or refused there: the same call, because it never ran,
- *                         or lost with its owner before an event id was sent: the same call, marked `mayHaveRun`,
+ *                         or refused there: the same request, because it never ran,
+ *                         or lost with its owner before an event id was sent: the same request, marked `mayHaveRun`,
  *                         or lost after that: a GET that resumes the stream in the same response,
  *                         or messages to a living owner do not pass: its error
  *     ended, unknown  → 404
@@ -26,7 +26,7 @@ import { answerable, attempt, type LostForm, lostForm, reasonOf } from '../../ht
 import type { Caller } from '../../http/exchange.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
-import { type Call, counts, isPost, methodOf, type NextAttempt, reads } from '../../call/call.ts';
+import { type Inbound, counts, isPost, methodOf, type NextAttempt, reads } from '../../call/inbound.ts';
 import {
   abandonedWhileWaiting,
   afterFailure,
@@ -43,9 +43,9 @@ import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import { KnownOwners } from './known-owners.ts';
 import { LegacyPosts, type LegacyPostsOptions } from './posts.ts';
-import { type Placed, type Placement, WaitingCalls, type WaitingCallsOptions } from './waiting-calls.ts';
+import { type Placed, type Placer, Waiting, type WaitingOptions } from './waiting.ts';
 
-export interface CallLoopOptions extends LegacyPostsOptions, WaitingCallsOptions {
+export interface PlacementOptions extends LegacyPostsOptions, WaitingOptions {
   readonly finder: Finder;
   readonly instance: Instance;
   readonly relay: Relay;
@@ -60,21 +60,21 @@ const TRIES = 9;
 const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
 
-export class CallLoop implements Placement {
-  readonly #options: CallLoopOptions;
+export class Placement implements Placer {
+  readonly #options: PlacementOptions;
   readonly #owners: KnownOwners;
   readonly #posts: LegacyPosts;
-  readonly #waiting: WaitingCalls;
+  readonly #waiting: Waiting;
   /** One line per reason and second. */
   readonly #refusals: Logger;
   /** Calls that no live session counts: on the way to a session, or at its owner. Without GET streams. */
   readonly #tracked = new Set<Caller>();
 
-  constructor(options: CallLoopOptions) {
+  constructor(options: PlacementOptions) {
     this.#options = options;
     this.#owners = new KnownOwners(options.instance);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
-    this.#waiting = new WaitingCalls(options, this);
+    this.#waiting = new Waiting(options, this);
     this.#posts = new LegacyPosts(options, this);
   }
 
@@ -101,94 +101,95 @@ export class CallLoop implements Placement {
   /**
    * Answers a call in every case. A call on a session that is live here is dispatched before this returns.
    */
-  run(id: string, call: Call): void {
-    const { exchange } = call;
+  run(id: string, inbound: Inbound): void {
+    const { exchange } = inbound;
     const { options, instance, registry } = this.#options;
     const limit = options.limits.sessionIdLength;
-    if (id.length > limit || !SESSION_ID.test(id)) return this.fail(call, sessionIdInvalid(limit));
-    const waiting = this.#waiting.has(id, call.kind);
-    if (waiting && this.#cancelsWaiting(id, call)) return call.reader.done(202);
+    if (id.length > limit || !SESSION_ID.test(id)) return this.fail(inbound, sessionIdInvalid(limit));
+    const waiting = this.#waiting.has(id, inbound.kind);
+    if (waiting && this.#cancelsWaiting(id, inbound)) return inbound.reader.done(202);
     // An instance that has no lease cannot know whether the sessions in its memory are still its own.
-    if (!instance.lease.valid) return this.#wait(id, call, instance.missing);
+    if (!instance.lease.valid) return this.#wait(id, inbound, instance.missing);
     const live = registry.get(id);
     // A running call may wait for answers and notifications, so those may overtake.
-    if (waiting && (live?.ownership.leaseValid !== true || counts(call)))
-      return this.#wait(id, call, storeAway('waiting behind an earlier request'));
-    if (live?.ownership.leaseValid !== true) return this.#start(id, call);
+    if (waiting && (live?.ownership.leaseValid !== true || counts(inbound)))
+      return this.#wait(id, inbound, storeAway('waiting behind an earlier request'));
+    if (live?.ownership.leaseValid !== true) return this.#start(id, inbound);
     try {
-      const next = this.#serve(live, call);
-      if (next instanceof Promise) attempt(exchange, () => this.follow(id, call, next));
+      const next = this.#serve(live, inbound);
+      if (next instanceof Promise) attempt(exchange, () => this.follow(id, inbound, next));
       else if (next !== undefined) this.#start(id, next);
     } catch (cause) {
-      this.#wait(id, call, cause);
+      this.#wait(id, inbound, cause);
     }
   }
 
-  #wait(id: string, call: Call, cause: unknown): void {
-    attempt(call.exchange, () => this.#failed(id, call, cause));
+  #wait(id: string, inbound: Inbound, cause: unknown): void {
+    attempt(inbound.exchange, () => this.#failed(id, inbound, cause));
   }
 
-  async follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void> {
+  async follow(id: string, inbound: Inbound, outcome: MaybePromise<NextAttempt>): Promise<void> {
     try {
       const next = await outcome;
       if (next !== undefined) await this.#drive(id, next);
     } catch (cause) {
-      await this.#failed(id, call, cause);
+      await this.#failed(id, inbound, cause);
     }
   }
 
-  #start(id: string, call: Call): void {
-    attempt(call.exchange, () => {
-      const driving = this.#drive(id, call);
-      return reads(call) ? driving : this.track(call.exchange, driving);
+  #start(id: string, inbound: Inbound): void {
+    attempt(inbound.exchange, () => {
+      const driving = this.#drive(id, inbound);
+      return reads(inbound) ? driving : this.track(inbound.exchange, driving);
     });
   }
 
   /** Attempts until the call is answered, or waits. Pauses between attempts let two instances agree on an owner. */
-  async #drive(id: string, first: Call): Promise<void> {
-    let call = first;
+  async #drive(id: string, first: Inbound): Promise<void> {
+    let inbound = first;
     for (let tries = 0; tries < TRIES; tries++) {
       try {
         if (tries > 1) await this.#pause(tries);
-        const { outcome } = await this.attempt(id, call);
+        const { outcome } = await this.attempt(id, inbound);
         const next = await outcome;
         if (next === undefined) return;
-        call = next;
+        inbound = next;
       } catch (cause) {
-        return this.#failed(id, call, cause);
+        return this.#failed(id, inbound, cause);
       }
     }
-    return this.#failed(id, call, restoreFailed());
+    return this.#failed(id, inbound, restoreFailed());
   }
 
   /** The call waits for the lease or the store, or its client gets an error. */
-  async #failed(id: string, call: Call, cause: unknown): Promise<void> {
-    const { exchange } = call;
-    const next = afterFailure(call, cause);
-    if (next === 'moved') return call.reader.moved(false);
+  async #failed(id: string, inbound: Inbound, cause: unknown): Promise<void> {
+    const { exchange } = inbound;
+    const next = afterFailure(inbound, cause);
+    if (next === 'moved') return inbound.reader.moved(false);
     if (next === 'wait') {
-      if (this.#deliverAnswers(id, call)) return;
-      const waiting = this.#waiting.add(id, call, cause);
-      if (waiting !== undefined) return reads(call) ? waiting : this.track(exchange, waiting);
-      if (reads(call) && this.#options.lifecycle.refusal === undefined && this.#options.gets.comeBack(call)) return;
+      if (this.#deliverAnswers(id, inbound)) return;
+      const waiting = this.#waiting.add(id, inbound, cause);
+      if (waiting !== undefined) return reads(inbound) ? waiting : this.track(exchange, waiting);
+      if (reads(inbound) && this.#options.lifecycle.refusal === undefined && this.#options.gets.comeBack(inbound))
+        return;
     }
-    this.refuse(call, cause);
+    this.refuse(inbound, cause);
   }
 
   freed(id: string, cause: unknown): Promise<true> | undefined {
-    return isFull(cause) ? this.#options.registry.get(id)?.requests.running.freed() : undefined;
+    return isFull(cause) ? this.#options.registry.get(id)?.calls.running.freed() : undefined;
   }
 
-  refuse(call: Call, cause: unknown): void {
+  refuse(inbound: Inbound, cause: unknown): void {
     // The owner that was to end the session did so before it crashed.
-    if (reads(call) && isNotFound(cause) && this.#options.gets.refuseResume(call)) return;
-    const error = errorAfter(call, cause);
-    if (error === undefined) call.reader.done(200);
-    else this.fail(call, error);
+    if (reads(inbound) && isNotFound(cause) && this.#options.gets.refuseResume(inbound)) return;
+    const error = errorAfter(inbound, cause);
+    if (error === undefined) inbound.reader.done(200);
+    else this.fail(inbound, error);
   }
 
   /** A `notifications/cancelled` about a request that waits needs no store: that request is dropped. */
-  #cancelsWaiting(id: string, { post, exchange }: Call): boolean {
+  #cancelsWaiting(id: string, { post, exchange }: Inbound): boolean {
     const [first] = post?.messages ?? [];
     if (post?.batch === true || first?.kind !== 'notification') return false;
     const { method, params } = first.message;
@@ -202,7 +203,7 @@ export class CallLoop implements Placement {
    * Answers to questions of a handler that runs here reach the handler at once: it continues in any case, and its sends
    * wait for the lease.
    */
-  #deliverAnswers(id: string, { exchange, reader, post }: Call): boolean {
+  #deliverAnswers(id: string, { exchange, reader, post }: Inbound): boolean {
     const live = this.#options.registry.get(id);
     if (live === undefined || live.user !== exchange.user || post === undefined) return false;
     const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
@@ -213,91 +214,91 @@ export class CallLoop implements Placement {
   }
 
   /** One attempt: locates the session and serves the call there. */
-  async attempt(id: string, call: Call): Promise<Placed> {
+  async attempt(id: string, inbound: Inbound): Promise<Placed> {
     const { registry, instance } = this.#options;
-    const { exchange } = call;
-    if (relayLost(call)) return DONE;
+    const { exchange } = inbound;
+    if (relayLost(inbound)) return DONE;
     if (!instance.lease.valid) throw instance.missing;
-    const found = await this.#locate(id, call);
-    if ('record' in found) return { outcome: (await this.#deleteRecord(found.record, call)) ? undefined : call };
+    const found = await this.#locate(id, inbound);
+    if ('record' in found) return { outcome: (await this.#deleteRecord(found.record, inbound)) ? undefined : inbound };
     if ('here' in found) {
-      if (relayLost(call)) return DONE;
+      if (relayLost(inbound)) return DONE;
       if (!instance.lease.valid) throw instance.missing;
       // The session may have left between the find and this turn, or the lease may have run out and come back.
       const serves = registry.get(id) === found.here && found.here.ownership.leaseValid;
-      if (abandonedWhileWaiting(call)) return DONE;
-      return { outcome: serves ? this.#serve(found.here, call) : call };
+      if (abandonedWhileWaiting(inbound)) return DONE;
+      return { outcome: serves ? this.#serve(found.here, inbound) : inbound };
     }
     if (exchange.relayOrigin !== undefined) {
-      call.reader.moved(false);
+      inbound.reader.moved(false);
       return DONE;
     }
     if (instance.isUnreachable(found.there)) throw ownerUnreachable();
     // The record named this owner for this user. Calls that wait behind this one need not read it again.
     this.#owners.learn(id, found.there, exchange.user);
-    return { outcome: this.#relay(id, found.there, call) };
+    return { outcome: this.#relay(id, found.there, inbound) };
   }
 
-  async #relay(id: string, owner: string, call: Call): Promise<NextAttempt> {
+  async #relay(id: string, owner: string, inbound: Inbound): Promise<NextAttempt> {
     const { options, relay } = this.#options;
-    const outcome = await relay.send(owner, call);
+    const outcome = await relay.send(owner, inbound);
     if (outcome !== 'done') this.#owners.forget(id);
-    const next = afterRelay(call, outcome);
+    const next = afterRelay(inbound, outcome);
     if (next === undefined) return undefined;
     if (outcome === 'unreachable') {
       this.refuse(next, ownerUnreachable());
       return undefined;
     }
-    if (next.mayHaveRun !== true || call.mayHaveRun === true) return next;
+    if (next.mayHaveRun !== true || inbound.mayHaveRun === true) return next;
     // The client must not get an error that invites a retry. The call waits at least until this instance can have
     // learnt its outcome.
     const { waitMs, leaseMs, timeProvider } = options;
     return { ...next, waitUntil: timeProvider.monotonic() + Math.max(waitMs, leaseMs) };
   }
 
-  #locate(id: string, { kind, exchange }: Call): ReturnType<Finder['findToEnd']> | { readonly there: string } {
+  #locate(id: string, { kind, exchange }: Inbound): ReturnType<Finder['findToEnd']> | { readonly there: string } {
     const { finder } = this.#options;
     const owner = exchange.relayOrigin === undefined ? this.#owners.of(id, exchange.user) : undefined;
     if (owner !== undefined) return { there: owner };
     return kind === 'delete' ? finder.findToEnd(id, exchange) : finder.find(id, exchange);
   }
 
-  fail(call: Call, cause: unknown): undefined {
+  fail(inbound: Inbound, cause: unknown): undefined {
     const error = answerable(cause, this.#options.options.logger, 'A request could not be served');
-    const { exchange, requestId } = call;
+    const { exchange, requestId } = inbound;
     const sessionId = exchange.header('mcp-session-id');
     if (error.status >= 429 && sessionId !== undefined) {
       const reason = reasonOf(error);
       this.#refusals.warn({ reason, sessionId }, `A request on a session was refused: ${reason}`);
     }
-    call.reader.refuse(error, requestId, this.#lostForm(call));
+    inbound.reader.refuse(error, requestId, this.#lostForm(inbound));
   }
 
-  #lostForm({ post }: Pick<Call, 'post'>): LostForm {
+  #lostForm({ post }: Pick<Inbound, 'post'>): LostForm {
     return lostForm(this.#options.options, methodOf(post));
   }
 
   /** Serves a call whose session is live here. Throws the reason when it cannot be served. */
-  #serve(session: LiveSession, call: Call): MaybePromise<NextAttempt> {
-    const { exchange } = call;
-    if (session.user !== exchange.user) return this.fail(call, otherUser());
+  #serve(session: LiveSession, inbound: Inbound): MaybePromise<NextAttempt> {
+    const { exchange } = inbound;
+    if (session.user !== exchange.user) return this.fail(inbound, otherUser());
     const header = exchange.header('mcp-protocol-version');
     if (header !== undefined && header !== session.version)
-      return this.fail(call, versionChanged(header, session.version));
-    if (call.kind !== 'delete') call.reader.sessionId = session.id;
-    if (isPost(call)) return this.#posts.serve(session, call);
-    if (call.kind === 'delete') return this.track(exchange, this.#delete(session, call));
-    return this.#options.gets.serve(session, call);
+      return this.fail(inbound, versionChanged(header, session.version));
+    if (inbound.kind !== 'delete') inbound.reader.sessionId = session.id;
+    if (isPost(inbound)) return this.#posts.serve(session, inbound);
+    if (inbound.kind === 'delete') return this.track(exchange, this.#delete(session, inbound));
+    return this.#options.gets.serve(session, inbound);
   }
 
-  async #delete(session: LiveSession, call: Call): Promise<NextAttempt> {
-    if (!(await this.#options.registry.leaving.end(session, 'deleted'))) return call;
-    call.reader.done(200);
+  async #delete(session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
+    if (!(await this.#options.registry.leaving.end(session, 'deleted'))) return inbound;
+    inbound.reader.done(200);
     return undefined;
   }
 
   /** Ends a session that is live nowhere; `false`: another instance claimed it first. */
-  async #deleteRecord(record: StoredRecord, { exchange, reader }: Call): Promise<boolean> {
+  async #deleteRecord(record: StoredRecord, { exchange, reader }: Inbound): Promise<boolean> {
     const header = exchange.header('mcp-protocol-version');
     const { version } = decodeHead(record.head);
     if (header !== undefined && header !== version) throw versionChanged(header, version);
