@@ -254,6 +254,16 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
     },
   ],
   [
+    'a position that a client had gone past, sent to it by an owner before the present one',
+    'staleWrite',
+    (tale) => {
+      const { streams, id } = tale.session();
+      streams.take(idOf(id, 1, 1), '{}');
+      streams.take(idOf(id, 2, 1), '', true);
+      streams.take(idOf(id, 1, 1, '.r1'), '', false);
+    },
+  ],
+  [
     "an event of another session's stream",
     'foreign',
     (tale) => {
@@ -294,8 +304,8 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
   ],
 ];
 
-const idOf = (session: string, epoch: number, offset: number): string =>
-  formatEventId(eventPrefix(sessionTag(session), epoch), 'g', offset);
+const idOf = (session: string, epoch: number, offset: number, suffix?: string): string =>
+  formatEventId(eventPrefix(sessionTag(session), epoch), 'g', offset, suffix);
 
 /** Of an event on the stream of the call 7. */
 const callId = (session: string): string => formatEventId(eventPrefix(sessionTag(session), 1), 'p1x0', 3, '.i7');
@@ -345,6 +355,15 @@ test('the checker of chaos runs finds nothing in a run in which an owner was los
   tale.struck.add('a.1');
   tale.history.broke('effect', 'a.1');
   tale.call(story, 'effect', { kind: 'cut', instance: 'a.1' });
+  expect(tale.judged()).toEqual([]);
+});
+
+test('the checker of chaos runs finds nothing in a position that a client repeats which saw no later one', () => {
+  const tale = new Tale();
+  const { streams, id } = tale.session('2025-06-18');
+  streams.take(idOf(id, 1, 1), '{}');
+  streams.take(idOf(id, 2, 1, '.r1'), '', false);
+  streams.take(idOf(id, 1, 1, '.r1'), '', false);
   expect(tale.judged()).toEqual([]);
 });
 

@@ -265,7 +265,7 @@ export class Wire {
     if (seen) reading.heard = true;
     if (id !== undefined) {
       if (seen) reading.lastId = id;
-      story?.streams.take(id, data ?? '');
+      story?.streams.take(id, data ?? '', seen);
       if (listens && story !== undefined) hears(story);
       const stream = streamOf(id);
       if (sent !== undefined && stream !== undefined) this.#byStream.set(stream, sent);
