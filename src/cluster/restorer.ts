@@ -11,7 +11,7 @@ import type { SessionBuilder } from '../session/server/session-builder.ts';
 import type { Caller } from '../http/exchange.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
 import { orHookTimeout } from '../session/server/hook-time.ts';
-import type { RecentListChanges } from '../session/server/recent-list-changes.ts';
+import type { RecentListChanges } from '../session/server/pending-list-changes.ts';
 import type { Registry } from '../session/registry.ts';
 import { takeLostCalls } from '../session/calls/rerun.ts';
 import type { LiveSession } from '../session/session.ts';

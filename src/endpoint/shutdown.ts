@@ -118,7 +118,7 @@ export class Shutdown {
     this.#parts.ignoreBus();
     const handsOver = this.#handsOver();
     await Promise.all([this.#closeEras(handsOver), this.#closeSessions(handsOver)]);
-    await registry.leaving.endHooksSettled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
+    await registry.leaving.endHook.settled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
     await this.#stop();
   }
 

@@ -53,7 +53,7 @@ export interface SessionlessOptions {
   readonly random: RandomSource;
   readonly authorizer?: Authorizer | undefined;
   readonly gate: RequestLimits;
-  readonly callTimes: CallTimes;
+  readonly callTimes: CallTimes | undefined;
   readonly lists?: SharedLists | undefined;
 }
 

@@ -105,7 +105,7 @@ export interface ResponsePolicy {
    * Bytes that may wait for a slow reader. Above this limit the connection is cut; the client can resume from the log.
    */
   readonly bufferBytes: number;
-  /** An answer above 1 MiB, before which nothing was sent, is the body of the response (`large-answers.ts`). */
+  /** An answer above 1 MiB, before which nothing was sent, is the body of the response (`isLarge`). */
   readonly largeAsJson?: boolean;
   /** Notes answers above 1 MiB that are sent as events. */
   readonly largeAnswers?: LargeAnswers;

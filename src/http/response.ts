@@ -14,8 +14,7 @@ import { follow, type Transitions } from '../options/transitions.ts';
 import { errorJson, JSON_HEADERS, type LostForm, refuse, refuseOnSession } from './answer.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
-import { KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
-import { isLarge } from './large-answers.ts';
+import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
 import type { CallReader, ReaderListener, ResponsePolicy } from './reader.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
@@ -278,7 +277,8 @@ export class HttpResponse implements CallReader, TurnTask {
     if (gathered !== '') this.#exchange.write(gathered);
     this.#policy.keepAlive.add(this);
     if (!listens) this.#exchange.onClose(() => this.#leave());
-    this.#stopExpiry = this.#policy.expiry?.watch(this.#exchange, () => this.end());
+    const expiresAt = this.#exchange.authInfo?.expiresAt;
+    if (expiresAt !== undefined) this.#stopExpiry = this.#policy.expiry?.watch(expiresAt, () => this.end());
   }
 
   #respond(): void {

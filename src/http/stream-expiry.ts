@@ -1,6 +1,5 @@
 /** Ends streams when the access token of their caller expires: a refreshed token opens a new stream. */
 import type { TimeProvider } from '../types.ts';
-import type { Caller } from './exchange.ts';
 
 /** Longer than this no timer runs; the clock is read again then. */
 const LONGEST_MS = 86_400_000;
@@ -13,12 +12,10 @@ export class StreamExpiry {
   }
 
   /**
-   * Calls `end` once the token has expired. Returns a function that stops the watch; `undefined`: the caller has no
-   * token that will expire.
+   * Calls `end` once the token has expired. `expiresAt`: seconds since 1970. Returns a function that stops the watch;
+   * `undefined`: the token has expired already.
    */
-  watch({ authInfo }: Pick<Caller, 'authInfo'>, end: () => void): (() => void) | undefined {
-    const expiresAt = authInfo?.expiresAt;
-    if (expiresAt === undefined) return undefined;
+  watch(expiresAt: number, end: () => void): (() => void) | undefined {
     const time = this.#time;
     const remaining = (): number => expiresAt * 1_000 - time.now();
     // Middleware let this caller in with an expired token.

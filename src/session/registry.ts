@@ -13,7 +13,7 @@ import type { SessionChange } from '../observe/notices.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import type { Logger, RestoreCause } from '../types.ts';
-import { CallTimes } from './calls/call-times.ts';
+import { type CallTimes, callTimesOf } from './calls/call-times.ts';
 import { type ClaimedSessions, ClaimQueue } from './ownership/claim-queue.ts';
 import { EntryList } from '../entry-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -57,7 +57,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   readonly lifecycle: Lifecycle;
   readonly largeAnswers: LargeAnswers;
   readonly hibernated: HibernatedIndex;
-  readonly callTimes: CallTimes;
+  readonly callTimes: CallTimes | undefined;
   readonly claims = new ClaimQueue(this);
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
@@ -82,7 +82,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.waiting = given.waiting;
     this.lifecycle = given.lifecycle;
     this.largeAnswers = new LargeAnswers(options.logger);
-    this.callTimes = new CallTimes(options);
+    this.callTimes = callTimesOf(options);
     this.held = new HeldBytes(given.memory);
     this.hibernated = new HibernatedIndex(options.timeProvider.now());
     this.leaving = new LeavingSessions(this);

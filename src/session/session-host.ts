@@ -16,7 +16,8 @@ export interface SessionHost {
   readonly store: EndpointStore;
   /** `undefined`: without `auth.authorize`. */
   readonly authorizer: Authorizer | undefined;
-  readonly callTimes: CallTimes;
+  /** `undefined`: no call has a time limit. */
+  readonly callTimes: CallTimes | undefined;
   /** `undefined`: without `sharedLists`. */
   readonly lists: SharedLists | undefined;
   /** Other processes may own sessions of this store: calls are guarded (`calls/markers.ts`). */

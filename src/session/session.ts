@@ -17,11 +17,10 @@ import type { Fence } from '../stores/store.ts';
 import type { LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasEventIds } from '../protocol/versions.ts';
 import { knownClient, type Quirk } from '../clients/known.ts';
-import type { Authorizer } from './calls/authorizer.ts';
 import { Markers } from './calls/markers.ts';
 import { GET_STREAM } from './streams/event-id.ts';
 import { SessionEventLog } from './streams/event-log.ts';
-import { answeredInHookTime, inHookTime, isHookTimeout } from './server/hook-time.ts';
+import { isHookTimeout } from './server/hook-time.ts';
 import { entryOf } from '../entry-list.ts';
 import { ClientMessages } from './calls/client-messages.ts';
 import { Ownership } from './ownership/ownership.ts';
@@ -32,9 +31,7 @@ import { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionRecord } from './record/session-record.ts';
 import { SessionCalls } from './calls/session-calls.ts';
 import type { RunOwner, SessionRun } from './server/run.ts';
-import type { CallTimes } from './calls/call-times.ts';
 import type { SessionHost } from './session-host.ts';
-import type { SharedLists } from './server/shared-lists.ts';
 import { Stream } from './streams/stream.ts';
 import { tearDown } from './life/teardown.ts';
 import { SessionTransport } from './server/transport.ts';
@@ -63,6 +60,7 @@ export interface SessionStart {
 }
 
 export class LiveSession {
+  readonly host: LiveSessionHost;
   readonly id: string;
   readonly user: string | undefined;
   readonly handshake: Handshake;
@@ -71,16 +69,16 @@ export class LiveSession {
   readonly record: RecordKeeper;
   /** Where other processes share the store. */
   readonly markers: Markers | undefined;
-  readonly listChanges: PendingListChanges;
   readonly transport: SessionTransport;
   readonly view: McpSession;
   readonly run: SessionRun | undefined;
   readonly calls: SessionCalls;
   readonly inbound: ClientMessages;
   readonly idleEntry = entryOf<LiveSession>(this);
-  readonly #host: LiveSessionHost;
   readonly #unlogged: boolean;
+  #version: string;
   #getStream: Stream | undefined = undefined;
+  #listChanges: PendingListChanges | undefined = undefined;
   #server: AnyServer | undefined = undefined;
   #eventLog: SessionEventLog | undefined = undefined;
   #questions: Questions | undefined = undefined;
@@ -93,16 +91,16 @@ export class LiveSession {
   /** `runs`: undefined where sessions have no run hook. */
   constructor(host: LiveSessionHost, start: SessionStart, runs?: { run(owner: RunOwner): SessionRun }) {
     const { id, user, handshake, createdAt } = start;
-    this.#host = host;
+    this.host = host;
     this.#unlogged = start.unlogged ?? false;
     this.id = id;
     this.user = user;
     this.handshake = handshake;
     this.createdAt = createdAt;
+    this.#version = start.record?.version ?? handshake.protocolVersion;
     this.ownership = new Ownership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
     this.markers = host.guarded ? new Markers(host, this.ownership) : undefined;
-    this.listChanges = new PendingListChanges(this.record);
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
     this.run = runs?.run(this);
@@ -112,24 +110,12 @@ export class LiveSession {
   }
 
   get logger(): Logger {
-    return this.#host.logger;
-  }
-
-  get authorizer(): Authorizer | undefined {
-    return this.#host.authorizer;
-  }
-
-  get callTimes(): CallTimes {
-    return this.#host.callTimes;
-  }
-
-  get lists(): SharedLists | undefined {
-    return this.#host.lists;
+    return this.host.logger;
   }
 
   /** Requested until `initialize` is answered, then negotiated. */
   get version(): string {
-    return this.record.version;
+    return this.#version;
   }
 
   get left(): boolean {
@@ -169,14 +155,24 @@ export class LiveSession {
     return this.#getStream;
   }
 
+  /** Made on first use, because most clients miss none. */
+  get listChanges(): PendingListChanges {
+    return (this.#listChanges ??= new PendingListChanges(this.record));
+  }
+
+  /** `undefined`: its client has missed none. */
+  get usedListChanges(): PendingListChanges | undefined {
+    return this.#listChanges;
+  }
+
   /** Its part of the event log, made on first use. */
   get log(): SessionEventLog {
-    return (this.#eventLog ??= new SessionEventLog(this.#host, this.ownership, this.record));
+    return (this.#eventLog ??= new SessionEventLog(this.host, this.ownership, this));
   }
 
   /** The log for streams that clients can resume; `undefined`: streams have no event ids. */
   get streamLog(): SessionEventLog | undefined {
-    const { eventRetention, responseMode } = this.#host.options;
+    const { eventRetention, responseMode } = this.host.options;
     const kept = eventRetention !== false && responseMode !== 'json';
     return kept && !this.#unlogged && hasEventIds(this.version) ? this.log : undefined;
   }
@@ -187,7 +183,8 @@ export class LiveSession {
 
   /** The handshake is answered. The negotiated version decides whether streams are logged. */
   negotiated({ version, answer }: Pick<SessionRecord, 'version' | 'answer'>): void {
-    this.record.negotiated(version, answer);
+    this.#version = version;
+    this.record.negotiated(answer);
     this.#getStream = undefined;
   }
 
@@ -209,28 +206,18 @@ export class LiveSession {
   }
 
   enter(): void {
-    if (this.#active++ === 0) this.#host.becameActive(this);
+    if (this.#active++ === 0) this.host.becameActive(this);
   }
 
   exit(): void {
-    if (--this.#active === 0 && !this.left) this.#host.becameIdle(this);
-  }
-
-  /** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
-  inHookTime<T>(hook: string, work: Promise<T>): Promise<T> {
-    return inHookTime(this.#host.options, { hook, sessionId: this.id }, work);
-  }
-
-  /** Resolves with what `ask` passes on, or rejects with HOOK_TIMEOUT. */
-  answeredInHookTime<T>(hook: string, ask: (answered: (answer: T) => void) => void): Promise<T> {
-    return answeredInHookTime(this.#host.options, { hook, sessionId: this.id }, ask);
+    if (--this.#active === 0 && !this.left) this.host.becameIdle(this);
   }
 
   // ——— messages out ———
 
   /** Whether this client has a bug for which it is treated differently. `userAgent`: of the present request. */
   hasQuirk(quirk: Quirk, userAgent?: string): boolean {
-    if (!this.#host.options.knownClients) return false;
+    if (!this.host.options.knownClients) return false;
     const { clientInfo } = this.handshake;
     const known = knownClient(quirk, { userAgent, clientInfo, protocol: this.version });
     if (known === undefined) return false;
@@ -238,26 +225,21 @@ export class LiveSession {
     return true;
   }
 
-  /** For the log: an answer that some clients refuse, because it is long. */
-  noteLarge(request: string): void {
-    this.#host.largeAnswers.note(request);
-  }
-
   /** The answer to a request that ends without its result. */
   lostJson(request: LostRequest, error: SojournError): string {
-    return lostJson(this.#host.options, request, error);
+    return lostJson(this.host.options, request, error);
   }
 
   // ——— the end ———
 
   /** The server closed its transport. When the session has left, this library closed the server. */
   serverClosed(): void {
-    if (!this.left) this.#host.endedItself(this, 'server_closed');
+    if (!this.left) this.host.endedItself(this, 'server_closed');
   }
 
   /** Its run hook returned. */
   handlerReturned(): void {
-    this.#host.endedItself(this, 'handler_returned');
+    this.host.endedItself(this, 'handler_returned');
   }
 
   /** Tears the copy down; idempotent. The caller has taken it out of the registry and written the record. */
@@ -265,7 +247,7 @@ export class LiveSession {
     // A reader that ends during the teardown may call this again.
     if (this.left) return this.#leaving ?? Promise.resolve();
     this.ownership.leave(reason);
-    return (this.#leaving = tearDown(this, reason, this.#host, () => this.#controller?.abort(reason)));
+    return (this.#leaving = tearDown(this, reason, this.host, () => this.#controller?.abort(reason)));
   }
 
   /**

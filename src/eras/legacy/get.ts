@@ -190,7 +190,7 @@ function comesBack({ exchange }: Inbound): boolean {
 
 function isOurs({ streamLog }: LiveSession, position: EventPosition): boolean {
   // A later epoch: the store lost the stream.
-  return streamLog !== undefined && position.tag === streamLog.tag && position.epoch <= streamLog.epoch;
+  return streamLog !== undefined && position.tag === streamLog.tag && position.epoch <= streamLog.ownership.epoch;
 }
 
 /** A store may have dropped the answer to `initialize`, once the client has shown that it has read the answer. */

@@ -56,7 +56,7 @@ export class LegacyPosts {
     const { exchange, post } = inbound;
     if (post.batch && !allowsBatches(session.version))
       return refused(inbound, batchNotAllowed(`batches are not part of protocol revision ${session.version}`));
-    const { authorizer } = session;
+    const { authorizer } = session.host;
     if (authorizer === undefined) return this.#serveAdmitted(session, inbound);
     const admitted = admitAll(authorizer, post.messages, exchange.authInfo);
     if (!(admitted instanceof Promise)) return this.#serveAdmitted(session, withMessages(inbound, admitted));

@@ -94,7 +94,7 @@ export class SseConnection {
   }
 
   #admit(session: LiveSession, exchange: Exchange, message: RpcRequest): MaybePromise<SojournError | undefined> {
-    const admitted = session.authorizer?.admit(message, exchange.authInfo) ?? message;
+    const admitted = session.host.authorizer?.admit(message, exchange.authInfo) ?? message;
     if (!(admitted instanceof Promise)) return this.#checkRequest(session, exchange, admitted);
     return admitted.then((request) => (!session.left ? this.#checkRequest(session, exchange, request) : undefined));
   }

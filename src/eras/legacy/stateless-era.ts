@@ -99,7 +99,7 @@ export class StatelessEra {
     if (transport.closed) return;
     const refusal = forbidden ?? call.admission?.enterTool(toolOf(request));
     if (refusal !== undefined) return transport.fail(refusal);
-    callTimes.start(call.work, request, (error) => call.expire(error));
+    callTimes?.start(call.work, request, (error) => call.expire(error));
     await transport.deliver(servers.asked(request));
   }
 

@@ -99,7 +99,7 @@ export class ModernDirect implements TransportHost {
     }
     this.#open.add(transport.entry);
     call.closes(transport);
-    callTimes.start(call.work, request, (error) => call.expire(error));
+    callTimes?.start(call.work, request, (error) => call.expire(error));
     const { request: view, authInfo } = caller;
     await transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
     return true;

@@ -236,7 +236,7 @@ export class ModernEra implements LostRequestServer {
     // The SDK checks the scopes, and then asks the handler.
     call.work.beforeHandler(() => {
       call.enterTool();
-      if (sent !== undefined) this.#given.callTimes.start(call.work, sent, (error) => call.expire(error));
+      if (sent !== undefined) this.#given.callTimes?.start(call.work, sent, (error) => call.expire(error));
     });
     return currentCall.run(call, () =>
       this.#handler.fetch(request, { parsedBody: call.message, ...(authInfo !== undefined && { authInfo }) }),

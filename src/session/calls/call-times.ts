@@ -16,6 +16,13 @@ import type { Logger } from '../../types.ts';
 import type { HandlerWork } from './handler-work.ts';
 import { GRACE_MS, TurnTimer } from '../life/turn-timer.ts';
 
+/** `undefined`: no call has a time limit. */
+export function callTimesOf(options: ResolvedOptions): CallTimes | undefined {
+  const { limits, perTool } = options;
+  const isLimited = [limits, ...Object.values(perTool)].some(({ callMs }) => callMs !== Infinity);
+  return isLimited ? new CallTimes(options) : undefined;
+}
+
 export class CallTimes {
   readonly #options: ResolvedOptions;
   readonly #logger: Logger;

@@ -16,10 +16,13 @@ import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from './questions.ts';
 import type { SessionCalls } from './session-calls.ts';
+import { answeredInHookTime } from '../server/hook-time.ts';
+import type { SessionHost } from '../session-host.ts';
 import type { SessionTransport } from '../server/transport.ts';
 
 /** What inbound messages need of their session. */
 interface InboundSession {
+  readonly host: Pick<SessionHost, 'options'>;
   readonly id: string;
   readonly logger: Logger;
   readonly ownership: Pick<Ownership, 'leaveReason'>;
@@ -30,7 +33,6 @@ interface InboundSession {
   readonly transport: Pick<SessionTransport, 'deliverSilent'>;
   /** Made on first use. */
   readonly questions: Questions;
-  answeredInHookTime<T>(hook: string, ask: (answered: (answer: T) => void) => void): Promise<T>;
 }
 
 export class ClientMessages {
@@ -47,9 +49,10 @@ export class ClientMessages {
    * answer takes too long.
    */
   ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
-    const { ownership, calls } = this.#session;
+    const { host, id: sessionId, ownership, calls } = this.#session;
     const { leaveReason } = ownership;
-    return this.#session.answeredInHookTime<RpcResponse>(`${message.method} of the server`, (answered) => {
+    const hook = { hook: `${message.method} of the server`, sessionId };
+    return answeredInHookTime<RpcResponse>(host.options, hook, (answered) => {
       if (leaveReason !== undefined) answered(errorAnswer(message.id, endError(leaveReason, false)));
       else calls.ask(message, source, answered);
     });

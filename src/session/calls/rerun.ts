@@ -80,7 +80,7 @@ async function allowedRequest(
     logger.info({ sessionId, method: request.method }, 'A lost call is not run again: this caller has other rights');
     return undefined;
   }
-  const admitted = (await session.authorizer?.admit(toRequest(request), authInfo)) ?? toRequest(request);
+  const admitted = (await session.host.authorizer?.admit(toRequest(request), authInfo)) ?? toRequest(request);
   return (await session.transport.checkScopes([admitted], authInfo)) === undefined ? admitted : undefined;
 }
 

@@ -10,9 +10,9 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../../errors.ts';
-import { answerJson, errorAnswer } from '../../http/answer.ts';
+import { answerJson, errorAnswer, type LostRequest } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
-import { isLarge } from '../../http/large-answers.ts';
+import { isLarge } from '../../http/frames.ts';
 import type { Admission } from '../../limits/request-limits.ts';
 import type { Reader } from '../../http/reader.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
@@ -20,16 +20,39 @@ import { shownId } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../call/retries.ts';
 import type { LeaveReason } from '../../types.ts';
-import { mayBeSentAgain } from './markers.ts';
+import { type Markers, mayBeSentAgain } from './markers.ts';
 import type { AdmittedPost, Call, MessageSource } from './call.ts';
-import { answerOnGet } from '../streams/get-messages.ts';
+import { answerOnGet, type QuirkSession } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
-import type { CallsSession } from './calls-session.ts';
+import type { Ownership } from '../ownership/ownership.ts';
+import type { RecordKeeper } from '../record/record-keeper.ts';
+import type { PendingListChanges } from '../server/pending-list-changes.ts';
 import { REPLAYED_MESSAGES } from '../server/replayed-messages.ts';
 import { RunningCalls } from './running.ts';
+import type { SessionHost } from '../session-host.ts';
+import type { SessionTransport } from '../server/transport.ts';
 import type { KnownPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
+import type { AppendExtra, SessionEventLog, WriteResult } from '../streams/event-log.ts';
+
+/** What calls need of their session. */
+interface CallsSession extends QuirkSession {
+  readonly host: Pick<SessionHost, 'callTimes' | 'largeAnswers' | 'lists'>;
+  readonly version: string;
+  readonly ownership: Ownership;
+  readonly transport: Pick<SessionTransport, 'callOf' | 'deliver' | 'deliverSilent'>;
+  readonly record: RecordKeeper;
+  readonly markers: Markers | undefined;
+  /** `undefined`: its client has missed none. */
+  readonly usedListChanges: PendingListChanges | undefined;
+  /** `undefined`: the session's streams are not logged. */
+  readonly streamLog: SessionEventLog | undefined;
+  /** A request begins or ends to use the session. */
+  enter(): void;
+  exit(): void;
+  /** The answer to a request that ends without its result. */
+  lostJson(request: LostRequest, error: SojournError): string;
+}
 
 export class SessionCalls {
   readonly running: RunningCalls;
@@ -81,8 +104,8 @@ export class SessionCalls {
 
   /** Learns from the answer to a list, and keeps it for other callers where the list is shared. */
   #learn(message: RpcRequest, call: Call): void {
-    const { record, markers, lists } = this.#session;
-    const page = lists?.page(message, record.version);
+    const { host, markers, version } = this.#session;
+    const page = host.lists?.page(message, version);
     const isLearnt = markers !== undefined && message.method === 'tools/list';
     if (page === undefined && !isLearnt) return;
     const run = (answer: RpcResponse): void => {
@@ -151,9 +174,9 @@ export class SessionCalls {
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
   begin(stream: Stream, reader: Reader): void {
-    const { hasGetReader, listChanges } = this.#session;
+    const { hasGetReader, usedListChanges } = this.#session;
     stream.begin(reader);
-    if (!stream.answersOnly && !hasGetReader) listChanges.sendOn(stream);
+    if (!stream.answersOnly && !hasGetReader) usedListChanges?.sendOn(stream);
   }
 
   /**
@@ -170,15 +193,15 @@ export class SessionCalls {
     extra: AppendExtra,
     stored: (result: WriteResult) => void,
   ): void {
-    const { hasGetReader, listChanges } = this.#session;
+    const { hasGetReader, usedListChanges } = this.#session;
     this.#keepRuns(calls, caller);
     stream.beginAhead(reader, extra, stored);
-    if (!hasGetReader) listChanges.sendOn(stream);
+    if (!hasGetReader) usedListChanges?.sendOn(stream);
   }
 
   dispatch(message: RpcRequest, call: Call): void {
     if (call.stream !== undefined)
-      this.#session.callTimes.start(call.work, message, (error) => void this.#expire(call, error));
+      this.#session.host.callTimes?.start(call.work, message, (error) => void this.#expire(call, error));
     const error = this.#session.transport.deliver(message, call);
     if (error === undefined || call.answered) return;
     this.answer({ jsonrpc: '2.0', id: message.id, error: rpcError(error) });
@@ -265,7 +288,7 @@ export class SessionCalls {
   }
 
   #reply(call: Call, json: string): void {
-    if (isLarge(json)) this.#session.noteLarge(call.target ?? call.method ?? '');
+    if (isLarge(json)) this.#session.host.largeAnswers.note(call.target ?? call.method ?? '');
     const { stream } = call;
     const isUnread = stream?.logged === true && !stream.read;
     if (stream !== undefined) this.running.reply(stream, json, markedRequest(call));

@@ -36,8 +36,9 @@ export interface LeftRegistry extends SessionHost {
 export class LeavingSessions {
   /** The sweep has it report. */
   readonly lost: LostRecords;
+  /** Calls the user's migration handler. Only the end of the endpoint waits for it. */
+  readonly endHook: EndHook;
   readonly #host: LeftRegistry;
-  readonly #endHook: EndHook;
   readonly #closing = new Map<string, Promise<unknown>>();
   /**
    * Writes that the store did not take when a session left. Until it takes them, the record names an owner without a
@@ -47,7 +48,7 @@ export class LeavingSessions {
 
   constructor(host: LeftRegistry) {
     this.#host = host;
-    this.#endHook = new EndHook(host.options);
+    this.endHook = new EndHook(host.options);
     this.lost = new LostRecords(host.logger, host.options.timeProvider);
   }
 
@@ -91,7 +92,7 @@ export class LeavingSessions {
       this.#host.lease.check();
       return false;
     }
-    this.ended(session.id, reason);
+    this.endHook.ended(session.id, reason);
     return true;
   }
 
@@ -103,7 +104,7 @@ export class LeavingSessions {
     this.#host.hibernated.delete(id);
     if ((await this.#host.store.sessions.end(id, from, reason)) !== 'ended') return false;
     this.#host.emit({ kind: 'ended', sessionId: id, reason });
-    this.ended(id, reason);
+    this.endHook.ended(id, reason);
     return true;
   }
 
@@ -114,16 +115,6 @@ export class LeavingSessions {
     if (record === undefined || isEnded(record)) return false;
     if (record.owner !== null && (await instances.read(record.owner)) !== undefined) return false;
     return this.endRecord(id, record, reason);
-  }
-
-  /** Calls the user's migration handler. Only `endHooksSettled` waits for it. */
-  ended(id: string, reason: EndReason): void {
-    this.#endHook.ended(id, reason);
-  }
-
-  /** Resolves when the user's migration handler has returned for every end so far, or after `ms`. */
-  endHooksSettled(ms: number): Promise<void> {
-    return this.#endHook.settled(ms);
   }
 
   /** Gives a session back to the store for another instance. `why` decides the error of its running requests. */

@@ -82,7 +82,7 @@ export class SessionOpener {
       checkOpen(session);
       if (caller.closed) {
         await session.leave('closed');
-        this.#registry.leaving.ended(session.id, 'deleted');
+        this.#registry.leaving.endHook.ended(session.id, 'deleted');
         return undefined;
       }
       const recorded = this.#record(session, caller);

@@ -125,7 +125,7 @@ export class Sweep {
         if (
           session.busy ||
           session.record.saving ||
-          (session.listChanges.any && this.#registry.options.responseMode !== 'json')
+          (session.usedListChanges?.any === true && this.#registry.options.responseMode !== 'json')
         )
           continue;
         inTurn += 1;
@@ -133,10 +133,6 @@ export class Sweep {
       }
       if (inTurn === HIBERNATED_BATCH) await new Promise<void>((resolve) => afterTurn(resolve));
     } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
-  }
-
-  get #evictionHibernates(): boolean {
-    return this.#registry.durable;
   }
 
   /** Past `limits.sessions` on a durable store: one idle session leaves the memory of this instance. */
@@ -154,7 +150,7 @@ export class Sweep {
     const live = sleeping === undefined ? this.#registry.shares.pick(this.#registry.idle) : undefined;
     const sessionId = sleeping ?? live?.id;
     if (sessionId === undefined) return;
-    const hibernates = this.#evictionHibernates;
+    const hibernates = this.#registry.durable;
     const goes = hibernates ? 'hibernates' : 'ends';
     const evicted = (): void => {
       this.#evicted += 1;
@@ -185,7 +181,7 @@ export class Sweep {
     const count = this.#evicted;
     this.#evicted = 0;
     const limit = this.#registry.options.maxIdleSessionCount;
-    const [fields, went] = this.#evictionHibernates
+    const [fields, went] = this.#registry.durable
       ? [{ limit, hibernated: count }, 'hibernated']
       : [{ limit, ended: count }, 'ended'];
     this.#registry.logger.fatal(

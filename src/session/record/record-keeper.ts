@@ -22,11 +22,12 @@ import {
   unsubscription,
 } from './session-record.ts';
 import { DurableState } from './state.ts';
-import { StateWriter } from './state-writer.ts';
 import { Subscriptions } from './subscriptions.ts';
 
-/** The parts of a record that never change. */
+/** The parts of a record that its session holds. */
 export interface SessionIdentity {
+  /** The requested protocol version until `initialize` is answered, then the negotiated version. */
+  readonly version: string;
   readonly id: string;
   readonly user: string | undefined;
   readonly handshake: Handshake;
@@ -46,7 +47,6 @@ export class RecordKeeper implements SessionHead {
   #state: DurableState | undefined;
   /** Whether there is a record to write to. */
   #exists: boolean;
-  #version: string;
   #initialized: boolean;
   #logLevel: string | null;
   #subscriptions: Subscriptions | undefined;
@@ -64,7 +64,6 @@ export class RecordKeeper implements SessionHead {
     this.#ownership = ownership;
     this.#identity = identity;
     this.#exists = record !== undefined;
-    this.#version = record?.version ?? identity.handshake.protocolVersion;
     this.#initialized = record?.initialized ?? false;
     this.#logLevel = record?.logLevel ?? null;
     this.#subscriptions = record?.subscriptions.length ? new Subscriptions(record.subscriptions) : undefined;
@@ -74,9 +73,8 @@ export class RecordKeeper implements SessionHead {
     this.#state = record === undefined || isEmpty(record.state) ? undefined : this.#openState(record.state);
   }
 
-  /** The requested protocol version until `initialize` is answered, then the negotiated version. */
   get version(): string {
-    return this.#version;
+    return this.#identity.version;
   }
 
   /** Whether `notifications/initialized` has arrived. */
@@ -125,8 +123,7 @@ export class RecordKeeper implements SessionHead {
     this.#exists = true;
   }
 
-  negotiated(version: string, answer: ServerAnswer): void {
-    this.#version = version;
+  negotiated(answer: ServerAnswer): void {
     this.#answer = answer;
   }
 
@@ -169,11 +166,7 @@ export class RecordKeeper implements SessionHead {
   }
 
   #openState(initial: SessionRecord['state']): DurableState {
-    return new DurableState(
-      initial,
-      this.#host.options.limits.stateBytes,
-      new StateWriter(this.#host, this.#ownership, this),
-    );
+    return new DurableState(initial, this.#host.options, this.#ownership, this);
   }
 
   #saveHead(): void {
@@ -188,7 +181,7 @@ export class RecordKeeper implements SessionHead {
     const { id, user, handshake, createdAt } = this.#identity;
     const { epoch, owner } = this.#ownership;
     return {
-      version: this.#version,
+      version: this.version,
       initialized: this.#initialized,
       getPrimed: this.#getPrimed,
       logLevel: this.#logLevel,

@@ -1,28 +1,44 @@
 /**
  * `session.state`: JSON texts in the record, one copy in the owner's memory. A change is acknowledged when it is
- * stored.
+ * stored: the promise of a handler settles with the write. While the store is away, changes wait for it for at most
+ * `waitMs`, one after the other.
  */
-import { stateTooLarge } from '../../errors.ts';
+import { stateTooLarge, storeAwayForClients } from '../../errors.ts';
+import type { RecordChange } from '../../stores/store.ts';
 import type { SessionState } from '../../types.ts';
+import type { Ownership } from '../ownership/ownership.ts';
+import type { SessionHost } from '../session-host.ts';
+import { isStoreAway, whileAway } from './pause.ts';
+import { stateField } from './session-record.ts';
 
-/** Stores a patch (`null` deletes) in the session's record; rejects when it could not. */
-export interface StateRecord {
-  storeState(patch: Readonly<Record<string, string | null>>): void | Promise<void>;
+interface WritableRecord {
+  /** Whether there is a record to write to. */
+  readonly exists: boolean;
+  saveOrThrow(change: RecordChange): void | Promise<void>;
 }
 
 export class DurableState implements SessionState {
   readonly #values: Map<string, string>;
-  readonly #record: StateRecord;
-  readonly #limit: number;
+  readonly #options: SessionHost['options'];
+  readonly #ownership: Ownership;
+  readonly #record: WritableRecord;
   #bytes = 0;
   #reserved = 0;
   /** Updates run one after the other. */
   #updates: Promise<unknown> | undefined = undefined;
+  /** Changes that wait for the store. */
+  #waiting: Promise<void> | undefined = undefined;
 
-  constructor(initial: Readonly<Record<string, string>>, limit: number, record: StateRecord) {
+  constructor(
+    initial: Readonly<Record<string, string>>,
+    options: SessionHost['options'],
+    ownership: Ownership,
+    record: WritableRecord,
+  ) {
     this.#values = new Map(Object.entries(initial));
     for (const [key, json] of this.#values) this.#bytes += sizeOf(key, json);
-    this.#limit = limit;
+    this.#options = options;
+    this.#ownership = ownership;
     this.#record = record;
   }
 
@@ -42,11 +58,12 @@ export class DurableState implements SessionState {
     const before = this.#values.get(key);
     const growth = sizeOf(key, json) - (before === undefined ? 0 : sizeOf(key, before));
     const bytes = this.#bytes + this.#reserved + growth;
-    if (bytes > this.#limit) throw stateTooLarge(bytes, this.#limit);
+    const limit = this.#options.limits.stateBytes;
+    if (bytes > limit) throw stateTooLarge(bytes, limit);
     // Two changes at the same time must not exceed the limit together.
     this.#reserved += growth;
     try {
-      await this.#record.storeState({ [key]: json });
+      await this.#store(key, json);
       this.#put(key, json);
     } finally {
       this.#reserved -= growth;
@@ -55,7 +72,7 @@ export class DurableState implements SessionState {
 
   async delete(key: string): Promise<boolean> {
     if (!this.#values.has(key)) return false;
-    await this.#record.storeState({ [key]: null });
+    await this.#store(key, null);
     this.#put(key, undefined);
     return true;
   }
@@ -72,6 +89,48 @@ export class DurableState implements SessionState {
 
   async entries(): Promise<Array<[string, unknown]>> {
     return [...this.#values].map(([key, json]): [string, unknown] => [key, JSON.parse(json)]);
+  }
+
+  /** `null` deletes. */
+  #store(key: string, json: string | null): void | Promise<void> {
+    if (!this.#record.exists) return undefined;
+    const [name, value] = stateField([key, json]);
+    const change: RecordChange = { fields: { [name]: value } };
+    if (this.#waiting !== undefined) return this.#storeLater(change);
+    try {
+      return this.#record.saveOrThrow(change)?.catch((cause: unknown) => this.#refused(change, cause));
+    } catch (cause) {
+      return this.#refused(change, cause);
+    }
+  }
+
+  #refused(change: RecordChange, cause: unknown): Promise<void> {
+    return isStoreAway(cause) ? this.#storeLater(change) : this.#failed(cause);
+  }
+
+  #storeLater(change: RecordChange): Promise<void> {
+    const { timeProvider: time, waitMs } = this.#options;
+    const wait = { time, waitMs, stopped: () => this.#ownership.left };
+    const stored = (this.#waiting ?? Promise.resolve()).then(() =>
+      whileAway(wait, () => this.#record.saveOrThrow(change)),
+    );
+    const clear = (): void => {
+      if (this.#waiting === settled) this.#waiting = undefined;
+    };
+    const settled: Promise<void> = stored.then(clear, clear);
+    this.#waiting = settled;
+    return stored.catch((cause: unknown) => this.#failed(cause));
+  }
+
+  /** A handler may pass a caught error to its client, so details that only operators should read go to the log. */
+  #failed(err: unknown): never {
+    const told = storeAwayForClients('session.state', err);
+    // Every other error reaches the handler unchanged, above all that another instance owns the session.
+    if (told !== err) {
+      const { sessionId } = this.#ownership;
+      this.#options.logger.warn({ err, sessionId }, 'A change of session.state could not be stored');
+    }
+    throw told;
   }
 
   #put(key: string, json: string | undefined): void {

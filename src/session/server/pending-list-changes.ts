@@ -3,6 +3,8 @@
  * session was live nowhere, or because a newer build restored its server. The client gets them on its next GET stream,
  * or on the stream of its next request if it has no GET stream.
  */
+import type { ServerEvent } from '@modelcontextprotocol/server';
+import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import type { ServerAnswer } from '../record/server-answer.ts';
 import type { Stream } from '../streams/stream.ts';
 
@@ -30,8 +32,8 @@ export class PendingListChanges {
 
   /** Adds changes that happened while the session was live nowhere. */
   missed(methods: readonly string[]): void {
-    const pending = new Set(this.#pending);
-    for (const method of methods) if (this.announces(method)) pending.add(method);
+    const announced = this.#record.answer.listChanges;
+    const pending = new Set([...(this.#pending ?? []), ...methods.filter((method) => announced.includes(method))]);
     if (pending.size > 0) this.#pending = [...pending];
   }
 
@@ -45,15 +47,30 @@ export class PendingListChanges {
     return this.#pending !== undefined;
   }
 
-  /** Whether the server declared in its `initialize` answer that it sends this `list_changed`. */
-  announces(method: string): boolean {
-    return this.#record.answer.listChanges.includes(method);
-  }
-
   sendOn(stream: Stream): void {
     if (this.#pending === undefined) return;
     const pending = this.#pending;
     this.#pending = undefined;
     for (const method of pending) stream.send(JSON.stringify({ jsonrpc: '2.0', method }));
+  }
+}
+
+/**
+ * When this instance last learnt from the bus that a list changed. A session that was live nowhere at that time gets
+ * `list_changed` when it is restored here.
+ */
+export class RecentListChanges {
+  /** Method → ms since 1970. */
+  readonly #last = new Map<string, number>();
+
+  note(event: ServerEvent, now: number): void {
+    if (event.kind !== 'resource_updated') this.#last.set(LIST_CHANGED[event.kind], now);
+  }
+
+  /** The `list_changed` methods that a session missed which was last active at `activeAt`. */
+  since(activeAt: number): readonly string[] {
+    const missed: string[] = [];
+    for (const [method, at] of this.#last) if (at > activeAt) missed.push(method);
+    return missed;
   }
 }

@@ -20,13 +20,14 @@ import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
-import { isHookTimeout } from './hook-time.ts';
+import { inHookTime, isHookTimeout } from './hook-time.ts';
 import type { ScopedTransport } from '../calls/scopes.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from '../calls/questions.ts';
 import type { SessionRun } from './run.ts';
 import { closeUnawaited, ServerTransport } from './server-transport.ts';
-import type { KnownPage, SharedLists } from './shared-lists.ts';
+import type { SessionHost } from '../session-host.ts';
+import type { KnownPage } from './shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 
 const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifications/resources/updated']);
@@ -46,18 +47,17 @@ interface AnsweredCalls {
 
 /** What a transport needs of its session. */
 export interface TransportSession extends GetSession, CallSession {
+  readonly host: Pick<SessionHost, 'lists' | 'options'>;
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;
   readonly ownership: Ownership;
   /** `undefined`: no other process can own the session, so its sends are never held. */
   readonly markers: { forget(): void } | undefined;
-  readonly lists: SharedLists | undefined;
   readonly calls: AnsweredCalls;
   readonly questions: Questions;
   /** `undefined`: sessions have no run hook. */
   readonly run: SessionRun | undefined;
   serverClosed(): void;
-  inHookTime<T>(hook: string, work: Promise<T>): Promise<T>;
 }
 
 export class SessionTransport extends ServerTransport implements ScopedTransport {
@@ -101,7 +101,8 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   ): MaybePromise<SojournError | undefined> {
     const checked = super.checkScopes(requests, authInfo);
     if (!(checked instanceof Promise)) return checked;
-    return this.#session.inHookTime('the scope check', checked).catch((cause: unknown) => {
+    const { id: sessionId, host } = this.#session;
+    return inHookTime(host.options, { hook: 'the scope check', sessionId }, checked).catch((cause: unknown) => {
       if (isHookTimeout(cause)) return cause;
       throw cause;
     });
@@ -214,7 +215,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     const session = this.#session;
     const { method } = message;
     if (method === 'notifications/tools/list_changed') session.markers?.forget();
-    if (SESSION_LEVEL.has(method)) session.lists?.changed(method);
+    if (SESSION_LEVEL.has(method)) session.host.lists?.changed(method);
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : this.#streamOf(related);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (stream !== undefined) stream.send(JSON.stringify(out));

@@ -12,6 +12,7 @@
  */
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { MaybePromise, WriteOutcome } from '../../stores/store.ts';
+import { pause } from '../record/pause.ts';
 import type { AppendExtra, CarriedExtra, SessionEventLog, WriteResult } from './event-log.ts';
 
 /** The stream that the events are of. It learns the outcome of each event, in order. */
@@ -142,7 +143,7 @@ export class AppendQueue {
     if (!hasRoom) this.#lose('failed');
     else if (outcome !== undefined) {
       this.#sent = 1;
-      this.#epoch = this.#log.epoch;
+      this.#epoch = this.#log.ownership.epoch;
       this.#settle(outcome, 0);
     } else if (isAlone) this.#next();
     else if (last) this.endTurn();
@@ -171,7 +172,7 @@ export class AppendQueue {
     const last = this.#waiting[this.#sent - 1];
     if (first === undefined || last === undefined) return;
     const { key, next } = this.#stream;
-    this.#epoch = this.#log.epoch;
+    this.#epoch = this.#log.ownership.epoch;
     const extra = carriedBy(first.extra, last.extra, last.last);
     this.#settle(this.#log.append(key, next, this.#events(), last.last, extra), tries);
   }
@@ -189,7 +190,7 @@ export class AppendQueue {
   }
 
   #refused(tries: number): void {
-    const ours = this.#log.claimedSince(this.#epoch);
+    const ours = this.#log.ownership.claimedSince(this.#epoch);
     const then = (again: boolean): void => {
       if (this.over !== undefined) return;
       if (again) this.#append(tries);
@@ -220,7 +221,7 @@ export class AppendQueue {
     this.#waiting = [];
     this.#sent = 0;
     this.#become(why);
-    if (why === 'fenced') this.#log.fenced();
+    if (why === 'fenced') this.#log.ownership.fenced();
     const answered = lost.some(({ json, last }) => last && json !== undefined);
     if (!this.#isAhead) this.#stream.lost(answered, why);
     for (const { tell, held } of lost) {
@@ -233,18 +234,18 @@ export class AppendQueue {
   /** Logs the first failure of an append, and retries. */
   #failed(error: unknown, tries: number): void {
     if (this.over !== undefined) return;
-    const { waitMs } = this.#log;
+    const { options, ownership } = this.#log;
+    const { timeProvider: time, waitMs } = options;
     if (tries === 0) {
       this.#log.failed(error);
-      this.#failedAt = this.#log.now();
+      this.#failedAt = time.monotonic();
       this.#stream.noteDelay();
     }
-    const waited = this.#log.now() - this.#failedAt;
-    if (this.#state === 'opening' && waited >= waitMs) return this.#lose('failed');
-    void this.#log.again(tries).then((again) => {
+    if (this.#state === 'opening' && time.monotonic() - this.#failedAt >= waitMs) return this.#lose('failed');
+    void pause(time, tries).then(() => {
       if (this.over !== undefined) return;
-      if (again) this.#append(tries + 1);
-      else this.#lose('failed');
+      if (ownership.left) this.#lose('failed');
+      else this.#append(tries + 1);
     });
   }
 

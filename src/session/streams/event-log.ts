@@ -8,7 +8,6 @@ import { hasPriming } from '../../protocol/versions.ts';
 import { endError } from '../../call/retries.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import type { Ownership } from '../ownership/ownership.ts';
-import { pause } from '../record/pause.ts';
 import type { SessionHost } from '../session-host.ts';
 
 /** How often a read of a stream starts again because retention has dropped events that it asked for. */
@@ -34,43 +33,38 @@ export type WriteResult = WriteOutcome | 'failed';
 
 export class SessionEventLog {
   readonly #host: SessionHost;
-  readonly #ownership: Ownership;
-  readonly #record: { readonly version: string };
+  readonly ownership: Ownership;
+  readonly #session: { readonly version: string };
   #prefix: string | undefined = undefined;
   #prefixEpoch = 0;
 
-  constructor(host: SessionHost, ownership: Ownership, record: { readonly version: string }) {
+  constructor(host: SessionHost, ownership: Ownership, session: { readonly version: string }) {
     this.#host = host;
-    this.#ownership = ownership;
-    this.#record = record;
+    this.ownership = ownership;
+    this.#session = session;
   }
 
   /** Tells its event ids from those of other sessions. */
   get tag(): string {
-    return sessionTag(this.#ownership.sessionId);
+    return sessionTag(this.ownership.sessionId);
+  }
+
+  get options(): SessionHost['options'] {
+    return this.#host.options;
   }
 
   get retryMs(): number {
-    return this.#host.options.retryMs;
+    return this.options.retryMs;
   }
 
   /** Events with only an id have an empty data field. */
   get emptyData(): boolean {
-    return hasPriming(this.#record.version);
-  }
-
-  get epoch(): number {
-    return this.#ownership.epoch;
-  }
-
-  /** Whether only a later claim of this instance caused the refusal of a write under `epoch`. */
-  claimedSince(epoch: number): MaybePromise<boolean> {
-    return this.#ownership.claimedSince(epoch);
+    return hasPriming(this.#session.version);
   }
 
   /** `suffix` names the request that the stream answers, and a resume (`event-id.ts`). */
   eventId(stream: string, offset: number, suffix: string): string {
-    const { epoch } = this.#ownership;
+    const { epoch } = this.ownership;
     if (this.#prefix === undefined || this.#prefixEpoch !== epoch) {
       this.#prefix = eventPrefix(this.tag, epoch);
       this.#prefixEpoch = epoch;
@@ -86,7 +80,7 @@ export class SessionEventLog {
     complete: boolean,
     extra: CarriedExtra | undefined,
   ): MaybePromise<WriteOutcome> {
-    const { sessionId: id, fence } = this.#ownership;
+    const { sessionId: id, fence } = this.ownership;
     const append = { id, fence, stream, from, events, complete };
     try {
       return this.#host.store.sessions.append(extra === undefined ? append : { ...append, ...extra });
@@ -96,12 +90,12 @@ export class SessionEventLog {
   }
 
   replay(stream: string, after: number): MaybePromise<ReplayOutcome> {
-    return this.#host.store.sessions.replay(this.#ownership.sessionId, stream, after);
+    return this.#host.store.sessions.replay(this.ownership.sessionId, stream, after);
   }
 
   /** The client has the whole stream. */
   forget(stream: string): void {
-    this.#host.store.sessions.forget?.(this.#ownership.sessionId, stream);
+    this.#host.store.sessions.forget?.(this.ownership.sessionId, stream);
   }
 
   /**
@@ -115,7 +109,7 @@ export class SessionEventLog {
     for (let n = 0; n < READS && stream !== GET_STREAM; n++) {
       if (outcome.found || outcome.why !== 'gap' || outcome.first === undefined) break;
       this.#host.logger.warn(
-        { sessionId: this.#ownership.sessionId, stream, after, first: outcome.first },
+        { sessionId: this.ownership.sessionId, stream, after, first: outcome.first },
         'A client resumes a call after events that are no longer kept: it gets what came after them',
       );
       // Retention may drop more of a stream that is still being written.
@@ -124,19 +118,14 @@ export class SessionEventLog {
     return outcome;
   }
 
-  /** The store refused a write: another instance owns the session. */
-  fenced(): void {
-    this.#ownership.fenced();
-  }
-
   /**
    * The error that a client gets instead of an answer that the store refused; `undefined` where the client resumes
    * after a stream that ended, and then learns the outcome.
    */
   lostAnswer(call: AnsweredCall): string | undefined {
-    if (hasPriming(this.#record.version)) return undefined;
+    if (hasPriming(this.#session.version)) return undefined;
     // A session that has no leave reason yet is about to end: its end is being written.
-    return lostJson(this.#host.options, call, endError(this.#ownership.leaveReason ?? 'deleted', true));
+    return lostJson(this.#host.options, call, endError(this.ownership.leaveReason ?? 'deleted', true));
   }
 
   /**
@@ -147,7 +136,7 @@ export class SessionEventLog {
     // A store in this process answers at once, and no event waits.
     if (!this.#host.guarded || this.#host.memory.take(bytes, 0)) return true;
     this.#host.logger.warn(
-      { sessionId: this.#ownership.sessionId },
+      { sessionId: this.ownership.sessionId },
       'Events that wait for the store fill the memory of this instance (limits.memoryBytes): a stream is not kept',
     );
     return false;
@@ -160,22 +149,6 @@ export class SessionEventLog {
 
   /** The store was not reached. */
   failed(err: unknown): void {
-    this.#host.logger.error({ err, sessionId: this.#ownership.sessionId }, 'An event could not be stored');
-  }
-
-  /** ms by the monotonic clock. */
-  now(): number {
-    return this.#host.options.timeProvider.monotonic();
-  }
-
-  /** How long an event waits for a store that is away. */
-  get waitMs(): number {
-    return this.#host.options.waitMs;
-  }
-
-  /** Waits before try number `tries + 1`. `false`: the session has left, so stop. */
-  async again(tries: number): Promise<boolean> {
-    await pause(this.#host.options.timeProvider, tries);
-    return !this.#ownership.left;
+    this.#host.logger.error({ err, sessionId: this.ownership.sessionId }, 'An event could not be stored');
   }
 }
