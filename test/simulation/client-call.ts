@@ -197,8 +197,9 @@ export class ClientCall {
     for (let response: Response | undefined = first; ;) {
       const outcome = await Promise.race([response.ended, this.#answered]);
       if (!response.streams && response.body !== '') this.#onMessage(JSON.parse(response.body) as Message);
-      // A resume that waits for the store has its head early. Cut off before any message, it was not served.
-      const waited = outcome === 'cut' && this.#messages === before;
+      // A resume that waits for the store has its head early. Without a message it was not served: it was cut off, or
+      // ended for its client to come back, as by a drain.
+      const waited = this.#messages === before;
       // A resume of an unknown session is answered with an error, not with its status.
       if (resumedAt !== undefined && !this.#isLost && !waited) this.#caller.saw(this.#story, response, resumedAt);
       if (this.#call.ending !== undefined) return;
