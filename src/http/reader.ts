@@ -72,8 +72,6 @@ export interface ReaderListener {
   readonly flushing?: boolean;
   /** The turn that made the response ends, and the response is not complete. */
   endTurn?(): void;
-  /** The head has waited long enough. `true`: the listener sends it, a little later. */
-  holdsHead?(): boolean;
   /** The head of a stream was sent: what the stream begins with follows. */
   opened?(reader: Reader): void;
   /** Called once: the response ended, its client disconnected, or it was cut because its client reads too slowly. */

@@ -49,8 +49,9 @@ export interface AnswerReader extends Pick<
   'message' | 'refuse' | 'sendHead' | 'hasBegun' | 'isOpen' | 'listener'
 > {
   begin(): void;
+  /** `status`: of an answer that tells an error before any handler ran. */
+  answer(json: string, status?: number): void;
   done(status: number, headers?: HeaderList, body?: string): void;
-  end(status?: number): void;
 }
 
 export class HttpResponse implements CallReader, TurnTask {
@@ -150,7 +151,11 @@ export class HttpResponse implements CallReader, TurnTask {
     this.#over();
   }
 
-  /** `status`: of an answer that tells an error before any handler ran. */
+  answer(json: string, status = 200): void {
+    this.message(json);
+    this.end(status);
+  }
+
   end(status = 200): void {
     this.#status = status;
     // The turn has ended, and the answer waited only for the store.
@@ -241,7 +246,7 @@ export class HttpResponse implements CallReader, TurnTask {
   release(): void {
     if (this.#state !== 'held') return;
     if (this.#exchange.closed) this.#leave();
-    else if (this.listener?.holdsHead?.() !== true) this.#openStream();
+    else this.#openStream();
   }
 
   #hold(): void {

@@ -31,17 +31,18 @@ async function passStream(body: ReadableStream<Uint8Array>, to: AnswerReader, op
   to.sendHead();
   if (!to.isOpen) return cancel();
   const decoder = new TextDecoder();
-  let last: string | undefined;
+  let answer: string | undefined;
   for (;;) {
     const { done, value } = await reader.read();
     if (done || !to.isOpen) break;
     // The SDK writes one event per chunk.
     const json = DATA.exec(options.reveal(decoder.decode(value, { stream: true })))?.[1];
-    if (json !== undefined) to.message((last = json));
+    if (json !== undefined && isAnswer(json)) answer = json;
+    else if (json !== undefined) to.message(json);
   }
-  const answer = last !== undefined && isAnswer(last) ? undefined : options.unanswered();
-  if (answer !== undefined) to.message(answer);
-  to.end();
+  answer ??= options.unanswered();
+  if (answer === undefined) to.done(200);
+  else to.answer(answer);
 }
 
 /** JSON may hold U+2028, which `.` and `$` take for the end of a line. */

@@ -15,6 +15,19 @@ import type { Inbound } from '../call/inbound.ts';
 /** `AuthInfo` requires a token. Handlers on the owner read an empty one. */
 const NO_TOKEN = '';
 
+/** `isSent`: whether a field with that lower-case name leaves this instance. */
+export function sentFields(
+  caller: Caller,
+  isSent: (field: string) => boolean,
+): Omit<RequestFields, 'user' | 'canonicalHeaders'> {
+  const headers: Record<string, string | readonly string[]> = {};
+  for (const [name, value] of Object.entries(caller.headerFields())) {
+    if (value !== undefined && isSent(name)) headers[name] = value;
+  }
+  const { method, url } = caller;
+  return { method, url, absoluteUrl: caller.absoluteUrl(), headers };
+}
+
 /** `isRelayed`: whether the owner gets the field with that lower-case name. */
 export function sentCall(
   { kind, exchange, after, mayHaveRun = false }: Inbound,
@@ -22,20 +35,13 @@ export function sentCall(
   text: string | undefined,
   isRelayed: (field: string) => boolean,
 ): CallItem {
-  const headers: Record<string, string | readonly string[]> = {};
-  for (const [name, value] of Object.entries(exchange.headerFields())) {
-    if (value !== undefined && isRelayed(name)) headers[name] = value;
-  }
   const { authInfo, user } = exchange;
   return {
     t: 'call',
     n,
     call: kind,
     mayHaveRun,
-    method: exchange.method,
-    url: exchange.url,
-    absoluteUrl: exchange.absoluteUrl(),
-    headers,
+    ...sentFields(exchange, isRelayed),
     ...(authInfo !== undefined && { auth: { ...authInfo, token: NO_TOKEN } }),
     ...(user !== undefined && { user }),
     ...(after !== undefined && { after }),

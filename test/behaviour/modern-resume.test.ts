@@ -128,7 +128,7 @@ describe.each(faces)('%s', (face) => {
     expect(lab.made.length).toBe(1);
   });
 
-  test('a store that does not take the record delays the head for a moment, and the call is as without the option', async () => {
+  test('a call that the store does not record is cancelled when its client leaves, as without the option', async () => {
     const store = watchedStore();
     store.before['calls.create'] = () => new Promise(() => {});
     const { one, begin } = await open({ store });

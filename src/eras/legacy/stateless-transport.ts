@@ -104,8 +104,7 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
   #reply(json: string): void {
     this.#answered = true;
     const { response, caller } = this.#call;
-    response.message(json);
-    response.end();
+    response.answer(json);
     queueMicrotask(() => attempt(caller, () => this.close()));
   }
 
@@ -140,8 +139,8 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
       return;
     }
     const json = refusal === undefined ? undefined : call.unanswered();
-    if (json !== undefined) response.message(json);
-    response.end();
+    if (json === undefined) response.done(202);
+    else response.answer(json);
   }
 
   async fail(error: SojournError): Promise<void> {

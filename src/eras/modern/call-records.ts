@@ -8,10 +8,13 @@
  *        ╰────its owner is dead──────────────────╯
  */
 import { createHash } from 'node:crypto';
-import type { HeaderFields } from '../../http/exchange.ts';
+import type { Caller } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { relayedFields } from '../../options/header-names.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { type RequestFields, sentFields } from '../../relay/sent-request.ts';
+import { rightsOf } from '../../session/calls/rights.ts';
 import { inTime } from '../../session/life/turn-timer.ts';
 import type { EndpointStore } from '../../session/record/kinds.ts';
 import { sessionHash } from '../../shown.ts';
@@ -26,14 +29,10 @@ const STORED_MS = 1_000;
 /** A longer request is not kept, so it is not run again. */
 const KEPT_REQUEST_LENGTH = 65_536;
 
-/** A request as the instance needs it that runs it again. Never holds a token. */
-export interface KeptCall {
-  readonly url: string;
-  readonly absoluteUrl: string;
-  /** The fields that instances relay to each other. */
-  readonly headers: HeaderFields;
+/** A request as the instance needs it that runs it again, with the fields that instances relay: it holds no token. */
+export interface KeptCall extends RequestFields {
   /** A digest of the caller's rights (`session/calls/rights.ts`); absent: an anonymous caller. */
-  readonly rights?: string;
+  readonly rights?: string | undefined;
   /** Absent: too long to be kept. */
   readonly request?: RpcRequest;
 }
@@ -48,9 +47,9 @@ export interface CallRecord {
   readonly answer?: string;
 }
 
-interface NewCall extends Pick<CallRecord, 'key' | 'owner' | 'version'> {
-  readonly user: string | undefined;
-  readonly kept: KeptCall;
+interface NewCall extends Pick<CallRecord, 'key' | 'version'> {
+  readonly caller: Caller;
+  readonly request: RpcRequest;
 }
 
 /** The id of a call's record: who reads the store cannot fetch an answer with it. */
@@ -62,11 +61,13 @@ export function callKey(secret: string, user: string | undefined): string {
 export class CallRecords {
   readonly #store: EndpointStore;
   readonly #options: ResolvedOptions;
+  readonly #isKept: (field: string) => boolean;
   readonly #writes = new Set<Promise<unknown>>();
 
   constructor(store: EndpointStore, options: ResolvedOptions) {
     this.#store = store;
     this.#options = options;
+    this.#isKept = relayedFields(options.relayedHeaders, options.credentialHeaders);
   }
 
   /** Throws while the store is not open. */
@@ -74,21 +75,23 @@ export class CallRecords {
     return this.#store.calls;
   }
 
-  /** `false`: the store did not take it in time, so this call cannot be resumed. */
-  async create({ key, owner, user, version, kept }: NewCall): Promise<boolean> {
+  /** `undefined`: the store did not take it in time, so this call cannot be resumed. */
+  async create({ key, version, caller, request }: NewCall, owner: string): Promise<Fence | undefined> {
     const { timeProvider, logger } = this.#options;
-    const whole = JSON.stringify(kept);
-    const { request: _, ...rest } = kept;
-    const body = whole.length > KEPT_REQUEST_LENGTH ? JSON.stringify(rest) : whole;
-    const now = timeProvider.now();
-    const times = { createdAt: now, stamp: now };
-    const record = { v: RECORD_VERSION, id: key, epoch: 1, owner, user: user ?? null, head: version, body, fields: {} };
-    const created = (async () => (await this.#records.create({ ...record, ...times }, RECORD_MS)) === 'created')();
-    const taken = created.catch((err: unknown) => {
+    const kept: KeptCall = { ...sentFields(caller, this.#isKept), rights: rightsOf(caller.authInfo) };
+    const whole = JSON.stringify({ ...kept, request });
+    const body = whole.length > KEPT_REQUEST_LENGTH ? JSON.stringify(kept) : whole;
+    const [fence, user, now] = [{ epoch: 1, owner }, caller.user ?? null, timeProvider.now()];
+    const record = { v: RECORD_VERSION, id: key, ...fence, user, head: version, body, fields: {} };
+    const create = async (): Promise<Fence | undefined> => {
+      const created = await this.#records.create({ ...record, createdAt: now, stamp: now }, RECORD_MS);
+      return created === 'created' ? fence : undefined;
+    };
+    const created = create().catch((err: unknown) => {
       logger.debug({ err, call: sessionHash(key) }, 'A call could not be recorded: it cannot be resumed');
-      return false;
+      return undefined;
     });
-    return within(timeProvider, CREATE_MS, taken, () => false);
+    return within(timeProvider, CREATE_MS, created, () => undefined);
   }
 
   /** `undefined`: there is none, it has expired, or it was cancelled. */
@@ -100,20 +103,16 @@ export class CallRecords {
     return { key, epoch, owner, version: head, kept: keptOf(body) };
   }
 
-  /** The JSON text of the answer; `undefined`: there is none yet. */
-  async answer(call: CallRecord): Promise<string | undefined> {
-    return call.answer ?? (await this.read(call.key))?.answer;
-  }
-
   /** `undefined`: another instance claimed it. */
   async claim({ key, epoch, owner }: CallRecord, me: string): Promise<Fence | undefined> {
     const outcome = await this.#records.claim(key, { epoch, owner }, me);
     return outcome.claimed ? { epoch: outcome.record.epoch, owner: me } : undefined;
   }
 
-  /** Ends the record with the answer, which is kept for `keptMs`. */
-  finish(key: string, fence: Fence, json: string, keptMs: number): void {
+  /** Ends the record with the answer, which is kept as long as in memory. */
+  finish(key: string, fence: Fence, json: string): void {
     const outcome = `${JSON.stringify([fence.epoch, fence.owner])}\n${json}`;
+    const keptMs = 2 * this.#options.retryMs;
     this.#write(key, 'The answer of a call could not be stored', (records) => records.end(key, fence, outcome, keptMs));
   }
 

@@ -15,7 +15,6 @@ export class KeptMessages {
   readonly #host: KeptMessagesHost;
   /** The newest messages, as JSON texts. */
   #kept: string[] = [];
-  #newest = '';
   #length = 0;
   /** Bytes charged to the memory budget. */
   #held = 0;
@@ -35,9 +34,16 @@ export class KeptMessages {
 
   /** Returns the offset of the message. */
   add(json: string): number {
+    const { streamBufferBytes: most } = this.#host.options.limits;
+    this.#kept.push(json);
     this.#length += 1;
-    this.#newest = json;
-    this.#keep(json);
+    let bytes = json.length;
+    while (this.#kept.length > 1 && this.#held + bytes > most) bytes -= this.#kept.shift()?.length ?? 0;
+    if (bytes > 0 && !this.#host.takeKept(bytes, this.#held)) this.forget();
+    else {
+      if (bytes < 0) this.#host.giveKept(-bytes);
+      this.#held += bytes;
+    }
     return this.#length;
   }
 
@@ -50,26 +56,9 @@ export class KeptMessages {
     }
   }
 
-  /** The newest message, which is given away once. */
-  takeNewest(): string {
-    const json = this.#newest;
-    this.#newest = '';
-    return json;
-  }
-
   forget(): void {
     this.#kept = [];
     this.#host.giveKept(this.#held);
     this.#held = 0;
-  }
-
-  #keep(json: string): void {
-    const { streamBufferBytes: most } = this.#host.options.limits;
-    this.#kept.push(json);
-    let bytes = json.length;
-    while (this.#kept.length > 1 && this.#held + bytes > most) bytes -= this.#kept.shift()?.length ?? 0;
-    if (bytes <= 0) this.#host.giveKept(-bytes);
-    else if (!this.#host.takeKept(bytes, this.#held)) return this.forget();
-    this.#held += bytes;
   }
 }

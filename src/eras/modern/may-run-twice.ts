@@ -60,8 +60,9 @@ async function listTools(
   const report = (err: unknown): void => logger.error({ err }, 'The tools could not be listed');
   const tools = new ToolList({ fields: { ...fields, headers }, authInfo, request: list, version }, report);
   server.serveAgain(tools, false);
-  const text = await within(timeProvider, hookTimeoutMs, tools.answer, () => NOTHING);
-  const { result } = JSON.parse(text) as { result?: unknown };
+  const { result } = JSON.parse(await within(timeProvider, hookTimeoutMs, tools.answered, () => NOTHING)) as {
+    result?: unknown;
+  };
   return isObject(result) ? result : {};
 }
 
@@ -70,10 +71,9 @@ class ToolList implements LostRequest {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;
-  readonly answer: Promise<string>;
+  readonly answered: Promise<string>;
   readonly #report: ReportFailure;
-  #answered: (json: string) => void = () => {};
-  #json = NOTHING;
+  #resolve: (json: string) => void = () => {};
   listener: ReaderListener | undefined = undefined;
   isOpen = true;
   readonly hasBegun = false;
@@ -83,29 +83,26 @@ class ToolList implements LostRequest {
     this.request = request;
     this.version = version;
     this.#report = report;
-    this.answer = new Promise((resolve) => (this.#answered = resolve));
+    this.answered = new Promise((resolve) => (this.#resolve = resolve));
   }
 
-  message(json: string): void {
-    this.#json = json;
+  answer(json: string): void {
+    this.isOpen = false;
+    this.#resolve(json);
   }
   done(_status: number, _headers?: HeaderList, body = NOTHING): void {
-    this.message(body);
-    this.end();
+    this.answer(body);
   }
   refuse(): void {
-    this.end();
+    this.answer(NOTHING);
   }
   fail(cause: unknown): void {
     this.#report(cause);
-    this.end();
-  }
-  end(): void {
-    this.isOpen = false;
-    this.#answered(this.#json);
+    this.answer(NOTHING);
   }
   begin(): void {}
   sendHead(): void {}
+  message(): void {}
   onClose(): void {}
   heldBy(): void {}
 }

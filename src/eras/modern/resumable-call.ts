@@ -1,23 +1,22 @@
 /**
  * A 2026-07-28 call that can be resumed: the reader of its answer, whose client may change.
  *
- *     waiting ──the head is due──▶ recording ──recorded──▶ resumable ──end──▶ answered
- *        │                             │ ╰──not recorded──▶ plain    ├──handed over──▶ left
- *        ├──answered or refused────────┼───────────────────────┼─────┼──────────────▶ answered
- *        ╰──the client disconnected────┴───────────────────────┴─────┴──for too long▶ cancelled
+ *     waiting ──the head is sent──▶ open ──answer──▶ answered
+ *        ├──answer or refusal─────────┼─────────────────╯
+ *        │                            ├──handed over──▶ left
+ *        ╰──its client disconnected───┴──for too long──▶ cancelled
  *
- * `waiting`, `recording` and `plain` have the client of the request. From `resumable` on there is one client or none: a
- * cut leaves none, and a GET brings another. Every message gets an event id and is kept for the next client
- * (`kept-messages.ts`).
+ * It is recorded when the head of its first response is sent. From then on it has one client or none: a cut leaves
+ * none, and a GET brings another. Each message gets an event id, and is kept for the next client (`kept-messages.ts`).
+ * A call that could not be recorded needs the client of its request, as without the option.
  */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import { attempt, errorJson, type LostForm } from '../../http/answer.ts';
 import { BODY_WEIGHT, type Exchange, type HeaderList, type RunningWork } from '../../http/exchange.ts';
 import type { RequestSource } from '../../http/request-view.ts';
-import type { CallReader, ReaderListener, ResponsePolicy } from '../../http/reader.ts';
+import type { CallReader, Reader, ReaderListener, ResponsePolicy } from '../../http/reader.ts';
 import type { AnswerReader, HttpResponse } from '../../http/response.ts';
-import { atEndOfTurn, type TurnTask } from '../../http/turn.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -27,13 +26,11 @@ import { callKey } from './call-records.ts';
 import { type CallPosition, formatCallPosition, resumedPosition } from './call-position.ts';
 import { KeptMessages, type KeptMessagesHost } from './kept-messages.ts';
 
-type State = 'waiting' | 'recording' | 'plain' | 'resumable' | 'answered' | 'left' | 'cancelled';
+type State = 'waiting' | 'open' | 'answered' | 'left' | 'cancelled';
 
 const STATES: Transitions<State> = {
-  waiting: ['recording', 'answered', 'cancelled'],
-  recording: ['resumable', 'plain', 'cancelled'],
-  plain: ['answered', 'cancelled'],
-  resumable: ['answered', 'left', 'cancelled'],
+  waiting: ['open', 'answered', 'cancelled'],
+  open: ['answered', 'left', 'cancelled'],
   answered: [],
   left: [],
   cancelled: [],
@@ -52,14 +49,11 @@ export interface ResumableHost extends KeptMessagesHost {
   readonly options: ResolvedOptions;
   /** The response to a client that reads a stream. */
   readonly response: ResponsePolicy;
-  /** Resolves with `undefined` when the call cannot be resumed. */
+  /** It is found by its key from now on. Resolves with `undefined` when it could not be recorded. */
   record(call: ResumableCall): Promise<Fence | undefined>;
-  /** It is found by its key from now on. */
-  recorded(call: ResumableCall): void;
-  /** It has no client from now on. `false`: it does not go on without one. */
-  goesOn(call: ResumableCall): boolean;
-  /** It has a client again. */
-  attached(call: ResumableCall): void;
+  /** Takes a place among the calls without a client. `false`: there is none. */
+  enterCut(call: ResumableCall): boolean;
+  leaveCut(call: ResumableCall): void;
   /** `json` is the answer. */
   answered(call: ResumableCall, fence: Fence, json: string): void;
   /** It was cancelled after it had been recorded. */
@@ -74,7 +68,7 @@ interface FirstClient {
   readonly response: HttpResponse;
 }
 
-export class ResumableCall implements AnswerReader, RequestLife, ReaderListener, TurnTask {
+export class ResumableCall implements AnswerReader, RequestLife, ReaderListener {
   readonly key: string;
   readonly caller: SentRequest;
   readonly request: RpcRequest;
@@ -83,38 +77,41 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
   readonly bodyBytes: number;
   readonly #host: ResumableHost;
   readonly #first: CallPosition;
-  readonly #origin: FirstClient | undefined;
-  #state: State = 'waiting';
-  #client: CallReader | undefined;
-  /** The messages that came before the head was sent. */
-  #queued: string[] = [];
-  #endQueued = false;
+  readonly #origin: FirstClient | undefined = undefined;
   readonly #messages: KeptMessages;
-  /** Set while it is recorded. */
+  #state: State = 'waiting';
+  #client: CallReader | undefined = undefined;
+  #isRecording = false;
+  /** The ownership of its record. */
   #fence: Fence | undefined = undefined;
+  /** The answer, until its record is stored. */
+  #answer = '';
+  /** It has a place among the calls without a client. */
+  #isCut = false;
+  /** Runs while it waits for a client. */
+  #timer: unknown = undefined;
   #onClose: Array<() => unknown> = [];
   listener: ReaderListener | undefined = undefined;
 
-  /** `client`: waits for the answer; `undefined`: the call runs again. */
-  constructor(sent: CallRequest, first: CallPosition, host: ResumableHost, client: FirstClient | undefined) {
+  /** A client waits for the answer, or this instance has claimed the record of a lost call, which runs again. */
+  constructor(sent: CallRequest, first: CallPosition, host: ResumableHost, from: FirstClient | Fence) {
     const { fields, authInfo, request, version } = sent;
     this.key = callKey(first.secret, fields.user);
     this.caller = new SentRequest(fields, authInfo, this);
     this.request = request;
     this.version = version;
-    this.bodyBytes = client === undefined ? JSON.stringify(request).length * BODY_WEIGHT : 0;
+    this.bodyBytes = 'epoch' in from ? JSON.stringify(request).length * BODY_WEIGHT : 0;
     this.#first = first;
     this.#host = host;
     this.#messages = new KeptMessages(host);
-    this.#origin = client;
-    this.#client = client?.response;
-    if (client !== undefined) client.response.listener = this;
-  }
-
-  /** This instance has claimed the record of a lost call, which runs again. It has no client yet. */
-  restart(fence: Fence): void {
-    this.#become('recording');
-    this.#recorded(fence);
+    if ('epoch' in from) {
+      this.#state = 'open';
+      this.#fence = from;
+    } else {
+      this.#origin = from;
+      this.#client = from.response;
+      from.response.listener = this;
+    }
   }
 
   #become(next: State): void {
@@ -128,89 +125,77 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
   }
 
   sendHead(): void {
-    this.holdsHead();
+    this.#client?.sendHead();
   }
 
-  endTurn(): void {
-    if (this.#queued.length > 0) this.holdsHead();
-  }
-
-  crashed(cause: unknown): void {
-    this.fail(cause);
-  }
-
-  /** The head is due. It waits until the call is recorded, because an id that cannot be found is worth nothing. */
-  holdsHead(): boolean {
-    if (this.#state !== 'waiting') return true;
-    this.#become('recording');
+  /** Its client gets an id, with which it comes back. */
+  opened(to: Reader): void {
+    if (this.#state !== 'waiting') return;
+    this.#become('open');
+    this.#isRecording = true;
+    to.point(formatCallPosition(this.#first), this.#host.options.retryMs, true);
     attempt(this, async () => this.#recorded(await this.#host.record(this)));
-    return true;
   }
 
   #recorded(fence: Fence | undefined): void {
-    if (this.#state !== 'recording') {
-      if (fence !== undefined) this.#host.cancelled(this, fence);
-      return;
-    }
+    this.#isRecording = false;
     this.#fence = fence;
-    this.#become(fence === undefined ? 'plain' : 'resumable');
-    if (fence !== undefined) this.#host.recorded(this);
-    const client = this.#client;
-    client?.point(formatCallPosition(this.#first), this.#host.options.retryMs, true);
-    client?.sendHead();
-    for (const json of this.#queued.splice(0)) this.message(json);
-    if (!this.#endQueued) return;
-    this.#endQueued = false;
-    this.end();
+    if (fence === undefined) this.forget();
+    else if (this.#state === 'cancelled') this.#host.cancelled(this, fence);
+    else if (this.#state === 'answered') this.#keep(fence);
+    if (this.#state === 'open' && this.#client === undefined) this.#goOn();
   }
 
   // ——— the answer ———
 
   message(json: string): void {
-    if (this.#state === 'plain') this.#client?.message(json);
-    else if (this.#state === 'resumable') {
-      const offset = this.#messages.add(json);
-      this.#client?.message(json, this.#idOf(offset));
-    } else if (this.isOpen && this.#queued.push(json) === 1) atEndOfTurn(this);
+    if (!this.isOpen) return;
+    if (this.#state === 'open' && !this.#isRecording && this.#fence === undefined) return this.#client?.message(json);
+    const offset = this.#messages.add(json);
+    this.#client?.message(json, this.#idOf(offset));
   }
 
   #idOf(offset: number): string {
     return formatCallPosition({ ...this.#first, offset });
   }
 
+  answer(json: string, status?: number): void {
+    const response = this.#answerAtOnce();
+    if (response !== undefined) return response.answer(json, status);
+    if (!this.isOpen) return;
+    this.message(json);
+    this.#become('answered');
+    this.#takeClient()?.end();
+    this.#answer = json;
+    if (this.#fence !== undefined) this.#keep(this.#fence);
+    this.#over();
+  }
+
+  #keep(fence: Fence): void {
+    this.#stopWaiting();
+    this.#waitForClient();
+    this.#host.answered(this, fence, this.#answer);
+    this.#answer = '';
+    if (!this.#messages.keepsNewest) this.forget();
+  }
+
   refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
-    if (!this.hasBegun) return this.#answerAtOnce()?.refuse(error, id, form);
-    this.message(errorJson(error, id, form));
-    this.end();
+    const response = this.#answerAtOnce();
+    if (response === undefined) this.answer(errorJson(error, id, form));
+    else response.refuse(error, id, form);
   }
 
   done(status: number, headers?: HeaderList, body?: string): void {
-    if (!this.hasBegun) return this.#answerAtOnce()?.done(status, headers, body);
-    if (body !== undefined && body !== '') this.message(body);
-    this.end();
-  }
-
-  end(status?: number): void {
-    // Something precedes the answer.
-    if (this.#queued.length > 1) this.holdsHead();
-    if (this.#state === 'waiting') {
-      const client = this.#answerAtOnce();
-      for (const json of this.#queued.splice(0)) client?.message(json);
-      return client?.end(status);
-    }
-    if (this.#state === 'recording') this.#endQueued = true;
-    if (!this.isOpen) return;
-    this.#become('answered');
-    this.#takeClient()?.end();
-    const json = this.#messages.takeNewest();
-    if (this.#fence !== undefined) this.#host.answered(this, this.#fence, json);
-    this.#over();
+    const response = this.#answerAtOnce();
+    if (response !== undefined) response.done(status, headers, body);
+    else if (body === undefined) this.cancel();
+    else this.answer(body);
   }
 
   /** The call is answered before its head is due: its client has no event id, so it is recorded nowhere. */
   #answerAtOnce(): HttpResponse | undefined {
     const response = this.#origin?.response;
-    if (response === undefined || this.#state !== 'waiting') return undefined;
+    if (response === undefined || this.hasBegun) return undefined;
     // The call hears that it is over when the response of its client is.
     response.listener = this.listener;
     this.#client = undefined;
@@ -231,13 +216,13 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
   }
 
   get hasBegun(): boolean {
-    return this.#state !== 'waiting' || this.#queued.length > 0;
+    return this.#state !== 'waiting' || this.#messages.length > 0;
   }
 
   /** Whether messages still follow. */
   get isOpen(): boolean {
     if (this.#state === 'waiting') return this.#origin?.exchange.closed !== true;
-    return !this.#endQueued && (this.#state === 'recording' || this.#state === 'plain' || this.#state === 'resumable');
+    return this.#state === 'open';
   }
 
   // ——— clients ———
@@ -258,7 +243,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
     for (const [offset, json] of this.#messages.after(after)) client.message(json, this.#idOf(offset));
     if (this.#state === 'answered') return this.#takeClient()?.end();
     client.sendHead();
-    if (client.isOpen) this.#host.attached(this);
+    if (client.isOpen) this.#stopWaiting();
   }
 
   get label(): string {
@@ -269,8 +254,34 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
   over(client: object): void {
     if (client !== this.#client) return;
     this.#client = undefined;
-    if (this.#state === 'resumable' && this.#host.goesOn(this)) return;
-    this.cancel();
+    if (!this.#isRecording) this.#goOn();
+  }
+
+  /** It has no client. A client that came back may leave again before it counts as attached: then the call is cut. */
+  #goOn(): void {
+    if (this.#fence === undefined || !(this.#isCut || this.#host.enterCut(this))) return this.cancel();
+    this.#isCut = true;
+    this.#waitForClient();
+  }
+
+  /** Its client was refused, and will come back. */
+  stays(): void {
+    if (this.#timer !== undefined) this.#waitForClient();
+  }
+
+  /** Two `retryMs` are the two tries that most clients make. */
+  #waitForClient(): void {
+    const { timeProvider, retryMs } = this.#host.options;
+    timeProvider.clearTimeout(this.#timer);
+    const tooLate = (): void => (this.#state === 'answered' ? this.forget() : this.cancel());
+    this.#timer = timeProvider.setTimeout(tooLate, 2 * retryMs);
+  }
+
+  #stopWaiting(): void {
+    this.#host.options.timeProvider.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#isCut) this.#host.leaveCut(this);
+    this.#isCut = false;
   }
 
   /** No client came back in time, or none may. */
@@ -286,7 +297,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
 
   /** Another instance runs it again: its client comes back there. What still comes of this run is dropped. */
   leave(): void {
-    if (this.#state !== 'resumable') return;
+    if (this.fence === undefined) return;
     this.#become('left');
     this.forget();
     this.#takeClient()?.end();
@@ -295,17 +306,13 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
   /** Drops what was kept for the next client. */
   forget(): void {
     this.#messages.forget();
+    this.#stopWaiting();
     this.#host.forgotten(this);
   }
 
   /** The ownership of its record, while it runs. */
   get fence(): Fence | undefined {
-    return this.#state === 'resumable' ? this.#fence : undefined;
-  }
-
-  /** Whether the newest message is kept. */
-  get keepsNewest(): boolean {
-    return this.#messages.keepsNewest;
+    return this.#state === 'open' ? this.#fence : undefined;
   }
 
   // ——— its request ———
@@ -316,8 +323,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener,
   }
 
   fail(cause: unknown): void {
-    const hasHead = this.#state !== 'waiting' && this.#state !== 'recording';
-    if (hasHead || this.#origin === undefined)
+    if (this.#state !== 'waiting' || this.#origin === undefined)
       this.#host.options.logger.error({ err: cause }, 'A request without a client could not be served');
     else this.#origin.exchange.fail(cause);
     this.cancel();

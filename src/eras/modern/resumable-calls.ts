@@ -2,24 +2,21 @@
  * The option `resumeModernCalls`: 2026-07-28 calls that continue when their connection breaks, and their answers.
  * `returning-clients.ts` serves the clients that come back.
  *
- *     head due ─▶ recorded ──cut──▶ without a client ──two `retryMs`──▶ cancelled
- *                  │    ▲──────GET──────╯  │
- *                  ╰──────────answered─────┴──▶ kept ──two `retryMs`──▶ forgotten
+ *     head sent ─▶ recorded ──cut──▶ without a client ──two `retryMs`──▶ cancelled
+ *                   │    ▲──────GET──────╯  │
+ *                   ╰──────────answered─────┴──▶ kept ──two `retryMs`──▶ forgotten
  *
- * A call that is answered before its head is due is not recorded: its client has no event id. Two `retryMs` are the two
- * tries that most clients make.
+ * A call that is answered before its head is due is not recorded: its client has no event id.
  */
 import type { Exchange } from '../../http/exchange.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
-import { relayedFields } from '../../options/header-names.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import type { RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { OwnLease } from '../../session/ownership/ownership.ts';
-import { rightsOf } from '../../session/calls/rights.ts';
 import type { Fence } from '../../stores/store.ts';
 import { Tally } from '../../tally.ts';
 import type { Logger } from '../../types.ts';
@@ -52,35 +49,29 @@ export class ResumableCalls implements ResumableHost {
   readonly options: ResolvedOptions;
   readonly response: ResponsePolicy;
   readonly #records: CallRecords;
-  readonly #isKept: (field: string) => boolean;
   readonly #logger: Logger;
-  /** Recorded calls. */
+  /** Calls whose clients have an event id. */
   readonly #calls = new Map<string, ResumableCall>();
-  /** The timers after which answered calls are forgotten. */
-  readonly #answered = new Map<ResumableCall, unknown>();
-  /** The timers after which calls without a client are cancelled, and how many such calls each user has. */
-  readonly #cut = new Map<ResumableCall, unknown>();
-  readonly #cutOf = new Tally<string | undefined>();
+  /** Oldest first. */
+  readonly #answered = new Set<ResumableCall>();
+  /** How many calls of each user have no client. */
+  readonly #cut = new Tally<string | undefined>();
   #keptBytes = 0;
   #sweeper: unknown;
   #closed = false;
 
   constructor(given: ResumableCallsOptions) {
-    const { options, records } = given;
+    const { options, records, response } = given;
     this.#given = given;
     this.options = options;
-    this.response = given.response;
+    this.response = response;
     this.#records = records;
-    this.#isKept = relayedFields(options.relayedHeaders, options.credentialHeaders);
     this.#logger = limitedLogger(options.logger, options.timeProvider, 1);
     this.#armSweep();
   }
 
   get closed(): boolean {
     return this.#closed;
-  }
-  get #keptMs(): number {
-    return 2 * this.options.retryMs;
   }
 
   /** `undefined`: no event id can carry the id of the request. */
@@ -95,8 +86,8 @@ export class ResumableCalls implements ResumableHost {
 
   /** Runs a lost call again that this instance has claimed. */
   restart(lost: CallRequest, first: CallPosition, fence: Fence): ResumableCall {
-    const call = new ResumableCall(lost, first, this, undefined);
-    call.restart(fence);
+    const call = new ResumableCall(lost, first, this, fence);
+    this.#calls.set(call.key, call);
     this.#records.extend(call.key, fence);
     return call;
   }
@@ -111,48 +102,30 @@ export class ResumableCalls implements ResumableHost {
   async record(call: ResumableCall): Promise<Fence | undefined> {
     const { lease } = this.#given.instance;
     if (!lease.valid || this.#closed) return undefined;
-    const { key, caller, request, version } = call;
-    const rights = rightsOf(caller.authInfo);
-    const headers = Object.entries(caller.headerFields()).filter(([name]) => this.#isKept(name));
-    const { owner } = lease;
-    const kept = {
-      url: caller.url,
-      absoluteUrl: caller.absoluteUrl(),
-      headers: Object.fromEntries(headers),
-      ...(rights !== undefined && { rights }),
-      request,
-    };
-    const created = await this.#records.create({ key, owner, user: caller.user, version, kept });
-    return created ? { epoch: 1, owner } : undefined;
-  }
-
-  recorded(call: ResumableCall): void {
     this.#calls.set(call.key, call);
+    return this.#records.create(call, lease.owner);
   }
 
-  goesOn(call: ResumableCall): boolean {
-    if (this.#closed || !this.#enterCut(call)) return false;
-    this.#wait(this.#cut, call);
+  enterCut({ caller: { user }, bodyBytes }: ResumableCall): boolean {
+    if (this.#closed) return false;
+    if (this.#cut.sum >= CUT_CALLS || (user !== undefined && this.#cut.of(user) >= CUT_CALLS_PER_USER)) {
+      this.#logger.warn({}, 'A call is cancelled at a cut: too many calls go on without a client');
+      return false;
+    }
+    if (!this.#given.memory.take(bodyBytes, 0)) return false;
+    this.#cut.add(user, 1);
     return true;
   }
 
-  /** The client of a call that has none was refused, and will come back. */
-  stays(call: ResumableCall): void {
-    for (const calls of [this.#cut, this.#answered]) if (calls.has(call)) this.#wait(calls, call);
-  }
-
-  attached(call: ResumableCall): void {
-    if (!this.#stopWaiting(this.#cut, call)) return;
-    this.#given.memory.give(call.bodyBytes);
-    this.#cutOf.add(call.caller.user, -1);
+  leaveCut({ caller: { user }, bodyBytes }: ResumableCall): void {
+    this.#given.memory.give(bodyBytes);
+    this.#cut.add(user, -1);
   }
 
   answered(call: ResumableCall, fence: Fence, json: string): void {
-    this.attached(call);
-    this.#wait(this.#answered, call);
+    this.#answered.add(call);
     if (this.#answered.size > ANSWERED_CALLS) this.#forgetOldest();
-    if (!call.keepsNewest) call.forget();
-    this.#records.finish(call.key, fence, json, this.#keptMs);
+    this.#records.finish(call.key, fence, json);
   }
 
   cancelled({ key }: ResumableCall, fence: Fence): void {
@@ -160,37 +133,8 @@ export class ResumableCalls implements ResumableHost {
   }
 
   forgotten(call: ResumableCall): void {
-    this.attached(call);
-    this.#stopWaiting(this.#answered, call);
+    this.#answered.delete(call);
     if (this.#calls.get(call.key) === call) this.#calls.delete(call.key);
-  }
-
-  #wait(calls: Map<ResumableCall, unknown>, call: ResumableCall): void {
-    this.#stopTimer(calls.get(call));
-    const over = (): void => (calls === this.#cut ? call.cancel() : call.forget());
-    calls.set(call, this.options.timeProvider.setTimeout(over, this.#keptMs));
-  }
-
-  #stopWaiting(calls: Map<ResumableCall, unknown>, call: ResumableCall): boolean {
-    this.#stopTimer(calls.get(call));
-    return calls.delete(call);
-  }
-
-  #stopTimer(timer: unknown): void {
-    if (timer !== undefined) this.options.timeProvider.clearTimeout(timer);
-  }
-
-  /** A client that came back may leave again before it counts as attached: then the call is cut already. */
-  #enterCut(call: ResumableCall): boolean {
-    if (this.#cut.has(call)) return true;
-    const { user } = call.caller;
-    if (this.#cut.size >= CUT_CALLS || (user !== undefined && this.#cutOf.of(user) >= CUT_CALLS_PER_USER)) {
-      this.#logger.warn({}, 'A call is cancelled at a cut: too many calls go on without a client');
-      return false;
-    }
-    if (!this.#given.memory.take(call.bodyBytes, 0)) return false;
-    this.#cutOf.add(user, 1);
-    return true;
   }
 
   /** The messages that are kept make room for newer ones: the store has the answer of an answered call. */
@@ -210,7 +154,7 @@ export class ResumableCalls implements ResumableHost {
 
   /** `false`: no answered call is kept. */
   #forgetOldest(): boolean {
-    const [oldest] = this.#answered.keys();
+    const [oldest] = this.#answered;
     oldest?.forget();
     return oldest !== undefined;
   }

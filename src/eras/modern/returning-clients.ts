@@ -17,7 +17,7 @@
 import { answerNotKept, callUnreachable, ownerLost, type SojournError } from '../../errors.ts';
 import { errorJson, lostForm } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
-import type { CallReader, Reader, ResponsePolicy } from '../../http/reader.ts';
+import type { Reader, ResponsePolicy } from '../../http/reader.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Inbound } from '../../call/inbound.ts';
@@ -37,7 +37,7 @@ import type { CallRequest } from './resumable-call.ts';
 const TRIES = 12;
 const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 150;
-const noop = (): void => {};
+const lookAgain = (): false => false;
 
 export interface ReturningClientsOptions {
   readonly options: ResolvedOptions;
@@ -56,22 +56,21 @@ export interface ReturningClientsOptions {
 
 /** A client that came back for an answer. */
 interface Returned {
-  readonly client: Caller;
-  readonly reader: CallReader;
+  readonly call: Inbound;
   readonly relay: Pick<Relay, 'send'>;
   /** The event after which it asks. */
   readonly asked: CallPosition;
 }
 
 /** The last event that its client has. */
-const positionOf = ({ reader, asked }: Returned): CallPosition => parseCallPosition(reader.lastId) ?? asked;
+const positionOf = ({ call, asked }: Returned): CallPosition => parseCallPosition(call.reader.lastId) ?? asked;
 
 export class ReturningClients {
   readonly #given: ReturningClientsOptions;
   readonly #options: ResolvedOptions;
   readonly #records: CallRecords;
   /** Lost calls that are looked at here now. */
-  readonly #restarting = new Map<string, Promise<unknown>>();
+  readonly #restarting = new Map<string, Promise<boolean>>();
 
   constructor(given: ReturningClientsOptions) {
     this.#given = given;
@@ -80,11 +79,11 @@ export class ReturningClients {
   }
 
   /** Answers a GET whose `Last-Event-ID` is this position of a call. */
-  async resume({ exchange: client, reader }: Inbound, asked: CallPosition, relay: Returned['relay']): Promise<void> {
+  async resume(call: Inbound, asked: CallPosition, relay: Returned['relay']): Promise<void> {
     const { timeProvider, waitMs } = this.#options;
-    const returned: Returned = { client, reader, relay, asked };
+    const returned: Returned = { call, relay, asked };
     const until = timeProvider.monotonic() + waitMs;
-    for (let tries = 0; !client.closed && !this.#given.calls.closed; tries++) {
+    for (let tries = 0; !call.exchange.closed && !this.#given.calls.closed; tries++) {
       if (tries > 1) await elapse(timeProvider, this.#pauseMs(tries));
       try {
         if (await this.#serve(returned)) return;
@@ -102,10 +101,9 @@ export class ReturningClients {
    * Past a limit the GET ends cleanly, with a new event id, and a call that runs here continues until its client comes
    * back. Some clients hang when a resume is refused.
    */
-  delay({ exchange: client, reader }: Inbound, position: CallPosition): void {
+  delay({ exchange, reader }: Inbound, position: CallPosition): void {
     const { calls, response } = this.#given;
-    const call = calls.find(callKey(position.secret, client.user));
-    if (call !== undefined) calls.stays(call);
+    calls.find(callKey(position.secret, exchange.user))?.stays();
     reader.begin(response);
     reader.point(formatCallPosition(resumedPosition(position)), this.#options.retryMs, true);
     reader.end();
@@ -118,53 +116,40 @@ export class ReturningClients {
   /** One attempt. `false`: the call has moved, so look again. */
   async #serve(returned: Returned): Promise<boolean> {
     const { instance } = this.#given;
-    const { client, reader, relay } = returned;
-    const key = callKey(returned.asked.secret, client.user);
+    const { call, relay, asked } = returned;
+    const { exchange: client, reader } = call;
+    const key = callKey(asked.secret, client.user);
     if (this.#serveHere(key, returned)) return true;
     const record = await this.#records.read(key);
     if (client.closed || this.#serveHere(key, returned)) return true;
     if (record === undefined) return this.#respondLost(returned, answerNotKept());
     const { owner } = record;
-    const isAlive = owner !== null && owner !== instance.lease.owner && (await instance.isAlive(owner));
+    const isMine = owner === instance.lease.owner;
+    const isAlive = owner !== null && !isMine && (await instance.isAlive(owner));
     if (isAlive && client.relayOrigin !== undefined) {
       reader.moved(false);
       return true;
     }
     if (isAlive) {
       this.#openHead(returned);
-      const after = reader.lastId;
-      const outcome = await relay.send(owner, { kind: 'answer', exchange: client, reader, requestId: null, after });
-      if (outcome === 'done') return true;
+      if ((await relay.send(owner, { ...call, after: reader.lastId })) === 'done') return true;
     }
-    if (await this.#serveStored(returned, record)) return true;
+    const { epoch, answer } = record;
+    if (answer !== undefined) return this.#respondStored(returned, key, epoch, answer);
     if (isAlive) return instance.isUnreachable(owner) && this.#respondLost(returned, callUnreachable());
-    // The run of this instance was cancelled.
-    if (owner !== null && owner === instance.lease.owner) return this.#respondLost(returned, answerNotKept());
-    return this.#inTurn(key, () => this.#runAgain(returned, record));
-  }
-
-  /** `false`: the store has no answer. */
-  async #serveStored(returned: Returned, record: CallRecord): Promise<boolean> {
-    const end = await this.#given.replays.begin(record.key, returned.client, () => this.#openHead(returned));
-    if (end === undefined) return true;
-    try {
-      const json = await this.#records.answer(record);
-      return json !== undefined && this.#respondStored(returned, record, json);
-    } finally {
-      end();
-    }
+    // A run of this instance was cancelled, or its claim has not answered yet.
+    return !isMine && this.#inTurn(key, () => this.#runAgain(returned, record));
   }
 
   #serveHere(key: string, returned: Returned): boolean {
     const call = this.#given.calls.find(key);
-    if (call === undefined) return false;
-    call.attach(returned.reader, positionOf(returned));
-    return true;
+    call?.attach(returned.call.reader, positionOf(returned));
+    return call !== undefined;
   }
 
   /** The head leaves before another instance is asked, which may be dead: some clients give up without one. */
   #openHead(returned: Returned): void {
-    const { reader } = returned;
+    const { reader } = returned.call;
     if (reader.hasBegun) return;
     reader.begin(this.#given.response);
     reader.point(formatCallPosition(resumedPosition(positionOf(returned))), this.#options.retryMs, true);
@@ -172,34 +157,34 @@ export class ReturningClients {
   }
 
   #respondLost(returned: Returned, error: SojournError): true {
-    const { reader } = returned;
+    const { reader } = returned.call;
     reader.begin(this.#given.response);
     respondLostAnswer(reader, positionOf(returned), error, this.#options);
     return true;
   }
 
-  #respondStored(returned: Returned, { epoch }: CallRecord, json: string): true {
-    const { reader } = returned;
+  async #respondStored(returned: Returned, key: string, epoch: number, answer: string): Promise<true> {
+    const { exchange, reader } = returned.call;
+    const end = await this.#given.replays.begin(key, exchange, () => this.#openHead(returned));
     reader.begin(this.#given.response);
-    reader.message(json, formatCallPosition({ ...positionOf(returned), run: epoch, ended: true }));
+    reader.message(answer, formatCallPosition({ ...positionOf(returned), run: epoch, ended: true }));
     reader.end();
+    end?.();
     return true;
   }
 
-  /** One lost call is looked at for one client at a time. */
+  /** One lost call is looked at for one client at a time: a claim that this instance repeats succeeds. */
   async #inTurn(key: string, work: () => Promise<boolean>): Promise<boolean> {
-    for (let before = this.#restarting.get(key); before !== undefined; before = this.#restarting.get(key)) await before;
-    const turn = work();
-    const over = turn.then(noop, noop).then(() => void this.#restarting.delete(key));
-    this.#restarting.set(key, over);
+    const before = this.#restarting.get(key);
+    if (before !== undefined) return before.then(lookAgain, lookAgain);
+    const turn = work().finally(() => this.#restarting.delete(key));
+    this.#restarting.set(key, turn);
     return turn;
   }
 
   async #runAgain(returned: Returned, record: CallRecord): Promise<boolean> {
     const { instance, calls, options, server } = this.#given;
-    const { key } = record;
-    const { client, reader } = returned;
-    if (this.#serveHere(key, returned)) return true;
+    const { exchange: client, reader } = returned.call;
     if (!instance.lease.valid) return false;
     const lost = lostCall(record, client);
     if (lost === undefined)
@@ -213,8 +198,7 @@ export class ReturningClients {
     if (client.closed) return true;
     const fence = await this.#records.claim(record, instance.lease.owner);
     if (fence === undefined) return false;
-    const first = { ...returned.asked, run: fence.epoch, offset: 0, resumes: 0 };
-    const call = calls.restart(lost, first, fence);
+    const call = calls.restart(lost, { ...returned.asked, run: fence.epoch, offset: 0, resumes: 0 }, fence);
     if (client.closed) call.cancel();
     else {
       call.attach(reader, positionOf(returned));
@@ -227,8 +211,7 @@ export class ReturningClients {
 /** The call for this caller; `undefined`: it was too long to be kept, or this caller has other rights. */
 function lostCall({ kept, version }: CallRecord, { authInfo, user }: Caller): CallRequest | undefined {
   if (kept?.request === undefined || kept.rights !== rightsOf(authInfo)) return undefined;
-  const { request, url, absoluteUrl, headers } = kept;
-  return { fields: { method: 'POST', url, absoluteUrl, headers, user }, authInfo, request, version };
+  return { fields: { ...kept, user }, authInfo, request: kept.request, version };
 }
 
 /** An error as an event. Its id says that nothing follows, because some clients return after every error. */

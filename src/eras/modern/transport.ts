@@ -174,9 +174,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
 
   #answer(status: number, json: string): void {
     this.#answered = true;
-    const { response } = this.#options.call;
-    response.message(json);
-    response.end(status);
+    this.#options.call.response.answer(json, status);
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
     atEndOfTurn(this);
   }

@@ -11,6 +11,7 @@ import type { ResponsePolicy } from '../../../src/http/reader.ts';
 import { MemoryBudget } from '../../../src/limits/memory-budget.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
 import { HandlerWork } from '../../../src/session/calls/handler-work.ts';
+import type { Fence } from '../../../src/stores/store.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 
 /** A client of one call. `closesAt`: it disconnects when its response begins. `bytes`: of the body that it sent. */
@@ -43,6 +44,8 @@ function createClient(closesAt?: 'head', bytes?: RequestBytes) {
   return client;
 }
 
+const FENCE: Fence = { epoch: 1, owner: 'here' };
+
 const response: ResponsePolicy = {
   form: 'events',
   keepAlive: new KeepAlive(createFakeTime(), Infinity),
@@ -53,7 +56,7 @@ const exchangeOf = (client: ReturnType<typeof createClient>): Exchange => client
 
 test('a call whose clients come back and leave at once holds its body once, until its handler has settled', async () => {
   const memory = new MemoryBudget(2 ** 30);
-  const records = { create: async () => true, end: () => {}, stored: async () => {} };
+  const records = { create: async () => FENCE, end: () => {}, stored: async () => {} };
   const calls = new ResumableCalls({
     options: resolveOptions({ timeProvider: createFakeTime() }),
     records: records as unknown as CallRecords,
@@ -72,7 +75,7 @@ test('a call whose clients come back and leave at once holds its body once, unti
   const work = new HandlerWork();
   call.heldBy(work);
   call.begin();
-  call.holdsHead();
+  call.sendHead();
   await new Promise(setImmediate);
   const position = parseCallPosition(/^id: (.*)$/m.exec(first.written)?.[1]);
   if (position === undefined) throw new Error('no event id');
@@ -91,7 +94,7 @@ test('the record of a call is extended while the call runs, and not after its an
   const time = createFakeTime();
   const written: string[] = [];
   const records = {
-    create: async () => true,
+    create: async () => FENCE,
     extend: () => void written.push('extend'),
     finish: () => void written.push('finish'),
     stored: async () => {},
@@ -109,23 +112,62 @@ test('the record of a call is extended while the call runs, and not after its an
   const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
   const call = calls.open(exchange, new HttpResponse(exchange, response), request, '2026-07-28');
   call?.begin();
-  call?.holdsHead();
+  call?.sendHead();
   await new Promise(setImmediate);
   await time.advance(300_000);
   expect(written).toEqual(['extend', 'extend', 'extend']);
-  call?.message('{"jsonrpc":"2.0","id":1,"result":{}}');
-  call?.end();
+  call?.answer('{"jsonrpc":"2.0","id":1,"result":{}}');
   await time.advance(300_000);
   expect(written).toEqual(['extend', 'extend', 'extend', 'finish']);
   await calls.close();
 });
 
-test('a call whose client leaves while it is being recorded is not kept', async () => {
+test.each([
+  ['is kept once it is recorded', FENCE, false],
+  ['is cancelled if it cannot be recorded', undefined, true],
+] as const)('a call whose client leaves while it is being recorded %s', async (_, recorded, isCancelled) => {
+  const time = createFakeTime();
   const ended: string[] = [];
-  let create: (created: boolean) => void = () => {};
+  let create: (recorded: Fence | undefined) => void = () => {};
   const records = {
-    create: () => new Promise<boolean>((resolve) => (create = resolve)),
+    create: () => new Promise<Fence | undefined>((resolve) => (create = resolve)),
     end: (key: string) => void ended.push(key),
+    stored: async () => {},
+  };
+  const calls = new ResumableCalls({
+    options: resolveOptions({ timeProvider: time, retryMs: 1_000 }),
+    records: records as unknown as CallRecords,
+    instance: { lease: { owner: 'here', valid: true } },
+    memory: new MemoryBudget(2 ** 30),
+    response,
+    random: (bytes) => randomBytes(bytes),
+  });
+  const client = createClient();
+  const exchange = exchangeOf(client);
+  const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
+  const call = calls.open(exchange, new HttpResponse(exchange, response), request, '2026-07-28');
+  if (call === undefined) throw new Error('the call cannot be resumed');
+  call.begin();
+  call.sendHead();
+  client.close();
+  expect(call.isOpen).toBe(true);
+  create(recorded);
+  await new Promise(setImmediate);
+  expect(call.isOpen).toBe(!isCancelled);
+  expect(calls.find(call.key)).toBe(isCancelled ? undefined : call);
+  await time.advance(2_000);
+  expect(call.isOpen).toBe(false);
+  expect(ended).toEqual(isCancelled ? [] : [call.key]);
+  expect(calls.find(call.key)).toBeUndefined();
+  await calls.close();
+});
+
+test('an answer that comes while its call is being recorded leaves at once, and is stored afterwards', async () => {
+  const finished: string[] = [];
+  let create: (recorded: Fence | undefined) => void = () => {};
+  const records = {
+    create: () => new Promise<Fence | undefined>((resolve) => (create = resolve)),
+    finish: (_key: string, _fence: Fence, json: string) => void finished.push(json),
     stored: async () => {},
   };
   const calls = new ResumableCalls({
@@ -139,15 +181,17 @@ test('a call whose client leaves while it is being recorded is not kept', async 
   const client = createClient();
   const exchange = exchangeOf(client);
   const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
-  const reader = new HttpResponse(exchange, response);
-  const call = calls.open(exchange, reader, request, '2026-07-28');
+  const call = calls.open(exchange, new HttpResponse(exchange, response), request, '2026-07-28');
   if (call === undefined) throw new Error('the call cannot be resumed');
   call.begin();
-  call.holdsHead();
-  call.over(reader);
-  create(true);
+  call.sendHead();
+  const json = '{"jsonrpc":"2.0","id":1,"result":{}}';
+  call.answer(json);
+  expect(client.written).toContain(json);
+  expect(finished).toEqual([]);
+  create(FENCE);
   await new Promise(setImmediate);
-  expect(ended).toEqual([call.key]);
-  expect(calls.find(call.key)).toBeUndefined();
+  expect(finished).toEqual([json]);
+  expect(calls.find(call.key)).toBe(call);
   await calls.close();
 });
