@@ -11,7 +11,6 @@ import { overUserLimit, tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { SessionChange } from '../observe/notices.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { MaybePromise } from '../stores/store.ts';
 import type { Logger, RestoreCause } from '../types.ts';
 import { type CallTimes, callTimesOf } from './calls/call-times.ts';
 import { type ClaimedSessions, ClaimQueue } from './ownership/claim-queue.ts';
@@ -112,12 +111,25 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   }
 
   /**
-   * Makes a session, which holds its places in `limits.sessions` and `limits.perUser.sessions` until it is live or was
-   * not made. Idle sessions past a limit end, or on a durable store hibernate. `comesBack`: so does an idle session of
-   * the same user, if the user has no place for a session that it had before.
+   * Makes a session, which holds its places until it is live or was not made. Idle sessions past `maxIdleSessionCount`
+   * end, or on a durable store hibernate.
    */
   async withPlaces<T>(caller: Caller, comesBack: boolean, make: () => Promise<T>): Promise<T> {
-    const { user, clientAddress } = caller;
+    const leave = await this.takePlaces(caller, comesBack);
+    try {
+      if (this.#sweep.isFull) await this.#sweep.makeRoom();
+      return await make();
+    } finally {
+      leave();
+    }
+  }
+
+  /**
+   * Takes a place of `limits.sessions` and one of `limits.perUser.sessions`. Call the returned function once to give
+   * them back. On a durable store an idle session hibernates for the first. `comesBack`: for the second so does one of
+   * the same user, who had the session before.
+   */
+  async takePlaces({ user, clientAddress }: Caller, comesBack: boolean): Promise<() => void> {
     const { sessions } = this.options.perUser;
     let leaveShare = this.shares.reserve(user, clientAddress, sessions);
     if (leaveShare === undefined && comesBack && this.durable) {
@@ -125,39 +137,20 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
       leaveShare = this.shares.reserve(user, clientAddress, sessions);
     }
     if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
-    let leavePlace: (() => void) | undefined;
-    try {
-      const place = this.takePlace();
-      leavePlace = place instanceof Promise ? await place : place;
-      if (this.#sweep.isFull) await this.#sweep.makeRoom();
-      return await make();
-    } finally {
+    if (this.#isFull && this.durable) await this.#sweep.hibernate(this.shares.pick(this.idle));
+    if (this.#isFull) {
       leaveShare();
-      leavePlace?.();
+      throw tooManySessions(this.options.limits.sessions);
     }
-  }
-
-  /**
-   * Takes one place of `limits.sessions`, on a durable store by hibernating an idle session if there is none. Call the
-   * returned function to give it back.
-   */
-  takePlace(): MaybePromise<() => void> {
-    if (this.#full && this.durable) return this.#sweep.hibernateOne().then(() => this.#place());
-    return this.#place();
-  }
-
-  get #full(): boolean {
-    return this.#live.size + this.#reserved >= this.options.limits.sessions;
-  }
-
-  #place(): () => void {
-    if (this.#full) throw tooManySessions(this.options.limits.sessions);
     this.#reserved += 1;
-    let held = true;
     return () => {
-      if (held) this.#reserved -= 1;
-      held = false;
+      leaveShare();
+      this.#reserved -= 1;
     };
+  }
+
+  get #isFull(): boolean {
+    return this.#live.size + this.#reserved >= this.options.limits.sessions;
   }
 
   /** `cause`: why a session was restored; `undefined`: it was opened here. */

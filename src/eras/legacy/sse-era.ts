@@ -9,7 +9,6 @@ import {
   methodNotAllowed,
   notAcceptable,
   otherUser,
-  overUserLimit,
   type SojournError,
   unsupportedMediaType,
 } from '../../errors.ts';
@@ -31,7 +30,7 @@ import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 
 export interface LegacySseOptions extends SseConnectionParts {
   /** Its connections count against the limits of sessions, users and memory like the sessions of the registry. */
-  readonly registry: Pick<Registry, 'takePlace' | 'shares' | 'held' | 'lease'>;
+  readonly registry: Pick<Registry, 'takePlaces' | 'held' | 'lease'>;
   readonly keepAlive: KeepAlive;
   readonly expiry: StreamExpiry;
   readonly random: RandomSource;
@@ -105,24 +104,13 @@ export class LegacySseEra {
   }
 
   /** Resolves with a function that gives back what the connection takes of the limits. */
-  async #admitConnection({ user, clientAddress }: Exchange): Promise<() => void> {
-    if (this.#given.lifecycle.prefersOthers) throw draining();
-    const { sessions } = this.#given.options.perUser;
-    const leaveShare = this.#given.registry.shares.reserve(user, clientAddress, sessions);
-    if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
-    let leavePlace: (() => void) | undefined;
-    const leave = (): void => {
-      leaveShare();
-      leavePlace?.();
-    };
-    try {
-      leavePlace = await this.#given.registry.takePlace();
-      if (this.#given.lifecycle.prefersOthers) throw draining();
-    } catch (cause) {
-      leave();
-      throw cause;
-    }
-    return leave;
+  async #admitConnection(exchange: Exchange): Promise<() => void> {
+    const { lifecycle, registry } = this.#given;
+    if (lifecycle.prefersOthers) throw draining();
+    const leave = await registry.takePlaces(exchange, false);
+    if (!lifecycle.prefersOthers) return leave;
+    leave();
+    throw draining();
   }
 
   #begin(exchange: Exchange, leave: () => void): void {

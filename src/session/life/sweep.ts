@@ -135,11 +135,7 @@ export class Sweep {
     } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
   }
 
-  /** Past `limits.sessions` on a durable store: one idle session leaves the memory of this instance. */
-  async hibernateOne(): Promise<void> {
-    await this.hibernate(this.#registry.shares.pick(this.#registry.idle));
-  }
-
+  /** An idle session leaves the memory of this instance, if there is one. Never rejects. */
   async hibernate(session: LiveSession | undefined): Promise<void> {
     if (session !== undefined) await this.#registry.leaving.hibernate(session, this.#idleMs(session));
   }
