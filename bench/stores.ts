@@ -164,7 +164,7 @@ async function measureLives(meter: Meter, { records }: View): Promise<void> {
   const id = (n: number): string => idOf(SPREAD + n);
   await meter.both('create a session', (n) => done(records.create(recordOf(id(n)), DAY_MS)));
   await meter.both('claim a session of a dead owner', (n) => done(records.claim(id(n), FENCE, FENCE.owner)));
-  await meter.both('release a session', (n) => done(records.release(id(n), NEXT)));
+  await meter.both('release a session', (n) => done(records.save(id(n), NEXT, { release: true })));
   await meter.both('end a session', (n) => done(records.end(id(n), { epoch: 2, owner: null }, 'deleted')));
 }
 
@@ -180,9 +180,9 @@ async function measureLog(meter: Meter, { records }: View): Promise<void> {
   const marked = async (n: number): Promise<void> => {
     const stream = next(n % SPREAD);
     const place = { id: idOf(n % SPREAD), fence: FENCE, stream };
-    const request = `"${stream}"`;
-    await done(records.append({ ...place, from: 0, events: [''], note: CALL, mark: { name: request, stream } }));
-    await done(records.append({ ...place, from: 1, events: [RESULT], complete: true, unmark: request }));
+    const mark = { name: `"${stream}"`, stream };
+    await done(records.append({ ...place, from: 0, events: [''], note: CALL, mark }));
+    await done(records.append({ ...place, from: 1, events: [RESULT], complete: true, unmark: mark }));
   };
   await meter.both('log a whole call (one append), one session', () => call(0));
   await meter.both(`log a whole call, ${SPREAD} sessions`, (n) => call(n % SPREAD));

@@ -102,7 +102,7 @@ export class Finder {
         const other = await this.#instance.otherServing();
         if (other !== undefined) {
           if (owner === this.#instance.lease.id)
-            await this.#registry.store.sessions.release(id, { epoch: record.epoch, owner });
+            await this.#registry.store.sessions.save(id, { epoch: record.epoch, owner }, { release: true });
           return { there: other };
         }
         // The last instance keeps serving, including sessions that another instance released while it left.

@@ -123,7 +123,7 @@ export class Restorer {
         'A session could not be restored here; it is kept',
       );
       await session?.giveUp('released', cause);
-      await this.#registry.store.sessions.release(record.id, fence);
+      await this.#registry.store.sessions.save(record.id, fence, { release: true });
       throw orHookTimeout(cause, restoreFailed);
     }
   }

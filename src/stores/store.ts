@@ -123,6 +123,8 @@ export interface DueRecord extends Ownership {
 
 /** What an owner may change. Absent members stay unchanged. */
 export interface RecordChange {
+  /** The record has no owner from now on, and the same epoch. */
+  readonly release?: true;
   readonly head?: string;
   readonly stamp?: number;
   /** The fields that change; `null` deletes. Any number of fields that stay costs nothing. */
@@ -175,21 +177,22 @@ export interface LoggedEvent {
 export interface AppendRequest {
   readonly id: string;
   readonly fence: Fence;
-  readonly stream: string;
+  /** `null`: marks alone. */
+  readonly stream: string | null;
   /** The offset of the first event; equals the length of the stream, else `'fenced'`: another owner has written. */
-  readonly from: number;
-  readonly events: readonly string[];
+  readonly from?: number;
+  readonly events?: readonly string[];
   /** The stream is complete with these events. */
   readonly complete?: boolean;
   /**
    * A text about this stream, for the instance that ends the stream if its owner dies. Set with the first append of a
    * stream, kept until the stream is complete.
    */
-  readonly note?: string;
-  /** Written in the same step: replaces a `mark` where an append is due anyway. */
-  readonly mark?: Mark;
-  /** The name of the mark of this stream to remove, in the same step. */
-  readonly unmark?: string;
+  readonly note?: string | undefined;
+  /** A mark to write, in the same step. */
+  readonly mark?: Mark | undefined;
+  /** A mark to remove, in the same step, after `mark` is written. */
+  readonly unmark?: Mark | undefined;
 }
 
 export type ReplayOutcome =
@@ -231,8 +234,6 @@ export interface Records {
   claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome>;
   /** Fenced. Never creates. */
   save(id: string, fence: Fence, change: RecordChange): MaybePromise<SaveOutcome>;
-  /** Fenced: owner = none, epoch kept, change applied. */
-  release(id: string, fence: Fence, change?: RecordChange): MaybePromise<SaveOutcome>;
   /**
    * Stores a field that the record does not have, raises `rung` and makes the record due now. Not fenced: any instance
    * may call it while the record lives. `'exists'`: the record has the field, and stays unchanged. `'gone'`: there is
@@ -246,8 +247,6 @@ export interface Records {
    * `'gone'`: the record was ended or missing before.
    */
   end(id: string, from: Seen, outcome: string, keepMs?: number): MaybePromise<'ended' | 'fenced' | 'gone'>;
-  /** Fenced; idempotent. `clear` removes the mark. */
-  mark(id: string, fence: Fence, mark: Mark, clear?: boolean): MaybePromise<WriteOutcome>;
   /** Records that have not ended, in a stable order. A cursor also works with another page size. */
   list(limit: number, cursor?: string): MaybePromise<RecordPage>;
   /**
@@ -257,7 +256,7 @@ export interface Records {
   due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>>;
   /**
    * Fenced, in order per stream. Resolves when stored. Appends of one turn may travel together. An append to a complete
-   * stream is `'fenced'`. An append with two marks first writes the one, then removes the other.
+   * stream is `'fenced'`. Marks alone may be written twice.
    */
   append(request: AppendRequest): MaybePromise<WriteOutcome>;
   /** Events with a higher offset than `after`, in order. A complete stream of which nothing is kept is `unknown`. */

@@ -4,11 +4,22 @@
  * after the call does the same to its reply.
  */
 import { memory } from '../../src/stores/memory/index.ts';
-import { type InstanceStore, isEnded, type OpenStore, type Records, type Store } from '../../src/stores/store.ts';
+import {
+  type AppendRequest,
+  type InstanceStore,
+  isEnded,
+  type OpenStore,
+  type RecordChange,
+  type Records,
+  type Store,
+} from '../../src/stores/store.ts';
 import { until } from './until.ts';
 
-/** `sessions.append`, `sessions.claim` … The records are named by their kind. */
-type Call = `${'sessions' | 'calls'}.${keyof Records}` | `instances.${keyof InstanceStore}`;
+/**
+ * `sessions.append`, `sessions.claim` … The records are named by their kind. A save that releases is a `release`, and an
+ * append of marks alone is a `mark`.
+ */
+type Call = `${'sessions' | 'calls'}.${keyof Records | 'release' | 'mark'}` | `instances.${keyof InstanceStore}`;
 
 export interface WatchedStore extends Store {
   readonly calls: Array<{ readonly call: Call; readonly args: readonly unknown[] }>;
@@ -42,7 +53,7 @@ export function watchedStore({
         const method = Reflect.get(target, name) as ((...args: unknown[]) => unknown) | undefined;
         if (method === undefined) return undefined;
         return (...args: unknown[]) => {
-          const call = `${room}.${String(name)}` as Call;
+          const call = `${room}.${writeOf(String(name), args)}` as Call;
           calls.push({ call, args });
           const held = run(before[call], args);
           const outcome =
@@ -76,6 +87,11 @@ export function watchedStore({
       };
     },
   };
+}
+
+function writeOf(name: string, args: readonly unknown[]): string {
+  if (name === 'save') return (args[2] as RecordChange).release === true ? 'release' : name;
+  return name === 'append' && (args[0] as AppendRequest).stream === null ? 'mark' : name;
 }
 
 function run(hook: ((...args: never[]) => unknown) | undefined, args: readonly unknown[]): unknown {

@@ -160,15 +160,18 @@ export class SimStore implements Store {
         const { epoch, owner } = from;
         return port.call('claim', () => data.claim(id, { epoch, owner }, me), { id, epoch, owner, me });
       },
-      save: (id, fence, patch) => port.call('save', () => data.save(id, fence, patch), { id, ...patch }),
-      release: (id, fence, patch) => port.call('release', () => data.release(id, fence, patch), { id, ...fence }),
+      save: (id, fence, { ...patch }) => {
+        const name = patch.release === true ? 'release' : 'save';
+        return port.call(name, () => data.save(id, fence, patch), { id, ...fence, ...patch });
+      },
       add: (id, field, text) => port.call('add', () => data.add(id, field, text)),
       end: (id, { ...seen }, outcome, keepMs) => port.call('end', () => data.end(id, seen, outcome, keepMs)),
-      mark: (id, fence, marker, clear = false) =>
-        port.call('mark', () => data.mark(id, fence, marker, clear), { ...marker, clear }),
       list: (limit, cursor) => port.call('list', () => data.list(limit, cursor)),
       due: (limit, cursor) => port.call('due', () => data.due(limit, cursor)),
-      append: (request) => port.call('append', () => data.append(request, port.process.name), request),
+      append: (request) => {
+        const name = request.stream === null ? 'mark' : 'append';
+        return port.call(name, () => data.append(request, port.process.name), request);
+      },
       replay: (id, stream, after) => port.call('replay', () => data.replay(id, stream, after), { stream, after }),
       trim: () => port.call('trim', () => data.trim()),
     });

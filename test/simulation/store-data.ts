@@ -156,16 +156,8 @@ export class StoreData {
     const { record } = held;
     held.record = changedRecord(record, change, this.#options.now());
     this.writtenAt.set(id, this.#options.now());
+    if (change.release === true) this.#note('released', id, fence);
     return saved(record, change);
-  }
-
-  release(id: string, fence: Fence, change: RecordChange = {}): SaveOutcome {
-    const outcome = this.save(id, fence, change);
-    if (outcome === 'fenced') return 'fenced';
-    const held = this.#held.sessions.get(id);
-    if (held !== undefined) held.record = { ...held.record, owner: null };
-    this.#note('released', id, fence);
-    return outcome;
   }
 
   add(id: string, field: string, text: string): 'added' | 'exists' | 'gone' {
@@ -189,16 +181,6 @@ export class StoreData {
     this.#held.ended.set(id, { ...ended, forgetAt });
     this.#note('ended', id, { reason: endReasonOf(ended) });
     return 'ended';
-  }
-
-  mark(id: string, fence: Fence, marker: Mark, clear: boolean): WriteOutcome {
-    const held = this.#writable(id, fence);
-    if (held === undefined) return 'fenced';
-    const { name, stream } = marker;
-    held.markers = held.markers.filter((other) => other.name !== name || other.stream !== stream);
-    if (!clear) held.markers.push(marker);
-    this.writtenAt.set(id, this.#options.now());
-    return 'written';
   }
 
   list(limit: number, cursor?: string): RecordPage {
@@ -230,15 +212,25 @@ export class StoreData {
   // ——— events ———
 
   append(request: AppendRequest, process = ''): WriteOutcome {
-    const { id: sessionId, fence, stream: key, from, events, complete = false } = request;
-    const held = this.#writable(sessionId, fence);
+    const { id, fence, stream, mark, unmark } = request;
+    const held = this.#writable(id, fence);
     if (held === undefined) return 'fenced';
+    if (stream !== null && !this.#log(held, stream, request, process)) return 'fenced';
+    if (mark !== undefined) held.markers = [...without(held.markers, mark), mark];
+    if (unmark !== undefined) held.markers = without(held.markers, unmark);
+    this.#retain(held);
+    this.writtenAt.set(id, this.#options.now());
+    return 'written';
+  }
+
+  #log(held: HeldSession, key: string, request: AppendRequest, process: string): boolean {
+    const { id, from = 0, events = [], complete = false, note = null } = request;
     let stream = held.streams.get(key);
-    if (stream === undefined ? from !== 0 : stream.complete || from !== stream.next) return 'fenced';
+    if (stream === undefined ? from !== 0 : stream.complete || from !== stream.next) return false;
     if (stream === undefined) {
-      stream = { next: 0, complete: false, requests: request.note ?? null, dropped: -1 };
+      stream = { next: 0, complete: false, requests: note, dropped: -1 };
       held.streams.set(key, stream);
-      if (stream.requests !== null) this.opened.push({ id: sessionId, requests: stream.requests, process });
+      if (stream.requests !== null) this.opened.push({ id, requests: stream.requests, process });
     }
     const at = this.#options.now();
     for (const data of events) {
@@ -246,14 +238,10 @@ export class StoreData {
       const bytes = Buffer.byteLength(data);
       held.rows.push({ stream: key, offset, data, at, bytes });
       held.bytes += bytes;
-      this.#everStored(sessionId, key).set(offset, { data, at });
+      this.#everStored(id, key).set(offset, { data, at });
     }
     if (complete) stream.complete = true;
-    if (request.mark !== undefined) this.mark(sessionId, fence, request.mark, false);
-    if (request.unmark !== undefined) this.mark(sessionId, fence, { name: request.unmark, stream: key }, true);
-    this.#retain(held);
-    this.writtenAt.set(sessionId, at);
-    return 'written';
+    return true;
   }
 
   replay(sessionId: string, key: string, after: number): ReplayOutcome {
@@ -413,3 +401,6 @@ function copy({ sessions, ended }: Held): Held {
 function endedAtExpiry({ id, expiresAt }: StoredRecord): EndedRecord {
   return { id, outcome: '', at: expiresAt ?? 0 };
 }
+
+const without = (marks: readonly Mark[], { name, stream }: Mark): Mark[] =>
+  marks.filter((mark) => mark.name !== name || mark.stream !== stream);

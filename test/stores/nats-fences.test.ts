@@ -91,7 +91,8 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
       const { held, here, there, records } = await twoViews();
       await here.records.create(recordOf('s'));
       held.hold(records);
-      const late = write === 'end' ? here.records.end('s', FENCE, 'deleted') : here.records[write]('s', FENCE, {});
+      const change = write === 'release' ? ({ release: true } as const) : {};
+      const late = write === 'end' ? here.records.end('s', FENCE, 'deleted') : here.records.save('s', FENCE, change);
       await held.caught();
       expect(await there.records.claim('s', FENCE, OTHER)).toMatchObject({ claimed: true });
       held.letGo();
@@ -168,7 +169,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     held.hold(log);
     await expect(append(here, 1, '"late"')).rejects.toMatchObject({ code: 'STORE_AWAY' });
     const late = held.takeOut();
-    expect(await here.records.release('s', FENCE)).toBe('written');
+    expect(await here.records.save('s', FENCE, { release: true })).toBe('written');
     late();
     expect(await there.records.claim('s', OWNERLESS, OTHER)).toMatchObject({ claimed: true });
     expect(await logged(there)).toEqual(['"before"']);

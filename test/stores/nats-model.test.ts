@@ -26,7 +26,7 @@ function routed(views: readonly View[]): View {
     get:
       (_, method) =>
       (...given: unknown[]) => {
-        const owner = ['create', 'claim', 'save', 'release', 'end', 'mark', 'append'].includes(String(method))
+        const owner = ['create', 'claim', 'save', 'end', 'append'].includes(String(method))
           ? ownerOf(String(method), given)
           : undefined;
         const target = (owner === undefined ? next() : of(owner)).records;

@@ -166,7 +166,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     const { clock, here, there } = await fakedViews();
     await here.records.create(recordOf('s'), 10 * DAY);
     for (const days of [5, 8, 2, 3]) await here.records.save('s', FENCE, { expiresInMs: days * DAY });
-    await here.records.release('s', FENCE, { expiresInMs: HOUR });
+    await here.records.save('s', FENCE, { release: true, expiresInMs: HOUR });
     await clock.pass(HOUR - 1);
     expect(await dueNow(there, 10)).toEqual([]);
     await clock.pass(1);
@@ -287,7 +287,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
       note: '[1]',
       mark,
     });
-    await here.records.release('s', FENCE);
+    await here.records.save('s', FENCE, { release: true });
     await manager.streams.purge(`${prefix}_log`);
     const claim = await there.records.claim('s', OWNERLESS, OTHER);
     expect(claim).toMatchObject({ claimed: true, marks: [mark] });
@@ -312,7 +312,15 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     for (const [n, stream] of names.slice(0, 20).entries()) {
       const fence = { epoch, owner: n === 0 ? ME : OTHER };
       const view = n === 0 ? here : there;
-      const last = { id: 's', fence, stream, from: 1, events: ['{}'], complete: true, unmark: `"${stream}"` };
+      const last = {
+        id: 's',
+        fence,
+        stream,
+        from: 1,
+        events: ['{}'],
+        complete: true,
+        unmark: { name: `"${stream}"`, stream },
+      };
       expect(await view.records.append(last)).toBe('written');
       expect(await view.records.append({ ...last, from: 0 })).toBe('fenced');
       const claim = await there.records.claim('s', fence, OTHER);

@@ -39,7 +39,7 @@ describeWithServer('postgres', 'claims of one turn', (server) => {
       await view.records.create({ ...recordOf(listed ?? ''), fields: { 'ua:1': '1', 'ua:2': '1' } });
       await view.records.create({ ...recordOf(stateful ?? ''), fields: { a: '1' }, user: 'ann' });
       await view.records.create(recordOf(expired ?? ''), 0);
-      await view.records.mark(marked ?? '', FENCE, { name: '1', stream: 'q' });
+      await view.records.append({ id: marked ?? '', fence: FENCE, stream: null, mark: { name: '1', stream: 'q' } });
       await view.records.claim(claimed ?? '', FENCE, 'other');
       await view.records.end(ended ?? '', FENCE, 'deleted');
       return named;

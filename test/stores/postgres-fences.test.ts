@@ -44,9 +44,9 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
   const WRITES: Readonly<Record<string, (view: View) => unknown>> = {
     append: ({ records }) => records.append(LATE),
     'append with a marker': ({ records }) => records.append({ ...LATE, mark: MARK }),
-    mark: ({ records }) => records.mark('s', FENCE, MARK),
+    mark: ({ records }) => records.append({ id: 's', fence: FENCE, stream: null, mark: MARK }),
     save: ({ records }) => records.save('s', FENCE, { fields: { late: '1' } }),
-    release: ({ records }) => records.release('s', FENCE),
+    release: ({ records }) => records.save('s', FENCE, { release: true }),
     end: ({ records }) => records.end('s', FENCE, 'deleted'),
   };
 

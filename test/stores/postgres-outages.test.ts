@@ -35,7 +35,7 @@ const calls: Readonly<Record<string, (view: View) => unknown>> = {
   save: ({ records }) => records.save('s', FENCE, { stamp: 1 }),
   claim: ({ records }) => records.claim('s', FENCE, ME),
   end: ({ records }) => records.end('other', FENCE, 'deleted'),
-  mark: ({ records }) => records.mark('s', FENCE, { name: '1', stream: 'p' }),
+  mark: ({ records }) => records.append({ id: 's', fence: FENCE, stream: null, mark: { name: '1', stream: 'p' } }),
   append: ({ records }) => records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
   replay: ({ records }) => records.replay('s', 'p', -1),
   trim: ({ records }) => records.trim(),

@@ -16,11 +16,11 @@ const operations: Readonly<Record<string, (view: View, id: string, n: number) =>
   append: ({ records }, id) => records.append({ id, fence: FENCE, stream: 'p', from: 0, events: [''] }),
   complete: ({ records }, id) =>
     records.append({ id, fence: FENCE, stream: 'p', from: 1, events: ['1'], complete: true }),
-  mark: ({ records }, id) => records.mark(id, FENCE, { name: '1', stream: 'q' }),
-  unmark: ({ records }, id) => records.mark(id, FENCE, { name: '1', stream: 'q' }, true),
+  mark: ({ records }, id) => records.append({ id, fence: FENCE, stream: null, mark: { name: '1', stream: 'q' } }),
+  unmark: ({ records }, id) => records.append({ id, fence: FENCE, stream: null, unmark: { name: '1', stream: 'q' } }),
   replay: ({ records }, id) => records.replay(id, 'p', -1),
   claim: ({ records }, id) => records.claim(id, FENCE, ME),
-  release: ({ records }, id) => records.release(id, { ...FENCE, epoch: 2 }),
+  release: ({ records }, id) => records.save(id, { ...FENCE, epoch: 2 }, { release: true }),
   end: ({ records }, id) => records.end(id, { epoch: 2, owner: null }, 'deleted'),
 };
 

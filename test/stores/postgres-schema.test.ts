@@ -170,8 +170,16 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     expect(rows).toEqual([]);
     await view.records.create(recordOf('s', { fields: { a: '1' } }));
     const mark = { name: '1', stream: 'p' };
-    for (const clear of [false, true]) expect(await view.records.mark('s', FENCE, mark, clear)).toBe('written');
-    expect(await view.records.mark('s', FENCE, mark)).toBe('written');
+    for (const clear of [false, true])
+      expect(
+        await view.records.append({
+          id: 's',
+          fence: FENCE,
+          stream: null,
+          ...(clear ? { unmark: mark } : { mark: mark }),
+        }),
+      ).toBe('written');
+    expect(await view.records.append({ id: 's', fence: FENCE, stream: null, mark })).toBe('written');
     const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
     expect(await view.records.append(append)).toBe('written');
     await view.records.save('s', FENCE, { fields: { a: null } });

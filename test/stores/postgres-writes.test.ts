@@ -87,7 +87,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
       append('s', 'p', 0),
       append('s', 'p', 1),
       // Not a valid marker: JSON text never contains U+0000.
-      view.records.mark('s', FENCE, { name: '\0', stream: 'q' }),
+      view.records.append({ id: 's', fence: FENCE, stream: null, mark: { name: '\0', stream: 'q' } }),
       append('s', 'p', 2),
       view.records.save('t', FENCE, { fields: { a: '1' } }),
     ]);

@@ -69,7 +69,7 @@ describeWithServer('redis', 'the first format', (server) => {
       '3 7 T 0 1  1 g',
       '4 9 T 2 1 1 4 p1x0{}',
     ]);
-    await view.records.release('s', FENCE);
+    await view.records.save('s', FENCE, { release: true });
     expect(await ask('HGET', at('r'), 'f')).toBe('1 ');
     await view.records.end('s', { epoch: 1, owner: null }, 'deleted');
     expect(pairs(await ask('HGETALL', at('r')))).toEqual({

@@ -38,8 +38,8 @@ describeWhereInstalled('redis', 'a write that a broken connection delivers late'
     },
     {
       name: 'a marker does not come back',
-      first: (view) => view.records.mark('s', FENCE, marker),
-      later: (view) => view.records.mark('s', FENCE, marker, true),
+      first: (view) => view.records.append({ id: 's', fence: FENCE, stream: null, mark: marker }),
+      later: (view) => view.records.append({ id: 's', fence: FENCE, stream: null, unmark: marker }),
       check: async (view) => expect(await view.records.claim('s', FENCE, ME)).toMatchObject({ marks: [] }),
     },
     {

@@ -3,7 +3,9 @@ import type { AppendRequest } from '../../src/stores/store.ts';
 import { openStreams, type View } from '../../src/testing/view.ts';
 import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
 
-const whole = (id: string, stream: string, more: Partial<AppendRequest> = {}): AppendRequest => ({
+type Append = AppendRequest & { readonly stream: string; readonly events: readonly string[] };
+
+const whole = (id: string, stream: string, more: Partial<Append> = {}): Append => ({
   id,
   fence: FENCE,
   stream,
@@ -47,7 +49,7 @@ describe('streams that begin and end in one turn', () => {
     await view.records.create(recordOf('other'));
     await view.records.append(whole('s', 'known'));
     await view.records.append({ ...whole('s', 'open'), events: [''], complete: false });
-    const asked: readonly (readonly [AppendRequest, 'written' | 'fenced'])[] = [
+    const asked: readonly (readonly [Append, 'written' | 'fenced'])[] = [
       [whole('s', 'p1'), 'written'],
       [whole('s', 'known', { events: ['"again"'] }), 'fenced'],
       [whole('other', 'known'), 'written'],
@@ -85,7 +87,7 @@ describe('streams that begin and end in one turn', () => {
     const view = await openView(newPath());
     await view.records.create(recordOf('s'));
     const before = view.records.append(whole('s', 'p1'));
-    const released = view.records.release('s', FENCE);
+    const released = view.records.save('s', FENCE, { release: true });
     const after = view.records.append(whole('s', 'p2'));
     expect(await Promise.all([before, released, after])).toEqual(['written', 'written', 'fenced']);
   });

@@ -54,7 +54,7 @@ describe('writes', () => {
     const view = await openView(newPath());
     const created = view.records.create(recordOf('s'));
     const saved = view.records.save('s', FENCE, { head: 'debug' });
-    const released = view.records.release('s', FENCE);
+    const released = view.records.save('s', FENCE, { release: true });
     const late = view.records.save('s', FENCE, { head: 'error' });
     const claimed = view.records.claim('s', { epoch: 1, owner: null }, 'other');
     expect(await Promise.all([created, saved, released, late])).toEqual(['created', 'written', 'written', 'fenced']);
@@ -90,7 +90,7 @@ describe('writes', () => {
       append('p1', 0, { note: '[1]' }),
       append('p2', 0, { mark: { name: '2', stream: 'p2' } }),
       append('p1', 1),
-      append('p2', 1, { unmark: '2', complete: true }),
+      append('p2', 1, { unmark: { name: '2', stream: 'p2' }, complete: true }),
       append('p1', 2, { complete: true }),
     ];
     expect(await Promise.all(together)).toEqual(Array.from({ length: 5 }, () => 'written'));
@@ -105,7 +105,7 @@ describe('writes', () => {
       append('p3', 1, { complete: true }),
       append('p3', 2), // after the end
       append('p4', 0),
-      (async () => view.records.release('s', FENCE))(),
+      (async () => view.records.save('s', FENCE, { release: true }))(),
       append('p4', 1),
     ];
     expect(await Promise.all(apart)).toEqual([

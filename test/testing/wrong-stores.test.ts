@@ -98,7 +98,9 @@ describe('the model run refuses a store', () => {
 
   test('that keeps the marker of an answered request, and names the seed and few operations', async () => {
     const run = compareWithModel({
-      ...changed((records) => ({ append: (request) => records.append({ ...request, unmark: 'another' }) })),
+      ...changed((records) => ({
+        append: (request) => records.append({ ...request, unmark: { name: 'another', stream: 'p' } }),
+      })),
       runs: 300,
     });
     const message = await run.then(

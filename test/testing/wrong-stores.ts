@@ -128,8 +128,6 @@ class Server {
         }),
       save: (id, fence, patch) =>
         call(async () => inner.save(id, fence, await this.#wrongly(inner, id, patched(patch)))),
-      release: (id, fence, patch = {}) =>
-        call(async () => inner.release(id, fence, await this.#wrongly(inner, id, patched(patch)))),
       add: (id, field, text) => call(() => inner.add(id, field, text)),
       end: (id, from, outcome, keepMs) =>
         call(async () => {
@@ -137,7 +135,6 @@ class Server {
           if (answer === 'ended') this.kept += 5;
           return answer;
         }),
-      mark: (id, fence, mark, clear) => call(() => inner.mark(id, fence, mark, clear)),
       list: (limit, cursor) => call(() => inner.list(limit, cursor)),
       due: (limit, cursor) => call(() => inner.due(limit, cursor)),
       append: (request) => call(() => this.#append(inner, request)),
@@ -173,7 +170,8 @@ class Server {
   async #append(records: Records, request: AppendRequest) {
     if (this.#fault === 'deadlock') return this.#appendWithTwoLocks(records, request);
     if (this.#fault !== 'large-events-cut') return records.append(request);
-    return records.append({ ...request, events: request.events.map((data) => data.slice(0, LARGE)) });
+    const { events = [] } = request;
+    return records.append({ ...request, events: events.map((data) => data.slice(0, LARGE)) });
   }
 
   /** Locks the session, and then the session whose log is to be trimmed next. */

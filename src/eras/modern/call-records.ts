@@ -123,7 +123,7 @@ export class CallRecords {
 
   /** Another instance may run the call again. */
   release(key: string, fence: Fence): void {
-    this.#write(key, 'A call could not be handed over', (records) => records.release(key, fence));
+    this.#write(key, 'A call could not be handed over', (records) => records.save(key, fence, { release: true }));
   }
 
   /** There will be no answer. */

@@ -174,8 +174,8 @@ export class Markers {
   }
 
   async #mark(mark: Mark): Promise<WriteOutcome> {
-    const { sessionId, fence } = this.#ownership;
-    const outcome = await this.#store.sessions.mark(sessionId, fence, mark);
+    const { sessionId: id, fence } = this.#ownership;
+    const outcome = await this.#store.sessions.append({ id, fence, stream: null, mark });
     return outcome === 'fenced' && (await this.#ownership.claimedSince(fence.epoch)) ? this.#mark(mark) : outcome;
   }
 
@@ -216,9 +216,10 @@ export class Markers {
     if (this.#markers?.get(marker.name) === marker.stream) this.#markers.delete(marker.name);
     // If this write fails, the marker names a call that has ended. The next owner finds no open stream for it, and
     // keeps the marker for a while.
-    const { sessionId, fence } = this.#ownership;
-    const unmark = async (): Promise<WriteOutcome> => this.#store.sessions.mark(sessionId, fence, marker, true);
-    unmark().catch(() => {});
+    const { sessionId: id, fence } = this.#ownership;
+    const removed = async (): Promise<WriteOutcome> =>
+      this.#store.sessions.append({ id, fence, stream: null, unmark: marker });
+    removed().catch(() => {});
   }
 }
 

@@ -12,6 +12,7 @@ import {
 } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { SmallMap } from '../../small-map.ts';
+import type { Mark } from '../../stores/store.ts';
 import type { SessionLimits } from '../../types.ts';
 import type { HeldBytes, Subscriber } from '../life/held-bytes.ts';
 import type { Call } from './call.ts';
@@ -154,7 +155,7 @@ export class RunningCalls {
    * A request of the stream ends. `json`: its answer; `undefined`: its client cancelled it. The last answer completes
    * the stream. `unmark`: the marker that goes with it.
    */
-  reply(stream: Stream, json: string | undefined, unmark?: string): void {
+  reply(stream: Stream, json: string | undefined, unmark?: Mark): void {
     const isLast = stream.countAnswer();
     if (json !== undefined) stream.send(json, isLast, unmark);
     else if (isLast) stream.finish(unmark);

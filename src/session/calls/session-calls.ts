@@ -17,7 +17,7 @@ import type { Admission } from '../../limits/request-limits.ts';
 import type { Reader } from '../../http/reader.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
-import type { MaybePromise } from '../../stores/store.ts';
+import type { Mark, MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../call/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { type Markers, mayBeSentAgain } from './markers.ts';
@@ -139,7 +139,7 @@ export class SessionCalls {
   }
 
   #endSilent(call: Call): void {
-    if (call.stream !== undefined) this.running.reply(call.stream, undefined, markedRequest(call));
+    if (call.stream !== undefined) this.running.reply(call.stream, undefined, removedMark(call));
     this.#session.markers?.unmark(call);
   }
 
@@ -291,7 +291,7 @@ export class SessionCalls {
     if (isLarge(json)) this.#session.host.largeAnswers.note(call.target ?? call.method ?? '');
     const { stream } = call;
     const isUnread = stream?.logged === true && !stream.read;
-    if (stream !== undefined) this.running.reply(stream, json, markedRequest(call));
+    if (stream !== undefined) this.running.reply(stream, json, removedMark(call));
     if (isUnread) answerOnGet(this.#session, json);
     this.#session.markers?.unmark(call);
   }
@@ -326,12 +326,12 @@ export class SessionCalls {
       if (!staysResumable(reason)) call.stream?.abandonLog();
       if (call.hook?.takes === 'answer') call.hook.run(errorAnswer(call.id, error));
       else if (call.stream !== undefined)
-        this.running.reply(call.stream, this.#session.lostJson(call, error), markedRequest(call));
+        this.running.reply(call.stream, this.#session.lostJson(call, error), removedMark(call));
     }
   }
 }
 
-/** The request whose marker goes with the last event of its stream. */
-function markedRequest({ marker }: Call): string | undefined {
-  return marker === undefined || mayBeSentAgain(marker) ? undefined : marker.mark.name;
+/** The marker that goes with the last event of its stream. */
+function removedMark({ marker }: Call): Mark | undefined {
+  return marker === undefined || mayBeSentAgain(marker) ? undefined : marker.mark;
 }

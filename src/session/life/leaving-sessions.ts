@@ -164,7 +164,8 @@ export class LeavingSessions {
       const expiresInMs = Number.isFinite(idleTimeoutMs)
         ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())
         : null;
-      return this.#host.store.sessions.release(session.id, fence, { ...session.record.unsaved, stamp, expiresInMs });
+      const change = { ...session.record.unsaved, release: true, stamp, expiresInMs } as const;
+      return this.#host.store.sessions.save(session.id, fence, change);
     };
     try {
       return await release();

@@ -292,12 +292,5 @@ export function carriedBy(
   complete: boolean,
 ): CarriedExtra | undefined {
   if (first === undefined && last === undefined) return undefined;
-  const note = complete ? undefined : first?.note?.();
-  const mark = first?.mark;
-  const unmark = last?.unmark;
-  return {
-    ...(note !== undefined && { note }),
-    ...(mark !== undefined && { mark }),
-    ...(unmark !== undefined && { unmark }),
-  };
+  return { note: complete ? undefined : first?.note?.(), mark: first?.mark, unmark: last?.unmark };
 }

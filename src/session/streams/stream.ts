@@ -7,7 +7,7 @@
  * The last message completes a stream. What a crash leaves: the stored events, and a stream that is not complete. The
  * next owner of the session ends it.
  */
-import type { MaybePromise, WriteOutcome } from '../../stores/store.ts';
+import type { Mark, MaybePromise, WriteOutcome } from '../../stores/store.ts';
 import type { Reader, ReaderListener } from '../../http/reader.ts';
 import { AppendQueue, carriedBy, type QueuedStream } from './append-queue.ts';
 import { callSuffix, resumeSuffix } from './event-id.ts';
@@ -158,8 +158,8 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     });
   }
 
-  /** `last`: the stream is complete with this message. `unmark`: the request this answers, if it was marked. */
-  send(json: string, last = false, unmark?: string): void {
+  /** `last`: the stream is complete with this message. `unmark`: the marker of the request that this answers. */
+  send(json: string, last = false, unmark?: Mark): void {
     if (this.#isComplete) return;
     this.#isComplete = last;
     if (this.#log !== undefined) return this.#store(this.#log, json, last, unmark);
@@ -168,7 +168,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   }
 
   /** Completes the stream without another message: its request was cancelled, or its session ends. */
-  finish(unmark?: string): void {
+  finish(unmark?: Mark): void {
     if (this.#isComplete) return;
     this.#isComplete = true;
     if (this.#log !== undefined) this.#store(this.#log, undefined, true, unmark);
@@ -179,7 +179,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     return (this.#queue ??= new AppendQueue(this, log));
   }
 
-  #store(log: SessionEventLog, json: string | undefined, last: boolean, unmark: string | undefined): void {
+  #store(log: SessionEventLog, json: string | undefined, last: boolean, unmark: Mark | undefined): void {
     const extra = unmark === undefined ? undefined : { unmark };
     const waits = this.#queue?.over !== undefined || this.room() !== undefined;
     const outcome = waits ? undefined : this.#append(log, json, last, extra);

@@ -50,11 +50,10 @@ export class MemoryRecordTable {
     return held === undefined || held.expired(this.now()) ? undefined : held;
   }
 
-  /** A living record, if the fence matches. Reads the clock last, because that costs most. */
-  writable(id: string, fence: Fence, now?: number): HeldRecord | undefined {
+  /** A living record, if the fence matches. */
+  writable(id: string, fence: Fence, now: number): HeldRecord | undefined {
     const held = this.#held.get(id);
-    if (held === undefined || !held.ownedBy(fence) || held.expired(now ?? this.now())) return undefined;
-    return held;
+    return held === undefined || !held.ownedBy(fence) || held.expired(now) ? undefined : held;
   }
 
   /** The ended value of an id that is not living. */

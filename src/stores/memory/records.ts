@@ -5,7 +5,6 @@ import type {
   DueRecord,
   EndedRecord,
   Fence,
-  Mark,
   NewRecord,
   Ownership,
   RecordChange,
@@ -22,6 +21,8 @@ import { changedRecord, newRecord, rungRecord, saved, timeAfter } from '../share
 import { RecordLog } from './record-log.ts';
 import type { MemoryRecordTable } from './record-table.ts';
 import type { RetainedLogs } from './retained-logs.ts';
+
+const NONE: readonly string[] = [];
 
 export class MemoryRecords implements Records {
   readonly #table: MemoryRecordTable;
@@ -58,11 +59,12 @@ export class MemoryRecords implements Records {
   }
 
   save(id: string, fence: Fence, change: RecordChange): SaveOutcome {
-    return this.#save(id, fence, change, {});
-  }
-
-  release(id: string, fence: Fence, change: RecordChange = {}): SaveOutcome {
-    return this.#save(id, fence, change, { owner: null });
+    const now = this.#table.now();
+    const held = this.#table.writable(id, fence, now);
+    if (held === undefined) return 'fenced';
+    const { record } = held;
+    this.#table.write(held, changedRecord(record, change, now));
+    return saved(record, change);
   }
 
   add(id: string, field: string, text: string): 'added' | 'exists' | 'gone' {
@@ -82,14 +84,6 @@ export class MemoryRecords implements Records {
     if (from.atStamp !== undefined && from.atStamp !== held.record.stamp) return 'fenced';
     this.#table.end(held, outcome, keepMs);
     return 'ended';
-  }
-
-  mark(id: string, fence: Fence, mark: Mark, clear = false): WriteOutcome {
-    const held = this.#table.writable(id, fence);
-    if (held === undefined) return 'fenced';
-    if (clear) held.unmark(mark);
-    else held.mark(mark);
-    return 'written';
   }
 
   list(limit: number, cursor?: string): RecordPage {
@@ -119,19 +113,19 @@ export class MemoryRecords implements Records {
 
   /** Every call appends, so this answers at once and makes no promise. */
   append(request: AppendRequest): WriteOutcome {
-    const { id, fence, stream, from, events, complete = false, note, mark, unmark } = request;
+    const { id, fence, stream, from = 0, events = NONE, complete = false, note, mark, unmark } = request;
     const now = this.#table.now();
     const held = this.#table.writable(id, fence, now);
     if (held === undefined) return 'fenced';
     const logs = this.#logs;
-    if (logs !== undefined) {
+    if (logs !== undefined && stream !== null) {
       const log = held.log ?? new RecordLog(held, logs);
       if (!log.append(stream, from, events, complete, now)) return 'fenced';
       if (note !== undefined && !complete) log.describe(stream, note);
       logs.wrote(log, now);
     }
     if (mark !== undefined) held.mark(mark);
-    if (unmark !== undefined) held.unmark({ name: unmark, stream });
+    if (unmark !== undefined) held.unmark(unmark);
     return 'written';
   }
 
@@ -149,15 +143,6 @@ export class MemoryRecords implements Records {
 
   forget(id: string, stream: string): void {
     this.#table.living(id)?.log?.forget(stream);
-  }
-
-  #save(id: string, fence: Fence, change: RecordChange, more: Partial<StoredRecord>): SaveOutcome {
-    const now = this.#table.now();
-    const held = this.#table.writable(id, fence, now);
-    if (held === undefined) return 'fenced';
-    const { record } = held;
-    this.#table.write(held, { ...changedRecord(record, change, now), ...more });
-    return saved(record, change);
   }
 
   #current(id: string): StoredRecord | EndedRecord | undefined {

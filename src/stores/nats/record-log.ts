@@ -26,15 +26,15 @@ export class NatsLog {
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
-    const { id, fence, stream, from, note, complete, mark, unmark } = request;
+    const { id, fence, stream, from = 0, note, complete, mark, unmark } = request;
     const marks: LogOp = {
       ...(mark !== undefined && { m: [mark.name, mark.stream] }),
-      ...(unmark !== undefined && { u: [unmark, stream] }),
+      ...(unmark !== undefined && { u: [unmark.name, unmark.stream] }),
     };
     const { queues } = this.#options;
     // Markers are kept even if events are not.
-    if (this.#replayer === undefined) return queues.log(id, { ...fence }, marks, []);
-    const events = request.events.map((data) => Buffer.from(data));
+    if (this.#replayer === undefined || stream === null) return queues.log(id, { ...fence }, marks, []);
+    const events = (request.events ?? []).map((data) => Buffer.from(data));
     const op: LogOp = {
       s: stream,
       f: from,

@@ -6,7 +6,6 @@ import type {
   DueRecord,
   EndedRecord,
   Fence,
-  Mark,
   NewRecord,
   Ownership,
   RecordChange,
@@ -15,7 +14,6 @@ import type {
   SaveOutcome,
   Seen,
   StoredRecord,
-  WriteOutcome,
 } from '../store.ts';
 import { type CleanupSchedule, DUE_SLACK_MS } from './cleanup-schedule.ts';
 import type { CachedRecord, HeldValue } from './record-cache.ts';
@@ -72,11 +70,21 @@ export class NatsRecords extends NatsLog implements Records {
   }
 
   save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
-    return this.#save(id, fence, change, false);
-  }
-
-  release(id: string, fence: Fence, change: RecordChange = {}): Promise<SaveOutcome> {
-    return this.#save(id, fence, change, true);
+    const { table, log, queues } = this.#options;
+    const kept = structuredClone(change);
+    return queues.run(id, (deadline) =>
+      this.#fenced(id, fence, deadline, async (cached) => {
+        const value = await this.#changed(cached.value, kept, deadline);
+        const outcome = saved(cached.value.record, kept);
+        if (kept.release !== true) return (await this.#replace(id, cached, value, deadline)) && outcome;
+        const closing = noteOf(fence.epoch, 'release');
+        // From here on, the server refuses an append that was sent before and has no answer yet.
+        if (cached.log.last.seq > 0 && !(await log.note(id, cached, closing, deadline))) return false;
+        const done = await this.#replace(id, cached, value, deadline);
+        table.cache.drop(id);
+        return done && outcome;
+      }),
+    );
   }
 
   add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
@@ -92,10 +100,6 @@ export class NatsRecords extends NatsLog implements Records {
     return this.#options.queues.run(id, (deadline) => this.#end(id, from, { outcome, keepMs }, deadline));
   }
 
-  mark(id: string, fence: Fence, { name, stream }: Mark, clear = false): Promise<WriteOutcome> {
-    return this.#options.queues.log(id, fence, clear ? { u: [name, stream] } : { m: [name, stream] }, []);
-  }
-
   /** In the order of their creation. */
   async list(limit: number, cursor?: string): Promise<RecordPage> {
     return this.#options.sweeper.list(limit, placeOf(cursor) ?? 0);
@@ -109,25 +113,6 @@ export class NatsRecords extends NatsLog implements Records {
     const { kind, sweeper, refresher } = this.#options;
     await refresher.keep();
     if (!kind.listed) await sweeper.forgetExpired();
-  }
-
-  #save(id: string, fence: Fence, change: RecordChange, release: boolean): Promise<SaveOutcome> {
-    const { table, log, queues } = this.#options;
-    const kept = structuredClone(change);
-    return queues.run(id, (deadline) =>
-      this.#fenced(id, fence, deadline, async (cached) => {
-        const value = await this.#changed(cached.value, kept, deadline);
-        const outcome = saved(cached.value.record, kept);
-        if (!release) return (await this.#replace(id, cached, value, deadline)) && outcome;
-        const released = { ...value, record: { ...value.record, owner: null } };
-        const closing = noteOf(fence.epoch, 'release');
-        // From here on, the server refuses an append that was sent before and has no answer yet.
-        if (cached.log.last.seq > 0 && !(await log.note(id, cached, closing, deadline))) return false;
-        const done = await this.#replace(id, cached, released, deadline);
-        table.cache.drop(id);
-        return done && outcome;
-      }),
-    );
   }
 
   /** Adds the index entries first, so that every living record has them. */

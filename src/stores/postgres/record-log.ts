@@ -36,8 +36,8 @@ export class PostgresLog {
   append(request: AppendRequest): Promise<WriteOutcome> {
     const { space, writer, kind } = this.#options;
     const retention = kind.log;
-    if (request.from < 0) return Promise.resolve('fenced');
     const append = JoinedAppend.of(request, retention !== false);
+    if (append.from < 0) return Promise.resolve('fenced');
     const outcome = writer.append(space, append);
     if (retention === false || !this.#trimChance.isDue(append.events.length, append.bytes, retention)) return outcome;
     return outcome.finally(() => this.#trimRecord(request.id, retention));

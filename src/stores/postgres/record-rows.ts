@@ -90,10 +90,10 @@ export function createValues(
 }
 
 /** Only what the change names. `values`: those after the fence. */
-export function saveOf(
-  { head, stamp, fields = {}, expiresInMs, due }: RecordChange,
-  release: boolean,
-): { readonly parts: SaveParts; readonly values: readonly Value[] } {
+export function saveOf({ release, head, stamp, fields = {}, expiresInMs, due }: RecordChange): {
+  readonly parts: SaveParts;
+  readonly values: readonly Value[];
+} {
   const set: Partial<Record<SavedColumn, Value>> = {};
   if (head !== undefined) set.head = head;
   if (stamp !== undefined) set.stamp = stamp;
@@ -112,5 +112,5 @@ export function saveOf(
       gone.map(([name]) => name),
     );
   }
-  return { parts: { columns, release, fields: changes.length > 0 }, values };
+  return { parts: { columns, release: release === true, fields: changes.length > 0 }, values };
 }

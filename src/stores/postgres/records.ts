@@ -1,6 +1,5 @@
 /** Records in rows. Every write is one statement that checks the fence on the row that it has locked. */
 import { idOf, placesOf } from '../shared/cursor.ts';
-import { JoinedAppend } from '../shared/joined-append.ts';
 import {
   type ClaimOutcome,
   type DueRecord,
@@ -16,7 +15,6 @@ import {
   type SaveOutcome,
   type Seen,
   type StoredRecord,
-  type WriteOutcome,
   isEnded,
 } from '../store.ts';
 import type { Operation } from './batch.ts';
@@ -85,11 +83,18 @@ export class PostgresRecords extends PostgresLog implements Records {
   }
 
   save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
-    return this.#save(id, fence, change, false);
-  }
-
-  release(id: string, fence: Fence, change: RecordChange = {}): Promise<SaveOutcome> {
-    return this.#save(id, fence, change, true);
+    const { space, statements } = this.#options;
+    const { parts, values } = saveOf(change);
+    const step: Step = [statements.save(parts), [space, id, fence.epoch, fence.owner, ...values]];
+    return this.#operate(
+      id,
+      [step],
+      ([saved]) => {
+        const row = saved?.rows[0];
+        return row === undefined ? 'fenced' : row[0] === 't' ? 'rung' : 'written';
+      },
+      true,
+    );
   }
 
   add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
@@ -123,11 +128,6 @@ export class PostgresRecords extends PostgresLog implements Records {
     return this.#operate(id, steps, answer);
   }
 
-  mark(id: string, fence: Fence, mark: Mark, clear = false): Promise<WriteOutcome> {
-    const { space, writer } = this.#options;
-    return writer.append(space, new JoinedAppend({ id, fence, ...(clear ? { unmark: mark } : { mark }) }));
-  }
-
   /** In the order of their ids. */
   async list(limit: number, cursor?: string): Promise<RecordPage> {
     const { space, place, reader, statements } = this.#options;
@@ -147,21 +147,6 @@ export class PostgresRecords extends PostgresLog implements Records {
     });
     const last = rows.at(-1);
     return rows.length < limit || last === undefined ? { records } : { records, nextCursor: `${last[4]} ${last[5]}` };
-  }
-
-  #save(id: string, { epoch, owner }: Fence, change: RecordChange, release: boolean): Promise<SaveOutcome> {
-    const { space, statements } = this.#options;
-    const { parts, values } = saveOf(change, release);
-    const step: Step = [statements.save(parts), [space, id, epoch, owner, ...values]];
-    return this.#operate(
-      id,
-      [step],
-      ([saved]) => {
-        const row = saved?.rows[0];
-        return row === undefined ? 'fenced' : row[0] === 't' ? 'rung' : 'written';
-      },
-      true,
-    );
   }
 
   /** `quick`: of a lease, on its own connection. */

@@ -21,16 +21,15 @@ export class RedisLog {
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
-    const { id, fence, stream, from, events, complete, note = '', mark, unmark } = request;
+    const { id, fence, from = 0, events = [], complete, note = '', mark, unmark } = request;
+    const stream = this.#retention === false ? null : request.stream;
     const text = packEvents(events);
     // Empty: the length of the text without its separators.
     const bytes = isListed(text) ? String(events.reduce((sum, data) => sum + Buffer.byteLength(data), 0)) : '';
     const more = note !== '' || mark !== undefined || unmark !== undefined || bytes !== '';
-    const args = [stream, `${from} ${events.length} ${complete === true ? 1 : 0}${more ? 1 : 0}`, text];
-    if (more) {
-      const [written, removed] = [mark, unmark === undefined ? undefined : { name: unmark, stream }].map(fieldOf);
-      args.push(note, written ?? '', removed ?? '', bytes);
-    }
+    const what = stream === null ? '-' : complete === true ? '1' : '0';
+    const args = [stream ?? '', `${from} ${events.length} ${what}${more ? 1 : 0}`, text];
+    if (more) args.push(note, fieldOf(mark), fieldOf(unmark), bytes);
     return this.#writer.append(id, fence, args, text.length + note.length);
   }
 
@@ -61,4 +60,4 @@ function* storedAppends(flat: readonly string[], oldest: number): Iterable<Store
   }
 }
 
-const fieldOf = (mark: Mark | undefined): string | undefined => mark && markField(mark);
+const fieldOf = (mark: Mark | undefined): string => (mark === undefined ? '' : markField(mark));

@@ -134,21 +134,10 @@ return 'W'
 `,
 );
 
-/** `KEYS`: head, open. `ARGV` after the fence: the field of the mark; `1` removes it. */
-export const MARK = script(
-  FENCE,
-  `
-redis.call('HSET', KEYS[1], 'w', ARGV[1])
-if ARGV[5] == '1' then redis.call('HDEL', KEYS[2], ARGV[4])
-elseif redis.call('HSET', KEYS[2], ARGV[4], '') == 1 then last(KEYS[2]) end
-return 'W'
-`,
-);
-
 /**
- * `KEYS`: head, open, known, log. `ARGV` after the fence: retention as events (empty: no log), bytes, ms. Then for each
- * append: stream; position (first offset, number of events, `1` if it completes the stream, `1` if more follows); the
- * text of its events. "More" is: note, mark to write, mark to remove, size of the events if their text does not
+ * `KEYS`: head, open, known, log. `ARGV` after the fence: retention as events, bytes, ms. Then for each append: stream;
+ * position (first offset, number of events, `1` if it completes the stream or `-` for marks alone, `1` if more
+ * follows); the text of its events. "More" is: note, mark to write, mark to remove, size of the events if their text does not
  * show it (empty: none).
  *
  * Answers one outcome for all appends, or a list of `W` and `F`.
@@ -159,9 +148,8 @@ return 'W'
 export const APPEND = script(
   FENCE,
   `
-local logs = ARGV[4] ~= ''
 local events, bytes, cutEvents, cutBytes, keep = 0, 0, 0, 0, 0
-if logs and head[4] then
+if head[4] then
   local a, b, c, d, e = string.match(head[4], '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
   events, bytes, cutEvents, cutBytes, keep = tonumber(a), tonumber(b), tonumber(c), tonumber(d), tonumber(e)
 end
@@ -202,7 +190,7 @@ end
 local n = 7
 while n <= #ARGV do
   local stream, text = ARGV[n], ARGV[n + 2]
-  local place, complete, more = string.match(ARGV[n + 1], '^(%-?%d+ %d+) (%d)(%d)$')
+  local place, complete, more = string.match(ARGV[n + 1], '^(%-?%d+ %d+) ([-%d])(%d)$')
   local from, count = string.match(place, '^(%-?%d+) (%d+)$')
   local note, mark, unmark, size = '', '', '', ''
   n = n + 3
@@ -210,7 +198,7 @@ while n <= #ARGV do
     note, mark, unmark, size = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
     n = n + 4
   end
-  if logs and not log(stream, tonumber(from), tonumber(count), complete == '1', place, text, note, size) then
+  if complete ~= '-' and not log(stream, tonumber(from), tonumber(count), complete == '1', place, text, note, size) then
     outcomes[#outcomes + 1] = 'F'
     refused = true
   else
@@ -220,19 +208,17 @@ while n <= #ARGV do
   end
 end
 
-if not logs then
+if #elements == 0 then
   redis.call('HSET', KEYS[1], 'w', ARGV[1])
   return refused and outcomes or 'W'
 end
 local keptEvents, keptBytes, keptMs = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-if #elements > 0 then
-  local made = redis.call('RPUSH', KEYS[4], unpack(elements)) == #elements
-  if keptMs == math.huge then
-    if made then last(KEYS[3]) last(KEYS[4]) end
-  elseif made or keep < now + keptMs then
-    keep = math.floor(now + keptMs * 17 / 16)
-    redis.call('PEXPIREAT', KEYS[3], whole(keep)) redis.call('PEXPIREAT', KEYS[4], whole(keep))
-  end
+local made = redis.call('RPUSH', KEYS[4], unpack(elements)) == #elements
+if keptMs == math.huge then
+  if made then last(KEYS[3]) last(KEYS[4]) end
+elseif made or keep < now + keptMs then
+  keep = math.floor(now + keptMs * 17 / 16)
+  redis.call('PEXPIREAT', KEYS[3], whole(keep)) redis.call('PEXPIREAT', KEYS[4], whole(keep))
 end
 if events - cutEvents >= math.min(math.max(16, keptEvents / 8), 4096) or bytes - cutBytes > keptBytes / 8 then
   cutEvents, cutBytes = events, bytes

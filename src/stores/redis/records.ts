@@ -11,7 +11,6 @@ import type {
   DueRecord,
   EndedRecord,
   Fence,
-  Mark,
   NewRecord,
   Ownership,
   RecordChange,
@@ -20,7 +19,6 @@ import type {
   SaveOutcome,
   Seen,
   StoredRecord,
-  WriteOutcome,
 } from '../store.ts';
 import { RESERVED_MS, RecordDirectory } from './record-directory.ts';
 import { fenceText, type RecordWriter } from './record-writer.ts';
@@ -31,7 +29,6 @@ import {
   fieldsOf,
   foundRecord,
   headOf,
-  markField,
   marksOf,
   msUntil,
   openStreamsOf,
@@ -40,7 +37,7 @@ import {
 } from './record-values.ts';
 import { RedisLog } from './record-log.ts';
 import { rawReply } from './server.ts';
-import { ADD, CLAIM, CREATE, END, MARK, READ, SAVE } from './record-scripts.ts';
+import { ADD, CLAIM, CREATE, END, READ, SAVE } from './record-scripts.ts';
 
 /** Records that a listing reads at once. */
 const PAGE = 128;
@@ -107,12 +104,20 @@ export class RedisRecords extends RedisLog implements Records {
     });
   }
 
-  save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
-    return this.#save(id, fence, change, false);
-  }
-
-  release(id: string, fence: Fence, change: RecordChange = {}): Promise<SaveOutcome> {
-    return this.#save(id, fence, change, true);
+  async save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
+    const { release, expiresInMs, due } = change;
+    const head = changedHead(change);
+    const after = release === true ? fenceText({ epoch: fence.epoch, owner: null }) : '';
+    const times = [msUntil(expiresInMs), msUntil(due?.inMs), String(due?.seen ?? '')];
+    const args = [after, ...times, String(head.length / 2), ...head, ...changedFields(change.fields)];
+    const keys = this.#writer.lasting(this.#writer.keys.record(id));
+    const reply = await this.#writer.fenced(SAVE, id, keys, fence, args, rawReply);
+    if (Array.isArray(reply)) {
+      const [earlier, outcome] = reply as [string, string];
+      if (earlier !== '') await this.#directory?.scheduleCheck(id, Number(earlier));
+      return outcome === 'R' ? 'rung' : 'written';
+    }
+    return this.#writer.outcome(reply);
   }
 
   /** The check that is reserved first finds the bell if this instance crashes after the write. */
@@ -148,12 +153,6 @@ export class RedisRecords extends RedisLog implements Records {
     });
   }
 
-  mark(id: string, fence: Fence, mark: Mark, clear = false): Promise<WriteOutcome> {
-    const [head, , , open] = this.#writer.keys.record(id);
-    const args = [markField(mark), clear ? '1' : ''];
-    return this.#writer.fenced(MARK, id, [head, open], fence, args, this.#writer.outcome);
-  }
-
   /** In the order of their ids. */
   async list(limit: number, cursor?: string): Promise<RecordPage> {
     const records: StoredRecord[] = [];
@@ -178,22 +177,6 @@ export class RedisRecords extends RedisLog implements Records {
 
   /** Keys expire by themselves. */
   trim(): void {}
-
-  async #save(id: string, fence: Fence, change: RecordChange, releases: boolean): Promise<SaveOutcome> {
-    const { expiresInMs, due } = change;
-    const head = changedHead(change);
-    const after = releases ? fenceText({ epoch: fence.epoch, owner: null }) : '';
-    const times = [msUntil(expiresInMs), msUntil(due?.inMs), String(due?.seen ?? '')];
-    const args = [after, ...times, String(head.length / 2), ...head, ...changedFields(change.fields)];
-    const keys = this.#writer.lasting(this.#writer.keys.record(id));
-    const reply = await this.#writer.fenced(SAVE, id, keys, fence, args, rawReply);
-    if (Array.isArray(reply)) {
-      const [earlier, outcome] = reply as [string, string];
-      if (earlier !== '') await this.#directory?.scheduleCheck(id, Number(earlier));
-      return outcome === 'R' ? 'rung' : 'written';
-    }
-    return this.#writer.outcome(reply);
-  }
 
   async #claim(id: string, from: Ownership, me: string): Promise<ReadReply> {
     const [head, body, fields, open] = this.#writer.keys.record(id);

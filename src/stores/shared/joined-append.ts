@@ -1,18 +1,6 @@
 /** An append with its marks, or marks alone. Appends that follow each other in a stream are stored as one row. */
 import type { AppendRequest, Fence, Mark } from '../store.ts';
 
-interface Given {
-  readonly id: string;
-  readonly fence: Fence;
-  readonly stream?: string | null;
-  readonly from?: number;
-  readonly events?: readonly string[];
-  readonly complete?: boolean;
-  readonly note?: string | undefined;
-  readonly mark?: Mark | undefined;
-  readonly unmark?: Mark | undefined;
-}
-
 export class JoinedAppend {
   readonly id: string;
   readonly fence: Fence;
@@ -28,7 +16,7 @@ export class JoinedAppend {
   readonly mark: Mark | undefined;
   unmark: Mark | undefined;
 
-  constructor({ id, fence, stream = null, from = 0, events = [], complete = false, note, mark, unmark }: Given) {
+  constructor({ id, fence, stream, from = 0, events = [], complete = false, note, mark, unmark }: AppendRequest) {
     this.id = id;
     this.fence = fence;
     this.stream = stream;
@@ -43,9 +31,8 @@ export class JoinedAppend {
 
   /** `logged`: whether the store keeps a log of this kind. */
   static of(request: AppendRequest, logged: boolean): JoinedAppend {
-    const { id, fence, stream, mark, unmark: name } = request;
-    const unmark = name === undefined ? undefined : { name, stream };
-    return new JoinedAppend({ ...(logged ? request : { id, fence }), mark, unmark });
+    const { id, fence, mark, unmark } = request;
+    return new JoinedAppend(logged ? request : { id, fence, stream: null, mark, unmark });
   }
 
   /** `false`: `next` does not follow directly, or has another fence; it stays a separate append. */

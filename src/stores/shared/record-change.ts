@@ -5,6 +5,7 @@ import type { NewRecord, RecordChange, SaveOutcome, StoredRecord } from '../stor
 export function changedRecord(record: StoredRecord, change: RecordChange, now: number): StoredRecord {
   return {
     ...record,
+    owner: change.release === true ? null : record.owner,
     head: change.head ?? record.head,
     stamp: change.stamp ?? record.stamp,
     fields: change.fields === undefined ? record.fields : changedFields(record.fields, change.fields),

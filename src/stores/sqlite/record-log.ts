@@ -37,7 +37,7 @@ export class SqliteLog implements WriteHandler<JoinedAppend, WriteOutcome> {
   readonly #retention: EventRetention | false;
   /** Appends of this turn, by record and stream. */
   readonly #waiting = new Map<string, Waiting>();
-  /** How many of the file's writes are appends of this view. */
+  /** How many of the file's writes are appends to streams of this view. */
   #written = 0;
   /** While this row exists, all rows of this kind up to it are young enough. */
   #trimmed: LastRow = NO_ROW;
@@ -57,6 +57,8 @@ export class SqliteLog implements WriteHandler<JoinedAppend, WriteOutcome> {
     const waiting = this.#waiting.get(key);
     if (waiting?.after === after && waiting.append.join(append)) return waiting.outcome;
     const outcome = this.#file.writeWith(this, append);
+    // Marks alone keep appends apart, as any other write does.
+    if (append.stream === null) return outcome;
     this.#written += 1;
     // An append that completes its stream at once has no followers.
     if (append.from > 0 || !append.complete) this.#allowJoining(key, { append, outcome, after });

@@ -75,10 +75,11 @@ export function insertRecord(
 
 /** Runs within a transaction. Writes only what the change names. `now`: the store's clock. */
 export function changeRecord(database: SqliteDatabase, no: number, change: RecordChange, now: number): SaveOutcome {
-  const { head, stamp, fields, expiresInMs, due } = change;
+  const { release, head, stamp, fields, expiresInMs, due } = change;
   const rung = due === undefined ? undefined : database.one<[number]>(SQL.rung, [no])?.[0];
   const outcome = rung === due?.seen ? 'written' : 'rung';
   const values: Partial<Record<SavedColumn, Value>> = {};
+  if (release === true) values.owner = null;
   if (head !== undefined) values.head = plain('head', head);
   if (stamp !== undefined) values.stamp = stamp;
   if (expiresInMs !== undefined) values.expires_at = timeAfter(expiresInMs, now);

@@ -5,7 +5,6 @@ import type {
   DueRecord,
   EndedRecord,
   Fence,
-  Mark,
   MaybePromise,
   NewRecord,
   Ownership,
@@ -15,7 +14,6 @@ import type {
   SaveOutcome,
   Seen,
   StoredRecord,
-  WriteOutcome,
 } from '../store.ts';
 import { SqliteLog } from './record-log.ts';
 import type { SqliteRecordTable, RecordLookup } from './record-table.ts';
@@ -52,15 +50,11 @@ export class SqliteRecords extends SqliteLog implements Records {
   }
 
   save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
+    const { database, clock } = this.#table;
     const kept = keep(change);
-    return this.#fenced(id, fence, (no) => changeRecord(this.#table.database, no, kept, this.#table.clock.wall()));
-  }
-
-  release(id: string, fence: Fence, change: RecordChange = {}): Promise<SaveOutcome> {
-    const kept = keep(change);
-    return this.#fenced(id, fence, (no) => {
-      this.#table.database.run(SQL.release, [no]);
-      return changeRecord(this.#table.database, no, kept, this.#table.clock.wall());
+    return this.#file.write(() => {
+      const no = this.#table.fenced(id, fence);
+      return no === undefined ? 'fenced' : changeRecord(database, no, kept, clock.wall());
     });
   }
 
@@ -77,14 +71,6 @@ export class SqliteRecords extends SqliteLog implements Records {
       if (epoch !== from.epoch || owner !== from.owner || stamp !== (from.atStamp ?? stamp)) return 'fenced';
       this.#table.end(id, ownership, outcome, keepMs);
       return 'ended';
-    });
-  }
-
-  mark(id: string, fence: Fence, mark: Mark, clear = false): Promise<WriteOutcome> {
-    return this.#fenced(id, fence, (no) => {
-      if (clear) this.#table.unmark(no, mark);
-      else this.#table.mark(no, mark);
-      return 'written';
     });
   }
 
@@ -130,13 +116,6 @@ export class SqliteRecords extends SqliteLog implements Records {
     const record = unchanged ? { ...held.record, epoch: epoch + 1, owner: me } : held.record;
     const expiresInMs = expiresAt === null ? null : expiresAt - table.clock.wall();
     return { claimed: true, record, marks: table.marks(held.no), streams: table.openStreams(held.no), expiresInMs };
-  }
-
-  #fenced<T>(id: string, fence: Fence, change: (no: number) => T): Promise<T | 'fenced'> {
-    return this.#file.write(() => {
-      const no = this.#table.fenced(id, fence);
-      return no === undefined ? 'fenced' : change(no);
-    });
   }
 }
 

@@ -64,7 +64,6 @@ export const SQL = {
   ownership: 'SELECT no, epoch, owner, stamp, expires_at, expired FROM records WHERE space = ? AND id = ?',
   fenced: `SELECT no FROM records WHERE ${FENCED}`,
   claim: 'UPDATE records SET epoch = epoch + 1, owner = ? WHERE no = ?',
-  release: 'UPDATE records SET owner = NULL WHERE no = ?',
   expire: 'UPDATE records SET expired = 1 WHERE space = ? AND id = ? AND expires_at <= ?',
   deleteRecord: 'DELETE FROM records WHERE no = ?',
   setField: `INSERT INTO fields (record, name, value) VALUES (?, ?, ?)
@@ -151,7 +150,7 @@ export const SQL = {
 } as const;
 
 /** The columns that a save may set, in the order of their parameters. */
-export const SAVED_COLUMNS = ['head', 'stamp', 'expires_at', 'due_at'] as const;
+export const SAVED_COLUMNS = ['owner', 'head', 'stamp', 'expires_at', 'due_at'] as const;
 
 export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 

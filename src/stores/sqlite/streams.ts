@@ -27,7 +27,7 @@ export class StreamTable {
     return this.#acceptInOneStatement(request, stream) ?? this.#acceptStepByStep(request, stream);
   }
 
-  /** For kinds that keep no log. */
+  /** Marks alone. */
   markOnly(request: JoinedAppend): boolean {
     const record = this.#table.fenced(request.id, request.fence);
     if (record !== undefined) this.#mark(record, request);

@@ -61,7 +61,7 @@ export const dueCases = [
     await assertDue(here, [DUE]);
     // The owner parks the record and has not read the answer.
     const parked = { due: { inMs: null, seen: 0 }, fields: { question: '2' } };
-    assert.equal(await here.records.release('a', FENCE, parked), 'rung');
+    assert.equal(await here.records.save('a', FENCE, { release: true, ...parked }), 'rung');
     await assertDue(there, [{ ...DUE, owner: null }]);
     const claim = claimed(await there.records.claim('a', OWNERLESS, OTHER));
     assert.deepEqual([claim.record.rung, claim.record.fields['question']], [1, '2']);
@@ -71,7 +71,7 @@ export const dueCases = [
     await here.records.add('a', 'answer 2', 'yes');
     assert.equal(await there.records.save('a', NEXT, { head: 'x' }), 'written', 'a change without a due time');
     await assertDue(here, [{ ...DUE, ...NEXT }]);
-    assert.equal(await there.records.release('a', NEXT, { due: { inMs: null, seen: 2 } }), 'written');
+    assert.equal(await there.records.save('a', NEXT, { release: true, due: { inMs: null, seen: 2 } }), 'written');
     assert.deepEqual(await dueNow(here, 10), []);
     assert.equal((await readLiving(here, 'a')).dueAt, null);
   }),
@@ -85,7 +85,7 @@ export const dueCases = [
       await view.records.create(recordOf('saved'), 3_600_000);
       await view.records.save('saved', FENCE, { due: { inMs: SHORT_MS, seen: 0 } });
       await view.records.create(recordOf('put off'), null, SHORT_MS);
-      await view.records.release('put off', FENCE, { due: { inMs: 3_600_000, seen: 0 } });
+      await view.records.save('put off', FENCE, { release: true, due: { inMs: 3_600_000, seen: 0 } });
       assert.deepEqual(await dueNow(view, 10), []);
       await kit.pass(PAST_SHORT_MS);
       const found = new Map((await dueNow(view, 10)).map((one) => [one.id, one.expired]));

@@ -75,7 +75,7 @@ export const endCases = [
   timedTest('end/drops: the log and the markers of an ended session go at once', async (kit) => {
     const view = await kit.openWith(['s'], { keepMs: SHORT_MS });
     await append(view, 'p', 0, ['', '{"secret":1}']);
-    await view.records.mark('s', FENCE, { name: '1', stream: 'p' });
+    await view.records.append({ id: 's', fence: FENCE, stream: null, mark: { name: '1', stream: 'p' } });
     await view.records.end('s', FENCE, 'deleted');
     assert.deepEqual(await view.records.replay('s', 'p', -1), { found: false, why: 'unknown' });
     assert.deepEqual(await openStreams(view, 's'), []);

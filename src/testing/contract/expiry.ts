@@ -27,7 +27,7 @@ export const expiryCases = [
         await createExpiring(view, id, { owner });
       }
       await append(view, 'p', 0, ['{}'], { id: 'owned' });
-      await view.records.mark('owned', FENCE, { name: '1', stream: 'p' });
+      await view.records.append({ id: 'owned', fence: FENCE, stream: null, mark: { name: '1', stream: 'p' } });
       for (const id of ['owned', 'orphaned', 'ownerless']) await readLiving(view, id);
       await kit.pass(PAST_SHORT_MS);
       for (const id of ['owned', 'orphaned', 'ownerless']) {
@@ -113,7 +113,7 @@ export const expiryCases = [
     await view.records.save('later', FENCE, { expiresInMs: 3_600_000 });
     assertLasts(await view.records.read('later'), 3_600_000, kit.now());
     await view.records.save('never', FENCE, { expiresInMs: null });
-    await view.records.release('earlier', FENCE, { expiresInMs: SHORT_MS });
+    await view.records.save('earlier', FENCE, { release: true, expiresInMs: SHORT_MS });
     await kit.pass(PAST_SHORT_MS);
     await readLiving(view, 'later');
     assert.deepEqual(await view.records.read('never'), recordOf('never'));
@@ -125,7 +125,7 @@ export const expiryCases = [
     await view.records.create(recordOf('saved'), 3_600_000);
     await view.records.save('saved', FENCE, { expiresInMs: 0 });
     await view.records.create(recordOf('released'), 3_600_000);
-    await view.records.release('released', FENCE, { expiresInMs: -1_000 });
+    await view.records.save('released', FENCE, { release: true, expiresInMs: -1_000 });
     await kit.pass(1);
     for (const id of ['created', 'saved', 'released']) assert.equal((await readEnded(view, id)).outcome, '', id);
   }),

@@ -61,7 +61,7 @@ export const fieldCases = [
     assert.equal(await here.records.save('s', FENCE, change), 'fenced');
     assert.equal(await here.records.save('s', { epoch: 2, owner: ME }, change), 'fenced');
     assertFields(await fieldsOf(here), { a: '1' });
-    assert.equal(await there.records.release('s', NEXT, change), 'written');
+    assert.equal(await there.records.save('s', NEXT, { release: true, ...change }), 'written');
     const expected = { epoch: 2, owner: null, fields: { b: '1' }, head: 'changed' };
     assert.deepEqual(await here.records.read('s'), recordOf('s', expected));
   }),

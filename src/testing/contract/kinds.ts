@@ -43,7 +43,7 @@ export const kindCases = [
     assert.deepEqual(claim.record.fields, { to: 'Ada', door: 'back' });
     assert.deepEqual([claim.marks, claim.streams], [[mark], [{ stream: 'way', next: 2, note: 'note' }]]);
     assert.equal(await here.records.save(parcel.id, FENCE, { head: 'late' }), 'fenced');
-    const more = { ...logged, fence: NEXT, from: 2, events: ['3'], complete: true, unmark: 'send' };
+    const more = { ...logged, fence: NEXT, from: 2, events: ['3'], complete: true, unmark: mark };
     assert.equal(await there.records.append(more), 'written');
     const heard = { due: { inMs: null, seen: claim.record.rung } };
     assert.equal(await there.records.save(parcel.id, NEXT, { fields: { to: null }, ...heard }), 'written');
@@ -60,7 +60,10 @@ export const kindCases = [
       const [here, there] = [await kit.open(UNLISTED), await kit.open(UNLISTED)];
       await here.records.create(recordOf('a', { owner: null }), 600_000);
       claimed(await there.records.claim('a', OWNERLESS, ME));
-      assert.equal(await there.records.mark('a', ANEW, { name: '1', stream: 'p' }), 'written');
+      assert.equal(
+        await there.records.append({ id: 'a', fence: ANEW, stream: null, mark: { name: '1', stream: 'p' } }),
+        'written',
+      );
       assert.equal(await there.records.save('a', ANEW, { fields: { late: '1' } }), 'written');
       assert.equal(await there.records.end('a', ANEW, 'answer', 600_000), 'ended');
       assert.equal((await readEnded(here, 'a')).outcome, 'answer');

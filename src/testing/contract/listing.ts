@@ -37,7 +37,7 @@ export const listingCases = [
   }),
   test('list/records: a listing shows whole records, of released and of claimed sessions too', async (kit) => {
     const view = await kit.openWith(['a', 'b']);
-    await view.records.release('b', FENCE);
+    await view.records.save('b', FENCE, { release: true });
     const { records } = await view.records.list(10);
     assert.deepEqual(sortedBy('id', records), [recordOf('a'), recordOf('b', { owner: null })]);
     await view.records.claim('b', OWNERLESS, ME);

@@ -29,7 +29,7 @@ async function useUp(kit: StoreKit, view: View): Promise<void> {
     await view.records.create(recordOf(id, { fields: { a: '1', b: '2' } }), n % 2 === 0 ? SHORT_MS : null);
     await append(view, 'open', 0, ['1', '2'], { id, note: '[1]', mark: { name: '1', stream: 'open' } });
     await append(view, 'p', 0, ['', '1'], { id, note: '[1]', complete: true });
-    await view.records.mark(id, FENCE, { name: '2', stream: 'p' });
+    await view.records.append({ id, fence: FENCE, stream: null, mark: { name: '2', stream: 'p' } });
     await view.secret(`key ${n}`, SHORT_MS);
   }
   for (const [n, id] of ids.entries()) {

@@ -45,13 +45,13 @@ const writeCases = ({ name, run, onNothing }: OwnerWrite): readonly StoreCase[] 
 const claimCases = [
   test('fence/after-release: an owner that released its session writes no more', async (kit) => {
     const view = await kit.openWith(['s']);
-    await view.records.release('s', FENCE);
+    await view.records.save('s', FENCE, { release: true });
     for (const write of OWNER_WRITES) assert.equal(await write.run(view, 's', FENCE), 'fenced', write.name);
     assert.deepEqual(await view.records.read('s'), recordOf('s', { owner: null }));
   }),
   test('claim/ownerless: a claim of a released session makes an owner, raises the epoch and returns the record as it is', async (kit) => {
     const [old, next] = await kit.openTwoWith(['s']);
-    await old.records.release('s', FENCE, { fields: { late: '1' } });
+    await old.records.save('s', FENCE, { release: true, fields: { late: '1' } });
     const { record, marks } = claimed(await next.records.claim('s', OWNERLESS, OTHER));
     assert.deepEqual(record, {
       ...recordOf('s', NEXT),
@@ -88,7 +88,7 @@ const claimCases = [
   }),
   test('claim/after-release: a claim from an owner that has released the session since is refused, and one from no owner succeeds', async (kit) => {
     const [owner, other] = await kit.openTwoWith(['s']);
-    await owner.records.release('s', FENCE);
+    await owner.records.save('s', FENCE, { release: true });
     assert.deepEqual(await other.records.claim('s', FENCE, OTHER), {
       claimed: false,
       current: recordOf('s', { owner: null }),
@@ -166,25 +166,28 @@ const claimCases = [
     const [old, next] = await kit.openTwoWith(['s']);
     const number = { name: '1', stream: 'p1' };
     const string = { name: '"1"', stream: 'p2' };
-    for (const marker of [number, string]) assert.equal(await old.records.mark('s', FENCE, marker), 'written');
+    for (const marker of [number, string])
+      assert.equal(await old.records.append({ id: 's', fence: FENCE, stream: null, mark: marker }), 'written');
     const first = claimed(await next.records.claim('s', FENCE, OTHER));
     assert.deepEqual(sortedBy('name', first.marks), [string, number]);
-    assert.equal(await next.records.mark('s', NEXT, number, true), 'written');
-    assert.equal(await next.records.release('s', NEXT), 'written');
+    assert.equal(await next.records.append({ id: 's', fence: NEXT, stream: null, unmark: number }), 'written');
+    assert.equal(await next.records.save('s', NEXT, { release: true }), 'written');
     assert.deepEqual(claimed(await old.records.claim('s', { epoch: 2, owner: null }, ME)).marks, [string]);
   }),
   test('marker/idempotent: a marker written twice is one, cleared once it is gone, and cleared again is nothing', async (kit) => {
     const view = await kit.openWith(['s']);
     const marker = { name: '7', stream: 'p1' };
-    for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', FENCE, marker), 'written');
+    for (let n = 0; n < 2; n++)
+      assert.equal(await view.records.append({ id: 's', fence: FENCE, stream: null, mark: marker }), 'written');
     const once = claimed(await view.records.claim('s', FENCE, ME));
     assert.deepEqual(once.marks, [marker]);
-    for (let n = 0; n < 2; n++) assert.equal(await view.records.mark('s', ANEW, marker, true), 'written');
+    for (let n = 0; n < 2; n++)
+      assert.equal(await view.records.append({ id: 's', fence: ANEW, stream: null, unmark: marker }), 'written');
     assert.deepEqual(claimed(await view.records.claim('s', ANEW, ME)).marks, []);
   }),
   test('marker/apart: a marker changes no member of the record', async (kit) => {
     const view = await kit.openWith(['s']);
-    await view.records.mark('s', FENCE, { name: '1', stream: 'p1' });
+    await view.records.append({ id: 's', fence: FENCE, stream: null, mark: { name: '1', stream: 'p1' } });
     assert.deepEqual(await view.records.read('s'), recordOf('s'));
   }),
 ];

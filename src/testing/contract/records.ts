@@ -106,11 +106,14 @@ export const recordCases = [
   }),
   test('release/patch: a release takes the owner away, keeps the epoch and applies its patch', async (kit) => {
     const view = await kit.openWith([recordOf('s', { fields: { a: '1' } })]);
-    assert.equal(await view.records.release('s', FENCE, { fields: { b: '2' }, head: '2025-06-18' }), 'written');
+    assert.equal(
+      await view.records.save('s', FENCE, { release: true, fields: { b: '2' }, head: '2025-06-18' }),
+      'written',
+    );
     const released = { owner: null, fields: { a: '1', b: '2' }, head: '2025-06-18' };
     assert.deepEqual(await view.records.read('s'), recordOf('s', released));
     await view.records.create(recordOf('t'));
-    assert.equal(await view.records.release('t', FENCE), 'written');
+    assert.equal(await view.records.save('t', FENCE, { release: true }), 'written');
     assert.deepEqual(await view.records.read('t'), recordOf('t', { owner: null }));
   }),
 ];

@@ -6,8 +6,8 @@ type Write = (records: Records, id: string, fence: Fence) => MaybePromise<string
 
 const WRITES: Readonly<Record<string, Write>> = {
   save: (records, id, fence) => records.save(id, fence, { head: 'debug', fields: { intruder: '1' } }),
-  release: (records, id, fence) => records.release(id, fence, { head: 'debug' }),
-  mark: (records, id, fence) => records.mark(id, fence, { name: '1', stream: 'intruder' }),
+  release: (records, id, fence) => records.save(id, fence, { release: true, head: 'debug' }),
+  mark: (records, id, fence) => records.append({ id, fence, stream: null, mark: { name: '1', stream: 'intruder' } }),
   end: (records, id, fence) => records.end(id, fence, 'deleted'),
   append: (records, id, fence) => records.append({ id, fence, stream: 'intruder', from: 0, events: ['{}'] }),
 };

@@ -62,7 +62,7 @@ export function doStep(view: View, id: string, step: number, fence: Fence): Mayb
   return view.records.append(
     isMarked(step)
       ? { ...append, note: '[1]', mark: { name: `${step}`, stream: 'g' } }
-      : { ...append, unmark: `${step - 1}` },
+      : { ...append, unmark: { name: `${step - 1}`, stream: 'g' } },
   );
 }
 

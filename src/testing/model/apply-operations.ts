@@ -53,7 +53,7 @@ export async function applyAll(world: World, all: readonly Operation[], most: nu
 }
 
 /** What the store and the model are asked alike. */
-type Writes = Pick<View['records'], 'create' | 'save' | 'release' | 'add' | 'end' | 'mark' | 'append'>;
+type Writes = Pick<View['records'], 'create' | 'save' | 'add' | 'end' | 'append'>;
 
 /** The answers of the store and of the model. */
 function apply({ store, model, now, pass, timed }: World, step: Operation): [MaybePromise<unknown>, unknown] {
@@ -89,7 +89,7 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
     case 'release': {
       const own = fenceOf(model, step.id, step.fence);
       const due = dueOf(model, step);
-      return both((of) => of.release(step.id, own, { head: 'released', ...due }));
+      return both((of) => of.save(step.id, own, { release: true, head: 'released', ...due }));
     }
     case 'add':
       return both((of) => of.add(step.id, step.field, 'added'));
@@ -100,8 +100,9 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
       return both((of) => of.end(step.id, { epoch, owner, ...atStamp }, step.outcome, step.keepMs));
     }
     case 'mark': {
-      const own = fenceOf(model, step.id, step.fence);
-      return both((of) => of.mark(step.id, own, step.mark, step.clear));
+      const { id, mark, clear } = step;
+      const marks = { id, fence: fenceOf(model, id, step.fence), stream: null };
+      return both((of) => of.append({ ...marks, ...(clear ? { unmark: mark } : { mark }) }));
     }
     case 'list':
       return [
@@ -130,7 +131,7 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
         ...given,
         ...(from === 0 && { note }),
         ...(mark !== undefined && { mark: { name: mark, stream } }),
-        ...(unmark !== undefined && { unmark }),
+        ...(unmark !== undefined && { unmark: { name: unmark, stream } }),
       };
       return both((of) => of.append(request));
     }

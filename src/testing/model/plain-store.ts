@@ -85,13 +85,14 @@ export class PlainStore {
   save(id: string, fence: Fence, change: RecordChange): SaveOutcome {
     let rang = false;
     const outcome = this.#write(id, fence, (session) => {
-      const { expiresInMs, due, fields: changes = {}, ...rest } = change;
+      const { release, expiresInMs, due, fields: changes = {}, ...rest } = change;
       const { record } = session;
+      const owner = release === true ? null : record.owner;
       const fields = changedFields(record.fields, changes);
       const expiresAt = expiresInMs === undefined ? record.expiresAt : this.#after(expiresInMs);
       rang = due !== undefined && due.seen !== record.rung;
       const dueAt = due === undefined ? record.dueAt : this.#after(rang ? 0 : due.inMs);
-      session.record = { ...record, ...rest, fields, expiresAt, dueAt };
+      session.record = { ...record, ...rest, owner, fields, expiresAt, dueAt };
     });
     return outcome === 'written' && rang ? 'rung' : outcome;
   }
@@ -107,14 +108,6 @@ export class PlainStore {
     return 'added';
   }
 
-  release(id: string, fence: Fence, change: RecordChange): SaveOutcome {
-    const outcome = this.save(id, fence, change);
-    // A change may let the session expire; the session is released all the same.
-    const session = this.#held(id);
-    if (outcome !== 'fenced' && session !== undefined) session.record = { ...session.record, owner: null };
-    return outcome;
-  }
-
   end(id: string, from: Seen, outcome: string, keepMs = this.#options.keepMs): 'ended' | 'fenced' | 'gone' {
     const session = this.#held(id);
     if (session === undefined) return 'gone';
@@ -127,14 +120,6 @@ export class PlainStore {
     this.#sessions = this.#sessions.filter((other) => other !== session);
     this.#ended = [...this.#ended.filter(({ value }) => value.id !== id), ended];
     return 'ended';
-  }
-
-  mark(id: string, fence: Fence, mark: Mark, clear: boolean): WriteOutcome {
-    return this.#write(id, fence, (session) => {
-      const same = ({ name, stream }: Mark): boolean => name === mark.name && stream === mark.stream;
-      session.marks = session.marks.filter((other) => !same(other));
-      if (!clear) session.marks.push(mark);
-    });
   }
 
   list(): StoredRecord[] {
@@ -153,21 +138,27 @@ export class PlainStore {
   }
 
   append(request: AppendRequest): WriteOutcome {
-    const { id, fence, stream, from, events, complete = false } = request;
+    const { id, fence, stream, mark, unmark } = request;
     const session = this.#living(id);
-    if (session === undefined || !fits(session, fence) || session.complete.includes(stream)) return 'fenced';
+    if (session === undefined || !fits(session, fence)) return 'fenced';
+    if (stream !== null && !this.#log(session, stream, request)) return 'fenced';
+    if (mark !== undefined) session.marks = [...without(session.marks, mark), mark];
+    if (unmark !== undefined) session.marks = without(session.marks, unmark);
+    this.#retain(session);
+    return 'written';
+  }
+
+  #log(session: PlainSession, stream: string, request: AppendRequest): boolean {
+    const { from = 0, events = [], complete = false, note = null } = request;
     const length = session.events.filter((event) => event.stream === stream).length;
-    if (from !== length) return 'fenced';
+    if (from !== length || session.complete.includes(stream)) return false;
     const at = this.#options.now();
     const added = events.map((data, n) => ({ stream, offset: from + n, data, at, dropped: false }));
     session.events.push(...added);
     const first = !session.streams.some(({ key }) => key === stream);
-    if (first) session.streams.push({ key: stream, note: request.note ?? null });
+    if (first) session.streams.push({ key: stream, note });
     if (complete) session.complete.push(stream);
-    if (request.mark !== undefined) this.mark(id, fence, request.mark, false);
-    if (request.unmark !== undefined) this.mark(id, fence, { name: request.unmark, stream }, true);
-    this.#retain(session);
-    return 'written';
+    return true;
   }
 
   /** `gone`: a complete stream whose events are all dropped; a store may call it a gap or unknown. */
@@ -244,6 +235,9 @@ export class PlainStore {
     return ms === null ? null : this.#options.now() + ms;
   }
 }
+
+const without = (marks: readonly Mark[], { name, stream }: Mark): Mark[] =>
+  marks.filter((mark) => mark.name !== name || mark.stream !== stream);
 
 const fits = ({ record }: PlainSession, { epoch, owner }: Ownership): boolean =>
   record.epoch === epoch && record.owner === owner;
