@@ -62,7 +62,7 @@ export class KeyedValues {
     if (seq === undefined) return undefined;
     if (!this.#streams.replicated(stream)) return { seq, end: seq };
     if (!(await this.#first(stream, subject, before, seq, deadline))) return undefined;
-    this.#settle(subject, seq);
+    this.#settled.set(subject, seq);
     return { seq, end: seq };
   }
 
@@ -84,7 +84,7 @@ export class KeyedValues {
       counts = next.seq;
       stored = next;
     }
-    if (counts === end) this.#settle(subject, counts);
+    if (counts === end) this.#settled.set(subject, counts);
     return { stored, position: { seq: stored.seq, end } };
   }
 
@@ -104,9 +104,5 @@ export class KeyedValues {
       if (next.after === undefined || next.after === before.seq) return false;
       from = next.seq + 1;
     }
-  }
-
-  #settle(subject: string, seq: number): void {
-    this.#settled.set(subject, seq);
   }
 }

@@ -2,6 +2,7 @@
  * Splits what is larger than a message. The parts are stored first, then the message that names them. Readers look only
  * for that message, so the whole is there or not at all.
  */
+import { BoundedMap } from '../../bounded-map.ts';
 import { unreadable } from './failures.ts';
 import type { JetStream, Stored } from './jetstream.ts';
 import type { Part } from './link.ts';
@@ -120,13 +121,15 @@ interface Incomplete {
   bytes: number;
 }
 
+/** Senders repeat a message that was dropped. */
+const BOUND = { most: INCOMPLETE_BYTES, of: ({ bytes }: Incomplete) => bytes };
+
 /**
  * Incomplete messages by sender, the longest without a new part first. The parts of a sender come in order, so its next
  * message drops an incomplete one.
  */
 export class Joiner {
-  readonly #incomplete = new Map<string, Incomplete>();
-  #bytes = 0;
+  readonly #incomplete = new BoundedMap<string, Incomplete>(Infinity, BOUND);
 
   /** The body, when it is complete. */
   add(part: string | undefined, body: Uint8Array): Uint8Array | undefined {
@@ -134,7 +137,8 @@ export class Joiner {
     if (part.length > HEADER_LENGTH) return undefined;
     const [name = '', n, count] = part.split(' ');
     const [sender = ''] = name.split('/');
-    const before = this.#take(sender);
+    const before = this.#incomplete.get(sender);
+    this.#incomplete.delete(sender);
     const message = n === '0' ? { name, parts: [], count: Number(count), bytes: 0 } : before;
     // An earlier part was lost, so the message cannot become complete.
     if (message === undefined || message.name !== name || message.parts.length !== Number(n)) return undefined;
@@ -142,26 +146,8 @@ export class Joiner {
     message.parts.push(new Uint8Array(body));
     if (message.parts.length >= message.count) return Buffer.concat(message.parts);
     message.bytes += body.length + KEPT_PART_BYTES;
-    this.#bytes += message.bytes;
     this.#incomplete.set(sender, message);
-    this.#dropOldest();
     return undefined;
-  }
-
-  #take(sender: string): Incomplete | undefined {
-    const message = this.#incomplete.get(sender);
-    if (message === undefined) return undefined;
-    this.#incomplete.delete(sender);
-    this.#bytes -= message.bytes;
-    return message;
-  }
-
-  /** Senders repeat a message that was dropped. */
-  #dropOldest(): void {
-    for (const sender of this.#incomplete.keys()) {
-      if (this.#bytes <= INCOMPLETE_BYTES) return;
-      this.#take(sender);
-    }
   }
 }
 

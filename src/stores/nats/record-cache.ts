@@ -2,6 +2,7 @@
  * What this process knows of the records it writes. A write needs the sequence of the value that it replaces or
  * continues. An outdated entry does no harm: the server refuses the write, and the record is read again.
  */
+import { BoundedMap } from '../../bounded-map.ts';
 import type { RetentionCounter } from './retention-counter.ts';
 import type { LogTail } from './reader.ts';
 import type { LivingValue } from './record-value.ts';
@@ -37,49 +38,28 @@ const MOST_BYTES = 67_108_864;
 const BELIEVED_MS = 600_000;
 
 export class RecordCache {
-  readonly #cache = new Map<string, CachedRecord>();
-  #bytes = 0;
+  readonly #cache = new BoundedMap<string, CachedRecord>(MOST, { most: MOST_BYTES, of: ({ bytes }) => bytes });
 
-  /** Moves the entry to the end, so that the least recently used one is first. */
   get(id: string, now: number): CachedRecord | undefined {
-    const cached = this.#cache.get(id);
-    if (cached === undefined) return undefined;
-    if (now - cached.agreedAt > BELIEVED_MS) {
-      this.drop(id);
-      return undefined;
-    }
-    this.#cache.delete(id);
-    this.#cache.set(id, cached);
-    return cached;
+    const cached = this.#cache.use(id);
+    if (cached === undefined || now - cached.agreedAt <= BELIEVED_MS) return cached;
+    this.drop(id);
+    return undefined;
   }
 
   set(id: string, cached: CachedRecord): void {
-    this.drop(id);
     this.#cache.set(id, cached);
-    this.#bytes += cached.bytes;
-    this.#forget();
   }
 
   drop(id: string): void {
-    const cached = this.#cache.get(id);
-    if (cached === undefined) return;
     this.#cache.delete(id);
-    this.#bytes -= cached.bytes;
   }
 
   /** Call it after a value was replaced. */
-  changed(id: string, held: HeldValue, bytes: number, now: number): void {
+  changed(id: string, held: HeldValue, bytes: number, agreedAt: number): void {
     const cached = this.#cache.get(id);
     if (cached === undefined || cached !== held) return;
-    this.#bytes += bytes - cached.bytes;
-    cached.bytes = bytes;
-    cached.agreedAt = now;
-  }
-
-  #forget(): void {
-    for (const id of this.#cache.keys()) {
-      if (this.#cache.size <= MOST && this.#bytes <= MOST_BYTES) return;
-      this.drop(id);
-    }
+    this.drop(id);
+    this.set(id, Object.assign(cached, { bytes, agreedAt }));
   }
 }

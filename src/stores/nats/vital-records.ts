@@ -23,7 +23,7 @@ import type {
 import type { ServerClock } from './clock.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
 import { contended, newerValue, unreadable } from './failures.ts';
-import { NO_VALUE, type KeyedValues, type ValuePosition } from './keyed-values.ts';
+import { NO_VALUE, type KeyedValues, type Read, type ValuePosition } from './keyed-values.ts';
 import { token, type Names } from './names.ts';
 
 const VERSION = 1;
@@ -39,16 +39,14 @@ interface VitalValue {
   readonly ended?: string;
 }
 
-/** A value, judged by the server's clock. */
+/** A record that lives, or shows as ended, by the server's clock. */
 interface Found {
-  readonly subject: string;
   readonly position: ValuePosition;
   readonly value: VitalValue;
-  /** The record has ended or expired, at `overAt`. */
+  /** It has ended or expired. */
   readonly over: boolean;
+  /** When it did or will. */
   readonly overAt: number;
-  /** It is over and shows no more. */
-  readonly forgotten: boolean;
 }
 
 export interface VitalRecordsOptions {
@@ -70,32 +68,33 @@ export class VitalRecords implements LeaseRecords {
     const deadline = this.#deadline();
     const subject = this.#subject(record.id);
     for (let tries = 0, position = NO_VALUE; tries < TRIES; tries++) {
-      if (await this.#replace({ subject, position }, { v: VERSION, record, lastsMs }, deadline)) return 'created';
-      const found = await this.#look(subject, deadline);
-      if (found?.forgotten === false) return 'exists';
-      position = found?.position ?? NO_VALUE;
+      if (await this.#replace(subject, position, { v: VERSION, record, lastsMs }, deadline)) return 'created';
+      const read = await this.#options.values.read('instances', subject, deadline);
+      if ((await this.#judge(subject, read, deadline)) !== undefined) return 'exists';
+      position = read?.position ?? NO_VALUE;
     }
     throw this.#contended(subject);
   }
 
   async read(id: string): Promise<StoredRecord | EndedRecord | undefined> {
     const deadline = this.#deadline();
+    const subject = this.#subject(id);
     for (;;) {
-      const found = await this.#look(this.#subject(id), deadline);
-      if (found === undefined || found.forgotten) return undefined;
-      if (!found.over) return recordOf(found);
-      const { ended } = found.value;
-      if (ended !== undefined || (await this.#replace(found, { ...found.value, ended: '' }, deadline)))
-        return { id, outcome: ended ?? '', at: found.overAt };
+      const found = await this.#look(subject, deadline);
+      if (found?.over !== true) return found && recordOf(found);
+      const { value, position, overAt } = found;
+      if (value.ended !== undefined || (await this.#replace(subject, position, { ...value, ended: '' }, deadline)))
+        return { id, outcome: value.ended ?? '', at: overAt };
     }
   }
 
-  save(id: string, fence: Fence, { head, stamp, expiresInMs }: RecordChange): Promise<WriteOutcome> {
+  save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
     return this.#change(id, (found) => {
       if (found === undefined || found.over || !fits(found, fence)) return 'fenced';
       const { record, lastsMs } = found.value;
-      const changed = { ...record, head: head ?? record.head, stamp: stamp ?? record.stamp };
-      return ['written', { v: VERSION, record: changed, lastsMs: expiresInMs === undefined ? lastsMs : expiresInMs }];
+      const changed = { ...record, head: change.head ?? record.head, stamp: change.stamp ?? record.stamp };
+      const { expiresInMs = lastsMs } = change;
+      return ['written', { v: VERSION, record: changed, lastsMs: expiresInMs }];
     });
   }
 
@@ -119,8 +118,12 @@ export class VitalRecords implements LeaseRecords {
   }
 
   async trim(): Promise<void> {
-    for (const { subject, position, forgotten } of await this.#all())
-      if (forgotten) await this.#options.values.erase('instances', subject, position, this.#deadline());
+    const { values } = this.#options;
+    for (const subject of await this.#subjects()) {
+      const read = await values.read('instances', subject, this.#deadline());
+      if (read !== undefined && (await this.#judge(subject, read, this.#deadline())) === undefined)
+        await values.erase('instances', subject, read.position, this.#deadline());
+    }
   }
 
   /** `step` answers what a record as it was found refuses, or the outcome and the value that replaces it. */
@@ -134,40 +137,44 @@ export class VitalRecords implements LeaseRecords {
       const found = await this.#look(subject, deadline);
       const next = step(found);
       if (typeof next === 'string') return next;
-      if (found !== undefined && (await this.#replace(found, next[1], deadline))) return next[0];
+      const [outcome, value] = next;
+      if (found !== undefined && (await this.#replace(subject, found.position, value, deadline))) return outcome;
     }
     throw this.#contended(subject);
   }
 
   /** `false`: the value is not the last one any more. */
-  async #replace(
-    { subject, position }: Pick<Found, 'subject' | 'position'>,
-    value: VitalValue,
-    deadline: number,
-  ): Promise<boolean> {
+  async #replace(subject: string, position: ValuePosition, value: VitalValue, deadline: number): Promise<boolean> {
     const body = Buffer.from(JSON.stringify(value));
     return (await this.#options.values.write('instances', subject, body, position, deadline)) !== undefined;
   }
 
   async #look(subject: string, deadline: number): Promise<Found | undefined> {
-    const { values, clock, kind } = this.#options;
-    const read = await values.read('instances', subject, deadline);
+    return this.#judge(subject, await this.#options.values.read('instances', subject, deadline), deadline);
+  }
+
+  /** `undefined`: there is no record, or it is over and shows no more. */
+  async #judge(subject: string, read: Read | undefined, deadline: number): Promise<Found | undefined> {
+    const { clock, kind } = this.#options;
     // `deleted`: by another program. A dead instance loses its lease that way, too.
-    if (read === undefined) return undefined;
+    if (read === undefined || read.stored.deleted) return undefined;
     const { position, stored } = read;
-    if (stored.deleted) return { subject, position, value: DELETED, over: true, overAt: stored.at, forgotten: true };
     const value = this.#decode(subject, stored.data);
     const overAt = value.ended === undefined ? stored.at + (value.lastsMs ?? Infinity) : stored.at;
     const now = overAt === Infinity ? 0 : await clock.now(deadline);
     const over = value.ended !== undefined || overAt <= now;
-    return { subject, position, value, over, overAt, forgotten: over && overAt + kind.keepMs <= now };
+    return over && overAt + kind.keepMs <= now ? undefined : { position, value, over, overAt };
   }
 
   async #all(): Promise<readonly Found[]> {
-    const { values, names, kind } = this.#options;
-    const subjects = await values.jetstream.subjects('instances', names.vital(kind, '*'), this.#deadline());
-    const found = await Promise.all([...subjects.keys()].map((subject) => this.#look(subject, this.#deadline())));
+    const subjects = await this.#subjects();
+    const found = await Promise.all(subjects.map((subject) => this.#look(subject, this.#deadline())));
     return found.filter((one) => one !== undefined);
+  }
+
+  async #subjects(): Promise<readonly string[]> {
+    const { values, names, kind } = this.#options;
+    return [...(await values.jetstream.subjects('instances', names.vital(kind, '*'), this.#deadline())).keys()];
   }
 
   #decode(subject: string, data: Buffer): VitalValue {
@@ -195,25 +202,6 @@ export class VitalRecords implements LeaseRecords {
     return contended(this.#options.values.jetstream.link.where, subject);
   }
 }
-
-/** The value of a key that another program deleted. */
-const DELETED: VitalValue = {
-  v: VERSION,
-  record: {
-    v: VERSION,
-    id: '',
-    epoch: 0,
-    owner: null,
-    user: null,
-    head: '',
-    body: '',
-    fields: {},
-    createdAt: 0,
-    stamp: 0,
-  },
-  lastsMs: 0,
-  ended: '',
-};
 
 const fits = ({ value: { record } }: Found, { epoch, owner, atStamp }: Seen): boolean =>
   record.epoch === epoch && record.owner === owner && record.stamp === (atStamp ?? record.stamp);

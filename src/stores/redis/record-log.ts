@@ -9,7 +9,7 @@ import type { RecordWriter } from './record-writer.ts';
 import { isListed, packEvents, unpackEvents } from '../shared/packed-events.ts';
 import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
 import { markField } from './record-values.ts';
-import { REPLAY } from './record-scripts.ts';
+import { REPLAY } from './log-scripts.ts';
 
 export class RedisLog {
   readonly #writer: RecordWriter;

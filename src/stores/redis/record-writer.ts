@@ -11,7 +11,8 @@ import { overtaken } from './failures.ts';
 import type { KindKeys, RecordKeys } from './keys.ts';
 import type { Script } from './scripts.ts';
 import { rawReply, type Server, type SlotKeys } from './server.ts';
-import { APPEND, WRITER_LENGTH } from './record-scripts.ts';
+import { APPEND } from './log-scripts.ts';
+import { WRITER_LENGTH } from './record-scripts.ts';
 import { AppendBatches } from './append-batches.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
 

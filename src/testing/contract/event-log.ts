@@ -175,7 +175,7 @@ export const eventLogCases = [
     ];
     for (const mark of [one, two]) assert.equal(await append(view, mark.stream, 0, [''], { mark }), 'written');
     assert.deepEqual(await markers(1), [one, two]);
-    const last = { fence: ANEW, complete: true, unmark: { name: '1', stream: 'p' } };
+    const last = { fence: ANEW, complete: true, unmark: one };
     assert.equal(await append(view, 'p1', 1, ['"result"'], last), 'written');
     assert.deepEqual(await markers(2), [two]);
   }),
@@ -185,11 +185,8 @@ export const eventLogCases = [
     const mark = { name: '2', stream: 'p' };
     await append(view, 'p', 0, [''], { mark: kept });
     const stale = { epoch: 0, owner: ME };
-    assert.equal(
-      await append(view, 'p', 1, [''], { mark, unmark: { name: '1', stream: 'p' }, fence: stale }),
-      'fenced',
-    );
-    assert.equal(await append(view, 'p', 0, [''], { mark, unmark: { name: '1', stream: 'p' } }), 'fenced');
+    assert.equal(await append(view, 'p', 1, [''], { mark, unmark: kept, fence: stale }), 'fenced');
+    assert.equal(await append(view, 'p', 0, [''], { mark, unmark: kept }), 'fenced');
     assert.equal(await append(view, 'q', 1, [''], { mark: { name: '2', stream: 'q' } }), 'fenced');
     const { marks } = claimed(await view.records.claim('s', FENCE, ME));
     assert.deepEqual(marks, [kept]);
