@@ -155,7 +155,16 @@ export type ClaimOutcome =
       readonly expiresInMs: number | null;
     }
   /** `current`: the stored value; undefined: no record. */
-  | { readonly claimed: false; readonly current: StoredRecord | EndedRecord | undefined };
+  | { readonly claimed: false; readonly current: FoundRecord };
+
+/** What a reader finds; undefined: no record, or one that ended and shows no more. */
+export type FoundRecord = StoredRecord | EndedRecord | undefined;
+
+export type CreateOutcome = 'created' | 'exists';
+
+export type AddOutcome = 'added' | 'exists' | 'gone';
+
+export type EndOutcome = 'ended' | 'fenced' | 'gone';
 
 export type WriteOutcome = 'written' | 'fenced';
 
@@ -219,12 +228,12 @@ export interface Records {
    * `'exists'`: there is a record of that id, or it ended and still shows. It stays unchanged. `expiresInMs` as in a
    * change; without it the record does not expire. `dueInMs`: its first due time; without it the record is not due.
    */
-  create(record: NewRecord, expiresInMs?: number | null, dueInMs?: number | null): MaybePromise<'created' | 'exists'>;
+  create(record: NewRecord, expiresInMs?: number | null, dueInMs?: number | null): MaybePromise<CreateOutcome>;
   /**
    * Authoritative (primary, leader). An expired record is returned as ended, and stays ended. `end` still answers
    * `'ended'` to one caller, so that an end is reported once.
    */
-  read(id: string): MaybePromise<StoredRecord | EndedRecord | undefined>;
+  read(id: string): MaybePromise<FoundRecord>;
   /**
    * Compare-and-set. Succeeds if the stored epoch and owner are those of `from`. Afterwards owner = me and epoch =
    * `from.epoch` + 1. Also succeeds, unchanged, if that is stored already: the reply to an earlier claim was lost. The
@@ -239,14 +248,14 @@ export interface Records {
    * may call it while the record lives. `'exists'`: the record has the field, and stays unchanged. `'gone'`: there is
    * no living record.
    */
-  add(id: string, field: string, text: string): MaybePromise<'added' | 'exists' | 'gone'>;
+  add(id: string, field: string, text: string): MaybePromise<AddOutcome>;
   /**
    * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner. Only `outcome`, a
    * text of any size, stays, for `keepMs` (without it: that of the kind); fields, log and marks go at once. A record
    * that had expired before ends at its expiry, without an outcome. `'fenced'`: the record is not as `from` saw it.
    * `'gone'`: the record was ended or missing before.
    */
-  end(id: string, from: Seen, outcome: string, keepMs?: number): MaybePromise<'ended' | 'fenced' | 'gone'>;
+  end(id: string, from: Seen, outcome: string, keepMs?: number): MaybePromise<EndOutcome>;
   /** Records that have not ended, in a stable order. A cursor also works with another page size. */
   list(limit: number, cursor?: string): MaybePromise<RecordPage>;
   /**

@@ -3,11 +3,15 @@
  * event ever written. Nothing of it is a fault; those come between an instance and this (`sim-store.ts`).
  */
 import type {
+  AddOutcome,
   AppendRequest,
   ClaimOutcome,
+  CreateOutcome,
   DueRecord,
   EndedRecord,
+  EndOutcome,
   Fence,
+  FoundRecord,
   Kind,
   LoggedEvent,
   Mark,
@@ -15,10 +19,10 @@ import type {
   OpenStream,
   Ownership,
   RecordChange,
-  ReplayOutcome,
-  Seen,
-  SaveOutcome,
   RecordPage,
+  ReplayOutcome,
+  SaveOutcome,
+  Seen,
   StoredRecord,
   WriteOutcome,
 } from '../../src/stores/store.ts';
@@ -106,7 +110,7 @@ export class StoreData {
 
   // ——— sessions ———
 
-  create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): 'created' | 'exists' {
+  create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): CreateOutcome {
     if (this.read(record.id) !== undefined) return 'exists';
     const own = newRecord(record, this.#after(expiresInMs), this.#after(dueInMs));
     this.#held.sessions.set(record.id, { record: own, markers: [], streams: new Map(), rows: [], bytes: 0 });
@@ -114,7 +118,7 @@ export class StoreData {
     return 'created';
   }
 
-  read(id: string): StoredRecord | EndedRecord | undefined {
+  read(id: string): FoundRecord {
     const held = this.#held.sessions.get(id);
     if (held !== undefined && !this.#expired(held)) return held.record;
     if (!this.#options.rules.endedAsValue) return undefined;
@@ -160,7 +164,7 @@ export class StoreData {
     return saved(record, change);
   }
 
-  add(id: string, field: string, text: string): 'added' | 'exists' | 'gone' {
+  add(id: string, field: string, text: string): AddOutcome {
     const held = this.#living(id);
     if (held === undefined) return 'gone';
     if (Object.hasOwn(held.record.fields, field)) return 'exists';
@@ -169,7 +173,7 @@ export class StoreData {
     return 'added';
   }
 
-  end(id: string, from: Seen, outcome: string, keepMs = this.#options.kind.keepMs): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Seen, outcome: string, keepMs = this.#options.kind.keepMs): EndOutcome {
     const held = this.#held.sessions.get(id);
     if (held === undefined) return 'gone';
     const { stamp } = held.record;
@@ -300,7 +304,7 @@ export class StoreData {
   }
 
   /** For the end of a run. */
-  record(id: string): StoredRecord | EndedRecord | undefined {
+  record(id: string): FoundRecord {
     return this.#held.sessions.get(id)?.record ?? this.#held.ended.get(id);
   }
 

@@ -7,7 +7,7 @@ import { factoryFailed, hookReturned, lapsed, storeAway, SojournError } from '..
 import type { Caller } from '../../http/exchange.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
+import { type CreateOutcome, isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
 import { checkedHandshake, type Handshake } from '../record/handshake.ts';
@@ -119,7 +119,7 @@ export class SessionOpener {
     const record = session.record.toStored();
     const { timeProvider: time, waitMs } = this.#options;
     const wait = { time, waitMs, stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined };
-    const recorded = (outcome: 'created' | 'exists'): void => {
+    const recorded = (outcome: CreateOutcome): void => {
       if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
       session.record.created();
     };
@@ -134,12 +134,12 @@ export class SessionOpener {
   }
 
   /** `again`: an earlier try with an unknown outcome may have stored the record. */
-  #create(record: NewRecord, again: boolean): MaybePromise<'created' | 'exists'> {
+  #create(record: NewRecord, again: boolean): MaybePromise<CreateOutcome> {
     const outcome = this.#registry.store.sessions.create(record, this.#registry.expiresInMs());
     return again ? this.#createdBefore(record, outcome) : outcome;
   }
 
-  async #createdBefore(record: NewRecord, outcome: MaybePromise<'created' | 'exists'>): Promise<'created' | 'exists'> {
+  async #createdBefore(record: NewRecord, outcome: MaybePromise<CreateOutcome>): Promise<CreateOutcome> {
     if ((await outcome) === 'created') return 'created';
     const stored = await this.#registry.store.sessions.read(record.id);
     const ours =

@@ -1,10 +1,13 @@
 /** Records in this process. Every method is atomic, because the process has one thread and no method waits. */
 import type {
+  AddOutcome,
   AppendRequest,
   ClaimOutcome,
+  CreateOutcome,
   DueRecord,
-  EndedRecord,
+  EndOutcome,
   Fence,
+  FoundRecord,
   NewRecord,
   Ownership,
   RecordChange,
@@ -34,14 +37,14 @@ export class MemoryRecords implements Records {
     this.#logs = logs;
   }
 
-  create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): 'created' | 'exists' {
+  create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): CreateOutcome {
     if (this.#current(record.id) !== undefined) return 'exists';
     const now = this.#table.now();
     this.#table.add(newRecord(record, timeAfter(expiresInMs, now), timeAfter(dueInMs, now)));
     return 'created';
   }
 
-  read(id: string): StoredRecord | EndedRecord | undefined {
+  read(id: string): FoundRecord {
     return this.#current(id);
   }
 
@@ -67,7 +70,7 @@ export class MemoryRecords implements Records {
     return saved(record, change);
   }
 
-  add(id: string, field: string, text: string): 'added' | 'exists' | 'gone' {
+  add(id: string, field: string, text: string): AddOutcome {
     const held = this.#table.living(id);
     if (held === undefined) return 'gone';
     const { record } = held;
@@ -77,7 +80,7 @@ export class MemoryRecords implements Records {
   }
 
   /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
-  end(id: string, from: Seen, outcome: string, keepMs?: number): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Seen, outcome: string, keepMs?: number): EndOutcome {
     const held = this.#table.held(id);
     if (held === undefined) return 'gone';
     if (!held.ownedBy(from)) return 'fenced';
@@ -145,7 +148,7 @@ export class MemoryRecords implements Records {
     this.#table.living(id)?.log?.forget(stream);
   }
 
-  #current(id: string): StoredRecord | EndedRecord | undefined {
+  #current(id: string): FoundRecord {
     return this.#table.living(id)?.record ?? this.#table.ended(id);
   }
 }

@@ -10,7 +10,7 @@
  * An instance that reads a record past its expiry first writes `expired` into it and then answers. Clocks differ a
  * little, and an owner with a slow clock could otherwise move the expiry again.
  */
-import type { EndedRecord, StoredRecord } from '../store.ts';
+import type { EndedRecord, FoundRecord } from '../store.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
 import type { CleanupSchedule } from './cleanup-schedule.ts';
 import { RecordCache, type CachedRecord, type HeldValue } from './record-cache.ts';
@@ -208,7 +208,7 @@ export class NatsRecordTable {
 
 const isStored = (piece: FieldPiece | FieldChanges): piece is FieldPiece => typeof piece['seq'] === 'number';
 
-export function shown(status: RecordStatus): StoredRecord | EndedRecord | undefined {
+export function shown(status: RecordStatus): FoundRecord {
   switch (status.is) {
     case 'missing':
       return undefined;

@@ -2,10 +2,13 @@
 import { placeOf, placesOf } from '../shared/cursor.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter, wakeTime } from '../shared/record-change.ts';
 import type {
+  AddOutcome,
   ClaimOutcome,
+  CreateOutcome,
   DueRecord,
-  EndedRecord,
+  EndOutcome,
   Fence,
+  FoundRecord,
   NewRecord,
   Ownership,
   RecordChange,
@@ -46,11 +49,7 @@ export class NatsRecords extends NatsLog implements Records {
     this.#options = options;
   }
 
-  create(
-    record: NewRecord,
-    expiresInMs: number | null = null,
-    dueInMs: number | null = null,
-  ): Promise<'created' | 'exists'> {
+  create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): Promise<CreateOutcome> {
     const kept = newRecord(record, null, null);
     return this.#options.queues.run(record.id, async (deadline) => {
       const now = (expiresInMs ?? dueInMs) === null ? 0 : await this.#options.clock.now(deadline);
@@ -61,7 +60,7 @@ export class NatsRecords extends NatsLog implements Records {
     });
   }
 
-  async read(id: string): Promise<StoredRecord | EndedRecord | undefined> {
+  async read(id: string): Promise<FoundRecord> {
     return shown(await this.#options.table.look(id, this.#options.deadlines.deadline()));
   }
 
@@ -87,16 +86,11 @@ export class NatsRecords extends NatsLog implements Records {
     );
   }
 
-  add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
+  add(id: string, field: string, text: string): Promise<AddOutcome> {
     return this.#options.queues.run(id, (deadline) => this.#add(id, field, text, deadline));
   }
 
-  end(
-    id: string,
-    from: Seen,
-    outcome: string,
-    keepMs = this.#options.kind.keepMs,
-  ): Promise<'ended' | 'fenced' | 'gone'> {
+  end(id: string, from: Seen, outcome: string, keepMs = this.#options.kind.keepMs): Promise<EndOutcome> {
     return this.#options.queues.run(id, (deadline) => this.#end(id, from, { outcome, keepMs }, deadline));
   }
 
@@ -116,7 +110,7 @@ export class NatsRecords extends NatsLog implements Records {
   }
 
   /** Adds the index entries first, so that every living record has them. */
-  async #create(record: StoredRecord, deadline: number): Promise<'created' | 'exists'> {
+  async #create(record: StoredRecord, deadline: number): Promise<CreateOutcome> {
     const { table, schedule, listing, kind, name } = this.#options;
     const { id } = record;
     const [place] = await Promise.all([
@@ -145,7 +139,7 @@ export class NatsRecords extends NatsLog implements Records {
     throw contended(this.#options.where, `session ${id}`);
   }
 
-  async #add(id: string, field: string, text: string, deadline: number): Promise<'added' | 'exists' | 'gone'> {
+  async #add(id: string, field: string, text: string, deadline: number): Promise<AddOutcome> {
     const { table, clock, where } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
       const status = await table.look(id, deadline);
@@ -198,7 +192,7 @@ export class NatsRecords extends NatsLog implements Records {
     from: Seen,
     given: { readonly outcome: string; readonly keepMs: number },
     deadline: number,
-  ): Promise<'ended' | 'fenced' | 'gone'> {
+  ): Promise<EndOutcome> {
     const { table, schedule, clock, kind, owns } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
       const status = await table.look(id, deadline);

@@ -9,9 +9,11 @@
  */
 import type { LeaseRecords } from '../shared/instances.ts';
 import type {
+  CreateOutcome,
   DueRecord,
-  EndedRecord,
+  EndOutcome,
   Fence,
+  FoundRecord,
   Kind,
   NewRecord,
   RecordChange,
@@ -64,7 +66,7 @@ export class VitalRecords implements LeaseRecords {
     this.#options = options;
   }
 
-  async create(record: NewRecord, lastsMs: number | null = null): Promise<'created' | 'exists'> {
+  async create(record: NewRecord, lastsMs: number | null = null): Promise<CreateOutcome> {
     const deadline = this.#deadline();
     const subject = this.#subject(record.id);
     for (let tries = 0, position = NO_VALUE; tries < TRIES; tries++) {
@@ -76,7 +78,7 @@ export class VitalRecords implements LeaseRecords {
     throw this.#contended(subject);
   }
 
-  async read(id: string): Promise<StoredRecord | EndedRecord | undefined> {
+  async read(id: string): Promise<FoundRecord> {
     const deadline = this.#deadline();
     const subject = this.#subject(id);
     for (;;) {
@@ -98,7 +100,7 @@ export class VitalRecords implements LeaseRecords {
     });
   }
 
-  end(id: string, seen: Seen, outcome: string): Promise<'ended' | 'fenced' | 'gone'> {
+  end(id: string, seen: Seen, outcome: string): Promise<EndOutcome> {
     return this.#change(id, (found) => {
       if (found === undefined || found.value.ended !== undefined) return 'gone';
       if (!fits(found, seen)) return 'fenced';

@@ -1,10 +1,14 @@
 /** Records in rows. Every write is one statement that checks the fence on the row that it has locked. */
 import { idOf, placesOf } from '../shared/cursor.ts';
 import {
+  type AddOutcome,
   type ClaimOutcome,
+  type CreateOutcome,
   type DueRecord,
-  type EndedRecord,
+  type EndOutcome,
   type Fence,
+  type FoundRecord,
+  isEnded,
   type Mark,
   type NewRecord,
   type OpenStream,
@@ -15,7 +19,6 @@ import {
   type SaveOutcome,
   type Seen,
   type StoredRecord,
-  isEnded,
 } from '../store.ts';
 import type { Operation } from './batch.ts';
 import type { PgResult, Row, Step } from './pg.ts';
@@ -45,17 +48,13 @@ export class PostgresRecords extends PostgresLog implements Records {
     this.#options = options;
   }
 
-  create(
-    record: NewRecord,
-    expiresInMs: number | null = null,
-    dueInMs: number | null = null,
-  ): Promise<'created' | 'exists'> {
+  create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): Promise<CreateOutcome> {
     const { space, kind, statements } = this.#options;
     const step: Step = [statements.create, createValues(space, record, kind.keepMs, expiresInMs, dueInMs)];
     return this.#operate(record.id, [step], ([made]) => (made?.rows.length === 1 ? 'created' : 'exists'), true);
   }
 
-  async read(id: string): Promise<StoredRecord | EndedRecord | undefined> {
+  async read(id: string): Promise<FoundRecord> {
     const { space, place, reader, statements, kind } = this.#options;
     for (;;) {
       const [row] = (await reader.query(statements.record, [space, id, kind.keepMs])).rows;
@@ -97,7 +96,7 @@ export class PostgresRecords extends PostgresLog implements Records {
     );
   }
 
-  add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
+  add(id: string, field: string, text: string): Promise<AddOutcome> {
     const { space, statements } = this.#options;
     const steps: Step[] = [
       [statements.add, [space, id, field, text]],
@@ -115,13 +114,13 @@ export class PostgresRecords extends PostgresLog implements Records {
     { epoch, owner, atStamp }: Seen,
     outcome: string,
     keepMs = this.#options.kind.keepMs,
-  ): Promise<'ended' | 'fenced' | 'gone'> {
+  ): Promise<EndOutcome> {
     const { space, statements, kind } = this.#options;
     const steps: Step[] = [
       [statements.end, [space, id, outcome, keepMs, kind.keepMs, epoch, owner, atStamp ?? null]],
       [statements.living, [space, id]],
     ];
-    const answer = ([ended, living]: readonly PgResult[]): 'ended' | 'fenced' | 'gone' => {
+    const answer = ([ended, living]: readonly PgResult[]): EndOutcome => {
       if (ended?.rowCount === 1) return 'ended';
       return living?.rows.length === 1 ? 'fenced' : 'gone';
     };

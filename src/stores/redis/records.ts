@@ -5,7 +5,7 @@
 import type { Logger } from '../../types.ts';
 import { idOf } from '../shared/cursor.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
-import { RECORD_VERSION } from '../store.ts';
+import { type AddOutcome, type CreateOutcome, type EndOutcome, type FoundRecord, RECORD_VERSION } from '../store.ts';
 import type {
   ClaimOutcome,
   DueRecord,
@@ -57,11 +57,7 @@ export class RedisRecords extends RedisLog implements Records {
     if (writer.kind.listed) this.#directory = new RecordDirectory(writer.server, writer.keys);
   }
 
-  create(
-    record: NewRecord,
-    expiresInMs: number | null = null,
-    dueInMs: number | null = null,
-  ): Promise<'created' | 'exists'> {
+  create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): Promise<CreateOutcome> {
     const { keys, keptMs, kind } = this.#writer;
     const { id } = record;
     const [lasts, due] = [expiresInMs, dueInMs].map((ms) => (ms === null ? '' : String(ms)));
@@ -83,7 +79,7 @@ export class RedisRecords extends RedisLog implements Records {
     });
   }
 
-  async read(id: string): Promise<StoredRecord | EndedRecord | undefined> {
+  async read(id: string): Promise<FoundRecord> {
     return this.#shown(await this.#find(id));
   }
 
@@ -121,7 +117,7 @@ export class RedisRecords extends RedisLog implements Records {
   }
 
   /** The check that is reserved first finds the bell if this instance crashes after the write. */
-  add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
+  add(id: string, field: string, text: string): Promise<AddOutcome> {
     const { keys, keptMs } = this.#writer;
     const [head, , fields] = keys.record(id);
     return this.#writer.steps(id, async () => {
@@ -137,12 +133,7 @@ export class RedisRecords extends RedisLog implements Records {
   }
 
   /** The first call that ends an expired record answers `'ended'`, so that exactly one caller reports the end. */
-  end(
-    id: string,
-    from: Seen,
-    outcome: string,
-    keepMs = this.#writer.kind.keepMs,
-  ): Promise<'ended' | 'fenced' | 'gone'> {
+  end(id: string, from: Seen, outcome: string, keepMs = this.#writer.kind.keepMs): Promise<EndOutcome> {
     return this.#writer.steps(id, async () => {
       const [reply, kept = ''] = await this.#end(id, from, outcome, keepMs);
       if (reply === 'G') return 'gone';
@@ -216,7 +207,7 @@ export class RedisRecords extends RedisLog implements Records {
   }
 
   /** What callers see: an expired record has ended. */
-  #shown(found: Found | undefined): StoredRecord | EndedRecord | undefined {
+  #shown(found: Found | undefined): FoundRecord {
     if (found === undefined) return undefined;
     const { now, record } = found;
     if (record === undefined) return found.ended;

@@ -4,7 +4,7 @@
  */
 import { storeAway } from '../../errors.ts';
 import type { RandomSource } from '../../options/system.ts';
-import { isEnded, type Kind, type MaybePromise, type Records } from '../store.ts';
+import { type CreateOutcome, isEnded, type Kind, type MaybePromise, type Records } from '../store.ts';
 import { after } from './after.ts';
 
 /** A secret shows no more once it has expired, so the next request makes another. */
@@ -39,7 +39,7 @@ export class Secrets {
     });
   }
 
-  #create(name: string, secret: Uint8Array, keepMs: number | null = null): MaybePromise<'created' | 'exists'> {
+  #create(name: string, secret: Uint8Array, keepMs: number | null = null): MaybePromise<CreateOutcome> {
     const body = Buffer.from(secret).toString('base64');
     const texts = { user: null, head: '', body, fields: {} };
     const record = { v: VERSION, id: name, epoch: 1, owner: null, ...texts, createdAt: 0, stamp: 0 };

@@ -10,7 +10,7 @@
  * `expire` stores that a record has expired before any caller gets that answer. So neither a clock that is set back
  * nor a later expiry revives the record. Each method is one read or one change within its caller's transaction.
  */
-import type { EndedRecord, Fence, Kind, Mark, NewRecord, OpenStream, StoredRecord } from '../store.ts';
+import type { AddOutcome, EndedRecord, Fence, FoundRecord, Kind, Mark, NewRecord, OpenStream } from '../store.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
 import { timeAfter } from '../shared/record-change.ts';
 import type { StoreClock } from './clock.ts';
@@ -33,7 +33,7 @@ export interface OwnershipRow {
  * What a reader finds. `unstored`: the record has expired, and that must be stored before the reader gets the answer.
  */
 export interface RecordLookup {
-  readonly value: StoredRecord | EndedRecord | undefined;
+  readonly value: FoundRecord;
   readonly unstored: boolean;
 }
 
@@ -78,7 +78,7 @@ export class SqliteRecordTable {
   }
 
   /** Stores that a record past its expiry has expired, and returns what every reader sees from then on. */
-  expire(id: string): StoredRecord | EndedRecord | undefined {
+  expire(id: string): FoundRecord {
     this.database.run(SQL.expire, [this.space, id, this.clock.wall()]);
     return this.lookup(id).value;
   }
@@ -125,7 +125,7 @@ export class SqliteRecordTable {
     this.database.run(SQL.deleteRecord, [ownership.no]);
   }
 
-  add(id: string, field: string, text: string): 'added' | 'exists' | 'gone' {
+  add(id: string, field: string, text: string): AddOutcome {
     const { database, space } = this;
     const now = this.clock.wall();
     const no = database.one<[number]>(SQL.living, [space, id, now])?.[0];

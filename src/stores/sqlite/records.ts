@@ -1,10 +1,13 @@
 /** Records in the file. Every write is one step of a transaction: it checks the fence, then changes the record. */
 import { idOf, placesOf } from '../shared/cursor.ts';
 import type {
+  AddOutcome,
   ClaimOutcome,
+  CreateOutcome,
   DueRecord,
-  EndedRecord,
+  EndOutcome,
   Fence,
+  FoundRecord,
   MaybePromise,
   NewRecord,
   Ownership,
@@ -13,7 +16,6 @@ import type {
   Records,
   SaveOutcome,
   Seen,
-  StoredRecord,
 } from '../store.ts';
 import { SqliteLog } from './record-log.ts';
 import type { SqliteRecordTable, RecordLookup } from './record-table.ts';
@@ -31,16 +33,12 @@ export class SqliteRecords extends SqliteLog implements Records {
     this.#table = table;
   }
 
-  create(
-    record: NewRecord,
-    expiresInMs: number | null = null,
-    dueInMs: number | null = null,
-  ): Promise<'created' | 'exists'> {
+  create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): Promise<CreateOutcome> {
     const kept = keep(record);
     return this.#file.write(() => (this.#table.create(kept, expiresInMs, dueInMs) ? 'created' : 'exists'));
   }
 
-  read(id: string): MaybePromise<StoredRecord | EndedRecord | undefined> {
+  read(id: string): MaybePromise<FoundRecord> {
     const look = this.#file.read(() => this.#table.lookup(id));
     return look instanceof Promise ? look.then((late) => this.#stored(id, late)) : this.#stored(id, look);
   }
@@ -58,12 +56,12 @@ export class SqliteRecords extends SqliteLog implements Records {
     });
   }
 
-  add(id: string, field: string, text: string): Promise<'added' | 'exists' | 'gone'> {
+  add(id: string, field: string, text: string): Promise<AddOutcome> {
     return this.#file.write(() => this.#table.add(id, field, text));
   }
 
   /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
-  end(id: string, from: Seen, outcome: string, keepMs = this.#table.kind.keepMs): Promise<'ended' | 'fenced' | 'gone'> {
+  end(id: string, from: Seen, outcome: string, keepMs = this.#table.kind.keepMs): Promise<EndOutcome> {
     return this.#file.write(() => {
       const ownership = this.#table.ownership(id);
       if (ownership === undefined) return 'gone';
@@ -99,7 +97,7 @@ export class SqliteRecords extends SqliteLog implements Records {
     });
   }
 
-  #stored(id: string, { value, unstored }: RecordLookup): MaybePromise<StoredRecord | EndedRecord | undefined> {
+  #stored(id: string, { value, unstored }: RecordLookup): MaybePromise<FoundRecord> {
     return unstored ? this.#file.write(() => this.#table.expire(id)) : value;
   }
 

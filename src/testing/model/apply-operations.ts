@@ -1,11 +1,11 @@
 /** Applies operations to a store and to {@link PlainStore}, and compares answer by answer. */
 import assert from 'node:assert/strict';
 import type {
-  MaybePromise,
   ClaimOutcome,
-  EndedRecord,
   Fence,
+  FoundRecord,
   Mark,
+  MaybePromise,
   OpenStream,
   Ownership,
   RecordChange,
@@ -156,7 +156,7 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
 
 const then = async <T>(value: MaybePromise<T>, show: (value: T) => unknown): Promise<unknown> => show(await value);
 
-type Stored = StoredRecord | EndedRecord | undefined;
+type Stored = FoundRecord;
 
 const untimed = (value: Stored): Stored =>
   value === undefined ? undefined : isEnded(value) ? { ...value, at: 0 } : { ...value, dueAt: null };

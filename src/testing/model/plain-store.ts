@@ -2,7 +2,7 @@
  * The store contract again, as simple as possible: nothing is deleted, lists are only filtered. Random operations on a
  * real store are compared with it.
  */
-import { isEnded } from '../../stores/store.ts';
+import { type AddOutcome, type CreateOutcome, type EndOutcome, type FoundRecord, isEnded } from '../../stores/store.ts';
 import { changedFields } from '../../stores/shared/record-change.ts';
 import type {
   AppendRequest,
@@ -54,7 +54,7 @@ export class PlainStore {
     this.#options = options;
   }
 
-  create(given: StoredRecord, expiresInMs: number | null, dueInMs: number | null): 'created' | 'exists' {
+  create(given: StoredRecord, expiresInMs: number | null, dueInMs: number | null): CreateOutcome {
     const record = { ...given, expiresAt: this.#after(expiresInMs), dueAt: this.#after(dueInMs) };
     if (this.read(record.id) !== undefined) return 'exists';
     this.#sessions = this.#sessions.filter((session) => session.record.id !== record.id);
@@ -62,7 +62,7 @@ export class PlainStore {
     return 'created';
   }
 
-  read(id: string): StoredRecord | EndedRecord | undefined {
+  read(id: string): FoundRecord {
     const session = this.#held(id);
     if (session !== undefined && !this.#expired(session)) return session.record;
     const ended =
@@ -97,7 +97,7 @@ export class PlainStore {
     return outcome === 'written' && rang ? 'rung' : outcome;
   }
 
-  add(id: string, field: string, text: string): 'added' | 'exists' | 'gone' {
+  add(id: string, field: string, text: string): AddOutcome {
     const session = this.#living(id);
     if (session === undefined) return 'gone';
     const { fields, rung, dueAt } = session.record;
@@ -108,7 +108,7 @@ export class PlainStore {
     return 'added';
   }
 
-  end(id: string, from: Seen, outcome: string, keepMs = this.#options.keepMs): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Seen, outcome: string, keepMs = this.#options.keepMs): EndOutcome {
     const session = this.#held(id);
     if (session === undefined) return 'gone';
     const { stamp } = session.record;
