@@ -157,7 +157,7 @@ export type ClaimOutcome =
   /** `current`: the stored value; undefined: no record. */
   | { readonly claimed: false; readonly current: FoundRecord };
 
-/** What a reader finds; undefined: no record, or one that ended and shows no more. */
+/** What a reader finds; undefined: no record, or its end shows no more. */
 export type FoundRecord = StoredRecord | EndedRecord | undefined;
 
 export type CreateOutcome = 'created' | 'exists';

@@ -16,8 +16,8 @@ import {
 import { until } from './until.ts';
 
 /**
- * `sessions.append`, `sessions.claim` … The records are named by their kind. A save that releases is a `release`, and an
- * append of marks alone is a `mark`.
+ * `sessions.append`, `sessions.claim` … The records are named by their kind. A save that releases is a `release`, and
+ * an append of marks alone is a `mark`.
  */
 type Call = `${'sessions' | 'calls'}.${keyof Records | 'release' | 'mark'}` | `instances.${keyof InstanceStore}`;
 

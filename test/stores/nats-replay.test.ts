@@ -20,7 +20,7 @@ test('a log whose end the server has lost has a gap there, not a hole', async ()
   /** `next`: the length of the stream, as the record has it. */
   const replay = (next: number, after: number): Promise<ReplayOutcome> => {
     const log = { ...emptyTail(), state: new LogState({ o: [['p', next, null]] }) };
-    return replayer.replay({ id: 's', birth: 'b', stream: 'p', after, now: 0, deadline: 0 }, log, newest);
+    return replayer.replay({ id: 's', birth: 'b', stream: 'p', after, now: 0 }, log, newest);
   };
   expect(await replay(3, -1)).toEqual({ found: false, why: 'gap', first: 3 });
   expect(await replay(3, 2)).toEqual({ found: true, events: [], next: 3, complete: false });

@@ -94,33 +94,32 @@ export class CleanupSchedule {
   }
 
   /** `anew`: also if the server has had the same entry before, which a pass may have removed. */
-  async add(entry: ScheduleEntry, deadline: number, anew = false): Promise<void> {
-    await this.#add(entry, await this.#now(deadline), deadline, anew);
+  async add(entry: ScheduleEntry, anew = false): Promise<void> {
+    await this.#add(entry, await this.#now(), anew);
   }
 
   /** Adds it to the slot of its time, or to the last slot that is a day after `now`. */
-  async #add(entry: ScheduleEntry, now: number, deadline: number, anew = false): Promise<void> {
+  async #add(entry: ScheduleEntry, now: number, anew = false): Promise<void> {
     const { names, jetstream } = this.#kind;
     const subject = names.due(String(Math.floor(Math.min(entry.at, now + MOST_AHEAD_MS) / SLOT_MS)));
     const body = JSON.stringify({ v: VERSION, ...entry });
     const id = `${subject} ${token(body)}`;
-    await jetstream.publish(subject, Buffer.from(body), deadline, anew ? {} : { id });
+    await jetstream.publish(subject, Buffer.from(body), anew ? {} : { id });
   }
 
   /**
    * The entry of a record comes before its write. But a pass that looks at it before the write finds nothing due. So
    * the entry of a record that is due at once comes after the write, and a later one before it, for a crash in between.
    */
-  async addBefore(record: StoredRecord, deadline: number): Promise<void> {
+  async addBefore(record: StoredRecord): Promise<void> {
     const at = wakeTime(record);
     if (at === null) return;
-    const soon = (await this.#now(deadline)) + DUE_SLACK_MS;
-    await this.add({ id: record.id, at: at === record.dueAt ? Math.max(at, soon) : at }, deadline);
+    const soon = (await this.#now()) + DUE_SLACK_MS;
+    await this.add({ id: record.id, at: at === record.dueAt ? Math.max(at, soon) : at });
   }
 
-  async addAfter({ id, dueAt }: StoredRecord, deadline: number): Promise<void> {
-    if (dueAt !== null && dueAt <= (await this.#now(deadline)) + DUE_SLACK_MS)
-      await this.add({ id, at: dueAt }, deadline, true);
+  async addAfter({ id, dueAt }: StoredRecord): Promise<void> {
+    if (dueAt !== null && dueAt <= (await this.#now()) + DUE_SLACK_MS) await this.add({ id, at: dueAt }, true);
   }
 
   /**
@@ -131,7 +130,7 @@ export class CleanupSchedule {
   async work(handle: EntryHandler, page = EVERYTHING): Promise<EntryPlace | undefined> {
     const { limitMs } = this.#kind.deadlines;
     const began = this.#kind.deadlines.now();
-    const now = await this.#now(this.#kind.deadlines.deadline());
+    const now = await this.#now();
     const pass: Pass = { now, readUntil: began + limitMs * READING_PART, until: began + limitMs };
     const due = await this.#read(pass);
     const last = await this.#handlePending(handle, pass, page);
@@ -142,7 +141,7 @@ export class CleanupSchedule {
   /** The due slots that were read to their end. */
   async #read(pass: Pass): Promise<readonly Slot[]> {
     const { jetstream, names, deadlines } = this.#kind;
-    const subjects = await jetstream.subjects('agenda', names.allDue, deadlines.deadline());
+    const subjects = await jetstream.subjects('agenda', names.allDue);
     this.#forgetOthers(subjects);
     const read: Slot[] = [];
     for (const slot of dueSlots(subjects.keys(), pass.now)) {
@@ -151,7 +150,7 @@ export class CleanupSchedule {
       for await (const { seq, entry } of this.#unread(subject, pass)) {
         // Every instance moves the entry to the same slot.
         if (entry.at >= begins + SLOT_MS && entry.at > pass.now) {
-          await this.#add(entry, Math.max(begins, pass.now - MOST_AHEAD_MS), deadlines.deadline());
+          await this.#add(entry, Math.max(begins, pass.now - MOST_AHEAD_MS));
           continue;
         }
         progress.open.add(seq);
@@ -206,8 +205,8 @@ export class CleanupSchedule {
     return undefined;
   }
 
-  #now(deadline: number): Promise<number> {
-    return this.#kind.clock.now(deadline);
+  #now(): Promise<number> {
+    return this.#kind.clock.now();
   }
 
   async #removeDone(read: readonly Slot[], { now }: Pass): Promise<void> {
@@ -221,7 +220,7 @@ export class CleanupSchedule {
   async #remove(subject: string): Promise<void> {
     const next = this.#progress.get(subject)?.next ?? 1;
     this.#forget(subject);
-    if (next > 1) await this.#kind.jetstream.purge('agenda', subject, next, this.#kind.deadlines.deadline());
+    if (next > 1) await this.#kind.jetstream.purge('agenda', subject, next);
   }
 
   /**
@@ -231,7 +230,7 @@ export class CleanupSchedule {
   async *#unread(subject: string, { readUntil }: Pass): AsyncGenerator<Numbered> {
     const progress = this.#progressOf(subject);
     while (this.#kind.deadlines.now() < readUntil) {
-      const stored = await this.#kind.jetstream.next('agenda', subject, progress.next, this.#kind.deadlines.deadline());
+      const stored = await this.#kind.jetstream.next('agenda', subject, progress.next);
       if (stored === undefined) return;
       yield { seq: stored.seq, entry: this.#decode(stored.data) };
       progress.next = Math.max(progress.next, stored.seq + 1);

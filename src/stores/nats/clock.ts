@@ -25,8 +25,8 @@ export class ServerClock {
   }
 
   /** ms since 1970. */
-  async now(deadline: number): Promise<number> {
-    return this.known() ?? this.#ask(deadline);
+  async now(): Promise<number> {
+    return this.known() ?? this.#ask();
   }
 
   /** `undefined`: the last sample is too old, so ask the server. */
@@ -41,18 +41,18 @@ export class ServerClock {
     this.#sample = { at, taken };
   }
 
-  async #ask(deadline: number): Promise<number> {
-    this.#asking ??= this.#look(deadline).finally(() => (this.#asking = undefined));
+  async #ask(): Promise<number> {
+    this.#asking ??= this.#look().finally(() => (this.#asking = undefined));
     await this.#asking;
-    return this.known() ?? this.#ask(deadline);
+    return this.known() ?? this.#ask();
   }
 
-  async #look(deadline: number): Promise<void> {
+  async #look(): Promise<void> {
     for (;;) {
-      const seq = await this.#jetstream.publish(this.#subject, NOTHING, deadline);
+      const seq = await this.#jetstream.publish(this.#subject, NOTHING);
       const taken = this.#deadlines.now();
       // Another instance may have asked at the same moment, and the bucket keeps only one message.
-      const stored = seq === undefined ? undefined : await this.#jetstream.last('instances', this.#subject, deadline);
+      const stored = seq === undefined ? undefined : await this.#jetstream.last('instances', this.#subject);
       if (stored?.seq === seq && stored !== undefined) return this.learn(stored.at, taken);
       if (stored !== undefined && seq !== undefined && stored.seq > seq) {
         // That message is newer than ours, so the server's clock has reached its time by now.

@@ -7,6 +7,7 @@
  *
  * If a stream is missing, it is created and the request is repeated, because a server may restart empty.
  */
+import type { Deadlines } from '../shared/deadlines.ts';
 import type { Headers, NatsLink } from './link.ts';
 import { apiFailure, CODES, STORAGE_FULL, unanswered, unreadable, type ApiError } from './failures.ts';
 import { streamName, type StreamKey } from './names.ts';
@@ -40,25 +41,36 @@ export interface Publish {
   readonly id?: string;
 }
 
+export interface JetStreamOptions {
+  readonly link: NatsLink;
+  readonly prefix: string;
+  /** Each request is answered or refused within their limit. */
+  readonly deadlines: Deadlines;
+  /** Creates missing streams. */
+  ensure(deadline: number): Promise<void>;
+  /** Called when a write finds the storage full. */
+  full(): void;
+}
+
 export class JetStream {
   readonly link: NatsLink;
   readonly #prefix: string;
+  readonly #deadlines: Deadlines;
   readonly #ensure: (deadline: number) => Promise<void>;
   readonly #full: () => void;
 
-  /** `ensure` creates missing streams. `full` is called when a write finds the storage full. */
-  constructor(link: NatsLink, prefix: string, ensure: (deadline: number) => Promise<void>, full: () => void) {
-    this.#full = full;
+  constructor({ link, prefix, deadlines, ensure, full }: JetStreamOptions) {
     this.link = link;
     this.#prefix = prefix;
+    this.#deadlines = deadlines;
     this.#ensure = ensure;
+    this.#full = full;
   }
 
   /** The sequence of the message; `undefined`: the subject has another last message than expected. */
   async publish(
     subject: string,
     body: Uint8Array,
-    deadline: number,
     { expect, after = expect, id }: Publish = {},
   ): Promise<number | undefined> {
     const headers: Headers = {
@@ -66,6 +78,7 @@ export class JetStream {
       ...(after !== expect && { [AFTER]: String(after) }),
       ...(id !== undefined && { [ID]: id }),
     };
+    const deadline = this.#deadlines.deadline();
     for (let tries = 0; ; tries++) {
       const request = (): ReturnType<NatsLink['request']> => this.link.request(subject, body, deadline, headers);
       const answer = await (expect === undefined ? this.#twice(request) : request());
@@ -85,38 +98,38 @@ export class JetStream {
   }
 
   /** The newest message of a subject. */
-  last(stream: StreamKey, subject: string, deadline: number): Promise<Stored | undefined> {
-    return this.#get(stream, { last_by_subj: subject }, deadline);
+  last(stream: StreamKey, subject: string): Promise<Stored | undefined> {
+    return this.#get(stream, { last_by_subj: subject });
   }
 
-  at(stream: StreamKey, seq: number, deadline: number): Promise<Stored | undefined> {
-    return this.#get(stream, { seq }, deadline);
+  at(stream: StreamKey, seq: number): Promise<Stored | undefined> {
+    return this.#get(stream, { seq });
   }
 
   /** The oldest message of a subject from a sequence on. */
-  next(stream: StreamKey, subject: string, from: number, deadline: number): Promise<Stored | undefined> {
-    return this.#get(stream, { seq: from, next_by_subj: subject }, deadline);
+  next(stream: StreamKey, subject: string, from: number): Promise<Stored | undefined> {
+    return this.#get(stream, { seq: from, next_by_subj: subject });
   }
 
   /** `false`: there was no such message. */
-  async remove(stream: StreamKey, seq: number, deadline: number): Promise<boolean> {
+  async remove(stream: StreamKey, seq: number): Promise<boolean> {
     const request = { seq, no_erase: true };
-    const answer = await this.#ask<{ success?: boolean }>('STREAM.MSG.DELETE', stream, request, deadline, MISSING);
+    const answer = await this.#ask<{ success?: boolean }>('STREAM.MSG.DELETE', stream, request, MISSING);
     return answer?.success === true;
   }
 
   /** Removes the messages of a subject that are older than `before`. */
-  async purge(stream: StreamKey, subject: string, before: number | undefined, deadline: number): Promise<void> {
+  async purge(stream: StreamKey, subject: string, before: number | undefined): Promise<void> {
     const request = before === undefined ? { filter: subject } : { filter: subject, seq: before };
-    await this.#ask('STREAM.PURGE', stream, request, deadline);
+    await this.#ask('STREAM.PURGE', stream, request);
   }
 
   /** The number of messages under each matching subject of a stream. */
-  async subjects(stream: StreamKey, filter: string, deadline: number): Promise<ReadonlyMap<string, number>> {
+  async subjects(stream: StreamKey, filter: string): Promise<ReadonlyMap<string, number>> {
     const found = new Map<string, number>();
     for (let offset = 0; ;) {
       const request = { subjects_filter: filter, offset };
-      const answer = await this.#ask<Info>('STREAM.INFO', stream, request, deadline);
+      const answer = await this.#ask<Info>('STREAM.INFO', stream, request);
       const page = Object.entries(answer?.state.subjects ?? {});
       for (const [subject, count] of page) found.set(subject, count);
       offset += page.length;
@@ -124,10 +137,8 @@ export class JetStream {
     }
   }
 
-  async #get(stream: StreamKey, request: object, deadline: number): Promise<Stored | undefined> {
-    const answer = await this.#ask<{ message: Message }>('STREAM.MSG.GET', stream, request, deadline, [
-      CODES.noMessage,
-    ]);
+  async #get(stream: StreamKey, request: object): Promise<Stored | undefined> {
+    const answer = await this.#ask<{ message: Message }>('STREAM.MSG.GET', stream, request, [CODES.noMessage]);
     if (answer === undefined) return undefined;
     const { subject, seq, time, data = '', hdrs } = answer.message;
     const headers = hdrs === undefined ? '' : Buffer.from(hdrs, 'base64').toString();
@@ -158,10 +169,10 @@ export class JetStream {
     what: string,
     stream: StreamKey,
     request: object,
-    deadline: number,
     nothing: readonly number[] = [],
   ): Promise<T | undefined> {
     const name = streamName(this.#prefix, stream);
+    const deadline = this.#deadlines.deadline();
     for (let tries = 0; ; tries++) {
       const answer = await this.#twice(() => ask<T>(this.link, `${what}.${name}`, request, deadline));
       const { error } = answer;

@@ -41,12 +41,12 @@ export class KeyedValues {
     this.#streams = streams;
   }
 
-  async read(stream: StreamKey, subject: string, deadline: number): Promise<Read | undefined> {
-    const stored = await this.jetstream.last(stream, subject, deadline);
+  async read(stream: StreamKey, subject: string): Promise<Read | undefined> {
+    const stored = await this.jetstream.last(stream, subject);
     if (stored === undefined) return undefined;
     const { seq, after } = stored;
     const counts = !this.#streams.replicated(stream) || after === undefined || this.#settled.get(subject) === seq;
-    return counts ? { stored, position: { seq, end: seq } } : this.#walk(stream, subject, stored, deadline);
+    return counts ? { stored, position: { seq, end: seq } } : this.#walk(stream, subject, stored);
   }
 
   /** The position of the new value; `undefined`: the last value is not the one of `before`. */
@@ -55,29 +55,28 @@ export class KeyedValues {
     subject: string,
     body: Uint8Array,
     before: ValuePosition,
-    deadline: number,
   ): Promise<ValuePosition | undefined> {
     const expected = { expect: before.end, after: before.seq };
-    const seq = await this.jetstream.publish(subject, body, deadline, expected);
+    const seq = await this.jetstream.publish(subject, body, expected);
     if (seq === undefined) return undefined;
     if (!this.#streams.replicated(stream)) return { seq, end: seq };
-    if (!(await this.#first(stream, subject, before, seq, deadline))) return undefined;
+    if (!(await this.#first(stream, subject, before, seq))) return undefined;
     this.#settled.set(subject, seq);
     return { seq, end: seq };
   }
 
   /** Removes the value that was read, but nothing newer. */
-  async erase(stream: StreamKey, subject: string, { seq, end }: ValuePosition, deadline: number): Promise<void> {
-    if (this.#streams.keepsOne(stream)) await this.jetstream.remove(stream, seq, deadline);
-    else await this.jetstream.purge(stream, subject, end + 1, deadline);
+  async erase(stream: StreamKey, subject: string, { seq, end }: ValuePosition): Promise<void> {
+    if (this.#streams.keepsOne(stream)) await this.jetstream.remove(stream, seq);
+    else await this.jetstream.purge(stream, subject, end + 1);
   }
 
   /** Walks from the message that the newest one names to the last message that counts. */
-  async #walk(stream: StreamKey, subject: string, newest: Stored, deadline: number): Promise<Read> {
+  async #walk(stream: StreamKey, subject: string, newest: Stored): Promise<Read> {
     let counts = newest.after ?? 0;
     let [stored, end] = [newest, newest.seq];
     for (let from = counts + 1; from <= newest.seq; from = end + 1) {
-      const next = await this.jetstream.next(stream, subject, from, deadline);
+      const next = await this.jetstream.next(stream, subject, from);
       if (next === undefined) break;
       end = next.seq;
       if (next.after !== undefined && next.after !== counts) continue;
@@ -89,15 +88,9 @@ export class KeyedValues {
   }
 
   /** Whether this message is the first that replaces `before`. */
-  async #first(
-    stream: StreamKey,
-    subject: string,
-    before: ValuePosition,
-    seq: number,
-    deadline: number,
-  ): Promise<boolean> {
+  async #first(stream: StreamKey, subject: string, before: ValuePosition, seq: number): Promise<boolean> {
     for (let from = before.end + 1; ;) {
-      const next = await this.jetstream.next(stream, subject, from, deadline);
+      const next = await this.jetstream.next(stream, subject, from);
       if (next?.seq === seq) return true;
       // There are too many newer messages to decide.
       if (next === undefined || next.seq > seq) throw contended(this.jetstream.link.where, subject);

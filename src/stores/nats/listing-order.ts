@@ -24,22 +24,19 @@ export class NatsListingOrder {
     this.#names = names;
   }
 
-  async add(id: string, deadline: number): Promise<number> {
+  async add(id: string): Promise<number> {
     const body = Buffer.from(JSON.stringify({ v: 1, id }));
-    return (await this.#jetstream.publish(this.#names.listing, body, deadline)) ?? 0;
+    return (await this.#jetstream.publish(this.#names.listing, body)) ?? 0;
   }
 
-  async remove(place: number, deadline: number): Promise<void> {
-    if (place > 0) await this.#jetstream.remove('places', place, deadline);
+  async remove(place: number): Promise<void> {
+    if (place > 0) await this.#jetstream.remove('places', place);
   }
 
   /** Entries after a place, in order. Those of other deployments and kinds have only a sequence. */
-  async *after(
-    place: number,
-    deadline: () => number,
-  ): AsyncGenerator<{ readonly seq: number; readonly own?: ListingEntry }> {
+  async *after(place: number): AsyncGenerator<{ readonly seq: number; readonly own?: ListingEntry }> {
     for (let from = place + 1; ;) {
-      const stored = await this.#jetstream.next('places', EVERYTHING, from, deadline());
+      const stored = await this.#jetstream.next('places', EVERYTHING, from);
       if (stored === undefined) return;
       const { seq, subject, data, at } = stored;
       from = seq + 1;

@@ -33,16 +33,16 @@ export class LogRefresher {
       if (at > before || old.length === AT_ONCE) break;
       old.push(id);
     }
-    await Promise.all(old.map((id) => queues.run(id, (deadline) => this.#again(id, deadline))));
+    await Promise.all(old.map((id) => queues.run(id, () => this.#again(id))));
   }
 
-  async #again(id: string, deadline: number): Promise<void> {
+  async #again(id: string): Promise<void> {
     const { table, log, owns } = this.#options;
-    const cached = await table.cached(id, deadline, false);
+    const cached = await table.cached(id, false);
     const { epoch, owner } = cached?.value.record ?? {};
     if (cached === undefined || epoch === undefined || typeof owner !== 'string' || !owns(owner)) log.active.delete(id);
     // If another owner has written since, the log is that owner's, or the next write looks at it.
     else if (cached.log.epoch === epoch && cached.log.owner === owner)
-      await log.note(id, cached, { epoch, owner, kind: 'keep' }, deadline);
+      await log.note(id, cached, { epoch, owner, kind: 'keep' });
   }
 }

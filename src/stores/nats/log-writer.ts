@@ -58,10 +58,9 @@ export class LogWriter {
 
   async #write(id: string, writes: readonly LogWrite[]): Promise<void> {
     const { table, where } = this.#options;
-    const deadline = Math.min(...writes.map((write) => write.deadline));
     let fresh = false;
     for (let tries = 0; tries < TRIES; tries++) {
-      const cached = await table.cached(id, deadline, fresh);
+      const cached = await table.cached(id, fresh);
       const taken = cached === undefined ? [] : this.#take(cached, writes);
       // The cached state may be out of date. No write is refused because of it.
       if (taken.length < writes.length && cached?.fresh === false) {
@@ -73,7 +72,7 @@ export class LogWriter {
         const { epoch, owner } = first.fence;
         const ops = taken.map(({ op }) => op);
         const note = { epoch, owner, ops, events: taken.flatMap(({ events }) => events) };
-        if (!(await this.note(id, cached, note, deadline))) {
+        if (!(await this.note(id, cached, note))) {
           fresh = true;
           continue;
         }
@@ -95,12 +94,12 @@ export class LogWriter {
   }
 
   /** Appends one message; `false`: the log has another end by now. */
-  async note(id: string, cached: CachedRecord, note: LogNote, deadline: number): Promise<boolean> {
+  async note(id: string, cached: CachedRecord, note: LogNote): Promise<boolean> {
     const { values, names, parts, table, deadlines } = this.#options;
     const { log, value } = cached;
     const { body, whole } = encode(value.birth, log, note);
-    const message = parts.count(body) === 0 ? body : (await parts.store(body, () => names.logPart(id), deadline)).body;
-    const last = await values.write('log', names.log(id), message, log.last, deadline);
+    const message = parts.count(body) === 0 ? body : (await parts.store(body, () => names.logPart(id))).body;
+    const last = await values.write('log', names.log(id), message, log.last);
     if (last === undefined) {
       table.cache.drop(id);
       return false;
@@ -120,11 +119,11 @@ export class LogWriter {
   }
 
   /** Ends the log of an ended record with a note, which makes the server refuse later messages. */
-  async close(id: string, held: HeldValue, epoch: number, deadline: number): Promise<void> {
-    const cached = await this.#options.table.withLog(id, held, deadline);
+  async close(id: string, held: HeldValue, epoch: number): Promise<void> {
+    const cached = await this.#options.table.withLog(id, held);
     const { last } = cached.log;
     const nothing = { ...cached, log: { ...cached.log, recent: [], state: new LogState() } };
-    if (!(await this.note(id, nothing, { epoch, owner: null, kind: 'end' }, deadline))) return;
+    if (!(await this.note(id, nothing, { epoch, owner: null, kind: 'end' }))) return;
     if (last.seq > 0) this.#options.purger.purge(id, nothing.log.last.seq, nothing.log.last.seq);
   }
 

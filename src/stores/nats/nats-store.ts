@@ -89,12 +89,8 @@ export class NatsStore implements Store {
     const { kinds, leaseMs, random, logger } = options;
     const name = (): string => base64url(random(NAME_BYTES));
     const names = new Names(prefix, options.name);
-    const jetstream = new JetStream(
-      link,
-      prefix,
-      (deadline) => streams.ensure(deadline),
-      () => space.makeRoom(),
-    );
+    const ensure = (deadline: number): Promise<void> => streams.ensure(deadline);
+    const jetstream = new JetStream({ link, prefix, deadlines, ensure, full: () => space.makeRoom() });
     const clock = new ServerClock(jetstream, deadlines, names.clock);
     const values = new KeyedValues(jetstream, streams);
     const vital = (kind: Kind): VitalRecords => new VitalRecords({ kind, values, names, clock, deadlines });

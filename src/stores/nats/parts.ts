@@ -41,12 +41,11 @@ export class Parts {
   async store(
     body: Buffer,
     subjectOf: (n: number) => string,
-    deadline: number,
   ): Promise<{ readonly body: Buffer; readonly parts: readonly number[] }> {
     const { limit } = this;
     const parts: number[] = [];
     for (let from = 0; from < body.length; from += limit) {
-      const seq = await this.#jetstream.publish(subjectOf(parts.length), body.subarray(from, from + limit), deadline);
+      const seq = await this.#jetstream.publish(subjectOf(parts.length), body.subarray(from, from + limit));
       // A message without an expected sequence is never refused.
       if (seq !== undefined) parts.push(seq);
     }
@@ -60,20 +59,20 @@ export class Parts {
   }
 
   /** The whole body; `undefined`: a part was removed. */
-  async whole(stream: StreamKey, { data }: Stored, deadline: number): Promise<Buffer | undefined> {
+  async whole(stream: StreamKey, { data }: Stored): Promise<Buffer | undefined> {
     if (data[0] !== MARK) return data;
     const { parts, bytes } = this.#index(data);
-    const bodies = await this.bodies(stream, parts, deadline);
+    const bodies = await this.bodies(stream, parts);
     const whole = bodies && Buffer.concat(bodies);
     return whole?.length === bytes ? whole : undefined;
   }
 
   /** The bodies of these messages; `undefined`: one was removed. */
-  async bodies(stream: StreamKey, seqs: readonly number[], deadline: number): Promise<Buffer[] | undefined> {
+  async bodies(stream: StreamKey, seqs: readonly number[]): Promise<Buffer[] | undefined> {
     const bodies: Buffer[] = [];
     for (let n = 0; n < seqs.length; n += AT_ONCE) {
       const some = seqs.slice(n, n + AT_ONCE);
-      for (const part of await Promise.all(some.map((seq) => this.#jetstream.at(stream, seq, deadline)))) {
+      for (const part of await Promise.all(some.map((seq) => this.#jetstream.at(stream, seq)))) {
         if (part === undefined) return undefined;
         bodies.push(part.data);
       }

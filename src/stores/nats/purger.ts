@@ -51,8 +51,7 @@ export class Purger {
     this.#busy = true;
     const since = deadlines.now();
     try {
-      if ((await jetstream.last('log', subject, deadlines.deadline())) !== undefined)
-        await jetstream.purge('log', subject, before, deadlines.deadline());
+      if ((await jetstream.last('log', subject)) !== undefined) await jetstream.purge('log', subject, before);
     } catch {
       // The log is deleted by its age.
     }

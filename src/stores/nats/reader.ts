@@ -62,18 +62,19 @@ export class NatsReader {
     this.#kind = kind;
   }
 
-  /** A value that is replaced during the read is read again until the deadline, because its writer makes progress. */
-  async value(id: string, deadline: number): Promise<ReadValue> {
+  /** A value that is replaced during the read is read again until the limit, because its writer makes progress. */
+  async value(id: string): Promise<ReadValue> {
     const { values, names, parts, where, deadlines } = this.#kind;
+    const deadline = deadlines.deadline();
     let looks = 0;
     for (let last = -1; looks < LOOKS;) {
-      const read = await values.read('records', names.record(id), deadline);
+      const read = await values.read('records', names.record(id));
       if (read === undefined) return { position: NO_VALUE, value: undefined, parts: [] };
       const { stored, position } = read;
       if (stored.deleted) return { position, value: undefined, parts: [] };
-      const body = await parts.whole('records', stored, deadline);
+      const body = await parts.whole('records', stored);
       const value = body && decodeValue(where, id, body);
-      const whole = value && (await this.#whole(id, value, deadline));
+      const whole = value && (await this.#whole(id, value));
       // The value was replaced during the read, and its parts were removed.
       if (whole === undefined) {
         looks = position.seq === last ? looks + 1 : 1;
@@ -90,11 +91,10 @@ export class NatsReader {
   async #whole(
     id: string,
     value: StoredValue | EndedValue,
-    deadline: number,
   ): Promise<{ readonly value: Value; readonly pieces: readonly number[] } | undefined> {
     if (!('record' in value)) return { value, pieces: [] };
     const { pieces = [] } = value;
-    const bodies = await this.#kind.parts.bodies('records', pieces, deadline);
+    const bodies = await this.#kind.parts.bodies('records', pieces);
     if (bodies === undefined) return undefined;
     try {
       return { value: wholeValue(value, bodies), pieces };
@@ -103,25 +103,25 @@ export class NatsReader {
     }
   }
 
-  async end(id: string, deadline: number): Promise<LogEnd | undefined> {
+  async end(id: string): Promise<LogEnd | undefined> {
     const { values, names } = this.#kind;
-    const read = await values.read('log', names.log(id), deadline);
-    const message = read && (await this.#message(id, read.stored, deadline));
+    const read = await values.read('log', names.log(id));
+    const message = read && (await this.#message(id, read.stored));
     return read && message && { message, position: read.position };
   }
 
-  async message(id: string, seq: number, deadline: number): Promise<LogMessage | undefined> {
-    const stored = await this.#kind.jetstream.at('log', seq, deadline);
-    return stored && this.#message(id, stored, deadline);
+  async message(id: string, seq: number): Promise<LogMessage | undefined> {
+    const stored = await this.#kind.jetstream.at('log', seq);
+    return stored && this.#message(id, stored);
   }
 
-  async #message(id: string, stored: Stored, deadline: number): Promise<LogMessage | undefined> {
-    const body = await this.#kind.parts.whole('log', stored, deadline);
+  async #message(id: string, stored: Stored): Promise<LogMessage | undefined> {
+    const body = await this.#kind.parts.whole('log', stored);
     return body && decodeLog(this.#kind.where, id, stored.seq, stored.at, body);
   }
 
   /** The state at the newest message of a log; empty if the log has no message. */
-  async tail(id: string, value: LivingValue, end: LogEnd | undefined, deadline: number): Promise<LogTail> {
+  async tail(id: string, value: LivingValue, end: LogEnd | undefined): Promise<LogTail> {
     const checkpoint = value.log;
     const last = end?.position ?? NO_VALUE;
     // An earlier record with the same id wrote this message. It only matters as the message to continue.
@@ -137,21 +137,15 @@ export class NatsReader {
     }
     if (message.summary !== undefined) return { ...place, state: new LogState(message.summary), base: seq, since: 0 };
     const since = recent.filter((one) => one > (message.base ?? 0));
-    const state = await this.#fold(id, value, message, since, deadline);
+    const state = await this.#fold(id, value, message, since);
     return { ...place, state, base: message.base ?? 0, since: since.length };
   }
 
   /** The last whole state plus the operations of the messages since then. */
-  async #fold(
-    id: string,
-    value: LivingValue,
-    newest: LogMessage,
-    since: readonly number[],
-    deadline: number,
-  ): Promise<LogState> {
+  async #fold(id: string, value: LivingValue, newest: LogMessage, since: readonly number[]): Promise<LogState> {
     const rising = [newest.base ?? 0, ...[...since].reverse()];
     const messages = await Promise.all(
-      rising.map(async (seq) => (seq === newest.seq ? newest : this.message(id, seq, deadline))),
+      rising.map(async (seq) => (seq === newest.seq ? newest : this.message(id, seq))),
     );
     const state = new LogState(messages[0]?.summary ?? value.log?.state);
     for (const message of messages.slice(1)) {

@@ -47,14 +47,18 @@ export class NatsLog {
   }
 
   async replay(id: string, stream: string, after: number): Promise<ReplayOutcome> {
-    const { table, reader, clock, deadlines } = this.#options;
     if (this.#replayer === undefined) return UNKNOWN;
-    const deadline = deadlines.deadline();
-    const [status, end] = await Promise.all([table.look(id, deadline), reader.end(id, deadline)]);
+    const { where, deadlines } = this.#options;
+    return deadlines.answered(where, this.#replay(this.#replayer, id, stream, after));
+  }
+
+  async #replay(replayer: Replayer, id: string, stream: string, after: number): Promise<ReplayOutcome> {
+    const { table, reader, clock } = this.#options;
+    const [status, end] = await Promise.all([table.look(id), reader.end(id)]);
     if (status.is !== 'living') return UNKNOWN;
     const { value } = status.held;
-    const [log, now] = await Promise.all([reader.tail(id, value, end, deadline), clock.now(deadline)]);
-    const request = { id, birth: value.birth, stream, after, now, deadline };
-    return this.#replayer.replay(request, log, end?.message);
+    const [log, now] = await Promise.all([reader.tail(id, value, end), clock.now()]);
+    const request = { id, birth: value.birth, stream, after, now };
+    return replayer.replay(request, log, end?.message);
   }
 }

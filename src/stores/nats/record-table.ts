@@ -52,10 +52,10 @@ export class NatsRecordTable {
   }
 
   /** Reads the current state. */
-  async look(id: string, deadline: number): Promise<RecordStatus> {
+  async look(id: string): Promise<RecordStatus> {
     const { reader, clock } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
-      const [read, now] = await Promise.all([reader.value(id, deadline), clock.now(deadline)]);
+      const [read, now] = await Promise.all([reader.value(id), clock.now()]);
       const { position, value, parts } = read;
       if (value === undefined) return { is: 'missing', position };
       if ('ended' in value) {
@@ -65,23 +65,20 @@ export class NatsRecordTable {
       const held: HeldValue = { position, value, parts };
       const ended = expiredAt(value, now);
       if (ended === undefined) return { is: 'living', held };
-      if (value.expired !== true && !(await this.replace(id, held, { ...value, expired: true }, deadline))) continue;
+      if (value.expired !== true && !(await this.replace(id, held, { ...value, expired: true }))) continue;
       return { is: 'expired', held, ended, remembered: ended.at + this.#options.kind.keepMs > now };
     }
     throw contended(this.#options.where, `session ${id}`);
   }
 
   /** Reads the current state and, for a living record, the log at that moment or later. */
-  async lookWhole(
-    id: string,
-    deadline: number,
-  ): Promise<{ readonly status: RecordStatus; readonly cached?: CachedRecord }> {
+  async lookWhole(id: string): Promise<{ readonly status: RecordStatus; readonly cached?: CachedRecord }> {
     const { reader, deadlines } = this.#options;
-    const [status, end] = await Promise.all([this.look(id, deadline), reader.end(id, deadline)]);
+    const [status, end] = await Promise.all([this.look(id), reader.end(id)]);
     this.cache.drop(id);
     if (status.is !== 'living') return { status };
     const { held } = status;
-    const log = await reader.tail(id, held.value, end, deadline);
+    const log = await reader.tail(id, held.value, end);
     const bytes = JSON.stringify(held.value).length;
     const cached: CachedRecord = { ...held, log, agreedAt: deadlines.now(), bytes, fresh: true };
     this.cache.set(id, cached);
@@ -89,9 +86,9 @@ export class NatsRecordTable {
   }
 
   /** A value that was read before, with the current end of its log. */
-  async withLog(id: string, held: HeldValue, deadline: number): Promise<CachedRecord> {
+  async withLog(id: string, held: HeldValue): Promise<CachedRecord> {
     const { reader, deadlines } = this.#options;
-    const log = await reader.tail(id, held.value, await reader.end(id, deadline), deadline);
+    const log = await reader.tail(id, held.value, await reader.end(id));
     return { ...held, log, agreedAt: deadlines.now(), bytes: 0, fresh: true };
   }
 
@@ -102,35 +99,32 @@ export class NatsRecordTable {
   }
 
   /** The record from the cache or the server; `undefined`: it is not living. `fresh`: do not use the cache. */
-  async cached(id: string, deadline: number, fresh: boolean): Promise<CachedRecord | undefined> {
+  async cached(id: string, fresh: boolean): Promise<CachedRecord | undefined> {
     const known = fresh ? undefined : this.cache.get(id, this.#options.deadlines.now());
     if (known !== undefined) {
-      const now = this.#options.clock.known() ?? (await this.#options.clock.now(deadline));
+      const now = this.#options.clock.known() ?? (await this.#options.clock.now());
       known.fresh = false;
       if (expiredAt(known.value, now) === undefined) return known;
     }
-    return (await this.lookWhole(id, deadline)).cached;
+    return (await this.lookWhole(id)).cached;
   }
 
   /** Replaces the value that the cache has; `false`: another value was stored since. */
-  async replace(id: string, held: HeldValue, value: LivingValue, deadline: number): Promise<boolean> {
+  async replace(id: string, held: HeldValue, value: LivingValue): Promise<boolean> {
     let written;
     let whole;
     let body;
     try {
-      whole = withPieces(value, await this.#storedPieces(id, held.value, value, deadline));
+      whole = withPieces(value, await this.#storedPieces(id, held.value, value));
       body = encodeValue(whole);
-      written = await this.write(id, body, held.position, deadline);
+      written = await this.write(id, body, held.position);
     } finally {
       // Also after an error, when the outcome is unknown.
       if (written === undefined) this.cache.drop(id);
     }
     const [before, pieces] = [held.parts, (whole.pieces ?? []).map(({ seq }) => seq)];
     if (written === undefined) {
-      this.removeParts(
-        pieces.filter((seq) => !before.includes(seq)),
-        deadline,
-      );
+      this.removeParts(pieces.filter((seq) => !before.includes(seq)));
       return false;
     }
     held.position = written.position;
@@ -138,20 +132,12 @@ export class NatsRecordTable {
     held.parts = [...written.parts, ...pieces];
     const bytes = body.length + pieces.length * PIECE_BYTES;
     this.cache.changed(id, held, bytes, this.#options.deadlines.now());
-    this.removeParts(
-      before.filter((seq) => !held.parts.includes(seq)),
-      deadline,
-    );
+    this.removeParts(before.filter((seq) => !held.parts.includes(seq)));
     return true;
   }
 
   /** Stores the new pieces of changed fields. */
-  async #storedPieces(
-    id: string,
-    before: LivingValue,
-    value: LivingValue,
-    deadline: number,
-  ): Promise<readonly FieldPiece[]> {
+  async #storedPieces(id: string, before: LivingValue, value: LivingValue): Promise<readonly FieldPiece[]> {
     const { fields } = value.record;
     const { pieces: earlier = [] } = before;
     if (fields === before.record.fields) return earlier;
@@ -159,14 +145,14 @@ export class NatsRecordTable {
     const planned = plannedPieces(earlier, fields, parts.limit);
     const count = planned.filter((piece) => !isStored(piece)).length;
     if (count === 0) return planned.filter(isStored);
-    const name = await this.#partsName(id, count, deadline);
+    const name = await this.#partsName(id, count);
     const pieces: FieldPiece[] = [];
     let n = 0;
     for (const piece of planned) {
       if (isStored(piece)) pieces.push(piece);
       else {
         const body = Buffer.from(JSON.stringify(piece));
-        const seq = await jetstream.publish(names.recordPart(id, name, n++), body, deadline);
+        const seq = await jetstream.publish(names.recordPart(id, name, n++), body);
         // A message without an expected sequence is never refused.
         if (seq !== undefined) pieces.push({ seq, changes: piece });
       }
@@ -175,33 +161,33 @@ export class NatsRecordTable {
   }
 
   /** A name for parts that are about to be stored. If no record names them in the end, the schedule removes them. */
-  async #partsName(id: string, count: number, deadline: number): Promise<string> {
+  async #partsName(id: string, count: number): Promise<string> {
     const name = this.#options.name();
-    const at = (await this.#options.clock.now(deadline)) + PARTS_LOST_MS;
-    await this.#options.schedule.add({ id, at, parts: { name, count } }, deadline);
+    const at = (await this.#options.clock.now()) + PARTS_LOST_MS;
+    await this.#options.schedule.add({ id, at, parts: { name, count } });
     return name;
   }
 
   /** Stores a body under the key of a record; `undefined`: the value at `position` is not the last any more. */
-  async write(id: string, body: Buffer, position: ValuePosition, deadline: number): Promise<Written | undefined> {
+  async write(id: string, body: Buffer, position: ValuePosition): Promise<Written | undefined> {
     const { values, names, parts } = this.#options;
     const subject = names.record(id);
     const count = parts.count(body);
     if (count === 0) {
-      const written = await values.write('records', subject, body, position, deadline);
+      const written = await values.write('records', subject, body, position);
       return written && { position: written, parts: [] };
     }
-    const name = await this.#partsName(id, count, deadline);
-    const stored = await parts.store(body, (n) => names.recordPart(id, name, n), deadline);
-    const written = await values.write('records', subject, stored.body, position, deadline);
-    if (written === undefined) this.removeParts(stored.parts, deadline);
+    const name = await this.#partsName(id, count);
+    const stored = await parts.store(body, (n) => names.recordPart(id, name, n));
+    const written = await values.write('records', subject, stored.body, position);
+    if (written === undefined) this.removeParts(stored.parts);
     return written && { position: written, parts: stored.parts };
   }
 
   /** Parts that cannot be removed now are removed by the cleanup schedule. */
-  removeParts(parts: readonly number[], deadline: number): void {
+  removeParts(parts: readonly number[]): void {
     for (const seq of parts) {
-      this.#options.jetstream.remove('records', seq, deadline).catch(() => undefined);
+      this.#options.jetstream.remove('records', seq).catch(() => undefined);
     }
   }
 }

@@ -51,35 +51,33 @@ export class NatsRecords extends NatsLog implements Records {
 
   create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): Promise<CreateOutcome> {
     const kept = newRecord(record, null, null);
-    return this.#options.queues.run(record.id, async (deadline) => {
-      const now = (expiresInMs ?? dueInMs) === null ? 0 : await this.#options.clock.now(deadline);
-      return this.#create(
-        { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) },
-        deadline,
-      );
+    return this.#options.queues.run(record.id, async () => {
+      const now = (expiresInMs ?? dueInMs) === null ? 0 : await this.#options.clock.now();
+      return this.#create({ ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) });
     });
   }
 
-  async read(id: string): Promise<FoundRecord> {
-    return shown(await this.#options.table.look(id, this.#options.deadlines.deadline()));
+  read(id: string): Promise<FoundRecord> {
+    const { table, where, deadlines } = this.#options;
+    return deadlines.answered(where, table.look(id).then(shown));
   }
 
   claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
-    return this.#options.queues.run(id, (deadline) => this.#claim(id, from, me, deadline));
+    return this.#options.queues.run(id, () => this.#claim(id, from, me));
   }
 
   save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
     const { table, log, queues } = this.#options;
     const kept = structuredClone(change);
-    return queues.run(id, (deadline) =>
-      this.#fenced(id, fence, deadline, async (cached) => {
-        const value = await this.#changed(cached.value, kept, deadline);
+    return queues.run(id, () =>
+      this.#fenced(id, fence, async (cached) => {
+        const value = await this.#changed(cached.value, kept);
         const outcome = saved(cached.value.record, kept);
-        if (kept.release !== true) return (await this.#replace(id, cached, value, deadline)) && outcome;
+        if (kept.release !== true) return (await this.#replace(id, cached, value)) && outcome;
         const closing = noteOf(fence.epoch, 'release');
         // From here on, the server refuses an append that was sent before and has no answer yet.
-        if (cached.log.last.seq > 0 && !(await log.note(id, cached, closing, deadline))) return false;
-        const done = await this.#replace(id, cached, value, deadline);
+        if (cached.log.last.seq > 0 && !(await log.note(id, cached, closing))) return false;
+        const done = await this.#replace(id, cached, value);
         table.cache.drop(id);
         return done && outcome;
       }),
@@ -87,11 +85,11 @@ export class NatsRecords extends NatsLog implements Records {
   }
 
   add(id: string, field: string, text: string): Promise<AddOutcome> {
-    return this.#options.queues.run(id, (deadline) => this.#add(id, field, text, deadline));
+    return this.#options.queues.run(id, () => this.#add(id, field, text));
   }
 
   end(id: string, from: Seen, outcome: string, keepMs = this.#options.kind.keepMs): Promise<EndOutcome> {
-    return this.#options.queues.run(id, (deadline) => this.#end(id, from, { outcome, keepMs }, deadline));
+    return this.#options.queues.run(id, () => this.#end(id, from, { outcome, keepMs }));
   }
 
   /** In the order of their creation. */
@@ -110,44 +108,41 @@ export class NatsRecords extends NatsLog implements Records {
   }
 
   /** Adds the index entries first, so that every living record has them. */
-  async #create(record: StoredRecord, deadline: number): Promise<CreateOutcome> {
+  async #create(record: StoredRecord): Promise<CreateOutcome> {
     const { table, schedule, listing, kind, name } = this.#options;
     const { id } = record;
-    const [place] = await Promise.all([
-      kind.listed ? listing.add(id, deadline) : 0,
-      schedule.addBefore(record, deadline),
-    ]);
+    const [place] = await Promise.all([kind.listed ? listing.add(id) : 0, schedule.addBefore(record)]);
     const value = newValue(record, name(), place);
     const body = encodeValue(value);
     let position = NO_VALUE;
     for (let tries = 0; tries < TRIES; tries++) {
-      const written = await table.write(id, body, position, deadline);
+      const written = await table.write(id, body, position);
       if (written !== undefined) {
         table.created(id, value, written, body.length);
-        await schedule.addAfter(record, deadline);
+        await schedule.addAfter(record);
         return 'created';
       }
-      const status = await table.look(id, deadline);
+      const status = await table.look(id);
       const forgotten = status.is === 'missing' || (status.is === 'expired' && !status.remembered);
       if (!forgotten) {
-        await listing.remove(place, deadline);
+        await listing.remove(place);
         return 'exists';
       }
       position = status.is === 'missing' ? status.position : status.held.position;
-      if (status.is === 'expired') await this.#options.listing.remove(status.held.value.place, deadline);
+      if (status.is === 'expired') await this.#options.listing.remove(status.held.value.place);
     }
     throw contended(this.#options.where, `session ${id}`);
   }
 
-  async #add(id: string, field: string, text: string, deadline: number): Promise<AddOutcome> {
+  async #add(id: string, field: string, text: string): Promise<AddOutcome> {
     const { table, clock, where } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
-      const status = await table.look(id, deadline);
+      const status = await table.look(id);
       if (status.is !== 'living') return 'gone';
       const { value } = status.held;
       if (Object.hasOwn(value.record.fields, field)) return 'exists';
-      const record = rungRecord(value.record, field, text, await clock.now(deadline));
-      const added = await this.#scheduled(id, status.held, { ...value, record }, deadline);
+      const record = rungRecord(value.record, field, text, await clock.now());
+      const added = await this.#scheduled(id, status.held, { ...value, record });
       // A copy in this process has the value before.
       table.cache.drop(id);
       if (added) return 'added';
@@ -155,35 +150,35 @@ export class NatsRecords extends NatsLog implements Records {
     throw contended(where, `session ${id}`);
   }
 
-  async #claim(id: string, from: Ownership, me: string, deadline: number): Promise<ClaimOutcome> {
+  async #claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
     const { table, log } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
-      const { status, cached } = await table.lookWhole(id, deadline);
+      const { status, cached } = await table.lookWhole(id);
       if (cached === undefined) return { claimed: false, current: shown(status) };
       const { record } = cached.value;
       const { epoch, owner } = record;
-      if (epoch === from.epoch + 1 && owner === me) return this.#claimed(cached, deadline);
+      if (epoch === from.epoch + 1 && owner === me) return this.#claimed(cached);
       if (epoch !== from.epoch || owner !== from.owner) return { claimed: false, current: record };
       const next = epoch + 1;
       // Another claim is further than the record that was read, or the store lost its newest records.
-      if (cached.log.epoch > next && !(await this.#lostRecords(id, cached, deadline))) continue;
+      if (cached.log.epoch > next && !(await this.#lostRecords(id, cached))) continue;
       const claim = { epoch: next, owner: me, kind: 'claim' } as const;
-      if (!(await log.note(id, cached, claim, deadline))) continue;
+      if (!(await log.note(id, cached, claim))) continue;
       const value = { ...cached.value, record: { ...record, epoch: next, owner: me } };
-      if (await this.#replace(id, cached, value, deadline)) return this.#claimed(cached, deadline);
+      if (await this.#replace(id, cached, value)) return this.#claimed(cached);
     }
     throw contended(this.#options.where, `session ${id}`);
   }
 
-  async #claimed({ value: { record }, log }: CachedRecord, deadline: number): Promise<ClaimOutcome> {
+  async #claimed({ value: { record }, log }: CachedRecord): Promise<ClaimOutcome> {
     const { expiresAt } = record;
-    const expiresInMs = expiresAt === null ? null : expiresAt - (await this.#options.clock.now(deadline));
+    const expiresInMs = expiresAt === null ? null : expiresAt - (await this.#options.clock.now());
     return { claimed: true, record, marks: log.state.marks, streams: log.state.openStreams, expiresInMs };
   }
 
   /** Whether the record is unchanged since it was read, although the log has a higher epoch. */
-  async #lostRecords(id: string, cached: CachedRecord, deadline: number): Promise<boolean> {
-    const status = await this.#options.table.look(id, deadline);
+  async #lostRecords(id: string, cached: CachedRecord): Promise<boolean> {
+    const status = await this.#options.table.look(id);
     return status.is === 'living' && status.held.position.seq === cached.position.seq;
   }
 
@@ -191,56 +186,54 @@ export class NatsRecords extends NatsLog implements Records {
     id: string,
     from: Seen,
     given: { readonly outcome: string; readonly keepMs: number },
-    deadline: number,
   ): Promise<EndOutcome> {
     const { table, schedule, clock, kind, owns } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
-      const status = await table.look(id, deadline);
+      const status = await table.look(id);
       if (status.is === 'missing' || status.is === 'ended') return 'gone';
       const { held } = status;
       const { epoch, owner, stamp } = held.value.record;
       if (epoch !== from.epoch || owner !== from.owner || stamp !== (from.atStamp ?? stamp)) return 'fenced';
-      const now = await clock.now(deadline);
+      const now = await clock.now();
       // A record that had expired before ended at its expiry, without an outcome.
       const ended = status.is === 'expired' ? status.ended : { id, outcome: given.outcome, at: now };
       const forgetAt = ended.at + (status.is === 'expired' ? kind.keepMs : given.keepMs);
-      await schedule.add({ id, at: forgetAt }, deadline);
+      await schedule.add({ id, at: forgetAt });
       // The owner in this process queues its writes; an owner elsewhere may have some under way.
-      if (owner !== null && !owns(owner) && !(await this.#closeLog(id, held, epoch + 1, deadline))) continue;
+      if (owner !== null && !owns(owner) && !(await this.#closeLog(id, held, epoch + 1))) continue;
       const body = encodeValue(endedValue(ended, forgetAt, held.value.place));
-      if ((await table.write(id, body, held.position, deadline)) === undefined) continue;
+      if ((await table.write(id, body, held.position)) === undefined) continue;
       table.cache.drop(id);
-      await this.#cleanUp(id, held, epoch + 1, deadline);
+      await this.#cleanUp(id, held, epoch + 1);
       return 'ended';
     }
     throw contended(this.#options.where, `session ${id}`);
   }
 
   /** From here on, the server refuses log messages of earlier owners. */
-  async #closeLog(id: string, held: HeldValue, epoch: number, deadline: number): Promise<boolean> {
+  async #closeLog(id: string, held: HeldValue, epoch: number): Promise<boolean> {
     const { table, log } = this.#options;
-    const cached = await table.withLog(id, held, deadline);
-    return log.note(id, cached, noteOf(epoch, 'end'), deadline);
+    const cached = await table.withLog(id, held);
+    return log.note(id, cached, noteOf(epoch, 'end'));
   }
 
   /** Steps that fail here are repeated when the tombstone is due. */
-  async #cleanUp(id: string, held: HeldValue, epoch: number, deadline: number): Promise<void> {
+  async #cleanUp(id: string, held: HeldValue, epoch: number): Promise<void> {
     const { table, listing, log } = this.#options;
-    table.removeParts(held.parts, deadline);
-    await Promise.allSettled([listing.remove(held.value.place, deadline), log.close(id, held, epoch, deadline)]);
+    table.removeParts(held.parts);
+    await Promise.allSettled([listing.remove(held.value.place), log.close(id, held, epoch)]);
   }
 
   /** Runs a change of the owner. Repeats it if another process changed the record in between: it answers `false`. */
   async #fenced(
     id: string,
     { epoch, owner }: Fence,
-    deadline: number,
     change: (cached: CachedRecord) => Promise<SaveOutcome | false>,
   ): Promise<SaveOutcome> {
     const { table } = this.#options;
     let fresh = false;
     for (let tries = 0; tries < TRIES; tries++) {
-      const cached = await table.cached(id, deadline, fresh);
+      const cached = await table.cached(id, fresh);
       const { record } = cached?.value ?? {};
       if (cached === undefined || record?.epoch !== epoch || record.owner !== owner) {
         if (cached?.fresh !== false) return 'fenced';
@@ -253,32 +246,30 @@ export class NatsRecords extends NatsLog implements Records {
     throw contended(this.#options.where, `session ${id}`);
   }
 
-  async #changed(value: LivingValue, change: RecordChange, deadline: number): Promise<LivingValue> {
+  async #changed(value: LivingValue, change: RecordChange): Promise<LivingValue> {
     // Most changes leave the times as they are, and need no clock.
-    const now =
-      change.expiresInMs !== undefined || change.due !== undefined ? await this.#options.clock.now(deadline) : 0;
+    const now = change.expiresInMs !== undefined || change.due !== undefined ? await this.#options.clock.now() : 0;
     return { ...value, record: changedRecord(value.record, change, now) };
   }
 
   /** Writes the value with the state of the log, and adds a schedule entry if its times need one. */
-  async #replace(id: string, cached: CachedRecord, value: LivingValue, deadline: number): Promise<boolean> {
+  async #replace(id: string, cached: CachedRecord, value: LivingValue): Promise<boolean> {
     const { last, state } = cached.log;
     const log = last.seq === 0 ? undefined : { last: last.seq, state: state.summary() };
-    return this.#scheduled(id, cached, withLog(value, log), deadline);
+    return this.#scheduled(id, cached, withLog(value, log));
   }
 
   /** Replaces the value. An earlier entry is enough: the instance that looks at it adds the next one. */
-  async #scheduled(id: string, held: HeldValue, value: LivingValue, deadline: number): Promise<boolean> {
+  async #scheduled(id: string, held: HeldValue, value: LivingValue): Promise<boolean> {
     const { table, schedule, clock } = this.#options;
     const { due, record } = value;
     const at = wakeTime(record);
-    if (at === null) return table.replace(id, held, { ...value, due: null }, deadline);
-    if (due === at) return table.replace(id, held, value, deadline);
-    if (due !== null && due < at && due > (await clock.now(deadline)) + DUE_SLACK_MS)
-      return table.replace(id, held, value, deadline);
-    await schedule.addBefore(record, deadline);
-    const replaced = await table.replace(id, held, { ...value, due: at }, deadline);
-    await schedule.addAfter(record, deadline);
+    if (at === null) return table.replace(id, held, { ...value, due: null });
+    if (due === at) return table.replace(id, held, value);
+    if (due !== null && due < at && due > (await clock.now()) + DUE_SLACK_MS) return table.replace(id, held, value);
+    await schedule.addBefore(record);
+    const replaced = await table.replace(id, held, { ...value, due: at });
+    await schedule.addAfter(record);
     return replaced;
   }
 }

@@ -19,7 +19,6 @@ export interface ReplayRequest {
   readonly stream: string;
   readonly after: number;
   readonly now: number;
-  readonly deadline: number;
 }
 
 export class Replayer {
@@ -46,7 +45,7 @@ export class Replayer {
   }
 
   /** The messages of the log, newest first, down to the first that is missing: it was dropped, with all before it. */
-  async *#messages({ id, deadline }: ReplayRequest, newest: LogMessage | undefined): AsyncGenerator<LogMessage> {
+  async *#messages({ id }: ReplayRequest, newest: LogMessage | undefined): AsyncGenerator<LogMessage> {
     let messages: readonly (LogMessage | undefined)[] = [newest];
     for (let atOnce = FEW; messages.length > 0; atOnce = MANY) {
       let oldest: LogMessage | undefined;
@@ -56,7 +55,7 @@ export class Replayer {
         oldest = message;
       }
       const before = oldest?.previous.slice(0, atOnce) ?? [];
-      messages = await Promise.all(before.map((seq) => this.#reader.message(id, seq, deadline)));
+      messages = await Promise.all(before.map((seq) => this.#reader.message(id, seq)));
     }
   }
 }

@@ -28,13 +28,11 @@ export interface SweeperOptions extends NatsKind {
 
 export class Sweeper {
   readonly #options: SweeperOptions;
-  readonly #deadline: () => number;
   /** Entries of the list up to this one were compared with their records. */
   #placesChecked = 0;
 
   constructor(options: SweeperOptions) {
     this.#options = options;
-    this.#deadline = () => options.deadlines.deadline();
   }
 
   async list(limit: number, after: number): Promise<RecordPage> {
@@ -78,7 +76,7 @@ export class Sweeper {
   async *#living(after: number, most: number): AsyncGenerator<{ record: StoredRecord; place: number }> {
     let group: ListingEntry[] = [];
     const size = Math.min(AT_ONCE, most);
-    for await (const { own } of this.#options.listing.after(after, this.#deadline)) {
+    for await (const { own } of this.#options.listing.after(after)) {
       if (own !== undefined) group.push(own);
       if (group.length < size) continue;
       yield* await this.#records(group);
@@ -89,7 +87,7 @@ export class Sweeper {
 
   async #records(listing: readonly ListingEntry[]): Promise<{ record: StoredRecord; place: number }[]> {
     const { table } = this.#options;
-    const statuses = await Promise.all(listing.map(({ id }) => table.look(id, this.#deadline())));
+    const statuses = await Promise.all(listing.map(({ id }) => table.look(id)));
     const found: { record: StoredRecord; place: number }[] = [];
     for (const [n, place] of listing.entries()) {
       const status = statuses[n];
@@ -108,11 +106,11 @@ export class Sweeper {
    */
   async #checkPlaces(): Promise<void> {
     const { listing, clock } = this.#options;
-    const oldest = (await clock.now(this.#deadline())) - PLACE_LOST_MS;
+    const oldest = (await clock.now()) - PLACE_LOST_MS;
     const group: ListingEntry[] = [];
     let last = this.#placesChecked;
     let seen = 0;
-    for await (const { seq, own } of listing.after(last, this.#deadline)) {
+    for await (const { seq, own } of listing.after(last)) {
       if ((own !== undefined && own.at >= oldest) || (seen += 1) > PLACES_CHECKED) break;
       last = seq;
       if (own !== undefined) group.push(own);
@@ -123,8 +121,8 @@ export class Sweeper {
 
   async #forgetPlace({ place, at }: ListingEntry): Promise<void> {
     const { listing, clock } = this.#options;
-    const now = await clock.now(this.#deadline());
-    if (at + PLACE_LOST_MS < now) await listing.remove(place, this.#deadline());
+    const now = await clock.now();
+    if (at + PLACE_LOST_MS < now) await listing.remove(place);
   }
 
   /** Does the due work. Calls `due` for records that have expired and are not ended yet, or whose due time has come. */
@@ -132,13 +130,13 @@ export class Sweeper {
     return this.#options.schedule.work(async (entry) => {
       if (entry.parts !== undefined) return this.#removeParts(entry.id, entry.parts);
       const { id, at } = entry;
-      const status = await this.#options.table.look(id, this.#deadline());
+      const status = await this.#options.table.look(id);
       switch (status.is) {
         case 'expired':
           return due(status);
         case 'living': {
           const { dueAt } = status.held.value.record;
-          const isDue = dueAt !== null && dueAt <= (await this.#options.clock.now(this.#deadline()));
+          const isDue = dueAt !== null && dueAt <= (await this.#options.clock.now());
           return isDue ? due(status) : this.#again(id, at, status.held.value);
         }
         case 'missing':
@@ -154,42 +152,41 @@ export class Sweeper {
   async #again(id: string, at: number, { record, due }: LivingValue): Promise<EntryOutcome> {
     const { schedule, clock } = this.#options;
     const next = wakeTime(record);
-    const elsewhere = due !== null && due !== at && due > (await clock.now(this.#deadline()));
-    if (next !== null && !elsewhere) await schedule.add({ id, at: next }, this.#deadline());
+    const elsewhere = due !== null && due !== at && due > (await clock.now());
+    if (next !== null && !elsewhere) await schedule.add({ id, at: next });
     return 'done';
   }
 
   /** Removes a tombstone that is too old, and anything that its end left behind. */
   async #forget(id: string): Promise<EntryOutcome> {
     const { reader, clock } = this.#options;
-    const { value, position, parts } = await reader.value(id, this.#deadline());
+    const { value, position, parts } = await reader.value(id);
     if (value === undefined || 'record' in value) return 'done';
-    if (value.forgetAt > (await clock.now(this.#deadline()))) return 'pending';
+    if (value.forgetAt > (await clock.now())) return 'pending';
     await this.#erase(id, value.place, position, parts);
     return 'done';
   }
 
   async #erase(id: string, place: number, position: ValuePosition, parts: readonly number[]): Promise<void> {
     const { reader, values, jetstream, names, table, listing, purger } = this.#options;
-    await listing.remove(place, this.#deadline());
-    const end = await reader.end(id, this.#deadline());
-    await values.erase('records', names.record(id), position, this.#deadline());
-    table.removeParts(parts, this.#deadline());
+    await listing.remove(place);
+    const end = await reader.end(id);
+    await values.erase('records', names.record(id), position);
+    table.removeParts(parts);
     if (end === undefined) return;
     const { message, position: last } = end;
     const single = message.previous.length === 0 && last.seq === last.end;
-    if (single) await jetstream.remove('log', last.seq, this.#deadline());
+    if (single) await jetstream.remove('log', last.seq);
     else purger.purge(id, last.end + 1, last.seq);
   }
 
   /** Removes parts of a record that was never stored or was replaced. */
   async #removeParts(id: string, { name, count }: { name: string; count: number }): Promise<EntryOutcome> {
     const { jetstream, names, reader } = this.#options;
-    const { parts: used } = await reader.value(id, this.#deadline());
+    const { parts: used } = await reader.value(id);
     for (let n = 0; n < count; n++) {
-      const stored = await jetstream.last('records', names.recordPart(id, name, n), this.#deadline());
-      if (stored !== undefined && !used.includes(stored.seq))
-        await jetstream.remove('records', stored.seq, this.#deadline());
+      const stored = await jetstream.last('records', names.recordPart(id, name, n));
+      if (stored !== undefined && !used.includes(stored.seq)) await jetstream.remove('records', stored.seq);
     }
     return 'done';
   }

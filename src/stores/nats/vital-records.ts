@@ -66,28 +66,24 @@ export class VitalRecords implements LeaseRecords {
     this.#options = options;
   }
 
-  async create(record: NewRecord, lastsMs: number | null = null): Promise<CreateOutcome> {
-    const deadline = this.#deadline();
-    const subject = this.#subject(record.id);
-    for (let tries = 0, position = NO_VALUE; tries < TRIES; tries++) {
-      if (await this.#replace(subject, position, { v: VERSION, record, lastsMs }, deadline)) return 'created';
-      const read = await this.#options.values.read('instances', subject, deadline);
-      if ((await this.#judge(subject, read, deadline)) !== undefined) return 'exists';
+  create(record: NewRecord, lastsMs: number | null = null): Promise<CreateOutcome> {
+    let position = NO_VALUE;
+    return this.#try(record.id, async (subject) => {
+      if (await this.#replace(subject, position, { v: VERSION, record, lastsMs })) return 'created';
+      const read = await this.#options.values.read('instances', subject);
       position = read?.position ?? NO_VALUE;
-    }
-    throw this.#contended(subject);
+      return (await this.#judge(subject, read)) && 'exists';
+    });
   }
 
   async read(id: string): Promise<FoundRecord> {
-    const deadline = this.#deadline();
-    const subject = this.#subject(id);
-    for (;;) {
-      const found = await this.#look(subject, deadline);
-      if (found?.over !== true) return found && recordOf(found);
-      const { value, position, overAt } = found;
-      if (value.ended !== undefined || (await this.#replace(subject, position, { ...value, ended: '' }, deadline)))
-        return { id, outcome: value.ended ?? '', at: overAt };
-    }
+    const found = await this.#try(id, async (subject) => {
+      const seen = (await this.#look(subject)) ?? 'missing';
+      if (seen === 'missing' || !seen.over || seen.value.ended !== undefined) return seen;
+      return (await this.#replace(subject, seen.position, { ...seen.value, ended: '' })) ? seen : undefined;
+    });
+    if (found === 'missing') return undefined;
+    return found.over ? { id, outcome: found.value.ended ?? '', at: found.overAt } : recordOf(found);
   }
 
   save(id: string, fence: Fence, change: RecordChange): Promise<WriteOutcome> {
@@ -122,61 +118,73 @@ export class VitalRecords implements LeaseRecords {
   async trim(): Promise<void> {
     const { values } = this.#options;
     for (const subject of await this.#subjects()) {
-      const read = await values.read('instances', subject, this.#deadline());
-      if (read !== undefined && (await this.#judge(subject, read, this.#deadline())) === undefined)
-        await values.erase('instances', subject, read.position, this.#deadline());
+      const read = await values.read('instances', subject);
+      if (read !== undefined && (await this.#judge(subject, read)) === undefined)
+        await values.erase('instances', subject, read.position);
     }
   }
 
   /** `step` answers what a record as it was found refuses, or the outcome and the value that replaces it. */
-  async #change<T extends string>(
+  #change<T extends string>(
     id: string,
     step: (found: Found | undefined) => T | readonly [outcome: T, value: VitalValue],
   ): Promise<T> {
-    const deadline = this.#deadline();
-    const subject = this.#subject(id);
-    for (let tries = 0; tries < TRIES; tries++) {
-      const found = await this.#look(subject, deadline);
+    return this.#try(id, async (subject) => {
+      const found = await this.#look(subject);
       const next = step(found);
       if (typeof next === 'string') return next;
       const [outcome, value] = next;
-      if (found !== undefined && (await this.#replace(subject, found.position, value, deadline))) return outcome;
-    }
-    throw this.#contended(subject);
+      return found !== undefined && (await this.#replace(subject, found.position, value)) ? outcome : undefined;
+    });
+  }
+
+  /** Repeats a step while it answers nothing, because another write came first. */
+  #try<T>(id: string, step: (subject: string) => Promise<T | undefined>): Promise<T> {
+    const { names, kind, deadlines, values } = this.#options;
+    const { where } = values.jetstream.link;
+    const subject = names.vital(kind, token(id));
+    const work = async (): Promise<T> => {
+      for (let tries = 0; tries < TRIES; tries++) {
+        const outcome = await step(subject);
+        if (outcome !== undefined) return outcome;
+      }
+      throw contended(where, subject);
+    };
+    return deadlines.answered(where, work());
   }
 
   /** `false`: the value is not the last one any more. */
-  async #replace(subject: string, position: ValuePosition, value: VitalValue, deadline: number): Promise<boolean> {
+  async #replace(subject: string, position: ValuePosition, value: VitalValue): Promise<boolean> {
     const body = Buffer.from(JSON.stringify(value));
-    return (await this.#options.values.write('instances', subject, body, position, deadline)) !== undefined;
+    return (await this.#options.values.write('instances', subject, body, position)) !== undefined;
   }
 
-  async #look(subject: string, deadline: number): Promise<Found | undefined> {
-    return this.#judge(subject, await this.#options.values.read('instances', subject, deadline), deadline);
+  async #look(subject: string): Promise<Found | undefined> {
+    return this.#judge(subject, await this.#options.values.read('instances', subject));
   }
 
   /** `undefined`: there is no record, or it is over and shows no more. */
-  async #judge(subject: string, read: Read | undefined, deadline: number): Promise<Found | undefined> {
+  async #judge(subject: string, read: Read | undefined): Promise<Found | undefined> {
     const { clock, kind } = this.#options;
     // `deleted`: by another program. A dead instance loses its lease that way, too.
     if (read === undefined || read.stored.deleted) return undefined;
     const { position, stored } = read;
     const value = this.#decode(subject, stored.data);
     const overAt = value.ended === undefined ? stored.at + (value.lastsMs ?? Infinity) : stored.at;
-    const now = overAt === Infinity ? 0 : await clock.now(deadline);
+    const now = overAt === Infinity ? 0 : await clock.now();
     const over = value.ended !== undefined || overAt <= now;
     return over && overAt + kind.keepMs <= now ? undefined : { position, value, over, overAt };
   }
 
   async #all(): Promise<readonly Found[]> {
     const subjects = await this.#subjects();
-    const found = await Promise.all(subjects.map((subject) => this.#look(subject, this.#deadline())));
+    const found = await Promise.all(subjects.map((subject) => this.#look(subject)));
     return found.filter((one) => one !== undefined);
   }
 
   async #subjects(): Promise<readonly string[]> {
     const { values, names, kind } = this.#options;
-    return [...(await values.jetstream.subjects('instances', names.vital(kind, '*'), this.#deadline())).keys()];
+    return [...(await values.jetstream.subjects('instances', names.vital(kind, '*'))).keys()];
   }
 
   #decode(subject: string, data: Buffer): VitalValue {
@@ -189,19 +197,6 @@ export class VitalRecords implements LeaseRecords {
     }
     if (value.v > VERSION) throw newerValue(where, subject, value.v, VERSION);
     return value;
-  }
-
-  #subject(id: string): string {
-    const { names, kind } = this.#options;
-    return names.vital(kind, token(id));
-  }
-
-  #deadline(): number {
-    return this.#options.deadlines.deadline();
-  }
-
-  #contended(subject: string): Error {
-    return contended(this.#options.values.jetstream.link.where, subject);
   }
 }
 

@@ -68,17 +68,18 @@ export class WriteQueues {
     });
     const settled = (): void => void (this.#waitingBytes -= bytes + WRITE_BYTES);
     answer.then(settled, settled);
-    return answer;
+    return this.#deadlines.answered(this.#where, answer);
   }
 
   /** Runs work that is not combined with other work. */
-  run<T>(id: string, work: (deadline: number) => Promise<T>): Promise<T> {
+  run<T>(id: string, work: () => Promise<T>): Promise<T> {
     const deadline = this.#deadlines.deadline();
     this.#open.delete(id);
-    return this.#queues.steps(id, async () => {
+    const done = this.#queues.steps(id, async () => {
       this.#check(deadline);
-      return work(deadline);
+      return work();
     });
+    return this.#deadlines.answered(this.#where, done);
   }
 
   #batchFor(id: string, bytes: number): Batch {

@@ -5,8 +5,8 @@ import { CLOCK, script } from './scripts.ts';
 /**
  * `KEYS`: head, open, known, log. `ARGV` after the fence: retention as events, bytes, ms. Then for each append: stream;
  * position (first offset, number of events, `1` if it completes the stream or `-` for marks alone, `1` if more
- * follows); the text of its events. "More" is: note, mark to write, mark to remove, size of the events if their text does not
- * show it (empty: none).
+ * follows); the text of its events. "More" is: note, mark to write, mark to remove, size of the events if their text
+ * does not show it (empty: none).
  *
  * Answers one outcome for all appends, or a list of `W` and `F`.
  *

@@ -9,7 +9,6 @@ import { type AddOutcome, type CreateOutcome, type EndOutcome, type FoundRecord,
 import type {
   ClaimOutcome,
   DueRecord,
-  EndedRecord,
   Fence,
   NewRecord,
   Ownership,

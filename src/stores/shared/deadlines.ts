@@ -1,6 +1,7 @@
 /** How long a store waits for its server, and by which clock. A deadline is a moment of the monotonic clock. */
-import { keepingProcess, monotonicMs, within } from '../../options/system.ts';
+import { afterTurn, keepingProcess, monotonicMs, within } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
+import { noAnswer } from './failures.ts';
 
 export class Deadlines {
   readonly time: TimeProvider;
@@ -24,6 +25,17 @@ export class Deadlines {
   /** Does the same as `limit`, and keeps the process alive until then, because idle connections do not. */
   alive<T>(work: Promise<T>, late: () => Error): Promise<T> {
     return keepingProcess(() => this.limit(work, late));
+  }
+
+  /**
+   * Refuses after the limit, once what has arrived is read: a process that was busy for long has its answer already.
+   * `work` continues, and its result is ignored.
+   */
+  async answered<T>(where: string, work: Promise<T>): Promise<T> {
+    return within(this.time, this.limitMs, work, () => {
+      const late = new Promise<T>((_, reject) => afterTurn(() => reject(noAnswer(where, this.limitMs))));
+      return Promise.race([work, late]);
+    });
   }
 
   /** After the limit the result of `work` is ignored, and so is its failure. */
