@@ -9,9 +9,9 @@
  */
 import { wakeTime } from '../shared/record-change.ts';
 import type { StoredRecord } from '../store.ts';
-import { newerValue, unreadable } from './failures.ts';
 import type { NatsKind } from './kind.ts';
 import { token } from './names.ts';
+import { storedJson } from './stored-json.ts';
 
 /** A pass may already be looking at an entry that is due sooner than this, with the old times. */
 export const DUE_SLACK_MS = 60_000;
@@ -238,15 +238,13 @@ export class CleanupSchedule {
   }
 
   #decode(data: Buffer): ScheduleEntry {
-    const { where } = this.#kind;
-    let read: ScheduleEntry & { readonly v: number };
-    try {
-      read = JSON.parse(data.toString()) as typeof read;
-    } catch (cause) {
-      throw unreadable(where, 'an entry of the cleanup schedule', cause);
-    }
-    const { v, ...entry } = read;
-    if (v > VERSION) throw newerValue(where, 'an entry of the cleanup schedule', v, VERSION);
+    const what = 'an entry of the cleanup schedule';
+    const { v: _version, ...entry } = storedJson<ScheduleEntry & { readonly v: number }>(
+      this.#kind.where,
+      what,
+      data,
+      VERSION,
+    );
     return entry;
   }
 }

@@ -2,9 +2,9 @@
  * The order of `list`. Each record has one message, created and removed with the record and never changed. The stream
  * has nothing else, so that it can be read in order whatever was removed.
  */
-import { unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
 import type { KindNames } from './names.ts';
+import { storedJson } from './stored-json.ts';
 
 export interface ListingEntry {
   readonly id: string;
@@ -13,6 +13,12 @@ export interface ListingEntry {
   readonly at: number;
 }
 
+interface StoredPlace {
+  readonly v: number;
+  readonly id: string;
+}
+
+const VERSION = 1;
 const EVERYTHING = '>';
 
 export class NatsListingOrder {
@@ -25,7 +31,8 @@ export class NatsListingOrder {
   }
 
   async add(id: string): Promise<number> {
-    const body = Buffer.from(JSON.stringify({ v: 1, id }));
+    const place: StoredPlace = { v: VERSION, id };
+    const body = Buffer.from(JSON.stringify(place));
     return (await this.#jetstream.publish(this.#names.listing, body)) ?? 0;
   }
 
@@ -45,10 +52,7 @@ export class NatsListingOrder {
   }
 
   #id(data: Buffer): string {
-    try {
-      return (JSON.parse(data.toString()) as { readonly id: string }).id;
-    } catch (cause) {
-      throw unreadable(this.#jetstream.link.where, 'a place in the list', cause);
-    }
+    const { where } = this.#jetstream.link;
+    return storedJson<StoredPlace>(where, 'a place in the list', data, VERSION).id;
   }
 }

@@ -6,8 +6,8 @@
  * message. A large state is only in every sixteenth message. Each message also has the sequences of earlier messages,
  * so that a replay needs no search.
  */
-import { newerValue, unreadable } from './failures.ts';
 import type { LogOp, LogSummary } from './log-state.ts';
+import { storedJson } from './stored-json.ts';
 
 const VERSION = 1;
 /** How many earlier messages a message names. */
@@ -79,16 +79,8 @@ export function encodeLog(header: LogHeader, events: readonly Uint8Array[]): Buf
 }
 
 export function decodeLog(where: string, id: string, seq: number, at: number, body: Buffer): LogMessage {
-  const what = `the log of session ${id}`;
-  const end = body.indexOf(NEWLINE);
-  let stored: StoredHeader;
-  try {
-    stored = JSON.parse(body.subarray(0, Math.max(0, end)).toString()) as StoredHeader;
-  } catch (cause) {
-    throw unreadable(where, what, cause);
-  }
-  if (typeof stored.v !== 'number') throw unreadable(where, what);
-  if (stored.v > VERSION) throw newerValue(where, what, stored.v, VERSION);
+  const end = Math.max(0, body.indexOf(NEWLINE));
+  const stored = storedJson<StoredHeader>(where, `the log of session ${id}`, body.subarray(0, end), VERSION);
   return {
     seq,
     at,

@@ -3,20 +3,21 @@
  * for that message, so the whole is there or not at all.
  */
 import { BoundedMap } from '../../bounded-map.ts';
-import { unreadable } from './failures.ts';
 import type { JetStream, Stored } from './jetstream.ts';
 import type { Part } from './link.ts';
 import type { StreamKey } from './names.ts';
+import { storedJson } from './stored-json.ts';
 
 /** Servers accept 1 MiB by default (`max_payload`), including headers. */
 const PART_BYTES = 900 * 1_024;
 const HEADER_BYTES = 4_096;
 /** The first byte of a message that names parts. An unsplit message begins with a brace. */
 const MARK = 1;
+const VERSION = 1;
 const AT_ONCE = 8;
 
 interface Index {
-  readonly v: 1;
+  readonly v: number;
   readonly parts: readonly number[];
   readonly bytes: number;
 }
@@ -49,7 +50,7 @@ export class Parts {
       // A message without an expected sequence is never refused.
       if (seq !== undefined) parts.push(seq);
     }
-    const index: Index = { v: 1, parts, bytes: body.length };
+    const index: Index = { v: VERSION, parts, bytes: body.length };
     return { body: Buffer.concat([Buffer.of(MARK), Buffer.from(JSON.stringify(index))]), parts };
   }
 
@@ -81,11 +82,7 @@ export class Parts {
   }
 
   #index(data: Buffer): Index {
-    try {
-      return JSON.parse(data.subarray(1).toString()) as Index;
-    } catch (cause) {
-      throw unreadable(this.#jetstream.link.where, 'a message in parts', cause);
-    }
+    return storedJson<Index>(this.#jetstream.link.where, 'a message in parts', data.subarray(1), VERSION);
   }
 }
 

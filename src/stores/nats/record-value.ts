@@ -1,8 +1,9 @@
 /** The value under the key of a record: its record with the store's own fields, or its tombstone. */
 import { wakeTime } from '../shared/record-change.ts';
 import { RECORD_VERSION, type EndedRecord, type StoredRecord } from '../store.ts';
-import { newerValue, unreadable } from './failures.ts';
+import { newerValue } from './failures.ts';
 import type { LogSummary } from './log-state.ts';
+import { storedJson } from './stored-json.ts';
 import { changesInValue, type FieldChanges, type FieldPiece, foldedFields } from './field-pieces.ts';
 
 const VERSION = 1;
@@ -58,14 +59,7 @@ export function encodeValue(value: Value): Buffer {
 
 export function decodeValue(where: string, id: string, body: Buffer): StoredValue | EndedValue {
   const what = `session ${id}`;
-  let value: StoredValue | EndedValue;
-  try {
-    value = JSON.parse(body.toString()) as StoredValue | EndedValue;
-  } catch (cause) {
-    throw unreadable(where, what, cause);
-  }
-  if (typeof value?.v !== 'number') throw unreadable(where, what);
-  if (value.v > VERSION) throw newerValue(where, what, value.v, VERSION);
+  const value = storedJson<StoredValue | EndedValue>(where, what, body, VERSION);
   const v = 'record' in value ? value.record.v : 0;
   if (v > RECORD_VERSION) throw newerValue(where, what, v, RECORD_VERSION);
   return value;

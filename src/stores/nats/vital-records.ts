@@ -24,9 +24,10 @@ import type {
 } from '../store.ts';
 import type { ServerClock } from './clock.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
-import { contended, newerValue, unreadable } from './failures.ts';
+import { contended } from './failures.ts';
 import { NO_VALUE, type KeyedValues, type Read, type ValuePosition } from './keyed-values.ts';
 import { token, type Names } from './names.ts';
+import { storedJson } from './stored-json.ts';
 
 const VERSION = 1;
 /** Each write that came first costs one. */
@@ -165,11 +166,11 @@ export class VitalRecords implements LeaseRecords {
 
   /** `undefined`: there is no record, or it is over and shows no more. */
   async #judge(subject: string, read: Read | undefined): Promise<Found | undefined> {
-    const { clock, kind } = this.#options;
+    const { values, clock, kind } = this.#options;
     // `deleted`: by another program. A dead instance loses its lease that way, too.
     if (read === undefined || read.stored.deleted) return undefined;
     const { position, stored } = read;
-    const value = this.#decode(subject, stored.data);
+    const value = storedJson<VitalValue>(values.jetstream.link.where, subject, stored.data, VERSION);
     const overAt = value.ended === undefined ? stored.at + (value.lastsMs ?? Infinity) : stored.at;
     const now = overAt === Infinity ? 0 : await clock.now();
     const over = value.ended !== undefined || overAt <= now;
@@ -185,18 +186,6 @@ export class VitalRecords implements LeaseRecords {
   async #subjects(): Promise<readonly string[]> {
     const { values, names, kind } = this.#options;
     return [...(await values.jetstream.subjects('instances', names.vital(kind, '*'))).keys()];
-  }
-
-  #decode(subject: string, data: Buffer): VitalValue {
-    const { where } = this.#options.values.jetstream.link;
-    let value: VitalValue;
-    try {
-      value = JSON.parse(data.toString()) as VitalValue;
-    } catch (cause) {
-      throw unreadable(where, subject, cause);
-    }
-    if (value.v > VERSION) throw newerValue(where, subject, value.v, VERSION);
-    return value;
   }
 }
 
