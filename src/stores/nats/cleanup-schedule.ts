@@ -32,6 +32,10 @@ export interface ScheduleEntry {
   readonly parts?: { readonly name: string; readonly count: number };
 }
 
+interface StoredEntry extends ScheduleEntry {
+  readonly v: number;
+}
+
 /** `done`: the entry needs no more work. `pending`: look at it again later. */
 export type EntryOutcome = 'done' | 'pending';
 
@@ -51,11 +55,6 @@ export interface PageOfWork {
 
 const EVERYTHING: PageOfWork = { after: undefined, room: () => Infinity };
 
-interface Numbered {
-  readonly seq: number;
-  readonly entry: ScheduleEntry;
-}
-
 interface Slot {
   readonly subject: string;
   readonly begins: number;
@@ -65,12 +64,8 @@ interface Slot {
 interface Progress {
   /** The sequence to continue from. */
   next: number;
-  /** Sequences of entries that are read and not done. */
-  readonly open: Set<number>;
-}
-
-interface Pending extends Numbered {
-  readonly subject: string;
+  /** Entries that are read and not done, by their sequence. */
+  readonly open: Map<number, ScheduleEntry>;
 }
 
 /** The times of one pass, on the monotonic clock; `now` is the server's. */
@@ -85,9 +80,7 @@ type EntryHandler = (entry: ScheduleEntry) => Promise<EntryOutcome>;
 export class CleanupSchedule {
   readonly #kind: NatsKind;
   /** Existing slots by subject. Each of their entries is read once. */
-  readonly #progress = new Map<string, Progress>();
-  /** Entries that are read and not done. */
-  readonly #pending = new Map<string, Pending>();
+  readonly #slots = new Map<string, Progress>();
 
   constructor(kind: NatsKind) {
     this.#kind = kind;
@@ -95,7 +88,7 @@ export class CleanupSchedule {
 
   /** `anew`: also if the server has had the same entry before, which a pass may have removed. */
   async add(entry: ScheduleEntry, anew = false): Promise<void> {
-    await this.#add(entry, await this.#now(), anew);
+    await this.#add(entry, await this.#kind.clock.now(), anew);
   }
 
   /** Adds it to the slot of its time, or to the last slot that is a day after `now`. */
@@ -114,12 +107,13 @@ export class CleanupSchedule {
   async addBefore(record: StoredRecord): Promise<void> {
     const at = wakeTime(record);
     if (at === null) return;
-    const soon = (await this.#now()) + DUE_SLACK_MS;
+    const soon = (await this.#kind.clock.now()) + DUE_SLACK_MS;
     await this.add({ id: record.id, at: at === record.dueAt ? Math.max(at, soon) : at });
   }
 
   async addAfter({ id, dueAt }: StoredRecord): Promise<void> {
-    if (dueAt !== null && dueAt <= (await this.#now()) + DUE_SLACK_MS) await this.add({ id, at: dueAt }, true);
+    if (dueAt !== null && dueAt <= (await this.#kind.clock.now()) + DUE_SLACK_MS)
+      await this.add({ id, at: dueAt }, true);
   }
 
   /**
@@ -130,7 +124,7 @@ export class CleanupSchedule {
   async work(handle: EntryHandler, page = EVERYTHING): Promise<EntryPlace | undefined> {
     const { limitMs } = this.#kind.deadlines;
     const began = this.#kind.deadlines.now();
-    const now = await this.#now();
+    const now = await this.#kind.clock.now();
     const pass: Pass = { now, readUntil: began + limitMs * READING_PART, until: began + limitMs };
     const due = await this.#read(pass);
     const last = await this.#handlePending(handle, pass, page);
@@ -142,20 +136,23 @@ export class CleanupSchedule {
   async #read(pass: Pass): Promise<readonly Slot[]> {
     const { jetstream, names, deadlines } = this.#kind;
     const subjects = await jetstream.subjects('agenda', names.allDue);
-    this.#forgetOthers(subjects);
+    // Another instance removed the other slots, because all their entries were done.
+    for (const subject of this.#slots.keys()) if (!subjects.has(subject)) this.#slots.delete(subject);
+    let room = MOST_PENDING;
+    for (const { open } of this.#slots.values()) room -= open.size;
     const read: Slot[] = [];
     for (const slot of dueSlots(subjects.keys(), pass.now)) {
       const { subject, begins } = slot;
-      const progress = this.#progressOf(subject);
-      for await (const { seq, entry } of this.#unread(subject, pass)) {
+      const progress = this.#slots.get(subject) ?? { next: 1, open: new Map<number, ScheduleEntry>() };
+      this.#slots.set(subject, progress);
+      for await (const [seq, entry] of this.#unread(subject, progress, pass)) {
         // Every instance moves the entry to the same slot.
         if (entry.at >= begins + SLOT_MS && entry.at > pass.now) {
           await this.#add(entry, Math.max(begins, pass.now - MOST_AHEAD_MS));
           continue;
         }
-        progress.open.add(seq);
-        this.#pending.set(`${subject} ${seq}`, { subject, seq, entry });
-        if (this.#pending.size >= MOST_PENDING) return read;
+        progress.open.set(seq, entry);
+        if ((room -= 1) <= 0) return read;
       }
       if (deadlines.now() >= pass.readUntil) return read;
       read.push(slot);
@@ -163,89 +160,61 @@ export class CleanupSchedule {
     return read;
   }
 
-  /** Forgets slots that another instance removed, because all their entries were done. */
-  #forgetOthers(there: ReadonlyMap<string, number>): void {
-    for (const subject of this.#progress.keys()) if (!there.has(subject)) this.#forget(subject);
-  }
-
-  #forget(subject: string): void {
-    for (const seq of this.#progress.get(subject)?.open ?? []) this.#pending.delete(`${subject} ${seq}`);
-    this.#progress.delete(subject);
-  }
-
-  #progressOf(subject: string): Progress {
-    let progress = this.#progress.get(subject);
-    if (progress === undefined) {
-      progress = { next: 1, open: new Set() };
-      this.#progress.set(subject, progress);
-    }
-    return progress;
-  }
-
   async #handlePending(
     handle: EntryHandler,
     { now, until }: Pass,
     { after, room }: PageOfWork,
   ): Promise<EntryPlace | undefined> {
-    const due = [...this.#pending].filter(([, { entry, seq }]) => entry.at <= now && isAfter([entry.at, seq], after));
-    due.sort(([, a], [, b]) => a.entry.at - b.entry.at || a.seq - b.seq);
+    const due = [...this.#slots.values()]
+      .flatMap(({ open }) => Array.from(open, ([seq, entry]) => ({ open, seq, entry })))
+      .filter(({ seq, entry }) => entry.at <= now && isAfter([entry.at, seq], after))
+      .sort((a, b) => a.entry.at - b.entry.at || a.seq - b.seq);
     let last = after;
     for (let n = 0; n < due.length;) {
       const group = due.slice(n, n + Math.min(AT_ONCE, room()));
       if (group.length === 0 || this.#kind.deadlines.now() >= until) return last;
-      const looked = await Promise.all(group.map(([, { entry }]) => handle(entry)));
-      for (const [m, [key, { subject, seq, entry }]] of group.entries()) {
+      const looked = await Promise.all(group.map(({ entry }) => handle(entry)));
+      for (const [m, { open, seq, entry }] of group.entries()) {
         last = [entry.at, seq];
-        if (looked[m] === 'pending') continue;
-        this.#pending.delete(key);
-        this.#progress.get(subject)?.open.delete(seq);
+        if (looked[m] === 'done') open.delete(seq);
       }
       n += group.length;
     }
     return undefined;
   }
 
-  #now(): Promise<number> {
-    return this.#kind.clock.now();
-  }
-
+  /** Removes the entries that were read. Newer entries of the slot stay. */
   async #removeDone(read: readonly Slot[], { now }: Pass): Promise<void> {
     for (const { subject, begins } of read) {
-      if (begins + SLOT_MS + SLOW_MS <= now && this.#progress.get(subject)?.open.size === 0)
-        await this.#remove(subject);
+      const progress = this.#slots.get(subject);
+      if (begins + SLOT_MS + SLOW_MS > now || progress?.open.size !== 0) continue;
+      this.#slots.delete(subject);
+      if (progress.next > 1) await this.#kind.jetstream.purge('agenda', subject, progress.next);
     }
-  }
-
-  /** Removes the entries that were read. Newer entries of the slot stay. */
-  async #remove(subject: string): Promise<void> {
-    const next = this.#progress.get(subject)?.next ?? 1;
-    this.#forget(subject);
-    if (next > 1) await this.#kind.jetstream.purge('agenda', subject, next);
   }
 
   /**
-   * Entries that this process has not read, until the pass has no time left for reading. An entry counts as read when
-   * the caller asks for the next one.
+   * Entries that this process has not read, with their sequences, until the pass has no time left for reading. An entry
+   * counts as read when the caller asks for the next one.
    */
-  async *#unread(subject: string, { readUntil }: Pass): AsyncGenerator<Numbered> {
-    const progress = this.#progressOf(subject);
-    while (this.#kind.deadlines.now() < readUntil) {
-      const stored = await this.#kind.jetstream.next('agenda', subject, progress.next);
+  async *#unread(
+    subject: string,
+    progress: Progress,
+    { readUntil }: Pass,
+  ): AsyncGenerator<readonly [seq: number, entry: ScheduleEntry]> {
+    const { where, jetstream, deadlines } = this.#kind;
+    while (deadlines.now() < readUntil) {
+      const stored = await jetstream.next('agenda', subject, progress.next);
       if (stored === undefined) return;
-      yield { seq: stored.seq, entry: this.#decode(stored.data) };
+      const { v: _version, ...entry } = storedJson<StoredEntry>(
+        where,
+        'an entry of the cleanup schedule',
+        stored.data,
+        VERSION,
+      );
+      yield [stored.seq, entry];
       progress.next = Math.max(progress.next, stored.seq + 1);
     }
-  }
-
-  #decode(data: Buffer): ScheduleEntry {
-    const what = 'an entry of the cleanup schedule';
-    const { v: _version, ...entry } = storedJson<ScheduleEntry & { readonly v: number }>(
-      this.#kind.where,
-      what,
-      data,
-      VERSION,
-    );
-    return entry;
   }
 }
 

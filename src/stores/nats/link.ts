@@ -14,7 +14,7 @@
  */
 import { backoffMs, base64url, monotonicMs, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
-import type { NatsClient, NatsHeaders, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
+import type { NatsClient, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
 import { storeClosed } from '../shared/failures.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { clientClosed, disconnected, forbidden, natsFailure, silentServer } from './failures.ts';
@@ -108,12 +108,7 @@ export class NatsLink {
   ): Promise<NatsMessage | undefined> {
     if (this.#state !== 'up') await this.#untilUp(deadline);
     return this.#wait(subject, deadline, (no) => {
-      const reply = `${this.#inbox}${no}`;
-      this.#client.publish(
-        subject,
-        body,
-        headers === undefined ? { reply } : { reply, headers: this.#encode(headers) },
-      );
+      this.#publish(subject, { body, headers }, no);
     });
   }
 
@@ -127,14 +122,7 @@ export class NatsLink {
       if (answer === undefined) outcome = 'suspect';
     });
     try {
-      for (const [n, { body, headers }] of parts.entries()) {
-        const reply = n === parts.length - 1 ? { reply: `${this.#inbox}${no}` } : {};
-        this.#client.publish(
-          subject,
-          body,
-          headers === undefined ? reply : { ...reply, headers: this.#encode(headers) },
-        );
-      }
+      for (const part of parts) this.#publish(subject, part, part === parts.at(-1) ? no : undefined);
       await this.#flushTurn(deadline);
     } catch (error) {
       throw natsFailure(this.where, error);
@@ -237,10 +225,14 @@ export class NatsLink {
     }
   }
 
-  #encode(headers: Headers): NatsHeaders {
-    const encoded = this.#options.nats.headers();
-    for (const [name, value] of Object.entries(headers)) encoded.set(name, value);
-    return encoded;
+  /** `no`: the number of the request that the server answers. */
+  #publish(subject: string, { body, headers }: Part, no: number | undefined): void {
+    const encoded = headers && this.#options.nats.headers();
+    for (const [name, value] of Object.entries(headers ?? {})) encoded?.set(name, value);
+    this.#client.publish(subject, body, {
+      ...(no !== undefined && { reply: `${this.#inbox}${no}` }),
+      ...(encoded !== undefined && { headers: encoded }),
+    });
   }
 
   #attach(client: NatsClient): void {
