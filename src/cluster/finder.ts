@@ -24,7 +24,7 @@ import {
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
-import { inTime } from '../session/life/turn-timer.ts';
+import { within } from '../options/system.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/server/hook-time.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
@@ -127,7 +127,9 @@ export class Finder {
   /** After a lapse: resolves when a live session is claimed for the new id of this instance, or has left it. */
   async #served(session: LiveSession): Promise<void> {
     const { timeProvider, leaseMs } = this.#registry.options;
-    if (!(await inTime(timeProvider, session.ownership.untilLeaseValid(), leaseMs))) throw lapsed();
+    await within(timeProvider, leaseMs, session.ownership.untilLeaseValid(), () => {
+      throw lapsed();
+    });
   }
 
   /** Ends a session that is not live here, on whichever instance it lives. `false`: there is no such session. */

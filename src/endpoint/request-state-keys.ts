@@ -6,7 +6,7 @@
  */
 import type { Instance } from '../cluster/instance.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { inTime } from '../session/life/turn-timer.ts';
+import { within } from '../options/system.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { RequestStateKey } from '../protocol/request-state.ts';
 
@@ -52,7 +52,9 @@ export function keysInWait(
 ): () => Promise<readonly RequestStateKey[]> {
   return async () => {
     const read = keys();
-    if (!instance.lease.joined && !(await inTime(timeProvider, read, waitMs))) throw instance.missing;
-    return read;
+    if (instance.lease.joined) return read;
+    return within(timeProvider, waitMs, read, () => {
+      throw instance.missing;
+    });
   };
 }

@@ -5,7 +5,7 @@
 import type { Instance } from '../cluster/instance.ts';
 import { requestClosed, requestDrained } from '../errors.ts';
 import { elapse } from '../options/system.ts';
-import { GRACE_MS } from '../session/life/turn-timer.ts';
+import { GRACE_MS } from '../session/server/hook-time.ts';
 import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import type { Registry } from '../session/registry.ts';
 import type { MaybePromise } from '../stores/store.ts';

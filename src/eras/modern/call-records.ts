@@ -15,7 +15,6 @@ import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type RequestFields, sentFields } from '../../relay/sent-request.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
-import { inTime } from '../../session/life/turn-timer.ts';
 import type { EndpointStore } from '../../session/record/kinds.ts';
 import { sessionHash } from '../../shown.ts';
 import { type Fence, isEnded, type MaybePromise, RECORD_VERSION, type Records } from '../../stores/store.ts';
@@ -141,7 +140,7 @@ export class CallRecords {
 
   /** Resolves when every answer so far is stored, or could not be. A store that hangs delays no end of an endpoint. */
   async stored(): Promise<void> {
-    await inTime(this.#options.timeProvider, Promise.all(this.#writes), STORED_MS);
+    await within(this.#options.timeProvider, STORED_MS, Promise.all(this.#writes), () => undefined);
   }
 }
 

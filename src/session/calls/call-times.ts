@@ -14,7 +14,7 @@ import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { quoted } from '../../shown.ts';
 import type { Logger } from '../../types.ts';
 import type { HandlerWork } from './handler-work.ts';
-import { GRACE_MS, TurnTimer } from '../life/turn-timer.ts';
+import { GRACE_MS } from '../server/hook-time.ts';
 
 /** `undefined`: no call has a time limit. */
 export function callTimesOf(options: ResolvedOptions): CallTimes | undefined {
@@ -39,11 +39,11 @@ export class CallTimes {
     const own = tool !== undefined && Object.hasOwn(perTool, tool) ? perTool[tool] : undefined;
     const { callMs } = own ?? limits;
     if (callMs === Infinity || request.method === 'subscriptions/listen') return;
-    const timer = new TurnTimer(timeProvider, callMs, () => {
+    const timer = timeProvider.setTimeout(() => {
       if (!work.ended) expire(callTimeout(callMs));
       this.#watch(work, tool === undefined ? request.method : `the tool ${quoted(tool)}`, callMs);
-    });
-    work.holds(timer);
+    }, callMs);
+    work.holds({ release: () => timeProvider.clearTimeout(timer) });
   }
 
   #watch(work: HandlerWork, handler: string, callMs: number): void {

@@ -6,7 +6,7 @@
  */
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { EndReason } from '../../types.ts';
-import { inTime } from './turn-timer.ts';
+import { within } from '../../options/system.ts';
 import { type HookTimes, inHookTime, isHookTimeout } from '../server/hook-time.ts';
 
 /** The sweep ends as many at once: the hook of most users is one query of their database. */
@@ -40,12 +40,13 @@ export class EndHook {
 
   /** Resolves when all calls have returned, or after `ms`; the log then has the number of calls that are missing. */
   async settled(ms: number): Promise<void> {
-    if (await inTime(this.#options.timeProvider, Promise.all(this.#running), ms)) return;
-    this.#options.logger.warn(
-      { running: this.#running.size, waiting: this.#waiting.size },
-      'sessionMigrationHandler.onSessionEnded was still running when the endpoint closed; calls that wait are dropped',
-    );
-    this.#waiting.clear();
+    await within(this.#options.timeProvider, ms, Promise.all(this.#running), () => {
+      this.#options.logger.warn(
+        { running: this.#running.size, waiting: this.#waiting.size },
+        'sessionMigrationHandler.onSessionEnded was still running when the endpoint closed; calls that wait are dropped',
+      );
+      this.#waiting.clear();
+    });
   }
 
   async #callWaiting(): Promise<void> {

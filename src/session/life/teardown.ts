@@ -5,7 +5,8 @@
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { LeaveReason, Logger } from '../../types.ts';
 import { staysResumable } from '../../call/retries.ts';
-import { GRACE_MS, inTime } from './turn-timer.ts';
+import { within } from '../../options/system.ts';
+import { GRACE_MS } from '../server/hook-time.ts';
 import type { SessionCalls } from '../calls/session-calls.ts';
 import type { SessionRun } from '../server/run.ts';
 import type { SessionHost } from '../session-host.ts';
@@ -55,8 +56,10 @@ async function closeServer(
   { timeProvider }: SessionHost['options'],
 ): Promise<void> {
   try {
-    if (server !== undefined && !(await inTime(timeProvider, server.close())))
-      logger.warn({ sessionId, graceMs: GRACE_MS }, 'The server is still closing after its session left');
+    if (server !== undefined)
+      await within(timeProvider, GRACE_MS, server.close(), () =>
+        logger.warn({ sessionId, graceMs: GRACE_MS }, 'The server is still closing after its session left'),
+      );
   } catch (cause) {
     logger.error({ err: cause, sessionId }, 'The server could not be closed');
   }

@@ -11,7 +11,12 @@
 import { hookTimeout, SojournError } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Logger } from '../../types.ts';
-import { TurnTimer } from '../life/turn-timer.ts';
+
+/**
+ * How long the end of a session waits for code of the user: code that hangs must not delay other sessions. Below the
+ * 5 s within which an endpoint closes (B66 in docs/reference/behaviour.md).
+ */
+export const GRACE_MS = 4_000;
 
 export interface HookCall<T> {
   /** The name that the user knows. */
@@ -41,7 +46,7 @@ export function answeredInHookTime<T>(
   return new Promise<T>((resolve, reject) => {
     if (hookTimeoutMs === Infinity) return start(resolve, reject);
     let isLate = false;
-    const timer = new TurnTimer(timeProvider, hookTimeoutMs, () => {
+    const timer = timeProvider.setTimeout(() => {
       isLate = true;
       const error = hookTimeout(hook, hookTimeoutMs);
       logger.error(
@@ -50,15 +55,15 @@ export function answeredInHookTime<T>(
       );
       call.timedOut?.(error);
       reject(error);
-    });
+    }, hookTimeoutMs);
     start(
       (result) => {
-        timer.release();
+        timeProvider.clearTimeout(timer);
         if (isLate) call.late?.(result);
         else resolve(result);
       },
       (cause) => {
-        timer.release();
+        timeProvider.clearTimeout(timer);
         if (isLate) logger.debug({ err: cause, hook, sessionId }, `${hook} failed after its time was over`);
         else reject(cause);
       },

@@ -8,11 +8,10 @@
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { factoryFailed, hookReturned } from '../../errors.ts';
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn, within } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { LeaveReason, McpHttpRequest, McpRequestRun, McpSession, RunSessionHandler } from '../../types.ts';
-import { GRACE_MS, inTime } from '../life/turn-timer.ts';
-import { type HookTimes, inHookTime } from './hook-time.ts';
+import { GRACE_MS, type HookTimes, inHookTime } from './hook-time.ts';
 
 export type EnterContext = <T>(fn: () => T) => T;
 
@@ -121,8 +120,11 @@ export class SessionRun {
 
   /** Resolves when the handler has returned, or its time is over. */
   async done(): Promise<void> {
-    if (this.#handler === undefined || (await inTime(this.#options.timeProvider, this.#handler))) return;
-    this.#options.logger.warn({ graceMs: GRACE_MS }, 'runSessionHandler is still running after its session left');
+    const { timeProvider, logger } = this.#options;
+    if (this.#handler === undefined) return;
+    await within(timeProvider, GRACE_MS, this.#handler, () =>
+      logger.warn({ graceMs: GRACE_MS }, 'runSessionHandler is still running after its session left'),
+    );
   }
 
   async #call(
