@@ -7,8 +7,11 @@ import type { Caller, Exchange } from '../http/exchange.ts';
 import type { CallReader } from '../http/reader.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
 
-/** `resume`: the rest of a POST's response. `answer`: a GET for the answer to a 2026-07-28 request. */
-export type InboundKind = 'post' | 'get' | 'delete' | 'resume' | 'answer';
+/**
+ * `resume`: the rest of a POST's response. `answer`: a GET for the answer to a 2026-07-28 request. `terminate`: a
+ * DELETE by the application.
+ */
+export type InboundKind = 'post' | 'get' | 'delete' | 'resume' | 'answer' | 'terminate';
 
 /** The body of a POST. */
 export interface Posted {
@@ -56,6 +59,10 @@ export type NextAttempt = Inbound | undefined;
 /** It reads a stream, and is not counted among the running requests. */
 export function reads({ kind }: Pick<Inbound, 'kind'>): boolean {
   return kind === 'get' || kind === 'resume';
+}
+
+export function endsSession({ kind }: Pick<Inbound, 'kind'>): boolean {
+  return kind === 'delete' || kind === 'terminate';
 }
 
 /** Whether a request of the call counts against `limits.requestsPerSession`. */

@@ -26,7 +26,7 @@ import {
   SojournError,
 } from '../errors.ts';
 import type { LeaveReason } from '../types.ts';
-import { type Inbound, isAbandoned, isRequest } from './inbound.ts';
+import { endsSession, type Inbound, isAbandoned, isRequest } from './inbound.ts';
 
 // ——— what a failure is ———
 
@@ -82,7 +82,7 @@ export function afterFailure(inbound: Inbound, cause: unknown): 'moved' | 'wait'
  */
 export function errorAfter({ kind, mayHaveRun, reader, post }: Inbound, cause: unknown): unknown {
   if (mayHaveRun !== true && !reader.hasBegun) return cause instanceof SojournError ? beforeItRan(cause) : cause;
-  if (kind === 'delete' && isNotFound(cause)) return undefined;
+  if (endsSession({ kind }) && isNotFound(cause)) return undefined;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
   if (calls !== true) return cause;
   if (isNotFound(cause)) return sessionEnded();
@@ -154,7 +154,7 @@ export function forStop(
 ): 'error' | 'accept' | 'cut' | 'refuse' {
   if (requestId !== null || reader.hasBegun) return 'error';
   if (kind === 'post' && isDelivered) return 'accept';
-  return kind === 'post' || kind === 'delete' ? 'refuse' : 'cut';
+  return kind === 'post' || endsSession({ kind }) ? 'refuse' : 'cut';
 }
 
 // ——— a call in its session ———

@@ -53,17 +53,19 @@ export class Finder {
   }
 
   async find(id: string, caller: Caller): Promise<Found> {
-    const found = await this.#find(id, caller, false);
+    const found = await this.#find(id, caller, 'find');
     if ('record' in found) throw restoreFailed();
     return found;
   }
 
-  /** For DELETE: restores nothing and does not ask the migration handler. */
-  findToEnd(id: string, caller: Caller): Promise<FoundToEnd> {
-    return this.#find(id, caller, true);
+  /**
+   * For a session that ends: restores nothing and does not ask the migration handler. `terminate`: by the application.
+   */
+  findToEnd(id: string, caller: Caller, by: 'delete' | 'terminate'): Promise<FoundToEnd> {
+    return this.#find(id, caller, by);
   }
 
-  async #find(id: string, caller: Caller, toEnd: boolean): Promise<FoundToEnd> {
+  async #find(id: string, caller: Caller, to: 'find' | 'delete' | 'terminate'): Promise<FoundToEnd> {
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.leaving.closing(id);
       const live = this.#registry.get(id);
@@ -75,13 +77,13 @@ export class Finder {
       const record = await this.#read(id);
       if (this.#registry.get(id) !== undefined || this.#registry.leaving.closing(id) !== undefined) continue;
       if (record === undefined) {
-        if (toEnd) throw sessionNotFound();
+        if (to !== 'find') throw sessionNotFound();
         const migrated = await this.#queueMigration(id, caller);
         if (migrated !== undefined) return { here: migrated };
         continue;
       }
       // Check before a restore: another user's request must not wake a session.
-      if (record.user !== (caller.user ?? null)) throw otherUser();
+      if (to !== 'terminate' && record.user !== (caller.user ?? null)) throw otherUser();
       const { owner } = record;
       if (owner !== null && owner !== this.#instance.lease.id && (await this.#instance.isAlive(owner)))
         return { there: owner };
@@ -93,7 +95,7 @@ export class Finder {
         continue;
       }
       const restoring = this.#restorer.restoring(id);
-      if (toEnd) {
+      if (to !== 'find') {
         if (restoring === undefined) return { record };
         await restoring.catch(() => {});
         continue;
@@ -130,30 +132,6 @@ export class Finder {
     await within(timeProvider, leaseMs, session.ownership.untilLeaseValid(), () => {
       throw lapsed();
     });
-  }
-
-  /** Ends a session that is not live here, on whichever instance it lives. `false`: there is no such session. */
-  async terminate(id: string): Promise<boolean> {
-    for (let tries = 0; tries < TRIES; tries++) {
-      await this.#registry.leaving.closing(id);
-      const record = await this.#registry.store.sessions.read(id);
-      if (record === undefined || isEnded(record)) return false;
-      const { owner } = record;
-      if (owner !== null && owner !== this.#instance.lease.id && (await this.#instance.isAlive(owner))) {
-        const ended = await this.#instance.terminate(owner, id);
-        if (ended !== undefined) return ended;
-        continue;
-      }
-      // The session is being restored here right now: wait, then end it where it lives.
-      await this.#restorer.restoring(id)?.catch(() => {});
-      const live = this.#registry.get(id);
-      if (live !== undefined) {
-        if (await this.#registry.leaving.end(live, 'terminated')) return true;
-        continue;
-      }
-      if (await this.end(record, 'terminated')) return true;
-    }
-    throw storeAway('ending a session', undefined);
   }
 
   /** Ends a session that is live on no instance. `false`: its record changed, so look again. */

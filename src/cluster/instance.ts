@@ -5,16 +5,15 @@
  *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
  * All messages between instances pass through here: `receive` reads a message (`messages.ts`), and `take` passes
- * each item of a link to its part. Relayed calls and ends use links (`link.ts`), which lose nothing. Bus events are
+ * each item of a link to its part. Relayed calls use links (`link.ts`), which lose nothing. Bus events are
  * sent without a link, at most once; while the store is away they wait (`bus-outbox.ts`).
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import { lapsed, ownerUnreachable, type SojournError, storeAway } from '../errors.ts';
+import { lapsed, type SojournError, storeAway } from '../errors.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { Acceptance } from './acceptance.ts';
 import { BusOutbox } from './bus-outbox.ts';
-import { EndRequests } from './end-requests.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './link.ts';
 import { type LinkedInstance, Links, PASSING_CAUSES } from './links.ts';
@@ -46,8 +45,6 @@ export interface ServedHere {
   };
   readonly legacy: {
     readonly relay: RelayedCalls;
-    /** Ends a session that lives here. */
-    terminate(id: string): Promise<boolean>;
     /** The same for calls that are relayed. */
     letResume(): void;
   };
@@ -70,7 +67,6 @@ export class Instance implements Leaseholder, LinkedInstance {
   readonly #logger: Logger;
   readonly lease: Lease;
   readonly #links: Links;
-  readonly #endRequests: EndRequests;
   readonly #acceptance: Acceptance;
   readonly #inProcess: boolean;
   /** Messages arrive from `join` on. */
@@ -86,7 +82,6 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#inProcess = inProcess;
     this.lease = new Lease(options);
     this.#outbox = new BusOutbox(directory, this.lease, logger);
-    this.#endRequests = new EndRequests(logger);
     this.#links = new Links(options, this);
     this.#acceptance = new Acceptance(this.#links, directory);
   }
@@ -120,12 +115,10 @@ export class Instance implements Leaseholder, LinkedInstance {
   // ——— LinkedInstance ———
 
   linkFailed(link: Link): void {
-    this.#endRequests.linkFailed(link);
     this.#served.legacy.relay.linkFailed(link);
   }
 
   linkStuck(link: Link): void {
-    this.#endRequests.linkFailed(link);
     this.#served.legacy.relay.linkStuck(link);
   }
 
@@ -218,13 +211,6 @@ export class Instance implements Leaseholder, LinkedInstance {
     return this.lease.valid ? this.#links.to(to) : undefined;
   }
 
-  /** Asks the owner to end a session. `undefined`: the owner crashed, and the outcome is unknown. */
-  async terminate(owner: string, sessionId: string): Promise<boolean | undefined> {
-    if (this.isUnreachable(owner)) throw ownerUnreachable();
-    const link = this.link(owner);
-    return link && this.#endRequests.send(link, sessionId);
-  }
-
   publish(event: ServerEvent): void {
     void this.#outbox.publish(event);
   }
@@ -256,8 +242,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   }
 
   take(link: Link, item: InboundItem): void {
-    const { legacy } = this.#served;
-    const calls = legacy.relay;
+    const calls = this.#served.legacy.relay;
     switch (item.t) {
       case 'call':
         return calls.serve(link, item);
@@ -265,10 +250,6 @@ export class Instance implements Leaseholder, LinkedInstance {
         return calls.clientLeft(link, item.n);
       case 'answer':
         return calls.answered(link, item);
-      case 'terminate':
-        return void this.#endRequests.serve(link, item.ask, legacy.terminate(item.sessionId));
-      case 'terminated':
-        return this.#endRequests.answered(item.ask, item.done);
       case 'formerly':
         return this.#links.died(item.id);
       case 'faulty':
@@ -276,20 +257,11 @@ export class Instance implements Leaseholder, LinkedInstance {
     }
   }
 
-  /** Ends what the faulty item is about, so that no instance waits for it. */
-  #refuse(link: Link, { of, number }: FaultyItem): void {
+  /** Ends the call that the faulty item is about, so that no instance waits for it. */
+  #refuse(link: Link, { of, n }: FaultyItem): void {
     this.#logger.warn({ instance: link.peer, item: of }, 'Another instance sent an item that this version cannot read');
-    if (number === undefined) return;
-    switch (of) {
-      case 'call':
-        return this.#served.legacy.relay.refuse(link, number);
-      case 'answer':
-        return this.#served.legacy.relay.answered(link, { t: 'answer', n: number, values: [['moved', true]] });
-      case 'terminate':
-        return this.#endRequests.answer(link, number, false);
-      case 'terminated':
-        return this.#endRequests.answered(number, undefined);
-      default:
-    }
+    const calls = this.#served.legacy.relay;
+    if (of === 'call' && n !== undefined) calls.refuse(link, n);
+    if (of === 'answer' && n !== undefined) calls.answered(link, { t: 'answer', n, values: [['moved', true]] });
   }
 }

@@ -342,5 +342,5 @@ export class Link {
 
 /** Whether its sender expects an answer besides the acknowledgement. */
 function isQuestion({ t }: InboundItem): boolean {
-  return t === 'call' || t === 'terminate';
+  return t === 'call';
 }

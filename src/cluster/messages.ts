@@ -6,7 +6,6 @@
  *     item       of a relayed call:
  *                relaying instance ─▶ owner   call · gone: the client disconnected
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
- *                of an end: terminate, and its answer terminated
  *                of an id: formerly, an earlier id of the sender, which is dead
  *
  * `instance.ts` reads each message here, and passes each item to the part that it is for. A message that cannot be
@@ -23,7 +22,14 @@ import { isObject } from '../protocol/jsonrpc.ts';
 /** The format of link messages and of the items in them. */
 export const LINK_VERSION = 1;
 
-const CALL_KINDS: ReadonlySet<unknown> = new Set<InboundKind>(['post', 'get', 'delete', 'resume', 'answer']);
+const CALL_KINDS: ReadonlySet<unknown> = new Set<InboundKind>([
+  'post',
+  'get',
+  'delete',
+  'resume',
+  'answer',
+  'terminate',
+]);
 
 export type CallItem = {
   readonly t: 'call';
@@ -76,12 +82,10 @@ export type LinkItem =
   | CallItem
   | AnswerItem
   | { readonly t: 'gone'; readonly n: number }
-  | { readonly t: 'terminate'; readonly ask: number; readonly sessionId: string }
-  | { readonly t: 'terminated'; readonly ask: number; readonly done: boolean }
   | { readonly t: 'formerly'; readonly id: string };
 
-/** An item that this build cannot read. `of`: its `t`. `number`: its `n` or `ask`. */
-export type FaultyItem = { readonly t: 'faulty'; readonly of: unknown; readonly number: number | undefined };
+/** An item that this build cannot read. `of`: its `t`. `n`: the number of its call. */
+export type FaultyItem = { readonly t: 'faulty'; readonly of: unknown; readonly n: number | undefined };
 
 export type InboundItem = LinkItem | FaultyItem;
 
@@ -150,10 +154,9 @@ type Fields = Readonly<Record<string, unknown>>;
 
 function readItem(item: unknown): InboundItem {
   const fields: Fields = isObject(item) ? item : {};
-  const { t, n, ask } = fields;
+  const { t, n } = fields;
   if (checkFor(ITEMS, t)?.(fields) === true) return item as LinkItem;
-  const number = isNumber(n) ? n : ask;
-  return { t: 'faulty', of: t, number: isNumber(number) ? number : undefined };
+  return { t: 'faulty', of: t, n: isNumber(n) ? n : undefined };
 }
 
 function isServerEvent(event: unknown): event is ServerEvent {
@@ -244,8 +247,6 @@ const ITEMS: Readonly<Record<LinkItem['t'], Check>> = {
   }),
   answer: fields({ n: isNumber, values: list(isValue) }),
   gone: fields({ n: isNumber }),
-  terminate: fields({ ask: isNumber, sessionId: isText }),
-  terminated: fields({ ask: isNumber, done: isFlag }),
   formerly: fields({ id: isText }),
 };
 

@@ -15,7 +15,7 @@ import type { ReaderListener, ResponsePolicy, SessionResponse } from '../http/re
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
-import { type Inbound, isAbandoned, methodOf } from '../call/inbound.ts';
+import { endsSession, type Inbound, isAbandoned, methodOf } from '../call/inbound.ts';
 import { forStop, type RelayOutcome } from '../call/retries.ts';
 import { LinkReader, readError } from './link-reader.ts';
 import { authOf, sentCall, SentRequest } from './sent-request.ts';
@@ -150,7 +150,7 @@ export class Relay implements RelayedCalls {
   #push(link: Link, inbound: Inbound, text: string | undefined, bytes: number): Promise<RelayOutcome> {
     const { exchange, kind, isAccepted } = inbound;
     const n = this.#calls++;
-    const releaseLink = link.hold(kind === 'post' || kind === 'delete' ? 'call' : 'stream');
+    const releaseLink = link.hold(kind === 'post' || endsSession(inbound) ? 'call' : 'stream');
     return new Promise((resolve) => {
       const item = sentCall(inbound, n, text, this.#isRelayed);
       const outgoing = new OutgoingCall(inbound, link, item, this.#options, (outcome) => {

@@ -100,6 +100,7 @@ test.each<[Given, unknown, unknown]>([
   [{ kind: 'get', mayHaveRun: true }, sessionNotFound(), 'SESSION_NOT_FOUND'],
   [{ kind: 'delete' }, sessionNotFound(), 'SESSION_NOT_FOUND'],
   [{ kind: 'delete', mayHaveRun: true }, sessionNotFound(), undefined],
+  [{ kind: 'terminate', mayHaveRun: true }, sessionNotFound(), undefined],
 ])('%j that ends with %s gets %s', (given, cause, error) => {
   expect(codeOf(errorAfter(callOf(given), cause))).toBe(error);
 });
@@ -179,6 +180,7 @@ test.each<[Given, boolean, string]>([
   [{ posts: 'answer' }, true, 'accept'],
   [{ posts: 'answer' }, false, 'refuse'],
   [{ kind: 'delete' }, true, 'refuse'],
+  [{ kind: 'terminate' }, true, 'refuse'],
 ])('this instance stops and %j was relayed (delivered: %s): %s', (given, delivered, end) => {
   expect(forStop(callOf(given), delivered)).toBe(end);
 });

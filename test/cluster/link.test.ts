@@ -111,7 +111,9 @@ test('the acknowledgement of a question does not wait for long, that of anything
   const time = createFakeTime();
   const { a, b } = pair(time);
   const taken = vi.fn<(what: string) => void>();
-  a.link.push({ t: 'terminate', ask: 0, sessionId: 'a' }, 1, () => taken('question'));
+  const fields = { method: 'DELETE', url: '/mcp', absoluteUrl: 'http://localhost/mcp', headers: {} };
+  const question: LinkItem = { t: 'call', n: 0, call: 'delete', mayHaveRun: false, ...fields };
+  a.link.push(question, 1, () => taken('question'));
   await time.advance(0);
   expect(taken.mock.calls).toEqual([['question']]);
   a.link.push(item(1), 1, () => taken('rest'));

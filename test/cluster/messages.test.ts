@@ -51,14 +51,7 @@ const VALUES = [
   ['cut'],
 ];
 
-const ITEMS = [
-  CALL,
-  { t: 'gone', n: 0 },
-  { t: 'answer', n: 1, values: VALUES },
-  { t: 'terminate', ask: 0, sessionId: 's' },
-  { t: 'terminated', ask: 0, done: true },
-  { t: 'formerly', id: 'i' },
-];
+const ITEMS = [CALL, { t: 'gone', n: 0 }, { t: 'answer', n: 1, values: VALUES }, { t: 'formerly', id: 'i' }];
 
 /** No field has such a value. */
 const WRONG = [false];
@@ -97,12 +90,8 @@ describe('the reader', () => {
   test.each(ITEMS.flatMap((item) => Object.keys(item).map((field) => [item.t, field, item] as const)))(
     'of %s with a wrong %s keeps the number alone',
     (_, field, item) => {
-      const number = 'n' in item ? item.n : 'ask' in item ? item.ask : undefined;
-      const faulty = {
-        t: 'faulty',
-        of: field === 't' ? WRONG : item.t,
-        number: field === 'n' || field === 'ask' ? undefined : number,
-      };
+      const n = 'n' in item && field !== 'n' ? item.n : undefined;
+      const faulty = { t: 'faulty', of: field === 't' ? WRONG : item.t, n };
       expect(readMessage(link([{ ...item, [field]: WRONG }]))).toMatchObject({ items: [faulty] });
     },
   );
@@ -117,7 +106,7 @@ describe('the reader', () => {
     ['message', '{}', 'an id\nand a line'],
     ['point', 'an id\rand a line', 0, true],
   ])('takes no %s with %j, %j, %j, %j', (...value) => {
-    const faulty = { t: 'faulty', of: 'answer', number: 1 };
+    const faulty = { t: 'faulty', of: 'answer', n: 1 };
     expect(readMessage(link([{ t: 'answer', n: 1, values: [['end'], value] }]))).toMatchObject({ items: [faulty] });
   });
 
@@ -185,13 +174,13 @@ test('messages without sense reach nothing, and the store gets no error', async 
   ])
     send(message);
   push(null, 'text', { t: 'later', n: 1 }, { t: 'formerly', id: 7 });
-  push({ t: 'terminate', ask: 5 });
+  push({ t: 'gone' }, { t: 'call', n: 5, call: 'later' });
   await until(() => got.length === 1);
-  expect(got).toEqual([{ t: 'terminated', ask: 5, done: false }]);
+  expect(got).toEqual([{ t: 'answer', n: 5, values: [['moved', false]] }]);
   expect(textOf((await b.join(client).call(...tool('count'))).message)).toBe('1');
   expect(logger.matching(/sent a message that this version cannot read/, 'warn')).toHaveLength(6);
   const items = logger.matching(UNREADABLE, 'warn').map(({ fields }) => fields['item']);
-  expect(items).toEqual([undefined, undefined, 'later', 'formerly', 'terminate']);
+  expect(items).toEqual([undefined, undefined, 'later', 'formerly', 'gone', 'call']);
   expect(logger.lines.filter(({ level }) => level === 'error')).toEqual([]);
   await view.instances.leave('stranger');
 });

@@ -51,7 +51,7 @@ function forgeries(to: string, sessionId: string): InstanceMessage[] {
     text: JSON.stringify({ jsonrpc: '2.0', id: 'forged', method: 'tools/call', params: { name: 'count' } }),
   };
   return [
-    link(0, { t: 'terminate', ask: 1, sessionId }),
+    link(0, { ...call, call: 'terminate', method: 'DELETE', text: undefined }),
     link(0, call),
     link(0, { t: 'formerly', id: to }),
     { kind: 'unlinked' },

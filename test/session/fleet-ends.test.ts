@@ -8,6 +8,7 @@ import { tool } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { refusalOf } from '../kit/refusals.ts';
+import { userHeader } from '../kit/serve.ts';
 import { gate, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
@@ -150,6 +151,44 @@ describe('a session without a live owner', () => {
     expect(await b.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(true);
     expect(ended).toEqual(['terminated']);
     expect((await b.join(onA).call('ping')).response.status).toBe(404);
+  });
+
+  test.each(['at the other instance', 'without a live owner'])(
+    'that belongs to a user is ended by terminate(), which has none: %s',
+    async (where) => {
+      const settings = { face: 'node', auth: userHeader } as const;
+      const [a, b] = (await serveFleet(2, {}, [settings, settings])) as [Member, Member];
+      const ann = a.client({ headers: { 'x-user': 'ann' } });
+      await ann.initialize();
+      expect((await b.join(ann, { headers: {} }).delete()).status).toBe(403);
+      if (where === 'without a live owner') await a.endpoint.drain();
+      expect(await b.endpoint.sessions.terminate(ann.sessionId ?? '')).toBe(true);
+      expect((await b.join(ann).call('ping')).response.status).toBe(404);
+    },
+  );
+
+  test('is ended by a terminate() that waits for the store', async () => {
+    const store = watchedStore();
+    const { a, b, onA } = await pair({ store });
+    await a.endpoint.drain();
+    let tries = 0;
+    store.before['sessions.read'] = () => {
+      if (tries++ === 0) throw storeAway('reading a session', undefined);
+    };
+    expect(await b.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(true);
+    expect(tries).toBeGreaterThan(1);
+  });
+
+  test('is not ended by a terminate() that may not wait for the store', async () => {
+    const store = watchedStore();
+    const { a, b, onA } = await pair({ store, waitMs: 0 });
+    await a.endpoint.drain();
+    store.before['sessions.read'] = () => {
+      throw storeAway('reading a session', undefined);
+    };
+    await expect(b.endpoint.sessions.terminate(onA.sessionId ?? '')).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    expect(await b.endpoint.sessions.terminate('')).toBe(false);
+    delete store.before['sessions.read'];
   });
 
   test('is ended by DELETE, even when it cannot be restored any more', async () => {

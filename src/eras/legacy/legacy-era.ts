@@ -19,6 +19,7 @@ import { type Inbound, type ReceivedPost, isAbandoned, requestIdOf } from '../..
 import { checkTextDepth } from '../json-depth.ts';
 import { LegacyGets } from './get.ts';
 import type { LegacyResponses } from './posts.ts';
+import { Termination } from './termination.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkReader } from '../../relay/link-reader.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
@@ -190,10 +191,10 @@ export class LegacyEra implements RelayedServer, Mover {
     this.#placement.letResume();
   }
 
-  /** Ends a session on whichever instance it lives; `false`: there is no such session. */
-  async terminate(id: string): Promise<boolean> {
-    const live = this.#given.registry.get(id);
-    if (live !== undefined && (await this.#given.registry.leaving.end(live, 'terminated'))) return true;
-    return this.#given.finder.terminate(id);
+  /** Ends a session wherever it lives; `false`: there is no such session. */
+  terminate(id: string): Promise<boolean> {
+    const { inbound, ended } = new Termination(id);
+    this.#enter(inbound);
+    return ended;
   }
 }

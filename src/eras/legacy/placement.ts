@@ -26,7 +26,7 @@ import { answerable, attempt, type LostForm, lostForm, reasonOf } from '../../ht
 import type { Caller } from '../../http/exchange.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
-import { type Inbound, counts, isPost, methodOf, type NextAttempt, reads } from '../../call/inbound.ts';
+import { type Inbound, counts, endsSession, isPost, methodOf, type NextAttempt, reads } from '../../call/inbound.ts';
 import {
   abandonedWhileWaiting,
   afterFailure,
@@ -40,7 +40,7 @@ import type { Relay } from '../../relay/relay.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
-import type { Logger } from '../../types.ts';
+import type { EndReason, Logger } from '../../types.ts';
 import { KnownOwners } from './known-owners.ts';
 import { LegacyPosts, type LegacyPostsOptions } from './posts.ts';
 import { type Placed, type Placer, Waiting, type WaitingOptions } from './waiting.ts';
@@ -220,7 +220,7 @@ export class Placement implements Placer {
     if (relayLost(inbound)) return DONE;
     if (!instance.lease.valid) throw instance.missing;
     const found = await this.#locate(id, inbound);
-    if ('record' in found) return { outcome: (await this.#deleteRecord(found.record, inbound)) ? undefined : inbound };
+    if ('record' in found) return { outcome: (await this.#endRecord(found.record, inbound)) ? undefined : inbound };
     if ('here' in found) {
       if (relayLost(inbound)) return DONE;
       if (!instance.lease.valid) throw instance.missing;
@@ -260,7 +260,7 @@ export class Placement implements Placer {
     const { finder } = this.#options;
     const owner = exchange.relayOrigin === undefined ? this.#owners.of(id, exchange.user) : undefined;
     if (owner !== undefined) return { there: owner };
-    return kind === 'delete' ? finder.findToEnd(id, exchange) : finder.find(id, exchange);
+    return kind === 'delete' || kind === 'terminate' ? finder.findToEnd(id, exchange, kind) : finder.find(id, exchange);
   }
 
   fail(inbound: Inbound, cause: unknown): undefined {
@@ -281,28 +281,29 @@ export class Placement implements Placer {
   /** Serves a call whose session is live here. Throws the reason when it cannot be served. */
   #serve(session: LiveSession, inbound: Inbound): MaybePromise<NextAttempt> {
     const { exchange } = inbound;
-    if (session.user !== exchange.user) return this.fail(inbound, otherUser());
+    if (inbound.kind !== 'terminate' && session.user !== exchange.user) return this.fail(inbound, otherUser());
     const header = exchange.header('mcp-protocol-version');
     if (header !== undefined && header !== session.version)
       return this.fail(inbound, versionChanged(header, session.version));
-    if (inbound.kind !== 'delete') inbound.reader.sessionId = session.id;
+    if (!endsSession(inbound)) inbound.reader.sessionId = session.id;
     if (isPost(inbound)) return this.#posts.serve(session, inbound);
-    if (inbound.kind === 'delete') return this.track(exchange, this.#delete(session, inbound));
+    if (endsSession(inbound)) return this.track(exchange, this.#end(session, inbound));
     return this.#options.gets.serve(session, inbound);
   }
 
-  async #delete(session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
-    if (!(await this.#options.registry.leaving.end(session, 'deleted'))) return inbound;
+  async #end(session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
+    if (!(await this.#options.registry.leaving.end(session, endReason(inbound)))) return inbound;
     inbound.reader.done(200);
     return undefined;
   }
 
   /** Ends a session that is live nowhere; `false`: another instance claimed it first. */
-  async #deleteRecord(record: StoredRecord, { exchange, reader }: Inbound): Promise<boolean> {
+  async #endRecord(record: StoredRecord, inbound: Inbound): Promise<boolean> {
+    const { exchange, reader } = inbound;
     const header = exchange.header('mcp-protocol-version');
     const { version } = decodeHead(record.head);
     if (header !== undefined && header !== version) throw versionChanged(header, version);
-    if (!(await this.#options.finder.end(record, 'deleted'))) return false;
+    if (!(await this.#options.finder.end(record, endReason(inbound)))) return false;
     reader.done(200);
     return true;
   }
@@ -311,4 +312,8 @@ export class Placement implements Placer {
     const { options, random } = this.#options;
     return elapse(options.timeProvider, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
   }
+}
+
+function endReason({ kind }: Inbound): EndReason {
+  return kind === 'terminate' ? 'terminated' : 'deleted';
 }
