@@ -9,6 +9,7 @@
  * * The server is connected to this transport, and its class is the SDK's `Server`, not a subclass.
  * * In this class `onmessage` does nothing else with such a message. A self-check finds out, once for each class.
  */
+import type { Logger } from '../types.ts';
 import { isObject } from './jsonrpc.ts';
 import { innerServer } from './server-shape.ts';
 
@@ -18,9 +19,6 @@ export interface RequestEntry {
   /** Version 1 takes no `extra`, and ignores it. */
   _onnotification(message: unknown, extra: unknown): void;
 }
-
-/** Called once for a class whose requests go the public way because its self-check failed. */
-export type ShortWayRefused = (why: string) => void;
 
 interface SdkServer extends RequestEntry {
   readonly transport: unknown;
@@ -33,10 +31,10 @@ type SdkServerClass = new (info: object, options: object) => SdkServer;
  * The entry of the server that is connected to `transport`: `server` itself, or the server inside an `McpServer`.
  * `undefined`: its requests go the public way. The caller checks `onmessage`.
  */
-export function requestEntry(server: unknown, transport: object, refused: ShortWayRefused): RequestEntry | undefined {
+export function requestEntry(server: unknown, transport: object, logger: Logger): RequestEntry | undefined {
   const inner = innerServer(server);
   if (!isServer(inner) || inner.transport !== transport) return undefined;
-  return passes(inner.constructor as SdkServerClass, refused) ? inner : undefined;
+  return passes(inner.constructor as SdkServerClass, logger) ? inner : undefined;
 }
 
 const MEMBERS = ['_onrequest', '_onnotification', 'connect'];
@@ -50,13 +48,14 @@ function isServer(value: unknown): value is SdkServer {
 
 const results = new WeakMap<SdkServerClass, boolean>();
 
-/** Whether the self-check of this class has passed. */
-export function passes(serverClass: SdkServerClass, refused: ShortWayRefused): boolean {
+/** Whether the self-check of this class has passed. The log has a line for a class whose check failed. */
+export function passes(serverClass: SdkServerClass, logger: Logger): boolean {
   let passed = results.get(serverClass);
   if (passed === undefined) {
-    const problem = failedCheck(serverClass);
-    results.set(serverClass, (passed = problem === undefined));
-    if (problem !== undefined) refused(problem);
+    const why = failedCheck(serverClass);
+    results.set(serverClass, (passed = why === undefined));
+    if (!passed)
+      logger.warn({ why }, `Requests go through the transport's onmessage, which takes more CPU time: ${why}`);
   }
   return passed;
 }

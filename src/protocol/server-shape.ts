@@ -1,5 +1,5 @@
 /**
- * Recognises what a factory returned by its members. `instanceof` fails across the copies and builds (ES module,
+ * Servers of the SDK, recognised by their members. `instanceof` fails across the copies and builds (ES module,
  * CommonJS) of the SDK that one process may load, and servers of such copies work as well.
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
@@ -45,4 +45,18 @@ export function isOlderServer(made: unknown): boolean {
 /** The SDK's `Server` inside an `McpServer`; anything else as it is. */
 export function innerServer(made: unknown): unknown {
   return isObject(made) && isObject(made['server']) ? made['server'] : made;
+}
+
+/**
+ * Tells the server that its connection is closed. The SDK then creates an error for everything that waits for the
+ * connection, even when nothing waits. Without its stack that error costs little.
+ */
+export function closeUnawaited(onclose: (() => void) | undefined): void {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    onclose?.();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }

@@ -15,7 +15,6 @@ import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { currentCall } from '../../session/calls/call.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
-import { noteRefused } from '../../session/server/server-transport.ts';
 import type { SharedLists } from '../../session/server/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
@@ -111,8 +110,7 @@ export class ModernDirect implements TransportHost {
   #entryOf(server: McpServer | Server, inner: Server): RequestEntry | undefined {
     if (inner.constructor !== Server || inner.connect !== SERVER_CONNECT) return undefined;
     if (server !== inner && server.connect !== MCP_SERVER_CONNECT) return undefined;
-    const refused = (why: string): void => noteRefused(this.#given.options.logger, why);
-    return passes(Server as never, refused) ? (inner as unknown as RequestEntry) : undefined;
+    return passes(Server as never, this.#given.options.logger) ? (inner as unknown as RequestEntry) : undefined;
   }
 
   #hint(): void {

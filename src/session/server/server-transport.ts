@@ -82,25 +82,6 @@ export abstract class ServerTransport {
 
   #findEntry(): RequestEntry | typeof PUBLIC_WAY {
     if (this.#assigned !== 1) return PUBLIC_WAY;
-    const refused = (why: string): void => noteRefused(this.logger, why);
-    return requestEntry(this.server, this, refused) ?? PUBLIC_WAY;
+    return requestEntry(this.server, this, this.logger) ?? PUBLIC_WAY;
   }
-}
-
-/**
- * Tells the server that its connection is closed. The SDK then creates an error for everything that waits for the
- * connection, even when nothing waits. Without its stack that error costs little.
- */
-export function closeUnawaited(onclose: (() => void) | undefined): void {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  try {
-    onclose?.();
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
-}
-
-export function noteRefused(logger: Logger, why: string): void {
-  logger.warn({ why }, `Requests go through the transport's onmessage, which takes more CPU time: ${why}`);
 }

@@ -14,7 +14,7 @@ import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '
 import { internal, noStream, notInitialized, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
-import type { AnyServer } from '../../protocol/server-shape.ts';
+import { type AnyServer, closeUnawaited } from '../../protocol/server-shape.ts';
 import { currentCall, type CallSession, Call, type MessageSource, targetOf } from '../calls/call.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -25,7 +25,7 @@ import type { ScopedTransport } from '../calls/scopes.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from '../calls/questions.ts';
 import type { SessionRun } from './run.ts';
-import { closeUnawaited, ServerTransport } from './server-transport.ts';
+import { ServerTransport } from './server-transport.ts';
 import type { SessionHost } from '../session-host.ts';
 import type { KnownPage } from './shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
