@@ -16,7 +16,7 @@ import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from './questions.ts';
 import type { SessionCalls } from './session-calls.ts';
-import { answeredInHookTime } from '../server/hook-time.ts';
+import { inHookTime } from '../server/hook-time.ts';
 import type { SessionHost } from '../session-host.ts';
 import type { SessionTransport } from '../server/transport.ts';
 
@@ -51,11 +51,11 @@ export class ClientMessages {
   ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
     const { host, id: sessionId, ownership, calls } = this.#session;
     const { leaveReason } = ownership;
-    const hook = { hook: `${message.method} of the server`, sessionId };
-    return answeredInHookTime<RpcResponse>(host.options, hook, (answered) => {
+    const answer = new Promise<RpcResponse>((answered) => {
       if (leaveReason !== undefined) answered(errorAnswer(message.id, endError(leaveReason, false)));
       else calls.ask(message, source, answered);
     });
+    return inHookTime(host.options, { hook: `${message.method} of the server`, sessionId }, answer);
   }
 
   /** Repeats a notification to a rebuilt server. Records nothing. */

@@ -85,8 +85,7 @@ export class SessionOpener {
         this.#registry.leaving.endHook.ended(session.id, 'deleted');
         return undefined;
       }
-      const recorded = this.#record(session, caller);
-      if (recorded !== undefined) await recorded;
+      await this.#record(session, caller);
       // If the lease ran out during this, the sessions that were live have been claimed again already.
       while (session.ownership.owner !== this.#registry.lease.owner)
         if (!(await this.#registry.claims.claim(session.ownership))) throw lapsed();
@@ -114,23 +113,18 @@ export class SessionOpener {
     });
   }
 
-  /** `undefined`: the store has answered at once. */
-  #record(session: LiveSession, caller: Caller): Promise<void> | undefined {
+  async #record(session: LiveSession, caller: Caller): Promise<void> {
     const record = session.record.toStored();
     const { timeProvider: time, waitMs } = this.#options;
     const wait = { time, waitMs, stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined };
-    const recorded = (outcome: CreateOutcome): void => {
-      if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
-      session.record.created();
-    };
-    const created = whileAway(wait, (again) => this.#create(record, again));
-    if (created instanceof Promise) {
-      return created.then(recorded, (cause: unknown) => {
-        throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
-      });
+    let outcome: 'created' | 'exists';
+    try {
+      outcome = await whileAway(wait, (again) => this.#create(record, again));
+    } catch (cause) {
+      throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
     }
-    recorded(created);
-    return undefined;
+    if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
+    session.record.created();
   }
 
   /** `again`: an earlier try with an unknown outcome may have stored the record. */

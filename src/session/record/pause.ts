@@ -22,34 +22,20 @@ export interface StoreWait {
 
 /**
  * Settles as `work` does. While the store is away, `work` is retried for at most `waitMs`; then its error is thrown.
- * What `work` returns at once is returned at once. `again`: this is a retry.
+ * `again`: this is a retry.
  */
-export function whileAway<T>(wait: StoreWait, work: (again: boolean) => MaybePromise<T>): MaybePromise<T> {
-  const until = wait.time.monotonic() + wait.waitMs;
-  const retry = (cause: unknown): Promise<T> => retried(wait, until, work, cause);
-  try {
-    const first = work(false);
-    return first instanceof Promise ? first.catch(retry) : first;
-  } catch (cause) {
-    return retry(cause);
-  }
-}
-
-async function retried<T>(
-  { time, stopped }: StoreWait,
-  until: number,
+export async function whileAway<T>(
+  { time, waitMs, stopped }: StoreWait,
   work: (again: boolean) => MaybePromise<T>,
-  first: unknown,
 ): Promise<T> {
-  let cause = first;
+  const until = time.monotonic() + waitMs;
   for (let tries = 0; ; tries++) {
-    if (!isStoreAway(cause) || time.monotonic() >= until || stopped()) throw cause;
-    await pause(time, tries);
     try {
-      return await work(true);
-    } catch (failure) {
-      cause = failure;
+      return await work(tries > 0);
+    } catch (cause) {
+      if (!isStoreAway(cause) || time.monotonic() >= until || stopped()) throw cause;
     }
+    await pause(time, tries);
   }
 }
 

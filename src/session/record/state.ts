@@ -92,20 +92,17 @@ export class DurableState implements SessionState {
   }
 
   /** `null` deletes. */
-  #store(key: string, json: string | null): void | Promise<void> {
-    if (!this.#record.exists) return undefined;
+  async #store(key: string, json: string | null): Promise<void> {
+    if (!this.#record.exists) return;
     const [name, value] = stateField([key, json]);
     const change: RecordChange = { fields: { [name]: value } };
     if (this.#waiting !== undefined) return this.#storeLater(change);
     try {
-      return this.#record.saveOrThrow(change)?.catch((cause: unknown) => this.#refused(change, cause));
+      await this.#record.saveOrThrow(change);
     } catch (cause) {
-      return this.#refused(change, cause);
+      if (!isStoreAway(cause)) this.#failed(cause);
+      return this.#storeLater(change);
     }
-  }
-
-  #refused(change: RecordChange, cause: unknown): Promise<void> {
-    return isStoreAway(cause) ? this.#storeLater(change) : this.#failed(cause);
   }
 
   #storeLater(change: RecordChange): Promise<void> {

@@ -10,6 +10,7 @@
  */
 import { hookTimeout, SojournError } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { within } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
 
 /**
@@ -31,43 +32,22 @@ export type HookTimes = Pick<ResolvedOptions, 'hookTimeoutMs' | 'timeProvider'> 
 
 /** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
 export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | PromiseLike<T>): Promise<T> {
-  if (times.hookTimeoutMs === Infinity) return Promise.resolve(work);
-  return answeredInHookTime(times, call, (resolve, reject) => void Promise.resolve(work).then(resolve, reject));
-}
-
-/** The same for code that calls back. */
-export function answeredInHookTime<T>(
-  times: HookTimes,
-  call: HookCall<T>,
-  start: (resolve: (result: T) => void, reject: (cause: unknown) => void) => void,
-): Promise<T> {
   const { hookTimeoutMs, timeProvider, logger } = times;
   const { hook, sessionId } = call;
-  return new Promise<T>((resolve, reject) => {
-    if (hookTimeoutMs === Infinity) return start(resolve, reject);
-    let isLate = false;
-    const timer = timeProvider.setTimeout(() => {
-      isLate = true;
-      const error = hookTimeout(hook, hookTimeoutMs);
-      logger.error(
-        { hook, sessionId, hookTimeoutMs },
-        `${hook} did not return within ${hookTimeoutMs} ms (hookTimeoutMs); what it still returns is thrown away`,
-      );
-      call.timedOut?.(error);
-      reject(error);
-    }, hookTimeoutMs);
-    start(
-      (result) => {
-        timeProvider.clearTimeout(timer);
-        if (isLate) call.late?.(result);
-        else resolve(result);
-      },
-      (cause) => {
-        timeProvider.clearTimeout(timer);
-        if (isLate) logger.debug({ err: cause, hook, sessionId }, `${hook} failed after its time was over`);
-        else reject(cause);
-      },
+  const settled = Promise.resolve(work);
+  if (hookTimeoutMs === Infinity) return settled;
+  return within(timeProvider, hookTimeoutMs, settled, () => {
+    logger.error(
+      { hook, sessionId, hookTimeoutMs },
+      `${hook} did not return within ${hookTimeoutMs} ms (hookTimeoutMs); what it still returns is thrown away`,
     );
+    void settled.then(
+      (result) => call.late?.(result),
+      (err: unknown) => logger.debug({ err, hook, sessionId }, `${hook} failed after its time was over`),
+    );
+    const error = hookTimeout(hook, hookTimeoutMs);
+    call.timedOut?.(error);
+    throw error;
   });
 }
 
