@@ -6,37 +6,27 @@
 import { storeAway } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { EndpointStore } from '../session/record/kinds.ts';
-import type { InstanceStore, MaybePromise, Records, Store } from '../stores/store.ts';
+import type { InstanceStore, Records, Store } from '../stores/store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
+
+type Method = (...given: unknown[]) => unknown;
 
 /** `sessions` and `calls` are read anew for each call. They and the methods of `instances` throw until it is open. */
 export class LateStore implements EndpointStore {
-  readonly instances: InstanceStore = {
-    announce: (...given) => this.#open.instances.announce(...given),
-    renew: (...given) => this.#open.instances.renew(...given),
-    read: (...given) => this.#open.instances.read(...given),
-    list: () => this.#open.instances.list(),
-    send: (...given) => this.#open.instances.send(...given),
-    bury: (...given) => this.#open.instances.bury(...given),
-    leave: (...given) => this.#open.instances.leave(...given),
-    publish: (...given) => this.#open.instances.publish(...given),
-  };
+  readonly instances = new Proxy({} as InstanceStore, {
+    get: (_, name: keyof InstanceStore) => (this.#open.instances[name] as Method).bind(this.#open.instances),
+  });
   readonly #given: readonly [Store, ResolvedOptions];
   #first: Promise<EndpointStore> | undefined;
   #store: EndpointStore | undefined;
-  readonly #opened: Promise<EndpointStore>;
-  #resolve!: (store: EndpointStore) => void;
-  #reject!: (cause: unknown) => void;
+  #settle!: () => void;
+  /** Resolves when it is open, and when it is closed. */
+  readonly #settled = new Promise<void>((resolve) => (this.#settle = resolve));
 
   /** `first`: the first attempt, which is under way. */
   constructor(store: Store, options: ResolvedOptions, first: Promise<EndpointStore>) {
     this.#given = [store, options];
     this.#first = first;
-    this.#opened = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.#opened.catch(() => {});
   }
 
   /** Opens it if it is not open. Rejects when that fails; then it may be called again. */
@@ -44,14 +34,10 @@ export class LateStore implements EndpointStore {
     if (this.#store !== undefined) return;
     const opening = this.#first ?? openEndpointStore(...this.#given);
     this.#first = undefined;
-    const store = await opening;
-    this.#store = store;
-    // No call of an open store passes through this file.
-    const { instances } = store;
-    for (const name of Object.keys(this.instances) as (keyof InstanceStore)[])
-      Object.defineProperty(this.instances, name, { value: (instances[name] as () => unknown).bind(instances) });
-    Object.defineProperties(this, { sessions: { value: store.sessions }, calls: { value: store.calls } });
-    this.#resolve(store);
+    const { sessions, calls } = (this.#store = await opening);
+    // No call about a record of an open store passes through this file.
+    Object.defineProperties(this, { sessions: { value: sessions, writable: true }, calls: { value: calls } });
+    this.#settle();
   }
 
   get sessions(): Records {
@@ -62,9 +48,9 @@ export class LateStore implements EndpointStore {
     return this.#open.calls;
   }
 
-  secret(name: string, keepMs?: number): MaybePromise<Uint8Array> {
-    if (this.#store !== undefined) return this.#store.secret(name, keepMs);
-    return this.#opened.then((store) => store.secret(name, keepMs));
+  async secret(name: string, keepMs?: number): Promise<Uint8Array> {
+    await this.#settled;
+    return this.#open.secret(name, keepMs);
   }
 
   full(): boolean {
@@ -72,7 +58,7 @@ export class LateStore implements EndpointStore {
   }
 
   async close(): Promise<void> {
-    this.#reject(storeAway('it is closed'));
+    this.#settle();
     await this.#store?.close();
   }
 

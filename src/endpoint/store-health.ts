@@ -19,11 +19,12 @@ import type { TimeProvider } from '../types.ts';
 
 const FAILING_MS = 10_000;
 
-const CALLS = 'create read claim save release add end mark list due append replay trim forget'.split(
-  ' ',
-) as (keyof Records)[];
+type StoreCall = (...given: unknown[]) => unknown;
 
-type StoreCall = (...given: readonly unknown[]) => unknown;
+/** Its sessions are read anew for each call. */
+interface WatchedStore extends Pick<EndpointStore, 'full'> {
+  sessions: Records;
+}
 
 interface Failures {
   readonly since: number;
@@ -33,15 +34,15 @@ interface Failures {
 }
 
 export class StoreHealth {
-  readonly #store: Pick<EndpointStore, 'sessions' | 'full'>;
+  readonly #store: WatchedStore;
   readonly #time: Required<TimeProvider>;
   readonly #failing = new Map<string, Failures>();
   #lastFailure = -Infinity;
   #isOpen = false;
-  /** Gives the store its own methods back. */
-  #unwatch: (() => void) | undefined;
+  /** The sessions of the store, while others in their place follow its calls. */
+  #own: Records | undefined;
 
-  constructor(store: Pick<EndpointStore, 'sessions' | 'full'>, time: Required<TimeProvider>) {
+  constructor(store: WatchedStore, time: Required<TimeProvider>) {
     this.#store = store;
     this.#time = time;
   }
@@ -71,30 +72,20 @@ export class StoreHealth {
   watch(): void {
     if (!this.#isOpen) return;
     this.#lastFailure = this.#time.monotonic();
-    if (this.#unwatch !== undefined) return;
-    const unfollow = this.#follow(this.#store.sessions);
-    this.#unwatch = () => {
-      unfollow();
-      this.#unwatch = undefined;
-    };
+    if (this.#own !== undefined) return;
+    const own = (this.#own = this.#store.sessions);
+    this.#store.sessions = new Proxy({} as Records, {
+      get: (_, name: keyof Records) => {
+        const method = own[name] as StoreCall | undefined;
+        return method && ((...given: unknown[]) => this.#call(name, given[0], () => method.apply(own, given)));
+      },
+    });
   }
 
-  /** Puts a method before each method of `target`. Returns what takes them away. */
-  #follow(target: Records): () => void {
-    const own = CALLS.map((name) => [name, Object.getOwnPropertyDescriptor(target, name)] as const);
-    if (!Object.isExtensible(target)) return () => {};
-    for (const name of CALLS) {
-      const method = target[name] as StoreCall | undefined;
-      if (method === undefined) continue;
-      const value: StoreCall = (...given) => this.#call(name, given[0], () => method.apply(target, [...given]));
-      Object.defineProperty(target, name, { value, configurable: true });
-    }
-    return () => {
-      for (const [name, before] of own) {
-        if (before === undefined) Reflect.deleteProperty(target, name);
-        else Object.defineProperty(target, name, before);
-      }
-    };
+  #unwatch(): void {
+    if (this.#own === undefined) return;
+    this.#store.sessions = this.#own;
+    this.#own = undefined;
   }
 
   #call(call: string, about: unknown, run: () => unknown): unknown {
@@ -115,7 +106,7 @@ export class StoreHealth {
   #succeeded(call: string, result: unknown): void {
     // A write that was refused did not reach what may be broken.
     if (result !== 'fenced') this.#failing.delete(call);
-    if (this.#time.monotonic() - this.#lastFailure >= FAILING_MS) this.#unwatch?.();
+    if (this.#time.monotonic() - this.#lastFailure >= FAILING_MS) this.#unwatch();
   }
 
   #failed(call: string, about: unknown, err: unknown): void {
