@@ -5,18 +5,15 @@
  */
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
 import { optionInvalid } from '../errors.ts';
-import { KNOWN_VERSIONS, newestFirst, type SessionMode } from '../protocol/versions.ts';
+import { KNOWN_VERSIONS, newestFirst } from '../protocol/versions.ts';
 import type { Store } from '../stores/store.ts';
 import type {
   ConfigureSessionOptions,
   EventRetention,
   GivenLogger,
   Logger,
-  LostCalls,
-  ResponseMode,
   RunSessionHandler,
   SessionIdGenerator,
-  SessionLimits,
   SessionMigrationHandler,
   SharedList,
   TimeProvider,
@@ -52,12 +49,7 @@ const NAME = /^[\w.-]{1,64}$/;
 type More = Omit<FlagText, 'group' | 'help'>;
 const sessions = (help: string, more?: More): FlagText => ({ group: 'Sessions', help, ...more });
 const streams = (help: string, more?: More): FlagText => ({ group: 'Streams and resuming', help, ...more });
-const callers = (help: string, value: string, shown?: string): FlagText => ({
-  group: 'Who may call',
-  help,
-  value,
-  ...(shown !== undefined && { shown }),
-});
+const callers = (help: string, value: string): FlagText => ({ group: 'Who may call', help, value });
 
 const headerNames = { takes: 'a list of header names', item: checkHeaderName, least: 0 } as const;
 const NO_NAMES: readonly string[] = Object.freeze([]);
@@ -67,7 +59,7 @@ const SHARED_LISTS: readonly SharedList[] = ['tools', 'prompts', 'resources', 'r
 const maxIdle = Math.min(10_000, Math.floor(0.8 * sharesOf(heapLimit()).sessions));
 
 export const OPTIONS = {
-  sessionMode: choice<SessionMode>(
+  sessionMode: choice(
     ['hybrid', 'stateful', 'stateless'],
     'hybrid',
     sessions('which clients get a session; hybrid = those that initialize', { value: 'mode' }),
@@ -150,17 +142,13 @@ export const OPTIONS = {
       shown: 'none',
     }),
   ),
-  responseMode: choice<ResponseMode>(
-    ['auto', 'sse', 'json'],
-    'auto',
-    streams('how POSTs are answered', { value: 'mode' }),
-  ),
+  responseMode: choice(['auto', 'sse', 'json'], 'auto', streams('how POSTs are answered', { value: 'mode' })),
   legacySse: flag(false, streams('also serve the 2024-11-05 transport, at <path>/sse and /sse')),
   keepAliveMs: zeroIsInfinity(number(15_000, ms('none'), streams('time between comments on quiet streams; 0: none'))),
   // Longer than any pause of a client that still reads.
   writeTimeoutMs: number(60_000, ms('no limit', 1), streams('when a client that reads nothing loses its connection')),
   retryMs: number(4_000, { ...ms(), integer: true }, streams('how long clients wait before they reconnect')),
-  lostCalls: choice<LostCalls>(
+  lostCalls: choice(
     ['error', 'result'],
     'error',
     streams('how a tool call that may have run is answered when its result is lost', { value: 'form' }),
@@ -176,7 +164,10 @@ export const OPTIONS = {
   allowedHosts: list(
     undefined,
     { takes: 'a list of host names', item: checkHost, least: 1 },
-    callers('accepted Host names, without port', 'names', 'loopback names on a loopback address, else any'),
+    {
+      ...callers('accepted Host names, without port', 'names'),
+      shown: 'loopback names on a loopback address, else any',
+    },
   ),
   /** `'*'`, origins as browsers spell them, or host names in lower case (IPv6 in brackets). */
   allowedOrigins: list(
@@ -191,7 +182,7 @@ export const OPTIONS = {
   ),
   credentialHeaders: list(NO_NAMES, headerNames, callers('more headers with secrets, never passed on', 'names')),
   auth: inModule<ResolvedAuth | undefined>('Who may call', 'an object with functions', undefined),
-  limits: inModule<Readonly<SessionLimits>>('Limits', 'an object', LIMIT_DEFAULTS),
+  limits: inModule('Limits', 'an object', LIMIT_DEFAULTS),
   configureSessionOptions: hook<ConfigureSessionOptions>('a function (request, serverOptions, signal)', 'Sessions'),
   runSessionHandler: hook<RunSessionHandler>('a function (request, session, run)', 'Sessions'),
   sessionMigrationHandler: methods<SessionMigrationHandler>(
