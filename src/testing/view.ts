@@ -56,7 +56,10 @@ export async function allPages<R>(page: (cursor?: string) => MaybePromise<Record
 }
 
 /** The open streams of a record with an owner: a claim that is stored already answers them and changes nothing. */
-export async function openStreams({ records }: View, id: string): Promise<readonly OpenStream[]> {
+export async function openStreams(
+  { records }: { readonly records: Pick<Records, 'read' | 'claim'> },
+  id: string,
+): Promise<readonly OpenStream[]> {
   const record = await records.read(id);
   if (record === undefined || isEnded(record) || record.owner === null) return [];
   const claim = await records.claim(id, { epoch: record.epoch - 1, owner: null }, record.owner);

@@ -63,7 +63,7 @@ function workOf({ owner, prefix, log, ...job }: WriterJob, view: View): () => Pr
     for (;;) {
       const { id, step: done, fence } = await take();
       for (let step = done + 1; step <= LAST_STEP; step++) {
-        const outcome = await doStep(view, id, step, fence);
+        const outcome = await doStep(view.records, id, step, fence);
         if (!DONE.includes(outcome)) throw new Error(`${id} ${step}: ${outcome}`);
         acknowledged(id, step);
       }

@@ -5,7 +5,6 @@ import type {
   Fence,
   FoundRecord,
   Mark,
-  MaybePromise,
   OpenStream,
   Ownership,
   RecordChange,
@@ -37,30 +36,28 @@ export async function applyAll(world: World, all: readonly Operation[], most: nu
   for (const id of INSTANCES) {
     await world.store.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
   }
-  let asked: Array<{ got: MaybePromise<unknown>; expected: unknown; what: string }> = [];
+  let asked: Array<{ answers: Promise<unknown[]>; what: string }> = [];
   const settle = async (): Promise<void> => {
-    const answers = await Promise.all(asked.map(({ got }) => got));
-    for (const [n, { expected, what }] of asked.entries()) assert.deepEqual(answers[n], expected, what);
+    const all = await Promise.all(asked.map(({ answers }) => answers));
+    for (const [n, [got, expected]] of all.entries()) assert.deepEqual(got, expected, asked[n]?.what);
     asked = [];
   };
   for (const [n, step] of all.entries()) {
     if (asked.length === most || !WRITES.includes(step.op)) await settle();
-    const [got, expected] = apply(world, step);
-    asked.push({ got, expected, what: `operation ${n}, ${JSON.stringify(step)}` });
+    asked.push({ answers: Promise.all(apply(world, step)), what: `operation ${n}, ${JSON.stringify(step)}` });
     if (!WRITES.includes(step.op)) await settle();
   }
   await settle();
 }
 
 /** What the store and the model are asked alike. */
-type Writes = Pick<View['records'], 'create' | 'save' | 'add' | 'end' | 'append'>;
+type Asked = Omit<View['records'], 'replay' | 'trim' | 'forget'>;
 
 /** The answers of the store and of the model. */
-function apply({ store, model, now, pass, timed }: World, step: Operation): [MaybePromise<unknown>, unknown] {
+function apply({ store, model, now, pass, timed }: World, step: Operation): [unknown, unknown] {
   const shown = timed ? (value: Stored): Stored => value : untimed;
-  const listed = (all: readonly StoredRecord[]): StoredRecord[] =>
-    byId(all.map((record) => shown(record) as StoredRecord));
-  const both = (ask: (of: Writes) => unknown): [unknown, unknown] => [ask(store.records), ask(model)];
+  const both = <T>(ask: (of: Asked) => T, show: (answer: Awaited<T>) => unknown = (answer) => answer) =>
+    [store.records, model].map(async (of) => show(await ask(of))) as [unknown, unknown];
   switch (step.op) {
     case 'create': {
       const from = { epoch: 1, owner: step.owner };
@@ -69,15 +66,15 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
       return both((of) => of.create(record, step.expiresIn, step.dueIn));
     }
     case 'read':
-      return [then(store.records.read(step.id), shown), shown(model.read(step.id))];
+      return both((of) => of.read(step.id), shown);
     case 'claim': {
       const { epoch, owner } = ownershipOf(model, step.id);
       const seen = { stored: owner, none: null, i1: 'i1' }[step.from];
       const from = { epoch: epoch + step.off, owner: seen };
-      return [
-        then(store.records.claim(step.id, from, step.me), (outcome) => inOrder(outcome, shown)),
-        inOrder(model.claim(step.id, from, step.me), shown),
-      ];
+      return both(
+        (of) => of.claim(step.id, from, step.me),
+        (outcome) => inOrder(outcome, shown),
+      );
     }
     case 'save': {
       const own = fenceOf(model, step.id, step.fence);
@@ -105,21 +102,12 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
       return both((of) => of.append({ ...marks, ...(clear ? { unmark: mark } : { mark }) }));
     }
     case 'list':
-      return [
-        then(
-          allPages((cursor) => store.records.list(step.limit, cursor)),
-          listed,
-        ),
-        listed(model.list()),
-      ];
+      return both(
+        (of) => allPages((cursor) => of.list(step.limit, cursor)),
+        (all) => byId(all.map((record) => shown(record) as StoredRecord)),
+      );
     case 'due':
-      return [
-        then(
-          allPages((cursor) => store.records.due(step.limit, cursor)),
-          byId,
-        ),
-        byId(model.due()),
-      ];
+      return both((of) => allPages((cursor) => of.due(step.limit, cursor)), byId);
     case 'append': {
       const { id, stream, events, complete, note } = step;
       // A store may have forgotten such a stream; no owner continues one.
@@ -139,12 +127,10 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
       const after = Math.max(-1, model.length(step.id, step.stream) - 1 - step.back);
       const expected = model.replay(step.id, step.stream, after);
       const got = store.records.replay(step.id, step.stream, after);
-      return expected === 'gone' ? [then(got, ({ found }) => found), false] : [got, expected];
+      return expected === 'gone' ? [(async () => (await got).found)(), false] : [got, expected];
     }
-    case 'open': {
-      const isOwned = ownershipOf(model, step.id).owner !== null;
-      return [then(openStreams(store, step.id), byStream), isOwned ? byStream(model.open(step.id)) : []];
-    }
+    case 'open':
+      return both((of) => openStreams({ records: of }, step.id), byStream);
     case 'trim':
       return [store.records.trim(), undefined];
     case 'die':
@@ -153,8 +139,6 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
       return [pass(step.ms), undefined];
   }
 }
-
-const then = async <T>(value: MaybePromise<T>, show: (value: T) => unknown): Promise<unknown> => show(await value);
 
 type Stored = FoundRecord;
 

@@ -14,6 +14,7 @@ import type {
   OpenStream,
   Ownership,
   RecordChange,
+  RecordPage,
   ReplayOutcome,
   SaveOutcome,
   Seen,
@@ -79,7 +80,7 @@ export class PlainStore {
     } else if (epoch !== from.epoch + 1 || owner !== me) return { claimed: false, current: session.record };
     const { record, marks } = session;
     const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#options.now();
-    return { claimed: true, record, marks, streams: this.open(id), expiresInMs };
+    return { claimed: true, record, marks, streams: this.#open(id), expiresInMs };
   }
 
   save(id: string, fence: Fence, change: RecordChange): SaveOutcome {
@@ -122,19 +123,17 @@ export class PlainStore {
     return 'ended';
   }
 
-  list(): StoredRecord[] {
-    return this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record);
+  list(): RecordPage {
+    return { records: this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record) };
   }
 
-  due(): DueRecord[] {
-    const isDue = ({ record: { dueAt } }: PlainSession): boolean => dueAt !== null && dueAt <= this.#options.now();
-    return this.#sessions
-      .map((session) => ({ session, expired: this.#expired(session) }))
-      .filter(({ session, expired }) => expired || isDue(session))
-      .map(({ session, expired }) => {
-        const { id, epoch, owner } = session.record;
-        return { id, epoch, owner, expired };
-      });
+  due(): RecordPage<DueRecord> {
+    const records = this.#sessions.flatMap((session) => {
+      const { id, epoch, owner, dueAt } = session.record;
+      const expired = this.#expired(session);
+      return expired || (dueAt !== null && dueAt <= this.#options.now()) ? [{ id, epoch, owner, expired }] : [];
+    });
+    return { records };
   }
 
   append(request: AppendRequest): WriteOutcome {
@@ -176,7 +175,7 @@ export class PlainStore {
     return { found: true, events: later.map(({ offset, data }) => ({ offset, data })), next: all.length, complete };
   }
 
-  open(id: string): OpenStream[] {
+  #open(id: string): OpenStream[] {
     const session = this.#living(id);
     const open = session?.streams.filter(({ key }) => !session.complete.includes(key)) ?? [];
     return open.map(({ key, note }) => ({ stream: key, next: this.length(id, key), note }));
