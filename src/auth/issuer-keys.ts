@@ -7,6 +7,7 @@
 import type { FlattenedJWSInput, JWSHeaderParameters, JWTVerifyGetKey } from 'jose';
 import { authAway, SojournError } from '../errors.ts';
 import type { ResolvedJwt } from '../options/auth-options.ts';
+import { within } from '../options/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { AuthContext } from './context.ts';
 
@@ -87,7 +88,8 @@ export class IssuerKeys {
       timeoutDuration: FETCH_MS,
       cooldownDuration: UNKNOWN_KEY_PAUSE_MS,
       cacheMaxAge: KEPT_MS,
-      [customFetch]: (url: string, init: RequestInit) => this.#fetchKeys(url, init),
+      [customFetch]: (url: string, init: RequestInit) =>
+        this.#fetchKeys(url, init).catch((cause: unknown) => this.#failed(cause)),
     };
     this.#keys = createRemoteJWKSet(new URL(uri), options);
     return this.#keys;
@@ -103,7 +105,12 @@ export class IssuerKeys {
       `${origin}${path}/.well-known/openid-configuration`,
     ];
     for (const place of places) {
-      const document = await this.#document(place);
+      const controller = new AbortController();
+      const answer = this.#document(place, { redirect: 'manual', signal: controller.signal }, true);
+      const document = await within(this.#context.time, FETCH_MS, answer, (): never => {
+        controller.abort();
+        throw new Error(`${place} did not answer within ${FETCH_MS} ms`);
+      });
       if (document === undefined) continue;
       if (!isObject(document) || document['issuer'] !== issuer)
         throw new Error(`${place} is not the metadata of the issuer ${issuer}`);
@@ -115,50 +122,23 @@ export class IssuerKeys {
     throw new Error(`the issuer ${issuer} has no metadata at ${places.join(' or ')}; set auth.jwt.jwksUri`);
   }
 
-  /** `undefined`: there is none. */
-  async #document(place: string): Promise<unknown> {
-    const { time } = this.#context;
-    const controller = new AbortController();
-    const timer = time.setTimeout(() => controller.abort(), FETCH_MS);
-    try {
-      const response = await this.#fetch(place, { redirect: 'manual', signal: controller.signal });
-      if (response.status === 200) return JSON.parse(await textOf(response, place)) as unknown;
-      await response.body?.cancel();
-      return undefined;
-    } finally {
-      time.clearTimeout(timer);
-    }
-  }
-
   /** For `jose`, which reads the answer as JSON. */
   async #fetchKeys(url: string, init: RequestInit): Promise<Response> {
-    const response = await this.#fetch(url, init);
-    try {
-      if (response.status !== 200) {
-        await response.body?.cancel();
-        throw new Error(`${url} answered with ${response.status}`);
-      }
-      const text = await textOf(response, url);
-      const document: unknown = JSON.parse(text);
-      const keys = isObject(document) ? document['keys'] : undefined;
-      if (!Array.isArray(keys) || !keys.every(isObject)) throw new Error(`${url} is no set of keys`);
-      if (keys.length > MOST_KEYS) throw new Error(`${url} has ${keys.length} keys; at most ${MOST_KEYS} are taken`);
-      return new Response(text);
-    } catch (cause) {
-      return this.#failed(cause);
-    }
+    const document = await this.#document(url, init);
+    const keys = isObject(document) ? document['keys'] : undefined;
+    if (!Array.isArray(keys) || !keys.every(isObject)) throw new Error(`${url} is no set of keys`);
+    if (keys.length > MOST_KEYS) throw new Error(`${url} has ${keys.length} keys; at most ${MOST_KEYS} are taken`);
+    return Response.json(document);
   }
 
-  async #fetch(url: string, init: RequestInit): Promise<Response> {
+  /** `undefined`: there is none, where it `mayBeMissing`. */
+  async #document(url: string, init: RequestInit, mayBeMissing = false): Promise<unknown> {
     if (this.#context.time.monotonic() - this.#failedAt < PAUSE_MS) throw authAway();
-    try {
-      const response = await fetch(url, init);
-      if (response.status < 500) return response;
-      await response.body?.cancel();
-      throw new Error(`${url} answered with ${response.status}`);
-    } catch (cause) {
-      return this.#failed(cause);
-    }
+    const response = await fetch(url, init);
+    if (response.status === 200) return JSON.parse(await textOf(response, url)) as unknown;
+    await response.body?.cancel();
+    if (mayBeMissing && response.status < 500) return undefined;
+    throw new Error(`${url} answered with ${response.status}`);
   }
 
   #failed(cause: unknown): never {

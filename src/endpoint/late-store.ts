@@ -13,9 +13,7 @@ type Method = (...given: unknown[]) => unknown;
 
 /** `sessions` and `calls` are read anew for each call. They and the methods of `instances` throw until it is open. */
 export class LateStore implements EndpointStore {
-  readonly instances = new Proxy({} as InstanceStore, {
-    get: (_, name: keyof InstanceStore) => (this.#open.instances[name] as Method).bind(this.#open.instances),
-  });
+  readonly instances: InstanceStore;
   readonly #given: readonly [Store, ResolvedOptions];
   #first: Promise<EndpointStore> | undefined;
   #store: EndpointStore | undefined;
@@ -27,6 +25,10 @@ export class LateStore implements EndpointStore {
   constructor(store: Store, options: ResolvedOptions, first: Promise<EndpointStore>) {
     this.#given = [store, options];
     this.#first = first;
+    const opened: ProxyHandler<InstanceStore> = {
+      get: (_, name: keyof InstanceStore) => (this.#open.instances[name] as Method).bind(this.#open.instances),
+    };
+    this.instances = new Proxy({} as InstanceStore, opened);
   }
 
   /** Opens it if it is not open. Rejects when that fails; then it may be called again. */

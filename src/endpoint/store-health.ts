@@ -74,12 +74,13 @@ export class StoreHealth {
     this.#lastFailure = this.#time.monotonic();
     if (this.#own !== undefined) return;
     const own = (this.#own = this.#store.sessions);
-    this.#store.sessions = new Proxy({} as Records, {
+    const following: ProxyHandler<Records> = {
       get: (_, name: keyof Records) => {
         const method = own[name] as StoreCall | undefined;
         return method && ((...given: unknown[]) => this.#call(name, given[0], () => method.apply(own, given)));
       },
-    });
+    };
+    this.#store.sessions = new Proxy({} as Records, following);
   }
 
   #unwatch(): void {

@@ -67,6 +67,6 @@ export function modelAfter(id: string, step: number): PlainStore {
   const model = new PlainStore({ now: () => 0, keepMs: KEPT_MS, log: LOG });
   const record = newRecord(id, 'writer');
   model.create(record, null, null);
-  for (const one of upTo(step, () => true)) doStep(model, id, one, { epoch: record.epoch, owner: 'writer' });
+  for (const one of upTo(step, () => true)) void doStep(model, id, one, { epoch: record.epoch, owner: 'writer' });
   return model;
 }
