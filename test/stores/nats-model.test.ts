@@ -2,12 +2,11 @@
 import { connect as connectNats } from '@nats-io/transport-node';
 import { nats } from '../../src/stores/nats/index.ts';
 import type { Fence, Ownership } from '../../src/stores/store.ts';
-import { openPlain } from './views.ts';
 import type { View } from '../../src/testing/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
-import { modelTests, type ModelStores } from './model-runs.ts';
+import { modelTests, type ModelStores, takingTurns } from './model-runs.ts';
 import { FakeClock } from './nats-fake-clock.ts';
-import { newPrefix, storeOptions } from './nats-views.ts';
+import { newPrefix } from './nats-views.ts';
 
 /**
  * Two processes: an instance is in one of them, and writes through it; what is no owner's goes through either in turn.
@@ -42,18 +41,10 @@ describeWithServer('nats', 'the NATS store answers as a plain model does', (serv
     const prefix = newPrefix();
     const connections = await Promise.all([1, 2].map(async () => connectNats({ servers: server().url })));
     const stores = connections.map((connection) => nats(clock.shownBy(connection), { prefix }));
-    const { time, now, pass } = clock;
-    let runs = 0;
+    const { time, pass } = clock;
     return {
-      async open(options) {
-        const all = storeOptions({ ...options, name: `run-${runs++}`, time });
-        const views = await Promise.all(stores.map(async (store) => openPlain(store, all)));
-        const close = async (): Promise<void> => {
-          for (const view of views) await view.close();
-        };
-        return { views, close };
-      },
-      now,
+      connect: takingTurns(stores),
+      time,
       pass,
       async close() {
         for (const connection of connections) await connection.close();

@@ -1,7 +1,7 @@
 /** Random operations on a real server whose clock is the test's. */
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
-import { modelTests, openWithKit, type ModelStores } from './model-runs.ts';
+import { modelTests, takingTurns, type ModelStores } from './model-runs.ts';
 import { moveClock } from './postgres-clock.ts';
 import { newDatabase, storeOptions } from './postgres-views.ts';
 import { openPlain } from './views.ts';
@@ -13,7 +13,7 @@ describeWithServer('postgres', 'the PostgreSQL store answers as a plain model do
     // Connections stay open from run to run.
     const held = await Promise.all(stores.map(async (store) => openPlain(store, storeOptions())));
     return {
-      open: openWithKit(stores, { pass }),
+      connect: takingTurns(stores),
       now,
       pass,
       async close() {

@@ -1,7 +1,7 @@
 /** Random operations on a real server whose clock is controlled by the test (`redis-clock.ts`). */
 import { redis } from '../../src/stores/redis/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
-import { modelTests, openWithKit, type ModelStores } from './model-runs.ts';
+import { modelTests, takingTurns, type ModelStores } from './model-runs.ts';
 import { moveClock } from './redis-clock.ts';
 import { storeOptions } from './redis-views.ts';
 import { openPlain } from './views.ts';
@@ -13,7 +13,7 @@ describeWithServer('redis', 'the Redis store answers as a plain model does', (se
     // Connections stay open from run to run.
     const held = await Promise.all(stores.map(async (store) => openPlain(store, storeOptions())));
     return {
-      open: openWithKit(stores, { pass }),
+      connect: takingTurns(stores),
       now,
       pass,
       async close() {

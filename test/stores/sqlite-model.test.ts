@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { modelTests, openWithKit, type ModelStores } from './model-runs.ts';
+import { modelTests, takingTurns, type ModelStores } from './model-runs.ts';
 
 async function connect(): Promise<ModelStores> {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-model-'));
@@ -14,8 +14,12 @@ async function connect(): Promise<ModelStores> {
   let moved = 0;
   const now = (): number => time.now() + moved;
   const pass = async (ms: number): Promise<void> => void (moved += ms);
-  const open = openWithKit([sqlite(path), sqlite(path)], { time: { ...time, now }, pass });
-  return { open, now, pass, close: async () => rmSync(folder, { recursive: true }) };
+  return {
+    connect: takingTurns([sqlite(path), sqlite(path)]),
+    time: { ...time, now },
+    pass,
+    close: async () => rmSync(folder, { recursive: true }),
+  };
 }
 
 describe('the SQLite store has the same answers as a plain model', () => modelTests(200, connect));

@@ -24,6 +24,8 @@ export interface StoreUnderTest {
   connect(): Store | Promise<Store>;
   /** Passed to the store; fake for a store that uses the clock of the process. */
   readonly time?: TimeProvider;
+  /** The store's clock, where it is another one that the test moves. */
+  now?(): number;
   /** Lets `ms` of the store's clock pass; really waits if the clock is a server's. See `'clock-set-back'`. */
   pass(ms: number): Promise<void>;
   readonly outage?: ServerOutage;
@@ -77,7 +79,8 @@ const DEFAULTS = {
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
 /** A kit for one case. Its deployments have random names, so that cases can share a server. */
-export function createStoreKit({ connect, time = systemTime, pass, outage, entries }: StoreUnderTest): StoreKit {
+export function createStoreKit(given: StoreUnderTest): StoreKit {
+  const { connect, time = systemTime, now = () => time.now(), pass, outage, entries } = given;
   const prefix = `contract-${base64url(systemRandom(9))}-`;
   const views: View[] = [];
   return {
@@ -104,7 +107,7 @@ export function createStoreKit({ connect, time = systemTime, pass, outage, entri
     async openTwoWith(records) {
       return [await this.openWith(records), await this.open()];
     },
-    now: () => time.now(),
+    now,
     pass,
     outage,
     entries,

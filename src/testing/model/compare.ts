@@ -36,51 +36,25 @@ export interface ModelRunOptions extends StoreUnderTest {
   readonly log?: keyof typeof MODEL_RETENTION;
 }
 
-/** What one run needs. */
-export interface ModelRuns extends Required<Pick<ModelRunOptions, 'pass' | 'runs' | 'seed' | 'together' | 'log'>> {
-  /** Two views on a new deployment. */
-  open(options: {
-    readonly log: EventRetention;
-    readonly keepMs: number;
-    readonly leaseMs: number;
-  }): Promise<{ readonly views: readonly View[]; close(): Promise<void> }>;
-  now(): number;
-  /** Time passes only by `pass`. */
-  readonly timed: boolean;
-  /** How operations use the two views. */
-  spread(views: readonly View[]): View;
-}
+/** How operations use the two views. */
+type Spread = (views: readonly View[]) => View;
 
 /**
  * Compares a store with the model; rejects at the first difference. Give `time` and `pass` of a clock that moves only
  * by `pass`, and the runs include expiries. Without `time` nothing expires in them.
  */
-export async function compareWithModel(options: ModelRunOptions): Promise<void> {
-  const { time, runs = RUNS, seed = 1, together = 1, log = 'small', pass } = options;
-  await compareRuns({
-    async open(view) {
-      const kit = createStoreKit(options);
-      const views = [await kit.open(view), await kit.open(view)];
-      return { views, close: () => kit.close() };
-    },
-    now: () => time?.now() ?? 0,
-    pass,
-    timed: time !== undefined,
-    runs,
-    seed,
-    together,
-    log,
-    spread: inTurn,
-  });
+export function compareWithModel(options: ModelRunOptions): Promise<void> {
+  return compareThrough(inTurn, options);
 }
 
-export async function compareRuns(all: ModelRuns): Promise<void> {
-  for (let n = 0; n < all.runs; n++) {
-    const seed = all.seed + n;
-    const operations = randomOperations(seed, all.timed);
-    const failure = await failureOf(all, operations);
-    if (failure === undefined) continue;
-    const [fewest, cause] = await shrunk(all, operations, failure);
+export async function compareThrough(spread: Spread, options: ModelRunOptions): Promise<void> {
+  const { runs = RUNS, seed: first = 1 } = options;
+  const failure: FailureOf = (operations) => failureOf(options, spread, operations);
+  for (let seed = first; seed < first + runs; seed++) {
+    const operations = randomOperations(seed, isTimed(options));
+    const failed = await failure(operations);
+    if (failed === undefined) continue;
+    const [fewest, cause] = await shrunk(failure, operations, failed);
     const shown = fewest.map((operation) => JSON.stringify(operation)).join('\n');
     throw new Error(`seed ${seed}: the store answers otherwise than the model after\n${shown}\n${cause.message}`, {
       cause,
@@ -88,29 +62,37 @@ export async function compareRuns(all: ModelRuns): Promise<void> {
   }
 }
 
-async function failureOf(all: ModelRuns, operations: readonly Operation[]): Promise<Error | undefined> {
-  const { now, pass, timed, together } = all;
-  const long = timed ? {} : { ttlMs: LONG_MS };
-  const log = { ...MODEL_RETENTION[all.log], ...long };
+const isTimed = ({ time, now }: StoreUnderTest): boolean => (now ?? time) !== undefined;
+
+type FailureOf = (operations: readonly Operation[]) => Promise<Error | undefined>;
+
+async function failureOf(
+  options: ModelRunOptions,
+  spread: Spread,
+  operations: readonly Operation[],
+): Promise<Error | undefined> {
+  const { pass, together = 1 } = options;
+  const timed = isTimed(options);
+  const log = { ...MODEL_RETENTION[options.log ?? 'small'], ...(!timed && { ttlMs: LONG_MS }) };
   const keepMs = timed ? MODEL_TOMBSTONE_MS : LONG_MS;
-  const { views, close } = await all.open({ log, keepMs, leaseMs: LEASE_MS });
-  const model = new PlainStore({ now, keepMs, log });
+  const kit = createStoreKit(options);
+  const now = timed ? kit.now : (): number => 0;
+  const settings = { log, keepMs, leaseMs: LEASE_MS };
+  const views = [await kit.open(settings), await kit.open(settings)] as const;
   try {
-    const [first] = views;
-    if (first === undefined) throw new Error('a run needs a view');
-    const store = together === 1 ? all.spread(views) : first;
-    await applyAll({ store, model, now, pass, timed }, operations, together);
+    const store = together === 1 ? spread(views) : views[0];
+    await applyAll({ store, model: new PlainStore({ now, keepMs, log }), now, pass, timed }, operations, together);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   } finally {
-    await close();
+    await kit.close();
   }
 }
 
 /** Leaves out parts, large ones first, as long as the rest fails too. */
 async function shrunk(
-  all: ModelRuns,
+  failureOf: FailureOf,
   operations: readonly Operation[],
   failure: Error,
 ): Promise<readonly [readonly Operation[], Error]> {
@@ -118,7 +100,7 @@ async function shrunk(
   for (let size = Math.ceil(fewest.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let from = 0; from < fewest.length && tries < SHRINKS; tries++) {
       const fewer = [...fewest.slice(0, from), ...fewest.slice(from + size)];
-      const still = fewer.length === 0 ? undefined : await failureOf(all, fewer);
+      const still = fewer.length === 0 ? undefined : await failureOf(fewer);
       if (still === undefined) from += size;
       else [fewest, cause] = [fewer, still];
     }
