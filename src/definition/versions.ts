@@ -1,9 +1,8 @@
 /** The versions of an SDK for an error: the tested version, and the version installed beside this library. */
 import { readFileSync } from 'node:fs';
 import module from 'node:module';
-import { dirname, join } from 'node:path';
+import { join, normalize } from 'node:path';
 import { orUndefined } from '../or-undefined.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
 import { seamsOf, type SdkServer } from './sdk-server.ts';
 
 export function versionsOf(server: SdkServer): string {
@@ -11,26 +10,13 @@ export function versionsOf(server: SdkServer): string {
   return `${sdk}: installed ${installedVersion(sdk) ?? 'unknown'}, tested ${tested}`;
 }
 
+/** `undefined`: it is not installed here, so the server is from another tree. */
 function installedVersion(name: string): string | undefined {
-  try {
-    // Bundlers replace an imported `createRequire` and warn.
-    let folder = dirname(module.createRequire(import.meta.url).resolve(name === V1_SDK ? `${name}/types.js` : name));
-    for (; folder !== dirname(folder); folder = dirname(folder)) {
-      const version = versionIn(join(folder, 'package.json'), name);
-      if (version !== undefined) return version;
-    }
-  } catch {
-    // Not installed here: the server is from another tree.
-  }
-  return undefined;
-}
-
-/** Its package has no main module. */
-const V1_SDK = '@modelcontextprotocol/sdk';
-
-function versionIn(file: string, name: string): string | undefined {
-  const found: unknown = orUndefined(() => JSON.parse(readFileSync(file, 'utf8')) as unknown);
-  return isObject(found) && found['name'] === name && typeof found['version'] === 'string'
-    ? found['version']
-    : undefined;
+  return orUndefined(() => {
+    // Bundlers replace an imported `createRequire` and warn. The package of version 1 has no main module.
+    const file = module.createRequire(import.meta.url).resolve(name.endsWith('/sdk') ? `${name}/types.js` : name);
+    const folder = file.slice(0, file.lastIndexOf(normalize(name)) + name.length);
+    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { readonly version: string };
+    return version;
+  });
 }
