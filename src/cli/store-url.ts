@@ -16,8 +16,8 @@ export interface ChosenStore {
 }
 
 interface Scheme {
-  /** Shown in errors. */
-  readonly example: string;
+  /** Shown in errors about a server. */
+  readonly example?: string;
   /** The package to install, for the client of a server. */
   readonly client?: string;
   /** In this scheme a user without a password is a token, and secret. */
@@ -49,14 +49,12 @@ const nats: Scheme = {
 
 const SCHEMES: Readonly<Record<string, Scheme>> = {
   memory: {
-    example: 'memory:',
     open: async (url) => {
       if (url.length > 'memory:'.length) throw new UsageError(`memory: takes no path; got ${JSON.stringify(url)}`);
       return (await import('../stores/memory/index.ts')).memory();
     },
   },
   sqlite: {
-    example: 'sqlite:./sessions.db',
     open: async (url) => {
       const path = url.slice('sqlite:'.length);
       if (path === '') throw new UsageError('sqlite: needs a file, e.g. sqlite:./sessions.db');

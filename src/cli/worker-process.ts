@@ -11,7 +11,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { reason } from './failure.ts';
 import { isMessage, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
-import { START_VARIABLE, WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
+import { WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
 
 /** How long to wait for the last messages of an ended worker. The channel closes after its process. */
 const LAST_MESSAGES_MS = 1_000;
@@ -48,7 +48,7 @@ export class WorkerProcess {
   constructor(number: number, { program, args, env, fd }: WorkerCommand, start: WorkerStart = 'first') {
     this.number = number;
     this.#child = fork(program, args, {
-      env: { ...env, [WORKER_VARIABLE]: String(number), [START_VARIABLE]: start },
+      env: { ...env, [WORKER_VARIABLE]: `${number} ${start}` },
       // The fourth descriptor is WORKER_FD, the socket.
       stdio: ['ignore', 'inherit', 'inherit', fd, 'ipc'],
     });

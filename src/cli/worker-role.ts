@@ -10,15 +10,14 @@ import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
 import { isMessage, type WorkerReport } from './worker-messages.ts';
 
-/** The number of this worker: 1, 2 … The supervisor sets it. It is removed before settings are read. */
+/** The number of this worker, 1, 2 …, and its `WorkerStart`. It is removed before settings are read. */
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
-/** How the worker starts, a `WorkerStart`. It is removed too. */
-export const START_VARIABLE = 'SOJOURN_WORKER_START';
 /**
  * `first`: a store on this machine that cannot be opened ends the command. `again`: the worker listens while its store
  * is away. `beside`: the worker that it replaces serves, so it listens once its store is open.
  */
-export type WorkerStart = 'first' | 'again' | 'beside';
+const STARTS = ['first', 'again', 'beside'] as const;
+export type WorkerStart = (typeof STARTS)[number];
 /** The file descriptor of the socket that the supervisor passes. */
 export const WORKER_FD = 3;
 
@@ -47,11 +46,10 @@ export interface OwnProcess {
 
 /** `undefined`: this process has no supervisor. */
 export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
-  const number = Number(self.env[WORKER_VARIABLE]);
-  const start = startOf(self.env[START_VARIABLE]);
+  const [number, given] = (self.env[WORKER_VARIABLE] ?? '').split(' ');
+  const start = STARTS.find((one) => one === given) ?? 'first';
   delete self.env[WORKER_VARIABLE];
-  delete self.env[START_VARIABLE];
-  if (!(number > 0) || self.send === undefined) return undefined;
+  if (!(Number(number) > 0) || self.send === undefined) return undefined;
   const signals = new EventEmitter();
   let stopping = false;
   let signalled = false;
@@ -86,7 +84,7 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
   });
   for (const terminal of ['SIGINT', 'SIGHUP'] as const) self.on(terminal, () => {});
   return {
-    number,
+    number: Number(number),
     start,
     alone,
     orphaned,
@@ -97,8 +95,4 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
     // Errors are ignored: `disconnect` reports the death of the supervisor.
     report: (message) => void self.send?.(message, () => {}),
   };
-}
-
-function startOf(given: string | undefined): WorkerStart {
-  return given === 'again' || given === 'beside' ? given : 'first';
 }

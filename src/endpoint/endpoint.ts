@@ -158,7 +158,7 @@ class Endpoint {
       },
       subscribe: (listener) => this.#opened.bus.subscribe(listener),
     };
-    const endpoint: McpEndpoint = {
+    return {
       node,
       fetch: (request, given) => {
         const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody, this.#exchanges);
@@ -175,7 +175,6 @@ class Endpoint {
       health: () => this.#health(),
       [Symbol.asyncDispose]: () => this.#close(),
     };
-    return endpoint;
   }
 
   async #drain(given: DrainOptions | undefined): Promise<{ released: number; interrupted: number }> {
@@ -191,16 +190,16 @@ class Endpoint {
     const stops = given?.stopListening;
     const left = [...this.#listening].filter(({ inherited }) => inherited || stops === true || stops === 'now');
     if (stops === 'now') {
-      await Promise.all(left.map((listening) => listening.stopAccepting('alone', false)));
-      return core.shutdown.drain(timeoutMs, () => left.some(({ expectsRequests }) => expectsRequests));
+      await Promise.all(left.map(({ socket }) => socket.stopAccepting('alone', false)));
+      return core.shutdown.drain(timeoutMs, () => left.some(({ socket }) => socket.expectsRequests));
     }
     const remainingMs = left.length > 0 ? await core.shutdown.finishAlone(timeoutMs) : timeoutMs;
     if (left.length > 0) {
       const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
       const socketCloses = given?.socketCloses === true;
-      await Promise.all(left.map((listening) => listening.stopAccepting(serving, socketCloses)));
+      await Promise.all(left.map(({ socket }) => socket.stopAccepting(serving, socketCloses)));
     }
-    return core.shutdown.drain(remainingMs, () => left.some(({ expectsRequests }) => expectsRequests));
+    return core.shutdown.drain(remainingMs, () => left.some(({ socket }) => socket.expectsRequests));
   }
 
   #health(): EndpointHealth {

@@ -3,7 +3,7 @@
  * from here. `fd` and `storeMayBeAway` have no flag.
  */
 import { optionInvalid } from '../errors.ts';
-import { checkArguments } from '../options/checks.ts';
+import { checkArguments, checkText } from '../options/checks.ts';
 import { connectionsOf, heapLimit } from '../options/heap-shares.ts';
 import { count, type FlagText, number, option, type OptionSpec, type Values, valuesOf } from '../options/kinds.ts';
 
@@ -46,16 +46,11 @@ function parsePort(name: string, value: unknown): number {
   throw optionInvalid('range', name, value, 'a port, 0 to 65535');
 }
 
-function parseHost(name: string, value: unknown): string {
-  if (typeof value === 'string') return value;
-  throw optionInvalid('type', name, value, "an address like '127.0.0.1'");
-}
+const parseHost = (name: string, value: unknown): string => checkText(name, value, /^/, "an address like '127.0.0.1'");
 
 /** What follows `?` or `#`, and blanks, are never part of the path of a request. */
-function parsePath(name: string, value: unknown): string {
-  if (typeof value === 'string' && /^\/[^?#\s]*$/.test(value)) return value;
-  throw optionInvalid('type', name, value, "a path like '/mcp'");
-}
+const parsePath = (name: string, value: unknown): string =>
+  checkText(name, value, /^\/[^?#\s]*$/, "a path like '/mcp'");
 
 export const LISTEN = {
   port: option('number', 3000, listening('TCP port; 0 = any free one', 'n'), parsePort),

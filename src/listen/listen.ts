@@ -12,7 +12,7 @@ import { withoutTrailing } from '../http/text-ends.ts';
 import { type Descriptors, watchDescriptors } from './descriptors.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
-import { ListeningSocket, type Serving } from './listening-socket.ts';
+import { ListeningSocket } from './listening-socket.ts';
 import { LOOPBACK_NAMES } from '../options/hosts.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn } from '../options/system.ts';
@@ -33,10 +33,7 @@ export interface ManagedListening extends Listening {
   closeIdle(): void;
   /** The socket was passed to the process and outlives it. */
   readonly inherited: boolean;
-  /** Stops accepting connections. Resolves when hardly any client can expect to send another request. */
-  stopAccepting(serving: Serving, socketCloses: boolean): Promise<void>;
-  /** After `stopAccepting`: a stream has ended since, so its client may still send a request. */
-  readonly expectsRequests: boolean;
+  readonly socket: ListeningSocket;
 }
 
 export interface ListenTarget {
@@ -103,10 +100,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     close,
     [Symbol.asyncDispose]: close,
     inherited: fd !== undefined,
-    stopAccepting: (serving, socketCloses) => socket.stopAccepting(serving, socketCloses),
-    get expectsRequests() {
-      return socket.expectsRequests;
-    },
+    socket,
     closeIdle: () => {
       server.closeIdleConnections();
       // A response that has just ended counts as active until its last bytes are sent.

@@ -14,7 +14,7 @@ import type {
   ResolvedJwt,
   VerifyToken,
 } from './auth-options.ts';
-import { checkBoolean, checkFunction, checkList, checkNames, checkNumber, got } from './checks.ts';
+import { checkBoolean, checkFunction, checkList, checkNames, checkNumber, checkText, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
 import { ms } from './kinds.ts';
 
@@ -79,7 +79,7 @@ function resolveJwt(input: JwtOptions): ResolvedJwt {
   const audience = typeof given.audience === 'string' ? [given.audience] : given.audience;
   return Object.freeze({
     issuer: checkUrl('auth.jwt.issuer', issuer),
-    audience: checkList('auth.jwt.audience', audience, 'a string, or a list of strings', checkText),
+    audience: checkList('auth.jwt.audience', audience, 'a string, or a list of strings', notEmpty),
     jwksUri: jwksUri === undefined ? undefined : checkUrl('auth.jwt.jwksUri', jwksUri),
     algorithms: checkList('auth.jwt.algorithms', algorithms, `some of ${ASYMMETRIC.join(', ')}`, checkAlgorithm),
     clockToleranceMs: checkNumber('auth.jwt.clockToleranceMs', clockToleranceMs, ms()),
@@ -127,15 +127,12 @@ function resolveMetadata(
   return Object.freeze(JSON.parse(JSON.stringify(document)) as NonNullable<ResolvedAuth['metadata']>);
 }
 
-function checkText(option: string, value: unknown): string {
-  if (typeof value !== 'string' || value === '') throw optionInvalid('type', option, value, 'a text that is not empty');
-  return value;
-}
+const notEmpty = (option: string, value: unknown): string => checkText(option, value, /./s, 'a text that is not empty');
 
 /** OAuth's own rule: https, or http on this machine. */
 function checkUrl(option: string, value: unknown): string {
   const takes = 'an https URL, or an http URL on loopback';
-  const text = checkText(option, value);
+  const text = notEmpty(option, value);
   if (!isWebUrl(text)) throw optionInvalid('range', option, text, takes);
   const { protocol, hostname, username, password } = new URL(text);
   if (username !== '' || password !== '') throw optionInvalid('range', option, got('a URL with credentials'), takes);
@@ -164,7 +161,7 @@ function checkAlgorithm(option: string, value: unknown): string {
 
 function checkRange(option: string, value: unknown): string {
   const takes = 'an address, or a range such as 10.0.0.0/8 or fd00::/8';
-  const text = checkText(option, value);
+  const text = notEmpty(option, value);
   const [address = '', bits, more] = text.split('/');
   const family = isIP(address);
   const most = family === 6 ? 128 : 32;

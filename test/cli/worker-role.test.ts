@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { takeWorkerRole, type OwnProcess } from '../../src/cli/worker-role.ts';
 
-function workerSelf(env: NodeJS.ProcessEnv = { SOJOURN_WORKER: '2' }) {
+function workerSelf(env: NodeJS.ProcessEnv = { SOJOURN_WORKER: '2 again' }) {
   const events = new EventEmitter();
   const exits: number[] = [];
   const told: unknown[] = [];
@@ -28,21 +28,22 @@ function serving() {
 const order = { sojourn: 'drain' };
 
 describe('a worker', () => {
-  test('learns its number, and removes it from the environment', () => {
+  test('learns its number and how it starts, and removes both from the environment', () => {
     const { self, told } = workerSelf();
     const role = takeWorkerRole(self);
-    expect(role?.number).toBe(2);
+    expect([role?.number, role?.start]).toEqual([2, 'again']);
     expect(self.env).toEqual({});
     role?.report({ sojourn: 'leaving' });
     expect(told).toEqual([{ sojourn: 'leaving' }]);
   });
 
-  test.each([{}, { SOJOURN_WORKER: '' }, { SOJOURN_WORKER: '0' }, { SOJOURN_WORKER: 'x' }])(
-    'is none with %j',
-    (env) => {
-      expect(takeWorkerRole(workerSelf(env).self)).toBeUndefined();
-    },
-  );
+  test.each(['', '0 first', 'x first'])('is none with %j', (SOJOURN_WORKER) => {
+    expect(takeWorkerRole(workerSelf({ SOJOURN_WORKER }).self)).toBeUndefined();
+  });
+
+  test('is none without the variable', () => {
+    expect(takeWorkerRole(workerSelf({}).self)).toBeUndefined();
+  });
 
   test('is none without a supervisor', () => {
     expect(takeWorkerRole({ ...workerSelf().self, send: undefined })).toBeUndefined();

@@ -6,10 +6,11 @@ import { existsSync, writeFileSync, writeSync } from 'node:fs';
 const CHANNEL_FD = 4;
 
 const [, , folder] = process.argv;
-const seen = `${folder}/${process.env.SOJOURN_WORKER}`;
+const [number] = process.env.SOJOURN_WORKER.split(' ');
+const seen = `${folder}/${number}`;
 const first = !existsSync(seen);
 writeFileSync(seen, '');
 process.on('message', () => process.exit(0));
 const reports = [{ sojourn: 'listening', banner: 'banner' }];
-if (first && process.env.SOJOURN_WORKER === '2') reports.push({ sojourn: 'leaving' });
+if (first && number === '2') reports.push({ sojourn: 'leaving' });
 writeSync(CHANNEL_FD, reports.map((report) => `${JSON.stringify(report)}\n`).join(''));
