@@ -24,7 +24,7 @@ export interface StoreUnderTest {
   connect(): Store | Promise<Store>;
   /** Passed to the store; fake for a store that uses the clock of the process. */
   readonly time?: TimeProvider;
-  /** The store's clock, where it is another one that the test moves. */
+  /** The clock of the store, where the test moves it and it is not `time`. */
   now?(): number;
   /** Lets `ms` of the store's clock pass; really waits if the clock is a server's. See `'clock-set-back'`. */
   pass(ms: number): Promise<void>;
