@@ -70,11 +70,10 @@ export const SERVE_FLAGS = {
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 
 export type ServeKey = keyof typeof SERVE_FLAGS;
+export type FlagKey = OptionKey | ServeKey;
 
-export const ALL_FLAGS: ReadonlyMap<OptionKey | ServeKey, FlagSpec> = new Map<OptionKey | ServeKey, FlagSpec>([
-  ...(Object.entries(SERVE_FLAGS) as [ServeKey, FlagSpec][]),
-  ...(Object.entries(OPTION_FLAGS) as [OptionKey, FlagSpec][]),
-]);
+const SPECS: Readonly<Record<FlagKey, FlagSpec>> = { ...SERVE_FLAGS, ...OPTION_FLAGS };
+export const ALL_FLAGS: ReadonlyMap<FlagKey, FlagSpec> = new Map(Object.entries(SPECS) as [FlagKey, FlagSpec][]);
 
 /** `limits.bodyBytes` → `limits-body-bytes` */
 export function flagName(key: string): string {
@@ -87,8 +86,8 @@ export function variableName(key: string): string {
 }
 
 /** The default of an option, as the help text shows it. */
-export function defaultOf(key: OptionKey | ServeKey): string | undefined {
-  const { kind, shown, fallback }: FlagSpec = { ...OPTION_FLAGS, ...SERVE_FLAGS }[key];
+export function defaultOf(key: FlagKey): string | undefined {
+  const { kind, shown, fallback } = SPECS[key];
   if (shown !== undefined) return shown;
   if (kind === 'module' || fallback === undefined) return undefined;
   return typeof fallback === 'boolean' ? (fallback ? 'on' : 'off') : String(fallback) || undefined;

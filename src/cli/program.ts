@@ -3,16 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { SojournError } from '../errors.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
-import {
-  ALL_FLAGS,
-  GROUPS,
-  defaultOf,
-  flagName,
-  variableName,
-  type FlagSpec,
-  type OptionKey,
-  type ServeKey,
-} from './option-flags.ts';
+import { ALL_FLAGS, defaultOf, type FlagKey, flagName, type FlagSpec, GROUPS, variableName } from './option-flags.ts';
 import type { ReloadRequest } from './pid-file.ts';
 import { describeSessions, withIdsApart } from './sessions-commands.ts';
 import type { SessionsRequest } from './sessions.ts';
@@ -27,8 +18,6 @@ export interface CliContext {
   sessions(request: SessionsRequest): Promise<number>;
   reload(request: ReloadRequest): number;
 }
-
-type FlagKey = OptionKey | ServeKey;
 
 const HELP_WIDTH = 100;
 

@@ -8,7 +8,7 @@ import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { Failure, reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
-import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type OptionKey, type ServeKey } from './option-flags.ts';
+import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type FlagKey } from './option-flags.ts';
 import { isInstalled } from './store-url.ts';
 
 const PREFIX = 'SOJOURN_';
@@ -20,7 +20,7 @@ const VERBOSE: ReadonlySet<string> = new Set(['debug', 'info']);
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The flags of the command line by option name: a text, or the boolean of a switch. */
-export type GivenFlags = ReadonlyMap<OptionKey | ServeKey, string | boolean>;
+export type GivenFlags = ReadonlyMap<FlagKey, string | boolean>;
 
 export interface ServeSettings extends CheckedListen {
   /** Processes behind a parent that holds the socket. 0: this process serves without a parent. */

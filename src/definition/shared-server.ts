@@ -76,9 +76,9 @@ export class SharedServer {
     const seams = seamsOf(server);
     for (const name of seams.connection) this.#forwardProperty(name);
     for (const name of CALLBACKS) this.#forwardProperty(name);
-    for (const name of seams.methods) this.#forwardMethod(name);
+    for (const name of seams.methods) this.#forward(name, Reflect.get(server, name) as AnyFunction);
     for (const name of SENDS) this.#forwardSend(name);
-    for (const name of GETTERS) this.#forwardGetter(name);
+    for (const name of GETTERS) if (name in server) this.#forward(name, () => undefined);
     for (const [name, change] of Object.entries(LIST_SENDS)) {
       this.override(server, name, () => {
         this.announce(change);
@@ -168,13 +168,12 @@ export class SharedServer {
     });
   }
 
-  #forwardMethod(name: string): void {
+  /** `idle`: what is called while no handler runs. */
+  #forward(name: string, idle: AnyFunction): void {
     const { server } = this;
-    const own = Reflect.get(server, name) as AnyFunction;
-    this.override(server, name, (...args) => {
-      const light = this.#light;
-      return light === undefined ? own.apply(server, args) : call(light, name, args);
-    });
+    this.override(server, name, (...args) =>
+      this.#light === undefined ? idle.apply(server, args) : call(this.#light, name, args),
+    );
   }
 
   #forwardSend(name: string): void {
@@ -183,11 +182,6 @@ export class SharedServer {
       if (name === 'sendLoggingMessage') checkNamed(light, args[1]);
       return call(light, name, args);
     });
-  }
-
-  #forwardGetter(name: string): void {
-    if (!(name in this.server)) return;
-    this.override(this.server, name, () => this.#light && call(this.#light, name, []));
   }
 
   #forwardNotification(): void {

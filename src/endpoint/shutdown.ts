@@ -8,7 +8,6 @@ import { elapse } from '../options/system.ts';
 import { GRACE_MS } from '../session/server/hook-time.ts';
 import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import type { Registry } from '../session/registry.ts';
-import type { MaybePromise } from '../stores/store.ts';
 import type { Eras } from './eras.ts';
 
 /** How often a drain checks whether running requests have finished. */
@@ -84,7 +83,7 @@ export class Shutdown {
     this.#parts.legacy.relay.close(requestDrained);
     await this.#noteOthers();
     released += await this.#release(() => true);
-    await this.#closeEras(this.#handsOver());
+    await this.#closeEras(await this.#handsOver());
     return { released, interrupted };
   }
 
@@ -116,7 +115,7 @@ export class Shutdown {
     waitingRoom.refuseAll();
     legacy.relay.close(requestClosed);
     this.#parts.ignoreBus();
-    const handsOver = this.#handsOver();
+    const handsOver = await this.#handsOver();
     await Promise.all([this.#closeEras(handsOver), this.#closeSessions(handsOver)]);
     await registry.leaving.endHook.settled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
     await this.#stop();
@@ -131,20 +130,20 @@ export class Shutdown {
   }
 
   /** Whether the store outlives this endpoint, or other endpoints use it. */
-  #handsOver(): MaybePromise<boolean> {
+  async #handsOver(): Promise<boolean> {
     const { registry, instance } = this.#parts;
-    return registry.durable || instance.otherServing().then((other) => other !== undefined);
+    return registry.durable || (await instance.otherServing()) !== undefined;
   }
 
-  async #closeEras(handsOver: MaybePromise<boolean>): Promise<void> {
+  async #closeEras(handsOver: boolean): Promise<void> {
     const { modern, stateless, sse } = this.#parts;
-    await Promise.all([modern.close(handsOver === true || (await handsOver)), stateless.close(), sse?.close()]);
+    await Promise.all([modern.close(handsOver), stateless.close(), sse?.close()]);
   }
 
   /** Releases the sessions, or ends them. */
-  async #closeSessions(handsOver: MaybePromise<boolean>): Promise<void> {
+  async #closeSessions(handsOver: boolean): Promise<void> {
     const live = [...this.#parts.registry.values()];
-    if (handsOver === true || (await handsOver)) {
+    if (handsOver) {
       await Promise.all(live.map((session) => this.#parts.registry.leaving.release(session, 'closed')));
       return;
     }

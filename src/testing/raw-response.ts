@@ -40,8 +40,7 @@ export class RawResponse {
 
   /** Every value of a header. */
   headers(name: string): string[] {
-    const wanted = name.toLowerCase();
-    return this.rawHeaders.filter(([key]) => key.toLowerCase() === wanted).map(([, value]) => value);
+    return this.#incoming.headersDistinct[name.toLowerCase()] ?? [];
   }
 
   /** The values of a header, joined as HTTP joins them. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { idsOf, type View } from '../view.ts';
 import { until } from '../until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
-import { FENCE, ME, OTHER, announce, recordOf, append } from './store-kit.ts';
+import { FENCE, ME, OTHER, announce, recordOf, append, eventsOf } from './store-kit.ts';
 
 /** Names that are prefixes of each other, as far as that is possible: no name may reach into another one's keys. */
 const NAMES = ['a', 'a:sessions', 'a:b', 'A', 'a*', 'a '];
@@ -19,8 +19,7 @@ export const deploymentCases = [
     for (const deployment of NAMES) {
       const view = await kit.open({ deployment });
       assert.deepEqual((await view.records.list(10)).records, [recordOf('s', { body: deployment })]);
-      const outcome = await view.records.replay('s', 'p', -1);
-      assert.deepEqual(outcome.found && outcome.events, [{ offset: 0, data: JSON.stringify(deployment) }]);
+      assert.deepEqual(await eventsOf(view, 's', 'p'), [{ offset: 0, data: JSON.stringify(deployment) }]);
     }
     const first = await kit.open({ deployment: NAMES[0] as string });
     await first.records.end('s', FENCE, 'deleted');

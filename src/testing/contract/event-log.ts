@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { LoggedEvent, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
 import { openStreams } from '../view.ts';
 import { test } from './store-case.ts';
-import { FENCE, ME, OTHER, recordOf, sortedBy, claimed, NEXT, ANEW, append } from './store-kit.ts';
+import { FENCE, ME, OTHER, recordOf, sortedBy, claimed, NEXT, ANEW, append, eventsOf } from './store-kit.ts';
 
 const logged = (from: number, ...data: string[]): LoggedEvent[] =>
   data.map((text, n) => ({ offset: from + n, data: text }));
@@ -28,8 +28,7 @@ export const eventLogCases = [
   test('append/data: data comes back as it was, a priming event as the empty text', async (kit) => {
     const view = await kit.openWith(['s']);
     await append(view, 'p', 0, ODD_DATA);
-    const outcome = await view.records.replay('s', 'p', -1);
-    assert.deepEqual(outcome.found && outcome.events, logged(0, ...ODD_DATA));
+    assert.deepEqual(await eventsOf(view, 's', 'p'), logged(0, ...ODD_DATA));
   }),
   test('replay/after: a replay gives the events past an offset, and past the last one none', async (kit) => {
     const view = await kit.openWith(['s']);
@@ -71,10 +70,8 @@ export const eventLogCases = [
       ['s', 'p', 'p'],
       ['s', 'q', 'q'],
       ['t', 'p', 't'],
-    ] as const) {
-      const outcome = await view.records.replay(session, stream, -1);
-      assert.deepEqual(outcome.found && outcome.events, texts(prefix));
-    }
+    ] as const)
+      assert.deepEqual(await eventsOf(view, session, stream), texts(prefix));
   }),
   test('append/streams: streams of one session, and of several, are numbered and replayed apart', async (kit) => {
     const view = await kit.openWith(['s', 't']);
@@ -82,13 +79,9 @@ export const eventLogCases = [
     await append(view, 'g', 0, ['"s.g.0"', '"s.g.1"']);
     await append(view, 'p', 0, ['"t.p.0"'], { id: 't' });
     await append(view, 'p', 1, ['"s.p.1"']);
-    const texts = async (session: string, stream: string) => {
-      const outcome = await view.records.replay(session, stream, -1);
-      return outcome.found && outcome.events;
-    };
-    assert.deepEqual(await texts('s', 'p'), logged(0, '"s.p.0"', '"s.p.1"'));
-    assert.deepEqual(await texts('s', 'g'), logged(0, '"s.g.0"', '"s.g.1"'));
-    assert.deepEqual(await texts('t', 'p'), logged(0, '"t.p.0"'));
+    assert.deepEqual(await eventsOf(view, 's', 'p'), logged(0, '"s.p.0"', '"s.p.1"'));
+    assert.deepEqual(await eventsOf(view, 's', 'g'), logged(0, '"s.g.0"', '"s.g.1"'));
+    assert.deepEqual(await eventsOf(view, 't', 'p'), logged(0, '"t.p.0"'));
   }),
   test('append/odd-names: sessions and streams whose joined names are equal keep their logs apart', async (kit) => {
     const view = await kit.open();
@@ -105,10 +98,8 @@ export const eventLogCases = [
       const data = JSON.stringify([id, stream]);
       assert.equal(await append(view, stream, 0, [data], { id }), 'written', data);
     }
-    for (const [id, stream] of places) {
-      const outcome = await view.records.replay(id, stream, -1);
-      assert.deepEqual(outcome.found && outcome.events, logged(0, JSON.stringify([id, stream])));
-    }
+    for (const [id, stream] of places)
+      assert.deepEqual(await eventsOf(view, id, stream), logged(0, JSON.stringify([id, stream])));
   }),
   test('append/next-owner: the next owner continues where the stream is, and the log of the earlier one stays', async (kit) => {
     const [old, next] = await kit.openTwoWith(['s']);

@@ -7,6 +7,7 @@ import {
   type ClaimOutcome,
   type Fence,
   isEnded,
+  type LoggedEvent,
   type Ownership,
   type Store,
   type StoredRecord,
@@ -170,6 +171,12 @@ export async function append(
   more: Partial<AppendRequest> = {},
 ): Promise<WriteOutcome> {
   return records.append({ id: 's', fence: FENCE, stream, from, events, ...more });
+}
+
+/** All events of a stream; `undefined`: there is none, or a gap. */
+export async function eventsOf({ records }: View, id: string, stream: string): Promise<LoggedEvent[] | undefined> {
+  const outcome = await records.replay(id, stream, -1);
+  return outcome.found ? [...outcome.events] : undefined;
 }
 
 /** Announces an instance with this id. */
