@@ -58,6 +58,8 @@ const GOLDEN = (Math.sqrt(5) - 1) / 2;
 const LONGEST_MS = 10;
 const PATIENCE_MS = 60_000;
 const PAGE = 10;
+/** It has no lease: the next writer may claim from it. */
+const CHECKER = 'checker';
 const EXPIRING_LEASE_MS = 50;
 const LASTING_LEASE_MS = 600_000;
 
@@ -84,7 +86,7 @@ type Held = Pick<View['records'], 'claim'> & { replay(id: string, stream: string
 
 /** What a store or the model holds of a session. Claims it, because a claim returns marks and open streams. */
 async function contentOf(held: Held, { id, epoch, owner }: StoredRecord): Promise<object> {
-  const claim = await held.claim(id, { epoch, owner }, 'checker');
+  const claim = await held.claim(id, { epoch, owner }, CHECKER);
   assert.ok(claim.claimed, `${id} was not claimed: its owner lives`);
   const { fields, rung, stamp, head, body } = claim.record;
   const logs = await Promise.all(STREAMS.map(async (stream) => held.replay(id, stream, -1)));
@@ -93,8 +95,8 @@ async function contentOf(held: Held, { id, epoch, owner }: StoredRecord): Promis
 
 /** The sessions from round to round, and the assertions about them. */
 class Lives {
-  /** Session → the last acknowledged step. */
-  readonly #living = new Map<string, number>();
+  /** Each with its last acknowledged step, and as the next writer finds it. */
+  readonly living = new Map<string, WriterJob['sessions'][number]>();
   readonly #ended = new Set<string>();
   steps = 0;
 
@@ -102,26 +104,22 @@ class Lives {
     return this.#ended.size;
   }
 
-  /** For the next writers. */
-  async next(view: View): Promise<WriterJob['sessions']> {
-    const living = [];
-    for (const [id, step] of this.#living) {
-      const record = await view.records.read(id);
-      if (record !== undefined && !isEnded(record)) living.push({ id, step, epoch: record.epoch, owner: record.owner });
+  /** The writers have been killed. */
+  async check(view: View, writers: readonly Writer[], buries: boolean): Promise<void> {
+    if (buries) for (const lease of await view.instances.list()) assert.equal(await view.instances.bury(lease), true);
+    await until(async () => (await view.instances.list()).length === 0, waiting('the killed writers are dead'));
+    for (const [id, step] of writers.flatMap(({ log }) => readAcknowledged(log))) {
+      this.steps += step - (this.living.get(id)?.step ?? 0);
+      this.living.set(id, { id, step, epoch: 0, owner: null });
     }
-    return living;
-  }
-
-  async check(view: View, logs: readonly string[]): Promise<void> {
-    for (const [id, step] of logs.flatMap(readAcknowledged)) {
-      this.steps += step - (this.#living.get(id) ?? 0);
-      this.#living.set(id, step);
-    }
-    const listed = new Set(idsOf((await view.records.list(100_000)).records));
+    const { records } = await view.records.list(100_000);
+    const listed = new Set(idsOf(records));
     const due = new Set(idsOf(await allPages((cursor) => view.records.due(PAGE, cursor))));
-    for (const [id, step] of this.#living) await this.#checkOne(view, id, step, listed, due);
+    for (const { id, step } of this.living.values()) await this.#checkOne(view, id, step, listed, due);
     // A session may have been created whose acknowledgement was lost.
-    for (const id of listed) if (!this.#living.has(id)) this.#living.set(id, 0);
+    for (const { id, epoch, owner } of records) {
+      if (!this.living.has(id)) this.living.set(id, { id, step: 0, epoch, owner });
+    }
     for (const id of this.#ended) {
       const value = await view.records.read(id);
       assert.ok(value !== undefined && isEnded(value), `${id} came back after its end`);
@@ -142,7 +140,7 @@ class Lives {
       assert.ok(step >= LAST_STEP - 1, `${id} has ended after step ${step}`);
       assert.equal(record.outcome, OUTCOME, id);
       this.#ended.add(id);
-      this.#living.delete(id);
+      this.living.delete(id);
       return;
     }
     assert.ok(step < LAST_STEP, `${id} lives, although its end was acknowledged`);
@@ -155,7 +153,7 @@ class Lives {
     const isDue = models[0]?.due().records.length === 1;
     if (reached === 0) assert.equal(due.has(id), isDue, `${id} is due after the acknowledged step ${step}`);
     // The next owner continues after a step that was stored but not acknowledged.
-    this.#living.set(id, step + reached);
+    this.living.set(id, { id, step: step + reached, epoch: record.epoch + 1, owner: CHECKER });
   }
 }
 
@@ -176,96 +174,54 @@ async function kill({ process, gone, errors }: Writer): Promise<void> {
 export async function runStoreCrashes(plan: StoreCrashes): Promise<CrashReport> {
   const { kills = KILLS, server } = plan;
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-crash-'));
-  const run = new Run(plan, folder);
+  const deployment = `crashes-${base64url(systemRandom(9))}`;
+  // Nothing renews where no instance is buried: a killed writer is dead by the time the next one has started.
+  const leaseMs = plan.buries === true ? LASTING_LEASE_MS : EXPIRING_LEASE_MS;
+  const open = async (): Promise<View> => openView(await plan.connect(), viewOptions(deployment, leaseMs));
+  const lives = new Lives();
+  let writers: readonly Writer[] = [];
+  let serverKills = 0;
+  let killed = 0;
   try {
-    while (run.killed < kills) await run.round();
+    for (let round = 0; killed < kills; round++, killed += WRITERS) {
+      const living = [...lives.living.values()];
+      const killsServer = server !== undefined && round % server.every === server.every - 1;
+      const jobOf = (w: number): WriterJob => ({
+        ...plan.store,
+        deployment,
+        leaseMs,
+        owner: `writer-${round}-${w}`,
+        prefix: `w${w}-${round}`,
+        sessions: living.filter((_session, n) => n % WRITERS === w),
+        width: WIDTH,
+        mayBeAway: killsServer,
+        beside: round % WRITERS === w ? plan.beside : undefined,
+        log: join(folder, `${round}-${w}.log`),
+      });
+      writers = Array.from({ length: WRITERS }, (_, w) => startWriter(jobOf(w)));
+      const middles = writers.map((writer, w) => inTheMiddle(writer, killed + w));
+      if (killsServer) {
+        await Promise.all(middles);
+        await server.kill();
+        serverKills += 1;
+      }
+      await Promise.all(writers.map(async (writer, w) => middles[w]?.then(() => kill(writer))));
+      if (killsServer) await server.start();
+      const view = await until(open, waiting('the store opens'));
+      try {
+        await lives.check(view, writers, plan.buries === true);
+      } finally {
+        await view.close();
+      }
+    }
   } finally {
-    run.stop();
+    // After a failure.
+    for (const { process } of writers) process.kill('SIGKILL');
     rmSync(folder, { recursive: true });
   }
-  const { lives, killed, serverKills } = run;
   // Enough to be meaningful: each writer has done its steps, and a session has `LAST_STEP` of them.
   assert.ok(lives.steps > (kills * MOST_STEPS) / 4, `the writers did only ${lives.steps} steps`);
   assert.ok(lives.ended > 0, 'no session ended');
   assert.ok(server === undefined || serverKills > 0, 'the server was never killed');
   return { kills: killed, serverKills, acknowledgedSteps: lives.steps, endedSessions: lives.ended };
-}
-
-class Run {
-  readonly #plan: StoreCrashes;
-  readonly #folder: string;
-  readonly #deployment = `crashes-${base64url(systemRandom(9))}`;
-  readonly #leaseMs: number;
-  readonly lives = new Lives();
-  #writers: readonly Writer[] = [];
-  #round = 0;
-  killed = 0;
-  serverKills = 0;
-
-  constructor(plan: StoreCrashes, folder: string) {
-    this.#plan = plan;
-    this.#folder = folder;
-    // Nothing renews where no instance is buried: a killed writer is dead by the time the next one has started.
-    this.#leaseMs = plan.buries === true ? LASTING_LEASE_MS : EXPIRING_LEASE_MS;
-  }
-
-  async round(): Promise<void> {
-    const { server } = this.#plan;
-    const before = await this.#open();
-    const living = await this.lives.next(before);
-    await before.close();
-    const killsServer = server !== undefined && this.#round % server.every === server.every - 1;
-    this.#writers = Array.from({ length: WRITERS }, (_, w) => startWriter(this.#job(w, living, killsServer)));
-    const middles = this.#writers.map((writer, w) => inTheMiddle(writer, this.killed + w));
-    if (killsServer) {
-      await Promise.all(middles);
-      await server.kill();
-      this.serverKills += 1;
-    }
-    await Promise.all(this.#writers.map(async (writer, w) => middles[w]?.then(() => kill(writer))));
-    this.killed += WRITERS;
-    this.#round += 1;
-    if (killsServer) await server.start();
-    await this.#check();
-  }
-
-  /** After a failure. */
-  stop(): void {
-    for (const { process } of this.#writers) process.kill('SIGKILL');
-  }
-
-  async #check(): Promise<void> {
-    const view = await until(() => this.#open(), waiting('the store opens'));
-    try {
-      if (this.#plan.buries === true)
-        for (const lease of await view.instances.list()) assert.equal(await view.instances.bury(lease), true);
-      await until(async () => (await view.instances.list()).length === 0, waiting('the killed writers are dead'));
-      await this.lives.check(
-        view,
-        this.#writers.map(({ log }) => log),
-      );
-    } finally {
-      await view.close();
-    }
-  }
-
-  #job(w: number, living: WriterJob['sessions'], mayBeAway: boolean): WriterJob {
-    const round = this.#round;
-    return {
-      ...this.#plan.store,
-      deployment: this.#deployment,
-      leaseMs: this.#leaseMs,
-      owner: `writer-${round}-${w}`,
-      prefix: `w${w}-${round}`,
-      sessions: living.filter((_session, n) => n % WRITERS === w),
-      width: WIDTH,
-      mayBeAway,
-      beside: round % WRITERS === w ? this.#plan.beside : undefined,
-      log: join(this.#folder, `${round}-${w}.log`),
-    };
-  }
-
-  async #open(): Promise<View> {
-    return openView(await this.#plan.connect(), viewOptions(this.#deployment, this.#leaseMs));
-  }
 }
