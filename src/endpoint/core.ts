@@ -16,7 +16,7 @@ import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import type { SlowReaders } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { createEras } from './eras.ts';
-import { Outage } from './outage.ts';
+import { createOutage, type Outage } from './outage.ts';
 import { StoreHealth } from './store-health.ts';
 import { CallerChecks } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
@@ -68,7 +68,7 @@ export class Core {
     const { timeProvider: time, limits, leaseMs, waitMs, requestStateKeys } = given.options;
     this.store = store;
     this.#storeHealth = new StoreHealth(store, time);
-    this.#outage = inProcess ? undefined : new Outage(given.options.logger, time, this.#storeHealth);
+    this.#outage = inProcess ? undefined : createOutage(given.options.logger, time, this.#storeHealth);
     const logger = this.#outage?.logger ?? given.options.logger;
     const options: ResolvedOptions = { ...given.options, logger };
     const directory = inProcess ? store.instances : new SignedMessages(store, options);

@@ -17,49 +17,41 @@ interface OutageHealth {
   watch(): void;
 }
 
-export class Outage {
+export interface Outage {
   /** The logger for every part that calls the store. */
   readonly logger: Logger;
-  readonly #target: Logger;
-  readonly #time: Required<TimeProvider>;
-  readonly #health: OutageHealth;
-  #since: number | undefined;
-  #quiet = 0;
-  #lastFailure = -Infinity;
-
-  /** `health`: watches the store from the first line on which says that it cannot be reached. */
-  constructor(target: Logger, time: Required<TimeProvider>, health: OutageHealth) {
-    this.#health = health;
-    this.#target = target;
-    this.#time = time;
-    this.logger = Object.freeze({
-      ...target,
-      warn: (obj: object, msg: string) => this.#log('warn', obj, msg),
-      error: (obj: object, msg: string) => this.#log('error', obj, msg),
-    });
-  }
-
   /** The lease was renewed. `wasAway`: the renewal before did not reach the store. */
-  renewed(wasAway: boolean): void {
-    if (this.#since === undefined || this.#health.isFull) return;
-    if (!wasAway && this.#time.monotonic() - this.#lastFailure < QUIET_MS) return;
-    const ms = Math.round(this.#time.monotonic() - this.#since);
-    this.#target.info({ ms, lines: this.#quiet }, 'The session store is back');
-    this.#since = undefined;
-  }
+  renewed(wasAway: boolean): void;
+}
 
-  #log(level: 'warn' | 'error', obj: object, msg: string): void {
-    if (!('err' in obj) || !isStoreAway(obj.err)) return this.#target[level](obj, msg);
-    this.#lastFailure = this.#time.monotonic();
-    this.#health.watch();
-    if (this.#since === undefined) {
-      this.#since = this.#time.monotonic();
-      this.#quiet = 0;
-      return this.#target[level](obj, msg);
-    }
-    this.#quiet += 1;
-    this.#target.debug(obj, msg);
-  }
+/** `health`: watches the store from the first line on which says that it cannot be reached. */
+export function createOutage(target: Logger, time: Required<TimeProvider>, health: OutageHealth): Outage {
+  let since: number | undefined;
+  let quiet = 0;
+  let lastFailure = -Infinity;
+  const log =
+    (level: 'warn' | 'error') =>
+    (obj: object, msg: string): void => {
+      if (!('err' in obj) || !isStoreAway(obj.err)) return target[level](obj, msg);
+      lastFailure = time.monotonic();
+      health.watch();
+      if (since !== undefined) {
+        quiet += 1;
+        return target.debug(obj, msg);
+      }
+      since = lastFailure;
+      quiet = 0;
+      target[level](obj, msg);
+    };
+  return {
+    logger: Object.freeze({ ...target, warn: log('warn'), error: log('error') }),
+    renewed(wasAway) {
+      if (since === undefined || health.isFull) return;
+      if (!wasAway && time.monotonic() - lastFailure < QUIET_MS) return;
+      target.info({ ms: Math.round(time.monotonic() - since), lines: quiet }, 'The session store is back');
+      since = undefined;
+    },
+  };
 }
 
 function isStoreAway(error: unknown): boolean {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
-import { Outage } from '../../src/endpoint/outage.ts';
+import { createOutage } from '../../src/endpoint/outage.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 
@@ -9,7 +9,7 @@ const RENEWAL_MS = 1_000;
 function begin() {
   const [time, log] = [createFakeTime(), createLog()];
   const health = { isFull: false, watch: () => {} };
-  const outage = new Outage(log, time, health);
+  const outage = createOutage(log, time, health);
   const fails = (): void => outage.logger.warn({ err: storeAway('no right to write') }, 'A call failed');
   const messages = (): string[] => log.lines.filter(({ level }) => level !== 'debug').map(({ message }) => message);
   return { time, outage, health, fails, messages };
