@@ -117,9 +117,9 @@ interface Link {
 
 function linkOf(client: Socket, server: Socket, faults: Faults, closed: () => void): Link {
   let responseBytes = 0;
-  const directions: readonly Direction[] = [
-    direction(client, server, faults, (bytes) => bytes),
-    direction(server, client, faults, (bytes) => {
+  const flows = [
+    flowOf(client, server, faults, (bytes) => bytes),
+    flowOf(server, client, faults, (bytes) => {
       const limit = faults.responseBytes;
       if (limit === undefined) return bytes;
       const left = limit - responseBytes;
@@ -134,7 +134,6 @@ function linkOf(client: Socket, server: Socket, faults: Faults, closed: () => vo
     }),
   ];
   const cut = (): void => {
-    for (const one of directions) one.stop();
     for (const socket of [client, server]) {
       if (socket.destroyed) continue;
       // A reset is delayed while a connection is being made, and fails while it is being ended: the handle would leak.
@@ -151,23 +150,19 @@ function linkOf(client: Socket, server: Socket, faults: Faults, closed: () => vo
       if (--open === 0) closed();
     });
   }
-  const flow = (): void => directions.forEach((one) => one.flow());
+  const flow = (): void => flows.forEach((one) => one());
   flow();
   return { flow, cut, countAgain: () => (responseBytes = 0) };
 }
 
-interface Direction {
-  /** Passes on what is due, and reads more when there is room. */
-  flow(): void;
-  stop(): void;
-}
-
-/** Passes the bytes of one socket on to the other, in order. */
-function direction(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffer) => Buffer): Direction {
+/**
+ * Passes the bytes of one socket on to the other, in order. Returns a function that passes on what is due, and reads
+ * more when there is room.
+ */
+function flowOf(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffer) => Buffer): () => void {
   /** Chunks on their way; the end comes last. */
   const waiting: Array<{ readonly at: number; readonly bytes: Buffer | 'end' }> = [];
   let timer: unknown;
-  let stopped = false;
   const write = (bytes: Buffer | 'end'): void => {
     if (to.destroyed || to.writableEnded) return;
     const passed = bytes === 'end' ? bytes : pass(bytes);
@@ -175,8 +170,8 @@ function direction(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffe
     else if (passed.length > 0) to.write(passed);
   };
   const flow = (): void => {
-    if (stopped) return;
     systemTime.clearTimeout(timer);
+    if (to.destroyed) waiting.length = 0;
     if (faults.silent) return void from.pause();
     const now = systemTime.now();
     for (let next = waiting[0]; next !== undefined && next.at <= now; next = waiting[0]) {
@@ -189,21 +184,14 @@ function direction(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffe
     else from.resume();
   };
   const put = (bytes: Buffer | 'end'): void => {
-    if (stopped) return;
     waiting.push({ at: systemTime.now() + faults.delayMs, bytes });
     flow();
   };
   from.on('data', put);
   from.on('end', () => put('end'));
   to.on('drain', flow);
-  return {
-    flow,
-    stop() {
-      stopped = true;
-      systemTime.clearTimeout(timer);
-      waiting.length = 0;
-    },
-  };
+  to.on('close', flow);
+  return flow;
 }
 
 const ignore = (): void => undefined;
