@@ -40,8 +40,8 @@ export interface ModelRunOptions extends StoreUnderTest {
 type Spread = (views: readonly View[]) => View;
 
 /**
- * Compares a store with the model; rejects at the first difference. Give `time` and `pass` of a clock that moves only
- * by `pass`, and the runs include expiries. Without `time` nothing expires in them.
+ * Compares a store with the model; rejects at the first difference. Give `time` or `now`, and `pass`, of a clock that
+ * moves only by `pass`, and the runs include expiries. Without them nothing expires.
  */
 export function compareWithModel(options: ModelRunOptions): Promise<void> {
   return compareThrough(inTurn, options);
