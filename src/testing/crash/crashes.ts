@@ -97,6 +97,8 @@ async function contentOf(held: Held, { id, epoch, owner }: StoredRecord): Promis
 class Lives {
   /** Each with its last acknowledged step, and as the next writer finds it. */
   readonly living = new Map<string, WriterJob['sessions'][number]>();
+  /** Sessions whose last step was found stored, and not acknowledged: the store may name them as due later. */
+  readonly #unacknowledged = new Set<string>();
   readonly #ended = new Set<string>();
   steps = 0;
 
@@ -111,6 +113,7 @@ class Lives {
     for (const [id, step] of writers.flatMap(({ log }) => readAcknowledged(log))) {
       this.steps += step - (this.living.get(id)?.step ?? 0);
       this.living.set(id, { id, step, epoch: 0, owner: null });
+      this.#unacknowledged.delete(id);
     }
     const { records } = await view.records.list(100_000);
     const listed = new Set(idsOf(records));
@@ -151,8 +154,10 @@ class Lives {
     const reached = possible.findIndex((content) => isDeepStrictEqual(content, found));
     if (reached < 0) assert.deepEqual(found, possible[0], `${id} after the acknowledged step ${step}`);
     const isDue = models[0]?.due().records.length === 1;
-    if (reached === 0) assert.equal(due.has(id), isDue, `${id} is due after the acknowledged step ${step}`);
+    if (reached === 0 && !this.#unacknowledged.has(id))
+      assert.equal(due.has(id), isDue, `${id} is due after the acknowledged step ${step}`);
     // The next owner continues after a step that was stored but not acknowledged.
+    if (reached > 0) this.#unacknowledged.add(id);
     this.living.set(id, { id, step: step + reached, epoch: record.epoch + 1, owner: CHECKER });
   }
 }
