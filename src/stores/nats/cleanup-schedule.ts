@@ -141,7 +141,7 @@ export class CleanupSchedule {
     let room = MOST_PENDING;
     for (const { open } of this.#slots.values()) room -= open.size;
     const read: Slot[] = [];
-    for (const slot of dueSlots(subjects.keys(), pass.now)) {
+    for (const slot of dueSlots(subjects, pass.now)) {
       const { subject, begins } = slot;
       const progress = this.#slots.get(subject) ?? { next: 1, open: new Map<number, ScheduleEntry>() };
       this.#slots.set(subject, progress);

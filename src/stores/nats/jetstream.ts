@@ -111,27 +111,23 @@ export class JetStream {
     return this.#get(stream, { seq: from, next_by_subj: subject });
   }
 
-  /** `false`: there was no such message. */
-  async remove(stream: StreamKey, seq: number): Promise<boolean> {
-    const request = { seq, no_erase: true };
-    const answer = await this.#ask<{ success?: boolean }>('STREAM.MSG.DELETE', stream, request, MISSING);
-    return answer?.success === true;
+  async remove(stream: StreamKey, seq: number): Promise<void> {
+    await this.#ask('STREAM.MSG.DELETE', stream, { seq, no_erase: true }, MISSING);
   }
 
   /** Removes the messages of a subject that are older than `before`. */
-  async purge(stream: StreamKey, subject: string, before: number | undefined): Promise<void> {
-    const request = before === undefined ? { filter: subject } : { filter: subject, seq: before };
-    await this.#ask('STREAM.PURGE', stream, request);
+  async purge(stream: StreamKey, subject: string, before: number): Promise<void> {
+    await this.#ask('STREAM.PURGE', stream, { filter: subject, seq: before });
   }
 
-  /** The number of messages under each matching subject of a stream. */
-  async subjects(stream: StreamKey, filter: string): Promise<ReadonlyMap<string, number>> {
-    const found = new Map<string, number>();
+  /** The matching subjects that have messages. */
+  async subjects(stream: StreamKey, filter: string): Promise<ReadonlySet<string>> {
+    const found = new Set<string>();
     for (let offset = 0; ;) {
       const request = { subjects_filter: filter, offset };
       const answer = await this.#ask<Info>('STREAM.INFO', stream, request);
-      const page = Object.entries(answer?.state.subjects ?? {});
-      for (const [subject, count] of page) found.set(subject, count);
+      const page = Object.keys(answer?.state.subjects ?? {});
+      for (const subject of page) found.add(subject);
       offset += page.length;
       if (page.length === 0 || offset >= (answer?.total ?? 0)) return found;
     }

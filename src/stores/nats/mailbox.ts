@@ -4,7 +4,7 @@ import type { Receive } from '../shared/instances.ts';
 import type { InstanceMessage } from '../store.ts';
 import type { NatsMessage } from './client.ts';
 import type { Part } from './link.ts';
-import { cut, Joiner, PART_HEADER, partBytes } from './parts.ts';
+import { cut, Joiner, PART_HEADER } from './parts.ts';
 
 const VERSION = 1;
 
@@ -14,19 +14,10 @@ interface Envelope {
   readonly message: InstanceMessage;
 }
 
-/** One per process. It numbers the envelopes, so that the parts of two can be distinguished. */
-export class EnvelopeWriter {
-  readonly #name: string;
-  #envelopes = 0;
-
-  constructor(name: string) {
-    this.#name = name;
-  }
-
-  write(from: string, message: InstanceMessage, maxPayload: number | undefined): readonly Part[] {
-    const envelope: Envelope = { v: VERSION, from, message };
-    return cut(Buffer.from(JSON.stringify(envelope)), partBytes(maxPayload), `${this.#name}/${this.#envelopes++}`);
-  }
+/** `name`: tells the parts of two envelopes apart. */
+export function writeEnvelope(from: string, message: InstanceMessage, limit: number, name: string): readonly Part[] {
+  const envelope: Envelope = { v: VERSION, from, message };
+  return cut(Buffer.from(JSON.stringify(envelope)), limit, name);
 }
 
 /** The receiving end of a subject. */

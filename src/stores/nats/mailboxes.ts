@@ -7,14 +7,16 @@ import type { Mailboxes, Receive } from '../shared/instances.ts';
 import type { InstanceMessage } from '../store.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
 import type { NatsLink } from './link.ts';
-import { NatsMailbox, type EnvelopeWriter } from './mailbox.ts';
+import { NatsMailbox, writeEnvelope } from './mailbox.ts';
 import type { Names } from './names.ts';
+import { partBytes } from './parts.ts';
 
 export interface NatsMailboxesOptions {
   readonly link: NatsLink;
   readonly names: Names;
   readonly deadlines: Deadlines;
-  readonly sender: EnvelopeWriter;
+  /** No other process makes this name. */
+  readonly sender: string;
   readonly logger: Logger;
 }
 
@@ -27,6 +29,7 @@ export class NatsMailboxes implements Mailboxes {
   readonly #options: NatsMailboxesOptions;
   readonly #open = new Map<string, OpenMailbox>();
   readonly stop: () => void;
+  #envelopes = 0;
 
   constructor(options: NatsMailboxesOptions) {
     this.#options = options;
@@ -73,6 +76,8 @@ export class NatsMailboxes implements Mailboxes {
 
   #post(subject: string, from: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
     const { link, sender, deadlines } = this.#options;
-    return link.post(subject, sender.write(from, message, link.info?.max_payload), deadlines.deadline());
+    const name = `${sender}/${this.#envelopes++}`;
+    const parts = writeEnvelope(from, message, partBytes(link.info?.max_payload), name);
+    return link.post(subject, parts, deadlines.deadline());
   }
 }

@@ -17,7 +17,6 @@ import type { NatsLink } from './link.ts';
 import { LogRefresher } from './log-refresher.ts';
 import { LogSpace } from './log-space.ts';
 import { LogWriter } from './log-writer.ts';
-import { EnvelopeWriter } from './mailbox.ts';
 import { KindNames, Names } from './names.ts';
 import { Parts } from './parts.ts';
 import { NatsListingOrder } from './listing-order.ts';
@@ -94,7 +93,7 @@ export class NatsStore implements Store {
     const clock = new ServerClock(jetstream, deadlines, names.clock);
     const values = new KeyedValues(jetstream, streams);
     const vital = (kind: Kind): VitalRecords => new VitalRecords({ kind, values, names, clock, deadlines });
-    const mailboxes = new NatsMailboxes({ link, names, deadlines, sender: new EnvelopeWriter(name()), logger });
+    const mailboxes = new NatsMailboxes({ link, names, deadlines, sender: name(), logger });
     const instances = new Instances({ records: vital(LEASES), mailboxes, leaseMs, logger });
     const secrets = new Secrets(vital(SECRETS), random);
     const shared = { jetstream, values, clock, deadlines, parts: new Parts(jetstream), where: link.where, name };

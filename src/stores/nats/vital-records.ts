@@ -185,7 +185,7 @@ export class VitalRecords implements LeaseRecords {
 
   async #subjects(): Promise<readonly string[]> {
     const { values, names, kind } = this.#options;
-    return [...(await values.jetstream.subjects('instances', names.vital(kind, '*'))).keys()];
+    return [...(await values.jetstream.subjects('instances', names.vital(kind, '*')))];
   }
 }
 
