@@ -22,6 +22,8 @@ import { RetentionCounter } from './retention-counter.ts';
 import type { LogTail } from './reader.ts';
 
 const TRIES = 6;
+/** How many logs are rewritten at once. */
+const REWRITTEN = 64;
 /** A state of at most this JSON length is in every message, a larger one in every sixteenth. */
 const SMALL_STATE = 1_024;
 
@@ -38,7 +40,7 @@ export interface LogNote extends Pick<LogHeader, 'epoch' | 'owner'> {
 
 export class LogWriter {
   /** Logs with open streams or marks and the monotonic time of their last write, oldest first. */
-  readonly active = new Map<string, number>();
+  readonly #active = new Map<string, number>();
   readonly #options: LogWriterOptions;
 
   constructor(options: LogWriterOptions) {
@@ -112,8 +114,8 @@ export class LogWriter {
     log.base = whole ? last.seq : log.base;
     log.since = whole ? 0 : log.since + 1;
     cached.agreedAt = deadlines.now();
-    this.active.delete(id);
-    if (note.owner !== null && !log.state.idle) this.active.set(id, cached.agreedAt);
+    this.#active.delete(id);
+    if (note.owner !== null && !log.state.idle) this.#active.set(id, cached.agreedAt);
     this.#counter(id, cached, after, note.ops ?? []);
     return true;
   }
@@ -124,18 +126,40 @@ export class LogWriter {
     const { last } = cached.log;
     const nothing = { ...cached, log: { ...cached.log, recent: [], state: new LogState() } };
     if (!(await this.note(id, nothing, { epoch, owner: null, kind: 'end' }))) return;
-    if (last.seq > 0) this.#options.purger.purge(id, nothing.log.last.seq, nothing.log.last.seq);
+    if (last.seq > 0) this.#options.purger.purge(this.#options.names, id, nothing.log.last.seq, nothing.log.last.seq);
+  }
+
+  /** Some records whose logs have open streams or marks and were last written before this monotonic time. */
+  writtenBefore(time: number): readonly string[] {
+    const old: string[] = [];
+    for (const [id, at] of this.#active) {
+      if (at > time || old.length === REWRITTEN) break;
+      old.push(id);
+    }
+    return old;
+  }
+
+  /** Writes the end of a log anew before the server forgets it by age, while a stream is open or a call runs. */
+  async rewrite(id: string): Promise<void> {
+    const { table, owns } = this.#options;
+    const cached = await table.cached(id, false);
+    const { epoch, owner } = cached?.value.record ?? {};
+    if (cached === undefined || epoch === undefined || typeof owner !== 'string' || !owns(owner))
+      this.#active.delete(id);
+    // If another owner has written since, the log is that owner's, or the next write looks at it.
+    else if (cached.log.epoch === epoch && cached.log.owner === owner)
+      await this.note(id, cached, { epoch, owner, kind: 'keep' });
   }
 
   #counter(id: string, cached: CachedRecord, after: number, ops: readonly LogOp[]): void {
-    const { kind, purger } = this.#options;
+    const { kind, names, purger } = this.#options;
     if (kind.log === false || ops.length === 0) return;
     const { last, base } = cached.log;
     const kept = (cached.counter ??= new RetentionCounter(kind.log)).add(last.seq, after, ops);
     if (kept === undefined) return;
     // The last message with the whole state stays. The parts of a message come after the message before it.
-    if (base < kept.seq) purger.purge(id, base, 0);
-    else purger.purge(id, kept.seq, kept.after);
+    if (base < kept.seq) purger.purge(names, id, base, 0);
+    else purger.purge(names, id, kept.seq, kept.after);
   }
 }
 

@@ -14,7 +14,6 @@ import { NatsRecordTable } from './record-table.ts';
 import { WriteQueues } from './write-queues.ts';
 import type { NatsKind } from './kind.ts';
 import type { NatsLink } from './link.ts';
-import { LogRefresher } from './log-refresher.ts';
 import { LogSpace } from './log-space.ts';
 import { LogWriter } from './log-writer.ts';
 import { KindNames, Names } from './names.ts';
@@ -98,11 +97,9 @@ export class NatsStore implements Store {
     const secrets = new Secrets(vital(SECRETS), random);
     const shared = { jetstream, values, clock, deadlines, parts: new Parts(jetstream), where: link.where, name };
     const owns = (instance: string): boolean => mailboxes.has(instance);
-    const purgers: Purger[] = [];
+    const purger = new Purger(jetstream, deadlines);
     const recordsOfKind = (kind: Kind): NatsRecords => {
       const common = { ...shared, kind, names: new KindNames(prefix, options.name, kind.name), owns };
-      const purger = new Purger(common);
-      purgers.push(purger);
       return makeRecords(common, purger, logAgeMs(kinds) / 2);
     };
     let closed: Promise<void> | undefined;
@@ -113,15 +110,14 @@ export class NatsStore implements Store {
       close: () =>
         (closed ??= instances.close().then(() => {
           mailboxes.stop();
-          for (const purger of purgers) purger.close();
+          purger.close();
           return this.#connected.release();
         })),
     };
   }
 }
 
-/** `keepMs`: the age at which the end of a log is rewritten. */
-function makeRecords(kind: NatsKind, purger: Purger, keepMs: number): NatsRecords {
+function makeRecords(kind: NatsKind, purger: Purger, rewriteMs: number): NatsRecords {
   const reader = new NatsReader(kind);
   const schedule = new CleanupSchedule(kind);
   const listing = new NatsListingOrder(kind.jetstream, kind.names);
@@ -129,8 +125,7 @@ function makeRecords(kind: NatsKind, purger: Purger, keepMs: number): NatsRecord
   const log = new LogWriter({ ...kind, table, purger });
   const queues = new WriteQueues(kind.where, kind.deadlines, log);
   const sweeper = new Sweeper({ ...kind, table, reader, schedule, listing, purger });
-  const refresher = new LogRefresher({ ...kind, table, queues, log, keepMs });
-  return new NatsRecords({ ...kind, table, queues, reader, log, schedule, listing, sweeper, refresher });
+  return new NatsRecords({ ...kind, table, queues, reader, log, schedule, listing, sweeper, rewriteMs });
 }
 
 const logAgeMs = (kinds: readonly Kind[]): number =>

@@ -4,27 +4,30 @@
  * one after the other, with pauses that leave the stream free for most of the time. Logs that are not purged are
  * deleted by their age.
  */
-import type { NatsKind } from './kind.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
+import type { JetStream } from './jetstream.ts';
+import type { KindNames } from './names.ts';
 
 /** The pause after a purge, as a multiple of its duration. */
 const PAUSE = 19;
 const MAX_WAITING = 1_000;
 
 export class Purger {
-  readonly #kind: NatsKind;
+  readonly #jetstream: JetStream;
+  readonly #deadlines: Deadlines;
   /** Subjects, and the sequence before which they are purged. */
   readonly #waiting = new Map<string, number>();
   #timer: unknown;
   #busy = false;
   #closed = false;
 
-  constructor(kind: NatsKind) {
-    this.#kind = kind;
+  constructor(jetstream: JetStream, deadlines: Deadlines) {
+    this.#jetstream = jetstream;
+    this.#deadlines = deadlines;
   }
 
   /** Messages of a log that are older than `before`, and parts that are older than `partsBefore`. */
-  purge(id: string, before: number, partsBefore: number): void {
-    const { names } = this.#kind;
+  purge(names: KindNames, id: string, before: number, partsBefore: number): void {
     this.#add(names.log(id), before);
     this.#add(names.logPart(id), partsBefore);
     if (!this.#busy && this.#timer === undefined) void this.#next();
@@ -39,30 +42,30 @@ export class Purger {
   close(): void {
     this.#closed = true;
     this.#waiting.clear();
-    this.#kind.deadlines.time.clearTimeout(this.#timer);
+    this.#deadlines.time.clearTimeout(this.#timer);
   }
 
   async #next(): Promise<void> {
-    const { jetstream, deadlines } = this.#kind;
     const [first] = this.#waiting;
     if (first === undefined || this.#closed) return;
     const [subject, before] = first;
     this.#waiting.delete(subject);
     this.#busy = true;
-    const since = deadlines.now();
+    const since = this.#deadlines.now();
     try {
-      if ((await jetstream.last('log', subject)) !== undefined) await jetstream.purge('log', subject, before);
+      if ((await this.#jetstream.last('log', subject)) !== undefined)
+        await this.#jetstream.purge('log', subject, before);
     } catch {
       // The log is deleted by its age.
     }
     this.#busy = false;
     if (this.#closed || this.#waiting.size === 0) return;
-    this.#timer = deadlines.time.setTimeout(
+    this.#timer = this.#deadlines.time.setTimeout(
       () => {
         this.#timer = undefined;
         void this.#next();
       },
-      Math.ceil((deadlines.now() - since) * PAUSE),
+      Math.ceil((this.#deadlines.now() - since) * PAUSE),
     );
   }
 }

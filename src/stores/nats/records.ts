@@ -22,7 +22,6 @@ import { type CleanupSchedule, DUE_SLACK_MS } from './cleanup-schedule.ts';
 import type { CachedRecord, HeldValue } from './record-cache.ts';
 import { contended } from './failures.ts';
 import { shown } from './record-table.ts';
-import type { LogRefresher } from './log-refresher.ts';
 import type { LogWriter } from './log-writer.ts';
 import { NatsLog, type NatsLogOptions } from './record-log.ts';
 import type { NatsListingOrder } from './listing-order.ts';
@@ -38,7 +37,8 @@ export interface NatsRecordsOptions extends NatsLogOptions {
   readonly schedule: CleanupSchedule;
   readonly listing: NatsListingOrder;
   readonly sweeper: Sweeper;
-  readonly refresher: LogRefresher;
+  /** The age at which the end of a log is rewritten. */
+  readonly rewriteMs: number;
 }
 
 export class NatsRecords extends NatsLog implements Records {
@@ -102,8 +102,9 @@ export class NatsRecords extends NatsLog implements Records {
   }
 
   async trim(): Promise<void> {
-    const { kind, sweeper, refresher } = this.#options;
-    await refresher.keep();
+    const { kind, sweeper, log, queues, deadlines, rewriteMs } = this.#options;
+    const old = log.writtenBefore(deadlines.now() - rewriteMs);
+    await Promise.all(old.map((id) => queues.run(id, () => log.rewrite(id))));
     if (!kind.listed) await sweeper.forgetExpired();
   }
 

@@ -177,7 +177,7 @@ export class Sweeper {
     const { message, position: last } = end;
     const single = message.previous.length === 0 && last.seq === last.end;
     if (single) await jetstream.remove('log', last.seq);
-    else purger.purge(id, last.end + 1, last.seq);
+    else purger.purge(names, id, last.end + 1, last.seq);
   }
 
   /** Removes parts of a record that was never stored or was replaced. */
