@@ -2,11 +2,22 @@
 import { EXPIRED, FENCE } from './record-scripts.ts';
 import { CLOCK, script } from './scripts.ts';
 
+/** `KEYS`: head, open. `ARGV` after the fence: field of a mark to write, of a mark to remove (empty: none). */
+export const MARK = script(
+  FENCE,
+  `
+redis.call('HSET', KEYS[1], 'w', ARGV[1])
+if ARGV[4] ~= '' and redis.call('HSET', KEYS[2], ARGV[4], '') == 1 then last(KEYS[2]) end
+if ARGV[5] ~= '' then redis.call('HDEL', KEYS[2], ARGV[5]) end
+return 'W'
+`,
+);
+
 /**
  * `KEYS`: head, open, known, log. `ARGV` after the fence: retention as events, bytes, ms. Then for each append: stream;
- * position (first offset, number of events, `1` if it completes the stream or `-` for marks alone, `1` if more
- * follows); the text of its events. "More" is: note, mark to write, mark to remove, size of the events if their text
- * does not show it (empty: none).
+ * position (first offset, number of events, `1` if it completes the stream, `1` if more follows); the text of its
+ * events. "More" is: note, mark to write, mark to remove, size of the events if their text does not show it (empty:
+ * none).
  *
  * Answers one outcome for all appends, or a list of `W` and `F`.
  *
@@ -58,7 +69,7 @@ end
 local n = 7
 while n <= #ARGV do
   local stream, text = ARGV[n], ARGV[n + 2]
-  local place, complete, more = string.match(ARGV[n + 1], '^(%-?%d+ %d+) ([-%d])(%d)$')
+  local place, complete, more = string.match(ARGV[n + 1], '^(%-?%d+ %d+) (%d)(%d)$')
   local from, count = string.match(place, '^(%-?%d+) (%d+)$')
   local note, mark, unmark, size = '', '', '', ''
   n = n + 3
@@ -66,7 +77,7 @@ while n <= #ARGV do
     note, mark, unmark, size = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
     n = n + 4
   end
-  if complete ~= '-' and not log(stream, tonumber(from), tonumber(count), complete == '1', place, text, note, size) then
+  if not log(stream, tonumber(from), tonumber(count), complete == '1', place, text, note, size) then
     outcomes[#outcomes + 1] = 'F'
     refused = true
   else

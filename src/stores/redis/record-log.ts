@@ -9,7 +9,7 @@ import type { RecordWriter } from './record-writer.ts';
 import { isListed, packEvents, unpackEvents } from '../shared/packed-events.ts';
 import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
 import { markField } from './record-values.ts';
-import { REPLAY } from './log-scripts.ts';
+import { MARK, REPLAY } from './log-scripts.ts';
 
 export class RedisLog {
   readonly #writer: RecordWriter;
@@ -21,15 +21,18 @@ export class RedisLog {
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
-    const { id, fence, from = 0, events = [], complete, note = '', mark, unmark } = request;
-    const stream = this.#retention === false ? null : request.stream;
+    const { id, fence, stream, from = 0, events = [], complete, note = '' } = request;
+    const [mark, unmark] = [fieldOf(request.mark), fieldOf(request.unmark)];
+    if (stream === null || this.#retention === false) {
+      const [head, , , open] = this.#writer.keys.record(id);
+      return this.#writer.fenced(MARK, id, [head, open], fence, [mark, unmark], this.#writer.outcome);
+    }
     const text = packEvents(events);
     // Empty: the length of the text without its separators.
     const bytes = isListed(text) ? String(events.reduce((sum, data) => sum + Buffer.byteLength(data), 0)) : '';
-    const more = note !== '' || mark !== undefined || unmark !== undefined || bytes !== '';
-    const what = stream === null ? '-' : complete === true ? '1' : '0';
-    const args = [stream ?? '', `${from} ${events.length} ${what}${more ? 1 : 0}`, text];
-    if (more) args.push(note, fieldOf(mark), fieldOf(unmark), bytes);
+    const more = note !== '' || mark !== '' || unmark !== '' || bytes !== '';
+    const args = [stream, `${from} ${events.length} ${complete === true ? 1 : 0}${more ? 1 : 0}`, text];
+    if (more) args.push(note, mark, unmark, bytes);
     return this.#writer.append(id, fence, args, text.length + note.length);
   }
 
