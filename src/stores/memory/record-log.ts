@@ -4,7 +4,7 @@
  * offset is enough to detect gaps.
  */
 import { SmallMap } from '../../small-map.ts';
-import type { LoggedEvent, OpenStream, ReplayOutcome } from '../store.ts';
+import type { AppendRequest, LoggedEvent, OpenStream, ReplayOutcome } from '../store.ts';
 
 /** Slots of the ring at the first event; the ring doubles as needed. A call logs two events. */
 const FIRST_SLOTS = 4;
@@ -15,6 +15,8 @@ const FIRST_SLOTS = 4;
  */
 export const EVENT_OVERHEAD_BYTES = 100;
 export const LOG_OVERHEAD_BYTES = 600;
+
+const NO_EVENTS: readonly string[] = [];
 
 /** Refers to the log. An empty log removes this reference. */
 export interface LogHolder {
@@ -82,7 +84,11 @@ export class RecordLog {
   }
 
   /** `false`: another writer appended (`from` is not the next offset), or the stream is complete. */
-  append(key: string, from: number, events: readonly string[], complete: boolean, now: number): boolean {
+  append(
+    key: string,
+    { from = 0, events = NO_EVENTS, complete = false, note }: Omit<AppendRequest, 'id' | 'fence'>,
+    now: number,
+  ): boolean {
     let stream = this.#streams.get(key);
     if (stream === undefined) {
       if (from !== 0) {
@@ -98,13 +104,8 @@ export class RecordLog {
       stream.note = null;
       this.#deleteIfDropped(stream);
       this.#detachIfEmpty();
-    }
+    } else if (note !== undefined) stream.note ??= note;
     return true;
-  }
-
-  describe(key: string, note: string): void {
-    const stream = this.#streams.get(key);
-    if (stream !== undefined && stream.note === null) stream.note = note;
   }
 
   replay(key: string, after: number): ReplayOutcome {

@@ -25,8 +25,6 @@ import { RecordLog } from './record-log.ts';
 import type { MemoryRecordTable } from './record-table.ts';
 import type { RetainedLogs } from './retained-logs.ts';
 
-const NONE: readonly string[] = [];
-
 export class MemoryRecords implements Records {
   readonly #table: MemoryRecordTable;
   /** Undefined: this kind keeps no events. */
@@ -116,15 +114,14 @@ export class MemoryRecords implements Records {
 
   /** Every call appends, so this answers at once and makes no promise. */
   append(request: AppendRequest): WriteOutcome {
-    const { id, fence, stream, from = 0, events = NONE, complete = false, note, mark, unmark } = request;
+    const { id, fence, stream, mark, unmark } = request;
     const now = this.#table.now();
     const held = this.#table.writable(id, fence, now);
     if (held === undefined) return 'fenced';
     const logs = this.#logs;
     if (logs !== undefined && stream !== null) {
       const log = held.log ?? new RecordLog(held, logs);
-      if (!log.append(stream, from, events, complete, now)) return 'fenced';
-      if (note !== undefined && !complete) log.describe(stream, note);
+      if (!log.append(stream, request, now)) return 'fenced';
       logs.wrote(log, now);
     }
     if (mark !== undefined) held.mark(mark);
