@@ -5,8 +5,10 @@ export class BoundedMap<Key, Value> {
   readonly #bytesOf: (value: Value) => number;
   /** The oldest entry is first. */
   readonly #entries = new Map<Key, Value>();
-  /** Its next key is the oldest. A new iterator would skip all entries that were deleted, one by one. */
-  #oldest = this.#entries.keys();
+  /** A new iterator would skip all entries that were deleted, one by one. */
+  #keys = this.#entries.keys();
+  /** The last key of `#keys`, while its entry is the oldest. */
+  #oldest: Key | undefined;
   #bytes = 0;
 
   /** `most`: how many entries are kept. `bytes`: how many bytes they may have together. */
@@ -24,6 +26,20 @@ export class BoundedMap<Key, Value> {
     return this.#entries.has(key);
   }
 
+  /** The entry that is forgotten next. */
+  get oldest(): Value | undefined {
+    if (this.#oldest === undefined) {
+      let next = this.#keys.next();
+      if (next.done === true) {
+        this.#keys = this.#entries.keys();
+        next = this.#keys.next();
+      }
+      if (next.done === true) return undefined;
+      this.#oldest = next.value;
+    }
+    return this.#entries.get(this.#oldest);
+  }
+
   /** Does not make the entry newer. */
   get(key: Key): Value | undefined {
     return this.#entries.get(key);
@@ -32,9 +48,7 @@ export class BoundedMap<Key, Value> {
   /** The entry becomes the newest, so that entries in use are kept longest. */
   use(key: Key): Value | undefined {
     const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
+    if (value !== undefined) this.set(key, value);
     return value;
   }
 
@@ -44,16 +58,7 @@ export class BoundedMap<Key, Value> {
     this.#entries.set(key, value);
     this.#bytes += this.#bytesOf(value);
     while (this.#entries.size > this.#most || (this.#bytes > this.#mostBytes && this.#entries.size > 0))
-      this.#forgetOldest();
-  }
-
-  #forgetOldest(): void {
-    let oldest = this.#oldest.next();
-    if (oldest.done === true) {
-      this.#oldest = this.#entries.keys();
-      oldest = this.#oldest.next();
-    }
-    if (oldest.done !== true) this.delete(oldest.value);
+      if (this.oldest !== undefined) this.delete(this.#oldest as Key);
   }
 
   delete(key: Key): void {
@@ -61,10 +66,12 @@ export class BoundedMap<Key, Value> {
     if (value === undefined) return;
     this.#bytes -= this.#bytesOf(value);
     this.#entries.delete(key);
+    if (key === this.#oldest) this.#oldest = undefined;
   }
 
   clear(): void {
     this.#entries.clear();
+    this.#oldest = undefined;
     this.#bytes = 0;
   }
 }

@@ -29,7 +29,11 @@ test('an entry that is larger than all may be together is not kept', () => {
 });
 
 test('any operations keep it within its bounds, and it holds what a list of the newest holds', () => {
-  const operation = fc.tuple(fc.constantFrom('set', 'use', 'delete'), fc.integer({ max: 6, min: 0 }), fc.nat(4));
+  const operation = fc.tuple(
+    fc.constantFrom('set', 'use', 'delete', 'look'),
+    fc.integer({ max: 6, min: 0 }),
+    fc.nat(4),
+  );
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
       const map = new BoundedMap<number, { bytes: number }>(4, { most: 8, of: ({ bytes }) => bytes });
@@ -39,10 +43,18 @@ test('any operations keep it within its bounds, and it holds what a list of the 
         const found = model.find(([known]) => known === key);
         if (what === 'use') expect(map.use(key)).toBe(found?.[1]);
         if (what === 'delete') map.delete(key);
+        if (what === 'look') expect(map.oldest).toBe(model[0]?.[1]);
         const kept = model.filter(([known]) => known !== key);
         const value = { bytes: size };
         if (what === 'set') map.set(key, value);
-        model = what === 'delete' ? kept : what === 'set' ? [...kept, [key, value]] : found ? [...kept, found] : model;
+        model =
+          what === 'delete'
+            ? kept
+            : what === 'set'
+              ? [...kept, [key, value]]
+              : what === 'use' && found
+                ? [...kept, found]
+                : model;
         while (model.length > 4 || bytes() > 8) model.shift();
         expect(map.size).toBe(model.length);
         for (const [known, held] of model) expect(map.get(known)).toBe(held);
