@@ -23,7 +23,6 @@ import { LeavingSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.ts';
 import type { Caller } from '../http/exchange.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
-import { HeldBytes } from './life/held-bytes.ts';
 import type { SharedLists } from './server/shared-lists.ts';
 import { UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/kinds.ts';
@@ -62,7 +61,6 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   /** In the order in which they became idle. */
   readonly idle = new EntryList<LiveSession>();
   readonly shares = new UserShares();
-  readonly held: HeldBytes;
   readonly leaving: LeavingSessions;
   readonly #sweep: Sweep;
   /** Places of `limits.sessions` taken by sessions that are being opened and by 2024-11-05 connections. */
@@ -82,7 +80,6 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.lifecycle = given.lifecycle;
     this.largeAnswers = new LargeAnswers(options.logger);
     this.callTimes = callTimesOf(options);
-    this.held = new HeldBytes(given.memory);
     this.hibernated = new HibernatedIndex(options.timeProvider.now());
     this.leaving = new LeavingSessions(this);
     this.#sweep = new Sweep(this);
@@ -227,7 +224,6 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     if (this.#live.get(session.id) !== session) return false;
     this.#live.delete(session.id);
     this.shares.delete(session);
-    this.held.delete(session);
     this.idle.delete(session.idleEntry);
     return true;
   }

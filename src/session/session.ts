@@ -247,6 +247,7 @@ export class LiveSession {
     // A reader that ends during the teardown may call this again.
     if (this.left) return this.#leaving ?? Promise.resolve();
     this.ownership.leave(reason);
+    this.record.release();
     return (this.#leaving = tearDown(this, reason, this.host, () => this.#controller?.abort(reason)));
   }
 

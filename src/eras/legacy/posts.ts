@@ -103,7 +103,7 @@ export class LegacyPosts {
     const { limits } = this.#given.options;
     const others = requests.length < messages.length;
     const refusal =
-      session.calls.running.refusal(session, requests, limits, this.#given.registry.held) ??
+      session.calls.running.refusal(session.record, requests, limits) ??
       (others ? session.inbound.refusal(messages, limits.requestsPerSession) : undefined);
     if (refusal?.code === 'TOO_MANY_REQUESTS') throw refusal;
     if (refusal !== undefined) return refused(inbound, refusal);

@@ -28,7 +28,7 @@ export interface SseConnectionParts {
   readonly options: ResolvedOptions;
   readonly builder: SessionBuilder;
   readonly gate: RequestLimits;
-  readonly registry: Pick<Registry, 'held' | 'lease'>;
+  readonly registry: Pick<Registry, 'lease'>;
 }
 
 type State = 'connected' | 'opening' | 'open';
@@ -109,8 +109,8 @@ export class SseConnection {
   }
 
   #request(session: LiveSession, exchange: Exchange, message: RpcRequest): SojournError | undefined {
-    const { options, gate, registry } = this.#parts;
-    const refusal = session.calls.running.refusal(session, [message], options.limits, registry.held);
+    const { options, gate } = this.#parts;
+    const refusal = session.calls.running.refusal(session.record, [message], options.limits);
     if (refusal !== undefined) return refusal;
     const admissions = gate.limitsSessions ? gate.enterAll(exchange, [message]) : [];
     if (admissions instanceof SojournError) return admissions;
@@ -166,10 +166,7 @@ export class SseConnection {
 
   /** Its session leaves. */
   async leave(reason: LeaveReason): Promise<void> {
-    const session = this.#session;
-    if (session === undefined) return;
-    this.#parts.registry.held.delete(session);
-    await session.leave(reason);
+    await this.#session?.leave(reason);
   }
 
   /** Ends the stream. */

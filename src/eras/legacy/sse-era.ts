@@ -30,7 +30,7 @@ import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 
 export interface LegacySseOptions extends SseConnectionParts {
   /** Its connections count against the limits of sessions, users and memory like the sessions of the registry. */
-  readonly registry: Pick<Registry, 'takePlaces' | 'held' | 'lease'>;
+  readonly registry: Pick<Registry, 'takePlaces' | 'lease'>;
   readonly keepAlive: KeepAlive;
   readonly expiry: StreamExpiry;
   readonly random: RandomSource;

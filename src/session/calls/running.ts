@@ -14,8 +14,8 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { SmallMap } from '../../small-map.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { SessionLimits } from '../../types.ts';
-import type { HeldBytes, Subscriber } from '../life/held-bytes.ts';
 import type { Call } from './call.ts';
+import type { Subscriptions } from '../record/subscriptions.ts';
 import { postStreamKey } from '../streams/event-id.ts';
 import { type PostedRequests, Stream } from '../streams/stream.ts';
 import type { SessionEventLog } from '../streams/event-log.ts';
@@ -44,17 +44,16 @@ export class RunningCalls {
 
   /** Why these requests may not run. `TOO_MANY_REQUESTS`: they fit when others have ended. */
   refusal(
-    session: Subscriber,
+    record: { readonly subscriptions: Pick<Subscriptions, 'charge'> },
     requests: readonly RpcRequest[],
     limits: Readonly<SessionLimits>,
-    held: HeldBytes,
   ): SojournError | undefined {
     let counted = 0;
     for (const { id, method, params } of requests) {
       if (method === 'initialize') return alreadyInitialized();
       if (this.#calls.get(id) !== undefined) return requestIdInFlight(id);
       const uri = method === 'resources/subscribe' ? params?.['uri'] : undefined;
-      const full = typeof uri === 'string' ? held.subscribe(session, uri, limits) : undefined;
+      const full = typeof uri === 'string' ? record.subscriptions.charge(uri, limits) : undefined;
       if (full !== undefined) return full;
       if (method !== 'ping') counted += 1;
     }

@@ -66,7 +66,9 @@ export class RecordKeeper implements SessionHead {
     this.#exists = record !== undefined;
     this.#initialized = record?.initialized ?? false;
     this.#logLevel = record?.logLevel ?? null;
-    this.#subscriptions = record?.subscriptions.length ? new Subscriptions(record.subscriptions) : undefined;
+    this.#subscriptions = record?.subscriptions.length
+      ? new Subscriptions(host.memory, record.subscriptions)
+      : undefined;
     this.#answer = record?.answer ?? NO_ANSWER;
     this.#getPrimed = record?.getPrimed ?? false;
     this.#activitySavedAt = host.options.timeProvider.monotonic();
@@ -105,9 +107,14 @@ export class RecordKeeper implements SessionHead {
     return this.#activitySavedAt;
   }
 
-  /** The URIs that the client subscribed to; `undefined`: none so far. */
-  get subscriptions(): Readonly<Pick<Subscriptions, 'has' | 'size' | 'bytes' | 'characters'>> | undefined {
-    return this.#subscriptions;
+  /** Created on first use, because most clients subscribe to nothing. */
+  get subscriptions(): Subscriptions {
+    return (this.#subscriptions ??= new Subscriptions(this.#host.memory));
+  }
+
+  /** The session leaves. */
+  release(): void {
+    this.#subscriptions?.release();
   }
 
   isSubscribed(uri: string): boolean {
@@ -152,8 +159,8 @@ export class RecordKeeper implements SessionHead {
 
   subscribe(uri: unknown): void {
     if (typeof uri !== 'string') return;
-    const uris = (this.#subscriptions ??= new Subscriptions());
-    if (uris.size < SUBSCRIPTIONS_KEPT && uris.add(uri)) this.#saveField(subscriptionField(uri));
+    if (this.subscriptions.size < SUBSCRIPTIONS_KEPT && this.subscriptions.add(uri))
+      this.#saveField(subscriptionField(uri));
   }
 
   unsubscribe(uri: unknown): void {

@@ -1,13 +1,26 @@
 /**
  * The resource URIs that the client of one session is subscribed to. Their size is counted with each change, so that a
- * check of the limits does not walk through the list.
+ * check of the limits does not walk through the list. They are charged to the memory budget of the endpoint until the
+ * session leaves.
  */
-export class Subscriptions {
-  readonly #uris = new Set<string>();
-  #bytes = 0;
-  #characters = 0;
+import { overMemory, type SojournError, subscriptionsTooLarge, uriTooLarge } from '../../errors.ts';
+import type { MemoryUse } from '../../http/slow-readers.ts';
+import type { SessionLimits } from '../../types.ts';
 
-  constructor(uris: Iterable<string> = []) {
+/** A URI in a set, and its part of the record. */
+const ENTRY_BYTES = 64;
+
+export class Subscriptions {
+  readonly #memory: MemoryUse;
+  readonly #uris = new Set<string>();
+  /** UTF-8 bytes of all URIs. */
+  #bytes = 0;
+  /** UTF-16 units of all URIs, as the heap holds them. */
+  #characters = 0;
+  #charged = 0;
+
+  constructor(memory: MemoryUse, uris: Iterable<string> = []) {
+    this.#memory = memory;
     for (const uri of uris) this.add(uri);
   }
 
@@ -15,14 +28,24 @@ export class Subscriptions {
     return this.#uris.size;
   }
 
-  /** UTF-8 bytes of all URIs. */
-  get bytes(): number {
-    return this.#bytes;
+  /** Charges a URI that is about to be added. An error: it is above a limit, and nothing is charged. */
+  charge(uri: string, limits: Pick<SessionLimits, 'uriBytes' | 'subscriptionBytes'>): SojournError | undefined {
+    const bytes = Buffer.byteLength(uri);
+    if (bytes > limits.uriBytes) return uriTooLarge(limits.uriBytes);
+    if (this.#uris.has(uri)) return undefined;
+    if (this.#bytes + bytes > limits.subscriptionBytes) return subscriptionsTooLarge(limits.subscriptionBytes);
+    const held = this.#characters + uri.length + (this.#uris.size + 1) * ENTRY_BYTES;
+    const more = held - this.#charged;
+    if (more > 0 && !this.#memory.take(more, held)) return overMemory();
+    if (more < 0) this.#memory.give(-more);
+    this.#charged = held;
+    return undefined;
   }
 
-  /** UTF-16 units of all URIs, as the heap holds them. */
-  get characters(): number {
-    return this.#characters;
+  /** The session leaves. */
+  release(): void {
+    this.#memory.give(this.#charged);
+    this.#charged = 0;
   }
 
   has(uri: string): boolean {

@@ -1,6 +1,7 @@
 /** How the subscriptions of a session reach its record: one change each, also while the store is away. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
+import { MemoryBudget } from '../../../src/limits/memory-budget.ts';
 import { decodeSession } from '../../../src/session/record/session-record.ts';
 import { Subscriptions } from '../../../src/session/record/subscriptions.ts';
 import { isEnded, type RecordChange } from '../../../src/stores/store.ts';
@@ -67,9 +68,25 @@ test('changes that meet an outage are all stored, and none undoes a later one', 
   });
 });
 
-test('the size of the list follows its changes', () => {
-  const uris = new Subscriptions(['a', 'größe']);
-  expect([uris.size, uris.bytes, uris.characters]).toEqual([2, 8, 6]);
-  expect([uris.add('a'), uris.delete('größe'), uris.delete('größe')]).toEqual([false, true, false]);
-  expect([uris.size, uris.bytes, uris.characters, uris.list()]).toEqual([1, 1, 1, ['a']]);
+test('the bytes that are charged follow the changes of the list, until the session leaves', () => {
+  const memory = new MemoryBudget(Infinity);
+  const limits = { uriBytes: 8, subscriptionBytes: 10 };
+  const uris = new Subscriptions(memory, ['a', 'größe']);
+  const subscribe = (uri: string) => [/limits\.\w+/.exec(uris.charge(uri, limits)?.message ?? '')?.[0], memory.used];
+  // 64 bytes for each URI and its characters.
+  expect(subscribe('bc')).toEqual([undefined, 200]);
+  expect(subscribe('größe')).toEqual([undefined, 200]);
+  expect([uris.add('a'), uris.add('bc'), uris.delete('größe'), uris.delete('größe')]).toEqual([
+    false,
+    true,
+    true,
+    false,
+  ]);
+  expect([uris.size, uris.list()]).toEqual([2, ['a', 'bc']]);
+  expect(subscribe('ä')).toEqual([undefined, 196]);
+  uris.add('ä');
+  expect(subscribe('defghi')).toEqual(['limits.subscriptionBytes', 196]);
+  expect(subscribe('ääääx')).toEqual(['limits.uriBytes', 196]);
+  uris.release();
+  expect(memory.used).toBe(0);
 });
