@@ -30,7 +30,8 @@ import { inHookTime, isHookTimeout } from '../session/server/hook-time.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { FactoryCall, ServerBuilder } from '../session/server/server-builder.ts';
 import type { SharedLists } from '../session/server/shared-lists.ts';
-import { firstPosition, formatCallPosition } from './modern/call-position.ts';
+import { idOf } from '../session/streams/event-id.ts';
+import { firstPosition } from './modern/call-position.ts';
 
 type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
 
@@ -241,8 +242,8 @@ export class SessionlessCall extends Call implements ReaderListener, FactoryCall
     const { rpcRequest, listens } = this;
     if (this.era === 'legacy' || rpcRequest === undefined || listens) return;
     const { options, random } = this.#host;
-    const id = formatCallPosition(firstPosition(rpcRequest, random));
-    if (id !== '') to.point(id, options.retryMs, true);
+    const position = firstPosition(rpcRequest, random);
+    if (position !== undefined) to.point(idOf(position), options.retryMs, true);
   }
 
   get label(): string {

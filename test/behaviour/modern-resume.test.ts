@@ -45,7 +45,7 @@ describe.each(faces)('%s', (face) => {
   test('continues after a cut, and the GET gets what followed and the answer', async () => {
     const { one, begin } = await open();
     const { call, first, held, progress } = await begin();
-    expect(first).toMatchObject({ retry: 4_000, data: '', id: expect.stringMatching(/^m-[\w-]{22}\.I\d+$/) });
+    expect(first).toMatchObject({ retry: 4_000, data: '', id: expect.stringMatching(/^[\w-]{22}-1-m-0\.I\d+$/) });
     await progress(1);
     const seen = await call.nextMessage();
     expect(seen).toMatchObject({ params: { progress: 1 } });
@@ -144,7 +144,7 @@ describe.each(faces)('%s', (face) => {
     const { first, held } = await begin({ 'x-user': 'ann' });
     for (const headers of [{ 'x-user': 'bob' }, {}]) {
       const [theirs] = await (await comeBack(one, first.id, headers)).untilEnd();
-      const unknown = `m-${'A'.repeat(22)}${first.id?.slice(24)}`;
+      const unknown = `${'A'.repeat(22)}${first.id?.slice(22)}`;
       const [none] = await (await comeBack(one, unknown, headers)).untilEnd();
       expect(theirs?.message).toMatchObject(LOST);
       expect(theirs?.message).toEqual(none?.message);

@@ -21,9 +21,10 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type RequestFields, type RequestLife, SentRequest } from '../../relay/sent-request.ts';
+import { idOf, resumedId } from '../../session/streams/event-id.ts';
 import type { Fence } from '../../stores/store.ts';
 import { callKey } from './call-records.ts';
-import { type CallPosition, formatCallPosition, resumedPosition } from './call-position.ts';
+import type { CallPosition } from './call-position.ts';
 import { KeptMessages, type KeptMessagesHost } from './kept-messages.ts';
 
 type State = 'waiting' | 'open' | 'answered' | 'left' | 'cancelled';
@@ -96,7 +97,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
   /** A client waits for the answer, or this instance has claimed the record of a lost call, which runs again. */
   constructor(sent: CallRequest, first: CallPosition, host: ResumableHost, from: FirstClient | Fence) {
     const { fields, authInfo, request, version } = sent;
-    this.key = callKey(first.secret, fields.user);
+    this.key = callKey(first.tag, fields.user);
     this.caller = new SentRequest(fields, authInfo, this);
     this.request = request;
     this.version = version;
@@ -133,7 +134,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
     if (this.#state !== 'waiting') return;
     this.#become('open');
     this.#isRecording = true;
-    to.point(formatCallPosition(this.#first), this.#host.options.retryMs, true);
+    to.point(this.#idOf(0), this.#host.options.retryMs, true);
     attempt(this, async () => this.#recorded(await this.#host.record(this)));
   }
 
@@ -156,7 +157,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
   }
 
   #idOf(offset: number): string {
-    return formatCallPosition({ ...this.#first, offset });
+    return idOf({ ...this.#first, offset });
   }
 
   answer(json: string, status?: number): void {
@@ -230,7 +231,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
   /** A client came back with this position. It gets what followed, and replaces an earlier client. */
   attach(client: CallReader, position: CallPosition): void {
     if (!client.isOpen) return;
-    const isSameRun = position.run === this.#first.run;
+    const isSameRun = position.epoch === this.#first.epoch;
     const after = isSameRun ? position.offset : 0;
     if (this.#state === 'answered' && isSameRun && after >= this.#messages.length) return client.done(204);
     const before = this.#client;
@@ -238,8 +239,8 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
     client.listener = this;
     before?.end();
     client.begin(this.#host.response);
-    const from = resumedPosition({ ...this.#first, offset: after, resumes: isSameRun ? position.resumes : 0 });
-    client.point(formatCallPosition(from), this.#host.options.retryMs, true);
+    const from = { ...this.#first, offset: after, resumes: isSameRun ? position.resumes : 0 };
+    client.point(resumedId(from), this.#host.options.retryMs, true);
     for (const [offset, json] of this.#messages.after(after)) client.message(json, this.#idOf(offset));
     if (this.#state === 'answered') return this.#takeClient()?.end();
     client.sendHead();

@@ -21,7 +21,7 @@ import type { Fence } from '../../stores/store.ts';
 import { Tally } from '../../tally.ts';
 import type { Logger } from '../../types.ts';
 import type { CallRecords } from './call-records.ts';
-import { type CallPosition, firstPosition, formatCallPosition } from './call-position.ts';
+import { type CallPosition, firstPosition } from './call-position.ts';
 import { type CallRequest, ResumableCall, type ResumableHost } from './resumable-call.ts';
 
 /** Calls that go on without a client, and how many of them one user may have. Past it a cut cancels. */
@@ -77,7 +77,7 @@ export class ResumableCalls implements ResumableHost {
   /** `undefined`: no event id can carry the id of the request. */
   open(exchange: Exchange, response: HttpResponse, request: RpcRequest, version: string): ResumableCall | undefined {
     const first = firstPosition(request, this.#given.random);
-    if (formatCallPosition(first) === '') return undefined;
+    if (first === undefined) return undefined;
     const { method, url, user, authInfo, canonicalHeaders } = exchange;
     const headers = exchange.headerFields();
     const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, canonicalHeaders };

@@ -25,10 +25,11 @@ import { forLost } from '../../call/retries.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { OwnLease } from '../../session/ownership/ownership.ts';
+import { endedId, resumedId } from '../../session/streams/event-id.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
-import { type CallPosition, formatCallPosition, parseCallPosition, resumedPosition } from './call-position.ts';
+import { type CallPosition, parseCallPosition } from './call-position.ts';
 import { type LostRequestServer, mayRunTwice } from './may-run-twice.ts';
 import type { ResumableCalls } from './resumable-calls.ts';
 import type { CallRequest } from './resumable-call.ts';
@@ -103,9 +104,9 @@ export class ReturningClients {
    */
   delay({ exchange, reader }: Inbound, position: CallPosition): void {
     const { calls, response } = this.#given;
-    calls.find(callKey(position.secret, exchange.user))?.stays();
+    calls.find(callKey(position.tag, exchange.user))?.stays();
     reader.begin(response);
-    reader.point(formatCallPosition(resumedPosition(position)), this.#options.retryMs, true);
+    reader.point(resumedId(position), this.#options.retryMs, true);
     reader.end();
   }
 
@@ -118,7 +119,7 @@ export class ReturningClients {
     const { instance } = this.#given;
     const { call, relay, asked } = returned;
     const { exchange: client, reader } = call;
-    const key = callKey(asked.secret, client.user);
+    const key = callKey(asked.tag, client.user);
     if (this.#serveHere(key, returned)) return true;
     const record = await this.#records.read(key);
     if (client.closed || this.#serveHere(key, returned)) return true;
@@ -152,7 +153,7 @@ export class ReturningClients {
     const { reader } = returned.call;
     if (reader.hasBegun) return;
     reader.begin(this.#given.response);
-    reader.point(formatCallPosition(resumedPosition(positionOf(returned))), this.#options.retryMs, true);
+    reader.point(resumedId(positionOf(returned)), this.#options.retryMs, true);
     reader.sendHead();
   }
 
@@ -167,7 +168,7 @@ export class ReturningClients {
     const { exchange, reader } = returned.call;
     const end = await this.#given.replays.begin(key, exchange, () => this.#openHead(returned));
     reader.begin(this.#given.response);
-    reader.message(answer, formatCallPosition({ ...positionOf(returned), run: epoch, ended: true }));
+    reader.message(answer, endedId({ ...positionOf(returned), epoch }));
     reader.end();
     end?.();
     return true;
@@ -198,7 +199,7 @@ export class ReturningClients {
     if (client.closed) return true;
     const fence = await this.#records.claim(record, instance.lease.owner);
     if (fence === undefined) return false;
-    const call = calls.restart(lost, { ...returned.asked, run: fence.epoch, offset: 0, resumes: 0 }, fence);
+    const call = calls.restart(lost, { ...returned.asked, epoch: fence.epoch, offset: 0, resumes: 0 }, fence);
     if (client.closed) call.cancel();
     else {
       call.attach(reader, positionOf(returned));
@@ -222,7 +223,6 @@ export function respondLostAnswer(
   options: Pick<ResolvedOptions, 'lostCalls'>,
 ): void {
   const form = lostForm(options, position.isTool ? 'tools/call' : undefined, 'modern');
-  const json = errorJson(error, position.id, form);
-  reader.message(json, formatCallPosition({ ...position, ended: true }));
+  reader.message(errorJson(error, position.call, form), endedId(position));
   reader.end();
 }

@@ -2,7 +2,8 @@
  * Event ids, opaque to clients: `tag-epoch-stream-offset`, then `.call`, `.rN` or `.e` where they apply. Numbers are in
  * base 36, those in the name of a stream in base 33, which has no digit `x`.
  *
- *     tag     a hash of the session id: an id of another session's stream is recognised
+ *     tag     a hash of the session id: an id of another session's stream is recognised. In 2026-07-28 each
+ *             call has a secret instead (`eras/modern/call-position.ts`)
  *     epoch   of the owner who sent the event: a position in a lost stream is not mistaken for one in the stream that
  *             replaced it
  *     .call   on the stream of one request, its id: a resume that cannot be served gets an error of that id, even where
@@ -32,9 +33,11 @@ export interface EventPosition {
 
 /** The key of every session's GET stream; POST streams are named `p…`. */
 export const GET_STREAM = 'g';
+/** The stream of every 2026-07-28 call. */
+export const CALL_STREAM = 'm';
 
 const PATTERN =
-  /^([0-9a-z]{1,11})-([0-9a-z]{1,8})-(g|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})(\.[isbISB][0-9A-Za-z_-]{1,86})?(?:\.r([0-9a-z]{1,5})|(\.e))?$/;
+  /^([0-9a-z]{1,11}|[0-9A-Za-z_-]{22})-([0-9a-z]{1,8})-(g|m|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})(\.[isbISB][0-9A-Za-z_-]{1,86})?(?:\.r([0-9a-z]{1,5})|(\.e))?$/;
 
 /** Longer request ids are left out, because every event would carry them. */
 const CALL_BYTES = 64;
@@ -75,19 +78,6 @@ export function callSuffix(id: RequestId | undefined, isTool = false): string {
   return isExact ? `.${isTool ? 'B' : 'b'}${bytes.toString('base64url')}` : '';
 }
 
-/** A request, as an event id names it. */
-export interface CallName {
-  readonly id: RequestId;
-  readonly isTool: boolean;
-}
-
-/** `undefined`: no spelling of `callSuffix`. */
-export function parseCallSuffix(suffix: string): CallName | undefined {
-  const id = readCall(suffix);
-  const isTool = isToolSuffix(suffix);
-  return id !== undefined && callSuffix(id, isTool) === suffix ? { id, isTool } : undefined;
-}
-
 function isToolSuffix(suffix: string | undefined): boolean {
   return suffix !== undefined && suffix.charCodeAt(1) < 0x5b;
 }
@@ -105,7 +95,13 @@ export function resumeSuffix(resumes: number): string {
   return `.r${((resumes % RESUMES) + 1).toString(36)}`;
 }
 
+/** On the stream of a session. */
 export function parseEventId(text: string): EventPosition | undefined {
+  const position = parsePosition(text);
+  return position?.stream === CALL_STREAM ? undefined : position;
+}
+
+export function parsePosition(text: string): EventPosition | undefined {
   const match = PATTERN.exec(text);
   if (match === null) return undefined;
   const [, tag = '', epoch = '', stream = '', offset = '', call, resumes, ended] = match;
@@ -119,10 +115,10 @@ export function parseEventId(text: string): EventPosition | undefined {
     resumes: resumes === undefined ? 0 : parseInt(resumes, 36),
     ended: ended !== undefined,
   };
-  return spell(position) === text ? position : undefined;
+  return idOf(position) === text ? position : undefined;
 }
 
-function spell(position: EventPosition): string {
+export function idOf(position: EventPosition): string {
   const { resumes, ended } = position;
   return withSuffix(position, ended ? ENDED : resumes > 0 ? resumeSuffix(resumes - 1) : '');
 }

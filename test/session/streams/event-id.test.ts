@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { parseCallPosition } from '../../../src/eras/modern/call-position.ts';
 import {
   callSuffix,
   endedId,
@@ -26,6 +27,13 @@ const idOf = (call: string | number | undefined, isTool = false): string =>
 
 test('an id of an earlier build is read: it names no call', () => {
   expect(parseEventId(`${prefix}g-5`)).toMatchObject({ stream: 'g', offset: 5, call: undefined, resumes: 0 });
+});
+
+test('an id on the stream of a 2026-07-28 call is none of a session', () => {
+  const id = `${'-_aZ9'.repeat(4)}ab-1-m-0.I7`;
+  expect(parseEventId(id)).toBeUndefined();
+  expect(parseCallPosition(id)).toMatchObject({ epoch: 1, offset: 0, call: 7, isTool: true, ended: false });
+  expect(parseCallPosition(idOf(7))).toBeUndefined();
 });
 
 test('the tag of a session is the same in every build', () => {
