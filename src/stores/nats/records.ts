@@ -67,11 +67,13 @@ export class NatsRecords extends NatsLog implements Records {
   }
 
   save(id: string, fence: Fence, change: RecordChange): Promise<SaveOutcome> {
-    const { table, log, queues } = this.#options;
+    const { table, log, queues, clock } = this.#options;
     const kept = structuredClone(change);
     return queues.run(id, () =>
       this.#fenced(id, fence, async (cached) => {
-        const value = await this.#changed(cached.value, kept);
+        // Most changes leave the times as they are, and need no clock.
+        const now = kept.expiresInMs !== undefined || kept.due !== undefined ? await clock.now() : 0;
+        const value = { ...cached.value, record: changedRecord(cached.value.record, kept, now) };
         const outcome = saved(cached.value.record, kept);
         if (kept.release !== true) return (await this.#replace(id, cached, value)) && outcome;
         const closing = noteOf(fence.epoch, 'release');
@@ -188,7 +190,7 @@ export class NatsRecords extends NatsLog implements Records {
     from: Seen,
     given: { readonly outcome: string; readonly keepMs: number },
   ): Promise<EndOutcome> {
-    const { table, schedule, clock, kind, owns } = this.#options;
+    const { table, log, schedule, clock, kind, owns } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
       const status = await table.look(id);
       if (status.is === 'missing' || status.is === 'ended') return 'gone';
@@ -200,8 +202,10 @@ export class NatsRecords extends NatsLog implements Records {
       const ended = status.is === 'expired' ? status.ended : { id, outcome: given.outcome, at: now };
       const forgetAt = ended.at + (status.is === 'expired' ? kind.keepMs : given.keepMs);
       await schedule.add({ id, at: forgetAt });
-      // The owner in this process queues its writes; an owner elsewhere may have some under way.
-      if (owner !== null && !owns(owner) && !(await this.#closeLog(id, held, epoch + 1))) continue;
+      // The owner in this process queues its writes. One elsewhere may have some under way, which the server refuses
+      // after this note.
+      const closing = noteOf(epoch + 1, 'end');
+      if (owner !== null && !owns(owner) && !(await log.note(id, await table.withLog(id, held), closing))) continue;
       const body = encodeValue(endedValue(ended, forgetAt, held.value.place));
       if ((await table.write(id, body, held.position)) === undefined) continue;
       table.cache.drop(id);
@@ -209,13 +213,6 @@ export class NatsRecords extends NatsLog implements Records {
       return 'ended';
     }
     throw contended(this.#options.where, `session ${id}`);
-  }
-
-  /** From here on, the server refuses log messages of earlier owners. */
-  async #closeLog(id: string, held: HeldValue, epoch: number): Promise<boolean> {
-    const { table, log } = this.#options;
-    const cached = await table.withLog(id, held);
-    return log.note(id, cached, noteOf(epoch, 'end'));
   }
 
   /** Steps that fail here are repeated when the tombstone is due. */
@@ -245,12 +242,6 @@ export class NatsRecords extends NatsLog implements Records {
       fresh = true;
     }
     throw contended(this.#options.where, `session ${id}`);
-  }
-
-  async #changed(value: LivingValue, change: RecordChange): Promise<LivingValue> {
-    // Most changes leave the times as they are, and need no clock.
-    const now = change.expiresInMs !== undefined || change.due !== undefined ? await this.#options.clock.now() : 0;
-    return { ...value, record: changedRecord(value.record, change, now) };
   }
 
   /** Writes the value with the state of the log, and adds a schedule entry if its times need one. */

@@ -83,15 +83,18 @@ export class RedisRecords extends RedisLog implements Records {
   }
 
   claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
+    const [head, body, fields, open] = this.#writer.keys.record(id);
+    const claimed = fenceText({ epoch: from.epoch + 1, owner: me });
     return this.#writer.step(id, async () => {
-      const reply = await this.#claim(id, from, me);
-      const [, , , , outcome, open] = reply;
+      const args = [this.#writer.next(), fenceText(from), claimed, String(RECORD_VERSION)];
+      const reply = (await this.#writer.run(CLAIM, [head, body, fields, open], args)) as ReadReply;
+      const [, , , , outcome, marksAndStreams] = reply;
       const found = this.#found(id, reply);
       if (outcome === 'W' && found?.record !== undefined) {
         const record = { ...found.record, epoch: from.epoch + 1, owner: me };
         const expiresInMs = record.expiresAt === null ? null : record.expiresAt - found.now;
-        const fields = fieldsOf(open);
-        return { claimed: true, record, marks: marksOf(fields), streams: openStreamsOf(fields), expiresInMs };
+        const kept = fieldsOf(marksAndStreams);
+        return { claimed: true, record, marks: marksOf(kept), streams: openStreamsOf(kept), expiresInMs };
       }
       // Claimed, but damaged: no instance can restore the record.
       if (outcome !== 'F' && outcome !== 'W') throw this.#writer.refusal(outcome);
@@ -133,8 +136,11 @@ export class RedisRecords extends RedisLog implements Records {
 
   /** The first call that ends an expired record answers `'ended'`, so that exactly one caller reports the end. */
   end(id: string, from: Seen, outcome: string, keepMs = this.#writer.kind.keepMs): Promise<EndOutcome> {
+    const { keys, kind } = this.#writer;
+    const given = [fenceText(from), outcome, ...[keepMs, kind.keepMs, from.atStamp ?? ''].map(String)];
     return this.#writer.steps(id, async () => {
-      const [reply, kept = ''] = await this.#end(id, from, outcome, keepMs);
+      const args = [this.#writer.next(), ...given];
+      const [reply, kept = ''] = (await this.#writer.run(END, keys.record(id), args)) as [string, string?];
       if (reply === 'G') return 'gone';
       if (reply === 'F') return 'fenced';
       if (reply !== 'E') throw this.#writer.refusal(reply);
@@ -167,26 +173,6 @@ export class RedisRecords extends RedisLog implements Records {
 
   /** Keys expire by themselves. */
   trim(): void {}
-
-  async #claim(id: string, from: Ownership, me: string): Promise<ReadReply> {
-    const [head, body, fields, open] = this.#writer.keys.record(id);
-    const claimed = fenceText({ epoch: from.epoch + 1, owner: me });
-    const args = [this.#writer.next(), fenceText(from), claimed, String(RECORD_VERSION)];
-    return (await this.#writer.run(CLAIM, [head, body, fields, open], args)) as ReadReply;
-  }
-
-  async #end(id: string, from: Seen, outcome: string, keepMs: number): Promise<readonly [string, string?]> {
-    const { keys, kind } = this.#writer;
-    const args = [
-      this.#writer.next(),
-      fenceText(from),
-      outcome,
-      String(keepMs),
-      String(kind.keepMs),
-      String(from.atStamp ?? ''),
-    ];
-    return (await this.#writer.run(END, keys.record(id), args)) as [string, string?];
-  }
 
   async #find(id: string): Promise<Found | undefined> {
     const [head, body, fields] = this.#writer.keys.record(id);
