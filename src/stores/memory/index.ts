@@ -57,7 +57,7 @@ class MemoryStore implements Store {
   }
 
   #view(deployment: Deployment, { logger, random }: StoreOptions): OpenStore {
-    const mailboxes = new MemoryMailboxes(deployment.mailboxes, logger);
+    const mailboxes = new MemoryMailboxes(deployment.mailboxes);
     // An owner and every instance that could claim its sessions live in this process, so no lease expires.
     const instances = new Instances({ records: deployment.records(LEASES), mailboxes, leaseMs: null, logger });
     const secrets = new Secrets(deployment.records(SECRETS), random);

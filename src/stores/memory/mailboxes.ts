@@ -3,20 +3,15 @@
  * the call that sends them.
  */
 import { internal } from '../../errors.ts';
-import type { Logger } from '../../types.ts';
 import type { Mailboxes, Receive } from '../shared/instances.ts';
 import type { InstanceMessage } from '../store.ts';
 
 class MemoryMailbox {
-  readonly #id: string;
   readonly #receive: Receive;
-  readonly #logger: Logger;
   #waiting: Array<{ from: string; message: InstanceMessage }> = [];
 
-  constructor(id: string, receive: Receive, logger: Logger) {
-    this.#id = id;
+  constructor(receive: Receive) {
     this.#receive = receive;
-    this.#logger = logger;
   }
 
   put(from: string, message: InstanceMessage): void {
@@ -34,12 +29,7 @@ class MemoryMailbox {
     const waiting = this.#waiting;
     for (let i = 0; i < waiting.length && waiting === this.#waiting; i++) {
       const next = waiting[i];
-      if (next === undefined) continue;
-      try {
-        this.#receive(next.from, next.message);
-      } catch (err) {
-        this.#logger.error({ err, instance: this.#id, kind: next.message.kind }, 'A message could not be received');
-      }
+      if (next !== undefined) this.#receive(next.from, next.message);
     }
     if (waiting === this.#waiting) this.#waiting = [];
   }
@@ -50,16 +40,14 @@ export type SharedMailboxes = Map<string, MemoryMailbox>;
 
 export class MemoryMailboxes implements Mailboxes {
   readonly #mailboxes: SharedMailboxes;
-  readonly #logger: Logger;
 
-  constructor(mailboxes: SharedMailboxes, logger: Logger) {
+  constructor(mailboxes: SharedMailboxes) {
     this.#mailboxes = mailboxes;
-    this.#logger = logger;
   }
 
   open(id: string, receive: Receive): string {
     if (this.#mailboxes.has(id)) throw internal(new Error(`instance ${id} has a mailbox already`));
-    this.#mailboxes.set(id, new MemoryMailbox(id, receive, this.#logger));
+    this.#mailboxes.set(id, new MemoryMailbox(receive));
     return id;
   }
 

@@ -74,13 +74,7 @@ export class RedisMailbox implements ChannelListener {
   }
 
   #deliver(from: string, message: InstanceMessage): void {
-    if (this.#closed) return;
-    const { receive, logger } = this.#options;
-    try {
-      receive(from, message);
-    } catch (err) {
-      logger.error({ err, from, kind: message.kind }, 'A message could not be handled');
-    }
+    if (!this.#closed) this.#options.receive(from, message);
   }
 
   #unknown(text: string): void {

@@ -31,6 +31,7 @@ export const LEASES: Kind = { name: 'leases', log: false, keepMs: 86_400_000, li
 
 export type LeaseRecords = Pick<Records, 'create' | 'read' | 'save' | 'end' | 'list' | 'due' | 'trim'>;
 
+/** Takes a message; it never throws. */
 export type Receive = (from: string, message: InstanceMessage) => void;
 
 /** Receives the messages for the instances of one view, and sends theirs. */
@@ -80,9 +81,16 @@ export class Instances implements InstanceStore {
   }
 
   announce(lease: InstanceLease, receive: Receive, lost: () => void = () => undefined): MaybePromise<void> {
-    const { records, mailboxes, leaseMs } = this.#options;
+    const { records, mailboxes, leaseMs, logger } = this.#options;
     const { id } = lease;
-    const announced = after(mailboxes.open(id, receive, lost), (address) =>
+    const received: Receive = (from, message) => {
+      try {
+        receive(from, message);
+      } catch (err) {
+        logger.error({ err, instance: id, from, kind: message.kind }, 'A message could not be received');
+      }
+    };
+    const announced = after(mailboxes.open(id, received, lost), (address) =>
       this.#announced(id, () =>
         after(records.create(recordOf(lease, address), leaseMs), (outcome) => {
           if (outcome === 'exists') throw announcedBefore(id);

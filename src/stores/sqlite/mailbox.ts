@@ -101,7 +101,9 @@ export class SqliteMailbox {
     if (this.#closed) return void socket.destroy();
     this.#connections.add(socket);
     socket.unref();
-    const reader = new FrameReader((from, message) => this.#deliver(from, message));
+    const reader = new FrameReader((from, message) => {
+      if (!this.#closed) this.#owner.receive(from, message);
+    });
     socket.on('data', (chunk: Buffer) => {
       try {
         reader.push(chunk);
@@ -117,13 +119,4 @@ export class SqliteMailbox {
     socket.on('error', () => undefined);
     socket.on('close', () => this.#connections.delete(socket));
   }
-
-  #deliver: OnFrame = (from, message) => {
-    if (this.#closed) return;
-    try {
-      this.#owner.receive(from, message);
-    } catch (err) {
-      this.#logger.error({ err, from, kind: message.kind }, 'A message could not be received');
-    }
-  };
 }
