@@ -8,7 +8,7 @@ import { MODERN, postModern } from '../kit/modern.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { gate, answerStored, watchedStore } from '../kit/watched-store.ts';
+import { answerStored, callStored, gate, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -52,6 +52,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     const call = await postModern(first.client(), method, params);
     const { id } = await call.next();
     await until(() => ran.length === 1);
+    await callStored(store);
     /** The lease of the first instance is gone, as after a crash. */
     const lose = async (): Promise<void> => {
       await store.views[0]?.instances.leave(first.id);

@@ -6,6 +6,7 @@
 import { memory } from '../../src/stores/memory/index.ts';
 import {
   type AppendRequest,
+  type FoundRecord,
   type InstanceStore,
   isEnded,
   type OpenStore,
@@ -120,11 +121,21 @@ export function gate(): { readonly hook: () => Promise<void> | undefined; readon
   };
 }
 
-/** Resolves when the store has the answer of the 2026-07-28 call that was recorded first. */
+/** The 2026-07-28 call that was recorded first. */
+async function firstCall(store: WatchedStore): Promise<FoundRecord> {
+  const created = store.calls.find(({ call }) => call === 'calls.create')?.args[0] as { id: string } | undefined;
+  return created && (await store.views[0]?.calls.read(created.id));
+}
+
+/** Resolves when the store has that call: the head of its response does not wait for it. */
+export async function callStored(store: WatchedStore): Promise<void> {
+  await until(async () => (await firstCall(store)) !== undefined, { what: 'the recorded call' });
+}
+
+/** Resolves when the store has its answer. */
 export async function answerStored(store: WatchedStore): Promise<void> {
   const read = async (): Promise<boolean> => {
-    const created = store.calls.find(({ call }) => call === 'calls.create')?.args[0] as { id: string } | undefined;
-    const record = created && (await store.views[0]?.calls.read(created.id));
+    const record = await firstCall(store);
     return record !== undefined && isEnded(record);
   };
   await until(read, { what: 'the stored answer' });

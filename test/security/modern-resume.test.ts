@@ -14,7 +14,7 @@ import { serve, type ServeSettings } from '../kit/serve.ts';
 import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { answerStored } from '../kit/watched-store.ts';
+import { answerStored, callStored } from '../kit/watched-store.ts';
 import { countAttempts } from './attempts.ts';
 import { servePeeking } from './peeking-members.ts';
 
@@ -52,6 +52,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     const call = await postModern(first.client(), 'tools/call', { name, arguments: {} }, by);
     const { id = '' } = await call.next();
     await until(() => ran.length === 1);
+    await callStored(store);
     call.abort();
     return { here: first.client(), there: second.client(), id, ran, waits, lose, store };
   }
