@@ -24,7 +24,7 @@ type Receive = (from: string, message: InstanceMessage) => void;
 type Refusal = 'unsigned' | 'wrong signature';
 
 export class SignedMessages implements InstanceStore {
-  readonly #directory: InstanceStore;
+  readonly #store: Pick<OpenStore, 'instances'>;
   /** The endpoint's `name`. */
   readonly #deployment: string;
   readonly #keys: MessageKeys;
@@ -35,11 +35,16 @@ export class SignedMessages implements InstanceStore {
   #refused = 0;
 
   constructor(store: Pick<OpenStore, 'instances' | 'secret'>, options: MessageKeysOptions & { readonly name: string }) {
-    this.#directory = store.instances;
+    this.#store = store;
     this.#deployment = options.name;
     this.#keys = new MessageKeys(store, options);
     this.#logger = options.logger;
     this.#lines = new RepeatedLines(options.timeProvider);
+  }
+
+  /** Read anew for each call: the store may have been opened since. */
+  get #directory(): InstanceStore {
+    return this.#store.instances;
   }
 
   /** How many messages were refused so far. */

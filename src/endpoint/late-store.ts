@@ -11,7 +11,7 @@ import { openEndpointStore } from './endpoint-store.ts';
 
 type Method = (...given: unknown[]) => unknown;
 
-/** `sessions` and `calls` are read anew for each call. They and the methods of `instances` throw until it is open. */
+/** Its members are read anew for each call. `sessions`, `calls` and the methods of `instances` throw until it is open. */
 export class LateStore implements EndpointStore {
   readonly instances: InstanceStore;
   readonly #given: readonly [Store, ResolvedOptions];
@@ -36,9 +36,10 @@ export class LateStore implements EndpointStore {
     if (this.#store !== undefined) return;
     const opening = this.#first ?? openEndpointStore(...this.#given);
     this.#first = undefined;
-    const { sessions, calls } = (this.#store = await opening);
-    // No call about a record of an open store passes through this file.
-    Object.defineProperties(this, { sessions: { value: sessions, writable: true }, calls: { value: calls } });
+    const { sessions, calls, instances } = (this.#store = await opening);
+    // No call to an open store passes through this file.
+    const members = { sessions: { value: sessions, writable: true }, calls: { value: calls } };
+    Object.defineProperties(this, { ...members, instances: { value: instances } });
     this.#settle();
   }
 
