@@ -7,7 +7,7 @@
  * Every write of the session names `fence`. The store refuses a write when another instance has claimed the session
  * since. What a crash leaves is the record, which still names this owner and this epoch.
  */
-import type { Fence, MaybePromise } from '../../stores/store.ts';
+import type { Fence } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
 
 /** The lease of this instance. */
@@ -111,12 +111,13 @@ export class Ownership {
    * After a write was refused under `epoch`: whether the cause was only a later claim of this instance. Then the caller
    * writes again, under the later epoch.
    */
-  claimedSince(epoch: number): MaybePromise<boolean> {
-    if (this.left) return false;
-    const settled = this.#claims.claimsSettled(this);
-    if (settled === undefined) return this.epoch !== epoch;
-    const again = (): MaybePromise<boolean> => this.claimedSince(epoch);
-    return settled.then(again, again);
+  async claimedSince(epoch: number): Promise<boolean> {
+    while (!this.left) {
+      const settled = this.#claims.claimsSettled(this);
+      if (settled === undefined) return this.epoch !== epoch;
+      await settled.catch(() => {});
+    }
+    return false;
   }
 
   /** The store refused a write, and no claim of this instance explains that: another instance owns the session. */

@@ -322,17 +322,15 @@ export class RecordKeeper implements SessionHead {
     const { sessionId, fence, leaveReason } = this.#ownership;
     if (leaveReason !== undefined) throw sessionGone(sessionId, leaveReason);
     const outcome = this.#host.store.sessions.save(sessionId, fence, change);
-    const check = (written: SaveOutcome): void | Promise<void> => {
-      if (written !== 'fenced') return undefined;
-      const ours = this.#ownership.claimedSince(fence.epoch);
-      const then = (again: boolean): void | Promise<void> => {
-        if (again) return this.saveOrThrow(change);
-        this.#ownership.fenced();
-        throw sessionGone(sessionId, 'fenced');
-      };
-      return ours instanceof Promise ? ours.then(then) : then(ours);
-    };
+    const check = (written: SaveOutcome): void | Promise<void> =>
+      written === 'fenced' ? this.#refusedUnder(fence.epoch, change) : undefined;
     return outcome instanceof Promise ? outcome.then(check) : check(outcome);
+  }
+
+  async #refusedUnder(epoch: number, change: RecordChange): Promise<void> {
+    if (await this.#ownership.claimedSince(epoch)) return this.saveOrThrow(change);
+    this.#ownership.fenced();
+    throw sessionGone(this.#identity.id, 'fenced');
   }
 }
 

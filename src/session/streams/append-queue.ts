@@ -186,18 +186,14 @@ export class AppendQueue {
       );
     } else if (outcome === 'written') this.#stored();
     else if (tries > 0) void this.#checkStored(tries);
-    else this.#refused(tries);
+    else void this.#refused(tries);
   }
 
-  #refused(tries: number): void {
-    const ours = this.#log.ownership.claimedSince(this.#epoch);
-    const then = (again: boolean): void => {
-      if (this.over !== undefined) return;
-      if (again) this.#append(tries);
-      else this.#lose('fenced');
-    };
-    if (ours instanceof Promise) void ours.then(then);
-    else then(ours);
+  async #refused(tries: number): Promise<void> {
+    const again = await this.#log.ownership.claimedSince(this.#epoch);
+    if (this.over !== undefined) return;
+    if (again) this.#append(tries);
+    else this.#lose('fenced');
   }
 
   #events(): string[] {
@@ -261,7 +257,7 @@ export class AppendQueue {
       });
       const complete = this.#waiting[this.#sent - 1]?.last !== true || (kept.found && kept.complete);
       if (kept.found && there && complete) this.#stored();
-      else this.#refused(tries);
+      else await this.#refused(tries);
     } catch (error) {
       this.#failed(error, tries);
     }
