@@ -11,7 +11,9 @@ import { openEndpointStore } from './endpoint-store.ts';
 
 type Method = (...given: unknown[]) => unknown;
 
-/** Its members are read anew for each call. `sessions`, `calls` and the methods of `instances` throw until it is open. */
+/**
+ * Its members are read anew for each call. `sessions`, `calls` and the methods of `instances` throw until it is open.
+ */
 export class LateStore implements EndpointStore {
   readonly instances: InstanceStore;
   readonly #given: readonly [Store, ResolvedOptions];
