@@ -33,7 +33,7 @@ export type RecordKeys = readonly [
   log: string,
 ];
 
-/** Records whose keys are cached. A full cache is cleared. */
+/** Records whose keys are cached. */
 const REMEMBERED = 10_000;
 
 /** The keys of one kind of records. */

@@ -10,7 +10,7 @@ import type { SqliteRecordTable } from './record-table.ts';
 import type { JoinedAppend } from '../shared/joined-append.ts';
 import { SQL } from './statements.ts';
 
-/** How many row numbers of records are remembered. All are forgotten when there are more. */
+/** How many row numbers of records are remembered. */
 const MAX_ROWS = 10_000;
 
 export class StreamTable {
