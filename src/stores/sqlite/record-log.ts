@@ -10,7 +10,6 @@ import type { SqliteRecordTable } from './record-table.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 import { StreamTable } from './streams.ts';
-import type { WriteHandler } from './writer.ts';
 
 /** Rows that the sweep reads in one transaction: about a millisecond. */
 const TRIM_BATCH = 256;
@@ -30,7 +29,7 @@ interface Waiting {
 /** A row of `SQL.replay`: after it, `later` events with `laterBytes` bytes were appended to the record. */
 type ReplayRow = readonly [position: number, n: number, at: number, later: number, laterBytes: number, data: string];
 
-export class SqliteLog implements WriteHandler<JoinedAppend, WriteOutcome> {
+export class SqliteLog {
   readonly #file: StoreFile;
   readonly #table: SqliteRecordTable;
   readonly #streams: StreamTable;
@@ -56,7 +55,7 @@ export class SqliteLog implements WriteHandler<JoinedAppend, WriteOutcome> {
     const key = `${request.id}\n${request.stream}`;
     const waiting = this.#waiting.get(key);
     if (waiting?.after === after && waiting.append.join(append)) return waiting.outcome;
-    const outcome = this.#file.writeWith(this, append);
+    const outcome = this.#file.write(() => this.#run(append));
     // Marks alone keep appends apart, as any other write does.
     if (append.stream === null) return outcome;
     this.#written += 1;
@@ -71,10 +70,10 @@ export class SqliteLog implements WriteHandler<JoinedAppend, WriteOutcome> {
     this.#waiting.set(key, waiting);
   }
 
-  /** Consecutive appends, within a transaction. From here on, no append joins another. */
-  run(appends: readonly JoinedAppend[]): readonly WriteOutcome[] {
+  /** Within a transaction. From here on, no append joins another. */
+  #run(append: JoinedAppend): WriteOutcome {
     if (this.#waiting.size > 0) this.#waiting.clear();
-    return appends.map((append) => (this.#append(append) ? 'written' : 'fenced'));
+    return this.#append(append) ? 'written' : 'fenced';
   }
 
   replay(id: string, stream: string, after: number): MaybePromise<ReplayOutcome> {

@@ -10,7 +10,7 @@ import { FileIdentity } from './file-identity.ts';
 import { diskStalled, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
 import { SQL } from './statements.ts';
-import { SqliteWriter, type WriteHandler } from './writer.ts';
+import { SqliteWriter } from './writer.ts';
 
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
 const ROOM_BYTES = 65_536;
@@ -68,13 +68,6 @@ export class StoreFile {
     if (this.#identity.gone) this.#identity.check();
     this.#writes += 1;
     return this.#writer.write(step);
-  }
-
-  /** One atomic step, run by `handler` together with the inputs for the same handler before and after it. */
-  writeWith<I, T>(handler: WriteHandler<I, T>, input: I): Promise<T> {
-    if (this.#identity.gone) this.#identity.check();
-    this.#writes += 1;
-    return this.#writer.writeWith(handler, input);
   }
 
   /**

@@ -17,16 +17,8 @@ import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
 /** Writes per transaction: 512 appends take some 3 ms. */
 const GROUP = 512;
 
-/** Runs consecutive writes within a transaction, all at once if that is cheaper. It returns an outcome for each. */
-export interface WriteHandler<I, T> {
-  run(inputs: readonly I[]): readonly T[];
-}
-
-const STEPS: WriteHandler<() => unknown, unknown> = { run: (steps) => steps.map((step) => step()) };
-
 interface Write {
-  readonly handler: WriteHandler<never, unknown>;
-  readonly input: unknown;
+  readonly step: () => unknown;
   resolve(value: unknown): void;
   reject(error: Error): void;
   /** When the file was first found locked. */
@@ -62,14 +54,9 @@ export class SqliteWriter {
 
   /** Resolves with the result of `step` after the commit. */
   write<T>(step: () => T): Promise<T> {
-    return this.writeWith(STEPS, step) as Promise<T>;
-  }
-
-  /** The handler reads `input` at the end of the turn. */
-  writeWith<I, T>(handler: WriteHandler<I, T>, input: I): Promise<T> {
     return new Promise((resolve: (value: never) => void, reject) => {
       if (this.#closed) return reject(storeClosed(this.#database.path));
-      this.#waiting.push({ handler, input, resolve, reject, since: undefined });
+      this.#waiting.push({ step, resolve, reject, since: undefined });
       if (this.#armed) return;
       this.#armed = true;
       afterTurn(this.#endTurn);
@@ -110,7 +97,7 @@ export class SqliteWriter {
   #commit(group: readonly Write[]): readonly Write[] {
     let outcomes: readonly unknown[];
     try {
-      outcomes = this.#database.transaction(() => runAll(group));
+      outcomes = this.#database.transaction(() => group.map(({ step }) => step()));
     } catch (error) {
       if (isBusy(error)) return group;
       if (group.length > 1) return this.#commitEach(group);
@@ -143,18 +130,4 @@ export class SqliteWriter {
     this.#armed = this.#waiting.length > 0;
     if (this.#armed) this.#backoff.wait(++this.#tries, this.#endTurn);
   }
-}
-
-/** Runs within a transaction, in order. */
-function runAll(group: readonly Write[]): readonly unknown[] {
-  const outcomes: unknown[] = [];
-  for (let from = 0; from < group.length;) {
-    const handler = group[from]?.handler;
-    let to = from + 1;
-    while (to < group.length && group[to]?.handler === handler) to++;
-    const inputs = group.slice(from, to).map(({ input }) => input as never);
-    for (const outcome of handler?.run(inputs) ?? []) outcomes.push(outcome);
-    from = to;
-  }
-  return outcomes;
 }
