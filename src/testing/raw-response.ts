@@ -1,4 +1,5 @@
 /** A response as it came over the socket: headers in order and with duplicates, the body as text, events one by one. */
+import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { systemTime } from '../options/system.ts';
 import { SseParser, type RawEvent } from './sse-parser.ts';
@@ -25,7 +26,7 @@ export class RawResponse {
   readonly #timeoutMs: number;
   #taken = 0;
   #ending: RawEnding | undefined;
-  #wake: Array<() => void> = [];
+  readonly #changes = new EventEmitter();
 
   constructor(incoming: IncomingMessage, timeoutMs: number) {
     this.#incoming = incoming;
@@ -102,7 +103,7 @@ export class RawResponse {
     incoming.on('data', (text: string) => {
       this.chunks.push(text);
       if (this.sse) this.events.push(...parser.push(text));
-      this.#notify();
+      this.#changes.emit('change');
     });
     // 'close' reports the end.
     incoming.on('error', () => undefined);
@@ -116,20 +117,14 @@ export class RawResponse {
 
   #end(how: RawEnding): void {
     this.#ending ??= how;
-    this.#notify();
-  }
-
-  #notify(): void {
-    const wake = this.#wake;
-    this.#wake = [];
-    for (const fn of wake) fn();
+    this.#changes.emit('change');
   }
 
   async #wait<T>(ready: () => T | undefined, what: string): Promise<T> {
     let late = false;
     const timer = systemTime.setTimeout(() => {
       late = true;
-      this.#notify();
+      this.#changes.emit('change');
     }, this.#timeoutMs);
     try {
       for (;;) {
@@ -138,7 +133,7 @@ export class RawResponse {
         if (late) throw new Error(`${what} did not come within ${this.#timeoutMs} ms; ${this.#seen()}`);
         if (this.#ending !== undefined)
           throw new Error(`the stream ended (${this.#ending}) before ${what}; ${this.#seen()}`);
-        await new Promise<void>((wake) => this.#wake.push(wake));
+        await once(this.#changes, 'change');
       }
     } finally {
       systemTime.clearTimeout(timer);

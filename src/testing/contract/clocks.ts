@@ -2,16 +2,12 @@
 import assert from 'node:assert/strict';
 import { afterTurn } from '../../options/system.ts';
 import { dueNow, type View } from '../view.ts';
-import { CLOCK_SLACK_MS, readEnded } from './ended.ts';
+import { assertNear, readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
 import { FENCE, ME, OTHER, announce, readLiving, recordOf, claimed, NEXT, append } from './store-kit.ts';
 
 const HOUR_MS = 3_600_000;
 const LASTS_MS = 60_000;
-
-function assertNear(ms: number | null | undefined, expected: number, what: string): void {
-  assert.ok(typeof ms === 'number' && Math.abs(ms - expected) < CLOCK_SLACK_MS, `${what}: ${ms}, not ${expected}`);
-}
 
 /** Instances of `lease/read-or-renew`, each renewed once, at another distance from the end of its lease. */
 const INSTANCES = 16;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
+import { assertNear, assertStaysEnded, readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.ts';
 import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, claimed, append } from './store-kit.ts';
 import { openStreams } from '../view.ts';
@@ -13,7 +13,7 @@ export const endCases = [
       await here.records.create(recordOf(reason));
       assert.equal(await here.records.end(reason, FENCE, reason), 'ended');
       const ended = await readEnded(there, reason);
-      assert.ok(Math.abs(ended.at - kit.now()) < CLOCK_SLACK_MS, `at is ${ended.at}, the clock ${kit.now()}`);
+      assertNear(ended.at, kit.now(), reason);
       assert.deepEqual(ended, { id: reason, outcome: reason, at: ended.at });
     }
   }),

@@ -1,7 +1,7 @@
 /** What a case of the store contract gets: views of the store under test, its clock, and records. */
 import assert from 'node:assert/strict';
 import { base64url, systemRandom, systemTime } from '../../options/system.ts';
-import type { Logger, TimeProvider } from '../../types.ts';
+import type { TimeProvider } from '../../types.ts';
 import {
   type AppendRequest,
   type ClaimOutcome,
@@ -69,15 +69,17 @@ export interface StoreKit {
 
 export const USUAL_DEPLOYMENT = 'a';
 
-const DEFAULTS = {
+/** What a view is opened with, but for the name of its deployment. */
+export const VIEW_DEFAULTS: Omit<ViewSettings, 'name'> = {
+  time: systemTime,
+  random: systemRandom,
+  logger: { debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
   leaseMs: 30_000,
   keepMs: 600_000,
   log: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
   eventLogBytes: 268_435_456,
   tombstones: 100_000,
-} as const satisfies Partial<ViewSettings>;
-
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
+};
 
 /** A kit for one case. Its deployments have random names, so that cases can share a server. */
 export function createStoreKit(given: StoreUnderTest): StoreKit {
@@ -87,16 +89,8 @@ export function createStoreKit(given: StoreUnderTest): StoreKit {
   return {
     async open({ deployment = USUAL_DEPLOYMENT, clockOffMs = 0, ...options } = {}) {
       const store = await connect();
-      const name = `${prefix}${deployment}`;
       const clock = clockOffMs === 0 ? time : { ...time, now: () => time.now() + clockOffMs };
-      const view = await openView(store, {
-        ...DEFAULTS,
-        name,
-        time: clock,
-        random: systemRandom,
-        logger: silent,
-        ...options,
-      });
+      const view = await openView(store, { ...VIEW_DEFAULTS, name: `${prefix}${deployment}`, time: clock, ...options });
       views.push(view);
       return view;
     },

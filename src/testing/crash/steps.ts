@@ -1,6 +1,6 @@
 /** The life of a session as steps 1 to `LAST_STEP`, in a store and in the model. The last step ends it. */
-import { systemRandom, systemTime } from '../../options/system.ts';
 import type { Fence, MaybePromise, Records, StoredRecord } from '../../stores/store.ts';
+import { VIEW_DEFAULTS } from '../contract/store-kit.ts';
 import { PlainStore } from '../model/plain-store.ts';
 import { plainRecord } from '../plain-record.ts';
 import type { ViewSettings } from '../view.ts';
@@ -18,15 +18,11 @@ export const newRecord = (id: string, owner: string): StoredRecord =>
 
 /** For the writers and for the process that looks at what they stored. */
 export const viewOptions = (name: string, leaseMs: number): ViewSettings => ({
+  ...VIEW_DEFAULTS,
   name,
-  time: systemTime,
-  random: systemRandom,
-  logger: { debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
   leaseMs,
   keepMs: KEPT_MS,
   log: LOG,
-  eventLogBytes: 0,
-  tombstones: 0,
 });
 
 const isSave = (step: number): boolean => step % 5 === 1;
