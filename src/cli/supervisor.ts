@@ -48,14 +48,12 @@ interface Slot {
   readonly number: number;
   /** The worker that serves or starts in this slot. */
   worker: WorkerProcess | undefined;
-  /** A rolling restart is replacing the worker. */
-  rolling: boolean;
   /** Workers in a row that died before they listened. */
   failedStarts: number;
   /** Workers in a row that died before they had served `STABLE_AFTER_MS`. They set the pause. */
   earlyDeaths: number;
-  /** Pending while a worker is started for this slot. */
-  starting: Promise<void> | undefined;
+  /** Pending while a worker is started for this slot, in a rolling restart too. One start follows the other. */
+  starting: Promise<unknown> | undefined;
 }
 
 export class Supervisor {
@@ -76,7 +74,6 @@ export class Supervisor {
     this.#slots = Array.from({ length: options.workers }, (_, index) => ({
       number: index + 1,
       worker: undefined,
-      rolling: false,
       failedStarts: 0,
       earlyDeaths: 0,
       starting: undefined,
@@ -154,17 +151,20 @@ export class Supervisor {
     while (slot.starting !== undefined) await slot.starting;
     if (this.#stopping.signal.aborted) return false;
     const old = slot.worker;
-    slot.rolling = true;
     const replacement = this.#launch(slot, old === undefined ? 'again' : 'beside');
     void replacement.waiting.then((waits) => {
       if (waits) this.#log('warn', replacement, STORE_AWAY);
     });
     void old?.left.then(() => replacement.listen());
-    const listens = (await replacement.listening) !== undefined;
-    slot.rolling = false;
+    const starting = replacement.listening.then((banner) => {
+      slot.starting = undefined;
+      if (banner !== undefined && !this.#stopping.signal.aborted) this.#setServing(slot, replacement);
+      return banner;
+    });
+    slot.starting = starting;
+    const listens = (await starting) !== undefined;
     if (this.#stopping.signal.aborted) return false;
     if (listens) {
-      this.#setServing(slot, replacement);
       if (old !== undefined) await this.#drain(old);
       return true;
     }
@@ -173,8 +173,6 @@ export class Supervisor {
       { worker: slot.number, end },
       'rolling restart given up: a new worker ended before it listened; the other workers keep running',
     );
-    // The old worker may have ended during the attempt, when `slot.rolling` kept its end from being handled.
-    if (old !== undefined) this.#watch(slot, old);
     return false;
   }
 
@@ -192,27 +190,23 @@ export class Supervisor {
   #setServing(slot: Slot, worker: WorkerProcess): void {
     slot.worker = worker;
     this.#log('info', worker, 'worker listens');
-    this.#watch(slot, worker);
-  }
-
-  #watch(slot: Slot, worker: WorkerProcess): void {
     void worker.left.then(() => this.#replaceLeaving(slot, worker));
   }
 
   /** Starts another worker after one drains by itself or has died. */
   async #replaceLeaving(slot: Slot, worker: WorkerProcess): Promise<void> {
-    // The start of this worker must settle before the next start begins.
-    await slot.starting;
-    if (slot.worker !== worker || slot.rolling) return;
     if (worker.leaving) await delay(GROUP_SIGNAL_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
-    if (slot.worker !== worker || slot.rolling || this.#stopping.signal.aborted) return;
+    const end = worker.leaving ? undefined : await worker.ended;
+    while (slot.starting !== undefined) await slot.starting;
+    // A rolling restart has replaced it by now.
+    if (slot.worker !== worker || this.#stopping.signal.aborted) return;
     slot.worker = undefined;
-    if (worker.leaving) {
+    if (end === undefined) {
       slot.earlyDeaths = 0;
       this.#log('info', worker, 'worker drains; another one takes its place');
       void this.#untilEnded(worker);
     } else {
-      this.#died(slot, worker, await worker.ended);
+      this.#died(slot, worker, end);
     }
     await this.#startWorker(slot);
   }
@@ -252,7 +246,7 @@ export class Supervisor {
   }
 
   /** Resolves when a worker serves in the slot, or when the supervisor stops. */
-  #startWorker(slot: Slot): Promise<void> {
+  #startWorker(slot: Slot): Promise<unknown> {
     return (slot.starting ??= this.#tryToStart(slot).finally(() => {
       slot.starting = undefined;
     }));
