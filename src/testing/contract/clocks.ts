@@ -75,8 +75,7 @@ export const clockCases = [
   ]),
   ...needing('clock-set-back', [
     test('lease/stored-death: a lease that was found expired is dead for ever, also when the clock is set back', async (kit) => {
-      const [here, there] = [await kit.open({ leaseMs: SHORT_MS }), await kit.open({ leaseMs: SHORT_MS })];
-      await announce(here, ME);
+      const [here, there] = [await kit.openAs(ME, { leaseMs: SHORT_MS }), await kit.open({ leaseMs: SHORT_MS })];
       await kit.pass(PAST_SHORT_MS);
       assert.equal(await there.instances.read(ME), undefined);
       await kit.pass(-PAST_SHORT_MS);

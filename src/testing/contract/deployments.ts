@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { idsOf, type View } from '../view.ts';
 import { until } from '../until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
-import { FENCE, ME, OTHER, announce, recordOf, append, eventsOf } from './store-kit.ts';
+import { FENCE, ME, OTHER, recordOf, append, eventsOf } from './store-kit.ts';
 
 /** Names that are prefixes of each other, as far as that is possible: no name may reach into another one's keys. */
 const NAMES = ['a', 'a:sessions', 'a:b', 'A', 'a*', 'a '];
@@ -74,8 +74,7 @@ export const deploymentCases = [
     },
   ),
   test('close/others: a view that closes takes nothing from the others', async (kit) => {
-    const [first, second] = [await kit.open(), await kit.open()];
-    await announce(second, ME);
+    const [first, second] = [await kit.open(), await kit.openAs(ME)];
     await first.records.create(recordOf('s'));
     await append(first, 'p', 0, ['1']);
     const secret = Buffer.from(await first.secret('one'));

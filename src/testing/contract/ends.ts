@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { assertNear, assertStaysEnded, readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, claimed, append } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, recordOf, claimed, append } from './store-kit.ts';
 import { openStreams } from '../view.ts';
 
 const REASONS = ['deleted', 'idle', 'idle_limit', 'terminated', 'server_closed', 'handler_returned', 'store_lost'];
@@ -18,8 +18,7 @@ export const endCases = [
     }
   }),
   test('end/compare-and-set: a session ends only for a caller that names its epoch and its owner, or that it has none', async (kit) => {
-    const [owner, other] = [await kit.open(), await kit.open()];
-    await announce(owner, ME);
+    const [owner, other] = [await kit.openAs(ME), await kit.open()];
     const owners = { owned: ME, dead: 'dead', ownerless: null };
     for (const [id, stored] of Object.entries(owners)) {
       await owner.records.create(recordOf(id, { epoch: 2, owner: stored }));

@@ -3,7 +3,7 @@ import { isEnded, type DueRecord, type StoredRecord } from '../../stores/store.t
 import { dueNow, idsOf, openStreams, type View } from '../view.ts';
 import { assertNear, CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, announce, readLiving, recordOf, sortedBy, claimed, append } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, readLiving, recordOf, sortedBy, claimed, append } from './store-kit.ts';
 import { OWNER_WRITES } from './writes.ts';
 
 /** A session that expires soon. */
@@ -15,8 +15,7 @@ export const expiryCases = [
   timedTest(
     'expiry/ends: past its expiry a session has ended without an outcome, also one with a living owner, and nothing brings it back',
     async (kit) => {
-      const view = await kit.open();
-      await announce(view, ME);
+      const view = await kit.openAs(ME);
       for (const [id, owner] of Object.entries({ owned: ME, orphaned: 'dead', ownerless: null })) {
         await createExpiring(view, id, { owner });
       }
@@ -52,8 +51,7 @@ export const expiryCases = [
   timedTest(
     'expiry/told-once: an expired session is ended once, without an outcome, also when a read noticed it before',
     async (kit) => {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await announce(here, ME);
+      const [here, there] = [await kit.openAs(ME), await kit.open()];
       await createExpiring(here, 'ownerless', { owner: null });
       await createExpiring(here, 'owned');
       await kit.pass(PAST_SHORT_MS);
@@ -70,8 +68,7 @@ export const expiryCases = [
   ),
   ...needing('clock-set-back', [
     test('expiry/stored: a session that a read or a claim reported as expired has ended for good, also when the clock is set back', async (kit) => {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await announce(here, ME);
+      const [here, there] = [await kit.openAs(ME), await kit.open()];
       const ids = ['read', 'claimed'];
       for (const id of ids) {
         await createExpiring(here, id);
@@ -139,8 +136,7 @@ export const expiryCases = [
   timedTest(
     'expired/list: expired sessions are named with owner and epoch until they are ended, no others, and at most so many',
     async (kit) => {
-      const view = await kit.open();
-      await announce(view, ME);
+      const view = await kit.openAs(ME);
       await view.records.create(recordOf('lasting', { owner: null }), 3_600_000);
       await view.records.create(recordOf('endless', { owner: null }));
       const all: DueRecord[] = [

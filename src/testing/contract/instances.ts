@@ -52,8 +52,7 @@ export const instanceCases = [
     }
   }),
   test('lease/renew: a renewal keeps the lease and changes its state', async (kit) => {
-    const [here, there] = [await kit.open(), await kit.open()];
-    await announce(here, ME);
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
     assert.equal(await here.instances.renew(ME, 'serving'), true);
     assert.equal(await here.instances.renew(ME, 'draining'), true);
     assert.deepEqual(shown(await there.instances.read(ME)), { id: ME, state: 'draining', version: '1.0.0' });
@@ -62,15 +61,13 @@ export const instanceCases = [
     await assertDead(await kit.open(), 'never');
   }),
   test('lease/leave: an instance that leaves is dead at once', async (kit) => {
-    const [here, there] = [await kit.open(), await kit.open()];
-    await announce(here, ME);
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
     await here.instances.leave(ME);
     await assertDead(there, ME);
     await here.instances.leave(ME);
   }),
   test('lease/bury: a lease is buried when it is as it was seen, once, and death is final', async (kit) => {
-    const [here, there] = [await kit.open(), await kit.open()];
-    await announce(here, ME);
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
     const seen = await lease(there, ME);
     assert.equal(await there.instances.bury(seen), true);
     await assertDead(here, ME);
@@ -78,8 +75,7 @@ export const instanceCases = [
     assert.equal(await there.instances.bury({ ...seen, id: 'never' }), false);
   }),
   test('lease/bury-renewed: a lease that was renewed since it was seen is not buried', async (kit) => {
-    const [here, there] = [await kit.open(), await kit.open()];
-    await announce(here, ME);
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
     const seen = await lease(there, ME);
     assert.equal(await here.instances.renew(ME, 'serving'), true);
     assert.equal(await there.instances.bury(seen), false);
@@ -96,23 +92,20 @@ export const instanceCases = [
     assert.deepEqual(outcomes.filter(Boolean), [true]);
   }),
   test('lease/dead-id: a dead id is not announced again', async (kit) => {
-    const view = await kit.open();
-    await announce(view, ME);
+    const view = await kit.openAs(ME);
     await view.instances.leave(ME);
     await assert.rejects(async () => announce(view, ME));
     await assertDead(view, ME);
   }),
   ...needing('lease-expiry', [
     timedTest('lease/expiry: a lease that is not renewed runs out, and its id is dead for ever', async (kit) => {
-      const view = await kit.open({ leaseMs: SHORT_MS });
-      await announce(view, ME);
+      const view = await kit.openAs(ME, { leaseMs: SHORT_MS });
       assert.equal((await view.instances.read(ME))?.id, ME);
       await kit.pass(PAST_SHORT_MS);
       await assertDead(view, ME);
     }),
     timedTest('lease/renewals: a lease that is renewed in time outlives leaseMs', async (kit) => {
-      const view = await kit.open({ leaseMs: SHORT_MS });
-      await announce(view, ME);
+      const view = await kit.openAs(ME, { leaseMs: SHORT_MS });
       for (let n = 0; n < 6; n++) {
         await kit.pass(SHORT_MS / 3);
         assert.equal(await view.instances.renew(ME, 'serving'), true);
@@ -156,8 +149,7 @@ export const instanceCases = [
     assert.deepEqual([of(ME), of('third')], [numbered, numbered.slice(0, 50).map((n) => -1 - n)]);
   }),
   test('mailbox/dead: a message to an unknown or dead instance is suspect', async (kit) => {
-    const [here, there] = [await kit.open(), await kit.open()];
-    await announce(here, ME);
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
     assert.equal(await here.instances.send(ME, 'never', { kind: 'call' }), 'suspect');
     const inbox = await announceWithInbox(there, OTHER);
     await there.instances.leave(OTHER);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { dueNow } from '../view.ts';
 import { readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, claimed, NEXT, ANEW, append } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, recordOf, claimed, NEXT, ANEW, append } from './store-kit.ts';
 
 /** Records of another kind than the other cases use. */
 const KIND = { kind: 'parcels' };
@@ -10,8 +10,7 @@ const UNLISTED = { kind: 'letters', listed: false, log: false, keepMs: SHORT_MS 
 
 export const kindCases = [
   test('kind/apart: records of two kinds under one id know nothing of each other, and share the instances', async (kit) => {
-    const [things, parcels] = [await kit.open(), await kit.open(KIND)];
-    await announce(things, ME);
+    const [things, parcels] = [await kit.openAs(ME), await kit.open(KIND)];
     assert.equal((await parcels.instances.read(ME))?.id, ME);
     await things.records.create(recordOf('a', { head: 'thing' }));
     assert.equal(await parcels.records.read('a'), undefined);
@@ -26,9 +25,7 @@ export const kindCases = [
     assert.equal((await readEnded(parcels, 'a')).outcome, 'delivered');
   }),
   test('kind/made-up: a kind that no store knows: fields, log, due time and outcome, begun by one instance and ended by the next', async (kit) => {
-    const [here, there] = [await kit.open(KIND), await kit.open(KIND)];
-    await announce(here, ME);
-    await announce(there, OTHER);
+    const [here, there] = [await kit.openAs(ME, KIND), await kit.openAs(OTHER, KIND)];
     const parcel = recordOf('user/p1', { body: 'order', fields: { to: 'Ada' } });
     assert.equal(await here.records.create(parcel, 3_600_000, 600_000), 'created');
     const logged = { id: parcel.id, fence: FENCE, stream: 'way', note: 'note' };

@@ -5,7 +5,7 @@ import type { InstanceMessage } from '../../stores/store.ts';
 import { dueNow, type View } from '../view.ts';
 import { until } from '../until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
-import { FENCE, ME, OTHER, announce, recordOf, type StoreKit, append } from './store-kit.ts';
+import { FENCE, ME, OTHER, recordOf, type StoreKit, append } from './store-kit.ts';
 
 /** Above the usual limits of servers: 1 MiB of NATS and of many proxies, 4 MiB of a POST's body. */
 const LARGE_BYTES = 5 * 1024 * 1024;
@@ -46,8 +46,7 @@ const SWEEPS = 100;
 
 export const loadCases = [
   test('mailbox/large: a message of 5 MiB arrives whole, before the messages that its sender sent after it', async (kit) => {
-    const [here, there] = [await kit.open(), await kit.open()];
-    await announce(here, ME);
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
     const got: InstanceMessage[] = [];
     await there.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, message) => got.push(message));
     const text = large();

@@ -62,8 +62,7 @@ const claimCases = [
     assert.equal(await next.records.save('s', NEXT, { head: 'debug' }), 'written');
   }),
   test('claim/owner: a claim that names the stored owner succeeds, whether that owner has a lease or not', async (kit) => {
-    const view = await kit.open();
-    await announce(view, ME);
+    const view = await kit.openAs(ME);
     const owners = { alive: ME, never: 'never-announced', ownerless: null };
     for (const [id, owner] of Object.entries(owners)) {
       await view.records.create(recordOf(id, { owner }));
@@ -72,8 +71,7 @@ const claimCases = [
     }
   }),
   test('claim/another-owner: a claim that names another owner than the stored one is refused; the caller gets the stored record', async (kit) => {
-    const [owner, other] = [await kit.open(), await kit.open()];
-    await announce(other, OTHER);
+    const [owner, other] = [await kit.open(), await kit.openAs(OTHER)];
     const owners = { owned: ME, dead: 'dead', ownerless: null };
     for (const [id, stored] of Object.entries(owners)) {
       const record = recordOf(id, { owner: stored });
@@ -108,8 +106,7 @@ const claimCases = [
     }
   }),
   test('claim/lost-reply: a claim whose reply was lost is claimed again without raising the epoch, by its winner alone', async (kit) => {
-    const view = await kit.open();
-    await announce(view, ME);
+    const view = await kit.openAs(ME);
     await view.records.create(recordOf('s', { owner: null }));
     claimed(await view.records.claim('s', OWNERLESS, ME));
     for (let again = 0; again < 2; again++) {
@@ -121,8 +118,7 @@ const claimCases = [
     });
   }),
   test('claim/own: an owner claims its own session anew: the epoch rises', async (kit) => {
-    const view = await kit.open();
-    await announce(view, ME);
+    const view = await kit.openAs(ME);
     await view.records.create(recordOf('s'));
     assert.deepEqual(claimed(await view.records.claim('s', FENCE, ME)).record, recordOf('s', { epoch: 2 }));
     assert.equal(await view.records.save('s', FENCE, {}), 'fenced');

@@ -54,6 +54,8 @@ export interface ViewOptions extends Partial<Omit<ViewSettings, 'name' | 'time' 
 export interface StoreKit {
   /** Opens one more view, as another process would. Open every view of a deployment with the same options. */
   open(options?: ViewOptions): Promise<View>;
+  /** Opens a view and announces an instance with this id. */
+  openAs(instance: string, options?: ViewOptions): Promise<View>;
   /** Opens a view and creates these records; an id means `recordOf(id)`. */
   openWith(records: ReadonlyArray<string | StoredRecord>, options?: ViewOptions): Promise<View>;
   /** Another view comes second. */
@@ -92,6 +94,11 @@ export function createStoreKit(given: StoreUnderTest): StoreKit {
       const clock = clockOffMs === 0 ? time : { ...time, now: () => time.now() + clockOffMs };
       const view = await openView(store, { ...VIEW_DEFAULTS, name: `${prefix}${deployment}`, time: clock, ...options });
       views.push(view);
+      return view;
+    },
+    async openAs(instance, options) {
+      const view = await this.open(options);
+      await announce(view, instance);
       return view;
     },
     async openWith(records, options) {
