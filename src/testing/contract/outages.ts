@@ -57,28 +57,29 @@ async function onceBack<T>(call: () => T | Promise<T>, what: string): Promise<T>
   return answer;
 }
 
-function outageOf({ outage }: StoreKit): NonNullable<StoreKit['outage']> {
+async function during<T>({ outage }: StoreKit, work: () => Promise<T>): Promise<T> {
   assert.ok(outage, 'this case needs `outage` of the store under test');
-  return outage;
+  await outage.begin();
+  try {
+    return await work();
+  } finally {
+    await outage.end();
+  }
 }
 
 export const outageCases = [
   ...needing('outage', [
     test('outage/bounded: while the server does not answer every call fails in time as STORE_AWAY; afterwards every call works again', async (kit) => {
-      const outage = outageOf(kit);
       const view = await kit.openWith(['s', 'other', 'released', 'ended'], { leaseMs: LEASE_MS });
       await append(view, 'p', 0, ['1']);
-      await outage.begin();
-      try {
-        const outcomes = await Promise.all(
+      const outcomes = await during(kit, () =>
+        Promise.all(
           Object.entries(CALLS).map(async ([name, call]) => [name, await outcomeOf(() => call(view))] as const),
-        );
-        for (const [name, outcome] of outcomes) {
-          const shown = typeof outcome === 'object' ? outcome.code : outcome;
-          assert.equal(shown, 'STORE_AWAY', `${name} while the server does not answer`);
-        }
-      } finally {
-        await outage.end();
+        ),
+      );
+      for (const [name, outcome] of outcomes) {
+        const shown = typeof outcome === 'object' ? outcome.code : outcome;
+        assert.equal(shown, 'STORE_AWAY', `${name} while the server does not answer`);
       }
       const record = (await onceBack(() => view.records.read('s'), 'a read')) as StoredRecord;
       assert.equal(record.epoch, 1);
@@ -87,15 +88,11 @@ export const outageCases = [
       assert.ok(replayed.found && replayed.events[0]?.data === '1');
     }),
     test('outage/order: a write that failed in an outage never takes effect after a later write', async (kit) => {
-      const outage = outageOf(kit);
       const view = await kit.openWith([recordOf('s', { fields: {} })], { leaseMs: LEASE_MS });
-      await outage.begin();
-      try {
-        const early = await Promise.all([1, 2, 3].map((n) => outcomeOf(() => saved(view, `early ${n}`))));
-        for (const outcome of early) assert.notEqual(outcome, 'not in time');
-      } finally {
-        await outage.end();
-      }
+      const early = await during(kit, () =>
+        Promise.all([1, 2, 3].map((n) => outcomeOf(() => saved(view, `early ${n}`)))),
+      );
+      for (const outcome of early) assert.notEqual(outcome, 'not in time');
       assert.equal(await onceBack(() => saved(view, 'later'), 'a save'), 'written');
       await elapse(systemTime, LATE_MS);
       const record = (await onceBack(() => view.records.read('s'), 'a read')) as StoredRecord;

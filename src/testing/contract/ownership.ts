@@ -23,8 +23,7 @@ const writeCases = ({ name, run, onNothing }: OwnerWrite): readonly StoreCase[] 
     for (const { name: what, ...fence } of NOT_MINE) assert.equal(await run(view, 's', fence), 'fenced', what);
     assert.deepEqual(await view.records.read('s'), recordOf('s', { epoch: 3 }));
     assert.deepEqual(await openStreams(view, 's'), []);
-    const { marks } = claimed(await view.records.claim('s', { epoch: 3, owner: ME }, ME));
-    assert.deepEqual(marks, []);
+    assert.deepEqual(claimed(await view.records.claim('s', { epoch: 3, owner: ME }, ME)).marks, []);
   }),
   test(`upsert/${name}: ${name} on a missing record creates nothing`, async (kit) => {
     const view = await kit.open();
@@ -175,8 +174,7 @@ const claimCases = [
     const marker = { name: '7', stream: 'p1' };
     for (let n = 0; n < 2; n++)
       assert.equal(await view.records.append({ id: 's', fence: FENCE, stream: null, mark: marker }), 'written');
-    const once = claimed(await view.records.claim('s', FENCE, ME));
-    assert.deepEqual(once.marks, [marker]);
+    assert.deepEqual(claimed(await view.records.claim('s', FENCE, ME)).marks, [marker]);
     for (let n = 0; n < 2; n++)
       assert.equal(await view.records.append({ id: 's', fence: ANEW, stream: null, unmark: marker }), 'written');
     assert.deepEqual(claimed(await view.records.claim('s', ANEW, ME)).marks, []);
