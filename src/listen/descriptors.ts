@@ -19,7 +19,7 @@ export function watchDescriptors(time: Required<TimeProvider>, logger: Logger): 
   let since: number | undefined;
   let timer: unknown;
   const look = (): void => {
-    watch();
+    timer = time.setTimeout(look, EVERY_MS);
     const usedUp = isUsedUp();
     if (usedUp && since === undefined) {
       since = time.monotonic();
@@ -32,10 +32,7 @@ export function watchDescriptors(time: Required<TimeProvider>, logger: Logger): 
       since = undefined;
     }
   };
-  const watch = (): void => {
-    timer = time.setTimeout(look, EVERY_MS);
-  };
-  watch();
+  timer = time.setTimeout(look, EVERY_MS);
   return {
     get usedUp() {
       return since !== undefined;
