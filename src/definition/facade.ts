@@ -11,9 +11,6 @@ import type { SdkServer } from './sdk-server.ts';
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
 
-/** They send through `server`. */
-const FORWARDED = ['sendLoggingMessage'];
-
 const CONNECTION = ['connect', 'close'];
 
 /** A member like a method: code that wraps it may set it. */
@@ -36,14 +33,12 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
     members[name] = { ...MEMBER, value: Reflect.get(highLevel, name) as unknown };
     shared.override(highLevel, name, () => shared.announce(change));
   }
-  for (const name of FORWARDED) {
-    const own = Reflect.get(highLevel, name) as ((...args: unknown[]) => unknown) | undefined;
-    if (own === undefined) continue;
-    // A facade sends on its own server.
-    shared.override(highLevel, name, function send(this: unknown, ...args) {
-      return own.apply(this, args);
+  const log = Reflect.get(highLevel, 'sendLoggingMessage') as ((...args: unknown[]) => unknown) | undefined;
+  if (log !== undefined)
+    shared.override(highLevel, 'sendLoggingMessage', function send(this: unknown, ...args) {
+      // A facade sends on its own server.
+      return log.apply(this, args);
     });
-  }
   const runner: unknown = Reflect.get(highLevel, TOOL_RUNNER);
   if (typeof runner === 'function')
     shared.override(

@@ -43,14 +43,15 @@ export interface Seams {
 
 const REQUIRED = ['_serverInfo', '_options', '_requestHandlers', '_notificationHandlers', 'getCapabilities'];
 
+/** In both versions. */
+const CONNECTION = ['_clientCapabilities', '_clientVersion', '_loggingLevels'];
+
 const V2: Seams = {
   sdk: '@modelcontextprotocol/server',
   tested: '2.4.0',
   connection: [
+    ...CONNECTION,
     '_negotiatedProtocolVersion',
-    '_clientCapabilities',
-    '_clientVersion',
-    '_loggingLevels',
     '_requestStateVerify',
     '_inputRequiredServing',
     '_legacyShim',
@@ -63,14 +64,7 @@ const V1: Seams = {
   sdk: '@modelcontextprotocol/sdk',
   tested: '1.32.2',
   // `_transport` and the two maps: the handlers of `tasks/result` use them.
-  connection: [
-    '_clientCapabilities',
-    '_clientVersion',
-    '_loggingLevels',
-    '_transport',
-    '_requestResolvers',
-    '_taskProgressTokens',
-  ],
+  connection: [...CONNECTION, '_transport', '_requestResolvers', '_taskProgressTokens'],
   methods: ['_oninitialize', '_oncancel', '_onprogress'],
   required: REQUIRED,
 };
