@@ -151,14 +151,12 @@ export class IssuerKeys {
 async function textOf(response: Response, url: string): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  const body: AsyncIterable<Uint8Array> | null = response.body;
-  if (body !== null) {
-    // Leaving the loop cancels the rest.
-    for await (const chunk of body) {
-      bytes += chunk.length;
-      if (bytes > MOST_BYTES) throw new Error(`${url} has more than ${MOST_BYTES} bytes`);
-      chunks.push(chunk);
-    }
+  const body: AsyncIterable<Uint8Array> | readonly never[] = response.body ?? [];
+  // Leaving the loop cancels the rest.
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > MOST_BYTES) throw new Error(`${url} has more than ${MOST_BYTES} bytes`);
+    chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
 }

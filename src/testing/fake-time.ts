@@ -18,7 +18,6 @@ export interface FakeTime extends TimeProvider {
 
 interface Timer {
   readonly at: number;
-  readonly order: number;
   readonly fn: () => void;
 }
 
@@ -37,14 +36,13 @@ const TURNS = 2;
 export function createFakeTime(startMs: number = DEFAULT_START_MS): FakeTime {
   const timers = new Set<Timer>();
   let now = startMs;
-  let order = 0;
   let moving: Promise<void> = Promise.resolve();
 
+  /** A set keeps the order in which timers were set. Those that are due together run in that order. */
   const nextDue = (until: number): Timer | undefined => {
     let next: Timer | undefined;
     for (const timer of timers) {
-      const earlier = next === undefined || timer.at < next.at || (timer.at === next.at && timer.order < next.order);
-      if (timer.at <= until && earlier) next = timer;
+      if (timer.at <= until && (next === undefined || timer.at < next.at)) next = timer;
     }
     return next;
   };
@@ -66,7 +64,7 @@ export function createFakeTime(startMs: number = DEFAULT_START_MS): FakeTime {
     now: () => now,
     monotonic: () => now - startMs,
     setTimeout: (fn, ms) => {
-      const timer: Timer = { at: now + (ms > SHORTEST_MS ? ms : SHORTEST_MS), order: order++, fn };
+      const timer: Timer = { at: now + (ms > SHORTEST_MS ? ms : SHORTEST_MS), fn };
       timers.add(timer);
       return timer;
     },
