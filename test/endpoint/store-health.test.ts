@@ -100,6 +100,19 @@ test('calls of two sessions that fail for 10 s do, until a call of the same kind
   expect(health.reason).toBeUndefined();
 });
 
+test('marks that are stored show nothing about events that are not', async () => {
+  const { health, store, append, fence, every, works } = watched();
+  const mark = { id: 'a', fence, stream: null, from: 0, events: [] };
+  await every(
+    12_000,
+    () => append('a'),
+    () => append('b'),
+    () => (works(true), store.sessions.append(mark)),
+    () => works(false),
+  );
+  expect(health.reason).toMatch(/^Each append of/);
+});
+
 test('a session that fails beside another that succeeds does not count', async () => {
   const { health, append, every, works } = watched();
   await every(
