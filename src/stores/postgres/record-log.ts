@@ -38,7 +38,7 @@ export class PostgresLog {
     const retention = kind.log;
     const append = JoinedAppend.of(request, retention !== false);
     if (append.from < 0) return Promise.resolve('fenced');
-    const outcome = writer.append(space, append);
+    const outcome = writer.write(space, append);
     if (retention === false || !this.#trimChance.isDue(append.events.length, append.bytes, retention)) return outcome;
     return outcome.finally(() => this.#trimRecord(request.id, retention));
   }

@@ -69,7 +69,7 @@ export class PostgresRecords extends PostgresLog implements Records {
 
   async claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
     const { space, place, writer, kind } = this.#options;
-    const row = await writer.claim(space, { kind: 'claim', id, from, me, keepMs: kind.keepMs });
+    const row = await writer.write(space, { kind: 'claim', id, from, me, keepMs: kind.keepMs });
     if (row === undefined) return { claimed: false, current: undefined };
     const { value, expiring } = readRecord(row, place);
     if (expiring) return { claimed: false, current: await this.read(id) };
@@ -151,7 +151,7 @@ export class PostgresRecords extends PostgresLog implements Records {
   /** `quick`: of a lease, on its own connection. */
   async #operate<T>(id: string, steps: readonly Step[], outcome: Operation<T>['outcome'], quick = false): Promise<T> {
     const { space, writer, reader, leaseConnection } = this.#options;
-    if (leaseConnection === undefined) return writer.operate(space, { kind: 'operation', id, steps, outcome });
+    if (leaseConnection === undefined) return writer.write(space, { kind: 'operation', id, steps, outcome });
     const results: PgResult[] = [];
     for (const step of steps) results.push(await (quick ? leaseConnection : reader).query(...step));
     return outcome(results);

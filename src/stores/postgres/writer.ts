@@ -65,16 +65,19 @@ export class PostgresWriter {
     this.#own = new OwnConnection(options.connector, options.random, { durable: true });
   }
 
-  append(space: string, append: JoinedAppend): Promise<WriteOutcome> {
-    return this.#write(space, append);
-  }
-
-  claim(space: string, claim: Claim): Promise<Row | undefined> {
-    return this.#write(space, claim);
-  }
-
-  operate<T>(space: string, operation: Operation<T>): Promise<T> {
-    return this.#write(space, operation);
+  write(space: string, append: JoinedAppend): Promise<WriteOutcome>;
+  write(space: string, claim: Claim): Promise<Row | undefined>;
+  write<T>(space: string, operation: Operation<T>): Promise<T>;
+  write(space: string, what: Write['what']): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(storeClosed(this.#options.connector.place));
+      const { place, deadlines } = this.#options.connector;
+      if (this.#waitingBytes > MAX_WAITING_BYTES) return reject(tooMuchPending(place, this.#queue.length));
+      this.#waitingBytes += bytesOf(what);
+      this.#queue.push({ space, what, requestedAt: deadlines.now(), refused: false, resolve, reject });
+      if (this.#watch === undefined) this.#watchFor(deadlines.limitMs);
+      this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    });
   }
 
   /** Writes that were requested are still sent, if the server answers; later ones are refused. */
@@ -87,18 +90,6 @@ export class PostgresWriter {
 
   connect(): Promise<Connection> {
     return this.#own.ready();
-  }
-
-  #write<T>(space: string, what: Write['what']): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      if (this.#closed) return reject(storeClosed(this.#options.connector.place));
-      const { place, deadlines } = this.#options.connector;
-      if (this.#waitingBytes > MAX_WAITING_BYTES) return reject(tooMuchPending(place, this.#queue.length));
-      this.#waitingBytes += bytesOf(what);
-      this.#queue.push({ space, what, requestedAt: deadlines.now(), refused: false, resolve, reject });
-      if (this.#watch === undefined) this.#watchFor(deadlines.limitMs);
-      this.#running ??= this.#run().finally(() => (this.#running = undefined));
-    });
   }
 
   async #run(): Promise<void> {
