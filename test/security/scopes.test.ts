@@ -388,7 +388,7 @@ describe('every transport that a server is connected to', () => {
       'session/server/session-builder.ts',
     ]);
     // Sessions that the builder connects get their messages from these.
-    const dispatching = sources.filter(({ text }) => /\bsession\.requests\.(?:rerun|admitPost)\(/.test(text));
+    const dispatching = sources.filter(({ text }) => /\bsession\.calls\.(?:rerun|admitPost)\(/.test(text));
     expect(dispatching.map(({ file }) => file).toSorted()).toEqual([
       'eras/legacy/posts.ts',
       'eras/legacy/sse-connection.ts',
