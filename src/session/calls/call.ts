@@ -11,7 +11,6 @@ import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Quirk } from '../../clients/known.ts';
 import type { Notices } from '../../observe/notices.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
 import { checkNumber, isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import { HandlerWork } from './handler-work.ts';
@@ -240,7 +239,7 @@ function isAnswer(error: unknown): boolean {
  */
 export const TOOL_RUNNER = 'executeToolHandler';
 
-type ToolRunner = (this: unknown, ...args: unknown[]) => Promise<unknown>;
+export type ToolRunner = (this: unknown, ...args: unknown[]) => Promise<unknown>;
 
 /** Refuses what is no object: the SDK reads a member of it, and would tell the client about that. */
 function checkedResult(result: unknown): unknown {
@@ -271,38 +270,6 @@ export function targetOf(params: Readonly<Record<string, unknown>> | undefined):
 }
 
 export const currentCall = new AsyncLocalStorage<Call>();
-
-type Handler = (request: unknown, ctx: unknown) => unknown;
-
-/**
- * Makes each handler of a server run within `handledBy` of its message. The SDK tells a transport nothing about a
- * handler of a notification, or of a request that was cancelled. So this wraps the tables in which the SDK looks
- * handlers up. A server without these tables gives places back when its requests end. Servers of a definition have
- * tables of their own (`definition/light-server.ts`).
- */
-export function trackHandlers(made: AnyServer, notices: Notices): void {
-  const outer: unknown = made;
-  const inner = innerServer(outer);
-  if (!isObject(inner)) return;
-  trackTable(inner, '_notificationHandlers', 'fallbackNotificationHandler', notices);
-  if (!trackTable(inner, '_requestHandlers', 'fallbackRequestHandler', notices)) return;
-  const runner: unknown = isObject(outer) ? outer[TOOL_RUNNER] : undefined;
-  if (isObject(outer) && typeof runner === 'function') outer[TOOL_RUNNER] = noticingRunner(runner, () => notices);
-}
-
-/** `false`: the server has no such table, or has replaced it. */
-function trackTable(inner: Record<string, unknown>, table: string, fallback: string, notices: Notices): boolean {
-  const handlers = inner[table];
-  if (!(handlers instanceof Map) || handlers.get !== Map.prototype.get) return false;
-  const stored = handlers.get.bind(handlers);
-  handlers.get = (method: unknown): unknown => {
-    const handler = (stored(method) ?? inner[fallback]) as Handler | undefined;
-    const call = currentCall.getStore();
-    if (handler === undefined || call === undefined) return handler;
-    return (message: unknown, ctx: unknown) => call.handledBy(inner, () => handler(message, ctx), notices);
-  };
-  return true;
-}
 
 /** The session whose handler is running; undefined outside of one and in stateless or modern serving. */
 export function currentSession(): McpSession | undefined {

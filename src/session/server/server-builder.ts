@@ -9,7 +9,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
 import type { Authorizer } from '../calls/authorizer.ts';
 import type { Caller } from '../../http/exchange.ts';
-import { trackHandlers } from '../calls/call.ts';
+import { HandlerTracking } from '../calls/handler-tracking.ts';
 import { isThenable } from '../../options/checks.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import { type RunOwner, SessionRun } from './run.ts';
@@ -38,11 +38,13 @@ export class ServerBuilder {
   /** The servers that the factory has returned so far. */
   readonly #made = new WeakSet<object>();
   readonly #options: ServerBuilderOptions;
+  readonly #tracking: HandlerTracking;
   #warned = false;
   #eraChecked = false;
 
   constructor(options: ServerBuilderOptions) {
     this.#options = options;
+    this.#tracking = new HandlerTracking(options.options.notices);
   }
 
   /** Options callback, then factory. Synchronous where both are: each request of 2026-07-28 builds a server. */
@@ -73,7 +75,7 @@ export class ServerBuilder {
       if (reading?.isRead === true) call.noteOptionsRead?.();
       else if (reading !== undefined) this.#warnOnce();
       this.#checkEra(server);
-      trackHandlers(server, this.#options.options.notices);
+      this.#tracking.track(server);
       this.#options.authorizer?.watch(server);
       return server;
     };
