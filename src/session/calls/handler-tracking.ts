@@ -2,8 +2,8 @@
  * Makes each handler of a server run within `handledBy` of its message. The SDK tells a transport nothing about a
  * handler of a notification, or of a request that was cancelled. So this gives the tables in which the SDK looks
  * handlers up another prototype. A server without these tables gives places back when its requests end. Servers of a
- * definition have tables of their own (`definition/light-server.ts`). Idle sessions are many, so their tables share
- * each function.
+ * definition are made with tables of their own (`definition/light-server.ts`). Idle sessions are many, so their tables
+ * share each function.
  */
 import type { Notices } from '../../observe/notices.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';

@@ -75,7 +75,8 @@ export class ServerBuilder {
       if (reading?.isRead === true) call.noteOptionsRead?.();
       else if (reading !== undefined) this.#warnOnce();
       this.#checkEra(server);
-      this.#tracking.track(server);
+      // Servers of a definition have tables of their own.
+      if (!this.#options.makesNew) this.#tracking.track(server);
       this.#options.authorizer?.watch(server);
       return server;
     };
