@@ -23,6 +23,7 @@ const SLOW = [
  * - changes its process for good.
  */
 const OWN = [
+  'test/adopt/*.test.ts',
   'test/behaviour/{get-release,idle-timeout,modern-resume,modern-resume-fleet,post-answers,running-requests}.test.ts',
   'test/chaos/{chaos,patience}.test.ts',
   'test/cli/{auth,evicted-keys,held-port,orphan,owner-death,restart,serve,server-stores,sessions}.test.ts',

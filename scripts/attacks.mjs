@@ -14,6 +14,8 @@ import { renderTable } from './markdown-table.mjs';
 export const CLASSES = {
   'scopes and rights': 960,
   URIs: 4_000,
+  names: 12_000,
+  files: 5,
   users: 1_600,
   tokens: 1_430,
   'slow issuers': 3_800,

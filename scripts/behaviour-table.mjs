@@ -171,6 +171,7 @@ const ANSWERED = [
   ],
   ['wrong `Accept`, wrong content type', '406, 415', '200, `not_acceptable`, `unsupported_media_type`', '5, 6, 13'],
   ['a body over `limits.bodyBytes`, up to four times of it', '413', '200, `body_too_large`', '13, 200'],
+  ['a body with more keys than `limits.bodyKeys`', '413', '200, `too_many_keys`', '13'],
   ['past `limits.requestsPerSession`', '429', 'waits; past `waitMs` 200, `too_many_requests`', '198'],
   [
     'the store is away, the lease lapsed, a restore failed',

@@ -22,6 +22,7 @@ export type {
   ConnectableServer,
   EndpointHealth,
   EndReason,
+  ErrorContext,
   EventRetention,
   LeaveReason,
   Logger,

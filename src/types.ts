@@ -225,6 +225,19 @@ export interface Logger {
 /** What the option `logger` takes: also `console` and other loggers without `fatal`; their `error` gets those lines. */
 export type GivenLogger = Omit<Logger, 'fatal'> & Partial<Pick<Logger, 'fatal'>>;
 
+/** What `onerror` gets beside an error that a handler threw. */
+export interface ErrorContext {
+  /** The JSON-RPC method: `tools/call`, for example. */
+  readonly method: string;
+  /** The name of the tool or prompt. */
+  readonly target?: string;
+  /** The hash of the session's id, as log lines show it. Absent without a session. */
+  readonly session?: string;
+}
+
+/** `context`: only for what a handler threw. A promise that it returns may reject. */
+export type OnError = (error: Error, context?: ErrorContext) => unknown;
+
 /** The clock and timers of an endpoint. Times in ms. */
 export interface TimeProvider {
   /** ms since 1970. */
@@ -238,6 +251,8 @@ export interface TimeProvider {
 export interface SessionLimits {
   /** Bytes of one POST body. */
   bodyBytes: number;
+  /** Keys and objects of one POST body. */
+  bodyKeys: number;
   /** Running requests of one session. */
   requestsPerSession: number;
   /** ms that the handler of one request may take. `Infinity`: no limit. */

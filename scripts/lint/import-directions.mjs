@@ -10,7 +10,7 @@ const ALL_ERRORS = 'errors.ts';
 const MAY_IMPORT = {
   leaf: [],
   protocol: [],
-  observe: [],
+  observe: ['protocol'],
   options: ['observe', 'protocol', 'stores'], // the option `store` names the store interface
   http: ['observe', 'options', 'protocol'],
   call: ['http', 'options', 'protocol'],

@@ -1,31 +1,43 @@
 /**
  * `auth.authorize`: what a caller may not use looks to that caller like something that does not exist.
  *
- *     call, get, read, subscribe, complete ─▶ refused: dispatched with an unknown name instead. The server answers as
- *                                             it answers any unknown name; in that answer the name is put back
+ *     call, get, read, subscribe, complete ─▶ refused: an `McpServer` gets it with an unknown name instead, and answers
+ *                                             as it answers any unknown name; in that answer the name is put back.
+ *                                             Any other server may take every name: it does not get the request
  *     lists                                ─▶ the answer is filtered
  *
  * The hook decides about a resource by its URI as sent and by `new URL(uri).href`, which SDK servers look up. Both must
  * be allowed. The server gets the URI as sent.
  *
- * The unknown name carries the name that was sent, for an instance that runs a recorded call again. Requests
- * are changed before scopes and headers are checked, because those checks differ for what exists.
+ * Requests are changed before scopes and headers are checked, because those checks differ for what exists.
  */
+import { createHmac } from 'node:crypto';
 import type { AuthInfo, JSONRPCMessage, RequestId, Transport } from '@modelcontextprotocol/server';
+import { invalidParams, RPC, rpcError } from '../errors.ts';
 import type { Authorize, AuthorizeKind } from '../options/auth-options.ts';
+import type { RandomSource } from '../options/system.ts';
 import { orUndefined } from '../or-undefined.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { innerServer } from '../protocol/server-shape.ts';
-import type { Authorizer } from '../session/calls/authorizer.ts';
+import { innerServer, registersTools } from '../protocol/server-shape.ts';
+import {
+  type Authorizer,
+  inPlaceOf,
+  isRenamed,
+  kindOfName,
+  nameIn,
+  type NameKind,
+  namesSomething,
+  renamedRequest,
+  sentRequest,
+} from '../session/calls/authorizer.ts';
 import { isThenable } from '../options/checks.ts';
 import { type HookTimes, inHookTime } from '../session/server/hook-time.ts';
 import type { MaybePromise } from '../types.ts';
 
-type Bag = Readonly<Record<string, unknown>>;
-
 /** A scheme of a URI as well, so that it replaces URIs. */
 const UNKNOWN = 'sojourn-unknown:';
-const UNKNOWN_NAME = /sojourn-unknown:([\w-]*)/g;
+const UNKNOWN_NAME = /sojourn-unknown:[\w-]{43}/g;
+const KEY_BYTES = 32;
 
 /** Where a list has its items, and an item its name. */
 const LISTS: Readonly<Record<string, readonly [items: string, kind: NameKind, name: string]>> = {
@@ -35,34 +47,28 @@ const LISTS: Readonly<Record<string, readonly [items: string, kind: NameKind, na
   'resources/templates/list': ['resourceTemplates', 'template', 'uriTemplate'],
 };
 
-/** What the hook decides about. `template`: of a resource, a URI template. */
-type NameKind = AuthorizeKind | 'template';
-
-interface Target {
-  readonly kind: NameKind;
-  readonly name: string;
-  renamed(name: string): Bag;
-}
-
 /** A request that is not answered yet, whose answer is not what the caller gets. */
-type Pending = { readonly list: string; readonly authInfo: AuthInfo | undefined } | 'renamed';
+type Pending = { readonly list: string; readonly authInfo: AuthInfo | undefined } | { readonly renamed: RpcRequest };
 
 export class HookAuthorizer implements Authorizer {
   readonly #authorize: Authorize;
   readonly #times: HookTimes;
+  /** Only this process can make the names that it makes. */
+  readonly #key: Uint8Array;
 
-  constructor(authorize: Authorize, times: HookTimes) {
+  constructor(authorize: Authorize, times: HookTimes, random: RandomSource) {
     this.#authorize = authorize;
     this.#times = times;
+    this.#key = random(KEY_BYTES);
   }
 
   admit(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<RpcRequest> {
     if (request.method === 'subscriptions/listen') return this.#admitListen(request, authInfo);
-    const target = targetOf(request);
-    if (target === undefined) return request;
-    const allowed = this.#allows(target.kind, revealed(target.name), authInfo);
+    const name = nameIn(request);
+    if (name === undefined) return request;
+    const allowed = this.#allows(kindOfName(request), name, authInfo);
     const outcome = (isAllowed: boolean): RpcRequest =>
-      isAllowed ? request : { ...request, params: target.renamed(concealed(target.name)) };
+      isAllowed ? request : renamedRequest(request, this.#unknown(name));
     return allowed instanceof Promise ? allowed.then(outcome) : outcome(allowed);
   }
 
@@ -70,15 +76,26 @@ export class HookAuthorizer implements Authorizer {
   async #admitListen(request: RpcRequest, authInfo: AuthInfo | undefined): Promise<RpcRequest> {
     const { params } = request;
     const filter = params?.['notifications'];
-    const uris: unknown = isObject(filter) ? filter['resourceSubscriptions'] : undefined;
-    if (!isObject(filter) || !Array.isArray(uris)) return request;
-    const resourceSubscriptions = await Promise.all(
-      uris.map(async (uri: unknown) => {
-        if (typeof uri !== 'string') return uri;
-        return (await this.#allows('resource', revealed(uri), authInfo)) ? uri : concealed(uri);
-      }),
-    );
-    return { ...request, params: { ...params, notifications: { ...filter, resourceSubscriptions } } };
+    const uris = listenUris(request);
+    if (!isObject(filter) || uris === undefined) return request;
+    const nameFor = async (uri: unknown): Promise<unknown> => {
+      if (typeof uri !== 'string') return uri;
+      return (await this.#allows('resource', uri, authInfo)) ? uri : this.#unknown(uri);
+    };
+    // Equal ones are asked about once.
+    const different = [...new Set(uris)];
+    const asked = await Promise.all(different.map(nameFor));
+    const names = new Map(different.map((uri, n) => [uri, asked[n]]));
+    const resourceSubscriptions = uris.map((uri) => names.get(uri));
+    if (resourceSubscriptions.every((uri, n) => uri === uris[n])) return request;
+    const renamed = { ...request, params: { ...params, notifications: { ...filter, resourceSubscriptions } } };
+    return inPlaceOf(request, renamed);
+  }
+
+  /** The same for the same name, so that a retry of a renamed request is known as such. */
+  #unknown(name: string): string {
+    // JSON text tells lone surrogates apart, and UTF-8 does not.
+    return UNKNOWN + createHmac('sha256', this.#key).update(JSON.stringify(name)).digest('base64url');
   }
 
   #allows(kind: NameKind, name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
@@ -110,15 +127,21 @@ export class HookAuthorizer implements Authorizer {
     const connect = connectable.connect.bind(connectable);
     connectable.connect = async (transport) => {
       await connect(transport);
-      this.#attach(transport);
+      this.#attach(transport, registersTools(server));
     };
   }
 
-  #attach(transport: Transport): void {
+  /** `knowsNames`: the server finds what is named in its own tables. */
+  #attach(transport: Transport, knowsNames: boolean): void {
     const pending = new Map<RequestId, Pending>();
     const { onmessage } = transport;
     const send = transport.send.bind(transport);
     transport.onmessage = (message, extra) => {
+      const refusal = refusalOf(message as RpcRequest | RpcNotification, knowsNames);
+      if (refusal !== undefined) {
+        send(refusal as JSONRPCMessage).catch((cause: unknown) => transport.onerror?.(cause as Error));
+        return;
+      }
       note(pending, message as RpcRequest | RpcNotification, extra?.authInfo);
       onmessage?.(message, extra);
     };
@@ -127,14 +150,15 @@ export class HookAuthorizer implements Authorizer {
       const entry = 'method' in message || answer.id === undefined ? undefined : pending.get(answer.id);
       if (entry === undefined || answer.id === undefined) return send(message, options);
       pending.delete(answer.id);
-      const shown = entry === 'renamed' ? this.#revealed(answer) : this.#filtered(answer, entry.list, entry.authInfo);
+      const shown =
+        'renamed' in entry ? this.#revealed(answer, entry.renamed) : this.#filtered(answer, entry.list, entry.authInfo);
       if (!(shown instanceof Promise)) return send(shown as JSONRPCMessage, options);
       return shown.then((filtered) => send(filtered as JSONRPCMessage, options));
     };
   }
 
-  #revealed(answer: RpcResponse): RpcResponse {
-    return JSON.parse(this.reveal(JSON.stringify(answer))) as RpcResponse;
+  #revealed(answer: RpcResponse, request: RpcRequest): RpcResponse {
+    return JSON.parse(this.reveal(JSON.stringify(answer), request)) as RpcResponse;
   }
 
   #filtered(answer: RpcResponse, list: string, authInfo: AuthInfo | undefined): MaybePromise<RpcResponse> {
@@ -152,8 +176,14 @@ export class HookAuthorizer implements Authorizer {
   }
 
   /** JSON, in which the names are escaped as JSON text. */
-  reveal(json: string): string {
-    return json.replace(UNKNOWN_NAME, (_whole, name: string) => JSON.stringify(decoded(name)).slice(1, -1));
+  reveal(json: string, request: RpcRequest): string {
+    if (!isRenamed(request)) return json;
+    const [unknown, sent] = [namesIn(request), namesIn(sentRequest(request))];
+    const names = new Map(unknown.map((name, n) => [name, sent[n]]));
+    return json.replace(UNKNOWN_NAME, (found) => {
+      const name = names.get(found);
+      return typeof name === 'string' ? JSON.stringify(name).slice(1, -1) : found;
+    });
   }
 }
 
@@ -184,42 +214,36 @@ function note(
   }
   const { id, method } = message;
   if (Object.hasOwn(LISTS, method)) pending.set(id, { list: method, authInfo });
-  else if (targetOf(message)?.name.startsWith(UNKNOWN) === true) pending.set(id, 'renamed');
+  else if (isRenamed(message)) pending.set(id, { renamed: message });
 }
 
-/** What a request is about; `undefined`: nothing that `authorize` decides about. */
-function targetOf({ method, params }: RpcRequest): Target | undefined {
-  switch (method) {
-    case 'tools/call':
-      return member('tool', params, 'name');
-    case 'prompts/get':
-      return member('prompt', params, 'name');
-    case 'resources/read':
-    case 'resources/subscribe':
-      return member('resource', params, 'uri');
-    case 'completion/complete': {
-      const ref = params?.['ref'];
-      if (!isObject(ref)) return undefined;
-      const found = ref['type'] === 'ref/prompt' ? member('prompt', ref, 'name') : member('template', ref, 'uri');
-      return found && { ...found, renamed: (name) => ({ ...params, ref: found.renamed(name) }) };
-    }
-    default:
-      return undefined;
-  }
+/** The answer to a request that the server does not get. */
+function refusalOf(message: RpcRequest | RpcNotification, knowsNames: boolean): RpcResponse | undefined {
+  if (!('id' in message) || !('method' in message) || !namesSomething(message.method)) return undefined;
+  const { jsonrpc, id, method } = message;
+  const name = nameIn(sentRequest(message));
+  // The hook could not be asked about it.
+  if (name === undefined)
+    return { jsonrpc, id, error: rpcError(invalidParams(`${method} needs a name that is a string`)) };
+  return isRenamed(message) && !knowsNames ? { jsonrpc, id, error: notFound(kindOfName(message), name) } : undefined;
 }
 
-function member(kind: NameKind, params: Bag | undefined, key: 'name' | 'uri'): Target | undefined {
-  const name = params?.[key];
-  return typeof name === 'string' ? { kind, name, renamed: (other) => ({ ...params, [key]: other }) } : undefined;
+/** What an `McpServer` of the SDK answers. */
+function notFound(kind: NameKind, name: string): NonNullable<RpcResponse['error']> {
+  const code = RPC.invalidParams;
+  if (kind === 'resource') return { code, message: `Resource not found: ${name}`, data: { uri: name } };
+  const what = { tool: 'Tool', prompt: 'Prompt', template: 'Resource template' }[kind];
+  return { code, message: `${what} ${name} not found` };
 }
 
-function concealed(name: string): string {
-  return name.startsWith(UNKNOWN) ? name : UNKNOWN + Buffer.from(name).toString('base64url');
+/** The names in a request about which the hook was asked. */
+function namesIn(request: RpcRequest): readonly unknown[] {
+  return listenUris(request) ?? [nameIn(request)];
 }
 
-/** A recorded call may have been refused before. */
-function revealed(name: string): string {
-  return name.startsWith(UNKNOWN) ? decoded(name.slice(UNKNOWN.length)) : name;
+/** `undefined`: no list of resources of a `subscriptions/listen`. */
+function listenUris({ method, params }: RpcRequest): readonly unknown[] | undefined {
+  const filter = method === 'subscriptions/listen' ? params?.['notifications'] : undefined;
+  const uris = isObject(filter) ? filter['resourceSubscriptions'] : undefined;
+  return Array.isArray(uris) ? uris : undefined;
 }
-
-const decoded = (name: string): string => Buffer.from(name, 'base64url').toString();

@@ -10,6 +10,8 @@ export interface BannerFacts {
   /** The address that is bound. */
   readonly address: string;
   readonly options: ResolvedOptions;
+  /** No warning, although other machines may reach the address. */
+  readonly allowAnyone: boolean;
   /** Number of worker processes, if there are several. */
   readonly workers: number | undefined;
   /** The URL of the store, if it outlives the process and the command names it. */
@@ -27,15 +29,17 @@ function modeText(mode: ResolvedOptions['sessionMode'], served: readonly string[
   return `${mode}: sessions for clients that initialize, ${modern.join(', ')} request by request`;
 }
 
-export function banner({ version, url, address, options, workers, store, storeAway }: BannerFacts): string {
+export function banner({ version, url: bound, options, workers, store, storeAway, ...facts }: BannerFacts): string {
+  const { address, allowAnyone } = facts;
+  const url = clientUrl(bound, options);
   const { sessionMode, legacySse, supportedProtocolVersions } = options;
   const served = servedVersions(sessionMode, supportedProtocolVersions);
   const rows: [name: string, value: string | undefined][] = [
     ['endpoint', url],
     ['old SSE', legacySse ? `${url.replace(/\/$/, '')}/sse` : undefined],
-    ['bound to', `${shownAddress(address)}:${new URL(url).port || '80'}${isOpen(address) ? EVERY_INTERFACE : ''}`],
+    ['bound to', `${shownAddress(address)}:${new URL(bound).port || '80'}${isOpen(address) ? EVERY_INTERFACE : ''}`],
     ['callers', callersText(options)],
-    ['health', `${new URL(url).origin}/healthz`],
+    ['health', `${new URL(bound).origin}/healthz`],
     ['sessions', modeText(sessionMode, served)],
     ['versions', served.join(', ')],
     ['store', `${store ?? storeText(options.store)}${storeAway === undefined ? '' : AWAY[`${storeAway.lasting}`]}`],
@@ -43,20 +47,29 @@ export function banner({ version, url, address, options, workers, store, storeAw
     ['workers', workers?.toString()],
   ];
   const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(10)}${value}`]));
-  const warning = isExposed(address, options) ? ['', ...WARNING] : [];
+  const warning = isExposed(address, options, allowAnyone) ? ['', ...WARNING] : [];
   return ['', `sojourn ${version}`, '', ...lines, ...warning, '', '  Stop with Ctrl+C.', ''].join('\n') + '\n';
 }
 
 const EVERY_INTERFACE = ' (every network interface)';
 
-/** Other machines reach this address, and neither callers nor host names are checked. */
+/** Other machines reach this address, and callers are not checked. */
 const WARNING = [
   '  ┌─ WARNING ─────────────────────────────────────────────────────────────────┐',
   '  │ Every machine that reaches this address may use this server: callers need │',
-  '  │ no token, and any Host name is served. Give --auth-issuer with            │',
-  '  │ --auth-audience, or --allowed-hosts, or bind --host 127.0.0.1.            │',
+  '  │ no token. Give --auth-issuer with --auth-audience, or bind                │',
+  '  │ --host 127.0.0.1, or say that you mean it: --allow-anyone.                │',
   '  └───────────────────────────────────────────────────────────────────────────┘',
 ];
+
+/** An endpoint refuses a `Host` outside its list, so the URL for clients has an allowed host. */
+function clientUrl(bound: string, { allowedHosts }: ResolvedOptions): string {
+  const url = new URL(bound);
+  const [first] = allowedHosts ?? [];
+  if (first === undefined || allowedHosts?.includes(url.hostname) === true) return bound;
+  url.hostname = first;
+  return url.href;
+}
 
 function callersText({ auth }: ResolvedOptions): string {
   switch (auth?.identification.by) {

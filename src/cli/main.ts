@@ -21,7 +21,7 @@ const code = await runCli(args, {
   env: process.env,
   out,
   err: (text) => void process.stderr.write(text),
-  serve: (module, settings) => serveHere(module, settings),
+  serve: (module, settings, passed) => serveHere(module, settings, passed),
   sessions: (request) => sessions(request, out),
   reload: (request) => reload(request, out),
 });
@@ -31,7 +31,7 @@ await Promise.all(
 // Sockets and timers of the user's module must not keep the process alive after the endpoint has ended.
 process.exit(code);
 
-async function serveHere(module: string, settings: ServeSettings): Promise<number> {
+async function serveHere(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number> {
   const fd = worker === undefined ? takeSocket() : WORKER_FD;
   // Windows cannot pass a socket to a process, so one worker means this process there.
   const unsupervised = process.platform === 'win32' ? 1 : 0;
@@ -39,6 +39,9 @@ async function serveHere(module: string, settings: ServeSettings): Promise<numbe
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
     return supervise(settings, { command, fd, signals: process, out });
   }
+  // Modules read their own flags from `process.argv`. Its second entry stays this program: a module that compares it
+  // with its own file starts another server if they are equal.
+  process.argv.splice(2, args.length, ...passed);
   return serve(module, settings, { cwd: process.cwd(), fd, worker, signals: process, out });
 }
 

@@ -13,17 +13,19 @@ export interface CliContext {
   readonly env: Environment;
   out(text: string): void;
   err(text: string): void;
-  /** Runs the command; resolves with the exit code. */
-  serve(module: string, settings: ServeSettings): Promise<number>;
+  /** Runs the command; resolves with the exit code. `passed` are the arguments for the module, which follow `--`. */
+  serve(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number>;
   sessions(request: SessionsRequest): Promise<number>;
   reload(request: ReloadRequest): number;
 }
 
 const HELP_WIDTH = 100;
 
-/** `args` are without the name of the program. An error of the user goes to `err` and never rejects. */
-export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+/** `given` are the arguments without the name of the program. An error of the user goes to `err` and never rejects. */
+export async function runCli(given: readonly string[], context: CliContext): Promise<number> {
   let code: number = EXIT.ok;
+  const end = given[0] === 'serve' && given.includes('--') ? given.indexOf('--') : given.length;
+  const [args, passed] = [given.slice(0, end), given.slice(end + 1)];
   // Commands that are added later inherit its settings.
   const program = new Command('sojourn')
     .description('MCP sessions that outlive the process: serve an MCP server to clients of every protocol revision.')
@@ -39,7 +41,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
       outputError: (text, write) => write(`sojourn: ${text.replace(/^error: /, '')}`),
     });
   describeServe(program.command('serve'), async (module, flags) => {
-    code = await context.serve(module, readSettings(flags, context.env));
+    code = await context.serve(module, readSettings(flags, context.env), passed);
   });
   describeSessions(program.command('sessions'), context.env, async (request) => {
     code = await context.sessions(request);
@@ -53,9 +55,15 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     return code;
   } catch (error) {
     const [command = ''] = args;
+    if (command === 'serve' && error instanceof CommanderError && NOT_OURS.includes(error.code))
+      context.err(ARGUMENTS_HINT);
     return exitCodeOf(error, context, ['sessions', 'reload'].includes(command) ? command : 'serve');
   }
 }
+
+/** The mistakes of a command line with arguments that are meant for the module. */
+const NOT_OURS: readonly string[] = ['commander.unknownOption', 'commander.excessArguments'];
+const ARGUMENTS_HINT = '(arguments of the module itself follow --: sojourn serve server.js -- --mine)\n';
 
 function exitCodeOf(error: unknown, context: CliContext, command: string): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
@@ -76,6 +84,7 @@ function exitCodeOf(error: unknown, context: CliContext, command: string): numbe
 function describeServe(command: Command, perform: (module: string, flags: GivenFlags) => Promise<void>): void {
   command
     .summary('serve the MCP server that a module creates')
+    .usage('[options] <module> [-- <arguments of the module>]')
     .description(
       'Serves the MCP server that a module creates, over HTTP, to 2025-era clients (with sessions) and 2026-07-28 clients.\n\n' +
         'The default export of the module is an MCP server, a function that creates one, or\n{ server, options } or { factory, options }:\n\n' +
@@ -161,6 +170,7 @@ const EPILOGUE = `
 Every flag is also an environment variable: --retry-ms 500 is ${variableName('retryMs')}=500.
 Switches can be turned off (--no-legacy-sse, ${variableName('legacySse')}=false); lists take commas.
 A flag overrides the environment, the environment the module's options, and these the defaults.
+The module's process.argv has what follows --, and none of these flags.
 Options that are functions or objects (hooks, logger, bus …) can only be set in the module.
 
 Examples:
@@ -168,6 +178,7 @@ Examples:
   $ sojourn serve server.ts --port 8080 --host 0.0.0.0 --allowed-hosts mcp.example
   $ sojourn serve server.js --stateless --log-level warn
   $ sojourn serve server.js --store sqlite:./sessions.db --workers auto
+  $ sojourn serve server.js --port 8080 -- /data --read-only
   $ ${variableName('store')}=redis://user:password@redis.example:6379 sojourn serve server.js
   $ ${variableName('limits.bodyBytes')}=1048576 sojourn serve server.js --path /
 

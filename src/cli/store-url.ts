@@ -58,6 +58,13 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
     open: async (url) => {
       const path = url.slice('sqlite:'.length);
       if (path === '') throw new UsageError('sqlite: needs a file, e.g. sqlite:./sessions.db');
+      if (path.startsWith('//')) {
+        const name = path.replace(/^[/]+/, '');
+        throw new UsageError(
+          `sqlite:${path} would be a file in the root folder: write sqlite:./${name} for the folder of this command, ` +
+            `or sqlite:/${name} for that path`,
+        );
+      }
       return (await import('../stores/sqlite/index.ts')).sqlite(path);
     },
     shown: (url) => `sqlite:${resolve(url.slice('sqlite:'.length))}`,
@@ -110,8 +117,23 @@ export function isInstalled(name: string): boolean {
 
 /** The URL without user, password and parameters. */
 function shownUrl(url: string): string {
-  const [shown = ''] = url.replaceAll(/\/\/[^/?#]*@/g, '//').split(/[?#]/, 1);
-  return shown;
+  return serversOf(url)
+    .map(([scheme, credentials, rest]) => {
+      // A password may hold any character. Behind one of these the URL might go on, or the password.
+      const shown = credentials !== undefined && /[?#]/.test(credentials) ? '…' : rest.split(/[?#]/, 1)[0];
+      return `${scheme}${shown ?? ''}`;
+    })
+    .join(',');
+}
+
+/** Each server of a URL: its scheme, all that may be credentials, and what is behind the last `@`. */
+function serversOf(url: string): Array<[scheme: string, credentials: string | undefined, rest: string]> {
+  return url.split(/,(?=[a-z]+:\/\/)/i).map((server) => {
+    const from = server.indexOf('//') + 2;
+    const at = server.lastIndexOf('@');
+    if (from < 2 || at < from) return [server.slice(0, Math.max(from, 0)), undefined, server.slice(Math.max(from, 0))];
+    return [server.slice(0, from), server.slice(from, at), server.slice(at + 1)];
+  });
 }
 
 const HIDDEN = '***';
@@ -133,11 +155,15 @@ function redactorOf(url: string, hasTokens: boolean): (text: string) => string {
       secrets.set(JSON.stringify(secret).slice(1, -1), HIDDEN);
     }
   };
-  for (const [, credentials = ''] of url.matchAll(/\/\/([^/?#]*)@/g)) {
+  for (const [, credentials] of serversOf(url)) {
+    if (credentials === undefined) continue;
     const colon = credentials.indexOf(':');
     if (colon < 0 && !hasTokens) continue;
     secrets.set(`${credentials}@`, `${HIDDEN}@`);
-    add(credentials.slice(colon + 1));
+    const secret = credentials.slice(colon + 1);
+    add(secret);
+    // A reader of the URL may take a part of it for a host, a path or a parameter.
+    for (const part of secret.split(/[^\w%.~-]+/)) add(part);
   }
   for (const [name, value] of new URLSearchParams(/\?([^#]*)/.exec(url)?.[1] ?? '')) {
     if (SECRET_PARAMETER.test(name)) add(value);

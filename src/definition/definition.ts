@@ -8,9 +8,11 @@
  * again, and never be connected.
  */
 import { definitionRefused } from '../errors.ts';
+import { isThenable } from '../options/checks.ts';
+import { innerServer, propertyWithServer } from '../protocol/server-shape.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import { createFacades } from './facade.ts';
-import { createLightServer } from './light-server.ts';
+import { answersItself, createLightServer } from './light-server.ts';
 import { isHighLevel, isSdkServer, isSubclass, missingSeam, replacedMethod, type SdkServer } from './sdk-server.ts';
 import { failedCheck } from './self-check.ts';
 import { type ServingEndpoint, SharedServer } from './shared-server.ts';
@@ -47,8 +49,14 @@ export class Definition {
 
   /** The present handler of a method. */
   handlerOf(method: string): unknown {
-    const { server } = this.#shared;
-    return server._requestHandlers.get(method) ?? server.fallbackRequestHandler;
+    const { server, tables } = this.#shared;
+    return tables._requestHandlers.get(method) ?? server.fallbackRequestHandler;
+  }
+
+  /** Whether the server of a session or request answers a method in another way than the definition. */
+  isReplacedIn(made: unknown, method: string): boolean {
+    const server = innerServer(made);
+    return isSdkServer(server) && answersItself(server, method);
   }
 
   /** `false`: another endpoint serves it. */
@@ -72,8 +80,7 @@ const definitions = new WeakMap<SdkServer, Definition>();
 /** Throws DEFINITION_REFUSED for a server that cannot serve many sessions. */
 export function hostDefinition(given: object): Definition {
   const server = isHighLevel(given) ? given.server : given;
-  if (!isSdkServer(server))
-    throw definitionRefused('it is neither an McpServer nor a Server of the SDK; pass a factory that returns it');
+  if (!isSdkServer(server)) throw definitionRefused(notOfSdk(given));
   const highLevel = server === given ? undefined : given;
   const known = definitions.get(server);
   if (known?.host(highLevel) === false)
@@ -87,23 +94,37 @@ export function hostDefinition(given: object): Definition {
   return definition;
 }
 
+const FACTORY =
+  'a factory, which creates a new server in each call: createMcpEndpoint(() => { const server = new McpServer(info); …; return server; })';
+
+function notOfSdk(given: object): string {
+  if (isThenable(given)) return 'it is a promise; await it, and pass the server';
+  const { name = 'Object' } = (given as { readonly constructor?: { readonly name?: string } }).constructor ?? {};
+  const what = name === 'Object' ? 'an object' : `an object of class ${name}`;
+  const property = propertyWithServer(given);
+  return property === undefined
+    ? `it is ${what}, and neither an McpServer nor a Server of the SDK; pass such a server, or ${FACTORY}`
+    : `it is ${what} around a server of the SDK; pass that server, which is in its property ${property}`;
+}
+
 function checkUsable(server: SdkServer): void {
   if (server.transport !== undefined)
     throw definitionRefused('it is connected to a transport; do not call connect(), the endpoint serves it');
   if (isSubclass(server)) {
     throw definitionRefused(
-      `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients; pass a factory: createMcpEndpoint(() => createServer())`,
+      `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients; pass ${FACTORY}`,
     );
   }
   const replaced = replacedMethod(server);
   if (replaced !== undefined) {
     throw definitionRefused(
-      `its method ${replaced}() was replaced, and the servers of its sessions would not have the replacement; pass a factory: createMcpEndpoint(() => createServer())`,
+      `its method ${replaced}() was replaced, and the servers of its sessions would not have the replacement; pass ${FACTORY}`,
     );
   }
-  const problem = missingSeam(server) ?? failedCheck(server.constructor);
+  const missing = missingSeam(server);
+  const problem = missing === undefined ? failedCheck(server.constructor) : `it has no ${missing}`;
   if (problem === undefined) return;
   throw definitionRefused(
-    `this version of the SDK cannot serve many sessions from one server (${problem}; ${versionsOf(server)}); pass a factory: createMcpEndpoint(() => createServer())`,
+    `this version of the SDK cannot serve many sessions from one server (${problem}); it is ${versionsOf(server)}; pass ${FACTORY}`,
   );
 }

@@ -7,6 +7,7 @@ import { definitionRefused } from '../errors.ts';
 import { noticingRunner, TOOL_RUNNER } from '../session/calls/call.ts';
 import { LIST_SENDS, type SharedServer } from './shared-server.ts';
 import type { SdkServer } from './sdk-server.ts';
+import { overrides } from '../protocol/server-shape.ts';
 
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
@@ -47,8 +48,8 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
       noticingRunner(runner, () => shared.endpoint?.notices),
     );
   for (const name of CONNECTION) {
-    // Set on the object, as tracing tools do. It may be bound to the definition.
-    if (!Object.hasOwn(highLevel, name)) continue;
+    // Set on the object, as tracing tools do, or of a subclass. It may be bound to the definition.
+    if (!overrides(highLevel, name)) continue;
     const own = Reflect.get(highLevel, name) as (this: Facade, ...args: unknown[]) => unknown;
     members[name] = {
       ...MEMBER,

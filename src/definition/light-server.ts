@@ -6,17 +6,24 @@
  *
  * For an unknown method the table has no handler, so that the SDK refuses it at once. Notifications go the same way.
  */
+import { definitionRefused } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall } from '../session/calls/call.ts';
 import type { McpServerOptions } from '../types.ts';
-import { eagerValidatorOf, type NotificationHandler, type RequestHandler, type SdkServer } from './sdk-server.ts';
+import { eagerValidatorOf, type SdkServer } from './sdk-server.ts';
 import type { SharedServer } from './shared-server.ts';
 
 export function createLightServer(definition: SharedServer, serverOptions: McpServerOptions): SdkServer {
   const { server: shared, idle } = definition;
   const light = new shared.constructor(shared._serverInfo, optionsOf(shared, serverOptions));
-  light._requestHandlers = new LightHandlers(definition, light);
-  light._notificationHandlers = new LightNotificationHandlers(shared, light);
+  const requests = new LightHandlers(definition, light);
+  const notifications = new LightNotificationHandlers(definition, light);
+  for (const [method, handler] of light._requestHandlers)
+    if (!definition.tables._requestHandlers.has(method)) requests.set(method, handler);
+  light._requestHandlers = requests;
+  light._notificationHandlers = notifications;
+  if (shared.fallbackRequestHandler !== undefined) requests.showFallback();
+  if (shared.fallbackNotificationHandler !== undefined) notifications.showFallback();
   for (const method of shared._customSchemaRequestMethods ?? []) light._customSchemaRequestMethods?.add(method);
   // Not those of a session whose handler runs while this server is created.
   const { onclose, onerror } = idle as Pick<SdkServer, 'onclose' | 'onerror'>;
@@ -25,11 +32,23 @@ export function createLightServer(definition: SharedServer, serverOptions: McpSe
   return light;
 }
 
+type Handler = (message: unknown, given?: unknown) => unknown;
+
+/** In place of a handler: the definition has one, and this session has none. */
+const REMOVED: Handler = () => undefined;
+
+/** What light servers show as their fallback where the definition has one. */
+const shownFallbacks = new WeakSet<object>();
+
 /**
- * The handlers of one light server: its built-in ones that the definition lacks, then those of the definition. A getter
- * in place of `fallbackRequestHandler` would do the same, but V8 then keeps the whole light server as a hash table.
+ * A table of handlers of one light server: those of the definition, as this session runs them, under its own ones. Code
+ * that wraps the handlers of a server in `connect()` finds them here, and what it sets stays in this session. It may
+ * refuse requests, so a handler that would run for another session, or for none, is refused.
+ *
+ * `get` also returns the fallback. A getter in place of the property would do the same, but V8 then keeps the whole
+ * light server as a hash table.
  */
-class LightHandlers extends Map<string, RequestHandler> {
+class LightHandlers extends Map<string, Handler> {
   readonly #definition: SharedServer;
   readonly #light: SdkServer;
 
@@ -37,46 +56,131 @@ class LightHandlers extends Map<string, RequestHandler> {
     super();
     this.#definition = definition;
     this.#light = light;
-    for (const [method, handler] of light._requestHandlers) {
-      if (!definition.server._requestHandlers.has(method)) this.set(method, handler);
-    }
   }
 
-  /** The handler for the request that is being dispatched. `undefined`: the definition has none. */
-  override get(method: string): RequestHandler | undefined {
-    return super.get(method) ?? this.#storedHandler(method);
+  /** Middleware may wrap the fallback as well. */
+  showFallback(): void {
+    const { fallback } = this;
+    const [definition, light] = [this.#definition, this.#light];
+    const shown = (message: unknown, given?: unknown): unknown =>
+      this.#run(definition.server[fallback] as Handler, message, given);
+    shownFallbacks.add(shown);
+    light[fallback] = shown;
   }
 
-  #storedHandler(method: string): RequestHandler | undefined {
-    const call = currentCall.getStore();
-    if (call === undefined) return undefined;
+  protected get stored(): ReadonlyMap<string, Handler> {
+    return this.#definition.tables._requestHandlers;
+  }
+
+  protected get fallback(): 'fallbackRequestHandler' | 'fallbackNotificationHandler' {
+    return 'fallbackRequestHandler';
+  }
+
+  protected get definition(): SharedServer {
+    return this.#definition;
+  }
+
+  /** Whether this session set or deleted the handler of a method. */
+  isOwn(method: string): boolean {
+    return super.has(method);
+  }
+
+  /** `undefined`: the SDK refuses the method at once. */
+  override get(method: string): Handler | undefined {
+    const own = super.get(method);
+    const handler = own === undefined ? this.stored.get(method) : own === REMOVED ? undefined : own;
+    const found = handler ?? this.#fallback;
+    return found && ((message, given) => this.#run(found, message, given));
+  }
+
+  get #fallback(): Handler | undefined {
+    const own = this.#light[this.fallback];
+    return own === undefined || shownFallbacks.has(own) ? this.#definition.server[this.fallback] : own;
+  }
+
+  #run(handler: Handler, message: unknown, given: unknown): unknown {
     const { server: shared, endpoint } = this.#definition;
-    const stored = shared._requestHandlers.get(method) ?? shared.fallbackRequestHandler;
-    return (
-      stored &&
-      ((request, ctx) => call.handledBy(this.#light, () => stored.call(shared, request, ctx), endpoint?.notices))
-    );
+    const light = this.#light;
+    const call = currentCall.getStore();
+    const running = call?.handlerServer;
+    if (call === undefined || (running !== undefined && running !== light)) throw foreignHandler();
+    if (running === light) return handler.call(shared, message, given);
+    return call.handledBy(light, () => handler.call(shared, message, given), endpoint?.notices);
+  }
+
+  override has(method: string): boolean {
+    return super.has(method) ? super.get(method) !== REMOVED : this.stored.has(method);
+  }
+
+  override delete(method: string): boolean {
+    const had = this.has(method);
+    if (this.stored.has(method)) super.set(method, REMOVED);
+    else super.delete(method);
+    return had;
+  }
+
+  override clear(): void {
+    for (const method of this.keys()) this.delete(method);
+  }
+
+  override get size(): number {
+    return this.#all().length;
+  }
+
+  override entries(): MapIterator<[string, Handler]> {
+    return this.#all().values();
+  }
+
+  override [Symbol.iterator](): MapIterator<[string, Handler]> {
+    return this.entries();
+  }
+
+  override keys(): MapIterator<string> {
+    return this.#all()
+      .map(([method]) => method)
+      .values();
+  }
+
+  override values(): MapIterator<Handler> {
+    return this.#all()
+      .map(([, handler]) => handler)
+      .values();
+  }
+
+  override forEach(
+    callback: (handler: Handler, method: string, table: Map<string, Handler>) => void,
+    of?: unknown,
+  ): void {
+    for (const [method, handler] of this.#all()) callback.call(of, handler, method, this);
+  }
+
+  /** In the order of the definition, then those that this session alone has. */
+  #all(): Array<[string, Handler]> {
+    const { stored } = this;
+    const methods = [...stored.keys(), ...[...super.keys()].filter((method) => !stored.has(method))];
+    return methods.flatMap((method): Array<[string, Handler]> => {
+      const own = super.get(method);
+      if (own === REMOVED) return [];
+      const handler = own ?? this.get(method);
+      return handler === undefined ? [] : [[method, handler]];
+    });
   }
 }
 
-/** The notification handlers of one light server. */
-class LightNotificationHandlers extends Map<string, NotificationHandler> {
-  readonly #shared: SdkServer;
-  readonly #light: SdkServer;
-
-  constructor(shared: SdkServer, light: SdkServer) {
-    super();
-    this.#shared = shared;
-    this.#light = light;
+class LightNotificationHandlers extends LightHandlers {
+  protected override get stored(): ReadonlyMap<string, Handler> {
+    return this.definition.tables._notificationHandlers;
   }
 
-  override get(method: string): NotificationHandler | undefined {
-    const shared = this.#shared;
-    const handler = super.get(method) ?? shared._notificationHandlers.get(method) ?? shared.fallbackNotificationHandler;
-    const call = currentCall.getStore();
-    if (handler === undefined || call === undefined) return handler;
-    return (notification, codec) => call.handledBy(this.#light, () => handler(notification, codec));
+  protected override get fallback(): 'fallbackNotificationHandler' {
+    return 'fallbackNotificationHandler';
   }
+}
+
+/** Whether a session or request answers a method in its own way: its `connect()` wrapped the handler, for example. */
+export function answersItself(light: SdkServer, method: string): boolean {
+  const table = light._requestHandlers;
+  return !(table instanceof LightHandlers) || Object.hasOwn(table, 'get') || table.isOwn(method);
 }
 
 interface Validator {
@@ -124,4 +228,11 @@ function merged(base: Readonly<Record<string, unknown>>, more: object): Record<s
     result[name] = isObject(known) && isObject(value) ? { ...known, ...value } : value;
   }
   return result;
+}
+
+function foreignHandler(): Error {
+  return definitionRefused(
+    'code that wraps the handlers of one session called a handler outside of a request of that session. ' +
+      'Call it within the request that it is for, or pass a factory: createMcpEndpoint(() => createServer())',
+  );
 }

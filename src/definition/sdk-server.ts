@@ -31,8 +31,9 @@ export type SdkServerClass = new (info: unknown, options: Readonly<Record<string
 
 export interface Seams {
   readonly sdk: string;
-  /** The versions that were tested. */
-  readonly tested: string;
+  /** The oldest version that has all of this, and the newest that was tested. */
+  readonly oldest: string;
+  readonly newest: string;
   /** Properties that belong to one connection. Reading or writing them on the definition reaches the running server. */
   readonly connection: readonly string[];
   /** Methods that change what belongs to one connection. They run on the running server. */
@@ -48,7 +49,8 @@ const CONNECTION = ['_clientCapabilities', '_clientVersion', '_loggingLevels'];
 
 const V2: Seams = {
   sdk: '@modelcontextprotocol/server',
-  tested: '2.4.0',
+  oldest: '2.3.0',
+  newest: '2.4.0',
   connection: [
     ...CONNECTION,
     '_negotiatedProtocolVersion',
@@ -62,7 +64,8 @@ const V2: Seams = {
 
 const V1: Seams = {
   sdk: '@modelcontextprotocol/sdk',
-  tested: '1.32.2',
+  oldest: '1.24.0',
+  newest: '1.32.2',
   // `_transport` and the two maps: the handlers of `tasks/result` use them.
   connection: [...CONNECTION, '_transport', '_requestResolvers', '_taskProgressTokens'],
   methods: ['_oninitialize', '_oncancel', '_onprogress'],
@@ -92,7 +95,8 @@ export function missingSeam(server: SdkServer): string | undefined {
   );
 }
 
-const SERVER_METHODS = ['setRequestHandler', 'assertCanSetRequestHandler', 'registerCapabilities', 'connect', 'close'];
+/** Every version has these. A client of the SDK lacks the first. */
+const SERVER_METHODS = ['getClientVersion', 'setRequestHandler', 'setNotificationHandler', 'connect', 'close'];
 
 /** Recognised by its members, because `instanceof` fails for another copy of the SDK. */
 export function isSdkServer(value: unknown): value is SdkServer {
@@ -116,9 +120,10 @@ export function replacedMethod(server: SdkServer): string | undefined {
   return Object.keys(server).find((name) => !REPLACEABLE.has(name) && isObject(own) && typeof own[name] === 'function');
 }
 
-/** An `McpServer`: it has a low-level server inside and registers tools. */
+/** An `McpServer`: it has a low-level server inside and registers tools, before version 1.11 with `tool` alone. */
 export function isHighLevel(value: unknown): value is object & { readonly server: SdkServer } {
-  return isObject(value) && typeof value['registerTool'] === 'function' && isSdkServer(value['server']);
+  if (!isObject(value) || !isSdkServer(value['server'])) return false;
+  return typeof value['registerTool'] === 'function' || '_registeredTools' in value;
 }
 
 /** Whether its class extends the SDK's `Server`. `Server` itself extends `Protocol`. */

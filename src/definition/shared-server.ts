@@ -1,17 +1,19 @@
 /**
  * The definition's low-level server, which is never connected. What code does with it inside a handler happens on the
- * light server of that request, found by the async context. Outside of a running handler each send fails, because
- * there is no client that it could be for.
+ * light server of that request, found by the async context. Outside of a running handler there is no client that a
+ * send could be for.
  *
  *     list_changed          → every client of this instance, once per turn of the event loop
- *     other sends, `close`  → the light server whose handler runs
+ *     resources/updated     → the subscribers of the URI, on every instance
+ *     other notifications   → the light server whose handler runs; dropped while no handler runs
+ *     requests, `close`     → the light server whose handler runs; rejected while no handler runs
  *     `connect`             → refused, unless a method that the application replaced connects a session
  *
  * A handler has ended when its promise has settled. Work that it left behind cannot send through the shared server any
  * more: a listener or a pooled connection keeps the context of the request that created it, and would reach a client
- * that did not ask.
+ * that did not ask. Such code seldom awaits its notifications, and a rejection would end the process.
  */
-import { definitionRefused, otherSession, outsideHandler } from '../errors.ts';
+import { definitionRefused, outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { Notices } from '../observe/notices.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
@@ -21,17 +23,8 @@ import { seamsOf, type SdkServer } from './sdk-server.ts';
 
 export type ListChange = keyof typeof LIST_CHANGED;
 
-/** They return promises, which reject outside of a handler. See `#forwardNotification` for `notification`. */
-const SENDS = [
-  'request',
-  'ping',
-  'createMessage',
-  'elicitInput',
-  'listRoots',
-  'sendLoggingMessage',
-  'sendResourceUpdated',
-  'close',
-];
+/** They return promises, which reject outside of a handler. */
+const SENDS = ['request', 'ping', 'createMessage', 'elicitInput', 'listRoots', 'close'];
 
 /** A handler that sets them means its session. Set outside of a handler, they apply to sessions that start later. */
 const CALLBACKS = ['onclose', 'onerror'];
@@ -45,6 +38,8 @@ export const LIST_SENDS = {
   sendResourceListChanged: 'resources_list_changed',
 } as const satisfies Record<string, ListChange>;
 
+const RESOURCE_UPDATED = 'notifications/resources/updated';
+
 const KIND_OF_METHOD = new Map(
   Object.entries(LIST_CHANGED).map(([kind, method]): [string, ListChange] => [method, kind as ListChange]),
 );
@@ -52,13 +47,19 @@ const KIND_OF_METHOD = new Map(
 /** Light servers name their definition's server under this key. */
 const SHARED = Symbol('sojourn.shared-server');
 
+interface ResourceUpdated {
+  readonly kind: 'resource_updated';
+  uri: string;
+  params?: Record<string, unknown>;
+}
+
 /** The endpoint that serves a definition. */
 export interface ServingEndpoint {
   readonly notices: Notices;
   /** Called for each change of a list, at once. */
   readonly lists: { changed(change: ListChange): void } | undefined;
   /** Gets each changed list once per turn of the event loop. */
-  readonly bus: { deliver(event: { kind: ListChange }): void };
+  readonly bus: { deliver(event: { kind: ListChange }): void; publish(event: ResourceUpdated): void };
 }
 
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
@@ -69,10 +70,16 @@ export class SharedServer {
   readonly idle: Record<string, unknown> = {};
   /** `undefined`: no endpoint serves the definition. */
   endpoint: ServingEndpoint | undefined = undefined;
+  /** The definition's handlers. */
+  readonly tables: Pick<SdkServer, '_requestHandlers' | '_notificationHandlers'>;
   readonly #changed = new Set<ListChange>();
 
   constructor(server: SdkServer) {
     this.server = server;
+    const { _requestHandlers, _notificationHandlers } = server;
+    this.tables = { _requestHandlers, _notificationHandlers };
+    this.#forwardTable('_requestHandlers');
+    this.#forwardTable('_notificationHandlers');
     const seams = seamsOf(server);
     for (const name of seams.connection) this.#forwardProperty(name);
     for (const name of CALLBACKS) this.#forwardProperty(name);
@@ -85,10 +92,7 @@ export class SharedServer {
         return Promise.resolve();
       });
     }
-    this.#forwardNotification();
-    this.override(server, 'createElicitationCompletionNotifier', (...args) =>
-      call(this.#running('createElicitationCompletionNotifier'), 'createElicitationCompletionNotifier', args),
-    );
+    this.#forwardNotifications();
     this.override(server, 'connect', async (transport) => {
       const light = this.#light;
       if (light === undefined || light.transport !== undefined) throw connected();
@@ -149,10 +153,22 @@ export class SharedServer {
     return light !== undefined && Reflect.get(light, SHARED) === this ? (light as SdkServer) : undefined;
   }
 
-  #running(what: string): SdkServer {
-    const light = this.#light;
-    if (light === undefined) throw outsideHandler(what);
-    return light;
+  /** The server of a session that the application's `connect()` or `close()` handles now. */
+  get #connecting(): SdkServer | undefined {
+    return currentCall.getStore()?.method === undefined ? this.#light : undefined;
+  }
+
+  /** A handler registers for all sessions. What `connect()` wraps, it wraps for one session. */
+  #forwardTable(name: keyof SharedServer['tables']): void {
+    const { server, tables } = this;
+    Object.defineProperty(server, name, {
+      configurable: true,
+      enumerable: true,
+      get: () => (this.#connecting ?? tables)[name],
+      set: (table: never) => {
+        (this.#connecting ?? tables)[name] = table;
+      },
+    });
   }
 
   #forwardProperty(name: string): void {
@@ -178,27 +194,51 @@ export class SharedServer {
 
   #forwardSend(name: string): void {
     this.override(this.server, name, async (...args) => {
-      const light = this.#running(`${name}()`);
-      if (name === 'sendLoggingMessage') checkNamed(light, args[1]);
+      const light = this.#light;
+      if (light === undefined) throw outsideHandler(`${name}()`);
       return call(light, name, args);
     });
   }
 
-  #forwardNotification(): void {
-    this.override(this.server, 'notification', async (...args) => {
-      const [notification] = args as [{ readonly method: string }];
-      const change = KIND_OF_METHOD.get(notification.method);
+  #forwardNotifications(): void {
+    const { server } = this;
+    this.override(server, 'notification', async (...args) => {
+      const [{ method, params }] = args as [{ readonly method: string; readonly params?: unknown }];
+      const change = KIND_OF_METHOD.get(method);
       if (change !== undefined) return this.announce(change);
-      return call(this.#running(notification.method), 'notification', args);
+      if (method === RESOURCE_UPDATED) return this.#resourceUpdated(params);
+      return this.#light === undefined ? this.#drop(method) : call(this.#light, 'notification', args);
     });
+    this.override(server, 'sendResourceUpdated', async (params) => this.#resourceUpdated(params));
+    this.override(server, 'sendLoggingMessage', async (...args) => {
+      const light = this.#light;
+      const isForClient = light !== undefined && isNamed(light, args[1]);
+      return isForClient ? call(light, 'sendLoggingMessage', args) : this.#drop('notifications/message');
+    });
+    this.override(server, 'createElicitationCompletionNotifier', (...args) =>
+      this.#light === undefined
+        ? async () => this.#drop('notifications/elicitation/complete')
+        : call(this.#light, 'createElicitationCompletionNotifier', args),
+    );
+  }
+
+  #drop(method: string): void {
+    this.endpoint?.notices.emit({ kind: 'dropped', sender: 'shared server', method });
+  }
+
+  /** The client whose handler runs need not have subscribed, and others have. */
+  #resourceUpdated(params: unknown): void {
+    const { uri, ...more } = isObject(params) ? params : {};
+    if (uri === undefined) return;
+    const event: ResourceUpdated = { kind: 'resource_updated', uri: String(uri) };
+    if (Object.keys(more).length > 0) event.params = more;
+    this.endpoint?.bus.publish(event);
   }
 }
 
 /** `sendLoggingMessage(params, sessionId)`: the SDK sends to its connection, whatever session is named. */
-function checkNamed(light: SdkServer, sessionId: unknown): void {
-  if (sessionId === undefined) return;
-  const { transport } = light;
-  if (!isObject(transport) || transport['sessionId'] !== sessionId) throw otherSession();
+function isNamed({ transport }: SdkServer, sessionId: unknown): boolean {
+  return sessionId === undefined || (isObject(transport) && transport['sessionId'] === sessionId);
 }
 
 export function connected(): Error {

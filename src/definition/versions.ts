@@ -1,22 +1,59 @@
-/** The versions of an SDK for an error: the tested version, and the version installed beside this library. */
+/**
+ * The copy of the SDK that a server is of, for an error. Its classes do not know their version, and one process may
+ * have several copies. So this finds the file of the class, and the package that the file is in.
+ */
 import { readFileSync } from 'node:fs';
-import module from 'node:module';
-import { join, normalize } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { orUndefined } from '../or-undefined.ts';
-import { seamsOf, type SdkServer } from './sdk-server.ts';
+import { seamsOf, type SdkServer, type SdkServerClass } from './sdk-server.ts';
 
+/** Such as `@modelcontextprotocol/server 2.0.0 (in /app/node_modules/…), and 2.3.0 to 2.4.0 can`. */
 export function versionsOf(server: SdkServer): string {
-  const { sdk, tested } = seamsOf(server);
-  return `${sdk}: installed ${installedVersion(sdk) ?? 'unknown'}, tested ${tested}`;
+  const { sdk, oldest, newest } = seamsOf(server);
+  const file = orUndefined(() => fileOf(server.constructor));
+  const found = file === undefined ? undefined : packageOf(file);
+  // A bundle is in the package of its application.
+  const { version, place } =
+    found?.name === sdk ? { ...found, place: found.folder } : { version: 'of an unknown version', place: file };
+  return `${sdk} ${version}${place === undefined ? '' : ` (in ${place})`}, and ${oldest} to ${newest} can`;
 }
 
-/** `undefined`: it is not installed here, so the server is from another tree. */
-function installedVersion(name: string): string | undefined {
-  return orUndefined(() => {
-    // Bundlers replace an imported `createRequire` and warn. The package of version 1 has no main module.
-    const file = module.createRequire(import.meta.url).resolve(name.endsWith('/sdk') ? `${name}/types.js` : name);
-    const folder = file.slice(0, file.lastIndexOf(normalize(name)) + name.length);
-    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { readonly version: string };
-    return version;
-  });
+/**
+ * The constructor of a server reads `capabilities`, so it is the caller of this getter. No code of the application
+ * runs. `undefined`: the runtime does not say.
+ */
+function fileOf(serverClass: SdkServerClass): string | undefined {
+  let file: string | null | undefined;
+  const options = {
+    get capabilities(): object {
+      const sites: unknown = new Error('The caller is wanted').stack;
+      if (Array.isArray(sites)) file ??= (sites[1] as NodeJS.CallSite | undefined)?.getFileName();
+      return {};
+    },
+  };
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  Error.prepareStackTrace = (_, sites) => sites;
+  Error.stackTraceLimit = 2;
+  try {
+    new serverClass({ name: 'sojourn', version: '0' }, options);
+  } finally {
+    Object.assign(Error, { prepareStackTrace, stackTraceLimit });
+  }
+  return file?.startsWith('file:') ? fileURLToPath(file) : (file ?? undefined);
+}
+
+interface Package {
+  readonly name: string;
+  readonly version: string;
+  readonly folder: string;
+}
+
+/** The nearest package with a name. The folders of a build have a `package.json` without a name. */
+function packageOf(file: string): Package | undefined {
+  for (let folder = dirname(file); folder !== dirname(folder); folder = dirname(folder)) {
+    const found = orUndefined(() => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Package);
+    if (typeof found?.name === 'string') return { name: found.name, version: found.version, folder };
+  }
+  return undefined;
 }

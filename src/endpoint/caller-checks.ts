@@ -10,7 +10,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { Authenticator } from '../auth/context.ts';
 import type { RequestChecks } from '../eras/request-checks.ts';
 import { type LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
-import { closedEndpoint, internal, methodNotAllowed, repeatedField, SojournError } from '../errors.ts';
+import { closedEndpoint, internal, methodNotAllowed, repeatedField, SojournError, tooManyFields } from '../errors.ts';
 import { asSojournError, attempt, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { answersCors, checkHost, checkOrigin } from '../http/guards.ts';
@@ -48,6 +48,7 @@ export class CallerChecks {
     if (lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
     // A client opens a stream again whose connection is closed; 503 ends some clients for good.
     if (lifecycle.refusal !== undefined && exchange.method === 'GET') return exchange.destroy();
+    if (exchange.mayLackFields === true) return refuse(exchange, tooManyFields(), null);
     const repeated = exchange.repeatedField;
     if (repeated !== undefined) return refuse(exchange, repeatedField(repeated), null);
     const wrongHost = allowedHosts === undefined ? undefined : checkHost(exchange.header('host'), allowedHosts);

@@ -10,6 +10,7 @@ import { type Definition, hostDefinition } from '../definition/definition.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
+import { HostServers } from '../http/host-servers.ts';
 import type { ExchangeHost } from '../http/exchange.ts';
 import { attempt } from '../http/answer.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
@@ -21,6 +22,7 @@ import type { ListenOptions } from '../listen/listen-options.ts';
 import { checkArguments } from '../options/checks.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import { logNotices } from '../observe/log-lines.ts';
+import { reportThrown } from '../observe/thrown-errors.ts';
 import { WatchedRequest } from '../observe/watched-request.ts';
 import { endpointLogger, requestLogger } from '../options/logger.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
@@ -69,7 +71,9 @@ export function createMcpEndpoint(
     throw optionInvalid('type', 'server', server, 'an MCP server, or a function that returns one');
   const resolved = resolveOptions(options);
   const logged = { ...resolved, logger: endpointLogger(resolved) };
-  logNotices(resolved.notices, logged.logger, resolved.accessLog ? requestLogger(resolved) : undefined);
+  const { notices, onerror, accessLog } = resolved;
+  logNotices(notices, logged, accessLog ? requestLogger(resolved) : undefined);
+  if (onerror !== undefined) reportThrown(notices, onerror, logged.logger);
   if (looksStateless(options)) {
     const mode = "write sessionMode: 'stateless' for no sessions, or leave sessionIdGenerator out";
     logged.logger.warn({}, `sessionIdGenerator: undefined has no effect, and clients get sessions: ${mode}`);
@@ -94,6 +98,8 @@ class Endpoint {
   readonly #lists: SharedLists | undefined;
   readonly #wellKnown: WellKnown;
   readonly #exchanges: ExchangeHost;
+  /** The same for servers of the application. */
+  readonly #mounted: ExchangeHost;
   readonly #listening = new Set<ManagedListening>();
   readonly #lifecycle = new Lifecycle();
   readonly #watchesRequests: boolean;
@@ -109,6 +115,7 @@ class Endpoint {
     if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists, definition);
     this.#wellKnown = new WellKnown(auth?.metadata);
     this.#exchanges = exchangeHost(options);
+    this.#mounted = { ...this.#exchanges, hostServers: new HostServers(time) };
     const { memory: budget, slowReaders } = this.#exchanges;
     const store = options.store ?? memory();
     const opened = openEndpointStore(store, options);
@@ -123,7 +130,7 @@ class Endpoint {
       random: systemRandom,
       userOf: createUserOf(options),
       authenticator: this.#authenticator,
-      authorizer: auth?.authorize && new HookAuthorizer(auth.authorize, options),
+      authorizer: auth?.authorize && new HookAuthorizer(auth.authorize, options, systemRandom),
       lists: this.#lists,
       memory: budget,
       slowReaders,
@@ -147,7 +154,7 @@ class Endpoint {
   face(): McpEndpoint {
     const node = (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown): void => {
       this.#handle(
-        new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody, this.#exchanges),
+        new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody, this.#mounted),
       );
     };
     const bus: ServerEventBus = {

@@ -12,6 +12,7 @@ import {
   type RpcRequest,
 } from '../protocol/jsonrpc.ts';
 import { quoted } from '../shown.ts';
+import { countedBytes } from '../session/record/subscriptions.ts';
 import type { SessionLimits } from '../types.ts';
 
 /** Checks a batch of at most `most` messages by itself. Whether its session allows batches is checked later. */
@@ -80,8 +81,11 @@ export function checkListen(
   const filter = method === 'subscriptions/listen' ? params?.['notifications'] : undefined;
   const uris: unknown = isObject(filter) ? filter['resourceSubscriptions'] : undefined;
   if (!Array.isArray(uris)) return undefined;
-  const sizes = uris.map((uri: unknown) => (typeof uri === 'string' ? Buffer.byteLength(uri) : 0));
-  if (sizes.some((bytes) => bytes > uriBytes)) return uriTooLarge(uriBytes);
-  const all = sizes.reduce((sum, bytes) => sum + bytes, 0);
-  return all > subscriptionBytes ? subscriptionsTooLarge(subscriptionBytes) : undefined;
+  let bytes = 0;
+  for (const uri of uris as unknown[]) {
+    if (typeof uri === 'string' && Buffer.byteLength(uri) > uriBytes) return uriTooLarge(uriBytes);
+    bytes += countedBytes(uri);
+    if (bytes > subscriptionBytes) return subscriptionsTooLarge(subscriptionBytes);
+  }
+  return undefined;
 }

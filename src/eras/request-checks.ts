@@ -14,7 +14,6 @@ import {
   invalidRequest,
   methodNotAllowed,
   notAcceptable,
-  overMemory,
   parseError,
   SojournError,
   unsupportedMediaType,
@@ -22,7 +21,7 @@ import {
 } from '../errors.ts';
 import { acceptsBoth, acceptsStream } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
-import { BODY_WEIGHT, type Exchange } from '../http/exchange.ts';
+import type { Exchange } from '../http/exchange.ts';
 import { checkMessage, claimedVersion, echoId, handshakeVersion } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
@@ -32,7 +31,7 @@ import { type ReceivedPost, requestIdOf } from '../call/inbound.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksForLostAnswer } from './modern/call-position.ts';
-import { checkTextDepth, checkValueDepth } from './json-depth.ts';
+import { holdText, holdValue } from './json-values.ts';
 import { checkBatch, noteMessages, seenClients } from './message-checks.ts';
 
 export const VALIDATION_ORDER = [
@@ -44,7 +43,7 @@ export const VALIDATION_ORDER = [
   'content-type',
   'declared-length',
   'body',
-  'depth',
+  'values',
   'json',
   'shape',
   'version',
@@ -172,13 +171,7 @@ export class RequestChecks {
       }
     };
     if (exchange.parsedBody === undefined) exchange.readBody(this.#options.limits.bodyBytes, received, overflow);
-    else received(this.#holdParsed(exchange), NO_BYTES);
-  }
-
-  /** A body that the caller parsed counts in the memory budget by its declared length. */
-  #holdParsed(exchange: Exchange): SojournError | undefined {
-    const bytes = Number(exchange.header('content-length'));
-    return bytes > 0 && !exchange.holds(bytes * BODY_WEIGHT) ? overMemory() : undefined;
+    else received(undefined, NO_BYTES);
   }
 
   #accept(exchange: Exchange): SojournError | undefined {
@@ -214,21 +207,24 @@ export class RequestChecks {
   }
 
   #post(exchange: Exchange, bytes: Uint8Array): void {
+    const { bodyKeys } = this.#options.limits;
     let text: string | undefined;
     let body = exchange.parsedBody;
     if (body === undefined) {
       if (!isUtf8(bytes)) return refuse(exchange, parseError('the body is not UTF-8'), null);
       text = toText(bytes);
-      const deep = checkTextDepth(text);
-      if (deep !== undefined) return this.#refuse(exchange, deep.error, deep.id);
+      // One character that is not Latin makes all of a text twice as long.
+      const wide = text.length < bytes.length ? text.length : 0;
+      const refused = holdText(exchange, text, bodyKeys, wide);
+      if (refused !== undefined) return this.#refuse(exchange, refused.error, refused.id);
       try {
         body = JSON.parse(text);
       } catch {
         return refuse(exchange, parseError('the body is not JSON'), null);
       }
     } else {
-      const deep = checkValueDepth(body);
-      if (deep !== undefined) return this.#refuse(exchange, deep.error, deep.id);
+      const refused = holdValue(exchange, body, bodyKeys);
+      if (refused !== undefined) return this.#refuse(exchange, refused.error, refused.id);
     }
     const id = echoId(body);
     const post = this.#shape(exchange, body, text);

@@ -259,7 +259,8 @@ export class SessionlessCall extends Call implements ReaderListener, FactoryCall
   }
 
   reveal(frame: string): string {
-    return this.#host.authorizer?.reveal(frame) ?? frame;
+    const { rpcRequest: request } = this;
+    return (request && this.#host.authorizer?.reveal(frame, request)) ?? frame;
   }
 
   unanswered(): string | undefined {

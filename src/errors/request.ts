@@ -66,6 +66,11 @@ export const bodyTooLarge = (limit: number): SojournError =>
     headers: { Connection: 'close' },
   });
 
+export const tooManyKeys = (limit: number): SojournError =>
+  new SojournError('TOO_MANY_KEYS', `Payload Too Large: a body may have ${limit} keys and objects (limits.bodyKeys)`, {
+    data: { reason: reasonOf('TOO_MANY_KEYS') },
+  });
+
 export const bodyUnreadable = (cause?: unknown): SojournError =>
   new SojournError('BODY_UNREADABLE', 'Parse error: the request body could not be read', { cause });
 
@@ -76,6 +81,9 @@ export const invalidRequest = (why: string): SojournError =>
 
 export const repeatedField = (name: string): SojournError =>
   invalidRequest(`the header ${name} was sent more than once`);
+
+export const tooManyFields = (): SojournError =>
+  new SojournError('FIELDS_TOO_MANY', 'Invalid Request: the request has more header fields than the server reads');
 
 export const invalidParams = (why: string): SojournError =>
   new SojournError('INVALID_PARAMS', `Invalid params: ${why}`);

@@ -40,15 +40,7 @@ export const outsideHandler = (what: string): SojournError =>
     `${what} was called on the shared server while none of its handlers runs, so its client is unknown. ` +
       (what === 'close()'
         ? 'To stop serving, close the endpoint: endpoint.close(). For one session, use endpoint.sessions.terminate(id)'
-        : 'In a handler, use its context (ctx.mcpReq). For one session at a later time, keep currentSession().server. ' +
-          'For the clients of every instance, use endpoint.notify'),
-  );
-
-export const otherSession = (): SojournError =>
-  new SojournError(
-    'OUTSIDE_HANDLER',
-    'sendLoggingMessage() was called on the shared server with the id of one session, in a handler of another session, ' +
-      'whose client would get the message. Keep currentSession().server of the session that you mean',
+        : 'In a handler, use its context (ctx.mcpReq). For one session at a later time, keep currentSession().server'),
   );
 
 export const stateTooLarge = (bytes: number, limit: number): SojournError =>

@@ -12,6 +12,11 @@ export const NO_BYTES: Uint8Array = new Uint8Array(0);
 /** After refusing a body, up to this many more bytes are read and dropped, so that the client can read its 413. */
 const LINGER_BYTES = 1_048_576;
 
+/** Shorter chunks are copied: the object of a chunk takes 300 bytes, whatever its length. */
+const SHORT_BYTES = 1_024;
+/** A copied chunk goes behind the one before it. */
+const SLAB_BYTES = 16_384;
+
 export class Body {
   readonly #exchange: Pick<Exchange, 'holds'>;
   readonly #limit: number;
@@ -19,6 +24,9 @@ export class Body {
   /** Most bodies are one chunk. */
   #first: Uint8Array | undefined;
   #chunks: Uint8Array[] | undefined;
+  /** The buffer that copied chunks share; its filled part is the last of the chunks. */
+  #slab: Uint8Array | undefined;
+  #filled = 0;
   #size = 0;
   #refusal: SojournError | undefined;
 
@@ -41,14 +49,38 @@ export class Body {
     else if (this.#refusal === undefined && !this.#exchange.holds(chunk.byteLength * BODY_WEIGHT))
       this.#refusal = overMemory();
     if (this.#refusal !== undefined) return this.#refuse(chunk);
-    if (this.#first === undefined) this.#first = chunk;
-    else (this.#chunks ??= [this.#first]).push(chunk);
+    if (this.#first === undefined) {
+      this.#first = chunk;
+    } else {
+      if (this.#chunks === undefined) this.#keep((this.#chunks = []), this.#first);
+      this.#keep(this.#chunks, chunk);
+    }
     return true;
+  }
+
+  #keep(chunks: Uint8Array[], chunk: Uint8Array): void {
+    const { byteLength } = chunk;
+    const fits = this.#slab !== undefined && this.#filled + byteLength <= this.#slab.byteLength;
+    // A long chunk behind a slab with room for it is copied too, so that no slab stays more than half empty.
+    if (byteLength >= SHORT_BYTES && !fits) {
+      this.#slab = undefined;
+      chunks.push(chunk);
+      return;
+    }
+    if (this.#slab === undefined || !fits) {
+      // No longer than the body so far: a client may send two bytes and then wait.
+      this.#slab = new Uint8Array(Math.min(SLAB_BYTES, Math.max(SHORT_BYTES, this.#size)));
+      this.#filled = 0;
+      chunks.push(NO_BYTES);
+    }
+    this.#slab.set(chunk, this.#filled);
+    this.#filled += byteLength;
+    chunks[chunks.length - 1] = this.#slab.subarray(0, this.#filled);
   }
 
   #refuse(chunk: Uint8Array): boolean {
     const earlier = this.#chunks ?? (this.#first === undefined ? [] : [this.#first]);
-    this.#first = this.#chunks = undefined;
+    this.#first = this.#chunks = this.#slab = undefined;
     const overflow = this.#overflow;
     return overflow !== undefined && earlier.every(overflow) && overflow(chunk);
   }

@@ -3,6 +3,7 @@ import type { SojournError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
+import type { HostedStream, HostServers } from './host-servers.ts';
 import type { MemoryUse, SlowReaders } from './slow-readers.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -85,6 +86,8 @@ export interface Exchange extends Caller {
   sessionId: string | undefined;
   /** A field that the client sent twice and that must not be there twice; only on the faces. */
   readonly repeatedField?: string | undefined;
+  /** Fields of the request may be missing; only on the node face. */
+  readonly mayLackFields?: boolean;
 
   /**
    * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. Of a longer body, and of
@@ -110,6 +113,8 @@ export interface Exchange extends Caller {
   refused(refusal: Refusal): void;
   respond(status: number, headers: HeaderList, body?: string): void;
   openStream(headers: HeaderList): void;
+  /** The stream learns when the application's server stops listening; only on the node face. */
+  whenHostStops?(stream: HostedStream): void;
   write(chunk: string): void;
   end(): void;
   /** Cuts the connection. */
@@ -127,6 +132,8 @@ export interface ExchangeHost {
   readonly notices: Notices;
   readonly memory: MemoryUse;
   readonly slowReaders: SlowReaders;
+  /** `undefined`: the endpoint's own `listen()` closes its streams itself. */
+  readonly hostServers?: HostServers | undefined;
 }
 
 /** How an answer is over: it is complete, or its client disconnected before. */

@@ -23,7 +23,8 @@ import {
   type HeaderList,
   type RunningWork,
 } from './exchange.ts';
-import { repeatedIn } from './repeated-field.ts';
+import type { HostedStream } from './host-servers.ts';
+import { mayLackFields, repeatedIn } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 import { closeWithConnection } from './pipelined.ts';
 import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
@@ -46,6 +47,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   #request: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
   #watched: WatchedRequest | undefined;
+  #unwatchHost: (() => void) | undefined = undefined;
   #canonical: Map<string, string> | undefined;
   /** Nothing more is sent. */
   #over: AnswerEnd | undefined = undefined;
@@ -67,6 +69,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
 
   #finish(how: AnswerEnd): void {
     this.#over = how;
+    this.#unwatchHost?.();
     this.#watched?.over(this, how === 'left');
   }
 
@@ -91,6 +94,9 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
   get repeatedField(): string | undefined {
     return 'rawHeaders' in this.#req ? repeatedIn(this.#req.rawHeaders) : undefined;
+  }
+  get mayLackFields(): boolean {
+    return 'rawHeaders' in this.#req && mayLackFields(this.#req);
   }
   get authInfo(): AuthInfo | undefined {
     return this.#req.auth;
@@ -217,6 +223,11 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     socket?.setTimeout(0);
     queueMicrotask(() => socket?.uncork());
     this.#listen();
+  }
+
+  whenHostStops(stream: HostedStream): void {
+    const req = this.#req;
+    if ('socket' in req) this.#unwatchHost = this.#host.hostServers?.watch(req.socket, stream);
   }
 
   write(chunk: string): void {

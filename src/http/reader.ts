@@ -72,6 +72,8 @@ export interface ReaderListener {
   readonly flushing?: boolean;
   /** The turn that made the response ends, and the response is not complete. */
   endTurn?(): void;
+  /** The server of the connection stops listening: ends the response so that its client resumes. */
+  hostStopped?(): void;
   /** The head of a stream was sent: what the stream begins with follows. */
   opened?(reader: Reader): void;
   /** Called once: the response ended, its client disconnected, or it was cut because its client reads too slowly. */
@@ -113,6 +115,8 @@ export interface ResponsePolicy {
   readonly headWait?: { readonly time: TimeProvider; readonly ms: number };
   /** Absent: no owner continues a response, and it ends. */
   readonly mover?: Mover;
+  /** A stream that lasts as long as its client: it ends when the application's server stops listening. */
+  readonly endsWithHost?: boolean;
   /** Ends the stream with the token of its caller. */
   readonly expiry?: StreamExpiry | undefined;
 }

@@ -2,6 +2,7 @@
  * `Host` and `Authorization` say for whom a request is and from whom. Of two such fields Node.js keeps the first, other
  * servers keep the last, and `Headers` joins both. So a proxy may check one field and sojourn another.
  */
+import type { IncomingMessage } from 'node:http';
 
 /** Two credentials in one field. Parameters, as those of `Digest`, are no credentials. */
 const TWO_CREDENTIALS = /^[\w-]+ +[\w.~+/-]+=*[ \t]*,/;
@@ -20,7 +21,23 @@ export function repeatedIn(rawHeaders: readonly string[]): string | undefined {
   return hosts > 1 ? 'Host' : credentials > 1 ? 'Authorization' : undefined;
 }
 
-/** The same of a `Headers`. */
+/** Node.js keeps this many names and values of a request, unless its server has a `maxHeadersCount`. */
+const MOST_KEPT = 2_000;
+
+/**
+ * Whether Node.js may have left out fields, a second `Authorization` for example. It says nothing about it, and keeps
+ * the first ones. HTTP/2 refuses such requests.
+ */
+export function mayLackFields(req: Pick<IncomingMessage, 'rawHeaders' | 'httpVersionMajor' | 'socket'>): boolean {
+  const { length } = req.rawHeaders;
+  if (length < 2 || req.httpVersionMajor > 1) return false;
+  // `node:http` sets this member on each of its connections.
+  const { server } = req.socket as { readonly server?: { readonly maxHeadersCount?: number | null } };
+  const most = typeof server?.maxHeadersCount === 'number' ? server.maxHeadersCount * 2 : MOST_KEPT;
+  return most > 0 && length >= most;
+}
+
+/** The repeated field of a `Headers`. */
 export function repeatedOf(headers: Headers): string | undefined {
   if (headers.get('host')?.includes(',') === true) return 'Host';
   return TWO_CREDENTIALS.test(headers.get('authorization') ?? '') ? 'Authorization' : undefined;

@@ -41,8 +41,6 @@ const STATES: Transitions<State> = {
   gone: [],
 };
 
-const NO_HEADERS: HeaderList = [];
-
 /** The response to one 2026-07-28 request. A call that can be resumed has one whose client may change. */
 export interface AnswerReader extends Pick<
   HttpResponse,
@@ -94,6 +92,7 @@ export class HttpResponse implements CallReader, TurnTask {
 
   message(json: string, id?: string): void {
     if (id !== undefined) this.lastId = id;
+    this.#exchange.watched?.sent(json);
     if (this.#isUnsent) this.#alone = this.#messages++ === 0 ? json : undefined;
     if (this.takes === 'events' || this.#state === 'open') {
       this.#write(messageFrame(json, id));
@@ -140,13 +139,14 @@ export class HttpResponse implements CallReader, TurnTask {
   }
 
   /** Answers with what the SDK answers, or with its body as a message where events are sent. */
-  done(status: number, headers = NO_HEADERS, body?: string): void {
+  done(status: number, headers: HeaderList = [], body?: string): void {
     if (!this.isOpen) return;
     if (this.hasBegun || (this.#policy.form === 'events' && status === 200 && body !== undefined)) {
       if (body !== undefined && body !== '') this.message(body);
       return this.end();
     }
     this.#become('ended');
+    if (body !== undefined) this.#exchange.watched?.sent(body);
     this.#exchange.respond(status, headers, body);
     this.#over();
   }
@@ -169,6 +169,11 @@ export class HttpResponse implements CallReader, TurnTask {
     this.#over();
   }
 
+  hostStopped(): void {
+    this.listener?.hostStopped?.();
+    this.end();
+  }
+
   cut(): void {
     this.#leave();
     this.#exchange.destroy();
@@ -188,6 +193,7 @@ export class HttpResponse implements CallReader, TurnTask {
     this.#detach();
     if (!this.#isUnsent || this.#state === 'waiting') return;
     this.#stopHeadTimer();
+    this.#exchange.watched?.withdrawn();
     this.#gathered = '';
     this.#alone = undefined;
     this.#messages = 0;
@@ -207,7 +213,6 @@ export class HttpResponse implements CallReader, TurnTask {
   }
 
   readonly isRelayed = false;
-
   room(): undefined {
     return undefined;
   }
@@ -281,6 +286,7 @@ export class HttpResponse implements CallReader, TurnTask {
     this.listener?.opened?.(this);
     if (gathered !== '') this.#exchange.write(gathered);
     this.#policy.keepAlive.add(this);
+    if (this.#policy.endsWithHost === true) this.#exchange.whenHostStops?.(this);
     if (!listens) this.#exchange.onClose(() => this.#leave());
     const expiresAt = this.#exchange.authInfo?.expiresAt;
     if (expiresAt !== undefined) this.#stopExpiry = this.#policy.expiry?.watch(expiresAt, () => this.end());
@@ -295,7 +301,7 @@ export class HttpResponse implements CallReader, TurnTask {
     const { form } = this.#policy;
     if (this.takes === 'events' && !this.#isJson(alone)) this.#exchange.respond(200, SSE_HEADERS, gathered);
     // Every request of the POST was cancelled, so it gets no answer, as for notifications.
-    else if (this.#messages === 0) this.#exchange.respond(202, NO_HEADERS);
+    else if (this.#messages === 0) this.#exchange.respond(202, []);
     else this.#exchange.respond(this.#status, JSON_HEADERS, form === 'batch' ? `[${gathered}]` : (alone ?? gathered));
     this.#over();
   }

@@ -11,7 +11,7 @@
 import type { MemoryUse } from '../http/slow-readers.ts';
 
 /** A request up to this size may use the reserve. */
-const SMALL_BYTES = 16 * 1024;
+const SMALL_BYTES = 32 * 1024;
 const RESERVE = 0.25;
 
 export class MemoryBudget implements MemoryUse {

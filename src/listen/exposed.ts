@@ -6,6 +6,7 @@ export function isLoopback(address: string): boolean {
   return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
 }
 
-export function isExposed(address: string, { auth, allowedHosts }: ResolvedOptions): boolean {
-  return !isLoopback(address) && auth === undefined && allowedHosts === undefined;
+/** A list of hosts keeps no caller out: any program can send an allowed `Host`. */
+export function isExposed(address: string, { auth }: ResolvedOptions, allowAnyone: boolean): boolean {
+  return !isLoopback(address) && auth === undefined && !allowAnyone;
 }

@@ -5,7 +5,16 @@
 import { optionInvalid } from '../errors.ts';
 import { checkArguments, checkText } from '../options/checks.ts';
 import { connectionsOf, heapLimit } from '../options/heap-shares.ts';
-import { count, type FlagText, number, option, type OptionSpec, type Values, valuesOf } from '../options/kinds.ts';
+import {
+  count,
+  flag,
+  type FlagText,
+  number,
+  option,
+  type OptionSpec,
+  type Values,
+  valuesOf,
+} from '../options/kinds.ts';
 
 export interface ListenOptions {
   /** Default 3000; 0 = any free port. */
@@ -23,6 +32,11 @@ export interface ListenOptions {
   headersTimeoutMs?: number | undefined;
   /** ms until a client has sent its whole request. Default 60,000. It does not limit answers and streams. */
   requestTimeoutMs?: number | undefined;
+  /**
+   * Callers without a token are meant to reach this address: nothing warns that they can. Default `false`. It opens
+   * nothing; without the option `auth` anyone who reaches the address is served.
+   */
+  allowAnyone?: boolean | undefined;
   /**
    * Listens even while the store cannot be opened. The store is tried again every second; until then requests that need
    * it wait, and `/readyz` is answered with 503. A function gets the error and returns whether to listen. Default
@@ -62,6 +76,10 @@ export const LISTEN = {
   }),
   headersTimeoutMs: number(HEADERS_TIMEOUT_MS, timeout, listening('until a request has its head', 'ms')),
   requestTimeoutMs: number(REQUEST_TIMEOUT_MS, timeout, listening('until a request is complete', 'ms')),
+  allowAnyone: flag(false, {
+    group: 'Who may call',
+    help: 'callers need no token on an address that other machines reach: no warning',
+  }),
 } as const satisfies Readonly<Record<string, OptionSpec<unknown>>>;
 
 export type CheckedListen = Values<typeof LISTEN>;

@@ -57,13 +57,16 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const CLOSE_GRACE_MS = 1_000;
 
 export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<ManagedListening> {
-  const { port, host, path, fd, maxConnections, headersTimeoutMs, requestTimeoutMs } = resolveListen(given);
+  const resolved = resolveListen(given);
+  const { port, host, path, fd, maxConnections, headersTimeoutMs, requestTimeoutMs, allowAnyone } = resolved;
   const base = withoutTrailing(path, '/');
   const server = createServer({
     headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
     requestTimeout: requestTimeoutMs,
     connectionsCheckingInterval: Math.min(CHECK_MS, requestTimeoutMs),
   });
+  // Node.js would leave out the fields behind the first 1,000. It still refuses a head of more than 16 KiB.
+  server.maxHeadersCount = 0;
   server.maxConnections = maxConnections;
   server.on('drop', () =>
     target.options.logger.warn({ maxConnections }, 'A connection was closed at once: maxConnections is reached'),
@@ -77,10 +80,10 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   const bound = address?.port ?? port;
   const at = address?.address ?? host;
   const hosts = target.options.allowedHosts ?? (isLoopback(at) ? LOOPBACK_NAMES : undefined);
-  if (isExposed(at, target.options)) {
+  if (isExposed(at, target.options, allowAnyone)) {
     target.options.logger.warn(
       { address: at, port: bound },
-      'Every machine that reaches this address may call this endpoint: give the option auth or allowedHosts, or bind 127.0.0.1',
+      'Every machine that reaches this address may call this endpoint: give the option auth, bind 127.0.0.1, or say allowAnyone',
     );
   }
   const descriptors = watchDescriptors(target.options.timeProvider, target.options.logger);

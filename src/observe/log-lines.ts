@@ -1,26 +1,72 @@
 /**
  * Writes the log lines about what happens in an endpoint: the one listener of `notices.ts` that logs. A text is the
  * same for every line of its reason, so that the log can limit them; what differs is in the fields. No line holds an
- * argument, a result, the message of an error that a handler threw, or the URI of a resource.
+ * argument, a result or the URI of a resource, and none the message of what a handler threw without `logErrors`.
  */
 import { SojournError } from '../errors.ts';
 import { shown } from '../shown.ts';
 import type { Logger } from '../types.ts';
-import type { HandlerThrewNotice, Notice, Notices, RefusedNotice, RequestNotice } from './notices.ts';
+import type { DroppedNotice, HandlerThrewNotice, Notice, Notices, RefusedNotice, RequestNotice } from './notices.ts';
 
-/** `requests`: where the lines of requests go; `undefined`: nowhere. */
-export function logNotices(notices: Notices, logger: Logger, requests: Logger | undefined): void {
-  notices.listen((notice) => write(notice, logger, requests), requests !== undefined);
+interface LineOptions {
+  readonly logger: Logger;
+  /** Lines about what handlers throw have its message. */
+  readonly logErrors: boolean;
 }
 
-function write(notice: Notice, logger: Logger, requests: Logger | undefined): void {
+/** `requests`: where the lines of requests go; `undefined`: nowhere. */
+export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
+  const dropped = new DroppedLines(options.logger);
+  notices.listen((notice) => {
+    if (notice.kind === 'dropped') dropped.write(notice);
+    else write(notice, options, requests);
+  }, requests !== undefined);
+}
+
+const DROPPED: Readonly<Record<DroppedNotice['sender'], string>> = {
+  'shared server':
+    'A notification is dropped: it was sent through the shared server while no handler of its session ran. ' +
+    'Keep currentSession().server in the handler, and send through that',
+  'ended server':
+    'A notification is dropped: the session or request of its server has ended. ' +
+    'Stop what sends it when session.signal aborts, or in onclose of the server',
+};
+
+/** One line per sender and method. */
+class DroppedLines {
+  readonly #logger: Logger;
+  readonly #written = new Set<string>();
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  write({ sender, method }: DroppedNotice): void {
+    const key = `${sender} ${method}`;
+    if (this.#written.has(key) || this.#written.size === MOST_DROPPED) return;
+    this.#written.add(key);
+    this.#logger.warn({ method: shown(method) }, DROPPED[sender]);
+  }
+}
+
+/** A server that makes up its methods cannot fill the memory. */
+const MOST_DROPPED = 100;
+
+function write(
+  notice: Exclude<Notice, DroppedNotice>,
+  { logger, logErrors }: LineOptions,
+  requests: Logger | undefined,
+): void {
   switch (notice.kind) {
     case 'request':
       return requests?.info(requestFields(notice), REQUEST_LINE);
     case 'refused':
       return writeRefused(notice, logger);
     case 'handlerThrew':
-      return logger.warn(thrownFields(notice), notice.method === 'tools/call' ? 'A tool threw' : 'A handler threw');
+      return logger.warn(
+        { ...thrownFields(notice), ...(logErrors && { message: messageOf(notice.error) }) },
+        notice.method === 'tools/call' ? 'A tool threw' : 'A handler threw',
+      );
     case 'clientSeen':
     case 'opened': {
       const { name, version } = notice.clientInfo;
@@ -43,10 +89,21 @@ function write(notice: Notice, logger: Logger, requests: Logger | undefined): vo
 export const REQUEST_LINE = 'request';
 
 function requestFields({ method, target, ms, ...notice }: RequestNotice): object {
-  const { http, status, refused, sessionId } = notice;
+  const { http, status, refused, failure, sessionId } = notice;
   const [resumed, left] = [notice.resumed || undefined, notice.left || undefined];
   const named = { [method === 'prompts/get' ? 'prompt' : 'tool']: target };
-  return { http, method, ...named, status, ms: Math.round(ms * 10) / 10, refused, resumed, left, sessionId };
+  return {
+    http,
+    method,
+    ...named,
+    status,
+    ms: Math.round(ms * 10) / 10,
+    refused,
+    ...failure,
+    resumed,
+    left,
+    sessionId,
+  };
 }
 
 function writeRefused({ status, reason, why, sessionId }: RefusedNotice, logger: Logger): void {
@@ -71,6 +128,11 @@ function kindOf(error: unknown): string {
   const { name, code } = error as { readonly name: unknown; readonly code?: unknown };
   const words = [name, code].filter((word): word is string => typeof word === 'string' && WORD.test(word));
   return words.join(' ') || 'Error';
+}
+
+function messageOf(error: unknown): string | undefined {
+  if (error instanceof Error) return String(error.message) || undefined;
+  return typeof error === 'string' ? error : undefined;
 }
 
 /** Nothing behind this is read of a stack. */

@@ -6,12 +6,23 @@
  *     refused         `http/answer.ts`, by `Exchange.refused`; and a path that is not served (`listen/listen.ts`)
  *     handlerThrew    `noticeThrown` of `session/calls/call.ts`
  *     clientSeen      `seenClients` of `eras/message-checks.ts`: clients without a session
+ *     dropped         `definition/shared-server.ts`, and transports whose session or request has ended
  *     the others      `session/registry.ts`: what happens to sessions
  *
  * Listeners are called in the turn of the notice. They must not throw.
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 import type { SessionEventMap, SessionEventName } from '../types.ts';
+
+/** How a call failed that was answered. */
+export interface CallFailure {
+  /** The code of a JSON-RPC error. */
+  readonly error?: number;
+  /** A tool answered with `isError`: it threw, refused its arguments, or says so itself. */
+  readonly isError?: true;
+  /** The reason that an error of this library gives, such as `owner_lost`. */
+  readonly reason?: string;
+}
 
 /** A `POST`, `GET` or `DELETE` whose answer is complete or whose client has left. */
 export interface RequestNotice {
@@ -25,6 +36,8 @@ export interface RequestNotice {
   readonly status: number;
   /** Why it was refused, also where the status is 200. */
   readonly refused: string | undefined;
+  /** The first failure among its answers. */
+  readonly failure: CallFailure | undefined;
   /** A GET that continues a stream after its last event. */
   readonly resumed: boolean;
   /** The client left before its answer was complete. */
@@ -65,6 +78,17 @@ export interface ClientSeenNotice {
   readonly protocolVersion: string;
 }
 
+/**
+ * A notification of the application reaches no client: it was sent through the shared server while no handler of its
+ * session ran, or by a server whose session or request has ended.
+ */
+export interface DroppedNotice {
+  readonly kind: 'dropped';
+  readonly sender: 'shared server' | 'ended server';
+  /** Chosen by the application. */
+  readonly method: string;
+}
+
 export type SessionNotice = {
   readonly [Name in SessionEventName]: { readonly kind: Name } & Readonly<SessionEventMap[Name][0]>;
 }[SessionEventName];
@@ -74,7 +98,13 @@ type WithoutTime<N> = N extends unknown ? Omit<N, 'at'> : never;
 /** A notice of a session before it has its time. */
 export type SessionChange = WithoutTime<SessionNotice>;
 
-export type Notice = RequestNotice | RefusedNotice | HandlerThrewNotice | ClientSeenNotice | SessionNotice;
+export type Notice =
+  | RequestNotice
+  | RefusedNotice
+  | HandlerThrewNotice
+  | ClientSeenNotice
+  | DroppedNotice
+  | SessionNotice;
 
 interface RefusedExchange {
   header(name: string): string | undefined;
@@ -101,6 +131,11 @@ export class Notices {
 
   emit(notice: Notice): void {
     for (const listener of this.#listeners) listener(notice);
+  }
+
+  /** A server sent a notification after its session or request had ended. */
+  dropped(method: string): void {
+    this.emit({ kind: 'dropped', sender: 'ended server', method });
   }
 
   /** `watched`: undefined where no listener wants the notice of the request, or another instance has its client. */

@@ -1,7 +1,9 @@
 /** Collects what the notice of one request says. Only endpoints whose requests are listened to make one. */
+import { orUndefined } from '../or-undefined.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
 import { shown } from '../shown.ts';
 import type { TimeProvider } from '../types.ts';
-import type { Notices } from './notices.ts';
+import type { CallFailure, Notices } from './notices.ts';
 
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
 export const CLIENT_LEFT = 499;
@@ -20,6 +22,7 @@ export class WatchedRequest {
   #method: string | undefined = undefined;
   #target: string | undefined = undefined;
   #refused: string | undefined = undefined;
+  #failure: CallFailure | undefined = undefined;
   #status: number | undefined = undefined;
 
   constructor(notices: Notices, time: Required<TimeProvider>) {
@@ -40,12 +43,24 @@ export class WatchedRequest {
     this.#refused = reason;
   }
 
+  /** A message leaves in its response. */
+  sent(json: string): void {
+    this.#failure ??= failureIn(json);
+  }
+
+  /** What was to be sent was not, and the next attempt answers. */
+  withdrawn(): void {
+    this.#failure = undefined;
+  }
+
   /** The head of its answer is written. */
   head(status: number): void {
     this.#status = status;
   }
 
   over(exchange: WatchedExchange, left: boolean): void {
+    const isGet = exchange.method === 'GET';
+    const resumed = isGet && exchange.header('last-event-id') !== undefined;
     this.#notices.emit({
       kind: 'request',
       http: shown(exchange.method),
@@ -53,10 +68,34 @@ export class WatchedRequest {
       target: this.#target,
       status: this.#status ?? CLIENT_LEFT,
       refused: this.#refused,
-      resumed: exchange.method === 'GET' && exchange.header('last-event-id') !== undefined,
+      // What another GET stream carries answers no request of it.
+      failure: isGet && !resumed ? undefined : this.#failure,
+      resumed,
       left,
       ms: this.#time.monotonic() - this.#began,
       sessionId: exchange.sessionId ?? exchange.header('mcp-session-id'),
     });
   }
 }
+
+/** How a message tells that its call failed; `undefined`: it is a result, a notification or a question. */
+function failureIn(json: string): CallFailure | undefined {
+  // Almost every message has neither text, and needs no parsing.
+  if (!json.includes('"error"') && !json.includes('"isError":true')) return undefined;
+  const message: unknown = orUndefined(() => JSON.parse(json));
+  if (!isObject(message)) return undefined;
+  const { error, result } = message;
+  if (isObject(error)) return { error: Number(error['code']), ...reasonIn(error) };
+  if (!isObject(result) || result['isError'] !== true) return undefined;
+  const meta = result['_meta'];
+  const lost = isObject(meta) ? meta['sojourn/error'] : undefined;
+  return { isError: true, ...(isObject(lost) && reasonIn(lost)) };
+}
+
+/** An error of this library names its reason. Others may hold anything there. */
+function reasonIn({ data }: Readonly<Record<string, unknown>>): { readonly reason: string } | undefined {
+  const reason = isObject(data) ? data['reason'] : undefined;
+  return typeof reason === 'string' && REASON.test(reason) ? { reason } : undefined;
+}
+
+const REASON = /^[a-z_]{1,32}$/;

@@ -13,6 +13,7 @@ import type {
   EventRetention,
   GivenLogger,
   LostCalls,
+  OnError,
   ResponseMode,
   RunSessionHandler,
   SessionIdGenerator,
@@ -180,10 +181,21 @@ export interface McpEndpointOptions {
    * instances.
    */
   bus?: ServerEventBus | undefined;
-  /** Receives errors that would otherwise only be logged, as in `createMcpHandler`. Default: none. */
-  onerror?: ((error: Error) => void) | undefined;
-  /** The target of log lines: a pino logger, or `console` for every level. Default: the console, info and above. */
-  logger?: GivenLogger | undefined;
+  /**
+   * Receives errors that would otherwise only be logged, as in `createMcpHandler`, and what handlers throw, with a
+   * context. Default: none.
+   */
+  onerror?: OnError | undefined;
+  /**
+   * The target of log lines: a pino logger, `console` for every level, or `false` for silence. Default: the console,
+   * info and above.
+   */
+  logger?: GivenLogger | false | undefined;
+  /**
+   * `true`: log lines about what handlers throw have its message, which may hold arguments and results. Default
+   * `false`.
+   */
+  logErrors?: boolean | undefined;
   /** `true`: each request writes an `info` line when its answer is complete. Default `false`. */
   accessLog?: boolean | undefined;
   /**

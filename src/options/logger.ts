@@ -3,7 +3,8 @@
  * the way.
  */
 import { inspect } from 'node:util';
-import type { GivenLogger, Logger, TimeProvider } from '../types.ts';
+import { callOnError } from '../observe/thrown-errors.ts';
+import type { GivenLogger, Logger, OnError, TimeProvider } from '../types.ts';
 import { lineWriter, type WriteLine } from './log-fields.ts';
 import { limitedLogger } from './log-limit.ts';
 
@@ -19,6 +20,9 @@ const IGNORED = (): void => {};
 export function loggerOf(methodOf: (level: (typeof LEVELS)[number]) => Logger['info']): Logger {
   return Object.freeze(Object.fromEntries(LEVELS.map((level) => [level, methodOf(level)])) as unknown as Logger);
 }
+
+/** What `logger: false` means. */
+export const SILENT: Logger = loggerOf(() => IGNORED);
 
 const toConsole =
   (level: keyof Logger, method: 'debug' | 'info' | 'warn' | 'error' = level === 'fatal' ? 'error' : level) =>
@@ -70,7 +74,7 @@ function tidyLogger(logger: Logger, write: WriteLine): Logger {
 
 interface LoggerOptions {
   readonly logger: Logger;
-  readonly onerror: ((error: Error) => void) | undefined;
+  readonly onerror: OnError | undefined;
   readonly timeProvider: Required<TimeProvider>;
   readonly credentialHeaders: readonly string[];
 }
@@ -87,18 +91,14 @@ export function requestLogger({ logger, credentialHeaders }: LoggerOptions): Log
 }
 
 /** `error` lines also reach `onerror`, as createMcpHandler's do; what it throws ends here. */
-function reportingLogger(logger: Logger, onerror: ((error: Error) => void) | undefined): Logger {
+function reportingLogger(logger: Logger, onerror: OnError | undefined): Logger {
   if (onerror === undefined) return logger;
   return Object.freeze({
     ...logger,
     error(obj: object, msg: string) {
       logger.error(obj, msg);
       const cause = 'err' in obj ? obj.err : undefined;
-      try {
-        onerror(cause instanceof Error ? cause : new Error(msg));
-      } catch (error) {
-        logger.warn({ error }, 'onerror threw');
-      }
+      callOnError(onerror, cause instanceof Error ? cause : new Error(msg), logger);
     },
   });
 }

@@ -28,6 +28,8 @@ const shown = (help: string): FlagText => ({ group: 'Limits', help });
 export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
   // The SDK's limit; a photo in base64 fits.
   bodyBytes: number(4 * MIB, bytes(), shown('largest POST body')),
+  // The costliest take some 50 ms.
+  bodyKeys: number(32_768, count('keys', 16, NO_LIMIT), shown('keys and objects of one POST body')),
   requestsPerSession: number(64, count('requests', 1), shown('running requests of one session')),
   callMs: number(Infinity, ms(NO_LIMIT, 1), shown('how long the handler of one request may take')),
   sessions: number(shares.sessions, count('sessions', 0, NO_LIMIT), shown('live sessions of this instance')),

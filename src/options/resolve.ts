@@ -33,6 +33,7 @@ const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> =
   retryInterval: ['the SDK transport', 'retryMs'],
   statefulForInitializeClients: ['the C# SDK', "sessionMode: 'hybrid', the default"],
   sessionTimeout: ['other servers', 'idleTimeoutMs, in ms'],
+  cors: ['other servers', 'allowedOrigins: the endpoint answers preflights and adds the headers itself'],
   port: ['listen()', 'endpoint.listen({ port })'],
   host: ['listen()', 'endpoint.listen({ host })'],
   path: ['listen()', 'endpoint.listen({ path })'],

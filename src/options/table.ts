@@ -12,6 +12,7 @@ import type {
   EventRetention,
   GivenLogger,
   Logger,
+  OnError,
   RunSessionHandler,
   SessionIdGenerator,
   SessionMigrationHandler,
@@ -39,7 +40,7 @@ import {
   valuesOf,
   zeroIsInfinity,
 } from './kinds.ts';
-import { consoleLogger, safeLogger } from './logger.ts';
+import { consoleLogger, safeLogger, SILENT } from './logger.ts';
 import { LIMIT_DEFAULTS, RETENTION_DEFAULTS } from './resolve-limits.ts';
 import { systemTime } from './system.ts';
 
@@ -200,10 +201,15 @@ export const OPTIONS = {
   ),
   timeProvider: inModule('Sessions', 'an object with functions', systemTime as Required<TimeProvider>, parseTime),
   bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
-  onerror: hook<(error: Error) => void>('a function (error)', 'Sessions'),
+  onerror: hook<OnError>('a function (error, context)', 'Sessions'),
+  logErrors: flag(false, {
+    group: 'Running',
+    help: 'log the messages of what handlers throw; they may hold arguments',
+    shown: 'on in a terminal',
+  }),
   accessLog: flag(false, { group: 'Running', help: 'log a line for each request', shown: 'on in a terminal' }),
   /** Never throws. */
-  logger: inModule<Logger>('Sessions', 'an object with functions', consoleLogger, parseLogger),
+  logger: inModule<Logger>('Sessions', 'an object with functions, or false', consoleLogger, parseLogger),
 };
 
 export type OptionName = keyof typeof OPTIONS;
@@ -254,5 +260,6 @@ function parseTime(name: string, value: unknown): Required<TimeProvider> {
 }
 
 function parseLogger(name: string, value: unknown): Logger {
+  if (value === false) return SILENT;
   return safeLogger(checkMethods(name, value as GivenLogger, ['debug', 'info', 'warn', 'error'], ['fatal']));
 }

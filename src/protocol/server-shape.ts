@@ -12,6 +12,9 @@ export type AnyServer = McpServer | Server | ConnectableServer;
 /** Members of the SDK's `Server` since version 2, which serve the modern era. Version 1 lacks the first. */
 const MODERN_MEMBERS = ['getNegotiatedProtocolVersion', 'setRequestHandler', 'getCapabilities', 'connect', 'close'];
 
+/** Members of the `Server` of version 1. A client of the SDK lacks the first. */
+const OLDER_MEMBERS = ['getClientVersion', 'setRequestHandler', 'connect', 'close'];
+
 /**
  * The SDK's `Server` that serves the modern era: `made` itself, or the server inside an `McpServer`. `undefined`:
  * neither.
@@ -39,12 +42,68 @@ export function isOwnCopy(made: unknown): boolean {
 /** Whether it is a server of SDK version 1, when `modernServerOf` does not know it. */
 export function isOlderServer(made: unknown): boolean {
   const inner = innerServer(made);
-  return isObject(inner) && typeof inner['setRequestHandler'] === 'function';
+  return isObject(inner) && OLDER_MEMBERS.every((name) => typeof inner[name] === 'function');
 }
+
+/** Whether it is an `McpServer` of any version, which keeps tables of its tools, prompts and resources. */
+export function registersTools(made: unknown): boolean {
+  return isObject(made) && typeof made['registerTool'] === 'function' && isObject(made['server']);
+}
+
+/**
+ * Where an object of the application, or of a framework, holds a server of the SDK: in an own property, or in
+ * `server`. Servers in private fields cannot be found.
+ */
+export function propertyWithServer(made: unknown): string | undefined {
+  if (!isObject(made)) return undefined;
+  const inner = innerServer(made);
+  if (inner !== made && isSdkServer(inner)) return 'server';
+  return Object.entries(Object.getOwnPropertyDescriptors(made)).find(([, { value }]) => isSdkServer(value))?.[0];
+}
+
+const isSdkServer = (made: unknown): boolean => modernServerOf(made) !== undefined || isOlderServer(made);
 
 /** The SDK's `Server` inside an `McpServer`; anything else as it is. */
 export function innerServer(made: unknown): unknown {
   return isObject(made) && isObject(made['server']) ? made['server'] : made;
+}
+
+/** Whether an object or its class replaces a method of the SDK's class that it extends. */
+export function overrides(made: object, method: string): boolean {
+  let base = made;
+  for (;;) {
+    const next: unknown = Object.getPrototypeOf(base);
+    if (!isObject(next) || next === Object.prototype) break;
+    base = next;
+  }
+  return Reflect.get(made, method) !== Reflect.get(base, method);
+}
+
+/** Takes the method of a notification that a server sent too late. */
+export interface LateNotifications {
+  dropped(method: string): void;
+}
+
+type Send = (...args: unknown[]) => unknown;
+
+/** Every notification of version 2 goes through it, those of a handler's context too. Version 1 lacks it. */
+const FUNNEL = '_notificationViaCodec';
+
+/**
+ * For a server that has no connection, or is about to lose it: without a connection its notifications resolve and go
+ * nowhere. The SDK rejects them, and code that does not await them would end the process. Requests still reject.
+ */
+export function dropNotifications(made: unknown, late: LateNotifications): void {
+  const inner = innerServer(made);
+  if (!isObject(inner)) return;
+  const hasFunnel = typeof inner[FUNNEL] === 'function';
+  const member = hasFunnel ? FUNNEL : 'notification';
+  const send = inner[member];
+  if (typeof send !== 'function') return;
+  Reflect.set(inner, member, async (...args: unknown[]): Promise<unknown> => {
+    if (inner['transport'] !== undefined) return (send as Send).apply(inner, args);
+    return late.dropped((args[hasFunnel ? 1 : 0] as { readonly method: string }).method);
+  });
 }
 
 /**

@@ -5,6 +5,9 @@ import { envelope } from '../kit/modern.ts';
 /** `token` comes with the option `auth`. */
 export type Step = Exclude<(typeof VALIDATION_ORDER)[number], 'token'>;
 
+/** A value that is sent without its quotes. */
+export const NOT_JSON = 'not JSON';
+
 /** A request while it is being spoiled. */
 export interface Draft {
   mode: 'stateful' | 'hybrid';
@@ -13,8 +16,6 @@ export interface Draft {
   message: { jsonrpc: string; id: number; method: string; params?: Record<string, unknown> };
   /** Before the JSON. */
   padding: string;
-  /** After it. */
-  rest: string;
   /** Says a length and never sends a byte. */
   unsent: boolean;
 }
@@ -102,7 +103,7 @@ export const FAULTS: Record<Step, Fault> = {
     says: /^Payload Too Large/,
     id: 5,
   },
-  depth: {
+  values: {
     spoil: ({ message }) => {
       message.params = { ...message.params, arguments: JSON.parse('['.repeat(200) + ']'.repeat(200)) as never };
     },
@@ -114,8 +115,8 @@ export const FAULTS: Record<Step, Fault> = {
     id: 5,
   },
   json: {
-    spoil: (draft) => {
-      draft.rest = '}';
+    spoil: ({ message }) => {
+      message.params = { ...message.params, broken: NOT_JSON };
     },
     status: 400,
     code: -32700,

@@ -10,7 +10,7 @@ import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { BODY_BYTES, type Draft, type Fault, FAULTS, RUNNING_ID, type Step } from './validation-faults.ts';
+import { BODY_BYTES, type Draft, type Fault, FAULTS, NOT_JSON, RUNNING_ID, type Step } from './validation-faults.ts';
 
 const OPTIONS: McpEndpointOptions = {
   allowedHosts: ['127.0.0.1'],
@@ -75,13 +75,13 @@ function draftOf(message: Draft['message'], headers: RawHeaders): Draft {
     headers: { ...common, ...(headers as Record<string, string>) },
     message,
     padding: '',
-    rest: '',
     unsent: false,
   };
 }
 
 async function send(client: RawClient, draft: Draft): Promise<RawResponse> {
-  const body = `${draft.padding}${JSON.stringify(draft.message)}${draft.rest}`;
+  const json = JSON.stringify(draft.message).replace(JSON.stringify(NOT_JSON), NOT_JSON);
+  const body = `${draft.padding}${json}`;
   const declared = draft.headers['transfer-encoding'] === undefined && draft.method !== 'GET';
   const length: RawHeaders = declared ? { 'content-length': `${Buffer.byteLength(body)}` } : {};
   const own = { sessionId: null, version: null };

@@ -57,6 +57,8 @@ export function startCli(
   });
   return {
     output,
+    /** Its process id. With workers it is their parent. */
+    parent: child.pid,
     kill: (signal: NodeJS.Signals) => child.kill(signal),
     /** Resolves once it has ended. */
     async ended() {

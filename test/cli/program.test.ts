@@ -11,16 +11,18 @@ interface Run {
   serve?: (module: string, settings: ServeSettings) => Promise<number>;
 }
 
+const HINT = '(arguments of the module itself follow --: sojourn serve server.js -- --mine)';
+
 async function run(args: string[], { env = {}, serve }: Run = {}) {
   const output = { out: '', err: '' };
-  const served: { module: string; settings: ServeSettings }[] = [];
+  const served: { module: string; settings: ServeSettings; passed: readonly string[] }[] = [];
   const looked: SessionsRequest[] = [];
   const code = await runCli(args, {
     env,
     out: (text) => (output.out += text),
     err: (text) => (output.err += text),
-    serve: async (module, settings) => {
-      served.push({ module, settings });
+    serve: async (module, settings, passed) => {
+      served.push({ module, settings, passed });
       return serve === undefined ? 0 : serve(module, settings);
     },
     sessions: async (request) => {
@@ -56,6 +58,25 @@ describe('the command line', () => {
         port: 0,
         options: { limits: { bodyBytes: 9 }, legacySse: true, allowedHosts: ['a', 'b', 'c'], retryMs: 5 },
       },
+    });
+  });
+
+  test.each([
+    [
+      ['--', '--mine', '-x', 'words'],
+      ['--mine', '-x', 'words'],
+    ],
+    [
+      ['--retry-ms', '5', '--', '--port', '1', '--legacy-sse', 'yes', '--', '--help'],
+      ['--port', '1', '--legacy-sse', 'yes', '--', '--help'],
+    ],
+    [['--'], []],
+    [[], []],
+  ])('what follows the first -- of %j is for the module', async (more, passed) => {
+    expect(await run(['serve', '--port', '0', 'server.js', ...more])).toMatchObject({
+      code: 0,
+      err: '',
+      served: [{ module: 'server.js', settings: { port: 0 }, passed }],
     });
   });
 
@@ -134,6 +155,9 @@ describe('the command line', () => {
     [['serve', 'x', '--idle-timout-ms', '5'], '(Did you mean --idle-timeout-ms?)'],
     [['serve', 'x', '--port'], "sojourn: option '--port <n>' argument missing"],
     [['serve', 'x', 'y'], "sojourn: too many arguments for 'serve'"],
+    [['serve', 'x', 'y'], HINT],
+    [['serve', 'x', '--mine'], `sojourn: unknown option '--mine'\n${HINT}`],
+    [['serve', '--', 'x'], "sojourn: missing required argument 'module'"],
     [
       ['serve', 'x', '--event-retention', 'yes'],
       'sojourn: --event-retention takes no value; got "yes". --event-retention turns it on, --no-event-retention turns it off',

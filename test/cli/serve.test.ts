@@ -121,6 +121,19 @@ describe('sojourn serve', () => {
     await session.text();
   });
 
+  test.each([
+    [[], []],
+    [
+      ['--', '--mine', '/data', '--port', '1'],
+      ['--mine', '/data', '--port', '1'],
+    ],
+  ])('with %j the module reads none of the flags, and what follows --', async (more, passed) => {
+    const { client } = await connect(await serve('argv-server.mjs', more).url());
+    const { content } = await client.callTool({ name: 'argv', arguments: {} });
+    const [, ...argv] = JSON.parse((content as Array<{ text: string }>)[0]?.text ?? '') as unknown[];
+    expect(argv).toEqual([process.execPath, join(dist, 'cli/main.js'), ...passed]);
+  });
+
   test('ends although the module left a timer running', async () => {
     const cli = serve('with-options.mjs');
     await cli.url();

@@ -25,6 +25,10 @@ describe('the URL of a store', () => {
     ['constructor:', /; got "constructor:"$/],
     ['mysql://root:hunter22@db', /; got "mysql:…"$/],
     ['memory:x', /^--store: memory: takes no path; got "memory:x"$/],
+    [
+      'sqlite://sessions.db',
+      /^--store: sqlite:\/\/sessions\.db would be a file in the root folder: write sqlite:\.\/sessions\.db /,
+    ],
     ['sqlite:', /^--store: sqlite: needs a file, e\.g\. sqlite:\.\/sessions\.db$/],
     ['redis://h/name', /^--store: .*\/name.*redis:\/\/host\/1/],
     ['redis://:hunter22@ho st', /^--store: got a text that is no URL, takes .*e\.g\. 'redis:/],

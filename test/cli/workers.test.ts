@@ -149,6 +149,23 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     expect(await workers.ended()).toMatchObject({ code: 0 });
   });
 
+  test('give their module what follows --, before and after a reload', async () => {
+    const workers = startWorkers({ module: 'argv-server.mjs', workers: 1, flags: ['--', '--mine', '--workers', '5'] });
+    const url = await workers.url();
+    const seen = async () => {
+      const client = pinned(url);
+      await client.initialize();
+      return JSON.parse((await say(client, 'argv')) ?? '') as unknown[];
+    };
+    const argv = [process.execPath, join(dist, 'cli/main.js'), '--mine', '--workers', '5'];
+    expect(await seen()).toEqual([workers.pid(1), ...argv]);
+    expect(await runProcess(['reload', '--pid', String(workers.parent)])).toMatchObject({ code: 0 });
+    const done = () => workers.lines().some(({ msg }) => msg === 'rolling restart done');
+    await until(done, { timeoutMs: 20_000, what: 'the roll' });
+    expect(workers.all()).toHaveLength(2);
+    expect(await seen()).toEqual([workers.pid(1), ...argv]);
+  });
+
   test('SIGHUP with code that does not start leaves the old ones at work', async () => {
     const broken = join(temporaryFolder(), 'broken');
     const workers = startWorkers({ env: { BROKEN: broken } });

@@ -42,22 +42,28 @@ describe.each([
     server.registerTool('tell', {}, async () => {
       const outcomes = ids.map((id) =>
         server.sendLoggingMessage({ level: 'error', data: id }, id).then(
-          () => 'sent',
+          () => 'resolved',
           (error: unknown) => Reflect.get(error as object, 'code') as string,
         ),
       );
       return said((await Promise.all(outcomes)).join());
     });
-    const { client } = await serve(server);
+    const { client, log } = await serve(server);
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
+    const other = await two.get();
     ids.push(String(one.sessionId), String(two.sessionId));
     const answer = await one.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'tell' } });
     await answer.ended;
     const sent = answer.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
     expect(sent).toMatchObject([
       { method: 'notifications/message', params: { data: one.sessionId } },
-      { result: { content: [{ text: 'sent,OUTSIDE_HANDLER' }] } },
+      { result: { content: [{ text: 'resolved,resolved' }] } },
     ]);
+    expect(log.matching(/currentSession\(\)\.server/, 'warn')).toMatchObject([
+      { fields: { method: 'notifications/message' } },
+    ]);
+    await two.call('ping');
+    expect(other.events.flatMap(({ message }) => message ?? [])).toEqual([]);
   });
 
   test('keeps onclose and onerror that a handler sets for its session alone', async () => {

@@ -7,15 +7,15 @@ const KIB = 1024;
 
 describe('the memory budget', () => {
   test('refuses a large body past the budget, and a small one past its reserve', () => {
-    const budget = new MemoryBudget(100 * KIB);
-    expect(budget.take(90 * KIB, 0)).toBe(true);
-    expect(budget.take(20 * KIB, 0)).toBe(false);
-    expect(budget.used).toBe(90 * KIB);
-    expect(budget.take(16 * KIB, 0)).toBe(true);
+    const budget = new MemoryBudget(200 * KIB);
+    expect(budget.take(190 * KIB, 0)).toBe(true);
+    expect(budget.take(40 * KIB, 0)).toBe(false);
+    expect(budget.used).toBe(190 * KIB);
+    expect(budget.take(20 * KIB, 0)).toBe(true);
     expect(budget.full).toBe(true);
-    expect(budget.take(16 * KIB, 0)).toBe(true);
-    expect(budget.take(16 * KIB, 0)).toBe(false);
-    budget.give(90 * KIB);
+    expect(budget.take(32 * KIB, 0)).toBe(true);
+    expect(budget.take(32 * KIB, 0)).toBe(false);
+    budget.give(190 * KIB);
     expect(budget.take(60 * KIB, 0)).toBe(true);
   });
 
@@ -24,7 +24,7 @@ describe('the memory budget', () => {
     budget.charge(100 * KIB);
     expect(budget.take(8 * KIB, 0)).toBe(true);
     expect(budget.take(8 * KIB, 8 * KIB)).toBe(true);
-    expect(budget.take(1, 16 * KIB)).toBe(false);
+    expect(budget.take(1, 32 * KIB)).toBe(false);
   });
 });
 

@@ -212,7 +212,7 @@ test('a client of 2026-07-28 is said once, and its requests and its throwing too
   for (let n = 0; n < 2; n++) await modern(served, 'tools/call', { name: 'boom', arguments: {} });
   await until(() => requests(served.log).length === 2, { what: 'two requests' });
   const threw = ['warn', 'A tool threw', { tool: 'boom', error: 'TypeError' }];
-  const request = ['info', 'request', { http: 'POST', method: 'tools/call', tool: 'boom', status: 200 }];
+  const request = ['info', 'request', { http: 'POST', method: 'tools/call', tool: 'boom', status: 200, isError: true }];
   expect(said(served.log)).toEqual([
     ['info', 'A client connected', { client: 'c 1', protocol: '2026-07-28' }],
     threw,

@@ -35,6 +35,13 @@ describe('the console logger', () => {
 });
 
 describe('the option logger', () => {
+  test('false is silence', () => {
+    const { logger } = resolveOptions({ logger: false });
+    const lines = watchConsole();
+    for (const level of LEVELS) logger[level]({}, `at ${level}`);
+    expect(lines).toEqual([]);
+  });
+
   test('takes console, which then gets every level, and fatal as an error', () => {
     const lines = watchConsole();
     const { logger } = resolveOptions({ logger: console });

@@ -431,6 +431,7 @@ describe('names', () => {
     sessions: /[sS]ession|tombstones/,
     messages: /batch/,
     characters: /Length$/,
+    keys: /Keys$/,
     streams: /subscriptions/,
     events: /^events$/,
   };

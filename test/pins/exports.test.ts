@@ -21,6 +21,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'EndReason',
       'EndpointHealth',
       'ErrorCode',
+      'ErrorContext',
       'EventRetention',
       'FetchOptions',
       'JwtOptions',

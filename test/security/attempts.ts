@@ -20,6 +20,8 @@ export type AttackClass =
   | 'resumes'
   | 'slots'
   | 'URIs'
+  | 'names'
+  | 'files'
   | 'longest inputs';
 
 export interface Attempts {

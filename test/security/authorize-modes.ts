@@ -1,7 +1,7 @@
 /** Every mode and era in which `auth.authorize` is asked, each as one way to send a request. */
 import { completable, McpServer, requireScopes, ResourceTemplate, type AuthInfo } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import type { AuthOptions, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import type { AuthOptions, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
 import type { RawHeaders } from '../../src/testing/index.ts';
 import { bearer } from '../kit/issuer.ts';
 import { openSse } from '../kit/legacy-sse.ts';
@@ -146,10 +146,29 @@ const inModern =
     return { ran, served, ask, subscribes: false };
   };
 
+/** The same server for every session: an endpoint takes one in place of a factory. */
+function asOne({ ran, factory } = secretServer()): Secrets {
+  return { ran, factory: factory({ serverOptions: {} } as McpEndpointContext) as unknown as McpEndpointFactory };
+}
+
 export const MODES: Readonly<Record<string, Start>> = {
   'sessions, 2025-11-25': inSession('2025-11-25'),
+  'sessions alone, 2025-11-25': inSession('2025-11-25', { sessionMode: 'stateful' }),
   'sessions, 2025-06-18, node': inSession('2025-06-18', {}, 'node'),
   'sessions, 2025-03-26, JSON, fetch': inSession('2025-03-26', { responseMode: 'json' }, 'fetch'),
+  'sessions of one server': (authorize, secrets) => inSession('2025-11-25')(authorize, asOne(secrets)),
+  'a batch of 2025-03-26': async (authorize, secrets) => {
+    const { ran, served } = await open(optionsOf(authorize), 'listen', secrets);
+    const client = served.client();
+    await client.initialize({ protocolVersion: '2025-03-26', ...as('user') });
+    const ask: Ask = async (method, params = {}, role = 'user') => {
+      const request = body(method, params);
+      const response = await client.post([body('ping', {}), request], as(role));
+      const answer = await response.nextMessage((message) => (message as { id?: number }).id === request.id);
+      return { status: response.status, answer: { ...(answer as object), id: 0 } };
+    };
+    return { ran, served, ask, subscribes: true };
+  },
   'stateless, 2025-11-25': async (authorize, secrets) => {
     const { ran, served } = await open(optionsOf(authorize, { sessionMode: 'stateless' }), 'listen', secrets);
     const client = served.client();

@@ -112,6 +112,23 @@ test('a subscriptions/listen is acknowledged like one for an unknown resource, a
   expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'note://open' } });
 });
 
+test('a subscriptions/listen asks once about URIs that are equal, and about a bounded number of them', async () => {
+  const asked: string[] = [];
+  const authorize: Parameters<typeof optionsOf>[0] = (kind, name) => {
+    asked.push(`${kind} ${name}`);
+    return true;
+  };
+  const { served } = await open(optionsOf(authorize));
+  const listen = (count: number) => {
+    const params = { notifications: { resourceSubscriptions: Array<string>(count).fill('note://open') } };
+    return postModern(served.client(), 'subscriptions/listen', params, as('user'));
+  };
+  expect((await listen(1_000)).status).toBe(200);
+  expect(asked).toEqual(['resource note://open']);
+  expect((await listen(65_536)).status).toBe(400);
+  expect(asked).toHaveLength(1);
+});
+
 test('a server of SDK version 1 is filtered and answers as it answers unknown names', async () => {
   const ran: string[] = [];
   const factory: McpEndpointFactory = () => {

@@ -2,8 +2,10 @@
  * Fields that two servers may read differently: two `Host` or `Authorization` fields, hosts that `URL` takes for
  * another name, users with blanks that HTTP does not know. What a request would do as another caller counts as let in.
  */
-import { expect, test } from 'vitest';
-import type { McpEndpointOptions } from '../../src/index.ts';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { serve, type Face } from '../kit/serve.ts';
 import { createLab } from '../kit/lab.ts';
 import { toolServer } from '../kit/tool-server.ts';
@@ -126,4 +128,57 @@ test.each<Face>(['listen', 'node'])("a proxy's user keeps what HTTP does not tri
   }
   const blanks = post(['Host: localhost', 'X-Forwarded-User: \t ada \t']);
   expect(await new RawConnection(port).ask(blanks)).toBe(200);
+});
+
+/** Node.js keeps the first 1,000 fields, or as many as the application's server says. */
+const JUNK = (fields: number): string[] => Array.from({ length: fields }, (_, n) => `a${n}:`);
+const BEHIND: Readonly<Record<string, readonly string[]>> = {
+  'a second token': ['Host: localhost', 'Authorization: Bearer ada', 'JUNK', 'Authorization: Bearer bob'],
+  'a second host': ['Host: localhost', 'Authorization: Bearer ada', 'JUNK', 'Host: evil.example'],
+  'the only token': ['Host: localhost', 'JUNK', 'Authorization: Bearer ada'],
+};
+
+test.each([1_000, 1_500, 2_000])('fields behind %i others are read by listen()', async (junk) => {
+  const served = await serve(toolServer({}), MODES['with auth']);
+  const got: unknown[] = [];
+  for (const fields of Object.values(BEHIND)) {
+    const sent = fields.flatMap((field) => (field === 'JUNK' ? JUNK(junk) : [field]));
+    got.push(await new RawConnection(served.port).ask(post(sent)));
+    counted.made(1, got.at(-1) === 200 && fields.at(-1) !== 'Authorization: Bearer ada' ? 1 : 0);
+  }
+  expect(got).toEqual([400, 400, 200]);
+  // A head of more than 16 KiB is refused by Node.js.
+  expect(await new RawConnection(served.port).ask(post(['Host: localhost', ...JUNK(4_000)]))).toBe(431);
+});
+
+test.each([undefined, 60, 20, 0])(
+  'a request that may lack fields is 431 under an http server with maxHeadersCount %j',
+  async (most) => {
+    const endpoint = createMcpEndpoint(toolServer({}), MODES['with auth']);
+    const server = createServer((req, res) => endpoint.node(req, res));
+    if (most !== undefined) server.maxHeadersCount = most;
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    onTestFinished(async () => {
+      server.closeAllConnections();
+      server.close();
+      await endpoint.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    for (const fields of Object.values(BEHIND)) {
+      const sent = fields.flatMap((field) => (field === 'JUNK' ? JUNK(most === 0 ? 1_200 : (most ?? 1_000)) : [field]));
+      const got = await new RawConnection(port).ask(post(sent));
+      counted.made(1, got === 200 && most !== 0 ? 1 : 0);
+      expect(got).toBe(most === 0 ? (fields === BEHIND['the only token'] ? 200 : 400) : 431);
+    }
+    expect(await new RawConnection(port).ask(post(['Host: localhost', 'Authorization: Bearer ada']))).toBe(200);
+  },
+);
+
+test('the user that a proxy names is read behind 1,000 fields of the client', async () => {
+  const auth = { trustedProxyUser: { header: 'x-user', from: ['127.0.0.1/32'] } };
+  const served = await serve(toolServer({}), { auth, sessionMode: 'stateful' });
+  const sent = ['Host: localhost', 'X-User: eve', ...JUNK(1_000), 'X-User: ada'];
+  const got = await new RawConnection(served.port).ask(post(sent));
+  counted.made(1, got === 200 ? 1 : 0);
+  expect(got).toBeGreaterThanOrEqual(400);
 });

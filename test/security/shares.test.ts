@@ -7,11 +7,12 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../../src/testing/index.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { connectSse, handshake, toolCall } from '../kit/legacy-sse.ts';
-import { callModern, postModern } from '../kit/modern.ts';
+import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { countAttempts } from './attempts.ts';
+import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 useSharedStores();
 
@@ -181,6 +182,22 @@ describe('by size', () => {
     expect(await listen(`note://${'u'.repeat(100)}`)).toEqual([400, expect.stringContaining('limits.uriBytes')]);
     expect(await listen(long(1), long(2), long(3))).toEqual([400, expect.stringContaining('limits.subscriptionBytes')]);
     expect(await listen(long(1), long(2))).toEqual([200, '']);
+    // A short URI counts 64 bytes, also where it is there already.
+    expect(await listen('', '', '', '')).toEqual([400, expect.stringContaining('limits.subscriptionBytes')]);
+    expect(await listen('', '', '')).toEqual([200, '']);
+  });
+
+  test('a subscriptions/listen with a million empty URIs is refused by a process with a small heap', async () => {
+    const server = await startSmallHeap();
+    await underAttack(server, async () => {
+      const params = `{"_meta":${JSON.stringify(envelope())},"notifications":{"resourceSubscriptions":[${'"",'.repeat(1_300_000)}""]}}`;
+      const body = `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":${params}}`;
+      const headers = mirrored('subscriptions/listen', {}) as Record<string, string>;
+      const answers = await times(8, 8, () => new Caller(server.port, 'attacker', 1).post(body, headers));
+      // As many as there is room for are looked at.
+      for (const { status } of answers) expect([400, 503]).toContain(status);
+    });
+    counted.made(8);
   });
 
   test('a long URI, and URIs of more bytes than limits.subscriptionBytes, are refused; the session lives on', async () => {

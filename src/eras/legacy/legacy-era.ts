@@ -4,7 +4,7 @@
  * (`placement.ts`), then those of a POST (`posts.ts`).
  */
 import type { CallItem } from '../../cluster/messages.ts';
-import { answerOverLimit, batchNotAllowed, overMemory, ownerLost, sessionIdMissing } from '../../errors.ts';
+import { answerOverLimit, batchNotAllowed, ownerLost, sessionIdMissing } from '../../errors.ts';
 import { attempt, errorJson } from '../../http/answer.ts';
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
@@ -16,7 +16,7 @@ import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { SessionOpener } from '../../session/life/session-opener.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import { type Inbound, type ReceivedPost, isAbandoned, requestIdOf } from '../../call/inbound.ts';
-import { checkTextDepth } from '../json-depth.ts';
+import { holdText } from '../json-values.ts';
 import { LegacyGets } from './get.ts';
 import type { LegacyResponses } from './posts.ts';
 import { Termination } from './termination.ts';
@@ -56,7 +56,7 @@ export class LegacyEra implements RelayedServer, Mover {
     this.#responses = {
       post,
       resumed: { ...post, onSession: 'resumed', expiry },
-      get: { ...all, onSession: 'get', expiry },
+      get: { ...all, onSession: 'get', endsWithHost: true, expiry },
       json: { ...post, onSession: 'json', form: 'json' },
       batch: { ...post, onSession: 'batch', form: 'batch' },
     };
@@ -120,16 +120,15 @@ export class LegacyEra implements RelayedServer, Mover {
     const inbound: Inbound = { kind, exchange, reader, requestId: null, after, mayHaveRun };
     if (kind === 'answer') return this.#given.lostAnswers.resume(inbound, this.relay);
     if (kind !== 'post') return this.#enter(inbound);
-    // Instances of earlier versions do not check the depth.
-    const deep = checkTextDepth(text);
-    if (deep !== undefined) return reader.refuse(deep.error, deep.id);
+    // Instances of earlier versions do not look at the values.
+    const refused = holdText(reader, text, this.#given.options.limits.bodyKeys, text.length * BODY_WEIGHT);
+    if (refused !== undefined) return reader.refuse(refused.error, refused.id);
     const body: unknown = JSON.parse(text);
     const batch = Array.isArray(body);
     // The other instance has checked the request. Messages are classified again, because their kinds are not relayed.
     const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
     const post = { messages, batch, text };
     const requestId = requestIdOf(post);
-    if (!reader.holds(text.length * BODY_WEIGHT)) return reader.refuse(overMemory(), requestId);
     this.#enter({ ...inbound, post, requestId });
   }
 

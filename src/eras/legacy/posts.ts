@@ -57,19 +57,23 @@ export class LegacyPosts {
     if (post.batch && !allowsBatches(session.version))
       return refused(inbound, batchNotAllowed(`batches are not part of protocol revision ${session.version}`));
     const { authorizer } = session.host;
-    if (authorizer === undefined) return this.#serveAdmitted(session, inbound);
-    const admitted = admitAll(authorizer, post.messages, exchange.authInfo);
-    if (!(admitted instanceof Promise)) return this.#serveAdmitted(session, withMessages(inbound, admitted));
-    const served = admitted.then((messages) =>
-      stays(session, inbound) ? this.#serveAdmitted(session, withMessages(inbound, messages)) : inbound,
+    const sent = requestsOf(post.messages);
+    if (authorizer === undefined) return this.#serveAdmitted(session, inbound, sent);
+    const admitted = admitAll(authorizer, sent, exchange.authInfo);
+    if (!(admitted instanceof Promise)) return this.#serveAdmitted(session, inbound, admitted);
+    const served = admitted.then((requests) =>
+      stays(session, inbound) ? this.#serveAdmitted(session, inbound, requests) : inbound,
     );
     return this.#loop.track(exchange, served);
   }
 
-  /** What its caller may not use is replaced by something unknown. */
-  #serveAdmitted(session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
-    const { exchange, post } = inbound;
-    const requests = requestsOf(post.messages);
+  /** `requests`: those of the POST, in which names that the caller may not use are replaced by unknown ones. */
+  #serveAdmitted(
+    session: LiveSession,
+    inbound: InboundPost,
+    requests: readonly RpcRequest[],
+  ): MaybePromise<NextAttempt> {
+    const { exchange } = inbound;
     const checked = session.transport.checkScopes(requests, exchange.authInfo);
     if (checked instanceof Promise)
       return this.#loop.track(exchange, this.#serveChecked(session, inbound, requests, checked));
@@ -257,16 +261,17 @@ export class LegacyPosts {
     return post.batch ? this.#given.responses.batch : this.#given.responses.json;
   }
 
-  #dispatchAll(session: LiveSession, { exchange, post }: InboundPost, { calls }: AdmittedPost): void {
+  #dispatchAll(session: LiveSession, { exchange, post }: InboundPost, { calls, requests }: AdmittedPost): void {
     let next = 0;
     for (const checked of post.messages) {
       if (checked.kind !== 'request') {
         this.#dispatchSilent(session, exchange, [checked]);
         continue;
       }
-      const call = calls[next++];
+      const [request, call] = [requests[next], calls[next]];
+      next += 1;
       // A request may have been cancelled while it waited for the store.
-      if (call?.answered === false) session.calls.dispatch(checked.message, call);
+      if (request !== undefined && call?.answered === false) session.calls.dispatch(request, call);
     }
   }
 
@@ -276,10 +281,6 @@ export class LegacyPosts {
       else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
     }
   }
-}
-
-function withMessages(inbound: InboundPost, messages: readonly Checked[]): InboundPost {
-  return { ...inbound, post: { ...inbound.post, messages } };
 }
 
 /** After a hook of the application: the session is served here, and its client can be answered. */

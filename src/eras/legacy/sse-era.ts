@@ -25,7 +25,7 @@ import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import { noteMessages } from '../message-checks.ts';
-import { checkTextDepth, checkValueDepth, type TooDeep } from '../json-depth.ts';
+import { holdText, holdValue, type RefusedValues } from '../json-values.ts';
 import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 
 export interface LegacySseOptions extends SseConnectionParts {
@@ -164,19 +164,20 @@ export class LegacySseEra {
     else received(undefined, NO_BYTES);
   }
 
-  #parse(exchange: Exchange, bytes: Uint8Array): Checked | TooDeep | string {
+  #parse(exchange: Exchange, bytes: Uint8Array): Checked | RefusedValues | string {
     let body = exchange.parsedBody;
-    let deep: TooDeep | undefined;
+    const { bodyKeys } = this.#given.options.limits;
+    let refused: RefusedValues | undefined;
     try {
       if (body === undefined) {
         const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-        deep = checkTextDepth(text);
-        body = deep === undefined ? JSON.parse(text) : undefined;
-      } else deep = checkValueDepth(body);
+        refused = holdText(exchange, text, bodyKeys);
+        body = refused === undefined ? JSON.parse(text) : undefined;
+      } else refused = holdValue(exchange, body, bodyKeys);
     } catch {
       return 'Invalid message: the body is not JSON in UTF-8';
     }
-    if (deep !== undefined) return deep;
+    if (refused !== undefined) return refused;
     const checked = checkMessage(body);
     return checked.kind === 'invalid' ? `Invalid message: ${checked.why}` : checked;
   }

@@ -10,7 +10,7 @@ import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
 import { type RpcNotification, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { inHookTime } from '../../session/server/hook-time.ts';
-import type { AnyServer } from '../../protocol/server-shape.ts';
+import { type AnyServer, dropNotifications } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { ReceivedPost } from '../../call/inbound.ts';
 import { EARLY, RequestRuns } from '../request-runs.ts';
@@ -77,7 +77,8 @@ export class StatelessEra {
       else if (!caller.closed) call.fail(error);
     } finally {
       this.#running -= 1;
-      if (transport !== undefined) this.#open.delete(transport.entry);
+      if (transport === undefined) dropNotifications(call.made, this.#given.options.notices);
+      else this.#open.delete(transport.entry);
       call.done();
       this.#close(call);
     }

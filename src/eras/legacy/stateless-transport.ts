@@ -8,7 +8,7 @@ import { type SojournError, statelessUnsupported } from '../../errors.ts';
 import { answerJson, attempt } from '../../http/answer.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
+import { type AnyServer, dropNotifications, innerServer } from '../../protocol/server-shape.ts';
 import { currentCall } from '../../session/calls/call.ts';
 import type { ScopedTransport } from '../../session/calls/scopes.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
@@ -28,7 +28,7 @@ const FEATURES: Readonly<Record<string, string>> = {
 
 /** What the transports of an endpoint share. */
 export interface StatelessHost {
-  readonly options: Pick<ResolvedOptions, 'logger' | 'responseMode'>;
+  readonly options: Pick<ResolvedOptions, 'logger' | 'notices' | 'responseMode'>;
   readonly lists?: SharedLists | undefined;
 }
 
@@ -69,7 +69,7 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     const context = run?.enter === undefined ? call : call.hidden();
     const ended = new Promise<void>((resolve) => (this.#ended = resolve));
     if ('id' in message) {
-      const page = this.#host.lists?.page(message, STATELESS);
+      const page = this.#host.lists?.page(message, STATELESS, this.server);
       if (page !== undefined) context.onAnswer({ takes: 'result', run: (answer) => page.keep(answer), page });
       this.#page = page;
       call.response.begin();
@@ -111,8 +111,9 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
   #notify(message: RpcNotification, related: RequestId | undefined): void {
     this.#host.lists?.changed(message.method);
     const { id, response } = this.#call;
+    if (this.#answered) return this.#host.options.notices.dropped(message.method);
     const inRequest = id === (related ?? currentCall.getStore()?.id);
-    if (id === undefined || !inRequest || this.#answered)
+    if (id === undefined || !inRequest)
       throw statelessUnsupported(`The notification ${message.method} outside of a request`);
     // A JSON body holds the answer alone.
     if (this.#host.options.responseMode !== 'json') response.message(JSON.stringify(message));
@@ -123,6 +124,7 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     if (this.#closed) return;
     this.#closed = true;
     if (!this.#answered) this.#endUnanswered();
+    dropNotifications(this.server, this.#host.options.notices);
     try {
       this.onclose?.();
     } finally {

@@ -73,7 +73,7 @@ export class ModernDirect implements TransportHost {
     if (!call.optionsRead || inner.transport !== undefined) return false;
     setClientAccessors(inner, call);
     const { lists, lifecycle, callTimes } = this.#given;
-    const page = lists?.page(request, classification.revision ?? call.version);
+    const page = lists?.page(request, classification.revision ?? call.version, inner);
     const entry = this.#entryOf(server, inner);
     const transport = new ModernTransport({ host: this, call, request, classification, server: inner, page, entry });
     const connected = server.connect(transport);

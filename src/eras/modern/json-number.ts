@@ -15,16 +15,6 @@ export function numberTextAt(json: string, path: readonly string[]): string | un
   return /^-?\d[\d.eE+-]*/.exec(json.slice(at, valueEnd(json, at)))?.[0];
 }
 
-/** The text of a member of the object at the start of `json`, which may be invalid; `undefined` when there is none. */
-export function memberText(json: string, key: string): string | undefined {
-  try {
-    const start = memberStart(json, skipSpace(json, 0), key);
-    return start === undefined ? undefined : json.slice(start, valueEnd(json, start));
-  } catch {
-    return undefined; // the name of a member is not a JSON string
-  }
-}
-
 /** A safe integer in its shortest form, from any JSON spelling (42, 42.0, 4.2e1, 420e-1); otherwise `undefined`. */
 export function canonicalInteger(text: string): string | undefined {
   const match = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,6}))?$/.exec(text);

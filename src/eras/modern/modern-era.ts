@@ -28,6 +28,7 @@ import type { MemoryUse } from '../../http/slow-readers.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { dropNotifications } from '../../protocol/server-shape.ts';
 import { quoted } from '../../shown.ts';
 import { currentCall } from '../../session/calls/call.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
@@ -214,13 +215,16 @@ export class ModernEra implements LostRequestServer {
       if (response.status === CLIENT_LEFT && lifecycle.refusal !== undefined) call.refuse(requestClosed());
       if (response.status === 500 && call.refusal === undefined) {
         this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
+        const refusal = this.#servers.refusalOfProbe(call);
+        if (refusal !== undefined) call.refuse(refusal);
       }
       if (call.refusal !== undefined) throw call.refusal;
       await passOn(response, call.response, call);
       if (call.id === undefined) await call.untilHandled();
     } catch (cause) {
       call.fail(call.refusal ?? answerable(cause, this.#options.logger, 'A modern request could not be served'));
-      // No other code may know the server of a refused request.
+      // No other code may know the server of a refused request, and it may have no connection.
+      dropNotifications(call.made, this.#options.notices);
       call.made?.close().catch((err: unknown) => {
         this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
       });
@@ -248,7 +252,10 @@ export class ModernEra implements LostRequestServer {
     const call = presentCall();
     if (call === undefined) throw new Error('A server was asked for outside of a request');
     try {
-      return call.server ?? (await this.#servers.build(call));
+      const server = call.server ?? (await this.#servers.build(call));
+      // The SDK connects and closes it, or only reads what it can.
+      dropNotifications(server, this.#options.notices);
+      return server;
     } catch (cause) {
       call.refuse(answerable(cause, this.#options.logger, 'A modern request could not be served'));
       throw cause;
@@ -273,7 +280,7 @@ function responsesOf({ options, keepAlive, expiry }: ModernOptions) {
   const form = responseMode === 'sse' ? 'events' : responseMode;
   const request: ResponsePolicy =
     form === 'json' ? notification : { ...returned, form, headWait: { time, ms: HEAD_WAIT_MS } };
-  return { request, listen: { ...request, expiry }, notification, returned };
+  return { request, listen: { ...request, endsWithHost: true, expiry }, notification, returned };
 }
 
 /** The call whose context this code runs in. */

@@ -11,7 +11,7 @@ import type { EnterContext } from '../../session/server/run.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { rememberSchemas } from '../../protocol/schema-memo.ts';
-import { isMcpServer, isOwnCopy, modernServerOf } from '../../protocol/server-shape.ts';
+import { isMcpServer, isOwnCopy, modernServerOf, overrides } from '../../protocol/server-shape.ts';
 import { checkScopes } from '../../session/calls/scopes.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkParamHeaders } from './mcp-headers.ts';
@@ -49,10 +49,7 @@ export class ModernServers {
     call.built(server);
     const { rpcRequest: request, caller, text } = call;
     const inner = modernServerOf(server);
-    if (inner === undefined) {
-      const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
-      throw unsupportedVersion(call.version, legacy);
-    }
+    if (inner === undefined) throw this.#unsupported(call);
     const tool = request?.method === 'tools/call' ? request.params?.['name'] : undefined;
     if (request?.method === 'tools/list') rememberSchemas(server);
     if (request !== undefined && typeof tool === 'string' && isMcpServer(server)) {
@@ -67,12 +64,13 @@ export class ModernServers {
 
   /**
    * A server from another copy of the SDK, or from its CommonJS build. `createMcpHandler` serves its inner `Server` and
-   * assumes that it has no tools, so the scopes are checked here.
+   * assumes that it has no tools, so the scopes are checked here. Version 2.0.0 knows no scopes.
    */
   #ofOtherCopy(call: SessionlessCall, server: AnyServer, inner: Server): MaybePromise<Server> {
     call.leaveToSdk(inner);
+    if (server !== inner && overrides(server, 'connect')) connectThrough(server, inner);
     const { rpcRequest: request } = call;
-    if (request === undefined || !isMcpServer(server)) return inner;
+    if (request === undefined || !isMcpServer(server) || !hasScopes(server)) return inner;
     const resolver: ScopeChallengeHandler = (context) => server.resolveScopeChallenge(context);
     const checked = checkScopes(resolver, [request], call.caller.authInfo, this.#options.logger);
     const allowed = (refusal: SojournError | undefined): Server => {
@@ -80,6 +78,20 @@ export class ModernServers {
       return inner;
     };
     return checked instanceof Promise ? checked.then(allowed) : allowed(checked);
+  }
+
+  /**
+   * The error for a probe that the SDK could not serve, because the server is of a copy that differs too much. The
+   * client then falls back to an earlier revision. `undefined`: it is no probe, or the failure has another cause.
+   */
+  refusalOfProbe(call: SessionlessCall): SojournError | undefined {
+    const isOfOtherCopy = call.made !== undefined && !isOwnCopy(call.made);
+    return isOfOtherCopy && call.method === 'server/discover' ? this.#unsupported(call) : undefined;
+  }
+
+  #unsupported(call: SessionlessCall): SojournError {
+    const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
+    return unsupportedVersion(call.version, legacy);
   }
 
   /**
@@ -96,4 +108,17 @@ export class ModernServers {
         enter(() => currentCall.run(context, () => onmessage?.(message, extra)));
     };
   }
+}
+
+/** The SDK connects the inner server. The application's `connect()` runs too: it may install refusals. */
+function connectThrough(server: AnyServer, inner: Server): void {
+  const connect = inner.connect.bind(inner);
+  inner.connect = (transport) => {
+    inner.connect = connect;
+    return server.connect(transport);
+  };
+}
+
+function hasScopes(server: Partial<Pick<McpServer, 'resolveScopeChallenge'>>): boolean {
+  return typeof server.resolveScopeChallenge === 'function';
 }

@@ -25,7 +25,7 @@ import { answerJson } from '../../http/answer.ts';
 import { atEndOfTurn, type TurnTask } from '../../http/turn.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { RequestEntry } from '../../protocol/request-entry.ts';
-import { closeUnawaited } from '../../protocol/server-shape.ts';
+import { closeUnawaited, dropNotifications } from '../../protocol/server-shape.ts';
 import { checkScopes, type ScopedTransport } from '../../session/calls/scopes.ts';
 import type { ListPage, SharedLists } from '../../session/server/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -35,7 +35,7 @@ import type { SessionlessCall } from '../sessionless-call.ts';
 
 /** What the transports of an endpoint share. */
 export interface TransportHost {
-  readonly options: Pick<ResolvedOptions, 'logger' | 'responseMode'>;
+  readonly options: Pick<ResolvedOptions, 'logger' | 'notices' | 'responseMode'>;
   readonly lists: SharedLists | undefined;
   /** Called once, when the transport is closed. `unanswered`: its request was dispatched, and has no answer. */
   over(transport: ModernTransport, call: SessionlessCall, unanswered: boolean): void;
@@ -155,8 +155,9 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     const { id } = request;
     if ('method' in message) {
       host.lists?.changed(message.method);
+      if (this.#answered) host.options.notices.dropped(message.method);
       // A JSON body holds the answer alone.
-      if (options?.relatedRequestId === id && !this.#answered && host.options.responseMode !== 'json')
+      else if (options?.relatedRequestId === id && host.options.responseMode !== 'json')
         call.response.message(JSON.stringify(message));
       return DONE;
     }
@@ -195,11 +196,12 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
   override close(): Promise<void> {
     if (this.#over) return DONE;
     this.#over = true;
+    const { host, call, server } = this.#options;
+    dropNotifications(server, host.options.notices);
     try {
-      if (this.#answered && this.#options.server.onclose === undefined) closeUnawaited(this.onclose);
+      if (this.#answered && server.onclose === undefined) closeUnawaited(this.onclose);
       else this.onclose?.();
     } finally {
-      const { host, call } = this.#options;
       host.over(this, call, this.#ended !== undefined && !this.#answered);
       this.#ended?.();
     }

@@ -1,6 +1,12 @@
-/** What a caller may use, as sessions and eras need it. `src/auth/authorizer.ts` implements it for `auth.authorize`. */
+/**
+ * What a caller may use, as sessions and eras need it. `src/auth/authorizer.ts` implements it for `auth.authorize`.
+ *
+ * A request that its caller may not send is renamed: the server gets it with an unknown name. The renamed request knows
+ * the request that was sent. Records, retries and other instances get that one, so no text of a client is ever taken
+ * for a name that this library wrote.
+ */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 
 export interface Authorizer {
@@ -11,23 +17,107 @@ export interface Authorizer {
   admit(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<RpcRequest>;
   /** Before the server is connected: its lists show what their callers may use, its errors the names that were sent. */
   watch(server: object): void;
-  /** A text of the server, with the names that were sent. */
-  reveal(text: string): string;
+  /** A text that answers this request, with the names that were sent. */
+  reveal(text: string, request: RpcRequest): string;
 }
 
-/** The messages of one POST, each request admitted. */
+/** What a name is the name of. `template`: a resource, by its URI template. */
+export type NameKind = 'tool' | 'prompt' | 'resource' | 'template';
+
+/** The methods that name one thing, and where: in this member of `params`. A completion names it in its `ref`. */
+const NAMED: Readonly<Record<string, readonly [kind: NameKind, member: 'name' | 'uri']>> = {
+  'tools/call': ['tool', 'name'],
+  'prompts/get': ['prompt', 'name'],
+  'resources/read': ['resource', 'uri'],
+  'resources/subscribe': ['resource', 'uri'],
+};
+const COMPLETION = 'completion/complete';
+
+/** Whether `authorize` decides about requests of this method by a name in them. */
+export function namesSomething(method: string): boolean {
+  return method === COMPLETION || Object.hasOwn(NAMED, method);
+}
+
+/** `undefined`: the request names nothing, or not with a text. */
+export function nameIn(request: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
+  const { method, params } = request;
+  const ref = method === COMPLETION ? params?.['ref'] : undefined;
+  const name = isObject(ref) ? ref[refMember(ref)] : namedBy(method, params);
+  return typeof name === 'string' ? name : undefined;
+}
+
+function namedBy(method: string, params: RpcRequest['params']): unknown {
+  return Object.hasOwn(NAMED, method) ? params?.[NAMED[method]?.[1] ?? ''] : undefined;
+}
+
+const refMember = (ref: Readonly<Record<string, unknown>>): 'name' | 'uri' =>
+  ref['type'] === 'ref/prompt' ? 'name' : 'uri';
+
+/** What the name is the name of, in a request in which `nameIn` finds one. */
+export function kindOfName({ method, params }: RpcRequest): NameKind {
+  const ref = params?.['ref'];
+  if (method === COMPLETION && isObject(ref)) return refMember(ref) === 'name' ? 'prompt' : 'template';
+  return NAMED[method]?.[0] ?? 'tool';
+}
+
+/** The same request about something else. */
+function withName(request: RpcRequest, name: string): RpcRequest {
+  const { method, params } = request;
+  const ref = params?.['ref'];
+  if (method === COMPLETION && isObject(ref))
+    return { ...request, params: { ...params, ref: { ...ref, [refMember(ref)]: name } } };
+  return { ...request, params: { ...params, [NAMED[method]?.[1] ?? 'name']: name } };
+}
+
+/** JSON leaves it out, and no message of a client has it. */
+const SENT = Symbol('the request that was sent');
+
+interface Renamed extends RpcRequest {
+  readonly [SENT]?: RpcRequest;
+}
+
+/** `renamed`, which remembers that its client sent `request`. */
+export function inPlaceOf(request: RpcRequest, renamed: RpcRequest): RpcRequest {
+  const made: Renamed = { ...renamed, [SENT]: request };
+  return made;
+}
+
+export function renamedRequest(request: RpcRequest, name: string): RpcRequest {
+  return inPlaceOf(request, withName(request, name));
+}
+
+/** The request as its client sent it: the given one, unless it was renamed. */
+export function sentRequest(request: RpcRequest): RpcRequest {
+  return (request as Renamed)[SENT] ?? request;
+}
+
+export function isRenamed(request: RpcRequest): boolean {
+  return (request as Renamed)[SENT] !== undefined;
+}
+
+/** The build before recorded renamed requests with a name that began like this. Base64 of the sent name followed. */
+const RECORDED_UNKNOWN = 'sojourn-unknown:';
+
+/** Whether a record of the build before could hold this request in renamed form. */
+export function isLikeRecorded(request: RpcRequest): boolean {
+  return nameIn(request)?.startsWith(RECORDED_UNKNOWN) === true;
+}
+
+/** The request that was sent, from a record of the build before. */
+export function readRenamed(request: RpcRequest): RpcRequest {
+  if (!isLikeRecorded(request)) return request;
+  const name = nameIn(request)?.slice(RECORDED_UNKNOWN.length) ?? '';
+  return withName(request, Buffer.from(name, 'base64url').toString());
+}
+
+/** The requests of one POST, each admitted. */
 export function admitAll(
   authorizer: Authorizer,
-  messages: readonly Checked[],
+  requests: readonly RpcRequest[],
   authInfo: AuthInfo | undefined,
-): MaybePromise<readonly Checked[]> {
-  const admitted = messages.map((checked): MaybePromise<Checked> => {
-    if (checked.kind !== 'request') return checked;
-    const request = authorizer.admit(checked.message, authInfo);
-    if (request instanceof Promise) return request.then((message) => ({ kind: 'request', message }));
-    return request === checked.message ? checked : { kind: 'request', message: request };
-  });
+): MaybePromise<readonly RpcRequest[]> {
+  const admitted = requests.map((request) => authorizer.admit(request, authInfo));
   return admitted.some((one) => one instanceof Promise)
     ? Promise.all(admitted.map(async (one) => one))
-    : (admitted as Checked[]);
+    : (admitted as RpcRequest[]);
 }

@@ -6,6 +6,7 @@
  * `list_changed`. An unknown tool is not repeatable.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import { isLikeRecorded, sentRequest } from './authorizer.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
 import type { AdmittedPost, CallMarker, Call } from './call.ts';
@@ -37,6 +38,8 @@ export interface KeptRequest {
   readonly rights?: string;
   /** The request was too large to keep whole. */
   readonly cut?: true;
+  /** Its name begins as an unknown name of the build before, and was sent like this. */
+  readonly asSent?: true;
 }
 
 interface LeftMarker {
@@ -45,7 +48,7 @@ interface LeftMarker {
 }
 
 /** What a guard needs of the instance. */
-type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
+type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options' | 'authorizer'>;
 
 export class Markers {
   readonly #store: GuardHost['store'];
@@ -54,16 +57,18 @@ export class Markers {
   readonly #time: Required<TimeProvider>;
   readonly #leftMs: number;
   readonly #wait: StoreWait;
+  readonly #renames: boolean;
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers in the store: request key → stream key. */
   #markers: Map<string, string> | undefined = undefined;
   /** Markers that no call on this instance removes, oldest first, and since when. */
   #left: LeftMarker[] | undefined = undefined;
 
-  constructor({ store, logger, options }: GuardHost, ownership: Ownership) {
+  constructor({ store, logger, options, authorizer }: GuardHost, ownership: Ownership) {
     this.#logger = logger;
     this.#store = store;
     this.#ownership = ownership;
+    this.#renames = authorizer !== undefined;
     this.#time = options.timeProvider;
     this.#wait = { time: options.timeProvider, waitMs: options.waitMs, stopped: () => ownership.left };
     this.#leftMs = Math.max(LEFT_MS, LEFT_LEASES * options.leaseMs);
@@ -140,7 +145,7 @@ export class Markers {
     if (stream.logged) {
       const [request] = requests;
       return stream.storePoint(true, {
-        ...(request !== undefined && { note: () => keep(request, calls[0]) }),
+        ...(request !== undefined && { note: () => this.#keep(request, calls[0]) }),
         ...(mark !== undefined && { mark }),
       });
     }
@@ -153,7 +158,24 @@ export class Markers {
   ahead({ requests, calls }: AdmittedPost): AppendExtra | undefined {
     const [first] = requests;
     if (first === undefined || !requests.every((request) => this.repeatable(request))) return undefined;
-    return { note: () => keep(first, calls[0]) };
+    return { note: () => this.#keep(first, calls[0]) };
+  }
+
+  /** Keeps the request as it was sent, also where its caller may not use what it names. */
+  #keep(request: RpcRequest, call: Call | undefined): string {
+    const rights = rightsOf(call?.authInfo);
+    const sent = this.#renames ? sentRequest(request) : request;
+    const { id, method, params } = sent;
+    const whole = JSON.stringify({
+      id,
+      method,
+      ...(params && { params }),
+      ...(rights !== undefined && { rights }),
+      ...(this.#renames && isLikeRecorded(sent) && { asSent: true }),
+    } satisfies KeptRequest);
+    return whole.length <= KEPT_REQUEST_LENGTH
+      ? whole
+      : JSON.stringify({ id, method, cut: true } satisfies KeptRequest);
   }
 
   async #markAll(marks: readonly Mark[], stream: Pick<Stream, 'noteDelay'>): Promise<WriteResult> {
@@ -237,17 +259,6 @@ export function mayBeSentAgain({ origin }: CallMarker): boolean {
 /** `1` and `"1"` are two requests. */
 export function requestKey(id: RequestId): string {
   return JSON.stringify(id);
-}
-
-function keep({ id, method, params }: RpcRequest, call: Call | undefined): string {
-  const rights = rightsOf(call?.authInfo);
-  const whole = JSON.stringify({
-    id,
-    method,
-    ...(params && { params }),
-    ...(rights !== undefined && { rights }),
-  } satisfies KeptRequest);
-  return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, cut: true } satisfies KeptRequest);
 }
 
 /** `undefined`: no request was kept, or an unknown version kept it. */

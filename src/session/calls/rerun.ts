@@ -14,6 +14,7 @@ import { readKept, requestKey, type KeptRequest } from './markers.ts';
 import type { MessageSource } from './call.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
+import { readRenamed } from './authorizer.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from '../session.ts';
 
@@ -80,7 +81,10 @@ async function allowedRequest(
     logger.info({ sessionId, method: request.method }, 'A lost call is not run again: this caller has other rights');
     return undefined;
   }
-  const admitted = (await session.host.authorizer?.admit(toRequest(request), authInfo)) ?? toRequest(request);
+  const { authorizer } = session.host;
+  const kept = toRequest(request);
+  const sent = authorizer === undefined || request.asSent === true ? kept : readRenamed(kept);
+  const admitted = (await authorizer?.admit(sent, authInfo)) ?? sent;
   return (await session.transport.checkScopes([admitted], authInfo)) === undefined ? admitted : undefined;
 }
 

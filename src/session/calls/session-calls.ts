@@ -39,6 +39,8 @@ import type { AppendExtra, SessionEventLog, WriteResult } from '../streams/event
 interface CallsSession extends QuirkSession {
   readonly host: Pick<SessionHost, 'callTimes' | 'largeAnswers' | 'lists'>;
   readonly version: string;
+  /** `undefined` until the factory has made it. */
+  readonly server: object | undefined;
   readonly ownership: Ownership;
   readonly transport: Pick<SessionTransport, 'callOf' | 'deliver' | 'deliverSilent'>;
   readonly record: RecordKeeper;
@@ -104,8 +106,8 @@ export class SessionCalls {
 
   /** Learns from the answer to a list, and keeps it for other callers where the list is shared. */
   #learn(message: RpcRequest, call: Call): void {
-    const { host, markers, version } = this.#session;
-    const page = host.lists?.page(message, version);
+    const { host, markers, version, server } = this.#session;
+    const page = host.lists?.page(message, version, server);
     const isLearnt = markers !== undefined && message.method === 'tools/list';
     if (page === undefined && !isLearnt) return;
     const run = (answer: RpcResponse): void => {

@@ -10,11 +10,12 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { type CreateOutcome, isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
-import { checkedHandshake, type Handshake } from '../record/handshake.ts';
+import { checkedHandshake, type Handshake, handshakeCopy } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from '../server/hook-time.ts';
 import { whileAway } from '../record/pause.ts';
 import type { Registry } from '../registry.ts';
+import { sessionHash } from '../../shown.ts';
 import type { LiveSession } from '../session.ts';
 
 const ID_BYTES = 16;
@@ -77,7 +78,7 @@ export class SessionOpener {
         await session.leave('closed');
         return { session: undefined, answer };
       }
-      const told = this.#initialized(session, message, caller);
+      const told = this.#initialized(session, caller);
       if (told !== undefined) await told;
       checkOpen(session);
       if (caller.closed) {
@@ -102,12 +103,14 @@ export class SessionOpener {
   }
 
   /** `undefined`: the application has no such hook. */
-  #initialized(session: LiveSession, message: RpcRequest, caller: Caller): Promise<void> | undefined {
+  #initialized(session: LiveSession, caller: Caller): Promise<void> | undefined {
     const { sessionMigrationHandler } = this.#options;
     if (sessionMigrationHandler?.onSessionInitialized === undefined) return undefined;
     const hook = { hook: 'sessionMigrationHandler.onSessionInitialized', sessionId: session.id };
+    // The server may have written into the message.
+    const params = handshakeCopy(session.handshake) as never;
     return inHookTimeWith(this.#options, hook, caller.signal, (signal) =>
-      sessionMigrationHandler.onSessionInitialized?.(caller.request, session.id, message.params as never, signal),
+      sessionMigrationHandler.onSessionInitialized?.(caller.request, session.id, params, signal),
     ).catch((cause: unknown) => {
       throw orHookTimeout(cause, (err) => factoryFailed(`${hook.hook} threw`, err));
     });
@@ -123,7 +126,7 @@ export class SessionOpener {
     } catch (cause) {
       throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
     }
-    if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
+    if (outcome === 'exists') throw factoryFailed(`the session id ${sessionHash(session.id)} exists already`);
     session.record.created();
   }
 

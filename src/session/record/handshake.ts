@@ -28,13 +28,23 @@ const known = new BoundedMap<string, Handshake>(KEPT);
 const texts = new WeakMap<Handshake, string>();
 
 /** The handshake of an `initialize` whose shape the caller has checked. */
-export const handshakeOf = (params: InitializeRequestParams): Handshake => remembered(JSON.stringify(params), params);
+export const handshakeOf = (params: InitializeRequestParams): Handshake => handshakeIn(JSON.stringify(params));
 
 /** The handshake in the body of a record. */
-export const handshakeIn = (text: string): Handshake =>
-  known.get(text) ?? remembered(text, JSON.parse(text) as Handshake);
+export function handshakeIn(text: string): Handshake {
+  const found = known.get(text);
+  if (found !== undefined) return found;
+  // Parsed again, because the application may write into the message that the text was made from.
+  const handshake = freeze(JSON.parse(text) as Handshake);
+  texts.set(handshake, text);
+  if (text.length <= LONGEST) known.set(text, handshake);
+  return handshake;
+}
 
 export const handshakeText = (handshake: Handshake): string => texts.get(handshake) ?? JSON.stringify(handshake);
+
+/** A copy that a server may write into. */
+export const handshakeCopy = (handshake: Handshake): Handshake => JSON.parse(handshakeText(handshake)) as Handshake;
 
 /** The handshake of an `initialize`, or what is wrong with it. A known handshake is not checked again. */
 export function checkedHandshake(message: RpcRequest, mostBytes: number): Handshake | SojournError {
@@ -42,17 +52,8 @@ export function checkedHandshake(message: RpcRequest, mostBytes: number): Handsh
   if (Buffer.byteLength(text) > mostBytes) return handshakeTooLarge(mostBytes);
   const found = known.get(text);
   if (found !== undefined) return found;
-  if (isInitializeRequest(message)) return remembered(text, message.params);
+  if (isInitializeRequest(message)) return handshakeIn(text);
   return invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
-}
-
-function remembered(text: string, params: Handshake | InitializeRequestParams): Handshake {
-  const found = known.get(text);
-  if (found !== undefined) return found;
-  const handshake = freeze(params) as Handshake;
-  texts.set(handshake, text);
-  if (text.length <= LONGEST) known.set(text, handshake);
-  return handshake;
 }
 
 /** Sessions share the value, so it must not change. */

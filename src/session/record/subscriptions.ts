@@ -10,10 +10,14 @@ import type { SessionLimits } from '../../types.ts';
 /** A URI in a set, and its part of the record. */
 const ENTRY_BYTES = 64;
 
+/** What a URI counts in `limits.subscriptionBytes`: a short one counts as its entry, so their number is bounded too. */
+export const countedBytes = (uri: unknown): number =>
+  typeof uri === 'string' ? Math.max(ENTRY_BYTES, Buffer.byteLength(uri)) : ENTRY_BYTES;
+
 export class Subscriptions {
   readonly #memory: MemoryUse;
   readonly #uris = new Set<string>();
-  /** UTF-8 bytes of all URIs. */
+  /** What all URIs count. */
   #bytes = 0;
   /** UTF-16 units of all URIs, as the heap holds them. */
   #characters = 0;
@@ -30,10 +34,10 @@ export class Subscriptions {
 
   /** Charges a URI that is about to be added. An error: it is above a limit, and nothing is charged. */
   charge(uri: string, limits: Pick<SessionLimits, 'uriBytes' | 'subscriptionBytes'>): SojournError | undefined {
-    const bytes = Buffer.byteLength(uri);
-    if (bytes > limits.uriBytes) return uriTooLarge(limits.uriBytes);
+    if (Buffer.byteLength(uri) > limits.uriBytes) return uriTooLarge(limits.uriBytes);
     if (this.#uris.has(uri)) return undefined;
-    if (this.#bytes + bytes > limits.subscriptionBytes) return subscriptionsTooLarge(limits.subscriptionBytes);
+    if (this.#bytes + countedBytes(uri) > limits.subscriptionBytes)
+      return subscriptionsTooLarge(limits.subscriptionBytes);
     const held = this.#characters + uri.length + (this.#uris.size + 1) * ENTRY_BYTES;
     const more = held - this.#charged;
     if (more > 0 && !this.#memory.take(more, held)) return overMemory();
@@ -60,7 +64,7 @@ export class Subscriptions {
   add(uri: string): boolean {
     if (this.#uris.has(uri)) return false;
     this.#uris.add(uri);
-    this.#bytes += Buffer.byteLength(uri);
+    this.#bytes += countedBytes(uri);
     this.#characters += uri.length;
     return true;
   }
@@ -68,7 +72,7 @@ export class Subscriptions {
   /** `false`: the URI is not in the list. */
   delete(uri: string): boolean {
     if (!this.#uris.delete(uri)) return false;
-    this.#bytes -= Buffer.byteLength(uri);
+    this.#bytes -= countedBytes(uri);
     this.#characters -= uri.length;
     return true;
   }

@@ -3,8 +3,10 @@
  * rebuilt server, in this order. Any other state of a server belongs in `session.state`.
  */
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
+import { handshakeCopy } from '../record/handshake.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 import type { SessionRecord } from '../record/session-record.ts';
+import { isRenamed } from '../calls/authorizer.ts';
 
 type Replayed = RpcRequest | RpcNotification;
 
@@ -24,7 +26,7 @@ const STATE_SETTING: readonly StateSetting[] = [
         jsonrpc: '2.0',
         id: replayId('initialize'),
         method: 'initialize',
-        params: { ...handshake, protocolVersion: version },
+        params: { ...handshakeCopy(handshake), protocolVersion: version },
       },
     ],
   },
@@ -45,7 +47,10 @@ const STATE_SETTING: readonly StateSetting[] = [
   },
   {
     method: 'resources/subscribe',
-    keep: (record, message) => record.subscribe(message.params?.['uri']),
+    // A renamed request subscribes to nothing.
+    keep: (record, message) => {
+      if (!isRenamed(message)) record.subscribe(message.params?.['uri']);
+    },
     replay: ({ subscriptions }) =>
       subscriptions.map((uri, n) => ({
         jsonrpc: '2.0',

@@ -3,7 +3,13 @@ import type { RequestStateCodec } from '@modelcontextprotocol/server';
 import { factoryFailed } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import { type AnyServer, isOlderServer, modernServerOf } from '../../protocol/server-shape.ts';
+import {
+  type AnyServer,
+  dropNotifications,
+  isOlderServer,
+  modernServerOf,
+  propertyWithServer,
+} from '../../protocol/server-shape.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../../protocol/versions.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
@@ -69,7 +75,7 @@ export class ServerBuilder {
     const given = withOptions(context, serverOptions, reading);
     const checked = (server: unknown): AnyServer => {
       if (!isServer(server)) {
-        throw factoryFailed('the server factory returned something without connect() and close()');
+        throw factoryFailed(`the server factory returned something without connect() and close()${hintOf(server)}`);
       }
       if (!this.#options.makesNew) this.#checkNew(server);
       if (reading?.isRead === true) call.noteOptionsRead?.();
@@ -100,6 +106,7 @@ export class ServerBuilder {
 
   /** Closes a server that a hook returned, or connected, too late. */
   closeLate(server: AnyServer): void {
+    dropNotifications(server, this.#options.options.notices);
     const close = async (): Promise<void> => server.close();
     close().catch((err: unknown) =>
       this.#options.options.logger.error({ err }, 'A server that the factory returned too late could not be closed'),
@@ -142,7 +149,7 @@ export class ServerBuilder {
     if (modern.length === 0 || modernServerOf(server) !== undefined) return;
     const isOlder = isOlderServer(server);
     if (isOlder && pinnedProtocolVersions === undefined) return;
-    const why = isOlder ? 'its server is of SDK version 1' : 'its server is none of the SDK';
+    const why = isOlder ? 'its server is of SDK version 1' : `its server is none of the SDK${hintOf(server)}`;
     this.#options.options.logger.warn({}, `This endpoint cannot serve ${modern.join(', ')}: ${why}`);
   }
 
@@ -227,4 +234,10 @@ function withOptions(
 
 function isServer(value: unknown): value is AnyServer {
   return isObject(value) && typeof value['connect'] === 'function' && typeof value['close'] === 'function';
+}
+
+/** For an object around a server of the SDK. */
+function hintOf(made: unknown): string {
+  const property = propertyWithServer(made);
+  return property === undefined ? '' : `, but its property ${property} is one: return that from the factory`;
 }

@@ -6,6 +6,7 @@
 import { factoryFailed, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { Caller } from '../../http/exchange.ts';
+import { isRenamed } from '../calls/authorizer.ts';
 import type { MessageSource } from '../calls/call.ts';
 import { inHookTime, orHookTimeout } from './hook-time.ts';
 import { replayed } from './replayed-messages.ts';
@@ -80,6 +81,15 @@ export class SessionBuilder {
     for (const message of replayed(record)) {
       if (!('id' in message)) {
         session.inbound.replay(message, source);
+        continue;
+      }
+      const admitted = (await this.#host.authorizer?.admit(message, source.authInfo)) ?? message;
+      if (isRenamed(admitted)) {
+        const { id: sessionId } = session;
+        this.#host.logger.info(
+          { sessionId, method: message.method },
+          'A recorded message is not repeated: this caller may not send it',
+        );
         continue;
       }
       const answer = await session.inbound.ask(this.#servers.asked(message), source);

@@ -112,22 +112,29 @@ export class ListPage {
   }
 }
 
+/** The handlers of a server that serves all sessions. */
+interface ListHandlers {
+  handlerOf(method: string): unknown;
+  isReplacedIn(server: unknown, method: string): boolean;
+}
+
 export class SharedLists {
   readonly #shared: ReadonlySet<string>;
-  readonly #definition: { handlerOf(method: string): unknown } | undefined;
+  readonly #definition: ListHandlers | undefined;
   /** The key is the method. */
   readonly #pages = new Map<string, Pages>();
 
   /** `definition`: the application may replace its handlers at any time. */
-  constructor(names: readonly SharedList[], definition: { handlerOf(method: string): unknown } | undefined) {
+  constructor(names: readonly SharedList[], definition: ListHandlers | undefined) {
     const methods = Object.entries(LISTS).filter(([, { name }]) => names.includes(name));
     this.#shared = new Set(methods.map(([method]) => method));
     this.#definition = definition;
   }
 
   /** `undefined`: no shared list, or a request that only the server can judge. */
-  page({ method, params }: RpcRequest, version: string): ListPage | undefined {
+  page({ method, params }: RpcRequest, version: string, server: unknown): ListPage | undefined {
     if (!this.#shared.has(method) || !isPlain(params)) return undefined;
+    if (this.#definition?.isReplacedIn(server, method) === true) return undefined;
     const handler = this.#definition?.handlerOf(method);
     let pages = this.#pages.get(method);
     if (pages === undefined || pages.handler !== handler) {

@@ -14,7 +14,7 @@ import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '
 import { internal, noStream, notInitialized, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
-import { type AnyServer, closeUnawaited } from '../../protocol/server-shape.ts';
+import { type AnyServer, closeUnawaited, dropNotifications } from '../../protocol/server-shape.ts';
 import { currentCall, type CallSession, Call, type MessageSource, targetOf } from '../calls/call.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -91,7 +91,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   /** Reports at once that the transport is closed, when a server connects after its session has left. */
   start(): Promise<void> {
-    if (this.#state === 'closed') this.onclose?.();
+    if (this.#state === 'closed') this.#tellClosed(false);
     return DONE;
   }
 
@@ -118,10 +118,16 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     if (this.#state === 'closed') return DONE;
     const isUnawaited = this.#state === 'settled' && !hasCloseListener(this.#session.server);
     this.#state = 'closed';
-    if (isUnawaited) closeUnawaited(this.onclose);
-    else this.onclose?.();
+    this.#tellClosed(isUnawaited);
     this.#session.serverClosed();
     return DONE;
+  }
+
+  #tellClosed(isUnawaited: boolean): void {
+    const { server, host } = this.#session;
+    dropNotifications(server, host.options.notices);
+    if (isUnawaited) closeUnawaited(this.onclose);
+    else this.onclose?.();
   }
 
   // ——— messages in ———

@@ -253,6 +253,10 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     return { offset: this.#sent, resumes: this.#resumes };
   }
 
+  hostStopped(): void {
+    this.resuming.letGo(false);
+  }
+
   /** Whether the stream has a reader now. */
   get read(): boolean {
     return this.#reader?.isOpen === true;

@@ -29,6 +29,18 @@ const EXPLAINED: Readonly<Record<number, string>> = {
   10113: 'this account requires a size for each stream (max_bytes_required); give the store the option maxBytes',
 };
 
+/** The id of a record ends its subject, and the id of a session gives access to it. */
+const RECORD_ID = /((?:_records|\.log|\.part)(?:\.[^\s.'"]+){2}\.)[^\s'"]+/g;
+
+const withoutIds = (text: string): string => text.replaceAll(RECORD_ID, '$1*');
+
+/** The same error without ids, because log lines show the cause of an error. */
+function causeWithoutIds(error: unknown): unknown {
+  const { message, name } = error as { readonly message?: unknown; readonly name?: unknown };
+  if (typeof message !== 'string' || withoutIds(message) === message) return error;
+  return Object.assign(new Error(withoutIds(message)), { name: String(name), stack: undefined });
+}
+
 /** An operator must change something. */
 const LASTING: readonly number[] = [10039, 10076, 10113];
 
@@ -44,7 +56,7 @@ export interface ApiError {
 export function apiFailure(where: string, what: string, { code, err_code: errCode, description }: ApiError): Error {
   const said = `${description ?? 'no description'}, ${errCode ?? code}`;
   const failure = LASTING.includes(errCode ?? 0) ? storeRefused : storeAway;
-  return failure(`${where}: ${EXPLAINED[errCode ?? 0] ?? `${what} was refused`} (${said})`);
+  return failure(`${where}: ${EXPLAINED[errCode ?? 0] ?? `${withoutIds(what)} was refused`} (${said})`);
 }
 
 export function natsFailure(where: string, error: unknown): Error {
@@ -57,7 +69,7 @@ export function natsFailure(where: string, error: unknown): Error {
     );
   }
   const text = typeof message === 'string' && message !== '' ? message : String(error);
-  return storeAway(`${where}: ${text}`, error);
+  return storeAway(`${where}: ${withoutIds(text)}`, causeWithoutIds(error));
 }
 
 export const tooMuchWaiting = (where: string, bytes: number): Error =>
@@ -74,13 +86,13 @@ export const clientClosed = (where: string): Error =>
 
 export const forbidden = (where: string, subject: string, cause: unknown): Error =>
   storeRefused(
-    `${where}: this user may not use ${subject}; the page of the NATS store lists the subjects that are needed`,
-    cause,
+    `${where}: this user may not use ${withoutIds(subject)}; the page of the NATS store lists the subjects that are needed`,
+    causeWithoutIds(cause),
   );
 
 export const unanswered = (where: string, subject: string): Error =>
   storeAway(
-    `${where}: ${subject} has no listener: JetStream is not enabled (start the server with -js), is still ` +
+    `${where}: ${withoutIds(subject)} has no listener: JetStream is not enabled (start the server with -js), is still ` +
       'starting, or has no leader at the moment',
   );
 

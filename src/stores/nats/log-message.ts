@@ -8,6 +8,7 @@
  */
 import type { LogOp, LogSummary } from './log-state.ts';
 import { storedJson } from './stored-json.ts';
+import { shownRecord } from '../shared/failures.ts';
 
 const VERSION = 1;
 /** How many earlier messages a message names. */
@@ -80,7 +81,7 @@ export function encodeLog(header: LogHeader, events: readonly Uint8Array[]): Buf
 
 export function decodeLog(where: string, id: string, seq: number, at: number, body: Buffer): LogMessage {
   const end = Math.max(0, body.indexOf(NEWLINE));
-  const stored = storedJson<StoredHeader>(where, `the log of session ${id}`, body.subarray(0, end), VERSION);
+  const stored = storedJson<StoredHeader>(where, `the log of ${shownRecord(id)}`, body.subarray(0, end), VERSION);
   return {
     seq,
     at,

@@ -20,6 +20,7 @@ import type { NatsKind } from './kind.ts';
 import type { Purger } from './purger.ts';
 import { RetentionCounter } from './retention-counter.ts';
 import type { LogTail } from './reader.ts';
+import { shownRecord } from '../shared/failures.ts';
 
 const TRIES = 6;
 /** How many logs are rewritten at once. */
@@ -82,7 +83,7 @@ export class LogWriter {
       for (const write of writes) write.resolve(taken.includes(write) ? 'written' : 'fenced');
       return;
     }
-    throw contended(where, `the log of session ${id}`);
+    throw contended(where, `the log of ${shownRecord(id)}`);
   }
 
   /** The writes whose fence and offset match. They are applied to the cached state. */

@@ -13,6 +13,7 @@ import {
   wholeValue,
 } from './record-value.ts';
 import { NO_VALUE, type ValuePosition } from './keyed-values.ts';
+import { shownRecord } from '../shared/failures.ts';
 
 /** After so many looks at the same message, its missing parts count as lost. */
 const LOOKS = 5;
@@ -79,12 +80,12 @@ export class NatsReader {
       if (whole === undefined) {
         looks = position.seq === last ? looks + 1 : 1;
         last = position.seq;
-        if (deadlines.now() >= deadline) throw contended(where, `session ${id}`);
+        if (deadlines.now() >= deadline) throw contended(where, shownRecord(id));
         continue;
       }
       return { position, value: whole.value, parts: [...parts.named(stored), ...whole.pieces] };
     }
-    throw unreadable(where, `session ${id}, whose parts are missing,`);
+    throw unreadable(where, `${shownRecord(id)}, whose parts are missing,`);
   }
 
   /** With the fields of its pieces; `undefined`: a piece is missing. */
@@ -99,7 +100,7 @@ export class NatsReader {
     try {
       return { value: wholeValue(value, bodies), pieces };
     } catch (cause) {
-      throw unreadable(this.#kind.where, `session ${id}`, cause);
+      throw unreadable(this.#kind.where, shownRecord(id), cause);
     }
   }
 

@@ -20,6 +20,7 @@ import { emptyTail, type NatsReader } from './reader.ts';
 import { encodeValue, withPieces, type LivingValue } from './record-value.ts';
 import { type FieldChanges, type FieldPiece, PIECE_BYTES, plannedPieces } from './field-pieces.ts';
 import type { ValuePosition } from './keyed-values.ts';
+import { shownRecord } from '../shared/failures.ts';
 
 /** `position`: what a new value replaces. */
 export type RecordStatus =
@@ -68,7 +69,7 @@ export class NatsRecordTable {
       if (value.expired !== true && !(await this.replace(id, held, { ...value, expired: true }))) continue;
       return { is: 'expired', held, ended, remembered: ended.at + this.#options.kind.keepMs > now };
     }
-    throw contended(this.#options.where, `session ${id}`);
+    throw contended(this.#options.where, shownRecord(id));
   }
 
   /** Reads the current state and, for a living record, the log at that moment or later. */

@@ -5,6 +5,7 @@ import { newerValue } from './failures.ts';
 import type { LogSummary } from './log-state.ts';
 import { storedJson } from './stored-json.ts';
 import { changesInValue, type FieldChanges, type FieldPiece, foldedFields } from './field-pieces.ts';
+import { shownRecord } from '../shared/failures.ts';
 
 const VERSION = 1;
 
@@ -58,7 +59,7 @@ export function encodeValue(value: Value): Buffer {
 }
 
 export function decodeValue(where: string, id: string, body: Buffer): StoredValue | EndedValue {
-  const what = `session ${id}`;
+  const what = shownRecord(id);
   const value = storedJson<StoredValue | EndedValue>(where, what, body, VERSION);
   const v = 'record' in value ? value.record.v : 0;
   if (v > RECORD_VERSION) throw newerValue(where, what, v, RECORD_VERSION);

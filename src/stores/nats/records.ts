@@ -28,6 +28,7 @@ import type { NatsListingOrder } from './listing-order.ts';
 import { encodeValue, endedValue, newValue, withLog, type LivingValue } from './record-value.ts';
 import { NO_VALUE } from './keyed-values.ts';
 import type { Sweeper } from './sweeper.ts';
+import { shownRecord } from '../shared/failures.ts';
 
 /** Each write of this record that came first, of the owner or an `add`, costs one. */
 const TRIES = 64;
@@ -134,7 +135,7 @@ export class NatsRecords extends NatsLog implements Records {
       position = status.is === 'missing' ? status.position : status.held.position;
       if (status.is === 'expired') await this.#options.listing.remove(status.held.value.place);
     }
-    throw contended(this.#options.where, `session ${id}`);
+    throw contended(this.#options.where, shownRecord(id));
   }
 
   async #add(id: string, field: string, text: string): Promise<AddOutcome> {
@@ -150,7 +151,7 @@ export class NatsRecords extends NatsLog implements Records {
       table.cache.drop(id);
       if (added) return 'added';
     }
-    throw contended(where, `session ${id}`);
+    throw contended(where, shownRecord(id));
   }
 
   async #claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
@@ -170,7 +171,7 @@ export class NatsRecords extends NatsLog implements Records {
       const value = { ...cached.value, record: { ...record, epoch: next, owner: me } };
       if (await this.#replace(id, cached, value)) return this.#claimed(cached);
     }
-    throw contended(this.#options.where, `session ${id}`);
+    throw contended(this.#options.where, shownRecord(id));
   }
 
   async #claimed({ value: { record }, log }: CachedRecord): Promise<ClaimOutcome> {
@@ -212,7 +213,7 @@ export class NatsRecords extends NatsLog implements Records {
       await this.#cleanUp(id, held, epoch + 1);
       return 'ended';
     }
-    throw contended(this.#options.where, `session ${id}`);
+    throw contended(this.#options.where, shownRecord(id));
   }
 
   /** Steps that fail here are repeated when the tombstone is due. */
@@ -241,7 +242,7 @@ export class NatsRecords extends NatsLog implements Records {
       }
       fresh = true;
     }
-    throw contended(this.#options.where, `session ${id}`);
+    throw contended(this.#options.where, shownRecord(id));
   }
 
   /** Writes the value with the state of the log, and adds a schedule entry if its times need one. */

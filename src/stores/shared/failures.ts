@@ -1,13 +1,17 @@
 /** Errors that several stores report in the same words. `where` names the server or file, without credentials. */
 import { storeAway } from '../../errors.ts';
+import { sessionHash } from '../../shown.ts';
 
 export const noAnswer = (where: string, ms: number): Error =>
   storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
 
 export const storeClosed = (where: string): Error => storeAway(`the store at ${where} is closed`);
 
+/** A record in an error: the id of a session gives access to it. */
+export const shownRecord = (id: string): string => `session ${sessionHash(id)}`;
+
 export const newerRecord = (where: string, id: string, found: number, known: number): Error =>
   storeAway(
-    `${where}: session ${id} was written by a newer version of sojourn (record ${found}, ` +
+    `${where}: ${shownRecord(id)} was written by a newer version of sojourn (record ${found}, ` +
       `this one reads up to ${known})`,
   );

@@ -70,7 +70,7 @@ test('changes that meet an outage are all stored, and none undoes a later one', 
 
 test('the bytes that are charged follow the changes of the list, until the session leaves', () => {
   const memory = new MemoryBudget(Infinity);
-  const limits = { uriBytes: 8, subscriptionBytes: 10 };
+  const limits = { uriBytes: 8, subscriptionBytes: 250 };
   const uris = new Subscriptions(memory, ['a', 'größe']);
   const subscribe = (uri: string) => [/limits\.\w+/.exec(uris.charge(uri, limits)?.message ?? '')?.[0], memory.used];
   // 64 bytes for each URI and its characters.

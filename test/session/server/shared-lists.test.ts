@@ -347,7 +347,11 @@ test('servers of SDK 1 too', async () => {
 test('pages are bounded in bytes', () => {
   const lists = new SharedLists(['tools'], undefined);
   const ask = (cursor?: string) =>
-    lists.page({ jsonrpc: '2.0', id: 1, method: 'tools/list', params: cursor === undefined ? {} : { cursor } }, 'v');
+    lists.page(
+      { jsonrpc: '2.0', id: 1, method: 'tools/list', params: cursor === undefined ? {} : { cursor } },
+      'v',
+      undefined,
+    );
   const keep = (bytes: number, cursor: string | undefined, nextCursor: string): void => {
     const page = ask(cursor);
     page?.asked();

@@ -1,0 +1,38 @@
+/** Calls the option `onerror` with what handlers throw. Log lines about it are in `log-lines.ts`. */
+import { sessionHash } from '../shown.ts';
+import type { ErrorContext, Logger, OnError } from '../types.ts';
+import type { HandlerThrewNotice, Notices } from './notices.ts';
+
+export function reportThrown(notices: Notices, onerror: OnError, logger: Logger): void {
+  notices.listen((notice) => {
+    if (notice.kind === 'handlerThrew') callOnError(onerror, thrownError(notice.error), logger, contextOf(notice));
+  });
+}
+
+/** What `onerror` throws or rejects with ends here. */
+export function callOnError(onerror: OnError, error: Error, logger: Logger, context?: ErrorContext): void {
+  const failed = (cause: unknown): void => logger.warn({ error: cause }, 'onerror threw');
+  try {
+    const done: unknown = onerror(error, context);
+    if (done instanceof Promise) done.catch(failed);
+  } catch (cause) {
+    failed(cause);
+  }
+}
+
+/** Trackers of errors group them by their stack, so another value gets one. */
+function thrownError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(`A handler threw ${describe(cause)}`, { cause });
+}
+
+const describe = (value: unknown): string => (value === null || value === undefined ? String(value) : typeof value);
+
+function contextOf({ method, target, sessionId }: HandlerThrewNotice): ErrorContext {
+  // The URI of a resource may hold a secret.
+  const isNamed = target !== undefined && (method === 'tools/call' || method === 'prompts/get');
+  return {
+    method,
+    ...(isNamed && { target }),
+    ...(sessionId !== undefined && { session: sessionHash(sessionId) }),
+  };
+}

@@ -1,0 +1,3 @@
+import createMcpServer from '@brave/brave-search-mcp-server/dist/server.js';
+
+export default createMcpServer;

@@ -1,0 +1,1 @@
+export { server as default } from '@wonderwhy-er/desktop-commander/dist/server.js';

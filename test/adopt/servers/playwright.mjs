@@ -1,0 +1,3 @@
+import { createConnection } from '@playwright/mcp';
+
+export default () => createConnection({ browser: { launchOptions: { headless: true } } });

@@ -1,0 +1,1 @@
+export { createServer as default } from '@modelcontextprotocol/server-budget-allocator';

@@ -1,0 +1,3 @@
+import { createServer } from '@modelcontextprotocol/server-pdf';
+
+export default () => createServer();

@@ -1,0 +1,219 @@
+/**
+ * The stages of one published server. Official clients connect, list, call and are asked; the process is killed and
+ * started again; it is stopped with SIGTERM and started again; two processes serve one client by turns. The same
+ * clients stay connected from the first stage to the third.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { roundRobin, startInstance, type Instance, type Started } from './adopted.ts';
+import { CLIENTS, connect, type AdoptingClient, type Call, type ClientName } from './adopting-client.ts';
+import type { PublishedServer } from './server-list.ts';
+import { until } from '../../src/testing/until.ts';
+
+export const STAGES = ['fresh', 'kill -9', 'SIGTERM', 'two instances'] as const;
+export type Stage = (typeof STAGES)[number];
+
+export interface Outcome {
+  readonly client: ClientName;
+  readonly stage: Stage;
+  /** Why the stage failed; undefined where it passed. */
+  readonly failure: string | undefined;
+}
+
+export interface Measured {
+  readonly outcomes: readonly Outcome[];
+  /** Sentences about what the stages showed besides. */
+  readonly notes: readonly string[];
+}
+
+/** One client, and the tools that it listed first. */
+interface Person {
+  readonly kind: ClientName;
+  readonly client: AdoptingClient;
+  readonly tools: readonly string[];
+  readonly url: string;
+}
+
+const UPDATED = 'notifications/resources/updated';
+
+class Failure extends Error {}
+
+/** The clients that the server's SDK can serve. */
+export const clientsOf = ({ sdk }: PublishedServer): ClientName[] =>
+  (Object.keys(CLIENTS) as ClientName[]).filter((name) => name !== 'v2 pinned' || sdk.endsWith('/server'));
+
+export async function runStages(server: PublishedServer, folder: string, module: string): Promise<Measured> {
+  const place = mkdtempSync(join(tmpdir(), 'sojourn-adopt-'));
+  const rootFolder = join(place, 'root');
+  mkdirSync(rootFolder);
+  writeFileSync(join(rootFolder, 'present.txt'), 'present');
+  const run = new StagesRun(server, rootFolder, {
+    folder,
+    module,
+    args: (server.args ?? []).map((text) => text.replaceAll('{root}', rootFolder)),
+    env: Object.fromEntries(
+      Object.entries(server.env ?? {}).map(([name, text]) => [name, text.replaceAll('{root}', rootFolder)]),
+    ),
+    database: join(place, 'sessions.db'),
+    port: 0,
+  });
+  try {
+    return await run.all();
+  } finally {
+    await run.close();
+    rmSync(place, { recursive: true, force: true });
+  }
+}
+
+class StagesRun {
+  readonly #server: PublishedServer;
+  readonly #rootFolder: string;
+  readonly #started: Started;
+  readonly #outcomes: Outcome[] = [];
+  readonly #notes = new Set<string>();
+  readonly #instances: Instance[] = [];
+  #people: Person[] = [];
+
+  constructor(server: PublishedServer, rootFolder: string, started: Started) {
+    this.#server = server;
+    this.#rootFolder = rootFolder;
+    this.#started = started;
+  }
+
+  async all(): Promise<Measured> {
+    const { port, url } = await this.#start(0);
+    await this.#each('fresh', (kind) => this.#arrive(kind, url));
+    await this.#instances.at(-1)?.stop('SIGKILL');
+    await this.#start(port);
+    await this.#stay('kill -9');
+    await this.#instances.at(-1)?.stop('SIGTERM');
+    await this.#start(port);
+    await this.#stay('SIGTERM');
+    await this.close();
+    const both = [await this.#start(0), await this.#start(0)];
+    const front = await roundRobin(both.map((instance) => instance.port));
+    try {
+      await this.#each('two instances', async (kind) => {
+        await this.#arrive(kind, front.url);
+        const person = this.#people.at(-1) as Person;
+        for (let call = 0; call < 3; call++) await this.#use(person);
+      });
+    } finally {
+      await this.close();
+      await front.close();
+    }
+    return { outcomes: this.#outcomes, notes: [...this.#notes] };
+  }
+
+  /** The clients leave, then the processes. */
+  async close(): Promise<void> {
+    for (const { client } of this.#people) await client.close().catch(() => undefined);
+    this.#people = [];
+    for (const instance of this.#instances) {
+      for (const note of lossesOf(instance.output)) this.#notes.add(note);
+      await instance.stop('SIGKILL');
+    }
+    this.#instances.length = 0;
+  }
+
+  async #start(port: number): Promise<Instance> {
+    const instance = await startInstance({ ...this.#started, port });
+    this.#instances.push(instance);
+    return instance;
+  }
+
+  async #each(stage: Stage, work: (kind: ClientName) => Promise<void>): Promise<void> {
+    for (const client of clientsOf(this.#server)) {
+      this.#outcomes.push({ client, stage, failure: await this.#failureOf(work(client)) });
+    }
+  }
+
+  /** The clients of the first stage use the server again. A client that never arrived has failed. */
+  async #stay(stage: Stage): Promise<void> {
+    await this.#each(stage, async (kind) => {
+      const person = this.#people.find((each) => each.kind === kind);
+      if (person === undefined) throw new Failure('not connected');
+      await this.#use(person, stage);
+    });
+  }
+
+  async #failureOf(work: Promise<void>): Promise<string | undefined> {
+    try {
+      await work;
+      return this.#instances.some(isCrashed) ? 'a process has crashed' : undefined;
+    } catch (error) {
+      return String(error instanceof Error ? error.message : error)
+        .replaceAll(this.#rootFolder, '{root}')
+        .slice(0, 300);
+    }
+  }
+
+  async #arrive(kind: ClientName, url: string): Promise<void> {
+    const client = await connect(kind, url, this.#rootFolder);
+    const tools = await client.tools();
+    const person = { kind, client, tools, url };
+    this.#people.push(person);
+    if (tools.length === 0) throw new Failure('no tools are listed');
+    if (this.#server.watch !== undefined) await client.subscribe(this.#server.watch.uri);
+    await this.#use(person);
+  }
+
+  async #use({ client, kind, tools, url }: Person, stage?: Stage): Promise<void> {
+    const { call, question, watch } = this.#server;
+    await this.#expect(client, call);
+    // A server that asks in its first moments has an answer some time later.
+    if (question !== undefined) await this.#expect(client, question, 3_000);
+    if (question !== undefined && !client.asked.includes(question.asks)) {
+      throw new Failure(`the client was not asked (${question.asks})`);
+    }
+    if (watch !== undefined) await this.#change(client, watch.call, url);
+    const now = await client.tools();
+    const gone = tools.filter((name) => !now.includes(name));
+    if (gone.length > 0) this.#notes.add(`after ${stage ?? 'a call'} ${kind} no longer lists ${gone.join(', ')}`);
+  }
+
+  /** Another client changes the resource: the subscriber gets the update, and the other client does not. */
+  async #change(subscriber: AdoptingClient, { name, args }: Call, url: string): Promise<void> {
+    const other = await connect('v1', url, this.#rootFolder);
+    try {
+      subscriber.asked.length = 0;
+      const filled = JSON.stringify(args ?? {}).replaceAll('{time}', String(performance.now()));
+      await other.call({ name, args: JSON.parse(filled) as Record<string, unknown> });
+      await until(() => subscriber.asked.includes(UPDATED), { timeoutMs: 5_000 }).catch(() => {
+        throw new Failure('the subscriber does not get the update of its resource');
+      });
+      if (other.asked.includes(UPDATED)) throw new Failure('a client that has not subscribed gets the update');
+    } finally {
+      await other.close();
+    }
+  }
+
+  async #expect(client: AdoptingClient, { name, args, expect }: PublishedServer['call'], withinMs = 0): Promise<void> {
+    const filled = JSON.parse(JSON.stringify(args ?? {}).replaceAll('{root}', this.#rootFolder)) as typeof args;
+    const wanted = new RegExp(expect.source.replaceAll('{root}', this.#rootFolder), expect.flags);
+    const end = performance.now() + withinMs;
+    for (;;) {
+      const answer = await client.call({ name, args: filled ?? {} });
+      if (wanted.test(answer)) return;
+      if (performance.now() > end) throw new Failure(`${name} answers ${answer.slice(0, 200)}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+/** An instance that a stage has stopped has not crashed. */
+const isCrashed = (instance: Instance): boolean => !instance.stopped && instance.hasCrashed;
+
+/** What sojourn's log warns of, as one sentence per warning. */
+function lossesOf(output: string): string[] {
+  return output.split('\n').flatMap((line) => {
+    if (!line.startsWith('{')) return [];
+    try {
+      const { level, msg } = JSON.parse(line) as { level?: unknown; msg?: unknown };
+      return typeof msg === 'string' && Number(level) >= 40 ? [`log: ${msg.slice(0, 300)}`] : [];
+    } catch {
+      return [];
+    }
+  });
+}

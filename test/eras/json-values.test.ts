@@ -1,0 +1,156 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { bytesOfText, holdText, holdValue, MAX_DEPTH } from '../../src/eras/json-values.ts';
+
+const nested = (depth: number, open = '[', close = ']'): string => open.repeat(depth) + close.repeat(depth);
+
+const request = (args: string, rest = ''): string =>
+  `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"arguments":${args}}${rest}}`;
+
+const ROOM = { holds: () => true };
+const look = (text: string) => holdText(ROOM, text, Infinity);
+const lookAt = (value: unknown) => holdValue(ROOM, value, Infinity);
+
+/** As it is defined, with recursion. */
+function depthOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  return 1 + Math.max(0, ...Object.values(value).map(depthOf));
+}
+
+describe('the depth of a body', () => {
+  test('128 levels pass, 129 do not', () => {
+    for (const [open, close] of [
+      ['[', ']'],
+      ['{"a":[', ']}'],
+      ['{"a":', '}'],
+    ] as const) {
+      const levels = open.replace(/[^[{]/g, '').length;
+      const inside = open.endsWith(':') ? '1' : '';
+      const text = (depth: number): string => open.repeat(depth / levels) + inside + close.repeat(depth / levels);
+      expect(look(text(MAX_DEPTH))).toBeUndefined();
+      expect(lookAt(JSON.parse(text(MAX_DEPTH)))).toBeUndefined();
+      expect(look(text(MAX_DEPTH + levels))?.error).toMatchObject({ status: 400, rpc: -32600 });
+      expect(lookAt(JSON.parse(text(MAX_DEPTH + levels)))?.error).toMatchObject({ status: 400, rpc: -32600 });
+    }
+  });
+
+  test('brackets in strings count for nothing, whatever is escaped around them', () => {
+    for (const string of [
+      nested(500),
+      `\\"${'['.repeat(500)}`,
+      `\\\\\\"${'{'.repeat(500)}`,
+      `${'['.repeat(300)}\\\\`,
+    ]) {
+      expect(look(request(`["${string}"]`))).toBeUndefined();
+      expect(look(request(`["${string}",${nested(128)}]`))).toBeDefined();
+    }
+  });
+
+  test('many brackets side by side are not deep', () => {
+    expect(look(request(`[${'{"a":[]},'.repeat(5_000)}{}]`))).toBeUndefined();
+  });
+
+  test('the id of the request is found, wherever it is and whatever surrounds it', () => {
+    const deep = nested(20_000);
+    expect(look(request(deep))?.id).toBe(5);
+    expect(look(`{"params":${deep},"method":"ping","id":"last"}`)?.id).toBe('last');
+    expect(look(`{"id":1,"params":{"id":2,"x":${deep}},"method":"ping"}`)?.id).toBe(1);
+    for (const text of [
+      `[${request(deep)}]`,
+      `{"id":7,"result":${deep}}`,
+      `{"method":"ping","params":${deep}}`,
+      `{"method":"ping","id":${deep}}`,
+      `{"method":"ping","id":1.5,"params":${deep}}`,
+      `{"\\x":1,"method":"ping","id":5,"params":${deep}}`,
+      '['.repeat(20_000),
+    ]) {
+      expect(look(text)?.id).toBeNull();
+    }
+    expect(lookAt(JSON.parse(request(deep)))?.id).toBe(5);
+  });
+
+  test('a value that contains itself is too deep', () => {
+    const round: Record<string, unknown> = { jsonrpc: '2.0', id: 5, method: 'ping' };
+    round['params'] = { round };
+    expect(lookAt(round)?.id).toBe(5);
+  });
+
+  test('text and value agree with the definition, for any JSON', () => {
+    fc.assert(
+      fc.property(
+        fc.jsonValue({ maxDepth: 8 }),
+        fc.integer({ min: 110, max: 135 }),
+        fc.boolean(),
+        (value, more, object) => {
+          let whole: unknown = value;
+          for (let n = 0; n < more; n++) whole = object ? { a: '[{', whole } : ['"', whole];
+          const deep = depthOf(whole) > MAX_DEPTH;
+          expect(look(JSON.stringify(whole, null, 1)) !== undefined).toBe(deep);
+          expect(lookAt(whole) !== undefined).toBe(deep);
+        },
+      ),
+    );
+  });
+});
+
+/** Keys and objects, as they are defined. */
+function keysOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const members = Object.values(value).reduce((sum: number, member: unknown) => sum + keysOf(member), 0);
+  return members + (Array.isArray(value) ? 0 : 1 + Object.keys(value).length);
+}
+
+describe('the keys of a body', () => {
+  test('keys and objects count, elements of arrays and texts do not', () => {
+    for (const [args, keys] of [
+      ['{}', 1],
+      ['{"a":1,"b":{"c":[{}]}}', 6],
+      [`[${'1,'.repeat(999_999)}1]`, 0],
+      [String.raw`"{\":{\":"`, 0],
+    ] as const) {
+      // The request around them has two objects with five keys.
+      const most = 7 + keys;
+      const text = request(args);
+      const value: unknown = JSON.parse(text);
+      expect(holdText(ROOM, text, most)).toBeUndefined();
+      expect(holdValue(ROOM, value, most)).toBeUndefined();
+      const refused = { error: { code: 'TOO_MANY_KEYS', status: 413 }, id: 5 };
+      expect(holdText(ROOM, text, most - 1)).toMatchObject(refused);
+      expect(holdValue(ROOM, value, most - 1)).toMatchObject(refused);
+    }
+  });
+
+  test('text and value agree with the definition, for any JSON', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 6 }), fc.constantFrom(0, 1, 4), (value, indent) => {
+        const text = JSON.stringify(value, null, indent);
+        const keys = keysOf(value);
+        expect(holdText(ROOM, text, keys)).toBeUndefined();
+        expect(holdValue(ROOM, value, keys)).toBeUndefined();
+        if (keys === 0) return;
+        expect(holdText(ROOM, text, keys - 1)?.error.code).toBe('TOO_MANY_KEYS');
+        expect(holdValue(ROOM, value, keys - 1)?.error.code).toBe('TOO_MANY_KEYS');
+      }),
+    );
+  });
+
+  test('a string ends where it ends in JSON, whatever its length and its escapes', () => {
+    const bytes = bytesOfText('["",{"a":1}]', Infinity);
+    for (let length = 0; length < 70; length++) {
+      for (const end of ['', String.raw`\\`, String.raw`\"`, String.raw`\\\"`, String.raw`\"\\`]) {
+        const text = `["${'x'.repeat(length)}${end}",{"a":1}]`;
+        expect(JSON.parse(text)).toHaveLength(2);
+        expect(bytesOfText(text, Infinity), text).toBe(bytes);
+      }
+    }
+    for (const endless of ['"', `"${'x'.repeat(100)}`, `"${String.raw`\"`.repeat(40)}`])
+      expect(bytesOfText(`${endless}{`.slice(0, -1), Infinity)).toBe(bytesOfText('"', Infinity));
+  });
+});
+
+test('a body for which there is no room is refused with its id', () => {
+  const full = { holds: () => false };
+  const refused = { error: { code: 'OVER_MEMORY', status: 503 }, id: 5 };
+  expect(holdText(full, request('{}'), Infinity)).toMatchObject(refused);
+  expect(holdValue(full, JSON.parse(request('{}')), Infinity)).toMatchObject(refused);
+});

@@ -1,0 +1,133 @@
+/** `endpoint.node` under a server of the application that stops listening while clients have streams open. */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
+import { expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint, type McpEndpoint, type Store } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { createLab, type Lab, tool } from '../kit/lab.ts';
+import { createLog, type Log } from '../kit/log.ts';
+import { postModern } from '../kit/modern.ts';
+import { until } from '../kit/until.ts';
+
+interface Hosted {
+  readonly server: Server;
+  readonly endpoint: McpEndpoint;
+  readonly url: string;
+  readonly lab: Lab;
+  readonly log: Log;
+  client(): RawClient;
+}
+
+async function host(store: Store = memory(), port = 0): Promise<Hosted> {
+  const [lab, log] = [createLab(), createLog()];
+  const endpoint = createMcpEndpoint(lab.factory, { store, logger: log, accessLog: true, retryMs: 1_000 });
+  const server = createServer((req, res) => endpoint.node(req, res));
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(async () => {
+    server.close();
+    server.closeAllConnections();
+    await endpoint.close();
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+  return {
+    server,
+    endpoint,
+    url,
+    lab,
+    log,
+    client: () => {
+      const client = createRawClient(url);
+      onTestFinished(() => client.close());
+      return client;
+    },
+  };
+}
+
+async function closed(server: Server): Promise<void> {
+  const close = once(server, 'close');
+  server.close();
+  await close;
+}
+
+test('a GET stream ends after its position and a retry, and the server closes', async () => {
+  const { server, client } = await host();
+  const one = client();
+  await one.initialize();
+  const stream = await one.get();
+  const primed = await stream.next();
+  await closed(server);
+  const events = await stream.untilEnd();
+  expect(stream.ending).toBe('complete');
+  const last = events.at(-1);
+  expect(last).not.toBe(primed);
+  expect(last).toMatchObject({ retry: 1_000, data: '' });
+  expect(last?.id).toBeDefined();
+});
+
+test('the client of such a stream reads on at the next process', async () => {
+  const store = memory();
+  const first = await host(store);
+  const client = new Client({ name: 'stays', version: '1' });
+  const changed = new Promise<void>((resolve) =>
+    client.setNotificationHandler(ToolListChangedNotificationSchema, () => resolve()),
+  );
+  let streams = 0;
+  const watching = async (url: string | URL, init?: RequestInit) => {
+    const response = await fetch(url, init);
+    if (init?.method === 'GET' && response.ok) streams += 1;
+    return response;
+  };
+  await client.connect(new StreamableHTTPClientTransport(new URL(first.url), { fetch: watching }));
+  await until(() => streams === 1, { what: 'the GET stream' });
+  onTestFinished(() => client.close());
+  await closed(first.server);
+  const next = await host(store, Number(new URL(first.url).port));
+  await first.endpoint.drain();
+  const timer = setInterval(() => next.endpoint.notify.toolsChanged(), 50);
+  onTestFinished(() => clearInterval(timer));
+  await changed;
+});
+
+test('subscriptions/listen of 2026-07-28 ends, and a call that runs is answered first', async () => {
+  const { server, client, lab } = await host();
+  const listening = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  await listening.nextMessage();
+  const one = client();
+  await one.initialize();
+  const running = one.call(...tool('hold'));
+  const held = await lab.held();
+  const close = closed(server);
+  await listening.untilEnd();
+  expect(listening.ending).toBe('complete');
+  held.answer('done');
+  expect((await running).message).toMatchObject({ result: {} });
+  await close;
+});
+
+test('a server that never listened in this process loses no stream', async () => {
+  const { endpoint, server, client } = await host();
+  const listening = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  await listening.nextMessage();
+  const hidden = createServer((req, res) => endpoint.node(req, res));
+  const front = createTcpServer((socket) => hidden.emit('connection', socket));
+  front.listen(0, '127.0.0.1');
+  await once(front, 'listening');
+  const one = createRawClient(`http://127.0.0.1:${(front.address() as AddressInfo).port}/mcp`);
+  onTestFinished(() => {
+    one.close();
+    hidden.closeAllConnections();
+    front.close();
+  });
+  await one.initialize();
+  const stream = await one.get();
+  await stream.next();
+  server.close();
+  await until(() => listening.ending !== undefined, { what: 'the end of a stream whose server stopped' });
+  expect(stream.ending).toBeUndefined();
+});

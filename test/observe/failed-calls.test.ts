@@ -1,0 +1,234 @@
+/** Failed calls in the lines of requests, and what handlers throw in `onerror`, on real sockets. */
+import { McpServer, ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { currentSession, type ErrorContext, type McpEndpointOptions } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { serveFleet } from '../kit/fleet.ts';
+import { hashOf, type Log } from '../kit/log.ts';
+import { faces, serve, type Served } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+
+const MODERN = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientInfo': { name: 'c', version: '1' },
+  'io.modelcontextprotocol/clientCapabilities': {},
+};
+
+function failing(server: McpServer): McpServer {
+  server.registerTool('boom', {}, () => {
+    throw new TypeError('sesame');
+  });
+  server.registerTool('says', {}, () => ({ content: [{ type: 'text', text: 'no' }], isError: true }));
+  server.registerTool('adds', { inputSchema: z.object({ a: z.number() }) }, ({ a }) => ({
+    content: [{ type: 'text', text: `"error" ${a}` }],
+  }));
+  return server;
+}
+
+const v2 = (): McpServer => failing(new McpServer({ name: 'failing', version: '1.0.0' }));
+
+function v1(): McpServerV1 {
+  const server = new McpServerV1({ name: 'failing', version: '1.0.0' });
+  server.registerTool('boom', {}, () => {
+    throw new TypeError('sesame');
+  });
+  return server;
+}
+
+/** A server without `McpServer` whose handler throws. */
+function lowLevel(): Server {
+  const server = new Server({ name: 'low', version: '1.0.0' }, { capabilities: { tools: {} } });
+  server.setRequestHandler('tools/call', ({ params }) => {
+    if (params.name === 'answers') throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'an answer');
+    throw new RangeError('sesame');
+  });
+  return server;
+}
+
+const failures = (log: Log): unknown[] =>
+  log
+    .matching(/^request$/)
+    .filter(({ fields }) => fields['method'] !== 'initialize' && fields['method'] !== 'notifications/initialized')
+    .map(({ fields: { tool, status, error, isError, reason } }) => ({ tool, status, error, isError, reason }));
+
+const modern = ({ client: open }: Served, name: string, args: object = {}) =>
+  open().post(
+    { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args, _meta: MODERN } },
+    {
+      headers: {
+        'mcp-protocol-version': '2026-07-28',
+        'mcp-session-id': null,
+        'mcp-method': 'tools/call',
+        'mcp-name': name,
+      },
+    },
+  );
+
+const CALLS = [
+  ['boom', {}],
+  ['says', {}],
+  ['adds', { a: 'one' }],
+  ['adds', { a: 1 }],
+  ['unknown', {}],
+] as const;
+
+describe.each(faces)('over %s', (face) => {
+  test.each<[string, McpEndpointOptions, 'legacy' | 'modern']>([
+    ['on a session', {}, 'legacy'],
+    ['on a session with JSON answers', { responseMode: 'json' }, 'legacy'],
+    ['without a session', { sessionMode: 'stateless' }, 'legacy'],
+    ['of 2026-07-28', {}, 'modern'],
+    ['of 2026-07-28 that can be resumed', { resumeModernCalls: true }, 'modern'],
+  ])('the line of a request says how its call failed, %s', async (_what, options, era) => {
+    const served = await serve(v2, { ...options, accessLog: true }, { face });
+    const one = served.client();
+    if (era === 'legacy') await one.initialize();
+    for (const [name, args] of CALLS) {
+      if (era === 'modern') await modern(served, name, args);
+      else await one.call('tools/call', { name, arguments: args });
+    }
+    await until(() => failures(served.log).length === CALLS.length, { what: 'a line for each call' });
+    expect(failures(served.log)).toEqual([
+      { tool: 'boom', status: 200, isError: true },
+      { tool: 'says', status: 200, isError: true },
+      { tool: 'adds', status: 200, isError: true },
+      { tool: 'adds', status: 200 },
+      { tool: 'unknown', status: 200, error: -32602 },
+    ]);
+  });
+});
+
+test('a relayed call that failed says so at the instance that has the client', async () => {
+  const [owner, other] = await serveFleet(2, { accessLog: true });
+  if (owner === undefined || other === undefined) throw new Error('a fleet of two');
+  const one = owner.client();
+  await one.initialize();
+  await other.join(one).call('tools/call', { name: 'no such tool', arguments: {} });
+  await until(() => failures(other.log).length === 1, { what: 'the line of the relayed call' });
+  expect(failures(other.log)).toEqual([{ tool: 'no such tool', status: 200, error: -32602 }]);
+  expect(failures(owner.log)).toEqual([]);
+});
+
+test('a call whose session ends says the reason', async () => {
+  const server = v2();
+  server.registerTool('waits', {}, () => new Promise<never>(() => {}));
+  const served = await serve(server, { accessLog: true });
+  const one = served.client();
+  await one.initialize();
+  const call = one.call('tools/call', { name: 'waits', arguments: {} });
+  await until(() => served.endpoint.sessions.count === 1, { what: 'the session' });
+  await one.delete({ sessionId: one.sessionId });
+  await call;
+  await until(() => failures(served.log).length === 2, { what: 'both lines' });
+  expect(failures(served.log)).toContainEqual({
+    tool: 'waits',
+    status: 200,
+    error: expect.any(Number) as number,
+    reason: 'session_ended',
+  });
+});
+
+type Reported = [message: string, context: ErrorContext | undefined];
+
+function reports(): { readonly all: Reported[]; readonly onerror: NonNullable<McpEndpointOptions['onerror']> } {
+  const all: Reported[] = [];
+  return { all, onerror: (error, context) => all.push([error.message, context]) };
+}
+
+describe.each<[string, () => McpServer | McpServerV1 | Server, readonly ('legacy' | 'modern')[]]>([
+  ['a server of SDK 2', v2, ['legacy', 'modern']],
+  ['a low-level server of SDK 2', lowLevel, ['legacy', 'modern']],
+  ['a server of SDK 1', v1, ['legacy']],
+])('what %s throws', (_sdk, make, eras) => {
+  test.each<[string, (() => McpServer | McpServerV1 | Server) | McpServer | McpServerV1 | Server]>([
+    ['a factory', make],
+    ['one object', make()],
+  ])('reaches onerror once, with its method, tool and session: %s', async (_what, server) => {
+    const { all, onerror } = reports();
+    const served = await serve(server, { onerror });
+    const one = served.client();
+    await one.initialize();
+    await one.call('tools/call', { name: 'boom', arguments: { secret: 'x' } });
+    const session = hashOf(one.sessionId);
+    const expected: Reported[] = [['sesame', { method: 'tools/call', target: 'boom', session }]];
+    expect(all).toEqual(expected);
+    if (!eras.includes('modern')) return;
+    await modern(served, 'boom');
+    expect(all).toEqual([...expected, ['sesame', { method: 'tools/call', target: 'boom' }]]);
+  });
+
+  test('reaches onerror once without a session', async () => {
+    const { all, onerror } = reports();
+    const served = await serve(make, { onerror, sessionMode: 'stateless' });
+    await served.client().call('tools/call', { name: 'boom', arguments: {} });
+    expect(all).toEqual([['sesame', { method: 'tools/call', target: 'boom' }]]);
+  });
+});
+
+test('answers do not reach onerror: isError, refused arguments, a ProtocolError', async () => {
+  const { all, onerror } = reports();
+  const [high, low] = [await serve(v2, { onerror }), await serve(lowLevel, { onerror })];
+  const one = high.client();
+  await one.initialize();
+  await one.call('tools/call', { name: 'says', arguments: {} });
+  await one.call('tools/call', { name: 'adds', arguments: {} });
+  await one.call('tools/call', { name: 'unknown', arguments: {} });
+  const other = low.client();
+  await other.initialize();
+  await other.call('tools/call', { name: 'answers', arguments: {} });
+  await modern(low, 'answers');
+  expect(all).toEqual([]);
+});
+
+test('a relayed call that throws reaches onerror of the owner alone', async () => {
+  const at: string[] = [];
+  const store = memory();
+  const open = (name: string) => serve(v2, { store, onerror: (error: Error) => at.push(`${name}: ${error.message}`) });
+  const [owner, other] = [await open('owner'), await open('other')];
+  const one = owner.client();
+  await one.initialize();
+  const { sessionId, protocolVersion } = one;
+  const joined = Object.assign(other.client(), { sessionId, protocolVersion });
+  await joined.call('tools/call', { name: 'boom', arguments: {} });
+  expect(at).toEqual(['owner: sesame']);
+});
+
+test('a value that is no error becomes one, and an onerror that throws or rejects is a warning', async () => {
+  const causes: unknown[] = [];
+  const server = new McpServer({ name: 'odd', version: '1.0.0' });
+  server.registerTool('text', {}, () => {
+    // oxlint-disable-next-line only-throw-error
+    throw 'sesame';
+  });
+  let fails = (): unknown => undefined;
+  const served = await serve(server, {
+    onerror: (error) => {
+      causes.push([error.message, error.cause]);
+      return fails();
+    },
+  });
+  const one = served.client();
+  await one.initialize();
+  const call = () => one.call('tools/call', { name: 'text', arguments: {} });
+  await call();
+  fails = () => {
+    throw new Error('of onerror');
+  };
+  await call();
+  fails = () => Promise.reject(new Error('of onerror'));
+  await call();
+  expect(causes).toEqual(Array.from({ length: 3 }, () => ['A handler threw string', 'sesame']));
+  await until(() => served.log.matching(/^onerror threw$/).length === 2, { what: 'two warnings' });
+});
+
+test.each([true, false])('with logErrors %s, a line about a throw has its message or not', async (logErrors) => {
+  const served = await serve(v2, { logErrors });
+  const one = served.client();
+  await one.initialize();
+  await one.call('tools/call', { name: 'boom', arguments: {} });
+  const [line] = served.log.matching(/threw/);
+  expect(line?.fields['message']).toBe(logErrors ? 'sesame' : undefined);
+  expect(currentSession()).toBeUndefined();
+});

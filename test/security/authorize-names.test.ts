@@ -1,0 +1,373 @@
+/**
+ * `auth.authorize` against names of every shape, above all those that look like the names which this library puts in
+ * place of refused ones. The hook must be asked about what the server gets. `let in` counts names that the server got
+ * and the hook refuses.
+ */
+import { McpServer, ResourceTemplate, Server } from '@modelcontextprotocol/server';
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { z } from 'zod';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { McpEndpointContext, McpEndpointFactory } from '../../src/index.ts';
+import { postModern } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+import { countAttempts } from './attempts.ts';
+import { as, body, HOOKS, MODES, open, optionsOf, type Params, type Secrets } from './authorize-modes.ts';
+
+useSharedStores();
+
+// The SDK warns about each of these names of tools.
+beforeEach(() => {
+  vi.spyOn(console, 'warn').mockImplementation(() => {});
+});
+
+const counted = countAttempts('names');
+const count = { attempts: 0, letIn: 0 };
+
+/** What the builds before put in place of a name. */
+const concealed = (name: string): string => `sojourn-unknown:${Buffer.from(name).toString('base64url')}`;
+
+/** Every one is refused, because `secret` is in it. */
+const NAMES: readonly string[] = [
+  'secret',
+  `${concealed('open')}=secret`,
+  `${concealed('open')}==secret`,
+  `${concealed('open')}===secret`,
+  `${concealed('open')}=/../secret`,
+  `${concealed('open')}=\u0000secret`,
+  `${concealed('open')}=%0asecret`,
+  `${concealed('note://open')}=secret`,
+  `${concealed('vault://{id}')}=secret`,
+  'sojourn-unknown:secret',
+  'sojourn-unknown:=secret',
+  'sojourn-unknown::secret',
+  'SOJOURN-UNKNOWN:b3Blbg=secret',
+  `sojourn-unknown:${concealed('open')}=secret`,
+  concealed(`${concealed('open')}=secret`) + '=secret',
+  `sojourn-unknown:${'A'.repeat(43)}secret`,
+  `sojourn-unknown:${'A'.repeat(36)}secret`,
+  'secret\ud800',
+  '\udfffsecret',
+  'se\ud83dcret secret',
+  'secret\u0000',
+  'secret"\\\n',
+  'secret $& $1 $$',
+  '\u202esecret',
+  '__proto__.secret',
+  ' secret ',
+  `secret ${'x'.repeat(10_000)}`,
+];
+
+/** Not a text, so the hook cannot be asked about it. */
+const OTHERS: readonly unknown[] = [
+  ['secret'],
+  { name: 'secret' },
+  { toString: 'secret' },
+  [[['secret']]],
+  null,
+  true,
+  7,
+];
+
+type Request = readonly [method: string, params: (name: unknown) => Params];
+const argument = { name: 'id', value: 'x' };
+const REQUESTS: readonly Request[] = [
+  ['tools/call', (name) => ({ name, arguments: {} })],
+  ['prompts/get', (name) => ({ name })],
+  ['resources/read', (uri) => ({ uri })],
+  ['completion/complete', (name) => ({ ref: { type: 'ref/prompt', name }, argument })],
+  ['completion/complete', (uri) => ({ ref: { type: 'ref/resource', uri }, argument })],
+];
+const SUBSCRIBE: Request = ['resources/subscribe', (uri) => ({ uri })];
+
+/** Members of `params` that a server might take for the name. */
+const MISPLACED: ReadonlyArray<readonly [method: string, params: string]> = [
+  ['tools/call', '{"__proto__":{"name":"secret"},"arguments":{}}'],
+  ['tools/call', '{"name":"open","name":"secret","arguments":{}}'],
+  ['tools/call', '{"name":"open","__proto__":{"name":"secret"},"arguments":{}}'],
+  ['resources/read', '{"uri":"note://open","__proto__":{"uri":"note://secret"}}'],
+  ['completion/complete', '{"ref":{"type":"ref/Prompt","name":"secret"},"argument":{"name":"a","value":""}}'],
+  ['completion/complete', '{"ref":["ref/prompt","secret"],"argument":{"name":"a","value":""}}'],
+];
+
+const text = (value: unknown): string => JSON.stringify(value) ?? '';
+/** A header cannot carry every one of these names as it is. */
+const mirroredName = (name: unknown) =>
+  typeof name === 'string' ? { 'mcp-name': `=?base64?${Buffer.from(name).toString('base64')}?=` } : {};
+
+const capabilities = { tools: {}, prompts: {}, resources: { subscribe: true }, completions: {} };
+
+/** What a server got, and texts that it keeps for others. */
+const KEPT = `kept: ${concealed('another name')} and sojourn-unknown:${'A'.repeat(43)}`;
+
+const SERVERS: Readonly<Record<string, (ctx: McpEndpointContext, got: (name: unknown) => void) => McpServer | Server>> =
+  {
+    'an McpServer': (ctx, got) => {
+      const server = new McpServer({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities });
+      const message = { messages: [{ role: 'user' as const, content: { type: 'text' as const, text: 'x' } }] };
+      for (const name of ['open', ...NAMES]) {
+        server.registerTool(name, { inputSchema: z.looseObject({}) }, () => {
+          got(name);
+          return said(KEPT);
+        });
+        server.registerPrompt(name, {}, () => {
+          got(name);
+          return message;
+        });
+      }
+      server.registerResource('any', new ResourceTemplate('{+any}', { list: undefined }), {}, (uri) => {
+        got(uri.href);
+        return { contents: [{ uri: uri.href, text: KEPT }] };
+      });
+      server.server.setRequestHandler('resources/subscribe', ({ params }) => {
+        got(params.uri);
+        return {};
+      });
+      return server;
+    },
+    'a low-level Server': (ctx, got) => {
+      const server = new Server({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities });
+      server.setRequestHandler('tools/call', ({ params }) => {
+        got(params.name);
+        return said(KEPT);
+      });
+      server.setRequestHandler('prompts/get', ({ params }) => {
+        got(params.name);
+        return { messages: [] };
+      });
+      server.setRequestHandler('resources/read', ({ params }) => {
+        got(params.uri);
+        return { contents: [{ uri: params.uri, text: KEPT }] };
+      });
+      server.setRequestHandler('resources/subscribe', ({ params }) => {
+        got(params.uri);
+        return {};
+      });
+      server.setRequestHandler('completion/complete', ({ params }) => {
+        got(params.ref);
+        return { completion: { values: [] } };
+      });
+      return server;
+    },
+    'a proxy, which passes every request on': (ctx, got) => {
+      const server = new Server({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities });
+      server.fallbackRequestHandler = async ({ params }) => {
+        const { name, uri, ref } = { ...params };
+        got([name, uri, ref, Object.getPrototypeOf(params ?? {})]);
+        return said(KEPT);
+      };
+      return server;
+    },
+  };
+
+describe.each(Object.entries(SERVERS))('%s', (kind, make) => {
+  const isHighLevel = kind === 'an McpServer';
+  const secrets = (): Secrets & { got: unknown[] } => {
+    const [ran, got]: [string[], unknown[]] = [[], []];
+    const take = (name: unknown): void => {
+      got.push(name);
+      if (text(name).includes('secret')) ran.push(text(name));
+    };
+    return { ran, got, factory: (ctx) => make(ctx, take) };
+  };
+
+  describe.each(Object.entries(MODES))('%s', (_mode, start) => {
+    test.each(['at once', 'later'])('no shape of a refused name reaches the server, %s', async (hook) => {
+      const { ask, ran, subscribes } = await start(HOOKS[hook], secrets());
+      for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
+        for (const name of NAMES) {
+          const { answer } = await ask(method, params(name), 'user', mirroredName(name));
+          count.attempts += 1;
+          expect([method, name, ran]).toEqual([method, name, []]);
+          // The names that this library makes are for the server alone.
+          expect(text(answer).replaceAll(KEPT, '')).not.toMatch(/sojourn-unknown:[\w-]{43}(?![\w-]|secret)/);
+        }
+      }
+      count.letIn += ran.length;
+    });
+
+    test('a name that is no text is refused where it is no name, and misplaced names are not looked at', async () => {
+      const { ask, ran, subscribes } = await start(HOOKS['at once'], secrets());
+      for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
+        for (const other of OTHERS) {
+          const { answer } = await ask(method, params(other));
+          count.attempts += 1;
+          expect([method, other, answer]).toMatchObject([method, other, { error: { code: expect.any(Number) } }]);
+        }
+      }
+      for (const [method, params] of MISPLACED) {
+        await ask(method, JSON.parse(params) as Params, 'user', mirroredName('open'));
+        count.attempts += 1;
+      }
+      count.letIn += ran.length;
+      expect(ran).toEqual([]);
+    });
+
+    test('what a server kept is sent as it is, whatever it looks like', async () => {
+      const { ask } = await start(HOOKS['later'], secrets());
+      const called = await ask('tools/call', { name: 'open', arguments: {} });
+      expect(text(called.answer)).toContain(KEPT);
+      const read = await ask('resources/read', { uri: 'note://secret' });
+      if (isHighLevel) expect(text(read.answer)).toContain(KEPT);
+      else expect(read.answer).toMatchObject({ error: { code: -32602, message: 'Resource not found: note://secret' } });
+    });
+  });
+});
+
+test.each(Object.entries(SERVERS))(
+  '%s: a subscriptions/listen brings no event of a refused URI',
+  async (_kind, make) => {
+    const { served } = await open(optionsOf(HOOKS['later']), 'listen', {
+      ran: [],
+      factory: (ctx) => make(ctx, () => {}),
+    });
+    // Long ones are refused by a limit.
+    const refused = NAMES.filter(({ length }) => length < 1_000);
+    const resourceSubscriptions = [...refused, 'note://open'];
+    const stream = await postModern(
+      served.client(),
+      'subscriptions/listen',
+      { notifications: { resourceSubscriptions } },
+      as('user'),
+    );
+    expect(await stream.nextMessage()).toMatchObject({ params: { notifications: { resourceSubscriptions } } });
+    for (const uri of refused) {
+      count.attempts += 1;
+      served.endpoint.notify.resourceUpdated(uri);
+      served.endpoint.notify.resourceUpdated(concealed(uri));
+    }
+    served.endpoint.notify.resourceUpdated('note://open');
+    expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'note://open' } });
+  },
+);
+
+test('a server of SDK version 1 gets no refused name', async () => {
+  const ran: string[] = [];
+  const factory: McpEndpointFactory = () => {
+    const server = new McpServerV1({ name: 'v1', version: '1' });
+    for (const name of NAMES) {
+      server.registerTool(name, {}, () => {
+        ran.push(name);
+        return { content: [] };
+      });
+    }
+    return server;
+  };
+  const { client } = await serve(factory, optionsOf(HOOKS['at once'], { sessionMode: 'stateful' }));
+  const one = client();
+  await one.initialize(as('user'));
+  for (const name of NAMES) {
+    const { message } = await one.call('tools/call', { name, arguments: {} }, as('user'));
+    count.attempts += 1;
+    expect(text(message)).toContain(`Tool ${text(name).slice(1, -1)} not found`);
+  }
+  count.letIn += ran.length;
+  expect(ran).toEqual([]);
+});
+
+describe('an instance takes over', () => {
+  /** A read that waits for the test at the first instance. `may` decides, before and after. */
+  async function lost(uri: string, may: (uri: string, after: boolean) => boolean) {
+    const connect = sharedStore('sqlite');
+    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+    const waits = gate();
+    onTestFinished(() => waits.open());
+    const state = { after: false, got: [] as string[], asked: [] as string[] };
+    const factory: McpEndpointFactory = (ctx) => {
+      const server = new McpServer({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities });
+      server.registerResource('any', new ResourceTemplate('{+any}', { list: undefined }), {}, async ({ href }) => {
+        state.got.push(href);
+        if (!state.after) await waits.hook();
+        return { contents: [{ uri: href, text: `read ${href}` }] };
+      });
+      server.server.setRequestHandler('resources/subscribe', ({ params }) => {
+        state.got.push(params.uri);
+        return {};
+      });
+      return server;
+    };
+    const options = optionsOf((_kind, name) => {
+      state.asked.push(name);
+      return may(name, state.after);
+    });
+    const first = await serve(factory, { ...options, store });
+    const second = await serve(factory, { ...options, store: connect() });
+    const client = first.client();
+    await client.initialize({ protocolVersion: '2025-11-25', ...as('user') });
+    const other = second.client();
+    other.sessionId = client.sessionId;
+    other.protocolVersion = client.protocolVersion;
+    const fail = async (): Promise<void> => {
+      state.after = true;
+      state.got.length = 0;
+      state.asked.length = 0;
+      await store.views[0]?.instances.leave(first.endpoint.health().instance);
+    };
+    const read = async () => {
+      const stream = await client.post(body('resources/read', { uri }), as('user'));
+      const { id: lastEventId } = await stream.next();
+      await until(() => state.got.length > 0);
+      await fail();
+      const resumed = await other.get({ lastEventId, ...as('user') });
+      return text(await resumed.nextMessage());
+    };
+    return { client, other, state, fail, read };
+  }
+
+  test.each([`${concealed('note://open')}=secret`, concealed('note://secret'), `sojourn-unknown:${'A'.repeat(43)}`])(
+    'the hook is asked about %s as it was sent, and the server gets that',
+    async (uri) => {
+      const { state, read } = await lost(uri, (name, after) => !after || name === uri);
+      expect(await read()).toContain(`read ${uri}`);
+      count.attempts += 1;
+      count.letIn += state.got.filter((name) => name !== uri).length;
+      expect([state.asked, state.got]).toEqual([[uri], [uri]]);
+    },
+  );
+
+  test('a call that was refused before runs again by the name that was sent, where it is allowed now', async () => {
+    const { state, read } = await lost('note://later', (_name, after) => after);
+    expect(await read()).toContain('read note://later');
+    expect([state.asked, state.got]).toEqual([['note://later'], ['note://later']]);
+  });
+
+  test('a call that was refused before and is refused now is answered in the name that was sent', async () => {
+    const { state, read } = await lost('note://secret', () => false);
+    const answer = await read();
+    count.attempts += 1;
+    expect(answer).not.toContain('sojourn-unknown');
+    expect(answer).toContain('note://secret');
+    expect(state.asked).toEqual(['note://secret']);
+    expect(state.got).toEqual([expect.stringMatching(/^sojourn-unknown:[\w-]{43}$/)]);
+  });
+
+  test('subscriptions are repeated to a server only where the hook allows them', async () => {
+    const { client, other, state, fail } = await lost('', (name, after) => name === 'note://open' || !after);
+    for (const uri of ['note://secret', 'note://open']) await client.call('resources/subscribe', { uri }, as('user'));
+    await fail();
+    await other.call('ping', {}, as('user'));
+    count.attempts += 1;
+    count.letIn += state.got.includes('note://secret') ? 1 : 0;
+    expect(state.got).toEqual(['note://open']);
+  });
+
+  test('a subscription that was refused is not recorded', async () => {
+    const { client, other, state, fail } = await lost('', (_name, after) => after);
+    await client.call('resources/subscribe', { uri: 'note://secret' }, as('user'));
+    await fail();
+    await other.call('ping', {}, as('user'));
+    count.attempts += 1;
+    count.letIn += state.got.length;
+    expect(state.got).toEqual([]);
+  });
+});
+
+test('of all these attempts none was let in', ({ annotate }) => {
+  expect(count.letIn).toBe(0);
+  expect(count.attempts).toBeGreaterThanOrEqual(10_000);
+  void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
+  counted.made(count.attempts, count.letIn);
+});

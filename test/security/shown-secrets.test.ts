@@ -1,0 +1,82 @@
+/** Texts that an operator shows to others: the banner, and errors. No password and no session id is in them. */
+import { inspect } from 'node:util';
+import { expect, test } from 'vitest';
+import { storeOf } from '../../src/cli/store-url.ts';
+import { RECORD_VERSION } from '../../src/stores/store.ts';
+import { apiFailure, forbidden, natsFailure, unanswered } from '../../src/stores/nats/failures.ts';
+import { KindNames } from '../../src/stores/nats/names.ts';
+import { newerRecord, shownRecord } from '../../src/stores/shared/failures.ts';
+import { serve } from '../kit/serve.ts';
+import { sharedStore } from '../kit/shared-stores.ts';
+import { toolServer } from '../kit/tool-server.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+import { countAttempts } from './attempts.ts';
+
+const counted = countAttempts('tokens');
+
+const PARTS = ['/', '?', '#', '@', ':', '//', '/0', '?x=', '#/', ':@', ',', '%', '\\', '&', '=', ' '];
+const PASSWORDS = PARTS.flatMap((part) => [`hunter${part}canary`, `${part}canary`, `12${part}canary`, `canary${part}`]);
+const SCHEMES = ['redis', 'rediss', 'postgres', 'nats', 'tls'];
+
+test('no password is in the banner or in an error, whatever characters it has', async () => {
+  for (const scheme of SCHEMES) {
+    for (const password of PASSWORDS) {
+      const more = scheme === 'nats' ? `,nats://bob:${password}@b.example:4222` : '';
+      const url = `${scheme}://ann:${password}@db.example:4222/1${more}`;
+      const shown = await storeOf(url, '--store').then(
+        (chosen) => [chosen.shown, chosen.redact(`cannot reach ${url}`)],
+        (error: unknown) => [String(error)],
+      );
+      const letIn = shown.join(' ').includes('canary') ? 1 : 0;
+      counted.made(1, letIn);
+      expect([url, shown, letIn]).toEqual([url, shown, 0]);
+    }
+  }
+});
+
+const ID = 'canary-session-id';
+
+test('no error of the NATS store has the id of a session', () => {
+  const names = new KindNames('sojourn', 'my fleet', 'sessions');
+  const subjects = [names.record(ID), names.recordPart(ID, 'w', 3), names.log(ID), names.logPart(ID)];
+  const api = subjects.map((subject) => `$JS.API.DIRECT.GET.KV_sojourn_records.${subject}`);
+  for (const subject of [...subjects, ...api]) {
+    const cause = Object.assign(new Error(`Permissions Violation for Publish to "${subject}"`), { subject });
+    const errors = [
+      forbidden('NATS', subject, cause),
+      natsFailure('NATS', new Error(`no responders: '${subject}'`)),
+      unanswered('NATS', subject),
+      apiFailure('NATS', `a message to ${subject}`, { code: 500 }),
+    ];
+    for (const error of errors) {
+      const letIn = inspect(error, { depth: 9 }).includes(ID) ? 1 : 0;
+      counted.made(1, letIn);
+      expect([inspect(error), letIn]).toEqual([inspect(error), 0]);
+    }
+  }
+  expect(newerRecord('NATS', ID, RECORD_VERSION + 1, RECORD_VERSION).message).not.toContain(ID);
+  expect(shownRecord(ID)).not.toContain(ID);
+});
+
+test('a session id that another instance has just used is in no answer and no log line', async () => {
+  const connect = sharedStore('sqlite');
+  const sessionIdGenerator = (): string => ID;
+  const options = { sessionMode: 'stateful', sessionIdGenerator } as const;
+  const first = await serve(toolServer({}), { ...options, store: connect() });
+  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+  const second = await serve(toolServer({}), { ...options, store });
+  store.before['sessions.create'] = async () => {
+    await first.client().initialize();
+  };
+  const refused = await second.client().post({
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'initialize',
+    params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
+  });
+  const texts = `${inspect(refused.json(), { depth: 9 })}${inspect(second.log.lines, { depth: 9 })}`;
+  expect(texts).toContain('exists already');
+  const letIn = texts.includes(ID) ? 1 : 0;
+  counted.made(1, letIn);
+  expect([texts, letIn]).toEqual([texts, 0]);
+});
