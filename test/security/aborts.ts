@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { McpServer } from '@modelcontextprotocol/server';
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { bytesOfText } from '../../src/eras/json-values.ts';
 import type { McpEndpointContext } from '../../src/index.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -57,11 +58,12 @@ export function rawRequest(method: string, headers: Record<string, string>, mess
   return `${method} /mcp HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** A body whose weight is the whole budget of an endpoint with `limits.memoryBytes: BUDGET`. */
+/** A body that takes the whole budget of an endpoint with `limits.memoryBytes: BUDGET`: its text and its values. */
 const whole = (() => {
-  const around = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { x: '' } }).length;
-  const params = { x: 'x'.repeat(BUDGET / WEIGHT - around) };
-  return JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params });
+  const withText = (x: string) => JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { x } });
+  const around = withText('');
+  const left = BUDGET - bytesOfText(around, Infinity) - WEIGHT * around.length;
+  return withText('x'.repeat(Math.floor(left / WEIGHT)));
 })();
 
 /** Whether a body as large as the budget has room. */

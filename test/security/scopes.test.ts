@@ -385,6 +385,7 @@ describe('every transport that a server is connected to', () => {
     expect(connecting.toSorted()).toEqual([
       'eras/legacy/stateless-era.ts',
       'eras/modern/direct.ts',
+      'eras/modern/servers.ts',
       'session/server/session-builder.ts',
     ]);
     // Sessions that the builder connects get their messages from these.
@@ -394,7 +395,7 @@ describe('every transport that a server is connected to', () => {
       'eras/legacy/sse-connection.ts',
       'session/calls/rerun.ts',
     ]);
-    const checking = sources.filter(({ text }) => /\.checkScopes\(/.test(text)).map(({ file }) => file);
+    const checking = sources.filter(({ text }) => /\bcheckScopes\(/.test(text)).map(({ file }) => file);
     for (const file of [
       ...connecting.filter((one) => one !== 'session/server/session-builder.ts'),
       ...dispatching.map((d) => d.file),
