@@ -20,9 +20,7 @@ export function parseFlagValue(spec: FlagSpec, text: string, origin: string): Fl
     case 'text':
       return text;
     case 'module':
-      throw new UsageError(
-        `${origin}: this option is ${spec.help} and has no flag; set it in the options of your module`,
-      );
+      throw new UsageError(`${origin} has no flag: the option is ${spec.help}; set it in the options of your module`);
   }
 }
 

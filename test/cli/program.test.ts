@@ -167,7 +167,7 @@ describe('the command line', () => {
     [['serve', 'x', '--retry-ms', 'soon'], 'sojourn: --retry-ms: got "soon", takes a whole number of ms, 0 or more'],
     [
       ['serve', 'x', '--session-user'],
-      'sojourn: --session-user: this option is a function and has no flag; set it in the options',
+      'sojourn: --session-user has no flag: the option is a function; set it in the options',
     ],
     [['sessions', 'ls'], 'sojourn: sessions ls needs --store (or SOJOURN_STORE), e.g. sqlite:./sessions.db'],
     [['sessions', 'show', '--store', 'sqlite:a.db'], "sojourn: missing required argument 'id'"],

@@ -156,12 +156,12 @@ describe('what serve is asked for', () => {
     [
       { logger: 'true' },
       {},
-      '--logger: this option is an object with functions and has no flag; set it in the options of your module',
+      '--logger has no flag: the option is an object with functions, or false; set it in the options of your module',
     ],
     [
       {},
       { SOJOURN_ONERROR: 'x' },
-      'SOJOURN_ONERROR: this option is a function and has no flag; set it in the options of your module',
+      'SOJOURN_ONERROR has no flag: the option is a function; set it in the options of your module',
     ],
   ])('%j with %j is refused by name', (flags, env, message) => {
     expect(refusal(flags, env)).toBe(message);
