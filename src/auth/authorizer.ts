@@ -18,7 +18,7 @@ import type { Authorize, AuthorizeKind } from '../options/auth-options.ts';
 import type { RandomSource } from '../options/system.ts';
 import { orUndefined } from '../or-undefined.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { innerServer, registersTools } from '../protocol/server-shape.ts';
+import { innerServer, isHighLevel } from '../protocol/server-shape.ts';
 import {
   type Authorizer,
   inPlaceOf,
@@ -127,7 +127,7 @@ export class HookAuthorizer implements Authorizer {
     const connect = connectable.connect.bind(connectable);
     connectable.connect = async (transport) => {
       await connect(transport);
-      this.#attach(transport, registersTools(server));
+      this.#attach(transport, isHighLevel(server));
     };
   }
 

@@ -9,11 +9,11 @@
  */
 import { definitionRefused } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
-import { innerServer, propertyWithServer } from '../protocol/server-shape.ts';
+import { innerServer, isHighLevel, propertyWithServer } from '../protocol/server-shape.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import { createFacades } from './facade.ts';
 import { answersItself, createLightServer } from './light-server.ts';
-import { isHighLevel, isSdkServer, isSubclass, missingSeam, replacedMethod, type SdkServer } from './sdk-server.ts';
+import { isSdkServer, isSubclass, missingSeam, replacedMethod, type SdkServer } from './sdk-server.ts';
 import { failedCheck } from './self-check.ts';
 import { type ServingEndpoint, SharedServer } from './shared-server.ts';
 import { versionsOf } from './versions.ts';
@@ -79,7 +79,7 @@ const definitions = new WeakMap<SdkServer, Definition>();
 
 /** Throws DEFINITION_REFUSED for a server that cannot serve many sessions. */
 export function hostDefinition(given: object): Definition {
-  const server = isHighLevel(given) ? given.server : given;
+  const server = isHighLevel(given) ? given['server'] : given;
   if (!isSdkServer(server)) throw definitionRefused(notOfSdk(given));
   const highLevel = server === given ? undefined : given;
   const known = definitions.get(server);

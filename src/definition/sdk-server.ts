@@ -3,6 +3,7 @@
  * the folder touches (ADR 0019). A server that lacks one of them is refused.
  */
 import { isObject } from '../protocol/jsonrpc.ts';
+import { isLowLevel } from '../protocol/server-shape.ts';
 
 /** A stored request handler. `ctx` is the SDK's context, or `extra` in version 1. */
 export type RequestHandler = (request: unknown, ctx: unknown) => unknown;
@@ -95,13 +96,7 @@ export function missingSeam(server: SdkServer): string | undefined {
   );
 }
 
-/** Every version has these. A client of the SDK lacks the first. */
-const SERVER_METHODS = ['getClientVersion', 'setRequestHandler', 'setNotificationHandler', 'connect', 'close'];
-
-/** Recognised by its members, because `instanceof` fails for another copy of the SDK. */
-export function isSdkServer(value: unknown): value is SdkServer {
-  return isObject(value) && SERVER_METHODS.every((name) => typeof value[name] === 'function');
-}
+export const isSdkServer = (value: unknown): value is SdkServer => isLowLevel(value);
 
 /** What a definition may replace: registration, and what is read when a session starts. */
 const REPLACEABLE = new Set([
@@ -118,12 +113,6 @@ const REPLACEABLE = new Set([
 export function replacedMethod(server: SdkServer): string | undefined {
   const own: unknown = Object.getPrototypeOf(server);
   return Object.keys(server).find((name) => !REPLACEABLE.has(name) && isObject(own) && typeof own[name] === 'function');
-}
-
-/** An `McpServer`: it has a low-level server inside and registers tools, before version 1.11 with `tool` alone. */
-export function isHighLevel(value: unknown): value is object & { readonly server: SdkServer } {
-  if (!isObject(value) || !isSdkServer(value['server'])) return false;
-  return typeof value['registerTool'] === 'function' || '_registeredTools' in value;
 }
 
 /** Whether its class extends the SDK's `Server`. `Server` itself extends `Protocol`. */

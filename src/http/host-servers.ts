@@ -16,11 +16,16 @@ export interface HostedStream {
 
 interface HostServer {
   readonly listening: boolean;
+  readonly maxHeadersCount?: number | null;
   closeIdleConnections?(): void;
   once(event: 'close', listener: () => void): unknown;
 }
 
 const CHECK_MS = 500;
+
+/** The server of a connection. `node:http` sets this member on each of its sockets, and does not document it. */
+export const hostServerOf = (socket: Socket): HostServer | undefined =>
+  (socket as { readonly server?: HostServer }).server;
 
 export class HostServers {
   readonly #time: TimeProvider;
@@ -35,8 +40,7 @@ export class HostServers {
 
   /** Returns what forgets the stream. `undefined`: its server never listened in this process. */
   watch(socket: Socket, stream: HostedStream): (() => void) | undefined {
-    // `node:http` sets this member on each of its connections. Without it nothing is watched.
-    const { server } = socket as { readonly server?: HostServer };
+    const server = hostServerOf(socket);
     if (server?.listening !== true) return undefined;
     const streams = this.#streams.get(server) ?? new Set();
     this.#streams.set(server, streams.add(stream));

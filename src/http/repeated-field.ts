@@ -3,6 +3,7 @@
  * servers keep the last, and `Headers` joins both. So a proxy may check one field and sojourn another.
  */
 import type { IncomingMessage } from 'node:http';
+import { hostServerOf } from './host-servers.ts';
 
 /** Two credentials in one field. Parameters, as those of `Digest`, are no credentials. */
 const TWO_CREDENTIALS = /^[\w-]+ +[\w.~+/-]+=*[ \t]*,/;
@@ -31,9 +32,8 @@ const MOST_KEPT = 2_000;
 export function mayLackFields(req: Pick<IncomingMessage, 'rawHeaders' | 'httpVersionMajor' | 'socket'>): boolean {
   const { length } = req.rawHeaders;
   if (length < 2 || req.httpVersionMajor > 1) return false;
-  // `node:http` sets this member on each of its connections.
-  const { server } = req.socket as { readonly server?: { readonly maxHeadersCount?: number | null } };
-  const most = typeof server?.maxHeadersCount === 'number' ? server.maxHeadersCount * 2 : MOST_KEPT;
+  const count = hostServerOf(req.socket)?.maxHeadersCount;
+  const most = typeof count === 'number' ? count * 2 : MOST_KEPT;
   return most > 0 && length >= most;
 }
 

@@ -9,11 +9,24 @@ import { isObject } from './jsonrpc.ts';
 /** What a factory may return. */
 export type AnyServer = McpServer | Server | ConnectableServer;
 
-/** Members of the SDK's `Server` since version 2, which serve the modern era. Version 1 lacks the first. */
-const MODERN_MEMBERS = ['getNegotiatedProtocolVersion', 'setRequestHandler', 'getCapabilities', 'connect', 'close'];
+/** Members of the SDK's `Server` in every version. A client of the SDK lacks the first. */
+const SERVER_MEMBERS = ['getClientVersion', 'setRequestHandler', 'setNotificationHandler', 'connect', 'close'];
 
-/** Members of the `Server` of version 1. A client of the SDK lacks the first. */
-const OLDER_MEMBERS = ['getClientVersion', 'setRequestHandler', 'connect', 'close'];
+/** What it has besides since version 2, which serves the modern era. */
+const MODERN_MEMBERS = ['getNegotiatedProtocolVersion', 'getCapabilities'];
+
+const hasMethods = (value: Readonly<Record<string, unknown>>, names: readonly string[]): boolean =>
+  names.every((name) => typeof value[name] === 'function');
+
+/** Whether it is the SDK's low-level `Server`, of any version. */
+export const isLowLevel = (value: unknown): value is Record<string, unknown> =>
+  isObject(value) && hasMethods(value, SERVER_MEMBERS);
+
+/** Whether it is an `McpServer` of any version, which keeps tables of its tools. Before 1.11 it has `tool` alone. */
+export function isHighLevel(value: unknown): value is Record<string, unknown> {
+  if (!isObject(value) || !isLowLevel(value['server'])) return false;
+  return typeof value['registerTool'] === 'function' || '_registeredTools' in value;
+}
 
 /**
  * The SDK's `Server` that serves the modern era: `made` itself, or the server inside an `McpServer`. `undefined`:
@@ -23,9 +36,7 @@ export function modernServerOf(made: unknown): Server | undefined {
   if (made instanceof McpServer) return made.server;
   if (made instanceof Server) return made;
   const inner = innerServer(made);
-  return isObject(inner) && MODERN_MEMBERS.every((name) => typeof inner[name] === 'function')
-    ? (inner as unknown as Server)
-    : undefined;
+  return isLowLevel(inner) && hasMethods(inner, MODERN_MEMBERS) ? (inner as unknown as Server) : undefined;
 }
 
 /** Whether it is an `McpServer` of version 2, from any copy of the SDK. */
@@ -40,15 +51,10 @@ export function isOwnCopy(made: unknown): boolean {
 }
 
 /** Whether it is a server of SDK version 1, when `modernServerOf` does not know it. */
-export function isOlderServer(made: unknown): boolean {
-  const inner = innerServer(made);
-  return isObject(inner) && OLDER_MEMBERS.every((name) => typeof inner[name] === 'function');
-}
+export const isOlderServer = (made: unknown): boolean => modernServerOf(made) === undefined && isOfSdk(made);
 
-/** Whether it is an `McpServer` of any version, which keeps tables of its tools, prompts and resources. */
-export function registersTools(made: unknown): boolean {
-  return isObject(made) && typeof made['registerTool'] === 'function' && isObject(made['server']);
-}
+/** Whether it is a server of the SDK, or an object whose property `server` is one. */
+const isOfSdk = (made: unknown): boolean => isLowLevel(innerServer(made));
 
 /**
  * Where an object of the application, or of a framework, holds a server of the SDK: in an own property, or in
@@ -57,11 +63,9 @@ export function registersTools(made: unknown): boolean {
 export function propertyWithServer(made: unknown): string | undefined {
   if (!isObject(made)) return undefined;
   const inner = innerServer(made);
-  if (inner !== made && isSdkServer(inner)) return 'server';
-  return Object.entries(Object.getOwnPropertyDescriptors(made)).find(([, { value }]) => isSdkServer(value))?.[0];
+  if (inner !== made && isOfSdk(inner)) return 'server';
+  return Object.entries(Object.getOwnPropertyDescriptors(made)).find(([, { value }]) => isOfSdk(value))?.[0];
 }
-
-const isSdkServer = (made: unknown): boolean => modernServerOf(made) !== undefined || isOlderServer(made);
 
 /** The SDK's `Server` inside an `McpServer`; anything else as it is. */
 export function innerServer(made: unknown): unknown {
@@ -77,6 +81,20 @@ export function overrides(made: object, method: string): boolean {
     base = next;
   }
   return Reflect.get(made, method) !== Reflect.get(base, method);
+}
+
+/** Closes a server. An object of the application may return no promise, or throw at once. */
+export async function closeServer(made: AnyServer | undefined): Promise<void> {
+  await made?.close();
+}
+
+/** Makes `close()` return a promise, which `createMcpHandler` expects of every server. */
+export function closeWithPromise(made: AnyServer): void {
+  for (const server of new Set([made, innerServer(made) as AnyServer])) {
+    if (!overrides(server, 'close')) continue;
+    const close = server.close.bind(server);
+    server.close = async () => close();
+  }
 }
 
 /** Takes the method of a notification that a server sent too late. */

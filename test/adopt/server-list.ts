@@ -46,6 +46,20 @@ const MCP_SERVER = '@modelcontextprotocol/server';
 const stdioOf = (says: string): string =>
   `    const transport = new StdioServerTransport();\n    await server.connect(transport);\n    console.error("${says}");\n`;
 
+const FILESYSTEM = {
+  packages: ['@modelcontextprotocol/server-filesystem@2026.8.31'],
+  module: '@modelcontextprotocol/server-filesystem/dist/index.js',
+  changes: [
+    {
+      file: '@modelcontextprotocol/server-filesystem/dist/index.js',
+      edits: [[stdioOf('Secure MCP Filesystem Server running on stdio'), '']],
+      end: 'export default server;',
+    },
+  ],
+  gives: 'object',
+  sdk: MCP_SDK,
+} satisfies Partial<PublishedServer>;
+
 export const SERVERS: readonly PublishedServer[] = [
   {
     name: 'server-everything',
@@ -81,45 +95,15 @@ export const SERVERS: readonly PublishedServer[] = [
     },
   },
   {
+    ...FILESYSTEM,
     name: 'server-filesystem',
-    packages: ['@modelcontextprotocol/server-filesystem@2026.8.31'],
-    module: '@modelcontextprotocol/server-filesystem/dist/index.js',
-    changes: [
-      {
-        file: '@modelcontextprotocol/server-filesystem/dist/index.js',
-        edits: [
-          [
-            '    const transport = new StdioServerTransport();\n    await server.connect(transport);\n    console.error("Secure MCP Filesystem Server running on stdio");\n',
-            '',
-          ],
-        ],
-        end: 'export default server;',
-      },
-    ],
-    gives: 'object',
-    sdk: MCP_SDK,
     args: ['{root}'],
     call: { name: 'list_directory', args: { path: '{root}' }, expect: /present\.txt/ },
     note: 'its folders are a module variable: the roots of one client are those of all',
   },
   {
+    ...FILESYSTEM,
     name: 'server-filesystem, roots alone',
-    packages: ['@modelcontextprotocol/server-filesystem@2026.8.31'],
-    module: '@modelcontextprotocol/server-filesystem/dist/index.js',
-    changes: [
-      {
-        file: '@modelcontextprotocol/server-filesystem/dist/index.js',
-        edits: [
-          [
-            '    const transport = new StdioServerTransport();\n    await server.connect(transport);\n    console.error("Secure MCP Filesystem Server running on stdio");\n',
-            '',
-          ],
-        ],
-        end: 'export default server;',
-      },
-    ],
-    gives: 'object',
-    sdk: MCP_SDK,
     call: { name: 'list_directory', args: { path: '{root}' }, expect: /present\.txt/ },
     question: { name: 'list_allowed_directories', expect: /{root}/, asks: 'roots/list' },
     note: 'started without folders: it may read what the roots of its client name',

@@ -1,12 +1,18 @@
 /** Requests and notifications without a session, of both eras: their handlers, their run hook and its signal. */
-import type { McpServer } from '@modelcontextprotocol/server';
+import { type McpServer, Server } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { RootsListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { currentRequest, type McpEndpointOptions, type McpRequestRun, type McpSession } from '../../src/index.ts';
+import {
+  type ConnectableServer,
+  currentRequest,
+  type McpEndpointOptions,
+  type McpRequestRun,
+  type McpSession,
+} from '../../src/index.ts';
 import { createFakeTime, type RawClient, type RawResponse } from '../../src/testing/index.ts';
-import { createLab, tool, type Lab } from '../kit/lab.ts';
-import { envelope, mirrored, postModern } from '../kit/modern.ts';
+import { createLab, textOf, tool, type Lab } from '../kit/lab.ts';
+import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -252,4 +258,75 @@ test('the notification of a factory that throws gets its error', async () => {
   const { client } = await serve(factory, { sessionMode: 'stateless' });
   const response = await client().notify('notifications/initialized');
   expect([response.status, response.json()]).toMatchObject([500, { id: null }]);
+});
+
+describe('a server whose close() returns no promise', () => {
+  /** An object around a server of SDK 1, as frameworks make it. */
+  const around = (closed: () => void) => (): ConnectableServer => {
+    const server = new McpServerV1({ name: 'v1', version: '1' });
+    server.registerTool('hello', {}, () => ({ content: [{ type: 'text', text: 'hello' }] }));
+    const close = (): void => {
+      closed();
+      void server.close();
+    };
+    return { connect: (transport) => server.connect(transport as never), close: close as () => never };
+  };
+
+  test('serves stateless requests and sessions, and is closed after them', async () => {
+    for (const sessionMode of ['stateless', 'stateful'] as const) {
+      let closes = 0;
+      const { client, endpoint, log } = await serve(
+        around(() => (closes += 1)),
+        { sessionMode },
+      );
+      const one = client();
+      if (sessionMode === 'stateful') await one.initialize();
+      const { response, message } = await one.call(...tool('hello'));
+      expect([response.status, textOf(message)]).toEqual([200, 'hello']);
+      await endpoint.close();
+      expect(closes).toBeGreaterThan(0);
+      expect(log.matching(/./, 'error')).toEqual([]);
+    }
+  });
+
+  test('answers a probe of 2026-07-28 with the versions that it serves', async () => {
+    let closes = 0;
+    const { client, log } = await serve(around(() => (closes += 1)));
+    const { response, message } = await callModern(client(), 'server/discover');
+    expect([response.status, message.error?.code, closes]).toEqual([400, -32022, 1]);
+    expect(log.matching(/./, 'error')).toEqual([]);
+  });
+
+  test('serves what createMcpHandler serves, notifications included', async () => {
+    let closes = 0;
+    class Closing extends Server {
+      override close(): Promise<void> {
+        closes += 1;
+        void super.close();
+        return undefined as never;
+      }
+    }
+    // The options are not passed on, so the SDK serves the requests too.
+    const { client, endpoint, log } = await serve(() => new Closing({ name: 'v2', version: '1' }, {}));
+    const one = client();
+    expect((await callModern(one, 'server/discover')).response.status).toBe(200);
+    expect((await ERAS['2026-07-28']?.notify(one))?.status).toBe(202);
+    await until(() => closes > 0);
+    await endpoint.close();
+    expect(log.matching(/./, 'error')).toEqual([]);
+  });
+
+  test('a close() that throws at once is one line in the log', async () => {
+    const factory = (): ConnectableServer => {
+      const server = around(() => {})();
+      server.close = () => {
+        throw new Error('closes badly');
+      };
+      return server;
+    };
+    const { client, log } = await serve(factory, { sessionMode: 'stateless' });
+    const { response, message } = await client().call(...tool('hello'));
+    expect([response.status, textOf(message)]).toEqual([200, 'hello']);
+    await until(() => log.matching(/could not be closed/, 'error').length === 1);
+  });
 });

@@ -10,7 +10,7 @@ import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
 import { type RpcNotification, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { inHookTime } from '../../session/server/hook-time.ts';
-import { type AnyServer, dropNotifications } from '../../protocol/server-shape.ts';
+import { type AnyServer, closeServer, dropNotifications } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { ReceivedPost } from '../../call/inbound.ts';
 import { EARLY, RequestRuns } from '../request-runs.ts';
@@ -129,7 +129,7 @@ export class StatelessEra {
   }
 
   #close({ made }: SessionlessCall): void {
-    made?.close().catch((cause: unknown) => {
+    closeServer(made).catch((cause: unknown) => {
       this.#given.options.logger.error({ err: cause }, 'The server of a stateless request could not be closed');
     });
   }

@@ -28,7 +28,7 @@ import type { MemoryUse } from '../../http/slow-readers.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { dropNotifications } from '../../protocol/server-shape.ts';
+import { closeServer, closeWithPromise, dropNotifications } from '../../protocol/server-shape.ts';
 import { quoted } from '../../shown.ts';
 import { currentCall } from '../../session/calls/call.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
@@ -225,7 +225,7 @@ export class ModernEra implements LostRequestServer {
       call.fail(call.refusal ?? answerable(cause, this.#options.logger, 'A modern request could not be served'));
       // No other code may know the server of a refused request, and it may have no connection.
       dropNotifications(call.made, this.#options.notices);
-      call.made?.close().catch((err: unknown) => {
+      closeServer(call.made).catch((err: unknown) => {
         this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
       });
     } finally {
@@ -255,6 +255,7 @@ export class ModernEra implements LostRequestServer {
       const server = call.server ?? (await this.#servers.build(call));
       // The SDK connects and closes it, or only reads what it can.
       dropNotifications(server, this.#options.notices);
+      closeWithPromise(server);
       return server;
     } catch (cause) {
       call.refuse(answerable(cause, this.#options.logger, 'A modern request could not be served'));

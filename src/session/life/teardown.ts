@@ -2,7 +2,7 @@
  * Ends the copy of a session that leaves its instance, in this order: running requests get their error, readers end,
  * `signal` aborts, `run()` resolves, and the server is closed.
  */
-import type { AnyServer } from '../../protocol/server-shape.ts';
+import { type AnyServer, closeServer } from '../../protocol/server-shape.ts';
 import type { LeaveReason, Logger } from '../../types.ts';
 import { staysResumable } from '../../call/retries.ts';
 import { within } from '../../options/system.ts';
@@ -40,7 +40,7 @@ export async function tearDown(
   abortSignal();
   run?.leave(reason);
   if (run !== undefined) await run.heard();
-  const closed = closeServer(session, options);
+  const closed = close(session, options);
   if (run === undefined && !isKept) return closed;
   await Promise.all([closed, run?.done(), isKept ? flushed(session) : undefined]);
 }
@@ -51,15 +51,14 @@ async function flushed({ calls, usedGetStream }: LeavingSession): Promise<void> 
   await usedGetStream?.flushed();
 }
 
-async function closeServer(
+async function close(
   { id: sessionId, logger, server, transport }: LeavingSession,
   { timeProvider }: SessionHost['options'],
 ): Promise<void> {
   try {
-    if (server !== undefined)
-      await within(timeProvider, GRACE_MS, server.close(), () =>
-        logger.warn({ sessionId, graceMs: GRACE_MS }, 'The server is still closing after its session left'),
-      );
+    await within(timeProvider, GRACE_MS, closeServer(server), () =>
+      logger.warn({ sessionId, graceMs: GRACE_MS }, 'The server is still closing after its session left'),
+    );
   } catch (cause) {
     logger.error({ err: cause, sessionId }, 'The server could not be closed');
   }

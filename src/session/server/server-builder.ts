@@ -5,6 +5,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import {
   type AnyServer,
+  closeServer,
   dropNotifications,
   isOlderServer,
   modernServerOf,
@@ -107,8 +108,7 @@ export class ServerBuilder {
   /** Closes a server that a hook returned, or connected, too late. */
   closeLate(server: AnyServer): void {
     dropNotifications(server, this.#options.options.notices);
-    const close = async (): Promise<void> => server.close();
-    close().catch((err: unknown) =>
+    closeServer(server).catch((err: unknown) =>
       this.#options.options.logger.error({ err }, 'A server that the factory returned too late could not be closed'),
     );
   }
