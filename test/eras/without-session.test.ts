@@ -269,7 +269,7 @@ describe('a server whose close() returns no promise', () => {
       closed();
       void server.close();
     };
-    return { connect: (transport) => server.connect(transport as never), close: close as () => never };
+    return { connect: (transport) => server.connect(transport), close: close as () => never };
   };
 
   test('serves stateless requests and sessions, and is closed after them', async () => {
