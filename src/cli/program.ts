@@ -55,14 +55,18 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
     return code;
   } catch (error) {
     const [command = ''] = args;
-    if (command === 'serve' && error instanceof CommanderError && NOT_OURS.includes(error.code))
-      context.err(ARGUMENTS_HINT);
+    const isMeantForModule =
+      error instanceof CommanderError &&
+      (NOT_OURS.includes(error.code) || (error.code === NO_MODULE && passed.length > 0));
+    if (command === 'serve' && isMeantForModule) context.err(ARGUMENTS_HINT);
     return exitCodeOf(error, context, ['sessions', 'reload'].includes(command) ? command : 'serve');
   }
 }
 
 /** The mistakes of a command line with arguments that are meant for the module. */
 const NOT_OURS: readonly string[] = ['commander.unknownOption', 'commander.excessArguments'];
+/** `serve -- server.js`: the module is before `--`. */
+const NO_MODULE = 'commander.missingArgument';
 const ARGUMENTS_HINT = '(arguments of the module itself follow --: sojourn serve server.js -- --mine)\n';
 
 function exitCodeOf(error: unknown, context: CliContext, command: string): number {

@@ -11,11 +11,17 @@ import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
 import { moduleInvalid } from './failure.ts';
 import { loadFailure } from './load-failure.ts';
+import { STOP_SIGNALS, type StopSignal } from './shutdown.ts';
 
 export interface ServerModule {
   /** One server for all sessions, or a factory. */
   readonly server: McpEndpointFactory | ConnectableServer;
   readonly options: McpEndpointOptions;
+}
+
+export interface LoadedModule extends ServerModule {
+  /** The signals for which it, or a package that it imports, has added a listener. */
+  readonly listensFor: readonly StopSignal[];
 }
 
 const EXTENSIONS = ['.js', '.mjs', '.ts', '.mts'];
@@ -24,13 +30,16 @@ const SLOW_LOAD_MS = 10_000;
 const SHAPE = 'an MCP server, a function that creates one, { server, options } or { factory, options }';
 
 /** `logger` gets a warning while the module loads for long. */
-export async function loadServerModule(given: string, cwd: string, logger: Logger): Promise<ServerModule> {
+export async function loadServerModule(given: string, cwd: string, logger: Logger): Promise<LoadedModule> {
   const file = findModule(given, cwd);
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
+  const before = STOP_SIGNALS.map((signal) => process.listenerCount(signal));
   const namespace = import(pathToFileURL(file).href).catch(async (error: unknown) => {
     throw await loadFailure(given, file, error);
   });
-  return serverModuleOf(given, await settled(given, namespace, logger));
+  const loaded = serverModuleOf(given, await settled(given, namespace, logger));
+  const listensFor = STOP_SIGNALS.filter((signal, n) => process.listenerCount(signal) > (before[n] ?? 0));
+  return { ...loaded, listensFor };
 }
 
 /** A top-level await of the module may settle late, or never. */

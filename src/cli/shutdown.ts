@@ -10,8 +10,8 @@
  */
 import { EXIT } from './failure.ts';
 
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-export type StopSignal = (typeof SIGNALS)[number];
+export const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+export type StopSignal = (typeof STOP_SIGNALS)[number];
 
 /** With `npm start`, one Ctrl+C arrives twice: from the terminal and from npm. No person presses it twice this fast. */
 const SAME_KEYSTROKE_MS = 100;
@@ -49,7 +49,7 @@ export function untilStopped(source: SignalSource, now: () => number, server: St
         end(EXIT.failed);
       }
     };
-    const listeners = SIGNALS.map((signal) => ({ signal, listener: () => stop(signal) }));
+    const listeners = STOP_SIGNALS.map((signal) => ({ signal, listener: () => stop(signal) }));
     const end = (code: number): void => {
       for (const { signal, listener } of listeners) source.off(signal, listener);
       resolve(code);

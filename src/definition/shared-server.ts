@@ -136,6 +136,7 @@ export class SharedServer {
   }
 
   announce(change: ListChange): void {
+    currentCall.getStore()?.noticeListChange(LIST_CHANGED[change], this.endpoint?.notices);
     this.endpoint?.lists?.changed(change);
     if (this.#changed.size === 0) afterTurn(() => this.#tell());
     this.#changed.add(change);

@@ -6,7 +6,15 @@
 import { SojournError } from '../errors.ts';
 import { shown } from '../shown.ts';
 import type { Logger } from '../types.ts';
-import type { DroppedNotice, HandlerThrewNotice, Notice, Notices, RefusedNotice, RequestNotice } from './notices.ts';
+import type {
+  DroppedNotice,
+  HandlerThrewNotice,
+  ListChangedNotice,
+  Notice,
+  Notices,
+  RefusedNotice,
+  RequestNotice,
+} from './notices.ts';
 
 interface LineOptions {
   readonly logger: Logger;
@@ -16,10 +24,15 @@ interface LineOptions {
 
 /** `requests`: where the lines of requests go; `undefined`: nowhere. */
 export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
-  const dropped = new DroppedLines(options.logger);
+  const [dropped, changed] = [new FirstLines(options.logger), new FirstLines(options.logger)];
   notices.listen((notice) => {
-    if (notice.kind === 'dropped') dropped.write(notice);
-    else write(notice, options, requests);
+    if (notice.kind === 'dropped') {
+      const fields = { method: shown(notice.method) };
+      dropped.write(`${notice.sender} ${fields.method}`, fields, DROPPED[notice.sender]);
+    } else if (notice.kind === 'listChanged') {
+      const call = calledFields(notice);
+      changed.write(JSON.stringify(call), { ...call, list: notice.list }, CHANGED);
+    } else write(notice, options, requests);
   }, requests !== undefined);
 }
 
@@ -32,8 +45,12 @@ const DROPPED: Readonly<Record<DroppedNotice['sender'], string>> = {
     'Stop what sends it when session.signal aborts, or in onclose of the server',
 };
 
-/** One line per sender and method. */
-class DroppedLines {
+const CHANGED =
+  'A call changed a list of its server. After a restart the change is gone, and other instances do not have it. ' +
+  'Register everything before the first request; what a call unlocks, keep in session.state, and let a factory read it';
+
+/** The first line of each key. The values come from clients and from the application, and must not fill the memory. */
+class FirstLines {
   readonly #logger: Logger;
   readonly #written = new Set<string>();
 
@@ -41,19 +58,17 @@ class DroppedLines {
     this.#logger = logger;
   }
 
-  write({ sender, method }: DroppedNotice): void {
-    const key = `${sender} ${method}`;
-    if (this.#written.has(key) || this.#written.size === MOST_DROPPED) return;
+  write(key: string, fields: object, text: string): void {
+    if (this.#written.has(key) || this.#written.size === MOST_KEYS) return;
     this.#written.add(key);
-    this.#logger.warn({ method: shown(method) }, DROPPED[sender]);
+    this.#logger.warn(fields, text);
   }
 }
 
-/** A server that makes up its methods cannot fill the memory. */
-const MOST_DROPPED = 100;
+const MOST_KEYS = 100;
 
 function write(
-  notice: Exclude<Notice, DroppedNotice>,
+  notice: Exclude<Notice, DroppedNotice | ListChangedNotice>,
   { logger, logErrors }: LineOptions,
   requests: Logger | undefined,
 ): void {
@@ -114,10 +129,15 @@ function writeRefused({ status, reason, why, sessionId }: RefusedNotice, logger:
   logger[level]({ status, reason, why, sessionId }, `A request is refused: ${status} ${reason}`);
 }
 
-function thrownFields({ method, target, sessionId, error }: HandlerThrewNotice): object {
+function thrownFields({ sessionId, error, ...called }: HandlerThrewNotice): object {
+  return { ...calledFields(called), error: kindOf(error), at: placeOf(error), sessionId };
+}
+
+/** The call by its tool or prompt, else by its method: a URI is in no line. */
+function calledFields({ method, target }: Pick<HandlerThrewNotice, 'method' | 'target'>): object {
   const name = method === 'tools/call' ? 'tool' : method === 'prompts/get' ? 'prompt' : 'method';
   const value = name === 'method' ? method : target;
-  return { [name]: value && shown(value), error: kindOf(error), at: placeOf(error), sessionId };
+  return { [name]: value && shown(value) };
 }
 
 const WORD = /^[\w$.]{1,64}$/;

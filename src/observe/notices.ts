@@ -7,6 +7,7 @@
  *     handlerThrew    `noticeThrown` of `session/calls/call.ts`
  *     clientSeen      `seenClients` of `eras/message-checks.ts`: clients without a session
  *     dropped         `definition/shared-server.ts`, and transports whose session or request has ended
+ *     listChanged     `noticeListChange` of `session/calls/call.ts`
  *     the others      `session/registry.ts`: what happens to sessions
  *
  * Listeners are called in the turn of the notice. They must not throw.
@@ -89,6 +90,16 @@ export interface DroppedNotice {
   readonly method: string;
 }
 
+/** A running call changed a list of its server, which no other process has and no restore repeats. */
+export interface ListChangedNotice {
+  readonly kind: 'listChanged';
+  /** `tools`, for example. */
+  readonly list: string;
+  /** The call. */
+  readonly method: string;
+  readonly target: string | undefined;
+}
+
 export type SessionNotice = {
   readonly [Name in SessionEventName]: { readonly kind: Name } & Readonly<SessionEventMap[Name][0]>;
 }[SessionEventName];
@@ -104,6 +115,7 @@ export type Notice =
   | HandlerThrewNotice
   | ClientSeenNotice
   | DroppedNotice
+  | ListChangedNotice
   | SessionNotice;
 
 interface RefusedExchange {

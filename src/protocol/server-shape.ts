@@ -97,9 +97,10 @@ export function closeWithPromise(made: AnyServer): void {
   }
 }
 
-/** Takes the method of a notification that a server sent too late. */
-export interface LateNotifications {
+/** Takes the methods of notifications: of those that a server sent too late, and of those that it can send. */
+export interface NotificationListener {
   dropped(method: string): void;
+  passed?(method: string): void;
 }
 
 type Send = (...args: unknown[]) => unknown;
@@ -111,7 +112,7 @@ const FUNNEL = '_notificationViaCodec';
  * For a server that has no connection, or is about to lose it: without a connection its notifications resolve and go
  * nowhere. The SDK rejects them, and code that does not await them would end the process. Requests still reject.
  */
-export function dropNotifications(made: unknown, late: LateNotifications): void {
+export function dropNotifications(made: unknown, listener: NotificationListener): void {
   const inner = innerServer(made);
   if (!isObject(inner)) return;
   const hasFunnel = typeof inner[FUNNEL] === 'function';
@@ -119,8 +120,10 @@ export function dropNotifications(made: unknown, late: LateNotifications): void 
   const send = inner[member];
   if (typeof send !== 'function') return;
   Reflect.set(inner, member, async (...args: unknown[]): Promise<unknown> => {
-    if (inner['transport'] !== undefined) return (send as Send).apply(inner, args);
-    return late.dropped((args[hasFunnel ? 1 : 0] as { readonly method: string }).method);
+    const { method } = args[hasFunnel ? 1 : 0] as { readonly method: string };
+    if (inner['transport'] === undefined) return listener.dropped(method);
+    listener.passed?.(method);
+    return (send as Send).apply(inner, args);
   });
 }
 

@@ -157,7 +157,7 @@ describe('the command line', () => {
     [['serve', 'x', 'y'], "sojourn: too many arguments for 'serve'"],
     [['serve', 'x', 'y'], HINT],
     [['serve', 'x', '--mine'], `sojourn: unknown option '--mine'\n${HINT}`],
-    [['serve', '--', 'x'], "sojourn: missing required argument 'module'"],
+    [['serve', '--', 'x'], `sojourn: missing required argument 'module'\n${HINT}`],
     [
       ['serve', 'x', '--event-retention', 'yes'],
       'sojourn: --event-retention takes no value; got "yes". --event-retention turns it on, --no-event-retention turns it off',

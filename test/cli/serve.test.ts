@@ -134,6 +134,42 @@ describe('sojourn serve', () => {
     expect(argv).toEqual([process.execPath, join(dist, 'cli/main.js'), ...passed]);
   });
 
+  test.each([
+    ['one process', ['0'], {}],
+    ['two workers', ['2', '--store', 'sqlite:'], { worker: 1 }],
+  ])(
+    'a module that listens for signals is one warning of %s, with its name',
+    async (_what, [workers = '', ...store], by) => {
+      const folder = mkdtempSync(join(tmpdir(), 'sojourn-signals-'));
+      onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+      const flags = store.map((flag) => (flag === 'sqlite:' ? `sqlite:${join(folder, 'sessions.db')}` : flag));
+      const cli = serve('exiting-server.mjs', flags, { env: { SOJOURN_WORKERS: workers } });
+      await cli.url();
+      const warned = () => cli.output.stderr.split('\n').filter((line) => line.includes('listens for'));
+      await until(() => warned().length > 0, { what: 'the warning' });
+      const lines = warned().map((line) => JSON.parse(line) as { msg: string });
+      expect(lines).toEqual([
+        expect.objectContaining({
+          level: 40,
+          module: program('exiting-server.mjs'),
+          signals: ['SIGTERM', 'SIGINT'],
+          ...by,
+        }),
+      ]);
+      expect(lines[0]?.msg).toContain(
+        `${program('exiting-server.mjs')}, or a package that it imports, listens for SIGTERM`,
+      );
+      expect(lines[0]?.msg).toMatch(/process\.exit\(\) cuts the drain.*Remove it/);
+    },
+  );
+
+  test('a module without listeners for signals is no warning', async () => {
+    const cli = serve('echo-server.mjs');
+    await cli.url();
+    cli.kill('SIGTERM');
+    expect((await cli.ended()).stderr).not.toContain('listens for');
+  });
+
   test('ends although the module left a timer running', async () => {
     const cli = serve('with-options.mjs');
     await cli.url();

@@ -111,6 +111,7 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
   #notify(message: RpcNotification, related: RequestId | undefined): void {
     this.#host.lists?.changed(message.method);
     const { id, response } = this.#call;
+    this.#call.noticeListChange(message.method, this.#host.options.notices);
     if (this.#answered) return this.#host.options.notices.dropped(message.method);
     const inRequest = id === (related ?? currentCall.getStore()?.id);
     if (id === undefined || !inRequest)

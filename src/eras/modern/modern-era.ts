@@ -254,7 +254,11 @@ export class ModernEra implements LostRequestServer {
     try {
       const server = call.server ?? (await this.#servers.build(call));
       // The SDK connects and closes it, or only reads what it can.
-      dropNotifications(server, this.#options.notices);
+      const { notices } = this.#options;
+      dropNotifications(server, {
+        dropped: (method) => notices.dropped(method),
+        passed: (method) => call.noticeListChange(method, notices),
+      });
       closeWithPromise(server);
       return server;
     } catch (cause) {

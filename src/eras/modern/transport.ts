@@ -155,6 +155,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     const { id } = request;
     if ('method' in message) {
       host.lists?.changed(message.method);
+      call.noticeListChange(message.method, host.options.notices);
       if (this.#answered) host.options.notices.dropped(message.method);
       // A JSON body holds the answer alone.
       else if (options?.relatedRequestId === id && host.options.responseMode !== 'json')

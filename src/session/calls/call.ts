@@ -11,6 +11,7 @@ import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Quirk } from '../../clients/known.ts';
 import type { Notices } from '../../observe/notices.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
 import { checkNumber, isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import { HandlerWork } from './handler-work.ts';
@@ -165,6 +166,17 @@ export class Call {
     notices.emit({ kind: 'handlerThrew', method, target, sessionId: session?.id, error });
   }
 
+  /**
+   * Emits the notice of a list that this call changed in memory: no restore repeats the call. `notification`: what its
+   * server sends, perhaps about something else.
+   */
+  noticeListChange(notification: string, notices: Notices | undefined): void {
+    const { method, target } = this;
+    const list = CHANGED_LISTS.get(notification);
+    if (list === undefined || method === undefined || this.answered || !CHANGING.has(method)) return;
+    notices?.emit({ kind: 'listChanged', list, method, target });
+  }
+
   /** Settles when everything that must be stored before the request runs is stored or refused. */
   get starting(): Promise<unknown> | undefined {
     return this.#starting;
@@ -218,6 +230,9 @@ export class Call {
     return this.source?.authInfo;
   }
 }
+
+/** The requests that run code for their effect. The others are asked again, or replayed to a restored server. */
+const CHANGING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
 
 /** A POST whose requests have their ids. */
 export interface AdmittedPost {

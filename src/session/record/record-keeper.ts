@@ -172,6 +172,10 @@ export class RecordKeeper implements SessionHead {
     return (this.#state ??= this.#openState(NO_STATE));
   }
 
+  get isReadAtStart(): boolean {
+    return this.#state?.isReadAtStart === true;
+  }
+
   #openState(initial: SessionRecord['state']): DurableState {
     return new DurableState(initial, this.#host.options, this.#ownership, this);
   }

@@ -7,6 +7,7 @@ import { stateTooLarge, storeAwayForClients } from '../../errors.ts';
 import type { RecordChange } from '../../stores/store.ts';
 import type { SessionState } from '../../types.ts';
 import type { Ownership } from '../ownership/ownership.ts';
+import { currentCall } from '../calls/call.ts';
 import type { SessionHost } from '../session-host.ts';
 import { isStoreAway, whileAway } from './pause.ts';
 import { stateField } from './session-record.ts';
@@ -28,6 +29,7 @@ export class DurableState implements SessionState {
   #updates: Promise<unknown> | undefined = undefined;
   /** Changes that wait for the store. */
   #waiting: Promise<void> | undefined = undefined;
+  #isReadAtStart = false;
 
   constructor(
     initial: Readonly<Record<string, string>>,
@@ -47,7 +49,13 @@ export class DurableState implements SessionState {
     return Object.fromEntries(this.#values);
   }
 
+  /** The factory of this session has read it, or its `oninitialized`. Both run again in a restore. */
+  get isReadAtStart(): boolean {
+    return this.#isReadAtStart;
+  }
+
   async get<T = unknown>(key: string): Promise<T | undefined> {
+    this.#isReadAtStart ||= currentCall.getStore()?.id === undefined;
     const json = this.#values.get(key);
     return json === undefined ? undefined : (JSON.parse(json) as T);
   }
@@ -88,6 +96,7 @@ export class DurableState implements SessionState {
   }
 
   async entries(): Promise<Array<[string, unknown]>> {
+    this.#isReadAtStart ||= currentCall.getStore()?.id === undefined;
     return [...this.#values].map(([key, json]): [string, unknown] => [key, JSON.parse(json)]);
   }
 

@@ -50,6 +50,8 @@ export interface TransportSession extends GetSession, CallSession {
   readonly host: Pick<SessionHost, 'lists' | 'options'>;
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;
+  /** `isReadAtStart`: the factory makes its lists from `session.state`. */
+  readonly record: GetSession['record'] & { readonly isReadAtStart: boolean };
   readonly ownership: Ownership;
   /** `undefined`: no other process can own the session, so its sends are never held. */
   readonly markers: { forget(): void } | undefined;
@@ -221,13 +223,19 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     const session = this.#session;
     const { method } = message;
     if (method === 'notifications/tools/list_changed') session.markers?.forget();
-    if (SESSION_LEVEL.has(method)) session.host.lists?.changed(method);
+    if (SESSION_LEVEL.has(method)) this.#noticeChange(method);
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : this.#streamOf(related);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (stream !== undefined) stream.send(JSON.stringify(out));
     else if (method === 'notifications/progress' && this.#requestOf(related)?.stream?.answersOnly === false)
       session.logger.debug({ sessionId: session.id, method }, 'Dropped: the stream of its call cannot be reached');
     else pushOnGet(session, out);
+  }
+
+  #noticeChange(method: string): void {
+    const { host, record } = this.#session;
+    host.lists?.changed(method);
+    if (!record.isReadAtStart) currentCall.getStore()?.noticeListChange(method, host.options.notices);
   }
 
   /** The running request that a message belongs to. */

@@ -1,0 +1,98 @@
+/** The programs of docs/guide/what-a-server-may-assume.md: what they keep is there after their session moved on. */
+import { McpServer } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import oneServer from '../../examples/assumptions/one-server.ts';
+import factory from '../../examples/assumptions/server.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import type { RawClient } from '../../src/testing/index.ts';
+import { program, startCli } from '../cli/cli-process.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve, type Served } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+
+const call = async (client: RawClient, name: string, args: object = {}): Promise<string | undefined> => {
+  const { message } = await client.call('tools/call', { name, arguments: args });
+  return (message.result as { content?: Array<{ text: string }> } | undefined)?.content?.[0]?.text;
+};
+
+const toolsOf = async (client: RawClient): Promise<string[]> => {
+  const { message } = await client.call('tools/list');
+  return (message.result as { tools: Array<{ name: string }> }).tools.map(({ name }) => name);
+};
+
+/** The same session at another endpoint, after the first one was drained. */
+async function moved(from: Served, to: Served, client: RawClient): Promise<RawClient> {
+  await from.endpoint.drain();
+  const joined = to.client();
+  joined.sessionId = client.sessionId;
+  joined.protocolVersion = client.protocolVersion;
+  for (let n = 0; n < 1_000; n++) joined.nextId();
+  return joined;
+}
+
+const isLog =
+  (data: string) =>
+  ({ message }: { message?: unknown }): boolean =>
+    (message as { params?: { data?: unknown } } | undefined)?.params?.data === data;
+
+describe('examples/assumptions/server.ts', () => {
+  test('keeps values, an unlocked tool and a reminder of a session that another instance continues', async () => {
+    const store = memory();
+    const [first, second] = [await serve(factory, { store }), await serve(factory, { store })];
+    const before = first.client();
+    await before.initialize();
+    expect(await call(before, 'visit')).toBe('visit 1');
+    expect(await toolsOf(before)).toEqual(['visit', 'unlock', 'remind', 'search']);
+    expect(await call(before, 'unlock')).toBe('unlocked');
+    expect(await call(before, 'remind', { seconds: 0.4 })).toBe('noted');
+
+    const after = await moved(first, second, before);
+    expect(await call(after, 'visit')).toBe('visit 2');
+    expect(await toolsOf(after)).toEqual(['visit', 'erase', 'unlock', 'remind', 'search']);
+    const stream = await after.get();
+    await until(() => stream.events.some(isLog('It is time')), { what: 'the reminder' });
+    stream.abort();
+    for (const { log } of [first, second]) expect(log.matching(/changed a list|dropped|threw/)).toEqual([]);
+  });
+
+  test('reads the header of each call, and works without a session', async () => {
+    const served = await serve(factory);
+    const one = served.client({ headers: { 'x-api-key': 'first' } });
+    await one.initialize();
+    expect(await call(one, 'search')).toBe('searched with first');
+    const renewed = served.client({ headers: { 'x-api-key': 'renewed' } });
+    renewed.sessionId = one.sessionId;
+    renewed.protocolVersion = one.protocolVersion;
+    for (let n = 0; n < 1_000; n++) renewed.nextId();
+    expect(await call(renewed, 'search')).toBe('searched with renewed');
+    const modern = await callModern(served.client(), 'tools/call', { name: 'visit', arguments: {} });
+    expect(JSON.stringify(modern)).toContain('a visit without a session');
+  });
+});
+
+describe('examples/assumptions/one-server.ts', () => {
+  test('tells the session that follows, and not the session that finishes', async () => {
+    expect(oneServer).toBeInstanceOf(McpServer);
+    const served = await serve(oneServer);
+    const [follower, other] = [served.client(), served.client()];
+    for (const client of [follower, other]) await client.initialize();
+    const [stream, others] = [await follower.get(), await other.get()];
+    expect(await call(follower, 'follow')).toBe('followed');
+    expect(await call(other, 'finish')).toBe('finished');
+    await until(() => stream.events.some(isLog('the job is done')), { what: 'the log message' });
+    expect(others.events.some(isLog('the job is done'))).toBe(false);
+    for (const each of [stream, others]) each.abort();
+    expect(served.log.matching(/dropped/)).toEqual([]);
+  });
+
+  test('cleans up when serve has drained', async () => {
+    const cli = startCli(['serve', program('../../../examples/assumptions/one-server.ts'), '--port', '0']);
+    onTestFinished(() => void cli.kill('SIGKILL'));
+    await cli.url();
+    cli.kill('SIGTERM');
+    const { code, stderr } = await cli.ended();
+    expect([code, stderr.trimEnd().split('\n').at(-1)]).toEqual([0, 'cleaned up']);
+    expect(stderr).toContain('"msg":"drained"');
+    expect(stderr).not.toContain('listens for');
+  });
+});

@@ -1,0 +1,188 @@
+/** Lists that a call changes in memory: gone after a restart, which the log says once per call. */
+import { McpServer, Server } from '@modelcontextprotocol/server';
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { describe, expect, test } from 'vitest';
+import sessionState from '../../examples/session-state/server.ts';
+import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import { logNotices } from '../../src/observe/log-lines.ts';
+import { Notices } from '../../src/observe/notices.ts';
+import { createLog, type Log } from '../kit/log.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve, type Served } from '../kit/serve.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const info = { name: 'growing', version: '1.0.0' };
+
+/** Its tools change its lists in a call; `later` does so when its call is answered. */
+function growing(server: McpServer): McpServer {
+  let count = 0;
+  server.server.oninitialized = () => {
+    server.registerTool(`greeting-${(count += 1)}`, {}, () => said('hello'));
+  };
+  server.registerResource('book', 'book://1', {}, () => ({ contents: [] }));
+  server.registerPrompt('plain', {}, () => ({ messages: [] }));
+  const extra = server.registerTool('extra', {}, () => said('extra'));
+  server.registerTool('grow', {}, () => {
+    server.registerTool(`grown-${(count += 1)}`, {}, () => said('grown'));
+    return said('grown');
+  });
+  server.registerTool('toggle', {}, () => {
+    if (extra.enabled) extra.disable();
+    else extra.enable();
+    return said('toggled');
+  });
+  server.registerTool('write', {}, async () => {
+    await Promise.resolve();
+    server.registerResource(`page-${(count += 1)}`, `page://${count}`, {}, () => ({ contents: [] }));
+    server.registerPrompt(`prompt-${count}`, {}, () => ({ messages: [] }));
+    return said('written');
+  });
+  server.registerTool('later', {}, () => {
+    setTimeout(() => extra.update({ description: `${(count += 1)}` }), 20).unref();
+    return said('soon');
+  });
+  return server;
+}
+
+const makers: Array<[string, () => McpServer]> = [
+  ['2', () => growing(new McpServer(info))],
+  ['1', () => growing(new McpServerV1(info) as unknown as McpServer)],
+];
+
+const warnings = (log: Log): unknown[] =>
+  log.matching(/^A call changed a list/).map(({ level, fields }) => [level, fields]);
+
+const isToolsChange = ({ message }: { message?: unknown }): boolean =>
+  (message as { method?: string } | undefined)?.method === 'notifications/tools/list_changed';
+
+async function session({ client }: Served) {
+  const one = client();
+  await one.initialize();
+  return (name: string) => one.call('tools/call', { name, arguments: {} });
+}
+
+describe.each(makers)('with SDK %s', (_sdk, make) => {
+  test.each([
+    ['a factory', () => make],
+    ['one definition', make],
+  ])('a call that changes a list of %s is one warning per tool, with the list and what to do', async (_what, given) => {
+    const served = await serve(given());
+    for (const call of [await session(served), await session(served)]) {
+      for (const tool of ['grow', 'toggle', 'write', 'grow', 'toggle', 'write']) await call(tool);
+    }
+    expect(warnings(served.log)).toEqual([
+      ['warn', { tool: 'grow', list: 'tools' }],
+      ['warn', { tool: 'toggle', list: 'tools' }],
+      ['warn', { tool: 'write', list: 'resources' }],
+    ]);
+    const [line] = served.log.matching(/^A call changed a list/);
+    expect(line?.message).toMatch(/After a restart the change is gone.*session\.state.*a factory/);
+  });
+
+  test.each([
+    ['a factory', () => make],
+    ['one definition', make],
+  ])('what %s registers in initialized, or after its call, is no warning', async (_what, given) => {
+    const served = await serve(given());
+    const one = served.client();
+    await one.initialize();
+    const stream = await one.get();
+    const changes = () => stream.events.filter(isToolsChange);
+    const before = changes().length;
+    await one.call('tools/call', { name: 'later', arguments: {} });
+    await until(() => changes().length > before, { what: 'the change after the call' });
+    stream.abort();
+    expect(warnings(served.log)).toEqual([]);
+  });
+
+  test('a server of one request warns too: the next request does not see the change', async () => {
+    const served = await serve(make, { sessionMode: 'stateless' });
+    const one = served.client();
+    for (let n = 0; n < 2; n++) await one.call('tools/call', { name: 'grow', arguments: {} });
+    expect(warnings(served.log)).toEqual([['warn', { tool: 'grow', list: 'tools' }]]);
+  });
+});
+
+test.each([
+  ['a factory', () => makers[0]?.[1] as () => McpServer],
+  [
+    'a factory that passes serverOptions on',
+    () => (ctx: McpEndpointContext) => growing(new McpServer(info, ctx.serverOptions)),
+  ],
+  ['one definition', () => (makers[0]?.[1] as () => McpServer)()],
+])('a 2026-07-28 call that changes a list of %s is one warning', async (_what, given) => {
+  const served = await serve(given());
+  for (let n = 0; n < 2; n++) await callModern(served.client(), 'tools/call', { name: 'grow', arguments: {} });
+  expect(warnings(served.log)).toEqual([['warn', { tool: 'grow', list: 'tools' }]]);
+});
+
+test('a factory that makes its lists from session.state warns of nothing', async () => {
+  const served = await serve(sessionState);
+  const one = served.client();
+  await one.initialize();
+  const stream = await one.get();
+  await one.call('tools/call', { name: 'add', arguments: { item: 'bread' } });
+  await until(() => stream.events.some(isToolsChange), {
+    what: 'the change',
+  });
+  stream.abort();
+  expect(warnings(served.log)).toEqual([]);
+});
+
+test('a handler that reads session.state in the call does not make its lists from it', async () => {
+  const factory = ({ serverOptions, session: own }: McpEndpointContext): McpServer => {
+    const server = new McpServer(info, serverOptions);
+    server.registerTool('grow', {}, async () => {
+      await own?.state.update('calls', (before = 0) => before + 1);
+      server.registerTool('grown', {}, () => said('grown'));
+      return said('grown');
+    });
+    return server;
+  };
+  const served = await serve(factory);
+  await (
+    await session(served)
+  )('grow');
+  expect(warnings(served.log)).toEqual([['warn', { tool: 'grow', list: 'tools' }]]);
+});
+
+test('a change that the endpoint announces is no warning: every instance has it', async () => {
+  let notify = (): void => {};
+  const options: McpEndpointOptions = {};
+  const served = await serve(() => {
+    const server = new McpServer(info);
+    server.registerTool('publish', {}, () => {
+      notify();
+      return said('published');
+    });
+    return server;
+  }, options);
+  notify = () => served.endpoint.notify.toolsChanged();
+  await (
+    await session(served)
+  )('publish');
+  expect(warnings(served.log)).toEqual([]);
+});
+
+test('names that clients make up are shortened, and 100 calls at most are named', async () => {
+  const served = await serve(({ serverOptions }) => {
+    const server = new Server(info, { ...serverOptions, capabilities: { tools: { listChanged: true } } });
+    server.setRequestHandler('tools/call', async () => {
+      await server.sendToolListChanged();
+      return said('any');
+    });
+    return server;
+  });
+  const call = await session(served);
+  await call(`${'x'.repeat(100_000)}`);
+  await call(`${'x'.repeat(100_001)}`);
+  expect(warnings(served.log)).toEqual([['warn', { tool: `${'x'.repeat(63)}…`, list: 'tools' }]]);
+
+  const notices = new Notices();
+  const log = createLog();
+  logNotices(notices, { logger: log, logErrors: false }, undefined);
+  for (let n = 0; n < 1_000; n++)
+    notices.emit({ kind: 'listChanged', list: 'tools', method: 'tools/call', target: `tool ${n}` });
+  expect(warnings(log).length).toBe(100);
+});
