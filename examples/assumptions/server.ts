@@ -41,10 +41,10 @@ export default async function factory({ serverOptions, session }: McpEndpointCon
     session?.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   };
 
-  // Runs for each server of the session, so also after a restart.
-  server.server.oninitialized = async () => {
-    const due = await session?.state.get<number>('due');
-    if (due !== undefined) remind(due);
+  // The factory runs again after a restart, and so does this.
+  const noted = await session?.state.get<number>('due');
+  server.server.oninitialized = () => {
+    if (noted !== undefined) remind(noted);
   };
 
   server.registerTool('remind', { inputSchema: z.object({ seconds: z.number() }) }, async ({ seconds }) => {

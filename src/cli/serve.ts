@@ -11,7 +11,7 @@ import { Failure, UsageError, codeOf, reason } from './failure.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
-import { untilStopped, type SignalSource, type StopSignal } from './shutdown.ts';
+import { untilStopped, type SignalSource } from './shutdown.ts';
 import { storeStart } from './store-start.ts';
 import { storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
@@ -32,18 +32,16 @@ export interface ServeContext {
 
 /** Resolves with the exit code, once the endpoint has ended. */
 export async function serve(module: string, settings: ServeSettings, context: ServeContext): Promise<number> {
-  const { worker } = context;
+  const { cwd, worker } = context;
   const chosen =
     settings.storeUrl === undefined
       ? undefined
       : await storeOf(settings.storeUrl, settings.origin('store') ?? '--store');
   const logger = cliLogger({ level: settings.logLevel, worker: worker?.number, redact: chosen?.redact });
-  const { server: given, options: moduleOptions, listensFor } = await loadServerModule(module, context.cwd, logger);
+  const { server: given, options: moduleOptions } = await loadServerModule(module, { cwd, logger, worker });
   checkModuleOptions(module, moduleOptions, settings);
   // The supervisor of a worker has logged these warnings already.
   if (worker === undefined) warnOfSettings(settings, context.fd, logger);
-  // All workers load the same module.
-  if (worker === undefined || worker.number === 1) warnOfListeners(module, listensFor, logger);
   const options: McpEndpointOptions = {
     logger,
     ...(inTerminal() && moduleOptions.logger === undefined && { accessLog: true, logErrors: true }),
@@ -129,16 +127,6 @@ export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number |
   if (fd !== undefined && (origin('port') ?? origin('host')) !== undefined) {
     logger.warn({}, 'a listening socket was passed to this process, so --port and --host are ignored');
   }
-}
-
-function warnOfListeners(module: string, signals: readonly StopSignal[], logger: Logger): void {
-  if (signals.length === 0) return;
-  const names = signals.join(' and ');
-  logger.warn(
-    { module, signals },
-    `${module}, or a package that it imports, listens for ${names}: a listener that calls process.exit() cuts the drain, ` +
-      'and running calls are lost. Remove it, because serve stops at these signals; clean up in process.on("exit")',
-  );
 }
 
 function requireSharedStore({ origin, workers }: ServeSettings, { store }: ResolvedOptions): void {

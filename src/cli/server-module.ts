@@ -11,7 +11,7 @@ import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
 import { moduleInvalid } from './failure.ts';
 import { loadFailure } from './load-failure.ts';
-import { STOP_SIGNALS, type StopSignal } from './shutdown.ts';
+import { STOP_SIGNALS } from './shutdown.ts';
 
 export interface ServerModule {
   /** One server for all sessions, or a factory. */
@@ -19,18 +19,20 @@ export interface ServerModule {
   readonly options: McpEndpointOptions;
 }
 
-export interface LoadedModule extends ServerModule {
-  /** The signals for which it, or a package that it imports, has added a listener. */
-  readonly listensFor: readonly StopSignal[];
-}
-
 const EXTENSIONS = ['.js', '.mjs', '.ts', '.mts'];
 /** Longer than a module takes that connects to something. */
 const SLOW_LOAD_MS = 10_000;
 const SHAPE = 'an MCP server, a function that creates one, { server, options } or { factory, options }';
 
-/** `logger` gets a warning while the module loads for long. */
-export async function loadServerModule(given: string, cwd: string, logger: Logger): Promise<LoadedModule> {
+export interface Loading {
+  readonly cwd: string;
+  /** Gets a warning while the module loads for long, and if it listens for the signals that stop `serve`. */
+  readonly logger: Logger;
+  /** All workers load the same module, so the first one warns of its listeners. */
+  readonly worker: { readonly number: number } | undefined;
+}
+
+export async function loadServerModule(given: string, { cwd, logger, worker }: Loading): Promise<ServerModule> {
   const file = findModule(given, cwd);
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
   const before = STOP_SIGNALS.map((signal) => process.listenerCount(signal));
@@ -38,8 +40,18 @@ export async function loadServerModule(given: string, cwd: string, logger: Logge
     throw await loadFailure(given, file, error);
   });
   const loaded = serverModuleOf(given, await settled(given, namespace, logger));
-  const listensFor = STOP_SIGNALS.filter((signal, n) => process.listenerCount(signal) > (before[n] ?? 0));
-  return { ...loaded, listensFor };
+  const added = STOP_SIGNALS.filter((signal, n) => process.listenerCount(signal) > (before[n] ?? 0));
+  if (added.length > 0 && (worker?.number ?? 1) === 1) warnOfListeners(given, added, logger);
+  return loaded;
+}
+
+function warnOfListeners(module: string, signals: readonly string[], logger: Logger): void {
+  logger.warn(
+    { module, signals },
+    `${module}, or a package that it imports, listens for ${signals.join(' and ')}: a listener that calls process.exit() ` +
+      'cuts the drain, and running calls are lost. Remove it, because serve stops at these signals; ' +
+      "clean up in process.on('exit')",
+  );
 }
 
 /** A top-level await of the module may settle late, or never. */

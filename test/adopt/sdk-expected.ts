@@ -6,11 +6,22 @@ import type { ClientKind } from './sdk-clients.ts';
 
 type SdkName = Sdk['name'];
 
-/** The versions that `npm run adopt -- --only sdks` tries, oldest first: the ends of each range of the table, and some between. */
+/** The versions that `npm run adopt -- --only sdks` tries, oldest first. */
 export const SDK_VERSIONS: Readonly<Record<SdkName, readonly string[]>> = {
   '@modelcontextprotocol/sdk': [
-    ...['1.0.1', '1.4.1', '1.8.0', '1.10.2', '1.12.3', '1.15.1', '1.17.5', '1.20.2', '1.23.1'],
-    ...['1.24.0', '1.26.0', '1.29.0', '1.32.2'],
+    '1.0.1',
+    '1.4.1',
+    '1.8.0',
+    '1.10.2',
+    '1.12.3',
+    '1.15.1',
+    '1.17.5',
+    '1.20.2',
+    '1.23.1',
+    '1.24.0',
+    '1.26.0',
+    '1.29.0',
+    '1.32.2',
   ],
   '@modelcontextprotocol/server': ['2.0.0', '2.1.0', '2.2.0', '2.3.0', '2.4.0'],
 };

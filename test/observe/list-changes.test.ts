@@ -45,8 +45,9 @@ function growing(server: McpServer): McpServer {
   return server;
 }
 
+const second = (): McpServer => growing(new McpServer(info));
 const makers: Array<[string, () => McpServer]> = [
-  ['2', () => growing(new McpServer(info))],
+  ['2', second],
   ['1', () => growing(new McpServerV1(info) as unknown as McpServer)],
 ];
 
@@ -105,12 +106,12 @@ describe.each(makers)('with SDK %s', (_sdk, make) => {
 });
 
 test.each([
-  ['a factory', () => makers[0]?.[1] as () => McpServer],
+  ['a factory', () => second],
   [
     'a factory that passes serverOptions on',
     () => (ctx: McpEndpointContext) => growing(new McpServer(info, ctx.serverOptions)),
   ],
-  ['one definition', () => (makers[0]?.[1] as () => McpServer)()],
+  ['one definition', second],
 ])('a 2026-07-28 call that changes a list of %s is one warning', async (_what, given) => {
   const served = await serve(given());
   for (let n = 0; n < 2; n++) await callModern(served.client(), 'tools/call', { name: 'grow', arguments: {} });
