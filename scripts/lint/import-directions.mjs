@@ -50,6 +50,7 @@ const MAY_IMPORT = {
 const PACKAGES = {
   auth: ['jose'],
   cli: ['commander', 'pino', 'tsx'],
+  protocol: ['@modelcontextprotocol/sdk'],
   stores: ['libsql', 'pg', 'redis', '@nats-io/transport-node'],
 };
 const EVERYWHERE = '@modelcontextprotocol/server';

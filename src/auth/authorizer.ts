@@ -55,6 +55,8 @@ export class HookAuthorizer implements Authorizer {
   readonly #times: HookTimes;
   /** Only this process can make the names that it makes. */
   readonly #key: Uint8Array;
+  /** What attaches to the transport of a server. */
+  readonly #connecting = new WeakMap<object, () => void>();
 
   constructor(authorize: Authorize, times: HookTimes, random: RandomSource) {
     this.#authorize = authorize;
@@ -126,9 +128,21 @@ export class HookAuthorizer implements Authorizer {
     const connectable = innerServer(server) as { connect(transport: Transport): Promise<void> };
     const connect = connectable.connect.bind(connectable);
     connectable.connect = async (transport) => {
+      let attached: unknown;
+      const attach = (): void => {
+        // Set again since then, it may not lead here any more.
+        if (attached !== undefined && transport.onmessage === attached) return;
+        this.#attach(transport, isHighLevel(server));
+        attached = transport.onmessage;
+      };
+      this.#connecting.set(transport, attach);
       await connect(transport);
-      this.#attach(transport, isHighLevel(server));
+      attach();
     };
+  }
+
+  asked(transport: object): void {
+    this.#connecting.get(transport)?.();
   }
 
   /** `knowsNames`: the server finds what is named in its own tables. */

@@ -54,7 +54,7 @@ export function isOwnCopy(made: unknown): boolean {
 export const isOlderServer = (made: unknown): boolean => modernServerOf(made) === undefined && isOfSdk(made);
 
 /** Whether it is a server of the SDK, or an object whose property `server` is one. */
-const isOfSdk = (made: unknown): boolean => isLowLevel(innerServer(made));
+export const isOfSdk = (made: unknown): boolean => isLowLevel(innerServer(made));
 
 /**
  * Where an object of the application, or of a framework, holds a server of the SDK: in an own property, or in

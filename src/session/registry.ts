@@ -156,9 +156,13 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.shares.add(session, address);
     if (session.idle) this.becameIdle(session);
     if (cause !== undefined) this.#sweep.keepFromExpiring(session);
-    if (cause !== undefined) return this.emit({ kind: 'restored', sessionId: session.id, cause });
-    const { clientInfo } = session.handshake;
-    this.emit({ kind: 'opened', sessionId: session.id, clientInfo, protocolVersion: session.version });
+    if (cause === undefined) {
+      const { clientInfo } = session.handshake;
+      this.emit({ kind: 'opened', sessionId: session.id, clientInfo, protocolVersion: session.version });
+    } else this.emit({ kind: 'restored', sessionId: session.id, cause });
+    // It ended itself while its record was being stored.
+    const { leaveReason } = session.ownership;
+    if (leaveReason === 'server_closed' || leaveReason === 'handler_returned') this.endedItself(session, leaveReason);
   }
 
   // ——— SessionHost ———

@@ -237,6 +237,13 @@ export class LiveSession {
     if (!this.left) this.host.endedItself(this, 'server_closed');
   }
 
+  /** The `connect()` of its server rejected after `initialize` was delivered. */
+  connectFailed(err: unknown): void {
+    const { id: sessionId } = this;
+    this.logger.error({ err, sessionId }, 'The connect() of the server rejected after initialize: the session ends');
+    this.serverClosed();
+  }
+
   /** Its run hook returned. */
   handlerReturned(): void {
     this.host.endedItself(this, 'handler_returned');

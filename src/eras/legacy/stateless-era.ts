@@ -9,7 +9,6 @@ import type { Exchange } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
 import { type RpcNotification, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
-import { inHookTime } from '../../session/server/hook-time.ts';
 import { type AnyServer, closeServer, dropNotifications } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { ReceivedPost } from '../../call/inbound.ts';
@@ -53,7 +52,7 @@ export class StatelessEra {
   }
 
   async #serve(call: SessionlessCall): Promise<void> {
-    const { authorizer, options } = this.#given;
+    const { authorizer, options, servers } = this.#given;
     if (authorizer !== undefined) await call.authorize(authorizer);
     const { caller } = call;
     let transport: StatelessTransport | undefined;
@@ -67,8 +66,7 @@ export class StatelessEra {
       transport = new StatelessTransport(call, server, this.#given);
       this.#open.add(transport.entry);
       caller.onClose(() => transport?.close());
-      const hook = { hook: 'the connect() of the server', sessionId: undefined };
-      await inHookTime(options, hook, server.connect(transport));
+      await servers.connect(server, transport, undefined);
       await this.#dispatch(call, transport);
     } catch (cause) {
       const error = answerable(cause, options.logger, 'A request without a session could not be served');

@@ -5,12 +5,13 @@
 import type { JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
 import { entryOf } from '../../entry-list.ts';
 import { type SojournError, statelessUnsupported } from '../../errors.ts';
-import { answerJson, attempt } from '../../http/answer.ts';
+import { answerable, answerJson, attempt } from '../../http/answer.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, dropNotifications, innerServer } from '../../protocol/server-shape.ts';
 import { currentCall } from '../../session/calls/call.ts';
 import type { ScopedTransport } from '../../session/calls/scopes.ts';
+import type { ConnectingTransport } from '../../session/server/connecting.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
 import type { KnownPage, ListPage, SharedLists } from '../../session/server/shared-lists.ts';
 import type { Logger } from '../../types.ts';
@@ -32,7 +33,7 @@ export interface StatelessHost {
   readonly lists?: SharedLists | undefined;
 }
 
-export class StatelessTransport extends ServerTransport implements ScopedTransport {
+export class StatelessTransport extends ServerTransport implements ScopedTransport, ConnectingTransport {
   /** Among the open ones. */
   readonly entry = entryOf<StatelessTransport>(this);
   protected readonly server: AnyServer;
@@ -144,6 +145,11 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     const json = refusal === undefined ? undefined : call.unanswered();
     if (json === undefined) response.done(202);
     else response.answer(json);
+  }
+
+  connectFailed(cause: unknown): void {
+    const error = answerable(cause, this.logger, 'A request without a session could not be served');
+    attempt(this.#call.caller, () => this.fail(error));
   }
 
   async fail(error: SojournError): Promise<void> {

@@ -17,6 +17,8 @@ export interface Authorizer {
   admit(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<RpcRequest>;
   /** Before the server is connected: its lists show what their callers may use, its errors the names that were sent. */
   watch(server: object): void;
+  /** From now on messages come through this transport, though `connect()` of a watched server still runs. */
+  asked(transport: object): void;
   /** A text that answers this request, with the names that were sent. */
   reveal(text: string, request: RpcRequest): string;
 }

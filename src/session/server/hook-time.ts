@@ -26,6 +26,8 @@ export interface HookCall<T> {
   /** Disposes of a result that arrived too late. */
   readonly late?: (result: T) => void;
   readonly timedOut?: (error: SojournError) => void;
+  /** How long it has run already. */
+  readonly begunMs?: number;
 }
 
 export type HookTimes = Pick<ResolvedOptions, 'hookTimeoutMs' | 'timeProvider'> & { readonly logger: Logger };
@@ -33,10 +35,10 @@ export type HookTimes = Pick<ResolvedOptions, 'hookTimeoutMs' | 'timeProvider'> 
 /** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
 export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | PromiseLike<T>): Promise<T> {
   const { hookTimeoutMs, timeProvider, logger } = times;
-  const { hook, sessionId } = call;
+  const { hook, sessionId, begunMs = 0 } = call;
   const settled = Promise.resolve(work);
   if (hookTimeoutMs === Infinity) return settled;
-  return within(timeProvider, hookTimeoutMs, settled, () => {
+  return within(timeProvider, hookTimeoutMs - begunMs, settled, () => {
     logger.error(
       { hook, sessionId, hookTimeoutMs },
       `${hook} did not return within ${hookTimeoutMs} ms (hookTimeoutMs); what it still returns is thrown away`,

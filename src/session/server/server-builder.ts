@@ -18,6 +18,7 @@ import type { Authorizer } from '../calls/authorizer.ts';
 import type { Caller } from '../../http/exchange.ts';
 import { HandlerTracking } from '../calls/handler-tracking.ts';
 import { isThenable } from '../../options/checks.ts';
+import { type ConnectingTransport, untilConnected } from './connecting.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import { type RunOwner, SessionRun } from './run.ts';
 
@@ -103,6 +104,12 @@ export class ServerBuilder {
       late: (server: AnyServer) => this.closeLate(server),
     };
     return inHookTime(this.#options.options, hook, Promise.resolve(made).then(checked, failed));
+  }
+
+  /** Resolves when messages may be delivered to the server. */
+  connect(server: AnyServer, transport: ConnectingTransport, sessionId: string | undefined): Promise<void> {
+    const { options, authorizer } = this.#options;
+    return untilConnected(options, { server, transport, sessionId, authorizer, servers: this });
   }
 
   /** Closes a server that a hook returned, or connected, too late. */

@@ -8,7 +8,7 @@ import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { Caller } from '../../http/exchange.ts';
 import { isRenamed } from '../calls/authorizer.ts';
 import type { MessageSource } from '../calls/call.ts';
-import { inHookTime, orHookTimeout } from './hook-time.ts';
+import { orHookTimeout } from './hook-time.ts';
 import { replayed } from './replayed-messages.ts';
 import { answerOf, type ServerAnswer } from '../record/server-answer.ts';
 import type { ServerBuilder } from './server-builder.ts';
@@ -49,14 +49,7 @@ export class SessionBuilder {
     session.useServer(server);
     if (session.run !== undefined) await session.run.start(caller.request, session.view);
     try {
-      const connected = server.connect(session.transport);
-      const hook = {
-        hook: 'the connect() of the server',
-        sessionId: session.id,
-        // The session has left, so the server was closed before it was connected.
-        late: () => this.#servers.closeLate(server),
-      };
-      await inHookTime(this.#host.options, hook, connected);
+      await this.#servers.connect(server, session.transport, session.id);
     } catch (cause) {
       throw orHookTimeout(cause, (err) => factoryFailed('the server could not be connected', err));
     }

@@ -20,6 +20,7 @@ import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
+import type { ConnectingTransport } from './connecting.ts';
 import { inHookTime, isHookTimeout } from './hook-time.ts';
 import type { ScopedTransport } from '../calls/scopes.ts';
 import type { Ownership } from '../ownership/ownership.ts';
@@ -60,9 +61,11 @@ export interface TransportSession extends GetSession, CallSession {
   /** `undefined`: sessions have no run hook. */
   readonly run: SessionRun | undefined;
   serverClosed(): void;
+  /** The `connect()` of its server rejected after `initialize` was delivered. */
+  connectFailed(cause: unknown): void;
 }
 
-export class SessionTransport extends ServerTransport implements ScopedTransport {
+export class SessionTransport extends ServerTransport implements ScopedTransport, ConnectingTransport {
   readonly #session: TransportSession;
   #state: State = 'open';
 
@@ -81,6 +84,14 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   get sessionId(): string {
     return this.#session.id;
+  }
+
+  get closed(): boolean {
+    return this.#session.ownership.left;
+  }
+
+  connectFailed(cause: unknown): void {
+    this.#session.connectFailed(cause);
   }
 
   /** Sends are held while the lease is lapsed, so the server is asked then. */

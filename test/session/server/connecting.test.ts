@@ -1,0 +1,444 @@
+/** A server whose `connect()` takes its time: when it gets its first message, and what becomes of a late failure. */
+import { McpServer, Server } from '@modelcontextprotocol/server';
+import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../../src/index.ts';
+import { memory } from '../../../src/stores/memory/index.ts';
+import { createFakeTime, type RawClient, type RawResponse } from '../../../src/testing/index.ts';
+import { connectNegotiating, sessionClients, sseClients } from '../../clients/official.ts';
+import { textOf, tool } from '../../kit/lab.ts';
+import { HANDSHAKE } from '../../kit/migrating.ts';
+import { onePolling, POLLING, polling, Polls } from '../../kit/polling-server.ts';
+import { serve } from '../../kit/serve.ts';
+import { said } from '../../kit/tool-server.ts';
+import { until } from '../../kit/until.ts';
+import { gate, watchedStore } from '../../kit/watched-store.ts';
+
+const ASKS_MS = 50;
+const HIBERNATE = 60_000;
+const SWEEP = 5_000;
+
+/** Each call waits for a `next`. */
+function steps() {
+  const waits: Array<() => void> = [];
+  let isOpen = false;
+  const open = (): void => {
+    isOpen = true;
+    for (const go of waits.splice(0)) go();
+  };
+  onTestFinished(open);
+  return {
+    hook: () => (isOpen ? undefined : new Promise<void>((go) => void waits.push(go))),
+    get waiting() {
+      return waits.length;
+    },
+    next: () => waits.shift()?.(),
+    open,
+  };
+}
+
+const { getClientVersion } = ServerV1.prototype;
+
+/** Where an object hides its server, the classes are watched as soon as that of SDK 1 is loaded. */
+async function watched(name: string): Promise<void> {
+  if (name.includes('hides')) await until(() => ServerV1.prototype.getClientVersion !== getClientVersion);
+}
+
+/** On the system's time. Its `connect()`s settle before the test ends. */
+function pollsOf(pause?: () => Promise<unknown> | undefined): Polls {
+  const polls = new Polls(pause);
+  onTestFinished(() => polls.settled());
+  return polls;
+}
+
+const servers: Array<[string, (polls: Polls) => McpEndpointFactory | ConnectableServer]> = [
+  ...Object.keys(POLLING).map((name): (typeof servers)[number] => [name, (polls) => polling(name, polls)]),
+  ['one McpServer for all', onePolling],
+];
+
+describe.each(servers)('%s that polls for its client', (name, serverOf) => {
+  test.each(sessionClients)('finds the %s client, first and after a restore', async (_client, connect) => {
+    const store = memory();
+    const polls = pollsOf();
+    const first = await serve(serverOf(polls), { store });
+    let { url } = first;
+    const client = await connect(url, { route: () => url, roots: () => ({ roots: [] }) });
+    expect(await client.say('hello')).toBe('hello');
+    await until(() => polls.found.length === 1);
+    const second = await serve(serverOf(polls), { store });
+    ({ url } = second);
+    await first.endpoint.close();
+    expect(await client.say('hello')).toBe('hello');
+    await until(() => polls.found.length === 2);
+    expect(polls.found).toEqual([{ roots: { listChanged: true } }, { roots: { listChanged: true } }]);
+    expect([...first.log.matching(/./, 'error'), ...second.log.matching(/./, 'error')]).toEqual([]);
+  });
+
+  test('is served while connect() runs, where no client says who it is', async () => {
+    const pause = steps();
+    const polls = pollsOf(pause.hook);
+    const time = createFakeTime();
+    const { client, log } = await serve(serverOf(polls), { sessionMode: 'stateless', timeProvider: time });
+    const answer = client().call(...tool('hello'));
+    await until(() => pause.waiting === 1);
+    await time.advance(ASKS_MS);
+    await watched(name);
+    pause.next();
+    const { response, message } = await answer;
+    expect([response.status, textOf(message), polls.found]).toEqual([200, 'hello', []]);
+    pause.open();
+    await polls.settled();
+    expect(polls.found).toEqual([undefined]);
+    expect(log.matching(/./, 'error')).toEqual([]);
+  });
+});
+
+test.each(['an McpServer', 'a subclass of Server', 'an McpServer of another copy'])(
+  'in 2026-07-28 %s that polls finds its client at once',
+  async (name) => {
+    const polls = pollsOf(() => {
+      throw new Error('The client is not known');
+    });
+    const { url, log } = await serve(polling(name, polls));
+    const client = await connectNegotiating(url);
+    expect([client.protocolVersion(), await client.say('hello')]).toEqual(['2026-07-28', 'hello']);
+    expect(log.matching(/./, 'error')).toEqual([]);
+  },
+);
+
+test.each(sseClients)('a server that polls finds the client of the old transport: %s', async (_name, connect) => {
+  const polls = pollsOf();
+  const { url } = await serve(polling('an object that hides a Server of SDK 1', polls), { legacySse: true });
+  const client = await connect(url.replace(/\/mcp$/, ''), {});
+  expect(await client.say('hello')).toBe('hello');
+  await until(() => polls.found.length === 1);
+  expect(polls.found).toEqual([{}]);
+});
+
+/**
+ * A server whose `connect()` connects it, waits for `step` each time, asks who its client is `asks` times, and then rejects
+ * with `fails`.
+ */
+function slow({ asks = 0, fails }: { asks?: number; fails?: string } = {}) {
+  const step = steps();
+  /** The methods of the messages that servers got. */
+  const got: string[] = [];
+  let closes = 0;
+  const factory: McpEndpointFactory = ({ serverOptions }) => {
+    const server = new McpServer({ name: 'slow', version: '1' }, serverOptions);
+    server.registerTool('hello', {}, () => said('hello'));
+    const connect = server.connect.bind(server);
+    server.connect = async (transport) => {
+      await connect(transport);
+      const { onmessage } = transport;
+      transport.onmessage = (message, extra) => {
+        if ('method' in message) got.push(message.method);
+        onmessage?.(message, extra);
+      };
+      await step.hook();
+      for (let n = 0; n < asks; n++) {
+        server.server.getClientVersion();
+        await step.hook();
+      }
+      if (fails !== undefined) throw new Error(fails);
+    };
+    const close = server.close.bind(server);
+    server.close = async () => {
+      closes += 1;
+      await close();
+    };
+    return server;
+  };
+  return {
+    step,
+    got,
+    factory,
+    get closes() {
+      return closes;
+    },
+  };
+}
+
+/** On fake time, whose first `ASKS_MS` after the beginning of a `connect()` are over with `overdue`. */
+async function serveSlow({ factory, step }: ReturnType<typeof slow>, options: McpEndpointOptions = {}) {
+  const time = createFakeTime();
+  const served = await serve(factory, { timeProvider: time, leaseMs: 86_400_000, ...options });
+  const overdue = async (): Promise<void> => {
+    await until(() => step.waiting === 1);
+    await time.advance(ASKS_MS);
+  };
+  return { time, overdue, ...served };
+}
+
+const opening = (client: RawClient): Promise<RawResponse> =>
+  client.post({ jsonrpc: '2.0', id: 'open', method: 'initialize', params: HANDSHAKE });
+
+describe('a slow connect()', () => {
+  test('that does not ask who its client is keeps the client waiting until it has settled', async () => {
+    const made = slow();
+    const { client, time, overdue } = await serveSlow(made);
+    const one = client();
+    const opened = one.initialize();
+    await overdue();
+    await time.advance(20_000);
+    expect(made.got).toEqual([]);
+    made.step.open();
+    await opened;
+    expect(made.got[0]).toBe('initialize');
+    expect((await one.call('ping')).response.status).toBe(200);
+  });
+
+  test('that asks at its beginning alone keeps it waiting too', async () => {
+    const made = slow({ asks: 1 });
+    const { client, time } = await serveSlow(made);
+    const opened = client().initialize();
+    await until(() => made.step.waiting === 1);
+    await time.advance(ASKS_MS - 1);
+    made.step.next();
+    await until(() => made.step.waiting === 1);
+    await time.advance(20_000);
+    expect(made.got).toEqual([]);
+    made.step.open();
+    await opened;
+  });
+
+  test.each(['stateful', 'stateless'] as const)(
+    'that rejects after 200 ms refuses its client, and the server gets no message (%s)',
+    async (sessionMode) => {
+      const made = slow({ fails: 'this tenant has left' });
+      const { client, time, overdue, endpoint, log } = await serveSlow(made, { sessionMode });
+      const answer = opening(client());
+      await overdue();
+      await time.advance(150);
+      made.step.next();
+      const response = await answer;
+      expect([response.status, response.header('mcp-session-id'), made.got]).toEqual([500, undefined, []]);
+      expect(endpoint.sessions.count).toBe(0);
+      expect(log.matching(/could not be/, 'error')).toHaveLength(1);
+    },
+  );
+
+  test('has no time limit once it has asked', async () => {
+    const made = slow({ asks: 1 });
+    const { client, time, overdue, log } = await serveSlow(made);
+    const one = client();
+    const opened = one.initialize();
+    await overdue();
+    made.step.next();
+    await opened;
+    await time.advance(40_000);
+    expect(textOf((await one.call(...tool('hello'))).message)).toBe('hello');
+    expect(log.matching(/./, 'error')).toEqual([]);
+  });
+
+  test('that never asks has the limit of hookTimeoutMs, the first moments included', async () => {
+    const made = slow();
+    const { client, time, overdue, log } = await serveSlow(made, { hookTimeoutMs: 10_000 });
+    const answer = opening(client());
+    await overdue();
+    await time.advance(10_000 - ASKS_MS - 1);
+    expect(log.matching(/did not return/)).toEqual([]);
+    await time.advance(1);
+    expect((await answer).status).toBe(503);
+    const closed = made.closes;
+    made.step.open();
+    await until(() => made.closes > closed);
+  });
+
+  test('that rejects after it has asked ends the session, and its client opens another', async () => {
+    const made = slow({ asks: 1, fails: 'no roots' });
+    const { client, overdue, endpoint, log } = await serveSlow(made);
+    const one = client();
+    const opened = one.initialize();
+    await overdue();
+    made.step.next();
+    await opened;
+    expect(endpoint.sessions.count).toBe(1);
+    await until(() => made.step.waiting === 1);
+    made.step.next();
+    await until(() => endpoint.sessions.count === 0);
+    expect((await one.call('ping')).response.status).toBe(404);
+    expect(log.matching(/The connect\(\) of the server rejected/, 'error')).toHaveLength(1);
+    await until(() => made.closes > 0);
+    const again = client();
+    const reopened = again.initialize();
+    await overdue();
+    made.step.next();
+    await reopened;
+    expect((await again.call('ping')).response.status).toBe(200);
+  });
+
+  test('that rejects while its session is being recorded leaves no session behind', async () => {
+    const made = slow({ asks: 1, fails: 'no roots' });
+    const store = watchedStore();
+    const recorded = gate();
+    store.before['sessions.create'] = recorded.hook;
+    const { client, overdue, endpoint } = await serveSlow(made, { store });
+    const answer = opening(client());
+    await overdue();
+    made.step.next();
+    await until(() => recorded.waiting === 1 && made.step.waiting === 1);
+    made.step.next();
+    await until(() => made.closes === 1);
+    recorded.open();
+    const response = await answer;
+    expect([response.status, response.header('mcp-session-id')]).toEqual([500, undefined]);
+    expect(endpoint.sessions.count).toBe(0);
+    await until(() => store.calls.some(({ call }) => call === 'sessions.end'));
+  });
+
+  test('that rejects after a wake-up ends the session', async () => {
+    const made = slow({ asks: 1, fails: 'no roots' });
+    const { client, time, overdue, endpoint, log } = await serveSlow(made, { hibernateAfterMs: HIBERNATE });
+    const one = client();
+    const opened = one.initialize();
+    await overdue();
+    made.step.next();
+    await opened;
+    await time.advance(HIBERNATE + SWEEP);
+    await until(async () => (await endpoint.sessions.get(one.sessionId ?? ''))?.status === 'hibernated');
+    const woken = one.call(...tool('hello'));
+    await until(() => made.step.waiting === 2);
+    // That of the first server, whose session has left.
+    made.step.next();
+    await overdue();
+    expect(made.got.filter((method) => method === 'initialize')).toHaveLength(1);
+    made.step.next();
+    expect(textOf((await woken).message)).toBe('hello');
+    await until(() => made.step.waiting === 1);
+    made.step.next();
+    await until(() => endpoint.sessions.count === 0);
+    expect((await one.call('ping')).response.status).toBe(404);
+    expect(log.matching(/The connect\(\) of the server rejected/, 'error')).toHaveLength(1);
+  });
+
+  test('that rejects while a stateless request runs answers it with an error', async () => {
+    const made = slow({ asks: 1, fails: 'no roots' });
+    const hung = steps();
+    const factory: McpEndpointFactory = (ctx) => {
+      const server = made.factory(ctx) as McpServer;
+      server.registerTool('hang', {}, async () => {
+        await hung.hook();
+        return said('late');
+      });
+      return server;
+    };
+    const { client, overdue, log } = await serveSlow({ ...made, factory }, { sessionMode: 'stateless' });
+    const called = client().call(...tool('hang'));
+    await overdue();
+    made.step.next();
+    await until(() => hung.waiting === 1);
+    made.step.next();
+    const { message } = await called;
+    expect(message.error).toMatchObject({ code: -32603 });
+    expect(log.matching(/could not be served/, 'error')).toHaveLength(1);
+    await until(() => made.closes > 0);
+  });
+
+  test('of an object around a server is followed by a close() where its request was over before', async () => {
+    const step = steps();
+    let session: ServerV1 | undefined;
+    let closes = 0;
+    const factory = (): ConnectableServer => ({
+      connect: async (transport) => {
+        const server = new ServerV1({ name: 'hidden', version: '1' }, { capabilities: {} });
+        await server.connect(transport as never);
+        await step.hook();
+        server.getClientCapabilities();
+        await step.hook();
+        session = server;
+      },
+      close: async () => {
+        closes += 1;
+        await session?.close();
+      },
+    });
+    const time = createFakeTime();
+    const { client } = await serve(factory as McpEndpointFactory, { sessionMode: 'stateless', timeProvider: time });
+    const called = client().call('ping');
+    await until(() => step.waiting === 1);
+    await time.advance(ASKS_MS);
+    await watched('hides');
+    step.next();
+    expect((await called).response.status).toBe(200);
+    await until(() => closes === 1);
+    step.open();
+    await until(() => closes === 2 && session !== undefined);
+  });
+});
+
+test('while connect() runs, auth.authorize decides what a client of a server that polls gets', async () => {
+  const step = steps();
+  const ran: string[] = [];
+  const factory = (): ConnectableServer => {
+    const server = new Server({ name: 'hidden', version: '1' }, { capabilities: { tools: {} } });
+    server.setRequestHandler('tools/list', () => ({
+      tools: ['open', 'secret'].map((name) => ({ name, inputSchema: { type: 'object' as const } })),
+    }));
+    server.setRequestHandler('tools/call', ({ params }) => {
+      ran.push(params.name);
+      return said(params.name);
+    });
+    return {
+      connect: async (transport) => {
+        await server.connect(transport);
+        await step.hook();
+        server.getClientCapabilities();
+        await step.hook();
+      },
+      close: () => server.close(),
+    };
+  };
+  const time = createFakeTime();
+  const { client } = await serve(
+    factory as McpEndpointFactory,
+    {
+      timeProvider: time,
+      auth: { verify: () => ({ token: 't', clientId: 'c', scopes: [] }), authorize: (_kind, name) => name !== 'secret' },
+    },
+    { face: 'node' },
+  );
+  const one = client({ headers: { authorization: 'Bearer t' } });
+  const opened = one.initialize();
+  await until(() => step.waiting === 1);
+  await time.advance(ASKS_MS);
+  step.next();
+  await opened;
+  const { message } = await one.call('tools/list');
+  expect((message.result as { tools: Array<{ name: string }> }).tools.map(({ name }) => name)).toEqual(['open']);
+  expect(textOf((await one.call(...tool('open'))).message)).toBe('open');
+  expect((await one.call(...tool('secret'))).message.error).toMatchObject({ message: 'Tool secret not found' });
+  step.open();
+  await step.hook();
+  expect((await one.call(...tool('secret'))).message.error).toMatchObject({ message: 'Tool secret not found' });
+  expect(ran).toEqual(['open']);
+});
+
+test('nothing stays wrapped: servers and classes have their own methods again', async () => {
+  const methods = (of: object) => ['getClientVersion', 'getClientCapabilities'].map((name) => Object.getOwnPropertyDescriptor(of, name));
+  const before = [methods(Server.prototype), methods(ServerV1.prototype)];
+  const step = steps();
+  const made: McpServer[] = [];
+  const time = createFakeTime();
+  const hidden = await serve(polling('an object that hides a Server of SDK 1', new Polls(step.hook)), { timeProvider: time });
+  const plain = await serve(
+    ({ serverOptions }) => {
+      const server = polling('an McpServer', new Polls(step.hook))({ serverOptions } as never) as McpServer;
+      made.push(server);
+      return server;
+    },
+    { timeProvider: time },
+  );
+  const opened = [hidden, hidden, plain].map(({ client }) => client().initialize());
+  await until(() => step.waiting === 3);
+  await time.advance(ASKS_MS);
+  await until(() => methods(ServerV1.prototype)[0]?.value !== before[1]?.[0]?.value);
+  expect(Object.hasOwn(made[0]?.server ?? {}, 'getClientVersion')).toBe(true);
+  step.next();
+  await opened[0];
+  expect(methods(ServerV1.prototype)).not.toEqual(before[1]);
+  step.open();
+  await Promise.all(opened);
+  expect([methods(Server.prototype), methods(ServerV1.prototype)]).toEqual(before);
+  expect(Object.hasOwn(made[0]?.server ?? {}, 'getClientVersion')).toBe(false);
+});
