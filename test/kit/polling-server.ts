@@ -1,6 +1,6 @@
 /**
- * Servers with the habit of FastMCP: `connect()` connects the SDK's server, and then asks up to ten times who the client
- * is, with a pause after each time. One tool, `hello`.
+ * Servers with the habit of FastMCP: `connect()` connects the SDK's server, and then asks up to ten times who its
+ * client is, with a pause after each time. One tool, `hello`.
  */
 import { createRequire } from 'node:module';
 import { McpServer, Server, type Transport } from '@modelcontextprotocol/server';

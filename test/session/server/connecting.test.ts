@@ -116,8 +116,8 @@ test.each(sseClients)('a server that polls finds the client of the old transport
 });
 
 /**
- * A server whose `connect()` connects it, waits for `step` each time, asks who its client is `asks` times, and then rejects
- * with `fails`.
+ * A server whose `connect()` connects it, waits for `step` each time, asks who its client is `asks` times, and then
+ * rejects with `fails`.
  */
 function slow({ asks = 0, fails }: { asks?: number; fails?: string } = {}) {
   const step = steps();
@@ -394,7 +394,10 @@ test('while connect() runs, auth.authorize decides what a client of a server tha
     factory as McpEndpointFactory,
     {
       timeProvider: time,
-      auth: { verify: () => ({ token: 't', clientId: 'c', scopes: [] }), authorize: (_kind, name) => name !== 'secret' },
+      auth: {
+        verify: async () => ({ token: 't', clientId: 'c', scopes: [], expiresAt: 4e9, extra: { sub: 'ann' } }),
+        authorize: (_kind, name) => name !== 'secret',
+      },
     },
     { face: 'node' },
   );
@@ -415,12 +418,15 @@ test('while connect() runs, auth.authorize decides what a client of a server tha
 });
 
 test('nothing stays wrapped: servers and classes have their own methods again', async () => {
-  const methods = (of: object) => ['getClientVersion', 'getClientCapabilities'].map((name) => Object.getOwnPropertyDescriptor(of, name));
+  const methods = (of: object) =>
+    ['getClientVersion', 'getClientCapabilities'].map((name) => Object.getOwnPropertyDescriptor(of, name));
   const before = [methods(Server.prototype), methods(ServerV1.prototype)];
   const step = steps();
   const made: McpServer[] = [];
   const time = createFakeTime();
-  const hidden = await serve(polling('an object that hides a Server of SDK 1', new Polls(step.hook)), { timeProvider: time });
+  const hidden = await serve(polling('an object that hides a Server of SDK 1', new Polls(step.hook)), {
+    timeProvider: time,
+  });
   const plain = await serve(
     ({ serverOptions }) => {
       const server = polling('an McpServer', new Polls(step.hook))({ serverOptions } as never) as McpServer;
