@@ -123,9 +123,11 @@ function slow({ asks = 0, fails }: { asks?: number; fails?: string } = {}) {
   const step = steps();
   /** The methods of the messages that servers got. */
   const got: string[] = [];
+  const servers: Server[] = [];
   let closes = 0;
   const factory: McpEndpointFactory = ({ serverOptions }) => {
     const server = new McpServer({ name: 'slow', version: '1' }, serverOptions);
+    servers.push(server.server);
     server.registerTool('hello', {}, () => said('hello'));
     const connect = server.connect.bind(server);
     server.connect = async (transport) => {
@@ -152,6 +154,7 @@ function slow({ asks = 0, fails }: { asks?: number; fails?: string } = {}) {
   return {
     step,
     got,
+    servers,
     factory,
     get closes() {
       return closes;
@@ -182,9 +185,11 @@ describe('a slow connect()', () => {
     await overdue();
     await time.advance(20_000);
     expect(made.got).toEqual([]);
+    expect(Object.hasOwn(made.servers[0] ?? {}, 'getClientVersion')).toBe(true);
     made.step.open();
     await opened;
     expect(made.got[0]).toBe('initialize');
+    expect(Object.hasOwn(made.servers[0] ?? {}, 'getClientVersion')).toBe(false);
     expect((await one.call('ping')).response.status).toBe(200);
   });
 
