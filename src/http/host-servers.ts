@@ -8,24 +8,14 @@
 import type { Socket } from 'node:net';
 import { afterTurn } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
+import { type HostServer, hostServerOf } from './repeated-field.ts';
 
 /** A stream that ends when its server stops listening. */
 export interface HostedStream {
   hostStopped(): void;
 }
 
-interface HostServer {
-  readonly listening: boolean;
-  readonly maxHeadersCount?: number | null;
-  closeIdleConnections?(): void;
-  once(event: 'close', listener: () => void): unknown;
-}
-
 const CHECK_MS = 500;
-
-/** The server of a connection. `node:http` sets this member on each of its sockets, and does not document it. */
-export const hostServerOf = (socket: Socket): HostServer | undefined =>
-  (socket as { readonly server?: HostServer }).server;
 
 export class HostServers {
   readonly #time: TimeProvider;

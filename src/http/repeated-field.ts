@@ -3,7 +3,7 @@
  * servers keep the last, and `Headers` joins both. So a proxy may check one field and sojourn another.
  */
 import type { IncomingMessage } from 'node:http';
-import { hostServerOf } from './host-servers.ts';
+import type { Socket } from 'node:net';
 
 /** Two credentials in one field. Parameters, as those of `Digest`, are no credentials. */
 const TWO_CREDENTIALS = /^[\w-]+ +[\w.~+/-]+=*[ \t]*,/;
@@ -21,6 +21,17 @@ export function repeatedIn(rawHeaders: readonly string[]): string | undefined {
   }
   return hosts > 1 ? 'Host' : credentials > 1 ? 'Authorization' : undefined;
 }
+
+export interface HostServer {
+  readonly listening: boolean;
+  readonly maxHeadersCount?: number | null;
+  closeIdleConnections?(): void;
+  once(event: 'close', listener: () => void): unknown;
+}
+
+/** The server of a connection. `node:http` sets this member on each of its sockets, and does not document it. */
+export const hostServerOf = (socket: Socket): HostServer | undefined =>
+  (socket as { readonly server?: HostServer }).server;
 
 /** Node.js keeps this many names and values of a request, unless its server has a `maxHeadersCount`. */
 const MOST_KEPT = 2_000;
