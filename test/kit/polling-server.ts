@@ -91,7 +91,7 @@ class Session {
   }
 
   async connect(transport: Transport): Promise<void> {
-    await this.made.connect(transport as never);
+    await this.made.connect(transport);
     await this.#polls.poll(this.made);
   }
 
@@ -117,7 +117,7 @@ export const POLLING: Readonly<Record<string, Make>> = {
       await connect(transport);
       await polls.poll(server.server);
     };
-    return server as unknown as ConnectableServer;
+    return server;
   },
   'a subclass of Server': (polls) => {
     class Polling extends Server {
@@ -145,5 +145,4 @@ export const POLLING: Readonly<Record<string, Make>> = {
 /** One server for all sessions. */
 export const onePolling = (polls: Polls): ConnectableServer => highLevel(McpServer)(polls)({ serverOptions: {} });
 
-export const polling = (name: string, polls: Polls): McpEndpointFactory =>
-  (POLLING[name] as Make)(polls) as McpEndpointFactory;
+export const polling = (name: string, polls: Polls): McpEndpointFactory => (POLLING[name] as Make)(polls);

@@ -347,7 +347,7 @@ describe('a slow connect()', () => {
     const factory = (): ConnectableServer => ({
       connect: async (transport) => {
         const server = new ServerV1({ name: 'hidden', version: '1' }, { capabilities: {} });
-        await server.connect(transport as never);
+        await server.connect(transport);
         await step.hook();
         server.getClientCapabilities();
         await step.hook();
@@ -359,7 +359,7 @@ describe('a slow connect()', () => {
       },
     });
     const time = createFakeTime();
-    const { client } = await serve(factory as McpEndpointFactory, { sessionMode: 'stateless', timeProvider: time });
+    const { client } = await serve(factory, { sessionMode: 'stateless', timeProvider: time });
     const called = client().call('ping');
     await until(() => step.waiting === 1);
     await time.advance(ASKS_MS);
@@ -396,7 +396,7 @@ test('while connect() runs, auth.authorize decides what a client of a server tha
   };
   const time = createFakeTime();
   const { client } = await serve(
-    factory as McpEndpointFactory,
+    factory,
     {
       timeProvider: time,
       auth: {
