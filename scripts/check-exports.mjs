@@ -13,7 +13,7 @@ import { root } from './steps.mjs';
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const LOADABLE = new Set(['@modelcontextprotocol/server']);
 const LOADED_LATER = {
-  '.': ['jose'],
+  '.': ['jose', '@modelcontextprotocol/sdk/server/index.js'],
   './sqlite': ['libsql', 'libsql/promise'],
   './redis': ['redis'],
   './postgres': ['pg'],
