@@ -35,10 +35,13 @@ const MODERN = {
   meta: { _meta: envelope() },
   headers: mirrored('tools/call', { name: 'wait' }) as Record<string, string>,
 };
+/** As a framework does, for a body in chunks, which has no `Content-Length`. */
+const PARSED = { ...SESSION, headers: { 'x-parsed': 'yes', 'transfer-encoding': 'chunked' } };
 
 test.each([
   ...Object.keys(SHAPES).map((shape) => ['on a session', shape, SESSION] as const),
   ['in 2026-07-28', 'empty objects', MODERN] as const,
+  ['parsed before', 'nested arrays', PARSED] as const,
 ])('%s a process with a small heap survives bodies of %s', { timeout: 180_000 }, async (_, shape, era) => {
   const server = await startSmallHeap();
   await underAttack(server, async () => {

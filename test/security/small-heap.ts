@@ -82,7 +82,7 @@ export class Caller {
           agent: this.#agent,
           headers: {
             'content-type': 'application/json',
-            'content-length': Buffer.byteLength(body),
+            ...(headers['transfer-encoding'] === undefined && { 'content-length': Buffer.byteLength(body) }),
             ...(this.#user !== undefined && { 'x-user': this.#user }),
             ...(this.sessionId !== undefined && { 'mcp-session-id': this.sessionId }),
             ...headers,

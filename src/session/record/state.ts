@@ -23,8 +23,10 @@ export class DurableState implements SessionState {
   readonly #options: SessionHost['options'];
   readonly #ownership: Ownership;
   readonly #record: WritableRecord;
+  /** What the limit counts: of each key what it has, or the most that a write under way would make it have. */
   #bytes = 0;
-  #reserved = 0;
+  /** Keys with writes under way. Until the last one has ended, none of them gives bytes back. */
+  readonly #writing = new Map<string, { writes: number; charged: number }>();
   /** Updates run one after the other. */
   #updates: Promise<unknown> | undefined = undefined;
   /** Changes that wait for the store. */
@@ -62,26 +64,12 @@ export class DurableState implements SessionState {
 
   async set(key: string, value: unknown): Promise<void> {
     checkKey(key);
-    const json = toJson(key, value);
-    const before = this.#values.get(key);
-    const growth = sizeOf(key, json) - (before === undefined ? 0 : sizeOf(key, before));
-    const bytes = this.#bytes + this.#reserved + growth;
-    const limit = this.#options.limits.stateBytes;
-    if (bytes > limit) throw stateTooLarge(bytes, limit);
-    // Two changes at the same time must not exceed the limit together.
-    this.#reserved += growth;
-    try {
-      await this.#store(key, json);
-      this.#put(key, json);
-    } finally {
-      this.#reserved -= growth;
-    }
+    await this.#write(key, toJson(key, value));
   }
 
   async delete(key: string): Promise<boolean> {
     if (!this.#values.has(key)) return false;
-    await this.#store(key, null);
-    this.#put(key, undefined);
+    await this.#write(key, null);
     return true;
   }
 
@@ -101,6 +89,45 @@ export class DurableState implements SessionState {
   }
 
   /** `null` deletes. */
+  async #write(key: string, json: string | null): Promise<void> {
+    this.#charge(key, json === null ? 0 : sizeOf(key, json));
+    try {
+      await this.#store(key, json);
+      if (json === null) this.#values.delete(key);
+      else this.#values.set(key, json);
+    } finally {
+      this.#settle(key);
+    }
+  }
+
+  /** Changes at the same time must not exceed the limit together, and a write of a smaller value may fail. */
+  #charge(key: string, bytes: number): void {
+    const writing = this.#writing.get(key) ?? { writes: 0, charged: this.#stored(key) };
+    const growth = Math.max(0, bytes - writing.charged);
+    const sum = this.#bytes + growth;
+    const limit = this.#options.limits.stateBytes;
+    if (growth > 0 && sum > limit) throw stateTooLarge(sum, limit);
+    writing.writes += 1;
+    writing.charged += growth;
+    this.#bytes = sum;
+    this.#writing.set(key, writing);
+  }
+
+  /** A write has ended, stored or not. */
+  #settle(key: string): void {
+    const writing = this.#writing.get(key);
+    if (writing === undefined) return;
+    writing.writes -= 1;
+    if (writing.writes > 0) return;
+    this.#writing.delete(key);
+    this.#bytes += this.#stored(key) - writing.charged;
+  }
+
+  #stored(key: string): number {
+    const json = this.#values.get(key);
+    return json === undefined ? 0 : sizeOf(key, json);
+  }
+
   async #store(key: string, json: string | null): Promise<void> {
     if (!this.#record.exists) return;
     const [name, value] = stateField([key, json]);
@@ -137,17 +164,6 @@ export class DurableState implements SessionState {
       this.#options.logger.warn({ err, sessionId }, 'A change of session.state could not be stored');
     }
     throw told;
-  }
-
-  #put(key: string, json: string | undefined): void {
-    const before = this.#values.get(key);
-    if (before !== undefined) this.#bytes -= sizeOf(key, before);
-    if (json === undefined) {
-      this.#values.delete(key);
-    } else {
-      this.#values.set(key, json);
-      this.#bytes += sizeOf(key, json);
-    }
   }
 }
 

@@ -1,9 +1,11 @@
 /**
- * One endpoint whose callers are named by the header `x-user`; prints its port. Run it with a small heap.
+ * One endpoint whose callers are named by the header `x-user`; prints its port. Run it with a small heap. With the
+ * header `x-parsed` the application parses the body.
  * First argument: options as JSON. Second: the URL of a Redis store, a path for the SQLite store, or nothing for the
  * memory store.
  */
 import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { createMcpEndpoint } from '../../../dist/index.js';
@@ -63,7 +65,8 @@ const endpoint = createMcpEndpoint(factory, {
 const server = createServer((req, res) => {
   const user = req.headers['x-user'];
   if (user !== undefined) req.auth = { token: 'none', clientId: 'test', scopes: [], extra: { user } };
-  endpoint.node(req, res);
+  if (req.headers['x-parsed'] === undefined) endpoint.node(req, res);
+  else text(req).then((body) => endpoint.node(req, res, JSON.parse(body)), quiet);
 });
 // As `endpoint.listen()` has it: the witness may pause for long.
 server.keepAliveTimeout = 75_000;
