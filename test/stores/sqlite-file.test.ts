@@ -18,7 +18,6 @@ import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import { storeClock } from '../../src/stores/sqlite/clock.ts';
 import { migrate } from '../../src/stores/sqlite/migrate.ts';
-import { databaseDanger } from '../../src/stores/sqlite/ownership.ts';
 import { openFile } from '../../src/stores/sqlite/open-file.ts';
 import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
 import { MIGRATIONS } from '../../src/stores/sqlite/schema.ts';
@@ -84,37 +83,6 @@ describe('sqlite()', () => {
     const path = newPath();
     await openView(path);
     for (const file of [path, `${path}-wal`, `${path}-shm`]) expect(statSync(file).mode & 0o777, file).toBe(0o600);
-  });
-
-  test('does not change the permissions of an existing file', async () => {
-    const path = await madeFile();
-    chmodSync(path, 0o640);
-    await openView(path);
-    expect(statSync(path).mode & 0o777).toBe(0o640);
-  });
-
-  test.skipIf(process.platform === 'win32')(
-    'refuses a file that every user can write, and warns of one they can read',
-    async () => {
-      const path = await madeFile();
-      chmodSync(path, 0o602);
-      await expect(openView(path)).rejects.toThrow(/every user of this machine can write it; run chmod 600/);
-      chmodSync(path, 0o644);
-      const logger = createLog();
-      await openView(path, { logger });
-      expect(logger.matching(/can read the sessions/, 'warn')).toHaveLength(1);
-    },
-  );
-
-  test('refuses a file of another user, unless that is root or this process is', () => {
-    const mode = 0o100600;
-    expect(databaseDanger({ uid: 1001, mode }, 1000)).toMatch(/another user \(1001, this process is 1000\)/);
-    for (const [uid, user] of [
-      [1000, 1000],
-      [0, 1000],
-      [1001, 0],
-    ] as const)
-      expect(databaseDanger({ uid, mode }, user)).toBeUndefined();
   });
 
   test('sets synchronous to normal or full', async () => {

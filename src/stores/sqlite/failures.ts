@@ -127,4 +127,12 @@ export const unsafeSocket = (id: string, socket: string, why: string): Error =>
   storeAway(`no message is sent to instance ${shown(id)}: its mailbox ${socket} is not safe: ${why}`);
 
 export const unsafeFile = (path: string, why: string): Error =>
-  storeRefused(`${path} is not opened, because others could change the sessions in it: ${why}`);
+  storeRefused(
+    `${path} is not used, because another user could read or change the sessions: ${why}. Look who put it there; move ` +
+      'it away, or chown it to the user of this process',
+  );
+
+/** A log message. */
+export const logOpenFolder = (path: string, why: string): string =>
+  `Other users can replace ${path} and the files beside it, and with them the sessions: the folder is open to them, as ` +
+  `${why}. Where they are not trusted, keep the file in a folder of this process alone (chmod 700)`;

@@ -1,15 +1,15 @@
 /** Opens a file, creates it if it is missing, and brings it to this build's schema. */
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, existsSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { COMMIT_COPY_PAGES, LOG_BYTES } from './checkpointer.ts';
 import type { StoreClock } from './clock.ts';
 import { SqliteDatabase } from './database.ts';
-import { mayNotMake, noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
+import { logOpenFolder, mayNotMake, noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
 import { migrate } from './migrate.ts';
-import { databaseDanger, isReadByOthers, processUser } from './ownership.ts';
+import { closeToOthers, fileDanger, folderDanger, processUser } from './ownership.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
 import { StoreFile, retry } from './store-file.ts';
 
@@ -23,6 +23,10 @@ export interface FileSettings {
 
 /** Session ids and session data are secrets, so only the owner may read the file. */
 const FILE_MODE = 0o600;
+/** What SQLite has open besides the database. */
+const OPENED = ['-wal', '-shm'];
+/** SQLite also reads a journal that it finds beside a database. */
+const SUFFIXES = ['', ...OPENED, '-journal'];
 
 export async function openFile(
   settings: FileSettings,
@@ -33,11 +37,13 @@ export async function openFile(
   const Libsql = await loadLibsql();
   const { path } = settings;
   makeFile(path);
-  checkOwner(path, logger);
+  const user = processUser();
+  if (user !== undefined) checkFiles(path, user);
   // Waiting inside SQLite would block the event loop.
   const database = attempt(path, () => new SqliteDatabase(path, new Libsql(path, { timeout: 0 })));
   try {
     await retry(() => prepare(database, settings, clock), path, backoff);
+    if (user !== undefined) makePrivate(path, user, logger);
   } catch (error) {
     database.close();
     throw error;
@@ -49,7 +55,7 @@ export async function openFile(
  * Does not open an existing file: closing it again would drop the locks that another connection of this process holds.
  */
 function makeFile(path: string): void {
-  const found = statSync(path, { throwIfNoEntry: false });
+  const found = lstatSync(path, { throwIfNoEntry: false });
   if (found?.isDirectory() === true) throw notAFile(path);
   if (found !== undefined) return;
   const directory = dirname(path);
@@ -63,13 +69,35 @@ function makeFile(path: string): void {
   }
 }
 
-function checkOwner(path: string, logger: Logger): void {
-  const user = processUser();
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (user === undefined || found === undefined) return;
-  const danger = databaseDanger(found, user);
-  if (danger !== undefined) throw unsafeFile(path, danger);
-  if (isReadByOthers(found)) logger.warn({ path }, 'Every user of this machine can read the sessions in this file');
+/**
+ * Refuses files that another user planted or can change. Called before SQLite uses them, and again when it has opened
+ * or made them: nothing of a session is written by then. Returns the files.
+ */
+function checkFiles(path: string, user: number): readonly string[] {
+  check(path, user);
+  // SQLite follows a link, and keeps the other files beside its target.
+  const target = realpathSync(path);
+  const files = SUFFIXES.map((suffix) => target + suffix);
+  for (const file of files) check(file, user);
+  return files;
+}
+
+function check(file: string, user: number): void {
+  const danger = fileDanger(file, user);
+  if (danger !== undefined) throw unsafeFile(file, danger);
+}
+
+/** The opened files are those of this store. Takes the rights of other users on them away. */
+function makePrivate(path: string, user: number, logger: Logger): void {
+  const files = checkFiles(path, user);
+  const [database = path, ...logs] = files;
+  for (const log of logs.slice(0, OPENED.length))
+    if (!existsSync(log)) throw unsafeFile(log, 'it was removed while it was opened');
+  if (!files.map(closeToOthers).every(Boolean))
+    logger.warn({ path }, 'Every user of this machine can read the sessions in this file');
+  const folder = dirname(database);
+  const danger = folderDanger(statSync(folder), user);
+  if (danger !== undefined) logger.warn({ folder }, logOpenFolder(path, danger));
 }
 
 function prepare(database: SqliteDatabase, settings: FileSettings, clock: StoreClock): void {

@@ -2,12 +2,14 @@
  * Who else of this machine could change the files of the store. Another user who can write the database, or who owns a
  * socket, could act as any client. Windows has no such modes, and nothing is checked there.
  */
-import { lstatSync, statSync, type Stats } from 'node:fs';
+import { chmodSync, lstatSync, statSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 
-const GROUP_OR_OTHERS_WRITE = 0o022;
+const GROUP_WRITE = 0o020;
 const OTHERS_WRITE = 0o002;
-const OTHERS_READ = 0o004;
+const GROUP_OR_OTHERS_WRITE = GROUP_WRITE | OTHERS_WRITE;
+const OTHERS = 0o007;
+const STICKY = 0o1000;
 const PRIVATE_FOLDER = 0o700;
 const MODE = 0o777;
 const ROOT = 0;
@@ -19,17 +21,54 @@ export function processUser(): number | undefined {
   return process.geteuid?.();
 }
 
-/** Why a database must not be opened by a process of this user; `undefined`: it may. */
-export function databaseDanger({ uid, mode }: Owned, user: number): string | undefined {
-  if (uid !== user && uid !== ROOT && user !== ROOT)
-    return `it belongs to another user (${uid}, this process is ${user})`;
-  if ((mode & OTHERS_WRITE) !== 0) return 'every user of this machine can write it; run chmod 600 on it';
-  return undefined;
+/**
+ * Why a file must not be used by a process of this user; `undefined`: it may, or there is none. `file`: the database,
+ * or a file beside it. Another user may have planted it, or a link in its place, wherever that user may create files.
+ */
+export function fileDanger(file: string, user: number): string | undefined {
+  const entry = lstatSync(file, { throwIfNoEntry: false });
+  if (entry === undefined) return undefined;
+  const found = entry.isSymbolicLink() ? targetOf(file) : entry;
+  if (found === undefined) return 'it is a link to a file that does not exist or cannot be seen';
+  for (const { uid } of [entry, found])
+    if (!isTrusted(uid, user)) return `it belongs to another user (${uid}, this process is ${user})`;
+  return (found.mode & OTHERS_WRITE) === 0 ? undefined : 'every user of this machine can write it; run chmod 600 on it';
 }
 
-/** Who else can read the sessions, for a warning. */
-export function isReadByOthers({ mode }: Pick<Stats, 'mode'>): boolean {
-  return (mode & OTHERS_READ) !== 0;
+function targetOf(link: string): Stats | undefined {
+  try {
+    return statSync(link);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Root can change every file anyway. */
+const isTrusted = (uid: number, user: number): boolean => uid === user || uid === ROOT;
+
+/** Takes the rights of other users away; those of the group stay. `false`: they cannot be changed. */
+export function closeToOthers(file: string): boolean {
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & OTHERS) === 0) return true;
+  try {
+    chmodSync(file, mode & MODE & ~OTHERS);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Who else can replace the files of a folder, for a warning: volumes of containers often are such. In a folder with the
+ * sticky bit, such as /tmp, users can only create files.
+ */
+export function folderDanger({ uid, gid, mode }: Owned & Pick<Stats, 'gid'>, user: number): string | undefined {
+  if (!isTrusted(uid, user)) return `it belongs to another user (${uid}, this process is ${user})`;
+  if ((mode & STICKY) !== 0) return undefined;
+  if ((mode & OTHERS_WRITE) !== 0) return 'every user of this machine can write in it';
+  // On many systems each user has a group of the same number, and no other user is in it.
+  const ownGroup = uid === user && gid === uid;
+  return (mode & GROUP_WRITE) === 0 || ownGroup ? undefined : `the group ${gid} can write in it`;
 }
 
 /**

@@ -1,0 +1,28 @@
+/**
+ * Opens a SQLite store, as the user that it is started as, while another user replaces one of its files. Prints what
+ * became of it. Arguments: the path of the database, the file to replace, the file that takes its place.
+ */
+import { renameSync } from 'node:fs';
+import { storeClock } from '../../../dist/stores/sqlite/clock.js';
+import { openFile } from '../../../dist/stores/sqlite/open-file.js';
+import { RetryBackoff } from '../../../dist/stores/sqlite/retry-backoff.js';
+import { systemRandom, systemTime } from '../../../dist/options/system.js';
+
+const [path, replaced, planted] = process.argv.slice(2);
+const quiet = () => {};
+const logger = { debug: quiet, info: quiet, warn: quiet, error: quiet };
+// Runs between the check before SQLite opens the files and the one after it.
+const pragmas = {
+  *[Symbol.iterator]() {
+    if (planted !== undefined) renameSync(planted, replaced);
+    yield 'cache_size';
+  },
+};
+try {
+  const settings = { path, synchronous: 'normal', pragmas };
+  await openFile(settings, storeClock(systemTime), new RetryBackoff(systemTime, systemRandom), logger);
+  console.log('opened');
+} catch (error) {
+  console.log(String(error));
+}
+process.exit();
