@@ -42,6 +42,7 @@ import { createUserOf } from './caller-checks.ts';
 const CUT = {
   stalled: 'A connection is cut: its client took nothing of what was written to it (writeTimeoutMs)',
   memory: 'A connection is cut: unread answers fill the memory of this instance (limits.memoryBytes)',
+  pipelined: 'A connection is cut: its client sends requests without end before it has the answer to the first',
 } as const;
 
 /**
@@ -255,6 +256,7 @@ function exchangeHost({ timeProvider: time, logger, notices, limits, writeTimeou
     report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
     notices,
     memory: budget,
+    cutPipelined: (requests) => logger.warn({ requests }, CUT.pipelined),
     slowReaders: new SlowReaders({
       time,
       memory: budget,

@@ -27,7 +27,7 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
-import { type ReceivedPost, requestIdOf } from '../call/inbound.ts';
+import { isRequest, type ReceivedPost, requestIdOf } from '../call/inbound.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksForLostAnswer } from './modern/call-position.ts';
@@ -233,10 +233,16 @@ export class RequestChecks {
     const header = exchange.header('mcp-protocol-version');
     const refusal = this.#version(header, claimedVersion(post.messages[0]) !== undefined);
     if (refusal !== undefined) return this.#refuse(exchange, refusal, id);
+    if (exchange.mustWait === true && post.messages.some(isRequest))
+      exchange.whenItsTurn?.(() => this.#begin(post, header, id));
+    else this.#begin(post, header, id);
+  }
+
+  #begin(post: ReceivedPost, header: string | undefined, id: RequestId | null): void {
     try {
       this.#era(post, header, id);
     } catch (cause) {
-      this.#failed(exchange, cause, id);
+      this.#failed(post.exchange, cause, id);
     }
   }
 

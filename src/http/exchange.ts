@@ -88,6 +88,10 @@ export interface Exchange extends Caller {
   readonly repeatedField?: string | undefined;
   /** Fields of the request may be missing; only on the node face. */
   readonly mayLackFields?: boolean;
+  /** Earlier requests on the connection are not answered yet (`pipelined.ts`); only on the node face. */
+  readonly mustWait?: boolean;
+  /** Calls `begin` when they are, and never when the client disconnects before. */
+  whenItsTurn?(begin: () => void): void;
 
   /**
    * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. Of a longer body, and of
@@ -132,6 +136,8 @@ export interface ExchangeHost {
   readonly notices: Notices;
   readonly memory: MemoryUse;
   readonly slowReaders: SlowReaders;
+  /** A connection was cut, because this many requests waited for their turn, or for lack of memory. */
+  cutPipelined(requests: number): void;
   /** `undefined`: the endpoint's own `listen()` closes its streams itself. */
   readonly hostServers?: HostServers | undefined;
 }

@@ -26,7 +26,7 @@ import {
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
-import { closeWithConnection } from './pipelined.ts';
+import { holdPlace, isBehind } from './pipelined.ts';
 import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
 import { type Holder, whenTurnHasEnded } from './turn.ts';
 
@@ -48,6 +48,8 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   #signal: AbortSignal | undefined;
   #watched: WatchedRequest | undefined;
   #unwatchHost: (() => void) | undefined = undefined;
+  /** An earlier response had the connection when the request came. */
+  #isBehind = false;
   #canonical: Map<string, string> | undefined;
   /** Nothing more is sent. */
   #over: AnswerEnd | undefined = undefined;
@@ -64,7 +66,10 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     this.#parsedBody = parsedBody;
     this.#host = host;
     this.#held = new RequestBytes(host.memory);
-    if (res.socket === null) closeWithConnection(req.socket, res);
+    if (res.socket !== null || !isBehind(req, res)) return;
+    this.#isBehind = true;
+    const cut = holdPlace(req.socket, res, host.memory);
+    if (cut !== undefined) host.cutPipelined(cut);
   }
 
   #finish(how: AnswerEnd): void {
@@ -169,6 +174,18 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
       settled = true;
       this.#left();
     });
+  }
+
+  get mustWait(): boolean {
+    return this.#isBehind && this.#res?.socket === null;
+  }
+
+  whenItsTurn(begin: () => void): void {
+    const inContext = AsyncResource.bind(() => {
+      if (!this.closed) attempt(this, begin);
+    });
+    // Node has more to do for a response that gets its connection.
+    this.#res?.once('socket', () => queueMicrotask(inContext));
   }
 
   holds(bytes: number): boolean {

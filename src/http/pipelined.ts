@@ -1,31 +1,67 @@
 /**
- * Requests that a client sends on one connection without waiting for answers. `node:http` closes only the response
- * whose turn it is when the connection closes, and the responses behind it never learn that their client is gone.
+ * Requests that a client sends on one connection without waiting for answers. `node:http` reads all of them, and holds
+ * each answer until the answers before it are sent.
+ *
+ *     a POST with a request, a GET              ─▶ begins when its answer can be sent; until then it would be held
+ *     a notification, an answer, a DELETE, else ─▶ begins at once: an earlier request on the connection may need it
+ *
+ * What waits is charged to the memory budget. A connection is cut that has too many of them, or for which the budget
+ * has no room: `node:http` would read on.
  */
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { MemoryUse } from './slow-readers.ts';
 
-const waiting = new WeakMap<Socket, Set<ServerResponse>>();
+/** Clients and proxies that pipeline at all send some ten. */
+const MOST_WAITING = 128;
+/** What a request and its response take in the heap besides the body. */
+const WAITING_BYTES = 16 * 1024;
 
-/** Emits `close` on a response that waits for its turn when its connection closes. */
-export function closeWithConnection(socket: Socket, res: ServerResponse): void {
+const waiting = new WeakMap<Socket, Map<ServerResponse, MemoryUse>>();
+
+/**
+ * Whether an earlier response has the connection. `node:http` keeps it in this member of the socket. Adapters make
+ * responses that never get a connection, and those wait for nothing.
+ */
+export function isBehind({ socket }: IncomingMessage, res: ServerResponse): boolean {
+  if (res.socket !== null) return false;
+  const { _httpMessage: earlier } = (socket ?? {}) as { readonly _httpMessage?: unknown };
+  return typeof earlier === 'object' && earlier !== null;
+}
+
+/**
+ * Holds the place of a response until it gets the connection. When the connection closes before, `close` is emitted on
+ * the response, because `node:http` closes only the first. Returns how many wait where the connection is cut.
+ */
+export function holdPlace(socket: Socket, res: ServerResponse, memory: MemoryUse): number | undefined {
   if (socket.destroyed) return void (res.destroyed = true);
   let responses = waiting.get(socket);
   if (responses === undefined) {
-    responses = new Set();
+    responses = new Map();
     waiting.set(socket, responses);
     socket.once('close', () => closeAll(socket));
   }
-  responses.add(res);
-  res.once('finish', () => waiting.get(socket)?.delete(res));
+  // The reserve of the budget is for requests that are served.
+  if (responses.size >= MOST_WAITING || !memory.take(WAITING_BYTES, Infinity)) {
+    socket.destroy();
+    res.destroyed = true;
+    return responses.size;
+  }
+  responses.set(res, memory);
+  res.once('socket', () => leave(socket, res));
+  return undefined;
+}
+
+function leave(socket: Socket, res: ServerResponse): void {
+  const responses = waiting.get(socket);
+  responses?.get(res)?.give(WAITING_BYTES);
+  responses?.delete(res);
 }
 
 function closeAll(socket: Socket): void {
-  for (const res of waiting.get(socket) ?? []) {
-    // Node has closed it.
-    if (res.socket !== null) continue;
+  for (const res of [...(waiting.get(socket)?.keys() ?? [])]) {
+    leave(socket, res);
     res.destroyed = true;
     res.emit('close');
   }
-  waiting.delete(socket);
 }

@@ -167,6 +167,7 @@ export class SlowResponse implements SlowReader {
   }
 
   cut(): void {
-    this.#res.destroy();
+    // A response that waits for its turn has no connection to destroy.
+    (this.#res.socket ?? this.#res.req.socket).destroy();
   }
 }

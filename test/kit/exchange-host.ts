@@ -12,5 +12,5 @@ export function exchangeHost(report: ReportFailure, memory = new MemoryBudget(In
     writeTimeoutMs: 60_000,
     onCut: () => {},
   });
-  return { report, notices: new Notices(), memory, slowReaders };
+  return { report, notices: new Notices(), memory, slowReaders, cutPipelined: () => {} };
 }

@@ -115,7 +115,7 @@ posix('a file that another user planted is refused, and nothing is written into 
   });
 
   asRoot.each(['', '-wal', '-shm'])(
-    'one that replaces sessions.db%s while it is opened (run as root)',
+    'a file that takes the place of sessions.db%s while it is opened (run as root)',
     async (suffix) => {
       const folder = openFolder();
       const path = join(folder, 'sessions.db');

@@ -1,0 +1,265 @@
+/**
+ * Requests that a client sends on one connection without waiting for answers (HTTP pipelining). `node:http` reads on
+ * and holds what is answered, so a client that reads nothing could make a process hold any amount.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createServer, IncomingMessage, ServerResponse } from 'node:http';
+import { type AddressInfo, connect, Socket } from 'node:net';
+import express from 'express';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import type { RawClient } from '../../src/testing/index.ts';
+import { createLab } from '../kit/lab.ts';
+import { createLog } from '../kit/log.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { BUDGET, expectEmptyBudget, rawRequest, workServer } from './aborts.ts';
+import { countAttempts } from './attempts.ts';
+import { Caller, deafConnection, rawPost, startSmallHeap, times, underAttack } from './small-heap.ts';
+
+const floods = countAttempts('floods');
+
+/** A connection that sends what it is given, and keeps what it reads. */
+function pipe(port: number) {
+  const socket = connect(port, '127.0.0.1').on('error', () => {});
+  onTestFinished(() => void socket.destroy());
+  const read = { text: '', closed: false };
+  socket.setEncoding('utf8').on('data', (text: string) => (read.text += text));
+  socket.on('close', () => (read.closed = true));
+  return { read, send: (bytes: string) => void socket.write(bytes), socket };
+}
+
+const headersOf = ({ sessionId = '', protocolVersion = '' }: RawClient): Record<string, string> => ({
+  'mcp-session-id': sessionId,
+  'mcp-protocol-version': protocolVersion,
+});
+
+const post = (headers: Record<string, string>, id: number, method: string, params: object): string =>
+  rawRequest('POST', headers, { jsonrpc: '2.0', id, method, params });
+
+const idsIn = (text: string): number[] => [...text.matchAll(/"id":(\d+)/g)].map(([, id]) => Number(id));
+
+// ——— a process with a small heap ———
+
+const CONNECTIONS = 64;
+/** Fits the 64 KiB that are read at once. */
+const EACH = 190;
+
+test('a process with a small heap survives answers that are not read', { timeout: 240_000 }, async () => {
+  const server = await startSmallHeap();
+  await underAttack(server, async () => {
+    const attacker = new Caller(server.port, 'attacker', 1);
+    const sessionId = await attacker.open();
+    // Texts of this length stay in the heap until they are written.
+    const call = { jsonrpc: '2.0', method: 'tools/call', params: { name: 'big', arguments: { bytes: 60_000 } } };
+    const calls = (n: number): string =>
+      Array.from({ length: EACH }, (_, at) =>
+        rawPost(JSON.stringify({ ...call, id: n * 1_000 + at + 1_000 }), sessionId, 'attacker'),
+      ).join('');
+    // 4 MB on the wire.
+    await times(CONNECTIONS, CONNECTIONS, (n) => deafConnection(server.port, calls(n)));
+    await times(100, 1, () => attacker.rpc('tools/call', { name: 'echo', arguments: { text: 'on' } }));
+  });
+  floods.made(CONNECTIONS * EACH);
+});
+
+test('a process with a small heap survives requests behind a slow call', { timeout: 180_000 }, async () => {
+  const server = await startSmallHeap();
+  await underAttack(server, async () => {
+    const attacker = new Caller(server.port, 'attacker', 1);
+    const sessionId = await attacker.open();
+    const request = (id: number, method: string, params: object): string =>
+      rawPost(JSON.stringify({ jsonrpc: '2.0', id, method, params }), sessionId, 'attacker');
+    const slow = { name: 'wait', arguments: { ms: 60_000 } };
+    // 12 MB on the wire.
+    await times(60, 10, (n) =>
+      deafConnection(
+        server.port,
+        request(1_000 + n, 'tools/call', slow) +
+          Array.from({ length: 800 }, (_, at) => request(10_000 + n * 1_000 + at, 'tools/call', slow)).join(''),
+      ),
+    );
+    await times(40, 1, () => attacker.rpc('ping', {}));
+  });
+  floods.made(60 * 800);
+});
+
+// ——— who begins when ———
+
+/** The faces of `node:http`. Resolves with the port. */
+const FACES: Readonly<
+  Record<string, (server: ReturnType<typeof workServer>['factory'], options: McpEndpointOptions) => Promise<number>>
+> = {
+  listen: async (server, options) => (await serve(server, options)).port,
+  node: async (server, options) => (await serve(server, options, { face: 'node' })).port,
+  express: async (server, options) => {
+    const endpoint = createMcpEndpoint(server, { logger: createLog(), ...options });
+    const app = express().use(express.json()).all('/mcp', endpoint.node);
+    const http = createServer(app).listen(0, '127.0.0.1');
+    onTestFinished(async () => {
+      await endpoint.close();
+      http.closeAllConnections();
+      http.close();
+    });
+    await until(() => http.listening);
+    return (http.address() as AddressInfo).port;
+  },
+};
+
+const STATELESS = { sessionMode: 'stateless' } as const;
+const work = (how: string, more: object = {}) => ({ name: 'work', arguments: { how, ...more } });
+const version = { 'mcp-protocol-version': '2025-11-25' };
+
+describe.each(Object.keys(FACES))('%s', (face) => {
+  test.each([
+    [
+      'on 2026-07-28',
+      {},
+      (id: number, how: string) => {
+        const params = { ...work(how), _meta: envelope() } as Record<string, unknown>;
+        return post(mirrored('tools/call', params) as Record<string, string>, id, 'tools/call', params);
+      },
+    ],
+    ['without a session', STATELESS, (id: number, how: string) => post(version, id, 'tools/call', work(how))],
+  ] as const)('20 pipelined requests are answered in order, one after the other, %s', async (_what, options, bytes) => {
+    const { factory, work: calls } = workServer({});
+    const port = await FACES[face]?.(factory, options);
+    const { send, read } = pipe(port ?? 0);
+    send(Array.from({ length: 20 }, (_, at) => bytes(at + 1, at === 0 ? 'hang' : 'later')).join(''));
+    await until(() => calls.hanging.size === 1);
+    // Its answer passes all of them on the way.
+    await fetch(`http://127.0.0.1:${port}/mcp`, { method: 'POST', body: '{}' });
+    expect(calls.begun).toBe(1);
+    for (const end of calls.hanging) end();
+    await until(() => idsIn(read.text).length === 20);
+    expect(idsIn(read.text)).toEqual(Array.from({ length: 20 }, (_, at) => at + 1));
+    expect(read.closed).toBe(false);
+    floods.made(20);
+  });
+});
+
+/** A session whose client sends more behind a call that holds. */
+async function behindHold(options: McpEndpointOptions = {}) {
+  const lab = createLab();
+  const { client, port, endpoint, log } = await serve(lab.factory, options);
+  const one = client();
+  await one.initialize({ capabilities: { elicitation: { form: {} } } });
+  return { lab, one, endpoint, log, headers: headersOf(one), ...pipe(port) };
+}
+
+describe('behind a call on its connection', () => {
+  test('the answer to its question begins at once', async () => {
+    const { headers, send, read } = await behindHold();
+    send(post(headers, 500, 'tools/call', { name: 'ask', arguments: {} }));
+    const asked = await until(() => /"id":"([^"]+)"/.exec(read.text) ?? undefined);
+    const result = { action: 'accept', content: { colour: 'blue' } };
+    send(rawRequest('POST', headers, { jsonrpc: '2.0', id: asked?.[1], result }));
+    send(post(headers, 501, 'ping', {}));
+    await until(() => read.text.includes('"id":501'));
+    expect(read.text).toMatch(/accept [^]*202 Accepted[^]*"id":501/);
+  });
+
+  test('the cancellation of the call begins at once', async () => {
+    const { lab, headers, send } = await behindHold();
+    send(post(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
+    const { ctx } = await lab.held();
+    const params = { requestId: 500, reason: 'enough' };
+    send(rawRequest('POST', headers, { jsonrpc: '2.0', method: 'notifications/cancelled', params }));
+    await until(() => ctx.mcpReq.signal.aborted);
+  });
+
+  test('a DELETE ends the session', async () => {
+    const { lab, headers, send, read, endpoint } = await behindHold();
+    send(post(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
+    await lab.held();
+    send(rawRequest('DELETE', headers));
+    await until(() => endpoint.sessions.count === 0);
+    await until(() => read.text.includes('session_ended'));
+  });
+
+  test('a GET opens its stream when the call is answered', async () => {
+    const { lab, headers, send, read } = await behindHold();
+    send(post(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
+    const held = await lab.held();
+    send(rawRequest('GET', headers));
+    held.answer('now');
+    await until(() => /"text":"now"[^]*HTTP\/1\.1 200 OK/.test(read.text));
+    lab.made[0]?.server.sendToolListChanged();
+    await until(() => read.text.includes('list_changed'));
+  });
+
+  test('a call that is refused with a limit of the session gets its turn later', async () => {
+    const { lab, headers, send, read } = await behindHold({ limits: { requestsPerSession: 1 } });
+    send(post(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
+    send(post(headers, 501, 'tools/call', { name: 'count', arguments: {} }));
+    (await lab.held()).answer('first');
+    await until(() => read.text.includes('"id":501'));
+    expect(read.text).not.toContain('too_many_requests');
+  });
+});
+
+test('a request that waited runs in the context that middleware gave it', async () => {
+  const context = new AsyncLocalStorage<string>();
+  const endpoint = createMcpEndpoint(toolServer({ whose: async () => said(context.getStore() ?? 'none') }), {
+    ...STATELESS,
+    logger: createLog(),
+  });
+  const http = createServer((req, res) => context.run(String(req.headers['x-user']), () => endpoint.node(req, res)));
+  http.listen(0, '127.0.0.1');
+  onTestFinished(async () => {
+    await endpoint.close();
+    http.closeAllConnections();
+    http.close();
+  });
+  await until(() => http.listening);
+  const { send, read } = pipe((http.address() as AddressInfo).port);
+  const users = ['ada', 'bob', 'cy', 'di'];
+  const call = { name: 'whose', arguments: {} };
+  send(users.map((user, at) => post({ ...version, 'x-user': user }, at, 'tools/call', call)).join(''));
+  await until(() => idsIn(read.text).length === users.length);
+  expect([...read.text.matchAll(/"text":"(\w+)"/g)].map(([, user]) => user)).toEqual(users);
+});
+
+test('a response that never gets a connection, as adapters make them, waits for nothing', async () => {
+  const { factory, work: calls } = workServer({});
+  const { endpoint } = await serve(factory, STATELESS);
+  const socket = new Socket();
+  onTestFinished(() => void socket.destroy());
+  const req = new IncomingMessage(socket);
+  Object.assign(req, { method: 'POST', url: '/mcp' });
+  Object.assign(req.headers, { accept: 'application/json, text/event-stream', 'content-type': 'application/json' });
+  const res = new ServerResponse(req);
+  endpoint.node(req, res, { jsonrpc: '2.0', id: 1, method: 'tools/call', params: work('once') });
+  await until(() => calls.over === 1 && res.writableEnded);
+});
+
+describe('what waits', () => {
+  test('is bounded: a connection with more requests is cut, and none of them runs', async () => {
+    const { factory, work: calls } = workServer({});
+    const { port, log } = await serve(factory, { ...STATELESS, limits: { memoryBytes: 64 * BUDGET } });
+    const { send, read } = pipe(port);
+    send(post(version, 1, 'tools/call', work('hang')));
+    await until(() => calls.hanging.size === 1);
+    send(Array.from({ length: 400 }, (_, at) => post(version, at + 2, 'tools/call', work('once'))).join(''));
+    await until(() => read.closed);
+    await expectEmptyBudget([port], {}, calls);
+    expect(calls.begun).toBe(1);
+    expect(log.matching(/sends requests without end before/, 'warn')).toHaveLength(1);
+    floods.made(400);
+  });
+
+  test('is charged: without room in the budget the connection is cut', async () => {
+    const { factory, work: calls } = workServer({});
+    const { port, log } = await serve(factory, { ...STATELESS, limits: { memoryBytes: BUDGET } });
+    const connections = Array.from({ length: 4 }, () => pipe(port));
+    for (const { send } of connections)
+      send(Array.from({ length: 60 }, (_, at) => post(version, at + 2, 'tools/call', work('hang'))).join(''));
+    await until(() => connections.some(({ read }) => read.closed));
+    expect(log.matching(/sends requests without end before/, 'warn').length).toBeGreaterThan(0);
+    for (const { socket } of connections) socket.destroy();
+    await expectEmptyBudget([port], {}, calls);
+    floods.made(4 * 60);
+  });
+});
