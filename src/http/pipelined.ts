@@ -59,7 +59,7 @@ function leave(socket: Socket, res: ServerResponse): void {
 }
 
 function closeAll(socket: Socket): void {
-  for (const res of [...(waiting.get(socket)?.keys() ?? [])]) {
+  for (const res of waiting.get(socket)?.keys() ?? []) {
     leave(socket, res);
     res.destroyed = true;
     res.emit('close');
