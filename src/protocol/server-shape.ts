@@ -2,7 +2,7 @@
  * Servers of the SDK, recognised by their members. `instanceof` fails across the copies and builds (ES module,
  * CommonJS) of the SDK that one process may load, and servers of such copies work as well.
  */
-import { McpServer, Server } from '@modelcontextprotocol/server';
+import { McpServer, type RequestId, Server } from '@modelcontextprotocol/server';
 import type { ConnectableServer } from '../types.ts';
 import { isObject } from './jsonrpc.ts';
 
@@ -95,6 +95,14 @@ export function closeWithPromise(made: AnyServer): void {
     const close = server.close.bind(server);
     server.close = async () => close();
   }
+}
+
+/** For a request of the server that was not sent. Version 1 of the SDK keeps what would have taken its answer. */
+export function forgetRequest(made: unknown, id: RequestId): void {
+  const inner = innerServer(made);
+  if (!isObject(inner)) return;
+  for (const table of [inner['_responseHandlers'], inner['_progressHandlers']])
+    if (table instanceof Map) table.delete(id);
 }
 
 /** Takes the methods of notifications: of those that a server sent too late, and of those that it can send. */

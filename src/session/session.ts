@@ -8,7 +8,7 @@
  * `run()` resolves and the server is closed, in this order. What a crash leaves is the record and the logs.
  *
  * The parts: `ownership.ts` (the claim), `record-keeper.ts`, `requests.ts` and `inbound.ts` (messages in),
- * `transport.ts` (the server: messages to it and from it), `event-log.ts`, `questions.ts`.
+ * `transport.ts` (the server: messages to it and from it), `event-log.ts`, `questions.ts`, `unsent-questions.ts`.
  */
 import type { SojournError } from '../errors.ts';
 import { lostJson, type LostRequest } from '../http/answer.ts';
@@ -26,6 +26,7 @@ import { ClientMessages } from './calls/client-messages.ts';
 import { Ownership } from './ownership/ownership.ts';
 import { PendingListChanges } from './server/pending-list-changes.ts';
 import { Questions } from './calls/questions.ts';
+import { UnsentQuestions } from './calls/unsent-questions.ts';
 import type { Handshake } from './record/handshake.ts';
 import { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionRecord } from './record/session-record.ts';
@@ -82,6 +83,7 @@ export class LiveSession {
   #server: AnyServer | undefined = undefined;
   #eventLog: SessionEventLog | undefined = undefined;
   #questions: Questions | undefined = undefined;
+  #unsent: UnsentQuestions | undefined = undefined;
   #finishedAsked: { readonly lastEventId: string; times: number } | undefined = undefined;
   /** Running requests and open readers. */
   #active = 0;
@@ -179,6 +181,16 @@ export class LiveSession {
 
   get questions(): Questions {
     return (this.#questions ??= new Questions(this.ownership));
+  }
+
+  /** Made on first use, because most servers ask in calls. */
+  get unsent(): UnsentQuestions {
+    return (this.#unsent ??= new UnsentQuestions(this));
+  }
+
+  /** `undefined`: no question has waited. */
+  get usedUnsent(): UnsentQuestions | undefined {
+    return this.#unsent;
   }
 
   /** The handshake is answered. The negotiated version decides whether streams are logged. */

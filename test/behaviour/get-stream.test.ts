@@ -217,12 +217,32 @@ describe.each(faces)('%s', (face) => {
     expect(streams.map(({ ending }) => ending)).toEqual(['complete', undefined, undefined, undefined, undefined]);
   });
 
-  test('B39 a request to the client with no GET open is refused at once, and told where to go', async () => {
-    const { server } = await session(face);
-    await expect(server.server.listRoots()).rejects.toThrow(
+  test('B39 a request to the client with no GET open waits for one; after retryMs and a second it is refused, later ones at once', async () => {
+    const time = createFakeTime();
+    const { client, server } = await session(face, '2025-11-25', {}, { timeProvider: time, retryMs: 2_000 });
+    const outcomes: unknown[] = [];
+    const ask = () =>
+      server.server.listRoots().then(
+        ({ roots }) => outcomes.push(roots),
+        ({ code, message }) => outcomes.push([code, message]),
+      );
+    const first = ask();
+    await time.advance(2_999);
+    expect(outcomes).toEqual([]);
+    await time.advance(1);
+    await first;
+    const refused = [
+      'NO_STREAM',
       'roots/list cannot be sent: the client has no GET stream open and no request is running here. ' +
         'Send it from a handler, through its context (ctx.mcpReq.send, ctx.mcpReq.elicitInput), so that it takes the stream of that request',
-    );
+    ];
+    expect(outcomes).toEqual([refused]);
+    await ask();
+    expect(outcomes).toEqual([refused, refused]);
+
+    const get = await client.get();
+    void ask();
+    expect(await get.nextMessage()).toMatchObject({ method: 'roots/list' });
   });
 
   test('B40 B210 a stray answer of the server is dropped with a warning, GET or no GET', async () => {

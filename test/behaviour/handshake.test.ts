@@ -1,7 +1,7 @@
 /** `initialize` first, what the server may send before `initialized`, and which version is spoken from then on. */
 import { type McpServer, ProtocolError } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import type { RawClient } from '../../src/testing/index.ts';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
@@ -54,6 +54,7 @@ describe.each(faces)('over %s', (face) => {
   test('B217 before notifications/initialized the server sends logs and pings, and nothing else', async () => {
     let server: McpServer | undefined;
     const found: unknown[] = [];
+    const time = createFakeTime();
     const { client, log } = await serve(
       toolServer(
         {
@@ -65,7 +66,7 @@ describe.each(faces)('over %s', (face) => {
         },
         (made) => (server = made),
       ),
-      {},
+      { timeProvider: time },
       { face },
     );
     const one = client();
@@ -74,6 +75,10 @@ describe.each(faces)('over %s', (face) => {
     await get.next();
     server?.sendToolListChanged();
     const stream = await one.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'send' } });
+    await until(async () => {
+      await time.advance(1_000);
+      return found.length === 1;
+    });
     const sent = [await stream.nextMessage(), await stream.nextMessage()] as Array<{ id?: string; method: string }>;
     expect(sent.map(({ method }) => method)).toEqual(['notifications/message', 'ping']);
     expect(found).toEqual([{ roots: 'NOT_INITIALIZED', elicit: 'NOT_INITIALIZED', log: 'sent' }]);

@@ -78,14 +78,29 @@ describe.each(faces)('%s', (face) => {
     },
   );
 
-  test("B23 with responseMode 'json' a question takes the GET stream; without one it is refused at once", async () => {
-    const ask: Tool = async (_args, ctx) => said(JSON.stringify(await ctx.mcpReq.elicitInput(form)));
-    const client = (await serve(toolServer({ ask }), { responseMode: 'json' }, { face })).client();
-    await client.initialize({ capabilities: { elicitation: { form: {} } } });
-    const refused = (await client.call(...tool('ask'))).message;
+  test("B23 with responseMode 'json' a question takes the GET stream; without one it waits for it", async () => {
+    const time = createFakeTime();
+    let asked = 0;
+    const ask: Tool = (_args, ctx) => {
+      asked += 1;
+      return ctx.mcpReq.elicitInput(form).then((answer) => said(JSON.stringify(answer)));
+    };
+    const options = { responseMode: 'json', timeProvider: time } as const;
+    const served = await serve(toolServer({ ask }), options, { face });
+    const open = async () => {
+      const client = served.client();
+      await client.initialize({ capabilities: { elicitation: { form: {} } } });
+      return client;
+    };
+    const vain = (await open()).call(...tool('ask'));
+    await until(() => asked === 1);
+    await time.advance(5_000);
+    const refused = (await vain).message;
     expect(textOf(refused)).toContain('elicitation/create cannot be sent: the client has no GET stream open');
-    const get = await client.get();
+    const client = await open();
     const answered = client.call(...tool('ask'));
+    await until(() => asked === 2);
+    const get = await client.get();
     const question = (await get.nextMessage()) as Question;
     expect(question.method).toBe('elicitation/create');
     await client.post({ jsonrpc: '2.0', id: question.id, result: { action: 'decline' } });

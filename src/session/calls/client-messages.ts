@@ -15,6 +15,7 @@ import { HandlerWork } from './handler-work.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from './questions.ts';
+import type { UnsentQuestions } from './unsent-questions.ts';
 import type { SessionCalls } from './session-calls.ts';
 import { inHookTime } from '../server/hook-time.ts';
 import type { SessionHost } from '../session-host.ts';
@@ -33,6 +34,7 @@ interface InboundSession {
   readonly transport: Pick<SessionTransport, 'deliverSilent'>;
   /** Made on first use. */
   readonly questions: Questions;
+  readonly usedUnsent: Pick<UnsentQuestions, 'send'> | undefined;
 }
 
 export class ClientMessages {
@@ -92,6 +94,7 @@ export class ClientMessages {
   /** The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more. */
   #initialized(): void {
     this.#session.record.setInitialized();
+    this.#session.usedUnsent?.send();
     this.#session.streamLog?.forget(HANDSHAKE_STREAM);
   }
 

@@ -1,6 +1,6 @@
 /**
- * Ends the copy of a session that leaves its instance, in this order: running requests get their error, readers end,
- * `signal` aborts, `run()` resolves, and the server is closed.
+ * Ends the copy of a session that leaves its instance, in this order: running requests and questions that wait get
+ * their error, readers end, `signal` aborts, `run()` resolves, and the server is closed.
  */
 import { type AnyServer, closeServer } from '../../protocol/server-shape.ts';
 import type { LeaveReason, Logger } from '../../types.ts';
@@ -8,6 +8,7 @@ import { staysResumable } from '../../call/retries.ts';
 import { within } from '../../options/system.ts';
 import { GRACE_MS } from '../server/hook-time.ts';
 import type { SessionCalls } from '../calls/session-calls.ts';
+import type { UnsentQuestions } from '../calls/unsent-questions.ts';
 import type { SessionRun } from '../server/run.ts';
 import type { SessionHost } from '../session-host.ts';
 import type { Stream } from '../streams/stream.ts';
@@ -17,6 +18,7 @@ interface LeavingSession {
   readonly logger: Logger;
   readonly calls: SessionCalls;
   readonly usedGetStream: Stream | undefined;
+  readonly usedUnsent: Pick<UnsentQuestions, 'leave'> | undefined;
   readonly run: SessionRun | undefined;
   readonly server: AnyServer | undefined;
   readonly transport: { settled(): void; close(): Promise<void> };
@@ -35,11 +37,13 @@ export async function tearDown(
   const isKept = staysResumable(reason);
   if (!session.busy) session.transport.settled();
   calls.leave(reason, othersServe);
+  const refused = session.usedUnsent?.leave(reason);
   if (isKept) usedGetStream?.resuming.letGo(reason === 'released' && othersServe);
   else if (reason !== 'fenced' || usedGetStream?.move() !== true) usedGetStream?.detach();
   abortSignal();
   run?.leave(reason);
   if (run !== undefined) await run.heard();
+  if (refused !== undefined) await refused;
   const closed = close(session, options);
   if (run === undefined && !isKept) return closed;
   await Promise.all([closed, run?.done(), isKept ? flushed(session) : undefined]);

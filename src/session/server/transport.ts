@@ -4,17 +4,17 @@
  *
  *     answer                       → the stream of its POST; the stream ends with its last answer
  *     related to a running request → that POST's stream (`relatedRequestId`, else by AsyncLocalStorage)
- *     everything else              → the GET stream; a request without one is refused at once
+ *     everything else              → the GET stream; a request without one waits for it (`unsent-questions.ts`)
  *
  * `list_changed` and `resources/updated` are about the session and take the GET stream unless they name a request.
  * Progress of a call whose stream has no log and no reader is dropped: two streams have no order, so its client could
  * read later progress on the GET stream before earlier progress on the stream of the call.
  */
 import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
-import { internal, noStream, notInitialized, type SojournError, storeAway } from '../../errors.ts';
+import { internal, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
-import { type AnyServer, closeUnawaited, dropNotifications } from '../../protocol/server-shape.ts';
+import { type AnyServer, closeUnawaited, dropNotifications, forgetRequest } from '../../protocol/server-shape.ts';
 import { currentCall, type CallSession, Call, type MessageSource, targetOf } from '../calls/call.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -25,6 +25,7 @@ import { inHookTime, isHookTimeout } from './hook-time.ts';
 import type { ScopedTransport } from '../calls/scopes.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import type { Questions } from '../calls/questions.ts';
+import { carrying, UnsentQuestions } from '../calls/unsent-questions.ts';
 import type { SessionRun } from './run.ts';
 import { ServerTransport } from './server-transport.ts';
 import type { SessionHost } from '../session-host.ts';
@@ -58,6 +59,9 @@ export interface TransportSession extends GetSession, CallSession {
   readonly markers: { forget(): void } | undefined;
   readonly calls: AnsweredCalls;
   readonly questions: Questions;
+  readonly unsent: UnsentQuestions;
+  /** `undefined`: none has waited. */
+  readonly usedUnsent: UnsentQuestions | undefined;
   /** `undefined`: sessions have no run hook. */
   readonly run: SessionRun | undefined;
   serverClosed(): void;
@@ -197,7 +201,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   #sendOf(from: Call | undefined, message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
     if (from?.phase !== 'withdrawn') return this.#send(message, options);
     if (!('method' in message)) return DONE;
-    if ('id' in message) return Promise.reject(storeAway('writing before a call'));
+    if ('id' in message) return this.#refused(message, storeAway('writing before a call'));
     return options?.relatedRequestId === undefined && SESSION_LEVEL.has(message.method)
       ? this.#send(message, options)
       : DONE;
@@ -206,39 +210,52 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   #send(message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
     try {
       if (!('method' in message)) this.#session.calls.answer(message as RpcResponse);
-      else if ('id' in message) this.#ask(message as RpcRequest, options?.relatedRequestId);
+      else if ('id' in message) return this.#ask(message as RpcRequest, options?.relatedRequestId) ?? DONE;
       else this.#notify(message as RpcNotification, options?.relatedRequestId);
       return DONE;
     } catch (error) {
-      return Promise.reject(error);
+      return this.#refused(message, error);
     }
   }
 
-  #ask(question: RpcRequest, related: RequestId | undefined): void {
+  #refused(message: JSONRPCMessage, error: unknown): Promise<never> {
+    if ('method' in message && 'id' in message) forgetRequest(this.#session.server, message.id);
+    return Promise.reject(error);
+  }
+
+  /** Returns a promise where the question must wait. */
+  #ask(question: RpcRequest, related: RequestId | undefined): Promise<void> | undefined {
     const session = this.#session;
-    if (!session.record.initialized && question.method !== 'ping') throw notInitialized(question.method);
-    const stream = this.#streamOf(related);
+    const call = this.#requestOf(related);
+    const stream = carrying(call?.stream);
+    if (!UnsentQuestions.may(question, session) || (stream === undefined && !session.hasGetReader)) {
+      // A handler that this library asks: its session opens or is restored, and no client can come before it returns.
+      if (call !== undefined && call.stream === undefined) throw session.unsent.refusal(question);
+      return session.unsent.wait(question, stream).catch((error: unknown) => this.#refused(question, error));
+    }
     if (stream !== undefined) {
       session.questions.ask(question, stream);
-      return;
+      return undefined;
     }
-    if (!session.hasGetReader) throw noStream(question.method);
     session.logger.warn(
       { sessionId: session.id, method: question.method },
       `${question.method} goes out on the GET stream; send it from its handler's context, so that it takes the stream of its request`,
     );
     session.questions.ask(question, session.getStream);
+    return undefined;
   }
 
   #notify(message: RpcNotification, related: RequestId | undefined): void {
     const session = this.#session;
     const { method } = message;
+    if (method === 'notifications/cancelled' && session.usedUnsent?.cancel(message) === true) return;
     if (method === 'notifications/tools/list_changed') session.markers?.forget();
     if (SESSION_LEVEL.has(method)) this.#noticeChange(method);
-    const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : this.#streamOf(related);
+    const call = this.#requestOf(related);
+    const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : carrying(call?.stream);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (stream !== undefined) stream.send(JSON.stringify(out));
-    else if (method === 'notifications/progress' && this.#requestOf(related)?.stream?.answersOnly === false)
+    else if (method === 'notifications/progress' && call?.stream?.answersOnly === false)
       session.logger.debug({ sessionId: session.id, method }, 'Dropped: the stream of its call cannot be reached');
     else pushOnGet(session, out);
   }
@@ -252,12 +269,6 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   /** The running request that a message belongs to. */
   #requestOf(related: RequestId | undefined): Call | undefined {
     return related === undefined ? this.#ambient() : this.#session.calls.running.get(related);
-  }
-
-  /** The POST stream of a running request, if it can still carry a message. */
-  #streamOf(related: RequestId | undefined): Stream | undefined {
-    const stream = this.#requestOf(related)?.stream;
-    return stream !== undefined && !stream.answersOnly && (stream.logged || stream.read) ? stream : undefined;
   }
 
   #ambient(): Call | undefined {

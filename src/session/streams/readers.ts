@@ -20,6 +20,7 @@ export function openGet(session: LiveSession, reader: Reader, missed: boolean): 
   if (getStream.logged) record.setGetPrimed();
   const primed = getStream.storePoint();
   listChanges.sendOn(getStream);
+  session.usedUnsent?.send();
   return primed;
 }
 
@@ -45,6 +46,9 @@ export async function resumeStream(
   }
   // The session left while the log was read: end the reader, so that its client resumes at the next owner.
   if (resumed && session.left) stream.detach();
-  else if (resumed && stream === session.getStream) session.listChanges.sendOn(stream);
+  else if (resumed && stream === session.getStream) {
+    session.listChanges.sendOn(stream);
+    session.usedUnsent?.send();
+  }
   return resumed;
 }

@@ -1,0 +1,129 @@
+/** Servers that ask official clients in `oninitialized`, before the GET stream of the client is open. */
+import { McpServer } from '@modelcontextprotocol/server';
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { deployment, kill } from '../cli/deployment.ts';
+import { faces, serve, type Face } from '../kit/serve.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { sessionClients, sseClients, type Connect } from './official.ts';
+
+useSharedStores();
+
+const FOLDER = { roots: [{ uri: 'file:///home/ada' }] };
+const KNOWN = 'file:///home/ada';
+
+/** `found`: what each server learnt, or why not. */
+function foldersServer(line: 'v1' | 'v2' = 'v2') {
+  const found: string[] = [];
+  const factory = (ctx: McpEndpointContext): McpServer => {
+    const info = { name: 'folders', version: '1' };
+    const server = (line === 'v1' ? new McpServerV1(info) : new McpServer(info, ctx.serverOptions)) as McpServer;
+    const asked: string[] = [];
+    server.registerTool('folders', {}, () => said(asked.join(' ')));
+    const read = async (): Promise<void> => {
+      const answer = await server.server.listRoots().then(
+        ({ roots }) => roots.map(({ uri }) => uri).join(' '),
+        ({ code, message }: { code: unknown; message: string }) => `${String(code)} ${message}`,
+      );
+      asked.push(answer);
+      found.push(answer);
+    };
+    server.server.oninitialized = () => void read();
+    return server;
+  };
+  return { factory, found };
+}
+
+const cases = faces.flatMap((face) =>
+  [...sessionClients, ...sseClients].map(([name, connect]): [string, Face, Connect] => [name, face, connect]),
+);
+
+describe.each(cases)('the %s client on the face %s tells its folders', (_name, face, connect) => {
+  const open = async (options: McpEndpointOptions, line?: 'v1' | 'v2') => {
+    const { factory, found } = foldersServer(line);
+    const { url } = await serve(factory, { legacySse: true, ...options }, { face });
+    const client = await connect(url, { roots: () => FOLDER });
+    await until(() => found.length === 1, { what: 'the answer' });
+    expect(found).toEqual([KNOWN]);
+    return client;
+  };
+
+  test.each(['memory', 'sqlite'] as const)('a server of either line, on %s', async (kind) => {
+    for (const line of ['v1', 'v2'] as const) {
+      const { say, errors, requests } = await open({ store: sharedStore(kind)() }, line);
+      expect(await say('folders')).toBe(KNOWN);
+      expect([errors, requests.filter((request) => request.startsWith('GET')).length]).toEqual([[], 1]);
+    }
+  });
+
+  test('one server object that keeps them in a variable', async () => {
+    const server = new McpServerV1({ name: 'folders', version: '1' });
+    let folders = 'none';
+    server.registerTool('folders', {}, () => ({ content: [{ type: 'text', text: folders }] }));
+    const read = async (): Promise<void> => {
+      folders = (await server.server.listRoots()).roots.map(({ uri }) => uri).join(' ');
+    };
+    server.server.oninitialized = () => void read();
+    const { url } = await serve(server, { legacySse: true }, { face });
+    const { say } = await connect(url, { roots: () => FOLDER });
+    await until(async () => (await say('folders')) === KNOWN, { what: 'the folders' });
+  });
+
+  test('where POSTs are answered with JSON', async () => {
+    expect(await (await open({ responseMode: 'json' })).say('folders')).toBe(KNOWN);
+  });
+
+  test('without an event log', async () => {
+    expect(await (await open({ eventRetention: false })).say('folders')).toBe(KNOWN);
+  });
+});
+
+describe.each(sessionClients)('the %s client', (_name, connect) => {
+  test.each(['memory', 'sqlite'] as const)(
+    'tells its folders where its GET reaches another instance, on %s',
+    async (kind) => {
+      const one = memory();
+      const stores = kind === 'memory' ? () => one : sharedStore(kind);
+      const { factory, found } = foldersServer();
+      const instances = [await serve(factory, { store: stores() }), await serve(factory, { store: stores() })] as const;
+      let turns = 0;
+      // Its POSTs reach both in turn, its GET the second one.
+      const byMethod: typeof fetch = (url, init) => fetch(init?.method === 'GET' ? instances[1].url : url, init);
+      const client = await connect(instances[0].url, {
+        roots: () => FOLDER,
+        fetch: byMethod,
+        route: () => (instances[turns++ % 2] ?? instances[0]).url,
+      });
+      await until(() => found.length === 1, { what: 'the answer' });
+      expect(found).toEqual([KNOWN]);
+      expect(await client.say('folders')).toBe(KNOWN);
+      expect(instances.map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
+    },
+  );
+
+  test('that opens no GET stream costs its server one wait, and its calls none', async () => {
+    const { factory, found } = foldersServer();
+    const { url } = await serve(factory, { retryMs: 5 });
+    const client = await connect(url, { roots: () => FOLDER, withoutGet: true });
+    expect(await client.say('folders')).toBe('');
+    await until(() => found.length === 1);
+    expect(found[0]).toContain('NO_STREAM roots/list cannot be sent: the client has no GET stream open');
+  });
+
+  test('tells its folders to each process, when the one before was killed', async () => {
+    const { start } = deployment({ server: 'roots-server.mjs' });
+    let serving = await start();
+    const client = await connect(serving.url, { roots: () => FOLDER, route: () => serving.url });
+    const folders = (): Promise<string> => client.say('folders').catch(String);
+    await until(async () => (await folders()) === `${serving.cli.parent} ${KNOWN}`, { what: 'the first process' });
+    for (const what of ['the second process', 'the third process']) {
+      await kill(serving.cli);
+      serving = await start();
+      await until(async () => (await folders()) === `${serving.cli.parent} ${KNOWN}`, { what });
+    }
+  });
+});
