@@ -85,9 +85,12 @@ export function endpointLogger({ logger, onerror, timeProvider, credentialHeader
   return reportingLogger(limitedLogger(tidy, timeProvider), onerror);
 }
 
-/** What the lines of requests go through: they are not limited. */
-export function requestLogger({ logger, credentialHeaders }: LoggerOptions): Logger {
-  return tidyLogger(logger, lineWriter(credentialHeaders));
+/** More than most processes serve in a second; some 200 KB of lines. */
+const REQUEST_LINES = 1_000;
+
+/** What the lines of requests go through. */
+export function requestLogger({ logger, timeProvider, credentialHeaders }: LoggerOptions): Logger {
+  return limitedLogger(tidyLogger(logger, lineWriter(credentialHeaders)), timeProvider, REQUEST_LINES);
 }
 
 /** `error` lines also reach `onerror`, as createMcpHandler's do; what it throws ends here. */

@@ -3,11 +3,11 @@
  * be; the log stays small at every level, and nothing of it can pass for another line.
  */
 import { inspect } from 'node:util';
-import { describe, expect, test } from 'vitest';
-import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient, RawHeaders } from '../../src/testing/index.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime, type RawClient, type RawHeaders } from '../../src/testing/index.ts';
 import { createLab } from '../kit/lab.ts';
-import type { LogLine } from '../kit/log.ts';
+import { createLog, type LogLine } from '../kit/log.ts';
 import { serve, type Served } from '../kit/serve.ts';
 
 const REQUESTS = 20;
@@ -208,4 +208,17 @@ test('a thousand answers to no request, and twenty of 3.9 MB, are a few lines', 
   const lines = served.log.matching(/answered a request that is not pending/, 'warn');
   expect(lines.length).toBeLessThanOrEqual(20 + 21 * (seconds + 1));
   expect(bytesOf(lines)).toBeLessThan(lines.length * 700);
+});
+
+test('any number of requests write a thousand lines in a second, and one with the number of the others', async () => {
+  const time = createFakeTime();
+  const log = createLog();
+  const options = { accessLog: true, timeProvider: time, logger: log } as const;
+  const endpoint = createMcpEndpoint(createLab().factory, options);
+  onTestFinished(() => endpoint.close());
+  const url = 'http://localhost/mcp';
+  for (let n = 0; n < 1_500; n++) await endpoint.fetch(new Request(url, { method: 'PUT' }));
+  expect(log.matching(/^request$/, 'info')).toHaveLength(1_000);
+  await time.advance(1_000);
+  expect(log.matching(/^request \(500 more such lines were left out\)$/, 'info')).toHaveLength(1);
 });
