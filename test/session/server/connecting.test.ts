@@ -4,7 +4,7 @@ import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../../src/index.ts';
 import { memory } from '../../../src/stores/memory/index.ts';
-import { createFakeTime, type RawClient, type RawResponse } from '../../../src/testing/index.ts';
+import { createFakeTime, type FakeTime, type RawClient, type RawResponse } from '../../../src/testing/index.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../../clients/official.ts';
 import { textOf, tool } from '../../kit/lab.ts';
 import { HANDSHAKE } from '../../kit/migrating.ts';
@@ -17,6 +17,7 @@ import { gate, watchedStore } from '../../kit/watched-store.ts';
 const ASKS_MS = 50;
 const HIBERNATE = 60_000;
 const SWEEP = 5_000;
+const DAY = 86_400_000;
 
 /** Each call waits for a `next`. */
 function steps() {
@@ -42,6 +43,17 @@ const { getClientVersion } = ServerV1.prototype;
 /** Where an object hides its server, the classes are watched as soon as that of SDK 1 is loaded. */
 async function watched(name: string): Promise<void> {
   if (name.includes('hides')) await until(() => ServerV1.prototype.getClientVersion !== getClientVersion);
+}
+
+/** Lets fake time pass until `work` has settled. */
+async function passing<T>(time: FakeTime, work: Promise<T>): Promise<T> {
+  let isDone = false;
+  const settled = work.finally(() => (isDone = true));
+  await until(async () => {
+    await time.advance(5);
+    return isDone;
+  });
+  return settled;
 }
 
 /** On the system's time. Its `connect()`s settle before the test ends. */
@@ -74,6 +86,20 @@ describe.each(servers)('%s that polls for its client', (name, serverOf) => {
     expect([...first.log.matching(/./, 'error'), ...second.log.matching(/./, 'error')]).toEqual([]);
   });
 
+  test.each(sessionClients)('finds the %s client after a wake-up', async (_client, connect) => {
+    const time = createFakeTime();
+    const polls = pollsOf();
+    const options = { timeProvider: time, leaseMs: DAY, hibernateAfterMs: HIBERNATE };
+    const { url, endpoint } = await serve(serverOf(polls), options);
+    const client = await passing(time, connect(url, { withoutGet: true }));
+    await until(() => polls.found.length === 1);
+    await time.advance(HIBERNATE + SWEEP);
+    await until(async () => (await endpoint.sessions.get(client.sessionId ?? ''))?.status === 'hibernated');
+    expect(await passing(time, client.say('hello'))).toBe('hello');
+    await until(() => polls.found.length === 2);
+    expect(polls.found).toEqual([{}, {}]);
+  });
+
   test('is served while connect() runs, where no client says who it is', async () => {
     const pause = steps();
     const polls = pollsOf(pause.hook);
@@ -91,6 +117,19 @@ describe.each(servers)('%s that polls for its client', (name, serverOf) => {
     expect(polls.found).toEqual([undefined]);
     expect(log.matching(/./, 'error')).toEqual([]);
   });
+});
+
+test.each(sessionClients)('in stateless serving a server that polls serves the %s client', async (_client, connect) => {
+  const polls = pollsOf();
+  const { url, log } = await serve(polling('an object that hides a Server of SDK 1', polls), {
+    sessionMode: 'stateless',
+  });
+  const client = await connect(url);
+  expect(await client.say('hello')).toBe('hello');
+  await polls.settled();
+  // `initialize` alone says who the client is. Neither `notifications/initialized` nor the call waited for the polls.
+  expect(polls.found).toEqual([{}, undefined, undefined]);
+  expect(log.matching(/./, 'error')).toEqual([]);
 });
 
 test.each(['an McpServer', 'a subclass of Server', 'an McpServer of another copy'])(
@@ -165,7 +204,7 @@ function slow({ asks = 0, fails }: { asks?: number; fails?: string } = {}) {
 /** On fake time, whose first `ASKS_MS` after the beginning of a `connect()` are over with `overdue`. */
 async function serveSlow({ factory, step }: ReturnType<typeof slow>, options: McpEndpointOptions = {}) {
   const time = createFakeTime();
-  const served = await serve(factory, { timeProvider: time, leaseMs: 86_400_000, ...options });
+  const served = await serve(factory, { timeProvider: time, leaseMs: DAY, ...options });
   const overdue = async (): Promise<void> => {
     await until(() => step.waiting === 1);
     await time.advance(ASKS_MS);
