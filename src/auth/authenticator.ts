@@ -20,6 +20,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { authAway, insufficientScope, internal, SojournError, unauthorized } from '../errors.ts';
 import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
+import { checkVersion } from '../options/packages.ts';
 import type { AuthContext, Authenticator, Caller } from './context.ts';
 import { loadJose } from './issuer-keys.ts';
 import { createJwtVerifier } from './jwt.ts';
@@ -60,6 +61,7 @@ class BearerTokens implements Authenticator {
       ...(this.#resource && { resourceMetadataUrl: getOAuthProtectedResourceMetadataUrl(this.#resource) }),
     };
     if (identification.by === 'jwt') {
+      checkVersion('auth.jwt', 'jose');
       this.ready = loadJose();
       this.ready.catch((err: unknown) => context.logger.error({ err }, 'Every token will be refused with 500'));
       this.#verify = createJwtVerifier(identification.jwt, this.#resource, context);

@@ -4,6 +4,7 @@ import type { CheckedListen } from '../listen/listen-options.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { type Values, valuesOf } from '../options/kinds.ts';
 import { nearestName } from '../options/nearest-name.ts';
+import { checkVersion } from '../options/packages.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { Failure, reason, UsageError } from './failure.ts';
@@ -123,6 +124,7 @@ function authOf(
   if (issuer === undefined || audience === undefined)
     throw new UsageError(`${given[0]} needs ${missing.join(' and ')}`);
   if (!isInstalled('jose')) throw new Failure(`${given[0]} needs a package that is not installed: npm install jose`);
+  checkVersion(given[0] ?? '', 'jose');
   for (const [key, option] of Object.entries(AUTH_FLAGS)) {
     const origin = origins.get(key);
     if (origin !== undefined) origins.set(option, origin);

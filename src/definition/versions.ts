@@ -2,9 +2,7 @@
  * The copy of the SDK that a server is of, for an error. Its classes do not know their version, and one process may
  * have several copies. So this finds the file of the class, and the package that the file is in.
  */
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileOfFrame, packageOf } from '../options/packages.ts';
 import { orUndefined } from '../or-undefined.ts';
 import { seamsOf, type SdkServer, type SdkServerClass } from './sdk-server.ts';
 
@@ -24,36 +22,13 @@ export function versionsOf(server: SdkServer): string {
  * runs. `undefined`: the runtime does not say.
  */
 function fileOf(serverClass: SdkServerClass): string | undefined {
-  let file: string | null | undefined;
+  let file: string | undefined;
   const options = {
     get capabilities(): object {
-      const sites: unknown = new Error('The caller is wanted').stack;
-      if (Array.isArray(sites)) file ??= (sites[1] as NodeJS.CallSite | undefined)?.getFileName();
+      file ??= fileOfFrame(2);
       return {};
     },
   };
-  const { prepareStackTrace, stackTraceLimit } = Error;
-  Error.prepareStackTrace = (_, sites) => sites;
-  Error.stackTraceLimit = 2;
-  try {
-    new serverClass({ name: 'sojourn', version: '0' }, options);
-  } finally {
-    Object.assign(Error, { prepareStackTrace, stackTraceLimit });
-  }
-  return file?.startsWith('file:') ? fileURLToPath(file) : (file ?? undefined);
-}
-
-interface Package {
-  readonly name: string;
-  readonly version: string;
-  readonly folder: string;
-}
-
-/** The nearest package with a name. The folders of a build have a `package.json` without a name. */
-function packageOf(file: string): Package | undefined {
-  for (let folder = dirname(file); folder !== dirname(folder); folder = dirname(folder)) {
-    const found = orUndefined(() => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Package);
-    if (typeof found?.name === 'string') return { name: found.name, version: found.version, folder };
-  }
-  return undefined;
+  new serverClass({ name: 'sojourn', version: '0' }, options);
+  return file;
 }

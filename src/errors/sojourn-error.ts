@@ -68,6 +68,7 @@ const ERRORS = {
   DEFINITION_REFUSED: [500, RPC.internal],
   OPTION_INVALID: [500, RPC.internal],
   MODULE_INVALID: [500, RPC.internal],
+  PACKAGE_UNSUPPORTED: [500, RPC.internal],
 } as const satisfies Record<string, readonly [status: number, rpc: number]>;
 
 export type ErrorCode = keyof typeof ERRORS;

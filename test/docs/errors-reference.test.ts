@@ -37,6 +37,7 @@ const THROWN = [
   'OUTSIDE_HANDLER',
   'DEFINITION_REFUSED',
   'MODULE_INVALID',
+  'PACKAGE_UNSUPPORTED',
 ];
 
 /** A message with one of these makes some hosts run the call again (Mastra 2's client has this list). */

@@ -14,8 +14,8 @@ const INSTALL_MS = 120_000;
 /** A tenth above the size in docs/performance.md, "Start-up and size". */
 const PACKED_BYTES_MOST = 766_000;
 const UNPACKED_BYTES_MOST = 2_700_000;
-/** commander, pino and pino's dependencies. One more needs a decision. */
-const DEPENDENCIES_MOST = 14;
+/** The SDK with two packages, commander, pino and pino's dependencies. One more needs a decision. */
+const DEPENDENCIES_MOST = 17;
 
 function run(command: string, args: string[], cwd = project): Promise<{ stdout: string; stderr: string }> {
   // npm's settings for the scripts of this repository are not the settings of the user's project.

@@ -86,14 +86,43 @@ describe('redis() takes', () => {
   test.each([
     ['Cluster', createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] }), '_options'],
     ['Sentinel', createSentinel({ name: 'primary', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }), '_execute'],
-  ])(
-    'a %s client of a package without its private member is refused when the store opens',
-    async (_, client, member) => {
-      const other = Object.create(client, { [member]: { value: undefined } }) as RedisConnection;
-      const message = expect.stringMatching(new RegExp(`does not have .*\\(${member}\\); install redis 6`)) as string;
-      await expect(openView(redis(other))).rejects.toMatchObject({ ...AWAY, message });
-    },
-  );
+  ])('a %s client of a package without its private member is refused', (kind, client, member) => {
+    const other = Object.create(client, { [member]: { value: undefined } }) as RedisConnection;
+    const message = new RegExp(`a ${kind} client without \`${member}\`.*npm install redis@6`);
+    expect(() => redis(other)).toThrow(expect.objectContaining({ code: 'PACKAGE_UNSUPPORTED' }));
+    expect(() => redis({ client: other })).toThrow(message);
+  });
+
+  test('a Sentinel client of version 5, which has no `duplicate`, is refused', () => {
+    const { getSentinelNode, _execute } = createSentinel({
+      name: 'primary',
+      sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }],
+    });
+    const older = { getSentinelNode, _execute, connect: () => undefined };
+    expect(() => redis(older as never)).toThrow(/without `duplicate`.* work: redis \^6\.0\. npm install redis@6$/);
+  });
+
+  const members = (...names: readonly string[]): RedisConnection =>
+    Object.fromEntries(
+      ['duplicate', 'sendCommand', 'options', ...names].map((name) => [name, () => undefined]),
+    ) as never;
+
+  test.each([
+    ['4.5', members('disconnect', 'quit')],
+    ['5.8', members('disconnect', 'quit', 'destroy', 'close')],
+  ])('a client of version %s is refused by a member that it lacks', (_, client) => {
+    const message =
+      /^redis\(\) cannot use a client without `(?:sSubscribe|latencyReset)`.*redis \^4\.6, redis \^5\.9, /;
+    expect(() => redis(client)).toThrow(expect.objectContaining({ code: 'PACKAGE_UNSUPPORTED' }));
+    expect(() => redis(client)).toThrow(message);
+  });
+
+  test.each([
+    ['4.6', members('disconnect', 'quit', 'sSubscribe')],
+    ['5.9', members('disconnect', 'quit', 'destroy', 'close', 'sSubscribe', 'latencyReset')],
+  ])('a client of version %s is taken', (_, client) => {
+    expect(redis(client).kind).toBe('redis');
+  });
 
   test('accepts every kind of client that the package makes, with its types', () => {
     const clients: RedisConnection[] = [
@@ -165,6 +194,18 @@ describeWithServer('redis', 'a connection', (server) => {
       await until(async () => String(await ask('CLIENT', 'LIST')).match(/name=theirs /g)?.length === 1);
     },
   );
+
+  test('works with clients that close as those of version 4 do', async () => {
+    const ask = await openRedis(server().url);
+    const client = createClient({ url: server().url, name: 'fourth' });
+    const duplicate = client.duplicate.bind(client);
+    client.duplicate = ((overrides) =>
+      Object.assign(duplicate(overrides), { close: undefined, destroy: undefined })) as typeof duplicate;
+    const view = await openView(redis(client));
+    await exercise(view);
+    await view.close();
+    await until(async () => !String(await ask('CLIENT', 'LIST')).includes('name=fourth '));
+  });
 
   test('closes with the last view that uses it', async () => {
     const ask = await openRedis(server().url);

@@ -4,6 +4,7 @@
  */
 import { optionInvalid } from '../../errors.ts';
 import { checkNames, checkNumber, checkText, got } from '../../options/checks.ts';
+import { checkVersion } from '../../options/packages.ts';
 import type { Store } from '../store.ts';
 import type { NatsClient } from './client.ts';
 import { NatsStore } from './nats-store.ts';
@@ -52,7 +53,7 @@ const CONNECTION_TAKES = 'what connect() of the package @nats-io/transport-node 
 
 /**
  * A store in NATS JetStream. It needs the package `@nats-io/transport-node`, which is loaded when the store is opened.
- * @throws TypeError, RangeError naming the wrong option.
+ * @throws TypeError, RangeError naming the wrong option; PACKAGE_UNSUPPORTED.
  */
 export function nats(
   at: string | readonly string[] | NatsConnection | NatsOptions,
@@ -71,6 +72,7 @@ function makeStore(
 ): Store {
   const range = { min: 1, unit: 'servers', integer: true };
   const bytes = { min: LEAST_BYTES, unit: 'bytes', integer: true, infinity: 'no limit' };
+  checkVersion('nats()', '@nats-io/transport-node');
   return new NatsStore({
     target,
     prefix: checkText('nats.prefix', prefix, /^[A-Za-z0-9_-]{1,64}$/, PREFIX_TAKES),

@@ -1,6 +1,7 @@
 /** The PostgreSQL store: sessions and instances of any number of machines, in a database that you run. */
 import { optionInvalid } from '../../errors.ts';
 import { checkNames, got } from '../../options/checks.ts';
+import { checkVersion } from '../../options/packages.ts';
 import type { Store } from '../store.ts';
 import { isPool, type PgConfig } from './pg.ts';
 import { PostgresStore } from './postgres-store.ts';
@@ -35,7 +36,7 @@ const NAME_BYTES = 63;
 
 /**
  * A store in a PostgreSQL database (13 or later), using the package `pg`, which is loaded when the store is opened.
- * @throws TypeError, RangeError naming the option that is wrong.
+ * @throws TypeError, RangeError naming the option that is wrong; PACKAGE_UNSUPPORTED.
  */
 export function postgres(server: string | PostgresPool | PostgresConfig, options: PostgresOptions = {}): Store {
   const { schema = 'sojourn', direct } = checkNames('postgres', options, OPTIONS, []);
@@ -46,6 +47,7 @@ export function postgres(server: string | PostgresPool | PostgresConfig, options
   const given = isPool(reads) ? reads.options : reads;
   if (isPool(reads) && given['binary'] === true)
     throw optionInvalid('range', 'postgres.server', got('a Pool with binary: true'), 'a Pool that reads text');
+  checkVersion('postgres()', 'pg');
   return new PostgresStore({
     reads,
     direct: direct === undefined ? given : configOf('postgres.direct', direct, TAKES_DIRECT),

@@ -74,8 +74,9 @@ export interface Pg {
 
 export async function loadPg(): Promise<Pg> {
   try {
-    const { Client, Pool } = await import('pg');
-    return { Client, Pool } as unknown as Pg;
+    // Versions before 8.15 have no named exports here.
+    const { default: pg } = await import('pg');
+    return pg as unknown as Pg;
   } catch (cause) {
     throw packageFailure('postgres()', 'pg', cause);
   }

@@ -3,7 +3,7 @@
  * `link.ts` replaces broken connections, so a client made here does not reconnect, does not queue commands offline and
  * has no timer for each command.
  */
-import { storeAway } from '../../errors.ts';
+import { unsupportedVersion } from '../../options/packages.ts';
 import { packageFailure } from '../shared/load-package.ts';
 
 /** The reply to a command, as RESP defines it. */
@@ -23,9 +23,12 @@ export interface RedisClient {
   unsubscribe(channel: string): Promise<void>;
   sUnsubscribe(channel: string): Promise<void>;
   on(event: string, listener: (...args: never[]) => void): unknown;
-  /** Resolves when every command that was sent has its reply. */
-  close(): Promise<void>;
-  destroy(): void;
+  /** Resolves when every command that was sent has its reply. Version 4 has `quit`. */
+  close?(): Promise<void>;
+  quit(): Promise<unknown>;
+  /** Version 4 has `disconnect`. */
+  destroy?(): void;
+  disconnect(): Promise<void>;
   duplicate(overrides: object): RedisClient;
 }
 
@@ -85,23 +88,39 @@ export function connectionOverrides(socket: ClientOptions['socket'], connectMs: 
 }
 
 /**
- * node-redis has no public member for two things: the configuration of a Cluster client (`_options`), and a command on
- * the primary behind Sentinel (`_execute`). A version without them is refused when the store is opened.
+ * Clients do not say their version, and the copy of the package that made them is unknown. So each is recognised by a
+ * member of the first version that works. node-redis has no public member for the configuration of a Cluster client
+ * (`_options`), and for a command on the primary behind Sentinel (`_execute`).
+ * @throws PACKAGE_UNSUPPORTED
  */
-export function checkClusterClient(where: string, { _options }: { readonly _options?: unknown }): void {
-  const { rootNodes } = (_options ?? {}) as { readonly rootNodes?: unknown };
-  if (!Array.isArray(rootNodes)) throw unsupportedPackage(where, 'the configuration of a Cluster client (_options)');
+export function checkClient(client: object): void {
+  const member = 'destroy' in client ? 'latencyReset' : 'sSubscribe';
+  if (!(member in client)) throw olderClient('client', member, 4);
 }
 
-export function checkSentinelClient(where: string, { _execute }: { readonly _execute?: unknown }): void {
-  if (typeof _execute !== 'function')
-    throw unsupportedPackage(where, "a Sentinel client's access to the primary (_execute)");
+export function checkClusterClient({ _options }: Partial<ClusterClient>): void {
+  if (!Array.isArray(_options?.rootNodes)) throw olderClient('Cluster client', '_options', 5);
 }
 
-const unsupportedPackage = (where: string, what: string): Error =>
-  storeAway(
-    `${where}: this version of the package redis does not have ${what}; install redis 6.3: npm install redis@6.3`,
-  );
+export function checkSentinelClient(client: SentinelClient): void {
+  for (const member of ['_execute', 'duplicate'] as const)
+    if (typeof client[member] !== 'function') throw olderClient('Sentinel client', member, 6);
+}
+
+const olderClient = (kind: string, member: string, from: number): Error =>
+  unsupportedVersion('redis()', 'redis', `a ${kind} without \`${member}\`, of another version of redis`, from);
+
+/** Each version fails in its own way for a client that is closed already, or was never connected. */
+export function destroyClient(client: RedisClient): void {
+  try {
+    if (client.destroy === undefined) client.disconnect().catch(() => undefined);
+    else client.destroy();
+  } catch {
+    // It is closed.
+  }
+}
+
+export const closeClient = (client: RedisClient): Promise<unknown> => client.close?.() ?? client.quit();
 
 /** Never connected; every client of the store is its duplicate. */
 let template: RedisClient | undefined;
@@ -123,6 +142,6 @@ export async function loadRedis(): Promise<RedisPackage> {
 
 function unconnected({ createClient }: RedisPackage): RedisClient {
   const client = createClient({ maintNotifications: 'disabled' });
-  client.destroy();
+  destroyClient(client);
   return client;
 }

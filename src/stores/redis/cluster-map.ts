@@ -1,6 +1,13 @@
 /** Which node of a Cluster has which slot, according to its nodes, and how to connect to each node. */
 import { storeAway } from '../../errors.ts';
-import { connectionOverrides, type ClusterOptions, type RedisClient, type RedisPackage, type Reply } from './client.ts';
+import {
+  connectionOverrides,
+  destroyClient,
+  type ClusterOptions,
+  type RedisClient,
+  type RedisPackage,
+  type Reply,
+} from './client.ts';
 
 const SLOTS = 16_384;
 
@@ -74,7 +81,7 @@ export class ClusterMap {
           await client.connect();
           return (await client.sendCommand(['CLUSTER', 'SLOTS'])) as Reply;
         } finally {
-          client.destroy();
+          destroyClient(client);
         }
       },
     }));

@@ -10,7 +10,7 @@ import { storeAway } from '../../errors.ts';
 import { backoffMs, elapse, monotonicMs } from '../../options/system.ts';
 import { withDeadline } from './deadline.ts';
 import { Channels } from './channels.ts';
-import { checkClusterClient, loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
+import { loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
@@ -51,7 +51,6 @@ export class ClusterServer implements Server {
   }
 
   async open(): Promise<void> {
-    checkClusterClient(this.where, this.#given);
     this.#map = new ClusterMap(this.#given._options, await loadRedis());
     await this.#discover();
     const links = [...this.#mapped.addresses].map((address) => this.#node(address).commands);

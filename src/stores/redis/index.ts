@@ -4,8 +4,16 @@
  */
 import { optionInvalid } from '../../errors.ts';
 import { checkNames, checkText, got } from '../../options/checks.ts';
+import { checkVersion } from '../../options/packages.ts';
 import type { Store } from '../store.ts';
-import type { ClusterClient, RedisClient, SentinelClient } from './client.ts';
+import {
+  checkClient,
+  checkClusterClient,
+  checkSentinelClient,
+  type ClusterClient,
+  type RedisClient,
+  type SentinelClient,
+} from './client.ts';
 import { RedisStore } from './redis-store.ts';
 import type { Target } from './target.ts';
 
@@ -39,7 +47,7 @@ const CLIENT_TAKES = 'what createClient, createCluster or createSentinel of the 
 
 /**
  * A store on Redis or Valkey, using the package `redis`, which is loaded when the store is opened.
- * @throws TypeError, RangeError naming the option that is wrong.
+ * @throws TypeError, RangeError naming the option that is wrong; PACKAGE_UNSUPPORTED.
  */
 export function redis(at: string | RedisConnection | RedisOptions, settings: RedisSettings = {}): Store {
   const { prefix: own } = checkNames('redis', settings, SETTINGS, []);
@@ -81,17 +89,28 @@ function urlTarget(url: unknown): Target {
       'its number: redis://host/1',
     );
   }
+  checkVersion('redis()', 'redis');
   return { kind: 'url', url };
 }
 
-/** Recognises each kind by a member that only it has. */
+/** Recognises each kind by a member that only it has. The connections of a Cluster are made by the installed package. */
 function clientTarget(client: unknown): Target | undefined {
-  if (typeof client !== 'object' || client === null || !('duplicate' in client)) return undefined;
-  if ('getSentinelNode' in client) return { kind: 'sentinel', client: client as unknown as SentinelClient };
-  if ('nodeByAddress' in client) return { kind: 'cluster', client: client as unknown as ClusterClient };
-  if ('sendCommand' in client && 'options' in client)
-    return { kind: 'client', client: client as unknown as RedisClient };
-  return undefined;
+  if (typeof client !== 'object' || client === null) return undefined;
+  if ('getSentinelNode' in client) {
+    const sentinel = client as unknown as SentinelClient;
+    checkSentinelClient(sentinel);
+    return { kind: 'sentinel', client: sentinel };
+  }
+  if (!('duplicate' in client)) return undefined;
+  if ('nodeByAddress' in client) {
+    const cluster = client as unknown as ClusterClient;
+    checkClusterClient(cluster);
+    checkVersion('redis()', 'redis');
+    return { kind: 'cluster', client: cluster };
+  }
+  if (!('sendCommand' in client && 'options' in client)) return undefined;
+  checkClient(client);
+  return { kind: 'client', client: client as unknown as RedisClient };
 }
 
 const checkPrefix = (prefix: unknown = 'sojourn'): string =>

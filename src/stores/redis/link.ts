@@ -12,7 +12,7 @@
 import { backoffMs, elapse, type RandomSource, within } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { PendingReplies } from '../shared/pending-replies.ts';
-import type { RedisClient, Reply } from './client.ts';
+import { closeClient, destroyClient, type RedisClient, type Reply } from './client.ts';
 import { noAnswer, storeClosed } from '../shared/failures.ts';
 import { redisFailure, replyCode, tooMuchPending } from './failures.ts';
 
@@ -130,9 +130,9 @@ export class RedisLink {
     const client = this.#client;
     this.#client = undefined;
     if (client === undefined) return;
-    const closed = client.close().catch(() => undefined);
+    const closed = closeClient(client).catch(() => undefined);
     await within(time, CONNECT_MS, closed, () => undefined);
-    client.destroy();
+    destroyClient(client);
   }
 
   #ask<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
@@ -164,7 +164,7 @@ export class RedisLink {
     this.#client = undefined;
     this.#cause = cause;
     this.#pending.clear();
-    client.destroy();
+    destroyClient(client);
     this.#options.lost?.();
     void this.#keepTrying(patient);
   }
@@ -207,7 +207,7 @@ export class RedisLink {
       if (this.#closed) throw storeClosed(where);
       this.#client = connected;
     } catch (error) {
-      client?.destroy();
+      if (client !== undefined) destroyClient(client);
       throw redisFailure(where, error);
     }
   }

@@ -1,6 +1,6 @@
 /** A server behind Sentinel: the client finds the primary, and reports when another server becomes the primary. */
 import { storeAway } from '../../errors.ts';
-import { checkSentinelClient, connectionOverrides, type RedisClient, type SentinelClient } from './client.ts';
+import { connectionOverrides, type RedisClient, type SentinelClient } from './client.ts';
 import { redisFailure } from './failures.ts';
 import type { ServerCheck } from './server-check.ts';
 import { withDeadline } from './deadline.ts';
@@ -20,7 +20,6 @@ export async function openSentinel(
   check: ServerCheck,
 ): Promise<SingleServer> {
   const { where } = check;
-  checkSentinelClient(where, given);
   const sentinel = given.duplicate(OVERRIDES);
   // Failures are reported by the commands that they affect.
   sentinel.on('error', () => undefined);

@@ -3,7 +3,15 @@
  * uses nor closes them.
  */
 import type { Logger } from '../../types.ts';
-import { loadRedis, connectionOverrides, type ClusterClient, type RedisClient, type SentinelClient } from './client.ts';
+import {
+  connectionOverrides,
+  destroyClient,
+  loadRedis,
+  type ClientOptions,
+  type ClusterClient,
+  type RedisClient,
+  type SentinelClient,
+} from './client.ts';
 import { ClusterServer } from './cluster-server.ts';
 import { redisFailure } from './failures.ts';
 import type { LinkSettings } from './link.ts';
@@ -36,14 +44,14 @@ export async function openServer(target: Target, settings: ServerSettings): Prom
       // This client shows what the URL configures; it is never connected.
       const probe = makeClient(check.where, () => createClient({ url }));
       const { socket, database = 0 } = probe.options;
-      probe.destroy();
+      destroyClient(probe);
       const make = async (connectMs: number): Promise<RedisClient> =>
         createClient({ url, name: 'sojourn', ...connectionOverrides(socket, connectMs) });
       return opened(new SingleServer({ settings, check, database, make, close: nothing }));
     }
     case 'client': {
       const { client } = target;
-      const { socket, database = 0 } = client.options;
+      const { socket, database = 0 } = optionsOf(client);
       const make = async (connectMs: number): Promise<RedisClient> =>
         client.duplicate(connectionOverrides(socket, connectMs));
       return opened(new SingleServer({ settings, check, database, make, close: nothing }));
@@ -68,6 +76,9 @@ function makeClient(where: string, make: () => RedisClient): RedisClient {
   }
 }
 
+/** A client of version 4 that was given no options has none. */
+const optionsOf = ({ options }: { readonly options?: ClientOptions }): ClientOptions => options ?? {};
+
 function whereIs(target: Target): string {
   if (target.kind === 'sentinel') return 'Redis behind Sentinel';
   if (target.kind === 'cluster') return 'the Redis Cluster';
@@ -75,6 +86,6 @@ function whereIs(target: Target): string {
     const { protocol, host, pathname } = new URL(target.url);
     return `Redis at ${protocol}//${host}${pathname}`;
   }
-  const { socket } = target.client.options;
+  const { socket } = optionsOf(target.client);
   return `Redis at ${socket?.path ?? `${socket?.host ?? 'localhost'}:${socket?.port ?? 6379}`}`;
 }

@@ -1,0 +1,85 @@
+/**
+ * The versions of the optional packages. `npm install sojourn` accepts every version, because most applications never
+ * use such a package. So the version is checked where the package is needed, before it is loaded.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { packageUnsupported } from '../errors.ts';
+import { orUndefined } from '../or-undefined.ts';
+
+/** The major versions that work, each from this minor version on. docs/reference/packages.md has the reasons. */
+export const WORKING_VERSIONS = {
+  redis: { 4: 6, 5: 9, 6: 0 },
+  pg: { 8: 7 },
+  '@nats-io/transport-node': { 3: 0 },
+  jose: { 6: 1 },
+} as const satisfies Record<string, Readonly<Record<number, number>>>;
+
+export type CheckedPackage = keyof typeof WORKING_VERSIONS;
+
+/**
+ * `user`: what needs the package, such as `redis()`. A package that is missing, or whose version is unknown, passes: its
+ * `import()` fails, or a bundle has it.
+ * @throws PACKAGE_UNSUPPORTED
+ */
+export function checkVersion(user: string, name: CheckedPackage): void {
+  const found = installedPackage(name);
+  if (found === undefined || isWorking(name, found.version)) return;
+  throw unsupportedVersion(user, name, `${name} ${found.version} (in ${found.folder})`);
+}
+
+/** `found`: what cannot be used. `from`: the first major version that can, where not every working version does. */
+export function unsupportedVersion(user: string, name: CheckedPackage, found: string, from = 0): Error {
+  const working = Object.entries(WORKING_VERSIONS[name]).filter(([major]) => Number(major) >= from);
+  const ranges = working.map(([major, minor]) => `${name} ^${major}.${minor}`);
+  return packageUnsupported(user, found, ranges.join(', '), `npm install ${name}@${working.at(-1)?.[0]}`);
+}
+
+function isWorking(name: CheckedPackage, version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  const working: Readonly<Record<number, number>> = WORKING_VERSIONS[name];
+  return minor >= (working[major] ?? Infinity);
+}
+
+/** The copy that an `import()` in this library loads. A bundle of this library has its own copy, of unknown version. */
+function installedPackage(name: string): Package | undefined {
+  const own = fileOfFrame(0);
+  if (own === undefined || packageOf(own)?.name !== 'sojourn') return undefined;
+  const file = orUndefined(() => createRequire(own).resolve(name));
+  const found = file === undefined ? undefined : packageOf(file);
+  return found?.name === name ? found : undefined;
+}
+
+/**
+ * The file of a function on the stack: 0 is this one, 1 its caller. CommonJS, into which some test runners and bundlers
+ * turn this library, has no `import.meta`.
+ */
+export function fileOfFrame(depth: number): string | undefined {
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  Error.prepareStackTrace = (_, sites) => sites;
+  Error.stackTraceLimit = depth + 1;
+  try {
+    const sites: unknown = new Error('The frames are wanted').stack;
+    const file = Array.isArray(sites) ? (sites[depth] as NodeJS.CallSite | undefined)?.getFileName() : undefined;
+    return file?.startsWith('file:') ? fileURLToPath(file) : (file ?? undefined);
+  } finally {
+    Object.assign(Error, { prepareStackTrace, stackTraceLimit });
+  }
+}
+
+export interface Package {
+  readonly name: string;
+  readonly version: string;
+  readonly folder: string;
+}
+
+/** The nearest package with a name. The folders of a build have a `package.json` without a name. */
+export function packageOf(file: string): Package | undefined {
+  for (let folder = dirname(file); folder !== dirname(folder); folder = dirname(folder)) {
+    const found = orUndefined(() => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Package);
+    if (typeof found?.name === 'string') return { name: found.name, version: found.version, folder };
+  }
+  return undefined;
+}
