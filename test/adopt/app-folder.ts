@@ -11,13 +11,13 @@ import { root, run, runOrReject } from '../../scripts/steps.mjs';
 /** No package that is younger is installed. Renew it with the versions of the list. */
 export const PUBLISHED_BEFORE = '2026-11-24';
 
-const apps = join(root, 'tools/adopt');
+export const apps = join(root, 'tools/adopt');
 
 /** Settings that npm hands to the scripts of the root are not meant for another project. */
 const ownSettings = Object.keys(process.env).filter((name) => /^npm_(package|lifecycle|config_local)/.test(name));
-const cleanEnv = Object.fromEntries(ownSettings.map((name) => [name, undefined]));
+export const cleanEnv = Object.fromEntries(ownSettings.map((name) => [name, undefined]));
 
-async function npm(args: readonly string[], cwd: string): Promise<void> {
+export async function npm(args: readonly string[], cwd: string): Promise<void> {
   const { code, output } = await run('npm', args, { cwd, env: cleanEnv });
   if (code === 0) return;
   const reasons = output.split('\n').filter((line: string) => /npm error/.test(line));
@@ -27,7 +27,7 @@ async function npm(args: readonly string[], cwd: string): Promise<void> {
 let packed: Promise<string> | undefined;
 
 /** The tarball that npm would publish. Its name ends with the hash of its content, or npm would take an older one. */
-const tarball = (): Promise<string> => (packed ??= pack());
+export const tarball = (): Promise<string> => (packed ??= pack());
 
 async function pack(): Promise<string> {
   const folder = join(apps, '.packed');

@@ -89,8 +89,8 @@ describe('the image', () => {
   test('installs what its store and its server need, in the versions that are tested', () => {
     const { dependencies } = JSON.parse(recipe('app/package.json')) as { dependencies: Record<string, string> };
     expect(dependencies).toEqual({
-      '@modelcontextprotocol/server': manifest.peerDependencies['@modelcontextprotocol/server'],
-      redis: manifest.peerDependencies.redis,
+      '@modelcontextprotocol/server': manifest.dependencies['@modelcontextprotocol/server'],
+      redis: manifest.devDependencies.redis,
       sojourn: `^${manifest.version}`,
     });
   });

@@ -1,0 +1,262 @@
+/**
+ * Apps with the packages that made `npm install sojourn` fail: pinned versions of the SDK, and drivers of other
+ * versions. Each is installed with npm, pnpm and yarn, and serves its first call to the official clients of both lines,
+ * or is refused at the start with the reason.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { startServer, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { connect, type ClientName } from './adopting-client.ts';
+import { installWith, MANAGERS } from './package-managers.ts';
+import type { AdoptPart } from './part.ts';
+
+type Store = 'memory' | 'redis' | 'postgres' | 'nats' | 'jwt' | 'given';
+
+interface App {
+  readonly name: string;
+  readonly packages: readonly string[];
+  readonly kind: 'v1 low' | 'v1' | 'v2';
+  /** What serves. */
+  readonly serves: readonly Store[];
+  /** What is refused, with a part of the message. */
+  readonly refuses?: Readonly<Partial<Record<Store, string>>>;
+}
+
+const V1 = '@modelcontextprotocol/sdk';
+const V2 = '@modelcontextprotocol/server';
+const NATS = '@nats-io/transport-node';
+const NEWEST = `${V2}@2.4.0`;
+
+const sdk = (packages: readonly string[], kind: App['kind']): App => ({
+  name: `${packages[0]?.replace('@modelcontextprotocol/', '')}`,
+  packages,
+  kind,
+  serves: ['memory'],
+});
+
+const APPS: readonly App[] = [
+  sdk([`${V1}@1.0.1`], 'v1 low'),
+  sdk([`${V1}@1.10.2`], 'v1'),
+  sdk([`${V1}@1.20.2`], 'v1'),
+  sdk([`${V1}@1.30.0`], 'v1'),
+  sdk([`${V2}@2.0.0`], 'v2'),
+  sdk([`${V2}@2.3.0`], 'v2'),
+  sdk([NEWEST], 'v2'),
+  {
+    name: 'the oldest drivers that work',
+    packages: [NEWEST, 'redis@4.6.0', 'pg@8.7.0', `${NATS}@3.0.0`, 'jose@6.1.0'],
+    kind: 'v2',
+    serves: ['memory', 'redis', 'given', 'postgres', 'nats', 'jwt'],
+  },
+  {
+    name: 'redis 4.7, pg 8.11, nats 3.1',
+    packages: [NEWEST, 'redis@4.7.1', 'pg@8.11.0', `${NATS}@3.1.0`],
+    kind: 'v2',
+    serves: ['redis', 'given', 'postgres', 'nats'],
+  },
+  {
+    name: 'redis 5.9, pg 8.15',
+    packages: [NEWEST, 'redis@5.9.0', 'pg@8.15.6'],
+    kind: 'v2',
+    serves: ['redis', 'given', 'postgres'],
+  },
+  {
+    name: 'redis 5.12, pg 8.16',
+    packages: [NEWEST, 'redis@5.12.1', 'pg@8.16.0'],
+    kind: 'v2',
+    serves: ['redis', 'given', 'postgres'],
+  },
+  {
+    name: 'redis 6.0, pg 8.23',
+    packages: [NEWEST, 'redis@6.0.0', 'pg@8.23.1'],
+    kind: 'v2',
+    serves: ['redis', 'given', 'postgres'],
+  },
+  {
+    name: 'drivers that are too old',
+    packages: [NEWEST, 'redis@4.5.1', 'pg@8.6.0', 'jose@6.0.13'],
+    kind: 'v2',
+    serves: ['memory'],
+    refuses: {
+      redis: 'redis() cannot use redis 4.5.1 (in ',
+      given: 'redis() cannot use a client without `sSubscribe`',
+      postgres: 'postgres() cannot use pg 8.6.0 (in ',
+      jwt: 'auth.jwt cannot use jose 6.0.13 (in ',
+    },
+  },
+  {
+    name: 'redis 5.8 and jose 5',
+    packages: [NEWEST, 'redis@5.8.3', 'jose@5.10.0'],
+    kind: 'v2',
+    serves: ['memory'],
+    refuses: {
+      redis: 'redis() cannot use redis 5.8.3 (in ',
+      given: 'redis() cannot use a client without `latencyReset`',
+      jwt: 'auth.jwt cannot use jose 5.10.0 (in ',
+    },
+  },
+];
+
+const program = fileURLToPath(new URL('processes/dependency-app.mjs', import.meta.url));
+const START_MS = 60_000;
+const AUDIENCE = 'https://mcp.example/mcp';
+const CLIENTS: readonly ClientName[] = ['v1', 'v2 auto'];
+
+export const run: AdoptPart = async ({ filter, out }) => {
+  const failed: string[] = [];
+  const targets = await openTargets();
+  try {
+    for (const manager of MANAGERS) {
+      for (const app of APPS) {
+        const name = `${manager}, ${app.name}`;
+        if (filter !== undefined && !name.includes(filter)) continue;
+        const wrong = await tryApp(app, manager, targets).catch((error: unknown) => [String(error)]);
+        out(`${wrong.length === 0 ? 'pass' : 'FAIL'}  ${name}`);
+        for (const line of wrong) out(`      ${line}`);
+        if (wrong.length > 0) failed.push(name);
+      }
+    }
+  } finally {
+    await targets.close();
+  }
+  return failed;
+};
+
+/** What is wrong: nothing, or a line for each store. */
+async function tryApp(app: App, manager: (typeof MANAGERS)[number], targets: Targets): Promise<string[]> {
+  const folder = await installWith(manager, app.name, app.packages);
+  cpSync(program, join(folder, 'app.mjs'));
+  const wrong = app.kind === 'v2' ? wrongTypes(folder) : [];
+  for (const store of [...app.serves, ...(Object.keys(app.refuses ?? {}) as Store[])]) {
+    const expected = app.refuses?.[store];
+    const came = await cameOf(app, store, folder, targets).catch((error: unknown) => String(error));
+    const isRight =
+      expected === undefined
+        ? came === 'served'
+        : came.startsWith(`PACKAGE_UNSUPPORTED: ${expected}`) && / npm install [\w@/-]+@\d$/.test(came);
+    if (!isRight) wrong.push(`${store}: ${came}`);
+  }
+  return wrong;
+}
+
+/** An editor accepts a server of the copy that the app has. */
+function wrongTypes(folder: string): string[] {
+  writeFileSync(
+    join(folder, 'types.ts'),
+    `import { McpServer } from '@modelcontextprotocol/server';
+     import { createMcpEndpoint } from 'sojourn';
+     createMcpEndpoint((ctx) => new McpServer({ name: 'x', version: '1' }, { ...ctx.serverOptions }));
+     createMcpEndpoint(new McpServer({ name: 'x', version: '1' }));`,
+  );
+  const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url));
+  const flags = [
+    '--ignoreConfig',
+    '--noEmit',
+    '--strict',
+    '--skipLibCheck',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2022',
+    '--types',
+    '',
+  ];
+  try {
+    execFileSync(process.execPath, [tsc, ...flags, 'types.ts'], { cwd: folder });
+    return [];
+  } catch (error) {
+    return [`types: ${String((error as { readonly stdout?: unknown }).stdout).slice(0, 400)}`];
+  }
+}
+
+/** `served`, or why not. */
+async function cameOf({ kind }: App, store: Store, folder: string, targets: Targets): Promise<string> {
+  const args = ['app.mjs', kind, store, targets.urls[store]];
+  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = once(child, 'close');
+  let printed = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (printed += text));
+  try {
+    const line = (): string | undefined => /^\{.*\}$/m.exec(printed)?.[0];
+    await until(() => line() !== undefined || child.exitCode !== null, { timeoutMs: START_MS });
+    if (line() === undefined) throw new Error(`it ended: ${printed.slice(-500)}`);
+    const { url, refused } = JSON.parse(line() ?? '') as { readonly url?: string; readonly refused?: string };
+    if (url === undefined) return refused ?? 'nothing';
+    if (store === 'jwt') return await callWithToken(url, await targets.token());
+    for (const name of CLIENTS) {
+      const client = await connect(name, url, folder);
+      const answer = await client.call({ name: 'hello' });
+      await client.close();
+      if (!answer.includes('served')) throw new Error(`${name}: ${answer}`);
+    }
+    return 'served';
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+  }
+}
+
+/** The token is accepted, and another text is not. */
+async function callWithToken(url: string, token: string): Promise<string> {
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
+  const statuses = [];
+  for (const given of [token, 'no.such.token']) {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        authorization: `Bearer ${given}`,
+      },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params }),
+    });
+    statuses.push(response.status);
+    await response.text();
+  }
+  return statuses.join() === '200,401' ? 'served' : `statuses ${statuses.join()}`;
+}
+
+interface Targets {
+  readonly urls: Readonly<Record<Store, string>>;
+  token(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Real servers of the stores, and an issuer of tokens. */
+async function openTargets(): Promise<Targets> {
+  const started: TestServer[] = [];
+  for (const kind of ['redis', 'postgres', 'nats'] as const) started.push(await startServer(kind));
+  const [redis = '', postgres = '', nats = ''] = started.map(({ url }) => url);
+  const { privateKey, publicKey } = await generateKeyPair('ES256');
+  const key = { ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' };
+  const issuing = createServer((request, response) => {
+    const document = request.url?.endsWith('/keys') ? { keys: [key] } : { issuer, jwks_uri: `${issuer}/keys` };
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(document));
+  });
+  await once(issuing.listen(0, '127.0.0.1'), 'listening');
+  const issuer = `http://127.0.0.1:${(issuing.address() as AddressInfo).port}`;
+  return {
+    urls: { memory: '', redis, given: redis, postgres, nats, jwt: issuer },
+    token: () =>
+      new SignJWT({ client_id: 'c' })
+        .setProtectedHeader({ alg: 'ES256', kid: 'one' })
+        .setIssuer(issuer)
+        .setSubject('ann')
+        .setAudience(AUDIENCE)
+        .setExpirationTime('5m')
+        .sign(privateKey),
+    async close() {
+      issuing.close();
+      issuing.closeAllConnections();
+      await Promise.all(started.map((server) => server.close()));
+    },
+  };
+}
