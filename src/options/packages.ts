@@ -3,7 +3,7 @@
  * use such a package. So the version is checked where the package is needed, before it is loaded.
  */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import nodeModule from 'node:module'; // The banner of a bundle may declare `createRequire`.
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packageUnsupported } from '../errors.ts';
@@ -47,7 +47,7 @@ function isWorking(name: CheckedPackage, version: string): boolean {
 function installedPackage(name: string): Package | undefined {
   const own = fileOfFrame(0);
   if (own === undefined || packageOf(own)?.name !== 'sojourn') return undefined;
-  const file = orUndefined(() => createRequire(own).resolve(name));
+  const file = orUndefined(() => nodeModule.createRequire(own).resolve(name));
   const found = file === undefined ? undefined : packageOf(file);
   return found?.name === name ? found : undefined;
 }
