@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { packageUnsupported } from '../errors.ts';
 import { orUndefined } from '../or-undefined.ts';
 
-/** The major versions that work, each from this minor version on. docs/reference/packages.md has the reasons. */
+/** The major versions that work, each from this minor version on. docs/reference/packages.md says why. */
 export const WORKING_VERSIONS = {
   redis: { 4: 6, 5: 9, 6: 0 },
   pg: { 8: 7 },

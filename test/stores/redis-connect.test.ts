@@ -199,8 +199,7 @@ describeWithServer('redis', 'a connection', (server) => {
     const ask = await openRedis(server().url);
     const client = createClient({ url: server().url, name: 'fourth' });
     const duplicate = client.duplicate.bind(client);
-    client.duplicate = ((overrides) =>
-      Object.assign(duplicate(overrides), { close: undefined, destroy: undefined })) as typeof duplicate;
+    client.duplicate = (overrides) => Object.assign(duplicate(overrides), { close: undefined, destroy: undefined });
     const view = await openView(redis(client));
     await exercise(view);
     await view.close();

@@ -93,7 +93,7 @@ function urlTarget(url: unknown): Target {
   return { kind: 'url', url };
 }
 
-/** Recognises each kind by a member that only it has. The connections of a Cluster are made by the installed package. */
+/** Recognises each kind by a member that only it has. The installed package makes the connections of a Cluster. */
 function clientTarget(client: unknown): Target | undefined {
   if (typeof client !== 'object' || client === null) return undefined;
   if ('getSentinelNode' in client) {
