@@ -20,8 +20,8 @@ export const WORKING_VERSIONS = {
 export type CheckedPackage = keyof typeof WORKING_VERSIONS;
 
 /**
- * `user`: what needs the package, such as `redis()`. A package that is missing, or whose version is unknown, passes: its
- * `import()` fails, or a bundle has it.
+ * `user`: what needs the package, such as `redis()`. A package that is missing passes, and its `import()` fails. One of
+ * unknown version passes too: it is in a bundle.
  * @throws PACKAGE_UNSUPPORTED
  */
 export function checkVersion(user: string, name: CheckedPackage): void {
