@@ -279,6 +279,8 @@ export interface SessionLimits {
   waitingBytes: number;
   /** Bytes that clients may make one instance hold: bodies, unread answers, handshakes, subscriptions, state. */
   memoryBytes: number;
+  /** The part of `memoryBytes` that one user may hold of what the others leave free, 0.01 to 1. */
+  userShare: number;
   /** Requests that run without a session on one instance (2026-07-28 and stateless). */
   requests: number;
   /** Bytes of the parameters of an `initialize`, as JSON. */

@@ -36,6 +36,9 @@ const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'RESTORE_FAILED',
   'OWNER_UNREACHABLE',
   'TOO_MANY_REQUESTS',
+  // A session may end or become idle, and the restore then has room.
+  'TOO_MANY_SESSIONS',
+  'OVER_MEMORY',
 ]);
 /** How often a factory that fails is called for one call. */
 const RESTORES = 3;

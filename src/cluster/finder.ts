@@ -26,6 +26,7 @@ import { isEnded, type StoredRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
 import { within } from '../options/system.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/server/hook-time.ts';
+import { handshakeOf, memoryOf } from '../session/record/handshake.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
@@ -176,7 +177,9 @@ export class Finder {
     if (this.#registry.lifecycle.prefersOthers) throw draining();
     const params = await this.#allow(id, caller);
     if (params === undefined) throw sessionNotFound();
-    return this.#registry.withPlaces(caller, true, () => this.#restorer.adopt(id, params, caller));
+    return this.#registry.withPlaces(caller, true, memoryOf(handshakeOf(params)), () =>
+      this.#restorer.adopt(id, params, caller),
+    );
   }
 
   async #allow(id: string, caller: Caller): Promise<InitializeRequestParams | undefined> {

@@ -44,6 +44,8 @@ export type CallItem = {
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly auth?: AuthInfo;
   readonly user?: string;
+  /** The address at the other end of its client's connection. */
+  readonly address?: string;
   /** The last event that the client has. */
   readonly after?: string;
   /** The text of the body. */
@@ -242,6 +244,7 @@ const ITEMS: Readonly<Record<LinkItem['t'], Check>> = {
     headers: record(isFieldValue),
     auth: optional(fields({ resource: optional(isResource) })),
     user: optional(isText),
+    address: optional(isText),
     after: optional(isText),
     text: optional(isText),
   }),

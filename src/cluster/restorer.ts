@@ -8,14 +8,14 @@ import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
 import type { ClaimOutcome, StoredRecord } from '../stores/store.ts';
 import { handshakeOf } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
-import type { Caller } from '../http/exchange.ts';
+import { type Caller, shareKey } from '../http/exchange.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
 import { orHookTimeout } from '../session/server/hook-time.ts';
 import type { RecentListChanges } from '../session/server/pending-list-changes.ts';
 import type { Registry } from '../session/registry.ts';
 import { takeLostCalls } from '../session/calls/rerun.ts';
 import type { LiveSession } from '../session/session.ts';
-import { decodeSession } from '../session/record/session-record.ts';
+import { decodeSession, memoryOfRecord } from '../session/record/session-record.ts';
 
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 
@@ -53,27 +53,32 @@ export class Restorer {
   async #claimAndRestore(record: StoredRecord, caller: Caller): Promise<void> {
     // Take it out of the index before space is made for it, so that the session that wakes is not the session that is
     // evicted.
+    const kept = memoryOfRecord(decodeSession(record));
     const wasHibernated = this.#registry.hibernated.take(record.id, record.stamp);
     try {
       const cause = wasHibernated ? 'wake' : 'takeover';
-      await this.#registry.withPlaces(caller, true, () => this.#claimAndAdd(record, caller, cause));
+      await this.#registry.withPlaces(caller, true, kept, () => this.#claimAndAdd(record, caller, cause));
     } catch (cause) {
       const ended = cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
-      if (wasHibernated && !ended) this.#registry.hibernated.add(record.id, record.stamp);
+      if (wasHibernated && !ended)
+        this.#registry.hibernated.add(record.id, record.stamp, {
+          bytes: kept,
+          share: shareKey(caller.user, caller.clientAddress),
+        });
       throw cause;
     }
   }
 
   async #claimAndAdd(record: StoredRecord, caller: Caller, cause: 'wake' | 'takeover'): Promise<void> {
     const outcome = await this.#registry.store.sessions.claim(record.id, record, this.#registry.lease.owner);
-    if (outcome.claimed) await this.#add(await this.#rebuild(outcome, caller), cause, caller);
+    if (outcome.claimed) await this.#add(await this.#rebuild(outcome, caller), cause);
   }
 
-  async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', caller: Caller): Promise<void> {
+  async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration'): Promise<void> {
     // The lease expired during the restore, and the sessions that were live then have been claimed again already.
     while (session.ownership.owner !== this.#registry.lease.owner)
       if (!(await this.#registry.claims.claim(session.ownership))) return session.leave('fenced');
-    this.#registry.add(session, cause, caller.clientAddress);
+    this.#registry.add(session, cause);
     const { refusal } = this.#registry.lifecycle;
     if (refusal === undefined) return;
     await this.#registry.leaving.release(session, 'released');
@@ -92,6 +97,7 @@ export class Restorer {
           id: record.id,
           fence,
           user: record.user ?? undefined,
+          address: caller.clientAddress,
           handshake: record.handshake,
           createdAt: record.createdAt,
           // The log knows better than the record whether the GET stream was primed, because the record is saved later.
@@ -140,6 +146,7 @@ export class Restorer {
           id,
           fence: { epoch: 1, owner: this.#registry.lease.owner },
           user: caller.user,
+          address: caller.clientAddress,
           handshake: handshakeOf(params),
           createdAt: now,
         },
@@ -168,7 +175,7 @@ export class Restorer {
       return undefined;
     }
     session.record.created();
-    await this.#add(session, 'migration', caller);
+    await this.#add(session, 'migration');
     return session;
   }
 }

@@ -16,7 +16,7 @@ import { attempt } from '../http/answer.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { SlowReaders } from '../http/slow-readers.ts';
-import { MemoryBudget } from '../limits/memory-budget.ts';
+import { type MemoryRows, memoryRows } from '../limits/held.ts';
 import { listen, type Listening, type ManagedListening } from '../listen/listen.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
 import { checkArguments } from '../options/checks.ts';
@@ -115,9 +115,9 @@ class Endpoint {
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
     if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists, definition);
     this.#wellKnown = new WellKnown(auth?.metadata);
-    this.#exchanges = exchangeHost(options);
+    const held = memoryRows(options.limits.memoryBytes, options.limits.userShare);
+    this.#exchanges = exchangeHost(options, held);
     this.#mounted = { ...this.#exchanges, hostServers: new HostServers(time) };
-    const { memory: budget, slowReaders } = this.#exchanges;
     const store = options.store ?? memory();
     const opened = openEndpointStore(store, options);
     const present = opened instanceof Promise ? new LateStore(store, options, opened) : opened;
@@ -133,8 +133,8 @@ class Endpoint {
       authenticator: this.#authenticator,
       authorizer: auth?.authorize && new HookAuthorizer(auth.authorize, options, systemRandom),
       lists: this.#lists,
-      memory: budget,
-      slowReaders,
+      held,
+      slowReaders: this.#exchanges.slowReaders,
       lifecycle: this.#lifecycle,
     });
     definition?.serve({ notices: options.notices, lists: this.#lists, bus: this.#core.bus });
@@ -249,17 +249,18 @@ class Endpoint {
   }
 }
 
-function exchangeHost({ timeProvider: time, logger, notices, limits, writeTimeoutMs }: ResolvedOptions): ExchangeHost {
-  const budget = new MemoryBudget(limits.memoryBytes);
+function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost {
+  const { timeProvider: time, logger, notices, writeTimeoutMs } = options;
   return {
     // The last resort of every face: an unexpected error is logged and does not end the process.
     report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
     notices,
-    memory: budget,
+    memory: held.bodies,
+    pipelined: held.pipelined,
     cutPipelined: (requests) => logger.warn({ requests }, CUT.pipelined),
     slowReaders: new SlowReaders({
       time,
-      memory: budget,
+      memory: held.answers,
       writeTimeoutMs,
       onCut: (why, pendingBytes) =>
         logger.warn({ pendingBytes, ...(why === 'stalled' && { writeTimeoutMs }) }, CUT[why]),

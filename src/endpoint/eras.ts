@@ -45,14 +45,14 @@ export interface Eras {
 
 export function createEras(given: ErasOptions): Eras {
   const { registry, instance, servers, builder, bus, slowReaders, random } = given;
-  const { options, callTimes, authorizer, lists, memory, lifecycle } = registry;
+  const { options, callTimes, authorizer, lists, held, lifecycle } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const keepAlive = new KeepAlive(time, options.keepAliveMs);
   const expiry = new StreamExpiry(time);
   const gate = new RequestLimits({ time, requests: limits.requests, perUser, perTool });
-  const replays = new Replays({ options, memory, slowReaders });
+  const replays = new Replays({ options, memory: held.replays, slowReaders });
   const shared = { options, gate, keepAlive, expiry, random, lifecycle };
-  const requests = { ...shared, servers, callTimes, authorizer, lists, memory };
+  const requests = { ...shared, servers, callTimes, authorizer, lists, memory: held.calls };
   const resuming = { records: new CallRecords(registry.store, options), instance, replays };
   const modern = new ModernEra({ ...requests, bus, resuming: options.resumeModernCalls ? resuming : undefined });
   const legacy = new LegacyEra({ ...given, ...shared, replays, lostAnswers: modern });

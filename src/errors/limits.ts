@@ -21,6 +21,13 @@ export const handshakeTooLarge = (limit: number): SojournError =>
     { data: { reason: 'handshake_too_large' } },
   );
 
+export const handshakeHasTooManyKeys = (limit: number): SojournError =>
+  new SojournError(
+    'TOO_MANY_KEYS',
+    `Payload Too Large: the parameters of initialize may have ${limit} keys and objects (limits.handshakeBytes)`,
+    { data: { reason: 'too_many_keys' } },
+  );
+
 export const tooManyWithoutSession = (limit: number): SojournError =>
   unavailable('OVERLOADED', `${limit} requests run on this instance without a session (limits.requests)`);
 
@@ -41,7 +48,10 @@ function tooMany(code: ErrorCode, what: string, waitMs = 0): SojournError {
 }
 
 export const overMemory = (): SojournError =>
-  unavailable('OVER_MEMORY', 'requests and unread answers fill the memory of this instance (limits.memoryBytes)');
+  unavailable(
+    'OVER_MEMORY',
+    'what clients made this instance keep fills limits.memoryBytes, or this user has its share of it (limits.userShare)',
+  );
 
 export const tooManySessions = (limit: number): SojournError =>
   unavailable('TOO_MANY_SESSIONS', `this instance has ${limit} live sessions (limits.sessions)`);

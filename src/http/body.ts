@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
-import { BODY_WEIGHT, type BodyOverflow, type Exchange, type RunningWork } from './exchange.ts';
+import { BODY_WEIGHT, type BodyOverflow, type Caller, type Exchange, type RunningWork, shareKey } from './exchange.ts';
 import type { MemoryUse } from './slow-readers.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -111,12 +111,20 @@ export function linger(req: IncomingMessage): void {
  */
 export class RequestBytes {
   readonly #memory: MemoryUse;
+  readonly #client: Pick<Caller, 'user' | 'clientAddress'>;
+  /** Whose share they count in, from the first charge on. */
+  #share: string | undefined = undefined;
   #bytes = 0;
   /** The exchange and the handlers. */
   #holders = 1;
 
-  constructor(memory: MemoryUse) {
+  constructor(memory: MemoryUse, client: Pick<Caller, 'user' | 'clientAddress'>) {
     this.#memory = memory;
+    this.#client = client;
+  }
+
+  get #user(): string {
+    return (this.#share ??= shareKey(this.#client.user, this.#client.clientAddress));
   }
 
   get charged(): number {
@@ -125,7 +133,7 @@ export class RequestBytes {
 
   /** `false`: there is no room, and nothing was charged. */
   take(bytes: number): boolean {
-    if (!this.#memory.take(bytes, this.#bytes)) return false;
+    if (!this.#memory.take(bytes, this.#bytes, this.#user)) return false;
     this.#bytes += bytes;
     return true;
   }
@@ -133,7 +141,7 @@ export class RequestBytes {
   /** The bytes stay charged until this handler has settled. Its client may have disconnected before it began. */
   heldBy(work: RunningWork): void {
     if (this.#bytes === 0) return;
-    if (this.#holders === 0) this.#memory.charge(this.#bytes);
+    if (this.#holders === 0) this.#memory.charge(this.#bytes, this.#user);
     this.#holders += 1;
     work.holds(this);
   }
@@ -141,6 +149,6 @@ export class RequestBytes {
   /** The exchange is over, or a handler has settled. */
   release(): void {
     this.#holders -= 1;
-    if (this.#holders === 0) this.#memory.give(this.#bytes);
+    if (this.#holders === 0 && this.#bytes > 0) this.#memory.give(this.#bytes, this.#user);
   }
 }

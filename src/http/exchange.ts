@@ -135,6 +135,8 @@ export interface ExchangeHost {
   readonly report: ReportFailure;
   readonly notices: Notices;
   readonly memory: MemoryUse;
+  /** The same for requests that wait for their turn on a connection. */
+  readonly pipelined: MemoryUse;
   readonly slowReaders: SlowReaders;
   /** A connection was cut, because this many requests waited for their turn, or for lack of memory. */
   cutPipelined(requests: number): void;
@@ -149,6 +151,11 @@ export type AnswerEnd = 'complete' | 'left';
  * A body counts this many times in the memory budget: its bytes, its text, and the value that is parsed from it.
  */
 export const BODY_WEIGHT = 4;
+
+/** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
+export function shareKey(user: string | undefined, address: string | undefined): string {
+  return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
+}
 
 /** A signal that aborts when the client disconnects before its answer is complete. */
 export function closeSignal(exchange: { onClose(fn: () => void): void }): AbortSignal {

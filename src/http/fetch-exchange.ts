@@ -16,6 +16,7 @@ import {
   type HeaderFields,
   type HeaderList,
   type RunningWork,
+  shareKey,
 } from './exchange.ts';
 import { repeatedOf } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
@@ -55,7 +56,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     this.authInfo = authInfo ?? (request as { readonly auth?: AuthInfo | undefined }).auth;
     this.parsedBody = parsedBody;
     this.#host = host;
-    this.#held = new RequestBytes(host.memory);
+    this.#held = new RequestBytes(host.memory, this);
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -214,6 +215,10 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     failWith(this, { cause, streaming: this.#controller !== undefined, report: this.#host.report });
     // No effect when the promise is already resolved.
     this.#resolve(new Response(null, { status: 500 }));
+  }
+
+  get share(): string {
+    return shareKey(this.user, this.clientAddress);
   }
 
   get pendingBytes(): number {

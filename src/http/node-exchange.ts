@@ -22,6 +22,7 @@ import {
   type HeaderFields,
   type HeaderList,
   type RunningWork,
+  shareKey,
 } from './exchange.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
@@ -65,10 +66,10 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     this.#res = res;
     this.#parsedBody = parsedBody;
     this.#host = host;
-    this.#held = new RequestBytes(host.memory);
+    this.#held = new RequestBytes(host.memory, this);
     if (res.socket !== null || !isBehind(req, res)) return;
     this.#isBehind = true;
-    const cut = holdPlace(req.socket, res, host.memory);
+    const cut = holdPlace(req.socket, res, host.pipelined);
     if (cut !== undefined) host.cutPipelined(cut);
   }
 
@@ -256,7 +257,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
 
   #noteSlow(res: ServerResponse): void {
     if (res.writableLength <= WATCHED_BYTES) return;
-    this.#slow ??= new SlowResponse(res, this.#host.slowReaders);
+    this.#slow ??= new SlowResponse(res, this.#host.slowReaders, shareKey(this.user, this.clientAddress));
     this.#slow.note();
   }
 

@@ -17,6 +17,9 @@ const MOST_WAITING = 128;
 /** What a request and its response take in the heap besides the body. */
 const WAITING_BYTES = 16 * 1024;
 
+/** A proxy has the connections of many users. */
+const NO_SHARE = '';
+
 const waiting = new WeakMap<Socket, Map<ServerResponse, MemoryUse>>();
 
 /**
@@ -42,7 +45,7 @@ export function holdPlace(socket: Socket, res: ServerResponse, memory: MemoryUse
     socket.once('close', () => closeAll(socket));
   }
   // The reserve of the budget is for requests that are served.
-  if (responses.size >= MOST_WAITING || !memory.take(WAITING_BYTES, Infinity)) {
+  if (responses.size >= MOST_WAITING || !memory.take(WAITING_BYTES, Infinity, NO_SHARE)) {
     socket.destroy();
     res.destroyed = true;
     return responses.size;
@@ -54,7 +57,7 @@ export function holdPlace(socket: Socket, res: ServerResponse, memory: MemoryUse
 
 function leave(socket: Socket, res: ServerResponse): void {
   const responses = waiting.get(socket);
-  responses?.get(res)?.give(WAITING_BYTES);
+  responses?.get(res)?.give(WAITING_BYTES, NO_SHARE);
   responses?.delete(res);
 }
 

@@ -1,7 +1,7 @@
 /**
  * Responses whose client does not take what was written to it. Their pending bytes count in the memory budget until the
- * client has taken them. While the budget is full, the responses that are pending the longest are cut first: an event
- * stream can be resumed, and its client lost nothing.
+ * client has taken them. A user past its share loses the response that is pending the longest, and while the budget is
+ * full so does any user: an event stream can be resumed, and its client lost nothing.
  */
 import type { ServerResponse } from 'node:http';
 import type { TimeProvider } from '../types.ts';
@@ -10,11 +10,16 @@ import type { TimeProvider } from '../types.ts';
 export interface MemoryUse {
   /** Whether only small requests are accepted now. */
   readonly full: boolean;
-  /** Charges `bytes` to a request that holds `held` already. `false`: there is no room, and nothing was charged. */
-  take(bytes: number, held: number): boolean;
+  /**
+   * Charges `bytes` to a thing that holds `held` already, and to `user`, a key of `shareKey`. `false`: there is no
+   * room, or this user has its share. Then nothing was charged.
+   */
+  take(bytes: number, held: number, user: string): boolean;
   /** Charges bytes that are held already, so that they cannot be refused. */
-  charge(bytes: number): void;
-  give(bytes: number): void;
+  charge(bytes: number, user: string): void;
+  give(bytes: number, user: string): void;
+  /** Whether this user holds more than its share of the budget. */
+  isOver(user: string): boolean;
 }
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */
@@ -24,6 +29,8 @@ const LOOK_MS = 1_000;
 /** A response with pending bytes. */
 export interface SlowReader {
   readonly pendingBytes: number;
+  /** Whose share the bytes count in. */
+  readonly share: string;
   /** Cuts the connection. */
   cut(): void;
 }
@@ -64,12 +71,13 @@ export class SlowReaders {
     const { pendingBytes } = reader;
     const watched = this.#watched.get(reader);
     if (watched === undefined) {
-      memory.charge(pendingBytes);
+      memory.charge(pendingBytes, reader.share);
       this.#watched.set(reader, { charged: pendingBytes, progressAt: time.monotonic() });
       this.#timer ??= time.setTimeout(() => this.#look(), LOOK_MS);
     } else {
       this.#measure(reader, watched);
     }
+    if (memory.isOver(reader.share)) this.#cutLongest(reader.share);
     if (memory.full) this.#cutLongest();
     return watched === undefined && this.#watched.has(reader);
   }
@@ -78,7 +86,7 @@ export class SlowReaders {
   over(reader: SlowReader): void {
     const watched = this.#watched.get(reader);
     if (watched === undefined) return;
-    this.#options.memory.give(watched.charged);
+    this.#options.memory.give(watched.charged, reader.share);
     this.#watched.delete(reader);
     if (this.#watched.size === 0) this.stop();
   }
@@ -106,7 +114,7 @@ export class SlowReaders {
     const { time, memory } = this.#options;
     const { pendingBytes } = reader;
     if (pendingBytes < watched.charged) watched.progressAt = time.monotonic();
-    memory.charge(pendingBytes - watched.charged);
+    memory.charge(pendingBytes - watched.charged, reader.share);
     watched.charged = pendingBytes;
   }
 
@@ -119,11 +127,12 @@ export class SlowReaders {
     }
   }
 
-  #cutLongest(): void {
+  /** `user`: whose responses are cut until this user is within its share. Without it, until the budget has room. */
+  #cutLongest(user?: string): void {
     const { memory } = this.#options;
     for (const [reader] of this.#byProgress()) {
-      if (!memory.full) return;
-      this.#cut(reader, 'memory');
+      if (user === undefined ? !memory.full : !memory.isOver(user)) return;
+      if (user === undefined || reader.share === user) this.#cut(reader, 'memory');
     }
   }
 
@@ -144,10 +153,12 @@ export class SlowReaders {
 export class SlowResponse implements SlowReader {
   readonly #res: ServerResponse;
   readonly #readers: SlowReaders;
+  readonly share: string;
 
-  constructor(res: ServerResponse, readers: SlowReaders) {
+  constructor(res: ServerResponse, readers: SlowReaders, share: string) {
     this.#res = res;
     this.#readers = readers;
+    this.share = share;
     const over = (): void => {
       readers.over(this);
       // Streams are silent for any time.

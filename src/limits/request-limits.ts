@@ -4,7 +4,7 @@
  * connection.
  */
 import { overToolLimit, overUserLimit, SojournError, tooManyWithoutSession } from '../errors.ts';
-import type { Caller, Held } from '../http/exchange.ts';
+import { type Caller, type Held, shareKey } from '../http/exchange.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import type { TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 
@@ -121,11 +121,6 @@ export class RequestLimits {
   #waitOf({ tokens }: Share, perMinute: number): number {
     return tokens >= WHOLE_TOKEN ? 0 : ((1 - tokens) / perMinute) * MINUTE_MS;
   }
-}
-
-/** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
-export function shareKey(user: string | undefined, address: string | undefined): string {
-  return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
 }
 
 /** Where no limit applies, no share is looked up. */

@@ -12,6 +12,7 @@ export const got = (text: string): unknown => ({ toJSON: () => undefined, toStri
 
 export interface NumberRange {
   readonly min: number;
+  readonly max?: number;
   readonly unit: string;
   /** Fractions are refused. */
   readonly integer?: boolean;
@@ -21,11 +22,15 @@ export interface NumberRange {
 
 export function checkNumber(option: string, value: unknown, range: NumberRange): number {
   const takes =
-    `${range.integer ? 'a whole number' : 'a number'} of ${range.unit}, ${range.min} or more` +
+    `${range.integer ? 'a whole number' : 'a number'} of ${range.unit}, ${range.max === undefined ? `${range.min} or more` : `${range.min} to ${range.max}`}` +
     (range.infinity === undefined ? '' : `, or Infinity (${range.infinity})`);
   if (typeof value !== 'number') throw optionInvalid('type', option, value, takes);
   if (value === Infinity && range.infinity !== undefined) return value;
-  const fits = Number.isFinite(value) && value >= range.min && (!range.integer || Number.isSafeInteger(value));
+  const fits =
+    Number.isFinite(value) &&
+    value >= range.min &&
+    value <= (range.max ?? Infinity) &&
+    (!range.integer || Number.isSafeInteger(value));
   if (!fits) throw optionInvalid('range', option, value, takes);
   return value;
 }

@@ -48,6 +48,11 @@ export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
     bytes(65_536, NO_LIMIT),
     shown('bodies, unread answers, handshakes, subscriptions, state'),
   ),
+  userShare: number(
+    0.5,
+    { unit: 'what is free', min: 0.01, max: 1 },
+    shown('the part of what is free that one user may hold'),
+  ),
   requests: number(shares.requests, count('requests', 0, NO_LIMIT), shown('running requests without a session')),
   // Capabilities and client information are below 2 KiB in every known client.
   handshakeBytes: number(16 * KIB, bytes(256), shown('the parameters of an initialize')),

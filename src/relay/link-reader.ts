@@ -16,7 +16,7 @@ import { type ErrorCode, internal, SojournError } from '../errors.ts';
 import { attempt, type LostForm } from '../http/answer.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
 import { RequestBytes } from '../http/body.ts';
-import type { RelayOrigin, ReportFailure, RunningWork } from '../http/exchange.ts';
+import type { Caller, RelayOrigin, ReportFailure, RunningWork } from '../http/exchange.ts';
 import type { CallReader, ReaderListener, ResponsePolicy } from '../http/reader.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
@@ -41,6 +41,8 @@ export interface LinkReaderOptions {
   /** The number of the call on the link. */
   readonly n: number;
   readonly memory: MemoryUse;
+  /** Whose share its body counts in. */
+  readonly client: Pick<Caller, 'user' | 'clientAddress'>;
   readonly report: ReportFailure;
   /** The call needs nothing of this instance any more. */
   finished(): void;
@@ -69,7 +71,7 @@ export class LinkReader implements CallReader, RelayOrigin, RequestLife, TurnTas
   constructor(options: LinkReaderOptions) {
     this.#options = options;
     this.#releaseLink = options.link.hold('stream');
-    this.#held = new RequestBytes(options.memory);
+    this.#held = new RequestBytes(options.memory, options.client);
   }
 
   // ——— values ———

@@ -229,6 +229,7 @@ export class Relay implements RelayedCalls {
       link,
       n,
       memory,
+      client: { user: item.user, clientAddress: item.address },
       report: (err) => options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
       finished: () => void this.#serving.get(link)?.delete(n),
     });

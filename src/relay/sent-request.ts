@@ -19,7 +19,7 @@ const NO_TOKEN = '';
 export function sentFields(
   caller: Caller,
   isSent: (field: string) => boolean,
-): Omit<RequestFields, 'user' | 'canonicalHeaders'> {
+): Omit<RequestFields, 'user' | 'address' | 'canonicalHeaders'> {
   const headers: Record<string, string | readonly string[]> = {};
   for (const [name, value] of Object.entries(caller.headerFields())) {
     if (value !== undefined && isSent(name)) headers[name] = value;
@@ -35,7 +35,7 @@ export function sentCall(
   text: string | undefined,
   isRelayed: (field: string) => boolean,
 ): CallItem {
-  const { authInfo, user } = exchange;
+  const { authInfo, user, clientAddress } = exchange;
   return {
     t: 'call',
     n,
@@ -44,6 +44,7 @@ export function sentCall(
     ...sentFields(exchange, isRelayed),
     ...(authInfo !== undefined && { auth: { ...authInfo, token: NO_TOKEN } }),
     ...(user !== undefined && { user }),
+    ...(clientAddress !== undefined && { address: clientAddress }),
     ...(after !== undefined && { after }),
     ...(text !== undefined && { text }),
   };
@@ -59,6 +60,7 @@ export function authOf({ auth }: CallItem): AuthInfo | undefined {
 export interface RequestFields extends Pick<CallItem, 'method' | 'url' | 'absoluteUrl'> {
   readonly headers: HeaderFields;
   readonly user?: string | undefined;
+  readonly address?: string | undefined;
   readonly canonicalHeaders?: Map<string, string>;
 }
 
@@ -78,7 +80,7 @@ export class SentRequest implements Caller, RequestSource {
   user: string | undefined;
   readonly canonicalHeaders: Map<string, string>;
   readonly parsedBody = undefined;
-  readonly clientAddress = undefined;
+  readonly clientAddress: string | undefined;
 
   constructor(fields: RequestFields, authInfo: AuthInfo | undefined, life: RequestLife, relayOrigin?: RelayOrigin) {
     this.relayOrigin = relayOrigin;
@@ -86,6 +88,7 @@ export class SentRequest implements Caller, RequestSource {
     this.#life = life;
     this.authInfo = authInfo;
     this.user = fields.user;
+    this.clientAddress = fields.address;
     this.canonicalHeaders = fields.canonicalHeaders ?? new Map<string, string>();
   }
 

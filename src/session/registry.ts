@@ -7,7 +7,7 @@
  * no session needs a timer.
  */
 import type { Authorizer } from './calls/authorizer.ts';
-import { overUserLimit, tooManySessions } from '../errors.ts';
+import { overMemory, overUserLimit, tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { SessionChange } from '../observe/notices.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -21,8 +21,8 @@ import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.ts';
-import type { Caller } from '../http/exchange.ts';
-import type { MemoryUse } from '../http/slow-readers.ts';
+import { type Caller, shareKey } from '../http/exchange.ts';
+import type { MemoryRow, MemoryRows } from '../limits/held.ts';
 import type { SharedLists } from './server/shared-lists.ts';
 import { UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/kinds.ts';
@@ -33,7 +33,7 @@ export interface RegistryOptions {
   readonly durable: boolean;
   readonly authorizer?: Authorizer | undefined;
   readonly lists?: SharedLists | undefined;
-  readonly memory: MemoryUse;
+  readonly held: MemoryRows;
   /** The lease of this instance. */
   readonly lease: OwnLease;
   /** The requests that wait for the lease or the store. */
@@ -49,7 +49,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   readonly durable: boolean;
   readonly authorizer: Authorizer | undefined;
   readonly lists: SharedLists | undefined;
-  readonly memory: MemoryUse;
+  readonly held: MemoryRows;
   readonly lease: OwnLease;
   readonly waiting: RegistryOptions['waiting'];
   readonly lifecycle: Lifecycle;
@@ -74,13 +74,13 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.durable = given.durable;
     this.authorizer = given.authorizer;
     this.lists = given.lists;
-    this.memory = given.memory;
+    this.held = given.held;
     this.lease = given.lease;
     this.waiting = given.waiting;
     this.lifecycle = given.lifecycle;
     this.largeAnswers = new LargeAnswers(options.logger);
     this.callTimes = callTimesOf(options);
-    this.hibernated = new HibernatedIndex(options.timeProvider.now());
+    this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : this.held.hibernated);
     this.leaving = new LeavingSessions(this);
     this.#sweep = new Sweep(this);
   }
@@ -108,11 +108,11 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   }
 
   /**
-   * Makes a session, which holds its places until it is live or was not made. Idle sessions past `maxIdleSessionCount`
-   * end, or on a durable store hibernate.
+   * Makes a session that keeps `bytes`. It holds its places until it is live or was not made. Idle sessions past
+   * `maxIdleSessionCount` end, or on a durable store hibernate.
    */
-  async withPlaces<T>(caller: Caller, comesBack: boolean, make: () => Promise<T>): Promise<T> {
-    const leave = await this.takePlaces(caller, comesBack);
+  async withPlaces<T>(caller: Caller, comesBack: boolean, bytes: number, make: () => Promise<T>): Promise<T> {
+    const leave = await this.takePlaces(caller, comesBack, bytes);
     try {
       if (this.#sweep.isFull) await this.#sweep.makeRoom();
       return await make();
@@ -126,12 +126,13 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
    * them back. On a durable store an idle session hibernates for the first. `comesBack`: for the second so does one of
    * the same user, who had the session before.
    */
-  async takePlaces({ user, clientAddress }: Caller, comesBack: boolean): Promise<() => void> {
+  async takePlaces({ user, clientAddress }: Caller, comesBack: boolean, bytes: number): Promise<() => void> {
     const { sessions } = this.options.perUser;
-    let leaveShare = this.shares.reserve(user, clientAddress, sessions);
+    const share = shareKey(user, clientAddress);
+    let leaveShare = this.shares.reserve(share, sessions);
     if (leaveShare === undefined && comesBack && this.durable) {
-      await this.#sweep.hibernate(this.shares.pickOf(user, clientAddress, this.idle));
-      leaveShare = this.shares.reserve(user, clientAddress, sessions);
+      await this.#sweep.hibernate(this.shares.pickOf(share, this.idle));
+      leaveShare = this.shares.reserve(share, sessions);
     }
     if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
     if (this.#isFull && this.durable) await this.#sweep.hibernate(this.shares.pick(this.idle));
@@ -139,11 +140,33 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
       leaveShare();
       throw tooManySessions(this.options.limits.sessions);
     }
+    // The session charges what it keeps itself, once it exists.
+    if (!this.hold(this.held.handshakes, bytes, 0, share)) {
+      leaveShare();
+      throw overMemory();
+    }
     this.#reserved += 1;
     return () => {
       leaveShare();
       this.#reserved -= 1;
+      this.held.handshakes.give(bytes, share);
     };
+  }
+
+  hold(row: MemoryRow, bytes: number, held: number, share: string): boolean {
+    while (!row.take(bytes, held, share)) {
+      const idle = this.durable ? this.#idleFor(row, bytes, share) : undefined;
+      if (idle === undefined) return false;
+      // It leaves at once; only its record is written later.
+      void this.#sweep.hibernate(idle);
+    }
+    return true;
+  }
+
+  /** One of the same user first. Those of others do not help a user past its share. */
+  #idleFor(row: MemoryRow, bytes: number, share: string): LiveSession | undefined {
+    const own = this.shares.pickOf(share, this.idle);
+    return own ?? (row.isOver(share, bytes) ? undefined : this.shares.pick(this.idle));
   }
 
   get #isFull(): boolean {
@@ -151,9 +174,9 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   }
 
   /** `cause`: why a session was restored; `undefined`: it was opened here. */
-  add(session: LiveSession, cause?: RestoreCause, address?: string): void {
+  add(session: LiveSession, cause?: RestoreCause): void {
     this.#live.set(session.id, session);
-    this.shares.add(session, address);
+    this.shares.add(session);
     if (session.idle) this.becameIdle(session);
     if (cause !== undefined) this.#sweep.keepFromExpiring(session);
     if (cause === undefined) {

@@ -1,5 +1,5 @@
 import type { LargeAnswers } from '../http/large-answers.ts';
-import type { MemoryUse } from '../http/slow-readers.ts';
+import type { MemoryRow, MemoryRows } from '../limits/held.ts';
 import type { CallTimes } from './calls/call-times.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -27,7 +27,12 @@ export interface SessionHost {
   readonly claims: Claims;
   /** Names the tools whose answers some clients refuse. */
   readonly largeAnswers: LargeAnswers;
-  readonly memory: MemoryUse;
+  readonly held: MemoryRows;
+  /**
+   * Charges a row for what a session keeps. Where the store is durable, idle sessions hibernate until there is room.
+   * `false`: there is none.
+   */
+  hold(row: MemoryRow, bytes: number, held: number, share: string): boolean;
   /** How long the record of a session lasts that was in use `idleMs` ago; `null`: it does not expire. */
   expiresInMs(idleMs?: number): number | null;
 }

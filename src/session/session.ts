@@ -12,6 +12,7 @@
  */
 import type { SojournError } from '../errors.ts';
 import { lostJson, type LostRequest } from '../http/answer.ts';
+import { shareKey } from '../http/exchange.ts';
 import type { AnyServer } from '../protocol/server-shape.ts';
 import type { Fence } from '../stores/store.ts';
 import type { LeaveReason, Logger, McpSession } from '../types.ts';
@@ -27,7 +28,7 @@ import { Ownership } from './ownership/ownership.ts';
 import { PendingListChanges } from './server/pending-list-changes.ts';
 import { Questions } from './calls/questions.ts';
 import { UnsentQuestions } from './calls/unsent-questions.ts';
-import type { Handshake } from './record/handshake.ts';
+import { type Handshake, memoryOf } from './record/handshake.ts';
 import { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionRecord } from './record/session-record.ts';
 import { SessionCalls } from './calls/session-calls.ts';
@@ -50,6 +51,8 @@ export interface SessionStart {
   readonly id: string;
   readonly fence: Fence;
   readonly user: string | undefined;
+  /** The other end of the connection that opened or restored it. */
+  readonly address: string | undefined;
   readonly handshake: Handshake;
   readonly createdAt: number;
   /** The record of a session that is restored. */
@@ -64,6 +67,8 @@ export class LiveSession {
   readonly host: LiveSessionHost;
   readonly id: string;
   readonly user: string | undefined;
+  /** Whose share it counts in, a key of `shareKey`. */
+  readonly share: string;
   readonly handshake: Handshake;
   readonly createdAt: number;
   readonly ownership: Ownership;
@@ -77,6 +82,7 @@ export class LiveSession {
   readonly inbound: ClientMessages;
   readonly idleEntry = entryOf<LiveSession>(this);
   readonly #unlogged: boolean;
+  readonly #handshakeBytes: number;
   #version: string;
   #getStream: Stream | undefined = undefined;
   #listChanges: PendingListChanges | undefined = undefined;
@@ -97,8 +103,11 @@ export class LiveSession {
     this.#unlogged = start.unlogged ?? false;
     this.id = id;
     this.user = user;
+    this.share = shareKey(user, start.address);
     this.handshake = handshake;
     this.createdAt = createdAt;
+    this.#handshakeBytes = memoryOf(handshake);
+    host.held.handshakes.charge(this.#handshakeBytes, this.share);
     this.#version = start.record?.version ?? handshake.protocolVersion;
     this.ownership = new Ownership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
@@ -132,6 +141,11 @@ export class LiveSession {
   useServer(server: AnyServer): void {
     if (this.#server !== undefined) throw new Error(`Session ${this.id} has a server already`);
     this.#server = server;
+  }
+
+  /** What its record takes of the memory budget. */
+  get charged(): number {
+    return this.#handshakeBytes + this.record.charged;
   }
 
   get signal(): AbortSignal {
@@ -267,6 +281,7 @@ export class LiveSession {
     if (this.left) return this.#leaving ?? Promise.resolve();
     this.ownership.leave(reason);
     this.record.release();
+    this.host.held.handshakes.give(this.#handshakeBytes, this.share);
     return (this.#leaving = tearDown(this, reason, this.host, () => this.#controller?.abort(reason)));
   }
 

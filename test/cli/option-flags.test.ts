@@ -32,6 +32,7 @@ const SAMPLES: Partial<Record<OptionKey, string>> = {
   eventRetention: 'false',
   knownClients: 'false',
   'limits.memoryBytes': '100000',
+  'limits.userShare': '0.25',
   'limits.handshakeBytes': '500',
   'limits.recordBytes': '1000000',
 };

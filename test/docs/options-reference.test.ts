@@ -42,7 +42,7 @@ describe('the options page', () => {
   });
 
   test.each(numeric)('tells the default of %s', (name) => {
-    const told = /default `([\d,]+|Infinity)`/.exec(entries.get(name) ?? '')?.[1]?.replaceAll(',', '');
+    const told = /default `([\d.,]+|Infinity)`/.exec(entries.get(name) ?? '')?.[1]?.replaceAll(',', '');
     expect(Number(told)).toBe(defaultOf(name));
   });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bytesOfText, holdText, holdValue, MAX_DEPTH } from '../../src/eras/json-values.ts';
+import { holdText, holdValue } from '../../src/eras/json-values.ts';
+import { bytesOfText, MAX_DEPTH } from '../../src/protocol/json-size.ts';
 
 const nested = (depth: number, open = '[', close = ']'): string => open.repeat(depth) + close.repeat(depth);
 

@@ -2,15 +2,15 @@
 import type { ExchangeHost, ReportFailure } from '../../src/http/exchange.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import { SlowReaders } from '../../src/http/slow-readers.ts';
-import { MemoryBudget } from '../../src/limits/memory-budget.ts';
+import { memoryRows } from '../../src/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
-export function exchangeHost(report: ReportFailure, memory = new MemoryBudget(Infinity)): ExchangeHost {
+export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity).bodies): ExchangeHost {
   const slowReaders = new SlowReaders({
     time: createFakeTime(),
     memory,
     writeTimeoutMs: 60_000,
     onCut: () => {},
   });
-  return { report, notices: new Notices(), memory, slowReaders, cutPipelined: () => {} };
+  return { report, notices: new Notices(), memory, pipelined: memory, slowReaders, cutPipelined: () => {} };
 }

@@ -1,41 +1,74 @@
 import { describe, expect, test } from 'vitest';
-import { MemoryBudget } from '../../src/limits/memory-budget.ts';
+import { memoryRows } from '../../src/limits/held.ts';
 import { SlowReaders, type SlowReader } from '../../src/http/slow-readers.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const KIB = 1024;
+const ANN = 'user ann';
+const BOB = 'user bob';
 
 describe('the memory budget', () => {
   test('refuses a large body past the budget, and a small one past its reserve', () => {
-    const budget = new MemoryBudget(200 * KIB);
-    expect(budget.take(190 * KIB, 0)).toBe(true);
-    expect(budget.take(40 * KIB, 0)).toBe(false);
+    const budget = memoryRows(200 * KIB).bodies;
+    expect(budget.take(190 * KIB, 0, ANN)).toBe(true);
+    expect(budget.take(40 * KIB, 0, ANN)).toBe(false);
     expect(budget.used).toBe(190 * KIB);
-    expect(budget.take(20 * KIB, 0)).toBe(true);
+    expect(budget.take(20 * KIB, 0, ANN)).toBe(true);
     expect(budget.full).toBe(true);
-    expect(budget.take(32 * KIB, 0)).toBe(true);
-    expect(budget.take(32 * KIB, 0)).toBe(false);
-    budget.give(190 * KIB);
-    expect(budget.take(60 * KIB, 0)).toBe(true);
+    expect(budget.take(32 * KIB, 0, ANN)).toBe(true);
+    expect(budget.take(32 * KIB, 0, ANN)).toBe(false);
+    budget.give(190 * KIB, ANN);
+    expect(budget.take(60 * KIB, 0, ANN)).toBe(true);
   });
 
   test('a request that grows by small pieces is a large one', () => {
-    const budget = new MemoryBudget(100 * KIB);
-    budget.charge(100 * KIB);
-    expect(budget.take(8 * KIB, 0)).toBe(true);
-    expect(budget.take(8 * KIB, 8 * KIB)).toBe(true);
-    expect(budget.take(1, 32 * KIB)).toBe(false);
+    const budget = memoryRows(100 * KIB).bodies;
+    budget.charge(100 * KIB, ANN);
+    expect(budget.take(8 * KIB, 0, ANN)).toBe(true);
+    expect(budget.take(8 * KIB, 8 * KIB, ANN)).toBe(true);
+    expect(budget.take(1, 32 * KIB, ANN)).toBe(false);
+  });
+});
+
+describe('the share of a user', () => {
+  test('one user may hold half of what the others leave free, in all rows together', () => {
+    const { bodies, state } = memoryRows(800 * KIB, 0.5);
+    expect(bodies.take(300 * KIB, 0, ANN)).toBe(true);
+    expect(state.take(101 * KIB, 0, ANN)).toBe(false);
+    expect(state.take(100 * KIB, 0, ANN)).toBe(true);
+    expect([bodies.isOver(ANN), bodies.isOver(ANN, 1)]).toEqual([false, true]);
+    // Half of the 400 KiB that are left.
+    expect(bodies.take(201 * KIB, 0, BOB)).toBe(false);
+    expect(bodies.take(200 * KIB, 0, BOB)).toBe(true);
+    // What Bob holds is not free for Ann, who is past her share now.
+    expect([bodies.isOver(ANN), bodies.take(40 * KIB, 0, ANN)]).toEqual([true, false]);
+    bodies.give(300 * KIB, ANN);
+    expect(bodies.take(200 * KIB, 0, ANN)).toBe(true);
+    expect([bodies.used, state.used]).toEqual([400 * KIB, 100 * KIB]);
+  });
+
+  test('a row that shares itself counts in the budget, and in no share', () => {
+    const { bodies, replays } = memoryRows(800 * KIB, 0.5);
+    expect(replays.take(700 * KIB, 0, ANN)).toBe(true);
+    expect(bodies.isOver(ANN)).toBe(false);
+    expect([bodies.take(51 * KIB, 0, ANN), bodies.take(50 * KIB, 0, ANN)]).toEqual([false, true]);
+  });
+
+  test('with a share of 1, one user may hold everything', () => {
+    const { bodies } = memoryRows(800 * KIB, 1);
+    expect([bodies.take(800 * KIB, 0, ANN), bodies.isOver(ANN)]).toEqual([true, false]);
   });
 });
 
 describe('slow readers', () => {
-  const start = (bytes: number) => {
+  const start = (bytes: number, userShare = 1) => {
     const time = createFakeTime();
-    const memory = new MemoryBudget(bytes);
+    const memory = memoryRows(bytes, userShare).answers;
     const cuts: string[] = [];
     const readers = new SlowReaders({ time, memory, writeTimeoutMs: 60_000, onCut: (why) => cuts.push(why) });
-    const reader = (pendingBytes: number): SlowReader & { pendingBytes: number; isCut: boolean } => ({
+    const reader = (pendingBytes: number, share = ANN): SlowReader & { pendingBytes: number; isCut: boolean } => ({
       pendingBytes,
+      share,
       isCut: false,
       cut() {
         this.isCut = true;
@@ -75,6 +108,19 @@ describe('slow readers', () => {
     expect([oldest.isCut, reading.isCut, newest.isCut]).toEqual([true, false, false]);
     expect(cuts).toEqual(['memory']);
     expect(memory.used).toBe(790 * KIB);
+    readers.stop();
+  });
+
+  test('a user past its share loses its own reader, however long those of others are pending', async () => {
+    const { time, readers, reader, cuts } = start(1_000 * KIB, 0.5);
+    const [other, first, second] = [reader(300 * KIB, BOB), reader(200 * KIB), reader(200 * KIB)];
+    readers.note(other);
+    await time.advance(1_000);
+    readers.note(first);
+    await time.advance(1_000);
+    readers.note(second);
+    expect([other.isCut, first.isCut, second.isCut]).toEqual([false, true, false]);
+    expect(cuts).toEqual(['memory']);
     readers.stop();
   });
 

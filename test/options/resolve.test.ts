@@ -434,6 +434,7 @@ describe('names', () => {
     keys: /Keys$/,
     streams: /subscriptions/,
     events: /^events$/,
+    'what is free': /Share$/,
   };
   const numbers = Object.entries({ ...OPTIONS, ...LIMITS, ...RETENTION }).flatMap(([name, spec]) =>
     'range' in spec ? [[name, spec.range.unit] as const] : [],

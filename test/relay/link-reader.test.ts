@@ -5,7 +5,7 @@ import { LINK_VERSION, type LinkMessage, type SentValue } from '../../src/cluste
 import { overMemory } from '../../src/errors.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
 import type { ReaderListener, ResponsePolicy } from '../../src/http/reader.ts';
-import { MemoryBudget } from '../../src/limits/memory-budget.ts';
+import { memoryRows } from '../../src/limits/held.ts';
 import { LinkReader } from '../../src/relay/link-reader.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
@@ -36,7 +36,8 @@ function open(): {
     reader: new LinkReader({
       link,
       n: 7,
-      memory: new MemoryBudget(2 ** 20),
+      memory: memoryRows(2 ** 20).bodies,
+      client: { user: undefined, clientAddress: undefined },
       report: () => undefined,
       finished: () => finished.push(1),
     }),

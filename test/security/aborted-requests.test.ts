@@ -124,7 +124,7 @@ const PATHS: Readonly<Record<string, Path>> = {
 async function open(path: Path, face: Face, store: StoreKind) {
   const { factory, work: calls } = workServer(path.later ?? {});
   const shared = sharedStore(store);
-  const limits = { memoryBytes: BUDGET, perTool: { work: { requests: SLOTS } } };
+  const limits = { memoryBytes: BUDGET, userShare: 1, perTool: { work: { requests: SLOTS } } };
   const served = () => serve(factory, { ...path.options, limits, store: shared() }, { face });
   const owner = await served();
   const client = owner.client({ headers: BEARER });

@@ -1,12 +1,12 @@
 /**
  * Clients that send a whole request and leave, and what an endpoint holds afterwards. Nothing public shows how much of
- * the memory budget is used, so `expectEmptyBudget` sends a body that is as large as the budget.
+ * the memory budget is used, so `hasWholeBudget` sends a body that is as large as the budget without the live sessions.
  */
 import { connect, type Socket } from 'node:net';
 import { McpServer } from '@modelcontextprotocol/server';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { bytesOfText } from '../../src/eras/json-values.ts';
+import { bytesOfText } from '../../src/protocol/json-size.ts';
 import type { McpEndpointContext } from '../../src/index.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -15,6 +15,8 @@ import { times } from './small-heap.ts';
 /** A byte of a body counts as four. */
 const WEIGHT = 4;
 export const BUDGET = 2 * 1_048_576;
+/** The part of it that the live sessions of a test may take. */
+const SESSIONS_BYTES = 131_072;
 /** How many calls of `work` may run at once. */
 export const SLOTS = 16;
 const CONNECTIONS = 12;
@@ -58,11 +60,11 @@ export function rawRequest(method: string, headers: Record<string, string>, mess
   return `${method} /mcp HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** A body that takes the whole budget of an endpoint with `limits.memoryBytes: BUDGET`: its text and its values. */
+/** A body that takes the budget of an endpoint with `limits.memoryBytes: BUDGET`, without what live sessions take. */
 const whole = (() => {
   const withText = (x: string) => JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { x } });
   const around = withText('');
-  const left = BUDGET - bytesOfText(around, Infinity) - WEIGHT * around.length;
+  const left = BUDGET - SESSIONS_BYTES - bytesOfText(around, Infinity) - WEIGHT * around.length;
   return withText('x'.repeat(Math.floor(left / WEIGHT)));
 })();
 

@@ -63,7 +63,7 @@ async function start({ options, era }: Mode, face: Face, handle: () => unknown =
     mcp.server.fallbackNotificationHandler = async ({ method }) => void (method === NOTE && (await handle()));
     return mcp;
   };
-  const all = { memoryBytes: BUDGET, ...limits };
+  const all = { memoryBytes: BUDGET, userShare: 1, ...limits };
   const served = await serve(factory, { ...options, limits: all }, { face, auth: userHeader });
   const open = async (user: string): Promise<RawClient> => {
     const client = served.client({ headers: { 'x-user': user } });

@@ -252,7 +252,7 @@ describe('what waits', () => {
 
   test('is charged: without room in the budget the connection is cut', async () => {
     const { factory, work: calls } = workServer({});
-    const { port, log } = await serve(factory, { ...STATELESS, limits: { memoryBytes: BUDGET } });
+    const { port, log } = await serve(factory, { ...STATELESS, limits: { memoryBytes: BUDGET, userShare: 1 } });
     const connections = Array.from({ length: 4 }, () => pipe(port));
     for (const { send } of connections)
       send(Array.from({ length: 60 }, (_, at) => post(version, at + 2, 'tools/call', work('hang'))).join(''));

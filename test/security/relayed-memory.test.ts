@@ -10,7 +10,7 @@ useSharedStores();
 const MIB = 1_048_576;
 /** A byte of a body counts as four. */
 const ROOM = 4;
-const limits = { memoryBytes: (4 * ROOM + 2) * MIB };
+const limits = { memoryBytes: (4 * ROOM + 2) * MIB, userShare: 1 };
 
 test('an owner refuses relayed bodies for which its budget has no room, serves small calls, and has its room back afterwards', async () => {
   const store = sharedStore('sqlite');

@@ -25,7 +25,7 @@ const BYTES = 200_000;
 const LIMITS: McpEndpointOptions = {
   leaseMs: 1_000,
   waitMs: 60_000,
-  limits: { waitingRequests: PLACES, waitingBytes: BYTES, memoryBytes: BUDGET },
+  limits: { waitingRequests: PLACES, waitingBytes: BYTES, memoryBytes: BUDGET, userShare: 1 },
 };
 /** Requests of one attack. */
 const CALLS = 100;

@@ -2,7 +2,7 @@
  * A deployment in one process: instances on one clock, a store, the network between all of them and their clients.
  * Nothing in it is real, and everything that happens follows from its seed.
  */
-import { MemoryBudget } from '../../src/limits/memory-budget.ts';
+import { memoryRows } from '../../src/limits/held.ts';
 import { Core } from '../../src/endpoint/core.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endpoint-options.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
@@ -201,7 +201,7 @@ export class World {
       inProcess: false,
       random,
       userOf: createUserOf(options),
-      memory: new MemoryBudget(options.limits.memoryBytes),
+      held: memoryRows(options.limits.memoryBytes),
       slowReaders: { cutStalled: () => {} },
       lifecycle: new Lifecycle(),
     });

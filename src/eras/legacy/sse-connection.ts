@@ -130,6 +130,7 @@ export class SseConnection {
           id: this.id,
           fence: { epoch: 1, owner: registry.lease.owner },
           user: exchange.user,
+          address: exchange.clientAddress,
           handshake,
           createdAt: options.timeProvider.now(),
           unlogged: true,

@@ -107,7 +107,7 @@ export class LegacySseEra {
   async #admitConnection(exchange: Exchange): Promise<() => void> {
     const { lifecycle, registry } = this.#given;
     if (lifecycle.prefersOthers) throw draining();
-    const leave = await registry.takePlaces(exchange, false);
+    const leave = await registry.takePlaces(exchange, false, 0);
     if (!lifecycle.prefersOthers) return leave;
     leave();
     throw draining();

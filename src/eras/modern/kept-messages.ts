@@ -7,20 +7,23 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 export interface KeptMessagesHost {
   readonly options: Pick<ResolvedOptions, 'limits'>;
   /** `false`: there is no room in the memory budget. `held`: what the call holds already. */
-  takeKept(bytes: number, held: number): boolean;
-  giveKept(bytes: number): void;
+  takeKept(bytes: number, held: number, share: string): boolean;
+  giveKept(bytes: number, share: string): void;
 }
 
 export class KeptMessages {
   readonly #host: KeptMessagesHost;
+  /** Whose share they count in. */
+  readonly #share: string;
   /** The newest messages, as JSON texts. */
   #kept: string[] = [];
   #length = 0;
   /** Bytes charged to the memory budget. */
   #held = 0;
 
-  constructor(host: KeptMessagesHost) {
+  constructor(host: KeptMessagesHost, share: string) {
     this.#host = host;
+    this.#share = share;
   }
 
   /** How many messages there were, which is the offset of the newest. */
@@ -39,9 +42,9 @@ export class KeptMessages {
     this.#length += 1;
     let bytes = json.length;
     while (this.#kept.length > 1 && this.#held + bytes > most) bytes -= this.#kept.shift()?.length ?? 0;
-    if (bytes > 0 && !this.#host.takeKept(bytes, this.#held)) this.forget();
+    if (bytes > 0 && !this.#host.takeKept(bytes, this.#held, this.#share)) this.forget();
     else {
-      if (bytes < 0) this.#host.giveKept(-bytes);
+      if (bytes < 0) this.#host.giveKept(-bytes, this.#share);
       this.#held += bytes;
     }
     return this.#length;
@@ -58,7 +61,7 @@ export class KeptMessages {
 
   forget(): void {
     this.#kept = [];
-    this.#host.giveKept(this.#held);
+    this.#host.giveKept(this.#held, this.#share);
     this.#held = 0;
   }
 }

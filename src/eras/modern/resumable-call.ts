@@ -13,7 +13,7 @@
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import { attempt, errorJson, type LostForm } from '../../http/answer.ts';
-import { BODY_WEIGHT, type Exchange, type HeaderList, type RunningWork } from '../../http/exchange.ts';
+import { BODY_WEIGHT, type Exchange, type HeaderList, type RunningWork, shareKey } from '../../http/exchange.ts';
 import type { RequestSource } from '../../http/request-view.ts';
 import type { CallReader, Reader, ReaderListener, ResponsePolicy } from '../../http/reader.ts';
 import type { AnswerReader, HttpResponse } from '../../http/response.ts';
@@ -72,6 +72,8 @@ interface FirstClient {
 export class ResumableCall implements AnswerReader, RequestLife, ReaderListener {
   readonly key: string;
   readonly caller: SentRequest;
+  /** Whose share its messages count in. */
+  readonly share: string;
   readonly request: RpcRequest;
   readonly version: string;
   /** Charged while it has no client. The connection of a request charges its body itself: 0. */
@@ -99,12 +101,13 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
     const { fields, authInfo, request, version } = sent;
     this.key = callKey(first.tag, fields.user);
     this.caller = new SentRequest(fields, authInfo, this);
+    this.share = shareKey(fields.user, fields.address);
     this.request = request;
     this.version = version;
     this.bodyBytes = 'epoch' in from ? JSON.stringify(request).length * BODY_WEIGHT : 0;
     this.#first = first;
     this.#host = host;
-    this.#messages = new KeptMessages(host);
+    this.#messages = new KeptMessages(host, this.share);
     if ('epoch' in from) {
       this.#state = 'open';
       this.#fence = from;

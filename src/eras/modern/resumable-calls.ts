@@ -78,9 +78,9 @@ export class ResumableCalls implements ResumableHost {
   open(exchange: Exchange, response: HttpResponse, request: RpcRequest, version: string): ResumableCall | undefined {
     const first = firstPosition(request, this.#given.random);
     if (first === undefined) return undefined;
-    const { method, url, user, authInfo, canonicalHeaders } = exchange;
+    const { method, url, user, clientAddress: address, authInfo, canonicalHeaders } = exchange;
     const headers = exchange.headerFields();
-    const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, canonicalHeaders };
+    const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, address, canonicalHeaders };
     return new ResumableCall({ fields, authInfo, request, version }, first, this, { exchange, response });
   }
 
@@ -106,19 +106,19 @@ export class ResumableCalls implements ResumableHost {
     return this.#records.create(call, lease.owner);
   }
 
-  enterCut({ caller: { user }, bodyBytes }: ResumableCall): boolean {
+  enterCut({ caller: { user }, share, bodyBytes }: ResumableCall): boolean {
     if (this.#closed) return false;
     if (this.#cut.sum >= CUT_CALLS || (user !== undefined && this.#cut.of(user) >= CUT_CALLS_PER_USER)) {
       this.#logger.warn({}, 'A call is cancelled at a cut: too many calls go on without a client');
       return false;
     }
-    if (!this.#given.memory.take(bodyBytes, 0)) return false;
+    if (!this.#given.memory.take(bodyBytes, 0, share)) return false;
     this.#cut.add(user, 1);
     return true;
   }
 
-  leaveCut({ caller: { user }, bodyBytes }: ResumableCall): void {
-    this.#given.memory.give(bodyBytes);
+  leaveCut({ caller: { user }, share, bodyBytes }: ResumableCall): void {
+    this.#given.memory.give(bodyBytes, share);
     this.#cut.add(user, -1);
   }
 
@@ -138,18 +138,18 @@ export class ResumableCalls implements ResumableHost {
   }
 
   /** The messages that are kept make room for newer ones: the store has the answer of an answered call. */
-  takeKept(bytes: number, held: number): boolean {
+  takeKept(bytes: number, held: number, share: string): boolean {
     const most = KEPT_PART * this.options.limits.memoryBytes;
     if (bytes > most) return false;
     while (this.#keptBytes + bytes > most) if (!this.#forgetOldest()) return false;
-    if (!this.#given.memory.take(bytes, held)) return false;
+    if (!this.#given.memory.take(bytes, held, share)) return false;
     this.#keptBytes += bytes;
     return true;
   }
 
-  giveKept(bytes: number): void {
+  giveKept(bytes: number, share: string): void {
     this.#keptBytes -= bytes;
-    this.#given.memory.give(bytes);
+    this.#given.memory.give(bytes, share);
   }
 
   /** `false`: no answered call is kept. */

@@ -30,8 +30,10 @@ const TEXT_WEIGHT = 4;
 /** What questions need of their session. */
 export interface AskingSession {
   readonly id: string;
+  /** Whose share its questions count in. */
+  readonly share: string;
   readonly logger: Logger;
-  readonly host: Pick<SessionHost, 'options' | 'memory'>;
+  readonly host: Pick<SessionHost, 'options' | 'held'>;
   readonly ownership: Pick<Ownership, 'leaveReason'>;
   readonly record: { readonly initialized: boolean };
   readonly hasGetReader: boolean;
@@ -82,11 +84,11 @@ export class UnsentQuestions {
 
   /** Resolves when the question is sent or cancelled. Rejects, or throws, when it is refused. */
   wait(question: RpcRequest, stream: Stream | undefined): Promise<void> {
-    const { id: sessionId, logger, host, ownership } = this.#session;
+    const { id: sessionId, share, logger, host, ownership } = this.#session;
     if (ownership.leaveReason !== undefined) throw sessionGone(sessionId, ownership.leaveReason);
     if (this.#inVain || this.#waiting.length >= MOST_WAITING) throw this.refusal(question);
     const bytes = QUESTION_BYTES + JSON.stringify(question).length * TEXT_WEIGHT;
-    if (!host.memory.take(bytes, this.#bytes)) throw this.refusal(question);
+    if (!host.held.questions.take(bytes, this.#bytes, share)) throw this.refusal(question);
     this.#bytes += bytes;
     const { method } = question;
     logger.debug({ sessionId, method }, 'A question of the server waits for a stream to its client');
@@ -152,10 +154,10 @@ export class UnsentQuestions {
   }
 
   #remove(unsent: UnsentQuestion): void {
-    const { host } = this.#session;
+    const { host, share } = this.#session;
     this.#waiting = this.#waiting.filter((other) => other !== unsent);
     this.#bytes -= unsent.bytes;
-    host.memory.give(unsent.bytes);
+    host.held.questions.give(unsent.bytes, share);
     if (this.any || this.#timer === undefined) return;
     host.options.timeProvider.clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -141,12 +141,13 @@ export class LeavingSessions {
   async #hibernate(session: LiveSession, idleMs: number): Promise<void> {
     const { timeProvider: time } = this.#host.options;
     const activeAt = Math.round(time.now() - idleMs);
+    const kept = { bytes: session.charged, share: session.share };
     await session.leave('hibernated');
     if ((await this.#giveBack(session, idleMs, activeAt)) === 'fenced') {
       this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
       return;
     }
-    this.#host.hibernated.add(session.id, activeAt);
+    this.#host.hibernated.add(session.id, activeAt, kept);
     this.#host.emit({ kind: 'hibernated', sessionId: session.id, reason: 'hibernated' });
   }
 

@@ -10,7 +10,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { type CreateOutcome, isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
-import { checkedHandshake, type Handshake, handshakeCopy } from '../record/handshake.ts';
+import { checkedHandshake, type Handshake, handshakeCopy, memoryOf } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from '../server/hook-time.ts';
 import { whileAway } from '../record/pause.ts';
@@ -45,7 +45,7 @@ export class SessionOpener {
     this.#checkAdmitted();
     const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
     if (handshake instanceof SojournError) throw handshake;
-    return this.#registry.withPlaces(caller, false, () => this.#open(message, handshake, caller));
+    return this.#registry.withPlaces(caller, false, memoryOf(handshake), () => this.#open(message, handshake, caller));
   }
 
   #checkAdmitted(): void {
@@ -65,6 +65,7 @@ export class SessionOpener {
         id,
         fence: { epoch: 1, owner: this.#registry.lease.owner },
         user: caller.user,
+        address: caller.clientAddress,
         handshake,
         createdAt: this.#options.timeProvider.now(),
       },
@@ -90,7 +91,7 @@ export class SessionOpener {
       // If the lease ran out during this, the sessions that were live have been claimed again already.
       while (session.ownership.owner !== this.#registry.lease.owner)
         if (!(await this.#registry.claims.claim(session.ownership))) throw lapsed();
-      this.#registry.add(session, undefined, caller.clientAddress);
+      this.#registry.add(session);
       checkOpen(session);
       if (!caller.closed && this.#registry.lifecycle.refusal === undefined) return { session, answer };
       await this.#registry.leaving.end(session, 'deleted');

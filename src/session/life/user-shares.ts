@@ -3,7 +3,6 @@
  * that opened the session. Eviction takes from the user with the most, so that a caller who opens many sessions loses
  * its own.
  */
-import { shareKey } from '../../limits/request-limits.ts';
 import type { LiveSession } from '../session.ts';
 
 interface Share {
@@ -15,15 +14,15 @@ export class UserShares {
   readonly #byKey = new Map<string, Share>();
   readonly #bySession = new Map<LiveSession, Share>();
 
-  add(session: LiveSession, address: string | undefined): void {
-    const share = this.#shareOf(shareKey(session.user, address));
+  add(session: LiveSession): void {
+    const share = this.#shareOf(session.share);
     share.sessions += 1;
     this.#bySession.set(session, share);
   }
 
   /** Counts a session that is being opened, until the returned function is called. `undefined`: `most` is reached. */
-  reserve(user: string | undefined, address: string | undefined, most: number): (() => void) | undefined {
-    const share = this.#shareOf(shareKey(user, address));
+  reserve(key: string, most: number): (() => void) | undefined {
+    const share = this.#shareOf(key);
     if (share.sessions >= most) {
       this.#forgetEmpty(share);
       return undefined;
@@ -36,9 +35,8 @@ export class UserShares {
   }
 
   /** The first session in `idle`, oldest first, that is of this user. */
-  pickOf(user: string | undefined, address: string | undefined, idle: Iterable<LiveSession>): LiveSession | undefined {
-    const key = shareKey(user, address);
-    for (const session of idle) if (this.#bySession.get(session)?.key === key) return session;
+  pickOf(key: string, idle: Iterable<LiveSession>): LiveSession | undefined {
+    for (const session of idle) if (session.share === key) return session;
     return undefined;
   }
 

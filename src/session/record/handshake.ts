@@ -6,7 +6,8 @@ import {
   isInitializeRequest,
 } from '@modelcontextprotocol/server';
 import { BoundedMap } from '../../bounded-map.ts';
-import { handshakeTooLarge, invalidParams, type SojournError } from '../../errors.ts';
+import { handshakeHasTooManyKeys, handshakeTooLarge, invalidParams, type SojournError } from '../../errors.ts';
+import { bytesOfText } from '../../protocol/json-size.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 
 /** The `initialize` parameters as the client sent them, kept for a rebuild of the session. */
@@ -27,6 +28,13 @@ const known = new BoundedMap<string, Handshake>(KEPT);
 /** The text that each handshake was read from: the records of all its sessions share it. */
 const texts = new WeakMap<Handshake, string>();
 
+/** Copies of the text and its strings, and of the values that the SDK keeps, as `test/limits/held.test.ts` measures. */
+const TEXT_COPIES = 4;
+const VALUE_COPIES = 1.5;
+/** A handshake may have one key or object for so many of `limits.handshakeBytes`, and in any case `LEAST_KEYS`. */
+const BYTES_PER_KEY = 32;
+const LEAST_KEYS = 64;
+
 /** The handshake of an `initialize` whose shape the caller has checked. */
 export const handshakeOf = (params: InitializeRequestParams): Handshake => handshakeIn(JSON.stringify(params));
 
@@ -43,6 +51,14 @@ export function handshakeIn(text: string): Handshake {
 
 export const handshakeText = (handshake: Handshake): string => texts.get(handshake) ?? JSON.stringify(handshake);
 
+/** What the handshake of one live session takes in memory, with the copies of its server. */
+export function memoryOf(handshake: Handshake): number {
+  const text = handshakeText(handshake);
+  // One character that is not Latin makes all of a text twice as long.
+  const width = Buffer.byteLength(text) > text.length ? 2 : 1;
+  return Math.ceil(TEXT_COPIES * width * text.length + VALUE_COPIES * Math.max(0, bytesOfText(text, Infinity)));
+}
+
 /** A copy that a server may write into. */
 export const handshakeCopy = (handshake: Handshake): Handshake => JSON.parse(handshakeText(handshake)) as Handshake;
 
@@ -52,6 +68,8 @@ export function checkedHandshake(message: RpcRequest, mostBytes: number): Handsh
   if (Buffer.byteLength(text) > mostBytes) return handshakeTooLarge(mostBytes);
   const found = known.get(text);
   if (found !== undefined) return found;
+  const mostKeys = Math.max(LEAST_KEYS, Math.floor(mostBytes / BYTES_PER_KEY));
+  if (bytesOfText(text, mostKeys) < 0) return handshakeHasTooManyKeys(mostKeys);
   if (isInitializeRequest(message)) return handshakeIn(text);
   return invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
 }

@@ -16,6 +16,7 @@ import type { SessionHost } from '../session-host.ts';
 import {
   encodeHead,
   encodeSession,
+  merged,
   type SessionHead,
   type SessionRecord,
   subscriptionField,
@@ -30,6 +31,8 @@ export interface SessionIdentity {
   readonly version: string;
   readonly id: string;
   readonly user: string | undefined;
+  /** Whose share it counts in. */
+  readonly share: string;
   readonly handshake: Handshake;
   readonly createdAt: number;
 }
@@ -67,12 +70,13 @@ export class RecordKeeper implements SessionHead {
     this.#initialized = record?.initialized ?? false;
     this.#logLevel = record?.logLevel ?? null;
     this.#subscriptions = record?.subscriptions.length
-      ? new Subscriptions(host.memory, record.subscriptions)
+      ? new Subscriptions(host.held.subscriptions, identity.share, record.subscriptions)
       : undefined;
     this.#answer = record?.answer ?? NO_ANSWER;
     this.#getPrimed = record?.getPrimed ?? false;
     this.#activitySavedAt = host.options.timeProvider.monotonic();
-    this.#state = record === undefined || isEmpty(record.state) ? undefined : this.#openState(record.state);
+    this.#state =
+      record === undefined || Object.keys(record.state).length === 0 ? undefined : this.#openState(record.state);
   }
 
   get version(): string {
@@ -109,11 +113,17 @@ export class RecordKeeper implements SessionHead {
 
   /** Created on first use, because most clients subscribe to nothing. */
   get subscriptions(): Subscriptions {
-    return (this.#subscriptions ??= new Subscriptions(this.#host.memory));
+    return (this.#subscriptions ??= new Subscriptions(this.#host.held.subscriptions, this.#identity.share));
+  }
+
+  /** What state and subscriptions take of the memory budget. */
+  get charged(): number {
+    return (this.#state?.charged ?? 0) + (this.#subscriptions?.charged ?? 0);
   }
 
   /** The session leaves. */
   release(): void {
+    this.#state?.release();
     this.#subscriptions?.release();
   }
 
@@ -177,7 +187,7 @@ export class RecordKeeper implements SessionHead {
   }
 
   #openState(initial: SessionRecord['state']): DurableState {
-    return new DurableState(initial, this.#host.options, this.#ownership, this);
+    return new DurableState(initial, this.#host, this.#ownership, this, this.#identity.share);
   }
 
   #saveHead(): void {
@@ -336,15 +346,4 @@ export class RecordKeeper implements SessionHead {
     this.#ownership.fenced();
     throw sessionGone(this.#identity.id, 'fenced');
   }
-}
-
-/** One change for both. */
-function merged(earlier: RecordChange, later: RecordChange | undefined): RecordChange {
-  const fields = { ...earlier.fields, ...later?.fields };
-  return { ...earlier, ...later, ...((earlier.fields ?? later?.fields) !== undefined && { fields }) };
-}
-
-function isEmpty(state: SessionRecord['state']): boolean {
-  for (const _ in state) return false;
-  return true;
 }

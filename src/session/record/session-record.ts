@@ -15,11 +15,12 @@ import {
   type EndedRecord,
   RECORD_VERSION,
   type NewRecord,
+  type RecordChange,
   type Ownership,
   type StoredRecord,
 } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
-import { type Handshake, handshakeIn, handshakeText } from './handshake.ts';
+import { type Handshake, handshakeIn, handshakeText, memoryOf } from './handshake.ts';
 import { answerIn, NO_ANSWER, type ServerAnswer } from './server-answer.ts';
 
 /** The members that its owner changes, except state and subscriptions. */
@@ -51,6 +52,14 @@ export interface SessionRecord extends SessionHead, Ownership {
 const NAME_BYTES = 400;
 /** In place of a log level. */
 const NO_LEVEL = '-';
+
+/** What the record of a session takes in memory while the session is live. */
+export function memoryOfRecord({ handshake, state, subscriptions }: SessionRecord): number {
+  let bytes = memoryOf(handshake);
+  for (const [key, json] of Object.entries(state)) bytes += 2 * (key.length + json.length);
+  for (const uri of subscriptions) bytes += 2 * uri.length;
+  return bytes;
+}
 
 export function encodeHead({ version, initialized, getPrimed, logLevel, answer }: SessionHead): string {
   const flags = `${initialized ? 'i' : ''}${getPrimed ? 'g' : ''}`;
@@ -137,3 +146,9 @@ function named(name: string, value: string): readonly [key: string, text: string
 
 /** Why a session ended. A session without an outcome has expired. */
 export const endReasonOf = ({ outcome }: EndedRecord): EndReason => (outcome === '' ? 'idle' : (outcome as EndReason));
+
+/** One change for both. */
+export function merged(earlier: RecordChange, later: RecordChange | undefined): RecordChange {
+  const fields = { ...earlier.fields, ...later?.fields };
+  return { ...earlier, ...later, ...((earlier.fields ?? later?.fields) !== undefined && { fields }) };
+}

@@ -3,7 +3,7 @@
  * stored: the promise of a handler settles with the write. While the store is away, changes wait for it for at most
  * `waitMs`, one after the other.
  */
-import { stateTooLarge, storeAwayForClients } from '../../errors.ts';
+import { overMemory, stateTooLarge, storeAwayForClients } from '../../errors.ts';
 import type { RecordChange } from '../../stores/store.ts';
 import type { SessionState } from '../../types.ts';
 import type { Ownership } from '../ownership/ownership.ts';
@@ -18,15 +18,27 @@ interface WritableRecord {
   saveOrThrow(change: RecordChange): void | Promise<void>;
 }
 
+/** The part of a key in the map of a live session, and in its record. */
+const ENTRY_BYTES = 192;
+
+type StateHost = Pick<SessionHost, 'options' | 'held' | 'hold'>;
+
 export class DurableState implements SessionState {
   readonly #values: Map<string, string>;
+  readonly #host: StateHost;
   readonly #options: SessionHost['options'];
   readonly #ownership: Ownership;
   readonly #record: WritableRecord;
+  /** Whose share it counts in. */
+  readonly #share: string;
   /** What the limit counts: of each key what it has, or the most that a write under way would make it have. */
   #bytes = 0;
   /** Keys with writes under way. Until the last one has ended, none of them gives bytes back. */
   readonly #writing = new Map<string, { writes: number; charged: number }>();
+  /** Charged to the memory budget. */
+  #charged = 0;
+  /** Some text has a character that is not Latin, which makes all of it twice as long in memory. */
+  #isWide = false;
   /** Updates run one after the other. */
   #updates: Promise<unknown> | undefined = undefined;
   /** Changes that wait for the store. */
@@ -35,15 +47,36 @@ export class DurableState implements SessionState {
 
   constructor(
     initial: Readonly<Record<string, string>>,
-    options: SessionHost['options'],
+    host: StateHost,
     ownership: Ownership,
     record: WritableRecord,
+    share: string,
   ) {
     this.#values = new Map(Object.entries(initial));
-    for (const [key, json] of this.#values) this.#bytes += sizeOf(key, json);
-    this.#options = options;
+    this.#host = host;
+    this.#options = host.options;
     this.#ownership = ownership;
     this.#record = record;
+    this.#share = share;
+    for (const [key, json] of this.#values) this.#bytes += this.#sizeOf(key, json);
+    this.#charged = this.#held(this.#bytes);
+    if (this.#charged > 0) host.held.state.charge(this.#charged, share);
+  }
+
+  /** Bytes in the memory budget. */
+  get charged(): number {
+    return this.#charged;
+  }
+
+  /** The session leaves. */
+  release(): void {
+    this.#host.held.state.give(this.#charged, this.#share);
+    this.#charged = 0;
+  }
+
+  /** What texts of so many bytes take in memory. */
+  #held(bytes: number): number {
+    return bytes * (this.#isWide ? 2 : 1) + (this.#values.size + this.#writing.size) * ENTRY_BYTES;
   }
 
   /** The record's form. */
@@ -90,7 +123,7 @@ export class DurableState implements SessionState {
 
   /** `null` deletes. */
   async #write(key: string, json: string | null): Promise<void> {
-    this.#charge(key, json === null ? 0 : sizeOf(key, json));
+    this.#charge(key, json === null ? 0 : this.#sizeOf(key, json));
     try {
       await this.#store(key, json);
       if (json === null) this.#values.delete(key);
@@ -107,6 +140,12 @@ export class DurableState implements SessionState {
     const sum = this.#bytes + growth;
     const limit = this.#options.limits.stateBytes;
     if (growth > 0 && sum > limit) throw stateTooLarge(sum, limit);
+    const { held } = this.#host;
+    const more = this.#held(sum) + ENTRY_BYTES - this.#charged;
+    if (growth > 0 && more > 0 && !this.#ownership.left) {
+      if (!this.#host.hold(held.state, more, this.#charged, this.#share)) throw overMemory();
+      this.#charged += more;
+    }
     writing.writes += 1;
     writing.charged += growth;
     this.#bytes = sum;
@@ -121,11 +160,21 @@ export class DurableState implements SessionState {
     if (writing.writes > 0) return;
     this.#writing.delete(key);
     this.#bytes += this.#stored(key) - writing.charged;
+    const less = this.#charged - this.#held(this.#bytes);
+    if (less <= 0) return;
+    this.#host.held.state.give(less, this.#share);
+    this.#charged -= less;
   }
 
   #stored(key: string): number {
     const json = this.#values.get(key);
-    return json === undefined ? 0 : sizeOf(key, json);
+    return json === undefined ? 0 : this.#sizeOf(key, json);
+  }
+
+  #sizeOf(key: string, json: string): number {
+    const bytes = Buffer.byteLength(key) + Buffer.byteLength(json);
+    if (bytes > key.length + json.length) this.#isWide = true;
+    return bytes;
   }
 
   async #store(key: string, json: string | null): Promise<void> {
@@ -181,8 +230,4 @@ function toJson(key: string, value: unknown): string {
     );
   }
   return json;
-}
-
-function sizeOf(key: string, json: string): number {
-  return Buffer.byteLength(key) + Buffer.byteLength(json);
 }

@@ -7,8 +7,11 @@ import { overMemory, type SojournError, subscriptionsTooLarge, uriTooLarge } fro
 import type { MemoryUse } from '../../http/slow-readers.ts';
 import type { SessionLimits } from '../../types.ts';
 
-/** A URI in a set, and its part of the record. */
+/** What `limits.subscriptionBytes` counts for a URI at least. */
 const ENTRY_BYTES = 64;
+/** What a URI takes in memory besides its characters, which are there twice: in a set, and as a part of the record. */
+const HELD_BYTES = 640;
+const COPIES = 2;
 
 /** What a URI counts in `limits.subscriptionBytes`: a short one counts as its entry, so their number is bounded too. */
 export const countedBytes = (uri: unknown): number =>
@@ -16,6 +19,8 @@ export const countedBytes = (uri: unknown): number =>
 
 export class Subscriptions {
   readonly #memory: MemoryUse;
+  /** Whose share they count in. */
+  readonly #share: string;
   readonly #uris = new Set<string>();
   /** What all URIs count. */
   #bytes = 0;
@@ -23,9 +28,22 @@ export class Subscriptions {
   #characters = 0;
   #charged = 0;
 
-  constructor(memory: MemoryUse, uris: Iterable<string> = []) {
+  /** `uris`: of a session that is restored. */
+  constructor(memory: MemoryUse, share: string, uris: readonly string[] = []) {
     this.#memory = memory;
+    this.#share = share;
     for (const uri of uris) this.add(uri);
+    this.#charged = this.#held;
+    if (this.#charged > 0) memory.charge(this.#charged, share);
+  }
+
+  /** What they take in memory. */
+  get #held(): number {
+    return COPIES * this.#characters + this.#uris.size * HELD_BYTES;
+  }
+
+  get charged(): number {
+    return this.#charged;
   }
 
   get size(): number {
@@ -38,17 +56,17 @@ export class Subscriptions {
     if (this.#uris.has(uri)) return undefined;
     if (this.#bytes + countedBytes(uri) > limits.subscriptionBytes)
       return subscriptionsTooLarge(limits.subscriptionBytes);
-    const held = this.#characters + uri.length + (this.#uris.size + 1) * ENTRY_BYTES;
+    const held = this.#held + COPIES * uri.length + HELD_BYTES;
     const more = held - this.#charged;
-    if (more > 0 && !this.#memory.take(more, held)) return overMemory();
-    if (more < 0) this.#memory.give(-more);
+    if (more > 0 && !this.#memory.take(more, held, this.#share)) return overMemory();
+    if (more < 0) this.#memory.give(-more, this.#share);
     this.#charged = held;
     return undefined;
   }
 
   /** The session leaves. */
   release(): void {
-    this.#memory.give(this.#charged);
+    this.#memory.give(this.#charged, this.#share);
     this.#charged = 0;
   }
 

@@ -31,14 +31,20 @@ export type CarriedExtra = Pick<AppendRequest, 'note' | 'mark' | 'unmark'>;
 /** `'failed'`: the store was not reached. */
 export type WriteResult = WriteOutcome | 'failed';
 
+interface LoggedSession {
+  readonly version: string;
+  /** Whose share its events count in. */
+  readonly share: string;
+}
+
 export class SessionEventLog {
   readonly #host: SessionHost;
   readonly ownership: Ownership;
-  readonly #session: { readonly version: string };
+  readonly #session: LoggedSession;
   #prefix: string | undefined = undefined;
   #prefixEpoch = 0;
 
-  constructor(host: SessionHost, ownership: Ownership, session: { readonly version: string }) {
+  constructor(host: SessionHost, ownership: Ownership, session: LoggedSession) {
     this.#host = host;
     this.ownership = ownership;
     this.#session = session;
@@ -134,7 +140,7 @@ export class SessionEventLog {
    */
   hold(bytes: number): boolean {
     // A store in this process answers at once, and no event waits.
-    if (!this.#host.guarded || this.#host.memory.take(bytes, 0)) return true;
+    if (!this.#host.guarded || this.#host.held.events.take(bytes, 0, this.#session.share)) return true;
     this.#host.logger.warn(
       { sessionId: this.ownership.sessionId },
       'Events that wait for the store fill the memory of this instance (limits.memoryBytes): a stream is not kept',
@@ -144,7 +150,7 @@ export class SessionEventLog {
 
   /** Such an event does not wait any more. */
   release(bytes: number): void {
-    if (this.#host.guarded) this.#host.memory.give(bytes);
+    if (this.#host.guarded) this.#host.held.events.give(bytes, this.#session.share);
   }
 
   /** The store was not reached. */

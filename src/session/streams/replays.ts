@@ -9,8 +9,7 @@
  */
 import { afterTurn } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { Caller } from '../../http/exchange.ts';
-import { shareKey } from '../../limits/request-limits.ts';
+import { type Caller, shareKey } from '../../http/exchange.ts';
 import type { MemoryUse, SlowReaders } from '../../http/slow-readers.ts';
 import { Tally } from '../../tally.ts';
 
@@ -96,14 +95,14 @@ export class Replays {
   #start({ session, user, client }: Replay): EndReplay | 'busy' | 'full' {
     if (this.#byUser.sum >= this.#most) return 'full';
     if (this.#bySession.of(session) >= PER_SESSION || this.#byUser.of(user) >= PER_USER) return 'busy';
-    if (!this.#memory.take(this.#bytes, 0)) return 'full';
+    if (!this.#memory.take(this.#bytes, 0, user)) return 'full';
     this.#count(session, user, 1);
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
       // What the turn writes is charged where the client does not take it at once.
-      this.#memory.give(this.#bytes / WEIGHT);
+      this.#memory.give(this.#bytes / WEIGHT, user);
       afterTurn(() => {
         const room = client.relayOrigin?.room();
         if (room === undefined) this.#end(session, user);
@@ -114,7 +113,7 @@ export class Replays {
 
   #end(session: string, user: string): void {
     this.#count(session, user, -1);
-    this.#memory.give(this.#bytes - this.#bytes / WEIGHT);
+    this.#memory.give(this.#bytes - this.#bytes / WEIGHT, user);
     this.#startWaiting();
   }
 

@@ -8,7 +8,7 @@ import type { Exchange, RunningWork } from '../../../src/http/exchange.ts';
 import { KeepAlive } from '../../../src/http/keep-alive.ts';
 import { HttpResponse } from '../../../src/http/response.ts';
 import type { ResponsePolicy } from '../../../src/http/reader.ts';
-import { MemoryBudget } from '../../../src/limits/memory-budget.ts';
+import { memoryRows } from '../../../src/limits/held.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
 import { HandlerWork } from '../../../src/session/calls/handler-work.ts';
 import type { Fence } from '../../../src/stores/store.ts';
@@ -55,7 +55,7 @@ const response: ResponsePolicy = {
 const exchangeOf = (client: ReturnType<typeof createClient>): Exchange => client as unknown as Exchange;
 
 test('a call whose clients come back and leave at once holds its body once, until its handler has settled', async () => {
-  const memory = new MemoryBudget(2 ** 30);
+  const memory = memoryRows(2 ** 30).calls;
   const records = { create: async () => FENCE, end: () => {}, stored: async () => {} };
   const calls = new ResumableCalls({
     options: resolveOptions({ timeProvider: createFakeTime() }),
@@ -65,7 +65,7 @@ test('a call whose clients come back and leave at once holds its body once, unti
     response,
     random: (bytes) => randomBytes(bytes),
   });
-  const bytes = new RequestBytes(memory);
+  const bytes = new RequestBytes(memory, { user: undefined, clientAddress: undefined });
   bytes.take(4_000);
   const first = createClient(undefined, bytes);
   const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
@@ -104,7 +104,7 @@ test('the record of a call is extended while the call runs, and not after its an
     options,
     records: records as unknown as CallRecords,
     instance: { lease: { owner: 'here', valid: true } },
-    memory: new MemoryBudget(2 ** 30),
+    memory: memoryRows(2 ** 30).calls,
     response,
     random: (bytes) => randomBytes(bytes),
   });
@@ -138,7 +138,7 @@ test.each([
     options: resolveOptions({ timeProvider: time, retryMs: 1_000 }),
     records: records as unknown as CallRecords,
     instance: { lease: { owner: 'here', valid: true } },
-    memory: new MemoryBudget(2 ** 30),
+    memory: memoryRows(2 ** 30).calls,
     response,
     random: (bytes) => randomBytes(bytes),
   });
@@ -174,7 +174,7 @@ test('an answer that comes while its call is being recorded leaves at once, and 
     options: resolveOptions({ timeProvider: createFakeTime() }),
     records: records as unknown as CallRecords,
     instance: { lease: { owner: 'here', valid: true } },
-    memory: new MemoryBudget(2 ** 30),
+    memory: memoryRows(2 ** 30).calls,
     response,
     random: (bytes) => randomBytes(bytes),
   });

@@ -39,6 +39,10 @@ function factory(ctx) {
     }
     return { content: [{ type: 'text', text: 'the end' }] };
   });
+  server.registerTool('keep', { inputSchema: z.object({ value: z.string() }) }, async ({ value }) => {
+    await ctx.session.state.set('value', value);
+    return { content: [{ type: 'text', text: 'kept' }] };
+  });
   // Keeps its arguments, and ignores the end of its request.
   server.registerTool('wait', { inputSchema: z.looseObject({ ms: z.number() }) }, async (given) => {
     await later(given.ms);

@@ -364,7 +364,7 @@ describe('what questions hold', () => {
   const large = 'x'.repeat(BUDGET / 8);
 
   test('is charged while they wait, and given back however they end', async () => {
-    const given = await ground({ limits: { memoryBytes: BUDGET } });
+    const given = await ground({ limits: { memoryBytes: BUDGET, userShare: 1 } });
     const { open, ask, ended, port, time } = given;
     const client = await open();
     void ask(large);

@@ -1,7 +1,7 @@
 /** How the subscriptions of a session reach its record: one change each, also while the store is away. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
-import { MemoryBudget } from '../../../src/limits/memory-budget.ts';
+import { memoryRows } from '../../../src/limits/held.ts';
 import { decodeSession } from '../../../src/session/record/session-record.ts';
 import { Subscriptions } from '../../../src/session/record/subscriptions.ts';
 import { isEnded, type RecordChange } from '../../../src/stores/store.ts';
@@ -69,13 +69,13 @@ test('changes that meet an outage are all stored, and none undoes a later one', 
 });
 
 test('the bytes that are charged follow the changes of the list, until the session leaves', () => {
-  const memory = new MemoryBudget(Infinity);
+  const memory = memoryRows(Infinity).subscriptions;
   const limits = { uriBytes: 8, subscriptionBytes: 250 };
-  const uris = new Subscriptions(memory, ['a', 'größe']);
+  const uris = new Subscriptions(memory, 'user a', ['a', 'größe']);
   const subscribe = (uri: string) => [/limits\.\w+/.exec(uris.charge(uri, limits)?.message ?? '')?.[0], memory.used];
-  // 64 bytes for each URI and its characters.
-  expect(subscribe('bc')).toEqual([undefined, 200]);
-  expect(subscribe('größe')).toEqual([undefined, 200]);
+  // 640 bytes for each URI, and twice its characters.
+  expect(subscribe('bc')).toEqual([undefined, 1_936]);
+  expect(subscribe('größe')).toEqual([undefined, 1_936]);
   expect([uris.add('a'), uris.add('bc'), uris.delete('größe'), uris.delete('größe')]).toEqual([
     false,
     true,
@@ -83,10 +83,10 @@ test('the bytes that are charged follow the changes of the list, until the sessi
     false,
   ]);
   expect([uris.size, uris.list()]).toEqual([2, ['a', 'bc']]);
-  expect(subscribe('ä')).toEqual([undefined, 196]);
+  expect(subscribe('ä')).toEqual([undefined, 1_928]);
   uris.add('ä');
-  expect(subscribe('defghi')).toEqual(['limits.subscriptionBytes', 196]);
-  expect(subscribe('ääääx')).toEqual(['limits.uriBytes', 196]);
+  expect(subscribe('defghi')).toEqual(['limits.subscriptionBytes', 1_928]);
+  expect(subscribe('ääääx')).toEqual(['limits.uriBytes', 1_928]);
   uris.release();
   expect(memory.used).toBe(0);
 });

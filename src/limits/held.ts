@@ -1,0 +1,143 @@
+/**
+ * What clients can make one endpoint keep in memory, one row for each thing. Each row charges its bytes to the budget
+ * of `limits.memoryBytes` when a client makes them, and gives them back. Nothing else can charge that budget.
+ *
+ * `docs/reference/options.md` prints this table, and `test/limits/held.test.ts` fills each row and measures the heap.
+ */
+import type { MemoryUse } from '../http/slow-readers.ts';
+import { MemoryBudget } from './memory-budget.ts';
+
+interface HeldThing {
+  readonly what: string;
+  /** How its size in memory is counted. */
+  readonly counted: string;
+  /** How large it can get, and for whom. */
+  readonly most: string;
+  readonly until: string;
+  /** Its own code shares it among users, so `limits.userShare` does not apply. */
+  readonly ownShares?: true;
+}
+
+const things = <const Name extends string>(all: Readonly<Record<Name, HeldThing>>) => all;
+
+export const HELD = things({
+  bodies: {
+    what: 'the body of a request: its bytes, its text, its values; the URIs of a `subscriptions/listen`',
+    counted: 'four times its bytes; 160 for a key, 48 for an object or array, 24 for an element',
+    most: '`bodyBytes` and `bodyKeys` each',
+    until: 'its answer is complete and its handlers have settled',
+  },
+  pipelined: {
+    what: 'a request that waits for its turn on a connection',
+    counted: '16 KiB besides its body',
+    most: '128 on each connection',
+    until: 'its answer can be sent, or the connection closes',
+    ownShares: true,
+  },
+  answers: {
+    what: 'an answer or a stream that its client does not read',
+    counted: 'its bytes, from 64 KiB per connection on',
+    most: '`streamBufferBytes` and one message each',
+    until: 'the client has read it, or its connection is cut',
+  },
+  handshakes: {
+    what: 'the handshake of a live session, with the copies of its server',
+    counted: 'four times its text, and one and a half times its values',
+    most: '`handshakeBytes`, with at most a key for every 32 of them',
+    until: 'the session ends or hibernates',
+  },
+  state: {
+    what: '`session.state` of a live session',
+    counted: 'its JSON text and 192 for each key',
+    most: '`stateBytes` for each session',
+    until: 'the session ends or hibernates',
+  },
+  subscriptions: {
+    what: 'the resource URIs that a live session is subscribed to',
+    counted: 'twice their characters and 640 for each URI',
+    most: '`subscriptionBytes` for each session',
+    until: 'the session ends or hibernates',
+  },
+  questions: {
+    what: 'a question of a server that waits for the stream of its client',
+    counted: '2 KiB and four times its text',
+    most: '16 for each session',
+    until: 'it is sent, cancelled or refused',
+  },
+  hibernated: {
+    what: 'the record of a hibernated session (memory store)',
+    counted: 'as while it was live',
+    most: '`maxIdleSessionCount` of them',
+    until: 'it wakes, ends or expires',
+  },
+  events: {
+    what: 'an event of a stream that waits for the store',
+    counted: 'its bytes',
+    most: 'what the running calls of a session send',
+    until: 'the store has it',
+  },
+  calls: {
+    what: 'a 2026-07-28 call without a client, and the messages kept for it',
+    counted: 'its body and its messages',
+    most: '`streamBufferBytes` each, an eighth of `memoryBytes` for all',
+    until: 'its client returns, or two `retryMs` are over',
+  },
+  replays: {
+    what: 'what a resuming client missed',
+    counted: 'four times `eventRetention.bytes`',
+    most: 'half of `memoryBytes` for all, four of one user, in turns',
+    until: 'it is written',
+    ownShares: true,
+  },
+});
+
+export type HeldName = keyof typeof HELD;
+
+/** What one row holds, as part of the budget. */
+export class MemoryRow implements MemoryUse {
+  readonly #budget: MemoryBudget;
+  readonly #sharesItself: boolean;
+  #used = 0;
+
+  constructor(budget: MemoryBudget, { ownShares = false }: { ownShares?: boolean } = {}) {
+    this.#budget = budget;
+    this.#sharesItself = ownShares;
+  }
+
+  /** Bytes of this row. */
+  get used(): number {
+    return this.#used;
+  }
+
+  get full(): boolean {
+    return this.#budget.full;
+  }
+
+  isOver(user: string, more = 0): boolean {
+    return this.#budget.isOver(user, more);
+  }
+
+  take(bytes: number, held: number, user: string): boolean {
+    if (!this.#budget.take(bytes, held, this.#sharesItself ? undefined : user)) return false;
+    this.#used += bytes;
+    return true;
+  }
+
+  charge(bytes: number, user: string): void {
+    this.#used += bytes;
+    this.#budget.charge(bytes, this.#sharesItself ? undefined : user);
+  }
+
+  give(bytes: number, user: string): void {
+    this.charge(-bytes, user);
+  }
+}
+
+export type MemoryRows = { readonly [Name in HeldName]: MemoryRow };
+
+/** The rows of one endpoint. `bytes`: `limits.memoryBytes`. */
+export function memoryRows(bytes: number, userShare = 1): MemoryRows {
+  const budget = new MemoryBudget(bytes, userShare);
+  const rows = Object.entries(HELD).map(([name, thing]) => [name, new MemoryRow(budget, thing)] as const);
+  return Object.fromEntries(rows) as MemoryRows;
+}
