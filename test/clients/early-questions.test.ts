@@ -114,6 +114,15 @@ describe.each(sessionClients)('the %s client', (_name, connect) => {
     expect(found[0]).toContain('NO_STREAM roots/list cannot be sent: the client has no GET stream open');
   });
 
+  test('that opens no GET stream does not hold up the end of a process that asks', async () => {
+    const { start } = deployment({ server: 'roots-server.mjs', env: { SOJOURN_RETRY_MS: '600000' } });
+    const { cli, url } = await start();
+    const client = await connect(url, { roots: () => FOLDER, withoutGet: true });
+    expect(await client.say('folders')).toBe(`${cli.parent} `);
+    cli.kill('SIGTERM');
+    expect(await cli.ended()).toMatchObject({ code: 0, stderr: expect.not.stringContaining('nhandled') as string });
+  });
+
   test('tells its folders to each process, when the one before was killed', async () => {
     const { start } = deployment({ server: 'roots-server.mjs' });
     let serving = await start();
