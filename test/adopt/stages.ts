@@ -164,7 +164,6 @@ class StagesRun {
 
   async #use({ client, kind, tools, url }: Person, stage?: Stage): Promise<void> {
     const { call, question, watch } = this.#server;
-    await this.#expect(client, call);
     // A server that asks in its first moments has an answer some time later.
     if (question !== undefined) await this.#expect(client, question, ASKED_MS);
     // The answer may hold what another client said.
@@ -172,6 +171,7 @@ class StagesRun {
       await until(() => client.asked.includes(question.asks), { timeoutMs: ASKED_MS }).catch(() => {
         throw new Failure(`the client was not asked (${question.asks})`);
       });
+    await this.#expect(client, call);
     if (watch !== undefined) await this.#change(client, watch.call, url);
     const now = await client.tools();
     const gone = tools.filter((name) => !now.includes(name));
