@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 // @ts-expect-error a script without declarations
 import { run } from '../../scripts/steps.mjs';
-import { apps, cleanEnv, npm, tarball } from './app-folder.ts';
+import { apps, cleanEnv, npm, tarball, versionSeen } from './app-folder.ts';
 
 /** In these versions they install Node 20 apps. */
 const PROGRAMS = ['pnpm@10.34.8', 'yarn@1.22.22'];
@@ -12,9 +12,9 @@ export const MANAGERS = ['npm', 'pnpm', 'yarn'] as const;
 export type Manager = (typeof MANAGERS)[number];
 
 const ARGS = {
-  npm: ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'],
-  pnpm: ['add', '--ignore-scripts', '--prefer-offline', '--config.strict-peer-dependencies=true'],
-  yarn: ['add', '--ignore-scripts', '--prefer-offline', '--non-interactive', '--no-lockfile'],
+  npm: ['install', '--save-exact', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'],
+  pnpm: ['add', '--save-exact', '--ignore-scripts', '--prefer-offline', '--config.strict-peer-dependencies=true'],
+  yarn: ['add', '--exact', '--ignore-scripts', '--prefer-offline', '--non-interactive', '--no-lockfile'],
 } as const satisfies Record<Manager, readonly string[]>;
 
 let programs: Promise<string> | undefined;
@@ -45,6 +45,11 @@ export async function installWith(manager: Manager, name: string, packages: read
     if (wanted.length === 0) continue;
     const { code, output } = await run(program, [...ARGS[manager], ...wanted], { cwd: folder, env: cleanEnv });
     if (code !== 0) throw new Error(`${manager}: ${output.trim().split('\n').slice(-8).join(' ')}`);
+  }
+  for (const wanted of packages) {
+    const at = wanted.lastIndexOf('@');
+    const seen = versionSeen(folder, '.', wanted.slice(0, at));
+    if (seen !== wanted.slice(at + 1)) throw new Error(`the app has ${seen} in place of ${wanted}`);
   }
   // It fails for a version that a package does not accept.
   if (manager === 'npm') await npm(['ls', '--all'], folder);
