@@ -41,7 +41,7 @@ async function asking(line: 'v1' | 'v2') {
     return server;
   };
   // No stream of a POST carries a question.
-  const limits = { memoryBytes: BUDGET };
+  const limits = { memoryBytes: BUDGET, userShare: 1 };
   const served = await serve(factory, { timeProvider: time, responseMode: 'json', limits });
   const open = async (): Promise<RawClient> => {
     const client = served.client();
@@ -79,10 +79,12 @@ test('large questions of many sessions fill the budget at most, and others are s
   const { open, outcomes, waiting, time, port } = await asking('v2');
   const witness = await open();
   const text = 'x'.repeat(BUDGET / 64);
-  const sessions = 16;
+  const clients: RawClient[] = [];
   let asked = 0;
-  for (let n = 0; n < sessions; n++) {
-    const { message } = await (await open()).call(...tool('ask', { times: 2 * MOST_WAITING, text }));
+  for (let n = 0; n < 16; n++) {
+    const client = await open();
+    clients.push(client);
+    const { message } = await client.call(...tool('ask', { times: 2 * MOST_WAITING, text }));
     // The call itself may find no room.
     if (message.error === undefined) asked += 2 * MOST_WAITING;
     expect((await witness.call('ping')).response.status).toBe(200);
@@ -93,5 +95,7 @@ test('large questions of many sessions fill the budget at most, and others are s
   counted.made(asked);
   await time.advance(WAIT);
   await until(() => outcomes.refused === asked);
+  // Sessions hold something of the budget as long as they live.
+  for (const client of clients) await client.delete();
   await until(() => hasWholeBudget(port, {}));
 });
