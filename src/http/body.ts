@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
-import { BODY_WEIGHT, type BodyOverflow, type Caller, type Exchange, type RunningWork, shareKey } from './exchange.ts';
+import { BODY_WEIGHT, type BodyOverflow, type Caller, type Exchange, type RunningWork } from './exchange.ts';
 import type { MemoryUse } from './slow-readers.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -103,6 +103,11 @@ export function linger(req: IncomingMessage): void {
   });
   req.on('error', () => {});
   req.resume();
+}
+
+/** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
+export function shareKey(user: string | undefined, address: string | undefined): string {
+  return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
 }
 
 /**

@@ -152,11 +152,6 @@ export type AnswerEnd = 'complete' | 'left';
  */
 export const BODY_WEIGHT = 4;
 
-/** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
-export function shareKey(user: string | undefined, address: string | undefined): string {
-  return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
-}
-
 /** A signal that aborts when the client disconnects before its answer is complete. */
 export function closeSignal(exchange: { onClose(fn: () => void): void }): AbortSignal {
   const controller = new AbortController();

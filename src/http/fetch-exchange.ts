@@ -4,7 +4,7 @@ import { bodyUnreadable, SojournError } from '../errors.ts';
 import type { Refusal } from '../observe/notices.ts';
 import { CLIENT_LEFT, type WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { Body, NO_BYTES, RequestBytes } from './body.ts';
+import { Body, NO_BYTES, RequestBytes, shareKey } from './body.ts';
 import { attempt, failWith } from './answer.ts';
 import {
   type AnswerEnd,
@@ -16,7 +16,6 @@ import {
   type HeaderFields,
   type HeaderList,
   type RunningWork,
-  shareKey,
 } from './exchange.ts';
 import { repeatedOf } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';

@@ -10,7 +10,7 @@ import { bodyUnreadable } from '../errors.ts';
 import type { Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { Body, linger, NO_BYTES, RequestBytes } from './body.ts';
+import { Body, linger, NO_BYTES, RequestBytes, shareKey } from './body.ts';
 import { attempt, failWith } from './answer.ts';
 import {
   type AnswerEnd,
@@ -22,7 +22,6 @@ import {
   type HeaderFields,
   type HeaderList,
   type RunningWork,
-  shareKey,
 } from './exchange.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';

@@ -4,7 +4,8 @@
  * connection.
  */
 import { overToolLimit, overUserLimit, SojournError, tooManyWithoutSession } from '../errors.ts';
-import { type Caller, type Held, shareKey } from '../http/exchange.ts';
+import { shareKey } from '../http/body.ts';
+import type { Caller, Held } from '../http/exchange.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import type { TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 

@@ -12,7 +12,7 @@
  */
 import type { SojournError } from '../errors.ts';
 import { lostJson, type LostRequest } from '../http/answer.ts';
-import { shareKey } from '../http/exchange.ts';
+import { shareKey } from '../http/body.ts';
 import type { AnyServer } from '../protocol/server-shape.ts';
 import type { Fence } from '../stores/store.ts';
 import type { LeaveReason, Logger, McpSession } from '../types.ts';

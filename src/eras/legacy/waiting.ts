@@ -14,7 +14,7 @@
  * disconnects, and a request also when its client cancels it.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { shareKey } from '../../http/exchange.ts';
+import { shareKey } from '../../http/body.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { type Inbound, type InboundKind, isAbandoned, isRequest, type NextAttempt, reads } from '../../call/inbound.ts';
 import { afterWait, isHookFailure, mayWaitOn } from '../../call/retries.ts';

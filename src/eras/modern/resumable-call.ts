@@ -13,7 +13,8 @@
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import { attempt, errorJson, type LostForm } from '../../http/answer.ts';
-import { BODY_WEIGHT, type Exchange, type HeaderList, type RunningWork, shareKey } from '../../http/exchange.ts';
+import { shareKey } from '../../http/body.ts';
+import { BODY_WEIGHT, type Exchange, type HeaderList, type RunningWork } from '../../http/exchange.ts';
 import type { RequestSource } from '../../http/request-view.ts';
 import type { CallReader, Reader, ReaderListener, ResponsePolicy } from '../../http/reader.ts';
 import type { AnswerReader, HttpResponse } from '../../http/response.ts';

@@ -11,7 +11,8 @@
  * the lease is lapsed no request tries. While only the store is away, a few requests probe it at a time, and the first
  * success wakes the others.
  */
-import { type Exchange, shareKey } from '../../http/exchange.ts';
+import { shareKey } from '../../http/body.ts';
+import type { Exchange } from '../../http/exchange.ts';
 import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { Lifecycle } from '../lifecycle.ts';

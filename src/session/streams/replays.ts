@@ -9,7 +9,8 @@
  */
 import { afterTurn } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { type Caller, shareKey } from '../../http/exchange.ts';
+import { shareKey } from '../../http/body.ts';
+import type { Caller } from '../../http/exchange.ts';
 import type { MemoryUse, SlowReaders } from '../../http/slow-readers.ts';
 import { Tally } from '../../tally.ts';
 
