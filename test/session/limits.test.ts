@@ -87,7 +87,12 @@ test('limits.sessions bounds sessions and 2024-11-05 connections together', asyn
 
 test('limits.sessions: on a durable store a 2024-11-05 connection takes the place of an idle session', async () => {
   const store = watchedStore({ durable: true });
-  const { client, endpoint } = await serve(createEchoServer, { legacySse: true, store, limits: { sessions: 1 } });
+  const { client, endpoint } = await serve(createEchoServer, {
+    legacySse: true,
+    store,
+    waitMs: 100,
+    limits: { sessions: 1 },
+  });
   const idle = client();
   await idle.initialize();
   await openSse(client());
@@ -99,7 +104,7 @@ test('limits.sessions: on a durable store a 2024-11-05 connection takes the plac
 test('limits.sessions: a session that finds no room here is kept', async () => {
   const store = memory();
   const one = await serve(createEchoServer, { store });
-  const two = await serve(createEchoServer, { store, limits: { sessions: 1 } });
+  const two = await serve(createEchoServer, { store, waitMs: 100, limits: { sessions: 1 } });
   const mine = one.client();
   await mine.initialize();
   const theirs = two.client();
@@ -112,6 +117,23 @@ test('limits.sessions: a session that finds no room here is kept', async () => {
   expect(message).toEqual(full(id, 1, { mayHaveRun: false }));
   await theirs.delete();
   expect((await moved.call('ping')).response.status).toBe(200);
+});
+
+test('limits.sessions: a request waits until its session finds room here', async () => {
+  const store = memory();
+  const one = await serve(createEchoServer, { store });
+  const two = await serve(createEchoServer, { store, limits: { sessions: 1 } });
+  const mine = one.client();
+  await mine.initialize();
+  const theirs = two.client();
+  await theirs.initialize();
+  await one.endpoint.drain();
+  const moved = two.client();
+  moved.sessionId = mine.sessionId;
+  const call = moved.call('ping');
+  expect((await theirs.call('ping')).message).toHaveProperty('result');
+  await theirs.delete();
+  expect((await call).message).toHaveProperty('result');
 });
 
 describe('limits.stateBytes', () => {

@@ -94,6 +94,8 @@ export function connectionOverrides(socket: ClientOptions['socket'], connectMs: 
  * @throws PACKAGE_UNSUPPORTED
  */
 export function checkClient(client: object): void {
+  // An object around a client has what this library needs, `duplicate()`, and may have nothing else.
+  if (!('disconnect' in client) && !('destroy' in client)) return;
   const member = 'destroy' in client ? 'latencyReset' : 'sSubscribe';
   if (!(member in client)) throw olderClient('client', member, 4);
 }
