@@ -8,6 +8,11 @@ export class Tally<Key> {
     return this.#sum;
   }
 
+  /** How many keys have a count. */
+  get size(): number {
+    return this.#counts.size;
+  }
+
   of(key: Key): number {
     return this.#counts.get(key) ?? 0;
   }

@@ -16,7 +16,8 @@ import type { RecentListChanges } from '../session/server/pending-list-changes.t
 import type { Registry } from '../session/registry.ts';
 import { takeLostCalls } from '../session/calls/rerun.ts';
 import type { LiveSession } from '../session/session.ts';
-import { decodeSession, memoryOfRecord } from '../session/record/session-record.ts';
+import { memoryOfRecord } from '../session/record/memory.ts';
+import { decodeSession } from '../session/record/session-record.ts';
 
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 
@@ -52,9 +53,9 @@ export class Restorer {
   }
 
   async #claimAndRestore(record: StoredRecord, caller: Caller): Promise<void> {
+    const kept = memoryOfRecord(decodeSession(record));
     // Take it out of the index before space is made for it, so that the session that wakes is not the session that is
     // evicted.
-    const kept = memoryOfRecord(decodeSession(record));
     const wasHibernated = this.#registry.hibernated.take(record.id, record.stamp);
     try {
       const cause = wasHibernated ? 'wake' : 'takeover';

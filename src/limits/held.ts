@@ -2,7 +2,8 @@
  * What clients can make one endpoint keep in memory, one row for each thing. Each row charges its bytes to the budget
  * of `limits.memoryBytes` when a client makes them, and gives them back. Nothing else can charge that budget.
  *
- * `docs/reference/options.md` prints this table, and `test/limits/held.test.ts` fills each row and measures the heap.
+ * `docs/reference/options.md` prints this table. `test/limits/held.test.ts` measures handshakes, state and
+ * subscriptions in the heap.
  */
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { MemoryBudget } from './memory-budget.ts';

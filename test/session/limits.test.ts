@@ -1,6 +1,6 @@
 /** `limits.sessions` and `limits.stateBytes`: what is over them is refused, and what is refused takes no room. */
 import { describe, expect, test } from 'vitest';
-import { currentSession, type SessionState } from '../../src/index.ts';
+import { currentSession, type McpEndpointOptions, type SessionState } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createLab } from '../kit/lab.ts';
@@ -101,10 +101,11 @@ test('limits.sessions: on a durable store a 2024-11-05 connection takes the plac
   expect(refusalOf(woken.response, woken.id)).toBe('too_many_sessions');
 });
 
-test('limits.sessions: a session that finds no room here is kept', async () => {
+/** A session that another endpoint gave back, and another, which has the only place where the first one comes. */
+async function withoutRoom(options: McpEndpointOptions = {}) {
   const store = memory();
   const one = await serve(createEchoServer, { store });
-  const two = await serve(createEchoServer, { store, waitMs: 100, limits: { sessions: 1 } });
+  const two = await serve(createEchoServer, { ...options, store, limits: { sessions: 1 } });
   const mine = one.client();
   await mine.initialize();
   const theirs = two.client();
@@ -112,6 +113,11 @@ test('limits.sessions: a session that finds no room here is kept', async () => {
   await one.endpoint.drain();
   const moved = two.client();
   moved.sessionId = mine.sessionId;
+  return { theirs, moved };
+}
+
+test('limits.sessions: a session that finds no room here is kept', async () => {
+  const { theirs, moved } = await withoutRoom({ waitMs: 100 });
   const { id, response, message } = await moved.call('ping');
   expect(refusalOf(response, id)).toBe('too_many_sessions');
   expect(message).toEqual(full(id, 1, { mayHaveRun: false }));
@@ -120,16 +126,7 @@ test('limits.sessions: a session that finds no room here is kept', async () => {
 });
 
 test('limits.sessions: a request waits until its session finds room here', async () => {
-  const store = memory();
-  const one = await serve(createEchoServer, { store });
-  const two = await serve(createEchoServer, { store, limits: { sessions: 1 } });
-  const mine = one.client();
-  await mine.initialize();
-  const theirs = two.client();
-  await theirs.initialize();
-  await one.endpoint.drain();
-  const moved = two.client();
-  moved.sessionId = mine.sessionId;
+  const { theirs, moved } = await withoutRoom();
   const call = moved.call('ping');
   expect((await theirs.call('ping')).message).toHaveProperty('result');
   await theirs.delete();

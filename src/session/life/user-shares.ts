@@ -3,35 +3,25 @@
  * that opened the session. Eviction takes from the user with the most, so that a caller who opens many sessions loses
  * its own.
  */
+import { Tally } from '../../tally.ts';
 import type { LiveSession } from '../session.ts';
 
-interface Share {
-  readonly key: string;
-  sessions: number;
-}
-
 export class UserShares {
-  readonly #byKey = new Map<string, Share>();
-  readonly #bySession = new Map<LiveSession, Share>();
+  readonly #sessions = new Tally<string>();
 
-  add(session: LiveSession): void {
-    const share = this.#shareOf(session.share);
-    share.sessions += 1;
-    this.#bySession.set(session, share);
+  add({ share }: LiveSession): void {
+    this.#sessions.add(share, 1);
+  }
+
+  delete({ share }: LiveSession): void {
+    this.#sessions.add(share, -1);
   }
 
   /** Counts a session that is being opened, until the returned function is called. `undefined`: `most` is reached. */
   reserve(key: string, most: number): (() => void) | undefined {
-    const share = this.#shareOf(key);
-    if (share.sessions >= most) {
-      this.#forgetEmpty(share);
-      return undefined;
-    }
-    share.sessions += 1;
-    return () => {
-      share.sessions -= 1;
-      this.#forgetEmpty(share);
-    };
+    if (this.#sessions.of(key) >= most) return undefined;
+    this.#sessions.add(key, 1);
+    return () => this.#sessions.add(key, -1);
   }
 
   /** The first session in `idle`, oldest first, that is of this user. */
@@ -40,31 +30,13 @@ export class UserShares {
     return undefined;
   }
 
-  delete(session: LiveSession): void {
-    const share = this.#bySession.get(session);
-    if (share === undefined) return;
-    this.#bySession.delete(session);
-    share.sessions -= 1;
-    this.#forgetEmpty(share);
-  }
-
-  #shareOf(key: string): Share {
-    let share = this.#byKey.get(key);
-    if (share === undefined) this.#byKey.set(key, (share = { key, sessions: 0 }));
-    return share;
-  }
-
-  #forgetEmpty(share: Share): void {
-    if (share.sessions === 0 && this.#byKey.get(share.key) === share) this.#byKey.delete(share.key);
-  }
-
   /** The first session in `idle`, oldest first, whose user has the most. */
   pick(idle: Iterable<LiveSession>): LiveSession | undefined {
     let picked: LiveSession | undefined;
     let most = 0;
     for (const session of idle) {
-      if (this.#byKey.size === 1) return session;
-      const sessions = this.#bySession.get(session)?.sessions ?? 0;
+      if (this.#sessions.size === 1) return session;
+      const sessions = this.#sessions.of(session.share);
       if (sessions > most) [picked, most] = [session, sessions];
     }
     return picked;

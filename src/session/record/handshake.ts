@@ -25,8 +25,8 @@ const LONGEST = 8_192;
 
 /** The key is the JSON text. */
 const known = new BoundedMap<string, Handshake>(KEPT);
-/** The text that each handshake was read from: the records of all its sessions share it. */
-const texts = new WeakMap<Handshake, string>();
+/** The text that each handshake was read from, which the records of all its sessions share, and its `memoryOf`. */
+const sources = new WeakMap<Handshake, { readonly text: string; readonly bytes: number }>();
 
 /** Copies of the text and its strings, and of the values that the SDK keeps, as `test/limits/held.test.ts` measures. */
 const TEXT_COPIES = 4;
@@ -44,16 +44,19 @@ export function handshakeIn(text: string): Handshake {
   if (found !== undefined) return found;
   // Parsed again, because the application may write into the message that the text was made from.
   const handshake = freeze(JSON.parse(text) as Handshake);
-  texts.set(handshake, text);
+  sources.set(handshake, { text, bytes: bytesHeldFor(text) });
   if (text.length <= LONGEST) known.set(text, handshake);
   return handshake;
 }
 
-export const handshakeText = (handshake: Handshake): string => texts.get(handshake) ?? JSON.stringify(handshake);
+export const handshakeText = (handshake: Handshake): string =>
+  sources.get(handshake)?.text ?? JSON.stringify(handshake);
 
 /** What the handshake of one live session takes in memory, with the copies of its server. */
-export function memoryOf(handshake: Handshake): number {
-  const text = handshakeText(handshake);
+export const memoryOf = (handshake: Handshake): number =>
+  sources.get(handshake)?.bytes ?? bytesHeldFor(JSON.stringify(handshake));
+
+function bytesHeldFor(text: string): number {
   // One character that is not Latin makes all of a text twice as long.
   const width = Buffer.byteLength(text) > text.length ? 2 : 1;
   return Math.ceil(TEXT_COPIES * width * text.length + VALUE_COPIES * Math.max(0, bytesOfText(text, Infinity)));

@@ -20,7 +20,7 @@ import {
   type StoredRecord,
 } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
-import { type Handshake, handshakeIn, handshakeText, memoryOf } from './handshake.ts';
+import { type Handshake, handshakeIn, handshakeText } from './handshake.ts';
 import { answerIn, NO_ANSWER, type ServerAnswer } from './server-answer.ts';
 
 /** The members that its owner changes, except state and subscriptions. */
@@ -52,14 +52,6 @@ export interface SessionRecord extends SessionHead, Ownership {
 const NAME_BYTES = 400;
 /** In place of a log level. */
 const NO_LEVEL = '-';
-
-/** What the record of a session takes in memory while the session is live. */
-export function memoryOfRecord({ handshake, state, subscriptions }: SessionRecord): number {
-  let bytes = memoryOf(handshake);
-  for (const [key, json] of Object.entries(state)) bytes += 2 * (key.length + json.length);
-  for (const uri of subscriptions) bytes += 2 * uri.length;
-  return bytes;
-}
 
 export function encodeHead({ version, initialized, getPrimed, logLevel, answer }: SessionHead): string {
   const flags = `${initialized ? 'i' : ''}${getPrimed ? 'g' : ''}`;

@@ -10,6 +10,7 @@ import type { Ownership } from '../ownership/ownership.ts';
 import { currentCall } from '../calls/call.ts';
 import type { SessionHost } from '../session-host.ts';
 import { isStoreAway, whileAway } from './pause.ts';
+import { memoryOfState } from './memory.ts';
 import { stateField } from './session-record.ts';
 
 interface WritableRecord {
@@ -18,15 +19,11 @@ interface WritableRecord {
   saveOrThrow(change: RecordChange): void | Promise<void>;
 }
 
-/** The part of a key in the map of a live session, and in its record. */
-const ENTRY_BYTES = 192;
-
 type StateHost = Pick<SessionHost, 'options' | 'held' | 'hold'>;
 
 export class DurableState implements SessionState {
   readonly #values: Map<string, string>;
   readonly #host: StateHost;
-  readonly #options: SessionHost['options'];
   readonly #ownership: Ownership;
   readonly #record: WritableRecord;
   /** Whose share it counts in. */
@@ -54,7 +51,6 @@ export class DurableState implements SessionState {
   ) {
     this.#values = new Map(Object.entries(initial));
     this.#host = host;
-    this.#options = host.options;
     this.#ownership = ownership;
     this.#record = record;
     this.#share = share;
@@ -74,9 +70,9 @@ export class DurableState implements SessionState {
     this.#charged = 0;
   }
 
-  /** What texts of so many bytes take in memory. */
-  #held(bytes: number): number {
-    return bytes * (this.#isWide ? 2 : 1) + (this.#values.size + this.#writing.size) * ENTRY_BYTES;
+  /** What texts of so many bytes take in memory, with one more key where `more` is 1. */
+  #held(bytes: number, more: 0 | 1 = 0): number {
+    return memoryOfState(bytes, this.#values.size + this.#writing.size + more, this.#isWide);
   }
 
   /** The record's form. */
@@ -138,10 +134,10 @@ export class DurableState implements SessionState {
     const writing = this.#writing.get(key) ?? { writes: 0, charged: this.#stored(key) };
     const growth = Math.max(0, bytes - writing.charged);
     const sum = this.#bytes + growth;
-    const limit = this.#options.limits.stateBytes;
+    const limit = this.#host.options.limits.stateBytes;
     if (growth > 0 && sum > limit) throw stateTooLarge(sum, limit);
     const { held } = this.#host;
-    const more = this.#held(sum) + ENTRY_BYTES - this.#charged;
+    const more = this.#held(sum, 1) - this.#charged;
     if (growth > 0 && more > 0 && !this.#ownership.left) {
       if (!this.#host.hold(held.state, more, this.#charged, this.#share)) throw overMemory();
       this.#charged += more;
@@ -191,7 +187,7 @@ export class DurableState implements SessionState {
   }
 
   #storeLater(change: RecordChange): Promise<void> {
-    const { timeProvider: time, waitMs } = this.#options;
+    const { timeProvider: time, waitMs } = this.#host.options;
     const wait = { time, waitMs, stopped: () => this.#ownership.left };
     const stored = (this.#waiting ?? Promise.resolve()).then(() =>
       whileAway(wait, () => this.#record.saveOrThrow(change)),
@@ -210,7 +206,7 @@ export class DurableState implements SessionState {
     // Every other error reaches the handler unchanged, above all that another instance owns the session.
     if (told !== err) {
       const { sessionId } = this.#ownership;
-      this.#options.logger.warn({ err, sessionId }, 'A change of session.state could not be stored');
+      this.#host.options.logger.warn({ err, sessionId }, 'A change of session.state could not be stored');
     }
     throw told;
   }

@@ -6,12 +6,10 @@
 import { overMemory, type SojournError, subscriptionsTooLarge, uriTooLarge } from '../../errors.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
 import type { SessionLimits } from '../../types.ts';
+import { memoryOfUris } from './memory.ts';
 
 /** What `limits.subscriptionBytes` counts for a URI at least. */
 const ENTRY_BYTES = 64;
-/** What a URI takes in memory besides its characters, which are there twice: in a set, and as a part of the record. */
-const HELD_BYTES = 640;
-const COPIES = 2;
 
 /** What a URI counts in `limits.subscriptionBytes`: a short one counts as its entry, so their number is bounded too. */
 export const countedBytes = (uri: unknown): number =>
@@ -39,7 +37,7 @@ export class Subscriptions {
 
   /** What they take in memory. */
   get #held(): number {
-    return COPIES * this.#characters + this.#uris.size * HELD_BYTES;
+    return memoryOfUris(this.#characters, this.#uris.size);
   }
 
   get charged(): number {
@@ -56,7 +54,7 @@ export class Subscriptions {
     if (this.#uris.has(uri)) return undefined;
     if (this.#bytes + countedBytes(uri) > limits.subscriptionBytes)
       return subscriptionsTooLarge(limits.subscriptionBytes);
-    const held = this.#held + COPIES * uri.length + HELD_BYTES;
+    const held = memoryOfUris(this.#characters + uri.length, this.#uris.size + 1);
     const more = held - this.#charged;
     if (more > 0 && !this.#memory.take(more, held, this.#share)) return overMemory();
     if (more < 0) this.#memory.give(-more, this.#share);
