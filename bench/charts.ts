@@ -1,4 +1,4 @@
-/** Draws the pictures of `docs/performance.md` from the kept results. */
+/** Draws the pictures of `docs/internals/performance.md` from the kept results. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { type Group, kept } from './kept.ts';
 

@@ -1,5 +1,5 @@
 /**
- * Writes `docs/reference/behaviour.md`: what the tests of the behaviour list hold. An item is a number in the title of a
+ * Writes `docs/internals/behaviour.md`: what the tests of the behaviour list hold. An item is a number in the title of a
  * test or of its `describe` (`B42 a server handle …`, `B38 B40 …`), and its sentences are these titles, so the page says
  * what runs. `node scripts/behaviour-table.mjs` writes the page. With `--check` it reports instead an item without a
  * test, a number that does not exist, and a page that is out of date. `--tests` and `--page` name another folder and file.
@@ -204,7 +204,7 @@ const { values } = parseArgs({
   options: {
     check: { type: 'boolean', default: false },
     tests: { type: 'string', default: join(root, 'test') },
-    page: { type: 'string', default: join(root, 'docs/reference/behaviour.md') },
+    page: { type: 'string', default: join(root, 'docs/internals/behaviour.md') },
   },
 });
 const [folder, page] = [resolve(values.tests), resolve(values.page)];

@@ -1,7 +1,7 @@
 /**
  * The one place that asks who a client is. Each row names a client with a bug, what is done differently for it, and
- * why; `docs/upstream.md` has the report for its authors. Everything else is the same for every client. The option
- * `knownClients: false` switches the rows off, and a line of the log at debug level says when one applies.
+ * why; `docs/internals/upstream.md` has the report for its authors. Everything else is the same for every client.
+ * The option `knownClients: false` switches the rows off, and a line of the log at debug level says when one applies.
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 

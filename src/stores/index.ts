@@ -1,5 +1,5 @@
 /**
- * `sojourn/store`: what authors of stores need. `docs/stores/your-own.md` shows how; `sojourn/testing` has the
+ * `sojourn/store`: what authors of stores need. `docs/internals/your-own.md` shows how; `sojourn/testing` has the
  * contract.
  */
 export { storeAway } from '../errors.ts';

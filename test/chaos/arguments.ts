@@ -31,7 +31,7 @@ export interface ChaosArguments {
   readonly languages: readonly Language[];
   readonly logs: string | undefined;
   readonly json: boolean;
-  /** Into docs/reliability.md. */
+  /** Into docs/internals/reliability.md. */
   readonly write: boolean;
 }
 
@@ -58,7 +58,7 @@ export const usage = `npm run chaos -- --store all [options]
                     patience; of ${LANGUAGES.join(',')}
   --logs FOLDER     keep what the instances log there, with debug lines, and the effects file
   --json            print JSON, with what befell which instance when
-  --write           keep the outcome in docs/reliability.md
+  --write           keep the outcome in docs/internals/reliability.md
 `;
 
 export function parseArguments(argv: readonly string[]): ChaosArguments {

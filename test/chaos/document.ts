@@ -1,6 +1,6 @@
 /**
- * `docs/reliability.md`: a page with a generated part. Each full run of a scenario on a store is kept as JSON in
- * `results/`; the part is made of all that are kept, so stores can be run one after the other.
+ * `docs/internals/reliability.md`: a page with a generated part. Each full run of a scenario on a store is kept as JSON
+ * in `results/`; the part is made of all that are kept, so stores can be run one after the other.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { type Row, rowsOf } from './rows.ts';
 
 const root = new URL('../../', import.meta.url);
 const results = new URL('results/', import.meta.url);
-const page = fileURLToPath(new URL('docs/reliability.md', root));
+const page = fileURLToPath(new URL('docs/internals/reliability.md', root));
 const BEGIN = '<!-- written by npm run chaos -->';
 const END = '<!-- until here -->';
 

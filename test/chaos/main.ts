@@ -1,6 +1,7 @@
 /**
  * `npm run chaos -- --store sqlite`: real processes, real stores, real clients, and everything that can befall them.
- * Prints what happened, exits 1 when something did that must not, and writes `docs/reliability.md` after a full run.
+ * Prints what happened, exits 1 when something did that must not, and writes `docs/internals/reliability.md` after a
+ * full run.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** What a report says, line by line: for the terminal and for docs/reliability.md. */
+/** What a report says, line by line: for the terminal and for docs/internals/reliability.md. */
 import { INTRUSIONS, type Intrusion } from './clients/intruder.ts';
 import { type Violation, VIOLATIONS } from './history.ts';
 import { type Fault, FAULTS } from './nemesis.ts';

@@ -9,7 +9,7 @@ const cells = (line: string): string[] =>
     .split('|')
     .slice(1, -1)
     .map((cell) => cell.trim().replaceAll('`', ''));
-const [refusals = [], lost = []] = read('docs/reference/answers.md')
+const [refusals = [], lost = []] = read('docs/internals/answers.md')
   .split('\n## ')
   .slice(1)
   .map((part) =>

@@ -10,7 +10,7 @@ const IN_DIAGRAM = /(?:http|eras|session|cluster|relay|options|endpoint)\/[\w./-
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
-describe.each(['ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/inside.md'])('%s', (file) => {
+describe.each(['ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/internals/inside.md'])('%s', (file) => {
   test('names files and folders that exist', () => {
     const missing = [...new Set(read(file).match(PATH))].filter((path) => !existsSync(join(root, path)));
     expect(missing).toEqual([]);

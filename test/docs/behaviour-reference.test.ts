@@ -44,7 +44,7 @@ describe('the behaviour page', () => {
   test('gives a reason for each item that is not applicable, and says what holds instead', () => {
     const items = NOT_APPLICABLE.map(({ item }) => item);
     expect(new Set(items).size).toBe(items.length);
-    const page = readFileSync(new URL('../../docs/reference/behaviour.md', import.meta.url), 'utf8');
+    const page = readFileSync(new URL('../../docs/internals/behaviour.md', import.meta.url), 'utf8');
     for (const { item, why, instead } of NOT_APPLICABLE) {
       expect([item, why.length > 10, instead.length > 10]).toEqual([item, true, true]);
       expect(page.split('\n').find((line) => line.startsWith(`| ${item} `))).toContain(

@@ -1,5 +1,5 @@
 /**
- * `docs/reference/timings.md`: each time on the page is the one in the source, and no time that clients notice is
+ * `docs/internals/timings.md`: each time on the page is the one in the source, and no time that clients notice is
  * missing.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { DEFAULTS } from '../../src/options/table.ts';
 
 const root = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
-const page = read('docs/reference/timings.md');
+const page = read('docs/internals/timings.md');
 
 /** `| timing | where | value | reason |` */
 const rows = [...page.matchAll(/^\| (?!timing|-)(.+?) +\| (.+?) +\| +([\d,–]+) \| (.+?) +\|$/gm)].map(

@@ -11,7 +11,7 @@ const root = resolve(import.meta.dirname, '../..');
 const project = mkdtempSync(join(tmpdir(), 'sojourn-consumer-'));
 const INSTALL_MS = 120_000;
 
-/** A tenth above the size in docs/performance.md, "Start-up and size". */
+/** A tenth above the size in docs/internals/performance.md, "Start-up and size". */
 const PACKED_BYTES_MOST = 766_000;
 const UNPACKED_BYTES_MOST = 2_700_000;
 /** The SDK with two packages, commander, pino and pino's dependencies. One more needs a decision. */
