@@ -142,7 +142,7 @@ export function refuseOnSession(exchange: Exchange, error: SojournError, id: Req
   if (!asAnswer) return refuse(exchange, error, hasNullId(error) ? null : id, form);
   noticeRefusal(exchange, error);
   const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
-  exchange.respond(200, headers, errorJson(error, id));
+  exchange.respond(200, headers, errorJson(error, id, form));
 }
 
 /** Whether its body has `id: null`, although the id of the request is known. */

@@ -96,7 +96,7 @@ export interface McpEndpointOptions {
   tombstoneMs?: number | undefined;
   /**
    * What a session's event log keeps for clients that reconnect with `Last-Event-ID`; members left out keep their
-   * defaults (`ttlMs` 3,600,000, `events` 1,000, `bytes` 1,048,576). `false` keeps nothing: no event ids, no resuming.
+   * defaults (`ttlMs` 3,600,000, `events` 10,000, `bytes` 8,388,608). `false` keeps nothing: no event ids, no resuming.
    */
   eventRetention?: Some<EventRetention> | false | undefined;
   /** Makes session ids of visible ASCII. Default: 16 random bytes as base64url. A guessable id is a security hole. */

@@ -70,7 +70,7 @@ export const OPTIONS = {
   maxIdleSessionCount: number(
     maxIdle,
     count('sessions', 0, 'no limit'),
-    sessions('past this number the sessions that were idle longest end'),
+    sessions('past this number idle sessions of the user with the most hibernate, or end on the memory store'),
   ),
   hibernateAfterMs: number(
     Infinity,

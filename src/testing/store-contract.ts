@@ -1,10 +1,16 @@
 /**
  * The store contract as data: what every store must do. Run each case with a new kit, in any test runner.
  *
- * ```ts for (const { id, title, needs, run } of storeContract) { test(`${id}: ${title}`, async () => {
- *     const kit = createStoreKit({ connect: () => redis(url), pass: (ms) => setTimeout(ms) });
- *     try { await run(kit); } finally { await kit.close(); }
- * }); } ```
+ *     for (const { id, title, needs, run } of storeContract) {
+ *       test(`${id}: ${title}`, async () => {
+ *         const kit = createStoreKit({ connect: () => redis(url), pass: (ms) => sleep(ms) });
+ *         try {
+ *           await run(kit);
+ *         } finally {
+ *           await kit.close();
+ *         }
+ *       });
+ *     }
  */
 import { clockCases } from './contract/clocks.ts';
 import { deploymentCases } from './contract/deployments.ts';

@@ -1,6 +1,6 @@
 /** What a response sends when, in each form, and that a call within its turn pays for no close listener. */
 import { describe, expect, test } from 'vitest';
-import { internal } from '../../src/errors.ts';
+import { internal, ownerLost } from '../../src/errors.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
 import { HttpResponse } from '../../src/http/response.ts';
@@ -10,7 +10,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
 /** Records what an exchange sends, and who listens to its close. */
-function open(form: ResponsePolicy['form'], headWaitMs?: number) {
+function open(form: ResponsePolicy['form'], headWaitMs?: number, onSession?: ResponsePolicy['onSession']) {
   const time = createFakeTime();
   const sent: string[] = [];
   const closing: Array<() => unknown> = [];
@@ -21,6 +21,8 @@ function open(form: ResponsePolicy['form'], headWaitMs?: number) {
     write: (text: string) => sent.push(text.replace(/(?:event|data): |message\n|\n\n$/g, '')),
     end: () => sent.push('end'),
     refused: () => undefined,
+    method: 'POST',
+    header: () => 'session',
     closed: false,
     onClose: (fn: () => unknown) => closing.push(fn),
     pendingBytes: 0,
@@ -30,6 +32,7 @@ function open(form: ResponsePolicy['form'], headWaitMs?: number) {
     keepAlive: new KeepAlive(time, Infinity),
     bufferBytes: 1,
     ...(headWaitMs !== undefined && { headWait: { time, ms: headWaitMs } }),
+    ...(onSession !== undefined && { onSession }),
   });
   response.listener = { over: (reader) => over.push(reader) };
   response.begin();
@@ -47,6 +50,12 @@ describe('a JSON response', () => {
     expect(sent).toEqual(['200 1']);
     expect(closing).toHaveLength(0);
     expect(over).toEqual([response]);
+  });
+
+  test('of a tool call that is refused on its session has the form of a lost call', () => {
+    const { response, sent } = open('json', undefined, 'post');
+    response.refuse(ownerLost(true), 1, 'result');
+    expect(sent).toEqual([expect.stringMatching(/^200 \{"jsonrpc":"2.0","id":1,"result":.*"isError":true/)]);
   });
 
   test('of a batch is an array of the answers, however late they are', async () => {

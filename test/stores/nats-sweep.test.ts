@@ -1,6 +1,7 @@
 /** What goes by itself: nothing in NATS grows without an end. The clock is the test's. */
 import { dueNow, openStreams, type ViewSettings } from '../../src/testing/view.ts';
 import { expect, test } from 'vitest';
+import { postStreamKey } from '../../src/session/streams/event-id.ts';
 import { nats } from '../../src/stores/nats/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -302,7 +303,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
   test('a state of many streams and markers comes whole with a claim, wherever it is in the log', async () => {
     const { here, there } = await fakedViews();
     await here.records.create(recordOf('s'));
-    const names = Array.from({ length: 60 }, (_, n) => `p1x${n.toString(36)}`);
+    const names = Array.from({ length: 60 }, (_, n) => postStreamKey(1, n));
     const requests = JSON.stringify([{ id: 1, method: 'tools/call', params: { text: 'x'.repeat(100) } }]);
     for (const stream of names) {
       const append = { id: 's', fence: FENCE, stream, from: 0, events: [''], note: requests };

@@ -15,12 +15,15 @@ interface Entry {
   to: number;
 }
 
-/** The number at the end of a name, base 36, after its first `x`; -1 for a name without one. */
+/** The base in which `postStreamKey` of the sessions writes numbers. It has no digit `x`. */
+const RADIX = 33;
+
+/** The number at the end of a name, after its first `x`; -1 for a name without one. */
 function numbered(stream: string): { readonly name: string; readonly number: number } {
   const after = stream.indexOf('x') + 1;
   const digits = stream.slice(after);
-  const number = Number.parseInt(digits, 36);
-  const fits = after > 0 && Number.isSafeInteger(number) && number.toString(36) === digits;
+  const number = Number.parseInt(digits, RADIX);
+  const fits = after > 0 && Number.isSafeInteger(number) && number.toString(RADIX) === digits;
   return fits ? { name: stream.slice(0, after), number } : { name: stream, number: -1 };
 }
 
