@@ -1,10 +1,12 @@
 /**
- * `npm run call-files`: how many files, classes and state machines one call runs through. V8's coverage tells which
- * functions of `dist/` were entered between the head of the request and the end of its answer.
+ * `npm run call-files`: how many files, exported functions, classes, mutable fields and state machines one call runs
+ * through. V8's coverage tells which functions of `dist/` were entered between the head of the request and the end of
+ * its answer.
  *
  * A file counts when one of its functions was entered in each of `ROUNDS` calls, so that a timer that fires beside one
- * of them does not. `src/{options,errors,stores,testing}` and files that import no other file of `src/` do not count.
- * `--list WAY` prints the files of one way.
+ * of them does not. `src/{options,errors,stores,testing}` do not count. A leaf is a file that imports no other file of
+ * `src/`; it counts, and its number is printed apart. A field of an entered class is mutable unless it is `readonly`.
+ * `--list WAY` prints the files, machines and mutable fields of one way.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
@@ -42,20 +44,35 @@ async function entered(session) {
   return files;
 }
 
-/** The classes with a function among `ran`, and the state machines that took a step in them. */
+const textOf = (folder, file) => readFileSync(join(root, folder, file), 'utf8');
+
+/** The fields of a class that may change: `class` from its head to its end, as `src/` has it. */
+function mutableFields(source, name) {
+  const [body = ''] = new RegExp(`^(?:export )?(?:abstract )?class ${name}\\b[^]*?^\\}`, 'm').exec(source) ?? [];
+  const fields = body.matchAll(/^ {2}(?:declare |override |private |protected |public )*(#?\w+)[?!]?(?::| =|;)/gm);
+  const parameters = body.matchAll(/^ {4}(?:private|protected|public) (?!readonly)(\w+)[?]?:/gm);
+  return [...fields, ...parameters].map(([, field]) => `${name}.${field}`);
+}
+
+/** What was entered of a file: exported functions, classes with their mutable fields, steps of state machines. */
 function partsOf(file, ran) {
-  const text = readFileSync(join(root, 'dist', file.replace(/\.ts$/, '.js')), 'utf8');
+  const text = textOf('dist', file.replace(/\.ts$/, '.js'));
   const within = (start, end) => ran.some((one) => one.start >= start && one.end <= end);
   const classes = [...text.matchAll(/^(?:export )?class (\w+)[^]*?^\}/gm)]
     .filter(({ index, 0: body }) => within(index, index + body.length))
     .map(([, name]) => name);
+  const functions = [...text.matchAll(/^export ((?:async )?function\*? (\w+))/gm)]
+    .filter(({ index }) => ran.some(({ start }) => start >= index && start <= index + 'export '.length))
+    .map(([, , name]) => `${file}:${name}`);
   const machines = [...text.matchAll(/(?<![.#\w])follow\((\w+), this/g)]
     .filter(({ index }) => ran.some(({ start, end }) => start < index && index < end && end - start < 400))
     .map(([, name]) => `${file}:${name}`);
-  return { classes, machines };
+  const source = textOf('src', file);
+  return { classes, functions, machines, fields: classes.flatMap((name) => mutableFields(source, name)) };
 }
 
-const counts = (file) => !UNCOUNTED.test(file) && IMPORT.test(readFileSync(join(root, 'src', file), 'utf8'));
+const counts = (file) => !UNCOUNTED.test(file);
+const isLeaf = (file) => !IMPORT.test(textOf('src', file));
 
 /** Runs `call` some times and returns what every run entered. `call` awaits its argument where the count begins. */
 async function measure(session, call) {
@@ -77,7 +94,10 @@ async function measure(session, call) {
   );
   return {
     files,
+    leaves: files.filter(isLeaf),
+    functions: parts.flatMap(({ functions }) => functions),
     classes: parts.flatMap(({ classes }) => classes),
+    fields: parts.flatMap(({ fields }) => fields),
     machines: parts.flatMap(({ machines }) => machines),
   };
 }
@@ -122,7 +142,7 @@ async function until(condition) {
   if (!condition()) throw new Error('The state that the count waits for did not come');
 }
 
-/** Measures each way. Resolves with `{ way: { files, classes, machines } }`. */
+/** Measures each way. Resolves with what `measure` returns, by the name of the way. */
 export async function countCallFiles(ways = WAYS) {
   const { createMcpEndpoint } = await load('index.js');
   const { sqlite } = await load('stores/sqlite/index.js');
@@ -238,9 +258,18 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   if (process.argv[2] === '--json') {
     console.log(JSON.stringify(results));
   } else {
-    for (const [way, { files, classes, machines }] of Object.entries(results)) {
-      console.log(`${way.padEnd(17)} ${files.length} files, ${classes.length} classes, ${machines.length} machines`);
-      if (only !== undefined) console.log([...files, '', ...machines].map((line) => `  ${line}`).join('\n'));
+    for (const [way, { files, leaves, functions, classes, fields, machines }] of Object.entries(results)) {
+      const figures = [
+        `${files.length} files (${leaves.length} of them leaves)`,
+        `${functions.length} exported functions`,
+        `${classes.length} classes`,
+        `${fields.length} mutable fields`,
+        `${machines.length} machines`,
+      ];
+      console.log(`${way.padEnd(17)} ${figures.join(', ')}`);
+      if (only !== undefined) {
+        console.log([...files, '', ...machines, '', ...fields].map((line) => `  ${line}`).join('\n'));
+      }
     }
   }
 }
