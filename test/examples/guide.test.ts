@@ -1,13 +1,12 @@
-/** The guide quotes code that runs: what it says it quotes is in that file, line by line. Its links lead somewhere. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+/** The guide quotes code that runs: what it says it quotes is in that file, line by line. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = resolve(root, 'docs/guide');
 const QUOTE = /<!-- quoted from (\S+) -->\n\n```\w+\n([\s\S]*?)\n```/g;
-const LINK = /\]\(([^)#]*)(?:#([^)]+))?\)/g;
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -17,16 +16,6 @@ const bare = (text: string): string[] => text.split('\n').map((line) => line.tri
 function includesLines(all: readonly string[], wanted: readonly string[]): boolean {
   return all.some((_, at) => wanted.every((line, n) => all[at + n] === line));
 }
-
-/** As GitHub makes it of a heading. */
-const anchorOf = (heading: string): string =>
-  heading
-    .toLowerCase()
-    .replaceAll(/[^\w\- ]/g, '')
-    .replaceAll(' ', '-');
-
-const anchors = (path: string): string[] =>
-  [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchorOf(String(heading)));
 
 const pages = readdirSync(folder).filter((name) => name.endsWith('.md'));
 
@@ -41,15 +30,5 @@ describe.each(pages)('docs/guide/%s', (name) => {
     }
     const marked = text.match(/<!-- quoted from/g) ?? [];
     expect([...text.matchAll(QUOTE)]).toHaveLength(marked.length);
-  });
-
-  test('links to pages and headings that exist', () => {
-    const broken = [...text.matchAll(LINK)].flatMap(([, path = '', anchor]) => {
-      if (path.startsWith('http')) return [];
-      const target = path === '' ? page : resolve(dirname(page), path);
-      if (!existsSync(target)) return [path];
-      return anchor !== undefined && !anchors(target).includes(anchor) ? [`${path}#${anchor}`] : [];
-    });
-    expect(broken).toEqual([]);
   });
 });

@@ -110,9 +110,9 @@ test.each(cases)('%s is charged no less than it takes', { timeout: 120_000 }, as
 });
 
 describe('the table', () => {
-  const page = readFileSync(new URL('../../docs/reference/options.md', import.meta.url), 'utf8');
+  const page = readFileSync(new URL('../../docs/internals/memory.md', import.meta.url), 'utf8');
 
-  test('of the options page has every row, as the code has it', () => {
+  test('of the memory page has every row, as the code has it', () => {
     const rows = [...page.matchAll(/^\| `(\w+)` +\| (.+?) +\| (.+?) +\| (.+?) +\| (.+?) +\|$/gm)]
       .map(([, name = '', what, counted, most, until]) => [name, { what, counted, most, until }] as const)
       .filter(([name]) => name in HELD);
