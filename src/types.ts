@@ -38,7 +38,7 @@ export type EndReason =
   | 'terminated'
   | 'server_closed'
   | 'handler_returned'
-  | 'store_lost';
+  | 'endpoint_closed';
 
 /**
  * Why a session left this instance. Of one request of stateless and 2026-07-28 serving: `request_done` (it was

@@ -76,7 +76,7 @@ export function fileSessions(root: string): SessionMigrationHandler {
     async onSessionEnded(id, reason) {
       await removeCopy(id);
       // This process stops and loses its memory. The session continues elsewhere.
-      if (reason === 'store_lost') return;
+      if (reason === 'endpoint_closed') return;
       // The client left this process. It may use the copy of another one.
       const idle = reason === 'idle' || reason === 'idle_limit';
       if (idle && !(await hasNoCopies(id))) return;

@@ -23,7 +23,7 @@ import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
 import { checkVersion } from '../options/packages.ts';
 import type { AuthContext, Authenticator, Caller } from './context.ts';
 import { loadJose } from './issuer-keys.ts';
-import { createJwtVerifier } from './jwt.ts';
+import { createJwtVerifier, forOther, refusedToken, type RefusedToken } from './jwt.ts';
 import { createProxyUsers } from './proxy-users.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
 
@@ -74,10 +74,10 @@ class BearerTokens implements Authenticator {
 
   authenticate(caller: Caller): AuthInfo | SojournError | Promise<AuthInfo | SojournError> {
     const header = caller.header('authorization');
-    if (header === undefined || header === '') return this.#refuse(invalidToken('Missing Authorization header'));
+    if (header === undefined || header === '') return this.#refuse(refusedToken('Missing Authorization header'));
     const token = header.length <= LONGEST_TOKEN ? BEARER.exec(header)?.[1] : undefined;
     if (token === undefined) {
-      return this.#refuse(invalidToken("Invalid Authorization header format, expected 'Bearer TOKEN'"));
+      return this.#refuse(refusedToken("Invalid Authorization header format, expected 'Bearer TOKEN'"));
     }
     return this.#verified?.get(token) ?? this.#check(token, caller);
   }
@@ -89,7 +89,7 @@ class BearerTokens implements Authenticator {
         ...this.#needs,
       });
       // The SDK compares with the system's clock.
-      if ((info.expiresAt ?? 0) * 1_000 <= this.#context.time.now()) throw invalidToken('Token has expired');
+      if ((info.expiresAt ?? 0) * 1_000 <= this.#context.time.now()) throw refusedToken('Token has expired');
       this.#verified?.keep(token, info);
       return info;
     } catch (cause) {
@@ -99,11 +99,14 @@ class BearerTokens implements Authenticator {
 
   async #verifyAccessToken(token: string, caller: Caller): Promise<AuthInfo> {
     const info: unknown = await this.#verify(token, caller);
-    if (info === undefined || info === null) throw invalidToken('Token is not valid');
+    if (info === undefined || info === null) throw refusedToken('Token is not valid');
     if (!isAuthInfo(info)) throw new TypeError('auth.verify takes a token to an AuthInfo (token, clientId, scopes, …)');
     const { resource } = info;
     if (resource !== undefined && this.#resource !== undefined && !isFor(resource, this.#resource))
-      throw invalidToken('Token was not issued for this resource');
+      throw refusedToken(
+        'Token was not issued for this resource',
+        forOther(resource.href, 'auth.metadata.resource', [this.#resource.href]),
+      );
     return info;
   }
 
@@ -126,24 +129,24 @@ class BearerTokens implements Authenticator {
     }
   }
 
-  #challenge({ code, message }: OAuthError, token: string): SojournError {
+  #challenge({ code, message, logged }: RefusedToken, token: string): SojournError {
     const description = DESCRIPTION.test(message) ? message : 'Token is not valid';
     const { headers } = bearerAuthChallengeResponse(new OAuthError(code, description), this.#needs);
     const challenge = headers.get('www-authenticate') ?? 'Bearer';
     return code === (OAuthErrorCode.InsufficientScope as string)
       ? insufficientScope(challenge, description)
-      : unauthorized(challenge, description, withoutToken(description, token));
+      : unauthorized(
+          challenge,
+          description,
+          withoutToken(`${description}${logged === undefined ? '' : `: ${logged}`}`, token),
+        );
   }
 }
 
-function invalidToken(message: string): OAuthError {
-  return new OAuthError(OAuthErrorCode.InvalidToken, message);
-}
-
 /** Recognised by its shape, because an application may have another copy of the SDK. */
-function oauthError(cause: unknown): OAuthError | undefined {
+function oauthError(cause: unknown): RefusedToken | undefined {
   if (!(cause instanceof Error) || cause.name !== 'OAuthError') return undefined;
-  return typeof (cause as Partial<OAuthError>).code === 'string' ? (cause as OAuthError) : undefined;
+  return typeof (cause as Partial<OAuthError>).code === 'string' ? (cause as RefusedToken) : undefined;
 }
 
 function isAuthInfo(value: unknown): value is AuthInfo {

@@ -3,6 +3,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server';
 import type { JWTPayload, JWTVerifyGetKey } from 'jose';
 import type { ResolvedJwt } from '../options/auth-options.ts';
+import { quoted } from '../shown.ts';
 import type { AuthContext } from './context.ts';
 import { IssuerKeys, loadJose } from './issuer-keys.ts';
 
@@ -28,7 +29,7 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
   };
   return async (token) => {
     const payload = await payloadOf(token).catch((cause: unknown) => {
-      throw isJoseError(cause) ? new OAuthError(OAuthErrorCode.InvalidToken, why(cause)) : cause;
+      throw isJoseError(cause) ? refusedToken(why(cause), differing(cause, jwt)) : cause;
     });
     const { exp = 0, client_id: client, azp } = payload;
     return {
@@ -41,6 +42,21 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
       extra: { ...payload },
     };
   };
+}
+
+/** `logged`: what the log says more than the client may read. */
+export interface RefusedToken extends OAuthError {
+  readonly logged?: string | undefined;
+}
+
+export function refusedToken(description: string, logged?: string): RefusedToken {
+  return Object.assign(new OAuthError(OAuthErrorCode.InvalidToken, description), { logged });
+}
+
+/** What a token is for beside what is expected. */
+export function forOther(found: unknown, option: string, expected: readonly string[]): string {
+  const values = [found ?? []].flat().map(quoted);
+  return `it is for ${values.join(', ') || 'no audience'}, and ${option} is ${expected.map(quoted).join(', ')}`;
 }
 
 /** Clients write `https://mcp.example` as `https://mcp.example/`. */
@@ -63,6 +79,8 @@ const text = (value: unknown): string | undefined => (typeof value === 'string' 
 interface JoseError extends Error {
   readonly code: string;
   readonly claim?: unknown;
+  /** The claims, once the signature was found valid. */
+  readonly payload?: JWTPayload;
 }
 
 function isJoseError(cause: unknown): cause is JoseError {
@@ -71,6 +89,12 @@ function isJoseError(cause: unknown): cause is JoseError {
 }
 
 const CLAIMS: ReadonlySet<unknown> = new Set(['iss', 'aud', 'nbf', 'exp', 'iat']);
+
+/** The claim of a token beside what is expected of it. */
+function differing({ claim, payload }: JoseError, jwt: Pick<ResolvedJwt, 'issuer' | 'audience'>): string | undefined {
+  if (claim === 'aud') return forOther(payload?.aud, 'auth.jwt.audience', jwt.audience);
+  return claim === 'iss' ? `it is ${quoted(payload?.iss)}, and auth.jwt.issuer is ${quoted(jwt.issuer)}` : undefined;
+}
 
 /** Says which check failed, and nothing that the token holds. */
 function why({ code, claim }: JoseError): string {

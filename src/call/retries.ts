@@ -188,7 +188,7 @@ export function forLeaving(
 
 /** The error of a call that ends with its session. */
 export function endError(reason: LeaveReason, mayHaveRun: boolean): SojournError {
-  if (reason === 'closed' || reason === 'store_lost') return requestClosed(mayHaveRun);
+  if (reason === 'closed' || reason === 'endpoint_closed') return requestClosed(mayHaveRun);
   if (reason === 'released') return requestDrained(mayHaveRun);
   return reason === 'fenced' ? ownerLost(mayHaveRun) : sessionEnded(mayHaveRun);
 }

@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { pino } from 'pino';
 import { REQUEST_LINE } from '../observe/log-lines.ts';
-import { LEVELS, loggerOf } from '../options/logger.ts';
+import { LEVELS, loggerOf, printed } from '../options/logger.ts';
 import type { Logger } from '../types.ts';
 
 const STDERR = 2;
@@ -44,10 +44,11 @@ export function terminalLogger({ level, worker, redact }: CliLog, write: (text: 
 function lineOf(fields: object, message: string): string {
   const { err, error, ...more } = fields as Record<string, unknown>;
   const cause = err instanceof Error ? err : error instanceof Error ? error : undefined;
+  const said = printed(cause);
   const shown = message === REQUEST_LINE ? requestOf(more) : { text: message, more };
   const pairs = { ...shown.more, ...(cause === undefined && error !== undefined && { error }) };
   const rest = Object.entries(pairs).map(([name, value]) => `  ${name}=${valueOf(value)}`);
-  return `${shown.text}${rest.join('')}${cause === undefined ? '' : `\n  ${cause.stack ?? cause.message}`}`;
+  return `${shown.text}${rest.join('')}${cause === undefined ? '' : `\n  ${typeof said === 'string' ? said : (cause.stack ?? cause.message)}`}`;
 }
 
 function requestOf({ http, method, tool, prompt, status, ms, ...more }: Record<string, unknown>) {

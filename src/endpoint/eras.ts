@@ -6,6 +6,7 @@ import { LegacySseEra } from '../eras/legacy/sse-era.ts';
 import { StatelessEra } from '../eras/legacy/stateless-era.ts';
 import { CallRecords } from '../eras/modern/call-records.ts';
 import { ModernEra } from '../eras/modern/modern-era.ts';
+import { seenClients } from '../eras/message-checks.ts';
 import { RequestChecks } from '../eras/request-checks.ts';
 import { KeepAlive } from '../http/keep-alive.ts';
 import type { SlowReaders } from '../http/slow-readers.ts';
@@ -51,8 +52,9 @@ export function createEras(given: ErasOptions): Eras {
   const expiry = new StreamExpiry(time);
   const gate = new RequestLimits({ time, requests: limits.requests, perUser, perTool });
   const replays = new Replays({ options, memory: held.replays, slowReaders });
+  const noteClient = seenClients(options.notices);
   const shared = { options, gate, keepAlive, expiry, random, lifecycle };
-  const requests = { ...shared, servers, callTimes, authorizer, lists, memory: held.calls };
+  const requests = { ...shared, servers, callTimes, authorizer, lists, memory: held.calls, noteClient };
   const resuming = { records: new CallRecords(registry.store, options), instance, replays };
   const modern = new ModernEra({ ...requests, bus, resuming: options.resumeModernCalls ? resuming : undefined });
   const legacy = new LegacyEra({ ...given, ...shared, replays, lostAnswers: modern });

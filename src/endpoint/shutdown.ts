@@ -147,14 +147,14 @@ export class Shutdown {
       await Promise.all(live.map((session) => this.#parts.registry.leaving.release(session, 'closed')));
       return;
     }
-    await Promise.all(live.map((session) => this.#parts.registry.leaving.end(session, 'store_lost')));
+    await Promise.all(live.map((session) => this.#parts.registry.leaving.end(session, 'endpoint_closed')));
     // A store that was never open has no session of this endpoint.
     if (!this.#parts.instance.lease.joined) return;
     let cursor: string | undefined;
     do {
       const page = await this.#parts.registry.store.sessions.list(100, cursor);
       for (const { id } of page.records) {
-        await this.#parts.registry.leaving.endOwnerless(id, 'store_lost');
+        await this.#parts.registry.leaving.endOwnerless(id, 'endpoint_closed');
       }
       cursor = page.nextCursor;
     } while (cursor !== undefined);

@@ -43,14 +43,16 @@ export function checkBatch(body: readonly unknown[], most: number): Checked[] | 
 const CLIENTS = 256;
 const NAME_LENGTH = 64;
 
+export type NoteClient = (message: Checked) => void;
+
 /**
- * Emits a notice for each client without a session that calls for the first time, by its name and version. The messages
- * are of 2026-07-28, or of an endpoint without sessions.
+ * Emits a notice for each client without a session whose first request is admitted, by its name and version. The
+ * messages are of 2026-07-28, or of an endpoint without sessions.
  */
-export function seenClients(notices: Notices): (message: Checked | undefined) => void {
+export function seenClients(notices: Notices): NoteClient {
   const versions = new Map<string, string>();
   return (message) => {
-    if (message?.kind !== 'request') return;
+    if (message.kind !== 'request') return;
     const { params } = message.message;
     const meta = params?.['_meta'];
     const info = (isObject(meta) ? meta[CLIENT_INFO_META_KEY] : undefined) ?? params?.['clientInfo'];

@@ -32,7 +32,7 @@ import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksForLostAnswer } from './modern/call-position.ts';
 import { holdText, holdValue } from './json-values.ts';
-import { checkBatch, noteMessages, seenClients } from './message-checks.ts';
+import { checkBatch, noteMessages } from './message-checks.ts';
 
 export const VALIDATION_ORDER = [
   'host',
@@ -87,7 +87,6 @@ export class RequestChecks {
   readonly #options: ResolvedOptions;
   readonly #eras: CheckedEras;
   readonly #lifecycle: Pick<Lifecycle, 'refusal'>;
-  readonly #noteClient: ReturnType<typeof seenClients>;
   /** Newest first. */
   readonly #versions: readonly string[];
   readonly #servesModern: boolean;
@@ -97,7 +96,6 @@ export class RequestChecks {
     this.#options = options;
     this.#lifecycle = lifecycle;
     this.#eras = eras;
-    this.#noteClient = seenClients(options.notices);
     this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions);
     this.#servesModern = this.#versions.some(isModern);
     this.#servesLegacy = !this.#versions.every(isModern);
@@ -283,13 +281,11 @@ export class RequestChecks {
 
   #serveModern(post: ReceivedPost, header: string | undefined): void {
     if (this.#isRefused(post)) return;
-    this.#noteClient(post.messages[0]);
     if (!this.#eras.modern.serve(post, header)) this.#eras.posts.post(post);
   }
 
   #servePost(post: ReceivedPost): void {
     if (this.#isRefused(post)) return;
-    if (this.#options.sessionMode === 'stateless') this.#noteClient(post.messages[0]);
     this.#eras.posts.post(post);
   }
 

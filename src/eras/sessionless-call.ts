@@ -31,6 +31,7 @@ import type { SessionRun } from '../session/server/run.ts';
 import type { FactoryCall, ServerBuilder } from '../session/server/server-builder.ts';
 import type { SharedLists } from '../session/server/shared-lists.ts';
 import { idOf } from '../session/streams/event-id.ts';
+import type { NoteClient } from './message-checks.ts';
 import { firstPosition } from './modern/call-position.ts';
 
 type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
@@ -56,10 +57,11 @@ export interface SessionlessOptions {
   readonly gate: RequestLimits;
   readonly callTimes: CallTimes | undefined;
   readonly lists?: SharedLists | undefined;
+  readonly noteClient: NoteClient;
 }
 
 /** What the calls of an era share. */
-export interface CallHost extends Pick<SessionlessOptions, 'options' | 'random' | 'authorizer'> {
+export interface CallHost extends Pick<SessionlessOptions, 'options' | 'random' | 'authorizer' | 'noteClient'> {
   readonly era: 'legacy' | 'modern';
 }
 
@@ -216,12 +218,14 @@ export class SessionlessCall extends Call implements ReaderListener, FactoryCall
     return new Call(caller, undefined, true, id, method, undefined, target, work);
   }
 
-  /** Takes the place of the called tool. Throws the error that the call is refused with. */
-  enterTool(): void {
-    const refusal = this.rpcRequest && this.admission?.enterTool(toolOf(this.rpcRequest));
-    if (refusal === undefined) return;
-    this.refuse(refusal);
-    throw refusal;
+  /**
+   * The last check before its handler: takes the place of the called tool. `forbidden`: a check before has refused it.
+   * Returns the error that the call is refused with.
+   */
+  admit(forbidden?: SojournError): SojournError | undefined {
+    const refusal = forbidden ?? (this.rpcRequest && this.admission?.enterTool(toolOf(this.rpcRequest)));
+    if (refusal === undefined) this.#host.noteClient(this.#message);
+    return refusal;
   }
 
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */

@@ -17,6 +17,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
 import { isObject, type RpcResponse } from '../protocol/jsonrpc.ts';
+import { shown, userName } from '../shown.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Exchange, HeaderList, ReportFailure } from './exchange.ts';
@@ -106,7 +107,14 @@ const WHY: Partial<Record<ErrorCode, string>> = {
 
 function noticeRefusal(exchange: Exchange, error: SojournError): void {
   const { status, code, message, notice } = error;
-  exchange.refused({ status, reason: reasonOf(error), why: notice ?? WHY[code] ?? message });
+  const user = code === 'USER_LIMIT' ? sharerOf(exchange) : undefined;
+  exchange.refused({ status, reason: reasonOf(error), why: notice ?? WHY[code] ?? message, user });
+}
+
+/** Who the limits of a user count a request for. */
+function sharerOf({ user, clientAddress }: Exchange): string | undefined {
+  const name = user === undefined ? clientAddress : userName(user);
+  return name && shown(name);
 }
 
 const HARMFUL: ReadonlySet<number> = new Set([400, 406, 413, 415, 429, 503]);

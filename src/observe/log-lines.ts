@@ -76,7 +76,8 @@ function write(
     case 'request':
       return requests?.info(requestFields(notice), REQUEST_LINE);
     case 'refused':
-      return writeRefused(notice, logger);
+      // One line for each refusal.
+      return notice.watched && requests !== undefined ? undefined : writeRefused(notice, logger);
     case 'handlerThrew':
       return logger.warn(
         { ...thrownFields(notice), ...(logErrors && { message: messageOf(notice.error) }) },
@@ -113,7 +114,9 @@ function requestFields({ method, target, ms, ...notice }: RequestNotice): object
     ...named,
     status,
     ms: Math.round(ms * 10) / 10,
-    refused,
+    refused: refused?.reason,
+    why: refused?.why,
+    user: refused?.user,
     ...failure,
     resumed,
     left,
@@ -121,12 +124,12 @@ function requestFields({ method, target, ms, ...notice }: RequestNotice): object
   };
 }
 
-function writeRefused({ status, reason, why, sessionId }: RefusedNotice, logger: Logger): void {
+function writeRefused({ status, reason, why, user, sessionId }: RefusedNotice, logger: Logger): void {
   // Errors of this status are logged with their cause where they are made.
   if (status === 500) return;
   // Clients look for a GET stream before they initialize.
   const level = status === 405 ? 'debug' : 'info';
-  logger[level]({ status, reason, why, sessionId }, `A request is refused: ${status} ${reason}`);
+  logger[level]({ status, reason, why, user, sessionId }, `A request is refused: ${status} ${reason}`);
 }
 
 function thrownFields({ sessionId, error, ...called }: HandlerThrewNotice): object {

@@ -35,8 +35,8 @@ export interface RequestNotice {
   readonly target: string | undefined;
   /** 499: the client left before the head of its answer. */
   readonly status: number;
-  /** Why it was refused, also where the status is 200. */
-  readonly refused: string | undefined;
+  /** How it was refused, also where the status is 200. */
+  readonly refused: Refusal | undefined;
   /** The first failure among its answers. */
   readonly failure: CallFailure | undefined;
   /** A GET that continues a stream after its last event. */
@@ -54,12 +54,16 @@ export interface Refusal {
   readonly reason: string;
   /** Names the option that allows it, where there is one. */
   readonly why: string;
+  /** Whose share is used up: the name of a user, or an address. */
+  readonly user?: string | undefined;
 }
 
 export interface RefusedNotice extends Refusal {
   readonly kind: 'refused';
   /** The client sent it. */
   readonly sessionId: string | undefined;
+  /** A `request` notice follows, which says it too. */
+  readonly watched: boolean;
 }
 
 export interface HandlerThrewNotice {
@@ -124,7 +128,7 @@ interface RefusedExchange {
 
 /** A request whose notice is being collected (`WatchedRequest`). */
 interface RefusedRequest {
-  refused(reason: string): void;
+  refused(refusal: Refusal): void;
 }
 
 export class Notices {
@@ -152,7 +156,8 @@ export class Notices {
 
   /** `watched`: undefined where no listener wants the notice of the request, or another instance has its client. */
   refused(exchange: RefusedExchange, refusal: Refusal, watched?: RefusedRequest): void {
-    watched?.refused(refusal.reason);
-    this.emit({ kind: 'refused', ...refusal, sessionId: exchange.header('mcp-session-id') });
+    watched?.refused(refusal);
+    const sessionId = exchange.header('mcp-session-id');
+    this.emit({ kind: 'refused', ...refusal, sessionId, watched: watched !== undefined });
   }
 }

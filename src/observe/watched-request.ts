@@ -3,7 +3,7 @@ import { orUndefined } from '../or-undefined.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { shown } from '../shown.ts';
 import type { TimeProvider } from '../types.ts';
-import type { CallFailure, Notices } from './notices.ts';
+import type { CallFailure, Notices, Refusal } from './notices.ts';
 
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
 export const CLIENT_LEFT = 499;
@@ -21,7 +21,7 @@ export class WatchedRequest {
   readonly #began: number;
   #method: string | undefined = undefined;
   #target: string | undefined = undefined;
-  #refused: string | undefined = undefined;
+  #refused: Refusal | undefined = undefined;
   #failure: CallFailure | undefined = undefined;
   #status: number | undefined = undefined;
 
@@ -39,8 +39,8 @@ export class WatchedRequest {
     if (typeof name === 'string') this.#target = shown(name);
   }
 
-  refused(reason: string): void {
-    this.#refused = reason;
+  refused(refusal: Refusal): void {
+    this.#refused = refusal;
   }
 
   /** A message leaves in its response. */

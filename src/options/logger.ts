@@ -3,6 +3,7 @@
  * the way.
  */
 import { inspect } from 'node:util';
+import { SojournError } from '../errors.ts';
 import { callOnError } from '../observe/thrown-errors.ts';
 import type { GivenLogger, Logger, OnError, TimeProvider } from '../types.ts';
 import { lineWriter, type WriteLine } from './log-fields.ts';
@@ -24,12 +25,18 @@ export function loggerOf(methodOf: (level: (typeof LEVELS)[number]) => Logger['i
 /** What `logger: false` means. */
 export const SILENT: Logger = loggerOf(() => IGNORED);
 
+/** What a reader of a console sees of an error. A store that is away is no mistake in code: no frame leads to it. */
+export function printed(error: unknown): unknown {
+  return error instanceof SojournError && error.code === 'STORE_AWAY' ? error.message : error;
+}
+
 const toConsole =
   (level: keyof Logger, method: 'debug' | 'info' | 'warn' | 'error' = level === 'fatal' ? 'error' : level) =>
-  (obj: object, msg: string): void =>
-    console[method](
-      `sojourn: ${level === 'info' ? '' : `${level}: `}${msg}${Object.keys(obj).length === 0 ? '' : ` ${inspect(obj, ON_ONE_LINE)}`}`,
-    );
+  (obj: object, msg: string): void => {
+    const fields = Object.fromEntries(Object.entries(obj).map(([name, value]) => [name, printed(value)]));
+    const shown = Object.keys(fields).length === 0 ? '' : ` ${inspect(fields, ON_ONE_LINE)}`;
+    console[method](`sojourn: ${level === 'info' ? '' : `${level}: `}${msg}${shown}`);
+  };
 
 /** What `logger: console` means: every level, as one line of text and the fields. */
 const fullConsoleLogger: Logger = loggerOf((level) => toConsole(level));

@@ -75,7 +75,7 @@ export function sealedSessions({
     sessionMigrationHandler: {
       onSessionEnded: (id, reason) => {
         // A memory store loses its sessions when its endpoint closes. Their ids must still work on the next endpoint.
-        const nonce = reason === 'store_lost' ? undefined : nonceIn(id);
+        const nonce = reason === 'endpoint_closed' ? undefined : nonceIn(id);
         if (nonce !== undefined) ended.set(nonce, true);
       },
       allowSessionMigration: ({ user }, id) => {

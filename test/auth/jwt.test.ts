@@ -104,6 +104,21 @@ test.each(refused)('B204 a token that %s is 401', async (_name, parts, why) => {
   ]);
 });
 
+test('the log names what a refused token is for beside what is expected, and its client does not read it', async () => {
+  const issuer = await startIssuer();
+  const { client, log } = await serve(createLab().factory, { auth: authOf(issuer) });
+  for (const claims of [{ aud: ['https://a.example', 'b'] }, { aud: undefined }, { iss: 'https://evil.example' }]) {
+    const { response } = await client(bearer(await issuer.token({ claims }))).initialize();
+    expect(JSON.stringify([response.json(), response.header('www-authenticate')])).not.toMatch(/a\.example|auth\.jwt/);
+  }
+  const refused = log.matching(/^A request is refused: 401/).map(({ fields }) => fields['why']);
+  expect(refused).toEqual([
+    `Token was not issued for this resource: it is for "https://a.example", "b", and auth.jwt.audience is "${RESOURCE}"`,
+    `Token was not issued for this resource: it is for no audience, and auth.jwt.audience is "${RESOURCE}"`,
+    `Token is not valid: its claim iss is not accepted: it is "https://evil.example", and auth.jwt.issuer is "${issuer.url}"`,
+  ]);
+});
+
 test('an audience that is an origin is accepted with and without its slash', async () => {
   const issuer = await startIssuer();
   const { client } = await serve(createLab().factory, { auth: authOf(issuer, { audience: 'https://mcp.example' }) });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { terminalLogger } from '../../src/cli/log.ts';
+import { storeAway } from '../../src/errors.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 
 function terminal(level: string) {
@@ -20,6 +21,17 @@ test('a terminal gets one readable line for each request, and fields behind othe
     '[2] A client connected  client="c 1"\n',
     '[2] warn A tool threw ***  tool=add\n',
   ]);
+});
+
+test('a store that is away is its reason without a stack, another error has its stack', () => {
+  const { lines, logger } = terminal('info');
+  logger.error({ err: storeAway('Redis at redis://127.0.0.1:1: connect ECONNREFUSED') }, 'The session store is away');
+  logger.error({ err: new RangeError('broken') }, 'A defect');
+  expect(lines[0]).toBe(
+    '[2] error The session store is away\n  Service Unavailable: the session store cannot be reached ' +
+      '(Redis at redis://127.0.0.1:1: connect ECONNREFUSED)\n',
+  );
+  expect(lines[1]).toMatch(/^\[2\] error A defect\n {2}RangeError: broken\n {4}at .*log\.test\.ts/);
 });
 
 test('silent writes nothing', () => {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { serveFleet } from '../kit/fleet.ts';
 import { createLab } from '../kit/lab.ts';
 import { hashOf, type Log } from '../kit/log.ts';
-import { faces, serve, type Served } from '../kit/serve.ts';
+import { faces, serve, type Served, type ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
 const LINES = /^(request|A client connected|A session|A request is refused|A tool threw|A handler threw)/;
@@ -94,33 +94,38 @@ describe.each(faces)('over %s', (face) => {
     ]);
   });
 
-  test('a refusal names its reason and the option that allows it, also where the status is 200', async () => {
-    const options = { accessLog: true, allowedHosts: ['127.0.0.1'], limits: { requestsPerSession: 1 } };
-    const served = await serve(createLab().factory, options, { face });
-    const one = served.client();
-    await one.initialize();
-    served.log.lines.length = 0;
-    const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
-    await one.post(ping, { headers: { host: 'evil.example' } });
-    await one.post(ping, { headers: { origin: 'https://evil.example' } });
-    await one.post(ping, { sessionId: 'unknown' });
-    await one.post({ ...ping, jsonrpc: '1.0' }, { sessionId: one.sessionId });
-    const refused = served.log.matching(/^A request is refused/);
-    expect(refused.map(({ level, message, fields }) => [level, message, fields['why']])).toEqual([
-      ['info', 'A request is refused: 403 host', expect.stringContaining('allowedHosts')],
-      ['info', 'A request is refused: 403 origin', expect.stringContaining('allowedOrigins')],
-      ['info', 'A request is refused: 404 session_not_found', expect.stringContaining('option store')],
-      ['info', 'A request is refused: 400 invalid_request', expect.stringContaining('Invalid Request')],
-    ]);
-    expect(
-      requests(served.log).map((line) => [(line as { status: number }).status, (line as { refused: string }).refused]),
-    ).toEqual([
-      [403, 'host'],
-      [403, 'origin'],
-      [404, 'session_not_found'],
-      [200, 'invalid_request'],
-    ]);
-  });
+  test.each([false, true])(
+    'a refusal is one line with its reason and the option (accessLog: %s)',
+    async (accessLog) => {
+      const options = { accessLog, allowedHosts: ['127.0.0.1'], limits: { requestsPerSession: 1 } };
+      const served = await serve(createLab().factory, options, { face });
+      const one = served.client();
+      await one.initialize();
+      served.log.lines.length = 0;
+      const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+      await one.post(ping, { headers: { host: 'evil.example' } });
+      await one.post(ping, { headers: { origin: 'https://evil.example' } });
+      await one.post(ping, { sessionId: 'unknown' });
+      await one.post({ ...ping, jsonrpc: '1.0' }, { sessionId: one.sessionId });
+      const line = (status: number, reason: string, why: string): unknown[] => [
+        'info',
+        accessLog ? 'request' : `A request is refused: ${status} ${reason}`,
+        reason,
+        expect.stringContaining(why),
+      ];
+      const lines = served.log.matching(LINES);
+      expect(
+        lines.map(({ level, message, fields: f }) => [level, message, f['refused'] ?? f['reason'], f['why']]),
+      ).toEqual([
+        line(403, 'host', 'allowedHosts'),
+        line(403, 'origin', 'allowedOrigins'),
+        line(404, 'session_not_found', 'option store'),
+        line(400, 'invalid_request', 'Invalid Request'),
+      ]);
+      const status = ({ fields }: (typeof lines)[number]) => fields['status'];
+      expect(lines.map(status)).toEqual([403, 403, 404, accessLog ? 200 : 400]);
+    },
+  );
 });
 
 describe.each<[string, () => McpServer | McpServerV1]>([
@@ -228,6 +233,35 @@ test('a client of an endpoint without sessions is said once', async () => {
   expect(said(served.log)).toEqual([
     ['info', 'A client connected', { client: 'raw-client 0.0.0', protocol: '2025-11-25' }],
   ]);
+});
+
+test.each(faces)('a client that is refused has not connected, over %s', async (face) => {
+  const served = await serve(throwing, { limits: { perTool: { answers: { requests: 0 } } } }, { face });
+  // A header that the body does not agree with, and a tool without a place.
+  const refused = { 'mcp-protocol-version': '2026-07-28', 'mcp-session-id': null, 'mcp-method': 'tools/list' };
+  const call = { name: 'answers', arguments: {} };
+  const body = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { ...call, _meta: MODERN } };
+  await served.client().post(body, { headers: refused });
+  await modern(served, 'tools/call', call);
+  const lines = () => served.log.matching(LINES).map(({ message }) => message);
+  expect(lines()).toEqual(['A request is refused: 400 header_mismatch', 'A request is refused: 429 tool_limit']);
+  await modern(served, 'tools/list', {});
+  expect(lines().slice(2)).toEqual(['A client connected']);
+});
+
+test('a user past a limit is named, an anonymous one by its address', async () => {
+  const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': user }) =>
+    typeof user === 'string'
+      ? { token: 't', clientId: 'c', scopes: [], extra: { sub: `${user}\u001b[2J` } }
+      : undefined;
+  const options = { limits: { perUser: { requestsPerMinute: 1 } } };
+  const served = await serve(throwing, options, { face: 'node', auth });
+  for (const headers of [{ 'x-user': 'ann' }, {}] as Array<Record<string, string>>) {
+    const one = served.client({ headers });
+    for (let n = 0; n < 2; n++) await one.post({ jsonrpc: '2.0', id: n, method: 'initialize', params: {} });
+  }
+  const refused = served.log.matching(/^A request is refused: 429 user_limit$/);
+  expect(refused.map(({ fields }) => fields['user'])).toEqual(['ann\\u001b[2J', '127.0.0.1']);
 });
 
 test('a token that is refused is said with its reason, and without itself', async () => {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { consoleLogger, safeLogger } from '../../src/options/logger.ts';
+import { storeAway } from '../../src/errors.ts';
 import type { Logger } from '../../src/types.ts';
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
@@ -32,6 +33,16 @@ describe('the console logger', () => {
     consoleLogger.warn({ sessionId: 'a' }, 'seen');
     expect(vi.mocked(console.warn).mock.calls).toEqual([["sojourn: warn: seen { sessionId: 'a' }"]]);
   });
+});
+
+test('a store that is away is its reason without a stack, another error has its stack', () => {
+  const lines = watchConsole();
+  consoleLogger.error({ err: storeAway('Redis: connect ECONNREFUSED') }, 'away');
+  consoleLogger.error({ err: new RangeError('broken') }, 'a defect');
+  expect(lines[0]).toBe(
+    "error sojourn: error: away { err: 'Service Unavailable: the session store cannot be reached (Redis: connect ECONNREFUSED)' }",
+  );
+  expect(lines[1]).toMatch(/RangeError: broken\n\s+at .*logger\.test\.ts/);
 });
 
 describe('the option logger', () => {

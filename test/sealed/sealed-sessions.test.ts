@@ -174,7 +174,7 @@ describe('sealed sessions', () => {
     const [deleted, lost, other] = [await make('a'), await make('b'), await make('c')];
     await onSessionEnded?.(deleted, 'deleted');
     // The endpoint closed and lost its memory store. The id must work on the next endpoint.
-    await onSessionEnded?.(lost, 'store_lost');
+    await onSessionEnded?.(lost, 'endpoint_closed');
     expect(allow(deleted)).toBeNull();
     expect(allow(lost)).toMatchObject({ clientInfo: { name: 'b' } });
     expect(allow(other)).toMatchObject({ clientInfo: { name: 'c' } });

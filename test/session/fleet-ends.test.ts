@@ -255,7 +255,7 @@ describe('the end of the last endpoint on a memory store', () => {
     await b.endpoint.close();
     expect(ended).toEqual([]);
     await a.endpoint.close();
-    expect(ended).toEqual(['store_lost']);
+    expect(ended).toEqual(['endpoint_closed']);
   });
 
   test('also ends those that no instance had claimed yet', async () => {
@@ -263,7 +263,7 @@ describe('the end of the last endpoint on a memory store', () => {
     await a.endpoint.close();
     expect(ended).toEqual([]);
     await b.endpoint.close();
-    expect(ended).toEqual(['store_lost']);
+    expect(ended).toEqual(['endpoint_closed']);
   });
 });
 

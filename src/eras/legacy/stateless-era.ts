@@ -8,7 +8,7 @@ import { answerable, attempt, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/reader.ts';
-import { type RpcNotification, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
+import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, closeServer, dropNotifications } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { ReceivedPost } from '../../call/inbound.ts';
@@ -96,7 +96,7 @@ export class StatelessEra {
     const forbidden = checked instanceof Promise ? await checked : checked;
     // While a resolver takes its time the client may leave, or the endpoint close.
     if (transport.closed) return;
-    const refusal = forbidden ?? call.admission?.enterTool(toolOf(request));
+    const refusal = call.admit(forbidden);
     if (refusal !== undefined) return transport.fail(refusal);
     callTimes?.start(call.work, request, (error) => call.expire(error));
     await transport.deliver(servers.asked(request));

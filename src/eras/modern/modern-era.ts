@@ -239,7 +239,11 @@ export class ModernEra implements LostRequestServer {
     const { request, authInfo } = call.caller;
     // The SDK checks the scopes, and then asks the handler.
     call.work.beforeHandler(() => {
-      call.enterTool();
+      const refused = call.admit();
+      if (refused !== undefined) {
+        call.refuse(refused);
+        throw refused;
+      }
       if (sent !== undefined) this.#given.callTimes?.start(call.work, sent, (error) => call.expire(error));
     });
     return currentCall.run(call, () =>

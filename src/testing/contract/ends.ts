@@ -4,7 +4,7 @@ import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.
 import { FENCE, ME, OTHER, OWNERLESS, recordOf, claimed, append } from './store-kit.ts';
 import { openStreams } from '../view.ts';
 
-const REASONS = ['deleted', 'idle', 'idle_limit', 'terminated', 'server_closed', 'handler_returned', 'store_lost'];
+const REASONS = ['deleted', 'idle', 'idle_limit', 'terminated', 'server_closed', 'handler_returned', 'endpoint_closed'];
 
 export const endCases = [
   test('end/by-owner: an owner ends its session: the tombstone says why and when, and holds no secret', async (kit) => {

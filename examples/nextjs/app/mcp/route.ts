@@ -3,15 +3,15 @@
  * memory store a session lives in one process.
  */
 import { McpServer } from '@modelcontextprotocol/server';
-import { createMcpEndpoint, type McpEndpoint, type Store } from 'sojourn';
+import { createMcpEndpoint, type McpEndpoint, type McpEndpointContext, type Store } from 'sojourn';
 import { memory } from 'sojourn/memory';
 import { z } from 'zod';
 
 const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
 const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
 
-function makeServer(): McpServer {
-  const server = new McpServer({ name: 'nextjs-example', version: '1.0.0' });
+function makeServer({ serverOptions }: McpEndpointContext): McpServer {
+  const server = new McpServer({ name: 'nextjs-example', version: '1.0.0' }, { ...serverOptions });
   server.registerTool('greet', greet, sayHello);
   return server;
 }
