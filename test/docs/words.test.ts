@@ -1,4 +1,5 @@
 /** The pages for users stay short, together and those with a limit alone. `node scripts/words.mjs` prints them. */
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 // @ts-expect-error a script without types
 import * as script from '../../scripts/words.mjs';
@@ -22,4 +23,8 @@ test.each(Object.entries(AT_MOST))('%s has at most %i words', (page, most) => {
   const words = pages.find((each) => each.page === page)?.words ?? 0;
   expect(words).toBeGreaterThan(0);
   expect(words).toBeLessThanOrEqual(most);
+});
+
+test('README has fewer than 150 lines', () => {
+  expect(readFileSync('README.md', 'utf8').trimEnd().split('\n').length).toBeLessThan(150);
 });

@@ -135,6 +135,8 @@ export interface Started {
   output(): string;
   /** Resolves with the match once the output has it; rejects with the output when the program ends before. */
   says(what: RegExp): Promise<RegExpExecArray>;
+  /** Resolves with the exit code. */
+  ended: Promise<number | null>;
   /** Sends SIGINT, as Ctrl+C does, and resolves with the exit code. */
   stop(): Promise<number | null>;
 }

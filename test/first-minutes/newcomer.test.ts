@@ -20,23 +20,29 @@ describe('from an empty folder', () => {
   pathTest('README leads to a session that continues after a restart', async () => {
     const [lines, client] = blocksOf('README.md', 'Restart it');
     expect(blocksOf('docs/guide/getting-started.md', 'Restart it')).toEqual([lines, client]);
-    const [imported, created] = String(lines?.text).trim().split('\n');
+    const [imported, created, stops] = String(lines?.text).trim().split('\n');
     const server = String(withName('server.js'));
     const stored = server.replace(/^const endpoint = .*$/m, String(created));
     expect(stored).not.toBe(server);
     const folder = await emptyFolder();
     await folder.follow(README.slice(0, 1));
-    folder.write('server.js', `${imported}\n${stored}`);
+    folder.write('server.js', `${imported}\n${stored}${stops}\n`);
     await folder.follow([client as Block]);
     const first = folder.start('node server.js');
     await first.says(/http:/);
     const enters = "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node enter.js'";
     const reader = folder.start(enters);
     await reader.says(/call 1 of this session/);
-    await first.stop();
-    await folder.start('node server.js').says(/http:/);
+    expect(await first.stop()).toBe(0);
+    const second = folder.start('node server.js');
+    await second.says(/http:/);
     folder.write('restarted', '');
     await reader.says(/call 2 of this session/);
+    await second.says(/A session continues here/);
+    expect(second.output()).not.toContain('died');
+    // Its input has ended, as at Ctrl+D.
+    expect(await reader.ended).toBe(0);
+    expect(reader.output()).toBe('call 1 of this session\ncall 2 of this session\n');
   });
 
   pathTest('the same program is strict TypeScript', async () => {
