@@ -1,6 +1,6 @@
 /**
  * `npm run test:clients`: every client in every case. `--client NAME`, `--case NAME`, `--store redis|postgres` pick one. `--write` keeps what the users saw
- * in docs/guide/clients.md. `--newest` takes the newest versions of the registries instead of the pinned.
+ * in docs/internals/clients.md. `--newest` takes the newest versions of the registries instead of the pinned.
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Keeps what a run with `--write` saw in docs/guide/clients.md: the table between its two marks. */
+/** Keeps what a run with `--write` saw in docs/internals/clients.md: the table between its two marks. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,7 @@ import type { Seen } from './other-client.ts';
 import type { Flaw, Other } from './other-list.ts';
 import { CASES, meets, type CaseId } from './other-rounds.ts';
 
-const guide = fileURLToPath(new URL('../../docs/guide/clients.md', import.meta.url));
+const guide = fileURLToPath(new URL('../../docs/internals/clients.md', import.meta.url));
 const MARKS = ['<!-- clients:begin -->', '<!-- clients:end -->'] as const;
 const KINDS = ['failed', 'hung', 'dead', 'no push'] as const;
 const ids = Object.keys(CASES) as CaseId[];

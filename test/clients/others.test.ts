@@ -2,7 +2,7 @@
  * Clients in other languages, each with its SDK at a pinned version and its defaults, against `sojourn serve`: what
  * their users see while everything works and while something fails. `npm test` runs a part; `npm run test:clients` runs
  * every client through every case, on one instance and on two behind nginx, and keeps the table in
- * docs/guide/clients.md.
+ * docs/internals/clients.md.
  */
 import { afterAll, describe, expect, test } from 'vitest';
 import { isAvailable, missingServer } from '../kit/servers/index.ts';

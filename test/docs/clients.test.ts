@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { CASES } from '../clients/other-rounds.ts';
 
-const page = readFileSync(new URL('../../docs/guide/clients.md', import.meta.url), 'utf8');
+const page = readFileSync(new URL('../../docs/internals/clients.md', import.meta.url), 'utf8');
 const [, recorded = ''] = /<!-- clients:begin -->\n(.*)<!-- clients:end -->/s.exec(page) ?? [];
 const [head = [], , ...rows] = recorded
   .split('\n')

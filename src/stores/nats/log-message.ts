@@ -39,7 +39,7 @@ export interface LogMessage extends LogHeader {
   readonly data: Buffer;
 }
 
-/** The JSON line. Its one-letter fields are the stored format (docs/stores/nats.md). */
+/** The JSON line. Its one-letter fields are the stored format (docs/internals/nats.md). */
 interface StoredHeader {
   /** Version of the format. */
   readonly v: number;

@@ -1,6 +1,6 @@
 /**
  * The state at the end of a record's log: open streams, complete streams and marks. The one-letter fields are the
- * stored format (docs/stores/nats.md).
+ * stored format (docs/internals/nats.md).
  */
 import type { Mark, OpenStream } from '../store.ts';
 import { CompletedStreams, type CompletedEntry } from './completed-streams.ts';
