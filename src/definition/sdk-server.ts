@@ -1,6 +1,6 @@
 /**
  * What a definition relies on in the SDK's low-level `Server`, by version. This file names every private member that
- * the folder touches (ADR 0019). A server that lacks one of them is refused.
+ * the folder touches (ADR 0019). A server that lacks one of them is refused, unless older versions lack it too.
  */
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isLowLevel } from '../protocol/server-shape.ts';
@@ -41,6 +41,8 @@ export interface Seams {
   readonly methods: readonly string[];
   /** Properties and methods that must exist besides these. */
   readonly required: readonly string[];
+  /** Those of the above that some versions do not have, and need not. */
+  readonly optional: ReadonlySet<string>;
 }
 
 const REQUIRED = ['_serverInfo', '_options', '_requestHandlers', '_notificationHandlers', 'getCapabilities'];
@@ -50,7 +52,7 @@ const CONNECTION = ['_clientCapabilities', '_clientVersion', '_loggingLevels'];
 
 const V2: Seams = {
   sdk: '@modelcontextprotocol/server',
-  oldest: '2.3.0',
+  oldest: '2.0.0',
   newest: '2.4.0',
   connection: [
     ...CONNECTION,
@@ -60,17 +62,27 @@ const V2: Seams = {
     '_legacyShim',
   ],
   methods: ['_oninitialize', '_ondiscover', '_oncancel', '_onprogress'],
-  required: [...REQUIRED, '_customSchemaRequestMethods'],
+  required: REQUIRED,
+  optional: new Set(['_customSchemaRequestMethods']),
 };
 
 const V1: Seams = {
   sdk: '@modelcontextprotocol/sdk',
-  oldest: '1.24.0',
+  oldest: '1.0.1',
   newest: '1.32.2',
-  // `_transport` and the two maps: the handlers of `tasks/result` use them.
-  connection: [...CONNECTION, '_transport', '_requestResolvers', '_taskProgressTokens'],
+  // `_transport` and the next two: the handlers of `tasks/result` use them. Versions without `_oncancel` cancel the
+  // signals of the last one in a handler.
+  connection: [
+    ...CONNECTION,
+    '_transport',
+    '_requestResolvers',
+    '_taskProgressTokens',
+    '_requestHandlerAbortControllers',
+  ],
   methods: ['_oninitialize', '_oncancel', '_onprogress'],
   required: REQUIRED,
+  // `_loggingLevels` since 1.17, the others since 1.24, with tasks.
+  optional: new Set(['_loggingLevels', '_requestResolvers', '_taskProgressTokens', '_oncancel']),
 };
 
 /** Version 1 creates these with the first connection. */
@@ -86,14 +98,16 @@ export function seamsOf(server: SdkServer): Seams {
   return 'getNegotiatedProtocolVersion' in server ? V2 : V1;
 }
 
-/** The first member that this version of the SDK lacks. */
+/** The first member that a definition needs and this version of the SDK lacks. */
 export function missingSeam(server: SdkServer): string | undefined {
-  const seams = seamsOf(server);
-  const mayBeUnset = seams === V1 ? UNSET_BEFORE_CONNECT : new Set<string>();
-  return (
-    [...seams.required, ...seams.connection].find((name) => !(name in server) && !mayBeUnset.has(name)) ??
-    seams.methods.find((name) => typeof Reflect.get(server, name) !== 'function')
-  );
+  const { required, connection, methods, optional } = seamsOf(server);
+  const isMissing = (name: string): boolean => !optional.has(name) && !hasSeam(server, name);
+  return [...required, ...connection, ...methods].find(isMissing);
+}
+
+/** Whether this version has the member, or creates it later. */
+export function hasSeam(server: SdkServer, name: string): boolean {
+  return name in server || (seamsOf(server) === V1 && UNSET_BEFORE_CONNECT.has(name));
 }
 
 export const isSdkServer = (value: unknown): value is SdkServer => isLowLevel(value);

@@ -1,6 +1,7 @@
 /**
  * Serves two sham sessions of each era from one server of an SDK class, before the first definition of that class is
- * used. It finds a write to the shared server, a value of one session in the other, and a send to the wrong session.
+ * used. It finds a write to the shared server, a value of one session in the other, and a send to the wrong session:
+ * each session must be sent what an ordinary server of that class sends to its one session.
  * A new version of the SDK may keep the state of a connection in a new place; without this check, one client's state
  * would silently reach another client.
  *
@@ -42,7 +43,8 @@ interface ProbeServer extends SdkServer {
   getClientVersion(): { readonly name: string } | undefined;
   getNegotiatedProtocolVersion?(): string | undefined;
   sendLoggingMessage(params: object, sessionId: string): Promise<void>;
-  elicitInput(params: object): Promise<unknown>;
+  /** Since version 1.11. */
+  elicitInput?(params: object, options: { readonly signal: AbortSignal }): Promise<unknown>;
   connect(transport: ShamTransport): Promise<void>;
   setRequestHandler(method: string, handler: () => unknown): void;
 }
@@ -69,15 +71,39 @@ class ShamSession {
   readonly marker: string;
   readonly transport: ShamTransport;
   readonly light: ProbeServer;
+  /** Versions before 1.23 keep the timer of a question until it is answered or cancelled. */
+  readonly #questions = new AbortController();
   /** What the tool saw. */
   seen: { readonly client: string | undefined; readonly transport: unknown; readonly version: unknown } | undefined;
 
-  constructor(marker: string, shared: SharedServer) {
+  constructor(marker: string, light: ProbeServer) {
     this.marker = marker;
     this.transport = new ShamTransport(marker);
-    this.light = createLightServer(shared, {}) as ProbeServer;
-    shared.adopt(this.light);
-    ignore(this.light.connect(this.transport));
+    this.light = light;
+    ignore(light.connect(this.transport));
+  }
+
+  /** Its tool does everything through `probe`, as a careless tool does. */
+  useShared(probe: ProbeServer): void {
+    this.seen = {
+      client: probe.getClientVersion()?.name,
+      transport: probe.transport,
+      version: probe.getNegotiatedProtocolVersion?.(),
+    };
+    const { marker } = this;
+    const question = { message: marker, requestedSchema: { type: 'object', properties: {} } };
+    ignore(probe.sendLoggingMessage({ level: 'info', data: marker }, marker));
+    ignore(probe.elicitInput?.(question, { signal: this.#questions.signal }));
+  }
+
+  close(): void {
+    this.#questions.abort();
+    ignore(this.light.close());
+  }
+
+  /** The methods that its client was sent. */
+  get sent(): string {
+    return this.transport.sent.map(({ method }) => method).join();
   }
 
   /** All requests have the same id, as those of real clients do. */
@@ -102,34 +128,63 @@ const LEGACY_VERSIONS = ['2025-06-18', '2025-11-25'] as const;
 const MODERN_VERSION = '2026-07-28';
 
 function checkEra(serverClass: SdkServerClass, era: Era): string | undefined {
+  const probe = createProbe(serverClass);
+  const missing = missingSeam(probe);
+  if (missing !== undefined) return `it has no ${missing}`;
+  const shared = new SharedServer(probe);
+  const sessions = MARKERS.map((marker) => {
+    const light = createLightServer(shared, {}) as ProbeServer;
+    shared.adopt(light);
+    return new ShamSession(marker, light);
+  });
+  const before = snapshot(shared);
+  try {
+    use(probe, sessions, era);
+    return (
+      changed(before, snapshot(shared)) ?? crossed(sessions) ?? misdirected(sessions, era, sendsAlone(serverClass, era))
+    );
+  } finally {
+    for (const session of sessions) session.close();
+  }
+}
+
+const MARKERS = ['sojourn-self-check-a', 'sojourn-self-check-b'];
+
+function createProbe(serverClass: SdkServerClass): ProbeServer {
   const info = { name: 'sojourn-self-check', version: '1.0.0' };
   // The SDK's own validator takes milliseconds to create, and nothing here is validated by it.
   const jsonSchemaValidator = { getValidator: () => () => ({ valid: true }) };
   const options = { capabilities: { logging: {}, tools: {} }, jsonSchemaValidator };
-  const probe = new serverClass(info, options) as ProbeServer;
-  const missing = missingSeam(probe);
-  if (missing !== undefined) return `it has no ${missing}`;
-  const shared = new SharedServer(probe);
-  const sessions = ['a', 'b'].map((name) => new ShamSession(`sojourn-self-check-${name}`, shared));
+  return new serverClass(info, options) as ProbeServer;
+}
+
+/** Each session shakes hands, then each calls the tool. */
+function use(probe: ProbeServer, sessions: readonly ShamSession[], era: Era): void {
   let calling: ShamSession | undefined;
   setTool(probe, () => {
-    if (calling !== undefined) useShared(probe, calling);
+    calling?.useShared(probe);
     return { content: [] };
   });
-  const before = snapshot(shared);
-  sessions.forEach((session, index) => {
-    if (era === 'legacy') shakeHands(session, index);
+  for (const session of sessions) {
+    if (era === 'legacy') shakeHands(session);
     else Reflect.set(session.light, '_negotiatedProtocolVersion', MODERN_VERSION);
-  });
+  }
   for (const session of sessions) {
     calling = session;
     session.dispatch('tools/call', { name: 'self-check', arguments: {} });
   }
-  try {
-    return changed(before, snapshot(shared)) ?? crossed(sessions) ?? misdirected(sessions, era);
-  } finally {
-    for (const { light } of sessions) ignore(light.close());
-  }
+}
+
+/** What each session is sent where its server is an ordinary one, which serves no other session. */
+function sendsAlone(serverClass: SdkServerClass, era: Era): string[] {
+  return MARKERS.map((marker) => {
+    const probe = createProbe(serverClass);
+    const session = new ShamSession(marker, probe);
+    use(probe, [session], era);
+    const { sent } = session;
+    session.close();
+    return sent;
+  });
 }
 
 /** Version 1 takes a schema instead of a method: there the handler is stored directly. */
@@ -139,24 +194,16 @@ function setTool(probe: ProbeServer, handler: () => unknown): void {
 }
 
 /** They differ in version, capabilities and log level, so that a shared value shows. */
-function shakeHands(session: ShamSession, index: number): void {
+function shakeHands(session: ShamSession): void {
+  const index = MARKERS.indexOf(session.marker);
   session.dispatch('initialize', {
     protocolVersion: LEGACY_VERSIONS[index],
     capabilities: index === 0 ? { elicitation: { form: {} } } : { sampling: {} },
     clientInfo: { name: session.marker, version: '1.0.0' },
   });
-  session.dispatch('logging/setLevel', { level: index === 0 ? 'error' : 'debug' });
-}
-
-/** Does everything through the shared server, as a careless tool does. */
-function useShared(probe: ProbeServer, session: ShamSession): void {
-  session.seen = {
-    client: probe.getClientVersion()?.name,
-    transport: probe.transport,
-    version: probe.getNegotiatedProtocolVersion?.(),
-  };
-  ignore(probe.sendLoggingMessage({ level: 'info', data: session.marker }, session.marker));
-  ignore(probe.elicitInput({ message: session.marker, requestedSchema: { type: 'object', properties: {} } }));
+  // Versions before 1.17 have no log levels.
+  if (session.light._requestHandlers.has('logging/setLevel'))
+    session.dispatch('logging/setLevel', { level: index === 0 ? 'error' : 'debug' });
 }
 
 // ——— what may not happen ———
@@ -209,23 +256,17 @@ function holds(value: unknown, marker: string, skipped: unknown, depth: number, 
   );
 }
 
-function misdirected(sessions: readonly ShamSession[], era: Era): string | undefined {
-  for (const [index, { seen, marker, transport }] of sessions.entries()) {
+/** `expected`: what each session is sent by an ordinary server. */
+function misdirected(sessions: readonly ShamSession[], era: Era, expected: readonly string[]): string | undefined {
+  for (const [index, { seen, marker, transport, sent }] of sessions.entries()) {
     if (seen === undefined) return 'the tool did not run';
     if (seen.transport !== transport) return 'a handler sees the transport of another session';
     const version = era === 'modern' ? MODERN_VERSION : LEGACY_VERSIONS[index];
     if (seen.version !== undefined && seen.version !== version) return 'a handler sees the version of another session';
     if (era === 'legacy' && seen.client !== marker) return 'a handler does not see its client';
-    const methods = transport.sent.map(({ method }) => method).join();
-    // The first client has elicitation and wants errors alone; the second wants all log messages. A modern request
-    // takes neither.
-    const expected = era === 'modern' ? MODERN_SENDS : LEGACY_SENDS[index];
-    if (methods !== expected) return `a session was sent '${methods}' instead of '${expected}'`;
+    if (sent !== expected[index]) return `a session was sent '${sent}' instead of '${expected[index]}'`;
     const foreign = transport.sent.some((message) => !JSON.stringify(message.params).includes(marker));
     if (foreign) return 'a send reached another session';
   }
-  return undefined;
+  return expected.every((methods) => methods === '') ? 'no session was sent anything' : undefined;
 }
-
-const LEGACY_SENDS = ['elicitation/create', 'notifications/message'];
-const MODERN_SENDS = 'notifications/message';

@@ -19,7 +19,7 @@ import type { Notices } from '../observe/notices.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import { afterTurn } from '../options/system.ts';
-import { seamsOf, type SdkServer } from './sdk-server.ts';
+import { hasSeam, seamsOf, type SdkServer } from './sdk-server.ts';
 
 export type ListChange = keyof typeof LIST_CHANGED;
 
@@ -81,9 +81,10 @@ export class SharedServer {
     this.#forwardTable('_requestHandlers');
     this.#forwardTable('_notificationHandlers');
     const seams = seamsOf(server);
-    for (const name of seams.connection) this.#forwardProperty(name);
+    for (const name of seams.connection) if (hasSeam(server, name)) this.#forwardProperty(name);
     for (const name of CALLBACKS) this.#forwardProperty(name);
-    for (const name of seams.methods) this.#forward(name, Reflect.get(server, name) as AnyFunction);
+    for (const name of seams.methods)
+      if (hasSeam(server, name)) this.#forward(name, Reflect.get(server, name) as AnyFunction);
     for (const name of SENDS) this.#forwardSend(name);
     for (const name of GETTERS) if (name in server) this.#forward(name, () => undefined);
     for (const [name, change] of Object.entries(LIST_SENDS)) {

@@ -6,7 +6,7 @@ import { fileOfFrame, packageOf } from '../options/packages.ts';
 import { orUndefined } from '../or-undefined.ts';
 import { seamsOf, type SdkServer, type SdkServerClass } from './sdk-server.ts';
 
-/** Such as `@modelcontextprotocol/server 2.0.0 (in /app/node_modules/…), and 2.3.0 to 2.4.0 can`. */
+/** Such as `@modelcontextprotocol/server 2.0.0 (in /app/node_modules/…), and 2.0.0 to 2.4.0 can`. */
 export function versionsOf(server: SdkServer): string {
   const { sdk, oldest, newest } = seamsOf(server);
   const file = orUndefined(() => fileOf(server.constructor));

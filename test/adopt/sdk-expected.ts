@@ -1,7 +1,7 @@
 /** What must come of a server of a version of the SDK, and the table of it in docs/guide/eras-and-modes.md. */
 // @ts-expect-error a script without declarations
 import { renderTable } from '../../scripts/markdown-table.mjs';
-import type { Outcome, Sdk, SdkCase, Way } from './sdk-case.ts';
+import type { Outcome, Sdk, SdkCase } from './sdk-case.ts';
 import type { ClientKind } from './sdk-clients.ts';
 
 type SdkName = Sdk['name'];
@@ -26,37 +26,9 @@ export const SDK_VERSIONS: Readonly<Record<SdkName, readonly string[]>> = {
   '@modelcontextprotocol/server': ['2.0.0', '2.1.0', '2.2.0', '2.3.0', '2.4.0'],
 };
 
-/** The oldest version of which one object can serve all sessions (`src/definition/sdk-server.ts`). */
-export const OBJECT_SINCE: Readonly<Record<SdkName, string>> = {
-  '@modelcontextprotocol/sdk': '1.24.0',
-  '@modelcontextprotocol/server': '2.3.0',
-};
-
-function isOlder(version: string, than: string): boolean {
-  const [[major = 0, minor = 0, patch = 0], [m = 0, n = 0, p = 0]] = [version, than].map((text) =>
-    text.split('.').map(Number),
-  ) as [number[], number[]];
-  return major !== m ? major < m : minor !== n ? minor < n : patch < p;
-}
-
-/** Whether the endpoint refuses it at the start. A bundle does not say its version; the bundled copies are old. */
-const isRefused = ({ name, version }: Pick<Sdk, 'name' | 'version'>, way: Way): boolean =>
-  way === 'object' && (version === undefined || isOlder(version, OBJECT_SINCE[name]));
-
 /** What is wrong with an outcome, one line for each finding. */
-export function wrongIn(
-  { sdk, way }: SdkCase,
-  { refused, seen, errors }: Outcome,
-  kinds: readonly ClientKind[],
-): string[] {
-  const mustRefuse = isRefused(sdk, way);
-  if (refused !== undefined) {
-    const copy = `it is ${sdk.name} ${sdk.version ?? 'of an unknown version'} (in `;
-    const isRight =
-      refused.includes(copy) && refused.includes('pass a factory, which creates a new server in each call');
-    return mustRefuse && isRight ? [] : [`refused: ${refused}`];
-  }
-  if (mustRefuse) return ['it was not refused'];
+export function wrongIn({ sdk }: SdkCase, { refused, seen, errors }: Outcome, kinds: readonly ClientKind[]): string[] {
+  if (refused !== undefined) return [`refused: ${refused}`];
   const newest = sdk.name === '@modelcontextprotocol/server' ? '2026-07-28' : '2025';
   const wrong = kinds.flatMap(({ name, wants }) => {
     const came = seen[name] ?? 'nothing';
@@ -69,25 +41,11 @@ export function wrongIn(
 
 export const SDK_MARKS = ['<!-- sdks:begin -->', '<!-- sdks:end -->'] as const;
 
-/** One row for each range of versions that are served alike. */
+/** One row for each line of the SDK: its versions are served alike, behind a factory and as one object. */
 export function sdkTable(): string {
-  const rows = (Object.keys(SDK_VERSIONS) as SdkName[]).flatMap((name) => {
-    const isFirst = name === '@modelcontextprotocol/sdk';
-    return [true, false].flatMap((refused) => {
-      const versions = SDK_VERSIONS[name].filter((version) => isRefused({ name, version }, 'object') === refused);
-      if (versions.length === 0) return [];
-      const modern = isFirst ? 'refused with −32022' : 'served';
-      const object = refused ? ['refused at the start', 'refused at the start'] : ['served', modern];
-      return [[`\`${name}\``, versions.join(', '), 'served', modern, ...object]];
-    });
+  const rows = (Object.keys(SDK_VERSIONS) as SdkName[]).map((name) => {
+    const modern = name === '@modelcontextprotocol/sdk' ? 'refused with −32022' : 'served';
+    return [`\`${name}\``, SDK_VERSIONS[name].join(', '), 'served', modern];
   });
-  const head = [
-    'SDK',
-    'versions',
-    'factory: sessions',
-    'factory: 2026-07-28',
-    'object: sessions',
-    'object: 2026-07-28',
-  ];
-  return renderTable(head, rows) as string;
+  return renderTable(['SDK', 'versions', 'sessions', '2026-07-28'], rows) as string;
 }
