@@ -7,7 +7,7 @@ const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, im
 /** Files that take close to a minute. */
 const SLOW = [
   /\/chaos\/(chaos|patience)\.test\.ts$/,
-  /\/cli\/(owner-death|server-stores|workers|workers-sessions)\.test\.ts$/,
+  /\/cli\/(dev|owner-death|server-stores|workers|workers-sessions)\.test\.ts$/,
   /\/(clients\/modern-resume|conformance\/conformance)\.test\.ts$/,
   /\/(security\/floods|session\/behind|testing\/wrong-stores)\.test\.ts$/,
   /\/simulation\/seeds-\w+\.test\.ts$/,
@@ -26,7 +26,7 @@ const OWN = [
   'test/adopt/*.test.ts',
   'test/behaviour/{get-release,idle-timeout,modern-resume,modern-resume-fleet,post-answers,running-requests}.test.ts',
   'test/chaos/{chaos,patience}.test.ts',
-  'test/cli/{auth,evicted-keys,held-port,orphan,owner-death,restart,serve,server-stores,sessions}.test.ts',
+  'test/cli/{auth,dev,evicted-keys,held-port,orphan,owner-death,restart,serve,server-stores,sessions}.test.ts',
   'test/cli/{socket-activation,store-away,supervisor,workers,workers-sessions}.test.ts',
   'test/clients/{modern-resume,other-bugs,others,outages}.test.ts',
   'test/cluster/{asleep,blocked-loop,lapse}.test.ts',

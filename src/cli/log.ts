@@ -12,14 +12,17 @@ export interface CliLog {
   readonly level: string;
   /** The number of this worker. */
   readonly worker?: number | undefined;
+  /** Readable lines also where there is no terminal. */
+  readonly readable?: boolean | undefined;
   /** Hides the secrets of a store's URL. */
   readonly redact?: ((text: string) => string) | undefined;
 }
 
 export const inTerminal = (): boolean => isatty(STDERR);
 
-export function cliLogger({ level, worker, redact }: CliLog): Logger {
-  if (inTerminal()) return terminalLogger({ level, worker, redact }, (text) => void writeSync(STDERR, text));
+export function cliLogger({ level, worker, readable = false, redact }: CliLog): Logger {
+  if (readable || inTerminal())
+    return terminalLogger({ level, worker, redact }, (text) => void writeSync(STDERR, text));
   const options = { level, ...(redact && { hooks: { streamWrite: redact } }) };
   const lines = pino(options, pino.destination({ fd: STDERR, sync: true }));
   return worker === undefined ? lines : lines.child({ worker });

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The entry point: the only file of the CLI that uses the global `process`. */
 import { fileURLToPath } from 'node:url';
+import { develop } from './dev.ts';
 import { reload } from './pid-file.ts';
 import { runCli } from './program.ts';
 import { serve } from './serve.ts';
@@ -34,10 +35,11 @@ process.exit(code);
 async function serveHere(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number> {
   const fd = worker === undefined ? takeSocket() : WORKER_FD;
   // Windows cannot pass a socket to a process, so one worker means this process there.
-  const unsupervised = process.platform === 'win32' ? 1 : 0;
+  const unsupervised = process.platform === 'win32' && !settings.dev ? 1 : 0;
   if (worker === undefined && settings.workers > unsupervised) {
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
-    return supervise(settings, { command, fd, signals: process, out });
+    const context = { command, fd, signals: process, out };
+    return settings.dev ? develop(module, settings, { ...context, cwd: process.cwd() }) : supervise(settings, context);
   }
   // Modules read their own flags from `process.argv`. Its second entry stays this program: a module that compares it
   // with its own file starts another server if they are equal.

@@ -62,9 +62,11 @@ export function reload({ pid, pidFile }: ReloadRequest, out: (text: string) => v
   if (!/^\d+$/.test(text) || id < 1) throw new UsageError(`${JSON.stringify(text)} is not a process id`);
   // SIGHUP ends a process that does not handle it, and the process id in an old file may belong to any process by now.
   if (!isServing(id))
-    throw new Failure(`process ${id} is not a \`sojourn serve\`: it has ended, or the pid file is out of date`);
+    throw new Failure(
+      `process ${id} is not a \`sojourn serve\` or \`sojourn dev\`: it has ended, or the pid file is out of date`,
+    );
   process.kill(id, 'SIGHUP');
-  out(`process ${id} is replacing its workers; it logs "rolling restart done" at the end\n`);
+  out(`process ${id} is replacing its workers; its log says when that is done\n`);
   return 0;
 }
 
@@ -78,10 +80,10 @@ function readPid(path: string | undefined): string {
   }
 }
 
-/** Whether a process is the command `serve` of this program. Many programs have a command of that name. */
+/** Whether a process is `serve` or `dev` of this program. Many programs have commands of these names. */
 function isServing(pid: number): boolean {
   const args = commandOf(pid);
-  const program = args[args.indexOf('serve') - 1];
+  const program = args[args.findIndex((arg) => arg === 'serve' || arg === 'dev') - 1];
   if (program === undefined) return false;
   if (process.platform !== 'linux') return PROGRAM.test(program);
   const file = orUndefined(() => realpathSync(resolve(realpathSync(`/proc/${pid}/cwd`), program)));

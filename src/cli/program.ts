@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { SojournError } from '../errors.ts';
-import { EXIT, Failure, UsageError } from './failure.ts';
+import { EXIT, Failure, placeOf, UsageError } from './failure.ts';
 import { ALL_FLAGS, defaultOf, type FlagKey, flagName, type FlagSpec, GROUPS, variableName } from './option-flags.ts';
 import type { ReloadRequest } from './pid-file.ts';
 import { describeSessions, withIdsApart } from './sessions-commands.ts';
@@ -24,7 +24,8 @@ const HELP_WIDTH = 100;
 /** `given` are the arguments without the name of the program. An error of the user goes to `err` and never rejects. */
 export async function runCli(given: readonly string[], context: CliContext): Promise<number> {
   let code: number = EXIT.ok;
-  const end = given[0] === 'serve' && given.includes('--') ? given.indexOf('--') : given.length;
+  const takesModule = MODULE_COMMANDS.includes(given[0] ?? '');
+  const end = takesModule && given.includes('--') ? given.indexOf('--') : given.length;
   const [args, passed] = [given.slice(0, end), given.slice(end + 1)];
   // Commands that are added later inherit its settings.
   const program = new Command('sojourn')
@@ -43,6 +44,9 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   describeServe(program.command('serve'), async (module, flags) => {
     code = await context.serve(module, readSettings(flags, context.env), passed);
   });
+  describeDev(program.command('dev'), async (module, flags) => {
+    code = await context.serve(module, readSettings(flags, context.env, true), passed);
+  });
   describeSessions(program.command('sessions'), context.env, async (request) => {
     code = await context.sessions(request);
   });
@@ -50,7 +54,7 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
     code = context.reload({ ...request, pidFile: request.pidFile ?? context.env[variableName('pidFile')] });
   });
   try {
-    if (args[0] === 'serve') refuseSwitchValues(args);
+    if (takesModule) refuseSwitchValues(args);
     await program.parseAsync([...withIdsApart(args)], { from: 'user' });
     return code;
   } catch (error) {
@@ -58,11 +62,12 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
     const isMeantForModule =
       error instanceof CommanderError &&
       (NOT_OURS.includes(error.code) || (error.code === NO_MODULE && passed.length > 0));
-    if (command === 'serve' && isMeantForModule) context.err(ARGUMENTS_HINT);
-    return exitCodeOf(error, context, ['sessions', 'reload'].includes(command) ? command : 'serve');
+    if (takesModule && isMeantForModule) context.err(ARGUMENTS_HINT.replace('serve', command));
+    return exitCodeOf(error, context, ['sessions', 'reload', 'dev'].includes(command) ? command : 'serve');
   }
 }
 
+const MODULE_COMMANDS: readonly string[] = ['serve', 'dev'];
 /** The mistakes of a command line with arguments that are meant for the module. */
 const NOT_OURS: readonly string[] = ['commander.unknownOption', 'commander.excessArguments'];
 /** `serve -- server.js`: the module is before `--`. */
@@ -79,13 +84,23 @@ function exitCodeOf(error: unknown, context: CliContext, command: string): numbe
     context.err(`sojourn: ${error.message}\n`);
     const { cause } = error;
     // An error that the user's module threw is printed with its stack.
-    if (error instanceof SojournError && cause instanceof Error) context.err(`${cause.stack ?? cause.message}\n`);
+    if (error instanceof SojournError && cause instanceof Error) {
+      const place = command === 'dev' ? placeOf(cause) : undefined;
+      if (command !== 'dev') context.err(`${cause.stack ?? cause.message}\n`);
+      else if (place !== undefined) context.err(`    at ${place}\n`);
+    }
     return EXIT.failed;
   }
   throw error;
 }
 
-function describeServe(command: Command, perform: (module: string, flags: GivenFlags) => Promise<void>): void {
+type Perform = (module: string, flags: GivenFlags) => Promise<void>;
+const MODULE_ARGUMENT = [
+  '<module>',
+  'JavaScript file, or TypeScript (Node 22.18 and later; earlier versions need tsx)',
+] as const;
+
+function describeServe(command: Command, perform: Perform): void {
   command
     .summary('serve the MCP server that a module creates')
     .usage('[options] <module> [-- <arguments of the module>]')
@@ -95,7 +110,7 @@ function describeServe(command: Command, perform: (module: string, flags: GivenF
         "  import { McpServer } from '@modelcontextprotocol/server';\n\n" +
         "  export default () => new McpServer({ name: 'hello', version: '1.0.0' });",
     )
-    .argument('<module>', 'JavaScript file, or TypeScript (Node 22.18 and later; earlier versions need tsx)')
+    .argument(...MODULE_ARGUMENT)
     .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'))
     .addHelpText('after', EPILOGUE)
     .action((module: string) => perform(module, givenFlags(command)));
@@ -105,6 +120,27 @@ function describeServe(command: Command, perform: (module: string, flags: GivenF
     }
   }
 }
+
+function describeDev(command: Command, perform: Perform): void {
+  command
+    .summary('serve a module while you edit it: each edit is loaded, and sessions continue')
+    .usage('[options] <module> [-- <arguments of the module>]')
+    .description(
+      'Serves a module as `serve` does, and loads it again when a file that it imports changes, or package.json,\n' +
+        'tsconfig.json or .env in this folder. The port stays open and sessions continue. An edit that does not load\n' +
+        'leaves the last good build serving. The log has readable lines, one for each request.',
+    )
+    .argument(...MODULE_ARGUMENT)
+    .addHelpText('after', DEV_EPILOGUE)
+    .action((module: string) => perform(module, givenFlags(command)));
+  for (const [key, spec] of ALL_FLAGS) {
+    const own = key === 'store' ? { ...spec, shown: 'a file in .sojourn, in this folder' } : spec;
+    if (key !== 'workers') addFlag(command, key, own, DEV_FLAGS.includes(key));
+  }
+}
+
+/** The flags that `dev --help` lists. */
+const DEV_FLAGS: readonly FlagKey[] = ['port', 'host', 'store', 'logLevel'];
 
 function describeReload(command: Command, perform: (request: ReloadRequest) => void): void {
   command
@@ -117,12 +153,13 @@ function describeReload(command: Command, perform: (request: ReloadRequest) => v
     .action(({ pid, pidFile }: Partial<ReloadRequest>) => perform({ pid, pidFile }));
 }
 
-function addFlag(command: Command, key: FlagKey, spec: FlagSpec): void {
+function addFlag(command: Command, key: FlagKey, spec: FlagSpec, isListed = true): void {
   const name = flagName(key);
-  const fallback = defaultOf(key);
+  const fallback = spec.shown ?? defaultOf(key);
   const choices = spec.choices ? `: ${spec.choices.join(', ')}` : '';
   const help = `${spec.help}${choices}${fallback === undefined ? '' : ` (default: ${fallback})`}`;
-  const add = (option: Option): unknown => command.addOption(option.helpGroup(`${spec.group}:`));
+  const add = (option: Option): unknown =>
+    command.addOption(isListed ? option.helpGroup(`${spec.group}:`) : option.hideHelp());
   switch (spec.kind) {
     case 'switch':
       add(new Option(`--${name}`, spec.help).hideHelp(fallback === 'on'));
@@ -190,4 +227,15 @@ SIGTERM and SIGINT drain: running requests have --drain-timeout-ms to finish. A 
 the process at once.
 SIGHUP, or sojourn reload, replaces the workers one by one; the new workers load the new code.
 Exit codes: 0 success, 1 the command failed, 2 the command line is wrong.
+`;
+
+const DEV_EPILOGUE = `
+Every flag of serve but --workers works too, and every variable: sojourn serve --help lists them.
+Sessions are kept in .sojourn/<module>.db, unless --store or the module names another store.
+
+Examples:
+  $ sojourn dev mcp.ts
+  $ sojourn dev src/mcp.js --port 8080 -- /data --read-only
+
+SIGTERM and SIGINT (Ctrl+C) end all processes within two seconds. SIGHUP loads the module again.
 `;

@@ -9,6 +9,7 @@ import type { Logger } from '../types.ts';
 import { banner } from './banner.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 import { cliLogger, inTerminal } from './log.ts';
+import { projectStore } from './project-store.ts';
 import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
@@ -32,27 +33,10 @@ export interface ServeContext {
 
 /** Resolves with the exit code, once the endpoint has ended. */
 export async function serve(module: string, settings: ServeSettings, context: ServeContext): Promise<number> {
-  const { cwd, worker } = context;
-  const chosen =
-    settings.storeUrl === undefined
-      ? undefined
-      : await storeOf(settings.storeUrl, settings.origin('store') ?? '--store');
-  const logger = cliLogger({ level: settings.logLevel, worker: worker?.number, redact: chosen?.redact });
-  const { server: given, options: moduleOptions } = await loadServerModule(module, { cwd, logger, worker });
-  checkModuleOptions(module, moduleOptions, settings);
-  // The supervisor of a worker has logged these warnings already.
-  if (worker === undefined) warnOfSettings(settings, context.fd, logger);
-  const options: McpEndpointOptions = {
-    logger,
-    ...(inTerminal() && moduleOptions.logger === undefined && { accessLog: true, logErrors: true }),
-    ...mergeOptions(moduleOptions, settings.options),
-    ...(chosen && { store: chosen.store }),
-  };
-  const resolved = resolveTogether(module, options);
-  if (worker !== undefined && settings.workers > 1) requireSharedStore(settings, resolved);
-
+  const { worker } = context;
+  const { logger, definition, options, resolved, chosen } = await load(module, settings, context);
   const { createMcpEndpoint } = await import('../index.ts');
-  const endpoint = createMcpEndpoint(given, options);
+  const endpoint = createMcpEndpoint(definition, options);
   const start = storeStart(settings, worker, chosen, module);
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, worker), worker.alone]);
   const listening = { ...listenOptions(settings, context.fd), storeMayBeAway: start.storeMayBeAway };
@@ -60,15 +44,21 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     await endpoint.close();
     throw new Failure(start.problem(error) ?? listenProblem(error, settings, context.fd), { cause: error });
   });
+  worker?.onAnnounce(() => {
+    const { notify } = endpoint;
+    if (endpoint.health().store === 'away') return;
+    for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged]) every();
+  });
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
   const stopped = untilStopped(worker?.signals ?? context.signals, () => performance.now(), {
     async finish(signal) {
-      const timeoutMs = settings.drainTimeoutMs;
+      const { timeoutMs = settings.drainTimeoutMs, socketCloses } = worker?.drainOrder ?? {};
       if (worker !== undefined) worker.report({ sojourn: 'leaving' });
       else context.out(`${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`);
-      const socketCloses = worker?.socketCloses === true;
-      const { released, interrupted } = await endpoint.drain({ timeoutMs, stopListening: true, socketCloses });
-      logger.info({ signal, released, interrupted }, 'drained');
+      // The next build holds the socket already, so a connected client needs no time to find it.
+      const stopListening = settings.dev ? 'now' : true;
+      const { released, interrupted } = await endpoint.drain({ timeoutMs, stopListening, socketCloses });
+      logger[settings.dev ? 'debug' : 'info']({ signal, released, interrupted }, 'drained');
       await server.close();
       await endpoint.close();
     },
@@ -90,6 +80,28 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);
   return stopped;
+}
+
+/** The module, with the options of the command line. */
+async function load(module: string, settings: ServeSettings, { cwd, worker, fd }: ServeContext) {
+  const { dev, storeUrl, logLevel: level } = settings;
+  const given = storeUrl === undefined ? undefined : await storeOf(storeUrl, settings.origin('store') ?? '--store');
+  const number = dev ? undefined : worker?.number;
+  const logger = cliLogger({ level, worker: number, readable: dev, redact: given?.redact });
+  const { server: definition, options: own } = await loadServerModule(module, { cwd, logger, worker });
+  checkModuleOptions(module, own, settings);
+  // The supervisor of a worker has logged these warnings already.
+  if (worker === undefined) warnOfSettings(settings, fd, logger);
+  const chosen = given ?? (dev && own.store === undefined ? await projectStore(module, cwd) : undefined);
+  const options: McpEndpointOptions = {
+    logger,
+    ...((dev || inTerminal()) && own.logger === undefined && { accessLog: true, logErrors: true }),
+    ...mergeOptions(own, settings.options),
+    ...(chosen && { store: chosen.store }),
+  };
+  const resolved = resolveTogether(module, options);
+  if (worker !== undefined && settings.workers > 1) requireSharedStore(settings, resolved);
+  return { logger, definition, options, resolved, chosen };
 }
 
 function checkModuleOptions(module: string, own: McpEndpointOptions, { options: { auth } }: ServeSettings): void {

@@ -79,7 +79,8 @@ async function settled(given: string, namespace: Promise<unknown>, logger: Logge
   }
 }
 
-function findModule(given: string, cwd: string): string {
+/** The file of a module, by the name that the command line gives. */
+export function findModule(given: string, cwd: string): string {
   const file = resolve(cwd, given);
   const isFile = (path: string): boolean => existsSync(path) && statSync(path).isFile();
   if (isFile(file)) return file;

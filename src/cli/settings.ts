@@ -28,6 +28,8 @@ export interface ServeSettings extends CheckedListen {
   readonly workers: number;
   /** Where the parent writes its process id. */
   readonly pidFile: string | undefined;
+  /** `sojourn dev`. */
+  readonly dev: boolean;
   readonly logLevel: string;
   readonly drainTimeoutMs: number;
   readonly storeUrl: string | undefined;
@@ -41,7 +43,7 @@ export interface ServeSettings extends CheckedListen {
   readonly warnings: readonly string[];
 }
 
-export function readSettings(flags: GivenFlags, env: Environment): ServeSettings {
+export function readSettings(flags: GivenFlags, env: Environment, dev = false): ServeSettings {
   const origins = new Map<string, string>();
   const fromEnv = new Map<string, FlagValue>();
   const fromFlags = new Map<string, FlagValue>();
@@ -61,7 +63,7 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
   const own = checkedByName(origins, () => valuesOf(SERVE_FLAGS, given));
   const storeUrl = given['store'] as string | undefined;
   const auth = authOf(own, origins);
-  const workers = workersOf(own.workers, origins.get('workers'), storeUrl);
+  const workers = dev ? 1 : workersOf(own.workers, origins.get('workers'), storeUrl);
   if (origins.has('pidFile') && workers === 0) {
     throw new UsageError(
       `${origins.get('pidFile')} names the file of a parent process, and this command starts none: add --workers 1, ` +
@@ -77,6 +79,7 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
   return {
     ...own,
     workers,
+    dev,
     logLevel: own.quiet && VERBOSE.has(own.logLevel) ? 'warn' : own.logLevel,
     storeUrl,
     options,

@@ -45,7 +45,7 @@ export function storeStart(
     problem(error) {
       const found = error === failure ? away() : undefined;
       if (found === undefined) return undefined;
-      const where = chosen === undefined ? `the store of ${module}` : origin('store');
+      const where = chosen === undefined ? `the store of ${module}` : (origin('store') ?? chosen.shown);
       const tolerated = found.lasting && chosen?.remote === true && requireStore === undefined;
       return `${where}: ${found.what}${tolerated ? '\n(--no-require-store serves all the same and keeps trying)' : ''}`;
     },

@@ -69,9 +69,11 @@ export async function supervise(settings: ServeSettings, context: SuperviseConte
   return Promise.race([stopped, supervisor.failure]).finally(removePid);
 }
 
-async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
+export async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
   if (process.platform === 'win32')
-    throw new Failure('--workers above 1 needs a Unix system: Windows cannot pass a socket to a process');
+    throw new Failure(
+      `${settings.dev ? 'sojourn dev' : '--workers above 1'} needs a Unix system: Windows cannot pass a socket to a process`,
+    );
   if (fd !== undefined) return passedSocket(fd);
   const until = performance.now() + ORPHAN_MS;
   for (;;) {
@@ -85,8 +87,8 @@ async function openSocket(settings: ServeSettings, fd: number | undefined): Prom
   }
 }
 
-/** SIGHUP restarts the workers. SIGHUP from a closed terminal drains instead. */
-function onHangup(signals: SuperviseContext['signals'], restart: () => void): void {
+/** SIGHUP calls `restart`. SIGHUP from a closed terminal drains instead. */
+export function onHangup(signals: SuperviseContext['signals'], restart: () => void): void {
   const terminal = hasTerminal();
   signals.on('SIGHUP', () => {
     if (terminal && !hasTerminal()) signals.emit('SIGTERM');

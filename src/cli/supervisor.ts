@@ -24,13 +24,13 @@ import type { WorkerStart } from './worker-role.ts';
 /** Per slot and in a row. With the pauses between them these starts take some seconds. */
 const MAX_FAILED_STARTS = 5;
 /** The pause after the first early death of a slot. Each further early death doubles it. */
-const FIRST_PAUSE_MS = 100;
+export const FIRST_PAUSE_MS = 100;
 /** Long enough that workers which die at once cost little CPU, short enough that the slot serves soon again. */
-const MAX_PAUSE_MS = 3_200;
+export const MAX_PAUSE_MS = 3_200;
 /** A worker that died after it served this long resets the pause. */
-const STABLE_AFTER_MS = 1_000;
+export const STABLE_AFTER_MS = 1_000;
 /** Time beyond the drain timeout: to stop accepting connections, close the open ones and close the store. */
-const DRAIN_GRACE_MS = 4_000;
+export const DRAIN_GRACE_MS = 4_000;
 /** A signal to all processes reaches a worker first at times: its message is here before the own signal. */
 const GROUP_SIGNAL_MS = 100;
 
@@ -214,7 +214,7 @@ export class Supervisor {
   /** Drains a worker, and kills it when the drain takes too long. `false`: the worker was killed or failed. */
   async #drain(worker: WorkerProcess, socketCloses = false): Promise<boolean> {
     const hasServed = worker.servedMs !== undefined;
-    worker.drain(socketCloses);
+    worker.drain({ socketCloses });
     const { code } = await this.#untilEnded(worker);
     return code === EXIT.ok || !hasServed;
   }

@@ -12,12 +12,21 @@ export type WorkerReport =
   /** The worker drains and then ends. */
   | { readonly sojourn: 'leaving' };
 
+export interface DrainOrder {
+  readonly sojourn: 'drain';
+  /** No other process holds the socket any more. */
+  readonly socketCloses?: boolean;
+  /** How long running calls may take, in place of `--drain-timeout-ms`. */
+  readonly timeoutMs?: number;
+}
+
 /** From the supervisor. */
 export type WorkerOrder =
-  /** `socketCloses`: no other process holds the socket any more. */
-  | { readonly sojourn: 'drain'; readonly socketCloses?: boolean }
+  | DrainOrder
   /** Listen although the store is away: the worker that this one replaces has left. */
-  | { readonly sojourn: 'listen' };
+  | { readonly sojourn: 'listen' }
+  /** Send `list_changed`: sessions of an earlier build have arrived here. */
+  | { readonly sojourn: 'announce' };
 
 type Message = WorkerReport | WorkerOrder;
 

@@ -10,7 +10,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { reason } from './failure.ts';
-import { isMessage, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
+import { isMessage, type DrainOrder, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
 import { WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
 
 /** How long to wait for the last messages of an ended worker. The channel closes after its process. */
@@ -45,7 +45,13 @@ export class WorkerProcess {
   #leaving = false;
   #listeningSince: number | undefined;
 
-  constructor(number: number, { program, args, env, fd }: WorkerCommand, start: WorkerStart = 'first') {
+  /** `heard` gets each message, also those of loaders. */
+  constructor(
+    number: number,
+    { program, args, env, fd }: WorkerCommand,
+    start: WorkerStart = 'first',
+    heard?: (message: unknown) => void,
+  ) {
     this.number = number;
     this.#child = fork(program, args, {
       env: { ...env, [WORKER_VARIABLE]: `${number} ${start}` },
@@ -53,6 +59,7 @@ export class WorkerProcess {
       stdio: ['ignore', 'inherit', 'inherit', fd, 'ipc'],
     });
     this.ended = ended(this.#child);
+    if (heard !== undefined) this.#child.on('message', heard);
     this.listening = this.#reported('listening', undefined, ({ banner }) => {
       this.#listeningSince = performance.now();
       return banner;
@@ -89,10 +96,15 @@ export class WorkerProcess {
   }
 
   /** Drains the worker. A worker that does not listen yet has no sessions to hand over, so it is ended. */
-  drain(socketCloses = false): void {
+  drain(how: Omit<DrainOrder, 'sojourn'> = {}): void {
     if (this.#listeningSince === undefined) this.#child.kill('SIGTERM');
     // A worker that has no connection is ending already.
-    else this.#send({ sojourn: 'drain', socketCloses });
+    else this.#send({ sojourn: 'drain', ...how });
+  }
+
+  /** The worker tells the clients of its sessions that every list may have changed. */
+  announce(): void {
+    this.#send({ sojourn: 'announce' });
   }
 
   /** A worker that waits for its store listens without it: the worker that it replaces has left. */

@@ -8,7 +8,7 @@
 import { EventEmitter } from 'node:events';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
-import { isMessage, type WorkerReport } from './worker-messages.ts';
+import { isMessage, type DrainOrder, type WorkerReport } from './worker-messages.ts';
 
 /** The number of this worker, 1, 2 …, and its `WorkerStart`. It is removed before settings are read. */
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
@@ -28,8 +28,10 @@ export interface WorkerRole {
   readonly alone: Promise<void>;
   /** Resolves when the supervisor is dead. */
   readonly orphaned: Promise<void>;
-  /** No other process holds the socket, so it closes when this worker closes it. */
-  readonly socketCloses: boolean;
+  /** What the supervisor's order to drain says. */
+  readonly drainOrder: DrainOrder | undefined;
+  /** Calls `listener` at each order to send `list_changed`. */
+  onAnnounce(listener: () => void): void;
   /** Emits a signal for each thing that stops this worker. */
   readonly signals: SignalSource;
   report(message: WorkerReport): void;
@@ -59,12 +61,12 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
     // A worker without a listener does not serve yet, and has no sessions to hand over.
     if (!signals.emit('SIGTERM')) self.exit(EXIT.failed);
   };
-  let socketCloses = false;
+  let drainOrder: DrainOrder | undefined;
   const alone = new Promise<void>((resolve) => {
     self.on('message', (message) => {
       if (isMessage(message, 'listen')) resolve();
       if (!isMessage(message, 'drain')) return;
-      if (!stopping) socketCloses = message.socketCloses === true;
+      if (!stopping) drainOrder = message;
       stop();
     });
   });
@@ -88,9 +90,10 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
     start,
     alone,
     orphaned,
-    get socketCloses() {
-      return socketCloses;
+    get drainOrder() {
+      return drainOrder;
     },
+    onAnnounce: (listener) => void self.on('message', (message) => isMessage(message, 'announce') && listener()),
     signals,
     // Errors are ignored: `disconnect` reports the death of the supervisor.
     report: (message) => void self.send?.(message, () => {}),

@@ -67,7 +67,7 @@ function packed(): Promise<string> {
 }
 
 /** A command that keeps running: the rest of the page talks to it. */
-const SERVES = /\bserver?\b|\bnext (?:dev|start)\b/;
+const SERVES = /\bserver?\b|\bsojourn dev\b|\bnext (?:dev|start)\b/;
 
 async function freePort(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -178,7 +178,7 @@ export async function emptyFolder({ node }: { node?: 22 | 24 | 26 } = {}): Promi
   const begin = (command: string): ChildProcess =>
     spawn('sh', ['-c', words(command)], {
       cwd: path,
-      env: environment(binaries),
+      env: { ...environment(binaries), SOJOURN_PORT: port },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true, // a new process group, so that its children end with it
     });

@@ -1,0 +1,332 @@
+/** `sojourn dev`: what an author's edits do to connected clients. */
+import { renameSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { installed, lackOf } from '../../tools/installed.ts';
+import { until } from '../kit/until.ts';
+import { runProcess } from './cli-process.ts';
+import { hasEnded, moduleText, Project } from './dev-project.ts';
+
+const MS = 180_000;
+const BROKEN = 'not loaded: the last good build keeps serving until the next edit';
+/** Each after a broken one. `npm run first-minutes` makes fifty in all. */
+const EDITS = process.env['SOJOURN_FIRST_MINUTES'] === 'all' ? 25 : 6;
+
+interface Answer {
+  content?: unknown;
+}
+
+const textOf = ({ content }: Answer): string => (content as { text: string }[]).map(({ text }) => text).join();
+
+async function connected(url: string, version?: '2026-07-28'): Promise<Client> {
+  const mode = version === undefined ? undefined : { versionNegotiation: { mode: { pin: version } } };
+  const client = new Client({ name: 'editing', version: '1.0.0' }, mode);
+  onTestFinished(() => client.close());
+  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+  return client;
+}
+
+async function connectedV1(url: string): Promise<ClientV1> {
+  const client = new ClientV1({ name: 'editing', version: '1.0.0' });
+  onTestFinished(() => client.close());
+  await client.connect(new TransportV1(new URL(url)));
+  return client;
+}
+
+/** Each way to break a module, and what the log says about it. */
+const BREAKS: readonly [name: string, text: string, says: RegExp][] = [
+  [
+    'does not parse',
+    `${moduleText({ build: 'x' })}\nconst broken = (;`,
+    /cannot load mcp\.mjs: .*, in \S+mcp\.mjs:\d+\n/,
+  ],
+  [
+    'throws while it loads',
+    moduleText({ build: 'x', first: "throw new Error('no key');" }),
+    /cannot load mcp\.mjs: no key\n {4}at \/\S+mcp\.mjs:4:7\n(?! +at )/,
+  ],
+  ['exports no server', moduleText({ build: 'x', exported: 'export const made = server;' }), /it exports made/],
+  ['imports what is not there', moduleText({ build: 'x', first: "import './nothing.mjs';" }), /nothing\.mjs/],
+  [
+    'has wrong options',
+    moduleText({ build: 'x', exported: 'export default { server, options: { idle: 1 } };' }),
+    /idle/,
+  ],
+  ['ends the process', moduleText({ build: 'x', first: 'process.exit(7);' }), /end="exit code 7"/],
+];
+
+describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { timeout: MS }, () => {
+  test('an edit shows in the next call of each connected client; no call fails and state is kept', async () => {
+    const project = new Project();
+    project.write('mcp.mjs', moduleText({ build: 0 }));
+    const dev = project.dev('mcp.mjs', { args: ['--', '/data'] });
+    const url = await dev.url();
+    const [v2, modern, v1] = await Promise.all([connected(url), connected(url, '2026-07-28'), connectedV1(url)]);
+    const calls = [v2, modern, v1].map((client) => () => client.callTool({ name: 'build' }) as Promise<Answer>);
+    const told = new Set<Client>();
+    v2.setNotificationHandler('notifications/tools/list_changed', () => void told.add(v2));
+    let isEditing = true;
+    let made = 0;
+    const calling = (async () => {
+      for (; isEditing; made++) await calls[made % calls.length]?.();
+    })();
+    for (let n = 1; n <= EDITS; n++) {
+      const [, text = '', says = /./] = BREAKS[n % BREAKS.length] ?? [];
+      expect(await dev.edits(() => project.write('mcp.mjs', text), BROKEN)).toMatch(says);
+      expect(textOf(await v2.callTool({ name: 'build' }))).toMatch(new RegExp(`^${n - 1} `));
+      told.clear();
+      expect(await dev.edits(() => project.write('mcp.mjs', moduleText({ build: n })))).toContain(' mcp.mjs changed\n');
+      for (const call of calls) expect(textOf(await call())).toMatch(new RegExp(`^${n}( |$)`));
+      expect((await v2.listTools()).tools.map(({ name }) => name)).toContain(`tool-${n}`);
+      await until(() => told.has(v2), { timeoutMs: MS, what: 'list_changed' });
+    }
+    isEditing = false;
+    await calling;
+    expect(textOf((await v1.callTool({ name: `tool-${EDITS}` })) as Answer)).toBe('/data');
+    const counted = Number(textOf(await v2.callTool({ name: 'build' })).split(' ')[1]);
+    expect(made).toBeGreaterThan(counted);
+    expect(counted).toBeGreaterThan(EDITS);
+    dev.kill('SIGINT');
+    expect(await dev.ended()).toMatchObject({ code: 0 });
+    expect(dev.pids().every(hasEnded)).toBe(true);
+  });
+
+  test.each([
+    [
+      'an await that never settles',
+      'setInterval(() => {}, 1000); console.log("endless"); await new Promise(() => {});',
+    ],
+    ['a loop', 'console.log("endless"); for (;;);'],
+  ])('a module that loads for ever, by %s, is given up at the next edit', async (_name, first) => {
+    const project = new Project();
+    project.write('mcp.mjs', moduleText({ build: 'good' }));
+    const dev = project.dev('mcp.mjs');
+    const client = await connected(await dev.url());
+    project.write('mcp.mjs', moduleText({ build: 'endless', first: `console.log('pid', process.pid);\n${first}` }));
+    await until(() => dev.output.stdout.includes('endless'), { timeoutMs: MS, what: 'the endless build to load' });
+    expect(textOf(await client.callTool({ name: 'build' }))).toBe('good 1');
+    await dev.edits(() => project.write('mcp.mjs', moduleText({ build: 'mended' })));
+    expect(textOf(await client.callTool({ name: 'build' }))).toBe('mended 2');
+    await until(() => dev.pids().slice(0, 2).every(hasEnded), {
+      timeoutMs: 20_000,
+      what: 'both earlier builds to end',
+    });
+  });
+
+  test('a module that is broken at the start is served once it is mended', async () => {
+    const project = new Project();
+    project.write('mcp.mjs', 'export default (;');
+    const dev = project.dev('mcp.mjs');
+    await until(() => dev.log().includes('nothing is served until the next edit'), {
+      timeoutMs: MS,
+      what: 'the error',
+    });
+    project.write('mcp.mjs', moduleText({ build: 'mended' }));
+    expect(textOf(await (await connected(await dev.url())).callTool({ name: 'build' }))).toBe('mended 1');
+  });
+
+  test('a call that runs during an edit ends in its build, and later edits do not wait for it', async () => {
+    const project = new Project();
+    project.write('mcp.mjs', moduleText({ build: 1 }));
+    const dev = project.dev('mcp.mjs');
+    const url = await dev.url();
+    const [waiting, other] = await Promise.all([connected(url), connected(url)]);
+    const waited = waiting.callTool({ name: 'wait' });
+    await until(() => dev.output.stdout.includes('1 waits'), { timeoutMs: MS, what: 'the call to run' });
+    const log = await dev.edits(() => project.write('mcp.mjs', moduleText({ build: 2 })));
+    expect(log).toContain('a session whose call still runs stays with the build before until that call ends');
+    await dev.edits(() => project.write('mcp.mjs', moduleText({ build: 3 })));
+    expect(textOf(await other.callTool({ name: 'build' }))).toBe('3 1');
+    process.kill(Number(dev.pids()[0]), 'SIGUSR2');
+    expect(textOf(await waited)).toBe('1 waited');
+    await until(() => hasEnded(Number(dev.pids()[0])), { timeoutMs: MS, what: 'the first build to end' });
+    expect(textOf(await waiting.callTool({ name: 'build' }))).toBe('3 1');
+  });
+
+  test('Ctrl+C ends every process, also those of a call, of an earlier build with a call and of a build that loads', async () => {
+    const project = new Project();
+    project.write('mcp.mjs', moduleText({ build: 1 }));
+    const dev = project.dev('mcp.mjs');
+    const url = await dev.url();
+    const clients = await Promise.all([connected(url), connected(url)]);
+    const waits = async (client: Client | undefined, build: number): Promise<void> => {
+      void client?.callTool({ name: 'wait' }).catch(() => {});
+      await until(() => dev.output.stdout.includes(`${build} waits`), {
+        timeoutMs: MS,
+        what: `a call in build ${build}`,
+      });
+    };
+    await waits(clients[0], 1);
+    await dev.edits(() => project.write('mcp.mjs', moduleText({ build: 2 })));
+    await waits(clients[1], 2);
+    project.write('mcp.mjs', moduleText({ build: 3, first: 'console.log("pid", process.pid); for (;;);' }));
+    await until(() => dev.pids().length === 3, { timeoutMs: MS, what: 'the third build to load' });
+    dev.kill('SIGINT');
+    expect(await dev.ended()).toMatchObject({ code: 0 });
+    expect(dev.pids().map(hasEnded)).toEqual([true, true, true]);
+  });
+
+  test('a server that crashes starts again; if its files are broken by then, at the next edit', async () => {
+    const project = new Project();
+    project.write('mcp.mjs', moduleText({ build: 1 }));
+    const dev = project.dev('mcp.mjs');
+    const client = await connected(await dev.url());
+    expect(textOf(await client.callTool({ name: 'build' }))).toBe('1 1');
+    const exit = (): void => void client.callTool({ name: 'exit' }).catch(() => {});
+    await dev.edits(exit, 'the server crashed; it starts again, and sessions continue  end="exit code 3"');
+    expect(textOf(await client.callTool({ name: 'build' }))).toBe('1 2');
+    await dev.edits(() => project.write('mcp.mjs', 'export default (;'), BROKEN);
+    await dev.edits(exit, 'nothing is served until the next edit');
+    // The port stays open, so the call waits.
+    const waits = client.callTool({ name: 'build' });
+    project.write('mcp.mjs', moduleText({ build: 2 }));
+    expect(textOf(await waits)).toBe('2 3');
+  });
+
+  test('a command line that is wrong ends the command', async () => {
+    const project = new Project();
+    project.write('mcp.mjs', moduleText({ build: 1 }));
+    const run = (...args: string[]) => runProcess(['dev', ...args], { cwd: project.path });
+    const [missing, flag, value, clash] = await Promise.all([
+      run('mcp'),
+      run('mcp.mjs', '--workers', '2'),
+      run('mcp.mjs', '--port', 'x'),
+      run('mcp.mjs', '--port', '0', '--store', 'sqlite:'),
+    ]);
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('did you mean mcp.mjs?') });
+    expect(flag).toMatchObject({ code: 2, stderr: expect.stringContaining("unknown option '--workers'") });
+    expect(value).toMatchObject({ code: 2, stderr: expect.stringContaining('sojourn dev --help') });
+    expect(clash).toMatchObject({ code: 2, stderr: expect.stringContaining('sqlite: needs a file') });
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('the files that sojourn dev watches', { timeout: MS }, () => {
+  const PARTS: Readonly<Record<string, (value: string) => string>> = {
+    'lib/part.mjs': (value) => `export default '${value}';`,
+    'lib/part.cjs': (value) => `module.exports = '${value}';`,
+    'data.json': (value) => JSON.stringify(value),
+    'packages/shared/index.mjs': (value) => `export default '${value}';`,
+  };
+
+  function monorepo(): Project {
+    const project = new Project();
+    for (const [name, text] of Object.entries(PARTS)) project.write(name, text('old'));
+    project.write('app/package.json', '{}');
+    project.write('app/node_modules/shared/index.mjs', '');
+    project.write('app/node_modules/installed/index.mjs', 'export default 0;');
+    rmSync(project.file('app/node_modules/shared'), { recursive: true });
+    symlinkSync(project.file('packages/shared'), project.file('app/node_modules/shared'));
+    const first = `
+import part from '../lib/part.mjs';
+import { createRequire } from 'node:module';
+import shared from './node_modules/shared/index.mjs';
+import './node_modules/installed/index.mjs';
+const require = createRequire(import.meta.url);
+const parts = [part, require('../lib/part.cjs'), require('../data.json'), shared].join();`;
+    project.write(
+      'app/mcp.mjs',
+      moduleText({
+        build: "' + parts + '",
+        first,
+        last: "server.registerTool('lazy', {}, async () => text((await import('./lazy.mjs')).default));",
+      }),
+    );
+    project.write('app/lazy.mjs', 'export default 1;');
+    project.write('app/unused.mjs', '');
+    return project;
+  }
+
+  const served = async (client: Client): Promise<string> =>
+    textOf(await client.callTool({ name: 'build' })).split(' ')[0] ?? '';
+
+  test('are those that the module loads, wherever they are, and no others', async () => {
+    const project = monorepo();
+    const dev = project.dev('app/mcp.mjs');
+    const client = await connected(await dev.url());
+    await client.callTool({ name: 'lazy' });
+    const expected = Object.keys(PARTS).map(() => 'old');
+    for (const [n, [name, text]] of Object.entries(PARTS).entries()) {
+      expected[n] = 'new';
+      expect(await dev.edits(() => project.write(name, text('new')))).toContain(`${name} changed\n`);
+      expect(await served(client)).toBe(expected.join());
+    }
+    await client.callTool({ name: 'lazy' });
+    expect(await dev.edits(() => project.write('app/lazy.mjs', 'export default 2;'))).toContain(
+      'app/lazy.mjs changed\n',
+    );
+    expect(textOf(await client.callTool({ name: 'lazy' }))).toBe('2');
+    expect(await dev.edits(() => project.write('.env', 'A=1'))).toContain('.env changed\n');
+    const log = await dev.edits(() => {
+      for (const name of ['app/node_modules/installed/index.mjs', 'app/unused.mjs', '.sojourn/other', '.git/HEAD'])
+        project.write(name, ' ');
+      project.write('app/mcp.mjs', moduleText({ build: 'last' }));
+    });
+    expect(log.match(/\S+ changed$/gm)).toEqual(['app/mcp.mjs changed']);
+  });
+
+  test('may be renamed into place, deleted and made again, and written hundreds of times', async () => {
+    const project = monorepo();
+    const dev = project.dev('app/mcp.mjs');
+    const client = await connected(await dev.url());
+    await dev.edits(() => {
+      project.write('lib/part.mjs~', `export default 'renamed';`);
+      renameSync(project.file('lib/part.mjs~'), project.file('lib/part.mjs'));
+    });
+    expect(await served(client)).toBe('renamed,old,old,old');
+    await dev.edits(() => rmSync(project.file('lib'), { recursive: true }), BROKEN);
+    expect(await served(client)).toBe('renamed,old,old,old');
+    await dev.edits(() => {
+      for (let n = 0; n < 300; n++)
+        for (const [name, text] of Object.entries(PARTS)) project.write(name, text(`burst-${n}`));
+    });
+    await until(
+      async () =>
+        (await served(client)) ===
+        Object.keys(PARTS)
+          .map(() => 'burst-299')
+          .join(),
+      {
+        timeoutMs: 60_000,
+        what: 'the last save',
+      },
+    );
+  });
+
+  const lack = lackOf('runtimes');
+  test.skipIf(lack !== '').each([22, 24, 26])(`are reported by Node %i too${lack}`, async (major) => {
+    const node = join(await installed('runtimes'), `node_modules/node-${major}/bin/node`);
+    const project = monorepo();
+    const dev = project.dev('app/mcp.mjs', { node });
+    await dev.url();
+    const all = (): void => {
+      for (const [name, text] of Object.entries(PARTS)) project.write(name, text('new'));
+    };
+    expect(await dev.edits(all)).toMatch(/ \S+, \S+, \S+ and 1 more changed\n/);
+    await dev.edits(() => project.write('app/mcp.mjs', "import './late.mjs';"), BROKEN);
+    expect(await dev.edits(() => project.write('app/late.mjs', ''), BROKEN)).toContain('app/late.mjs changed\n');
+  });
+
+  test.skipIf(lack !== '').each([undefined, 24])(`may be TypeScript (Node %s)${lack}`, async (major) => {
+    const node =
+      major === undefined ? undefined : join(await installed('runtimes'), `node_modules/node-${major}/bin/node`);
+    const project = new Project();
+    project.write('package.json', '{ "type": "module" }');
+    const typed = (build: string): string =>
+      moduleText({ build, first: "import { name } from './name.ts';", last: 'export const typed: string = name;' });
+    project.write('name.ts', 'export const name: string = "a";');
+    project.write('mcp.ts', typed('1'));
+    const dev = project.dev('mcp.ts', { ...(node !== undefined && { node }) });
+    const client = await connected(await dev.url());
+    expect(await dev.edits(() => project.write('name.ts', 'export const name: string = "b";'))).toContain(
+      'name.ts changed\n',
+    );
+    expect(await dev.edits(() => project.write('mcp.ts', `${typed('2')}\nconst broken: = ;`), BROKEN)).toMatch(
+      /mcp\.ts:\d+\n/,
+    );
+    await dev.edits(() => project.write('mcp.ts', typed('2')));
+    expect(textOf(await client.callTool({ name: 'build' }))).toBe('2 1');
+  });
+});
