@@ -11,7 +11,8 @@ try {
   if (packed.code !== 0 || !tarball) throw new Error(packed.output);
   const gates = await Promise.all([
     run('publint', ['run', tarball, '--strict']),
-    run('attw', [tarball, '--profile', 'esm-only', '--no-definitely-typed', '--format', 'ascii', '--no-emoji']),
+    // Every way that TypeScript resolves, `moduleResolution: node` included. The package is an ES module alone.
+    run('attw', [tarball, '--ignore-rules', 'cjs-resolves-to-esm', '--no-definitely-typed', '--format', 'ascii']),
   ]);
   for (const { code, output } of gates) {
     if (code === 0) continue;

@@ -126,6 +126,7 @@ export function serverModuleOf(given: string, namespace: unknown): ServerModule 
     throw wrong(exported === null ? 'null' : Array.isArray(exported) ? 'an array' : `a ${typeof exported}`);
   }
   if (isServer(exported)) return { server: exported, options: {} };
+  if (isEndpoint(exported)) throw wrong('an endpoint, which serve makes by itself from your server and options');
   const { server, factory, options = {}, ...others } = exported as Record<string, unknown>;
   if (server !== undefined && factory !== undefined) throw wrong('an object with both server and factory');
   const made = server ?? factory;
@@ -138,6 +139,11 @@ export function serverModuleOf(given: string, namespace: unknown): ServerModule 
 
 function isServer(value: unknown): value is ConnectableServer {
   return typeof value === 'object' && value !== null && 'connect' in value && 'close' in value;
+}
+
+/** What `createMcpEndpoint` of any copy of this library returns. */
+function isEndpoint(value: object): boolean {
+  return ['node', 'fetch', 'listen', 'drain'].every((name) => typeof Reflect.get(value, name) === 'function');
 }
 
 /** For CommonJS that was compiled from an ES module, the default export holds all exports of the module. */

@@ -93,7 +93,8 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
       if (owner !== null && (await store.instances.read(owner)) !== undefined) {
         throw new Failure(
           `session ${id} is live on instance ${owner}, and only that instance can end it: ` +
-            'call endpoint.sessions.terminate(id) there, or stop that process first',
+            'stop sojourn serve there (Ctrl+C), run this command, and start serve again: other sessions continue. ' +
+            'A program of yours can call endpoint.sessions.terminate(id) while it runs',
         );
       }
       const outcome = await store.sessions.end(id, found, 'terminated');

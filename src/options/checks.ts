@@ -176,9 +176,14 @@ const advice = (meant: string | undefined, known: readonly string[]): string =>
 function unknownOption(scope: string, name: string, known: readonly string[], elsewhere: readonly string[]): Error {
   const qualified = (own: string): string => (scope === '' ? own : `${scope}.${own}`);
   const here = nearestName(name, known);
-  const meant = here === undefined ? nearestName(name, elsewhere) : qualified(here);
+  // The few names of a group help more than a name of another group that looks alike.
+  const there = scope === '' ? elsewhere : elsewhere.filter((other) => isNamed(name, other));
+  const meant = here === undefined ? nearestName(name, there) : qualified(here);
   return optionsContradict(`Unknown option ${qualified(name)}; ${advice(meant, known)}`);
 }
+
+const isNamed = (name: string, qualified: string): boolean =>
+  qualified.toLowerCase().split('.').at(-1) === name.toLowerCase();
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return (typeof value === 'object' && value !== null) || typeof value === 'function';

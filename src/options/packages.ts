@@ -45,11 +45,17 @@ function isWorking(name: CheckedPackage, version: string): boolean {
 
 /** The copy that an `import()` in this library loads. A bundle of this library has its own copy, of unknown version. */
 function installedPackage(name: string): Package | undefined {
-  const own = fileOfFrame(0);
-  if (own === undefined || packageOf(own)?.name !== 'sojourn') return undefined;
+  const own = ownFile();
+  if (own === undefined) return undefined;
   const file = orUndefined(() => nodeModule.createRequire(own).resolve(name));
   const found = file === undefined ? undefined : packageOf(file);
   return found?.name === name ? found : undefined;
+}
+
+/** `undefined`: this library is in a bundle. */
+export function ownFile(): string | undefined {
+  const file = fileOfFrame(0);
+  return file !== undefined && packageOf(file)?.name === 'sojourn' ? file : undefined;
 }
 
 /**

@@ -49,7 +49,7 @@ const DEFAULT_ID_LENGTH = 22;
 export const OPTION_NAMES: readonly (keyof McpEndpointOptions)[] = Object.freeze(Object.keys(OPTIONS) as OptionName[]);
 
 const NESTED_NAMES: readonly string[] = [
-  ...Object.keys(LIMITS).map((name) => `limits.${name}`),
+  ...[...Object.keys(LIMITS), 'perUser', 'perTool'].map((name) => `limits.${name}`),
   ...Object.keys(RETENTION).map((name) => `eventRetention.${name}`),
   ...AUTH_NAMES.map((name) => `auth.${name}`),
 ];

@@ -1,5 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { serverModuleOf } from '../../src/cli/server-module.ts';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { createLab } from '../kit/lab.ts';
 
 const factory = () => ({ connect: async () => {}, close: async () => {} });
 
@@ -26,6 +28,15 @@ describe('the default export of a server module', () => {
       server: factory,
       options: {},
     });
+  });
+
+  test('is an endpoint, which is said, with what to export', async () => {
+    const endpoint = createMcpEndpoint(createLab().factory);
+    onTestFinished(() => endpoint.close());
+    expect(() => serverModuleOf('x.js', { default: endpoint })).toThrow(
+      'x.js: the default export is an endpoint, which serve makes by itself from your server and options; it must be ' +
+        'an MCP server, a function that creates one, { server, options } or { factory, options }',
+    );
   });
 
   test.each([

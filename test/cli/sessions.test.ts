@@ -155,7 +155,7 @@ describe('sojourn sessions', () => {
     const refused = await sessions('end', client.sessionId);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toMatch(
-      /^sojourn: session \S+ is live on instance \S+, and only that instance can end it: .*\n$/,
+      /^sojourn: session \S+ is live on instance \S+, and only that instance can end it: stop sojourn serve .*\n$/,
     );
     expect((await client.call('ping')).message.result).toEqual({});
     cli.kill('SIGKILL');

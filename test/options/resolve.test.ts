@@ -269,11 +269,17 @@ describe('what is refused', () => {
     );
     expect(refusal({ limits: { retryMs: 1 } }).message).toBe('Unknown option limits.retryMs; did you mean retryMs?');
     expect(refusal({ eventRetention: { event: 1 } }).message).toContain('did you mean eventRetention.events?');
+    expect(refusal({ perUser: { requests: 1 } }).message).toContain('did you mean limits.perUser?');
   });
 
   test('an option that resembles none, with what there is', () => {
     expect(refusal({ colour: 'red' }).message).toMatch(/^Unknown option colour; known are .*idleTimeoutMs/);
     expect(refusal({ limits: { colour: 1 } }).message).toMatch(/^Unknown option limits.colour; known are bodyBytes, /);
+    const known = 'known are sessions, requests, subscriptions, requestsPerMinute';
+    for (const name of ['calls', 'rate'])
+      expect(refusal({ limits: { perUser: { [name]: 1 } } }).message).toBe(
+        `Unknown option limits.perUser.${name}; ${known}`,
+      );
     expect(refusal({ constructor: 1 }).message).toMatch(/^Unknown option constructor/);
   });
 

@@ -64,7 +64,7 @@ interface Bundle {
 
 /** Bundles the program in a folder that has these peers, and runs the bundle. */
 async function bundleWith(peers: readonly string[], ...flags: string[]): Promise<Bundle> {
-  const folder = join(project, peers.length === 0 ? 'without' : 'with');
+  const folder = mkdtempSync(join(project, 'bundle-'));
   const modules = join(folder, 'node_modules');
   mkdirSync(join(modules, 'sojourn'), { recursive: true });
   cpSync(join(root, 'dist'), join(modules, 'sojourn/dist'), { recursive: true });
@@ -94,8 +94,10 @@ afterAll(() => rmSync(project, { recursive: true, force: true }));
 describe('a bundle of every store and auth.jwt, made by esbuild', () => {
   let without: Bundle;
   let having: Bundle;
+  let whole: Bundle;
   beforeAll(async () => {
     without = await bundleWith([]);
+    whole = await bundleWith(PEERS);
     having = await bundleWith(PEERS, '--external:libsql'); // it has a native part
   }, 120_000);
 
@@ -111,6 +113,11 @@ describe('a bundle of every store and auth.jwt, made by esbuild', () => {
   test.each(PEERS)('says what to install where %s is missing', (name) => {
     expect(without.said[name]).toContain(`needs the package ${name}, which is not installed`);
     expect(without.said[name]).toContain(`npm install ${name}`);
+  });
+
+  test('says that libsql must stay outside, where it is inside', () => {
+    expect(whole.said['libsql']).toMatch(/declare libsql external .*--external:libsql.*npm install libsql/);
+    expect(whole.said).toMatchObject({ memory: 200, jose: 401 });
   });
 
   test('has the peers that are installed', () => {

@@ -180,6 +180,13 @@ describe('the public surface', () => {
     expect(Object.keys(manifest.exports)).toEqual([...Object.keys(PINNED), './package.json']);
   });
 
+  test('names the same types where TypeScript reads no exports (moduleResolution: node)', () => {
+    const { '.': own, './package.json': _, ...others } = manifest.exports;
+    expect([manifest.main, manifest.types]).toEqual([own.default, own.types]);
+    const types = Object.entries(others).map(([name, target]) => [name.slice(2), [target.types]]);
+    expect(manifest.typesVersions).toEqual({ '*': Object.fromEntries(types) });
+  });
+
   describe.each(entries)('$name', ({ name, types, default: code }) => {
     const pinned = PINNED[name] ?? { values: [], types: [] };
 

@@ -74,6 +74,8 @@ describe('sqlite()', () => {
   test('refuses wrong options by their names', () => {
     expect(() => sqlite('')).toThrow(/Option sqlite\.path: got "", takes the path of a file/);
     expect(() => sqlite(':memory:')).toThrow(/in memory it is memory\(\)/);
+    for (const url of ['sqlite://sessions.db', 'sqlite:./a.db', 'file:a.db'])
+      expect(() => sqlite(url)).toThrow(/takes the path of a file, e\.g\. '\.\/sessions\.db', without a scheme/);
     expect(() => sqlite({ path: 7 } as never)).toThrow(/Option sqlite\.path: got 7/);
     expect(() => sqlite({ path: 'a.db', synchronos: 'full' } as never)).toThrow(/did you mean sqlite\.synchronous\?/);
     expect(() => sqlite({ path: 'a.db', synchronous: 'off' } as never)).toThrow(/one of 'normal', 'full'/);

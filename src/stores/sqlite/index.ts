@@ -22,6 +22,7 @@ export interface SqliteOptions {
 
 const OPTIONS = ['path', 'synchronous'] as const satisfies readonly (keyof SqliteOptions)[];
 const TAKES = "the path of a file, e.g. './sessions.db'";
+const URL_SCHEME = /^(?:sqlite3?|file|libsql):/i;
 const SYNCHRONOUS = ['normal', 'full'] as const;
 
 /**
@@ -37,6 +38,8 @@ function settingsOf(file: unknown): FileSettings {
   const { path, synchronous = 'normal' }: Record<string, unknown> = given;
   if (typeof path !== 'string' || path === '') throw optionInvalid('type', 'sqlite.path', path, TAKES);
   if (path.startsWith(':')) throw optionInvalid('range', 'sqlite.path', path, `${TAKES}; in memory it is memory()`);
+  // The command line takes URLs. Here they would be a folder named `sqlite:`.
+  if (URL_SCHEME.test(path)) throw optionInvalid('range', 'sqlite.path', path, `${TAKES}, without a scheme`);
   return {
     path: resolve(path),
     synchronous: checkChoice('sqlite.synchronous', synchronous, SYNCHRONOUS),
