@@ -2,25 +2,19 @@
  * Notices that a server which is being connected asks who its client is. Servers that were written for transports which
  * deliver messages during `connect()` poll these two methods in it, until the client's `initialize` has arrived.
  *
- * While such a `connect()` is watched, the methods are wrapped: on the server, or where an object of the application
- * hides it, on the classes of the SDK. A wrapped method of a class looks for the transport of its server.
+ * The first slow `connect()` wraps the two methods of the class of its server, and of the SDK's classes where an object
+ * of the application hides its server. A wrapped method looks for the transport of its server. The methods stay wrapped:
+ * a tool may have wrapped them in turn, and a class that changes with each `connect()` is slow.
  */
 import { Server } from '@modelcontextprotocol/server';
 import { isObject } from './jsonrpc.ts';
 import { innerServer, isOfSdk, propertyWithServer } from './server-shape.ts';
 
-const GETTERS = ['getClientVersion', 'getClientCapabilities'];
+/** The two methods, and the objects whose method is wrapped. */
+const GETTERS = { getClientVersion: new WeakSet<object>(), getClientCapabilities: new WeakSet<object>() };
 
-/** What is called when the server of a transport asks. */
-type Listeners = Map<unknown, () => void>;
-
-interface Wrapped {
-  readonly listeners: Listeners;
-  unwrap(): void;
-}
-
-/** The key is a server, or the prototype of a class. */
-const wrapped = new WeakMap<object, Wrapped>();
+/** What is called when the server that is connected to this transport asks. */
+const listeners = new WeakMap<object, () => void>();
 
 export interface ClientWatch {
   /** Resolves when the server asks. */
@@ -30,73 +24,38 @@ export interface ClientWatch {
 
 /** Watches the server that is, or will be, connected to `transport`. */
 export function watchClient(made: unknown, transport: object): ClientWatch {
-  let isOver = false;
-  const ends: Array<() => void> = [];
-  const end = (): void => {
-    isOver = true;
-    for (const endOne of ends.splice(0)) endOne();
-  };
-  const asked = new Promise<void>((resolve) => {
-    const listener = (): void => {
-      end();
-      resolve();
-    };
-    const watch = (holder: unknown): void => {
-      if (!isOver && isObject(holder)) ends.push(listen(holder, transport, listener));
-    };
-    const property = propertyWithServer(made);
-    if (isOfSdk(made)) return watch(innerServer(made));
-    if (isObject(made) && property !== undefined) watch(innerServer(made[property]));
-    watch(Server.prototype);
-    void olderClass().then(watch);
-  });
-  return { asked, end };
+  const asked = new Promise<void>((resolve) => listeners.set(transport, resolve));
+  const property = propertyWithServer(made);
+  if (isOfSdk(made)) wrapGetters(innerServer(made));
+  else {
+    if (isObject(made) && property !== undefined) wrapGetters(innerServer(made[property]));
+    wrapGetters(Server.prototype);
+    void olderClass().then(wrapGetters);
+  }
+  return { asked, end: () => void listeners.delete(transport) };
 }
 
-function listen(holder: object, transport: object, asked: () => void): () => void {
-  const found = wrapped.get(holder) ?? wrap(holder);
-  const { listeners, unwrap } = found;
-  listeners.set(transport, asked);
-  return () => {
-    listeners.delete(transport);
-    if (listeners.size > 0 || wrapped.get(holder) !== found) return;
-    wrapped.delete(holder);
-    unwrap();
-  };
+/** In the object of the prototype chain that has them: once for a class. A frozen class stays as it is. */
+function wrapGetters(server: unknown): void {
+  for (const [name, wrapped] of Object.entries(GETTERS)) {
+    let owner = server;
+    while (isObject(owner) && !Object.hasOwn(owner, name)) owner = Object.getPrototypeOf(owner);
+    if (!isObject(owner) || wrapped.has(owner)) continue;
+    wrapped.add(owner);
+    wrap(owner, name);
+  }
 }
 
-function wrap(holder: object): Wrapped {
-  const listeners: Listeners = new Map();
-  const unwraps = GETTERS.map((name) => wrapMethod(holder, name, listeners));
-  const added = {
-    listeners,
-    // The reverse order: V8 keeps an object fast whose newest properties are deleted.
-    unwrap: () => {
-      for (const unwrap of unwraps.toReversed()) unwrap();
-    },
-  };
-  wrapped.set(holder, added);
-  return added;
-}
-
-function wrapMethod(holder: object, name: string, listeners: Listeners): () => void {
-  const method: unknown = Reflect.get(holder, name);
-  if (typeof method !== 'function') return () => {};
-  const before = Object.getOwnPropertyDescriptor(holder, name);
-  function asking(this: { readonly transport?: unknown }, ...args: unknown[]): unknown {
+function wrap(owner: object, name: string): void {
+  const descriptor = Object.getOwnPropertyDescriptor(owner, name);
+  const method: unknown = descriptor?.value;
+  if (typeof method !== 'function') return;
+  function asking(this: { readonly transport: object }, ...args: unknown[]): unknown {
     listeners.get(this.transport)?.();
     return Reflect.apply(method as () => unknown, this, args);
   }
-  Reflect.defineProperty(holder, name, { ...WRAPPER, value: asking });
-  return () => {
-    // A tool may have wrapped it in turn.
-    if (Object.getOwnPropertyDescriptor(holder, name)?.value !== asking) return;
-    if (before === undefined) Reflect.deleteProperty(holder, name);
-    else Reflect.defineProperty(holder, name, before);
-  };
+  Reflect.defineProperty(owner, name, { ...descriptor, value: asking });
 }
-
-const WRAPPER = { configurable: true, enumerable: false, writable: true };
 
 let older: Promise<object | undefined> | undefined;
 

@@ -224,11 +224,9 @@ describe('a slow connect()', () => {
     await overdue();
     await time.advance(20_000);
     expect(made.got).toEqual([]);
-    expect(Object.hasOwn(made.servers[0] ?? {}, 'getClientVersion')).toBe(true);
     made.step.open();
     await opened;
     expect(made.got[0]).toBe('initialize');
-    expect(Object.hasOwn(made.servers[0] ?? {}, 'getClientVersion')).toBe(false);
     expect((await one.call('ping')).response.status).toBe(200);
   });
 
@@ -461,34 +459,129 @@ test('while connect() runs, auth.authorize decides what a client of a server tha
   expect(ran).toEqual(['open']);
 });
 
-test('nothing stays wrapped: servers and classes have their own methods again', async () => {
-  const methods = (of: object) =>
-    ['getClientVersion', 'getClientCapabilities'].map((name) => Object.getOwnPropertyDescriptor(of, name));
-  const before = [methods(Server.prototype), methods(ServerV1.prototype)];
-  const step = steps();
-  const made: McpServer[] = [];
+/** Servers of a class that poll in `connect()`. */
+const connectingAnd = (Class: typeof Server, polls: Polls) => (): Server => {
+  const server = new Class({ name: 'polling', version: '1' }, { capabilities: { tools: {} } });
+  const connect = server.connect.bind(server);
+  server.connect = async (transport) => {
+    await connect(transport);
+    await polls.poll(server);
+  };
+  return server;
+};
+
+/** The methods that are wrapped. */
+const gettersOf = (of: object) =>
+  ['getClientVersion', 'getClientCapabilities'].map((name) => Object.getOwnPropertyDescriptor(of, name));
+
+test('two servers of one class that poll at once get their messages each when it asks itself', async () => {
   const time = createFakeTime();
-  const hidden = await serve(polling('an object that hides a Server of SDK 1', new Polls(step.hook)), {
-    timeProvider: time,
-  });
-  const plain = await serve(
-    ({ serverOptions }) => {
-      const server = polling('an McpServer', new Polls(step.hook))({ serverOptions } as never) as McpServer;
-      made.push(server);
-      return server;
-    },
-    { timeProvider: time },
-  );
-  const opened = [hidden, hidden, plain].map(({ client }) => client().initialize());
-  await until(() => step.waiting === 3);
+  const [first, second] = [steps(), steps()];
+  const name = 'an object that hides a Server of SDK 1';
+  const opened: string[] = [];
+  const opens: Array<Promise<unknown>> = [];
+  for (const step of [first, second]) {
+    const { client } = await serve(polling(name, new Polls(step.hook)), { timeProvider: time });
+    const which = step === first ? 'first' : 'second';
+    opens.push(
+      client()
+        .initialize()
+        .then(() => opened.push(which)),
+    );
+  }
+  await until(() => first.waiting === 1 && second.waiting === 1);
   await time.advance(ASKS_MS);
-  await until(() => methods(ServerV1.prototype)[0]?.value !== before[1]?.[0]?.value);
-  expect(Object.hasOwn(made[0]?.server ?? {}, 'getClientVersion')).toBe(true);
-  step.next();
-  await opened[0];
-  expect(methods(ServerV1.prototype)).not.toEqual(before[1]);
+  await watched(name);
+  second.next();
+  await opens[1];
+  expect(opened).toEqual(['second']);
+  first.next();
+  await opens[0];
+  expect(opened).toEqual(['second', 'first']);
+});
+
+test('a class is wrapped once, however many of its servers poll, and its methods answer as before', async () => {
+  const time = createFakeTime();
+  const methods = [];
+  for (let round = 0; round < 3; round++) {
+    const step = steps();
+    const { client } = await serve(polling('an object that hides a Server', new Polls(step.hook)), {
+      timeProvider: time,
+    });
+    const opened = client().initialize();
+    await until(() => step.waiting === 1);
+    await time.advance(ASKS_MS);
+    step.next();
+    await opened;
+    methods.push(gettersOf(Server.prototype));
+  }
+  expect(methods[1]).toEqual(methods[0]);
+  expect(methods[2]).toEqual(methods[0]);
+  expect(methods[0]).toMatchObject([
+    { enumerable: false, configurable: true, writable: true },
+    { enumerable: false, configurable: true, writable: true },
+  ]);
+  const server = new Server({ name: 'other', version: '1' }, { capabilities: {} });
+  expect([server.getClientVersion(), server.getClientCapabilities()]).toEqual([undefined, undefined]);
+  expect(Object.keys(server)).not.toContain('getClientVersion');
+});
+
+test('a tool that wraps the class in turn stays the outermost, and the server still asks', async () => {
+  const time = createFakeTime();
+  class Traced extends Server {
+    override getClientCapabilities() {
+      return super.getClientCapabilities();
+    }
+  }
+  const found = [];
+  let calls = 0;
+  for (let round = 0; round < 3; round++) {
+    const outermost = Traced.prototype.getClientCapabilities;
+    const step = steps();
+    const polls = new Polls(step.hook);
+    const { client } = await serve(connectingAnd(Traced, polls), { timeProvider: time });
+    const opened = client().initialize();
+    await until(() => step.waiting === 1);
+    await time.advance(ASKS_MS);
+    step.next();
+    await opened;
+    step.open();
+    await polls.settled();
+    found.push(...polls.found);
+    if (round > 0) expect(Traced.prototype.getClientCapabilities).toBe(outermost);
+    const inner = Traced.prototype.getClientCapabilities;
+    Traced.prototype.getClientCapabilities = function (this: Traced) {
+      calls += 1;
+      return inner.call(this);
+    };
+  }
+  expect(found).toEqual([{}, {}, {}]);
+  expect(calls).toBeGreaterThan(0);
+});
+
+test('a server whose class is frozen gets its messages when its connect() has settled', async () => {
+  const time = createFakeTime();
+  class Frozen extends Server {
+    override getClientCapabilities() {
+      return Reflect.get(this, '_clientCapabilities') as ReturnType<Server['getClientCapabilities']>;
+    }
+  }
+  Object.freeze(Frozen.prototype);
+  const step = steps();
+  const polls = new Polls(step.hook);
+  const { client } = await serve(connectingAnd(Frozen, polls), { timeProvider: time });
+  let isOpen = false;
+  const opened = client()
+    .initialize()
+    .finally(() => (isOpen = true));
+  await until(() => step.waiting === 1);
+  await time.advance(ASKS_MS);
+  for (let asked = 0; asked < 5; asked++) {
+    step.next();
+    await until(() => step.waiting === 1);
+  }
+  expect([isOpen, polls.found]).toEqual([false, []]);
   step.open();
-  await Promise.all(opened);
-  expect([methods(Server.prototype), methods(ServerV1.prototype)]).toEqual(before);
-  expect(Object.hasOwn(made[0]?.server ?? {}, 'getClientVersion')).toBe(false);
+  await opened;
+  expect(polls.found).toEqual([undefined]);
 });
