@@ -131,6 +131,31 @@ test('a factory that makes its lists from session.state warns of nothing', async
   expect(warnings(served.log)).toEqual([]);
 });
 
+test('a factory that reads an empty session.state cannot remake a list from it', async () => {
+  const factory = async ({ serverOptions, session: own }: McpEndpointContext): Promise<McpServer> => {
+    const server = new McpServer(info, serverOptions);
+    await own?.state.get('language');
+    server.registerTool('grow', {}, () => {
+      server.registerTool('grown', {}, () => said('grown'));
+      return said('grown');
+    });
+    server.registerTool('unlock', {}, async () => {
+      await own?.state.set('unlocked', true);
+      server.registerTool('unlocked', {}, () => said('unlocked'));
+      return said('unlocked');
+    });
+    return server;
+  };
+  const served = await serve(factory);
+  await (
+    await session(served)
+  )('grow');
+  await (
+    await session(served)
+  )('unlock');
+  expect(warnings(served.log)).toEqual([['warn', { tool: 'grow', list: 'tools' }]]);
+});
+
 test('a handler that reads session.state in the call does not make its lists from it', async () => {
   const factory = ({ serverOptions, session: own }: McpEndpointContext): McpServer => {
     const server = new McpServer(info, serverOptions);

@@ -182,8 +182,8 @@ export class RecordKeeper implements SessionHead {
     return (this.#state ??= this.#openState(NO_STATE));
   }
 
-  get isReadAtStart(): boolean {
-    return this.#state?.isReadAtStart === true;
+  get remakesLists(): boolean {
+    return this.#state?.remakesLists === true;
   }
 
   #openState(initial: SessionRecord['state']): DurableState {

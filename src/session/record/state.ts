@@ -80,9 +80,12 @@ export class DurableState implements SessionState {
     return Object.fromEntries(this.#values);
   }
 
-  /** The factory of this session has read it, or its `oninitialized`. Both run again in a restore. */
-  get isReadAtStart(): boolean {
-    return this.#isReadAtStart;
+  /**
+   * The factory of this session has read it, or its `oninitialized`, and it holds something now. Both run again in a
+   * restore; from an empty state they make what they made before.
+   */
+  get remakesLists(): boolean {
+    return this.#isReadAtStart && (this.#values.size > 0 || this.#writing.size > 0);
   }
 
   async get<T = unknown>(key: string): Promise<T | undefined> {

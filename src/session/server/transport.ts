@@ -52,8 +52,8 @@ export interface TransportSession extends GetSession, CallSession {
   readonly host: Pick<SessionHost, 'lists' | 'options'>;
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;
-  /** `isReadAtStart`: the factory makes its lists from `session.state`. */
-  readonly record: GetSession['record'] & { readonly isReadAtStart: boolean };
+  /** `remakesLists`: the factory makes its lists from `session.state`. */
+  readonly record: GetSession['record'] & { readonly remakesLists: boolean };
   readonly ownership: Ownership;
   /** `undefined`: no other process can own the session, so its sends are never held. */
   readonly markers: { forget(): void } | undefined;
@@ -263,7 +263,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   #noticeChange(method: string): void {
     const { host, record } = this.#session;
     host.lists?.changed(method);
-    if (!record.isReadAtStart) currentCall.getStore()?.noticeListChange(method, host.options.notices);
+    if (!record.remakesLists) currentCall.getStore()?.noticeListChange(method, host.options.notices);
   }
 
   /** The running request that a message belongs to. */
