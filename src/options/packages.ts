@@ -9,13 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { packageUnsupported } from '../errors.ts';
 import { orUndefined } from '../or-undefined.ts';
 
-/** The major versions that work, each from this minor version on. docs/reference/packages.md says why. */
+/** The oldest version that works, of each major version that does. docs/reference/packages.md says why. */
 export const WORKING_VERSIONS = {
-  redis: { 4: 6, 5: 9, 6: 0 },
-  pg: { 8: 7 },
-  '@nats-io/transport-node': { 3: 0 },
-  jose: { 6: 1 },
-} as const satisfies Record<string, Readonly<Record<number, number>>>;
+  redis: ['4.6', '5.9', '6.0'],
+  pg: ['8.7'],
+  '@nats-io/transport-node': ['3.0'],
+  jose: ['6.0.8'],
+} as const satisfies Record<string, readonly string[]>;
 
 export type CheckedPackage = keyof typeof WORKING_VERSIONS;
 
@@ -32,15 +32,27 @@ export function checkVersion(user: string, name: CheckedPackage): void {
 
 /** `found`: what cannot be used. `from`: the first major version that can, where not every working version does. */
 export function unsupportedVersion(user: string, name: CheckedPackage, found: string, from = 0): Error {
-  const working = Object.entries(WORKING_VERSIONS[name]).filter(([major]) => Number(major) >= from);
-  const ranges = working.map(([major, minor]) => `${name} ^${major}.${minor}`);
-  return packageUnsupported(user, found, ranges.join(', '), `npm install ${name}@${working.at(-1)?.[0]}`);
+  const working = WORKING_VERSIONS[name].filter((oldest) => partsOf(oldest)[0] >= from);
+  const [major] = partsOf(working.at(-1) ?? '');
+  return packageUnsupported(
+    user,
+    found,
+    working.map((oldest) => `${name} ^${oldest}`).join(', '),
+    `npm install ${name}@${major}`,
+  );
 }
 
 function isWorking(name: CheckedPackage, version: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
-  const working: Readonly<Record<number, number>> = WORKING_VERSIONS[name];
-  return minor >= (working[major] ?? Infinity);
+  const [major, minor, patch] = partsOf(version);
+  return WORKING_VERSIONS[name].some((oldest) => {
+    const [sameMajor, leastMinor, leastPatch] = partsOf(oldest);
+    return major === sameMajor && (minor > leastMinor || (minor === leastMinor && patch >= leastPatch));
+  });
+}
+
+function partsOf(version: string): readonly [major: number, minor: number, patch: number] {
+  const [major = 0, minor = 0, patch = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  return [major, minor, patch];
 }
 
 /** The copy that an `import()` in this library loads. A bundle of this library has its own copy, of unknown version. */

@@ -35,7 +35,10 @@ const CASES: ReadonlyArray<readonly [name: string, version: string, works: boole
   [NATS, '3.0.0-12', true],
   [NATS, '3.4.0', true],
   ['jose', '5.10.0', false],
-  ['jose', '6.0.13', false],
+  ['jose', '6.0.0', false],
+  ['jose', '6.0.7', false],
+  ['jose', '6.0.8', true],
+  ['jose', '6.0.13', true],
   ['jose', '6.1.0', true],
   ['jose', '6.2.17', true],
 ];
@@ -120,7 +123,7 @@ describe('an installed package', () => {
     );
     expect(of('jose', '5.10.0')).toBe(
       `PACKAGE_UNSUPPORTED: auth.jwt cannot use jose 5.10.0 (in ${join(modules, 'jose')}). ` +
-        'These versions work: jose ^6.1. npm install jose@6',
+        'These versions work: jose ^6.0.8. npm install jose@6',
     );
   });
 });
