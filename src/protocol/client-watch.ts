@@ -3,8 +3,8 @@
  * deliver messages during `connect()` poll these two methods in it, until the client's `initialize` has arrived.
  *
  * The first slow `connect()` wraps the two methods of the class of its server, and of the SDK's classes where an object
- * of the application hides its server. A wrapped method looks for the transport of its server. The methods stay wrapped:
- * a tool may have wrapped them in turn, and a class that changes with each `connect()` is slow.
+ * of the application hides its server. A wrapped method looks for the transport of its server. The methods stay
+ * wrapped: a tool may have wrapped them in turn, and a class that changes with each `connect()` is slow.
  */
 import { Server } from '@modelcontextprotocol/server';
 import { isObject } from './jsonrpc.ts';
