@@ -1,4 +1,5 @@
 /** What `serve` prints once it listens. */
+import { basename, extname } from 'node:path';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isExposed } from '../listen/exposed.ts';
 import type { StoreAway } from './store-start.ts';
@@ -18,6 +19,8 @@ export interface BannerFacts {
   readonly store: string | undefined;
   /** Why it is not open. */
   readonly storeAway: StoreAway | undefined;
+  /** How a client names the server, for a reader who may copy a command: in a terminal. */
+  readonly clientName: string | undefined;
 }
 
 /** `served`: the versions of the row below, so that both rows agree. */
@@ -30,7 +33,7 @@ function modeText(mode: ResolvedOptions['sessionMode'], served: readonly string[
 }
 
 export function banner({ version, url: bound, options, workers, store, storeAway, ...facts }: BannerFacts): string {
-  const { address, allowAnyone } = facts;
+  const { address, allowAnyone, clientName } = facts;
   const url = clientUrl(bound, options);
   const { sessionMode, legacySse, supportedProtocolVersions } = options;
   const served = servedVersions(sessionMode, supportedProtocolVersions);
@@ -45,6 +48,7 @@ export function banner({ version, url: bound, options, workers, store, storeAway
     ['store', `${store ?? storeText(options.store)}${storeAway === undefined ? '' : AWAY[`${storeAway.lasting}`]}`],
     ['', storeAway?.what],
     ['workers', workers?.toString()],
+    ['connect', clientName === undefined ? undefined : connectCommand(clientName, url, options)],
   ];
   const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(10)}${value}`]));
   const warning = isExposed(address, options, allowAnyone) ? ['', ...WARNING] : [];
@@ -69,6 +73,25 @@ function clientUrl(bound: string, { allowedHosts }: ResolvedOptions): string {
   if (first === undefined || allowedHosts?.includes(url.hostname) === true) return bound;
   url.hostname = first;
   return url.href;
+}
+
+/** One client's command; the others are in docs/guide/connect-a-client.md. Behind a proxy clients have its URL. */
+function connectCommand(name: string, url: string, { auth }: ResolvedOptions): string | undefined {
+  const by = auth?.identification.by;
+  if (by === 'proxy') return undefined;
+  // The brackets of an IPv6 address are a pattern in zsh.
+  const quoted = /^[\w:/.~-]+$/.test(url) ? url : `'${url.replaceAll("'", '%27')}'`;
+  const token = by === 'verify' ? ' --header "Authorization: Bearer $MCP_TOKEN"' : '';
+  return `claude mcp add --transport http ${name} ${quoted}${token}`;
+}
+
+/** The name that the server gives itself, else that of its file. No character of it means something to a shell. */
+export function clientNameOf(given: unknown, module: string): string {
+  const { server = given } = Object(given) as { server?: unknown };
+  const { name } = Object(Reflect.get(Object(server), '_serverInfo')) as { name?: unknown };
+  const safe = (text: unknown): string =>
+    (typeof text === 'string' ? text : '').replace(/[^\w]+/g, '-').replace(/^-|-$/g, '');
+  return safe(name) || safe(basename(module, extname(module))) || 'mcp';
 }
 
 function callersText({ auth }: ResolvedOptions): string {

@@ -6,7 +6,7 @@ import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
-import { banner } from './banner.ts';
+import { banner, clientNameOf } from './banner.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { projectStore } from './project-store.ts';
@@ -66,16 +66,16 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     failed: (error) => logger.fatal({ err: error }, `the shutdown failed: ${reason(error)}`),
   });
   // Printed last, because a parent may send a signal as soon as it reads the banner.
-  const workers = worker === undefined || settings.workers === 1 ? undefined : settings.workers;
   const text = banner({
     version: BUILD_VERSION,
     url: server.url,
     address: server.address,
     allowAnyone: settings.allowAnyone,
     options: resolved,
-    workers,
+    workers: worker === undefined || settings.workers === 1 ? undefined : settings.workers,
     store: chosen?.store.durable === true ? chosen.shown : undefined,
     storeAway: endpoint.health().store === 'away' ? start.away() : undefined,
+    clientName: inTerminal() ? clientNameOf(definition, module) : undefined,
   });
   if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);

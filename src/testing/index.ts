@@ -1,4 +1,4 @@
-/** `sojourn/testing`: tools for tests of servers, endpoints and stores. */
+/** `sojourn/testing`. For authors of servers: docs/guide/test-your-server.md. */
 export { createFakeTime, type FakeTime } from './fake-time.ts';
 export {
   createRawClient,
@@ -12,6 +12,9 @@ export {
 } from './raw-client.ts';
 export { RawResponse, type RawEnding } from './raw-response.ts';
 export type { RawEvent } from './sse-parser.ts';
+export { createFaultProxy, FaultProxy, type FaultProxyTarget } from './fault-proxy.ts';
+
+// For authors of stores: docs/internals/your-own.md.
 export {
   createStoreKit,
   type ServerOutage,
@@ -24,4 +27,3 @@ export { storeContract } from './store-contract.ts';
 export { compareWithModel, type ModelRunOptions } from './model/compare.ts';
 export { runStoreCrashes, type CrashReport, type StoreCrashes } from './crash/crashes.ts';
 export type { StoreModule } from './crash/writer.ts';
-export { createFaultProxy, FaultProxy, type FaultProxyTarget } from './fault-proxy.ts';

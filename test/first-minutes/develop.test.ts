@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { describe, expect, onTestFinished } from 'vitest';
-import { blocksOf, emptyFolder, everyPath, pathTest, type Started } from './harness.ts';
+import { blocksOf } from '../kit/pages.ts';
+import { emptyFolder, everyPath, pathTest, type Started } from './harness.ts';
 
 const PAGE = 'docs/guide/develop.md';
 const [install, moduleBlock, dev, edited] = blocksOf(PAGE, 'Develop');

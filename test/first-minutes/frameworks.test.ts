@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { describe, expect } from 'vitest';
-import { blocksOf, emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
+import { blocksOf } from '../kit/pages.ts';
+import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
 
 const MOUNTING = 'docs/guide/mounting.md';
 const GUIDE = 'docs/guide/getting-started.md';

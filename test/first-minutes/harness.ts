@@ -4,13 +4,14 @@
  * free port. `npm run first-minutes` runs every path; `npm test` runs one path of each kind.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { installed } from '../../tools/installed.ts';
+import { type Block, commandsOf, nameOf } from '../kit/pages.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const QUICK_FAILURE = { npm_config_fetch_retries: '0', npm_config_fetch_timeout: '20000' };
@@ -66,6 +67,9 @@ function packed(): Promise<string> {
   return packing;
 }
 
+/** `npm install`, and the same with the other package managers. */
+const INSTALLS = /^(?:npm (?:install|i)|npx -y (?:pnpm|yarn)@\S+ add) /;
+
 /** A command that keeps running: the rest of the page talks to it. */
 const SERVES = /\bserver?\b|\bsojourn dev\b|\bnext (?:dev|start)\b/;
 
@@ -75,59 +79,6 @@ async function freePort(): Promise<string> {
   const address = server.address();
   await new Promise((done) => server.close(done));
   return String(typeof address === 'object' ? address?.port : undefined);
-}
-
-export interface Block {
-  language: string;
-  text: string;
-}
-
-/** The code blocks of a page below one heading (without its `#`), in order. The heading must be there. */
-export function blocksOf(page: string, heading: string): Block[] {
-  const lines = readFileSync(join(root, page), 'utf8').split('\n');
-  const from = lines.findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, '') === heading);
-  if (from === -1) throw new Error(`${page} has no heading "${heading}"`);
-  const level = /^#+/.exec(String(lines[from]))?.[0].length ?? 0;
-  const blocks: Block[] = [];
-  let open: Block | undefined;
-  for (const line of lines.slice(from + 1)) {
-    const fence = /^\s*```(\w*)/.exec(line);
-    if (fence !== null && open === undefined) open = { language: fence[1] ?? '', text: '' };
-    else if (fence !== null) {
-      blocks.push(open as Block);
-      open = undefined;
-    } else if (open !== undefined) open.text += `${line}\n`;
-    else if ((/^#+(?= )/.exec(line)?.[0].length ?? Infinity) <= level) break;
-  }
-  return blocks;
-}
-
-/**
- * The commands of a block with what they print. In a `console` block a command follows the prompt `$`, and the lines up
- * to the next prompt are its output. In any other block each line is a command. A line that ends in `\` continues.
- */
-export function commandsOf({ language, text }: Block): Array<{ command: string; prints?: string }> {
-  const joined = text.replaceAll(/\\\n\s*/g, '');
-  if (language === 'console')
-    return joined
-      .split(/^\$ /m)
-      .slice(1)
-      .map((part) => {
-        const [command = '', ...prints] = part.trimEnd().split('\n');
-        return { command, prints: prints.join('\n') };
-      });
-  return joined
-    .split('\n')
-    .map((line) => ({ command: line.replace(/(?:^|\s+)# .*$/, '').trim() }))
-    .filter(({ command }) => command !== '');
-}
-
-/** The name that the first line of a block gives its file: `// server.js`. */
-function nameOf({ language, text }: Block): string {
-  if (language === 'json' && text.includes('"compilerOptions"')) return 'tsconfig.json'; // JSON takes no comment
-  const name = /^(?:\/\/|#) (\S+\.\w+)\n/.exec(text)?.[1];
-  if (name === undefined) throw new Error(`this block does not name its file in its first line:\n${text}`);
-  return name;
 }
 
 /** A program that runs. `stdout` and `stderr` are one text, as a terminal shows them. */
@@ -173,7 +124,7 @@ export async function emptyFolder({ node }: { node?: 22 | 24 | 26 } = {}): Promi
   const [tarball, port] = await Promise.all([packed(), freePort()]);
   const withPort = (text: string): string => text.replaceAll(/(?<!\d)3000(?!\d)/g, port);
   const words = (command: string): string =>
-    withPort(/^npm (?:install|i) /.test(command) ? command.replace(/(?<= )sojourn(?= |$)/, tarball) : command);
+    withPort(INSTALLS.test(command) ? command.replace(/(?<= )sojourn(?= |$)/, tarball) : command);
 
   const begin = (command: string): ChildProcess =>
     spawn('sh', ['-c', words(command)], {
@@ -211,7 +162,7 @@ export async function emptyFolder({ node }: { node?: 22 | 24 | 26 } = {}): Promi
           continue;
         }
         for (const { command, prints } of commandsOf(block)) {
-          if (SERVES.test(command) && !command.startsWith('npm ')) {
+          if (SERVES.test(command) && !/^npm |^npx -y /.test(command)) {
             const program = folder.start(command);
             await program.says(/http:\/\/\S+/);
             started.push(program);

@@ -1,15 +1,10 @@
-/** README and the guide's first page, followed word by word from an empty folder. */
-import { describe, expect, test } from 'vitest';
-import { type Block, blocksOf, emptyFolder, everyPath, pathTest } from './harness.ts';
+/** README, followed word by word from an empty folder, and what the guide adds for TypeScript. */
+import { describe, expect } from 'vitest';
+import { type Block, blocksOf } from '../kit/pages.ts';
+import { emptyFolder, everyPath, pathTest } from './harness.ts';
 
 const README = blocksOf('README.md', 'From an empty folder');
-const GUIDE = blocksOf('docs/guide/getting-started.md', 'From an empty folder');
 const withName = (name: string): string | undefined => README.find(({ text }) => text.startsWith(`// ${name}\n`))?.text;
-
-test('README and getting-started have the same programs and commands', () => {
-  expect(README.length).toBeGreaterThan(4);
-  expect(GUIDE.slice(0, README.length)).toEqual(README);
-});
 
 describe('from an empty folder', () => {
   pathTest('README leads to a server that answers a client and curl', async () => {
@@ -19,7 +14,6 @@ describe('from an empty folder', () => {
 
   pathTest('README leads to a session that continues after a restart', async () => {
     const [lines, client] = blocksOf('README.md', 'Restart it');
-    expect(blocksOf('docs/guide/getting-started.md', 'Restart it')).toEqual([lines, client]);
     const [imported, created, stops] = String(lines?.text).trim().split('\n');
     const server = String(withName('server.js'));
     const stored = server.replace(/^const endpoint = .*$/m, String(created));
@@ -54,9 +48,16 @@ describe('from an empty folder', () => {
   });
 
   if (everyPath)
-    pathTest('README leads there on Node 24 too', async () => {
-      const folder = await emptyFolder({ node: 24 });
-      expect(await folder.run('node --version')).toMatch(/^v24\./);
-      await folder.follow(README);
-    });
+    for (const node of [undefined, 24] as const)
+      for (const manager of ['npm install', 'npx -y pnpm@10.34.8 add', 'npx -y yarn@1.22.22 add'])
+        pathTest(
+          `README leads there with ${manager} on ${node === undefined ? 'this Node' : `Node ${node}`}`,
+          async () => {
+            const folder = await emptyFolder(node && { node });
+            if (node !== undefined) expect(await folder.run('node --version')).toMatch(new RegExp(`^v${node}\\.`));
+            const blocks = README.map((block) => ({ ...block, text: block.text.replace('npm install', manager) }));
+            expect(blocks.some(({ text }) => text.includes(`${manager} sojourn`))).toBe(true);
+            await folder.follow(blocks);
+          },
+        );
 });

@@ -1,0 +1,117 @@
+/** The page on what to set before strangers can call: its key, its issuer and its commands, carried out. */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { expect, onTestFinished, test } from 'vitest';
+import { resolveOptions } from '../../src/options/resolve.ts';
+import { type Block, blocksOf, commandsOf } from '../kit/pages.ts';
+import { projectFolder } from '../kit/project-folder.ts';
+import { freePort } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+
+const PAGE = 'docs/guide/before-the-internet.md';
+const root = resolve(import.meta.dirname, '../..');
+
+/** Starts a program that prints what `says` finds. */
+async function started(folder: string, line: string, says: RegExp, env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const child = spawn('sh', ['-c', `exec ${line}`], { cwd: folder, env: { ...process.env, ...env } });
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (more: string) => (said += more));
+  await until(() => says.test(said) || child.exitCode !== null, { timeoutMs: 30_000, what: String(says) });
+  return says.exec(said)?.[1] ?? said;
+}
+
+/** What the tool says to a caller with this token. Rejects for one who may not call. */
+async function hello(url: string, token: string): Promise<unknown> {
+  const client = new Client({ name: 'stranger', version: '1' });
+  const headers = { Authorization: `Bearer ${token}` };
+  await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
+  const { content } = await client.callTool({ name: 'hello' });
+  await client.close();
+  return content;
+}
+
+const HELLO = [{ type: 'text', text: 'Hello ann!' }];
+
+test('the key opens the server, and no other does', async () => {
+  const [keys, server] = blocksOf(PAGE, 'A static API key');
+  const print = `printf '%s %s' "$MCP_TOKEN" "$MCP_TOKEN_HASH"`;
+  const { stdout } = await promisify(execFile)('sh', ['-ec', `${keys?.text}${print}`]);
+  const [token = '', hash = ''] = stdout.split(' ');
+  expect(token).toMatch(/^[\da-f]{64}$/);
+  const port = `${await freePort()}`;
+  const folder = projectFolder({ 'server.js': String(server?.text.replace('3000', port)) });
+  const url = await started(folder, 'node server.js', /(http:\S+)/, { MCP_TOKEN_HASH: hash });
+  expect(await hello(url, token)).toEqual(HELLO);
+  await expect(hello(url, hash)).rejects.toThrow(/invalid_token|401|Unauthorized/);
+  await expect(hello(url, token.slice(1))).rejects.toThrow(/invalid_token|401|Unauthorized/);
+
+  // Without the variable nothing is let in.
+  const closed = `${await freePort()}`;
+  const forgotten = projectFolder({ 'server.js': String(server?.text.replace('3000', closed)) });
+  const open = await started(forgotten, 'node server.js', /(http:\S+)/, { MCP_TOKEN_HASH: undefined });
+  await expect(hello(open, 'undefined')).rejects.toThrow(/invalid_token|401|Unauthorized/);
+}, 60_000);
+
+test('the issuer of the page prints a token that the command of the page accepts', async () => {
+  const blocks = blocksOf(PAGE, 'A token to try with');
+  const [issuerAt, port] = [`${await freePort()}`, `${await freePort()}`];
+  const here = (text: string): string => text.replaceAll('9000', issuerAt).replaceAll('3000', port);
+  const issuer = blocks.find(({ text }) => text.startsWith('// issuer.js'));
+  const folder = projectFolder({
+    'issuer.js': here(String(issuer?.text)),
+    'mcp.js': `import { McpServer } from '@modelcontextprotocol/server';
+      const server = new McpServer({ name: 'private', version: '1.0.0' });
+      server.registerTool('hello', {}, (ctx) => ({
+        content: [{ type: 'text', text: 'Hello ' + ctx.http.authInfo.extra.sub + '!' }] }));
+      export default server;`,
+  });
+  const token = await started(folder, 'node issuer.js', /(ey\S+)\n/);
+  const command = here(String(commandsOf(blocks.at(-1) as Block)[0]?.command));
+  const sojourn = `${process.execPath} node_modules/sojourn/dist/cli/main.js`;
+  const url = await started(folder, `${command.replace('npx sojourn', sojourn)} --port ${port}`, /(http:\S+\/mcp)/);
+  expect(await hello(url, token)).toEqual(HELLO);
+  await expect(hello(url, `${token.slice(0, -4)}AAAA`)).rejects.toThrow(/invalid_token|401|Unauthorized/);
+}, 60_000);
+
+test('the request for a token has the form that authorization servers take', async () => {
+  const [command] = commandsOf(blocksOf(PAGE, 'A token to try with')[0] as Block);
+  const server = createServer((request, response) => {
+    request.setEncoding('utf8').on('data', (body: string) => response.end(`${request.headers.authorization} ${body}`));
+  }).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const line = String(command?.command).replace('https://id.example', `http://127.0.0.1:${port}`);
+  const env = { ...process.env, CLIENT_ID: 'me', CLIENT_SECRET: 'secret' };
+  const { stdout } = await promisify(execFile)('sh', ['-c', line], { env });
+  expect(stdout).toBe(`Basic ${btoa('me:secret')} grant_type=client_credentials`);
+});
+
+test('the list has at most fifteen lines, and its options and flags exist', () => {
+  const text = readFileSync(join(root, PAGE), 'utf8');
+  const rows = text
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .slice(2);
+  expect(rows.length).toBeLessThanOrEqual(15);
+  const shown = rows.join('\n');
+  const flags = [...shown.matchAll(/`[^`]*?(--[\w-]+)/g)].map(([, flag]) => flag);
+  const cli =
+    readFileSync(join(root, 'docs/guide/cli.md'), 'utf8') +
+    readFileSync(join(root, 'docs/reference/options.md'), 'utf8');
+  expect(flags.filter((flag) => flag !== '--max-old-space-size' && !cli.includes(String(flag)))).toEqual([]);
+  const [, limits = ''] = /`limits: (\{.*?\})`/.exec(shown) ?? [];
+  const perUser = JSON.parse(limits.replaceAll(/(\w+):/g, '"$1":')) as object;
+  expect(() => resolveOptions({ limits: perUser, allowedHosts: ['mcp.example'] })).not.toThrow();
+});

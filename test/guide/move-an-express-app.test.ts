@@ -1,0 +1,114 @@
+/** The page on moving, carried out: on the example of SDK 1 as its package has it, and on servers of the other two. */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { expect, onTestFinished, test } from 'vitest';
+import { blocksOf } from '../kit/pages.ts';
+import { projectFolder } from '../kit/project-folder.ts';
+import { freePort } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+
+const PAGE = 'docs/guide/move-an-express-app.md';
+const root = resolve(import.meta.dirname, '../..');
+const EXAMPLE = join(root, 'node_modules/@modelcontextprotocol/sdk/dist/esm/examples/server/simpleStreamableHttp.js');
+
+/** The example without what the page says may go, and with the lines of the page. `gone` counts lines. */
+function moved(): { text: string; gone: number; all: number } {
+  const lines = readFileSync(EXAMPLE, 'utf8').split('\n');
+  const all = lines.findIndex((line) => line.startsWith('//# sourceMappingURL'));
+  const from = lines.findIndex((line) => line.startsWith('// Close sessions that have been idle'));
+  const gone = lines.slice(from, all);
+  expect(gone.join('\n')).toMatch(/^const sessions = new Map\(\);$/m);
+  expect(gone.join('\n')).toMatch(/^process\.on\('SIGINT'/m);
+  const [block] = blocksOf(PAGE, 'Move an Express app');
+  const text = [...lines.slice(0, from), block?.text].join('\n');
+  // Its neighbours in the package, which an application has in its folder.
+  const whole = text.replaceAll(/from '(\.{1,2}\/[^']+)'/g, (_, path: string) => {
+    return `from '${new URL(path, pathToFileURL(EXAMPLE)).href}'`;
+  });
+  return { text: whole, gone: gone.length, all };
+}
+
+test('the example of SDK 1 runs with the lines of the page, and its sessions survive a restart', async () => {
+  const { text, gone, all } = moved();
+  expect(readFileSync(join(root, PAGE), 'utf8')).toContain(`${gone} of its ${all} lines go`);
+  const folder = projectFolder({ 'server.js': text });
+  const port = await freePort();
+  const start = async (): Promise<() => Promise<number | null>> => {
+    const env = { ...process.env, MCP_PORT: `${port}` };
+    const child = spawn(process.execPath, ['server.js'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (more: string) => (said += more));
+    await until(() => said.includes('listening on port'), { timeoutMs: 20_000 });
+    return async () => {
+      child.kill('SIGTERM');
+      return ((await once(child, 'exit')) as [number | null])[0];
+    };
+  };
+  const stop = await start();
+  const transport = new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`));
+  const client = new Client({ name: 'moved', version: '1' });
+  await client.connect(transport);
+  const greet = async (name: string): Promise<unknown> =>
+    (await client.callTool({ name: 'greet', arguments: { name } })).content;
+  expect(await greet('Ada')).toEqual([{ type: 'text', text: 'Hello, Ada!' }]);
+  const session = transport.sessionId;
+  expect(await stop()).toBe(0);
+  const stopAgain = await start();
+  expect(await greet('Bob')).toEqual([{ type: 'text', text: 'Hello, Bob!' }]);
+  expect(transport.sessionId).toBe(session);
+  await client.close();
+  expect(await stopAgain()).toBe(0);
+}, 60_000);
+
+/** Calls both servers through `fetch`, as each kind of client. Prints what the tool answered, and the session. */
+const CALLER = `
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { handler } from './handler.js';
+import { GET, POST } from './app/api/mcp/route.js';
+const fetches = { handler: handler.fetch, route: (request) => (request.method === 'GET' ? GET : POST)(request) };
+for (const [name, fetch] of Object.entries(fetches))
+  for (const mode of ['legacy', { pin: '2026-07-28' }]) {
+    const client = new Client({ name: 'moved', version: '1' }, { versionNegotiation: { mode } });
+    const url = new URL('http://localhost/api/mcp');
+    const transport = new StreamableHTTPClientTransport(url, { fetch: (to, init) => fetch(new Request(to, init)) });
+    await client.connect(transport);
+    const { content } = await client.callTool({ name: 'greet' });
+    console.log(name, content[0].text, transport.sessionId === undefined ? 'without a session' : 'in a session');
+    await client.close();
+  }
+process.exit();
+`;
+const INITIALIZE = `export const initialize = (server) =>
+  server.registerTool('greet', {}, () => ({ content: [{ type: 'text', text: 'Hello!' }] }));`;
+const MAKE = `import { McpServer } from '@modelcontextprotocol/server';
+import { initialize } from './app/api/mcp/initialize.js';
+const makeServer = ({ serverOptions }) => {
+  const server = new McpServer({ name: 'greeter', version: '1.0.0' }, serverOptions);
+  initialize(server);
+  return server;
+};
+`;
+
+test('what createMcpHandler and mcp-handler served is served with the lines of the page', async () => {
+  const [handler] = blocksOf(PAGE, 'From `createMcpHandler`');
+  const [route] = blocksOf(PAGE, 'From mcp-handler');
+  const folder = projectFolder({
+    'handler.js': `${MAKE}${handler?.text}`,
+    'app/api/mcp/initialize.js': INITIALIZE,
+    'app/api/mcp/route.js': String(route?.text),
+    'caller.js': CALLER,
+  });
+  const { stdout } = await promisify(execFile)(process.execPath, ['caller.js'], { cwd: folder });
+  expect(stdout.trim().split('\n')).toEqual([
+    'handler Hello! in a session',
+    'handler Hello! without a session',
+    'route Hello! in a session',
+    'route Hello! without a session',
+  ]);
+}, 60_000);

@@ -1,0 +1,39 @@
+/** The programs of the page on tests, run by vitest in a folder. Each export of `sojourn/testing` is on one page. */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import * as testing from '../../src/testing/index.ts';
+import { blocksOf, nameOf } from '../kit/pages.ts';
+import { projectFolder } from '../kit/project-folder.ts';
+
+const PAGE = 'docs/guide/test-your-server.md';
+const root = resolve(import.meta.dirname, '../..');
+test('the tests of the page pass', async () => {
+  const [server, first, ...more] = blocksOf(PAGE, 'Test your server').filter(({ language }) => language === 'js');
+  expect([server, first].map((block) => block && nameOf(block))).toEqual(['server.js', 'server.test.js']);
+  expect(more).toHaveLength(2);
+  const folder = projectFolder({
+    'server.js': String(server?.text),
+    'server.test.js': [first, ...more].map((block) => block?.text).join('\n'),
+  });
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+  const report = join(folder, 'report.json');
+  const args = [vitest, 'run', '--root', folder, '--reporter=json', `--outputFile=${report}`];
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST'));
+  const ran = promisify(execFile)(process.execPath, args, { cwd: folder, env: Object.fromEntries(own) });
+  const { stdout } = await ran.catch((error: { stdout: string }) => error);
+  const { numPassedTests, numTotalTests } = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
+  expect([numPassedTests, numTotalTests], stdout).toEqual([3, 3]);
+}, 60_000);
+
+test('each function of sojourn/testing is on the page for servers or on the page for stores', () => {
+  const pages = [PAGE, 'docs/internals/your-own.md'].map((page) => readFileSync(join(root, page), 'utf8'));
+  const functions = Object.keys(testing).filter((name) => !/^[A-Z]/.test(name));
+  expect(functions.length).toBeGreaterThan(5);
+  expect(functions.filter((name) => !pages.some((text) => text.includes(name)))).toEqual([]);
+  for (const name of ['createFakeTime', 'createRawClient', 'createFaultProxy']) expect(pages[0]).toContain(name);
+  for (const name of ['storeContract', 'createStoreKit', 'compareWithModel', 'runStoreCrashes'])
+    expect(pages[0]).not.toContain(name);
+});
