@@ -52,6 +52,8 @@ describe('from an empty folder', () => {
       const [server] = await folder.follow(blocks);
       expect(await greetings(folder, BOTH)).toEqual([HELLO, HELLO]);
       await server?.stop();
+      // Clients alone: no line says that the factory could be written in another way.
+      expect(server?.output().match(/^sojourn: .{18}/gm)).toEqual(Array(2).fill('sojourn: A client connected'));
       const program = readFileSync(join(folder.path, 'server.js'), 'utf8');
       const theirs = program
         .replaceAll('createMcpEndpoint', 'createMcpHandler')
@@ -61,6 +63,22 @@ describe('from an empty folder', () => {
       const handler = folder.start('node server.js');
       await handler.says(/http:/);
       expect(await greetings(folder, [{ pin: '2026-07-28' }])).toEqual([HELLO]);
+    });
+
+    pathTest('NestJS answers both eras, and a client continues after a restart', async () => {
+      const folder = await emptyFolder();
+      const [server] = await folder.follow(blocksOf(MOUNTING, 'NestJS'));
+      expect(await greetings(folder, BOTH)).toEqual([HELLO, HELLO]);
+      const client = new Client({ name: 'stays', version: '1' });
+      await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${folder.port}/mcp`)));
+      await server?.stop();
+      const again = folder.start('npx tsx server.ts');
+      await again.says(/http:/);
+      const { content } = await client.callTool({ name: 'greet', arguments: { name: 'Ada' } });
+      expect(JSON.stringify(content)).toBe(HELLO);
+      await again.says(/A session continues here/);
+      expect(again.output()).not.toContain('died');
+      await client.close();
     });
 
     for (const node of [undefined, 24] as const)
