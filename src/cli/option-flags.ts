@@ -47,12 +47,12 @@ export const SERVE_FLAGS = {
   authJwksUri: text(callers('where its keys are, if its metadata does not say', 'url')),
   authScopes: names(callers('scopes that every token must have', 'names')),
   workers: text(
-    running('processes behind a parent that holds the port; auto = one per core, 0 = no parent', {
+    running('processes under a supervisor that holds the port; auto = one per core, 0 = no supervisor', {
       value: 'n',
       shown: '1 with a --store that outlives the process, else 0',
     }),
   ),
-  pidFile: text(running('file in which that parent writes its process id', { value: 'path' })),
+  pidFile: text(running('file in which the supervisor writes its process id', { value: 'path' })),
   logLevel: choice(
     [...LEVELS, 'silent'],
     'info',

@@ -24,7 +24,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export type GivenFlags = ReadonlyMap<FlagKey, string | boolean>;
 
 export interface ServeSettings extends CheckedListen {
-  /** Processes behind a parent that holds the socket. 0: this process serves without a parent. */
+  /** Processes under a supervisor that holds the socket. 0: this process serves without one. */
   readonly workers: number;
   /** Where the parent writes its process id. */
   readonly pidFile: string | undefined;
@@ -66,7 +66,7 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   const workers = dev ? 1 : workersOf(own.workers, origins.get('workers'), storeUrl);
   if (origins.has('pidFile') && workers === 0) {
     throw new UsageError(
-      `${origins.get('pidFile')} names the file of a parent process, and this command starts none: add --workers 1, ` +
+      `${origins.get('pidFile')} names the file of a supervisor, and this command starts none: add --workers 1, ` +
         'or a --store that outlives the process, or leave the file out',
     );
   }

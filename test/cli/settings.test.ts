@@ -65,11 +65,14 @@ describe('what serve is asked for', () => {
     });
   });
 
-  test.skipIf(process.platform === 'win32')('a store that outlives the process has one worker behind a parent', () => {
-    expect(read({ store: 'sqlite:./s.db' }).workers).toBe(1);
-    expect(read({}, { SOJOURN_STORE: 'redis://localhost' }).workers).toBe(1);
-    expect(read({ store: 'memory:' }).workers).toBe(0);
-  });
+  test.skipIf(process.platform === 'win32')(
+    'a store that outlives the process has one worker under a supervisor',
+    () => {
+      expect(read({ store: 'sqlite:./s.db' }).workers).toBe(1);
+      expect(read({}, { SOJOURN_STORE: 'redis://localhost' }).workers).toBe(1);
+      expect(read({ store: 'memory:' }).workers).toBe(0);
+    },
+  );
 
   test('workers are counted, or as many as the machine runs at once', () => {
     expect(read({ workers: '3' }).workers).toBe(3);
@@ -143,13 +146,13 @@ describe('what serve is asked for', () => {
     [
       { pidFile: 'a.pid' },
       {},
-      '--pid-file names the file of a parent process, and this command starts none: add --workers 1, or a --store ' +
+      '--pid-file names the file of a supervisor, and this command starts none: add --workers 1, or a --store ' +
         'that outlives the process, or leave the file out',
     ],
     [
       { workers: '0', store: 'sqlite:a.db' },
       { SOJOURN_PID_FILE: 'a.pid' },
-      'SOJOURN_PID_FILE names the file of a parent process, and this command starts none: add --workers 1, or a ' +
+      'SOJOURN_PID_FILE names the file of a supervisor, and this command starts none: add --workers 1, or a ' +
         '--store that outlives the process, or leave the file out',
     ],
     [{}, { SOJOURN_WORKERS: '1.5' }, 'SOJOURN_WORKERS takes a whole number of processes, 0 to 256, or auto; got "1.5"'],
