@@ -1,8 +1,8 @@
 /** `--store URL`: the scheme chooses the store. A URL may hold a password, so a URL is never printed unchanged. */
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
-import { orUndefined } from '../or-undefined.ts';
 import type { Store } from '../stores/store.ts';
+import { redaction } from './redaction.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 
 export interface ChosenStore {
@@ -136,38 +136,14 @@ function serversOf(url: string): Array<[scheme: string, credentials: string | un
   });
 }
 
-const HIDDEN = '***';
-/**
- * A shorter secret would match parts of ordinary words. As credentials between `//` and `@` it is replaced all the
- * same.
- */
-const MIN_SECRET_LENGTH = 4;
-const SECRET_PARAMETER = /pass|secret|token|key/i;
-
-/** Returns a function that hides the secrets of `url` in a text, for URLs and for messages of a store's client. */
+/** Hides the secrets of `url` in a text. */
 function redactorOf(url: string, hasTokens: boolean): (text: string) => string {
-  const secrets = new Map<string, string>();
-  const add = (given: string): void => {
-    for (const secret of [given, orUndefined(() => decodeURIComponent(given)) ?? given]) {
-      if (secret.length < MIN_SECRET_LENGTH) continue;
-      secrets.set(secret, HIDDEN);
-      // The spelling in a JSON log line.
-      secrets.set(JSON.stringify(secret).slice(1, -1), HIDDEN);
-    }
-  };
-  for (const [, credentials] of serversOf(url)) {
-    if (credentials === undefined) continue;
-    const colon = credentials.indexOf(':');
-    if (colon < 0 && !hasTokens) continue;
-    secrets.set(`${credentials}@`, `${HIDDEN}@`);
-    const secret = credentials.slice(colon + 1);
-    add(secret);
-    // A reader of the URL may take a part of it for a host, a path or a parameter.
-    for (const part of secret.split(/[^\w%.~-]+/)) add(part);
-  }
-  for (const [name, value] of new URLSearchParams(/\?([^#]*)/.exec(url)?.[1] ?? '')) {
-    if (SECRET_PARAMETER.test(name)) add(value);
-  }
-  const longestFirst = [...secrets].toSorted(([a], [b]) => b.length - a.length);
-  return (text) => longestFirst.reduce((redacted, [secret, shown]) => redacted.replaceAll(secret, shown), text);
+  const servers = serversOf(url);
+  const users = servers.map(([, credentials]) => credentials?.split(':', 1)[0]);
+  return redaction({
+    credentials: servers.flatMap(([, credentials]) => (credentials === undefined ? [] : [credentials])),
+    hasTokens,
+    query: url.includes('?') ? url.slice(url.indexOf('?') + 1) : '',
+    shown: new Set([...shownUrl(url).split(/\W+/), ...(hasTokens ? [] : users.flatMap((user) => user ?? []))]),
+  });
 }

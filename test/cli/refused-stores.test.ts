@@ -21,12 +21,15 @@ function newFolder(): string {
   return folder;
 }
 
+/** Passwords that the server refuses: one that is a word of the message stays a word there. */
+const OTHERS = ['password', 'a/b?c#d@e:f g"h\'i%25<é>|\\z'];
+
 /** One message and nothing else, in one process and with several workers. */
-async function expectRefusal(store: string, message: RegExp): Promise<void> {
+async function expectRefusal(store: string, message: RegExp, secret = WRONG): Promise<void> {
   for (const workers of ['0', '2']) {
     const { code, stdout, stderr } = await serve(store, '--workers', workers).ended();
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).not.toContain(WRONG);
+    if (!/^[a-z]+$/.test(secret)) expect(stderr).not.toContain(secret);
     expect(stderr.endsWith(TOLERATED)).toBe(true);
     expect(stderr.slice(0, -TOLERATED.length)).toMatch(message);
   }
@@ -40,10 +43,11 @@ describeWhereInstalled('redis', 'Redis', () => {
   afterAll(() => server?.close());
   const urlOf = (credentials: string, path = '') => `redis://${credentials}127.0.0.1:${server.port}${path}`;
 
-  test('that refuses the password ends the command with one sentence', async () => {
+  test.each([WRONG, 'redis', ...OTHERS])('that refuses the password %s ends the command with one sentence', async (secret) => {
     await expectRefusal(
-      urlOf(`ann:${WRONG}@`),
-      /^sojourn: SOJOURN_STORE: Redis at redis:\/\/127\.0\.0\.1:\d+: user name and password are not accepted; put the right ones into the URL \(WRONGPASS .*\)\n$/,
+      urlOf(`ann:${encodeURIComponent(secret)}@`),
+      /^sojourn: SOJOURN_STORE: Redis at redis:\/\/127\.0\.0\.1:\d+: user name and password are not accepted; put the right ones into the URL \(WRONGPASS [^*]*\)\n$/,
+      secret,
     );
   });
 
@@ -106,12 +110,12 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
   afterAll(() => server?.close());
 
   test.each([
-    [
-      'password',
-      `ann:${WRONG}`,
+    ...[WRONG, ...OTHERS].map((secret): [string, string, string, RegExp] => [
+      `password ${secret}`,
+      `ann:${encodeURIComponent(secret)}`,
       'postgres',
       /the password is wrong \(password authentication failed for user "ann", 28P01\)/,
-    ],
+    ]),
     ['user', 'out', 'postgres', /it does not let this user in; look at its pg_hba\.conf and at the user \(.*\)/],
     ['database', 'postgres', 'missing', /the database does not exist; create it, or name another \(.*, 3D000\)/],
     ['schema', 'ann:right-password', 'postgres', /this user may not make or change the schema sojourn; .*/],
@@ -142,11 +146,11 @@ describeWhereInstalled('nats', 'NATS', () => {
   });
 
   test.each([
-    [
-      'the password',
-      `ann:${WRONG}`,
+    ...[WRONG, ...OTHERS].map((secret): [string, string, RegExp] => [
+      `the password ${secret}`,
+      `ann:${encodeURIComponent(secret)}`,
       /the server refused the login; put the right user and password, or token, into the URL/,
-    ],
+    ]),
     [
       'the subjects',
       'bob:right',

@@ -7,7 +7,7 @@ import express from 'express';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import * as nextRoute from '../../examples/nextjs/app/mcp/route.ts';
 import { createMcpEndpoint, currentRequest, type McpEndpoint } from '../../src/index.ts';
 import { createRawClient } from '../../src/testing/index.ts';
@@ -16,6 +16,15 @@ import { connectNegotiating, sessionClients, sseClients } from '../clients/offic
 import { until } from '../kit/until.ts';
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
+
+/** The example of Next.js adds a listener to each. */
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+const othersListen = SIGNALS.flatMap((signal) => process.listeners(signal));
+afterAll(() => {
+  for (const signal of SIGNALS)
+    for (const listener of process.listeners(signal))
+      if (!othersListen.includes(listener)) process.off(signal, listener);
+});
 
 /** Serves `listener` until the test is over; resolves with its origin. */
 async function listen(listener: RequestListener, endpoint?: McpEndpoint): Promise<string> {
@@ -293,18 +302,31 @@ test.each(sessionClients)('examples/nextjs serves the %s client', async (_line, 
   await terminate();
 });
 
+let newest: Pick<typeof nextRoute, 'POST'> = nextRoute;
+
 test('examples/nextjs, run again after an edit: a new endpoint serves the sessions of the old one, which closes', async () => {
   const kept = globalThis as { mcpEndpoint?: McpEndpoint };
-  let route: Pick<typeof nextRoute, 'POST'> = nextRoute;
-  const client = createRawClient(`${await listen(onFetch((request) => route.POST(request)))}/mcp`);
+  const client = createRawClient(`${await listen(onFetch((request) => newest.POST(request)))}/mcp`);
   onTestFinished(() => client.close());
   await client.initialize();
   const old = kept.mcpEndpoint;
   const edited = '../../examples/nextjs/app/mcp/route.ts?edited';
-  route = (await import(edited)) as typeof nextRoute;
+  newest = (await import(edited)) as typeof nextRoute;
   const { message } = await client.call('tools/call', { name: 'greet', arguments: { name: 'Ada' } });
   expect(message).toMatchObject({ result: { content: [{ text: 'Hello Ada!' }] } });
   expect(kept.mcpEndpoint).not.toBe(old);
   await until(() => old?.health().state === 'closed');
   expect(kept.mcpEndpoint?.health()).toMatchObject({ state: 'serving', sessions: 1 });
+});
+
+test('examples/nextjs ends its streams at SIGTERM, and closes', async () => {
+  const kept = globalThis as { mcpEndpoint?: McpEndpoint };
+  const client = createRawClient(`${await listen(onFetch((request) => newest.POST(request)))}/mcp`);
+  onTestFinished(() => client.close());
+  await client.initialize();
+  const stream = await client.get();
+  await stream.next();
+  process.listeners('SIGTERM').find((listener) => !othersListen.includes(listener))?.('SIGTERM');
+  expect((await stream.untilEnd()).at(-1)).toMatchObject({ retry: expect.any(Number) });
+  await until(() => kept.mcpEndpoint?.health().state === 'closed');
 });

@@ -39,6 +39,10 @@ async function nextApp(route: string, ...packages: string[]): Promise<Folder> {
 
 async function started(folder: Folder, command: string): Promise<ReturnType<typeof createRawClient>> {
   await folder.start(command).says(/Ready in/);
+  return connected(folder);
+}
+
+async function connected(folder: Folder): Promise<ReturnType<typeof createRawClient>> {
   const client = createRawClient(`http://127.0.0.1:${folder.port}/mcp`, { timeoutMs: 60_000 });
   onTestFinished(() => client.close());
   expect((await client.initialize()).response.status).toBe(200);
@@ -59,6 +63,20 @@ async function guarded({ port }: Folder): Promise<number> {
   return (await fetch(url, { method: 'PUT', headers: { ...headers, authorization }, body })).status;
 }
 
+/** Next.js exits once its connections are closed, and a stream is one. */
+async function stopsBesideAStream(folder: Folder, command: string): Promise<ReturnType<typeof createRawClient>> {
+  const app = folder.start(command);
+  await app.says(/Ready in/);
+  const client = await connected(folder);
+  expect(await greeting(client)).toBe('Hello Ada!');
+  const stream = await client.get();
+  await stream.next();
+  const code = app.stop('SIGTERM');
+  expect((await stream.untilEnd()).at(-1)).toMatchObject({ retry: expect.any(Number), data: '' });
+  expect(await code).toBe(143);
+  return client;
+}
+
 async function editShows(folder: Folder, route: string): Promise<void> {
   const client = await started(folder, 'npx next dev -H 127.0.0.1 -p 3000');
   expect(await greeting(client)).toBe('Hello Ada!');
@@ -67,11 +85,14 @@ async function editShows(folder: Folder, route: string): Promise<void> {
 }
 
 if (everyPath) {
-  pathTest('Next.js builds examples/nextjs without optional packages, and next start serves it', async () => {
-    const folder = await nextApp(ROUTE);
-    expect(await folder.run('npx next build')).not.toMatch(/Can't resolve|warning/i);
-    expect(await greeting(await started(folder, 'npx next start -H 127.0.0.1 -p 3000'))).toBe('Hello Ada!');
-  });
+  pathTest(
+    'Next.js builds examples/nextjs without optional packages, and next start serves it until SIGTERM',
+    async () => {
+      const folder = await nextApp(ROUTE);
+      expect(await folder.run('npx next build')).not.toMatch(/Can't resolve|warning/i);
+      await stopsBesideAStream(folder, 'node node_modules/next/dist/bin/next start -H 127.0.0.1 -p 3000');
+    },
+  );
 
   pathTest('next dev shows an edit to a connected client, on the memory store', async () => {
     await editShows(await nextApp(ROUTE), ROUTE);
@@ -81,18 +102,23 @@ if (everyPath) {
     await editShows(await nextApp(WITH_PACKAGES, 'jose'), WITH_PACKAGES);
   });
 
-  pathTest("output: 'standalone' has jose and the client of the store", async () => {
-    const folder = await nextApp(WITH_PACKAGES, 'jose');
-    folder.write('next.config.mjs', "export default { output: 'standalone' };\n");
-    await folder.run('npx next build');
-    // Where no node_modules of the app is above it.
-    const moved = mkdtempSync(join(tmpdir(), 'standalone-'));
-    onTestFinished(() => rmSync(moved, { recursive: true, force: true, maxRetries: 5 }));
-    cpSync(join(folder.path, '.next/standalone'), moved, { recursive: true });
-    const start = `env HOSTNAME=127.0.0.1 PORT=3000 node ${moved}/server.js`;
-    expect(await greeting(await started(folder, start))).toBe('Hello Ada!');
-    expect(await guarded(folder)).toBe(401);
-  });
+  pathTest(
+    "output: 'standalone' has jose and the client of the store, and after SIGTERM the next process has the session",
+    async () => {
+      const folder = await nextApp(WITH_PACKAGES, 'jose');
+      folder.write('next.config.mjs', "export default { output: 'standalone' };\n");
+      await folder.run('npx next build');
+      // Where no node_modules of the app is above it.
+      const moved = mkdtempSync(join(tmpdir(), 'standalone-'));
+      onTestFinished(() => rmSync(moved, { recursive: true, force: true, maxRetries: 5 }));
+      cpSync(join(folder.path, '.next/standalone'), moved, { recursive: true });
+      const start = `env HOSTNAME=127.0.0.1 PORT=3000 node ${moved}/server.js`;
+      const client = await stopsBesideAStream(folder, start);
+      await folder.start(start).says(/Ready in/);
+      expect(await greeting(client)).toBe('Hello Ada!');
+      expect(await guarded(folder)).toBe(401);
+    },
+  );
 
   pathTest('webpack bundles a server without optional packages, with a warning about jose alone', async () => {
     const folder = await emptyFolder();

@@ -88,8 +88,8 @@ export interface Started {
   says(what: RegExp): Promise<RegExpExecArray>;
   /** Resolves with the exit code. */
   ended: Promise<number | null>;
-  /** Sends SIGINT, as Ctrl+C does, and resolves with the exit code. */
-  stop(): Promise<number | null>;
+  /** Sends SIGINT, as Ctrl+C does, or the other signal, and resolves with the exit code. */
+  stop(signal?: 'SIGTERM'): Promise<number | null>;
 }
 
 export interface Folder {
@@ -225,8 +225,8 @@ class Program implements Started {
     });
   }
 
-  async stop(): Promise<number | null> {
-    this.#signal('SIGINT');
+  async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
+    this.#signal(signal);
     return this.ended;
   }
 

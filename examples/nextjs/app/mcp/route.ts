@@ -20,11 +20,18 @@ function makeServer({ serverOptions }: McpEndpointContext): McpServer {
 // edited server. The old endpoint finishes its calls and gives its sessions to the new one.
 const kept = globalThis as { mcpStore?: Store; mcpEndpoint?: McpEndpoint };
 
+async function stop(endpoint = kept.mcpEndpoint): Promise<void> {
+  await endpoint?.drain();
+  await endpoint?.close();
+}
+
 function makeEndpoint(): McpEndpoint {
   const old = kept.mcpEndpoint;
   const endpoint = createMcpEndpoint(makeServer, { store: (kept.mcpStore ??= memory()) });
   kept.mcpEndpoint = endpoint;
-  void old?.drain().then(() => old.close());
+  if (old !== undefined) void stop(old);
+  // Next.js waits for open streams before it exits, so end them.
+  else for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stop());
   return endpoint;
 }
 
