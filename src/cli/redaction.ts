@@ -59,7 +59,7 @@ const isWord = (secret: string): boolean => secret.length <= LONGEST_WORD && WOR
 
 const decoded = (text: string): string => orUndefined(() => decodeURIComponent(text)) ?? text;
 
-/** As it is in the URL, as it is sent, as another writer of URLs encodes it, and each of them in a JSON line. */
+/** The secret in the URL, the secret that is sent, what other writers of URLs make of it, and each in a JSON line. */
 function spellings(given: string): readonly string[] {
   const sent = decoded(given);
   const url = new URL('store://host');

@@ -231,6 +231,7 @@ export class SessionlessCall extends Call implements ReaderListener, FactoryCall
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
   expire(error: SojournError): void {
     this.refuse(error);
+    this.work.end();
     const server = this.#forSdk ?? this.#made;
     const inner = innerServer(server) as Partial<Pick<Server, 'transport'>> | undefined;
     const cancelled = cancelledMessage(this.id, error.message);
@@ -259,6 +260,8 @@ export class SessionlessCall extends Call implements ReaderListener, FactoryCall
   }
 
   over(): void {
+    // What its handler throws because of the abort is no failure.
+    if (this.id !== undefined) this.work.end();
     this.#closes?.left();
   }
 

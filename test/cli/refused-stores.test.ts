@@ -21,7 +21,7 @@ function newFolder(): string {
   return folder;
 }
 
-/** Passwords that the server refuses: one that is a word of the message stays a word there. */
+/** Passwords that the server refuses. The message has `password` as a word too. */
 const OTHERS = ['password', 'a/b?c#d@e:f g"h\'i%25<é>|\\z'];
 
 /** One message and nothing else, in one process and with several workers. */
@@ -43,13 +43,16 @@ describeWhereInstalled('redis', 'Redis', () => {
   afterAll(() => server?.close());
   const urlOf = (credentials: string, path = '') => `redis://${credentials}127.0.0.1:${server.port}${path}`;
 
-  test.each([WRONG, 'redis', ...OTHERS])('that refuses the password %s ends the command with one sentence', async (secret) => {
-    await expectRefusal(
-      urlOf(`ann:${encodeURIComponent(secret)}@`),
-      /^sojourn: SOJOURN_STORE: Redis at redis:\/\/127\.0\.0\.1:\d+: user name and password are not accepted; put the right ones into the URL \(WRONGPASS [^*]*\)\n$/,
-      secret,
-    );
-  });
+  test.each([WRONG, 'redis', ...OTHERS])(
+    'that refuses the password %s ends the command with one sentence',
+    async (secret) => {
+      await expectRefusal(
+        urlOf(`ann:${encodeURIComponent(secret)}@`),
+        /^sojourn: SOJOURN_STORE: Redis at redis:\/\/127\.0\.0\.1:\d+: user name and password are not accepted; put the right ones into the URL \(WRONGPASS [^*]*\)\n$/,
+        secret,
+      );
+    },
+  );
 
   test('that has no such database does too', async () => {
     await expectRefusal(

@@ -1,5 +1,6 @@
 /** Failed calls in the lines of requests, and what handlers throw in `onerror`, on real sockets. */
-import { McpServer, ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
+import { once } from 'node:events';
+import { McpServer, ProtocolError, ProtocolErrorCode, ResourceTemplate, Server } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -7,6 +8,7 @@ import { currentSession, type ErrorContext, type McpEndpointOptions } from '../.
 import { memory } from '../../src/stores/memory/index.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { hashOf, type Log } from '../kit/log.ts';
+import { callModern, postModern } from '../kit/modern.ts';
 import { faces, serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
@@ -180,6 +182,115 @@ test('answers do not reach onerror: isError, refused arguments, a ProtocolError'
   await other.call('tools/call', { name: 'answers', arguments: {} });
   await modern(low, 'answers');
   expect(all).toEqual([]);
+});
+
+test('an error with a number as its code is no answer, unless JSON-RPC reserves the number', async () => {
+  const { all, onerror } = reports();
+  const server = v2();
+  const thrown = [
+    Object.assign(new Error('of gRPC'), { code: 14 }),
+    new DOMException('of fetch', 'TimeoutError'),
+    Object.assign(new Error('an answer'), { code: -32_001 }),
+    new ProtocolError(1_001, 'another answer'),
+  ];
+  server.registerPrompt('throws', {}, () => {
+    throw thrown.shift();
+  });
+  const one = (await serve(server, { onerror })).client();
+  await one.initialize();
+  while (thrown.length > 0) await one.call('prompts/get', { name: 'throws' });
+  expect(all.map(([message]) => message)).toEqual(['of gRPC', 'of fetch']);
+});
+
+test('what handlers of resources, completions and notifications throw reaches onerror, with no URI', async () => {
+  const { all, onerror } = reports();
+  const fails = (message: string) => (): never => {
+    throw new Error(message);
+  };
+  const server = v2();
+  server.registerResource('r', 'mem://secret', {}, fails('resource'));
+  const complete = { id: fails('completion') };
+  server.registerResource('t', new ResourceTemplate('mem://t/{id}', { list: undefined, complete }), {}, fails('t'));
+  server.server.oninitialized = fails('oninitialized');
+  server.server.setNotificationHandler('notifications/roots/list_changed', async () => fails('roots')());
+  const one = (await serve(server, { onerror })).client();
+  await one.initialize();
+  await one.notify('notifications/roots/list_changed');
+  await one.call('resources/read', { uri: 'mem://secret' });
+  const ref = { type: 'ref/resource', uri: 'mem://t/{id}' };
+  await one.call('completion/complete', { ref, argument: { name: 'id', value: '' } });
+  const session = hashOf(one.sessionId);
+  expect(all).toEqual([
+    ['oninitialized', { method: 'notifications/initialized', session }],
+    ['roots', { method: 'notifications/roots/list_changed', session }],
+    ['resource', { method: 'resources/read', session }],
+    ['completion', { method: 'completion/complete', session }],
+  ]);
+});
+
+describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]>([
+  ['a factory', (make) => make],
+  ['one object', (make) => make()],
+])('what a handler of %s throws once its signal has aborted', (_what, given) => {
+  test.each<[string, McpEndpointOptions, (served: Served, began: Promise<unknown>) => Promise<unknown>]>([
+    [
+      'because its client cancelled',
+      {},
+      async ({ client }, began) => {
+        const one = client();
+        await one.initialize();
+        const call = await one.post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'stops' } });
+        await began;
+        await one.notify('notifications/cancelled', { requestId: 7 });
+        return call.untilEnd();
+      },
+    ],
+    [
+      'because its client of 2026-07-28 left',
+      {},
+      async ({ client }, began) => {
+        const call = await postModern(client(), 'tools/call', { name: 'stops', arguments: {} });
+        await began;
+        call.abort();
+      },
+    ],
+    [
+      'because its client without a session left',
+      { sessionMode: 'stateless' },
+      async ({ client }, began) => {
+        const call = await client().post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'stops' } });
+        await began;
+        call.abort();
+      },
+    ],
+    [
+      'because its time was over',
+      { limits: { callMs: 50 } },
+      async ({ client }) => (await postModern(client(), 'tools/call', { name: 'stops', arguments: {} })).untilEnd(),
+    ],
+  ])('does not reach onerror, %s', async (_why, options, abort) => {
+    const { all, onerror } = reports();
+    let begin = (): void => {};
+    const began = new Promise<void>((resolve) => (begin = resolve));
+    let stopped = (): void => {};
+    const stop = new Promise<void>((resolve) => (stopped = resolve));
+    const make = (): McpServer => {
+      const server = v2();
+      server.registerTool('stops', {}, async ({ mcpReq: { signal } }) => {
+        begin();
+        await once(signal, 'abort').finally(stopped);
+        throw new Error('The query was cancelled');
+      });
+      return server;
+    };
+    const served = await serve(given(make), { ...options, onerror });
+    await abort(served, began);
+    await stop;
+    // The next call of the same instance comes after it.
+    await callModern(served.client(), 'tools/call', { name: 'says', arguments: {} }).catch(() => {});
+    expect(all).toEqual([]);
+    expect(served.log.matching(/threw/)).toEqual([]);
+  });
 });
 
 test('a relayed call that throws reaches onerror of the owner alone', async () => {

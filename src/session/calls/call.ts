@@ -156,13 +156,14 @@ export class Call {
   }
 
   /**
-   * Emits the notice of what the handler threw: neither an answer (a `ProtocolError`, or an `McpError` of version 1),
-   * nor what it throws after its request ended.
+   * Emits the notice of what the handler of a request or notification threw: neither an answer (a `ProtocolError`, or
+   * an `McpError` of version 1), nor what it throws after its request ended.
    */
   noticeThrown(error: unknown, notices: Notices | undefined): void {
     const { id, method, target, session } = this;
-    if (notices === undefined || id === undefined || method === undefined) return;
-    if (this.answered || this.work.ended || isAnswer(error)) return;
+    if (notices === undefined || method === undefined) return;
+    // The work of a notification ends once its handler has begun.
+    if (id !== undefined && (this.answered || this.work.ended || isAnswer(error))) return;
     notices.emit({ kind: 'handlerThrew', method, target, sessionId: session?.id, error });
   }
 
@@ -243,10 +244,17 @@ export interface AdmittedPost {
   readonly calls: readonly Call[];
 }
 
-/** Errors of JSON-RPC have a number as their code. */
+/** Others have a number as their code too: a `DOMException`, errors of gRPC and of MongoDB. */
 function isAnswer(error: unknown): boolean {
-  return error instanceof Error && typeof (error as { readonly code?: unknown }).code === 'number';
+  if (!(error instanceof Error)) return false;
+  const { code, name } = error as { readonly code?: unknown; readonly name: string };
+  return typeof code === 'number' && (ANSWERS.has(name) || (code >= FIRST_CODE && code <= LAST_CODE));
 }
+
+/** The classes of both versions of the SDK. */
+const ANSWERS: ReadonlySet<string> = new Set(['ProtocolError', 'McpError']);
+/** What JSON-RPC reserves for its errors. */
+const [FIRST_CODE, LAST_CODE] = [-32_768, -32_000];
 
 /**
  * The method of `McpServer` that runs a tool, in both versions of the SDK. What a tool throws becomes a result with
