@@ -249,7 +249,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
 
   write(chunk: string): void {
     const res = this.#res;
-    if (this.#over !== undefined || res?.destroyed !== false) return;
+    if (this.#over !== undefined || res === undefined || res.destroyed) return;
     res.write(encoded(chunk));
     if (res.writableLength > WATCHED_BYTES) this.#noteSlow(res);
   }
@@ -263,7 +263,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   end(): void {
     if (this.#over !== undefined) return;
     this.#finish('complete');
-    if (this.#res?.destroyed === false) this.#res.end();
+    if (this.#res !== undefined && !this.#res.destroyed) this.#res.end();
     this.#release();
   }
 
@@ -282,7 +282,8 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
 
   get closed(): boolean {
-    return this.#over !== undefined || this.#res?.destroyed !== false;
+    // A response of HTTP/2 lacks the member.
+    return this.#over !== undefined || this.#res === undefined || this.#res.destroyed;
   }
 
   onClose(fn: () => unknown): void {

@@ -194,7 +194,7 @@ test('an error with a number as its code is no answer, unless JSON-RPC reserves 
     new ProtocolError(1_001, 'another answer'),
   ];
   server.registerPrompt('throws', {}, () => {
-    throw thrown.shift();
+    throw thrown.shift() ?? new Error('one call too many');
   });
   const one = (await serve(server, { onerror })).client();
   await one.initialize();

@@ -1,0 +1,68 @@
+/** `endpoint.node` under `node:http2`. */
+import { once } from 'node:events';
+import { type ClientHttp2Stream, connect, createServer, type IncomingHttpHeaders } from 'node:http2';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { createLab, tool } from '../kit/lab.ts';
+import { createLog } from '../kit/log.ts';
+import { mirrored, envelope } from '../kit/modern.ts';
+
+interface Answer {
+  readonly headers: IncomingHttpHeaders;
+  readonly stream: ClientHttp2Stream;
+}
+
+/** A server, and what sends it a request on one connection. */
+async function serve() {
+  const endpoint = createMcpEndpoint(createLab().factory, { logger: createLog(), retryMs: 1_000 });
+  const server = createServer((req, res) =>
+    endpoint.node(req as unknown as IncomingMessage, res as unknown as ServerResponse),
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  onTestFinished(async () => {
+    session.destroy();
+    server.close();
+    await endpoint.close();
+  });
+  const send = async (headers: Record<string, string>, message?: object): Promise<Answer> => {
+    const stream = session.request({
+      ':method': message === undefined ? 'GET' : 'POST',
+      ':path': '/mcp',
+      accept: 'application/json, text/event-stream',
+      'content-type': 'application/json',
+      ...headers,
+    });
+    stream.end(message && JSON.stringify({ jsonrpc: '2.0', ...message }));
+    const [head] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+    return { headers: head, stream };
+  };
+  return { server, send };
+}
+
+const clientInfo = { name: 'h2', version: '1' };
+const handshake = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
+
+test('serves both eras over HTTP/2, and ends a GET stream once its server has stopped listening', async () => {
+  const { server, send } = await serve();
+  const opened = await send({}, { id: 1, method: 'initialize', params: handshake });
+  expect(opened.headers[':status']).toBe(200);
+  expect(await text(opened.stream)).toContain('"serverInfo"');
+  const session = {
+    'mcp-session-id': String(opened.headers['mcp-session-id']),
+    'mcp-protocol-version': '2025-11-25',
+  };
+  const [method, params] = tool('echo', { text: 'over h2' });
+  expect(await text((await send(session, { id: 2, method, params })).stream)).toContain('over h2');
+  const modern = { id: 3, method, params: { ...params, _meta: envelope() } };
+  expect(await text((await send(mirrored(method, params) as Record<string, string>, modern)).stream)).toContain(
+    'over h2',
+  );
+  const { stream } = await send(session);
+  server.close();
+  expect(await text(stream)).toMatch(/retry: 1000\ndata: \n\n$/);
+});
