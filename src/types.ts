@@ -279,7 +279,7 @@ export interface SessionLimits {
   waitingBytes: number;
   /** Bytes that clients may make one instance hold: bodies, unread answers, handshakes, subscriptions, state. */
   memoryBytes: number;
-  /** The part of `memoryBytes` that one user may hold of what the others leave free, 0.01 to 1. */
+  /** The part of memory, sessions, requests and streams that one user may have of what the others leave free. */
   userShare: number;
   /** Requests that run without a session on one instance (2026-07-28 and stateless). */
   requests: number;
@@ -309,6 +309,8 @@ export interface ToolLimits {
   /** Running calls. */
   requests: number;
   requestsPerMinute: number;
+  /** The part of `requests` that one user may have of what the others leave free. */
+  userShare: number;
   /** ms that a call may take. Without it, `limits.callMs`. */
   callMs: number;
 }

@@ -13,7 +13,6 @@ import { Instance } from '../cluster/instance.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
 import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
-import type { SlowReaders } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { createEras } from './eras.ts';
 import { createOutage, type Outage } from './outage.ts';
@@ -46,7 +45,6 @@ export interface CoreOptions extends Omit<RegistryOptions, 'guarded' | 'lease' |
   readonly userOf: UserOf;
   /** `undefined`: without the option `auth`. */
   readonly authenticator?: Authenticator | undefined;
-  readonly slowReaders: Pick<SlowReaders, 'cutStalled'>;
 }
 
 export class Core {
@@ -64,7 +62,7 @@ export class Core {
   readonly #outage: Outage | undefined;
 
   constructor(given: CoreOptions) {
-    const { store, inProcess, random, userOf, authenticator, lists, slowReaders, lifecycle } = given;
+    const { store, inProcess, random, userOf, authenticator, lists, lifecycle } = given;
     const { timeProvider: time, limits, leaseMs, waitMs, requestStateKeys } = given.options;
     this.store = store;
     this.#storeHealth = new StoreHealth(store, time);
@@ -95,7 +93,7 @@ export class Core {
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
     const sessions = { registry, instance, finder, opener, servers, builder, waitingRoom };
-    const eras = createEras({ ...sessions, bus, slowReaders, random });
+    const eras = createEras({ ...sessions, bus, random });
     const { sse, checks } = eras;
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
     const ignoreBus = bus.subscribe((event) => {

@@ -134,7 +134,6 @@ class Endpoint {
       authorizer: auth?.authorize && new HookAuthorizer(auth.authorize, options, systemRandom),
       lists: this.#lists,
       held,
-      slowReaders: this.#exchanges.slowReaders,
       lifecycle: this.#lifecycle,
     });
     definition?.serve({ notices: options.notices, lists: this.#lists, bus: this.#core.bus });

@@ -9,7 +9,6 @@ import { ModernEra } from '../eras/modern/modern-era.ts';
 import { seenClients } from '../eras/message-checks.ts';
 import { RequestChecks } from '../eras/request-checks.ts';
 import { KeepAlive } from '../http/keep-alive.ts';
-import type { SlowReaders } from '../http/slow-readers.ts';
 import { StreamExpiry } from '../http/stream-expiry.ts';
 import { RequestLimits } from '../limits/request-limits.ts';
 import type { RandomSource } from '../options/system.ts';
@@ -30,7 +29,6 @@ export interface ErasOptions {
   readonly builder: SessionBuilder;
   readonly waitingRoom: WaitingRoom;
   readonly bus: EndpointBus;
-  readonly slowReaders: Pick<SlowReaders, 'cutStalled'>;
   readonly random: RandomSource;
 }
 
@@ -45,13 +43,13 @@ export interface Eras {
 }
 
 export function createEras(given: ErasOptions): Eras {
-  const { registry, instance, servers, builder, bus, slowReaders, random } = given;
+  const { registry, instance, servers, builder, bus, random } = given;
   const { options, callTimes, authorizer, lists, held, lifecycle } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const keepAlive = new KeepAlive(time, options.keepAliveMs);
   const expiry = new StreamExpiry(time);
-  const gate = new RequestLimits({ time, requests: limits.requests, perUser, perTool });
-  const replays = new Replays({ options, memory: held.replays, slowReaders });
+  const gate = new RequestLimits({ time, limits, perUser, perTool });
+  const replays = new Replays(options);
   const noteClient = seenClients(options.notices);
   const shared = { options, gate, keepAlive, expiry, random, lifecycle };
   const requests = { ...shared, servers, callTimes, authorizer, lists, memory: held.calls, noteClient };

@@ -38,6 +38,19 @@ export const overUserLimit = (limit: string, value: number, waitMs?: number): So
 export const overToolLimit = (tool: string, limit: string, value: number, waitMs?: number): SojournError =>
   tooMany('TOOL_LIMIT', `the tool ${quoted(tool)} has reached ${value} (limits.perTool, ${limit})`, waitMs);
 
+/** `limit`: the member of `limits` whose places are shared. */
+export const overUserShare = (limit: string, value: number): SojournError =>
+  unavailable(
+    limit === 'sessions' ? 'TOO_MANY_SESSIONS' : 'OVERLOADED',
+    `this user has its share of ${value} places (limits.${limit}, limits.userShare)`,
+  );
+
+export const overToolShare = (tool: string, value: number): SojournError =>
+  tooMany(
+    'TOOL_LIMIT',
+    `this user has its share of ${value} calls of the tool ${quoted(tool)} (limits.perTool, userShare)`,
+  );
+
 function tooMany(code: ErrorCode, what: string, waitMs = 0): SojournError {
   const seconds = Math.max(1, Math.ceil(Math.round(waitMs) / 1_000));
   return new SojournError(code, `Too Many Requests: ${what}`, {

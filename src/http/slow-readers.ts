@@ -96,16 +96,6 @@ export class SlowReaders {
     if (this.#watched.has(reader)) this.#cut(reader, 'stalled');
   }
 
-  /** Cuts the response that is pending the longest, if its client took nothing for `ms`. */
-  cutStalled(ms: number): void {
-    const until = this.#options.time.monotonic() - ms;
-    const [longest] = this.#byProgress();
-    if (longest === undefined) return;
-    const [reader, watched] = longest;
-    this.#measure(reader, watched);
-    if (watched.progressAt <= until) this.#cut(reader, 'memory');
-  }
-
   #byProgress(): Array<[SlowReader, Watched]> {
     return [...this.#watched].sort(([, a], [, b]) => a.progressAt - b.progressAt);
   }

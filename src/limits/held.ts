@@ -6,7 +6,7 @@
  * subscriptions in the heap.
  */
 import type { MemoryUse } from '../http/slow-readers.ts';
-import { MemoryBudget } from './memory-budget.ts';
+import { Budget } from './budget.ts';
 
 interface HeldThing {
   readonly what: string;
@@ -23,8 +23,8 @@ const things = <const Name extends string>(all: Readonly<Record<Name, HeldThing>
 
 export const HELD = things({
   bodies: {
-    what: 'the body of a request: its bytes, its text, its values; the URIs of a `subscriptions/listen`',
-    counted: 'four times its bytes; 160 for a key, 48 for an object or array, 24 for an element',
+    what: 'a request: its bytes, its text, its values, its handlers; the URIs of a `subscriptions/listen`',
+    counted: 'four times its bytes; 160 for a key, 48 for an object or array, 24 for an element; 10 KiB for a handler',
     most: '`bodyBytes` and `bodyKeys` each',
     until: 'its answer is complete and its handlers have settled',
   },
@@ -83,24 +83,20 @@ export const HELD = things({
     most: '`streamBufferBytes` each, an eighth of `memoryBytes` for all',
     until: 'its client returns, or two `retryMs` are over',
   },
-  replays: {
-    what: 'what a resuming client missed',
-    counted: 'four times `eventRetention.bytes`',
-    most: 'half of `memoryBytes` for all, four of one user, in turns',
-    until: 'it is written',
-    ownShares: true,
-  },
 });
 
 export type HeldName = keyof typeof HELD;
 
+/** A request up to this size may use the reserve of the budget. */
+const SMALL_BYTES = 32 * 1024;
+
 /** What one row holds, as part of the budget. */
 export class MemoryRow implements MemoryUse {
-  readonly #budget: MemoryBudget;
+  readonly #budget: Budget;
   readonly #sharesItself: boolean;
   #used = 0;
 
-  constructor(budget: MemoryBudget, { ownShares = false }: { ownShares?: boolean } = {}) {
+  constructor(budget: Budget, { ownShares = false }: { ownShares?: boolean } = {}) {
     this.#budget = budget;
     this.#sharesItself = ownShares;
   }
@@ -110,8 +106,14 @@ export class MemoryRow implements MemoryUse {
     return this.#used;
   }
 
+  /** Whether only small requests are accepted now. */
   get full(): boolean {
-    return this.#budget.full;
+    return this.#budget.used > this.#budget.size;
+  }
+
+  /** What this user holds of all rows that are shared. */
+  heldBy(user: string): number {
+    return this.#budget.heldBy(user);
   }
 
   isOver(user: string, more = 0): boolean {
@@ -119,7 +121,7 @@ export class MemoryRow implements MemoryUse {
   }
 
   take(bytes: number, held: number, user: string): boolean {
-    if (!this.#budget.take(bytes, held, this.#sharesItself ? undefined : user)) return false;
+    if (!this.#budget.take(bytes, this.#sharesItself ? undefined : user, held + bytes <= SMALL_BYTES)) return false;
     this.#used += bytes;
     return true;
   }
@@ -138,7 +140,7 @@ export type MemoryRows = { readonly [Name in HeldName]: MemoryRow };
 
 /** The rows of one endpoint. `bytes`: `limits.memoryBytes`. */
 export function memoryRows(bytes: number, userShare = 1): MemoryRows {
-  const budget = new MemoryBudget(bytes, userShare);
+  const budget = new Budget(bytes, userShare);
   const rows = Object.entries(HELD).map(([name, thing]) => [name, new MemoryRow(budget, thing)] as const);
   return Object.fromEntries(rows) as MemoryRows;
 }

@@ -1,68 +1,83 @@
 /**
  * How many requests run at once, how many a user may send, and how often a tool may be called, on this instance:
- * `limits.requests`, `limits.perUser`, `limits.perTool`. A caller without a user counts by the address of its
- * connection.
+ * `limits.requests`, `limits.subscriptions`, `limits.perUser`, `limits.perTool`. A caller without a user counts by the
+ * address of its connection.
  */
-import { overToolLimit, overUserLimit, SojournError, tooManyWithoutSession } from '../errors.ts';
+import {
+  overToolLimit,
+  overToolShare,
+  overUserLimit,
+  overUserShare,
+  SojournError,
+  tooManyWithoutSession,
+} from '../errors.ts';
 import { shareKey } from '../http/body.ts';
 import type { Caller, Held } from '../http/exchange.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
-import type { TimeProvider, ToolLimits, UserLimits } from '../types.ts';
-
-const MINUTE_MS = 60_000;
-/** Tokens are sums of fractions. */
-const WHOLE_TOKEN = 1 - 1e-6;
-/** Shares that are kept. Past it, shares of users who have nothing running are forgotten, the oldest first. */
-const SHARES_KEPT = 10_000;
+import type { SessionLimits, TimeProvider, ToolLimits, UserLimits } from '../types.ts';
+import { Budget } from './budget.ts';
+import { TokenBucket, UserRates } from './rates.ts';
 
 export type CountedRequest = Pick<Caller, 'user' | 'clientAddress' | 'relayOrigin'>;
 
-/** What one user or one tool uses at present. */
-interface Share {
-  requests: number;
-  subscriptions: number;
-  /** Requests that may still be sent at once, at the time `at`. */
-  tokens: number;
-  at: number;
-}
-
 export interface RequestLimitsOptions {
   readonly time: Required<TimeProvider>;
-  readonly requests: number;
+  readonly limits: Readonly<Pick<SessionLimits, 'requests' | 'subscriptions' | 'userShare'>>;
   readonly perUser: Readonly<UserLimits>;
   readonly perTool: Readonly<Record<string, Readonly<ToolLimits>>>;
 }
 
+/** What all users together use of one tool. */
+interface Tool {
+  readonly calls: Budget;
+  readonly requestsPerMinute: number;
+  /** `undefined`: no limit. */
+  readonly rate: TokenBucket | undefined;
+}
+
 export class RequestLimits {
-  readonly #options: RequestLimitsOptions;
-  readonly #users = new Map<string, Share>();
-  readonly #tools = new Map<string, Share>();
+  readonly #perUser: Readonly<UserLimits>;
   /** Whether requests on sessions must ask too: a limit of users or tools is set. */
   readonly limitsSessions: boolean;
   /** What runs without a session. */
-  readonly #running = { requests: 0 };
+  readonly #running: Budget;
+  readonly #listens: Budget;
+  /** Running requests of both eras. */
+  readonly #ofUsers = new Budget(Infinity, 1);
+  readonly #rates: UserRates | undefined;
+  readonly #tools = new Map<string, Tool>();
 
-  constructor(options: RequestLimitsOptions) {
-    this.#options = options;
-    this.limitsSessions = Object.keys(options.perTool).length > 0 || limitsUsers(options.perUser, 'requests');
+  constructor({ time, limits, perUser, perTool }: RequestLimitsOptions) {
+    const rateOf = (perMinute: number) => (perMinute < Infinity ? new TokenBucket(perMinute, time) : undefined);
+    this.#perUser = perUser;
+    this.#running = new Budget(limits.requests, limits.userShare);
+    this.#listens = new Budget(limits.subscriptions, limits.userShare);
+    this.#rates = perUser.requestsPerMinute < Infinity ? new UserRates(perUser.requestsPerMinute, time) : undefined;
+    for (const [name, { requests, requestsPerMinute, userShare }] of Object.entries(perTool)) {
+      const calls = new Budget(requests, userShare);
+      this.#tools.set(name, { calls, requestsPerMinute, rate: rateOf(requestsPerMinute) });
+    }
+    this.limitsSessions = this.#tools.size > 0 || perUser.requests < Infinity || this.#rates !== undefined;
   }
 
   /** An error: the request is refused. */
   enter(caller: CountedRequest, method: string, inSession: boolean): Admission | SojournError {
-    const { perUser, requests } = this.#options;
+    const user = shareKey(caller.user, caller.clientAddress);
     const kind = method === 'subscriptions/listen' ? 'subscriptions' : 'requests';
-    const running = inSession || kind === 'subscriptions' ? undefined : this.#running;
-    if (running !== undefined && running.requests >= requests) return tooManyWithoutSession(requests);
-    let user: Share | undefined;
-    if (limitsUsers(perUser, kind)) {
-      user = this.#shareOf(this.#users, shareKey(caller.user, caller.clientAddress), perUser.requestsPerMinute);
-      if (user[kind] >= perUser[kind]) return overUserLimit(kind, perUser[kind]);
-      const waitMs = this.#waitOf(user, perUser.requestsPerMinute);
-      if (waitMs > 0) return overUserLimit('requestsPerMinute', perUser.requestsPerMinute, waitMs);
-      use(user, kind);
-    }
-    if (running !== undefined) running.requests += 1;
-    return new Admission(this, kind, user, running);
+    const [counted, places] =
+      kind === 'subscriptions'
+        ? [this.#listens, this.#listens]
+        : [this.#ofUsers, inSession ? undefined : this.#running];
+    const isFull = places !== undefined && places.used >= places.size;
+    // The SDK refuses a stream too many.
+    if (isFull && kind === 'requests') return tooManyWithoutSession(places.size);
+    if (counted.heldBy(user) >= this.#perUser[kind]) return overUserLimit(kind, this.#perUser[kind]);
+    if (!isFull && places?.isOver(user, 1) === true) return overUserShare(kind, places.size);
+    const rate = this.#rates?.of(user);
+    const waitMs = rate?.waitMs ?? 0;
+    if (waitMs > 0) return overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs);
+    rate?.take();
+    return new Admission(this, user, rate, places === undefined || places === counted ? [counted] : [counted, places]);
   }
 
   /** Admits requests of a session, all or none of them. */
@@ -85,82 +100,43 @@ export class RequestLimits {
    * instance that has the client counts a relayed request.
    */
   count({ user, clientAddress, relayOrigin }: CountedRequest): SojournError | undefined {
-    const { requestsPerMinute } = this.#options.perUser;
-    if (requestsPerMinute === Infinity || relayOrigin !== undefined) return undefined;
-    const share = this.#shareOf(this.#users, shareKey(user, clientAddress), requestsPerMinute);
-    const waitMs = this.#waitOf(share, requestsPerMinute);
-    if (waitMs > 0) return overUserLimit('requestsPerMinute', requestsPerMinute, waitMs);
-    share.tokens -= 1;
+    if (this.#rates === undefined || relayOrigin !== undefined) return undefined;
+    const rate = this.#rates.of(shareKey(user, clientAddress));
+    const { waitMs } = rate;
+    if (waitMs > 0) return overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs);
+    rate.take();
     return undefined;
   }
 
   /** `undefined`: the request calls no tool that has a limit. */
-  shareOfTool(name: string | undefined): Share | SojournError | undefined {
-    const { perTool } = this.#options;
-    const limits = name !== undefined && Object.hasOwn(perTool, name) ? perTool[name] : undefined;
-    if (name === undefined || limits === undefined) return undefined;
-    const tool = this.#shareOf(this.#tools, name, limits.requestsPerMinute);
-    if (tool.requests >= limits.requests) return overToolLimit(name, 'requests', limits.requests);
-    const waitMs = this.#waitOf(tool, limits.requestsPerMinute);
-    return waitMs > 0 ? overToolLimit(name, 'requestsPerMinute', limits.requestsPerMinute, waitMs) : tool;
-  }
-
-  #shareOf(shares: Map<string, Share>, key: string, perMinute: number): Share {
-    const now = this.#options.time.monotonic();
-    let share = shares.get(key);
-    if (share === undefined) {
-      if (shares.size >= SHARES_KEPT) forgetIdle(shares);
-      shares.set(key, (share = { requests: 0, subscriptions: 0, tokens: perMinute, at: now }));
-    } else if (perMinute < Infinity) {
-      share.tokens = Math.min(perMinute, share.tokens + ((now - share.at) / MINUTE_MS) * perMinute);
-    }
-    share.at = now;
-    return share;
-  }
-
-  /** ms until the next request may come. */
-  #waitOf({ tokens }: Share, perMinute: number): number {
-    return tokens >= WHOLE_TOKEN ? 0 : ((1 - tokens) / perMinute) * MINUTE_MS;
-  }
-}
-
-/** Where no limit applies, no share is looked up. */
-function limitsUsers(perUser: Readonly<UserLimits>, kind: 'requests' | 'subscriptions'): boolean {
-  return perUser[kind] < Infinity || perUser.requestsPerMinute < Infinity;
-}
-
-function use(share: Share, kind: 'requests' | 'subscriptions'): void {
-  share[kind] += 1;
-  share.tokens -= 1;
-}
-
-function forgetIdle(shares: Map<string, Share>): void {
-  let toForget = shares.size / 2;
-  for (const [key, { requests, subscriptions }] of shares) {
-    if (toForget-- <= 0) return;
-    if (requests === 0 && subscriptions === 0) shares.delete(key);
+  placeOfTool(name: string | undefined, user: string): Budget | SojournError | undefined {
+    const tool = name === undefined ? undefined : this.#tools.get(name);
+    if (name === undefined || tool === undefined) return undefined;
+    const { calls, rate, requestsPerMinute } = tool;
+    if (calls.used >= calls.size) return overToolLimit(name, 'requests', calls.size);
+    if (calls.isOver(user, 1)) return overToolShare(name, calls.size);
+    const waitMs = rate?.waitMs ?? 0;
+    if (waitMs > 0) return overToolLimit(name, 'requestsPerMinute', requestsPerMinute, waitMs);
+    rate?.take();
+    return calls;
   }
 }
 
 /** The places of a request. */
 export class Admission implements Held {
   readonly #limits: RequestLimits;
-  readonly #kind: 'requests' | 'subscriptions';
-  readonly #user: Share | undefined;
-  readonly #running: { requests: number } | undefined;
-  #tool: Share | undefined = undefined;
+  /** Whose share the places count in. */
+  readonly #user: string;
+  readonly #rate: TokenBucket | undefined;
+  readonly #places: Budget[];
   #hasLeft = false;
 
-  constructor(
-    limits: RequestLimits,
-    kind: 'requests' | 'subscriptions',
-    user: Share | undefined,
-    running: { requests: number } | undefined,
-  ) {
+  constructor(limits: RequestLimits, user: string, rate: TokenBucket | undefined, places: Budget[]) {
     this.#limits = limits;
-    this.#kind = kind;
     this.#user = user;
-    this.#running = running;
+    this.#rate = rate;
+    this.#places = places;
+    for (const place of places) place.charge(1, user);
   }
 
   /**
@@ -168,14 +144,15 @@ export class Admission implements Held {
    * the call is refused, costs its user nothing, and has left.
    */
   enterTool(name: string | undefined): SojournError | undefined {
-    const tool = this.#limits.shareOfTool(name);
-    if (tool instanceof SojournError) {
-      if (!this.#hasLeft && this.#user !== undefined) this.#user.tokens += 1;
+    const place = this.#limits.placeOfTool(name, this.#user);
+    if (place instanceof SojournError) {
+      if (!this.#hasLeft) this.#rate?.giveBack();
       this.release();
-      return tool;
+      return place;
     }
-    if (tool !== undefined) use(tool, 'requests');
-    this.#tool = tool;
+    if (place === undefined || this.#hasLeft) return undefined;
+    place.charge(1, this.#user);
+    this.#places.push(place);
     return undefined;
   }
 
@@ -183,8 +160,6 @@ export class Admission implements Held {
   release(): void {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
-    if (this.#user !== undefined) this.#user[this.#kind] -= 1;
-    if (this.#running !== undefined) this.#running.requests -= 1;
-    if (this.#tool !== undefined) this.#tool.requests -= 1;
+    for (const place of this.#places) place.charge(-1, this.#user);
   }
 }

@@ -21,6 +21,7 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const HOUR_MS = 3_600_000;
 const NO_LIMIT = 'no limit';
+const PART: NumberRange = { unit: 'what is free', min: 0.01, max: 1 };
 
 const shares = sharesOf(heapLimit());
 const shown = (help: string): FlagText => ({ group: 'Limits', help });
@@ -48,11 +49,7 @@ export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
     bytes(65_536, NO_LIMIT),
     shown('bodies, unread answers, handshakes, subscriptions, state'),
   ),
-  userShare: number(
-    0.5,
-    { unit: 'what is free', min: 0.01, max: 1 },
-    shown('the part of what is free that one user may hold'),
-  ),
+  userShare: number(0.5, PART, shown('the part of what is free that one user may have')),
   requests: number(shares.requests, count('requests', 0, NO_LIMIT), shown('running requests without a session')),
   // Capabilities and client information are below 2 KiB in every known client.
   handshakeBytes: number(16 * KIB, bytes(256), shown('the parameters of an initialize')),
@@ -85,6 +82,8 @@ const USER: Readonly<Record<keyof UserLimits, NumberLimit>> = {
 const toolLimits = (callMs: number): Readonly<Record<keyof ToolLimits, NumberLimit>> => ({
   requests: numberLimit(Infinity, count('calls', 0, NO_LIMIT)),
   requestsPerMinute: numberLimit(Infinity, perMinute('calls')),
+  // All places of a tool are for all callers, because many services have one user.
+  userShare: numberLimit(1, PART),
   callMs: numberLimit(callMs, ms(NO_LIMIT, 1)),
 });
 
@@ -147,7 +146,7 @@ function resolvePerTool(given: unknown = {}, callMs: number, elsewhere: readonly
       'type',
       'limits.perTool',
       given,
-      'an object: tool name → { requests, requestsPerMinute, callMs }',
+      'an object: tool name → { requests, requestsPerMinute, userShare, callMs }',
     );
   const tools = Object.entries(given).map(
     ([name, own]) => [name, valuesIn(`limits.perTool.${name}`, own, toolLimits(callMs), elsewhere)] as const,

@@ -7,7 +7,7 @@
  * no session needs a timer.
  */
 import type { Authorizer } from './calls/authorizer.ts';
-import { overMemory, overUserLimit, tooManySessions } from '../errors.ts';
+import { overMemory, SojournError } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { SessionChange } from '../observe/notices.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -61,11 +61,9 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
   readonly idle = new EntryList<LiveSession>();
-  readonly shares = new UserShares();
+  readonly shares: UserShares;
   readonly leaving: LeavingSessions;
   readonly #sweep: Sweep;
-  /** Places of `limits.sessions` taken by sessions that are being opened and by 2024-11-05 connections. */
-  #reserved = 0;
 
   constructor(options: ResolvedOptions, store: EndpointStore, given: RegistryOptions) {
     this.options = options;
@@ -79,6 +77,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.lease = given.lease;
     this.waiting = given.waiting;
     this.lifecycle = given.lifecycle;
+    this.shares = new UserShares(options.limits, options.perUser);
     this.largeAnswers = new LargeAnswers(options.logger);
     this.callTimes = callTimesOf(options);
     this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : this.held.hibernated);
@@ -124,34 +123,33 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
 
   /**
    * Takes a place of `limits.sessions` and one of `limits.perUser.sessions`. Call the returned function once to give
-   * them back. On a durable store an idle session hibernates for the first. `comesBack`: for the second so does one of
-   * the same user, who had the session before.
+   * them back. On a durable store idle sessions hibernate for the first. `comesBack`: for the second so does one of the
+   * same user, who had the session before.
    */
   async takePlaces({ user, clientAddress }: Caller, comesBack: boolean, bytes: number): Promise<() => void> {
-    const { sessions } = this.options.perUser;
     const share = shareKey(user, clientAddress);
-    let leaveShare = this.shares.reserve(share, sessions);
-    if (leaveShare === undefined && comesBack && this.durable) {
-      await this.#sweep.hibernate(this.shares.pickOf(share, this.idle));
-      leaveShare = this.shares.reserve(share, sessions);
+    let leave = this.shares.reserve(share);
+    while (leave instanceof SojournError) {
+      const idle = this.durable ? this.#idleInPlace(share, leave, comesBack) : undefined;
+      if (idle === undefined) throw leave;
+      await this.#sweep.hibernate(idle);
+      leave = this.shares.reserve(share);
     }
-    if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
-    if (this.#isFull && this.durable) await this.#sweep.hibernate(this.shares.pick(this.idle));
-    if (this.#isFull) {
-      leaveShare();
-      throw tooManySessions(this.options.limits.sessions);
-    }
+    const leaveShare = leave;
     // The session charges what it keeps itself, once it exists.
     if (!this.hold(this.held.handshakes, bytes, 0, share)) {
       leaveShare();
       throw overMemory();
     }
-    this.#reserved += 1;
     return () => {
       leaveShare();
-      this.#reserved -= 1;
       this.held.handshakes.give(bytes, share);
     };
+  }
+
+  #idleInPlace(share: string, { code }: SojournError, comesBack: boolean): LiveSession | undefined {
+    if (code !== 'USER_LIMIT') return this.shares.pickFor(share, this.idle);
+    return comesBack ? this.shares.pickOf(share, this.idle) : undefined;
   }
 
   hold(row: MemoryRow, bytes: number, held: number, share: string): boolean {
@@ -164,14 +162,13 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     return true;
   }
 
-  /** One of the same user first. Those of others do not help a user past its share. */
+  /** One of the same user first. A user past its share gets room from those who hold more. */
   #idleFor(row: MemoryRow, bytes: number, share: string): LiveSession | undefined {
     const own = this.shares.pickOf(share, this.idle);
-    return own ?? (row.isOver(share, bytes) ? undefined : this.shares.pick(this.idle));
-  }
-
-  get #isFull(): boolean {
-    return this.#live.size + this.#reserved >= this.options.limits.sessions;
+    if (own !== undefined) return own;
+    const other = this.shares.pick(this.idle);
+    const mayTake = other !== undefined && (!row.isOver(share, bytes) || row.heldBy(other.share) > row.heldBy(share));
+    return mayTake ? other : undefined;
   }
 
   /** `cause`: why a session was restored; `undefined`: it was opened here. */

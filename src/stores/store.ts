@@ -198,6 +198,8 @@ export interface AppendRequest {
    * stream, kept until the stream is complete.
    */
   readonly note?: string | undefined;
+  /** The user whose share of `eventLogBytes` the events count in (memory store). */
+  readonly share?: string;
   /** A mark to write, in the same step. */
   readonly mark?: Mark | undefined;
   /** A mark to remove, in the same step, after `mark` is written. */

@@ -41,7 +41,6 @@ const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   'src/eras/legacy/placement.ts': ['PAUSE_MS', 'LONGEST_PAUSE_MS'],
   // How often something is looked at.
   'src/http/slow-readers.ts': ['LOOK_MS'],
-  'src/session/streams/replays.ts': ['LOOK_MS'],
   'src/http/stream-expiry.ts': ['LONGEST_MS'],
   'src/listen/listen.ts': ['CHECK_MS'],
   'src/listen/descriptors.ts': ['EVERY_MS'],

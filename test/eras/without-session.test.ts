@@ -86,7 +86,7 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
 
   test('notifications count in limits.requests until their handlers have finished', async () => {
     const { factory, story, finish } = noteServer();
-    const { client } = await serve(factory, { ...options, limits: { requests: 2 } }, { face });
+    const { client } = await serve(factory, { ...options, limits: { requests: 2, userShare: 1 } }, { face });
     const one = client();
     for (let n = 0; n < 2; n++) expect((await notify(one, 'vendor/note')).status).toBe(202);
     await until(() => story.length === 2);

@@ -18,14 +18,20 @@ const PING: Entering = { user: 'ann', address: undefined, method: 'ping', inSess
 
 function limitsOf(given: {
   requests?: number;
+  subscriptions?: number;
+  userShare?: number;
   perUser?: Partial<UserLimits>;
   perTool?: Record<string, Partial<ToolLimits>>;
 }) {
   const time = createFakeTime();
-  const none = { requests: Infinity, requestsPerMinute: Infinity, callMs: Infinity };
+  const none = { requests: Infinity, requestsPerMinute: Infinity, callMs: Infinity, userShare: 1 };
   const limits = new RequestLimits({
     time,
-    requests: given.requests ?? Infinity,
+    limits: {
+      requests: given.requests ?? Infinity,
+      subscriptions: given.subscriptions ?? Infinity,
+      userShare: given.userShare ?? 1,
+    },
     perUser: { ...USER_DEFAULTS, ...given.perUser },
     perTool: Object.fromEntries(Object.entries(given.perTool ?? {}).map(([name, own]) => [name, { ...none, ...own }])),
   });
@@ -60,17 +66,65 @@ describe('limits.requests', () => {
   });
 });
 
-test('a limit that is not set is not looked up: the user of a request is not even read', () => {
-  const { limits } = limitsOf({ requests: 1 });
-  const caller = {
-    clientAddress: undefined,
-    relayOrigin: undefined,
-    get user(): string {
-      throw new Error('the user was read');
-    },
-  };
-  admitted(limits.enter(caller, 'tools/call', false)).release();
-  expect(() => limits.enter(caller, 'subscriptions/listen', false)).toThrow('the user was read');
+describe('limits.userShare', () => {
+  const streams = { method: 'subscriptions/listen' };
+
+  test('one user gets half of the requests that the others leave free, rounded up, and the next is served', () => {
+    const { enter } = limitsOf({ requests: 5, userShare: 0.5 });
+    const [first] = [admitted(enter()), admitted(enter()), admitted(enter())];
+    expect(refusal(enter())).toEqual([503, 'OVERLOADED', '1']);
+    expect((enter() as SojournError).message).toContain('limits.requests, limits.userShare');
+    // Half of the two that Ann leaves.
+    admitted(enter({ user: 'bob' }));
+    expect(refusal(enter({ user: 'bob' }))).toEqual([503, 'OVERLOADED', '1']);
+    admitted(enter({ user: 'eve' }));
+    expect((enter({ user: 'joe' }) as SojournError).message).toContain('5 requests run');
+    first.release();
+    // What is free now is for those who have less.
+    expect(refusal(enter())).toEqual([503, 'OVERLOADED', '1']);
+    expect(refusal(enter({ user: 'joe' }))).toBe('admitted');
+  });
+
+  test('callers without a user share by their address, and what runs on sessions does not count', () => {
+    const { enter } = limitsOf({ requests: 2, userShare: 0.5 });
+    const anonymous = { user: undefined, address: '192.0.2.1' };
+    expect(refusal(enter({ ...anonymous, inSession: true }))).toBe('admitted');
+    expect(refusal(enter(anonymous))).toBe('admitted');
+    expect(refusal(enter(anonymous))).toEqual([503, 'OVERLOADED', '1']);
+    expect(refusal(enter({ user: undefined, address: '192.0.2.2' }))).toBe('admitted');
+  });
+
+  test('one user gets half of the subscriptions/listen streams that are free; the SDK refuses one too many', () => {
+    const { enter } = limitsOf({ subscriptions: 4, requests: 1, userShare: 0.5 });
+    admitted(enter());
+    const first = admitted(enter(streams));
+    admitted(enter(streams));
+    expect(refusal(enter(streams))).toEqual([503, 'OVERLOADED', '1']);
+    expect((enter(streams) as SojournError).message).toContain('limits.subscriptions, limits.userShare');
+    admitted(enter({ ...streams, user: 'bob' }));
+    admitted(enter({ ...streams, user: 'eve' }));
+    expect(refusal(enter({ ...streams, user: 'joe' }))).toBe('admitted');
+    first.release();
+    expect(refusal(enter(streams))).toBe('admitted');
+  });
+
+  test('with 1, one user gets everything', () => {
+    const { enter } = limitsOf({ requests: 3, subscriptions: 3, userShare: 1 });
+    for (let n = 0; n < 3; n++) admitted(enter());
+    for (let n = 0; n < 3; n++) admitted(enter(streams));
+    expect((enter() as SojournError).message).toContain('3 requests run');
+  });
+
+  test('the calls of a tool are shared where its limit says so', () => {
+    const perTool = { slow: { requests: 3, userShare: 0.5 }, free: { requests: 3 } };
+    const { enter } = limitsOf({ perTool });
+    const slow = { method: 'tools/call', tool: 'slow', inSession: true };
+    for (let n = 0; n < 2; n++) admitted(enter(slow));
+    expect(refusal(enter(slow))).toEqual([429, 'TOOL_LIMIT', '1']);
+    expect((enter(slow) as SojournError).message).toContain('limits.perTool, userShare');
+    expect(refusal(enter({ ...slow, user: 'bob' }))).toBe('admitted');
+    for (let n = 0; n < 3; n++) admitted(enter({ ...slow, tool: 'free' }));
+  });
 });
 
 describe('limits.perUser', () => {
@@ -122,6 +176,13 @@ describe('limits.perUser', () => {
     admitted(enter());
     for (let n = 0; n < 30_000; n++) admitted(enter({ user: `user ${n}` })).release();
     expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '1']);
+  });
+
+  test('a client that makes up 100,000 users resets the requests in a minute of no user who has sent more', () => {
+    const { enter } = limitsOf({ perUser: { requestsPerMinute: 6 } });
+    for (const user of ['ann', 'eve']) for (let n = 0; n < 6; n++) admitted(enter({ user })).release();
+    for (let n = 0; n < 100_000; n++) admitted(enter({ user: `user ${n}` })).release();
+    for (const user of ['ann', 'eve']) expect(refusal(enter({ user }))).toEqual([429, 'USER_LIMIT', '10']);
   });
 });
 

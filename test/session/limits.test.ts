@@ -26,7 +26,7 @@ const full = (id: number, limit: number, more = {}): unknown => ({
 describe.each(faces)('limits.sessions over %s', (face) => {
   test('a session too many gets 503 and a time to try again; a session that ends makes room', async () => {
     const lab = createLab();
-    const { client, endpoint } = await serve(lab.factory, { limits: { sessions: 2 } }, { face });
+    const { client, endpoint } = await serve(lab.factory, { limits: { sessions: 2, userShare: 1 } }, { face });
     const [one, two, three] = [client(), client(), client()];
     await one.initialize();
     await two.initialize();
@@ -40,7 +40,7 @@ describe.each(faces)('limits.sessions over %s', (face) => {
   });
 
   test('of many at once as many get in as there is room for', async () => {
-    const { client, endpoint } = await serve(createEchoServer, { limits: { sessions: 3 } }, { face });
+    const { client, endpoint } = await serve(createEchoServer, { limits: { sessions: 3, userShare: 1 } }, { face });
     const answers = await Promise.all(Array.from({ length: 12 }, () => client().initialize()));
     const statuses = answers.map(({ response }) => response.status).sort();
     expect(statuses).toEqual([...Array.from({ length: 3 }, () => 200), ...Array.from({ length: 9 }, () => 503)]);
@@ -70,7 +70,7 @@ describe.each(faces)('limits.sessions over %s', (face) => {
 });
 
 test('limits.sessions bounds sessions and 2024-11-05 connections together', async () => {
-  const { client } = await serve(createEchoServer, { legacySse: true, limits: { sessions: 2 } });
+  const { client } = await serve(createEchoServer, { legacySse: true, limits: { sessions: 2, userShare: 1 } });
   const [old, one, two] = [client(), client(), client()];
   await openSse(old);
   expect((await one.initialize()).response.status).toBe(200);

@@ -202,7 +202,6 @@ export class World {
       random,
       userOf: createUserOf(options),
       held: memoryRows(options.limits.memoryBytes),
-      slowReaders: { cutStalled: () => {} },
       lifecycle: new Lifecycle(),
     });
     instance.core = core;

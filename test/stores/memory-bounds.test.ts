@@ -94,6 +94,37 @@ describe('the byte budget of the event logs', () => {
     expect(one.records.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
   });
 
+  test('the long answers of one user drop events of that user, not those of others', () => {
+    const { budget, deployment } = createRoom(100_000, { ttlMs: HOUR_MS, events: 1_000, bytes: 10_000 });
+    const [one, other] = [deployment(), deployment()];
+    const append = (room: typeof one, id: string, share: string, bytes: number): void => {
+      room.records.create(recordOf(id));
+      room.records.append({ id, fence: FENCE, stream: 'p', from: 0, events: ['x'.repeat(bytes)], share });
+    };
+    const isKept = (room: typeof one, id: string): boolean => room.records.replay(id, 'p', -1).found;
+    append(one, 'bob', 'user bob', 5_000);
+    append(other, 'joe', 'user joe', 20_000);
+    for (let n = 0; n < 200; n++) append(n % 2 === 0 ? one : other, `eve ${n}`, 'user eve', 9_000);
+    expect([isKept(one, 'bob'), isKept(other, 'joe'), isKept(other, 'eve 199')]).toEqual([true, true, true]);
+    expect([isKept(one, 'eve 0'), isKept(one, 'eve 190')]).toEqual([false, false]);
+    expect(budget.used).toBeGreaterThan(0.8 * budget.limit);
+    // Two users with more than their part: the one with the most loses its own.
+    for (let n = 0; n < 4; n++) append(one, `ann ${n}`, 'user ann', 8_000);
+    expect([0, 1, 2, 3].every((n) => isKept(one, `ann ${n}`)) && isKept(one, 'bob')).toBe(true);
+  });
+
+  test('where no user has more than a quarter, the oldest events of all go', () => {
+    const { deployment } = createRoom(100_000);
+    const { records } = deployment();
+    for (let n = 0; n < 20; n++) {
+      records.create(recordOf(`s${n}`));
+      const append = { id: `s${n}`, fence: FENCE, stream: 'p', from: 0, share: `user ${n}` };
+      records.append({ ...append, events: ['x'.repeat(10_000)] });
+    }
+    const kept = Array.from({ length: 20 }, (_, n) => records.replay(`s${n}`, 'p', -1).found);
+    expect(kept).toEqual([...Array(11).fill(false), ...Array(9).fill(true)]);
+  });
+
   test('an ended session has no log, and an empty log is removed from its session', () => {
     const { deployment, pass } = createRoom(1_000_000);
     const { table, records } = deployment();

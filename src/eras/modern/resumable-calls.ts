@@ -13,18 +13,18 @@ import type { ResponsePolicy } from '../../http/reader.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
+import { Budget } from '../../limits/budget.ts';
 import type { RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { OwnLease } from '../../session/ownership/ownership.ts';
 import type { Fence } from '../../stores/store.ts';
-import { Tally } from '../../tally.ts';
 import type { Logger } from '../../types.ts';
 import type { CallRecords } from './call-records.ts';
 import { type CallPosition, firstPosition } from './call-position.ts';
 import { type CallRequest, ResumableCall, type ResumableHost } from './resumable-call.ts';
 
-/** Calls that go on without a client, and how many of them one user may have. Past it a cut cancels. */
+/** Calls that continue without a client, and how many of them a named user may have. Past it a cut cancels. */
 const CUT_CALLS = 1_000;
 const CUT_CALLS_PER_USER = 100;
 /** Answered calls in memory. The oldest one is dropped past it, and the store has its answer. */
@@ -54,8 +54,8 @@ export class ResumableCalls implements ResumableHost {
   readonly #calls = new Map<string, ResumableCall>();
   /** Oldest first. */
   readonly #answered = new Set<ResumableCall>();
-  /** How many calls of each user have no client. */
-  readonly #cut = new Tally<string | undefined>();
+  /** Calls without a client. */
+  readonly #cut: Budget;
   #keptBytes = 0;
   #sweeper: unknown;
   #closed = false;
@@ -66,6 +66,7 @@ export class ResumableCalls implements ResumableHost {
     this.options = options;
     this.response = response;
     this.#records = records;
+    this.#cut = new Budget(CUT_CALLS, options.limits.userShare);
     this.#logger = limitedLogger(options.logger, options.timeProvider, 1);
     this.#armSweep();
   }
@@ -108,18 +109,19 @@ export class ResumableCalls implements ResumableHost {
 
   enterCut({ caller: { user }, share, bodyBytes }: ResumableCall): boolean {
     if (this.#closed) return false;
-    if (this.#cut.sum >= CUT_CALLS || (user !== undefined && this.#cut.of(user) >= CUT_CALLS_PER_USER)) {
+    const isOver = user !== undefined && this.#cut.heldBy(share) >= CUT_CALLS_PER_USER;
+    if (isOver || !this.#cut.take(1, share)) {
       this.#logger.warn({}, 'A call is cancelled at a cut: too many calls go on without a client');
       return false;
     }
-    if (!this.#given.memory.take(bodyBytes, 0, share)) return false;
-    this.#cut.add(user, 1);
-    return true;
+    const fits = this.#given.memory.take(bodyBytes, 0, share);
+    if (!fits) this.#cut.charge(-1, share);
+    return fits;
   }
 
-  leaveCut({ caller: { user }, share, bodyBytes }: ResumableCall): void {
+  leaveCut({ share, bodyBytes }: ResumableCall): void {
     this.#given.memory.give(bodyBytes, share);
-    this.#cut.add(user, -1);
+    this.#cut.charge(-1, share);
   }
 
   answered(call: ResumableCall, fence: Fence, json: string): void {

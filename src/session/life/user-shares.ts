@@ -1,27 +1,44 @@
 /**
- * How many live sessions each user has on this instance. A user without a name counts by the address of the connection
- * that opened the session. Eviction takes from the user with the most, so that a caller who opens many sessions loses
- * its own.
+ * How many live sessions each user has on this instance, of `limits.sessions`. A user without a name counts by the
+ * address of the connection that opened the session. Eviction takes from the user with the most, so that a caller who
+ * opens many sessions loses its own.
  */
-import { Tally } from '../../tally.ts';
+import { overUserLimit, overUserShare, type SojournError, tooManySessions } from '../../errors.ts';
+import { Budget } from '../../limits/budget.ts';
+import type { SessionLimits, UserLimits } from '../../types.ts';
 import type { LiveSession } from '../session.ts';
 
 export class UserShares {
-  readonly #sessions = new Tally<string>();
+  readonly #places: Budget;
+  readonly #perUser: number;
+
+  constructor(limits: Pick<SessionLimits, 'sessions' | 'userShare'>, perUser: Pick<UserLimits, 'sessions'>) {
+    this.#places = new Budget(limits.sessions, limits.userShare);
+    this.#perUser = perUser.sessions;
+  }
 
   add({ share }: LiveSession): void {
-    this.#sessions.add(share, 1);
+    this.#places.charge(1, share);
   }
 
   delete({ share }: LiveSession): void {
-    this.#sessions.add(share, -1);
+    this.#places.charge(-1, share);
   }
 
-  /** Counts a session that is being opened, until the returned function is called. `undefined`: `most` is reached. */
-  reserve(key: string, most: number): (() => void) | undefined {
-    if (this.#sessions.of(key) >= most) return undefined;
-    this.#sessions.add(key, 1);
-    return () => this.#sessions.add(key, -1);
+  /** Counts a session that is being opened, until the returned function is called. An error: it has no place. */
+  reserve(key: string): (() => void) | SojournError {
+    const { size, used } = this.#places;
+    if (this.#places.heldBy(key) >= this.#perUser) return overUserLimit('sessions', this.#perUser);
+    if (used >= size) return tooManySessions(size);
+    if (!this.#places.take(1, key)) return overUserShare('sessions', size);
+    return () => this.#places.charge(-1, key);
+  }
+
+  /** The idle session that makes room for one more of this user: of a user with more sessions, else its own. */
+  pickFor(key: string, idle: Iterable<LiveSession>): LiveSession | undefined {
+    const picked = this.pick(idle);
+    const hasMore = picked !== undefined && this.#places.heldBy(picked.share) > this.#places.heldBy(key);
+    return hasMore ? picked : this.pickOf(key, idle);
   }
 
   /** The first session in `idle`, oldest first, that is of this user. */
@@ -35,8 +52,8 @@ export class UserShares {
     let picked: LiveSession | undefined;
     let most = 0;
     for (const session of idle) {
-      if (this.#sessions.size === 1) return session;
-      const sessions = this.#sessions.of(session.share);
+      if (this.#places.userCount === 1) return session;
+      const sessions = this.#places.heldBy(session.share);
       if (sessions > most) [picked, most] = [session, sessions];
     }
     return picked;

@@ -87,9 +87,10 @@ export class SessionEventLog {
     { note, mark, unmark }: CarriedExtra = {},
   ): MaybePromise<WriteOutcome> {
     const { sessionId: id, fence } = this.ownership;
+    const { share } = this.#session;
     try {
       // Member by member: a spread costs 2 µs.
-      return this.#host.store.sessions.append({ id, fence, stream, from, events, complete, note, mark, unmark });
+      return this.#host.store.sessions.append({ id, fence, stream, from, events, complete, note, share, mark, unmark });
     } catch (cause) {
       return Promise.reject(cause);
     }

@@ -3,6 +3,7 @@
  * new stream, and dropping an event moves one index. The events of a stream are dropped in order, so its first retained
  * offset is enough to detect gaps.
  */
+import { entryOf } from '../../entry-list.ts';
 import { SmallMap } from '../../small-map.ts';
 import type { AppendRequest, LoggedEvent, OpenStream, ReplayOutcome } from '../store.ts';
 
@@ -11,10 +12,10 @@ const FIRST_SLOTS = 4;
 
 /**
  * Charged to `eventLogBytes` besides the data. Measured: 95 bytes of heap for each event of a long log (ring slots,
- * half a stream of two events), and 600 for a log with a single event.
+ * half a stream of two events), and 700 for a log with a single event.
  */
 export const EVENT_OVERHEAD_BYTES = 100;
-export const LOG_OVERHEAD_BYTES = 600;
+export const LOG_OVERHEAD_BYTES = 700;
 
 const NO_EVENTS: readonly string[] = [];
 
@@ -39,8 +40,8 @@ class LoggedStream {
 
 /** The logs of a deployment: a log reports to them what it holds. */
 export interface LogTotals {
-  added(bytes: number): void;
-  dropped(bytes: number, events?: number): void;
+  added(log: RecordLog, bytes: number): void;
+  dropped(log: RecordLog, bytes: number, events?: number): void;
   unlink(log: RecordLog): void;
 }
 
@@ -51,6 +52,10 @@ export class RecordLog {
   written = 0;
   /** When the newest event was written. */
   writtenAt = 0;
+  /** The user whose share of the bytes it counts in. */
+  readonly share: string;
+  /** Its place among the logs of that user. */
+  readonly ofShare = entryOf<RecordLog>(this);
 
   readonly #holder: LogHolder;
   readonly #logs: LogTotals;
@@ -63,7 +68,8 @@ export class RecordLog {
   #size = 0;
   #totalBytes = 0;
 
-  constructor(holder: LogHolder, logs: LogTotals) {
+  constructor(holder: LogHolder, logs: LogTotals, share = '') {
+    this.share = share;
     this.#holder = holder;
     this.#logs = logs;
     holder.log = this;
@@ -147,7 +153,7 @@ export class RecordLog {
     this.#head = (slot + 1) & (this.#data.length - 1);
     this.#size--;
     this.#totalBytes -= bytes;
-    this.#logs.dropped(bytes);
+    this.#logs.dropped(this, bytes);
     if (stream !== undefined) {
       stream.first++;
       this.#deleteIfDropped(stream);
@@ -164,7 +170,7 @@ export class RecordLog {
 
   /** Drops all events at once, because the record ended. */
   drop(): void {
-    this.#logs.dropped(this.#totalBytes, this.#size);
+    this.#logs.dropped(this, this.#totalBytes, this.#size);
     this.#streams.clear();
     this.#size = 0;
     this.#totalBytes = 0;
@@ -182,7 +188,7 @@ export class RecordLog {
     this.#size++;
     this.#totalBytes += bytes;
     stream.next++;
-    this.#logs.added(bytes);
+    this.#logs.added(this, bytes);
   }
 
   /** Forgets a complete stream whose events are all dropped. */

@@ -120,7 +120,7 @@ export class MemoryRecords implements Records {
     if (held === undefined) return 'fenced';
     const logs = this.#logs;
     if (logs !== undefined && stream !== null) {
-      const log = held.log ?? new RecordLog(held, logs);
+      const log = held.log ?? new RecordLog(held, logs, request.share);
       if (!log.append(stream, request, now)) return 'fenced';
       logs.wrote(log, now);
     }

@@ -1,32 +1,85 @@
 /**
  * The logs of one deployment in the order of their last writes, and the bytes that all deployments of one store object
- * use. Above the limit, the log with the oldest last write drops its oldest events first. Every event costs O(1): an
- * append moves one log to the end of a linked list, and each event is dropped once.
+ * use. Above the limit, the user with the most loses its oldest events if it holds more than its part, so that the long
+ * answers of one user do not drop those of others; else the log with the oldest last write drops its oldest events.
+ * Every event costs O(1): an append moves one log to the end of two linked lists, and each event is dropped once.
  */
+import { EntryList } from '../../entry-list.ts';
 import type { EventRetention } from '../../types.ts';
 import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES, type RecordLog } from './record-log.ts';
+
+/** The part of the limit above which a user loses its own events first. At most four users are above it. */
+const PART = 1 / 4;
+
+/** What the logs of one user use. */
+interface LogShare {
+  bytes: number;
+  /** Those with events, in the order of their last writes. */
+  readonly logs: EntryList<RecordLog>;
+}
 
 /** Shared by the deployments of one store object. */
 export class EventBudget {
   readonly limit: number;
-  used = 0;
   /** Numbers the appends, to compare the logs of several deployments. */
   writes = 0;
   readonly deployments = new Set<RetainedLogs>();
+  readonly #shares = new Map<string, LogShare>();
+  readonly #large = new Set<LogShare>();
+  #used = 0;
 
   constructor(limit: number) {
     this.limit = limit;
   }
 
+  get used(): number {
+    return this.#used;
+  }
+
+  /** A log has grown or shrunk by so many bytes. */
+  count({ share: user }: RecordLog, bytes: number): void {
+    this.#used += bytes;
+    const share = this.#shareOf(user);
+    share.bytes += bytes;
+    if (share.bytes > this.limit * PART) this.#large.add(share);
+    else this.#large.delete(share);
+    if (share.bytes === 0) this.#shares.delete(user);
+  }
+
+  /** The log was written last. */
+  makeNewest(log: RecordLog): void {
+    this.#shareOf(log.share).logs.add(log.ofShare);
+  }
+
+  unlink(log: RecordLog): void {
+    this.#shareOf(log.share).logs.delete(log.ofShare);
+  }
+
+  #shareOf(user: string): LogShare {
+    let share = this.#shares.get(user);
+    if (share === undefined) this.#shares.set(user, (share = { bytes: 0, logs: new EntryList() }));
+    return share;
+  }
+
   enforce(): void {
-    while (this.used > this.limit) {
-      let victim: RecordLog | undefined;
-      for (const { oldest } of this.deployments) {
-        if (oldest !== undefined && (victim === undefined || oldest.written < victim.written)) victim = oldest;
-      }
+    while (this.#used > this.limit) {
+      const victim = this.#largest()?.logs.oldest ?? this.#oldest();
       if (victim === undefined) return;
-      while (this.used > this.limit && victim.size > 0) victim.dropOldest();
+      victim.dropOldest();
     }
+  }
+
+  #largest(): LogShare | undefined {
+    let largest: LogShare | undefined;
+    for (const share of this.#large) if (largest === undefined || share.bytes > largest.bytes) largest = share;
+    return largest;
+  }
+
+  #oldest(): RecordLog | undefined {
+    let victim: RecordLog | undefined;
+    for (const { oldest } of this.deployments)
+      if (oldest !== undefined && (victim === undefined || oldest.written < victim.written)) victim = oldest;
+    return victim;
   }
 }
 
@@ -43,12 +96,12 @@ export class RetainedLogs {
     budget.deployments.add(this);
   }
 
-  added(bytes: number): void {
-    this.#budget.used += bytes + EVENT_OVERHEAD_BYTES;
+  added(log: RecordLog, bytes: number): void {
+    this.#budget.count(log, bytes + EVENT_OVERHEAD_BYTES);
   }
 
-  dropped(bytes: number, events = 1): void {
-    this.#budget.used -= bytes + events * EVENT_OVERHEAD_BYTES;
+  dropped(log: RecordLog, bytes: number, events = 1): void {
+    this.#budget.count(log, -bytes - events * EVENT_OVERHEAD_BYTES);
   }
 
   /** Call it after each append. It makes the log the newest and applies the retention and the byte limit. */
@@ -56,6 +109,7 @@ export class RetainedLogs {
     log.written = ++this.#budget.writes;
     log.writtenAt = now;
     this.#makeNewest(log);
+    if (log.size > 0) this.#budget.makeNewest(log);
     this.retain(log, now);
     if (this.#budget.used > this.#budget.limit) this.#budget.enforce();
   }
@@ -80,7 +134,8 @@ export class RetainedLogs {
 
   unlink(log: RecordLog): void {
     if (log.older === undefined && this.oldest !== log) return;
-    this.#budget.used -= LOG_OVERHEAD_BYTES;
+    this.#budget.unlink(log);
+    this.#budget.count(log, -LOG_OVERHEAD_BYTES);
     if (log.older === undefined) this.oldest = log.newer;
     else log.older.newer = log.newer;
     if (log.newer === undefined) this.#newest = log.older;
@@ -92,7 +147,7 @@ export class RetainedLogs {
   #makeNewest(log: RecordLog): void {
     if (this.#newest === log || log.size === 0) return;
     this.unlink(log);
-    this.#budget.used += LOG_OVERHEAD_BYTES;
+    this.#budget.count(log, LOG_OVERHEAD_BYTES);
     log.older = this.#newest;
     if (this.#newest === undefined) this.oldest = log;
     else this.#newest.newer = log;

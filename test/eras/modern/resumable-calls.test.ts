@@ -15,12 +15,13 @@ import type { Fence } from '../../../src/stores/store.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 
 /** A client of one call. `closesAt`: it disconnects when its response begins. `bytes`: of the body that it sent. */
-function createClient(closesAt?: 'head', bytes?: RequestBytes) {
+function createClient(closesAt?: 'head', bytes?: RequestBytes, clientAddress?: string) {
   const listeners: Array<() => unknown> = [];
   const client = {
     method: 'POST',
     url: '/mcp',
-    user: 'ann',
+    user: clientAddress === undefined ? 'ann' : undefined,
+    clientAddress,
     authInfo: undefined,
     canonicalHeaders: new Map(),
     closed: false,
@@ -43,6 +44,9 @@ function createClient(closesAt?: 'head', bytes?: RequestBytes) {
   };
   return client;
 }
+
+/** What a handler counts. */
+const HANDLER = 10_240;
 
 const FENCE: Fence = { epoch: 1, owner: 'here' };
 
@@ -80,9 +84,9 @@ test('a call whose clients come back and leave at once holds its body once, unti
   const position = parseCallPosition(/^id: (.*)$/m.exec(first.written)?.[1]);
   if (position === undefined) throw new Error('no event id');
   first.close();
-  expect(memory.used).toBe(4_000);
+  expect(memory.used).toBe(4_000 + HANDLER);
   for (let n = 0; n < 150; n++) call.attach(new HttpResponse(exchangeOf(createClient('head')), response), position);
-  expect(memory.used).toBe(4_000);
+  expect(memory.used).toBe(4_000 + HANDLER);
   call.attach(new HttpResponse(exchangeOf(createClient()), response), position);
   expect(call.isOpen).toBe(true);
   work.end();
@@ -193,5 +197,33 @@ test('an answer that comes while its call is being recorded leaves at once, and 
   await new Promise(setImmediate);
   expect(finished).toEqual([json]);
   expect(calls.find(call.key)).toBe(call);
+  await calls.close();
+});
+
+test('callers of one address keep half of the 1,000 calls without a client; those of others continue', async () => {
+  const records = { create: async () => FENCE, end: () => {}, stored: async () => {} };
+  const calls = new ResumableCalls({
+    options: resolveOptions({ timeProvider: createFakeTime(), logger: false }),
+    records: records as unknown as CallRecords,
+    instance: { lease: { owner: 'here', valid: true } },
+    memory: memoryRows(2 ** 30).calls,
+    response,
+    random: (bytes) => randomBytes(bytes),
+  });
+  const cut = async (clientAddress: string): Promise<boolean> => {
+    const client = createClient(undefined, undefined, clientAddress);
+    const exchange = exchangeOf(client);
+    const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
+    const call = calls.open(exchange, new HttpResponse(exchange, response), request, '2026-07-28');
+    call?.begin();
+    call?.sendHead();
+    await new Promise(setImmediate);
+    client.close();
+    return call?.isOpen === true;
+  };
+  const kept = [];
+  for (let n = 0; n < 1_010; n++) kept.push(await cut('192.0.2.1'));
+  expect(kept.filter(Boolean)).toHaveLength(500);
+  expect(await cut('192.0.2.2')).toBe(true);
   await calls.close();
 });

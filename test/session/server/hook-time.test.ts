@@ -197,7 +197,7 @@ test('five factories that hang do not use up limits.sessions: 5', async () => {
     await hung.hook();
     return lab.factory(ctx);
   };
-  const { time, client, endpoint } = await onFakeTime(hung, factory, { limits: { sessions: 5 } });
+  const { time, client, endpoint } = await onFakeTime(hung, factory, { limits: { sessions: 5, userShare: 1 } });
   const open = async () => (await client().initialize()).response.status;
   const hanged = Array.from({ length: 5 }, open);
   await hung.hangs();

@@ -48,8 +48,8 @@ describe('the share of a user', () => {
   });
 
   test('a row that shares itself counts in the budget, and in no share', () => {
-    const { bodies, replays } = memoryRows(800 * KIB, 0.5);
-    expect(replays.take(700 * KIB, 0, ANN)).toBe(true);
+    const { bodies, pipelined } = memoryRows(800 * KIB, 0.5);
+    expect(pipelined.take(700 * KIB, 0, ANN)).toBe(true);
     expect(bodies.isOver(ANN)).toBe(false);
     expect([bodies.take(51 * KIB, 0, ANN), bodies.take(50 * KIB, 0, ANN)]).toEqual([false, true]);
   });

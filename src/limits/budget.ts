@@ -1,0 +1,67 @@
+/**
+ * Something of which an instance has so much: the bytes of `limits.memoryBytes`, or places for sessions, requests,
+ * streams and the calls of a tool.
+ *
+ *     0 ─────────────────────── size ─────── + a quarter
+ *       every user has its share       small requests only (memory)
+ *
+ * One user may hold `limits.userShare` of what the others leave free, rounded up. The last quarter keeps ordinary calls
+ * going while large bodies or unread answers fill the memory.
+ */
+const RESERVE = 0.25;
+
+export class Budget {
+  readonly size: number;
+  readonly #userShare: number;
+  readonly #users = new Map<string, number>();
+  #used = 0;
+
+  constructor(size: number, userShare: number) {
+    this.size = size;
+    this.#userShare = userShare;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  /** How many users hold something. */
+  get userCount(): number {
+    return this.#users.size;
+  }
+
+  /** Whether a user's share can be less than everything. */
+  get isShared(): boolean {
+    return this.#userShare < 1 && this.size < Infinity;
+  }
+
+  heldBy(user: string): number {
+    return this.#users.get(user) ?? 0;
+  }
+
+  /**
+   * `user`: whose share it counts in; `undefined`: in no share. `mayUseReserve`: it is small. `false`: there is no
+   * room, and nothing was taken.
+   */
+  take(amount: number, user: string | undefined, mayUseReserve = false): boolean {
+    const most = mayUseReserve ? this.size * (1 + RESERVE) : this.size;
+    if (this.#used + amount > most || (user !== undefined && this.isOver(user, amount, most))) return false;
+    this.charge(amount, user);
+    return true;
+  }
+
+  /** Takes it even if there is no room, or gives it back. */
+  charge(amount: number, user: string | undefined): void {
+    this.#used += amount;
+    if (user === undefined) return;
+    const own = this.heldBy(user) + amount;
+    if (own > 0) this.#users.set(user, own);
+    else this.#users.delete(user);
+  }
+
+  /** Whether this user would hold more than its share with `more`. */
+  isOver(user: string, more: number, most = this.size): boolean {
+    const own = this.heldBy(user);
+    return own + more > Math.ceil((most - this.#used + own) * this.#userShare);
+  }
+}

@@ -1,0 +1,74 @@
+/** How many requests a user or a tool may send in a minute. What is not used in a minute is lost. */
+import type { TimeProvider } from '../types.ts';
+
+const MINUTE_MS = 60_000;
+/** Tokens are sums of fractions. */
+const WHOLE_TOKEN = 1 - 1e-6;
+/** Users whose requests are counted. */
+const USERS_KEPT = 10_000;
+
+/** It refills evenly. */
+export class TokenBucket {
+  readonly #perMinute: number;
+  readonly #time: Required<TimeProvider>;
+  #tokens: number;
+  #at: number;
+
+  constructor(perMinute: number, time: Required<TimeProvider>) {
+    this.#perMinute = perMinute;
+    this.#time = time;
+    this.#tokens = perMinute;
+    this.#at = time.monotonic();
+  }
+
+  /** ms until the next request may come. */
+  get waitMs(): number {
+    const now = this.#time.monotonic();
+    const refilled = ((now - this.#at) / MINUTE_MS) * this.#perMinute;
+    this.#tokens = Math.min(this.#perMinute, this.#tokens + refilled);
+    this.#at = now;
+    return this.#tokens >= WHOLE_TOKEN ? 0 : ((1 - this.#tokens) / this.#perMinute) * MINUTE_MS;
+  }
+
+  /** When it is as good as a new one, in ms of the monotonic clock. */
+  get fullAt(): number {
+    return this.#at + (1 - this.#tokens / this.#perMinute) * MINUTE_MS;
+  }
+
+  take(): void {
+    this.#tokens -= 1;
+  }
+
+  giveBack(): void {
+    this.#tokens += 1;
+  }
+}
+
+/**
+ * The buckets of the users. Past `USERS_KEPT` those are forgotten that are full, or will be first: a client that makes
+ * up users resets the count of those who have sent the least.
+ */
+export class UserRates {
+  readonly #perMinute: number;
+  readonly #time: Required<TimeProvider>;
+  readonly #buckets = new Map<string, TokenBucket>();
+
+  constructor(perMinute: number, time: Required<TimeProvider>) {
+    this.#perMinute = perMinute;
+    this.#time = time;
+  }
+
+  of(user: string): TokenBucket {
+    let bucket = this.#buckets.get(user);
+    if (bucket === undefined) {
+      if (this.#buckets.size >= USERS_KEPT) this.#forgetHalf();
+      this.#buckets.set(user, (bucket = new TokenBucket(this.#perMinute, this.#time)));
+    }
+    return bucket;
+  }
+
+  #forgetHalf(): void {
+    const fullest = [...this.#buckets].sort(([, one], [, other]) => one.fullAt - other.fullAt);
+    for (const [user] of fullest.slice(0, USERS_KEPT / 2)) this.#buckets.delete(user);
+  }
+}
