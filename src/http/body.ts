@@ -106,8 +106,17 @@ export function linger(req: IncomingMessage): void {
 }
 
 /** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
-export function shareKey(user: string | undefined, address: string | undefined): string {
-  return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
+export function shareKey(user: string | undefined, address = 'unknown'): string {
+  if (user !== undefined) return `user ${user}`;
+  return `address ${address.includes(':') && !address.includes('.') ? networkOf(address) : address}`;
+}
+
+/** A client has all addresses of its IPv6 network: the first 64 bits count. */
+function networkOf(address: string): string {
+  const [head = [], tail] = address.split('::').map((part) => part.split(':').filter(Boolean));
+  if (tail === undefined) return head.slice(0, 4).join(':');
+  const zeros = Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0');
+  return [...head, ...zeros, ...tail].slice(0, 4).join(':');
 }
 
 /** A handler that runs, with its call, its stream and what the SDK makes for it. Measured: 11 KB with a small body. */

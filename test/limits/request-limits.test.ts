@@ -147,6 +147,19 @@ describe('limits.perUser', () => {
     expect(refusal(enter({ user: 'address 192.0.2.1' }))).toBe('admitted');
   });
 
+  test.each([
+    ['2001:db8:1:2::1', ['2001:db8:1:2::2', '2001:db8:1:2:ffff:1:2:3'], ['2001:db8:1:3::1', '2001:db8::1']],
+    ['2001:db8::1', ['2001:db8::ffff:1', '2001:db8:0:0:1::'], ['2001:db8:0:1::', '2001::db8:0:0:1']],
+    ['::ffff:192.0.2.1', [], ['::ffff:192.0.2.2', '192.0.2.1']],
+    ['1::2:3:4:5:6', ['1:0:0:2:7::'], ['1:0:2:3::']],
+  ])('an IPv6 caller counts by its network of 64 bits: %s', (address, same, others) => {
+    const { enter } = limitsOf({ perUser: { requests: 1 } });
+    admitted(enter({ user: undefined, address }));
+    for (const one of [address, ...same])
+      expect(refusal(enter({ user: undefined, address: one })), one).toEqual([429, 'USER_LIMIT', '1']);
+    for (const one of others) expect(refusal(enter({ user: undefined, address: one })), one).toBe('admitted');
+  });
+
   test('subscriptions/listen streams have a limit of their own', () => {
     const { enter } = limitsOf({ perUser: { subscriptions: 1, requests: 1 } });
     const listen = { method: 'subscriptions/listen' };
