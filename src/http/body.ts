@@ -123,8 +123,9 @@ function networkOf(address: string): string {
 const HANDLER_BYTES = 10 * 1024;
 
 /**
- * The bytes of one request in the memory budget, and of its handlers. They are given back when its answer is complete or its client has
- * disconnected, and each handler that got the request has settled: until then the handler holds the body.
+ * The bytes of one request in the memory budget, and of its handlers. They are given back when its answer is complete
+ * or its client has disconnected, and each handler that got the request has settled: until then the handler holds the
+ * body.
  */
 export class RequestBytes {
   readonly #memory: MemoryUse;
