@@ -11,14 +11,17 @@ import { definitionRefused } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
 import { innerServer, isHighLevel, propertyWithServer } from '../protocol/server-shape.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
+import { Gateway } from './gateway.ts';
+import type { HostedDefinition } from './hosted.ts';
 import { createFacades } from './facade.ts';
 import { answersItself, createLightServer } from './light-server.ts';
 import { isSdkServer, isSubclass, missingSeam, replacedMethod, type SdkServer } from './sdk-server.ts';
 import { failedCheck } from './self-check.ts';
-import { type ServingEndpoint, SharedServer } from './shared-server.ts';
+import type { ServingEndpoint } from './announcements.ts';
+import { SharedServer } from './shared-server.ts';
 import { versionsOf } from './versions.ts';
 
-export class Definition {
+export class Definition implements HostedDefinition {
   readonly #shared: SharedServer;
   #server: (light: SdkServer) => unknown = (light) => light;
   #highLevel: object | undefined = undefined;
@@ -42,24 +45,20 @@ export class Definition {
     return this.#server(light) as ConnectableServer;
   };
 
-  /** From now on the endpoint learns what changes in the definition, and what its handlers throw. */
   serve(endpoint: ServingEndpoint): void {
-    this.#shared.endpoint = endpoint;
+    this.#shared.announcements.endpoint = endpoint;
   }
 
-  /** The present handler of a method. */
   handlerOf(method: string): unknown {
     const { server, tables } = this.#shared;
     return tables._requestHandlers.get(method) ?? server.fallbackRequestHandler;
   }
 
-  /** Whether the server of a session or request answers a method in another way than the definition. */
   isReplacedIn(made: unknown, method: string): boolean {
     const server = innerServer(made);
     return isSdkServer(server) && answersItself(server, method);
   }
 
-  /** `false`: another endpoint serves it. */
   host(highLevel: object | undefined): boolean {
     if (this.#hosted) return false;
     this.#hosted = true;
@@ -67,18 +66,23 @@ export class Definition {
     return true;
   }
 
-  /** The endpoint is closed. The server may be passed to another endpoint. */
   release(): void {
-    this.#shared.endpoint = undefined;
+    this.#shared.announcements.endpoint = undefined;
     this.#hosted = false;
   }
 }
 
 /** The key is the low-level server. */
-const definitions = new WeakMap<SdkServer, Definition>();
+const definitions = new WeakMap<SdkServer, HostedDefinition>();
+
+export interface Hosted {
+  readonly definition: HostedDefinition;
+  /** Why the server is served through one connection, which does less: a sentence for the log. */
+  readonly warning: string | undefined;
+}
 
 /** Throws DEFINITION_REFUSED for a server that cannot serve many sessions. */
-export function hostDefinition(given: object): Definition {
+export function hostDefinition(given: object): Hosted {
   const server = isHighLevel(given) ? given['server'] : given;
   if (!isSdkServer(server)) throw definitionRefused(notOfSdk(given));
   const highLevel = server === given ? undefined : given;
@@ -87,11 +91,27 @@ export function hostDefinition(given: object): Definition {
     throw definitionRefused(
       'another endpoint serves it already; create one server per endpoint, or close that endpoint',
     );
-  if (known !== undefined) return known;
+  if (known !== undefined) return { definition: known, warning: warningOf(known, server) };
   checkUsable(server);
-  const definition = new Definition(server, highLevel);
+  const definition =
+    lackOfMembers(server) === undefined ? new Definition(server, highLevel) : new Gateway(server, highLevel);
   definitions.set(server, definition);
-  return definition;
+  return { definition, warning: warningOf(definition, server) };
+}
+
+/** Why the private members of this copy of the SDK cannot be used, in words. */
+function lackOfMembers(server: SdkServer): string | undefined {
+  const missing = missingSeam(server);
+  return missing === undefined ? failedCheck(server.constructor) : `it has no ${missing}`;
+}
+
+function warningOf(definition: HostedDefinition, server: SdkServer): string | undefined {
+  if (!(definition instanceof Gateway)) return undefined;
+  return (
+    `This version of the SDK keeps something elsewhere (${lackOfMembers(server)}), so one connection serves all sessions, ` +
+    'without 2026-07-28 and sharedLists, and of configureSessionOptions with instructions and capabilities alone. ' +
+    `It is ${versionsOf(server)}. To have them, pass ${FACTORY}`
+  );
 }
 
 const FACTORY =
@@ -121,10 +141,4 @@ function checkUsable(server: SdkServer): void {
       `its method ${replaced}() was replaced, and the servers of its sessions would not have the replacement; pass ${FACTORY}`,
     );
   }
-  const missing = missingSeam(server);
-  const problem = missing === undefined ? failedCheck(server.constructor) : `it has no ${missing}`;
-  if (problem === undefined) return;
-  throw definitionRefused(
-    `this version of the SDK cannot serve many sessions from one server (${problem}); it is ${versionsOf(server)}; pass ${FACTORY}`,
-  );
 }

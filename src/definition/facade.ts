@@ -32,7 +32,7 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
   for (const [name, change] of Object.entries(LIST_SENDS)) {
     // On a facade they tell this one session.
     members[name] = { ...MEMBER, value: Reflect.get(highLevel, name) as unknown };
-    shared.override(highLevel, name, () => shared.announce(change));
+    shared.override(highLevel, name, () => shared.announcements.listChanged(change));
   }
   const log = Reflect.get(highLevel, 'sendLoggingMessage') as ((...args: unknown[]) => unknown) | undefined;
   if (log !== undefined)
@@ -45,7 +45,7 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
     shared.override(
       highLevel,
       TOOL_RUNNER,
-      noticingRunner(runner, () => shared.endpoint?.notices),
+      noticingRunner(runner, () => shared.announcements.endpoint?.notices),
     );
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do, or of a subclass. It may be bound to the definition.

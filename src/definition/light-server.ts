@@ -99,13 +99,13 @@ class LightHandlers extends Map<string, Handler> {
   }
 
   #run(handler: Handler, message: unknown, given: unknown): unknown {
-    const { server: shared, endpoint } = this.#definition;
+    const { server: shared, announcements } = this.#definition;
     const light = this.#light;
     const call = currentCall.getStore();
     const running = call?.handlerServer;
     if (call === undefined || (running !== undefined && running !== light)) throw foreignHandler();
     if (running === light) return handler.call(shared, message, given);
-    return call.handledBy(light, () => handler.call(shared, message, given), endpoint?.notices);
+    return call.handledBy(light, () => handler.call(shared, message, given), announcements.endpoint?.notices);
   }
 
   override has(method: string): boolean {
@@ -220,7 +220,7 @@ function optionsOf(shared: SdkServer, serverOptions: McpServerOptions): Record<s
 }
 
 /** Merges one level deep, as the SDK's `registerCapabilities`. */
-function merged(base: Readonly<Record<string, unknown>>, more: object): Record<string, unknown> {
+export function merged(base: Readonly<Record<string, unknown>>, more: object): Record<string, unknown> {
   const result: Record<string, unknown> = { ...base };
   for (const [name, value] of Object.entries(more)) {
     if (value === undefined) continue;

@@ -1,6 +1,7 @@
 /**
  * What a definition relies on in the SDK's low-level `Server`, by version. This file names every private member that
- * the folder touches (ADR 0019). A server that lacks one of them is refused, unless older versions lack it too.
+ * the folder touches (ADR 0019). A server that lacks one of them is served through one connection (`gateway.ts`),
+ * unless older versions lack it too.
  */
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isLowLevel } from '../protocol/server-shape.ts';

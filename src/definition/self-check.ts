@@ -6,7 +6,7 @@
  * would silently reach another client.
  *
  * Everything here is synchronous: the SDK's stored handlers run up to their first `await` at once, and a send reaches
- * its transport before that. So `createMcpEndpoint` can refuse. No code of the application runs.
+ * its transport before that. So `createMcpEndpoint` can choose. No code of the application runs.
  */
 import { currentCall, Call } from '../session/calls/call.ts';
 import { createLightServer } from './light-server.ts';

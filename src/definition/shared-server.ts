@@ -15,13 +15,10 @@
  */
 import { definitionRefused, outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import type { Notices } from '../observe/notices.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
-import { LIST_CHANGED } from '../protocol/list-changed.ts';
-import { afterTurn } from '../options/system.ts';
+import { Announcements, type ListChange } from './announcements.ts';
+import { connected } from './hosted.ts';
 import { hasSeam, seamsOf, type SdkServer } from './sdk-server.ts';
-
-export type ListChange = keyof typeof LIST_CHANGED;
 
 /** They return promises, which reject outside of a handler. */
 const SENDS = ['request', 'ping', 'createMessage', 'elicitInput', 'listRoots', 'close'];
@@ -38,29 +35,8 @@ export const LIST_SENDS = {
   sendResourceListChanged: 'resources_list_changed',
 } as const satisfies Record<string, ListChange>;
 
-const RESOURCE_UPDATED = 'notifications/resources/updated';
-
-const KIND_OF_METHOD = new Map(
-  Object.entries(LIST_CHANGED).map(([kind, method]): [string, ListChange] => [method, kind as ListChange]),
-);
-
 /** Light servers name their definition's server under this key. */
 const SHARED = Symbol('sojourn.shared-server');
-
-interface ResourceUpdated {
-  readonly kind: 'resource_updated';
-  uri: string;
-  params?: Record<string, unknown>;
-}
-
-/** The endpoint that serves a definition. */
-export interface ServingEndpoint {
-  readonly notices: Notices;
-  /** Called for each change of a list, at once. */
-  readonly lists: { changed(change: ListChange): void } | undefined;
-  /** Gets each changed list once per turn of the event loop. */
-  readonly bus: { deliver(event: { kind: ListChange }): void; publish(event: ResourceUpdated): void };
-}
 
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 
@@ -68,11 +44,9 @@ export class SharedServer {
   readonly server: SdkServer;
   /** The values that the definition has while no handler runs, of properties that belong to one connection. */
   readonly idle: Record<string, unknown> = {};
-  /** `undefined`: no endpoint serves the definition. */
-  endpoint: ServingEndpoint | undefined = undefined;
+  readonly announcements = new Announcements();
   /** The definition's handlers. */
   readonly tables: Pick<SdkServer, '_requestHandlers' | '_notificationHandlers'>;
-  readonly #changed = new Set<ListChange>();
 
   constructor(server: SdkServer) {
     this.server = server;
@@ -89,7 +63,7 @@ export class SharedServer {
     for (const name of GETTERS) if (name in server) this.#forward(name, () => undefined);
     for (const [name, change] of Object.entries(LIST_SENDS)) {
       this.override(server, name, () => {
-        this.announce(change);
+        this.announcements.listChanged(change);
         return Promise.resolve();
       });
     }
@@ -134,19 +108,6 @@ export class SharedServer {
         else current = replacement;
       },
     });
-  }
-
-  announce(change: ListChange): void {
-    currentCall.getStore()?.noticeListChange(LIST_CHANGED[change], this.endpoint?.notices);
-    this.endpoint?.lists?.changed(change);
-    if (this.#changed.size === 0) afterTurn(() => this.#tell());
-    this.#changed.add(change);
-  }
-
-  #tell(): void {
-    const changes = [...this.#changed];
-    this.#changed.clear();
-    for (const kind of changes) this.endpoint?.bus.deliver({ kind });
   }
 
   /** The light server whose handler runs. */
@@ -206,47 +167,26 @@ export class SharedServer {
     const { server } = this;
     this.override(server, 'notification', async (...args) => {
       const [{ method, params }] = args as [{ readonly method: string; readonly params?: unknown }];
-      const change = KIND_OF_METHOD.get(method);
-      if (change !== undefined) return this.announce(change);
-      if (method === RESOURCE_UPDATED) return this.#resourceUpdated(params);
-      return this.#light === undefined ? this.#drop(method) : call(this.#light, 'notification', args);
+      if (this.announcements.take(method, params)) return undefined;
+      return this.#light === undefined ? this.announcements.drop(method) : call(this.#light, 'notification', args);
     });
-    this.override(server, 'sendResourceUpdated', async (params) => this.#resourceUpdated(params));
+    this.override(server, 'sendResourceUpdated', async (params) => this.announcements.resourceUpdated(params));
     this.override(server, 'sendLoggingMessage', async (...args) => {
       const light = this.#light;
       const isForClient = light !== undefined && isNamed(light, args[1]);
-      return isForClient ? call(light, 'sendLoggingMessage', args) : this.#drop('notifications/message');
+      return isForClient ? call(light, 'sendLoggingMessage', args) : this.announcements.drop('notifications/message');
     });
     this.override(server, 'createElicitationCompletionNotifier', (...args) =>
       this.#light === undefined
-        ? async () => this.#drop('notifications/elicitation/complete')
+        ? async () => this.announcements.drop('notifications/elicitation/complete')
         : call(this.#light, 'createElicitationCompletionNotifier', args),
     );
-  }
-
-  #drop(method: string): void {
-    this.endpoint?.notices.emit({ kind: 'dropped', sender: 'shared server', method });
-  }
-
-  /** The client whose handler runs need not have subscribed, and others have. */
-  #resourceUpdated(params: unknown): void {
-    const { uri, ...more } = isObject(params) ? params : {};
-    if (uri === undefined) return;
-    const event: ResourceUpdated = { kind: 'resource_updated', uri: String(uri) };
-    if (Object.keys(more).length > 0) event.params = more;
-    this.endpoint?.bus.publish(event);
   }
 }
 
 /** `sendLoggingMessage(params, sessionId)`: the SDK sends to its connection, whatever session is named. */
 function isNamed({ transport }: SdkServer, sessionId: unknown): boolean {
   return sessionId === undefined || (isObject(transport) && transport['sessionId'] === sessionId);
-}
-
-export function connected(): Error {
-  return definitionRefused(
-    'it serves the sessions of an endpoint and cannot be connected by itself; create another server for another transport',
-  );
 }
 
 function replaced(name: string): Error {

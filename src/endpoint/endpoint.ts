@@ -6,7 +6,8 @@ import { HookAuthorizer } from '../auth/authorizer.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import type { Authenticator } from '../auth/context.ts';
 import { WellKnown } from '../auth/well-known.ts';
-import { type Definition, hostDefinition } from '../definition/definition.ts';
+import { hostDefinition } from '../definition/definition.ts';
+import type { HostedDefinition } from '../definition/hosted.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
@@ -80,7 +81,8 @@ export function createMcpEndpoint(
     logged.logger.warn({}, `sessionIdGenerator: undefined has no effect, and clients get sessions: ${mode}`);
   }
   if (typeof server === 'function') return new Endpoint(server as McpEndpointFactory, logged).face();
-  const definition = hostDefinition(server);
+  const { definition, warning } = hostDefinition(server);
+  if (warning !== undefined) logged.logger.warn({}, warning);
   try {
     return new Endpoint(definition.factory, logged, definition).face();
   } catch (error) {
@@ -92,7 +94,7 @@ export function createMcpEndpoint(
 class Endpoint {
   readonly #core: Core;
   readonly #options: ResolvedOptions;
-  readonly #definition: Definition | undefined;
+  readonly #definition: HostedDefinition | undefined;
   readonly #loader: CoreLoader;
   readonly #events: SessionEvents = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
@@ -106,7 +108,7 @@ class Endpoint {
   readonly #watchesRequests: boolean;
   #closing: Promise<void> | undefined;
 
-  constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: Definition) {
+  constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: HostedDefinition) {
     this.#options = options;
     this.#definition = definition;
     this.#watchesRequests = options.notices.watchesRequests;

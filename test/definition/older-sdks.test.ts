@@ -1,11 +1,11 @@
 /** One server object of an older version of the SDK: its sessions are kept apart, as those of the newest version. */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { lackOf } from '../../tools/installed.ts';
-import { createMcpEndpoint, type ConnectableServer } from '../../src/index.ts';
+import type { ConnectableServer } from '../../src/index.ts';
 import { buildOf, bundle } from '../kit/older-sdks.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
@@ -84,38 +84,5 @@ test.skipIf(lack !== '').each(copies)(
     const [messages] = await Promise.all(calls.slice(0, 1).map((call) => call.untilEnd()));
     expect(JSON.stringify(messages)).toContain('"text":"client-0"');
     expect((await one.call('ping')).message).toMatchObject({ result: {} });
-  },
-);
-
-/** A copy of a build in which a private member has another name. */
-async function renamed(name: string, member: string): Promise<string> {
-  const original = dirname(await buildOf(name));
-  const [modules, copies] = [dirname(original), join(temporaryFolder(), 'node_modules')];
-  const folder = join(copies, name);
-  cpSync(original, folder, { recursive: true });
-  // It finds its dependencies beside it.
-  for (const entry of readdirSync(modules)) if (entry !== name) symlinkSync(join(modules, entry), join(copies, entry));
-  for (const entry of readdirSync(join(folder, 'dist'), { recursive: true, encoding: 'utf8' })) {
-    const file = join(folder, 'dist', entry);
-    if (!/\.[cm]?js$/.test(entry)) continue;
-    writeFileSync(file, readFileSync(file, 'utf8').replaceAll(member, `${member}2`));
-  }
-  return folder;
-}
-
-test.skipIf(lack !== '')(
-  `the refusal of a copy whose member has another name states the version and the place of this copy${lack}`,
-  async () => {
-    const folder = await renamed('server-2.0.0', '_requestHandlers');
-    const server = await serverOf(join(folder, 'dist/index.mjs'));
-    const { prepareStackTrace, stackTraceLimit } = Error;
-    expect(() => createMcpEndpoint(server)).toThrow(
-      `(it has no _requestHandlers); it is @modelcontextprotocol/server 2.0.0 (in ${folder}), and 2.0.0 to 2.4.0 can; ` +
-        'pass a factory, which creates a new server in each call: createMcpEndpoint(() => {',
-    );
-    expect({ prepareStackTrace: Error.prepareStackTrace, stackTraceLimit: Error.stackTraceLimit }).toEqual({
-      prepareStackTrace,
-      stackTraceLimit,
-    });
   },
 );

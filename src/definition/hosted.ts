@@ -1,0 +1,24 @@
+/** A server that serves all sessions of one endpoint, as the endpoint sees it. */
+import { definitionRefused } from '../errors.ts';
+import type { McpEndpointFactory } from '../types.ts';
+import type { ServingEndpoint } from './announcements.ts';
+
+export interface HostedDefinition {
+  readonly factory: McpEndpointFactory;
+  /** From now on the endpoint learns what changes in the definition, and what its handlers throw. */
+  serve(endpoint: ServingEndpoint): void;
+  /** The present handler of a method. */
+  handlerOf(method: string): unknown;
+  /** Whether the server of a session or request answers a method in another way than the definition. */
+  isReplacedIn(made: unknown, method: string): boolean;
+  /** `false`: another endpoint serves it. */
+  host(highLevel: object | undefined): boolean;
+  /** The endpoint is closed. The server may be passed to another endpoint. */
+  release(): void;
+}
+
+export function connected(): Error {
+  return definitionRefused(
+    'it serves the sessions of an endpoint and cannot be connected by itself; create another server for another transport',
+  );
+}

@@ -1,0 +1,30 @@
+/** Copies of the installed SDK in which a private member has another name, as in a future version. */
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+
+const modules = resolve(import.meta.dirname, '../../node_modules');
+
+/** Copies the ES modules of `package` below `node_modules/@modelcontextprotocol`, and returns their folder. */
+export function copyWithout(name: 'sdk' | 'server', member: string): string {
+  const copies = mkdtempSync(join(tmpdir(), 'sojourn-moved-member-'));
+  const original = join(modules, '@modelcontextprotocol', name);
+  const folder = join(copies, 'node_modules/@modelcontextprotocol', name);
+  const build = name === 'sdk' ? 'dist/esm' : 'dist';
+  const isCode = (path: string): boolean => !/\.(?:map|cjs|[cm]?ts)$/.test(path);
+  mkdirSync(dirname(join(folder, build)), { recursive: true });
+  cpSync(join(original, build), join(folder, build), { recursive: true, filter: isCode });
+  cpSync(join(original, 'package.json'), join(folder, 'package.json'));
+  // Its dependencies.
+  for (const entry of readdirSync(modules))
+    if (entry !== '@modelcontextprotocol') symlinkSync(join(modules, entry), join(copies, 'node_modules', entry));
+  symlinkSync(join(modules, '@modelcontextprotocol/core'), join(dirname(folder), 'core'));
+  for (const entry of readdirSync(join(folder, build), { recursive: true, encoding: 'utf8' })) {
+    if (!/\.m?js$/.test(entry)) continue;
+    const file = join(folder, build, entry);
+    const text = readFileSync(file, 'utf8');
+    const moved = text.replaceAll(new RegExp(`(?<![\\w$])${member}(?![\\w$])`, 'g'), `${member}Moved`);
+    if (moved !== text) writeFileSync(file, moved);
+  }
+  return join(folder, build);
+}
