@@ -50,11 +50,12 @@ export function sentCall(
   };
 }
 
-/** `authInfo` as its verifier returned it: JSON turned its URL into a string. */
+/** `authInfo` as its verifier returned it: JSON turned its URL into a string, and an `Infinity` into null. */
 export function authOf({ auth }: CallItem): AuthInfo | undefined {
   if (auth === undefined) return undefined;
-  const resource = auth.resource as URL | string | undefined;
-  return typeof resource === 'string' ? { ...auth, resource: new URL(resource) } : auth;
+  const { resource, expiresAt } = auth as { resource?: URL | string; expiresAt?: number | null };
+  const sent = expiresAt === null ? { ...auth, expiresAt: Infinity } : auth;
+  return typeof resource === 'string' ? { ...sent, resource: new URL(resource) } : sent;
 }
 
 export interface RequestFields extends Pick<CallItem, 'method' | 'url' | 'absoluteUrl'> {
