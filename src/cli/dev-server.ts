@@ -16,8 +16,6 @@ import { DRAIN_GRACE_MS, FIRST_PAUSE_MS, MAX_PAUSE_MS, STABLE_AFTER_MS } from '.
 import { endText, type WorkerProcess } from './worker-process.ts';
 import type { WorkerStart } from './worker-role.ts';
 
-/** A drain takes this long at most, unless calls run. */
-const QUICK_DRAIN_MS = 1_500;
 /** How long running calls may take after Ctrl+C. */
 const LAST_CALLS_MS = 700;
 /** Every worker has ended this long after Ctrl+C. */
@@ -112,11 +110,11 @@ export class DevServer {
   async #replace(old: WorkerProcess, worker: WorkerProcess): Promise<boolean> {
     old.drain();
     const ended = this.#untilEnded(old).then(() => true);
-    const inTime = await Promise.race([ended, delay(QUICK_DRAIN_MS, false, { ref: false })]);
+    const finished = await Promise.race([ended, old.finishing.then((calls) => !calls)]);
     // The lists of the new build may differ: clients get `list_changed`, once their sessions are there.
     worker.announce();
-    if (!inTime) void ended.then(() => worker.announce());
-    return inTime;
+    if (!finished) void ended.then(() => worker.announce());
+    return finished;
   }
 
   async #untilEnded(worker: WorkerProcess): Promise<void> {

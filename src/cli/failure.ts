@@ -23,12 +23,12 @@ export function moduleInvalid(message: string, cause?: unknown): SojournError {
   return new SojournError('MODULE_INVALID', message, { cause });
 }
 
-/** `<file>:<line>:<column>` of the first line of the stack that is in no package and not in Node. */
+/** The first line of the stack that is in no package and not in Node, as `    at <file>:<line>:<column>`. */
 export function placeOf({ stack = '' }: Error): string | undefined {
   for (const line of stack.split('\n')) {
     const [, url, path, place] = /^ +at (?:.*\()?(?:(file:[^()]+)|([^()]+)):(\d+:\d+)\)?$/.exec(line) ?? [];
     const file = url === undefined ? path : orUndefined(() => fileURLToPath(url));
-    if (file !== undefined && isAbsolute(file) && !file.includes('node_modules')) return `${file}:${place}`;
+    if (file !== undefined && isAbsolute(file) && !file.includes('node_modules')) return `    at ${file}:${place}`;
   }
   return undefined;
 }

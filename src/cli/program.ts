@@ -81,14 +81,11 @@ function exitCodeOf(error: unknown, context: CliContext, command: string): numbe
     return EXIT.usage;
   }
   if (error instanceof Failure || error instanceof SojournError) {
-    context.err(`sojourn: ${error.message}\n`);
-    const { cause } = error;
-    // An error that the user's module threw is printed with its stack.
-    if (error instanceof SojournError && cause instanceof Error) {
-      const place = command === 'dev' ? placeOf(cause) : undefined;
-      if (command !== 'dev') context.err(`${cause.stack ?? cause.message}\n`);
-      else if (place !== undefined) context.err(`    at ${place}\n`);
-    }
+    const { message, cause } = error;
+    const isOfModule = error instanceof SojournError && cause instanceof Error;
+    // What the user's module threw is printed with its stack. One write: another process may print too.
+    const stack = isOfModule ? (command === 'dev' ? placeOf(cause) : (cause.stack ?? cause.message)) : undefined;
+    context.err(`sojourn: ${message}\n${stack === undefined ? '' : `${stack}\n`}`);
     return EXIT.failed;
   }
   throw error;

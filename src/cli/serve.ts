@@ -19,6 +19,8 @@ import type { WorkerRole } from './worker-role.ts';
 
 /** Between two looks at a store that is away. */
 const STORE_PAUSE_MS = 100;
+/** A drain that hands over no session in this time waits for running calls. */
+const HAND_OVER_MS = 400;
 
 export interface ServeContext {
   readonly cwd: string;
@@ -57,6 +59,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       else context.out(`${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`);
       // The next build holds the socket already, so a connected client needs no time to find it.
       const stopListening = settings.dev ? 'now' : true;
+      if (settings.dev && worker !== undefined) void reportFinishing(endpoint, worker);
       const { released, interrupted } = await endpoint.drain({ timeoutMs, stopListening, socketCloses });
       logger[settings.dev ? 'debug' : 'info']({ signal, released, interrupted }, 'drained');
       await server.close();
@@ -131,6 +134,17 @@ async function storeOpens({ sessions }: McpEndpoint, worker: WorkerRole): Promis
       if (tries === 0) worker.report({ sojourn: 'waiting' });
       await delay(STORE_PAUSE_MS);
     }
+  }
+}
+
+/** A worker whose calls have ended too ends before it reports. */
+async function reportFinishing(endpoint: McpEndpoint, worker: WorkerRole): Promise<void> {
+  for (let before: number | undefined; ;) {
+    await delay(HAND_OVER_MS, undefined, { ref: false });
+    const { state, sessions } = endpoint.health();
+    if (state === 'serving') continue;
+    if (sessions === before) return worker.report({ sojourn: 'finishing' });
+    before = sessions;
   }
 }
 

@@ -10,7 +10,9 @@ export type WorkerReport =
   /** The worker does not listen yet: its store is away, and the worker that it replaces still serves. */
   | { readonly sojourn: 'waiting' }
   /** The worker drains and then ends. */
-  | { readonly sojourn: 'leaving' };
+  | { readonly sojourn: 'leaving' }
+  /** What can be handed over is handed over, and calls still run. Only a worker of `sojourn dev` reports it. */
+  | { readonly sojourn: 'finishing' };
 
 export interface DrainOrder {
   readonly sojourn: 'drain';

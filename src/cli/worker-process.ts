@@ -40,6 +40,8 @@ export class WorkerProcess {
   readonly waiting: Promise<boolean>;
   /** Resolves when the worker begins to drain; `false`: it has ended. */
   readonly left: Promise<boolean>;
+  /** Resolves when nothing but running calls keeps the worker from ending; `false`: it has ended. */
+  readonly finishing: Promise<boolean>;
   readonly ended: Promise<WorkerEnd>;
   readonly #child: ChildProcess;
   #leaving = false;
@@ -65,6 +67,7 @@ export class WorkerProcess {
       return banner;
     });
     this.waiting = this.#reported('waiting', false, () => true);
+    this.finishing = this.#reported('finishing', false, () => true);
     this.left = this.#reported('leaving', false, () => (this.#leaving = true));
   }
 

@@ -59,40 +59,46 @@ const BREAKS: readonly [name: string, text: string, says: RegExp][] = [
 ];
 
 describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { timeout: MS }, () => {
-  test('an edit shows in the next call of each connected client; no call fails and state is kept', async () => {
-    const project = new Project();
-    project.write('mcp.mjs', moduleText({ build: 0 }));
-    const dev = project.dev('mcp.mjs', { args: ['--', '/data'] });
-    const url = await dev.url();
-    const [v2, modern, v1] = await Promise.all([connected(url), connected(url, '2026-07-28'), connectedV1(url)]);
-    const calls = [v2, modern, v1].map((client) => () => client.callTool({ name: 'build' }) as Promise<Answer>);
-    const told = new Set<Client>();
-    v2.setNotificationHandler('notifications/tools/list_changed', () => void told.add(v2));
-    let isEditing = true;
-    let made = 0;
-    const calling = (async () => {
-      for (; isEditing; made++) await calls[made % calls.length]?.();
-    })();
-    for (let n = 1; n <= EDITS; n++) {
-      const [, text = '', says = /./] = BREAKS[n % BREAKS.length] ?? [];
-      expect(await dev.edits(() => project.write('mcp.mjs', text), BROKEN)).toMatch(says);
-      expect(textOf(await v2.callTool({ name: 'build' }))).toMatch(new RegExp(`^${n - 1} `));
-      told.clear();
-      expect(await dev.edits(() => project.write('mcp.mjs', moduleText({ build: n })))).toContain(' mcp.mjs changed\n');
-      for (const call of calls) expect(textOf(await call())).toMatch(new RegExp(`^${n}( |$)`));
-      expect((await v2.listTools()).tools.map(({ name }) => name)).toContain(`tool-${n}`);
-      await until(() => told.has(v2), { timeoutMs: MS, what: 'list_changed' });
-    }
-    isEditing = false;
-    await calling;
-    expect(textOf((await v1.callTool({ name: `tool-${EDITS}` })) as Answer)).toBe('/data');
-    const counted = Number(textOf(await v2.callTool({ name: 'build' })).split(' ')[1]);
-    expect(made).toBeGreaterThan(counted);
-    expect(counted).toBeGreaterThan(EDITS);
-    dev.kill('SIGINT');
-    expect(await dev.ended()).toMatchObject({ code: 0 });
-    expect(dev.pids().every(hasEnded)).toBe(true);
-  });
+  test(
+    'an edit shows in the next call of each connected client; no call fails and state is kept',
+    { timeout: 2 * MS },
+    async () => {
+      const project = new Project();
+      project.write('mcp.mjs', moduleText({ build: 0 }));
+      const dev = project.dev('mcp.mjs', { args: ['--', '/data'] });
+      const url = await dev.url();
+      const [v2, modern, v1] = await Promise.all([connected(url), connected(url, '2026-07-28'), connectedV1(url)]);
+      const calls = [v2, modern, v1].map((client) => () => client.callTool({ name: 'build' }) as Promise<Answer>);
+      const told = new Set<Client>();
+      v2.setNotificationHandler('notifications/tools/list_changed', () => void told.add(v2));
+      let isEditing = true;
+      let made = 0;
+      const calling = (async () => {
+        for (; isEditing; made++) await calls[made % calls.length]?.();
+      })();
+      for (let n = 1; n <= EDITS; n++) {
+        const [, text = '', says = /./] = BREAKS[n % BREAKS.length] ?? [];
+        expect(await dev.edits(() => project.write('mcp.mjs', text), BROKEN)).toMatch(says);
+        expect(textOf(await v2.callTool({ name: 'build' }))).toMatch(new RegExp(`^${n - 1} `));
+        told.clear();
+        expect(await dev.edits(() => project.write('mcp.mjs', moduleText({ build: n })))).toContain(
+          ' mcp.mjs changed\n',
+        );
+        for (const call of calls) expect(textOf(await call())).toMatch(new RegExp(`^${n}( |$)`));
+        expect((await v2.listTools()).tools.map(({ name }) => name)).toContain(`tool-${n}`);
+        await until(() => told.has(v2), { timeoutMs: MS, what: 'list_changed' });
+      }
+      isEditing = false;
+      await calling;
+      expect(textOf((await v1.callTool({ name: `tool-${EDITS}` })) as Answer)).toBe('/data');
+      const counted = Number(textOf(await v2.callTool({ name: 'build' })).split(' ')[1]);
+      expect(made).toBeGreaterThan(counted);
+      expect(counted).toBeGreaterThan(EDITS);
+      dev.kill('SIGINT');
+      expect(await dev.ended()).toMatchObject({ code: 0 });
+      expect(dev.pids().every(hasEnded)).toBe(true);
+    },
+  );
 
   test.each([
     [

@@ -23,8 +23,9 @@ const asOnPage = (log: string, folder: string): string =>
 /** The lines of a block of the page, each found in the log behind the one before. */
 function expectLines(log: string, { text = '' } = {}): void {
   const lines = asOnPage(text, '/app').trimEnd().split('\n');
-  const found = log.split('\n').filter((line) => lines.includes(line));
-  expect(found, log).toEqual(lines);
+  let at = 0;
+  for (const line of log.split('\n')) if (line === lines[at]) at += 1;
+  expect(lines.slice(at), log).toEqual([]);
 }
 
 async function walk(node?: 24): Promise<void> {
