@@ -7,6 +7,7 @@ import { importDirections } from './import-directions.mjs';
 import { injectedTime } from './injected-time.mjs';
 import { linearRegexp } from './linear-regexp.mjs';
 import { namedInterfaces } from './named-interfaces.mjs';
+import { privateMembers } from './private-members.mjs';
 
 export default {
   meta: { name: 'house' },
@@ -15,5 +16,6 @@ export default {
     'injected-time': injectedTime,
     'linear-regexp': linearRegexp,
     'named-interfaces': namedInterfaces,
+    'private-members': privateMembers,
   },
 };

@@ -70,6 +70,7 @@ describe('the house rules', () => {
     expect(rules('session/time.ts')).toEqual(['house(injected-time)']);
     expect(rules('session/rooms.ts')).toEqual(['house(import-directions)']);
     expect(rules('session/callbacks.ts')).toEqual(['house(named-interfaces)']);
+    expect(rules('session/private.ts')).toEqual(['house(private-members)']);
     expect(rules('session/promises.ts').sort()).toEqual([
       'typescript(await-thenable)',
       'typescript(no-explicit-any)',
