@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { errorIn } from './adopting-client.ts';
 
 /** The longest time that a process may take to listen; the slowest server of the list loads for some seconds. */
 const START_MS = 60_000;
@@ -87,7 +88,7 @@ export async function startInstance({ folder, module, args, env, database, port 
   });
   const output: string[] = [];
   const listening = new Promise<number>((resolve, reject) => {
-    const fail = (why: string): void => reject(new Error(`${why}: ${lastLines(output.join(''))}`));
+    const fail = (why: string): void => reject(new Error(`${why}: ${errorIn(output.join(''))}`));
     const late = setTimeout(() => fail('does not listen'), START_MS);
     const read = (chunk: Buffer): void => {
       output.push(String(chunk));
@@ -110,8 +111,6 @@ export async function startInstance({ folder, module, args, env, database, port 
     throw error;
   }
 }
-
-const lastLines = (text: string): string => text.trim().split('\n').slice(-4).join(' ').slice(-600);
 
 /** Each request goes to the next of two instances, on a new connection. */
 export async function roundRobin(ports: readonly number[]): Promise<{ url: string; close(): Promise<void> }> {

@@ -26,12 +26,16 @@ export interface PublishedServer {
   readonly sdk: '@modelcontextprotocol/sdk' | '@modelcontextprotocol/server';
   /** The copy is part of the published file, in this version. */
   readonly bundledSdk?: string;
-  /** A call that works without a network, and what its answer holds. */
-  readonly call: Call & { readonly expect: RegExp };
+  /** A call, and what its answer holds. Without it: the same as on stdio. */
+  readonly call: Call & { readonly expect?: RegExp };
+  /** The published server on stdio, its own transport: a file of `node_modules/` and its arguments. */
+  readonly own?: readonly [file: string, ...args: string[]];
   /** A call whose answer needs what the client says, and what that answer holds. `{root}`: the client's folder. */
   readonly question?: Call & { readonly expect: RegExp; readonly asks: string };
   /** A resource to which each client subscribes, and a call of another client after which it gets the update. */
   readonly watch?: { readonly uri: string; readonly call: Call };
+  /** What the published version says where it does not start on its own transport either. */
+  readonly doesNotStart?: RegExp;
   /** What follows `--`. `{root}`: a folder. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -150,8 +154,8 @@ export const SERVERS: readonly PublishedServer[] = [
     ],
     gives: 'factory',
     sdk: MCP_SDK,
-    call: { name: 'search_repositories', args: { query: 'mcp' }, expect: /content|error/i },
-    note: 'its answers need a network: the call answers with the error of its fetch',
+    own: ['@modelcontextprotocol/server-github/dist/index.js'],
+    call: { name: 'search_repositories', args: { query: 'mcp' } },
   },
   {
     name: 'server-map',
@@ -178,7 +182,8 @@ export const SERVERS: readonly PublishedServer[] = [
     gives: 'factory',
     sdk: MCP_SERVER,
     bundledSdk: '2.0.0',
-    call: { name: 'list_pdfs', args: {}, expect: /content/ },
+    own: ['@modelcontextprotocol/server-pdf/dist/index.js', '--stdio'],
+    call: { name: 'list_pdfs', args: {} },
   },
   {
     name: 'context7',
@@ -197,12 +202,11 @@ export const SERVERS: readonly PublishedServer[] = [
     ],
     gives: 'factory',
     sdk: MCP_SERVER,
+    own: ['@upstash/context7-mcp/dist/index.js'],
     call: {
       name: 'resolve-library-id',
       args: { query: 'how', libraryName: 'react' },
-      expect: /content/,
     },
-    note: 'its answers need a network: the call answers with the error of its fetch',
   },
   {
     name: 'skybridge',
@@ -231,14 +235,18 @@ export const SERVERS: readonly PublishedServer[] = [
     call: { name: 'add', args: { a: 2, b: 3 }, expect: /"5"/ },
   },
   {
-    name: 'apify (SSE)',
+    name: 'Apify',
     packages: ['@apify/actors-mcp-server@0.16.0'],
     module: 'apify.mjs',
     gives: 'factory',
-    sdk: MCP_SDK,
+    sdk: MCP_SERVER,
     env: { APIFY_TOKEN: 'none' },
-    call: { name: 'fetch-apify-docs', args: { url: 'nothing' }, expect: /content|error/i },
-    note: 'its own HTTP endpoint keeps a server per session; what needs its API answers with an error',
+    call: {
+      name: 'fetch-apify-docs',
+      args: { url: 'nothing' },
+      expect: /Only documentation URLs from Apify and Crawlee/,
+    },
+    note: 'its sessions are served by its SDK 1.30.0, 2026-07-28 requests by its SDK 2.0.0',
   },
   {
     name: 'Angular CLI',
@@ -267,8 +275,8 @@ export const SERVERS: readonly PublishedServer[] = [
     gives: 'object',
     sdk: MCP_SDK,
     args: ['--access-token=none'],
-    call: { name: 'whoami', args: {}, expect: /content/ },
-    note: 'its answers need a network: the call answers with the error of its fetch',
+    own: ['@sentry/mcp-server/dist/index.js', '--access-token=none'],
+    call: { name: 'find_organizations' },
   },
   {
     name: 'mcp-handler',
@@ -293,8 +301,13 @@ export const SERVERS: readonly PublishedServer[] = [
     module: 'supabase.mjs',
     gives: 'factory',
     sdk: MCP_SERVER,
-    call: { name: 'list_organizations', args: {}, expect: /content|error/i },
-    note: 'its answers need a network: the call answers with the error of its fetch',
+    own: [
+      '@supabase/mcp-server-supabase/dist/cli.js',
+      '--access-token=none',
+      '--api-url=http://127.0.0.1:9',
+      '--features=account,database',
+    ],
+    call: { name: 'list_organizations', args: {} },
   },
   {
     name: 'Figma (figma-developer-mcp)',
@@ -302,8 +315,8 @@ export const SERVERS: readonly PublishedServer[] = [
     module: 'figma.mjs',
     gives: 'factory',
     sdk: MCP_SDK,
-    call: { name: 'get_figma_data', args: { fileKey: 'abc' }, expect: /content|error/i },
-    note: 'its answers need a network: the call answers with the error of its fetch',
+    own: ['figma-developer-mcp/dist/bin.js', '--stdio', '--figma-api-key=none'],
+    call: { name: 'get_figma_data', args: { fileKey: 'abc' } },
   },
   {
     name: 'Shopify',
@@ -326,7 +339,8 @@ export const SERVERS: readonly PublishedServer[] = [
     sdk: MCP_SDK,
     bundledSdk: '1.29.0',
     env: { OPT_OUT_INSTRUMENTATION: 'true' },
-    call: { name: 'learn_shopify_api', args: { api: 'admin' }, expect: /content|error/i },
+    own: ['@shopify/dev-mcp/dist/index.js'],
+    call: { name: 'learn_shopify_api', args: { api: 'admin' } },
   },
   {
     name: 'Postman',
@@ -347,8 +361,8 @@ export const SERVERS: readonly PublishedServer[] = [
     gives: 'object',
     sdk: MCP_SDK,
     env: { POSTMAN_API_KEY: 'PMAK-none' },
-    call: { name: 'getAuthenticatedUser', args: {}, expect: /content|error/i },
-    note: 'its answers need a network: the call answers with the error of its fetch',
+    own: ['@postman/postman-mcp-server/dist/src/index.js'],
+    call: { name: 'getAuthenticatedUser', args: {} },
   },
   {
     name: 'Brave Search',
@@ -357,8 +371,8 @@ export const SERVERS: readonly PublishedServer[] = [
     gives: 'factory',
     sdk: MCP_SDK,
     env: { BRAVE_API_KEY: 'none' },
-    call: { name: 'brave_web_search', args: { query: 'a' }, expect: /content|error/i },
-    note: 'its answers need a network: the call answers with the error of its fetch',
+    own: ['@brave/brave-search-mcp-server/dist/index.js'],
+    call: { name: 'brave_web_search', args: { query: 'a' } },
   },
   {
     name: 'Kubernetes (mcp-server-kubernetes)',
@@ -376,7 +390,8 @@ export const SERVERS: readonly PublishedServer[] = [
     ],
     gives: 'object',
     sdk: MCP_SDK,
-    call: { name: 'ping', args: {}, expect: /content/ },
+    own: ['mcp-server-kubernetes/dist/index.js'],
+    call: { name: 'ping', args: {} },
     note: 'its own listener of SIGTERM ends the process while sojourn drains',
   },
   {
@@ -387,7 +402,8 @@ export const SERVERS: readonly PublishedServer[] = [
     deletes: ['@eslint/mcp/src/mcp-cli.js'],
     gives: 'object',
     sdk: MCP_SDK,
-    call: { name: 'lint-files', args: { filePaths: ['{root}/present.txt'] }, expect: /content/ },
+    own: ['@eslint/mcp/src/mcp-cli.js'],
+    call: { name: 'lint-files', args: { filePaths: ['{root}/present.txt'] } },
   },
   {
     name: 'Heroku',
@@ -397,7 +413,10 @@ export const SERVERS: readonly PublishedServer[] = [
     gives: 'object',
     sdk: MCP_SDK,
     env: { HEROKU_API_KEY: 'none' },
-    call: { name: 'list_apps', args: {}, expect: /content|error/i },
+    own: ['@heroku/mcp-server/bin/heroku-mcp-server.mjs'],
+    doesNotStart: /Cannot find module '.*sdk\/dist\/esm\/server\/mcp'/,
+    note: 'it imports `@modelcontextprotocol/sdk/server/mcp`, which no version of the SDK has without `.js`',
+    call: { name: 'list_apps', args: {} },
   },
   {
     name: 'Desktop Commander',
@@ -413,8 +432,9 @@ export const SERVERS: readonly PublishedServer[] = [
     module: 'playwright.mjs',
     gives: 'factory',
     sdk: MCP_SDK,
-    call: { name: 'browser_tabs', args: { action: 'list' }, expect: /content/ },
-    note: 'without a browser on the machine the call answers with an error',
+    bundledSdk: '1',
+    own: ['@playwright/mcp/cli.js', '--headless'],
+    call: { name: 'browser_tabs', args: { action: 'list' } },
   },
   {
     name: 'Tavily',
@@ -434,8 +454,8 @@ export const SERVERS: readonly PublishedServer[] = [
     gives: 'factory',
     sdk: MCP_SDK,
     env: { TAVILY_API_KEY: 'none' },
-    call: { name: 'tavily_search', args: { query: 'a' }, expect: /content|error/i },
-    note: 'its answers need a network: the call answers with the error of its fetch',
+    own: ['tavily-mcp/build/index.js'],
+    call: { name: 'tavily_search', args: { query: 'a' } },
   },
   {
     name: 'Chrome DevTools',
@@ -453,11 +473,11 @@ export const SERVERS: readonly PublishedServer[] = [
       },
     ],
     gives: 'object',
-    sdk: MCP_SDK,
-    bundledSdk: '1',
+    sdk: MCP_SERVER,
+    bundledSdk: '2.3.1',
     args: ['--no-usage-statistics'],
-    call: { name: 'list_pages', args: {}, expect: /content/ },
-    note: 'without a browser on the machine the call answers with an error',
+    own: ['chrome-devtools-mcp/build/src/bin/chrome-devtools-mcp.js', '--no-usage-statistics'],
+    call: { name: 'list_pages', args: {} },
   },
   {
     name: 'MongoDB',
@@ -465,8 +485,8 @@ export const SERVERS: readonly PublishedServer[] = [
     module: 'mongodb.mjs',
     gives: 'factory',
     sdk: MCP_SERVER,
-    call: { name: 'list-databases', args: {}, expect: /content/ },
-    note: 'without a database the call answers with an error',
+    own: ['mongodb-mcp-server/dist/esm/index.js'],
+    call: { name: 'list-databases', args: {} },
   },
   {
     name: 'Exa',
@@ -486,8 +506,8 @@ export const SERVERS: readonly PublishedServer[] = [
     ],
     gives: 'factory',
     sdk: MCP_SDK,
-    call: { name: 'web_search_exa', args: { query: 'a' }, expect: /content/ },
-    note: 'its answers need a network: the call answers with the error of its fetch',
+    own: ['exa-mcp-server/dist/stdio.cjs'],
+    call: { name: 'web_search_exa', args: { query: 'a' } },
   },
   {
     name: 'mcp-nest',
@@ -528,6 +548,7 @@ export const SERVERS: readonly PublishedServer[] = [
     sdk: MCP_SDK,
     bundledSdk: '1',
     env: { NOTION_TOKEN: 'none' },
-    call: { name: 'API-get-self', args: {}, expect: /content/ },
+    own: ['@notionhq/notion-mcp-server/bin/cli.mjs'],
+    call: { name: 'API-get-self', args: {} },
   },
 ];

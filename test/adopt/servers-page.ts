@@ -16,54 +16,68 @@ export interface Tried extends Measured {
   /** Lines that the author removes and adds. */
   readonly removed: number;
   readonly added: number;
+  /** What the call answers on stdio, the author's own transport. */
+  readonly ownAnswer?: string | undefined;
   /** Why the server could not be started at all. */
   readonly refused: string | undefined;
 }
 
 const SDK = { '@modelcontextprotocol/sdk': 'v1', '@modelcontextprotocol/server': 'v2' } as const;
 
-const INTRO = `# Servers tried
+export const INTRO = `# Servers tried
 
-Published servers and frameworks that others wrote, moved onto sojourn in the smallest way that their authors could choose.
-\`npm run adopt -- --only servers --write\` writes this page from a run: it installs each server in an empty app with
-the packed sojourn, and starts it with \`sojourn serve\` on a SQLite file.
+Published servers and frameworks of other authors, moved onto sojourn with few lines. \`npm run adopt -- --only servers --write\` writes
+this page from a run. It installs each server in an empty app with the packed sojourn, and starts it with \`sojourn serve\` on a SQLite file.
+Read [what a server may assume](what-a-server-may-assume.md) before you move yours.
 
-Four official clients use each server: \`v1\` (\`@modelcontextprotocol/sdk\`), and \`@modelcontextprotocol/client\` with a session
-(\`v2 legacy\`), as it negotiates (\`v2 auto\`) and with 2026-07-28 alone (\`v2 pinned\`, where the server's SDK has this revision).
-They connect, list the tools and call one (_fresh_). Where the server asks its client something, the client answers. The same clients
-go on after \`kill -9\` and a new start, and after SIGTERM and a new start. Then they use two instances by turns, one request each.
+Four official clients use each server, with a session and with 2026-07-28 where the server's SDK has this revision. They connect, list the
+tools, call one, and answer what the server asks (_fresh_). The same clients call again after \`kill -9\` and a new start, and after SIGTERM
+and a new start. Then each uses two instances by turns.
 
-_Lines_: those that the author removes and adds. Servers whose calls need a network answer with their error; the stage passes
-when that answer arrives.
+No server of the run has a network, a key or a browser. A call that needs one must answer word for word, but for ids and times, what the published server answers on
+stdio, its author's own transport; the notes have that answer. _Lines_ are those that the author removes and adds: [the changes](../../test/adopt/server-list.ts),
+[the new modules](../../test/adopt/servers/).
 `;
 
+/** What the page says about a server whatever a run measures. */
+export const rowStart = (server: PublishedServer, sdkVersion: string): string[] => [
+  server.name,
+  `\`${server.packages[0]}\``,
+  `${SDK[server.sdk]} ${sdkVersion}${server.bundledSdk === undefined ? '' : ' (bundled)'}`,
+  server.gives,
+  server.sdk.endsWith('/server') ? '2025, 2026-07-28' : '2025',
+];
+
+export const HEAD = ['server', 'package', 'SDK', 'given as', 'eras', 'stages', 'lines'];
+
 export function writePage(tried: readonly Tried[]): void {
-  const rows = tried.map((each) => {
-    const { server, sdkVersion, removed, added } = each;
-    const eras = server.sdk.endsWith('/server') ? '2025, 2026-07-28' : '2025';
-    const copy = `${SDK[server.sdk]} ${sdkVersion}${server.bundledSdk === undefined ? '' : ' (bundled)'}`;
-    const cells = STAGES.map((stage) => cellOf(each, stage));
-    return [server.name, `\`${server.packages[0]}\``, copy, server.gives, eras, ...cells, `−${removed} +${added}`];
-  });
-  const table = renderTable(['server', 'package', 'SDK', 'given as', 'eras', ...STAGES, 'lines'], rows);
+  const rows = tried.map((each) => [
+    ...rowStart(each.server, each.sdkVersion),
+    stagesOf(each),
+    `−${each.removed} +${each.added}`,
+  ]);
   const notes = tried.flatMap((each) => {
+    const { server, ownAnswer, refused } = each;
     const failures = each.outcomes.filter(({ failure }) => failure !== undefined);
     const lines = [
-      ...(each.server.note === undefined ? [] : [each.server.note]),
-      ...(each.refused === undefined ? [] : [`not started: ${each.refused}`]),
-      ...failures.map(({ client, stage, failure }) => `${client}, ${stage}: ${failure}`),
-      ...each.notes,
+      ...(server.note === undefined ? [] : [server.note]),
+      ...(refused === undefined ? [] : [`the published version does not start: \`${short(refused)}\``]),
+      ...(ownAnswer === undefined ? [] : [`answers, as on stdio: \`${short(ownAnswer)}\``]),
+      ...failures.map(({ client, stage, failure }) => `${client}, ${stage}: \`${short(failure ?? '')}\``),
+      ...each.notes.map(short),
     ];
-    return lines.length === 0 ? [] : [`- **${each.server.name}**`, ...lines.map((line) => `  - ${oneLine(line)}`)];
+    return lines.length === 0 ? [] : [`- **${server.name}**: ${lines.join('; ')}`];
   });
-  writeFileSync(page, `${INTRO}\n${table}\n\n## Notes\n\n${notes.join('\n')}\n`);
+  writeFileSync(page, `${INTRO}\n${renderTable(HEAD, rows)}\n\n## Notes\n\n${notes.join('\n')}\n`);
 }
 
-const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').replaceAll('<', '&lt;').trim();
+/** One line that can stand in a code span. */
+const short = (text: string): string => text.replaceAll(/\s+/g, ' ').replaceAll('`', "'").trim().slice(0, 160);
 
-/** `pass`, or how many of the clients passed. */
-function cellOf({ outcomes, refused, clients }: Tried, stage: (typeof STAGES)[number]): string {
+/** `all four`, or the stages with how many of the clients passed. */
+function stagesOf({ outcomes, refused, clients }: Tried): string {
   if (refused !== undefined) return 'not started';
-  const passed = outcomes.filter((each) => each.stage === stage && each.failure === undefined).length;
-  return passed === clients.length ? 'pass' : `${passed} of ${clients.length} clients`;
+  const passed = STAGES.map((stage) => outcomes.filter((each) => each.stage === stage && !each.failure).length);
+  if (passed.every((count) => count === clients.length)) return 'all four';
+  return STAGES.map((stage, n) => `${stage}: ${passed[n]} of ${clients.length} clients`).join(', ');
 }

@@ -2,14 +2,15 @@
  * Published servers, moved onto sojourn and used by official clients over restarts. Each server is installed
  * in an app, its author's changes are made, and it goes through the stages.
  */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { installApp, versionSeen } from './app-folder.ts';
 import type { AdoptPart } from './part.ts';
+import { Place } from './place.ts';
 import { SERVERS, type PublishedServer } from './server-list.ts';
 import { writePage, type Tried } from './servers-page.ts';
-import { clientsOf, runStages, STAGES, type Measured } from './stages.ts';
+import { clientsOf, ownAnswer, runStages } from './stages.ts';
 
 const modules = fileURLToPath(new URL('servers/', import.meta.url));
 
@@ -19,8 +20,14 @@ export const run: AdoptPart = async ({ filter, write, out }) => {
   for (const server of SERVERS.filter(({ name }) => filter === undefined || name.includes(filter))) {
     const result = await tryServer(server);
     tried.push(result);
-    const passes = result.refused === undefined && result.outcomes.every(({ failure }) => failure === undefined);
-    out(`${passes ? 'pass' : 'FAIL'}  ${server.name} (${server.packages[0]}, SDK ${result.sdkVersion})`);
+    const passes =
+      result.refused === undefined
+        ? result.outcomes.every(({ failure }) => failure === undefined)
+        : server.doesNotStart?.test(result.refused) === true;
+    out(
+      `${!passes ? 'FAIL' : result.refused === undefined ? 'pass' : 'none'}  ${server.name} (${server.packages[0]}, SDK ${result.sdkVersion})`,
+    );
+    if (result.ownAnswer !== undefined) out(`      on stdio: ${result.ownAnswer.slice(0, 200)}`);
     if (result.refused !== undefined) out(`      ${result.refused}`);
     for (const { client, stage, failure } of result.outcomes) {
       if (failure !== undefined) out(`      ${client}, ${stage}: ${failure}`);
@@ -29,31 +36,45 @@ export const run: AdoptPart = async ({ filter, write, out }) => {
     if (!passes) failed.push(server.name);
   }
   if (write) writePage(tried);
-  out(`${tried.length - failed.length} of ${tried.length} servers pass ${STAGES.length} stages`);
+  const started = tried.filter(({ refused }) => refused === undefined);
+  out(`${tried.length - failed.length} of ${tried.length} servers come out as expected; ${started.length} started`);
   return failed;
 };
 
 async function tryServer(server: PublishedServer): Promise<Tried> {
   const own = server.packages[0] ?? '';
   const packageName = own.slice(0, own.lastIndexOf('@'));
-  const nothing: Measured = { outcomes: [], notes: [] };
-  const base = { server, clients: clientsOf(server), sdkVersion: server.bundledSdk ?? '?', removed: 0, added: 0 };
+  const nothing = { outcomes: [], notes: [], removed: 0, added: 0, refused: undefined };
+  const sdkVersion = server.bundledSdk ?? '?';
+  let tried: Tried = { ...nothing, server, clients: clientsOf(server), sdkVersion };
+  let place: Place | undefined;
   try {
-    const folder = await installApp(server.name.replace(/\W+/g, '-'), server.packages);
-    const sdkVersion = server.bundledSdk ?? versionSeen(folder, packageName, server.sdk) ?? '?';
-    const { module, removed, added } = adopt(server, folder);
-    const told = { ...base, sdkVersion, removed, added };
-    try {
-      return { ...told, ...(await runStages(server, folder, module)), refused: undefined };
-    } catch (error) {
-      return { ...told, ...nothing, refused: messageOf(error) };
-    }
+    place = new Place(await installApp(server.name.replace(/\W+/g, '-'), server.packages));
+    tried = { ...tried, sdkVersion: server.bundledSdk ?? versionSeen(place.app, packageName, server.sdk) ?? '?' };
+    restore(server, place.app);
+    const expected = server.own === undefined ? undefined : await ownAnswer(server, place);
+    if (server.doesNotStart !== undefined) throw new Error('it starts on stdio, against what the list says');
+    tried = { ...tried, ownAnswer: expected === undefined ? undefined : place.hide(expected) };
+    const { module, removed, added } = adopt(server, place.app);
+    tried = { ...tried, removed, added };
+    return { ...tried, ...(await runStages(server, place, module, expected)) };
   } catch (error) {
-    return { ...base, ...nothing, refused: messageOf(error) };
+    const message = String(error instanceof Error ? error.message : error);
+    return { ...tried, refused: place?.hide(message) ?? message };
+  } finally {
+    place?.close();
   }
 }
 
-const messageOf = (error: unknown): string => String(error instanceof Error ? error.message : error).slice(0, 500);
+const publishedFile = (path: string): string => `${path}.published`;
+
+/** Undoes the changes that an earlier run made. */
+function restore({ changes = [] }: PublishedServer, folder: string): void {
+  for (const { file } of changes) {
+    const path = join(folder, 'node_modules', file);
+    if (existsSync(publishedFile(path))) cpSync(publishedFile(path), path);
+  }
+}
 
 /** Makes the changes of the author. Resolves with the module, and how many lines were removed and added. */
 function adopt(server: PublishedServer, folder: string): { module: string; removed: number; added: number } {
@@ -69,8 +90,8 @@ function adopt(server: PublishedServer, folder: string): { module: string; remov
   let added = 0;
   for (const { file, edits, end } of changes) {
     const path = join(folder, 'node_modules', file);
-    const original = `${path}.published`;
-    cpSync(path, original, { force: false });
+    const original = publishedFile(path);
+    cpSync(path, original);
     let text = readFileSync(original, 'utf8');
     for (const [from, to] of edits) {
       if (text.split(from).length !== 2) throw new Error(`${file} does not hold once: ${from.trim().split('\n')[0]}`);

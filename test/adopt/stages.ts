@@ -3,11 +3,10 @@
  * started again; it is stopped with SIGTERM and started again; two processes serve one client by turns. The same
  * clients stay connected from the first stage to the third.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { roundRobin, startInstance, type Instance, type Started } from './adopted.ts';
-import { CLIENTS, connect, type AdoptingClient, type Call, type ClientName } from './adopting-client.ts';
+import { answerOnStdio, CLIENTS, connect, type AdoptingClient, type Call, type ClientName } from './adopting-client.ts';
+import { Place } from './place.ts';
 import type { PublishedServer } from './server-list.ts';
 import { until } from '../../src/testing/until.ts';
 
@@ -46,41 +45,63 @@ class Failure extends Error {}
 export const clientsOf = ({ sdk }: PublishedServer): ClientName[] =>
   (Object.keys(CLIENTS) as ClientName[]).filter((name) => name !== 'v2 pinned' || sdk.endsWith('/server'));
 
-export async function runStages(server: PublishedServer, folder: string, module: string): Promise<Measured> {
-  const place = mkdtempSync(join(tmpdir(), 'sojourn-adopt-'));
-  const rootFolder = join(place, 'root');
-  mkdirSync(rootFolder);
-  writeFileSync(join(rootFolder, 'present.txt'), 'present');
-  const run = new StagesRun(server, rootFolder, {
-    folder,
+const noNetwork = new URL('processes/no-network.mjs', import.meta.url).href;
+
+const environmentOf = ({ env = {} }: PublishedServer, place: Place): Record<string, string> => ({
+  ...Object.fromEntries(Object.entries(env).map(([name, text]) => [name, place.fill(text)])),
+  NODE_OPTIONS: `--import=${noNetwork}`,
+});
+
+/** The answer that the published server gives on stdio, before its author changes it. */
+export async function ownAnswer(server: PublishedServer, place: Place): Promise<string> {
+  const [file = '', ...args] = server.own ?? [];
+  const command = process.execPath;
+  const started = { command, args: [join(place.app, 'node_modules', file), ...args], cwd: place.app };
+  const env = { ...process.env, ...environmentOf(server, place) } as Record<string, string>;
+  return answerOnStdio({ ...started, env }, filled(server.call, place));
+}
+
+const filled = ({ name, args = {} }: Call, place: Place): Call => ({
+  name,
+  args: JSON.parse(place.fill(JSON.stringify(args))) as Record<string, unknown>,
+});
+
+/** `expected`: what the call answers, where the list does not say it. */
+export async function runStages(
+  server: PublishedServer,
+  place: Place,
+  module: string,
+  expected: string | undefined,
+): Promise<Measured> {
+  const run = new StagesRun(server, place, expected, {
+    folder: place.app,
     module,
-    args: (server.args ?? []).map((text) => text.replaceAll('{root}', rootFolder)),
-    env: Object.fromEntries(
-      Object.entries(server.env ?? {}).map(([name, text]) => [name, text.replaceAll('{root}', rootFolder)]),
-    ),
-    database: join(place, 'sessions.db'),
+    args: (server.args ?? []).map((text) => place.fill(text)),
+    env: environmentOf(server, place),
+    database: place.database,
     port: 0,
   });
   try {
     return await run.all();
   } finally {
     await run.close();
-    rmSync(place, { recursive: true, force: true });
   }
 }
 
 class StagesRun {
   readonly #server: PublishedServer;
-  readonly #rootFolder: string;
+  readonly #place: Place;
+  readonly #expected: string | undefined;
   readonly #started: Started;
   readonly #outcomes: Outcome[] = [];
   readonly #notes = new Set<string>();
   readonly #instances: Instance[] = [];
   #people: Person[] = [];
 
-  constructor(server: PublishedServer, rootFolder: string, started: Started) {
+  constructor(server: PublishedServer, place: Place, expected: string | undefined, started: Started) {
     this.#server = server;
-    this.#rootFolder = rootFolder;
+    this.#place = place;
+    this.#expected = expected;
     this.#started = started;
   }
 
@@ -114,7 +135,7 @@ class StagesRun {
     for (const { client } of this.#people) await client.close().catch(() => undefined);
     this.#people = [];
     for (const instance of this.#instances) {
-      for (const note of lossesOf(instance.output)) this.#notes.add(note);
+      for (const note of warningsIn(instance.output)) this.#notes.add(this.#place.hide(note));
       await instance.stop('SIGKILL');
     }
     this.#instances.length = 0;
@@ -146,14 +167,14 @@ class StagesRun {
       await work;
       return this.#instances.some(isCrashed) ? 'a process has crashed' : undefined;
     } catch (error) {
-      return String(error instanceof Error ? error.message : error)
-        .replaceAll(this.#rootFolder, '{root}')
-        .slice(0, 300);
+      return this.#place.hide(String(error instanceof Error ? error.message : error)).slice(0, 300);
     }
   }
 
   async #arrive(kind: ClientName, url: string): Promise<void> {
-    const client = await connect(kind, url, this.#rootFolder);
+    const client = await connect(kind, url, this.#place.root);
+    const expectedEra = this.#server.sdk.endsWith('/server') ? CLIENTS[kind] : '2025';
+    if (client.era() !== expectedEra) throw new Failure(`the client is connected in the era ${client.era()}`);
     const tools = await client.tools();
     const person = { kind, client, tools, url };
     this.#people.push(person);
@@ -180,7 +201,7 @@ class StagesRun {
 
   /** Another client changes the resource: the subscriber gets the update, and the other client does not. */
   async #change(subscriber: AdoptingClient, { name, args }: Call, url: string): Promise<void> {
-    const other = await connect('v1', url, this.#rootFolder);
+    const other = await connect('v1', url, this.#place.root);
     try {
       subscriber.asked.length = 0;
       const filled = JSON.stringify(args ?? {}).replaceAll('{time}', String(performance.now()));
@@ -194,29 +215,43 @@ class StagesRun {
     }
   }
 
-  async #expect(client: AdoptingClient, { name, args, expect }: PublishedServer['call'], withinMs = 0): Promise<void> {
-    const filled = JSON.parse(JSON.stringify(args ?? {}).replaceAll('{root}', this.#rootFolder)) as typeof args;
-    const wanted = new RegExp(expect.source.replaceAll('{root}', this.#rootFolder), expect.flags);
+  async #expect(client: AdoptingClient, call: PublishedServer['call'], withinMs = 0): Promise<void> {
     const end = performance.now() + withinMs;
     for (;;) {
-      const answer = await client.call({ name, args: filled ?? {} });
-      if (wanted.test(answer)) return;
-      if (performance.now() > end) throw new Failure(`${name} answers ${answer.slice(0, 200)}`);
+      const answer = await client.call(filled(call, this.#place));
+      if (this.#isExpected(answer, call.expect)) return;
+      if (performance.now() > end) throw new Failure(`${call.name} answers ${answer.slice(0, 200)}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
+
+  #isExpected(answer: string, expect: RegExp | undefined): boolean {
+    if (expect === undefined) return comparable(answer) === comparable(this.#expected);
+    return new RegExp(this.#place.fill(expect.source), expect.flags).test(answer);
+  }
 }
+
+/** Some servers make an id up in each answer, or tell the time. */
+const comparable = (answer = ''): string =>
+  answer
+    .replaceAll(/\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b/g, '{id}')
+    .replaceAll(/\b\d{4}-\d\d-\d\dT[\d:.]+Z/g, '{time}');
 
 /** An instance that a stage has stopped has not crashed. */
 const isCrashed = (instance: Instance): boolean => !instance.stopped && instance.hasCrashed;
 
+/** Every stage kills a process, and the next one says so. */
+const OF_THE_STAGES = /^An instance died, or gets no messages/;
+
 /** What sojourn's log warns of, as one sentence per warning. */
-function lossesOf(output: string): string[] {
+function warningsIn(output: string): string[] {
   return output.split('\n').flatMap((line) => {
     if (!line.startsWith('{')) return [];
     try {
       const { level, msg } = JSON.parse(line) as { level?: unknown; msg?: unknown };
-      return typeof msg === 'string' && Number(level) >= 40 ? [`log: ${msg.slice(0, 300)}`] : [];
+      const isTold = typeof msg === 'string' && Number(level) >= 40 && !OF_THE_STAGES.test(msg);
+      // The first sentence: the others say what to do.
+      return isTold ? [`the log says: ${msg.split(/[.:;] /)[0]}`] : [];
     } catch {
       return [];
     }
