@@ -414,7 +414,7 @@ export const SERVERS: readonly PublishedServer[] = [
     sdk: MCP_SDK,
     env: { HEROKU_API_KEY: 'none' },
     own: ['@heroku/mcp-server/bin/heroku-mcp-server.mjs'],
-    doesNotStart: /Cannot find module '.*sdk\/dist\/esm\/server\/mcp'/,
+    doesNotStart: /Cannot find module '.*@modelcontextprotocol\/sdk\/dist\/esm\/server/,
     note: 'it imports `@modelcontextprotocol/sdk/server/mcp`, which no version of the SDK has without `.js`',
     call: { name: 'list_apps', args: {} },
   },

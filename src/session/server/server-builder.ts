@@ -82,7 +82,7 @@ export class ServerBuilder {
       if (!this.#options.makesNew) this.#checkNew(server);
       if (reading?.isRead === true) call.noteOptionsRead?.();
       else if (reading !== undefined) this.#warnOnce();
-      this.#checkEra(server);
+      this.#checkEra(call.era, server);
       // Servers of a definition have tables of their own.
       if (!this.#options.makesNew) this.#tracking.track(server);
       this.#options.authorizer?.watch(server);
@@ -148,10 +148,11 @@ export class ServerBuilder {
    * Warns once about a server that cannot serve a revision which the endpoint promises. A server of SDK version 1 is no
    * mistake: its clients get the revisions with sessions, unless the application lists others.
    */
-  #checkEra(server: AnyServer): void {
-    if (this.#eraChecked) return;
-    this.#eraChecked = true;
+  #checkEra(era: FactoryCall['era'], server: AnyServer): void {
     const { sessionMode, supportedProtocolVersions, pinnedProtocolVersions } = this.#options.options;
+    // A factory may return another server for each era.
+    if (this.#eraChecked || (era === 'legacy' && pinnedProtocolVersions === undefined)) return;
+    this.#eraChecked = true;
     const modern = servedVersions(sessionMode, supportedProtocolVersions).filter(isModern);
     if (modern.length === 0 || modernServerOf(server) !== undefined) return;
     const isOlder = isOlderServer(server);
