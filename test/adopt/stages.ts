@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { roundRobin, startInstance, type Instance, type Started } from './adopted.ts';
 import { answerOnStdio, CLIENTS, connect, type AdoptingClient, type Call, type ClientName } from './adopting-client.ts';
-import { Place } from './place.ts';
+import type { Place } from './place.ts';
 import type { PublishedServer } from './server-list.ts';
 import { until } from '../../src/testing/until.ts';
 

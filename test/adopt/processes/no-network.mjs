@@ -4,12 +4,10 @@ import { syncBuiltinESMExports } from 'node:module';
 import { isIP } from 'node:net';
 
 const { lookup } = dns;
-dns.lookup = (hostname, options, callback = options) => {
-  if (hostname === 'localhost' || isIP(hostname) > 0) return lookup(hostname, options, callback);
+dns.lookup = (hostname, ...rest) => {
+  if (hostname === 'localhost' || isIP(hostname) > 0) return lookup(hostname, ...rest);
   const error = new Error(`getaddrinfo ENOTFOUND ${hostname}`);
-  process.nextTick(
-    callback,
-    Object.assign(error, { code: 'ENOTFOUND', errno: -3008, syscall: 'getaddrinfo', hostname }),
-  );
+  Object.assign(error, { code: 'ENOTFOUND', errno: -3008, syscall: 'getaddrinfo', hostname });
+  process.nextTick(rest.at(-1), error);
 };
 syncBuiltinESMExports();
