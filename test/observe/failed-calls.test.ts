@@ -1,5 +1,4 @@
 /** Failed calls in the lines of requests, and what handlers throw in `onerror`, on real sockets. */
-import { once } from 'node:events';
 import { McpServer, ProtocolError, ProtocolErrorCode, ResourceTemplate, Server } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
@@ -276,10 +275,15 @@ describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]
     const stop = new Promise<void>((resolve) => (stopped = resolve));
     const make = (): McpServer => {
       const server = v2();
-      server.registerTool('stops', {}, async ({ mcpReq: { signal } }) => {
+      server.registerTool('stops', {}, ({ mcpReq: { signal } }) => {
         begin();
-        await once(signal, 'abort').finally(stopped);
-        throw new Error('The query was cancelled');
+        // At once, as a driver does.
+        return new Promise<never>((_resolve, reject) => {
+          signal.addEventListener('abort', () => {
+            reject(new Error('The query was cancelled'));
+            stopped();
+          });
+        });
       });
       return server;
     };
