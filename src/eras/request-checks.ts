@@ -28,6 +28,7 @@ import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { isRequest, type ReceivedPost, requestIdOf } from '../call/inbound.ts';
+import { PostsBehind } from './posts-behind.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksForLostAnswer } from './modern/call-position.ts';
@@ -91,6 +92,8 @@ export class RequestChecks {
   readonly #versions: readonly string[];
   readonly #servesModern: boolean;
   readonly #servesLegacy: boolean;
+  /** Made on first use, because almost no client pipelines. */
+  #behind: PostsBehind | undefined = undefined;
 
   constructor(options: ResolvedOptions, lifecycle: Pick<Lifecycle, 'refusal'>, eras: CheckedEras) {
     this.#options = options;
@@ -231,8 +234,9 @@ export class RequestChecks {
     const header = exchange.header('mcp-protocol-version');
     const refusal = this.#version(header, claimedVersion(post.messages[0]) !== undefined);
     if (refusal !== undefined) return this.#refuse(exchange, refusal, id);
+    this.#behind?.cancel(post);
     if (exchange.mustWait === true && post.messages.some(isRequest))
-      exchange.whenItsTurn?.(() => this.#begin(post, header, id));
+      (this.#behind ??= new PostsBehind()).wait(post, () => this.#begin(post, header, id));
     else this.#begin(post, header, id);
   }
 

@@ -170,6 +170,22 @@ describe('behind a call on its connection', () => {
     await until(() => ctx.mcpReq.signal.aborted);
   });
 
+  test('the cancellation of a call that waits keeps it from running, and that of another session does not', async () => {
+    const { lab, headers, send, read } = await behindHold();
+    const cancelled = (of: Record<string, string>, requestId: number): string =>
+      rawRequest('POST', of, { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } });
+    for (const id of [500, 501, 502]) send(post(headers, id, 'tools/call', { name: 'hold', arguments: {} }));
+    send(cancelled(headers, 501));
+    send(cancelled({ ...headers, 'mcp-session-id': 'another' }, 502));
+    send(post(headers, 503, 'ping', {}));
+    (await lab.held()).answer('first');
+    (await lab.held(1)).answer('third');
+    await until(() => read.text.includes('"id":503'));
+    expect(read.text).toMatch(/"id":500[^]*202 Accepted[^]*"id":502[^]*"id":503/);
+    expect(read.text).not.toContain('"id":501');
+    expect(lab.holds).toHaveLength(2);
+  });
+
   test('a DELETE ends the session', async () => {
     const { lab, headers, send, read, endpoint } = await behindHold();
     send(post(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
