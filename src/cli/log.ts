@@ -1,5 +1,6 @@
 /** Where the log lines of the command line go: readable lines in a terminal, JSON lines elsewhere, both on stderr. */
 import { writeSync } from 'node:fs';
+import { stderr } from 'node:process';
 import { isatty } from 'node:tty';
 import { pino } from 'pino';
 import { REQUEST_LINE } from '../observe/log-lines.ts';
@@ -7,6 +8,8 @@ import { LEVELS, loggerOf, printed } from '../options/logger.ts';
 import type { Logger } from '../types.ts';
 
 const STDERR = 2;
+/** Log lines that wait for a reader of stderr. Further lines are dropped, and counted. */
+const WAITING_BYTES = 1_048_576;
 
 export interface CliLog {
   readonly level: string;
@@ -23,9 +26,32 @@ export const inTerminal = (): boolean => isatty(STDERR);
 export function cliLogger({ level, worker, readable = false, redact }: CliLog): Logger {
   if (readable || inTerminal())
     return terminalLogger({ level, worker, redact }, (text) => void writeSync(STDERR, text));
-  const options = { level, ...(redact && { hooks: { streamWrite: redact } }) };
-  const lines = pino(options, pino.destination({ fd: STDERR, sync: true }));
-  return worker === undefined ? lines : lines.child({ worker });
+  return jsonLogger({ level, worker, redact }, stderr);
+}
+
+/** What lines are written to: `process.stderr`, which holds what its reader does not take yet. */
+export interface LineStream {
+  /** `undefined` for a file, which takes each line at once. */
+  readonly writableLength?: number;
+  write(text: string): unknown;
+}
+
+/** A reader that stops does not stop the process: the write of a full pipe never blocks. */
+export function jsonLogger({ level, worker, redact }: CliLog, stream: LineStream): Logger {
+  let dropped = 0;
+  const write = (line: string): void => {
+    if ((stream.writableLength ?? 0) > WAITING_BYTES) {
+      dropped += 1;
+      return;
+    }
+    const lines = dropped;
+    dropped = 0;
+    if (lines > 0) logger.warn({ lines }, 'Log lines are dropped here: the reader of stderr does not take them');
+    stream.write(line);
+  };
+  const all = pino({ level, ...(redact && { hooks: { streamWrite: redact } }) }, { write });
+  const logger = worker === undefined ? all : all.child({ worker });
+  return logger;
 }
 
 export function terminalLogger({ level, worker, redact }: CliLog, write: (text: string) => void): Logger {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The entry point: the only file of the CLI that uses the global `process`. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { develop } from './dev.ts';
 import { reload } from './pid-file.ts';
@@ -11,12 +12,16 @@ import { activatedSocket } from './socket-activation.ts';
 import { supervise } from './supervise.ts';
 import { takeWorkerRole, WORKER_FD } from './worker-role.ts';
 
+/** How long the last lines wait for a reader when a server ends. */
+const LAST_LINES_MS = 1_000;
+
 // `sojourn --help | head -1` closes the pipe early, which is not an error.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 const args = process.argv.slice(2);
 const out = (text: string): void => void process.stdout.write(text);
 const worker = takeWorkerRole(process);
+let served = false;
 
 const code = await runCli(args, {
   env: process.env,
@@ -26,13 +31,16 @@ const code = await runCli(args, {
   sessions: (request) => sessions(request, out),
   reload: (request) => reload(request, out),
 });
-await Promise.all(
-  [process.stdout, process.stderr].map((stream) => new Promise<void>((written) => stream.write('', () => written()))),
+const written = [process.stdout, process.stderr].map(
+  (stream) => new Promise<void>((done) => stream.write('', () => done())),
 );
+// A pager takes a list when its user reads on. A reader of a server's log that has stopped is not waited for.
+await Promise.race([Promise.all(written), ...(served ? [delay(LAST_LINES_MS)] : [])]);
 // Sockets and timers of the user's module must not keep the process alive after the endpoint has ended.
 process.exit(code);
 
 async function serveHere(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number> {
+  served = true;
   const fd = worker === undefined ? takeSocket() : WORKER_FD;
   // Windows cannot pass a socket to a process, so one worker means this process there.
   const unsupervised = process.platform === 'win32' && !settings.dev ? 1 : 0;

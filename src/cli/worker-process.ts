@@ -8,6 +8,7 @@
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { reason } from './failure.ts';
 import { isMessage, type DrainOrder, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
@@ -15,6 +16,23 @@ import { WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
 
 /** How long to wait for the last messages of an ended worker. The channel closes after its process. */
 const LAST_MESSAGES_MS = 1_000;
+
+const [STDOUT, STDERR] = [1, 2];
+/** A pipe that has no reader any more fails then; otherwise this open would wait for one. */
+const OPEN_PIPE = constants.O_WRONLY | constants.O_NONBLOCK;
+
+/**
+ * The same pipe, opened again. Processes that inherit a pipe share whether its writes block, and each start and end of
+ * a Node.js process makes them block: a reader that stops would then stop the other processes. Other systems than Linux
+ * cannot open a pipe again.
+ */
+function ownPipe(fd: number): number | 'inherit' {
+  try {
+    return fstatSync(fd).isFIFO() ? openSync(`/proc/self/fd/${fd}`, OPEN_PIPE) : 'inherit';
+  } catch {
+    return 'inherit';
+  }
+}
 
 export interface WorkerEnd {
   readonly code: number | null;
@@ -55,11 +73,13 @@ export class WorkerProcess {
     heard?: (message: unknown) => void,
   ) {
     this.number = number;
+    const [out, err] = [ownPipe(STDOUT), ownPipe(STDERR)];
     this.#child = fork(program, args, {
       env: { ...env, [WORKER_VARIABLE]: `${number} ${start}` },
       // The fourth descriptor is WORKER_FD, the socket.
-      stdio: ['ignore', 'inherit', 'inherit', fd, 'ipc'],
+      stdio: ['ignore', out, err, fd, 'ipc'],
     });
+    for (const opened of [out, err]) if (opened !== 'inherit') closeSync(opened);
     this.ended = ended(this.#child);
     if (heard !== undefined) this.#child.on('message', heard);
     this.listening = this.#reported('listening', undefined, ({ banner }) => {
