@@ -42,7 +42,7 @@ const OWN = [
   'test/package/tarball.test.ts',
   'test/relay/fleet-large.test.ts',
   'test/runtimes/runtimes.test.ts',
-  'test/security/{floods,forged-messages,hostile-requests,log-volume,relayed-memory,unfinished-messages}.test.ts',
+  'test/security/{floods,forged-messages,hostile-requests,log-volume,relayed-memory,shapes,unfinished-messages}.test.ts',
   'test/session/{abandoned,behind,fleet-ends,idle-memory,lost-replies,slow-reader}.test.ts',
   'test/session/record/record-keeper.test.ts',
   'test/simulation/{ablations,determinism,races,seeds-one,seeds-two}.test.ts',

@@ -2,12 +2,16 @@
  * `npm run attacks`: runs the attacks of `test/security/` and prints how many attempts each class had. Fails where a
  * class has fewer than it must have, where an attempt was let in, and where a test did not pass. `--write` writes the
  * table into SECURITY.md, only after a run without any of that.
+ *
+ * `npm run attacks -- shapes [--minutes N]` searches for requests that cost a server most; see
+ * `test/security/shapes/main.ts`.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { register } from 'tsx/esm/api';
 import { renderTable } from './markdown-table.mjs';
 
 /** How many attempts a class must have at least. */
@@ -23,6 +27,7 @@ export const CLASSES = {
   'longest inputs': 60,
   'messages and stores': 2_230,
   floods: 61_000,
+  shapes: 10,
   notifications: 18_700,
   slots: 1_300,
   resumes: 500,
@@ -120,5 +125,10 @@ export function attacks({ write, page = securityPage, files = testFiles(), run =
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.exitCode = attacks({ write: process.argv.includes('--write') });
+  if (process.argv[2] === 'shapes') {
+    register();
+    await import('../test/security/shapes/main.ts');
+  } else {
+    process.exitCode = attacks({ write: process.argv.includes('--write') });
+  }
 }

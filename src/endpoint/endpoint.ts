@@ -17,6 +17,7 @@ import { attempt } from '../http/answer.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { SlowReaders } from '../http/slow-readers.ts';
+import { StartsPerTurn } from '../http/starts-per-turn.ts';
 import { type MemoryRows, memoryRows } from '../limits/held.ts';
 import { listen, type Listening, type ManagedListening } from '../listen/listen.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
@@ -258,6 +259,7 @@ function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost 
     notices,
     memory: held.bodies,
     pipelined: held.pipelined,
+    starts: new StartsPerTurn(),
     cutPipelined: (requests) => logger.warn({ requests }, CUT.pipelined),
     slowReaders: new SlowReaders({
       time,

@@ -5,6 +5,7 @@ import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import type { HostedStream, HostServers } from './host-servers.ts';
 import type { MemoryUse, SlowReaders } from './slow-readers.ts';
+import type { StartsPerTurn } from './starts-per-turn.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -88,9 +89,12 @@ export interface Exchange extends Caller {
   readonly repeatedField?: string | undefined;
   /** Fields of the request may be missing; only on the node face. */
   readonly mayLackFields?: boolean;
-  /** Earlier requests on the connection are not answered yet (`pipelined.ts`); only on the node face. */
+  /**
+   * Earlier requests on the connection are not answered yet (`pipelined.ts`), or on the fetch face, which does not know
+   * the connection, earlier requests of the user begin in this turn (`starts-per-turn.ts`).
+   */
   readonly mustWait?: boolean;
-  /** Calls `begin` when they are, and never when the client disconnects before. */
+  /** Calls `begin` when it is its turn, and never when the client disconnects before. */
   whenItsTurn?(begin: () => void): void;
 
   /**
@@ -138,6 +142,8 @@ export interface ExchangeHost {
   /** The same for requests that wait for their turn on a connection. */
   readonly pipelined: MemoryUse;
   readonly slowReaders: SlowReaders;
+  /** Requests of the fetch face. */
+  readonly starts: StartsPerTurn;
   /** A connection was cut, because this many requests waited for their turn, or for lack of memory. */
   cutPipelined(requests: number): void;
   /** `undefined`: the endpoint's own `listen()` closes its streams itself. */

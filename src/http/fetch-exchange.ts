@@ -1,11 +1,11 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyUnreadable, SojournError } from '../errors.ts';
+import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import type { Refusal } from '../observe/notices.ts';
 import { CLIENT_LEFT, type WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { Body, NO_BYTES, RequestBytes, shareKey } from './body.ts';
-import { attempt, failWith } from './answer.ts';
+import { attempt, failWith, refuse } from './answer.ts';
 import {
   type AnswerEnd,
   type BodyOverflow,
@@ -17,10 +17,14 @@ import {
   type HeaderList,
   type RunningWork,
 } from './exchange.ts';
+import { LongBody, UNCHARGED_BYTES } from './long-body.ts';
 import { repeatedOf } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
-import { type SlowReader, WATCHED_BYTES } from './slow-readers.ts';
+import type { SlowReader } from './slow-readers.ts';
 import { type Holder, whenTurnHasEnded } from './turn.ts';
+
+/** What a request and its response take in the heap besides the body. */
+const WAITING_BYTES = 16 * 1024;
 
 const encoder = new TextEncoder();
 
@@ -44,6 +48,8 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** Nothing more is sent. */
   #over: AnswerEnd | undefined = undefined;
+  /** It has had its turn to begin, or waits for it. */
+  #begun = false;
   /** Whether the abort of the request is listened to. */
   #listening = false;
   #onClose: Array<() => unknown> = [];
@@ -138,6 +144,20 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     }
   }
 
+  get mustWait(): boolean {
+    return !this.#begun;
+  }
+
+  whenItsTurn(begin: () => void): void {
+    this.#begun = true;
+    const { starts } = this.#host;
+    // A request that waits holds its objects: there must be room for them.
+    if (starts.mustWait(this.share) && !this.holds(WAITING_BYTES)) return refuse(this, overMemory(), null);
+    void starts.run(this.share, () => {
+      if (!this.closed) attempt(this, begin);
+    });
+  }
+
   holds(bytes: number): boolean {
     if (this.closed) return false;
     if (this.#held.charged === 0) whenTurnHasEnded(this);
@@ -161,7 +181,10 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     if (this.closed || this.#controller !== undefined) return;
     this.#watched?.head(status);
     this.#finish('complete');
-    this.#resolve(new Response(body ?? null, { status, headers: this.#headersOf(headers) }));
+    const { slowReaders } = this.#host;
+    const isLong = body !== undefined && body.length > UNCHARGED_BYTES;
+    const content = isLong ? new LongBody(body, this.share, slowReaders).stream : (body ?? null);
+    this.#resolve(new Response(content, { status, headers: this.#headersOf(headers) }));
   }
 
   #headersOf(headers: HeaderList): Array<[string, string]> {
@@ -191,7 +214,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   write(chunk: string): void {
     if (this.closed) return;
     this.#controller?.enqueue(encoder.encode(chunk));
-    if (this.pendingBytes > WATCHED_BYTES) this.#host.slowReaders.note(this);
+    if (this.pendingBytes > UNCHARGED_BYTES) this.#host.slowReaders.note(this);
   }
 
   cut(): void {

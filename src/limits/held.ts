@@ -37,7 +37,7 @@ export const HELD = things({
   },
   answers: {
     what: 'an answer or a stream that its client does not read',
-    counted: 'its bytes, from 64 KiB per connection on',
+    counted: 'its bytes, from 64 KiB per connection on; on the fetch face from 4 KiB per answer on',
     most: '`streamBufferBytes` and one message each',
     until: 'the client has read it, or its connection is cut',
   },

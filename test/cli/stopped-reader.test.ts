@@ -24,7 +24,7 @@ function fullPipe() {
 const REQUESTS = 900;
 
 test.each([1, 2])(
-  'sojourn serve with %i workers serves on when its log is not read, and ends when it is told to',
+  'sojourn serve with %i workers serves on when its log is not read, and ends at SIGTERM',
   { timeout: 120_000 },
   async (workers) => {
     const pipe = fullPipe();
@@ -66,7 +66,7 @@ test.each([1, 2])(
   },
 );
 
-test('lines that do not fit are dropped, and the next one that fits says how many', () => {
+test('lines that do not fit are dropped, and the next line that fits says how many', () => {
   const taken: string[] = [];
   const stream = { writableLength: 0, write: (text: string) => taken.push(text) };
   const logger = jsonLogger({ level: 'info' }, stream);

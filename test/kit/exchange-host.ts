@@ -2,6 +2,7 @@
 import type { ExchangeHost, ReportFailure } from '../../src/http/exchange.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import { SlowReaders } from '../../src/http/slow-readers.ts';
+import { StartsPerTurn } from '../../src/http/starts-per-turn.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
@@ -12,5 +13,5 @@ export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity
     writeTimeoutMs: 60_000,
     onCut: () => {},
   });
-  return { report, notices: new Notices(), memory, pipelined: memory, slowReaders, cutPipelined: () => {} };
+  return { report, notices: new Notices(), memory, pipelined: memory, slowReaders, starts: new StartsPerTurn(), cutPipelined: () => {} };
 }

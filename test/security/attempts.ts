@@ -13,6 +13,7 @@ export type AttackClass =
   | 'bodies, headers, targets'
   | 'messages and stores'
   | 'floods'
+  | 'shapes'
   | 'aborted requests'
   | 'waiting room'
   | 'notifications'

@@ -25,7 +25,7 @@ import type { AppendExtra, WriteResult } from '../../session/streams/event-log.t
 import { allowsBatches } from '../../protocol/versions.ts';
 import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../call/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { StartsPerTurn } from './starts-per-turn.ts';
+import { StartsPerTurn } from '../../http/starts-per-turn.ts';
 
 /** Counts work that a drain waits for. */
 interface TrackedWork {
@@ -41,6 +41,9 @@ export interface LegacyPostsOptions {
 
 /** What the responses of each kind have in common. */
 export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
+
+/** What a store answers in one turn is of many users. */
+const ALL_USERS = '';
 
 export class LegacyPosts {
   readonly #given: LegacyPostsOptions;
@@ -221,7 +224,7 @@ export class LegacyPosts {
       admitted.stream.noteDelay();
       await session.ownership.untilLeaseValid();
     }
-    return this.#starts.run(() => this.#start(session, inbound, admitted, stored));
+    return this.#starts.run(ALL_USERS, () => this.#start(session, inbound, admitted, stored));
   }
 
   /**

@@ -1,13 +1,16 @@
 /**
  * One endpoint whose callers are named by the header `x-user`; prints its port. Run it with a small heap. With the
- * header `x-parsed` the application parses the body.
+ * header `x-parsed` the application parses the body. Paths that begin with `/fetch` are the fetch face. A parent that
+ * has a channel to this process asks for what the process holds: see `measured`.
  * First argument: options as JSON. Second: the URL of a Redis store, a path for the SQLite store, or nothing for the
  * memory store.
  */
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { McpServer } from '@modelcontextprotocol/server';
+import { getRequestListener } from '@hono/node-server';
+import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import { Core } from '../../../dist/endpoint/core.js';
 import { createMcpEndpoint } from '../../../dist/index.js';
 import { redis } from '../../../dist/stores/redis/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
@@ -19,6 +22,17 @@ function storeAt(target) {
   return { store: target.startsWith('redis:') ? redis(target) : sqlite(target) };
 }
 
+/** Longer than an attack lasts. */
+const ASK_MS = 30_000;
+
+/** The server keeps its texts, so that a call makes no other text. */
+const texts = new Map();
+function textOf(characters) {
+  if (!texts.has(characters)) texts.clear();
+  if (texts.size === 0) texts.set(characters, Buffer.alloc(characters, 'x').toString('latin1'));
+  return texts.get(characters);
+}
+
 const later = (ms) => new Promise((over) => setTimeout(over, ms));
 
 function factory(ctx) {
@@ -26,6 +40,16 @@ function factory(ctx) {
     { name: 'small', version: '1' },
     { ...ctx.serverOptions, capabilities: { logging: {}, resources: { subscribe: true } } },
   );
+  server.registerPrompt('greet', { argsSchema: z.object({ name: z.string() }) }, ({ name }) => ({
+    messages: [{ role: 'user', content: { type: 'text', text: name } }],
+  }));
+  const template = new ResourceTemplate('small://{name}', { list: undefined, complete: { name: (name) => [name] } });
+  server.registerResource('small', template, {}, ({ href }) => ({ contents: [{ uri: href, text: 'small' }] }));
+  // Asks its client, who need not answer.
+  server.registerTool('ask', { inputSchema: z.looseObject({}) }, async (given, { mcpReq }) => {
+    const answer = await mcpReq.send({ method: 'roots/list' }, { timeout: ASK_MS }).catch(({ message }) => message);
+    return { content: [{ type: 'text', text: JSON.stringify(answer) + Object.keys(given).length }] };
+  });
   server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => ({
     content: [{ type: 'text', text }],
   }));
@@ -35,7 +59,7 @@ function factory(ctx) {
   const long = z.object({ events: z.number(), bytes: z.number() });
   server.registerTool('long', { inputSchema: long }, async ({ events, bytes }, { mcpReq }) => {
     for (let n = 0; n < events; n++) {
-      await mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: 'x'.repeat(bytes) } });
+      await mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: textOf(bytes) } });
     }
     return { content: [{ type: 'text', text: 'the end' }] };
   });
@@ -66,12 +90,69 @@ const endpoint = createMcpEndpoint(factory, {
   sessionUser: ({ extra }) => extra?.user,
   ...storeAt(target),
 });
+const authOf = ({ headers }) =>
+  headers['x-user'] !== undefined
+    ? { token: 'none', clientId: 'test', scopes: [], extra: { user: headers['x-user'] } }
+    : undefined;
+const fetchFace = getRequestListener((request, { incoming }) =>
+  endpoint.fetch(request, { authInfo: authOf(incoming) }),
+);
 const server = createServer((req, res) => {
-  const user = req.headers['x-user'];
-  if (user !== undefined) req.auth = { token: 'none', clientId: 'test', scopes: [], extra: { user } };
+  if (req.url.startsWith('/fetch')) return void fetchFace(req, res);
+  req.auth = authOf(req);
   if (req.headers['x-parsed'] === undefined) endpoint.node(req, res);
   else text(req).then((body) => endpoint.node(req, res, JSON.parse(body)), quiet);
 });
 // As `endpoint.listen()` has it: the witness may pause for long.
 server.keepAliveTimeout = 75_000;
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+
+// ——— for a parent that measures; needs `--expose-gc` ———
+
+let core;
+const { health } = Core.prototype;
+Core.prototype.health = function () {
+  core = this;
+  return health.call(this);
+};
+
+const LOOK_MS = 5;
+const cpuUs = () => {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+};
+let longestUs = 0;
+let lookedUs = cpuUs();
+/** The longest work between two looks. Its time is that of the CPU, because other processes may have the machine. */
+function look() {
+  const now = cpuUs();
+  longestUs = Math.max(longestUs, now - lookedUs);
+  lookedUs = now;
+}
+setInterval(look, LOOK_MS).unref();
+
+/** Bytes after a collection, the bytes of each row of `HELD`, and what the time since the last measure was like. */
+async function measured() {
+  look();
+  const [usedUs, blockMs] = [cpuUs(), longestUs / 1_000];
+  for (let n = 0; n < 2; n++) {
+    globalThis.gc();
+    await new Promise((next) => setImmediate(next));
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  endpoint.health();
+  const rows = Object.entries(core.registry.held).map(([name, { used }]) => [name, used]);
+  const sessions = core.registry.count;
+  lookedUs = cpuUs();
+  longestUs = 0;
+  return {
+    heapBytes: heapUsed + external,
+    rows: Object.fromEntries(rows),
+    sessions,
+    cpuUs: usedUs,
+    cpuAfterUs: lookedUs,
+    blockMs,
+  };
+}
+
+process.on('message', async (question) => process.send({ question, ...(await measured()) }));

@@ -1,0 +1,54 @@
+/**
+ * Starts calls that one turn of the event loop would start together: those whose writes a store answers in one turn,
+ * and those that a client sends at once on the fetch face, which does not know their connection. If all of them started
+ * in that turn, the results of all handlers would exist at once, before the first is charged to the memory budget: 30
+ * results of 8 MB fill a heap of 256 MB. So a few of each user start in each turn, in order.
+ */
+import { afterTurn } from '../options/system.ts';
+import type { MaybePromise } from '../types.ts';
+
+/** More would hold more results at once. Fewer would make smaller groups of the writes that follow. */
+const STARTS = 4;
+
+export class StartsPerTurn {
+  /** How many started in this turn. A turn follows while it has an entry. */
+  readonly #started = new Map<string, number>();
+  readonly #waiting = new Map<string, Array<() => void>>();
+
+  /** Whether a further start of this user waits. */
+  mustWait(user: string): boolean {
+    return this.#waiting.has(user) || (this.#started.get(user) ?? 0) >= STARTS;
+  }
+
+  run<T>(user: string, start: () => MaybePromise<T>): MaybePromise<T> {
+    if (!this.mustWait(user)) {
+      if (this.#started.size === 0) afterTurn(this.#nextTurn);
+      this.#started.set(user, (this.#started.get(user) ?? 0) + 1);
+      return start();
+    }
+    return new Promise((resolve, reject) => {
+      const waiting = this.#waiting.get(user) ?? [];
+      this.#waiting.set(user, waiting);
+      waiting.push(() => {
+        try {
+          resolve(start());
+        } catch (cause) {
+          reject(cause);
+        }
+      });
+    });
+  }
+
+  readonly #nextTurn = (): void => {
+    this.#started.clear();
+    const due: Array<() => void> = [];
+    for (const [user, waiting] of this.#waiting) {
+      const starts = waiting.splice(0, STARTS);
+      if (waiting.length === 0) this.#waiting.delete(user);
+      this.#started.set(user, starts.length);
+      due.push(...starts);
+    }
+    if (due.length > 0) afterTurn(this.#nextTurn);
+    for (const start of due) start();
+  };
+}

@@ -1,0 +1,111 @@
+/**
+ * Shapes of attacks against a process with a heap of 256 MB: those that a search found, and a sample of the search
+ * (`npm run attacks -- shapes`).
+ */
+import { describe, expect, test } from 'vitest';
+import { countAttempts } from './attempts.ts';
+import { faults, measureShape } from './shapes/measure.ts';
+import { described, METHODS, randomOf, randomShape, type Shape } from './shapes/shape.ts';
+
+const shapes = countAttempts('shapes');
+
+const ATTACK_MS = 1_500;
+const SAMPLE = 5;
+const SEED = 20_261_124;
+
+const PLAIN: Shape = {
+  era: '2026',
+  method: 'ping',
+  face: 'node',
+  place: 'result',
+  value: 'integers',
+  count: 1,
+  size: 1,
+  depth: 1,
+  batch: 1,
+  headers: 0,
+  headerSize: 1,
+  chunk: 0,
+  pipelined: 1,
+  perConnection: 0,
+  connections: 64,
+  sessions: 'each',
+  reads: true,
+  leaves: 'in order',
+  paceMs: 0,
+  answer: 1,
+  named: true,
+};
+
+/** Each of the first three ended the process: an adapter held whole answers that no row had. */
+const FOUND: Readonly<Record<string, Partial<Shape>>> = {
+  'long answers of 2026-07-28 that are not read, on the fetch face': {
+    face: 'fetch',
+    method: 'tools/call big',
+    answer: 8_000_000,
+    reads: false,
+  },
+  'long answers of sessions that are not read, on the fetch face': {
+    era: '2025',
+    face: 'fetch',
+    method: 'tools/call big',
+    answer: 8_000_000,
+    reads: false,
+  },
+  'streams that are not read, on the fetch face': {
+    face: 'fetch',
+    method: 'tools/call long',
+    answer: 4_000_000,
+    reads: false,
+  },
+  'many short answers that are not read, on the fetch face': {
+    era: '2025',
+    face: 'fetch',
+    method: 'tools/call big',
+    pipelined: 200,
+    answer: 60_000,
+    reads: false,
+  },
+  'many calls behind one stream of the 2024-11-05 transport that is not read': {
+    era: 'sse',
+    method: 'tools/call long',
+    pipelined: 16,
+    perConnection: 16,
+    answer: 4_000_000,
+    reads: false,
+  },
+};
+
+describe('a shape that the search found ends no process, and no call of another user fails', () => {
+  test.each(Object.entries(FOUND))('%s', { timeout: 180_000 }, async (_, found) => {
+    const cost = await measureShape({ ...PLAIN, ...found }, ATTACK_MS);
+    shapes.made(1);
+    expect(cost.sent.requests).toBeGreaterThan(64);
+    expect([cost.alive, cost.witness.failed], cost.output).toEqual([true, []]);
+  });
+});
+
+test('a sample of the search finds nothing', { timeout: 300_000 }, async () => {
+  const given = process.env['SOJOURN_SEED'];
+  const random = randomOf(given === undefined ? SEED : given === 'random' ? Date.now() % 2 ** 31 : Number(given));
+  for (let n = 0; n < SAMPLE; n++) {
+    const shape = randomShape(random);
+    const cost = await measureShape(shape, ATTACK_MS);
+    shapes.made(1);
+    expect(faults(cost), described(shape)).toEqual([]);
+  }
+});
+
+test('a seed repeats its shapes, and every method of every era is among them', () => {
+  const list = (seed: number): string[] => {
+    const random = randomOf(seed);
+    return Array.from({ length: 2_000 }, () => described(randomShape(random)));
+  };
+  const first = list(7);
+  expect(list(7)).toEqual(first);
+  expect(list(8)).not.toEqual(first);
+  const missing = Object.entries(METHODS).flatMap(([era, methods]) =>
+    methods.filter((method) => !first.some((text) => text.startsWith(`{ era: '${era}', method: '${method}',`))),
+  );
+  expect(missing).toEqual([]);
+});

@@ -1,0 +1,192 @@
+/**
+ * Runs one shape against a fresh server process with a heap of 256 MB, while another user calls, and says what the
+ * shape cost.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Attack, Sent } from '../processes/shape-client.ts';
+import type { Shape } from './shape.ts';
+import { startWitness, type Witnessed } from './witness.ts';
+
+const SERVER = fileURLToPath(new URL('../processes/small-heap.mjs', import.meta.url));
+const CLIENT = fileURLToPath(new URL('../processes/shape-client.ts', import.meta.url));
+const HEAP_MB = 256;
+const ANSWER_MS = 60_000;
+
+/** Less growth than this is code, sockets and what the collector keeps. */
+const NOTICED_BYTES = 16 * 2 ** 20;
+/** The part of the growth that may belong to no row. */
+const UNCHARGED = 0.2;
+
+interface Measured {
+  readonly heapBytes: number;
+  readonly rows: Readonly<Record<string, number>>;
+  readonly sessions: number;
+  readonly cpuUs: number;
+  readonly cpuAfterUs: number;
+  readonly blockMs: number;
+}
+
+export interface Cost {
+  readonly alive: boolean;
+  readonly sent: Sent;
+  /** Growth of the heap while the client holds its connections, and what of it the rows have. */
+  readonly heapBytes: number;
+  readonly chargedBytes: number;
+  readonly rows: Readonly<Record<string, number>>;
+  /** What is held when the client has left, and the part of it that no row has. */
+  readonly leftBytes: number;
+  readonly leftUncharged: number;
+  readonly sessions: number;
+  readonly cpuUs: number;
+  /** The longest work of the event loop without a pause, in ms of CPU. */
+  readonly blockMs: number;
+  /** The other user's p99 before the attack. */
+  readonly quietP99Ms: number;
+  readonly witness: Witnessed;
+  readonly output: string;
+}
+
+const sum = (rows: Readonly<Record<string, number>>): number => Object.values(rows).reduce((all, one) => all + one, 0);
+
+class Server {
+  readonly #child: ChildProcess;
+  #output = '';
+  readonly closed: Promise<unknown>;
+  #question = 0;
+
+  constructor(options: object) {
+    const execArgv = [`--max-old-space-size=${HEAP_MB}`, '--expose-gc'];
+    const stdio = ['ignore', 'pipe', 'pipe', 'ipc'] as const;
+    this.#child = fork(SERVER, [JSON.stringify(options)], { execArgv, stdio: [...stdio] });
+    this.closed = once(this.#child, 'close');
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#output = (this.#output + text).slice(-4_000);
+    });
+  }
+
+  get alive(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  get output(): string {
+    return this.#output;
+  }
+
+  async port(): Promise<number> {
+    const [text] = (await Promise.race([once(this.#child.stdout as NodeJS.ReadableStream, 'data'), this.closed])) as [
+      Buffer,
+    ];
+    return Number(text.toString());
+  }
+
+  /** `undefined`: the process has ended, or does not answer. */
+  async measure(): Promise<Measured | undefined> {
+    const question = ++this.#question;
+    const over = new AbortController();
+    const answer = new Promise<Measured>((resolve) => {
+      const heard = (message: Measured & { question: number }): void => {
+        if (message.question !== question) return;
+        this.#child.off('message', heard);
+        resolve(message);
+      };
+      this.#child.on('message', heard);
+    });
+    if (this.alive) this.#child.send(question, () => {});
+    const late = sleep(ANSWER_MS, undefined, { signal: over.signal }).catch(() => undefined);
+    const measured = await Promise.race([answer, this.closed.then(() => undefined), late]);
+    over.abort();
+    return measured;
+  }
+
+  async end(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.closed;
+  }
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  const closed = once(child, 'close');
+  child.kill('SIGKILL');
+  await closed;
+}
+
+const NOTHING: Measured = { heapBytes: 0, rows: {}, sessions: 0, cpuUs: 0, cpuAfterUs: 0, blockMs: 0 };
+const SENT_NOTHING: Sent = { bytes: 0, requests: 0, answers: {} };
+
+/** `ms`: how long the client sends. `options` are those of the endpoint; the defaults are attacked. */
+export async function measureShape(shape: Shape, ms: number, options: object = {}): Promise<Cost> {
+  const server = new Server({ legacySse: true, ...options });
+  const client = fork(CLIENT, { execArgv: ['--import', 'tsx'] });
+  const ready = once(client, 'message');
+  try {
+    const port = await server.port();
+    const witness = await startWitness(port);
+    try {
+      await ready;
+      const before = (await server.measure()) ?? NOTHING;
+      const quietP99Ms = witness.begin();
+      client.send({ port, shape } satisfies Attack);
+      await Promise.race([sleep(ms), server.closed]);
+      const heard = once(client, 'message');
+      client.send('stop', () => {});
+      const [sent = SENT_NOTHING] = (await Promise.race([heard, sleep(ANSWER_MS, [])])) as [Sent?];
+      const witnessed = witness.seen();
+      const held = await server.measure();
+      await ended(client);
+      // Connections close within a turn of the server's event loop, and handlers settle then.
+      const left = await server.measure().then(() => server.measure());
+      const more = await witness.stop();
+      const [during, after] = [held ?? NOTHING, left ?? NOTHING];
+      return {
+        alive: server.alive && held !== undefined && left !== undefined,
+        sent,
+        heapBytes: during.heapBytes - before.heapBytes,
+        chargedBytes: sum(during.rows) - sum(before.rows),
+        rows: Object.fromEntries(Object.entries(during.rows).filter(([, used]) => used > 0)),
+        leftBytes: after.heapBytes - before.heapBytes,
+        leftUncharged: after.heapBytes - before.heapBytes - (sum(after.rows) - sum(before.rows)),
+        sessions: during.sessions,
+        cpuUs: during.cpuUs - before.cpuAfterUs,
+        blockMs: during.blockMs,
+        quietP99Ms,
+        witness: { ...witnessed, failed: [...witnessed.failed, ...more] },
+        output: server.output,
+      };
+    } finally {
+      await witness.stop();
+    }
+  } finally {
+    client.kill('SIGKILL');
+    await server.end();
+  }
+}
+
+/** Growth that no row has, where it is large enough to tell. */
+export function unchargedBytes({ heapBytes, chargedBytes }: Cost): number {
+  const uncharged = heapBytes - chargedBytes;
+  return heapBytes > NOTICED_BYTES && uncharged > UNCHARGED * heapBytes ? uncharged : 0;
+}
+
+/** A machine that others use makes every call slower. */
+const SLOWER = 5;
+
+/** What a shape must never do. `p99Ms` bounds what the other user waits, on a quiet machine. */
+export function faults(cost: Cost, p99Ms = Infinity): string[] {
+  const { alive, witness, heapBytes, output, quietP99Ms } = cost;
+  const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const uncharged = unchargedBytes(cost);
+  return [
+    ...(alive ? [] : [`the process ended: ${output.slice(-500)}`]),
+    ...(witness.failed.length > 0
+      ? [`${witness.failed.length} calls of the other user failed: ${witness.failed[0]}`]
+      : []),
+    ...(witness.calls === 0 ? ['the other user was not answered'] : []),
+    ...(witness.p99Ms > Math.max(p99Ms, SLOWER * quietP99Ms)
+      ? [`the other user waits ${witness.p99Ms.toFixed(0)} ms (p99), and ${quietP99Ms.toFixed(0)} ms before`]
+      : []),
+    ...(uncharged > 0 ? [`${mib(uncharged)} of ${mib(heapBytes)} belong to no row`] : []),
+  ];
+}
