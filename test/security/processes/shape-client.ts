@@ -159,6 +159,7 @@ async function write(socket: Socket, part: Buffer): Promise<void> {
   while (allowed <= 0 && !stopped) await sleep(TICK_MS);
   if (stopped || socket.destroyed) return;
   allowed -= part.length;
+  if (requests === 0) process.send?.('began');
   bytes += part.length;
   requests += 1;
   if (!socket.write(part)) await happens(socket, 'drain');

@@ -14,6 +14,8 @@ const SERVER = fileURLToPath(new URL('../processes/small-heap.mjs', import.meta.
 const CLIENT = fileURLToPath(new URL('../processes/shape-client.ts', import.meta.url));
 const HEAP_MB = 256;
 const ANSWER_MS = 60_000;
+/** A client of some shapes never comes to its first request. */
+const BEGIN_MS = 10_000;
 
 /** Less growth than this is code, sockets and what the collector keeps. */
 const NOTICED_BYTES = 16 * 2 ** 20;
@@ -51,6 +53,19 @@ export interface Cost {
 
 const sum = (rows: Readonly<Record<string, number>>): number => Object.values(rows).reduce((all, one) => all + one, 0);
 
+/** What `result` is, or `undefined` after this time or when `end` has come. */
+async function within<T>(ms: number, result: Promise<T>, end: Promise<unknown>): Promise<T | undefined> {
+  const over = new AbortController();
+  const late = sleep(ms, undefined, { signal: over.signal }).catch(() => undefined);
+  try {
+    return await Promise.race([result, end.then(() => undefined), late]);
+  } finally {
+    over.abort();
+  }
+}
+
+const NEVER = new Promise<never>(() => {});
+
 class Server {
   readonly #child: ChildProcess;
   #output = '';
@@ -85,7 +100,6 @@ class Server {
   /** `undefined`: the process has ended, or does not answer. */
   async measure(): Promise<Measured | undefined> {
     const question = ++this.#question;
-    const over = new AbortController();
     const answer = new Promise<Measured>((resolve) => {
       const heard = (message: Measured & { question: number }): void => {
         if (message.question !== question) return;
@@ -95,10 +109,7 @@ class Server {
       this.#child.on('message', heard);
     });
     if (this.alive) this.#child.send(question, () => {});
-    const late = sleep(ANSWER_MS, undefined, { signal: over.signal }).catch(() => undefined);
-    const measured = await Promise.race([answer, this.closed.then(() => undefined), late]);
-    over.abort();
-    return measured;
+    return within(ANSWER_MS, answer, this.closed);
   }
 
   async end(): Promise<void> {
@@ -128,11 +139,13 @@ export async function measureShape(shape: Shape, ms: number, options: object = {
       await ready;
       const before = (await server.measure()) ?? NOTHING;
       const quietP99Ms = witness.begin();
+      const began = once(client, 'message');
       client.send({ port, shape } satisfies Attack);
-      await Promise.race([sleep(ms), server.closed]);
+      await within(BEGIN_MS, began, server.closed);
+      await within(ms, NEVER, server.closed);
       const heard = once(client, 'message');
       client.send('stop', () => {});
-      const [sent = SENT_NOTHING] = (await Promise.race([heard, sleep(ANSWER_MS, [])])) as [Sent?];
+      const [sent = SENT_NOTHING] = ((await within(ANSWER_MS, heard, NEVER)) ?? []) as [Sent?];
       const witnessed = witness.seen();
       const held = await server.measure();
       await ended(client);
