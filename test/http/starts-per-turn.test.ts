@@ -1,0 +1,29 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { StartsPerTurn } from '../../src/http/starts-per-turn.ts';
+
+test('four starts of each user begin in a turn, in order, and those of one user do not delay another', async () => {
+  const starts = new StartsPerTurn();
+  const began: string[] = [];
+  for (let n = 0; n < 10; n++) void starts.run('ann', () => void began.push(`ann ${n}`));
+  for (let n = 0; n < 2; n++) void starts.run('bob', () => void began.push(`bob ${n}`));
+  expect(began).toEqual(['ann 0', 'ann 1', 'ann 2', 'ann 3', 'bob 0', 'bob 1']);
+  expect([starts.mustWait('ann'), starts.mustWait('bob'), starts.mustWait('eve')]).toEqual([true, false, false]);
+  await turn();
+  expect(began.slice(6)).toEqual(['ann 4', 'ann 5', 'ann 6', 'ann 7']);
+  await turn();
+  expect(began.slice(10)).toEqual(['ann 8', 'ann 9']);
+  await turn();
+  expect(starts.mustWait('ann')).toBe(false);
+});
+
+test('what a start throws reaches its caller, and the next one begins', async () => {
+  const starts = new StartsPerTurn();
+  for (let n = 0; n < 4; n++) void starts.run('ann', () => {});
+  const failing = starts.run('ann', () => {
+    throw new Error('refused');
+  });
+  const next = starts.run('ann', () => 'begun');
+  await expect(failing).rejects.toThrow('refused');
+  expect(await next).toBe('begun');
+});
