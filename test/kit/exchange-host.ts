@@ -13,5 +13,13 @@ export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity
     writeTimeoutMs: 60_000,
     onCut: () => {},
   });
-  return { report, notices: new Notices(), memory, pipelined: memory, slowReaders, starts: new StartsPerTurn(), cutPipelined: () => {} };
+  return {
+    report,
+    notices: new Notices(),
+    memory,
+    pipelined: memory,
+    slowReaders,
+    starts: new StartsPerTurn(),
+    cutPipelined: () => {},
+  };
 }

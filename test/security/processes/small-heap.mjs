@@ -155,4 +155,4 @@ async function measured() {
   };
 }
 
-process.on('message', async (question) => process.send({ question, ...(await measured()) }));
+process.on('message', (question) => void measured().then((answer) => process.send({ question, ...answer })));
