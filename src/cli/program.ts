@@ -123,11 +123,12 @@ function describeDev(command: Command, perform: Perform): void {
     .summary('serve a module while you edit it: each edit is loaded, and sessions continue')
     .usage('[options] <module> [-- <arguments of the module>]')
     .description(
-      'Serves a module as `serve` does, and loads it again when a file that it imports changes, or package.json,\n' +
-        'tsconfig.json or .env in this folder. The port stays open and sessions continue. An edit that does not load\n' +
+      'Serves a module as `serve` does, and loads it again when a file that it imports changes, or package.json, ' +
+        'tsconfig.json or .env in this folder. The port stays open and sessions continue. An edit that does not load ' +
         'leaves the last good build serving. The log has readable lines, one for each request.',
     )
     .argument(...MODULE_ARGUMENT)
+    .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'))
     .addHelpText('after', DEV_EPILOGUE)
     .action((module: string) => perform(module, givenFlags(command)));
   for (const [key, spec] of ALL_FLAGS) {

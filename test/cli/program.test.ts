@@ -116,6 +116,22 @@ describe('the command line', () => {
     expect(served[0]?.settings.options).toEqual({ stateless: false, eventRetention: false, legacySse: false });
   });
 
+  test('dev takes the flags, variables and arguments of serve, but no number of workers', async () => {
+    const flags = [...ALL_FLAGS].filter(([, { kind }]) => kind === 'switch').map(([key]) => `--no-${flagName(key)}`);
+    const args = ['dev', 'mcp.ts', '--port', '0', ...flags, '--', '--mine'];
+    const { code, served } = await run(args, { env: { SOJOURN_WORKERS: '4', SOJOURN_RETRY_MS: '5' } });
+    expect(code).toBe(0);
+    expect(served).toMatchObject([
+      { module: 'mcp.ts', settings: { dev: true, workers: 1, port: 0, options: { retryMs: 5 } }, passed: ['--mine'] },
+    ]);
+    expect((await run(['serve', 'mcp.ts'])).served[0]?.settings.dev).toBe(false);
+    const wrong = await run(['dev', 'mcp.ts', '--workers', '2']);
+    expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining("unknown option '--workers'") });
+    const { out } = await run(['dev', '--help']);
+    expect(out.match(/^ {2}--[\w-]+/gm)).toEqual(['  --port', '  --host', '  --log-level', '  --store']);
+    expect(out).toContain('sojourn serve --help lists them');
+  });
+
   test('ends with the exit code of serve', async () => {
     expect((await run(['serve', 'x'], { serve: async () => 1 })).code).toBe(1);
   });
