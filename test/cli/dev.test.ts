@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { until } from '../kit/until.ts';
 import { runProcess } from './cli-process.ts';
+import { clientOf } from './deployment.ts';
 import { hasEnded, moduleText, Project } from './dev-project.ts';
 
 const MS = 180_000;
@@ -157,17 +158,18 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
     project.write('mcp.mjs', moduleText({ build: 1 }));
     const dev = project.dev('mcp.mjs');
     const url = await dev.url();
-    const clients = await Promise.all([connected(url), connected(url)]);
-    const waits = async (client: Client | undefined, build: number): Promise<void> => {
-      void client?.callTool({ name: 'wait' }).catch(() => {});
+    const waits = async (build: number): Promise<void> => {
+      const client = clientOf(url, undefined, { timeoutMs: MS });
+      await client.initialize();
+      void client.call('tools/call', { name: 'wait', arguments: {} }).catch(() => {});
       await until(() => dev.output.stdout.includes(`${build} waits`), {
         timeoutMs: MS,
         what: `a call in build ${build}`,
       });
     };
-    await waits(clients[0], 1);
+    await waits(1);
     await dev.edits(() => project.write('mcp.mjs', moduleText({ build: 2 })));
-    await waits(clients[1], 2);
+    await waits(2);
     project.write('mcp.mjs', moduleText({ build: 3, first: 'console.log("pid", process.pid); for (;;);' }));
     await until(() => dev.pids().length === 3, { timeoutMs: MS, what: 'the third build to load' });
     dev.kill('SIGINT');
