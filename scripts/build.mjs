@@ -49,6 +49,21 @@ function finishDeclarations(folder) {
   }
 }
 
+/** Removes declarations of internal files: those that no declaration of a public path imports. */
+function dropInternalDeclarations(folder) {
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const entries = Object.values(exports).flatMap(({ types }) => (types === undefined ? [] : [types]));
+  const reached = new Set();
+  const visit = (file) => {
+    if (reached.has(file) || !existsSync(file)) return;
+    reached.add(file);
+    for (const [, path] of readFileSync(file, 'utf8').matchAll(/(?:from|import) ?\(?['"](\.{1,2}\/[^'"\n]*)['"]/g))
+      visit(resolve(file, '..', path.replace(/\.js$/, '.d.ts')));
+  };
+  for (const entry of entries) visit(join(folder, entry.replace(/^\.\/dist\//, '')));
+  for (const file of filesBelow(folder)) if (file.endsWith('.d.ts') && !reached.has(file)) rmSync(file);
+}
+
 /** Two builds may end at once. A build that finds dist/ taken or missing between the two renames retries. */
 function swap(built) {
   const old = `${built}.old`;
@@ -79,6 +94,7 @@ export function build({ ifStale = false, quiet = false } = {}) {
   });
   if (!existsSync(built)) return false;
   finishDeclarations(built);
+  dropInternalDeclarations(built);
   const bin = join(built, 'cli/main.js');
   if (existsSync(bin)) chmodSync(bin, 0o755);
   swap(built);

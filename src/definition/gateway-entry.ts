@@ -1,6 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { GatewaySession } from './gateway-session.ts';
 
 export interface Message {
   readonly jsonrpc?: string;
@@ -12,9 +10,9 @@ export interface Message {
 }
 
 /** One message of a client in the server. While it is open, what the server sends for it goes to its session. */
-export class GatewayEntry {
+export class GatewayEntry<Session> {
   /** `undefined`: the gateway itself asks. */
-  readonly session: GatewaySession | undefined;
+  readonly session: Session | undefined;
   /** The id that the client gave its request. */
   readonly clientId: RequestId | undefined;
   readonly closed: Promise<void>;
@@ -25,7 +23,7 @@ export class GatewayEntry {
   #open = true;
   #close: () => void = () => {};
 
-  constructor(session: GatewaySession | undefined, clientId?: RequestId) {
+  constructor(session: Session | undefined, clientId?: RequestId) {
     this.session = session;
     this.clientId = clientId;
     this.closed = new Promise((resolve) => (this.#close = resolve));
@@ -40,6 +38,3 @@ export class GatewayEntry {
     this.#close();
   }
 }
-
-/** The entry for which code of the server runs. */
-export const currentEntry = new AsyncLocalStorage<GatewayEntry>();

@@ -60,7 +60,7 @@ export class GatewaySession {
   /** Those of the endpoint. */
   readonly #options: McpServerOptions;
   /** What is called on the object of the session, and not in a handler. */
-  readonly own = new GatewayEntry(this);
+  readonly own = new GatewayEntry<GatewaySession>(this);
   /** The numbers of the running requests of the client, by its own ids. */
   readonly running = new Map<RequestId, RequestId>();
   readonly face: ConnectableServer;

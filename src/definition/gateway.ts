@@ -13,6 +13,7 @@
  * `logging/setLevel`, capabilities that are registered after the first session, and options of
  * `configureSessionOptions` besides `instructions` and `capabilities`.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
 import { outsideHandler } from '../errors.ts';
 import { afterTurn } from '../options/system.ts';
@@ -20,11 +21,16 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { LEGACY_VERSIONS } from '../protocol/versions.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { Announcements, type ServingEndpoint } from './announcements.ts';
-import { currentEntry, GatewayEntry, type Message } from './gateway-entry.ts';
+import { GatewayEntry, type Message } from './gateway-entry.ts';
 import { GatewaySession, lackOf } from './gateway-session.ts';
 import { connected, type HostedDefinition } from './hosted.ts';
 import type { SdkServer } from './sdk-server.ts';
 import type { McpEndpointFactory } from '../types.ts';
+
+type Entry = GatewayEntry<GatewaySession>;
+
+/** The entry for which code of the server runs. */
+const currentEntry = new AsyncLocalStorage<Entry>();
 
 /** The client that the server sees. */
 const EVERY_CAPABILITY = {
@@ -52,8 +58,8 @@ export class Gateway implements HostedDefinition {
   readonly server: SdkServer;
   readonly highLevel: object | undefined;
   readonly #transport: GatewayTransport;
-  readonly #running = new Map<RequestId, GatewayEntry>();
-  readonly #asked = new Map<RequestId, GatewayEntry>();
+  readonly #running = new Map<RequestId, Entry>();
+  readonly #asked = new Map<RequestId, Entry>();
   readonly #close: () => Promise<void>;
   #connection: Promise<void> | undefined = undefined;
   #last = 0;
@@ -128,7 +134,7 @@ export class Gateway implements HostedDefinition {
   }
 
   /** The entry of the handler that runs. */
-  get #present(): GatewayEntry | undefined {
+  get #present(): Entry | undefined {
     const entry = currentEntry.getStore();
     return entry?.open === true ? entry : undefined;
   }
@@ -156,7 +162,7 @@ export class Gateway implements HostedDefinition {
     this.#dispatch(number, { ...message, id: number }, extra);
   }
 
-  #number(entry: GatewayEntry): number {
+  #number(entry: Entry): number {
     this.#last += 1;
     this.#running.set(this.#last, entry);
     return this.#last;
@@ -179,7 +185,7 @@ export class Gateway implements HostedDefinition {
     }
   }
 
-  #forget(number: RequestId, entry: GatewayEntry): void {
+  #forget(number: RequestId, entry: Entry): void {
     this.#running.delete(number);
     if (entry.clientId !== undefined) entry.session?.running.delete(entry.clientId);
     entry.close();
@@ -187,7 +193,7 @@ export class Gateway implements HostedDefinition {
 
   /** Asks the server itself. */
   async #ask(method: string, params: Readonly<Record<string, unknown>>, extra: unknown): Promise<Message> {
-    const entry = new GatewayEntry(undefined);
+    const entry = new GatewayEntry<GatewaySession>(undefined);
     const number = this.#number(entry);
     return new Promise((resolve) => {
       entry.answer = resolve;
@@ -219,7 +225,7 @@ export class Gateway implements HostedDefinition {
   }
 
   /** The SDK does not say when the handler of a notification settles. It may ask its client, and send more then. */
-  #closeSoon(entry: GatewayEntry): void {
+  #closeSoon(entry: Entry): void {
     if (entry.clientId !== undefined) return;
     afterTurn(() => {
       if (entry.questions === 0) entry.close();
@@ -291,7 +297,7 @@ export class Gateway implements HostedDefinition {
   async #question(
     id: RequestId,
     message: Message,
-    entry: GatewayEntry | undefined,
+    entry: Entry | undefined,
     related: RequestId | undefined,
   ): Promise<void> {
     if (entry?.session === undefined || !entry.open) throw outsideHandler(`a ${message.method} request`);
