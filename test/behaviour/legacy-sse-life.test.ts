@@ -1,12 +1,14 @@
 /** A session of the 2024-11-05 transport: what it can do, how long it lives, and how it ends. */
+import { connect } from 'node:net';
 import { McpServer, type Transport } from '@modelcontextprotocol/server';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { ConnectableServer, LeaveReason, McpEndpointContext } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { connectSse, handshake, openSse, toolCall } from '../kit/legacy-sse.ts';
-import { serve } from '../kit/serve.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 
 const legacySse = true;
@@ -192,4 +194,28 @@ test('B173 a client that leaves in the middle of its handshake leaves nothing be
   await until(() => asked);
   stream.abort();
   await until(() => closed);
+});
+
+test.each(faces)('B173 a call whose body arrives after the end of its session does not run, over %s', async (face) => {
+  let ran = 0;
+  const factory = toolServer({ count: async () => said(String(++ran)) });
+  const { client, port } = await serve(factory, { legacySse: true }, { face });
+  const { stream, endpoint, post } = await connectSse(client(), '/mcp/sse');
+  await post(handshake(0));
+  await stream.nextMessage();
+  const socket = connect(port, '127.0.0.1');
+  onTestFinished(() => void socket.destroy());
+  let read = '';
+  socket.setEncoding('utf8').on('data', (text: string) => (read += text));
+  const body = JSON.stringify(toolCall(1, 'count'));
+  const fields = ['Host: localhost', 'Content-Type: application/json', `Content-Length: ${body.length}`];
+  socket.write(`POST ${endpoint} HTTP/1.1\r\n${fields.join('\r\n')}\r\nExpect: 100-continue\r\n\r\n`);
+  await until(() => read.includes('100 Continue'));
+  stream.abort();
+  await until(async () => (await post({ jsonrpc: '2.0', method: 'notifications/initialized' })).status === 400);
+  socket.write(body);
+  await until(() => /HTTP\/1\.1 [24]/.test(read));
+  expect(read).toContain('HTTP/1.1 400 Bad Request');
+  expect(read).toContain('Session not found');
+  expect(ran).toBe(0);
 });

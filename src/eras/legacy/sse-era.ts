@@ -45,6 +45,7 @@ interface Connected {
 
 const NO_BYTES = new Uint8Array(0);
 const ID_BYTES = 16;
+const NOT_FOUND = 'Session not found: open GET /sse first';
 
 /** `undefined`: not a path of this transport. */
 export function legacySsePath(url: string): 'sse' | 'message' | undefined {
@@ -140,7 +141,7 @@ export class LegacySseEra {
     const id = new URLSearchParams(exchange.url.split('?', 2)[1]).get('sessionId');
     if (id === null) return refusePlain(exchange, 'Missing sessionId parameter');
     const connection = this.#connected.get(id)?.connection;
-    if (connection === undefined) return refusePlain(exchange, 'Session not found: open GET /sse first');
+    if (connection === undefined) return refusePlain(exchange, NOT_FOUND);
     if (connection.user !== exchange.user) return refuse(exchange, otherUser(), null);
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
@@ -148,6 +149,8 @@ export class LegacySseEra {
     if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
     const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
       if (refusal !== undefined) return refuse(exchange, refusal, null);
+      // The session may have ended while the body arrived.
+      if (!this.#connected.has(id)) return refusePlain(exchange, NOT_FOUND);
       const checked = this.#parse(exchange, bytes);
       if (typeof checked === 'string') return refusePlain(exchange, checked);
       if ('error' in checked) return refuse(exchange, checked.error, checked.id);
