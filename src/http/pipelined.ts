@@ -14,8 +14,13 @@ import type { MemoryUse } from './slow-readers.ts';
 
 /** Clients and proxies that pipeline at all send some ten. */
 const MOST_WAITING = 128;
-/** What a request and its response take in the heap besides the body. */
+/** What a request and its response take in the heap besides the body and the header fields. */
 const WAITING_BYTES = 16 * 1024;
+/** What a header field takes besides its characters: two texts, and an entry in a table. */
+const FIELD_BYTES = 160;
+
+const bytesOf = ({ rawHeaders }: IncomingMessage): number =>
+  rawHeaders.reduce((sum, text) => sum + text.length, WAITING_BYTES + (rawHeaders.length / 2) * FIELD_BYTES);
 
 /** A proxy has the connections of many users. */
 const NO_SHARE = '';
@@ -45,7 +50,7 @@ export function holdPlace(socket: Socket, res: ServerResponse, memory: MemoryUse
     socket.once('close', () => closeAll(socket));
   }
   // The reserve of the budget is for requests that are served.
-  if (responses.size >= MOST_WAITING || !memory.take(WAITING_BYTES, Infinity, NO_SHARE)) {
+  if (responses.size >= MOST_WAITING || !memory.take(bytesOf(res.req), Infinity, NO_SHARE)) {
     socket.destroy();
     res.destroyed = true;
     return responses.size;
@@ -57,7 +62,7 @@ export function holdPlace(socket: Socket, res: ServerResponse, memory: MemoryUse
 
 function leave(socket: Socket, res: ServerResponse): void {
   const responses = waiting.get(socket);
-  responses?.get(res)?.give(WAITING_BYTES, NO_SHARE);
+  responses?.get(res)?.give(bytesOf(res.req), NO_SHARE);
   responses?.delete(res);
 }
 

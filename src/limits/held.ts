@@ -2,8 +2,8 @@
  * What clients can make one endpoint keep in memory, one row for each thing. Each row charges its bytes to the budget
  * of `limits.memoryBytes` when a client makes them, and gives them back. Nothing else can charge that budget.
  *
- * `docs/reference/options.md` prints this table. `test/limits/held.test.ts` measures handshakes, state and
- * subscriptions in the heap.
+ * `docs/reference/options.md` prints this table. `test/limits/held.test.ts` and `rows.test.ts` measure every
+ * row in the heap.
  */
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { Budget } from './budget.ts';
@@ -24,13 +24,13 @@ const things = <const Name extends string>(all: Readonly<Record<Name, HeldThing>
 export const HELD = things({
   bodies: {
     what: 'a request: its bytes, its text, its values, its handlers; the URIs of a `subscriptions/listen`',
-    counted: 'four times its bytes; 160 for a key, 48 for an object or array, 24 for an element; 10 KiB for a handler',
+    counted: 'four times its bytes; 160 for a key, 48 for an object or array, 24 for an element; 12 KiB for a handler',
     most: '`bodyBytes` and `bodyKeys` each',
     until: 'its answer is complete and its handlers have settled',
   },
   pipelined: {
     what: 'a request that waits for its turn on a connection',
-    counted: '16 KiB besides its body',
+    counted: '16 KiB besides its body; 160 and its characters for a header field',
     most: '128 on each connection',
     until: 'its answer can be sent, or the connection closes',
     ownShares: true,
@@ -61,7 +61,7 @@ export const HELD = things({
   },
   questions: {
     what: 'a question of a server that waits for the stream of its client',
-    counted: '2 KiB and four times its text',
+    counted: '4 KiB and four times its text',
     most: '16 for each session',
     until: 'it is sent, cancelled or refused',
   },
@@ -79,7 +79,7 @@ export const HELD = things({
   },
   calls: {
     what: 'a 2026-07-28 call without a client, and the messages kept for it',
-    counted: 'its body and its messages',
+    counted: '24 KiB besides its body; its messages, and 160 for each',
     most: '`streamBufferBytes` each, an eighth of `memoryBytes` for all',
     until: 'its client returns, or two `retryMs` are over',
   },

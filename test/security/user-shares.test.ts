@@ -143,7 +143,7 @@ test('calls that one user leaves running on many sessions count in its share of 
       response.abort();
     });
   }
-  // Each takes 10 KiB and more of 5 MiB: small requests use the reserve.
+  // Each takes 12 KiB and more of 5 MiB: small requests use the reserve.
   expect(lab.holds.length).toBeLessThan(512);
   expect(lab.holds.length + refused).toBe(1_200);
   expect(textOf((await callModern(as('bob'), ...echo)).message)).toBe('served');

@@ -11,6 +11,12 @@ export interface KeptMessagesHost {
   giveKept(bytes: number, share: string): void;
 }
 
+/** What a message takes besides its text. */
+const MESSAGE_BYTES = 160;
+
+/** One character that is not Latin makes all of a text twice as long. */
+const bytesOf = (json: string): number => json.length * (Buffer.byteLength(json) > json.length ? 2 : 1) + MESSAGE_BYTES;
+
 export class KeptMessages {
   readonly #host: KeptMessagesHost;
   /** Whose share they count in. */
@@ -40,8 +46,8 @@ export class KeptMessages {
     const { streamBufferBytes: most } = this.#host.options.limits;
     this.#kept.push(json);
     this.#length += 1;
-    let bytes = json.length;
-    while (this.#kept.length > 1 && this.#held + bytes > most) bytes -= this.#kept.shift()?.length ?? 0;
+    let bytes = bytesOf(json);
+    while (this.#kept.length > 1 && this.#held + bytes > most) bytes -= bytesOf(this.#kept.shift() ?? '');
     if (bytes > 0 && !this.#host.takeKept(bytes, this.#held, this.#share)) this.forget();
     else {
       if (bytes < 0) this.#host.giveKept(-bytes, this.#share);

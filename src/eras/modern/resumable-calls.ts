@@ -27,6 +27,8 @@ import { type CallRequest, ResumableCall, type ResumableHost } from './resumable
 /** Calls that continue without a client, and how many of them a named user may have. Past it a cut cancels. */
 const CUT_CALLS = 1_000;
 const CUT_CALLS_PER_USER = 100;
+/** What such a call takes besides its body, its handler and its messages: a server. */
+const CUT_CALL_BYTES = 24 * 1024;
 /** Answered calls in memory. The oldest one is dropped past it, and the store has its answer. */
 const ANSWERED_CALLS = 1_000;
 /** The part of `limits.memoryBytes` that kept messages may fill: clients that read their answers come first. */
@@ -114,13 +116,13 @@ export class ResumableCalls implements ResumableHost {
       this.#logger.warn({}, 'A call is cancelled at a cut: too many calls go on without a client');
       return false;
     }
-    const fits = this.#given.memory.take(bodyBytes, 0, share);
+    const fits = this.#given.memory.take(CUT_CALL_BYTES + bodyBytes, 0, share);
     if (!fits) this.#cut.charge(-1, share);
     return fits;
   }
 
   leaveCut({ share, bodyBytes }: ResumableCall): void {
-    this.#given.memory.give(bodyBytes, share);
+    this.#given.memory.give(CUT_CALL_BYTES + bodyBytes, share);
     this.#cut.charge(-1, share);
   }
 

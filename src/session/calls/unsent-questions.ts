@@ -23,7 +23,7 @@ const OPENING_MS = 1_000;
 /** Servers ask one or two questions at once. */
 const MOST_WAITING = 16;
 /** What a question takes besides its text: its promise, its timer and the SDK's entry. */
-const QUESTION_BYTES = 2_048;
+const QUESTION_BYTES = 4_096;
 /** How often the text counts: the server's objects, and what is sent. */
 const TEXT_WEIGHT = 4;
 

@@ -1,0 +1,276 @@
+/** What rows of `held.ts` hold in a server process while clients do their worst, beside what is charged for it. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import type { HeldName } from '../../src/limits/held.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
+import { until } from '../kit/until.ts';
+import { rawRequest } from '../security/aborts.ts';
+import { Caller, deafConnection, times } from '../security/small-heap.ts';
+
+const SERVER = fileURLToPath(new URL('processes/row-server.mjs', import.meta.url));
+const LIMITS = {
+  memoryBytes: 2 ** 40,
+  userShare: 1,
+  stateBytes: 2 ** 20,
+  subscriptionBytes: 2 ** 20,
+  requests: 10_000,
+  sessions: 10_000,
+};
+
+type Rows = Readonly<Record<HeldName, number>>;
+
+/** One client, and the process that serves it. */
+export class RowServer {
+  readonly port: number;
+  readonly #ask: (question: string) => Promise<unknown>;
+  readonly #idle: Socket[] = [];
+  #id = 1_000;
+
+  private constructor(port: number, ask: (question: string) => Promise<unknown>) {
+    this.port = port;
+    this.#ask = ask;
+  }
+
+  static async start({ kind, options = {} }: Setting): Promise<RowServer> {
+    const given = JSON.stringify({ ...options, limits: LIMITS });
+    const child = fork(SERVER, kind === undefined ? [given] : [given, kind], { execArgv: ['--expose-gc'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+    return new RowServer(port, async (question) => {
+      child.send(question);
+      const [told] = (await once(child, 'message')) as [unknown];
+      return told;
+    });
+  }
+
+  measure = (): Promise<{ bytes: number; rows: Rows }> => this.#ask('measure') as never;
+  stall = (): Promise<unknown> => this.#ask('stall');
+  idle = (): Promise<unknown> => this.#ask('idle');
+
+  /** Waits until this row has more than this, and does not change any more. */
+  async settled(row: HeldName, above: number): Promise<void> {
+    let [before, same] = [-1, 0];
+    const isSame = async (): Promise<boolean> => {
+      const { rows } = (await this.#ask('rows')) as { rows: Rows };
+      same = rows[row] === before && before > above ? same + 1 : 0;
+      before = rows[row];
+      return same === 8;
+    };
+    await until(isSame, { pollMs: 25, timeoutMs: 30_000, what: `a row ${row} that is settled` });
+  }
+
+  async open(capabilities: object = {}): Promise<Caller> {
+    const caller = new Caller(this.port, undefined, 1);
+    const { sessionId, text } = await caller.initialize(capabilities);
+    if (sessionId === undefined) throw new Error(`no session: ${text}`);
+    caller.sessionId = sessionId;
+    await caller.post('{"jsonrpc":"2.0","method":"notifications/initialized"}');
+    return caller;
+  }
+
+  /** Opens connections, so that `deaf` takes no memory for one. */
+  async connect(count: number): Promise<void> {
+    this.#idle.push(...(await times(count, 8, () => deafConnection(this.port, ''))));
+  }
+
+  async call(caller: Caller, name: string, args: object): Promise<void> {
+    const { status, text } = await caller.rpc('tools/call', { name, arguments: args });
+    if (status !== 200 || text.includes('"error"')) throw new Error(`${name}: ${status} ${text.slice(0, 300)}`);
+  }
+
+  /** Calls on one connection, whose client reads nothing. */
+  async deaf({ sessionId = '' }: Caller, ...calls: Array<readonly [name: string, args: object]>): Promise<void> {
+    const socket = this.#idle.pop();
+    const posts = calls.map(([name, args]) => rawCall(sessionId, name, args, ++this.#id));
+    if (socket === undefined) await deafConnection(this.port, posts.join(''));
+    else socket.write(posts.join(''));
+  }
+}
+
+export interface Setting {
+  readonly kind?: 'stalls' | 'idles';
+  readonly options?: object;
+}
+
+export interface Shape extends Setting {
+  /** Runs before the first measure, and its result is given to `fill`. */
+  readonly open?: (server: RowServer) => Promise<readonly Caller[]>;
+  readonly fill: (server: RowServer, callers: readonly Caller[]) => Promise<unknown>;
+}
+
+const VERSION = { 'mcp-protocol-version': '2025-11-25' };
+
+function rawCall(
+  sessionId: string,
+  name: string,
+  args: object,
+  id: number,
+  headers: Record<string, string> = {},
+): string {
+  const message = { jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: args } };
+  return rawRequest('POST', { 'mcp-session-id': sessionId, ...VERSION, ...headers }, message);
+}
+
+const sessions =
+  (count: number, capabilities: object = {}) =>
+  (server: RowServer): Promise<Caller[]> =>
+    times(count, 4, () => server.open(capabilities));
+
+const everyCaller =
+  (work: (server: RowServer, caller: Caller, n: number) => Promise<unknown>): Shape['fill'] =>
+  (server, callers) =>
+    times(callers.length, 8, (n) => work(server, callers[n] as Caller, n));
+
+const LATIN = 'x';
+const WIDE = `ж${'x'.repeat(7)}`;
+
+// ——— bodies ———
+
+const bodies = (args: (n: number) => object, each: number): Shape => ({
+  open: async (server) => {
+    const callers = await sessions(16)(server);
+    await server.connect(16 * each);
+    return callers;
+  },
+  fill: everyCaller((server, caller, at) =>
+    times(each, each, (n) => server.deaf(caller, ['wait', args(at * each + n)] as const)),
+  ),
+});
+
+// ——— pipelined ———
+
+const CONNECTIONS = 6;
+const WAITING = 100;
+
+const pipelined = (args: object, headers: Record<string, string> = {}): Shape => ({
+  open: sessions(CONNECTIONS),
+  fill: everyCaller((server, { sessionId = '' }) => {
+    const behind = Array.from({ length: WAITING }, (_, n) => rawCall(sessionId, 'big', args, 1_000 + n, headers));
+    return deafConnection(server.port, rawCall(sessionId, 'wait', {}, 99) + behind.join(''));
+  }),
+});
+
+// ——— answers ———
+
+const answers = (calls: number, args: object): Shape => ({
+  open: sessions(12),
+  options: { eventRetention: false },
+  fill: everyCaller((server, caller) =>
+    server.deaf(caller, ...Array.from({ length: calls }, () => ['big', args] as const)),
+  ),
+});
+
+// ——— questions ———
+
+const questions = (text: string): Shape => ({
+  open: sessions(48, { elicitation: { form: {} } }),
+  options: { responseMode: 'json', retryMs: 60_000 },
+  fill: everyCaller((server, caller) => server.call(caller, 'ask', { count: 16, text })),
+});
+
+// ——— hibernated ———
+
+const hibernated = (state?: object): Shape => ({
+  kind: 'idles',
+  options: { hibernateAfterMs: 60_000 },
+  fill: async (server) => {
+    // One connection: connections stay when their sessions hibernate.
+    const caller = new Caller(server.port, undefined, 1);
+    for (let n = 0; n < (state === undefined ? 300 : 60); n++) {
+      caller.sessionId = undefined;
+      await caller.open();
+      if (state !== undefined) await server.call(caller, 'keep', state);
+    }
+    await server.idle();
+  },
+});
+
+// ——— events ———
+
+const events = (count: number, text: string): Shape => ({
+  kind: 'stalls',
+  open: sessions(8),
+  options: { waitMs: 600_000 },
+  fill: async (server, callers) => {
+    await server.stall();
+    await everyCaller((_, caller) => server.deaf(caller, ['send', { count, text, ms: 3_600_000 }]))(server, callers);
+  },
+});
+
+// ——— calls ———
+
+/** Sends a 2026-07-28 call, and leaves when its stream has begun. */
+function leave(server: RowServer, args: object, id: number): Promise<void> {
+  const params = { name: 'send', arguments: args, _meta: envelope() };
+  const headers = mirrored('tools/call', params) as Record<string, string>;
+  const request = rawRequest('POST', headers, { jsonrpc: '2.0', id, method: 'tools/call', params });
+  return new Promise((left) => {
+    const socket = connect(server.port, '127.0.0.1', () => socket.write(request));
+    socket.on('error', () => {}).once('data', () => socket.destroy());
+    socket.on('close', () => left());
+  });
+}
+
+const calls = (each: number, args: object): Shape => ({
+  options: { resumeModernCalls: true, retryMs: 60_000 },
+  fill: (server) => times(each, 8, (n) => leave(server, { ms: 3_600_000, ...args }, n)),
+});
+
+/** `held.test.ts` measures these. */
+export const IN_SESSION = ['handshakes', 'state', 'subscriptions'] as const satisfies readonly HeldName[];
+type InSession = (typeof IN_SESSION)[number];
+
+export const SHAPES = {
+  bodies: {
+    'many small calls': bodies(() => ({}), 25),
+    'a text with wide characters each': bodies((n) => ({ text: `${n}${WIDE.repeat(60_000)}` }), 3),
+  },
+  pipelined: {
+    'calls with a wide text': pipelined({ text: WIDE.repeat(500) }),
+    'calls with a long header field': pipelined({}, { x: LATIN.repeat(15_000) }),
+    'calls with many header fields': pipelined(
+      {},
+      Object.fromEntries(Array.from({ length: 900 }, (_, n) => [`x${n}`, 'yy'])),
+    ),
+  },
+  answers: {
+    'one long text': answers(1, { count: 5_000_000, text: LATIN }),
+    'one text with wide characters': answers(1, { count: 500_000, text: WIDE }),
+  },
+  questions: {
+    'small ones': questions(''),
+    'texts with wide characters': questions(WIDE.repeat(3_000)),
+  },
+  hibernated: {
+    'plain sessions': hibernated(),
+    'one long text of state': hibernated({ text: LATIN.repeat(100_000) }),
+  },
+  events: {
+    'many small ones': events(3_000, ''),
+    'texts with wide characters': events(20, WIDE.repeat(6_000)),
+  },
+  calls: {
+    'small ones': calls(25, {}),
+    'many small messages': calls(16, { count: 3_000 }),
+    'messages with wide characters': calls(16, { count: 20, text: WIDE.repeat(2_500) }),
+  },
+} satisfies Readonly<Record<Exclude<HeldName, InSession>, Readonly<Record<string, Shape>>>>;
+
+/** Growth of the heap while the clients do this for a second time, and of what is charged in all rows. */
+export async function held(row: HeldName, shape: Shape): Promise<{ taken: number; charged: number; own: number }> {
+  const server = await RowServer.start(shape);
+  const callers = (await shape.open?.(server)) ?? [];
+  const half = callers.length / 2;
+  await shape.fill(server, callers.slice(0, half));
+  await server.settled(row, 0);
+  const before = await server.measure();
+  await shape.fill(server, callers.slice(half));
+  await server.settled(row, before.rows[row]);
+  const after = await server.measure();
+  const names = Object.keys(after.rows) as HeldName[];
+  const charged = names.reduce((sum, name) => sum + after.rows[name] - before.rows[name], 0);
+  return { taken: after.bytes - before.bytes, charged, own: after.rows[row] - before.rows[row] };
+}
