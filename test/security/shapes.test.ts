@@ -42,14 +42,14 @@ const FOUND: Readonly<Record<string, Partial<Shape>>> = {
   'long answers of 2026-07-28 that are not read, on the fetch face': {
     face: 'fetch',
     method: 'tools/call big',
-    answer: 8_000_000,
+    answer: 4_000_000,
     reads: false,
   },
   'long answers of sessions that are not read, on the fetch face': {
     era: '2025',
     face: 'fetch',
     method: 'tools/call big',
-    answer: 8_000_000,
+    answer: 4_000_000,
     reads: false,
   },
   'streams that are not read, on the fetch face': {
