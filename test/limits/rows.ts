@@ -179,7 +179,7 @@ const hibernated = (state?: object): Shape => ({
   fill: async (server) => {
     // One connection: connections stay when their sessions hibernate.
     const caller = new Caller(server.port, undefined, 1);
-    for (let n = 0; n < (state === undefined ? 300 : 60); n++) {
+    for (let n = 0; n < (state === undefined ? 1_500 : 60); n++) {
       caller.sessionId = undefined;
       await caller.open();
       if (state !== undefined) await server.call(caller, 'keep', state);
@@ -253,7 +253,7 @@ export const SHAPES = {
     'texts with wide characters': events(20, WIDE.repeat(6_000)),
   },
   calls: {
-    'small ones': calls(25, {}),
+    'small ones': calls(45, {}),
     'many small messages': calls(16, { count: 3_000 }),
     'messages with wide characters': calls(16, { count: 20, text: WIDE.repeat(2_500) }),
   },
