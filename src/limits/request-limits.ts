@@ -42,14 +42,15 @@ export class RequestLimits {
   /** What runs without a session. */
   readonly #running: Budget;
   readonly #listens: Budget;
-  /** Running requests of both eras. */
-  readonly #ofUsers = new Budget(Infinity, 1);
+  /** Running requests of both eras, where a user has a limit of them. */
+  readonly #ofUsers: Budget | undefined;
   readonly #rates: UserRates | undefined;
   readonly #tools = new Map<string, Tool>();
 
   constructor({ time, limits, perUser, perTool }: RequestLimitsOptions) {
     const rateOf = (perMinute: number) => (perMinute < Infinity ? new TokenBucket(perMinute, time) : undefined);
     this.#perUser = perUser;
+    if (perUser.requests < Infinity) this.#ofUsers = new Budget(Infinity, 1);
     this.#running = new Budget(limits.requests, limits.userShare);
     this.#listens = new Budget(limits.subscriptions, limits.userShare);
     this.#rates = perUser.requestsPerMinute < Infinity ? new UserRates(perUser.requestsPerMinute, time) : undefined;
@@ -64,20 +65,21 @@ export class RequestLimits {
   enter(caller: CountedRequest, method: string, inSession: boolean): Admission | SojournError {
     const user = shareKey(caller.user, caller.clientAddress);
     const kind = method === 'subscriptions/listen' ? 'subscriptions' : 'requests';
-    const [counted, places] =
-      kind === 'subscriptions'
-        ? [this.#listens, this.#listens]
-        : [this.#ofUsers, inSession ? undefined : this.#running];
+    const counted = kind === 'subscriptions' ? this.#listens : this.#ofUsers;
+    const places = kind === 'subscriptions' ? this.#listens : inSession ? undefined : this.#running;
     const isFull = places !== undefined && places.used >= places.size;
     // The SDK refuses a stream too many.
     if (isFull && kind === 'requests') return tooManyWithoutSession(places.size);
-    if (counted.heldBy(user) >= this.#perUser[kind]) return overUserLimit(kind, this.#perUser[kind]);
+    if (counted !== undefined && counted.heldBy(user) >= this.#perUser[kind])
+      return overUserLimit(kind, this.#perUser[kind]);
     if (!isFull && places?.isOver(user, 1) === true) return overUserShare(kind, places.size);
     const rate = this.#rates?.of(user);
     const waitMs = rate?.waitMs ?? 0;
     if (waitMs > 0) return overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs);
     rate?.take();
-    return new Admission(this, user, rate, places === undefined || places === counted ? [counted] : [counted, places]);
+    const taken = places === undefined ? [] : [places];
+    if (counted !== undefined && counted !== places) taken.push(counted);
+    return new Admission(this, user, rate, taken);
   }
 
   /** Admits requests of a session, all or none of them. */
