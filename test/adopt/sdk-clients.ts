@@ -40,6 +40,15 @@ const reconnectionOptions = {
   maxRetries: 100,
 };
 
+/** After `end` a request stays without an answer: a client that was closed while it came back would come back for ever. */
+function endingFetch(): { readonly fetch: typeof fetch; end(): void } {
+  let ended = false;
+  return {
+    fetch: (input, init) => (ended ? new Promise<never>(() => {}) : fetch(input, init)),
+    end: () => (ended = true),
+  };
+}
+
 const load = (folder: string, file: string): Promise<unknown> => import(pathToFileURL(join(folder, file)).href);
 
 /** `folder` holds the build of `@modelcontextprotocol/sdk`. */
@@ -52,9 +61,12 @@ export const firstLine = (name: string, folder: string): ClientKind => ({
     const { ElicitRequestSchema } = (await load(folder, 'types.js')) as Partial<typeof TypesV1>;
     const client = new Client(identity, { capabilities });
     if (ElicitRequestSchema !== undefined) client.setRequestHandler(ElicitRequestSchema, () => BLUE);
-    await client.connect(new http.StreamableHTTPClientTransport(new URL(url), { reconnectionOptions }));
+    const requests = endingFetch();
+    await client.connect(
+      new http.StreamableHTTPClientTransport(new URL(url), { reconnectionOptions, fetch: requests.fetch }),
+    );
     const call: Call = (params, onprogress) => client.callTool(params, undefined, { onprogress });
-    return official(client, '2025', call, ElicitRequestSchema !== undefined);
+    return official(client, requests.end, '2025', call, ElicitRequestSchema !== undefined);
   },
 });
 
@@ -74,9 +86,13 @@ export const secondLine = (
     };
     const client = new Client(identity, { capabilities, versionNegotiation: { mode } });
     client.setRequestHandler('elicitation/create', () => BLUE);
-    await client.connect(new StreamableHTTPClientTransport(new URL(url), { reconnectionOptions }));
+    const requests = endingFetch();
+    await client.connect(
+      new StreamableHTTPClientTransport(new URL(url), { reconnectionOptions, fetch: requests.fetch }),
+    );
     const era = client.getNegotiatedProtocolVersion() === '2026-07-28' ? '2026-07-28' : '2025';
-    return official(client, era, (params, onprogress) => client.callTool(params, { onprogress }), true);
+    const call: Call = (params, onprogress) => client.callTool(params, { onprogress });
+    return official(client, requests.end, era, call, true);
   },
 });
 
@@ -87,7 +103,13 @@ interface OfficialClient {
   close(): Promise<void>;
 }
 
-async function official(client: OfficialClient, era: Era, call: Call, canBeAsked: boolean): Promise<SdkClient> {
+async function official(
+  client: OfficialClient,
+  end: () => void,
+  era: Era,
+  call: Call,
+  canBeAsked: boolean,
+): Promise<SdkClient> {
   const say = async (name: string, args: Record<string, unknown>, onprogress = (): void => {}): Promise<string> => {
     const answer = (await call({ name, arguments: args }, onprogress)) as {
       readonly content: ReadonlyArray<{ readonly text: string }>;
@@ -107,7 +129,10 @@ async function official(client: OfficialClient, era: Era, call: Call, canBeAsked
       return { text: answer, progressed };
     },
     ...(canBeAsked && { ask: () => say('ask', {}) }),
-    close: () => client.close(),
+    close: async () => {
+      await client.close();
+      end();
+    },
   };
 }
 
