@@ -105,8 +105,17 @@ export function linger(req: IncomingMessage): void {
   req.resume();
 }
 
+/** Of the last caller. Several budgets ask about one request. */
+let last: { readonly user: string | undefined; readonly address: string; readonly key: string } | undefined;
+
 /** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
 export function shareKey(user: string | undefined, address = 'unknown'): string {
+  if (last === undefined || last.user !== user || last.address !== address)
+    last = { user, address, key: keyOf(user, address) };
+  return last.key;
+}
+
+function keyOf(user: string | undefined, address: string): string {
   if (user !== undefined) return `user ${user}`;
   return `address ${address.includes(':') && !address.includes('.') ? networkOf(address) : address}`;
 }

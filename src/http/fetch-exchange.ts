@@ -23,8 +23,11 @@ import { createRequestView, type RequestSource } from './request-view.ts';
 import type { SlowReader } from './slow-readers.ts';
 import { type Holder, whenTurnHasEnded } from './turn.ts';
 
-/** What a request and its response take in the heap besides the body. */
-const WAITING_BYTES = 16 * 1024;
+/**
+ * What a request and its response take in the heap besides the body, from the first byte of the body on. An adapter
+ * gives all requests that a client has pipelined at once, and each is read and begins in later turns.
+ */
+const REQUEST_BYTES = 16 * 1024;
 
 const encoder = new TextEncoder();
 
@@ -133,6 +136,8 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
 
   /** An error: the body is longer than `limit`, or there is no room for it. */
   async #read(limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | SojournError> {
+    // Before the body is looked at: adapters create most of a request's objects then.
+    if (!this.holds(REQUEST_BYTES)) return overMemory();
     if (this.#request.body === null) return NO_BYTES;
     const reader: ReadableStreamDefaultReader<Uint8Array> = this.#request.body.getReader();
     const body = new Body(this, limit, overflow);
@@ -151,8 +156,8 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   whenItsTurn(begin: () => void): void {
     this.#begun = true;
     const { starts } = this.#host;
-    // A request that waits holds its objects: there must be room for them.
-    if (starts.mustWait(this.share) && !this.holds(WAITING_BYTES)) return refuse(this, overMemory(), null);
+    if (this.#held.charged === 0 && starts.mustWait(this.share) && !this.holds(REQUEST_BYTES))
+      return refuse(this, overMemory(), null);
     void starts.run(this.share, () => {
       if (!this.closed) attempt(this, begin);
     });

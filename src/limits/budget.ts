@@ -14,6 +14,8 @@ export class Budget {
   readonly size: number;
   readonly #userShare: number;
   readonly #users = new Map<string, number>();
+  /** The last user who gave everything back is still in the map: most often the same user takes something next. */
+  #empty: string | undefined = undefined;
   #used = 0;
 
   constructor(size: number, userShare: number) {
@@ -27,7 +29,7 @@ export class Budget {
 
   /** How many users hold something. */
   get userCount(): number {
-    return this.#users.size;
+    return this.#users.size - (this.#empty === undefined ? 0 : 1);
   }
 
   /** Whether a user's share can be less than everything. */
@@ -55,8 +57,13 @@ export class Budget {
     this.#used += amount;
     if (user === undefined) return;
     const own = this.heldBy(user) + amount;
-    if (own > 0) this.#users.set(user, own);
-    else this.#users.delete(user);
+    this.#users.set(user, own);
+    if (own > 0) {
+      if (user === this.#empty) this.#empty = undefined;
+    } else if (user !== this.#empty) {
+      if (this.#empty !== undefined) this.#users.delete(this.#empty);
+      this.#empty = user;
+    }
   }
 
   /** Whether this user would hold more than its share with `more`. */
