@@ -260,6 +260,7 @@ function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost 
     memory: held.bodies,
     pipelined: held.pipelined,
     starts: new StartsPerTurn(),
+    largeBodies: new StartsPerTurn(1),
     cutPipelined: (requests) => logger.warn({ requests }, CUT.pipelined),
     slowReaders: new SlowReaders({
       time,

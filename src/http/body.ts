@@ -4,7 +4,14 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
-import { BODY_WEIGHT, type BodyOverflow, type Caller, type Exchange, type RunningWork } from './exchange.ts';
+import {
+  BODY_WEIGHT,
+  type BodyOverflow,
+  type Caller,
+  type Exchange,
+  type ExchangeHost,
+  type RunningWork,
+} from './exchange.ts';
 import type { MemoryUse } from './slow-readers.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -91,6 +98,20 @@ export class Body {
   }
 }
 
+/** A body of 4 MiB takes up to 90 ms to parse, one of this size a few. */
+export const LARGE_BYTES = 256 * 1024;
+
+/** Calls `give`, with a large body, when it is the turn of its user. */
+export function giveInTurn(
+  exchange: { readonly share: string; readonly closed: boolean },
+  { largeBodies }: Pick<ExchangeHost, 'largeBodies'>,
+  give: () => void,
+): void {
+  void largeBodies.run(exchange.share, () => {
+    if (!exchange.closed) give();
+  });
+}
+
 /**
  * Closing a socket with unread bytes resets the connection, and the client may lose the answer. So up to `LINGER_BYTES`
  * more are read and dropped; after that the connection is cut.
@@ -105,7 +126,7 @@ export function linger(req: IncomingMessage): void {
   req.resume();
 }
 
-/** Of the last caller. Several budgets ask about one request. */
+/** The last caller's: several budgets ask about one request. */
 let last: { readonly user: string | undefined; readonly address: string; readonly key: string } | undefined;
 
 /** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */

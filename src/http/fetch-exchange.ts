@@ -4,7 +4,7 @@ import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import type { Refusal } from '../observe/notices.ts';
 import { CLIENT_LEFT, type WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { Body, NO_BYTES, RequestBytes, shareKey } from './body.ts';
+import { Body, giveInTurn, LARGE_BYTES, NO_BYTES, RequestBytes, shareKey } from './body.ts';
 import { attempt, failWith, refuse } from './answer.ts';
 import {
   type AnswerEnd,
@@ -125,7 +125,11 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
 
   readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
     const reading = this.#read(limit, overflow).then(
-      (read) => (read instanceof SojournError ? done(read, NO_BYTES) : done(undefined, read)),
+      (read) => {
+        if (read instanceof SojournError) return done(read, NO_BYTES);
+        if (read.length < LARGE_BYTES) return done(undefined, read);
+        giveInTurn(this, this.#host, () => attempt(this, () => done(undefined, read)));
+      },
       (cause: unknown) => {
         if (this.#request.signal.aborted) this.#left();
         else done(bodyUnreadable(cause), NO_BYTES);

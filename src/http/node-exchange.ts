@@ -10,7 +10,7 @@ import { bodyUnreadable } from '../errors.ts';
 import type { Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { Body, linger, NO_BYTES, RequestBytes, shareKey } from './body.ts';
+import { Body, giveInTurn, LARGE_BYTES, linger, NO_BYTES, RequestBytes, shareKey } from './body.ts';
 import { attempt, failWith } from './answer.ts';
 import {
   type AnswerEnd,
@@ -161,7 +161,9 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
       settled = true;
       const { refusal } = body;
       const bytes = refusal === undefined ? body.bytes() : NO_BYTES;
-      attempt(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
+      const give = (): void => attempt(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
+      if (bytes.length < LARGE_BYTES) give();
+      else giveInTurn(this, this.#host, give);
     };
     req.on('data', (chunk: Buffer) => {
       if (!settled && !body.take(chunk)) settle();
@@ -256,7 +258,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
 
   #noteSlow(res: ServerResponse): void {
     if (res.writableLength <= WATCHED_BYTES) return;
-    this.#slow ??= new SlowResponse(res, this.#host.slowReaders, shareKey(this.user, this.clientAddress));
+    this.#slow ??= new SlowResponse(res, this.#host.slowReaders, this.share);
     this.#slow.note();
   }
 
@@ -275,6 +277,10 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     failWith(this, { cause, streaming: this.#res?.headersSent === true, report: this.#host.report });
     // The answer could not be written.
     if (this.#res?.writableEnded === false) this.#res.destroy();
+  }
+
+  get share(): string {
+    return shareKey(this.user, this.clientAddress);
   }
 
   get pendingBytes(): number {

@@ -1,23 +1,32 @@
 /**
- * Starts calls that one turn of the event loop would start together: those whose writes a store answers in one turn,
- * and those that a client sends at once on the fetch face, which does not know their connection. If all of them started
- * in that turn, the results of all handlers would exist at once, before the first is charged to the memory budget: 30
- * results of 8 MB fill a heap of 256 MB. So a few of each user start in each turn, in order.
+ * Starts work that one turn of the event loop would start together: a few of each user in each turn, in order.
+ *
+ * * Calls whose writes a store answers in one turn, and calls that a client sends at once on the fetch face, which does
+ *   not know their connection. If all of them started in that turn, the results of all handlers would exist at once,
+ *   before the first is charged to the memory budget: 30 results of 8 MB fill a heap of 256 MB.
+ * * Large bodies, of which each takes up to 90 ms to parse: requests of other users are served between two of them.
  */
+import { AsyncResource } from 'node:async_hooks';
 import { afterTurn } from '../options/system.ts';
 import type { MaybePromise } from '../types.ts';
 
-/** More would hold more results at once. Fewer would make smaller groups of the writes that follow. */
+/** For calls. More would hold more results at once. Fewer would make smaller groups of the writes that follow. */
 const STARTS = 4;
 
 export class StartsPerTurn {
   /** How many started in this turn. A turn follows while it has an entry. */
   readonly #started = new Map<string, number>();
   readonly #waiting = new Map<string, Array<() => void>>();
+  readonly #most: number;
+
+  /** `most`: how many of each user start in a turn. */
+  constructor(most = STARTS) {
+    this.#most = most;
+  }
 
   /** Whether a further start of this user waits. */
   mustWait(user: string): boolean {
-    return this.#waiting.has(user) || (this.#started.get(user) ?? 0) >= STARTS;
+    return this.#waiting.has(user) || (this.#started.get(user) ?? 0) >= this.#most;
   }
 
   run<T>(user: string, start: () => MaybePromise<T>): MaybePromise<T> {
@@ -29,13 +38,16 @@ export class StartsPerTurn {
     return new Promise((resolve, reject) => {
       const waiting = this.#waiting.get(user) ?? [];
       this.#waiting.set(user, waiting);
-      waiting.push(() => {
-        try {
-          resolve(start());
-        } catch (cause) {
-          reject(cause);
-        }
-      });
+      // The turn belongs to the request that began it, and has what the application keeps for that one.
+      waiting.push(
+        AsyncResource.bind(() => {
+          try {
+            resolve(start());
+          } catch (cause) {
+            reject(cause);
+          }
+        }),
+      );
     });
   }
 
@@ -43,7 +55,7 @@ export class StartsPerTurn {
     this.#started.clear();
     const due: Array<() => void> = [];
     for (const [user, waiting] of this.#waiting) {
-      const starts = waiting.splice(0, STARTS);
+      const starts = waiting.splice(0, this.#most);
       if (waiting.length === 0) this.#waiting.delete(user);
       this.#started.set(user, starts.length);
       due.push(...starts);

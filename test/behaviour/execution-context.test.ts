@@ -168,6 +168,19 @@ describe.each(faces)('over %s', (face) => {
     );
   });
 
+  test('B194 so it does when the calls of many requests wait for their turn, and when their bodies are large', async () => {
+    const client = await serveBehindMiddleware(face, {});
+    const one = client();
+    await one.initialize(named('opening'));
+    const names = Array.from({ length: 24 }, (_, n) => `request ${n}`);
+    for (const padding of [10, 300_000]) {
+      const args = { arguments: { padding: 'x'.repeat(padding) } };
+      const calls = names.map((name) => one.call('tools/call', { name: 'look', ...args }, named(name)));
+      const answers = await Promise.all(calls);
+      expect(answers.map(({ message }) => (found(message) as { early: unknown[] }).early[1])).toEqual(names);
+    }
+  });
+
   test('B194 so it does when the body comes in pieces, after the head', async () => {
     const client = await serveBehindMiddleware(face, {});
     const one = client();

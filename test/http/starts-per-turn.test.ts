@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { StartsPerTurn } from '../../src/http/starts-per-turn.ts';
@@ -26,4 +27,15 @@ test('what a start throws reaches its caller, and the next one begins', async ()
   const next = starts.run('ann', () => 'begun');
   await expect(failing).rejects.toThrow('refused');
   expect(await next).toBe('begun');
+});
+
+test('a start that waits runs in the context of its request, whichever request began the turn', async () => {
+  const starts = new StartsPerTurn(1);
+  const request = new AsyncLocalStorage<string>();
+  const began: unknown[] = [];
+  for (const name of ['ann', 'bob', 'eve'])
+    request.run(name, () => void starts.run('all', () => void began.push(request.getStore())));
+  await turn();
+  await turn();
+  expect(began).toEqual(['ann', 'bob', 'eve']);
 });

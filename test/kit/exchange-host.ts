@@ -20,6 +20,7 @@ export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity
     pipelined: memory,
     slowReaders,
     starts: new StartsPerTurn(),
+    largeBodies: new StartsPerTurn(1),
     cutPipelined: () => {},
   };
 }
