@@ -40,7 +40,7 @@ const reconnectionOptions = {
   maxRetries: 100,
 };
 
-/** After `end` requests stay without an answer: a client that was closed while it came back would try again and again. */
+/** After `end` no request is answered: a client that was closed while it came back would try again and again. */
 function endingFetch(): { readonly fetch: typeof fetch; end(): void } {
   let ended = false;
   return {
