@@ -12,6 +12,7 @@ import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { Core } from '../../../dist/endpoint/core.js';
 import { createMcpEndpoint } from '../../../dist/index.js';
+import { EventBudget } from '../../../dist/stores/memory/retained-logs.js';
 import { redis } from '../../../dist/stores/redis/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
 
@@ -116,6 +117,14 @@ Core.prototype.health = function () {
   return health.call(this);
 };
 
+/** The event log of the memory store has a budget besides `limits.memoryBytes`: `limits.eventLogBytes`. */
+let eventLog;
+const { count } = EventBudget.prototype;
+EventBudget.prototype.count = function (...given) {
+  eventLog = this;
+  return count.apply(this, given);
+};
+
 const LOOK_MS = 5;
 const cpuUs = () => {
   const { user, system } = process.cpuUsage();
@@ -131,7 +140,7 @@ function look() {
 }
 setInterval(look, LOOK_MS).unref();
 
-/** Bytes after a collection, the bytes of each row of `HELD`, and what the time since the last measure was like. */
+/** Bytes after a collection, the bytes of each row of `HELD` and of the event log, and what the time since the last measure was like. */
 async function measured() {
   look();
   const [usedUs, blockMs] = [cpuUs(), longestUs / 1_000];
@@ -141,13 +150,13 @@ async function measured() {
   }
   const { heapUsed, external } = process.memoryUsage();
   endpoint.health();
-  const rows = Object.entries(core.registry.held).map(([name, { used }]) => [name, used]);
+  const rows = Object.entries({ ...core.registry.held, eventLog: eventLog ?? { used: 0 } });
   const sessions = core.registry.count;
   lookedUs = cpuUs();
   longestUs = 0;
   return {
     heapBytes: heapUsed + external,
-    rows: Object.fromEntries(rows),
+    rows: Object.fromEntries(rows.map(([name, { used }]) => [name, used])),
     sessions,
     cpuUs: usedUs,
     cpuAfterUs: lookedUs,
