@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { slowTests } from './test/kit/fast-tests.ts';
 
 const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
 
@@ -55,6 +56,9 @@ const OWN = [
 
 const SHARING = 'shared worker';
 
+/** `vitest run --mode fast`, as `npm run test:fast` does: see `test/kit/fast-tests.ts`. */
+const FAST = 'fast';
+
 /**
  * A slow file that begins last is waited for alone. Without a cache of earlier runs the order would be by size. Files
  * that share workers are last and in one row: a worker is kept only for a next file of its kind.
@@ -68,44 +72,49 @@ class SlowFirst extends BaseSequencer {
   }
 }
 
-export default defineConfig({
-  resolve: {
-    // Tests and the examples they import share one copy of the code: src/. The tests of the package use dist/ by path.
-    alias: [
-      { find: /^sojourn$/, replacement: source('index.ts') },
-      { find: /^sojourn\/memory$/, replacement: source('stores/memory/index.ts') },
-      { find: /^sojourn\/sqlite$/, replacement: source('stores/sqlite/index.ts') },
-      { find: /^sojourn\/redis$/, replacement: source('stores/redis/index.ts') },
-      { find: /^sojourn\/postgres$/, replacement: source('stores/postgres/index.ts') },
-      { find: /^sojourn\/nats$/, replacement: source('stores/nats/index.ts') },
-      { find: /^sojourn\/store$/, replacement: source('stores/index.ts') },
-      { find: /^sojourn\/testing$/, replacement: source('testing/index.ts') },
-    ],
-  },
-  test: {
-    projects: [
-      {
-        extends: true,
-        test: {
-          name: SHARING,
-          isolate: false,
-          include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...OWN],
+export default defineConfig(({ mode }) => {
+  const isFast = mode === FAST;
+  const exclude = [...configDefaults.exclude, ...(isFast ? slowTests() : [])];
+  return {
+    resolve: {
+      // Tests and the examples they import share one copy of the code: src/. The tests of the package use dist/ by path.
+      alias: [
+        { find: /^sojourn$/, replacement: source('index.ts') },
+        { find: /^sojourn\/memory$/, replacement: source('stores/memory/index.ts') },
+        { find: /^sojourn\/sqlite$/, replacement: source('stores/sqlite/index.ts') },
+        { find: /^sojourn\/redis$/, replacement: source('stores/redis/index.ts') },
+        { find: /^sojourn\/postgres$/, replacement: source('stores/postgres/index.ts') },
+        { find: /^sojourn\/nats$/, replacement: source('stores/nats/index.ts') },
+        { find: /^sojourn\/store$/, replacement: source('stores/index.ts') },
+        { find: /^sojourn\/testing$/, replacement: source('testing/index.ts') },
+      ],
+    },
+    test: {
+      projects: [
+        {
+          extends: true,
+          test: {
+            name: SHARING,
+            isolate: false,
+            include: ['test/**/*.test.ts'],
+            exclude: [...exclude, ...OWN],
+          },
         },
-      },
-      { extends: true, test: { name: 'own worker', include: OWN } },
-    ],
-    globalSetup: ['test/kit/built.mjs'],
-    setupFiles: ['test/kit/leaks.ts', 'test/kit/globals.ts', 'test/kit/seed.ts'],
-    reporters: [process.env['CI'] ? ['default', { summary: false }] : 'default', './test/kit/totals.ts'],
-    pool: 'forks',
-    // Many tests wait for processes, leases and servers: a third worker uses the time that two cores would idle.
-    maxWorkers: 3,
-    sequence: { sequencer: SlowFirst },
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    retry: 0,
-    allowOnly: !process.env['CI'],
-    unstubEnvs: true,
-  },
+        { extends: true, test: { name: 'own worker', include: OWN, exclude } },
+      ],
+      globalSetup: ['test/kit/built.mjs'],
+      setupFiles: ['test/kit/leaks.ts', 'test/kit/globals.ts', 'test/kit/seed.ts'],
+      reporters: [process.env['CI'] ? ['default', { summary: false }] : 'default', './test/kit/totals.ts'],
+      pool: 'forks',
+      // Many tests wait for processes, leases and servers: a third worker uses the time that two cores would idle.
+      maxWorkers: 3,
+      sequence: { sequencer: SlowFirst },
+      testTimeout: 30_000,
+      hookTimeout: 30_000,
+      retry: 0,
+      allowOnly: !process.env['CI'],
+      unstubEnvs: true,
+      env: isFast ? { SOJOURN_FAST: '1' } : {},
+    },
+  };
 });
