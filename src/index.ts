@@ -13,6 +13,8 @@ export type {
   TrustedProxyUser,
   VerifyToken,
 } from './options/auth-options.ts';
+export type { Notice } from './observe/notices.ts';
+export type { Observe } from './observe/observer.ts';
 export type { McpEndpointOptions } from './options/endpoint-options.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/call.ts';
 export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';

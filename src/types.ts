@@ -201,14 +201,14 @@ export interface SessionEvent {
 /** Why a session became live on this instance again. */
 export type RestoreCause = 'wake' | 'takeover' | 'migration' | 'reclaim';
 
-/** What `endpoint.sessions.events` emits, by name. */
+/** What `endpoint.sessions.events` emits, by name. `from`: the owner before. `createdAt`: as in `SessionInfo`. */
 export interface SessionEventMap {
   opened: [SessionEvent & { clientInfo: Implementation; protocolVersion: string }];
-  restored: [SessionEvent & { cause: RestoreCause }];
+  restored: [SessionEvent & { cause: RestoreCause; from?: string }];
   hibernated: [SessionEvent & { reason: 'hibernated' }];
   released: [SessionEvent & { reason: 'released' | 'closed' }];
   fenced: [SessionEvent & { reason: 'fenced' }];
-  ended: [SessionEvent & { reason: EndReason }];
+  ended: [SessionEvent & { reason: EndReason; createdAt?: number }];
 }
 
 export type SessionEventName = keyof SessionEventMap;

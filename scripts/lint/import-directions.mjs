@@ -18,7 +18,7 @@ const MAY_IMPORT = {
   stores: ['options', 'protocol'],
   clients: [],
   session: ['observe', 'clients', 'limits', 'call', 'stores', 'http', 'options', 'protocol'],
-  cluster: ['session', 'call', 'stores', 'http', 'options', 'protocol'],
+  cluster: ['observe', 'session', 'call', 'stores', 'http', 'options', 'protocol'],
   relay: ['observe', 'cluster', 'session', 'call', 'stores', 'http', 'options', 'protocol'],
   eras: ['observe', 'relay', 'cluster', 'session', 'limits', 'call', 'stores', 'http', 'options', 'protocol'],
   definition: ['observe', 'session', 'options', 'protocol'],
@@ -43,7 +43,7 @@ const MAY_IMPORT = {
   sealed: ['options', 'protocol'],
   testing: ['stores', 'options', 'protocol'],
   cli: ['observe', 'endpoint', 'listen', 'stores', 'options', 'protocol', 'index'],
-  index: ['endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
+  index: ['observe', 'endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
 };
 
 /** Packages that a folder may import besides Node's modules and the SDK: the CLI's own, and the stores' clients. */

@@ -7,6 +7,7 @@ import { SojournError } from '../errors.ts';
 import { DEFAULTS } from '../options/table.ts';
 import { userName } from '../shown.ts';
 import { openEndpointStore } from '../endpoint/endpoint-store.ts';
+import { Notices } from '../observe/notices.ts';
 import { isEnded, type Store } from '../stores/store.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
 import { endedLine, sessionDetails, sessionLine, sessionRow, tableHead } from './session-printout.ts';
@@ -58,7 +59,7 @@ async function openStore(store: Store, { storeUrl, origin, name }: SessionsReque
   // Opening creates a missing file: right for a server, but here the name of the file may be mistyped.
   if (store.kind === 'sqlite' && !existsSync(file))
     throw new Failure(`${file} does not exist; check the path in --store`);
-  return openEndpointStore(store, { ...DEFAULTS, name });
+  return openEndpointStore(store, { ...DEFAULTS, notices: new Notices(), name });
 }
 
 type Run = (store: Opened, request: SessionsRequest, out: (text: string) => void) => Promise<void>;

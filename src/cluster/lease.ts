@@ -7,17 +7,18 @@
  * claims its sessions (`session/ownership/claim-queue.ts`), however long that takes. Each session is served once it is
  * claimed for the new id. No id owns anything before its lease is stored.
  *
- * The remaining time is the smaller of what the monotonic clock and the wall clock show, counted from before the
- * renewal was sent: suspending the machine stops the monotonic clock, and the wall clock can be set. An instance that
- * lost its mailbox counts as lapsed until a later renewal succeeds, because another instance may have removed its
- * lease. In one process (`inProcess`) no takeover can go unnoticed, and the lease never expires.
+ * `lease-time.ts` says how long it is valid. An instance that lost its mailbox counts as lapsed until a later renewal
+ * succeeds, because another instance may have removed its lease. In one process (`inProcess`) no takeover can go
+ * unnoticed, and the lease never expires.
  *
  * A crash leaves a lease that expires, or that is removed by an instance whose probe is not delivered.
  */
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import { backoffMs, base64url, type RandomSource } from '../options/system.ts';
+import type { Notices } from '../observe/notices.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
+import { LeaseTime, type Moment } from './lease-time.ts';
 import { LEASE_LOST } from './lost-data.ts';
 
 const ID_BYTES = 9;
@@ -44,14 +45,6 @@ const OUTAGE_LEASES = 1 / 2;
  */
 const RETURN_RENEWALS = 2;
 
-/** A time by both clocks, in ms. */
-interface Moment {
-  readonly monotonic: number;
-  readonly wall: number;
-}
-
-const NEVER: Moment = { monotonic: -Infinity, wall: -Infinity };
-
 /** The instance that a lease belongs to. The lease calls it once it has joined. */
 export interface Leaseholder {
   /** The mailbox of `id`, an announced id, got a message from another instance. Never throws. */
@@ -73,6 +66,7 @@ export interface LeaseOptions {
   readonly random: RandomSource;
   readonly time: Required<TimeProvider>;
   readonly logger: Logger;
+  readonly notices: Pick<Notices, 'emit'>;
   /** How long what needs the store waits for it. */
   readonly waitMs: number;
 }
@@ -87,7 +81,7 @@ export class Lease {
   #state: InstanceLease['state'] = 'serving';
   /** The lease was given back, so nothing is renewed any more. */
   #left = false;
-  #validUntil = NEVER;
+  readonly #validity: LeaseTime;
   /** How often the mailbox was lost in all, and how often when the last successful renewal began. */
   #losses = 0;
   #lossesRenewed = 0;
@@ -109,6 +103,7 @@ export class Lease {
 
   constructor(options: LeaseOptions) {
     this.#options = options;
+    this.#validity = new LeaseTime(options.time, options.leaseMs);
     this.#id = this.#announcedId = this.#newId();
   }
 
@@ -131,9 +126,13 @@ export class Lease {
     return inProcess ? this.#joined : this.#losses === this.#lossesRenewed && this.#inTime;
   }
 
+  /** How long the lease is valid without another renewal; `undefined`: it does not expire. */
+  get remainingMs(): number | undefined {
+    return this.#options.inProcess ? undefined : this.#validity.remainingMs;
+  }
+
   get #inTime(): boolean {
-    const { time } = this.#options;
-    return time.monotonic() < this.#validUntil.monotonic && time.now() < this.#validUntil.wall;
+    return this.#validity.remainingMs > 0;
   }
 
   /**
@@ -185,6 +184,7 @@ export class Lease {
       this.#id = this.#announcedId = this.#newId();
       throw cause;
     }
+    this.#options.notices.emit({ kind: 'joined', instance: this.#id });
     this.#renewedAt = this.#options.time.monotonic();
     this.#ticked();
   }
@@ -206,7 +206,7 @@ export class Lease {
   }
 
   async #announce(): Promise<void> {
-    const [id, sent, losses] = [this.#id, this.#moment(), this.#losses];
+    const [id, sent, losses] = [this.#id, this.#validity.now, this.#losses];
     await this.#options.directory.announce(
       { id, state: this.#state, version: BUILD_VERSION },
       (from, message) => this.#holder?.receive(id, from, message),
@@ -234,16 +234,10 @@ export class Lease {
     this.#tick();
   }
 
-  #moment(): Moment {
-    const { time } = this.#options;
-    return { monotonic: time.monotonic(), wall: time.now() };
-  }
-
   /** It is valid from before it was sent. `losses`: of the mailbox, by then. */
-  #extend({ monotonic, wall }: Moment, losses: number): void {
+  #extend(sent: Moment, losses: number): void {
     this.#lossesRenewed = losses;
-    const { leaseMs } = this.#options;
-    this.#validUntil = { monotonic: monotonic + leaseMs, wall: wall + leaseMs };
+    this.#validity.extend(sent);
     if (this.valid) this.#holder?.extended();
   }
 
@@ -254,7 +248,7 @@ export class Lease {
     const now = time.monotonic();
     const due = this.storeAway
       ? now + Math.min(leaseMs / RENEWALS, backoffMs(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random))
-      : Math.max(now, this.#validUntil.monotonic - leaseMs + leaseMs / RENEWALS);
+      : Math.max(now, this.#validity.renewalSentAt + leaseMs / RENEWALS);
     this.#timer = time.setTimeout(() => {
       if (!this.storeAway) this.#noteLateness(time.monotonic() - due);
       this.#tick();
@@ -290,7 +284,7 @@ export class Lease {
     const { logger, time, leaseMs, waitMs } = this.#options;
     const [losses, mailboxWasLost] = [this.#losses, this.#mailboxLost];
     try {
-      const sent = this.#moment();
+      const sent = this.#validity.now;
       // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.#options.inProcess || this.#inTime;
       if (alive && (await this.#options.directory.renew(this.#id, this.#state))) this.#extend(sent, losses);
@@ -321,11 +315,12 @@ export class Lease {
     if (this.#left) return;
     const { logger } = this.#options;
     const before = this.#id;
-    this.#validUntil = NEVER;
+    this.#validity.end();
     this.#lapses += 1;
     // In one step, so that nothing is sent or received under the old id afterwards.
     this.#id = this.#newId();
     this.#holder?.lapsed(before);
+    this.#options.notices.emit({ kind: 'leaseLapsed', instance: before, lost: early });
     // During an outage lapses are expected, and logged at debug level.
     const level = early ? 'error' : this.storeAway ? 'debug' : 'warn';
     const text = early ? LEASE_LOST : 'The lease ran out; its sessions are claimed again under a new id';
@@ -334,6 +329,7 @@ export class Lease {
     if (before === this.#announcedId) this.#toLeave.add(before);
     await this.#leaveDead(before);
     await this.#announce();
+    if (!this.#left) this.#options.notices.emit({ kind: 'joined', instance: this.#id, before });
     for (const id of this.#toLeave) void this.#leaveDead(id);
   }
 

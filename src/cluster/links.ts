@@ -14,6 +14,7 @@
  */
 import { BoundedMap } from '../bounded-map.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
+import type { Notices } from '../observe/notices.ts';
 import { RepeatedLines } from '../options/repeated-lines.ts';
 import { within } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
@@ -42,6 +43,7 @@ export interface LinksOptions {
   readonly leaseMs: number;
   readonly waitMs: number;
   readonly logger: Logger;
+  readonly notices: Pick<Notices, 'emit'>;
 }
 
 /** The instance at this end of the links. */
@@ -257,6 +259,7 @@ export class Links {
       { instance: peer },
       'An instance died, or gets no messages: its lease is removed, and its sessions continue at the others',
     );
+    this.#options.notices.emit({ kind: 'leaseRemoved', instance: peer });
     this.died(peer);
     return false;
   }

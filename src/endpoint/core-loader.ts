@@ -26,6 +26,7 @@ export class CoreLoader {
   #attempt: Promise<Core> | undefined;
   #timer: unknown;
   #failures = 0;
+  #awaySince = 0;
   #reports: (error: unknown) => boolean = () => false;
 
   constructor(core: Core, store: EndpointStore, options: ResolvedOptions) {
@@ -75,14 +76,22 @@ export class CoreLoader {
     this.#attempt = undefined;
     this.#isOpen = true;
     this.#core.prepare();
-    if (this.#failures > 0) this.#options.logger.info({ attempts: this.#failures + 1 }, 'The session store is open');
+    if (this.#failures > 0) {
+      const { logger, notices, timeProvider: time } = this.#options;
+      logger.info({ attempts: this.#failures + 1 }, 'The session store is open');
+      notices.emit({ kind: 'storeBack', ms: time.monotonic() - this.#awaySince });
+    }
     return this.#core;
   }
 
   #failed(err: unknown): void {
     this.#attempt = undefined;
     this.#failures += 1;
-    const { logger, timeProvider: time } = this.#options;
+    const { logger, notices, timeProvider: time } = this.#options;
+    if (this.#failures === 1) {
+      this.#awaySince = time.monotonic();
+      notices.emit({ kind: 'storeAway', error: err instanceof Error ? err : new Error(String(err)) });
+    }
     // Log only the first failure of an outage, because later attempts fail alike.
     if (this.#failures === 1 && !this.#reports(err))
       logger.error({ err }, 'The session store could not be opened; it is tried again');

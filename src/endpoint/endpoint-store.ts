@@ -4,10 +4,11 @@ import { systemRandom } from '../options/system.ts';
 import { CALLS, type EndpointStore, sessionKind } from '../session/record/kinds.ts';
 import type { Kind, MaybePromise, OpenStore, Store } from '../stores/store.ts';
 import type { EventRetention } from '../types.ts';
+import { timedStore } from './timed-store.ts';
 
 type StoreSettings = Pick<
   ResolvedOptions,
-  'name' | 'timeProvider' | 'logger' | 'leaseMs' | 'tombstoneMs' | 'eventRetention' | 'limits'
+  'name' | 'notices' | 'timeProvider' | 'logger' | 'leaseMs' | 'tombstoneMs' | 'eventRetention' | 'limits'
 >;
 
 /** Synchronous where the store is. */
@@ -23,9 +24,11 @@ export function openEndpointStore(store: Store, options: StoreSettings): MaybePr
     eventLogBytes: options.limits.eventLogBytes,
     tombstones: options.limits.tombstones,
   });
-  return opened instanceof Promise
-    ? opened.then((open) => endpointStore(open, sessions))
-    : endpointStore(opened, sessions);
+  const made = (open: OpenStore): EndpointStore => {
+    const plain = endpointStore(open, sessions);
+    return options.notices.watchesDetails && !store.inProcess ? timedStore(plain, options) : plain;
+  };
+  return opened instanceof Promise ? opened.then(made) : made(opened);
 }
 
 /** `sessions`: the kind of the sessions. It was opened for that one and for calls. */

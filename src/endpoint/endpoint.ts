@@ -24,6 +24,7 @@ import type { ListenOptions } from '../listen/listen-options.ts';
 import { checkArguments } from '../options/checks.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import { logNotices } from '../observe/log-lines.ts';
+import { observeNotices } from '../observe/observer.ts';
 import { reportThrown } from '../observe/thrown-errors.ts';
 import { WatchedRequest } from '../observe/watched-request.ts';
 import { endpointLogger, requestLogger } from '../options/logger.ts';
@@ -115,6 +116,7 @@ class Endpoint {
     this.#watchesRequests = options.notices.watchesRequests;
     const { timeProvider: time, logger, auth, sharedLists } = options;
     publishSessions(options.notices, this.#events, logger);
+    if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
     if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists, definition);
     this.#wellKnown = new WellKnown(auth?.metadata);

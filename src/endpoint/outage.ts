@@ -8,6 +8,7 @@
  * there was no such line for `QUIET_MS`.
  */
 import { SojournError } from '../errors.ts';
+import type { Notices } from '../observe/notices.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 
 const QUIET_MS = 10_000;
@@ -25,14 +26,20 @@ export interface Outage {
 }
 
 /** `health`: watches the store from the first line on which says that it cannot be reached. */
-export function createOutage(target: Logger, time: Required<TimeProvider>, health: OutageHealth): Outage {
+export function createOutage(
+  target: Logger,
+  time: Required<TimeProvider>,
+  health: OutageHealth,
+  notices: Pick<Notices, 'emit'>,
+): Outage {
   let since: number | undefined;
   let quiet = 0;
   let lastFailure = -Infinity;
   const log =
     (level: 'warn' | 'error') =>
     (obj: object, msg: string): void => {
-      if (!('err' in obj) || !isStoreAway(obj.err)) return target[level](obj, msg);
+      const err = 'err' in obj ? obj.err : undefined;
+      if (!isStoreAway(err)) return target[level](obj, msg);
       lastFailure = time.monotonic();
       health.watch();
       if (since !== undefined) {
@@ -42,19 +49,22 @@ export function createOutage(target: Logger, time: Required<TimeProvider>, healt
       since = lastFailure;
       quiet = 0;
       target[level](obj, msg);
+      notices.emit({ kind: 'storeAway', error: err });
     };
   return {
     logger: Object.freeze({ ...target, warn: log('warn'), error: log('error') }),
     renewed(wasAway) {
       if (since === undefined || health.isFull) return;
       if (!wasAway && time.monotonic() - lastFailure < QUIET_MS) return;
-      target.info({ ms: Math.round(time.monotonic() - since), lines: quiet }, 'The session store is back');
+      const ms = time.monotonic() - since;
+      target.info({ ms: Math.round(ms), lines: quiet }, 'The session store is back');
       since = undefined;
+      notices.emit({ kind: 'storeBack', ms });
     },
   };
 }
 
-function isStoreAway(error: unknown): boolean {
+function isStoreAway(error: unknown): error is Error {
   for (let at = error; at instanceof Error; at = at.cause) {
     if (at instanceof SojournError && at.code === 'STORE_AWAY') return true;
   }

@@ -25,6 +25,7 @@ export interface ShutdownParts extends Omit<Eras, 'checks'> {
 export class Shutdown {
   readonly #parts: ShutdownParts;
   #draining: Promise<{ released: number; interrupted: number }> | undefined;
+  #drainsSince: number | undefined;
 
   constructor(parts: ShutdownParts) {
     this.#parts = parts;
@@ -41,7 +42,7 @@ export class Shutdown {
     const began = timeProvider.monotonic();
     const left = (): number => Math.max(0, timeoutMs - (timeProvider.monotonic() - began));
     if ((await this.#parts.instance.otherServing()) !== undefined) return left();
-    this.#parts.registry.lifecycle.advance('finishing');
+    if (this.#parts.registry.lifecycle.advance('finishing')) this.#drainBegins();
     await this.#parts.instance.drain();
     const calls = [...this.#parts.registry.values()].flatMap((session) => session.calls.running.values());
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
@@ -65,6 +66,7 @@ export class Shutdown {
   async #drain(timeoutMs: number, expectsRequests: () => boolean): Promise<{ released: number; interrupted: number }> {
     this.#parts.registry.lifecycle.advance('draining');
     if (this.#parts.registry.lifecycle.refusal !== undefined) return { released: 0, interrupted: 0 };
+    const began = this.#drainBegins();
     await this.#parts.instance.drain();
     const { timeProvider } = this.#parts.registry.options;
     const deadline = timeProvider.monotonic() + timeoutMs;
@@ -84,7 +86,18 @@ export class Shutdown {
     await this.#noteOthers();
     released += await this.#release(() => true);
     await this.#closeEras(await this.#handsOver());
+    const ms = timeProvider.monotonic() - began;
+    this.#parts.registry.options.notices.emit({ kind: 'drained', released, interrupted, ms });
     return { released, interrupted };
+  }
+
+  #drainBegins(): number {
+    const { notices, timeProvider } = this.#parts.registry.options;
+    if (this.#drainsSince === undefined) {
+      this.#drainsSince = timeProvider.monotonic();
+      notices.emit({ kind: 'drainBegun' });
+    }
+    return this.#drainsSince;
   }
 
   async #noteOthers(): Promise<void> {

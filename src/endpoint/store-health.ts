@@ -14,8 +14,9 @@
  */
 import { SojournError } from '../errors.ts';
 import type { EndpointStore } from '../session/record/kinds.ts';
-import type { AppendRequest, Records } from '../stores/store.ts';
+import type { Records } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
+import { operationOf } from './timed-store.ts';
 
 const FAILING_MS = 10_000;
 
@@ -79,7 +80,7 @@ export class StoreHealth {
         const method = own[name] as StoreCall | undefined;
         return (
           method &&
-          ((...given: unknown[]) => this.#call(kindOf(name, given[0]), given[0], () => method.apply(own, given)))
+          ((...given: unknown[]) => this.#call(operationOf(name, given[0]), given[0], () => method.apply(own, given)))
         );
       },
     };
@@ -125,11 +126,6 @@ export class StoreHealth {
     failures.last = now;
     if (failures.sessions.size < 2) failures.sessions.add(sessionOf(about));
   }
-}
-
-/** Marks alone are an append without a stream: they show nothing about the events that a store takes. */
-function kindOf(call: string, about: unknown): string {
-  return call === 'append' && (about as AppendRequest).stream === null ? 'mark' : call;
 }
 
 /** The session that a call is about, from its first argument. */

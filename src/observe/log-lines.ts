@@ -9,8 +9,8 @@ import type { Logger } from '../types.ts';
 import type {
   DroppedNotice,
   HandlerThrewNotice,
+  EmittedNotice,
   ListChangedNotice,
-  Notice,
   Notices,
   RefusedNotice,
   RequestNotice,
@@ -25,7 +25,7 @@ interface LineOptions {
 /** `requests`: where the lines of requests go; `undefined`: nowhere. */
 export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
   const [dropped, changed] = [new FirstLines(options.logger), new FirstLines(options.logger)];
-  notices.listen((notice) => {
+  const log = (notice: EmittedNotice): void => {
     if (notice.kind === 'dropped') {
       const fields = { method: shown(notice.method) };
       dropped.write(`${notice.sender} ${fields.method}`, fields, DROPPED[notice.sender]);
@@ -33,7 +33,8 @@ export function logNotices(notices: Notices, options: LineOptions, requests: Log
       const call = calledFields(notice);
       changed.write(JSON.stringify(call), { ...call, list: notice.list }, CHANGED);
     } else write(notice, options, requests);
-  }, requests !== undefined);
+  };
+  notices.listen(log, { requests: requests !== undefined });
 }
 
 const DROPPED: Readonly<Record<DroppedNotice['sender'], string>> = {
@@ -68,7 +69,7 @@ class FirstLines {
 const MOST_KEYS = 100;
 
 function write(
-  notice: Exclude<Notice, DroppedNotice | ListChangedNotice>,
+  notice: Exclude<EmittedNotice, DroppedNotice | ListChangedNotice>,
   { logger, logErrors }: LineOptions,
   requests: Logger | undefined,
 ): void {
@@ -98,6 +99,9 @@ function write(
     case 'released':
     case 'fenced':
       return logger.debug({ reason: notice.reason, sessionId: notice.sessionId }, 'A session left this instance');
+    // The parts that know more log the other steps themselves.
+    default:
+      return undefined;
   }
 }
 

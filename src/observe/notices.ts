@@ -8,12 +8,22 @@
  *     clientSeen      `seenClients` of `eras/message-checks.ts`: clients without a session
  *     dropped         `definition/shared-server.ts`, and transports whose session or request has ended
  *     listChanged     `noticeListChange` of `session/calls/call.ts`
+ *     joined, leaseLapsed, leaseRemoved   `cluster/lease.ts`, `cluster/links.ts`
+ *     storeAway, storeBack                `endpoint/outage.ts`, and of a store that is not open yet `core-loader.ts`
+ *     storeCall       `endpoint/timed-store.ts`
+ *     drainBegun, drained                 `endpoint/shutdown.ts`
+ *     relayed         `relay/relay.ts`
+ *     waited          `eras/legacy/waiting.ts`
+ *     callLost        `session/calls/rerun.ts`, `eras/modern/returning-clients.ts`
+ *     resumed         `eras/legacy/get.ts`, `eras/modern/returning-clients.ts`
  *     the others      `session/registry.ts`: what happens to sessions
  *
- * Listeners are called in the turn of the notice. They must not throw.
+ * Listeners are called in the turn of the notice. They must not throw. The option `observe` is one of them
+ * (`observer.ts`), the log another (`log-lines.ts`).
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 import type { SessionEventMap, SessionEventName } from '../types.ts';
+import type { DetailNotice, StepNotice } from './step-notices.ts';
 
 /** How a call failed that was answered. */
 export interface CallFailure {
@@ -58,10 +68,14 @@ export interface Refusal {
   readonly user?: string | undefined;
 }
 
+/** A request was refused, or answered with an error of this library, before your server got it. */
 export interface RefusedNotice extends Refusal {
   readonly kind: 'refused';
-  /** The client sent it. */
+  /** The client sent it, perhaps without such a session. */
   readonly sessionId: string | undefined;
+}
+
+interface NotedRefusal extends RefusedNotice {
   /** A `request` notice follows, which says it too. */
   readonly watched: boolean;
 }
@@ -113,14 +127,18 @@ type WithoutTime<N> = N extends unknown ? Omit<N, 'at'> : never;
 /** A notice of a session before it has its time. */
 export type SessionChange = WithoutTime<SessionNotice>;
 
-export type Notice =
-  | RequestNotice
-  | RefusedNotice
-  | HandlerThrewNotice
-  | ClientSeenNotice
-  | DroppedNotice
-  | ListChangedNotice
-  | SessionNotice;
+/** What the option `observe` gets: all that happens in an endpoint and is no call of a handler. */
+export type Notice = RefusedNotice | ClientSeenNotice | DroppedNotice | ListChangedNotice | SessionNotice | StepNotice;
+
+/** What is emitted. Telling of handlers is for `onerror`, telling of requests for the access log. */
+export type EmittedNotice = Exclude<Notice, RefusedNotice> | NotedRefusal | RequestNotice | HandlerThrewNotice;
+
+/** Notices that cost work where they are made. */
+export interface Wanted {
+  /** Those of requests. */
+  readonly requests?: boolean;
+  readonly details?: boolean;
+}
 
 interface RefusedExchange {
   header(name: string): string | undefined;
@@ -132,20 +150,34 @@ interface RefusedRequest {
 }
 
 export class Notices {
-  readonly #listeners: Array<(notice: Notice) => void> = [];
+  readonly #listeners: Array<(notice: EmittedNotice) => void> = [];
   #requests = false;
+  #details = false;
 
-  /** `requests`: whether the listener wants the notices of requests, which cost work for each request. */
-  listen(listener: (notice: Notice) => void, requests = false): void {
+  listen(listener: (notice: EmittedNotice) => void, { requests = false, details = false }: Wanted = {}): void {
     this.#listeners.push(listener);
     this.#requests ||= requests;
+    this.#details ||= details;
   }
 
   get watchesRequests(): boolean {
     return this.#requests;
   }
 
-  emit(notice: Notice): void {
+  get watchesDetails(): boolean {
+    return this.#details;
+  }
+
+  emit(notice: Exclude<EmittedNotice, DetailNotice>): void {
+    this.#tell(notice);
+  }
+
+  /** Where nothing listens for details, the caller makes no notice. */
+  detail(notice: DetailNotice): void {
+    this.#tell(notice);
+  }
+
+  #tell(notice: EmittedNotice): void {
     for (const listener of this.#listeners) listener(notice);
   }
 

@@ -4,6 +4,7 @@
  */
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
 import type { Notices } from '../observe/notices.ts';
+import type { Observe } from '../observe/observer.ts';
 import type { AuthOptions } from './auth-options.ts';
 import type { ResolvedLimits } from './resolve-limits.ts';
 import type { DEFAULTS } from './table.ts';
@@ -186,6 +187,12 @@ export interface McpEndpointOptions {
    * context. Default: none.
    */
   onerror?: OnError | undefined;
+  /**
+   * Called with each notice of all that is no call, in the turn in which it happens: refusals, the life cycle of
+   * sessions, of this instance and its store, calls to the store, relays, waits, resumes. Keep it short; what it throws
+   * is logged. Default: none, and no notice of a detail is made.
+   */
+  observe?: Observe | undefined;
   /**
    * The target of log lines: a pino logger, `console` for every level, or `false` for silence. Default: the console,
    * info and above.

@@ -6,6 +6,7 @@
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
 import { optionInvalid } from '../errors.ts';
 import { KNOWN_VERSIONS, newestFirst } from '../protocol/versions.ts';
+import type { Observe } from '../observe/observer.ts';
 import type { Store } from '../stores/store.ts';
 import type {
   ConfigureSessionOptions,
@@ -201,6 +202,7 @@ export const OPTIONS = {
   ),
   timeProvider: inModule('Sessions', 'an object with functions', systemTime as Required<TimeProvider>, parseTime),
   bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
+  observe: hook<Observe>('a function (notice)', 'Running'),
   onerror: hook<OnError>('a function (error, context)', 'Sessions'),
   logErrors: flag(false, {
     group: 'Running',

@@ -149,6 +149,8 @@ export class Relay implements RelayedCalls {
 
   #push(link: Link, inbound: Inbound, text: string | undefined, bytes: number): Promise<RelayOutcome> {
     const { exchange, kind, isAccepted } = inbound;
+    const { notices, timeProvider: time } = this.#options.options;
+    const began = notices.watchesDetails ? time.monotonic() : undefined;
     const n = this.#calls++;
     const releaseLink = link.hold(kind === 'post' || endsSession(inbound) ? 'call' : 'stream');
     return new Promise((resolve) => {
@@ -156,6 +158,10 @@ export class Relay implements RelayedCalls {
       const outgoing = new OutgoingCall(inbound, link, item, this.#options, (outcome) => {
         this.#outgoing.delete(n);
         releaseLink();
+        if (began !== undefined) {
+          const sessionId = exchange.header('mcp-session-id');
+          notices.detail({ kind: 'relayed', to: link.peer, outcome, ms: time.monotonic() - began, sessionId });
+        }
         resolve(outcome);
       });
       this.#outgoing.set(n, outgoing);

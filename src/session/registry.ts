@@ -171,8 +171,8 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     return mayTake ? other : undefined;
   }
 
-  /** `cause`: why a session was restored; `undefined`: it was opened here. */
-  add(session: LiveSession, cause?: RestoreCause): void {
+  /** `cause`: why a session was restored; `undefined`: it was opened here. `from`: its owner before. */
+  add(session: LiveSession, cause?: RestoreCause, from?: string): void {
     this.#live.set(session.id, session);
     this.shares.add(session);
     if (session.idle) this.becameIdle(session);
@@ -180,7 +180,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     if (cause === undefined) {
       const { clientInfo } = session.handshake;
       this.emit({ kind: 'opened', sessionId: session.id, clientInfo, protocolVersion: session.version });
-    } else this.emit({ kind: 'restored', sessionId: session.id, cause });
+    } else this.emit({ kind: 'restored', sessionId: session.id, cause, ...(from !== undefined && { from }) });
     // It ended itself while its record was being stored.
     const { leaveReason } = session.ownership;
     if (leaveReason === 'server_closed' || leaveReason === 'handler_returned') this.endedItself(session, leaveReason);

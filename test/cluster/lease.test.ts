@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { Lease } from '../../src/cluster/lease.ts';
 import { storeAway } from '../../src/errors.ts';
+import { Notices } from '../../src/observe/notices.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 
@@ -36,6 +37,7 @@ async function joined() {
     random: (bytes) => new Uint8Array(bytes),
     time,
     logger: createLog(),
+    notices: new Notices(),
     waitMs: WAIT_MS,
   });
   await lease.join({
@@ -159,6 +161,7 @@ test('the id that an outage cost its lease is left when the store is back, in ca
     random: (bytes) => new Uint8Array(bytes).fill(drawn++ % 256),
     time,
     logger: createLog(),
+    notices: new Notices(),
     waitMs: WAIT_MS,
   });
   await lease.join({
@@ -221,6 +224,7 @@ test('a mailbox that is lost while the first lease is stored is renewed after th
     random: (bytes) => new Uint8Array(bytes),
     time,
     logger: log,
+    notices: new Notices(),
     waitMs: WAIT_MS,
   });
   await lease.join({

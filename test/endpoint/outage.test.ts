@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { createOutage } from '../../src/endpoint/outage.ts';
+import { Notices } from '../../src/observe/notices.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 
@@ -9,7 +10,7 @@ const RENEWAL_MS = 1_000;
 function begin() {
   const [time, log] = [createFakeTime(), createLog()];
   const health = { isFull: false, watch: () => {} };
-  const outage = createOutage(log, time, health);
+  const outage = createOutage(log, time, health, new Notices());
   const fails = (): void => outage.logger.warn({ err: storeAway('no right to write') }, 'A call failed');
   const messages = (): string[] => log.lines.filter(({ level }) => level !== 'debug').map(({ message }) => message);
   return { time, outage, health, fails, messages };

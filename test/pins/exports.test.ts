@@ -39,6 +39,8 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'McpServerOptions',
       'McpSession',
       'McpSessionContext',
+      'Notice',
+      'Observe',
       'ResponseMode',
       'RestoreCause',
       'RunSessionHandler',

@@ -18,6 +18,7 @@
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
 import { lostJson } from '../../http/answer.ts';
 import type { CallReader, ResponsePolicy } from '../../http/reader.ts';
+import type { ResumedNotice } from '../../observe/step-notices.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import type { Inbound, NextAttempt } from '../../call/inbound.ts';
@@ -85,15 +86,22 @@ export class LegacyGets {
     const kept = position !== undefined && isOurs(session, position) && !position.ended;
     let resumed = kept ? await this.#resume(session, inbound, position) : undefined;
     if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
-    if (resumed === 'resumed') return true;
-    if (session.left || !session.ownership.leaseValid) return false;
+    const ours = resumed === 'resumed' || (!session.left && session.ownership.leaseValid);
+    if (!ours) return false;
     const isGetStream = position === undefined || position.stream === GET_STREAM;
     const isFinished = resumed === 'finished' || position?.ended === true;
+    this.#note(session.id, resumed === 'resumed' ? 'continued' : isFinished ? 'finished' : 'gap');
+    if (resumed === 'resumed') return true;
     const next = forResume({ isGetStream, isFinished, namesCall: position?.call !== undefined });
     if (next === 'getStream') await openGet(session, this.#open(inbound), true);
     else if (next === 'finished') await this.#finish(session, inbound);
     else if (position !== undefined) this.#respondError(inbound, position, answerNotKept());
     return true;
+  }
+
+  #note(sessionId: string, outcome: ResumedNotice['outcome']): void {
+    const { notices } = this.#options;
+    if (notices.watchesDetails) notices.detail({ kind: 'resumed', outcome, sessionId });
   }
 
   /** `undefined`: the log cannot continue from there. */

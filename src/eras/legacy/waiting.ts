@@ -14,7 +14,10 @@
  * disconnects, and a request also when its client cancels it.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import { SojournError } from '../../errors.ts';
+import { reasonOf } from '../../http/answer.ts';
 import { shareKey } from '../../http/body.ts';
+import type { WaitedNotice } from '../../observe/step-notices.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { type Inbound, type InboundKind, isAbandoned, isRequest, type NextAttempt, reads } from '../../call/inbound.ts';
 import { afterWait, isHookFailure, mayWaitOn } from '../../call/retries.ts';
@@ -63,6 +66,8 @@ interface Entry {
   place: Place | undefined;
   /** Why it waits. */
   cause: unknown;
+  /** A time of the monotonic clock, in ms. */
+  readonly since: number;
   /** Failures of hooks. */
   failures: number;
   state: 'waiting' | 'attempting' | 'left';
@@ -99,6 +104,7 @@ export class Waiting {
       inbound,
       place: undefined,
       cause,
+      since: now,
       failures: isHookFailure(cause) ? 1 : 0,
       state: 'waiting',
       headTimer: undefined,
@@ -187,7 +193,7 @@ export class Waiting {
   #follow(entry: Entry, outcome: MaybePromise<NextAttempt>): void {
     const { id, inbound, left } = entry;
     entry.left = () => {};
-    this.#leave(entry);
+    this.#leave(entry, 'served');
     void this.#placement.follow(id, inbound, outcome).then(left);
   }
 
@@ -224,10 +230,10 @@ export class Waiting {
 
   #refuse(entry: Entry): void {
     if (entry.state !== 'left') this.#placement.refuse(entry.inbound, entry.cause);
-    this.#leave(entry);
+    this.#leave(entry, 'refused');
   }
 
-  #leave(entry: Entry): void {
+  #leave(entry: Entry, outcome: WaitedNotice['outcome'] = 'left'): void {
     if (entry.state === 'left') return;
     entry.state = 'left';
     const { options, waitingRoom } = this.#options;
@@ -237,6 +243,7 @@ export class Waiting {
     queue?.delete(entry);
     if (queue?.size === 0) this.#queues.delete(key);
     if (entry.place !== undefined) waitingRoom.leave(entry.place);
+    if (options.notices.watchesDetails) noteWait(options, entry, outcome);
     entry.left();
   }
 
@@ -260,6 +267,12 @@ export class Waiting {
 /** Readers of streams wait in a separate queue, so that no other call waits behind them. */
 function keyOf(id: string, kind: InboundKind): string {
   return reads({ kind }) ? `get ${id}` : id;
+}
+
+function noteWait({ notices, timeProvider }: ResolvedOptions, entry: Entry, outcome: WaitedNotice['outcome']): void {
+  const { id: sessionId, since, cause } = entry;
+  const reason = cause instanceof SojournError ? reasonOf(cause) : 'hook_failed';
+  notices.detail({ kind: 'waited', reason, outcome, ms: timeProvider.monotonic() - since, sessionId });
 }
 
 const userOf = ({ exchange }: Inbound): string => shareKey(exchange.user, exchange.clientAddress);

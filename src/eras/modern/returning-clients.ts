@@ -18,6 +18,7 @@ import { answerNotKept, callUnreachable, ownerLost, type SojournError } from '..
 import { errorJson, lostForm } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { Reader, ResponsePolicy } from '../../http/reader.ts';
+import type { ResumedNotice } from '../../observe/step-notices.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Inbound } from '../../call/inbound.ts';
@@ -144,8 +145,10 @@ export class ReturningClients {
 
   #serveHere(key: string, returned: Returned): boolean {
     const call = this.#given.calls.find(key);
-    call?.attach(returned.call.reader, positionOf(returned));
-    return call !== undefined;
+    if (call === undefined) return false;
+    call.attach(returned.call.reader, positionOf(returned));
+    this.#note('continued');
+    return true;
   }
 
   /** The head leaves before another instance is asked, which may be dead: some clients give up without one. */
@@ -157,7 +160,13 @@ export class ReturningClients {
     reader.sendHead();
   }
 
+  #note(outcome: ResumedNotice['outcome']): void {
+    const { notices } = this.#options;
+    if (notices.watchesDetails) notices.detail({ kind: 'resumed', outcome });
+  }
+
   #respondLost(returned: Returned, error: SojournError): true {
+    this.#note('gap');
     const { reader } = returned.call;
     reader.begin(this.#given.response);
     respondLostAnswer(reader, positionOf(returned), error, this.#options);
@@ -167,6 +176,7 @@ export class ReturningClients {
   async #respondStored(returned: Returned, key: string, epoch: number, answer: string): Promise<true> {
     const { exchange, reader } = returned.call;
     const end = await this.#given.replays.begin(key, exchange, () => this.#openHead(returned));
+    this.#note('continued');
     reader.begin(this.#given.response);
     reader.message(answer, endedId({ ...positionOf(returned), epoch }));
     reader.end();
@@ -194,11 +204,16 @@ export class ReturningClients {
     const repeatable = lost !== undefined && (await mayRunTwice(lost, options, server));
     // Only dispatched calls have a record, and each call has its own.
     const { runs, mayHaveRun } = forLost({ kept: lost !== undefined, newest: true, marked: true, repeatable });
-    if (lost === undefined || !runs) return this.#respondLost(returned, ownerLost(mayHaveRun));
+    const method = record.kept?.request?.method;
+    if (lost === undefined || !runs) {
+      options.notices.emit({ kind: 'callLost', runsAgain: false, method });
+      return this.#respondLost(returned, ownerLost(mayHaveRun));
+    }
     // Its client left, and may come back.
     if (client.closed) return true;
     const fence = await this.#records.claim(record, instance.lease.owner);
     if (fence === undefined) return false;
+    options.notices.emit({ kind: 'callLost', runsAgain: true, method });
     const call = calls.restart(lost, { ...returned.asked, epoch: fence.epoch, offset: 0, resumes: 0 }, fence);
     if (client.closed) call.cancel();
     else {

@@ -47,6 +47,8 @@ export async function takeLostCalls(
       repeatable: isWhole(request) && session.markers?.repeatable(request) === true,
     });
     const allowed = runs && isWhole(request) ? await allowedRequest(session, request, source) : undefined;
+    const runsAgain = allowed !== undefined;
+    session.host.options.notices.emit({ kind: 'callLost', runsAgain, method: request?.method, sessionId: session.id });
     if (allowed !== undefined) {
       session.calls.rerun(allowed, source, stream);
     } else if (request === undefined) {

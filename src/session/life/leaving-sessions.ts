@@ -17,6 +17,7 @@ import {
   type Ownership as StoredOwnership,
   type Records,
   type SaveOutcome,
+  type StoredRecord,
 } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
 import { EndHook } from './end-hook.ts';
@@ -87,7 +88,7 @@ export class LeavingSessions {
     await session.leave(why);
     if (outcome === 'failed') return false;
     if (outcome === 'fenced') this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
-    else this.#host.emit({ kind: 'ended', sessionId: session.id, reason });
+    else this.#host.emit({ kind: 'ended', sessionId: session.id, reason, createdAt: session.createdAt });
     if (outcome === 'fenced') {
       this.#host.lease.check();
       return false;
@@ -100,10 +101,11 @@ export class LeavingSessions {
    * Ends a session that is not live here. The caller has found that its owner does not serve it. `false`: the record
    * has changed since, or has ended.
    */
-  async endRecord(id: string, from: StoredOwnership, reason: EndReason): Promise<boolean> {
+  async endRecord(id: string, from: StoredOwnership | StoredRecord, reason: EndReason): Promise<boolean> {
     this.#host.hibernated.delete(id);
     if ((await this.#host.store.sessions.end(id, from, reason)) !== 'ended') return false;
-    this.#host.emit({ kind: 'ended', sessionId: id, reason });
+    const createdAt = 'createdAt' in from ? { createdAt: from.createdAt } : undefined;
+    this.#host.emit({ kind: 'ended', sessionId: id, reason, ...createdAt });
     this.endHook.ended(id, reason);
     return true;
   }

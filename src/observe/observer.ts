@@ -1,0 +1,28 @@
+/** Calls the option `observe` with the notices that are public. */
+import type { Logger } from '../types.ts';
+import type { EmittedNotice, Notice, Notices } from './notices.ts';
+
+/** Called in the turn in which something happens. What it returns is ignored. */
+export type Observe = (notice: Notice) => unknown;
+
+/** What `observe` throws or rejects with ends here. */
+export function observeNotices(notices: Notices, observe: Observe, logger: Logger): void {
+  const failed = (cause: unknown): void => logger.warn({ error: cause }, 'observe threw');
+  const tell = (notice: EmittedNotice): void => {
+    if (notice.kind === 'request' || notice.kind === 'handlerThrew') return;
+    try {
+      const done: unknown = observe(publicNotice(notice));
+      if (done instanceof Promise) done.catch(failed);
+    } catch (cause) {
+      failed(cause);
+    }
+  };
+  notices.listen(tell, { details: true });
+}
+
+/** A copy, because the notice reaches other listeners too. */
+function publicNotice(notice: Exclude<EmittedNotice, { readonly kind: 'request' | 'handlerThrew' }>): Notice {
+  if (notice.kind !== 'refused') return { ...notice };
+  const { watched: _, ...refused } = notice;
+  return refused;
+}

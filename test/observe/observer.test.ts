@@ -1,0 +1,191 @@
+/** The option `observe`: what it gets, in fleets on real stores, and that it harms nothing. */
+import { describe, expect, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
+import type { Notice } from '../../src/index.ts';
+import { resolveOptions } from '../../src/options/resolve.ts';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import type { Store } from '../../src/stores/store.ts';
+import { type Member, serveMember } from '../kit/fleet.ts';
+import { createLab, tool } from '../kit/lab.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
+
+useSharedStores();
+
+const LEASE_MS = 1_000;
+
+type Kind = Notice['kind'];
+type Of<K extends Kind> = Extract<Notice, { readonly kind: K }>;
+
+class Seen {
+  readonly all: Notice[] = [];
+
+  readonly observe = (notice: Notice): void => void this.all.push(notice);
+
+  of<K extends Kind>(kind: K): Of<K>[] {
+    return this.all.filter((notice): notice is Of<K> => notice.kind === kind);
+  }
+
+  /** The first of this kind, once it is there. */
+  async first<K extends Kind>(kind: K): Promise<Of<K>> {
+    await until(() => this.of(kind).length > 0, { timeoutMs: 15_000, what: `a notice ${kind}` });
+    return this.of(kind)[0] as Of<K>;
+  }
+}
+
+async function observed(store: Store, more: object = {}): Promise<{ member: Member; seen: Seen }> {
+  const seen = new Seen();
+  const member = await serveMember({ store, leaseMs: LEASE_MS, observe: seen.observe, ...more });
+  return { member, seen };
+}
+
+describe.each(durableKinds)('on %s', (kind) => {
+  test('a relayed call, a resume and a drain are observed, with each call to the store', async () => {
+    const connect = sharedStore(kind);
+    const [a, b] = [await observed(connect()), await observed(connect())];
+    const one = a.member.client();
+    await one.initialize();
+    const { sessionId } = one;
+    expect(await a.seen.first('joined')).toEqual({ kind: 'joined', instance: a.member.id });
+    expect(await a.seen.first('opened')).toMatchObject({ sessionId, protocolVersion: '2025-11-25' });
+
+    const elsewhere = b.member.join(one);
+    await elsewhere.call(...tool('count'));
+    const relayed = await b.seen.first('relayed');
+    expect(relayed).toEqual({
+      kind: 'relayed',
+      to: a.member.id,
+      outcome: 'done',
+      ms: expect.any(Number) as number,
+      sessionId,
+    });
+
+    const stream = await one.get();
+    const { id } = await stream.next();
+    stream.abort();
+    (await one.get({ lastEventId: id })).abort();
+    expect(await a.seen.first('resumed')).toEqual({ kind: 'resumed', outcome: 'continued', sessionId });
+
+    const calls = a.seen
+      .of('storeCall')
+      .filter(({ failed }) => !failed)
+      .map(({ operation }) => operation);
+    expect(calls).toEqual(expect.arrayContaining(['instances.announce', 'sessions.create', 'sessions.append']));
+    expect(a.seen.of('storeCall').every(({ ms }) => ms >= 0)).toBe(true);
+
+    await a.member.endpoint.drain();
+    expect(a.seen.of('drainBegun')).toHaveLength(1);
+    expect(await a.seen.first('drained')).toMatchObject({ released: 1, interrupted: 0 });
+    expect(await a.seen.first('released')).toMatchObject({ sessionId, reason: 'released' });
+    await elsewhere.call(...tool('count'));
+    expect(await b.seen.first('restored')).toMatchObject({ sessionId, cause: 'takeover' });
+    await elsewhere.delete({ sessionId: String(sessionId) });
+    expect(await b.seen.first('ended')).toMatchObject({ reason: 'deleted', createdAt: expect.any(Number) as number });
+  });
+});
+
+function cut(store: WatchedStore): void {
+  const away = (): never => {
+    throw storeAway('the cable is out');
+  };
+  for (const call of ['append', 'mark', 'read', 'claim', 'save', 'create'] as const)
+    store.before[`sessions.${call}`] = away;
+  for (const call of ['announce', 'renew', 'read', 'list', 'send', 'leave'] as const)
+    store.before[`instances.${call}`] = away;
+}
+
+function mend(store: WatchedStore): void {
+  for (const call of Object.keys(store.before)) delete store.before[call as keyof WatchedStore['before']];
+}
+
+test('an outage is observed: the store goes and comes back, the lease lapses, a call waits and is served', async () => {
+  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
+  const { member, seen } = await observed(store);
+  const one = member.client();
+  await one.initialize();
+  const before = member.id;
+  cut(store);
+  const lapsed = until(() => member.endpoint.health().state === 'lapsed', { what: 'the lease to run out' });
+  await lapsed;
+  const called = one.call(...tool('count'));
+  expect((await seen.first('storeAway')).error.message).toContain('the cable is out');
+  mend(store);
+  await called;
+  expect(await seen.first('leaseLapsed')).toEqual({ kind: 'leaseLapsed', instance: before, lost: false });
+  expect(seen.of('joined')[1]).toEqual({ kind: 'joined', instance: member.id, before });
+  expect((await seen.first('storeBack')).ms).toBeGreaterThan(0);
+  expect(await seen.first('waited')).toMatchObject({ reason: 'lapsed', outcome: 'served', sessionId: one.sessionId });
+  expect(seen.of('storeCall').some(({ failed }) => failed)).toBe(true);
+  expect(seen.of('storeAway')).toHaveLength(1);
+});
+
+test('an owner that is cut off: its session is taken over from it, and its running call is lost', async () => {
+  const connect = sharedStore('sqlite');
+  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+  const [a, b] = [await observed(store, { waitMs: 0 }), await observed(connect())];
+  const one = a.member.client();
+  await one.initialize();
+  const owner = a.member.id;
+  const held = one.call(...tool('hold'));
+  await a.member.lab.held();
+  cut(store);
+  await b.member.join(one).call(...tool('count'));
+  expect(await b.seen.first('restored')).toMatchObject({ cause: 'takeover', from: owner, sessionId: one.sessionId });
+  expect(await b.seen.first('callLost')).toMatchObject({ method: 'tools/call', sessionId: one.sessionId });
+  mend(store);
+  (await a.member.lab.held()).answer('late');
+  await held.catch(() => {});
+});
+
+describe.each(faces)('over %s', (face) => {
+  test('a refusal before a call exists is observed, with what allows it', async () => {
+    const seen = new Seen();
+    const served = await serve(createLab().factory, { observe: seen.observe, allowedHosts: ['127.0.0.1'] }, { face });
+    await served.client().post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { headers: { host: 'evil.example' } });
+    expect(seen.of('refused')).toEqual([
+      {
+        kind: 'refused',
+        status: 403,
+        reason: 'host',
+        why: expect.stringContaining('allowedHosts') as string,
+        user: undefined,
+        sessionId: undefined,
+      },
+    ]);
+  });
+
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('mine');
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('mine');
+      },
+    ],
+    [
+      'changes what it gets',
+      (notice: Notice) => {
+        for (const key of Object.keys(notice)) Reflect.set(notice, key, 'other');
+      },
+    ],
+  ])('an observer that %s harms no request', async (what, observe) => {
+    const served = await serve(createLab().factory, { observe }, { face });
+    const one = served.client();
+    await one.initialize();
+    expect((await one.call(...tool('count'))).response.status).toBe(200);
+    await one.delete({ sessionId: String(one.sessionId) });
+    expect(served.log.matching(/^observe threw$/, 'warn').length > 0).toBe(what !== 'changes what it gets');
+    expect(served.log.matching(/^A session ended$/)[0]?.fields).toMatchObject({ reason: 'deleted' });
+  });
+});
+
+test('without an observer no notice of a detail is made, and the store is used as it is', () => {
+  expect(resolveOptions({ store: sqlite('/nowhere/s.db') }).notices.watchesDetails).toBe(false);
+});
