@@ -2,7 +2,9 @@
 /** The entry point: the only file of the CLI that uses the global `process`. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { check } from './check.ts';
 import { develop } from './dev.ts';
+import { doctor } from './doctor.ts';
 import { reload } from './pid-file.ts';
 import { runCli } from './program.ts';
 import { serve } from './serve.ts';
@@ -28,6 +30,11 @@ const code = await runCli(args, {
   out,
   err: (text) => void process.stderr.write(text),
   serve: (module, settings, passed) => serveHere(module, settings, passed),
+  check: (request, passed) => {
+    process.argv.splice(2, args.length, ...passed);
+    return check(request, process.cwd(), out);
+  },
+  doctor: (request) => doctor(request, out),
   sessions: (request) => sessions(request, out),
   reload: (request) => reload(request, out),
 });

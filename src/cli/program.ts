@@ -4,8 +4,10 @@ import { BUILD_VERSION } from '../protocol/versions.ts';
 import { SojournError } from '../errors.ts';
 import { EXIT, Failure, placeOf, UsageError } from './failure.ts';
 import { ALL_FLAGS, defaultOf, type FlagKey, flagName, type FlagSpec, GROUPS, variableName } from './option-flags.ts';
+import type { CheckRequest } from './check.ts';
+import type { DoctorRequest } from './doctor.ts';
 import type { ReloadRequest } from './pid-file.ts';
-import { describeSessions, withIdsApart } from './sessions-commands.ts';
+import { describeDoctor, describeSessions, withIdsApart } from './sessions-commands.ts';
 import type { SessionsRequest } from './sessions.ts';
 import { readSettings, type Environment, type GivenFlags, type ServeSettings } from './settings.ts';
 
@@ -15,6 +17,8 @@ export interface CliContext {
   err(text: string): void;
   /** Runs the command; resolves with the exit code. `passed` are the arguments for the module, which follow `--`. */
   serve(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number>;
+  check(request: CheckRequest, passed: readonly string[]): Promise<number>;
+  doctor(request: DoctorRequest): Promise<number>;
   sessions(request: SessionsRequest): Promise<number>;
   reload(request: ReloadRequest): number;
 }
@@ -47,6 +51,12 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   describeDev(program.command('dev'), async (module, flags) => {
     code = await context.serve(module, readSettings(flags, context.env, true), passed);
   });
+  describeCheck(program.command('check'), async (request) => {
+    code = await context.check(request, passed);
+  });
+  describeDoctor(program.command('doctor'), context.env, async (request) => {
+    code = await context.doctor(request);
+  });
   describeSessions(program.command('sessions'), context.env, async (request) => {
     code = await context.sessions(request);
   });
@@ -54,7 +64,7 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
     code = context.reload({ ...request, pidFile: request.pidFile ?? context.env[variableName('pidFile')] });
   });
   try {
-    if (takesModule) refuseSwitchValues(args);
+    if (takesModule && args[0] !== 'check') refuseSwitchValues(args);
     await program.parseAsync([...withIdsApart(args)], { from: 'user' });
     return code;
   } catch (error) {
@@ -63,11 +73,11 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       error instanceof CommanderError &&
       (NOT_OURS.includes(error.code) || (error.code === NO_MODULE && passed.length > 0));
     if (takesModule && isMeantForModule) context.err(ARGUMENTS_HINT.replace('serve', command));
-    return exitCodeOf(error, context, ['sessions', 'reload', 'dev'].includes(command) ? command : 'serve');
+    return exitCodeOf(error, context, ['sessions', 'reload', 'dev', 'check', 'doctor'].includes(command) ? command : 'serve');
   }
 }
 
-const MODULE_COMMANDS: readonly string[] = ['serve', 'dev'];
+const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check'];
 /** The mistakes of a command line with arguments that are meant for the module. */
 const NOT_OURS: readonly string[] = ['commander.unknownOption', 'commander.excessArguments'];
 /** `serve -- server.js`: the module is before `--`. */
@@ -139,6 +149,20 @@ function describeDev(command: Command, perform: Perform): void {
 
 /** The flags that `dev --help` lists. */
 const DEV_FLAGS: readonly FlagKey[] = ['port', 'host', 'store', 'logLevel'];
+
+function describeCheck(command: Command, perform: (request: CheckRequest) => Promise<void>): void {
+  command
+    .summary('load a module, connect a client of each era, and print what they find')
+    .usage('[options] <module> [-- <arguments of the module>]')
+    .description(
+      'Loads a module as `serve` does and serves it to one client of each era at a free port of this machine, and once ' +
+        'more to the session of the first, as after a restart. Prints the lists that they find, and the warnings of ' +
+        'the log. Exit code 1 if a client fails, or if the session has other lists after the restart.',
+    )
+    .argument(...MODULE_ARGUMENT)
+    .option('--json', 'print JSON, in one line')
+    .action((module: string, { json = false }: { readonly json?: boolean }) => perform({ module, json }));
+}
 
 function describeReload(command: Command, perform: (request: ReloadRequest) => void): void {
   command

@@ -79,7 +79,7 @@ function line(cells: readonly string[]): string {
 const timestamp = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
 
 /** Replaces control characters: clients choose their names, and must not control the operator's terminal. */
-const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
+export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
 
 /** `JSON.stringify` does not escape the control characters U+007F to U+009F. */
 const json = (value: object): string =>

@@ -1,8 +1,9 @@
-/** The commands, flags and help of `sojourn sessions …`. */
+/** The commands that look into a store: `sojourn sessions …` and `sojourn doctor`. Their flags and help. */
 import type { Command } from 'commander';
 import { DEFAULTS } from '../options/table.ts';
 import { UsageError } from './failure.ts';
 import { variableName } from './option-flags.ts';
+import type { DoctorRequest } from './doctor.ts';
 import type { SessionsRequest } from './sessions.ts';
 import type { Environment } from './settings.ts';
 
@@ -56,6 +57,29 @@ function requestOf(what: What, id: string, flags: Flags, env: Environment): Sess
     json: flags.json === true,
     user: flags.user,
   };
+}
+
+export function describeDoctor(
+  command: Command,
+  env: Environment,
+  perform: (request: DoctorRequest) => Promise<void>,
+): void {
+  command
+    .summary('look at a store: whether it can be used, how fast it is, and what is wrong')
+    .description(
+      'Opens a store as `serve` does, measures its operations on records that it removes, and prints the instances ' +
+        'and sessions of a deployment. Exit code 1 if the store cannot be used, or if there is a warning.',
+    )
+    .argument('[store]', `the URL of the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
+    .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`)
+    .option('--json', 'print JSON, in one line')
+    .action((given: string | undefined, { name, json = false }: Flags) => {
+      const storeUrl = given ?? (env[variableName('store')] || undefined);
+      if (storeUrl === undefined)
+        throw new UsageError(`doctor needs the URL of a store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);
+      const origin = given === undefined ? variableName('store') : 'doctor';
+      return perform({ storeUrl, origin, json, name: name ?? (env[variableName('name')] || DEFAULTS.name) });
+    });
 }
 
 /** Ids that sojourn makes have 22 characters, and one of 64 begins with `-`. No flag of these commands is as long. */

@@ -29,6 +29,8 @@ async function run(args: string[], { env = {}, serve }: Run = {}) {
       looked.push(request);
       return 1;
     },
+    check: async () => 0,
+    doctor: async () => 0,
     reload: () => 0,
   });
   return { code, ...output, served, looked };

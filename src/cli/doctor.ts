@@ -1,0 +1,157 @@
+/**
+ * `sojourn doctor <store>`: opens a store as `serve` does, measures each operation on a record that it removes, and
+ * prints who serves with the store and what is wrong. It takes no lease, so no instance sees it.
+ */
+import { existsSync } from 'node:fs';
+import { endpointStore, openEndpointStore } from '../endpoint/endpoint-store.ts';
+import { SojournError } from '../errors.ts';
+import { base64url, systemRandom } from '../options/system.ts';
+import { DEFAULTS } from '../options/table.ts';
+import { BUILD_VERSION } from '../protocol/versions.ts';
+import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
+import { collectingLogger } from './collecting-logger.ts';
+import { EXIT, Failure, reason, UsageError } from './failure.ts';
+import { printable } from './session-printout.ts';
+import { storeOf } from './store-url.ts';
+
+export interface DoctorRequest {
+  readonly storeUrl: string;
+  /** The argument or variable that gave it, for errors. */
+  readonly origin: string;
+  /** The endpoint's `name`. */
+  readonly name: string;
+  readonly json: boolean;
+}
+
+type EndpointStore = ReturnType<typeof endpointStore>;
+
+interface Report {
+  readonly store: string;
+  readonly openMs: number;
+  /** Median ms of each operation. */
+  readonly latencyMs: Readonly<Record<string, number>>;
+  /** By how many ms the clock of the store is ahead of this machine's. */
+  readonly clockMs: number;
+  readonly instances: ReadonlyArray<{ readonly id: string; readonly state: string; readonly version: string }>;
+  readonly sessions: { readonly live: number; readonly notLive: number; readonly more: boolean };
+  readonly warnings: readonly string[];
+}
+
+const ROUNDS = 20;
+/** A record that is left behind, because the command was killed, is gone after this. */
+const SCRATCH_MS = 60_000;
+const PAGE = 1_000;
+const MOST_SESSIONS = 20_000;
+/** Instances compare no clocks; an operator compares log lines. */
+const CLOCK_MS = 5_000;
+/** A call that is recorded waits for a write. */
+const SLOW_MS = 50;
+
+/** Resolves with the exit code: 1 where something is wrong. */
+export async function doctor(request: DoctorRequest, out: (text: string) => void): Promise<number> {
+  const { store, shown, redact } = await storeOf(request.storeUrl, request.origin);
+  if (!store.durable) throw new UsageError(`${request.origin}: memory: has nothing to look at: it ends with its process`);
+  const file = request.storeUrl.replace(/^sqlite:/i, '');
+  if (store.kind === 'sqlite' && !existsSync(file)) throw new Failure(`${file} does not exist; check the path`);
+  const warnings = new Set<string>();
+  const began = performance.now();
+  let opened: EndpointStore | undefined;
+  try {
+    opened = await openEndpointStore(store, { ...DEFAULTS, name: request.name, logger: collectingLogger(warnings) });
+    const report = await examine(opened, { store: shown, openMs: performance.now() - began, warnings });
+    out(redact(request.json ? `${JSON.stringify(report)}\n` : printed(report)));
+    return report.warnings.length === 0 ? EXIT.ok : EXIT.failed;
+  } catch (error) {
+    const problem = error instanceof SojournError ? error.storeProblem?.what : undefined;
+    throw new Failure(`${shown}: ${redact(problem ?? reason(error))}`, { cause: error });
+  } finally {
+    await opened?.close();
+  }
+}
+
+async function examine(
+  store: EndpointStore,
+  { store: shown, openMs, warnings }: { store: string; openMs: number; warnings: Set<string> },
+): Promise<Report> {
+  const { latencyMs, clockMs } = await measure(store.calls);
+  const instances = (await store.instances.list()).map(({ id, state, version }) => ({ id, state, version }));
+  const sessions = await count(store, new Set(instances.map(({ id }) => id)));
+  if (store.full?.() === true) warnings.add('The store refuses writes for lack of room');
+  if (Math.abs(clockMs) > CLOCK_MS)
+    warnings.add(`The clock of the store and of this machine differ by ${Math.round(clockMs / 1_000)} s: set both by NTP`);
+  for (const [operation, ms] of Object.entries(latencyMs))
+    if (ms > SLOW_MS) warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
+  const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
+  if (versions.size > 1) warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
+  return { store: shown, openMs, latencyMs, clockMs, instances, sessions, warnings: [...warnings] };
+}
+
+/** Each operation on a record of its own kind, which no list shows. */
+async function measure(records: Records): Promise<Pick<Report, 'latencyMs' | 'clockMs'>> {
+  const owner = `doctor-${base64url(systemRandom(9))}`;
+  const fence = { epoch: 1, owner };
+  const times: Record<string, number[]> = {};
+  const clocks: number[] = [];
+  const timed = async <T>(operation: string, run: () => T | Promise<T>): Promise<T> => {
+    const began = performance.now();
+    const result = await run();
+    (times[operation] ??= []).push(performance.now() - began);
+    return result;
+  };
+  for (let round = 0; round < ROUNDS; round++) {
+    const record = scratchRecord(owner);
+    const { id } = record;
+    const before = Date.now();
+    await timed('create', () => records.create(record, SCRATCH_MS));
+    const after = Date.now();
+    const found = await timed('read', () => records.read(id));
+    if (found === undefined || isEnded(found)) throw new Error('a record that was just written cannot be read');
+    if (found.expiresAt !== null) clocks.push(found.expiresAt - SCRATCH_MS - (before + after) / 2);
+    await timed('save', () => records.save(id, fence, { head: 'saved', expiresInMs: SCRATCH_MS }));
+    const mark = { name: 'doctor', stream: 'doctor' };
+    await timed('append', () => records.append({ id, fence, stream: null, mark, share: owner }));
+    await timed('end', () => records.end(id, fence, '', 1));
+  }
+  const latencyMs = Object.fromEntries(Object.entries(times).map(([name, all]) => [name, median(all)]));
+  return { latencyMs, clockMs: median(clocks) };
+}
+
+function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' | 'rung'> {
+  const id = `doctor-${base64url(systemRandom(16))}`;
+  const texts = { head: 'created', body: '{}', fields: {} };
+  return { v: 1, id, epoch: 1, owner, user: null, ...texts, createdAt: Date.now(), stamp: 0 };
+}
+
+async function count(store: EndpointStore, alive: ReadonlySet<string>): Promise<Report['sessions']> {
+  let [live, notLive] = [0, 0];
+  let cursor: string | undefined;
+  do {
+    const page = await store.sessions.list(PAGE, cursor);
+    for (const { owner } of page.records)
+      if (owner !== null && alive.has(owner)) live++;
+      else notLive++;
+    cursor = page.nextCursor;
+  } while (cursor !== undefined && live + notLive < MOST_SESSIONS);
+  return { live, notLive, more: cursor !== undefined };
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+
+function printed({ store, openMs, latencyMs, clockMs, instances, sessions, warnings }: Report): string {
+  const { live, notLive, more } = sessions;
+  const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
+  const ahead = Math.abs(clockMs) < 2 ? 'as on this machine' : `${shownMs(Math.abs(clockMs))} ${clockMs > 0 ? 'ahead' : 'behind'}`;
+  const rows: Array<readonly [string, string]> = [
+    ['opened', `in ${shownMs(openMs)}, with the rights that sojourn needs`],
+    ['latency', `${operations.join(', ')} (median of ${ROUNDS})`],
+    ['clock', ahead],
+    ['sessions', `${more ? 'more than ' : ''}${live + notLive} not ended, ${live} of them live`],
+    ...instances.map(({ id, state, version }) => ['instance', `${id} ${state}, sojourn ${version}`] as const),
+    ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),
+    ...warnings.map((warning) => ['warning', warning] as const),
+  ];
+  const end = warnings.length === 0 ? 'No problem found.' : `${warnings.length} to look at.`;
+  const table = rows.map(([name, text]) => `  ${name.padEnd(11)}${printable(text)}\n`).join('');
+  return `${store}\n\n${table}\n${end}\n`;
+}
