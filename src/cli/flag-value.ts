@@ -9,6 +9,7 @@ export function parseFlagValue(spec: FlagSpec, text: string, origin: string): Fl
   switch (spec.kind) {
     case 'number':
       if (/^infinity$/i.test(text)) return Infinity;
+      if (spec.value === 'ms') return durationMs(text) ?? text;
       return /^[+-]?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
     case 'switch':
       return parseSwitch(text, origin);
@@ -30,4 +31,12 @@ function parseSwitch(text: string, origin: string): boolean {
     throw new UsageError(`${origin} takes true or false; got ${JSON.stringify(text)}`);
   }
   return on;
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `500`, `500ms`, `90s`, `30m`, `2h`, `1d` in ms; a number alone is ms. `undefined`: no duration. */
+export function durationMs(text: string): number | undefined {
+  const [, amount, unit = 'ms'] = /^([+-]?\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text) ?? [];
+  return amount === undefined ? undefined : Number(amount) * (UNIT_MS[unit] ?? 1);
 }

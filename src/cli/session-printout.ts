@@ -10,18 +10,26 @@ type LiveInstances = ReadonlySet<string>;
 const HEAD = ['ID', 'HASH', 'STATUS', 'CLIENT', 'VERSION', 'ACTIVE', 'USER'] as const;
 const WIDTHS = [22, 12, 10, 24, 10, 20, 0] as const;
 
-export const tableHead = (): string => line(HEAD);
+/** `ids`: with the column of ids, which are credentials. */
+export const tableHead = (ids: boolean): string => line(HEAD, ids);
 
-export function sessionRow(record: StoredRecord, alive: LiveInstances): string {
-  const { id, hash, status, clientInfo, protocolVersion, activeAt, userName } = summary(record, alive);
+export function sessionRow(session: SessionSummary, ids: boolean): string {
+  const { id, hash, status, clientInfo, protocolVersion, activeAt, userName } = session;
   const client = `${clientInfo.name} ${clientInfo.version}`;
-  return line([id, hash, status, client, protocolVersion, timestamp(activeAt), userName ?? '-']);
+  return line([id, hash, status, client, protocolVersion, timestamp(activeAt), userName ?? '-'], ids);
 }
 
-export const sessionLine = (record: StoredRecord, alive: LiveInstances): string => json(summary(record, alive));
+export const sessionLine = (session: SessionSummary, ids: boolean): string => json(shownOf(session, ids));
+
+export function countLine({ live, hibernated }: { readonly live: number; readonly hibernated: number }): string {
+  const all = live + hibernated;
+  return `\n${all} ${all === 1 ? 'session' : 'sessions'}: ${live} live, ${hibernated} hibernated\n`;
+}
+
+const shownOf = ({ id, ...rest }: SessionSummary, ids: boolean): object => (ids ? { id, ...rest } : rest);
 
 /** All public fields of one session. Of `session.state`: the keys, and the size of each value in bytes. */
-export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJson: boolean): string {
+export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJson: boolean, ids: boolean): string {
   const { expiresAt } = record;
   const session = decodeSession(record);
   const { epoch, initialized, logLevel, subscriptions, getPrimed: getStream } = session;
@@ -32,10 +40,10 @@ export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJso
   const basics = summary(record, alive);
   if (asJson) {
     const rest = { epoch, capabilities, initialized, logLevel, subscriptions, getStream, expiresAt, state };
-    return json({ ...basics, ...rest });
+    return json({ ...shownOf(basics, ids), ...rest });
   }
   const rows: [string, string][] = [
-    ['id', basics.id],
+    ...(ids ? [['id', basics.id] satisfies [string, string]] : []),
     ['hash', basics.hash],
     ['status', basics.owner === undefined ? basics.status : `${basics.status} on ${basics.owner}`],
     ['user', basics.userName ?? '-'],
@@ -56,22 +64,26 @@ export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJso
   return rows.map(([name, value]) => `${name.padEnd(15)}${printable(value)}\n`).join('');
 }
 
-export function endedLine(record: EndedRecord, asJson: boolean): string {
+export function endedLine(record: EndedRecord, asJson: boolean, ids: boolean): string {
   const { id, at } = record;
-  const ended = endReasonOf(record);
-  return asJson ? json({ id, ended, at }) : `${printable(id)} ended (${ended}) at ${timestamp(at)}\n`;
+  const [ended, hash] = [endReasonOf(record), sessionHash(id)];
+  if (asJson) return json({ ...(ids && { id }), hash, ended, at });
+  return `${ids ? printable(id) : hash} ended (${ended}) at ${timestamp(at)}\n`;
 }
 
-function summary(record: StoredRecord, alive: LiveInstances) {
+export type SessionSummary = ReturnType<typeof summary>;
+
+export function summary(record: StoredRecord, alive: LiveInstances) {
   const { id, ...info } = sessionInfo(record, alive);
   const { name, version } = info.clientInfo;
   // Log lines show this hash instead of the id.
   return { id, hash: sessionHash(id), ...info, clientInfo: { name, version } };
 }
 
-function line(cells: readonly string[]): string {
+function line(cells: readonly string[], ids: boolean): string {
   return `${cells
     .map((cell, n) => printable(cell).padEnd(WIDTHS[n] ?? 0))
+    .slice(ids ? 0 : 1)
     .join('  ')
     .trimEnd()}\n`;
 }

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { DEFAULTS } from '../options/table.ts';
 import { UsageError } from './failure.ts';
+import { durationMs } from './flag-value.ts';
 import { variableName } from './option-flags.ts';
 import type { DoctorRequest } from './doctor.ts';
 import type { SessionsRequest } from './sessions.ts';
@@ -12,14 +13,18 @@ interface Flags {
   readonly name?: string;
   readonly json?: boolean;
   readonly user?: string;
+  readonly client?: string;
+  readonly owner?: string;
+  readonly idle?: string;
+  readonly ids?: boolean;
 }
 
 type What = SessionsRequest['what'];
 
 const COMMANDS: Readonly<Record<What, readonly [usage: string, help: string]>> = {
   ls: ['ls', 'list the sessions that have not ended'],
-  show: ['show <id>', 'show one session; of its state the keys and sizes, never the values'],
-  end: ['end <id>', 'end a session that is live on no instance; its id answers 404 from then on'],
+  show: ['show <session>', 'show one session; of its state the keys and sizes, never the values'],
+  end: ['end <session>', 'end a session that is live on no instance; its id answers 404 from then on'],
 };
 
 export function describeSessions(
@@ -38,8 +43,13 @@ export function describeSessions(
       .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`)
       .option('--json', 'print JSON, one session per line')
       .action(() => perform(requestOf(what as What, command.args[0] ?? '', command.opts<Flags>(), env)));
-    if (what === 'ls')
-      command.option('--user <name>', "only the sessions of this user: the name, or the key of show's output");
+    command.option('--ids', 'print ids too: whoever has an id has its session');
+    if (what !== 'ls') continue;
+    command
+      .option('--user <name>', "only the sessions of this user: the name, or the key of show's output")
+      .option('--client <name>', 'only the sessions of clients whose name contains this')
+      .option('--owner <instance>', 'only the sessions that this instance has in memory')
+      .option('--idle <time>', 'only the sessions without a request for so long, e.g. 30m');
   }
 }
 
@@ -55,8 +65,16 @@ function requestOf(what: What, id: string, flags: Flags, env: Environment): Sess
     origin: flags.store === undefined ? variableName('store') : '--store',
     name: flags.name ?? (env[variableName('name')] || DEFAULTS.name),
     json: flags.json === true,
-    user: flags.user,
+    ids: flags.ids === true,
+    filter: { user: flags.user, client: flags.client, owner: flags.owner, idleMs: idleOf(flags.idle) },
   };
+}
+
+function idleOf(given: string | undefined): number | undefined {
+  const ms = given === undefined ? undefined : durationMs(given);
+  if (given !== undefined && ms === undefined)
+    throw new UsageError(`--idle takes a time such as 90s, 30m, 2h or 1d; got ${JSON.stringify(given)}`);
+  return ms;
 }
 
 export function describeDoctor(
@@ -98,8 +116,10 @@ const EPILOGUE = `
 Examples:
   $ sojourn sessions ls --store sqlite:./sessions.db
   $ sojourn sessions ls --store sqlite:./sessions.db --json | jq -r .clientInfo.name
-  $ sojourn sessions end 0Cz3ZcWk2hQ0mVbqk5vYxA --store sqlite:./sessions.db
+  $ sojourn sessions ls --store sqlite:./sessions.db --idle 2h --client cursor
+  $ sojourn sessions end 4314b689248a --store sqlite:./sessions.db
 
+Sessions are named by the hash of their id, as in the log; its first digits are enough.
 Write -- before a short id that begins with -: sojourn sessions show --store … -- -Q3x
 Exit codes: 0 success, 1 the session does not exist or this command cannot end it, 2 the command line is wrong.
 `;

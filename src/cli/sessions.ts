@@ -5,17 +5,26 @@
 import { existsSync } from 'node:fs';
 import { SojournError } from '../errors.ts';
 import { DEFAULTS } from '../options/table.ts';
-import { userName } from '../shown.ts';
+import { sessionHash } from '../shown.ts';
 import { openEndpointStore } from '../endpoint/endpoint-store.ts';
 import { Notices } from '../observe/notices.ts';
 import { isEnded, type Store } from '../stores/store.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
-import { endedLine, sessionDetails, sessionLine, sessionRow, tableHead } from './session-printout.ts';
+import {
+  countLine,
+  endedLine,
+  sessionDetails,
+  sessionLine,
+  sessionRow,
+  type SessionSummary,
+  summary,
+  tableHead,
+} from './session-printout.ts';
 import { storeOf } from './store-url.ts';
 
 export interface SessionsRequest {
   readonly what: 'ls' | 'show' | 'end';
-  /** The session id for `show` and `end`. */
+  /** For `show` and `end`: the id of a session, or its hash, of which the beginning is enough. */
   readonly id: string;
   readonly storeUrl: string;
   /** The flag or variable that gave it, for errors. */
@@ -23,12 +32,27 @@ export interface SessionsRequest {
   /** The endpoint's `name`. */
   readonly name: string;
   readonly json: boolean;
-  /** `ls` lists only the sessions of the user with this name or this key. */
-  readonly user: string | undefined;
+  /** Ids are printed: whoever has one has its session. */
+  readonly ids: boolean;
+  readonly filter: SessionFilter;
+}
+
+/** What `ls` leaves out. `undefined`: nothing. */
+export interface SessionFilter {
+  /** Name or key. */
+  readonly user?: string | undefined;
+  /** A part of the client's name, whatever its case. */
+  readonly client?: string | undefined;
+  /** The instance that has the session in memory. */
+  readonly owner?: string | undefined;
+  /** ms without a request, at least. */
+  readonly idleMs?: number | undefined;
 }
 
 const PAGE = 100;
 const TRIES = 3;
+/** Log lines show 12 digits. */
+const HASH = /^[0-9a-f]{4,12}$/;
 
 /** Resolves with the exit code. */
 export async function sessions(request: SessionsRequest, out: (text: string) => void): Promise<number> {
@@ -65,47 +89,79 @@ async function openStore(store: Store, { storeUrl, origin, name }: SessionsReque
 type Run = (store: Opened, request: SessionsRequest, out: (text: string) => void) => Promise<void>;
 
 const run: Readonly<Record<SessionsRequest['what'], Run>> = {
-  async ls(store, { json, user }, out) {
+  async ls(store, { json, ids, filter }, out) {
     let cursor: string | undefined;
-    if (!json) out(tableHead());
+    const counts = { live: 0, hibernated: 0 };
+    if (!json) out(tableHead(ids));
     do {
       const page = await store.sessions.list(PAGE, cursor);
       // Read again for each page, because an instance may die between two pages.
       const alive = await liveInstances(store);
-      const wanted = page.records.filter((record) => user === undefined || isOf(user, record.user));
-      out(wanted.map((record) => (json ? sessionLine(record, alive) : sessionRow(record, alive))).join(''));
+      const wanted = page.records.map((record) => summary(record, alive)).filter((session) => fits(session, filter));
+      for (const { status } of wanted) counts[status] += 1;
+      out(wanted.map((session) => (json ? sessionLine(session, ids) : sessionRow(session, ids))).join(''));
       cursor = page.nextCursor;
     } while (cursor !== undefined);
+    if (!json) out(countLine(counts));
   },
 
-  async show(store, { id, json }, out) {
-    const found = await store.sessions.read(id);
-    if (found === undefined) throw sessionUnknown(id);
-    out(isEnded(found) ? endedLine(found, json) : sessionDetails(found, await liveInstances(store), json));
+  async show(store, { id: given, json, ids }, out) {
+    const found = await store.sessions.read(await idOf(store, given));
+    if (found === undefined) throw sessionUnknown(given);
+    out(isEnded(found) ? endedLine(found, json, ids) : sessionDetails(found, await liveInstances(store), json, ids));
   },
 
-  async end(store, { id, json }, out) {
+  async end(store, { id: given, json, ids }, out) {
+    const id = await idOf(store, given);
+    const shown = ids ? id : sessionHash(id);
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await store.sessions.read(id);
-      if (found === undefined) throw sessionUnknown(id);
-      if (isEnded(found)) throw new Failure(`session ${id} has already ended: ${endedLine(found, false).trim()}`);
+      if (found === undefined) throw sessionUnknown(given);
+      if (isEnded(found))
+        throw new Failure(`session ${shown} has already ended: ${endedLine(found, false, ids).trim()}`);
       const { owner } = found;
       // Not the list of leases: only the answer of `read` is final.
       if (owner !== null && (await store.instances.read(owner)) !== undefined) {
         throw new Failure(
-          `session ${id} is live on instance ${owner}, and only that instance can end it: ` +
+          `session ${shown} is live on instance ${owner}, and only that instance can end it: ` +
             'stop sojourn serve there (Ctrl+C), run this command, and start serve again: other sessions continue. ' +
             'A program of yours can call endpoint.sessions.terminate(id) while it runs',
         );
       }
       const outcome = await store.sessions.end(id, found, 'terminated');
-      if (outcome === 'ended') return out(json ? `${JSON.stringify({ id, ended: 'terminated' })}\n` : `ended ${id}\n`);
+      if (outcome === 'ended') {
+        const told = { hash: sessionHash(id), ...(ids && { id }), ended: 'terminated' };
+        return out(json ? `${JSON.stringify(told)}\n` : `ended ${shown}\n`);
+      }
     }
-    throw new Failure(`session ${id} is moving to another instance; try again`);
+    throw new Failure(`session ${shown} is moving to another instance; try again`);
   },
 };
 
-const isOf = (user: string, key: string | null): boolean => key !== null && (key === user || userName(key) === user);
+/** The id of a session that is named by its id, or by the beginning of its hash. */
+async function idOf(store: Opened, given: string): Promise<string> {
+  if (!HASH.test(given) || (await store.sessions.read(given)) !== undefined) return given;
+  const found: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await store.sessions.list(PAGE, cursor);
+    found.push(...page.records.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+  const [id] = found;
+  if (found.length > 1)
+    throw new Failure(`${found.length} sessions have a hash that begins with ${given}: ${found.map(sessionHash).join(', ')}`);
+  return id ?? given;
+}
+
+function fits(session: SessionSummary, { user, client, owner, idleMs }: SessionFilter): boolean {
+  return (
+    (user === undefined || session.user === user || session.userName === user) &&
+    (client === undefined || session.clientInfo.name.toLowerCase().includes(client.toLowerCase())) &&
+    (owner === undefined || session.owner === owner) &&
+    (idleMs === undefined || Date.now() - session.activeAt >= idleMs)
+  );
+}
 
 const sessionUnknown = (id: string): Failure =>
   new Failure(`there is no session ${JSON.stringify(id)} in this store; set --name to the name of its endpoint`);

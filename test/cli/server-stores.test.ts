@@ -83,7 +83,7 @@ describe.each(serverKinds)('on %s', (kind) => {
       expect(ended.stdout).toMatch(new RegExp(`^ {2}store +${kind}://127\\.0\\.0\\.1:\\d+[/\\w]*$`, 'm'));
 
       const sessions = (...args: string[]) => runProcess(['sessions', ...args], { env: { SOJOURN_STORE: store } });
-      const listed = await sessions('ls', '--json');
+      const listed = await sessions('ls', '--json', '--ids');
       expect(listed).toMatchObject({ code: 0, stderr: '' });
       expect(JSON.parse(listed.stdout)).toMatchObject({ id: client.sessionId, status: 'hibernated' });
 

@@ -21,7 +21,7 @@ function deployment() {
     },
     sessions: (what: string, ...args: string[]) => {
       const [flags, ids] = [args.filter((arg) => arg.startsWith('--')), args.filter((arg) => !arg.startsWith('--'))];
-      return runProcess(['sessions', what, ...store, ...flags, '--', ...ids]);
+      return runProcess(['sessions', what, ...store, ...flags, ...(what === 'ls' ? [] : ['--', ...ids])]);
     },
   };
 }
@@ -52,14 +52,16 @@ describe('sojourn sessions', () => {
     const first = await start();
     const opened: string[] = [];
     for (let n = 0; n < 120; n++) opened.push((await open(first.url, 0)).sessionId);
-    const live = linesOf((await sessions('ls', '--json')).stdout);
+    const live = linesOf((await sessions('ls', '--json', '--ids')).stdout);
     expect(live.map(({ id }) => id).toSorted()).toEqual(opened.toSorted());
     expect(new Set(live.map(({ status }) => status))).toEqual(new Set(['live']));
     expect(live[0]).toMatchObject({ owner: expect.any(String), clientInfo: { name: 'raw', version: '7.1' } });
     await stop(first.cli);
-    const { code, stdout, stderr } = await sessions('ls');
+    const { code, stdout, stderr } = await sessions('ls', '--ids');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    const [head, ...rows] = stdout.trimEnd().split('\n');
+    const [head, ...rest] = stdout.trimEnd().split('\n');
+    expect(rest.slice(-2)).toEqual(['', '120 sessions: 0 live, 120 hibernated']);
+    const rows = rest.slice(0, -2);
     expect(head).toMatch(/^ID +HASH +STATUS +CLIENT +VERSION +ACTIVE +USER$/);
     expect(rows.map((row) => row.split(' ')[0]).toSorted()).toEqual(opened.toSorted());
     expect(rows.map((row) => row.split(/ +/)[1]).toSorted()).toEqual(opened.map(hashOf).toSorted());
@@ -73,7 +75,7 @@ describe('sojourn sessions', () => {
     const { cli, url } = await start('--name', 'tools');
     const { sessionId } = await open(url, 0);
     await stop(cli);
-    const ls = (...flags: string[]) => runProcess(['sessions', 'ls', '--json', '--store', `sqlite:${file}`, ...flags]);
+    const ls = (...flags: string[]) => runProcess(['sessions', 'ls', '--json', '--ids', '--store', `sqlite:${file}`, ...flags]);
     expect(linesOf((await ls('--name', 'tools')).stdout)).toMatchObject([{ id: sessionId }]);
     expect(await ls()).toMatchObject({ code: 0, stdout: '' });
   });
@@ -90,7 +92,7 @@ describe('sojourn sessions', () => {
     };
     const [ann, bob] = [await openAs('ann'), await openAs('bob')];
     const ls = async (...flags: string[]) =>
-      linesOf((await runProcess(['sessions', 'ls', '--json', '--store', `sqlite:${file}`, ...flags])).stdout);
+      linesOf((await runProcess(['sessions', 'ls', '--json', '--ids', '--store', `sqlite:${file}`, ...flags])).stdout);
     const key = '["sub","","ann"]';
     expect(await ls('--user', 'ann')).toMatchObject([{ id: ann, user: key, userName: 'ann' }]);
     expect(await ls('--user', key)).toMatchObject([{ id: ann }]);
@@ -102,12 +104,65 @@ describe('sojourn sessions', () => {
     expect(stdout).toMatch(/^user key +\["sub","","ann"\]$/m);
   });
 
+  test('no id is printed unless --ids asks for it, and a session is found by the first digits of its hash', async () => {
+    const { start, sessions } = deployment();
+    const { cli, url } = await start();
+    const { sessionId } = await open(url, 1);
+    await stop(cli);
+    const hash = hashOf(sessionId);
+    for (const what of [['ls'], ['ls', '--json'], ['show', hash], ['show', sessionId, '--json']]) {
+      const { code, stdout } = await sessions(...(what as [string]));
+      expect(code).toBe(0);
+      expect(stdout).toContain(hash);
+      expect(stdout).not.toContain(sessionId);
+    }
+    expect((await sessions('show', hash.slice(0, 6), '--ids')).stdout).toContain(sessionId);
+    expect(await sessions('end', hash)).toMatchObject({ code: 0, stdout: `ended ${hash}\n` });
+  });
+
+  test('a hash of several sessions is refused, and none is ended', async () => {
+    const { start, sessions } = deployment();
+    const { cli, url } = await start();
+    const hashes = new Map<string, string>();
+    let twice: string | undefined;
+    while (twice === undefined) {
+      const hash = hashOf((await open(url, 0)).sessionId);
+      if (hashes.has(hash.slice(0, 4))) twice = hash.slice(0, 4);
+      hashes.set(hash.slice(0, 4), hash);
+      if (hashes.size > 2_000) throw new Error('no two hashes begin with the same four digits');
+    }
+    await stop(cli);
+    const refused = await sessions('end', twice);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(new RegExp(`^sojourn: 2 sessions have a hash that begins with ${twice}: `));
+    expect((await sessions('ls', '--json')).stdout).toContain(hashes.get(twice));
+  });
+
+  test('ls finds the sessions of a client, of an owner, and those that were idle', async () => {
+    const { start, sessions } = deployment();
+    const { url } = await start();
+    await open(url, 0, 'cursor-vscode');
+    await open(url, 0, 'claude-code');
+    const named = async (...flags: string[]): Promise<unknown[]> =>
+      linesOf((await sessions('ls', '--json', ...flags)).stdout).map((line) => (line['clientInfo'] as { name: string }).name);
+    expect(await named('--client=Cursor')).toEqual(['cursor-vscode']);
+    const [{ owner } = {}] = linesOf((await sessions('ls', '--json')).stdout);
+    expect(await named(`--owner=${String(owner)}`)).toHaveLength(2);
+    expect(await named('--owner=none')).toEqual([]);
+    expect(await named('--idle=1h')).toEqual([]);
+    expect(await named('--idle=0s')).toHaveLength(2);
+    expect(await sessions('ls', '--idle=soon')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--idle takes a time such as 90s, 30m, 2h or 1d; got "soon"') as string,
+    });
+  });
+
   test('show tells the keys and sizes of the state, never its values', async () => {
     const { start, sessions } = deployment();
     const { cli, url } = await start();
     const { sessionId } = await open(url, 12);
     await stop(cli);
-    const [shown] = linesOf((await sessions('show', sessionId, '--json')).stdout);
+    const [shown] = linesOf((await sessions('show', sessionId, '--json', '--ids')).stdout);
     expect(shown).toMatchObject({ id: sessionId, status: 'hibernated', epoch: 1, initialized: true, state: { n: 2 } });
     expect(shown).not.toHaveProperty('owner');
     const { code, stdout } = await sessions('show', sessionId);
@@ -133,7 +188,7 @@ describe('sojourn sessions', () => {
     const client = await open(first.url, 1);
     const { sessionId } = client;
     await stop(first.cli);
-    expect(await sessions('end', sessionId)).toMatchObject({ code: 0, stdout: `ended ${sessionId}\n`, stderr: '' });
+    expect(await sessions('end', sessionId)).toMatchObject({ code: 0, stdout: `ended ${hashOf(sessionId)}\n`, stderr: '' });
     expect(await sessions('ls', '--json')).toMatchObject({ code: 0, stdout: '' });
     expect((await sessions('show', sessionId)).stdout).toMatch(/ ended \(terminated\) at \d{4}-/);
     expect(await sessions('end', sessionId)).toMatchObject({
