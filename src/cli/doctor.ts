@@ -50,7 +50,8 @@ const SLOW_MS = 50;
 /** Resolves with the exit code: 1 where something is wrong. */
 export async function doctor(request: DoctorRequest, out: (text: string) => void): Promise<number> {
   const { store, shown, redact } = await storeOf(request.storeUrl, request.origin);
-  if (!store.durable) throw new UsageError(`${request.origin}: memory: has nothing to look at: it ends with its process`);
+  if (!store.durable)
+    throw new UsageError(`${request.origin}: memory: has nothing to look at: it ends with its process`);
   const file = request.storeUrl.replace(/^sqlite:/i, '');
   if (store.kind === 'sqlite' && !existsSync(file)) throw new Failure(`${file} does not exist; check the path`);
   const warnings = new Set<string>();
@@ -78,7 +79,9 @@ async function examine(
   const sessions = await count(store, new Set(instances.map(({ id }) => id)));
   if (store.full?.() === true) warnings.add('The store refuses writes for lack of room');
   if (Math.abs(clockMs) > CLOCK_MS)
-    warnings.add(`The clock of the store and of this machine differ by ${Math.round(clockMs / 1_000)} s: set both by NTP`);
+    warnings.add(
+      `The clock of the store and of this machine differ by ${Math.round(clockMs / 1_000)} s: set both by NTP`,
+    );
   for (const [operation, ms] of Object.entries(latencyMs))
     if (ms > SLOW_MS) warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
   const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
@@ -141,7 +144,8 @@ const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(
 function printed({ store, openMs, latencyMs, clockMs, instances, sessions, warnings }: Report): string {
   const { live, notLive, more } = sessions;
   const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
-  const ahead = Math.abs(clockMs) < 2 ? 'as on this machine' : `${shownMs(Math.abs(clockMs))} ${clockMs > 0 ? 'ahead' : 'behind'}`;
+  const ahead =
+    Math.abs(clockMs) < 2 ? 'as on this machine' : `${shownMs(Math.abs(clockMs))} ${clockMs > 0 ? 'ahead' : 'behind'}`;
   const rows: Array<readonly [string, string]> = [
     ['opened', `in ${shownMs(openMs)}, with the rights that sojourn needs`],
     ['latency', `${operations.join(', ')} (median of ${ROUNDS})`],

@@ -73,7 +73,11 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       error instanceof CommanderError &&
       (NOT_OURS.includes(error.code) || (error.code === NO_MODULE && passed.length > 0));
     if (takesModule && isMeantForModule) context.err(ARGUMENTS_HINT.replace('serve', command));
-    return exitCodeOf(error, context, ['sessions', 'reload', 'dev', 'check', 'doctor'].includes(command) ? command : 'serve');
+    return exitCodeOf(
+      error,
+      context,
+      ['sessions', 'reload', 'dev', 'check', 'doctor'].includes(command) ? command : 'serve',
+    );
   }
 }
 

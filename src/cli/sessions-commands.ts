@@ -94,7 +94,9 @@ export function describeDoctor(
     .action((given: string | undefined, { name, json = false }: Flags) => {
       const storeUrl = given ?? (env[variableName('store')] || undefined);
       if (storeUrl === undefined)
-        throw new UsageError(`doctor needs the URL of a store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);
+        throw new UsageError(
+          `doctor needs the URL of a store (or ${variableName('store')}), e.g. sqlite:./sessions.db`,
+        );
       const origin = given === undefined ? variableName('store') : 'doctor';
       return perform({ storeUrl, origin, json, name: name ?? (env[variableName('name')] || DEFAULTS.name) });
     });

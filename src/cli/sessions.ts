@@ -150,7 +150,9 @@ async function idOf(store: Opened, given: string): Promise<string> {
   } while (cursor !== undefined);
   const [id] = found;
   if (found.length > 1)
-    throw new Failure(`${found.length} sessions have a hash that begins with ${given}: ${found.map(sessionHash).join(', ')}`);
+    throw new Failure(
+      `${found.length} sessions have a hash that begins with ${given}: ${found.map(sessionHash).join(', ')}`,
+    );
   return id ?? given;
 }
 

@@ -75,7 +75,8 @@ describe('sojourn sessions', () => {
     const { cli, url } = await start('--name', 'tools');
     const { sessionId } = await open(url, 0);
     await stop(cli);
-    const ls = (...flags: string[]) => runProcess(['sessions', 'ls', '--json', '--ids', '--store', `sqlite:${file}`, ...flags]);
+    const ls = (...flags: string[]) =>
+      runProcess(['sessions', 'ls', '--json', '--ids', '--store', `sqlite:${file}`, ...flags]);
     expect(linesOf((await ls('--name', 'tools')).stdout)).toMatchObject([{ id: sessionId }]);
     expect(await ls()).toMatchObject({ code: 0, stdout: '' });
   });
@@ -144,7 +145,9 @@ describe('sojourn sessions', () => {
     await open(url, 0, 'cursor-vscode');
     await open(url, 0, 'claude-code');
     const named = async (...flags: string[]): Promise<unknown[]> =>
-      linesOf((await sessions('ls', '--json', ...flags)).stdout).map((line) => (line['clientInfo'] as { name: string }).name);
+      linesOf((await sessions('ls', '--json', ...flags)).stdout).map(
+        (line) => (line['clientInfo'] as { name: string }).name,
+      );
     expect(await named('--client=Cursor')).toEqual(['cursor-vscode']);
     const [{ owner } = {}] = linesOf((await sessions('ls', '--json')).stdout);
     expect(await named(`--owner=${String(owner)}`)).toHaveLength(2);
@@ -188,7 +191,11 @@ describe('sojourn sessions', () => {
     const client = await open(first.url, 1);
     const { sessionId } = client;
     await stop(first.cli);
-    expect(await sessions('end', sessionId)).toMatchObject({ code: 0, stdout: `ended ${hashOf(sessionId)}\n`, stderr: '' });
+    expect(await sessions('end', sessionId)).toMatchObject({
+      code: 0,
+      stdout: `ended ${hashOf(sessionId)}\n`,
+      stderr: '',
+    });
     expect(await sessions('ls', '--json')).toMatchObject({ code: 0, stdout: '' });
     expect((await sessions('show', sessionId)).stdout).toMatch(/ ended \(terminated\) at \d{4}-/);
     expect(await sessions('end', sessionId)).toMatchObject({

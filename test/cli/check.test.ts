@@ -1,0 +1,120 @@
+/** `sojourn check` on modules that work, and on modules with the mistakes that people make. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { runProcess } from './cli-process.ts';
+
+const modules = fileURLToPath(new URL('../../node_modules', import.meta.url));
+const HEAD = `import { McpServer } from '${modules}/@modelcontextprotocol/server/dist/index.mjs';
+const tool = (server, name) => server.registerTool(name, {}, () => ({ content: [] }));
+`;
+
+interface Report {
+  readonly seen: ReadonlyArray<{
+    readonly client: string;
+    readonly problem?: string;
+    readonly found?: { readonly server: string; readonly lists: object };
+  }>;
+  readonly warnings: readonly string[];
+  readonly leftOut: readonly string[];
+}
+
+async function check(source: string, ...args: string[]) {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-checked-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'server.mjs');
+  writeFileSync(file, HEAD + source);
+  const run = (...flags: string[]) =>
+    runProcess(['check', file, ...flags, ...args], { cwd: folder, env: { TMPDIR: folder } });
+  const { code, stdout, stderr } = await run('--json');
+  return {
+    code,
+    stderr,
+    text: async () => (await run()).stdout,
+    report: stdout === '' ? undefined : (JSON.parse(stdout) as Report),
+    left: readdirSync(folder),
+  };
+}
+
+test('a server that works: every client, the session after a restart, its lists, and no file is left', async () => {
+  const { code, report, text, left } = await check(`
+    const server = new McpServer({ name: 'good', version: '1.2.3' });
+    tool(server, 'greet');
+    server.registerResource('a', 'file:///a', {}, () => ({ contents: [] }));
+    export default server;`);
+  const lists = { tools: ['greet'], resources: ['file:///a'], resourceTemplates: [] };
+  expect({ code, report }).toEqual({
+    code: 0,
+    report: {
+      seen: [
+        { client: '2025', found: { server: 'good 1.2.3', version: '2025-11-25', lists } },
+        { client: 'after a restart', found: { server: 'good 1.2.3', version: '2025-11-25', lists } },
+        { client: '2026-07-28', found: { server: 'good 1.2.3', version: '2026-07-28', lists } },
+      ],
+      warnings: [],
+      leftOut: [],
+    },
+  });
+  expect(await text()).toMatch(/^ {2}2025 client +connects, and lists 1 tool, 1 resource\n[^]*No problem found\.\n$/m);
+  expect(left).toEqual(['server.mjs']);
+});
+
+test('a list that a session loses in a restart is named', async () => {
+  const { code, report } = await check(`
+    let made = 0;
+    export default () => {
+      const server = new McpServer({ name: 'forgets', version: '1' });
+      tool(server, 'kept');
+      if (made++ === 0) tool(server, 'lost');
+      return server;
+    };`);
+  expect(code).toBe(1);
+  expect(report?.seen[1]).toMatchObject({
+    client: 'after a restart',
+    problem: 'the session lacks lost: make the lists in the factory, from session.state',
+  });
+});
+
+test('a factory that throws fails each client, and the log says why', async () => {
+  const { code, report } = await check(`export default () => { throw new Error('no database'); };`);
+  expect(code).toBe(1);
+  expect(report?.seen.map(({ client, problem }) => [client, problem !== undefined])).toEqual([
+    ['2025', true],
+    ['2026-07-28', true],
+  ]);
+  expect(report?.warnings.join('\n')).toContain('no database');
+});
+
+test('a module whose callers need tokens is checked without them, and says so', async () => {
+  const { code, report, text } = await check(`
+    const factory = () => { const server = new McpServer({ name: 'guarded', version: '1' }); tool(server, 'a'); return server; };
+    export default { factory, options: { auth: { verify: () => undefined }, allowedHosts: ['mcp.example'] } };`);
+  expect({ code, leftOut: report?.leftOut }).toEqual({ code: 0, leftOut: ['auth', 'allowedHosts'] });
+  expect(await text()).toMatch(/^ {2}not checked +auth, allowedHosts of the module$/m);
+});
+
+test('a list without an end does not keep the command, and names write nothing to the terminal', async () => {
+  const { code, report, text } = await check(`
+    export default () => {
+      const server = new McpServer({ name: 'odd\\u001b[2J', version: '1' });
+      tool(server, 'a');
+      server.server.setRequestHandler('tools/list', () => ({
+        tools: [{ name: 'b\\u009b2J', inputSchema: { type: 'object' } }],
+        nextCursor: 'again',
+      }));
+      return server;
+    };`);
+  expect(code).toBe(1);
+  expect(report?.seen[0]?.problem).toBe('tools/list has more than 100 pages');
+  expect(await text()).not.toMatch(/[^\P{Cc}\n]/u);
+});
+
+test('arguments of the module follow --, and a module that cannot be loaded is said as serve says it', async () => {
+  const named = `export default new McpServer({ name: String(process.argv[2]), version: '1' });`;
+  expect((await check(named, '--', 'mine')).report?.seen[0]?.found?.server).toBe('mine 1');
+  const { code, stderr } = await check('export const other = 1;');
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^sojourn: .*server\.mjs: the default export is missing \(it exports other\); it must be /);
+});

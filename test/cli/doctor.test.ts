@@ -1,0 +1,108 @@
+/** `sojourn doctor` on real stores, healthy ones and others. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { createRawClient } from '../../src/testing/index.ts';
+import { describeWhereInstalled, freePort, serverKinds, startServer, type TestServer } from '../kit/servers/index.ts';
+import { openRedis } from '../stores/redis-views.ts';
+import { program, runProcess, startCli } from './cli-process.ts';
+
+interface Report {
+  readonly latencyMs: Readonly<Record<string, number>>;
+  readonly clockMs: number;
+  readonly instances: ReadonlyArray<{ readonly id: string; readonly state: string; readonly version: string }>;
+  readonly sessions: object;
+  readonly warnings: readonly string[];
+}
+
+async function doctor(url: string): Promise<{ code: number | null; stderr: string; report: Report | undefined }> {
+  const { code, stdout, stderr } = await runProcess(['doctor', url, '--json']);
+  return { code, stderr, report: stdout === '' ? undefined : (JSON.parse(stdout) as Report) };
+}
+
+const OPERATIONS = ['create', 'read', 'save', 'append', 'end'];
+
+function sqliteFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-doctor-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return join(folder, 's.db');
+}
+
+async function serving(store: string): Promise<void> {
+  const cli = startCli(['serve', program('counting-server.mjs'), '--store', store, '--port', '0']);
+  const client = createRawClient(await cli.url());
+  onTestFinished(() => client.close());
+  await client.initialize();
+}
+
+test('SQLite: who serves, what is open, what each operation takes, and no record stays', async () => {
+  const store = `sqlite:${sqliteFile()}`;
+  await serving(store);
+  const { code, report } = await doctor(store);
+  expect({ code, report }).toMatchObject({
+    code: 0,
+    report: {
+      instances: [{ id: expect.any(String) as string, state: 'serving', version: expect.any(String) as string }],
+      sessions: { live: 1, notLive: 0, more: false },
+      warnings: [],
+    },
+  });
+  expect(Object.keys(report?.latencyMs ?? {})).toEqual(OPERATIONS);
+  const { stdout } = await runProcess(['doctor'], { env: { SOJOURN_STORE: store } });
+  expect(stdout).toMatch(/^ {2}sessions +1 not ended, 1 of them live$/m);
+  expect(stdout).toMatch(/\nNo problem found\.\n$/);
+});
+
+test('a wrong command line: exit code 2, and no file is made', async () => {
+  expect(await runProcess(['doctor'])).toMatchObject({ code: 2 });
+  expect(await runProcess(['doctor', 'memory:'])).toMatchObject({ code: 2 });
+  const file = sqliteFile();
+  expect(await doctor(`sqlite:${file}`)).toMatchObject({ code: 1, stderr: expect.stringContaining('does not exist') });
+  expect(await doctor(`sqlite:${file}`)).toMatchObject({ code: 1 });
+});
+
+describe.each(serverKinds)('on %s', (kind) => {
+  describeWhereInstalled(kind, 'doctor', () => {
+    let server: TestServer;
+    beforeAll(async () => {
+      server = await startServer(kind);
+    });
+    afterAll(() => server?.close());
+
+    test('a healthy one: exit code 0, and the clock of this machine', async () => {
+      await serving(server.url);
+      const { code, report } = await doctor(server.url);
+      expect(report?.warnings).toEqual([]);
+      expect(code).toBe(0);
+      expect(report).toMatchObject({ instances: [{ state: 'serving' }], sessions: { live: 1 } });
+      expect(Object.keys(report?.latencyMs ?? {})).toEqual(OPERATIONS);
+      expect(Math.abs(report?.clockMs ?? Infinity)).toBeLessThan(5_000);
+    });
+
+    test('one that cannot be reached: its address and the reason in one line, and no password', async () => {
+      const url = new URL(server.url);
+      url.port = String(await freePort());
+      url.username = 'ann';
+      url.password = 'hunter22-hunter';
+      const { code, stderr } = await doctor(url.href);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^sojourn: \S+:\/\/.*(ECONNREFUSED|refused).*\n$/i);
+      expect(stderr).not.toContain('hunter22');
+    });
+  });
+});
+
+describeWhereInstalled('redis', 'a Redis that loses data', () => {
+  test('one that evicts is a warning, exit code 1, and keeps nothing of the look', async () => {
+    const server = await startServer('redis', { args: ['--maxmemory-policy', 'allkeys-lru'] });
+    onTestFinished(() => server.close());
+    const { code, report } = await doctor(server.url);
+    expect({ code, warnings: report?.warnings }).toEqual({
+      code: 1,
+      warnings: [expect.stringContaining('set maxmemory-policy to noeviction')],
+    });
+    const ask = await openRedis(server.url);
+    expect(await ask('KEYS', '*doctor*')).toEqual([]);
+  });
+});
