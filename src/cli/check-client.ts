@@ -4,14 +4,15 @@ import {
   CLIENT_INFO_META_KEY,
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
+import { orUndefined } from '../or-undefined.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { type JsonRpcAnswer, RawClient, type RawRequestOptions } from '../testing/raw-client.ts';
 
 /** A server that connects to something when a client comes takes a while. */
 const ANSWER_MS = 30_000;
-/** Of a list. A server that never ends one must not keep the command. */
+/** A list without an end must not keep the command. */
 const MOST_PAGES = 100;
 
+const LEGACY = '2025-11-25';
 const MODERN = '2026-07-28';
 const CLIENT = { name: 'sojourn check', version: '1' };
 
@@ -32,25 +33,38 @@ const LISTS = [
   ['resourceTemplates', 'resources', 'resources/templates/list', 'uriTemplate'],
 ] as const;
 
+type Headers = Readonly<Record<string, string>>;
+
+interface Answer {
+  readonly result?: unknown;
+  readonly error?: { readonly code: number; readonly message: string };
+}
+
 export class CheckClient {
-  readonly #raw: RawClient;
+  readonly #url: string;
   readonly #modern: boolean;
   /** What `initialize` or `server/discover` was answered with. */
   #opened: unknown = undefined;
+  #session: Headers = {};
+  #lastId = 0;
 
-  /** `session`: continues this one. */
-  constructor(url: string, era: '2025' | '2026', session?: CheckClient) {
-    this.#raw = new RawClient(url, { timeoutMs: ANSWER_MS });
+  /** `before`: its session is continued. */
+  constructor(url: string, era: '2025' | '2026', before?: CheckClient) {
+    this.#url = url;
     this.#modern = era === '2026';
-    if (session === undefined) return;
-    this.#raw.sessionId = session.#raw.sessionId;
-    this.#raw.protocolVersion = session.#raw.protocolVersion;
-    this.#opened = session.#opened;
+    if (before === undefined) return;
+    this.#opened = before.#opened;
+    this.#session = before.#session;
+    this.#lastId = before.#lastId;
+  }
+
+  get hasSession(): boolean {
+    return this.#session['mcp-session-id'] !== undefined;
   }
 
   /** Connects, unless it continues a session, and asks for every list. Rejects with what went wrong. */
   async look(): Promise<Found> {
-    const result = (this.#opened ??= await this.#open());
+    const result = (this.#opened ??= await (this.#modern ? this.#discover() : this.#initialize()));
     const { capabilities, serverInfo, protocolVersion } = result as Record<string, unknown>;
     const lists: Record<string, readonly string[]> = {};
     for (const [list, capability, method, key] of LISTS) {
@@ -65,14 +79,25 @@ export class CheckClient {
     };
   }
 
-  async #open(): Promise<unknown> {
-    if (this.#modern) {
-      const { serverInfo, ...result } = (await this.#ask('server/discover')) as Record<string, unknown>;
-      const meta = isObject(result['_meta']) ? result['_meta'] : {};
-      return { ...result, serverInfo: serverInfo ?? meta['io.modelcontextprotocol/serverInfo'] };
-    }
-    const { message } = await this.#raw.initialize({ clientInfo: CLIENT });
-    return resultOf('initialize', message);
+  async #discover(): Promise<unknown> {
+    const { serverInfo, ...result } = (await this.#ask('server/discover')) as Record<string, unknown>;
+    const meta = isObject(result['_meta']) ? result['_meta'] : {};
+    return { ...result, serverInfo: serverInfo ?? meta['io.modelcontextprotocol/serverInfo'] };
+  }
+
+  async #initialize(): Promise<unknown> {
+    const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT };
+    const { response, answer } = await this.#call('initialize', params);
+    const result = resultOf('initialize', answer);
+    const id = response.headers.get('mcp-session-id');
+    const version = isObject(result) ? result['protocolVersion'] : undefined;
+    this.#session = {
+      ...(id !== null && { 'mcp-session-id': id }),
+      ...(typeof version === 'string' && { 'mcp-protocol-version': version }),
+    };
+    const { status } = await this.#post({ jsonrpc: '2.0', method: 'notifications/initialized' }, {});
+    if (status !== 202) throw new Error(`notifications/initialized was answered with status ${status}`);
+    return result;
   }
 
   async #list(method: string, list: string, key: string): Promise<string[]> {
@@ -95,23 +120,42 @@ export class CheckClient {
       [CLIENT_INFO_META_KEY]: CLIENT,
       [CLIENT_CAPABILITIES_META_KEY]: {},
     };
-    const options: RawRequestOptions = { version: MODERN, headers: { 'mcp-method': method } };
-    const { message } = this.#modern
-      ? await this.#raw.call(method, { ...params, _meta: meta }, options)
-      : await this.#raw.call(method, params);
-    return resultOf(method, message);
+    const { answer } = this.#modern
+      ? await this.#call(method, { ...params, _meta: meta }, { 'mcp-method': method, 'mcp-protocol-version': MODERN })
+      : await this.#call(method, params);
+    return resultOf(method, answer);
   }
 
-  get hasSession(): boolean {
-    return this.#raw.sessionId !== undefined;
+  async #call(method: string, params: object, headers: Headers = {}): Promise<{ response: Response; answer: Answer }> {
+    const id = ++this.#lastId;
+    const response = await this.#post({ jsonrpc: '2.0', id, method, params }, headers);
+    const text = await response.text();
+    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+    for (const json of isStream ? text.matchAll(/^data: (.+)$/gm) : [['', text]]) {
+      const message = orUndefined(() => JSON.parse(json[1] ?? '') as unknown);
+      if (isObject(message) && message['id'] === id && !('method' in message)) return { response, answer: message };
+      const { error } = (isObject(message) ? message : {}) as Answer;
+      if (error !== undefined && !isStream) return { response, answer: { error } };
+    }
+    throw new Error(`${method} was answered with status ${response.status} and no answer`);
   }
 
-  close(): void {
-    this.#raw.close();
+  #post(message: object, headers: Headers): Promise<Response> {
+    return fetch(this.#url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        ...this.#session,
+        ...headers,
+      },
+      body: JSON.stringify(message),
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
   }
 }
 
-function resultOf(method: string, { result, error }: JsonRpcAnswer): unknown {
+function resultOf(method: string, { result, error }: Answer): unknown {
   if (error !== undefined) throw new Error(`${method} was answered with the error ${error.code}: ${error.message}`);
   return result;
 }

@@ -2,7 +2,7 @@
  * `sojourn check <module>`: loads a module as `serve` does, serves it to one client of each era at a free port of this
  * machine, starts it anew while a session is open, and prints what the clients found and what the log warned of.
  *
- * The store is a file that is removed, and `auth` and `allowedHosts` of the module are left out: they decide about other callers.
+ * Its sessions are in a file that is removed. `auth`, `store` and `allowedHosts` of the module are left out.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -107,12 +107,10 @@ async function seenBy(client: Seen['client'], connection: CheckClient): Promise<
     return { client, found: await connection.look() };
   } catch (error) {
     return { client, problem: reason(error) };
-  } finally {
-    connection.close();
   }
 }
 
-/** What the lists of a session lack after a restart, or have more. */
+/** How the lists of a session differ after a restart. */
 function difference(before: Lists, after: Lists): string | undefined {
   const names = ({ tools = [], prompts = [], resources = [], resourceTemplates = [] }: Lists): string[] =>
     [tools, prompts, resources, resourceTemplates].flat();

@@ -3,10 +3,11 @@
  * prints who serves with the store and what is wrong. It takes no lease, so no instance sees it.
  */
 import { existsSync } from 'node:fs';
-import { endpointStore, openEndpointStore } from '../endpoint/endpoint-store.ts';
+import { openEndpointStore } from '../endpoint/endpoint-store.ts';
 import { SojournError } from '../errors.ts';
 import { base64url, systemRandom } from '../options/system.ts';
 import { DEFAULTS } from '../options/table.ts';
+import { Notices } from '../observe/notices.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import { collectingLogger } from './collecting-logger.ts';
@@ -23,14 +24,14 @@ export interface DoctorRequest {
   readonly json: boolean;
 }
 
-type EndpointStore = ReturnType<typeof endpointStore>;
+type EndpointStore = Awaited<ReturnType<typeof openEndpointStore>>;
 
 interface Report {
   readonly store: string;
   readonly openMs: number;
   /** Median ms of each operation. */
   readonly latencyMs: Readonly<Record<string, number>>;
-  /** By how many ms the clock of the store is ahead of this machine's. */
+  /** The clock of the store is so many ms ahead of this machine's. */
   readonly clockMs: number;
   readonly instances: ReadonlyArray<{ readonly id: string; readonly state: string; readonly version: string }>;
   readonly sessions: { readonly live: number; readonly notLive: number; readonly more: boolean };
@@ -58,7 +59,8 @@ export async function doctor(request: DoctorRequest, out: (text: string) => void
   const began = performance.now();
   let opened: EndpointStore | undefined;
   try {
-    opened = await openEndpointStore(store, { ...DEFAULTS, name: request.name, logger: collectingLogger(warnings) });
+    const settings = { ...DEFAULTS, notices: new Notices(), name: request.name, logger: collectingLogger(warnings) };
+    opened = await openEndpointStore(store, settings);
     const report = await examine(opened, { store: shown, openMs: performance.now() - began, warnings });
     out(redact(request.json ? `${JSON.stringify(report)}\n` : printed(report)));
     return report.warnings.length === 0 ? EXIT.ok : EXIT.failed;
@@ -89,7 +91,7 @@ async function examine(
   return { store: shown, openMs, latencyMs, clockMs, instances, sessions, warnings: [...warnings] };
 }
 
-/** Each operation on a record of its own kind, which no list shows. */
+/** Each operation, on records that no list shows. */
 async function measure(records: Records): Promise<Pick<Report, 'latencyMs' | 'clockMs'>> {
   const owner = `doctor-${base64url(systemRandom(9))}`;
   const fence = { epoch: 1, owner };

@@ -43,7 +43,7 @@ export function describeSessions(
       .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`)
       .option('--json', 'print JSON, one session per line')
       .action(() => perform(requestOf(what as What, command.args[0] ?? '', command.opts<Flags>(), env)));
-    command.option('--ids', 'print ids too: whoever has an id has its session');
+    command.option('--ids', 'print ids too: who has an id has its session');
     if (what !== 'ls') continue;
     command
       .option('--user <name>', "only the sessions of this user: the name, or the key of show's output")

@@ -32,7 +32,7 @@ export interface SessionsRequest {
   /** The endpoint's `name`. */
   readonly name: string;
   readonly json: boolean;
-  /** Ids are printed: whoever has one has its session. */
+  /** Ids are printed: who has one has its session. */
   readonly ids: boolean;
   readonly filter: SessionFilter;
 }

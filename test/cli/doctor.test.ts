@@ -80,7 +80,7 @@ describe.each(serverKinds)('on %s', (kind) => {
       expect(Math.abs(report?.clockMs ?? Infinity)).toBeLessThan(5_000);
     });
 
-    test('one that cannot be reached: its address and the reason in one line, and no password', async () => {
+    test('not to be reached: its address and the reason in one line, and no password', async () => {
       const url = new URL(server.url);
       url.port = String(await freePort());
       url.username = 'ann';
@@ -94,7 +94,7 @@ describe.each(serverKinds)('on %s', (kind) => {
 });
 
 describeWhereInstalled('redis', 'a Redis that loses data', () => {
-  test('one that evicts is a warning, exit code 1, and keeps nothing of the look', async () => {
+  test('its eviction is a warning, exit code 1, and it keeps nothing of the look', async () => {
     const server = await startServer('redis', { args: ['--maxmemory-policy', 'allkeys-lru'] });
     onTestFinished(() => server.close());
     const { code, report } = await doctor(server.url);

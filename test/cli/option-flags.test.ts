@@ -58,6 +58,7 @@ describe('the flags', () => {
       'limits.perTool',
       'limits.perUser',
       'logger',
+      'observe',
       'onerror',
       'runSessionHandler',
       'sessionIdGenerator',

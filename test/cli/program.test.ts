@@ -109,7 +109,16 @@ describe('the command line', () => {
     expect(await run(['sessions', 'show', 'x'], { env })).toMatchObject({ code: 1, looked: [asked], err: '' });
     const flags = ['--store', 'sqlite:b.db', '--name', 'other', '--json'];
     expect((await run(['sessions', 'ls', ...flags], { env })).looked).toEqual([
-      { what: 'ls', id: '', storeUrl: 'sqlite:b.db', origin: '--store', name: 'other', json: true },
+      {
+        what: 'ls',
+        id: '',
+        storeUrl: 'sqlite:b.db',
+        origin: '--store',
+        name: 'other',
+        json: true,
+        ids: false,
+        filter: { user: undefined, client: undefined, owner: undefined, idleMs: undefined },
+      },
     ]);
   });
 
@@ -188,7 +197,7 @@ describe('the command line', () => {
       'sojourn: --session-user has no flag: the option is a function; set it in the options',
     ],
     [['sessions', 'ls'], 'sojourn: sessions ls needs --store (or SOJOURN_STORE), e.g. sqlite:./sessions.db'],
-    [['sessions', 'show', '--store', 'sqlite:a.db'], "sojourn: missing required argument 'id'"],
+    [['sessions', 'show', '--store', 'sqlite:a.db'], "sojourn: missing required argument 'session'"],
     [['sessions', 'list'], "sojourn: unknown command 'list'"],
     [['--port', '5'], "sojourn: unknown option '--port'"],
   ])('%j is wrong usage: exit code 2', async (args, message) => {

@@ -50,6 +50,18 @@ describe('what serve is asked for', () => {
     expect(options).toEqual({ limits: { batch: 2, bodyBytes: 9 } });
   });
 
+  test.each([
+    ['90s', 90_000],
+    ['30m', 1_800_000],
+    ['2h', 7_200_000],
+    ['1.5d', 129_600_000],
+    ['250ms', 250],
+    ['250', 250],
+  ])('a time of %s is %i ms, in a flag and in a variable', (text, ms) => {
+    expect(read({ idleTimeoutMs: text }).options).toMatchObject({ idleTimeoutMs: ms });
+    expect(read({}, { SOJOURN_IDLE_TIMEOUT_MS: text }).options).toMatchObject({ idleTimeoutMs: ms });
+  });
+
   test('numbers, Infinity, switches and lists are read', () => {
     const env = {
       SOJOURN_IDLE_TIMEOUT_MS: 'Infinity',
@@ -107,8 +119,8 @@ describe('what serve is asked for', () => {
     ],
     [
       {},
-      { SOJOURN_IDLE_TIMEOUT_MS: '2h' },
-      'SOJOURN_IDLE_TIMEOUT_MS: got "2h", takes a number of ms, 0 or more, or Infinity (never)',
+      { SOJOURN_IDLE_TIMEOUT_MS: '2 hours' },
+      'SOJOURN_IDLE_TIMEOUT_MS: got "2 hours", takes a number of ms, 0 or more, or Infinity (never)',
     ],
     [{}, { SOJOURN_LEGACY_SSE: 'yes' }, 'SOJOURN_LEGACY_SSE takes true or false; got "yes"'],
     [

@@ -140,7 +140,7 @@ function look() {
 }
 setInterval(look, LOOK_MS).unref();
 
-/** Bytes after a collection, the bytes of each row of `HELD` and of the event log, and what the time since the last measure was like. */
+/** Bytes after a collection, the bytes of each row of `HELD` and of the event log, and what happened since before. */
 async function measured() {
   look();
   const [usedUs, blockMs] = [cpuUs(), longestUs / 1_000];
