@@ -2,7 +2,7 @@
  * `resumeModernCalls` as users of 2026-07-28 clients see it: programs with the official SDKs, two real instances on
  * Redis behind nginx. Each client runs with its defaults.
  */
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest';
 // @ts-expect-error: a script without declarations
 import { commandOf, lackOf } from '../../scripts/ensure-clients.mjs';
 import { createFaultProxy } from '../../src/testing/index.ts';
@@ -20,6 +20,7 @@ const KILLED_CALL_MS = 8_000;
 
 const lacking = new Map<string, string | undefined>();
 for (const name of NAMES) lacking.set(name, await lackOf(name));
+const here = NAMES.filter((name) => lacking.get(name) === undefined);
 
 const missing = isAvailable('redis') ? '' : ` (${missingServer('redis')})`;
 
@@ -30,44 +31,59 @@ describe.skipIf(missing !== '')(`on two instances${missing}`, () => {
   }, 60_000);
   afterAll(() => deployment.close());
 
-  const open = async (name: string, port: number) => {
+  const open = async (name: string, port: number, { onTestFinished }: Pick<TestContext, 'onTestFinished'>) => {
     const program = new OtherProgram(commandOf(name));
     onTestFinished(() => program.close());
     return program.connect(`http://127.0.0.1:${port}/mcp`, '2026', 60_000);
   };
 
-  for (const name of NAMES) {
-    const lacks = lacking.get(name);
-    describe.skipIf(lacks !== undefined)(`${name}${lacks === undefined ? '' : ` (${lacks})`}`, () => {
-      test('a call whose connection breaks succeeds', { timeout: 90_000 }, async () => {
-        const proxy = await createFaultProxy({ port: deployment.port });
-        onTestFinished(() => proxy.close());
-        const client = await open(name, proxy.port);
-        const call = client.call('count', { ms: CALL_MS });
-        await pause(RUNNING_MS);
-        const { accepted } = proxy;
-        proxy.cutAll();
-        await until(() => proxy.accepted > accepted, { timeoutMs: 20_000, what: 'the client to come back' });
-        expect(await call).toBe('ok');
-        expect(await client.call('read', {}, 'read')).toBe('ok');
-      });
+  for (const [name, lacks] of lacking) if (lacks !== undefined) test.skip(`${name} (${lacks})`);
 
-      test(
-        'kill -9: a read-only call succeeds, a call with effects ends with an error',
-        { timeout: 90_000 },
-        async () => {
-          await deployment.reduce();
-          const [reader, payer] = [await open(name, deployment.port), await open(name, deployment.port)];
-          const read = reader.call('read', { ms: KILLED_CALL_MS }, 'read');
-          const count = payer.call('count', { ms: KILLED_CALL_MS });
-          await pause(RUNNING_MS);
-          await deployment.complete();
-          await deployment.killFor(0, () => {});
-          expect(await read).toBe('ok');
-          expect(await count).toMatch(/^failed: .*may have run/s);
-          for (const client of [reader, payer]) expect(await client.call('read', {}, 'read')).toBe('ok');
-        },
-      );
-    });
-  }
+  // Mostly waits, and each connection has a proxy of its own.
+  test.concurrent.for(here)(
+    '%s: a call whose connection breaks succeeds',
+    { timeout: 90_000 },
+    async (name, context) => {
+      const proxy = await createFaultProxy({ port: deployment.port });
+      context.onTestFinished(() => proxy.close());
+      const client = await open(name, proxy.port, context);
+      const call = client.call('count', { ms: CALL_MS });
+      await pause(RUNNING_MS);
+      const { accepted } = proxy;
+      proxy.cutAll();
+      await until(() => proxy.accepted > accepted, { timeoutMs: 20_000, what: 'the client to come back' });
+      expect(await call).toBe('ok');
+      expect(await client.call('read', {}, 'read')).toBe('ok');
+    },
+  );
+
+  test.skipIf(here.length === 0)(
+    'kill -9 of the instance of every client: a read-only call succeeds, a call with effects ends with an error',
+    { timeout: 120_000 },
+    async (context) => {
+      await deployment.reduce();
+      const opened = here.map(async (name) => {
+        const [reader, payer] = [
+          await open(name, deployment.port, context),
+          await open(name, deployment.port, context),
+        ];
+        return { name, reader, payer };
+      });
+      const clients = await Promise.all(opened);
+      const seen = clients.map(async ({ name, reader, payer }) => {
+        const calls = [
+          reader.call('read', { ms: KILLED_CALL_MS }, 'read'),
+          payer.call('count', { ms: KILLED_CALL_MS }),
+        ];
+        const ends = await Promise.all(calls);
+        for (const client of [reader, payer]) ends.push(await client.call('read', {}, 'read'));
+        return [name, ...ends];
+      });
+      await pause(RUNNING_MS);
+      await deployment.complete();
+      await deployment.killFor(0, () => {});
+      const mayHaveRun = expect.stringMatching(/^failed: .*may have run/s) as string;
+      expect(await Promise.all(seen)).toEqual(here.map((name) => [name, 'ok', mayHaveRun, 'ok', 'ok']));
+    },
+  );
 });

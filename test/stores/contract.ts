@@ -27,11 +27,21 @@ export async function runCase({ run }: StoreCase, under: StoreUnderTest): Promis
 /** For cases with outages or many sweeps. */
 export const LONG_MS = 120_000;
 
+export interface ContractSettings {
+  readonly timeoutMs?: number;
+  /**
+   * Runs cases side by side, each in deployments of its own. Most of them wait for the clock of a server. `under` must
+   * not need a hook of the test.
+   */
+  readonly concurrent?: boolean;
+}
+
 /** A test for each case. `under` is called for each. */
 export function contractTests(
   cases: readonly StoreCase[],
   under: () => StoreUnderTest | Promise<StoreUnderTest>,
-  timeoutMs?: number,
+  { timeoutMs, concurrent = false }: ContractSettings = {},
 ): void {
-  test.each(cases)('$id: $title', async (one) => runCase(one, await under()), timeoutMs);
+  const tests = concurrent ? test.concurrent : test;
+  tests.each(cases)('$id: $title', async (one) => runCase(one, await under()), timeoutMs);
 }

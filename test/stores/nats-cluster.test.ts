@@ -10,9 +10,9 @@ import { nats } from '../../src/stores/nats/index.ts';
 import type { InstanceLease, StoredRecord, Store } from '../../src/stores/store.ts';
 import type { View } from '../../src/testing/view.ts';
 import { isEnded } from '../../src/stores/store.ts';
-import { createStoreKit, storeContract } from '../../src/testing/index.ts';
 import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
+import { casesFor, contractTests } from './contract.ts';
 import { Routes } from './nats-routes.ts';
 import { FENCE, ME, newPrefix, openView, OTHER, recordOf, storeOptions } from './nats-views.ts';
 import { openPlain } from './views.ts';
@@ -54,7 +54,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
     );
 
   describe('keeps the contract,', () => {
-    const applies = storeContract.filter(({ needs }) => needs === undefined);
+    const applies = casesFor();
     let opened = 0;
     let routes: Routes;
     beforeAll(async () => {
@@ -66,14 +66,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
       const server = opened++ % SERVERS;
       return routes.store(nats(urls()[server] ?? '', { replicas: SERVERS }), server);
     };
-    test.each(applies)('$id: $title', async ({ run }) => {
-      const kit = createStoreKit({ connect: store, pass: (ms) => sleep(ms) });
-      try {
-        await run(kit);
-      } finally {
-        await kit.close();
-      }
-    });
+    contractTests(applies, () => ({ connect: store, pass: (ms) => sleep(ms) }), { concurrent: true });
   });
 
   test('lets one of several burials and renewals at the same moment through', async () => {

@@ -10,7 +10,7 @@ const applies = casesFor('lease-expiry', 'store-clock');
 const onOwnServer = casesFor('outage').filter((one) => !applies.includes(one));
 
 describeWithServer('nats', 'the NATS store keeps the contract, each view on a separate connection', (server) => {
-  contractTests(applies, () => ({ connect: () => nats(server().url), pass: (ms) => sleep(ms) }));
+  contractTests(applies, () => ({ connect: () => nats(server().url), pass: (ms) => sleep(ms) }), { concurrent: true });
 });
 
 describeWhereInstalled('nats', 'the NATS store on a separate server keeps', () => {
@@ -24,7 +24,7 @@ describeWhereInstalled('nats', 'the NATS store on a separate server keeps', () =
         outage: { begin: () => frozen(server), end: () => server.resume() },
       };
     },
-    LONG_MS,
+    { timeoutMs: LONG_MS },
   );
 });
 

@@ -16,9 +16,12 @@ describeWithServer(
   'postgres',
   'the PostgreSQL store keeps the contract, each view on separate connections',
   (server) => {
-    contractTests(byTheServersClock, () => ({ connect: () => postgres(server().url), pass: (ms) => sleep(ms) }));
+    contractTests(byTheServersClock, () => ({ connect: () => postgres(server().url), pass: (ms) => sleep(ms) }), {
+      concurrent: true,
+    });
 
-    test.each(bySetClock)('$id, by a clock that the test moves: $title', async (one) => {
+    // Each has a database of its own.
+    test.concurrent.each(bySetClock)('$id, by a clock that the test moves: $title', async (one) => {
       const { url, now, pass, close } = await moveClock(await newDatabase(server().url));
       try {
         await runCase(one, { connect: () => postgres(url), time: { ...systemTime, now }, pass });
@@ -51,7 +54,7 @@ describeWhereInstalled('postgres', 'the PostgreSQL store on a separate server ke
         },
       };
     },
-    LONG_MS,
+    { timeoutMs: LONG_MS },
   );
 });
 

@@ -4,10 +4,9 @@ import { redis } from '../../src/stores/redis/index.ts';
 import { slotOf } from '../../src/stores/redis/slots.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import { dueNow, type View } from '../../src/testing/view.ts';
-import { createStoreKit } from '../../src/testing/index.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { casesFor } from './contract.ts';
+import { casesFor, contractTests } from './contract.ts';
 import { startCluster, type ClusterNode, type TestCluster } from './redis-cluster.ts';
 import { FENCE, newName, openView, recordOf } from './redis-views.ts';
 
@@ -229,12 +228,7 @@ describeWhereInstalled('redis', 'the Redis store keeps the contract on a Cluster
     stop = [];
   });
 
-  test.each(applies)('$id: $title', async ({ run }) => {
-    const kit = createStoreKit({ connect: () => redis(cluster.client), pass: (ms) => sleep(ms) });
-    try {
-      await run(kit);
-    } finally {
-      await kit.close();
-    }
+  contractTests(applies, () => ({ connect: () => redis(cluster.client), pass: (ms) => sleep(ms) }), {
+    concurrent: true,
   });
 });

@@ -10,7 +10,7 @@ const applies = casesFor('lease-expiry', 'store-clock');
 const onOwnServer = casesFor('outage', 'entries').filter((one) => !applies.includes(one));
 
 describeWithServer('redis', 'the Redis store keeps the contract, each view on separate connections', (server) => {
-  contractTests(applies, () => ({ connect: () => redis(server().url), pass: (ms) => sleep(ms) }));
+  contractTests(applies, () => ({ connect: () => redis(server().url), pass: (ms) => sleep(ms) }), { concurrent: true });
 });
 
 describeWhereInstalled('redis', 'the Redis store on a separate server keeps', () => {
@@ -26,7 +26,7 @@ describeWhereInstalled('redis', 'the Redis store on a separate server keeps', ()
         entries: async () => Number(await ask('DBSIZE')),
       };
     },
-    LONG_MS,
+    { timeoutMs: LONG_MS },
   );
 });
 

@@ -44,7 +44,7 @@ describe('the SQLite store keeps the contract, with a separate connection for ea
       const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
       return { connect: () => sqlite(path), time, pass, entries };
     },
-    LONG_MS,
+    { timeoutMs: LONG_MS },
   );
 
   describe('by the clock of the machine,', () => {
