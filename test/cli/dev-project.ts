@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { until } from '../kit/until.ts';
 import { dist, startCli } from './cli-process.ts';
+import { isAlive } from './workers-process.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const EDIT_MS = 60_000;
@@ -93,11 +94,5 @@ export class Project {
   }
 }
 
-export function hasEnded(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch {
-    return true;
-  }
-}
+/** Also a process whose parent has not waited for it yet. */
+export const hasEnded = (pid: number): boolean => !isAlive(pid);

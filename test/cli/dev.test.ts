@@ -1,6 +1,7 @@
 /** `sojourn dev`: what an author's edits do to connected clients. */
 import { renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -15,6 +16,9 @@ const MS = 180_000;
 const BROKEN = 'not loaded: the last good build keeps serving until the next edit';
 /** Each after a broken one. `npm run first-minutes` makes fifty in all. */
 const EDITS = process.env['SOJOURN_FIRST_MINUTES'] === 'all' ? 25 : 6;
+
+/** Short beside the load of a build: some fifty calls run in each. */
+const CALL_PAUSE_MS = 10;
 
 interface Answer {
   content?: unknown;
@@ -75,7 +79,11 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
       let isEditing = true;
       let made = 0;
       const calling = (async () => {
-        for (; isEditing; made++) await calls[made % calls.length]?.();
+        for (; isEditing; made++) {
+          await calls[made % calls.length]?.();
+          // Calls without a pause take the time in which a build could load.
+          await delay(CALL_PAUSE_MS);
+        }
       })();
       for (let n = 1; n <= EDITS; n++) {
         const [, text = '', says = /./] = BREAKS[n % BREAKS.length] ?? [];
