@@ -39,7 +39,7 @@ describe.skipIf(missing !== '')(`on two instances${missing}`, () => {
 
   for (const [name, lacks] of lacking) if (lacks !== undefined) test.skip(`${name} (${lacks})`);
 
-  // Mostly waits, and each connection has a proxy of its own.
+  // Mostly waits; each client has a separate proxy.
   test.concurrent.for(here)(
     '%s: a call whose connection breaks succeeds',
     { timeout: 90_000 },

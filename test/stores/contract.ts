@@ -30,7 +30,7 @@ export const LONG_MS = 120_000;
 export interface ContractSettings {
   readonly timeoutMs?: number;
   /**
-   * Runs cases side by side, each in deployments of its own. Most of them wait for the clock of a server. `under` must
+   * Runs cases side by side, each in separate deployments. Most of them wait for the clock of a server. `under` must
    * not need a hook of the test.
    */
   readonly concurrent?: boolean;

@@ -20,7 +20,7 @@ describeWithServer(
       concurrent: true,
     });
 
-    // Each has a database of its own.
+    // Each has a separate database.
     test.concurrent.each(bySetClock)('$id, by a clock that the test moves: $title', async (one) => {
       const { url, now, pass, close } = await moveClock(await newDatabase(server().url));
       try {
