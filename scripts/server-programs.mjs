@@ -13,6 +13,8 @@ export const SERVERS = [
   { name: 'PgBouncer', programs: [['pgbouncer']], package: 'pgbouncer' },
   { name: 'nginx', programs: [['nginx']], package: 'nginx' },
   { name: 'HAProxy', programs: [['haproxy']], package: 'haproxy' },
+  // Its promtool tries the alert rules of examples/prometheus.
+  { name: 'Prometheus', programs: [['promtool']], package: 'prometheus' },
   // The first test that opens a web page adds its browser here: chromium.
 ];
 

@@ -14,11 +14,12 @@ export { GROUPS, type FlagSpec };
 
 /** The option, or the member of an option, that a flag sets. */
 export type OptionKey =
-  | Exclude<OptionName, 'limits'>
+  | Exclude<OptionName, 'limits' | 'metrics'>
   | `limits.${keyof SessionLimits | 'perUser' | 'perTool'}`
   | `eventRetention.${keyof EventRetention}`;
 
-const { limits: _limits, ...options } = OPTIONS;
+// `serve --metrics` says where they are served.
+const { limits: _limits, metrics: _metrics, ...options } = OPTIONS;
 const share = inModule('Limits', 'an object', undefined);
 
 export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
@@ -38,6 +39,9 @@ const callers = (help: string, value: string): FlagText => ({ group: 'Who may ca
 const running = (help: string, more: Text): FlagText => ({ group: 'Running', help, ...more });
 const text = (shown: FlagText) => option<string | undefined>('text', undefined, shown);
 const names = (shown: FlagText) => option<readonly string[] | undefined>('list', undefined, shown);
+
+/** Where `--metrics` without a value serves. */
+export const METRICS_AT = '127.0.0.1:9464';
 
 /** The flags of `serve` that are not endpoint options. */
 export const SERVE_FLAGS = {
@@ -65,6 +69,16 @@ export const SERVE_FLAGS = {
     help: 'end if the store cannot be opened at the start (--no-require-store: never)',
     shown: 'if it refuses, or is a file',
   }),
+  metrics: text(
+    running(`serve metrics for Prometheus at [host:]port, path /metrics; without a value ${METRICS_AT}`, {
+      value: 'address',
+    }),
+  ),
+  metricsToken: text(
+    running('what a scraper must send as bearer token; needed away from loopback, better set in the environment', {
+      value: 'text',
+    }),
+  ),
   quiet: flag(false, running('log warnings and errors alone', {})),
   drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM', {})),
 } as const satisfies Readonly<Record<string, FlagSpec>>;

@@ -6,6 +6,7 @@ import { EXIT, Failure, placeOf, UsageError } from './failure.ts';
 import { ALL_FLAGS, defaultOf, type FlagKey, flagName, type FlagSpec, GROUPS, variableName } from './option-flags.ts';
 import type { CheckRequest } from './check.ts';
 import type { DoctorRequest } from './doctor.ts';
+import { withMetricsAddress } from './metrics-settings.ts';
 import type { ReloadRequest } from './pid-file.ts';
 import { describeDoctor, describeSessions, withIdsApart } from './sessions-commands.ts';
 import type { SessionsRequest } from './sessions.ts';
@@ -64,8 +65,10 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
     code = context.reload({ ...request, pidFile: request.pidFile ?? context.env[variableName('pidFile')] });
   });
   try {
-    if (takesModule && args[0] !== 'check') refuseSwitchValues(args);
-    await program.parseAsync([...withIdsApart(args)], { from: 'user' });
+    const servesModule = takesModule && args[0] !== 'check';
+    if (servesModule) refuseSwitchValues(args);
+    const parsed = servesModule ? withMetricsAddress(args) : withIdsApart(args);
+    await program.parseAsync([...parsed], { from: 'user' });
     return code;
   } catch (error) {
     const [command = ''] = args;
@@ -147,10 +150,11 @@ function describeDev(command: Command, perform: Perform): void {
     .action((module: string) => perform(module, givenFlags(command)));
   for (const [key, spec] of ALL_FLAGS) {
     const own = key === 'store' ? { ...spec, shown: 'a file in .sojourn, in this folder' } : spec;
-    if (key !== 'workers') addFlag(command, key, own, DEV_FLAGS.includes(key));
+    if (!NOT_IN_DEV.includes(key)) addFlag(command, key, own, DEV_FLAGS.includes(key));
   }
 }
 
+const NOT_IN_DEV: readonly FlagKey[] = ['workers', 'metrics', 'metricsToken'];
 /** The flags that `dev --help` lists. */
 const DEV_FLAGS: readonly FlagKey[] = ['port', 'host', 'store', 'logLevel'];
 
@@ -256,7 +260,7 @@ Exit codes: 0 success, 1 the command failed, 2 the command line is wrong.
 `;
 
 const DEV_EPILOGUE = `
-Every flag of serve but --workers works too, and every variable: sojourn serve --help lists them.
+Every flag of serve but --workers and --metrics works too, and every variable: sojourn serve --help lists them.
 Sessions are kept in .sojourn/<module>.db, unless --store or the module names another store.
 
 Examples:

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
+import { familiesOf } from '../endpoint/endpoint-metrics.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
@@ -10,11 +11,13 @@ import { banner, clientNameOf } from './banner.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { projectStore } from './project-store.ts';
+import { serveMetrics } from './metrics-server.ts';
 import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { storeStart } from './store-start.ts';
 import { storeOf } from './store-url.ts';
+import { PUSH_MS } from './worker-metrics.ts';
 import type { WorkerRole } from './worker-role.ts';
 
 /** Between two looks at a store that is away. */
@@ -51,6 +54,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     if (endpoint.health().store === 'away') return;
     for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged]) every();
   });
+  const reportMetrics = await metricsOf(endpoint, settings, worker, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
   const stopped = untilStopped(worker?.signals ?? context.signals, () => performance.now(), {
     async finish(signal) {
@@ -61,6 +65,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       const stopListening = settings.dev ? 'now' : true;
       if (settings.dev && worker !== undefined) void reportFinishing(endpoint, worker);
       const { released, interrupted } = await endpoint.drain({ timeoutMs, stopListening, socketCloses });
+      reportMetrics();
       logger[settings.dev ? 'debug' : 'info']({ signal, released, interrupted }, 'drained');
       await server.close();
       await endpoint.close();
@@ -83,6 +88,24 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);
   return stopped;
+}
+
+/** Serves the metrics, or reports them to the supervisor, which serves those of all workers. */
+async function metricsOf(
+  endpoint: McpEndpoint,
+  { metrics }: ServeSettings,
+  worker: WorkerRole | undefined,
+  logger: Logger,
+): Promise<() => void> {
+  if (metrics === undefined) return () => {};
+  if (worker === undefined) {
+    await serveMetrics(metrics, endpoint.metrics, logger);
+    return () => {};
+  }
+  const report = (): void => worker.report({ sojourn: 'metrics', families: familiesOf(endpoint) });
+  worker.onMeasure(report);
+  setInterval(report, PUSH_MS).unref();
+  return report;
 }
 
 /** The module, with the options of the command line. */

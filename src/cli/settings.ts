@@ -9,6 +9,7 @@ import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { Failure, reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
+import { metricsSettings, type MetricsSettings } from './metrics-settings.ts';
 import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type FlagKey } from './option-flags.ts';
 import { isInstalled } from './store-url.ts';
 
@@ -24,6 +25,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export type GivenFlags = ReadonlyMap<FlagKey, string | boolean>;
 
 export interface ServeSettings extends CheckedListen {
+  /** Where the metrics are served; `undefined`: nowhere. */
+  readonly metrics: MetricsSettings | undefined;
   /** Processes under a supervisor that holds the socket. 0: this process serves without one. */
   readonly workers: number;
   /** Where the parent writes its process id. */
@@ -63,6 +66,7 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   const own = checkedByName(origins, () => valuesOf(SERVE_FLAGS, given));
   const storeUrl = given['store'] as string | undefined;
   const auth = authOf(own, origins);
+  const metrics = dev ? undefined : metricsSettings(own.metrics, own.metricsToken, origins.get('metrics'));
   const workers = dev ? 1 : workersOf(own.workers, origins.get('workers'), storeUrl);
   if (origins.has('pidFile') && workers === 0) {
     throw new UsageError(
@@ -74,10 +78,12 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
     ...mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
     ...(auth !== undefined && { auth }),
     ...(own.quiet && { accessLog: false }),
+    ...(metrics && { metrics: true }),
   };
   checkedByName(origins, () => resolveOptions(options));
   return {
     ...own,
+    metrics,
     workers,
     dev,
     logLevel: own.quiet && VERBOSE.has(own.logLevel) ? 'warn' : own.logLevel,

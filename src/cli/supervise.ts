@@ -9,10 +9,12 @@ import { codeOf, Failure, reason } from './failure.ts';
 import { bindSocket, passedSocket, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
 import { writePid } from './pid-file.ts';
+import { serveMetrics } from './metrics-server.ts';
 import { listenProblem, warnOfSettings } from './serve.ts';
 import type { ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { Supervisor } from './supervisor.ts';
+import { WorkerMetrics } from './worker-metrics.ts';
 import { WorkerProcess, type WorkerCommand } from './worker-process.ts';
 
 /** The workers of a supervisor that was killed leave its port by themselves, within this time. */
@@ -40,11 +42,20 @@ export async function supervise(settings: ServeSettings, context: SuperviseConte
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
   const command: WorkerCommand = { ...context.command, fd: socket.fd };
+  const metrics = settings.metrics && new WorkerMetrics();
+  if (settings.metrics !== undefined && metrics !== undefined)
+    await serveMetrics(settings.metrics, () => metrics.text(), logger);
   const supervisor = new Supervisor({
     workers,
     drainTimeoutMs,
     logger,
-    launch: (number, start) => new WorkerProcess(number, command, start),
+    launch: (number, start) => {
+      const worker: WorkerProcess = new WorkerProcess(number, command, start, (message) =>
+        metrics?.heard(worker, message),
+      );
+      metrics?.launched(worker);
+      return worker;
+    },
   });
   const stopped = untilStopped(context.signals, () => performance.now(), {
     async finish(signal) {

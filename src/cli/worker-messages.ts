@@ -1,6 +1,7 @@
 /**
  * The messages between a supervisor and its workers. Loaders such as tsx use the same channel, so others are ignored.
  */
+import type { Family } from '../observe/metric-table.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 /** From a worker to its supervisor. */
@@ -12,7 +13,9 @@ export type WorkerReport =
   /** The worker drains and then ends. */
   | { readonly sojourn: 'leaving' }
   /** What can be handed over is handed over, and calls still run. Only a worker of `sojourn dev` reports it. */
-  | { readonly sojourn: 'finishing' };
+  | { readonly sojourn: 'finishing' }
+  /** The metrics of the worker. */
+  | { readonly sojourn: 'metrics'; readonly families: readonly Family[] };
 
 export interface DrainOrder {
   readonly sojourn: 'drain';
@@ -28,7 +31,9 @@ export type WorkerOrder =
   /** Listen although the store is away: the worker that this one replaces has left. */
   | { readonly sojourn: 'listen' }
   /** Send `list_changed`: sessions of an earlier build have arrived here. */
-  | { readonly sojourn: 'announce' };
+  | { readonly sojourn: 'announce' }
+  /** Report the metrics now. */
+  | { readonly sojourn: 'measure' };
 
 type Message = WorkerReport | WorkerOrder;
 

@@ -130,6 +130,11 @@ export class WorkerProcess {
     this.#send({ sojourn: 'announce' });
   }
 
+  /** The worker reports its metrics. */
+  askMetrics(): void {
+    this.#send({ sojourn: 'measure' });
+  }
+
   /** A worker that waits for its store listens without it: the worker that it replaces has left. */
   listen(): void {
     if (this.#listeningSince === undefined) this.#send({ sojourn: 'listen' });

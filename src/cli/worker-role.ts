@@ -32,6 +32,8 @@ export interface WorkerRole {
   readonly drainOrder: DrainOrder | undefined;
   /** Calls `listener` at each order to send `list_changed`. */
   onAnnounce(listener: () => void): void;
+  /** Calls `listener` at each order to report the metrics. */
+  onMeasure(listener: () => void): void;
   /** Emits a signal for each thing that stops this worker. */
   readonly signals: SignalSource;
   report(message: WorkerReport): void;
@@ -94,6 +96,7 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
       return drainOrder;
     },
     onAnnounce: (listener) => void self.on('message', (message) => isMessage(message, 'announce') && listener()),
+    onMeasure: (listener) => void self.on('message', (message) => isMessage(message, 'measure') && listener()),
     signals,
     // Errors are ignored: `disconnect` reports the death of the supervisor.
     report: (message) => void self.send?.(message, () => {}),

@@ -320,16 +320,19 @@ export class Lease {
     // In one step, so that nothing is sent or received under the old id afterwards.
     this.#id = this.#newId();
     this.#holder?.lapsed(before);
-    this.#options.notices.emit({ kind: 'leaseLapsed', instance: before, lost: early });
     // During an outage lapses are expected, and logged at debug level.
     const level = early ? 'error' : this.storeAway ? 'debug' : 'warn';
     const text = early ? LEASE_LOST : 'The lease ran out; its sessions are claimed again under a new id';
     logger[level]({ instance: before, lapses: this.#lapses }, text);
+    const owner = this.#announcedId;
     // An id that was never announced owns nothing.
-    if (before === this.#announcedId) this.#toLeave.add(before);
+    if (before === owner) {
+      this.#options.notices.emit({ kind: 'leaseLapsed', instance: before, lost: early });
+      this.#toLeave.add(before);
+    }
     await this.#leaveDead(before);
     await this.#announce();
-    if (!this.#left) this.#options.notices.emit({ kind: 'joined', instance: this.#id, before });
+    if (!this.#left) this.#options.notices.emit({ kind: 'joined', instance: this.#id, before: owner });
     for (const id of this.#toLeave) void this.#leaveDead(id);
   }
 

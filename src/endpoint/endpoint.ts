@@ -24,6 +24,8 @@ import type { ListenOptions } from '../listen/listen-options.ts';
 import { checkArguments } from '../options/checks.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import { logNotices } from '../observe/log-lines.ts';
+import type { Family } from '../observe/metric-table.ts';
+import { prometheusText } from '../observe/prometheus-text.ts';
 import { observeNotices } from '../observe/observer.ts';
 import { reportThrown } from '../observe/thrown-errors.ts';
 import { WatchedRequest } from '../observe/watched-request.ts';
@@ -34,6 +36,7 @@ import { createSessions, publishSessions, type SessionEvents } from './sessions.
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
+import { EndpointMetrics, keepFamilies } from './endpoint-metrics.ts';
 import { LateStore } from './late-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
@@ -108,11 +111,14 @@ class Endpoint {
   readonly #listening = new Set<ManagedListening>();
   readonly #lifecycle = new Lifecycle();
   readonly #watchesRequests: boolean;
+  readonly #metrics: EndpointMetrics | undefined;
+  readonly #held: MemoryRows;
   #closing: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: HostedDefinition) {
     this.#options = options;
     this.#definition = definition;
+    if (options.metrics) this.#metrics = new EndpointMetrics(options.notices);
     this.#watchesRequests = options.notices.watchesRequests;
     const { timeProvider: time, logger, auth, sharedLists } = options;
     publishSessions(options.notices, this.#events, logger);
@@ -120,7 +126,7 @@ class Endpoint {
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
     if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists, definition);
     this.#wellKnown = new WellKnown(auth?.metadata);
-    const held = memoryRows(options.limits.memoryBytes, options.limits.userShare);
+    const held = (this.#held = memoryRows(options.limits.memoryBytes, options.limits.userShare));
     this.#exchanges = exchangeHost(options, held);
     this.#mounted = { ...this.#exchanges, hostServers: new HostServers(time) };
     const store = options.store ?? memory();
@@ -170,7 +176,7 @@ class Endpoint {
       },
       subscribe: (listener) => this.#opened.bus.subscribe(listener),
     };
-    return {
+    const face: McpEndpoint = {
       node,
       fetch: (request, given) => {
         const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody, this.#exchanges);
@@ -185,8 +191,17 @@ class Endpoint {
       drain: (given) => keepingProcess(() => this.#drain(given)),
       close: () => this.#close(),
       health: () => this.#health(),
+      metrics: () => prometheusText(this.#families()),
       [Symbol.asyncDispose]: () => this.#close(),
     };
+    keepFamilies(face, () => this.#families());
+    return face;
+  }
+
+  #families(): Family[] {
+    if (this.#metrics === undefined) throw optionsContradict('metrics(): nothing is counted without metrics: true');
+    const { memoryBytes } = this.#options.limits;
+    return this.#metrics.collect({ core: this.#core, held: this.#held, memoryBytes, health: () => this.#health() });
   }
 
   async #drain(given: DrainOptions | undefined): Promise<{ released: number; interrupted: number }> {
@@ -249,6 +264,7 @@ class Endpoint {
       for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);
       this.#definition?.release();
+      this.#metrics?.stop();
     }));
   }
 }

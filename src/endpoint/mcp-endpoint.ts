@@ -65,4 +65,9 @@ export interface McpEndpoint extends AsyncDisposable {
    */
   readonly close: () => Promise<void>;
   readonly health: () => EndpointHealth;
+  /**
+   * The metrics of this endpoint as Prometheus reads them (`text/plain; version=0.0.4`), counted since it was made.
+   * Needs the option `metrics: true`, and throws a `TypeError` without it.
+   */
+  readonly metrics: () => string;
 }

@@ -23,6 +23,7 @@
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 import type { SessionEventMap, SessionEventName } from '../types.ts';
+import type { ToolNames } from './few.ts';
 import type { DetailNotice, StepNotice } from './step-notices.ts';
 
 /** How a call failed that was answered. */
@@ -153,6 +154,12 @@ export class Notices {
   readonly #listeners: Array<(notice: EmittedNotice) => void> = [];
   #requests = false;
   #details = false;
+  /** The names of the server's tools; `undefined`: no listener wants them. */
+  readonly tools: ToolNames | undefined;
+
+  constructor(tools?: ToolNames) {
+    this.tools = tools;
+  }
 
   listen(listener: (notice: EmittedNotice) => void, { requests = false, details = false }: Wanted = {}): void {
     this.#listeners.push(listener);

@@ -3,6 +3,7 @@ import { orUndefined } from '../or-undefined.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { shown } from '../shown.ts';
 import type { TimeProvider } from '../types.ts';
+import type { ToolNames } from './few.ts';
 import type { CallFailure, Notices, Refusal } from './notices.ts';
 
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
@@ -46,6 +47,7 @@ export class WatchedRequest {
   /** A message leaves in its response. */
   sent(json: string): void {
     this.#failure ??= failureIn(json);
+    if (this.#method === 'tools/list' && this.#notices.tools?.wantsList === true) learnTools(json, this.#notices.tools);
   }
 
   /** What was to be sent was not, and the next attempt answers. */
@@ -76,6 +78,18 @@ export class WatchedRequest {
       sessionId: exchange.sessionId ?? exchange.header('mcp-session-id'),
     });
   }
+}
+
+/** The names in the answer to a `tools/list`. */
+function learnTools(json: string, tools: ToolNames): void {
+  const message: unknown = orUndefined(() => JSON.parse(json));
+  const result = isObject(message) ? message['result'] : undefined;
+  const listed: unknown = isObject(result) ? result['tools'] : undefined;
+  if (!Array.isArray(listed)) return;
+  for (const tool of listed as unknown[]) {
+    if (isObject(tool) && typeof tool['name'] === 'string') tools.add(shown(tool['name']));
+  }
+  tools.learned();
 }
 
 /** How a message tells that its call failed; `undefined`: it is a result, a notification or a question. */

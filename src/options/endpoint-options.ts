@@ -188,6 +188,11 @@ export interface McpEndpointOptions {
    */
   onerror?: OnError | undefined;
   /**
+   * `true`: counts requests, sessions, waits and calls to the store, for `endpoint.metrics()`. Default `false`, which
+   * costs nothing.
+   */
+  metrics?: boolean | undefined;
+  /**
    * Called with each notice of all that is no call, in the turn in which it happens: refusals, the life cycle of
    * sessions, of this instance and its store, calls to the store, relays, waits, resumes. Keep it short; what it throws
    * is logged. Default: none, and no notice of a detail is made.

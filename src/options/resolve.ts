@@ -1,6 +1,7 @@
 /** Validates the options once and fills them in. Every invalid option throws here, at construction, and never later. */
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { isModern, servedVersions, type SessionMode } from '../protocol/versions.ts';
+import { ToolNames } from '../observe/few.ts';
 import { Notices } from '../observe/notices.ts';
 import { checkNames } from './checks.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
@@ -61,7 +62,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
   const { stateless, ...parsed } = valuesOf(OPTIONS, given);
   const resolved: ResolvedOptions = {
     ...parsed,
-    notices: new Notices(),
+    notices: new Notices(parsed.metrics ? new ToolNames() : undefined),
     sessionMode: resolveMode(given, parsed.sessionMode, stateless),
     tombstoneMs:
       given.tombstoneMs === undefined ? Math.min(parsed.idleTimeoutMs, TOMBSTONE_MAX_MS) : parsed.tombstoneMs,

@@ -202,6 +202,7 @@ export const OPTIONS = {
   ),
   timeProvider: inModule('Sessions', 'an object with functions', systemTime as Required<TimeProvider>, parseTime),
   bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
+  metrics: flag(false, { group: 'Running', help: 'count for endpoint.metrics()' }),
   observe: hook<Observe>('a function (notice)', 'Running'),
   onerror: hook<OnError>('a function (error, context)', 'Sessions'),
   logErrors: flag(false, {

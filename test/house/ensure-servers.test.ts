@@ -9,8 +9,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
 
 const script = fileURLToPath(new URL('../../scripts/ensure-servers.mjs', import.meta.url));
-const ALL = ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'nginx', 'haproxy'];
-const PACKAGES = 'redis-server postgresql nats-server pgbouncer nginx haproxy';
+const ALL = ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'nginx', 'haproxy', 'promtool'];
+const PACKAGES = 'redis-server postgresql nats-server pgbouncer nginx haproxy prometheus';
 
 /** Writes its call and the guard files to `calls`. In the lines that a test adds, `$1` is the command. */
 const APT = `#!/bin/sh
@@ -24,7 +24,7 @@ case $command in install)
 esac
 `;
 const PUT = `for name in $packages; do
-  if [ "$name" = postgresql ]; then set -- initdb postgres; else set -- "$name"; fi
+  case $name in postgresql) set -- initdb postgres ;; prometheus) set -- promtool ;; *) set -- "$name" ;; esac
   for file in "$@"; do printf '#!/bin/sh' > bin/$file; chmod 755 bin/$file; done
 done
 `;
@@ -80,13 +80,13 @@ describe('the servers of the tests', () => {
     const { ensure, calls } = machine(ALL, PUT);
     expect(ensure()).toEqual({
       missing: [],
-      said: ['servers: Redis, PostgreSQL, NATS, PgBouncer, nginx, HAProxy are installed'],
+      said: ['servers: Redis, PostgreSQL, NATS, PgBouncer, nginx, HAProxy, Prometheus are installed'],
     });
     expect(calls()).toEqual([]);
   });
 
   test('are found where Debian puts PostgreSQL, and by the other name of Redis', () => {
-    const { folder, ensure } = machine(['valkey-server', 'nats-server', 'pgbouncer', 'nginx', 'haproxy']);
+    const { folder, ensure } = machine(['valkey-server', 'nats-server', 'pgbouncer', 'nginx', 'haproxy', 'promtool']);
     const bin = join(folder, 'postgresql/17/bin');
     mkdirSync(bin, { recursive: true });
     for (const name of ['initdb', 'postgres']) writeFileSync(join(bin, name), '', { mode: 0o755 });
@@ -99,23 +99,28 @@ describe('the servers of the tests', () => {
     expect(missing).toEqual([]);
     expect(calls()).toEqual([
       `install ${PACKAGES}`,
-      'systemctl disable redis-server postgresql nats-server pgbouncer nginx haproxy',
+      'systemctl disable redis-server postgresql nats-server pgbouncer nginx haproxy prometheus',
     ]);
     expect(guards()).toEqual(['noninteractive; 101; create_main_cluster = false']);
     for (const path of [POLICY, CLUSTER]) expect(existsSync(file(path))).toBe(false);
-    expect(said[0]).toBe('servers: apt-get installs redis-server, postgresql, nats-server, pgbouncer, nginx, haproxy');
-    expect(said[1]).toMatch(/^servers: installed redis-server, .*, haproxy in [\d.]+ s$/);
+    expect(said[0]).toBe(
+      'servers: apt-get installs redis-server, postgresql, nats-server, pgbouncer, nginx, haproxy, prometheus',
+    );
+    expect(said[1]).toMatch(/^servers: installed redis-server, .*, prometheus in [\d.]+ s$/);
   });
 
   test('that are there are not installed again', () => {
-    const { ensure, calls } = machine(['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer'], PUT);
+    const { ensure, calls } = machine(
+      ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'promtool'],
+      PUT,
+    );
     expect(ensure().missing).toEqual([]);
     expect(calls()).toEqual(['install nginx haproxy', 'systemctl disable nginx haproxy']);
   });
 
   test('make the lists of packages be read anew, once, when they were of no use', () => {
     const { ensure, calls } = machine(
-      ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'nginx'],
+      ALL.filter((name) => name !== 'haproxy'),
       `if [ "$command" = update ]; then touch lists; exit 0; fi
 if [ ! -e lists ]; then echo 'E: Unable to locate package'; exit 100; fi
 ${PUT}`,
@@ -126,7 +131,7 @@ ${PUT}`,
 
   test('that a release does not have do not keep the others away', () => {
     const { ensure, calls } = machine(
-      ['redis-server', 'initdb', 'postgres', 'pgbouncer'],
+      ['redis-server', 'initdb', 'postgres', 'pgbouncer', 'promtool'],
       `case $packages in *nats-server*) echo 'E: Unable to locate package nats-server' >&2; exit 100 ;; esac\n${PUT}`,
     );
     const { missing, said } = ensure();
@@ -168,7 +173,10 @@ ${PUT}`,
   });
 
   test('without root it is said what to install', () => {
-    const { ensure, calls } = machine(['redis-server', 'nats-server', 'pgbouncer', 'nginx', 'initdb', 'postgres'], PUT);
+    const { ensure, calls } = machine(
+      ALL.filter((name) => name !== 'haproxy'),
+      PUT,
+    );
     expect(ensure({ isRoot: false })).toEqual({
       missing: ['HAProxy'],
       said: [
@@ -180,7 +188,7 @@ ${PUT}`,
   });
 
   test('without apt-get it is said which programs are looked for; under CI their tests fail', () => {
-    expect(machine(['pgbouncer', 'nginx', 'haproxy']).ensure({ isCi: true })).toEqual({
+    expect(machine(['pgbouncer', 'nginx', 'haproxy', 'promtool']).ensure({ isCi: true })).toEqual({
       missing: ['Redis', 'PostgreSQL', 'NATS'],
       said: [
         'servers: Redis, PostgreSQL, NATS are not installed; put into the PATH: redis-server or valkey-server, initdb, postgres, nats-server',

@@ -14,6 +14,7 @@ import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/json
 import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
 import { checkNumber, isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
+import { shown } from '../../shown.ts';
 import { HandlerWork } from './handler-work.ts';
 import type { ListPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
@@ -77,6 +78,8 @@ export class Call {
   /** The name of a tool or prompt, or the URI of a resource. */
   target: string | undefined;
   readonly work: HandlerWork;
+  /** A tool that its `McpServer` has runs, so its name is no invention of the client. */
+  isOfTool = false;
   #handlerServer: object | undefined = undefined;
   #phase: Phase = 'running';
   /** Set before the call is dispatched, if it must not run twice. */
@@ -132,6 +135,7 @@ export class Call {
     const settled = (): void => {
       this.#handlerServer = outer;
       this.work.settle();
+      if (this.isOfTool && this.target !== undefined) notices?.tools?.add(shown(this.target));
     };
     const failed = (cause: unknown): Promise<never> => {
       this.noticeThrown(cause, notices);
@@ -273,9 +277,11 @@ function checkedResult(result: unknown): unknown {
   throw Object.assign(error, { name: 'NoResultError', stack: undefined });
 }
 
-/** The same method, with a notice of what the tool throws. */
+/** The same method, with a notice of what the tool throws. It runs for tools that are registered. */
 export function noticingRunner(run: unknown, notices: () => Notices | undefined): ToolRunner {
   return function executeToolHandler(this: unknown, ...args) {
+    const call = currentCall.getStore();
+    if (call !== undefined) call.isOfTool = true;
     return (run as ToolRunner)
       .apply(this, args)
       .then(checkedResult)

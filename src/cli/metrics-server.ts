@@ -1,0 +1,70 @@
+/** Serves `/metrics` on its own address, so that no client of the endpoint reaches it. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { isLoopback } from '../listen/exposed.ts';
+import { PROMETHEUS_TYPE } from '../observe/prometheus-text.ts';
+import { LOOPBACK_NAMES } from '../options/hosts.ts';
+import type { Logger } from '../types.ts';
+import { codeOf, Failure, reason } from './failure.ts';
+import type { MetricsSettings } from './metrics-settings.ts';
+
+/** More than scrapers need. They do not wait longer for a request's head. */
+const MOST_CONNECTIONS = 32;
+const HEAD_MS = 5_000;
+
+type MetricsText = () => string | Promise<string>;
+
+/** Resolves when it listens, for as long as the process lives. */
+export async function serveMetrics(settings: MetricsSettings, text: MetricsText, logger: Logger): Promise<void> {
+  const { host, port, token } = settings;
+  const server = createServer({ headersTimeout: HEAD_MS, requestTimeout: HEAD_MS }, (req, res) => {
+    answer(req, res).catch((err: unknown) => {
+      logger.error({ err }, 'The metrics could not be served');
+      end(res, 500, 'The metrics could not be collected; the log says why\n');
+    });
+  });
+  server.maxConnections = MOST_CONNECTIONS;
+  server.listen({ host, port });
+  await once(server, 'listening').catch((error: unknown) => {
+    const why = codeOf(error) === 'EADDRINUSE' ? 'is in use: choose another port with --metrics' : reason(error);
+    throw new Failure(`metrics: port ${port} on ${host} ${why}`, { cause: error });
+  });
+  const { address, port: bound } = server.address() as AddressInfo;
+  const isLocal = isLoopback(address);
+  const shown = address.includes(':') ? `[${address}]` : address;
+  logger.info({ url: `http://${shown}:${bound}/metrics` }, 'metrics are served');
+
+  async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    // A page in a browser of this machine can reach a loopback address under another name.
+    if (isLocal && !LOOPBACK_NAMES.includes(hostOf(req))) return end(res, 403, 'Use 127.0.0.1 or localhost\n');
+    if (token !== undefined && !isToken(req.headers.authorization, token)) {
+      res.setHeader('WWW-Authenticate', 'Bearer');
+      return end(res, 401, 'The metrics need the token of --metrics-token: Authorization: Bearer <token>\n');
+    }
+    if (req.url?.split('?', 1)[0] !== '/metrics') return end(res, 404, 'Not found. The metrics are at /metrics\n');
+    if (req.method !== 'GET' && req.method !== 'HEAD') {
+      res.setHeader('Allow', 'GET, HEAD');
+      return end(res, 405, 'Use GET\n');
+    }
+    return end(res, 200, await text(), PROMETHEUS_TYPE);
+  }
+}
+
+function end(res: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {
+  res.writeHead(status, { 'Content-Type': type, 'Cache-Control': 'no-store' });
+  res.end(text);
+}
+
+/** The name of the `Host` header, without its port. */
+function hostOf({ headers: { host = '' } }: IncomingMessage): string {
+  const at = host.lastIndexOf(':');
+  return at > host.lastIndexOf(']') ? host.slice(0, at) : host;
+}
+
+function isToken(header: string | undefined, token: string): boolean {
+  const [scheme = '', given = ''] = (header ?? '').split(' ', 2);
+  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return scheme.toLowerCase() === 'bearer' && timingSafeEqual(hash(given), hash(token));
+}

@@ -1,0 +1,72 @@
+/** The metrics of an endpoint: what its notices counted, and what is now. */
+import type { HeldName, MemoryRows } from '../limits/held.ts';
+import type { Family, MetricName, Sample } from '../observe/metric-table.ts';
+import { Metrics } from '../observe/metrics.ts';
+import type { Notices } from '../observe/notices.ts';
+import { labelsText } from '../observe/prometheus-text.ts';
+import { watchEventLoop } from '../options/system.ts';
+import type { EndpointHealth } from '../types.ts';
+import type { Core } from './core.ts';
+
+/** What is asked for the values of now. */
+export interface MeasuredEndpoint {
+  readonly core: Pick<Core, 'registry' | 'instance'>;
+  readonly held: MemoryRows;
+  readonly memoryBytes: number;
+  health(): EndpointHealth;
+}
+
+export class EndpointMetrics {
+  readonly #counted: Metrics;
+  readonly #loop = watchEventLoop();
+
+  constructor(notices: Notices) {
+    this.#counted = new Metrics(notices);
+  }
+
+  collect(endpoint: MeasuredEndpoint): Family[] {
+    return [...this.#counted.collect(), ...valuesOf(endpoint), this.#delay()];
+  }
+
+  stop(): void {
+    this.#loop.stop();
+  }
+
+  #delay(): Family {
+    const samples = Object.entries(this.#loop.read() ?? {}).map(([stat, seconds]: [string, number]): Sample => [
+      '',
+      labelsText({ stat }),
+      seconds,
+    ]);
+    return { name: 'sojourn_event_loop_delay_seconds', samples };
+  }
+}
+
+function valuesOf({ core: { registry, instance }, held, memoryBytes, health }: MeasuredEndpoint): Family[] {
+  const { state, store, reason } = health();
+  const { remainingMs } = instance.lease;
+  const one = (name: MetricName, value: number | boolean): Family => ({ name, samples: [['', '', Number(value)]] });
+  const rows = (Object.keys(held) as HeldName[]).map((row): Sample => ['', labelsText({ row }), held[row].used]);
+  return [
+    one('sojourn_sessions_live', registry.count),
+    one('sojourn_sessions_idle', registry.idle.size),
+    one('sojourn_sessions_hibernated', registry.hibernated.size),
+    one('sojourn_waiting_requests', registry.waiting.size),
+    { name: 'sojourn_memory_bytes', samples: rows },
+    one('sojourn_memory_limit_bytes', memoryBytes),
+    one('sojourn_store_up', store === 'ok'),
+    ...(remainingMs === undefined ? [] : [one('sojourn_lease_remaining_seconds', remainingMs / 1_000)]),
+    one('sojourn_ready', state === 'serving' && store === 'ok' && reason === undefined),
+  ];
+}
+
+/** For the command line: the metrics of an endpoint as values. */
+const families = new WeakMap<object, () => Family[]>();
+
+export function keepFamilies(endpoint: object, collect: () => Family[]): void {
+  families.set(endpoint, collect);
+}
+
+export function familiesOf(endpoint: object): Family[] {
+  return families.get(endpoint)?.() ?? [];
+}

@@ -1,0 +1,146 @@
+/**
+ * Every metric: its name, what it counts and its labels. `docs/reference/metrics.md` prints this table. The first two
+ * are those of OpenTelemetry's MCP conventions (status Development) under the names that its Prometheus exporter gives
+ * them. A label has few values: words of this library, or tools that the server has.
+ */
+
+/** Two processes of one worker (one drains) are one worker: how the values of both become one. */
+type Merge = 'sum' | 'min' | 'max';
+
+interface Described {
+  readonly help: string;
+  readonly labels?: readonly string[];
+}
+
+export type Metric = Described &
+  (
+    | { readonly kind: 'counter' }
+    | { readonly kind: 'gauge'; readonly merge?: Merge }
+    | { readonly kind: 'histogram'; readonly buckets: readonly number[] }
+  );
+
+/** In s: those of the MCP conventions. */
+const MCP_BUCKETS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300];
+const STORE_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
+
+const metrics = <const Name extends string>(all: Readonly<Record<Name, Metric>>) => all;
+
+export const METRICS = metrics({
+  mcp_server_operation_duration_seconds: {
+    kind: 'histogram',
+    buckets: MCP_BUCKETS,
+    labels: ['mcp_method_name', 'gen_ai_tool_name', 'error_type'],
+    help: 'MCP requests and notifications, from their arrival to the end of their response, at the instance that has the client',
+  },
+  mcp_server_session_duration_seconds: {
+    kind: 'histogram',
+    buckets: MCP_BUCKETS,
+    help: 'Sessions that ended here, from their opening on any instance',
+  },
+  sojourn_http_requests_total: {
+    kind: 'counter',
+    labels: ['http_request_method', 'http_response_status_code'],
+    help: 'HTTP requests whose response is over; 499: the client left before its head',
+  },
+  sojourn_refusals_total: {
+    kind: 'counter',
+    labels: ['reason', 'http_response_status_code'],
+    help: 'Requests that were refused before the server had them, by cause; the status is that of the error',
+  },
+  sojourn_handler_errors_total: {
+    kind: 'counter',
+    labels: ['mcp_method_name'],
+    help: 'What handlers threw',
+  },
+  sojourn_sessions_live: { kind: 'gauge', help: 'Sessions in the memory of this process' },
+  sojourn_sessions_idle: { kind: 'gauge', help: 'Those of them without a running request' },
+  sojourn_sessions_hibernated: {
+    kind: 'gauge',
+    help: 'Sessions that this process hibernated and has not woken; another instance may have woken or ended some',
+  },
+  sojourn_sessions_opened_total: { kind: 'counter', help: 'Sessions that clients opened here' },
+  sojourn_sessions_restored_total: {
+    kind: 'counter',
+    labels: ['cause'],
+    help: 'Sessions that became live here again: wake, takeover, migration, reclaim',
+  },
+  sojourn_sessions_left_total: {
+    kind: 'counter',
+    labels: ['reason'],
+    help: 'Sessions that ended here or left for another instance, by reason',
+  },
+  sojourn_relays_total: {
+    kind: 'counter',
+    labels: ['outcome'],
+    help: 'Calls that were passed to the owner of their session: done, refused, lost, unreachable',
+  },
+  sojourn_resumes_total: {
+    kind: 'counter',
+    labels: ['outcome'],
+    help: 'Clients that came back to a stream: continued (replayed), finished, gap (events were not kept)',
+  },
+  sojourn_lost_calls_total: {
+    kind: 'counter',
+    labels: ['outcome'],
+    help: 'Calls whose instance died: ran_again here, or ended with owner_lost',
+  },
+  sojourn_wait_duration_seconds: {
+    kind: 'histogram',
+    buckets: MCP_BUCKETS,
+    labels: ['reason', 'outcome'],
+    help: 'Calls that waited for the store, the lease or a place: served, refused, left',
+  },
+  sojourn_waiting_requests: { kind: 'gauge', help: 'Requests that wait now for the store, the lease or a place' },
+  sojourn_memory_bytes: {
+    kind: 'gauge',
+    labels: ['row'],
+    help: 'What clients make this process hold, by row of limits.memoryBytes',
+  },
+  sojourn_memory_limit_bytes: { kind: 'gauge', merge: 'max', help: 'limits.memoryBytes' },
+  sojourn_store_call_duration_seconds: {
+    kind: 'histogram',
+    buckets: STORE_BUCKETS,
+    labels: ['operation'],
+    help: 'Calls to the session store (not the memory store)',
+  },
+  sojourn_store_call_failures_total: { kind: 'counter', labels: ['operation'], help: 'Those that failed' },
+  sojourn_store_up: { kind: 'gauge', merge: 'min', help: '1: the session store can be reached and takes writes' },
+  sojourn_store_outages_total: { kind: 'counter', help: 'Times that the session store went away' },
+  sojourn_lease_remaining_seconds: {
+    kind: 'gauge',
+    merge: 'max',
+    help: 'How long the lease is valid without another renewal (not on the memory store)',
+  },
+  sojourn_leases_lapsed_total: { kind: 'counter', help: 'Times that the lease of this process ran out or was removed' },
+  sojourn_leases_removed_total: {
+    kind: 'counter',
+    help: 'Leases of other instances that this one removed, because they were dead or cut off',
+  },
+  sojourn_ready: { kind: 'gauge', merge: 'max', help: '1: the endpoint serves, as /readyz says' },
+  sojourn_event_loop_delay_seconds: {
+    kind: 'gauge',
+    merge: 'max',
+    labels: ['stat'],
+    help: 'How late the event loop ran in the last 15 to 30 s: mean, p99, max',
+  },
+  sojourn_worker_up: {
+    kind: 'gauge',
+    help: 'With a supervisor: 1: a process of this worker answered the scrape. 0: the other values are its last',
+  },
+  sojourn_worker_deaths_total: {
+    kind: 'counter',
+    help: 'With a supervisor: processes of this worker that crashed or were killed',
+  },
+});
+
+export type MetricName = keyof typeof METRICS;
+
+export const metricOf = (name: MetricName): Metric => METRICS[name];
+
+/** One value. `suffix`: what follows the name of a histogram. `labels`: escaped, without braces. */
+export type Sample = readonly [suffix: '' | 'bucket' | 'sum' | 'count', labels: string, value: number];
+
+export interface Family {
+  readonly name: MetricName;
+  readonly samples: readonly Sample[];
+}

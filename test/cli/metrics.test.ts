@@ -1,0 +1,190 @@
+/** `sojourn serve --metrics`, scraped while official clients call and workers come and go. */
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { networkInterfaces } from 'node:os';
+import { text as bodyOf } from 'node:stream/consumers';
+import type { IncomingMessage } from 'node:http';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { METRICS } from '../../src/observe/metric-table.ts';
+import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
+import { countsOf, readScrape, type Scrape } from '../kit/prometheus.ts';
+import { until } from '../kit/until.ts';
+import { program, runProcess, startCli } from './cli-process.ts';
+import { isAlive, pinnedTo, say, startWorkers } from './workers-process.ts';
+// @ts-expect-error a script without types
+import * as programs from '../../scripts/server-programs.mjs';
+
+const promtool = (programs as { findProgram: (name: string) => string | undefined }).findProgram('promtool');
+const unix = process.platform !== 'win32';
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly body: string;
+}
+
+async function get(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+  const sent = request(url, { headers, method, agent: false });
+  sent.end();
+  const [res] = (await once(sent, 'response')) as [IncomingMessage];
+  return { status: res.statusCode, body: await bodyOf(res) };
+}
+
+async function metricsUrl({ output }: Pick<ReturnType<typeof startCli>, 'output'>): Promise<string> {
+  const told = (): string | undefined => /"url":"([^"]+\/metrics)"/.exec(output.stderr)?.[1];
+  return until(() => told() as string, { timeoutMs: 20_000, what: 'the address of the metrics' });
+}
+
+const scrape = async (url: string): Promise<Scrape> => readScrape((await get(url)).body);
+
+describe.runIf(unix)('with workers (need a Unix system)', () => {
+  test('each worker has its own series, and no count falls while a worker is killed and all are replaced', async () => {
+    const workers = startWorkers({ flags: ['--metrics', '0'] });
+    const url = await workers.url();
+    const metrics = await metricsUrl(workers);
+    let before = new Map<string, number>();
+    let scrapes = 0;
+    let stopped = false;
+    const fallen: string[] = [];
+    const watching = (async () => {
+      while (!stopped) {
+        const now = countsOf(await scrape(metrics));
+        for (const [series, count] of before) {
+          if (!((now.get(series) ?? -1) >= count)) fallen.push(`${series}: ${count}, then ${now.get(series)}`);
+        }
+        before = now;
+        scrapes += 1;
+      }
+    })();
+    onTestFinished(() => void (stopped = true));
+    const clients = [await connectV1(url), await connectV2(url), await connectNegotiating(url)];
+    for (const client of clients) await client.client.listTools();
+    const call = async (): Promise<void> => {
+      for (const client of clients) expect((await client.callTool('where', {})).isError).not.toBe(true);
+    };
+    for (let n = 0; n < 5; n++) await call();
+    const one = workers.pid(1);
+    process.kill(one, 'SIGKILL');
+    await workers.replaced(1, one);
+    for (let n = 0; n < 5; n++) await call();
+    const two = workers.pid(2);
+    workers.kill('SIGHUP');
+    await workers.replaced(2, two);
+    await until(() => !isAlive(two), { timeoutMs: 30_000, what: 'the old worker to end' });
+    for (let n = 0; n < 5; n++) await call();
+    const [done] = [scrapes];
+    await until(() => scrapes > done + 1, { timeoutMs: 20_000, what: 'two more scrapes' });
+    stopped = true;
+    await watching;
+    expect(fallen).toEqual([]);
+    const last = await scrape(metrics);
+    expect(last.labels('worker')).toEqual(['1', '2']);
+    expect([...last.values.keys()].filter((series) => !series.includes('worker="'))).toEqual([]);
+    const tools = { mcp_method_name: 'tools/call' };
+    // Those that the killed worker counted after its last report are lost.
+    expect(last.sum('mcp_server_operation_duration_seconds_count', tools)).toBeGreaterThan(35);
+    expect(last.sum('mcp_server_operation_duration_seconds_count', tools)).toBeLessThanOrEqual(48);
+    expect(last.labels('gen_ai_tool_name')).toContain('where');
+    expect(last.sum('sojourn_worker_deaths_total', { worker: '1' })).toBe(1);
+    expect(last.sum('sojourn_worker_deaths_total', { worker: '2' })).toBe(0);
+    expect(last.sum('sojourn_worker_up')).toBe(2);
+    expect([...last.kinds.keys()].filter((name) => !(name in METRICS))).toEqual([]);
+  });
+
+  test('a frozen worker keeps its last values and is down, and the others are scraped', async () => {
+    const workers = startWorkers({ flags: ['--metrics', '0'] });
+    await workers.url();
+    const metrics = await metricsUrl(workers);
+    const client = await pinnedTo(workers, workers.pid(1));
+    await client.initialize();
+    expect(await say(client, 'where')).toBe(String(workers.pid(1)));
+    const before = await scrape(metrics);
+    process.kill(workers.pid(1), 'SIGSTOP');
+    const after = await scrape(metrics);
+    process.kill(workers.pid(1), 'SIGCONT');
+    const opened = { worker: '1' };
+    expect(before.sum('sojourn_sessions_opened_total', opened)).toBe(1);
+    expect(after.sum('sojourn_sessions_opened_total', opened)).toBe(1);
+    expect([after.sum('sojourn_worker_up', { worker: '1' }), after.sum('sojourn_worker_up', { worker: '2' })]).toEqual([
+      0, 1,
+    ]);
+  });
+});
+
+function startAlone(flags: string[], env: Record<string, string> = {}) {
+  return startCli(['serve', program('worker-server.mjs'), '--port', '0', ...flags], { env });
+}
+
+test.skipIf(promtool === undefined && process.env['CI'] === undefined)(
+  'what is scraped has no fault that promtool finds (needs prometheus of Debian)',
+  async () => {
+    const cli = startAlone(['--metrics', '0']);
+    const client = await connectV1(await cli.url());
+    await client.client.listTools();
+    await client.callTool('where', {});
+    const { body } = await get(await metricsUrl(cli));
+    const checked = spawnSync(promtool ?? 'promtool', ['check', 'metrics'], { input: body, encoding: 'utf8' });
+    expect(checked.stderr + checked.stdout).toBe('');
+    expect(checked.status).toBe(0);
+  },
+);
+
+test('--metrics without a value takes the address of OpenTelemetry, also before the module', async () => {
+  const cli = startCli(['serve', '--metrics', program('worker-server.mjs'), '--port', '0']);
+  await cli.url();
+  expect(await metricsUrl(cli)).toBe('http://127.0.0.1:9464/metrics');
+});
+
+test('the metrics are at their own address alone, and a page under another name does not reach them', async () => {
+  const cli = startAlone(['--metrics', '0']);
+  const endpoint = await cli.url();
+  const url = await metricsUrl(cli);
+  expect((await get(new URL('/metrics', endpoint).href)).status).toBe(404);
+  expect((await get(url, { host: 'evil.example' })).status).toBe(403);
+  expect((await get(url, { host: 'localhost:1' })).status).toBe(200);
+  expect((await get(new URL('/', url).href)).status).toBe(404);
+  expect((await get(url, {}, 'POST')).status).toBe(405);
+});
+
+test('away from loopback a token is needed: without one nothing starts, and no scrape without it is answered', async () => {
+  const start = (flags: string[], env = {}) =>
+    runProcess(['serve', program('worker-server.mjs'), '--port', '0', ...flags], { env });
+  const refused = await start(['--metrics', '0.0.0.0:0']);
+  expect(refused).toMatchObject({ code: 2 });
+  expect(refused.stderr).toContain('SOJOURN_METRICS_TOKEN');
+  const cli = startAlone(['--metrics', '0.0.0.0:0'], { SOJOURN_METRICS_TOKEN: 'sesame' });
+  await cli.url();
+  const { port } = new URL(await metricsUrl(cli));
+  const other = Object.values(networkInterfaces())
+    .flat()
+    .find((one) => one?.family === 'IPv4' && !one.internal);
+  for (const host of ['127.0.0.1', ...(other === undefined ? [] : [other.address])]) {
+    const url = `http://${host}:${port}/metrics`;
+    for (const authorization of ['', 'Bearer', 'Bearer open', 'Basic sesame', 'Bearer sesame2']) {
+      const { status, body } = await get(url, authorization === '' ? {} : { authorization });
+      expect([status, body.includes('sojourn_')]).toEqual([401, false]);
+    }
+    expect((await get(url, { authorization: 'Bearer sesame', host: 'any.example' })).status).toBe(200);
+  }
+  expect(cli.output.stderr).not.toContain('sesame');
+});
+
+test.each([
+  ['--metrics', 'nine'],
+  ['--metrics', '1.2.3.4:99999'],
+  ['--metrics', 'http://127.0.0.1:1'],
+  ['--metrics-token', 'sesame'],
+])('%s %s is refused with what it takes', async (flag, value) => {
+  const { code, stderr } = await runProcess(['serve', program('worker-server.mjs'), `${flag}=${value}`]);
+  expect(code).toBe(2);
+  expect(stderr).toContain('--metrics');
+});
+
+test('a port that is in use ends the command with a line that names the flag', async () => {
+  const cli = startAlone(['--metrics', '0']);
+  await cli.url();
+  const { port } = new URL(await metricsUrl(cli));
+  const { code, stderr } = await runProcess(['serve', program('worker-server.mjs'), '--port', '0', '--metrics', port]);
+  expect(code).toBe(1);
+  expect(stderr).toContain('choose another port with --metrics');
+});

@@ -1,0 +1,68 @@
+/** `docs/reference/metrics.md` and `examples/prometheus`: every metric, and no name that does not exist. */
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { METRICS, metricOf, type MetricName } from '../../src/observe/metric-table.ts';
+// @ts-expect-error a script without types
+import * as script from '../../scripts/metrics-page.mjs';
+// @ts-expect-error a script without types
+import * as programs from '../../scripts/server-programs.mjs';
+
+const root = new URL('../../', import.meta.url);
+const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
+const promtool = (programs as { findProgram: (name: string) => string | undefined }).findProgram('promtool');
+
+test('the page has the table of the source', async () => {
+  const page = read('docs/reference/metrics.md');
+  expect(await (script as { metricsPage: (page: string) => Promise<string> }).metricsPage(page)).toBe(page);
+});
+
+const SUFFIXES = ['', '_bucket', '_sum', '_count'];
+const series = new Set(
+  Object.keys(METRICS).flatMap((name) =>
+    SUFFIXES.filter((suffix) => (suffix === '') === (metricOf(name as MetricName).kind !== 'histogram')).map(
+      (suffix) => `${name}${suffix}`,
+    ),
+  ),
+);
+const labels = new Set(Object.keys(METRICS).flatMap((name) => metricOf(name as MetricName).labels ?? []));
+
+describe.each(readdirSync(new URL('examples/prometheus/', root)))('examples/prometheus/%s', (file) => {
+  const text = read(`examples/prometheus/${file}`);
+
+  test('names only metrics that exist', () => {
+    const named = [...text.matchAll(/\b(?:sojourn|mcp_server)_[a-z_]+\b/g)].map(([name]) => name);
+    expect(named.filter((name) => !series.has(name))).toEqual([]);
+  });
+
+  test('groups by labels that exist', () => {
+    const by = [...text.matchAll(/\b(?:by|without) \(([^)]*)\)/g)].flatMap(([, names = '']) => names.split(/, */));
+    const others = ['instance', 'job', 'worker', 'le'];
+    expect(by.filter((name) => !labels.has(name) && !others.includes(name))).toEqual([]);
+  });
+});
+
+test.skipIf(promtool === undefined && process.env['CI'] === undefined)(
+  'the alert rules are right, and fire for what they are for (needs prometheus of Debian)',
+  () => {
+    const cwd = fileURLToPath(new URL('examples/prometheus/', root));
+    for (const args of [
+      ['check', 'rules', 'alerts.yml'],
+      ['test', 'rules', 'alerts.test.yml'],
+    ]) {
+      const { status, stdout, stderr } = spawnSync(promtool ?? 'promtool', args, { cwd, encoding: 'utf8' });
+      expect([status, status === 0 ? '' : stdout + stderr]).toEqual([0, '']);
+    }
+  },
+);
+
+test('every alert has its first steps on the page of operations', () => {
+  const alerts = [...read('examples/prometheus/alerts.yml').matchAll(/^ {6}- alert: (\w+)$/gm)].map(([, name]) => name);
+  const page = read('docs/guide/operations.md');
+  const told = [...page.matchAll(/^### (\w+)\n\n(?:[^\n]+\n)+\n1\. .*\n(?: {3}.*\n)*2\. .*\n(?: {3}.*\n)*3\. /gm)].map(
+    ([, name]) => name,
+  );
+  expect(alerts.length).toBeGreaterThan(8);
+  expect(told.toSorted()).toEqual(alerts.toSorted());
+});
