@@ -9,10 +9,10 @@ import { base64url, systemRandom } from '../options/system.ts';
 import { DEFAULTS } from '../options/table.ts';
 import { Notices } from '../observe/notices.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
-import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
+import { type InstanceLease, isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import { collectingLogger } from './collecting-logger.ts';
 import { EXIT, Failure, reason, UsageError } from './failure.ts';
-import { printable } from './session-printout.ts';
+import { instanceText, printable } from './session-printout.ts';
 import { storeOf } from './store-url.ts';
 
 export interface DoctorRequest {
@@ -33,7 +33,7 @@ interface Report {
   readonly latencyMs: Readonly<Record<string, number>>;
   /** The clock of the store is so many ms ahead of this machine's. */
   readonly clockMs: number;
-  readonly instances: ReadonlyArray<{ readonly id: string; readonly state: string; readonly version: string }>;
+  readonly instances: readonly InstanceLease[];
   readonly sessions: { readonly live: number; readonly notLive: number; readonly more: boolean };
   readonly warnings: readonly string[];
 }
@@ -77,7 +77,7 @@ async function examine(
   { store: shown, openMs, warnings }: { store: string; openMs: number; warnings: Set<string> },
 ): Promise<Report> {
   const { latencyMs, clockMs } = await measure(store.calls);
-  const instances = (await store.instances.list()).map(({ id, state, version }) => ({ id, state, version }));
+  const instances = await store.instances.list();
   const sessions = await count(store, new Set(instances.map(({ id }) => id)));
   if (store.full?.() === true) warnings.add('The store refuses writes for lack of room');
   if (Math.abs(clockMs) > CLOCK_MS)
@@ -153,7 +153,7 @@ function printed({ store, openMs, latencyMs, clockMs, instances, sessions, warni
     ['latency', `${operations.join(', ')} (median of ${ROUNDS})`],
     ['clock', ahead],
     ['sessions', `${more ? 'more than ' : ''}${live + notLive} not ended, ${live} of them live`],
-    ...instances.map(({ id, state, version }) => ['instance', `${id} ${state}, sojourn ${version}`] as const),
+    ...instances.map((lease) => ['instance', instanceText(lease)] as const),
     ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),
     ...warnings.map((warning) => ['warning', warning] as const),
   ];

@@ -8,7 +8,7 @@ import type { CheckRequest } from './check.ts';
 import type { DoctorRequest } from './doctor.ts';
 import { withMetricsAddress } from './metrics-settings.ts';
 import type { ReloadRequest } from './pid-file.ts';
-import { describeDoctor, describeSessions, withIdsApart } from './sessions-commands.ts';
+import { describeDoctor, describeInstances, describeSessions, withIdsApart } from './sessions-commands.ts';
 import type { SessionsRequest } from './sessions.ts';
 import { readSettings, type Environment, type GivenFlags, type ServeSettings } from './settings.ts';
 
@@ -61,6 +61,9 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   describeSessions(program.command('sessions'), context.env, async (request) => {
     code = await context.sessions(request);
   });
+  describeInstances(program.command('instances'), context.env, async (request) => {
+    code = await context.sessions(request);
+  });
   describeReload(program.command('reload'), (request) => {
     code = context.reload({ ...request, pidFile: request.pidFile ?? context.env[variableName('pidFile')] });
   });
@@ -79,7 +82,7 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
     return exitCodeOf(
       error,
       context,
-      ['sessions', 'reload', 'dev', 'check', 'doctor'].includes(command) ? command : 'serve',
+      ['sessions', 'instances', 'reload', 'dev', 'check', 'doctor'].includes(command) ? command : 'serve',
     );
   }
 }

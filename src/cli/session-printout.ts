@@ -3,7 +3,7 @@
  */
 import { decodeSession, endReasonOf, sessionInfo } from '../endpoint/sessions.ts';
 import { sessionHash } from '../shown.ts';
-import type { EndedRecord, StoredRecord } from '../stores/store.ts';
+import type { EndedRecord, InstanceLease, StoredRecord } from '../stores/store.ts';
 
 type LiveInstances = ReadonlySet<string>;
 
@@ -80,12 +80,37 @@ export function summary(record: StoredRecord, alive: LiveInstances) {
   return { id, hash: sessionHash(id), ...info, clientInfo: { name, version } };
 }
 
-function line(cells: readonly string[], ids: boolean): string {
+const line = (cells: readonly string[], ids: boolean): string =>
+  ids ? row(cells, WIDTHS) : row(cells.slice(1), WIDTHS.slice(1));
+
+function row(cells: readonly string[], widths: readonly number[]): string {
   return `${cells
-    .map((cell, n) => printable(cell).padEnd(WIDTHS[n] ?? 0))
-    .slice(ids ? 0 : 1)
+    .map((cell, n) => printable(cell).padEnd(widths[n] ?? 0))
     .join('  ')
     .trimEnd()}\n`;
+}
+
+/** An instance as `doctor` and errors name it. */
+export function instanceText({ id, state, version, process }: InstanceLease): string {
+  const where =
+    process && `, ${process.host} pid ${process.pid} since ${timestamp(process.startedAt)}, ${process.runtime}`;
+  return `${id} ${state}, sojourn ${version}${where ?? ''}`;
+}
+
+const INSTANCE_HEAD = ['INSTANCE', 'STATE', 'VERSION', 'HOST', 'PID', 'STARTED', 'RUNTIME', 'SESSIONS'] as const;
+const INSTANCE_WIDTHS = [12, 8, 8, 20, 7, 20, 16, 0] as const;
+
+export const instanceHead = (): string => row(INSTANCE_HEAD, INSTANCE_WIDTHS);
+
+/** `sessions`: how many it has live. An older build says nothing of its process. */
+export function instanceRow({ id, state, version, process }: InstanceLease, sessions: number): string {
+  const { host = '–', pid = '–', startedAt, runtime = '–' } = process ?? {};
+  const started = startedAt === undefined ? '–' : timestamp(startedAt);
+  return row([id, state, version, host, String(pid), started, runtime, String(sessions)], INSTANCE_WIDTHS);
+}
+
+export function instanceLine({ id, state, version, process }: InstanceLease, sessions: number): string {
+  return json({ id, state, version, ...process, sessions });
 }
 
 const timestamp = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');

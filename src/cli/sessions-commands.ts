@@ -1,4 +1,4 @@
-/** The commands that look into a store: `sojourn sessions …` and `sojourn doctor`. Their flags and help. */
+/** The commands that look into a store: `sojourn sessions …`, `instances ls` and `doctor`. Their flags and help. */
 import type { Command } from 'commander';
 import { DEFAULTS } from '../options/table.ts';
 import { UsageError } from './failure.ts';
@@ -21,7 +21,7 @@ interface Flags {
 
 type What = SessionsRequest['what'];
 
-const COMMANDS: Readonly<Record<What, readonly [usage: string, help: string]>> = {
+const COMMANDS: Readonly<Record<Exclude<What, 'instances'>, readonly [usage: string, help: string]>> = {
   ls: ['ls', 'list the sessions that have not ended'],
   show: ['show <session>', 'show one session; of its state the keys and sizes, never the values'],
   end: ['end <session>', 'end a session that is live on no instance; its id answers 404 from then on'],
@@ -38,9 +38,7 @@ export function describeSessions(
     .addHelpText('after', EPILOGUE);
   for (const [what, [usage, help]] of Object.entries(COMMANDS)) {
     const command = group.command(usage).description(help);
-    command
-      .option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
-      .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`)
+    withStore(command)
       .option('--json', 'print JSON, one session per line')
       .action(() => perform(requestOf(what as What, command.args[0] ?? '', command.opts<Flags>(), env)));
     command.option('--ids', 'print ids too: who has an id has its session');
@@ -53,10 +51,30 @@ export function describeSessions(
   }
 }
 
+export function describeInstances(
+  group: Command,
+  env: Environment,
+  perform: (request: SessionsRequest) => Promise<void>,
+): void {
+  group.summary('list the instances that serve with a store').description('Reads a durable store.');
+  const command = group
+    .command('ls')
+    .description('list the instances of a deployment: where each runs, and its sessions');
+  withStore(command)
+    .option('--json', 'print JSON, one instance per line')
+    .action(() => perform(requestOf('instances', '', command.opts<Flags>(), env)));
+}
+
+const withStore = (command: Command): Command =>
+  command
+    .option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
+    .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`);
+
 function requestOf(what: What, id: string, flags: Flags, env: Environment): SessionsRequest {
   const storeUrl = flags.store ?? (env[variableName('store')] || undefined);
   if (storeUrl === undefined) {
-    throw new UsageError(`sessions ${what} needs --store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);
+    const command = what === 'instances' ? 'instances ls' : `sessions ${what}`;
+    throw new UsageError(`${command} needs --store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);
   }
   return {
     what,

@@ -1,5 +1,5 @@
 /**
- * `sojourn sessions ls | show | end`: reads the store of a deployment. The command is not an instance and takes no
+ * `sojourn sessions ls | show | end`, `sojourn instances ls`: reads the store of a deployment. The command is not an instance and takes no
  * lease, so it can neither claim a session nor send a message to the owner of a live one.
  */
 import { existsSync } from 'node:fs';
@@ -13,6 +13,10 @@ import { EXIT, Failure, UsageError } from './failure.ts';
 import {
   countLine,
   endedLine,
+  instanceHead,
+  instanceLine,
+  instanceRow,
+  instanceText,
   sessionDetails,
   sessionLine,
   sessionRow,
@@ -23,7 +27,7 @@ import {
 import { storeOf } from './store-url.ts';
 
 export interface SessionsRequest {
-  readonly what: 'ls' | 'show' | 'end';
+  readonly what: 'ls' | 'show' | 'end' | 'instances';
   /** For `show` and `end`: the id of a session, or its hash, of which the beginning is enough. */
   readonly id: string;
   readonly storeUrl: string;
@@ -119,11 +123,11 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
       if (found === undefined) throw sessionUnknown(given);
       if (isEnded(found))
         throw new Failure(`session ${shown} has already ended: ${endedLine(found, false, ids).trim()}`);
-      const { owner } = found;
       // Not the list of leases: only the answer of `read` is final.
-      if (owner !== null && (await store.instances.read(owner)) !== undefined) {
+      const owner = found.owner === null ? undefined : await store.instances.read(found.owner);
+      if (owner !== undefined) {
         throw new Failure(
-          `session ${shown} is live on instance ${owner}, and only that instance can end it: ` +
+          `session ${shown} is live on instance ${instanceText(owner)}, and only that instance can end it: ` +
             'stop sojourn serve there (Ctrl+C), run this command, and start serve again: other sessions continue. ' +
             'A program of yours can call endpoint.sessions.terminate(id) while it runs',
         );
@@ -136,7 +140,23 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
     }
     throw new Failure(`session ${shown} is moving to another instance; try again`);
   },
+
+  instances: listInstances,
 };
+
+/** `sojourn instances ls`: the instances of a deployment, and how many sessions each has live. */
+async function listInstances(store: Opened, { json }: SessionsRequest, out: (text: string) => void): Promise<void> {
+  const leases = await store.instances.list();
+  const sessions = new Map<string, number>();
+  let cursor: string | undefined;
+  do {
+    const page = await store.sessions.list(PAGE, cursor);
+    for (const { owner } of page.records) if (owner !== null) sessions.set(owner, (sessions.get(owner) ?? 0) + 1);
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+  if (!json) out(instanceHead());
+  for (const lease of leases) out((json ? instanceLine : instanceRow)(lease, sessions.get(lease.id) ?? 0));
+}
 
 /** The id of a session that is named by its id, or by the beginning of its hash. */
 async function idOf(store: Opened, given: string): Promise<string> {

@@ -45,7 +45,8 @@ const OUTAGE_LEASES = 1 / 2;
  */
 const RETURN_RENEWALS = 2;
 
-/** The instance that a lease belongs to. The lease calls it once it has joined. */
+/** The instance that a lease belongs to. The lease calls it once it has joined. */ import { thisProcess } from './this-process.ts';
+
 export interface Leaseholder {
   /** The mailbox of `id`, an announced id, got a message from another instance. Never throws. */
   receive(id: string, from: string, message: unknown): void;
@@ -208,7 +209,7 @@ export class Lease {
   async #announce(): Promise<void> {
     const [id, sent, losses] = [this.#id, this.#validity.now, this.#losses];
     await this.#options.directory.announce(
-      { id, state: this.#state, version: BUILD_VERSION },
+      { id, state: this.#state, version: BUILD_VERSION, process: thisProcess() },
       (from, message) => this.#holder?.receive(id, from, message),
       () => this.#lost(id),
     );

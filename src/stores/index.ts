@@ -11,6 +11,7 @@ export {
   type EndedRecord,
   type Fence,
   type InstanceLease,
+  type InstanceProcess,
   type InstanceMessage,
   type InstanceStore,
   isEnded,

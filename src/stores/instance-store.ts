@@ -10,8 +10,21 @@ export interface InstanceLease {
   readonly state: 'serving' | 'draining';
   /** Build version, for rolling deploys. */
   readonly version: string;
+  /** Which process it is, to be shown; nothing is decided by it. `undefined`: of a build before 0.2. */
+  readonly process?: InstanceProcess;
   /** For the store: changes with every renewal, so that a burial detects a renewal. */
   readonly stamp?: string;
+}
+
+/** What an instance says of its process. */
+export interface InstanceProcess {
+  /** The name of the machine or container. */
+  readonly host: string;
+  readonly pid: number;
+  /** ms since 1970, by the clock of that machine. */
+  readonly startedAt: number;
+  /** `Node.js 22.12.0`. */
+  readonly runtime: string;
 }
 
 /** A message between instances; the cluster defines its meaning. In-process stores may pass objects by reference. */

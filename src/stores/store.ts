@@ -28,7 +28,7 @@ import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../type
 import type { InstanceStore } from './instance-store.ts';
 
 export type { MaybePromise };
-export type { InstanceLease, InstanceMessage, InstanceStore } from './instance-store.ts';
+export type { InstanceLease, InstanceMessage, InstanceProcess, InstanceStore } from './instance-store.ts';
 
 /** The format of records; a build refuses a record with a higher one. */
 export const RECORD_VERSION = 1;

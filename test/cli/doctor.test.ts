@@ -43,7 +43,7 @@ test('SQLite: who serves, what is open, what each operation takes, and no record
   expect({ code, report }).toMatchObject({
     code: 0,
     report: {
-      instances: [{ id: expect.any(String) as string, state: 'serving', version: expect.any(String) as string }],
+      instances: [{ state: 'serving', process: { pid: expect.any(Number) as number } }],
       sessions: { live: 1, notLive: 0, more: false },
       warnings: [],
     },

@@ -1,8 +1,9 @@
 /** `sojourn sessions …` on the file of a real `sojourn serve`. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { BUILD_VERSION } from '../../src/protocol/versions.ts';
 import { createRawClient, type RawClient } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
@@ -217,12 +218,35 @@ describe('sojourn sessions', () => {
     const refused = await sessions('end', client.sessionId);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toMatch(
-      /^sojourn: session \S+ is live on instance \S+, and only that instance can end it: stop sojourn serve .*\n$/,
+      /^sojourn: session \S+ is live on instance \S+ serving, sojourn \S+, \S+ pid \d+ since \S+, Node\.js \S+, and only that instance can end it: stop sojourn serve .*\n$/,
     );
     expect((await client.call('ping')).message.result).toEqual({});
     cli.kill('SIGKILL');
     await cli.ended();
     await until(async () => (await sessions('end', client.sessionId)).code === 0, { what: 'the lease to run out' });
+  });
+
+  test('instances ls: where each runs, and how many sessions it has live', async () => {
+    const { start, file } = deployment();
+    const first = await start();
+    await open(first.url, 0);
+    await open(first.url, 0);
+    const ls = (...flags: string[]) => runProcess(['instances', 'ls', '--store', `sqlite:${file}`, ...flags]);
+    const [lease] = linesOf((await ls('--json')).stdout);
+    expect(lease).toEqual({
+      id: expect.any(String) as string,
+      state: 'serving',
+      version: BUILD_VERSION,
+      host: hostname(),
+      pid: first.cli.parent,
+      startedAt: expect.any(Number) as number,
+      runtime: `Node.js ${process.versions.node}`,
+      sessions: 2,
+    });
+    const { stdout } = await ls();
+    expect(stdout).toMatch(/^INSTANCE +STATE +VERSION +HOST +PID +STARTED +RUNTIME +SESSIONS\n\S+ +serving .* 2\n$/);
+    await stop(first.cli);
+    expect((await ls('--json')).stdout).toBe('');
   });
 
   test('what is not there is not made', async () => {

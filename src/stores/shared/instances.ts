@@ -1,6 +1,6 @@
 /**
  * The instances of a deployment. A lease is a record: its id is the instance's, its owner the address of the mailbox,
- * its head the state, its body the version of the build. Each renewal moves the expiry and adds 1 to `stamp`.
+ * its head the state, its body the version of the build, its field what is shown of the process. Each renewal moves the expiry and adds 1 to `stamp`.
  *
  *     created ──save: renewed──▶ renewed … ──end (left, buried) or expired──▶ dead
  *
@@ -11,11 +11,13 @@
  */
 import { BoundedMap } from '../../bounded-map.ts';
 import { internal } from '../../errors.ts';
+import { orUndefined } from '../../or-undefined.ts';
 import type { Logger } from '../../types.ts';
 import {
   type Fence,
   type InstanceLease,
   type InstanceMessage,
+  type InstanceProcess,
   type InstanceStore,
   isEnded,
   type Kind,
@@ -247,13 +249,24 @@ export class Instances implements InstanceStore {
   }
 }
 
-const recordOf = ({ id, state, version }: InstanceLease, address: string): NewRecord => {
-  const texts = { user: null, head: state, body: version, fields: {} };
+const recordOf = ({ id, state, version, process }: InstanceLease, address: string): NewRecord => {
+  const fields = process === undefined ? {} : { process: JSON.stringify(process) };
+  const texts = { user: null, head: state, body: version, fields };
   return { v: VERSION, id, epoch: 1, owner: address, ...texts, createdAt: 0, stamp: 0 };
 };
 
-const leaseOf = ({ id, head, body, stamp }: StoredRecord): InstanceLease =>
-  Object.freeze({ id, state: head === 'draining' ? head : 'serving', version: body, stamp: String(stamp) });
+const leaseOf = ({ id, head, body, stamp, fields }: StoredRecord): InstanceLease => {
+  const process = processOf(fields['process']);
+  const state = head === 'draining' ? head : 'serving';
+  return Object.freeze({ id, state, version: body, stamp: String(stamp), ...(process && { process }) });
+};
+
+/** Another build may have written it. */
+function processOf(text = ''): InstanceProcess | undefined {
+  const { host, pid, startedAt, runtime } = orUndefined(() => JSON.parse(text) as Partial<InstanceProcess>) ?? {};
+  if (typeof host !== 'string' || typeof runtime !== 'string') return undefined;
+  return typeof pid === 'number' && typeof startedAt === 'number' ? { host, pid, startedAt, runtime } : undefined;
+}
 
 const announcedBefore = (id: string): Error =>
   internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));

@@ -9,6 +9,8 @@ import { ME, OTHER, announce } from './store-kit.ts';
 const shown = (lease: InstanceLease | undefined) =>
   lease && { id: lease.id, state: lease.state, version: lease.version };
 
+const PROCESS = { host: 'web-1', pid: 4711, startedAt: 1_800_000_000_000, runtime: 'Node.js 22.12.0' };
+
 async function lease(view: View, id: string): Promise<InstanceLease> {
   const found = await view.instances.read(id);
   assert.ok(found, `${id} has no lease`);
@@ -50,6 +52,17 @@ export const instanceCases = [
       assert.deepEqual(shown(await view.instances.read(OTHER)), { id: OTHER, state: 'draining', version: '1.2.4' });
       assert.deepEqual(idsOf(await view.instances.list()).sort(), [ME, OTHER]);
     }
+  }),
+  test('lease/process: what an instance says of its process stays, and need not be said', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    await here.instances.announce({ id: ME, state: 'serving', version: '1', process: PROCESS }, () => undefined);
+    await here.instances.announce({ id: OTHER, state: 'serving', version: '1' }, () => undefined);
+    await here.instances.renew(ME, 'draining');
+    assert.deepEqual((await there.instances.read(ME))?.process, PROCESS);
+    assert.deepEqual((await there.instances.list()).find(({ id }) => id === ME)?.process, PROCESS);
+    assert.equal((await there.instances.read(OTHER))?.process, undefined);
+    const seen = await there.instances.read(ME);
+    assert.ok(seen !== undefined && (await there.instances.bury(seen)));
   }),
   test('lease/renew: a renewal keeps the lease and changes its state', async (kit) => {
     const [here, there] = [await kit.openAs(ME), await kit.open()];
