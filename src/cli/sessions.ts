@@ -1,6 +1,6 @@
 /**
- * `sojourn sessions ls | show | end`, `sojourn instances ls`: reads the store of a deployment. The command is not an instance and takes no
- * lease, so it can neither claim a session nor send a message to the owner of a live one.
+ * `sojourn sessions ls | show | end`, `sojourn instances ls`: reads the store of a deployment. The command is not an
+ * instance and takes no lease, so it can neither claim a session nor send a message to the owner of a live one.
  */
 import { existsSync } from 'node:fs';
 import { SojournError } from '../errors.ts';

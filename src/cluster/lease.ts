@@ -20,6 +20,7 @@ import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { LeaseTime, type Moment } from './lease-time.ts';
 import { LEASE_LOST } from './lost-data.ts';
+import { thisProcess } from './this-process.ts';
 
 const ID_BYTES = 9;
 /** Renewals per lease time: two may fail before the lease expires. */
@@ -45,8 +46,7 @@ const OUTAGE_LEASES = 1 / 2;
  */
 const RETURN_RENEWALS = 2;
 
-/** The instance that a lease belongs to. The lease calls it once it has joined. */ import { thisProcess } from './this-process.ts';
-
+/** The instance that a lease belongs to. The lease calls it once it has joined. */
 export interface Leaseholder {
   /** The mailbox of `id`, an announced id, got a message from another instance. Never throws. */
   receive(id: string, from: string, message: unknown): void;

@@ -1,9 +1,10 @@
 import { hostname } from 'node:os';
+import { processStart } from '../options/system.ts';
 import type { InstanceProcess } from '../stores/store.ts';
 
 /** What the lease of an instance says of this process. */
 export function thisProcess(): InstanceProcess {
   const { bun, deno, node } = process.versions;
   const runtime = bun !== undefined ? `Bun ${bun}` : deno !== undefined ? `Deno ${deno}` : `Node.js ${node}`;
-  return { host: hostname(), pid: process.pid, startedAt: Math.round(performance.timeOrigin), runtime };
+  return { host: hostname(), pid: process.pid, startedAt: processStart, runtime };
 }

@@ -33,6 +33,9 @@ export async function keepingProcess<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** ms since 1970. */
+export const processStart: number = Math.round(performance.timeOrigin);
+
 /** Returns `n` unpredictable bytes. */
 export type RandomSource = (n: number) => Uint8Array;
 

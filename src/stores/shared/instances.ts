@@ -1,6 +1,7 @@
 /**
  * The instances of a deployment. A lease is a record: its id is the instance's, its owner the address of the mailbox,
- * its head the state, its body the version of the build, its field what is shown of the process. Each renewal moves the expiry and adds 1 to `stamp`.
+ * its head the state, its body the version of the build, its field what is shown of the process. Each renewal moves
+ * the expiry and adds 1 to `stamp`.
  *
  *     created ──save: renewed──▶ renewed … ──end (left, buried) or expired──▶ dead
  *
