@@ -46,16 +46,22 @@ describe.runIf(unix)('with workers (need a Unix system)', () => {
     let scrapes = 0;
     let stopped = false;
     const fallen: string[] = [];
-    const watching = (async () => {
-      while (!stopped) {
-        const now = countsOf(await scrape(metrics));
-        for (const [series, count] of before) {
-          if (!((now.get(series) ?? -1) >= count)) fallen.push(`${series}: ${count}, then ${now.get(series)}`);
-        }
-        before = now;
-        scrapes += 1;
+    const look = async (): Promise<boolean> => {
+      const now = countsOf(
+        await scrape(metrics).catch((error: unknown) => {
+          fallen.push(String(error));
+          throw error;
+        }),
+      );
+      for (const [series, count] of before) {
+        if (!((now.get(series) ?? -1) >= count)) fallen.push(`${series}: ${count}, then ${now.get(series)}`);
       }
-    })();
+      before = now;
+      scrapes += 1;
+      return stopped;
+    };
+    const watching = until(look, { timeoutMs: 110_000, pollMs: 50, what: 'the end of the test' });
+    watching.catch(() => {});
     onTestFinished(() => void (stopped = true));
     const clients = [await connectV1(url), await connectV2(url), await connectNegotiating(url)];
     for (const client of clients) await client.client.listTools();
@@ -89,7 +95,7 @@ describe.runIf(unix)('with workers (need a Unix system)', () => {
     expect(last.sum('sojourn_worker_deaths_total', { worker: '2' })).toBe(0);
     expect(last.sum('sojourn_worker_up')).toBe(2);
     expect([...last.kinds.keys()].filter((name) => !(name in METRICS))).toEqual([]);
-  });
+  }, 120_000);
 
   test('a frozen worker keeps its last values and is down, and the others are scraped', async () => {
     const workers = startWorkers({ flags: ['--metrics', '0'] });
