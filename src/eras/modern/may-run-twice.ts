@@ -8,13 +8,11 @@ import type { ReaderListener } from '../../http/reader.ts';
 import type { AnswerReader } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
-import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../../relay/sent-request.ts';
-import { mayRepeat } from '../../session/calls/markers.ts';
+import { mayRepeat, toolPages } from '../../session/calls/markers.ts';
 import type { CallRequest } from './resumable-call.ts';
 
-/** The most pages of `tools/list` that are read. */
-const PAGES = 100;
 const NOTHING = '{}';
 
 type Options = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'hookTimeoutMs'>;
@@ -34,27 +32,28 @@ export interface LostRequestServer {
 export async function mayRunTwice(call: CallRequest, options: Options, server: LostRequestServer): Promise<boolean> {
   const { method, params } = call.request;
   if (method !== 'tools/call') return true;
-  let cursor: unknown;
-  for (let page = 0; page < PAGES; page++) {
-    const { tools, nextCursor } = await listTools(call, cursor, options, server);
-    const named = (one: unknown): boolean => isObject(one) && one['name'] === params?.['name'];
-    const tool = (Array.isArray(tools) ? (tools as unknown[]) : []).find(named);
+  const named = (one: unknown): boolean => isObject(one) && one['name'] === params?.['name'];
+  for await (const { result } of toolPages(({ params: at }) => listTools(call, at, options, server))) {
+    const tools = result?.['tools'];
+    const tool = Array.isArray(tools) ? (tools as unknown[]).find(named) : undefined;
     if (tool !== undefined) return mayRepeat(tool);
-    if (typeof nextCursor !== 'string') return false;
-    cursor = nextCursor;
   }
   return false;
 }
 
 async function listTools(
   { fields, authInfo, request, version }: CallRequest,
-  cursor: unknown,
+  at: { readonly cursor: string } | undefined,
   { logger, timeProvider, hookTimeoutMs }: Options,
   server: LostRequestServer,
-): Promise<Record<string, unknown>> {
+): Promise<Pick<RpcResponse, 'result'>> {
   const { progressToken: _, ...meta } = isObject(request.params?.['_meta']) ? request.params['_meta'] : {};
-  const params = { _meta: meta, ...(typeof cursor === 'string' && { cursor }) };
-  const list: RpcRequest = { jsonrpc: '2.0', id: 'sojourn.hints', method: 'tools/list', params };
+  const list: RpcRequest = {
+    jsonrpc: '2.0',
+    id: 'sojourn.hints',
+    method: 'tools/list',
+    params: { _meta: meta, ...at },
+  };
   const kept = Object.entries(fields.headers).filter(([name]) => !name.startsWith('mcp-'));
   const headers = { ...Object.fromEntries(kept), 'mcp-protocol-version': version, 'mcp-method': list.method };
   const report = (err: unknown): void => logger.error({ err }, 'The tools could not be listed');
@@ -63,7 +62,7 @@ async function listTools(
   const { result } = JSON.parse(await within(timeProvider, hookTimeoutMs, tools.answered, () => NOTHING)) as {
     result?: unknown;
   };
-  return isObject(result) ? result : {};
+  return isObject(result) ? { result } : {};
 }
 
 /** Reads the answer to a `tools/list`. */

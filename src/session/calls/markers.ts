@@ -81,7 +81,7 @@ export class Markers {
     return typeof name === 'string' && (this.#repeatableTools?.has(name) ?? false);
   }
 
-  learn(answer: RpcResponse): void {
+  learn(answer: Pick<RpcResponse, 'result'>): void {
     const tools = answer.result?.['tools'];
     if (!Array.isArray(tools)) return;
     const known = (this.#repeatableTools ??= new Set());
@@ -249,6 +249,22 @@ export class Markers {
 export function mayRepeat(tool: unknown): boolean {
   const hints = isObject(tool) && isObject(tool['annotations']) ? tool['annotations'] : {};
   return hints['readOnlyHint'] === true || hints['idempotentHint'] === true;
+}
+
+/** The most pages of `tools/list` that are read to learn which tools may run twice. */
+const PAGES = 100;
+
+/** The answers with the pages of `tools/list`. `ask` sends the request with these members. */
+export async function* toolPages<T extends Pick<RpcResponse, 'result'>>(
+  ask: (members: { readonly params?: { readonly cursor: string } }, page: number) => Promise<T>,
+): AsyncGenerator<T> {
+  let cursor: unknown;
+  for (let page = 0; page < PAGES; page++) {
+    const answer = await ask(typeof cursor === 'string' ? { params: { cursor } } : {}, page);
+    yield answer;
+    cursor = answer.result?.['nextCursor'];
+    if (typeof cursor !== 'string') return;
+  }
 }
 
 /** Whether the instance that relayed the call does not know yet how it ended. */

@@ -10,16 +10,13 @@ import { ownerLost } from '../../errors.ts';
 import { forLost } from '../../call/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
-import { readKept, requestKey, type KeptRequest } from './markers.ts';
+import { readKept, requestKey, type KeptRequest, toolPages } from './markers.ts';
 import type { MessageSource } from './call.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
 import { readRenamed } from './authorizer.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from '../session.ts';
-
-/** The most pages of `tools/list` that are read to learn which tools may run twice. */
-const PAGES = 100;
 
 export async function takeLostCalls(
   session: LiveSession,
@@ -95,19 +92,8 @@ function toRequest({ id, method, params }: KeptRequest): RpcRequest {
 }
 
 async function learnTools(session: LiveSession, source: MessageSource): Promise<void> {
-  let cursor: unknown;
-  for (let page = 0; page < PAGES; page++) {
-    const answer = await session.inbound.ask(
-      {
-        jsonrpc: '2.0',
-        id: `sojourn.hints.${page}`,
-        method: 'tools/list',
-        ...(typeof cursor === 'string' && { params: { cursor } }),
-      },
-      source,
-    );
-    session.markers?.learn(answer);
-    cursor = answer.result?.['nextCursor'];
-    if (typeof cursor !== 'string') return;
-  }
+  const pages = toolPages((cursor, page) =>
+    session.inbound.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, source),
+  );
+  for await (const answer of pages) session.markers?.learn(answer);
 }

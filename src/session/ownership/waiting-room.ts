@@ -13,6 +13,7 @@
  */
 import { shareKey } from '../../http/body.ts';
 import type { Exchange } from '../../http/exchange.ts';
+import { Budget } from '../../limits/budget.ts';
 import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { Lifecycle } from '../lifecycle.ts';
@@ -25,6 +26,8 @@ const ROUND_MS = 100;
 const JITTER_MS = 100;
 /** Requests that probe the store in one round. */
 const PROBES = 16;
+/** A user may have as many places as it leaves free. */
+const USER_SHARE = 1 / 2;
 /** Woken in one turn of the event loop. */
 const WOKEN_PER_TURN = 100;
 
@@ -45,12 +48,6 @@ export interface Place {
   readonly deadline: number;
 }
 
-/** What the requests of one user take. */
-interface Share {
-  places: number;
-  bytes: number;
-}
-
 interface Waiter extends Place {
   readonly user: string;
   resolve: ((again: boolean) => void) | undefined;
@@ -62,8 +59,8 @@ export class WaitingRoom {
   readonly #options: PatienceOptions;
   /** Oldest first. */
   readonly #waiters = new Set<Waiter>();
-  readonly #shares = new Map<string, Share>();
-  #bytes = 0;
+  readonly #places: Budget;
+  readonly #bytes: Budget;
   /** How many of them wait for `next`. */
   #asleep = 0;
   /** While requests are woken: those whose turn comes next. */
@@ -72,6 +69,8 @@ export class WaitingRoom {
 
   constructor(options: PatienceOptions) {
     this.#options = options;
+    this.#places = new Budget(options.places, USER_SHARE);
+    this.#bytes = new Budget(options.bytes, 1);
   }
 
   get #refuses(): boolean {
@@ -84,16 +83,12 @@ export class WaitingRoom {
 
   /** `user`: whose share it takes. `undefined`: no place is left for this user, or the endpoint refuses requests. */
   enter(user: string, bytes: number, deadline: number, expired: () => void): Place | undefined {
-    const { places, bytes: most } = this.#options;
-    const share = this.#shares.get(user) ?? { places: 0, bytes: 0 };
-    if (this.#refuses || share.places >= places - this.#waiters.size) return undefined;
-    if (share.bytes + bytes > most - this.#bytes) return undefined;
+    const { size, used } = this.#bytes;
+    if (this.#refuses || this.#bytes.heldBy(user) + bytes > size - used || !this.#places.take(1, user))
+      return undefined;
     const waiter: Waiter = { user, bytes, deadline, resolve: undefined, expired };
     this.#waiters.add(waiter);
-    this.#shares.set(user, share);
-    share.places += 1;
-    share.bytes += bytes;
-    this.#bytes += bytes;
+    this.#bytes.charge(bytes, user);
     if (this.#timer === undefined) this.#arm();
     return waiter;
   }
@@ -102,13 +97,8 @@ export class WaitingRoom {
   leave(place: Place): void {
     const waiter = place as Waiter;
     if (!this.#waiters.delete(waiter)) return;
-    this.#bytes -= waiter.bytes;
-    const share = this.#shares.get(waiter.user);
-    if (share !== undefined) {
-      share.places -= 1;
-      share.bytes -= waiter.bytes;
-      if (share.places === 0) this.#shares.delete(waiter.user);
-    }
+    this.#places.charge(-1, waiter.user);
+    this.#bytes.charge(-waiter.bytes, waiter.user);
     this.#tell(waiter, false);
     if (this.#waiters.size > 0) return;
     this.#options.time.clearTimeout(this.#timer);

@@ -12,7 +12,7 @@ import { afterTurn } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { shareKey } from '../../http/body.ts';
 import type { Caller } from '../../http/exchange.ts';
-import { Tally } from '../../tally.ts';
+import { Budget } from '../../limits/budget.ts';
 import type { TimeProvider } from '../../types.ts';
 
 const PER_SESSION = 1;
@@ -40,8 +40,8 @@ interface Waiting extends Replay {
 export class Replays {
   readonly #time: TimeProvider;
   readonly #most: number;
-  readonly #bySession = new Tally<string>();
-  readonly #byUser = new Tally<string>();
+  readonly #bySession = new Budget(Infinity, 1);
+  readonly #byUser = new Budget(Infinity, 1);
   /** The key is the user, in order of arrival. The user whose replay began last is the last. */
   readonly #waiting = new Map<string, Set<Waiting>>();
 
@@ -77,8 +77,8 @@ export class Replays {
 
   /** `'busy'`: its session or user has as many as may run. `'full'`: the instance has. */
   #start({ session, user, client }: Replay): EndReplay | 'busy' | 'full' {
-    if (this.#byUser.sum >= this.#most) return 'full';
-    if (this.#bySession.of(session) >= PER_SESSION || this.#byUser.of(user) >= PER_USER) return 'busy';
+    if (this.#byUser.used >= this.#most) return 'full';
+    if (this.#bySession.heldBy(session) >= PER_SESSION || this.#byUser.heldBy(user) >= PER_USER) return 'busy';
     this.#count(session, user, 1);
     let isOver = false;
     return () => {
@@ -99,8 +99,8 @@ export class Replays {
   }
 
   #count(session: string, user: string, by: 1 | -1): void {
-    this.#bySession.add(session, by);
-    this.#byUser.add(user, by);
+    this.#bySession.charge(by, session);
+    this.#byUser.charge(by, user);
   }
 
   #wait(waiting: Waiting): void {
