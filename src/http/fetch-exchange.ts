@@ -1,27 +1,14 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
-import type { Refusal } from '../observe/notices.ts';
-import { CLIENT_LEFT, type WatchedRequest } from '../observe/watched-request.ts';
-import type { McpHttpRequest } from '../types.ts';
-import { Body, giveInTurn, LARGE_BYTES, NO_BYTES, RequestBytes, shareKey } from './body.ts';
+import { CLIENT_LEFT } from '../observe/watched-request.ts';
+import { Body, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
 import { attempt, failWith, refuse } from './answer.ts';
-import {
-  type AnswerEnd,
-  type BodyOverflow,
-  type BodyRead,
-  closeSignal,
-  type Exchange,
-  type ExchangeHost,
-  type HeaderFields,
-  type HeaderList,
-  type RunningWork,
-} from './exchange.ts';
+import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
+import { FaceExchange } from './face-exchange.ts';
 import { LongBody, UNCHARGED_BYTES } from './long-body.ts';
 import { repeatedOf } from './repeated-field.ts';
-import { createRequestView, type RequestSource } from './request-view.ts';
 import type { SlowReader } from './slow-readers.ts';
-import { type Holder, whenTurnHasEnded } from './turn.ts';
 
 /**
  * What a request and its response take in the heap besides the body, from the first byte of the body on. An adapter
@@ -31,63 +18,33 @@ const REQUEST_BYTES = 16 * 1024;
 
 const encoder = new TextEncoder();
 
-export class FetchExchange implements Exchange, RequestSource, SlowReader, Holder {
+export class FetchExchange extends FaceExchange implements Exchange, SlowReader {
   readonly #request: Request;
   authInfo: AuthInfo | undefined;
   readonly parsedBody: unknown;
   readonly response: Promise<Response>;
   readonly node = undefined;
   readonly clientAddress = undefined;
-  readonly relayOrigin = undefined;
-  user: string | undefined = undefined;
-  sessionId: string | undefined = undefined;
-  readonly #host: ExchangeHost;
-  readonly #held: RequestBytes;
   #resolve!: (response: Response) => void;
-  #view: McpHttpRequest | undefined;
-  #signal: AbortSignal | undefined;
-  #watched: WatchedRequest | undefined;
-  #canonical: Map<string, string> | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  /** Nothing more is sent. */
-  #over: AnswerEnd | undefined = undefined;
   /** It has had its turn to begin, or waits for it. */
   #begun = false;
-  /** Whether the abort of the request is listened to. */
-  #listening = false;
-  #onClose: Array<() => unknown> = [];
   readonly #added: Array<readonly [string, string]> = [];
 
   constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, host: ExchangeHost) {
+    super(host);
     this.#request = request;
     // Wrappers such as `withMcpAuth` set `auth` on the request itself.
     this.authInfo = authInfo ?? (request as { readonly auth?: AuthInfo | undefined }).auth;
     this.parsedBody = parsedBody;
-    this.#host = host;
-    this.#held = new RequestBytes(host.memory, this);
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
   }
 
-  #finish(how: AnswerEnd): void {
-    this.#over = how;
-    this.#watched?.over(this, how === 'left');
-    this.#held.release();
-    this.#host.slowReaders.over(this);
-  }
-
-  get watched(): WatchedRequest | undefined {
-    return this.#watched;
-  }
-
-  watch(request: WatchedRequest): void {
-    this.#watched = request;
-    this.#listen();
-  }
-
-  refused(refusal: Refusal): void {
-    this.#host.notices.refused(this, refusal, this.#watched);
+  protected finished(): void {
+    this.held.release();
+    this.host.slowReaders.over(this);
   }
 
   get method(): string {
@@ -102,15 +59,6 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
   }
   get repeatedField(): string | undefined {
     return repeatedOf(this.#request.headers);
-  }
-  get request(): McpHttpRequest {
-    return (this.#view ??= createRequestView(this));
-  }
-  get signal(): AbortSignal {
-    return (this.#signal ??= closeSignal(this));
-  }
-  get canonicalHeaders(): Map<string, string> {
-    return (this.#canonical ??= new Map());
   }
   header(name: string): string | undefined {
     return this.#request.headers.get(name) ?? undefined;
@@ -128,10 +76,10 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
       (read) => {
         if (read instanceof SojournError) return done(read, NO_BYTES);
         if (read.length < LARGE_BYTES) return done(undefined, read);
-        giveInTurn(this, this.#host, () => attempt(this, () => done(undefined, read)));
+        giveInTurn(this, this.host, () => attempt(this, () => done(undefined, read)));
       },
       (cause: unknown) => {
-        if (this.#request.signal.aborted) this.#left();
+        if (this.#request.signal.aborted) this.left();
         else done(bodyUnreadable(cause), NO_BYTES);
       },
     );
@@ -159,27 +107,12 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
 
   whenItsTurn(begin: () => void): void {
     this.#begun = true;
-    const { starts } = this.#host;
-    if (this.#held.charged === 0 && starts.mustWait(this.share) && !this.holds(REQUEST_BYTES))
+    const { starts } = this.host;
+    if (this.held.charged === 0 && starts.mustWait(this.share) && !this.holds(REQUEST_BYTES))
       return refuse(this, overMemory(), null);
     void starts.run(this.share, () => {
       if (!this.closed) attempt(this, begin);
     });
-  }
-
-  holds(bytes: number): boolean {
-    if (this.closed) return false;
-    if (this.#held.charged === 0) whenTurnHasEnded(this);
-    return this.#held.take(bytes);
-  }
-
-  heldBy(work: RunningWork): void {
-    this.#held.heldBy(work);
-  }
-
-  /** Its client may leave before the answer, and what it holds must be given back then. */
-  outlivesTurn(): void {
-    if (!this.closed && this.#held.charged > 0) this.#listen();
   }
 
   addHeader(name: string, value: string): void {
@@ -188,9 +121,9 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.closed || this.#controller !== undefined) return;
-    this.#watched?.head(status);
-    this.#finish('complete');
-    const { slowReaders } = this.#host;
+    this.watched?.head(status);
+    this.finish('complete');
+    const { slowReaders } = this.host;
     const isLong = body !== undefined && body.length > UNCHARGED_BYTES;
     const content = isLong ? new LongBody(body, this.share, slowReaders).stream : (body ?? null);
     this.#resolve(new Response(content, { status, headers: this.#headersOf(headers) }));
@@ -204,7 +137,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
 
   openStream(headers: HeaderList): void {
     if (this.closed || this.#controller !== undefined) return;
-    this.#watched?.head(200);
+    this.watched?.head(200);
     const body = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -212,18 +145,18 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
           // Bun holds the head back until the first byte of the body.
           if (ON_BUN) controller.enqueue(encoder.encode(':\n\n'));
         },
-        cancel: () => this.#left(),
+        cancel: () => this.left(),
       },
       new ByteLengthQueuingStrategy({ highWaterMark: 0 }),
     );
     this.#resolve(new Response(body, { status: 200, headers: this.#headersOf(headers) }));
-    this.#listen();
+    this.listen();
   }
 
   write(chunk: string): void {
     if (this.closed) return;
     this.#controller?.enqueue(encoder.encode(chunk));
-    if (this.pendingBytes > UNCHARGED_BYTES) this.#host.slowReaders.note(this);
+    if (this.pendingBytes > UNCHARGED_BYTES) this.host.slowReaders.note(this);
   }
 
   cut(): void {
@@ -232,24 +165,20 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
 
   end(): void {
     if (this.closed) return;
-    this.#finish('complete');
+    this.finish('complete');
     this.#controller?.close();
   }
 
   destroy(): void {
     if (this.closed) return;
     this.#controller?.error(new Error('The connection was cut: its reader is too slow, or its request failed'));
-    this.#left();
+    this.left();
   }
 
   fail(cause: unknown): void {
-    failWith(this, { cause, streaming: this.#controller !== undefined, report: this.#host.report });
+    failWith(this, { cause, streaming: this.#controller !== undefined, report: this.host.report });
     // No effect when the promise is already resolved.
     this.#resolve(new Response(null, { status: 500 }));
-  }
-
-  get share(): string {
-    return shareKey(this.user, this.clientAddress);
   }
 
   get pendingBytes(): number {
@@ -257,27 +186,15 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     return room < 0 ? -room : 0;
   }
 
-  get closed(): boolean {
-    return this.#over !== undefined;
-  }
-
-  onClose(fn: () => unknown): void {
-    if (this.#over === 'left') return attempt(this, fn);
-    this.#onClose.push(fn);
-    this.#listen();
-  }
-
-  #listen(): void {
-    if (this.#listening) return;
-    this.#listening = true;
+  protected listenToClose(): void {
     const { signal } = this.#request;
-    if (signal.aborted) return this.#left();
+    if (signal.aborted) return this.left();
     signal.addEventListener(
       'abort',
       () => {
-        if (this.#over === 'complete') return;
+        if (this.over === 'complete') return;
         const controller = this.#controller;
-        this.#left();
+        this.left();
         try {
           // Close the body instead of failing it: adapters log a body's error, and clients disconnect from streams all
           // the time.
@@ -290,13 +207,8 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     );
   }
 
-  #left(): void {
-    if (this.closed) return;
-    this.#finish('left');
-    const listeners = this.#onClose;
-    this.#onClose = [];
-    for (const fn of listeners) attempt(this, fn);
-    // The caller of `fetch` may still wait for a response. No effect when the promise is already resolved.
+  /** The caller of `fetch` may still wait for a response. No effect when the promise is already resolved. */
+  protected afterLeft(): void {
     this.#resolve(new Response(null, { status: CLIENT_LEFT }));
   }
 }

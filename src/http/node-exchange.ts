@@ -7,28 +7,14 @@ import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
-import type { Refusal } from '../observe/notices.ts';
-import type { WatchedRequest } from '../observe/watched-request.ts';
-import type { McpHttpRequest } from '../types.ts';
-import { Body, giveInTurn, LARGE_BYTES, linger, NO_BYTES, RequestBytes, shareKey } from './body.ts';
+import { Body, giveInTurn, LARGE_BYTES, linger, NO_BYTES } from './body.ts';
 import { attempt, failWith } from './answer.ts';
-import {
-  type AnswerEnd,
-  type BodyOverflow,
-  type BodyRead,
-  closeSignal,
-  type Exchange,
-  type ExchangeHost,
-  type HeaderFields,
-  type HeaderList,
-  type RunningWork,
-} from './exchange.ts';
+import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
+import { FaceExchange } from './face-exchange.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
-import { createRequestView, type RequestSource } from './request-view.ts';
 import { holdPlace, isBehind } from './pipelined.ts';
 import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
-import { type Holder, whenTurnHasEnded } from './turn.ts';
 
 export type NodeRequest = IncomingMessage & {
   auth?: AuthInfo | undefined;
@@ -36,59 +22,29 @@ export type NodeRequest = IncomingMessage & {
   originalUrl?: string;
 };
 
-export class NodeExchange implements Exchange, RequestSource, Holder {
+export class NodeExchange extends FaceExchange implements Exchange {
   #req: NodeRequest | RequestHead;
   /** `undefined` once the answer is complete or the client disconnected. */
   #res: ServerResponse | undefined;
   #parsedBody: unknown;
-  readonly #host: ExchangeHost;
-  readonly #held: RequestBytes;
   #slow: SlowResponse | undefined;
-  #request: McpHttpRequest | undefined;
-  #signal: AbortSignal | undefined;
-  #watched: WatchedRequest | undefined;
   #unwatchHost: (() => void) | undefined = undefined;
   /** An earlier response had the connection when the request came. */
   #isBehind = false;
-  #canonical: Map<string, string> | undefined;
-  /** Nothing more is sent. */
-  #over: AnswerEnd | undefined = undefined;
-  /** Whether the close of the response is listened to. */
-  #listening = false;
-  #onClose: Array<() => unknown> | undefined;
-  user: string | undefined = undefined;
-  sessionId: string | undefined = undefined;
-  readonly relayOrigin = undefined;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
+    super(host);
     this.#req = req;
     this.#res = res;
     this.#parsedBody = parsedBody;
-    this.#host = host;
-    this.#held = new RequestBytes(host.memory, this);
     if (res.socket !== null || !isBehind(req, res)) return;
     this.#isBehind = true;
     const cut = holdPlace(req.socket, res, host.pipelined);
     if (cut !== undefined) host.cutPipelined(cut);
   }
 
-  #finish(how: AnswerEnd): void {
-    this.#over = how;
+  protected finished(): void {
     this.#unwatchHost?.();
-    this.#watched?.over(this, how === 'left');
-  }
-
-  get watched(): WatchedRequest | undefined {
-    return this.#watched;
-  }
-
-  watch(request: WatchedRequest): void {
-    this.#watched = request;
-    this.#listen();
-  }
-
-  refused(refusal: Refusal): void {
-    this.#host.notices.refused(this, refusal, this.#watched);
   }
 
   get method(): string {
@@ -118,16 +74,6 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
   get node(): { req: IncomingMessage; res: ServerResponse } | undefined {
     return this.#res === undefined ? undefined : { req: this.#req as NodeRequest, res: this.#res };
-  }
-  get request(): McpHttpRequest {
-    return (this.#request ??= createRequestView(this));
-  }
-  get signal(): AbortSignal {
-    return (this.#signal ??= closeSignal(this));
-  }
-
-  get canonicalHeaders(): Map<string, string> {
-    return (this.#canonical ??= new Map());
   }
   header(name: string): string | undefined {
     const value = this.#req.headers[name];
@@ -163,7 +109,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
       const bytes = refusal === undefined ? body.bytes() : NO_BYTES;
       const give = (): void => attempt(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
       if (bytes.length < LARGE_BYTES) give();
-      else giveInTurn(this, this.#host, give);
+      else giveInTurn(this, this.host, give);
     };
     req.on('data', (chunk: Buffer) => {
       if (!settled && !body.take(chunk)) settle();
@@ -174,7 +120,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     req.on('error', () => {
       // The client disconnected in the middle of its body, so there is no client to answer.
       settled = true;
-      this.#left();
+      this.left();
     });
   }
 
@@ -190,21 +136,6 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     this.#res?.once('socket', () => queueMicrotask(inContext));
   }
 
-  holds(bytes: number): boolean {
-    if (this.#over !== undefined) return false;
-    if (this.#held.charged === 0) whenTurnHasEnded(this);
-    return this.#held.take(bytes);
-  }
-
-  heldBy(work: RunningWork): void {
-    this.#held.heldBy(work);
-  }
-
-  /** Its client may leave before the answer, and what it holds must be given back then. */
-  outlivesTurn(): void {
-    if (this.#over === undefined && this.#held.charged > 0) this.#listen();
-  }
-
   addHeader(name: string, value: string): void {
     const res = this.#res;
     if (res === undefined || res.headersSent) return;
@@ -213,27 +144,29 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
-    if (this.#over !== undefined) return;
-    this.#watched?.head(status);
-    this.#finish('complete');
+    if (this.over !== undefined) return;
+    this.watched?.head(status);
+    this.finish('complete');
     const res = this.#res;
-    if (res === undefined || res.destroyed || res.headersSent) return this.#held.release();
-    res.statusCode = status;
-    for (const [name, value] of headers) res.setHeader(name, value);
-    if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
+    if (res === undefined || res.destroyed || res.headersSent) return this.held.release();
+    this.#setHead(res, status, headers);
     if (status === 413 || status === 503) linger(this.#req as NodeRequest);
     res.end(encoded(body));
     if (body !== undefined && body.length > WATCHED_BYTES) this.#noteSlow(res);
     this.#release();
   }
 
-  openStream(headers: HeaderList): void {
-    const res = this.#res;
-    if (this.#over !== undefined || res === undefined || res.destroyed || res.headersSent) return;
-    this.#watched?.head(200);
-    res.statusCode = 200;
+  #setHead(res: ServerResponse, status: number, headers: HeaderList): void {
+    res.statusCode = status;
     for (const [name, value] of headers) res.setHeader(name, value);
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
+  }
+
+  openStream(headers: HeaderList): void {
+    const res = this.#res;
+    if (this.over !== undefined || res === undefined || res.destroyed || res.headersSent) return;
+    this.watched?.head(200);
+    this.#setHead(res, 200, headers);
     // Send the head together with the first event if that follows at once. A client that has the head alone waits for
     // ever when this process crashes.
     const { socket } = res;
@@ -241,30 +174,30 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
     res.flushHeaders();
     socket?.setTimeout(0);
     queueMicrotask(() => socket?.uncork());
-    this.#listen();
+    this.listen();
   }
 
   whenHostStops(stream: HostedStream): void {
     const req = this.#req;
-    if ('socket' in req) this.#unwatchHost = this.#host.hostServers?.watch(req.socket, stream);
+    if ('socket' in req) this.#unwatchHost = this.host.hostServers?.watch(req.socket, stream);
   }
 
   write(chunk: string): void {
     const res = this.#res;
-    if (this.#over !== undefined || res === undefined || res.destroyed) return;
+    if (this.over !== undefined || res === undefined || res.destroyed) return;
     res.write(encoded(chunk));
     if (res.writableLength > WATCHED_BYTES) this.#noteSlow(res);
   }
 
   #noteSlow(res: ServerResponse): void {
     if (res.writableLength <= WATCHED_BYTES) return;
-    this.#slow ??= new SlowResponse(res, this.#host.slowReaders, this.share);
+    this.#slow ??= new SlowResponse(res, this.host.slowReaders, this.share);
     this.#slow.note();
   }
 
   end(): void {
-    if (this.#over !== undefined) return;
-    this.#finish('complete');
+    if (this.over !== undefined) return;
+    this.finish('complete');
     if (this.#res !== undefined && !this.#res.destroyed) this.#res.end();
     this.#release();
   }
@@ -274,48 +207,28 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
 
   fail(cause: unknown): void {
-    failWith(this, { cause, streaming: this.#res?.headersSent === true, report: this.#host.report });
+    failWith(this, { cause, streaming: this.#res?.headersSent === true, report: this.host.report });
     // The answer could not be written.
     if (this.#res?.writableEnded === false) this.#res.destroy();
-  }
-
-  get share(): string {
-    return shareKey(this.user, this.clientAddress);
   }
 
   get pendingBytes(): number {
     return this.#res?.writableLength ?? 0;
   }
 
-  get closed(): boolean {
+  override get closed(): boolean {
     // A response of HTTP/2 lacks the member.
-    return this.#over !== undefined || this.#res === undefined || this.#res.destroyed;
+    return this.over !== undefined || this.#res === undefined || this.#res.destroyed;
   }
 
-  onClose(fn: () => unknown): void {
-    if (this.#over === 'left' || (this.#over === undefined && this.#res?.destroyed === true)) return attempt(this, fn);
-    (this.#onClose ??= []).push(fn);
-    this.#listen();
-  }
-
-  #listen(): void {
+  protected listenToClose(): void {
     const res = this.#res;
-    if (this.#listening || res === undefined) return;
-    this.#listening = true;
-    if (res.destroyed) return this.#left();
-    res.on('close', () => {
-      this.#left();
-      this.#onClose = undefined;
-    });
-    res.on('error', () => this.#left());
+    if (res === undefined || res.destroyed) return this.left();
+    res.on('close', () => this.left());
+    res.on('error', () => this.left());
   }
 
-  #left(): void {
-    if (this.#over !== undefined) return;
-    this.#finish('left');
-    const listeners = this.#onClose;
-    this.#onClose = undefined;
-    if (listeners !== undefined) for (const fn of listeners) attempt(this, fn);
+  protected afterLeft(): void {
     this.#release();
   }
 
@@ -324,7 +237,7 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
    * values, and drop its connection and buffers.
    */
   #release(): void {
-    this.#held.release();
+    this.held.release();
     const req = this.#req;
     this.#res = undefined;
     this.#parsedBody = undefined;

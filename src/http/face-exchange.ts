@@ -1,0 +1,124 @@
+/**
+ * What the exchanges of both faces have in common: the request as handlers see it, the bytes it holds, and the
+ * callbacks for when its client disconnects.
+ */
+import type { Refusal } from '../observe/notices.ts';
+import type { WatchedRequest } from '../observe/watched-request.ts';
+import type { McpHttpRequest } from '../types.ts';
+import { attempt } from './answer.ts';
+import { RequestBytes, shareKey } from './body.ts';
+import { type AnswerEnd, closeSignal, type ExchangeHost, type HeaderFields, type RunningWork } from './exchange.ts';
+import { createRequestView, type RequestSource } from './request-view.ts';
+import { type Holder, whenTurnHasEnded } from './turn.ts';
+
+export abstract class FaceExchange implements RequestSource, Holder {
+  readonly relayOrigin = undefined;
+  user: string | undefined = undefined;
+  sessionId: string | undefined = undefined;
+  protected readonly host: ExchangeHost;
+  protected readonly held: RequestBytes;
+  protected over: AnswerEnd | undefined = undefined;
+  #watched: WatchedRequest | undefined;
+  #view: McpHttpRequest | undefined;
+  #signal: AbortSignal | undefined;
+  #canonical: Map<string, string> | undefined;
+  /** Whether the end of the connection is listened to. */
+  #listening = false;
+  #onClose: Array<() => unknown> | undefined;
+
+  constructor(host: ExchangeHost) {
+    this.host = host;
+    this.held = new RequestBytes(host.memory, this);
+  }
+
+  abstract readonly method: string;
+  abstract readonly url: string;
+  abstract authInfo: RequestSource['authInfo'];
+  abstract readonly clientAddress: string | undefined;
+  abstract readonly node: RequestSource['node'];
+  abstract header(name: string): string | undefined;
+  abstract headerFields(): HeaderFields;
+  abstract absoluteUrl(): string;
+  abstract fail(cause: unknown): void;
+  /** Calls `left` when the client disconnects. */
+  protected abstract listenToClose(): void;
+  /** Nothing more is sent. */
+  protected abstract finished(): void;
+  /** The callbacks about a client that disconnected have run. */
+  protected abstract afterLeft(): void;
+
+  protected finish(how: AnswerEnd): void {
+    this.over = how;
+    this.#watched?.over(this, how === 'left');
+    this.finished();
+  }
+
+  get closed(): boolean {
+    return this.over !== undefined;
+  }
+
+  get watched(): WatchedRequest | undefined {
+    return this.#watched;
+  }
+
+  watch(request: WatchedRequest): void {
+    this.#watched = request;
+    this.listen();
+  }
+
+  refused(refusal: Refusal): void {
+    this.host.notices.refused(this, refusal, this.#watched);
+  }
+
+  get request(): McpHttpRequest {
+    return (this.#view ??= createRequestView(this));
+  }
+
+  get signal(): AbortSignal {
+    return (this.#signal ??= closeSignal(this));
+  }
+
+  get canonicalHeaders(): Map<string, string> {
+    return (this.#canonical ??= new Map());
+  }
+
+  get share(): string {
+    return shareKey(this.user, this.clientAddress);
+  }
+
+  holds(bytes: number): boolean {
+    if (this.over !== undefined) return false;
+    if (this.held.charged === 0) whenTurnHasEnded(this);
+    return this.held.take(bytes);
+  }
+
+  heldBy(work: RunningWork): void {
+    this.held.heldBy(work);
+  }
+
+  /** Its client may leave before the answer, and what it holds must be given back then. */
+  outlivesTurn(): void {
+    if (this.over === undefined && this.held.charged > 0) this.listen();
+  }
+
+  onClose(fn: () => unknown): void {
+    if (this.over === 'left' || (this.over === undefined && this.closed)) return attempt(this, fn);
+    (this.#onClose ??= []).push(fn);
+    this.listen();
+  }
+
+  protected listen(): void {
+    if (this.#listening || this.over !== undefined) return;
+    this.#listening = true;
+    this.listenToClose();
+  }
+
+  protected left(): void {
+    const listeners = this.#onClose;
+    this.#onClose = undefined;
+    if (this.over !== undefined) return;
+    this.finish('left');
+    for (const fn of listeners ?? []) attempt(this, fn);
+    this.afterLeft();
+  }
+}
