@@ -31,7 +31,7 @@ import { isRequest, type ReceivedPost, requestIdOf } from '../call/inbound.ts';
 import { PostsBehind } from './posts-behind.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
-import { asksForLostAnswer } from './modern/call-position.ts';
+import { asksForLostAnswer } from './call-position.ts';
 import { holdText, holdValue } from './json-values.ts';
 import { checkBatch, noteMessages } from './message-checks.ts';
 

@@ -1,6 +1,6 @@
 /**
  * One message without a session, of 2026-07-28 or of an endpoint without sessions: the context of its handler, which
- * knows its response and the server that was made for it. The eras, their transports and `request-runs.ts` pass it on.
+ * knows its response and the server that was made for it. It takes the steps of `ladder.ts`.
  */
 import {
   CLIENT_CAPABILITIES_META_KEY,
@@ -10,6 +10,7 @@ import {
   type McpServer,
   type Server,
 } from '@modelcontextprotocol/server';
+import { entryOf } from '../entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
 import { attempt, errorJson, type LostForm, lostForm } from '../http/answer.ts';
 import type { Caller } from '../http/exchange.ts';
@@ -22,19 +23,20 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn, type RandomSource } from '../options/system.ts';
 import { cancelledMessage, type Checked, isObject, type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../protocol/server-shape.ts';
+import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
 import type { CallTimes } from '../session/calls/call-times.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
-import { inHookTime, isHookTimeout } from '../session/server/hook-time.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { FactoryCall, ServerBuilder } from '../session/server/server-builder.ts';
 import type { SharedLists } from '../session/server/shared-lists.ts';
 import { idOf } from '../session/streams/event-id.ts';
+import type { CallEntry, CallTransport, Stop } from './ladder.ts';
 import type { NoteClient } from './message-checks.ts';
-import { firstPosition } from './modern/call-position.ts';
+import { firstPosition } from './call-position.ts';
 
-type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
+export type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
 
 /** A message that one server gets, and who sent it. */
 export interface SentMessage {
@@ -58,20 +60,26 @@ export interface SessionlessOptions {
   readonly callTimes: CallTimes | undefined;
   readonly lists?: SharedLists | undefined;
   readonly noteClient: NoteClient;
+  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
 }
 
 /** What the calls of an era share. */
-export interface CallHost extends Pick<SessionlessOptions, 'options' | 'random' | 'authorizer' | 'noteClient'> {
+export interface CallHost extends Pick<
+  SessionlessOptions,
+  'options' | 'random' | 'authorizer' | 'noteClient' | 'callTimes' | 'lifecycle'
+> {
   readonly era: 'legacy' | 'modern';
 }
 
-export class SessionlessCall extends Call implements ReaderListener, FactoryCall, PassedOn {
+export class SessionlessCall extends Call implements CallEntry, ReaderListener, FactoryCall, PassedOn {
   readonly restored = false;
   readonly caller: Caller;
   readonly text: string | undefined;
   readonly version: string;
   readonly admission: Admission | undefined;
   readonly response: AnswerReader;
+  /** Set when its server is being connected; never where the SDK does so by itself. */
+  transport: CallTransport | undefined = undefined;
   readonly #host: CallHost;
   /** What the call holds. A notification whose handler hangs gives it back before `work` is done. */
   readonly #place: HandlerWork;
@@ -85,6 +93,10 @@ export class SessionlessCall extends Call implements ReaderListener, FactoryCall
   #endRun: (() => void) | undefined = undefined;
   #refusal: SojournError | undefined = undefined;
   #failure: Error | undefined = undefined;
+  /** Set from the dispatch on. An error before that is sent with its HTTP status. */
+  #closed: ((stop: Stop) => void) | undefined = undefined;
+  /** Among those that run. */
+  readonly entry = entryOf<SessionlessCall>(this);
 
   constructor(sent: SentMessage, response: AnswerReader, host: CallHost) {
     const { caller, text, message, version, admission } = sent;
@@ -141,22 +153,42 @@ export class SessionlessCall extends Call implements ReaderListener, FactoryCall
     return this.rpcRequest?.method === 'subscriptions/listen';
   }
 
-  /** Asks the application whether its caller may send the request, and in which form. */
-  async authorize(authorizer: Authorizer): Promise<void> {
-    const { rpcRequest: sent } = this;
-    if (sent === undefined) return;
-    try {
-      const admitted = await authorizer.admit(sent, this.caller.authInfo);
-      if (admitted === sent) return;
-      this.#message = { kind: 'request', message: admitted };
-      this.target = targetOf(admitted.params);
-    } catch (cause) {
-      this.done();
-      throw cause;
-    }
+  // ——— its way in (`ladder.ts`) ———
+
+  get authorizer(): Authorizer | undefined {
+    return this.#host.authorizer;
+  }
+
+  get requests(): readonly RpcRequest[] {
+    return this.#message.kind === 'request' ? [this.#message.message] : [];
+  }
+
+  set requests([admitted]: readonly RpcRequest[]) {
+    if (admitted === undefined || admitted === this.rpcRequest) return;
+    this.#message = { kind: 'request', message: admitted };
+    this.target = targetOf(admitted.params);
     // The SDK compares the header with the message.
     if (this.era === 'modern' && this.target !== undefined && this.caller.header('mcp-name') !== undefined)
       this.caller.canonicalHeaders.set('mcp-name', this.target);
+  }
+
+  left(): Stop {
+    if (this.caller.closed) return 'done';
+    const isClosed = this.transport?.closed === true || this.#host.lifecycle.refusal !== undefined;
+    return this.#refusal ?? (isClosed ? requestClosed(false) : undefined);
+  }
+
+  /**
+   * The last check before its handler: takes the place of the called tool. Returns the error that the call is refused
+   * with.
+   */
+  admit(): SojournError | undefined {
+    const { rpcRequest: request, work } = this;
+    const refusal = request && this.admission?.enterTool(toolOf(request));
+    if (refusal !== undefined) return refusal;
+    this.#host.noteClient(this.#message);
+    if (request !== undefined) this.#host.callTimes?.start(work, request, (error) => this.expire(error));
+    return undefined;
   }
 
   // ——— its server ———
@@ -171,9 +203,11 @@ export class SessionlessCall extends Call implements ReaderListener, FactoryCall
     this.#forSdk = server;
   }
 
-  /** Forgets the server. The caller closes it. */
-  drop(): void {
+  /** Closes what the factory made, once. */
+  async closeServer(): Promise<void> {
+    const made = this.#made;
     this.#made = undefined;
+    await made?.close();
   }
 
   /** What the factory made. */
@@ -218,14 +252,17 @@ export class SessionlessCall extends Call implements ReaderListener, FactoryCall
     return new Call(caller, undefined, true, id, method, undefined, target, work);
   }
 
-  /**
-   * The last check before its handler: takes the place of the called tool. `forbidden`: a check before has refused it.
-   * Returns the error that the call is refused with.
-   */
-  admit(forbidden?: SojournError): SojournError | undefined {
-    const refusal = forbidden ?? (this.rpcRequest && this.admission?.enterTool(toolOf(this.rpcRequest)));
-    if (refusal === undefined) this.#host.noteClient(this.#message);
-    return refusal;
+  get isDispatched(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** Resolves when its transport is closed. */
+  dispatched(): Promise<Stop> {
+    return new Promise((resolve) => (this.#closed = resolve));
+  }
+
+  transportClosed(): void {
+    this.#closed?.('done');
   }
 
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
@@ -281,24 +318,6 @@ export class SessionlessCall extends Call implements ReaderListener, FactoryCall
 
   get #lostForm(): LostForm {
     return lostForm(this.#host.options, this.method, this.era);
-  }
-
-  /**
-   * The client of a notification gets 202 as soon as the server has the notification. Then this waits for the handler,
-   * at most `hookTimeoutMs`: until then the call holds its run hook, its place in `limits.requests` and its bytes.
-   */
-  async untilHandled(): Promise<void> {
-    // The SDK starts a handler in a microtask.
-    await new Promise<void>(afterTurn);
-    const settled = new Promise<void>((release) => this.work.holds({ release }));
-    this.work.end();
-    try {
-      const hook = { hook: 'the handler of a notification', sessionId: undefined };
-      await inHookTime(this.#host.options, hook, settled);
-    } catch (cause) {
-      // It is in the log.
-      if (!isHookTimeout(cause)) throw cause;
-    }
   }
 
   /** If set, it is answered instead of the SDK's response. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { requireScopes, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ModernTransport } from '../../src/eras/modern/transport.ts';
+import { type CallEntry, type Shell, SSE, stateless, STREAMABLE_HTTP } from '../../src/eras/ladder.ts';
 import { StatelessTransport } from '../../src/eras/legacy/stateless-transport.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { SessionTransport } from '../../src/session/server/transport.ts';
@@ -392,17 +393,15 @@ describe('every transport that a server is connected to', () => {
     ]);
     // Sessions that the builder connects get their messages from these.
     const dispatching = sources.filter(({ text }) => /\bsession\.calls\.(?:rerun|admitPost)\(/.test(text));
-    expect(dispatching.map(({ file }) => file).toSorted()).toEqual([
-      'eras/legacy/posts.ts',
-      'eras/legacy/sse-connection.ts',
-      'session/calls/rerun.ts',
-    ]);
+    expect(dispatching.map(({ file }) => file).toSorted()).toEqual(['eras/ladder.ts', 'session/calls/rerun.ts']);
     const checking = sources.filter(({ text }) => /\bcheckScopes\(/.test(text)).map(({ file }) => file);
-    for (const file of [
-      ...connecting.filter((one) => one !== 'session/server/session-builder.ts'),
-      ...dispatching.map((d) => d.file),
-    ])
-      expect(checking).toContain(file);
+    for (const file of ['eras/modern/servers.ts', ...dispatching.map((d) => d.file)]) expect(checking).toContain(file);
+    // The shells without sessions leave the check to the steps of the ladder, which is between their two methods.
+    const shells = sources.filter(({ text }) => /implements Shell</.test(text)).map(({ file }) => file);
+    expect(shells.toSorted()).toEqual(['eras/legacy/stateless-era.ts', 'eras/modern/direct.ts']);
+    const shell: Shell<CallEntry> = { connect: () => undefined, dispatch: () => undefined };
+    for (const steps of [STREAMABLE_HTTP, SSE, stateless(shell)])
+      expect(steps.map(({ name }) => name)).toContain('scopes');
   });
 });
 

@@ -24,6 +24,7 @@ import {
 } from '../../errors.ts';
 import { answerable, attempt, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
+import { StartsPerTurn } from '../../http/starts-per-turn.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import { type Inbound, counts, endsSession, isPost, methodOf, type NextAttempt, reads } from '../../call/inbound.ts';
@@ -42,7 +43,7 @@ import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { EndReason, Logger } from '../../types.ts';
 import { KnownOwners } from './known-owners.ts';
-import { LegacyPosts, type LegacyPostsOptions } from './posts.ts';
+import { type LegacyPostsOptions, type PostHost, servePost } from './posts.ts';
 import { type Placed, type Placer, Waiting, type WaitingOptions } from './waiting.ts';
 
 export interface PlacementOptions extends LegacyPostsOptions, WaitingOptions {
@@ -63,7 +64,7 @@ const LONGEST_PAUSE_MS = 100;
 export class Placement implements Placer {
   readonly #options: PlacementOptions;
   readonly #owners: KnownOwners;
-  readonly #posts: LegacyPosts;
+  readonly #posts: PostHost;
   readonly #waiting: Waiting;
   /** One line per reason and second. */
   readonly #refusals: Logger;
@@ -75,7 +76,7 @@ export class Placement implements Placer {
     this.#owners = new KnownOwners(options.instance);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
     this.#waiting = new Waiting(options, this);
-    this.#posts = new LegacyPosts(options, this);
+    this.#posts = { ...options, loop: this, starts: new StartsPerTurn() };
   }
 
   /** Ends the responses that wait here without a store, and that clients can resume at another instance. */
@@ -286,7 +287,7 @@ export class Placement implements Placer {
     if (header !== undefined && header !== session.version)
       return this.fail(inbound, versionChanged(header, session.version));
     if (!endsSession(inbound)) inbound.reader.sessionId = session.id;
-    if (isPost(inbound)) return this.#posts.serve(session, inbound);
+    if (isPost(inbound)) return servePost(this.#posts, session, inbound);
     if (endsSession(inbound)) return this.track(exchange, this.#end(session, inbound));
     return this.#options.gets.serve(session, inbound);
   }

@@ -1,20 +1,17 @@
 /**
- * Serves a POST of a session that is live here, after the checks of user and version: scopes → id in flight → running
- * requests → store what must be stored first → dispatch. Before that is stored nothing was sent, so another owner can
- * still serve the POST.
+ * Serves a POST of a session that is live here, after the checks of user and version. `../ladder.ts` has its steps.
+ * Until what must be stored is stored nothing was sent, so another owner can still serve the POST.
  *
  *     all of it may run twice ─▶ dispatched at once; its messages wait for the store
  *     else                    ─▶ stored, then dispatched
  *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
  */
 import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
-import { afterStoring, type FirstAttempt } from '../../call/retries.ts';
+import { afterStoring, type FirstAttempt, isFull } from '../../call/retries.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Reader, ResponsePolicy, SessionResponse } from '../../http/reader.ts';
-import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { admitAll } from '../../session/calls/authorizer.ts';
 import type { AdmittedPost } from '../../session/calls/call.ts';
 import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
@@ -25,7 +22,8 @@ import type { AppendExtra, WriteResult } from '../../session/streams/event-log.t
 import { allowsBatches } from '../../protocol/versions.ts';
 import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../call/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { StartsPerTurn } from '../../http/starts-per-turn.ts';
+import type { StartsPerTurn } from '../../http/starts-per-turn.ts';
+import { climb, SessionEntry, type Stop, STREAMABLE_HTTP } from '../ladder.ts';
 
 /** Counts work that a drain waits for. */
 interface TrackedWork {
@@ -42,99 +40,112 @@ export interface LegacyPostsOptions {
 /** What the responses of each kind have in common. */
 export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
 
+/** What POSTs share. */
+export interface PostHost extends LegacyPostsOptions {
+  readonly loop: TrackedWork;
+  readonly starts: StartsPerTurn;
+}
+
 /** What a store answers in one turn is of many users. */
 const ALL_USERS = '';
 
-export class LegacyPosts {
-  readonly #given: LegacyPostsOptions;
-  readonly #loop: TrackedWork;
-  readonly #starts = new StartsPerTurn();
+export function servePost(host: PostHost, session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
+  if (inbound.post.batch && !allowsBatches(session.version))
+    return nextOf(inbound, batchNotAllowed(`batches are not part of protocol revision ${session.version}`));
+  const entry = new PostEntry(host, session, inbound);
+  const stop = climb(STREAMABLE_HTTP, entry);
+  if (!(stop instanceof Promise)) return nextOf(inbound, stop);
+  const next = stop.then((late) => nextOf(inbound, late));
+  return entry.admitted === undefined ? host.loop.track(inbound.exchange, next) : next;
+}
 
-  constructor(given: LegacyPostsOptions, loop: TrackedWork) {
-    this.#given = given;
-    this.#loop = loop;
+/** Throws where the POST must wait for a place in its session. */
+function nextOf({ reader, requestId }: Inbound, stop: Stop): NextAttempt {
+  if (!(stop instanceof SojournError)) return stop === 'done' ? undefined : stop;
+  if (isFull(stop)) throw stop;
+  reader.refuse(beforeItRan(stop), requestId);
+  return undefined;
+}
+
+class PostEntry extends SessionEntry<PostHost> {
+  readonly #inbound: InboundPost;
+
+  constructor(host: PostHost, session: LiveSession, inbound: InboundPost) {
+    super(host, session, inbound.exchange, inbound.post.messages, host.options.responseMode === 'json');
+    this.#inbound = inbound;
   }
 
-  serve(session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
-    const { exchange, post } = inbound;
-    if (post.batch && !allowsBatches(session.version))
-      return refused(inbound, batchNotAllowed(`batches are not part of protocol revision ${session.version}`));
-    const { authorizer } = session.host;
-    const sent = requestsOf(post.messages);
-    if (authorizer === undefined) return this.#serveAdmitted(session, inbound, sent);
-    const admitted = admitAll(authorizer, sent, exchange.authInfo);
-    if (!(admitted instanceof Promise)) return this.#serveAdmitted(session, inbound, admitted);
-    const served = admitted.then((requests) =>
-      stays(session, inbound) ? this.#serveAdmitted(session, inbound, requests) : inbound,
-    );
-    return this.#loop.track(exchange, served);
+  /** While a hook runs, the session may leave, or the link to the relaying instance may fail. */
+  left(): Stop {
+    return this.admitted !== undefined || this.#stays ? undefined : this.#inbound;
   }
 
-  /** `requests`: those of the POST, in which names that the caller may not use are replaced by unknown ones. */
-  #serveAdmitted(
-    session: LiveSession,
-    inbound: InboundPost,
-    requests: readonly RpcRequest[],
-  ): MaybePromise<NextAttempt> {
-    const { exchange } = inbound;
-    const checked = session.transport.checkScopes(requests, exchange.authInfo);
-    if (checked instanceof Promise)
-      return this.#loop.track(exchange, this.#serveChecked(session, inbound, requests, checked));
-    return checked === undefined ? this.#serveAllowed(session, inbound, requests) : refused(inbound, checked);
+  get #stays(): boolean {
+    const { left, ownership } = this.session;
+    return !left && ownership.leaseValid && this.caller.relayOrigin?.linkFailed !== true;
   }
 
-  /** While a resolver runs, the session may leave, or the link to the relaying instance may fail. */
-  async #serveChecked(
-    session: LiveSession,
-    inbound: InboundPost,
-    requests: readonly RpcRequest[],
-    checked: Promise<SojournError | undefined>,
-  ): Promise<NextAttempt> {
-    const refusal = await checked;
-    if (refusal !== undefined) return refused(inbound, refusal);
-    return stays(session, inbound) ? this.#serveAllowed(session, inbound, requests) : inbound;
+  get #marked(): InboundPost {
+    return { ...this.#inbound, mayHaveRun: true };
   }
 
-  /** Serves a POST whose caller has the scopes. */
-  #serveAllowed(
-    session: LiveSession,
-    inbound: InboundPost,
-    requests: readonly RpcRequest[],
-  ): MaybePromise<NextAttempt> {
-    const { exchange, reader, post, mayHaveRun = false } = inbound;
-    const { messages } = post;
-    const { authInfo } = exchange;
+  repeat(): MaybePromise<Stop> {
+    const { session, requests, caller } = this;
+    const { mayHaveRun = false } = this.#inbound;
     const mayBeRetry = mayHaveRun || session.calls.remembersRuns;
-    if (mayBeRetry && isRetry(session, requests, authInfo, mayHaveRun))
-      return this.#loop.track(exchange, this.#answerRetry(session, inbound, requests));
-    const { limits } = this.#given.options;
-    const others = requests.length < messages.length;
-    const refusal =
-      session.calls.running.refusal(session.record, requests, limits) ??
-      (others ? session.inbound.refusal(messages, limits.requestsPerSession) : undefined);
-    if (refusal?.code === 'TOO_MANY_REQUESTS') throw refusal;
-    if (refusal !== undefined) return refused(inbound, refusal);
-    if (requests.length === 0) {
-      this.#given.registry.touch(session);
-      this.#dispatchSilent(session, exchange, messages);
-      // Once a notification is accepted, its change of the session must survive a crash.
-      if (session.record.saving) return this.#loop.track(exchange, this.#respondSaved(session, inbound));
-      reader.done(202);
-      return undefined;
+    return mayBeRetry && isRetry(session, requests, caller.authInfo, mayHaveRun) ? this.#repeat() : undefined;
+  }
+
+  /** Answers a call that an earlier attempt began with the answer of that attempt, or with `owner_lost`. */
+  async #repeat(): Promise<Stop> {
+    const { session, requests } = this;
+    const { options, responses } = this.host;
+    const { reader, mayHaveRun } = this.#inbound;
+    const open = (): Reader => {
+      reader.begin(this.answersOnly ? this.#jsonPolicy : responses.post);
+      return reader;
+    };
+    let first: FirstAttempt = 'lost';
+    try {
+      first = await attachToFirstAttempt(session, requests, open);
+    } catch (err) {
+      // The call waits for the store, which may have its answer.
+      if (mayHaveRun === true && isStoreAway(err)) throw err;
+      options.logger.error({ err, sessionId: session.id }, 'The outcome of a call could not be read');
     }
-    const admissions = this.#given.gate.limitsSessions ? this.#given.gate.enterAll(exchange, requests) : [];
-    if (admissions instanceof SojournError) return refused(inbound, admissions);
-    const admitted = session.calls.admitPost(
-      exchange,
-      requests,
-      this.#given.options.responseMode === 'json',
-      admissions,
-    );
-    const ahead = session.calls.ahead(admitted);
-    if (ahead !== undefined) return this.#startAhead(session, inbound, admitted, ahead);
-    const stored = session.calls.storeFirst(admitted);
-    if (!(stored instanceof Promise)) return this.#start(session, inbound, admitted, stored);
-    const starting = stored.then((result) => this.#startStored(session, inbound, admitted, result));
+    if (first === 'attached') return 'done';
+    if (!this.#stays) return this.#marked;
+    if (first === 'run') return undefined;
+    open();
+    for (const request of requests) reader.message(session.lostJson(request, ownerLost(true)));
+    reader.end();
+    return 'done';
+  }
+
+  delivered(): MaybePromise<Stop> {
+    const { session, host } = this;
+    host.registry.touch(session);
+    // Once a notification is accepted, its change of the session must survive a crash.
+    if (session.record.saving) return this.#saved();
+    this.#inbound.reader.done(202);
+    return 'done';
+  }
+
+  /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
+  async #saved(): Promise<Stop> {
+    const saved = await this.session.record.saved();
+    if (!saved && this.session.left) return this.#inbound;
+    this.#inbound.reader.done(202);
+    return 'done';
+  }
+
+  store(admitted: AdmittedPost): MaybePromise<Stop> {
+    const { calls } = this.session;
+    const ahead = calls.ahead(admitted);
+    if (ahead !== undefined) return this.#runAhead(admitted, ahead);
+    const stored = calls.storeFirst(admitted);
+    if (!(stored instanceof Promise)) return stored === 'written' ? undefined : this.#notRun(admitted, stored);
+    const starting = stored.then((result) => this.#stored(admitted, result));
     for (const call of admitted.calls) call.startsAfter(starting);
     return starting;
   }
@@ -143,161 +154,82 @@ export class LegacyPosts {
    * Calls that may run twice do not wait for the store, but their messages do. So the priming event and an immediate
    * answer are stored together (docs/adr/0009).
    */
-  #startAhead(
-    session: LiveSession,
-    inbound: InboundPost,
-    admitted: AdmittedPost,
-    extra: AppendExtra,
-  ): Promise<NextAttempt> {
-    const reader = this.#begin(inbound, admitted.stream);
+  #runAhead(admitted: AdmittedPost, extra: AppendExtra): Promise<Stop> {
+    const reader = this.#beginReader(admitted.stream);
     return new Promise((resolve, reject) => {
-      session.calls.beginAhead(admitted, reader, extra, (result) => {
+      this.session.calls.beginAhead(admitted, reader, extra, (result) => {
         try {
-          resolve(this.#storedEarly(session, inbound, admitted, result));
+          resolve(this.#storedLate(admitted, result));
         } catch (cause) {
           reject(cause);
         }
       });
-      this.#dispatchAll(session, inbound, admitted);
+      this.dispatch();
     });
   }
 
-  #storedEarly(session: LiveSession, inbound: InboundPost, admitted: AdmittedPost, result: WriteResult): NextAttempt {
+  #storedLate(admitted: AdmittedPost, result: WriteResult): Stop {
+    const { session } = this;
     // The priming event was stored, but the session has a new owner, which runs the call again.
     const moved = admitted.calls.some(({ phase }) => phase === 'moved');
-    if (result === 'written' && !moved) return undefined;
+    if (result === 'written' && !moved) return 'done';
     const next = afterStoring(result, { left: session.left, moved });
     session.calls.withdrawRunning(admitted);
-    inbound.reader.withdraw();
-    if (next !== 'refuse') return next === 'again' ? inbound : { ...inbound, mayHaveRun: true };
-    inbound.reader.refuse(storeAway('writing before an answer'), inbound.requestId);
-    return undefined;
-  }
-
-  /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
-  async #respondSaved(session: LiveSession, inbound: InboundPost): Promise<NextAttempt> {
-    const saved = await session.record.saved();
-    if (!saved && session.left) return inbound;
-    inbound.reader.done(202);
-    return undefined;
-  }
-
-  /** Answers a call that an earlier attempt began with the answer of that attempt, or with `owner_lost`. */
-  async #answerRetry(
-    session: LiveSession,
-    inbound: InboundPost,
-    requests: readonly RpcRequest[],
-  ): Promise<NextAttempt> {
-    const { reader } = inbound;
-    const open = (): Reader => {
-      reader.begin(this.#given.options.responseMode === 'json' ? this.#jsonOf(inbound) : this.#given.responses.post);
-      return reader;
-    };
-    let first: FirstAttempt = 'lost';
-    try {
-      first = await attachToFirstAttempt(session, requests, open);
-    } catch (err) {
-      // The call waits for the store, which may have its answer.
-      if (inbound.mayHaveRun === true && isStoreAway(err)) throw err;
-      this.#given.options.logger.error({ err, sessionId: session.id }, 'The outcome of a call could not be read');
-    }
-    if (first === 'attached') return undefined;
-    if (!stays(session, inbound)) return { ...inbound, mayHaveRun: true };
-    if (first === 'run') return this.serve(session, inbound);
-    open();
-    for (const request of requests) reader.message(session.lostJson(request, ownerLost(true)));
-    reader.end();
-    return undefined;
+    this.#inbound.reader.withdraw();
+    if (next === 'refuse') return storeAway('writing before an answer');
+    return next === 'again' ? this.#inbound : this.#marked;
   }
 
   /**
    * The lease may have run out while the store was asked. Until it is back no call begins: another instance may own the
    * session, and may have told the client that the call is lost.
    */
-  async #startStored(
-    session: LiveSession,
-    inbound: InboundPost,
-    admitted: AdmittedPost,
-    stored: WriteResult,
-  ): Promise<NextAttempt> {
-    if (stored === 'written' && !session.ownership.leaseValid) {
+  async #stored(admitted: AdmittedPost, result: WriteResult): Promise<Stop> {
+    const { ownership } = this.session;
+    if (result !== 'written') return this.#notRun(admitted, result);
+    if (!ownership.leaseValid) {
       admitted.stream.noteDelay();
-      await session.ownership.untilLeaseValid();
+      await ownership.untilLeaseValid();
     }
-    return this.#starts.run(ALL_USERS, () => this.#start(session, inbound, admitted, stored));
+    return this.host.starts.run(ALL_USERS, () => undefined);
   }
 
-  /**
-   * Continues when everything that must be stored first is stored or refused. Nothing has run or was sent so far.
-   */
-  #start(session: LiveSession, inbound: InboundPost, admitted: AdmittedPost, stored: WriteResult): NextAttempt {
+  /** Nothing has run or was sent. The session has another owner now, or has ended: the next attempt finds out which. */
+  #notRun(admitted: AdmittedPost, stored: WriteResult): Stop {
+    const { session } = this;
+    const next = afterStoring(stored, { left: session.left, moved: false });
+    if (stored === 'fenced') session.ownership.fenced();
+    session.calls.withdraw(admitted);
+    if (next === 'refuse') return storeAway('writing before a call');
+    return next === 'again' ? this.#inbound : this.#marked;
+  }
+
+  begin(admitted: AdmittedPost): Stop {
+    const { session, caller } = this;
     const { stream } = admitted;
-    if (stored !== 'written' || session.left) {
-      const next = afterStoring(stored, { left: session.left, moved: false });
-      // The session has another owner now, or has ended. The next attempt finds out which.
-      if (stored === 'fenced') session.ownership.fenced();
-      session.calls.withdraw(admitted);
-      if (next === 'refuse') return refused(inbound, storeAway('writing before a call'));
-      return next === 'again' ? inbound : { ...inbound, mayHaveRun: true };
-    }
+    if (session.left) return this.#notRun(admitted, 'written');
     // The client disconnected while the POST waited for the store, and has no event id to resume from.
-    const waited = stream.delayed || inbound.waitUntil !== undefined;
-    if (waited && isAbandoned(inbound) && inbound.exchange.relayOrigin === undefined) {
+    const waited = stream.delayed || this.#inbound.waitUntil !== undefined;
+    if (waited && isAbandoned(this.#inbound) && caller.relayOrigin === undefined) {
       session.calls.abandon(admitted);
-      return undefined;
+      return 'done';
     }
     session.markers?.keep(admitted);
     // A retry may have attached to the stream while it was being stored. This reader is older than the retry's.
-    if (stream.read) inbound.reader.cut();
-    else session.calls.begin(stream, this.#begin(inbound, stream));
-    this.#dispatchAll(session, inbound, admitted);
+    if (stream.read) this.#inbound.reader.cut();
+    else session.calls.begin(stream, this.#beginReader(stream));
     return undefined;
   }
 
-  #begin(inbound: InboundPost, stream: Stream): Reader {
-    const { post, resumed } = this.#given.responses;
-    inbound.reader.begin(stream.answersOnly ? this.#jsonOf(inbound) : stream.clientResumes ? resumed : post);
-    return inbound.reader;
+  #beginReader(stream: Stream): Reader {
+    const { post, resumed } = this.host.responses;
+    const { reader } = this.#inbound;
+    reader.begin(stream.answersOnly ? this.#jsonPolicy : stream.clientResumes ? resumed : post);
+    return reader;
   }
 
-  #jsonOf({ post }: InboundPost): ResponsePolicy {
-    return post.batch ? this.#given.responses.batch : this.#given.responses.json;
+  get #jsonPolicy(): ResponsePolicy {
+    const { batch, json } = this.host.responses;
+    return this.#inbound.post.batch ? batch : json;
   }
-
-  #dispatchAll(session: LiveSession, { exchange, post }: InboundPost, { calls, requests }: AdmittedPost): void {
-    let next = 0;
-    for (const checked of post.messages) {
-      if (checked.kind !== 'request') {
-        this.#dispatchSilent(session, exchange, [checked]);
-        continue;
-      }
-      const [request, call] = [requests[next], calls[next]];
-      next += 1;
-      // A request may have been cancelled while it waited for the store.
-      if (request !== undefined && call?.answered === false) session.calls.dispatch(request, call);
-    }
-  }
-
-  #dispatchSilent(session: LiveSession, exchange: Caller, messages: readonly Checked[]): void {
-    for (const checked of messages) {
-      if (checked.kind === 'notification') session.inbound.notification(checked.message, exchange);
-      else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
-    }
-  }
-}
-
-/** After a hook of the application: the session is served here, and its client can be answered. */
-function stays(session: LiveSession, { exchange }: InboundPost): boolean {
-  return !session.left && session.ownership.leaseValid && exchange.relayOrigin?.linkFailed !== true;
-}
-
-/** Before it ran. */
-function refused({ reader, requestId }: Inbound, error: SojournError): undefined {
-  reader.refuse(beforeItRan(error), requestId);
-}
-
-function requestsOf(messages: readonly Checked[]): RpcRequest[] {
-  const requests: RpcRequest[] = [];
-  for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
-  return requests;
 }

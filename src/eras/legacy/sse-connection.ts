@@ -5,7 +5,8 @@
  *         ▲                        │
  *         ╰──refused, or failed────╯
  *
- * The session leaves when the connection ends, and its answers and messages all go out on it.
+ * The session leaves when the connection ends, and its answers and messages all go out on it. `../ladder.ts` has the
+ * steps of a message.
  */
 import { invalidRequest, SojournError } from '../../errors.ts';
 import { answerable, attempt, errorJson } from '../../http/answer.ts';
@@ -17,12 +18,14 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import { checkedHandshake, type Handshake } from '../../session/record/handshake.ts';
+import type { AdmittedPost } from '../../session/calls/call.ts';
 import type { SessionBuilder } from '../../session/server/session-builder.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { sessionHash } from '../../shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
+import { climb, type EntryHost, SessionEntry, SSE, type Stop } from '../ladder.ts';
 
 export interface SseConnectionParts {
   readonly options: ResolvedOptions;
@@ -76,13 +79,8 @@ export class SseConnection {
       }
       return this.#initialize(exchange, checked.message);
     }
-    if (checked.kind === 'notification') {
-      const full = session.inbound.refusal([checked], this.#parts.options.limits.requestsPerSession);
-      if (full !== undefined) return full;
-      session.inbound.notification(checked.message, exchange);
-    } else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
-    else if (checked.kind === 'request') return this.#admit(session, exchange, checked.message);
-    return undefined;
+    const stop = climb(SSE, new SseEntry(this.#parts, session, exchange, checked, this.#response));
+    return stop instanceof Promise ? stop.then(refusalOf) : refusalOf(stop);
   }
 
   #initialize(exchange: Exchange, message: RpcRequest): SojournError | undefined {
@@ -90,33 +88,6 @@ export class SseConnection {
     if (handshake instanceof SojournError) return handshake;
     this.#become('opening');
     attempt(exchange, () => this.#open(message, handshake));
-    return undefined;
-  }
-
-  #admit(session: LiveSession, exchange: Exchange, message: RpcRequest): MaybePromise<SojournError | undefined> {
-    const admitted = session.host.authorizer?.admit(message, exchange.authInfo) ?? message;
-    if (!(admitted instanceof Promise)) return this.#checkRequest(session, exchange, admitted);
-    return admitted.then((request) => (!session.left ? this.#checkRequest(session, exchange, request) : undefined));
-  }
-
-  #checkRequest(session: LiveSession, exchange: Exchange, message: RpcRequest): MaybePromise<SojournError | undefined> {
-    const scopes = session.transport.checkScopes([message], exchange.authInfo);
-    if (!(scopes instanceof Promise)) return scopes ?? this.#request(session, exchange, message);
-    return scopes.then((refusal) => {
-      if (refusal !== undefined || session.left) return refusal;
-      return this.#request(session, exchange, message);
-    });
-  }
-
-  #request(session: LiveSession, exchange: Exchange, message: RpcRequest): SojournError | undefined {
-    const { options, gate } = this.#parts;
-    const refusal = session.calls.running.refusal(session.record, [message], options.limits);
-    if (refusal !== undefined) return refusal;
-    const admissions = gate.limitsSessions ? gate.enterAll(exchange, [message]) : [];
-    if (admissions instanceof SojournError) return admissions;
-    const { stream, calls } = session.calls.admitPost(exchange, [message], false, admissions);
-    stream.begin(new Channel(this.#response));
-    for (const call of calls) session.calls.dispatch(message, call);
     return undefined;
   }
 
@@ -173,6 +144,31 @@ export class SseConnection {
   /** Ends the stream. */
   end(): void {
     this.#response.end();
+  }
+}
+
+const refusalOf = (stop: Stop): SojournError | undefined => (stop instanceof SojournError ? stop : undefined);
+
+/** A message on its way into the session of a connection. */
+class SseEntry extends SessionEntry {
+  readonly #response: HttpResponse;
+
+  constructor(host: EntryHost, session: LiveSession, caller: Exchange, checked: Checked, response: HttpResponse) {
+    super(host, session, caller, [checked], false);
+    this.#response = response;
+  }
+
+  /** Its POST is accepted all the same. */
+  left(): Stop {
+    return this.session.left ? 'done' : undefined;
+  }
+
+  delivered(): Stop {
+    return 'done';
+  }
+
+  begin({ stream }: AdmittedPost): undefined {
+    stream.begin(new Channel(this.#response));
   }
 }
 

@@ -3,18 +3,17 @@
  * server→client requests are refused at once.
  */
 import type { JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
-import { entryOf } from '../../entry-list.ts';
 import { type SojournError, statelessUnsupported } from '../../errors.ts';
 import { answerable, answerJson, attempt } from '../../http/answer.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, dropNotifications, innerServer } from '../../protocol/server-shape.ts';
 import { currentCall } from '../../session/calls/call.ts';
-import type { ScopedTransport } from '../../session/calls/scopes.ts';
 import type { ConnectingTransport } from '../../session/server/connecting.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
 import type { KnownPage, ListPage, SharedLists } from '../../session/server/shared-lists.ts';
 import type { Logger } from '../../types.ts';
+import type { CallTransport, Stop } from '../ladder.ts';
 import type { SessionlessCall } from '../sessionless-call.ts';
 
 /** In place of a version: a server without a handshake answers in one form. */
@@ -33,17 +32,13 @@ export interface StatelessHost {
   readonly lists?: SharedLists | undefined;
 }
 
-export class StatelessTransport extends ServerTransport implements ScopedTransport, ConnectingTransport {
-  /** Among the open ones. */
-  readonly entry = entryOf<StatelessTransport>(this);
+export class StatelessTransport extends ServerTransport implements ConnectingTransport, CallTransport {
   protected readonly server: AnyServer;
   readonly #call: SessionlessCall;
   readonly #host: StatelessHost;
   #page: ListPage | undefined = undefined;
   #closed = false;
   #answered = false;
-  /** Set from the dispatch on. An error of a request before that is sent with its HTTP status. */
-  #ended: (() => void) | undefined = undefined;
 
   constructor(call: SessionlessCall, server: AnyServer, host: StatelessHost) {
     super();
@@ -64,11 +59,11 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
   }
 
   /** Resolves when the transport is closed. */
-  deliver(message: RpcRequest | RpcNotification): Promise<void> {
+  deliver(message: RpcRequest | RpcNotification): Promise<Stop> {
     const call = this.#call;
     const { run } = call;
     const context = run?.enter === undefined ? call : call.hidden();
-    const ended = new Promise<void>((resolve) => (this.#ended = resolve));
+    const ended = call.dispatched();
     if ('id' in message) {
       const page = this.#host.lists?.page(message, STATELESS, this.server);
       if (page !== undefined) context.onAnswer({ takes: 'result', run: (answer) => page.keep(answer), page });
@@ -130,15 +125,14 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     try {
       this.onclose?.();
     } finally {
-      this.#ended?.();
+      this.#call.transportClosed();
     }
   }
 
   #endUnanswered(): void {
     const call = this.#call;
     const { refusal, response, id } = call;
-    const isDispatched = this.#ended !== undefined && id !== undefined;
-    if (!isDispatched) {
+    if (!call.isDispatched || id === undefined) {
       if (refusal !== undefined && !call.caller.closed) call.fail(refusal);
       return;
     }

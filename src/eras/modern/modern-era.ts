@@ -1,6 +1,7 @@
 /**
- * The 2026-07-28 era: each request is served by itself, with a new server. This file has the order of checks and the
- * way of the answer. `mcp-headers.ts` compares headers with the body. `servers.ts` runs the hooks and the factory.
+ * The 2026-07-28 era: each request is served by itself, with a new server. `../ladder.ts` has the steps,
+ * after the checks of this file. `mcp-headers.ts` compares headers with the body. `servers.ts` runs the hooks and the
+ * factory.
  *
  *     almost every request                                                    ─▶ `direct.ts`
  *     `subscriptions/listen`, a notification, a request that the SDK must
@@ -28,18 +29,18 @@ import type { MemoryUse } from '../../http/slow-readers.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { closeServer, closeWithPromise, dropNotifications } from '../../protocol/server-shape.ts';
+import { closeWithPromise, dropNotifications } from '../../protocol/server-shape.ts';
 import { quoted } from '../../shown.ts';
 import { currentCall } from '../../session/calls/call.ts';
-import type { Lifecycle } from '../../session/lifecycle.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
 import type { Relay } from '../../relay/relay.ts';
-import { RequestRuns } from '../request-runs.ts';
+import { modern, type Steps, type Stop } from '../ladder.ts';
+import { SessionlessRequests } from '../sessionless-requests.ts';
 import type { Inbound, ReceivedPost } from '../../call/inbound.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
-import { ModernDirect } from './direct.ts';
-import { parseCallPosition } from './call-position.ts';
+import { ModernDirect, type SdkHandler } from './direct.ts';
+import { parseCallPosition } from '../call-position.ts';
 import { hasModernEnvelope } from './envelopes.ts';
 import type { LostRequest, LostRequestServer } from './may-run-twice.ts';
 import { ResumableCalls } from './resumable-calls.ts';
@@ -56,33 +57,31 @@ const HEAD_WAIT_MS = 30;
 export interface ModernOptions extends SessionlessOptions {
   readonly bus: ServerEventBus;
   readonly expiry: StreamExpiry;
-  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   readonly memory: MemoryUse;
   /** For the option `resumeModernCalls`; `undefined`: it is off. */
   readonly resuming: Pick<ReturningClientsOptions, 'records' | 'instance' | 'replays'> | undefined;
 }
 
-export class ModernEra implements LostRequestServer {
+export class ModernEra implements LostRequestServer, SdkHandler {
   readonly #given: ModernOptions & CallHost;
   readonly #options: ResolvedOptions;
-  readonly #runs: RequestRuns;
+  readonly #requests: SessionlessRequests;
   readonly #servers: ModernServers;
-  readonly #direct: ModernDirect;
+  readonly #steps: Steps<SessionlessCall>;
   /** What the responses of each kind have in common. */
   readonly #responses: Record<'request' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
   readonly #handler: McpHttpHandler;
   /** `undefined`: a request whose connection breaks is cancelled. */
   readonly #resumable: ResumableCalls | undefined;
   readonly #returning: ReturningClients | undefined;
-  #running = 0;
 
   constructor(given: ModernOptions) {
     const { options, bus, resuming } = given;
     this.#given = { ...given, era: 'modern' };
     this.#options = options;
-    this.#runs = new RequestRuns(given.servers, options.timeProvider);
-    this.#servers = new ModernServers(options, given.servers, this.#runs);
-    this.#direct = new ModernDirect(given, this.#servers);
+    this.#requests = new SessionlessRequests(given);
+    this.#servers = new ModernServers(options, given.servers, this.#requests.runs);
+    this.#steps = modern(new ModernDirect(given, this.#servers, this));
     this.#responses = responsesOf(given);
     if (resuming !== undefined) {
       const parts = { ...given, ...resuming, response: this.#responses.returned };
@@ -118,11 +117,9 @@ export class ModernEra implements LostRequestServer {
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
     if (refusal === undefined && request?.method === 'initialize' && !hasModernEnvelope(exchange, request))
       return false;
-    const admission = refusal ?? this.#given.gate.enter(exchange, first.message.method, false);
-    if (admission instanceof SojournError) {
-      refuse(exchange, admission, request?.id ?? null);
-      return true;
-    }
+    if (refusal !== undefined) refuse(exchange, refusal, request?.id ?? null);
+    const admission = refusal === undefined ? this.#requests.admit(exchange, first) : undefined;
+    if (admission === undefined) return true;
     const version = typeof claim === 'string' ? claim : (header ?? '');
     const policy = this.#policyOf(request);
     const response = new HttpResponse(exchange, policy);
@@ -132,15 +129,9 @@ export class ModernEra implements LostRequestServer {
       hasIds && request !== undefined ? this.#resumable?.open(exchange, response, request, version) : undefined;
     const caller = resumable?.caller ?? exchange;
     const message = { caller, text: post.text, message: first, version, admission };
-    attempt(caller, () => this.#serve(new SessionlessCall(message, resumable ?? response, this.#given)));
+    const call = new SessionlessCall(message, resumable ?? response, this.#given);
+    attempt(caller, () => this.#requests.serve(call, this.#steps));
     return true;
-  }
-
-  async #serve(call: SessionlessCall): Promise<void> {
-    const { authorizer } = this.#given;
-    if (authorizer !== undefined) await call.authorize(authorizer);
-    if (call.caller.closed) call.done();
-    else await this.#answer(call);
   }
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
@@ -173,7 +164,7 @@ export class ModernEra implements LostRequestServer {
     if (admission instanceof SojournError) return lost.refuse(admission, request.id);
     const message = { kind: 'request', message: request } as const;
     const sent = { caller, text: undefined, message, version, admission };
-    attempt(lost, () => this.#serve(new SessionlessCall(sent, lost, this.#given)));
+    attempt(lost, () => this.#requests.serve(new SessionlessCall(sent, lost, this.#given), this.#steps));
   }
 
   #checkHeaders(
@@ -196,59 +187,35 @@ export class ModernEra implements LostRequestServer {
   }
 
   get running(): number {
-    return this.#running;
+    return this.#requests.running;
   }
 
-  async #answer(call: SessionlessCall): Promise<void> {
-    // A drain does not wait for a listen stream.
-    const counts = call.listens ? 0 : 1;
-    const { lifecycle } = this.#given;
-    this.#running += counts;
-    call.response.begin();
-    try {
-      if (lifecycle.refusal !== undefined) throw lifecycle.refusal;
-      const served = this.#direct.serve(call);
-      if (served instanceof Promise ? await served : served) return;
-      const response = await this.#fetch(call);
-      // The SDK's status for a server that closed before it answered. The client is still connected when this endpoint
-      // closed it.
-      if (response.status === CLIENT_LEFT && lifecycle.refusal !== undefined) call.refuse(requestClosed());
-      if (response.status === 500 && call.refusal === undefined) {
-        this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
-        const refusal = this.#servers.refusalOfProbe(call);
-        if (refusal !== undefined) call.refuse(refusal);
-      }
-      if (call.refusal !== undefined) throw call.refusal;
-      await passOn(response, call.response, call);
-      if (call.id === undefined) await call.untilHandled();
-    } catch (cause) {
-      call.fail(call.refusal ?? answerable(cause, this.#options.logger, 'A modern request could not be served'));
-      // No other code may know the server of a refused request, and it may have no connection.
-      dropNotifications(call.made, this.#options.notices);
-      closeServer(call.made).catch((err: unknown) => {
-        this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
-      });
-    } finally {
-      call.done();
-      this.#running -= counts;
+  async serveBySdk(call: SessionlessCall): Promise<Stop> {
+    const response = await this.#fetch(call);
+    // The SDK's status for a server that closed before it answered. The client is still connected when this endpoint
+    // closed it.
+    if (response.status === CLIENT_LEFT && this.#given.lifecycle.refusal !== undefined) call.refuse(requestClosed());
+    if (response.status === 500 && call.refusal === undefined) {
+      this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
+      const refusal = this.#servers.refusalOfProbe(call);
+      if (refusal !== undefined) call.refuse(refusal);
     }
+    if (call.refusal !== undefined) return call.refusal;
+    await passOn(response, call.response, call);
+    if (call.id === undefined) await this.#requests.untilHandled(call);
+    return 'done';
   }
 
   #fetch(call: SessionlessCall): Promise<Response> {
-    const { rpcRequest: sent } = call;
     const { request, authInfo } = call.caller;
     // The SDK checks the scopes, and then asks the handler.
     call.work.beforeHandler(() => {
       const refused = call.admit();
-      if (refused !== undefined) {
-        call.refuse(refused);
-        throw refused;
-      }
-      if (sent !== undefined) this.#given.callTimes?.start(call.work, sent, (error) => call.expire(error));
+      if (refused === undefined) return;
+      call.refuse(refused);
+      throw refused;
     });
-    return currentCall.run(call, () =>
-      this.#handler.fetch(request, { parsedBody: call.message, ...(authInfo !== undefined && { authInfo }) }),
-    );
+    return this.#handler.fetch(request, { parsedBody: call.message, ...(authInfo !== undefined && { authInfo }) });
   }
 
   /** The factory for `createMcpHandler`. A refusal of sojourn bypasses the SDK's own answer through `call.refusal`. */
@@ -274,9 +241,9 @@ export class ModernEra implements LostRequestServer {
   /** Ends what runs. The lifecycle refuses new requests already. `handsOver`: another instance may continue calls. */
   async close(handsOver = false): Promise<void> {
     if (handsOver) await this.#resumable?.leave();
-    this.#runs.close();
-    this.#direct.close();
+    const closing = this.#requests.closeAll();
     await this.#handler.close();
+    await closing;
     await this.#resumable?.close();
   }
 }

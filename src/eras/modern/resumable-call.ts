@@ -25,7 +25,7 @@ import { type RequestFields, type RequestLife, SentRequest } from '../../relay/s
 import { idOf, resumedId } from '../../session/streams/event-id.ts';
 import type { Fence } from '../../stores/store.ts';
 import { callKey } from './call-records.ts';
-import type { CallPosition } from './call-position.ts';
+import type { CallPosition } from '../call-position.ts';
 import { KeptMessages, type KeptMessagesHost } from './kept-messages.ts';
 
 type State = 'waiting' | 'open' | 'answered' | 'left' | 'cancelled';

@@ -21,7 +21,7 @@ import type { OwnLease } from '../../session/ownership/ownership.ts';
 import type { Fence } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { CallRecords } from './call-records.ts';
-import { type CallPosition, firstPosition } from './call-position.ts';
+import { type CallPosition, firstPosition } from '../call-position.ts';
 import { type CallRequest, ResumableCall, type ResumableHost } from './resumable-call.ts';
 
 /** Calls that continue without a client, and how many of them a named user may have. Past it a cut cancels. */

@@ -30,7 +30,7 @@ import { endedId, resumedId } from '../../session/streams/event-id.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
-import { type CallPosition, parseCallPosition } from './call-position.ts';
+import { type CallPosition, parseCallPosition } from '../call-position.ts';
 import { type LostRequestServer, mayRunTwice } from './may-run-twice.ts';
 import type { ResumableCalls } from './resumable-calls.ts';
 import type { CallRequest } from './resumable-call.ts';

@@ -12,34 +12,28 @@
 import {
   type AuthInfo,
   type JSONRPCMessage,
-  type MessageExtraInfo,
   PerRequestHTTPServerTransport,
   ProtocolErrorCode,
   type ScopeChallengeHandler,
   type Server,
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { entryOf } from '../../entry-list.ts';
-import { RPC, type SojournError } from '../../errors.ts';
+import { requestClosed, RPC, type SojournError } from '../../errors.ts';
 import { answerJson } from '../../http/answer.ts';
 import { atEndOfTurn, type TurnTask } from '../../http/turn.ts';
+import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { RequestEntry } from '../../protocol/request-entry.ts';
 import { closeUnawaited, dropNotifications } from '../../protocol/server-shape.ts';
-import { checkScopes, type ScopedTransport } from '../../session/calls/scopes.ts';
-import type { ListPage, SharedLists } from '../../session/server/shared-lists.ts';
+import { checkScopes } from '../../session/calls/scopes.ts';
+import type { ListPage } from '../../session/server/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Classification } from './envelopes.ts';
-import type { SessionlessCall } from '../sessionless-call.ts';
+import type { CallTransport, Stop } from '../ladder.ts';
+import type { SessionlessCall, SessionlessOptions } from '../sessionless-call.ts';
 
 /** What the transports of an endpoint share. */
-export interface TransportHost {
-  readonly options: Pick<ResolvedOptions, 'logger' | 'notices' | 'responseMode'>;
-  readonly lists: SharedLists | undefined;
-  /** Called once, when the transport is closed. `unanswered`: its request was dispatched, and has no answer. */
-  over(transport: ModernTransport, call: SessionlessCall, unanswered: boolean): void;
-}
+export type TransportHost = Pick<SessionlessOptions, 'options' | 'lists' | 'lifecycle'>;
 
 export interface ModernTransportOptions {
   readonly host: TransportHost;
@@ -80,16 +74,12 @@ function withRootsParams<T extends { readonly result: unknown }>(message: T): T 
 
 const DONE = Promise.resolve();
 
-export class ModernTransport extends PerRequestHTTPServerTransport implements ScopedTransport, TurnTask {
+export class ModernTransport extends PerRequestHTTPServerTransport implements CallTransport, TurnTask {
   readonly #options: ModernTransportOptions;
-  /** Among the open ones. */
-  readonly entry = entryOf<ModernTransport>(this);
   /** No handler has run yet. */
   #early = false;
   #answered = false;
   #over = false;
-  /** Set from the dispatch on. */
-  #ended: (() => void) | undefined = undefined;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
   /** What the SDK's `connect` set as `onmessage`. */
   #connected: ModernTransport['onmessage'] = undefined;
@@ -121,10 +111,13 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
   }
 
   /** Resolves when the transport is closed. */
-  deliver(message: JSONRPCMessage, extra: MessageExtraInfo): Promise<void> {
+  deliver(): Promise<Stop> {
+    const { call, request: message, classification, entry } = this.#options;
     if (this.onmessage === undefined) throw new Error('The server did not take its transport');
-    const ended = new Promise<void>((resolve) => (this.#ended = resolve));
-    const { entry } = this.#options;
+    call.closes(this);
+    const ended = call.dispatched();
+    const { request, authInfo } = call.caller;
+    const extra = { classification, request, ...(authInfo !== undefined && { authInfo }) };
     const isShort = entry !== undefined && this.onmessage === this.#connected;
     if (isShort && this.#answeredWithPage()) return ended;
     this.#early = true;
@@ -203,10 +196,25 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
       if (this.#answered && server.onclose === undefined) closeUnawaited(this.onclose);
       else this.onclose?.();
     } finally {
-      host.over(this, call, this.#ended !== undefined && !this.#answered);
-      this.#ended?.();
+      if (call.isDispatched && !this.#answered) this.#endUnanswered(call);
+      call.transportClosed();
     }
     return DONE;
+  }
+
+  /** The server or this endpoint closed before there was an answer. */
+  #endUnanswered(call: SessionlessCall): void {
+    const { response, refusal } = call;
+    if (response.hasBegun || refusal !== undefined || this.#options.host.lifecycle.refusal !== undefined)
+      call.fail(refusal ?? requestClosed());
+    else response.done(CLIENT_LEFT, []);
+  }
+
+  async fail(error: SojournError): Promise<void> {
+    const { call } = this.#options;
+    if (call.refusal === undefined) call.refuse(error);
+    await this.close();
+    call.fail(call.refusal ?? error);
   }
 
   #statusOf(code: number): number {

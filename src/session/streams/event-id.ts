@@ -3,7 +3,7 @@
  * base 36, those in the name of a stream in base 33, which has no digit `x`.
  *
  *     tag     a hash of the session id: an id of another session's stream is recognised. In 2026-07-28 each
- *             call has a secret instead (`eras/modern/call-position.ts`)
+ *             call has a secret instead (`eras/call-position.ts`)
  *     epoch   of the owner who sent the event: a position in a lost stream is not mistaken for one in the stream that
  *             replaced it
  *     .call   on the stream of one request, its id: a resume that cannot be served gets an error of that id, even where

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { parseCallPosition } from '../../../src/eras/modern/call-position.ts';
+import { parseCallPosition } from '../../../src/eras/call-position.ts';
 import type { CallRecords } from '../../../src/eras/modern/call-records.ts';
 import { ResumableCalls } from '../../../src/eras/modern/resumable-calls.ts';
 import { RequestBytes } from '../../../src/http/body.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseCallPosition } from '../../../src/eras/modern/call-position.ts';
+import { parseCallPosition } from '../../../src/eras/call-position.ts';
 import {
   callSuffix,
   endedId,

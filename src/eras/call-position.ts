@@ -4,10 +4,10 @@
  * the call again: a new run numbers its messages anew.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { Exchange } from '../../http/exchange.ts';
-import { base64url, type RandomSource } from '../../options/system.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { CALL_STREAM, callSuffix, type EventPosition, parsePosition } from '../../session/streams/event-id.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { base64url, type RandomSource } from '../options/system.ts';
+import type { RpcRequest } from '../protocol/jsonrpc.ts';
+import { CALL_STREAM, callSuffix, type EventPosition, parsePosition } from '../session/streams/event-id.ts';
 
 export interface CallPosition extends EventPosition {
   readonly call: RequestId;

@@ -1,0 +1,225 @@
+/**
+ * The way of a client's messages into a server, step by step:
+ *
+ *     authorize ─▶ scopes ─▶ limits ─▶ store ─▶ dispatch
+ *
+ * Each list below is the order of one way in, and has no step that its era does not need. A step is synchronous where
+ * it waits for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
+ */
+import type { InboundPost } from '../call/inbound.ts';
+import { SojournError } from '../errors.ts';
+import type { Caller } from '../http/exchange.ts';
+import type { RequestLimits } from '../limits/request-limits.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { Checked, RpcRequest } from '../protocol/jsonrpc.ts';
+import { admitAll, type Authorizer } from '../session/calls/authorizer.ts';
+import { type AdmittedPost, type Call, currentCall } from '../session/calls/call.ts';
+import type { ScopedTransport } from '../session/calls/scopes.ts';
+import type { SessionTransport } from '../session/server/transport.ts';
+import type { LiveSession } from '../session/session.ts';
+import type { MaybePromise } from '../stores/store.ts';
+
+/**
+ * What a step says. `undefined`: the next step follows. An error refuses the messages. `done`: they need no further
+ * step. A POST: its session is to be found again, and this is for the next attempt.
+ */
+export type Stop = SojournError | InboundPost | 'done' | undefined;
+
+interface Entry {
+  readonly caller: Caller;
+  readonly authorizer: Authorizer | undefined;
+  readonly transport: Pick<ScopedTransport, 'checkScopes'> | undefined;
+  /** Names that their caller may not use are replaced by unknown ones. */
+  requests: readonly RpcRequest[];
+  /** Asked after a step that waited: what ends the way in, if the session or the client has left. */
+  left(): Stop;
+}
+
+export type Steps<E extends Entry> = ReadonlyArray<(entry: E) => MaybePromise<Stop>>;
+
+/** Takes the steps until one of them stops. Returns a promise only where a step does. */
+export function climb<E extends Entry>(steps: Steps<E>, entry: E, from = 0): MaybePromise<Stop> {
+  for (let n = from; n < steps.length; n += 1) {
+    const stop = steps[n]?.(entry);
+    if (stop instanceof Promise) return stop.then((late) => late ?? entry.left() ?? climb(steps, entry, n + 1));
+    if (stop !== undefined) return stop;
+  }
+  return undefined;
+}
+
+export interface EntryHost {
+  readonly options: ResolvedOptions;
+  readonly gate: RequestLimits;
+}
+
+/** The messages of a POST on their way into a session that is live here. */
+export abstract class SessionEntry<H extends EntryHost = EntryHost> implements Entry {
+  readonly host: H;
+  readonly session: LiveSession;
+  readonly caller: Caller;
+  readonly messages: readonly Checked[];
+  /** Whether the answers leave as one JSON body. */
+  readonly answersOnly: boolean;
+  requests: readonly RpcRequest[];
+  /** Set when the requests have their ids. From then on the session counts them. */
+  admitted: AdmittedPost | undefined = undefined;
+
+  constructor(host: H, session: LiveSession, caller: Caller, messages: readonly Checked[], asJson: boolean) {
+    this.host = host;
+    this.session = session;
+    this.caller = caller;
+    this.messages = messages;
+    this.answersOnly = asJson;
+    this.requests = requestsOf(messages);
+  }
+
+  get authorizer(): Authorizer | undefined {
+    return this.session.host.authorizer;
+  }
+
+  get transport(): SessionTransport {
+    return this.session.transport;
+  }
+
+  /** Delivers the messages, in their order. */
+  dispatch(): undefined {
+    const { session, messages, admitted } = this;
+    let next = 0;
+    for (const checked of messages) {
+      if (checked.kind !== 'request') {
+        deliver(this, checked);
+        continue;
+      }
+      const [request, call] = [admitted?.requests[next], admitted?.calls[next]];
+      next += 1;
+      // A request may have been cancelled while it waited for the store.
+      if (request !== undefined && call?.answered === false) session.calls.dispatch(request, call);
+    }
+  }
+
+  abstract left(): Stop;
+  /** The messages were delivered, and none is a request. */
+  abstract delivered(): MaybePromise<Stop>;
+  /** Begins the response to the requests. */
+  abstract begin(admitted: AdmittedPost): Stop;
+}
+
+/** The same, where calls continue after a cut. */
+interface StoredEntry extends SessionEntry {
+  /** Answers requests that an earlier attempt began. */
+  repeat(): MaybePromise<Stop>;
+  /** Stores what must be stored before the requests run. */
+  store(admitted: AdmittedPost): MaybePromise<Stop>;
+}
+
+export const STREAMABLE_HTTP: Steps<StoredEntry> = [
+  authorize,
+  scopes,
+  // Before the limits, because a first attempt that runs has the places.
+  (entry) => entry.repeat(),
+  sessionLimits,
+  silent,
+  userLimits,
+  (entry) => entry.admitted && entry.store(entry.admitted),
+  begin,
+  dispatch,
+];
+
+/** The 2024-11-05 transport. Its sessions end with their connection, so nothing is stored, and no call comes twice. */
+export const SSE: Steps<SessionEntry> = [authorize, scopes, sessionLimits, silent, userLimits, begin, dispatch];
+
+/** What connects a message with the server that was made for it. */
+export interface CallTransport extends ScopedTransport {
+  readonly closed: boolean;
+  /** Answers with an error, if there is no answer, and closes. */
+  fail(error: SojournError): Promise<void>;
+}
+
+/** A message for which a server is made. */
+export interface CallEntry extends Entry, Call {
+  readonly caller: Caller;
+  /** Takes the place of the called tool. */
+  admit(): SojournError | undefined;
+}
+
+/** How an era makes the server of a call, connects it, and gives it the message. */
+export interface Shell<C extends CallEntry> {
+  connect(call: C): MaybePromise<Stop>;
+  dispatch(call: C): MaybePromise<Stop>;
+}
+
+/**
+ * Limits come first, before the call is made (`SessionlessRequests.admit`): hooks and the factory run for each message.
+ * Those of its tool follow the scopes, as in sessions.
+ */
+export const stateless = <C extends CallEntry>(shell: Shell<C>): Steps<C> => [authorize, ...served(shell)];
+
+/** The same. As with the SDK's own handler, the factory and what follows run in the context of the call. */
+export function modern<C extends CallEntry>(shell: Shell<C>): Steps<C> {
+  const steps = served(shell);
+  return [authorize, (call) => currentCall.run(call, () => climb(steps, call))];
+}
+
+const served = <C extends CallEntry>(shell: Shell<C>): Steps<C> => [
+  (call) => shell.connect(call),
+  scopes,
+  (call) => call.admit(),
+  (call) => shell.dispatch(call),
+];
+
+/** It precedes the scopes, which differ for what exists. */
+function authorize(entry: Entry): MaybePromise<undefined> {
+  const { authorizer } = entry;
+  if (authorizer === undefined) return undefined;
+  const admit = (requests: readonly RpcRequest[]): undefined => void (entry.requests = requests);
+  const admitted = admitAll(authorizer, entry.requests, entry.caller.authInfo);
+  return admitted instanceof Promise ? admitted.then(admit) : admit(admitted);
+}
+
+function scopes({ transport, requests, caller }: Entry): MaybePromise<SojournError | undefined> {
+  if (transport === undefined) throw new Error('A message without a transport, whose scopes cannot be checked');
+  return transport.checkScopes(requests, caller.authInfo);
+}
+
+/** Ids that are in flight, and how many requests and notifications of the session run. */
+function sessionLimits({ host, session, requests, messages }: SessionEntry): SojournError | undefined {
+  const { limits } = host.options;
+  const refusal = session.calls.running.refusal(session.record, requests, limits);
+  if (refusal !== undefined || requests.length === messages.length) return refusal;
+  return session.inbound.refusal(messages, limits.requestsPerSession);
+}
+
+/** Messages without a request need no place and no response. */
+function silent(entry: SessionEntry): MaybePromise<Stop> {
+  if (entry.requests.length > 0) return undefined;
+  for (const checked of entry.messages) deliver(entry, checked);
+  return entry.delivered();
+}
+
+/** Takes places in the limits of the user and of the tools, and then the ids. */
+function userLimits(entry: SessionEntry): SojournError | undefined {
+  const { host, session, caller, requests } = entry;
+  const admissions = host.gate.limitsSessions ? host.gate.enterAll(caller, requests) : [];
+  if (admissions instanceof SojournError) return admissions;
+  entry.admitted = session.calls.admitPost(caller, requests, entry.answersOnly, admissions);
+  return undefined;
+}
+
+function begin(entry: SessionEntry): Stop {
+  return entry.admitted && entry.begin(entry.admitted);
+}
+
+function dispatch(entry: SessionEntry): undefined {
+  return entry.dispatch();
+}
+
+function deliver({ session, caller }: SessionEntry, checked: Checked): void {
+  if (checked.kind === 'notification') session.inbound.notification(checked.message, caller);
+  else if (checked.kind === 'response') session.inbound.response(checked.message, caller);
+}
+
+function requestsOf(messages: readonly Checked[]): RpcRequest[] {
+  const requests: RpcRequest[] = [];
+  for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
+  return requests;
+}

@@ -1,0 +1,185 @@
+/** The order of the steps of each way in, as the hooks of an application and the refusals of its clients show it. */
+import { describe, expect, test } from 'vitest';
+import { climb, type SSE, type Steps, type Stop } from '../../src/eras/ladder.ts';
+import { overMemory } from '../../src/errors.ts';
+import type { AuthOptions, McpEndpointOptions } from '../../src/index.ts';
+import type { RawClient } from '../../src/testing/index.ts';
+import { openSse, toolCall } from '../kit/legacy-sse.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+import { said } from '../kit/tool-server.ts';
+import { z } from 'zod';
+import { McpServer, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
+import { bearer } from '../kit/issuer.ts';
+
+type Entry = Parameters<(typeof SSE)[number]>[0];
+
+/** An entry that notes its steps. `left`: what it says after a step that waited. */
+function climbing(answers: Readonly<Record<string, () => Stop | Promise<Stop>>>, left?: Stop) {
+  const taken: string[] = [];
+  const entry = { left: () => (taken.push('left?'), left) } as unknown as Entry;
+  const steps: Steps<Entry> = Object.entries(answers).map(([name, answer]) => () => {
+    taken.push(name);
+    return answer();
+  });
+  return { taken, stop: climb(steps, entry) };
+}
+
+const goesOn = (): Stop => undefined;
+const waits = async (): Promise<Stop> => undefined;
+
+describe('climb', () => {
+  test('takes synchronous steps in one turn, in their order, and asks no more', () => {
+    const { taken, stop } = climbing({ first: goesOn, second: goesOn });
+    expect(stop).toBeUndefined();
+    expect(taken).toEqual(['first', 'second']);
+  });
+
+  test('ends with the first step that stops, whether it waited or not', async () => {
+    const refusal = overMemory();
+    const sync = climbing({ first: () => refusal, second: goesOn });
+    expect(sync.stop).toBe(refusal);
+    const late = climbing({ first: async (): Promise<Stop> => 'done', second: goesOn });
+    expect(await late.stop).toBe('done');
+    expect([sync.taken, late.taken]).toEqual([['first'], ['first']]);
+  });
+
+  test('asks after each step that waited whether the session or the client left, before the next step', async () => {
+    const stays = climbing({ first: waits, second: goesOn, third: waits, fourth: goesOn });
+    await stays.stop;
+    expect(stays.taken).toEqual(['first', 'left?', 'second', 'third', 'left?', 'fourth']);
+    const left = climbing({ first: waits, second: goesOn }, 'done');
+    expect(await left.stop).toBe('done');
+    expect(left.taken).toEqual(['first', 'left?']);
+  });
+
+  test('passes on what a step throws, and what it rejects with', async () => {
+    const thrown = new Error('no');
+    const throws = (): Stop => {
+      throw thrown;
+    };
+    expect(() => climbing({ first: throws })).toThrow(thrown);
+    const { taken, stop } = climbing({ first: waits, second: throws, third: goesOn });
+    await expect(stop).rejects.toBe(thrown);
+    expect(taken).toEqual(['first', 'left?', 'second']);
+  });
+});
+
+// ——— the same, from outside ———
+
+interface Way {
+  readonly options: McpEndpointOptions;
+  /** Requests of the user that are counted before the first call. */
+  readonly before: number;
+  /** Limits of the user come before the hooks. */
+  readonly limitsFirst: boolean;
+  /** A function that calls the tool once more. Resolves when the call is answered or refused. */
+  open(client: RawClient): Promise<() => Promise<unknown>>;
+}
+
+const call = { name: 'guarded', arguments: {} };
+const WAYS: Readonly<Record<string, Way>> = {
+  'streamable HTTP': {
+    options: {},
+    before: 1,
+    limitsFirst: false,
+    open: async (client) => {
+      await client.initialize();
+      return () => client.call('tools/call', call);
+    },
+  },
+  '2024-11-05': {
+    options: { legacySse: true },
+    before: 1,
+    limitsFirst: false,
+    open: async (client) => {
+      const { post, stream } = await openSse(client);
+      let id = 0;
+      return async () => {
+        const { status } = await post(toolCall((id += 1), 'guarded'));
+        if (status === 202) await stream.nextMessage();
+      };
+    },
+  },
+  stateless: {
+    options: { sessionMode: 'stateless' },
+    before: 0,
+    limitsFirst: true,
+    open: async (client) => () => client.call('tools/call', call),
+  },
+  '2026-07-28': {
+    options: {},
+    before: 0,
+    limitsFirst: true,
+    open: async (client) => () => callModern(client, 'tools/call', call),
+  },
+};
+
+const later = () => new Promise<void>((turn) => setImmediate(turn));
+const HOOKS = { synchronous: () => {}, 'that wait': later };
+
+/** An endpoint whose hooks and whose tool note when they run. `scope`: what the tool asks for. */
+async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpointOptions, scope?: string) {
+  const story: string[] = [];
+  const after = <T>(step: string, answer: T): T | Promise<T> => {
+    story.push(step);
+    const waited = wait();
+    return waited === undefined ? answer : waited.then(() => answer);
+  };
+  const scopeChallenge: ScopeChallengeHandler = () =>
+    after('scopes', scope === undefined ? undefined : { scopes: [scope] });
+  const authorize: AuthOptions['authorize'] = () => after('authorize', true);
+  const auth = {
+    verify: async (token: string) => ({
+      token,
+      clientId: 'c',
+      scopes: [],
+      expiresAt: Date.now(),
+      extra: { sub: 'ada' },
+    }),
+    authorize,
+  };
+  const served = await serve(
+    ({ serverOptions }) => {
+      const server = new McpServer({ name: 'noting', version: '1' }, serverOptions);
+      server.registerTool('guarded', { inputSchema: z.looseObject({}), scopeChallenge }, () => {
+        story.push('dispatch');
+        return said('ran');
+      });
+      return server;
+    },
+    { ...way.options, auth, ...more },
+  );
+  const ask = await way.open(served.client(bearer('t')));
+  return async () => {
+    story.length = 0;
+    await ask();
+    return [...story];
+  };
+}
+
+describe.each(Object.entries(WAYS))('over %s', (_, way) => {
+  describe.each(Object.entries(HOOKS))('with hooks %s', (__, wait) => {
+    test('authorize comes before the scopes, and both before the handler', async () => {
+      const ask = await noting(way, wait, {});
+      expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
+    });
+
+    test('a call without its scope takes no place of its tool', async () => {
+      const ask = await noting(way, wait, { limits: { perTool: { guarded: { requestsPerMinute: 1 } } } }, 'admin');
+      for (let n = 0; n < 3; n += 1) expect(await ask()).toEqual(['authorize', 'scopes']);
+    });
+
+    test('the limits of a tool follow the scopes', async () => {
+      const ask = await noting(way, wait, { limits: { perTool: { guarded: { requestsPerMinute: 1 } } } });
+      expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
+      expect(await ask()).toEqual(['authorize', 'scopes']);
+    });
+
+    test(`the limits of a user ${way.limitsFirst ? 'come before every hook' : 'follow the scopes'}`, async () => {
+      const ask = await noting(way, wait, { limits: { perUser: { requestsPerMinute: way.before + 1 } } });
+      expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
+      expect(await ask()).toEqual(way.limitsFirst ? [] : ['authorize', 'scopes']);
+    });
+  });
+});
