@@ -146,7 +146,7 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
     expect((await client.delete()).status).toBe(200);
     expect(await status(client)).toBe(404);
     expect(lab.made.length).toBe(1);
-    expect(events.at(-1)).toEqual({ name: 'ended', reason: 'deleted' });
+    expect(events.at(-1)).toEqual({ name: 'ended', reason: 'deleted', createdAt: expect.any(Number) as number });
   });
 });
 
@@ -406,7 +406,7 @@ describe('maxIdleSessionCount', () => {
     const [a, b] = [await open(), await open()];
     await sleep(b);
     const c = await open();
-    expect(events.at(-2)).toEqual({ name: 'ended', reason: 'idle_limit' });
+    expect(events.at(-2)).toEqual({ name: 'ended', reason: 'idle_limit', createdAt: expect.any(Number) as number });
     expect([await status(a), await status(b), await status(c)]).toEqual([404, 200, 200]);
     await time.advance(SWEEP);
     expect(log.lines.filter(({ level }) => level === 'fatal').map(({ fields }) => fields)).toEqual([
