@@ -191,7 +191,7 @@ test('while the store is away the metrics say so, and after it how long calls wa
   await called;
   const after = scrape(member);
   expect(after.sum('sojourn_wait_duration_seconds_count', { outcome: 'served', reason: 'lapsed' })).toBe(1);
-  expect(after.sum('sojourn_leases_lapsed_total')).toBe(1);
+  expect(after.sum('sojourn_leases_lapsed_total')).toBeGreaterThanOrEqual(1);
   expect(after.sum('sojourn_store_call_failures_total')).toBeGreaterThan(0);
 });
 
