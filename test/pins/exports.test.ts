@@ -88,6 +88,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'Fence',
       'InstanceLease',
       'InstanceMessage',
+      'InstanceProcess',
       'InstanceStore',
       'Kind',
       'LoggedEvent',
