@@ -23,7 +23,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
   #signal: AbortSignal | undefined;
   #canonical: Map<string, string> | undefined;
   /** Whether the end of the connection is listened to. */
-  #listening = false;
+  protected listening = false;
   #onClose: Array<() => unknown> | undefined;
 
   constructor(host: ExchangeHost) {
@@ -49,6 +49,8 @@ export abstract class FaceExchange implements RequestSource, Holder {
 
   protected finish(how: AnswerEnd): void {
     this.over = how;
+    // They hold the call, and no client disconnects from a complete answer.
+    this.#onClose = undefined;
     this.#watched?.over(this, how === 'left');
     this.finished();
   }
@@ -103,13 +105,14 @@ export abstract class FaceExchange implements RequestSource, Holder {
 
   onClose(fn: () => unknown): void {
     if (this.over === 'left' || (this.over === undefined && this.closed)) return attempt(this, fn);
+    if (this.over === 'complete') return;
     (this.#onClose ??= []).push(fn);
     this.listen();
   }
 
   protected listen(): void {
-    if (this.#listening || this.over !== undefined) return;
-    this.#listening = true;
+    if (this.listening || this.over !== undefined) return;
+    this.listening = true;
     this.listenToClose();
   }
 

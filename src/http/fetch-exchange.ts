@@ -7,6 +7,7 @@ import { attempt, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { FaceExchange } from './face-exchange.ts';
 import { LongBody, UNCHARGED_BYTES } from './long-body.ts';
+import { FIELD_BYTES } from './pipelined.ts';
 import { repeatedOf } from './repeated-field.ts';
 import type { SlowReader } from './slow-readers.ts';
 
@@ -15,6 +16,8 @@ import type { SlowReader } from './slow-readers.ts';
  * gives all requests that a client has pipelined at once, and each is read and begins in later turns.
  */
 const REQUEST_BYTES = 16 * 1024;
+/** The fields of a user's requests are counted from here on: reading them all is not free. */
+const FIELDS_COUNT_FROM = 64 * REQUEST_BYTES;
 
 const encoder = new TextEncoder();
 
@@ -45,6 +48,8 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   protected finished(): void {
     this.held.release();
     this.host.slowReaders.over(this);
+    // The signal may live until a full garbage collection, and would keep this request and its body.
+    if (this.listening) this.#request.signal.removeEventListener('abort', this.#aborted);
   }
 
   get method(): string {
@@ -86,10 +91,17 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     attempt(this, () => reading);
   }
 
+  #holdsFields(): boolean {
+    if (this.host.memory.heldBy(this.share) < FIELDS_COUNT_FROM) return true;
+    let bytes = 0;
+    for (const [name, value] of this.#request.headers) bytes += FIELD_BYTES + name.length + value.length;
+    return this.holds(bytes);
+  }
+
   /** An error: the body is longer than `limit`, or there is no room for it. */
   async #read(limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | SojournError> {
     // Before the body is looked at: adapters create most of a request's objects then.
-    if (!this.holds(REQUEST_BYTES)) return overMemory();
+    if (!this.holds(REQUEST_BYTES) || !this.#holdsFields()) return overMemory();
     if (this.#request.body === null) return NO_BYTES;
     const reader: ReadableStreamDefaultReader<Uint8Array> = this.#request.body.getReader();
     const body = new Body(this, limit, overflow);
@@ -189,23 +201,20 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   protected listenToClose(): void {
     const { signal } = this.#request;
     if (signal.aborted) return this.left();
-    signal.addEventListener(
-      'abort',
-      () => {
-        if (this.over === 'complete') return;
-        const controller = this.#controller;
-        this.left();
-        try {
-          // Close the body instead of failing it: adapters log a body's error, and clients disconnect from streams all
-          // the time.
-          controller?.close();
-        } catch {
-          // The reader has closed it already.
-        }
-      },
-      { once: true },
-    );
+    signal.addEventListener('abort', this.#aborted, { once: true });
   }
+
+  readonly #aborted = (): void => {
+    const controller = this.#controller;
+    this.left();
+    try {
+      // Close the body instead of failing it: adapters log a body's error, and clients disconnect from streams all
+      // the time.
+      controller?.close();
+    } catch {
+      // The reader has closed it already.
+    }
+  };
 
   /** The caller of `fetch` may still wait for a response. No effect when the promise is already resolved. */
   protected afterLeft(): void {

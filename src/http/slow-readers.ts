@@ -18,6 +18,8 @@ export interface MemoryUse {
   /** Charges bytes that are held already, so that they cannot be refused. */
   charge(bytes: number, user: string): void;
   give(bytes: number, user: string): void;
+  /** Bytes of this user, in all rows. */
+  heldBy(user: string): number;
   /** Whether this user holds more than its share of the budget. */
   isOver(user: string): boolean;
 }
