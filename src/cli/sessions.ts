@@ -8,7 +8,7 @@ import { DEFAULTS } from '../options/table.ts';
 import { sessionHash } from '../shown.ts';
 import { openEndpointStore } from '../endpoint/endpoint-store.ts';
 import { Notices } from '../observe/notices.ts';
-import { isEnded, type Store } from '../stores/store.ts';
+import { isEnded, type Store, type StoredRecord } from '../stores/store.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
 import {
   countLine,
@@ -90,22 +90,29 @@ async function openStore(store: Store, { storeUrl, origin, name }: SessionsReque
   return openEndpointStore(store, { ...DEFAULTS, notices: new Notices(), name });
 }
 
+/** The sessions that have not ended, page by page. */
+async function* sessionPages(store: Opened, limit: number): AsyncGenerator<readonly StoredRecord[], void> {
+  let cursor: string | undefined;
+  do {
+    const page = await store.sessions.list(limit, cursor);
+    yield page.records;
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+}
+
 type Run = (store: Opened, request: SessionsRequest, out: (text: string) => void) => Promise<void>;
 
 const run: Readonly<Record<SessionsRequest['what'], Run>> = {
   async ls(store, { json, ids, filter }, out) {
-    let cursor: string | undefined;
     const counts = { live: 0, hibernated: 0 };
     if (!json) out(tableHead(ids));
-    do {
-      const page = await store.sessions.list(PAGE, cursor);
+    for await (const records of sessionPages(store, PAGE)) {
       // Read again for each page, because an instance may die between two pages.
       const alive = await liveInstances(store);
-      const wanted = page.records.map((record) => summary(record, alive)).filter((session) => fits(session, filter));
+      const wanted = records.map((record) => summary(record, alive)).filter((session) => fits(session, filter));
       for (const { status } of wanted) counts[status] += 1;
       out(wanted.map((session) => (json ? sessionLine(session, ids) : sessionRow(session, ids))).join(''));
-      cursor = page.nextCursor;
-    } while (cursor !== undefined);
+    }
     if (!json) out(countLine(counts));
   },
 
@@ -148,12 +155,8 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
 async function listInstances(store: Opened, { json }: SessionsRequest, out: (text: string) => void): Promise<void> {
   const leases = await store.instances.list();
   const sessions = new Map<string, number>();
-  let cursor: string | undefined;
-  do {
-    const page = await store.sessions.list(PAGE, cursor);
-    for (const { owner } of page.records) if (owner !== null) sessions.set(owner, (sessions.get(owner) ?? 0) + 1);
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
+  for await (const records of sessionPages(store, PAGE))
+    for (const { owner } of records) if (owner !== null) sessions.set(owner, (sessions.get(owner) ?? 0) + 1);
   if (!json) out(instanceHead());
   for (const lease of leases) out((json ? instanceLine : instanceRow)(lease, sessions.get(lease.id) ?? 0));
 }
@@ -162,12 +165,8 @@ async function listInstances(store: Opened, { json }: SessionsRequest, out: (tex
 async function idOf(store: Opened, given: string): Promise<string> {
   if (!HASH.test(given) || (await store.sessions.read(given)) !== undefined) return given;
   const found: string[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await store.sessions.list(PAGE, cursor);
-    found.push(...page.records.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
+  for await (const records of sessionPages(store, PAGE))
+    found.push(...records.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
   const [id] = found;
   if (found.length > 1)
     throw new Failure(
