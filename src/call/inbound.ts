@@ -4,7 +4,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Caller, Exchange } from '../http/exchange.ts';
-import type { CallReader } from '../http/reader.ts';
+import type { ResponseSink } from '../http/sink.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
 
 /**
@@ -30,7 +30,7 @@ export interface Inbound {
   readonly kind: InboundKind;
   readonly exchange: Caller;
   /** The response. It is the same in every attempt. */
-  readonly reader: CallReader;
+  readonly sink: ResponseSink;
   /** Set for a POST. */
   readonly post?: Posted | undefined;
   /** The id for an error about this call. */

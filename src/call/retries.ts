@@ -83,8 +83,8 @@ export function afterFailure(inbound: Inbound, cause: unknown): 'moved' | 'wait'
  * its session has ended, or the store has lost it, it is `session_ended`: a client may send a call again after a 404.
  * `undefined`: the owner that was to end the session did so before it crashed.
  */
-export function errorAfter({ kind, mayHaveRun, reader, post }: Inbound, cause: unknown): unknown {
-  if (mayHaveRun !== true && !reader.hasBegun) return cause instanceof SojournError ? beforeItRan(cause) : cause;
+export function errorAfter({ kind, mayHaveRun, sink, post }: Inbound, cause: unknown): unknown {
+  if (mayHaveRun !== true && !sink.hasBegun) return cause instanceof SojournError ? beforeItRan(cause) : cause;
   if (endsSession({ kind }) && isNotFound(cause)) return undefined;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
   if (calls !== true) return cause;
@@ -103,10 +103,10 @@ export type RelayOutcome = 'done' | 'refused' | 'lost' | 'unreachable';
 export function afterRelay(inbound: Inbound, outcome: RelayOutcome): Inbound | undefined {
   if (outcome === 'done' || isAbandoned(inbound)) return undefined;
   if (outcome === 'refused') return inbound;
-  const { kind, reader, requestId, exchange } = inbound;
-  const after = reader.lastId;
+  const { kind, sink, requestId, exchange } = inbound;
+  const after = sink.lastId;
   if (after === undefined) return { ...inbound, mayHaveRun: true };
-  return { kind: kind === 'get' ? kind : 'resume', exchange, reader, requestId, after, mayHaveRun: true };
+  return { kind: kind === 'get' ? kind : 'resume', exchange, sink, requestId, after, mayHaveRun: true };
 }
 
 /**
@@ -152,10 +152,10 @@ export function afterStoring(
 
 /** `accept`: its owner has the answer or notification. A client opens a stream again whose connection is closed. */
 export function forStop(
-  { kind, requestId, reader }: Inbound,
+  { kind, requestId, sink }: Inbound,
   isDelivered: boolean,
 ): 'error' | 'accept' | 'cut' | 'refuse' {
-  if (requestId !== null || reader.hasBegun) return 'error';
+  if (requestId !== null || sink.hasBegun) return 'error';
   if (kind === 'post' && isDelivered) return 'accept';
   return kind === 'post' || endsSession({ kind }) ? 'refuse' : 'cut';
 }
@@ -164,7 +164,7 @@ export function forStop(
 
 /**
  * A request whose first attempt may have run. `attached`: its stream, or the answer that the log kept, goes to the new
- * reader. Without them a call is lost if it runs or has a marker. Any other one runs: it never ran, or may run twice.
+ * sink. Without them a call is lost if it runs or has a marker. Any other one runs: it never ran, or may run twice.
  */
 export type FirstAttempt = 'attached' | 'lost' | 'run';
 

@@ -64,7 +64,7 @@ export interface SentError {
 }
 
 /**
- * A value of a response (`http/reader.ts`): a method of a reader, and its arguments. `begin` carries the name of a
+ * A value of a response (`http/sink.ts`): a method of a sink, and its arguments. `begin` carries the name of a
  * policy, and the session id of the answer. `moved`, `true`: the owner does not finish the call, as after a crash.
  * `false`: the owner has not run the call and will not run it.
  */

@@ -15,9 +15,9 @@ import { requestClosed, type SojournError } from '../errors.ts';
 import { attempt, errorJson, type LostForm, lostForm } from '../http/answer.ts';
 import type { Caller } from '../http/exchange.ts';
 import type { Admission, RequestLimits } from '../limits/request-limits.ts';
-import type { Reader, ReaderListener } from '../http/reader.ts';
+import type { Sink, SinkListener } from '../http/sink.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
-import type { AnswerReader } from '../http/response.ts';
+import type { AnswerSink } from '../http/response.ts';
 import type { PassedOn } from '../http/sdk-response.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn, type RandomSource } from '../options/system.ts';
@@ -71,13 +71,13 @@ export interface CallHost extends Pick<
   readonly era: 'legacy' | 'modern';
 }
 
-export class SessionlessCall extends Call implements CallEntry, ReaderListener, FactoryCall, PassedOn {
+export class SessionlessCall extends Call implements CallEntry, SinkListener, FactoryCall, PassedOn {
   readonly restored = false;
   readonly caller: Caller;
   readonly text: string | undefined;
   readonly version: string;
   readonly admission: Admission | undefined;
-  readonly response: AnswerReader;
+  readonly response: AnswerSink;
   /** Set when its server is being connected; never where the SDK does so by itself. */
   transport: CallTransport | undefined = undefined;
   readonly #host: CallHost;
@@ -98,7 +98,7 @@ export class SessionlessCall extends Call implements CallEntry, ReaderListener, 
   /** Among those that run. */
   readonly entry = entryOf<SessionlessCall>(this);
 
-  constructor(sent: SentMessage, response: AnswerReader, host: CallHost) {
+  constructor(sent: SentMessage, response: AnswerSink, host: CallHost) {
     const { caller, text, message, version, admission } = sent;
     const { method, params } = message.message;
     const id = message.kind === 'request' ? message.message.id : undefined;
@@ -280,7 +280,7 @@ export class SessionlessCall extends Call implements CallEntry, ReaderListener, 
   // ——— its answer ———
 
   /** The client of a request gets an id, with which it comes back for the answer. */
-  opened(to: Reader): void {
+  opened(to: Sink): void {
     const { rpcRequest, listens } = this;
     if (this.era === 'legacy' || rpcRequest === undefined || listens) return;
     const { options, random } = this.#host;

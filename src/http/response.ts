@@ -15,7 +15,7 @@ import { errorJson, JSON_HEADERS, type LostForm, refuse, refuseOnSession } from 
 import { type Backlog, backlogOf } from './backlog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
-import type { CallReader, ReaderListener, ResponsePolicy } from './reader.ts';
+import type { ResponseSink, SinkListener, ResponsePolicy } from './sink.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
 /**
@@ -42,7 +42,7 @@ const STATES: Transitions<State> = {
 };
 
 /** The response to one 2026-07-28 request. A call that can be resumed has one whose client may change. */
-export interface AnswerReader extends Pick<
+export interface AnswerSink extends Pick<
   HttpResponse,
   'message' | 'refuse' | 'sendHead' | 'hasBegun' | 'isOpen' | 'listener'
 > {
@@ -52,7 +52,7 @@ export interface AnswerReader extends Pick<
   done(status: number, headers?: HeaderList, body?: string): void;
 }
 
-export class HttpResponse implements CallReader, TurnTask {
+export class HttpResponse implements ResponseSink, TurnTask {
   readonly #exchange: Exchange;
   #policy: ResponsePolicy;
   #state: State = 'waiting';
@@ -65,7 +65,7 @@ export class HttpResponse implements CallReader, TurnTask {
   #status = 200;
   #stopExpiry: (() => void) | undefined = undefined;
   #headTimer: unknown = undefined;
-  listener: ReaderListener | undefined = undefined;
+  listener: SinkListener | undefined = undefined;
   lastId: string | undefined = undefined;
   /** The slot of the keep-alive walk. */
   slot = -1;

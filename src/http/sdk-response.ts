@@ -2,7 +2,7 @@
  * Answers of the SDK's `createMcpHandler`, which are web `Response`s. JSON is sent as it is, or as one event once a
  * stream has begun. The messages of an event stream are passed on one by one, with sojourn's headers.
  */
-import type { AnswerReader } from './response.ts';
+import type { AnswerSink } from './response.ts';
 
 export interface PassedOn {
   /** Creates the answer for a stream of the SDK that ended without one. */
@@ -13,7 +13,7 @@ export interface PassedOn {
   closes(stream: { left(): void }): void;
 }
 
-export async function passOn(from: Response, to: AnswerReader, options: PassedOn): Promise<void> {
+export async function passOn(from: Response, to: AnswerSink, options: PassedOn): Promise<void> {
   const type = from.headers.get('content-type') ?? '';
   if (type.startsWith('text/event-stream') && from.body !== null) return passStream(from.body, to, options);
   const body = from.body === null ? undefined : await from.text();
@@ -24,7 +24,7 @@ export async function passOn(from: Response, to: AnswerReader, options: PassedOn
   );
 }
 
-async function passStream(body: ReadableStream<Uint8Array>, to: AnswerReader, options: PassedOn): Promise<void> {
+async function passStream(body: ReadableStream<Uint8Array>, to: AnswerSink, options: PassedOn): Promise<void> {
   const reader = body.getReader();
   const cancel = (): void => void reader.cancel().catch(() => {});
   options.closes({ left: cancel });

@@ -1,7 +1,7 @@
 /**
  * Relays calls between the instance with the client and the instance that owns the session, over their link.
  *
- * Outgoing: `send` relays a call and gives the values of its answer to the reader of its client.
+ * Outgoing: `send` relays a call and gives the values of its answer to the sink of its client.
  *
  * Incoming: a call is served as if its client were connected here. A call that this instance cannot serve is refused.
  */
@@ -11,13 +11,13 @@ import type { Link } from '../cluster/link.ts';
 import type { AnswerItem, CallItem, SentValue } from '../cluster/messages.ts';
 import { closedEndpoint, type SojournError } from '../errors.ts';
 import { attempt, type LostForm, lostForm } from '../http/answer.ts';
-import type { ReaderListener, ResponsePolicy, SessionResponse } from '../http/reader.ts';
+import type { SinkListener, ResponsePolicy, SessionResponse } from '../http/sink.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { endsSession, type Inbound, isAbandoned, methodOf } from '../call/inbound.ts';
 import { forStop, type RelayOutcome } from '../call/retries.ts';
-import { LinkReader, readError } from './link-reader.ts';
+import { LinkSink, readError } from './link-sink.ts';
 import { authOf, sentCall, SentRequest } from './sent-request.ts';
 
 export interface RelayOptions {
@@ -32,13 +32,13 @@ export interface RelayOptions {
 
 export interface RelayedServer {
   /** Serves a call that another instance relayed. */
-  serveRelayed(inbound: CallItem, exchange: SentRequest, reader: LinkReader): void;
+  serveRelayed(inbound: CallItem, exchange: SentRequest, sink: LinkSink): void;
 }
 
 const ENVELOPE_BYTES = 1_024;
 
 /** A call of a client connected here that another instance serves. */
-class OutgoingCall implements ReaderListener {
+class OutgoingCall implements SinkListener {
   readonly inbound: Inbound;
   readonly link: Link;
   readonly item: CallItem;
@@ -60,14 +60,14 @@ class OutgoingCall implements ReaderListener {
     this.item = item;
     this.#responses = responses;
     this.#settled = settled;
-    inbound.reader.listener = this;
+    inbound.sink.listener = this;
   }
 
   settle(outcome: RelayOutcome): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    const { reader } = this.inbound;
-    if (reader.listener === this) reader.listener = undefined;
+    const { sink } = this.inbound;
+    if (sink.listener === this) sink.listener = undefined;
     this.#settled(outcome);
   }
 
@@ -84,7 +84,7 @@ class OutgoingCall implements ReaderListener {
 
   take(value: SentValue): void {
     if (this.#isSettled) return;
-    const { reader } = this.inbound;
+    const { sink } = this.inbound;
     const [kind] = value;
     if (kind === 'refuse' || kind === 'done' || kind === 'end' || kind === 'cut') this.settle('done');
     switch (kind) {
@@ -92,30 +92,30 @@ class OutgoingCall implements ReaderListener {
         const policy: ResponsePolicy | undefined = this.#responses[value[1] as SessionResponse];
         if (policy === undefined) return this.settle('lost');
         this.#identify(value[2]);
-        return reader.begin(policy);
+        return sink.begin(policy);
       }
       case 'message':
-        return reader.message(value[1], value[2]);
+        return sink.message(value[1], value[2]);
       case 'point':
-        return reader.point(value[1], value[2], value[3]);
+        return sink.point(value[1], value[2], value[3]);
       case 'refuse':
         this.#identify(value[4]);
-        return reader.refuse(readError(value[1]), value[2], value[3] as LostForm);
+        return sink.refuse(readError(value[1]), value[2], value[3] as LostForm);
       case 'done':
         this.#identify(value[2]);
-        return reader.done(value[1] as 200);
+        return sink.done(value[1] as 200);
       case 'moved':
         // The client reads a stream already: what the next owner answers continues in it.
-        return this.settle(value[1] || reader.hasBegun ? 'lost' : 'refused');
+        return this.settle(value[1] || sink.hasBegun ? 'lost' : 'refused');
       case 'end':
-        return reader.end();
+        return sink.end();
       case 'cut':
-        return reader.cut();
+        return sink.cut();
     }
   }
 
   #identify(session: string | null): void {
-    if (session !== null) this.inbound.reader.sessionId = session;
+    if (session !== null) this.inbound.sink.sessionId = session;
   }
 }
 
@@ -124,7 +124,7 @@ export class Relay implements RelayedCalls {
   readonly #isRelayed: (field: string) => boolean;
   #calls = 0;
   readonly #outgoing = new Map<number, OutgoingCall>();
-  readonly #serving = new Map<Link, Map<number, LinkReader>>();
+  readonly #serving = new Map<Link, Map<number, LinkSink>>();
 
   constructor(given: RelayOptions) {
     this.#options = given;
@@ -195,7 +195,7 @@ export class Relay implements RelayedCalls {
     for (const outgoing of this.#outgoing.values()) if (outgoing.link === link) outgoing.settle('lost');
     const serving = this.#serving.get(link);
     this.#serving.delete(link);
-    for (const reader of serving?.values() ?? []) reader.failLink();
+    for (const sink of serving?.values() ?? []) sink.failLink();
   }
 
   /** The owner must not run a call later whose client has its error by then, so the call is taken back. */
@@ -216,12 +216,12 @@ export class Relay implements RelayedCalls {
     for (const outgoing of this.#outgoing.values()) {
       outgoing.tellGone();
       outgoing.settle('done');
-      const { reader, requestId, post } = outgoing.inbound;
+      const { sink, requestId, post } = outgoing.inbound;
       const end = forStop(outgoing.inbound, outgoing.isDelivered);
-      if (end === 'error') reader.refuse(error(), requestId, lostForm(this.#options.options, methodOf(post)));
-      else if (end === 'accept') reader.done(202);
-      else if (end === 'cut') reader.cut();
-      else reader.refuse(closedEndpoint(), null);
+      if (end === 'error') sink.refuse(error(), requestId, lostForm(this.#options.options, methodOf(post)));
+      else if (end === 'accept') sink.done(202);
+      else if (end === 'cut') sink.cut();
+      else sink.refuse(closedEndpoint(), null);
     }
   }
 
@@ -231,7 +231,7 @@ export class Relay implements RelayedCalls {
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
     const { memory, options, server } = this.#options;
-    const reader = new LinkReader({
+    const sink = new LinkSink({
       link,
       n,
       memory,
@@ -239,8 +239,8 @@ export class Relay implements RelayedCalls {
       report: (err) => options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
       finished: () => void this.#serving.get(link)?.delete(n),
     });
-    const exchange = new SentRequest(item, authOf(item), reader, reader);
-    serving.set(n, reader);
-    attempt(exchange, () => server.serveRelayed(item, exchange, reader));
+    const exchange = new SentRequest(item, authOf(item), sink, sink);
+    serving.set(n, sink);
+    attempt(exchange, () => server.serveRelayed(item, exchange, sink));
   }
 }

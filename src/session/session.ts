@@ -4,7 +4,7 @@
  *     opening ──▶ live ──▶ leaving ──▶ left
  *
  * opening: the factory runs and the handshake is dispatched (or replayed). No request reaches the session. live: it is
- * in the registry. leaving: it is out of the registry. Running requests get their error, readers end, `signal` aborts,
+ * in the registry. leaving: it is out of the registry. Running requests get their error, sinks end, `signal` aborts,
  * `run()` resolves and the server is closed, in this order. What a crash leaves is the record and the logs.
  *
  * The parts: `ownership.ts` (the claim), `record-keeper.ts`, `requests.ts` and `inbound.ts` (messages in),
@@ -91,7 +91,7 @@ export class LiveSession {
   #questions: Questions | undefined = undefined;
   #unsent: UnsentQuestions | undefined = undefined;
   #finishedAsked: { readonly lastEventId: string; times: number } | undefined = undefined;
-  /** Running requests and open readers. */
+  /** Running requests and open sinks. */
   #active = 0;
   #controller: AbortController | undefined = undefined;
   #leaving: Promise<void> | undefined = undefined;
@@ -162,7 +162,7 @@ export class LiveSession {
   }
 
   /** Whether a client reads the GET stream now. */
-  get hasGetReader(): boolean {
+  get hasGetSink(): boolean {
     return this.#getStream?.read === true;
   }
 
@@ -277,7 +277,7 @@ export class LiveSession {
 
   /** Tears the copy down; idempotent. The caller has taken it out of the registry and written the record. */
   leave(reason: LeaveReason): Promise<void> {
-    // A reader that ends during the teardown may call this again.
+    // A sink that ends during the teardown may call this again.
     if (this.left) return this.#leaving ?? Promise.resolve();
     this.ownership.leave(reason);
     this.record.release();

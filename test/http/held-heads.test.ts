@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { HeldHeads } from '../../src/http/held-heads.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
-import type { ReaderListener } from '../../src/http/reader.ts';
+import type { SinkListener } from '../../src/http/sink.ts';
 import { HttpResponse } from '../../src/http/response.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
@@ -29,7 +29,7 @@ function openResponse() {
     heldHeads,
   });
   const listener = { flushing: true, over: () => undefined };
-  response.listener = listener satisfies ReaderListener;
+  response.listener = listener satisfies SinkListener;
   response.begin();
   const frames = (): string[] => left.map((text) => text.replace(/(?:id|event): .*\n|\n+$/g, '').replace('data: ', ''));
   return { response, listener, time, frames };

@@ -4,7 +4,7 @@ import { internal, ownerLost } from '../../src/errors.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
 import { HttpResponse } from '../../src/http/response.ts';
-import type { ResponsePolicy } from '../../src/http/reader.ts';
+import type { ResponsePolicy } from '../../src/http/sink.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
@@ -112,7 +112,7 @@ describe('a response whose head waits', () => {
 
   test('is a stream when it does not', async () => {
     const { response, sent, time } = open('auto', 30);
-    response.listener = { opened: (reader) => reader.message('first'), over: () => undefined };
+    response.listener = { opened: (sink) => sink.message('first'), over: () => undefined };
     await turn();
     await time.advance(30);
     expect(sent).toEqual(['head', 'first']);
@@ -123,7 +123,7 @@ describe('a response whose head waits', () => {
 
   test('is a stream when something precedes the answer, and each frame is written alone', async () => {
     const { response, sent } = open('auto', 30);
-    response.listener = { opened: (reader) => reader.message('first'), over: () => undefined };
+    response.listener = { opened: (sink) => sink.message('first'), over: () => undefined };
     response.message('progress');
     response.message('1');
     response.end();

@@ -17,7 +17,7 @@
  */
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
 import { lostJson } from '../../http/answer.ts';
-import type { CallReader, ResponsePolicy } from '../../http/reader.ts';
+import type { ResponseSink, ResponsePolicy } from '../../http/sink.ts';
 import type { ResumedNotice } from '../../observe/step-notices.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { hasPriming } from '../../protocol/versions.ts';
@@ -31,7 +31,7 @@ import {
   parseEventId,
   resumedId,
 } from '../../session/streams/event-id.ts';
-import { openGet, resumable, resumeStream } from '../../session/streams/readers.ts';
+import { openGet, resumable, resumeStream } from '../../session/streams/attach.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { replayComplete, SOON_MS } from '../../session/streams/resuming.ts';
@@ -75,9 +75,9 @@ export class LegacyGets {
     }
   }
 
-  #open({ reader }: Inbound): CallReader {
-    reader.begin(this.#response);
-    return reader;
+  #open({ sink }: Inbound): ResponseSink {
+    sink.begin(this.#response);
+    return sink;
   }
 
   /** `false`: the session left while its log was read; nothing was sent. */
@@ -128,9 +128,9 @@ export class LegacyGets {
   }
 
   async #finish(session: LiveSession, inbound: Inbound): Promise<void> {
-    const { kind, reader, after = '' } = inbound;
-    const reads = session.hasGetReader || kind === 'resume';
-    if (reads || session.asksForFinished(after) <= ENDS_ANSWERED) reader.done(204);
+    const { kind, sink, after = '' } = inbound;
+    const reads = session.hasGetSink || kind === 'resume';
+    if (reads || session.asksForFinished(after) <= ENDS_ANSWERED) sink.done(204);
     else await openGet(session, this.#open(inbound), true);
   }
 
@@ -138,16 +138,16 @@ export class LegacyGets {
 
   /** Sends the head to a GET that waits: its client then reads a stream from the position that it asked for. */
   openHead(inbound: Inbound): Inbound {
-    const { exchange, reader, after = '' } = inbound;
+    const { exchange, sink, after = '' } = inbound;
     // The client has the head already.
-    if (reader.hasBegun) return inbound;
-    reader.sessionId = exchange.header('mcp-session-id');
-    reader.begin(this.#response);
+    if (sink.hasBegun) return inbound;
+    sink.sessionId = exchange.header('mcp-session-id');
+    sink.begin(this.#response);
     const position = parseEventId(after);
     // The position gets a new id, because some clients count an attempt without a new id as failed.
-    if (position !== undefined) reader.point(resumedId(position), this.#options.retryMs, comesBack(inbound));
-    reader.sendHead();
-    return { ...inbound, after: reader.lastId ?? after };
+    if (position !== undefined) sink.point(resumedId(position), this.#options.retryMs, comesBack(inbound));
+    sink.sendHead();
+    return { ...inbound, after: sink.lastId ?? after };
   }
 
   /**
@@ -157,15 +157,15 @@ export class LegacyGets {
   comeBack(inbound: Inbound, retryMs = this.#options.retryMs): boolean {
     const position = parseEventId(inbound.after ?? '');
     if (position === undefined || !comesBack(inbound)) return false;
-    const reader = this.#open(inbound);
-    reader.point(resumedId(position), retryMs, true);
-    reader.end();
+    const sink = this.#open(inbound);
+    sink.point(resumedId(position), retryMs, true);
+    sink.end();
     return true;
   }
 
   /** Another instance may serve the client at once. `false`: its response has not begun, or it cannot resume. */
   endToResume(inbound: Inbound): boolean {
-    return inbound.reader.hasBegun && this.comeBack(inbound, Math.min(SOON_MS, this.#options.retryMs));
+    return inbound.sink.hasBegun && this.comeBack(inbound, Math.min(SOON_MS, this.#options.retryMs));
   }
 
   /**
@@ -182,12 +182,9 @@ export class LegacyGets {
   /** The event id says that nothing follows, because some clients reconnect after every error. */
   #respondError(inbound: Inbound, position: EventPosition, error: SojournError): void {
     const { call: id, isTool } = position;
-    const reader = this.#open(inbound);
-    reader.message(
-      lostJson(this.#options, { id, method: isTool ? 'tools/call' : undefined }, error),
-      endedId(position),
-    );
-    reader.end();
+    const sink = this.#open(inbound);
+    sink.message(lostJson(this.#options, { id, method: isTool ? 'tools/call' : undefined }, error), endedId(position));
+    sink.end();
   }
 }
 

@@ -9,7 +9,7 @@ import { attempt, errorJson } from '../../http/answer.ts';
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
-import type { CallReader, Mover, ResponsePolicy, SessionResponse } from '../../http/reader.ts';
+import type { ResponseSink, Mover, ResponsePolicy, SessionResponse } from '../../http/sink.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -21,7 +21,7 @@ import { LegacyGets } from './get.ts';
 import type { LegacyResponses } from './posts.ts';
 import { Termination } from './termination.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
-import type { LinkReader } from '../../relay/link-reader.ts';
+import type { LinkSink } from '../../relay/link-sink.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
 import { Placement, type PlacementOptions } from './placement.ts';
 
@@ -80,49 +80,45 @@ export class LegacyEra implements RelayedServer, Mover {
     const refusal = this.#given.gate.count(exchange);
     if (refusal === undefined) this.#enter(inbound);
     else if (!this.#gets.comeBack(inbound) && !this.#gets.refuseResume(inbound, answerOverLimit()))
-      inbound.reader.refuse(refusal, null);
+      inbound.sink.refuse(refusal, null);
   }
 
   delete(exchange: Exchange): void {
     const inbound = this.#callOf('delete', exchange);
     const refusal = this.#given.gate.count(exchange);
     if (refusal === undefined) this.#enter(inbound);
-    else inbound.reader.refuse(refusal, null);
+    else inbound.sink.refuse(refusal, null);
   }
 
   #callOf(kind: Inbound['kind'], exchange: Exchange, more: Partial<Inbound> = {}): Inbound {
-    return { kind, exchange, reader: new HttpResponse(exchange, this.#responses.post), requestId: null, ...more };
+    return { kind, exchange, sink: new HttpResponse(exchange, this.#responses.post), requestId: null, ...more };
   }
 
   #enter(inbound: Inbound): void {
-    const { exchange, reader, post, requestId } = inbound;
+    const { exchange, sink, post, requestId } = inbound;
     const id = exchange.header('mcp-session-id');
     if (id !== undefined) return this.#placement.run(id, inbound);
     if (post?.batch === true)
-      return reader.refuse(batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
+      return sink.refuse(batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
     const [first] = post?.messages ?? [];
     if (first?.kind !== 'request' || first.message.method !== 'initialize')
-      return reader.refuse(sessionIdMissing(exchange.method), requestId);
+      return sink.refuse(sessionIdMissing(exchange.method), requestId);
     const { message } = first;
     const refusal = this.#given.gate.count(exchange);
-    if (refusal !== undefined) return reader.refuse(refusal, requestId);
+    if (refusal !== undefined) return sink.refuse(refusal, requestId);
     attempt(exchange, () => this.#placement.track(exchange, this.#open(inbound, message)));
   }
 
   /**
    * Serves a call that another instance relayed: its session lives here, or opens here because that instance drains.
    */
-  serveRelayed(
-    { call: kind, mayHaveRun, after, text = '' }: CallItem,
-    exchange: SentRequest,
-    reader: LinkReader,
-  ): void {
-    const inbound: Inbound = { kind, exchange, reader, requestId: null, after, mayHaveRun };
+  serveRelayed({ call: kind, mayHaveRun, after, text = '' }: CallItem, exchange: SentRequest, sink: LinkSink): void {
+    const inbound: Inbound = { kind, exchange, sink, requestId: null, after, mayHaveRun };
     if (kind === 'answer') return this.#given.lostAnswers.resume(inbound, this.relay);
     if (kind !== 'post') return this.#enter(inbound);
     // Instances of earlier versions do not look at the values.
-    const refused = holdText(reader, text, this.#given.options.limits.bodyKeys, text.length * BODY_WEIGHT);
-    if (refused !== undefined) return reader.refuse(refused.error, refused.id);
+    const refused = holdText(sink, text, this.#given.options.limits.bodyKeys, text.length * BODY_WEIGHT);
+    if (refused !== undefined) return sink.refuse(refused.error, refused.id);
     const body: unknown = JSON.parse(text);
     const batch = Array.isArray(body);
     // The other instance has checked the request. Messages are classified again, because their kinds are not relayed.
@@ -133,15 +129,15 @@ export class LegacyEra implements RelayedServer, Mover {
   }
 
   /** The response of a client that reads here continues with what the next owner of its session sends. */
-  moved(exchange: Exchange, reader: CallReader, response: SessionResponse): void {
+  moved(exchange: Exchange, sink: ResponseSink, response: SessionResponse): void {
     const id = exchange.header('mcp-session-id');
-    if (id === undefined) return reader.end();
+    if (id === undefined) return sink.end();
     const kind = response === 'get' ? 'get' : 'resume';
-    this.#placement.run(id, { kind, exchange, reader, requestId: null, after: reader.lastId, mayHaveRun: true });
+    this.#placement.run(id, { kind, exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: true });
   }
 
   async #open(inbound: Inbound, message: RpcRequest): Promise<void> {
-    const { exchange, reader, post } = inbound;
+    const { exchange, sink, post } = inbound;
     try {
       const { waitMs } = this.#given.options;
       if (
@@ -151,34 +147,34 @@ export class LegacyEra implements RelayedServer, Mover {
         throw this.#given.instance.missing;
       if (this.#given.lifecycle.prefersOthers) {
         // The relaying instance tries the next one.
-        if (exchange.relayOrigin !== undefined) return reader.moved(false);
+        if (exchange.relayOrigin !== undefined) return sink.moved(false);
         for (const other of await this.#given.instance.othersServing()) {
           const outcome = await this.relay.send(other, inbound);
           if (outcome === 'done' || isAbandoned(inbound)) return;
           // The client has the id of a session whose owner crashed, and must initialize again.
-          if (outcome !== 'refused' && reader.hasBegun) {
-            reader.message(errorJson(ownerLost(true), message.id));
-            return reader.end();
+          if (outcome !== 'refused' && sink.hasBegun) {
+            sink.message(errorJson(ownerLost(true), message.id));
+            return sink.end();
           }
         }
       }
       const opened = await this.#given.opener.open(message, exchange);
       if (opened === undefined) return;
       const { session, answer } = opened;
-      reader.sessionId = session?.id;
+      sink.sessionId = session?.id;
       const json = JSON.stringify(answer);
       const asJson = this.#given.options.responseMode === 'json';
       if (asJson || session === undefined) {
-        reader.begin(asJson ? this.#responses.json : this.#responses.post);
-        reader.message(json);
-        return reader.end();
+        sink.begin(asJson ? this.#responses.json : this.#responses.post);
+        sink.message(json);
+        return sink.end();
       }
       const stream = session.calls.open([message], false);
       // A stream can be resumed only if its first event is in the log.
       const primed = stream.storePoint(true);
       if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.abandonLog();
-      reader.begin(this.#responses.resumed);
-      session.calls.begin(stream, reader);
+      sink.begin(this.#responses.resumed);
+      session.calls.begin(stream, sink);
       session.calls.running.reply(stream, json);
     } catch (cause) {
       this.#placement.fail(inbound, cause);

@@ -108,7 +108,7 @@ export class Placement implements Placer {
     const limit = options.limits.sessionIdLength;
     if (id.length > limit || !SESSION_ID.test(id)) return this.fail(inbound, sessionIdInvalid(limit));
     const waiting = this.#waiting.has(id, inbound.kind);
-    if (waiting && this.#cancelsWaiting(id, inbound)) return inbound.reader.done(202);
+    if (waiting && this.#cancelsWaiting(id, inbound)) return inbound.sink.done(202);
     // An instance that has no lease cannot know whether the sessions in its memory are still its own.
     if (!instance.lease.valid) return this.#wait(id, inbound, instance.missing);
     const live = registry.get(id);
@@ -166,7 +166,7 @@ export class Placement implements Placer {
   async #failed(id: string, inbound: Inbound, cause: unknown): Promise<void> {
     const { exchange } = inbound;
     const next = afterFailure(inbound, cause);
-    if (next === 'moved') return inbound.reader.moved(false);
+    if (next === 'moved') return inbound.sink.moved(false);
     if (next === 'wait') {
       if (this.#deliverAnswers(id, inbound)) return;
       const waiting = this.#waiting.add(id, inbound, cause);
@@ -185,7 +185,7 @@ export class Placement implements Placer {
     // The owner that was to end the session did so before it crashed.
     if (reads(inbound) && isNotFound(cause) && this.#options.gets.refuseResume(inbound)) return;
     const error = errorAfter(inbound, cause);
-    if (error === undefined) inbound.reader.done(200);
+    if (error === undefined) inbound.sink.done(200);
     else this.fail(inbound, error);
   }
 
@@ -204,13 +204,13 @@ export class Placement implements Placer {
    * Answers to questions of a handler that runs here reach the handler at once: it continues in any case, and its sends
    * wait for the lease.
    */
-  #deliverAnswers(id: string, { exchange, reader, post }: Inbound): boolean {
+  #deliverAnswers(id: string, { exchange, sink, post }: Inbound): boolean {
     const live = this.#options.registry.get(id);
     if (live === undefined || live.user !== exchange.user || post === undefined) return false;
     const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
     if (answers.length < post.messages.length || !answers.every((answer) => live.questions.has(answer))) return false;
     for (const answer of answers) live.inbound.response(answer, exchange);
-    reader.done(202);
+    sink.done(202);
     return true;
   }
 
@@ -231,7 +231,7 @@ export class Placement implements Placer {
       return { outcome: serves ? this.#serve(found.here, inbound) : inbound };
     }
     if (exchange.relayOrigin !== undefined) {
-      inbound.reader.moved(false);
+      inbound.sink.moved(false);
       return DONE;
     }
     if (instance.isUnreachable(found.there)) throw ownerUnreachable();
@@ -272,7 +272,7 @@ export class Placement implements Placer {
       const reason = reasonOf(error);
       this.#refusals.warn({ reason, sessionId }, `A request on a session was refused: ${reason}`);
     }
-    inbound.reader.refuse(error, requestId, this.#lostForm(inbound));
+    inbound.sink.refuse(error, requestId, this.#lostForm(inbound));
   }
 
   #lostForm({ post }: Pick<Inbound, 'post'>): LostForm {
@@ -286,7 +286,7 @@ export class Placement implements Placer {
     const header = exchange.header('mcp-protocol-version');
     if (header !== undefined && header !== session.version)
       return this.fail(inbound, versionChanged(header, session.version));
-    if (!endsSession(inbound)) inbound.reader.sessionId = session.id;
+    if (!endsSession(inbound)) inbound.sink.sessionId = session.id;
     if (isPost(inbound)) return servePost(this.#posts, session, inbound);
     if (endsSession(inbound)) return this.track(exchange, this.#end(session, inbound));
     return this.#options.gets.serve(session, inbound);
@@ -294,18 +294,18 @@ export class Placement implements Placer {
 
   async #end(session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
     if (!(await this.#options.registry.leaving.end(session, endReason(inbound)))) return inbound;
-    inbound.reader.done(200);
+    inbound.sink.done(200);
     return undefined;
   }
 
   /** Ends a session that is live nowhere; `false`: another instance claimed it first. */
   async #endRecord(record: StoredRecord, inbound: Inbound): Promise<boolean> {
-    const { exchange, reader } = inbound;
+    const { exchange, sink } = inbound;
     const header = exchange.header('mcp-protocol-version');
     const { version } = decodeHead(record.head);
     if (header !== undefined && header !== version) throw versionChanged(header, version);
     if (!(await this.#options.finder.end(record, endReason(inbound)))) return false;
-    reader.done(200);
+    sink.done(200);
     return true;
   }
 

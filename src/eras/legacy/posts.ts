@@ -10,7 +10,7 @@ import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from
 import { afterStoring, type FirstAttempt, isFull } from '../../call/retries.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
-import type { Reader, ResponsePolicy, SessionResponse } from '../../http/reader.ts';
+import type { Sink, ResponsePolicy, SessionResponse } from '../../http/sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { AdmittedPost } from '../../session/calls/call.ts';
 import type { Registry } from '../../session/registry.ts';
@@ -60,10 +60,10 @@ export function servePost(host: PostHost, session: LiveSession, inbound: Inbound
 }
 
 /** Throws where the POST must wait for a place in its session. */
-function nextOf({ reader, requestId }: Inbound, stop: Stop): NextAttempt {
+function nextOf({ sink, requestId }: Inbound, stop: Stop): NextAttempt {
   if (!(stop instanceof SojournError)) return stop === 'done' ? undefined : stop;
   if (isFull(stop)) throw stop;
-  reader.refuse(beforeItRan(stop), requestId);
+  sink.refuse(beforeItRan(stop), requestId);
   return undefined;
 }
 
@@ -100,10 +100,10 @@ class PostEntry extends SessionEntry<PostHost> {
   async #repeat(): Promise<Stop> {
     const { session, requests } = this;
     const { options, responses } = this.host;
-    const { reader, mayHaveRun } = this.#inbound;
-    const open = (): Reader => {
-      reader.begin(this.answersOnly ? this.#jsonPolicy : responses.post);
-      return reader;
+    const { sink, mayHaveRun } = this.#inbound;
+    const open = (): Sink => {
+      sink.begin(this.answersOnly ? this.#jsonPolicy : responses.post);
+      return sink;
     };
     let first: FirstAttempt = 'lost';
     try {
@@ -117,8 +117,8 @@ class PostEntry extends SessionEntry<PostHost> {
     if (!this.#stays) return this.#marked;
     if (first === 'run') return undefined;
     open();
-    for (const request of requests) reader.message(session.lostJson(request, ownerLost(true)));
-    reader.end();
+    for (const request of requests) sink.message(session.lostJson(request, ownerLost(true)));
+    sink.end();
     return 'done';
   }
 
@@ -127,7 +127,7 @@ class PostEntry extends SessionEntry<PostHost> {
     host.registry.touch(session);
     // Once a notification is accepted, its change of the session must survive a crash.
     if (session.record.saving) return this.#saved();
-    this.#inbound.reader.done(202);
+    this.#inbound.sink.done(202);
     return 'done';
   }
 
@@ -135,7 +135,7 @@ class PostEntry extends SessionEntry<PostHost> {
   async #saved(): Promise<Stop> {
     const saved = await this.session.record.saved();
     if (!saved && this.session.left) return this.#inbound;
-    this.#inbound.reader.done(202);
+    this.#inbound.sink.done(202);
     return 'done';
   }
 
@@ -155,9 +155,9 @@ class PostEntry extends SessionEntry<PostHost> {
    * answer are stored together (docs/adr/0009).
    */
   #runAhead(admitted: AdmittedPost, extra: AppendExtra): Promise<Stop> {
-    const reader = this.#beginReader(admitted.stream);
+    const sink = this.#beginSink(admitted.stream);
     return new Promise((resolve, reject) => {
-      this.session.calls.beginAhead(admitted, reader, extra, (result) => {
+      this.session.calls.beginAhead(admitted, sink, extra, (result) => {
         try {
           resolve(this.#storedLate(admitted, result));
         } catch (cause) {
@@ -175,7 +175,7 @@ class PostEntry extends SessionEntry<PostHost> {
     if (result === 'written' && !moved) return 'done';
     const next = afterStoring(result, { left: session.left, moved });
     session.calls.withdrawRunning(admitted);
-    this.#inbound.reader.withdraw();
+    this.#inbound.sink.withdraw();
     if (next === 'refuse') return storeAway('writing before an answer');
     return next === 'again' ? this.#inbound : this.#marked;
   }
@@ -215,17 +215,17 @@ class PostEntry extends SessionEntry<PostHost> {
       return 'done';
     }
     session.markers?.keep(admitted);
-    // A retry may have attached to the stream while it was being stored. This reader is older than the retry's.
-    if (stream.read) this.#inbound.reader.cut();
-    else session.calls.begin(stream, this.#beginReader(stream));
+    // A retry may have attached to the stream while it was being stored. This sink is older than the retry's.
+    if (stream.read) this.#inbound.sink.cut();
+    else session.calls.begin(stream, this.#beginSink(stream));
     return undefined;
   }
 
-  #beginReader(stream: Stream): Reader {
+  #beginSink(stream: Stream): Sink {
     const { post, resumed } = this.host.responses;
-    const { reader } = this.#inbound;
-    reader.begin(stream.answersOnly ? this.#jsonPolicy : stream.clientResumes ? resumed : post);
-    return reader;
+    const { sink } = this.#inbound;
+    sink.begin(stream.answersOnly ? this.#jsonPolicy : stream.clientResumes ? resumed : post);
+    return sink;
   }
 
   get #jsonPolicy(): ResponsePolicy {

@@ -12,7 +12,7 @@ import { invalidRequest, SojournError } from '../../errors.ts';
 import { answerable, attempt, errorJson } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
-import type { Reader, ReaderListener } from '../../http/reader.ts';
+import type { Sink, SinkListener } from '../../http/sink.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
@@ -173,12 +173,12 @@ class SseEntry extends SessionEntry {
 }
 
 /** Sends the messages of one POST, or of the session, on the only connection. Only the end of the session closes it. */
-class Channel implements Reader {
+class Channel implements Sink {
   readonly takes = 'events';
   readonly isRelayed = false;
   readonly #response: HttpResponse;
   readonly #onEnd: (() => void) | undefined;
-  listener: ReaderListener | undefined = undefined;
+  listener: SinkListener | undefined = undefined;
 
   constructor(response: HttpResponse, onEnd?: () => void) {
     this.#response = response;

@@ -6,7 +6,7 @@ import { batchNotAllowed, hookReturned } from '../../errors.ts';
 import { attempt, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
-import type { ResponsePolicy } from '../../http/reader.ts';
+import type { ResponsePolicy } from '../../http/sink.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';

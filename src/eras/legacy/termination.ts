@@ -3,11 +3,11 @@
  * client: at the owner of the session, wherever that is, or at its record.
  */
 import { internal, requestClosed, type SojournError } from '../../errors.ts';
-import type { CallReader, ReaderListener } from '../../http/reader.ts';
+import type { ResponseSink, SinkListener } from '../../http/sink.ts';
 import type { Inbound } from '../../call/inbound.ts';
 import { type RequestLife, SentRequest } from '../../relay/sent-request.ts';
 
-export class Termination implements CallReader, RequestLife {
+export class Termination implements ResponseSink, RequestLife {
   readonly inbound: Inbound;
   /** `false`: there is no such session. */
   readonly ended: Promise<boolean>;
@@ -18,12 +18,12 @@ export class Termination implements CallReader, RequestLife {
   readonly hasBegun = false;
   readonly lastId = undefined;
   sessionId: string | undefined = undefined;
-  listener: ReaderListener | undefined = undefined;
+  listener: SinkListener | undefined = undefined;
 
   constructor(id: string) {
     const fields = { method: 'DELETE', url: '', absoluteUrl: '', headers: { 'mcp-session-id': id } };
     const exchange = new SentRequest(fields, undefined, this);
-    this.inbound = { kind: 'terminate', exchange, reader: this, requestId: null };
+    this.inbound = { kind: 'terminate', exchange, sink: this, requestId: null };
     this.ended = new Promise((resolve) => (this.#settle = resolve));
   }
 

@@ -137,7 +137,7 @@ export class Waiting {
     for (const entry of this.#queues.get(keyOf(id, 'post')) ?? []) {
       const { inbound } = entry;
       if (inbound.kind !== 'post' || inbound.requestId !== requestId || inbound.exchange.user !== user) continue;
-      inbound.reader.end();
+      inbound.sink.end();
       this.#leave(entry);
       return inbound.mayHaveRun !== true;
     }
@@ -213,7 +213,7 @@ export class Waiting {
     if (entry.state === 'left' || entry.inbound.isAccepted === true) return;
     // The endpoint has drained: refuse the call, so that another instance can deliver it.
     if (!this.#enterAgain(entry)) return this.#refuse(entry);
-    entry.inbound.reader.done(202);
+    entry.inbound.sink.done(202);
     entry.inbound = { ...entry.inbound, isAccepted: true };
   }
 

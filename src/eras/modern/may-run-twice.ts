@@ -4,8 +4,8 @@
  * with a request that it sends itself.
  */
 import type { HeaderList, ReportFailure } from '../../http/exchange.ts';
-import type { ReaderListener } from '../../http/reader.ts';
-import type { AnswerReader } from '../../http/response.ts';
+import type { SinkListener } from '../../http/sink.ts';
+import type { AnswerSink } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
@@ -17,8 +17,8 @@ const NOTHING = '{}';
 
 type Options = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'hookTimeoutMs'>;
 
-/** A request that no client sends now, and the reader of its answer. */
-export interface LostRequest extends AnswerReader, RequestLife {
+/** A request that no client sends now, and the sink of its answer. */
+export interface LostRequest extends AnswerSink, RequestLife {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;
@@ -73,7 +73,7 @@ class ToolList implements LostRequest {
   readonly answered: Promise<string>;
   readonly #report: ReportFailure;
   #resolve: (json: string) => void = () => {};
-  listener: ReaderListener | undefined = undefined;
+  listener: SinkListener | undefined = undefined;
   isOpen = true;
   readonly hasBegun = false;
 

@@ -22,7 +22,7 @@ import { answerable, attempt, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { CLIENT_LEFT } from '../../observe/watched-request.ts';
-import type { ResponsePolicy } from '../../http/reader.ts';
+import type { ResponsePolicy } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { passOn } from '../../http/sdk-response.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
@@ -136,19 +136,19 @@ export class ModernEra implements LostRequestServer, SdkHandler {
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
   lostAnswer(exchange: Exchange, relay: Relay): void {
-    const reader = new HttpResponse(exchange, this.#responses.returned);
-    this.resume({ kind: 'answer', exchange, reader, requestId: null, after: exchange.header('last-event-id') }, relay);
+    const sink = new HttpResponse(exchange, this.#responses.returned);
+    this.resume({ kind: 'answer', exchange, sink, requestId: null, after: exchange.header('last-event-id') }, relay);
   }
 
   resume(call: Inbound, relay: Pick<Relay, 'send'>): void {
-    const { exchange, reader, after } = call;
+    const { exchange, sink, after } = call;
     const refusal = this.#given.gate.count(exchange);
     const returning = this.#returning;
     const position = parseCallPosition(after);
-    if (position === undefined || position.ended) return reader.done(204);
+    if (position === undefined || position.ended) return sink.done(204);
     if (returning === undefined) {
-      reader.begin(this.#responses.returned);
-      respondLostAnswer(reader, position, answerNotKept(), this.#options);
+      sink.begin(this.#responses.returned);
+      respondLostAnswer(sink, position, answerNotKept(), this.#options);
     } else if (refusal !== undefined) returning.delay(call, position);
     else attempt(exchange, () => returning.resume(call, position, relay));
   }

@@ -1,5 +1,5 @@
 /**
- * A 2026-07-28 call that can be resumed: the reader of its answer, whose client may change.
+ * A 2026-07-28 call that can be resumed: the sink of its answer, whose client may change.
  *
  *     waiting ──the head is sent──▶ open ──answer──▶ answered
  *        ├──answer or refusal─────────┼─────────────────╯
@@ -16,8 +16,8 @@ import { attempt, errorJson, type LostForm } from '../../http/answer.ts';
 import { shareKey } from '../../http/body.ts';
 import { BODY_WEIGHT, type Exchange, type HeaderList, type RunningWork } from '../../http/exchange.ts';
 import type { RequestSource } from '../../http/request-view.ts';
-import type { CallReader, Reader, ReaderListener, ResponsePolicy } from '../../http/reader.ts';
-import type { AnswerReader, HttpResponse } from '../../http/response.ts';
+import type { ResponseSink, Sink, SinkListener, ResponsePolicy } from '../../http/sink.ts';
+import type { AnswerSink, HttpResponse } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -70,7 +70,7 @@ interface FirstClient {
   readonly response: HttpResponse;
 }
 
-export class ResumableCall implements AnswerReader, RequestLife, ReaderListener {
+export class ResumableCall implements AnswerSink, RequestLife, SinkListener {
   readonly key: string;
   readonly caller: SentRequest;
   /** Whose share its messages count in. */
@@ -84,7 +84,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
   readonly #origin: FirstClient | undefined = undefined;
   readonly #messages: KeptMessages;
   #state: State = 'waiting';
-  #client: CallReader | undefined = undefined;
+  #client: ResponseSink | undefined = undefined;
   #isRecording = false;
   /** The ownership of its record. */
   #fence: Fence | undefined = undefined;
@@ -95,7 +95,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
   /** Runs while it waits for a client. */
   #timer: unknown = undefined;
   #onClose: Array<() => unknown> = [];
-  listener: ReaderListener | undefined = undefined;
+  listener: SinkListener | undefined = undefined;
 
   /** A client waits for the answer, or this instance has claimed the record of a lost call, which runs again. */
   constructor(sent: CallRequest, first: CallPosition, host: ResumableHost, from: FirstClient | Fence) {
@@ -134,7 +134,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
   }
 
   /** Its client gets an id, with which it comes back. */
-  opened(to: Reader): void {
+  opened(to: Sink): void {
     if (this.#state !== 'waiting') return;
     this.#become('open');
     this.#isRecording = true;
@@ -208,7 +208,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
     return response;
   }
 
-  #takeClient(): CallReader | undefined {
+  #takeClient(): ResponseSink | undefined {
     const client = this.#client;
     this.#client = undefined;
     return client;
@@ -233,7 +233,7 @@ export class ResumableCall implements AnswerReader, RequestLife, ReaderListener 
   // ——— clients ———
 
   /** A client came back with this position. It gets what followed, and replaces an earlier client. */
-  attach(client: CallReader, position: CallPosition): void {
+  attach(client: ResponseSink, position: CallPosition): void {
     if (!client.isOpen) return;
     const isSameRun = position.epoch === this.#first.epoch;
     const after = isSameRun ? position.offset : 0;

@@ -9,7 +9,7 @@
  * A call that is answered before its head is due is not recorded: its client has no event id.
  */
 import type { Exchange } from '../../http/exchange.ts';
-import type { ResponsePolicy } from '../../http/reader.ts';
+import type { ResponsePolicy } from '../../http/sink.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import type { MemoryUse } from '../../http/slow-readers.ts';
 import { limitedLogger } from '../../options/log-limit.ts';

@@ -17,7 +17,7 @@
 import { answerNotKept, callUnreachable, ownerLost, type SojournError } from '../../errors.ts';
 import { errorJson, lostForm } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
-import type { Reader, ResponsePolicy } from '../../http/reader.ts';
+import type { Sink, ResponsePolicy } from '../../http/sink.ts';
 import type { ResumedNotice } from '../../observe/step-notices.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -65,7 +65,7 @@ interface Returned {
 }
 
 /** The last event that its client has. */
-const positionOf = ({ call, asked }: Returned): CallPosition => parseCallPosition(call.reader.lastId) ?? asked;
+const positionOf = ({ call, asked }: Returned): CallPosition => parseCallPosition(call.sink.lastId) ?? asked;
 
 export class ReturningClients {
   readonly #given: ReturningClientsOptions;
@@ -103,12 +103,12 @@ export class ReturningClients {
    * Past a limit the GET ends cleanly, with a new event id, and a call that runs here continues until its client comes
    * back. Some clients hang when a resume is refused.
    */
-  delay({ exchange, reader }: Inbound, position: CallPosition): void {
+  delay({ exchange, sink }: Inbound, position: CallPosition): void {
     const { calls, response } = this.#given;
     calls.find(callKey(position.tag, exchange.user))?.stays();
-    reader.begin(response);
-    reader.point(resumedId(position), this.#options.retryMs, true);
-    reader.end();
+    sink.begin(response);
+    sink.point(resumedId(position), this.#options.retryMs, true);
+    sink.end();
   }
 
   #pauseMs(tries: number): number {
@@ -119,7 +119,7 @@ export class ReturningClients {
   async #serve(returned: Returned): Promise<boolean> {
     const { instance } = this.#given;
     const { call, relay, asked } = returned;
-    const { exchange: client, reader } = call;
+    const { exchange: client, sink } = call;
     const key = callKey(asked.tag, client.user);
     if (this.#serveHere(key, returned)) return true;
     const record = await this.#records.read(key);
@@ -129,12 +129,12 @@ export class ReturningClients {
     const isMine = owner === instance.lease.owner;
     const isAlive = owner !== null && !isMine && (await instance.isAlive(owner));
     if (isAlive && client.relayOrigin !== undefined) {
-      reader.moved(false);
+      sink.moved(false);
       return true;
     }
     if (isAlive) {
       this.#openHead(returned);
-      if ((await relay.send(owner, { ...call, after: reader.lastId })) === 'done') return true;
+      if ((await relay.send(owner, { ...call, after: sink.lastId })) === 'done') return true;
     }
     const { epoch, answer } = record;
     if (answer !== undefined) return this.#respondStored(returned, key, epoch, answer);
@@ -146,18 +146,18 @@ export class ReturningClients {
   #serveHere(key: string, returned: Returned): boolean {
     const call = this.#given.calls.find(key);
     if (call === undefined) return false;
-    call.attach(returned.call.reader, positionOf(returned));
+    call.attach(returned.call.sink, positionOf(returned));
     this.#note('continued');
     return true;
   }
 
   /** The head leaves before another instance is asked, which may be dead: some clients give up without one. */
   #openHead(returned: Returned): void {
-    const { reader } = returned.call;
-    if (reader.hasBegun) return;
-    reader.begin(this.#given.response);
-    reader.point(resumedId(positionOf(returned)), this.#options.retryMs, true);
-    reader.sendHead();
+    const { sink } = returned.call;
+    if (sink.hasBegun) return;
+    sink.begin(this.#given.response);
+    sink.point(resumedId(positionOf(returned)), this.#options.retryMs, true);
+    sink.sendHead();
   }
 
   #note(outcome: ResumedNotice['outcome']): void {
@@ -167,19 +167,19 @@ export class ReturningClients {
 
   #respondLost(returned: Returned, error: SojournError): true {
     this.#note('gap');
-    const { reader } = returned.call;
-    reader.begin(this.#given.response);
-    respondLostAnswer(reader, positionOf(returned), error, this.#options);
+    const { sink } = returned.call;
+    sink.begin(this.#given.response);
+    respondLostAnswer(sink, positionOf(returned), error, this.#options);
     return true;
   }
 
   async #respondStored(returned: Returned, key: string, epoch: number, answer: string): Promise<true> {
-    const { exchange, reader } = returned.call;
+    const { exchange, sink } = returned.call;
     const end = await this.#given.replays.begin(key, exchange, () => this.#openHead(returned));
     this.#note('continued');
-    reader.begin(this.#given.response);
-    reader.message(answer, endedId({ ...positionOf(returned), epoch }));
-    reader.end();
+    sink.begin(this.#given.response);
+    sink.message(answer, endedId({ ...positionOf(returned), epoch }));
+    sink.end();
     end?.();
     return true;
   }
@@ -195,7 +195,7 @@ export class ReturningClients {
 
   async #runAgain(returned: Returned, record: CallRecord): Promise<boolean> {
     const { instance, calls, options, server } = this.#given;
-    const { exchange: client, reader } = returned.call;
+    const { exchange: client, sink } = returned.call;
     if (!instance.lease.valid) return false;
     const lost = lostCall(record, client);
     if (lost === undefined)
@@ -217,7 +217,7 @@ export class ReturningClients {
     const call = calls.restart(lost, { ...returned.asked, epoch: fence.epoch, offset: 0, resumes: 0 }, fence);
     if (client.closed) call.cancel();
     else {
-      call.attach(reader, positionOf(returned));
+      call.attach(sink, positionOf(returned));
       server.serveAgain(call, true);
     }
     return true;
@@ -232,12 +232,12 @@ function lostCall({ kept, version }: CallRecord, { authInfo, user }: Caller): Ca
 
 /** An error as an event. Its id says that nothing follows, because some clients return after every error. */
 export function respondLostAnswer(
-  reader: Reader,
+  sink: Sink,
   position: CallPosition,
   error: SojournError,
   options: Pick<ResolvedOptions, 'lostCalls'>,
 ): void {
   const form = lostForm(options, position.isTool ? 'tools/call' : undefined, 'modern');
-  reader.message(errorJson(error, position.call, form), endedId(position));
-  reader.end();
+  sink.message(errorJson(error, position.call, form), endedId(position));
+  sink.end();
 }

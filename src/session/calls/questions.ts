@@ -45,7 +45,7 @@ export class Questions {
     stream.send(json);
   }
 
-  /** For a new reader of a stream without a log: it is unknown which questions the reader before it received. */
+  /** For a new sink of a stream without a log: it is unknown which questions the sink before it received. */
   askAgain(stream: Stream): void {
     for (const { unlogged } of this.#waiting?.values() ?? []) {
       if (unlogged?.stream === stream) stream.send(unlogged.json);

@@ -1,14 +1,14 @@
 /**
  * A request that arrives a second time because the outcome of its first attempt is unknown: the relaying instance lost
  * the owner, or its own lease; or a client retries a call that runs again after its owner was lost. If the first
- * attempt runs here, its stream gets a new reader. Otherwise `forRepeat` decides (`call/retries.ts`).
+ * attempt runs here, its stream gets a new sink. Otherwise `forRepeat` decides (`call/retries.ts`).
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type FirstAttempt, forRepeat } from '../../call/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { Reader } from '../../http/reader.ts';
+import type { Sink } from '../../http/sink.ts';
 import { type Call, targetOf } from './call.ts';
-import { resumeStream } from '../streams/readers.ts';
+import { resumeStream } from '../streams/attach.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from '../session.ts';
 import { replayComplete } from '../streams/resuming.ts';
@@ -50,7 +50,7 @@ function earlierStream({ markers, calls }: LiveSession, request: RpcRequest): st
 export async function attachToFirstAttempt(
   session: LiveSession,
   requests: readonly RpcRequest[],
-  open: () => Reader,
+  open: () => Sink,
 ): Promise<FirstAttempt> {
   const { running } = session.calls;
   // It may wait for the store, and be refused before it runs.
@@ -66,7 +66,7 @@ export async function attachToFirstAttempt(
   return first;
 }
 
-async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Reader): Promise<boolean> {
+async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Sink): Promise<boolean> {
   for (const request of requests) {
     const key = earlierStream(session, request);
     const stream = session.calls.running.get(request.id)?.stream ?? answeredStream(session, key);
@@ -97,7 +97,7 @@ async function replayWhole(
   { log }: LiveSession,
   stream: string,
   { id: call, method }: RpcRequest,
-  open: () => Reader,
+  open: () => Sink,
 ): Promise<boolean> {
   const kept = await log.read(stream, -1);
   if (!kept.found || !kept.complete) return false;

@@ -118,7 +118,7 @@ export class RunningCalls {
 
   // ——— the streams that answer them ———
 
-  /** The stream of a POST, still without a reader. `key`, `next`: of a stream that an earlier owner began. */
+  /** The stream of a POST, still without a sink. `key`, `next`: of a stream that an earlier owner began. */
   openStream(posted: PostedRequests, log: SessionEventLog | undefined, key = this.#newKey(), next = 0): Stream {
     const stream = new Stream(key, log, next, posted);
     if (log !== undefined) (this.#streams ??= new SmallMap()).set(key, stream);
@@ -140,7 +140,7 @@ export class RunningCalls {
     if (this.#streams?.size === 0) this.#streams = undefined;
   }
 
-  /** Ends the readers that can resume at another instance. */
+  /** Ends the sinks that can resume at another instance. */
   letResume(): void {
     for (const stream of this.#streams?.values() ?? []) stream.resuming.letResume();
   }

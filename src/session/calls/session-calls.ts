@@ -14,7 +14,7 @@ import { answerJson, errorAnswer, type LostRequest } from '../../http/answer.ts'
 import type { Caller } from '../../http/exchange.ts';
 import { isLarge } from '../../http/frames.ts';
 import type { Admission } from '../../limits/request-limits.ts';
-import type { Reader } from '../../http/reader.ts';
+import type { Sink } from '../../http/sink.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
 import type { Mark, MaybePromise } from '../../stores/store.ts';
@@ -175,10 +175,10 @@ export class SessionCalls {
   }
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
-  begin(stream: Stream, reader: Reader): void {
-    const { hasGetReader, usedListChanges } = this.#session;
-    stream.begin(reader);
-    if (!stream.answersOnly && !hasGetReader) usedListChanges?.sendOn(stream);
+  begin(stream: Stream, sink: Sink): void {
+    const { hasGetSink, usedListChanges } = this.#session;
+    stream.begin(sink);
+    if (!stream.answersOnly && !hasGetSink) usedListChanges?.sendOn(stream);
   }
 
   /**
@@ -191,14 +191,14 @@ export class SessionCalls {
   /** Begins the response of such a POST. Each of its events is stored before it is sent. */
   beginAhead(
     { stream, calls, caller }: AdmittedPost,
-    reader: Reader,
+    sink: Sink,
     extra: AppendExtra,
     stored: (result: WriteResult) => void,
   ): void {
-    const { hasGetReader, usedListChanges } = this.#session;
+    const { hasGetSink, usedListChanges } = this.#session;
     this.#keepRuns(calls, caller);
-    stream.beginAhead(reader, extra, stored);
-    if (!hasGetReader) usedListChanges?.sendOn(stream);
+    stream.beginAhead(sink, extra, stored);
+    if (!hasGetSink) usedListChanges?.sendOn(stream);
   }
 
   dispatch(message: RpcRequest, call: Call): void {

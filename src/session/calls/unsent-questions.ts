@@ -36,7 +36,7 @@ export interface AskingSession {
   readonly host: Pick<SessionHost, 'options' | 'held'>;
   readonly ownership: Pick<Ownership, 'leaveReason'>;
   readonly record: { readonly initialized: boolean };
-  readonly hasGetReader: boolean;
+  readonly hasGetSink: boolean;
   readonly getStream: Stream;
   readonly questions: Pick<Questions, 'ask'>;
 }
@@ -107,7 +107,7 @@ export class UnsentQuestions {
     for (const unsent of this.#waiting.slice()) {
       const { question, stream, done, failed } = unsent;
       const own = stream?.isComplete === true ? undefined : carrying(stream);
-      if (!UnsentQuestions.may(question, session) || (own === undefined && !session.hasGetReader)) continue;
+      if (!UnsentQuestions.may(question, session) || (own === undefined && !session.hasGetSink)) continue;
       this.#remove(unsent);
       try {
         session.questions.ask(question, own ?? session.getStream);

@@ -1,6 +1,6 @@
 /**
  * Ends the copy of a session that leaves its instance, in this order: running requests and questions that wait get
- * their error, readers end, `signal` aborts, `run()` resolves, and the server is closed.
+ * their error, sinks end, `signal` aborts, `run()` resolves, and the server is closed.
  */
 import { type AnyServer, closeServer } from '../../protocol/server-shape.ts';
 import type { LeaveReason, Logger } from '../../types.ts';

@@ -7,7 +7,7 @@
  *     everything else              → the GET stream; a request without one waits for it (`unsent-questions.ts`)
  *
  * `list_changed` and `resources/updated` are about the session and take the GET stream unless they name a request.
- * Progress of a call whose stream has no log and no reader is dropped: two streams have no order, so its client could
+ * Progress of a call whose stream has no log and no sink is dropped: two streams have no order, so its client could
  * read later progress on the GET stream before earlier progress on the stream of the call.
  */
 import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
@@ -228,7 +228,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     const session = this.#session;
     const call = this.#requestOf(related);
     const stream = carrying(call?.stream);
-    if (!UnsentQuestions.may(question, session) || (stream === undefined && !session.hasGetReader)) {
+    if (!UnsentQuestions.may(question, session) || (stream === undefined && !session.hasGetSink)) {
       // A handler that this library asks: its session opens or is restored, and no client can come before it returns.
       if (call !== undefined && call.stream === undefined) throw session.unsent.refusal(question);
       return session.unsent.wait(question, stream).catch((error: unknown) => this.#refused(question, error));

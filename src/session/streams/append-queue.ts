@@ -7,7 +7,7 @@
  *                                               │ ╰──refused──▶ fenced, or appended again under the next claim
  *                                               ╰──failed──▶ retried ──▶ stored, or refused: stored already
  *
- * Events also wait while the link to the instance of their reader is full: they would be sent as soon as they are
+ * Events also wait while the link to the instance of their sink is full: they would be sent as soon as they are
  * stored. What waits counts in the memory budget.
  */
 import { follow, type Transitions } from '../../options/transitions.ts';
@@ -93,7 +93,7 @@ export class AppendQueue {
 
   /**
    * Requests run although the first event of the stream is not stored. If that fails, the caller of `gather` ends the
-   * reader.
+   * sink.
    */
   get isAhead(): boolean {
     return this.#isAhead;

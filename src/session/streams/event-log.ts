@@ -106,12 +106,12 @@ export class SessionEventLog {
   }
 
   /**
-   * For a reader. Where retention has dropped the next events of a POST's stream, it reads the kept events after them,
+   * For a sink. Where retention has dropped the next events of a POST's stream, it reads the kept events after them,
    * the answer included.
    */
   async read(stream: string, after: number): Promise<ReplayOutcome> {
     let outcome = await this.replay(stream, after);
-    // The answer of a call is worth more than the events before it. A GET stream has no answer, and its reader must
+    // The answer of a call is worth more than the events before it. A GET stream has no answer, and its sink must
     // learn what it missed.
     for (let n = 0; n < READS && stream !== GET_STREAM; n++) {
       if (outcome.found || outcome.why !== 'gap' || outcome.first === undefined) break;

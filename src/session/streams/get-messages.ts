@@ -8,7 +8,7 @@ export interface GetSession {
   readonly id: string;
   readonly logger: Logger;
   readonly getStream: Stream;
-  readonly hasGetReader: boolean;
+  readonly hasGetSink: boolean;
   readonly record: { readonly initialized: boolean; readonly getPrimed: boolean };
 }
 
@@ -17,8 +17,8 @@ export interface QuirkSession extends GetSession {
 }
 
 /** Whether a message on the GET stream can reach the client, now or when it resumes that stream. */
-function isGetReachable({ hasGetReader, record }: Pick<GetSession, 'hasGetReader' | 'record'>): boolean {
-  return hasGetReader || record.getPrimed;
+function isGetReachable({ hasGetSink, record }: Pick<GetSession, 'hasGetSink' | 'record'>): boolean {
+  return hasGetSink || record.getPrimed;
 }
 
 /** Sends a message about the session. */
@@ -31,7 +31,7 @@ export function pushOnGet(session: GetSession, message: RpcNotification): void {
   else logger.debug({ sessionId, method }, 'Dropped: the client has no GET stream');
 }
 
-/** Sends the answer of a call whose reader left, to a client that will not resume the call's stream. */
+/** Sends the answer of a call whose sink left, to a client that will not resume the call's stream. */
 export function answerOnGet(session: QuirkSession, json: string): void {
   if (isGetReachable(session) && session.hasQuirk('answer-on-get')) session.getStream.send(json);
 }

@@ -1,26 +1,26 @@
 /**
  * How responses end before their stream does, and how clients come back to the stream.
  *
- * A resume reads the log, and new messages are held back until then. The new reader gets the events of the log, and
+ * A resume reads the log, and new messages are held back until then. The new sink gets the events of the log, and
  * then the held messages by offset. So no message is missing and none comes twice, however slow the store is.
  *
- * The newest reader of a GET stream gets its messages. An earlier reader is *parked*: its response stays open, with
- * comments only, until the newest reader ends. Often the connection of a parked reader is dead. If it is alive, both
- * readers belong to one client. Ending the parked response would make that client reconnect and end the newer response,
+ * The newest sink of a GET stream gets its messages. An earlier sink is *parked*: its response stays open, with
+ * comments only, until the newest sink ends. Often the connection of a parked sink is dead. If it is alive, both
+ * sinks belong to one client. Ending the parked response would make that client reconnect and end the newer response,
  * and so on in turn.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { Reader } from '../../http/reader.ts';
+import type { Sink } from '../../http/sink.ts';
 import type { LoggedEvent, MaybePromise, ReplayOutcome } from '../../stores/store.ts';
 import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';
 import type { SessionEventLog, WriteResult } from './event-log.ts';
 
 /** The `retry:` before an end after which the client should reconnect at once. */
 export const SOON_MS = 100;
-/** Beyond this number of parked readers the oldest ends. */
+/** Beyond this number of parked sinks the oldest ends. */
 const MOST_PARKED = 3;
 
-/** Where a reader left a stream, and how often a reader resumed from that position. */
+/** Where a sink left a stream, and how often a sink resumed from that position. */
 export interface ResumeFrom {
   readonly offset: number;
   readonly resumes: number;
@@ -33,10 +33,10 @@ export interface ResumedStream {
   readonly isComplete: boolean;
   readonly isStored: boolean;
   readonly answersOnly: boolean;
-  readonly reader: Reader | undefined;
+  readonly sink: Sink | undefined;
   readonly position: ResumeFrom;
   readonly canResume: boolean;
-  use(reader: Reader, done?: () => void): void;
+  use(sink: Sink, done?: () => void): void;
   leave(): (() => void) | undefined;
   detach(): void;
   message(json: string, offset: number): void;
@@ -48,19 +48,19 @@ export interface ResumedStream {
 export class Resuming {
   readonly #stream: ResumedStream;
   /** Its response is about to end, and its client should resume at once. */
-  #ending: Reader | undefined = undefined;
+  #ending: Sink | undefined = undefined;
   /** The client polls: no response stays open until the stream is complete. ms between its polls. */
   #pollMs: number | undefined = undefined;
   /** Oldest first. */
-  #parked: Reader[] = [];
-  /** Messages that arrive while a resumed reader reads the log. */
+  #parked: Sink[] = [];
+  /** Messages that arrive while a resumed sink reads the log. */
   #held: LoggedEvent[] | undefined = undefined;
   /**
-   * The last offset that a resumed reader got from the log. The store may acknowledge the write of that event later.
+   * The last offset that a resumed sink got from the log. The store may acknowledge the write of that event later.
    */
   #replayed = -1;
   #last: Promise<void> | undefined = undefined;
-  /** Where a reader was ended on purpose, in the form in which it resumes. */
+  /** Where a sink was ended on purpose, in the form in which it resumes. */
   #cleanEnd: ResumeFrom | undefined = undefined;
 
   constructor(stream: ResumedStream) {
@@ -71,29 +71,29 @@ export class Resuming {
 
   /** How long the client waits before it comes back; `undefined`: as the endpoint's option. */
   get retryMs(): number | undefined {
-    const { log, reader } = this.#stream;
-    if (reader !== undefined && reader === this.#ending) return Math.min(SOON_MS, log?.retryMs ?? SOON_MS);
+    const { log, sink } = this.#stream;
+    if (sink !== undefined && sink === this.#ending) return Math.min(SOON_MS, log?.retryMs ?? SOON_MS);
     return this.#pollMs;
   }
 
   /**
-   * Ends the reader after its last id once more, so that its client resumes from there. `soon`: at once, because
+   * Ends the sink after its last id once more, so that its client resumes from there. `soon`: at once, because
    * another instance serves.
    */
   letGo(soon: boolean): void {
     const stream = this.#stream;
-    const { log, reader, position } = stream;
-    this.#ending = soon ? reader : undefined;
-    if (log !== undefined && reader?.isOpen === true && position.offset >= 0)
+    const { log, sink, position } = stream;
+    this.#ending = soon ? sink : undefined;
+    if (log !== undefined && sink?.isOpen === true && position.offset >= 0)
       stream.resumePoint(position, this.retryMs ?? log.retryMs);
     stream.detach();
   }
 
-  /** The store is away: ends the reader if its client can resume, because another instance may have the answer. */
+  /** The store is away: ends the sink if its client can resume, because another instance may have the answer. */
   letResume(): void {
-    const { reader, answersOnly, canResume } = this.#stream;
+    const { sink, answersOnly, canResume } = this.#stream;
     if (answersOnly || !canResume || this.reads) return;
-    if (reader?.isOpen === true && !reader.isRelayed) this.letGo(true);
+    if (sink?.isOpen === true && !sink.isRelayed) this.letGo(true);
   }
 
   /** Ends the response but not the stream. The last event makes the client reconnect at once and resume. */
@@ -114,22 +114,22 @@ export class Resuming {
   }
 
   /**
-   * Leaves the call to the next owner, which runs it again. A reader at another instance continues there; any other
-   * reader resumes.
+   * Leaves the call to the next owner, which runs it again. A sink at another instance continues there; any other
+   * sink resumes.
    */
   handOff(soon: boolean): void {
     this.#endAtPoint(soon, true);
   }
 
-  /** Ends the response once the reader has a new id to resume from. `moves`: a relayed response continues. */
+  /** Ends the response once the sink has a new id to resume from. `moves`: a relayed response continues. */
   #endAtPoint(soon: boolean, moves = false): void {
     const stream = this.#stream;
-    const { reader } = stream;
-    if (reader === undefined) return;
-    this.#ending = soon ? reader : undefined;
+    const { sink } = stream;
+    if (sink === undefined) return;
+    this.#ending = soon ? sink : undefined;
     const end = (): void => {
-      if (stream.reader !== reader) return;
-      if (moves && reader.isRelayed) reader.moved(true);
+      if (stream.sink !== sink) return;
+      if (moves && sink.isRelayed) sink.moved(true);
       else stream.detach();
     };
     const stored = stream.storePoint();
@@ -138,63 +138,63 @@ export class Resuming {
   }
 
   /**
-   * A function that ends the present reader cleanly, if it still reads then: its client resumes at once. `undefined`:
-   * this reader resumed at `from` after such an end.
+   * A function that ends the present sink cleanly, if it still reads then: its client resumes at once. `undefined`:
+   * this sink resumed at `from` after such an end.
    */
   cleanEnd(from: ResumeFrom): (() => void) | undefined {
     const stream = this.#stream;
-    const { reader } = stream;
+    const { sink } = stream;
     const before = this.#cleanEnd;
     this.#cleanEnd = undefined;
     if (before?.offset === from.offset && before.resumes === from.resumes) return undefined;
     return () => {
-      if (reader === undefined || stream.reader !== reader || stream.isComplete || this.reads) return;
+      if (sink === undefined || stream.sink !== sink || stream.isComplete || this.reads) return;
       const { offset, resumes } = stream.position;
       this.#cleanEnd = { offset, resumes: resumes + 1 };
       this.letGo(true);
     };
   }
 
-  // ——— parked readers ———
+  // ——— parked sinks ———
 
-  /** Parks the present reader: it gets no more messages, and its response ends with that of the next reader. */
+  /** Parks the present sink: it gets no more messages, and its response ends with that of the next sink. */
   park(): void {
-    const { reader } = this.#stream;
-    if (reader === undefined) return;
+    const { sink } = this.#stream;
+    if (sink === undefined) return;
     const done = this.#stream.leave();
-    this.#parked.push(reader);
+    this.#parked.push(sink);
     if (this.#parked.length > MOST_PARKED) this.#parked[0]?.end();
     done?.();
   }
 
-  /** The response of this reader is over. */
-  forget(reader: Reader): void {
-    this.#parked = this.#parked.filter((parked) => parked !== reader);
+  /** The response of this sink is over. */
+  forget(sink: Sink): void {
+    this.#parked = this.#parked.filter((parked) => parked !== sink);
   }
 
   endParked(): void {
-    for (const reader of this.#parked.splice(0)) reader.end();
+    for (const sink of this.#parked.splice(0)) sink.end();
   }
 
   // ——— resuming ———
 
-  /** Whether a resumed reader reads the log. */
+  /** Whether a resumed sink reads the log. */
   get reads(): boolean {
     return this.#held !== undefined;
   }
 
-  /** Whether a resumed reader has this stored message from the log, or will get it after the log. */
+  /** Whether a resumed sink has this stored message from the log, or will get it after the log. */
   takes(data: string, offset: number): boolean {
     this.#held?.push({ offset, data });
     return this.reads || offset <= this.#replayed;
   }
 
   /**
-   * Resumes for a client that has every event up to `from.offset`. `open` makes its reader once the log has shown that
-   * it can continue from there; otherwise this resolves to `false`. One resume at a time, so that no reader misses a
-   * message that went to the reader before it.
+   * Resumes for a client that has every event up to `from.offset`. `open` makes its sink once the log has shown that
+   * it can continue from there; otherwise this resolves to `false`. One resume at a time, so that no sink misses a
+   * message that went to the sink before it.
    */
-  resume(open: () => Reader, from: ResumeFrom, done?: () => void): Promise<boolean> {
+  resume(open: () => Sink, from: ResumeFrom, done?: () => void): Promise<boolean> {
     const resumed = (this.#last ?? Promise.resolve()).then(() => this.#resume(open, from, done));
     const clear = (): void => {
       if (this.#last === settled) this.#last = undefined;
@@ -204,7 +204,7 @@ export class Resuming {
     return resumed;
   }
 
-  async #resume(open: () => Reader, from: ResumeFrom, done: (() => void) | undefined): Promise<boolean> {
+  async #resume(open: () => Sink, from: ResumeFrom, done: (() => void) | undefined): Promise<boolean> {
     const stream = this.#stream;
     const { log } = stream;
     if (log === undefined) return false;
@@ -213,56 +213,56 @@ export class Resuming {
     try {
       outcome = await log.read(stream.key, from.offset);
     } finally {
-      if (outcome?.found !== true || from.offset >= outcome.next) this.#release(stream.reader, -1);
+      if (outcome?.found !== true || from.offset >= outcome.next) this.#release(stream.sink, -1);
     }
     if (!outcome.found || from.offset >= outcome.next) return false;
-    // The new reader takes over, in one turn with the events of the log.
+    // The new sink takes over, in one turn with the events of the log.
     if (stream.key === GET_STREAM) this.park();
     else stream.detach();
-    const reader = open();
-    stream.use(reader, done);
+    const sink = open();
+    stream.use(sink, done);
     stream.resumePoint(from, stream.isComplete ? log.retryMs : (this.#pollMs ?? log.retryMs));
     this.#replayed = from.offset;
     for (const { offset, data } of outcome.events) {
       this.#replayed = offset;
       if (data !== '') stream.message(data, offset);
     }
-    this.#release(reader, this.#replayed);
-    if (this.#pollMs !== undefined) stream.whenFlushed(() => this.#endPoll(reader));
+    this.#release(sink, this.#replayed);
+    if (this.#pollMs !== undefined) stream.whenFlushed(() => this.#endPoll(sink));
     return true;
   }
 
   /** A poll also takes the messages that were being stored when it came. */
-  #endPoll(reader: Reader): void {
-    if (reader === this.#stream.reader && !this.#stream.isComplete) this.#stream.detach();
+  #endPoll(sink: Sink): void {
+    if (sink === this.#stream.sink && !this.#stream.isComplete) this.#stream.detach();
   }
 
   /**
-   * Sends the held messages past `after`, and stops holding. Ends the reader if the stream was completed in the
+   * Sends the held messages past `after`, and stops holding. Ends the sink if the stream was completed in the
    * meantime.
    */
-  #release(reader: Reader | undefined, after: number): void {
+  #release(sink: Sink | undefined, after: number): void {
     const held = this.#held;
     this.#held = undefined;
     for (const { offset, data } of held ?? []) {
-      if (offset > after && reader === this.#stream.reader) this.#stream.message(data, offset);
+      if (offset > after && sink === this.#stream.sink) this.#stream.message(data, offset);
     }
     if (this.#stream.isStored) this.#stream.detach();
   }
 }
 
-/** Sends to a reader of a complete stream the events that the log keeps after `from`, then the end. */
+/** Sends to a sink of a complete stream the events that the log keeps after `from`, then the end. */
 export function replayComplete(
   events: readonly LoggedEvent[],
-  reader: Reader,
+  sink: Sink,
   from: ResumeFrom & { readonly stream: string; readonly call: RequestId | undefined; readonly isTool: boolean },
   log: SessionEventLog,
 ): void {
   const { stream } = from;
   const call = callSuffix(from.call, from.isTool);
-  reader.point(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.retryMs, log.emptyData);
+  sink.point(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.retryMs, log.emptyData);
   for (const { offset, data } of events) {
-    if (data !== '') reader.message(data, log.eventId(stream, offset, call));
+    if (data !== '') sink.message(data, log.eventId(stream, offset, call));
   }
-  reader.end();
+  sink.end();
 }

@@ -1,14 +1,14 @@
 /**
  * One stream of messages to a client: a POST's stream ends with the last answer, the GET stream lives as long as its
- * session. A *logged* stream gives every message an offset and stores it before it is sent, so its reader can
- * disconnect and resume (`resuming.ts`). The messages of an unlogged stream reach only the present reader. A store in
+ * session. A *logged* stream gives every message an offset and stores it before it is sent, so its sink can
+ * disconnect and resume (`resuming.ts`). The messages of an unlogged stream reach only the present sink. A store in
  * this process takes an event at once. An event that must wait for its store is in the queue (`append-queue.ts`).
  *
  * The last message completes a stream. What a crash leaves: the stored events, and a stream that is not complete. The
  * next owner of the session ends it.
  */
 import type { Mark, MaybePromise, WriteOutcome } from '../../stores/store.ts';
-import type { Reader, ReaderListener } from '../../http/reader.ts';
+import type { Sink, SinkListener } from '../../http/sink.ts';
 import { AppendQueue, carriedBy, type QueuedStream } from './append-queue.ts';
 import { callSuffix, resumeSuffix } from './event-id.ts';
 import { Resuming, type ResumedStream, type ResumeFrom } from './resuming.ts';
@@ -26,7 +26,7 @@ export interface PostedRequests {
 /** A GET stream answers no request. */
 const NONE: PostedRequests = { answersOnly: false, requests: 0, call: undefined };
 
-export class Stream implements ReaderListener, QueuedStream, ResumedStream {
+export class Stream implements SinkListener, QueuedStream, ResumedStream {
   readonly key: string;
   readonly #posted: PostedRequests;
   #callSuffix: string | undefined = undefined;
@@ -38,9 +38,9 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   /** Answers that are still to come. */
   #awaited: number;
   #isComplete = false;
-  #reader: Reader | undefined = undefined;
+  #sink: Sink | undefined = undefined;
   #readerDone: (() => void) | undefined = undefined;
-  /** The last offset sent to the present reader, and how often a reader resumed from it. */
+  /** The last offset sent to the present sink, and how often a sink resumed from it. */
   #sent = -1;
   #resumes = 0;
   #resuming: Resuming | undefined = undefined;
@@ -93,11 +93,11 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   }
 
   /**
-   * Whether the next owner of the session can answer the call: its reader is at another instance, or its client comes
+   * Whether the next owner of the session can answer the call: its sink is at another instance, or its client comes
    * back.
    */
   get canHandOff(): boolean {
-    const isReached = this.clientResumes || this.#reader?.isRelayed === true;
+    const isReached = this.clientResumes || this.#sink?.isRelayed === true;
     return this.#posted.requests === 1 && !this.#isComplete && isReached;
   }
 
@@ -109,7 +109,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     return this.#delayed;
   }
 
-  /** The session ended: later messages reach only the present reader. */
+  /** The session ended: later messages reach only the present sink. */
   abandonLog(): void {
     this.endTurn();
     this.#log = undefined;
@@ -117,18 +117,18 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
 
   // ——— its messages ———
 
-  /** Sets the reader of a POST. Its priming event is stored already, and is sent first. */
-  begin(reader: Reader): void {
-    this.use(reader);
+  /** Sets the sink of a POST. Its priming event is stored already, and is sent first. */
+  begin(sink: Sink): void {
+    this.use(sink);
     this.#point(0);
   }
 
   /**
-   * Sets the reader of a POST that is dispatched at once. Every event is stored before it is sent, the priming event
+   * Sets the sink of a POST that is dispatched at once. Every event is stored before it is sent, the priming event
    * together with the first message.
    */
-  beginAhead(reader: Reader, extra: AppendExtra, stored: (result: WriteResult) => void): void {
-    this.use(reader);
+  beginAhead(sink: Sink, extra: AppendExtra, stored: (result: WriteResult) => void): void {
+    this.use(sink);
     if (this.#log !== undefined) this.#queueIn(this.#log).gather(extra, stored);
   }
 
@@ -137,13 +137,13 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     return this.#queue?.isAhead === true;
   }
 
-  /** The turn of the event loop ends, and the response of the reader has not begun. */
+  /** The turn of the event loop ends, and the response of the sink has not begun. */
   endTurn(): void {
     this.#queue?.endTurn();
   }
 
   /**
-   * Stores an event with only an id, and sends it to the reader. `opens`: no request runs before the event has opened
+   * Stores an event with only an id, and sends it to the sink. `opens`: no request runs before the event has opened
    * the stream in the log, and a failure is not retried after `waitMs`.
    */
   storePoint(opens = false, extra?: AppendExtra): MaybePromise<WriteResult> {
@@ -163,7 +163,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     if (this.#isComplete) return;
     this.#isComplete = last;
     if (this.#log !== undefined) return this.#store(this.#log, json, last, unmark);
-    this.#reader?.message(json, undefined);
+    this.#sink?.message(json, undefined);
     if (last) this.detach();
   }
 
@@ -201,10 +201,10 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   }
 
   room(): Promise<void> | undefined {
-    return this.#reader?.room();
+    return this.#sink?.room();
   }
 
-  /** Sends a stored event to the reader. `''`: it has only an id. */
+  /** Sends a stored event to the sink. `''`: it has only an id. */
   stored(json: string | undefined, last: boolean): void {
     const offset = this.#next;
     if (json !== undefined) this.#next += 1;
@@ -214,7 +214,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   }
 
   /**
-   * Ends the reader, or lets its response continue with the next owner. After an end its client resumes from the log,
+   * Ends the sink, or lets its response continue with the next owner. After an end its client resumes from the log,
    * or at the next owner. A client that does not resume gets an error: here instead of the answer, or from the session,
    * which is about to leave and then answers every running call.
    */
@@ -222,7 +222,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     const { call } = this.#posted;
     const error = call === undefined ? undefined : this.#log?.lostAnswer(call);
     if (error !== undefined && !this.#isComplete) return;
-    if (error !== undefined && answered) this.#reader?.message(error, undefined);
+    if (error !== undefined && answered) this.#sink?.message(error, undefined);
     else if (why === 'fenced' && this.move()) return;
     this.detach();
   }
@@ -242,13 +242,13 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     else this.#queue.whenEmpty(then);
   }
 
-  // ——— its reader ———
+  // ——— its sink ———
 
-  get reader(): Reader | undefined {
-    return this.#reader;
+  get sink(): Sink | undefined {
+    return this.#sink;
   }
 
-  /** The last event of the present reader. */
+  /** The last event of the present sink. */
   get position(): ResumeFrom {
     return { offset: this.#sent, resumes: this.#resumes };
   }
@@ -257,42 +257,42 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     this.resuming.letGo(false);
   }
 
-  /** Whether the stream has a reader now. */
+  /** Whether the stream has a sink now. */
   get read(): boolean {
-    return this.#reader?.isOpen === true;
+    return this.#sink?.isOpen === true;
   }
 
-  /** Sets the reader; `done` is called when it ends. The caller has detached or parked the reader before it. */
-  use(reader: Reader, done?: () => void): void {
-    this.#reader = reader;
+  /** Sets the sink; `done` is called when it ends. The caller has detached or parked the sink before it. */
+  use(sink: Sink, done?: () => void): void {
+    this.#sink = sink;
     this.#readerDone = done;
     this.#sent = -1;
     this.#resumes = 0;
-    reader.listener = this;
+    sink.listener = this;
   }
 
-  /** The present reader reads no more. Returns what to call once its response has ended. */
+  /** The present sink reads no more. Returns what to call once its response has ended. */
   leave(): (() => void) | undefined {
     const done = this.#readerDone;
-    this.#reader = undefined;
+    this.#sink = undefined;
     this.#readerDone = undefined;
     return done;
   }
 
-  /** Drops the response at once, because a session may outlive its readers by hours. */
-  over(reader: Reader): void {
-    if (this.#reader !== reader) return this.#resuming?.forget(reader);
+  /** Drops the response at once, because a session may outlive its sinks by hours. */
+  over(sink: Sink): void {
+    if (this.#sink !== sink) return this.#resuming?.forget(sink);
     const done = this.leave();
     this.#resuming?.endParked();
     done?.();
   }
 
-  /** Ends the reader cleanly; the stream continues. */
+  /** Ends the sink cleanly; the stream continues. */
   detach(): void {
-    const reader = this.#reader;
-    if (reader === undefined) return;
+    const sink = this.#sink;
+    if (sink === undefined) return;
     const done = this.leave();
-    reader.end();
+    sink.end();
     this.#resuming?.endParked();
     done?.();
   }
@@ -300,7 +300,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
   message(json: string, offset: number): void {
     this.#sent = offset;
     this.#resumes = 0;
-    this.#reader?.message(json, this.#eventId(offset, ''));
+    this.#sink?.message(json, this.#eventId(offset, ''));
   }
 
   /** Sends an event with only the id of `offset`, where the stream is logged. */
@@ -308,7 +308,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     const log = this.#log;
     if (log === undefined) return;
     this.#sent = offset;
-    this.#reader?.point(this.#eventId(offset, resumed) ?? '', retryMs ?? log.retryMs, log.emptyData);
+    this.#sink?.point(this.#eventId(offset, resumed) ?? '', retryMs ?? log.retryMs, log.emptyData);
   }
 
   /** `undefined`: the stream is not logged. */
@@ -318,7 +318,7 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
     return this.#log?.eventId(this.key, offset, resumed === '' ? suffix : suffix + resumed);
   }
 
-  /** The reader continues at `from`, and gets that id as a new one. */
+  /** The sink continues at `from`, and gets that id as a new one. */
   resumePoint(from: ResumeFrom, retryMs: number): void {
     this.#point(from.offset, retryMs, resumeSuffix(from.resumes));
     this.#resumes = from.resumes + 1;
@@ -336,13 +336,13 @@ export class Stream implements ReaderListener, QueuedStream, ResumedStream {
 
   /**
    * Another instance owns the session, and ends or runs again what ran here: the response continues with what the log
-   * gets there. `false`: there is no reader, or it has no event id to continue from.
+   * gets there. `false`: there is no sink, or it has no event id to continue from.
    */
   move(): boolean {
-    const reader = this.#reader;
-    if (reader?.isOpen !== true || reader.takes === 'answers') return false;
-    if (!this.canResume && !reader.isRelayed) return false;
-    reader.moved(true);
+    const sink = this.#sink;
+    if (sink?.isOpen !== true || sink.takes === 'answers') return false;
+    if (!this.canResume && !sink.isRelayed) return false;
+    sink.moved(true);
     return true;
   }
 }

@@ -7,7 +7,7 @@ import { RequestBytes } from '../../../src/http/body.ts';
 import type { Exchange, RunningWork } from '../../../src/http/exchange.ts';
 import { KeepAlive } from '../../../src/http/keep-alive.ts';
 import { HttpResponse } from '../../../src/http/response.ts';
-import type { ResponsePolicy } from '../../../src/http/reader.ts';
+import type { ResponsePolicy } from '../../../src/http/sink.ts';
 import { memoryRows } from '../../../src/limits/held.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
 import { HandlerWork } from '../../../src/session/calls/handler-work.ts';

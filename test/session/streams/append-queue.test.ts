@@ -114,7 +114,7 @@ describe('appends', () => {
     expect(appends[2]?.extra).toMatchObject({ mark, unmark: 'm' });
   });
 
-  test('wait for the link to a reader that is full', async () => {
+  test('wait for the link to a sink that is full', async () => {
     const { add, appends, state } = queueOf();
     let free: () => void = () => {};
     state.room = new Promise<void>((resolve) => (free = resolve));

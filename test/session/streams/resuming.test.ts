@@ -1,6 +1,6 @@
-/** How a reader that comes back takes over from the one before it, and how a response ends before its stream. */
+/** How a sink that comes back takes over from the one before it, and how a response ends before its stream. */
 import { describe, expect, test } from 'vitest';
-import type { Reader } from '../../../src/http/reader.ts';
+import type { Sink } from '../../../src/http/sink.ts';
 import { GET_STREAM } from '../../../src/session/streams/event-id.ts';
 import { type ResumedStream, type ResumeFrom, Resuming } from '../../../src/session/streams/resuming.ts';
 import type { LoggedEvent, ReplayOutcome } from '../../../src/stores/store.ts';
@@ -9,25 +9,25 @@ const RETRY_MS = 1_000;
 
 const soon = (): Promise<void> => new Promise((done) => setImmediate(done));
 
-interface NamedReader extends Reader {
+interface NamedSink extends Sink {
   readonly name: string;
 }
 
-/** A stream whose log answers when the test says so. `seen`: what its readers get and how they end, in order. */
+/** A stream whose log answers when the test says so. `seen`: what its sinks get and how they end, in order. */
 function streamOf({ key = 'p', relayed = false, completed = false } = {}) {
   const seen: string[] = [];
   const reads: Array<(outcome: ReplayOutcome) => Promise<void>> = [];
   let store: (() => Promise<void>) | undefined;
-  const readerOf = (name: string): NamedReader =>
+  const sinkOf = (name: string): NamedSink =>
     ({
       name,
       isOpen: true,
       isRelayed: relayed,
       end: () => seen.push(`${name} ends`),
       moved: () => seen.push(`${name} moves`),
-    }) as unknown as NamedReader;
-  const state = { reader: readerOf('first') as NamedReader | undefined, completed, keepsPoint: false };
-  const leave = (): void => void (state.reader = undefined);
+    }) as unknown as NamedSink;
+  const state = { sink: sinkOf('first') as NamedSink | undefined, completed, keepsPoint: false };
+  const leave = (): void => void (state.sink = undefined);
   const stream: ResumedStream = {
     key,
     log: {
@@ -44,22 +44,22 @@ function streamOf({ key = 'p', relayed = false, completed = false } = {}) {
       return state.completed;
     },
     answersOnly: false,
-    get reader() {
-      return state.reader;
+    get sink() {
+      return state.sink;
     },
     position: { offset: 4, resumes: 0 },
     canResume: true,
-    use: (reader) => void (state.reader = reader as NamedReader),
+    use: (sink) => void (state.sink = sink as NamedSink),
     leave: () => {
       leave();
       return undefined;
     },
     detach: () => {
-      if (state.reader !== undefined) seen.push(`${state.reader.name} is detached`);
+      if (state.sink !== undefined) seen.push(`${state.sink.name} is detached`);
       leave();
     },
-    message: (json, offset) => seen.push(`${state.reader?.name} gets ${offset} ${json}`),
-    resumePoint: ({ offset }, retryMs) => seen.push(`${state.reader?.name} at ${offset}, retry ${retryMs}`),
+    message: (json, offset) => seen.push(`${state.sink?.name} gets ${offset} ${json}`),
+    resumePoint: ({ offset }, retryMs) => seen.push(`${state.sink?.name} at ${offset}, retry ${retryMs}`),
     storePoint: () => {
       if (!state.keepsPoint) return 'written';
       return new Promise((resolve) => {
@@ -70,10 +70,10 @@ function streamOf({ key = 'p', relayed = false, completed = false } = {}) {
   };
   const resuming = new Resuming(stream);
   const resume = (name: string, from: Partial<ResumeFrom> = {}): Promise<boolean> =>
-    resuming.resume(() => readerOf(name), { offset: 1, resumes: 0, ...from });
-  /** A message is stored: to the log that is read, or to the reader. */
+    resuming.resume(() => sinkOf(name), { offset: 1, resumes: 0, ...from });
+  /** A message is stored: to the log that is read, or to the sink. */
   const say = (data: string, offset: number): void => {
-    if (!resuming.takes(data, offset) && state.reader !== undefined) stream.message(data, offset);
+    if (!resuming.takes(data, offset) && state.sink !== undefined) stream.message(data, offset);
   };
   return { resuming, resume, say, seen, reads, state, stored: () => store?.() };
 }
@@ -81,7 +81,7 @@ function streamOf({ key = 'p', relayed = false, completed = false } = {}) {
 const found = (next: number, ...events: LoggedEvent[]) => ({ found: true, events, next }) as unknown as ReplayOutcome;
 const event = (offset: number, data = `m${offset}`): LoggedEvent => ({ offset, data });
 
-describe('a reader that resumes', () => {
+describe('a sink that resumes', () => {
   test('gets the log, then what was stored while the log was read; nothing is missing and nothing comes twice', async () => {
     const { resume, say, seen, reads } = streamOf();
     const resumed = resume('second');
@@ -104,7 +104,7 @@ describe('a reader that resumes', () => {
   test.each([
     ['the log has not', { found: false, why: 'gap' } as unknown as ReplayOutcome],
     ['is past the end of the log', found(1)],
-  ])('is refused from a position that %s, and the reader before it misses nothing', async (_, outcome) => {
+  ])('is refused from a position that %s, and the sink before it misses nothing', async (_, outcome) => {
     const { resume, say, seen, reads } = streamOf();
     const resumed = resume('second');
     await soon();
@@ -137,7 +137,7 @@ describe('a reader that resumes', () => {
   });
 });
 
-test('earlier readers of a GET stream are parked: beyond three the oldest ends, the others with the stream', async () => {
+test('earlier sinks of a GET stream are parked: beyond three the oldest ends, the others with the stream', async () => {
   const { resuming, resume, seen, reads } = streamOf({ key: GET_STREAM });
   for (const [n, name] of ['second', 'third', 'fourth', 'fifth'].entries()) {
     void resume(name);
@@ -176,7 +176,7 @@ describe('a response ends before its stream', () => {
     expect(own.seen).toEqual(['first at 4, retry 100', 'first is detached']);
   });
 
-  test('once a new position is stored, and only if the same reader still reads', async () => {
+  test('once a new position is stored, and only if the same sink still reads', async () => {
     const { resuming, seen, state, stored } = streamOf();
     state.keepsPoint = true;
     resuming.endResponse();
@@ -187,12 +187,12 @@ describe('a response ends before its stream', () => {
     const other = streamOf();
     other.state.keepsPoint = true;
     other.resuming.endResponse();
-    other.state.reader = { ...(other.state.reader as NamedReader), name: 'second' };
+    other.state.sink = { ...(other.state.sink as NamedSink), name: 'second' };
     await other.stored();
     expect(other.seen).toEqual([]);
   });
 
-  test('for the next owner of its session, where a reader at another instance moves instead', () => {
+  test('for the next owner of its session, where a sink at another instance moves instead', () => {
     const [own, relayed] = [streamOf(), streamOf({ relayed: true })];
     for (const { resuming } of [own, relayed]) resuming.handOff(true);
     expect([own.seen, relayed.seen]).toEqual([['first is detached'], ['first moves']]);
@@ -210,14 +210,14 @@ describe('a response ends before its stream', () => {
     expect(resuming.poll(50)).toBe(false);
   });
 
-  test('cleanly, but not again for the reader that resumed from that end', () => {
+  test('cleanly, but not again for the sink that resumed from that end', () => {
     const { resuming, seen, state } = streamOf();
     const end = resuming.cleanEnd({ offset: 1, resumes: 0 });
     end?.();
     expect(seen).toEqual(['first at 4, retry 100', 'first is detached']);
-    expect(state.reader).toBeUndefined();
+    expect(state.sink).toBeUndefined();
     expect(resuming.cleanEnd({ offset: 4, resumes: 1 })).toBeUndefined();
-    // A later reader may be ended again.
+    // A later sink may be ended again.
     expect(resuming.cleanEnd({ offset: 4, resumes: 1 })).toBeTypeOf('function');
   });
 });

@@ -13,7 +13,7 @@ import type { LargeAnswers } from './large-answers.ts';
 import type { StreamExpiry } from './stream-expiry.ts';
 
 /** Gets the messages of a stream. Sessions write to their clients only through this interface. */
-export interface Reader {
+export interface Sink {
   /** One message, as JSON text. `id`: the client can resume after it. */
   message(json: string, id?: string): void;
   /** An event with only an id, and the time that the client waits before it reconnects. */
@@ -33,14 +33,14 @@ export interface Reader {
   readonly isRelayed: boolean;
   /** Resolves when the link to the instance of its client has room, or has failed; `undefined`: it has room. */
   room(): Promise<void> | undefined;
-  listener: ReaderListener | undefined;
+  listener: SinkListener | undefined;
 }
 
 /**
  * The response to one request, the same in every attempt to serve it: `begin`, then points and messages, then `end`; or
  * one `refuse` or `done`. A value after the end does nothing.
  */
-export interface CallReader extends Reader {
+export interface ResponseSink extends Sink {
   /** Values follow. `policy`: the form of the response. A response that has begun keeps its form and continues. */
   begin(policy: ResponsePolicy): void;
   /** Sends the head of a stream now. Without it the head leaves when the turn ends, or a little later. */
@@ -65,19 +65,19 @@ export interface CallReader extends Reader {
 }
 
 /** An object instead of a function: the stream of a call listens without allocating a closure. */
-export interface ReaderListener {
+export interface SinkListener {
   /** What a line in the log calls its request: the tool, or what else is asked for. */
   readonly label?: string;
-  /** A write to the store is under way, and its message reaches the reader in a moment. */
+  /** A write to the store is under way, and its message reaches the sink in a moment. */
   readonly flushing?: boolean;
   /** The turn that made the response ends, and the response is not complete. */
   endTurn?(): void;
   /** The server of the connection stops listening: ends the response so that its client resumes. */
   hostStopped?(): void;
   /** The head of a stream was sent: what the stream begins with follows. */
-  opened?(reader: Reader): void;
+  opened?(sink: Sink): void;
   /** Called once: the response ended, its client disconnected, or it was cut because its client reads too slowly. */
-  over(reader: object): void;
+  over(sink: object): void;
 }
 
 /**
@@ -88,7 +88,7 @@ export type SessionResponse = 'post' | 'resumed' | 'get' | 'json' | 'batch';
 
 /** Continues responses with the next owner of their session, after their last event. */
 export interface Mover {
-  moved(exchange: Exchange, reader: CallReader, kind: SessionResponse): void;
+  moved(exchange: Exchange, sink: ResponseSink, kind: SessionResponse): void;
 }
 
 /** What responses of one kind have in common. */

@@ -1,18 +1,18 @@
-/** What a reader of a relayed call puts on the link, and when. The link is real; its messages are kept. */
+/** What a sink of a relayed call puts on the link, and when. The link is real; its messages are kept. */
 import { expect, test } from 'vitest';
 import { CREDIT_BYTES, Link } from '../../src/cluster/link.ts';
 import { LINK_VERSION, type LinkMessage, type SentValue } from '../../src/cluster/messages.ts';
 import { overMemory } from '../../src/errors.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
-import type { ReaderListener, ResponsePolicy } from '../../src/http/reader.ts';
+import type { SinkListener, ResponsePolicy } from '../../src/http/sink.ts';
 import { memoryRows } from '../../src/limits/held.ts';
-import { LinkReader } from '../../src/relay/link-reader.ts';
+import { LinkSink } from '../../src/relay/link-sink.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
 function open(): {
-  reader: LinkReader;
+  sink: LinkSink;
   policy: ResponsePolicy;
   /** The values of each item. */
   items: () => ReadonlyArray<readonly SentValue[]>;
@@ -33,7 +33,7 @@ function open(): {
     onDoubt: () => undefined,
   });
   return {
-    reader: new LinkReader({
+    sink: new LinkSink({
       link,
       n: 7,
       memory: memoryRows(2 ** 20).bodies,
@@ -53,10 +53,10 @@ const items = (sent: readonly LinkMessage[]): number =>
   sent.reduce((most, message) => Math.max(most, message.first + message.items.length), 0);
 
 test('the values of one turn are one item, and the end leaves at once', async () => {
-  const { reader, policy, items: got } = open();
-  reader.sessionId = 's';
-  reader.begin(policy);
-  reader.point('e-0', 1_000, true);
+  const { sink, policy, items: got } = open();
+  sink.sessionId = 's';
+  sink.begin(policy);
+  sink.point('e-0', 1_000, true);
   expect(got()).toEqual([]);
   await turn();
   const head = [
@@ -64,23 +64,23 @@ test('the values of one turn are one item, and the end leaves at once', async ()
     ['point', 'e-0', 1_000, true],
   ];
   expect(got()).toEqual([head]);
-  reader.message('1', 'e-1');
-  reader.message('2', 'e-2');
-  reader.end();
+  sink.message('1', 'e-1');
+  sink.message('2', 'e-2');
+  sink.end();
   await Promise.resolve();
   expect(got()).toEqual([head, [['message', '1', 'e-1'], ['message', '2', 'e-2'], ['end']]]);
-  expect([reader.isOpen, reader.lastId]).toEqual([false, 'e-2']);
+  expect([sink.isOpen, sink.lastId]).toEqual([false, 'e-2']);
 });
 
 test('a head waits for the first event that the store takes, and no longer', async () => {
-  const { reader, policy, items: got } = open();
-  const listener: ReaderListener & { flushing: boolean } = { flushing: true, over: () => undefined };
-  reader.listener = listener;
-  reader.begin(policy);
+  const { sink, policy, items: got } = open();
+  const listener: SinkListener & { flushing: boolean } = { flushing: true, over: () => undefined };
+  sink.listener = listener;
+  sink.begin(policy);
   for (let n = 0; n < 3; n++) await turn();
   expect(got()).toEqual([]);
   listener.flushing = false;
-  reader.message('1', 'e-1');
+  sink.message('1', 'e-1');
   await turn();
   expect(got()).toEqual([
     [
@@ -91,25 +91,25 @@ test('a head waits for the first event that the store takes, and no longer', asy
 });
 
 test('what was withdrawn is not sent, and the next attempt begins again', async () => {
-  const { reader, policy, items: got } = open();
+  const { sink, policy, items: got } = open();
   const left: unknown[] = [];
-  reader.listener = { over: (one) => left.push(one) };
-  reader.begin(policy);
-  reader.message('1', 'e-1');
-  reader.withdraw();
-  expect([left, reader.hasBegun, reader.lastId]).toEqual([[reader], false, undefined]);
-  reader.refuse(overMemory(), 3);
+  sink.listener = { over: (one) => left.push(one) };
+  sink.begin(policy);
+  sink.message('1', 'e-1');
+  sink.withdraw();
+  expect([left, sink.hasBegun, sink.lastId]).toEqual([[sink], false, undefined]);
+  sink.refuse(overMemory(), 3);
   await turn();
   expect(got()).toMatchObject([[['refuse', { code: 'OVER_MEMORY', status: 503 }, 3, 'error', null]]]);
 });
 
 test('what was sent stays, and a response that has begun does not begin again', async () => {
-  const { reader, policy, items: got } = open();
-  reader.begin(policy);
+  const { sink, policy, items: got } = open();
+  sink.begin(policy);
   await turn();
-  reader.withdraw();
-  reader.begin({ ...policy, onSession: 'post' });
-  reader.end();
+  sink.withdraw();
+  sink.begin({ ...policy, onSession: 'post' });
+  sink.end();
   await turn();
   expect(got()).toEqual([[['begin', 'resumed', null]], [['end']]]);
 });
@@ -117,11 +117,11 @@ test('what was sent stays, and a response that has begun does not begin again', 
 test('only a call that ended here is acknowledged', async () => {
   const [ended, moved] = [open(), open()];
   const acknowledged: string[] = [];
-  ended.reader.onAcknowledged(() => acknowledged.push('ended'));
-  moved.reader.onAcknowledged(() => acknowledged.push('moved'));
-  ended.reader.end();
-  moved.reader.moved(true);
-  expect([ended.reader.isOpen, moved.reader.isOpen]).toEqual([false, false]);
+  ended.sink.onAcknowledged(() => acknowledged.push('ended'));
+  moved.sink.onAcknowledged(() => acknowledged.push('moved'));
+  ended.sink.end();
+  moved.sink.moved(true);
+  expect([ended.sink.isOpen, moved.sink.isOpen]).toEqual([false, false]);
   await turn();
   for (const { acknowledge } of [ended, moved]) acknowledge();
   expect(acknowledged).toEqual(['ended']);
@@ -129,42 +129,42 @@ test('only a call that ended here is acknowledged', async () => {
   expect([ended.finished, moved.finished]).toEqual([[1], [1]]);
 });
 
-test('a client that left, and a link that failed, end the reader and tell who listens', () => {
+test('a client that left, and a link that failed, end the sink and tell who listens', () => {
   for (const end of ['clientLeft', 'failLink'] as const) {
-    const { reader, policy } = open();
+    const { sink, policy } = open();
     const told: string[] = [];
-    reader.listener = { over: () => told.push('over') };
-    reader.onClose(() => told.push('closed'));
-    reader.onAcknowledged(() => told.push('acknowledged'));
-    reader.begin(policy);
-    reader[end]();
+    sink.listener = { over: () => told.push('over') };
+    sink.onClose(() => told.push('closed'));
+    sink.onAcknowledged(() => told.push('acknowledged'));
+    sink.begin(policy);
+    sink[end]();
     expect(told).toEqual(['over', 'closed', ...(end === 'clientLeft' ? ['acknowledged'] : [])]);
-    expect([reader.isOpen, reader.linkFailed]).toEqual([false, end === 'failLink']);
+    expect([sink.isOpen, sink.linkFailed]).toEqual([false, end === 'failLink']);
   }
 });
 
-test('a reader whose client left before its stream began ends the reading of that stream', async () => {
-  const { reader, policy, items: got } = open();
-  reader.clientLeft();
+test('a sink whose client left before its stream began ends the reading of that stream', async () => {
+  const { sink, policy, items: got } = open();
+  sink.clientLeft();
   const told: string[] = [];
-  reader.begin(policy);
-  reader.listener = { over: () => told.push('over') };
-  reader.point('e-0', 1_000, true);
+  sink.begin(policy);
+  sink.listener = { over: () => told.push('over') };
+  sink.point('e-0', 1_000, true);
   await turn();
   expect(told).toEqual(['over']);
   expect(got()).toEqual([]);
 });
 
-test('a reader over a link that takes nothing is cut after the turn that filled it', async () => {
-  const { reader, policy, items: got, link } = open();
-  reader.begin(policy);
+test('a sink over a link that takes nothing is cut after the turn that filled it', async () => {
+  const { sink, policy, items: got, link } = open();
+  sink.begin(policy);
   link.push({ t: 'gone', n: 1 }, 2 * CREDIT_BYTES + 1);
-  expect(reader.room()).toBeInstanceOf(Promise);
-  reader.message('1');
+  expect(sink.room()).toBeInstanceOf(Promise);
+  sink.message('1');
   await turn();
-  reader.message('2');
+  sink.message('2');
   await turn();
-  reader.message('3');
+  sink.message('3');
   await turn();
   expect(got().flat().at(-1)).toEqual(['cut']);
   expect(got().flat()).not.toContainEqual(['message', '3']);

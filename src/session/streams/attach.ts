@@ -1,5 +1,5 @@
-/** Readers of a live session's streams: a new reader of the GET stream, or a resume of any stream. */
-import type { Reader } from '../../http/reader.ts';
+/** Sinks of a live session's streams: a new sink of the GET stream, or a resume of any stream. */
+import type { Sink } from '../../http/sink.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from '../session.ts';
@@ -8,15 +8,15 @@ import type { WriteResult } from './event-log.ts';
 import type { ResumeFrom } from './resuming.ts';
 
 /**
- * Opens the GET stream for a new reader, and parks the reader before it. `missed`: the client missed messages that are
+ * Opens the GET stream for a new sink, and parks the sink before it. `missed`: the client missed messages that are
  * not kept. A client that had the stream before and sends no `Last-Event-ID` missed some too.
  */
-export function openGet(session: LiveSession, reader: Reader, missed: boolean): MaybePromise<WriteResult> {
+export function openGet(session: LiveSession, sink: Sink, missed: boolean): MaybePromise<WriteResult> {
   const { getStream, record, listChanges } = session;
   if (missed || (record.getPrimed && !getStream.read)) listChanges.missedAll();
-  if (getStream.reader !== undefined) getStream.resuming.park();
+  if (getStream.sink !== undefined) getStream.resuming.park();
   session.enter();
-  getStream.use(reader, () => session.exit());
+  getStream.use(sink, () => session.exit());
   if (getStream.logged) record.setGetPrimed();
   const primed = getStream.storePoint();
   listChanges.sendOn(getStream);
@@ -34,7 +34,7 @@ export function resumable({ record, getStream, calls }: LiveSession, stream: str
 export async function resumeStream(
   session: LiveSession,
   stream: Stream,
-  open: () => Reader,
+  open: () => Sink,
   from: ResumeFrom,
 ): Promise<boolean> {
   let resumed = false;
@@ -44,7 +44,7 @@ export async function resumeStream(
   } finally {
     if (!resumed) session.exit();
   }
-  // The session left while the log was read: end the reader, so that its client resumes at the next owner.
+  // The session left while the log was read: end the sink, so that its client resumes at the next owner.
   if (resumed && session.left) stream.detach();
   else if (resumed && stream === session.getStream) {
     session.listChanges.sendOn(stream);

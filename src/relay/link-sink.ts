@@ -1,5 +1,5 @@
 /**
- * The reader of a call that another instance relayed: its values travel over the link, those of one turn as one item. A
+ * The sink of a call that another instance relayed: its values travel over the link, those of one turn as one item. A
  * head waits for the first event that the store takes, so that both arrive together.
  *
  *     open ──end, refuse, done, cut──▶ answered ──that instance has taken it──▶ acknowledged
@@ -17,7 +17,7 @@ import { attempt, type LostForm } from '../http/answer.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
 import { RequestBytes } from '../http/body.ts';
 import type { Caller, RelayOrigin, ReportFailure, RunningWork } from '../http/exchange.ts';
-import type { CallReader, ReaderListener, ResponsePolicy } from '../http/reader.ts';
+import type { ResponseSink, SinkListener, ResponsePolicy } from '../http/sink.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
@@ -48,7 +48,7 @@ export interface LinkReaderOptions {
   finished(): void;
 }
 
-export class LinkReader implements CallReader, RelayOrigin, RequestLife, TurnTask {
+export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTask {
   readonly #options: LinkReaderOptions;
   readonly #releaseLink: () => void;
   readonly #held: RequestBytes;
@@ -64,7 +64,7 @@ export class LinkReader implements CallReader, RelayOrigin, RequestLife, TurnTas
   #backlog: Backlog | undefined;
   #onClose: Array<() => unknown> = [];
   #onAcknowledged: Array<() => void> = [];
-  listener: ReaderListener | undefined;
+  listener: SinkListener | undefined;
   sessionId: string | undefined;
   lastId: string | undefined;
 
