@@ -21,7 +21,7 @@ import {
 import { authAway, insufficientScope, internal, SojournError, unauthorized } from '../errors.ts';
 import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
 import { checkVersion } from '../options/packages.ts';
-import type { AuthContext, Authenticator, Caller } from './context.ts';
+import type { AuthContext, Authenticator, HeaderSource } from './context.ts';
 import { loadJose } from './issuer-keys.ts';
 import { createJwtVerifier, forOther, refusedToken, type RefusedToken } from './jwt.ts';
 import { createProxyUsers } from './proxy-users.ts';
@@ -45,7 +45,7 @@ type TokenIdentification = Exclude<Identification, { by: 'proxy' }>;
 class BearerTokens implements Authenticator {
   readonly ready: Promise<unknown>;
   readonly #context: AuthContext;
-  readonly #verify: (token: string, caller: Caller) => Promise<AuthInfo | undefined>;
+  readonly #verify: (token: string, caller: HeaderSource) => Promise<AuthInfo | undefined>;
   /** Only for JWTs, which no server revokes before they expire. */
   readonly #verified: VerifiedTokens | undefined = undefined;
   readonly #resource: URL | undefined;
@@ -72,7 +72,7 @@ class BearerTokens implements Authenticator {
     }
   }
 
-  authenticate(caller: Caller): AuthInfo | SojournError | Promise<AuthInfo | SojournError> {
+  authenticate(caller: HeaderSource): AuthInfo | SojournError | Promise<AuthInfo | SojournError> {
     const header = caller.header('authorization');
     if (header === undefined || header === '') return this.#refuse(refusedToken('Missing Authorization header'));
     const token = header.length <= LONGEST_TOKEN ? BEARER.exec(header)?.[1] : undefined;
@@ -82,7 +82,7 @@ class BearerTokens implements Authenticator {
     return this.#verified?.get(token) ?? this.#check(token, caller);
   }
 
-  async #check(token: string, caller: Caller): Promise<AuthInfo | SojournError> {
+  async #check(token: string, caller: HeaderSource): Promise<AuthInfo | SojournError> {
     try {
       const info = await verifyBearerToken(`Bearer ${token}`, {
         verifier: { verifyAccessToken: () => this.#verifyAccessToken(token, caller) },
@@ -97,7 +97,7 @@ class BearerTokens implements Authenticator {
     }
   }
 
-  async #verifyAccessToken(token: string, caller: Caller): Promise<AuthInfo> {
+  async #verifyAccessToken(token: string, caller: HeaderSource): Promise<AuthInfo> {
     const info: unknown = await this.#verify(token, caller);
     if (info === undefined || info === null) throw refusedToken('Token is not valid');
     if (!isAuthInfo(info)) throw new TypeError('auth.verify takes a token to an AuthInfo (token, clientId, scopes, …)');

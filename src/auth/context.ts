@@ -9,11 +9,11 @@ export interface AuthContext {
   readonly logger: Logger;
 }
 
-export type Caller = Pick<Exchange, 'header' | 'request'>;
+export type HeaderSource = Pick<Exchange, 'header' | 'request'>;
 
 /** Who the caller is, or why the request is refused. Never rejects, never throws. */
 export interface Authenticator {
   /** Rejects when a package that it needs is not installed; no token can be verified then. */
   readonly ready?: Promise<unknown>;
-  authenticate(caller: Caller): AuthInfo | SojournError | Promise<AuthInfo | SojournError>;
+  authenticate(caller: HeaderSource): AuthInfo | SojournError | Promise<AuthInfo | SojournError>;
 }

@@ -4,7 +4,17 @@
  */
 import { LISTEN } from '../listen/listen-options.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
-import { choice, flag, type FlagSpec, type FlagText, GROUPS, inModule, ms, number, option } from '../options/kinds.ts';
+import {
+  choice,
+  flag,
+  type FlagSpec,
+  type FlagText,
+  GROUPS,
+  inModule,
+  ms,
+  number,
+  option,
+} from '../options/value-kinds.ts';
 import { LEVELS } from '../options/logger.ts';
 import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
 import { type OptionName, OPTIONS } from '../options/table.ts';

@@ -15,14 +15,14 @@ import type { Logger } from '../types.ts';
 import { Acceptance } from './acceptance.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
-import type { Link } from './link.ts';
+import type { Link } from './instance-link.ts';
 import { type LinkedInstance, Links, PASSING_CAUSES } from './links.ts';
-import { type AnswerItem, type CallItem, type FaultyItem, type InboundItem, readMessage } from './messages.ts';
+import { type AnswerItem, type RequestItem, type FaultyItem, type ReceivedItem, readMessage } from './messages.ts';
 
 /** What is done here with calls that instances relay to each other. */
 export interface RelayedCalls {
   /** A call that another instance relays to this one. */
-  serve(link: Link, call: CallItem): void;
+  serve(link: Link, call: RequestItem): void;
   /** A call that cannot be read. It has not run here. */
   refuse(link: Link, n: number): void;
   /** The client of call `n` disconnected from the other instance. */
@@ -41,12 +41,12 @@ export interface ServedHere {
     /** This instance has a lease, again or still. After a lapse the lease has a new id (`owner`). */
     readonly claims: { extended(): void };
     /** This instance has had no store for `waitMs` and has no lease. Another instance may serve its sessions. */
-    letResume(): void;
+    endToResumeElsewhere(): void;
   };
   readonly legacy: {
     readonly relay: RelayedCalls;
     /** The same for calls that are relayed. */
-    letResume(): void;
+    endToResumeElsewhere(): void;
   };
   readonly waitingRoom: { wake(): void };
   readonly bus: { deliver(event: ServerEvent): void };
@@ -108,8 +108,8 @@ export class Instance implements Leaseholder, LinkedInstance {
 
   cutOff(): void {
     if (this.#alone) return;
-    this.#served.registry.letResume();
-    this.#served.legacy.letResume();
+    this.#served.registry.endToResumeElsewhere();
+    this.#served.legacy.endToResumeElsewhere();
   }
 
   // ——— LinkedInstance ———
@@ -241,7 +241,7 @@ export class Instance implements Leaseholder, LinkedInstance {
     }
   }
 
-  take(link: Link, item: InboundItem): void {
+  take(link: Link, item: ReceivedItem): void {
     const calls = this.#served.legacy.relay;
     switch (item.t) {
       case 'call':

@@ -18,8 +18,8 @@ import type { Notices } from '../observe/notices.ts';
 import { RepeatedLines } from '../options/repeated-lines.ts';
 import { within } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
-import { Link } from './link.ts';
-import type { InboundItem, InstanceMessage, LinkMessage } from './messages.ts';
+import { Link } from './instance-link.ts';
+import type { ReceivedItem, InstanceMessage, LinkMessage } from './messages.ts';
 
 /** Ids that are known to be dead; their messages are dropped. Above this number the oldest are forgotten. */
 const DEAD_KEPT = 1_000;
@@ -50,7 +50,7 @@ export interface LinksOptions {
 export interface LinkedInstance {
   /** `ownersMayReturn`: the store was away until just now, and a living instance may not listen again yet. */
   readonly lease: { readonly id: string; readonly ownersMayReturn: boolean };
-  take(link: Link, item: InboundItem): void;
+  take(link: Link, item: ReceivedItem): void;
   /** Calls that are under way on the link have an unknown outcome. */
   linkFailed(link: Link): void;
   /** The peer has a lease, and has answered nothing for so long that calls on the link wait no longer. */
@@ -109,7 +109,7 @@ export class Links {
     return this.#links.get(peer)?.stuck === true;
   }
 
-  receive(from: string, message: LinkMessage<InboundItem>): void {
+  receive(from: string, message: LinkMessage<ReceivedItem>): void {
     if (message.to === this.#self.lease.id) this.to(from)?.receive(message);
   }
 

@@ -16,7 +16,7 @@
  * optional here. A change that an older build cannot read raises `LINK_VERSION`.
  */
 import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
-import type { InboundKind } from '../call/inbound.ts';
+import type { InboundKind } from '../inbound/inbound.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 /** The format of link messages and of the items in them. */
@@ -31,7 +31,7 @@ const CALL_KINDS: ReadonlySet<unknown> = new Set<InboundKind>([
   'terminate',
 ]);
 
-export type CallItem = {
+export type RequestItem = {
   readonly t: 'call';
   /** The relaying instance's number for the call on this link. */
   readonly n: number;
@@ -81,7 +81,7 @@ export type SentValue =
 export type AnswerItem = { readonly t: 'answer'; readonly n: number; readonly values: readonly SentValue[] };
 
 export type LinkItem =
-  | CallItem
+  | RequestItem
   | AnswerItem
   | { readonly t: 'gone'; readonly n: number }
   | { readonly t: 'formerly'; readonly id: string };
@@ -89,7 +89,7 @@ export type LinkItem =
 /** An item that this build cannot read. `of`: its `t`. `n`: the number of its call. */
 export type FaultyItem = { readonly t: 'faulty'; readonly of: unknown; readonly n: number | undefined };
 
-export type InboundItem = LinkItem | FaultyItem;
+export type ReceivedItem = LinkItem | FaultyItem;
 
 export type LinkMessage<Item = LinkItem> = {
   readonly kind: 'link';
@@ -113,14 +113,14 @@ export type InstanceMessage =
   | { readonly kind: 'probe' }
   | { readonly kind: 'bus'; readonly event: ServerEvent };
 
-export type InboundMessage =
+export type ReceivedMessage =
   | Exclude<InstanceMessage, LinkMessage>
-  | LinkMessage<InboundItem>
+  | LinkMessage<ReceivedItem>
   /** A link message of another version, so nothing more of it can be read. */
   | { readonly kind: 'otherVersion'; readonly v: unknown; readonly to: unknown };
 
 /** `undefined`: this build cannot read the message. */
-export function readMessage(message: unknown): InboundMessage | undefined {
+export function readMessage(message: unknown): ReceivedMessage | undefined {
   if (!isObject(message)) return undefined;
   const { kind } = message;
   switch (kind) {
@@ -136,7 +136,7 @@ export function readMessage(message: unknown): InboundMessage | undefined {
   }
 }
 
-function readLinkMessage(message: Fields): InboundMessage | undefined {
+function readLinkMessage(message: Fields): ReceivedMessage | undefined {
   const { v, to, first, ack, items, probe, re } = message;
   if (v !== LINK_VERSION) return { kind: 'otherVersion', v, to };
   if (typeof to !== 'string' || !isNumber(first) || !isNumber(ack) || !Array.isArray(items)) return undefined;
@@ -154,7 +154,7 @@ function readLinkMessage(message: Fields): InboundMessage | undefined {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-function readItem(item: unknown): InboundItem {
+function readItem(item: unknown): ReceivedItem {
   const fields: Fields = isObject(item) ? item : {};
   const { t, n } = fields;
   if (checkFor(ITEMS, t)?.(fields) === true) return item as LinkItem;

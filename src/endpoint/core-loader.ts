@@ -11,7 +11,7 @@
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { backoffMs, systemRandom } from '../options/system.ts';
 import type { Core } from './core.ts';
-import type { EndpointStore } from '../session/record/kinds.ts';
+import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { LateStore } from './late-store.ts';
 
 const FIRST_PAUSE_MS = 100;

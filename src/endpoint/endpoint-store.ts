@@ -1,7 +1,7 @@
 /** Opens the store of an endpoint, for the kinds of records that it keeps. */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { systemRandom } from '../options/system.ts';
-import { CALLS, type EndpointStore, sessionKind } from '../session/record/kinds.ts';
+import { CALLS, type EndpointStore, sessionKind } from '../session/record/record-kinds.ts';
 import type { Kind, MaybePromise, OpenStore, Store } from '../stores/store.ts';
 import type { EventRetention } from '../types.ts';
 import { timedStore } from './timed-store.ts';

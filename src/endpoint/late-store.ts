@@ -5,7 +5,7 @@
  */
 import { storeAway } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { EndpointStore } from '../session/record/kinds.ts';
+import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { InstanceStore, Records, Store } from '../stores/store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 

@@ -13,7 +13,7 @@
  * The calls are followed from the first failure in the log on, so that they cost nothing while the store works.
  */
 import { SojournError } from '../errors.ts';
-import type { EndpointStore } from '../session/record/kinds.ts';
+import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { Records } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
 import { operationOf } from './timed-store.ts';

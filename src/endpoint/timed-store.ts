@@ -3,7 +3,7 @@
  * the memory store, where a call takes no time.
  */
 import type { Notices } from '../observe/notices.ts';
-import type { EndpointStore } from '../session/record/kinds.ts';
+import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { AppendRequest } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
 

@@ -6,7 +6,7 @@
  * Each list below is the order of one way in, and has no step that its era does not need. A step is synchronous where
  * it waits for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
  */
-import type { InboundPost } from '../call/inbound.ts';
+import type { InboundPost } from '../inbound/inbound.ts';
 import { SojournError } from '../errors.ts';
 import type { Caller } from '../http/exchange.ts';
 import type { RequestLimits } from '../limits/request-limits.ts';
@@ -15,7 +15,7 @@ import type { Checked, RpcRequest } from '../protocol/jsonrpc.ts';
 import { admitAll, type Authorizer } from '../session/calls/authorizer.ts';
 import { type AdmittedPost, type Call, currentCall } from '../session/calls/call.ts';
 import type { ScopedTransport } from '../session/calls/scopes.ts';
-import type { SessionTransport } from '../session/server/transport.ts';
+import type { SessionTransport } from '../session/server/session-transport.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { MaybePromise } from '../stores/store.ts';
 

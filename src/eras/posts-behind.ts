@@ -2,7 +2,7 @@
  * POSTs of sessions that wait for their turn on a connection (`http/pipelined.ts`). They have not reached their
  * session, so the session cannot cancel them.
  */
-import { type ReceivedPost, requestIdOf } from '../call/inbound.ts';
+import { type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
 
 export class PostsBehind {
   /** The key is the session. */

@@ -27,7 +27,7 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
-import { isRequest, type ReceivedPost, requestIdOf } from '../call/inbound.ts';
+import { isRequest, type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
 import { PostsBehind } from './posts-behind.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';

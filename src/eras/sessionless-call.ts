@@ -296,7 +296,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.#closes = what;
   }
 
-  over(): void {
+  closed(): void {
     // What its handler throws because of the abort is no failure.
     if (this.id !== undefined) this.work.end();
     this.#closes?.left();

@@ -11,8 +11,8 @@
  *     a call that may have run    → 200: the error, or with `lostCalls: 'result'` the result of a tool that failed
  *
  * `docs/internals/answers.md` shows the table, and a test holds it. No other file answers with a status of 400 or more,
- * but for errors that the SDK finds before a handler runs (`eras/modern/transport.ts`), and paths that are not served
- * (`listen/listen.ts`).
+ * but for errors that the SDK finds before a handler runs (`eras/modern/request-transport.ts`), and paths that are not
+ * served (`listen/listen.ts`).
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';

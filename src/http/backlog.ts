@@ -8,12 +8,12 @@
  */
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
-interface Waiting {
+interface Unsent {
   readonly pendingBytes: number;
 }
 
 export class Backlog implements TurnTask {
-  readonly #waiting: Waiting;
+  readonly #waiting: Unsent;
   readonly #limit: number;
   /**
    * `pendingBytes` is `Infinity` while an instance in between accepts no more bytes. After the turn that is too long,
@@ -21,7 +21,7 @@ export class Backlog implements TurnTask {
    */
   #most = Infinity;
 
-  constructor(waiting: Waiting, limit: number) {
+  constructor(waiting: Unsent, limit: number) {
     this.#waiting = waiting;
     this.#limit = limit;
     atEndOfTurn(this);
@@ -40,6 +40,6 @@ export class Backlog implements TurnTask {
 }
 
 /** Call it before each write. Returns `undefined` while the reader is within the limit, and allocates nothing then. */
-export function backlogOf(waiting: Waiting, limit: number, before: Backlog | undefined): Backlog | undefined {
+export function backlogOf(waiting: Unsent, limit: number, before: Backlog | undefined): Backlog | undefined {
   return waiting.pendingBytes > limit ? (before ?? new Backlog(waiting, limit)) : undefined;
 }

@@ -47,7 +47,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
 
   protected finished(): void {
     this.held.release();
-    this.host.slowReaders.over(this);
+    this.host.slowReaders.forget(this);
     // The signal may live until a full garbage collection, and would keep this request and its body.
     if (this.listening) this.#request.signal.removeEventListener('abort', this.#aborted);
   }

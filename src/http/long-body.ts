@@ -47,7 +47,7 @@ export class LongBody implements SlowReader {
 
   /** The adapter may keep the stream as long as its connection. */
   #drop(): void {
-    this.#readers.over(this);
+    this.#readers.forget(this);
     this.#bytes = NO_BYTES;
     this.#given = 0;
   }

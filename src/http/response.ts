@@ -29,9 +29,9 @@ import { atEndOfTurn, type TurnTask } from './turn.ts';
  * becomes `gone` too, but not while it waits for the store. A response that is refused is `ended`. What was not sent
  * may be withdrawn: then the response is `waiting` again.
  */
-type State = 'waiting' | 'gathering' | 'held' | 'complete' | 'open' | 'ended' | 'gone';
+type ResponseState = 'waiting' | 'gathering' | 'held' | 'complete' | 'open' | 'ended' | 'gone';
 
-const STATES: Transitions<State> = {
+const STATES: Transitions<ResponseState> = {
   waiting: ['gathering', 'ended'],
   gathering: ['waiting', 'held', 'complete', 'open', 'ended'],
   held: ['waiting', 'open', 'ended', 'gone'],
@@ -55,7 +55,7 @@ export interface AnswerSink extends Pick<
 export class HttpResponse implements ResponseSink, TurnTask {
   readonly #exchange: Exchange;
   #policy: ResponsePolicy;
-  #state: State = 'waiting';
+  #state: ResponseState = 'waiting';
   /** Frames, or the answers of a JSON body. */
   #gathered = '';
   /** The only message that was gathered. */
@@ -125,9 +125,9 @@ export class HttpResponse implements ResponseSink, TurnTask {
 
   refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
     if (!this.isOpen) return;
-    const { onSession, mover } = this.#policy;
+    const { onSession, continuation } = this.#policy;
     if (this.hasBegun) {
-      const resumes = mover !== undefined && this.lastId !== undefined;
+      const resumes = continuation !== undefined && this.lastId !== undefined;
       // For a call that was accepted before, 404 means that its session has ended.
       const told = onSession !== undefined && error.status === 404 ? sessionEnded() : error;
       if (!resumes && onSession !== 'get') this.message(errorJson(told, id, form));
@@ -179,14 +179,14 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#exchange.destroy();
   }
 
-  moved(): void {
+  handOver(): void {
     if (!this.isOpen) return;
-    const { mover, onSession } = this.#policy;
+    const { continuation, onSession } = this.#policy;
     // What was gathered holds the id after which the response continues.
     this.sendHead();
     this.#detach();
-    if (mover === undefined || onSession === undefined || this.lastId === undefined) this.end();
-    else mover.moved(this.#exchange, this, onSession);
+    if (continuation === undefined || onSession === undefined || this.lastId === undefined) this.end();
+    else continuation.continueResponse(this.#exchange, this, onSession);
   }
 
   withdraw(): void {
@@ -226,7 +226,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     return this.#state !== 'open' && this.#state !== 'ended' && this.#state !== 'gone';
   }
 
-  #become(next: State): void {
+  #become(next: ResponseState): void {
     this.#state = follow(STATES, this.#state, next);
   }
 
@@ -345,6 +345,6 @@ export class HttpResponse implements ResponseSink, TurnTask {
   #detach(): void {
     const { listener } = this;
     this.listener = undefined;
-    listener?.over(this);
+    listener?.closed(this);
   }
 }

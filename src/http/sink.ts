@@ -1,6 +1,6 @@
 /**
  * Responses as sessions and calls see them. `HttpResponse` frames a response for a client that is connected here.
- * `LinkReader` passes its values to the instance that relayed the request, and that instance frames them.
+ * `LinkSink` passes its values to the instance that relayed the request, and that instance frames them.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
@@ -24,7 +24,7 @@ export interface Sink {
    * The next owner of the session serves the request: the instance that relayed it finds that owner, or this one does
    * where its client is connected here. `mayHaveRun`: the response continues after the last event.
    */
-  moved(mayHaveRun: boolean): void;
+  handOver(mayHaveRun: boolean): void;
   /** Whether the client still reads. */
   readonly isOpen: boolean;
   /** `answers`: ids and points are dropped. */
@@ -77,7 +77,7 @@ export interface SinkListener {
   /** The head of a stream was sent: what the stream begins with follows. */
   opened?(sink: Sink): void;
   /** Called once: the response ended, its client disconnected, or it was cut because its client reads too slowly. */
-  over(sink: object): void;
+  closed(sink: object): void;
 }
 
 /**
@@ -87,8 +87,8 @@ export interface SinkListener {
 export type SessionResponse = 'post' | 'resumed' | 'get' | 'json' | 'batch';
 
 /** Continues responses with the next owner of their session, after their last event. */
-export interface Mover {
-  moved(exchange: Exchange, sink: ResponseSink, kind: SessionResponse): void;
+export interface Continuation {
+  continueResponse(exchange: Exchange, sink: ResponseSink, kind: SessionResponse): void;
 }
 
 /** What responses of one kind have in common. */
@@ -114,7 +114,7 @@ export interface ResponsePolicy {
   /** The head waits this long for an answer that may choose the status. */
   readonly headWait?: { readonly time: TimeProvider; readonly ms: number };
   /** Absent: no owner continues a response, and it ends. */
-  readonly mover?: Mover;
+  readonly continuation?: Continuation;
   /** A stream that lasts as long as its client: it ends when the application's server stops listening. */
   readonly endsWithHost?: boolean;
   /** Ends the stream with the token of its caller. */

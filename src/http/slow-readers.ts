@@ -85,7 +85,7 @@ export class SlowReaders {
   }
 
   /** The response is over, or its client has taken everything. */
-  over(reader: SlowReader): void {
+  forget(reader: SlowReader): void {
     const watched = this.#watched.get(reader);
     if (watched === undefined) return;
     this.#options.memory.give(watched.charged, reader.share);
@@ -115,7 +115,7 @@ export class SlowReaders {
     this.#timer = time.setTimeout(() => this.#look(), LOOK_MS);
     for (const [reader, watched] of this.#watched) {
       this.#measure(reader, watched);
-      if (watched.charged === 0) this.over(reader);
+      if (watched.charged === 0) this.forget(reader);
     }
   }
 
@@ -130,7 +130,7 @@ export class SlowReaders {
 
   #cut(reader: SlowReader, why: 'stalled' | 'memory'): void {
     const { pendingBytes } = reader;
-    this.over(reader);
+    this.forget(reader);
     this.#options.onCut(why, pendingBytes);
     reader.cut();
   }
@@ -152,7 +152,7 @@ export class SlowResponse implements SlowReader {
     this.#readers = readers;
     this.share = share;
     const over = (): void => {
-      readers.over(this);
+      readers.forget(this);
       // Streams are silent for any time.
       res.setTimeout(0);
     };

@@ -14,7 +14,7 @@ import {
   type OptionSpec,
   type Values,
   valuesOf,
-} from '../options/kinds.ts';
+} from '../options/value-kinds.ts';
 
 export interface ListenOptions {
   /** Default 3000; 0 = any free port. */

@@ -16,7 +16,7 @@ import type {
 } from './auth-options.ts';
 import { checkBoolean, checkFunction, checkList, checkNames, checkNumber, checkText, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
-import { ms } from './kinds.ts';
+import { ms } from './value-kinds.ts';
 
 /** Every asymmetric signature algorithm of JOSE that `jose` implements. */
 const ASYMMETRIC: readonly string[] = Object.freeze([

@@ -15,7 +15,7 @@ import {
   type NumberSpec,
   type Values,
   valuesOf,
-} from './kinds.ts';
+} from './value-kinds.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

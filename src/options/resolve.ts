@@ -7,7 +7,7 @@ import { checkNames } from './checks.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
 import { refuseRelayedCredentials } from './header-names.ts';
 import { AUTH_NAMES, resolveAuth } from './resolve-auth.ts';
-import { valuesOf } from './kinds.ts';
+import { valuesOf } from './value-kinds.ts';
 import { LIMITS, resolveLimits, resolveRetention, RETENTION } from './resolve-limits.ts';
 import { type OptionName, OPTIONS } from './table.ts';
 

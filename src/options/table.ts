@@ -40,7 +40,7 @@ import {
   option,
   valuesOf,
   zeroIsInfinity,
-} from './kinds.ts';
+} from './value-kinds.ts';
 import { consoleLogger, safeLogger, SILENT } from './logger.ts';
 import { LIMIT_DEFAULTS, RETENTION_DEFAULTS } from './resolve-limits.ts';
 import { systemTime } from './system.ts';

@@ -28,7 +28,7 @@ const PREFIX = 's1.';
 /** Domain separation, so that the same secret can also be a key of `sealedSessions`. */
 const LABEL = 'sojourn requestState v1';
 
-interface State {
+interface SealedState {
   readonly p: unknown;
   readonly exp: number;
 }
@@ -54,7 +54,7 @@ export function createRequestState({ keys, userOf, target, now, random }: Reques
       if (ctx === undefined) throw new TypeError('requestState: mint() needs the context of the request');
       const [first] = await sealingKeys();
       if (first === undefined) throw new Error('requestState: there is no key');
-      const state: State = { p: payload, exp: seconds() + TTL_SECONDS };
+      const state: SealedState = { p: payload, exp: seconds() + TTL_SECONDS };
       return PREFIX + seal(first, random(NONCE_BYTES), JSON.stringify(state), boundTo(ctx));
     },
     async verify(text, ctx) {
@@ -63,7 +63,7 @@ export function createRequestState({ keys, userOf, target, now, random }: Reques
       for (const key of await sealingKeys()) {
         const plain = open(key, text.slice(PREFIX.length), bound);
         if (plain === undefined) continue;
-        const { p, exp } = JSON.parse(plain.toString()) as State;
+        const { p, exp } = JSON.parse(plain.toString()) as SealedState;
         if (exp < seconds()) throw new Error('expired');
         return p;
       }

@@ -4,13 +4,13 @@
  *
  *     open ──end, refuse, done, cut──▶ answered ──that instance has taken it──▶ acknowledged
  *       ├──the client disconnected──▶ clientLeft
- *       ├──moved──▶ handedOff: the next owner continues the call
+ *       ├──moved──▶ handedOver: the next owner continues the call
  *       ╰──failLink──▶ linkFailed: no instance knows the outcome
  *
  * After `acknowledged` and `clientLeft` the relaying instance does not retry the call.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { CREDIT_BYTES, type Link } from '../cluster/link.ts';
+import { CREDIT_BYTES, type Link } from '../cluster/instance-link.ts';
 import type { SentError, SentValue } from '../cluster/messages.ts';
 import { type ErrorCode, internal, SojournError } from '../errors.ts';
 import { attempt, type LostForm } from '../http/answer.ts';
@@ -25,18 +25,18 @@ import type { RequestLife } from './sent-request.ts';
 
 const VALUE_BYTES = 64;
 
-type State = 'open' | 'answered' | 'acknowledged' | 'clientLeft' | 'handedOff' | 'linkFailed';
+type LinkSinkState = 'open' | 'answered' | 'acknowledged' | 'clientLeft' | 'handedOver' | 'linkFailed';
 
-const STATES: Transitions<State> = {
-  open: ['answered', 'clientLeft', 'handedOff', 'linkFailed'],
+const STATES: Transitions<LinkSinkState> = {
+  open: ['answered', 'clientLeft', 'handedOver', 'linkFailed'],
   answered: ['acknowledged'],
   acknowledged: [],
   clientLeft: [],
-  handedOff: [],
+  handedOver: [],
   linkFailed: [],
 };
 
-export interface LinkReaderOptions {
+export interface LinkSinkOptions {
   readonly link: Link;
   /** The number of the call on the link. */
   readonly n: number;
@@ -49,10 +49,10 @@ export interface LinkReaderOptions {
 }
 
 export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTask {
-  readonly #options: LinkReaderOptions;
+  readonly #options: LinkSinkOptions;
   readonly #releaseLink: () => void;
   readonly #held: RequestBytes;
-  #state: State = 'open';
+  #state: LinkSinkState = 'open';
   #policy: ResponsePolicy | undefined;
   /** The values of this turn, and their bytes. */
   #values: SentValue[] = [];
@@ -68,7 +68,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   sessionId: string | undefined;
   lastId: string | undefined;
 
-  constructor(options: LinkReaderOptions) {
+  constructor(options: LinkSinkOptions) {
     this.#options = options;
     this.#releaseLink = options.link.hold('stream');
     this.#held = new RequestBytes(options.memory, options.client);
@@ -119,12 +119,12 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
     this.#runCloseListeners();
   }
 
-  moved(mayHaveRun: boolean): void {
+  handOver(mayHaveRun: boolean): void {
     if (!mayHaveRun) return this.#finish(['moved', false]);
     if (!this.isOpen) return;
     this.#add(['moved', true]);
     this.#flush();
-    this.#become('handedOff');
+    this.#become('handedOver');
   }
 
   withdraw(): void {
@@ -270,7 +270,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   }
 
   /** Every state but the first ends the call here. */
-  #become(next: State): void {
+  #become(next: LinkSinkState): void {
     const wasOpen = this.isOpen;
     this.#state = follow(STATES, this.#state, next);
     if (!wasOpen) return;
@@ -283,7 +283,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   #detach(): void {
     const { listener } = this;
     this.listener = undefined;
-    listener?.over(this);
+    listener?.closed(this);
   }
 
   #runCloseListeners(): void {

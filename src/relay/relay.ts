@@ -7,16 +7,16 @@
  */
 import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Instance, RelayedCalls } from '../cluster/instance.ts';
-import type { Link } from '../cluster/link.ts';
-import type { AnswerItem, CallItem, SentValue } from '../cluster/messages.ts';
+import type { Link } from '../cluster/instance-link.ts';
+import type { AnswerItem, RequestItem, SentValue } from '../cluster/messages.ts';
 import { closedEndpoint, type SojournError } from '../errors.ts';
 import { attempt, type LostForm, lostForm } from '../http/answer.ts';
 import type { SinkListener, ResponsePolicy, SessionResponse } from '../http/sink.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
-import { endsSession, type Inbound, isAbandoned, methodOf } from '../call/inbound.ts';
-import { forStop, type RelayOutcome } from '../call/retries.ts';
+import { endsSession, type Inbound, isAbandoned, methodOf } from '../inbound/inbound.ts';
+import { forStop, type RelayOutcome } from '../inbound/retries.ts';
 import { LinkSink, readError } from './link-sink.ts';
 import { authOf, sentCall, SentRequest } from './sent-request.ts';
 
@@ -32,16 +32,16 @@ export interface RelayOptions {
 
 export interface RelayedServer {
   /** Serves a call that another instance relayed. */
-  serveRelayed(inbound: CallItem, exchange: SentRequest, sink: LinkSink): void;
+  serveRelayed(inbound: RequestItem, exchange: SentRequest, sink: LinkSink): void;
 }
 
 const ENVELOPE_BYTES = 1_024;
 
 /** A call of a client connected here that another instance serves. */
-class OutgoingCall implements SinkListener {
+class RelayedRequest implements SinkListener {
   readonly inbound: Inbound;
   readonly link: Link;
-  readonly item: CallItem;
+  readonly item: RequestItem;
   readonly #responses: RelayOptions['responses'];
   readonly #settled: (outcome: RelayOutcome) => void;
   #isSettled = false;
@@ -51,7 +51,7 @@ class OutgoingCall implements SinkListener {
   constructor(
     inbound: Inbound,
     link: Link,
-    item: CallItem,
+    item: RequestItem,
     { responses }: RelayOptions,
     settled: (o: RelayOutcome) => void,
   ) {
@@ -72,7 +72,7 @@ class OutgoingCall implements SinkListener {
   }
 
   /** The client disconnected, was cut off, or its token expired. The owner need not answer. */
-  over(): void {
+  closed(): void {
     if (this.#isSettled) return;
     this.tellGone();
     this.settle('done');
@@ -123,7 +123,7 @@ export class Relay implements RelayedCalls {
   readonly #options: RelayOptions;
   readonly #isRelayed: (field: string) => boolean;
   #calls = 0;
-  readonly #outgoing = new Map<number, OutgoingCall>();
+  readonly #outgoing = new Map<number, RelayedRequest>();
   readonly #serving = new Map<Link, Map<number, LinkSink>>();
 
   constructor(given: RelayOptions) {
@@ -155,7 +155,7 @@ export class Relay implements RelayedCalls {
     const releaseLink = link.hold(kind === 'post' || endsSession(inbound) ? 'call' : 'stream');
     return new Promise((resolve) => {
       const item = sentCall(inbound, n, text, this.#isRelayed);
-      const outgoing = new OutgoingCall(inbound, link, item, this.#options, (outcome) => {
+      const outgoing = new RelayedRequest(inbound, link, item, this.#options, (outcome) => {
         this.#outgoing.delete(n);
         releaseLink();
         if (began !== undefined) {
@@ -166,7 +166,7 @@ export class Relay implements RelayedCalls {
       });
       this.#outgoing.set(n, outgoing);
       link.push(item, bytes, () => (outgoing.isDelivered = true));
-      if (isAccepted !== true) exchange.onClose(() => outgoing.over());
+      if (isAccepted !== true) exchange.onClose(() => outgoing.closed());
     });
   }
 
@@ -225,7 +225,7 @@ export class Relay implements RelayedCalls {
     }
   }
 
-  serve(link: Link, item: CallItem): void {
+  serve(link: Link, item: RequestItem): void {
     const { n } = item;
     if (this.#refuses) return this.refuse(link, n);
     let serving = this.#serving.get(link);

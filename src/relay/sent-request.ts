@@ -6,11 +6,11 @@
  * instance that received it. `authInfo` is sent without its token, because handlers may read it.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { CallItem } from '../cluster/messages.ts';
+import type { RequestItem } from '../cluster/messages.ts';
 import { type Caller, closeSignal, type HeaderFields, type RelayOrigin, type RunningWork } from '../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { McpHttpRequest } from '../types.ts';
-import type { Inbound } from '../call/inbound.ts';
+import type { Inbound } from '../inbound/inbound.ts';
 
 /** `AuthInfo` requires a token. Handlers on the owner read an empty one. */
 const NO_TOKEN = '';
@@ -34,7 +34,7 @@ export function sentCall(
   n: number,
   text: string | undefined,
   isRelayed: (field: string) => boolean,
-): CallItem {
+): RequestItem {
   const { authInfo, user, clientAddress } = exchange;
   return {
     t: 'call',
@@ -51,14 +51,14 @@ export function sentCall(
 }
 
 /** `authInfo` as its verifier returned it: JSON turned its URL into a string, and an `Infinity` into null. */
-export function authOf({ auth }: CallItem): AuthInfo | undefined {
+export function authOf({ auth }: RequestItem): AuthInfo | undefined {
   if (auth === undefined) return undefined;
   const { resource, expiresAt } = auth as { resource?: URL | string; expiresAt?: number | null };
   const sent = expiresAt === null ? { ...auth, expiresAt: Infinity } : auth;
   return typeof resource === 'string' ? { ...sent, resource: new URL(resource) } : sent;
 }
 
-export interface RequestFields extends Pick<CallItem, 'method' | 'url' | 'absoluteUrl'> {
+export interface RequestFields extends Pick<RequestItem, 'method' | 'url' | 'absoluteUrl'> {
   readonly headers: HeaderFields;
   readonly user?: string | undefined;
   readonly address?: string | undefined;

@@ -16,7 +16,7 @@ import { type CallTimes, callTimesOf } from './calls/call-times.ts';
 import { type ClaimedSessions, ClaimQueue } from './ownership/claim-queue.ts';
 import { EntryList } from '../entry-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { Ownership, OwnLease } from './ownership/ownership.ts';
+import type { SessionOwnership, OwnLease } from './ownership/session-ownership.ts';
 import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions } from './life/leaving-sessions.ts';
@@ -26,7 +26,7 @@ import type { Caller } from '../http/exchange.ts';
 import type { MemoryRow, MemoryRows } from '../limits/held.ts';
 import type { SharedLists } from './server/shared-lists.ts';
 import { UserShares } from './life/user-shares.ts';
-import type { EndpointStore } from './record/kinds.ts';
+import type { EndpointStore } from './record/record-kinds.ts';
 
 export interface RegistryOptions {
   /** Whether other processes may own sessions of the store. */
@@ -85,12 +85,12 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.#sweep = new Sweep(this);
   }
 
-  *ownerships(): Generator<Ownership> {
+  *ownerships(): Generator<SessionOwnership> {
     for (const { ownership } of this.#live.values()) yield ownership;
   }
 
   /** `undefined`: that copy is not live. */
-  #sessionOf(ownership: Ownership): LiveSession | undefined {
+  #sessionOf(ownership: SessionOwnership): LiveSession | undefined {
     const session = this.#live.get(ownership.sessionId);
     return session?.ownership === ownership ? session : undefined;
   }
@@ -204,8 +204,8 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   }
 
   /** Clients of running calls may find their answers at another instance. */
-  letResume(): void {
-    for (const { calls } of this.#live.values()) calls.running.letResume();
+  endToResumeElsewhere(): void {
+    for (const { calls } of this.#live.values()) calls.running.endToResumeElsewhere();
   }
 
   becameActive(session: LiveSession): void {
@@ -222,7 +222,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     if (session.idle) this.becameIdle(session);
   }
 
-  fenced(ownership: Ownership): void {
+  fenced(ownership: SessionOwnership): void {
     const session = this.#sessionOf(ownership);
     if (session !== undefined) this.leaving.fenced(session);
   }
@@ -232,15 +232,15 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     else void session.leave(reason);
   }
 
-  isLive(ownership: Ownership): boolean {
+  isLive(ownership: SessionOwnership): boolean {
     return this.#sessionOf(ownership) !== undefined;
   }
 
-  runs(ownership: Ownership): boolean {
+  runs(ownership: SessionOwnership): boolean {
     return (this.#sessionOf(ownership)?.calls.running.size ?? 0) > 0;
   }
 
-  reclaimed(ownership: Ownership): void {
+  reclaimed(ownership: SessionOwnership): void {
     if (this.isLive(ownership)) this.emit({ kind: 'restored', sessionId: ownership.sessionId, cause: 'reclaim' });
   }
 

@@ -7,8 +7,9 @@
  * in the registry. leaving: it is out of the registry. Running requests get their error, sinks end, `signal` aborts,
  * `run()` resolves and the server is closed, in this order. What a crash leaves is the record and the logs.
  *
- * The parts: `ownership.ts` (the claim), `record-keeper.ts`, `requests.ts` and `inbound.ts` (messages in),
- * `transport.ts` (the server: messages to it and from it), `event-log.ts`, `questions.ts`, `unsent-questions.ts`.
+ * The parts: `session-ownership.ts` (the claim), `record-keeper.ts`, `session-calls.ts` (messages in),
+ * `session-transport.ts` (the server: messages to it and from it), `event-log.ts`, `questions.ts`,
+ * `unsent-questions.ts`.
  */
 import type { SojournError } from '../errors.ts';
 import { lostJson, type LostRequest } from '../http/answer.ts';
@@ -24,7 +25,7 @@ import { SessionEventLog } from './streams/event-log.ts';
 import { isHookTimeout } from './server/hook-time.ts';
 import { entryOf } from '../entry-list.ts';
 import { ClientMessages } from './calls/client-messages.ts';
-import { Ownership } from './ownership/ownership.ts';
+import { SessionOwnership } from './ownership/session-ownership.ts';
 import { PendingListChanges } from './server/pending-list-changes.ts';
 import { Questions } from './calls/questions.ts';
 import { UnsentQuestions } from './calls/unsent-questions.ts';
@@ -36,8 +37,8 @@ import type { RunOwner, SessionRun } from './server/run.ts';
 import type { SessionHost } from './session-host.ts';
 import { Stream } from './streams/stream.ts';
 import { tearDown } from './life/teardown.ts';
-import { SessionTransport } from './server/transport.ts';
-import { SessionView } from './view.ts';
+import { SessionTransport } from './server/session-transport.ts';
+import { SessionView } from './session-view.ts';
 
 /** What a live session needs of its instance, besides what its parts need. */
 export interface LiveSessionHost extends SessionHost {
@@ -71,7 +72,7 @@ export class LiveSession {
   readonly share: string;
   readonly handshake: Handshake;
   readonly createdAt: number;
-  readonly ownership: Ownership;
+  readonly ownership: SessionOwnership;
   readonly record: RecordKeeper;
   /** Where other processes share the store. */
   readonly markers: Markers | undefined;
@@ -109,7 +110,7 @@ export class LiveSession {
     this.#handshakeBytes = memoryOf(handshake);
     host.held.handshakes.charge(this.#handshakeBytes, this.share);
     this.#version = start.record?.version ?? handshake.protocolVersion;
-    this.ownership = new Ownership(host.claims, id, start.fence);
+    this.ownership = new SessionOwnership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
     this.markers = host.guarded ? new Markers(host, this.ownership) : undefined;
     this.transport = new SessionTransport(this);

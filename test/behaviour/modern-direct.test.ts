@@ -15,7 +15,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext, McpServerOptions } from '../../src/index.ts';
 import { createRawClient, type RawClient, type RawResponse } from '../../src/testing/index.ts';
-import { ModernTransport } from '../../src/eras/modern/transport.ts';
+import { ModernTransport } from '../../src/eras/modern/request-transport.ts';
 import { callModern, type ModernRequest, postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';

@@ -1,6 +1,9 @@
-/** The pages for people who change sojourn name files and folders: each exists. Every folder of `src/` is named. */
+/**
+ * The pages for people who change sojourn, and the comments in `src/`, name files and folders: each exists. Every
+ * folder of `src/` is named.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -34,5 +37,26 @@ describe('ARCHITECTURE.md', () => {
     expect(folders.filter((folder) => !text.includes(folder))).toEqual([]);
     const decisions = readdirSync(join(root, 'docs/adr')).map((name) => `docs/adr/${name}`);
     expect(decisions.filter((page) => !text.includes(page))).toEqual([]);
+  });
+});
+
+describe('comments in src/', () => {
+  const all = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.ts'),
+  );
+  const names = new Set(all.map((file) => basename(file)));
+  const exists = (from: string, named: string): boolean => {
+    if (!named.includes('/')) return names.has(named);
+    return ['src', '.', dirname(`src/${from}`)].some((folder) => existsSync(join(root, folder, named)));
+  };
+
+  test('name files that exist', () => {
+    const missing = all.flatMap((file) =>
+      [...read(`src/${file}`).matchAll(/`([\w./-]+\.ts)`/g)]
+        .map(([, named = '']) => named)
+        .filter((named) => !exists(file, named))
+        .map((named) => `${file}: ${named}`),
+    );
+    expect(missing).toEqual([]);
   });
 });

@@ -29,7 +29,7 @@ const constantRows = rows.flatMap(({ where, value }) => {
 const UNNOTICED = /^src\/(stores|cli|testing|auth|sealed|limits|options)\//;
 const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   // Between instances: acknowledgements and probes.
-  'src/cluster/link.ts': ['ACK_MS', 'FIRST_PROBE_MS', 'QUICK_PROBE_MS'],
+  'src/cluster/instance-link.ts': ['ACK_MS', 'FIRST_PROBE_MS', 'QUICK_PROBE_MS'],
   'src/cluster/instance.ts': ['FLUSH_MS'],
   // How long markers are kept, how often the log says the same.
   'src/session/calls/markers.ts': ['LEFT_MS'],
@@ -38,7 +38,7 @@ const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   'src/endpoint/outage.ts': ['QUIET_MS'],
   'src/endpoint/store-health.ts': ['FAILING_MS'],
   // Parts of one attempt to agree on an owner; the request waits on after them.
-  'src/eras/legacy/placement.ts': ['PAUSE_MS', 'LONGEST_PAUSE_MS'],
+  'src/eras/legacy/router.ts': ['PAUSE_MS', 'LONGEST_PAUSE_MS'],
   // How often something is looked at.
   'src/http/slow-readers.ts': ['LOOK_MS'],
   'src/http/stream-expiry.ts': ['LONGEST_MS'],

@@ -16,8 +16,8 @@ type Way = Readonly<Record<Figure, readonly string[]>>;
  * (`session/streams/replays.ts`) and counts in the requests of its user (`limits/request-limits.ts`).
  * Every answer says whether a page of another origin may read it (`http/guards.ts`).
  * What a request holds is charged until its handlers have settled (`RequestBytes` in `http/body.ts`).
- * The kind of a call is a value that no header tells (`call/inbound.ts`), and what answers a GET is a class instead of
- * four callbacks (`eras/legacy/get.ts`).
+ * The kind of a call is a value that no header tells (`inbound/inbound.ts`), and what answers a GET is a class instead
+ * of four callbacks (`eras/legacy/get.ts`).
  * The steps of every way in have their own file (`eras/ladder.ts`), whose entries hold what the steps found out.
  * Both faces share what their exchanges hold and how they end (`http/face-exchange.ts`).
  */

@@ -28,7 +28,7 @@ function openResponse() {
     bufferBytes: 1,
     heldHeads,
   });
-  const listener = { flushing: true, over: () => undefined };
+  const listener = { flushing: true, closed: () => undefined };
   response.listener = listener satisfies SinkListener;
   response.begin();
   const frames = (): string[] => left.map((text) => text.replace(/(?:id|event): .*\n|\n+$/g, '').replace('data: ', ''));

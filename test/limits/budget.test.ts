@@ -72,7 +72,7 @@ describe('slow readers', () => {
       isCut: false,
       cut() {
         this.isCut = true;
-        readers.over(this);
+        readers.forget(this);
       },
     });
     return { time, memory, readers, cuts, reader };
@@ -89,8 +89,8 @@ describe('slow readers', () => {
     one.pendingBytes = 100 * KIB;
     await time.advance(1_000);
     expect(memory.used).toBe(100 * KIB);
-    readers.over(one);
-    readers.over(one);
+    readers.forget(one);
+    readers.forget(one);
     expect(memory.used).toBe(0);
     readers.stop();
   });

@@ -1,6 +1,6 @@
 /** What a sink of a relayed call puts on the link, and when. The link is real; its messages are kept. */
 import { expect, test } from 'vitest';
-import { CREDIT_BYTES, Link } from '../../src/cluster/link.ts';
+import { CREDIT_BYTES, Link } from '../../src/cluster/instance-link.ts';
 import { LINK_VERSION, type LinkMessage, type SentValue } from '../../src/cluster/messages.ts';
 import { overMemory } from '../../src/errors.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
@@ -74,7 +74,7 @@ test('the values of one turn are one item, and the end leaves at once', async ()
 
 test('a head waits for the first event that the store takes, and no longer', async () => {
   const { sink, policy, items: got } = open();
-  const listener: SinkListener & { flushing: boolean } = { flushing: true, over: () => undefined };
+  const listener: SinkListener & { flushing: boolean } = { flushing: true, closed: () => undefined };
   sink.listener = listener;
   sink.begin(policy);
   for (let n = 0; n < 3; n++) await turn();
@@ -93,7 +93,7 @@ test('a head waits for the first event that the store takes, and no longer', asy
 test('what was withdrawn is not sent, and the next attempt begins again', async () => {
   const { sink, policy, items: got } = open();
   const left: unknown[] = [];
-  sink.listener = { over: (one) => left.push(one) };
+  sink.listener = { closed: (one) => left.push(one) };
   sink.begin(policy);
   sink.message('1', 'e-1');
   sink.withdraw();
@@ -120,7 +120,7 @@ test('only a call that ended here is acknowledged', async () => {
   ended.sink.onAcknowledged(() => acknowledged.push('ended'));
   moved.sink.onAcknowledged(() => acknowledged.push('moved'));
   ended.sink.end();
-  moved.sink.moved(true);
+  moved.sink.handOver(true);
   expect([ended.sink.isOpen, moved.sink.isOpen]).toEqual([false, false]);
   await turn();
   for (const { acknowledge } of [ended, moved]) acknowledge();
@@ -133,7 +133,7 @@ test('a client that left, and a link that failed, end the sink and tell who list
   for (const end of ['clientLeft', 'failLink'] as const) {
     const { sink, policy } = open();
     const told: string[] = [];
-    sink.listener = { over: () => told.push('over') };
+    sink.listener = { closed: () => told.push('over') };
     sink.onClose(() => told.push('closed'));
     sink.onAcknowledged(() => told.push('acknowledged'));
     sink.begin(policy);
@@ -148,7 +148,7 @@ test('a sink whose client left before its stream began ends the reading of that 
   sink.clientLeft();
   const told: string[] = [];
   sink.begin(policy);
-  sink.listener = { over: () => told.push('over') };
+  sink.listener = { closed: () => told.push('over') };
   sink.point('e-0', 1_000, true);
   await turn();
   expect(told).toEqual(['over']);

@@ -1,6 +1,6 @@
 /** What of a request reaches the owner of its session. */
 import { expect, test } from 'vitest';
-import type { CallItem } from '../../src/cluster/messages.ts';
+import type { RequestItem } from '../../src/cluster/messages.ts';
 import { authOf } from '../../src/relay/sent-request.ts';
 
 const info = { token: '', clientId: 'key', scopes: ['read'], extra: { sub: 'ann' } };
@@ -11,5 +11,5 @@ test.each([
   ['both', { ...info, expiresAt: Infinity, resource: new URL('https://mcp.example/mcp') }],
   ['neither', info],
 ])('the caller is who the verifier said: %s', (_, auth) => {
-  expect(authOf(JSON.parse(JSON.stringify({ auth })) as CallItem)).toEqual(auth);
+  expect(authOf(JSON.parse(JSON.stringify({ auth })) as RequestItem)).toEqual(auth);
 });

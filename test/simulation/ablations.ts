@@ -3,8 +3,8 @@
  * with, of an instance by its view of the store and its clocks, of its code by a patch that is taken back. In the
  * weather that it is for, the checker must miss it within so many seeds.
  */
-import { Link } from '../../src/cluster/link.ts';
-import { Waiting } from '../../src/eras/legacy/waiting.ts';
+import { Link } from '../../src/cluster/instance-link.ts';
+import { WaitingRequests } from '../../src/eras/legacy/waiting.ts';
 import { EarlierRuns } from '../../src/session/calls/earlier-runs.ts';
 import { WaitingRoom } from '../../src/session/ownership/waiting-room.ts';
 import { Questions } from '../../src/session/calls/questions.ts';
@@ -170,10 +170,10 @@ export const ABLATIONS: readonly Ablation[] = [
     }),
     without: {},
     patch: () => {
-      const { has } = Waiting.prototype;
-      Waiting.prototype.has = () => false;
+      const { has } = WaitingRequests.prototype;
+      WaitingRequests.prototype.has = () => false;
       return () => {
-        Waiting.prototype.has = has;
+        WaitingRequests.prototype.has = has;
       };
     },
   },

@@ -21,8 +21,8 @@ import type { ResponseSink, ResponsePolicy } from '../../http/sink.ts';
 import type { ResumedNotice } from '../../observe/step-notices.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { hasPriming } from '../../protocol/versions.ts';
-import type { Inbound, NextAttempt } from '../../call/inbound.ts';
-import { forResume } from '../../call/retries.ts';
+import type { Inbound, NextAttempt } from '../../inbound/inbound.ts';
+import { forResume } from '../../inbound/retries.ts';
 import {
   endedId,
   type EventPosition,
@@ -114,7 +114,7 @@ export class LegacyGets {
     if (stream !== undefined) {
       if (!(await resumeStream(session, stream, () => this.#open(inbound), position))) return undefined;
       if (session.hasQuirk('clean-end', inbound.exchange.header('user-agent'))) {
-        const end = stream.resuming.cleanEnd(position);
+        const end = stream.resuming.laterEndToResume(position);
         if (end !== undefined) this.#options.timeProvider.setTimeout(end, CLEAN_END_MS);
       }
       return 'resumed';
@@ -154,7 +154,7 @@ export class LegacyGets {
    * Ends a response after an event after which its client resumes. Official clients give a stream up after two errors,
    * and come back after a clean end as often as needed. `false`: it cannot resume.
    */
-  comeBack(inbound: Inbound, retryMs = this.#options.retryMs): boolean {
+  endToResume(inbound: Inbound, retryMs = this.#options.retryMs): boolean {
     const position = parseEventId(inbound.after ?? '');
     if (position === undefined || !comesBack(inbound)) return false;
     const sink = this.#open(inbound);
@@ -164,8 +164,8 @@ export class LegacyGets {
   }
 
   /** Another instance may serve the client at once. `false`: its response has not begun, or it cannot resume. */
-  endToResume(inbound: Inbound): boolean {
-    return inbound.sink.hasBegun && this.comeBack(inbound, Math.min(SOON_MS, this.#options.retryMs));
+  endToResumeElsewhere(inbound: Inbound): boolean {
+    return inbound.sink.hasBegun && this.endToResume(inbound, Math.min(SOON_MS, this.#options.retryMs));
   }
 
   /**

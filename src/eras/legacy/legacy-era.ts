@@ -1,21 +1,21 @@
 /**
  * The 2025 era with sessions (2025-03-26 to 2025-11-25, streamable HTTP): POST, GET and DELETE of a session on any
  * instance. Order of the checks after `request-checks.ts`: session id → lookup → user → version of the session
- * (`placement.ts`), then those of a POST (`posts.ts`).
+ * (`router.ts`), then those of a POST (`posts.ts`).
  */
-import type { CallItem } from '../../cluster/messages.ts';
+import type { RequestItem } from '../../cluster/messages.ts';
 import { answerOverLimit, batchNotAllowed, ownerLost, sessionIdMissing } from '../../errors.ts';
 import { attempt, errorJson } from '../../http/answer.ts';
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
-import type { ResponseSink, Mover, ResponsePolicy, SessionResponse } from '../../http/sink.ts';
+import type { ResponseSink, Continuation, ResponsePolicy, SessionResponse } from '../../http/sink.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { SessionOpener } from '../../session/life/session-opener.ts';
 import type { Replays } from '../../session/streams/replays.ts';
-import { type Inbound, type ReceivedPost, isAbandoned, requestIdOf } from '../../call/inbound.ts';
+import { type Inbound, type ReceivedPost, isAbandoned, requestIdOf } from '../../inbound/inbound.ts';
 import { holdText } from '../json-values.ts';
 import { LegacyGets } from './get.ts';
 import type { LegacyResponses } from './posts.ts';
@@ -23,7 +23,7 @@ import { Termination } from './termination.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkSink } from '../../relay/link-sink.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
-import { Placement, type PlacementOptions } from './placement.ts';
+import { Router, type PlacementOptions } from './router.ts';
 
 export interface LegacyOptions extends Omit<PlacementOptions, 'relay' | 'gets' | 'responses'> {
   readonly replays: Replays;
@@ -34,11 +34,11 @@ export interface LegacyOptions extends Omit<PlacementOptions, 'relay' | 'gets' |
   readonly lostAnswers: { resume(inbound: Inbound, relay: Relay): void };
 }
 
-export class LegacyEra implements RelayedServer, Mover {
+export class LegacyEra implements RelayedServer, Continuation {
   readonly #given: LegacyOptions;
   readonly #responses: LegacyResponses;
   readonly #gets: LegacyGets;
-  readonly #placement: Placement;
+  readonly #router: Router;
   readonly relay: Relay;
 
   constructor(given: LegacyOptions) {
@@ -63,12 +63,12 @@ export class LegacyEra implements RelayedServer, Mover {
     this.#gets = new LegacyGets(options, given.replays, this.#responses.get);
     const parts = { ...given, responses: this.#responses };
     this.relay = new Relay({ ...parts, server: this, memory: registry.held.bodies });
-    this.#placement = new Placement({ ...parts, relay: this.relay, gets: this.#gets });
+    this.#router = new Router({ ...parts, relay: this.relay, gets: this.#gets });
   }
 
   /** POSTs and DELETEs that no live session counts: opening a session, looking for it, or at another instance. */
   get running(): number {
-    return this.#placement.running;
+    return this.#router.running;
   }
 
   post({ exchange, ...post }: ReceivedPost): void {
@@ -79,7 +79,7 @@ export class LegacyEra implements RelayedServer, Mover {
     const inbound = this.#callOf('get', exchange, { after: exchange.header('last-event-id') });
     const refusal = this.#given.gate.count(exchange);
     if (refusal === undefined) this.#enter(inbound);
-    else if (!this.#gets.comeBack(inbound) && !this.#gets.refuseResume(inbound, answerOverLimit()))
+    else if (!this.#gets.endToResume(inbound) && !this.#gets.refuseResume(inbound, answerOverLimit()))
       inbound.sink.refuse(refusal, null);
   }
 
@@ -97,7 +97,7 @@ export class LegacyEra implements RelayedServer, Mover {
   #enter(inbound: Inbound): void {
     const { exchange, sink, post, requestId } = inbound;
     const id = exchange.header('mcp-session-id');
-    if (id !== undefined) return this.#placement.run(id, inbound);
+    if (id !== undefined) return this.#router.run(id, inbound);
     if (post?.batch === true)
       return sink.refuse(batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
     const [first] = post?.messages ?? [];
@@ -106,13 +106,13 @@ export class LegacyEra implements RelayedServer, Mover {
     const { message } = first;
     const refusal = this.#given.gate.count(exchange);
     if (refusal !== undefined) return sink.refuse(refusal, requestId);
-    attempt(exchange, () => this.#placement.track(exchange, this.#open(inbound, message)));
+    attempt(exchange, () => this.#router.track(exchange, this.#open(inbound, message)));
   }
 
   /**
    * Serves a call that another instance relayed: its session lives here, or opens here because that instance drains.
    */
-  serveRelayed({ call: kind, mayHaveRun, after, text = '' }: CallItem, exchange: SentRequest, sink: LinkSink): void {
+  serveRelayed({ call: kind, mayHaveRun, after, text = '' }: RequestItem, exchange: SentRequest, sink: LinkSink): void {
     const inbound: Inbound = { kind, exchange, sink, requestId: null, after, mayHaveRun };
     if (kind === 'answer') return this.#given.lostAnswers.resume(inbound, this.relay);
     if (kind !== 'post') return this.#enter(inbound);
@@ -129,11 +129,11 @@ export class LegacyEra implements RelayedServer, Mover {
   }
 
   /** The response of a client that reads here continues with what the next owner of its session sends. */
-  moved(exchange: Exchange, sink: ResponseSink, response: SessionResponse): void {
+  continueResponse(exchange: Exchange, sink: ResponseSink, response: SessionResponse): void {
     const id = exchange.header('mcp-session-id');
     if (id === undefined) return sink.end();
     const kind = response === 'get' ? 'get' : 'resume';
-    this.#placement.run(id, { kind, exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: true });
+    this.#router.run(id, { kind, exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: true });
   }
 
   async #open(inbound: Inbound, message: RpcRequest): Promise<void> {
@@ -147,7 +147,7 @@ export class LegacyEra implements RelayedServer, Mover {
         throw this.#given.instance.missing;
       if (this.#given.lifecycle.prefersOthers) {
         // The relaying instance tries the next one.
-        if (exchange.relayOrigin !== undefined) return sink.moved(false);
+        if (exchange.relayOrigin !== undefined) return sink.handOver(false);
         for (const other of await this.#given.instance.othersServing()) {
           const outcome = await this.relay.send(other, inbound);
           if (outcome === 'done' || isAbandoned(inbound)) return;
@@ -172,18 +172,18 @@ export class LegacyEra implements RelayedServer, Mover {
       const stream = session.calls.open([message], false);
       // A stream can be resumed only if its first event is in the log.
       const primed = stream.storePoint(true);
-      if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.abandonLog();
+      if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.stopLogging();
       sink.begin(this.#responses.resumed);
       session.calls.begin(stream, sink);
       session.calls.running.reply(stream, json);
     } catch (cause) {
-      this.#placement.fail(inbound, cause);
+      this.#router.fail(inbound, cause);
     }
   }
 
   /** This instance is cut off from the store: ends responses that wait for it and that clients can resume elsewhere. */
-  letResume(): void {
-    this.#placement.letResume();
+  endToResumeElsewhere(): void {
+    this.#router.endToResumeElsewhere();
   }
 
   /** Ends a session wherever it lives; `false`: there is no such session. */

@@ -7,7 +7,7 @@
  *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
  */
 import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
-import { afterStoring, type FirstAttempt, isFull } from '../../call/retries.ts';
+import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Sink, ResponsePolicy, SessionResponse } from '../../http/sink.ts';
@@ -20,7 +20,7 @@ import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
 import { allowsBatches } from '../../protocol/versions.ts';
-import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../call/inbound.ts';
+import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { StartsPerTurn } from '../../http/starts-per-turn.ts';
 import { climb, SessionEntry, type Stop, STREAMABLE_HTTP } from '../ladder.ts';
@@ -211,7 +211,7 @@ class PostEntry extends SessionEntry<PostHost> {
     // The client disconnected while the POST waited for the store, and has no event id to resume from.
     const waited = stream.delayed || this.#inbound.waitUntil !== undefined;
     if (waited && isAbandoned(this.#inbound) && caller.relayOrigin === undefined) {
-      session.calls.abandon(admitted);
+      session.calls.dropUnrun(admitted);
       return 'done';
     }
     session.markers?.keep(admitted);

@@ -34,9 +34,9 @@ export interface SseConnectionParts {
   readonly registry: Pick<Registry, 'lease'>;
 }
 
-type State = 'connected' | 'opening' | 'open';
+type ConnectionState = 'connected' | 'opening' | 'open';
 
-const STATES: Transitions<State> = {
+const STATES: Transitions<ConnectionState> = {
   connected: ['opening'],
   opening: ['open', 'connected'],
   open: [],
@@ -49,7 +49,7 @@ export class SseConnection {
   readonly #response: HttpResponse;
   /** Set by its `initialize`. */
   #session: LiveSession | undefined = undefined;
-  #state: State = 'connected';
+  #state: ConnectionState = 'connected';
 
   constructor(parts: SseConnectionParts, id: string, exchange: Exchange, response: HttpResponse) {
     this.#parts = parts;
@@ -66,7 +66,7 @@ export class SseConnection {
     return this.#session;
   }
 
-  #become(next: State): void {
+  #become(next: ConnectionState): void {
     this.#state = follow(STATES, this.#state, next);
   }
 
@@ -188,7 +188,7 @@ class Channel implements Sink {
     this.#response.message(json);
   }
   point(): void {}
-  moved(): void {}
+  handOver(): void {}
   room(): undefined {}
   end(): void {
     this.#onEnd?.();

@@ -10,7 +10,7 @@ import type { ResponsePolicy } from '../../http/sink.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { ReceivedPost } from '../../call/inbound.ts';
+import type { ReceivedPost } from '../../inbound/inbound.ts';
 import { type Shell, stateless, type Stop } from '../ladder.ts';
 import { EARLY } from '../request-runs.ts';
 import { type CallHost, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';

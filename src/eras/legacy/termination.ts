@@ -4,7 +4,7 @@
  */
 import { internal, requestClosed, type SojournError } from '../../errors.ts';
 import type { ResponseSink, SinkListener } from '../../http/sink.ts';
-import type { Inbound } from '../../call/inbound.ts';
+import type { Inbound } from '../../inbound/inbound.ts';
 import { type RequestLife, SentRequest } from '../../relay/sent-request.ts';
 
 export class Termination implements ResponseSink, RequestLife {
@@ -45,7 +45,7 @@ export class Termination implements ResponseSink, RequestLife {
   cut(): void {
     this.end();
   }
-  moved(): void {
+  handOver(): void {
     this.end();
   }
   begin(): void {}

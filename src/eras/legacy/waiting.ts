@@ -19,10 +19,17 @@ import { reasonOf } from '../../http/answer.ts';
 import { shareKey } from '../../http/body.ts';
 import type { WaitedNotice } from '../../observe/step-notices.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { type Inbound, type InboundKind, isAbandoned, isRequest, type NextAttempt, reads } from '../../call/inbound.ts';
-import { afterWait, isHookFailure, mayWaitOn } from '../../call/retries.ts';
+import {
+  type Inbound,
+  type InboundKind,
+  isAbandoned,
+  isRequest,
+  type NextAttempt,
+  reads,
+} from '../../inbound/inbound.ts';
+import { afterWait, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { WaitingRoom, Place } from '../../session/ownership/waiting-room.ts';
+import type { WaitingRoom, Ticket } from '../../session/ownership/waiting-room.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { LegacyGets } from './get.ts';
 
@@ -43,7 +50,7 @@ export interface Placed {
 }
 
 /** Where calls go when they need not wait any more. */
-export interface Placer {
+export interface WaitingHost {
   attempt(id: string, inbound: Inbound): Promise<Placed>;
   /** Continues with a call that was placed. */
   follow(id: string, inbound: Inbound, outcome: MaybePromise<NextAttempt>): Promise<void>;
@@ -63,7 +70,7 @@ interface Entry {
   /** The session. */
   readonly id: string;
   inbound: Inbound;
-  place: Place | undefined;
+  ticket: Ticket | undefined;
   /** Why it waits. */
   cause: unknown;
   /** A time of the monotonic clock, in ms. */
@@ -75,15 +82,15 @@ interface Entry {
   left(): void;
 }
 
-export class Waiting {
+export class WaitingRequests {
   readonly #options: WaitingOptions;
-  readonly #placement: Placer;
+  readonly #router: WaitingHost;
   /** The key is session and kind. The oldest call is first. */
   readonly #queues = new Map<string, Set<Entry>>();
 
-  constructor(options: WaitingOptions, placement: Placer) {
+  constructor(options: WaitingOptions, router: WaitingHost) {
     this.#options = options;
-    this.#placement = placement;
+    this.#router = router;
   }
 
   /** Whether calls of this session wait which a call of this kind must not overtake. */
@@ -102,7 +109,7 @@ export class Waiting {
     const entry: Entry = {
       id,
       inbound,
-      place: undefined,
+      ticket: undefined,
       cause,
       since: now,
       failures: isHookFailure(cause) ? 1 : 0,
@@ -110,8 +117,8 @@ export class Waiting {
       headTimer: undefined,
       left: () => {},
     };
-    entry.place = waitingRoom.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(entry));
-    if (entry.place === undefined) return undefined;
+    entry.ticket = waitingRoom.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(entry));
+    if (entry.ticket === undefined) return undefined;
     return new Promise((resolve) => {
       entry.left = resolve;
       const key = keyOf(id, inbound.kind);
@@ -145,11 +152,11 @@ export class Waiting {
   }
 
   /** This instance is cut off from the store: clients of GETs that wait resume at another instance. */
-  letResume(): void {
+  endToResumeElsewhere(): void {
     for (const queue of this.#queues.values()) {
       for (const entry of queue) {
         if (!reads(entry.inbound) || entry.state !== 'waiting') continue;
-        if (this.#options.gets.endToResume(entry.inbound)) this.#leave(entry);
+        if (this.#options.gets.endToResumeElsewhere(entry.inbound)) this.#leave(entry);
       }
     }
   }
@@ -160,12 +167,12 @@ export class Waiting {
     // Once one call is placed, the calls behind it need not wait for their turn.
     let placed = false;
     for (let [entry] = queue; entry !== undefined; [entry] = queue) {
-      if (entry.place === undefined || !(placed || (await this.#turn(entry, entry.place)))) continue;
+      if (entry.ticket === undefined || !(placed || (await this.#turn(entry, entry.ticket)))) continue;
       // The call left after its turn came, and before this microtask.
       if (!queue.has(entry)) continue;
       entry.state = 'attempting';
       try {
-        const { outcome } = await this.#placement.attempt(entry.id, entry.inbound);
+        const { outcome } = await this.#router.attempt(entry.id, entry.inbound);
         placed = true;
         waitingRoom.wake();
         this.#follow(entry, outcome);
@@ -173,7 +180,7 @@ export class Waiting {
         placed = false;
         entry.cause = cause;
         if (isHookFailure(cause)) entry.failures += 1;
-        const over = this.#options.options.timeProvider.monotonic() >= entry.place.deadline;
+        const over = this.#options.options.timeProvider.monotonic() >= entry.ticket.deadline;
         if (!mayWaitOn(cause, entry.failures)) this.#refuse(entry);
         else if (over) this.#over(entry);
         else if (queue.has(entry)) {
@@ -184,9 +191,9 @@ export class Waiting {
     }
   }
 
-  #turn({ id, cause }: Entry, place: Place): Promise<boolean> {
-    const turn = this.#options.waitingRoom.next(place);
-    const freed = this.#placement.freed(id, cause);
+  #turn({ id, cause }: Entry, ticket: Ticket): Promise<boolean> {
+    const turn = this.#options.waitingRoom.next(ticket);
+    const freed = this.#router.freed(id, cause);
     return freed === undefined ? turn : Promise.race([turn, freed]);
   }
 
@@ -194,7 +201,7 @@ export class Waiting {
     const { id, inbound, left } = entry;
     entry.left = () => {};
     this.#leave(entry, 'served');
-    void this.#placement.follow(id, inbound, outcome).then(left);
+    void this.#router.follow(id, inbound, outcome).then(left);
   }
 
   /** An attempt that is under way may still serve the call. If it fails, the call is refused then. */
@@ -220,16 +227,16 @@ export class Waiting {
   /** `false`: the endpoint has drained. */
   #enterAgain(entry: Entry): boolean {
     const { waitingRoom, options } = this.#options;
-    const { place } = entry;
-    if (place !== undefined) waitingRoom.leave(place);
+    const { ticket } = entry;
+    if (ticket !== undefined) waitingRoom.remove(ticket);
     const until = options.timeProvider.monotonic() + ACCEPTED_MS;
-    entry.place = waitingRoom.enter(userOf(entry.inbound), place?.bytes ?? 0, until, () => this.#expired(entry));
+    entry.ticket = waitingRoom.enter(userOf(entry.inbound), ticket?.bytes ?? 0, until, () => this.#expired(entry));
     entry.state = 'waiting';
-    return entry.place !== undefined;
+    return entry.ticket !== undefined;
   }
 
   #refuse(entry: Entry): void {
-    if (entry.state !== 'left') this.#placement.refuse(entry.inbound, entry.cause);
+    if (entry.state !== 'left') this.#router.refuse(entry.inbound, entry.cause);
     this.#leave(entry, 'refused');
   }
 
@@ -242,7 +249,7 @@ export class Waiting {
     const queue = this.#queues.get(key);
     queue?.delete(entry);
     if (queue?.size === 0) this.#queues.delete(key);
-    if (entry.place !== undefined) waitingRoom.leave(entry.place);
+    if (entry.ticket !== undefined) waitingRoom.remove(entry.ticket);
     if (options.notices.watchesDetails) noteWait(options, entry, outcome);
     entry.left();
   }

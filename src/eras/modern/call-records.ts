@@ -1,5 +1,5 @@
 /**
- * What the store keeps of 2026-07-28 calls that can be resumed (`resumable-calls.ts`). Each call is a record of the
+ * What the store keeps of 2026-07-28 calls that can be resumed (`resumable-answers.ts`). Each call is a record of the
  * kind `CALLS`. Its id is a hash of the secret and the user, so no other user finds it. Its owner is the instance that
  * runs the call, its body the request, and its outcome the answer.
  *
@@ -15,7 +15,7 @@ import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type RequestFields, sentFields } from '../../relay/sent-request.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
-import type { EndpointStore } from '../../session/record/kinds.ts';
+import type { EndpointStore } from '../../session/record/record-kinds.ts';
 import { sessionHash } from '../../shown.ts';
 import { type Fence, isEnded, type MaybePromise, RECORD_VERSION, type Records } from '../../stores/store.ts';
 

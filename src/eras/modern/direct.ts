@@ -10,11 +10,11 @@ import { McpServer, Server } from '@modelcontextprotocol/server';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { type Classification, ModernEnvelopes } from './envelopes.ts';
+import { type Classification, ModernEnvelopes } from './request-envelopes.ts';
 import type { Shell, Stop } from '../ladder.ts';
 import type { SessionlessCall } from '../sessionless-call.ts';
 import type { ModernServers } from './servers.ts';
-import { ModernTransport, type TransportHost } from './transport.ts';
+import { ModernTransport, type TransportHost } from './request-transport.ts';
 
 /** The methods that this library found, before tools replaced them. */
 const { connect: SERVER_CONNECT } = Server.prototype;

@@ -11,14 +11,14 @@ import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../../relay/sent-request.ts';
 import { mayRepeat, toolPages } from '../../session/calls/markers.ts';
-import type { CallRequest } from './resumable-call.ts';
+import type { CallRequest } from './resumable-answer.ts';
 
 const NOTHING = '{}';
 
 type Options = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'hookTimeoutMs'>;
 
 /** A request that no client sends now, and the sink of its answer. */
-export interface LostRequest extends AnswerSink, RequestLife {
+export interface LostCall extends AnswerSink, RequestLife {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;
@@ -26,7 +26,7 @@ export interface LostRequest extends AnswerSink, RequestLife {
 
 export interface LostRequestServer {
   /** `counts`: the request takes a place in the limits of its user. */
-  serveAgain(lost: LostRequest, counts: boolean): void;
+  serveAgain(lost: LostCall, counts: boolean): void;
 }
 
 export async function mayRunTwice(call: CallRequest, options: Options, server: LostRequestServer): Promise<boolean> {
@@ -66,7 +66,7 @@ async function listTools(
 }
 
 /** Reads the answer to a `tools/list`. */
-class ToolList implements LostRequest {
+class ToolList implements LostCall {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;

@@ -37,13 +37,13 @@ import { checkListen } from '../message-checks.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { modern, type Steps, type Stop } from '../ladder.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
-import type { Inbound, ReceivedPost } from '../../call/inbound.ts';
+import type { Inbound, ReceivedPost } from '../../inbound/inbound.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect, type SdkHandler } from './direct.ts';
 import { parseCallPosition } from '../call-position.ts';
-import { hasModernEnvelope } from './envelopes.ts';
-import type { LostRequest, LostRequestServer } from './may-run-twice.ts';
-import { ResumableCalls } from './resumable-calls.ts';
+import { hasModernEnvelope } from './request-envelopes.ts';
+import type { LostCall, LostRequestServer } from './may-run-twice.ts';
+import { ResumableAnswers } from './resumable-answers.ts';
 import { respondLostAnswer, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
 import { type CallHost, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
 import { ModernServers } from './servers.ts';
@@ -72,7 +72,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
   readonly #responses: Record<'request' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
   readonly #handler: McpHttpHandler;
   /** `undefined`: a request whose connection breaks is cancelled. */
-  readonly #resumable: ResumableCalls | undefined;
+  readonly #resumable: ResumableAnswers | undefined;
   readonly #returning: ReturningClients | undefined;
 
   constructor(given: ModernOptions) {
@@ -85,7 +85,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     this.#responses = responsesOf(given);
     if (resuming !== undefined) {
       const parts = { ...given, ...resuming, response: this.#responses.returned };
-      const calls = new ResumableCalls(parts);
+      const calls = new ResumableAnswers(parts);
       this.#resumable = calls;
       this.#returning = new ReturningClients({ ...parts, calls, server: this });
     }
@@ -158,7 +158,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     return request.method === 'subscriptions/listen' ? this.#responses.listen : this.#responses.request;
   }
 
-  serveAgain(lost: LostRequest, counts: boolean): void {
+  serveAgain(lost: LostCall, counts: boolean): void {
     const { caller, request, version } = lost;
     const admission = counts ? this.#given.gate.enter(caller, request.method, false) : undefined;
     if (admission instanceof SojournError) return lost.refuse(admission, request.id);

@@ -21,19 +21,19 @@ import type { Sink, ResponsePolicy } from '../../http/sink.ts';
 import type { ResumedNotice } from '../../observe/step-notices.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { Inbound } from '../../call/inbound.ts';
-import { forLost } from '../../call/retries.ts';
+import type { Inbound } from '../../inbound/inbound.ts';
+import { forLost } from '../../inbound/retries.ts';
 import type { Relay } from '../../relay/relay.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
-import type { OwnLease } from '../../session/ownership/ownership.ts';
+import type { OwnLease } from '../../session/ownership/session-ownership.ts';
 import { endedId, resumedId } from '../../session/streams/event-id.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
 import { type CallPosition, parseCallPosition } from '../call-position.ts';
 import { type LostRequestServer, mayRunTwice } from './may-run-twice.ts';
-import type { ResumableCalls } from './resumable-calls.ts';
-import type { CallRequest } from './resumable-call.ts';
+import type { ResumableAnswers } from './resumable-answers.ts';
+import type { CallRequest } from './resumable-answer.ts';
 
 /** Attempts to find a call whose owner changes at the same time: about a second in all. */
 const TRIES = 12;
@@ -43,7 +43,7 @@ const lookAgain = (): false => false;
 
 export interface ReturningClientsOptions {
   readonly options: ResolvedOptions;
-  readonly calls: ResumableCalls;
+  readonly calls: ResumableAnswers;
   readonly records: CallRecords;
   readonly instance: {
     readonly lease: Pick<OwnLease, 'owner' | 'valid'>;
@@ -58,14 +58,14 @@ export interface ReturningClientsOptions {
 
 /** A client that came back for an answer. */
 interface Returned {
-  readonly call: Inbound;
+  readonly inbound: Inbound;
   readonly relay: Pick<Relay, 'send'>;
   /** The event after which it asks. */
   readonly asked: CallPosition;
 }
 
 /** The last event that its client has. */
-const positionOf = ({ call, asked }: Returned): CallPosition => parseCallPosition(call.sink.lastId) ?? asked;
+const positionOf = ({ inbound, asked }: Returned): CallPosition => parseCallPosition(inbound.sink.lastId) ?? asked;
 
 export class ReturningClients {
   readonly #given: ReturningClientsOptions;
@@ -83,7 +83,7 @@ export class ReturningClients {
   /** Answers a GET whose `Last-Event-ID` is this position of a call. */
   async resume(call: Inbound, asked: CallPosition, relay: Returned['relay']): Promise<void> {
     const { timeProvider, waitMs } = this.#options;
-    const returned: Returned = { call, relay, asked };
+    const returned: Returned = { inbound: call, relay, asked };
     const until = timeProvider.monotonic() + waitMs;
     for (let tries = 0; !call.exchange.closed && !this.#given.calls.closed; tries++) {
       if (tries > 1) await elapse(timeProvider, this.#pauseMs(tries));
@@ -118,8 +118,8 @@ export class ReturningClients {
   /** One attempt. `false`: the call has moved, so look again. */
   async #serve(returned: Returned): Promise<boolean> {
     const { instance } = this.#given;
-    const { call, relay, asked } = returned;
-    const { exchange: client, sink } = call;
+    const { inbound, relay, asked } = returned;
+    const { exchange: client, sink } = inbound;
     const key = callKey(asked.tag, client.user);
     if (this.#serveHere(key, returned)) return true;
     const record = await this.#records.read(key);
@@ -129,12 +129,12 @@ export class ReturningClients {
     const isMine = owner === instance.lease.owner;
     const isAlive = owner !== null && !isMine && (await instance.isAlive(owner));
     if (isAlive && client.relayOrigin !== undefined) {
-      sink.moved(false);
+      sink.handOver(false);
       return true;
     }
     if (isAlive) {
       this.#openHead(returned);
-      if ((await relay.send(owner, { ...call, after: sink.lastId })) === 'done') return true;
+      if ((await relay.send(owner, { ...inbound, after: sink.lastId })) === 'done') return true;
     }
     const { epoch, answer } = record;
     if (answer !== undefined) return this.#respondStored(returned, key, epoch, answer);
@@ -146,14 +146,14 @@ export class ReturningClients {
   #serveHere(key: string, returned: Returned): boolean {
     const call = this.#given.calls.find(key);
     if (call === undefined) return false;
-    call.attach(returned.call.sink, positionOf(returned));
+    call.attach(returned.inbound.sink, positionOf(returned));
     this.#note('continued');
     return true;
   }
 
   /** The head leaves before another instance is asked, which may be dead: some clients give up without one. */
   #openHead(returned: Returned): void {
-    const { sink } = returned.call;
+    const { sink } = returned.inbound;
     if (sink.hasBegun) return;
     sink.begin(this.#given.response);
     sink.point(resumedId(positionOf(returned)), this.#options.retryMs, true);
@@ -167,14 +167,14 @@ export class ReturningClients {
 
   #respondLost(returned: Returned, error: SojournError): true {
     this.#note('gap');
-    const { sink } = returned.call;
+    const { sink } = returned.inbound;
     sink.begin(this.#given.response);
     respondLostAnswer(sink, positionOf(returned), error, this.#options);
     return true;
   }
 
   async #respondStored(returned: Returned, key: string, epoch: number, answer: string): Promise<true> {
-    const { exchange, sink } = returned.call;
+    const { exchange, sink } = returned.inbound;
     const end = await this.#given.replays.begin(key, exchange, () => this.#openHead(returned));
     this.#note('continued');
     sink.begin(this.#given.response);
@@ -195,7 +195,7 @@ export class ReturningClients {
 
   async #runAgain(returned: Returned, record: CallRecord): Promise<boolean> {
     const { instance, calls, options, server } = this.#given;
-    const { exchange: client, sink } = returned.call;
+    const { exchange: client, sink } = returned.inbound;
     if (!instance.lease.valid) return false;
     const lost = lostCall(record, client);
     if (lost === undefined)

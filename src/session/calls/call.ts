@@ -206,12 +206,12 @@ export class Call {
   /** Ends the response of the request. The SDK passes this and the next function to handlers. */
   get closeSSEStream(): (() => void) | undefined {
     const { stream } = this;
-    return stream?.clientResumes === true ? () => stream.resuming.endResponse() : undefined;
+    return stream?.clientResumes === true ? () => stream.resuming.endAtNewPoint() : undefined;
   }
 
   get closeStandaloneSSEStream(): (() => void) | undefined {
     const { stream, live } = this;
-    return stream?.clientResumes === true ? () => live?.usedGetStream?.resuming.endResponse() : undefined;
+    return stream?.clientResumes === true ? () => live?.usedGetStream?.resuming.endAtNewPoint() : undefined;
   }
 
   /** See `enablePolling`. */

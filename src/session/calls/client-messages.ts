@@ -9,24 +9,24 @@ import type { Checked, RpcNotification, RpcRequest, RpcResponse } from '../../pr
 import { shownId } from '../../shown.ts';
 import type { Logger } from '../../types.ts';
 import type { MessageSource } from './call.ts';
-import { endError } from '../../call/retries.ts';
+import { endError } from '../../inbound/retries.ts';
 import { errorAnswer } from '../../http/answer.ts';
 import { HandlerWork } from './handler-work.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
-import type { Ownership } from '../ownership/ownership.ts';
+import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { Questions } from './questions.ts';
 import type { UnsentQuestions } from './unsent-questions.ts';
 import type { SessionCalls } from './session-calls.ts';
 import { inHookTime } from '../server/hook-time.ts';
 import type { SessionHost } from '../session-host.ts';
-import type { SessionTransport } from '../server/transport.ts';
+import type { SessionTransport } from '../server/session-transport.ts';
 
 /** What inbound messages need of their session. */
 interface InboundSession {
   readonly host: Pick<SessionHost, 'options'>;
   readonly id: string;
   readonly logger: Logger;
-  readonly ownership: Pick<Ownership, 'leaveReason'>;
+  readonly ownership: Pick<SessionOwnership, 'leaveReason'>;
   readonly record: { setInitialized(): void };
   readonly calls: Pick<SessionCalls, 'ask' | 'cancel'>;
   /** `undefined`: streams have no event ids. */

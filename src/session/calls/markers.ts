@@ -10,7 +10,7 @@ import { isLikeRecorded, sentRequest } from './authorizer.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
 import type { AdmittedPost, CallMarker, Call } from './call.ts';
-import type { Ownership } from '../ownership/ownership.ts';
+import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { rightsOf } from './rights.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
 import { comparePostStreams } from '../streams/event-id.ts';
@@ -52,7 +52,7 @@ type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options' | 'authorizer'
 
 export class Markers {
   readonly #store: GuardHost['store'];
-  readonly #ownership: Ownership;
+  readonly #ownership: SessionOwnership;
   readonly #logger: Logger;
   readonly #time: Required<TimeProvider>;
   readonly #leftMs: number;
@@ -64,7 +64,7 @@ export class Markers {
   /** Markers that no call on this instance removes, oldest first, and since when. */
   #left: LeftMarker[] | undefined = undefined;
 
-  constructor({ store, logger, options, authorizer }: GuardHost, ownership: Ownership) {
+  constructor({ store, logger, options, authorizer }: GuardHost, ownership: SessionOwnership) {
     this.#logger = logger;
     this.#store = store;
     this.#ownership = ownership;

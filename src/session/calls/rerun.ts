@@ -1,13 +1,13 @@
 /**
  * Ends the calls that a lost owner left: streams that are not complete, and markers of calls that may have run.
- * `forLost` says which of them run again (`call/retries.ts`), the others end with `owner_lost`. So does a call when the
- * caller who restores the session has other rights than its caller, or lacks a scope that the server asks for.
+ * `forLost` says which of them run again (`inbound/retries.ts`), the others end with `owner_lost`. So does a call when
+ * the caller who restores the session has other rights than its caller, or lacks a scope that the server asks for.
  *
  * Clients find the outcome by `Last-Event-ID`. Markers stay: an instance that relayed such a call may send it again,
  * and then gets its outcome.
  */
 import { ownerLost } from '../../errors.ts';
-import { forLost } from '../../call/retries.ts';
+import { forLost } from '../../inbound/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import { readKept, requestKey, type KeptRequest, toolPages } from './markers.ts';
@@ -50,7 +50,7 @@ export async function takeLostCalls(
       session.calls.rerun(allowed, source, stream);
     } else if (request === undefined) {
       // The request is unknown, so there is no id to answer.
-      stream.finish();
+      stream.complete();
       session.calls.running.forgetStream(key);
     } else {
       const json = session.lostJson(request, ownerLost(mayHaveRun));

@@ -1,10 +1,10 @@
 /**
  * A request that arrives a second time because the outcome of its first attempt is unknown: the relaying instance lost
  * the owner, or its own lease; or a client retries a call that runs again after its owner was lost. If the first
- * attempt runs here, its stream gets a new sink. Otherwise `forRepeat` decides (`call/retries.ts`).
+ * attempt runs here, its stream gets a new sink. Otherwise `forRepeat` decides (`inbound/retries.ts`).
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { type FirstAttempt, forRepeat } from '../../call/retries.ts';
+import { type FirstAttempt, forRepeat } from '../../inbound/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Sink } from '../../http/sink.ts';
 import { type Call, targetOf } from './call.ts';

@@ -18,19 +18,19 @@ import type { Sink } from '../../http/sink.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
 import type { Mark, MaybePromise } from '../../stores/store.ts';
-import { staysResumable, endError, forLeaving } from '../../call/retries.ts';
+import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { type Markers, mayBeSentAgain } from './markers.ts';
 import type { AdmittedPost, Call, MessageSource } from './call.ts';
 import { answerOnGet, type QuirkSession } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
-import type { Ownership } from '../ownership/ownership.ts';
+import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 import type { PendingListChanges } from '../server/pending-list-changes.ts';
 import { REPLAYED_MESSAGES } from '../server/replayed-messages.ts';
 import { RunningCalls } from './running.ts';
 import type { SessionHost } from '../session-host.ts';
-import type { SessionTransport } from '../server/transport.ts';
+import type { SessionTransport } from '../server/session-transport.ts';
 import type { KnownPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, SessionEventLog, WriteResult } from '../streams/event-log.ts';
@@ -41,7 +41,7 @@ interface CallsSession extends QuirkSession {
   readonly version: string;
   /** `undefined` until the factory has made it. */
   readonly server: object | undefined;
-  readonly ownership: Ownership;
+  readonly ownership: SessionOwnership;
   readonly transport: Pick<SessionTransport, 'callOf' | 'deliver' | 'deliverSilent'>;
   readonly record: RecordKeeper;
   readonly markers: Markers | undefined;
@@ -133,7 +133,7 @@ export class SessionCalls {
   }
 
   /** For requests that never ran and whose client disconnected: their stream completes without an answer. */
-  abandon({ calls }: AdmittedPost): void {
+  dropUnrun({ calls }: AdmittedPost): void {
     for (const call of calls) {
       if (!call.answered) this.#settle(call);
       this.#endSilent(call);
@@ -317,15 +317,15 @@ export class SessionCalls {
         isStoring: call.stream?.runsAhead === true,
         isDurable: this.#session.markers !== undefined && call.hook?.takes !== 'answer',
         // The call has no marker, and the log keeps its stream open, as after a crash.
-        mayRunTwice: call.marker === undefined && call.stream?.canHandOff === true,
+        mayRunTwice: call.marker === undefined && call.stream?.canHandOver === true,
       });
-      call.phase = next === 'moveUnsent' ? 'moved' : 'answered';
-      if (next === 'moveUnsent' || (next === 'move' && call.stream?.move() === true)) continue;
-      if (next === 'handOff') {
-        call.stream?.resuming.handOff(othersServe);
+      call.phase = next === 'handOverUnsent' ? 'moved' : 'answered';
+      if (next === 'handOverUnsent' || (next === 'handOver' && call.stream?.handOver() === true)) continue;
+      if (next === 'handOverAtPoint') {
+        call.stream?.resuming.handOverAtPoint(othersServe);
         continue;
       }
-      if (!staysResumable(reason)) call.stream?.abandonLog();
+      if (!staysResumable(reason)) call.stream?.stopLogging();
       if (call.hook?.takes === 'answer') call.hook.run(errorAnswer(call.id, error));
       else if (call.stream !== undefined)
         this.running.reply(call.stream, this.#session.lostJson(call, error), removedMark(call));

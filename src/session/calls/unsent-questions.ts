@@ -13,7 +13,7 @@ import { noStream, notInitialized, sessionGone, type SojournError } from '../../
 import { afterTurn } from '../../options/system.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { LeaveReason, Logger } from '../../types.ts';
-import type { Ownership } from '../ownership/ownership.ts';
+import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { SessionHost } from '../session-host.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { Questions } from './questions.ts';
@@ -34,7 +34,7 @@ export interface AskingSession {
   readonly share: string;
   readonly logger: Logger;
   readonly host: Pick<SessionHost, 'options' | 'held'>;
-  readonly ownership: Pick<Ownership, 'leaveReason'>;
+  readonly ownership: Pick<SessionOwnership, 'leaveReason'>;
   readonly record: { readonly initialized: boolean };
   readonly hasGetSink: boolean;
   readonly getStream: Stream;

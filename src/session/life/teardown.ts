@@ -4,7 +4,7 @@
  */
 import { type AnyServer, closeServer } from '../../protocol/server-shape.ts';
 import type { LeaveReason, Logger } from '../../types.ts';
-import { staysResumable } from '../../call/retries.ts';
+import { staysResumable } from '../../inbound/retries.ts';
 import { within } from '../../options/system.ts';
 import { GRACE_MS } from '../server/hook-time.ts';
 import type { SessionCalls } from '../calls/session-calls.ts';
@@ -38,8 +38,8 @@ export async function tearDown(
   if (!session.busy) session.transport.settled();
   calls.leave(reason, othersServe);
   const refused = session.usedUnsent?.leave(reason);
-  if (isKept) usedGetStream?.resuming.letGo(reason === 'released' && othersServe);
-  else if (reason !== 'fenced' || usedGetStream?.move() !== true) usedGetStream?.detach();
+  if (isKept) usedGetStream?.resuming.endToResume(reason === 'released' && othersServe);
+  else if (reason !== 'fenced' || usedGetStream?.handOver() !== true) usedGetStream?.detach();
   abortSignal();
   run?.leave(reason);
   if (run !== undefined) await run.heard();

@@ -16,7 +16,7 @@
  */
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isEnded, type ClaimOutcome, type Fence, type Records } from '../../stores/store.ts';
-import type { Claims, Ownership, OwningCopies } from './ownership.ts';
+import type { Claims, SessionOwnership, OwningCopies } from './session-ownership.ts';
 
 /** Enough that 10,000 sessions with a store 10 ms away take some seconds, few enough that calls are not held up. */
 const CLAIMS_AT_ONCE = 128;
@@ -35,37 +35,37 @@ export interface ClaimedSessions extends OwningCopies {
   readonly store: { readonly sessions: Pick<Records, 'claim'> };
   /** How many requests wait for the lease or the store. */
   readonly waiting: { readonly size: number };
-  ownerships(): Iterable<Ownership>;
+  ownerships(): Iterable<SessionOwnership>;
   /** Whether requests of this session run. */
-  runs(ownership: Ownership): boolean;
-  reclaimed(ownership: Ownership): void;
+  runs(ownership: SessionOwnership): boolean;
+  reclaimed(ownership: SessionOwnership): void;
 }
 
 export class ClaimQueue implements Claims {
   readonly copies: ClaimedSessions;
   /** The id whose sessions are in the queue, or claimed. */
   #queuedFor: string | undefined = undefined;
-  readonly #queue = new Set<Ownership>();
+  readonly #queue = new Set<SessionOwnership>();
   /** The queued sessions that a request or a message waits for. */
-  readonly #first = new Set<Ownership>();
+  readonly #first = new Set<SessionOwnership>();
   /** Sessions that were awaited in this lapse, until their requests are answered. */
-  readonly #awaited = new Set<Ownership>();
+  readonly #awaited = new Set<SessionOwnership>();
   #requestsFirstUntil = -Infinity;
   /** Sessions for which the store did not answer. */
-  #unanswered: Ownership[] = [];
+  #unanswered: SessionOwnership[] = [];
   /** Claims of awaited sessions, and the others. */
   readonly #underWay = { awaited: 0, queued: 0 };
-  readonly #claiming = new Map<Ownership, Promise<boolean>>();
+  readonly #claiming = new Map<SessionOwnership, Promise<boolean>>();
   /** The ids of claims whose outcome is unknown. */
-  readonly #unknown = new WeakMap<Ownership, string[]>();
+  readonly #unknown = new WeakMap<SessionOwnership, string[]>();
   /** They wait for `stopWaiting`. */
-  readonly #waiting = new Set<Ownership>();
+  readonly #waiting = new Set<SessionOwnership>();
 
   constructor(copies: ClaimedSessions) {
     this.copies = copies;
   }
 
-  queueUntilLeaseValid(ownership: Ownership): void {
+  queueUntilLeaseValid(ownership: SessionOwnership): void {
     this.#waiting.add(ownership);
     this.#attend(ownership);
     this.#start();
@@ -84,7 +84,7 @@ export class ClaimQueue implements Claims {
     this.#start();
   }
 
-  #attend(ownership: Ownership): void {
+  #attend(ownership: SessionOwnership): void {
     if (ownership.leaseValid) {
       this.#waiting.delete(ownership);
       ownership.stopWaiting();
@@ -109,7 +109,7 @@ export class ClaimQueue implements Claims {
     }
   }
 
-  #next(): { ownership: Ownership; kind: 'awaited' | 'queued' } | undefined {
+  #next(): { ownership: SessionOwnership; kind: 'awaited' | 'queued' } | undefined {
     const { awaited, queued } = this.#underWay;
     if (awaited < AWAITED_CLAIMS_AT_ONCE) {
       const ownership = this.#take(this.#first);
@@ -133,7 +133,7 @@ export class ClaimQueue implements Claims {
     return false;
   }
 
-  #take(sessions: Set<Ownership>): Ownership | undefined {
+  #take(sessions: Set<SessionOwnership>): SessionOwnership | undefined {
     const { owner } = this.copies.lease;
     for (const ownership of sessions) {
       sessions.delete(ownership);
@@ -143,7 +143,7 @@ export class ClaimQueue implements Claims {
     return undefined;
   }
 
-  #failed(ownership: Ownership, err: unknown): void {
+  #failed(ownership: SessionOwnership, err: unknown): void {
     this.#unanswered.push(ownership);
     this.copies.options.logger.warn(
       { err, sessionId: ownership.sessionId },
@@ -155,7 +155,7 @@ export class ClaimQueue implements Claims {
    * Claims a session for the present id. The session need not be live yet. `false`: another instance owns it. Rejects
    * when the store does not answer. Callers share one claim.
    */
-  claim(ownership: Ownership): Promise<boolean> {
+  claim(ownership: SessionOwnership): Promise<boolean> {
     const running = this.#claiming.get(ownership);
     if (running !== undefined) return running;
     const claiming = this.#claim(ownership).finally(() => this.#claiming.delete(ownership));
@@ -163,11 +163,11 @@ export class ClaimQueue implements Claims {
     return claiming;
   }
 
-  claimsSettled(ownership: Ownership): Promise<unknown> | undefined {
+  claimsSettled(ownership: SessionOwnership): Promise<unknown> | undefined {
     return this.#claiming.get(ownership) ?? (this.#unknown.has(ownership) ? ownership.untilLeaseValid() : undefined);
   }
 
-  async #claim(ownership: Ownership): Promise<boolean> {
+  async #claim(ownership: SessionOwnership): Promise<boolean> {
     const { lease } = this.copies;
     // The instance may take another id while a claim is under way.
     for (let id = lease.owner; ownership.owner !== id; id = lease.owner) {
@@ -185,7 +185,7 @@ export class ClaimQueue implements Claims {
     return true;
   }
 
-  async #ask(ownership: Ownership, id: string): Promise<ClaimOutcome> {
+  async #ask(ownership: SessionOwnership, id: string): Promise<ClaimOutcome> {
     try {
       return await this.copies.store.sessions.claim(ownership.sessionId, ownership.fence, id);
     } catch (cause) {

@@ -17,7 +17,7 @@ import { Budget } from '../../limits/budget.ts';
 import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { Lifecycle } from '../lifecycle.ts';
-import type { OwnLease } from './ownership.ts';
+import type { OwnLease } from './session-ownership.ts';
 
 /**
  * Between two rounds of probes: short enough for a person not to notice, long enough not to flood a store that is back.
@@ -42,13 +42,13 @@ export interface PatienceOptions {
 }
 
 /** The place of a request that waits. */
-export interface Place {
+export interface Ticket {
   readonly bytes: number;
   /** A time of the monotonic clock, in ms. */
   readonly deadline: number;
 }
 
-interface Waiter extends Place {
+interface Waiter extends Ticket {
   readonly user: string;
   resolve: ((again: boolean) => void) | undefined;
   /** Called in each round after the deadline, until the request has left. */
@@ -82,7 +82,7 @@ export class WaitingRoom {
   }
 
   /** `user`: whose share it takes. `undefined`: no place is left for this user, or the endpoint refuses requests. */
-  enter(user: string, bytes: number, deadline: number, expired: () => void): Place | undefined {
+  enter(user: string, bytes: number, deadline: number, expired: () => void): Ticket | undefined {
     const { size, used } = this.#bytes;
     if (this.#refuses || this.#bytes.heldBy(user) + bytes > size - used || !this.#places.take(1, user))
       return undefined;
@@ -94,8 +94,8 @@ export class WaitingRoom {
   }
 
   /** Frees a place: the request is served, was refused, or its client disconnected. */
-  leave(place: Place): void {
-    const waiter = place as Waiter;
+  remove(ticket: Ticket): void {
+    const waiter = ticket as Waiter;
     if (!this.#waiters.delete(waiter)) return;
     this.#places.charge(-1, waiter.user);
     this.#bytes.charge(-waiter.bytes, waiter.user);
@@ -106,8 +106,8 @@ export class WaitingRoom {
   }
 
   /** Resolves to `true` when the request may try again, to `false` when it has left. */
-  next(place: Place): Promise<boolean> {
-    const waiter = place as Waiter;
+  next(ticket: Ticket): Promise<boolean> {
+    const waiter = ticket as Waiter;
     if (!this.#waiters.has(waiter)) return Promise.resolve(false);
     if (waiter.resolve === undefined) this.#asleep += 1;
     return new Promise((resolve) => {
@@ -125,15 +125,15 @@ export class WaitingRoom {
   ): Promise<boolean> {
     const { time, lease } = this.#options;
     const leave = (): void => {
-      if (place !== undefined) this.leave(place);
+      if (ticket !== undefined) this.remove(ticket);
     };
-    const place =
+    const ticket =
       waitMs > 0
         ? this.enter(shareKey(client.user, client.clientAddress), bytes, time.monotonic() + waitMs, leave)
         : undefined;
-    if (place === undefined) return false;
+    if (ticket === undefined) return false;
     client.onClose(leave);
-    while (await this.next(place)) {
+    while (await this.next(ticket)) {
       if (!lease.valid) continue;
       leave();
       return true;

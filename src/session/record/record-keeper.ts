@@ -9,7 +9,7 @@
 import { sessionGone } from '../../errors.ts';
 import type { NewRecord, RecordChange, SaveOutcome } from '../../stores/store.ts';
 import type { Handshake } from './handshake.ts';
-import type { Ownership } from '../ownership/ownership.ts';
+import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { pause } from './pause.ts';
 import { NO_ANSWER, type ServerAnswer } from './server-answer.ts';
 import type { SessionHost } from '../session-host.ts';
@@ -45,7 +45,7 @@ const SUBSCRIPTIONS_KEPT = 1_000;
 
 export class RecordKeeper implements SessionHead {
   readonly #host: SessionHost;
-  readonly #ownership: Ownership;
+  readonly #ownership: SessionOwnership;
   readonly #identity: SessionIdentity;
   #state: DurableState | undefined;
   /** Whether there is a record to write to. */
@@ -62,21 +62,20 @@ export class RecordKeeper implements SessionHead {
   /** A save was still waiting for the store when the session left. */
   #refused = false;
 
-  constructor(host: SessionHost, ownership: Ownership, identity: SessionIdentity, record: SessionRecord | undefined) {
+  constructor(host: SessionHost, owner: SessionOwnership, identity: SessionIdentity, kept: SessionRecord | undefined) {
     this.#host = host;
-    this.#ownership = ownership;
+    this.#ownership = owner;
     this.#identity = identity;
-    this.#exists = record !== undefined;
-    this.#initialized = record?.initialized ?? false;
-    this.#logLevel = record?.logLevel ?? null;
-    this.#subscriptions = record?.subscriptions.length
-      ? new Subscriptions(host.held.subscriptions, identity.share, record.subscriptions)
+    this.#exists = kept !== undefined;
+    this.#initialized = kept?.initialized ?? false;
+    this.#logLevel = kept?.logLevel ?? null;
+    this.#subscriptions = kept?.subscriptions.length
+      ? new Subscriptions(host.held.subscriptions, identity.share, kept.subscriptions)
       : undefined;
-    this.#answer = record?.answer ?? NO_ANSWER;
-    this.#getPrimed = record?.getPrimed ?? false;
+    this.#answer = kept?.answer ?? NO_ANSWER;
+    this.#getPrimed = kept?.getPrimed ?? false;
     this.#activitySavedAt = host.options.timeProvider.monotonic();
-    this.#state =
-      record === undefined || Object.keys(record.state).length === 0 ? undefined : this.#openState(record.state);
+    this.#state = kept === undefined || Object.keys(kept.state).length === 0 ? undefined : this.#openState(kept.state);
   }
 
   get version(): string {

@@ -6,7 +6,7 @@
 import { overMemory, stateTooLarge, storeAwayForClients } from '../../errors.ts';
 import type { RecordChange } from '../../stores/store.ts';
 import type { SessionState } from '../../types.ts';
-import type { Ownership } from '../ownership/ownership.ts';
+import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { currentCall } from '../calls/call.ts';
 import type { SessionHost } from '../session-host.ts';
 import { isStoreAway, whileAway } from './pause.ts';
@@ -24,7 +24,7 @@ type StateHost = Pick<SessionHost, 'options' | 'held' | 'hold'>;
 export class DurableState implements SessionState {
   readonly #values: Map<string, string>;
   readonly #host: StateHost;
-  readonly #ownership: Ownership;
+  readonly #ownership: SessionOwnership;
   readonly #record: WritableRecord;
   /** Whose share it counts in. */
   readonly #share: string;
@@ -45,7 +45,7 @@ export class DurableState implements SessionState {
   constructor(
     initial: Readonly<Record<string, string>>,
     host: StateHost,
-    ownership: Ownership,
+    ownership: SessionOwnership,
     record: WritableRecord,
     share: string,
   ) {

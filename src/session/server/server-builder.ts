@@ -186,7 +186,7 @@ export class ServerBuilder {
 
   #configure(call: FactoryCall): MaybePromise<McpServerOptions> {
     const { configureSessionOptions, pinnedProtocolVersions } = this.#options.options;
-    // A server that names its era is bound to that era by `connect` (`eras/modern/transport.ts`).
+    // A server that names its era is bound to that era by `connect` (`eras/modern/request-transport.ts`).
     const versions = pinnedProtocolVersions ?? (call.era === 'modern' ? KNOWN_VERSIONS : undefined);
     const initial: McpServerOptions = versions === undefined ? {} : { supportedProtocolVersions: [...versions] };
     if (configureSessionOptions === undefined) return initial;

@@ -49,9 +49,9 @@ interface Write {
  * and after `waitMs` it is not retried. fenced, failed: nothing is stored any more. A stream fails also when the memory
  * budget has no room for another event that waits.
  */
-type State = 'open' | 'gathering' | 'opening' | 'fenced' | 'failed';
+type QueueState = 'open' | 'gathering' | 'opening' | 'fenced' | 'failed';
 
-const STATES: Transitions<State> = {
+const STATES: Transitions<QueueState> = {
   open: ['gathering', 'opening', 'fenced', 'failed'],
   gathering: ['opening', 'failed'],
   opening: ['open', 'fenced', 'failed'],
@@ -69,7 +69,7 @@ export class AppendQueue {
   #waiting: Write[] = [];
   /** How many of `#waiting` that append carries. */
   #sent = 0;
-  #state: State = 'open';
+  #state: QueueState = 'open';
   #isAhead = false;
   /** The epoch of that append. */
   #epoch = 0;
@@ -83,11 +83,11 @@ export class AppendQueue {
   }
 
   /** Why nothing is stored any more; `undefined`: events are stored. */
-  get over(): 'fenced' | 'failed' | undefined {
+  get outcome(): 'fenced' | 'failed' | undefined {
     return this.#state === 'fenced' || this.#state === 'failed' ? this.#state : undefined;
   }
 
-  #become(next: State): void {
+  #become(next: QueueState): void {
     this.#state = follow(STATES, this.#state, next);
   }
 
@@ -132,8 +132,8 @@ export class AppendQueue {
     outcome: MaybePromise<WriteOutcome> | undefined,
     tell?: (result: WriteResult) => void,
   ): void {
-    if (this.over !== undefined) {
-      if (last && !this.#isAhead) this.#stream.lost(json !== undefined, this.over);
+    if (this.outcome !== undefined) {
+      if (last && !this.#isAhead) this.#stream.lost(json !== undefined, this.outcome);
       return;
     }
     const held = (json?.length ?? 0) * EVENT_WEIGHT;
@@ -159,7 +159,7 @@ export class AppendQueue {
   #next(): void {
     const room = this.busy ? this.#stream.room() : undefined;
     if (room !== undefined) {
-      void room.then(() => this.over ?? this.#next());
+      void room.then(() => this.outcome ?? this.#next());
       return;
     }
     this.#sent = togetherIn(this.#waiting);
@@ -178,7 +178,7 @@ export class AppendQueue {
   }
 
   #settle(outcome: MaybePromise<WriteOutcome>, tries: number): void {
-    if (this.over !== undefined) return;
+    if (this.outcome !== undefined) return;
     if (outcome instanceof Promise) {
       outcome.then(
         (settled) => this.#settle(settled, tries),
@@ -191,7 +191,7 @@ export class AppendQueue {
 
   async #refused(tries: number): Promise<void> {
     const again = await this.#log.ownership.claimedSince(this.#epoch);
-    if (this.over !== undefined) return;
+    if (this.outcome !== undefined) return;
     if (again) this.#append(tries);
     else this.#lose('fenced');
   }
@@ -229,7 +229,7 @@ export class AppendQueue {
 
   /** Logs the first failure of an append, and retries. */
   #failed(error: unknown, tries: number): void {
-    if (this.over !== undefined) return;
+    if (this.outcome !== undefined) return;
     const { options, ownership } = this.#log;
     const { timeProvider: time, waitMs } = options;
     if (tries === 0) {
@@ -239,7 +239,7 @@ export class AppendQueue {
     }
     if (this.#state === 'opening' && time.monotonic() - this.#failedAt >= waitMs) return this.#lose('failed');
     void pause(time, tries).then(() => {
-      if (this.over !== undefined) return;
+      if (this.outcome !== undefined) return;
       if (ownership.left) this.#lose('failed');
       else this.#append(tries + 1);
     });
@@ -250,7 +250,7 @@ export class AppendQueue {
     const { key, next } = this.#stream;
     try {
       const kept = await this.#log.replay(key, next - 1);
-      if (this.over !== undefined) return;
+      if (this.outcome !== undefined) return;
       const there = this.#events().every((json, n) => {
         const event = kept.found ? kept.events[n] : undefined;
         return event?.offset === next + n && event.data === json;

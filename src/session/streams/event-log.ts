@@ -5,9 +5,9 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
 import { lostJson } from '../../http/answer.ts';
 import { hasPriming } from '../../protocol/versions.ts';
-import { endError } from '../../call/retries.ts';
+import { endError } from '../../inbound/retries.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
-import type { Ownership } from '../ownership/ownership.ts';
+import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { SessionHost } from '../session-host.ts';
 
 /** How often a read of a stream starts again because retention has dropped events that it asked for. */
@@ -39,12 +39,12 @@ interface LoggedSession {
 
 export class SessionEventLog {
   readonly #host: SessionHost;
-  readonly ownership: Ownership;
+  readonly ownership: SessionOwnership;
   readonly #session: LoggedSession;
   #prefix: string | undefined = undefined;
   #prefixEpoch = 0;
 
-  constructor(host: SessionHost, ownership: Ownership, session: LoggedSession) {
+  constructor(host: SessionHost, ownership: SessionOwnership, session: LoggedSession) {
     this.#host = host;
     this.ownership = ownership;
     this.#session = session;

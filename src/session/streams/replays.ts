@@ -33,7 +33,7 @@ interface Replay {
   readonly client: Caller;
 }
 
-interface Waiting extends Replay {
+interface WaitingReplay extends Replay {
   begun(end: EndReplay): void;
 }
 
@@ -43,7 +43,7 @@ export class Replays {
   readonly #bySession = new Budget(Infinity, 1);
   readonly #byUser = new Budget(Infinity, 1);
   /** The key is the user, in order of arrival. The user whose replay began last is the last. */
-  readonly #waiting = new Map<string, Set<Waiting>>();
+  readonly #waiting = new Map<string, Set<WaitingReplay>>();
 
   constructor(options: Pick<ResolvedOptions, 'timeProvider' | 'eventRetention' | 'limits'>) {
     const { timeProvider, eventRetention, limits } = options;
@@ -69,7 +69,7 @@ export class Replays {
         this.#forget(waiting);
         resolve(end);
       };
-      const waiting: Waiting = { ...replay, begun: left };
+      const waiting: WaitingReplay = { ...replay, begun: left };
       this.#wait(waiting);
       client.onClose(() => left(undefined));
     });
@@ -103,13 +103,13 @@ export class Replays {
     this.#byUser.charge(by, user);
   }
 
-  #wait(waiting: Waiting): void {
+  #wait(waiting: WaitingReplay): void {
     const ofUser = this.#waiting.get(waiting.user);
     if (ofUser === undefined) this.#waiting.set(waiting.user, new Set([waiting]));
     else ofUser.add(waiting);
   }
 
-  #forget(waiting: Waiting): void {
+  #forget(waiting: WaitingReplay): void {
     const ofUser = this.#waiting.get(waiting.user);
     ofUser?.delete(waiting);
     if (ofUser?.size === 0) this.#waiting.delete(waiting.user);

@@ -37,7 +37,7 @@ export interface ResumedStream {
   readonly position: ResumeFrom;
   readonly canResume: boolean;
   use(sink: Sink, done?: () => void): void;
-  leave(): (() => void) | undefined;
+  takeSink(): (() => void) | undefined;
   detach(): void;
   message(json: string, offset: number): void;
   resumePoint(from: ResumeFrom, retryMs: number): void;
@@ -80,7 +80,7 @@ export class Resuming {
    * Ends the sink after its last id once more, so that its client resumes from there. `soon`: at once, because
    * another instance serves.
    */
-  letGo(soon: boolean): void {
+  endToResume(soon: boolean): void {
     const stream = this.#stream;
     const { log, sink, position } = stream;
     this.#ending = soon ? sink : undefined;
@@ -90,14 +90,14 @@ export class Resuming {
   }
 
   /** The store is away: ends the sink if its client can resume, because another instance may have the answer. */
-  letResume(): void {
+  endToResumeElsewhere(): void {
     const { sink, answersOnly, canResume } = this.#stream;
     if (answersOnly || !canResume || this.reads) return;
-    if (sink?.isOpen === true && !sink.isRelayed) this.letGo(true);
+    if (sink?.isOpen === true && !sink.isRelayed) this.endToResume(true);
   }
 
   /** Ends the response but not the stream. The last event makes the client reconnect at once and resume. */
-  endResponse(): void {
+  endAtNewPoint(): void {
     if (this.#stream.log !== undefined && !this.#stream.isComplete) this.#endAtPoint(true);
   }
 
@@ -117,7 +117,7 @@ export class Resuming {
    * Leaves the call to the next owner, which runs it again. A sink at another instance continues there; any other
    * sink resumes.
    */
-  handOff(soon: boolean): void {
+  handOverAtPoint(soon: boolean): void {
     this.#endAtPoint(soon, true);
   }
 
@@ -129,7 +129,7 @@ export class Resuming {
     this.#ending = soon ? sink : undefined;
     const end = (): void => {
       if (stream.sink !== sink) return;
-      if (moves && sink.isRelayed) sink.moved(true);
+      if (moves && sink.isRelayed) sink.handOver(true);
       else stream.detach();
     };
     const stored = stream.storePoint();
@@ -141,7 +141,7 @@ export class Resuming {
    * A function that ends the present sink cleanly, if it still reads then: its client resumes at once. `undefined`:
    * this sink resumed at `from` after such an end.
    */
-  cleanEnd(from: ResumeFrom): (() => void) | undefined {
+  laterEndToResume(from: ResumeFrom): (() => void) | undefined {
     const stream = this.#stream;
     const { sink } = stream;
     const before = this.#cleanEnd;
@@ -151,7 +151,7 @@ export class Resuming {
       if (sink === undefined || stream.sink !== sink || stream.isComplete || this.reads) return;
       const { offset, resumes } = stream.position;
       this.#cleanEnd = { offset, resumes: resumes + 1 };
-      this.letGo(true);
+      this.endToResume(true);
     };
   }
 
@@ -161,7 +161,7 @@ export class Resuming {
   park(): void {
     const { sink } = this.#stream;
     if (sink === undefined) return;
-    const done = this.#stream.leave();
+    const done = this.#stream.takeSink();
     this.#parked.push(sink);
     if (this.#parked.length > MOST_PARKED) this.#parked[0]?.end();
     done?.();

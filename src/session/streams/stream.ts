@@ -39,7 +39,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
   #awaited: number;
   #isComplete = false;
   #sink: Sink | undefined = undefined;
-  #readerDone: (() => void) | undefined = undefined;
+  #sinkDone: (() => void) | undefined = undefined;
   /** The last offset sent to the present sink, and how often a sink resumed from it. */
   #sent = -1;
   #resumes = 0;
@@ -62,7 +62,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
 
   /** The log has all of it. */
   get isStored(): boolean {
-    return this.#isComplete && this.logged && !this.flushing && this.#queue?.over === undefined;
+    return this.#isComplete && this.logged && !this.flushing && this.#queue?.outcome === undefined;
   }
 
   /** The number of stored events. */
@@ -96,7 +96,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
    * Whether the next owner of the session can answer the call: its sink is at another instance, or its client comes
    * back.
    */
-  get canHandOff(): boolean {
+  get canHandOver(): boolean {
     const isReached = this.clientResumes || this.#sink?.isRelayed === true;
     return this.#posted.requests === 1 && !this.#isComplete && isReached;
   }
@@ -110,7 +110,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
   }
 
   /** The session ended: later messages reach only the present sink. */
-  abandonLog(): void {
+  stopLogging(): void {
     this.endTurn();
     this.#log = undefined;
   }
@@ -148,7 +148,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
    */
   storePoint(opens = false, extra?: AppendExtra): MaybePromise<WriteResult> {
     if (this.#log === undefined) return 'written';
-    if (this.#queue?.over !== undefined) return this.#queue.over;
+    if (this.#queue?.outcome !== undefined) return this.#queue.outcome;
     const outcome = this.#append(this.#log, '', false, extra);
     if (outcome === 'written') return outcome;
     const queue = this.#queueIn(this.#log);
@@ -168,7 +168,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
   }
 
   /** Completes the stream without another message: its request was cancelled, or its session ends. */
-  finish(unmark?: Mark): void {
+  complete(unmark?: Mark): void {
     if (this.#isComplete) return;
     this.#isComplete = true;
     if (this.#log !== undefined) this.#store(this.#log, undefined, true, unmark);
@@ -181,7 +181,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
 
   #store(log: SessionEventLog, json: string | undefined, last: boolean, unmark: Mark | undefined): void {
     const extra = unmark === undefined ? undefined : { unmark };
-    const waits = this.#queue?.over !== undefined || this.room() !== undefined;
+    const waits = this.#queue?.outcome !== undefined || this.room() !== undefined;
     const outcome = waits ? undefined : this.#append(log, json, last, extra);
     if (outcome !== 'written') this.#queueIn(log).add(json, last, extra, outcome);
   }
@@ -223,7 +223,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
     const error = call === undefined ? undefined : this.#log?.lostAnswer(call);
     if (error !== undefined && !this.#isComplete) return;
     if (error !== undefined && answered) this.#sink?.message(error, undefined);
-    else if (why === 'fenced' && this.move()) return;
+    else if (why === 'fenced' && this.handOver()) return;
     this.detach();
   }
 
@@ -254,7 +254,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
   }
 
   hostStopped(): void {
-    this.resuming.letGo(false);
+    this.resuming.endToResume(false);
   }
 
   /** Whether the stream has a sink now. */
@@ -265,24 +265,24 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
   /** Sets the sink; `done` is called when it ends. The caller has detached or parked the sink before it. */
   use(sink: Sink, done?: () => void): void {
     this.#sink = sink;
-    this.#readerDone = done;
+    this.#sinkDone = done;
     this.#sent = -1;
     this.#resumes = 0;
     sink.listener = this;
   }
 
   /** The present sink reads no more. Returns what to call once its response has ended. */
-  leave(): (() => void) | undefined {
-    const done = this.#readerDone;
+  takeSink(): (() => void) | undefined {
+    const done = this.#sinkDone;
     this.#sink = undefined;
-    this.#readerDone = undefined;
+    this.#sinkDone = undefined;
     return done;
   }
 
   /** Drops the response at once, because a session may outlive its sinks by hours. */
-  over(sink: Sink): void {
+  closed(sink: Sink): void {
     if (this.#sink !== sink) return this.#resuming?.forget(sink);
-    const done = this.leave();
+    const done = this.takeSink();
     this.#resuming?.endParked();
     done?.();
   }
@@ -291,7 +291,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
   detach(): void {
     const sink = this.#sink;
     if (sink === undefined) return;
-    const done = this.leave();
+    const done = this.takeSink();
     sink.end();
     this.#resuming?.endParked();
     done?.();
@@ -338,11 +338,11 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
    * Another instance owns the session, and ends or runs again what ran here: the response continues with what the log
    * gets there. `false`: there is no sink, or it has no event id to continue from.
    */
-  move(): boolean {
+  handOver(): boolean {
     const sink = this.#sink;
     if (sink?.isOpen !== true || sink.takes === 'answers') return false;
     if (!this.canResume && !sink.isRelayed) return false;
-    sink.moved(true);
+    sink.handOver(true);
     return true;
   }
 }

@@ -23,7 +23,7 @@ export interface Migration {
  * * `fields`: one row per field.
  * * `marks`: `no` is the key, because a name may be too long for an index. A publication `FOR ALL TABLES` blocks
  *   deletes from a table without a primary key.
- * * `events`: one row per append, numbered by `no` in the order of writing (`shared/packed-events.ts`).
+ * * `events`: one row per append, numbered by `no` in the order of writing (`stores/shared/packed-events.ts`).
  * * `streams`: the streams that are not complete. A stream with events and without a row here is complete. `mark` is
  *   the mark that came with the first append: most marks come and go with their stream, and need no row in `marks`.
  * * `messages`: their receiver reads and deletes them. `tx` is the transaction that wrote the message: a reader skips

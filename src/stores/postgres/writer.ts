@@ -43,7 +43,7 @@ export interface PostgresWriterOptions {
   repair(): Promise<void>;
 }
 
-interface Waiting extends Write {
+interface QueuedWrite extends Write {
   readonly requestedAt: number;
   /** The caller has been answered with an error. */
   refused: boolean;
@@ -53,8 +53,8 @@ export class PostgresWriter {
   readonly #options: PostgresWriterOptions;
   readonly #own: OwnConnection;
   /** Not sent yet, in order. */
-  #queue: Waiting[] = [];
-  #underWay: readonly Waiting[] = [];
+  #queue: QueuedWrite[] = [];
+  #underWay: readonly QueuedWrite[] = [];
   #running: Promise<void> | undefined;
   #watch: unknown;
   #closed = false;
@@ -123,7 +123,7 @@ export class PostgresWriter {
   }
 
   /** The next batch. */
-  #take(): readonly Waiting[] {
+  #take(): readonly QueuedWrite[] {
     const writes = this.#queue.filter(({ refused }) => !refused);
     let [count, bytes] = [0, 0];
     for (const { what } of writes) {
@@ -171,7 +171,7 @@ export class PostgresWriter {
     this.#watch = deadlines.time.setTimeout(() => {
       this.#watch = undefined;
       const oldest = deadlines.now() - limitMs;
-      const late = (write: Waiting): boolean => write.requestedAt <= oldest && !write.refused;
+      const late = (write: QueuedWrite): boolean => write.requestedAt <= oldest && !write.refused;
       for (const write of this.#underWay.filter(late)) this.#refuse(write, noAnswer(place, limitMs));
       for (const write of this.#queue.filter(late)) this.#refuse(write, notAsked(place, limitMs));
       // No caller waits for this batch any more, so the server should release it.
@@ -182,7 +182,7 @@ export class PostgresWriter {
     }, ms);
   }
 
-  #refuse(write: Waiting, error: Error): void {
+  #refuse(write: QueuedWrite, error: Error): void {
     write.refused = true;
     write.reject(error);
   }

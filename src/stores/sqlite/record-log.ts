@@ -19,7 +19,7 @@ type LastRow = readonly [no: number, at: number];
 const NO_ROW: LastRow = [0, 0];
 
 /** An append that waits for the end of its turn. */
-interface Waiting {
+interface WaitingAppend {
   readonly append: JoinedAppend;
   readonly outcome: Promise<WriteOutcome>;
   /** The number of other writes before this append. Another write between two appends keeps them apart. */
@@ -35,7 +35,7 @@ export class SqliteLog {
   readonly #streams: StreamTable;
   readonly #retention: EventRetention | false;
   /** Appends of this turn, by record and stream. */
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new Map<string, WaitingAppend>();
   /** How many of the file's writes are appends to streams of this view. */
   #written = 0;
   /** While this row exists, all rows of this kind up to it are young enough. */
@@ -65,7 +65,7 @@ export class SqliteLog {
   }
 
   /** Lets later appends of this turn join. */
-  #allowJoining(key: string, waiting: Waiting): void {
+  #allowJoining(key: string, waiting: WaitingAppend): void {
     if (this.#waiting.size === 0) afterTurn(() => this.#waiting.clear());
     this.#waiting.set(key, waiting);
   }

@@ -1,7 +1,7 @@
 /** In which order an instance claims its sessions again after a lapse. */
 import { expect, test } from 'vitest';
 import { ClaimQueue } from '../../../src/session/ownership/claim-queue.ts';
-import { Ownership } from '../../../src/session/ownership/ownership.ts';
+import { SessionOwnership } from '../../../src/session/ownership/session-ownership.ts';
 import type { ClaimOutcome } from '../../../src/stores/store.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import { plainRecord } from '../../../src/testing/plain-record.ts';
@@ -16,7 +16,7 @@ function lapsed(sessions: number) {
   const begun: string[] = [];
   const time = { now: 0 };
   /** The sessions with running requests, and whether requests wait. */
-  const requests = { running: new Set<Ownership>(), size: 0 };
+  const requests = { running: new Set<SessionOwnership>(), size: 0 };
   const queue = new ClaimQueue({
     options: { timeProvider: { ...createFakeTime(), monotonic: () => time.now }, logger: createLog() },
     store: {
@@ -35,7 +35,10 @@ function lapsed(sessions: number) {
     reclaimed: () => {},
     fenced: () => {},
   });
-  const all = Array.from({ length: sessions }, (_, n) => new Ownership(queue, `s${n}`, { epoch: 1, owner: BEFORE }));
+  const all = Array.from(
+    { length: sessions },
+    (_, n) => new SessionOwnership(queue, `s${n}`, { epoch: 1, owner: BEFORE }),
+  );
   const answer = (ids: readonly string[]): void => {
     for (const id of ids) {
       underWay.get(id)?.({
@@ -60,7 +63,7 @@ function lapsed(sessions: number) {
   };
 }
 
-const idOf = ({ sessionId }: Ownership): string => sessionId;
+const idOf = ({ sessionId }: SessionOwnership): string => sessionId;
 
 test('sessions that a request waits for are claimed at once, and nearly alone', async () => {
   const { all, queue, begun, underWay, answer, ids } = lapsed(2_000);
@@ -88,7 +91,7 @@ test('sessions that a request waits for are claimed at once, and nearly alone', 
 test('a store that leaves the claim of an awaited session without an answer does not stop the others', async () => {
   const { all, queue, underWay, answer } = lapsed(500);
   queue.extended();
-  const stuck = all.at(-1) as Ownership;
+  const stuck = all.at(-1) as SessionOwnership;
   void stuck.untilLeaseValid();
   while (underWay.size > 1) {
     answer([...underWay.keys()].filter((id) => id !== stuck.sessionId));

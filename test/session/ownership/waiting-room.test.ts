@@ -23,11 +23,11 @@ test('thousands of requests are woken oldest first, some per turn, also when eac
   const waiting = patience();
   const served: number[] = [];
   for (let n = 0; n < REQUESTS; n++) {
-    const place = waiting.enter('ann', 0, Infinity, () => {});
-    if (place === undefined) throw new Error('every place is taken');
-    void waiting.next(place).then(() => {
+    const ticket = waiting.enter('ann', 0, Infinity, () => {});
+    if (ticket === undefined) throw new Error('every place is taken');
+    void waiting.next(ticket).then(() => {
       served.push(n);
-      waiting.leave(place);
+      waiting.remove(ticket);
       waiting.wake();
     });
   }
@@ -53,13 +53,13 @@ test('a request that tried and failed while others are woken is woken again', as
     while (await waiting.next(first)) {
       tries += 1;
       // The second wake comes while the first is under way.
-      if (tries === 2) waiting.leave(first);
+      if (tries === 2) waiting.remove(first);
     }
   })();
-  for (const place of others) {
-    if (place === undefined) throw new Error('every place is taken');
-    void waiting.next(place).then(() => {
-      waiting.leave(place);
+  for (const ticket of others) {
+    if (ticket === undefined) throw new Error('every place is taken');
+    void waiting.next(ticket).then(() => {
+      waiting.remove(ticket);
       waiting.wake();
     });
   }
@@ -79,14 +79,14 @@ test('a user takes as many places and bytes as are left free, so that the reques
     lease: { valid: true, check: () => {} },
   });
   const flood = (user: string, bytes: number) =>
-    Array.from({ length: 200 }, () => waiting.enter(user, bytes, Infinity, () => {})).flatMap((place) => place ?? []);
+    Array.from({ length: 200 }, () => waiting.enter(user, bytes, Infinity, () => {})).flatMap((ticket) => ticket ?? []);
   const eve = flood('eve', 0);
   expect(eve).toHaveLength(50);
   expect(flood('ann', 0)).toHaveLength(25);
-  for (const place of eve) waiting.leave(place);
+  for (const ticket of eve) waiting.remove(ticket);
   expect(flood('eve', 100)).toHaveLength(5);
   const bob = flood('bob', 100);
   expect(bob).toHaveLength(3);
-  for (const place of bob) waiting.leave(place);
+  for (const ticket of bob) waiting.remove(ticket);
   expect(flood('bob', 100)).toHaveLength(3);
 });

@@ -161,11 +161,11 @@ describe('an append that fails', () => {
         await appends.at(-1)?.fail();
         await time.advance(PAUSE_MS);
       }
-      expect(queue.over).toBe(opens ? 'failed' : undefined);
+      expect(queue.outcome).toBe(opens ? 'failed' : undefined);
       state.left = true;
       await appends.at(-1)?.fail();
       await time.advance(PAUSE_MS);
-      expect([queue.over, told.at(-1), state.held]).toEqual(['failed', { lost: 'failed', answered: true }, 0]);
+      expect([queue.outcome, told.at(-1), state.held]).toEqual(['failed', { lost: 'failed', answered: true }, 0]);
     }
   });
 
@@ -187,7 +187,7 @@ describe('an append that fails', () => {
       await appends[0]?.fail();
       await time.advance(PAUSE_MS);
       await appends[1]?.settle('fenced');
-      expect(queue.over).toBe(over);
+      expect(queue.outcome).toBe(over);
       expect(told.includes('a')).toBe(over === undefined);
     }
   });
@@ -202,7 +202,7 @@ describe('an append that is refused', () => {
     expect(state.held).toBeGreaterThan(0);
     await appends[0]?.settle('fenced');
     expect(told).toEqual(['session fenced', { lost: 'fenced', answered: true }]);
-    expect([queue.over, queue.busy, results, state.held]).toEqual(['fenced', false, ['fenced'], 0]);
+    expect([queue.outcome, queue.busy, results, state.held]).toEqual(['fenced', false, ['fenced'], 0]);
     add('c', true);
     expect(told.at(-1)).toEqual({ lost: 'fenced', answered: true });
     expect(appends).toHaveLength(1);
@@ -214,7 +214,7 @@ describe('an append that is refused', () => {
     await appends[0]?.settle('fenced');
     expect(appends).toMatchObject([{ events: ['a'] }, { events: ['a'] }]);
     await appends[1]?.settle('written');
-    expect([told, queue.over]).toEqual([['a'], undefined]);
+    expect([told, queue.outcome]).toEqual([['a'], undefined]);
   });
 });
 
@@ -222,7 +222,7 @@ test('a stream fails when the memory has no room for another event, and gives al
   const { queue, add, appends, told, state } = queueOf({ budget: 100 });
   add('a');
   add('x'.repeat(100), true);
-  expect([queue.over, told, state.held]).toEqual(['failed', [{ lost: 'failed', answered: true }], 0]);
+  expect([queue.outcome, told, state.held]).toEqual(['failed', [{ lost: 'failed', answered: true }], 0]);
   await appends[0]?.settle('written');
   expect([told.length, state.held]).toEqual([1, 0]);
 });

@@ -24,7 +24,7 @@ function streamOf({ key = 'p', relayed = false, completed = false } = {}) {
       isOpen: true,
       isRelayed: relayed,
       end: () => seen.push(`${name} ends`),
-      moved: () => seen.push(`${name} moves`),
+      handOver: () => seen.push(`${name} moves`),
     }) as unknown as NamedSink;
   const state = { sink: sinkOf('first') as NamedSink | undefined, completed, keepsPoint: false };
   const leave = (): void => void (state.sink = undefined);
@@ -50,7 +50,7 @@ function streamOf({ key = 'p', relayed = false, completed = false } = {}) {
     position: { offset: 4, resumes: 0 },
     canResume: true,
     use: (sink) => void (state.sink = sink as NamedSink),
-    leave: () => {
+    takeSink: () => {
       leave();
       return undefined;
     },
@@ -158,7 +158,7 @@ describe('a response ends before its stream', () => {
       [false, RETRY_MS],
     ] as const) {
       const { resuming, seen } = streamOf();
-      resuming.letGo(isSoon);
+      resuming.endToResume(isSoon);
       expect(seen).toEqual([`first at 4, retry ${retryMs}`, 'first is detached']);
     }
   });
@@ -167,26 +167,26 @@ describe('a response ends before its stream', () => {
     const { resuming, seen, resume } = streamOf();
     void resume('second');
     await soon();
-    resuming.letResume();
+    resuming.endToResumeElsewhere();
     const other = streamOf({ relayed: true });
-    other.resuming.letResume();
+    other.resuming.endToResumeElsewhere();
     expect([seen, other.seen]).toEqual([[], []]);
     const own = streamOf();
-    own.resuming.letResume();
+    own.resuming.endToResumeElsewhere();
     expect(own.seen).toEqual(['first at 4, retry 100', 'first is detached']);
   });
 
   test('once a new position is stored, and only if the same sink still reads', async () => {
     const { resuming, seen, state, stored } = streamOf();
     state.keepsPoint = true;
-    resuming.endResponse();
+    resuming.endAtNewPoint();
     expect(seen).toEqual([]);
     await stored();
     expect(seen).toEqual(['first is detached']);
 
     const other = streamOf();
     other.state.keepsPoint = true;
-    other.resuming.endResponse();
+    other.resuming.endAtNewPoint();
     other.state.sink = { ...(other.state.sink as NamedSink), name: 'second' };
     await other.stored();
     expect(other.seen).toEqual([]);
@@ -194,7 +194,7 @@ describe('a response ends before its stream', () => {
 
   test('for the next owner of its session, where a sink at another instance moves instead', () => {
     const [own, relayed] = [streamOf(), streamOf({ relayed: true })];
-    for (const { resuming } of [own, relayed]) resuming.handOff(true);
+    for (const { resuming } of [own, relayed]) resuming.handOverAtPoint(true);
     expect([own.seen, relayed.seen]).toEqual([['first is detached'], ['first moves']]);
   });
 
@@ -212,12 +212,12 @@ describe('a response ends before its stream', () => {
 
   test('cleanly, but not again for the sink that resumed from that end', () => {
     const { resuming, seen, state } = streamOf();
-    const end = resuming.cleanEnd({ offset: 1, resumes: 0 });
+    const end = resuming.laterEndToResume({ offset: 1, resumes: 0 });
     end?.();
     expect(seen).toEqual(['first at 4, retry 100', 'first is detached']);
     expect(state.sink).toBeUndefined();
-    expect(resuming.cleanEnd({ offset: 4, resumes: 1 })).toBeUndefined();
+    expect(resuming.laterEndToResume({ offset: 4, resumes: 1 })).toBeUndefined();
     // A later sink may be ended again.
-    expect(resuming.cleanEnd({ offset: 4, resumes: 1 })).toBeTypeOf('function');
+    expect(resuming.laterEndToResume({ offset: 4, resumes: 1 })).toBeTypeOf('function');
   });
 });

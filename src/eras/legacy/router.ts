@@ -27,7 +27,7 @@ import type { Caller } from '../../http/exchange.ts';
 import { StartsPerTurn } from '../../http/starts-per-turn.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
-import { type Inbound, counts, endsSession, isPost, methodOf, type NextAttempt, reads } from '../../call/inbound.ts';
+import { type Inbound, counts, endsSession, isPost, methodOf, type NextAttempt, reads } from '../../inbound/inbound.ts';
 import {
   abandonedWhileWaiting,
   afterFailure,
@@ -36,7 +36,7 @@ import {
   isFull,
   isNotFound,
   relayLost,
-} from '../../call/retries.ts';
+} from '../../inbound/retries.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
@@ -44,7 +44,7 @@ import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { EndReason, Logger } from '../../types.ts';
 import { KnownOwners } from './known-owners.ts';
 import { type LegacyPostsOptions, type PostHost, servePost } from './posts.ts';
-import { type Placed, type Placer, Waiting, type WaitingOptions } from './waiting.ts';
+import { type Placed, type WaitingHost, WaitingRequests, type WaitingOptions } from './waiting.ts';
 
 export interface PlacementOptions extends LegacyPostsOptions, WaitingOptions {
   readonly finder: Finder;
@@ -61,11 +61,11 @@ const TRIES = 9;
 const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
 
-export class Placement implements Placer {
+export class Router implements WaitingHost {
   readonly #options: PlacementOptions;
   readonly #owners: KnownOwners;
   readonly #posts: PostHost;
-  readonly #waiting: Waiting;
+  readonly #waiting: WaitingRequests;
   /** One line per reason and second. */
   readonly #refusals: Logger;
   /** Calls that no live session counts: on the way to a session, or at its owner. Without GET streams. */
@@ -75,13 +75,13 @@ export class Placement implements Placer {
     this.#options = options;
     this.#owners = new KnownOwners(options.instance);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
-    this.#waiting = new Waiting(options, this);
+    this.#waiting = new WaitingRequests(options, this);
     this.#posts = { ...options, loop: this, starts: new StartsPerTurn() };
   }
 
   /** Ends the responses that wait here without a store, and that clients can resume at another instance. */
-  letResume(): void {
-    this.#waiting.letResume();
+  endToResumeElsewhere(): void {
+    this.#waiting.endToResumeElsewhere();
   }
 
   /** Requests that no session of this instance counts among its running ones. */
@@ -166,12 +166,12 @@ export class Placement implements Placer {
   async #failed(id: string, inbound: Inbound, cause: unknown): Promise<void> {
     const { exchange } = inbound;
     const next = afterFailure(inbound, cause);
-    if (next === 'moved') return inbound.sink.moved(false);
+    if (next === 'handOver') return inbound.sink.handOver(false);
     if (next === 'wait') {
       if (this.#deliverAnswers(id, inbound)) return;
       const waiting = this.#waiting.add(id, inbound, cause);
       if (waiting !== undefined) return reads(inbound) ? waiting : this.track(exchange, waiting);
-      if (reads(inbound) && this.#options.lifecycle.refusal === undefined && this.#options.gets.comeBack(inbound))
+      if (reads(inbound) && this.#options.lifecycle.refusal === undefined && this.#options.gets.endToResume(inbound))
         return;
     }
     this.refuse(inbound, cause);
@@ -231,7 +231,7 @@ export class Placement implements Placer {
       return { outcome: serves ? this.#serve(found.here, inbound) : inbound };
     }
     if (exchange.relayOrigin !== undefined) {
-      inbound.sink.moved(false);
+      inbound.sink.handOver(false);
       return DONE;
     }
     if (instance.isUnreachable(found.there)) throw ownerUnreachable();

@@ -1,8 +1,8 @@
 /**
  * May a request be tried again, and as what? Each part that must know asks here, and carries the answer out:
  *
- *     an attempt failed                      afterFailure, errorAfter   eras/legacy/placement.ts
- *     another instance had the request       afterRelay                 eras/legacy/placement.ts
+ *     an attempt failed                      afterFailure, errorAfter   eras/legacy/router.ts
+ *     another instance had the request       afterRelay                 eras/legacy/router.ts
  *     its time to wait is over               afterWait                  eras/legacy/waiting.ts
  *     its first event was to be stored       afterStoring               eras/legacy/posts.ts
  *     it comes a second time                 forRepeat                  session/calls/retry.ts
@@ -70,12 +70,12 @@ export function mayWaitOn(cause: unknown, failures: number): boolean {
 // ——— a request on its way ———
 
 /**
- * `moved`: the instance that relayed the call waits, and finds the next owner. A full session is full there too, so the
- * call waits here for its place.
+ * `handOver`: the instance that relayed the call waits, and finds the next owner. A full session is full there too,
+ * so the call waits here for its place.
  */
-export function afterFailure(inbound: Inbound, cause: unknown): 'moved' | 'wait' | 'refuse' {
+export function afterFailure(inbound: Inbound, cause: unknown): 'handOver' | 'wait' | 'refuse' {
   if (!isAway(cause) || isAbandoned(inbound)) return 'refuse';
-  return inbound.exchange.relayOrigin !== undefined && !isFull(cause) ? 'moved' : 'wait';
+  return inbound.exchange.relayOrigin !== undefined && !isFull(cause) ? 'handOver' : 'wait';
 }
 
 /**
@@ -174,16 +174,16 @@ export function forRepeat(first: { attached: boolean; runs: boolean; marked: boo
 }
 
 /**
- * A session leaves while a call runs. `moveUnsent`: the client has received nothing, and the new owner runs the call.
- * `move`: after a fence that owner has ended the call or runs it again, so its outcome is the true one. `handOff`: the
- * time of a drain is over, and the next owner can run the call again.
+ * A session leaves while a call runs. `handOverUnsent`: the client has received nothing, and the new owner runs the
+ * call. `handOver`: after a fence that owner has ended the call or runs it again, so its outcome is the true one.
+ * `handOverAtPoint`: the time of a drain is over, and the next owner can run the call again.
  */
 export function forLeaving(
   reason: LeaveReason,
   { isStoring, isDurable, mayRunTwice }: { isStoring: boolean; isDurable: boolean; mayRunTwice: boolean },
-): 'moveUnsent' | 'move' | 'handOff' | 'error' {
-  if (reason === 'fenced') return isStoring ? 'moveUnsent' : isDurable ? 'move' : 'error';
-  return reason === 'released' && isDurable && mayRunTwice ? 'handOff' : 'error';
+): 'handOverUnsent' | 'handOver' | 'handOverAtPoint' | 'error' {
+  if (reason === 'fenced') return isStoring ? 'handOverUnsent' : isDurable ? 'handOver' : 'error';
+  return reason === 'released' && isDurable && mayRunTwice ? 'handOverAtPoint' : 'error';
 }
 
 /** The error of a call that ends with its session. */

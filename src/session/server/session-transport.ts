@@ -23,7 +23,7 @@ import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
 import type { ConnectingTransport } from './connecting.ts';
 import { inHookTime, isHookTimeout } from './hook-time.ts';
 import type { ScopedTransport } from '../calls/scopes.ts';
-import type { Ownership } from '../ownership/ownership.ts';
+import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { Questions } from '../calls/questions.ts';
 import { carrying, UnsentQuestions } from '../calls/unsent-questions.ts';
 import type { SessionRun } from './run.ts';
@@ -38,7 +38,7 @@ const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifica
  *     open ──the session leaves, and nothing is awaited──▶ settled ──▶ closed
  *       ╰──────────────────────────────────────────────────────────────▶
  */
-type State = 'open' | 'settled' | 'closed';
+type TransportState = 'open' | 'settled' | 'closed';
 
 /** Takes what the server answers. */
 interface AnsweredCalls {
@@ -54,7 +54,7 @@ export interface TransportSession extends GetSession, CallSession {
   readonly server: AnyServer | undefined;
   /** `remakesLists`: the factory makes its lists from `session.state`. */
   readonly record: GetSession['record'] & { readonly remakesLists: boolean };
-  readonly ownership: Ownership;
+  readonly ownership: SessionOwnership;
   /** `undefined`: no other process can own the session, so its sends are never held. */
   readonly markers: { forget(): void } | undefined;
   readonly calls: AnsweredCalls;
@@ -71,7 +71,7 @@ export interface TransportSession extends GetSession, CallSession {
 
 export class SessionTransport extends ServerTransport implements ScopedTransport, ConnectingTransport {
   readonly #session: TransportSession;
-  #state: State = 'open';
+  #state: TransportState = 'open';
 
   constructor(session: TransportSession) {
     super();

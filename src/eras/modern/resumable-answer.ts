@@ -28,9 +28,9 @@ import { callKey } from './call-records.ts';
 import type { CallPosition } from '../call-position.ts';
 import { KeptMessages, type KeptMessagesHost } from './kept-messages.ts';
 
-type State = 'waiting' | 'open' | 'answered' | 'left' | 'cancelled';
+type AnswerState = 'waiting' | 'open' | 'answered' | 'left' | 'cancelled';
 
-const STATES: Transitions<State> = {
+const STATES: Transitions<AnswerState> = {
   waiting: ['open', 'answered', 'cancelled'],
   open: ['answered', 'left', 'cancelled'],
   answered: [],
@@ -52,16 +52,16 @@ export interface ResumableHost extends KeptMessagesHost {
   /** The response to a client that reads a stream. */
   readonly response: ResponsePolicy;
   /** It is found by its key from now on. Resolves with `undefined` when it could not be recorded. */
-  record(call: ResumableCall): Promise<Fence | undefined>;
+  record(call: ResumableAnswer): Promise<Fence | undefined>;
   /** Takes a place among the calls without a client. `false`: there is none. */
-  enterCut(call: ResumableCall): boolean;
-  leaveCut(call: ResumableCall): void;
+  enterCut(call: ResumableAnswer): boolean;
+  leaveCut(call: ResumableAnswer): void;
   /** `json` is the answer. */
-  answered(call: ResumableCall, fence: Fence, json: string): void;
+  answered(call: ResumableAnswer, fence: Fence, json: string): void;
   /** It was cancelled after it had been recorded. */
-  cancelled(call: ResumableCall, fence: Fence): void;
+  cancelled(call: ResumableAnswer, fence: Fence): void;
   /** It keeps nothing for another client. */
-  forgotten(call: ResumableCall): void;
+  forgotten(call: ResumableAnswer): void;
 }
 
 /** The connection of a request, and the response on it. */
@@ -70,7 +70,7 @@ interface FirstClient {
   readonly response: HttpResponse;
 }
 
-export class ResumableCall implements AnswerSink, RequestLife, SinkListener {
+export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
   readonly key: string;
   readonly caller: SentRequest;
   /** Whose share its messages count in. */
@@ -83,7 +83,7 @@ export class ResumableCall implements AnswerSink, RequestLife, SinkListener {
   readonly #first: CallPosition;
   readonly #origin: FirstClient | undefined = undefined;
   readonly #messages: KeptMessages;
-  #state: State = 'waiting';
+  #state: AnswerState = 'waiting';
   #client: ResponseSink | undefined = undefined;
   #isRecording = false;
   /** The ownership of its record. */
@@ -119,7 +119,7 @@ export class ResumableCall implements AnswerSink, RequestLife, SinkListener {
     }
   }
 
-  #become(next: State): void {
+  #become(next: AnswerState): void {
     this.#state = follow(STATES, this.#state, next);
   }
 
@@ -217,7 +217,7 @@ export class ResumableCall implements AnswerSink, RequestLife, SinkListener {
   #over(): void {
     const { listener } = this;
     this.listener = undefined;
-    listener?.over(this);
+    listener?.closed(this);
   }
 
   get hasBegun(): boolean {
@@ -256,7 +256,7 @@ export class ResumableCall implements AnswerSink, RequestLife, SinkListener {
   }
 
   /** A client disconnected. */
-  over(client: object): void {
+  closed(client: object): void {
     if (client !== this.#client) return;
     this.#client = undefined;
     if (!this.#isRecording) this.#goOn();

@@ -17,12 +17,12 @@ import { Budget } from '../../limits/budget.ts';
 import type { RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { OwnLease } from '../../session/ownership/ownership.ts';
+import type { OwnLease } from '../../session/ownership/session-ownership.ts';
 import type { Fence } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { CallRecords } from './call-records.ts';
 import { type CallPosition, firstPosition } from '../call-position.ts';
-import { type CallRequest, ResumableCall, type ResumableHost } from './resumable-call.ts';
+import { type CallRequest, ResumableAnswer, type ResumableHost } from './resumable-answer.ts';
 
 /** Calls that continue without a client, and how many of them a named user may have. Past it a cut cancels. */
 const CUT_CALLS = 1_000;
@@ -36,7 +36,7 @@ const KEPT_PART = 1 / 8;
 /** The records of running calls are extended: a third of `RECORD_MS`, so that two writes may fail. */
 const EXTEND_MS = 100_000;
 
-export interface ResumableCallsOptions {
+export interface ResumableAnswersOptions {
   readonly options: ResolvedOptions;
   readonly records: CallRecords;
   readonly instance: { readonly lease: Pick<OwnLease, 'owner' | 'valid'> };
@@ -46,23 +46,23 @@ export interface ResumableCallsOptions {
   readonly random: RandomSource;
 }
 
-export class ResumableCalls implements ResumableHost {
-  readonly #given: ResumableCallsOptions;
+export class ResumableAnswers implements ResumableHost {
+  readonly #given: ResumableAnswersOptions;
   readonly options: ResolvedOptions;
   readonly response: ResponsePolicy;
   readonly #records: CallRecords;
   readonly #logger: Logger;
   /** Calls whose clients have an event id. */
-  readonly #calls = new Map<string, ResumableCall>();
+  readonly #calls = new Map<string, ResumableAnswer>();
   /** Oldest first. */
-  readonly #answered = new Set<ResumableCall>();
+  readonly #answered = new Set<ResumableAnswer>();
   /** Calls without a client. */
   readonly #cut: Budget;
   #keptBytes = 0;
   #sweeper: unknown;
   #closed = false;
 
-  constructor(given: ResumableCallsOptions) {
+  constructor(given: ResumableAnswersOptions) {
     const { options, records, response } = given;
     this.#given = given;
     this.options = options;
@@ -78,38 +78,38 @@ export class ResumableCalls implements ResumableHost {
   }
 
   /** `undefined`: no event id can carry the id of the request. */
-  open(exchange: Exchange, response: HttpResponse, request: RpcRequest, version: string): ResumableCall | undefined {
+  open(exchange: Exchange, response: HttpResponse, request: RpcRequest, version: string): ResumableAnswer | undefined {
     const first = firstPosition(request, this.#given.random);
     if (first === undefined) return undefined;
     const { method, url, user, clientAddress: address, authInfo, canonicalHeaders } = exchange;
     const headers = exchange.headerFields();
     const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, address, canonicalHeaders };
-    return new ResumableCall({ fields, authInfo, request, version }, first, this, { exchange, response });
+    return new ResumableAnswer({ fields, authInfo, request, version }, first, this, { exchange, response });
   }
 
   /** Runs a lost call again that this instance has claimed. */
-  restart(lost: CallRequest, first: CallPosition, fence: Fence): ResumableCall {
-    const call = new ResumableCall(lost, first, this, fence);
+  restart(lost: CallRequest, first: CallPosition, fence: Fence): ResumableAnswer {
+    const call = new ResumableAnswer(lost, first, this, fence);
     this.#calls.set(call.key, call);
     this.#records.extend(call.key, fence);
     return call;
   }
 
   /** A call that runs here, or was answered here. */
-  find(key: string): ResumableCall | undefined {
+  find(key: string): ResumableAnswer | undefined {
     return this.#calls.get(key);
   }
 
   // ——— what a call asks for ———
 
-  async record(call: ResumableCall): Promise<Fence | undefined> {
+  async record(call: ResumableAnswer): Promise<Fence | undefined> {
     const { lease } = this.#given.instance;
     if (!lease.valid || this.#closed) return undefined;
     this.#calls.set(call.key, call);
     return this.#records.create(call, lease.owner);
   }
 
-  enterCut({ caller: { user }, share, bodyBytes }: ResumableCall): boolean {
+  enterCut({ caller: { user }, share, bodyBytes }: ResumableAnswer): boolean {
     if (this.#closed) return false;
     const isOver = user !== undefined && this.#cut.heldBy(share) >= CUT_CALLS_PER_USER;
     if (isOver || !this.#cut.take(1, share)) {
@@ -121,22 +121,22 @@ export class ResumableCalls implements ResumableHost {
     return fits;
   }
 
-  leaveCut({ share, bodyBytes }: ResumableCall): void {
+  leaveCut({ share, bodyBytes }: ResumableAnswer): void {
     this.#given.memory.give(CUT_CALL_BYTES + bodyBytes, share);
     this.#cut.charge(-1, share);
   }
 
-  answered(call: ResumableCall, fence: Fence, json: string): void {
+  answered(call: ResumableAnswer, fence: Fence, json: string): void {
     this.#answered.add(call);
     if (this.#answered.size > ANSWERED_CALLS) this.#forgetOldest();
     this.#records.finish(call.key, fence, json);
   }
 
-  cancelled({ key }: ResumableCall, fence: Fence): void {
+  cancelled({ key }: ResumableAnswer, fence: Fence): void {
     this.#records.end(key, fence);
   }
 
-  forgotten(call: ResumableCall): void {
+  forgotten(call: ResumableAnswer): void {
     this.#answered.delete(call);
     if (this.#calls.get(call.key) === call) this.#calls.delete(call.key);
   }

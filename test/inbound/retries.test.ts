@@ -1,6 +1,6 @@
 /** The table of retries, a test for each cell: what a request becomes after what happened to it. */
 import { describe, expect, test } from 'vitest';
-import type { Inbound } from '../../src/call/inbound.ts';
+import type { Inbound } from '../../src/inbound/inbound.ts';
 import {
   abandonedWhileWaiting,
   afterFailure,
@@ -15,7 +15,7 @@ import {
   forStop,
   mayWaitOn,
   relayLost,
-} from '../../src/call/retries.ts';
+} from '../../src/inbound/retries.ts';
 import {
   internal,
   lapsed,
@@ -29,7 +29,7 @@ import {
 import type { Checked } from '../../src/protocol/jsonrpc.ts';
 import type { LeaveReason } from '../../src/types.ts';
 
-interface Given extends Partial<Omit<Inbound, 'exchange' | 'reader' | 'post'>> {
+interface Given extends Partial<Omit<Inbound, 'exchange' | 'sink' | 'post'>> {
   readonly closed?: boolean;
   readonly relayed?: 'alive' | 'failed';
   readonly lastId?: string;
@@ -50,7 +50,7 @@ function callOf({ closed = false, relayed, lastId, hasBegun = lastId !== undefin
     requestId: posts === 'tool' || posts === 'list' ? 1 : null,
     ...more,
     exchange: { closed, relayOrigin: relayed && { linkFailed: relayed === 'failed' } },
-    reader: { lastId, hasBegun },
+    sink: { lastId, hasBegun },
     post: posts && { messages: [MESSAGES[posts] as Checked], batch: false, text: undefined },
   } as unknown as Inbound;
 }
@@ -70,7 +70,7 @@ test.each<[Given, unknown, string]>([
   [{ posts: 'tool' }, new TypeError('a bug'), 'refuse'],
   [{ kind: 'get' }, lapsed(), 'wait'],
   [{ kind: 'delete' }, lapsed(), 'wait'],
-  [{ posts: 'tool', relayed: 'alive' }, lapsed(), 'moved'],
+  [{ posts: 'tool', relayed: 'alive' }, lapsed(), 'handOver'],
   [{ posts: 'tool', relayed: 'alive' }, tooManyRequests(1), 'wait'],
   [{ posts: 'tool', closed: true }, lapsed(), 'refuse'],
   [{ posts: 'answer', closed: true, isAccepted: true }, lapsed(), 'wait'],
@@ -196,13 +196,13 @@ test.each([
 
 const running = { isStoring: false, isDurable: true, mayRunTwice: true };
 test.each<[LeaveReason, Partial<typeof running>, string]>([
-  ['fenced', { isStoring: true }, 'moveUnsent'],
-  ['fenced', { isStoring: true, isDurable: false }, 'moveUnsent'],
-  ['fenced', {}, 'move'],
-  ['fenced', { mayRunTwice: false }, 'move'],
+  ['fenced', { isStoring: true }, 'handOverUnsent'],
+  ['fenced', { isStoring: true, isDurable: false }, 'handOverUnsent'],
+  ['fenced', {}, 'handOver'],
+  ['fenced', { mayRunTwice: false }, 'handOver'],
   ['fenced', { isDurable: false }, 'error'],
-  ['released', {}, 'handOff'],
-  ['released', { isStoring: true }, 'handOff'],
+  ['released', {}, 'handOverAtPoint'],
+  ['released', { isStoring: true }, 'handOverAtPoint'],
   ['released', { mayRunTwice: false }, 'error'],
   ['released', { isDurable: false }, 'error'],
   ['closed', {}, 'error'],

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { parseCallPosition } from '../../../src/eras/call-position.ts';
 import type { CallRecords } from '../../../src/eras/modern/call-records.ts';
-import { ResumableCalls } from '../../../src/eras/modern/resumable-calls.ts';
+import { ResumableAnswers } from '../../../src/eras/modern/resumable-answers.ts';
 import { RequestBytes } from '../../../src/http/body.ts';
 import type { Exchange, RunningWork } from '../../../src/http/exchange.ts';
 import { KeepAlive } from '../../../src/http/keep-alive.ts';
@@ -63,7 +63,7 @@ const exchangeOf = (client: ReturnType<typeof createClient>): Exchange => client
 test('a call whose clients come back and leave at once holds its body once, until its handler has settled', async () => {
   const memory = memoryRows(2 ** 30).calls;
   const records = { create: async () => FENCE, end: () => {}, stored: async () => {} };
-  const calls = new ResumableCalls({
+  const calls = new ResumableAnswers({
     options: resolveOptions({ timeProvider: createFakeTime() }),
     records: records as unknown as CallRecords,
     instance: { lease: { owner: 'here', valid: true } },
@@ -106,7 +106,7 @@ test('the record of a call is extended while the call runs, and not after its an
     stored: async () => {},
   };
   const options = resolveOptions({ timeProvider: time });
-  const calls = new ResumableCalls({
+  const calls = new ResumableAnswers({
     options,
     records: records as unknown as CallRecords,
     instance: { lease: { owner: 'here', valid: true } },
@@ -140,7 +140,7 @@ test.each([
     end: (key: string) => void ended.push(key),
     stored: async () => {},
   };
-  const calls = new ResumableCalls({
+  const calls = new ResumableAnswers({
     options: resolveOptions({ timeProvider: time, retryMs: 1_000 }),
     records: records as unknown as CallRecords,
     instance: { lease: { owner: 'here', valid: true } },
@@ -176,7 +176,7 @@ test('an answer that comes while its call is being recorded leaves at once, and 
     finish: (_key: string, _fence: Fence, json: string) => void finished.push(json),
     stored: async () => {},
   };
-  const calls = new ResumableCalls({
+  const calls = new ResumableAnswers({
     options: resolveOptions({ timeProvider: createFakeTime() }),
     records: records as unknown as CallRecords,
     instance: { lease: { owner: 'here', valid: true } },
@@ -204,7 +204,7 @@ test('an answer that comes while its call is being recorded leaves at once, and 
 
 test('callers of one address keep half of the 1,000 calls without a client; those of others continue', async () => {
   const records = { create: async () => FENCE, end: () => {}, stored: async () => {} };
-  const calls = new ResumableCalls({
+  const calls = new ResumableAnswers({
     options: resolveOptions({ timeProvider: createFakeTime(), logger: false }),
     records: records as unknown as CallRecords,
     instance: { lease: { owner: 'here', valid: true } },

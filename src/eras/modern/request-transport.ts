@@ -28,7 +28,7 @@ import { closeUnawaited, dropNotifications } from '../../protocol/server-shape.t
 import { checkScopes } from '../../session/calls/scopes.ts';
 import type { ListPage } from '../../session/server/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { Classification } from './envelopes.ts';
+import type { Classification } from './request-envelopes.ts';
 import type { CallTransport, Stop } from '../ladder.ts';
 import type { SessionlessCall, SessionlessOptions } from '../sessionless-call.ts';
 

@@ -25,25 +25,25 @@ export interface OwningCopies {
   /** The lease that sessions are claimed for. */
   readonly lease: OwnLease;
   /** `false`: the copy is not in the registry, because it is being made or has left. */
-  isLive(ownership: Ownership): boolean;
+  isLive(ownership: SessionOwnership): boolean;
   /** The store refused a write, because another instance owns the session. */
-  fenced(ownership: Ownership): void;
+  fenced(ownership: SessionOwnership): void;
 }
 
 /** What an ownership needs of its instance, which claims all its sessions in one queue. */
 export interface Claims {
   readonly copies: OwningCopies;
   /** Calls `stopWaiting` once the lease is valid, and claims this session before the others. */
-  queueUntilLeaseValid(ownership: Ownership): void;
+  queueUntilLeaseValid(ownership: SessionOwnership): void;
   /** Settles when the last claim of this instance is known; `undefined`: `fence` is that claim. */
-  claimsSettled(ownership: Ownership): Promise<unknown> | undefined;
+  claimsSettled(ownership: SessionOwnership): Promise<unknown> | undefined;
 }
 
 /**
  * It also holds what the session sends while the lease of its instance is lapsed, and until the session is claimed
  * again: a message that leaves earlier could contradict the messages of another owner.
  */
-export class Ownership {
+export class SessionOwnership {
   readonly sessionId: string;
   readonly #claims: Claims;
   #fence: Fence;

@@ -1,6 +1,6 @@
 /**
  * One inbound request to a session, as a value. It holds what an attempt to serve it needs, and an attempt that fails
- * passes a changed copy to the next. `eras/legacy/placement.ts` drives the attempts.
+ * passes a changed copy to the next. `eras/legacy/router.ts` drives the attempts.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Caller, Exchange } from '../http/exchange.ts';
