@@ -10,6 +10,7 @@ const ALL_ERRORS = 'errors.ts';
 const MAY_IMPORT = {
   leaf: [],
   protocol: [],
+  sdk: ['options', 'protocol'],
   observe: ['protocol'],
   options: ['observe', 'protocol', 'stores'], // the option `store` names the store interface
   http: ['observe', 'options', 'protocol'],
@@ -17,14 +18,15 @@ const MAY_IMPORT = {
   limits: ['http', 'options', 'protocol'],
   stores: ['options', 'protocol'],
   clients: [],
-  session: ['observe', 'clients', 'limits', 'inbound', 'stores', 'http', 'options', 'protocol'],
-  cluster: ['observe', 'session', 'inbound', 'stores', 'http', 'options', 'protocol'],
-  relay: ['observe', 'cluster', 'session', 'inbound', 'stores', 'http', 'options', 'protocol'],
-  eras: ['observe', 'relay', 'cluster', 'session', 'limits', 'inbound', 'stores', 'http', 'options', 'protocol'],
-  definition: ['observe', 'session', 'options', 'protocol'],
-  listen: ['observe', 'http', 'options'],
-  auth: ['session', 'http', 'options', 'protocol'],
+  session: ['sdk', 'observe', 'clients', 'limits', 'inbound', 'stores', 'http', 'options', 'protocol'],
+  cluster: ['sdk', 'observe', 'session', 'inbound', 'stores', 'http', 'options', 'protocol'],
+  relay: ['sdk', 'observe', 'cluster', 'session', 'inbound', 'stores', 'http', 'options', 'protocol'],
+  eras: ['sdk', 'observe', 'relay', 'cluster', 'session', 'limits', 'inbound', 'stores', 'http', 'options', 'protocol'],
+  definition: ['sdk', 'observe', 'session', 'options', 'protocol'],
+  listen: ['sdk', 'observe', 'http', 'options'],
+  auth: ['sdk', 'session', 'http', 'options', 'protocol'],
   endpoint: [
+    'sdk',
     'observe',
     'limits',
     'listen',
@@ -42,15 +44,15 @@ const MAY_IMPORT = {
   ],
   sealed: ['options', 'protocol'],
   testing: ['stores', 'options', 'protocol'],
-  cli: ['observe', 'endpoint', 'listen', 'stores', 'options', 'protocol', 'index'],
-  index: ['observe', 'endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
+  cli: ['sdk', 'observe', 'endpoint', 'listen', 'stores', 'options', 'protocol', 'index'],
+  index: ['sdk', 'observe', 'endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
 };
 
 /** Packages that a folder may import besides Node's modules and the SDK: the CLI's own, and the stores' clients. */
 const PACKAGES = {
   auth: ['jose'],
   cli: ['commander', 'pino', 'tsx'],
-  protocol: ['@modelcontextprotocol/sdk'],
+  sdk: ['@modelcontextprotocol/sdk'],
   stores: ['libsql', 'pg', 'redis', '@nats-io/transport-node'],
 };
 const EVERYWHERE = '@modelcontextprotocol/server';

@@ -18,7 +18,7 @@ import type { Authorize, AuthorizeKind } from '../options/auth-options.ts';
 import type { RandomSource } from '../options/system.ts';
 import { orUndefined } from '../or-undefined.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { innerServer, isHighLevel } from '../protocol/server-shape.ts';
+import { innerServer, isHighLevel } from '../sdk/server-shape.ts';
 import {
   type Authorizer,
   inPlaceOf,

@@ -1,4 +1,5 @@
 /** What `serve` prints once it listens. */
+import { nameOf } from '../sdk/sdk-server.ts';
 import { basename, extname } from 'node:path';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isExposed } from '../listen/exposed.ts';
@@ -87,11 +88,9 @@ function connectCommand(name: string, url: string, { auth }: ResolvedOptions): s
 
 /** The name that the server gives itself, else that of its file. No character of it means something to a shell. */
 export function clientNameOf(given: unknown, module: string): string {
-  const { server = given } = Object(given) as { server?: unknown };
-  const { name } = Object(Reflect.get(Object(server), '_serverInfo')) as { name?: unknown };
   const safe = (text: unknown): string =>
     (typeof text === 'string' ? text : '').replace(/[^\w]+/g, '-').replace(/^-|-$/g, '');
-  return safe(name) || safe(basename(module, extname(module))) || 'mcp';
+  return safe(nameOf(given)) || safe(basename(module, extname(module))) || 'mcp';
 }
 
 function callersText({ auth }: ResolvedOptions): string {

@@ -9,17 +9,17 @@
  */
 import { definitionRefused } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
-import { innerServer, isHighLevel, propertyWithServer } from '../protocol/server-shape.ts';
+import { innerServer, isHighLevel, propertyWithServer } from '../sdk/server-shape.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import { Gateway } from './gateway.ts';
 import type { HostedDefinition } from './hosted.ts';
 import { createFacades } from './facade.ts';
 import { answersItself, createLightServer } from './light-server.ts';
-import { isSdkServer, isSubclass, missingSeam, replacedMethod, type SdkServer } from './sdk-server.ts';
+import { isSdkServer, isSubclass, missingSeam, replacedMethod, type SdkServer } from '../sdk/sdk-server.ts';
 import { failedCheck } from './self-check.ts';
 import type { ServingEndpoint } from './announcements.ts';
 import { SharedServer } from './shared-server.ts';
-import { versionsOf } from './versions.ts';
+import { versionsOf } from '../sdk/versions.ts';
 
 export class Definition implements HostedDefinition {
   readonly #shared: SharedServer;
@@ -51,7 +51,7 @@ export class Definition implements HostedDefinition {
 
   handlerOf(method: string): unknown {
     const { server, tables } = this.#shared;
-    return tables._requestHandlers.get(method) ?? server.fallbackRequestHandler;
+    return tables.requests.get(method) ?? server.fallbackRequestHandler;
   }
 
   isReplacedIn(made: unknown, method: string): boolean {

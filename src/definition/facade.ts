@@ -4,10 +4,10 @@
  * tool's schema work as with a server that a factory made.
  */
 import { definitionRefused } from '../errors.ts';
-import { noticingRunner, TOOL_RUNNER } from '../session/calls/call.ts';
+import { noticingRunner } from '../session/calls/call.ts';
 import { LIST_SENDS, type SharedServer } from './shared-server.ts';
-import type { SdkServer } from './sdk-server.ts';
-import { overrides } from '../protocol/server-shape.ts';
+import type { SdkServer } from '../sdk/sdk-server.ts';
+import { overrides, TOOL_RUNNER } from '../sdk/server-shape.ts';
 
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];

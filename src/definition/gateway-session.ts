@@ -8,7 +8,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import type { ConnectableServer, McpServerOptions } from '../types.ts';
 import { GatewayEntry, type Message } from './gateway-entry.ts';
 import { merged } from './light-server.ts';
-import type { SdkServer } from './sdk-server.ts';
+import type { SdkServer } from '../sdk/sdk-server.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

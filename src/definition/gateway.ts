@@ -24,7 +24,7 @@ import { Announcements, type ServingEndpoint } from './announcements.ts';
 import { GatewayEntry, type Message } from './gateway-entry.ts';
 import { GatewaySession, lackOf } from './gateway-session.ts';
 import { connected, type HostedDefinition } from './hosted.ts';
-import type { SdkServer } from './sdk-server.ts';
+import type { SdkServer } from '../sdk/sdk-server.ts';
 import type { McpEndpointFactory } from '../types.ts';
 
 type Entry = GatewayEntry<GatewaySession>;

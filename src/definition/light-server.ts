@@ -10,21 +10,26 @@ import { definitionRefused } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall } from '../session/calls/call.ts';
 import type { McpServerOptions } from '../types.ts';
-import { eagerValidatorOf, type SdkServer } from './sdk-server.ts';
+import {
+  createAlike,
+  eagerValidatorOf,
+  optionsOf,
+  replaceTables,
+  requestsOf,
+  type SdkServer,
+} from '../sdk/sdk-server.ts';
 import type { SharedServer } from './shared-server.ts';
 
 export function createLightServer(definition: SharedServer, serverOptions: McpServerOptions): SdkServer {
   const { server: shared, idle } = definition;
-  const light = new shared.constructor(shared._serverInfo, optionsOf(shared, serverOptions));
+  const light = createAlike(shared, lightOptions(shared, serverOptions));
   const requests = new LightHandlers(definition, light);
   const notifications = new LightNotificationHandlers(definition, light);
-  for (const [method, handler] of light._requestHandlers)
-    if (!definition.tables._requestHandlers.has(method)) requests.set(method, handler);
-  light._requestHandlers = requests;
-  light._notificationHandlers = notifications;
+  for (const [method, handler] of requestsOf(light))
+    if (!definition.tables.requests.has(method)) requests.set(method, handler);
+  replaceTables(light, { requests, notifications });
   if (shared.fallbackRequestHandler !== undefined) requests.showFallback();
   if (shared.fallbackNotificationHandler !== undefined) notifications.showFallback();
-  for (const method of shared._customSchemaRequestMethods ?? []) light._customSchemaRequestMethods?.add(method);
   // Not those of a session whose handler runs while this server is created.
   const { onclose, onerror } = idle as Pick<SdkServer, 'onclose' | 'onerror'>;
   if (onclose !== undefined) light.onclose = onclose;
@@ -69,7 +74,7 @@ class LightHandlers extends Map<string, Handler> {
   }
 
   protected get stored(): ReadonlyMap<string, Handler> {
-    return this.#definition.tables._requestHandlers;
+    return this.#definition.tables.requests;
   }
 
   protected get fallback(): 'fallbackRequestHandler' | 'fallbackNotificationHandler' {
@@ -169,7 +174,7 @@ class LightHandlers extends Map<string, Handler> {
 
 class LightNotificationHandlers extends LightHandlers {
   protected override get stored(): ReadonlyMap<string, Handler> {
-    return this.definition.tables._notificationHandlers;
+    return this.definition.tables.notifications;
   }
 
   protected override get fallback(): 'fallbackNotificationHandler' {
@@ -179,7 +184,7 @@ class LightNotificationHandlers extends LightHandlers {
 
 /** Whether a session or request answers a method in its own way: its `connect()` wrapped the handler, for example. */
 export function answersItself(light: SdkServer, method: string): boolean {
-  const table = light._requestHandlers;
+  const table = requestsOf(light);
   return !(table instanceof LightHandlers) || Object.hasOwn(table, 'get') || table.isOwn(method);
 }
 
@@ -206,14 +211,13 @@ class ValidatorOnUse implements Validator {
 }
 
 /** The definition's options, under those of the endpoint. Tools add capabilities when they are registered. */
-function optionsOf(shared: SdkServer, serverOptions: McpServerOptions): Record<string, unknown> {
+function lightOptions(shared: SdkServer, serverOptions: McpServerOptions): Record<string, unknown> {
   const { capabilities, ...others } = serverOptions;
   const own = shared.getCapabilities();
   const validator = eagerValidatorOf(shared);
   return {
     ...(validator !== undefined && { jsonSchemaValidator: new ValidatorOnUse(validator as Validator) }),
-    ...shared._options,
-    ...(shared._instructions !== undefined && { instructions: shared._instructions }),
+    ...optionsOf(shared),
     ...others,
     capabilities: capabilities === undefined ? own : merged(own, capabilities),
   };

@@ -10,7 +10,13 @@
  */
 import { currentCall, Call } from '../session/calls/call.ts';
 import { createLightServer } from './light-server.ts';
-import { missingSeam, type SdkServer, type SdkServerClass } from './sdk-server.ts';
+import {
+  missingSeam,
+  requestsOf,
+  setNegotiatedVersion,
+  type SdkServer,
+  type SdkServerClass,
+} from '../sdk/sdk-server.ts';
 import { SharedServer } from './shared-server.ts';
 
 /** What is wrong with a class, or `undefined`. */
@@ -112,7 +118,7 @@ class ShamSession {
     const { marker: sessionId } = this;
     const mcpReq = { id: 1, method, requestState: () => undefined, signal: new AbortController().signal };
     currentCall.run(call, () => {
-      const handler = this.light._requestHandlers.get(method);
+      const handler = requestsOf(this.light).get(method);
       if (handler === undefined) throw new Error(`the definition has no handler of ${method}`);
       ignore(handler({ jsonrpc: '2.0', id: 1, method, params }, { sessionId, mcpReq, requestId: 1 }));
     });
@@ -167,7 +173,7 @@ function use(probe: ProbeServer, sessions: readonly ShamSession[], era: Era): vo
   });
   for (const session of sessions) {
     if (era === 'legacy') shakeHands(session);
-    else Reflect.set(session.light, '_negotiatedProtocolVersion', MODERN_VERSION);
+    else setNegotiatedVersion(session.light, MODERN_VERSION);
   }
   for (const session of sessions) {
     calling = session;
@@ -189,7 +195,7 @@ function sendsAlone(serverClass: SdkServerClass, era: Era): string[] {
 
 /** Version 1 takes a schema instead of a method: there the handler is stored directly. */
 function setTool(probe: ProbeServer, handler: () => unknown): void {
-  if (probe.getNegotiatedProtocolVersion === undefined) probe._requestHandlers.set('tools/call', handler);
+  if (probe.getNegotiatedProtocolVersion === undefined) requestsOf(probe).set('tools/call', handler);
   else probe.setRequestHandler('tools/call', handler);
 }
 
@@ -202,7 +208,7 @@ function shakeHands(session: ShamSession): void {
     clientInfo: { name: session.marker, version: '1.0.0' },
   });
   // Versions before 1.17 have no log levels.
-  if (session.light._requestHandlers.has('logging/setLevel'))
+  if (requestsOf(session.light).has('logging/setLevel'))
     session.dispatch('logging/setLevel', { level: index === 0 ? 'error' : 'debug' });
 }
 

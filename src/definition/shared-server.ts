@@ -18,7 +18,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
 import { Announcements, type ListChange } from './announcements.ts';
 import { connected } from './hosted.ts';
-import { hasSeam, seamsOf, type SdkServer } from './sdk-server.ts';
+import { type HandlerTables, hasSeam, seamsOf, type SdkServer, TABLE_NAMES, tablesOf } from '../sdk/sdk-server.ts';
 
 /** They return promises, which reject outside of a handler. */
 const SENDS = ['request', 'ping', 'createMessage', 'elicitInput', 'listRoots', 'close'];
@@ -46,14 +46,13 @@ export class SharedServer {
   readonly idle: Record<string, unknown> = {};
   readonly announcements = new Announcements();
   /** The definition's handlers. */
-  readonly tables: Pick<SdkServer, '_requestHandlers' | '_notificationHandlers'>;
+  readonly tables: HandlerTables;
 
   constructor(server: SdkServer) {
     this.server = server;
-    const { _requestHandlers, _notificationHandlers } = server;
-    this.tables = { _requestHandlers, _notificationHandlers };
-    this.#forwardTable('_requestHandlers');
-    this.#forwardTable('_notificationHandlers');
+    this.tables = tablesOf(server);
+    this.#forwardTable('requests');
+    this.#forwardTable('notifications');
     const seams = seamsOf(server);
     for (const name of seams.connection) if (hasSeam(server, name)) this.#forwardProperty(name);
     for (const name of CALLBACKS) this.#forwardProperty(name);
@@ -73,7 +72,7 @@ export class SharedServer {
       if (light === undefined || light.transport !== undefined) throw connected();
       return call(light, 'connect', [transport]);
     });
-    if (!seams.connection.includes('_transport')) {
+    if (!seams.forwardsTransport) {
       Object.defineProperty(server, 'transport', { configurable: true, get: () => this.#light?.transport });
     }
   }
@@ -122,14 +121,16 @@ export class SharedServer {
   }
 
   /** A handler registers for all sessions. What `connect()` wraps, it wraps for one session. */
-  #forwardTable(name: keyof SharedServer['tables']): void {
+  #forwardTable(key: keyof HandlerTables): void {
     const { server, tables } = this;
+    const name = TABLE_NAMES[key];
     Object.defineProperty(server, name, {
       configurable: true,
       enumerable: true,
-      get: () => (this.#connecting ?? tables)[name],
+      get: () => this.#connecting?.[name] ?? tables[key],
       set: (table: never) => {
-        (this.#connecting ?? tables)[name] = table;
+        if (this.#connecting === undefined) tables[key] = table;
+        else this.#connecting[name] = table;
       },
     });
   }

@@ -10,7 +10,7 @@
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 import { hookReturned } from '../errors.ts';
-import type { AnyServer } from '../protocol/server-shape.ts';
+import type { AnyServer } from '../sdk/server-shape.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { ServerBuilder } from '../session/server/server-builder.ts';
 import { userName } from '../shown.ts';

@@ -22,7 +22,7 @@ import type { PassedOn } from '../http/sdk-response.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn, type RandomSource } from '../options/system.ts';
 import { cancelledMessage, type Checked, isObject, type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
-import { type AnyServer, innerServer } from '../protocol/server-shape.ts';
+import { type AnyServer, innerServer } from '../sdk/server-shape.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
 import type { CallTimes } from '../session/calls/call-times.ts';

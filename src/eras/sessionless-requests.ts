@@ -7,7 +7,7 @@ import { requestClosed, SojournError } from '../errors.ts';
 import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
-import { dropNotifications } from '../protocol/server-shape.ts';
+import { dropNotifications } from '../sdk/server-shape.ts';
 import { afterTurn } from '../options/system.ts';
 import { inHookTime, isHookTimeout } from '../session/server/hook-time.ts';
 import { climb, type Steps } from './ladder.ts';

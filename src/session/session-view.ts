@@ -1,5 +1,5 @@
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
-import type { AnyServer } from '../protocol/server-shape.ts';
+import type { AnyServer } from '../sdk/server-shape.ts';
 import { userName } from '../shown.ts';
 import type { McpSession, SessionState } from '../types.ts';
 import type { SessionIdentity } from './record/record-keeper.ts';

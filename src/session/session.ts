@@ -14,7 +14,7 @@
 import type { SojournError } from '../errors.ts';
 import { lostJson, type LostRequest } from '../http/answer.ts';
 import { shareKey } from '../http/body.ts';
-import type { AnyServer } from '../protocol/server-shape.ts';
+import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Fence } from '../stores/store.ts';
 import type { LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasEventIds } from '../protocol/versions.ts';

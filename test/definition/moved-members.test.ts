@@ -115,6 +115,12 @@ const NEEDED: Readonly<Record<keyof typeof MEMBERS, ReadonlySet<string>>> = {
   sdk: new Set([...MEMBERS.sdk].filter((name) => !SPARED.has(name))),
 };
 
+/** One line says what is lost, where a server serves without the member. */
+const SAID: Readonly<Record<keyof typeof MEMBERS, ReadonlySet<string>>> = {
+  server: new Set(['_onrequest', '_onnotification', '_notificationViaCodec', '_registeredTools', 'executeToolHandler']),
+  sdk: new Set(['_onrequest', '_onnotification', '_responseHandlers']),
+};
+
 const cases = (['server', 'sdk'] as const).flatMap((name) => MEMBERS[name].map((member) => [name, member] as const));
 
 describe.each(cases)('the SDK %s without %s', (name, member) => {
@@ -167,6 +173,8 @@ describe.each(cases)('the SDK %s without %s', (name, member) => {
     const warnings = log.matching(/one connection serves all sessions/, 'warn').map(({ message }) => message);
     // One for each start, which says what is missing.
     expect(warnings.length, warnings.join()).toBe(NEEDED[name].has(member) ? 2 : 0);
+    const says = log.matching(/This version of the MCP SDK has no/, 'warn').map(({ fields }) => fields['member']);
+    expect(says).toEqual(SAID[name].has(member) ? [member] : []);
     const copy = `@modelcontextprotocol/${name} ${VERSIONS[name]} (in ${build.replace(/\/dist.*/, '')})`;
     const reason = member === '_transport' ? 'the transport of another session' : member;
     for (const warning of warnings) expect(warning).toContain(reason);

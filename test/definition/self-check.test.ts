@@ -7,7 +7,7 @@ import { Server } from '@modelcontextprotocol/server';
 import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { describe, expect, test } from 'vitest';
 import { failedCheck } from '../../src/definition/self-check.ts';
-import type { SdkServerClass } from '../../src/definition/sdk-server.ts';
+import type { SdkServerClass } from '../../src/sdk/sdk-server.ts';
 
 const require = createRequire(import.meta.url);
 const { Server: CommonJsServer } = require('@modelcontextprotocol/server') as { Server: unknown };

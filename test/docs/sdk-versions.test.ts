@@ -12,7 +12,7 @@ test('the page has the table of what is expected of each version', () => {
 });
 
 test('the oldest and newest versions of the table are those that the code names, and the newest are installed', () => {
-  const source = read('src/definition/sdk-server.ts');
+  const source = read('src/sdk/sdk-server.ts');
   for (const [name, versions] of Object.entries(SDK_VERSIONS)) {
     expect(new RegExp(`sdk: '${name}',\\s+oldest: '([^']+)'`).exec(source)?.[1]).toBe(versions[0]);
     const { version } = JSON.parse(read(`node_modules/${name}/package.json`)) as { version: string };

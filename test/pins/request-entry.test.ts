@@ -1,6 +1,6 @@
 /**
  * What the short way of a request relies on in the SDK (ADR 0024), in each installed version and build. A new version
- * that fails here needs a look at `src/protocol/request-entry.ts` before it is supported.
+ * that fails here needs a look at `src/sdk/request-entry.ts` before it is supported.
  */
 import { createRequire } from 'node:module';
 import * as v2 from '@modelcontextprotocol/server';
@@ -8,7 +8,7 @@ import * as v1 from '@modelcontextprotocol/sdk/server/index.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkMessage } from '../../src/protocol/jsonrpc.ts';
-import { failedCheck } from '../../src/protocol/request-entry.ts';
+import { failedCheck } from '../../src/sdk/request-entry.ts';
 
 const require = createRequire(import.meta.url);
 const v2CommonJs = require('@modelcontextprotocol/server') as typeof v2;

@@ -382,7 +382,7 @@ describe('every transport that a server is connected to', () => {
       .filter(({ text }) => /\bservers?\.connect\(/.test(text))
       .map(({ file }) => file)
       // It connects another server, once at the start, to see how the SDK behaves. No client's message reaches it.
-      .filter((file) => file !== 'protocol/request-entry.ts')
+      .filter((file) => file !== 'sdk/request-entry.ts')
       // It is how `servers.connect` connects.
       .filter((file) => file !== 'session/server/connecting.ts');
     expect(connecting.toSorted()).toEqual([

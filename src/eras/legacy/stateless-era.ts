@@ -8,7 +8,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/sink.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { AnyServer } from '../../protocol/server-shape.ts';
+import type { AnyServer } from '../../sdk/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
 import { type Shell, stateless, type Stop } from '../ladder.ts';

@@ -7,7 +7,7 @@ import { type SojournError, statelessUnsupported } from '../../errors.ts';
 import { answerable, answerJson, attempt } from '../../http/answer.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { type AnyServer, dropNotifications, innerServer } from '../../protocol/server-shape.ts';
+import { type AnyServer, dropNotifications, innerServer } from '../../sdk/server-shape.ts';
 import { currentCall } from '../../session/calls/call.ts';
 import type { ConnectingTransport } from '../../session/server/connecting.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';

@@ -8,7 +8,7 @@
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
+import { passes, type RequestEntry } from '../../sdk/request-entry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './request-envelopes.ts';
 import type { Shell, Stop } from '../ladder.ts';

@@ -29,7 +29,7 @@ import type { MemoryUse } from '../../http/slow-readers.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { closeWithPromise, dropNotifications } from '../../protocol/server-shape.ts';
+import { closeWithPromise, dropNotifications } from '../../sdk/server-shape.ts';
 import { quoted } from '../../shown.ts';
 import { currentCall } from '../../session/calls/call.ts';
 import { isModern } from '../../protocol/versions.ts';

@@ -23,8 +23,8 @@ import { answerJson } from '../../http/answer.ts';
 import { atEndOfTurn, type TurnTask } from '../../http/turn.ts';
 import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import type { RequestEntry } from '../../protocol/request-entry.ts';
-import { closeUnawaited, dropNotifications } from '../../protocol/server-shape.ts';
+import { enter, type RequestEntry } from '../../sdk/request-entry.ts';
+import { closeUnawaited, dropNotifications } from '../../sdk/server-shape.ts';
 import { checkScopes } from '../../session/calls/scopes.ts';
 import type { ListPage } from '../../session/server/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -122,7 +122,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
     if (isShort && this.#answeredWithPage()) return ended;
     this.#early = true;
     try {
-      if (isShort) entry._onrequest(message, extra);
+      if (isShort) enter(entry, message, extra, true);
       else this.onmessage(message, extra);
     } finally {
       this.#early = false;

@@ -260,12 +260,6 @@ const ANSWERS: ReadonlySet<string> = new Set(['ProtocolError', 'McpError']);
 /** What JSON-RPC reserves for its errors. */
 const [FIRST_CODE, LAST_CODE] = [-32_768, -32_000];
 
-/**
- * The method of `McpServer` that runs a tool, in both versions of the SDK. What a tool throws becomes a result with
- * `isError` behind it, so that only a wrapper sees the throw.
- */
-export const TOOL_RUNNER = 'executeToolHandler';
-
 export type ToolRunner = (this: unknown, ...args: unknown[]) => Promise<unknown>;
 
 /** Refuses what is no object: the SDK reads a member of it, and would tell the client about that. */

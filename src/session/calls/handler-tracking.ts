@@ -7,8 +7,9 @@
  */
 import type { Notices } from '../../observe/notices.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
-import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
-import { currentCall, noticingRunner, TOOL_RUNNER, type ToolRunner } from './call.ts';
+import { TABLE_NAMES } from '../../sdk/sdk-server.ts';
+import { type AnyServer, innerServer, TOOL_RUNNER } from '../../sdk/server-shape.ts';
+import { currentCall, noticingRunner, type ToolRunner } from './call.ts';
 
 type Handler = (request: unknown, ctx: unknown) => unknown;
 
@@ -56,8 +57,8 @@ export class HandlerTracking {
     const inner = innerServer(outer);
     if (!isObject(inner)) return;
     const tracker = { inner, notices: this.#notices };
-    trackTable(inner['_notificationHandlers'], NotificationHandlers, tracker);
-    if (!trackTable(inner['_requestHandlers'], RequestHandlers, tracker)) return;
+    trackTable(inner[TABLE_NAMES.notifications], NotificationHandlers, tracker);
+    if (!trackTable(inner[TABLE_NAMES.requests], RequestHandlers, tracker)) return;
     const runner: unknown = isObject(outer) ? outer[TOOL_RUNNER] : undefined;
     if (isObject(outer) && typeof runner === 'function') outer[TOOL_RUNNER] = this.#noticing(runner);
   }

@@ -2,7 +2,7 @@
  * Ends the copy of a session that leaves its instance, in this order: running requests and questions that wait get
  * their error, sinks end, `signal` aborts, `run()` resolves, and the server is closed.
  */
-import { type AnyServer, closeServer } from '../../protocol/server-shape.ts';
+import { type AnyServer, closeServer } from '../../sdk/server-shape.ts';
 import type { LeaveReason, Logger } from '../../types.ts';
 import { staysResumable } from '../../inbound/retries.ts';
 import { within } from '../../options/system.ts';

@@ -12,8 +12,8 @@
  */
 import type { Transport } from '@modelcontextprotocol/server';
 import { within } from '../../options/system.ts';
-import { watchClient } from '../../protocol/client-watch.ts';
-import type { AnyServer } from '../../protocol/server-shape.ts';
+import { watchClient } from '../../sdk/client-watch.ts';
+import type { AnyServer } from '../../sdk/server-shape.ts';
 import type { Authorizer } from '../calls/authorizer.ts';
 import { type HookTimes, inHookTime } from './hook-time.ts';
 

@@ -10,7 +10,7 @@ import {
   isOlderServer,
   modernServerOf,
   propertyWithServer,
-} from '../../protocol/server-shape.ts';
+} from '../../sdk/server-shape.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../../protocol/versions.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';

@@ -1,13 +1,13 @@
 /**
  * What the transports of sessions and of stateless requests have in common: how a message gets into the server that is
  * connected to them. Requests and notifications take the short way where the server allows it
- * (`protocol/request-entry.ts`).
+ * (`sdk/request-entry.ts`).
  */
 import type { AuthInfo, JSONRPCMessage, MessageExtraInfo, ScopeChallengeHandler } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { type RequestEntry, requestEntry } from '../../protocol/request-entry.ts';
-import { rememberSchemas } from '../../protocol/schema-memo.ts';
+import { enter, type RequestEntry, requestEntry } from '../../sdk/request-entry.ts';
+import { rememberSchemas } from '../../sdk/schema-memo.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { Call } from '../calls/call.ts';
@@ -63,8 +63,7 @@ export abstract class ServerTransport {
       const entry = found !== PUBLIC_WAY && this.onmessage === this.#onmessage ? found : undefined;
       if (entry !== undefined && call.hook !== undefined && this.#answered(call)) return;
       if (method === 'tools/list' && this.server !== undefined) rememberSchemas(this.server);
-      if (entry !== undefined)
-        return id === undefined ? entry._onnotification(message, call) : entry._onrequest(message, call);
+      if (entry !== undefined) return enter(entry, message, call, id !== undefined);
     }
     this.onmessage?.(message as never, call as never);
   }

@@ -14,7 +14,7 @@ import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '
 import { internal, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
-import { type AnyServer, closeUnawaited, dropNotifications, forgetRequest } from '../../protocol/server-shape.ts';
+import { type AnyServer, closeUnawaited, dropNotifications, forgetRequest } from '../../sdk/server-shape.ts';
 import { currentCall, type CallSession, Call, type MessageSource, targetOf } from '../calls/call.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';

@@ -5,7 +5,7 @@
  *     asked ──the server answers──▶ kept ──the list changes, or its handler is replaced──▶ forgotten
  *
  * A page is kept by list, protocol version and cursor. A request uses and fills pages only on the short way
- * (`protocol/request-entry.ts`): code that wraps a transport may filter what passes, for its caller alone.
+ * (`sdk/request-entry.ts`): code that wraps a transport may filter what passes, for its caller alone.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';

@@ -11,7 +11,7 @@
  * cannot be written, and the schemas of SDK 1, which converts zod's schemas without that interface.
  */
 import { orUndefined } from '../or-undefined.ts';
-import { isObject } from './jsonrpc.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
 
 type Convert = (options: unknown) => unknown;
 

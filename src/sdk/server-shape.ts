@@ -4,7 +4,7 @@
  */
 import { McpServer, type RequestId, Server } from '@modelcontextprotocol/server';
 import type { ConnectableServer } from '../types.ts';
-import { isObject } from './jsonrpc.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
 
 /** What a factory may return. */
 export type AnyServer = McpServer | Server | ConnectableServer;
@@ -110,6 +110,12 @@ export interface NotificationListener {
   dropped(method: string): void;
   passed?(method: string): void;
 }
+
+/**
+ * The method of `McpServer` that runs a tool, in both versions of the SDK. What a tool throws becomes a result with
+ * `isError` behind it, so that only a wrapper sees the throw.
+ */
+export const TOOL_RUNNER = 'executeToolHandler';
 
 type Send = (...args: unknown[]) => unknown;
 

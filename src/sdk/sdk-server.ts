@@ -1,17 +1,17 @@
 /**
- * What a definition relies on in the SDK's low-level `Server`, by version. This file names every private member that
- * the folder touches (ADR 0019). A server that lacks one of them is served through one connection (`gateway.ts`),
- * unless older versions lack it too.
+ * What a definition relies on in the SDK's low-level `Server`, by version: every private member that `src/definition/`
+ * touches (ADR 0019), behind functions. A server that lacks one of them is served through one connection
+ * (`gateway.ts`), unless older versions lack it too.
  */
 import { isObject } from '../protocol/jsonrpc.ts';
-import { isLowLevel } from '../protocol/server-shape.ts';
+import { isLowLevel } from './server-shape.ts';
 
 /** A stored request handler. `ctx` is the SDK's context, or `extra` in version 1. */
 export type RequestHandler = (request: unknown, ctx: unknown) => unknown;
 /** A stored notification handler. Version 2 passes its codec as the second argument. */
 export type NotificationHandler = (notification: unknown, codec?: unknown) => unknown;
 
-/** The members of the SDK's `Server` that this folder reads, writes or replaces. */
+/** The members of the SDK's `Server` that a definition reads, writes or replaces. */
 export interface SdkServer {
   readonly constructor: SdkServerClass;
   readonly transport: unknown;
@@ -44,6 +44,8 @@ export interface Seams {
   readonly required: readonly string[];
   /** Those of the above that some versions do not have, and need not. */
   readonly optional: ReadonlySet<string>;
+  /** `transport` reads a property of `connection`. */
+  readonly forwardsTransport: boolean;
 }
 
 const REQUIRED = ['_serverInfo', '_options', '_requestHandlers', '_notificationHandlers', 'getCapabilities'];
@@ -65,6 +67,7 @@ const V2: Seams = {
   methods: ['_oninitialize', '_ondiscover', '_oncancel', '_onprogress'],
   required: REQUIRED,
   optional: new Set(['_customSchemaRequestMethods']),
+  forwardsTransport: false,
 };
 
 const V1: Seams = {
@@ -84,6 +87,7 @@ const V1: Seams = {
   required: REQUIRED,
   // `_loggingLevels` since 1.17, the others since 1.24, with tasks.
   optional: new Set(['_loggingLevels', '_requestResolvers', '_taskProgressTokens', '_oncancel']),
+  forwardsTransport: true,
 };
 
 /** Version 1 creates these with the first connection. */
@@ -112,6 +116,49 @@ export function hasSeam(server: SdkServer, name: string): boolean {
 }
 
 export const isSdkServer = (value: unknown): value is SdkServer => isLowLevel(value);
+
+/** The tables in which the SDK looks handlers up. */
+export interface HandlerTables {
+  requests: Map<string, RequestHandler>;
+  notifications: Map<string, NotificationHandler>;
+}
+
+/** The members that hold them. */
+export const TABLE_NAMES = { requests: '_requestHandlers', notifications: '_notificationHandlers' } as const;
+
+export function tablesOf({ _requestHandlers, _notificationHandlers }: SdkServer): HandlerTables {
+  return { requests: _requestHandlers, notifications: _notificationHandlers };
+}
+
+export const requestsOf = (server: SdkServer): HandlerTables['requests'] => server._requestHandlers;
+
+export function replaceTables(server: SdkServer, { requests, notifications }: HandlerTables): void {
+  server._requestHandlers = requests;
+  server._notificationHandlers = notifications;
+}
+
+/** A server of the same class, with the same name and version, and the application's own methods. */
+export function createAlike(server: SdkServer, options: Readonly<Record<string, unknown>>): SdkServer {
+  const alike = new server.constructor(server._serverInfo, options);
+  for (const method of server._customSchemaRequestMethods ?? []) alike._customSchemaRequestMethods?.add(method);
+  return alike;
+}
+
+/** The options that the application gave its server, and instructions that it set later. */
+export function optionsOf({ _options, _instructions }: SdkServer): Record<string, unknown> {
+  return { ..._options, ...(_instructions !== undefined && { instructions: _instructions }) };
+}
+
+/** A server of 2026-07-28 has this version from the start. */
+export function setNegotiatedVersion(server: SdkServer, version: string): void {
+  Reflect.set(server, '_negotiatedProtocolVersion', version);
+}
+
+/** The name that a server of any version gives itself. `made`: an `McpServer`, or the server itself. */
+export function nameOf(made: unknown): unknown {
+  const { server = made } = Object(made) as { server?: unknown };
+  return (Object(Reflect.get(Object(server), '_serverInfo')) as { name?: unknown }).name;
+}
 
 /** What a definition may replace: registration, and what is read when a session starts. */
 const REPLACEABLE = new Set([

@@ -10,7 +10,8 @@
  * * In this class `onmessage` does nothing else with such a message. A self-check finds out, once for each class.
  */
 import type { Logger } from '../types.ts';
-import { isObject } from './jsonrpc.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import { warnOfMoved } from './moved-members.ts';
 import { innerServer } from './server-shape.ts';
 
 /** A server with the SDK's own entries for requests and notifications. */
@@ -32,9 +33,16 @@ type SdkServerClass = new (info: object, options: object) => SdkServer;
  * `undefined`: its requests go the public way. The caller checks `onmessage`.
  */
 export function requestEntry(server: unknown, transport: object, logger: Logger): RequestEntry | undefined {
+  warnOfMoved(server, logger);
   const inner = innerServer(server);
   if (!isServer(inner) || inner.transport !== transport) return undefined;
   return passes(inner.constructor as SdkServerClass, logger) ? inner : undefined;
+}
+
+/** Passes a request or a notification to the server. `extra`: as a transport gives it. */
+export function enter(entry: RequestEntry, message: unknown, extra: unknown, isRequest: boolean): void {
+  if (isRequest) entry._onrequest(message, extra);
+  else entry._onnotification(message, extra);
 }
 
 const MEMBERS = ['_onrequest', '_onnotification', 'connect'];

@@ -7,7 +7,7 @@
  * wrapped: a tool may have wrapped them in turn, and a class that changes with each `connect()` is slow.
  */
 import { Server } from '@modelcontextprotocol/server';
-import { isObject } from './jsonrpc.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
 import { innerServer, isOfSdk, propertyWithServer } from './server-shape.ts';
 
 /** The two methods, and the objects whose method is wrapped. */
