@@ -63,7 +63,9 @@ class BearerTokens implements Authenticator {
     if (identification.by === 'jwt') {
       checkVersion('auth.jwt', 'jose');
       this.ready = loadJose();
-      this.ready.catch((err: unknown) => context.logger.error({ err }, 'Every token will be refused with 500'));
+      this.ready.catch((err: unknown) =>
+        context.logger.fatal({ err }, 'Every access token is refused with 500: the option auth cannot be used'),
+      );
       this.#verify = createJwtVerifier(identification.jwt, this.#resource, context);
       if (identification.jwt.cache) this.#verified = new VerifiedTokens(context.time);
     } else {
@@ -123,7 +125,7 @@ class BearerTokens implements Authenticator {
       default: {
         const err = new Error(withoutToken(messageOf(cause), token));
         err.stack = withoutToken(cause instanceof Error ? (cause.stack ?? '') : '', token);
-        logger.error({ err }, 'A request is refused: its token could not be verified, because auth.verify threw');
+        logger.warn({ err }, 'A request is refused with 500: auth.verify threw');
         return internal();
       }
     }

@@ -110,7 +110,7 @@ export class HookAuthorizer implements Authorizer {
   #decide(kind: AuthorizeKind, name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
     if (authInfo === undefined) return false;
     const failed = (err: unknown): boolean => {
-      this.#times.logger.error({ err, kind }, 'auth.authorize threw; what it was asked about is refused');
+      this.#times.logger.warn({ err, kind }, 'auth.authorize threw: what it was asked about is refused');
       return false;
     };
     try {

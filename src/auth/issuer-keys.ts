@@ -71,7 +71,10 @@ export class IssuerKeys {
     } catch (cause) {
       if (cause instanceof SojournError) throw cause;
       if (OF_THE_TOKEN.has((cause as { readonly code?: unknown }).code)) throw cause;
-      this.#context.logger.warn({ err: cause, issuer: this.#jwt.issuer }, 'The keys of the issuer cannot be fetched');
+      this.#context.logger.warn(
+        { err: cause, issuer: this.#jwt.issuer },
+        'The signing keys of the issuer cannot be fetched: tokens that need them get 503',
+      );
       throw authAway(cause);
     }
   }

@@ -103,7 +103,7 @@ export class DevServer {
     if (!this.#hasServed && code === EXIT.usage) return this.#refuse(code);
     const how = code === EXIT.failed || code === EXIT.usage ? {} : { end: endText({ code, ...end }) };
     const rest = this.#serving === undefined ? 'nothing is served' : 'the last good build keeps serving';
-    this.#options.logger.error(how, `not loaded: ${rest} until the next edit`);
+    this.#options.logger.warn(how, `not loaded: ${rest} until the next edit`);
   }
 
   /** `false`: the old worker still has calls to finish. */

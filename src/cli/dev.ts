@@ -23,7 +23,7 @@ export interface DevContext extends SuperviseContext {
 export async function develop(module: string, settings: ServeSettings, context: DevContext): Promise<number> {
   findModule(module, context.cwd);
   const { drainTimeoutMs } = settings;
-  const logger = cliLogger({ level: settings.logLevel, readable: true });
+  const logger = cliLogger({ level: settings.logLevel, format: settings.logFormat ?? 'text' });
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
   const { program, args, env } = context.command;
@@ -50,7 +50,7 @@ export async function develop(module: string, settings: ServeSettings, context: 
       await server.stop();
     },
     interrupted: () => server.kill(),
-    failed: (error) => logger.fatal({ err: error }, `the shutdown failed: ${reason(error)}`),
+    failed: (error) => logger.error({ err: error }, `the shutdown failed: ${reason(error)}`),
   });
   onHangup(context.signals, () => void server.load());
   const removePid = writePid(settings.pidFile);

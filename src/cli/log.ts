@@ -1,4 +1,4 @@
-/** Where the log lines of the command line go: readable lines in a terminal, JSON lines elsewhere, both on stderr. */
+/** The log lines of the command line, on stderr: readable lines in a terminal, JSON lines elsewhere. */
 import { writeSync } from 'node:fs';
 import { stderr } from 'node:process';
 import { isatty } from 'node:tty';
@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { REQUEST_LINE } from '../observe/log-lines.ts';
 import { LEVELS, loggerOf, printed } from '../options/logger.ts';
 import type { Logger } from '../types.ts';
+import type { LogFormat } from './option-flags.ts';
 
 const STDERR = 2;
 /** Log lines that wait for a reader of stderr. Further lines are dropped, and counted. */
@@ -15,18 +16,19 @@ export interface CliLog {
   readonly level: string;
   /** The number of this worker. */
   readonly worker?: number | undefined;
-  /** Readable lines also where there is no terminal. */
-  readonly readable?: boolean | undefined;
+  /** Default: text in a terminal, else JSON. */
+  readonly format?: LogFormat | undefined;
   /** Hides the secrets of a store's URL. */
   readonly redact?: ((text: string) => string) | undefined;
 }
 
 export const inTerminal = (): boolean => isatty(STDERR);
 
-export function cliLogger({ level, worker, readable = false, redact }: CliLog): Logger {
-  if (readable || inTerminal())
-    return terminalLogger({ level, worker, redact }, (text) => void writeSync(STDERR, text));
-  return jsonLogger({ level, worker, redact }, stderr);
+export function cliLogger({ format = inTerminal() ? 'text' : 'json', ...log }: CliLog): Logger {
+  if (format === 'json') return jsonLogger(log, stderr);
+  return inTerminal()
+    ? textLogger(log, { write: (text) => writeSync(STDERR, text) }, timeOfDay)
+    : textLogger(log, stderr);
 }
 
 /** What lines are written to: `process.stderr`, which holds what its reader does not take yet. */
@@ -37,37 +39,49 @@ export interface LineStream {
 }
 
 /** A reader that stops does not stop the process: the write of a full pipe never blocks. */
-export function jsonLogger({ level, worker, redact }: CliLog, stream: LineStream): Logger {
+function droppingWriter(stream: LineStream, dropping: (lines: number) => void): (line: string) => void {
   let dropped = 0;
-  const write = (line: string): void => {
+  return (line) => {
     if ((stream.writableLength ?? 0) > WAITING_BYTES) {
       dropped += 1;
       return;
     }
     const lines = dropped;
     dropped = 0;
-    if (lines > 0) logger.warn({ lines }, 'Log lines are dropped here: the reader of stderr does not take them');
+    if (lines > 0) dropping(lines);
     stream.write(line);
   };
+}
+
+const logDropped = (logger: Logger, lines: number): void =>
+  logger.warn({ lines }, 'Log lines were dropped before this one: the reader of stderr does not take them');
+
+export function jsonLogger({ level, worker, redact }: CliLog, stream: LineStream): Logger {
+  const write = droppingWriter(stream, (lines) => logDropped(logger, lines));
   const all = pino({ level, ...(redact && { hooks: { streamWrite: redact } }) }, { write });
-  const logger = worker === undefined ? all : all.child({ worker });
+  const logger: Logger = worker === undefined ? all : all.child({ worker });
   return logger;
 }
 
-export function terminalLogger({ level, worker, redact }: CliLog, write: (text: string) => void): Logger {
+const timeOfDay = (now: Date): string => now.toTimeString().slice(0, 8);
+const isoTime = (now: Date): string => now.toISOString();
+
+/** `time`: of each line. A person at a terminal knows the day. */
+export function textLogger({ level, worker, redact }: CliLog, stream: LineStream, time = isoTime): Logger {
   const names: readonly string[] = LEVELS;
   const least = names.indexOf(level);
   const where = worker === undefined ? '' : ` [${worker}]`;
-  return loggerOf((name) => (fields, message) => {
+  const write = droppingWriter(stream, (lines) => logDropped(logger, lines));
+  const logger = loggerOf((name) => (fields, message) => {
     if (least < 0 || names.indexOf(name) < least) return;
-    const time = new Date().toTimeString().slice(0, 8);
-    const text = `${time}${where} ${name === 'info' ? '' : `${name} `}${lineOf(fields, message)}\n`;
+    const text = `${time(new Date())}${where} ${name === 'info' ? '' : `${name} `}${lineOf(fields, message)}\n`;
     try {
       write(redact?.(text) ?? text);
     } catch {
       // The terminal is gone.
     }
   });
+  return logger;
 }
 
 function lineOf(fields: object, message: string): string {

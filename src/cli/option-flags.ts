@@ -53,6 +53,10 @@ const names = (shown: FlagText) => option<readonly string[] | undefined>('list',
 /** Where `--metrics` without a value serves. */
 export const METRICS_AT = '127.0.0.1:9464';
 
+/** `json`: one object a line, with pino's names. `text`: one readable line, with the cause below it. */
+const LOG_FORMATS = ['json', 'text'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
 /** The flags of `serve` that are not endpoint options. */
 export const SERVE_FLAGS = {
   ...LISTEN,
@@ -70,9 +74,12 @@ export const SERVE_FLAGS = {
   logLevel: choice(
     [...LEVELS, 'silent'],
     'info',
-    running('least severe level that is logged, on stderr: JSON lines, readable lines in a terminal', {
-      value: 'level',
-    }),
+    running('least severe level that is logged, on stderr', { value: 'level' }),
+  ),
+  logFormat: choice<LogFormat, undefined>(
+    LOG_FORMATS,
+    undefined,
+    running('how lines are written', { value: 'format', shown: 'text in a terminal, else json' }),
   ),
   requireStore: flag(undefined, {
     group: 'Sessions',

@@ -9,6 +9,7 @@ import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
 import { banner, clientNameOf } from './banner.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
+import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { projectStore } from './project-store.ts';
 import { serveMetrics } from './metrics-server.ts';
@@ -64,14 +65,13 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       // The next build holds the socket already, so a connected client needs no time to find it.
       const stopListening = settings.dev ? 'now' : true;
       if (settings.dev && worker !== undefined) void reportFinishing(endpoint, worker);
-      const { released, interrupted } = await endpoint.drain({ timeoutMs, stopListening, socketCloses });
+      await endpoint.drain({ timeoutMs, stopListening, socketCloses });
       reportMetrics();
-      logger[settings.dev ? 'debug' : 'info']({ signal, released, interrupted }, 'drained');
       await server.close();
       await endpoint.close();
     },
     interrupted: (signal) => logger.warn({ signal }, 'a second signal ended the process before its drain was done'),
-    failed: (error) => logger.fatal({ err: error }, `the shutdown failed: ${reason(error)}`),
+    failed: (error) => logger.error({ err: error }, `the shutdown failed: ${reason(error)}`),
   });
   // Printed last, because a parent may send a signal as soon as it reads the banner.
   const text = banner({
@@ -108,12 +108,19 @@ async function metricsOf(
   return report;
 }
 
+/** `sojourn dev` replaces its worker at each edit, and says so itself. */
+const withoutInstanceLines = (logger: Logger): Logger => ({
+  ...logger,
+  info: (fields, text) => logger[INSTANCE_LINES.has(text) ? 'debug' : 'info'](fields, text),
+});
+
 /** The module, with the options of the command line. */
 async function load(module: string, settings: ServeSettings, { cwd, worker, fd }: ServeContext) {
-  const { dev, storeUrl, logLevel: level } = settings;
+  const { dev, storeUrl, logLevel: level, logFormat = dev ? 'text' : undefined } = settings;
   const given = storeUrl === undefined ? undefined : await storeOf(storeUrl, settings.origin('store') ?? '--store');
   const number = dev ? undefined : worker?.number;
-  const logger = cliLogger({ level, worker: number, readable: dev, redact: given?.redact });
+  const lines = cliLogger({ level, worker: number, format: logFormat, redact: given?.redact });
+  const logger = dev ? withoutInstanceLines(lines) : lines;
   const { server: definition, options: own } = await loadServerModule(module, { cwd, logger, worker });
   checkModuleOptions(module, own, settings);
   // The supervisor of a worker has logged these warnings already.

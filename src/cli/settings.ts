@@ -10,7 +10,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { Failure, reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { metricsSettings, type MetricsSettings } from './metrics-settings.ts';
-import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type FlagKey } from './option-flags.ts';
+import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type FlagKey, type LogFormat } from './option-flags.ts';
 import { isInstalled } from './store-url.ts';
 
 const PREFIX = 'SOJOURN_';
@@ -34,6 +34,8 @@ export interface ServeSettings extends CheckedListen {
   /** `sojourn dev`. */
   readonly dev: boolean;
   readonly logLevel: string;
+  /** `undefined`: by where stderr goes. */
+  readonly logFormat: LogFormat | undefined;
   readonly drainTimeoutMs: number;
   readonly storeUrl: string | undefined;
   /** Whether a store that cannot be opened ends the command; `undefined`: if it will not open by itself. */

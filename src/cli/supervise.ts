@@ -38,7 +38,7 @@ export interface HangupSource {
 /** Resolves with the exit code when every worker has ended. */
 export async function supervise(settings: ServeSettings, context: SuperviseContext): Promise<number> {
   const { workers, drainTimeoutMs } = settings;
-  const logger: Logger = cliLogger({ level: settings.logLevel });
+  const logger: Logger = cliLogger({ level: settings.logLevel, format: settings.logFormat });
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
   const command: WorkerCommand = { ...context.command, fd: socket.fd };
@@ -69,7 +69,7 @@ export async function supervise(settings: ServeSettings, context: SuperviseConte
       logger.warn({ signal }, 'a second signal ended the workers before their drain was done');
       supervisor.kill();
     },
-    failed: (error) => logger.fatal({ err: error }, `the shutdown failed: ${reason(error)}`),
+    failed: (error) => logger.error({ err: error }, `the shutdown failed: ${reason(error)}`),
   });
   onHangup(context.signals, () => void supervisor.roll());
   const started = await Promise.race([supervisor.start(), supervisor.failure]);

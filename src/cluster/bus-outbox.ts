@@ -43,6 +43,9 @@ export class BusOutbox {
     const key = event.kind === 'resource_updated' ? `${event.kind} ${event.uri}` : event.kind;
     const mayWait = cause instanceof SojournError && cause.retryable;
     if (mayWait && (this.#waiting.has(key) || this.#waiting.size < MOST)) return void this.#waiting.set(key, event);
-    this.#logger.error({ err: cause, event: event.kind }, 'A bus event could not be published to the other instances');
+    this.#logger.error(
+      { err: cause, event: event.kind },
+      'A change of a list or resource could not be sent to the other instances: their clients are not notified',
+    );
   }
 }

@@ -19,7 +19,7 @@ import type { Notices } from '../observe/notices.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { LeaseTime, type Moment } from './lease-time.ts';
-import { LEASE_LOST } from './lost-data.ts';
+import { LEASE_LOST, LEASE_RAN_OUT, STORE_STAYS_AWAY } from './lost-data.ts';
 import { thisProcess } from './this-process.ts';
 
 const ID_BYTES = 9;
@@ -307,6 +307,7 @@ export class Lease {
       // The store may be away for this instance alone, and another one may serve its sessions.
       if (this.valid || time.monotonic() < this.#cutOffAt) return;
       this.#cutOffAt = Infinity;
+      logger.fatal({ err, waitMs }, STORE_STAYS_AWAY);
       this.#holder?.cutOff();
     }
   }
@@ -321,10 +322,10 @@ export class Lease {
     // In one step, so that nothing is sent or received under the old id afterwards.
     this.#id = this.#newId();
     this.#holder?.lapsed(before);
-    // During an outage lapses are expected, and logged at debug level.
-    const level = early ? 'error' : this.storeAway ? 'debug' : 'warn';
-    const text = early ? LEASE_LOST : 'The lease ran out; its sessions are claimed again under a new id';
-    logger[level]({ instance: before, lapses: this.#lapses }, text);
+    const fields = { instance: before, lapses: this.#lapses };
+    if (early) logger.fatal(fields, LEASE_LOST);
+    // During an outage of the store lapses are expected.
+    else logger[this.storeAway ? 'debug' : 'warn'](fields, LEASE_RAN_OUT);
     const owner = this.#announcedId;
     // An id that was never announced owns nothing.
     if (before === owner) {

@@ -237,7 +237,7 @@ export class Links {
     const link = this.#links.get(peer);
     if (link === undefined || link.peerSigns.unansweredMs < UNANSWERED_LEASES * leaseMs) return;
     const ms = Math.round(link.peerSigns.unansweredMs);
-    this.#lines.note(`stuck ${peer}`, () => logger.error({ instance: peer, unansweredMs: ms }, NOT_PASSING));
+    this.#lines.note(`stuck ${peer}`, () => logger.fatal({ instance: peer, unansweredMs: ms }, NOT_PASSING));
     if (link.stuck) this.#self.linkStuck(link);
   }
 

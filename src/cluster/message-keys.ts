@@ -67,7 +67,7 @@ export class MessageKeys {
     if (text === this.#secret) return;
     this.#secret = text;
     const before = this.#parts[this.#storePart]?.[0];
-    if (before !== undefined) logger.error({}, SECRET_LOST);
+    if (before !== undefined) logger.fatal({}, SECRET_LOST);
     const present = sealingKey(secret, LABEL);
     const part = before === undefined ? [present] : [present, before];
     this.#parts = this.#parts.map((keys, n) => (n === this.#storePart ? part : keys));

@@ -8,6 +8,7 @@ import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
 import type { ClaimOutcome, StoredRecord } from '../stores/store.ts';
 import { handshakeOf } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
+import { levelOf } from '../http/answer.ts';
 import { shareKey } from '../http/body.ts';
 import type { Caller } from '../http/exchange.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
@@ -126,9 +127,9 @@ export class Restorer {
       return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
-      this.#registry.options.logger.error(
+      this.#registry.options.logger[levelOf(cause)](
         { err: cause, sessionId: record.id },
-        'A session could not be restored here; it is kept',
+        'A session could not be restored here; it is kept, and its next request tries again',
       );
       await session?.giveUp('released', cause);
       await this.#registry.store.sessions.save(record.id, fence, { release: true });
@@ -158,7 +159,7 @@ export class Restorer {
       session.record.setInitialized();
       session.negotiated(await this.#builder.replay(session, session.record.toRecord(), caller));
     } catch (cause) {
-      this.#registry.options.logger.error(
+      this.#registry.options.logger[levelOf(cause)](
         { err: cause, sessionId: id },
         'A migrated session could not be rebuilt here',
       );

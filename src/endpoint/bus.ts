@@ -18,7 +18,7 @@ export class EndpointBus implements ServerEventBus {
 
   /** `others`: takes events to the other instances, where the application has no bus. */
   constructor(application: ServerEventBus | undefined, others: Pick<ServerEventBus, 'publish'>, logger: Logger) {
-    this.#local = new InMemoryServerEventBus((err) => logger.error({ err }, 'A listener of the bus threw'));
+    this.#local = new InMemoryServerEventBus((err) => logger.warn({ err }, 'A listener of the event bus threw'));
     this.#application = application;
     this.#others = others;
   }

@@ -87,11 +87,11 @@ export class CallerChecks {
     const { logger, timeProvider } = this.#given.options;
     const why = cause instanceof Error ? cause.message : String(cause);
     const text = `A request is refused with 500, because its user is unknown: ${why}`;
-    if (!(cause instanceof NoSubject)) return logger.error({ err: cause }, text);
+    if (!(cause instanceof NoSubject)) return logger.warn({ err: cause }, text);
     const now = timeProvider.monotonic();
     if (now - this.#noSubjectLogged < NO_SUBJECT_MS) return;
     this.#noSubjectLogged = now;
-    logger.error({}, text);
+    logger.warn({}, text);
   }
 
   /** The caller is known; the path chooses the transport. */

@@ -27,6 +27,7 @@ export class CoreLoader {
   #timer: unknown;
   #failures = 0;
   #awaySince = 0;
+  #staysAway = false;
   #reports: (error: unknown) => boolean = () => false;
 
   constructor(core: Core, store: EndpointStore, options: ResolvedOptions) {
@@ -87,16 +88,24 @@ export class CoreLoader {
   #failed(err: unknown): void {
     this.#attempt = undefined;
     this.#failures += 1;
-    const { logger, notices, timeProvider: time } = this.#options;
+    const { logger, notices, timeProvider: time, waitMs } = this.#options;
+    const { lifecycle } = this.#core.registry;
     if (this.#failures === 1) {
       this.#awaySince = time.monotonic();
       notices.emit({ kind: 'storeAway', error: err instanceof Error ? err : new Error(String(err)) });
     }
     // Log only the first failure of an outage, because later attempts fail alike.
     if (this.#failures === 1 && !this.#reports(err))
-      logger.error({ err }, 'The session store could not be opened; it is tried again');
+      logger.warn({ err }, 'The session store could not be opened: requests wait up to waitMs, and it is tried again');
     else logger.debug({ err }, 'The session store could not be opened yet');
-    if (this.#core.registry.lifecycle.refusal === undefined) {
+    if (!this.#staysAway && time.monotonic() - this.#awaySince >= waitMs && !lifecycle.closed) {
+      this.#staysAway = true;
+      logger.fatal(
+        { err, waitMs },
+        'The session store cannot be opened for longer than waitMs: requests of sessions fail',
+      );
+    }
+    if (lifecycle.refusal === undefined) {
       const pauseMs = backoffMs(this.#failures - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, systemRandom);
       this.#timer = time.setTimeout(() => void this.ready().catch(() => {}), pauseMs);
     }

@@ -1,6 +1,6 @@
 /**
  * Limits the log while the session store is unreachable: one line when the outage begins, with the first error that
- * shows it, and one line when it ends. Further lines about it have level `debug`.
+ * shows it, and one line when it ends. The lines of the parts that called the store have level `debug`.
  *
  *     over ──a line about a store that cannot be reached──▶ away ──the lease is renewed──▶ over
  *
@@ -12,6 +12,8 @@ import type { Notices } from '../observe/notices.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 
 const QUIET_MS = 10_000;
+
+const STORE_AWAY = 'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
 
 interface OutageHealth {
   readonly isFull: boolean;
@@ -33,7 +35,6 @@ export function createOutage(
   notices: Pick<Notices, 'emit'>,
 ): Outage {
   let since: number | undefined;
-  let quiet = 0;
   let lastFailure = -Infinity;
   const log =
     (level: 'warn' | 'error') =>
@@ -42,13 +43,10 @@ export function createOutage(
       if (!isStoreAway(err)) return target[level](obj, msg);
       lastFailure = time.monotonic();
       health.watch();
-      if (since !== undefined) {
-        quiet += 1;
-        return target.debug(obj, msg);
-      }
+      target.debug(obj, msg);
+      if (since !== undefined) return;
       since = lastFailure;
-      quiet = 0;
-      target[level](obj, msg);
+      target.warn({ err }, STORE_AWAY);
       notices.emit({ kind: 'storeAway', error: err });
     };
   return {
@@ -57,7 +55,7 @@ export function createOutage(
       if (since === undefined || health.isFull) return;
       if (!wasAway && time.monotonic() - lastFailure < QUIET_MS) return;
       const ms = time.monotonic() - since;
-      target.info({ ms: Math.round(ms), lines: quiet }, 'The session store is back');
+      target.info({ ms: Math.round(ms) }, 'The session store is back');
       since = undefined;
       notices.emit({ kind: 'storeBack', ms });
     },

@@ -31,7 +31,7 @@ export function publishSessions(notices: Notices, events: SessionEvents, logger:
     try {
       (events as EventEmitter).emit(kind, event);
     } catch (cause) {
-      logger.error({ err: cause, event: kind }, 'A listener of sessions.events threw');
+      logger.warn({ err: cause, event: kind }, 'A listener of sessions.events threw');
     }
   });
 }

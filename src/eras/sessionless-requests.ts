@@ -89,7 +89,7 @@ export class SessionlessRequests {
     const { logger, notices } = this.#given.options;
     // No other code may know this server, and it may have no connection.
     if (call.transport === undefined) dropNotifications(call.made, notices);
-    call.closeServer().catch((err: unknown) => logger.error({ err }, 'The server of a request could not be closed'));
+    call.closeServer().catch((err: unknown) => logger.warn({ err }, 'The server of a request could not be closed'));
   }
 
   /** Ends what runs, each with an error. */

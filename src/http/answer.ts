@@ -67,7 +67,7 @@ export function answerJson(answer: RpcResponse, id: RequestId | null, logger: Lo
     if (answer.error !== undefined || isObject(answer.result)) return JSON.stringify(answer);
     throw new TypeError(`A result must be an object, not ${answer.result === null ? 'null' : typeof answer.result}`);
   } catch (cause) {
-    logger.error({ err: cause }, 'A handler returned a result that cannot be sent: its client gets an error');
+    logger.warn({ err: cause }, 'A handler returned a result that cannot be sent: its client gets an error');
     return errorJson(internal(cause), id);
   }
 }
@@ -195,13 +195,17 @@ export function refusePlain(exchange: Exchange, text: string): void {
 
 export const PLAIN_HEADERS: HeaderList = [['Content-Type', 'text/plain; charset=utf-8']];
 
+/** The level of a line about an error: the application's factory and hooks are its own, anything else is ours. */
+export const levelOf = (cause: unknown): 'warn' | 'error' =>
+  cause instanceof SojournError && cause.code === 'FACTORY_FAILED' ? 'warn' : 'error';
+
 /**
  * The error to answer with. An error with status 500 is a bug of the application or of sojourn: it is logged with its
  * cause.
  */
 export function answerable(cause: unknown, logger: Logger, what: string): SojournError {
   const error = asSojournError(cause);
-  if (error.status === 500) logger.error({ err: error.cause ?? error }, `${what}: ${error.message}`);
+  if (error.status === 500) logger[levelOf(error)]({ err: error.cause ?? error }, `${what}: ${error.message}`);
   return error;
 }
 

@@ -23,12 +23,12 @@ export function watchDescriptors(time: Required<TimeProvider>, logger: Logger): 
     const usedUp = isUsedUp();
     if (usedUp && since === undefined) {
       since = time.monotonic();
-      logger.error(
+      logger.fatal(
         { limit },
         'No file descriptor is left: new connections are closed at once. Raise the limit of open files (ulimit -n, LimitNOFILE), or lower maxConnections',
       );
     } else if (!usedUp && since !== undefined) {
-      logger.info({ ms: Math.round(time.monotonic() - since) }, 'File descriptors are left again');
+      logger.info({ ms: Math.round(time.monotonic() - since) }, 'There are free file descriptors again');
       since = undefined;
     }
   };

@@ -5,7 +5,8 @@
  */
 import { SojournError } from '../errors.ts';
 import { shown } from '../shown.ts';
-import type { Logger } from '../types.ts';
+import type { Logger, TimeProvider } from '../types.ts';
+import { logDrained, logDraining, logJoined, SessionLines } from './step-lines.ts';
 import type {
   DroppedNotice,
   HandlerThrewNotice,
@@ -18,13 +19,18 @@ import type {
 
 interface LineOptions {
   readonly logger: Logger;
+  readonly timeProvider: Required<TimeProvider>;
+  /** `undefined`: the memory store. */
+  readonly store: { readonly inProcess: boolean } | undefined;
   /** Lines about what handlers throw have its message. */
   readonly logErrors: boolean;
 }
 
 /** `requests`: where the lines of requests go; `undefined`: nowhere. */
 export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
-  const [dropped, changed] = [new FirstLines(options.logger), new FirstLines(options.logger)];
+  const { logger, timeProvider, store } = options;
+  const [dropped, changed] = [new FirstLines(logger), new FirstLines(logger)];
+  const sessions = new SessionLines(logger, timeProvider);
   const log = (notice: EmittedNotice): void => {
     if (notice.kind === 'dropped') {
       const fields = { method: shown(notice.method) };
@@ -32,7 +38,11 @@ export function logNotices(notices: Notices, options: LineOptions, requests: Log
     } else if (notice.kind === 'listChanged') {
       const call = calledFields(notice);
       changed.write(JSON.stringify(call), { ...call, list: notice.list }, CHANGED);
-    } else write(notice, options, requests);
+    } else if (notice.kind === 'restored') sessions.restored(notice.sessionId, notice.cause, notice.from);
+    else if (notice.kind === 'hibernated') sessions.hibernated(notice.sessionId);
+    // A store in this process has one instance.
+    else if (notice.kind === 'joined') return store?.inProcess === false ? logJoined(notice, logger) : undefined;
+    else write(notice, options, requests);
   };
   notices.listen(log, { requests: requests !== undefined });
 }
@@ -93,9 +103,10 @@ function write(
     }
     case 'ended':
       return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
-    case 'restored':
-      return logger.info({ cause: notice.cause, sessionId: notice.sessionId }, 'A session continues here');
-    case 'hibernated':
+    case 'drainBegun':
+      return logDraining(logger);
+    case 'drained':
+      return logDrained(notice, logger);
     case 'released':
     case 'fenced':
       return logger.debug({ reason: notice.reason, sessionId: notice.sessionId }, 'A session left this instance');
@@ -121,7 +132,9 @@ function requestFields({ method, target, ms, ...notice }: RequestNotice): object
     refused: refused?.reason,
     why: refused?.why,
     user: refused?.user,
-    ...failure,
+    error: failure?.error,
+    isError: failure?.isError,
+    reason: failure?.reason,
     resumed,
     left,
     sessionId,

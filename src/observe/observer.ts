@@ -7,7 +7,7 @@ export type Observe = (notice: Notice) => unknown;
 
 /** What `observe` throws or rejects with ends here. */
 export function observeNotices(notices: Notices, observe: Observe, logger: Logger): void {
-  const failed = (cause: unknown): void => logger.warn({ error: cause }, 'observe threw');
+  const failed = (cause: unknown): void => logger.warn({ err: cause }, 'observe threw');
   const tell = (notice: EmittedNotice): void => {
     if (notice.kind === 'request' || notice.kind === 'handlerThrew') return;
     try {

@@ -9,9 +9,11 @@ export function reportThrown(notices: Notices, onerror: OnError, logger: Logger)
   });
 }
 
+export const ONERROR_THREW = 'onerror threw';
+
 /** What `onerror` throws or rejects with ends here. */
 export function callOnError(onerror: OnError, error: Error, logger: Logger, context?: ErrorContext): void {
-  const failed = (cause: unknown): void => logger.warn({ error: cause }, 'onerror threw');
+  const failed = (cause: unknown): void => logger.warn({ err: cause }, ONERROR_THREW);
   try {
     const done: unknown = onerror(error, context);
     if (done instanceof Promise) done.catch(failed);

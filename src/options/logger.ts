@@ -4,7 +4,7 @@
  */
 import { inspect } from 'node:util';
 import { SojournError } from '../errors.ts';
-import { callOnError } from '../observe/thrown-errors.ts';
+import { callOnError, ONERROR_THREW } from '../observe/thrown-errors.ts';
 import type { GivenLogger, Logger, OnError, TimeProvider } from '../types.ts';
 import { lineWriter, type WriteLine } from './log-fields.ts';
 import { limitedLogger } from './log-limit.ts';
@@ -59,7 +59,7 @@ export function safeLogger(given: GivenLogger): Logger {
   const refused = (level: keyof Logger, obj: object, msg: string, error: unknown): void => {
     if (!told) {
       told = true;
-      consoleLogger.warn({ error }, `the logger failed at ${level}(); its lines go to the console instead`);
+      consoleLogger.warn({ err: error }, `the logger failed at ${level}(); its lines go to the console instead`);
     }
     consoleLogger[level](obj, msg);
   };
@@ -86,7 +86,7 @@ interface LoggerOptions {
   readonly credentialHeaders: readonly string[];
 }
 
-/** What all of an endpoint logs through. `onerror` gets every error, and as it is. */
+/** What all of an endpoint logs through. `onerror` gets every error in a line of `warn` or above, and as it is. */
 export function endpointLogger({ logger, onerror, timeProvider, credentialHeaders }: LoggerOptions): Logger {
   const tidy = tidyLogger(logger, lineWriter(credentialHeaders));
   return reportingLogger(limitedLogger(tidy, timeProvider), onerror);
@@ -100,15 +100,17 @@ export function requestLogger({ logger, timeProvider, credentialHeaders }: Logge
   return limitedLogger(tidyLogger(logger, lineWriter(credentialHeaders)), timeProvider, REQUEST_LINES);
 }
 
-/** `error` lines also reach `onerror`, as createMcpHandler's do; what it throws ends here. */
+/** What `onerror` throws ends here. */
 function reportingLogger(logger: Logger, onerror: OnError | undefined): Logger {
   if (onerror === undefined) return logger;
-  return Object.freeze({
-    ...logger,
-    error(obj: object, msg: string) {
-      logger.error(obj, msg);
+  const reporting =
+    (level: 'warn' | 'error' | 'fatal'): Logger['info'] =>
+    (obj, msg) => {
+      logger[level](obj, msg);
       const cause = 'err' in obj ? obj.err : undefined;
-      callOnError(onerror, cause instanceof Error ? cause : new Error(msg), logger);
-    },
-  });
+      if (msg === ONERROR_THREW) return;
+      if (cause instanceof Error) callOnError(onerror, cause, logger);
+      else if (level !== 'warn') callOnError(onerror, new Error(msg), logger);
+    };
+  return Object.freeze({ ...logger, warn: reporting('warn'), error: reporting('error'), fatal: reporting('fatal') });
 }

@@ -42,6 +42,7 @@ import {
   zeroIsInfinity,
 } from './value-kinds.ts';
 import { consoleLogger, safeLogger, SILENT } from './logger.ts';
+import { isWinston, ofWinston } from './winston.ts';
 import { LIMIT_DEFAULTS, RETENTION_DEFAULTS } from './resolve-limits.ts';
 import { systemTime } from './system.ts';
 
@@ -264,5 +265,6 @@ function parseTime(name: string, value: unknown): Required<TimeProvider> {
 
 function parseLogger(name: string, value: unknown): Logger {
   if (value === false) return SILENT;
+  if (isWinston(value)) return safeLogger(ofWinston(value));
   return safeLogger(checkMethods(name, value as GivenLogger, ['debug', 'info', 'warn', 'error'], ['fatal']));
 }

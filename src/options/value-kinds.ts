@@ -116,8 +116,15 @@ export function zeroIsInfinity(spec: NumberSpec): NumberSpec {
 export const flag = <T extends boolean | undefined>(fallback: T, text: FlagText): OptionSpec<boolean | T> =>
   option<boolean | T>('switch', fallback, text, checkBoolean);
 
-export function choice<const T extends string>(choices: readonly T[], fallback: T, text: FlagText): OptionSpec<T> {
-  return { ...option('text', fallback, text, (name, value) => checkChoice(name, value, choices)), choices };
+export function choice<const T extends string, Fallback extends T | undefined = T>(
+  choices: readonly T[],
+  fallback: Fallback,
+  text: FlagText,
+): OptionSpec<T | Fallback> {
+  return {
+    ...option<T | Fallback>('text', fallback, text, (name, value) => checkChoice(name, value, choices)),
+    choices,
+  };
 }
 
 /** `takes` describes the list in errors; `least`: how many items it must have. */

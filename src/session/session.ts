@@ -267,7 +267,7 @@ export class LiveSession {
   /** The `connect()` of its server rejected after `initialize` was delivered. */
   connectFailed(err: unknown): void {
     const { id: sessionId } = this;
-    this.logger.error({ err, sessionId }, 'The connect() of the server rejected after initialize: the session ends');
+    this.logger.warn({ err, sessionId }, 'The connect() of the server rejected after initialize: the session ends');
     this.serverClosed();
   }
 
@@ -293,6 +293,8 @@ export class LiveSession {
   async giveUp(reason: LeaveReason, cause: unknown): Promise<void> {
     const left = this.leave(reason);
     if (!isHookTimeout(cause)) return left;
-    left.catch((err: unknown) => this.logger.error({ err, sessionId: this.id }, 'A session could not be torn down'));
+    left.catch((err: unknown) =>
+      this.logger.error({ err, sessionId: this.id }, 'A session that ended or left could not be cleaned up'),
+    );
   }
 }

@@ -59,7 +59,7 @@ describe.each(faces)('over %s', (face) => {
     expect(response.status).toBe(500);
     expect(message).toEqual({ jsonrpc: '2.0', id: null, error: { code: -32603, message: 'Internal error' } });
     await client().initialize();
-    const lines = log.matching(/extra\.sub names no user.*sessionUser/, 'error');
+    const lines = log.matching(/extra\.sub names no user.*sessionUser/, 'warn');
     expect(lines.map(({ fields }) => fields)).toEqual([{}]);
   });
 

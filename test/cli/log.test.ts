@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
-import { terminalLogger } from '../../src/cli/log.ts';
+import { textLogger } from '../../src/cli/log.ts';
 import { storeAway } from '../../src/errors.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 
 function terminal(level: string) {
   const lines: string[] = [];
   const redact = (text: string): string => text.replaceAll('sesame', '***');
-  const logger = terminalLogger({ level, worker: 2, redact }, (text) => lines.push(text.replace(/^[\d:]{8} /, '')));
+  const stream = { write: (text: string) => lines.push(text.replace(/^[\dT:.-]+Z /, '')) };
+  const logger = textLogger({ level, worker: 2, redact }, stream);
   return { lines, logger };
 }
 

@@ -50,7 +50,7 @@ describe('sojourn serve', () => {
     const { code, stdout, stderr } = await cli.ended();
     expect(code).toBe(0);
     expect(stdout).toMatch(/SIGTERM: draining for at most 25000 ms/);
-    expect(stderr).toContain('"msg":"drained"');
+    expect(stderr).toContain('"msg":"This instance has drained"');
   });
 
   test('serves a module that exports a server which was built once, to every session and request', async () => {

@@ -141,7 +141,7 @@ describe.each(serverKinds)('on %s', (kind) => {
         .split('\n')
         .map((line) => JSON.parse(line) as { msg: string; level: number });
       expect(lines.map(({ msg }) => msg).filter((msg) => msg.includes('store'))).toEqual([
-        'The session store could not be opened; it is tried again',
+        'The session store could not be opened: requests wait up to waitMs, and it is tried again',
         'The session store is open',
       ]);
       expect(stdout + stderr).not.toContain(PASSWORD);

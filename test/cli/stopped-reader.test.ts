@@ -79,7 +79,7 @@ test('lines that do not fit are dropped, and the next line that fits says how ma
   const lines = taken.map((text) => JSON.parse(text) as { msg: string; lines?: number });
   expect(lines.map(({ msg, lines: count }) => [msg, count])).toEqual([
     ['first', undefined],
-    ['Log lines are dropped here: the reader of stderr does not take them', 5],
+    ['Log lines were dropped before this one: the reader of stderr does not take them', 5],
     ['last', undefined],
     ['after', undefined],
   ]);

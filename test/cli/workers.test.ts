@@ -55,7 +55,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     expect(await answer).toMatch(new RegExp(`^done (${one}|${two})$`));
     expect(await workers.ended()).toMatchObject({ code: 0, signal: null });
     expect(workers.output.stdout).toContain(`${signal}: draining for at most 25000 ms`);
-    const drained = workers.lines().filter(({ msg }) => msg === 'drained');
+    const drained = workers.lines().filter(({ msg }) => msg === 'drained' || msg === 'This instance has drained');
     expect(drained.map(({ worker }) => worker).toSorted()).toEqual([1, 2, undefined]);
     expect(workers.sockets()).toEqual([]);
     await expect(fetch(url)).rejects.toThrow();

@@ -57,7 +57,7 @@ async function refuses(
   // From then on nothing is sent that cannot arrive.
   const second = await far.call(...tool('count'));
   expect(second.message).toMatchObject({ error: { data: { reason: 'owner_unreachable', mayHaveRun: false } } });
-  const [line] = b.log.matching(/answers no message of this one/, 'error');
+  const [line] = b.log.matching(/answers no message of this one/, 'fatal');
   expect(line?.fields).toMatchObject({ instance: a.id });
   expect(line?.message).toMatch(/instanceKeys.*PUBLISH.*INSERT.*queue/s);
   // The calls that ended were taken back: the owner runs them no more.

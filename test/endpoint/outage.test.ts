@@ -6,6 +6,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 
 const RENEWAL_MS = 1_000;
+const AWAY = 'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
 
 function begin() {
   const [time, log] = [createFakeTime(), createLog()];
@@ -23,12 +24,12 @@ test('a store that renews leases and refuses everything else is not called back 
     await time.advance(RENEWAL_MS);
     outage.renewed(false);
   }
-  expect(messages()).toEqual(['A call failed']);
+  expect(messages()).toEqual([AWAY]);
   for (let seconds = 0; seconds < 10; seconds++) {
     await time.advance(RENEWAL_MS);
     outage.renewed(false);
   }
-  expect(messages()).toEqual(['A call failed', 'The session store is back']);
+  expect(messages()).toEqual([AWAY, 'The session store is back']);
 });
 
 test('a store that renews leases again after it did not is back at once', async () => {
@@ -36,7 +37,7 @@ test('a store that renews leases again after it did not is back at once', async 
   fails();
   await time.advance(RENEWAL_MS);
   outage.renewed(true);
-  expect(messages()).toEqual(['A call failed', 'The session store is back']);
+  expect(messages()).toEqual([AWAY, 'The session store is back']);
 });
 
 test('a full store that renews leases is not back before it takes writes', async () => {
@@ -45,8 +46,8 @@ test('a full store that renews leases is not back before it takes writes', async
   health.isFull = true;
   await time.advance(20 * RENEWAL_MS);
   outage.renewed(true);
-  expect(messages()).toEqual(['A call failed']);
+  expect(messages()).toEqual([AWAY]);
   health.isFull = false;
   outage.renewed(false);
-  expect(messages()).toEqual(['A call failed', 'The session store is back']);
+  expect(messages()).toEqual([AWAY, 'The session store is back']);
 });

@@ -43,11 +43,11 @@ test.skipIf(process.platform !== 'linux')(
         .filter(Boolean)
         .map((line) => JSON.parse(line) as { level: number; limit?: number; msg: string })
         .filter((line) => line.level === level && line.msg.includes('descriptor'));
-    await until(() => lines(50).length > 0, { timeoutMs: 20_000, what: 'the error' });
-    expect(lines(50)).toMatchObject([{ limit: LIMIT, msg: expect.stringContaining('ulimit -n') as string }]);
+    await until(() => lines(60).length > 0, { timeoutMs: 20_000, what: 'the error' });
+    expect(lines(60)).toMatchObject([{ limit: LIMIT, msg: expect.stringContaining('ulimit -n') as string }]);
     expect(await ready()).toBe(503);
     for (const socket of sockets) socket.destroy();
     await until(async () => (await ready()) === 200, { timeoutMs: 20_000, what: 'the process to be ready' });
-    expect(lines(50)).toHaveLength(1);
+    expect(lines(60)).toHaveLength(1);
   },
 );

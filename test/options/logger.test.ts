@@ -120,7 +120,7 @@ describe('a logger made safe', () => {
     safe.error({}, 'second');
     await new Promise((done) => setImmediate(done));
     expect(lines[0]).toContain('Error: disk full');
-    expect(lines.map((line) => line.split(' { error: ')[0])).toEqual([
+    expect(lines.map((line) => line.split(' { err: ')[0])).toEqual([
       'warn sojourn: warn: the logger failed at error(); its lines go to the console instead',
       'error sojourn: error: first',
       'error sojourn: error: second',

@@ -72,7 +72,7 @@ const losing: Record<DurableKind, () => Promise<Losing>> = {
 };
 
 function lost({ log }: Member): number {
-  const lines = log.matching(/^The store has lost sessions/, 'error');
+  const lines = log.matching(/^The store has lost sessions/, 'fatal');
   return lines.reduce((sum, { fields }) => sum + Number(fields['sessions']), 0);
 }
 
@@ -92,7 +92,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     expect((await b.join(clients[0] as RawClient).call(...tool('count'))).response.status).toBe(404);
     for (const client of clients) expect((await client.call(...tool('count'))).response.status).toBe(404);
     await until(() =>
-      [a, b].every(({ log }) => log.matching(/^The lease of this instance is gone/, 'error').length > 0),
+      [a, b].every(({ log }) => log.matching(/^The lease of this instance is gone/, 'fatal').length > 0),
     );
     await until(() => [a, b].every(({ log }) => log.matching(/^The secret of this deployment is gone/).length > 0));
     const next = a.client();
@@ -129,13 +129,13 @@ test('lost sessions are reported at once, then once a minute with their number',
   const records = new LostRecords(log, time);
   const reported = (): unknown[] => log.lines.splice(0).map(({ level, fields }) => [level, fields['sessions']]);
   for (let n = 0; n < 10; n++) records.note();
-  expect(reported()).toEqual([['error', 1]]);
+  expect(reported()).toEqual([['fatal', 1]]);
   await time.advance(59_000);
   records.report();
   expect(reported()).toEqual([]);
   await time.advance(1_000);
   records.report();
-  expect(reported()).toEqual([['error', 9]]);
+  expect(reported()).toEqual([['fatal', 9]]);
   await time.advance(60_000);
   records.report();
   expect(reported()).toEqual([]);
@@ -143,7 +143,7 @@ test('lost sessions are reported at once, then once a minute with their number',
   records.note();
   records.report(true);
   expect(reported()).toEqual([
-    ['error', 1],
-    ['error', 1],
+    ['fatal', 1],
+    ['fatal', 1],
   ]);
 });

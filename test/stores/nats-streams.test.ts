@@ -108,7 +108,7 @@ describeWhereInstalled('nats', 'an account whose storage is limited', () => {
     };
     await expect(filling()).rejects.toMatchObject(saying(/storage|resource/));
     expect(from).toBeGreaterThan(20);
-    await until(() => logger.matching(/oldest quarter of the log was removed/, 'error').length > 0);
+    await until(() => logger.matching(/oldest quarter of the log was removed/, 'fatal').length > 0);
     // A server of 2.9 forgets the last message of a subject whose next one it refused, so another session writes.
     await until(async () => (await Promise.resolve(view.records.create(recordOf('t'))).catch(() => '')) === 'created');
     const fresh = { id: 't', fence: FENCE, stream: 'p', from: 0, events: [event] };

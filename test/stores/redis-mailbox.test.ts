@@ -63,7 +63,7 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
       expect(await ask('PUBLISH', channel, text)).toBe(1);
     expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('sent');
     await until(() => inbox.messages.length === 1);
-    expect(logger.matching(/newer version/, 'warn')).toHaveLength(1);
+    expect(logger.matching(/newer version/, 'error')).toHaveLength(1);
   });
 
   test('a notice fetches only large messages to its receiver: no other key is read or removed', async () => {

@@ -19,7 +19,7 @@ const ready = async ({ port }: Served): Promise<number> => (await fetch(`http://
 /** Resolves when the instance has noticed. */
 async function noticed(served: Served, path: string): Promise<void> {
   await until(() => served.endpoint.health().store === 'away');
-  const [line, ...more] = served.log.matching(/was deleted or replaced/, 'error');
+  const [line, ...more] = served.log.matching(/was deleted or replaced/, 'fatal');
   expect(line).toMatchObject({ fields: { file: path }, message: expect.stringContaining('restart this process') });
   expect(more).toEqual([]);
   expect(await ready(served)).toBe(503);

@@ -111,7 +111,10 @@ class PostEntry extends SessionEntry<PostHost> {
     } catch (err) {
       // The call waits for the store, which may have its answer.
       if (mayHaveRun === true && isStoreAway(err)) throw err;
-      options.logger.error({ err, sessionId: session.id }, 'The outcome of a call could not be read');
+      options.logger.error(
+        { err, sessionId: session.id },
+        'Whether a call has run before could not be read: it counts as a call that may have run',
+      );
     }
     if (first === 'attached') return 'done';
     if (!this.#stays) return this.#marked;

@@ -133,7 +133,7 @@ export class CallRecords {
   /** The record expires by itself, so a write that fails costs at most the call. */
   #write(key: string, failed: string, write: (records: Records) => MaybePromise<unknown>): void {
     const written = (async () => write(this.#records))()
-      .catch((err: unknown) => this.#options.logger.warn({ err, call: sessionHash(key) }, failed))
+      .catch((err: unknown) => this.#options.logger.error({ err, call: sessionHash(key) }, failed))
       .finally(() => this.#writes.delete(written));
     this.#writes.add(written);
   }

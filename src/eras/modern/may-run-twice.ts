@@ -56,7 +56,8 @@ async function listTools(
   };
   const kept = Object.entries(fields.headers).filter(([name]) => !name.startsWith('mcp-'));
   const headers = { ...Object.fromEntries(kept), 'mcp-protocol-version': version, 'mcp-method': list.method };
-  const report = (err: unknown): void => logger.error({ err }, 'The tools could not be listed');
+  const report = (err: unknown): void =>
+    logger.warn({ err }, 'The server could not list its tools: its lost call is not run again');
   const tools = new ToolList({ fields: { ...fields, headers }, authInfo, request: list, version }, report);
   server.serveAgain(tools, false);
   const { result } = JSON.parse(await within(timeProvider, hookTimeoutMs, tools.answered, () => NOTHING)) as {

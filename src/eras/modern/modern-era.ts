@@ -97,7 +97,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
       maxSubscriptions: options.limits.subscriptions,
       responseMode: options.responseMode === 'json' ? 'json' : 'auto',
       onerror: (error) => {
-        options.logger.debug({ err: error }, 'A modern request was refused or failed');
+        options.logger.debug({ err: error }, 'A request of 2026-07-28 was refused or failed');
         presentCall()?.noteFailure(error);
         options.onerror?.(error);
       },
@@ -196,7 +196,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     // closed it.
     if (response.status === CLIENT_LEFT && this.#given.lifecycle.refusal !== undefined) call.refuse(requestClosed());
     if (response.status === 500 && call.refusal === undefined) {
-      this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
+      this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a request of 2026-07-28');
       const refusal = this.#servers.refusalOfProbe(call);
       if (refusal !== undefined) call.refuse(refusal);
     }
@@ -233,7 +233,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
       closeWithPromise(server);
       return server;
     } catch (cause) {
-      call.refuse(answerable(cause, this.#options.logger, 'A modern request could not be served'));
+      call.refuse(answerable(cause, this.#options.logger, 'A request of 2026-07-28 could not be served'));
       throw cause;
     }
   }

@@ -179,7 +179,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
   }
 
   crashed(cause: unknown): void {
-    this.#options.host.options.logger.error({ err: cause }, 'The server of a modern request could not be closed');
+    this.#options.host.options.logger.warn({ err: cause }, 'The server of a request of 2026-07-28 could not be closed');
   }
 
   /** The response is over. Without an answer its client left. */

@@ -329,7 +329,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
 
   fail(cause: unknown): void {
     if (this.#state !== 'waiting' || this.#origin === undefined)
-      this.#host.options.logger.error({ err: cause }, 'A request without a client could not be served');
+      this.#host.options.logger.error({ err: cause }, 'A call whose client has disconnected could not be served');
     else this.#origin.exchange.fail(cause);
     this.cancel();
   }

@@ -113,7 +113,10 @@ export class ResumableAnswers implements ResumableHost {
     if (this.#closed) return false;
     const isOver = user !== undefined && this.#cut.heldBy(share) >= CUT_CALLS_PER_USER;
     if (isOver || !this.#cut.take(1, share)) {
-      this.#logger.warn({}, 'A call is cancelled at a cut: too many calls go on without a client');
+      this.#logger.warn(
+        {},
+        'A call is cancelled when its client disconnects: too many calls run without a client already',
+      );
       return false;
     }
     const fits = this.#given.memory.take(CUT_CALL_BYTES + bodyBytes, 0, share);

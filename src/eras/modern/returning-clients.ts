@@ -92,7 +92,7 @@ export class ReturningClients {
         if (tries >= TRIES) break;
       } catch (err) {
         if (isStoreAway(err) && timeProvider.monotonic() < until) continue;
-        this.#options.logger.warn({ err }, 'The answer to a call could not be fetched');
+        this.#options.logger.error({ err }, 'The answer to a call could not be fetched: its client gets an error');
         break;
       }
     }

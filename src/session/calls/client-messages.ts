@@ -103,7 +103,7 @@ export class ClientMessages {
     const { id: sessionId, logger, questions, transport } = this.#session;
     const answer = questions.answer(message);
     if (answer !== undefined) return transport.deliverSilent(answer, source);
-    logger.warn(
+    logger.info(
       { sessionId, id: shownId(message.id) },
       'A client answered a request that is not pending; the answer is dropped',
     );

@@ -58,7 +58,7 @@ export function checkScopes(
 }
 
 function failed(cause: unknown, { method }: RpcRequest, logger: Logger): SojournError {
-  logger.error({ err: cause, method }, 'The scope check of a request threw; the request is refused');
+  logger.warn({ err: cause, method }, 'The scope check of a request threw: the request is refused');
   return internal(cause);
 }
 

@@ -64,7 +64,7 @@ export class EndHook {
       await inHookTime(this.#options, hook, call());
     } catch (err) {
       // A timeout is logged already.
-      if (!isHookTimeout(err)) logger.error({ err, sessionId, reason }, `${hook.hook} threw`);
+      if (!isHookTimeout(err)) logger.warn({ err, sessionId, reason }, `${hook.hook} threw`);
     }
   }
 }

@@ -229,7 +229,7 @@ export class LeavingSessions {
       return outcome;
     };
     const tracked = leaving.then(left, (cause: unknown) => {
-      this.#host.logger.error({ err: cause, sessionId: id }, 'A session could not be torn down');
+      this.#host.logger.error({ err: cause, sessionId: id }, 'A session that ended or left could not be cleaned up');
       return left(failed);
     });
     this.#closing.set(id, tracked);

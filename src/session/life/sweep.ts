@@ -88,7 +88,9 @@ export class Sweep {
     if (this.#underWay.has(pass)) return;
     this.#underWay.add(pass);
     void sweep()
-      .catch((err: unknown) => this.#registry.logger.warn({ err }, 'A sweep failed; the next one tries again'))
+      .catch((err: unknown) =>
+        this.#registry.logger.error({ err }, 'A sweep of the sessions failed; the next one, in 5 s, tries again'),
+      )
       .finally(() => this.#underWay.delete(pass));
   }
 
@@ -148,12 +150,13 @@ export class Sweep {
     const sessionId = sleeping ?? live?.id;
     if (sessionId === undefined) return;
     const hibernates = this.#registry.durable;
-    const goes = hibernates ? 'hibernates' : 'ends';
     const evicted = (): void => {
       this.#evicted += 1;
+      // The notice of a session that hibernates has a line.
+      if (hibernates) return;
       this.#registry.logger.info(
         { sessionId, limit },
-        `Idle limit of ${limit} exceeded; session ${sessionHash(sessionId)} ${goes}`,
+        `Idle limit of ${limit} exceeded; session ${sessionHash(sessionId)} ends`,
       );
     };
     if (sleeping !== undefined) {
@@ -178,13 +181,13 @@ export class Sweep {
     const count = this.#evicted;
     this.#evicted = 0;
     const limit = this.#registry.options.maxIdleSessionCount;
-    const [fields, went] = this.#registry.durable
-      ? [{ limit, hibernated: count }, 'hibernated']
-      : [{ limit, ended: count }, 'ended'];
-    this.#registry.logger.fatal(
-      fields,
-      `maxIdleSessionCount of ${limit} exceeded: ${count} idle sessions were ${went}. Raise it, or lower idleTimeoutMs`,
-    );
+    const exceeded = `maxIdleSessionCount of ${limit} exceeded: ${count} idle sessions`;
+    if (this.#registry.durable) this.#registry.logger.info({ limit, hibernated: count }, `${exceeded} hibernate`);
+    else
+      this.#registry.logger.fatal(
+        { limit, ended: count },
+        `${exceeded} were ended. Raise it, lower idleTimeoutMs, or use a store in which they hibernate`,
+      );
   }
 
   /** How long ago it was last in use. */
@@ -232,7 +235,10 @@ export class Sweep {
       await store.sessions.trim();
       if (options.resumeModernCalls) await store.calls.trim();
     } catch (cause) {
-      this.#registry.logger.warn({ err: cause }, 'The store could not be swept; the next sweep tries again');
+      this.#registry.logger.error(
+        { err: cause },
+        'Expired sessions could not be removed from the store; the next sweep tries again',
+      );
     }
   }
 

@@ -61,10 +61,13 @@ async function close(
 ): Promise<void> {
   try {
     await within(timeProvider, GRACE_MS, closeServer(server), () =>
-      logger.warn({ sessionId, graceMs: GRACE_MS }, 'The server is still closing after its session left'),
+      logger.warn(
+        { sessionId, graceMs: GRACE_MS },
+        'The server is still closing some time after its session ended or left',
+      ),
     );
   } catch (cause) {
-    logger.error({ err: cause, sessionId }, 'The server could not be closed');
+    logger.warn({ err: cause, sessionId }, 'The server of a session could not be closed');
   }
   await transport.close();
 }

@@ -145,7 +145,7 @@ export class ClaimQueue implements Claims {
 
   #failed(ownership: SessionOwnership, err: unknown): void {
     this.#unanswered.push(ownership);
-    this.copies.options.logger.warn(
+    this.copies.options.logger.error(
       { err, sessionId: ownership.sessionId },
       'A session could not be claimed again; the next renewal of the lease tries again',
     );

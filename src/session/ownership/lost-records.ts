@@ -29,9 +29,9 @@ export class LostRecords {
   report(last = false): void {
     const now = this.#time.monotonic();
     if (this.#sessions === 0 || (!last && now - this.#reportedAt < PAUSE_MS)) return;
-    this.#logger.error(
+    this.#logger.fatal(
       { sessions: this.#sessions },
-      'The store has lost sessions that are live here, or a part of them; their clients get 404 and open new ones. ' +
+      'The store has lost sessions that are live here, or a part of them: their clients get 404 and must open new ones. ' +
         `Usual causes: ${DATA_LOSS_CAUSES}`,
     );
     this.#sessions = 0;

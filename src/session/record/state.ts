@@ -209,7 +209,7 @@ export class DurableState implements SessionState {
     // Every other error reaches the handler unchanged, above all that another instance owns the session.
     if (told !== err) {
       const { sessionId } = this.#ownership;
-      this.#host.options.logger.warn({ err, sessionId }, 'A change of session.state could not be stored');
+      this.#host.options.logger.error({ err, sessionId }, 'A change of session.state could not be stored');
     }
     throw told;
   }

@@ -39,9 +39,9 @@ export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | Pro
   const settled = Promise.resolve(work);
   if (hookTimeoutMs === Infinity) return settled;
   return within(timeProvider, hookTimeoutMs - begunMs, settled, () => {
-    logger.error(
+    logger.warn(
       { hook, sessionId, hookTimeoutMs },
-      `${hook} did not return within ${hookTimeoutMs} ms (hookTimeoutMs); what it still returns is thrown away`,
+      `${hook} did not return within ${hookTimeoutMs} ms (hookTimeoutMs); a later result is ignored`,
     );
     void settled.then(
       (result) => call.late?.(result),

@@ -83,7 +83,7 @@ export class SessionRun {
         },
         (error: unknown) => {
           if (!running) return reject(factoryFailed('runSessionHandler threw before it called run()', error));
-          this.#options.logger.error({ err: error, sessionId: session.id }, 'runSessionHandler threw');
+          this.#options.logger.warn({ err: error, sessionId: session.id }, 'runSessionHandler threw: its session ends');
           if (this.#left === undefined) this.#owner.handlerReturned();
         },
       );
@@ -123,7 +123,10 @@ export class SessionRun {
     const { timeProvider, logger } = this.#options;
     if (this.#handler === undefined) return;
     await within(timeProvider, GRACE_MS, this.#handler, () =>
-      logger.warn({ graceMs: GRACE_MS }, 'runSessionHandler is still running after its session left'),
+      logger.warn(
+        { graceMs: GRACE_MS },
+        'runSessionHandler is still running some time after its session ended or left',
+      ),
     );
   }
 

@@ -116,7 +116,7 @@ export class ServerBuilder {
   closeLate(server: AnyServer): void {
     dropNotifications(server, this.#options.options.notices);
     closeServer(server).catch((err: unknown) =>
-      this.#options.options.logger.error({ err }, 'A server that the factory returned too late could not be closed'),
+      this.#options.options.logger.warn({ err }, 'A server that the factory returned too late could not be closed'),
     );
   }
 

@@ -81,7 +81,7 @@ export class SessionBuilder {
         const { id: sessionId } = session;
         this.#host.logger.info(
           { sessionId, method: message.method },
-          'A recorded message is not repeated: this caller may not send it',
+          'A session is restored without one of its recorded messages: the caller that woke it may not send that one',
         );
         continue;
       }
@@ -92,8 +92,8 @@ export class SessionBuilder {
         negotiated = readAnswer(answer, record.version);
       } else if (answer.error !== undefined) {
         this.#host.logger.warn(
-          { sessionId: session.id, method: message.method, error: answer.error },
-          'The rebuilt server refused a recorded message of its client',
+          { sessionId: session.id, method: message.method, error: answer.error.code },
+          'A session is restored, but its new server refused a recorded message of its client',
         );
       }
     }

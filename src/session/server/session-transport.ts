@@ -174,7 +174,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
       else run.enter(() => currentCall.run(call, receive, this, message, call));
       return undefined;
     } catch (cause) {
-      logger.error({ err: cause, sessionId }, 'The server threw while it took a message');
+      logger.error({ err: cause, sessionId }, 'The server threw at a message: its client gets an internal error');
       return internal(cause);
     }
   }

@@ -144,7 +144,7 @@ export class SessionEventLog {
     if (!this.#host.guarded || this.#host.held.events.take(bytes, 0, this.#session.share)) return true;
     this.#host.logger.warn(
       { sessionId: this.ownership.sessionId },
-      'Events that wait for the store fill the memory of this instance (limits.memoryBytes): a stream is not kept',
+      'Events that wait for the store fill the memory of this instance (limits.memoryBytes): the events of a stream are dropped',
     );
     return false;
   }
@@ -156,6 +156,6 @@ export class SessionEventLog {
 
   /** The store was not reached. */
   failed(err: unknown): void {
-    this.#host.logger.error({ err, sessionId: this.ownership.sessionId }, 'An event could not be stored');
+    this.#host.logger.error({ err, sessionId: this.ownership.sessionId }, 'An event of a stream could not be stored');
   }
 }

@@ -89,7 +89,7 @@ export class LogSpace {
     if (state === undefined || state.messages < 2 || state.first_seq !== before?.first_seq) return;
     const seq = Math.ceil(state.last_seq - (state.last_seq - state.first_seq) * KEPT);
     await this.#ask(`STREAM.PURGE.${this.#log}`, { seq });
-    logger.error(
+    logger.fatal(
       { where: link.where, stream: this.#log },
       'The JetStream storage is full: the oldest quarter of the log was removed, so that leases and sessions can be ' +
         'written. Give it more room, or give the store maxBytes',

@@ -87,7 +87,7 @@ export class PostgresMailboxes implements Mailboxes {
       try {
         receive(sender ?? '', JSON.parse(body ?? '') as InstanceMessage);
       } catch (err) {
-        logger.error({ err, from: sender, instance: id }, 'A message could not be handled');
+        logger.error({ err, from: sender, instance: id }, 'A message of another instance could not be handled');
       }
     }
   }

@@ -80,7 +80,7 @@ export class RedisMailbox implements ChannelListener {
   #unknown(text: string): void {
     if (this.#warnedUnknown) return;
     this.#warnedUnknown = true;
-    this.#options.logger.warn(
+    this.#options.logger.error(
       { instance: this.id, begins: text.slice(0, 40) },
       'Messages to this instance are dropped: a newer version of sojourn or another program sent them',
     );

@@ -90,7 +90,10 @@ export class Instances implements InstanceStore {
       try {
         receive(from, message);
       } catch (err) {
-        logger.error({ err, instance: id, from, kind: message.kind }, 'A message could not be received');
+        logger.error(
+          { err, instance: id, from, kind: message.kind },
+          'A message of another instance could not be received',
+        );
       }
     };
     const announced = after(mailboxes.open(id, received, lost), (address) =>

@@ -31,7 +31,7 @@ export class FileIdentity {
   check(): void {
     const gone = identityOf(this.#path) !== this.#opened;
     const error = gone ? fileGone(this.#path) : undefined;
-    if (error !== undefined && !this.#gone) this.#logger.error({ file: this.#path }, error.message);
+    if (error !== undefined && !this.#gone) this.#logger.fatal({ file: this.#path }, error.message);
     this.#gone = gone;
     if (error !== undefined) throw error;
   }

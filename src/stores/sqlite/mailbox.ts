@@ -74,7 +74,10 @@ export class SqliteMailbox {
   }
 
   #fail(err: Error): void {
-    this.#logger.error({ err, path: this.#path }, 'The mailbox of this instance failed; it is opened again');
+    this.#logger.error(
+      { err, path: this.#path },
+      'The socket on which other instances reach this one failed; it is opened again',
+    );
     this.#failed = true;
     this.#owner.lost();
   }
@@ -110,7 +113,7 @@ export class SqliteMailbox {
       } catch (err) {
         this.#logger.warn(
           { err, path: this.#path },
-          'The mailbox of this instance received bytes that are not a message',
+          'The socket of this instance received bytes that are not a message',
         );
         socket.destroy();
       }

@@ -172,7 +172,7 @@ describe.each(cases)('$hook that hangs', ({ hook, nameless, lateConnect, options
     expect(response.header('retry-after')).toBe('1');
     expect(message.error).toEqual(timeoutOf(hook));
     expect(given.map(({ aborted }) => aborted)).toEqual(Array.from({ length: signals }, () => true));
-    const [line, ...others] = log.matching(/did not return/, 'error');
+    const [line, ...others] = log.matching(/did not return/, 'warn');
     expect(others).toEqual([]);
     expect(line?.fields).toEqual({
       hook,
@@ -369,14 +369,14 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
     await hung.hangs();
     await time.advance(LIMIT);
     expect(await waiting).toBe(200);
-    expect(a.log.matching(/did not return/, 'error').length).toBe(1);
+    expect(a.log.matching(/did not return/, 'warn').length).toBe(1);
   });
 
   test('does not keep the next request from being served here', async () => {
     const sleeping = await asleep({ waitMs: 0 });
     await hangs(sleeping);
     expect(await status(sleeping.client)).toBe(200);
-    const lines = sleeping.a.log.matching(/did not return/, 'error');
+    const lines = sleeping.a.log.matching(/did not return/, 'warn');
     expect(lines.map(({ fields }) => fields['sessionId'])).toEqual([hashOf(sleeping.client.sessionId)]);
   });
 

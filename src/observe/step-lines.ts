@@ -1,0 +1,87 @@
+/**
+ * The log lines about an instance and about sessions that move. Sessions move one by one, and by the thousand after a
+ * crash or a drain. So of each kind the first `LINES` within a second have a line each, and one line then has the
+ * number of all.
+ *
+ *     quiet ──the 6th of a kind──▶ counting ──the second is over──▶ quiet, and the number is written
+ */
+import type { Logger, RestoreCause, TimeProvider } from '../types.ts';
+import type { DrainedNotice, JoinedNotice } from './step-notices.ts';
+
+const WINDOW_MS = 1_000;
+const LINES = 5;
+
+const JOINED = 'This instance joined the deployment';
+const DRAINS = 'This instance drains: it takes no new work and hands its sessions to other instances';
+const DRAINED = 'This instance has drained';
+const INTERRUPTED = 'This instance has drained, and interrupted calls that took longer than its time to drain';
+
+/** `sojourn dev` replaces its worker at each edit, and says so itself. */
+export const INSTANCE_LINES: ReadonlySet<string> = new Set([JOINED, DRAINS, DRAINED, INTERRUPTED]);
+
+export const logJoined = ({ instance, before }: JoinedNotice, logger: Logger): void =>
+  logger.info({ instance, before }, JOINED);
+
+export const logDraining = (logger: Logger): void => logger.info({}, DRAINS);
+
+export function logDrained({ released, interrupted, ms }: DrainedNotice, logger: Logger): void {
+  const fields = { released, interrupted, ms: Math.round(ms) };
+  if (interrupted > 0) logger.warn(fields, INTERRUPTED);
+  else logger.info(fields, DRAINED);
+}
+
+interface Counted {
+  sessions: number;
+  readonly write: (sessions: number) => void;
+}
+
+export class SessionLines {
+  readonly #logger: Logger;
+  readonly #time: Required<TimeProvider>;
+  readonly #counts = new Map<string, Counted>();
+  #since = -Infinity;
+  #timer: unknown;
+
+  constructor(logger: Logger, time: Required<TimeProvider>) {
+    this.#logger = logger;
+    this.#time = time;
+  }
+
+  /** `from`: the instance that had it. */
+  restored(sessionId: string, cause: RestoreCause, from: string | undefined): void {
+    const write = (sessions: number): void => {
+      if (cause === 'takeover') this.#logger.info({ sessions, from }, 'Took over sessions within a second');
+      else this.#logger.info({ sessions, cause, from }, 'Sessions continued here within a second');
+    };
+    if (this.#hasLine(`${cause} ${from ?? ''}`, write))
+      this.#logger.info({ cause, from, sessionId }, 'A session continues here');
+  }
+
+  hibernated(sessionId: string): void {
+    const write = (sessions: number): void => this.#logger.info({ sessions }, 'Sessions hibernated within a second');
+    if (this.#hasLine('hibernated', write)) this.#logger.info({ sessionId }, 'A session hibernated');
+  }
+
+  /** Whether this session has its own line. `write` writes the number of all of its kind. */
+  #hasLine(kind: string, write: Counted['write']): boolean {
+    const now = this.#time.monotonic();
+    if (now - this.#since >= WINDOW_MS) {
+      this.#over();
+      this.#since = now;
+    }
+    let counted = this.#counts.get(kind);
+    if (counted === undefined) this.#counts.set(kind, (counted = { sessions: 0, write }));
+    counted.sessions += 1;
+    if (counted.sessions <= LINES) return true;
+    this.#timer ??= this.#time.setTimeout(() => this.#over(), WINDOW_MS);
+    return false;
+  }
+
+  #over(): void {
+    if (this.#timer !== undefined) this.#time.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const all = [...this.#counts.values()];
+    this.#counts.clear();
+    for (const { sessions, write } of all) if (sessions > LINES) write(sessions);
+  }
+}
