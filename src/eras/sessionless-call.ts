@@ -25,6 +25,7 @@ import { cancelledMessage, type Checked, isObject, type RpcRequest, toolOf } fro
 import { type AnyServer, innerServer } from '../sdk/server-shape.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
+import type { AroundRequests } from '../session/calls/around-requests.ts';
 import type { CallTimes } from '../session/calls/call-times.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
@@ -58,6 +59,7 @@ export interface SessionlessOptions {
   readonly authorizer?: Authorizer | undefined;
   readonly gate: RequestLimits;
   readonly callTimes: CallTimes | undefined;
+  readonly around: AroundRequests | undefined;
   readonly lists?: SharedLists | undefined;
   readonly noteClient: NoteClient;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
@@ -90,6 +92,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   #forSdk: McpServer | Server | undefined = undefined;
   #optionsRead = false;
   #run: SessionRun | undefined = undefined;
+  #hidden: Call | undefined = undefined;
   #endRun: (() => void) | undefined = undefined;
   #refusal: SojournError | undefined = undefined;
   #failure: Error | undefined = undefined;
@@ -249,7 +252,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   /** The context of its handler in a context that the hooks entered. */
   hidden(): Call {
     const { caller, id, method, target, work } = this;
-    return new Call(caller, undefined, true, id, method, undefined, target, work);
+    return (this.#hidden ??= new Call(caller, undefined, true, id, method, undefined, target, work));
   }
 
   get isDispatched(): boolean {
@@ -268,6 +271,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
   expire(error: SojournError): void {
     this.refuse(error);
+    this.around?.cut(error);
     this.work.end();
     const server = this.#forSdk ?? this.#made;
     const inner = innerServer(server) as Partial<Pick<Server, 'transport'>> | undefined;

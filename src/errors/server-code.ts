@@ -1,6 +1,6 @@
 /** Errors of application code, and errors that are thrown to it. */
 import { SojournError } from './sojourn-error.ts';
-import { sessionHash } from '../shown.ts';
+import { sessionHash, shown } from '../shown.ts';
 
 export const factoryFailed = (what: string, cause?: unknown): SojournError =>
   new SojournError('FACTORY_FAILED', `Internal error: ${what}`, { cause });
@@ -53,4 +53,20 @@ export const sealTooLong = (length: number, limit: number): SojournError =>
   new SojournError(
     'SEAL_TOO_LONG',
     `The handshake does not fit into a session id: it takes ${length} characters, ${limit} are allowed; use a store for such clients`,
+  );
+
+/** What `next()` of `aroundRequest` rejects with. */
+export const callCut = (): SojournError =>
+  new SojournError(
+    'CALL_CUT',
+    'The request ended before its server answered: its client cancelled it or left, or its session left this instance',
+  );
+
+export const nextTwice = (): SojournError =>
+  new SojournError('NEXT_TWICE', 'aroundRequest called next() twice; a request runs once');
+
+export const requestChanged = (method: string, what: string): SojournError =>
+  new SojournError(
+    'REQUEST_CHANGED',
+    `aroundRequest changed ${what} (${shown(method)}); it may change the arguments and _meta of a request`,
   );

@@ -46,6 +46,8 @@ export interface AnswerSink extends Pick<
   HttpResponse,
   'message' | 'refuse' | 'sendHead' | 'hasBegun' | 'isOpen' | 'listener'
 > {
+  /** How often the request runs, this run included; `undefined`: it runs for the first time. */
+  readonly attempt?: number;
   begin(): void;
   /** `status`: of an answer that tells an error before any handler ran. */
   answer(json: string, status?: number): void;

@@ -4,6 +4,7 @@
  */
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
 import type { Notices } from '../observe/notices.ts';
+import type { AroundRequest } from './around-request.ts';
 import type { Observe } from '../observe/observer.ts';
 import type { AuthOptions } from './auth-options.ts';
 import type { ResolvedLimits } from './resolve-limits.ts';
@@ -198,6 +199,12 @@ export interface McpEndpointOptions {
    * is logged. Default: none, and no notice of a detail is made.
    */
   observe?: Observe | undefined;
+  /**
+   * Called around each run of a client's request in a server, in both eras: also when it runs again after a crash, and
+   * for a relayed call at the owner of its session. `next()` runs the rest. Of several the first is the outermost.
+   * Default: none, and nothing is made for it.
+   */
+  aroundRequest?: AroundRequest | readonly AroundRequest[] | undefined;
   /**
    * The target of log lines: a pino logger, `console` for every level, or `false` for silence. Default: the console,
    * info and above.

@@ -20,8 +20,18 @@ import type {
   SharedList,
   TimeProvider,
 } from '../types.ts';
+import type { AroundRequest } from './around-request.ts';
 import type { ResolvedAuth } from './auth-options.ts';
-import { checkChoice, checkKey, checkList, checkMethods, checkText, got, refuseMisspelt } from './checks.ts';
+import {
+  checkChoice,
+  checkFunction,
+  checkKey,
+  checkList,
+  checkMethods,
+  checkText,
+  got,
+  refuseMisspelt,
+} from './checks.ts';
 import { STORE_KEY } from './defaults.ts';
 import { checkHeaderName } from './header-names.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
@@ -188,6 +198,12 @@ export const OPTIONS = {
   limits: inModule('Limits', 'an object', LIMIT_DEFAULTS),
   configureSessionOptions: hook<ConfigureSessionOptions>('a function (request, serverOptions, signal)', 'Sessions'),
   runSessionHandler: hook<RunSessionHandler>('a function (request, session, run)', 'Sessions'),
+  aroundRequest: inModule<readonly AroundRequest[]>(
+    'Running',
+    'a function, or a list of functions',
+    Object.freeze([]),
+    parseAround,
+  ),
   sessionMigrationHandler: methods<SessionMigrationHandler>(
     ['allowSessionMigration'],
     ['onSessionInitialized', 'onSessionEnded'],
@@ -247,6 +263,13 @@ function parseVersions(name: string, value: unknown): readonly string[] {
   const takes = `versions of ${KNOWN_VERSIONS.join(', ')}`;
   const check = (item: string, version: unknown): string => checkChoice(item, version, KNOWN_VERSIONS);
   return Object.freeze(newestFirst(checkList(name, value, takes, check)));
+}
+
+function parseAround(name: string, value: unknown): readonly AroundRequest[] {
+  const takes = 'a function (request, next)';
+  if (!Array.isArray(value)) return Object.freeze([checkFunction(name, value as AroundRequest, takes)]);
+  const check = (item: string, one: unknown): AroundRequest => checkFunction(item, one as AroundRequest, takes);
+  return checkList(name, value, `${takes}, or a list of them`, check, 0);
 }
 
 const TIME_METHODS = ['now', 'setTimeout', 'clearTimeout'];

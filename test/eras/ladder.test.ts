@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { climb, type SSE, type Steps, type Stop } from '../../src/eras/ladder.ts';
 import { overMemory } from '../../src/errors.ts';
-import type { AuthOptions, McpEndpointOptions } from '../../src/index.ts';
+import type { AroundRequest, AuthOptions, McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../../src/testing/index.ts';
 import { openSse, toolCall } from '../kit/legacy-sse.ts';
 import { callModern } from '../kit/modern.ts';
@@ -168,6 +168,22 @@ describe.each(Object.entries(WAYS))('over %s', (_, way) => {
     test('a call without its scope takes no place of its tool', async () => {
       const ask = await noting(way, wait, { limits: { perTool: { guarded: { requestsPerMinute: 1 } } } }, 'admin');
       for (let n = 0; n < 3; n += 1) expect(await ask()).toEqual(['authorize', 'scopes']);
+    });
+
+    test('aroundRequest comes behind all of them', async () => {
+      const around: string[] = [];
+      const aroundRequest: AroundRequest = (request, next) => {
+        if (request.method === 'tools/call') around.push(String(request.authInfo?.clientId));
+        return next();
+      };
+      const limits = { perTool: { guarded: { requestsPerMinute: 1 } } };
+      const ask = await noting(way, wait, { aroundRequest, limits });
+      expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
+      expect(await ask()).toEqual(['authorize', 'scopes']);
+      expect(around).toEqual(['c']);
+      const other = await noting(way, wait, { aroundRequest }, 'admin');
+      expect(await other()).toEqual(['authorize', 'scopes']);
+      expect(around).toEqual(['c']);
     });
 
     test('the limits of a tool follow the scopes', async () => {

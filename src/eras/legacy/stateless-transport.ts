@@ -8,7 +8,8 @@ import { answerable, answerJson, attempt } from '../../http/answer.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, dropNotifications, innerServer } from '../../sdk/server-shape.ts';
-import { currentCall } from '../../session/calls/call.ts';
+import type { AroundRequests, RunPlace } from '../../session/calls/around-requests.ts';
+import { type Call, currentCall } from '../../session/calls/call.ts';
 import type { ConnectingTransport } from '../../session/server/connecting.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
 import type { KnownPage, ListPage, SharedLists } from '../../session/server/shared-lists.ts';
@@ -30,9 +31,10 @@ const FEATURES: Readonly<Record<string, string>> = {
 export interface StatelessHost {
   readonly options: Pick<ResolvedOptions, 'logger' | 'notices' | 'responseMode'>;
   readonly lists?: SharedLists | undefined;
+  readonly around: AroundRequests | undefined;
 }
 
-export class StatelessTransport extends ServerTransport implements ConnectingTransport, CallTransport {
+export class StatelessTransport extends ServerTransport implements ConnectingTransport, CallTransport, RunPlace {
   protected readonly server: AnyServer;
   readonly #call: SessionlessCall;
   readonly #host: StatelessHost;
@@ -68,9 +70,12 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
       const page = this.#host.lists?.page(message, STATELESS, this.server);
       if (page !== undefined) context.onAnswer({ takes: 'result', run: (answer) => page.keep(answer), page });
       this.#page = page;
+      call.around = this.#host.around?.open(this, context, message);
       call.response.begin();
     }
-    const deliver = (): void => currentCall.run(context, () => this.receive(message, context));
+    const { around } = call;
+    const enter = around === undefined ? () => this.receive(message, context) : () => around.start();
+    const deliver = (): void => currentCall.run(context, enter);
     if (run?.enter === undefined) deliver();
     else run.enter(deliver);
     return ended;
@@ -83,9 +88,22 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
   }
 
   #answer(message: RpcResponse): void {
-    const { id, method } = this.#call;
+    const { id } = this.#call;
     if (id === undefined || message.id !== id || this.#answered) return;
     this.#page?.keep(message);
+    if (this.#call.around?.take(message) !== true) this.answered(this.#call, message);
+  }
+
+  get era(): 'legacy' {
+    return 'legacy';
+  }
+
+  get version(): string {
+    return this.#call.version;
+  }
+
+  answered({ id, method }: Call, message: RpcResponse): void {
+    if (id === undefined || this.#answered) return;
     const answer = method === 'initialize' ? withoutListChanged(message) : message;
     this.#reply(answerJson(answer, id, this.logger));
   }
@@ -93,7 +111,7 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
   protected answerWith(page: KnownPage): boolean {
     const { id } = this.#call;
     if (id === undefined) return false;
-    this.#reply(page.answerTo(id));
+    if (this.#call.around?.take(page.answer(id)) !== true) this.#reply(page.answerTo(id));
     return true;
   }
 

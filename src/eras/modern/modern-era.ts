@@ -39,6 +39,7 @@ import { modern, type Steps, type Stop } from '../ladder.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
 import type { Inbound, ReceivedPost } from '../../inbound/inbound.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
+import { runAround } from './around.ts';
 import { ModernDirect, type SdkHandler } from './direct.ts';
 import { parseCallPosition } from '../call-position.ts';
 import { hasModernEnvelope } from './request-envelopes.ts';
@@ -210,7 +211,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     const { request, authInfo } = call.caller;
     // The SDK checks the scopes, and then asks the handler.
     call.work.beforeHandler(() => {
-      const refused = call.admit();
+      const refused = call.refusal ?? call.admit();
       if (refused === undefined) return;
       call.refuse(refused);
       throw refused;
@@ -231,6 +232,8 @@ export class ModernEra implements LostRequestServer, SdkHandler {
         passed: (method) => call.noticeListChange(method, notices),
       });
       closeWithPromise(server);
+      const { around } = this.#given;
+      if (around !== undefined) runAround(server, call, around, this.#options.logger);
       return server;
     } catch (cause) {
       call.refuse(answerable(cause, this.#options.logger, 'A request of 2026-07-28 could not be served'));

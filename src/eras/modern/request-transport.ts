@@ -25,15 +25,18 @@ import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { enter, type RequestEntry } from '../../sdk/request-entry.ts';
 import { closeUnawaited, dropNotifications } from '../../sdk/server-shape.ts';
+import type { RunPlace } from '../../session/calls/around-requests.ts';
+import type { Call } from '../../session/calls/call.ts';
 import { checkScopes } from '../../session/calls/scopes.ts';
 import type { ListPage } from '../../session/server/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Classification } from './request-envelopes.ts';
 import type { CallTransport, Stop } from '../ladder.ts';
+import { startAround } from './around.ts';
 import type { SessionlessCall, SessionlessOptions } from '../sessionless-call.ts';
 
 /** What the transports of an endpoint share. */
-export type TransportHost = Pick<SessionlessOptions, 'options' | 'lists' | 'lifecycle'>;
+export type TransportHost = Pick<SessionlessOptions, 'around' | 'options' | 'lists' | 'lifecycle'>;
 
 export interface ModernTransportOptions {
   readonly host: TransportHost;
@@ -60,7 +63,7 @@ const EARLY_STATUS: Readonly<Record<number, number>> = {
 };
 
 /** The Go SDK cannot read a `roots/list` of an `input_required` result that has no `params`. */
-function withRootsParams<T extends { readonly result: unknown }>(message: T): T {
+function withRootsParams(message: RpcResponse): RpcResponse {
   const { result } = message;
   if (!isObject(result) || result['resultType'] !== 'input_required' || !isObject(result['inputRequests']))
     return message;
@@ -74,10 +77,12 @@ function withRootsParams<T extends { readonly result: unknown }>(message: T): T 
 
 const DONE = Promise.resolve();
 
-export class ModernTransport extends PerRequestHTTPServerTransport implements CallTransport, TurnTask {
+export class ModernTransport extends PerRequestHTTPServerTransport implements CallTransport, RunPlace, TurnTask {
   readonly #options: ModernTransportOptions;
   /** No handler has run yet. */
   #early = false;
+  /** The code of an error that was found before. */
+  #earlyCode: number | undefined = undefined;
   #answered = false;
   #over = false;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
@@ -112,33 +117,39 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
 
   /** Resolves when the transport is closed. */
   deliver(): Promise<Stop> {
-    const { call, request: message, classification, entry } = this.#options;
+    const { host, call, request } = this.#options;
     if (this.onmessage === undefined) throw new Error('The server did not take its transport');
     call.closes(this);
     const ended = call.dispatched();
+    if (host.around === undefined) this.receive(request);
+    else startAround(call, host.around, this, request);
+    return ended;
+  }
+
+  receive(message: RpcRequest): void {
+    const { call, classification, entry } = this.#options;
     const { request, authInfo } = call.caller;
     const extra = { classification, request, ...(authInfo !== undefined && { authInfo }) };
     const isShort = entry !== undefined && this.onmessage === this.#connected;
-    if (isShort && this.#answeredWithPage()) return ended;
+    if (isShort && this.#answeredWithPage()) return;
     this.#early = true;
     try {
       if (isShort) enter(entry, message, extra, true);
-      else this.onmessage(message, extra);
+      else this.onmessage?.(message, extra);
     } finally {
       this.#early = false;
     }
-    return ended;
   }
 
   /** Answers a shared list with a known page, where no code of the application sees the answers of this transport. */
   #answeredWithPage(): boolean {
-    const { page, request } = this.#options;
+    const { call, page, request } = this.#options;
     if (page === undefined || Object.hasOwn(this, 'send')) return false;
     if (page.known === undefined) {
       page.asked();
       return false;
     }
-    this.#answer(200, page.known.answerTo(request.id));
+    if (call.around?.take(page.known.answer(request.id)) !== true) this.#answer(200, page.known.answerTo(request.id));
     return true;
   }
 
@@ -161,10 +172,25 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
     }
     if (this.#answered) return DONE;
     if ('result' in message) page?.keep(message);
-    const answer = 'result' in message ? withRootsParams(message) : message;
-    const status = 'error' in message ? this.#statusOf(message.error.code) : 200;
-    this.#answer(status, answerJson(answer as RpcResponse, id, host.options.logger));
+    if (this.#early && 'error' in message) this.#earlyCode = message.error.code;
+    if (call.around?.take(message as RpcResponse) !== true) this.answered(call, message as RpcResponse);
     return DONE;
+  }
+
+  get era(): 'modern' {
+    return 'modern';
+  }
+
+  get version(): string {
+    return this.#options.call.version;
+  }
+
+  answered(_call: Call, message: RpcResponse): void {
+    if (this.#over || this.#answered) return;
+    const { host, request } = this.#options;
+    const status = message.error === undefined ? 200 : this.#statusOf(message.error.code);
+    const answer = message.error === undefined ? withRootsParams(message) : message;
+    this.#answer(status, answerJson(answer, request.id, host.options.logger));
   }
 
   #answer(status: number, json: string): void {
@@ -219,6 +245,6 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
 
   #statusOf(code: number): number {
     if (code === ProtocolErrorCode.MissingRequiredClientCapability) return 400;
-    return (this.#early ? EARLY_STATUS[code] : undefined) ?? 200;
+    return (this.#earlyCode === code ? EARLY_STATUS[code] : undefined) ?? 200;
   }
 }

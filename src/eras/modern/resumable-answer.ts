@@ -232,6 +232,11 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
 
   // ——— clients ———
 
+  /** Each instance that runs the call again raises the epoch. */
+  get attempt(): number {
+    return this.#first.epoch;
+  }
+
   /** A client came back with this position. It gets what followed, and replaces an earlier client. */
   attach(client: ResponseSink, position: CallPosition): void {
     if (!client.isOpen) return;

@@ -104,8 +104,11 @@ export class ModernServers {
     server.connect = async (transport) => {
       await connect(transport);
       const { onmessage } = transport;
-      transport.onmessage = (message, extra) =>
-        enter(() => currentCall.run(context, () => onmessage?.(message, extra)));
+      transport.onmessage = (message, extra) => {
+        // `aroundRequest` has entered it already.
+        if (currentCall.getStore() === context) onmessage?.(message, extra);
+        else enter(() => currentCall.run(context, () => onmessage?.(message, extra)));
+      };
     };
   }
 }

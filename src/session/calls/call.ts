@@ -5,6 +5,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import type { SojournError } from '../../errors.ts';
 import type { Caller, RelayOrigin } from '../../http/exchange.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
@@ -15,6 +16,7 @@ import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
 import { checkNumber, isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import { shown } from '../../shown.ts';
+import { isAnswer } from './answer-error.ts';
 import { HandlerWork } from './handler-work.ts';
 import type { ListPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
@@ -30,6 +32,8 @@ export interface CallSession {
 export interface MessageSource {
   readonly request: McpHttpRequest;
   readonly authInfo: AuthInfo | undefined;
+  readonly user: string | undefined;
+  header(name: string): string | undefined;
 }
 
 /** The `requestInfo` that SDK v1 transports pass to v1 handlers. */
@@ -59,10 +63,28 @@ export interface CallMarker {
   origin: RelayOrigin | undefined;
 }
 
+/** Takes the answer of a request instead of its stream. */
+export interface AskHook {
+  readonly takes: 'answer';
+  readonly run: (answer: RpcResponse) => void;
+  /** Gets what the server answered, before `aroundRequest` may change it. */
+  readonly saw?: ((answer: RpcResponse) => void) | undefined;
+}
+
 /** Takes the answer of a request: instead of its stream, or before its stream if the answer is a result. */
 type AnswerHook =
-  | { readonly takes: 'answer'; readonly run: (answer: RpcResponse) => void }
+  | AskHook
   | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void; readonly page?: ListPage | undefined };
+
+/** Runs the code of `aroundRequest` (`around-requests.ts`). */
+export interface RunAround {
+  /** Call it in the context of the handler, once. */
+  start(): void;
+  /** Takes the answer of the server. `false`: nothing waits for it, and it is to be sent. */
+  take(answer: RpcResponse): boolean;
+  /** The request ends without its answer. */
+  cut(error: SojournError): void;
+}
 
 export class Call {
   readonly source: MessageSource | undefined;
@@ -84,6 +106,8 @@ export class Call {
   #phase: Phase = 'running';
   /** Set before the call is dispatched, if it must not run twice. */
   marker: CallMarker | undefined = undefined;
+  /** The application's code around its run, if it has any. */
+  around: RunAround | undefined = undefined;
   #starting: Promise<unknown> | undefined = undefined;
   #hook: AnswerHook | undefined = undefined;
 
@@ -247,18 +271,6 @@ export interface AdmittedPost {
   /** One for each request. */
   readonly calls: readonly Call[];
 }
-
-/** Others have a number as their code too: a `DOMException`, errors of gRPC and of MongoDB. */
-function isAnswer(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const { code, name } = error as { readonly code?: unknown; readonly name: string };
-  return typeof code === 'number' && (ANSWERS.has(name) || (code >= FIRST_CODE && code <= LAST_CODE));
-}
-
-/** The classes of both versions of the SDK. */
-const ANSWERS: ReadonlySet<string> = new Set(['ProtocolError', 'McpError']);
-/** What JSON-RPC reserves for its errors. */
-const [FIRST_CODE, LAST_CODE] = [-32_768, -32_000];
 
 export type ToolRunner = (this: unknown, ...args: unknown[]) => Promise<unknown>;
 

@@ -48,14 +48,18 @@ export class ClientMessages {
 
   /**
    * Asks the server on behalf of this library: the client does not get the answer. Rejects with HOOK_TIMEOUT when the
-   * answer takes too long.
+   * answer takes too long. `saw`: the request is a client's own, and this gets what the server answers.
    */
-  ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
+  ask(
+    message: RpcRequest,
+    source: MessageSource | undefined,
+    saw?: (answer: RpcResponse) => void,
+  ): Promise<RpcResponse> {
     const { host, id: sessionId, ownership, calls } = this.#session;
     const { leaveReason } = ownership;
     const answer = new Promise<RpcResponse>((answered) => {
       if (leaveReason !== undefined) answered(errorAnswer(message.id, endError(leaveReason, false)));
-      else calls.ask(message, source, answered);
+      else calls.ask(message, source, { takes: 'answer', run: answered, saw });
     });
     return inHookTime(host.options, { hook: `${message.method} of the server`, sessionId }, answer);
   }

@@ -12,6 +12,7 @@ export class HandlerWork {
   #handlers = 0;
   #ended = false;
   #check: (() => void) | undefined = undefined;
+  #whenEnded: (() => void) | undefined = undefined;
   #held: Array<{ release(): void }> | undefined = undefined;
 
   get running(): boolean {
@@ -30,10 +31,11 @@ export class HandlerWork {
   begin(): void {
     if (this.#ended) throw new Error('The request ended before its handler began');
     this.#check?.();
+    this.#check = undefined;
     this.#handlers += 1;
   }
 
-  /** Calls `check` when the handler is about to begin. If `check` throws, the handler does not begin. */
+  /** Calls `check` once, when the handler is about to begin. If `check` throws, the handler does not begin. */
   beforeHandler(check: () => void): void {
     this.#check = check;
   }
@@ -45,7 +47,15 @@ export class HandlerWork {
 
   end(): void {
     this.#ended = true;
+    const told = this.#whenEnded;
+    this.#whenEnded = undefined;
+    told?.();
     this.#report();
+  }
+
+  /** Calls `fn` once, when the request ends. */
+  whenEnded(fn: () => void): void {
+    this.#whenEnded = fn;
   }
 
   /** Releases `held` once: when the request has ended and its handler does not run. */

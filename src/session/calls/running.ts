@@ -16,7 +16,7 @@ import type { Mark } from '../../stores/store.ts';
 import type { SessionLimits } from '../../types.ts';
 import type { Call } from './call.ts';
 import type { Subscriptions } from '../record/subscriptions.ts';
-import { postStreamKey } from '../streams/event-id.ts';
+import { epochOf, postStreamKey } from '../streams/event-id.ts';
 import { type PostedRequests, Stream } from '../streams/stream.ts';
 import type { SessionEventLog } from '../streams/event-log.ts';
 
@@ -123,6 +123,11 @@ export class RunningCalls {
     const stream = new Stream(key, log, next, posted);
     if (log !== undefined) (this.#streams ??= new SmallMap()).set(key, stream);
     return stream;
+  }
+
+  /** How often the call of a stream runs, this run included: each owner since the first may have begun it. */
+  attemptOn({ key }: Stream): number {
+    return 1 + this.#epoch - epochOf(key);
   }
 
   #newKey(): string {

@@ -17,11 +17,11 @@ import type { Admission } from '../../limits/request-limits.ts';
 import type { Sink } from '../../http/sink.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
-import type { Mark, MaybePromise } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
-import { type Markers, mayBeSentAgain } from './markers.ts';
-import type { AdmittedPost, Call, MessageSource } from './call.ts';
+import { type Markers, removedMark } from './markers.ts';
+import type { AdmittedPost, AskHook, Call, MessageSource } from './call.ts';
 import { answerOnGet, type QuirkSession } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
@@ -42,7 +42,7 @@ interface CallsSession extends QuirkSession {
   /** `undefined` until the factory has made it. */
   readonly server: object | undefined;
   readonly ownership: SessionOwnership;
-  readonly transport: Pick<SessionTransport, 'callOf' | 'deliver' | 'deliverSilent'>;
+  readonly transport: Pick<SessionTransport, 'around' | 'callOf' | 'deliver' | 'deliverSilent'>;
   readonly record: RecordKeeper;
   readonly markers: Markers | undefined;
   /** `undefined`: its client has missed none. */
@@ -92,7 +92,7 @@ export class SessionCalls {
   }
 
   /** Takes the id of a request, which counts as running from here on. */
-  admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): Call {
+  admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined, attempt = 1): Call {
     const { record } = this.#session;
     const call = this.#session.transport.callOf(message, source, stream);
     const keep = REPLAYED_MESSAGES[message.method];
@@ -101,6 +101,7 @@ export class SessionCalls {
     // The client uses the id for another request.
     this.forgetRun(message.id);
     this.#add(message.id, call);
+    call.around = this.#session.transport.around(message, call, attempt);
     return call;
   }
 
@@ -163,6 +164,7 @@ export class SessionCalls {
     const { ownership } = this.#session;
     if (!ownership.leaseValid) await ownership.untilLeaseValid();
     if (call.answered) return;
+    call.around?.cut(error);
     this.#settle(call);
     this.#reply(call, this.#session.lostJson(call, error));
     this.#abort(call.id, error.message);
@@ -211,7 +213,7 @@ export class SessionCalls {
 
   /** Runs the call of a lost owner again, on its old stream. */
   rerun(message: RpcRequest, source: MessageSource | undefined, stream: Stream): void {
-    const call = this.admit(message, source, stream);
+    const call = this.admit(message, source, stream, this.running.attemptOn(stream));
     this.#runs.add(message, { stream: stream.key, reran: true });
     this.dispatch(message, call);
   }
@@ -246,11 +248,13 @@ export class SessionCalls {
     if (this.#earlier?.size === 0) this.#earlier = undefined;
   }
 
-  /** Dispatches a request of this library. `answered` gets the answer instead of a client. */
-  ask(message: RpcRequest, source: MessageSource | undefined, answered: (answer: RpcResponse) => void): void {
-    const call = this.#session.transport.callOf(message, source, undefined);
-    call.onAnswer({ takes: 'answer', run: answered });
+  /** Dispatches a request whose answer the hook gets instead of a client. With `saw` it is a request of the client. */
+  ask(message: RpcRequest, source: MessageSource | undefined, hook: AskHook): void {
+    const { transport } = this.#session;
+    const call = transport.callOf(message, source, undefined);
+    call.onAnswer(hook);
     this.#add(message.id, call);
+    if (hook.saw !== undefined) call.around = transport.around(message, call, 1);
     this.dispatch(message, call);
   }
 
@@ -275,17 +279,26 @@ export class SessionCalls {
       );
       return;
     }
+    const { hook, around } = call;
+    if (hook?.takes === 'answer') hook.saw?.(message);
+    else if (message.error === undefined) hook?.run(message);
+    if (around?.take(message) !== true) this.finish(call, message);
+  }
+
+  /** Ends a request with its answer. `abandoned`: its handler still runs. */
+  finish(call: Call, message: RpcResponse, abandoned = false): void {
+    if (call.answered) return;
     this.#settle(call);
-    const { hook } = call;
-    if (hook?.takes === 'answer') return hook.run(message);
-    if (message.error === undefined) hook?.run(message);
-    this.#reply(call, answerJson(message, call.id ?? null, logger));
+    if (call.hook?.takes === 'answer') call.hook.run(message);
+    else this.#reply(call, answerJson(message, call.id ?? null, this.#session.logger));
+    if (abandoned) this.#abort(call.id, 'It was answered without its handler');
   }
 
   /** Answers a list with a known page, without the server. */
   answerWith(page: KnownPage, call: Call): void {
-    this.#settle(call);
     if (page.hints !== undefined) this.#session.markers?.learn(page.hints);
+    if (call.around?.take(page.answer(call.id)) === true) return;
+    this.#settle(call);
     this.#reply(call, page.answerTo(call.id));
   }
 
@@ -331,9 +344,4 @@ export class SessionCalls {
         this.running.reply(call.stream, this.#session.lostJson(call, error), removedMark(call));
     }
   }
-}
-
-/** The marker that goes with the last event of its stream. */
-function removedMark({ marker }: Call): Mark | undefined {
-  return marker === undefined || mayBeSentAgain(marker) ? undefined : marker.mark;
 }

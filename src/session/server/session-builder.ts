@@ -57,11 +57,14 @@ export class SessionBuilder {
 
   /** Dispatches the client's `initialize`. The caller passes the server's answer on. */
   async initialize(session: LiveSession, message: RpcRequest, source: MessageSource): Promise<RpcResponse> {
-    const answer = await session.inbound.ask(this.#servers.asked(message), source);
-    if (answer.error === undefined) {
-      const negotiated = readAnswer(answer, session.version);
-      session.negotiated(negotiated);
-    }
+    let isNegotiated = false;
+    const saw = (answer: RpcResponse): void => {
+      isNegotiated = answer.error === undefined;
+      if (isNegotiated) session.negotiated(readAnswer(answer, session.version));
+    };
+    const answer = await session.inbound.ask(this.#servers.asked(message), source, saw);
+    if (answer.error === undefined && !isNegotiated)
+      throw factoryFailed('aroundRequest answered initialize, and its server did not');
     return answer;
   }
 

@@ -15,7 +15,8 @@ import { internal, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import { type AnyServer, closeUnawaited, dropNotifications, forgetRequest } from '../../sdk/server-shape.ts';
-import { currentCall, type CallSession, Call, type MessageSource, targetOf } from '../calls/call.ts';
+import { currentCall, type CallSession, Call, type MessageSource, type RunAround, targetOf } from '../calls/call.ts';
+import type { RunPlace } from '../calls/around-requests.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
@@ -44,12 +45,14 @@ type TransportState = 'open' | 'settled' | 'closed';
 interface AnsweredCalls {
   answer(message: RpcResponse): void;
   answerWith(page: KnownPage, call: Call): void;
+  finish(call: Call, answer: RpcResponse, abandoned: boolean): void;
   readonly running: { get(id: RequestId): Call | undefined };
 }
 
 /** What a transport needs of its session. */
 export interface TransportSession extends GetSession, CallSession {
-  readonly host: Pick<SessionHost, 'lists' | 'options'>;
+  readonly host: Pick<SessionHost, 'around' | 'lists' | 'options'>;
+  readonly version: string;
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;
   /** `remakesLists`: the factory makes its lists from `session.state`. */
@@ -69,7 +72,7 @@ export interface TransportSession extends GetSession, CallSession {
   connectFailed(cause: unknown): void;
 }
 
-export class SessionTransport extends ServerTransport implements ScopedTransport, ConnectingTransport {
+export class SessionTransport extends ServerTransport implements ScopedTransport, ConnectingTransport, RunPlace {
   readonly #session: TransportSession;
   #state: TransportState = 'open';
 
@@ -155,6 +158,11 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     return new Call(source, this.#session, this.#hidesRequest, id, method, stream, targetOf(params));
   }
 
+  /** `undefined`: without the option `aroundRequest`. */
+  around(message: RpcRequest, call: Call, attempt: number): RunAround | undefined {
+    return this.#session.host.around?.open(this, call, message, attempt);
+  }
+
   /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */
   deliverSilent(
     message: RpcNotification | RpcResponse,
@@ -182,6 +190,18 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   /** With `perSessionExecutionContext`, handlers see no request. */
   get #hidesRequest(): boolean {
     return this.#session.run?.enter !== undefined;
+  }
+
+  get era(): 'legacy' {
+    return 'legacy';
+  }
+
+  get version(): string {
+    return this.#session.version;
+  }
+
+  answered(call: Call, answer: RpcResponse, abandoned: boolean): void {
+    this.#session.calls.finish(call, answer, abandoned);
   }
 
   // ——— messages out ———
@@ -280,7 +300,8 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 }
 
 function receive(transport: SessionTransport, message: unknown, call: Call): void {
-  transport.receive(message, call);
+  if (call.around === undefined) transport.receive(message, call);
+  else call.around.start();
 }
 
 /** A listener of the application may make errors, which need their stacks. */

@@ -43,6 +43,11 @@ export class KnownPage {
   answerTo(id: RequestId | undefined): string {
     return `{"result":${this.#resultJson},"jsonrpc":"2.0","id":${JSON.stringify(id)}}`;
   }
+
+  /** The same as a value. */
+  answer(id: RequestId | undefined): RpcResponse {
+    return JSON.parse(this.answerTo(id)) as RpcResponse;
+  }
 }
 
 /** The pages of one list since it last changed. */

@@ -1,0 +1,92 @@
+/** A request as `aroundRequest` gets it. Most functions read little of it, so the rest is made when it is read. */
+import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import type { RunningRequest } from '../../options/around-request.ts';
+import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { userName } from '../../shown.ts';
+import type { McpHttpRequest, McpSession } from '../../types.ts';
+import type { Call } from './call.ts';
+
+interface Run {
+  readonly attempt: number;
+  readonly signal: AbortSignal;
+}
+
+export class RequestOfRun implements RunningRequest {
+  readonly method: string;
+  readonly id: RequestId;
+  readonly params: Readonly<Record<string, unknown>> | undefined;
+  readonly era: 'legacy' | 'modern';
+  readonly #version: string;
+  readonly #call: Call;
+  readonly #run: Run;
+
+  constructor(
+    call: Call,
+    { era, version }: { readonly era: 'legacy' | 'modern'; readonly version: string },
+    { method, id, params }: RpcRequest,
+    run: Run,
+  ) {
+    this.method = method;
+    this.id = id;
+    this.params = params;
+    this.era = era;
+    this.#version = version;
+    this.#call = call;
+    this.#run = run;
+  }
+
+  get name(): string | undefined {
+    const { method, params } = this;
+    return method === 'tools/call' || method === 'prompts/get' ? textOf(params?.['name']) : undefined;
+  }
+
+  get uri(): string | undefined {
+    return this.method.startsWith('resources/') ? textOf(this.params?.['uri']) : undefined;
+  }
+
+  get arguments(): Readonly<Record<string, unknown>> | undefined {
+    const given = this.name === undefined ? undefined : this.params?.['arguments'];
+    return isObject(given) ? given : undefined;
+  }
+
+  get protocolVersion(): string | undefined {
+    return this.#version === '' ? undefined : this.#version;
+  }
+
+  get session(): McpSession | undefined {
+    return this.#call.session;
+  }
+
+  get authInfo(): AuthInfo | undefined {
+    return this.#call.authInfo;
+  }
+
+  get user(): string | undefined {
+    return this.#call.source?.user;
+  }
+
+  get userName(): string | undefined {
+    const { user } = this;
+    return user && userName(user);
+  }
+
+  get attempt(): number {
+    return this.#run.attempt;
+  }
+
+  get signal(): AbortSignal {
+    return this.#run.signal;
+  }
+
+  header(name: string): string | undefined {
+    return this.#call.source?.header(name.toLowerCase());
+  }
+
+  get http(): McpHttpRequest {
+    const { request } = this.#call;
+    if (request === undefined) throw new Error('A request of a client without its HTTP request');
+    return request;
+  }
+}
+
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);

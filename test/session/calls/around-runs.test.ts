@@ -1,0 +1,269 @@
+/** `aroundRequest` where requests are relayed, run again, are answered from kept lists, or end without an answer. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type AroundRequest, createMcpEndpoint, type McpEndpointOptions, SojournError } from '../../../src/index.ts';
+import { createRawClient } from '../../../src/testing/index.ts';
+import { ways } from '../../kit/around.ts';
+import { serveFleet, serveMember, type Member } from '../../kit/fleet.ts';
+import { createLab, textOf, tool } from '../../kit/lab.ts';
+import { createLog } from '../../kit/log.ts';
+import { callModern, MODERN, postModern } from '../../kit/modern.ts';
+import { serve } from '../../kit/serve.ts';
+import { said, toolServer } from '../../kit/tool-server.ts';
+import { sharedStore } from '../../kit/shared-stores.ts';
+import { until } from '../../kit/until.ts';
+import { callStored, watchedStore } from '../../kit/watched-store.ts';
+
+/** Notes `method name attempt` of each run. */
+function noting(story: string[]): AroundRequest {
+  return ({ method, name, attempt }, next) => {
+    story.push([method, name, attempt > 1 && attempt].filter(Boolean).join(' '));
+    return next();
+  };
+}
+
+const codeOf = (error: unknown): unknown => (error instanceof SojournError ? error.code : error);
+
+/** Notes how each call of `hold` ends. */
+function ending(ends: unknown[]): AroundRequest {
+  return async (request, next) => {
+    try {
+      return await next();
+    } catch (error) {
+      ends.push(codeOf(error), codeOf(request.signal.reason));
+      throw error;
+    }
+  };
+}
+
+describe('a request that is cut', () => {
+  test('its client cancels it', async () => {
+    const ends: unknown[] = [];
+    const lab = createLab();
+    const client = (await serve(lab.factory, { aroundRequest: ending(ends) })).client();
+    await client.initialize();
+    const response = await client.post({ jsonrpc: '2.0', id: 'h', method: 'tools/call', params: tool('hold')[1] });
+    await lab.held();
+    await client.notify('notifications/cancelled', { requestId: 'h' });
+    await response.untilEnd();
+    expect(ends).toEqual(['CALL_CUT', 'CALL_CUT']);
+    expect(textOf((await client.call(...tool('echo', { text: 'x' }))).message)).toBe('x');
+  });
+
+  const cases: Array<[string, McpEndpointOptions, boolean]> = [
+    ['stateless', { sessionMode: 'stateless' }, false],
+    ['2026-07-28', {}, true],
+  ];
+  test.each(cases)('its client disconnects (%s)', async (_name, options, isModern) => {
+    const ends: unknown[] = [];
+    const lab = createLab();
+    const client = (await serve(lab.factory, { ...options, aroundRequest: ending(ends) })).client();
+    const params = tool('hold')[1];
+    const response = isModern
+      ? await postModern(client, 'tools/call', { ...params })
+      : await client.post({ jsonrpc: '2.0', id: 'h', method: 'tools/call', params });
+    await lab.held();
+    response.abort();
+    await until(() => ends.length > 0);
+    expect(ends).toEqual(['CALL_CUT', 'CALL_CUT']);
+  });
+
+  test('its session ends', async () => {
+    const ends: unknown[] = [];
+    const lab = createLab();
+    const { client: connect, endpoint } = await serve(lab.factory, { aroundRequest: ending(ends) });
+    const client = connect();
+    await client.initialize();
+    const response = await client.post({ jsonrpc: '2.0', id: 'h', method: 'tools/call', params: tool('hold')[1] });
+    await lab.held();
+    await endpoint.sessions.terminate(client.sessionId ?? '');
+    await response.untilEnd();
+    expect(ends).toEqual(['CALL_CUT', 'CALL_CUT']);
+  });
+});
+
+describe.each(ways.filter(({ inSession }) => inSession))('notifications and answers ($name)', ({ open }) => {
+  test('are no requests', async () => {
+    const story: string[] = [];
+    const { ask } = await open((value) => value, { aroundRequest: noting(story) });
+    await ask('ping');
+    expect(story).toEqual(['initialize', 'ping']);
+  });
+});
+
+describe('the lists', () => {
+  test.each([false, true])(
+    'a shared one is wrapped each time, and kept as the server made it (modern: %s)',
+    async (isModern) => {
+      const story: string[] = [];
+      const lists: unknown[] = [];
+      let n = 0;
+      const aroundRequest: AroundRequest = async (request, next) => {
+        const answer = await next();
+        if (request.method !== 'tools/list') return answer;
+        story.push(request.method);
+        return { result: { ...answer.result, tools: [], _meta: { n: (n += 1) } } };
+      };
+      const served = await serve(toolServer({ one: () => said(1) }), {
+        sharedLists: ['tools'],
+        aroundRequest: [
+          aroundRequest,
+          async (request, next) => {
+            const answer = await next();
+            if (request.method === 'tools/list') lists.push(answer.result?.['tools']);
+            return answer;
+          },
+        ],
+      });
+      for (let user = 1; user <= 3; user += 1) {
+        const client = served.client();
+        if (!isModern) await client.initialize();
+        const { message } = isModern ? await callModern(client, 'tools/list') : await client.call('tools/list');
+        expect(message.result).toMatchObject({ tools: [], _meta: { n: user } });
+      }
+      expect(story).toHaveLength(3);
+      expect(lists).toEqual(Array(3).fill([expect.objectContaining({ name: 'one' })]));
+    },
+  );
+});
+
+describe('two instances', () => {
+  test('a restored session: its handshake is not wrapped again, and a call is at the owner, once', async () => {
+    const stories: string[][] = [[], []];
+    const store = watchedStore({ durable: true });
+    const members = [];
+    for (const story of stories) members.push(await serveMember({ store, aroundRequest: noting(story) }));
+    const [a, b] = members as [Member, Member];
+    const client = a.client();
+    await client.initialize();
+    await b.join(client).call(...tool('echo', { text: 'relayed' }));
+    expect(stories).toEqual([['initialize', 'tools/call echo'], []]);
+    await a.endpoint.drain();
+    await b.join(client).call(...tool('echo', { text: 'restored' }));
+    expect(stories).toEqual([['initialize', 'tools/call echo'], ['tools/call echo']]);
+  });
+
+  test('a call of a dead owner runs again, with its attempt; the list for its hints is none of the client', async () => {
+    const story: string[] = [];
+    let hangs = true;
+    const lab = () =>
+      createLab((server) => {
+        server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () =>
+          hangs ? new Promise<never>(() => {}) : said('seen'),
+        );
+      });
+    const store = watchedStore({ durable: true, inProcess: false });
+    const aroundRequest = noting(story);
+    const [a, b] = (await serveFleet(2, { store, aroundRequest }, [{}, {}], [lab(), lab()])) as [Member, Member];
+    const client = a.client();
+    await client.initialize();
+    await client.call('tools/list');
+    const response = await b.join(client).post({
+      jsonrpc: '2.0',
+      id: 'peek-1',
+      method: 'tools/call',
+      params: { name: 'peek', arguments: {} },
+    });
+    await until(() => story.length === 3);
+    hangs = false;
+    await store.views[0]?.instances.leave(a.id);
+    expect(textOf((await b.join(client).call(...tool('count'))).message)).toBe('1');
+    await a.join(client).call(...tool('count'));
+    await response.untilEnd();
+    expect(textOf(response.events.flatMap(({ message }) => message ?? []).at(-1))).toBe('seen');
+    expect(story.toSorted()).toEqual([
+      'initialize',
+      'tools/call count',
+      'tools/call count',
+      'tools/call peek',
+      'tools/call peek 2',
+      'tools/list',
+    ]);
+  });
+
+  test('a 2026-07-28 call of a dead instance runs again, with its attempt', async () => {
+    const story: string[] = [];
+    let hangs = true;
+    const lab = () =>
+      createLab((server) => {
+        server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () =>
+          hangs ? new Promise<never>(() => {}) : said('seen'),
+        );
+      });
+    const store = watchedStore({ durable: true, inProcess: false });
+    const options = { store, aroundRequest: noting(story), resumeModernCalls: true };
+    const [a, b] = (await serveFleet(2, options, [{}, {}], [lab(), lab()])) as [Member, Member];
+    const call = await postModern(a.client(), 'tools/call', { name: 'peek', arguments: {} });
+    const { id: lastEventId = '' } = await call.next();
+    await until(() => story.length === 1);
+    await callStored(store);
+    hangs = false;
+    await store.views[0]?.instances.leave(a.id);
+    const back = await b.client().get({ version: MODERN, sessionId: null, lastEventId });
+    expect(textOf(await back.nextMessage())).toBe('seen');
+    expect(story).toEqual(['tools/call peek', 'tools/call peek 2']);
+  });
+
+  test.each(['an identifier in authInfo.extra', 'a relayed header'])(
+    'what middleware entered is empty at the owner of a relayed call, and %s leads to it',
+    async (means) => {
+      const keys: Readonly<Record<string, string>> = { ada: 'key of ada' };
+      const entered = new AsyncLocalStorage<string>();
+      const found = new AsyncLocalStorage<string>();
+      const connect = sharedStore('sqlite');
+      const aroundRequest: AroundRequest = (request, next) => {
+        const extra = request.authInfo?.extra?.['tenant'];
+        const tenant = means === 'a relayed header' ? request.header('X-Tenant') : extra;
+        return found.run(keys[String(tenant)] ?? '', () => next());
+      };
+      const bases: string[] = [];
+      for (let n = 0; n < 2; n += 1) {
+        const factory = toolServer({
+          call: () => said(JSON.stringify([entered.getStore() ?? null, found.getStore() ?? null])),
+        });
+        const endpoint = createMcpEndpoint(factory, {
+          store: connect(),
+          aroundRequest,
+          relayedHeaders: ['x-tenant'],
+          logger: createLog(),
+        });
+        // Middleware of the application, as with Express.
+        const server = createServer((req, res) => {
+          const auth = { token: 't', clientId: 'c', scopes: [], extra: { sub: 'ada', tenant: 'ada' } };
+          entered.run('key of ada', () => endpoint.node(Object.assign(req, { auth }), res));
+        });
+        await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+        onTestFinished(async () => {
+          await endpoint.close();
+          server.closeAllConnections();
+          await new Promise((closed) => server.close(closed));
+        });
+        bases.push(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
+      }
+      const headers = { 'x-tenant': 'ada' };
+      const [one, other] = bases.map((url) => createRawClient(url)) as [
+        ReturnType<typeof createRawClient>,
+        ReturnType<typeof createRawClient>,
+      ];
+      onTestFinished(() => {
+        one.close();
+        other.close();
+      });
+      await one.initialize();
+      other.sessionId = one.sessionId;
+      other.protocolVersion = one.protocolVersion;
+      for (let n = 0; n < 100; n += 1) other.nextId();
+      const seen: unknown[] = [];
+      for (const client of [one, other, one, other])
+        seen.push(JSON.parse(textOf((await client.call(...tool('call'), { headers })).message) ?? ''));
+      expect(seen).toEqual([
+        ['key of ada', 'key of ada'],
+        [null, 'key of ada'],
+        ['key of ada', 'key of ada'],
+        [null, 'key of ada'],
+      ]);
+    },
+  );
+});
