@@ -73,6 +73,11 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
     this.requests = requestsOf(messages);
   }
 
+  /** How often the requests run, this run included. */
+  get attempt(): number {
+    return 1;
+  }
+
   get authorizer(): Authorizer | undefined {
     return this.session.host.authorizer;
   }
@@ -201,7 +206,7 @@ function userLimits(entry: SessionEntry): SojournError | undefined {
   const { host, session, caller, requests } = entry;
   const admissions = host.gate.limitsSessions ? host.gate.enterAll(caller, requests) : [];
   if (admissions instanceof SojournError) return admissions;
-  entry.admitted = session.calls.admitPost(caller, requests, entry.answersOnly, admissions);
+  entry.admitted = session.calls.admitPost(entry, requests, admissions);
   return undefined;
 }
 

@@ -27,8 +27,8 @@ export interface RunningRequest {
   /** The name in `user` for display. Two issuers may use the same name. */
   readonly userName: string | undefined;
   /**
-   * 1, and more for each time that another instance runs the request again after a crash or a stop. Numbers may be left
-   * out.
+   * 1. Higher where another instance may have run the request before, which crashed or was stopped: numbers may be left
+   * out, or come twice.
    */
   readonly attempt: number;
   /** A field of the HTTP request by its name. A relayed request has only the fields that instances pass on. */

@@ -11,12 +11,18 @@ import { connectNegotiating, sessionClients, type Connect } from './official.ts'
 const SERVER = join(import.meta.dirname, '../session/calls/processes/around-server.mjs');
 const clients: Array<[string, Connect]> = [...sessionClients, ['v2, 2026-07-28', connectNegotiating]];
 
-/** With the token of ada. */
-const asAda: typeof fetch = (input, init) => {
-  const headers = new Headers(init?.headers);
-  headers.set('authorization', 'Bearer ada');
-  return fetch(input, { ...init, headers });
-};
+/** With the token of ada. `heads`: responses to POSTs that have begun. */
+function fetchAsAda(): { fetch: typeof fetch; readonly heads: () => number } {
+  let heads = 0;
+  const asAda: typeof fetch = async (input, init) => {
+    const headers = new Headers(init?.headers);
+    headers.set('authorization', 'Bearer ada');
+    const response = await fetch(input, { ...init, headers });
+    if (init?.method === 'POST') heads += 1;
+    return response;
+  };
+  return { fetch: asAda, heads: () => heads };
+}
 
 async function start(file: string) {
   const { child, output } = startNode([SERVER, file]);
@@ -47,8 +53,9 @@ describe.each(clients)('%s', (name, connect) => {
     async () => {
       const file = sharedTarget('sqlite');
       const [first, second] = [await start(file), await start(file)];
+      const ada = fetchAsAda();
       let serving = first;
-      const { client, say } = await connect(first.url, { fetch: asAda, route: () => serving.url });
+      const { client, say } = await connect(first.url, { fetch: ada.fetch, route: () => serving.url });
       await client.listTools();
       for (const instance of [first, second, first, second]) {
         serving = instance;
@@ -59,8 +66,10 @@ describe.each(clients)('%s', (name, connect) => {
       if (!name.includes('2026')) expect(second.calls()).toEqual([]);
       // Relayed, for a session; a call of 2026-07-28 runs where it arrives, and its client comes back to the other.
       serving = name.includes('2026') ? first : second;
+      const before = ada.heads();
       const slow = say('slow');
       await until(() => first.calls().some((call) => call.includes('slow')), { timeoutMs: 10_000 });
+      await until(() => ada.heads() > before);
       serving = second;
       first.child.kill('SIGKILL');
       expect(await slow).toBe('key-of-ada');

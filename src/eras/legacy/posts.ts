@@ -75,6 +75,10 @@ class PostEntry extends SessionEntry<PostHost> {
     this.#inbound = inbound;
   }
 
+  override get attempt(): number {
+    return this.#inbound.mayHaveRun === true ? 2 : 1;
+  }
+
   /** While a hook runs, the session may leave, or the link to the relaying instance may fail. */
   left(): Stop {
     return this.admitted !== undefined || this.#stays ? undefined : this.#inbound;

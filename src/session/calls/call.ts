@@ -263,6 +263,15 @@ export class Call {
 /** The requests that run code for their effect. The others are asked again, or replayed to a restored server. */
 const CHANGING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
 
+/** A POST on its way into a session. */
+export interface EnteringPost {
+  readonly caller: Caller;
+  /** The answers leave as one JSON body. */
+  readonly answersOnly: boolean;
+  /** How often its requests run, this run included. */
+  readonly attempt: number;
+}
+
 /** A POST whose requests have their ids. */
 export interface AdmittedPost {
   readonly caller: Caller;

@@ -21,7 +21,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { type Markers, removedMark } from './markers.ts';
-import type { AdmittedPost, AskHook, Call, MessageSource } from './call.ts';
+import type { AdmittedPost, AskHook, Call, EnteringPost, MessageSource } from './call.ts';
 import { answerOnGet, type QuirkSession } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
@@ -68,13 +68,12 @@ export class SessionCalls {
 
   /** Takes the ids. `admissions`: for each request, where limits of users or tools are set. */
   admitPost(
-    caller: Caller,
+    { caller, answersOnly, attempt }: EnteringPost,
     requests: readonly RpcRequest[],
-    answersOnly: boolean,
     admissions: readonly Admission[],
   ): AdmittedPost {
     const stream = this.open(requests, answersOnly);
-    const calls = requests.map((request) => this.admit(request, caller, stream));
+    const calls = requests.map((request) => this.admit(request, caller, stream, attempt));
     for (const { work } of calls) caller.heldBy(work);
     for (const [n, admission] of admissions.entries()) calls[n]?.work.holds(admission);
     return { caller, requests, stream, calls };
