@@ -3,6 +3,10 @@
  *
  *     authorize ─▶ scopes ─▶ limits ─▶ store ─▶ dispatch
  *
+ * `dispatch` leads to the place where a call enters a server, one for each kind: `SessionTransport.deliver`,
+ * `StatelessTransport.deliver`, `ModernTransport.deliver`, and what `modern/around.ts` sets for the SDK's own handler.
+ * `aroundRequest` runs there (`session/calls/around-requests.ts`), also for calls that run again.
+ *
  * Each list below is the order of one way in, and has no step that its era does not need. A step is synchronous where
  * it waits for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
  */

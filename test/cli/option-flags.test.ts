@@ -52,6 +52,7 @@ describe('the flags', () => {
   test('the options of the module alone are those that are functions or objects with functions', () => {
     const moduleOnly = Object.entries(OPTION_FLAGS).flatMap(([name, { kind }]) => (kind === 'module' ? [name] : []));
     expect(moduleOnly.sort()).toEqual([
+      'aroundRequest',
       'auth',
       'bus',
       'configureSessionOptions',

@@ -117,6 +117,28 @@ test('examples/run-session-handler opens and closes something around each sessio
   expect(lines().slice(4)).toEqual(['left: released', 'closed for official-client with 1 lines']);
 });
 
+test('examples/around-request runs each handler with the database of its caller', async () => {
+  const example = startExample('around-request/server.ts');
+  const url = await example.url();
+  for (const [connect, token, database] of [
+    [connectV2, 'token-of-ada', 'acme-db'],
+    [connectNegotiating, 'token-of-bob', 'globex-db'],
+  ] as const) {
+    const client = await connect(url, {
+      fetch: (input, init) => {
+        const headers = new Headers(init?.headers);
+        headers.set('authorization', `Bearer ${token}`);
+        return fetch(input, { ...init, headers });
+      },
+    });
+    expect(await client.say('database')).toBe(database);
+    await client.client.close();
+  }
+  const timed = example.output.stdout.match(/^tools\/call database ok \d+ ms$/gm);
+  expect(timed).toHaveLength(2);
+  expect(await example.stop()).toBe(0);
+});
+
 test('examples/hoisting shows that a factory is cheaper with its schemas outside', async () => {
   const example = startExample('hoisting/measure.ts', { flags: ['--expose-gc'] });
   expect([await example.ended(), example.complaints()]).toEqual([0, '']);

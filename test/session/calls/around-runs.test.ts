@@ -2,8 +2,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { completable, McpServer, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type AroundRequest, createMcpEndpoint, type McpEndpointOptions, SojournError } from '../../../src/index.ts';
+import { z } from 'zod';
+import {
+  type AroundRequest,
+  type AuthOptions,
+  createMcpEndpoint,
+  type McpEndpointContext,
+  type McpEndpointOptions,
+  SojournError,
+} from '../../../src/index.ts';
 import { createRawClient } from '../../../src/testing/index.ts';
 import { ways } from '../../kit/around.ts';
 import { serveFleet, serveMember, type Member } from '../../kit/fleet.ts';
@@ -173,13 +182,11 @@ describe('two instances', () => {
     await a.join(client).call(...tool('count'));
     await response.untilEnd();
     expect(textOf(response.events.flatMap(({ message }) => message ?? []).at(-1))).toBe('seen');
-    expect(story.toSorted()).toEqual([
+    expect(story.filter((run) => !run.includes('count'))).toEqual([
       'initialize',
-      'tools/call count',
-      'tools/call count',
+      'tools/list',
       'tools/call peek',
       'tools/call peek 2',
-      'tools/list',
     ]);
   });
 
@@ -266,4 +273,74 @@ describe('two instances', () => {
       ]);
     },
   );
+});
+
+describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
+  const isModern = version === MODERN;
+  const verify = (token: string) => ({
+    token,
+    clientId: 'c',
+    scopes: [],
+    expiresAt: Date.now() + 60_000,
+    extra: { sub: 'ada' },
+  });
+
+  async function ask(options: McpEndpointOptions, method: string, params: Record<string, unknown>) {
+    const factory = ({ serverOptions }: McpEndpointContext) => {
+      const server = new McpServer({ name: 'guarded', version: '1' }, serverOptions);
+      for (const name of ['open', 'secret'])
+        server.registerPrompt(
+          name,
+          { argsSchema: z.object({ who: completable(z.string(), () => [`whom ${name} knows`]) }) },
+          () => ({ messages: [] }),
+        );
+      const scopeChallenge: ScopeChallengeHandler = ({ request }) =>
+        JSON.stringify(request.params).includes('payroll') ? { scopes: ['admin'] } : undefined;
+      server.registerTool('read', { inputSchema: z.object({ file: z.string() }), scopeChallenge }, ({ file }) =>
+        said(file),
+      );
+      return server;
+    };
+    const authorize: AuthOptions['authorize'] = (_kind, name) => name !== 'secret';
+    const client = (await serve(factory, { auth: { verify, authorize }, ...options })).client();
+    const headers = { authorization: 'Bearer t' };
+    if (isModern) return callModern(client, method, params, { headers });
+    const session = await client.call(
+      'initialize',
+      { protocolVersion: version, capabilities: {}, clientInfo: { name: 'raw', version: '1' } },
+      { headers },
+    );
+    const more = { ...headers, 'mcp-session-id': session.response.header('mcp-session-id') ?? '' };
+    return client.call(method, params, { headers: more });
+  }
+
+  const argument = { name: 'who', value: '' };
+  const complete = (name: string) => ({ ref: { type: 'ref/prompt', name }, argument });
+
+  test('authorize is asked about another prompt of a completion', async () => {
+    const [method, params] = ['completion/complete', complete('open')];
+    expect((await ask({}, method, params)).message.result).toMatchObject({
+      completion: { values: ['whom open knows'] },
+    });
+    const ways: AroundRequest[] = [
+      (request, next) => (request.method === method ? next({ params: complete('secret') }) : next()),
+      (request, next) => {
+        if (request.method === method) (request.params as ReturnType<typeof complete>).ref.name = 'secret';
+        return next();
+      },
+    ];
+    for (const aroundRequest of ways) {
+      const { message } = await ask({ aroundRequest }, method, complete('open'));
+      expect(message.error?.message).toBe('Prompt secret not found');
+    }
+  });
+
+  test('the scopes are asked about other arguments', async () => {
+    const aroundRequest: AroundRequest = (request, next) =>
+      request.name === 'read' ? next({ params: { name: 'read', arguments: { file: 'payroll' } } }) : next();
+    const params = { name: 'read', arguments: { file: 'notes' } };
+    expect(textOf((await ask({}, 'tools/call', params)).message)).toBe('notes');
+    const { message } = await ask({ aroundRequest }, 'tools/call', params);
+    expect([message.error?.code, message.result]).toEqual([-32_000, undefined]);
+  });
 });
