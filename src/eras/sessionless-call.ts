@@ -17,7 +17,7 @@ import type { Caller } from '../http/exchange.ts';
 import type { Admission, RequestLimits } from '../limits/request-limits.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
-import type { AnswerSink } from '../http/response.ts';
+import type { AnswerSink } from '../http/answer-sink.ts';
 import type { PassedOn } from '../http/sdk-response.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn, type RandomSource } from '../options/system.ts';
@@ -271,7 +271,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
   expire(error: SojournError): void {
     this.refuse(error);
-    this.around?.cut(error);
     this.work.end();
     const server = this.#forSdk ?? this.#made;
     const inner = innerServer(server) as Partial<Pick<Server, 'transport'>> | undefined;
@@ -345,6 +344,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   /** The call is answered, or never will be. */
   done(): void {
     this.#place.end();
+    this.around?.cut(this.#refusal);
     this.#endRun?.();
   }
 }

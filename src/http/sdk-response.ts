@@ -2,7 +2,7 @@
  * Answers of the SDK's `createMcpHandler`, which are web `Response`s. JSON is sent as it is, or as one event once a
  * stream has begun. The messages of an event stream are passed on one by one, with sojourn's headers.
  */
-import type { AnswerSink } from './response.ts';
+import type { AnswerSink } from './answer-sink.ts';
 
 export interface PassedOn {
   /** Creates the answer for a stream of the SDK that ended without one. */

@@ -1,6 +1,5 @@
 import type { LargeAnswers } from '../http/large-answers.ts';
 import type { MemoryRow, MemoryRows } from '../limits/held.ts';
-import type { AroundRequests } from './calls/around-requests.ts';
 import type { CallTimes } from './calls/call-times.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -19,8 +18,6 @@ export interface SessionHost {
   readonly authorizer: Authorizer | undefined;
   /** `undefined`: no call has a time limit. */
   readonly callTimes: CallTimes | undefined;
-  /** `undefined`: without `aroundRequest`. */
-  readonly around: AroundRequests | undefined;
   /** `undefined`: without `sharedLists`. */
   readonly lists: SharedLists | undefined;
   /** Other processes may own sessions of this store: calls are guarded (`calls/markers.ts`). */

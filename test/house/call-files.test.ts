@@ -26,7 +26,7 @@ const MOST: Readonly<Record<Exclude<Figure, 'leaves'>, number>> = {
   files: 51,
   functions: 39,
   classes: 35,
-  fields: 128,
+  fields: 129,
   machines: 2,
 };
 

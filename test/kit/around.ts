@@ -31,7 +31,7 @@ const sse: Open = async (client) => {
     const id = client.nextId();
     const posted = await connection.post({ jsonrpc: '2.0', id, method, params });
     if (posted.status !== 202) return posted.json() as JsonRpcAnswer;
-    return (await connection.stream.nextMessage()) as unknown as JsonRpcAnswer;
+    return (await connection.stream.nextMessage()) as JsonRpcAnswer;
   };
 };
 

@@ -12,6 +12,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
   '.': {
     values: ['SojournError', 'createMcpEndpoint', 'currentRequest', 'currentSession', 'enablePolling'],
     types: [
+      'AroundRequest',
       'AuthOptions',
       'Authorize',
       'AuthorizeKind',
@@ -39,11 +40,15 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'McpServerOptions',
       'McpSession',
       'McpSessionContext',
+      'NextRun',
       'Notice',
       'Observe',
+      'RequestAnswer',
+      'RequestChange',
       'ResponseMode',
       'RestoreCause',
       'RunSessionHandler',
+      'RunningRequest',
       'SessionEvent',
       'SessionEventMap',
       'SessionEventName',

@@ -20,8 +20,8 @@ import type { SessionlessCall } from '../sessionless-call.ts';
 const DONE = Promise.resolve();
 
 /**
- * Gives a request to its server, within `aroundRequest`, in the context of the handler. A request without a place is
- * one that this library sends.
+ * Gives a request to its server, within `aroundRequest`, in the context of the handler. This library sends the
+ * requests that have no place.
  */
 export function startAround(call: SessionlessCall, around: AroundRequests, place: RunPlace, request: RpcRequest): void {
   const enter = call.run?.enter;

@@ -5,7 +5,7 @@
  */
 import type { HeaderList, ReportFailure } from '../../http/exchange.ts';
 import type { SinkListener } from '../../http/sink.ts';
-import type { AnswerSink } from '../../http/response.ts';
+import type { AnswerSink } from '../../http/answer-sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';

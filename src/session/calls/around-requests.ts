@@ -34,17 +34,22 @@ export interface RunPlace {
   answered(call: Call, answer: RpcResponse, abandoned: boolean): void;
 }
 
-interface AroundHost {
+export interface AroundHost {
+  /** `undefined`: without the option. */
+  readonly around: AroundRequests | undefined;
+}
+
+interface RunHost {
   readonly notices: Notices;
   readonly authorizer: Authorizer | undefined;
 }
 
 export class AroundRequests {
   readonly functions: readonly AroundRequest[];
-  readonly host: AroundHost;
+  readonly host: RunHost;
 
   /** `functions`: the first is the outermost. */
-  constructor(functions: readonly AroundRequest[], host: AroundHost) {
+  constructor(functions: readonly AroundRequest[], host: RunHost) {
     this.functions = functions;
     this.host = host;
   }
@@ -100,7 +105,6 @@ class AroundRun implements RunAround {
       this.#state = 'skipped';
       return this.#place.receive(this.#request, this.#call);
     }
-    work.whenEnded(() => this.cut(callCut()));
     void this.#run().finally(() => work.settle());
   }
 
@@ -182,11 +186,12 @@ class AroundRun implements RunAround {
     return true;
   }
 
-  cut(error: SojournError): void {
+  cut(error?: SojournError): void {
     if (this.#state === 'over' || this.#state === 'skipped') return;
     this.#state = 'over';
-    this.#cut?.abort(error);
-    this.#answer?.reject(error);
+    const reason = error ?? callCut();
+    this.#cut?.abort(reason);
+    this.#answer?.reject(reason);
   }
 
   get signal(): AbortSignal {

@@ -82,8 +82,8 @@ export interface RunAround {
   start(): void;
   /** Takes the answer of the server. `false`: nothing waits for it, and it is to be sent. */
   take(answer: RpcResponse): boolean;
-  /** The request ends without its answer. */
-  cut(error: SojournError): void;
+  /** The request has ended. If that is no answer of the run: with this error. */
+  cut(error?: SojournError): void;
 }
 
 export class Call {

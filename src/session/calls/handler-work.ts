@@ -12,7 +12,6 @@ export class HandlerWork {
   #handlers = 0;
   #ended = false;
   #check: (() => void) | undefined = undefined;
-  #whenEnded: (() => void) | undefined = undefined;
   #held: Array<{ release(): void }> | undefined = undefined;
 
   get running(): boolean {
@@ -47,15 +46,7 @@ export class HandlerWork {
 
   end(): void {
     this.#ended = true;
-    const told = this.#whenEnded;
-    this.#whenEnded = undefined;
-    told?.();
     this.#report();
-  }
-
-  /** Calls `fn` once, when the request ends. */
-  whenEnded(fn: () => void): void {
-    this.#whenEnded = fn;
   }
 
   /** Releases `held` once: when the request has ended and its handler does not run. */

@@ -272,11 +272,6 @@ export function mayBeSentAgain({ origin }: CallMarker): boolean {
   return origin?.acknowledged === false;
 }
 
-/** The marker that goes with the last event of its stream. */
-export function removedMark({ marker }: Call): Mark | undefined {
-  return marker === undefined || mayBeSentAgain(marker) ? undefined : marker.mark;
-}
-
 /** `1` and `"1"` are two requests. */
 export function requestKey(id: RequestId): string {
   return JSON.stringify(id);

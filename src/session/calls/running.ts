@@ -90,8 +90,9 @@ export class RunningCalls {
     this.#end(call);
   }
 
-  #end({ work, method }: Call): void {
+  #end({ work, method, around }: Call): void {
     work.end();
+    around?.cut();
     if (work.done) this.#free(method);
     else work.holds({ release: () => this.#free(method) });
   }

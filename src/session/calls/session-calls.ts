@@ -17,10 +17,10 @@ import type { Admission } from '../../limits/request-limits.ts';
 import type { Sink } from '../../http/sink.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../shown.ts';
-import type { MaybePromise } from '../../stores/store.ts';
+import type { Mark, MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
-import { type Markers, removedMark } from './markers.ts';
+import { type Markers, mayBeSentAgain } from './markers.ts';
 import type { AdmittedPost, AskHook, Call, EnteringPost, MessageSource } from './call.ts';
 import { answerOnGet, type QuirkSession } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
@@ -249,11 +249,10 @@ export class SessionCalls {
 
   /** Dispatches a request whose answer the hook gets instead of a client. With `saw` it is a request of the client. */
   ask(message: RpcRequest, source: MessageSource | undefined, hook: AskHook): void {
-    const { transport } = this.#session;
-    const call = transport.callOf(message, source, undefined);
+    const call = this.#session.transport.callOf(message, source, undefined);
     call.onAnswer(hook);
     this.#add(message.id, call);
-    if (hook.saw !== undefined) call.around = transport.around(message, call, 1);
+    if (hook.saw !== undefined) call.around = this.#session.transport.around(message, call, 1);
     this.dispatch(message, call);
   }
 
@@ -343,4 +342,9 @@ export class SessionCalls {
         this.running.reply(call.stream, this.#session.lostJson(call, error), removedMark(call));
     }
   }
+}
+
+/** The marker that goes with the last event of its stream. */
+function removedMark({ marker }: Call): Mark | undefined {
+  return marker === undefined || mayBeSentAgain(marker) ? undefined : marker.mark;
 }

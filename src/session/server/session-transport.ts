@@ -16,7 +16,7 @@ import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } fro
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import { type AnyServer, closeUnawaited, dropNotifications, forgetRequest } from '../../sdk/server-shape.ts';
 import { currentCall, type CallSession, Call, type MessageSource, type RunAround, targetOf } from '../calls/call.ts';
-import type { RunPlace } from '../calls/around-requests.ts';
+import type { AroundHost, RunPlace } from '../calls/around-requests.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
@@ -51,7 +51,7 @@ interface AnsweredCalls {
 
 /** What a transport needs of its session. */
 export interface TransportSession extends GetSession, CallSession {
-  readonly host: Pick<SessionHost, 'around' | 'lists' | 'options'>;
+  readonly host: Pick<SessionHost, 'lists' | 'options'> & AroundHost;
   readonly version: string;
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;

@@ -1,0 +1,15 @@
+import type { HeaderList } from './exchange.ts';
+import type { HttpResponse } from './response.ts';
+
+/** The response to one 2026-07-28 request. A call that can be resumed has one whose client may change. */
+export interface AnswerSink extends Pick<
+  HttpResponse,
+  'message' | 'refuse' | 'sendHead' | 'hasBegun' | 'isOpen' | 'listener'
+> {
+  /** How often the request runs; `undefined`: once. */
+  readonly attempt?: number;
+  begin(): void;
+  /** `status`: of an answer that tells an error before any handler ran. */
+  answer(json: string, status?: number): void;
+  done(status: number, headers?: HeaderList, body?: string): void;
+}
