@@ -28,7 +28,9 @@ async function start(file: string) {
   const { child, output } = startNode([SERVER, file]);
   const url = await until(() => /url (.*)/.exec(output.stdout)?.[1] ?? '', { timeoutMs: 20_000, what: output.stderr });
   const calls = (): string[] => output.stdout.match(/^tools\/call .*/gm) ?? [];
-  return { child, url, calls };
+  /** Whether the call of `slow` is stored. */
+  const stored = (): boolean => /slow 1 .*[^]*^stored$/m.test(output.stdout);
+  return { child, url, calls, stored };
 }
 
 describe.each(clients)('%s', (name, connect) => {
@@ -69,7 +71,7 @@ describe.each(clients)('%s', (name, connect) => {
       const before = ada.heads();
       const slow = say('slow');
       await until(() => first.calls().some((call) => call.includes('slow')), { timeoutMs: 10_000 });
-      await until(() => ada.heads() > before);
+      await until(() => ada.heads() > before && first.stored());
       serving = second;
       first.child.kill('SIGKILL');
       expect(await slow).toBe('key-of-ada');

@@ -21,6 +21,7 @@ type Way = Readonly<Record<Figure, readonly string[]>>;
  * The steps of every way in have their own file (`eras/ladder.ts`), whose entries hold what the steps found out.
  * Both faces share what their exchanges hold and how they end (`http/face-exchange.ts`).
  * What enters a server by a private member of the SDK does so in the folder of those (`sdk/request-entry.ts`).
+ * A call knows the code of the application around it (`session/calls/around-requests.ts`).
  */
 const MOST: Readonly<Record<Exclude<Figure, 'leaves'>, number>> = {
   files: 51,

@@ -1,6 +1,6 @@
 /**
  * An instance whose `aroundRequest` says what it runs: `node around-server.mjs FILE`. Says `url …` and, of each call,
- * `METHOD NAME ATTEMPT KEY`. The key is looked up by what the caller's token became. `slow` runs for a second.
+ * `METHOD NAME ATTEMPT KEY`, and `stored` when a call may run again elsewhere. `slow` runs for a second.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { resolve } from 'node:path';
@@ -33,6 +33,9 @@ const endpoint = createMcpEndpoint(server, {
   logger: false,
   auth: {
     verify: (token) => ({ token, clientId: 'c', scopes: [], expiresAt: 2e9, extra: { sub: token, tenant: token } }),
+  },
+  observe: (notice) => {
+    if (notice.kind === 'storeCall' && /^calls\.create$|^sessions\.append$/.test(notice.operation)) say('stored');
   },
   aroundRequest: (request, next) => {
     const { method, name, attempt, authInfo } = request;
