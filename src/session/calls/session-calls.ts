@@ -285,7 +285,6 @@ export class SessionCalls {
 
   /** Ends a request with its answer. `abandoned`: its handler still runs. */
   finish(call: Call, message: RpcResponse, abandoned = false): void {
-    if (call.answered) return;
     this.#settle(call);
     if (call.hook?.takes === 'answer') call.hook.run(message);
     else this.#reply(call, answerJson(message, call.id ?? null, this.#session.logger));
