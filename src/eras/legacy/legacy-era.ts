@@ -49,7 +49,7 @@ export class LegacyEra implements RelayedServer, Continuation {
       form: 'events',
       keepAlive,
       bufferBytes,
-      mover: this,
+      continuation: this,
       heldHeads: new HeldHeads(options.timeProvider),
     } as const;
     const post: ResponsePolicy = { ...all, onSession: 'post', largeAsJson: options.responseMode === 'auto' };
