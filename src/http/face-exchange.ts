@@ -9,7 +9,7 @@ import { attempt } from './answer.ts';
 import { RequestBytes, shareKey } from './body.ts';
 import { type AnswerEnd, closeSignal, type ExchangeHost, type HeaderFields, type RunningWork } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
-import { type Holder, whenTurnHasEnded } from './turn.ts';
+import { type Holder, hearsTurnEnd } from './turn.ts';
 
 export abstract class FaceExchange implements RequestSource, Holder {
   readonly relayOrigin = undefined;
@@ -52,6 +52,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
     // They hold the call, and no client disconnects from a complete answer.
     this.#onClose = undefined;
     this.#watched?.over(this, how === 'left');
+    if (this.held.charged > 0) hearsTurnEnd(this, false);
     this.finished();
   }
 
@@ -90,7 +91,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
 
   holds(bytes: number): boolean {
     if (this.over !== undefined) return false;
-    if (this.held.charged === 0) whenTurnHasEnded(this);
+    if (this.held.charged === 0) hearsTurnEnd(this, true);
     return this.held.take(bytes);
   }
 

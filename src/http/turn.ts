@@ -17,13 +17,13 @@ export interface Holder {
 }
 
 let tasks: TurnTask[] = [];
-let holders: Holder[] = [];
+let holders = new Set<Holder>();
 let isDue = false;
 
 function flush(): void {
   const [dueTasks, dueHolders] = [tasks, holders];
   tasks = [];
-  holders = [];
+  holders = new Set();
   isDue = false;
   for (const task of dueTasks) {
     try {
@@ -46,8 +46,12 @@ export function atEndOfTurn(task: TurnTask): void {
   flushLater();
 }
 
-/** After every task of this turn, whenever that was added. */
-export function whenTurnHasEnded(holder: Holder): void {
-  holders.push(holder);
+/**
+ * Its turn's end is heard after every task of the turn. `false`: it holds nothing any more. One turn can bring
+ * thousands of requests, so none is kept until the turn ends.
+ */
+export function hearsTurnEnd(holder: Holder, holds: boolean): void {
+  if (!holds) return void holders.delete(holder);
+  holders.add(holder);
   flushLater();
 }
