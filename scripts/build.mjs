@@ -32,7 +32,7 @@ const filesBelow = (folder) =>
 /** A hash of everything that decides the result of the build. */
 function fingerprint() {
   const hash = createHash('sha256');
-  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/build.mjs'];
+  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/build.mjs', 'scripts/bundle-demo.mjs'];
   for (const file of [...settings.map((name) => join(root, name)), ...filesBelow(join(root, 'src'))]) {
     hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
   }
@@ -93,14 +93,16 @@ export function build({ ifStale = false, quiet = false } = {}) {
     stdio: quiet ? 'ignore' : 'inherit',
   });
   if (!existsSync(built)) return false;
+  const bundling = spawnSync(process.execPath, [join(root, 'scripts/bundle-demo.mjs'), built], { stdio: 'inherit' });
   finishDeclarations(built);
   dropInternalDeclarations(built);
   const bin = join(built, 'cli/main.js');
   if (existsSync(bin)) chmodSync(bin, 0o755);
   swap(built);
   rmSync(stamp, { force: true });
-  if (run.status === 0) writeFileSync(stamp, now);
-  return run.status === 0;
+  const isComplete = run.status === 0 && bundling.status === 0;
+  if (isComplete) writeFileSync(stamp, now);
+  return isComplete;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -35,6 +35,7 @@ const code = await runCli(args, {
     return check(request, process.cwd(), out);
   },
   doctor: (request) => doctor(request, out),
+  demo: async (request) => (await import('./demo/demo.ts')).demo(request, out),
   sessions: (request) => sessions(request, out),
   reload: (request) => reload(request, out),
 });

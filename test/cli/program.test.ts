@@ -30,6 +30,7 @@ async function run(args: string[], { env = {}, serve }: Run = {}) {
       return 1;
     },
     check: async () => 0,
+    demo: async () => 0,
     doctor: async () => 0,
     reload: () => 0,
   });

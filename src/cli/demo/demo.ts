@@ -1,0 +1,124 @@
+/**
+ * `sojourn demo`: three instances of `sojourn serve` on one SQLite file behind a round-robin front, and six official
+ * clients of both eras that count. Beside them the same clients count on the SDK's own transport. Keys kill, freeze,
+ * drain and restart an instance and take the store away.
+ *
+ *     stage.ts      what runs, and what is done to it
+ *       side.ts       one side: instance.ts (processes), front.ts (load balancer), scripted-client.ts
+ *       happenings.ts what happened: notices of the instances, waits of the clients
+ *       guard.ts      the keeper (keeper.ts) locks the store, and cleans up even after a kill -9 of the demo
+ *     counter.ts, map.ts   the programs of the instances of both sides, with counter-tool.ts
+ *     show.ts       what a person sees: frames (facts.ts, headline.ts, frame.ts, screen.ts), or lines; cast.ts records it
+ *     script.ts     keys without a person; keys.ts those of a person; summary.ts the end
+ *
+ * It claims nothing that it did not measure. A call fails when the code of its client sees an error. No client skips a
+ * number, and the tool refuses a number that the session did not expect. Waits are times of calls, as their clients
+ * took them. Both fronts send a POST without the head of an answer again, which is fair to both sides: the tool stores
+ * the number of its client, so a call that runs twice changes nothing.
+ */
+import { loadLibsql } from '../../stores/sqlite/libsql.ts';
+import { EXIT, UsageError } from '../failure.ts';
+import { layoutOf } from './frame.ts';
+import { QUIT_KEYS, readKeys } from './keys.ts';
+import { checkScript, play, TOUR } from './script.ts';
+import { Show } from './show.ts';
+import { type Name, NAMES } from './side.ts';
+import { inkOf } from './spans.ts';
+import { CAN_FREEZE, Stage } from './stage.ts';
+import { summary } from './summary.ts';
+
+export interface DemoRequest {
+  /** Keys that are pressed instead of a person's. */
+  readonly script: string | undefined;
+  /** A whole number. */
+  readonly seed: string;
+  /** Lines, also in a terminal. */
+  readonly plain: boolean;
+  /** The file of an asciicast. */
+  readonly cast: string | undefined;
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Resolves with the exit code: 1 when a call or a session on sojourn was lost. */
+export async function demo(request: DemoRequest, out: (text: string) => void): Promise<number> {
+  const { stdin, stdout, env } = process;
+  const seed = Number(request.seed);
+  if (!Number.isSafeInteger(seed)) throw new UsageError(`--seed takes a whole number; got ${request.seed}`);
+  const script = request.script ?? (stdin.isTTY ? undefined : TOUR);
+  if (script !== undefined) checkScript(script);
+  // Says how to install it, before anything runs.
+  await loadLibsql();
+  const fits = stdout.isTTY && layoutOf(stdout) !== undefined;
+  const terminal = fits && !request.plain && !env['CI'] ? stdout : undefined;
+  const show = new Show({ terminal, cast: request.cast, ink: inkOf(env, process.platform), out });
+  show.line('sojourn demo: 3 instances, one SQLite file, 6 clients');
+  show.line("beside them the same clients on the SDK's own transport, also in three processes");
+  if (stdin.isTTY) show.line(`keys: 1 2 3 instance, k kill -9, ${CAN_FREEZE ? 'f freeze, ' : ''}d drain, r restart, s store away 5 s, q quit`);
+  const quitting = new AbortController();
+  const quit = (): void => {
+    if (quitting.signal.aborted) process.exit(EXIT.failed);
+    quitting.abort();
+  };
+  for (const signal of SIGNALS) process.on(signal, quit);
+  const stage = new Stage(show.written);
+  const keys = stdin.isTTY ? readKeys(stdin, (key) => void press(key)) : undefined;
+  const press = (key: string): Promise<void> =>
+    QUIT_KEYS.includes(key) ? Promise.resolve(quit()) : pressed(key, stage, show).catch(failed);
+  let failure: unknown;
+  const failed = (error: unknown): void => {
+    failure ??= error;
+    quitting.abort();
+  };
+  const ended = new Promise<void>((resolve) => quitting.signal.addEventListener('abort', () => resolve()));
+  try {
+    await Promise.race([stage.open(), ended]);
+    if (!quitting.signal.aborted) {
+      show.open(stage);
+      const played = script === undefined ? ended : play(script, seed, stage, { press, signal: quitting.signal });
+      await Promise.race([played, ended]);
+    }
+  } catch (error) {
+    failed(error);
+  }
+  quitting.abort();
+  show.close();
+  keys?.close();
+  const text = failure === undefined && stage.isOpen ? summary(stage) : '';
+  const { lost, sessionsLost } = stage.isOpen ? stage.totals(stage.ours) : { lost: 0, sessionsLost: 0 };
+  await stage.close();
+  for (const signal of SIGNALS) process.off(signal, quit);
+  if (failure !== undefined) throw failure;
+  out(text);
+  return lost + sessionsLost === 0 ? EXIT.ok : EXIT.failed;
+}
+
+/** What a key does. */
+async function pressed(key: string, stage: Stage, show: Show): Promise<void> {
+  if (!stage.isOpen || show.closesExplanation()) return;
+  const name = NAMES[show.selected] as Name;
+  switch (key) {
+    case '1':
+    case '2':
+    case '3':
+      show.selected = Number(key) - 1;
+      return;
+    case '?':
+      return show.explain();
+    case 'k': {
+      const refusal = stage.kill(name);
+      return refusal === undefined ? show.killed() : show.refused(refusal);
+    }
+    case 'f':
+      return CAN_FREEZE ? refuse(show, stage.freeze(name)) : undefined;
+    case 'd':
+      return refuse(show, stage.drain(name));
+    case 'r':
+      return refuse(show, await stage.restart(name));
+    case 's':
+      return refuse(show, stage.takeStoreAway());
+    default:
+  }
+}
+
+const refuse = (show: Show, why: string | undefined): void => (why === undefined ? undefined : show.refused(why));

@@ -1,0 +1,202 @@
+/**
+ * The load balancer of one side. It sends each request to the next instance (`turns`), or the requests of a session to
+ * the instance that opened it (`affinity`).
+ *
+ * A POST without the head of an answer is sent again, to the next instance, when its connection breaks or its instance
+ * is out: twice a second it asks each for `/healthz`, and an instance that gives no answer for OUT_AFTER_MS gets no
+ * requests until it answers. Without any instance a request waits. Once a head was sent, the connection of the client
+ * breaks with that of the instance.
+ */
+import {
+  createServer,
+  get,
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface Upstream {
+  readonly name: string;
+  /** `undefined`: it does not listen. */
+  readonly port: number | undefined;
+}
+
+export type Policy = 'turns' | 'affinity';
+
+const PROBE_MS = 500;
+const OUT_AFTER_MS = 2_000;
+/** Between two looks for an instance. */
+const RETRY_MS = 25;
+/** The calls per second are those of this time. */
+const RATE_MS = 2_000;
+/** The client's connection and the instance's are two. */
+const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding']);
+
+interface Seat {
+  readonly upstream: Upstream;
+  out: boolean;
+  /** Requests without the head of an answer. */
+  readonly headless: Set<ClientRequest>;
+  /** When it answered POSTs. */
+  answered: number[];
+}
+
+export class Front {
+  readonly url: string;
+  readonly #server: Server;
+  readonly #seats: readonly Seat[];
+  readonly #policy: Policy;
+  readonly #homes = new Map<string, Seat>();
+  #next = 0;
+  #closed = false;
+
+  private constructor(server: Server, upstreams: readonly Upstream[], policy: Policy) {
+    this.#server = server;
+    this.#policy = policy;
+    this.#seats = upstreams.map((upstream) => ({ upstream, out: false, headless: new Set(), answered: [] }));
+    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+    server.on('request', (req, res) => void this.#serve(req, res).catch(() => res.destroy()));
+    for (const seat of this.#seats) void this.#watch(seat);
+  }
+
+  /** In front of what `upstreams` holds at the time of each request. */
+  static async listen(upstreams: readonly Upstream[], policy: Policy): Promise<Front> {
+    const server = createServer({ keepAliveTimeout: 120_000, requestTimeout: 0, headersTimeout: 0 });
+    await new Promise<void>((done, fail) => server.once('error', fail).listen(0, '127.0.0.1', done));
+    return new Front(server, upstreams, policy);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const closed = new Promise((done) => this.#server.close(done));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  /** POSTs that an instance answered, per second. */
+  rate(name: string): number {
+    const seat = this.#seats.find(({ upstream }) => upstream.name === name);
+    const from = performance.now() - RATE_MS;
+    return seat === undefined ? 0 : (seat.answered.filter((at) => at > from).length * 1_000) / RATE_MS;
+  }
+
+  /** The name of the instance that opened a session. */
+  homeOf(sessionId: string): string | undefined {
+    return this.#homes.get(sessionId)?.upstream.name;
+  }
+
+  async #serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of req) chunks.push(chunk as Buffer);
+    const body = Buffer.concat(chunks);
+    let passed: Seat | undefined;
+    while (!res.destroyed && !this.#closed) {
+      const seat = this.#choose(req, passed);
+      if (seat !== undefined && (await this.#ask(seat, req, body, res))) return;
+      if (seat === undefined) await delay(RETRY_MS);
+      passed = seat;
+    }
+  }
+
+  /** `passed` did not answer, so it comes last. */
+  #choose(req: IncomingMessage, passed: Seat | undefined): Seat | undefined {
+    const able = this.#seats.filter(({ upstream, out }) => upstream.port !== undefined && !out);
+    const others = able.filter((seat) => seat !== passed);
+    const home = this.#policy === 'affinity' ? this.#homes.get(String(req.headers['mcp-session-id'])) : undefined;
+    if (home !== undefined && others.includes(home)) return home;
+    const from = this.#seats[this.#next++ % this.#seats.length];
+    const start = from === undefined ? 0 : this.#seats.indexOf(from);
+    const inTurn = [...this.#seats.slice(start), ...this.#seats.slice(0, start)];
+    return inTurn.find((seat) => others.includes(seat)) ?? able[0];
+  }
+
+  /** Resolves with false when the request may be sent again: it got no head. */
+  #ask(seat: Seat, req: IncomingMessage, body: Buffer, res: ServerResponse): Promise<boolean> {
+    const { method, url: path } = req;
+    const headers = fieldsOf(req).concat('connection', 'close');
+    const { port } = seat.upstream;
+    return new Promise((resolve) => {
+      const asked = httpRequest({ host: '127.0.0.1', port, method, path, headers, agent: false });
+      const leave = (): void => void asked.destroy();
+      seat.headless.add(asked);
+      res.once('close', leave);
+      asked.once('response', (answer) => {
+        seat.headless.delete(asked);
+        this.#answered(seat, req, answer);
+        res.writeHead(answer.statusCode ?? 502, fieldsOf(answer));
+        res.flushHeaders();
+        answer.on('error', () => res.destroy());
+        answer.on('close', () => (answer.complete ? undefined : res.destroy()));
+        answer.pipe(res);
+        resolve(true);
+      });
+      asked.once('error', () => {
+        seat.headless.delete(asked);
+        res.off('close', leave);
+        if (res.headersSent) res.destroy();
+        resolve(res.headersSent);
+      });
+      asked.end(body);
+    });
+  }
+
+  #answered(seat: Seat, { method, headers }: IncomingMessage, answer: IncomingMessage): void {
+    const opened = answer.headers['mcp-session-id'];
+    if (typeof opened === 'string' && headers['mcp-session-id'] === undefined) this.#homes.set(opened, seat);
+    if (method !== 'POST') return;
+    const now = performance.now();
+    seat.answered = seat.answered.filter((at) => at > now - RATE_MS);
+    seat.answered.push(now);
+  }
+
+  async #watch(seat: Seat): Promise<void> {
+    let heard = performance.now();
+    let asks = false;
+    let port: number | undefined;
+    while (!this.#closed) {
+      const { upstream } = seat;
+      if (upstream.port !== port) {
+        // Another process: it begins anew.
+        port = upstream.port;
+        heard = performance.now();
+        asks = false;
+      }
+      if (port !== undefined && !asks) {
+        const asked = port;
+        asks = true;
+        void isHealthy(asked).then((healthy) => {
+          if (asked !== port) return;
+          asks = false;
+          if (healthy) heard = performance.now();
+        });
+      }
+      seat.out = port !== undefined && performance.now() - heard > OUT_AFTER_MS;
+      if (seat.out) for (const asked of seat.headless) asked.destroy(new Error('no answer'));
+      await delay(seat.out ? RETRY_MS * 2 : PROBE_MS / 2, undefined, { ref: false });
+    }
+  }
+}
+
+function isHealthy(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const asked = get({ host: '127.0.0.1', port, path: '/healthz', agent: false, timeout: PROBE_MS }, (answer) => {
+      answer.resume();
+      resolve(true);
+    });
+    asked.once('timeout', () => asked.destroy());
+    asked.once('error', () => resolve(false));
+  });
+}
+
+function fieldsOf({ rawHeaders }: IncomingMessage): string[] {
+  const fields: string[] = [];
+  for (let n = 0; n < rawHeaders.length; n += 2) {
+    const [name = '', value = ''] = rawHeaders.slice(n, n + 2);
+    if (!HOP_BY_HOP.has(name.toLowerCase())) fields.push(name, value);
+  }
+  return fields;
+}

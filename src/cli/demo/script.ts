@@ -1,0 +1,66 @@
+/**
+ * Keys that are pressed without a person. A dot waits a second. `x` kills a serving instance at random and starts one
+ * that was killed before, now or at the next `x`, so up to two are down at once. A seed repeats the choices of `x`.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { UsageError } from '../failure.ts';
+import { type Name, NAMES } from './side.ts';
+import { CAN_FREEZE, type Stage } from './stage.ts';
+
+/** What the demo does where no person can press a key. */
+export const TOUR = `...2k....r....s........${CAN_FREEZE ? '3f......f...' : ''}1d...r...`;
+
+const KEYS = '123kfdrsx.q ';
+
+/** Throws a `UsageError` for a key that does not exist. */
+export function checkScript(script: string): void {
+  const wrong = [...script].find((key) => !KEYS.includes(key) || (key === 'f' && !CAN_FREEZE));
+  if (wrong !== undefined) {
+    throw new UsageError(`--script: there is no key ${JSON.stringify(wrong)}; the keys are ${[...KEYS].join(' ').trim()}`);
+  }
+}
+
+export interface Pressing {
+  press(key: string): void | Promise<void>;
+  /** The demo ends. */
+  readonly signal: AbortSignal;
+}
+
+/** Resolves when the last key was pressed, or with `q`. */
+export async function play(script: string, seed: number, stage: Stage, { press, signal }: Pressing): Promise<void> {
+  const random = randomOf(seed);
+  const wait = (ms: number): Promise<unknown> => delay(ms, undefined, { signal }).catch(() => {});
+  for (const key of script) {
+    if (signal.aborted || key === 'q') return;
+    if (key === ' ') continue;
+    if (key === '.') await wait(1_000);
+    else if (key === 'x') await killAtRandom(stage, random, wait);
+    else await press(key);
+  }
+}
+
+async function killAtRandom(
+  stage: Stage,
+  random: () => number,
+  wait: (ms: number) => Promise<unknown>,
+): Promise<void> {
+  const dead = NAMES.filter((name) => stage.ours.instance(name).state === 'killed');
+  const { serving } = stage;
+  const victim = serving[Math.floor(random() * serving.length)] as Name;
+  stage.kill(victim);
+  await wait(100 + random() * 700);
+  if (dead.length === 0 && random() < 1 / 3) return;
+  await Promise.all([...dead, victim].map((name) => stage.restart(name)));
+  await wait(random() * 700);
+}
+
+/** mulberry32: 32 bits of state are enough for choices. */
+function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

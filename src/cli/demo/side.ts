@@ -1,0 +1,82 @@
+/** One side of the demo: three processes, the front before them, and six clients. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Front } from './front.ts';
+import { Instance, type InstanceHost } from './instance.ts';
+import { connect, type Connection, type Era } from './official-clients.ts';
+import { type ClientHost, ScriptedClient } from './scripted-client.ts';
+
+export const NAMES = ['one', 'two', 'three'] as const;
+export type Name = (typeof NAMES)[number];
+
+const CLIENTS: ReadonlyArray<readonly [name: string, era: Era]> = [
+  ['A', '2025'],
+  ['B', '2025'],
+  ['C', '2025'],
+  ['D', '2025'],
+  ['E', '2026'],
+  ['F', '2026'],
+];
+
+const beside = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+
+export const storeFile = (folder: string): string => join(folder, 'sessions.db');
+
+/** The arguments of `node` for an instance on sojourn. */
+export const sojournArgs = (folder: string): readonly string[] => [
+  beside('../main.js'),
+  'serve',
+  beside('./counter.js'),
+  ...['--store', `sqlite:${storeFile(folder)}`],
+  '--resume-modern-calls',
+  // A client whose stream is cut comes back after this time; the default is 4 s.
+  ...['--retry-ms', '100'],
+  // Without a supervisor the process that serves is killed and frozen.
+  ...['--port', '0', '--workers', '0', '--log-level', 'error'],
+];
+
+/** For an instance on the SDK's own transport. */
+export const sdkArgs = (): readonly string[] => [beside('./map.js')];
+
+export class Side {
+  readonly instances: readonly Instance[];
+  readonly front: Front;
+  readonly clients: readonly ScriptedClient[];
+
+  private constructor(instances: readonly Instance[], front: Front, clients: readonly ScriptedClient[]) {
+    this.instances = instances;
+    this.front = front;
+    this.clients = clients;
+  }
+
+  /** Starts the processes and connects the clients. `policy`: how the front chooses. */
+  static async open(
+    args: readonly string[],
+    policy: 'turns' | 'affinity',
+    host: InstanceHost & ClientHost,
+    opened: (instances: readonly Instance[]) => void,
+  ): Promise<Side> {
+    const instances = NAMES.map((name) => new Instance(name, args, host));
+    opened(instances);
+    await Promise.all(instances.map((instance) => instance.start()));
+    const front = await Front.listen(instances, policy);
+    // At once, as clients come: so their sessions are spread over the instances.
+    const connections = await Promise.all(CLIENTS.map(([name, era]) => connect(era, name, front.url)));
+    const clients = CLIENTS.map(([name, era], n) => new ScriptedClient(name, era, connections[n] as Connection, host));
+    await Promise.all(clients.map((client) => client.warmUp()));
+    return new Side(instances, front, clients);
+  }
+
+  instance(name: Name): Instance {
+    return this.instances[NAMES.indexOf(name)] as Instance;
+  }
+
+  run(): void {
+    for (const client of this.clients) void client.run();
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.clients) client.stop();
+    await this.front.close();
+  }
+}

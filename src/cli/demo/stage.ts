@@ -1,0 +1,257 @@
+/**
+ * Everything that runs, and what can be done to it: both sides, the store between the instances of the one, and the
+ * keeper. An action on an instance is done to both sides.
+ */
+import type { Notice } from '../../index.ts';
+import type { StoreReport } from './counter.ts';
+import { Guard } from './guard.ts';
+import { Happenings, type LogEntry } from './happenings.ts';
+import type { Instance, InstanceState } from './instance.ts';
+import { BEAT_MS, type ScriptedClient, type Waited } from './scripted-client.ts';
+import { duration } from './sentences.ts';
+import { type Name, NAMES, sdkArgs, Side, sojournArgs, storeFile } from './side.ts';
+
+export const AWAY_MS = 5_000;
+/** Without `SIGSTOP` there is no freeze. */
+export const CAN_FREEZE = process.platform !== 'win32';
+/** A report about the store that is older is no answer. */
+const REPORT_OLD_MS = 2_000;
+
+export interface Totals {
+  readonly answered: number;
+  readonly lost: number;
+  readonly sessionsLost: number;
+}
+
+export class Stage {
+  readonly happenings: Happenings;
+  /** What the user did, for the end. */
+  readonly deeds: string[] = [];
+  /** Waits of the calls on sojourn, in ms. */
+  readonly waits: { readonly ms: number; readonly after: string }[] = [];
+  /** How many calls waited on the other side. */
+  theirWaits = 0;
+  /** Errors of calls on sojourn, as client code saw them. */
+  readonly errors: string[] = [];
+  readonly #guard: Guard;
+  readonly #reports = new Map<string, StoreReport & { readonly at: number }>();
+  /** The processes of sojourn, before their clients are connected. */
+  #instances: readonly Instance[] = [];
+  #ours: Side | undefined;
+  #theirs: Side | undefined;
+  #awaySince: number | undefined;
+  #beats: NodeJS.Timeout | undefined;
+
+  constructor(written: (entry: LogEntry) => void) {
+    this.happenings = new Happenings(written);
+    this.#guard = new Guard((isLocked) => this.#locked(isLocked));
+  }
+
+  /** Resolves when every client is connected. */
+  async open(): Promise<void> {
+    const host = {
+      started: (pid: number) => this.#guard.started(pid),
+      lost: () => {},
+      longMs: (from: number) => this.happenings.longMs(from),
+      answered: (ms: number) => this.happenings.answered(ms),
+      waited: () => {},
+      said: () => {},
+      ended: (_: Instance, pid: number) => this.#guard.ended(pid),
+    };
+    const ours = {
+      ...host,
+      said: (instance: Instance, message: unknown) => this.#said(instance, message),
+      ended: (instance: Instance, pid: number, before: InstanceState) => this.#ended(instance, pid, before),
+      waited: (_: ScriptedClient, waited: Waited) => {
+        this.happenings.waited(waited);
+        this.waits.push({ ms: waited.ms, after: this.deeds.at(-1) ?? 'no action' });
+      },
+      lost: (client: ScriptedClient, error: unknown) => this.#lost(client, error),
+    };
+    const theirs = {
+      ...host,
+      waited: () => void (this.theirWaits += 1),
+      lost: (client: ScriptedClient) => this.#lostThere(client),
+    };
+    const args = sojournArgs(this.#guard.folder);
+    [this.#ours, this.#theirs] = await Promise.all([
+      Side.open(args, 'turns', ours, (instances) => (this.#instances = instances)),
+      Side.open(sdkArgs(), 'affinity', theirs, () => {}),
+    ]);
+    for (const client of this.ours.clients) this.happenings.knows(client);
+    this.happenings.say('one, two and three serve');
+    this.happenings.say(`${this.ours.clients.length} clients count`);
+    this.#beats = setInterval(() => this.#beat(), BEAT_MS);
+    this.ours.run();
+    this.theirs.run();
+  }
+
+  /** The clients count. */
+  get isOpen(): boolean {
+    return this.#beats !== undefined;
+  }
+
+  get ours(): Side {
+    return this.#ours as Side;
+  }
+
+  get theirs(): Side {
+    return this.#theirs as Side;
+  }
+
+  /** ms since the store does not answer; `undefined`: it does. */
+  get awayMs(): number | undefined {
+    return this.#awaySince === undefined ? undefined : performance.now() - this.#awaySince;
+  }
+
+  /** What an instance last said about its store. */
+  report(name: string): StoreReport | undefined {
+    const report = this.#reports.get(name);
+    if (report === undefined || performance.now() - report.at > REPORT_OLD_MS) return undefined;
+    const { renewedAgo, at } = report;
+    return { ...report, renewedAgo: renewedAgo === undefined ? undefined : renewedAgo + performance.now() - at };
+  }
+
+  /** Each action returns why it cannot be done, if so. */
+  kill(name: Name): string | undefined {
+    const { pid } = this.ours.instance(name);
+    if (!this.ours.instance(name).kill()) return this.#cannot(name);
+    this.theirs.instance(name).kill();
+    this.#done(`kill ${name}`);
+    this.happenings.interrupted('killed', name);
+    this.happenings.say(`${name} was killed (pid ${pid ?? '–'})`);
+    return undefined;
+  }
+
+  /** Freezes it, or lets it run again. */
+  freeze(name: Name): string | undefined {
+    const instance = this.ours.instance(name);
+    if (instance.state === 'frozen') {
+      const ms = performance.now() - instance.since;
+      instance.unfreeze();
+      this.theirs.instance(name).unfreeze();
+      this.#done(`unfreeze ${name}`);
+      this.happenings.over('frozen', name);
+      this.happenings.say(`${name} runs again after ${duration(ms)}`);
+      return undefined;
+    }
+    if (!instance.freeze()) return this.#cannot(name);
+    this.theirs.instance(name).freeze();
+    this.#done(`freeze ${name}`);
+    this.happenings.interrupted('frozen', name);
+    this.happenings.say(`${name} is frozen (SIGSTOP, pid ${instance.pid ?? '–'})`);
+    return undefined;
+  }
+
+  drain(name: Name): string | undefined {
+    if (this.ours.instance(name).state === 'frozen') return `${name} is frozen and cannot drain. f lets it run again.`;
+    if (!this.ours.instance(name).drain()) return this.#cannot(name);
+    this.theirs.instance(name).drain();
+    this.#done(`drain ${name}`);
+    this.happenings.interrupted('drained', name);
+    this.happenings.say(`${name} drains (SIGTERM)`);
+    return undefined;
+  }
+
+  /** Starts it, a frozen one anew. Rejects when it does not start. */
+  async restart(name: Name): Promise<string | undefined> {
+    const both = [this.ours.instance(name), this.theirs.instance(name)];
+    if (this.ours.instance(name).state === 'frozen') {
+      for (const instance of both) instance.kill();
+      this.happenings.say(`${name} was killed, to start again`);
+    } else if (this.ours.instance(name).isRunning) return `${name} runs. Only an instance that ended can be started.`;
+    this.#done(`restart ${name}`);
+    await Promise.all(both.map((instance) => ended(instance).then(() => instance.start())));
+    this.happenings.over('killed', name);
+    this.happenings.over('drained', name);
+    this.happenings.over('frozen', name);
+    return undefined;
+  }
+
+  takeStoreAway(): string | undefined {
+    if (this.#awaySince !== undefined) return 'The store is away already.';
+    this.#done('store away');
+    this.#guard.lock(storeFile(this.#guard.folder), AWAY_MS);
+    return undefined;
+  }
+
+  totals(side: Side): Totals {
+    const { clients } = side;
+    return {
+      answered: clients.reduce((sum, { number }) => sum + number, 0),
+      lost: clients.reduce((sum, { lost }) => sum + lost, 0),
+      sessionsLost: clients.filter(({ ended: hasEnded }) => hasEnded).length,
+    };
+  }
+
+  /** The names of the instances that could be killed. */
+  get serving(): readonly Name[] {
+    return NAMES.filter((name) => this.ours.instance(name).state === 'serving');
+  }
+
+  /** Resolves when no process and no file is left. */
+  async close(): Promise<void> {
+    clearInterval(this.#beats);
+    await Promise.all([this.#ours?.close(), this.#theirs?.close()]);
+    for (const instance of [...this.#instances, ...(this.#theirs?.instances ?? [])]) instance.close();
+    await this.#guard.close();
+  }
+
+  #done(deed: string): void {
+    this.deeds.push(deed);
+  }
+
+  #cannot(name: Name): string {
+    const { state } = this.ours.instance(name);
+    if (state === 'frozen') return `${name} is frozen. f lets it run again.`;
+    if (state === 'starting' || state === 'draining') return `${name} is ${state}.`;
+    return `${name} does not run. r starts it.`;
+  }
+
+  #said(instance: Instance, message: unknown): void {
+    const { notice, report } = message as { readonly notice?: Notice; readonly report?: StoreReport };
+    if (report !== undefined) this.#reports.set(instance.name, { ...report, at: performance.now() });
+    if (notice !== undefined) this.happenings.noticed(instance, notice);
+  }
+
+  #ended(instance: Instance, pid: number, before: InstanceState): void {
+    this.#guard.ended(pid);
+    this.#reports.delete(instance.name);
+    if (before !== 'serving' && before !== 'frozen') return;
+    this.happenings.interrupted('ended', instance.name);
+    this.happenings.say(`${instance.name} ended by itself (pid ${pid})`);
+  }
+
+  #lost(client: ScriptedClient, error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.errors.push(`${client.name}: ${why}`);
+    this.happenings.lost();
+    this.happenings.say(`call ${client.number + 1} of ${client.name} failed: ${why}`);
+  }
+
+  #lostThere({ name, number, ended: hasEnded }: ScriptedClient): void {
+    const what = hasEnded ? `the session of ${name} ended with 404` : `a call of ${name} failed`;
+    this.happenings.say(`on the SDK's own transport ${what} after call ${number}`);
+  }
+
+  #locked(isLocked: boolean): void {
+    if (isLocked) {
+      this.#awaySince = performance.now();
+      this.happenings.interrupted('store');
+      return this.happenings.say('the store does not answer: its file is locked');
+    }
+    const ms = this.awayMs ?? 0;
+    this.#awaySince = undefined;
+    this.happenings.over('store');
+    this.happenings.say(`the store answers again after ${duration(ms)}`);
+  }
+
+  #beat(): void {
+    for (const client of [...this.ours.clients, ...this.theirs.clients]) client.sign();
+    if (this.ours.clients.every(({ waitsMs }) => waitsMs === undefined)) this.happenings.allAnswered();
+  }
+}
+
+async function ended(instance: Instance): Promise<void> {
+  while (instance.isRunning) await new Promise((done) => setTimeout(done, 10));
+}

@@ -1,0 +1,1 @@
+export { Client as C2, StreamableHTTPClientTransport as T2 } from '@modelcontextprotocol/client';
