@@ -10,11 +10,11 @@ const RUNS = `
 
    The front sends each request to the next instance, whatever session it has.
    An instance is a process: sojourn serve counter.js --store sqlite:…
-   --resume-modern-calls --retry-ms 100
    On the right: three processes with the SDK's transport in a Map, and a front
    that keeps each session at the process that opened it.
-   Both fronts send a POST again that got no head of an answer. The tool stores
-   the number of its client, so a call that runs twice changes nothing.
+   Both fronts hold an answer back for up to 250 ms, and send a POST again whose
+   client has no head yet. The tool stores the number of its client, so a call
+   that runs twice changes nothing (idempotentHint).
 `;
 
 const KEYS = [

@@ -2,10 +2,13 @@
  * The load balancer of one side. It sends each request to the next instance (`turns`), or the requests of a session to
  * the instance that opened it (`affinity`).
  *
- * A POST without the head of an answer is sent again, to the next instance, when its connection breaks or its instance
- * is out: twice a second it asks each for `/healthz`, and an instance that gives no answer for OUT_AFTER_MS gets no
- * requests until it answers. Without any instance a request waits. Once a head was sent, the connection of the client
- * breaks with that of the instance.
+ * It holds the answer to a POST back until it is complete, at most HOLD_MS. As long as its client has no head, a POST is
+ * sent again, to the next instance, when its connection breaks or its instance is out: twice a second the front asks
+ * each for `/healthz`, and an instance that gives no answer for OUT_AFTER_MS gets no requests until it answers. Without
+ * any instance a request waits. After the head the connection of the client breaks with that of the instance.
+ *
+ * An instance that relayed a call may die while the owner of the session runs it. The owner then refuses the second
+ * attempt, because the id of the request is in use, and the front sends it again until the first attempt has ended.
  */
 import {
   createServer,
@@ -29,8 +32,11 @@ export type Policy = 'turns' | 'affinity';
 
 const PROBE_MS = 500;
 const OUT_AFTER_MS = 2_000;
-/** Between two looks for an instance. */
+/** Between two looks for an instance, and two attempts of a POST whose first one still runs. */
 const RETRY_MS = 25;
+/** What the answer says to a POST whose first attempt still runs. */
+const IN_FLIGHT = 'still in flight';
+const HOLD_MS = 250;
 /** The calls per second are those of this time. */
 const RATE_MS = 2_000;
 /** The client's connection and the instance's are two. */
@@ -44,6 +50,17 @@ interface Seat {
   /** When it answered POSTs. */
   answered: number[];
 }
+
+interface Forwarded {
+  readonly req: IncomingMessage;
+  readonly body: Buffer;
+  readonly res: ServerResponse;
+  /** An attempt before may have reached an instance. */
+  readonly isAgain: boolean;
+}
+
+/** `lost`: it got no head, so the next instance gets it. `refused`: its first attempt still runs. */
+type Outcome = 'answered' | 'lost' | 'refused';
 
 export class Front {
   readonly url: string;
@@ -94,11 +111,13 @@ export class Front {
     for await (const chunk of req) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
     let passed: Seat | undefined;
-    while (!res.destroyed && !this.#closed) {
+    for (let tries = 0; !res.destroyed && !this.#closed; ) {
       const seat = this.#choose(req, passed);
-      if (seat !== undefined && (await this.#ask(seat, req, body, res))) return;
-      if (seat === undefined) await delay(RETRY_MS);
-      passed = seat;
+      const outcome = seat === undefined ? 'refused' : await this.#ask(seat, { req, body, res, isAgain: tries > 0 });
+      if (outcome === 'answered') return;
+      if (outcome === 'refused') await delay(RETRY_MS);
+      if (outcome === 'lost') tries += 1;
+      passed = outcome === 'lost' ? seat : undefined;
     }
   }
 
@@ -114,31 +133,37 @@ export class Front {
     return inTurn.find((seat) => others.includes(seat)) ?? able[0];
   }
 
-  /** Resolves with false when the request may be sent again: it got no head. */
-  #ask(seat: Seat, req: IncomingMessage, body: Buffer, res: ServerResponse): Promise<boolean> {
+  #ask(seat: Seat, { req, body, res, isAgain }: Forwarded): Promise<Outcome> {
     const { method, url: path } = req;
     const headers = fieldsOf(req).concat('connection', 'close');
     const { port } = seat.upstream;
     return new Promise((resolve) => {
       const asked = httpRequest({ host: '127.0.0.1', port, method, path, headers, agent: false });
       const leave = (): void => void asked.destroy();
-      seat.headless.add(asked);
-      res.once('close', leave);
-      asked.once('response', (answer) => {
-        seat.headless.delete(asked);
-        this.#answered(seat, req, answer);
-        res.writeHead(answer.statusCode ?? 502, fieldsOf(answer));
-        res.flushHeaders();
-        answer.on('error', () => res.destroy());
-        answer.on('close', () => (answer.complete ? undefined : res.destroy()));
-        answer.pipe(res);
-        resolve(true);
-      });
-      asked.once('error', () => {
+      const failed = (): void => {
         seat.headless.delete(asked);
         res.off('close', leave);
         if (res.headersSent) res.destroy();
-        resolve(res.headersSent);
+        resolve(res.headersSent ? 'answered' : 'lost');
+      };
+      seat.headless.add(asked);
+      res.once('close', leave);
+      asked.once('error', failed);
+      asked.once('response', (answer) => {
+        const held = new HeldAnswer(answer, method === 'POST' ? HOLD_MS : 0);
+        held.cut.then(failed, failed);
+        void held.due.then(() => {
+          seat.headless.delete(asked);
+          if (isAgain && held.text.includes(IN_FLIGHT)) {
+            res.off('close', leave);
+            asked.destroy();
+            return resolve('refused');
+          }
+          this.#answered(seat, req, answer);
+          res.writeHead(answer.statusCode ?? 502, fieldsOf(answer));
+          held.passTo(res);
+          resolve('answered');
+        });
       });
       asked.end(body);
     });
@@ -178,6 +203,43 @@ export class Front {
       if (seat.out) for (const asked of seat.headless) asked.destroy(new Error('no answer'));
       await delay(seat.out ? RETRY_MS * 2 : PROBE_MS / 2, undefined, { ref: false });
     }
+  }
+}
+
+/** The head of an answer and what has come of its body. */
+class HeldAnswer {
+  /** Resolves when it is complete, or after `ms`. */
+  readonly due: Promise<void>;
+  /** Resolves when the connection broke before the end of the answer. */
+  readonly cut: Promise<void>;
+  readonly #answer: IncomingMessage;
+  #chunks: Buffer[] = [];
+  #to: ServerResponse | undefined;
+
+  constructor(answer: IncomingMessage, ms: number) {
+    this.#answer = answer;
+    answer.on('data', (chunk: Buffer) => (this.#to === undefined ? this.#chunks.push(chunk) : this.#to.write(chunk)));
+    this.cut = new Promise((resolve) => answer.once('close', () => answer.complete || resolve()).on('error', () => {}));
+    this.due = new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      answer.once('end', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      answer.once('close', () => clearTimeout(timer));
+    });
+  }
+
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString();
+  }
+
+  passTo(res: ServerResponse): void {
+    this.#to = res;
+    res.flushHeaders();
+    for (const chunk of this.#chunks.splice(0)) res.write(chunk);
+    if (this.#answer.complete) res.end();
+    else this.#answer.once('end', () => res.end());
   }
 }
 

@@ -36,9 +36,6 @@ async function answer(request: Request): Promise<Response> {
   }
   const transport = new WebStandardStreamableHTTPServerTransport({
     sessionIdGenerator: () => randomUUID(),
-    // So a call has no head before its answer, and the front sends it again when this process dies. On a stream, which
-    // is the default, its client would wait until its own time-out.
-    enableJsonResponse: true,
     onsessioninitialized: (sessionId) => void transports.set(sessionId, transport),
     onsessionclosed: (sessionId) => void transports.delete(sessionId),
   });

@@ -30,7 +30,7 @@ export const sojournArgs = (folder: string): readonly string[] => [
   ...['--store', `sqlite:${storeFile(folder)}`],
   '--resume-modern-calls',
   // A client whose stream is cut comes back after this time; the default is 4 s.
-  ...['--retry-ms', '100'],
+  ...['--retry-ms', '500'],
   // Without a supervisor the process that serves is killed and frozen.
   ...['--port', '0', '--workers', '0', '--log-level', 'error'],
 ];
