@@ -32,7 +32,13 @@ const filesBelow = (folder) =>
 /** A hash of everything that decides the result of the build. */
 function fingerprint() {
   const hash = createHash('sha256');
-  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/build.mjs', 'scripts/bundle-demo.mjs'];
+  const settings = [
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'package-lock.json',
+    'scripts/build.mjs',
+    'scripts/bundle-demo.mjs',
+  ];
   for (const file of [...settings.map((name) => join(root, name)), ...filesBelow(join(root, 'src'))]) {
     hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
   }

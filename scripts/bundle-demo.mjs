@@ -11,10 +11,7 @@ import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
 const ENTRIES = ['demo', 'counter', 'map', 'keeper'];
-const BUNDLED = [
-  '@modelcontextprotocol/client',
-  '@modelcontextprotocol/sdk',
-];
+const BUNDLED = ['@modelcontextprotocol/client', '@modelcontextprotocol/sdk'];
 
 const NO_OAUTH = `() => { throw new Error('the demo has no OAuth') }`;
 

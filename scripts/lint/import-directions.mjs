@@ -48,10 +48,13 @@ const MAY_IMPORT = {
   index: ['sdk', 'observe', 'endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
 };
 
-/** Packages that a folder may import besides Node's modules and the SDK: the CLI's own, and the stores' clients. */
+/**
+ * Packages that a folder may import besides Node's modules and the SDK: the CLI's own, and the stores' clients. The
+ * build bundles the clients that `sojourn demo` runs.
+ */
 const PACKAGES = {
   auth: ['jose'],
-  cli: ['commander', 'pino', 'tsx'],
+  cli: ['commander', 'pino', 'tsx', '@modelcontextprotocol/client', '@modelcontextprotocol/sdk'],
   sdk: ['@modelcontextprotocol/sdk'],
   stores: ['libsql', 'pg', 'redis', '@nats-io/transport-node'],
 };

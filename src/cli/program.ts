@@ -34,7 +34,6 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   const takesModule = MODULE_COMMANDS.includes(given[0] ?? '');
   const end = takesModule && given.includes('--') ? given.indexOf('--') : given.length;
   const [args, passed] = [given.slice(0, end), given.slice(end + 1)];
-  // Commands that are added later inherit its settings.
   const program = new Command('sojourn')
     .description('MCP sessions that outlive the process: serve an MCP server to clients of every protocol revision.')
     .version(BUILD_VERSION, '-v, --version', 'print the version')
@@ -84,15 +83,12 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       error instanceof CommanderError &&
       (NOT_OURS.includes(error.code) || (error.code === NO_MODULE && passed.length > 0));
     if (takesModule && isMeantForModule) context.err(ARGUMENTS_HINT.replace('serve', command));
-    return exitCodeOf(
-      error,
-      context,
-      ['sessions', 'instances', 'reload', 'dev', 'check', 'demo', 'doctor'].includes(command) ? command : 'serve',
-    );
+    return exitCodeOf(error, context, OTHER_COMMANDS.includes(command) ? command : 'serve');
   }
 }
 
 const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check'];
+const OTHER_COMMANDS: readonly string[] = ['sessions', 'instances', 'reload', 'dev', 'check', 'demo', 'doctor'];
 /** The mistakes of a command line with arguments that are meant for the module. */
 const NOT_OURS: readonly string[] = ['commander.unknownOption', 'commander.excessArguments'];
 /** `serve -- server.js`: the module is before `--`. */

@@ -8,7 +8,9 @@ import { fromJsonSchema, McpServer } from '@modelcontextprotocol/server';
 /** So long each call works, so that calls run at any moment. */
 const WORK_MS = 100;
 
-/** Stores `number` and returns what was stored before; 0 at first. A late repetition of an earlier call lowers nothing. */
+/**
+ * Stores `number` and returns what was stored before; 0 at first. A late repetition of an earlier call lowers nothing.
+ */
 export type StoreNumber = (number: number) => number | Promise<number>;
 
 /** A client without a session keeps its number itself, so nothing is stored for it. */

@@ -8,7 +8,7 @@
  *       happenings.ts what happened: notices of the instances, waits of the clients
  *       guard.ts      the keeper (keeper.ts) locks the store, and cleans up even after a kill -9 of the demo
  *     counter.ts, map.ts   the programs of the instances of both sides, with counter-tool.ts
- *     show.ts       what a person sees: frames (facts.ts, headline.ts, frame.ts, screen.ts), or lines; cast.ts records it
+ *     show.ts       frames (facts.ts, headline.ts, explanation.ts, frame.ts, screen.ts) or lines; cast.ts records them
  *     script.ts     keys without a person; keys.ts those of a person; summary.ts the end
  *
  * It claims nothing that it did not measure. A call fails when the code of its client sees an error. No client skips a
@@ -42,41 +42,36 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Resolves with the exit code: 1 when a call or a session on sojourn was lost. */
 export async function demo(request: DemoRequest, out: (text: string) => void): Promise<number> {
-  const { stdin, stdout, env } = process;
   const seed = Number(request.seed);
   if (!Number.isSafeInteger(seed)) throw new UsageError(`--seed takes a whole number; got ${request.seed}`);
-  const script = request.script ?? (stdin.isTTY ? undefined : TOUR);
+  const script = request.script ?? (process.stdin.isTTY ? undefined : TOUR);
   if (script !== undefined) checkScript(script);
   // Says how to install it, before anything runs.
   await loadLibsql();
-  const fits = stdout.isTTY && layoutOf(stdout) !== undefined;
-  const terminal = fits && !request.plain && !env['CI'] ? stdout : undefined;
-  const show = new Show({ terminal, cast: request.cast, ink: inkOf(env, process.platform), out });
-  show.line('sojourn demo: 3 instances, one SQLite file, 6 clients');
-  show.line("beside them the same clients on the SDK's own transport, also in three processes");
-  if (stdin.isTTY) show.line(`keys: 1 2 3 instance, k kill -9, ${CAN_FREEZE ? 'f freeze, ' : ''}d drain, r restart, s store away 5 s, q quit`);
+  const show = openShow(request, out);
+  const stage = new Stage(show.written);
   const quitting = new AbortController();
   const quit = (): void => {
     if (quitting.signal.aborted) process.exit(EXIT.failed);
     quitting.abort();
   };
-  for (const signal of SIGNALS) process.on(signal, quit);
-  const stage = new Stage(show.written);
-  const keys = stdin.isTTY ? readKeys(stdin, (key) => void press(key)) : undefined;
-  const press = (key: string): Promise<void> =>
-    QUIT_KEYS.includes(key) ? Promise.resolve(quit()) : pressed(key, stage, show).catch(failed);
-  let failure: unknown;
+  const ended = new Promise<void>((resolve) => quitting.signal.addEventListener('abort', () => resolve()));
+  let failure: Error | undefined;
   const failed = (error: unknown): void => {
-    failure ??= error;
+    failure ??= error instanceof Error ? error : new Error(String(error));
     quitting.abort();
   };
-  const ended = new Promise<void>((resolve) => quitting.signal.addEventListener('abort', () => resolve()));
+  const press = (key: string): Promise<void> =>
+    QUIT_KEYS.includes(key) ? Promise.resolve(quit()) : pressed(key, stage, show).catch(failed);
+  for (const signal of SIGNALS) process.on(signal, quit);
+  const keys = process.stdin.isTTY ? readKeys(process.stdin, (key) => void press(key)) : undefined;
   try {
     await Promise.race([stage.open(), ended]);
     if (!quitting.signal.aborted) {
       show.open(stage);
-      const played = script === undefined ? ended : play(script, seed, stage, { press, signal: quitting.signal });
-      await Promise.race([played, ended]);
+      await (script === undefined
+        ? ended
+        : Promise.race([play(script, seed, stage, { press, signal: quitting.signal }), ended]));
     }
   } catch (error) {
     failed(error);
@@ -84,13 +79,24 @@ export async function demo(request: DemoRequest, out: (text: string) => void): P
   quitting.abort();
   show.close();
   keys?.close();
-  const text = failure === undefined && stage.isOpen ? summary(stage) : '';
-  const { lost, sessionsLost } = stage.isOpen ? stage.totals(stage.ours) : { lost: 0, sessionsLost: 0 };
+  const end = stage.isOpen ? { text: summary(stage), totals: stage.totals(stage.ours) } : undefined;
   await stage.close();
   for (const signal of SIGNALS) process.off(signal, quit);
   if (failure !== undefined) throw failure;
-  out(text);
-  return lost + sessionsLost === 0 ? EXIT.ok : EXIT.failed;
+  out(end?.text ?? '');
+  return end === undefined || end.totals.lost + end.totals.sessionsLost === 0 ? EXIT.ok : EXIT.failed;
+}
+
+function openShow({ plain, cast }: DemoRequest, out: (text: string) => void): Show {
+  const { stdin, stdout, env, platform } = process;
+  const fits = stdout.isTTY && layoutOf(stdout) !== undefined;
+  const terminal = fits && !plain && !env['CI'] ? stdout : undefined;
+  const show = new Show({ terminal, cast, ink: inkOf(env, platform), out });
+  show.line('sojourn demo: 3 instances, one SQLite file, 6 clients');
+  show.line("beside them the same clients on the SDK's own transport, also in three processes");
+  const freeze = CAN_FREEZE ? 'f freeze, ' : '';
+  if (stdin.isTTY) show.line(`keys: 1 2 3 instance, k kill -9, ${freeze}d drain, r restart, s store away 5 s, q quit`);
+  return show;
 }
 
 /** What a key does. */

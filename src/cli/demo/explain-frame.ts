@@ -7,33 +7,30 @@ const RUNS = `
    client ──▶ front ─┬▶ one ───┐
                      ├▶ two ───┼──▶ one SQLite file: sessions and their state
                      └▶ three ─┘
-
    The front sends each request to the next instance, whatever session it has.
    An instance is a process: sojourn serve counter.js --store sqlite:…
-   On the right: three processes with the SDK's transport in a Map, and a front
-   that keeps each session at the process that opened it.
-   Both fronts hold an answer back for up to 250 ms, and send a POST again whose
-   client has no head yet. The tool stores the number of its client, so a call
-   that runs twice changes nothing (idempotentHint).
+   On the right: three processes with the SDK's transport in a Map; their front
+   keeps each session at its process. Both fronts hold an answer back until it
+   is whole (at most 3 s), and send a POST again whose client has no head yet:
+   the tool stores the number of its client, so a second run changes nothing.
 `;
 
 const KEYS = [
   ['k', 'kill -9', 'SIGKILL. Sessions are in the store; calls that ran run again.'],
-  ['f', 'freeze', 'SIGSTOP. Its calls wait until its lease ends, up to 3 s. f again'],
-  ['', '', 'lets it run: what it writes then is refused.'],
+  ['f', 'freeze', 'SIGSTOP. Calls wait until its lease ends. f again: it runs.'],
   ['d', 'drain', 'SIGTERM. Running calls end, the sessions are handed over.'],
   ['r', 'restart', 'Starts it again.'],
   ['s', 'store away', 'Its file is locked for 5 s. Calls on sessions wait.'],
 ] as const;
 
 const ROW = `
-   441  ·····w······  three  186 ms   441 calls are answered. One waited (w): it
-   took 186 ms, its tool alone takes 100; its session is on three now. x: an error.
+   441  ·····w······  three  186 ms    441 calls are answered. One waited (w): it
+   took 186 ms, the tool alone takes 100. Its session is on three now. x: an error.
 `;
 
 export function explainFrame(facts: Parameters<typeof header>[0], layout: Layout, rows: number): readonly Line[] {
   const space: Line[] = layout === 'large' ? [[]] : [];
-  const keys = KEYS.filter(([key]) => CAN_FREEZE || (key !== 'f' && key !== ''));
+  const keys = KEYS.filter(([key]) => CAN_FREEZE || key !== 'f');
   const lines: Line[] = [
     ...header(facts, widthOf(layout)),
     ...space,

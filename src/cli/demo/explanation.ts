@@ -30,13 +30,20 @@ const BACK =
   'Each instance took a new lease and claimed its sessions. The calls that waited were answered, each once, with the ' +
   'number that its client expects.';
 
+const QUIET = 'On the right no session has ended yet.';
+const GONE = 'On the right the sessions were in the memory of their process: 404 ends a session for good.';
+
+/** Every text. */
+export const TEXTS: readonly string[] = [
+  BEFORE,
+  AWAY,
+  BACK,
+  ...[KILLED, KEPT, FROZEN, DRAINED].flatMap((left) => [`${left} ${QUIET}`, `${left} ${GONE}`]),
+];
+
 export function explanation({ happenings: { last }, totals, theirs }: Stage): string {
   if (last === undefined) return BEFORE;
-  const { sessionsLost } = totals(theirs);
-  const right =
-    sessionsLost === 0
-      ? 'On the right no session has ended yet.'
-      : 'On the right the sessions were in the memory of their process: 404 ends a session for good.';
+  const right = totals(theirs).sessionsLost === 0 ? QUIET : GONE;
   switch (last.cause) {
     case 'killed':
     case 'ended':

@@ -129,9 +129,7 @@ const explained = ({ explanation }: Facts, width: number, most: number): Line[] 
   );
 
 const logLines = ({ log }: Facts, width: number, most: number): Line[] =>
-  log
-    .slice(0, most)
-    .map(({ at, text }) => fit([span(` ${exactClock(at)}  `, 'dim'), span(text)], width));
+  log.slice(0, most).map(({ at, text }) => fit([span(` ${exactClock(at)}  `, 'dim'), span(text)], width));
 
 function filled(lines: readonly Line[], count: number): Line[] {
   return Array.from({ length: count }, (_, n) => lines[n] ?? []);

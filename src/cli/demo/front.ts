@@ -1,9 +1,9 @@
 /**
- * The load balancer of one side. It sends each request to the next instance (`turns`), or the requests of a session to
- * the instance that opened it (`affinity`).
+ * The load balancer of one side. It sends each request to the next instance (`turns`), or the requests of a session
+ * to the instance that opened it (`affinity`).
  *
- * It holds the answer to a POST back until it is complete, at most HOLD_MS. As long as its client has no head, a POST is
- * sent again, to the next instance, when its connection breaks or its instance is out: twice a second the front asks
+ * It holds the answer to a POST back until it is complete, at most HOLD_MS. As long as its client has no head, a POST
+ * is sent again, to the next instance, when its connection breaks or its instance is out: twice a second the front asks
  * each for `/healthz`, and an instance that gives no answer for OUT_AFTER_MS gets no requests until it answers. Without
  * any instance a request waits. After the head the connection of the client breaks with that of the instance.
  *
@@ -36,7 +36,8 @@ const OUT_AFTER_MS = 2_000;
 const RETRY_MS = 25;
 /** What the answer says to a POST whose first attempt still runs. */
 const IN_FLIGHT = 'still in flight';
-const HOLD_MS = 250;
+/** Longer than OUT_AFTER_MS, so that a call at a frozen instance is sent again too. */
+const HOLD_MS = 3_000;
 /** The calls per second are those of this time. */
 const RATE_MS = 2_000;
 /** The client's connection and the instance's are two. */
@@ -111,7 +112,7 @@ export class Front {
     for await (const chunk of req) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
     let passed: Seat | undefined;
-    for (let tries = 0; !res.destroyed && !this.#closed; ) {
+    for (let tries = 0; !res.destroyed && !this.#closed;) {
       const seat = this.#choose(req, passed);
       const outcome = seat === undefined ? 'refused' : await this.#ask(seat, { req, body, res, isAgain: tries > 0 });
       if (outcome === 'answered') return;

@@ -19,7 +19,7 @@ export interface Interruption {
   readonly cause: Cause;
   /** The instance; of the store `undefined`. */
   readonly instance: string | undefined;
-  /** As `performance.now()`. */
+  /** Its beginning, as `performance.now()`. */
   readonly at: number;
   /** The clients whose sessions were live there. */
   readonly clients: readonly string[];
@@ -173,7 +173,9 @@ export class Happenings {
     this.#logged += waits.length;
     const shown = waits.length > 4 ? [waits[0] ?? 0, waits.at(-1) ?? 0] : waits;
     const text = shown.map(duration);
-    this.say(`${times(waits.length, 'call')} had waited, and took ${waits.length > 4 ? text.join(' to ') : listed(text)}`);
+    this.say(
+      `${times(waits.length, 'call')} had waited, and took ${waits.length > 4 ? text.join(' to ') : listed(text)}`,
+    );
   }
 
   /** A session belongs to a client. */
@@ -235,5 +237,3 @@ export class Happenings {
     if (place?.instance === name) place.instance = undefined;
   }
 }
-
-

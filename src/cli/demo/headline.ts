@@ -40,7 +40,8 @@ const NEWS_MS = 10_000;
 export function headline(facts: FleetFacts): readonly [string, string] {
   const { last, waiting } = facts;
   const serving = facts.instances.filter(({ serves }) => serves).length;
-  if (serving === 0) return [`No instance serves. ${calls(waiting)}.`, 'r starts the selected one. Every call waits until then.'];
+  if (serving === 0)
+    return [`No instance serves. ${calls(waiting)}.`, 'r starts the selected one. Every call waits until then.'];
   if (last === undefined || (last.overMs !== undefined && last.overMs > NEWS_MS)) {
     const quiet = waiting === 0 ? 'Nothing waits' : calls(waiting);
     return [
@@ -82,7 +83,8 @@ function outcome({ waits, lost }: Last, waiting: number): string {
 
 function whereSessions({ cause, instance, sessions, continued, continueOn, overMs }: Last): string {
   const its = sessions === 1 ? 'Its session' : `Its ${sessions} sessions`;
-  const hint = overMs !== undefined ? '' : cause === 'frozen' ? ` f lets ${instance} run again.` : ` r starts ${instance} again.`;
+  const hint =
+    overMs !== undefined ? '' : cause === 'frozen' ? ` f lets ${instance} run again.` : ` r starts ${instance} again.`;
   if (sessions === 0) return `No session was live there.${hint}`;
   if (continued >= sessions) {
     return `${its} ${sessions === 1 ? 'continues' : 'continue'} on ${listed(continueOn)}.${hint}`;

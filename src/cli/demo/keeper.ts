@@ -1,7 +1,7 @@
 /**
  * A process beside the demo, with two duties. It locks the file of the store for a while, which takes the store away
- * from the instances. And when the demo is gone, however it ended, the keeper kills what is left of its processes,
- * frozen ones too, and removes its folder. It ignores the signals of a terminal.
+ * from the instances. And when the demo is gone, however it ended, the keeper kills its processes, frozen ones
+ * too, and removes its folder. It ignores the signals of a terminal.
  */
 import { rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';

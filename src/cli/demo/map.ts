@@ -70,7 +70,7 @@ async function text(req: IncomingMessage): Promise<string> {
 const server = createServer((req, res) => void serve(req, res).catch(() => res.destroy()));
 server.listen(0, '127.0.0.1', () => tellParent({ port: (server.address() as AddressInfo).port }));
 
-/** As the SDK's examples do at the end: transports are closed, and running calls end before. */
+/** The end of the SDK's examples: transports are closed. Running calls end before. */
 function drain(): void {
   server.close(() => process.exit(0));
   for (const transport of transports.values()) void transport.close();

@@ -25,8 +25,7 @@ export function connect(era: Era, name: string, url: string): Promise<Connection
 async function connectWithSession(name: string, url: string): Promise<Connection> {
   const client = new SessionClient({ name, version: '1.0.0' });
   const transport = new SessionTransport(new URL(url));
-  // Its optional members are not typed for `exactOptionalPropertyTypes`.
-  await client.connect(transport as never);
+  await client.connect(transport);
   return {
     version: transport.protocolVersion ?? '',
     get sessionId() {

@@ -1,6 +1,6 @@
 /**
- * Keys that are pressed without a person. A dot waits a second. `x` kills a serving instance at random and starts one
- * that was killed before, now or at the next `x`, so up to two are down at once. A seed repeats the choices of `x`.
+ * Keys that are pressed without a person. A dot waits a second. `x` kills a serving instance at random and starts it
+ * again, now or at the next `x`: up to two are down at once. A seed repeats the choices of `x`.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { UsageError } from '../failure.ts';
@@ -10,13 +10,13 @@ import { CAN_FREEZE, type Stage } from './stage.ts';
 /** What the demo does where no person can press a key. */
 export const TOUR = `...2k....r....s........${CAN_FREEZE ? '3f......f...' : ''}1d...r...`;
 
-const KEYS = '123kfdrsx.q ';
+const KEYS: readonly string[] = ['1', '2', '3', 'k', ...(CAN_FREEZE ? ['f'] : []), 'd', 'r', 's', 'x', '.', 'q'];
 
 /** Throws a `UsageError` for a key that does not exist. */
 export function checkScript(script: string): void {
-  const wrong = [...script].find((key) => !KEYS.includes(key) || (key === 'f' && !CAN_FREEZE));
+  const wrong = script.split('').find((key) => key !== ' ' && !KEYS.includes(key));
   if (wrong !== undefined) {
-    throw new UsageError(`--script: there is no key ${JSON.stringify(wrong)}; the keys are ${[...KEYS].join(' ').trim()}`);
+    throw new UsageError(`--script: there is no key ${JSON.stringify(wrong)}; the keys are ${KEYS.join(' ')}`);
   }
 }
 
@@ -39,11 +39,7 @@ export async function play(script: string, seed: number, stage: Stage, { press, 
   }
 }
 
-async function killAtRandom(
-  stage: Stage,
-  random: () => number,
-  wait: (ms: number) => Promise<unknown>,
-): Promise<void> {
+async function killAtRandom(stage: Stage, random: () => number, wait: (ms: number) => Promise<unknown>): Promise<void> {
   const dead = NAMES.filter((name) => stage.ours.instance(name).state === 'killed');
   const { serving } = stage;
   const victim = serving[Math.floor(random() * serving.length)] as Name;

@@ -17,5 +17,4 @@ export function age(ms: number): string {
 }
 
 /** `86 ms`, `2.6 s`. */
-export const duration = (ms: number): string =>
-  ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
+export const duration = (ms: number): string => (ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`);

@@ -14,7 +14,7 @@ const FRAME_MS = 100;
 const SEEN_MS = 50;
 const STILL_MS = 1_000;
 const REFUSAL_MS = 4_000;
-/** Of a cast without a terminal. */
+/** The size of a cast without a terminal. */
 const CAST_SIZE: Size = { columns: 100, rows: 30 };
 
 export interface ShowOptions {

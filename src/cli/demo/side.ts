@@ -27,12 +27,14 @@ export const sojournArgs = (folder: string): readonly string[] => [
   beside('../main.js'),
   'serve',
   beside('./counter.js'),
-  ...['--store', `sqlite:${storeFile(folder)}`],
+  `--store=sqlite:${storeFile(folder)}`,
   '--resume-modern-calls',
-  // A client whose stream is cut comes back after this time; the default is 4 s.
-  ...['--retry-ms', '500'],
-  // Without a supervisor the process that serves is killed and frozen.
-  ...['--port', '0', '--workers', '0', '--log-level', 'error'],
+  // A client whose stream is cut comes back after 500 ms; the default is 4 s.
+  '--retry-ms=500',
+  '--port=0',
+  // The process that serves is killed and frozen, so it has no supervisor.
+  '--workers=0',
+  '--log-level=error',
 ];
 
 /** For an instance on the SDK's own transport. */

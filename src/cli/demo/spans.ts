@@ -44,7 +44,7 @@ export interface Ink {
   readonly unicode: boolean;
 }
 
-/** Of the 16 colours: 12, 11 and 9 on a dark terminal, 4, 3 and 1 on a light one. */
+/** The colours are of the 16: 12, 11 and 9 on a dark terminal, 4, 3 and 1 on a light one. */
 const CODES = {
   dark: { moved: '94', wait: '93', bad: '91' },
   light: { moved: '34', wait: '33', bad: '31' },

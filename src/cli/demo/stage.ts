@@ -12,7 +12,7 @@ import { duration } from './sentences.ts';
 import { type Name, NAMES, sdkArgs, Side, sojournArgs, storeFile } from './side.ts';
 
 export const AWAY_MS = 5_000;
-/** Without `SIGSTOP` there is no freeze. */
+/** Windows has no `SIGSTOP`. */
 export const CAN_FREEZE = process.platform !== 'win32';
 /** A report about the store that is older is no answer. */
 const REPORT_OLD_MS = 2_000;
@@ -39,6 +39,7 @@ export class Stage {
   #instances: readonly Instance[] = [];
   #ours: Side | undefined;
   #theirs: Side | undefined;
+  #isClosing = false;
   #awaySince: number | undefined;
   #beats: NodeJS.Timeout | undefined;
 
@@ -191,6 +192,7 @@ export class Stage {
 
   /** Resolves when no process and no file is left. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     clearInterval(this.#beats);
     await Promise.all([this.#ours?.close(), this.#theirs?.close()]);
     for (const instance of [...this.#instances, ...(this.#theirs?.instances ?? [])]) instance.close();
@@ -217,7 +219,7 @@ export class Stage {
   #ended(instance: Instance, pid: number, before: InstanceState): void {
     this.#guard.ended(pid);
     this.#reports.delete(instance.name);
-    if (before !== 'serving' && before !== 'frozen') return;
+    if (this.#isClosing || (before !== 'serving' && before !== 'frozen')) return;
     this.happenings.interrupted('ended', instance.name);
     this.happenings.say(`${instance.name} ended by itself (pid ${pid})`);
   }

@@ -1,1 +1,0 @@
-export { Client as C2, StreamableHTTPClientTransport as T2 } from '@modelcontextprotocol/client';

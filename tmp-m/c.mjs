@@ -1,3 +1,0 @@
-export { Client as C1 } from '@modelcontextprotocol/sdk/client/index.js';
-export { StreamableHTTPClientTransport as T1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-export { Client as C2, StreamableHTTPClientTransport as T2 } from '@modelcontextprotocol/client';
