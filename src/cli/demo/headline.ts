@@ -36,6 +36,8 @@ type Last = NonNullable<FleetFacts['last']>;
 
 /** An interruption that is over for so long is no news. */
 const NEWS_MS = 10_000;
+/** Calls that an interruption delays may still come. */
+const SOON_MS = 1_000;
 
 export function headline(facts: FleetFacts): readonly [string, string] {
   const { last, waiting } = facts;
@@ -69,10 +71,10 @@ function whatHappened({ cause, instance, agoMs, overMs }: Last): string {
   return `${instance} serves again for ${age(overMs)}.`;
 }
 
-function outcome({ waits, lost }: Last, waiting: number): string {
+function outcome({ waits, lost, agoMs }: Last, waiting: number): string {
   const failed = lost === 0 ? '' : ` ${times(lost, 'call')} failed.`;
   if (waiting > 0) return `${calls(waiting)} for another instance.${failed}`;
-  if (waits.length === 0) return `No call waited.${failed}`;
+  if (waits.length === 0) return agoMs < SOON_MS ? `No call waits yet.${failed}` : `No call waited.${failed}`;
   const longest = duration(Math.max(...waits));
   const text =
     waits.length === 1

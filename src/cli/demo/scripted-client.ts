@@ -48,6 +48,8 @@ export class ScriptedClient {
   #answers = 1;
   /** Since the last sign. */
   #hasWait = false;
+  /** The open call has a sign for its wait. */
+  #isSigned = false;
   #hasError = false;
 
   constructor(name: string, era: Era, connection: Connection, host: ClientHost) {
@@ -107,7 +109,7 @@ export class ScriptedClient {
       await this.#call();
       // After a wait it does not catch up.
       beat = Math.max(beat + BEAT_MS, performance.now());
-      await delay(beat - performance.now());
+      await delay(Math.max(0, beat - performance.now()));
     }
   }
 
@@ -118,7 +120,9 @@ export class ScriptedClient {
 
   /** Called once for each quarter of a second. */
   sign(): void {
-    const waits = this.#hasWait || this.waitsMs !== undefined;
+    const isOpen = this.waitsMs !== undefined;
+    const waits = this.#hasWait || isOpen;
+    this.#isSigned ||= isOpen;
     const isError = this.#hasError || this.#ended;
     this.#signs.push(isError ? 'error' : waits ? 'waits' : this.#answers > 0 ? 'answered' : 'quiet');
     if (this.#signs.length > SIGNS) this.#signs.shift();
@@ -129,6 +133,7 @@ export class ScriptedClient {
   async #call(): Promise<void> {
     const began = performance.now();
     this.#since = began;
+    this.#isSigned = false;
     const number = this.#number + 1;
     try {
       const answer = await this.#connection.count(number);
@@ -151,7 +156,7 @@ export class ScriptedClient {
     const at = performance.now();
     const ms = at - from;
     if (ms <= this.#host.longMs(from)) return this.#host.answered(ms);
-    this.#hasWait = true;
+    this.#hasWait = !this.#isSigned;
     this.#lastWait = { ms, from, at };
     this.#host.waited(this, this.#lastWait);
   }

@@ -84,12 +84,23 @@ export const plainText = (text: string, { unicode }: Ink): string =>
 
 /** A line with the codes of its colours. */
 export function painted(line: Line, ink: Ink): string {
-  const parts = line.map(({ text, style }) => {
+  const parts = joined(line).map(({ text, style }) => {
     const code = codeOf(style, ink);
     const shown = plainText(text, ink);
     return code === undefined || text.trim() === '' ? shown : `\u001b[${code}m${shown}\u001b[0m`;
   });
   return parts.join('').trimEnd();
+}
+
+/** Spans of one style that follow each other are one. */
+function joined(line: Line): Line {
+  const spans: Span[] = [];
+  for (const next of line) {
+    const last = spans.at(-1);
+    if (last?.style !== next.style) spans.push(next);
+    else spans[spans.length - 1] = { text: last.text + next.text, style: next.style };
+  }
+  return spans;
 }
 
 function codeOf(style: Style, { colours }: Ink): string | undefined {
