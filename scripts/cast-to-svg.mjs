@@ -17,7 +17,9 @@ const CLASSES = { 1: 'b', 2: 'd', 94: 'm', 93: 'w', 91: 'r' };
 const STYLE = `text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:#e7eaef;white-space:pre}
 .b{font-weight:700}.d{fill:#909aa8}.m{fill:#68acf5}.w{fill:#efb45e}.r{fill:#ff8f7d}`;
 
-const CODE = /\u001b\[(\??)([\d;]*)([A-Za-z])/y;
+const ESCAPE = '\u001b[';
+/** What follows ESCAPE. */
+const CODE = /(\??)([\d;]*)([A-Za-z])/y;
 
 /** A screen: rows of spans `{ column, text, style }`. */
 class Terminal {
@@ -28,14 +30,14 @@ class Terminal {
 
   write(text) {
     for (let at = 0; at < text.length;) {
-      CODE.lastIndex = at;
-      const code = CODE.exec(text);
+      CODE.lastIndex = at + ESCAPE.length;
+      const code = text.startsWith(ESCAPE, at) ? CODE.exec(text) : null;
       if (code !== null) {
         at = CODE.lastIndex;
         if (code[1] === '') this.#obey(code[3], code[2]);
         continue;
       }
-      const next = text.indexOf('\u001b', at);
+      const next = text.indexOf(ESCAPE, at);
       const end = next === -1 ? text.length : next;
       const part = text.slice(at, end);
       (this.rows[this.#row] ??= []).push({ column: this.#column, text: part, style: this.#style });

@@ -24,8 +24,8 @@ const KEYS = [
 ] as const;
 
 const ROW = `
-   441  ·····w······  three  186 ms    441 calls are answered. One waited (w): it
-   took 186 ms, the tool alone takes 100. Its session is on three now. x: an error.
+   441  ·····w······  three  186 ms   441 calls are answered. One waited (w): it
+   took 186 ms, the tool alone 100. Its session is on three now. x: an error.
 `;
 
 export function explainFrame(facts: Parameters<typeof header>[0], layout: Layout, rows: number): readonly Line[] {
