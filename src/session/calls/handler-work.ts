@@ -6,31 +6,47 @@
  *     idle ──its handler begins──▶ running ──it settles──▶ idle
  *       └──the request ends──▶ done    └──the request ends──▶ ending ──it settles──▶ done
  *
- * A handler that has not begun when its request ends never begins.
+ * A handler that has not begun when its request ends never begins. Handlers within handlers count as one.
  */
+import { follow, type Transitions } from '../../options/transitions.ts';
+
+type State = 'idle' | 'running' | 'ending' | 'done';
+
+const STATES: Transitions<State> = {
+  idle: ['running', 'done'],
+  running: ['idle', 'ending'],
+  ending: ['done'],
+  done: [],
+};
+
 export class HandlerWork {
+  #state: State = 'idle';
   #handlers = 0;
-  #ended = false;
   #check: (() => void) | undefined = undefined;
   #held: Array<{ release(): void }> | undefined = undefined;
 
   get running(): boolean {
-    return this.#handlers > 0;
+    return this.#state === 'running' || this.#state === 'ending';
   }
 
   /** The request is answered, or never will be. */
   get ended(): boolean {
-    return this.#ended;
+    return this.#state === 'ending' || this.#state === 'done';
   }
 
   get done(): boolean {
-    return this.#ended && this.#handlers === 0;
+    return this.#state === 'done';
+  }
+
+  #become(next: State): void {
+    this.#state = follow(STATES, this.#state, next);
   }
 
   begin(): void {
-    if (this.#ended) throw new Error('The request ended before its handler began');
+    if (this.ended) throw new Error('The request ended before its handler began');
     this.#check?.();
     this.#check = undefined;
+    if (this.#handlers === 0) this.#become('running');
     this.#handlers += 1;
   }
 
@@ -41,11 +57,14 @@ export class HandlerWork {
 
   settle(): void {
     this.#handlers -= 1;
+    if (this.#handlers > 0) return;
+    this.#become(this.#state === 'ending' ? 'done' : 'idle');
     this.#report();
   }
 
   end(): void {
-    this.#ended = true;
+    if (this.ended) return;
+    this.#become(this.#handlers > 0 ? 'ending' : 'done');
     this.#report();
   }
 
@@ -56,7 +75,7 @@ export class HandlerWork {
   }
 
   #report(): void {
-    if (!this.done || this.#held === undefined) return;
+    if (this.#state !== 'done' || this.#held === undefined) return;
     const all = this.#held;
     this.#held = undefined;
     for (const held of all) held.release();

@@ -11,6 +11,7 @@
  * read later progress on the GET stream before earlier progress on the stream of the call.
  */
 import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
+import { follow, type Transitions } from '../../options/transitions.ts';
 import { internal, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
@@ -40,6 +41,12 @@ const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifica
  *       ╰──────────────────────────────────────────────────────────────▶
  */
 type TransportState = 'open' | 'settled' | 'closed';
+
+const STATES: Transitions<TransportState> = {
+  open: ['settled', 'closed'],
+  settled: ['closed'],
+  closed: [],
+};
 
 /** Takes what the server answers. */
 interface AnsweredCalls {
@@ -130,14 +137,14 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   /** The session leaves, no request of its client runs, and no question waits for an answer. */
   settled(): void {
-    if (this.#state === 'open') this.#state = 'settled';
+    if (this.#state === 'open') this.#state = follow(STATES, this.#state, 'settled');
   }
 
   /** Called by the server when it closes itself, and by the session when it leaves. */
   close(): Promise<void> {
     if (this.#state === 'closed') return DONE;
     const isUnawaited = this.#state === 'settled' && !hasCloseListener(this.#session.server);
-    this.#state = 'closed';
+    this.#state = follow(STATES, this.#state, 'closed');
     this.#tellClosed(isUnawaited);
     this.#session.serverClosed();
     return DONE;

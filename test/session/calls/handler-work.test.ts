@@ -1,0 +1,52 @@
+/** What a request holds is given back once: when it has ended and no handler of it runs. */
+import { expect, test } from 'vitest';
+import { HandlerWork } from '../../../src/session/calls/handler-work.ts';
+
+type Step = 'begin' | 'settle' | 'end';
+
+function after(...steps: readonly Step[]) {
+  const work = new HandlerWork();
+  let released = 0;
+  work.holds({ release: () => (released += 1) });
+  for (const step of steps) work[step]();
+  return { running: work.running, ended: work.ended, done: work.done, released };
+}
+
+test.each<[Step[], ReturnType<typeof after>]>([
+  [[], { running: false, ended: false, done: false, released: 0 }],
+  [['begin'], { running: true, ended: false, done: false, released: 0 }],
+  [['begin', 'settle'], { running: false, ended: false, done: false, released: 0 }],
+  [['begin', 'settle', 'begin'], { running: true, ended: false, done: false, released: 0 }],
+  [['end'], { running: false, ended: true, done: true, released: 1 }],
+  [['end', 'end'], { running: false, ended: true, done: true, released: 1 }],
+  [['begin', 'end'], { running: true, ended: true, done: false, released: 0 }],
+  [['begin', 'end', 'settle'], { running: false, ended: true, done: true, released: 1 }],
+  [['begin', 'settle', 'end'], { running: false, ended: true, done: true, released: 1 }],
+  [['begin', 'begin', 'end', 'settle'], { running: true, ended: true, done: false, released: 0 }],
+  [['begin', 'begin', 'end', 'settle', 'settle'], { running: false, ended: true, done: true, released: 1 }],
+])('%j', (steps, expected) => {
+  expect(after(...steps)).toEqual(expected);
+});
+
+test('a handler that begins after its request ended never begins', () => {
+  expect(() => after('end', 'begin')).toThrow('ended before its handler began');
+});
+
+test('the check runs once, before the first handler, and keeps it from beginning', () => {
+  const work = new HandlerWork();
+  let checks = 0;
+  work.beforeHandler(() => {
+    checks += 1;
+    throw new Error('not now');
+  });
+  expect(() => work.begin()).toThrow('not now');
+  expect([work.running, checks]).toEqual([false, 1]);
+});
+
+test('what comes to hold an ended request is given back at once', () => {
+  const work = new HandlerWork();
+  work.end();
+  let released = 0;
+  work.holds({ release: () => (released += 1) });
+  expect(released).toBe(1);
+});
