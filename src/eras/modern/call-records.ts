@@ -17,6 +17,7 @@ import { type RequestFields, sentFields } from '../../relay/sent-request.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
 import { sessionHash } from '../../shown.ts';
+import { KEPT_REQUEST_LENGTH } from '../../session/calls/markers.ts';
 import { type Fence, isEnded, type MaybePromise, RECORD_VERSION, type Records } from '../../stores/store.ts';
 
 /** How long a record lasts that its owner does not extend: longer than any instance takes to be found dead. */
@@ -25,8 +26,6 @@ export const RECORD_MS = 300_000;
 const CREATE_MS = 500;
 /** How long the end of an endpoint waits for the store. */
 const STORED_MS = 1_000;
-/** A longer request is not kept, so it is not run again. */
-const KEPT_REQUEST_LENGTH = 65_536;
 
 /** A request as the instance needs it that runs it again, with the fields that instances relay: it holds no token. */
 export interface KeptCall extends RequestFields {

@@ -20,7 +20,7 @@ import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
 /** A longer request is not kept for a re-run: the next owner ends it instead. */
-const KEPT_REQUEST_LENGTH = 65_536;
+export const KEPT_REQUEST_LENGTH = 65_536;
 /**
  * How long markers are kept after the owner of a call, or its relaying instance, is lost. A relaying instance sends
  * such a call again within two leases and the attempts of its placement. To send it later than this, the instance would
