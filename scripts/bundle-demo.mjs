@@ -3,32 +3,30 @@
  * clients of both eras in it, and one for each of its processes. The rest of the package and its dependencies stay
  * outside, shared with the command line.
  *
- * Two parts of the clients stay out, because the demo never runs them: the two validators (Ajv) of tool results
- * with an `outputSchema`, and OAuth. zod is that of `@modelcontextprotocol/server`.
+ * Two parts of the clients stay out, because the demo never runs them: Ajv, which validates results of tools with an
+ * `outputSchema`, and the OAuth of the 2025 client. zod is that of `@modelcontextprotocol/server`.
+ *
+ * `LICENSES.txt` has the licences of what is bundled.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
 const ENTRIES = ['demo', 'counter', 'map', 'keeper'];
 const BUNDLED = ['@modelcontextprotocol/client', '@modelcontextprotocol/sdk'];
 
-const NO_OAUTH = `() => { throw new Error('the demo has no OAuth') }`;
-
-/**
- * What a module becomes, by its path: a function of its text. A module that is not found, or that does not change, means
- * that the clients have changed and this list is old.
- */
-const CHANGED = [
+/** What replaces a module, by its path. One that is not found means that the clients have changed and this is old. */
+const REPLACED = [
   [
-    /sdk\/dist\/esm\/client\/auth\.js$/,
-    () => `export const auth = ${NO_OAUTH}, extractWWWAuthenticateParams = () => ({});
-           export class UnauthorizedError extends Error {}`,
+    /sdk[\\/]dist[\\/]esm[\\/]client[\\/]auth\.js$/,
+    `export const auth = () => { throw new Error('the demo has no OAuth') };
+     export const extractWWWAuthenticateParams = () => ({});
+     export class UnauthorizedError extends Error {}`,
   ],
-  [/sdk\/dist\/esm\/validation\/ajv-provider\.js$/, () => 'export class AjvJsonSchemaValidator {}'],
+  [/sdk[\\/]dist[\\/]esm[\\/]validation[\\/]ajv-provider\.js$/, 'export class AjvJsonSchemaValidator {}'],
   [
-    /client\/dist\/shimsNode\.mjs$/,
-    () => 'export class DefaultJsonSchemaValidator {}; export const CORS_IS_POSSIBLE = false',
+    /client[\\/]dist[\\/]shimsNode\.mjs$/,
+    'export class DefaultJsonSchemaValidator {}; export const CORS_IS_POSSIBLE = false',
   ],
 ];
 
@@ -49,16 +47,28 @@ const packages = (folder, found) => ({
         ? { path, external: true }
         : undefined;
     });
-    for (const [filter, change] of CHANGED) {
-      onLoad({ filter }, ({ path }) => {
-        const text = readFileSync(path, 'utf8');
-        const contents = change(text);
-        if (contents !== text) found.add(filter);
+    for (const [filter, contents] of REPLACED) {
+      onLoad({ filter }, () => {
+        found.add(filter);
         return { contents };
       });
     }
   },
 });
+
+/** The licence of each package that a file comes from, each text once. */
+function licencesOf(files) {
+  const texts = new Map();
+  const folders = files.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/.][^/]*(?=\/)/.exec(file)?.[0] ?? []);
+  for (const folder of new Set(folders)) {
+    const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+    if (file === undefined) throw new Error(`scripts/bundle-demo.mjs: ${name} has no licence file`);
+    const text = readFileSync(join(folder, file), 'utf8').trim();
+    texts.set(text, [...(texts.get(text) ?? []), `${name} ${version}`]);
+  }
+  return [...texts].map(([text, names]) => `${names.join(', ')}\n\n${text}\n`).join(`\n${'-'.repeat(80)}\n\n`);
+}
 
 /** `built` is the folder that becomes `dist/`. It is in the checkout, so that packages are found. */
 async function bundle(built) {
@@ -66,7 +76,8 @@ async function bundle(built) {
   const outdir = `${folder}.bundled`;
   const found = new Set();
   mkdirSync(outdir, { recursive: true });
-  await build({
+  const { metafile } = await build({
+    metafile: true,
     entryPoints: ENTRIES.map((name) => join(folder, `${name}.js`)),
     outdir,
     bundle: true,
@@ -82,8 +93,14 @@ async function bundle(built) {
     external: ['jose'],
     plugins: [packages(folder, found)],
   });
-  const missing = CHANGED.filter(([filter]) => !found.has(filter));
+  const missing = REPLACED.filter(([filter]) => !found.has(filter));
   if (missing.length > 0) throw new Error(`scripts/bundle-demo.mjs: the clients have changed: ${missing.join(', ')}`);
+  const outputs = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.entries(inputs));
+  const used = outputs.flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : []));
+  writeFileSync(
+    join(outdir, 'LICENSES.txt'),
+    licencesOf(used.filter((file) => !file.includes('node_modules/.cache/') && !file.startsWith('shared:'))),
+  );
   rmSync(folder, { recursive: true });
   renameSync(outdir, folder);
 }

@@ -62,7 +62,9 @@ export async function demo(request: DemoRequest, out: (text: string) => void): P
     quitting.abort();
   };
   const press = (key: string): Promise<void> =>
-    QUIT_KEYS.includes(key) ? Promise.resolve(quit()) : pressed(key, stage, show).catch(failed);
+    QUIT_KEYS.includes(key) && !(key === 'q' && show.closesExplanation())
+      ? Promise.resolve(quit())
+      : pressed(key, stage, show).catch(failed);
   for (const signal of SIGNALS) process.on(signal, quit);
   const keys = process.stdin.isTTY ? readKeys(process.stdin, (key) => void press(key)) : undefined;
   try {

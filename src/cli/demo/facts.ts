@@ -128,13 +128,14 @@ function storeOf(stage: Stage): Facts['store'] {
   if (stage.awayMs !== undefined) {
     return { ms: '–', state: '× does not answer', style: 'bad', holds: 'its file is locked for 5 s' };
   }
+  const isAsked = stage.ours.instances.some(({ state }) => state === 'serving');
   const latencies = NAMES.flatMap((name) => stage.report(name)?.storeMs ?? []);
   const ms = latencies.toSorted((a, b) => a - b)[latencies.length >> 1];
   const { places } = stage.happenings;
   const alone = [...places].flatMap(([client, { instance }]) => (instance === undefined ? [client] : []));
   return {
     ms: ms === undefined ? '–' : `${ms.toFixed(1)} ms`,
-    state: '● answers',
+    state: isAsked ? '● answers' : '– is not asked',
     style: 'plain',
     holds: alone.length === 0 ? 'keeps all four' : `${alone.join(', ')}: for the next request`,
   };

@@ -68,7 +68,7 @@ const WHAT: Readonly<Record<Exclude<Cause, 'store'>, string>> = {
 function whatHappened({ cause, instance, agoMs, overMs }: Last): string {
   if (cause === 'store') return '';
   if (overMs === undefined) return `${instance} ${WHAT[cause]} ${age(agoMs)} ago.`;
-  return `${instance} serves again for ${age(overMs)}.`;
+  return `${instance} has served again for ${age(overMs)}.`;
 }
 
 function outcome({ waits, lost, agoMs }: Last, waiting: number): string {
@@ -110,7 +110,7 @@ function ofStore(last: Last, { waiting, backInMs }: FleetFacts): readonly [strin
   }
   const longest = waits.length === 0 ? '' : `, the longest took ${duration(Math.max(...waits))}`;
   return [
-    `The store answers again for ${age(overMs)}. ${waits.length === 1 ? '1 call' : `${waits.length} calls`} waited${longest}; ${failed}.`,
+    `The store has answered again for ${age(overMs)}. ${waits.length === 1 ? '1 call' : `${waits.length} calls`} waited${longest}; ${failed}.`,
     waiting === 0 ? 'Each instance has its lease again, and every session continues.' : `${calls(waiting)}.`,
   ];
 }
