@@ -9,6 +9,7 @@ const RUNS = `
                      └▶ three ─┘
    The front sends each request to the next instance, whatever session it has.
    An instance is a process: sojourn serve counter.js --store sqlite:…
+   --resume-modern-calls --retry-ms 500 (default: 4 s).
    On the right: three processes with the SDK's transport in a Map; their front
    keeps each session at its process. Both fronts hold an answer back until it
    is whole (at most 3 s), and send a POST again whose client has no head yet:

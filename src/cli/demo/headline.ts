@@ -74,7 +74,8 @@ function whatHappened({ cause, instance, agoMs, overMs }: Last): string {
 function outcome({ waits, lost, agoMs }: Last, waiting: number): string {
   const failed = lost === 0 ? '' : ` ${times(lost, 'call')} failed.`;
   if (waiting > 0) return `${calls(waiting)} for another instance.${failed}`;
-  if (waits.length === 0) return agoMs < SOON_MS ? `No call waits yet.${failed}` : `No call waited.${failed}`;
+  if (waits.length === 0)
+    return agoMs < SOON_MS ? `No call waits yet.${failed}` : `No call waited because of it.${failed}`;
   const longest = duration(Math.max(...waits));
   const text =
     waits.length === 1
