@@ -43,8 +43,9 @@ const MAY_IMPORT = {
     'protocol',
   ],
   sealed: ['options', 'protocol'],
+  otel: ['observe', 'endpoint', 'options', 'protocol'],
   testing: ['stores', 'options', 'protocol'],
-  cli: ['sdk', 'observe', 'endpoint', 'listen', 'stores', 'options', 'protocol', 'index'],
+  cli: ['sdk', 'observe', 'otel', 'endpoint', 'listen', 'stores', 'options', 'protocol', 'index'],
   index: ['sdk', 'observe', 'endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
 };
 
@@ -55,6 +56,7 @@ const MAY_IMPORT = {
 const PACKAGES = {
   auth: ['jose'],
   cli: ['commander', 'pino', 'tsx', '@modelcontextprotocol/client', '@modelcontextprotocol/sdk'],
+  otel: ['@opentelemetry/api'],
   sdk: ['@modelcontextprotocol/sdk'],
   stores: ['libsql', 'pg', 'redis', '@nats-io/transport-node'],
 };

@@ -15,6 +15,7 @@ import { projectStore } from './project-store.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
+import { withTelemetry } from './telemetry.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { storeStart } from './store-start.ts';
 import { storeOf } from './store-url.ts';
@@ -40,9 +41,10 @@ export interface ServeContext {
 /** Resolves with the exit code, once the endpoint has ended. */
 export async function serve(module: string, settings: ServeSettings, context: ServeContext): Promise<number> {
   const { worker } = context;
-  const { logger, definition, options, resolved, chosen } = await load(module, settings, context);
+  const { logger, definition, options, resolved, chosen, watch } = await load(module, settings, context);
   const { createMcpEndpoint } = await import('../index.ts');
   const endpoint = createMcpEndpoint(definition, options);
+  watch(endpoint);
   const start = storeStart(settings, worker, chosen, module);
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, worker), worker.alone]);
   const listening = { ...listenOptions(settings, context.fd), storeMayBeAway: start.storeMayBeAway };
@@ -126,15 +128,18 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
   // The supervisor of a worker has logged these warnings already.
   if (worker === undefined) warnOfSettings(settings, fd, logger);
   const chosen = given ?? (dev && own.store === undefined ? await projectStore(module, cwd) : undefined);
-  const options: McpEndpointOptions = {
+  const { options, watch } = await withTelemetry(
+    {
+      logger,
+      ...((dev || inTerminal()) && own.logger === undefined && { accessLog: true, logErrors: true }),
+      ...mergeOptions(own, settings.options),
+      ...(chosen && { store: chosen.store }),
+    },
     logger,
-    ...((dev || inTerminal()) && own.logger === undefined && { accessLog: true, logErrors: true }),
-    ...mergeOptions(own, settings.options),
-    ...(chosen && { store: chosen.store }),
-  };
+  );
   const resolved = resolveTogether(module, options);
   if (worker !== undefined && settings.workers > 1) requireSharedStore(settings, resolved);
-  return { logger, definition, options, resolved, chosen };
+  return { logger, definition, options, resolved, chosen, watch };
 }
 
 function checkModuleOptions(module: string, own: McpEndpointOptions, { options: { auth } }: ServeSettings): void {

@@ -130,4 +130,5 @@ export class Metrics {
   }
 }
 
-const methodName = (method: string): string => (MCP_METHODS.has(method) ? method : OTHER);
+/** The method, or `_OTHER`. */
+export const methodName = (method: string): string => (MCP_METHODS.has(method) ? method : OTHER);

@@ -77,6 +77,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     types: ['MigrationSqlOptions', 'PostgresConfig', 'PostgresOptions', 'PostgresPool'],
   },
   './redis': { values: ['redis'], types: ['RedisConnection', 'RedisOptions', 'RedisSettings'] },
+  './otel': { values: ['telemetry', 'watchEndpoint'], types: ['Telemetry', 'TelemetryOptions'] },
   './sealed': { values: ['sealedSessions'], types: ['SealedSessions', 'SealedSessionsOptions'] },
   './sqlite': {
     values: ['sqlite'],

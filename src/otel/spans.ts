@@ -1,0 +1,126 @@
+/**
+ * The span of one run of a request. Its parent is the trace context that the client sent in `params._meta`, so it has
+ * the same parent when another instance runs the request again, and the span around it (of the HTTP request) is linked.
+ * Without that context the span around it is the parent, else the header `traceparent`, which instances relay.
+ *
+ * No argument, result or message of an error is in a span.
+ */
+import {
+  type Attributes,
+  type Context,
+  context,
+  isSpanContextValid,
+  type Link,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  type Tracer,
+} from '@opentelemetry/api';
+import { SojournError } from '../errors.ts';
+import type { AroundRequest, RequestAnswer, RunningRequest } from '../options/around-request.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import { sessionHash } from '../shown.ts';
+import type { Counts } from './counts.ts';
+
+const MOST_ID = 64;
+
+const made = new WeakSet<AroundRequest>();
+
+/** Whether `telemetry()` made the function. */
+export const isTelemetry = (around: AroundRequest): boolean => made.has(around);
+
+export function aroundSpan(tracer: Tracer, counts: Counts, resourceUris: boolean): AroundRequest {
+  const around: AroundRequest = async (request, next) => {
+    const began = performance.now();
+    const { parent, links } = parentOf(request);
+    const attributes = attributesOf(request, resourceUris);
+    const span = tracer.startSpan(nameOf(request), { kind: SpanKind.SERVER, attributes, links }, parent);
+    let errorType: string | undefined = 'call_cut';
+    try {
+      const answer = await context.with(trace.setSpan(parent, span), () => next());
+      errorType = errorOf(answer);
+      const { error } = answer;
+      if (error !== undefined) span.setAttribute('rpc.response.status_code', String(error.code));
+      return answer;
+    } catch (cause) {
+      errorType = cause instanceof SojournError ? cause.code.toLowerCase() : '_OTHER';
+      throw cause;
+    } finally {
+      if (errorType !== undefined) {
+        span.setAttribute('error.type', errorType);
+        span.setStatus({ code: SpanStatusCode.ERROR });
+      }
+      span.end();
+      counts.ran(request, (performance.now() - began) / 1_000, errorType);
+    }
+  };
+  made.add(around);
+  return around;
+}
+
+const nameOf = ({ method, name }: RunningRequest): string => (name === undefined ? method : `${method} ${name}`);
+
+/** The code of a JSON-RPC error, or `tool_error`; `undefined`: it succeeded. */
+function errorOf({ result, error }: RequestAnswer): string | undefined {
+  if (error !== undefined) return String(error.code);
+  return result?.['isError'] === true ? 'tool_error' : undefined;
+}
+
+function attributesOf(request: RunningRequest, resourceUris: boolean): Attributes {
+  const { method, id, name, uri, session, protocolVersion, attempt } = request;
+  return {
+    'mcp.method.name': method,
+    'jsonrpc.request.id': String(id).slice(0, MOST_ID),
+    'network.transport': 'tcp',
+    ...(protocolVersion !== undefined && { 'mcp.protocol.version': protocolVersion }),
+    ...(session !== undefined && { 'mcp.session.id': sessionHash(session.id) }),
+    ...(method === 'tools/call' && { 'gen_ai.operation.name': 'execute_tool' }),
+    ...(name !== undefined && { [method === 'prompts/get' ? 'gen_ai.prompt.name' : 'gen_ai.tool.name']: name }),
+    ...(resourceUris && uri !== undefined && { 'mcp.resource.uri': uri }),
+    ...(attempt > 1 && { 'sojourn.attempt': attempt }),
+  };
+}
+
+interface Parent {
+  readonly parent: Context;
+  readonly links: Link[];
+}
+
+function parentOf(request: RunningRequest): Parent {
+  const around = context.active();
+  const ambient = trace.getSpanContext(around);
+  const meta = request.params?.['_meta'];
+  const sent = isObject(meta) ? propagation.extract(ROOT_CONTEXT, meta, META) : ROOT_CONTEXT;
+  const isAround = ambient !== undefined && isSpanContextValid(ambient);
+  if (isTraced(sent)) return { parent: within(around, sent), links: isAround ? [{ context: ambient }] : [] };
+  if (isAround) return { parent: around, links: [] };
+  return { parent: within(around, propagation.extract(ROOT_CONTEXT, request, HEADERS)), links: [] };
+}
+
+function isTraced(sent: Context): boolean {
+  const span = trace.getSpanContext(sent);
+  return span !== undefined && isSpanContextValid(span);
+}
+
+/** The context of the application, with the span and the baggage that were sent. */
+function within(around: Context, sent: Context): Context {
+  const span = trace.getSpanContext(sent);
+  const baggage = propagation.getBaggage(sent);
+  const traced = span === undefined ? around : trace.setSpanContext(around, span);
+  return baggage === undefined ? traced : propagation.setBaggage(traced, baggage);
+}
+
+const META = {
+  keys: (meta: Readonly<Record<string, unknown>>) => Object.keys(meta),
+  get: (meta: Readonly<Record<string, unknown>>, key: string) => {
+    const value = Object.hasOwn(meta, key) ? meta[key] : undefined;
+    return typeof value === 'string' ? value : undefined;
+  },
+};
+
+const HEADERS = {
+  keys: () => ['traceparent', 'tracestate', 'baggage'],
+  get: (request: RunningRequest, key: string) => request.header(key),
+};
