@@ -35,12 +35,6 @@ const SECTIONS = new Map([
 ]);
 const LAST = 226;
 
-/** Items that a later version will have. */
-const LATER = new Map([
-  [100, 'telemetry carries the version of each request'],
-  [155, 'telemetry carries the negotiated version'],
-]);
-
 const MOST_NOT_APPLICABLE = 10;
 const NUMBERED = /^(?:B\d+ )+/;
 /** A `describe` that only says on which face, or for which parameter, its tests run. */
@@ -116,8 +110,7 @@ function findProblems(items, notApplicable) {
   for (let item = 1; item <= LAST; item++) {
     if (items.has(item)) {
       if (notApplicable.has(item)) problems.push(`B${item} is not applicable, and has a test: one of the two is wrong`);
-      if (LATER.has(item)) problems.push(`B${item} is for later, and has a test: one of the two is wrong`);
-    } else if (!notApplicable.has(item) && !LATER.has(item)) {
+    } else if (!notApplicable.has(item)) {
       problems.push(`B${item} has no test`);
     }
   }
@@ -141,7 +134,6 @@ function renderPage(items, notApplicable, folder, page) {
     const number = String(item);
     const absent = notApplicable.get(item);
     if (absent !== undefined) return [[number, absent.what, `not applicable: ${absent.why}; ${absent.instead}`]];
-    if (LATER.has(item)) return [[number, LATER.get(item), 'later, with telemetry']];
     return [...(items.get(item) ?? [])].map(([sentence, files], i) => [
       i === 0 ? number : '',
       sentence.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('*', '\\*'),

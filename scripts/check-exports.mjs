@@ -2,7 +2,7 @@
  * Checks the exports map against the build. Every file that package.json names exists, and every entry loads. The
  * modules that an entry loads, followed import by import, belong to this package, Node and the SDK: `import 'sojourn'`
  * must not load the CLI's dependencies. A store's entry may load its client when the store is opened, and
- * the option `auth.jwt` loads jose.
+ * the option `auth.jwt` loads jose. `sojourn/otel` loads the API of OpenTelemetry.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -19,6 +19,7 @@ const LOADED_LATER = {
   './postgres': ['pg'],
   './nats': ['@nats-io/transport-node'],
 };
+const LOADED = { './otel': '@opentelemetry/api' };
 const problems = [];
 
 const filesOf = (target) => (typeof target === 'string' ? [target] : Object.values(target).flatMap(filesOf));
@@ -27,7 +28,7 @@ const IMPORT =
   /^(?:import|export)\b[^'"]*?from ?['"]([^'"]+)['"]|^import ?['"]([^'"]+)['"]|\bimport\(['"]([^'"]+)['"]\)/gm;
 
 /** Every file below dist/ that `entry` reaches, dynamic imports included. */
-function follow(entry, later = [], seen = new Set()) {
+function follow(entry, later = [], loaded = undefined, seen = new Set()) {
   if (seen.has(entry) || !existsSync(entry)) return seen;
   seen.add(entry);
   for (const [, from, bare, dynamic] of readFileSync(entry, 'utf8').matchAll(IMPORT)) {
@@ -35,10 +36,14 @@ function follow(entry, later = [], seen = new Set()) {
     if (specifier.startsWith('.')) {
       const target = resolve(dirname(entry), specifier);
       if (!existsSync(target)) problems.push(`${relative(root, entry)} imports ${specifier}, which is not built`);
-      follow(target, later, seen);
+      follow(target, later, loaded, seen);
     } else if (dynamic !== undefined && later.includes(dynamic)) {
       continue;
-    } else if (!LOADABLE.has(specifier) && !builtinModules.includes(specifier.replace(/^node:/, ''))) {
+    } else if (
+      specifier !== loaded &&
+      !LOADABLE.has(specifier) &&
+      !builtinModules.includes(specifier.replace(/^node:/, ''))
+    ) {
       problems.push(`${relative(root, entry)} loads the package ${specifier}`);
     }
   }
@@ -51,7 +56,7 @@ for (const [name, target] of Object.entries(manifest.exports)) {
   }
   if (typeof target === 'string') continue;
   const entry = join(root, target.default);
-  follow(entry, LOADED_LATER[name]);
+  follow(entry, LOADED_LATER[name], LOADED[name]);
   if (existsSync(entry)) {
     await import(pathToFileURL(entry).href).catch((error) =>
       problems.push(`exports['${name}'] fails: ${error.message}`),

@@ -20,6 +20,7 @@ import {
 } from '@opentelemetry/api';
 import { SojournError } from '../errors.ts';
 import type { AroundRequest, RequestAnswer, RunningRequest } from '../options/around-request.ts';
+import { monotonicMs, systemTime } from '../options/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { sessionHash } from '../shown.ts';
 import type { Counts } from './counts.ts';
@@ -33,7 +34,7 @@ export const isTelemetry = (around: AroundRequest): boolean => made.has(around);
 
 export function aroundSpan(tracer: Tracer, counts: Counts, resourceUris: boolean): AroundRequest {
   const around: AroundRequest = async (request, next) => {
-    const began = performance.now();
+    const began = monotonicMs(systemTime);
     const { parent, links } = parentOf(request);
     const attributes = attributesOf(request, resourceUris);
     const span = tracer.startSpan(nameOf(request), { kind: SpanKind.SERVER, attributes, links }, parent);
@@ -53,7 +54,7 @@ export function aroundSpan(tracer: Tracer, counts: Counts, resourceUris: boolean
         span.setStatus({ code: SpanStatusCode.ERROR });
       }
       span.end();
-      counts.ran(request, (performance.now() - began) / 1_000, errorType);
+      counts.ran(request, (monotonicMs(systemTime) - began) / 1_000, errorType);
     }
   };
   made.add(around);

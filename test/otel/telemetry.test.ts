@@ -80,7 +80,7 @@ describe.each(SDKS)('%s', (folder) => {
     ['tools/call', { name, arguments: { value: 'secret' }, _meta: meta }] as const;
 
   test.skipIf(lacks !== '')(
-    `spans have the names and attributes of the conventions, and nothing that a client or handler said${lacks}`,
+    `B100 B155 spans have the names of the conventions and the version of each request, and nothing that was said${lacks}`,
     { timeout: 60_000 },
     async () => {
       const { client, spanOf, output, metrics } = await start(sharedTarget('sqlite'));

@@ -1,6 +1,6 @@
 /**
- * Registers the OpenTelemetry SDK of the folder `SOJOURN_TEST_OTEL` of `tools/`, for `node --import`. Each finished span
- * is a line `span {…}` on stdout; `reportMetrics()` writes lines `metric {…}`.
+ * Registers the OpenTelemetry SDK of the folder `SOJOURN_TEST_OTEL` of `tools/`, for `node --import`. Each finished
+ * span is a line `span {…}` on stdout; the signal SIGUSR2 writes lines `metric {…}`.
  */
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -21,7 +21,12 @@ const exporter = {
     for (const span of spans) {
       const { traceId, spanId } = span.spanContext();
       say('span', {
-        ...{ traceId, spanId, name: span.name, kind: span.kind, status: span.status, attributes: span.attributes },
+        traceId,
+        spanId,
+        name: span.name,
+        kind: span.kind,
+        status: span.status,
+        attributes: span.attributes,
         parent: span.parentSpanContext?.spanId,
         links: span.links.map(({ context: linked }) => linked.spanId),
         events: span.events,
@@ -33,7 +38,8 @@ const exporter = {
   async forceFlush() {},
 };
 const Provider = NodeTracerProvider ?? sdk.TracerProvider;
-trace.setGlobalTracerProvider(new Provider({ spanProcessors: [new sdk.SimpleSpanProcessor(exporter)] }));
+const processor = new sdk.SimpleSpanProcessor(folder === 'otel-2' ? exporter : { exporter });
+trace.setGlobalTracerProvider(new Provider({ spanProcessors: [processor] }));
 
 const { AggregationTemporality, InMemoryMetricExporter, MeterProvider, PeriodicExportingMetricReader } = sdkMetrics;
 const values = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
@@ -46,7 +52,7 @@ propagation.setGlobalPropagator(
   new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }),
 );
 
-export async function reportMetrics() {
+async function reportMetrics() {
   await meters.forceFlush();
   for (const { scopeMetrics } of values.getMetrics())
     for (const { metrics: all } of scopeMetrics)
