@@ -28,7 +28,7 @@ const IMPORT =
   /^(?:import|export)\b[^'"]*?from ?['"]([^'"]+)['"]|^import ?['"]([^'"]+)['"]|\bimport\(['"]([^'"]+)['"]\)/gm;
 
 /** Every file below dist/ that `entry` reaches, dynamic imports included. */
-function follow(entry, later = [], loaded = undefined, seen = new Set()) {
+function follow(entry, later, loaded, seen = new Set()) {
   if (seen.has(entry) || !existsSync(entry)) return seen;
   seen.add(entry);
   for (const [, from, bare, dynamic] of readFileSync(entry, 'utf8').matchAll(IMPORT)) {
@@ -37,7 +37,7 @@ function follow(entry, later = [], loaded = undefined, seen = new Set()) {
       const target = resolve(dirname(entry), specifier);
       if (!existsSync(target)) problems.push(`${relative(root, entry)} imports ${specifier}, which is not built`);
       follow(target, later, loaded, seen);
-    } else if (dynamic !== undefined && later.includes(dynamic)) {
+    } else if (dynamic !== undefined && later?.includes(dynamic)) {
       continue;
     } else if (
       specifier !== loaded &&

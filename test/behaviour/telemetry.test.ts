@@ -11,7 +11,7 @@ import { callModern } from '../kit/modern.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 
-const INSTANCE = join(import.meta.dirname, 'processes/instance.mjs');
+const INSTANCE = join(import.meta.dirname, '../otel/processes/instance.mjs');
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = 'b7ad6b7169203331';
 const traceparent = `00-${TRACE}-${PARENT}-01`;
@@ -79,10 +79,11 @@ describe.each(SDKS)('%s', (folder) => {
   const call = (name: string, meta: object = {}) =>
     ['tools/call', { name, arguments: { value: 'secret' }, _meta: meta }] as const;
 
-  test.skipIf(lacks !== '')(
-    `B100 B155 spans have the names of the conventions and the version of each request, and nothing that was said${lacks}`,
+  test(
+    'B100 B155 spans have the names of the conventions and the version of each request, and nothing that was said',
     { timeout: 60_000 },
-    async () => {
+    async ({ skip }) => {
+      skip(lacks !== '', lacks);
       const { client, spanOf, output, metrics } = await start(sharedTarget('sqlite'));
       const one = client();
       await one.initialize();
@@ -134,29 +135,27 @@ describe.each(SDKS)('%s', (folder) => {
     },
   );
 
-  test.skipIf(lacks !== '')(
-    `the parent is what the client sent, else the span around it${lacks}`,
-    { timeout: 60_000 },
-    async () => {
-      const { client, spanOf, spans } = await start(sharedTarget('sqlite'));
-      const one = client();
-      await one.initialize();
-      await one.call(...call('echo', { traceparent }));
-      const sent = await spanOf('tools/call echo');
-      await until(() => spans('HTTP').length >= 3, { timeoutMs: 10_000 });
-      const http = spans('HTTP').find(({ spanId }) => sent.links.includes(spanId));
-      expect([sent.traceId, sent.parent, http?.name]).toEqual([TRACE, PARENT, 'HTTP']);
-      await one.call(...call('fails'));
-      const around = await spanOf('tools/call fails');
-      await until(() => spans('HTTP').some(({ spanId }) => spanId === around.parent), { timeoutMs: 10_000 });
-      expect(around.links).toEqual([]);
-    },
-  );
+  test('the parent is what the client sent, else the span around it', { timeout: 60_000 }, async ({ skip }) => {
+    skip(lacks !== '', lacks);
+    const { client, spanOf, spans } = await start(sharedTarget('sqlite'));
+    const one = client();
+    await one.initialize();
+    await one.call(...call('echo', { traceparent }));
+    const sent = await spanOf('tools/call echo');
+    await until(() => spans('HTTP').length >= 3, { timeoutMs: 10_000 });
+    const http = spans('HTTP').find(({ spanId }) => sent.links.includes(spanId));
+    expect([sent.traceId, sent.parent, http?.name]).toEqual([TRACE, PARENT, 'HTTP']);
+    await one.call(...call('fails'));
+    const around = await spanOf('tools/call fails');
+    await until(() => spans('HTTP').some(({ spanId }) => spanId === around.parent), { timeoutMs: 10_000 });
+    expect(around.links).toEqual([]);
+  });
 
-  test.skipIf(lacks !== '')(
-    `one trace across a relay, and across a kill -9: the killed run has no span${lacks}`,
+  test(
+    'one trace across a relay, and across a kill -9: the killed run has no span',
     { timeout: 60_000 },
-    async () => {
+    async ({ skip }) => {
+      skip(lacks !== '', lacks);
       const file = sharedTarget('sqlite');
       const [first, second] = [await start(file, 'bare'), await start(file, 'bare')];
       const one = first.client();
