@@ -69,8 +69,8 @@ test('the behaviours and the contract of the stores without a server are fast; c
   const slow = new Set(slowTests());
   const behaviours = readdirSync(join(import.meta.dirname, '../behaviour')).filter((name) => name.endsWith('.test.ts'));
   const fast = behaviours.filter((name) => !slow.has(`test/behaviour/${name}`));
-  // `cors` asks the command line.
-  expect(behaviours.filter((name) => !fast.includes(name))).toEqual(['cors.test.ts']);
+  // `cors` asks the command line, and `telemetry` processes with an SDK of OpenTelemetry.
+  expect(behaviours.filter((name) => !fast.includes(name))).toEqual(['cors.test.ts', 'telemetry.test.ts']);
   for (const name of ['memory', 'sqlite']) expect(slow).not.toContain(`test/stores/${name}.test.ts`);
   for (const name of ['redis', 'postgres', 'nats', 'sqlite-crash'])
     expect(slow).toContain(`test/stores/${name}.test.ts`);

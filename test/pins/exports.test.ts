@@ -72,12 +72,12 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
   },
   './memory': { values: ['memory'], types: [] },
   './nats': { values: ['nats'], types: ['NatsConnection', 'NatsOptions', 'NatsSettings'] },
+  './otel': { values: ['telemetry', 'watchEndpoint'], types: ['Telemetry', 'TelemetryOptions'] },
   './postgres': {
     values: ['migrationSql', 'postgres'],
     types: ['MigrationSqlOptions', 'PostgresConfig', 'PostgresOptions', 'PostgresPool'],
   },
   './redis': { values: ['redis'], types: ['RedisConnection', 'RedisOptions', 'RedisSettings'] },
-  './otel': { values: ['telemetry', 'watchEndpoint'], types: ['Telemetry', 'TelemetryOptions'] },
   './sealed': { values: ['sealedSessions'], types: ['SealedSessions', 'SealedSessionsOptions'] },
   './sqlite': {
     values: ['sqlite'],
