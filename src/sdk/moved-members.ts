@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../types.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { innerServer, TOOL_RUNNER } from './server-shape.ts';
+import { innerServer, isLowLevel, TOOL_RUNNER } from './server-shape.ts';
 
 interface Member {
   readonly name: string;
@@ -34,7 +34,7 @@ const seen = new WeakSet<object>();
 /** Looks at each class of servers once. */
 export function warnOfMoved(made: unknown, logger: Logger): void {
   const inner = innerServer(made);
-  if (!isObject(inner) || !isObject(made)) return;
+  if (!isObject(made) || !isLowLevel(inner)) return;
   const { constructor } = made;
   if (typeof constructor !== 'function' || seen.has(constructor)) return;
   seen.add(constructor);

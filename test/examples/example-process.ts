@@ -3,14 +3,15 @@ import { fileURLToPath } from 'node:url';
 import { startNode } from '../kit/child-process.ts';
 import { until } from '../kit/until.ts';
 
-/** Lines of `info` with their fields. */
-const NOTICES = /^sojourn: A (?:client connected|session ended|session continues here) \{.*\}\n/gm;
+/** Lines of `info` with their fields: about clients and sessions that come and go, and about the end of the instance. */
+const NOTICES =
+  /^sojourn: (?:A (?:client connected|session ended|session continues here)|This instance (?:drains: .*|has drained)) \{.*\}\n/gm;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface ExampleProcess {
   readonly output: { stdout: string; stderr: string };
-  /** What it wrote to stderr besides the lines about clients and sessions that come and go. */
+  /** What it wrote to stderr besides those lines of `info`. */
   complaints(): string;
   /** Resolves when it has printed where it serves. */
   url(): Promise<string>;
