@@ -2,29 +2,21 @@
  * `sojourn doctor <store>`: opens a store as `serve` does, measures each operation on a record that it removes, and
  * prints who serves with the store and what is wrong. It takes no lease, so no instance sees it.
  */
-import { existsSync } from 'node:fs';
-import { openEndpointStore } from '../endpoint/endpoint-store.ts';
 import { SojournError } from '../errors.ts';
 import { base64url, systemRandom } from '../options/system.ts';
-import { DEFAULTS } from '../options/table.ts';
-import { Notices } from '../observe/notices.ts';
+import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { type InstanceLease, isEnded, type Records, type StoredRecord } from '../stores/store.ts';
+import type { Logger } from '../types.ts';
 import { collectingLogger } from './collecting-logger.ts';
 import { EXIT, Failure, reason, UsageError } from './failure.ts';
+import { openStore, sessionPages, type StoreRequest } from './opened-store.ts';
 import { instanceText, printable } from './session-printout.ts';
 import { storeOf } from './store-url.ts';
 
-export interface DoctorRequest {
-  readonly storeUrl: string;
-  /** The argument or variable that gave it, for errors. */
-  readonly origin: string;
-  /** The endpoint's `name`. */
-  readonly name: string;
+export interface DoctorRequest extends StoreRequest {
   readonly json: boolean;
 }
-
-type EndpointStore = Awaited<ReturnType<typeof openEndpointStore>>;
 
 interface Report {
   readonly store: string;
@@ -35,7 +27,28 @@ interface Report {
   readonly clockMs: number;
   readonly instances: readonly InstanceLease[];
   readonly sessions: { readonly live: number; readonly notLive: number; readonly more: boolean };
+  /** What the store says of its settings. */
+  readonly facts: readonly string[];
   readonly warnings: readonly string[];
+}
+
+interface Seen {
+  readonly store: string;
+  readonly openMs: number;
+  readonly facts: ReadonlySet<string>;
+  readonly warnings: Set<string>;
+}
+
+/** Takes what the Redis store says of its server: whether it keeps data on disk. */
+function factsLogger(logger: Logger, warnings: Set<string>, facts: Set<string>): Logger {
+  return {
+    ...logger,
+    debug: (fields, text) => {
+      if (!('losesData' in fields)) return;
+      if (fields.losesData === true) warnings.add(text);
+      else facts.add(text);
+    },
+  };
 }
 
 const ROUNDS = 20;
@@ -50,21 +63,20 @@ const SLOW_MS = 50;
 
 /** Resolves with the exit code: 1 where something is wrong. */
 export async function doctor(request: DoctorRequest, out: (text: string) => void): Promise<number> {
-  const { store, shown, redact } = await storeOf(request.storeUrl, request.origin);
-  if (!store.durable)
-    throw new UsageError(`${request.origin}: memory: has nothing to look at: it ends with its process`);
-  const file = request.storeUrl.replace(/^sqlite:/i, '');
-  if (store.kind === 'sqlite' && !existsSync(file)) throw new Failure(`${file} does not exist; check the path`);
+  const chosen = await storeOf(request.storeUrl, request.origin);
+  const { shown, redact } = chosen;
   const warnings = new Set<string>();
   const began = performance.now();
   let opened: EndpointStore | undefined;
   try {
-    const settings = { ...DEFAULTS, notices: new Notices(), name: request.name, logger: collectingLogger(warnings) };
-    opened = await openEndpointStore(store, settings);
-    const report = await examine(opened, { store: shown, openMs: performance.now() - began, warnings });
+    const facts = new Set<string>();
+    opened = await openStore(chosen, request, factsLogger(collectingLogger(warnings), warnings, facts));
+    const openMs = performance.now() - began;
+    const report = await examine(opened, { store: shown, openMs, facts, warnings });
     out(redact(request.json ? `${JSON.stringify(report)}\n` : printed(report)));
     return report.warnings.length === 0 ? EXIT.ok : EXIT.failed;
   } catch (error) {
+    if (error instanceof UsageError || error instanceof Failure) throw error;
     const problem = error instanceof SojournError ? error.storeProblem?.what : undefined;
     throw new Failure(`${shown}: ${redact(problem ?? reason(error))}`, { cause: error });
   } finally {
@@ -72,10 +84,7 @@ export async function doctor(request: DoctorRequest, out: (text: string) => void
   }
 }
 
-async function examine(
-  store: EndpointStore,
-  { store: shown, openMs, warnings }: { store: string; openMs: number; warnings: Set<string> },
-): Promise<Report> {
+async function examine(store: EndpointStore, { store: shown, openMs, facts, warnings }: Seen): Promise<Report> {
   const { latencyMs, clockMs } = await measure(store.calls);
   const instances = await store.instances.list();
   const sessions = await count(store, new Set(instances.map(({ id }) => id)));
@@ -88,7 +97,7 @@ async function examine(
     if (ms > SLOW_MS) warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
   const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
   if (versions.size > 1) warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
-  return { store: shown, openMs, latencyMs, clockMs, instances, sessions, warnings: [...warnings] };
+  return { store: shown, openMs, latencyMs, clockMs, instances, sessions, facts: [...facts], warnings: [...warnings] };
 }
 
 /** Each operation, on records that no list shows. */
@@ -129,21 +138,19 @@ function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' 
 
 async function count(store: EndpointStore, alive: ReadonlySet<string>): Promise<Report['sessions']> {
   let [live, notLive] = [0, 0];
-  let cursor: string | undefined;
-  do {
-    const page = await store.sessions.list(PAGE, cursor);
-    for (const { owner } of page.records)
+  for await (const records of sessionPages(store, PAGE)) {
+    if (live + notLive >= MOST_SESSIONS) return { live, notLive, more: true };
+    for (const { owner } of records)
       if (owner !== null && alive.has(owner)) live++;
       else notLive++;
-    cursor = page.nextCursor;
-  } while (cursor !== undefined && live + notLive < MOST_SESSIONS);
-  return { live, notLive, more: cursor !== undefined };
+  }
+  return { live, notLive, more: false };
 }
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
-function printed({ store, openMs, latencyMs, clockMs, instances, sessions, warnings }: Report): string {
+function printed({ store, openMs, latencyMs, clockMs, instances, sessions, facts, warnings }: Report): string {
   const { live, notLive, more } = sessions;
   const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
   const ahead =
@@ -155,6 +162,7 @@ function printed({ store, openMs, latencyMs, clockMs, instances, sessions, warni
     ['sessions', `${more ? 'more than ' : ''}${live + notLive} not ended, ${live} of them live`],
     ...instances.map((lease) => ['instance', instanceText(lease)] as const),
     ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),
+    ...facts.map((fact) => ['settings', fact] as const),
     ...warnings.map((warning) => ['warning', warning] as const),
   ];
   const end = warnings.length === 0 ? 'No problem found.' : `${warnings.length} to look at.`;

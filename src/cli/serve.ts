@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
+import { markServed, onDrainOrder } from '../endpoint/drain-orders.ts';
 import { familiesOf } from '../endpoint/endpoint-metrics.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
@@ -43,8 +44,12 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const { worker } = context;
   const { logger, definition, options, resolved, chosen, watch } = await load(module, settings, context);
   const { createMcpEndpoint } = await import('../index.ts');
+  markServed();
   const endpoint = createMcpEndpoint(definition, options);
   watch(endpoint);
+  const signals = worker?.signals ?? context.signals;
+  let ordered = false;
+  onDrainOrder(endpoint, () => (ordered = !signals.emit('SIGTERM')));
   const start = storeStart(settings, worker, chosen, module);
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, worker), worker.alone]);
   const listening = { ...listenOptions(settings, context.fd), storeMayBeAway: start.storeMayBeAway };
@@ -59,7 +64,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   });
   const reportMetrics = await metricsOf(endpoint, settings, worker, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
-  const stopped = untilStopped(worker?.signals ?? context.signals, () => performance.now(), {
+  const stopped = untilStopped(signals, () => performance.now(), {
     async finish(signal) {
       const { timeoutMs = settings.drainTimeoutMs, socketCloses } = worker?.drainOrder ?? {};
       if (worker !== undefined) worker.report({ sojourn: 'leaving' });
@@ -75,6 +80,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     interrupted: (signal) => logger.warn({ signal }, 'a second signal ended the process before its drain was done'),
     failed: (error) => logger.error({ err: error }, `the shutdown failed: ${reason(error)}`),
   });
+  // The order came before this process served.
+  if (ordered) signals.emit('SIGTERM');
   // Printed last, because a parent may send a signal as soon as it reads the banner.
   const text = banner({
     version: BUILD_VERSION,

@@ -21,15 +21,31 @@ export function sessionRow(session: SessionSummary, ids: boolean): string {
 
 export const sessionLine = (session: SessionSummary, ids: boolean): string => json(shownOf(session, ids));
 
-export function countLine({ live, hibernated }: { readonly live: number; readonly hibernated: number }): string {
-  const all = live + hibernated;
-  return `\n${all} ${all === 1 ? 'session' : 'sessions'}: ${live} live, ${hibernated} hibernated\n`;
+export type SessionCounts = Record<SessionStatus, number>;
+
+export function countLine({ live, hibernated, released, orphaned }: SessionCounts): string {
+  const all = live + hibernated + released + orphaned;
+  const others = [released > 0 && `${released} released`, orphaned > 0 && `${orphaned} orphaned`].filter(Boolean);
+  const counts = [`${live} live`, `${hibernated} hibernated`, ...others].join(', ');
+  return `\n${all} ${all === 1 ? 'session' : 'sessions'}: ${counts}\n`;
 }
 
 const shownOf = ({ id, ...rest }: SessionSummary, ids: boolean): object => (ids ? { id, ...rest } : rest);
 
+/** What the store has beside the record of a session. */
+export interface SessionSurroundings {
+  readonly owner: InstanceLease | undefined;
+  /** What is kept of its GET stream. */
+  readonly getStream: { readonly messages: number; readonly bytes: number } | undefined;
+}
+
 /** All public fields of one session. Of `session.state`: the keys, and the size of each value in bytes. */
-export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJson: boolean, ids: boolean): string {
+export function sessionDetails(
+  record: StoredRecord,
+  { owner, getStream: kept }: SessionSurroundings,
+  asJson: boolean,
+  ids: boolean,
+): string {
   const { expiresAt } = record;
   const session = decodeSession(record);
   const { epoch, initialized, logLevel, subscriptions, getPrimed: getStream } = session;
@@ -37,15 +53,30 @@ export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJso
   const state = Object.fromEntries(
     Object.entries(session.state).map(([key, text]) => [key, Buffer.byteLength(text)] as const),
   );
-  const basics = summary(record, alive);
+  const basics = summary(record, new Set(owner === undefined ? [] : [owner.id]));
+  const bytes = bytesOf(record);
   if (asJson) {
-    const rest = { epoch, capabilities, initialized, logLevel, subscriptions, getStream, expiresAt, state };
+    const { host, pid } = owner?.process ?? {};
+    const rest = {
+      ...(host !== undefined && { host, pid }),
+      getStreamKept: kept,
+      bytes,
+      epoch,
+      capabilities,
+      initialized,
+      logLevel,
+      subscriptions,
+      getStream,
+      expiresAt,
+      state,
+    };
     return json({ ...shownOf(basics, ids), ...rest });
   }
   const rows: [string, string][] = [
     ...(ids ? [['id', basics.id] satisfies [string, string]] : []),
     ['hash', basics.hash],
-    ['status', basics.owner === undefined ? basics.status : `${basics.status} on ${basics.owner}`],
+    ['status', basics.status],
+    ...(owner === undefined ? [] : [['owner', instanceText(owner)] satisfies [string, string]]),
     ['user', basics.userName ?? '-'],
     ['user key', basics.user ?? '-'],
     ['client', `${basics.clientInfo.name} ${basics.clientInfo.version}`],
@@ -54,7 +85,8 @@ export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJso
     ['initialized', initialized ? 'yes' : 'no'],
     ['log level', logLevel ?? '-'],
     ['subscriptions', subscriptions.join(', ') || '-'],
-    ['GET stream', getStream ? 'opened before' : 'never opened'],
+    ['GET stream', getStream ? `opened before${keptText(kept)}` : 'never opened'],
+    ['size', `${bytes.record} bytes: handshake ${bytes.handshake}, state and subscriptions ${bytes.fields}`],
     ['epoch', String(epoch)],
     ['created', timestamp(basics.createdAt)],
     ['active', timestamp(basics.activeAt)],
@@ -62,6 +94,15 @@ export function sessionDetails(record: StoredRecord, alive: LiveInstances, asJso
     ...Object.entries(state).map(([key, bytes]): [string, string] => ['state', `${key} (${bytes} bytes)`]),
   ];
   return rows.map(([name, value]) => `${name.padEnd(15)}${printable(value)}\n`).join('');
+}
+
+const keptText = (kept: SessionSurroundings['getStream']): string =>
+  kept === undefined ? '' : `, ${kept.messages} messages are kept (${kept.bytes} bytes)`;
+
+function bytesOf({ head, body, fields }: StoredRecord) {
+  const handshake = Buffer.byteLength(body);
+  const own = Object.entries(fields).reduce((sum, [name, text]) => sum + Buffer.byteLength(name + text), 0);
+  return { record: Buffer.byteLength(head) + handshake + own, handshake, fields: own };
 }
 
 export function endedLine(record: EndedRecord, asJson: boolean, ids: boolean): string {
@@ -73,11 +114,24 @@ export function endedLine(record: EndedRecord, asJson: boolean, ids: boolean): s
 
 export type SessionSummary = ReturnType<typeof summary>;
 
+/**
+ * `hibernated`: it was idle. `released`: its instance drained. `orphaned`: its instance died. The next request of its
+ * client continues all three.
+ */
+export type SessionStatus = 'live' | 'hibernated' | 'released' | 'orphaned';
+
+function statusOf(record: StoredRecord, isLive: boolean): SessionStatus {
+  if (isLive) return 'live';
+  if (record.owner !== null) return 'orphaned';
+  return decodeSession(record).hibernated === true ? 'hibernated' : 'released';
+}
+
 export function summary(record: StoredRecord, alive: LiveInstances) {
-  const { id, ...info } = sessionInfo(record, alive);
+  const { id, status, ...info } = sessionInfo(record, alive);
   const { name, version } = info.clientInfo;
   // Log lines show this hash instead of the id.
-  return { id, hash: sessionHash(id), ...info, clientInfo: { name, version } };
+  const ours = { id, hash: sessionHash(id), status: statusOf(record, status === 'live') };
+  return { ...ours, ...info, clientInfo: { name, version } };
 }
 
 const line = (cells: readonly string[], ids: boolean): string =>

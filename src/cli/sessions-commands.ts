@@ -4,6 +4,7 @@ import { DEFAULTS } from '../options/table.ts';
 import { UsageError } from './failure.ts';
 import { durationMs } from './flag-value.ts';
 import { variableName } from './option-flags.ts';
+import { instanceKeysIn } from './orders.ts';
 import type { DoctorRequest } from './doctor.ts';
 import type { SessionsRequest } from './sessions.ts';
 import type { Environment } from './settings.ts';
@@ -16,15 +17,17 @@ interface Flags {
   readonly client?: string;
   readonly owner?: string;
   readonly idle?: string;
+  readonly wait?: string;
+  readonly watch?: string | true;
   readonly ids?: boolean;
 }
 
 type What = SessionsRequest['what'];
 
-const COMMANDS: Readonly<Record<Exclude<What, 'instances'>, readonly [usage: string, help: string]>> = {
+const COMMANDS: Readonly<Record<Exclude<What, 'instances' | 'drain'>, readonly [usage: string, help: string]>> = {
   ls: ['ls', 'list the sessions that have not ended'],
   show: ['show <session>', 'show one session; of its state the keys and sizes, never the values'],
-  end: ['end <session>', 'end a session that is live on no instance; its id answers 404 from then on'],
+  end: ['end <session>', 'end a session, wherever it is; its id answers 404 from then on'],
 };
 
 export function describeSessions(
@@ -42,12 +45,14 @@ export function describeSessions(
       .option('--json', 'print JSON, one session per line')
       .action(() => perform(requestOf(what as What, command.args[0] ?? '', command.opts<Flags>(), env)));
     command.option('--ids', 'print ids too: who has an id has its session');
+    if (what === 'end') withWait(command);
     if (what !== 'ls') continue;
     command
       .option('--user <name>', "only the sessions of this user: the name, or the key of show's output")
       .option('--client <name>', 'only the sessions of clients whose name contains this')
       .option('--owner <instance>', 'only the sessions that this instance has in memory')
-      .option('--idle <time>', 'only the sessions without a request for so long, e.g. 30m');
+      .option('--idle <time>', 'only the sessions without a request for so long, e.g. 30m')
+      .option('--watch [time]', 'print the list again and again, every 2 s or that often');
   }
 }
 
@@ -56,14 +61,28 @@ export function describeInstances(
   env: Environment,
   perform: (request: SessionsRequest) => Promise<void>,
 ): void {
-  group.summary('list the instances that serve with a store').description('Reads a durable store.');
-  const command = group
-    .command('ls')
-    .description('list the instances of a deployment: where each runs, and its sessions');
-  withStore(command)
+  group.summary('list and drain the instances that serve with a store').description('Reads a durable store.');
+  const ls = group.command('ls').description('list the instances of a deployment: where each runs, and its sessions');
+  withStore(ls)
     .option('--json', 'print JSON, one instance per line')
-    .action(() => perform(requestOf('instances', '', command.opts<Flags>(), env)));
+    .action(() => perform(requestOf('instances', '', ls.opts<Flags>(), env)));
+  const drain = group
+    .command('drain <instance>')
+    .description(
+      'Orders an instance to drain, and waits for it: running calls finish, its sessions go to the others. Under `serve` ' +
+        'its process ends, as at SIGTERM, and a supervisor starts another one.',
+    );
+  withWait(withStore(drain))
+    .option('--json', 'print JSON')
+    .action(() => perform(requestOf('drain', drain.args[0] ?? '', drain.opts<Flags>(), env)));
 }
+
+/** A worker has 25 s to drain, if nothing else was said. */
+const WAIT_MS = 60_000;
+const WATCH_MS = 2_000;
+
+const withWait = (command: Command): Command =>
+  command.option('--wait <time>', 'how long the instance may take (default: 60s)');
 
 const withStore = (command: Command): Command =>
   command
@@ -73,7 +92,7 @@ const withStore = (command: Command): Command =>
 function requestOf(what: What, id: string, flags: Flags, env: Environment): SessionsRequest {
   const storeUrl = flags.store ?? (env[variableName('store')] || undefined);
   if (storeUrl === undefined) {
-    const command = what === 'instances' ? 'instances ls' : `sessions ${what}`;
+    const command = what === 'instances' ? 'instances ls' : what === 'drain' ? 'instances drain' : `sessions ${what}`;
     throw new UsageError(`${command} needs --store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);
   }
   return {
@@ -84,14 +103,23 @@ function requestOf(what: What, id: string, flags: Flags, env: Environment): Sess
     name: flags.name ?? (env[variableName('name')] || DEFAULTS.name),
     json: flags.json === true,
     ids: flags.ids === true,
-    filter: { user: flags.user, client: flags.client, owner: flags.owner, idleMs: idleOf(flags.idle) },
+    filter: { user: flags.user, client: flags.client, owner: flags.owner, idleMs: timeOf(flags.idle, '--idle') },
+    instanceKeys: instanceKeysIn(env),
+    waitMs: timeOf(flags.wait, '--wait') ?? WAIT_MS,
+    watchMs: watchOf(flags),
   };
 }
 
-function idleOf(given: string | undefined): number | undefined {
+function watchOf({ watch, json }: Flags): number | undefined {
+  if (watch === undefined) return undefined;
+  if (json === true) throw new UsageError('--watch prints tables: leave --json out');
+  return watch === true ? WATCH_MS : timeOf(watch, '--watch');
+}
+
+function timeOf(given: string | undefined, flag: string): number | undefined {
   const ms = given === undefined ? undefined : durationMs(given);
   if (given !== undefined && ms === undefined)
-    throw new UsageError(`--idle takes a time such as 90s, 30m, 2h or 1d; got ${JSON.stringify(given)}`);
+    throw new UsageError(`${flag} takes a time such as 90s, 30m, 2h or 1d; got ${JSON.stringify(given)}`);
   return ms;
 }
 

@@ -1,44 +1,42 @@
 /**
- * `sojourn sessions ls | show | end`, `sojourn instances ls`: reads the store of a deployment. The command is not an
- * instance and takes no lease, so it can neither claim a session nor send a message to the owner of a live one.
+ * `sojourn sessions ls | show | end`, `sojourn instances ls | drain`: reads the store of a deployment. The command is
+ * not an instance and takes no lease, so it cannot claim a session: it orders the instance that has one (`orders.ts`).
  */
-import { existsSync } from 'node:fs';
 import { SojournError } from '../errors.ts';
-import { DEFAULTS } from '../options/table.ts';
 import { sessionHash } from '../shown.ts';
-import { openEndpointStore } from '../endpoint/endpoint-store.ts';
-import { Notices } from '../observe/notices.ts';
-import { isEnded, type Store, type StoredRecord } from '../stores/store.ts';
-import { EXIT, Failure, UsageError } from './failure.ts';
+import type { EndpointStore } from '../endpoint/endpoint-store.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isatty } from 'node:tty';
+import { GET_STREAM } from '../endpoint/sessions.ts';
+import { isEnded, type InstanceLease, type StoredRecord } from '../stores/store.ts';
+import { EXIT, Failure } from './failure.ts';
+import { drainInstance, listInstances } from './instances.ts';
+import { openStore, sessionPages, type StoreRequest } from './opened-store.ts';
+import { Orders, type Operator } from './orders.ts';
 import {
   countLine,
   endedLine,
-  instanceHead,
-  instanceLine,
-  instanceRow,
-  instanceText,
+  type SessionCounts,
   sessionDetails,
   sessionLine,
   sessionRow,
   type SessionSummary,
+  type SessionSurroundings,
   summary,
   tableHead,
 } from './session-printout.ts';
 import { storeOf } from './store-url.ts';
 
-export interface SessionsRequest {
-  readonly what: 'ls' | 'show' | 'end' | 'instances';
-  /** For `show` and `end`: the id of a session, or its hash, of which the beginning is enough. */
+export interface SessionsRequest extends StoreRequest, Operator {
+  readonly what: 'ls' | 'show' | 'end' | 'instances' | 'drain';
+  /** For `show` and `end`: the id of a session, or its hash. For `drain`: of an instance. The beginning is enough. */
   readonly id: string;
-  readonly storeUrl: string;
-  /** The flag or variable that gave it, for errors. */
-  readonly origin: string;
-  /** The endpoint's `name`. */
-  readonly name: string;
   readonly json: boolean;
   /** Ids are printed: who has one has its session. */
   readonly ids: boolean;
   readonly filter: SessionFilter;
+  /** `ls` prints the list again after so many ms, until it is stopped. */
+  readonly watchMs?: number | undefined;
 }
 
 /** What `ls` leaves out. `undefined`: nothing. */
@@ -55,6 +53,8 @@ export interface SessionFilter {
 
 const PAGE = 100;
 const TRIES = 3;
+const STDOUT = 1;
+const CLEAR = '\u001b[H\u001b[2J';
 /** Log lines show 12 digits. */
 const HASH = /^[0-9a-f]{4,12}$/;
 
@@ -62,7 +62,7 @@ const HASH = /^[0-9a-f]{4,12}$/;
 export async function sessions(request: SessionsRequest, out: (text: string) => void): Promise<number> {
   const chosen = await storeOf(request.storeUrl, request.origin);
   try {
-    const store = await openStore(chosen.store, request);
+    const store = await openStore(chosen, request);
     try {
       await run[request.what](store, request, out);
     } finally {
@@ -75,56 +75,33 @@ export async function sessions(request: SessionsRequest, out: (text: string) => 
   return EXIT.ok;
 }
 
-type Opened = Awaited<ReturnType<typeof openEndpointStore>>;
-
-async function openStore(store: Store, { storeUrl, origin, name }: SessionsRequest): Promise<Opened> {
-  if (!store.durable) {
-    throw new UsageError(
-      `${origin}: the ${store.kind}: store is in the memory of the process that serves the sessions; this command cannot read it`,
-    );
-  }
-  const file = storeUrl.replace(/^sqlite:/i, '');
-  // Opening creates a missing file: right for a server, but here the name of the file may be mistyped.
-  if (store.kind === 'sqlite' && !existsSync(file))
-    throw new Failure(`${file} does not exist; check the path in --store`);
-  return openEndpointStore(store, { ...DEFAULTS, notices: new Notices(), name });
-}
-
-/** The sessions that have not ended, page by page. */
-async function* sessionPages(store: Opened, limit: number): AsyncGenerator<readonly StoredRecord[], void> {
-  let cursor: string | undefined;
-  do {
-    const page = await store.sessions.list(limit, cursor);
-    yield page.records;
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
-}
-
-type Run = (store: Opened, request: SessionsRequest, out: (text: string) => void) => Promise<void>;
+type Out = (text: string) => void;
+type Run = (store: EndpointStore, request: SessionsRequest, out: Out) => Promise<void>;
 
 const run: Readonly<Record<SessionsRequest['what'], Run>> = {
-  async ls(store, { json, ids, filter }, out) {
-    const counts = { live: 0, hibernated: 0 };
-    if (!json) out(tableHead(ids));
-    for await (const records of sessionPages(store, PAGE)) {
-      // Read again for each page, because an instance may die between two pages.
-      const alive = await liveInstances(store);
-      const wanted = records.map((record) => summary(record, alive)).filter((session) => fits(session, filter));
-      for (const { status } of wanted) counts[status] += 1;
-      out(wanted.map((session) => (json ? sessionLine(session, ids) : sessionRow(session, ids))).join(''));
+  async ls(store, request, out) {
+    const { watchMs } = request;
+    if (watchMs === undefined) return list(store, request, out);
+    for (;;) {
+      let screen = '';
+      await list(store, request, (text) => (screen += text));
+      // A terminal is written over; elsewhere each list follows the one before.
+      out(isatty(STDOUT) ? `${CLEAR}${screen}` : `${new Date().toISOString()}\n${screen}\n`);
+      await delay(watchMs);
     }
-    if (!json) out(countLine(counts));
   },
 
   async show(store, { id: given, json, ids }, out) {
     const found = await store.sessions.read(await idOf(store, given));
     if (found === undefined) throw sessionUnknown(given);
-    out(isEnded(found) ? endedLine(found, json, ids) : sessionDetails(found, await liveInstances(store), json, ids));
+    out(isEnded(found) ? endedLine(found, json, ids) : sessionDetails(found, await around(store, found), json, ids));
   },
 
-  async end(store, { id: given, json, ids }, out) {
+  async end(store, request, out) {
+    const { id: given, json, ids } = request;
     const id = await idOf(store, given);
     const shown = ids ? id : sessionHash(id);
+    const orders = new Orders(store, request);
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await store.sessions.read(id);
       if (found === undefined) throw sessionUnknown(given);
@@ -132,37 +109,47 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
         throw new Failure(`session ${shown} has already ended: ${endedLine(found, false, ids).trim()}`);
       // Not the list of leases: only the answer of `read` is final.
       const owner = found.owner === null ? undefined : await store.instances.read(found.owner);
-      if (owner !== undefined) {
-        throw new Failure(
-          `session ${shown} is live on instance ${instanceText(owner)}, and only that instance can end it: ` +
-            'stop sojourn serve there (Ctrl+C), run this command, and start serve again: other sessions continue. ' +
-            'A program of yours can call endpoint.sessions.terminate(id) while it runs',
-        );
-      }
-      const outcome = await store.sessions.end(id, found, 'terminated');
+      const outcome = owner === undefined ? await store.sessions.end(id, found, 'terminated') : await endAt(owner, id);
       if (outcome === 'ended') {
         const told = { hash: sessionHash(id), ...(ids && { id }), ended: 'terminated' };
         return out(json ? `${JSON.stringify(told)}\n` : `ended ${shown}\n`);
       }
     }
     throw new Failure(`session ${shown} is moving to another instance; try again`);
+
+    /** Only the instance that has it can end it. `moved`: that instance died, or has it no more. */
+    async function endAt(owner: InstanceLease, session: string): Promise<'ended' | 'moved'> {
+      await orders.send(owner, { run: 'end', session });
+      const outcome = await orders.effect(async () => {
+        const now = await store.sessions.read(session);
+        if (now === undefined || isEnded(now)) return 'ended' as const;
+        const isThere = now.owner === owner.id && (await store.instances.read(owner.id)) !== undefined;
+        return isThere ? undefined : ('moved' as const);
+      });
+      if (outcome === undefined) throw await orders.noEffect(owner, 'end the session');
+      return outcome;
+    }
   },
 
   instances: listInstances,
+  drain: drainInstance,
 };
 
-/** `sojourn instances ls`: the instances of a deployment, and how many sessions each has live. */
-async function listInstances(store: Opened, { json }: SessionsRequest, out: (text: string) => void): Promise<void> {
-  const leases = await store.instances.list();
-  const sessions = new Map<string, number>();
-  for await (const records of sessionPages(store, PAGE))
-    for (const { owner } of records) if (owner !== null) sessions.set(owner, (sessions.get(owner) ?? 0) + 1);
-  if (!json) out(instanceHead());
-  for (const lease of leases) out((json ? instanceLine : instanceRow)(lease, sessions.get(lease.id) ?? 0));
+async function list(store: EndpointStore, { json, ids, filter }: SessionsRequest, out: Out): Promise<void> {
+  const counts: SessionCounts = { live: 0, hibernated: 0, released: 0, orphaned: 0 };
+  if (!json) out(tableHead(ids));
+  for await (const records of sessionPages(store, PAGE)) {
+    // Read again for each page, because an instance may die between two pages.
+    const alive = await liveInstances(store);
+    const wanted = records.map((record) => summary(record, alive)).filter((session) => fits(session, filter));
+    for (const { status } of wanted) counts[status] += 1;
+    out(wanted.map((session) => (json ? sessionLine(session, ids) : sessionRow(session, ids))).join(''));
+  }
+  if (!json) out(countLine(counts));
 }
 
 /** The id of a session that is named by its id, or by the beginning of its hash. */
-async function idOf(store: Opened, given: string): Promise<string> {
+async function idOf(store: EndpointStore, given: string): Promise<string> {
   if (!HASH.test(given) || (await store.sessions.read(given)) !== undefined) return given;
   const found: string[] = [];
   for await (const records of sessionPages(store, PAGE))
@@ -187,6 +174,14 @@ function fits(session: SessionSummary, { user, client, owner, idleMs }: SessionF
 const sessionUnknown = (id: string): Failure =>
   new Failure(`there is no session ${JSON.stringify(id)} in this store; set --name to the name of its endpoint`);
 
-async function liveInstances(store: Opened): Promise<ReadonlySet<string>> {
+async function around(store: EndpointStore, { id, owner }: StoredRecord): Promise<SessionSurroundings> {
+  const lease = owner === null ? undefined : await store.instances.read(owner);
+  const kept = await store.sessions.replay(id, GET_STREAM, -1);
+  if (!kept.found) return { owner: lease, getStream: undefined };
+  const bytes = kept.events.reduce((sum, { data }) => sum + Buffer.byteLength(data), 0);
+  return { owner: lease, getStream: { messages: kept.events.length, bytes } };
+}
+
+async function liveInstances(store: EndpointStore): Promise<ReadonlySet<string>> {
   return new Set((await store.instances.list()).map(({ id }) => id));
 }

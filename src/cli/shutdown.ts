@@ -19,6 +19,7 @@ const SAME_KEYSTROKE_MS = 100;
 export interface SignalSource {
   on(signal: StopSignal, listener: () => void): unknown;
   off(signal: StopSignal, listener: () => void): unknown;
+  emit(signal: 'SIGTERM'): unknown;
 }
 
 export interface Stoppable {

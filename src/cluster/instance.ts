@@ -17,6 +17,7 @@ import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './instance-link.ts';
 import { type LinkedInstance, Links, PASSING_CAUSES } from './links.ts';
+import { Orders, type OrdersTaken } from './orders.ts';
 import { type AnswerItem, type RequestItem, type FaultyItem, type ReceivedItem, readMessage } from './messages.ts';
 
 /** What is done here with calls that instances relay to each other. */
@@ -50,6 +51,7 @@ export interface ServedHere {
   };
   readonly waitingRoom: { wake(): void };
   readonly bus: { deliver(event: ServerEvent): void };
+  readonly orders: OrdersTaken;
   /** `undefined`: the store cannot be away. */
   readonly outage: { renewed(wasAway: boolean): void } | undefined;
 }
@@ -74,6 +76,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
   #alone = true;
   readonly #outbox: BusOutbox;
+  readonly #orders: Orders;
 
   constructor(options: InstanceOptions) {
     const { directory, inProcess, logger } = options;
@@ -83,6 +86,7 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.lease = new Lease(options);
     this.#outbox = new BusOutbox(directory, this.lease, logger);
     this.#links = new Links(options, this);
+    this.#orders = new Orders(options);
     this.#acceptance = new Acceptance(this.#links, directory);
   }
 
@@ -233,6 +237,10 @@ export class Instance implements Leaseholder, LinkedInstance {
           return undefined;
         case 'bus':
           return this.#served.bus.deliver(message.event);
+        case 'order':
+          // Messages within one process are not signed.
+          if (!this.#inProcess) void this.#orders.take(message, id, this.#served.orders);
+          return undefined;
         case undefined:
           return this.#logger.warn({ from }, 'Another instance sent a message that this version cannot read');
       }

@@ -2,7 +2,8 @@
  * What instances of one deployment send each other, and its only reader. Everything is plain JSON.
  *
  *     message    link: numbered items (`link.ts`) · probe: nothing more than its arrival · bus: an event of the bus ·
- *                unlinked: the sender cannot read the link messages of the receiver
+ *                unlinked: the sender cannot read the link messages of the receiver ·
+ *                order: of the command line (`orders.ts`)
  *     item       of a relayed call:
  *                relaying instance ─▶ owner   call · gone: the client disconnected
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
@@ -18,6 +19,7 @@
 import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
 import type { InboundKind } from '../inbound/inbound.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
+import type { OrderMessage } from './orders.ts';
 
 /** The format of link messages and of the items in them. */
 export const LINK_VERSION = 1;
@@ -111,6 +113,7 @@ export type InstanceMessage =
   | LinkMessage
   | { readonly kind: 'unlinked' }
   | { readonly kind: 'probe' }
+  | OrderMessage
   | { readonly kind: 'bus'; readonly event: ServerEvent };
 
 export type ReceivedMessage =
@@ -129,6 +132,8 @@ export function readMessage(message: unknown): ReceivedMessage | undefined {
     case 'unlinked':
     case 'probe':
       return { kind };
+    case 'order':
+      return isOrder(message) ? (message as OrderMessage) : undefined;
     case 'bus':
       return isServerEvent(message['event']) ? { kind, event: message['event'] } : undefined;
     default:
@@ -159,6 +164,10 @@ function readItem(item: unknown): ReceivedItem {
   const { t, n } = fields;
   if (checkFor(ITEMS, t)?.(fields) === true) return item as LinkItem;
   return { t: 'faulty', of: t, n: isNumber(n) ? n : undefined };
+}
+
+function isOrder(message: Fields): boolean {
+  return checkFor(ORDERS, message['run'])?.(message) === true;
 }
 
 function isServerEvent(event: unknown): event is ServerEvent {
@@ -251,6 +260,12 @@ const ITEMS: Readonly<Record<LinkItem['t'], Check>> = {
   answer: fields({ n: isNumber, values: list(isValue) }),
   gone: fields({ n: isNumber }),
   formerly: fields({ id: isText }),
+};
+
+const ORDER = { to: isText, stamp: isText, nonce: isText, by: isText };
+const ORDERS: Readonly<Record<OrderMessage['run'], Check>> = {
+  drain: fields(ORDER),
+  end: fields({ ...ORDER, session: isText }),
 };
 
 const LIST_EVENT = fields({ params: optional(isObject) });

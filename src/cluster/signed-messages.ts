@@ -47,6 +47,11 @@ export class SignedMessages implements InstanceStore {
     return this.#store.instances;
   }
 
+  /** For a sender without a lease: makes sure that there is a key to sign with. */
+  load(): Promise<void> {
+    return this.#keys.load();
+  }
+
   /** How many messages were refused so far. */
   get refused(): number {
     return this.#refused;

@@ -41,10 +41,17 @@ export interface CoreOptions extends Omit<RegistryOptions, 'guarded' | 'lease' |
   readonly store: EndpointStore;
   /** The store passes messages between instances as objects within this process. */
   readonly inProcess: boolean;
+  readonly endpoint: OrderedEndpoint;
   readonly random: RandomSource;
   readonly userOf: UserOf;
   /** `undefined`: without the option `auth`. */
   readonly authenticator?: Authenticator | undefined;
+}
+
+/** The endpoint, which stops more than its core. */
+interface OrderedEndpoint {
+  /** `by`: who ordered it. */
+  drainOrdered(by: string): void;
 }
 
 export class Core {
@@ -56,6 +63,7 @@ export class Core {
   readonly store: EndpointStore;
   readonly shutdown: Shutdown;
   readonly #waitingRoom: WaitingRoom;
+  readonly #endpoint: OrderedEndpoint;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
   readonly #storeHealth: StoreHealth;
   /** A store in this process is never unreachable, and its lease is never renewed. */
@@ -107,6 +115,7 @@ export class Core {
     this.legacy = eras.legacy;
     this.bus = bus;
     this.#waitingRoom = waitingRoom;
+    this.#endpoint = given.endpoint;
   }
 
   /**
@@ -115,7 +124,12 @@ export class Core {
    */
   async join(): Promise<void> {
     const { registry, legacy, bus } = this;
-    await this.instance.join({ registry, legacy, bus, waitingRoom: this.#waitingRoom, outage: this.#outage });
+    const orders = {
+      drain: (by: string) => this.#endpoint.drainOrdered(by),
+      end: (id: string) => legacy.terminate(id),
+    };
+    const served = { registry, legacy, bus, orders, waitingRoom: this.#waitingRoom, outage: this.#outage };
+    await this.instance.join(served);
     this.#storeHealth.begin();
   }
 

@@ -6,6 +6,8 @@ import type { Kind, MaybePromise, OpenStore, Store } from '../stores/store.ts';
 import type { EventRetention } from '../types.ts';
 import { timedStore } from './timed-store.ts';
 
+export type { EndpointStore };
+
 type StoreSettings = Pick<
   ResolvedOptions,
   'name' | 'notices' | 'timeProvider' | 'logger' | 'leaseMs' | 'tombstoneMs' | 'eventRetention' | 'limits'

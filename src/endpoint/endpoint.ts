@@ -36,6 +36,7 @@ import { createSessions, publishSessions, type SessionEvents } from './sessions.
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
+import { drainOrderHandler, takeDrainOrders } from './drain-orders.ts';
 import { EndpointMetrics, keepFamilies } from './endpoint-metrics.ts';
 import { LateStore } from './late-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
@@ -146,6 +147,7 @@ class Endpoint {
       lists: this.#lists,
       held,
       lifecycle: this.#lifecycle,
+      endpoint: this,
     });
     definition?.serve({ notices: options.notices, lists: this.#lists, bus: this.#core.bus });
     this.#loader = new CoreLoader(this.#core, present, options);
@@ -195,6 +197,7 @@ class Endpoint {
       [Symbol.asyncDispose]: () => this.#close(),
     };
     keepFamilies(face, () => this.#families());
+    takeDrainOrders(face, this.#lifecycle);
     return face;
   }
 
@@ -227,6 +230,20 @@ class Endpoint {
       await Promise.all(left.map(({ socket }) => socket.stopAccepting(serving, socketCloses)));
     }
     return core.shutdown.drain(remainingMs, () => left.some(({ socket }) => socket.expectsRequests));
+  }
+
+  /** `sojourn instances drain` orders it. */
+  drainOrdered(by: string): void {
+    const { logger } = this.#options;
+    const handler = drainOrderHandler(this.#lifecycle);
+    if (handler !== undefined) {
+      logger.info({ by }, 'sojourn instances drain ordered this process to drain and end');
+      return handler();
+    }
+    logger.info({ by }, 'sojourn instances drain ordered this endpoint to drain: its process lives on');
+    void keepingProcess(() => this.#drain(undefined)).catch((err: unknown) =>
+      logger.error({ err }, 'An order of the command line could not be carried out'),
+    );
   }
 
   #health(): EndpointHealth {

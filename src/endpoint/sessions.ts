@@ -3,13 +3,14 @@ import type { EventEmitter } from 'node:events';
 import type { Notices } from '../observe/notices.ts';
 import { optionInvalid } from '../errors.ts';
 import { decodeSession, endReasonOf } from '../session/record/session-record.ts';
+import { GET_STREAM } from '../session/streams/event-id.ts';
 import { userName } from '../shown.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
 import type { CoreLoader } from './core-loader.ts';
 import type { Core } from './core.ts';
 
-export { decodeSession, endReasonOf };
+export { decodeSession, endReasonOf, GET_STREAM };
 
 const PAGE = 100;
 const PAGE_MAX = 1_000;

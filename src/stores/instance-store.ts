@@ -25,6 +25,8 @@ export interface InstanceProcess {
   readonly startedAt: number;
   /** `Node.js 22.12.0`. */
   readonly runtime: string;
+  /** `sojourn serve`: it ends once it has drained. */
+  readonly served?: true;
 }
 
 /** A message between instances; the cluster defines its meaning. In-process stores may pass objects by reference. */

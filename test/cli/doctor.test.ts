@@ -13,6 +13,7 @@ interface Report {
   readonly clockMs: number;
   readonly instances: ReadonlyArray<{ readonly id: string; readonly state: string; readonly version: string }>;
   readonly sessions: object;
+  readonly facts: readonly string[];
   readonly warnings: readonly string[];
 }
 
@@ -66,7 +67,7 @@ describe.each(serverKinds)('on %s', (kind) => {
   describeWhereInstalled(kind, 'doctor', () => {
     let server: TestServer;
     beforeAll(async () => {
-      server = await startServer(kind);
+      server = await startServer(kind, kind === 'redis' ? { args: ['--appendonly', 'yes'] } : {});
     });
     afterAll(() => server?.close());
 
@@ -94,13 +95,27 @@ describe.each(serverKinds)('on %s', (kind) => {
 });
 
 describeWhereInstalled('redis', 'a Redis that loses data', () => {
+  test.each([
+    [['--save', '3600 1'], ['This Redis keeps snapshots on disk: a restart loses what came after'], []],
+    [['--appendonly', 'yes'], [], ['This Redis keeps its data on disk (appendonly)']],
+  ])('the report says whether it keeps data on disk: %j', async (args, warnings, facts) => {
+    const server = await startServer('redis', { args });
+    onTestFinished(() => server.close());
+    const { report } = await doctor(server.url);
+    expect(report?.warnings).toEqual(warnings.map((text) => expect.stringContaining(text) as string));
+    expect(report?.facts).toEqual(facts);
+  });
+
   test('its eviction is a warning, exit code 1, and it keeps nothing of the look', async () => {
     const server = await startServer('redis', { args: ['--maxmemory-policy', 'allkeys-lru'] });
     onTestFinished(() => server.close());
     const { code, report } = await doctor(server.url);
     expect({ code, warnings: report?.warnings }).toEqual({
       code: 1,
-      warnings: [expect.stringContaining('set maxmemory-policy to noeviction')],
+      warnings: [
+        expect.stringContaining('This Redis keeps nothing on disk'),
+        expect.stringContaining('set maxmemory-policy to noeviction'),
+      ],
     });
     const ask = await openRedis(server.url);
     expect(await ask('KEYS', '*doctor*')).toEqual([]);

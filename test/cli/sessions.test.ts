@@ -61,14 +61,13 @@ describe('sojourn sessions', () => {
     const { code, stdout, stderr } = await sessions('ls', '--ids');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [head, ...rest] = stdout.trimEnd().split('\n');
-    expect(rest.slice(-2)).toEqual(['', '120 sessions: 0 live, 120 hibernated']);
+    expect(rest.slice(-2)).toEqual(['', '120 sessions: 0 live, 0 hibernated, 120 released']);
     const rows = rest.slice(0, -2);
     expect(head).toMatch(/^ID +HASH +STATUS +CLIENT +VERSION +ACTIVE +USER$/);
     expect(rows.map((row) => row.split(' ')[0]).toSorted()).toEqual(opened.toSorted());
     expect(rows.map((row) => row.split(/ +/)[1]).toSorted()).toEqual(opened.map(hashOf).toSorted());
     expect(live.map(({ id, hash }) => [id, hash])).toEqual(live.map(({ id }) => [id, hashOf(String(id))]));
-    for (const row of rows)
-      expect(row).toMatch(/ hibernated +raw 7\.1 +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\dT[\d:]{8}Z +-$/);
+    for (const row of rows) expect(row).toMatch(/ released +raw 7\.1 +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\dT[\d:]{8}Z +-$/);
   });
 
   test('sees the sessions of the name it is given, and no others', async () => {
@@ -167,7 +166,7 @@ describe('sojourn sessions', () => {
     const { sessionId } = await open(url, 12);
     await stop(cli);
     const [shown] = linesOf((await sessions('show', sessionId, '--json', '--ids')).stdout);
-    expect(shown).toMatchObject({ id: sessionId, status: 'hibernated', epoch: 1, initialized: true, state: { n: 2 } });
+    expect(shown).toMatchObject({ id: sessionId, status: 'released', epoch: 1, initialized: true, state: { n: 2 } });
     expect(shown).not.toHaveProperty('owner');
     const { code, stdout } = await sessions('show', sessionId);
     expect(code).toBe(0);
@@ -211,19 +210,60 @@ describe('sojourn sessions', () => {
     expect(status).toBe(404);
   });
 
-  test('end leaves a live session alone and says where it is; once its owner is dead it ends', async () => {
+  test('end waits for the lease of an owner that has died, and then ends the session itself', async () => {
     const { start, sessions } = deployment();
     const { cli, url } = await start('--lease-ms', '600');
     const client = await open(url, 1);
-    const refused = await sessions('end', client.sessionId);
-    expect(refused).toMatchObject({ code: 1, stdout: '' });
-    expect(refused.stderr).toMatch(
-      /^sojourn: session \S+ is live on instance \S+ serving, sojourn \S+, \S+ pid \d+ since \S+, Node\.js \S+, and only that instance can end it: stop sojourn serve .*\n$/,
-    );
-    expect((await client.call('ping')).message.result).toEqual({});
     cli.kill('SIGKILL');
     await cli.ended();
-    await until(async () => (await sessions('end', client.sessionId)).code === 0, { what: 'the lease to run out' });
+    expect(await sessions('end', client.sessionId)).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('ls and show tell hibernated, released and orphaned sessions apart, and show the process of a live one', async () => {
+    const { start, sessions } = deployment();
+    const first = await start('--hibernate-after-ms', '100', '--lease-ms', '600');
+    const client = await open(first.url, 2);
+    const statuses = async () => linesOf((await sessions('ls', '--json')).stdout).map(({ status }) => status);
+    await until(async () => (await statuses())[0] === 'hibernated', { timeoutMs: 20_000, what: 'the sweep' });
+    await client.get();
+    const shown = (await sessions('show', client.sessionId)).stdout;
+    expect(shown).toMatch(/^status +live$/m);
+    expect(shown).toMatch(
+      new RegExp(`^owner +\\S+ serving, sojourn \\S+, ${hostname()} pid ${first.cli.parent} since .*$`, 'm'),
+    );
+    expect(shown).toMatch(/^GET stream +opened before, \d messages are kept \(\d+ bytes\)$/m);
+    expect(shown).toMatch(/^size +\d{3} bytes: handshake \d+, state and subscriptions \d+$/m);
+    const [json] = linesOf((await sessions('show', client.sessionId, '--json')).stdout);
+    expect(json).toMatchObject({
+      host: hostname(),
+      pid: first.cli.parent,
+      bytes: { fields: expect.any(Number) as number },
+    });
+    await stop(first.cli);
+    expect(await statuses()).toEqual(['released']);
+    const second = await start('--lease-ms', '600');
+    const later = createRawClient(second.url);
+    onTestFinished(() => later.close());
+    later.sessionId = client.sessionId;
+    later.protocolVersion = client.protocolVersion;
+    await later.call('ping');
+    expect(await statuses()).toEqual(['live']);
+    second.cli.kill('SIGKILL');
+    await second.cli.ended();
+    await until(async () => (await statuses())[0] === 'orphaned', { what: 'the lease to run out' });
+  });
+
+  test('ls --watch prints the list again and again', async () => {
+    const { start, file } = deployment();
+    const { url } = await start();
+    const watching = startCli(['sessions', 'ls', '--watch', '100ms', '--store', `sqlite:${file}`]);
+    await until(() => /\n0 sessions/.test(watching.output.stdout), { timeoutMs: 20_000 });
+    await open(url, 0);
+    await until(() => /\n1 session: 1 live/.test(watching.output.stdout), { what: 'the session' });
+    watching.kill('SIGTERM');
+    expect(await runProcess(['sessions', 'ls', '--watch', '--json', '--store', `sqlite:${file}`])).toMatchObject({
+      code: 2,
+    });
   });
 
   test('instances ls: where each runs, and how many sessions it has live', async () => {
@@ -241,6 +281,7 @@ describe('sojourn sessions', () => {
       pid: first.cli.parent,
       startedAt: expect.any(Number) as number,
       runtime: `Node.js ${process.versions.node}`,
+      served: true,
       sessions: 2,
     });
     const { stdout } = await ls();

@@ -195,6 +195,7 @@ export class World {
         return new SimServer(process, this.ledger, context, (what) => this.note(what));
       },
       makesNew: false,
+      endpoint: { drainOrdered: () => undefined },
       options,
       store: endpointStore(this.options.wrapStore?.(opened, instance) ?? opened, this.#sessions),
       durable: true,

@@ -10,6 +10,7 @@
  * that the store does not take is repeated by `settle`: until then the record names an owner without a copy. The record
  * of a session that is not live here ends without a copy (`endRecord`).
  */
+import { encodeHead } from '../record/session-record.ts';
 import type { SessionChange } from '../../observe/notices.ts';
 import {
   isEnded,
@@ -163,11 +164,12 @@ export class LeavingSessions {
     const known = this.#claimsKnown(session);
     if (known !== undefined) await known;
     const { fence } = session.ownership;
+    const head = encodeHead(session.record, activeAt !== undefined);
     const release = async (): Promise<SaveOutcome> => {
       const expiresInMs = Number.isFinite(idleTimeoutMs)
         ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())
         : null;
-      const change = { ...session.record.unsaved, release: true, stamp, expiresInMs } as const;
+      const change = { ...session.record.unsaved, head, release: true, stamp, expiresInMs } as const;
       return this.#host.store.sessions.save(session.id, fence, change);
     };
     try {

@@ -33,6 +33,8 @@ export interface SessionHead {
   readonly getPrimed: boolean;
   readonly logLevel: string | null;
   readonly answer: ServerAnswer;
+  /** Its owner gave it back because it was idle. Means nothing while a living instance owns it. */
+  readonly hibernated?: boolean;
 }
 
 /** A record as the session it is of. */
@@ -53,8 +55,12 @@ const NAME_BYTES = 400;
 /** In place of a log level. */
 const NO_LEVEL = '-';
 
-export function encodeHead({ version, initialized, getPrimed, logLevel, answer }: SessionHead): string {
-  const flags = `${initialized ? 'i' : ''}${getPrimed ? 'g' : ''}`;
+/** `hibernated`: for the last write of a copy that leaves. */
+export function encodeHead(
+  { version, initialized, getPrimed, logLevel, answer }: SessionHead,
+  hibernated = false,
+): string {
+  const flags = `${initialized ? 'i' : ''}${getPrimed ? 'g' : ''}${hibernated ? 'h' : ''}`;
   // A client may send any text as the level, and its server may accept it.
   const level = logLevel === null ? NO_LEVEL : encodeURIComponent(JSON.stringify(logLevel));
   return `${version} ${flags} ${level} ${answer.word}`;
@@ -66,6 +72,7 @@ export function decodeHead(head: string): SessionHead {
     version,
     initialized: flags.includes('i'),
     getPrimed: flags.includes('g'),
+    ...(flags.includes('h') && { hibernated: true }),
     logLevel: level === NO_LEVEL ? null : (JSON.parse(decodeURIComponent(level)) as string),
     answer: answerIn(word),
   };

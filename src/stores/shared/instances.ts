@@ -267,9 +267,11 @@ const leaseOf = ({ id, head, body, stamp, fields }: StoredRecord): InstanceLease
 
 /** Another build may have written it. */
 function processOf(text = ''): InstanceProcess | undefined {
-  const { host, pid, startedAt, runtime } = orUndefined(() => JSON.parse(text) as Partial<InstanceProcess>) ?? {};
+  const { host, pid, startedAt, runtime, served } =
+    orUndefined(() => JSON.parse(text) as Partial<InstanceProcess>) ?? {};
   if (typeof host !== 'string' || typeof runtime !== 'string') return undefined;
-  return typeof pid === 'number' && typeof startedAt === 'number' ? { host, pid, startedAt, runtime } : undefined;
+  if (typeof pid !== 'number' || typeof startedAt !== 'number') return undefined;
+  return { host, pid, startedAt, runtime, ...(served === true && { served }) };
 }
 
 const announcedBefore = (id: string): Error =>

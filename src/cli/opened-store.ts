@@ -1,0 +1,46 @@
+/** The store of a deployment, opened by a command that is no instance and takes no lease. */
+import { existsSync } from 'node:fs';
+import { Notices } from '../observe/notices.ts';
+import { DEFAULTS } from '../options/table.ts';
+import { type EndpointStore, openEndpointStore } from '../endpoint/endpoint-store.ts';
+import type { StoredRecord } from '../stores/store.ts';
+import type { Logger } from '../types.ts';
+import { Failure, UsageError } from './failure.ts';
+import type { ChosenStore } from './store-url.ts';
+
+export interface StoreRequest {
+  readonly storeUrl: string;
+  /** The flag, argument or variable that gave it, for errors. */
+  readonly origin: string;
+  /** The endpoint's `name`. */
+  readonly name: string;
+}
+
+/** @throws Failure for a file that does not exist: opening would create it, and its name may be mistyped. */
+export async function openStore(
+  { store }: ChosenStore,
+  { storeUrl, origin, name }: StoreRequest,
+  logger: Logger = DEFAULTS.logger,
+): Promise<EndpointStore> {
+  if (!store.durable)
+    throw new UsageError(
+      `${origin}: the ${store.kind}: store is in the memory of the process that serves the sessions; this command cannot read it`,
+    );
+  const file = storeUrl.replace(/^sqlite:/i, '');
+  if (store.kind === 'sqlite' && !existsSync(file))
+    throw new Failure(`${file} does not exist; check the path in ${origin}`);
+  return openEndpointStore(store, { ...DEFAULTS, notices: new Notices(), name, logger });
+}
+
+/** The sessions that have not ended, page by page. */
+export async function* sessionPages(
+  store: EndpointStore,
+  limit: number,
+): AsyncGenerator<readonly StoredRecord[], void> {
+  let cursor: string | undefined;
+  do {
+    const page = await store.sessions.list(limit, cursor);
+    yield page.records;
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+}

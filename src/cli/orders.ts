@@ -1,0 +1,71 @@
+/**
+ * Orders to a running instance: `sojourn sessions end` of a session that is live, and `sojourn instances drain`. One
+ * signed message goes through the store. The answer is the effect, which the store shows.
+ */
+import { hostname, userInfo } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { EndpointStore } from '../endpoint/endpoint-store.ts';
+import { OrderSender } from '../endpoint/order-sender.ts';
+import { orUndefined } from '../or-undefined.ts';
+import type { InstanceLease } from '../stores/store.ts';
+import { Failure } from './failure.ts';
+import { parseFlagValue } from './flag-value.ts';
+import { OPTION_FLAGS, variableName } from './option-flags.ts';
+import { instanceText } from './session-printout.ts';
+import type { Environment } from './settings.ts';
+
+const LOOK_MS = 100;
+
+export interface Operator {
+  /** `undefined`: the store's secret signs. */
+  readonly instanceKeys: readonly string[] | undefined;
+  /** How long the effect may take. */
+  readonly waitMs: number;
+  readonly name: string;
+}
+
+/** From the environment alone: a flag would show the key to every user of the machine. */
+export function instanceKeysIn(env: Environment): readonly string[] | undefined {
+  const origin = variableName('instanceKeys');
+  const text = env[origin];
+  return text ? (parseFlagValue(OPTION_FLAGS.instanceKeys, text, origin) as readonly string[]) : undefined;
+}
+
+const whoami = (): string => `${orUndefined(() => userInfo().username) ?? 'unknown'}@${hostname()} pid ${process.pid}`;
+
+export class Orders {
+  readonly #store: EndpointStore;
+  readonly #waitMs: number;
+  readonly #sender: OrderSender;
+
+  constructor(store: EndpointStore, { instanceKeys, name, waitMs }: Operator) {
+    this.#store = store;
+    this.#waitMs = waitMs;
+    this.#sender = new OrderSender(store, { instanceKeys, name, by: whoami() });
+  }
+
+  send(lease: InstanceLease, ordered: Parameters<OrderSender['send']>[1]): Promise<void> {
+    return this.#sender.send(lease, ordered);
+  }
+
+  /** Resolves with what `effect` found. `undefined`: it found nothing in time. */
+  async effect<T>(effect: () => Promise<T | undefined>): Promise<T | undefined> {
+    const until = performance.now() + this.#waitMs;
+    for (;;) {
+      const found = await effect();
+      if (found !== undefined || performance.now() >= until) return found;
+      await delay(LOOK_MS);
+    }
+  }
+
+  /** What may have happened to an order without an effect. */
+  async noEffect(lease: InstanceLease, what: string): Promise<Failure> {
+    const now = await this.#store.instances.read(lease.id);
+    const why =
+      now === undefined
+        ? 'it has left, or died'
+        : `it lives. Its log says whether it refused the order (it needs its ${variableName('instanceKeys')} here), ` +
+          'is stuck, or is of a version that knows no orders';
+    return new Failure(`instance ${instanceText(lease)} did not ${what} within ${this.#waitMs} ms: ${why}`);
+  }
+}
