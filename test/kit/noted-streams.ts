@@ -18,7 +18,7 @@ export interface NotedSink extends Sink {
 export function notedSink(
   seen: unknown[],
   name: string,
-  { isRelayed = false, takes = 'events' as Sink['takes'] } = {},
+  { isRelayed = false, takes = 'events' }: Partial<Pick<Sink, 'isRelayed' | 'takes'>> = {},
 ): NotedSink {
   const sink: NotedSink = {
     isOpen: true,
@@ -46,6 +46,7 @@ export interface NotedAppend {
   readonly complete: boolean;
   readonly extra: unknown;
   settle(outcome: WriteOutcome): Promise<void>;
+  fail(): Promise<void>;
 }
 
 /** `resumes`: its clients come back after an end of the response. `late`: a store outside of this process. */
@@ -53,6 +54,7 @@ export function notedLog(seen: unknown[], { resumes = true, late = false } = {})
   const appends: NotedAppend[] = [];
   const reads: Array<(outcome: ReplayOutcome) => Promise<void>> = [];
   const state = { late, fenced: 0 };
+  const time = createFakeTime();
   const ownership = {
     epoch: 1,
     left: false,
@@ -63,13 +65,18 @@ export function notedLog(seen: unknown[], { resumes = true, late = false } = {})
     retryMs: RETRY_MS,
     emptyData: resumes,
     ownership,
-    options: { timeProvider: createFakeTime(), waitMs: RETRY_MS },
+    options: { timeProvider: time, waitMs: RETRY_MS },
     eventId: (stream: string, offset: number, suffix: string) => `${stream}-${offset}${suffix}`,
     append: (stream: string, from: number, events: readonly string[], complete: boolean, extra: unknown) => {
       seen.push(`stored ${[...events, ...(complete ? ['the end'] : [])].join(', ')}`);
       let settle: (outcome: WriteOutcome) => void = () => {};
-      const outcome = new Promise<WriteOutcome>((resolve) => (settle = resolve));
-      appends.push({ stream, from, events, complete, extra, settle: (result) => (settle(result), soon()) });
+      let fail: (cause: Error) => void = () => {};
+      const outcome = new Promise<WriteOutcome>((resolve, reject) => ([settle, fail] = [resolve, reject]));
+      appends.push({
+        ...{ stream, from, events, complete, extra },
+        settle: (result) => (settle(result), soon()),
+        fail: () => (fail(new Error('away')), soon()),
+      });
       return state.late ? outcome : 'written';
     },
     read: () => new Promise<ReplayOutcome>((resolve) => reads.push((outcome) => (resolve(outcome), soon()))),
@@ -78,5 +85,5 @@ export function notedLog(seen: unknown[], { resumes = true, late = false } = {})
     release: () => {},
     failed: () => {},
   };
-  return { log: log as unknown as SessionEventLog, appends, reads, state };
+  return { log: log as unknown as SessionEventLog, appends, reads, state, time };
 }

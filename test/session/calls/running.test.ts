@@ -144,7 +144,7 @@ function streamOf(requests: number, { late = false, logged = true, isRelayed = f
 }
 
 describe('a stream', () => {
-  test('has a key of its own, and is found while it is logged', () => {
+  test('has its own key, and is found while it is logged', () => {
     const { running, stream, log, posted } = streamOf(1);
     const unlogged = running.openStream(posted, undefined);
     const third = running.openStream(posted, log);

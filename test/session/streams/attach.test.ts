@@ -41,7 +41,7 @@ function sessionOf({ logged = true, late = false, getPrimed = false } = {}) {
   const get = (name: string, missed = false) => openGet(session, sinkOf(name), missed);
   /** What the clients get. */
   const sent = () => seen.filter((line) => !String(line).startsWith('stored'));
-  return { session, record, seen, sent, sinkOf, get, log, ...noted, use: state };
+  return { ...noted, session, record, seen, sent, sinkOf, get, log, use: state };
 }
 
 const found = { found: true, events: [], next: 1 } as unknown as ReplayOutcome;
@@ -80,10 +80,10 @@ describe('a GET stream is opened', () => {
   });
 
   test.each([
-    ['its first', { getPrimed: false, reads: false, missed: false }, false],
-    ['one that continues at a gap in the log', { getPrimed: false, reads: false, missed: true }, true],
-    ['one after its first, without Last-Event-ID', { getPrimed: true, reads: false, missed: false }, true],
-    ['a second while the first reads, which has missed none', { getPrimed: true, reads: true, missed: false }, false],
+    ['the first stream', { getPrimed: false, reads: false, missed: false }, false],
+    ['a resume at a gap in the log', { getPrimed: false, reads: false, missed: true }, true],
+    ['a later stream without Last-Event-ID', { getPrimed: true, reads: false, missed: false }, true],
+    ['a second stream while the first reads', { getPrimed: true, reads: true, missed: false }, false],
   ])('is %s: %j, list changes are sent: %s', (_, { getPrimed, reads, missed }, changed) => {
     const { session, get, sent, sinkOf } = sessionOf({ getPrimed });
     if (reads) session.getStream.use(sinkOf('earlier'));

@@ -202,10 +202,31 @@ describe('the first event', () => {
     const { stream, appends, state } = streamOf({ late: true });
     const first = stream.storePoint(true);
     await appends[0]?.settle('fenced');
-    expect([await first, stream.storePoint(), state.fenced, appends.length]).toEqual(['fenced', 'fenced', 1, 1]);
+    expect([await first, stream.storePoint(), state.fenced]).toEqual(['fenced', 'fenced', 1]);
     // Nothing of it is stored, so no log answers for it.
     stream.complete();
-    expect([stream.isComplete, stream.isStored]).toEqual([true, false]);
+    expect([stream.isComplete, stream.isStored, appends.length]).toEqual([true, false, 1]);
+  });
+
+  test('is not retried after `waitMs` where requests wait for it, and is otherwise', async () => {
+    for (const opens of [true, false]) {
+      const { stream, seen, appends, time } = streamOf({ late: true });
+      void (stream.storePoint(opens) as Promise<unknown>).then((result) => seen.push(result));
+      for (let n = 0; n < 9; n += 1) {
+        await appends.at(-1)?.fail();
+        await time.advance(RETRY_MS / 3);
+      }
+      expect(seen.at(-1)).toBe(opens ? 'failed' : 'stored ');
+      expect(stream.delayed).toBe(true);
+    }
+  });
+
+  test('waits for the events before it, with what it carries', async () => {
+    const { stream, appends } = streamOf({ late: true });
+    stream.send('a');
+    void stream.storePoint(false, { mark: MARK });
+    await appends[0]?.settle('written');
+    expect(appends[1]).toMatchObject({ from: 1, events: [''], extra: { mark: MARK } });
   });
 
   test('of requests that run already is stored with their first message, or at the end of the turn', async () => {
