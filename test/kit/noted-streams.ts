@@ -73,7 +73,11 @@ export function notedLog(seen: unknown[], { resumes = true, late = false } = {})
       let fail: (cause: Error) => void = () => {};
       const outcome = new Promise<WriteOutcome>((resolve, reject) => ([settle, fail] = [resolve, reject]));
       appends.push({
-        ...{ stream, from, events, complete, extra },
+        stream,
+        from,
+        events,
+        complete,
+        extra,
         settle: (result) => (settle(result), soon()),
         fail: () => (fail(new Error('away')), soon()),
       });
