@@ -96,7 +96,7 @@ describe.each(serverKinds)('on %s', (kind) => {
 
 describeWhereInstalled('redis', 'a Redis that loses data', () => {
   test.each([
-    [['--save', '3600 1'], ['This Redis keeps snapshots on disk: a restart loses what came after'], []],
+    [['--save', '3600 1'], ['This Redis appends nothing to disk'], []],
     [['--appendonly', 'yes'], [], ['This Redis keeps its data on disk (appendonly)']],
   ])('the report says whether it keeps data on disk: %j', async (args, warnings, facts) => {
     const server = await startServer('redis', { args });
@@ -113,7 +113,7 @@ describeWhereInstalled('redis', 'a Redis that loses data', () => {
     expect({ code, warnings: report?.warnings }).toEqual({
       code: 1,
       warnings: [
-        expect.stringContaining('This Redis keeps nothing on disk'),
+        expect.stringContaining('This Redis appends nothing to disk'),
         expect.stringContaining('set maxmemory-policy to noeviction'),
       ],
     });

@@ -92,7 +92,7 @@ describe('examples/assumptions/one-server.ts', () => {
     cli.kill('SIGTERM');
     const { code, stderr } = await cli.ended();
     expect([code, stderr.trimEnd().split('\n').at(-1)]).toEqual([0, 'cleaned up']);
-    expect(stderr).toContain('"msg":"drained"');
+    expect(stderr).toContain('"msg":"This instance has drained"');
     expect(stderr).not.toContain('listens for');
   });
 });

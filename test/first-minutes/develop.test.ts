@@ -15,7 +15,7 @@ const [types, inspector] = blocksOf(PAGE, 'Types and the Inspector');
 /** A log with the numbers, the session and the folder of the page in place of those of this run. */
 const asOnPage = (log: string, folder: string): string =>
   log
-    .replaceAll(/\d\d:\d\d:\d\d/g, 'TIME')
+    .replaceAll(/(?:\d{4}-\d\d-\d\dT)?\d\d:\d\d:\d\d(?:\.\d{3}Z)?/g, 'TIME')
     .replaceAll(/\d+(?:\.\d+)? (?=m?s\b)/g, 'N ')
     .replaceAll(/sessionId=\w+/g, 'sessionId=ID')
     .replaceAll(folder, '/app');

@@ -290,7 +290,7 @@ describeWhereInstalled('redis', 'a server with access control', () => {
       await kit.close();
     }
     expect(await ask('ACL', 'LOG')).toEqual([]);
-    expect(log.lines).toEqual([]);
+    expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);
   }, 180_000);
 
   test('is refused when the store opens if any listed command is missing, by its name', async () => {

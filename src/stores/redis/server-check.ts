@@ -24,9 +24,8 @@ export interface ServerCheck {
 }
 
 export async function checkServer(client: RedisClient, check: ServerCheck): Promise<void> {
-  const save = saveSetting(client);
   const info = client.sendCommand(['INFO']).then(
-    async (text) => checkInfo(String(text), await save, check),
+    (text) => checkInfo(String(text), check),
     (error: unknown) => {
       // This user may not run INFO: the store skips the checks.
       if (replyCode(error) !== 'NOPERM') throw error;
@@ -36,29 +35,13 @@ export async function checkServer(client: RedisClient, check: ServerCheck): Prom
   await Promise.all([info, rights, ...SCRIPTS.map(({ lua }) => client.sendCommand(['SCRIPT', 'LOAD', lua]))]);
 }
 
-/** When snapshots are written; `undefined`: this user or server does not tell. */
-async function saveSetting(client: RedisClient): Promise<string | undefined> {
-  try {
-    const reply: unknown = await client.sendCommand(['CONFIG', 'GET', 'save']);
-    // RESP 3 answers with a map, RESP 2 with a list.
-    const [, save] = Array.isArray(reply) ? (reply as unknown[]) : Object.entries(reply ?? {}).flat();
-    return typeof save === 'string' ? save : undefined;
-  } catch (error) {
-    if (replyCode(error) === undefined) throw error;
-    return undefined;
-  }
-}
-
-const onDisk = (appends: boolean, save: string | undefined): string =>
+/** INFO tells of appends alone: the setting of snapshots asks for rights that the store does not need. */
+const onDisk = (appends: boolean): string =>
   appends
     ? 'This Redis keeps its data on disk (appendonly)'
-    : save === undefined
-      ? 'Whether this Redis keeps its data on disk cannot be read'
-      : save === ''
-        ? 'This Redis keeps nothing on disk: when it restarts, every session ends. Set appendonly to yes'
-        : 'This Redis keeps snapshots on disk: a restart loses what came after the last one. Set appendonly to yes';
+    : 'This Redis appends nothing to disk: when it restarts, it loses all that came after its last snapshot. Set appendonly to yes';
 
-function checkInfo(info: string, save: string | undefined, check: ServerCheck): void {
+function checkInfo(info: string, check: ServerCheck): void {
   const { where, logger, cluster } = check;
   const lines = info.split(/\r?\n/);
   const fact = (name: string): string | undefined =>
@@ -75,7 +58,7 @@ function checkInfo(info: string, save: string | undefined, check: ServerCheck): 
     throw storeAway(`${where} is a node of a Cluster; give the store a client made by createCluster`);
   // `sojourn doctor` reads this line.
   const appends = fact('aof_enabled') === '1';
-  logger.debug({ where, losesData: !appends && save !== undefined, save }, onDisk(appends, save));
+  logger.debug({ where, losesData: !appends }, onDisk(appends));
   const policy = fact('maxmemory_policy') ?? 'noeviction';
   if (policy === 'noeviction' || check.evictionWarned) return;
   check.evictionWarned = true;
