@@ -5,7 +5,7 @@
  *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
  * All messages between instances pass through here: `receive` reads a message (`messages.ts`), and `take` passes
- * each item of a link to its part. Relayed calls use links (`link.ts`), which lose nothing. Bus events are
+ * each item of a link to its part. Relayed calls use links (`instance-link.ts`), which lose nothing. Bus events are
  * sent without a link, at most once; while the store is away they wait (`bus-outbox.ts`).
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
@@ -25,7 +25,7 @@ export interface RelayedCalls {
   /** A call that another instance relays to this one. */
   serve(link: Link, call: RequestItem): void;
   /** A call that cannot be read. It has not run here. */
-  refuse(link: Link, n: number): void;
+  returnUnrun(link: Link, n: number): void;
   /** The client of call `n` disconnected from the other instance. */
   clientLeft(link: Link, n: number): void;
   /** A part of the answer to a call that this instance relayed. */
@@ -269,7 +269,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   #refuse(link: Link, { of, n }: FaultyItem): void {
     this.#logger.warn({ instance: link.peer, item: of }, 'Another instance sent an item that this version cannot read');
     const calls = this.#served.legacy.relay;
-    if (of === 'call' && n !== undefined) calls.refuse(link, n);
+    if (of === 'call' && n !== undefined) calls.returnUnrun(link, n);
     if (of === 'answer' && n !== undefined) calls.answered(link, { t: 'answer', n, values: [['moved', true]] });
   }
 }

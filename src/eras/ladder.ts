@@ -1,7 +1,7 @@
 /**
  * The way of a client's messages into a server, step by step:
  *
- *     authorize ─▶ scopes ─▶ limits ─▶ store ─▶ dispatch
+ *     authorize ─▶ scopes ─▶ (a retry?) ─▶ limits, ids ─▶ store ─▶ begin the response ─▶ dispatch
  *
  * `dispatch` leads to the place where a call enters a server, one for each kind: `SessionTransport.deliver`,
  * `StatelessTransport.deliver`, `ModernTransport.deliver`, and what `modern/around.ts` sets for the SDK's own handler.
@@ -36,7 +36,7 @@ interface Entry {
   /** Names that their caller may not use are replaced by unknown ones. */
   requests: readonly RpcRequest[];
   /** Asked after a step that waited: what ends the way in, if the session or the client has left. */
-  left(): Stop;
+  stopIfLeft(): Stop;
 }
 
 export type Steps<E extends Entry> = ReadonlyArray<(entry: E) => MaybePromise<Stop>>;
@@ -45,7 +45,7 @@ export type Steps<E extends Entry> = ReadonlyArray<(entry: E) => MaybePromise<St
 export function climb<E extends Entry>(steps: Steps<E>, entry: E, from = 0): MaybePromise<Stop> {
   for (let n = from; n < steps.length; n += 1) {
     const stop = steps[n]?.(entry);
-    if (stop instanceof Promise) return stop.then((late) => late ?? entry.left() ?? climb(steps, entry, n + 1));
+    if (stop instanceof Promise) return stop.then((late) => late ?? entry.stopIfLeft() ?? climb(steps, entry, n + 1));
     if (stop !== undefined) return stop;
   }
   return undefined;
@@ -106,7 +106,7 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
     }
   }
 
-  abstract left(): Stop;
+  abstract stopIfLeft(): Stop;
   /** The messages were delivered, and none is a request. */
   abstract delivered(): MaybePromise<Stop>;
   /** Begins the response to the requests. */
@@ -195,7 +195,7 @@ function sessionLimits({ host, session, requests, messages }: SessionEntry): Soj
   const { limits } = host.options;
   const refusal = session.calls.running.refusal(session.record, requests, limits);
   if (refusal !== undefined || requests.length === messages.length) return refusal;
-  return session.inbound.refusal(messages, limits.requestsPerSession);
+  return session.clientMessages.refusal(messages, limits.requestsPerSession);
 }
 
 /** Messages without a request need no place and no response. */
@@ -223,8 +223,8 @@ function dispatch(entry: SessionEntry): undefined {
 }
 
 function deliver({ session, caller }: SessionEntry, checked: Checked): void {
-  if (checked.kind === 'notification') session.inbound.notification(checked.message, caller);
-  else if (checked.kind === 'response') session.inbound.response(checked.message, caller);
+  if (checked.kind === 'notification') session.clientMessages.notification(checked.message, caller);
+  else if (checked.kind === 'response') session.clientMessages.response(checked.message, caller);
 }
 
 function requestsOf(messages: readonly Checked[]): RpcRequest[] {

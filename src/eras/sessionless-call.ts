@@ -87,7 +87,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   readonly #place: HandlerWork;
   #message: SentRpc;
   /** What closes when the response is over. */
-  #closes: { left(): void } | undefined = undefined;
+  #closes: { responseOver(): void } | undefined = undefined;
   #made: AnyServer | undefined = undefined;
   #forSdk: McpServer | Server | undefined = undefined;
   #optionsRead = false;
@@ -175,7 +175,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
       this.caller.canonicalHeaders.set('mcp-name', this.target);
   }
 
-  left(): Stop {
+  stopIfLeft(): Stop {
     if (this.caller.closed) return 'done';
     const isClosed = this.transport?.closed === true || this.#host.lifecycle.refusal !== undefined;
     return this.#refusal ?? (isClosed ? requestClosed(false) : undefined);
@@ -295,14 +295,14 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.target ?? this.method ?? '';
   }
 
-  closes(what: { left(): void }): void {
+  closes(what: { responseOver(): void }): void {
     this.#closes = what;
   }
 
-  closed(): void {
+  sinkClosed(): void {
     // What its handler throws because of the abort is no failure.
     if (this.id !== undefined) this.work.end();
-    this.#closes?.left();
+    this.#closes?.responseOver();
   }
 
   reveal(frame: string): string {

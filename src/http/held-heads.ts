@@ -12,7 +12,7 @@ const HELD_MS = 5;
 
 export interface HeldHead {
   /** Called when the head was held long enough. The head may have been sent by then. */
-  release(): void;
+  sendHeldHead(): void;
 }
 
 export class HeldHeads {
@@ -43,6 +43,6 @@ export class HeldHeads {
     this.#later = [];
     this.#armed = false;
     if (this.#earlier.length > 0) this.#arm();
-    for (const head of due) head.release();
+    for (const head of due) head.sendHeldHead();
   }
 }

@@ -164,7 +164,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   cut(): void {
-    this.#leave();
+    this.#clientGone();
     this.#exchange.destroy();
   }
 
@@ -173,13 +173,13 @@ export class HttpResponse implements ResponseSink, TurnTask {
     const { continuation, onSession } = this.#policy;
     // What was gathered holds the id after which the response continues.
     this.sendHead();
-    this.#detach();
+    this.#tellClosed();
     if (continuation === undefined || onSession === undefined || this.lastId === undefined) this.end();
     else continuation.continueResponse(this.#exchange, this, onSession);
   }
 
   withdraw(): void {
-    this.#detach();
+    this.#tellClosed();
     if (!this.#isUnsent || this.#state === 'waiting') return;
     this.#stopHeadTimer();
     this.#exchange.watched?.withdrawn();
@@ -237,9 +237,9 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   /** The head has waited long enough. */
-  release(): void {
+  sendHeldHead(): void {
     if (this.#state !== 'held') return;
-    if (this.#exchange.closed) this.#leave();
+    if (this.#exchange.closed) this.#clientGone();
     else this.#openStream();
   }
 
@@ -253,8 +253,8 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (this.#state === 'held') return;
     this.#become('held');
     const { headWait } = this.#policy;
-    if (headWait !== undefined) this.#headTimer = headWait.time.setTimeout(() => this.release(), headWait.ms);
-    this.#exchange.onClose(() => this.#leave());
+    if (headWait !== undefined) this.#headTimer = headWait.time.setTimeout(() => this.sendHeldHead(), headWait.ms);
+    this.#exchange.onClose(() => this.#clientGone());
   }
 
   #stopHeadTimer(): void {
@@ -276,7 +276,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (gathered !== '') this.#exchange.write(gathered);
     this.#policy.keepAlive.add(this);
     if (this.#policy.endsWithHost === true) this.#exchange.whenHostStops?.(this);
-    if (!listens) this.#exchange.onClose(() => this.#leave());
+    if (!listens) this.#exchange.onClose(() => this.#clientGone());
     const expiresAt = this.#exchange.authInfo?.expiresAt;
     if (expiresAt !== undefined) this.#stopExpiry = this.#policy.expiry?.watch(expiresAt, () => this.end());
   }
@@ -318,7 +318,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   /** The client disconnected, or was cut off. */
-  #leave(): void {
+  #clientGone(): void {
     if (this.#state !== 'open' && this.#state !== 'held') return;
     this.#become('gone');
     this.#policy.keepAlive.remove(this);
@@ -328,12 +328,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
   #over(): void {
     this.#stopHeadTimer();
     this.#stopExpiry?.();
-    this.#detach();
+    this.#tellClosed();
   }
 
-  #detach(): void {
+  #tellClosed(): void {
     const { listener } = this;
     this.listener = undefined;
-    listener?.closed(this);
+    listener?.sinkClosed(this);
   }
 }

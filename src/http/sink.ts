@@ -77,7 +77,7 @@ export interface SinkListener {
   /** The head of a stream was sent: what the stream begins with follows. */
   opened?(sink: Sink): void;
   /** Called once: the response ended, its client disconnected, or it was cut because its client reads too slowly. */
-  closed(sink: object): void;
+  sinkClosed(sink: object): void;
 }
 
 /**

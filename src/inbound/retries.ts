@@ -12,7 +12,7 @@
  *     its client resumes                     forResume                  eras/legacy/get.ts
  *     this instance stops                    forStop                    relay/relay.ts
  *
- * When it is tried again is up to these parts: the placement pauses, and `session/ownership/waiting-room.ts` has the
+ * When it is tried again is up to these parts: the router pauses, and `session/ownership/waiting-room.ts` has the
  * places of requests that wait.
  */
 import {

@@ -3,11 +3,11 @@
  * head waits for the first event that the store takes, so that both arrive together.
  *
  *     open ──end, refuse, done, cut──▶ answered ──that instance has taken it──▶ acknowledged
- *       ├──the client disconnected──▶ clientLeft
- *       ├──moved──▶ handedOver: the next owner continues the call
+ *       ├──the client disconnected──▶ clientGone
+ *       ├──handOver──▶ handedOver: the next owner continues the call
  *       ╰──failLink──▶ linkFailed: no instance knows the outcome
  *
- * After `acknowledged` and `clientLeft` the relaying instance does not retry the call.
+ * After `acknowledged` and `clientGone` the relaying instance does not retry the call.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { CREDIT_BYTES, type Link } from '../cluster/instance-link.ts';
@@ -25,13 +25,13 @@ import type { RequestLife } from './sent-request.ts';
 
 const VALUE_BYTES = 64;
 
-type LinkSinkState = 'open' | 'answered' | 'acknowledged' | 'clientLeft' | 'handedOver' | 'linkFailed';
+type LinkSinkState = 'open' | 'answered' | 'acknowledged' | 'clientGone' | 'handedOver' | 'linkFailed';
 
 const STATES: Transitions<LinkSinkState> = {
-  open: ['answered', 'clientLeft', 'handedOver', 'linkFailed'],
+  open: ['answered', 'clientGone', 'handedOver', 'linkFailed'],
   answered: ['acknowledged'],
   acknowledged: [],
-  clientLeft: [],
+  clientGone: [],
   handedOver: [],
   linkFailed: [],
 };
@@ -128,7 +128,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   }
 
   withdraw(): void {
-    this.#detach();
+    this.#tellClosed();
     if (this.#hasSent) return;
     this.#policy = undefined;
     this.#values = [];
@@ -157,7 +157,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
 
   endTurn(): void {
     this.#isDue = false;
-    if (!this.isOpen) return this.#detach();
+    if (!this.isOpen) return this.#tellClosed();
     if (!this.#hasSent) this.listener?.endTurn?.();
     const isHead = !this.#hasSent && this.#values.length === 1;
     if (!(isHead && this.listener?.flushing === true)) this.#flush();
@@ -237,7 +237,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   // ——— the other instance ———
 
   get acknowledged(): boolean {
-    return this.#state === 'acknowledged' || this.#state === 'clientLeft';
+    return this.#state === 'acknowledged' || this.#state === 'clientGone';
   }
 
   onAcknowledged(fn: () => void): void {
@@ -246,14 +246,14 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   }
 
   onClose(fn: () => unknown): void {
-    if (this.#state === 'clientLeft' || this.#state === 'linkFailed') return attempt(this, fn);
+    if (this.#state === 'clientGone' || this.#state === 'linkFailed') return attempt(this, fn);
     this.#onClose.push(fn);
   }
 
   /** The client disconnected from the relaying instance. */
-  clientLeft(): void {
+  clientGone(): void {
     if (!this.isOpen) return;
-    this.#become('clientLeft');
+    this.#become('clientGone');
     this.#runCloseListeners();
     this.#runAcknowledged();
   }
@@ -277,13 +277,13 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
     this.#releaseLink();
     this.#held.release();
     this.#options.finished();
-    this.#detach();
+    this.#tellClosed();
   }
 
-  #detach(): void {
+  #tellClosed(): void {
     const { listener } = this;
     this.listener = undefined;
-    listener?.closed(this);
+    listener?.sinkClosed(this);
   }
 
   #runCloseListeners(): void {

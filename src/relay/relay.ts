@@ -72,7 +72,7 @@ class RelayedRequest implements SinkListener {
   }
 
   /** The client disconnected, was cut off, or its token expired. The owner need not answer. */
-  closed(): void {
+  sinkClosed(): void {
     if (this.#isSettled) return;
     this.tellGone();
     this.settle('done');
@@ -166,7 +166,7 @@ export class Relay implements RelayedCalls {
       });
       this.#outgoing.set(n, outgoing);
       link.push(item, bytes, () => (outgoing.isDelivered = true));
-      if (isAccepted !== true) exchange.onClose(() => outgoing.closed());
+      if (isAccepted !== true) exchange.onClose(() => outgoing.sinkClosed());
     });
   }
 
@@ -184,10 +184,10 @@ export class Relay implements RelayedCalls {
   }
 
   clientLeft(link: Link, n: number): void {
-    this.#serving.get(link)?.get(n)?.clientLeft();
+    this.#serving.get(link)?.get(n)?.clientGone();
   }
 
-  refuse(link: Link, n: number): void {
+  returnUnrun(link: Link, n: number): void {
     link.push({ t: 'answer', n, values: [['moved', false]] }, ENVELOPE_BYTES);
   }
 
@@ -227,7 +227,7 @@ export class Relay implements RelayedCalls {
 
   serve(link: Link, item: RequestItem): void {
     const { n } = item;
-    if (this.#refuses) return this.refuse(link, n);
+    if (this.#refuses) return this.returnUnrun(link, n);
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
     const { memory, options, server } = this.#options;

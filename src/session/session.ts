@@ -81,7 +81,7 @@ export class LiveSession {
   readonly view: McpSession;
   readonly run: SessionRun | undefined;
   readonly calls: SessionCalls;
-  readonly inbound: ClientMessages;
+  readonly clientMessages: ClientMessages;
   readonly idleEntry = entryOf<LiveSession>(this);
   readonly #unlogged: boolean;
   readonly #handshakeBytes: number;
@@ -118,7 +118,7 @@ export class LiveSession {
     this.view = new SessionView(this);
     this.run = runs?.run(this);
     this.calls = new SessionCalls(this);
-    this.inbound = new ClientMessages(this);
+    this.clientMessages = new ClientMessages(this);
     if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
   }
 

@@ -63,7 +63,7 @@ describe.each(faces)('what is thrown under the %s face', (face) => {
           keepAlive: new KeepAlive(createFakeTime(), 1_000),
           bufferBytes: 100,
         });
-        response.listener = { endTurn: throwing, closed: () => {} };
+        response.listener = { endTurn: throwing, sinkClosed: () => {} };
         response.begin();
       },
     ],

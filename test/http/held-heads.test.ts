@@ -28,7 +28,7 @@ function openResponse() {
     bufferBytes: 1,
     heldHeads,
   });
-  const listener = { flushing: true, closed: () => undefined };
+  const listener = { flushing: true, sinkClosed: () => undefined };
   response.listener = listener satisfies SinkListener;
   response.begin();
   const frames = (): string[] => left.map((text) => text.replace(/(?:id|event): .*\n|\n+$/g, '').replace('data: ', ''));
@@ -89,7 +89,7 @@ describe('an answer that waits for the store', () => {
     const heads = new HeldHeads(time);
     const released: number[] = [];
     for (let n = 0; n < 4; n++) {
-      heads.hold({ release: () => released.push(n) });
+      heads.hold({ sendHeldHead: () => released.push(n) });
       await time.advance(3);
     }
     await time.advance(10);

@@ -34,7 +34,7 @@ function open(form: ResponsePolicy['form'], headWaitMs?: number, onSession?: Res
     ...(headWaitMs !== undefined && { headWait: { time, ms: headWaitMs } }),
     ...(onSession !== undefined && { onSession }),
   });
-  response.listener = { closed: (reader) => over.push(reader) };
+  response.listener = { sinkClosed: (reader) => over.push(reader) };
   response.begin();
   return { response, sent, closing, over, time };
 }
@@ -112,7 +112,7 @@ describe('a response whose head waits', () => {
 
   test('is a stream when it does not', async () => {
     const { response, sent, time } = open('auto', 30);
-    response.listener = { opened: (sink) => sink.message('first'), closed: () => undefined };
+    response.listener = { opened: (sink) => sink.message('first'), sinkClosed: () => undefined };
     await turn();
     await time.advance(30);
     expect(sent).toEqual(['head', 'first']);
@@ -123,7 +123,7 @@ describe('a response whose head waits', () => {
 
   test('is a stream when something precedes the answer, and each frame is written alone', async () => {
     const { response, sent } = open('auto', 30);
-    response.listener = { opened: (sink) => sink.message('first'), closed: () => undefined };
+    response.listener = { opened: (sink) => sink.message('first'), sinkClosed: () => undefined };
     response.message('progress');
     response.message('1');
     response.end();

@@ -31,7 +31,7 @@ export function notedSink(
     end: () => {
       seen.push(`${name} ends`);
       sink.isOpen = false;
-      sink.listener?.closed(sink);
+      sink.listener?.sinkClosed(sink);
     },
     handOver: (mayHaveRun) => seen.push(`${name} moves${mayHaveRun ? '' : ' unsent'}`),
     room: () => sink.full,

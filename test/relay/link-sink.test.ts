@@ -74,7 +74,7 @@ test('the values of one turn are one item, and the end leaves at once', async ()
 
 test('a head waits for the first event that the store takes, and no longer', async () => {
   const { sink, policy, items: got } = open();
-  const listener: SinkListener & { flushing: boolean } = { flushing: true, closed: () => undefined };
+  const listener: SinkListener & { flushing: boolean } = { flushing: true, sinkClosed: () => undefined };
   sink.listener = listener;
   sink.begin(policy);
   for (let n = 0; n < 3; n++) await turn();
@@ -93,7 +93,7 @@ test('a head waits for the first event that the store takes, and no longer', asy
 test('what was withdrawn is not sent, and the next attempt begins again', async () => {
   const { sink, policy, items: got } = open();
   const left: unknown[] = [];
-  sink.listener = { closed: (one) => left.push(one) };
+  sink.listener = { sinkClosed: (one) => left.push(one) };
   sink.begin(policy);
   sink.message('1', 'e-1');
   sink.withdraw();
@@ -130,25 +130,25 @@ test('only a call that ended here is acknowledged', async () => {
 });
 
 test('a client that left, and a link that failed, end the sink and tell who listens', () => {
-  for (const end of ['clientLeft', 'failLink'] as const) {
+  for (const end of ['clientGone', 'failLink'] as const) {
     const { sink, policy } = open();
     const told: string[] = [];
-    sink.listener = { closed: () => told.push('over') };
+    sink.listener = { sinkClosed: () => told.push('over') };
     sink.onClose(() => told.push('closed'));
     sink.onAcknowledged(() => told.push('acknowledged'));
     sink.begin(policy);
     sink[end]();
-    expect(told).toEqual(['over', 'closed', ...(end === 'clientLeft' ? ['acknowledged'] : [])]);
+    expect(told).toEqual(['over', 'closed', ...(end === 'clientGone' ? ['acknowledged'] : [])]);
     expect([sink.isOpen, sink.linkFailed]).toEqual([false, end === 'failLink']);
   }
 });
 
 test('a sink whose client left before its stream began ends the reading of that stream', async () => {
   const { sink, policy, items: got } = open();
-  sink.clientLeft();
+  sink.clientGone();
   const told: string[] = [];
   sink.begin(policy);
-  sink.listener = { closed: () => told.push('over') };
+  sink.listener = { sinkClosed: () => told.push('over') };
   sink.point('e-0', 1_000, true);
   await turn();
   expect(told).toEqual(['over']);

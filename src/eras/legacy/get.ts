@@ -154,7 +154,7 @@ export class LegacyGets {
    * Ends a response after an event after which its client resumes. Official clients give a stream up after two errors,
    * and come back after a clean end as often as needed. `false`: it cannot resume.
    */
-  endToResume(inbound: Inbound, retryMs = this.#options.retryMs): boolean {
+  answerToResume(inbound: Inbound, retryMs = this.#options.retryMs): boolean {
     const position = parseEventId(inbound.after ?? '');
     if (position === undefined || !comesBack(inbound)) return false;
     const sink = this.#open(inbound);
@@ -164,8 +164,8 @@ export class LegacyGets {
   }
 
   /** Another instance may serve the client at once. `false`: its response has not begun, or it cannot resume. */
-  endToResumeElsewhere(inbound: Inbound): boolean {
-    return inbound.sink.hasBegun && this.endToResume(inbound, Math.min(SOON_MS, this.#options.retryMs));
+  answerToResumeElsewhere(inbound: Inbound): boolean {
+    return inbound.sink.hasBegun && this.answerToResume(inbound, Math.min(SOON_MS, this.#options.retryMs));
   }
 
   /**

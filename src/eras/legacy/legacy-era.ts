@@ -23,9 +23,9 @@ import { Termination } from './termination.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkSink } from '../../relay/link-sink.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
-import { Router, type PlacementOptions } from './router.ts';
+import { Router, type RouterOptions } from './router.ts';
 
-export interface LegacyOptions extends Omit<PlacementOptions, 'relay' | 'gets' | 'responses'> {
+export interface LegacyOptions extends Omit<RouterOptions, 'relay' | 'gets' | 'responses'> {
   readonly replays: Replays;
   readonly opener: SessionOpener;
   readonly keepAlive: KeepAlive;
@@ -72,25 +72,25 @@ export class LegacyEra implements RelayedServer, Continuation {
   }
 
   post({ exchange, ...post }: ReceivedPost): void {
-    this.#enter(this.#callOf('post', exchange, { post, requestId: requestIdOf(post) }));
+    this.#enter(this.#inboundOf('post', exchange, { post, requestId: requestIdOf(post) }));
   }
 
   get(exchange: Exchange): void {
-    const inbound = this.#callOf('get', exchange, { after: exchange.header('last-event-id') });
+    const inbound = this.#inboundOf('get', exchange, { after: exchange.header('last-event-id') });
     const refusal = this.#given.gate.count(exchange);
     if (refusal === undefined) this.#enter(inbound);
-    else if (!this.#gets.endToResume(inbound) && !this.#gets.refuseResume(inbound, answerOverLimit()))
+    else if (!this.#gets.answerToResume(inbound) && !this.#gets.refuseResume(inbound, answerOverLimit()))
       inbound.sink.refuse(refusal, null);
   }
 
   delete(exchange: Exchange): void {
-    const inbound = this.#callOf('delete', exchange);
+    const inbound = this.#inboundOf('delete', exchange);
     const refusal = this.#given.gate.count(exchange);
     if (refusal === undefined) this.#enter(inbound);
     else inbound.sink.refuse(refusal, null);
   }
 
-  #callOf(kind: Inbound['kind'], exchange: Exchange, more: Partial<Inbound> = {}): Inbound {
+  #inboundOf(kind: Inbound['kind'], exchange: Exchange, more: Partial<Inbound> = {}): Inbound {
     return { kind, exchange, sink: new HttpResponse(exchange, this.#responses.post), requestId: null, ...more };
   }
 

@@ -42,7 +42,7 @@ export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
 
 /** What POSTs share. */
 export interface PostHost extends LegacyPostsOptions {
-  readonly loop: TrackedWork;
+  readonly tracker: TrackedWork;
   readonly starts: StartsPerTurn;
 }
 
@@ -56,7 +56,7 @@ export function servePost(host: PostHost, session: LiveSession, inbound: Inbound
   const stop = climb(STREAMABLE_HTTP, entry);
   if (!(stop instanceof Promise)) return nextOf(inbound, stop);
   const next = stop.then((late) => nextOf(inbound, late));
-  return entry.admitted === undefined ? host.loop.track(inbound.exchange, next) : next;
+  return entry.admitted === undefined ? host.tracker.track(inbound.exchange, next) : next;
 }
 
 /** Throws where the POST must wait for a place in its session. */
@@ -80,7 +80,7 @@ class PostEntry extends SessionEntry<PostHost> {
   }
 
   /** While a hook runs, the session may leave, or the link to the relaying instance may fail. */
-  left(): Stop {
+  stopIfLeft(): Stop {
     return this.admitted !== undefined || this.#stays ? undefined : this.#inbound;
   }
 
@@ -218,7 +218,7 @@ class PostEntry extends SessionEntry<PostHost> {
     // The client disconnected while the POST waited for the store, and has no event id to resume from.
     const waited = stream.delayed || this.#inbound.waitUntil !== undefined;
     if (waited && isAbandoned(this.#inbound) && caller.relayOrigin === undefined) {
-      session.calls.dropUnrun(admitted);
+      session.calls.completeUnrun(admitted);
       return 'done';
     }
     session.markers?.keep(admitted);

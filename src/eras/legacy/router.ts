@@ -46,7 +46,7 @@ import { KnownOwners } from './known-owners.ts';
 import { type LegacyPostsOptions, type PostHost, servePost } from './posts.ts';
 import { type Placed, type WaitingHost, WaitingRequests, type WaitingOptions } from './waiting.ts';
 
-export interface PlacementOptions extends LegacyPostsOptions, WaitingOptions {
+export interface RouterOptions extends LegacyPostsOptions, WaitingOptions {
   readonly finder: Finder;
   readonly instance: Instance;
   readonly relay: Relay;
@@ -62,7 +62,7 @@ const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
 
 export class Router implements WaitingHost {
-  readonly #options: PlacementOptions;
+  readonly #options: RouterOptions;
   readonly #owners: KnownOwners;
   readonly #posts: PostHost;
   readonly #waiting: WaitingRequests;
@@ -71,12 +71,12 @@ export class Router implements WaitingHost {
   /** Calls that no live session counts: on the way to a session, or at its owner. Without GET streams. */
   readonly #tracked = new Set<Caller>();
 
-  constructor(options: PlacementOptions) {
+  constructor(options: RouterOptions) {
     this.#options = options;
     this.#owners = new KnownOwners(options.instance);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
     this.#waiting = new WaitingRequests(options, this);
-    this.#posts = { ...options, loop: this, starts: new StartsPerTurn() };
+    this.#posts = { ...options, tracker: this, starts: new StartsPerTurn() };
   }
 
   /** Ends the responses that wait here without a store, and that clients can resume at another instance. */
@@ -171,7 +171,7 @@ export class Router implements WaitingHost {
       if (this.#deliverAnswers(id, inbound)) return;
       const waiting = this.#waiting.add(id, inbound, cause);
       if (waiting !== undefined) return reads(inbound) ? waiting : this.track(exchange, waiting);
-      if (reads(inbound) && this.#options.lifecycle.refusal === undefined && this.#options.gets.endToResume(inbound))
+      if (reads(inbound) && this.#options.lifecycle.refusal === undefined && this.#options.gets.answerToResume(inbound))
         return;
     }
     this.refuse(inbound, cause);
@@ -209,7 +209,7 @@ export class Router implements WaitingHost {
     if (live === undefined || live.user !== exchange.user || post === undefined) return false;
     const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
     if (answers.length < post.messages.length || !answers.every((answer) => live.questions.has(answer))) return false;
-    for (const answer of answers) live.inbound.response(answer, exchange);
+    for (const answer of answers) live.clientMessages.response(answer, exchange);
     sink.done(202);
     return true;
   }

@@ -159,7 +159,7 @@ class SseEntry extends SessionEntry {
   }
 
   /** Its POST is accepted all the same. */
-  left(): Stop {
+  stopIfLeft(): Stop {
     return this.session.left ? 'done' : undefined;
   }
 

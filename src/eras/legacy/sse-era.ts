@@ -124,7 +124,7 @@ export class LegacySseEra {
     }).begin();
     const connection = new SseConnection(this.#given, id, exchange, response);
     this.#connected.set(id, { connection, leave });
-    response.listener = { closed: () => this.#gone(connection) };
+    response.listener = { sinkClosed: () => this.#gone(connection) };
     const [path = ''] = exchange.url.split('?', 1);
     response.event('endpoint', `${path.replace(/\/?$/, '').slice(0, -'/sse'.length)}/message?sessionId=${id}`);
   }

@@ -51,7 +51,7 @@ export class StatelessEra implements Shell<SessionlessCall> {
   async connect(call: SessionlessCall): Promise<Stop> {
     const made = this.#build(call);
     const server = made instanceof Promise ? await made : made;
-    const stop = call.left();
+    const stop = call.stopIfLeft();
     if (stop !== undefined) return stop;
     const transport = new StatelessTransport(call, server, this.#given);
     call.transport = transport;

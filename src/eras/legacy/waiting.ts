@@ -66,7 +66,7 @@ export interface WaitingOptions {
   readonly gets: LegacyGets;
 }
 
-interface Entry {
+interface Waiter {
   /** The session. */
   readonly id: string;
   inbound: Inbound;
@@ -86,7 +86,7 @@ export class WaitingRequests {
   readonly #options: WaitingOptions;
   readonly #router: WaitingHost;
   /** The key is session and kind. The oldest call is first. */
-  readonly #queues = new Map<string, Set<Entry>>();
+  readonly #queues = new Map<string, Set<Waiter>>();
 
   constructor(options: WaitingOptions, router: WaitingHost) {
     this.#options = options;
@@ -106,7 +106,7 @@ export class WaitingRequests {
     const until = reads(given) ? Infinity : (given.waitUntil ?? now + options.waitMs);
     if (until <= now) return undefined;
     const inbound: Inbound = { ...given, waitUntil: until };
-    const entry: Entry = {
+    const entry: Waiter = {
       id,
       inbound,
       ticket: undefined,
@@ -132,7 +132,7 @@ export class WaitingRequests {
       if (reads(inbound)) this.#openHeadLater(entry, now);
       // Answers and notifications are delivered even if the client left.
       if (inbound.isAccepted !== true)
-        inbound.exchange.onClose(() => (silent ? this.#accept(entry) : this.#leave(entry)));
+        inbound.exchange.onClose(() => (silent ? this.#accept(entry) : this.#remove(entry)));
     });
   }
 
@@ -145,7 +145,7 @@ export class WaitingRequests {
       const { inbound } = entry;
       if (inbound.kind !== 'post' || inbound.requestId !== requestId || inbound.exchange.user !== user) continue;
       inbound.sink.end();
-      this.#leave(entry);
+      this.#remove(entry);
       return inbound.mayHaveRun !== true;
     }
     return false;
@@ -156,13 +156,13 @@ export class WaitingRequests {
     for (const queue of this.#queues.values()) {
       for (const entry of queue) {
         if (!reads(entry.inbound) || entry.state !== 'waiting') continue;
-        if (this.#options.gets.endToResumeElsewhere(entry.inbound)) this.#leave(entry);
+        if (this.#options.gets.answerToResumeElsewhere(entry.inbound)) this.#remove(entry);
       }
     }
   }
 
   /** Tries the oldest call of a session until it is placed or refused, then the next. */
-  async #pump(queue: Set<Entry>): Promise<void> {
+  async #pump(queue: Set<Waiter>): Promise<void> {
     const { waitingRoom } = this.#options;
     // Once one call is placed, the calls behind it need not wait for their turn.
     let placed = false;
@@ -191,32 +191,32 @@ export class WaitingRequests {
     }
   }
 
-  #turn({ id, cause }: Entry, ticket: Ticket): Promise<boolean> {
+  #turn({ id, cause }: Waiter, ticket: Ticket): Promise<boolean> {
     const turn = this.#options.waitingRoom.next(ticket);
     const freed = this.#router.freed(id, cause);
     return freed === undefined ? turn : Promise.race([turn, freed]);
   }
 
-  #follow(entry: Entry, outcome: MaybePromise<NextAttempt>): void {
+  #follow(entry: Waiter, outcome: MaybePromise<NextAttempt>): void {
     const { id, inbound, left } = entry;
     entry.left = () => {};
-    this.#leave(entry, 'served');
+    this.#remove(entry, 'served');
     void this.#router.follow(id, inbound, outcome).then(left);
   }
 
   /** An attempt that is under way may still serve the call. If it fails, the call is refused then. */
-  #expired(entry: Entry): void {
+  #expired(entry: Waiter): void {
     if (entry.state === 'waiting') this.#over(entry);
   }
 
-  #over(entry: Entry): void {
+  #over(entry: Waiter): void {
     const next = afterWait(entry.inbound, this.#options.lifecycle.state);
     if (next === 'accept') this.#accept(entry);
     else if (next === 'refuse' || !this.#enterAgain(entry)) this.#refuse(entry);
   }
 
   /** Answers 202 to answers and notifications that have not reached their session. They wait on. */
-  #accept(entry: Entry): void {
+  #accept(entry: Waiter): void {
     if (entry.state === 'left' || entry.inbound.isAccepted === true) return;
     // The endpoint has drained: refuse the call, so that another instance can deliver it.
     if (!this.#enterAgain(entry)) return this.#refuse(entry);
@@ -225,7 +225,7 @@ export class WaitingRequests {
   }
 
   /** `false`: the endpoint has drained. */
-  #enterAgain(entry: Entry): boolean {
+  #enterAgain(entry: Waiter): boolean {
     const { waitingRoom, options } = this.#options;
     const { ticket } = entry;
     if (ticket !== undefined) waitingRoom.remove(ticket);
@@ -235,12 +235,12 @@ export class WaitingRequests {
     return entry.ticket !== undefined;
   }
 
-  #refuse(entry: Entry): void {
+  #refuse(entry: Waiter): void {
     if (entry.state !== 'left') this.#router.refuse(entry.inbound, entry.cause);
-    this.#leave(entry, 'refused');
+    this.#remove(entry, 'refused');
   }
 
-  #leave(entry: Entry, outcome: WaitedNotice['outcome'] = 'left'): void {
+  #remove(entry: Waiter, outcome: WaitedNotice['outcome'] = 'left'): void {
     if (entry.state === 'left') return;
     entry.state = 'left';
     const { options, waitingRoom } = this.#options;
@@ -255,7 +255,7 @@ export class WaitingRequests {
   }
 
   /** Counts from when the call first waited, because attempts may fail often, each after less than `HEAD_MS`. */
-  #openHeadLater(entry: Entry, now: number): void {
+  #openHeadLater(entry: Waiter, now: number): void {
     const headAt = entry.inbound.headAt ?? now + HEAD_MS;
     entry.inbound = { ...entry.inbound, headAt };
     if (headAt <= now) return this.#openDueHead(entry);
@@ -264,7 +264,7 @@ export class WaitingRequests {
   }
 
   /** Not during an attempt, which may answer in another way. */
-  #openDueHead(entry: Entry): void {
+  #openDueHead(entry: Waiter): void {
     const { inbound, state } = entry;
     const due = inbound.headAt !== undefined && this.#options.options.timeProvider.monotonic() >= inbound.headAt;
     if (due && state === 'waiting' && !isAbandoned(inbound)) entry.inbound = this.#options.gets.openHead(inbound);
@@ -276,7 +276,7 @@ function keyOf(id: string, kind: InboundKind): string {
   return reads({ kind }) ? `get ${id}` : id;
 }
 
-function noteWait({ notices, timeProvider }: ResolvedOptions, entry: Entry, outcome: WaitedNotice['outcome']): void {
+function noteWait({ notices, timeProvider }: ResolvedOptions, entry: Waiter, outcome: WaitedNotice['outcome']): void {
   const { id: sessionId, since, cause } = entry;
   const reason = cause instanceof SojournError ? reasonOf(cause) : 'hook_failed';
   notices.detail({ kind: 'waited', reason, outcome, ms: timeProvider.monotonic() - since, sessionId });

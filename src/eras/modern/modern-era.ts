@@ -141,8 +141,8 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     this.resume({ kind: 'answer', exchange, sink, requestId: null, after: exchange.header('last-event-id') }, relay);
   }
 
-  resume(call: Inbound, relay: Pick<Relay, 'send'>): void {
-    const { exchange, sink, after } = call;
+  resume(inbound: Inbound, relay: Pick<Relay, 'send'>): void {
+    const { exchange, sink, after } = inbound;
     const refusal = this.#given.gate.count(exchange);
     const returning = this.#returning;
     const position = parseCallPosition(after);
@@ -150,8 +150,8 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     if (returning === undefined) {
       sink.begin(this.#responses.returned);
       respondLostAnswer(sink, position, answerNotKept(), this.#options);
-    } else if (refusal !== undefined) returning.delay(call, position);
-    else attempt(exchange, () => returning.resume(call, position, relay));
+    } else if (refusal !== undefined) returning.delay(inbound, position);
+    else attempt(exchange, () => returning.resume(inbound, position, relay));
   }
 
   #policyOf(request: RpcRequest | undefined): ResponsePolicy {
@@ -243,7 +243,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
 
   /** Ends what runs. The lifecycle refuses new requests already. `handsOver`: another instance may continue calls. */
   async close(handsOver = false): Promise<void> {
-    if (handsOver) await this.#resumable?.leave();
+    if (handsOver) await this.#resumable?.handOver();
     const closing = this.#requests.closeAll();
     await this.#handler.close();
     await closing;

@@ -209,7 +209,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
   }
 
   /** The response is over. Without an answer its client left. */
-  left(): void {
+  responseOver(): void {
     if (!this.#answered) void this.close();
   }
 

@@ -218,7 +218,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
   #over(): void {
     const { listener } = this;
     this.listener = undefined;
-    listener?.closed(this);
+    listener?.sinkClosed(this);
   }
 
   get hasBegun(): boolean {
@@ -262,7 +262,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
   }
 
   /** A client disconnected. */
-  closed(client: object): void {
+  sinkClosed(client: object): void {
     if (client !== this.#client) return;
     this.#client = undefined;
     if (!this.#isRecording) this.#goOn();
@@ -307,7 +307,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
   }
 
   /** Another instance runs it again: its client comes back there. What still comes of this run is dropped. */
-  leave(): void {
+  handOver(): void {
     if (this.fence === undefined) return;
     this.#become('left');
     this.forget();

@@ -177,10 +177,10 @@ export class ResumableAnswers implements ResumableHost {
   }
 
   /** Other instances run the calls again that run here now: their clients come back there. */
-  async leave(): Promise<void> {
+  async handOver(): Promise<void> {
     for (const call of this.#calls.values()) {
       const { key, fence } = call;
-      call.leave();
+      call.handOver();
       if (fence !== undefined) this.#records.release(key, fence);
     }
     await this.#records.stored();

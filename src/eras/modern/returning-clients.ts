@@ -81,11 +81,11 @@ export class ReturningClients {
   }
 
   /** Answers a GET whose `Last-Event-ID` is this position of a call. */
-  async resume(call: Inbound, asked: CallPosition, relay: Returned['relay']): Promise<void> {
+  async resume(inbound: Inbound, asked: CallPosition, relay: Returned['relay']): Promise<void> {
     const { timeProvider, waitMs } = this.#options;
-    const returned: Returned = { inbound: call, relay, asked };
+    const returned: Returned = { inbound, relay, asked };
     const until = timeProvider.monotonic() + waitMs;
-    for (let tries = 0; !call.exchange.closed && !this.#given.calls.closed; tries++) {
+    for (let tries = 0; !inbound.exchange.closed && !this.#given.calls.closed; tries++) {
       if (tries > 1) await elapse(timeProvider, this.#pauseMs(tries));
       try {
         if (await this.#serve(returned)) return;

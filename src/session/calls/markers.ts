@@ -23,7 +23,7 @@ import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 export const KEPT_REQUEST_LENGTH = 65_536;
 /**
  * How long markers are kept after the owner of a call, or its relaying instance, is lost. A relaying instance sends
- * such a call again within two leases and the attempts of its placement. To send it later than this, the instance would
+ * such a call again within two leases and the attempts of its router. To send it later than this, the instance would
  * have to be frozen while its client still waits.
  */
 const LEFT_MS = 600_000;

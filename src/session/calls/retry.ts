@@ -76,7 +76,7 @@ async function attach(session: LiveSession, requests: readonly RpcRequest[], ope
       return resumeStream(session, stream, open, { offset: 0, resumes: 0 });
     }
     if (stream !== undefined) {
-      stream.detach();
+      stream.endSink();
       stream.use(open());
       session.questions.askAgain(stream);
       return true;

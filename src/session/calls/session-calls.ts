@@ -133,7 +133,7 @@ export class SessionCalls {
   }
 
   /** For requests that never ran and whose client disconnected: their stream completes without an answer. */
-  dropUnrun({ calls }: AdmittedPost): void {
+  completeUnrun({ calls }: AdmittedPost): void {
     for (const call of calls) {
       if (!call.answered) this.#settle(call);
       this.#endSilent(call);

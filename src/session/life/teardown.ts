@@ -39,7 +39,7 @@ export async function tearDown(
   calls.leave(reason, othersServe);
   const refused = session.usedUnsent?.leave(reason);
   if (isKept) usedGetStream?.resuming.endToResume(reason === 'released' && othersServe);
-  else if (reason !== 'fenced' || usedGetStream?.handOver() !== true) usedGetStream?.detach();
+  else if (reason !== 'fenced' || usedGetStream?.handOver() !== true) usedGetStream?.endSink();
   abortSignal();
   run?.leave(reason);
   if (run !== undefined) await run.heard();

@@ -62,7 +62,7 @@ export class SessionBuilder {
       isNegotiated = answer.error === undefined;
       if (isNegotiated) session.negotiated(readAnswer(answer, session.version));
     };
-    const answer = await session.inbound.ask(this.#servers.asked(message), source, saw);
+    const answer = await session.clientMessages.ask(this.#servers.asked(message), source, saw);
     if (answer.error === undefined && !isNegotiated)
       throw factoryFailed('aroundRequest answered initialize, and its server did not');
     return answer;
@@ -76,7 +76,7 @@ export class SessionBuilder {
     let negotiated: Negotiated | undefined;
     for (const message of replayed(record)) {
       if (!('id' in message)) {
-        session.inbound.replay(message, source);
+        session.clientMessages.replay(message, source);
         continue;
       }
       const admitted = (await this.#host.authorizer?.admit(message, source.authInfo)) ?? message;
@@ -88,7 +88,7 @@ export class SessionBuilder {
         );
         continue;
       }
-      const answer = await session.inbound.ask(this.#servers.asked(message), source);
+      const answer = await session.clientMessages.ask(this.#servers.asked(message), source);
       if (message.method === 'initialize') {
         if (answer.error !== undefined)
           throw new Error(`The rebuilt server refused initialize: ${answer.error.message}`);

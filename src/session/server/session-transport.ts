@@ -1,5 +1,5 @@
 /**
- * The SDK's `Transport` of one session. Messages enter the server in the context of their request (`context.ts`), and
+ * The SDK's `Transport` of one session. Messages enter the server in the context of their request (`calls/call.ts`), and
  * within the context of the session's run hook where there is one. It routes each message of the server:
  *
  *     answer                       → the stream of its POST; the stream ends with its last answer

@@ -26,7 +26,7 @@ export interface QueuedStream {
   /** An append did not reach the store at its first try. */
   noteDelay(): void;
   /** The events will never be stored. `answered`: the answer of the call is among them. */
-  lost(answered: boolean, why: 'fenced' | 'failed'): void;
+  storingFailed(answered: boolean, why: 'fenced' | 'failed'): void;
 }
 
 /** An event that waits. */
@@ -133,7 +133,7 @@ export class AppendQueue {
     tell?: (result: WriteResult) => void,
   ): void {
     if (this.outcome !== undefined) {
-      if (last && !this.#isAhead) this.#stream.lost(json !== undefined, this.outcome);
+      if (last && !this.#isAhead) this.#stream.storingFailed(json !== undefined, this.outcome);
       return;
     }
     const held = (json?.length ?? 0) * EVENT_WEIGHT;
@@ -219,7 +219,7 @@ export class AppendQueue {
     this.#become(why);
     if (why === 'fenced') this.#log.ownership.fenced();
     const answered = lost.some(({ json, last }) => last && json !== undefined);
-    if (!this.#isAhead) this.#stream.lost(answered, why);
+    if (!this.#isAhead) this.#stream.storingFailed(answered, why);
     for (const { tell, held } of lost) {
       this.#log.release(held);
       tell?.(why);

@@ -45,7 +45,7 @@ export async function resumeStream(
     if (!resumed) session.exit();
   }
   // The session left while the log was read: end the sink, so that its client resumes at the next owner.
-  if (resumed && session.left) stream.detach();
+  if (resumed && session.left) stream.endSink();
   else if (resumed && stream === session.getStream) {
     session.listChanges.sendOn(stream);
     session.usedUnsent?.send();

@@ -38,7 +38,7 @@ export interface ResumedStream {
   readonly canResume: boolean;
   use(sink: Sink, done?: () => void): void;
   takeSink(): (() => void) | undefined;
-  detach(): void;
+  endSink(): void;
   message(json: string, offset: number): void;
   resumePoint(from: ResumeFrom, retryMs: number): void;
   storePoint(): MaybePromise<WriteResult>;
@@ -86,7 +86,7 @@ export class Resuming {
     this.#ending = soon ? sink : undefined;
     if (log !== undefined && sink?.isOpen === true && position.offset >= 0)
       stream.resumePoint(position, this.retryMs ?? log.retryMs);
-    stream.detach();
+    stream.endSink();
   }
 
   /** The store is away: ends the sink if its client can resume, because another instance may have the answer. */
@@ -130,7 +130,7 @@ export class Resuming {
     const end = (): void => {
       if (stream.sink !== sink) return;
       if (moves && sink.isRelayed) sink.handOver(true);
-      else stream.detach();
+      else stream.endSink();
     };
     const stored = stream.storePoint();
     if (stored instanceof Promise) void stored.then(end);
@@ -213,12 +213,12 @@ export class Resuming {
     try {
       outcome = await log.read(stream.key, from.offset);
     } finally {
-      if (outcome?.found !== true || from.offset >= outcome.next) this.#release(stream.sink, -1);
+      if (outcome?.found !== true || from.offset >= outcome.next) this.#sendHeld(stream.sink, -1);
     }
     if (!outcome.found || from.offset >= outcome.next) return false;
     // The new sink takes over, in one turn with the events of the log.
     if (stream.key === GET_STREAM) this.park();
-    else stream.detach();
+    else stream.endSink();
     const sink = open();
     stream.use(sink, done);
     stream.resumePoint(from, stream.isComplete ? log.retryMs : (this.#pollMs ?? log.retryMs));
@@ -227,27 +227,27 @@ export class Resuming {
       this.#replayed = offset;
       if (data !== '') stream.message(data, offset);
     }
-    this.#release(sink, this.#replayed);
+    this.#sendHeld(sink, this.#replayed);
     if (this.#pollMs !== undefined) stream.whenFlushed(() => this.#endPoll(sink));
     return true;
   }
 
   /** A poll also takes the messages that were being stored when it came. */
   #endPoll(sink: Sink): void {
-    if (sink === this.#stream.sink && !this.#stream.isComplete) this.#stream.detach();
+    if (sink === this.#stream.sink && !this.#stream.isComplete) this.#stream.endSink();
   }
 
   /**
    * Sends the held messages past `after`, and stops holding. Ends the sink if the stream was completed in the
    * meantime.
    */
-  #release(sink: Sink | undefined, after: number): void {
+  #sendHeld(sink: Sink | undefined, after: number): void {
     const held = this.#held;
     this.#held = undefined;
     for (const { offset, data } of held ?? []) {
       if (offset > after && sink === this.#stream.sink) this.#stream.message(data, offset);
     }
-    if (this.#stream.isStored) this.#stream.detach();
+    if (this.#stream.isStored) this.#stream.endSink();
   }
 }
 

@@ -164,7 +164,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
     this.#isComplete = last;
     if (this.#log !== undefined) return this.#store(this.#log, json, last, unmark);
     this.#sink?.message(json, undefined);
-    if (last) this.detach();
+    if (last) this.endSink();
   }
 
   /** Completes the stream without another message: its request was cancelled, or its session ends. */
@@ -172,7 +172,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
     if (this.#isComplete) return;
     this.#isComplete = true;
     if (this.#log !== undefined) this.#store(this.#log, undefined, true, unmark);
-    else this.detach();
+    else this.endSink();
   }
 
   #queueIn(log: SessionEventLog): AppendQueue {
@@ -210,7 +210,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
     if (json !== undefined) this.#next += 1;
     if (json === '') this.#point(offset);
     else if (json !== undefined && this.#resuming?.takes(json, offset) !== true) this.message(json, offset);
-    if (last && this.#resuming?.reads !== true) this.detach();
+    if (last && this.#resuming?.reads !== true) this.endSink();
   }
 
   /**
@@ -218,13 +218,13 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
    * or at the next owner. A client that does not resume gets an error: here instead of the answer, or from the session,
    * which is about to leave and then answers every running call.
    */
-  lost(answered: boolean, why: 'fenced' | 'failed'): void {
+  storingFailed(answered: boolean, why: 'fenced' | 'failed'): void {
     const { call } = this.#posted;
     const error = call === undefined ? undefined : this.#log?.lostAnswer(call);
     if (error !== undefined && !this.#isComplete) return;
     if (error !== undefined && answered) this.#sink?.message(error, undefined);
     else if (why === 'fenced' && this.handOver()) return;
-    this.detach();
+    this.endSink();
   }
 
   /** Whether a sent message is not stored yet. */
@@ -280,7 +280,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
   }
 
   /** Drops the response at once, because a session may outlive its sinks by hours. */
-  closed(sink: Sink): void {
+  sinkClosed(sink: Sink): void {
     if (this.#sink !== sink) return this.#resuming?.forget(sink);
     const done = this.takeSink();
     this.#resuming?.endParked();
@@ -288,7 +288,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
   }
 
   /** Ends the sink cleanly; the stream continues. */
-  detach(): void {
+  endSink(): void {
     const sink = this.#sink;
     if (sink === undefined) return;
     const done = this.takeSink();

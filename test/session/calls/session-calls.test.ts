@@ -126,7 +126,7 @@ describe('an answer', () => {
     ] as const) {
       const { calls, run, seen } = callsOf({ quirk, getSink: true });
       const { stream } = run(request(1));
-      if (!reads) stream.detach();
+      if (!reads) stream.endSink();
       calls.answer(result(1));
       expect(seen.includes(`GET gets ${text(1)}`)).toBe(quirk && !reads);
     }
@@ -217,7 +217,7 @@ describe('requests are taken back', () => {
   test('whose client disconnected: their stream is completed, so that no owner runs them', () => {
     const { calls, admit, seen, state } = callsOf();
     const post = admit([request(1)]);
-    calls.dropUnrun(post);
+    calls.completeUnrun(post);
     expect([seen, state.users]).toEqual([['stored the end', 'unmarked 1'], 0]);
     expect([post.stream.isComplete, calls.running.size]).toEqual([true, 0]);
   });

@@ -64,7 +64,7 @@ function queueOf({
       told.push(last ? `${json}, complete` : json);
     },
     noteDelay: () => told.push('delayed'),
-    lost: (answered, why) => told.push({ lost: why, answered }),
+    storingFailed: (answered, why) => told.push({ lost: why, answered }),
   };
   const queue = new AppendQueue(stream, log as unknown as SessionEventLog);
   const add = (json: string, last = false, extra?: AppendExtra): void => queue.add(json, last, extra, undefined);

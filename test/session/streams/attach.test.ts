@@ -107,7 +107,7 @@ describe('a GET stream is opened', () => {
     expect(sent().slice(2)).toEqual(['second at g-1, retry 1000', 'unsent questions', 'second gets a as g-2']);
     // The parked sink gets nothing, so it does not keep the session.
     expect(use.users).toBe(1);
-    session.getStream.detach();
+    session.getStream.endSink();
     expect(sent().slice(5)).toEqual(['second ends', 'first ends']);
     expect(use.users).toBe(0);
   });
@@ -117,8 +117,8 @@ describe('a GET stream is opened', () => {
     void get('first');
     expect(use.users).toBe(1);
     const { sink } = session.getStream;
-    if (how === 'ends') session.getStream.detach();
-    else if (sink !== undefined) session.getStream.closed(sink);
+    if (how === 'ends') session.getStream.endSink();
+    else if (sink !== undefined) session.getStream.sinkClosed(sink);
     expect(use.users).toBe(0);
   });
 });
@@ -163,7 +163,7 @@ describe('a stream is resumed', () => {
     expect(await done).toBe(true);
     expect(sent()).toEqual(['second at g-0.r1, retry 1000', `second ${toolsChanged('g-1')}`, 'unsent questions']);
     expect(use.users).toBe(1);
-    resumed.detach();
+    resumed.endSink();
     expect(use.users).toBe(0);
   });
 

@@ -54,7 +54,7 @@ function streamOf({ key = 'p', relayed = false, completed = false } = {}) {
       leave();
       return undefined;
     },
-    detach: () => {
+    endSink: () => {
       if (state.sink !== undefined) seen.push(`${state.sink.name} is detached`);
       leave();
     },

@@ -53,7 +53,7 @@ describe('an unlogged stream', () => {
 
   test('loses what no sink reads, and completes without one', () => {
     const { stream, seen } = streamOf({ logged: false });
-    stream.detach();
+    stream.endSink();
     stream.send('a');
     stream.complete();
     expect(seen).toEqual(['sink ends', 'done']);
@@ -246,15 +246,15 @@ describe('the first event', () => {
 describe('a sink', () => {
   test('that ends reports it once, after the end', () => {
     const { stream, seen } = streamOf();
-    stream.detach();
-    stream.detach();
+    stream.endSink();
+    stream.endSink();
     expect([seen, stream.sink, stream.read]).toEqual([['sink ends', 'done'], undefined, false]);
   });
 
   test('whose client disconnects is dropped at once, without an end, and the stream continues', () => {
     const { stream, sink, seen } = streamOf();
-    stream.closed(sink);
-    stream.closed(sink);
+    stream.sinkClosed(sink);
+    stream.sinkClosed(sink);
     stream.send('a');
     expect([seen, stream.sink]).toEqual([['done', 'stored a'], undefined]);
   });
@@ -272,7 +272,7 @@ describe('a sink', () => {
     const { stream, sink, sinkOf, seen } = streamOf();
     stream.takeSink();
     stream.use(sinkOf('second'), () => seen.push('second done'));
-    stream.closed(sink);
+    stream.sinkClosed(sink);
     stream.send('a');
     expect(seen).toEqual(['stored a', 'second gets a as p-0.I7']);
   });
@@ -283,8 +283,8 @@ describe('a sink', () => {
       stream.resuming.park();
       const second = sinkOf('second');
       stream.use(second, () => seen.push('second done'));
-      if (disconnects) stream.closed(second);
-      else stream.detach();
+      if (disconnects) stream.sinkClosed(second);
+      else stream.endSink();
       expect(seen).toEqual(['done', ...(disconnects ? [] : ['second ends']), 'sink ends', 'second done']);
     }
   });
@@ -293,8 +293,8 @@ describe('a sink', () => {
     const { stream, sink, sinkOf, seen } = streamOf();
     stream.resuming.park();
     stream.use(sinkOf('second'));
-    stream.closed(sink);
-    stream.detach();
+    stream.sinkClosed(sink);
+    stream.endSink();
     expect(seen).toEqual(['done', 'second ends']);
   });
 
@@ -387,7 +387,7 @@ describe('a response continues with the next owner', () => {
 
   test('not without a sink', () => {
     const { stream } = streamOf();
-    stream.detach();
+    stream.endSink();
     expect(stream.handOver()).toBe(false);
   });
 });
@@ -416,7 +416,7 @@ describe('events that will never be stored', () => {
     stream.message('a', 0);
     stream.send('b', complete);
     seen.length = 0;
-    stream.lost(answered, why);
+    stream.storingFailed(answered, why);
     expect(seen).toEqual(expected);
   });
 });
