@@ -47,7 +47,7 @@ export class Shutdown {
     const calls = [...this.#parts.registry.values()].flatMap((session) => session.calls.running.values());
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
     let others = this.#parts.stateless.running + this.#parts.modern.running > 0;
-    while (left() > 0 && (others || calls.some(({ answered }) => !answered))) {
+    while (left() > 0 && (others || calls.some(({ isOver }) => !isOver))) {
       await elapse(timeProvider, DRAIN_POLL_MS);
       others &&= this.#parts.stateless.running + this.#parts.modern.running > 0;
       if ((await this.#parts.instance.otherServing()) !== undefined) break;

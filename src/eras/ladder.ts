@@ -102,7 +102,7 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
       const [request, call] = [admitted?.requests[next], admitted?.calls[next]];
       next += 1;
       // A request may have been cancelled while it waited for the store.
-      if (request !== undefined && call?.answered === false) session.calls.dispatch(request, call);
+      if (request !== undefined && call?.isOver === false) session.calls.dispatch(request, call);
     }
   }
 

@@ -17,7 +17,7 @@ type Entry = Parameters<(typeof SSE)[number]>[0];
 /** An entry that notes its steps. `left`: what it says after a step that waited. */
 function climbing(answers: Readonly<Record<string, () => Stop | Promise<Stop>>>, left?: Stop) {
   const taken: string[] = [];
-  const entry = { left: () => (taken.push('left?'), left) } as unknown as Entry;
+  const entry = { stopIfLeft: () => (taken.push('left?'), left) } as unknown as Entry;
   const steps: Steps<Entry> = Object.entries(answers).map(([name, answer]) => () => {
     taken.push(name);
     return answer();

@@ -178,7 +178,7 @@ class PostEntry extends SessionEntry<PostHost> {
   #storedLate(admitted: AdmittedPost, result: WriteResult): Stop {
     const { session } = this;
     // The priming event was stored, but the session has a new owner, which runs the call again.
-    const moved = admitted.calls.some(({ phase }) => phase === 'moved');
+    const moved = admitted.calls.some(({ phase }) => phase === 'handedOver');
     if (result === 'written' && !moved) return 'done';
     const next = afterStoring(result, { left: session.left, moved });
     session.calls.withdrawRunning(admitted);

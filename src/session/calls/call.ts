@@ -43,16 +43,16 @@ interface V1RequestInfo {
 }
 
 /**
- * `running`: admitted, perhaps not dispatched yet. `answered`: its answer was sent, or will never be. `moved`: its
+ * `running`: admitted, perhaps not dispatched yet. `over`: its answer was sent, or will never be. `handedOver`: its
  * session was fenced while the first event of its stream was being stored, and the next owner runs it. `withdrawn`:
  * storing failed, so its client learnt that it did not run, and what its handler still sends is dropped.
  */
-type Phase = 'running' | 'answered' | 'moved' | 'withdrawn';
+type Phase = 'running' | 'over' | 'handedOver' | 'withdrawn';
 
 const PHASES: Transitions<Phase> = {
-  running: ['answered', 'moved', 'withdrawn'],
-  answered: ['withdrawn'],
-  moved: ['withdrawn'],
+  running: ['over', 'handedOver', 'withdrawn'],
+  over: ['withdrawn'],
+  handedOver: ['withdrawn'],
   withdrawn: [],
 };
 
@@ -139,7 +139,7 @@ export class Call {
     this.#phase = follow(PHASES, this.#phase, next);
   }
 
-  get answered(): boolean {
+  get isOver(): boolean {
     return this.#phase !== 'running';
   }
 
@@ -191,7 +191,7 @@ export class Call {
     const { id, method, target, session } = this;
     if (notices === undefined || method === undefined) return;
     // The work of a notification ends once its handler has begun.
-    if (id !== undefined && (this.answered || this.work.ended || isAnswer(error))) return;
+    if (id !== undefined && (this.isOver || this.work.ended || isAnswer(error))) return;
     notices.emit({ kind: 'handlerThrew', method, target, sessionId: session?.id, error });
   }
 
@@ -202,7 +202,7 @@ export class Call {
   noticeListChange(notification: string, notices: Notices | undefined): void {
     const { method, target } = this;
     const list = CHANGED_LISTS.get(notification);
-    if (list === undefined || method === undefined || this.answered || !CHANGING.has(method)) return;
+    if (list === undefined || method === undefined || this.isOver || !CHANGING.has(method)) return;
     notices?.emit({ kind: 'listChanged', list, method, target });
   }
 
@@ -241,7 +241,7 @@ export class Call {
   /** See `enablePolling`. */
   poll(retryMs: number | undefined): boolean {
     const { stream, live } = this;
-    if (this.answered || stream?.clientResumes !== true || live?.hasQuirk('answer-on-get') !== false) return false;
+    if (this.isOver || stream?.clientResumes !== true || live?.hasQuirk('answer-on-get') !== false) return false;
     return stream.resuming.poll(retryMs);
   }
 

@@ -211,7 +211,7 @@ export class Markers {
       if (call.marker === undefined) continue;
       call.marker.origin = relayOrigin;
       relayOrigin.onAcknowledged(() => {
-        if (call.answered) void this.#unmarkAcknowledged(call);
+        if (call.isOver) void this.#unmarkAcknowledged(call);
       });
     }
   }

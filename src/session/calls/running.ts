@@ -84,8 +84,8 @@ export class RunningCalls {
 
   /** The answer of a request is here, or will never come. */
   settle(call: Call): void {
-    if (call.id === undefined || call.answered) return;
-    call.phase = 'answered';
+    if (call.id === undefined || call.isOver) return;
+    call.phase = 'over';
     this.#calls.delete(call.id);
     this.#end(call);
   }

@@ -125,7 +125,7 @@ export class SessionCalls {
   /** Undoes `admitPost` for requests that never ran. They get no answer here. */
   withdraw({ calls, stream }: AdmittedPost): void {
     for (const call of calls) {
-      if (!call.answered) this.#settle(call);
+      if (!call.isOver) this.#settle(call);
       this.#session.markers?.unmark(call);
       if (call.id !== undefined) this.forgetRun(call.id, stream.key);
     }
@@ -135,7 +135,7 @@ export class SessionCalls {
   /** For requests that never ran and whose client disconnected: their stream completes without an answer. */
   completeUnrun({ calls }: AdmittedPost): void {
     for (const call of calls) {
-      if (!call.answered) this.#settle(call);
+      if (!call.isOver) this.#settle(call);
       this.#endSilent(call);
     }
   }
@@ -147,7 +147,7 @@ export class SessionCalls {
 
   /** Withdraws requests that may run already, and cancels those. The client may retry under the same ids. */
   withdrawRunning(post: AdmittedPost): void {
-    const running = post.calls.filter(({ answered }) => !answered);
+    const running = post.calls.filter(({ isOver }) => !isOver);
     this.withdraw(post);
     for (const call of post.calls) call.phase = 'withdrawn';
     for (const { id } of running) this.#abort(id, 'Its stream could not be stored');
@@ -162,7 +162,7 @@ export class SessionCalls {
   async #expire(call: Call, error: SojournError): Promise<void> {
     const { ownership } = this.#session;
     if (!ownership.leaseValid) await ownership.untilLeaseValid();
-    if (call.answered) return;
+    if (call.isOver) return;
     call.around?.cut(error);
     this.#settle(call);
     this.#reply(call, this.#session.lostJson(call, error));
@@ -206,7 +206,7 @@ export class SessionCalls {
     if (call.stream !== undefined)
       this.#session.host.callTimes?.start(call.work, message, (error) => void this.#expire(call, error));
     const error = this.#session.transport.deliver(message, call);
-    if (error === undefined || call.answered) return;
+    if (error === undefined || call.isOver) return;
     this.answer({ jsonrpc: '2.0', id: message.id, error: rpcError(error) });
   }
 
@@ -329,7 +329,7 @@ export class SessionCalls {
         // The call has no marker, and the log keeps its stream open, as after a crash.
         mayRunTwice: call.marker === undefined && call.stream?.canHandOver === true,
       });
-      call.phase = next === 'handOverUnsent' ? 'moved' : 'answered';
+      call.phase = next === 'handOverUnsent' ? 'handedOver' : 'over';
       if (next === 'handOverUnsent' || (next === 'handOver' && call.stream?.handOver() === true)) continue;
       if (next === 'handOverAtPoint') {
         call.stream?.resuming.handOverAtPoint(othersServe);

@@ -1,6 +1,7 @@
 /**
- * The SDK's `Transport` of one session. Messages enter the server in the context of their request (`calls/call.ts`), and
- * within the context of the session's run hook where there is one. It routes each message of the server:
+ * The SDK's `Transport` of one session. Messages enter the server in the context of their request
+ * (`session/calls/call.ts`), and within the context of the session's run hook where there is one. It routes each
+ * message of the server:
  *
  *     answer                       → the stream of its POST; the stream ends with its last answer
  *     related to a running request → that POST's stream (`relatedRequestId`, else by AsyncLocalStorage)
@@ -300,7 +301,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   #ambient(): Call | undefined {
     const call = currentCall.getStore();
-    if (call?.id === undefined || call.answered) return undefined;
+    if (call?.id === undefined || call.isOver) return undefined;
     // A handler of another session may hold this one's server.
     return this.#session.calls.running.get(call.id) === call ? call : undefined;
   }

@@ -38,7 +38,7 @@ describe('the session leaves', () => {
     state.left = true;
     calls.leave(reason, true);
     expect(seen).toEqual(expected);
-    expect([call?.phase, calls.running.size]).toEqual(['answered', 0]);
+    expect([call?.phase, calls.running.size]).toEqual(['over', 0]);
     // Its handler settles later.
     calls.answer(result(1));
     expect(seen.slice(expected.length)).toEqual(['debugs']);
@@ -50,7 +50,7 @@ describe('the session leaves', () => {
     calls.beginAhead(post, sinkOf(), {}, () => {});
     seen.length = 0;
     calls.leave('fenced', true);
-    expect([seen, post.calls[0]?.phase]).toEqual([[], 'moved']);
+    expect([seen, post.calls[0]?.phase]).toEqual([[], 'handedOver']);
   });
 
   test('and every request of a batch gets the error', () => {

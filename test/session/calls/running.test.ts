@@ -71,7 +71,7 @@ describe('a request that ends', () => {
     await soon();
     expect([running.size, running.counted, running.get(1), running.get(2)]).toEqual([1, 1, undefined, calls[1]]);
     expect(seen).toEqual(['cut 1', 'freed true']);
-    expect([calls[0].answered, calls[0].work.done]).toEqual([true, true]);
+    expect([calls[0].isOver, calls[0].work.done]).toEqual([true, true]);
   });
 
   test('while its handler runs gives its id back, and its place when the handler settles', async () => {

@@ -58,7 +58,7 @@ describe('an answer', () => {
     const sent = [`stored ${text(1)}, the end`, `sink gets ${text(1)} as p2x0-1.I1`, 'sink ends', 'unmarked 1'];
     expect(seen).toEqual(sent);
     expect(appends.at(-1)).toMatchObject({ extra: { unmark: mark } });
-    expect([call?.phase, state.users, calls.running.size]).toEqual(['answered', 0, 0]);
+    expect([call?.phase, state.users, calls.running.size]).toEqual(['over', 0, 0]);
     expect(calls.running.stream(stream.key)).toBeUndefined();
   });
 
