@@ -1,7 +1,7 @@
 /**
  * What instances of one deployment send each other, and its only reader. Everything is plain JSON.
  *
- *     message    link: numbered items (`instance-link.ts`) · probe: only its arrival counts · bus: an event of the bus ·
+ *     message    link: numbered items (`instance-link.ts`) · probe: its arrival · bus: an event of the bus ·
  *                unlinked: the sender cannot read the link messages of the receiver ·
  *                order: of the command line (`orders.ts`)
  *     item       of a relayed call:
