@@ -3,7 +3,7 @@ import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import type { InstanceLease } from '../stores/store.ts';
 import { Failure } from './failure.ts';
 import { sessionPages } from './opened-store.ts';
-import { Orders, type Operator } from './orders.ts';
+import { GivenOrders, type Operator } from './given-orders.ts';
 import { instanceHead, instanceLine, instanceRow, instanceText } from './session-printout.ts';
 
 const PAGE = 100;
@@ -24,6 +24,13 @@ async function liveSessions(store: EndpointStore): Promise<ReadonlyMap<string, n
   return sessions;
 }
 
+/** Ends at the first: it is asked again and again while an instance drains. */
+async function hasLiveSession(store: EndpointStore, instance: string): Promise<boolean> {
+  for await (const records of sessionPages(store, PAGE))
+    if (records.some(({ owner }) => owner === instance)) return true;
+  return false;
+}
+
 export async function listInstances(store: EndpointStore, { json }: InstancesRequest, out: Out): Promise<void> {
   const leases = await store.instances.list();
   const sessions = await liveSessions(store);
@@ -34,14 +41,14 @@ export async function listInstances(store: EndpointStore, { json }: InstancesReq
 export async function drainInstance(store: EndpointStore, request: InstancesRequest, out: Out): Promise<void> {
   const lease = await leaseNamed(store, request.id);
   const { id } = lease;
-  const orders = new Orders(store, request);
+  const orders = new GivenOrders(store, request);
   if (lease.state !== 'draining') await orders.send(lease, { run: 'drain' });
   const isServed = lease.process?.served === true;
   const drained = await orders.effect(async () => {
     const now = await store.instances.read(id);
     if (now === undefined) return 'left';
     if (isServed || now.state !== 'draining') return undefined;
-    return ((await liveSessions(store)).get(id) ?? 0) === 0 ? 'drained' : undefined;
+    return (await hasLiveSession(store, id)) ? undefined : 'drained';
   });
   if (drained === undefined) {
     const isDraining = (await store.instances.read(id))?.state === 'draining';

@@ -4,7 +4,7 @@ import { DEFAULTS } from '../options/table.ts';
 import { UsageError } from './failure.ts';
 import { durationMs } from './flag-value.ts';
 import { variableName } from './option-flags.ts';
-import { instanceKeysIn } from './orders.ts';
+import { instanceKeysIn } from './given-orders.ts';
 import type { DoctorRequest } from './doctor.ts';
 import type { SessionsRequest } from './sessions.ts';
 import type { Environment } from './settings.ts';

@@ -12,7 +12,7 @@ import { isEnded, type InstanceLease, type StoredRecord } from '../stores/store.
 import { EXIT, Failure } from './failure.ts';
 import { drainInstance, listInstances } from './instances.ts';
 import { openStore, sessionPages, type StoreRequest } from './opened-store.ts';
-import { Orders, type Operator } from './orders.ts';
+import { GivenOrders, type Operator } from './given-orders.ts';
 import {
   countLine,
   endedLine,
@@ -101,7 +101,7 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
     const { id: given, json, ids } = request;
     const id = await idOf(store, given);
     const shown = ids ? id : sessionHash(id);
-    const orders = new Orders(store, request);
+    const orders = new GivenOrders(store, request);
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await store.sessions.read(id);
       if (found === undefined) throw sessionUnknown(given);

@@ -2,13 +2,11 @@
  * The log lines about an instance and about sessions that move. Sessions move one by one, and by the thousand after a
  * crash or a drain. So of each kind the first `LINES` within a second have a line each, and one line then has the
  * number of all.
- *
- *     quiet ──the 6th of a kind──▶ counting ──the second is over──▶ quiet, and the number is written
  */
 import type { Logger, RestoreCause, TimeProvider } from '../types.ts';
+import { type CountWriter, SecondCounts } from './second-counts.ts';
 import type { DrainedNotice, JoinedNotice } from './step-notices.ts';
 
-const WINDOW_MS = 1_000;
 const LINES = 5;
 
 const JOINED = 'This instance joined the deployment';
@@ -30,21 +28,16 @@ export function logDrained({ released, interrupted, ms }: DrainedNotice, logger:
   else logger.info(fields, DRAINED);
 }
 
-interface Counted {
-  sessions: number;
-  readonly write: (sessions: number) => void;
-}
+type WriteCount = (sessions: number) => void;
 
-export class SessionLines {
+export class SessionLines implements CountWriter<WriteCount> {
   readonly #logger: Logger;
-  readonly #time: Required<TimeProvider>;
-  readonly #counts = new Map<string, Counted>();
-  #since = -Infinity;
-  #timer: unknown;
+  /** What writes the number of all of a kind. */
+  readonly #counts: SecondCounts<WriteCount>;
 
   constructor(logger: Logger, time: Required<TimeProvider>) {
     this.#logger = logger;
-    this.#time = time;
+    this.#counts = new SecondCounts(time, LINES, this);
   }
 
   /** `from`: the instance that had it. */
@@ -62,26 +55,13 @@ export class SessionLines {
     if (this.#hasLine('hibernated', write)) this.#logger.info({ sessionId }, 'A session hibernated');
   }
 
-  /** Whether this session has its own line. `write` writes the number of all of its kind. */
-  #hasLine(kind: string, write: Counted['write']): boolean {
-    const now = this.#time.monotonic();
-    if (now - this.#since >= WINDOW_MS) {
-      this.#over();
-      this.#since = now;
-    }
-    let counted = this.#counts.get(kind);
-    if (counted === undefined) this.#counts.set(kind, (counted = { sessions: 0, write }));
-    counted.sessions += 1;
-    if (counted.sessions <= LINES) return true;
-    this.#timer ??= this.#time.setTimeout(() => this.#over(), WINDOW_MS);
-    return false;
+  write(write: WriteCount, sessions: number): void {
+    write(sessions);
   }
 
-  #over(): void {
-    if (this.#timer !== undefined) this.#time.clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const all = [...this.#counts.values()];
-    this.#counts.clear();
-    for (const { sessions, write } of all) if (sessions > LINES) write(sessions);
+  /** Whether this session has its own line. `write` writes the number of all of its kind. */
+  #hasLine(kind: string, write: WriteCount): boolean {
+    this.#counts.roll();
+    return this.#counts.note(kind, write);
   }
 }

@@ -1,4 +1,5 @@
 /** Calls the option `onerror` with what handlers throw. Log lines about it are in `log-lines.ts`. */
+import { takesName } from '../protocol/jsonrpc.ts';
 import { sessionHash } from '../shown.ts';
 import type { ErrorContext, Logger, OnError } from '../types.ts';
 import type { HandlerThrewNotice, Notices } from './notices.ts';
@@ -31,7 +32,7 @@ const describe = (value: unknown): string => (value === null || value === undefi
 
 function contextOf({ method, target, sessionId }: HandlerThrewNotice): ErrorContext {
   // The URI of a resource may hold a secret.
-  const isNamed = target !== undefined && (method === 'tools/call' || method === 'prompts/get');
+  const isNamed = target !== undefined && takesName(method);
   return {
     method,
     ...(isNamed && { target }),

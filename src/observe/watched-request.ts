@@ -1,6 +1,6 @@
 /** Collects what the notice of one request says. Only endpoints whose requests are listened to make one. */
 import { orUndefined } from '../or-undefined.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
+import { isObject, takesName } from '../protocol/jsonrpc.ts';
 import { shown } from '../shown.ts';
 import type { TimeProvider } from '../types.ts';
 import type { ToolNames } from './few.ts';
@@ -36,7 +36,7 @@ export class WatchedRequest {
   carries(method: string, params: Readonly<Record<string, unknown>> | undefined): void {
     this.#method = shown(method);
     // The URI of a resource may hold a secret.
-    const name = method === 'tools/call' || method === 'prompts/get' ? params?.['name'] : undefined;
+    const name = takesName(method) ? params?.['name'] : undefined;
     if (typeof name === 'string') this.#target = shown(name);
   }
 

@@ -143,3 +143,6 @@ export function echoId(value: unknown): RequestId | null {
   const id = value['id'];
   return isId(id) ? id : null;
 }
+
+/** Whether requests of this method name a tool or a prompt. */
+export const takesName = (method: string | undefined): boolean => method === 'tools/call' || method === 'prompts/get';

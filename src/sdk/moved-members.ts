@@ -4,7 +4,8 @@
  */
 import type { Logger } from '../types.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { innerServer, isLowLevel, TOOL_RUNNER } from './server-shape.ts';
+import { TABLE_NAMES } from './sdk-server.ts';
+import { FUNNEL, innerServer, isLowLevel, TOOL_RUNNER } from './server-shape.ts';
 
 interface Member {
   readonly name: string;
@@ -21,10 +22,10 @@ const TIME = 'requests take more CPU time';
 const MEMBERS: readonly Member[] = [
   { name: '_onrequest', of: 'server', lost: TIME },
   { name: '_onnotification', of: 'server', lost: TIME },
-  { name: '_requestHandlers', of: 'server', lost: PLACES },
-  { name: '_notificationHandlers', of: 'server', lost: PLACES },
+  { name: TABLE_NAMES.requests, of: 'server', lost: PLACES },
+  { name: TABLE_NAMES.notifications, of: 'server', lost: PLACES },
   { name: '_responseHandlers', of: 'server', since: 1, lost: 'questions that were not sent wait for their time limit' },
-  { name: '_notificationViaCodec', of: 'server', since: 2, lost: 'late notifications of a handler may reject' },
+  { name: FUNNEL, of: 'server', since: 2, lost: 'late notifications of a handler may reject' },
   { name: '_registeredTools', of: 'tools', since: 2, lost: 'tools/list converts every schema again' },
   { name: TOOL_RUNNER, of: 'tools', since: 2, lost: 'onerror does not get what a tool throws' },
 ];
@@ -33,10 +34,11 @@ const seen = new WeakSet<object>();
 
 /** Looks at each class of servers once. */
 export function warnOfMoved(made: unknown, logger: Logger): void {
-  const inner = innerServer(made);
-  if (!isObject(made) || !isLowLevel(inner)) return;
+  if (!isObject(made)) return;
   const { constructor } = made;
   if (typeof constructor !== 'function' || seen.has(constructor)) return;
+  const inner = innerServer(made);
+  if (!isLowLevel(inner)) return;
   seen.add(constructor);
   // Something that only looks like a server, such as that of a session behind one connection (`gateway.ts`).
   if (!MEMBERS.some(({ name }) => name in inner)) return;

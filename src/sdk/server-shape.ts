@@ -120,7 +120,7 @@ export const TOOL_RUNNER = 'executeToolHandler';
 type Send = (...args: unknown[]) => unknown;
 
 /** Every notification of version 2 goes through it, those of a handler's context too. Version 1 lacks it. */
-const FUNNEL = '_notificationViaCodec';
+export const FUNNEL = '_notificationViaCodec';
 
 /**
  * For a server that has no connection, or is about to lose it: without a connection its notifications resolve and go

@@ -47,7 +47,7 @@ const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   'src/listen/listening-socket.ts': ['POLL_MS', 'TURN_MS', 'LAST_MS'],
   // How often the log has a line.
   'src/endpoint/caller-checks.ts': ['NO_SUBJECT_MS'],
-  'src/observe/step-lines.ts': ['WINDOW_MS'],
+  'src/observe/second-counts.ts': ['WINDOW_MS'],
   'src/endpoint/shutdown.ts': ['DRAIN_POLL_MS'],
   'src/endpoint/core-loader.ts': ['FIRST_PAUSE_MS', 'LONGEST_PAUSE_MS'],
   'src/endpoint/request-state-keys.ts': ['DAY_MS', 'KEEP_MS'],

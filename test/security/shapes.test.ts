@@ -5,7 +5,8 @@
 import { describe, expect, test } from 'vitest';
 import { countAttempts } from './attempts.ts';
 import { measureShape, unchargedBytes } from './shapes/measure.ts';
-import { described, METHODS, randomOf, randomShape, type Shape } from './shapes/shape.ts';
+import { seededRandom } from '../../src/options/seeded-random.ts';
+import { described, METHODS, randomShape, type Shape } from './shapes/shape.ts';
 
 const shapes = countAttempts('shapes');
 
@@ -120,7 +121,7 @@ test('what an answered request held on the fetch face goes with its answer', { t
 /** The search itself (`npm run attacks -- shapes`) also reports growth that no row has, and waits of the other user. */
 test('a sample of the search ends no process, and no call of another user fails', { timeout: 300_000 }, async () => {
   const given = process.env['SOJOURN_SEED'];
-  const random = randomOf(given === undefined ? SEED : given === 'random' ? Date.now() % 2 ** 31 : Number(given));
+  const random = seededRandom(given === undefined ? SEED : given === 'random' ? Date.now() % 2 ** 31 : Number(given));
   for (let n = 0; n < SAMPLE; n++) {
     const shape = randomShape(random);
     const cost = await measureShape(shape, ATTACK_MS);
@@ -131,7 +132,7 @@ test('a sample of the search ends no process, and no call of another user fails'
 
 test('a seed repeats its shapes, and every method of every era is among them', () => {
   const list = (seed: number): string[] => {
-    const random = randomOf(seed);
+    const random = seededRandom(seed);
     return Array.from({ length: 2_000 }, () => described(randomShape(random)));
   };
   const first = list(7);

@@ -128,8 +128,7 @@ export class Front {
     const others = able.filter((seat) => seat !== passed);
     const home = this.#policy === 'affinity' ? this.#homes.get(String(req.headers['mcp-session-id'])) : undefined;
     if (home !== undefined && others.includes(home)) return home;
-    const from = this.#seats[this.#next++ % this.#seats.length];
-    const start = from === undefined ? 0 : this.#seats.indexOf(from);
+    const start = this.#next++ % this.#seats.length;
     const inTurn = [...this.#seats.slice(start), ...this.#seats.slice(0, start)];
     return inTurn.find((seat) => others.includes(seat)) ?? able[0];
   }

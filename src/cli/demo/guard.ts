@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { KeeperOrder } from './keeper.ts';
+import { killProcess } from './with-parent.ts';
 
 export class Guard {
   readonly folder = mkdtempSync(join(tmpdir(), 'sojourn-demo-'));
@@ -59,13 +60,7 @@ export class Guard {
 
   /** If the keeper was killed, or the demo ends without `close`. */
   readonly #lastResort = (): void => {
-    for (const pid of this.#pids) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It has ended.
-      }
-    }
+    for (const pid of this.#pids) killProcess(pid);
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 });
   };
 }

@@ -6,7 +6,7 @@
 import { rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadLibsql } from '../../stores/sqlite/libsql.ts';
-import { tellParent } from './with-parent.ts';
+import { killProcess, tellParent } from './with-parent.ts';
 
 export interface KeeperOrder {
   /** A process that the demo started. */
@@ -41,7 +41,7 @@ async function lockFor(file: string, ms: number): Promise<void> {
 }
 
 async function clean(): Promise<void> {
-  for (const pid of pids) kill(pid);
+  for (const pid of pids) killProcess(pid);
   for (let tries = 0; tries < REMOVE_TRIES; tries++) {
     try {
       rmSync(folder, { recursive: true, force: true });
@@ -52,12 +52,4 @@ async function clean(): Promise<void> {
     }
   }
   process.exit(0);
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has ended.
-  }
 }

@@ -3,6 +3,7 @@
  * again, now or at the next `x`: up to two are down at once. A seed repeats the choices of `x`.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { seededRandom } from '../../options/seeded-random.ts';
 import { UsageError } from '../failure.ts';
 import { type Name, NAMES } from './side.ts';
 import { CAN_FREEZE, type Stage } from './stage.ts';
@@ -28,7 +29,7 @@ export interface Pressing {
 
 /** Resolves when the last key was pressed, or with `q`. */
 export async function play(script: string, seed: number, stage: Stage, { press, signal }: Pressing): Promise<void> {
-  const random = randomOf(seed);
+  const random = seededRandom(seed);
   const wait = (ms: number): Promise<unknown> => delay(ms, undefined, { signal }).catch(() => {});
   for (const key of script) {
     if (signal.aborted || key === 'q') return;
@@ -48,15 +49,4 @@ async function killAtRandom(stage: Stage, random: () => number, wait: (ms: numbe
   if (dead.length === 0 && random() < 1 / 3) return;
   await Promise.all([...dead, victim].map((name) => stage.restart(name)));
   await wait(random() * 700);
-}
-
-/** mulberry32: 32 bits of state are enough for choices. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -52,10 +52,8 @@ export class Stage {
   async open(): Promise<void> {
     const host = {
       started: (pid: number) => this.#guard.started(pid),
-      lost: () => {},
       longMs: (from: number) => this.happenings.longMs(from),
       answered: (ms: number) => this.happenings.answered(ms),
-      waited: () => {},
       said: () => {},
       ended: (_: Instance, pid: number) => this.#guard.ended(pid),
     };

@@ -16,7 +16,7 @@ import { callCut, internal, nextTwice, requestChanged, rpcError, SojournError } 
 import type { Notices } from '../../observe/notices.ts';
 import type { AroundRequest, NextRun, RequestAnswer, RequestChange } from '../../options/around-request.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, type RpcResponse, takesName } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Authorizer, isRenamed, nameIn } from './authorizer.ts';
 import { isAnswer } from './answer-error.ts';
@@ -237,6 +237,6 @@ function handled(next: NextRun): NextRun {
 
 /** The tool, prompt or resource; `undefined`: the request names none. The `ref` of a completion may be another. */
 function namedBy({ method, params }: RpcRequest): unknown {
-  if (method === 'tools/call' || method === 'prompts/get') return params?.['name'];
+  if (takesName(method)) return params?.['name'];
   return method.startsWith('resources/') ? params?.['uri'] : undefined;
 }

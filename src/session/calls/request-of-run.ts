@@ -1,7 +1,7 @@
 /** A request as `aroundRequest` gets it. Most functions read little of it, so the rest is made when it is read. */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { RunningRequest } from '../../options/around-request.ts';
-import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, takesName } from '../../protocol/jsonrpc.ts';
 import { userName } from '../../shown.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Call } from './call.ts';
@@ -37,7 +37,7 @@ export class RequestOfRun implements RunningRequest {
 
   get name(): string | undefined {
     const { method, params } = this;
-    return method === 'tools/call' || method === 'prompts/get' ? textOf(params?.['name']) : undefined;
+    return takesName(method) ? textOf(params?.['name']) : undefined;
   }
 
   get uri(): string | undefined {

@@ -2,6 +2,7 @@
  * Random operations, the same for the same seed. They say "the next offset" or "a stale fence". `apply-operations.ts`
  * makes that exact when they run, so that most of them have an effect.
  */
+import { seededRandom } from '../../options/seeded-random.ts';
 export type FenceKind = 'own' | 'stale' | 'ahead' | 'other';
 
 const IDS = ['s0', 's1', 's2'];
@@ -17,17 +18,6 @@ const MARKS = [{}, { mark: '1' }, { unmark: '1' }, { mark: '1', unmark: '2' }, {
 const OUTCOMES = ['deleted', '', '{"größe":"尺寸 🧪"}', 'x'.repeat(2_000)];
 const MOST = 80;
 
-/** Mulberry32: small, and the same on every machine. */
-function numbersFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** What an operation draws from; each draw takes the next random number. */
 class Draws {
   readonly timed: boolean;
@@ -35,7 +25,7 @@ class Draws {
 
   constructor(seed: number, timed: boolean) {
     this.timed = timed;
-    this.#next = numbersFrom(seed);
+    this.#next = seededRandom(seed);
   }
 
   below(count: number): number {

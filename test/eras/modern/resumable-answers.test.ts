@@ -58,19 +58,35 @@ const response: ResponsePolicy = {
   bufferBytes: 1_000,
 };
 
-const exchangeOf = (client: ReturnType<typeof createClient>): Exchange => client as unknown as Exchange;
-
-test('a call whose clients come back and leave at once holds its body once, until its handler has settled', async () => {
-  const memory = memoryRows(2 ** 30).calls;
-  const records = { create: async () => FENCE, end: () => {}, stored: async () => {} };
-  const calls = new ResumableAnswers({
-    options: resolveOptions({ timeProvider: createFakeTime() }),
-    records: records as unknown as CallRecords,
+/** `records`: what the store does with the records of calls. */
+const answersOf = (
+  records: object,
+  options = resolveOptions({ timeProvider: createFakeTime() }),
+  memory = memoryRows(2 ** 30).calls,
+): ResumableAnswers =>
+  new ResumableAnswers({
+    options,
+    records: records as CallRecords,
     instance: { lease: { owner: 'here', valid: true } },
     memory,
     response,
     random: (bytes) => randomBytes(bytes),
   });
+
+const exchangeOf = (client: ReturnType<typeof createClient>): Exchange => client as unknown as Exchange;
+
+function openFor(calls: ResumableAnswers, client: ReturnType<typeof createClient>) {
+  const exchange = exchangeOf(client);
+  const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
+  const call = calls.open(exchange, new HttpResponse(exchange, response), request, '2026-07-28');
+  if (call === undefined) throw new Error('the call cannot be resumed');
+  return call;
+}
+
+test('a call whose clients come back and leave at once holds its body once, until its handler has settled', async () => {
+  const memory = memoryRows(2 ** 30).calls;
+  const records = { create: async () => FENCE, end: () => {}, stored: async () => {} };
+  const calls = answersOf(records, resolveOptions({ timeProvider: createFakeTime() }), memory);
   const bytes = new RequestBytes(memory, { user: undefined, clientAddress: undefined });
   bytes.take(4_000);
   const first = createClient(undefined, bytes);
@@ -106,14 +122,7 @@ test('the record of a call is extended while the call runs, and not after its an
     stored: async () => {},
   };
   const options = resolveOptions({ timeProvider: time });
-  const calls = new ResumableAnswers({
-    options,
-    records: records as unknown as CallRecords,
-    instance: { lease: { owner: 'here', valid: true } },
-    memory: memoryRows(2 ** 30).calls,
-    response,
-    random: (bytes) => randomBytes(bytes),
-  });
+  const calls = answersOf(records, options);
   const exchange = exchangeOf(createClient());
   const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
   const call = calls.open(exchange, new HttpResponse(exchange, response), request, '2026-07-28');
@@ -140,19 +149,9 @@ test.each([
     end: (key: string) => void ended.push(key),
     stored: async () => {},
   };
-  const calls = new ResumableAnswers({
-    options: resolveOptions({ timeProvider: time, retryMs: 1_000 }),
-    records: records as unknown as CallRecords,
-    instance: { lease: { owner: 'here', valid: true } },
-    memory: memoryRows(2 ** 30).calls,
-    response,
-    random: (bytes) => randomBytes(bytes),
-  });
+  const calls = answersOf(records, resolveOptions({ timeProvider: time, retryMs: 1_000 }));
   const client = createClient();
-  const exchange = exchangeOf(client);
-  const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
-  const call = calls.open(exchange, new HttpResponse(exchange, response), request, '2026-07-28');
-  if (call === undefined) throw new Error('the call cannot be resumed');
+  const call = openFor(calls, client);
   call.begin();
   call.sendHead();
   client.close();
@@ -176,19 +175,9 @@ test('an answer that comes while its call is being recorded leaves at once, and 
     finish: (_key: string, _fence: Fence, json: string) => void finished.push(json),
     stored: async () => {},
   };
-  const calls = new ResumableAnswers({
-    options: resolveOptions({ timeProvider: createFakeTime() }),
-    records: records as unknown as CallRecords,
-    instance: { lease: { owner: 'here', valid: true } },
-    memory: memoryRows(2 ** 30).calls,
-    response,
-    random: (bytes) => randomBytes(bytes),
-  });
+  const calls = answersOf(records);
   const client = createClient();
-  const exchange = exchangeOf(client);
-  const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
-  const call = calls.open(exchange, new HttpResponse(exchange, response), request, '2026-07-28');
-  if (call === undefined) throw new Error('the call cannot be resumed');
+  const call = openFor(calls, client);
   call.begin();
   call.sendHead();
   const json = '{"jsonrpc":"2.0","id":1,"result":{}}';
@@ -204,14 +193,7 @@ test('an answer that comes while its call is being recorded leaves at once, and 
 
 test('callers of one address keep half of the 1,000 calls without a client; those of others continue', async () => {
   const records = { create: async () => FENCE, end: () => {}, stored: async () => {} };
-  const calls = new ResumableAnswers({
-    options: resolveOptions({ timeProvider: createFakeTime(), logger: false }),
-    records: records as unknown as CallRecords,
-    instance: { lease: { owner: 'here', valid: true } },
-    memory: memoryRows(2 ** 30).calls,
-    response,
-    random: (bytes) => randomBytes(bytes),
-  });
+  const calls = answersOf(records, resolveOptions({ timeProvider: createFakeTime(), logger: false }));
   const cut = async (clientAddress: string): Promise<boolean> => {
     const client = createClient(undefined, undefined, clientAddress);
     const exchange = exchangeOf(client);

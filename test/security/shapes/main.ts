@@ -8,7 +8,8 @@
  */
 import { parseArgs } from 'node:util';
 import { Search } from './search.ts';
-import { described, randomOf } from './shape.ts';
+import { seededRandom } from '../../../src/options/seeded-random.ts';
+import { described } from './shape.ts';
 
 const ATTACK_MS = 3_000;
 const LONG_MS = 20_000;
@@ -18,7 +19,7 @@ const { values } = parseArgs({ options: { minutes: { type: 'string', default: '1
 const given = process.env['SOJOURN_SEED'] ?? '1';
 const seed = given === 'random' ? Date.now() % 2 ** 31 : Number(given);
 const search = new Search({
-  random: randomOf(seed),
+  random: seededRandom(seed),
   until: performance.now() + Number(values.minutes) * 60_000,
   attackMs: ATTACK_MS,
   longMs: LONG_MS,

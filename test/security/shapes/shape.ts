@@ -128,17 +128,6 @@ export interface Shape {
 
 export type Random = () => number;
 
-/** A generator of numbers from 0 to 1 that repeats itself for a seed (mulberry32). */
-export function randomOf(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 const oneOf = <T>(random: Random, all: readonly T[]): T => all[Math.floor(random() * all.length)] as T;
 const sometimes = <T>(random: Random, part: number, one: () => T, otherwise: T): T =>
   random() < part ? one() : otherwise;

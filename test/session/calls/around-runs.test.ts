@@ -47,6 +47,18 @@ function ending(ends: unknown[]): AroundRequest {
   };
 }
 
+/** Labs whose tool `peek` hangs until `goOn` is called. */
+function hangingPeeks() {
+  let hangs = true;
+  const lab = () =>
+    createLab((server) => {
+      server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () =>
+        hangs ? new Promise<never>(() => {}) : said('seen'),
+      );
+    });
+  return { lab, goOn: () => void (hangs = false) };
+}
+
 describe('a request that is cut', () => {
   test('its client cancels it', async () => {
     const ends: unknown[] = [];
@@ -156,13 +168,7 @@ describe('two instances', () => {
 
   test('a call of a dead owner runs again, with its attempt; the list for its hints is none of the client', async () => {
     const story: string[] = [];
-    let hangs = true;
-    const lab = () =>
-      createLab((server) => {
-        server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () =>
-          hangs ? new Promise<never>(() => {}) : said('seen'),
-        );
-      });
+    const { lab, goOn } = hangingPeeks();
     const store = watchedStore({ durable: true, inProcess: false });
     const aroundRequest = noting(story);
     const [a, b] = (await serveFleet(2, { store, aroundRequest }, [{}, {}], [lab(), lab()])) as [Member, Member];
@@ -176,7 +182,7 @@ describe('two instances', () => {
       params: { name: 'peek', arguments: {} },
     });
     await until(() => story.length === 3);
-    hangs = false;
+    goOn();
     await store.views[0]?.instances.leave(a.id);
     expect(textOf((await b.join(client).call(...tool('count'))).message)).toBe('1');
     await a.join(client).call(...tool('count'));
@@ -192,13 +198,7 @@ describe('two instances', () => {
 
   test('a 2026-07-28 call of a dead instance runs again, with its attempt', async () => {
     const story: string[] = [];
-    let hangs = true;
-    const lab = () =>
-      createLab((server) => {
-        server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () =>
-          hangs ? new Promise<never>(() => {}) : said('seen'),
-        );
-      });
+    const { lab, goOn } = hangingPeeks();
     const store = watchedStore({ durable: true, inProcess: false });
     const options = { store, aroundRequest: noting(story), resumeModernCalls: true };
     const [a, b] = (await serveFleet(2, options, [{}, {}], [lab(), lab()])) as [Member, Member];
@@ -206,7 +206,7 @@ describe('two instances', () => {
     const { id: lastEventId = '' } = await call.next();
     await until(() => story.length === 1);
     await callStored(store);
-    hangs = false;
+    goOn();
     await store.views[0]?.instances.leave(a.id);
     const back = await b.client().get({ version: MODERN, sessionId: null, lastEventId });
     expect(textOf(await back.nextMessage())).toBe('seen');

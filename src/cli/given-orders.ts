@@ -33,7 +33,7 @@ export function instanceKeysIn(env: Environment): readonly string[] | undefined 
 
 const whoami = (): string => `${orUndefined(() => userInfo().username) ?? 'unknown'}@${hostname()} pid ${process.pid}`;
 
-export class Orders {
+export class GivenOrders {
   readonly #store: EndpointStore;
   readonly #waitMs: number;
   readonly #sender: OrderSender;
