@@ -68,6 +68,9 @@ export function base64url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
 }
 
+/** An id that a person may give to a command, which takes what begins with `-` for a flag. */
+export const idText = (bytes: Uint8Array): string => base64url(bytes).replace(/^-/, '_');
+
 /**
  * The pause before try number `tries + 1`, in ms: twice the one before, up to `longestMs`. `random` varies it by half,
  * so that instances which lost the same server do not try at the same moment.

@@ -8,7 +8,7 @@ import type { Caller } from '../../http/exchange.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { type CreateOutcome, isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
-import { base64url, type RandomSource } from '../../options/system.ts';
+import { idText, type RandomSource } from '../../options/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
 import { checkedHandshake, type Handshake, handshakeCopy, memoryOf } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
@@ -57,7 +57,7 @@ export class SessionOpener {
     const { sessionIdGenerator } = this.#options;
     const id =
       sessionIdGenerator === undefined
-        ? base64url(this.#random(ID_BYTES))
+        ? idText(this.#random(ID_BYTES))
         : await this.#newId(sessionIdGenerator, message, caller);
     if (caller.closed) return undefined;
     const session = await this.#builder.connect(
