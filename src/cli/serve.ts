@@ -16,7 +16,7 @@ import { projectStore } from './project-store.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
-import { withTelemetry } from './telemetry.ts';
+import { exportRest, withTelemetry } from './telemetry.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { storeStart } from './store-start.ts';
 import { storeOf } from './store-url.ts';
@@ -76,6 +76,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       reportMetrics();
       await server.close();
       await endpoint.close();
+      await exportRest();
     },
     interrupted: (signal) => logger.warn({ signal }, 'a second signal ended the process before its drain was done'),
     failed: (error) => logger.error({ err: error }, `the shutdown failed: ${reason(error)}`),

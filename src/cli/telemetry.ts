@@ -1,4 +1,5 @@
 /** OpenTelemetry under `serve`: on when a provider is registered, as `node --import ./otel.mjs` does. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { Logger } from '../types.ts';
@@ -12,9 +13,28 @@ export interface ServedTelemetry {
 /** Where `@opentelemetry/api` 1 keeps what is registered, whichever copy registers it. */
 const REGISTERED = Symbol.for('opentelemetry.js.api.1');
 
+/** How long the end of a process waits for an exporter: its collector may be away. */
+const EXPORT_MS = 2_000;
+
+interface Provider {
+  forceFlush?(): Promise<void>;
+  /** The provider behind a global one. */
+  getDelegate?(): Provider;
+}
+
+const registered = (): { trace?: Provider; metrics?: Provider } =>
+  (globalThis as Record<symbol, { trace?: Provider; metrics?: Provider } | undefined>)[REGISTERED] ?? {};
+
 function isRegistered(): boolean {
-  const registered = (globalThis as Record<symbol, { trace?: unknown; metrics?: unknown } | undefined>)[REGISTERED];
-  return registered?.trace !== undefined || registered?.metrics !== undefined;
+  const { trace, metrics } = registered();
+  return trace !== undefined || metrics !== undefined;
+}
+
+/** Exports the spans and metrics of the last seconds, which an exporter collects before it sends them. */
+export async function exportRest(): Promise<void> {
+  const { trace, metrics } = registered();
+  const flushed = [trace?.getDelegate?.() ?? trace, metrics].map(async (provider) => provider?.forceFlush?.());
+  await Promise.race([Promise.allSettled(flushed), delay(EXPORT_MS, undefined, { ref: false })]);
 }
 
 /** A module that uses `telemetry()` itself keeps what it has. */
