@@ -91,8 +91,11 @@ export abstract class FaceExchange implements RequestSource, Holder {
 
   holds(bytes: number): boolean {
     if (this.over !== undefined) return false;
-    if (this.held.charged === 0) hearsTurnEnd(this, true);
-    return this.held.take(bytes);
+    const heldNothing = this.held.charged === 0;
+    if (!this.held.take(bytes)) return false;
+    // One that was refused is answered at once, and would be kept until its turn ends.
+    if (heldNothing && this.held.charged > 0) hearsTurnEnd(this, true);
+    return true;
   }
 
   heldBy(work: RunningWork): void {

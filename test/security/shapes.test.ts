@@ -78,6 +78,15 @@ const FOUND: Readonly<Record<string, Partial<Shape>>> = {
     headerSize: 6,
     pipelined: 8,
   },
+  'requests without a session that are refused, on the fetch face': {
+    era: '2025',
+    face: 'fetch',
+    method: 'GET resume',
+    sessions: 'none',
+    headers: 2,
+    headerSize: 4,
+    pipelined: 1_488,
+  },
   'bodies in chunks of 12 bytes whose answers are not read, on the fetch face': {
     era: 'sse',
     face: 'fetch',
