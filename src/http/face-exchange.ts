@@ -93,7 +93,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
     if (this.over !== undefined) return false;
     const heldNothing = this.held.charged === 0;
     if (!this.held.take(bytes)) return false;
-    // One that was refused is answered at once, and would be kept until its turn ends.
+    // A refused request is answered at once, and the list would keep it until its turn ends.
     if (heldNothing && this.held.charged > 0) hearsTurnEnd(this, true);
     return true;
   }

@@ -1,4 +1,4 @@
-/** One turn of the event loop brings thousands of pipelined requests: what is refused must not be kept until it ends. */
+/** One turn brings thousands of pipelined requests: those that are answered must not be kept until it ends. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
