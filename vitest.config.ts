@@ -40,6 +40,7 @@ const OWN = [
   'test/house/leaks.test.ts',
   'test/kit/servers/servers.test.ts',
   'test/listen/*.test.ts',
+  'test/otel/{collector,wrappers}.test.ts',
   'test/package/tarball.test.ts',
   'test/relay/fleet-large.test.ts',
   'test/runtimes/runtimes.test.ts',
