@@ -45,7 +45,7 @@ const MAY_IMPORT = {
   sealed: ['options', 'protocol'],
   otel: ['observe', 'endpoint', 'options', 'protocol'],
   testing: ['stores', 'options', 'protocol'],
-  cli: ['sdk', 'observe', 'otel', 'endpoint', 'listen', 'stores', 'options', 'protocol', 'index'],
+  cli: ['sdk', 'observe', 'otel', 'endpoint', 'listen', 'testing', 'stores', 'options', 'protocol', 'index'],
   index: ['sdk', 'observe', 'endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
 };
 

@@ -22,19 +22,20 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 const args = process.argv.slice(2);
 const out = (text: string): void => void process.stdout.write(text);
+const err = (text: string): void => void process.stderr.write(text);
 const worker = takeWorkerRole(process);
 let served = false;
 
 const code = await runCli(args, {
   env: process.env,
   out,
-  err: (text) => void process.stderr.write(text),
+  err,
   serve: (module, settings, passed) => serveHere(module, settings, passed),
   check: (request, passed) => {
     process.argv.splice(2, args.length, ...passed);
     return check(request, process.cwd(), out);
   },
-  doctor: (request) => doctor(request, out),
+  doctor: (request) => doctor(request, { signals: process, out, err }),
   demo: async (request) => (await import('./demo/demo.ts')).demo(request, out),
   sessions: (request) => sessions(request, out),
   reload: (request) => reload(request, out),

@@ -44,7 +44,7 @@ const nats: Scheme = {
   client: '@nats-io/transport-node',
   tokens: true,
   // Several servers of a cluster: `nats://a:4222,nats://b:4222`.
-  open: async (url) => (await import('../stores/nats/index.ts')).nats(url.split(/,(?=(?:nats|tls):\/\/)/i)),
+  open: async (url) => (await import('../stores/nats/index.ts')).nats(natsServers(url)),
 };
 
 const SCHEMES: Readonly<Record<string, Scheme>> = {
@@ -76,6 +76,9 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
   nats,
   tls: nats,
 };
+
+/** The servers of a cluster, each with its scheme. */
+export const natsServers = (url: string): string[] => url.split(/,(?=(?:nats|tls):\/\/)/i);
 
 /** `origin` is the flag or variable that gave the URL. */
 export async function storeOf(url: string, origin: string): Promise<ChosenStore> {

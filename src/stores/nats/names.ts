@@ -33,7 +33,9 @@ export function token(text: string): string {
   return encoded.length <= TOKEN_LENGTH ? encoded : `==${createHash('sha256').update(text).digest('base64url')}`;
 }
 
-export type StreamKey = 'records' | 'instances' | 'log' | 'places' | 'agenda';
+export const STREAMS = ['records', 'instances', 'log', 'places', 'agenda'] as const;
+
+export type StreamKey = (typeof STREAMS)[number];
 
 /** The subjects of one kind of records. */
 export class KindNames {

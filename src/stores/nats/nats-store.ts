@@ -4,7 +4,8 @@ import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
+import type { ScratchStore } from '../shared/scratch.ts';
+import type { Kind, OpenStore, StoreOptions } from '../store.ts';
 import { CleanupSchedule } from './cleanup-schedule.ts';
 import { answerLimitMs } from '../shared/answer-limit.ts';
 import { Deadlines } from '../shared/deadlines.ts';
@@ -24,6 +25,7 @@ import { NatsReader } from './reader.ts';
 import { KeyedValues } from './keyed-values.ts';
 import { NatsRecords } from './records.ts';
 import { NatsMailboxes } from './mailboxes.ts';
+import { deleteStreams } from './scratch.ts';
 import { VitalRecords } from './vital-records.ts';
 import { Streams } from './streams.ts';
 import { Sweeper } from './sweeper.ts';
@@ -50,7 +52,7 @@ interface Connected {
   close(): Promise<void>;
 }
 
-export class NatsStore implements Store {
+export class NatsStore implements ScratchStore {
   readonly kind = 'nats';
   readonly durable = true;
   readonly inProcess = false;
@@ -71,6 +73,10 @@ export class NatsStore implements Store {
         return this.#view(connected, deadlines, options);
       },
     );
+  }
+
+  removeScratch(): Promise<void> {
+    return deleteStreams(this.#settings.target, this.#settings.prefix);
   }
 
   async #connect({ time, random, logger }: StoreOptions, deadlines: Deadlines): Promise<Connected> {

@@ -6,9 +6,8 @@ import type { Logger } from '../../types.ts';
 import { apiFailure, CODES, unfitStream, type ApiError } from './failures.ts';
 import { ask } from './jetstream.ts';
 import type { NatsLink } from './link.ts';
-import { streamName, streamSubjects, type StreamKey } from './names.ts';
+import { STREAMS, streamName, streamSubjects, type StreamKey } from './names.ts';
 
-const KEYS: readonly StreamKey[] = ['records', 'instances', 'log', 'places', 'agenda'];
 /** A cluster needs less than half of this to create a stream. */
 const CREATE_MS = 1_200;
 /**
@@ -93,7 +92,7 @@ export class Streams {
   }
 
   ensure(deadline: number): Promise<void> {
-    this.#ensuring ??= Promise.all(KEYS.map((key) => this.#ensure(key, deadline)))
+    this.#ensuring ??= Promise.all(STREAMS.map((key) => this.#ensure(key, deadline)))
       .then(() => undefined)
       .finally(() => (this.#ensuring = undefined));
     return this.#ensuring;

@@ -4,13 +4,15 @@ import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
+import type { ScratchStore } from '../shared/scratch.ts';
+import type { Kind, OpenStore, StoreOptions } from '../store.ts';
 import { Bus } from './bus.ts';
 import { Keys, KindKeys } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
 import { RecordWriter } from './record-writer.ts';
 import type { Server } from './server.ts';
 import { RedisRecords } from './records.ts';
+import { removePrefix } from './scratch.ts';
 import { openServer, type Target } from './target.ts';
 
 /** What the views of one store object share. */
@@ -21,7 +23,7 @@ interface Connected {
   close(): Promise<void>;
 }
 
-export class RedisStore implements Store {
+export class RedisStore implements ScratchStore {
   readonly kind = 'redis';
   readonly durable = true;
   readonly inProcess = false;
@@ -59,6 +61,10 @@ export class RedisStore implements Store {
       limitMs: () => answerLimitMs(Math.min(...this.#leases)),
     });
     return { server, buses: new Map(), close: () => server.close() };
+  }
+
+  removeScratch(): Promise<void> {
+    return removePrefix(this.#target, this.#prefix);
   }
 
   #forget(leaseMs: number): void {
