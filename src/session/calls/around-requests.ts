@@ -4,7 +4,8 @@
  *     entered ──next()──▶ asked ──the server answers──▶ answered ──it returns──▶ over
  *        │                  ├──it returns first: the handler is aborted────────▶ over
  *        ├──it returns its own answer────────────────────────────────────────▶ over
- *        ╰──the request is cancelled or cut: `next()` rejects─────────────────▶ over
+ *        ├──the request is cancelled or cut: `next()` rejects─────────────────▶ over
+ *        ╰──a limit refuses its handler: no function runs─────────────────────▶ skipped
  *
  * A run is the last step into a server (`eras/ladder.ts`): `authorize`, scopes and limits have let the request pass. It
  * has the context of its handler. `next()` enters the server in the asynchronous context of its caller, so that a
@@ -16,6 +17,7 @@ import { callCut, internal, nextTwice, requestChanged, rpcError, SojournError } 
 import type { Notices } from '../../observe/notices.ts';
 import type { AroundRequest, NextRun, RequestAnswer, RequestChange } from '../../options/around-request.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { follow, type Transitions } from '../../options/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse, takesName } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Authorizer, isRenamed, nameIn } from './authorizer.ts';
@@ -76,6 +78,14 @@ export function aroundRequestsOf(
 
 type State = 'entered' | 'asked' | 'answered' | 'over' | 'skipped';
 
+const STATES: Transitions<State> = {
+  entered: ['asked', 'over', 'skipped'],
+  asked: ['answered', 'over'],
+  answered: ['over'],
+  over: [],
+  skipped: [],
+};
+
 class AroundRun implements RunAround {
   readonly #around: AroundRequests;
   readonly #place: RunPlace;
@@ -96,13 +106,17 @@ class AroundRun implements RunAround {
     this.attempt = attempt;
   }
 
+  #become(next: State): void {
+    this.#state = follow(STATES, this.#state, next);
+  }
+
   start(): void {
     const { work } = this.#call;
     try {
       work.begin();
     } catch {
       // A limit refuses the handler too, or the request has ended.
-      this.#state = 'skipped';
+      this.#become('skipped');
       return this.#place.receive(this.#request, this.#call);
     }
     void this.#run().finally(() => work.settle());
@@ -117,7 +131,7 @@ class AroundRun implements RunAround {
     }
     if (this.#state === 'over') return;
     const isAbandoned = this.#state === 'asked';
-    this.#state = 'over';
+    this.#become('over');
     this.#place.answered(this.#call, answer, isAbandoned);
   }
 
@@ -150,7 +164,7 @@ class AroundRun implements RunAround {
 
   #ask(request: RpcRequest): Promise<RequestAnswer> {
     if (this.#state !== 'entered') return Promise.reject(callCut());
-    this.#state = 'asked';
+    this.#become('asked');
     return new Promise((resolve, reject) => {
       this.#answer = { resolve, reject };
       const admitted = this.#admitted(request);
@@ -181,14 +195,14 @@ class AroundRun implements RunAround {
   take(answer: RpcResponse): boolean {
     if (this.#state === 'skipped') return false;
     if (this.#state !== 'asked') return true;
-    this.#state = 'answered';
+    this.#become('answered');
     this.#answer?.resolve(answer);
     return true;
   }
 
   cut(error?: SojournError): void {
     if (this.#state === 'over' || this.#state === 'skipped') return;
-    this.#state = 'over';
+    this.#become('over');
     const reason = error ?? callCut();
     this.#cut?.abort(reason);
     this.#answer?.reject(reason);
