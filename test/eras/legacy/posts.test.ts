@@ -175,7 +175,7 @@ describe('a POST whose requests wait for the store', () => {
     }
   });
 
-  test('begins only when the lease is back, and the next attempt has it if the session left meanwhile', async () => {
+  test('begins only when the lease is back, and the next attempt has it if the session left during the wait', async () => {
     for (const leaves of [false, true]) {
       const { seen, state, stream, inbound, serve, leaseReturns } = posted({ stored: Promise.resolve('written') });
       state.leaseValid = false;
@@ -200,10 +200,10 @@ describe('a POST whose requests wait for the store', () => {
     expect(seen.at(-1)).toBe(runs ? 'dispatched 1' : 'completed without a run');
   });
 
-  test('leaves its stream to a retry that attached meanwhile', () => {
+  test('leaves its stream to a retry that attached before it', () => {
     const { seen, stream, serve } = posted();
     stream.read = true;
-    serve();
+    void serve();
     expect(seen.slice(-3)).toEqual(['marker kept', 'cut', 'dispatched 1']);
   });
 
@@ -256,7 +256,7 @@ describe('the form of the response', () => {
     ['a JSON array', { json: true, batch: true }, 'head batch'],
   ])('is %s', (_, given, head) => {
     const { seen, serve } = posted(given);
-    serve();
+    void serve();
     expect(seen.filter((what) => String(what).startsWith('head'))).toEqual([head]);
   });
 
