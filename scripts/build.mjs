@@ -1,5 +1,5 @@
 /**
- * `npm run build`: compiles src/ to dist/. The compiler writes to a folder beside dist/, and the two are swapped. A
+ * `npm run build`: compiles src/ to dist/ and bundles the page of the dashboard. The compiler writes to a folder beside dist/, and the two are swapped. A
  * process that runs from dist/ during the build sees the old build or the new build. `--if-stale` does nothing when
  * dist/ was built from the present src/.
  */
@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { stripComments } from './strip-comments.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const dist = join(root, 'dist');
@@ -38,8 +39,12 @@ function fingerprint() {
     'package-lock.json',
     'scripts/build.mjs',
     'scripts/bundle-demo.mjs',
+    'scripts/bundle-page.mjs',
+    'scripts/licences.mjs',
+    'scripts/strip-comments.mjs',
   ];
-  for (const file of [...settings.map((name) => join(root, name)), ...filesBelow(join(root, 'src'))]) {
+  const sources = ['src', 'dashboard'].flatMap((folder) => filesBelow(join(root, folder)));
+  for (const file of [...settings.map((name) => join(root, name)), ...sources]) {
     hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
   }
   return hash.digest('hex');
@@ -99,14 +104,17 @@ export function build({ ifStale = false, quiet = false } = {}) {
     stdio: quiet ? 'ignore' : 'inherit',
   });
   if (!existsSync(built)) return false;
-  const bundling = spawnSync(process.execPath, [join(root, 'scripts/bundle-demo.mjs'), built], { stdio: 'inherit' });
+  for (const file of filesBelow(built)) if (file.endsWith('.js')) stripComments(file);
+  const bundles = ['bundle-demo', 'bundle-page'].map((name) =>
+    spawnSync(process.execPath, [join(root, `scripts/${name}.mjs`), built], { stdio: 'inherit' }),
+  );
   finishDeclarations(built);
   dropInternalDeclarations(built);
   const bin = join(built, 'cli/main.js');
   if (existsSync(bin)) chmodSync(bin, 0o755);
   swap(built);
   rmSync(stamp, { force: true });
-  const isComplete = run.status === 0 && bundling.status === 0;
+  const isComplete = [run, ...bundles].every(({ status }) => status === 0);
   if (isComplete) writeFileSync(stamp, now);
   return isComplete;
 }

@@ -8,9 +8,10 @@
  *
  * `LICENSES.txt` has the licences of what is bundled.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
+import { bundledFiles, licencesOf } from './licences.mjs';
 
 const ENTRIES = ['demo', 'counter', 'map', 'keeper'];
 const BUNDLED = ['@modelcontextprotocol/client', '@modelcontextprotocol/sdk'];
@@ -56,20 +57,6 @@ const packages = (folder, found) => ({
   },
 });
 
-/** The licence of each package that a file comes from, each text once. */
-function licencesOf(files) {
-  const texts = new Map();
-  const folders = files.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/.][^/]*(?=\/)/.exec(file)?.[0] ?? []);
-  for (const folder of new Set(folders)) {
-    const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-    if (file === undefined) throw new Error(`scripts/bundle-demo.mjs: ${name} has no licence file`);
-    const text = readFileSync(join(folder, file), 'utf8').trim();
-    texts.set(text, [...(texts.get(text) ?? []), `${name} ${version}`]);
-  }
-  return [...texts].map(([text, names]) => `${names.join(', ')}\n\n${text}\n`).join(`\n${'-'.repeat(80)}\n\n`);
-}
-
 /** `built` is the folder that becomes `dist/`. It is in the checkout, so that packages are found. */
 async function bundle(built) {
   const folder = join(built, 'cli/demo');
@@ -95,12 +82,9 @@ async function bundle(built) {
   });
   const missing = REPLACED.filter(([filter]) => !found.has(filter));
   if (missing.length > 0) throw new Error(`scripts/bundle-demo.mjs: the clients have changed: ${missing.join(', ')}`);
-  const outputs = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.entries(inputs));
-  const used = outputs.flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : []));
-  writeFileSync(
-    join(outdir, 'LICENSES.txt'),
-    licencesOf(used.filter((file) => !file.includes('node_modules/.cache/') && !file.startsWith('shared:'))),
-  );
+  const used = bundledFiles(metafile);
+  const packaged = used.filter((file) => !file.includes('node_modules/.cache/') && !file.startsWith('shared:'));
+  writeFileSync(join(outdir, 'LICENSES.txt'), licencesOf(packaged, 'scripts/bundle-demo.mjs'));
   rmSync(folder, { recursive: true });
   renameSync(outdir, folder);
 }

@@ -8,6 +8,10 @@ const node = (...args) => run(process.execPath, args);
 
 const steps = [
   { name: 'types (src, test, examples, bench)', run: () => run('tsc', ['-p', 'tsconfig.json', '--pretty', 'false']) },
+  ...['dashboard', 'test/page'].map((folder) => ({
+    name: `types (${folder})`,
+    run: () => run('tsc', ['-p', folder, '--pretty', 'false']),
+  })),
   { name: 'lint (oxlint, house rules)', run: () => run('oxlint', []) },
   { name: 'language (comments, docs)', run: () => node('scripts/lint/language.mjs') },
   { name: 'format (oxfmt)', run: () => run('oxfmt', ['--check']) },

@@ -144,7 +144,9 @@ export async function ensureServers({
     const left = new Set(missing());
     const installed = wanted.filter((server) => !left.has(server)).map((server) => server.package);
     const systemctl = findProgram('systemctl', programFolders(search));
-    if (systemctl !== undefined && installed.length > 0) await run(systemctl, ['disable', ...installed]);
+    const services = wanted.filter((server) => !left.has(server) && server.service !== false);
+    if (systemctl !== undefined && services.length > 0)
+      await run(systemctl, ['disable', ...services.map((server) => server.package)]);
     if (installed.length > 0) out(`servers: installed ${installed.join(', ')} in ${seconds(started)} s`);
     if (output !== '') out(output.trimEnd().replace(/^/gm, '    '));
   }

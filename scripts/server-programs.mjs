@@ -1,10 +1,10 @@
-/** The servers that tests start, and where their programs are. */
+/** The servers and the browser that tests start, and where their programs are. */
 import { accessSync, constants, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /**
  * `programs`: every entry is needed; of an entry `['a', 'b']` one is enough. `package`: in Debian and Ubuntu; its
- * service has the same name.
+ * service has the same name, unless `service` is false.
  */
 export const SERVERS = [
   { name: 'Redis', programs: [['redis-server', 'valkey-server']], package: 'redis-server' },
@@ -15,7 +15,13 @@ export const SERVERS = [
   { name: 'HAProxy', programs: [['haproxy']], package: 'haproxy' },
   // Its promtool tries the alert rules of examples/prometheus.
   { name: 'Prometheus', programs: [['promtool']], package: 'prometheus' },
-  // The first test that opens a web page adds its browser here: chromium.
+  // No server: the browser that opens the dashboard.
+  {
+    name: 'Chromium',
+    programs: [['chromium', 'chromium-browser', 'google-chrome-stable']],
+    package: 'chromium',
+    service: false,
+  },
 ];
 
 /** Where Debian keeps programs that are not in every PATH. */

@@ -29,9 +29,9 @@ const FRAGMENT = /^\s*(?:\/\*\*?|\/\/)?\s*(Of|By|Without|As) /;
 /** Not `\b`: an underscore begins and ends words of a page in italics. */
 const WORD = new RegExp(`(?<![a-z])(?:${WORDS.join('|').replaceAll(' ', '\\s+')})(?![a-z])`, 'gi');
 const LONGEST_LINE = 120;
-const SOURCE = /\.m?ts$|\.mjs$/;
+const SOURCE = /\.m?tsx?$|\.mjs$/;
 
-const CHECKED = ['src', 'test', 'docs', 'README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'SECURITY.md'];
+const CHECKED = ['src', 'dashboard', 'test', 'docs', 'README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'SECURITY.md'];
 
 /** Generated builds, and the fixture of this lint's own test. */
 const SKIPPED = /^test\/(?:compat\/builds|house\/language)\b/;

@@ -9,8 +9,18 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
 
 const script = fileURLToPath(new URL('../../scripts/ensure-servers.mjs', import.meta.url));
-const ALL = ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'nginx', 'haproxy', 'promtool'];
-const PACKAGES = 'redis-server postgresql nats-server pgbouncer nginx haproxy prometheus';
+const ALL = [
+  'redis-server',
+  'initdb',
+  'postgres',
+  'nats-server',
+  'pgbouncer',
+  'nginx',
+  'haproxy',
+  'promtool',
+  'chromium',
+];
+const PACKAGES = 'redis-server postgresql nats-server pgbouncer nginx haproxy prometheus chromium';
 
 /** Writes its call and the guard files to `calls`. In the lines that a test adds, `$1` is the command. */
 const APT = `#!/bin/sh
@@ -80,13 +90,21 @@ describe('the servers of the tests', () => {
     const { ensure, calls } = machine(ALL, PUT);
     expect(ensure()).toEqual({
       missing: [],
-      said: ['servers: Redis, PostgreSQL, NATS, PgBouncer, nginx, HAProxy, Prometheus are installed'],
+      said: ['servers: Redis, PostgreSQL, NATS, PgBouncer, nginx, HAProxy, Prometheus, Chromium are installed'],
     });
     expect(calls()).toEqual([]);
   });
 
   test('are found where Debian puts PostgreSQL, and by the other name of Redis', () => {
-    const { folder, ensure } = machine(['valkey-server', 'nats-server', 'pgbouncer', 'nginx', 'haproxy', 'promtool']);
+    const { folder, ensure } = machine([
+      'valkey-server',
+      'nats-server',
+      'pgbouncer',
+      'nginx',
+      'haproxy',
+      'promtool',
+      'chromium',
+    ]);
     const bin = join(folder, 'postgresql/17/bin');
     mkdirSync(bin, { recursive: true });
     for (const name of ['initdb', 'postgres']) writeFileSync(join(bin, name), '', { mode: 0o755 });
@@ -104,14 +122,14 @@ describe('the servers of the tests', () => {
     expect(guards()).toEqual(['noninteractive; 101; create_main_cluster = false']);
     for (const path of [POLICY, CLUSTER]) expect(existsSync(file(path))).toBe(false);
     expect(said[0]).toBe(
-      'servers: apt-get installs redis-server, postgresql, nats-server, pgbouncer, nginx, haproxy, prometheus',
+      'servers: apt-get installs redis-server, postgresql, nats-server, pgbouncer, nginx, haproxy, prometheus, chromium',
     );
-    expect(said[1]).toMatch(/^servers: installed redis-server, .*, prometheus in [\d.]+ s$/);
+    expect(said[1]).toMatch(/^servers: installed redis-server, .*, chromium in [\d.]+ s$/);
   });
 
   test('that are there are not installed again', () => {
     const { ensure, calls } = machine(
-      ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'promtool'],
+      ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'promtool', 'chromium'],
       PUT,
     );
     expect(ensure().missing).toEqual([]);
@@ -131,7 +149,7 @@ ${PUT}`,
 
   test('that a release does not have do not keep the others away', () => {
     const { ensure, calls } = machine(
-      ['redis-server', 'initdb', 'postgres', 'pgbouncer', 'promtool'],
+      ['redis-server', 'initdb', 'postgres', 'pgbouncer', 'promtool', 'chromium'],
       `case $packages in *nats-server*) echo 'E: Unable to locate package nats-server' >&2; exit 100 ;; esac\n${PUT}`,
     );
     const { missing, said } = ensure();
@@ -188,7 +206,7 @@ ${PUT}`,
   });
 
   test('without apt-get it is said which programs are looked for; under CI their tests fail', () => {
-    expect(machine(['pgbouncer', 'nginx', 'haproxy', 'promtool']).ensure({ isCi: true })).toEqual({
+    expect(machine(['pgbouncer', 'nginx', 'haproxy', 'promtool', 'chromium']).ensure({ isCi: true })).toEqual({
       missing: ['Redis', 'PostgreSQL', 'NATS'],
       said: [
         'servers: Redis, PostgreSQL, NATS are not installed; put into the PATH: redis-server or valkey-server, initdb, postgres, nats-server',

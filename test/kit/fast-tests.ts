@@ -14,8 +14,11 @@ const ROOT = join(import.meta.dirname, '../..');
 /** Folders without a name from `src/`. */
 const BESIDES = new Set(['behaviour', 'pins', 'property']);
 const WITHOUT_SERVERS = 'test/kit/shared-stores.ts';
-/** Modules that start processes. The code of `src/` may import them: only the command line and tests do so. */
-const STARTERS = /^(?:node:)?(?:child_process|cluster)$/;
+/**
+ * Modules that start processes; `playwright-core` starts a browser. The code of `src/` may import them: only the
+ * command line and tests do so.
+ */
+const STARTERS = /^(?:(?:node:)?(?:child_process|cluster)|playwright-core)$/;
 const SERVERS = 'test/kit/servers/';
 const IMPORT = /\b(?:from|import)\s*\(?\s*'([^'\n]+)'/g;
 

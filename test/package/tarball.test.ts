@@ -85,8 +85,19 @@ describe('the packed tarball', () => {
     const built = readdirSync(join(installed, 'dist'), { recursive: true, withFileTypes: true });
     const odd = built.filter((entry) => entry.isFile() && !/\.(js|d\.ts)$/.test(entry.name));
     // The licences of the clients that are bundled with the demo.
-    expect(odd.map(({ name }) => name)).toEqual(['LICENSES.txt']);
+    // And the page of the dashboard: its scripts are checked by `test/page/bundle.test.ts`.
+    expect(odd.map(({ name }) => name.replace(/-\w+\./, '-HASH.')).sort()).toEqual([
+      'LICENSES.txt',
+      'LICENSES.txt',
+      'index.html',
+      'style-HASH.css',
+    ]);
     const licences = readFileSync(join(installed, 'dist/cli/demo/LICENSES.txt'), 'utf8');
+    // Comments are for readers of `src/`. Editors show those of the declarations.
+    const scripts = built.filter(({ name, parentPath }) => name.endsWith('.js') && !/demo|page/.test(parentPath));
+    for (const { name, parentPath } of scripts)
+      expect(readFileSync(join(parentPath, name), 'utf8')).not.toMatch(/^\s*(\/\/|\/\*|\*\/)/m);
+    expect(readFileSync(join(installed, 'dist/index.d.ts'), 'utf8')).toMatch(/^\/\*\*/m);
     for (const name of ['client', 'core', 'sdk']) expect(licences).toContain(`@modelcontextprotocol/${name} `);
   });
 

@@ -1,0 +1,36 @@
+/** How states, ends and interruptions are named. */
+import type { FleetInstance, Stop } from '../../src/dashboard/wire.ts';
+import type { IconName } from '../ui/icon.tsx';
+
+export const STATE_ICON: Record<FleetInstance['state'], IconName> = {
+  joining: 'joining',
+  serving: 'serving',
+  draining: 'draining',
+  silent: 'silent',
+  gone: 'gone',
+};
+
+const ENDS: Record<NonNullable<FleetInstance['end']>, string> = {
+  drained: 'drained',
+  left: 'left',
+  lapsed: 'lapsed',
+  removed: 'gone',
+  killed: 'killed',
+};
+
+export const endWord = (end: FleetInstance['end']): string => (end === undefined ? 'gone' : ENDS[end]);
+
+/** After the name of an instance: "web-2 was killed". */
+export function passed({ kind, end }: Pick<Stop, 'kind' | 'end'>): string {
+  if (kind === 'silent') return 'did not answer';
+  if (kind === 'drain') return 'was drained';
+  if (end === undefined || end === 'removed') return 'went away without a drain';
+  if (end === 'left') return 'left';
+  return end === 'lapsed' ? 'lost its lease' : `was ${ENDS[end]}`;
+}
+
+export function shortly({ kind, end, name }: Stop): string {
+  if (kind === 'store') return 'store away';
+  const what = kind === 'silent' ? 'no answer' : kind === 'drain' ? 'drained' : endWord(end);
+  return `${name ?? 'an instance'} ${what}`;
+}

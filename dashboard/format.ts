@@ -1,0 +1,60 @@
+/** How values are written. A value without a source is `–`. */
+
+export const NONE = '–';
+
+const COUNT = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
+type Maybe = number | undefined;
+
+export const count = (value: Maybe): string => (value === undefined ? NONE : COUNT.format(value));
+
+/** `1 call`, `2 calls`. */
+export const many = (value: number, one: string, more = `${one}s`): string =>
+  `${count(value)} ${value === 1 ? one : more}`;
+
+/** A duration that was measured: `4.1 ms`, `191 ms`, `2.1 s`, `3 min 5 s`. */
+export function ms(value: Maybe): string {
+  if (value === undefined) return NONE;
+  if (value >= 99_500) return `${Math.floor(value / 60_000)} min ${Math.round((value % 60_000) / 1000)} s`;
+  if (value >= 995) return `${(value / 1000).toFixed(value < 9950 ? 1 : 0)} s`;
+  return value >= 9.95 ? `${Math.round(value)} ms` : `${value.toFixed(1)} ms`;
+}
+
+/** A time that has passed, by its largest unit: `9 s`, `41 min`, `3 h 5 min`, `2 d`. */
+export function span(value: number): string {
+  const seconds = Math.max(0, Math.round(value / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}
+
+export function bytes(value: Maybe): string {
+  if (value === undefined) return NONE;
+  if (value >= 1e9) return `${(value / 1e9).toFixed(1)} GB`;
+  if (value >= 1e6) return `${(value / 1e6).toFixed(1)} MB`;
+  return value >= 1e3 ? `${(value / 1e3).toFixed(1)} KB` : `${value} B`;
+}
+
+export const percent = (part: Maybe, whole: Maybe): string =>
+  part === undefined || whole === undefined || whole === 0 ? NONE : `${Math.round((part / whole) * 100)} %`;
+
+const two = (value: number): string => String(value).padStart(2, '0');
+
+/** `14:03:22`, by the clock of the browser. */
+export function clock(at: number): string {
+  const date = new Date(at);
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** With the day and the milliseconds: for titles. */
+export function exact(at: number): string {
+  const day = new Date(at).toDateString().slice(4);
+  return `${day}, ${clock(at)}.${String(Math.floor(at) % 1000).padStart(3, '0')}`;
+}
+
+/** `web-1`, `web-1 and web-2`, `web-1, web-2 and web-3`; more than four become a number. */
+export function list(words: readonly string[], thing = 'instances'): string {
+  if (words.length > 4) return `${words.length} ${thing}`;
+  return words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}

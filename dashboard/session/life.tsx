@@ -1,0 +1,151 @@
+/**
+ * A session as one line through the lanes of its owners. The scale is logarithmic: the newest minute is as wide as the
+ * oldest hour.
+ */
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { TimelineRow } from '../../src/dashboard/wire-pages.ts';
+import { span } from '../format.ts';
+import { nameOf } from '../state/model.ts';
+import { Drawn } from '../fleet/drawn.tsx';
+import { d, Picture, type Shape } from '../fleet/shapes.ts';
+import type { Place } from './owners.ts';
+
+const TALL = 22;
+const MINUTE_MS = 60_000;
+/** The latest: a session may have had more. */
+const LANES = 6;
+const TICKS_MIN = [5760, 1440, 480, 240, 120, 80, 40, 20, 10, 5, 1, 0];
+
+export interface LifeData {
+  readonly places: readonly Place[];
+  readonly timeline: readonly TimelineRow[];
+  readonly now: number;
+}
+
+interface Frame {
+  readonly x: (at: number) => number;
+  readonly y: (instance: string | undefined) => number;
+  readonly left: number;
+  readonly width: number;
+  readonly narrow: boolean;
+  readonly now: number;
+}
+
+function lanesOf(places: readonly Place[]): string[] {
+  const all = places.flatMap(({ instance }) => instance ?? []);
+  return [...new Set(all.toReversed())].slice(0, LANES).reverse();
+}
+
+const shorter = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+
+/** Calls as ticks above the line of their owner. */
+function drawCalls(picture: Picture, { timeline, places }: LifeData, { x, y }: Frame): void {
+  for (const row of timeline) {
+    if (row.kind !== 'message') continue;
+    const place = places.find(({ from, to = Infinity }) => row.at >= from - 500 && row.at <= to + 500);
+    if (place?.instance === undefined) continue;
+    picture.path((row.waitedMs ?? 0) > 0 ? 'tick w' : 'tick', d`M${x(row.at)} ${y(place.instance) - 7}v5`);
+  }
+}
+
+function drawLine(picture: Picture, places: readonly Place[], { x, y, narrow, now }: Frame): void {
+  places.forEach((place, k) => {
+    const end = x(place.to ?? now);
+    const from = k === 0 ? x(place.from) : Math.min(x(place.from) + 10, end);
+    const line = y(place.instance);
+    picture.path(place.instance === undefined ? 'thread away' : 'thread', d`M${from} ${line}H${end}`);
+    const next = places[k + 1];
+    if (next !== undefined) {
+      const to = y(next.instance);
+      picture.path('mv', d`M${end} ${line}C${end + 12} ${line} ${end - 2} ${to} ${end + 10} ${to}`);
+      if (place.isLost) picture.path('x', d`M${end - 4} ${line - 4}l8 8m0 -8l-8 8`);
+    }
+    // A word that is wider than its part would cover the one before.
+    const room = end - from;
+    if (!narrow && place.left !== '' && room > place.left.length * 6.5)
+      picture.write(
+        end - 6,
+        line + (next !== undefined && line > y(next.instance) ? 14 : -7),
+        place.left,
+        place.isLost ? 'tb' : 't',
+        'end',
+      );
+  });
+}
+
+function lifeShapes(data: LifeData, width: number): { shapes: readonly Shape[]; height: number } {
+  const { places, now } = data;
+  const narrow = width < 560;
+  const lanes = lanesOf(places);
+  const picture = new Picture();
+  const left = narrow ? 84 : 116;
+  const oldest = Math.max(1, (now - Math.min(...places.map(({ from }) => from), now)) / MINUTE_MS);
+  const scale = Math.log1p(oldest * 2);
+  const x = (at: number): number =>
+    left + (width - left - 10) * (1 - Math.log1p(Math.max(0, Math.min(oldest, (now - at) / MINUTE_MS)) * 2) / scale);
+  const y = (instance: string | undefined): number => {
+    const k = instance === undefined ? lanes.length : lanes.indexOf(instance);
+    return 14 + (k < 0 ? lanes.length : k) * TALL;
+  };
+  const frame = { x, y, left, width, narrow, now };
+  for (const [k, name] of [...lanes.map((id) => nameOf(id) ?? id), 'in the store'].entries()) {
+    picture.path('grid', `M${left} ${14 + k * TALL}H${width}`);
+    picture.write(0, 18 + k * TALL, shorter(name, narrow ? 13 : 18));
+  }
+  drawLine(picture, places, frame);
+  drawCalls(picture, data, frame);
+  const height = 14 + (lanes.length + 1) * TALL + 14;
+  let free = -Infinity;
+  for (const minutes of TICKS_MIN) {
+    if (minutes > oldest) continue;
+    const at = x(now - minutes * MINUTE_MS);
+    if (at < free || (minutes > 0 && at > width - 60)) continue;
+    free = at + 60;
+    picture.write(
+      at,
+      height - 4,
+      minutes === 0 ? 'now' : span(minutes * MINUTE_MS),
+      '',
+      minutes === 0 ? 'end' : 'middle',
+    );
+  }
+  return { shapes: picture.shapes, height };
+}
+
+function spoken(places: readonly Place[]): string {
+  const parts = places.map(({ instance, left }) => {
+    const where = instance === undefined ? 'in the store' : (nameOf(instance) ?? instance);
+    return left === '' ? where : `${where}, ${left}`;
+  });
+  return `Its owners: ${parts.join('; ')}.`;
+}
+
+export function Life(data: LifeData) {
+  const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    if (box.current === null) return;
+    const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry?.contentRect.width ?? 0)));
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, []);
+  const drawn = width === 0 || data.places.length === 0 ? undefined : lifeShapes(data, width);
+  return (
+    <div class="lifebox">
+      <div ref={box}>
+        {drawn !== undefined && (
+          <svg
+            class="pic"
+            role="img"
+            aria-label={spoken(data.places)}
+            viewBox={`0 0 ${width} ${drawn.height}`}
+            height={drawn.height}
+          >
+            <Drawn shapes={drawn.shapes} />
+          </svg>
+        )}
+        {data.places.length === 0 && <p class="sub">Where it was is not known: no instance has kept its events.</p>}
+      </div>
+    </div>
+  );
+}

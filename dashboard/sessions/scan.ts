@@ -1,0 +1,114 @@
+/**
+ * The scan of the store: what the list filters, sorts and counts. Rows that are seen are live; the order and the counts
+ * are those of the scan, and the page says how old it is.
+ */
+import { batch, signal } from '@preact/signals';
+import type { Rows, SessionPage, SessionRow } from '../../src/dashboard/wire-pages.ts';
+import { get } from '../net/api.ts';
+import { Stream } from '../net/stream.ts';
+
+/** One scan reads so many; "Scan on" reads as many more. */
+export const MOST = 20_000;
+
+export interface Scan {
+  /** When it began, by the clock of the server. */
+  readonly at: number;
+  readonly tookMs: number;
+  readonly rows: readonly SessionRow[];
+  /** The store has more. */
+  readonly cursor: string | undefined;
+}
+
+export const scan = signal<Scan | undefined>(undefined);
+/** How many records the running scan has read; `undefined`: none runs. */
+export const scanning = signal<number | undefined>(undefined);
+export const scanError = signal<string | undefined>(undefined);
+/** Counts messages of live rows: a row that reads it is drawn again. */
+export const liveTick = signal(0);
+
+const live = new Map<string, SessionRow>();
+/** Sessions that the scan did not have: they were opened later, or it did not come so far. */
+const news = new Set<string>();
+export const opened = signal(0);
+
+/** The newest values of a row. */
+export const liveRow = (row: SessionRow): SessionRow => {
+  const newest = live.get(row.hash);
+  return newest === undefined ? row : { ...row, ...newest };
+};
+
+let known: ReadonlySet<string> = new Set();
+let running: AbortController | undefined;
+
+async function read(from: Scan | undefined): Promise<void> {
+  running?.abort();
+  const abort = new AbortController();
+  running = abort;
+  const begun = performance.now();
+  const rows = new Map(from?.rows.map((row) => [row.hash, row]));
+  const limit = rows.size + MOST;
+  let cursor = from?.cursor;
+  let at: number | undefined = from?.at;
+  scanning.value = rows.size;
+  try {
+    do {
+      const query = cursor === undefined ? '' : `?cursor=${encodeURIComponent(cursor)}`;
+      const page = await get<SessionPage>(`sessions${query}`, abort.signal);
+      at ??= page.at;
+      for (const row of page.sessions) rows.set(row.hash, row);
+      cursor = page.nextCursor;
+      scanning.value = rows.size;
+    } while (cursor !== undefined && rows.size < limit);
+    batch(() => {
+      if (from === undefined) live.clear();
+      known = new Set(rows.keys());
+      news.clear();
+      opened.value = 0;
+      scan.value = { at: at ?? Date.now(), tookMs: performance.now() - begun, rows: [...rows.values()], cursor };
+      scanError.value = undefined;
+    });
+  } catch (error) {
+    if (abort.signal.aborted) return;
+    // The rows of the last scan stay.
+    scanError.value = error instanceof Error ? error.message : String(error);
+  } finally {
+    if (running === abort) {
+      running = undefined;
+      scanning.value = undefined;
+    }
+  }
+}
+
+export const rescan = (): Promise<void> => read(undefined);
+export const scanOn = (): Promise<void> => read(scan.peek());
+
+function take(rows: readonly SessionRow[]): void {
+  for (const row of rows) {
+    if (known.has(row.hash)) live.set(row.hash, row);
+    else if (row.status === 'ended') news.delete(row.hash);
+    else if (news.size < MOST) news.add(row.hash);
+  }
+  batch(() => {
+    liveTick.value += 1;
+    opened.value = news.size;
+  });
+}
+
+/** Rows are followed while the list is open. A lost stream retries by itself; the banner speaks for both streams. */
+export function followRows(isShown: () => boolean): () => void {
+  const waiting = new Map<string, SessionRow>();
+  const stream = new Stream('stream?rows', {
+    event(type, data) {
+      if (type !== 'rows') return;
+      for (const row of (data as Rows).rows)
+        if (waiting.size < MOST || waiting.has(row.hash)) waiting.set(row.hash, row);
+      if (!isShown()) return;
+      take([...waiting.values()]);
+      waiting.clear();
+    },
+    lost() {},
+    refused() {},
+  });
+  stream.open();
+  return () => stream.close();
+}
