@@ -34,6 +34,14 @@ export function shown(text: string): string {
   return escapeControls(cut(String(text), SHOWN_LENGTH));
 }
 
+/**
+ * The same, to be kept for long. What is cut off a text would stay in memory with its beginning, so that is copied.
+ */
+export function keptText(text: string): string {
+  const short = shown(text);
+  return short === text ? text : Buffer.from(short).toString();
+}
+
 /** A JSON value for a log line or an error, spelled as JSON does (`"a"`, `5`) and shortened like `shown`. */
 export function quoted(value: unknown): string {
   if (typeof value === 'string') return escapeControls(JSON.stringify(cut(value, SHOWN_LENGTH)));

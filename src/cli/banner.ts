@@ -14,6 +14,8 @@ export interface BannerFacts {
   readonly options: ResolvedOptions;
   /** No warning, although other machines may reach the address. */
   readonly allowAnyone: boolean;
+  /** The address of the dashboard, if it is served. */
+  readonly dashboard: string | undefined;
   /** Number of worker processes, if there are several. */
   readonly workers: number | undefined;
   /** The URL of the store, if it outlives the process and the command names it. */
@@ -34,7 +36,7 @@ function modeText(mode: ResolvedOptions['sessionMode'], served: readonly string[
 }
 
 export function banner({ version, url: bound, options, workers, store, storeAway, ...facts }: BannerFacts): string {
-  const { address, allowAnyone, clientName } = facts;
+  const { address, allowAnyone, clientName, dashboard } = facts;
   const url = clientUrl(bound, options);
   const { sessionMode, legacySse, supportedProtocolVersions } = options;
   const served = servedVersions(sessionMode, supportedProtocolVersions);
@@ -44,6 +46,7 @@ export function banner({ version, url: bound, options, workers, store, storeAway
     ['bound to', `${shownAddress(address)}:${new URL(bound).port || '80'}${isOpen(address) ? EVERY_INTERFACE : ''}`],
     ['callers', callersText(options)],
     ['health', `${new URL(bound).origin}/healthz`],
+    ['dashboard', dashboard],
     ['sessions', modeText(sessionMode, served)],
     ['versions', served.join(', ')],
     ['store', `${store ?? storeText(options.store)}${storeAway === undefined ? '' : AWAY[`${storeAway.lasting}`]}`],

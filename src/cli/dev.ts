@@ -4,6 +4,7 @@
  */
 import { dirname } from 'node:path';
 import { reason } from './failure.ts';
+import { tokenForWorkers } from './dashboard.ts';
 import { DevServer } from './dev-server.ts';
 import { cliLogger } from './log.ts';
 import { writePid } from './pid-file.ts';
@@ -27,7 +28,12 @@ export async function develop(module: string, settings: ServeSettings, context: 
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
   const { program, args, env } = context.command;
-  const command = { program, args, env: { ...env, ...REPORT_FILES }, fd: socket.fd };
+  const command = {
+    program,
+    args,
+    env: { ...env, ...REPORT_FILES, ...tokenForWorkers(settings.dashboard) },
+    fd: socket.fd,
+  };
   // The program is `cli/main.js` of the build.
   const files = new SourceFiles(context.cwd, dirname(dirname(program)));
   let builds = 0;

@@ -15,12 +15,13 @@ import {
   number,
   option,
 } from '../options/value-kinds.ts';
+import { flagName, variableName } from '../options/flag-names.ts';
 import { LEVELS } from '../options/logger.ts';
 import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
 import { type OptionName, OPTIONS } from '../options/table.ts';
 import type { EventRetention, SessionLimits } from '../types.ts';
 
-export { GROUPS, type FlagSpec };
+export { flagName, GROUPS, variableName, type FlagSpec };
 
 /** The option, or the member of an option, that a flag sets. */
 export type OptionKey =
@@ -96,6 +97,13 @@ export const SERVE_FLAGS = {
       value: 'text',
     }),
   ),
+  dashboard: flag(false, running('serve the dashboard at /dashboard: instances, sessions, refusals', {})),
+  dashboardToken: text(
+    running('what a page must send to act, and to look from other machines; better set in the environment', {
+      value: 'text',
+      shown: 'one is made, and printed to a terminal',
+    }),
+  ),
   quiet: flag(false, running('log warnings and errors alone', {})),
   drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM', {})),
 } as const satisfies Readonly<Record<string, FlagSpec>>;
@@ -105,16 +113,6 @@ export type FlagKey = OptionKey | ServeKey;
 
 const SPECS: Readonly<Record<FlagKey, FlagSpec>> = { ...SERVE_FLAGS, ...OPTION_FLAGS };
 export const ALL_FLAGS: ReadonlyMap<FlagKey, FlagSpec> = new Map(Object.entries(SPECS) as [FlagKey, FlagSpec][]);
-
-/** `limits.bodyBytes` → `limits-body-bytes` */
-export function flagName(key: string): string {
-  return key.replaceAll('.', '-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-/** `limits.bodyBytes` → `SOJOURN_LIMITS_BODY_BYTES` */
-export function variableName(key: string): string {
-  return `SOJOURN_${flagName(key).replaceAll('-', '_').toUpperCase()}`;
-}
 
 /** The default of an option, as the help text shows it. */
 export function defaultOf(key: FlagKey): string | undefined {

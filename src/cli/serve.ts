@@ -9,6 +9,7 @@ import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-op
 import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
 import { banner, clientNameOf } from './banner.ts';
+import { serveDashboard } from './dashboard.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
@@ -52,16 +53,15 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   onDrainOrder(endpoint, () => (ordered = !signals.emit('SIGTERM')));
   const start = storeStart(settings, worker, chosen, module);
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, worker), worker.alone]);
-  const listening = { ...listenOptions(settings, context.fd), storeMayBeAway: start.storeMayBeAway };
-  const server = await endpoint.listen(listening).catch(async (error: unknown) => {
-    await endpoint.close();
-    throw new Failure(start.problem(error) ?? listenProblem(error, settings, context.fd), { cause: error });
-  });
-  worker?.onAnnounce(() => {
-    const { notify } = endpoint;
-    if (endpoint.health().store === 'away') return;
-    for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged]) every();
-  });
+  const { storeMayBeAway } = start;
+  const server = await endpoint
+    .listen({ ...listenOptions(settings, context.fd), storeMayBeAway })
+    .catch(async (error: unknown) => {
+      await endpoint.close();
+      throw new Failure(start.problem(error) ?? listenProblem(error, settings, context.fd), { cause: error });
+    });
+  const dashboard = serveDashboard(endpoint, settings, { server, made: worker?.dashboardToken });
+  worker?.onAnnounce(() => announce(endpoint));
   const reportMetrics = await metricsOf(endpoint, settings, worker, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
   const stopped = untilStopped(signals, () => performance.now(), {
@@ -90,6 +90,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     address: server.address,
     allowAnyone: settings.allowAnyone,
     options: resolved,
+    dashboard,
     workers: worker === undefined || settings.workers === 1 ? undefined : settings.workers,
     store: chosen?.store.durable === true ? chosen.shown : undefined,
     storeAway: endpoint.health().store === 'away' ? start.away() : undefined,
@@ -98,6 +99,12 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);
   return stopped;
+}
+
+/** Sessions of an earlier build have arrived here. */
+function announce({ notify, health }: McpEndpoint): void {
+  if (health().store === 'away') return;
+  for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged]) every();
 }
 
 /** Serves the metrics, or reports them to the supervisor, which serves those of all workers. */

@@ -1,11 +1,16 @@
 /**
  * Formats sessions for `sojourn sessions`. Private data is left out: the values of `session.state`, and `_meta`.
  */
-import { decodeSession, endReasonOf, sessionInfo } from '../endpoint/sessions.ts';
+import {
+  bytesOf,
+  decodeSession,
+  endReasonOf,
+  type SessionStatus,
+  type SessionSummary,
+  summary,
+} from '../endpoint/sessions.ts';
 import { sessionHash } from '../shown.ts';
 import type { EndedRecord, InstanceLease, StoredRecord } from '../stores/store.ts';
-
-type LiveInstances = ReadonlySet<string>;
 
 const HEAD = ['ID', 'HASH', 'STATUS', 'CLIENT', 'VERSION', 'ACTIVE', 'USER'] as const;
 const WIDTHS = [22, 12, 10, 24, 10, 20, 0] as const;
@@ -99,39 +104,11 @@ export function sessionDetails(
 const keptText = (kept: SessionSurroundings['getStream']): string =>
   kept === undefined ? '' : `, ${kept.messages} messages are kept (${kept.bytes} bytes)`;
 
-function bytesOf({ head, body, fields }: StoredRecord) {
-  const handshake = Buffer.byteLength(body);
-  const own = Object.entries(fields).reduce((sum, [name, text]) => sum + Buffer.byteLength(name + text), 0);
-  return { record: Buffer.byteLength(head) + handshake + own, handshake, fields: own };
-}
-
 export function endedLine(record: EndedRecord, asJson: boolean, ids: boolean): string {
   const { id, at } = record;
   const [ended, hash] = [endReasonOf(record), sessionHash(id)];
   if (asJson) return json({ ...(ids && { id }), hash, ended, at });
   return `${ids ? printable(id) : hash} ended (${ended}) at ${timestamp(at)}\n`;
-}
-
-export type SessionSummary = ReturnType<typeof summary>;
-
-/**
- * `hibernated`: it was idle. `released`: its instance drained. `orphaned`: its instance died. The next request of its
- * client continues all three.
- */
-export type SessionStatus = 'live' | 'hibernated' | 'released' | 'orphaned';
-
-function statusOf(record: StoredRecord, isLive: boolean): SessionStatus {
-  if (isLive) return 'live';
-  if (record.owner !== null) return 'orphaned';
-  return decodeSession(record).hibernated === true ? 'hibernated' : 'released';
-}
-
-export function summary(record: StoredRecord, alive: LiveInstances) {
-  const { id, status, ...info } = sessionInfo(record, alive);
-  const { name, version } = info.clientInfo;
-  // Log lines show this hash instead of the id.
-  const ours = { id, hash: sessionHash(id), status: statusOf(record, status === 'live') };
-  return { ...ours, ...info, clientInfo: { name, version } };
 }
 
 const line = (cells: readonly string[], ids: boolean): string =>

@@ -7,7 +7,7 @@ import { sessionHash } from '../shown.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isatty } from 'node:tty';
-import { GET_STREAM } from '../endpoint/sessions.ts';
+import { GET_STREAM, type SessionSummary, summary } from '../endpoint/sessions.ts';
 import { isEnded, type InstanceLease, type StoredRecord } from '../stores/store.ts';
 import { EXIT, Failure } from './failure.ts';
 import { drainInstance, listInstances } from './instances.ts';
@@ -20,9 +20,7 @@ import {
   sessionDetails,
   sessionLine,
   sessionRow,
-  type SessionSummary,
   type SessionSurroundings,
-  summary,
   tableHead,
 } from './session-printout.ts';
 import { storeOf } from './store-url.ts';

@@ -9,6 +9,7 @@ import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { Failure, reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
+import { dashboardSettings, type DashboardSettings } from './dashboard.ts';
 import { metricsSettings, type MetricsSettings } from './metrics-settings.ts';
 import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type FlagKey, type LogFormat } from './option-flags.ts';
 import { isInstalled } from './store-url.ts';
@@ -27,6 +28,8 @@ export type GivenFlags = ReadonlyMap<FlagKey, string | boolean>;
 export interface ServeSettings extends CheckedListen {
   /** Where the metrics are served; `undefined`: nowhere. */
   readonly metrics: MetricsSettings | undefined;
+  /** `undefined`: there is none. */
+  readonly dashboard: DashboardSettings | undefined;
   /** Processes under a supervisor that holds the socket. 0: this process serves without one. */
   readonly workers: number;
   /** Where the parent writes its process id. */
@@ -69,6 +72,7 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   const storeUrl = given['store'] as string | undefined;
   const auth = authOf(own, origins);
   const metrics = dev ? undefined : metricsSettings(own.metrics, own.metricsToken, origins.get('metrics'));
+  const dashboard = dashboardSettings(own.dashboard, own.dashboardToken, origins.get('dashboard'));
   const workers = dev ? 1 : workersOf(own.workers, origins.get('workers'), storeUrl);
   if (origins.has('pidFile') && workers === 0) {
     throw new UsageError(
@@ -86,6 +90,7 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   return {
     ...own,
     metrics,
+    dashboard,
     workers,
     dev,
     logLevel: own.quiet && VERBOSE.has(own.logLevel) ? 'warn' : own.logLevel,

@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { orUndefined } from '../or-undefined.ts';
 import type { Logger } from '../types.ts';
+import { tokenForWorkers } from './dashboard.ts';
 import { codeOf, Failure, reason } from './failure.ts';
 import { bindSocket, passedSocket, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
@@ -41,7 +42,8 @@ export async function supervise(settings: ServeSettings, context: SuperviseConte
   const logger: Logger = cliLogger({ level: settings.logLevel, format: settings.logFormat });
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
-  const command: WorkerCommand = { ...context.command, fd: socket.fd };
+  const env = { ...context.command.env, ...tokenForWorkers(settings.dashboard) };
+  const command: WorkerCommand = { ...context.command, env, fd: socket.fd };
   const metrics = settings.metrics && new WorkerMetrics();
   if (settings.metrics !== undefined && metrics !== undefined)
     await serveMetrics(settings.metrics, () => metrics.text(), logger);

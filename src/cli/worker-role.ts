@@ -8,6 +8,7 @@
 import { EventEmitter } from 'node:events';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
+import { takeMadeToken } from './dashboard.ts';
 import { isMessage, type DrainOrder, type WorkerReport } from './worker-messages.ts';
 
 /** The number of this worker, 1, 2 …, and its `WorkerStart`. It is removed before settings are read. */
@@ -28,6 +29,8 @@ export interface WorkerRole {
   readonly alone: Promise<void>;
   /** Resolves when the supervisor is dead. */
   readonly orphaned: Promise<void>;
+  /** The token of the dashboard that the supervisor made. */
+  readonly dashboardToken: string | undefined;
   /** What the supervisor's order to drain says. */
   readonly drainOrder: DrainOrder | undefined;
   /** Calls `listener` at each order to send `list_changed`. */
@@ -53,6 +56,7 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
   const [number, given] = (self.env[WORKER_VARIABLE] ?? '').split(' ');
   const start = STARTS.find((one) => one === given) ?? 'first';
   delete self.env[WORKER_VARIABLE];
+  const dashboardToken = takeMadeToken(self.env);
   if (!(Number(number) > 0) || self.send === undefined) return undefined;
   const signals = new EventEmitter();
   let stopping = false;
@@ -92,6 +96,7 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
     start,
     alone,
     orphaned,
+    dashboardToken,
     get drainOrder() {
       return drainOrder;
     },

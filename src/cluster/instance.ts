@@ -60,6 +60,15 @@ export interface InstanceOptions extends LeaseOptions {
   readonly directory: InstanceStore;
 }
 
+/** What hears the dashboards of other instances. */
+export interface HearsDashboards {
+  /** The other instance signed it, and this build may not know what it says. */
+  heard(from: string, said: Readonly<Record<string, unknown>>): void;
+}
+
+/** The dashboard of an instance, where one is mounted. */
+const dashboards = new WeakMap<Instance, HearsDashboards>();
+
 /** How long peers may take to acknowledge the last messages. */
 const FLUSH_MS = 500;
 const NOT_ACCEPTED = `The instances that were here before this one answer none of its messages: ${PASSING_CAUSES}`;
@@ -215,6 +224,25 @@ export class Instance implements Leaseholder, LinkedInstance {
     return this.lease.valid ? this.#links.to(to) : undefined;
   }
 
+  /** Other instances reach `dashboard` from now on. */
+  mount(dashboard: HearsDashboards): void {
+    dashboards.set(this, dashboard);
+  }
+
+  /** To the dashboard of another instance, at most once. `false`: it was not sent, or nothing may listen there. */
+  async tellDashboard(to: string, said: Readonly<Record<string, unknown>>): Promise<boolean> {
+    if (!this.lease.valid) return false;
+    return (await this.#directory.send(this.lease.id, to, { kind: 'dashboard', said })) === 'sent';
+  }
+
+  /** Orders another instance to drain. `false`: messages within one process carry no orders. */
+  async orderDrain(to: string, nonce: string, by: string): Promise<boolean> {
+    const lease = await this.#directory.read(to);
+    if (this.#inProcess || lease?.stamp === undefined) return false;
+    const order = { kind: 'order', to, stamp: lease.stamp, nonce, by, run: 'drain' } as const;
+    return (await this.#directory.send(this.lease.id, to, order)) === 'sent';
+  }
+
   publish(event: ServerEvent): void {
     void this.#outbox.publish(event);
   }
@@ -237,6 +265,8 @@ export class Instance implements Leaseholder, LinkedInstance {
           return undefined;
         case 'bus':
           return this.#served.bus.deliver(message.event);
+        case 'dashboard':
+          return dashboards.get(this)?.heard(from, message.said);
         case 'order':
           // Messages within one process are not signed.
           if (!this.#inProcess) void this.#orders.take(message, id, this.#served.orders);

@@ -3,7 +3,8 @@
  *
  *     message    link: numbered items (`instance-link.ts`) · probe: its arrival · bus: an event of the bus ·
  *                unlinked: the sender cannot read the link messages of the receiver ·
- *                order: of the command line (`orders.ts`)
+ *                order: of the command line (`orders.ts`) ·
+ *                dashboard: what the dashboards of two instances say to each other (`dashboard/server/peers.ts`)
  *     item       of a relayed call:
  *                relaying instance ─▶ owner   call · gone: the client disconnected
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
@@ -114,6 +115,7 @@ export type InstanceMessage =
   | { readonly kind: 'unlinked' }
   | { readonly kind: 'probe' }
   | OrderMessage
+  | { readonly kind: 'dashboard'; readonly said: Readonly<Record<string, unknown>> }
   | { readonly kind: 'bus'; readonly event: ServerEvent };
 
 export type ReceivedMessage =
@@ -134,6 +136,8 @@ export function readMessage(message: unknown): ReceivedMessage | undefined {
       return { kind };
     case 'order':
       return isOrder(message) ? (message as OrderMessage) : undefined;
+    case 'dashboard':
+      return isObject(message['said']) ? { kind, said: message['said'] } : undefined;
     case 'bus':
       return isServerEvent(message['event']) ? { kind, event: message['event'] } : undefined;
     default:

@@ -19,11 +19,13 @@ import { NodeExchange } from '../http/node-exchange.ts';
 import { SlowReaders } from '../http/slow-readers.ts';
 import { StartsPerTurn } from '../http/starts-per-turn.ts';
 import { type MemoryRows, memoryRows } from '../limits/held.ts';
+import { OtherPaths, keepPaths } from '../listen/other-paths.ts';
 import { listen, type Listening, type ManagedListening } from '../listen/listen.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
 import { checkArguments } from '../options/checks.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import { logNotices } from '../observe/log-lines.ts';
+import type { Notices } from '../observe/notices.ts';
 import type { Family } from '../observe/metric-table.ts';
 import { prometheusText } from '../observe/prometheus-text.ts';
 import { observeNotices } from '../observe/observer.ts';
@@ -38,6 +40,9 @@ import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
 import { drainOrderHandler, takeDrainOrders } from './drain-orders.ts';
 import { EndpointMetrics, keepFamilies } from './endpoint-metrics.ts';
+import type { DashboardParts } from '../dashboard/server/parts.ts';
+import { Dashboards, keepMount, stopDashboards } from './dashboard.ts';
+import { dashboardParts } from './dashboard-parts.ts';
 import { LateStore } from './late-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
@@ -111,16 +116,18 @@ class Endpoint {
   readonly #mounted: ExchangeHost;
   readonly #listening = new Set<ManagedListening>();
   readonly #lifecycle = new Lifecycle();
-  readonly #watchesRequests: boolean;
+  readonly #wanted: Notices['wanted'];
   readonly #metrics: EndpointMetrics | undefined;
   readonly #held: MemoryRows;
+  /** What `listen()` serves besides. */
+  readonly #paths = new OtherPaths();
   #closing: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: HostedDefinition) {
     this.#options = options;
     this.#definition = definition;
     if (options.metrics) this.#metrics = new EndpointMetrics(options.notices);
-    this.#watchesRequests = options.notices.watchesRequests;
+    this.#wanted = options.notices.wanted;
     const { timeProvider: time, logger, auth, sharedLists } = options;
     publishSessions(options.notices, this.#events, logger);
     if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
@@ -154,7 +161,7 @@ class Endpoint {
   }
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
-    if (this.#watchesRequests) exchange.watch(new WatchedRequest(this.#options.notices, this.#options.timeProvider));
+    if (this.#wanted.requests) exchange.watch(new WatchedRequest(this.#options.notices, this.#options.timeProvider));
     attempt(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
   }
 
@@ -178,6 +185,7 @@ class Endpoint {
       },
       subscribe: (listener) => this.#opened.bus.subscribe(listener),
     };
+    const dashboards = new Dashboards(this);
     const face: McpEndpoint = {
       node,
       fetch: (request, given) => {
@@ -194,11 +202,23 @@ class Endpoint {
       close: () => this.#close(),
       health: () => this.#health(),
       metrics: () => prometheusText(this.#families()),
+      dashboard: (given) => dashboards.mount(given),
       [Symbol.asyncDispose]: () => this.#close(),
     };
     keepFamilies(face, () => this.#families());
     takeDrainOrders(face, this.#lifecycle);
+    keepMount(face, dashboards);
+    keepPaths(face, this.#paths);
     return face;
+  }
+
+  dashboardParts(): DashboardParts {
+    const [core, loader, options, held] = [this.#core, this.#loader, this.#options, this.#held];
+    return dashboardParts({ core, loader, options, held, endpoint: this });
+  }
+
+  health(): EndpointHealth {
+    return this.#health();
   }
 
   #families(): Family[] {
@@ -265,6 +285,7 @@ class Endpoint {
       handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),
       exchanges: this.#exchanges,
       wellKnown: this.#wellKnown,
+      paths: this.#paths,
       health: () => this.#health(),
     });
     this.#listening.add(listening);
@@ -274,6 +295,7 @@ class Endpoint {
   #close(): Promise<void> {
     return (this.#closing ??= keepingProcess(async () => {
       this.#lifecycle.advance('closed');
+      stopDashboards(this);
       const servers = [...this.#listening].map((listening) => listening.close());
       await this.#loader.stop();
       await this.#core.shutdown.close();

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
 import type { Listening } from '../listen/listen.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
+import type { Dashboard, DashboardOptions } from '../dashboard/server/options.ts';
 import type { EndpointHealth } from '../types.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -70,4 +71,9 @@ export interface McpEndpoint extends AsyncDisposable {
    * Needs the option `metrics: true`, and throws a `TypeError` without it.
    */
   readonly metrics: () => string;
+  /**
+   * The dashboard, for your own server, under any prefix: instances, sessions, refusals, and what happened to them.
+   * From then on this instance collects what it shows. Throws a `TypeError` without `token` and `authorize`.
+   */
+  readonly dashboard: (options: DashboardOptions) => Dashboard;
 }

@@ -3,14 +3,20 @@ import type { EventEmitter } from 'node:events';
 import type { Notices } from '../observe/notices.ts';
 import { optionInvalid } from '../errors.ts';
 import { decodeSession, endReasonOf } from '../session/record/session-record.ts';
+import {
+  bytesOf,
+  sessionInfo,
+  type SessionStatus,
+  type SessionSummary,
+  summary,
+} from '../session/record/session-summary.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
-import { userName } from '../shown.ts';
-import { isEnded, type StoredRecord } from '../stores/store.ts';
+import { isEnded } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
 import type { CoreLoader } from './core-loader.ts';
 import type { Core } from './core.ts';
 
-export { decodeSession, endReasonOf, GET_STREAM };
+export { bytesOf, decodeSession, endReasonOf, GET_STREAM, type SessionStatus, type SessionSummary, summary };
 
 const PAGE = 100;
 const PAGE_MAX = 1_000;
@@ -97,22 +103,5 @@ export function createSessions(core: Core, loader: CoreLoader, events: SessionEv
     async terminate(id) {
       return (await loader.ready()).legacy.terminate(id);
     },
-  };
-}
-
-/** What is public of a record; `alive`: the instances that have a lease. */
-export function sessionInfo(stored: StoredRecord, alive: ReadonlySet<string>): SessionInfo {
-  const record = decodeSession(stored);
-  const { owner } = record;
-  const live = owner !== null && alive.has(owner);
-  return {
-    id: record.id,
-    status: live ? 'live' : 'hibernated',
-    ...(live && { owner }),
-    ...(record.user !== null && { user: record.user, userName: userName(record.user) }),
-    clientInfo: record.handshake.clientInfo,
-    protocolVersion: record.version,
-    createdAt: record.createdAt,
-    activeAt: record.activeAt,
   };
 }

@@ -31,6 +31,16 @@ export class Shutdown {
     this.#parts = parts;
   }
 
+  /** How many requests without a session run. */
+  get sessionless(): { readonly running: number } {
+    const { stateless, modern } = this.#parts;
+    return {
+      get running() {
+        return stateless.running + modern.running;
+      },
+    };
+  }
+
   /**
    * The first part of a drain where no other instance serves: this one serves everything that arrives, new sessions
    * too, until the calls that run now have ended, another instance serves, or `timeoutMs` is over. Resolves with the
@@ -46,10 +56,11 @@ export class Shutdown {
     await this.#parts.instance.drain();
     const calls = [...this.#parts.registry.values()].flatMap((session) => session.calls.running.values());
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
-    let others = this.#parts.stateless.running + this.#parts.modern.running > 0;
+    const { sessionless } = this;
+    let others = sessionless.running > 0;
     while (left() > 0 && (others || calls.some(({ isOver }) => !isOver))) {
       await elapse(timeProvider, DRAIN_POLL_MS);
-      others &&= this.#parts.stateless.running + this.#parts.modern.running > 0;
+      others &&= sessionless.running > 0;
       if ((await this.#parts.instance.otherServing()) !== undefined) break;
     }
     return left();

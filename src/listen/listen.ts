@@ -14,6 +14,7 @@ import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket } from './listening-socket.ts';
 import { LOOPBACK_NAMES } from '../options/hosts.ts';
+import type { OtherPaths } from './other-paths.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn } from '../options/system.ts';
 import type { EndpointHealth } from '../types.ts';
@@ -42,6 +43,8 @@ export interface ListenTarget {
   readonly exchanges: ExchangeHost;
   /** `serve` returns `false` for a path of another kind. */
   readonly wellKnown: { serve(req: IncomingMessage, res: ServerResponse): boolean };
+  /** What the command line serves beside the endpoint. */
+  readonly paths: OtherPaths;
   health(): EndpointHealth;
 }
 
@@ -135,6 +138,7 @@ function route(
   if (path === '/healthz' || path === '/readyz') return health(res, path, target);
   if (path.startsWith('/.well-known/') && target.wellKnown.serve(req, res)) return;
   if (!serves(path, base, target.options)) {
+    if (target.paths.serve(path, req, res)) return;
     const why = `Not found. The MCP endpoint is ${base === '' ? '/' : base}`;
     exchange.refused({ status: 404, reason: 'path', why });
     res.statusCode = 404;

@@ -56,6 +56,25 @@ export interface RequestNotice {
   readonly left: boolean;
   readonly ms: number;
   readonly sessionId: string | undefined;
+  /** Who sent it. `undefined`: it has a session, or no listener wants to know. */
+  readonly client: SeenClient | undefined;
+  /** What it carried, while a listener wants payloads. */
+  readonly payload: SeenPayload | undefined;
+}
+
+export interface SeenPayload {
+  readonly params: unknown;
+  /** The texts of the messages that answered it, the first of them. */
+  readonly sent: readonly string[];
+}
+
+/** A client without a session, as one of its requests names it: cut and escaped, and no part of the request's text. */
+export interface SeenClient {
+  readonly name: string;
+  readonly version: string;
+  readonly protocolVersion: string;
+  /** The key of its user. */
+  readonly user: string | undefined;
 }
 
 /** What a refusal says about itself. */
@@ -79,6 +98,8 @@ export interface RefusedNotice extends Refusal {
 interface NotedRefusal extends RefusedNotice {
   /** A `request` notice follows, which says it too. */
   readonly watched: boolean;
+  /** What was refused. It must not be kept. */
+  readonly exchange: RefusedExchange;
 }
 
 export interface HandlerThrewNotice {
@@ -139,9 +160,14 @@ export interface Wanted {
   /** Those of requests. */
   readonly requests?: boolean;
   readonly details?: boolean;
+  /** Who sends requests without a session. */
+  readonly clients?: boolean;
+  /** What requests carry. */
+  readonly payloads?: boolean;
 }
 
-interface RefusedExchange {
+export interface RefusedExchange {
+  readonly user?: string | undefined;
   header(name: string): string | undefined;
 }
 
@@ -152,8 +178,7 @@ interface RefusedRequest {
 
 export class Notices {
   readonly #listeners: Array<(notice: EmittedNotice) => void> = [];
-  #requests = false;
-  #details = false;
+  readonly #wanted = { requests: false, details: false, clients: false, payloads: false };
   /** The names of the server's tools; `undefined`: no listener wants them. */
   readonly tools: ToolNames | undefined;
 
@@ -161,18 +186,28 @@ export class Notices {
     this.tools = tools;
   }
 
-  listen(listener: (notice: EmittedNotice) => void, { requests = false, details = false }: Wanted = {}): void {
+  listen(
+    listener: (notice: EmittedNotice) => void,
+    { requests = false, details = false, clients = false }: Wanted = {},
+  ): void {
     this.#listeners.push(listener);
-    this.#requests ||= requests;
-    this.#details ||= details;
+    this.#wanted.requests ||= requests;
+    this.#wanted.details ||= details;
+    this.#wanted.clients ||= clients;
   }
 
-  get watchesRequests(): boolean {
-    return this.#requests;
+  /** What listeners want now: each may come late. */
+  get wanted(): Readonly<Required<Wanted>> {
+    return this.#wanted;
+  }
+
+  /** Only while a person looks at the payloads of a session. */
+  watchPayloads(on: boolean): void {
+    this.#wanted.payloads = on;
   }
 
   get watchesDetails(): boolean {
-    return this.#details;
+    return this.#wanted.details;
   }
 
   emit(notice: Exclude<EmittedNotice, DetailNotice>): void {
@@ -197,6 +232,6 @@ export class Notices {
   refused(exchange: RefusedExchange, refusal: Refusal, watched?: RefusedRequest): void {
     watched?.refused(refusal);
     const sessionId = exchange.header('mcp-session-id');
-    this.emit({ kind: 'refused', ...refusal, sessionId, watched: watched !== undefined });
+    this.emit({ kind: 'refused', ...refusal, sessionId, watched: watched !== undefined, exchange });
   }
 }

@@ -1,18 +1,23 @@
 /** Collects what the notice of one request says. Only endpoints whose requests are listened to make one. */
 import { orUndefined } from '../or-undefined.ts';
+import { CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/server';
 import { isObject, takesName } from '../protocol/jsonrpc.ts';
-import { shown } from '../shown.ts';
+import { keptText, shown } from '../shown.ts';
 import type { TimeProvider } from '../types.ts';
 import type { ToolNames } from './few.ts';
-import type { CallFailure, Notices, Refusal } from './notices.ts';
+import type { CallFailure, Notices, Refusal, SeenClient, SeenPayload } from './notices.ts';
 
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
 export const CLIENT_LEFT = 499;
+
+/** Messages of an answer that are shown. */
+const MOST_SENT = 8;
 
 /** The exchange of a client, as its notice reads it. */
 interface WatchedExchange {
   readonly method: string;
   readonly sessionId: string | undefined;
+  readonly user: string | undefined;
   header(name: string): string | undefined;
 }
 
@@ -25,6 +30,8 @@ export class WatchedRequest {
   #refused: Refusal | undefined = undefined;
   #failure: CallFailure | undefined = undefined;
   #status: number | undefined = undefined;
+  #payload: (SeenPayload & { readonly sent: string[] }) | undefined = undefined;
+  #client: Omit<SeenClient, 'user'> | undefined = undefined;
 
   constructor(notices: Notices, time: Required<TimeProvider>) {
     this.#notices = notices;
@@ -34,10 +41,12 @@ export class WatchedRequest {
 
   /** The message of its body; of a batch the first request. */
   carries(method: string, params: Readonly<Record<string, unknown>> | undefined): void {
-    this.#method = shown(method);
+    this.#method = keptText(method);
     // The URI of a resource may hold a secret.
     const name = takesName(method) ? params?.['name'] : undefined;
-    if (typeof name === 'string') this.#target = shown(name);
+    if (typeof name === 'string') this.#target = keptText(name);
+    if (this.#notices.wanted.clients) this.#client = clientIn(params);
+    if (this.#notices.wanted.payloads) this.#payload = { params, sent: [] };
   }
 
   refused(refusal: Refusal): void {
@@ -47,6 +56,7 @@ export class WatchedRequest {
   /** A message leaves in its response. */
   sent(json: string): void {
     this.#failure ??= failureIn(json);
+    if (this.#payload !== undefined && this.#payload.sent.length < MOST_SENT) this.#payload.sent.push(json);
     if (this.#method === 'tools/list' && this.#notices.tools?.wantsList === true) learnTools(json, this.#notices.tools);
   }
 
@@ -76,8 +86,23 @@ export class WatchedRequest {
       left,
       ms: this.#time.monotonic() - this.#began,
       sessionId: exchange.sessionId ?? exchange.header('mcp-session-id'),
+      client: this.#client && { ...this.#client, user: exchange.user },
+      payload: this.#payload,
     });
   }
+}
+
+/** A client without a session names itself in each request. */
+function clientIn(params: Readonly<Record<string, unknown>> | undefined): Omit<SeenClient, 'user'> | undefined {
+  const meta = params?.['_meta'];
+  const info = isObject(meta) ? meta[CLIENT_INFO_META_KEY] : undefined;
+  if (!isObject(meta) || !isObject(info)) return undefined;
+  const text = (value: unknown): string => (typeof value === 'string' ? keptText(value) : '');
+  return {
+    name: text(info['name']),
+    version: text(info['version']),
+    protocolVersion: text(meta[PROTOCOL_VERSION_META_KEY]),
+  };
 }
 
 /** The names in the answer to a `tools/list`. */

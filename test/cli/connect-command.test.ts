@@ -28,6 +28,7 @@ function lineOf({ name = 'counter', url = 'http://127.0.0.1:3000/mcp', options =
     workers: undefined,
     store: undefined,
     storeAway: undefined,
+    dashboard: undefined,
     clientName: name,
   });
   return /^ {2}connect +(.*)$/m.exec(text)?.[1];

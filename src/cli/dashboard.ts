@@ -1,0 +1,84 @@
+/**
+ * `--dashboard`: the dashboard at `/dashboard`, on the socket of the endpoint. Without a token of the operator the
+ * command makes one, which the workers of a supervisor share. It is printed as a part of the address, behind the `#`
+ * that browsers send to no server, and only to a terminal: a file of lines would keep it.
+ */
+import { isatty } from 'node:tty';
+import { mountServed } from '../endpoint/dashboard.ts';
+import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
+import type { Listening } from '../listen/listen.ts';
+import { isLoopback } from '../listen/exposed.ts';
+import { pathsOf } from '../listen/other-paths.ts';
+import { base64url, systemRandom } from '../options/system.ts';
+import { UsageError } from './failure.ts';
+
+export interface DashboardSettings {
+  /** `undefined`: the command makes one. */
+  readonly token: string | undefined;
+  /** The flag or variable that asks for the dashboard. */
+  readonly origin: string;
+}
+
+const PATH = '/dashboard';
+const TOKEN_BYTES = 24;
+const TOKEN = /^[\x21-\x7e]{16,512}$/;
+const STDOUT = 1;
+
+/** The variable in which a supervisor passes the token that it made. It is removed before the module is loaded. */
+export const MADE_TOKEN_VARIABLE = 'SOJOURN_WORKER_DASHBOARD_TOKEN';
+
+const makeToken = (): string => base64url(systemRandom(TOKEN_BYTES));
+
+export function dashboardSettings(
+  wanted: boolean,
+  token: string | undefined,
+  origin: string | undefined,
+): DashboardSettings | undefined {
+  if (token !== undefined && !TOKEN.test(token))
+    throw new UsageError(
+      '--dashboard-token takes 16 characters or more, without blanks; better set it as SOJOURN_DASHBOARD_TOKEN',
+    );
+  return wanted ? { token, origin: origin ?? '--dashboard' } : undefined;
+}
+
+/** What the workers of a supervisor get in their environment. */
+export function tokenForWorkers(settings: DashboardSettings | undefined): NodeJS.ProcessEnv {
+  return settings === undefined || settings.token !== undefined ? {} : { [MADE_TOKEN_VARIABLE]: makeToken() };
+}
+
+export function takeMadeToken(env: NodeJS.ProcessEnv): string | undefined {
+  const token = env[MADE_TOKEN_VARIABLE];
+  delete env[MADE_TOKEN_VARIABLE];
+  return token;
+}
+
+interface Served {
+  readonly server: Pick<Listening, 'address' | 'url'>;
+  /** From the supervisor. */
+  readonly made: string | undefined;
+}
+
+interface DashboardOf {
+  readonly dashboard: DashboardSettings | undefined;
+  readonly drainTimeoutMs: number;
+}
+
+/** The address, as it is printed. `undefined`: it is not wanted. */
+export function serveDashboard(
+  endpoint: McpEndpoint,
+  { dashboard: wanted, drainTimeoutMs: drainMs }: DashboardOf,
+  { server, made = makeToken() }: Served,
+): string | undefined {
+  if (wanted === undefined) return undefined;
+  const { token, origin } = wanted;
+  const loopback = isLoopback(server.address);
+  const mayPrint = isatty(STDOUT);
+  if (!loopback && token === undefined && !mayPrint)
+    throw new UsageError(
+      `${origin}: other machines reach ${server.address}, and no terminal shows a token that is made here: set SOJOURN_DASHBOARD_TOKEN`,
+    );
+  const dashboard = mountServed(endpoint, { token: token ?? made }, { loopback, endpoint: server.url, drainMs });
+  if (dashboard !== undefined) pathsOf(endpoint)?.add(PATH, dashboard.node);
+  const address = `${new URL(server.url).origin}${PATH}/`;
+  return token === undefined && mayPrint ? `${address}#token=${made}` : address;
+}

@@ -1,0 +1,220 @@
+/**
+ * The API of the page, below `…/api/`: `wire.ts` and `wire-pages.ts` say what each answer is. The path before it may be
+ * any prefix, and no part of a path is used for more than a comparison or a look into a map.
+ */
+import { base64url, systemRandom } from '../../options/system.ts';
+import { SojournError } from '../../errors.ts';
+import { BUILD_VERSION } from '../../protocol/versions.ts';
+import type { Hello } from '../wire.ts';
+import type { Done, PayloadsOn, Refusals, RefusalReason, SessionlessClients } from '../wire-pages.ts';
+import type { Access } from './access.ts';
+import type { Collector } from './collector.ts';
+import type { Fleet } from './fleet.ts';
+import type { CheckedDashboard } from './options.ts';
+import { PageStream } from './page-stream.ts';
+import type { DashboardParts } from './parts.ts';
+import type { Peers } from './peers.ts';
+import { joinedReasons, type ReasonRows } from './refusal-rows.ts';
+import { adviceFor, allowanceFor } from './remedies.ts';
+import { answered, type DashboardRequest, failed, type Reply } from './request.ts';
+import { sessionDetail } from './session-detail.ts';
+import type { SessionRows } from './session-rows.ts';
+import { joinedClients } from './sessionless.ts';
+
+/** Streams that are open at once: more pages than people look. Each may have two. */
+const STREAMS = 32;
+const HASH = /^[\da-f]{12}$/;
+const INSTANCE = /^[\w-]{1,64}$/;
+const CURSOR_LENGTH = 2_048;
+const NONCE_BYTES = 9;
+const STREAM_HEADERS = {
+  'Content-Type': 'text/event-stream',
+  'Cache-Control': 'no-store',
+  // nginx would hold the stream back.
+  'X-Accel-Buffering': 'no',
+};
+
+interface ApiParts {
+  readonly parts: DashboardParts;
+  readonly given: CheckedDashboard;
+  readonly access: Access;
+  readonly collector: Collector;
+  readonly fleet: Fleet;
+  readonly peers: Peers;
+  readonly rows: SessionRows;
+}
+
+export class Api {
+  readonly #of: ApiParts;
+  readonly #streams = new Set<PageStream>();
+
+  constructor(parts: ApiParts) {
+    this.#of = parts;
+  }
+
+  /** `path`: behind `…/api/`. */
+  async serve(request: DashboardRequest, path: string): Promise<Reply> {
+    const steps = path.split('/');
+    const isAction = steps.length === 3;
+    const wanted = isAction ? 'POST' : 'GET';
+    if (request.method !== wanted && !(request.method === 'HEAD' && !isAction))
+      return failed(405, 'method', `Use ${wanted}`, { Allow: wanted });
+    const { access } = this.#of;
+    const refused = isAction ? access.refusesAction(request) : await access.refusesLook(request);
+    if (refused !== undefined) return refused;
+    try {
+      await this.#of.parts.ready();
+      return (await (isAction ? this.#act(steps) : this.#look(request, steps))) ?? failed(404, 'unknown', 'Not found');
+    } catch (err) {
+      if (err instanceof SojournError && err.code === 'STORE_AWAY')
+        return failed(503, 'store_away', 'The session store cannot be reached');
+      this.#of.parts.options.logger.error({ err }, 'The dashboard could not answer its page');
+      return failed(500, 'internal', 'The dashboard could not answer; the log says why');
+    }
+  }
+
+  stop(): void {
+    for (const stream of this.#streams) stream.end();
+  }
+
+  async #look(request: DashboardRequest, [what = '', which]: readonly string[]): Promise<Reply | undefined> {
+    const query = new URLSearchParams(request.query);
+    if (which !== undefined) return what === 'sessions' ? this.#session(which) : undefined;
+    switch (what) {
+      case 'stream':
+        return this.#stream(request, query.has('rows'));
+      case 'sessions':
+        return this.#sessions(query.get('cursor') ?? undefined);
+      case 'clients':
+        return this.#clients();
+      case 'refusals':
+        return this.#refusals();
+      default:
+        return undefined;
+    }
+  }
+
+  #stream(request: DashboardRequest, wantsRows: boolean): Reply {
+    if (this.#streams.size >= STREAMS)
+      return failed(503, 'streams', `${STREAMS} pages are open here already; close one`, { 'Retry-After': '5' });
+    // Nothing follows the head of the answer to a HEAD.
+    if (request.method === 'HEAD') return { status: 200, headers: STREAM_HEADERS };
+    const { fleet, parts } = this.#of;
+    const { timeProvider } = parts.options;
+    const stream = new PageStream(fleet, timeProvider, this.#hello(request), this.#streams, wantsRows);
+    return { status: 200, headers: STREAM_HEADERS, stream };
+  }
+
+  #hello(request: DashboardRequest): Hello {
+    const { parts, given, access } = this.#of;
+    const { options, instance, storeKind } = parts;
+    const { served, payloads } = given;
+    return {
+      instance: instance.lease.id,
+      version: BUILD_VERSION,
+      at: options.timeProvider.now(),
+      mayAct: access.mayAct(request),
+      ...(served !== undefined && { served: true, drainMs: served.drainMs }),
+      ...(served?.endpoint !== undefined && { endpoint: served.endpoint }),
+      store: storeKind,
+      waitMs: options.waitMs,
+      leaseMs: options.leaseMs,
+      payloads,
+    };
+  }
+
+  async #sessions(cursor: string | undefined): Promise<Reply> {
+    if (cursor !== undefined && cursor.length > CURSOR_LENGTH) return failed(400, 'cursor', 'This is no cursor');
+    return answered(await this.#of.rows.page(cursor));
+  }
+
+  async #session(hash: string): Promise<Reply | undefined> {
+    const detail = HASH.test(hash) ? await sessionDetail(hash, this.#of) : undefined;
+    if (detail === undefined) return failed(404, 'unknown', 'The store does not know this session');
+    return answered(JSON.stringify(detail));
+  }
+
+  async #clients(): Promise<Reply> {
+    const { fleet, peers, collector, parts } = this.#of;
+    await fleet.look();
+    const answers = await peers.ask(fleet.others, 'clients');
+    const lists = answers.map(([, answer]) => (Array.isArray(answer) ? answer : []));
+    const clients: SessionlessClients = {
+      at: parts.options.timeProvider.now(),
+      clients: joinedClients([collector.clients.list(), ...lists]),
+    };
+    return answered(JSON.stringify(clients));
+  }
+
+  async #refusals(): Promise<Reply> {
+    const { fleet, peers, collector, parts } = this.#of;
+    await fleet.look();
+    const answers = await peers.ask(fleet.others, 'refusals');
+    const lists = answers.map(([, answer]) => (Array.isArray(answer) ? (answer as ReasonRows[]) : []));
+    const reasons = joinedReasons([collector.refusals.list(), ...lists]).map((of) => this.#reason(of));
+    const refusals: Refusals = { at: parts.options.timeProvider.now(), reasons };
+    return answered(JSON.stringify(refusals));
+  }
+
+  #reason({ minute: _, others, minutes, ...of }: ReasonRows): RefusalReason {
+    const { origin, host } = of.callers[0] ?? {};
+    const allow = allowanceFor(of, of.reason === 'origin' ? origin : host, this.#of.parts.options);
+    const advice = adviceFor(of.reason);
+    return {
+      ...of,
+      times: minutes.reduce((sum, many) => sum + many, 0),
+      minutes,
+      ...(allow !== undefined && { allow }),
+      ...(advice !== undefined && { advice }),
+      ...(others > 0 && { others }),
+    };
+  }
+
+  async #act([what = '', which = '', deed = '']: readonly string[]): Promise<Reply | undefined> {
+    const { logger } = this.#of.parts.options;
+    const name = `${what} ${deed}`;
+    if (name === 'sessions end' && HASH.test(which)) {
+      const id = await this.#of.rows.idOf(which);
+      if (id === undefined) return failed(404, 'unknown', 'The store does not know this session');
+      logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
+      return (await this.#of.parts.terminate(id)) ? done() : failed(409, 'ended', 'The session has ended already');
+    }
+    if (name === 'sessions payloads' && HASH.test(which)) return this.#payloads(which);
+    if (name === 'instances drain' && INSTANCE.test(which)) return this.#drain(which);
+    return undefined;
+  }
+
+  async #payloads(hash: string): Promise<Reply> {
+    const { given, rows, collector, fleet, peers, parts } = this.#of;
+    if (given.payloads === false)
+      return failed(403, 'payloads', 'Payloads are not shown here: mount the dashboard with the option payloads');
+    const id = await rows.idOf(hash);
+    if (id === undefined) return failed(404, 'unknown', 'The store does not know this session');
+    const until = collector.payloads.begin(id);
+    if (until === undefined)
+      return failed(409, 'payloads', 'The payloads of other sessions are shown now; wait for their end');
+    parts.options.logger.info({ sessionId: id }, 'The dashboard shows the payloads of a session for five minutes');
+    await fleet.look();
+    await peers.ask(fleet.others, 'payloads', id);
+    const on: PayloadsOn = { until };
+    return answered(JSON.stringify(on));
+  }
+
+  async #drain(id: string): Promise<Reply> {
+    const { instance, drainOrdered } = this.#of.parts;
+    const by = `the dashboard of ${instance.lease.id}`;
+    if (id === instance.lease.id) {
+      drainOrdered(by);
+      return done();
+    }
+    const isThere = (await instance.leases()).some((lease) => lease.id === id);
+    if (!isThere) return failed(404, 'unknown', 'No instance has this id');
+    if (await instance.orderDrain(id, base64url(systemRandom(NONCE_BYTES)), by)) return done();
+    return failed(409, 'not_sent', 'The order was not sent: the instance has left, or it runs in the same process');
+  }
+}
+
+function done(): Reply {
+  const answer: Done = { done: true };
+  return answered(JSON.stringify(answer));
+}

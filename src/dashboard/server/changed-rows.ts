@@ -1,0 +1,88 @@
+/**
+ * Which sessions of this instance changed, in order, while pages that list sessions are open. Each reader has a
+ * position, and gets the rows that changed after it. The newest `MOST` sessions are kept: a reader that is behind
+ * misses rows, which its next scan has.
+ */
+import { BoundedMap } from '../../bounded-map.ts';
+import { sessionHash } from '../../shown.ts';
+import type { SessionRow } from '../wire-pages.ts';
+import type { Collector } from './collector.ts';
+import type { SessionRows } from './session-rows.ts';
+
+const MOST = 5_000;
+/** Rows for one reader at one time. */
+const ROWS_AT_ONCE = 1_000;
+
+interface Change {
+  readonly n: number;
+  readonly ended: boolean;
+}
+
+export class ChangedRows {
+  readonly #collector: Collector;
+  readonly #rows: SessionRows;
+  readonly #changes = new BoundedMap<string, Change>(MOST);
+  readonly #order: string[] = [];
+  #now = 0;
+
+  constructor(collector: Collector, rows: SessionRows) {
+    this.#collector = collector;
+    this.#rows = rows;
+  }
+
+  get now(): number {
+    return this.#now;
+  }
+
+  /** Something reads them from now on. */
+  use(): void {
+    this.#collector.watchSessions(this);
+  }
+
+  rest(): void {
+    this.#collector.watchSessions(undefined);
+    this.#changes.clear();
+    this.#order.length = 0;
+  }
+
+  changed(sessionId: string): void {
+    this.#note(sessionId, false);
+  }
+
+  ended(sessionId: string): void {
+    this.#note(sessionId, true);
+  }
+
+  since(position: number): { readonly now: number; readonly rows: readonly SessionRow[] } {
+    const rows: SessionRow[] = [];
+    const oldest = this.#now - this.#order.length;
+    for (let at = Math.max(position, oldest) + 1; at <= this.#now; at++) {
+      const id = this.#order[at - oldest - 1] ?? '';
+      // It changed again later.
+      if (this.#changes.get(id)?.n !== at) continue;
+      const row = this.#row(id);
+      if (row !== undefined) rows.push(row);
+      if (rows.length === ROWS_AT_ONCE) return { now: at, rows };
+    }
+    return { now: this.#now, rows };
+  }
+
+  #row(id: string): SessionRow | undefined {
+    if (this.#changes.get(id)?.ended !== true) return this.#rows.live(id);
+    return {
+      hash: sessionHash(id),
+      status: 'ended',
+      clientInfo: { name: '', version: '' },
+      protocolVersion: '',
+      createdAt: 0,
+      activeAt: 0,
+    };
+  }
+
+  #note(id: string, ended: boolean): void {
+    this.#now += 1;
+    this.#changes.set(id, { n: this.#now, ended });
+    this.#order.push(id);
+    if (this.#order.length > MOST * 2) this.#order.splice(0, MOST);
+  }
+}

@@ -1,0 +1,169 @@
+/** The two faces of the dashboard: `node:http` and web `Request`s. Both make a `DashboardRequest` of what they get. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { createRequestView } from '../../http/request-view.ts';
+import type { McpHttpRequest } from '../../types.ts';
+import type { DashboardRequest, Reply, StreamTarget } from './request.ts';
+
+/** How a request is answered. Never rejects. */
+export interface DashboardHandler {
+  handle(request: DashboardRequest): Promise<Reply>;
+}
+
+type NodeRequest = IncomingMessage & { readonly originalUrl?: string };
+
+const EMPTY = new Map<string, string>();
+
+export async function serveNode(handler: DashboardHandler, req: NodeRequest, res: ServerResponse): Promise<void> {
+  // Routers cut their prefix off `url`.
+  const target = req.originalUrl ?? req.url ?? '/';
+  const header = (name: string): string | undefined => {
+    const value = req.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  };
+  const request: DashboardRequest = {
+    method: req.method ?? 'GET',
+    ...splitTarget(target),
+    header,
+    headerNames: () => Object.keys(req.headers),
+    address: req.socket.remoteAddress,
+    get view() {
+      return nodeView(req, res, header, target);
+    },
+  };
+  const { status, headers, body, stream } = await handler.handle(request);
+  if (res.destroyed || res.headersSent) return;
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+  // No body is read. The rest of a large body would come before the next request.
+  if (isLarge(req)) res.setHeader('Connection', 'close');
+  res.statusCode = status;
+  if (stream === undefined) return void res.end(request.method === 'HEAD' ? undefined : body);
+  res.flushHeaders();
+  res.once('close', () => stream.left());
+  stream.begin(new NodeTarget(res));
+}
+
+class NodeTarget implements StreamTarget {
+  readonly #res: ServerResponse;
+
+  constructor(res: ServerResponse) {
+    this.#res = res;
+  }
+
+  get pendingBytes(): number {
+    return this.#res.writableLength;
+  }
+
+  write(text: string): void {
+    if (!this.#res.destroyed) this.#res.write(text);
+  }
+
+  end(): void {
+    this.#res.end();
+  }
+
+  destroy(): void {
+    this.#res.destroy();
+  }
+}
+
+/** The page sends `{}`. */
+const BODY_BYTES = 4_096;
+
+const isLarge = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > BODY_BYTES;
+
+function nodeView(
+  req: NodeRequest,
+  res: ServerResponse,
+  header: DashboardRequest['header'],
+  target: string,
+): McpHttpRequest {
+  const controller = new AbortController();
+  res.once('close', () => controller.abort());
+  const scheme = (req.socket as Partial<TLSSocket>).encrypted === true ? 'https' : 'http';
+  const url = `${scheme}://${req.headers.host ?? 'localhost'}${target}`;
+  return createRequestView({
+    method: req.method ?? 'GET',
+    authInfo: undefined,
+    user: undefined,
+    signal: controller.signal,
+    node: { req, res },
+    header,
+    headerFields: () => req.headers,
+    absoluteUrl: () => (URL.canParse(url) ? url : `${scheme}://localhost/`),
+    canonicalHeaders: EMPTY,
+  });
+}
+
+export async function serveFetch(handler: DashboardHandler, request: Request): Promise<Response> {
+  const { url, method, headers: fields } = request;
+  // Some adapters create requests whose URL is the bare text that the client sent.
+  const from = url.indexOf('//') + 2;
+  const target = url.slice(from).replace(/^[^/?#]*/, '');
+  const { status, headers, body, stream } = await handler.handle({
+    method,
+    ...splitTarget(target),
+    header: (name) => fields.get(name) ?? undefined,
+    headerNames: () => [...fields.keys()],
+    address: undefined,
+    view: request,
+  });
+  if (stream === undefined) {
+    const sent = method === 'HEAD' || status === 304 || body === undefined ? null : Buffer.from(body as string);
+    return new Response(sent, { status, headers });
+  }
+  const opened = new FetchTarget(() => stream.left());
+  stream.begin(opened);
+  return new Response(opened.readable, { status, headers });
+}
+
+const encoder = new TextEncoder();
+/** More than a stream may hold: what is behind it counts as pending. */
+const HIGH_WATER = 2 ** 24;
+
+class FetchTarget implements StreamTarget {
+  readonly readable: ReadableStream<Uint8Array>;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+
+  constructor(left: () => void) {
+    const size = (chunk: Uint8Array | undefined): number => chunk?.byteLength ?? 0;
+    this.readable = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+        },
+        cancel: () => {
+          this.#controller = undefined;
+          left();
+        },
+      },
+      { highWaterMark: HIGH_WATER, size },
+    );
+  }
+
+  get pendingBytes(): number {
+    return HIGH_WATER - (this.#controller?.desiredSize ?? HIGH_WATER);
+  }
+
+  write(text: string): void {
+    this.#controller?.enqueue(encoder.encode(text));
+  }
+
+  end(): void {
+    this.#controller?.close();
+    this.#controller = undefined;
+  }
+
+  destroy(): void {
+    const controller = this.#controller;
+    this.#controller = undefined;
+    controller?.error(new Error('This stream was not read'));
+  }
+}
+
+function splitTarget(target: string): { readonly path: string; readonly query: string } {
+  const [whole = '/'] = target.split('#', 1);
+  const at = whole.indexOf('?');
+  return at < 0 ? { path: whole, query: '' } : { path: whole.slice(0, at), query: whole.slice(at + 1) };
+}

@@ -1,0 +1,348 @@
+/**
+ * The deployment, as the pages that are open see it.
+ *
+ *     quiet ──the first page opens──▶ watched ──the last one closes, and 10 s──▶ quiet
+ *
+ * While it is watched, this instance reads the leases every second, asks every other instance once to report, and joins
+ * the reports twice a second into what all pages get. While it is quiet nothing is asked, and what others said is
+ * forgotten; each instance keeps what it collects about itself (`collector.ts`).
+ */
+import type { SessionRow } from '../wire-pages.ts';
+import type { Fleet as FleetNow, FleetEvent, FleetStore, HourBin, Stop, StoreCounts } from '../wire.ts';
+import type { ChangedRows } from './changed-rows.ts';
+import { type NotedEvent, sentenceOf } from './fleet-events.ts';
+import { BINS, fleetBins } from './hour.ts';
+import { joinedStops } from './joined-stops.ts';
+import type { KnownInstances } from './known-instances.ts';
+import { Latencies } from './latencies.ts';
+import type { DashboardParts } from './parts.ts';
+import type { HearsReports, Peers } from './peers.ts';
+import { nothingGot, type Report, type Reports } from './report.ts';
+import type { SessionRows } from './session-rows.ts';
+import type { StopPart } from './stops.ts';
+
+const TICK_MS = 500;
+const LEASES_MS = 1_000;
+/** A page that is loaded again finds what was known. */
+const LINGER_MS = 10_000;
+/** A count of the sessions in the store is repeated after this time, of many sessions later. */
+const COUNT_MS = 5_000;
+const COUNT_MANY_MS = 60_000;
+const MANY = 2_000;
+const EVENTS = 200;
+const HOUR_MS = 3_600_000;
+
+/** What pages get. */
+export interface FleetReader {
+  fleet(json: string): void;
+  event(event: FleetEvent): void;
+  stop(stop: Stop): void;
+  hour(bin: HourBin): void;
+  rows(rows: readonly SessionRow[]): void;
+  readonly wantsRows: boolean;
+}
+
+/** In place of an instance: this one saw that a lease is gone. No call may have been touched by it. */
+const SEEN = '';
+
+const goneStop = (instance: string, end: StopPart['end'], at: number): StopPart => ({
+  ...{ kind: 'gone', instance, end, at, change: 0, calls: [] },
+  ...{ moved: 0, waited: 0, longestMs: 0, lost: 0, failed: 0, resumed: 0 },
+});
+
+export class Fleet implements HearsReports {
+  readonly #parts: DashboardParts;
+  readonly #reports: Reports;
+  readonly #peers: Peers;
+  readonly #rows: SessionRows;
+  readonly #changed: ChangedRows;
+  readonly #instances: KnownInstances;
+  readonly #readers = new Set<FleetReader>();
+  readonly #events = new Map<string, { readonly noted: NotedEvent; readonly event: FleetEvent }>();
+  /** Parts of each instance, by the stop. */
+  readonly #stops = new Map<string, Map<string, StopPart>>();
+  readonly #told = new Map<string, string>();
+  readonly #bins = new Map<string, readonly HourBin[]>();
+  #own = nothingGot();
+  #ownRows = 0;
+  #toldBin = 0;
+  #counts: StoreCounts | undefined;
+  #countAt = 0;
+  #counting = false;
+  #leasesAt = -Infinity;
+  #storeAwaySince: number | undefined;
+  #quietAt: number | undefined;
+  #timer: unknown;
+
+  constructor(
+    parts: DashboardParts,
+    instances: KnownInstances,
+    reports: Reports,
+    peers: Peers,
+    rows: SessionRows,
+    changed: ChangedRows,
+  ) {
+    this.#parts = parts;
+    this.#reports = reports;
+    this.#peers = peers;
+    this.#rows = rows;
+    this.#changed = changed;
+    this.#instances = instances;
+  }
+
+  get others(): readonly string[] {
+    return this.#instances.others;
+  }
+
+  nameOf(id: string): string | undefined {
+    return this.#instances.nameOf(id);
+  }
+
+  /** A page is open. It gets what is known of the last hour, and then all that is new. */
+  async add(reader: FleetReader): Promise<void> {
+    this.#quietAt = undefined;
+    this.#readers.add(reader);
+    if (this.#timer === undefined) await this.#begin();
+    if (!this.#readers.has(reader) || reader.wantsRows) return;
+    this.#catchUp(reader);
+    reader.fleet(JSON.stringify(this.#now()));
+  }
+
+  delete(reader: FleetReader): void {
+    this.#readers.delete(reader);
+    if (this.#readers.size === 0) this.#quietAt = this.#time.monotonic() + LINGER_MS;
+  }
+
+  /** Makes what the others say known, for a request that comes without a stream. */
+  async look(): Promise<void> {
+    if (this.#timer === undefined) await this.#begin();
+    if (this.#readers.size === 0) this.#quietAt = this.#time.monotonic() + LINGER_MS;
+  }
+
+  stop(): void {
+    this.#time.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#readers.clear();
+  }
+
+  // ——— HearsReports ———
+
+  reported(from: string, report: Report): void {
+    this.#instances.reported(from, report, this.#time.now());
+    this.#take(from, report);
+    this.#tellStops();
+    // Its first report has its last hour, which changes the bins that pages have.
+    if (report.bins.length > 1)
+      for (const bin of fleetBins([...this.#bins.values()])) this.#each((reader) => reader.hour(bin));
+  }
+
+  left(from: string): void {
+    this.#instances.ended(from, 'left');
+  }
+
+  rowsChanged(rows: readonly SessionRow[]): void {
+    for (const reader of this.#readers) if (reader.wantsRows) reader.rows(rows);
+  }
+
+  /** Readers of the fleet, not of rows. */
+  #each(tell: (reader: FleetReader) => void): void {
+    for (const reader of this.#readers) if (!reader.wantsRows) tell(reader);
+  }
+
+  get #time() {
+    return this.#parts.options.timeProvider;
+  }
+
+  async #begin(): Promise<void> {
+    this.#peers.read(this);
+    this.#changed.use();
+    this.#ownRows = this.#changed.now;
+    await this.#readLeases();
+    this.#tick();
+  }
+
+  #tick(): void {
+    this.#time.clearTimeout(this.#timer);
+    this.#timer = this.#time.setTimeout(() => this.#tick(), TICK_MS);
+    const now = this.#time.monotonic();
+    if (this.#quietAt !== undefined && now >= this.#quietAt) return this.#rest();
+    if (now - this.#leasesAt >= LEASES_MS) void this.#readLeases();
+    const self = this.#parts.instance.lease.id;
+    const report = this.#reports.report(this.#own);
+    this.#instances.reported(self, report, this.#time.now());
+    this.#take(self, report);
+    this.#tellStops();
+    this.#tellBins();
+    this.#count(now);
+    this.#tellRows();
+    if (this.#readers.size === 0) return;
+    const json = JSON.stringify(this.#now());
+    this.#each((reader) => reader.fleet(json));
+  }
+
+  #rest(): void {
+    this.#time.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#quietAt = undefined;
+    this.#peers.read(undefined);
+    if (!this.#peers.isWatched) {
+      this.#reports.stop();
+      this.#changed.rest();
+    }
+    this.#rows.clear();
+    for (const map of [this.#events, this.#stops, this.#told, this.#bins]) map.clear();
+    this.#instances.clear();
+    this.#own = nothingGot();
+    [this.#counts, this.#countAt, this.#leasesAt, this.#toldBin] = [undefined, 0, -Infinity, 0];
+  }
+
+  async #readLeases(): Promise<void> {
+    this.#leasesAt = this.#time.monotonic();
+    try {
+      this.#leasesChanged(this.#instances.update(await this.#parts.instance.leases(), this.#time.now()));
+    } catch (err) {
+      this.#parts.options.logger.debug({ err }, 'The dashboard cannot read which instances there are');
+    }
+    const wantsRows = [...this.#readers].some((reader) => reader.wantsRows);
+    if (this.#quietAt === undefined) this.#peers.watch(this.others, wantsRows, this.#instances.known);
+  }
+
+  #leasesChanged({ joined, gone }: ReturnType<KnownInstances['update']>): void {
+    const now = this.#time.now();
+    const by = this.#parts.instance.lease.id;
+    for (const { id, at } of joined) {
+      if (now - at < HOUR_MS) this.#takeEvent({ id: `joined.${id}`, at, kind: 'joined', instance: id, by, change: 0 });
+    }
+    for (const { id, end } of gone) {
+      // The instance itself tells its drain.
+      if (end === 'drained') continue;
+      const kind = end === 'lapsed' ? 'lapsed' : end === 'left' ? 'other' : 'gone';
+      this.#takeEvent({ id: `gone.${id}`, at: now, kind, instance: id, by, change: 0 });
+      if (end !== 'left') this.#takeStop(SEEN, goneStop(id, end, now));
+    }
+  }
+
+  #take(from: string, { events, stops, bins }: Report): void {
+    for (const noted of events) this.#takeEvent(noted);
+    for (const part of stops) this.#takeStop(from, part);
+    if (bins.length > 0) this.#bins.set(from, [...(this.#bins.get(from) ?? []), ...bins].slice(-BINS));
+  }
+
+  #takeStop(from: string, part: StopPart): void {
+    const parts = this.#stops.get(from) ?? new Map<string, StopPart>();
+    parts.set(`${part.kind} ${part.instance ?? ''} ${part.at}`, part);
+    this.#stops.set(from, parts);
+  }
+
+  #takeEvent(noted: NotedEvent): void {
+    const { at, kind, instance } = noted;
+    // Several instances see that one is dead.
+    const id = kind === 'gone' ? `gone.${instance ?? noted.id}` : noted.id;
+    if (kind === 'gone' && this.#events.has(id)) return;
+    const text = sentenceOf(noted, (of) => this.nameOf(of) ?? of);
+    const event: FleetEvent = { id, at, kind, text, ...(instance !== undefined && { instance }) };
+    this.#events.set(id, { noted, event });
+    for (const [oldest] of this.#events) {
+      if (this.#events.size <= EVENTS) break;
+      this.#events.delete(oldest);
+    }
+    this.#each((reader) => reader.event(event));
+  }
+
+  #joinedStops(): Stop[] {
+    const parts = [...this.#stops.values()].flatMap((of) => [...of.values()]);
+    return joinedStops(
+      parts,
+      (id) => this.nameOf(id),
+      (id) => this.#instances.sessionsOf(id),
+    );
+  }
+
+  #tellStops(): void {
+    for (const stop of this.#joinedStops()) {
+      const json = JSON.stringify(stop);
+      if (this.#told.get(stop.id) === json) continue;
+      this.#told.set(stop.id, json);
+      this.#each((reader) => reader.stop(stop));
+    }
+  }
+
+  /** Pages get each bin once. */
+  #tellBins(): void {
+    const bins = fleetBins([...this.#bins.values()]);
+    const newest = bins.at(-1);
+    if (newest === undefined || newest.at <= this.#toldBin) return;
+    if (this.#toldBin === 0) this.#toldBin = newest.at;
+    const fresh = bins.filter(({ at }) => at > this.#toldBin);
+    this.#toldBin = newest.at;
+    for (const bin of fresh) this.#each((reader) => reader.hour(bin));
+  }
+
+  #tellRows(): void {
+    const changed = this.#changed.since(this.#ownRows);
+    this.#ownRows = changed.now;
+    if (changed.rows.length > 0) this.rowsChanged(changed.rows);
+  }
+
+  #catchUp(reader: FleetReader): void {
+    for (const { event } of [...this.#events.values()].toSorted((one, other) => one.event.at - other.event.at))
+      reader.event(event);
+    for (const stop of this.#joinedStops()) reader.stop(stop);
+    for (const bin of fleetBins([...this.#bins.values()])) reader.hour(bin);
+  }
+
+  #count(now: number): void {
+    if (this.#counting || now < this.#countAt || this.#parts.health().store === 'away') return;
+    this.#counting = true;
+    this.#rows
+      .counts()
+      .then((counts) => {
+        this.#counts = counts;
+        const all =
+          (counts?.hibernated ?? MANY) + (counts?.orphaned ?? 0) + (counts?.released ?? 0) + this.#parts.registry.count;
+        this.#countAt = this.#time.monotonic() + (all < MANY ? COUNT_MS : COUNT_MANY_MS);
+      })
+      .catch((err: unknown) => {
+        this.#countAt = this.#time.monotonic() + COUNT_MS;
+        this.#parts.options.logger.debug({ err }, 'The dashboard cannot count the sessions in the store');
+      })
+      .finally(() => {
+        this.#counting = false;
+      });
+  }
+
+  #now(): FleetNow {
+    const at = this.#time.now();
+    const reports = this.#instances.reports;
+    const latencies = joined(reports.map((report) => report.latencies));
+    const refused = reports.reduce((sum, report) => sum + report.refused.times, 0);
+    return {
+      at,
+      instances: this.#instances.shown(at),
+      store: this.#store(reports, at),
+      ...latencies,
+      refused,
+      reasons: new Set(reports.flatMap((report) => report.refused.reasons)).size,
+      // A client may be known to several.
+      clients: Math.max(0, ...reports.map((report) => report.clients)),
+    };
+  }
+
+  #store(reports: readonly Report[], at: number): FleetStore {
+    const isAway = this.#parts.health().store === 'away';
+    this.#storeAwaySince = isAway ? (this.#storeAwaySince ?? at) : undefined;
+    return {
+      state: isAway ? 'away' : 'answers',
+      ...(this.#storeAwaySince !== undefined && { since: this.#storeAwaySince }),
+      ...joined(reports.map((report) => report.storeLatencies)),
+      ...(this.#counts !== undefined && { counts: this.#counts }),
+    };
+  }
+}
+
+function joined(all: readonly (readonly number[])[]): { readonly p50Ms?: number; readonly p99Ms?: number } {
+  const latencies = new Latencies();
+  for (const sparse of all) latencies.addAll(sparse);
+  const [p50Ms, p99Ms] = [latencies.quantile(0.5), latencies.quantile(0.99)];
+  return { ...(p50Ms !== undefined && { p50Ms }), ...(p99Ms !== undefined && { p99Ms }) };
+}

@@ -1,0 +1,88 @@
+/**
+ * The files of the page, as the build left them in `dist/dashboard/page/`. They are read once, and a request names one
+ * of those that were found: no path of a request reaches the file system.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type DashboardRequest, failed, type Reply } from './request.ts';
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+  '.txt': 'text/plain; charset=utf-8',
+};
+
+const INDEX = 'index.html';
+
+const SECURITY = {
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'X-Frame-Options': 'DENY',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+};
+
+/** Every answer has these. */
+export const withSecurity = (reply: Reply): Reply => ({ ...reply, headers: { ...reply.headers, ...SECURITY } });
+
+interface PageFile {
+  readonly type: string;
+  readonly body: Uint8Array;
+  readonly tag: string;
+}
+
+export class PageFiles {
+  readonly #folder: string;
+  #files: Promise<ReadonlyMap<string, PageFile>> | undefined;
+
+  /** `folder`: for tests. */
+  constructor(folder: string = fileURLToPath(new URL('../page', import.meta.url))) {
+    this.#folder = folder;
+  }
+
+  /** `path`: with any prefix. */
+  async serve({ path, header }: DashboardRequest): Promise<Reply> {
+    const last = path.slice(path.lastIndexOf('/') + 1);
+    const files = await (this.#files ??= readFiles(this.#folder).catch(() => new Map()));
+    const file = files.get(last === '' ? INDEX : last);
+    if (file === undefined) {
+      if (last === '' || !files.has(INDEX))
+        return failed(404, 'page', 'This build of sojourn has no page: run npm run build');
+      return isFolder(last) ? toFolder(last) : failed(404, 'unknown', 'Not found');
+    }
+    // The name of a file stays the same when its text changes, so a browser asks each time.
+    const headers = { 'Content-Type': file.type, ETag: file.tag, 'Cache-Control': 'no-cache' };
+    if (header('if-none-match') === file.tag) return { status: 304, headers };
+    return { status: 200, headers, body: file.body };
+  }
+}
+
+/** The addresses of the page are relative to its folder. The fragment, which has the token, stays. */
+const toFolder = (name: string): Reply => ({
+  status: 307,
+  // `./` keeps a name with a colon from being a scheme.
+  headers: { Location: `./${name}/`, 'Cache-Control': 'no-store' },
+});
+
+/** A prefix is the last part of the path when the slash at its end is missing. */
+const isFolder = (name: string): boolean => /^[\w-]{1,64}$/.test(name);
+
+async function readFiles(folder: string): Promise<ReadonlyMap<string, PageFile>> {
+  const files = new Map<string, PageFile>();
+  for (const name of await readdir(folder)) {
+    const type = TYPES[extname(name)];
+    if (type === undefined) continue;
+    const body = await readFile(`${folder}/${name}`);
+    files.set(name, { type, body, tag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"` });
+  }
+  return files;
+}

@@ -1,0 +1,195 @@
+/**
+ * The sessions of the deployment, as the page lists them: parts of a scan of the store, and the exact values of
+ * sessions that are live here.
+ *
+ * A part has 1,000 records and the page asks for the next one, up to 20,000. Pages that look at the same time share a
+ * part: its text, some 250 bytes for a session, is kept for `KEPT_MS`. The id of each hash, some 130 bytes, is kept for
+ * 20,000 sessions until no page is open.
+ */
+import { BoundedMap } from '../../bounded-map.ts';
+import type { LiveSession } from '../../session/session.ts';
+import { bytesOf, summary } from '../../session/record/session-summary.ts';
+import { keptText, sessionHash, userName } from '../../shown.ts';
+import { afterTurn } from '../../options/system.ts';
+import { isEnded, type StoredRecord } from '../../stores/store.ts';
+import type { StoreCounts } from '../wire.ts';
+import type { SessionPage, SessionRow } from '../wire-pages.ts';
+import type { DashboardParts } from './parts.ts';
+
+const PART = 1_000;
+/** Records that one look for a hash, or one count, reads at most. */
+const MOST = 20_000;
+const KEPT_MS = 2_000;
+const KEPT_BYTES = MOST * 300;
+
+interface Part {
+  readonly at: number;
+  readonly json: Promise<string>;
+  bytes: number;
+}
+
+export class SessionRows {
+  readonly #parts: DashboardParts;
+  readonly #kept = new Map<string, Part>();
+  readonly #ids = new BoundedMap<string, string>(MOST);
+  #keptBytes = 0;
+
+  constructor(parts: DashboardParts) {
+    this.#parts = parts;
+  }
+
+  /** The JSON text of a `SessionPage`. */
+  page(cursor: string | undefined): Promise<string> {
+    const now = this.#parts.options.timeProvider.monotonic();
+    this.#forget(now);
+    const key = cursor ?? '';
+    const known = this.#kept.get(key);
+    if (known !== undefined) return known.json;
+    const part: Part = { at: now, json: this.#read(cursor), bytes: 0 };
+    this.#kept.set(key, part);
+    part.json.then(
+      (json) => {
+        if (this.#kept.get(key) !== part) return;
+        part.bytes = json.length;
+        this.#keptBytes += json.length;
+        if (this.#keptBytes > KEPT_BYTES) this.#drop(key);
+      },
+      () => this.#drop(key),
+    );
+    return part.json;
+  }
+
+  /** Nothing watches any more. */
+  clear(): void {
+    this.#kept.clear();
+    this.#ids.clear();
+    this.#keptBytes = 0;
+  }
+
+  /** The id of a session, by its hash. `undefined`: it is not among the first 20,000 of the store. */
+  async idOf(hash: string): Promise<string | undefined> {
+    const known = this.#ids.get(hash);
+    if (known !== undefined) return known;
+    for (const { id } of this.#parts.registry.values()) if (sessionHash(id) === hash) return this.#note(hash, id);
+    let found: string | undefined;
+    await this.#scan((record) => {
+      const own = sessionHash(record.id);
+      this.#note(own, record.id);
+      if (own === hash) found = record.id;
+      return found === undefined;
+    });
+    return found;
+  }
+
+  /** Sessions that no instance has live. `undefined`: there are too many to count. */
+  async counts(): Promise<StoreCounts | undefined> {
+    const at = this.#parts.options.timeProvider.now();
+    const counted = { live: 0, hibernated: 0, released: 0, orphaned: 0 };
+    const alive = await this.#alive();
+    const all = await this.#scan((record) => {
+      counted[summary(record, alive).status] += 1;
+      return true;
+    });
+    const { live: _, ...counts } = counted;
+    return all ? { at, ...counts } : undefined;
+  }
+
+  /** The row of a session that is live here. */
+  live(id: string): SessionRow | undefined {
+    const session = this.#parts.registry.get(id);
+    return session && this.#liveRow(session);
+  }
+
+  #liveRow(session: LiveSession): SessionRow {
+    const { id, user, handshake, version, createdAt, calls } = session;
+    const hash = sessionHash(id);
+    this.#note(hash, id);
+    const { name, version: build } = handshake.clientInfo;
+    return {
+      hash,
+      status: 'live',
+      owner: this.#parts.instance.lease.id,
+      ...(user !== undefined && { userName: keptText(userName(user)) }),
+      clientInfo: { name: keptText(name), version: keptText(build) },
+      protocolVersion: version,
+      createdAt,
+      ...this.#activity(session),
+      getStream: session.hasGetSink,
+      posts: calls.running.size,
+    };
+  }
+
+  #activity(session: LiveSession): { readonly activeAt: number; readonly exact: true } {
+    const { timeProvider: time } = this.#parts.options;
+    const idleMs = session.idle ? time.monotonic() - session.idleEntry.since : 0;
+    return { activeAt: Math.round(time.now() - idleMs), exact: true };
+  }
+
+  async #read(cursor: string | undefined): Promise<string> {
+    const { store, options } = this.#parts;
+    const at = options.timeProvider.now();
+    const alive = await this.#alive();
+    const { records, nextCursor } = await store.sessions.list(PART, cursor);
+    const sessions = records.map((record) => this.#row(record, alive));
+    const page: SessionPage = { at, sessions, ...(nextCursor !== undefined && { nextCursor }) };
+    return JSON.stringify(page);
+  }
+
+  #row(record: StoredRecord, alive: ReadonlySet<string>): SessionRow {
+    const { id, user: _, hash, userName: user, clientInfo, ...rest } = summary(record, alive);
+    this.#note(hash, id);
+    const session = this.#parts.registry.get(id);
+    const { name, version } = clientInfo;
+    return {
+      hash,
+      ...rest,
+      ...(user !== undefined && { userName: keptText(user) }),
+      clientInfo: { name: keptText(name), version: keptText(version) },
+      bytes: bytesOf(record).record,
+      ...(session !== undefined && {
+        ...this.#activity(session),
+        getStream: session.hasGetSink,
+        posts: session.calls.running.size,
+      }),
+    };
+  }
+
+  async #alive(): Promise<ReadonlySet<string>> {
+    return new Set((await this.#parts.instance.leases()).map(({ id }) => id));
+  }
+
+  /** `false`: there are more than it reads. `each` returns whether to go on. */
+  async #scan(each: (record: StoredRecord) => boolean): Promise<boolean> {
+    const { sessions } = this.#parts.store;
+    let cursor: string | undefined;
+    for (let read = 0; read < MOST; read += PART) {
+      const page = await sessions.list(PART, cursor);
+      if (!page.records.every(each) || page.nextCursor === undefined) return true;
+      cursor = page.nextCursor;
+      // A part takes some milliseconds on a store in this process.
+      await new Promise<void>(afterTurn);
+    }
+    return false;
+  }
+
+  /** The record of a session, or what is kept of its end. Neither: the store does not know it. */
+  async read(id: string) {
+    const found = await this.#parts.store.sessions.read(id);
+    const ended = found !== undefined && isEnded(found) ? found : undefined;
+    return { record: found !== undefined && !isEnded(found) ? found : undefined, ended };
+  }
+
+  #note(hash: string, id: string): string {
+    if (!this.#ids.has(hash)) this.#ids.set(hash, id);
+    return id;
+  }
+
+  #forget(now: number): void {
+    for (const [key, { at }] of this.#kept) if (now - at >= KEPT_MS) this.#drop(key);
+  }
+
+  #drop(key: string): void {
+    this.#keptBytes -= this.#kept.get(key)?.bytes ?? 0;
+    this.#kept.delete(key);
+  }
+}

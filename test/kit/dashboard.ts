@@ -1,0 +1,83 @@
+/** A dashboard on its server, for one test, and a reader of its streams. */
+import { once } from 'node:events';
+import { createServer, request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text as bodyOf } from 'node:stream/consumers';
+import { getRequestListener } from '@hono/node-server';
+import { onTestFinished } from 'vitest';
+import type { DashboardOptions } from '../../src/dashboard/server/options.ts';
+import type { McpEndpoint } from '../../src/index.ts';
+
+export const TOKEN = 'a-token-of-the-dashboard';
+export const BEARER = { authorization: `Bearer ${TOKEN}` };
+export const ACTION = { ...BEARER, 'sojourn-dashboard': '1', 'content-type': 'application/json' };
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+/** The path is sent as it is: `fetch` would clean it. */
+export async function ask(
+  port: number,
+  path: string,
+  { method = 'GET', headers = {}, body }: { method?: string; headers?: Headers; body?: string } = {},
+): Promise<Answer> {
+  const sent = request({ host: '127.0.0.1', port, path, method, headers, agent: false });
+  sent.end(body);
+  const [res] = (await once(sent, 'response')) as [IncomingMessage];
+  return { status: res.statusCode ?? 0, headers: res.headers, body: await bodyOf(res) };
+}
+
+export const jsonOf = <T>({ body }: Answer): T => JSON.parse(body) as T;
+
+/** Its port. The dashboard is below `prefix`. */
+export async function mount(
+  endpoint: McpEndpoint,
+  options: DashboardOptions = { token: TOKEN },
+  face: 'node' | 'fetch' = 'node',
+): Promise<number> {
+  const dashboard = endpoint.dashboard(options);
+  const server = createServer(face === 'node' ? dashboard.node : getRequestListener(dashboard.fetch));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+export interface OpenStream {
+  /** What came with events of this name, oldest first. */
+  of<T>(name: string): T[];
+  close(): void;
+}
+
+/** Opens a stream, and collects what comes. */
+export async function openStream(port: number, path: string, headers: Headers = BEARER): Promise<OpenStream> {
+  const sent = request({ host: '127.0.0.1', port, path, headers, agent: false });
+  sent.end();
+  const [res] = (await once(sent, 'response')) as [IncomingMessage];
+  if (res.statusCode !== 200) throw new Error(`the stream was answered with ${res.statusCode}: ${await bodyOf(res)}`);
+  let text = '';
+  res.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  res.on('error', () => {});
+  const close = (): void => void sent.destroy();
+  onTestFinished(close);
+  return {
+    close,
+    of: <T>(name: string): T[] =>
+      text
+        .split('\n\n')
+        .slice(0, -1)
+        .flatMap((event) => {
+          const [, is, data] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
+          return is === name && data !== undefined ? [JSON.parse(data) as T] : [];
+        }),
+  };
+}

@@ -1,0 +1,258 @@
+/**
+ * Attacks on the dashboard: without its token, from pages of other sites, with forms, under other host names, with
+ * paths that lead elsewhere, with streams that are opened and not read.
+ */
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { ACTION, ask, BEARER, jsonOf, mount, openStream, TOKEN } from '../kit/dashboard.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { countAttempts } from './attempts.ts';
+
+const attempts = countAttempts('bodies, headers, targets');
+
+const READS = ['stream', 'stream?rows', 'sessions', 'clients', 'refusals', 'sessions/0123456789ab'];
+const ACTIONS = ['sessions/0123456789ab/end', 'sessions/0123456789ab/payloads', 'instances/abc/drain'];
+
+const BAD_TOKENS = [
+  {},
+  { authorization: '' },
+  { authorization: 'Bearer' },
+  { authorization: 'Bearer ' },
+  { authorization: `Bearer ${TOKEN}x` },
+  { authorization: `Bearer ${TOKEN.slice(0, -1)}` },
+  { authorization: `Basic ${TOKEN}` },
+  { authorization: TOKEN },
+  { authorization: `Bearer ${TOKEN.toUpperCase()}` },
+  { cookie: `token=${TOKEN}` },
+];
+
+const SITES = [
+  { origin: 'https://elsewhere.example' },
+  { origin: 'null' },
+  { origin: '' },
+  { origin: 'http://127.0.0.1' },
+  { origin: 'http://127.0.0.1.elsewhere.example' },
+  { origin: 'http://localhost:1' },
+  { 'sec-fetch-site': 'cross-site' },
+  { 'sec-fetch-site': 'same-site' },
+];
+
+describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
+  test('no request without the token is answered, and none tells a length or a prefix of it', async () => {
+    const { endpoint } = await serve(createEchoServer);
+    const port = await mount(endpoint, { token: TOKEN }, face);
+    for (const headers of BAD_TOKENS) {
+      for (const path of READS) {
+        const answer = await ask(port, `/ops/api/${path}`, { headers });
+        expect([path, headers, answer.status]).toEqual([path, headers, 401]);
+        expect(answer.body).not.toContain(TOKEN.slice(0, 6));
+        attempts.made(1);
+      }
+      for (const path of ACTIONS) {
+        const sent = { ...headers, 'sojourn-dashboard': '1' };
+        const answer = await ask(port, `/ops/api/${path}`, { method: 'POST', headers: sent, body: '{}' });
+        expect([path, headers, answer.status]).toEqual([path, headers, 401]);
+        attempts.made(1);
+      }
+    }
+    // In the query, where logs would have it.
+    expect((await ask(port, `/ops/api/sessions?token=${TOKEN}`)).status).toBe(401);
+  });
+
+  test('a page of another site reads nothing and causes nothing, even with the token', async () => {
+    const { endpoint } = await serve(createEchoServer);
+    const port = await mount(endpoint, { token: TOKEN }, face);
+    for (const site of SITES) {
+      for (const path of READS) {
+        const answer = await ask(port, `/ops/api/${path}`, { headers: { ...BEARER, ...site } });
+        expect([path, site, answer.status]).toEqual([path, site, 403]);
+        attempts.made(1);
+      }
+      for (const path of ACTIONS) {
+        const headers = { ...ACTION, ...site };
+        const answer = await ask(port, `/ops/api/${path}`, { method: 'POST', headers, body: '{}' });
+        expect([path, site, answer.status]).toEqual([path, site, 403]);
+        attempts.made(1);
+      }
+    }
+    const own = { origin: `http://127.0.0.1:${port}`, 'sec-fetch-site': 'same-origin' };
+    expect((await ask(port, '/ops/api/sessions', { headers: { ...BEARER, ...own } })).status).toBe(200);
+    const preflight = await ask(port, '/ops/api/sessions', {
+      method: 'OPTIONS',
+      headers: { origin: 'https://elsewhere.example', 'access-control-request-method': 'GET' },
+    });
+    expect(preflight.status).toBe(405);
+    expect(Object.keys(preflight.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
+  });
+
+  test('no form can act, and no action is a GET', async () => {
+    const { endpoint, client } = await serve(createEchoServer);
+    const port = await mount(endpoint, { token: TOKEN }, face);
+    const session = client();
+    await session.initialize();
+    const [row] = jsonOf<{ sessions: { hash: string }[] }>(
+      await ask(port, '/api/sessions', { headers: BEARER }),
+    ).sessions;
+    const path = `/api/sessions/${row?.hash}/end`;
+    const forms = ['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'text/plain'];
+    for (const type of forms) {
+      const headers = { ...BEARER, 'content-type': type };
+      const answer = await ask(port, path, { method: 'POST', headers, body: 'sojourn-dashboard=1' });
+      expect([type, answer.status]).toEqual([type, 403]);
+      attempts.made(1);
+    }
+    for (const method of ['GET', 'PUT', 'DELETE', 'HEAD']) {
+      expect([method, (await ask(port, path, { method, headers: ACTION })).status]).toEqual([method, 405]);
+      attempts.made(1);
+    }
+    expect(endpoint.sessions.count).toBe(1);
+    expect((await ask(port, path, { method: 'POST', headers: ACTION, body: '{}' })).status).toBe(200);
+    expect(endpoint.sessions.count).toBe(0);
+  });
+
+  test('every answer has its policy, and those of the API are stored nowhere', async () => {
+    const { endpoint } = await serve(createEchoServer);
+    const port = await mount(endpoint, { token: TOKEN }, face);
+    for (const path of ['/ops/', '/ops', '/ops/x.js', '/ops/api/sessions', '/ops/api/unknown']) {
+      for (const headers of [{}, BEARER]) {
+        const answer = await ask(port, path, { headers });
+        expect(answer.headers['content-security-policy']).toBe(
+          "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+            "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        );
+        expect(answer.headers['x-content-type-options']).toBe('nosniff');
+        expect(answer.headers['referrer-policy']).toBe('no-referrer');
+        if (path.includes('/api/sessions')) expect(answer.headers['cache-control']).toBe('no-store');
+        expect(answer.headers['access-control-allow-origin']).toBeUndefined();
+      }
+    }
+  });
+
+  test('no path leads out of the page, and none makes the answer send a browser elsewhere', async () => {
+    const { endpoint } = await serve(createEchoServer);
+    const port = await mount(endpoint, { token: TOKEN }, face);
+    const out = [
+      '/ops/../../package.json',
+      '/ops/..%2f..%2fpackage.json',
+      '/ops/%2e%2e/%2e%2e/package.json',
+      '/ops/....//package.json',
+      '/ops/..\\..\\package.json',
+      '/ops/mounted.js',
+      '/ops/server/mounted.js',
+      '/ops/__proto__',
+      '/ops/constructor',
+      '/ops/api/../../package.json',
+      '/ops/api/sessions/..%2f..%2fetc/end',
+      '/ops/api/__proto__/x/end',
+      '/ops//evil.example',
+      '//evil.example',
+      '//evil.example/%2f..',
+      '/ops/javascript:alert(1)',
+      '/ops/https:%2f%2fevil.example',
+    ];
+    for (const path of out) {
+      const answer = await ask(port, path, { headers: ACTION });
+      expect(answer.body).not.toContain('"name": "sojourn"');
+      expect([path, [200, 304].includes(answer.status)]).toEqual([path, false]);
+      const { location } = answer.headers;
+      if (location !== undefined)
+        expect(new URL(location, `http://127.0.0.1:${port}/ops/`).host).toBe(`127.0.0.1:${port}`);
+      attempts.made(1);
+    }
+  });
+
+  test('long queries and cursors of another kind are refused, and the process serves on', async () => {
+    const { endpoint } = await serve(createEchoServer);
+    const port = await mount(endpoint, { token: TOKEN }, face);
+    const long = 'x'.repeat(12_000);
+    expect((await ask(port, `/api/sessions?cursor=${long}`, { headers: BEARER })).status).toBe(400);
+    expect((await ask(port, `/api/refusals?${'a=1&'.repeat(3_000)}`, { headers: BEARER })).status).toBe(200);
+    expect((await ask(port, `/api/sessions/${long}`, { headers: BEARER })).status).toBe(404);
+    expect(
+      (await ask(port, `/api/instances/${'y'.repeat(65)}/drain`, { method: 'POST', headers: ACTION })).status,
+    ).toBe(404);
+    attempts.made(4);
+  });
+
+  test('so many streams are open and no more; the end of one makes room', { timeout: 30_000 }, async () => {
+    const { endpoint } = await serve(createEchoServer);
+    const port = await mount(endpoint, { token: TOKEN }, face);
+    const streams = await Promise.all(Array.from({ length: 32 }, () => openStream(port, '/api/stream')));
+    for (let n = 0; n < 20; n++) {
+      const answer = await ask(port, '/api/stream', { headers: BEARER });
+      expect([answer.status, jsonOf<{ error: string }>(answer).error]).toEqual([503, 'streams']);
+      attempts.made(1);
+    }
+    streams[0]?.close();
+    const opened = await until(() => openStream(port, '/api/stream').catch(() => undefined), { what: 'a free place' });
+    expect(opened?.of('hello')).toBeDefined();
+  });
+});
+
+test('a dashboard without a token and without authorize is not mounted, and a short token is not taken', async () => {
+  const { endpoint } = await serve(createEchoServer);
+  expect(() => endpoint.dashboard({})).toThrow('give a token, or authorize');
+  expect(() => endpoint.dashboard({ token: '' })).toThrow('16 characters');
+  expect(() => endpoint.dashboard({ token: 'short' })).toThrow('16 characters');
+  expect(() => endpoint.dashboard({ token: 'with blanks in the token' })).toThrow('16 characters');
+  expect(() => endpoint.dashboard({ token: TOKEN, traceUrl: 'javascript:alert({traceId})' })).toThrow('traceUrl');
+  expect(() => endpoint.dashboard({ token: TOKEN, payloads: 'all' as 'keys' })).toThrow("'keys', 'values'");
+  expect(() => endpoint.dashboard({ tokens: TOKEN } as object)).toThrow('did you mean token?');
+});
+
+test('authorize lets look whom it answers true, and no one of them acts', async () => {
+  const { endpoint, log } = await serve(createEchoServer);
+  const answers: unknown[] = [];
+  const port = await mount(endpoint, {
+    authorize: (seen) => {
+      if (seen.headers.get('x-throw') !== null) throw new Error('no');
+      const who = seen.headers.get('cookie');
+      answers.push(who);
+      return (who === 'truthy' ? 'ann' : who === 'ann') as boolean;
+    },
+  });
+  expect((await ask(port, '/api/sessions', { headers: { cookie: 'ann' } })).status).toBe(200);
+  for (const headers of [{ cookie: 'bob' }, { cookie: 'truthy' }, {}, { 'x-throw': '1' }]) {
+    expect((await ask(port, '/api/sessions', { headers })).status).toBe(401);
+    expect((await ask(port, '/', { headers })).status).toBe(401);
+    attempts.made(2);
+  }
+  expect(log.matching(/^authorize of the dashboard threw/, 'warn').length).toBe(2);
+  const act = await ask(port, '/api/instances/x/drain', { method: 'POST', headers: { ...ACTION, cookie: 'ann' } });
+  expect([act.status, jsonOf<{ error: string }>(act).error]).toEqual([403, 'no_token']);
+});
+
+test('the names of allowedHosts hold for the dashboard too', async () => {
+  const { endpoint } = await serve(createEchoServer, { allowedHosts: ['ops.example'] });
+  const port = await mount(endpoint);
+  for (const host of ['evil.example', '127.0.0.1', 'ops.example.evil.example', 'ops.example@evil.example', '']) {
+    for (const path of ['/', '/api/sessions', '/api/stream']) {
+      expect([host, path, (await ask(port, path, { headers: { ...BEARER, host } })).status]).toEqual([host, path, 403]);
+      attempts.made(1);
+    }
+  }
+  expect((await ask(port, '/api/sessions', { headers: { ...BEARER, host: 'ops.example:8080' } })).status).toBe(200);
+});
+
+test('a body of any size is not kept: the action is answered, and the connection ends', async () => {
+  const { endpoint } = await serve(createEchoServer);
+  const port = await mount(endpoint);
+  const sent = request({
+    host: '127.0.0.1',
+    port,
+    path: '/api/instances/none/drain',
+    method: 'POST',
+    headers: { ...ACTION, 'transfer-encoding': 'chunked' },
+    agent: false,
+  });
+  onTestFinished(() => void sent.destroy());
+  sent.on('error', () => {});
+  const pump = setInterval(() => sent.write('x'.repeat(65_536)), 1);
+  onTestFinished(() => clearInterval(pump));
+  const [res] = (await once(sent, 'response')) as [IncomingMessage];
+  expect(res.statusCode).toBe(404);
+  expect(res.headers.connection).toBe('close');
+});
