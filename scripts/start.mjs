@@ -11,8 +11,21 @@ const root = resolve(import.meta.dirname, '..');
 if (!build({ ifStale: true })) process.exit(1);
 
 const cli = resolve(root, 'dist/cli/main.js');
-process.argv.splice(1, 1, cli, 'serve', resolve(root, 'examples/everything/server.ts'), ...storeFlags());
+process.argv.splice(
+  1,
+  1,
+  cli,
+  'serve',
+  resolve(root, 'examples/everything/server.ts'),
+  ...storeFlags(),
+  ...dashboardFlags(),
+);
 await import(pathToFileURL(cli).href);
+
+function dashboardFlags() {
+  const isGiven = process.argv.some((arg) => /^--(no-)?dashboard$/.test(arg)) || Boolean(process.env.SOJOURN_DASHBOARD);
+  return isGiven ? [] : ['--dashboard'];
+}
 
 function storeFlags() {
   const isGiven = process.argv.some((arg) => /^--store(=|$)/.test(arg)) || Boolean(process.env.SOJOURN_STORE);

@@ -97,7 +97,11 @@ export const SERVE_FLAGS = {
       value: 'text',
     }),
   ),
-  dashboard: flag(false, running('serve the dashboard at /dashboard: instances, sessions, refusals', {})),
+  dashboard: flag(undefined, {
+    group: 'Running',
+    help: 'serve the dashboard at /dashboard: instances, sessions, refusals',
+    shown: 'on with sojourn dev',
+  }),
   dashboardToken: text(
     running('what a page must send to act, and to look from other machines; better set in the environment', {
       value: 'text',

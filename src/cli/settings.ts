@@ -72,7 +72,7 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   const storeUrl = given['store'] as string | undefined;
   const auth = authOf(own, origins);
   const metrics = dev ? undefined : metricsSettings(own.metrics, own.metricsToken, origins.get('metrics'));
-  const dashboard = dashboardSettings(own.dashboard, own.dashboardToken, origins.get('dashboard'));
+  const dashboard = dashboardSettings(own.dashboard ?? dev, own.dashboardToken, origins.get('dashboard'));
   const workers = dev ? 1 : workersOf(own.workers, origins.get('workers'), storeUrl);
   if (origins.has('pidFile') && workers === 0) {
     throw new UsageError(

@@ -19,7 +19,7 @@ import type { DashboardParts } from './parts.ts';
 import type { HearsReports, Peers } from './peers.ts';
 import { nothingGot, type Report, type Reports } from './report.ts';
 import type { SessionRows } from './session-rows.ts';
-import type { StopPart } from './stops.ts';
+import { newStop, type StopPart } from './stops.ts';
 
 const TICK_MS = 500;
 const LEASES_MS = 1_000;
@@ -44,11 +44,6 @@ export interface FleetReader {
 
 /** In place of an instance: this one saw that a lease is gone. No call may have been touched by it. */
 const SEEN = '';
-
-const goneStop = (instance: string, end: StopPart['end'], at: number): StopPart => ({
-  ...{ kind: 'gone', instance, end, at, change: 0, calls: [] },
-  ...{ moved: 0, waited: 0, longestMs: 0, lost: 0, failed: 0, resumed: 0 },
-});
 
 export class Fleet implements HearsReports {
   readonly #parts: DashboardParts;
@@ -218,7 +213,7 @@ export class Fleet implements HearsReports {
       if (end === 'drained') continue;
       const kind = end === 'lapsed' ? 'lapsed' : end === 'left' ? 'other' : 'gone';
       this.#takeEvent({ id: `gone.${id}`, at: now, kind, instance: id, by, change: 0 });
-      if (end !== 'left') this.#takeStop(SEEN, goneStop(id, end, now));
+      if (end !== 'left') this.#takeStop(SEEN, { ...newStop('gone', id, now), end });
     }
   }
 

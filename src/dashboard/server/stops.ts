@@ -43,6 +43,11 @@ export interface StopPart {
   change: number;
 }
 
+export function newStop(kind: Stop['kind'], instance: string | undefined, at: number): StopPart {
+  const counted = { moved: 0, waited: 0, longestMs: 0, lost: 0, failed: 0, resumed: 0 };
+  return { kind, at, ...(instance !== undefined && { instance }), ...counted, calls: [], change: 0 };
+}
+
 interface Touched {
   readonly stop: StopPart;
   /** When its call was cut, or began to wait. */
@@ -209,8 +214,7 @@ export class Stops {
 
   #open(kind: Stop['kind'], instance: string | undefined): StopPart {
     const at = this.#time.now();
-    const counted = { moved: 0, waited: 0, longestMs: 0, lost: 0, failed: 0, resumed: 0 };
-    const stop: StopPart = { kind, at, ...(instance !== undefined && { instance }), ...counted, calls: [], change: 0 };
+    const stop = newStop(kind, instance, at);
     this.#stops.push(stop);
     if (this.#stops.length > STOPS) this.#stops.shift();
     this.#changed(stop, {});
