@@ -3,6 +3,7 @@
  *
  *     Authorization: Bearer … ─▶ `verify`, or `jwt` ─▶ scopes, expiry ─▶ AuthInfo
  *     a header of a proxy     ─▶ peer address       ─▶ AuthInfo
+ *     none, with `optional`   ─▶ `undefined`: an anonymous caller
  *     otherwise               ─▶ 401 and 403 with a challenge, 503 while the keys cannot be fetched,
  *                                500 for a hook that failed
  *
@@ -21,7 +22,7 @@ import {
 import { authAway, insufficientScope, internal, SojournError, unauthorized } from '../errors.ts';
 import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
 import { checkVersion } from '../options/packages.ts';
-import type { AuthContext, Authenticator, HeaderSource } from './context.ts';
+import type { AuthContext, Authenticator, HeaderSource, Identity } from './context.ts';
 import { loadJose } from './issuer-keys.ts';
 import { createJwtVerifier, forOther, refusedToken, type RefusedToken } from './jwt.ts';
 import { createProxyUsers } from './proxy-users.ts';
@@ -29,7 +30,7 @@ import { VerifiedTokens } from './verified-tokens.ts';
 
 export function createAuthenticator(auth: ResolvedAuth, context: AuthContext): Authenticator {
   const { identification } = auth;
-  if (identification.by === 'proxy') return createProxyUsers(identification, context.logger);
+  if (identification.by === 'proxy') return createProxyUsers(identification, auth.optional !== false, context.logger);
   return new BearerTokens(auth, identification, context);
 }
 
@@ -49,12 +50,15 @@ class BearerTokens implements Authenticator {
   /** Only for JWTs, which no server revokes before they expire. */
   readonly #verified: VerifiedTokens | undefined = undefined;
   readonly #resource: URL | undefined;
+  /** Whether a request without credentials is served, as that of an anonymous caller. */
+  readonly #optional: boolean;
   /** What every challenge names. */
   readonly #needs: Pick<VerifyBearerTokenOptions, 'requiredScopes' | 'resourceMetadataUrl'>;
 
   constructor(auth: ResolvedAuth, identification: TokenIdentification, context: AuthContext) {
     const { metadata } = auth;
     this.#context = context;
+    this.#optional = auth.optional !== false;
     this.#resource = metadata === undefined ? undefined : new URL(metadata.resource);
     this.#needs = {
       requiredScopes: [...auth.requiredScopes],
@@ -74,8 +78,10 @@ class BearerTokens implements Authenticator {
     }
   }
 
-  authenticate(caller: HeaderSource): AuthInfo | SojournError | Promise<AuthInfo | SojournError> {
+  authenticate(caller: HeaderSource): Identity | Promise<Identity> {
     const header = caller.header('authorization');
+    // An empty field is a client's mistake, and no anonymous caller.
+    if (header === undefined && this.#optional) return undefined;
     if (header === undefined || header === '') return this.#refuse(refusedToken('Missing Authorization header'));
     const token = header.length <= LONGEST_TOKEN ? BEARER.exec(header)?.[1] : undefined;
     if (token === undefined) {

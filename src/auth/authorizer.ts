@@ -12,13 +12,23 @@
  * Requests are changed before scopes and headers are checked, because those checks differ for what exists.
  */
 import { createHmac } from 'node:crypto';
-import type { AuthInfo, JSONRPCMessage, RequestId, Transport } from '@modelcontextprotocol/server';
-import { invalidParams, RPC, rpcError } from '../errors.ts';
-import type { Authorize, AuthorizeKind } from '../options/auth-options.ts';
+import {
+  type AuthInfo,
+  bearerAuthChallengeResponse,
+  getOAuthProtectedResourceMetadataUrl,
+  type JSONRPCMessage,
+  type McpServer,
+  OAuthError,
+  OAuthErrorCode,
+  type RequestId,
+  type Transport,
+} from '@modelcontextprotocol/server';
+import { invalidParams, RPC, rpcError, type SojournError, unauthorized } from '../errors.ts';
+import type { AuthorizeKind, ResolvedAuth } from '../options/auth-options.ts';
 import type { RandomSource } from '../options/system.ts';
 import { orUndefined } from '../or-undefined.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { innerServer, isHighLevel } from '../sdk/server-shape.ts';
+import { innerServer, isHighLevel, isMcpServer } from '../sdk/server-shape.ts';
 import {
   type Authorizer,
   inPlaceOf,
@@ -38,6 +48,12 @@ import type { MaybePromise } from '../types.ts';
 const UNKNOWN = 'sojourn-unknown:';
 const UNKNOWN_NAME = /sojourn-unknown:[\w-]{43}/g;
 const KEY_BYTES = 32;
+/** In a challenge that the SDK wrote. */
+const SCOPE = /\bscope="([^"]*)"/;
+
+const UNSCOPED: AuthInfo = Object.freeze({ token: '', clientId: '', scopes: [] });
+
+type Rights = Pick<ResolvedAuth, 'authorize' | 'optional' | 'metadata'>;
 
 /** Where a list has its items, and an item its name. */
 const LISTS: Readonly<Record<string, readonly [items: string, kind: NameKind, name: string]>> = {
@@ -51,15 +67,15 @@ const LISTS: Readonly<Record<string, readonly [items: string, kind: NameKind, na
 type Pending = { readonly list: string; readonly authInfo: AuthInfo | undefined } | { readonly renamed: RpcRequest };
 
 export class HookAuthorizer implements Authorizer {
-  readonly #authorize: Authorize;
+  readonly #auth: Rights;
   readonly #times: HookTimes;
   /** Only this process can make the names that it makes. */
   readonly #key: Uint8Array;
   /** What attaches to the transport of a server. */
   readonly #connecting = new WeakMap<object, () => void>();
 
-  constructor(authorize: Authorize, times: HookTimes, random: RandomSource) {
-    this.#authorize = authorize;
+  constructor(auth: Rights, times: HookTimes, random: RandomSource) {
+    this.#auth = auth;
     this.#times = times;
     this.#key = random(KEY_BYTES);
   }
@@ -108,13 +124,18 @@ export class HookAuthorizer implements Authorizer {
   }
 
   #decide(kind: AuthorizeKind, name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
-    if (authInfo === undefined) return false;
+    const { authorize, optional } = this.#auth;
+    if (authInfo === undefined && typeof optional === 'boolean') return optional;
+    if (authInfo !== undefined && authorize === undefined) return true;
     const failed = (err: unknown): boolean => {
-      this.#times.logger.warn({ err, kind }, 'auth.authorize threw: what it was asked about is refused');
+      this.#times.logger.warn(
+        { err, kind },
+        'auth.optional or auth.authorize threw: what it was asked about is refused',
+      );
       return false;
     };
     try {
-      const allowed: unknown = this.#authorize(kind, name, authInfo);
+      const allowed: unknown = this.#ask(kind, name, authInfo);
       if (!isThenable(allowed)) return allowed === true;
       const inTime = inHookTime(this.#times, { hook: 'auth.authorize', sessionId: undefined }, allowed);
       return inTime.then((is) => is === true, failed);
@@ -123,7 +144,26 @@ export class HookAuthorizer implements Authorizer {
     }
   }
 
+  #ask(kind: AuthorizeKind, name: string, authInfo: AuthInfo | undefined): unknown {
+    const { authorize, optional } = this.#auth;
+    if (authInfo !== undefined) return authorize?.(kind, name, authInfo);
+    return typeof optional === 'function' && optional(kind, name);
+  }
+
+  challenge(refusal: SojournError | undefined): SojournError | undefined {
+    const { optional, metadata } = this.#auth;
+    if (refusal?.code !== 'INSUFFICIENT_SCOPE' || optional === false) return refusal;
+    const [, scope = ''] = SCOPE.exec(refusal.headers?.['WWW-Authenticate'] ?? '') ?? [];
+    const description = 'Missing Authorization header';
+    const { headers } = bearerAuthChallengeResponse(new OAuthError(OAuthErrorCode.InvalidToken, description), {
+      requiredScopes: scope.split(' '),
+      ...(metadata && { resourceMetadataUrl: getOAuthProtectedResourceMetadataUrl(new URL(metadata.resource)) }),
+    });
+    return unauthorized(headers.get('www-authenticate') ?? 'Bearer', description);
+  }
+
   watch(server: object): void {
+    if (this.#auth.optional !== false && isMcpServer(server)) challengeAnonymous(server);
     // An `McpServer` connects the server inside it. The SDK may connect that one by itself.
     const connectable = innerServer(server) as { connect(transport: Transport): Promise<void> };
     const connect = connectable.connect.bind(connectable);
@@ -199,6 +239,14 @@ export class HookAuthorizer implements Authorizer {
       return typeof name === 'string' ? JSON.stringify(name).slice(1, -1) : found;
     });
   }
+}
+
+/** The SDK asks a caller for no scope who has no `AuthInfo`: an anonymous one has no scope. */
+function challengeAnonymous(server: McpServer): void {
+  // Version 2.0.0 knows no scopes.
+  const { resolveScopeChallenge: resolve } = server as Partial<McpServer>;
+  if (resolve === undefined) return;
+  server.resolveScopeChallenge = (asked) => resolve({ ...asked, authInfo: asked.authInfo ?? UNSCOPED });
 }
 
 /** What `use` makes of all decisions, at once where no decision is a promise. */

@@ -11,9 +11,11 @@ export interface AuthContext {
 
 export type HeaderSource = Pick<Exchange, 'header' | 'request'>;
 
-/** Who the caller is, or why the request is refused. Never rejects, never throws. */
+/** Who the caller is, `undefined`: an anonymous one, or why the request is refused. Never rejects, never throws. */
+export type Identity = AuthInfo | SojournError | undefined;
+
 export interface Authenticator {
   /** Rejects when a package that it needs is not installed; no token can be verified then. */
   readonly ready?: Promise<unknown>;
-  authenticate(caller: HeaderSource): AuthInfo | SojournError | Promise<AuthInfo | SojournError>;
+  authenticate(caller: HeaderSource): Identity | Promise<Identity>;
 }

@@ -14,7 +14,8 @@ type Proxy = Extract<Identification, { by: 'proxy' }>;
 /** Long enough for a distinguished name. */
 const LONGEST_USER = 1_024;
 
-export function createProxyUsers({ header, from }: Proxy, logger: Logger): Authenticator {
+/** `optional`: a request in which the proxy names no user is that of an anonymous caller. */
+export function createProxyUsers({ header, from }: Proxy, optional: boolean, logger: Logger): Authenticator {
   const addresses = new net.BlockList();
   for (const range of from) {
     const [address = '', bits] = range.split('/');
@@ -36,6 +37,7 @@ export function createProxyUsers({ header, from }: Proxy, logger: Logger): Authe
       if (node === undefined || peer === undefined || !addresses.check(peer, family(peer)))
         return unauthorized('', 'The request did not come through the proxy');
       const users = valuesOf(node.req.rawHeaders, header);
+      if (users.length === 0 && optional) return undefined;
       const [user = ''] = users;
       if (users.length !== 1 || user === '' || user.length > LONGEST_USER)
         return unauthorized('', 'The proxy names no user');

@@ -7,7 +7,7 @@
  * `VALIDATION_ORDER` of `eras/request-checks.ts` has the whole order of checks.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { Authenticator } from '../auth/context.ts';
+import type { Authenticator, Identity } from '../auth/context.ts';
 import type { RequestChecks } from '../eras/request-checks.ts';
 import { type LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
 import { closedEndpoint, internal, methodNotAllowed, repeatedField, SojournError, tooManyFields } from '../errors.ts';
@@ -17,6 +17,9 @@ import { answersCors, checkHost, checkOrigin } from '../http/guards.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { inHookTime } from '../session/server/hook-time.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
+
+/** The user of callers with a token for whom `sessionUser` names no user: with `auth.optional` anonymous ones have none. */
+const UNNAMED = JSON.stringify(['authenticated']);
 
 export type UserOf = (authInfo: AuthInfo | undefined) => string | undefined;
 
@@ -64,7 +67,7 @@ export class CallerChecks {
     attempt(exchange, () => inTime.then((info) => this.#authenticated(exchange, info)));
   }
 
-  #authenticated(exchange: Exchange, found: AuthInfo | SojournError): void {
+  #authenticated(exchange: Exchange, found: Identity): void {
     if (found instanceof SojournError) return refuse(exchange, found, null);
     if (exchange.closed) return;
     if (this.#given.lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
@@ -110,12 +113,13 @@ export class CallerChecks {
  * user's key. Never the token itself, because a refreshed token keeps the session. A token without a subject is an
  * error: its `clientId` is the same for every user of one client application.
  */
-export function createUserOf({ sessionUser }: Pick<ResolvedOptions, 'sessionUser'>): UserOf {
+export function createUserOf({ sessionUser, auth }: Pick<ResolvedOptions, 'sessionUser' | 'auth'>): UserOf {
+  const unnamed = auth === undefined || auth.optional === false ? undefined : UNNAMED;
   return (authInfo) => {
     if (authInfo === undefined) return undefined;
     if (sessionUser !== undefined) {
       const user: unknown = sessionUser(authInfo);
-      if (user === undefined) return undefined;
+      if (user === undefined) return unnamed;
       // A promise would make the same key for every user.
       if (typeof user !== 'string')
         throw new TypeError(`sessionUser returned ${typeof user}, takes a string or undefined`);

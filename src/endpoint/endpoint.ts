@@ -32,6 +32,7 @@ import { observeNotices } from '../observe/observer.ts';
 import { reportThrown } from '../observe/thrown-errors.ts';
 import { WatchedRequest } from '../observe/watched-request.ts';
 import { endpointLogger, requestLogger } from '../options/logger.ts';
+import type { ResolvedAuth } from '../options/auth-options.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { looksStateless, resolveOptions } from '../options/resolve.ts';
 import { createSessions, publishSessions, type SessionEvents } from './sessions.ts';
@@ -150,7 +151,7 @@ class Endpoint {
       random: systemRandom,
       userOf: createUserOf(options),
       authenticator: this.#authenticator,
-      authorizer: auth?.authorize && new HookAuthorizer(auth.authorize, options, systemRandom),
+      authorizer: decidesByName(auth) ? new HookAuthorizer(auth, options, systemRandom) : undefined,
       lists: this.#lists,
       held,
       lifecycle: this.#lifecycle,
@@ -307,6 +308,10 @@ class Endpoint {
     }));
   }
 }
+
+/** Whether callers differ in what exists for them, or in how they are refused. */
+const decidesByName = (auth: ResolvedOptions['auth']): auth is ResolvedAuth =>
+  auth !== undefined && (auth.authorize !== undefined || auth.optional !== false);
 
 function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost {
   const { timeProvider: time, logger, notices, writeTimeoutMs } = options;

@@ -185,9 +185,13 @@ function authorize(entry: Entry): MaybePromise<undefined> {
   return admitted instanceof Promise ? admitted.then(admit) : admit(admitted);
 }
 
-function scopes({ transport, requests, caller }: Entry): MaybePromise<SojournError | undefined> {
+function scopes({ authorizer, transport, requests, caller }: Entry): MaybePromise<SojournError | undefined> {
   if (transport === undefined) throw new Error('A message without a transport, whose scopes cannot be checked');
-  return transport.checkScopes(requests, caller.authInfo);
+  const refused = transport.checkScopes(requests, caller.authInfo);
+  if (caller.authInfo !== undefined || authorizer === undefined) return refused;
+  return refused instanceof Promise
+    ? refused.then((refusal) => authorizer.challenge(refusal))
+    : authorizer.challenge(refused);
 }
 
 /** Ids that are in flight, and how many requests and notifications of the session run. */

@@ -43,6 +43,9 @@ export type AuthorizeKind = 'tool' | 'prompt' | 'resource';
  */
 export type Authorize = (kind: AuthorizeKind, name: string, authInfo: AuthInfo) => boolean | Promise<boolean>;
 
+/** What callers without a token may use. */
+export type Anonymous = (kind: AuthorizeKind, name: string) => boolean | Promise<boolean>;
+
 export interface AuthOptions {
   /**
    * Verifies an access token: resolves with its `AuthInfo` (`expiresAt` is required), or with `undefined` for a token
@@ -65,6 +68,12 @@ export interface AuthOptions {
    * name that does not exist. A hook that throws refuses.
    */
   authorize?: Authorize | undefined;
+  /**
+   * Serves requests without credentials too, as an anonymous caller. A token that is not valid still gets 401. `true`:
+   * everything, but what asks for scopes (`requireScopes`), which gets 401. A function says what they may use, as
+   * `authorize` does for others, and is needed beside `authorize`. Default `false`.
+   */
+  optional?: boolean | Anonymous | undefined;
 }
 
 export interface ResolvedJwt {
@@ -88,4 +97,5 @@ export interface ResolvedAuth {
   /** The document, whole; `undefined`: no resource is configured. */
   readonly metadata: (OAuthProtectedResourceMetadata & { readonly resource: string }) | undefined;
   readonly authorize: Authorize | undefined;
+  readonly optional: boolean | Anonymous;
 }

@@ -26,10 +26,12 @@ const ASYMMETRIC: readonly string[] = Object.freeze([
 ]);
 
 const WAYS = ['verify', 'jwt', 'trustedProxyUser'] as const;
-export const AUTH_NAMES: readonly string[] = [...WAYS, 'requiredScopes', 'metadata', 'authorize'];
+export const AUTH_NAMES: readonly string[] = [...WAYS, 'requiredScopes', 'metadata', 'authorize', 'optional'];
 const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'algorithms', 'clockToleranceMs', 'cache'];
 const PROXY_NAMES = ['header', 'from'];
 const AUTHORIZE = 'a function (kind, name, authInfo) that returns true or false';
+
+const OPTIONAL = 'true, false, or a function (kind, name) that returns true or false';
 
 const CLOCK_TOLERANCE_MS = 5_000;
 
@@ -56,7 +58,19 @@ export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | unde
     requiredScopes,
     metadata: resolveMetadata(given.metadata, identification, requiredScopes),
     authorize: given.authorize === undefined ? undefined : checkFunction('auth.authorize', given.authorize, AUTHORIZE),
+    optional: resolveOptional(given),
   });
+}
+
+function resolveOptional({ optional = false, authorize }: AuthOptions): ResolvedAuth['optional'] {
+  if (typeof optional === 'function') return checkFunction('auth.optional', optional, OPTIONAL);
+  if (typeof optional !== 'boolean') throw optionInvalid('type', 'auth.optional', optional, OPTIONAL);
+  if (optional && authorize !== undefined)
+    throw optionsContradict(
+      'Options auth.optional: true and auth.authorize contradict each other: authorize decides by the token, and anonymous ' +
+        'callers have none; give optional a function that says what they may use',
+    );
+  return optional;
 }
 
 function identify({ verify, jwt, trustedProxyUser }: AuthOptions): Identification {

@@ -115,6 +115,8 @@ function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptio
   const refuse = (one: string, other: string, why: string): never => {
     throw optionsContradict(`Options ${one} and ${other} contradict each other: ${why}`);
   };
+  if (resolved.sharedLists.length > 0 && typeof resolved.auth?.optional === 'function')
+    refuse('sharedLists', 'auth.optional', 'anonymous callers see other lists than others; give one of them');
   if (resolved.sharedLists.length > 0 && resolved.auth?.authorize !== undefined) {
     const why = 'authorize decides for each caller what a list shows, so no list is the same for every caller';
     refuse('sharedLists', 'auth.authorize', `${why}; give one of them`);

@@ -31,6 +31,7 @@ test('a JWT needs an issuer and an audience alone', () => {
         cache: true,
       },
     },
+    optional: false,
     requiredScopes: [],
     metadata: {
       resource: 'https://mcp.example/mcp',

@@ -59,7 +59,11 @@ export class ModernServers {
       if (check.canonical !== undefined) call.leaveToSdk(server);
       for (const [name, value] of check.canonical ?? []) caller.canonicalHeaders.set(name, value);
     }
-    return isOwnCopy(server) ? (server as McpServer | Server) : this.#ofOtherCopy(call, server, inner);
+    if (!isOwnCopy(server)) return this.#ofOtherCopy(call, server, inner);
+    const own = server as McpServer | Server;
+    // The SDK's handler would answer an anonymous caller as one whose token lacks a scope.
+    const isAnonymous = caller.authInfo === undefined && call.authorizer !== undefined;
+    return isAnonymous ? this.#scoped(call, server, own) : own;
   }
 
   /**
@@ -69,13 +73,18 @@ export class ModernServers {
   #ofOtherCopy(call: SessionlessCall, server: AnyServer, inner: Server): MaybePromise<Server> {
     call.leaveToSdk(inner);
     if (server !== inner && overrides(server, 'connect')) connectThrough(server, inner);
+    return this.#scoped(call, server, inner);
+  }
+
+  #scoped<T extends McpServer | Server>(call: SessionlessCall, server: AnyServer, allows: T): MaybePromise<T> {
     const { rpcRequest: request } = call;
-    if (request === undefined || !isMcpServer(server) || !hasScopes(server)) return inner;
+    if (request === undefined || !isMcpServer(server) || !hasScopes(server)) return allows;
     const resolver: ScopeChallengeHandler = (context) => server.resolveScopeChallenge(context);
     const checked = checkScopes(resolver, [request], call.caller.authInfo, this.#options.logger);
-    const allowed = (refusal: SojournError | undefined): Server => {
-      if (refusal !== undefined) throw refusal;
-      return inner;
+    const allowed = (refusal: SojournError | undefined): T => {
+      if (refusal === undefined) return allows;
+      const { authorizer, caller } = call;
+      throw caller.authInfo === undefined ? (authorizer?.challenge(refusal) ?? refusal) : refusal;
     };
     return checked instanceof Promise ? checked.then(allowed) : allowed(checked);
   }

@@ -7,6 +7,7 @@
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { SojournError } from '../../errors.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 
 export interface Authorizer {
@@ -19,6 +20,8 @@ export interface Authorizer {
   watch(server: object): void;
   /** From now on messages come through this transport, though `connect()` of a watched server still runs. */
   asked(transport: object): void;
+  /** The error for an anonymous caller whom this error refuses: a token may help. */
+  challenge(refusal: SojournError | undefined): SojournError | undefined;
   /** A text that answers this request, with the names that were sent. */
   reveal(text: string, request: RpcRequest): string;
 }

@@ -1,0 +1,295 @@
+/**
+ * Anonymous callers beside authenticated ones (`auth.optional`): a token that is not valid makes no anonymous caller,
+ * no session changes its kind, and anonymous callers get what `optional` says. `let in`: what was served all the same.
+ */
+import { type AuthInfo, McpServer, requireScopes } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import { createMcpEndpoint, currentRequest, type McpEndpointOptions } from '../../src/index.ts';
+import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import { serveFleet } from '../kit/fleet.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { callModern, postModern } from '../kit/modern.ts';
+import { serve, type Face, type ServeSettings } from '../kit/serve.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { countAttempts } from './attempts.ts';
+
+useSharedStores();
+
+const users = countAttempts('users');
+const tokens = countAttempts('tokens');
+
+type Auth = NonNullable<McpEndpointOptions['auth']>;
+
+const METADATA = { resource: 'https://mcp.example/mcp', authorization_servers: ['https://id.example'] };
+
+/** The tokens are `alice`, and `alice.admin` with that scope. */
+const verify: NonNullable<Auth['verify']> = async (token) => {
+  const [sub, ...scopes] = token.split('.');
+  if (sub !== 'alice') return undefined;
+  return { token, clientId: 'app', scopes, expiresAt: 4_000_000_000, extra: { iss: 'https://id.example', sub } };
+};
+
+const auth = (more: Partial<Auth> = {}): Auth => ({ verify, metadata: METADATA, optional: true, ...more });
+const as = (token: string | undefined) => ({
+  headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+  timeoutMs: 20_000,
+});
+
+/** Without `passesOptions` the SDK's own handler serves the requests of 2026-07-28. */
+function labOf(passesOptions = true) {
+  const lab = createLab((server) => {
+    const whoami = () => ({
+      content: [{ type: 'text' as const, text: JSON.stringify(currentRequest()?.authInfo?.extra ?? 'anonymous') }],
+    });
+    server.registerTool('whoami', {}, whoami);
+    server.registerTool('admin', { scopeChallenge: requireScopes('admin') }, whoami);
+  });
+  if (passesOptions) return lab;
+  const factory: typeof lab.factory = () => {
+    const server = new McpServer({ name: 'plain', version: '1' });
+    server.registerTool('admin', { scopeChallenge: requireScopes('admin') }, () => ({ content: [] }));
+    return server;
+  };
+  return { ...lab, factory };
+}
+
+const start = (options: Partial<Auth> = {}, more: McpEndpointOptions = {}, settings: ServeSettings = {}) =>
+  serve(labOf().factory, { auth: auth(options), ...more }, settings);
+
+const FACES: readonly Face[] = ['listen', 'node', 'fetch'];
+
+/** What is no anonymous caller, and no valid token. */
+const BAD: readonly string[] = [
+  '',
+  'Bearer',
+  'Bearer ',
+  'Bearer mallory',
+  'Bearer alice alice',
+  'Bearer\talice',
+  'Basic YWxpY2U6',
+  'alice',
+  'null',
+  'undefined',
+  `Bearer ${'a'.repeat(15_000)}`,
+];
+
+describe.each(FACES)('over the face %s', (face) => {
+  test('a caller without a token is anonymous, and one with a token is not', async () => {
+    const { client } = await start({}, {}, { face });
+    for (const [token, seen] of [
+      [undefined, '"anonymous"'],
+      ['alice', '{"iss":"https://id.example","sub":"alice"}'],
+    ] as const) {
+      const one = client(as(token));
+      await one.initialize();
+      expect(textOf((await one.call(...tool('whoami'))).message)).toBe(seen);
+      expect(textOf((await callModern(client(as(token)), ...tool('whoami'))).message)).toBe(seen);
+    }
+  });
+
+  test('a token that is not valid is 401, in each era and at an anonymous session', async () => {
+    const { client } = await start({}, {}, { face });
+    const anonymous = client();
+    await anonymous.initialize();
+    let attempts = 0;
+    const letIn: string[] = [];
+    for (const authorization of BAD) {
+      const options = { headers: { authorization } };
+      const ways: Array<Promise<RawResponse>> = [
+        client().post({ jsonrpc: '2.0', id: 1, method: 'ping' }, options),
+        client()
+          .initialize(options)
+          .then(({ response }) => response),
+        postModern(client(), 'tools/list', {}, options),
+        anonymous.post({ jsonrpc: '2.0', id: 90 + attempts, method: 'ping' }, options),
+        anonymous.get(options),
+        anonymous.delete(options),
+      ];
+      for (const response of await Promise.all(ways)) {
+        const challenge = response.header('www-authenticate') ?? '';
+        if (response.status !== 401 || !challenge.includes('resource_metadata='))
+          letIn.push(`${authorization.slice(0, 40)}: ${response.status} ${challenge}`);
+        response.abort();
+        attempts += 1;
+      }
+    }
+    tokens.made(attempts, letIn.length);
+    expect(letIn).toEqual([]);
+    expect((await anonymous.call('ping')).message.result).toEqual({});
+  });
+
+  test('what asks for a scope is 401 for an anonymous caller and names the scope; 403 for a token without it', async () => {
+    for (const [options, passesOptions] of [
+      [{}, true],
+      [{}, false],
+      [{ sessionMode: 'stateless' }, true],
+    ] as const) {
+      const { client } = await serve(labOf(passesOptions).factory, { auth: auth(), ...options }, { face });
+      for (const [token, status, error] of [
+        [undefined, 401, 'invalid_token'],
+        ['alice', 403, 'insufficient_scope'],
+        ['alice.admin', 200, undefined],
+      ] as const) {
+        const one = client(as(token));
+        if (!('sessionMode' in options)) await one.initialize();
+        const answers = [
+          (await one.call(...tool('admin'))).response,
+          (await callModern(client(as(token)), ...tool('admin'))).response,
+        ];
+        for (const response of answers) {
+          const challenge = response.header('www-authenticate');
+          expect(response.status).toBe(status);
+          if (error === undefined) continue;
+          expect(challenge).toContain(`error="${error}"`);
+          expect(challenge).toContain('scope="admin"');
+          if (token === undefined) expect(challenge).toContain('resource_metadata="https://mcp.example/.well-known/');
+        }
+      }
+    }
+  });
+});
+
+test.each(['node', 'fetch'] as const)('what a middleware put into the request is no identity: %s', async (face) => {
+  const smuggled: AuthInfo = { token: 't', clientId: 'c', scopes: ['admin'], extra: { sub: 'alice' } };
+  const { client } = await start({}, {}, { face, auth: () => smuggled });
+  const one = client();
+  await one.initialize();
+  expect(textOf((await one.call(...tool('whoami'))).message)).toBe('"anonymous"');
+  expect((await one.call(...tool('admin'))).response.status).toBe(401);
+  expect(textOf((await callModern(client(), ...tool('whoami'))).message)).toBe('"anonymous"');
+});
+
+const request = (method: string, params: object = {}) => ({ jsonrpc: '2.0' as const, id: 'x', method, params });
+
+const WAYS: Readonly<Record<string, (client: RawClient) => Promise<RawResponse>>> = {
+  'a tool call': (client) => client.post(request('tools/call', { name: 'count', arguments: {} })),
+  'a list': (client) => client.post(request('tools/list')),
+  'a ping': (client) => client.post(request('ping')),
+  'a notification': (client) => client.post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' }),
+  'an answer': (client) => client.post({ jsonrpc: '2.0', id: '1-0', result: { action: 'accept', content: {} } }),
+  'a stream': (client) => client.get(),
+  'an end': (client) => client.delete(),
+};
+
+describe.each(storeKinds)('on the store %s', (kind) => {
+  test.each([
+    ['alice', undefined],
+    [undefined, 'alice'],
+  ])(
+    'the session of %s is not that of %s, at its owner, relayed and restored',
+    { timeout: 120_000 },
+    async (...who) => {
+      const [own, other] = who;
+      const connect = sharedStore(kind);
+      // Callers with a token for whom no user is named are no anonymous callers either.
+      for (const sessionUser of [undefined, () => undefined]) {
+        const name = `anonymous-${String(own)}-${sessionUser?.name ?? ''}`;
+        const options = { store: connect, auth: auth(), name, ...(sessionUser && { sessionUser }) };
+        const members = await serveFleet(2, options, [], [labOf(), labOf()]);
+        const [a, b] = members;
+        if (a === undefined || b === undefined) throw new Error('unreachable');
+        const client = a.client(as(own));
+        await client.initialize();
+        expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+        let attempts = 0;
+        const letIn: string[] = [];
+        const attack = async (where: string, stranger: RawClient): Promise<void> => {
+          for (const [way, send] of Object.entries(WAYS)) {
+            const response = await send(stranger);
+            if (response.status !== 403) letIn.push(`${way}, ${where}: ${response.status}`);
+            response.abort();
+            attempts += 1;
+          }
+        };
+        await attack('at its owner', a.join(client, as(other)));
+        await attack('relayed', b.join(client, as(other)));
+        // What asks for a scope, asked for through another instance than the owner.
+        const { response } = await b.join(client, as(own)).call(...tool('admin'));
+        expect([response.status, response.header('www-authenticate')]).toEqual([
+          own === undefined ? 401 : 403,
+          expect.stringContaining('scope="admin"'),
+        ]);
+        await a.endpoint.drain();
+        await attack('restored', b.join(client, as(other)));
+        users.made(attempts, letIn.length);
+        expect(letIn).toEqual([]);
+        expect(textOf((await b.join(client, as(own)).call(...tool('count'))).message)).toBe('2');
+      }
+    },
+  );
+});
+
+describe('a function says what anonymous callers may use', () => {
+  const optional: Auth['optional'] = (kind, name) => kind === 'tool' && ['whoami', 'echo'].includes(name);
+
+  test.each([[undefined], [() => true]])('the rest does not exist for them, in each era', async (authorize) => {
+    const { client } = await start({ optional, ...(authorize && { authorize }) });
+    const namesOf = (message: object): string[] =>
+      (message as { result: { tools: Array<{ name: string }> } }).result.tools.map(({ name }) => name);
+    const anonymous = client();
+    await anonymous.initialize();
+    const alice = client(as('alice'));
+    await alice.initialize();
+    for (const list of [
+      (await anonymous.call('tools/list')).message,
+      (await callModern(client(), 'tools/list')).message,
+    ])
+      expect(namesOf(list).toSorted()).toEqual(['echo', 'whoami']);
+    expect(namesOf((await alice.call('tools/list')).message).length).toBeGreaterThan(5);
+    let attempts = 0;
+    const letIn: string[] = [];
+    const refused = async (what: string, calls: ReadonlyArray<{ readonly message: object }>): Promise<void> => {
+      for (const { message } of calls) {
+        const text = JSON.stringify(message);
+        if (!/not found/i.test(text)) letIn.push(`${what}: ${text}`);
+        attempts += 1;
+      }
+    };
+    for (const name of ['count', 'hold', 'who', 'admin', 'WhoAmI', '__proto__', 'unknown'])
+      await refused(name, [await anonymous.call(...tool(name)), await callModern(client(), ...tool(name))]);
+    for (const uri of ['note://a', 'NOTE://a', 'note://a/../a'])
+      await refused(uri, [
+        await anonymous.call('resources/read', { uri }),
+        await callModern(client(), 'resources/read', { uri }),
+      ]);
+    users.made(attempts, letIn.length);
+    expect(letIn).toEqual([]);
+    expect(textOf((await anonymous.call(...tool('whoami'))).message)).toBe('"anonymous"');
+    expect(textOf((await alice.call(...tool('count'))).message)).toBe('1');
+  });
+
+  test('a function that throws refuses', async () => {
+    const { client, log } = await start({
+      optional: () => {
+        throw new Error('the list of tools cannot be read');
+      },
+    });
+    const anonymous = client();
+    await anonymous.initialize();
+    expect(JSON.stringify((await anonymous.call(...tool('whoami'))).message)).toMatch(/not found/);
+    expect(JSON.stringify(log.lines)).toContain('auth.optional or auth.authorize threw');
+  });
+});
+
+test('a request in which the proxy names no user is anonymous; two users, or an empty name, are 401', async () => {
+  const trustedProxyUser = { header: 'x-user', from: ['127.0.0.1', '::1'] };
+  const { client } = await serve(labOf().factory, { auth: { trustedProxyUser, optional: true } });
+  const one = client();
+  expect((await one.initialize()).response.status).toBe(200);
+  expect(textOf((await one.call(...tool('whoami'))).message)).toBe('"anonymous"');
+  for (const user of ['', ['alice', 'bob'], 'a'.repeat(2_000)])
+    expect((await client().initialize({ headers: { 'x-user': user } })).response.status).toBe(401);
+  const far = await serve(labOf().factory, {
+    auth: { trustedProxyUser: { header: 'x-user', from: ['10.9.9.9'] }, optional: true },
+  });
+  expect((await far.client().initialize()).response.status).toBe(401);
+});
+
+test.each<[Partial<Auth>, McpEndpointOptions, RegExp]>([
+  [{ authorize: () => true }, {}, /auth\.optional: true and auth\.authorize contradict each other/],
+  [{ optional: 'yes' as never }, {}, /auth\.optional/],
+  [{ optional: () => true }, { sharedLists: ['tools'] }, /sharedLists and auth\.optional contradict/],
+])('options that do not fit are refused: %j', (more, options, message) => {
+  const server = () => new McpServer({ name: 's', version: '1' });
+  expect(() => createMcpEndpoint(server, { auth: auth(more), ...options })).toThrow(message);
+});
