@@ -18,7 +18,7 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { inHookTime } from '../session/server/hook-time.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 
-/** The user of callers with a token for whom `sessionUser` names no user: with `auth.optional` anonymous ones have none. */
+/** The user of callers with a token for whom `sessionUser` names none. Anonymous callers have no user. */
 const UNNAMED = JSON.stringify(['authenticated']);
 
 export type UserOf = (authInfo: AuthInfo | undefined) => string | undefined;
