@@ -54,7 +54,10 @@ function draining({ id, name, sessions }: FleetInstance): Headline {
 /** What calls noticed of an interruption. */
 export function outcome({ waited, longestMs, failed = 0 }: Stop): string {
   const parts = [
-    waited > 0 && `${many(waited, 'call')} waited and went on, the longest ${ms(longestMs)}`,
+    waited > 0 &&
+      (longestMs < 0.5
+        ? `${many(waited, 'call')} went on without a wait`
+        : `${many(waited, 'call')} waited and went on, the longest ${ms(longestMs)}`),
     failed > 0 && `${many(failed, 'call')} failed`,
   ].filter((part) => part !== false);
   return parts.length === 0 ? 'No call waited.' : `${parts.join('; ')}.`;
@@ -82,12 +85,14 @@ function stopped(stop: Stop): Headline {
       ? 'Its sessions continue with their next request.'
       : sessions === 0
         ? 'It had no session.'
-        : `${count(Math.min(moved, sessions))} of its ${many(sessions, 'session')} already continue on ${others || 'no instance'}.`;
+        : moved >= sessions
+          ? `${sessions === 1 ? 'Its session continues' : `All of its ${count(sessions)} sessions continue`} on ${others || 'other instances'}.`
+          : `${count(Math.min(moved, sessions))} of its ${many(sessions, 'session')} already continue on ${others || 'no instance'}.`;
   const later =
     rest === undefined || sessions === 0
       ? ''
       : rest === 0
-        ? ' All have continued.'
+        ? ''
         : ` The other ${count(rest)} ${rest === 1 ? 'is in the store and continues with its' : 'are in the store and continue with their'} next request.`;
   return {
     kind: `stop ${stop.id}`,

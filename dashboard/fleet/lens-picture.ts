@@ -92,7 +92,8 @@ export function lensShapes(data: LensData): { shapes: readonly Shape[]; height: 
   const picture = new Picture();
   const narrow = width < 560;
   const calls = stop.calls.toSorted((a, b) => a.cut - b.cut || endOf(a) - endOf(b));
-  const [left, right, tall] = narrow ? [0, 24, 30] : [196, 200, 15];
+  const hasClients = calls.some(({ client }) => client !== undefined);
+  const [left, right, tall] = narrow ? [0, 24, 30] : [hasClients ? 196 : 116, 200, 15];
   const most = mostOf(stop);
   const from = Math.min(...calls.map(({ start }) => Math.max(start, -most * 0.6)), -most * 0.04);
   const x = (at: number): number =>

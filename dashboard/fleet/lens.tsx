@@ -49,7 +49,7 @@ function Tally({ stop }: { stop: Stop }) {
     <div class="tally">
       {waiting > 0 && <Amount value={count(waiting)} words={waiting === 1 ? 'waits now' : 'wait now'} />}
       <Amount value={count(waited)} words="waited and went on" />
-      {longestMs > 0 && <Amount value={ms(longestMs)} words="the longest" />}
+      {longestMs >= 0.5 && <Amount value={ms(longestMs)} words="the longest" />}
       {resumed > 0 && <Amount value={count(resumed)} words="broken streams resumed" />}
       {lost > 0 && <Amount value={count(lost)} words="may have run: their clients know" />}
       <Amount value={count(failed)} words="other errors" />

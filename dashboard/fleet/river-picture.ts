@@ -165,7 +165,9 @@ class River {
     let id: string | undefined;
     for (const bin of this.#data.bins) {
       const lane = bin.lanes.get(name);
-      const next = lane === undefined || lane.state === 'gone' ? undefined : lane.id;
+      // A process that has not said its sessions yet has no band.
+      const isKnown = lane !== undefined && lane.state !== 'gone' && lane.sessions !== undefined;
+      const next = isKnown ? lane.id : undefined;
       if (next !== undefined) {
         if (next !== id) bands.push([]);
         bands.at(-1)?.push(bin);

@@ -6,6 +6,7 @@ import { bins, fleet, hello, lanes, now } from '../state/model.ts';
 import type { Lane } from '../state/lanes.ts';
 import { type Bin, type LaneBin, rateOf, WINDOW_MS } from '../state/minute.ts';
 import { go } from '../state/route.ts';
+import { word } from '../sessions/filter.ts';
 import { Icon } from '../ui/icon.tsx';
 import { Menu } from '../ui/parts.tsx';
 import { showDrain, showInstance } from './dialogs.tsx';
@@ -78,7 +79,7 @@ function Figures({ lane, then }: { lane: Lane; then: LaneBin | undefined }) {
 
 function Row({ lane, at }: { lane: Lane; at: Bin | undefined }) {
   const { name, instance } = lane;
-  const owned = `#/sessions?q=${encodeURIComponent(`owner:${name}`)}`;
+  const owned = `#/sessions?q=${encodeURIComponent(`owner:${word(name)}`)}`;
   return (
     <tr class={instance.state}>
       <td>

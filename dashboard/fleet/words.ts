@@ -1,5 +1,6 @@
 /** How states, ends and interruptions are named. */
 import type { FleetInstance, Stop } from '../../src/dashboard/wire.ts';
+import { fleet } from '../state/model.ts';
 import type { IconName } from '../ui/icon.tsx';
 
 export const STATE_ICON: Record<FleetInstance['state'], IconName> = {
@@ -20,8 +21,15 @@ const ENDS: Record<NonNullable<FleetInstance['end']>, string> = {
 
 export const endWord = (end: FleetInstance['end']): string => (end === undefined ? 'gone' : ENDS[end]);
 
+/** The lease of the instance may say more than the calls did. */
+function endOf({ end, instance }: Stop): FleetInstance['end'] {
+  return end ?? fleet.value?.instances.find(({ id }) => id === instance)?.end;
+}
+
 /** After the name of an instance: "web-2 was killed". */
-export function passed({ kind, end }: Pick<Stop, 'kind' | 'end'>): string {
+export function passed(stop: Stop): string {
+  const { kind } = stop;
+  const end = endOf(stop);
   if (kind === 'silent') return 'did not answer';
   if (kind === 'drain') return 'was drained';
   if (end === undefined || end === 'removed') return 'went away without a drain';
@@ -29,8 +37,9 @@ export function passed({ kind, end }: Pick<Stop, 'kind' | 'end'>): string {
   return end === 'lapsed' ? 'lost its lease' : `was ${ENDS[end]}`;
 }
 
-export function shortly({ kind, end, name }: Stop): string {
+export function shortly(stop: Stop): string {
+  const { kind, name } = stop;
   if (kind === 'store') return 'store away';
-  const what = kind === 'silent' ? 'no answer' : kind === 'drain' ? 'drained' : endWord(end);
+  const what = kind === 'silent' ? 'no answer' : kind === 'drain' ? 'drained' : endWord(endOf(stop));
   return `${name ?? 'an instance'} ${what}`;
 }

@@ -70,7 +70,9 @@ export class Minute {
     const own = before?.lanes.get(name);
     const hasStopped = state === 'gone' && own !== undefined && own.id === id && own.state !== 'gone';
     const moves = since('moved');
-    const sessions = state === 'gone' ? undefined : instance.sessions;
+    // An instance that does not answer has what it had.
+    const held = state === 'silent' && own?.id === id ? own.sessions : undefined;
+    const sessions = state === 'gone' ? undefined : (instance.sessions ?? held);
     const inMinute = recent.reduce((sum, bin) => {
       const lane = bin.lanes.get(name);
       return lane?.id === id ? sum + lane.moves : sum;

@@ -33,10 +33,9 @@ export function go(hash: string, focus?: string): void {
   else location.hash = hash;
 }
 
-/** Changes the address without a new entry in the history. */
+/** The address follows what its view shows already: no new entry in the history, and no change of `route`. */
 export function replaceRoute(hash: string): void {
   history.replaceState(null, '', hash);
-  address.value = hash;
 }
 
 export function takeFocus(): string | undefined {
