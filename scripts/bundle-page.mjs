@@ -12,6 +12,13 @@ import { bundledFiles, licencesOf } from './licences.mjs';
 const root = resolve(import.meta.dirname, '..');
 const source = join(root, 'dashboard');
 
+/** What `index.html` calls the output of an entry. */
+const NAMES = {
+  'dashboard/main.tsx': 'main.js',
+  'dashboard/style.css': 'style.css',
+  'dashboard/icon.svg': 'icon.svg',
+};
+
 /** `built` is the folder that becomes `dist/`. */
 export async function bundlePage(built) {
   const outdir = join(built, 'dashboard/page');
@@ -20,7 +27,8 @@ export async function bundlePage(built) {
   const { metafile } = await build({
     absWorkingDir: root,
     metafile: true,
-    entryPoints: [join(source, 'main.tsx'), join(source, 'style.css')],
+    entryPoints: ['main.tsx', 'style.css', 'icon.svg'].map((name) => join(source, name)),
+    loader: { '.svg': 'copy' },
     outdir,
     bundle: true,
     splitting: true,
@@ -37,7 +45,7 @@ export async function bundlePage(built) {
   });
   let html = readFileSync(join(source, 'index.html'), 'utf8');
   for (const [file, { entryPoint }] of Object.entries(metafile.outputs)) {
-    const name = { 'dashboard/main.tsx': 'main.js', 'dashboard/style.css': 'style.css' }[entryPoint];
+    const name = NAMES[entryPoint];
     if (name !== undefined) html = html.replace(`"${name}"`, `"${basename(file)}"`);
   }
   writeFileSync(join(outdir, 'index.html'), html.replace(/>\n\s+</g, '>\n<'));

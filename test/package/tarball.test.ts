@@ -89,6 +89,7 @@ describe('the packed tarball', () => {
     expect(odd.map(({ name }) => name.replace(/-\w+\./, '-HASH.')).sort()).toEqual([
       'LICENSES.txt',
       'LICENSES.txt',
+      'icon-HASH.svg',
       'index.html',
       'style-HASH.css',
     ]);

@@ -23,7 +23,7 @@ export const NARROW = { width: 390, height: 844 };
 export async function openPage(browser: Browser, url: string, given: BrowserContextOptions = {}) {
   const context = await browser.newContext({ viewport: WIDE, ...given });
   const page: Page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('console', (message) => {

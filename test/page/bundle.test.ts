@@ -28,7 +28,7 @@ describe('the page of the dashboard', () => {
 
   test('has a hash in each name but that of the document and the licences', () => {
     const others = readdirSync(folder).filter((name) => !['index.html', 'LICENSES.txt'].includes(name));
-    for (const name of others) expect(name).toMatch(/-[A-Z0-9]{8}\.(js|css)$/);
+    for (const name of others) expect(name).toMatch(/-[A-Z0-9]{8}\.(js|css|svg)$/);
   });
 
   test('has no inline script, no inline style and no address of another site', () => {

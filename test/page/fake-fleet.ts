@@ -11,6 +11,11 @@ import type { Fleet, FleetEvent, FleetInstance, Hello, HourBin, Stop, StopCall }
 import { seededRandom } from '../../src/options/seeded-random.ts';
 
 const PAGE = fileURLToPath(new URL('../../dist/dashboard/page/', import.meta.url));
+const TYPES: Readonly<Record<string, string>> = {
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
 const STEP_MS = 500;
 const MINUTE_MS = 60_000;
 const CLIENTS = [
@@ -574,13 +579,9 @@ export class FakeFleet {
   #file(name: string, response: ServerResponse): void {
     const file = join(PAGE, name);
     if (!/^[\w.-]+$/.test(name) || !existsSync(file)) return void response.writeHead(404).end();
-    const type = name.endsWith('.js')
-      ? 'text/javascript'
-      : name.endsWith('.css')
-        ? 'text/css'
-        : 'text/html; charset=utf-8';
+    const type = TYPES[name.slice(name.lastIndexOf('.'))] ?? 'text/html; charset=utf-8';
     const csp =
-      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
     response
       .writeHead(200, { 'Content-Type': type, 'Content-Security-Policy': csp, 'Cache-Control': 'no-store' })
       .end(readFileSync(file));

@@ -8,7 +8,7 @@ import { lacksBrowser, openBrowser, openPage } from './browser.ts';
 import { FleetClient, KINDS, RealFleet, TOKEN, Traffic } from './real-fleet.ts';
 
 const CLIENTS = 24;
-const LONG = { timeout: 60_000 };
+const LONG = { timeout: 180_000 };
 
 const kind = (name: string) => ({ ...KINDS[0], name, version: '7.1', protocolVersion: '2025-11-25' });
 
@@ -21,7 +21,7 @@ describe.skipIf(lacksBrowser)('the page of a fleet', () => {
     browser = await openBrowser();
     await fleet.start();
     await traffic.start(fleet, CLIENTS, 400);
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     await traffic.stop();
     await fleet.close();

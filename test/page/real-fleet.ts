@@ -52,7 +52,7 @@ export class RealFleet {
     for (const name of this.#options.names) await this.startInstance(name);
   }
 
-  /** `port`: the one that an instance of this name had, so that its page finds it again. */
+  /** `port`: that of an earlier instance of this name, so that its page finds it again. */
   async startInstance(name: string, port?: number): Promise<RunningInstance> {
     const free = port ?? (await freePort());
     const store = `sqlite:${join(this.folder, 'sessions.db')}`;
@@ -252,6 +252,9 @@ export const KINDS: readonly ClientKind[] = [
   { name: 'go-sdk', version: '1.8.0', protocolVersion: '2026-07-28' },
 ];
 
+/** Which of them comes next: some are more common than others. */
+const SHARES = [0, 1, 6, 2, 0, 3, 1, 0, 4, 2, 6, 0, 5, 1, 3];
+
 export const TOOLS = ['search_docs', 'get_issue', 'list_issues', 'run_query', 'read_file', 'translate'];
 
 /** Clients that call until they are closed. `everyMs`: the mean time between two calls of one client. */
@@ -263,7 +266,7 @@ export class Traffic {
   async start(fleet: RealFleet, number: number, everyMs: number, users: readonly string[] = []): Promise<void> {
     for (let k = 0; k < number; k += 1) {
       const user = users[(k * 7) % Math.max(1, users.length)];
-      const kind = KINDS[Math.floor((k * k * 3) % KINDS.length)] ?? (KINDS[0] as ClientKind);
+      const kind = KINDS[SHARES[k % SHARES.length] ?? 0] as ClientKind;
       const client = new FleetClient(fleet, { ...kind, ...(user !== undefined && { user }) });
       await client.open();
       if (k % 3 !== 0) await client.listen();

@@ -22,8 +22,12 @@ export function joinedStops(
   return groups.map((group) => joined(group, nameOf, lived)).slice(-MOST);
 }
 
+/** A drain ends with an instance that is gone: calls that came to it last are calls of its drain. */
+const LEAVES = new Set<StopPart['kind']>(['drain', 'gone']);
+
 function isSame(one: StopPart, other: StopPart): boolean {
-  if (one.kind !== other.kind || one.instance !== other.instance) return false;
+  if (one.instance !== other.instance) return false;
+  if (one.kind !== other.kind) return LEAVES.has(one.kind) && LEAVES.has(other.kind);
   return one.kind !== 'store' || Math.abs(one.at - other.at) < SAME_MS;
 }
 
@@ -32,7 +36,9 @@ function joined(
   nameOf: (instance: string) => string | undefined,
   lived: (instance: string) => number | undefined,
 ): Stop {
-  const [{ kind, instance }] = group as readonly [StopPart];
+  const [{ instance, ...first }] = group as readonly [StopPart];
+  const drain = group.find((part) => part.kind === 'drain');
+  const { kind } = drain ?? first;
   const at = Math.min(...group.map((part) => part.at));
   const sum = (key: 'moved' | 'waited' | 'lost' | 'failed' | 'resumed'): number =>
     group.reduce((all, part) => all + part[key], 0);
@@ -40,7 +46,7 @@ function joined(
   const overs = group.flatMap(({ overAt }) => overAt ?? []);
   const sessions = group.find((part) => part.sessions !== undefined)?.sessions ?? (instance && lived(instance));
   const name = instance && nameOf(instance);
-  const end = ends[0];
+  const end = drain?.end ?? ends[0];
   return {
     id: `${kind}.${instance ?? at}`,
     at,
@@ -48,7 +54,7 @@ function joined(
     ...(name !== undefined && { name }),
     ...(instance !== undefined && { instance }),
     ...(end !== undefined && { end }),
-    ...(overs.length === group.length && { overAt: Math.max(...overs) }),
+    ...((kind === 'drain' ? overs.length > 0 : overs.length === group.length) && { overAt: Math.max(...overs) }),
     ...(typeof sessions === 'number' && { sessions }),
     moved: sum('moved'),
     waited: sum('waited'),

@@ -6,6 +6,8 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { brotliCompress } from 'node:zlib';
 import { type DashboardRequest, failed, type Reply } from './request.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -37,8 +39,15 @@ export const withSecurity = (reply: Reply): Reply => ({ ...reply, headers: { ...
 interface PageFile {
   readonly type: string;
   readonly body: Uint8Array;
+  /** Once it was asked for. Compressing takes some 0.3 s, on a thread beside the event loop. */
+  brotli: Promise<Uint8Array> | undefined;
   readonly tag: string;
 }
+
+const compress = promisify(brotliCompress);
+/** The build puts a hash of the text into the name. */
+const HASHED = /-[A-Z0-9]{8}\.\w+$/;
+const FOREVER = 'private, max-age=31536000, immutable';
 
 export class PageFiles {
   readonly #folder: string;
@@ -59,10 +68,12 @@ export class PageFiles {
         return failed(404, 'page', 'This build of sojourn has no page: run npm run build');
       return isFolder(last) ? toFolder(last) : failed(404, 'unknown', 'Not found');
     }
-    // The name of a file stays the same when its text changes, so a browser asks each time.
-    const headers = { 'Content-Type': file.type, ETag: file.tag, 'Cache-Control': 'no-cache' };
+    const lasts = HASHED.test(last) ? FOREVER : 'no-cache';
+    const headers = { 'Content-Type': file.type, ETag: file.tag, 'Cache-Control': lasts, Vary: 'Accept-Encoding' };
     if (header('if-none-match') === file.tag) return { status: 304, headers };
-    return { status: 200, headers, body: file.body };
+    if (!/\bbr\b/.test(header('accept-encoding') ?? '')) return { status: 200, headers, body: file.body };
+    const body = await (file.brotli ??= compress(file.body));
+    return { status: 200, headers: { ...headers, 'Content-Encoding': 'br' }, body };
   }
 }
 
@@ -82,7 +93,12 @@ async function readFiles(folder: string): Promise<ReadonlyMap<string, PageFile>>
     const type = TYPES[extname(name)];
     if (type === undefined) continue;
     const body = await readFile(`${folder}/${name}`);
-    files.set(name, { type, body, tag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"` });
+    files.set(name, {
+      type,
+      body,
+      brotli: undefined,
+      tag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
+    });
   }
   return files;
 }
