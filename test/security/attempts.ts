@@ -13,6 +13,8 @@ export type AttackClass =
   | 'bodies, headers, targets'
   | 'messages and stores'
   | 'floods'
+  | 'memory'
+  | 'pipelined'
   | 'shapes'
   | 'aborted requests'
   | 'waiting room'

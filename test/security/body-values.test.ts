@@ -7,7 +7,7 @@ import { envelope, mirrored } from '../kit/modern.ts';
 import { countAttempts } from './attempts.ts';
 import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
 
-const floods = countAttempts('floods');
+const floods = countAttempts('memory');
 
 const MIB = 1024 * 1024;
 const BODIES = 24;

@@ -12,7 +12,7 @@ import { rawRequest } from './aborts.ts';
 import { countAttempts } from './attempts.ts';
 import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
 
-const counted = countAttempts('floods');
+const counted = countAttempts('memory');
 
 const MIB = 1024 * 1024;
 const PADDING = 'y'.repeat(3.5 * MIB);

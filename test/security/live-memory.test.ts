@@ -9,7 +9,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { countAttempts } from './attempts.ts';
 import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
 
-const floods = countAttempts('floods');
+const floods = countAttempts('memory');
 
 function storePath(): string {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-live-memory-'));

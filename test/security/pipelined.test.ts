@@ -19,7 +19,7 @@ import { BUDGET, expectEmptyBudget, rawRequest, workServer } from './aborts.ts';
 import { countAttempts } from './attempts.ts';
 import { Caller, deafConnection, rawPost, startSmallHeap, times, underAttack } from './small-heap.ts';
 
-const floods = countAttempts('floods');
+const floods = countAttempts('pipelined');
 
 /** A connection that sends what it is given, and keeps what it reads. */
 function pipe(port: number) {

@@ -8,7 +8,7 @@ import { until } from '../kit/until.ts';
 import { countAttempts } from './attempts.ts';
 import { Caller, startSmallHeap, underAttack } from './small-heap.ts';
 
-const floods = countAttempts('floods');
+const floods = countAttempts('memory');
 
 /** 11 MB on the wire. */
 const CHARACTERS = 1_800_000;

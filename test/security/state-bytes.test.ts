@@ -10,7 +10,7 @@ import { said, toolServer } from '../kit/tool-server.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { countAttempts } from './attempts.ts';
 
-const counted = countAttempts('floods');
+const counted = countAttempts('memory');
 
 const LIMIT = 1_000;
 const VALUE = 'x'.repeat(900);

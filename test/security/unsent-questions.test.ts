@@ -12,7 +12,7 @@ import { until } from '../kit/until.ts';
 import { BUDGET, hasWholeBudget } from './aborts.ts';
 import { countAttempts } from './attempts.ts';
 
-const counted = countAttempts('floods');
+const counted = countAttempts('memory');
 
 const QUESTIONS = 10_000;
 const MOST_WAITING = 16;
