@@ -33,7 +33,7 @@ import type { RandomSource } from '../options/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import type { UserOf } from './caller-checks.ts';
 
-export interface CoreOptions extends Omit<RegistryOptions, 'guarded' | 'lease' | 'waiting'> {
+export interface CoreOptions extends Omit<RegistryOptions, 'sharesStore' | 'lease' | 'waiting'> {
   readonly factory: McpEndpointFactory;
   /** Each call of the factory is known to return another server. */
   readonly makesNew: boolean;
@@ -81,8 +81,13 @@ export class Core {
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
     const { waitingRequests: places, waitingBytes: bytes } = limits;
     const waitingRoom = new WaitingRoom({ time, random, places, bytes, lifecycle, lease: instance.lease });
-    const guarded = !inProcess;
-    const registry = new Registry(options, store, { ...given, guarded, lease: instance.lease, waiting: waitingRoom });
+    const sharesStore = !inProcess;
+    const registry = new Registry(options, store, {
+      ...given,
+      sharesStore,
+      lease: instance.lease,
+      waiting: waitingRoom,
+    });
     const bus = new EndpointBus(options.bus, instance, logger);
     this.#keys =
       requestStateKeys === undefined

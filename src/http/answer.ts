@@ -79,7 +79,7 @@ export interface LostRequest {
 }
 
 /** The answer to a request of the 2025 era that ends without its result. */
-export function lostJson(
+export function lostCallJson(
   options: Pick<ResolvedOptions, 'lostCalls'>,
   { id = null, method }: LostRequest,
   error: SojournError,

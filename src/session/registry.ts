@@ -31,7 +31,7 @@ import type { EndpointStore } from './record/record-kinds.ts';
 
 export interface RegistryOptions {
   /** Whether other processes may own sessions of the store. */
-  readonly guarded: boolean;
+  readonly sharesStore: boolean;
   readonly durable: boolean;
   readonly authorizer?: Authorizer | undefined;
   readonly lists?: SharedLists | undefined;
@@ -47,7 +47,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: EndpointStore;
-  readonly guarded: boolean;
+  readonly sharesStore: boolean;
   readonly durable: boolean;
   readonly authorizer: Authorizer | undefined;
   readonly lists: SharedLists | undefined;
@@ -71,7 +71,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.options = options;
     this.logger = options.logger;
     this.store = store;
-    this.guarded = given.guarded;
+    this.sharesStore = given.sharesStore;
     this.durable = given.durable;
     this.authorizer = given.authorizer;
     this.lists = given.lists;

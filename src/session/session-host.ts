@@ -20,8 +20,8 @@ export interface SessionHost {
   readonly callTimes: CallTimes | undefined;
   /** `undefined`: without `sharedLists`. */
   readonly lists: SharedLists | undefined;
-  /** Other processes may own sessions of this store: calls are guarded (`calls/markers.ts`). */
-  readonly guarded: boolean;
+  /** Other processes may own sessions of this store: calls have markers (`calls/markers.ts`). */
+  readonly sharesStore: boolean;
   readonly lifecycle: Lifecycle;
   readonly lease: OwnLease;
   readonly claims: Claims;

@@ -12,7 +12,7 @@
  * `unsent-questions.ts`.
  */
 import type { SojournError } from '../errors.ts';
-import { lostJson, type LostRequest } from '../http/answer.ts';
+import { lostCallJson, type LostRequest } from '../http/answer.ts';
 import { shareKey } from '../http/body.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Fence } from '../stores/store.ts';
@@ -113,7 +113,7 @@ export class LiveSession {
     this.#version = start.record?.version ?? handshake.protocolVersion;
     this.ownership = new SessionOwnership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
-    this.markers = host.guarded ? new Markers(host, this.ownership) : undefined;
+    this.markers = host.sharesStore ? new Markers(host, this.ownership) : undefined;
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
     this.run = runs?.run(this);
@@ -254,8 +254,8 @@ export class LiveSession {
   }
 
   /** The answer to a request that ends without its result. */
-  lostJson(request: LostRequest, error: SojournError): string {
-    return lostJson(this.host.options, request, error);
+  lostCallJson(request: LostRequest, error: SojournError): string {
+    return lostCallJson(this.host.options, request, error);
   }
 
   // ——— the end ———

@@ -74,7 +74,7 @@ export function callsOf({ logged = true, durable = true, quirk = false, getSink 
       : undefined,
     enter: () => (state.users += 1),
     exit: () => (state.users -= 1),
-    lostJson: ({ id }: { id: unknown }, { code }: SojournError) => `${id} ${code}`,
+    lostCallJson: ({ id }: { id: unknown }, { code }: SojournError) => `${id} ${code}`,
   };
   const calls = new SessionCalls(session as unknown as ConstructorParameters<typeof SessionCalls>[0]);
   const held: unknown[] = [];

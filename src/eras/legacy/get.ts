@@ -16,7 +16,7 @@
  * the loss of its owner comes here too (kind `resume`), and never becomes a GET stream.
  */
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
-import { lostJson } from '../../http/answer.ts';
+import { lostCallJson } from '../../http/answer.ts';
 import type { ResponseSink, ResponsePolicy } from '../../http/sink.ts';
 import type { ResumedNotice } from '../../observe/step-notices.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -183,7 +183,10 @@ export class LegacyGets {
   #respondError(inbound: Inbound, position: EventPosition, error: SojournError): void {
     const { call: id, isTool } = position;
     const sink = this.#open(inbound);
-    sink.message(lostJson(this.#options, { id, method: isTool ? 'tools/call' : undefined }, error), endedId(position));
+    sink.message(
+      lostCallJson(this.#options, { id, method: isTool ? 'tools/call' : undefined }, error),
+      endedId(position),
+    );
     sink.end();
   }
 }

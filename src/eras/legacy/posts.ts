@@ -124,7 +124,7 @@ class PostEntry extends SessionEntry<PostHost> {
     if (!this.#stays) return this.#marked;
     if (first === 'run') return undefined;
     open();
-    for (const request of requests) sink.message(session.lostJson(request, ownerLost(true)));
+    for (const request of requests) sink.message(session.lostCallJson(request, ownerLost(true)));
     sink.end();
     return 'done';
   }

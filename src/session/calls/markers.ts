@@ -47,11 +47,11 @@ interface LeftMarker {
   readonly since: number;
 }
 
-/** What a guard needs of the instance. */
-type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options' | 'authorizer'>;
+/** What markers need of the instance. */
+type MarkerHost = Pick<SessionHost, 'store' | 'logger' | 'options' | 'authorizer'>;
 
 export class Markers {
-  readonly #store: GuardHost['store'];
+  readonly #store: MarkerHost['store'];
   readonly #ownership: SessionOwnership;
   readonly #logger: Logger;
   readonly #time: Required<TimeProvider>;
@@ -64,7 +64,7 @@ export class Markers {
   /** Markers that no call on this instance removes, oldest first, and since when. */
   #left: LeftMarker[] | undefined = undefined;
 
-  constructor({ store, logger, options, authorizer }: GuardHost, ownership: SessionOwnership) {
+  constructor({ store, logger, options, authorizer }: MarkerHost, ownership: SessionOwnership) {
     this.#logger = logger;
     this.#store = store;
     this.#ownership = ownership;

@@ -53,7 +53,7 @@ export async function takeLostCalls(
       stream.complete();
       session.calls.running.forgetStream(key);
     } else {
-      const json = session.lostJson(request, ownerLost(mayHaveRun));
+      const json = session.lostCallJson(request, ownerLost(mayHaveRun));
       stream.send(json, true);
       answerOnGet(session, json);
       await stream.flushed();

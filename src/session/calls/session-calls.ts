@@ -53,7 +53,7 @@ interface CallsSession extends QuirkSession {
   enter(): void;
   exit(): void;
   /** The answer to a request that ends without its result. */
-  lostJson(request: LostRequest, error: SojournError): string;
+  lostCallJson(request: LostRequest, error: SojournError): string;
 }
 
 export class SessionCalls {
@@ -165,7 +165,7 @@ export class SessionCalls {
     if (call.isOver) return;
     call.around?.cut(error);
     this.#settle(call);
-    this.#reply(call, this.#session.lostJson(call, error));
+    this.#reply(call, this.#session.lostCallJson(call, error));
     this.#abort(call.id, error.message);
   }
 
@@ -338,7 +338,7 @@ export class SessionCalls {
       if (!staysResumable(reason)) call.stream?.stopLogging();
       if (call.hook?.takes === 'answer') call.hook.run(errorAnswer(call.id, error));
       else if (call.stream !== undefined)
-        this.running.reply(call.stream, this.#session.lostJson(call, error), removedMark(call));
+        this.running.reply(call.stream, this.#session.lostCallJson(call, error), removedMark(call));
     }
   }
 }

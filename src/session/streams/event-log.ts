@@ -3,7 +3,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
-import { lostJson } from '../../http/answer.ts';
+import { lostCallJson } from '../../http/answer.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import { endError } from '../../inbound/retries.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
@@ -132,7 +132,7 @@ export class SessionEventLog {
   lostAnswer(call: AnsweredCall): string | undefined {
     if (hasPriming(this.#session.version)) return undefined;
     // A session that has no leave reason yet is about to end: its end is being written.
-    return lostJson(this.#host.options, call, endError(this.ownership.leaveReason ?? 'deleted', true));
+    return lostCallJson(this.#host.options, call, endError(this.ownership.leaveReason ?? 'deleted', true));
   }
 
   /**
@@ -141,7 +141,7 @@ export class SessionEventLog {
    */
   hold(bytes: number): boolean {
     // A store in this process answers at once, and no event waits.
-    if (!this.#host.guarded || this.#host.held.events.take(bytes, 0, this.#session.share)) return true;
+    if (!this.#host.sharesStore || this.#host.held.events.take(bytes, 0, this.#session.share)) return true;
     this.#host.logger.warn(
       { sessionId: this.ownership.sessionId },
       'Events that wait for the store fill the memory of this instance (limits.memoryBytes): the events of a stream are dropped',
@@ -151,7 +151,7 @@ export class SessionEventLog {
 
   /** Such an event does not wait any more. */
   release(bytes: number): void {
-    if (this.#host.guarded) this.#host.held.events.give(bytes, this.#session.share);
+    if (this.#host.sharesStore) this.#host.held.events.give(bytes, this.#session.share);
   }
 
   /** The store was not reached. */

@@ -78,7 +78,7 @@ function posted(given: Given = {}) {
     streamLog: {},
     log: { read: given.log ?? (async () => ({ found: false, complete: false, events: [] })) },
     clientMessages: { notification: note('notification'), refusal: () => undefined },
-    lostJson: ({ id }: { id: number }, { code }: SojournError) => `${id} ${code}`,
+    lostCallJson: ({ id }: { id: number }, { code }: SojournError) => `${id} ${code}`,
     calls: {
       running: { refusal: () => given.refusal, get: () => undefined, stream: () => undefined },
       remembersRuns: false,
