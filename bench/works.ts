@@ -204,6 +204,25 @@ function modern(tools: number, goal: number): Work {
   };
 }
 
+/** What it costs to be watched. */
+function watched(id: string, title: string, load: Work['load']): Work {
+  return {
+    id,
+    title: `${title}, watched`,
+    asked: true,
+    sides: [
+      { id: 'unwatched', title: 'nothing set', server: ours() },
+      { id: 'metrics', title: 'metrics: true', server: ours({ metrics: true }) },
+      { id: 'otel', title: 'telemetry() and the OpenTelemetry SDK', server: { script: 'ours-otel.mjs' } },
+    ],
+    comparisons: [
+      { of: 'unwatched', against: 'metrics', by: 'cpu', as: 'percent' },
+      { of: 'unwatched', against: 'otel', by: 'cpu', as: 'percent' },
+    ],
+    load,
+  };
+}
+
 function lists(tools: number): Work {
   return {
     id: named('lists', tools),
@@ -290,6 +309,8 @@ export const works: readonly Work[] = [
   modern(100, 10),
   lists(100),
   lists(1_000),
+  watched('watched', 'tools/call on one session, 2025-06-18', (port) => statefulCalls(port, '2025-06-18')),
+  watched('watched-modern', 'tools/call, 2026-07-28', modernCalls),
   auth,
 ];
 

@@ -12,6 +12,8 @@ if (!build({ ifStale: true })) process.exit(1);
 if (process.argv.some((text) => /^--node(=|$)/.test(text)) && existsSync(resolve(root, 'tools/runtimes')))
   await ensureTools('tools/runtimes');
 
+if (process.argv.some((text) => text.includes('watched'))) await ensureTools('tools/otel-2');
+
 const main = resolve(root, 'bench/main.ts');
 process.argv[1] = main;
 register();

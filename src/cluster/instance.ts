@@ -18,7 +18,15 @@ import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './instance-link.ts';
 import { type LinkedInstance, Links, PASSING_CAUSES } from './links.ts';
 import { Orders, type OrdersTaken } from './orders.ts';
-import { type AnswerItem, type RequestItem, type FaultyItem, type ReceivedItem, readMessage } from './messages.ts';
+import {
+  type AnswerItem,
+  type FaultyItem,
+  type Notification,
+  type NotifyMessage,
+  readMessage,
+  type ReceivedItem,
+  type RequestItem,
+} from './messages.ts';
 
 /** What is done here with calls that instances relay to each other. */
 export interface RelayedCalls {
@@ -52,6 +60,7 @@ export interface ServedHere {
   readonly waitingRoom: { wake(): void };
   readonly bus: { deliver(event: ServerEvent): void };
   readonly orders: OrdersTaken;
+  readonly notifications: { deliver(session: string | null, notification: Notification): unknown };
   /** `undefined`: the store cannot be away. */
   readonly outage: { renewed(wasAway: boolean): void } | undefined;
 }
@@ -235,6 +244,14 @@ export class Instance implements Leaseholder, LinkedInstance {
     return (await this.#directory.send(this.lease.id, to, { kind: 'dashboard', said })) === 'sent';
   }
 
+  /** To another instance, or to all others: at most once. `false`: it was not sent. */
+  async notify(to: string | undefined, message: NotifyMessage): Promise<boolean> {
+    if (!this.lease.valid) return false;
+    if (to !== undefined) return (await this.#directory.send(this.lease.id, to, message)) === 'sent';
+    await this.#directory.publish(this.lease.id, message);
+    return true;
+  }
+
   /** Orders another instance to drain. `false`: messages within one process carry no orders. */
   async orderDrain(to: string, nonce: string, by: string): Promise<boolean> {
     const lease = await this.#directory.read(to);
@@ -265,6 +282,10 @@ export class Instance implements Leaseholder, LinkedInstance {
           return undefined;
         case 'bus':
           return this.#served.bus.deliver(message.event);
+        case 'notify': {
+          const { session, method, params } = message;
+          return void this.#served.notifications.deliver(session, { method, ...(params && { params }) });
+        }
         case 'dashboard':
           return dashboards.get(this)?.heard(from, message.said);
         case 'order':

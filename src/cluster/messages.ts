@@ -4,6 +4,7 @@
  *     message    link: numbered items (`instance-link.ts`) · probe: its arrival · bus: an event of the bus ·
  *                unlinked: the sender cannot read the link messages of the receiver ·
  *                order: of the command line (`orders.ts`) ·
+ *                notify: of the application, to the client of one session or of all ·
  *                dashboard: what the dashboards of two instances say to each other (`dashboard/server/peers.ts`)
  *     item       of a relayed call:
  *                relaying instance ─▶ owner   call · gone: the client disconnected
@@ -53,6 +54,18 @@ export type RequestItem = {
   readonly after?: string;
   /** The text of the body. */
   readonly text?: string;
+};
+
+/** A notification of the application. */
+export type Notification = {
+  readonly method: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+};
+
+export type NotifyMessage = Notification & {
+  readonly kind: 'notify';
+  /** `null`: all that are live where it arrives. */
+  readonly session: string | null;
 };
 
 /** An error, as the instance of the client answers with it. */
@@ -115,6 +128,7 @@ export type InstanceMessage =
   | { readonly kind: 'unlinked' }
   | { readonly kind: 'probe' }
   | OrderMessage
+  | NotifyMessage
   | { readonly kind: 'dashboard'; readonly said: Readonly<Record<string, unknown>> }
   | { readonly kind: 'bus'; readonly event: ServerEvent };
 
@@ -136,6 +150,8 @@ export function readMessage(message: unknown): ReceivedMessage | undefined {
       return { kind };
     case 'order':
       return isOrder(message) ? (message as OrderMessage) : undefined;
+    case 'notify':
+      return isNotify(message) ? (message as unknown as NotifyMessage) : undefined;
     case 'dashboard':
       return isObject(message['said']) ? { kind, said: message['said'] } : undefined;
     case 'bus':
@@ -271,6 +287,8 @@ const ORDERS: Readonly<Record<OrderMessage['run'], Check>> = {
   drain: fields(ORDER),
   end: fields({ ...ORDER, session: isText }),
 };
+
+const isNotify = fields({ session: isSession, method: isText, params: optional(isObject) });
 
 const LIST_EVENT = fields({ params: optional(isObject) });
 const EVENTS: Readonly<Record<ServerEvent['kind'], Check>> = {

@@ -2,13 +2,9 @@
  * The bus of `subscriptions/listen` and `notify` across instances. An event reaches the listeners of this process at
  * once, and the listeners of other instances through the store, or through the bus of the application.
  */
-import {
-  InMemoryServerEventBus,
-  type ServerEvent,
-  type ServerEventBus,
-  type ServerNotifier,
-} from '@modelcontextprotocol/server';
+import { InMemoryServerEventBus, type ServerEvent, type ServerEventBus } from '@modelcontextprotocol/server';
 import type { Logger } from '../types.ts';
+import type { Notifier } from './notifications.ts';
 
 export class EndpointBus implements ServerEventBus {
   readonly #local: InMemoryServerEventBus;
@@ -44,8 +40,9 @@ export class EndpointBus implements ServerEventBus {
   }
 }
 
-export function createNotifier(bus: ServerEventBus): ServerNotifier {
+export function createNotifier(bus: ServerEventBus, messages: Pick<Notifier, 'message'>): Notifier {
   return {
+    message: (message) => messages.message(message),
     toolsChanged: () => bus.publish({ kind: 'tools_list_changed' }),
     promptsChanged: () => bus.publish({ kind: 'prompts_list_changed' }),
     resourcesChanged: () => bus.publish({ kind: 'resources_list_changed' }),

@@ -8,6 +8,7 @@
 import type { Authenticator } from '../auth/context.ts';
 import { broadcast } from '../session/broadcast.ts';
 import { EndpointBus } from './bus.ts';
+import { Notifications } from './notifications.ts';
 import { Finder } from '../cluster/finder.ts';
 import { Instance } from '../cluster/instance.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
@@ -60,6 +61,7 @@ export class Core {
   readonly instance: Instance;
   readonly legacy: LegacyEra;
   readonly bus: EndpointBus;
+  readonly notifications: Notifications;
   readonly store: EndpointStore;
   readonly shutdown: Shutdown;
   readonly #waitingRoom: WaitingRoom;
@@ -119,6 +121,7 @@ export class Core {
     this.instance = instance;
     this.legacy = eras.legacy;
     this.bus = bus;
+    this.notifications = new Notifications(registry, instance, logger);
     this.#waitingRoom = waitingRoom;
     this.#endpoint = given.endpoint;
   }
@@ -128,12 +131,20 @@ export class Core {
    * memory store. May be called again after it has failed.
    */
   async join(): Promise<void> {
-    const { registry, legacy, bus } = this;
+    const { registry, legacy, bus, notifications } = this;
     const orders = {
       drain: (by: string) => this.#endpoint.drainOrdered(by),
       end: (id: string) => legacy.terminate(id),
     };
-    const served = { registry, legacy, bus, orders, waitingRoom: this.#waitingRoom, outage: this.#outage };
+    const served = {
+      registry,
+      legacy,
+      bus,
+      orders,
+      notifications,
+      waitingRoom: this.#waitingRoom,
+      outage: this.#outage,
+    };
     await this.instance.join(served);
     this.#storeHealth.begin();
   }

@@ -197,7 +197,7 @@ class Endpoint {
       listen: (given) => this.#listen(given),
       wellKnown: { fetch: this.#wellKnown.fetch, node: this.#wellKnown.node },
       sessions: createSessions(this.#core, this.#loader, this.#events),
-      notify: createNotifier(bus),
+      notify: createNotifier(bus, this.#core.notifications),
       bus,
       drain: (given) => keepingProcess(() => this.#drain(given)),
       close: () => this.#close(),

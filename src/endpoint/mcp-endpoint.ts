@@ -1,10 +1,11 @@
 /** The public shape of an endpoint. `endpoint.ts` makes it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AuthInfo, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
+import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
 import type { Listening } from '../listen/listen.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
 import type { Dashboard, DashboardOptions } from '../dashboard/server/options.ts';
 import type { EndpointHealth } from '../types.ts';
+import type { Notifier } from './notifications.ts';
 import type { Sessions } from './sessions.ts';
 
 export interface FetchOptions {
@@ -47,8 +48,7 @@ export interface McpEndpoint extends AsyncDisposable {
     readonly node: (req: IncomingMessage, res: ServerResponse, next?: () => void) => void;
   };
   readonly sessions: Sessions;
-  /** Tells clients of both eras, on every instance, that a list or a resource changed. */
-  readonly notify: ServerNotifier;
+  readonly notify: Notifier;
   readonly bus: ServerEventBus;
   /**
    * Releases every session and finishes running requests; afterwards every request gets 503. Idempotent. Keeps the

@@ -15,6 +15,7 @@ import { isEnded } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
 import type { CoreLoader } from './core-loader.ts';
 import type { Core } from './core.ts';
+import { notificationOf } from './notifications.ts';
 
 export { bytesOf, decodeSession, endReasonOf, GET_STREAM, type SessionStatus, type SessionSummary, summary };
 
@@ -58,6 +59,12 @@ export interface Sessions {
   list(page?: SessionPageRequest): SessionList;
   /** `undefined`: the id is unknown or the session ended. */
   get(id: string): Promise<SessionInfo | undefined>;
+  /**
+   * Sends a notification to the client of a session, on its GET stream: a client that never opened one does not get it.
+   * `true`: the session is live here, or the
+   * instance that has it live was sent the message. `false`: no instance has it live.
+   */
+  notify(id: string, method: string, params?: Readonly<Record<string, unknown>>): Promise<boolean>;
   /** Ends a session on whichever instance it lives. `false`: there is no such session. */
   terminate(id: string): Promise<boolean>;
   /** Events of this instance. */
@@ -99,6 +106,11 @@ export function createSessions(core: Core, loader: CoreLoader, events: SessionEv
       const record = await store.sessions.read(id);
       if (record === undefined || isEnded(record)) return undefined;
       return sessionInfo(record, new Set((await instance.leases()).map((lease) => lease.id)));
+    },
+    async notify(id, method, params) {
+      const notification = notificationOf(method, params);
+      const { store } = await loader.ready();
+      return core.notifications.deliverAnywhere(id, notification, store);
     },
     async terminate(id) {
       return (await loader.ready()).legacy.terminate(id);

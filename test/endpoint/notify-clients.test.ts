@@ -1,0 +1,97 @@
+/** `sessions.notify` and `notify.message`: messages of the application to clients, wherever their sessions are live. */
+import { describe, expect, test } from 'vitest';
+import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { serve } from '../kit/serve.ts';
+import { createLab } from '../kit/lab.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+
+useSharedStores();
+
+/** A client with a GET stream. */
+async function listening(member: Member): Promise<{ client: RawClient; id: string; stream: RawResponse }> {
+  const client = member.client({ timeoutMs: 20_000 });
+  await client.initialize();
+  return { client, id: client.sessionId ?? '', stream: await client.get() };
+}
+
+const MESSAGE = 'notifications/message';
+const log = (level: string, data: string) => ({ jsonrpc: '2.0', method: MESSAGE, params: { level, data } });
+
+describe.each(storeKinds)('on the store %s', (kind) => {
+  const fleet = async (): Promise<[Member, Member]> =>
+    (await serveFleet(2, { store: sharedStore(kind) })) as [Member, Member];
+
+  test('a message to one session reaches its client from any instance, and no other client', async () => {
+    const [a, b] = await fleet();
+    const [one, other] = [await listening(a), await listening(a)];
+    expect(await a.endpoint.sessions.notify(one.id, MESSAGE, { level: 'info', data: 'here' })).toBe(true);
+    expect(await b.endpoint.sessions.notify(one.id, 'notifications/acme/sold', { item: 7 })).toBe(true);
+    expect(await b.endpoint.sessions.notify(one.id, 'notifications/acme/closed')).toBe(true);
+    expect(await one.stream.nextMessage()).toEqual(log('info', 'here'));
+    expect(await one.stream.nextMessage()).toEqual({
+      jsonrpc: '2.0',
+      method: 'notifications/acme/sold',
+      params: { item: 7 },
+    });
+    expect(await one.stream.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/acme/closed' });
+    expect(await a.endpoint.sessions.notify(other.id, MESSAGE, { level: 'info', data: 'last' })).toBe(true);
+    expect(await other.stream.nextMessage()).toEqual(log('info', 'last'));
+  });
+
+  test('false where no instance has the session live', async () => {
+    const [a, b] = await fleet();
+    const { client, id } = await listening(a);
+    const ask = (one: string) =>
+      Promise.all([a, b].map(({ endpoint }) => endpoint.sessions.notify(one, MESSAGE, { level: 'info', data: 'x' })));
+    for (const unknown of ['unknown', '', '__proto__', `${id} `, 'x'.repeat(10_000)])
+      expect(await ask(unknown)).toEqual([false, false]);
+    await client.delete();
+    expect(await ask(id)).toEqual([false, false]);
+  });
+
+  test('a message to all reaches the sessions of each instance once, from the level on that they asked for', async () => {
+    const [a, b] = await fleet();
+    const sessions = [await listening(a), await listening(b)];
+    const quiet = await listening(b);
+    await quiet.client.call('logging/setLevel', { level: 'error' });
+    a.endpoint.notify.message({ level: 'info', data: 'first' });
+    a.endpoint.notify.message({ level: 'critical', data: 'second', logger: 'shop' });
+    for (const { stream } of sessions) {
+      expect(await stream.nextMessage()).toEqual(log('info', 'first'));
+      expect(await stream.nextMessage()).toMatchObject({ params: { data: 'second', logger: 'shop' } });
+    }
+    expect(await quiet.stream.nextMessage()).toMatchObject({ params: { data: 'second' } });
+    // Nothing came twice.
+    for (const { id, stream } of [...sessions, quiet]) {
+      await b.endpoint.sessions.notify(id, MESSAGE, { level: 'info', data: 'end' });
+      expect(await stream.nextMessage()).toEqual(log('info', 'end'));
+    }
+  });
+});
+
+test('what is no notification is refused, and a message is a copy', async () => {
+  const { endpoint, client } = await serve(createLab().factory);
+  const one = client();
+  await one.initialize();
+  const id = one.sessionId ?? '';
+  for (const [method, params] of [
+    ['tools/call', {}],
+    ['', {}],
+    [undefined, {}],
+    [MESSAGE, 'text'],
+    [MESSAGE, null],
+    [MESSAGE, []],
+  ] as ReadonlyArray<readonly [string, Record<string, unknown>]>)
+    await expect(endpoint.sessions.notify(id, method, params)).rejects.toThrow(/Option (method|params)/);
+  const cyclic: Record<string, unknown> = {};
+  cyclic['self'] = cyclic;
+  await expect(endpoint.sessions.notify(id, MESSAGE, cyclic)).rejects.toThrow(TypeError);
+  expect(() => endpoint.notify.message({ level: 'loud' as never, data: 1 })).toThrow(/Option level/);
+  const stream = await one.get();
+  const params = { level: 'info', data: 'as given' };
+  const sent = endpoint.sessions.notify(id, MESSAGE, params);
+  params.data = 'changed';
+  expect(await sent).toBe(true);
+  expect(await stream.nextMessage()).toEqual(log('info', 'as given'));
+});
