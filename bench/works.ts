@@ -294,6 +294,23 @@ const auth: Work = {
   load: (port) => authorizedCalls(port, '2025-06-18'),
 };
 
+/** What a dashboard that no page watches costs: the CPU per request beside the same endpoint without one. */
+const dashboard = (id: string, title: string, load: Work['load']): Work => ({
+  id,
+  title: `${title}, with a dashboard that is not watched`,
+  asked: true,
+  sides: [
+    { id: 'ours', title: 'ours', server: ours() },
+    {
+      id: 'mounted',
+      title: 'ours, with a dashboard',
+      server: { script: 'ours.mjs', env: { BENCH_DASHBOARD: 'true' } },
+    },
+  ],
+  comparisons: [{ of: 'mounted', against: 'ours', by: 'cpu', as: 'percent' }],
+  load,
+});
+
 export const works: readonly Work[] = [
   others,
   stateful,
@@ -312,6 +329,8 @@ export const works: readonly Work[] = [
   watched('watched', 'tools/call on one session, 2025-06-18', (port) => statefulCalls(port, '2025-06-18')),
   watched('watched-modern', 'tools/call, 2026-07-28', modernCalls),
   auth,
+  dashboard('dashboard', 'tools/call on one session, 2025-06-18', (port) => statefulCalls(port, '2025-06-18')),
+  dashboard('dashboard-modern', 'tools/call, 2026-07-28', modernCalls),
 ];
 
 /** The same work with one more side: another build of this package. */

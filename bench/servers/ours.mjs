@@ -2,7 +2,8 @@ import { buildEchoServer } from './echo-server.mjs';
 import { serve } from './serve.mjs';
 
 // BENCH_OPTIONS: endpoint options as JSON; BENCH_DIST: another build of the package, to compare two. BENCH_MAKING:
-// `plain`, a factory that does not pass `ctx.serverOptions` on; `one`, one server for all sessions.
+// `plain`, a factory that does not pass `ctx.serverOptions` on; `one`, one server for all sessions. BENCH_DASHBOARD: with
+// a dashboard that no page watches.
 const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
 const options = JSON.parse(process.env.BENCH_OPTIONS ?? '{}');
 
@@ -12,4 +13,6 @@ const making = {
 };
 const made = making[process.env.BENCH_MAKING]?.() ?? buildEchoServer;
 
-serve(createMcpEndpoint(made, options).node);
+const endpoint = createMcpEndpoint(made, options);
+if (process.env.BENCH_DASHBOARD) endpoint.dashboard({ token: 'a-token-of-the-benchmark' });
+serve(endpoint.node);

@@ -49,7 +49,10 @@ export async function mount(
     server.close();
     await once(server, 'close');
   });
-  return (server.address() as AddressInfo).port;
+  const { port } = server.address() as AddressInfo;
+  // It is loaded, and collects from now on.
+  await ask(port, '/');
+  return port;
 }
 
 export interface OpenStream {

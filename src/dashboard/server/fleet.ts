@@ -40,6 +40,8 @@ export interface FleetReader {
   hour(bin: HourBin): void;
   rows(rows: readonly SessionRow[]): void;
   readonly wantsRows: boolean;
+  /** Its client has not left. */
+  readonly isOpen: boolean;
 }
 
 /** In place of an instance: this one saw that a lease is gone. No call may have been touched by it. */
@@ -96,9 +98,10 @@ export class Fleet implements HearsReports {
   /** A page is open. It gets what is known of the last hour, and then all that is new. */
   async add(reader: FleetReader): Promise<void> {
     this.#quietAt = undefined;
-    this.#readers.add(reader);
     if (this.#timer === undefined) await this.#begin();
-    if (!this.#readers.has(reader) || reader.wantsRows) return;
+    if (!reader.isOpen) return this.delete(reader);
+    this.#readers.add(reader);
+    if (reader.wantsRows) return;
     this.#catchUp(reader);
     reader.fleet(JSON.stringify(this.#now()));
   }

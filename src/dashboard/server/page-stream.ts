@@ -32,6 +32,10 @@ export class PageStream implements StreamWriter, FleetReader {
     open.add(this);
   }
 
+  get isOpen(): boolean {
+    return this.#target !== undefined;
+  }
+
   begin(target: StreamTarget): void {
     this.#target = target;
     if (!this.wantsRows) this.#write('hello', JSON.stringify(this.#hello));

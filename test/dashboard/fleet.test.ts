@@ -1,0 +1,135 @@
+/** What the pages of a fleet see, over every store: several instances, of which one has no dashboard. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Fleet, FleetEvent, Stop } from '../../src/dashboard/wire.ts';
+import type { RefusalReason, SessionDetail, SessionRow } from '../../src/dashboard/wire-pages.ts';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { ACTION, ask, BEARER, jsonOf, mount, openStream, TOKEN } from '../kit/dashboard.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { tool } from '../kit/lab.ts';
+import { until } from '../kit/until.ts';
+
+useSharedStores();
+
+const WAIT = { timeoutMs: 15_000 };
+
+interface Mounted extends Member {
+  readonly dashboard: number;
+}
+
+async function mountedFleet(kind: (typeof storeKinds)[number], size = 2): Promise<Mounted[]> {
+  const connect = sharedStore(kind);
+  // Several endpoints of one process share a memory store by being passed the same one.
+  const store = kind === 'memory' ? connect() : connect;
+  const members = await serveFleet(size, { store, leaseMs: 900 });
+  const mounted: Mounted[] = [];
+  for (const member of members)
+    mounted.push(Object.assign(Object.create(member) as Member, { dashboard: await mount(member.endpoint) }));
+  return mounted;
+}
+
+const figuresOf = (fleet: Fleet | undefined, id: string) => fleet?.instances.find((one) => one.id === id);
+
+describe.each(storeKinds)('on %s', (kind) => {
+  test('a page sees the figures of every instance', { timeout: 60_000 }, async () => {
+    const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
+    const client = two.client();
+    await client.initialize();
+    await client.call(...tool('echo', { text: 'x' })).catch(() => {});
+    const page = await openStream(one.dashboard, '/api/stream');
+    const seen = await until(() => {
+      const now = page.of<Fleet>('fleet').at(-1);
+      return figuresOf(now, two.id)?.sessions === 1 ? now : undefined;
+    }, WAIT);
+    expect(seen?.instances.map(({ state }) => state)).toEqual(['serving', 'serving']);
+    expect(figuresOf(seen, two.id)?.count?.requests).toBeGreaterThan(1);
+    expect(figuresOf(seen, one.id)?.sessions).toBe(0);
+    expect(page.of<FleetEvent>('event').map((event) => event.kind)).toEqual(['joined', 'joined']);
+    page.close();
+  });
+
+  test('a session is found, shown and ended from another instance', { timeout: 60_000 }, async () => {
+    const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
+    const client = two.client();
+    await client.initialize({ clientInfo: { name: 'shown', version: '1' } });
+    await client.call('tools/list');
+    await client.call('tools/call', { name: 'no such tool', arguments: {} });
+    const rows = jsonOf<{ sessions: SessionRow[] }>(
+      await ask(one.dashboard, '/api/sessions', { headers: BEARER }),
+    ).sessions;
+    expect(rows.map(({ status, owner, clientInfo }) => [status, owner, clientInfo.name])).toEqual([
+      ['live', two.id, 'shown'],
+    ]);
+    const hash = rows[0]?.hash ?? '';
+    expect(JSON.stringify(rows)).not.toContain(client.sessionId);
+    const detail = await until(async () => {
+      const found = jsonOf<SessionDetail>(await ask(one.dashboard, `/api/sessions/${hash}`, { headers: BEARER }));
+      return found.timeline.length === 5 ? found : undefined;
+    }, WAIT);
+    expect(detail?.exact).toBe(true);
+    expect(detail?.timeline.map((row) => (row.kind === 'event' ? row.what : row.method))).toEqual([
+      'tools/call',
+      'tools/list',
+      'notifications/initialized',
+      'opened',
+      'initialize',
+    ]);
+    // A name that the server does not have is text of a client.
+    expect(JSON.stringify(detail)).not.toContain('no such tool');
+    expect(JSON.stringify(detail)).not.toContain(client.sessionId);
+    expect((await ask(one.dashboard, `/api/sessions/${hash}/end`, { method: 'POST', headers: ACTION })).status).toBe(
+      200,
+    );
+    await until(() => two.endpoint.sessions.count === 0, WAIT);
+    const ended = jsonOf<SessionDetail>(await ask(one.dashboard, `/api/sessions/${hash}`, { headers: BEARER }));
+    expect(ended.ended?.reason).toBe('terminated');
+    const again = await ask(one.dashboard, `/api/sessions/${hash}/end`, { method: 'POST', headers: ACTION });
+    expect(again.status).toBe(409);
+    expect((await ask(one.dashboard, '/api/sessions/0123456789ab', { headers: BEARER })).status).toBe(404);
+  });
+
+  test('refusals at every instance are one list, with what allows them', { timeout: 60_000 }, async () => {
+    const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
+    for (const member of [one, two, two])
+      await fetch(member.url, {
+        method: 'POST',
+        headers: { origin: 'https://notes.example', 'user-agent': 'tester/1' },
+      });
+    const { reasons } = jsonOf<{ reasons: RefusalReason[] }>(
+      await ask(one.dashboard, '/api/refusals', { headers: BEARER }),
+    );
+    expect(reasons).toMatchObject([
+      {
+        status: 403,
+        reason: 'origin',
+        times: 3,
+        callers: [{ origin: 'https://notes.example', client: 'tester/1', times: 3 }],
+        allow: { variable: "SOJOURN_ALLOWED_ORIGINS='localhost,127.0.0.1,[::1],https://notes.example'" },
+      },
+    ]);
+    expect(reasons[0]?.minutes?.at(-1) ?? 0).toBeGreaterThan(0);
+  });
+
+  test.skipIf(kind === 'memory')('another instance drains when it is ordered to', { timeout: 60_000 }, async () => {
+    const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
+    const page = await openStream(one.dashboard, '/api/stream');
+    await until(() => figuresOf(page.of<Fleet>('fleet').at(-1), two.id)?.sessions !== undefined, WAIT);
+    const order = await ask(one.dashboard, `/api/instances/${two.id}/drain`, { method: 'POST', headers: ACTION });
+    expect(order.status).toBe(200);
+    await until(() => two.endpoint.health().state !== 'serving', WAIT);
+    const stop = await until(() => page.of<Stop>('stop').find((each) => each.overAt !== undefined), WAIT);
+    expect(stop).toMatchObject({ kind: 'drain', instance: two.id, lost: 0 });
+    expect(page.of<FleetEvent>('event').map((event) => event.kind)).toContain('drained');
+    const unknown = await ask(one.dashboard, '/api/instances/nowhere/drain', { method: 'POST', headers: ACTION });
+    expect(unknown.status).toBe(404);
+  });
+});
+
+test('an instance without a dashboard is shown without figures', async () => {
+  const [one, two] = await serveFleet(2, { store: sharedStore('memory')() });
+  const port = await mount(one?.endpoint as Member['endpoint'], { token: TOKEN });
+  const page = await openStream(port, '/api/stream');
+  onTestFinished(page.close);
+  const seen = await until(() => page.of<Fleet>('fleet').at(3), WAIT);
+  expect(figuresOf(seen, two?.id ?? '')).toMatchObject({ state: 'serving' });
+  expect(figuresOf(seen, two?.id ?? '')).not.toHaveProperty('sessions');
+});
