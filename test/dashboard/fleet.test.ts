@@ -1,7 +1,8 @@
 /** What the pages of a fleet see, over every store: several instances, of which one has no dashboard. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Fleet, FleetEvent, Stop } from '../../src/dashboard/wire.ts';
-import type { RefusalReason, SessionDetail, SessionRow } from '../../src/dashboard/wire-pages.ts';
+import { sessionHash } from '../../src/shown.ts';
+import type { RefusalReason, SessionDetail, SessionPage, SessionRow } from '../../src/dashboard/wire-pages.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { ACTION, ask, BEARER, jsonOf, mount, openStream, TOKEN } from '../kit/dashboard.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
@@ -85,6 +86,21 @@ describe.each(storeKinds)('on %s', (kind) => {
     const again = await ask(one.dashboard, `/api/sessions/${hash}/end`, { method: 'POST', headers: ACTION });
     expect(again.status).toBe(409);
     expect((await ask(one.dashboard, '/api/sessions/0123456789ab', { headers: BEARER })).status).toBe(404);
+  });
+
+  test('a list goes on at another instance, and its cursor tells no id', { timeout: 120_000 }, async () => {
+    const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
+    const clients = Array.from({ length: 1_010 }, () => two.client());
+    for (let n = 0; n < clients.length; n += 50)
+      await Promise.all(clients.slice(n, n + 50).map(async (client) => client.initialize({ initialized: false })));
+    const first = jsonOf<SessionPage>(await ask(one.dashboard, '/api/sessions', { headers: BEARER }));
+    const cursor = encodeURIComponent(first.nextCursor ?? '');
+    const rest = jsonOf<SessionPage>(await ask(two.dashboard, `/api/sessions?cursor=${cursor}`, { headers: BEARER }));
+    const all = [...first.sessions, ...rest.sessions].map(({ hash }) => hash);
+    expect(new Set(all)).toEqual(new Set(clients.map(({ sessionId }) => sessionHash(sessionId ?? ''))));
+    const ids = clients.map(({ sessionId }) => sessionId ?? '');
+    const opened = Buffer.from(first.nextCursor ?? '', 'base64url').toString('latin1');
+    expect(ids.filter((id) => opened.includes(id) || JSON.stringify(first).includes(id))).toEqual([]);
   });
 
   test('refusals at every instance are one list, with what allows them', { timeout: 60_000 }, async () => {

@@ -170,6 +170,8 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
     const long = 'x'.repeat(12_000);
     expect((await ask(port, `/api/sessions?cursor=${long}`, { headers: BEARER })).status).toBe(400);
     expect((await ask(port, `/api/refusals?${'a=1&'.repeat(3_000)}`, { headers: BEARER })).status).toBe(200);
+    for (const cursor of ['%00%ff..%2f', 'abc', '1', '__proto__'])
+      expect((await ask(port, `/api/sessions?cursor=${cursor}`, { headers: BEARER })).status).toBe(400);
     expect((await ask(port, `/api/sessions/${long}`, { headers: BEARER })).status).toBe(404);
     expect(
       (await ask(port, `/api/instances/${'y'.repeat(65)}/drain`, { method: 'POST', headers: ACTION })).status,

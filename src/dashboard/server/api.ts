@@ -84,7 +84,7 @@ export class Api {
       case 'stream':
         return this.#stream(request, query.has('rows'));
       case 'sessions':
-        return this.#sessions(query.get('cursor') ?? undefined);
+        return this.#sessions(query.get('cursor') || undefined);
       case 'clients':
         return this.#clients();
       case 'refusals':
@@ -125,7 +125,8 @@ export class Api {
 
   async #sessions(cursor: string | undefined): Promise<Reply> {
     if (cursor !== undefined && cursor.length > CURSOR_LENGTH) return failed(400, 'cursor', 'This is no cursor');
-    return answered(await this.#of.rows.page(cursor));
+    const page = await this.#of.rows.page(cursor);
+    return page === undefined ? failed(400, 'cursor', 'This is no cursor') : answered(page);
   }
 
   async #session(hash: string): Promise<Reply | undefined> {

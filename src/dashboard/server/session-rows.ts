@@ -5,12 +5,16 @@
  * A part has 1,000 records and the page asks for the next one, up to 20,000. Pages that look at the same time share a
  * part: its text, some 250 bytes for a session, is kept for `KEPT_MS`. The id of each hash, some 130 bytes, is kept for
  * 20,000 sessions until no page is open.
+ *
+ * The cursor of a store may be the id of a session, so a page gets it sealed with a secret of the deployment: it can use
+ * it at every instance, and cannot read it.
  */
 import { BoundedMap } from '../../bounded-map.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { bytesOf, summary } from '../../session/record/session-summary.ts';
 import { keptText, sessionHash, userName } from '../../shown.ts';
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn, systemRandom } from '../../options/system.ts';
+import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
 import { isEnded, type StoredRecord } from '../../stores/store.ts';
 import type { StoreCounts } from '../wire.ts';
 import type { SessionPage, SessionRow } from '../wire-pages.ts';
@@ -33,13 +37,19 @@ export class SessionRows {
   readonly #kept = new Map<string, Part>();
   readonly #ids = new BoundedMap<string, string>(MOST);
   #keptBytes = 0;
+  #key: Uint8Array | undefined;
 
   constructor(parts: DashboardParts) {
     this.#parts = parts;
   }
 
-  /** The JSON text of a `SessionPage`. */
-  page(cursor: string | undefined): Promise<string> {
+  /** The JSON text of a `SessionPage`. `undefined`: that was not a cursor. */
+  async page(sealed: string | undefined): Promise<string | undefined> {
+    const cursor = sealed === undefined ? undefined : open(await this.#cursorKey(), sealed)?.toString();
+    return sealed !== undefined && cursor === undefined ? undefined : this.#page(cursor);
+  }
+
+  #page(cursor: string | undefined): Promise<string> {
     const now = this.#parts.options.timeProvider.monotonic();
     this.#forget(now);
     const key = cursor ?? '';
@@ -131,7 +141,8 @@ export class SessionRows {
     const alive = await this.#alive();
     const { records, nextCursor } = await store.sessions.list(PART, cursor);
     const sessions = records.map((record) => this.#row(record, alive));
-    const page: SessionPage = { at, sessions, ...(nextCursor !== undefined && { nextCursor }) };
+    const next = nextCursor && seal(await this.#cursorKey(), systemRandom(NONCE_BYTES), nextCursor);
+    const page: SessionPage = { at, sessions, ...(next !== undefined && { nextCursor: next }) };
     return JSON.stringify(page);
   }
 
@@ -152,6 +163,10 @@ export class SessionRows {
         posts: session.calls.running.size,
       }),
     };
+  }
+
+  async #cursorKey(): Promise<Uint8Array> {
+    return (this.#key ??= sealingKey(await this.#parts.store.secret('dashboard'), 'cursors of the dashboard'));
   }
 
   async #alive(): Promise<ReadonlySet<string>> {
