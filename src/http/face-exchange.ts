@@ -52,7 +52,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
     // They hold the call, and no client disconnects from a complete answer.
     this.#onClose = undefined;
     this.#watched?.over(this, how === 'left');
-    if (this.held.charged > 0) hearsTurnEnd(this, false);
+    if (this.held.charged > 0 || this.#watched !== undefined) hearsTurnEnd(this, false);
     this.finished();
   }
 
@@ -66,7 +66,8 @@ export abstract class FaceExchange implements RequestSource, Holder {
 
   watch(request: WatchedRequest): void {
     this.#watched = request;
-    this.listen();
+    // Most requests are answered within their turn, and no client is known to leave within it.
+    hearsTurnEnd(this, true);
   }
 
   refused(refusal: Refusal): void {
@@ -102,9 +103,9 @@ export abstract class FaceExchange implements RequestSource, Holder {
     this.held.heldBy(work);
   }
 
-  /** Its client may leave before the answer, and what it holds must be given back then. */
+  /** Its client may leave before the answer: then what it holds must be given back, and its notice says so. */
   outlivesTurn(): void {
-    if (this.over === undefined && this.held.charged > 0) this.listen();
+    if (this.over === undefined && (this.held.charged > 0 || this.#watched !== undefined)) this.listen();
   }
 
   onClose(fn: () => unknown): void {

@@ -10,7 +10,7 @@ export interface TurnTask {
   crashed(cause: unknown): void;
 }
 
-/** A request that holds bytes of the memory budget. */
+/** A request that holds bytes of the memory budget, or is watched. */
 export interface Holder {
   /** This turn has ended, and every task of it has run: most requests are answered, and hold nothing any more. */
   outlivesTurn(): void;
