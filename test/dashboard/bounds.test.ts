@@ -1,4 +1,4 @@
-/** No client makes what a dashboard keeps grow: names, ids, reasons, sessions, clients, and streams that are not read. */
+/** What a dashboard keeps is bounded: names, ids, reasons, sessions, clients, and streams that are not read. */
 import { describe, expect, test } from 'vitest';
 import { FleetEvents } from '../../src/dashboard/server/fleet-events.ts';
 import { Payloads } from '../../src/dashboard/server/payloads.ts';

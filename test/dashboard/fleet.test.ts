@@ -88,7 +88,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     expect((await ask(one.dashboard, '/api/sessions/0123456789ab', { headers: BEARER })).status).toBe(404);
   });
 
-  test('a list goes on at another instance, and its cursor tells no id', { timeout: 120_000 }, async () => {
+  test('a list continues at another instance, and its cursor tells no id', { timeout: 120_000 }, async () => {
     const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
     const clients = Array.from({ length: 1_010 }, () => two.client());
     for (let n = 0; n < clients.length; n += 50)

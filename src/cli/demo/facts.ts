@@ -37,7 +37,7 @@ export interface ClientRow {
 
 export interface Facts {
   readonly ms: number;
-  /** The address of the dashboard, once the demo has one: the frames have its place in their first line. */
+  /** The address of the dashboard; `undefined`: there is none. */
   readonly dashboard: string | undefined;
   readonly headline: readonly [string, string];
   readonly explanation: string;
@@ -51,13 +51,16 @@ export interface Facts {
 const NOTE_MS = 10_000;
 const LEASE_MS = 3_000;
 
+/** At the front, so that an instance that is killed takes no page with it. */
+export const dashboardOf = ({ ours }: Stage): string => new URL(ours.front.url).origin;
+
 /** `refusal`: why the last key did nothing. */
 export function factsOf(stage: Stage, refusal: string | undefined): Facts {
   const fleet = fleetOf(stage);
   const [first, second] = headline(fleet);
   return {
     ms: stage.happenings.ms,
-    dashboard: undefined,
+    dashboard: dashboardOf(stage),
     headline: refusal === undefined ? [first, second] : [refusal, first],
     explanation: explanation(stage),
     instances: stage.ours.instances.map((instance) => instanceRow(stage, instance)),

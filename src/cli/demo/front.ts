@@ -108,6 +108,8 @@ export class Front {
   }
 
   async #serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    // The address of the front alone is short enough for the screen.
+    if (req.url === '/') return void res.writeHead(307, { location: '/dashboard/' }).end();
     const chunks: Buffer[] = [];
     for await (const chunk of req) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);

@@ -1,7 +1,7 @@
 /** What a person sees of the stage: frames on a terminal, or lines. */
 import { Cast } from './cast.ts';
 import { explainFrame } from './explain-frame.ts';
-import { type Facts, factsOf } from './facts.ts';
+import { dashboardOf, type Facts, factsOf } from './facts.ts';
 import { exactClock, frame, layoutOf, type Size } from './frame.ts';
 import type { LogEntry } from './happenings.ts';
 import { Screen } from './screen.ts';
@@ -56,6 +56,7 @@ export class Show {
     this.#stage = stage;
     this.#frames = setInterval(() => this.#draw(), FRAME_MS);
     this.#draw();
+    this.line(`dashboard ${dashboardOf(stage)}`);
   }
 
   /** A line, where there are no frames. */
@@ -117,7 +118,8 @@ export class Show {
     const layout = layoutOf(size);
     const now = performance.now();
     if (layout === undefined) return [[span('sojourn demo needs 80 × 24. q ends it.')]];
-    if (this.#explains) return explainFrame({ ms: stage.happenings.ms, dashboard: undefined }, layout, size.rows);
+    if (this.#explains)
+      return explainFrame({ ms: stage.happenings.ms, dashboard: dashboardOf(stage) }, layout, size.rows);
     if (this.#still !== undefined && now > this.#still.until) this.#still = undefined;
     if (this.#refusal !== undefined && now > this.#refusal.until) this.#refusal = undefined;
     const facts = this.#still?.facts ?? factsOf(stage, this.#refusal?.text);

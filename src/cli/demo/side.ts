@@ -34,6 +34,7 @@ export const sojournArgs = (folder: string): readonly string[] => [
   '--port=0',
   // The process that serves is killed and frozen, so it has no supervisor.
   '--workers=0',
+  '--dashboard',
   '--log-level=error',
 ];
 

@@ -234,6 +234,7 @@ export class Fleet implements HearsReports {
 
   #takeEvent(noted: NotedEvent): void {
     const { at, kind, instance } = noted;
+    if (kind === 'drained' && instance !== undefined) this.#instances.ended(instance, 'drained');
     // Several instances see that one is dead.
     const id = kind === 'gone' ? `gone.${instance ?? noted.id}` : noted.id;
     if (kind === 'gone' && this.#events.has(id)) return;

@@ -146,7 +146,11 @@ export class Peers implements HearsDashboards {
 
   stop(): void {
     this.#parts.options.timeProvider.clearTimeout(this.#timer);
-    for (const id of this.#watchers.keys()) this.#say(id, { t: 'left' });
+    for (const [id, watcher] of this.#watchers) {
+      // Its drain may have been shorter than the time between two reports.
+      this.#report(id, watcher);
+      this.#say(id, { t: 'left' });
+    }
     this.#watchers.clear();
     for (const answer of this.#questions.values()) answer(undefined);
   }

@@ -55,22 +55,25 @@ export const adviceFor = (reason: string): string | undefined =>
 /** A client chose it, and a person copies it into a shell. */
 const COPIED = /^(?:[a-z][a-z\d+.-]{0,20}:\/\/)?(?:[\w.-]{1,253}|\[[\da-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
+/** Reasons whose option is a list of names. */
+const LISTS: Readonly<Record<string, string>> = { host: 'allowedHosts', origin: 'allowedOrigins' };
+const QUOTED = /"[^"]*"/g;
+
 /** `value`: the host or origin that was refused. */
 export function allowanceFor(
   { reason, why }: Pick<RefusalReason, 'reason' | 'why'>,
   value: string | undefined,
   options: ResolvedOptions,
 ): RefusalReason['allow'] {
-  const name = OPTION.exec(why)?.[1];
+  const list = Object.hasOwn(LISTS, reason) ? LISTS[reason] : undefined;
+  // What a client sent is quoted in the text, and may look like an option.
+  const name = list ?? OPTION.exec(why.replace(QUOTED, ''))?.[1];
   const present = name === undefined ? undefined : memberOf(options, name);
   if (name === undefined || present === undefined) return undefined;
-  const isList = reason === 'host' || reason === 'origin';
-  if (!isList && typeof present !== 'number') return undefined;
-  const listed =
-    isList && value !== undefined && COPIED.test(value)
-      ? [...new Set([...(present as readonly string[]), value])]
-      : undefined;
-  if (isList && listed === undefined) return undefined;
+  if (list === undefined && typeof present !== 'number') return undefined;
+  const isCopied = list !== undefined && value !== undefined && COPIED.test(value);
+  if (list !== undefined && !isCopied) return undefined;
+  const listed = isCopied ? [...new Set([...(present as readonly string[]), value])] : undefined;
   const next = listed ?? Math.ceil((present as number) * 2);
   const text = Array.isArray(next) ? next.join(',') : String(next);
   const module = moduleText(name, JSON.stringify(next));

@@ -6,8 +6,8 @@
  * part: its text, some 250 bytes for a session, is kept for `KEPT_MS`. The id of each hash, some 130 bytes, is kept for
  * 20,000 sessions until no page is open.
  *
- * The cursor of a store may be the id of a session, so a page gets it sealed with a secret of the deployment: it can use
- * it at every instance, and cannot read it.
+ * The cursor of a store may be the id of a session, so a page gets it sealed with a secret of the deployment: every
+ * instance opens it, and the page cannot read it.
  */
 import { BoundedMap } from '../../bounded-map.ts';
 import type { LiveSession } from '../../session/session.ts';

@@ -1,0 +1,158 @@
+/** `sojourn serve --dashboard`: who may look and act, the token that workers share, and what the page's files are. */
+import { spawnSync } from 'node:child_process';
+import { networkInterfaces } from 'node:os';
+import { brotliCompressSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import type { Fleet, Hello } from '../../src/dashboard/wire.ts';
+import { createRawClient } from '../../src/testing/index.ts';
+import { ask, jsonOf, openStream } from '../kit/dashboard.ts';
+import { until } from '../kit/until.ts';
+import { dist, program, runProcess, startCli } from './cli-process.ts';
+import { startWorkers } from './workers-process.ts';
+
+const MODULE = program('worker-server.mjs');
+const TOKEN = 'a-token-of-sixteen';
+const ACT = { authorization: `Bearer ${TOKEN}`, 'sojourn-dashboard': '1' };
+
+async function served(args: string[] = [], env: Record<string, string> = {}) {
+  const cli = startCli(['serve', MODULE, '--port', '0', '--dashboard', ...args], { env });
+  const url = new URL(await cli.url());
+  return { cli, port: Number(url.port), url: url.href };
+}
+
+test('the page is served, and small', async () => {
+  const { port } = await served();
+  expect((await ask(port, '/dashboard')).headers.location).toBe('./dashboard/');
+  const page = await ask(port, '/dashboard/');
+  expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+  const files = [...page.body.matchAll(/(?:src|href)="(?:\.\/)?([\w.-]+\.(?:js|css))"/g)].map(([, name = '']) => name);
+  expect(files.length).toBeGreaterThan(1);
+  let bytes = brotliCompressSync(page.body).length;
+  for (const file of files) {
+    const answer = await ask(port, `/dashboard/${file}`);
+    expect(answer.status).toBe(200);
+    expect(
+      (await ask(port, `/dashboard/${file}`, { headers: { 'if-none-match': String(answer.headers.etag) } })).status,
+    ).toBe(304);
+    bytes += brotliCompressSync(answer.body).length;
+  }
+  expect(bytes).toBeLessThan(60 * 1_024);
+  expect((await ask(port, '/elsewhere')).status).toBe(404);
+});
+
+describe('on a loopback address', () => {
+  test('looking needs no token, and acting does', async () => {
+    const { port, url } = await served(['--dashboard-token', TOKEN]);
+    const client = createRawClient(url);
+    await client.initialize();
+    const { sessions } = jsonOf<{ sessions: { hash: string }[] }>(await ask(port, '/dashboard/api/sessions'));
+    const end = `/dashboard/api/sessions/${sessions[0]?.hash}/end`;
+    const looked = await openStream(port, '/dashboard/api/stream', {});
+    await until(() => looked.of<Hello>('hello').length > 0);
+    expect(looked.of<Hello>('hello')).toMatchObject([{ mayAct: false, served: true, endpoint: url }]);
+    expect((await ask(port, end, { method: 'POST', headers: { 'sojourn-dashboard': '1' } })).status).toBe(401);
+    expect((await ask(port, end, { method: 'POST', headers: ACT })).status).toBe(200);
+    client.close();
+  });
+
+  test.each([
+    { host: 'evil.example' },
+    { host: 'localhost.evil.example' },
+    { host: '127.0.0.1.nip.io' },
+    { host: '0.0.0.0' },
+  ])('a page that reaches it under another name sees nothing: %o', async (headers) => {
+    const { port } = await served(['--dashboard-token', TOKEN]);
+    for (const path of ['', 'api/sessions', 'api/stream', 'api/refusals'])
+      expect((await ask(port, `/dashboard/${path}`, { headers })).status).toBe(403);
+  });
+
+  test('a request that a proxy passed on needs the token', async () => {
+    const { port } = await served(['--dashboard-token', TOKEN]);
+    const FORWARDED = ['x-forwarded-for', 'x-forwarded-host', 'X-Forwarded-Proto', 'forwarded', 'via', 'x-real-ip'];
+    for (const name of FORWARDED) {
+      const headers = { [name]: '192.0.2.1' };
+      expect([name, (await ask(port, '/dashboard/api/sessions', { headers })).status]).toEqual([name, 401]);
+      const known = { ...headers, authorization: `Bearer ${TOKEN}` };
+      expect([name, (await ask(port, '/dashboard/api/sessions', { headers: known })).status]).toEqual([name, 200]);
+    }
+  });
+
+  test('no token is printed to a file, and the address is', async () => {
+    const { cli, port } = await served();
+    expect(cli.output.stdout).toContain(`  dashboard http://127.0.0.1:${port}/dashboard/\n`);
+    expect(cli.output.stdout + cli.output.stderr).not.toContain('token=');
+  });
+});
+
+const [address] = Object.values(networkInterfaces()).flatMap((all) =>
+  (all ?? []).filter(({ family, internal }) => family === 'IPv4' && !internal).map((one) => one.address),
+);
+
+describe('on an address that other machines reach', () => {
+  test('it does not begin without a token, where no terminal shows one', async () => {
+    const { code, stderr } = await runProcess(['serve', MODULE, '--port', '0', '--host', '0.0.0.0', '--dashboard']);
+    expect([code, stderr.includes('set SOJOURN_DASHBOARD_TOKEN')]).toEqual([2, true]);
+  });
+
+  test('looking needs the token too', async () => {
+    const cli = startCli(['serve', MODULE, '--port', '0', '--host', '0.0.0.0', '--allow-anyone', '--dashboard'], {
+      env: { SOJOURN_DASHBOARD_TOKEN: TOKEN },
+    });
+    const port = Number(new URL(await cli.url()).port);
+    expect((await ask(port, '/dashboard/api/sessions')).status).toBe(401);
+    expect((await ask(port, '/dashboard/api/sessions', { headers: ACT })).status).toBe(200);
+    expect(address === undefined || typeof address === 'string').toBe(true);
+  });
+});
+
+test('every worker takes the one token, shows all workers, and drains another one', { timeout: 90_000 }, async () => {
+  const workers = startWorkers({ workers: 3, flags: ['--dashboard', '--dashboard-token', TOKEN] });
+  const port = Number(new URL(await workers.url()).port);
+  const stream = await openStream(port, '/dashboard/api/stream', {});
+  const fleet = await until(
+    () =>
+      stream
+        .of<Fleet>('fleet')
+        .findLast(({ instances }) => instances.filter((one) => one.sessions !== undefined).length === 3),
+    { timeoutMs: 20_000 },
+  );
+  const [hello] = stream.of<Hello>('hello');
+  const other = fleet?.instances.find(({ id }) => id !== hello?.instance);
+  for (let n = 0; n < 12; n++) {
+    const looked = await ask(port, '/dashboard/api/sessions', { headers: { ...ACT, 'x-forwarded-for': '192.0.2.1' } });
+    expect(looked.status).toBe(200);
+  }
+  expect(
+    (await ask(port, `/dashboard/api/instances/${other?.id}/drain`, { method: 'POST', headers: ACT })).status,
+  ).toBe(200);
+  await until(
+    () =>
+      stream
+        .of<Fleet>('fleet')
+        .at(-1)
+        ?.instances.find(({ id }) => id === other?.id)?.end === 'drained',
+    {
+      timeoutMs: 30_000,
+    },
+  );
+});
+
+const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;
+
+test.runIf(hasScript)(
+  'in a terminal the address has a token, which every worker takes',
+  { timeout: 60_000 },
+  async () => {
+    const command = `${process.execPath} ${dist}/cli/main.js serve ${MODULE} --port 0 --dashboard & sleep 6; kill $!; wait`;
+    const { stdout } = spawnSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8', timeout: 50_000 });
+    expect(stdout).toMatch(/dashboard {1}http:\/\/127\.0\.0\.1:\d+\/dashboard\/#token=[\w-]{32}\r?\n/);
+  },
+);
+
+test('a short token, and a token of blanks, are refused with the flag that is wrong', async () => {
+  for (const token of ['short', 'with blanks in the text']) {
+    const { code, stderr } = await runProcess(['serve', MODULE, '--dashboard', '--dashboard-token', token]);
+    expect([code, stderr.includes('--dashboard-token takes 16 characters')]).toEqual([2, true]);
+    expect(stderr).not.toContain(token);
+  }
+});
