@@ -13,7 +13,6 @@ import {
   type AuthInfo,
   bearerAuthChallengeResponse,
   checkResourceAllowed,
-  getOAuthProtectedResourceMetadataUrl,
   OAuthError,
   OAuthErrorCode,
   verifyBearerToken,
@@ -56,13 +55,13 @@ class BearerTokens implements Authenticator {
   readonly #needs: Pick<VerifyBearerTokenOptions, 'requiredScopes' | 'resourceMetadataUrl'>;
 
   constructor(auth: ResolvedAuth, identification: TokenIdentification, context: AuthContext) {
-    const { metadata } = auth;
+    const { metadata, metadataUrl: resourceMetadataUrl } = auth;
     this.#context = context;
     this.#optional = auth.optional !== false;
     this.#resource = metadata === undefined ? undefined : new URL(metadata.resource);
     this.#needs = {
       requiredScopes: [...auth.requiredScopes],
-      ...(this.#resource && { resourceMetadataUrl: getOAuthProtectedResourceMetadataUrl(this.#resource) }),
+      ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
     };
     if (identification.by === 'jwt') {
       checkVersion('auth.jwt', 'jose');

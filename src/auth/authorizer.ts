@@ -15,7 +15,6 @@ import { createHmac } from 'node:crypto';
 import {
   type AuthInfo,
   bearerAuthChallengeResponse,
-  getOAuthProtectedResourceMetadataUrl,
   type JSONRPCMessage,
   type McpServer,
   OAuthError,
@@ -53,7 +52,7 @@ const SCOPE = /\bscope="([^"]*)"/;
 
 const UNSCOPED: AuthInfo = Object.freeze({ token: '', clientId: '', scopes: [] });
 
-type Rights = Pick<ResolvedAuth, 'authorize' | 'optional' | 'metadata'>;
+type Rights = Pick<ResolvedAuth, 'authorize' | 'optional' | 'metadataUrl'>;
 
 /** Where a list has its items, and an item its name. */
 const LISTS: Readonly<Record<string, readonly [items: string, kind: NameKind, name: string]>> = {
@@ -151,13 +150,13 @@ export class HookAuthorizer implements Authorizer {
   }
 
   challenge(refusal: SojournError | undefined): SojournError | undefined {
-    const { optional, metadata } = this.#auth;
+    const { optional, metadataUrl: resourceMetadataUrl } = this.#auth;
     if (refusal?.code !== 'INSUFFICIENT_SCOPE' || optional === false) return refusal;
     const [, scope = ''] = SCOPE.exec(refusal.headers?.['WWW-Authenticate'] ?? '') ?? [];
     const description = 'Missing Authorization header';
     const { headers } = bearerAuthChallengeResponse(new OAuthError(OAuthErrorCode.InvalidToken, description), {
       requiredScopes: scope.split(' '),
-      ...(metadata && { resourceMetadataUrl: getOAuthProtectedResourceMetadataUrl(new URL(metadata.resource)) }),
+      ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
     });
     return unauthorized(headers.get('www-authenticate') ?? 'Bearer', description);
   }

@@ -3,7 +3,6 @@
  * its `resource` come from the options, never from the request. Any origin may read it.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { getOAuthProtectedResourceMetadataUrl } from '@modelcontextprotocol/server';
 import type { ResolvedAuth } from '../options/auth-options.ts';
 
 interface Answer {
@@ -19,9 +18,8 @@ export class WellKnown {
   readonly #path: string | undefined;
   readonly #document: string;
 
-  constructor(metadata: ResolvedAuth['metadata']) {
-    this.#path =
-      metadata && new URL(getOAuthProtectedResourceMetadataUrl(new URL(metadata.resource))).pathname.replace(/\/$/, '');
+  constructor({ metadata, metadataUrl }: Partial<Pick<ResolvedAuth, 'metadata' | 'metadataUrl'>> = {}) {
+    this.#path = metadataUrl && new URL(metadataUrl).pathname.replace(/\/$/, '');
     this.#document = JSON.stringify(metadata ?? {});
   }
 

@@ -134,7 +134,7 @@ class Endpoint {
     if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
     if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists, definition);
-    this.#wellKnown = new WellKnown(auth?.metadata);
+    this.#wellKnown = new WellKnown(auth);
     const held = (this.#held = memoryRows(options.limits.memoryBytes, options.limits.userShare));
     this.#exchanges = exchangeHost(options, held);
     this.#mounted = { ...this.#exchanges, hostServers: new HostServers(time) };

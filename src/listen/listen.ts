@@ -136,9 +136,8 @@ function route(
   const [whole = ''] = (req.url ?? '/').split('?', 1);
   const path = withoutTrailing(whole, '/');
   if (path === '/healthz' || path === '/readyz') return health(res, path, target);
-  if (path.startsWith('/.well-known/') && target.wellKnown.serve(req, res)) return;
   if (!serves(path, base, target.options)) {
-    if (target.paths.serve(path, req, res)) return;
+    if (target.wellKnown.serve(req, res) || target.paths.serve(path, req, res)) return;
     const why = `Not found. The MCP endpoint is ${base === '' ? '/' : base}`;
     exchange.refused({ status: 404, reason: 'path', why });
     res.statusCode = 404;

@@ -64,6 +64,11 @@ export interface AuthOptions {
    */
   metadata?: Partial<OAuthProtectedResourceMetadata> | undefined;
   /**
+   * The path of that document at the origin of `resource`. Default: `/.well-known/oauth-protected-resource` and the
+   * path of `resource`, where clients look without a challenge.
+   */
+  metadataPath?: string | undefined;
+  /**
    * Whether a caller may use a tool, a prompt or a resource. What is refused is left out of lists and answered like a
    * name that does not exist. A hook that throws refuses.
    */
@@ -96,6 +101,8 @@ export interface ResolvedAuth {
   readonly requiredScopes: readonly string[];
   /** The document, whole; `undefined`: no resource is configured. */
   readonly metadata: (OAuthProtectedResourceMetadata & { readonly resource: string }) | undefined;
+  /** Where the document is, as challenges say. */
+  readonly metadataUrl: string | undefined;
   readonly authorize: Authorize | undefined;
   readonly optional: boolean | Anonymous;
 }

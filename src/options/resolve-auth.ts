@@ -1,6 +1,7 @@
 /** Checks the option `auth` and fills it in. */
 import {
   buildOAuthProtectedResourceMetadata,
+  getOAuthProtectedResourceMetadataUrl,
   type OAuthProtectedResourceMetadata,
   requireScopes,
 } from '@modelcontextprotocol/server';
@@ -26,11 +27,20 @@ const ASYMMETRIC: readonly string[] = Object.freeze([
 ]);
 
 const WAYS = ['verify', 'jwt', 'trustedProxyUser'] as const;
-export const AUTH_NAMES: readonly string[] = [...WAYS, 'requiredScopes', 'metadata', 'authorize', 'optional'];
+export const AUTH_NAMES: readonly string[] = [
+  ...WAYS,
+  'requiredScopes',
+  'metadata',
+  'metadataPath',
+  'authorize',
+  'optional',
+];
 const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'algorithms', 'clockToleranceMs', 'cache'];
 const PROXY_NAMES = ['header', 'from'];
 const AUTHORIZE = 'a function (kind, name, authInfo) that returns true or false';
 
+/** Segments as they are in a URL: `new URL` changes nothing. */
+const PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/;
 const OPTIONAL = 'true, false, or a function (kind, name) that returns true or false';
 
 const CLOCK_TOLERANCE_MS = 5_000;
@@ -53,10 +63,12 @@ export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | unde
       'Option auth.trustedProxyUser goes without requiredScopes and metadata: there are no tokens',
     );
   }
+  const metadata = resolveMetadata(given.metadata, identification, requiredScopes);
   return Object.freeze({
     identification,
     requiredScopes,
-    metadata: resolveMetadata(given.metadata, identification, requiredScopes),
+    metadata,
+    metadataUrl: metadataUrl(given.metadataPath, metadata?.resource),
     authorize: given.authorize === undefined ? undefined : checkFunction('auth.authorize', given.authorize, AUTHORIZE),
     optional: resolveOptional(given),
   });
@@ -139,6 +151,15 @@ function resolveMetadata(
     authorization_servers: checked,
   };
   return Object.freeze(JSON.parse(JSON.stringify(document)) as NonNullable<ResolvedAuth['metadata']>);
+}
+
+function metadataUrl(path: unknown, resource: string | undefined): string | undefined {
+  if (path !== undefined && resource === undefined)
+    throw optionsContradict('Option auth.metadataPath needs auth.metadata.resource: without it there is no document');
+  if (resource === undefined) return undefined;
+  if (path === undefined) return getOAuthProtectedResourceMetadataUrl(new URL(resource));
+  const takes = 'a path such as /oauth/resource, without ? and #';
+  return new URL(checkText('auth.metadataPath', path, PATH, takes), resource).href;
 }
 
 const notEmpty = (option: string, value: unknown): string => checkText(option, value, /./s, 'a text that is not empty');

@@ -91,3 +91,47 @@ describe('endpoint.wellKnown', () => {
     }
   });
 });
+
+describe('auth.metadataPath', () => {
+  test('the document is there alone, and challenges name it', async () => {
+    const ask = await listening({ jwt, requiredScopes: ['read'], metadataPath: '/tenants/acme/resource' });
+    const response = await ask('/tenants/acme/resource', { headers: { host: 'evil.example' } });
+    expect([response.status, await response.json()]).toEqual([200, document]);
+    expect((await ask(PATH)).status).toBe(404);
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' });
+    const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+    for (const authorization of [undefined, 'Bearer not.a.token']) {
+      const refused = await ask('/mcp', {
+        method: 'POST',
+        body,
+        headers: { ...headers, ...(authorization !== undefined && { authorization }) },
+      });
+      expect(refused.status).toBe(401);
+      expect(refused.headers.get('www-authenticate')).toContain(
+        'resource_metadata="https://mcp.example/tenants/acme/resource"',
+      );
+    }
+  });
+
+  test.each([
+    '',
+    '/',
+    'resource',
+    '//evil.example/x',
+    '/a//b',
+    '/a/../b',
+    '/a?b',
+    '/a#b',
+    '/a b',
+    'https://x.example/',
+    7,
+  ])('no path: %j', (metadataPath) => {
+    const auth = { jwt, metadataPath: metadataPath as string };
+    expect(() => createMcpEndpoint(createLab().factory, { auth })).toThrow(/auth\.metadataPath/);
+  });
+
+  test('without a document it is an error', () => {
+    const auth = { verify: async () => undefined, metadataPath: '/resource' };
+    expect(() => createMcpEndpoint(createLab().factory, { auth })).toThrow(/auth\.metadataPath needs auth\.metadata/);
+  });
+});

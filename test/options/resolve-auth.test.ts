@@ -31,6 +31,7 @@ test('a JWT needs an issuer and an audience alone', () => {
         cache: true,
       },
     },
+    metadataUrl: 'https://mcp.example/.well-known/oauth-protected-resource/mcp',
     optional: false,
     requiredScopes: [],
     metadata: {
