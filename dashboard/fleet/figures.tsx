@@ -7,6 +7,8 @@ import { LargeChart } from './large-chart.tsx';
 import { isAway, rate, storeTotal, total } from './sums.ts';
 
 const HOUR_MS = 3_600_000;
+/** A deployment that has just started has a few points: they need not be at the edge. */
+const LEAST_MS = 300_000;
 
 type Key = Exclude<keyof HourBin, 'at'>;
 
@@ -76,8 +78,12 @@ const FIGURES: readonly Described[] = [
 
 const [WIDE, TALL] = [100, 24];
 
+/** The time that is drawn: an hour, or what there is of it. */
+const drawnMs = (until: number): number => Math.min(HOUR_MS, Math.max(LEAST_MS, until - (hour.value[0]?.at ?? until)));
+
 /** A line with gaps where a bin has no value. */
 function linePath(bins: readonly HourBin[], key: Key, until: number): string {
+  const width = drawnMs(until);
   const values = bins.flatMap((bin) => bin[key] ?? []);
   const most = Math.max(1e-9, ...values) * 1.1;
   let path = '';
@@ -85,7 +91,7 @@ function linePath(bins: readonly HourBin[], key: Key, until: number): string {
   for (const bin of bins) {
     const value = bin[key];
     if (value === undefined) continue;
-    const x = (WIDE * (1 - (until - bin.at) / HOUR_MS)).toFixed(1);
+    const x = (WIDE * (1 - (until - bin.at) / width)).toFixed(1);
     path += `${bin.at - before > 95_000 ? 'M' : 'L'}${x} ${(TALL - (value / most) * TALL).toFixed(1)}`;
     before = bin.at;
   }
@@ -94,11 +100,12 @@ function linePath(bins: readonly HourBin[], key: Key, until: number): string {
 
 function Spark({ of }: { of: Key }) {
   const until = hour.value.at(-1)?.at ?? now.peek();
-  const marks = stops.value.filter(({ at }) => until - at < HOUR_MS);
+  const width = drawnMs(until);
+  const marks = stops.value.filter(({ at }) => until - at < width);
   return (
     <svg viewBox={`0 0 ${WIDE} ${TALL}`} preserveAspectRatio="none" aria-hidden="true">
       {marks.map(({ id, at }) => (
-        <path key={id} class="lev" d={`M${(WIDE * (1 - (until - at) / HOUR_MS)).toFixed(1)} 0V${TALL}`} />
+        <path key={id} class="lev" d={`M${(WIDE * (1 - (until - at) / width)).toFixed(1)} 0V${TALL}`} />
       ))}
       <path class="ln" d={linePath(hour.value, of, until)} />
     </svg>

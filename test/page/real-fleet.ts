@@ -173,6 +173,7 @@ export class FleetClient {
 
   /** The GET stream; it ends with the client. */
   async listen(): Promise<void> {
+    if (this.#isModern) return;
     const [port] = this.#fleet.ports;
     const headers = { ...this.#headers('GET', {}), Accept: 'text/event-stream' };
     const response = await fetch(`http://127.0.0.1:${port}/mcp`, { headers, signal: this.#abort.signal }).catch(

@@ -97,7 +97,9 @@ export class Collector {
       case 'released':
       case 'fenced':
       case 'ended':
-        if (notice.kind === 'restored' && notice.cause === 'takeover') this.#count.moved += 1;
+        // Without an owner before it was in the store: hibernated elsewhere, or released by a drain.
+        if (notice.kind === 'restored' && notice.cause === 'takeover' && notice.from !== undefined)
+          this.#count.moved += 1;
         if (notice.kind === 'released') this.#count.released += 1;
         this.ring.happened(notice);
         if (notice.kind === 'ended') this.#rows?.ended(notice.sessionId);

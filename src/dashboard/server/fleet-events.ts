@@ -64,17 +64,17 @@ export class FleetEvents {
         return this.#add({ kind: 'drained', instance: this.#self.id, count, interrupted, ms: Math.round(ms) });
       }
       case 'restored':
-        return notice.cause === 'takeover' ? this.#moved(notice.from) : undefined;
+        return notice.cause === 'takeover' && notice.from !== undefined ? this.#moved(notice.from) : undefined;
       default:
         return undefined;
     }
   }
 
-  #moved(from: string | undefined): void {
+  #moved(from: string): void {
     const now = this.#time.now();
     const before = this.#events.findLast(({ kind, at }) => kind === 'moved' && now - at < MOVED_MS);
     if (before === undefined || before.instance !== from)
-      return this.#add({ kind: 'moved', ...(from !== undefined && { instance: from }), count: 1 });
+      return this.#add({ kind: 'moved', instance: from, count: 1 });
     before.count = (before.count ?? 0) + 1;
     before.change = ++this.#change;
   }
@@ -109,9 +109,7 @@ export function sentenceOf(event: NotedEvent, nameOf: (instance: string) => stri
     case 'storeBack':
       return `${by} reaches the store again, after ${seconds}`;
     case 'moved':
-      return event.instance === undefined
-        ? `${sessions} continue on ${by}`
-        : `${sessions} of ${name} ${count === 1 ? 'continues' : 'continue'} on ${by}`;
+      return `${sessions} of ${name} ${count === 1 ? 'continues' : 'continue'} on ${by}`;
     case 'other':
       return `${name} has left`;
   }
