@@ -42,7 +42,7 @@ const OWN = [
   'test/listen/*.test.ts',
   'test/otel/{collector,wrappers}.test.ts',
   'test/package/tarball.test.ts',
-  'test/page/{made-up,page}.test.ts',
+  'test/page/{made-up,mounted,page}.test.ts',
   'test/relay/fleet-large.test.ts',
   'test/runtimes/runtimes.test.ts',
   'test/security/{floods,forged-messages,hostile-requests,log-volume,relayed-memory,shapes,unfinished-messages}.test.ts',

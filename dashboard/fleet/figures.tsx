@@ -99,7 +99,8 @@ function linePath(bins: readonly HourBin[], key: Key, until: number): string {
 }
 
 function Spark({ of }: { of: Key }) {
-  const until = hour.value.at(-1)?.at ?? now.peek();
+  // An interruption may be newer than the last bin.
+  const until = Math.max(hour.value.at(-1)?.at ?? now.peek(), stops.value[0]?.at ?? 0);
   const width = drawnMs(until);
   const marks = stops.value.filter(({ at }) => until - at < width);
   return (

@@ -38,7 +38,7 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
 }
 
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  const response = await request(path, { signal });
+  const response = await request(path, signal === undefined ? {} : { signal });
   return (await response.json()) as T;
 }
 

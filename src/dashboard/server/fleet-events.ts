@@ -73,8 +73,7 @@ export class FleetEvents {
   #moved(from: string): void {
     const now = this.#time.now();
     const before = this.#events.findLast(({ kind, at }) => kind === 'moved' && now - at < MOVED_MS);
-    if (before === undefined || before.instance !== from)
-      return this.#add({ kind: 'moved', instance: from, count: 1 });
+    if (before === undefined || before.instance !== from) return this.#add({ kind: 'moved', instance: from, count: 1 });
     before.count = (before.count ?? 0) + 1;
     before.change = ++this.#change;
   }
