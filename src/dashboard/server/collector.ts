@@ -97,7 +97,7 @@ export class Collector {
       case 'released':
       case 'fenced':
       case 'ended':
-        // Without an owner before it was in the store: hibernated elsewhere, or released by a drain.
+        // No owner before: another instance had hibernated it, or released it in a drain.
         if (notice.kind === 'restored' && notice.cause === 'takeover' && notice.from !== undefined)
           this.#count.moved += 1;
         if (notice.kind === 'released') this.#count.released += 1;
