@@ -82,7 +82,8 @@ export class Collector {
         return this.stops.note(notice);
       case 'relayed':
         this.#count.relayed += 1;
-        if (notice.sessionId !== undefined) this.ring.relayed(notice.sessionId, notice.to, notice.outcome === 'lost');
+        if (notice.sessionId !== undefined)
+          this.ring.relayed(notice.sessionId, notice.to, notice.outcome === 'lost', this.#time.now());
         return this.stops.note(notice);
       default:
         return this.#step(notice);

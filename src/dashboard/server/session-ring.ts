@@ -32,7 +32,7 @@ export class SessionRing {
   readonly #self: { readonly id: string };
   readonly #entries: (Entry | undefined)[] = Array.from({ length: ROWS });
   readonly #waits = new BoundedMap<string, WaitedNotice>(OPEN);
-  readonly #relays = new BoundedMap<string, { readonly to: string; readonly lost: boolean }>(OPEN);
+  readonly #relays = new BoundedMap<string, { readonly at: number; readonly to: string; readonly lost: boolean }>(OPEN);
   #next = 0;
 
   constructor(self: { readonly id: string }) {
@@ -43,16 +43,18 @@ export class SessionRing {
     this.#waits.set(notice.sessionId, notice);
   }
 
-  relayed(sessionId: string, to: string, lost: boolean): void {
-    this.#relays.set(sessionId, { to, lost: lost || this.#relays.get(sessionId)?.lost === true });
+  relayed(sessionId: string, to: string, lost: boolean, at: number): void {
+    this.#relays.set(sessionId, { at, to, lost: lost || this.#relays.get(sessionId)?.lost === true });
   }
 
   /** `payload`: for a person who asked for it. */
   request(notice: RequestNotice, session: string, now: number, payload?: readonly PayloadLine[]): void {
     const wait = this.#waits.get(session);
-    const relay = this.#relays.get(session);
+    const noted = this.#relays.get(session);
+    // A relay that ended before this request began was of another one, such as a GET stream.
+    const relay = noted !== undefined && noted.at >= now - notice.ms ? noted : undefined;
     if (wait !== undefined) this.#waits.delete(session);
-    if (relay !== undefined) this.#relays.delete(session);
+    if (noted !== undefined) this.#relays.delete(session);
     this.#push(session, {
       at: now - notice.ms,
       // What a request carried must not stay in memory.
