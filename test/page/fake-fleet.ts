@@ -66,6 +66,7 @@ export class FakeFleet {
   readonly #changed = new Set<Row>();
   readonly #options: Required<Omit<FakeOptions, 'token'>> & Pick<FakeOptions, 'token'>;
   readonly #timer: NodeJS.Timeout;
+  readonly #timers = new Set<NodeJS.Timeout>();
   #awayUntil = 0;
   #ids = 0;
   server: Server | undefined;
@@ -313,7 +314,7 @@ export class FakeFleet {
     Object.assign(lane, { state: 'gone', end: 'killed', since: Date.now() });
     this.#leave(lane, 'orphaned');
     this.#say('gone', `${lane.name} was killed (pid ${lane.pid})`);
-    setTimeout(() => this.#restart(k), 12_000).unref();
+    this.#later(() => this.#restart(k), 12_000);
   }
 
   #restart(k: number): void {
@@ -328,34 +329,34 @@ export class FakeFleet {
     const stop = this.#stop('drain', 100, 0, lane, 'drained');
     Object.assign(lane, { state: 'draining', since: Date.now() });
     this.#say('draining', `${lane.name} drains`);
-    setTimeout(() => {
+    this.#later(() => {
       lane.count.released += lane.sessions;
       this.#leave(lane, 'released');
-    }, 1500).unref();
-    setTimeout(() => {
+    }, 1500);
+    this.#later(() => {
       Object.assign(lane, { state: 'gone', end: 'drained', since: Date.now() });
       stop.overAt = Date.now();
       this.#sendStop(stop);
       this.#say('drained', `${lane.name} drained: its calls ended, its sessions are in the store`);
-    }, 2600).unref();
-    setTimeout(() => this.#restart(k), 12_000).unref();
+    }, 2600);
+    this.#later(() => this.#restart(k), 12_000);
   }
 
   away(): void {
     this.#awayUntil = Date.now() + 5000;
     const stop = this.#stop('store', 5000, 24);
     this.#say('storeAway', 'The store does not answer; calls wait up to 15 s');
-    setTimeout(() => {
+    this.#later(() => {
       stop.overAt = Date.now();
       this.#sendStop(stop);
       this.#say('storeBack', 'The store is back after 5.0 s');
-    }, 5000).unref();
+    }, 5000);
   }
 
   freeze(k: number): void {
     Object.assign(this.lanes[k] as Lane, { state: 'silent', since: Date.now() });
     for (const lane of this.#serving()) lane.waiting = 14;
-    setTimeout(() => this.kill(k), 3000).unref();
+    this.#later(() => this.kill(k), 3000);
   }
 
   hello(mayAct: boolean): Hello {
@@ -499,8 +500,13 @@ export class FakeFleet {
     return `http://127.0.0.1:${typeof address === 'object' ? address?.port : port}/`;
   }
 
+  #later(run: () => void, ms: number): void {
+    this.#timers.add(setTimeout(run, ms));
+  }
+
   close(): void {
     clearInterval(this.#timer);
+    for (const timer of this.#timers) clearTimeout(timer);
     this.server?.closeAllConnections();
     this.server?.close();
   }

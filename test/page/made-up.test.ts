@@ -16,19 +16,28 @@ const FRAMES = 240;
 interface TraceEvent {
   readonly name: string;
   readonly ph: string;
+  readonly pid: number;
+  readonly tid: number;
   readonly dur?: number;
+  /** CPU time of the thread: other processes of the machine do not count. */
+  readonly tdur?: number;
+  readonly args?: { readonly name?: string };
 }
 
-/** ms of the tasks with script, and of all long tasks. */
-function costs(trace: Buffer): { script: number[]; long: number[] } {
+/** ms of CPU of the page's main thread: each task with script, and how many tasks took over 50 ms. */
+function costs(trace: Buffer): { script: number[]; long: number } {
   const { traceEvents } = JSON.parse(trace.toString()) as { traceEvents: TraceEvent[] };
+  const mains = new Set(
+    traceEvents.flatMap(({ name, pid, tid, args }) =>
+      name === 'thread_name' && args?.name === 'CrRendererMain' ? [`${pid} ${tid}`] : [],
+    ),
+  );
   const ms = (names: readonly string[]) =>
-    traceEvents.flatMap(({ name, ph, dur = 0 }) => (ph === 'X' && names.includes(name) ? [dur / 1000] : []));
+    traceEvents.flatMap(({ name, ph, pid, tid, dur = 0, tdur = dur }) =>
+      ph === 'X' && names.includes(name) && mains.has(`${pid} ${tid}`) ? [tdur / 1000] : [],
+    );
   const script = ms(['FunctionCall', 'RunMicrotasks']).filter((value) => value > 0.1);
-  return {
-    script: script.sort((a, b) => a - b),
-    long: ms(['RunTask', 'ThreadControllerImpl::RunTask']).filter((value) => value > 50),
-  };
+  return { script: script.sort((a, b) => a - b), long: ms(['RunTask']).filter((value) => value > 50).length };
 }
 
 /** Scrolls the list frame by frame. Returns how many rows came into the document, and the most that were in it. */
@@ -138,10 +147,11 @@ const chromium = async (): Promise<Browser> => (browser ??= await openBrowser())
 afterAll(() => browser?.close());
 
 describe.skipIf(lacksBrowser)('the views of the page', () => {
-  const fleet = new FakeFleet({ sessions: 400, rate: 200 });
+  let fleet: FakeFleet;
   let url = '';
 
   beforeAll(async () => {
+    fleet = new FakeFleet({ sessions: 400, rate: 200 });
     url = await fleet.listen();
     fleet.kill(1);
   });
@@ -166,10 +176,11 @@ describe.skipIf(lacksBrowser)('the views of the page', () => {
 });
 
 describe.skipIf(lacksBrowser)('a list of 10,000 sessions', () => {
-  const fleet = new FakeFleet({ sessions: SESSIONS, rate: 1_800 });
+  let fleet: FakeFleet;
   let url = '';
 
   beforeAll(async () => {
+    fleet = new FakeFleet({ sessions: SESSIONS, rate: 1_800 });
     url = await fleet.listen();
   });
   afterAll(() => fleet.close());
@@ -189,7 +200,7 @@ describe.skipIf(lacksBrowser)('a list of 10,000 sessions', () => {
     const at = (share: number) => (script[Math.floor(script.length * share)] ?? 0).toFixed(1);
     console.log(
       `scrolling ${SESSIONS} sessions: script p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, most ${at(0.9999)} ms; ` +
-        `${long.length} tasks over 50 ms`,
+        `${long} tasks over 50 ms of CPU`,
     );
     expect(added).toBe(0);
     expect(most).toBeLessThan(60);

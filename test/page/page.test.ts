@@ -14,11 +14,12 @@ const kind = (name: string) => ({ ...KINDS[0], name, version: '7.1', protocolVer
 
 describe.skipIf(lacksBrowser)('the page of a fleet', () => {
   let browser: Browser;
-  const fleet = new RealFleet({ names: ['a', 'b', 'c'] });
+  let fleet: RealFleet;
   const traffic = new Traffic();
 
   beforeAll(async () => {
     browser = await openBrowser();
+    fleet = new RealFleet({ names: ['a', 'b', 'c'] });
     await fleet.start();
     await traffic.start(fleet, CLIENTS, 400);
   }, 120_000);
