@@ -44,7 +44,11 @@ describe.skipIf(lacksBrowser)('the page of a fleet', () => {
   }
 
   const title = (page: Page) => page.locator('h1').first().textContent();
-  const row = (page: Page, name: string) => page.locator('.river tbody tr').filter({ hasText: `${fleet.pid(name)}` });
+  const row = (page: Page, name: string) => {
+    // A host with several instances: their names end with the process id.
+    const named = page.locator('.name').filter({ hasText: new RegExp(`(^| )${fleet.pid(name)}$`) });
+    return page.locator('.river tbody tr').filter({ has: named });
+  };
 
   /** The figure with this label, as a number. */
   async function figure(page: Page, label: string): Promise<number> {
