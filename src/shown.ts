@@ -29,9 +29,12 @@ export function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
+/** Most values of clients need no escapes. */
+const PLAIN = /^[\x20-\x7e]{0,64}$/;
+
 /** A client's text for a log line or an error: at most 64 characters, control characters escaped. */
 export function shown(text: string): string {
-  return escapeControls(cut(String(text), SHOWN_LENGTH));
+  return PLAIN.test(text) ? String(text) : escapeControls(cut(String(text), SHOWN_LENGTH));
 }
 
 /**

@@ -178,6 +178,8 @@ interface RefusedRequest {
 
 export class Notices {
   readonly #listeners: Array<(notice: EmittedNotice) => void> = [];
+  /** Those of them that want notices of requests: there is one for each request. */
+  readonly #ofRequests: Array<(notice: EmittedNotice) => void> = [];
   readonly #wanted = { requests: false, details: false, clients: false, payloads: false };
   /** The names of the server's tools; `undefined`: no listener wants them. */
   readonly tools: ToolNames | undefined;
@@ -191,6 +193,7 @@ export class Notices {
     { requests = false, details = false, clients = false }: Wanted = {},
   ): void {
     this.#listeners.push(listener);
+    if (requests) this.#ofRequests.push(listener);
     this.#wanted.requests ||= requests;
     this.#wanted.details ||= details;
     this.#wanted.clients ||= clients;
@@ -220,7 +223,7 @@ export class Notices {
   }
 
   #tell(notice: EmittedNotice): void {
-    for (const listener of this.#listeners) listener(notice);
+    for (const listener of notice.kind === 'request' ? this.#ofRequests : this.#listeners) listener(notice);
   }
 
   /** A server sent a notification after its session or request had ended. */

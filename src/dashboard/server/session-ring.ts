@@ -25,7 +25,11 @@ interface Entry {
   /** The owner, where another instance ran it. */
   readonly ran: string | undefined;
   readonly wasLost: boolean;
-  readonly payload?: readonly PayloadLine[];
+  readonly payload: readonly PayloadLine[] | undefined;
+}
+
+function plain(session: string, at: number, row: Row): Entry {
+  return { session, at, row, wait: undefined, ran: undefined, wasLost: false, payload: undefined };
 }
 
 export class SessionRing {
@@ -49,30 +53,30 @@ export class SessionRing {
 
   /** `payload`: for a person who asked for it. */
   request(notice: RequestNotice, session: string, now: number, payload?: readonly PayloadLine[]): void {
-    const wait = this.#waits.get(session);
-    const noted = this.#relays.get(session);
+    const wait = this.#waits.size === 0 ? undefined : this.#waits.get(session);
+    const noted = this.#relays.size === 0 ? undefined : this.#relays.get(session);
     // A relay that ended before this request began was of another one, such as a GET stream.
     const relay = noted !== undefined && noted.at >= now - notice.ms ? noted : undefined;
     if (wait !== undefined) this.#waits.delete(session);
     if (noted !== undefined) this.#relays.delete(session);
-    this.#push(session, {
+    this.#push({
+      session,
       at: now - notice.ms,
       // What a request carried must not stay in memory.
       row: notice.payload === undefined ? notice : { ...notice, payload: undefined },
       wait,
       ran: relay?.to,
       wasLost: relay?.lost === true,
-      ...(payload !== undefined && { payload }),
+      payload,
     });
   }
 
   happened(notice: SessionNotice): void {
-    this.#push(notice.sessionId, { at: notice.at, row: notice, wait: undefined, ran: undefined, wasLost: false });
+    this.#push(plain(notice.sessionId, notice.at, notice));
   }
 
   event(session: string, row: EventRow): void {
-    const event = { kind: 'event', row } as const;
-    this.#push(session, { at: row.at, row: event, wait: undefined, ran: undefined, wasLost: false });
+    this.#push(plain(session, row.at, { kind: 'event', row }));
   }
 
   /** Newest first. */
@@ -91,9 +95,9 @@ export class SessionRing {
     return this.#entries[this.#next] !== undefined;
   }
 
-  #push(session: string, entry: Omit<Entry, 'session'>): void {
-    if (session.length > ID_LENGTH) return;
-    this.#entries[this.#next] = { session, ...entry };
+  #push(entry: Entry): void {
+    if (entry.session.length > ID_LENGTH) return;
+    this.#entries[this.#next] = entry;
     this.#next = (this.#next + 1) % ROWS;
   }
 
