@@ -58,6 +58,8 @@ export interface RequestNotice {
   readonly sessionId: string | undefined;
   /** Who sent it. `undefined`: it has a session, or no listener wants to know. */
   readonly client: SeenClient | undefined;
+  /** The id of its trace, as its client or a proxy named it (`traceparent`). */
+  readonly trace?: string | undefined;
   /** What it carried, while a listener wants payloads. */
   readonly payload: SeenPayload | undefined;
 }

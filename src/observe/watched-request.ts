@@ -87,10 +87,17 @@ export class WatchedRequest {
       ms: this.#time.monotonic() - this.#began,
       sessionId: exchange.sessionId ?? exchange.header('mcp-session-id'),
       client: this.#client && { ...this.#client, user: exchange.user },
+      trace: this.#notices.wanted.clients ? traceIn(exchange.header('traceparent')) : undefined,
       payload: this.#payload,
     });
   }
 }
+
+/** `00-<trace id>-<span id>-<flags>` */
+const TRACE = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-/;
+
+const traceIn = (header: string | undefined): string | undefined =>
+  header === undefined ? undefined : TRACE.exec(header.slice(0, 64))?.[1];
 
 /** A client without a session names itself in each request. */
 function clientIn(params: Readonly<Record<string, unknown>> | undefined): Omit<SeenClient, 'user'> | undefined {

@@ -9,9 +9,9 @@ import { Hono } from 'hono';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Dashboard } from '../../src/dashboard/server/options.ts';
 import type { Fleet, Hello } from '../../src/dashboard/wire.ts';
-import type { SessionPage } from '../../src/dashboard/wire-pages.ts';
+import type { SessionDetail, SessionPage } from '../../src/dashboard/wire-pages.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
-import { ACTION, ask, BEARER, jsonOf, openStream, TOKEN } from '../kit/dashboard.ts';
+import { ACTION, ask, BEARER, jsonOf, mount, openStream, TOKEN } from '../kit/dashboard.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
@@ -80,4 +80,21 @@ test.each(Object.entries(FRAMEWORKS))('%s serves all of it below a prefix', asyn
   const end = `${prefix}/api/sessions/${page.sessions[0]?.hash}/end`;
   expect((await ask(port, end, { method: 'POST', headers: ACTION, body: '{}' })).status).toBe(200);
   expect(endpoint.sessions.count).toBe(0);
+});
+
+test('a session has a link to the trace of its last call, where its client named one', async () => {
+  const { endpoint, client } = await serve(createEchoServer);
+  const port = await mount(endpoint, { token: TOKEN, traceUrl: 'https://traces.example/{traceId}' });
+  const session = client();
+  await session.initialize();
+  const path = async () => {
+    const { sessions } = jsonOf<SessionPage>(await ask(port, '/api/sessions', { headers: BEARER }));
+    return `/api/sessions/${sessions[0]?.hash}`;
+  };
+  const link = async () => jsonOf<SessionDetail>(await ask(port, await path(), { headers: BEARER })).traceUrl;
+  expect(await link()).toBeUndefined();
+  const trace = '0af7651916cd43dd8448eb211c80319c';
+  await session.call('tools/list', {}, { headers: { traceparent: `00-${trace}-b7ad6b7169203331-01` } });
+  await session.call('tools/list', {}, { headers: { traceparent: 'javascript:alert(1)//0123456789' } });
+  expect(await link()).toBe(`https://traces.example/${trace}`);
 });

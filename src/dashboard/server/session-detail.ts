@@ -8,6 +8,7 @@ import type { StoredRecord } from '../../stores/store.ts';
 import type { SessionDetail, SessionRow, TimelineRow } from '../wire-pages.ts';
 import type { Collector } from './collector.ts';
 import type { Fleet } from './fleet.ts';
+import type { CheckedDashboard } from './options.ts';
 import type { DashboardParts } from './parts.ts';
 import type { Peers } from './peers.ts';
 import type { SessionRows } from './session-rows.ts';
@@ -21,11 +22,14 @@ export interface TimelinePart {
   readonly rows: readonly TimelineRow[];
   /** Older rows may have been forgotten. */
   readonly isFull: boolean;
+  /** The trace of its newest call there. */
+  readonly trace?: string;
   /** It is live there. */
   readonly live?: SessionRow;
 }
 
 interface DetailParts {
+  readonly given: Pick<CheckedDashboard, 'traceUrl'>;
   readonly parts: DashboardParts;
   readonly collector: Collector;
   readonly fleet: Fleet;
@@ -41,7 +45,9 @@ export async function sessionDetail(hash: string, given: DetailParts): Promise<S
   const { record, ended } = await rows.read(id);
   const at = parts.options.timeProvider.now();
   const until = given.collector.payloads.untilOf(id);
-  const { live, ...told } = await timelineOf(id, given);
+  const { live, trace, ...shown } = await timelineOf(id, given);
+  const traceUrl = trace === undefined ? undefined : given.given.traceUrl?.replaceAll('{traceId}', trace);
+  const told = { ...shown, ...(traceUrl !== undefined && { traceUrl }) };
   const timeline = { ...told, ...(until !== undefined && { payloadsUntil: until }) };
   if (record === undefined) {
     if (ended === undefined && timeline.timeline.length === 0) return undefined;
@@ -86,7 +92,7 @@ async function factsOf(record: StoredRecord, { instance, store }: DashboardParts
 async function timelineOf(
   id: string,
   { collector, fleet, peers, rows }: DetailParts,
-): Promise<Pick<SessionDetail, 'timeline' | 'cut'> & Pick<TimelinePart, 'live'>> {
+): Promise<Pick<SessionDetail, 'timeline' | 'cut'> & Pick<TimelinePart, 'live' | 'trace'>> {
   await fleet.look();
   const own = timelinePart(id, collector, rows);
   const answers = await peers.ask(fleet.others, 'timeline', id);
@@ -96,14 +102,21 @@ async function timelineOf(
     .toSorted((one, other) => other.at - one.at)
     .slice(0, ROWS);
   const live = all.find((part) => part.live !== undefined)?.live;
-  const shown = { timeline, ...(live !== undefined && { live }) };
+  const trace = all.map((part) => part.trace).find((each) => typeof each === 'string' && /^[\da-f]{32}$/.test(each));
+  const shown = { timeline, ...(live !== undefined && { live }), ...(trace !== undefined && { trace }) };
   if (timeline.some((row) => row.kind === 'event' && row.what === 'opened')) return shown;
   return { ...shown, cut: all.some((part) => part.isFull) ? 'ring' : 'process' };
 }
 
 export function timelinePart(id: string, { ring }: Collector, rows: SessionRows): TimelinePart {
   const live = rows.live(id);
-  return { rows: ring.rowsOf(id), isFull: ring.isFull, ...(live !== undefined && { live }) };
+  const trace = ring.traceOf(id);
+  return {
+    rows: ring.rowsOf(id),
+    isFull: ring.isFull,
+    ...(trace !== undefined && { trace }),
+    ...(live !== undefined && { live }),
+  };
 }
 
 const isPart = (value: unknown): value is TimelinePart => isObject(value) && Array.isArray(value['rows']);

@@ -90,6 +90,17 @@ export class SessionRing {
     return rows;
   }
 
+  /** The trace of the newest request that named one. */
+  traceOf(session: string): string | undefined {
+    for (let n = 1; n <= ROWS; n++) {
+      const entry = this.#entries[(this.#next - n + ROWS * 2) % ROWS];
+      if (entry === undefined) return undefined;
+      if (entry.session === session && entry.row.kind === 'request' && entry.row.trace !== undefined)
+        return entry.row.trace;
+    }
+    return undefined;
+  }
+
   /** Whether older rows than those that are here were forgotten. */
   get isFull(): boolean {
     return this.#entries[this.#next] !== undefined;
