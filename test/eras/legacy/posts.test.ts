@@ -60,7 +60,10 @@ function posted(given: Given = {}) {
       authorizer:
         given.hook === undefined
           ? undefined
-          : { admit: (asked: object) => given.hook?.then(() => (seen.push('authorized'), asked)) },
+          : {
+              admit: (asked: object) => given.hook?.then(() => (seen.push('authorized'), asked)),
+              challenge: (refused: unknown) => refused,
+            },
     },
     get left() {
       return state.left;
