@@ -204,7 +204,7 @@ describe('the table', () => {
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'));
     // They show it, pass it on, or check its shape.
     const showing =
-      /^(?:clients|cli|testing)\/|^(?:types|options\/header-names|endpoint\/sessions|cluster\/finder)\.ts$/;
+      /^(?:clients|cli|dashboard|testing)\/|^(?:types|options\/header-names|endpoint\/sessions|cluster\/finder)\.ts$/;
     const asking = files.filter(
       (path) => !showing.test(path) && /'user-agent'|clientInfo\.(?:name|version)/i.test(read(`src/${path}`)),
     );
