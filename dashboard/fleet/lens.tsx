@@ -3,11 +3,12 @@
  * slowed; a long one is drawn as it happens. Then it stays.
  */
 import { signal } from '@preact/signals';
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Stop } from '../../src/dashboard/wire.ts';
 import { clock, count, many, ms } from '../format.ts';
 import { nameOf, now, stops } from '../state/model.ts';
 import { Icon } from '../ui/icon.tsx';
+import { useWidth } from '../ui/width.ts';
 import { Drawn } from './drawn.tsx';
 import { lensShapes, mostOf, SLOW_BELOW_MS, SLOWED } from './lens-picture.ts';
 import { passed, shortly } from './words.ts';
@@ -88,14 +89,7 @@ function usePlay(stop: Stop | undefined): { until: number; replay: () => void } 
 }
 
 function Picture({ stop, until }: { stop: Stop; until: number }) {
-  const box = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(0);
-  useLayoutEffect(() => {
-    if (box.current === null) return;
-    const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry?.contentRect.width ?? 0)));
-    observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
+  const { box, width } = useWidth();
   const { calls, waited, longestMs } = stop;
   const { shapes, height } = width === 0 ? { shapes: [], height: 0 } : lensShapes({ stop, width, until, nameOf });
   return (

@@ -2,12 +2,12 @@
  * A session as one line through the lanes of its owners. The scale is logarithmic: the newest minute is as wide as the
  * oldest hour.
  */
-import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { TimelineRow } from '../../src/dashboard/wire-pages.ts';
 import { span } from '../format.ts';
 import { nameOf } from '../state/model.ts';
 import { Drawn } from '../fleet/drawn.tsx';
 import { d, Picture, type Shape } from '../fleet/shapes.ts';
+import { useWidth } from '../ui/width.ts';
 import type { Place } from './owners.ts';
 
 const TALL = 22;
@@ -121,14 +121,7 @@ function spoken(places: readonly Place[]): string {
 }
 
 export function Life(data: LifeData) {
-  const box = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(0);
-  useLayoutEffect(() => {
-    if (box.current === null) return;
-    const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry?.contentRect.width ?? 0)));
-    observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
+  const { box, width } = useWidth();
   const drawn = width === 0 || data.places.length === 0 ? undefined : lifeShapes(data, width);
   return (
     <div class="lifebox">

@@ -5,10 +5,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
 import { pinned, pinnedTo, say, startWorkers, temporaryFolder } from './workers-process.ts';
 // @ts-expect-error a script without types
@@ -16,15 +16,6 @@ import * as programs from '../../scripts/server-programs.mjs';
 
 const program = (programs as { findProgram: (name: string) => string | undefined }).findProgram('prometheus');
 const examples = new URL('../../examples/prometheus/', import.meta.url);
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Scrapes a target each second. Returns the URL of its API. */
 async function startPrometheus(target: string): Promise<string> {

@@ -1,7 +1,7 @@
 /** Sentry's and PostHog's wrappers of a server, the real packages: in a factory and around a definition. */
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient } from '../../src/testing/index.ts';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { textOf } from '../kit/lab.ts';
@@ -42,6 +42,18 @@ async function start(wrapper: string, version: string, form: string, file: strin
 
 const FORMS = ['factory', 'definition'].flatMap((form) => ['1', '2'].map((version) => [form, version] as const));
 
+type Started = Awaited<ReturnType<typeof start>>;
+
+/** The session of `client` continues at `second` after a crash of `first`. */
+async function continues(client: RawClient, first: Started, second: Started, echo: object): Promise<void> {
+  first.child.kill('SIGKILL');
+  const later = second.client();
+  later.sessionId = client.sessionId;
+  later.protocolVersion = client.protocolVersion;
+  for (let n = 0; n < 50; n += 1) later.nextId();
+  expect(textOf((await later.call('tools/call', echo)).message)).toBe('hello');
+}
+
 describe.skipIf(lacks !== '').each(FORMS)(`a %s of version %s of the SDK${lacks}`, (form, version) => {
   test('Sentry has a span for each request and the errors, also after a crash', { timeout: 90_000 }, async () => {
     const file = sharedTarget('sqlite');
@@ -66,12 +78,7 @@ describe.skipIf(lacks !== '').each(FORMS)(`a %s of version %s of the SDK${lacks}
       'span tools/call fails',
     ]);
 
-    first.child.kill('SIGKILL');
-    const later = second.client();
-    later.sessionId = client.sessionId;
-    later.protocolVersion = client.protocolVersion;
-    for (let n = 0; n < 50; n += 1) later.nextId();
-    expect(textOf((await later.call('tools/call', echo)).message)).toBe('hello');
+    await continues(client, first, second, echo);
     await second.has(['tools/call echo']);
     const restored = second.events().find(({ name }) => name === 'initialize');
     // The page says so, and how to drop it.
@@ -109,12 +116,7 @@ describe.skipIf(lacks !== '').each(FORMS)(`a %s of version %s of the SDK${lacks}
       '$mcp_tools_list',
     ]);
 
-    first.child.kill('SIGKILL');
-    const later = second.client();
-    later.sessionId = client.sessionId;
-    later.protocolVersion = client.protocolVersion;
-    for (let n = 0; n < 50; n += 1) later.nextId();
-    expect(textOf((await later.call('tools/call', echo)).message)).toBe('hello');
+    await continues(client, first, second, echo);
     await second.has(['$mcp_tool_call']);
     const sessions = [first, second].flatMap(({ events }) => events().map(({ data }) => data?.['$session_id']));
     expect(new Set(sessions).size).toBe(1);

@@ -268,13 +268,13 @@ export class Fleet implements HearsReports {
 
   /** Pages get each bin once. */
   #tellBins(): void {
-    const bins = fleetBins([...this.#bins.values()]);
-    const newest = bins.at(-1);
-    if (newest === undefined || newest.at <= this.#toldBin) return;
-    if (this.#toldBin === 0) this.#toldBin = newest.at;
-    const fresh = bins.filter(({ at }) => at > this.#toldBin);
-    this.#toldBin = newest.at;
-    for (const bin of fresh) this.#each((reader) => reader.hour(bin));
+    const all = [...this.#bins.values()];
+    const newest = Math.max(0, ...all.map((bins) => bins.at(-1)?.at ?? 0));
+    if (newest <= this.#toldBin) return;
+    // The first page got them when it came.
+    const told = this.#toldBin === 0 ? newest : this.#toldBin;
+    this.#toldBin = newest;
+    for (const bin of fleetBins(all)) if (bin.at > told) this.#each((reader) => reader.hour(bin));
   }
 
   #tellRows(): void {
