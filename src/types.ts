@@ -201,10 +201,10 @@ export interface SessionEvent {
 /** Why a session became live on this instance again. */
 export type RestoreCause = 'wake' | 'takeover' | 'migration' | 'reclaim';
 
-/** What `endpoint.sessions.events` emits, by name. `from`: the owner before. `createdAt`: as in `SessionInfo`. */
+/** `sessions.events`, by name. `from`: who died. `after`: how its owner left. `createdAt`: as in `SessionInfo`. */
 export interface SessionEventMap {
   opened: [SessionEvent & { clientInfo: Implementation; protocolVersion: string }];
-  restored: [SessionEvent & { cause: RestoreCause; from?: string }];
+  restored: [SessionEvent & { cause: RestoreCause; from?: string; after?: 'died' | 'released' | 'hibernated' }];
   hibernated: [SessionEvent & { reason: 'hibernated' }];
   released: [SessionEvent & { reason: 'released' | 'closed' }];
   fenced: [SessionEvent & { reason: 'fenced' }];

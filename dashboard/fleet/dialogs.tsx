@@ -30,9 +30,7 @@ function Facts({ name }: { name: string }) {
       <Fact name="Sessions">{ofLimit(instance.sessions, instance.sessionsLimit, 'limits.sessions')}</Fact>
       <Fact name="Running">{instance.running === undefined ? NONE : many(instance.running, 'request')}</Fact>
       <Fact name="Waiting">{count(instance.waiting)}</Fact>
-      <Fact name="Streams">
-        {count(instance.getStreams)} GET, {count(instance.listens)} subscriptions/listen
-      </Fact>
+      <Fact name="Streams">{count(instance.getStreams)} GET</Fact>
       <Fact name="Memory">
         {bytes(memoryBytes)}
         {memoryLimit !== undefined && ` of ${bytes(memoryLimit)} (limits.memoryBytes)`}

@@ -82,7 +82,9 @@ function stopped(stop: Stop): Headline {
   const rest = sessions === undefined || moved === undefined ? undefined : Math.max(0, sessions - moved);
   const continued =
     sessions === undefined || moved === undefined
-      ? 'Its sessions continue with their next request.'
+      ? sessions === undefined || sessions === 0
+        ? 'Its sessions continue with their next request.'
+        : `${sessions === 1 ? 'Its session continues with its' : `Its ${count(sessions)} sessions continue with their`} next request.`
       : sessions === 0
         ? 'It had no session.'
         : moved >= sessions

@@ -116,8 +116,8 @@ export function lensShapes(data: LensData): { shapes: readonly Shape[]; height: 
     picture.path(isCut ? 'zero' : 'grid', d`M${x(at)} 16V${height - 8}`);
     const mark =
       stop.kind === 'gone' ? `${narrow ? '' : (stop.name ?? '')} ${endWord(stop.end)}`.trim() : MARKS[stop.kind];
-    // On a narrow screen the word at 0 begins there, and needs the room of the next number.
-    if (narrow && at > 0 && x(at) - x(0) < 24 + mark.length * 7) continue;
+    // The word at 0 needs the room of the next number. On a narrow screen it begins there, else it is in the middle.
+    if (at > 0 && x(at) - x(0) < 24 + mark.length * (narrow ? 7 : 3.5)) continue;
     picture.write(x(at), 11, at === 0 ? mark : ms(at), isCut ? 'tb' : '', narrow && at === 0 ? 'start' : 'middle');
   }
   calls.forEach((call, k) => drawCall(picture, data, call, 26 + k * tall + (narrow ? 14 : 0), x, left));

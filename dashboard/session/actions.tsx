@@ -25,7 +25,7 @@ export function curlOf({ protocolVersion = '2025-11-25' }: SessionDetail): strin
 export const copyCurl = (detail: SessionDetail): void =>
   void copy(curlOf(detail), 'Copied. It names $MCP_SESSION_ID and $TOKEN, not their values.');
 
-function EndLines({ clientInfo, userName, running = 0, state = {} }: SessionDetail) {
+function EndLines({ clientInfo, userName, posts: running = 0, state = {} }: SessionDetail) {
   const sizes = Object.values(state);
   const size = sizes.reduce((sum, one) => sum + one, 0);
   return (

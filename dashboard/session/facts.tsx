@@ -14,7 +14,7 @@ function endsText({ expiresAt }: SessionDetail): string {
 }
 
 function Basics({ detail }: { detail: SessionDetail }) {
-  const { status, owner, epoch, hash, userName, calls, running, bytes: size, getStreamKept } = detail;
+  const { status, owner, epoch, hash, userName, calls, posts, bytes: size, getStreamKept } = detail;
   return (
     <section>
       <h2>Session</h2>
@@ -46,7 +46,7 @@ function Basics({ detail }: { detail: SessionDetail }) {
         <Fact name="Ends">{endsText(detail)}</Fact>
         <Fact name="Calls">
           {count(calls)}
-          {running !== undefined && `, ${running} running`}
+          {posts !== undefined && `, ${count(posts)} running`}
         </Fact>
         <Fact name="Record">{bytes(size)}</Fact>
         <Fact name="Event log">

@@ -41,8 +41,9 @@ export function placesOf(
       if (last === undefined && row.from !== undefined) enter(since ?? row.at - 60_000, row.from);
       const before = places.at(-1);
       if (before !== undefined && before.instance === row.instance) continue;
-      if (before?.instance !== undefined)
-        leave(row.at, row.what === 'takenOver' ? 'gone' : 'moved', row.what === 'takenOver');
+      // A takeover that names the owner before follows its death.
+      const hasDied = row.what === 'takenOver' && row.from !== undefined;
+      if (before?.instance !== undefined) leave(row.at, hasDied ? 'gone' : 'moved', hasDied);
       else leave(row.at, '');
       enter(row.at, row.instance);
       continue;

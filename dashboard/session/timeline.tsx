@@ -1,7 +1,7 @@
 /** What happened to a session, newest first. A request with its messages is one row, which opens. */
 import { useState } from 'preact/hooks';
 import type { EventRow, MessageRow, PayloadLine, SessionDetail, TimelineRow } from '../../src/dashboard/wire-pages.ts';
-import { bytes, many, ms, NONE } from '../format.ts';
+import { many, ms, NONE } from '../format.ts';
 import { nameOf } from '../state/model.ts';
 import { Icon, type IconName } from '../ui/icon.tsx';
 import { Segments } from '../ui/parts.tsx';
@@ -105,7 +105,7 @@ const Payload = ({ lines }: { lines: readonly PayloadLine[] }) => (
 
 /** What a row has when it is open. */
 function Parts({ row, payloads }: { row: MessageRow; payloads: boolean }) {
-  const { messages = {}, via, instance, bytes: size, payload } = row;
+  const { via, instance, payload } = row;
   return (
     <div class="parts">
       {via !== undefined && (
@@ -113,12 +113,6 @@ function Parts({ row, payloads }: { row: MessageRow; payloads: boolean }) {
           arrived at {nameOf(via) ?? via}, passed on to {nameOf(instance) ?? NONE}
         </span>
       )}
-      {Object.entries(messages).map(([method, times]) => (
-        <span key={method}>
-          {times} × <code>{method}</code>
-        </span>
-      ))}
-      {size !== undefined && <span>answer, {bytes(size)}</span>}
       {payload === undefined ? (
         <span class="dim">{payloads ? 'No payload was kept of this message.' : 'Payloads are off.'}</span>
       ) : (
@@ -132,8 +126,7 @@ function Message({ row, payloads }: { row: MessageRow; payloads: boolean }) {
   const [isOpen, setOpen] = useState(false);
   const { at, direction, method, target, stream, instance, ms: took, outcome } = row;
   const isNoted = row.waitedMs !== undefined || ['again', 'lost', 'kept'].includes(outcome ?? '');
-  const hasParts =
-    row.messages !== undefined || row.via !== undefined || row.bytes !== undefined || row.payload !== undefined;
+  const hasParts = row.via !== undefined || row.payload !== undefined;
   return (
     <li>
       <When at={at} />
@@ -150,7 +143,7 @@ function Message({ row, payloads }: { row: MessageRow; payloads: boolean }) {
         <button class="xp" type="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
           <Icon name="right" />
           <span class="sr">
-            Messages of {method} {target}
+            More of {method} {target}
           </span>
         </button>
       ) : (

@@ -26,9 +26,6 @@ const COLUMNS = [
   ['User', ''],
   ['Last tool', 'opt'],
   ['Per minute', 'num'],
-  ['Running', 'num'],
-  ['Listens', 'num opt'],
-  ['Calls kept', 'num opt'],
   ['Active', 'num'],
 ] as const;
 
@@ -45,7 +42,7 @@ function Table({ clients: rows }: SessionlessClients) {
         </tr>
       </thead>
       <tbody>
-        {rows.map(({ clientInfo: { name, version }, userName, tool, perMinute, running, listens, kept, activeAt }) => (
+        {rows.map(({ clientInfo: { name, version }, userName, tool, perMinute, activeAt }) => (
           <tr key={`${userName ?? ''} ${name} ${version}`}>
             <td>
               {name} <span class="dim">{version}</span>
@@ -53,9 +50,6 @@ function Table({ clients: rows }: SessionlessClients) {
             <td>{userName ?? NONE}</td>
             <td class="opt">{tool === undefined ? NONE : <code>{tool}</code>}</td>
             <td class="num">{count(perMinute)}</td>
-            <td class="num">{count(running)}</td>
-            <td class="num opt">{count(listens)}</td>
-            <td class="num opt">{kept ? <span class="tag wait">{kept} without client</span> : count(kept)}</td>
             <td class="num">
               <When at={activeAt} />
             </td>

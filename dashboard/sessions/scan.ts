@@ -3,7 +3,7 @@
  * are those of the scan, and the page says how old it is.
  */
 import { batch, signal } from '@preact/signals';
-import type { Rows, SessionPage, SessionRow } from '../../src/dashboard/wire-pages.ts';
+import type { ChangedRow, Rows, SessionPage, SessionRow } from '../../src/dashboard/wire-pages.ts';
 import { get } from '../net/api.ts';
 import { Stream } from '../net/stream.ts';
 
@@ -26,16 +26,20 @@ export const scanError = signal<string | undefined>(undefined);
 /** Counts messages of live rows: a row that reads it is drawn again. */
 export const liveTick = signal(0);
 
-const live = new Map<string, SessionRow>();
+const live = new Map<string, ChangedRow>();
 /** Sessions that the scan did not have: they were opened later, or it did not come so far. */
 const news = new Set<string>();
 export const opened = signal(0);
 
-/** The newest values of a row. */
-export const liveRow = (row: SessionRow): SessionRow => {
-  const newest = live.get(row.hash);
-  return newest === undefined ? row : { ...row, ...newest };
-};
+/** The newest values of a row. Only a live one has calls and streams. */
+export function liveRow(scanned: SessionRow): SessionRow {
+  const newest = live.get(scanned.hash);
+  if (newest === undefined) return scanned;
+  const row = { ...scanned, ...newest };
+  if (row.status === 'live') return row;
+  const { calls: _calls, getStream: _get, posts: _posts, ...kept } = row;
+  return kept;
+}
 
 let known: ReadonlySet<string> = new Set();
 let running: AbortController | undefined;
@@ -82,11 +86,19 @@ async function read(from: Scan | undefined): Promise<void> {
 export const rescan = (): Promise<void> => read(undefined);
 export const scanOn = (): Promise<void> => read(scan.peek());
 
-function take(rows: readonly SessionRow[]): void {
+/** Instances report one after the other: the word of the owner before may come after that of the owner now. */
+function isOld(row: ChangedRow): boolean {
+  const newest = live.get(row.hash);
+  return 'leftAt' in row && newest !== undefined && !('leftAt' in newest) && newest.activeAt > row.leftAt;
+}
+
+function take(rows: readonly ChangedRow[]): void {
   for (const row of rows) {
-    if (known.has(row.hash)) live.set(row.hash, row);
-    else if (row.status === 'ended') news.delete(row.hash);
-    else if (news.size < MOST) news.add(row.hash);
+    if (known.has(row.hash)) {
+      // What a row had while it was live is still its client, user and age.
+      if (!isOld(row)) live.set(row.hash, 'leftAt' in row ? { ...live.get(row.hash), ...row } : row);
+    } else if (row.status === 'ended') news.delete(row.hash);
+    else if (row.status === 'live' && news.size < MOST) news.add(row.hash);
   }
   batch(() => {
     liveTick.value += 1;
@@ -96,7 +108,7 @@ function take(rows: readonly SessionRow[]): void {
 
 /** Rows are followed while the list is open. A lost stream retries by itself; the banner speaks for both streams. */
 export function followRows(isShown: () => boolean): () => void {
-  const waiting = new Map<string, SessionRow>();
+  const waiting = new Map<string, ChangedRow>();
   const stream = new Stream('stream?rows', {
     event(type, data) {
       if (type !== 'rows') return;

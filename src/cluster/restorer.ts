@@ -74,14 +74,14 @@ export class Restorer {
 
   async #claimAndAdd(record: StoredRecord, caller: Caller, cause: 'wake' | 'takeover'): Promise<void> {
     const outcome = await this.#registry.store.sessions.claim(record.id, record, this.#registry.lease.owner);
-    if (outcome.claimed) await this.#add(await this.#rebuild(outcome, caller), cause, record.owner ?? undefined);
+    if (outcome.claimed) await this.#add(await this.#rebuild(outcome, caller), cause, record);
   }
 
-  async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', from?: string): Promise<void> {
+  async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', record?: StoredRecord): Promise<void> {
     // The lease expired during the restore, and the sessions that were live then have been claimed again already.
     while (session.ownership.owner !== this.#registry.lease.owner)
       if (!(await this.#registry.claims.claim(session.ownership))) return session.leave('fenced');
-    this.#registry.add(session, cause, from);
+    this.#registry.add(session, cause, record);
     const { refusal } = this.#registry.lifecycle;
     if (refusal === undefined) return;
     await this.#registry.leaving.release(session, 'released');

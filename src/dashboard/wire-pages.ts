@@ -3,7 +3,16 @@
 /** `event: rows` of `api/stream?rows`: sessions that were opened or changed. At most 1,000 in one. */
 export interface Rows {
   readonly at: number;
-  readonly rows: readonly SessionRow[];
+  readonly rows: readonly ChangedRow[];
+}
+
+export type ChangedRow = SessionRow | LeftRow;
+
+/** It is no longer live at the instance that says so: its next request may have woken it at another one since. */
+export interface LeftRow {
+  readonly hash: string;
+  readonly status: 'hibernated' | 'released' | 'ended';
+  readonly leftAt: number;
 }
 
 /** The fields of `sojourn sessions --json`, then what only the owner knows. */
@@ -19,7 +28,7 @@ export interface SessionRow {
   /** Its last request. Where `exact` is absent, the time may be a tenth of the idle time too early. */
   readonly activeAt: number;
   readonly exact?: true;
-  /** Calls since it became live at its owner. */
+  /** POSTs with requests since it became live at its owner. */
   readonly calls?: number;
   /** Its GET stream is open; how many answers are open. */
   readonly getStream?: boolean;
@@ -53,8 +62,6 @@ export interface SessionDetail extends Partial<Omit<SessionRow, 'hash'>> {
   readonly state?: Readonly<Record<string, number>>;
   /** What is kept of its GET stream. */
   readonly getStreamKept?: { readonly messages: number; readonly bytes: number };
-  /** Requests that its owner has in work. */
-  readonly running?: number;
   /** Where the trace of its last call can be seen (`traceUrl`). */
   readonly traceUrl?: string;
   /** Until when its payloads are kept. */
@@ -89,10 +96,6 @@ export interface MessageRow {
   readonly outcome?: 'again' | 'kept' | 'resumed' | 'lost' | 'failed' | 'left' | 'runs';
   /** A code of an error, or `isError`. */
   readonly error?: string;
-  /** Bytes of the answer. */
-  readonly bytes?: number;
-  /** How many messages came with it, such as `notifications/progress`. */
-  readonly messages?: Readonly<Record<string, number>>;
   readonly payload?: readonly PayloadLine[];
 }
 
@@ -144,10 +147,6 @@ export interface SessionlessClient {
   /** The last tool, where the server has one of that name. */
   readonly tool?: string;
   readonly perMinute?: number;
-  readonly running?: number;
-  readonly listens?: number;
-  /** Calls that are kept for a client that left (`resumeModernCalls`). */
-  readonly kept?: number;
 }
 
 /** Who was refused in the last hour, by reason, most first. */

@@ -99,9 +99,8 @@ export interface FleetInstance {
   readonly memoryLimit?: number;
   /** Delay of its event loop, p99 of the last seconds, in ms. */
   readonly loopMs?: number;
-  /** Open GET streams, and open `subscriptions/listen`. */
+  /** Open GET streams. */
   readonly getStreams?: number;
-  readonly listens?: number;
   /** Counters since a fixed moment of this process: the page shows differences. */
   readonly count?: InstanceCounters;
 }
@@ -161,7 +160,7 @@ export interface Stop {
   readonly end?: FleetInstance['end'];
   /** When it was over: the store answered, the drain was done. Absent while it lasts. */
   readonly overAt?: number;
-  /** Sessions that the instance had live at that moment, and how many of them have continued elsewhere. */
+  /** Sessions that the instance had live at that moment, and, except in a drain, how many have continued elsewhere. */
   readonly sessions?: number;
   readonly moved?: number;
   /** Calls that waited and went on; those that wait now; the longest wait so far, in ms. */
@@ -197,7 +196,7 @@ export interface StopCall {
    * told that it may have run. `failed`: with another error. `left`: its client gave up. `waits`: no end yet.
    */
   readonly outcome: 'again' | 'kept' | 'went on' | 'lost' | 'failed' | 'left' | 'waits';
-  /** Where it continued. */
+  /** Where it ran then. */
   readonly to?: string;
 }
 

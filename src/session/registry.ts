@@ -28,6 +28,8 @@ import type { MemoryRow, MemoryRows } from '../limits/held.ts';
 import type { SharedLists } from './server/shared-lists.ts';
 import { UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
+import { decodeSession } from './record/session-record.ts';
+import type { StoredRecord } from '../stores/store.ts';
 
 export interface RegistryOptions {
   /** Whether other processes may own sessions of the store. */
@@ -174,8 +176,8 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     return mayTake ? other : undefined;
   }
 
-  /** `cause`: why a session was restored; `undefined`: it was opened here. `from`: its owner before. */
-  add(session: LiveSession, cause?: RestoreCause, from?: string): void {
+  /** `cause`: why a session was restored; `undefined`: it was opened here. `record`: as it was before its claim. */
+  add(session: LiveSession, cause?: RestoreCause, record?: StoredRecord): void {
     this.#live.set(session.id, session);
     this.shares.add(session);
     if (session.idle) this.becameIdle(session);
@@ -183,7 +185,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     if (cause === undefined) {
       const { clientInfo } = session.handshake;
       this.emit({ kind: 'opened', sessionId: session.id, clientInfo, protocolVersion: session.version });
-    } else this.emit({ kind: 'restored', sessionId: session.id, cause, ...(from !== undefined && { from }) });
+    } else this.emit({ kind: 'restored', sessionId: session.id, cause, ...ownerBefore(cause, record) });
     // It ended itself while its record was being stored.
     const { leaveReason } = session.ownership;
     if (leaveReason === 'server_closed' || leaveReason === 'handler_returned') this.endedItself(session, leaveReason);
@@ -259,4 +261,13 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   stop(): void {
     this.#sweep.stop();
   }
+}
+
+/** What a record says of the owner that a takeover follows. An owner that leaves takes its name out of the record. */
+function ownerBefore(cause: RestoreCause, record: StoredRecord | undefined) {
+  if (record === undefined) return {};
+  const { owner } = record;
+  if (owner !== null) return { from: owner, ...(cause === 'takeover' && { after: 'died' as const }) };
+  if (cause !== 'takeover') return {};
+  return { after: decodeSession(record).hibernated === true ? ('hibernated' as const) : ('released' as const) };
 }

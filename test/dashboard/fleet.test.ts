@@ -2,8 +2,15 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Fleet, FleetEvent, Stop } from '../../src/dashboard/wire.ts';
 import { sessionHash } from '../../src/shown.ts';
-import type { RefusalReason, SessionDetail, SessionPage, SessionRow } from '../../src/dashboard/wire-pages.ts';
-import { serveFleet, type Member } from '../kit/fleet.ts';
+import type {
+  ChangedRow,
+  RefusalReason,
+  Rows,
+  SessionDetail,
+  SessionPage,
+  SessionRow,
+} from '../../src/dashboard/wire-pages.ts';
+import { type FleetOptions, type Member, serveFleet } from '../kit/fleet.ts';
 import { ACTION, ask, BEARER, jsonOf, mount, openStream, TOKEN } from '../kit/dashboard.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { tool } from '../kit/lab.ts';
@@ -17,11 +24,11 @@ interface Mounted extends Member {
   readonly dashboard: number;
 }
 
-async function mountedFleet(kind: (typeof storeKinds)[number], size = 2): Promise<Mounted[]> {
+async function mountedFleet(kind: (typeof storeKinds)[number], size = 2, options: FleetOptions = {}) {
   const connect = sharedStore(kind);
   // Several endpoints of one process share a memory store by being passed the same one.
   const store = kind === 'memory' ? connect() : connect;
-  const members = await serveFleet(size, { store, leaseMs: 900 });
+  const members = await serveFleet(size, { store, leaseMs: 900, ...options });
   const mounted: Mounted[] = [];
   for (const member of members)
     mounted.push(Object.assign(Object.create(member) as Member, { dashboard: await mount(member.endpoint) }));
@@ -138,6 +145,50 @@ describe.each(storeKinds)('on %s', (kind) => {
     const unknown = await ask(one.dashboard, '/api/instances/nowhere/drain', { method: 'POST', headers: ACTION });
     expect(unknown.status).toBe(404);
   });
+});
+
+/** How a session leaves its owner: the row that pages get, and what its next owner says. */
+const LEAVES = [
+  ['hibernated', { maxIdleSessionCount: 1 }, 'woken', 0],
+  ['released', {}, 'takenOver', 1],
+] as const;
+
+describe.each(storeKinds)('on %s', (kind) => {
+  test.skipIf(kind === 'memory').each(LEAVES)(
+    'a session that is %s says so, and continues elsewhere as itself',
+    { timeout: 60_000 },
+    async (status, options, what, moved) => {
+      const [one, two] = (await mountedFleet(kind, 2, options)) as [Mounted, Mounted];
+      const client = two.client();
+      await client.initialize();
+      for (let n = 0; n < 3; n++) await client.call('tools/list');
+      const rows = await openStream(one.dashboard, '/api/stream?rows');
+      const page = await openStream(one.dashboard, '/api/stream');
+      const hash = sessionHash(client.sessionId ?? '');
+      const last = (of: string | undefined, now: ChangedRow['status']) => {
+        const all = rows.of<Rows>('rows').flatMap((each) => each.rows);
+        return all.findLast((row) => row.hash === hash && row.status === now && ('leftAt' in row || row.owner === of));
+      };
+      // The other instance hears first that rows are wanted.
+      let calls = 4;
+      const live = await until(async () => (await client.call('tools/list'), (calls += 1), last(two.id, 'live')), WAIT);
+      const counted = live !== undefined && 'calls' in live ? live.calls : undefined;
+      expect(counted).toBeGreaterThanOrEqual(5);
+      expect(counted).toBeLessThanOrEqual(calls);
+      if (status === 'hibernated') await two.client().initialize();
+      else void two.endpoint.drain();
+      expect(await until(() => last(undefined, status), WAIT)).toEqual({
+        hash,
+        status,
+        leftAt: expect.any(Number) as number,
+      });
+      await one.join(client).call('tools/list');
+      await until(() => last(one.id, 'live'), WAIT);
+      const detail = jsonOf<SessionDetail>(await ask(one.dashboard, `/api/sessions/${hash}`, { headers: BEARER }));
+      expect(detail.timeline.find((row) => row.kind === 'event' && row.instance === one.id)).toMatchObject({ what });
+      await until(() => figuresOf(page.of<Fleet>('fleet').at(-1), one.id)?.count?.moved === moved, WAIT);
+    },
+  );
 });
 
 test('an instance without a dashboard is shown without figures', async () => {

@@ -141,7 +141,7 @@ test('an owner that is cut off: its session is taken over from it, and its runni
   await a.member.lab.held();
   cut(store);
   await b.member.join(one).call(...tool('count'));
-  expect(await b.seen.first('restored')).toMatchObject({ cause: 'takeover', from: owner, sessionId: one.sessionId });
+  expect(await b.seen.first('restored')).toMatchObject({ cause: 'takeover', from: owner, after: 'died' });
   expect(await b.seen.first('callLost')).toMatchObject({ method: 'tools/call', sessionId: one.sessionId });
   mend(store);
   (await a.member.lab.held()).answer('late');

@@ -256,7 +256,6 @@ export class FakeFleet {
       memoryLimit: 512e6,
       loopMs: 2.6 + this.#random(),
       getStreams: Math.round(sessions * 0.7),
-      listens: 12,
       count: { ...count },
     };
   }
@@ -393,8 +392,6 @@ export class FakeFleet {
         waitedFor: 'owner',
         outcome: 'again',
         via: b,
-        bytes: 2100,
-        messages: { 'notifications/progress': 14 },
       }),
     }));
     const events: TimelineRow[] = [
@@ -434,7 +431,6 @@ export class FakeFleet {
       expiresAt: now + 7_100_000,
       state: { cart: 3600, calls: 3 },
       getStreamKept: { messages: 61, bytes: 84_000 },
-      running: 1,
       timeline,
     };
   }
@@ -553,9 +549,6 @@ export class FakeFleet {
           activeAt: Date.now() - 2000,
           tool: 'search_docs',
           perMinute: 412,
-          running: 3,
-          listens: 1,
-          kept: 1,
         },
         {
           clientInfo: { name: 'go-sdk', version: '1.8.0' },

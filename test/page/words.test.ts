@@ -1,12 +1,13 @@
 /** Parts of the page that need no browser: the filter, the stream, the last minute, the line of owners. */
 import { describe, expect, test } from 'vitest';
 import { EventParser } from '../../dashboard/net/stream.ts';
+import { lensShapes } from '../../dashboard/fleet/lens-picture.ts';
 import { placesOf } from '../../dashboard/session/owners.ts';
 import { type Filtered, parseFilter, toggled } from '../../dashboard/sessions/filter.ts';
 import { Lanes } from '../../dashboard/state/lanes.ts';
 import { Minute } from '../../dashboard/state/minute.ts';
 import type { EventRow } from '../../src/dashboard/wire-pages.ts';
-import type { Fleet, FleetInstance } from '../../src/dashboard/wire.ts';
+import type { Fleet, FleetInstance, Stop } from '../../src/dashboard/wire.ts';
 
 const NOW = 1_000_000_000;
 
@@ -138,6 +139,20 @@ test('a lane of an instance that vanished ends, and leaves after a while', () =>
   expect(lanes.all.map(({ name }) => name)).toEqual(['web-1']);
 });
 
+test.each([24, 44, 90, 700, 12_000])('in the lens no word covers a number: %s ms', (longest) => {
+  const call = { method: 'tools/call', start: -30, cut: 0, wait: longest, run: 5, outcome: 'again', to: 'b' } as const;
+  const counts = { waited: 1, longestMs: longest, lost: 0, calls: [call] };
+  const stop: Stop = { id: 'gone.a', at: NOW, kind: 'gone', name: 'a-long-host-name 12345', end: 'removed', ...counts };
+  for (const width of [380, 900, 1300]) {
+    const { shapes } = lensShapes({ stop, width, until: Infinity, nameOf: () => 'b' });
+    const axis = shapes.flatMap((shape) => (shape.kind === 'text' && shape.y === 11 ? [shape] : []));
+    const [zero, ...numbers] = axis.filter(({ text }) => !['ran', 'waits', 'continues'].includes(text));
+    const half = ((zero?.text.length ?? 0) * 6) / (zero?.anchor === 'start' ? 1 : 2);
+    expect(zero?.text).toContain('gone');
+    for (const { x, text } of numbers) expect(x - text.length * 3 - ((zero?.x ?? 0) + half)).toBeGreaterThan(0);
+  }
+});
+
 describe('the line of a session', () => {
   const event = (at: number, what: EventRow['what'], instance?: string, from?: string): EventRow => ({
     kind: 'event',
@@ -167,6 +182,15 @@ describe('the line of a session', () => {
     const [first, second] = placesOf([event(9, 'takenOver', 'b', 'a')], 'b', NOW);
     expect(first).toMatchObject({ instance: 'a', from: NOW, to: NOW + 9, isLost: true });
     expect(second).toMatchObject({ instance: 'b', to: undefined });
+  });
+
+  test('an owner that had drained is no loss', () => {
+    const rows = [event(9, 'takenOver', 'b'), event(5, 'released', 'a'), event(1, 'opened', 'a')];
+    expect(placesOf(rows, 'b', NOW).map(({ instance, left, isLost }) => [instance, left, isLost])).toEqual([
+      ['a', 'drained', false],
+      [undefined, '', false],
+      ['b', '', false],
+    ]);
   });
 
   test('without events it is where the session is now', () => {

@@ -344,11 +344,11 @@ describe('races', () => {
     await a.sleep(onA);
     const onB = b.join(onA);
     expect(textOf((await onB.call(...tool('count'))).message)).toBe('1');
-    expect(b.events).toEqual([{ name: 'restored', cause: 'takeover' }]);
+    expect(b.events).toEqual([{ name: 'restored', cause: 'takeover', after: 'hibernated' }]);
     await time.advance(1);
     await b.endpoint.drain();
     expect(textOf((await onA.call(...tool('count'))).message)).toBe('2');
-    expect(a.events.at(-1)).toEqual({ name: 'restored', cause: 'takeover' });
+    expect(a.events.at(-1)).toEqual({ name: 'restored', cause: 'takeover', after: 'released' });
   });
 
   test('a wake that fails keeps it asleep, and is tried again for the request that waits for it', async () => {

@@ -5,7 +5,7 @@
  */
 import { BoundedMap } from '../../bounded-map.ts';
 import { sessionHash } from '../../shown.ts';
-import type { SessionRow } from '../wire-pages.ts';
+import type { ChangedRow, LeftRow } from '../wire-pages.ts';
 import type { Collector } from './collector.ts';
 import type { SessionRows } from './session-rows.ts';
 
@@ -13,9 +13,12 @@ const MOST = 5_000;
 /** Rows for one reader at one time. */
 const ROWS_AT_ONCE = 1_000;
 
+type Left = Omit<LeftRow, 'hash'>;
+
 interface Change {
   readonly n: number;
-  readonly ended: boolean;
+  /** `undefined`: it is live here, unless it has left since. */
+  readonly left: Left | undefined;
 }
 
 export class ChangedRows {
@@ -46,15 +49,15 @@ export class ChangedRows {
   }
 
   changed(sessionId: string): void {
-    this.#note(sessionId, false);
+    this.#note(sessionId, undefined);
   }
 
-  ended(sessionId: string): void {
-    this.#note(sessionId, true);
+  left(sessionId: string, status: Left['status'], leftAt: number): void {
+    this.#note(sessionId, { status, leftAt });
   }
 
-  since(position: number): { readonly now: number; readonly rows: readonly SessionRow[] } {
-    const rows: SessionRow[] = [];
+  since(position: number): { readonly now: number; readonly rows: readonly ChangedRow[] } {
+    const rows: ChangedRow[] = [];
     const oldest = this.#now - this.#order.length;
     for (let at = Math.max(position, oldest) + 1; at <= this.#now; at++) {
       const id = this.#order[at - oldest - 1] ?? '';
@@ -67,21 +70,14 @@ export class ChangedRows {
     return { now: this.#now, rows };
   }
 
-  #row(id: string): SessionRow | undefined {
-    if (this.#changes.get(id)?.ended !== true) return this.#rows.live(id);
-    return {
-      hash: sessionHash(id),
-      status: 'ended',
-      clientInfo: { name: '', version: '' },
-      protocolVersion: '',
-      createdAt: 0,
-      activeAt: 0,
-    };
+  #row(id: string): ChangedRow | undefined {
+    const left = this.#changes.get(id)?.left;
+    return left === undefined ? this.#rows.live(id) : { hash: sessionHash(id), ...left };
   }
 
-  #note(id: string, ended: boolean): void {
+  #note(id: string, left: Left | undefined): void {
     this.#now += 1;
-    this.#changes.set(id, { n: this.#now, ended });
+    this.#changes.set(id, { n: this.#now, left });
     this.#order.push(id);
     if (this.#order.length > MOST * 2) this.#order.splice(0, MOST);
   }

@@ -11,8 +11,9 @@
  */
 import type { EmittedNotice, Notices, RequestNotice } from '../../observe/notices.ts';
 import type { Registry } from '../../session/registry.ts';
-import type { TimeProvider } from '../../types.ts';
+import type { SessionEventMap, TimeProvider } from '../../types.ts';
 import type { InstanceCounters } from '../wire.ts';
+import type { LeftRow } from '../wire-pages.ts';
 import { Payloads } from './payloads.ts';
 import { FleetEvents } from './fleet-events.ts';
 import { Hour } from './hour.ts';
@@ -24,7 +25,7 @@ import { Stops } from './stops.ts';
 /** Learns which sessions changed, while a page shows rows of sessions. */
 interface WatchesSessions {
   changed(sessionId: string): void;
-  ended(sessionId: string): void;
+  left(sessionId: string, status: LeftRow['status'], leftAt: number): void;
 }
 
 export class Collector {
@@ -98,13 +99,12 @@ export class Collector {
       case 'released':
       case 'fenced':
       case 'ended':
-        // No owner before: another instance had hibernated it, or released it in a drain.
-        if (notice.kind === 'restored' && notice.cause === 'takeover' && notice.from !== undefined)
-          this.#count.moved += 1;
+        if (notice.kind === 'restored' && hasMoved(notice)) this.#count.moved += 1;
         if (notice.kind === 'released') this.#count.released += 1;
         this.ring.happened(notice);
-        if (notice.kind === 'ended') this.#rows?.ended(notice.sessionId);
-        else this.#rows?.changed(notice.sessionId);
+        if (notice.kind === 'opened' || notice.kind === 'restored') this.#rows?.changed(notice.sessionId);
+        // The new owner of a fenced one says where it is.
+        else if (notice.kind !== 'fenced') this.#rows?.left(notice.sessionId, notice.kind, notice.at);
         break;
       case 'resumed':
         if (notice.sessionId !== undefined)
@@ -144,6 +144,10 @@ export class Collector {
     this.#rows?.changed(id);
   }
 }
+
+/** It continues here because the instance that had it stopped: it died, or drained. */
+const hasMoved = ({ cause, after }: Pick<SessionEventMap['restored'][0], 'cause' | 'after'>): boolean =>
+  cause === 'takeover' && after !== 'hibernated';
 
 const RESUMED = {
   continued: 'Its client came back and got what it had missed',

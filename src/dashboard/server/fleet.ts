@@ -7,7 +7,7 @@
  * the reports twice a second into what all pages get. While it is quiet nothing is asked, and what others said is
  * forgotten; each instance keeps what it collects about itself (`collector.ts`).
  */
-import type { SessionRow } from '../wire-pages.ts';
+import type { ChangedRow } from '../wire-pages.ts';
 import type { Fleet as FleetNow, FleetEvent, FleetStore, HourBin, Stop, StoreCounts } from '../wire.ts';
 import type { ChangedRows } from './changed-rows.ts';
 import { type NotedEvent, sentenceOf } from './fleet-events.ts';
@@ -38,7 +38,7 @@ export interface FleetReader {
   event(event: FleetEvent): void;
   stop(stop: Stop): void;
   hour(bin: HourBin): void;
-  rows(rows: readonly SessionRow[]): void;
+  rows(rows: readonly ChangedRow[]): void;
   readonly wantsRows: boolean;
   /** Its client has not left. */
   readonly isOpen: boolean;
@@ -138,7 +138,7 @@ export class Fleet implements HearsReports {
     this.#instances.ended(from, 'left');
   }
 
-  rowsChanged(rows: readonly SessionRow[]): void {
+  rowsChanged(rows: readonly ChangedRow[]): void {
     for (const reader of this.#readers) if (reader.wantsRows) reader.rows(rows);
   }
 

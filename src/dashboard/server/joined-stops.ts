@@ -56,7 +56,8 @@ function joined(
     ...(end !== undefined && { end }),
     ...((kind === 'drain' ? overs.length > 0 : overs.length === group.length) && { overAt: Math.max(...overs) }),
     ...(typeof sessions === 'number' && { sessions }),
-    moved: sum('moved'),
+    // A record that was released does not say whose it was.
+    ...(kind !== 'drain' && { moved: sum('moved') }),
     waited: sum('waited'),
     longestMs: Math.max(...group.map(({ longestMs }) => longestMs)),
     lost: sum('lost'),

@@ -5,7 +5,7 @@
  */
 import type { TimeProvider } from '../../types.ts';
 import type { FleetEvent, Hello, HourBin, Stop } from '../wire.ts';
-import type { Rows, SessionRow } from '../wire-pages.ts';
+import type { ChangedRow, Rows } from '../wire-pages.ts';
 import type { Fleet, FleetReader } from './fleet.ts';
 import type { StreamTarget, StreamWriter } from './request.ts';
 
@@ -65,7 +65,7 @@ export class PageStream implements StreamWriter, FleetReader {
     if (!this.#isBehind()) this.#write('fleet', json);
   }
 
-  rows(rows: readonly SessionRow[]): void {
+  rows(rows: readonly ChangedRow[]): void {
     const changed: Rows = { at: this.#time.now(), rows };
     if (!this.#isBehind()) this.#write('rows', JSON.stringify(changed));
   }

@@ -13,7 +13,7 @@
 import type { HearsDashboards } from '../../cluster/instance.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
 import { within } from '../../options/system.ts';
-import type { SessionRow } from '../wire-pages.ts';
+import type { ChangedRow } from '../wire-pages.ts';
 import type { KnownName } from './known-instances.ts';
 import type { DashboardParts } from './parts.ts';
 import { isReport, nothingGot, type Report, type Reports } from './report.ts';
@@ -50,7 +50,7 @@ interface LearnsNames {
 /** What a page learns of other instances. */
 export interface HearsReports {
   reported(from: string, report: Report): void;
-  rowsChanged(rows: readonly SessionRow[]): void;
+  rowsChanged(rows: readonly ChangedRow[]): void;
   left(from: string): void;
 }
 
@@ -225,7 +225,7 @@ export class Peers implements HearsDashboards {
     if (asked === undefined) return;
     asked.times = 0;
     reader.reported(from, report);
-    if (Array.isArray(rows)) reader.rowsChanged(rows.filter(isObject) as unknown as SessionRow[]);
+    if (Array.isArray(rows)) reader.rowsChanged(rows.filter(isObject) as unknown as ChangedRow[]);
   }
 
   #say(to: string, said: Said): void {

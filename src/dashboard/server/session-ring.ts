@@ -5,6 +5,7 @@
 import { BoundedMap } from '../../bounded-map.ts';
 import type { RequestNotice, SessionNotice } from '../../observe/notices.ts';
 import type { WaitedNotice } from '../../observe/step-notices.ts';
+import type { SessionEventMap } from '../../types.ts';
 import type { EventRow, MessageRow, PayloadLine, TimelineRow } from '../wire-pages.ts';
 
 /** A row takes some 350 bytes, and at most 1 KiB: its texts are cut. */
@@ -160,12 +161,23 @@ export function waitedFor(reason: string): NonNullable<MessageRow['waitedFor']> 
   return /^(?:too_many|over_|user_limit|tool_limit|overloaded)/.test(reason) ? 'place' : 'owner';
 }
 
+const TAKEN_OVER = {
+  died: 'Its owner died; it continues here',
+  released: 'Its owner had drained; it continues here',
+  hibernated: 'It was idle at another instance; its next request woke it here',
+} as const;
+
 const RESTORED = {
   wake: ['woken', 'It was idle; its next request woke it'],
   takeover: ['takenOver', 'Its owner stopped; it continues here'],
   migration: ['migrated', 'It came from another deployment'],
   reclaim: ['reclaimed', 'Its owner has a new lease'],
 } as const;
+
+function restored({ cause, after }: Pick<SessionEventMap['restored'][0], 'cause' | 'after'>) {
+  if (cause !== 'takeover' || after === undefined) return RESTORED[cause];
+  return [after === 'hibernated' ? 'woken' : 'takenOver', TAKEN_OVER[after]] as const;
+}
 
 function eventRow(notice: SessionNotice, instance: string): EventRow {
   const row = (what: EventRow['what'], text: string, more?: Partial<EventRow>): EventRow => ({
@@ -180,7 +192,7 @@ function eventRow(notice: SessionNotice, instance: string): EventRow {
     case 'opened':
       return row('opened', 'The client opened it');
     case 'restored': {
-      const [what, text] = RESTORED[notice.cause];
+      const [what, text] = restored(notice);
       return row(what, text, notice.from === undefined ? {} : { from: notice.from });
     }
     case 'hibernated':

@@ -124,6 +124,7 @@ export class SessionRows {
       protocolVersion: version,
       createdAt,
       ...this.#activity(session),
+      calls: calls.running.opened,
       getStream: session.hasGetSink,
       posts: calls.running.size,
     };
@@ -159,6 +160,7 @@ export class SessionRows {
       bytes: bytesOf(record).record,
       ...(session !== undefined && {
         ...this.#activity(session),
+        calls: session.calls.running.opened,
         getStream: session.hasGetSink,
         posts: session.calls.running.size,
       }),

@@ -53,6 +53,8 @@ interface Touched {
   /** When its call was cut, or began to wait. */
   readonly cutAt: number;
   movedAt?: number;
+  /** The instance that ran it then, where that is another one than this. */
+  ranAt?: string;
   wasCut: boolean;
 }
 
@@ -125,7 +127,12 @@ export class Stops {
     this.#ended(touched, notice, start, now);
   }
 
-  #ended({ stop, cutAt, movedAt = cutAt, wasCut }: Touched, notice: RequestNotice, start: number, now: number): void {
+  #ended(
+    { stop, cutAt, movedAt = cutAt, ranAt, wasCut }: Touched,
+    notice: RequestNotice,
+    start: number,
+    now: number,
+  ): void {
     if (notice.http !== 'POST' || notice.method?.startsWith('notifications/') === true) return;
     const cut = Math.max(start, Math.min(cutAt, movedAt));
     const wait = Math.max(0, movedAt - cut);
@@ -144,7 +151,7 @@ export class Stops {
       wait: Math.round(wait * 10) / 10,
       run: Math.round((now - Math.max(cut, movedAt)) * 10) / 10,
       outcome,
-      to: this.#self.id,
+      to: ranAt ?? this.#self.id,
     };
     if (stop.calls.length < CALLS) stop.calls.push(call);
     else keepLonger(stop.calls, call);
@@ -152,7 +159,10 @@ export class Stops {
   }
 
   #relayed({ to, outcome, sessionId }: RelayedNotice): void {
-    if (outcome !== 'lost' || sessionId === undefined) return;
+    if (sessionId === undefined) return;
+    const touched = this.#touched.size === 0 ? undefined : this.#touched.get(sessionId);
+    if (outcome === 'done' && touched !== undefined) touched.ranAt = to;
+    if (outcome !== 'lost') return;
     const now = this.#time.now();
     const stop = this.#gone(to);
     this.#touched.set(sessionId, { stop, cutAt: now, wasCut: true });
@@ -165,7 +175,10 @@ export class Stops {
     const stop = this.#gone(from);
     const known = this.#touched.get(sessionId);
     if (known === undefined) this.#touched.set(sessionId, { stop, cutAt: stop.at, movedAt: now, wasCut: false });
-    else known.movedAt = now;
+    else {
+      known.movedAt = now;
+      delete known.ranAt;
+    }
     stop.moved += 1;
     this.#changed(stop, {});
   }
