@@ -9,6 +9,7 @@ const COMMANDS = [
   'startup',
   'workers',
   'deaths',
+  'fail-over',
   'growth',
   'public',
   'streams',
@@ -59,6 +60,8 @@ export const usage = `npm run bench -- [COMMAND] [options]
   startup               from the start of a process to its server's first answer
   workers               sojourn serve with two workers beside one, and what the wrong worker costs
   deaths                how long clients wait when the owner of their sessions is killed or frozen
+  fail-over             official clients behind nginx: one of two hosts killed, nginx away; with and without fleetRetryMs;
+                        --only killed, front-2, front-4, front-6
   growth                calls over few and many live sessions; servers of 1 to 1,000 tools; --only sessions, tools
   public                a published comparison's work: three tools with Redis and HTTP behind them, a session per call;
                         then resident memory of 10,000 idle sessions

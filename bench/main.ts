@@ -5,6 +5,7 @@ import { type BenchArguments, parseArguments, usage } from './arguments.ts';
 import { formatBig, measureBig } from './big.ts';
 import { drawCharts } from './charts.ts';
 import { formatDeaths, keepDeaths, measureDeaths } from './deaths.ts';
+import { formatFailOver, measureFailOver } from './fail-over.ts';
 import { formatGrowth, keepGrowth, measureGrowth } from './growth.ts';
 import { findLoadClient } from './load-client.ts';
 import { jsonOf, keepWork, measureWork, selectWorks } from './loads.ts';
@@ -77,6 +78,12 @@ async function main(argv: readonly string[]): Promise<void> {
         measure: ({ runtime, store }: OnStore) => measureDeaths(runtime, store, options, progress),
         format: formatDeaths,
         keep: keepDeaths,
+      });
+    case 'fail-over':
+      return run(args, {
+        points: onStores,
+        measure: ({ runtime, store }: OnStore) => measureFailOver(runtime, store, options, progress),
+        format: formatFailOver,
       });
     case 'growth': {
       const client = findLoadClient();

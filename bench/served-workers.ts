@@ -7,9 +7,16 @@ import { cpuUsOf } from './process-usage.ts';
 import type { Runtime } from './runtimes.ts';
 
 const program = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
-const module = fileURLToPath(new URL('servers/workers-module.mjs', import.meta.url));
+const moduleAt = (name: string): string => fileURLToPath(new URL(`servers/${name}`, import.meta.url));
 const startMsMost = 20_000;
 const lookMs = 20;
+
+export interface ServedModule {
+  /** A file of `servers/`. */
+  readonly module?: string;
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
 
 /** `sojourn serve --workers N` from the build, as a separate deployment on the store. */
 export class ServedWorkers {
@@ -25,12 +32,17 @@ export class ServedWorkers {
     }
   }
 
-  static async start(runtime: Runtime, workers: number, store: string): Promise<ServedWorkers> {
+  static async start(
+    runtime: Runtime,
+    workers: number,
+    store: string,
+    { module = 'workers-module.mjs', args: more = [], env = {} }: ServedModule = {},
+  ): Promise<ServedWorkers> {
     const name = `bench-${String(workers)}`;
     const args = [
       program,
       'serve',
-      module,
+      moduleAt(module),
       '--port',
       '0',
       '--workers',
@@ -38,10 +50,10 @@ export class ServedWorkers {
       '--store',
       store,
     ];
-    args.push('--name', name);
+    args.push('--name', name, ...more);
     const child = spawn(runtime.path, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'production' },
+      env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'production', ...env },
     });
     const served = new ServedWorkers(child, workers);
     const deadline = performance.now() + startMsMost;

@@ -10,6 +10,7 @@
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { lapsed, type SojournError, storeAway } from '../errors.ts';
+import type { RetryInterval } from '../options/retry-interval.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { Acceptance } from './acceptance.ts';
@@ -67,6 +68,7 @@ export interface ServedHere {
 
 export interface InstanceOptions extends LeaseOptions {
   readonly directory: InstanceStore;
+  readonly retry: RetryInterval;
 }
 
 /** What hears the dashboards of other instances. */
@@ -89,6 +91,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   readonly #links: Links;
   readonly #acceptance: Acceptance;
   readonly #inProcess: boolean;
+  readonly #retry: RetryInterval;
   /** Messages arrive from `join` on. */
   #served!: ServedHere;
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
@@ -97,10 +100,11 @@ export class Instance implements Leaseholder, LinkedInstance {
   readonly #orders: Orders;
 
   constructor(options: InstanceOptions) {
-    const { directory, inProcess, logger } = options;
+    const { directory, inProcess, logger, retry } = options;
     this.#directory = directory;
     this.#logger = logger;
     this.#inProcess = inProcess;
+    this.#retry = retry;
     this.lease = new Lease(options);
     this.#outbox = new BusOutbox(directory, this.lease, logger);
     this.#links = new Links(options, this);
@@ -215,7 +219,9 @@ export class Instance implements Leaseholder, LinkedInstance {
   async #readOthers(): Promise<void> {
     if (this.#inProcess) return;
     const leases = await this.#listed();
-    if (leases !== undefined) this.#alone = leases.every(({ id }) => id === this.lease.id);
+    if (leases === undefined) return;
+    this.#alone = leases.every(({ id }) => id === this.lease.id);
+    this.#retry.noteLeases(leases, this.lease.id);
   }
 
   /** `undefined`: the store cannot be reached. */

@@ -73,14 +73,14 @@ export class Core {
 
   constructor(given: CoreOptions) {
     const { store, inProcess, random, userOf, authenticator, lists, lifecycle } = given;
-    const { timeProvider: time, limits, leaseMs, waitMs, requestStateKeys, notices } = given.options;
+    const { timeProvider: time, limits, leaseMs, waitMs, requestStateKeys, notices, retry } = given.options;
     this.store = store;
     this.#storeHealth = new StoreHealth(store, time);
     this.#outage = inProcess ? undefined : createOutage(given.options.logger, time, this.#storeHealth, notices);
     const logger = this.#outage?.logger ?? given.options.logger;
     const options: ResolvedOptions = { ...given.options, logger };
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
-    const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
+    const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices, retry });
     const { waitingRequests: places, waitingBytes: bytes } = limits;
     const waitingRoom = new WaitingRoom({ time, random, places, bytes, lifecycle, lease: instance.lease });
     const sharesStore = !inProcess;

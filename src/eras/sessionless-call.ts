@@ -288,7 +288,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     if (this.era === 'legacy' || rpcRequest === undefined || listens) return;
     const { options, random } = this.#host;
     const position = firstPosition(rpcRequest, random);
-    if (position !== undefined) to.point(idOf(position), options.retryMs, true);
+    if (position !== undefined) to.point(idOf(position), options.retry.ms, true);
   }
 
   get label(): string {

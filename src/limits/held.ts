@@ -83,7 +83,7 @@ export const HELD = things({
     what: 'a 2026-07-28 call without a client, and the messages kept for it',
     counted: '24 KiB besides its body; its messages, and 160 for each',
     most: '`streamBufferBytes` each, an eighth of `memoryBytes` for all',
-    until: 'its client returns, or two `retryMs` are over',
+    until: 'its client returns, or two `retryMs` are over (an answer: 8 s at least)',
   },
 });
 

@@ -8,6 +8,7 @@ import type { AroundRequest } from './around-request.ts';
 import type { Observe } from '../observe/observer.ts';
 import type { AuthOptions } from './auth-options.ts';
 import type { ResolvedLimits } from './resolve-limits.ts';
+import type { RetryInterval } from './retry-interval.ts';
 import type { DEFAULTS } from './table.ts';
 import type { Store } from '../stores/store.ts';
 import type {
@@ -231,6 +232,12 @@ export interface McpEndpointOptions {
   /** `retry:` in ms, sent with the priming event: how soon a client reconnects. Default 4,000. */
   retryMs?: number | undefined;
   /**
+   * `retry:` in ms while an instance on another host serves, if that is less than `retryMs`. Default `Infinity`: always
+   * `retryMs`. Clients are back sooner after a crash; those that try twice give up after two of it, also when the load
+   * balancer or every host is away.
+   */
+  fleetRetryMs?: number | undefined;
+  /**
    * How a `tools/call` is answered whose result is lost although it may have run (`mayHaveRun`). `'error'` (default): a
    * JSON-RPC error. `'result'`: a tool result with `isError: true` and the same text. No host repeats a call for such a
    * result, and the model reads it.
@@ -266,6 +273,8 @@ type Resolved = { readonly [Name in Exclude<keyof McpEndpointOptions, 'stateless
 export interface ResolvedOptions extends Resolved, ResolvedLimits {
   /** No option: what happens in the endpoint, for its listeners. */
   readonly notices: Notices;
+  /** No option: `retryMs` or `fleetRetryMs`. */
+  readonly retry: RetryInterval;
   /** `supportedProtocolVersions` if the option was given, else `undefined`. `ctx.serverOptions` starts with it. */
   readonly pinnedProtocolVersions: readonly string[] | undefined;
 }

@@ -9,6 +9,7 @@ import { refuseRelayedCredentials } from './header-names.ts';
 import { AUTH_NAMES, resolveAuth } from './resolve-auth.ts';
 import { valuesOf } from './value-kinds.ts';
 import { LIMITS, resolveLimits, resolveRetention, RETENTION } from './resolve-limits.ts';
+import { FleetRetryInterval } from './retry-interval.ts';
 import { type OptionName, OPTIONS } from './table.ts';
 
 /** Option names that another library has, and what says the same here. */
@@ -62,6 +63,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
   const { stateless, ...parsed } = valuesOf(OPTIONS, given);
   const resolved: ResolvedOptions = {
     ...parsed,
+    retry: new FleetRetryInterval(parsed),
     notices: new Notices(parsed.metrics ? new ToolNames() : undefined),
     sessionMode: resolveMode(given, parsed.sessionMode, stateless),
     tombstoneMs:

@@ -161,6 +161,11 @@ export const OPTIONS = {
   // Longer than any pause of a client that still reads.
   writeTimeoutMs: number(60_000, ms('no limit', 1), streams('when a client that reads nothing loses its connection')),
   retryMs: number(4_000, { ...ms(), integer: true }, streams('how long clients wait before they reconnect')),
+  fleetRetryMs: number(
+    Infinity,
+    { ...ms('as --retry-ms'), integer: true },
+    streams('the same while an instance on another host serves'),
+  ),
   lostCalls: choice(
     ['error', 'result'],
     'error',

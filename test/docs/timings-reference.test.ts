@@ -12,7 +12,7 @@ const read = (path: string): string => readFileSync(new URL(path, root), 'utf8')
 const page = read('docs/internals/timings.md');
 
 /** `| timing | where | value | reason |` */
-const rows = [...page.matchAll(/^\| (?!timing|-)(.+?) +\| (.+?) +\| +([\d,–]+) \| (.+?) +\|$/gm)].map(
+const rows = [...page.matchAll(/^\| (?!timing|-)(.+?) +\| (.+?) +\| +([\d,–]+|Infinity) \| (.+?) +\|$/gm)].map(
   ([, timing = '', where = '', value = '', reason = '']) => ({ timing, where, value, reason }),
 );
 const numberOf = (value: string): number => Number(value.replaceAll(',', ''));

@@ -3,6 +3,7 @@ import { Notices } from '../../src/observe/notices.ts';
 import { DEFAULTS, OPTIONS } from '../../src/options/table.ts';
 import { LIMITS, RETENTION, USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
+import { FleetRetryInterval } from '../../src/options/retry-interval.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
 import { KNOWN_VERSIONS } from '../../src/protocol/versions.ts';
 import { heapLimit, sharesOf } from '../../src/options/heap-shares.ts';
@@ -32,6 +33,7 @@ describe('an omitted option', () => {
       perTool: {},
       pinnedProtocolVersions: undefined,
       notices: expect.any(Notices) as Notices,
+      retry: expect.any(FleetRetryInterval) as FleetRetryInterval,
     };
     expect(resolved).toEqual({ ...own, ...shares });
     expect(resolveOptions({})).toEqual(resolveOptions(undefined));
@@ -72,6 +74,7 @@ describe('an omitted option', () => {
       supportedProtocolVersions: ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'],
       keepAliveMs: 15_000,
       retryMs: 4_000,
+      fleetRetryMs: Infinity,
     });
   });
 
@@ -397,6 +400,8 @@ describe('what is refused', () => {
     ['supportedProtocolVersions[0]', { supportedProtocolVersions: ['2025-01-01'] }],
     ['keepAliveMs', { keepAliveMs: -1 }],
     ['retryMs', { retryMs: 0.5 }],
+    ['fleetRetryMs', { fleetRetryMs: 0.5 }],
+    ['fleetRetryMs', { fleetRetryMs: -1 }],
   ];
   test.each(outOfRange)('%s out of range is a RangeError that names it (%#)', (name, input) => {
     const error = refusal(input);

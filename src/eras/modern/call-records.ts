@@ -110,7 +110,7 @@ export class CallRecords {
   /** Ends the record with the answer, which is kept as long as in memory. */
   finish(key: string, fence: Fence, json: string): void {
     const outcome = `${JSON.stringify([fence.epoch, fence.owner])}\n${json}`;
-    const keptMs = 2 * this.#options.retryMs;
+    const keptMs = this.#options.retry.answerKeptMs;
     this.#write(key, 'The answer of a call could not be stored', (records) => records.end(key, fence, outcome, keptMs));
   }
 

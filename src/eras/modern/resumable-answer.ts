@@ -139,7 +139,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
     if (this.#state !== 'waiting') return;
     this.#become('open');
     this.#isRecording = true;
-    to.point(this.#idOf(0), this.#host.options.retryMs, true);
+    to.point(this.#idOf(0), this.#host.options.retry.ms, true);
     attempt(this, async () => this.#recorded(await this.#host.record(this)));
   }
 
@@ -250,7 +250,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
     before?.end();
     client.begin(this.#host.response);
     const from = { ...this.#first, offset: after, resumes: isSameRun ? position.resumes : 0 };
-    client.point(resumedId(from), this.#host.options.retryMs, true);
+    client.point(resumedId(from), this.#host.options.retry.ms, true);
     for (const [offset, json] of this.#messages.after(after)) client.message(json, this.#idOf(offset));
     if (this.#state === 'answered') return this.#takeClient()?.end();
     client.sendHead();
@@ -280,12 +280,12 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
     if (this.#timer !== undefined) this.#waitForClient();
   }
 
-  /** Two `retryMs` are the two tries that most clients make. */
+  /** Two `retryMs` are the two tries that most clients make. An answer is kept for longer than a handler runs on. */
   #waitForClient(): void {
-    const { timeProvider, retryMs } = this.#host.options;
+    const { timeProvider, retryMs, retry } = this.#host.options;
     timeProvider.clearTimeout(this.#timer);
     const tooLate = (): void => (this.#state === 'answered' ? this.forget() : this.cancel());
-    this.#timer = timeProvider.setTimeout(tooLate, 2 * retryMs);
+    this.#timer = timeProvider.setTimeout(tooLate, this.#state === 'answered' ? retry.answerKeptMs : 2 * retryMs);
   }
 
   #stopWaiting(): void {

@@ -4,7 +4,7 @@
  *
  *     head sent ─▶ recorded ──cut──▶ without a client ──two `retryMs`──▶ cancelled
  *                   │    ▲──────GET──────╯  │
- *                   ╰──────────answered─────┴──▶ kept ──two `retryMs`──▶ forgotten
+ *                   ╰──────────answered─────┴──▶ kept ──two `retryMs`, 8 s at least──▶ forgotten
  *
  * A call that is answered before its head is due is not recorded: its client has no event id.
  */

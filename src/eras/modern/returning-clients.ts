@@ -156,7 +156,7 @@ export class ReturningClients {
     const { sink } = returned.inbound;
     if (sink.hasBegun) return;
     sink.begin(this.#given.response);
-    sink.point(resumedId(positionOf(returned)), this.#options.retryMs, true);
+    sink.point(resumedId(positionOf(returned)), this.#options.retry.ms, true);
     sink.sendHead();
   }
 

@@ -60,7 +60,7 @@ export class SessionEventLog {
   }
 
   get retryMs(): number {
-    return this.options.retryMs;
+    return this.options.retry.ms;
   }
 
   /** Events with only an id have an empty data field. */

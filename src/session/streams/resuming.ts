@@ -108,7 +108,7 @@ export class Resuming {
   poll(retryMs: number | undefined): boolean {
     const { log, isComplete } = this.#stream;
     if (log === undefined || isComplete) return false;
-    this.#pollMs = retryMs ?? log.retryMs;
+    this.#pollMs = retryMs ?? log.options.retryMs;
     this.#endAtPoint(false);
     return true;
   }
