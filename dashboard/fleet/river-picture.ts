@@ -249,7 +249,10 @@ class River {
       const hasEnded = wasUp && (!isUp || own.id !== before.id);
       if (hasEnded) {
         const isLast = own === undefined || own.id === before.id;
-        const word = isLast ? endWord(instance.state === 'gone' ? instance.end : undefined) : 'gone';
+        // The word may come after the end, and before the next process of this name.
+        const ends = bins.slice(b).flatMap(({ lanes }) => lanes.get(name) ?? []);
+        const itsEnd = ends.findLast(({ id, end }) => id === before.id && end !== undefined)?.end;
+        const word = endWord(itsEnd ?? (instance.id === before.id ? instance.end : undefined));
         this.#ended(isLast ? (goneAt ?? bin.at) : bin.at, k, word, before.sessions ?? 0);
       }
       if (isUp && b > 0 && (!wasUp || own.id !== before.id))

@@ -1,5 +1,6 @@
 /** Fleet: is it well, and what just happened? */
 import { fleet } from '../state/model.ts';
+import { DemoBar } from './demo.tsx';
 import { EmptyFleet, isEmpty } from './empty.tsx';
 import { Feed } from './feed.tsx';
 import { Figures } from './figures.tsx';
@@ -25,6 +26,7 @@ export function FleetView() {
   return (
     <div>
       <Head />
+      <DemoBar />
       <Figures />
       <River />
       <div class="split">

@@ -17,6 +17,7 @@ const ENDS: Record<NonNullable<FleetInstance['end']>, string> = {
   lapsed: 'lapsed',
   removed: 'gone',
   killed: 'killed',
+  crashed: 'crashed',
 };
 
 export const endWord = (end: FleetInstance['end']): string => (end === undefined ? 'gone' : ENDS[end]);
@@ -33,7 +34,7 @@ export function passed(stop: Stop): string {
   if (kind === 'silent') return 'did not answer';
   if (kind === 'drain') return 'was drained';
   if (end === undefined || end === 'removed') return 'went away without a drain';
-  if (end === 'left') return 'left';
+  if (end === 'left' || end === 'crashed') return end;
   return end === 'lapsed' ? 'lost its lease' : `was ${ENDS[end]}`;
 }
 

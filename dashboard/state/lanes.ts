@@ -1,5 +1,5 @@
 /** The rows of the Fleet view: one for each name, with the process that has it now or had it last. */
-import type { Fleet, FleetInstance } from '../../src/dashboard/wire.ts';
+import type { Fleet, FleetInstance, Stop } from '../../src/dashboard/wire.ts';
 
 /** A lane whose process is gone is shown so long, unless another process takes its name. */
 const SHOWN_MS = 75_000;
@@ -16,6 +16,16 @@ export class Lanes {
 
   get all(): readonly Lane[] {
     return this.#lanes;
+  }
+
+  /** A server that did not know an instance while it lived may know how it ended, as others saw it. */
+  with(stops: readonly Stop[]): readonly Lane[] {
+    return this.#lanes.map((lane) => {
+      const { id, state, end } = lane.instance;
+      const seen =
+        state === 'gone' && end === undefined ? stops.find(({ instance }) => instance === id)?.end : undefined;
+      return seen === undefined ? lane : { ...lane, instance: { ...lane.instance, end: seen } };
+    });
   }
 
   add({ at, instances }: Fleet): void {

@@ -10,6 +10,7 @@ export interface LaneBin {
   /** The process that the lane had then. */
   readonly id: string;
   readonly state: FleetInstance['state'];
+  readonly end: FleetInstance['end'];
   readonly sessions: number | undefined;
   /** Requests a second. */
   readonly calls: number;
@@ -63,7 +64,7 @@ export class Minute {
   }
 
   #laneBin(instance: FleetInstance, before: Bin | undefined, recent: readonly Bin[], seconds: number): LaneBin {
-    const { id, name, state, count, memoryBytes, memoryLimit } = instance;
+    const { id, name, state, end, count, memoryBytes, memoryLimit } = instance;
     const last = this.#counters.get(id);
     const since = (key: keyof InstanceCounters): number =>
       count === undefined || last === undefined ? 0 : Math.max(0, (count[key] ?? 0) - (last[key] ?? 0));
@@ -80,6 +81,7 @@ export class Minute {
     return {
       id,
       state,
+      end,
       sessions,
       calls: since('requests') / seconds,
       sessionless: count?.sessionless === undefined ? undefined : since('sessionless') / seconds,

@@ -3,7 +3,7 @@
  * follow when the page is seen and not paused.
  */
 import { batch, computed, effect, signal } from '@preact/signals';
-import type { Fleet, FleetEvent, Hello, HourBin, Stop } from '../../src/dashboard/wire.ts';
+import type { Fleet, FleetEvent, Hello, HourBin, Stop, StopDropped } from '../../src/dashboard/wire.ts';
 import { Stream } from '../net/stream.ts';
 import { toast } from '../ui/toast.tsx';
 import { type Lane, Lanes } from './lanes.ts';
@@ -75,6 +75,9 @@ function take(type: string, data: unknown): boolean {
     case 'stop':
       latest.stops = newestFirst(latest.stops, data as Stop, STOPS);
       return false;
+    case 'stopDropped':
+      latest.stops = latest.stops.filter(({ id }) => id !== (data as StopDropped).id);
+      return false;
     case 'hour': {
       const bin = data as HourBin;
       const since = bin.at - HOUR_MS;
@@ -94,7 +97,7 @@ function publish(): void {
     if (latest.fleet !== undefined) learnNames(latest.fleet);
     fleet.value = latest.fleet;
     bins.value = minute.bins;
-    lanes.value = laneList.all;
+    lanes.value = laneList.with(latest.stops);
     events.value = latest.events;
     hour.value = latest.hour;
     // An hour-old interruption leaves, and an unchanged list stays the same list.

@@ -4,7 +4,8 @@
  * that browsers send to no server, and only to a terminal: a file of lines would keep it.
  */
 import { isatty } from 'node:tty';
-import { mountServed } from '../endpoint/dashboard.ts';
+import type { ProcessEnd } from '../dashboard/server/options.ts';
+import { mountServed, tellProcessEnded } from '../endpoint/dashboard.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { Listening } from '../listen/listen.ts';
 import { isLoopback } from '../listen/exposed.ts';
@@ -52,6 +53,20 @@ export function takeMadeToken(env: NodeJS.ProcessEnv): string | undefined {
   return token;
 }
 
+/** The endpoint of this process, once it has a dashboard. */
+let shown: McpEndpoint | undefined;
+let isDemo: true | undefined;
+
+/** Another process on the same store ended without a drain. */
+export function processEnded(end: ProcessEnd): void {
+  if (shown !== undefined) tellProcessEnded(shown, end);
+}
+
+/** This process is an instance of `sojourn demo`: its page has the buttons of the demo. */
+export function showDemo(): void {
+  isDemo = true;
+}
+
 interface Served {
   readonly server: Pick<Listening, 'address' | 'url'>;
   /** From the supervisor. */
@@ -61,6 +76,11 @@ interface Served {
 interface DashboardOf {
   readonly dashboard: DashboardSettings | undefined;
   readonly drainTimeoutMs: number;
+}
+
+/** The token of all instances of the demo. */
+export function demoToken({ SOJOURN_DASHBOARD_TOKEN: given }: NodeJS.ProcessEnv): string {
+  return dashboardSettings(true, given || undefined, undefined)?.token ?? makeToken();
 }
 
 /** The address, as it is printed. `undefined`: it is not wanted. */
@@ -77,7 +97,9 @@ export function serveDashboard(
     throw new UsageError(
       `${origin}: other machines reach ${server.address}, and no terminal shows a token that is made here: set SOJOURN_DASHBOARD_TOKEN`,
     );
-  const dashboard = mountServed(endpoint, { token: token ?? made }, { loopback, endpoint: server.url, drainMs });
+  const served = { loopback, endpoint: server.url, drainMs, demo: isDemo };
+  const dashboard = mountServed(endpoint, { token: token ?? made }, served);
+  shown = endpoint;
   if (dashboard !== undefined) pathsOf(endpoint)?.add(PATH, dashboard.node);
   const address = `${new URL(server.url).origin}${PATH}/`;
   return token === undefined && mayPrint ? `${address}#token=${made}` : address;

@@ -9,7 +9,7 @@ import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-op
 import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
 import { banner, clientNameOf } from './banner.ts';
-import { serveDashboard } from './dashboard.ts';
+import { processEnded, serveDashboard } from './dashboard.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
@@ -62,6 +62,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     });
   const dashboard = serveDashboard(endpoint, settings, { server, made: worker?.dashboardToken });
   worker?.onAnnounce(() => announce(endpoint));
+  worker?.onEnded(processEnded);
   const reportMetrics = await metricsOf(endpoint, settings, worker, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
   const stopped = untilStopped(signals, () => performance.now(), {
@@ -96,7 +97,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     storeAway: endpoint.health().store === 'away' ? start.away() : undefined,
     clientName: inTerminal() ? clientNameOf(definition, module) : undefined,
   });
-  if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
+  if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text, instance: endpoint.health().instance });
   else context.out(text);
   return stopped;
 }

@@ -17,8 +17,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs } from '../options/system.ts';
 import type { Logger } from '../types.ts';
+import type { ProcessEnd } from '../dashboard/server/options.ts';
 import { EXIT, Failure } from './failure.ts';
-import { endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
+import { endOf, endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
 import type { WorkerStart } from './worker-role.ts';
 
 /** Per slot and in a row. With the pauses between them these starts take some seconds. */
@@ -31,6 +32,8 @@ export const MAX_PAUSE_MS = 3_200;
 export const STABLE_AFTER_MS = 1_000;
 /** Time beyond the drain timeout: to stop accepting connections, close the open ones and close the store. */
 export const DRAIN_GRACE_MS = 4_000;
+/** A worker that listens so soon after the end of another one gets it: the lease of the dead one is still there. */
+const END_NEWS_MS = 10_000;
 /** A signal to all processes reaches a worker first at times: its message is here before the own signal. */
 const GROUP_SIGNAL_MS = 100;
 
@@ -62,6 +65,7 @@ export class Supervisor {
   /** The worker processes that have not ended. */
   readonly #running = new Set<WorkerProcess>();
   readonly #stopping = new AbortController();
+  #lastEnd: (ProcessEnd & { readonly at: number }) | undefined;
   /** Rejects when a worker cannot be kept alive. */
   readonly failure: Promise<never>;
   #fail!: (failure: Failure) => void;
@@ -183,13 +187,27 @@ export class Supervisor {
   #launch({ number }: Slot, start: WorkerStart): WorkerProcess {
     const worker = this.#options.launch(number, start);
     this.#running.add(worker);
-    void worker.ended.then(() => this.#running.delete(worker));
+    void worker.ended.then((end) => {
+      this.#running.delete(worker);
+      this.#tellEnd(worker, end);
+    });
     return worker;
+  }
+
+  /** The other workers say it in their dashboards. A worker that starts now hears it when it listens. */
+  #tellEnd({ pid, instance, servedMs }: WorkerProcess, workerEnd: WorkerEnd): void {
+    const end = endOf(workerEnd);
+    if (end === undefined || pid === undefined || servedMs === undefined) return;
+    this.#lastEnd = { at: performance.now(), pid, instance, end };
+    for (const other of this.#running) other.tellEnded({ pid, instance, end });
   }
 
   #setServing(slot: Slot, worker: WorkerProcess): void {
     slot.worker = worker;
     this.#log('info', worker, 'worker listens');
+    const { at, ...end } = this.#lastEnd ?? { at: -Infinity, pid: 0, end: 'killed' };
+    // Another process may have its id later.
+    if (performance.now() - at < END_NEWS_MS && end.pid !== worker.pid) worker.tellEnded(end);
     void worker.left.then(() => this.#replaceLeaving(slot, worker));
   }
 

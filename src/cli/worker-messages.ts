@@ -1,13 +1,14 @@
 /**
  * The messages between a supervisor and its workers. Loaders such as tsx use the same channel, so others are ignored.
  */
+import type { ProcessEnd } from '../dashboard/server/options.ts';
 import type { Family } from '../observe/metric-table.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 /** From a worker to its supervisor. */
 export type WorkerReport =
   /** The worker accepts connections. `banner` is the banner that `serve` prints without a supervisor. */
-  | { readonly sojourn: 'listening'; readonly banner: string }
+  | { readonly sojourn: 'listening'; readonly banner: string; readonly instance: string }
   /** The worker does not listen yet: its store is away, and the worker that it replaces still serves. */
   | { readonly sojourn: 'waiting' }
   /** The worker drains and then ends. */
@@ -33,7 +34,13 @@ export type WorkerOrder =
   /** Send `list_changed`: sessions of an earlier build have arrived here. */
   | { readonly sojourn: 'announce' }
   /** Report the metrics now. */
-  | { readonly sojourn: 'measure' };
+  | { readonly sojourn: 'measure' }
+  | EndedOrder;
+
+/** Another process on the same store ended without a drain. */
+export interface EndedOrder extends ProcessEnd {
+  readonly sojourn: 'ended';
+}
 
 type Message = WorkerReport | WorkerOrder;
 

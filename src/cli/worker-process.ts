@@ -10,6 +10,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ProcessEnd } from '../dashboard/server/options.ts';
 import { reason } from './failure.ts';
 import { isMessage, type DrainOrder, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
 import { WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
@@ -63,6 +64,7 @@ export class WorkerProcess {
   readonly ended: Promise<WorkerEnd>;
   readonly #child: ChildProcess;
   #leaving = false;
+  #instance: string | undefined;
   #listeningSince: number | undefined;
 
   /** `heard` gets each message, also those of loaders. */
@@ -82,8 +84,9 @@ export class WorkerProcess {
     for (const opened of [out, err]) if (opened !== 'inherit') closeSync(opened);
     this.ended = ended(this.#child);
     if (heard !== undefined) this.#child.on('message', heard);
-    this.listening = this.#reported('listening', undefined, ({ banner }) => {
+    this.listening = this.#reported('listening', undefined, ({ banner, instance }) => {
       this.#listeningSince = performance.now();
+      this.#instance = instance;
       return banner;
     });
     this.waiting = this.#reported('waiting', false, () => true);
@@ -107,6 +110,11 @@ export class WorkerProcess {
 
   get pid(): number | undefined {
     return this.#child.pid;
+  }
+
+  /** The id of its instance when it began to listen. */
+  get instance(): string | undefined {
+    return this.#instance;
   }
 
   get leaving(): boolean {
@@ -133,6 +141,11 @@ export class WorkerProcess {
   /** The worker reports its metrics. */
   askMetrics(): void {
     this.#send({ sojourn: 'measure' });
+  }
+
+  /** Its dashboard says how another worker ended. */
+  tellEnded(end: ProcessEnd): void {
+    if (this.#listeningSince !== undefined) this.#send({ sojourn: 'ended', ...end });
   }
 
   /** A worker that waits for its store listens without it: the worker that it replaces has left. */
@@ -162,6 +175,23 @@ async function ended(child: ChildProcess): Promise<WorkerEnd> {
   if (child.connected)
     await Promise.race([disconnected.catch(() => {}), delay(LAST_MESSAGES_MS, undefined, { ref: false })]);
   return end;
+}
+
+/** Signals that a process brings upon itself: V8 aborts when its heap is full. */
+const CRASHES: ReadonlySet<unknown> = new Set([
+  'SIGABRT',
+  'SIGSEGV',
+  'SIGBUS',
+  'SIGILL',
+  'SIGFPE',
+  'SIGTRAP',
+  'SIGSYS',
+]);
+
+/** `undefined`: it drained. */
+export function endOf({ code, signal }: WorkerEnd): ProcessEnd['end'] | undefined {
+  if (signal !== null) return CRASHES.has(signal) ? 'crashed' : 'killed';
+  return code === 0 ? undefined : 'crashed';
 }
 
 /** "exit code 1", "SIGKILL", "spawn EAGAIN" */

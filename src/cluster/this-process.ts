@@ -9,9 +9,16 @@ export function markServed(): void {
   served = { served: true };
 }
 
+let host = hostname();
+
+/** The demo calls its processes by name. */
+export function nameHost(name: string): void {
+  host = name;
+}
+
 /** What the lease of an instance says of this process. */
 export function thisProcess(): InstanceProcess {
   const { bun, deno, node } = process.versions;
   const runtime = bun !== undefined ? `Bun ${bun}` : deno !== undefined ? `Deno ${deno}` : `Node.js ${node}`;
-  return { host: hostname(), pid: process.pid, startedAt: processStart, runtime, ...served };
+  return { host, pid: process.pid, startedAt: processStart, runtime, ...served };
 }

@@ -38,6 +38,8 @@ export interface Hello {
   readonly endpoint?: string;
   /** `sojourn serve`: the empty page then shows commands. */
   readonly served?: true;
+  /** `sojourn demo`: `api/demo` answers what it can do. */
+  readonly demo?: true;
   /** What the store is: `memory`, `sqlite`, `redis`, `postgres`, `nats`, or another word. */
   readonly store: string;
   /** ms that a call waits at most (`waitMs`). */
@@ -74,9 +76,9 @@ export interface FleetInstance {
   readonly state: 'joining' | 'serving' | 'draining' | 'silent' | 'gone';
   /**
    * How it ended. `left`: it gave its lease back without a drain that was seen. `lapsed`: the lease expired. `removed`:
-   * another instance removed it. `killed`: a supervisor knows it.
+   * another instance removed it. `killed`, `crashed`: what started the process said so.
    */
-  readonly end?: 'drained' | 'left' | 'lapsed' | 'removed' | 'killed';
+  readonly end?: 'drained' | 'left' | 'lapsed' | 'removed' | 'killed' | 'crashed';
   /** When it came into this state. */
   readonly since?: number;
   readonly version?: string;
@@ -176,6 +178,9 @@ export interface Stop {
   /** At most 24: the longest, those that ended, an even sample of the others. */
   readonly calls: readonly StopCall[];
 }
+
+/** `event: stopDropped`. What looked like an interruption is a part of another one. */
+export type StopDropped = Pick<Stop, 'id'>;
 
 /** One call in ms from `Stop.at`. `start` is negative where it ran before. */
 export interface StopCall {

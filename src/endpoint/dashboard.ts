@@ -2,7 +2,13 @@
  * `endpoint.dashboard()`: checks its options, and loads the dashboard (`dashboard/server/`), which a program that
  * mounts none never loads.
  */
-import type { CheckedDashboard, Dashboard, DashboardOptions, ServedDashboard } from '../dashboard/server/options.ts';
+import type {
+  CheckedDashboard,
+  Dashboard,
+  DashboardOptions,
+  ProcessEnd,
+  ServedDashboard,
+} from '../dashboard/server/options.ts';
 import type { DashboardParts } from '../dashboard/server/parts.ts';
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { checkArguments, checkChoice, checkFunction } from '../options/checks.ts';
@@ -43,6 +49,12 @@ export class Dashboards {
     for (const mounted of this.#mounted) (await mounted).handler.stop();
     const [, collecting] = (await this.#loading) ?? [];
     collecting?.stop();
+  }
+
+  /** Nothing is loaded for it. */
+  processEnded(end: ProcessEnd): void {
+    // The page shows less without it.
+    this.#loading?.then(([, collecting]) => collecting.processEnded(end)).catch(() => {});
   }
 
   mount(given: DashboardOptions | undefined, served?: ServedDashboard): Dashboard {
@@ -104,13 +116,16 @@ function isTraceUrl(value: unknown): boolean {
   return ['http:', 'https:'].includes(new URL(value).protocol);
 }
 
-const mounts = new WeakMap<object, (given: DashboardOptions, served: ServedDashboard) => Dashboard>();
+const mounts = new WeakMap<object, Dashboards>();
 
 /** For the command line, which knows where the endpoint listens. `endpoint`: what `createMcpEndpoint` returned. */
 export function keepMount(endpoint: object, dashboards: Dashboards): void {
-  mounts.set(endpoint, (given, served) => dashboards.mount(given, served));
+  mounts.set(endpoint, dashboards);
 }
 
 export function mountServed(endpoint: object, given: DashboardOptions, served: ServedDashboard): Dashboard | undefined {
-  return mounts.get(endpoint)?.(given, served);
+  return mounts.get(endpoint)?.mount(given, served);
 }
+
+/** For the command line, whose supervisor sees the ends of its other workers. */
+export const tellProcessEnded = (endpoint: object, end: ProcessEnd): void => mounts.get(endpoint)?.processEnded(end);

@@ -1,5 +1,5 @@
 /** For the command line: what an endpoint does when `sojourn instances drain` orders its instance to drain. */
-export { markServed } from '../cluster/this-process.ts';
+export { markServed, nameHost } from '../cluster/this-process.ts';
 
 const keys = new WeakMap<object, object>();
 const handlers = new WeakMap<object, () => void>();

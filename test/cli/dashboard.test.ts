@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { networkInterfaces } from 'node:os';
 import { brotliCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import type { Fleet, Hello } from '../../src/dashboard/wire.ts';
+import type { Fleet, FleetEvent, FleetInstance, Hello, Stop } from '../../src/dashboard/wire.ts';
 import { createRawClient } from '../../src/testing/index.ts';
 import { ask, jsonOf, openStream } from '../kit/dashboard.ts';
 import { until } from '../kit/until.ts';
@@ -52,6 +52,10 @@ describe('on a loopback address', () => {
     expect(looked.of<Hello>('hello')).toMatchObject([{ mayAct: false, served: true, endpoint: url }]);
     expect((await ask(port, end, { method: 'POST', headers: { 'sojourn-dashboard': '1' } })).status).toBe(401);
     expect((await ask(port, end, { method: 'POST', headers: ACT })).status).toBe(200);
+    // The buttons of the demo are there alone.
+    expect(looked.of<Hello>('hello')[0]).not.toHaveProperty('demo');
+    for (const deed of ['one/kill', 'store/away'])
+      expect((await ask(port, `/dashboard/api/demo/${deed}`, { method: 'POST', headers: ACT })).status).toBe(405);
     client.close();
   });
 
@@ -135,6 +139,38 @@ test('every worker takes the one token, shows all workers, and drains another on
       timeoutMs: 30_000,
     },
   );
+});
+
+const ENDS = [
+  ['SIGKILL', 'killed'],
+  ['SIGABRT', 'crashed'],
+] as const;
+
+test.each(ENDS)('a worker that ends by %s has %s, as its supervisor says', { timeout: 90_000 }, async (signal, end) => {
+  const workers = startWorkers({ workers: 2, flags: ['--dashboard', '--dashboard-token', TOKEN] });
+  const port = Number(new URL(await workers.url()).port);
+  const stream = await openStream(port, '/dashboard/api/stream', {});
+  const found = await until(
+    () => {
+      const [hello] = stream.of<Hello>('hello');
+      const { instances = [] } = stream.of<Fleet>('fleet').at(-1) ?? {};
+      const other = instances.find(({ id, sessions }) => id !== hello?.instance && sessions !== undefined);
+      return other && { other };
+    },
+    { timeoutMs: 20_000 },
+  );
+  const { other } = found as { other: FleetInstance };
+  process.kill(other.pid ?? 0, signal);
+  const last = () =>
+    stream
+      .of<Fleet>('fleet')
+      .at(-1)
+      ?.instances.find(({ id }) => id === other.id);
+  await until(() => last()?.end === end, { timeoutMs: 20_000 });
+  const stop = stream.of<Stop>('stop').findLast(({ instance }) => instance === other.id);
+  expect(stop).toMatchObject({ kind: 'gone', end });
+  const said = stream.of<FleetEvent>('event').filter(({ instance, kind }) => instance === other.id && kind === 'gone');
+  expect(said.at(-1)?.text).toMatch(end === 'killed' ? / was killed$/ : / crashed$/);
 });
 
 const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;

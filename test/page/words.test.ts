@@ -153,6 +153,15 @@ test.each([24, 44, 90, 700, 12_000])('in the lens no word covers a number: %s ms
   }
 });
 
+test('a lane whose server was lost too ends as the others saw it', () => {
+  const lanes = new Lanes();
+  lanes.add(fleetOf(NOW, [{}, { id: 'b', name: 'web-2' }]));
+  lanes.add(fleetOf(NOW + 500, [{}]));
+  const counts = { waited: 0, longestMs: 0, lost: 0, calls: [] };
+  const stop: Stop = { id: 'gone.b', at: NOW, kind: 'gone', instance: 'b', end: 'killed', ...counts };
+  expect(lanes.with([stop]).map(({ instance }) => instance.end)).toEqual([undefined, 'killed']);
+});
+
 describe('the line of a session', () => {
   const event = (at: number, what: EventRow['what'], instance?: string, from?: string): EventRow => ({
     kind: 'event',

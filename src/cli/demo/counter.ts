@@ -2,8 +2,13 @@
  * The module that each instance serves: `sojourn serve counter.js --store sqlite:…`. It passes the notices of its
  * endpoint to the demo, and twice a second the time of its last lease renewal and the latency of its store.
  */
+import { hostname } from 'node:os';
+import { nameHost } from '../../endpoint/drain-orders.ts';
 import type { McpEndpointContext, McpEndpointOptions } from '../../index.ts';
+import { processEnded, showDemo } from '../dashboard.ts';
+import { isMessage } from '../worker-messages.ts';
 import { createCounter, storeNothing, type StoreNumber } from './counter-tool.ts';
+import { NAME_VARIABLE } from './names.ts';
 import { endWithParent, tellParent } from './with-parent.ts';
 
 /** Between two reports about the store. */
@@ -18,8 +23,14 @@ export interface StoreReport {
 }
 
 endWithParent();
-// Windows has no SIGTERM. There the demo sends this order to drain.
-process.on('message', (message) => message === 'drain' && process.emit('SIGTERM'));
+// Its name in the leases, as the terminal has it.
+nameHost(process.env[NAME_VARIABLE] ?? hostname());
+showDemo();
+process.on('message', (message) => {
+  // Windows has no SIGTERM. There the demo sends this order to drain.
+  if (message === 'drain') process.emit('SIGTERM');
+  if (isMessage(message, 'ended')) processEnded(message);
+});
 
 let renewedAt: number | undefined;
 let latencies: number[] = [];

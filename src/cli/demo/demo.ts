@@ -6,6 +6,7 @@
  *     stage.ts      what runs, and what is done to it
  *       side.ts       one side: instance.ts (processes), front.ts (load balancer), scripted-client.ts
  *       happenings.ts what happened: notices of the instances, waits of the clients
+ *       buttons.ts    the buttons of the dashboard's page
  *       guard.ts      the keeper (keeper.ts) locks the store, and cleans up even after a kill -9 of the demo
  *     counter.ts, map.ts   the programs of the instances of both sides, with counter-tool.ts
  *     show.ts       frames (facts.ts, headline.ts, explanation.ts, frame.ts, screen.ts) or lines; cast.ts records them
@@ -17,14 +18,17 @@
  * the number of its client, so a call that runs twice changes nothing.
  */
 import { loadLibsql } from '../../stores/sqlite/libsql.ts';
+import type { DemoDeed, DemoState } from '../../dashboard/wire-pages.ts';
+import { demoToken } from '../dashboard.ts';
 import { EXIT, UsageError } from '../failure.ts';
+import { Buttons, type Pressed } from './buttons.ts';
 import { layoutOf } from './frame.ts';
 import { QUIT_KEYS, readKeys } from './keys.ts';
 import { checkScript, play, TOUR } from './script.ts';
 import { Show } from './show.ts';
-import { type Name, NAMES } from './side.ts';
+import { CAN_FREEZE, type Name, NAMES } from './names.ts';
 import { inkOf } from './spans.ts';
-import { CAN_FREEZE, Stage } from './stage.ts';
+import { Stage } from './stage.ts';
 import { summary } from './summary.ts';
 
 export interface DemoRequest {
@@ -61,6 +65,8 @@ export async function demo(request: DemoRequest, out: (text: string) => void): P
     failure ??= error instanceof Error ? error : new Error(String(error));
     quitting.abort();
   };
+  const token = demoToken(process.env);
+  const buttons = new Buttons(token, new PageButtons(stage, show, failed));
   const press = (key: string): Promise<void> =>
     QUIT_KEYS.includes(key) && !(key === 'q' && show.closesExplanation())
       ? Promise.resolve(quit())
@@ -68,9 +74,9 @@ export async function demo(request: DemoRequest, out: (text: string) => void): P
   for (const signal of SIGNALS) process.on(signal, quit);
   const keys = process.stdin.isTTY ? readKeys(process.stdin, (key) => void press(key)) : undefined;
   try {
-    await Promise.race([stage.open(), ended]);
+    await Promise.race([stage.open(buttons, token), ended]);
     if (!quitting.signal.aborted) {
-      show.open(stage);
+      show.open(stage, buttons.path);
       await (script === undefined
         ? ended
         : Promise.race([play(script, seed, stage, { press, signal: quitting.signal }), ended]));
@@ -93,7 +99,8 @@ function openShow({ plain, cast }: DemoRequest, out: (text: string) => void): Sh
   const { stdin, stdout, env, platform } = process;
   const fits = stdout.isTTY && layoutOf(stdout) !== undefined;
   const terminal = fits && !plain && !env['CI'] ? stdout : undefined;
-  const show = new Show({ terminal, cast, ink: inkOf(env, platform), out });
+  const tells = stdout.isTTY && !env['CI'];
+  const show = new Show({ terminal, cast, tells, ink: inkOf(env, platform), out });
   show.line('sojourn demo: 3 instances, one SQLite file, 6 clients');
   show.line("beside them the same clients on the SDK's own transport, also in three processes");
   const freeze = CAN_FREEZE ? 'f freeze, ' : '';
@@ -113,20 +120,68 @@ async function pressed(key: string, stage: Stage, show: Show): Promise<void> {
       return;
     case '?':
       return show.explain();
-    case 'k': {
-      const refusal = stage.kill(name);
-      return refusal === undefined ? show.killed() : show.refused(refusal);
-    }
+    case 'k':
+      return refuse(show, kill(name, stage, show));
     case 'f':
       return CAN_FREEZE ? refuse(show, stage.freeze(name)) : undefined;
     case 'd':
       return refuse(show, stage.drain(name));
     case 'r':
-      return refuse(show, await stage.restart(name));
+      return refuse(show, stage.refusesStart(name) ?? (await stage.restart(name)));
     case 's':
       return refuse(show, stage.takeStoreAway());
     default:
   }
 }
 
-const refuse = (show: Show, why: string | undefined): void => (why === undefined ? undefined : show.refused(why));
+const refuse = (show: Show, why: string | void): void => (why === undefined ? undefined : show.refused(why));
+
+/** The picture stops for a moment. */
+function kill(name: Name, stage: Stage, show: Show): string | undefined {
+  const refusal = stage.kill(name);
+  if (refusal === undefined) show.killed();
+  return refusal;
+}
+
+/** What the buttons of the page do: the same as the keys. */
+class PageButtons implements Pressed {
+  readonly #stage: Stage;
+  readonly #show: Show;
+  readonly #failed: (error: unknown) => void;
+
+  constructor(stage: Stage, show: Show, failed: (error: unknown) => void) {
+    this.#stage = stage;
+    this.#show = show;
+    this.#failed = failed;
+  }
+
+  get state(): DemoState {
+    return this.#stage.state;
+  }
+
+  press(name: Name, deed: Exclude<DemoDeed, 'away'>): string | undefined {
+    const stage = this.#stage;
+    if (!stage.isOpen) return 'The demo starts.';
+    switch (deed) {
+      case 'kill':
+        return kill(name, stage, this.#show);
+      case 'freeze':
+      case 'unfreeze': {
+        const isFrozen = stage.ours.instance(name).state === 'frozen';
+        if (isFrozen === (deed === 'freeze')) return `${name} is ${isFrozen ? '' : 'not '}frozen.`;
+        return CAN_FREEZE ? stage.freeze(name) : 'This system cannot freeze a process.';
+      }
+      case 'drain':
+        return stage.drain(name);
+      case 'restart': {
+        const refusal = stage.refusesStart(name);
+        if (refusal === undefined) stage.restart(name).catch(this.#failed);
+        return refusal;
+      }
+    }
+  }
+
+  takeStoreAway(): string | undefined {
+    return this.#stage.isOpen ? this.#stage.takeStoreAway() : 'The demo starts.';
+  }
+}

@@ -5,7 +5,7 @@ import type { LogEntry } from './happenings.ts';
 import type { Instance } from './instance.ts';
 import type { ScriptedClient, Sign } from './scripted-client.ts';
 import { age, duration } from './sentences.ts';
-import { NAMES } from './side.ts';
+import { NAMES } from './names.ts';
 import { AWAY_MS, type Stage } from './stage.ts';
 import type { Style } from './spans.ts';
 
@@ -51,16 +51,13 @@ export interface Facts {
 const NOTE_MS = 10_000;
 const LEASE_MS = 3_000;
 
-/** At the front, so that an instance that is killed takes no page with it. */
-export const dashboardOf = ({ ours }: Stage): string => new URL(ours.front.url).origin;
-
-/** `refusal`: why the last key did nothing. */
-export function factsOf(stage: Stage, refusal: string | undefined): Facts {
+/** `refusal`: why the last key did nothing. `dashboard`: its address. */
+export function factsOf(stage: Stage, dashboard: string, refusal: string | undefined): Facts {
   const fleet = fleetOf(stage);
   const [first, second] = headline(fleet);
   return {
     ms: stage.happenings.ms,
-    dashboard: dashboardOf(stage),
+    dashboard,
     headline: refusal === undefined ? [first, second] : [refusal, first],
     explanation: explanation(stage),
     instances: stage.ours.instances.map((instance) => instanceRow(stage, instance)),

@@ -2,7 +2,7 @@
 import type { ClientRow, CounterRow, Facts, InstanceRow } from './facts.ts';
 import type { Sign } from './scripted-client.ts';
 import { fit, type Line, lengthOf, span, type Style, wrapped } from './spans.ts';
-import { CAN_FREEZE } from './stage.ts';
+import { CAN_FREEZE } from './names.ts';
 
 export interface Size {
   readonly columns: number;

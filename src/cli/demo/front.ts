@@ -40,16 +40,22 @@ const IN_FLIGHT = 'still in flight';
 const HOLD_MS = 3_000;
 /** The calls per second are those of this time. */
 const RATE_MS = 2_000;
+const PAGE = '/dashboard/';
 /** The client's connection and the instance's are two. */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding']);
 
 interface Seat {
   readonly upstream: Upstream;
   out: boolean;
-  /** Requests without the head of an answer. */
+  /** Requests without the head of an answer, and those of the dashboard's page. */
   readonly headless: Set<ClientRequest>;
   /** When it answered POSTs. */
   answered: number[];
+}
+
+/** What answers a request in place of an instance. `false`: it does not. */
+interface AnswersItself {
+  serve(req: IncomingMessage, res: ServerResponse): boolean;
 }
 
 interface Forwarded {
@@ -68,13 +74,15 @@ export class Front {
   readonly #server: Server;
   readonly #seats: readonly Seat[];
   readonly #policy: Policy;
+  readonly #own: AnswersItself | undefined;
   readonly #homes = new Map<string, Seat>();
   #next = 0;
   #closed = false;
 
-  private constructor(server: Server, upstreams: readonly Upstream[], policy: Policy) {
+  private constructor(server: Server, upstreams: readonly Upstream[], policy: Policy, own?: AnswersItself) {
     this.#server = server;
     this.#policy = policy;
+    this.#own = own;
     this.#seats = upstreams.map((upstream) => ({ upstream, out: false, headless: new Set(), answered: [] }));
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
     server.on('request', (req, res) => void this.#serve(req, res).catch(() => res.destroy()));
@@ -82,10 +90,10 @@ export class Front {
   }
 
   /** In front of what `upstreams` holds at the time of each request. */
-  static async listen(upstreams: readonly Upstream[], policy: Policy): Promise<Front> {
+  static async listen(upstreams: readonly Upstream[], policy: Policy, own?: AnswersItself): Promise<Front> {
     const server = createServer({ keepAliveTimeout: 120_000, requestTimeout: 0, headersTimeout: 0 });
     await new Promise<void>((done, fail) => server.once('error', fail).listen(0, '127.0.0.1', done));
-    return new Front(server, upstreams, policy);
+    return new Front(server, upstreams, policy, own);
   }
 
   async close(): Promise<void> {
@@ -110,6 +118,7 @@ export class Front {
   async #serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
     // The address of the front alone is short enough for the screen.
     if (req.url === '/') return void res.writeHead(307, { location: '/dashboard/' }).end();
+    if (this.#own?.serve(req, res) === true) return;
     const chunks: Buffer[] = [];
     for await (const chunk of req) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
@@ -154,8 +163,10 @@ export class Front {
       asked.once('response', (answer) => {
         const held = new HeldAnswer(answer, method === 'POST' ? HOLD_MS : 0);
         held.cut.then(failed, failed);
+        answer.once('close', () => seat.headless.delete(asked));
         void held.due.then(() => {
-          seat.headless.delete(asked);
+          // A page whose instance is out opens its stream again, at another one.
+          if (path?.startsWith(PAGE) !== true || answer.complete) seat.headless.delete(asked);
           if (isAgain && held.text.includes(IN_FLIGHT)) {
             res.off('close', leave);
             asked.destroy();

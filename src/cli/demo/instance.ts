@@ -11,6 +11,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Failure } from '../failure.ts';
 import type { Upstream } from './front.ts';
+import { NAME_VARIABLE } from './names.ts';
 
 export type InstanceState = 'starting' | 'serving' | 'frozen' | 'draining' | 'drained' | 'killed' | 'ended';
 
@@ -21,6 +22,13 @@ export interface InstanceHost {
   ended(instance: Instance, pid: number, before: InstanceState): void;
   /** What it said on its channel. */
   said(instance: Instance, message: unknown): void;
+}
+
+/** How its process is started. */
+interface InstanceProgram {
+  /** Those of `node`. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** Longer than a start on a busy machine. */
@@ -35,7 +43,7 @@ const inherited = Object.fromEntries(
 
 export class Instance implements Upstream {
   readonly name: string;
-  readonly #args: readonly string[];
+  readonly #program: InstanceProgram;
   readonly #host: InstanceHost;
   #state: InstanceState = 'drained';
   #since = performance.now();
@@ -45,10 +53,9 @@ export class Instance implements Upstream {
   /** Its last words on stderr. */
   #words = '';
 
-  /** `args` are those of `node`. */
-  constructor(name: string, args: readonly string[], host: InstanceHost) {
+  constructor(name: string, program: InstanceProgram, host: InstanceHost) {
     this.name = name;
-    this.#args = args;
+    this.#program = program;
     this.#host = host;
   }
 
@@ -77,8 +84,8 @@ export class Instance implements Upstream {
   /** Resolves when it listens; at once if it runs already. */
   async start(): Promise<void> {
     if (this.#child !== undefined || this.#closed) return;
-    const child = spawn(process.execPath, this.#args, {
-      env: inherited,
+    const child = spawn(process.execPath, this.#program.args, {
+      env: { ...inherited, ...this.#program.env, [NAME_VARIABLE]: this.name },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       // A terminal sends its signals to the demo alone.
       detached: !IS_WINDOWS,
@@ -132,6 +139,11 @@ export class Instance implements Upstream {
     if (this.#child === undefined || this.#state !== 'serving') return false;
     this.#become('draining');
     return IS_WINDOWS ? this.#child.send('drain') : this.#child.kill('SIGTERM');
+  }
+
+  /** Its channel may be closed. */
+  tell(message: object): void {
+    if (this.#child?.connected === true) this.#child.send(message, () => {});
   }
 
   /** Kills it for good. */

@@ -5,8 +5,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { seededRandom } from '../../options/seeded-random.ts';
 import { UsageError } from '../failure.ts';
-import { type Name, NAMES } from './side.ts';
-import { CAN_FREEZE, type Stage } from './stage.ts';
+import { CAN_FREEZE, type Name, NAMES } from './names.ts';
+import type { Stage } from './stage.ts';
 
 /** What the demo does where no person can press a key. */
 export const TOUR = `...2k....r....s........${CAN_FREEZE ? '3f......f...' : ''}1d...r...`;

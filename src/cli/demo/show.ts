@@ -1,7 +1,7 @@
 /** What a person sees of the stage: frames on a terminal, or lines. */
 import { Cast } from './cast.ts';
 import { explainFrame } from './explain-frame.ts';
-import { dashboardOf, type Facts, factsOf } from './facts.ts';
+import { type Facts, factsOf } from './facts.ts';
 import { exactClock, frame, layoutOf, type Size } from './frame.ts';
 import type { LogEntry } from './happenings.ts';
 import { Screen } from './screen.ts';
@@ -21,6 +21,8 @@ export interface ShowOptions {
   /** The terminal that gets the frames; `undefined`: lines. */
   readonly terminal: NodeJS.WriteStream | undefined;
   readonly cast: string | undefined;
+  /** The output goes to a terminal, so it may have the token. */
+  readonly tells: boolean;
   readonly ink: Ink;
   out(text: string): void;
 }
@@ -36,6 +38,7 @@ export class Show {
   #still: { readonly facts: Facts; readonly until: number } | undefined;
   #refusal: { readonly text: string; readonly until: number } | undefined;
   #explains = false;
+  #dashboard = '';
 
   constructor(options: ShowOptions) {
     const { terminal, cast, ink } = options;
@@ -51,12 +54,15 @@ export class Show {
     this.#screen.show([[], [span(' sojourn demo', 'bold'), span('   starts three instances and six clients …')]]);
   }
 
-  /** From now on it shows this stage. */
-  open(stage: Stage): void {
+  /** From now on it shows this stage. `path`: of the page with its token, which only a terminal shows. */
+  open(stage: Stage, path: string): void {
     this.#stage = stage;
+    // At the front, so that an instance that is killed takes no page with it.
+    const { origin } = new URL(stage.ours.front.url);
+    this.#dashboard = this.#options.tells && this.#cast === undefined ? origin + path : origin;
     this.#frames = setInterval(() => this.#draw(), FRAME_MS);
     this.#draw();
-    this.line(`dashboard ${dashboardOf(stage)}`);
+    this.line(`dashboard ${this.#dashboard}`);
   }
 
   /** A line, where there are no frames. */
@@ -70,7 +76,7 @@ export class Show {
   killed(): void {
     setTimeout(() => {
       if (this.#stage === undefined || this.#frames === undefined) return;
-      this.#still = { facts: factsOf(this.#stage, undefined), until: performance.now() + STILL_MS };
+      this.#still = { facts: factsOf(this.#stage, this.#dashboard, undefined), until: performance.now() + STILL_MS };
     }, SEEN_MS).unref();
   }
 
@@ -118,11 +124,10 @@ export class Show {
     const layout = layoutOf(size);
     const now = performance.now();
     if (layout === undefined) return [[span('sojourn demo needs 80 × 24. q ends it.')]];
-    if (this.#explains)
-      return explainFrame({ ms: stage.happenings.ms, dashboard: dashboardOf(stage) }, layout, size.rows);
+    if (this.#explains) return explainFrame({ ms: stage.happenings.ms, dashboard: this.#dashboard }, layout, size.rows);
     if (this.#still !== undefined && now > this.#still.until) this.#still = undefined;
     if (this.#refusal !== undefined && now > this.#refusal.until) this.#refusal = undefined;
-    const facts = this.#still?.facts ?? factsOf(stage, this.#refusal?.text);
+    const facts = this.#still?.facts ?? factsOf(stage, this.#dashboard, this.#refusal?.text);
     return frame(facts, layout, size.rows, this.selected);
   }
 }

@@ -1,13 +1,12 @@
 /** One side of the demo: three processes, the front before them, and six clients. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Front } from './front.ts';
+import type { Buttons } from './buttons.ts';
+import { Front, type Policy } from './front.ts';
 import { Instance, type InstanceHost } from './instance.ts';
 import { connect, type Connection, type Era } from './official-clients.ts';
+import { type Name, NAMES } from './names.ts';
 import { type ClientHost, ScriptedClient } from './scripted-client.ts';
-
-export const NAMES = ['one', 'two', 'three'] as const;
-export type Name = (typeof NAMES)[number];
 
 const CLIENTS: ReadonlyArray<readonly [name: string, era: Era]> = [
   ['A', '2025'],
@@ -38,6 +37,17 @@ export const sojournArgs = (folder: string): readonly string[] => [
   '--log-level=error',
 ];
 
+/** What makes a side. */
+export interface SidePlan {
+  /** The arguments of `node` for each instance. */
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** How the front chooses. */
+  readonly policy: Policy;
+  /** What the front answers itself. */
+  readonly buttons?: Buttons;
+}
+
 /** For an instance on the SDK's own transport. */
 export const sdkArgs = (): readonly string[] => [beside('./map.js')];
 
@@ -52,17 +62,16 @@ export class Side {
     this.clients = clients;
   }
 
-  /** Starts the processes and connects the clients. `policy`: how the front chooses. */
+  /** Starts the processes and connects the clients. */
   static async open(
-    args: readonly string[],
-    policy: 'turns' | 'affinity',
+    { args, env = {}, policy, buttons }: SidePlan,
     host: InstanceHost & ClientHost,
     opened: (instances: readonly Instance[]) => void,
   ): Promise<Side> {
-    const instances = NAMES.map((name) => new Instance(name, args, host));
+    const instances = NAMES.map((name) => new Instance(name, { args, env }, host));
     opened(instances);
     await Promise.all(instances.map((instance) => instance.start()));
-    const front = await Front.listen(instances, policy);
+    const front = await Front.listen(instances, policy, buttons);
     // At once, as clients come: so their sessions are spread over the instances.
     const connections = await Promise.all(CLIENTS.map(([name, era]) => connect(era, name, front.url)));
     const clients = CLIENTS.map(([name, era], n) => new ScriptedClient(name, era, connections[n] as Connection, host));

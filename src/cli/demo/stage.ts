@@ -9,11 +9,14 @@ import { Happenings, type LogEntry } from './happenings.ts';
 import type { Instance, InstanceState } from './instance.ts';
 import { BEAT_MS, type ScriptedClient, type Waited } from './scripted-client.ts';
 import { duration } from './sentences.ts';
-import { type Name, NAMES, sdkArgs, Side, sojournArgs, storeFile } from './side.ts';
+import type { ProcessEnd } from '../../dashboard/server/options.ts';
+import type { DemoState } from '../../dashboard/wire-pages.ts';
+import type { EndedOrder } from '../worker-messages.ts';
+import type { Buttons } from './buttons.ts';
+import { CAN_FREEZE, type Name, NAMES } from './names.ts';
+import { sdkArgs, Side, sojournArgs, storeFile } from './side.ts';
 
 export const AWAY_MS = 5_000;
-/** Windows has no `SIGSTOP`. */
-export const CAN_FREEZE = process.platform !== 'win32';
 /** A report about the store that is older is no answer. */
 const REPORT_OLD_MS = 2_000;
 
@@ -35,6 +38,8 @@ export class Stage {
   readonly errors: string[] = [];
   readonly #guard: Guard;
   readonly #reports = new Map<string, StoreReport & { readonly at: number }>();
+  /** The id of each instance in its lease, by its name. */
+  readonly #leases = new Map<string, string>();
   /** The processes of sojourn, before their clients are connected. */
   #instances: readonly Instance[] = [];
   #ours: Side | undefined;
@@ -48,8 +53,8 @@ export class Stage {
     this.#guard = new Guard((isLocked) => this.#locked(isLocked));
   }
 
-  /** Resolves when every client is connected. */
-  async open(): Promise<void> {
+  /** Resolves when every client is connected. `token`: of the dashboard. */
+  async open(buttons: Buttons, token: string): Promise<void> {
     const host = {
       started: (pid: number) => this.#guard.started(pid),
       longMs: (from: number) => this.happenings.longMs(from),
@@ -73,9 +78,10 @@ export class Stage {
       lost: (client: ScriptedClient) => this.#lostThere(client),
     };
     const args = sojournArgs(this.#guard.folder);
+    const plan = { args, env: { SOJOURN_DASHBOARD_TOKEN: token }, policy: 'turns', buttons } as const;
     [this.#ours, this.#theirs] = await Promise.all([
-      Side.open(args, 'turns', ours, (instances) => (this.#instances = instances)),
-      Side.open(sdkArgs(), 'affinity', theirs, () => {}),
+      Side.open(plan, ours, (instances) => (this.#instances = instances)),
+      Side.open({ args: sdkArgs(), policy: 'affinity' }, theirs, () => {}),
     ]);
     for (const client of this.ours.clients) this.happenings.knows(client);
     this.happenings.say('one, two and three serve');
@@ -152,19 +158,30 @@ export class Stage {
     return undefined;
   }
 
+  /** For the page. */
+  get state(): DemoState {
+    const instances = this.#instances.map(({ name, state }) => ({ name, state }));
+    return { instances, storeAway: this.#awaySince !== undefined, canFreeze: CAN_FREEZE };
+  }
+
+  /** Why it cannot be started, if so. */
+  refusesStart(name: Name): string | undefined {
+    const { state, isRunning } = this.ours.instance(name);
+    return state === 'frozen' || !isRunning ? undefined : `${name} runs. Only an instance that ended can be started.`;
+  }
+
   /** Starts it, a frozen one anew. Rejects when it does not start. */
-  async restart(name: Name): Promise<string | undefined> {
+  async restart(name: Name): Promise<void> {
     const both = [this.ours.instance(name), this.theirs.instance(name)];
     if (this.ours.instance(name).state === 'frozen') {
       for (const instance of both) instance.kill();
       this.happenings.say(`${name} was killed, to start again`);
-    } else if (this.ours.instance(name).isRunning) return `${name} runs. Only an instance that ended can be started.`;
+    }
     this.#done(`restart ${name}`);
     await Promise.all(both.map((instance) => ended(instance).then(() => instance.start())));
     this.happenings.over('killed', name);
     this.happenings.over('drained', name);
     this.happenings.over('frozen', name);
-    return undefined;
   }
 
   takeStoreAway(): string | undefined {
@@ -211,15 +228,25 @@ export class Stage {
   #said(instance: Instance, message: unknown): void {
     const { notice, report } = message as { readonly notice?: Notice; readonly report?: StoreReport };
     if (report !== undefined) this.#reports.set(instance.name, { ...report, at: performance.now() });
+    if (notice?.kind === 'joined') this.#leases.set(instance.name, notice.instance);
     if (notice !== undefined) this.happenings.noticed(instance, notice);
   }
 
   #ended(instance: Instance, pid: number, before: InstanceState): void {
     this.#guard.ended(pid);
     this.#reports.delete(instance.name);
+    const lease = this.#leases.get(instance.name);
+    const end = before === 'killed' ? 'killed' : 'crashed';
+    if (before !== 'draining') this.#tellEnd({ host: instance.name, pid, instance: lease, end });
     if (this.#isClosing || (before !== 'serving' && before !== 'frozen')) return;
     this.happenings.interrupted('ended', instance.name);
     this.happenings.say(`${instance.name} ended by itself (pid ${pid})`);
+  }
+
+  /** The dashboards of the others say it. */
+  #tellEnd(end: ProcessEnd): void {
+    const order: EndedOrder = { sojourn: 'ended', ...end };
+    for (const instance of this.#instances) instance.tell(order);
   }
 
   #lost(client: ScriptedClient, error: unknown): void {

@@ -17,6 +17,8 @@ export interface NotedEvent {
   readonly instance?: string;
   /** The instance that saw it. */
   readonly by: string;
+  /** How its process ended, where that is known. */
+  readonly end?: 'killed' | 'crashed';
   readonly ms?: number;
   count?: number;
   readonly interrupted?: number;
@@ -45,6 +47,10 @@ export class FleetEvents {
 
   get change(): number {
     return this.#change;
+  }
+
+  processEnded(instance: string, end: 'killed' | 'crashed'): void {
+    this.#add({ kind: 'gone', instance, end });
   }
 
   note(notice: EmittedNotice): void {
@@ -91,22 +97,23 @@ export function sentenceOf(event: NotedEvent, nameOf: (instance: string) => stri
   const name = event.instance === undefined ? 'An instance' : nameOf(event.instance);
   const by = nameOf(event.by);
   const sessions = `${count.toLocaleString('en')} ${count === 1 ? 'session' : 'sessions'}`;
-  const seconds = `${(ms / 1_000).toFixed(1)} s`;
+  const time = ms < 1_000 ? `${ms} ms` : `${(ms / 1_000).toFixed(1)} s`;
   switch (kind) {
     case 'joined':
       return `${name} joined`;
     case 'draining':
       return `${name} drains: it hands its sessions to other instances`;
     case 'drained':
-      return `${name} has drained: ${sessions} in the store, ${interrupted} interrupted calls, ${seconds}`;
+      return `${name} has drained: ${sessions} in the store, ${interrupted} interrupted calls, ${time}`;
     case 'gone':
+      if (event.end !== undefined) return `${name} ${event.end === 'killed' ? 'was killed' : 'crashed'}`;
       return `${name} is gone: its lease was removed`;
     case 'lapsed':
       return `The lease of ${name} ran out`;
     case 'storeAway':
       return `${by} cannot reach the store: calls that need it wait`;
     case 'storeBack':
-      return `${by} reaches the store again, after ${seconds}`;
+      return `${by} reaches the store again, after ${time}`;
     case 'moved':
       return `${sessions} of ${name} ${count === 1 ? 'continues' : 'continue'} on ${by}`;
     case 'other':

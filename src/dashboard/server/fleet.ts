@@ -8,9 +8,9 @@
  * forgotten; each instance keeps what it collects about itself (`collector.ts`).
  */
 import type { ChangedRow } from '../wire-pages.ts';
-import type { Fleet as FleetNow, FleetEvent, FleetStore, HourBin, Stop, StoreCounts } from '../wire.ts';
+import type { Fleet as FleetNow, FleetEvent, FleetStore, HourBin, Stop, StopDropped, StoreCounts } from '../wire.ts';
 import type { ChangedRows } from './changed-rows.ts';
-import { type NotedEvent, sentenceOf } from './fleet-events.ts';
+import type { NotedEvent } from './fleet-events.ts';
 import { BINS, fleetBins } from './hour.ts';
 import { joinedStops } from './joined-stops.ts';
 import type { KnownInstances } from './known-instances.ts';
@@ -20,6 +20,7 @@ import type { HearsReports, Peers } from './peers.ts';
 import { nothingGot, type Report, type Reports } from './report.ts';
 import type { SessionRows } from './session-rows.ts';
 import { newStop, type StopPart } from './stops.ts';
+import { ToldEvents } from './told-events.ts';
 
 const TICK_MS = 500;
 const LEASES_MS = 1_000;
@@ -29,14 +30,17 @@ const LINGER_MS = 10_000;
 const COUNT_MS = 5_000;
 const COUNT_MANY_MS = 60_000;
 const MANY = 2_000;
-const EVENTS = 200;
 const HOUR_MS = 3_600_000;
+/** Those of 16 interruptions at 64 instances. */
+const STOP_PARTS = 1_024;
 
 /** What pages get. */
 export interface FleetReader {
   fleet(json: string): void;
   event(event: FleetEvent): void;
   stop(stop: Stop): void;
+  /** It is a part of another one. */
+  stopDropped(stop: StopDropped): void;
   hour(bin: HourBin): void;
   rows(rows: readonly ChangedRow[]): void;
   readonly wantsRows: boolean;
@@ -55,9 +59,9 @@ export class Fleet implements HearsReports {
   readonly #changed: ChangedRows;
   readonly #instances: KnownInstances;
   readonly #readers = new Set<FleetReader>();
-  readonly #events = new Map<string, { readonly noted: NotedEvent; readonly event: FleetEvent }>();
-  /** Parts of each instance, by the stop. */
-  readonly #stops = new Map<string, Map<string, StopPart>>();
+  readonly #events: ToldEvents;
+  /** What each instance knows of each stop. */
+  readonly #stops = new Map<string, StopPart>();
   readonly #told = new Map<string, string>();
   readonly #bins = new Map<string, readonly HourBin[]>();
   #own = nothingGot();
@@ -85,6 +89,7 @@ export class Fleet implements HearsReports {
     this.#rows = rows;
     this.#changed = changed;
     this.#instances = instances;
+    this.#events = new ToldEvents(instances);
   }
 
   get others(): readonly string[] {
@@ -201,6 +206,7 @@ export class Fleet implements HearsReports {
     } catch (err) {
       this.#parts.options.logger.debug({ err }, 'The dashboard cannot read which instances there are');
     }
+    for (const event of this.#events.named()) this.#each((reader) => reader.event(event));
     const wantsRows = [...this.#readers].some((reader) => reader.wantsRows);
     if (this.#quietAt === undefined) this.#peers.watch(this.others, wantsRows, this.#instances.known);
   }
@@ -216,40 +222,32 @@ export class Fleet implements HearsReports {
       if (end === 'drained') continue;
       const kind = end === 'lapsed' ? 'lapsed' : end === 'left' ? 'other' : 'gone';
       this.#takeEvent({ id: `gone.${id}`, at: now, kind, instance: id, by, change: 0 });
-      if (end !== 'left') this.#takeStop(SEEN, { ...newStop('gone', id, now), end });
+      if (end !== 'left') this.#takeStop({ ...newStop(SEEN, 'gone', id, now), end });
     }
   }
 
   #take(from: string, { events, stops, bins }: Report): void {
     for (const noted of events) this.#takeEvent(noted);
-    for (const part of stops) this.#takeStop(from, part);
+    for (const part of stops) this.#takeStop(part);
     if (bins.length > 0) this.#bins.set(from, [...(this.#bins.get(from) ?? []), ...bins].slice(-BINS));
   }
 
-  #takeStop(from: string, part: StopPart): void {
-    const parts = this.#stops.get(from) ?? new Map<string, StopPart>();
-    parts.set(`${part.kind} ${part.instance ?? ''} ${part.at}`, part);
-    this.#stops.set(from, parts);
+  #takeStop(part: StopPart): void {
+    this.#stops.set(`${part.by} ${part.kind} ${part.instance ?? ''} ${part.at}`, part);
+    for (const [oldest] of this.#stops) if (this.#stops.size > STOP_PARTS) this.#stops.delete(oldest);
+    const { end, instance } = part;
+    if (instance !== undefined && (end === 'killed' || end === 'crashed')) this.#instances.ended(instance, end);
   }
 
   #takeEvent(noted: NotedEvent): void {
-    const { at, kind, instance } = noted;
+    const { kind, instance } = noted;
     if (kind === 'drained' && instance !== undefined) this.#instances.ended(instance, 'drained');
-    // Several instances see that one is dead.
-    const id = kind === 'gone' ? `gone.${instance ?? noted.id}` : noted.id;
-    if (kind === 'gone' && this.#events.has(id)) return;
-    const text = sentenceOf(noted, (of) => this.nameOf(of) ?? of);
-    const event: FleetEvent = { id, at, kind, text, ...(instance !== undefined && { instance }) };
-    this.#events.set(id, { noted, event });
-    for (const [oldest] of this.#events) {
-      if (this.#events.size <= EVENTS) break;
-      this.#events.delete(oldest);
-    }
-    this.#each((reader) => reader.event(event));
+    const event = this.#events.take(noted);
+    if (event !== undefined) this.#each((reader) => reader.event(event));
   }
 
   #joinedStops(): Stop[] {
-    const parts = [...this.#stops.values()].flatMap((of) => [...of.values()]);
+    const parts = [...this.#stops.values()];
     return joinedStops(
       parts,
       (id) => this.nameOf(id),
@@ -258,7 +256,13 @@ export class Fleet implements HearsReports {
   }
 
   #tellStops(): void {
-    for (const stop of this.#joinedStops()) {
+    const stops = this.#joinedStops();
+    for (const id of this.#told.keys()) {
+      if (stops.some((stop) => stop.id === id)) continue;
+      this.#told.delete(id);
+      this.#each((reader) => reader.stopDropped({ id }));
+    }
+    for (const stop of stops) {
       const json = JSON.stringify(stop);
       if (this.#told.get(stop.id) === json) continue;
       this.#told.set(stop.id, json);
@@ -284,8 +288,7 @@ export class Fleet implements HearsReports {
   }
 
   #catchUp(reader: FleetReader): void {
-    for (const { event } of [...this.#events.values()].toSorted((one, other) => one.event.at - other.event.at))
-      reader.event(event);
+    for (const event of this.#events.all) reader.event(event);
     for (const stop of this.#joinedStops()) reader.stop(stop);
     for (const bin of fleetBins([...this.#bins.values()])) reader.hour(bin);
   }
@@ -317,7 +320,7 @@ export class Fleet implements HearsReports {
     const refused = reports.reduce((sum, report) => sum + report.refused.times, 0);
     return {
       at,
-      instances: this.#instances.shown(at),
+      instances: this.#instances.shown(at, this.#parts.health().store === 'away'),
       store: this.#store(reports, at),
       ...latencies,
       refused,

@@ -14,12 +14,30 @@ export function joinedStops(
   lived: (instance: string) => number | undefined,
 ): Stop[] {
   const groups: StopPart[][] = [];
-  for (const part of parts.toSorted((one, other) => one.at - other.at)) {
+  for (const part of asOutages(parts).toSorted((one, other) => one.at - other.at)) {
     const group = groups.find(([first]) => first !== undefined && isSame(first, part));
     if (group === undefined) groups.push([part]);
     else group.push(part);
   }
   return groups.map((group) => joined(group, nameOf, lived)).slice(-MOST);
+}
+
+/**
+ * An instance whose lease lapsed while the store was away lives under another id. Others may have removed the lease:
+ * what they saw is a part of the outage.
+ */
+function asOutages(parts: readonly StopPart[]): readonly StopPart[] {
+  // A part that was never changed is what the page's own instance saw: that instance may be dead.
+  const lapsed = new Set(
+    parts.flatMap(({ end, change, instance }) => (end === 'lapsed' && change > 0 ? instance : [])),
+  );
+  const outages = parts.filter(({ kind }) => kind === 'store');
+  return parts.map((part) => {
+    const { instance, end: _, ...rest } = part;
+    if (part.kind !== 'gone' || instance === undefined || !lapsed.has(instance)) return part;
+    const of = outages.find(({ at, overAt = Infinity }) => part.at >= at - SAME_MS && part.at <= overAt + SAME_MS);
+    return of === undefined ? part : { ...rest, kind: 'store', at: of.at, overAt: of.overAt ?? part.at };
+  });
 }
 
 /** A drain ends with an instance that is gone: calls that came to it last are calls of its drain. */
@@ -46,7 +64,7 @@ function joined(
   const overs = group.flatMap(({ overAt }) => overAt ?? []);
   const sessions = group.find((part) => part.sessions !== undefined)?.sessions ?? (instance && lived(instance));
   const name = instance && nameOf(instance);
-  const end = drain?.end ?? ends[0];
+  const end = drain?.end ?? ends.find((each) => each === 'killed' || each === 'crashed') ?? ends[0];
   return {
     id: `${kind}.${instance ?? at}`,
     at,

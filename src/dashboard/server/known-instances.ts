@@ -6,8 +6,8 @@ import type { Report } from './report.ts';
 
 /** A lease that is no longer there is shown for this long. */
 const GONE_MS = 60_000;
-/** An instance that has reported and is quiet for so long does not answer. */
-const SILENT_MS = 3_000;
+/** An instance that reports twice a second and is quiet for so long does not answer. Most leases last longer. */
+const SILENT_MS = 1_500;
 /** Names stay known for the events of the last hour. */
 const NAMES = 500;
 
@@ -31,6 +31,8 @@ interface Changes {
 export class KnownInstances {
   readonly #self: { readonly id: string };
   readonly #known = new Map<string, Known>();
+  /** Since then reports can arrive. */
+  #hearsAt = -Infinity;
   readonly #names = new Map<string, string>();
   /** Live sessions of others, as instances that died have told. */
   readonly #sessions = new BoundedMap<string, number>(NAMES);
@@ -109,6 +111,12 @@ export class KnownInstances {
     }
   }
 
+  /** The instance of a process. */
+  idOf(host: string, pid: number): string | undefined {
+    const isOf = ({ lease: { process: its } }: Known): boolean => its?.host === host && its.pid === pid;
+    return [...this.#known].findLast(([, known]) => isOf(known))?.[0];
+  }
+
   /** Another instance saw how it ended. */
   ended(id: string, end: FleetInstance['end']): void {
     const known = this.#known.get(id);
@@ -124,14 +132,16 @@ export class KnownInstances {
     return this.#known.get(id)?.report?.figures.sessions ?? this.#sessions.get(id);
   }
 
-  shown(now: number): FleetInstance[] {
+  /** `isStoreAway`: then no report arrives, which says nothing about who sends it. */
+  shown(now: number, isStoreAway: boolean): FleetInstance[] {
+    if (isStoreAway) this.#hearsAt = now;
     return [...this.#known]
       .toSorted(([, one], [, other]) => joinedAt(one) - joinedAt(other))
       .map(([id, known]) => this.#shown(id, known, now));
   }
 
   #shown(id: string, { lease, report, since, heardAt, goneAt, end }: Known, now: number): FleetInstance {
-    const isSilent = report !== undefined && now - heardAt > SILENT_MS;
+    const isSilent = report !== undefined && now - Math.max(heardAt, this.#hearsAt) > SILENT_MS;
     const { host, pid, startedAt, runtime } = lease.process ?? {};
     const state = goneAt !== undefined ? 'gone' : isSilent ? 'silent' : lease.state;
     return {
@@ -154,10 +164,12 @@ export class KnownInstances {
     for (const [id, { lease }] of this.#known) {
       if (this.#names.has(id)) continue;
       const { host, pid } = lease.process ?? {};
-      const isAlone = [...this.#known.values()].filter((other) => other.lease.process?.host === host).length === 1;
+      const present = [...this.#known].filter(([, { goneAt }]) => goneAt === undefined);
+      const isAlone = present.filter(([, other]) => other.lease.process?.host === host).length === 1;
       const name = host === undefined ? id : isAlone ? host : `${host} ${pid}`;
-      // One process may have several endpoints, and another id after its lease lapsed.
-      this.#names.set(id, [...this.#names.values()].includes(name) ? `${host} ${pid} ${id.slice(0, 4)}` : name);
+      // One process may have several endpoints. A process that follows another one on its host has its name.
+      const isTaken = present.some(([other]) => other !== id && this.#names.get(other) === name);
+      this.#names.set(id, isTaken ? `${host} ${pid} ${id.slice(0, 4)}` : name);
     }
     for (const [id] of this.#names) {
       if (this.#names.size <= NAMES) break;

@@ -9,7 +9,9 @@ import { Collector } from './collector.ts';
 import type { DashboardHandler } from './faces.ts';
 import { KnownInstances } from './known-instances.ts';
 import { Fleet } from './fleet.ts';
-import type { CheckedDashboard } from './options.ts';
+import type { InstanceLease } from '../../stores/store.ts';
+import { thisProcess } from '../../cluster/this-process.ts';
+import type { CheckedDashboard, ProcessEnd } from './options.ts';
 import { PageFiles, withSecurity } from './page-files.ts';
 import type { DashboardParts } from './parts.ts';
 import { type Answers, Peers, type Question } from './peers.ts';
@@ -27,6 +29,7 @@ export class Collecting implements Answers {
   readonly rows: SessionRows;
   readonly peers: Peers;
   readonly fleet: Fleet;
+  readonly #instances: KnownInstances;
 
   constructor(parts: DashboardParts) {
     this.parts = parts;
@@ -36,6 +39,7 @@ export class Collecting implements Answers {
     const reports = new Reports(parts, this.collector);
     const changed = new ChangedRows(this.collector, this.rows);
     const instances = new KnownInstances(instance.lease);
+    this.#instances = instances;
     this.peers = new Peers(parts, reports, changed, this, instances);
     this.fleet = new Fleet(parts, instances, reports, this.peers, this.rows, changed);
     instance.mount(this.peers);
@@ -52,6 +56,14 @@ export class Collecting implements Answers {
       case 'payloads':
         return this.collector.payloads.begin(of) ?? null;
     }
+  }
+
+  /** Other instances have no way to know it. */
+  async processEnded({ host = thisProcess().host, pid, instance: last, end }: ProcessEnd): Promise<void> {
+    const { instance } = this.parts;
+    const isOf = ({ process: its }: InstanceLease): boolean => its?.host === host && its.pid === pid;
+    const id = this.#instances.idOf(host, pid) ?? (await instance.leases()).findLast(isOf)?.id ?? last;
+    if (id !== undefined && id !== instance.lease.id) this.collector.processEnded(id, end);
   }
 
   stop(): void {

@@ -35,6 +35,18 @@ export interface ServedDashboard {
   /** Where clients connect. */
   readonly endpoint: string | undefined;
   readonly drainMs: number;
+  /** `sojourn demo` runs this process. */
+  readonly demo?: true | undefined;
+}
+
+/** How another process ended, as its supervisor saw it. */
+export interface ProcessEnd {
+  /** That of its lease. Absent: this host. */
+  readonly host?: string;
+  readonly pid: number;
+  /** Its instance when it was last heard. Its lease may be gone already. */
+  readonly instance?: string | undefined;
+  readonly end: 'killed' | 'crashed';
 }
 
 /** `DashboardOptions` after the check. */

@@ -4,7 +4,7 @@
  * again.
  */
 import type { TimeProvider } from '../../types.ts';
-import type { FleetEvent, Hello, HourBin, Stop } from '../wire.ts';
+import type { FleetEvent, Hello, HourBin, Stop, StopDropped } from '../wire.ts';
 import type { ChangedRow, Rows } from '../wire-pages.ts';
 import type { Fleet, FleetReader } from './fleet.ts';
 import type { StreamTarget, StreamWriter } from './request.ts';
@@ -76,6 +76,10 @@ export class PageStream implements StreamWriter, FleetReader {
 
   stop(stop: Stop): void {
     this.#write('stop', JSON.stringify(stop));
+  }
+
+  stopDropped(stop: StopDropped): void {
+    this.#write('stopDropped', JSON.stringify(stop));
   }
 
   hour(bin: HourBin): void {

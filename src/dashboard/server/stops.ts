@@ -26,6 +26,8 @@ const CALL_MS = 120_000;
 
 /** What one instance knows of a stop. */
 export interface StopPart {
+  /** The instance that saw it, by its id of then: it may have another lease by now. */
+  readonly by: string;
   readonly kind: Stop['kind'];
   readonly at: number;
   readonly instance?: string;
@@ -43,9 +45,9 @@ export interface StopPart {
   change: number;
 }
 
-export function newStop(kind: Stop['kind'], instance: string | undefined, at: number): StopPart {
+export function newStop(by: string, kind: Stop['kind'], instance: string | undefined, at: number): StopPart {
   const counted = { moved: 0, waited: 0, longestMs: 0, lost: 0, failed: 0, resumed: 0 };
-  return { kind, at, ...(instance !== undefined && { instance }), ...counted, calls: [], change: 0 };
+  return { by, kind, at, ...(instance !== undefined && { instance }), ...counted, calls: [], change: 0 };
 }
 
 interface Touched {
@@ -86,7 +88,7 @@ export class Stops {
   note(notice: EmittedNotice): void {
     switch (notice.kind) {
       case 'leaseRemoved':
-        return this.#changed(this.#gone(notice.instance), { end: 'removed' });
+        return this.#removed(this.#gone(notice.instance));
       case 'leaseLapsed':
         return this.#changed(this.#open('gone', notice.instance), { end: 'lapsed' });
       case 'storeAway':
@@ -110,6 +112,14 @@ export class Stops {
       default:
         return undefined;
     }
+  }
+
+  processEnded(instance: string, end: 'killed' | 'crashed'): void {
+    this.#changed(this.#gone(instance), { end });
+  }
+
+  #removed(stop: StopPart): void {
+    this.#changed(stop, { end: stop.end ?? 'removed' });
   }
 
   /** A call has its end. Most calls were not touched, so this is one look into a map that is empty most of the time. */
@@ -227,7 +237,7 @@ export class Stops {
 
   #open(kind: Stop['kind'], instance: string | undefined): StopPart {
     const at = this.#time.now();
-    const stop = newStop(kind, instance, at);
+    const stop = newStop(this.#self.id, kind, instance, at);
     this.#stops.push(stop);
     if (this.#stops.length > STOPS) this.#stops.shift();
     this.#changed(stop, {});
