@@ -203,7 +203,8 @@ export class Api {
   }
 
   async #drain(id: string): Promise<Reply> {
-    const { instance, drainOrdered } = this.#of.parts;
+    const { peers, parts } = this.#of;
+    const { instance, drainOrdered } = parts;
     const by = `the dashboard of ${instance.lease.id}`;
     if (id === instance.lease.id) {
       drainOrdered(by);
@@ -212,7 +213,9 @@ export class Api {
     const isThere = (await instance.leases()).some((lease) => lease.id === id);
     if (!isThere) return failed(404, 'unknown', 'No instance has this id');
     if (await instance.orderDrain(id, base64url(systemRandom(NONCE_BYTES)), by)) return done();
-    return failed(409, 'not_sent', 'The order was not sent: the instance has left, or it runs in the same process');
+    const [answer] = await peers.ask([id], 'drain', by);
+    if (answer?.[1] === true) return done();
+    return failed(409, 'not_sent', 'The order was not sent: it has left, or has no dashboard and runs in this process');
   }
 }
 

@@ -55,7 +55,17 @@ export class Collecting implements Answers {
         return timelinePart(of, this.collector, this.rows);
       case 'payloads':
         return this.collector.payloads.begin(of) ?? null;
+      case 'drain':
+        return this.#drainHere(of);
     }
+  }
+
+  /** Between processes orders are messages of their own, which no one can repeat. */
+  #drainHere(by: string): boolean {
+    const { options, drainOrdered } = this.parts;
+    if (options.store?.inProcess === false) return false;
+    drainOrdered(by);
+    return true;
   }
 
   /** Other instances have no way to know it. */

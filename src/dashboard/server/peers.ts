@@ -32,13 +32,19 @@ const WATCHERS = 64;
 const QUESTIONS = 128;
 
 /** What a page asks once. */
-export type Question = 'refusals' | 'clients' | 'timeline' | 'payloads';
+export type Question = 'refusals' | 'clients' | 'timeline' | 'payloads' | 'drain';
 
-const QUESTION_NAMES: ReadonlySet<unknown> = new Set<Question>(['refusals', 'clients', 'timeline', 'payloads']);
+const QUESTION_NAMES: ReadonlySet<unknown> = new Set<Question>([
+  'refusals',
+  'clients',
+  'timeline',
+  'payloads',
+  'drain',
+]);
 
 /** Answers questions of pages. */
 export interface Answers {
-  /** `of`: the id of a session, for `timeline` and `payloads`. */
+  /** `of`: the id of a session, for `timeline` and `payloads`. For `drain`: who orders it. */
   answer(question: Question, of: string): unknown;
 }
 
