@@ -70,6 +70,8 @@ export class FakeFleet {
   #awayUntil = 0;
   #ids = 0;
   server: Server | undefined;
+  /** The store is away for scans. */
+  failsScans = false;
 
   constructor(options: FakeOptions = {}) {
     this.#options = { sessions: 10_000, instances: 3, rate: 900, ...options };
@@ -528,6 +530,8 @@ export class FakeFleet {
       return void json(action === 'payloads' ? { until: Date.now() + 300_000 } : { done: true });
     if (what === 'sessions' && id !== '')
       return void (at < 0 ? json({ error: 'unknown', message: '' }, 404) : json(this.#detail(this.rows[at] as Row)));
+    if (what === 'sessions' && this.failsScans)
+      return void json({ error: 'store_away', message: 'The session store cannot be reached' }, 503);
     if (what === 'sessions') {
       const from = Number(searchParams.get('cursor') ?? 0);
       const page: SessionPage = {

@@ -80,6 +80,7 @@ export class Collecting implements Answers {
     this.fleet.stop();
     this.peers.stop();
     this.collector.stop();
+    this.rows.clear();
   }
 }
 

@@ -37,6 +37,7 @@ export class SessionRows {
   readonly #kept = new Map<string, Part>();
   readonly #ids = new BoundedMap<string, string>(MOST);
   #keptBytes = 0;
+  #timer: unknown;
   #key: Uint8Array | undefined;
 
   constructor(parts: DashboardParts) {
@@ -63,14 +64,28 @@ export class SessionRows {
         part.bytes = json.length;
         this.#keptBytes += json.length;
         if (this.#keptBytes > KEPT_BYTES) this.#drop(key);
+        this.#forgetLater();
       },
       () => this.#drop(key),
     );
     return part.json;
   }
 
+  /** No other page may ask for a part. */
+  #forgetLater(): void {
+    const { timeProvider: time } = this.#parts.options;
+    if (this.#timer !== undefined || this.#kept.size === 0) return;
+    this.#timer = time.setTimeout(() => {
+      this.#timer = undefined;
+      this.#forget(time.monotonic());
+      this.#forgetLater();
+    }, KEPT_MS);
+  }
+
   /** Nothing watches any more. */
   clear(): void {
+    this.#parts.options.timeProvider.clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#kept.clear();
     this.#ids.clear();
     this.#keptBytes = 0;
