@@ -1,7 +1,16 @@
 import { posix, sep } from 'node:path';
 
 /** The files directly in `src/` besides `index.ts`, with the folder of `errors.ts`. Every folder may import them. */
-const LEAVES = new Set(['bounded-map', 'entry-list', 'errors', 'or-undefined', 'shown', 'small-map', 'types']);
+const LEAVES = new Set([
+  'bounded-map',
+  'budget',
+  'entry-list',
+  'errors',
+  'or-undefined',
+  'shown',
+  'small-map',
+  'types',
+]);
 
 /** Exports every error of the files in its folder. A list of their names would say nothing that they do not say. */
 const ALL_ERRORS = 'errors.ts';

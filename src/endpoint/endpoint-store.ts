@@ -25,6 +25,7 @@ export function openEndpointStore(store: Store, options: StoreSettings): MaybePr
     leaseMs: options.leaseMs,
     eventLogBytes: options.limits.eventLogBytes,
     tombstones: options.limits.tombstones,
+    userShare: options.limits.userShare,
   });
   const made = (open: OpenStore): EndpointStore => {
     const plain = endpointStore(open, sessions);

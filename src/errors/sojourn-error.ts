@@ -47,6 +47,7 @@ const ERRORS = {
   CALL_TIMEOUT: [200, RPC.transport],
   EVENT_UNKNOWN: [200, RPC.transport],
   STORE_AWAY: [503, RPC.transport],
+  STORE_FULL: [503, RPC.transport],
   LAPSED: [503, RPC.transport],
   RESTORE_FAILED: [503, RPC.transport],
   OWNER_UNREACHABLE: [503, RPC.transport],

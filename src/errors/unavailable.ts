@@ -19,6 +19,14 @@ export const storeAway = (what: string, cause?: unknown): SojournError =>
 export const storeRefused = (what: string, cause?: unknown): SojournError =>
   storeUnusable('cannot be used', what, true, cause);
 
+/** `what`: which limit is reached. The store in this process forgets no record of such a kind before its time. */
+export const storeFull = (kind: string, what: string): SojournError =>
+  unavailable(
+    'STORE_FULL',
+    `the memory store has no room for more records of the kind ${kind}: ${what}. ` +
+      'Room comes back as records pass their keep time; raise the limit, or use a store with a server or a file',
+  );
+
 /** The error that a handler gets. The handler may pass it on to its client. */
 export const storeAwayForClients = (what: string, cause: unknown): unknown =>
   cause instanceof SojournError && cause.code === 'STORE_AWAY' ? storeAway(what, cause) : cause;

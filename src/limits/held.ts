@@ -6,7 +6,7 @@
  * every row in the heap.
  */
 import type { MemoryUse } from '../http/slow-readers.ts';
-import { Budget } from './budget.ts';
+import { Budget } from '../budget.ts';
 
 interface HeldThing {
   readonly what: string;

@@ -46,6 +46,16 @@ export interface Kind {
    * records that expired `keepMs` ago.
    */
   readonly listed: boolean;
+  /**
+   * Ids are `<group>.<name>`, in visible ASCII. A group has at least one character and no dot; a name may have dots.
+   * `create` throws for another id. `list` and `count` also work on one group. Needs `listed`.
+   */
+  readonly grouped?: true;
+  /**
+   * `false`: no ended record is forgotten before its time. A store that bounds what it remembers (memory) refuses
+   * instead: `create`, and `end` with a long outcome, throw `STORE_FULL`. Default: it forgets the oldest.
+   */
+  readonly evicts?: false;
 }
 
 /**
@@ -229,6 +239,7 @@ export interface Records {
   /**
    * `'exists'`: there is a record of that id, or it ended and still shows. It stays unchanged. `expiresInMs` as in a
    * change; without it the record does not expire. `dueInMs`: its first due time; without it the record is not due.
+   * Throws `STORE_FULL` and stores nothing where the kind says so (`evicts`).
    */
   create(record: NewRecord, expiresInMs?: number | null, dueInMs?: number | null): MaybePromise<CreateOutcome>;
   /**
@@ -255,11 +266,21 @@ export interface Records {
    * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner. Only `outcome`, a
    * text of any size, stays, for `keepMs` (without it: that of the kind); fields, log and marks go at once. A record
    * that had expired before ends at its expiry, without an outcome. `'fenced'`: the record is not as `from` saw it.
-   * `'gone'`: the record was ended or missing before.
+   * `'gone'`: the record was ended or missing before. `STORE_FULL` (`evicts`): the record lives on. An outcome of at
+   * most 1,024 bytes, or no longer than the body, is never refused.
    */
   end(id: string, from: Seen, outcome: string, keepMs?: number): MaybePromise<EndOutcome>;
-  /** Records that have not ended, in a stable order. A cursor also works with another page size. */
-  list(limit: number, cursor?: string): MaybePromise<RecordPage>;
+  /**
+   * Records that have not ended, in a stable order; those of one group, if it is given. A cursor also works with
+   * another page size. It belongs to the group of its page: with another group the page may leave records out.
+   */
+  list(limit: number, cursor?: string, group?: string): MaybePromise<RecordPage>;
+  /**
+   * How many records of a group have not been ended, those that have expired included: never less than its living
+   * records. A write that finds no living record, or that a crash breaks off, may leave one too many until `due` has
+   * checked it.
+   */
+  count(group: string): MaybePromise<number>;
   /**
    * Records past their due time, and those past their expiry that are not ended, whether their owner lives or not. All
    * pages together name each of them that is due all the time; one may come twice. A cursor is good for one pass.
@@ -312,6 +333,8 @@ export interface StoreOptions {
   readonly eventLogBytes: number;
   /** Ended records of each kind remembered in this process (memory store). */
   readonly tombstones: number;
+  /** The part of what is free that a user may have of a kind with `evicts: false` (memory store); a half by default. */
+  readonly userShare?: number;
 }
 
 /** What `memory()` and the other store functions return; one object may serve several endpoints of a process. */

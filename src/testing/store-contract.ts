@@ -19,6 +19,7 @@ import { endCases } from './contract/ends.ts';
 import { eventLogCases } from './contract/event-log.ts';
 import { expiryCases } from './contract/expiry.ts';
 import { fieldCases } from './contract/fields.ts';
+import { groupCases } from './contract/groups.ts';
 import { instanceCases } from './contract/instances.ts';
 import { kindCases } from './contract/kinds.ts';
 import { listingCases } from './contract/listing.ts';
@@ -27,6 +28,7 @@ import { outageCases } from './contract/outages.ts';
 import { ownershipCases } from './contract/ownership.ts';
 import { recordCases } from './contract/records.ts';
 import { retentionCases } from './contract/retention.ts';
+import { roomCases } from './contract/room.ts';
 import type { StoreCase } from './contract/store-case.ts';
 
 export const storeContract: readonly StoreCase[] = [
@@ -38,6 +40,8 @@ export const storeContract: readonly StoreCase[] = [
   ...dueCases,
   ...kindCases,
   ...listingCases,
+  ...groupCases,
+  ...roomCases,
   ...eventLogCases,
   ...retentionCases,
   ...instanceCases,

@@ -17,14 +17,14 @@ export interface View extends Omit<OpenStore, 'records'> {
 }
 
 /** `kind`: the name of the kind; default `'things'`. */
-export interface ViewSettings extends Omit<StoreOptions, 'kinds'>, Pick<Kind, 'log' | 'keepMs'> {
+export interface ViewSettings extends Omit<StoreOptions, 'kinds'>, Pick<Kind, 'log' | 'keepMs' | 'grouped' | 'evicts'> {
   readonly kind?: string;
   readonly listed?: boolean;
 }
 
 export async function openView(store: Store, settings: ViewSettings): Promise<View> {
-  const { kind: name = 'things', log, keepMs, listed = true, ...options } = settings;
-  const kind: Kind = { name, log, keepMs, listed };
+  const { kind: name = 'things', log, keepMs, listed = true, grouped, evicts, ...options } = settings;
+  const kind: Kind = { name, log, keepMs, listed, ...(grouped && { grouped }), ...(evicts === false && { evicts }) };
   return viewOf(await store.open({ ...options, kinds: [kind] }), kind);
 }
 

@@ -17,6 +17,7 @@ import type {
 } from '../../src/stores/store.ts';
 import { StoreData } from './store-data.ts';
 import { ALL_RULES, type StoreRules } from './store-rules.ts';
+import { checkedKind } from '../../src/stores/shared/kinds.ts';
 import { Secrets, SECRETS } from '../../src/stores/shared/secrets.ts';
 
 /** The way of one process to the store. */
@@ -166,7 +167,8 @@ export class SimStore implements Store {
       },
       add: (id, field, text) => port.call('add', () => data.add(id, field, text)),
       end: (id, { ...seen }, outcome, keepMs) => port.call('end', () => data.end(id, seen, outcome, keepMs)),
-      list: (limit, cursor) => port.call('list', () => data.list(limit, cursor)),
+      list: (limit, cursor, group) => port.call('list', () => data.list(limit, cursor, group)),
+      count: (group) => port.call('count', () => data.count(group)),
       due: (limit, cursor) => port.call('due', () => data.due(limit, cursor)),
       append: (request) => {
         const name = request.stream === null ? 'mark' : 'append';
@@ -176,7 +178,7 @@ export class SimStore implements Store {
       trim: () => port.call('trim', () => data.trim()),
     });
     return {
-      records: (kind) => recordsOf(deployment.of(kind)),
+      records: (kind) => recordsOf(deployment.of(checkedKind(kind))),
       instances: new SimInstances(this.#server, deployment, port, own),
       secret: (name, keepMs) => port.call('secret', () => secrets.get(name, keepMs) as Uint8Array),
       close: () =>

@@ -27,6 +27,7 @@ import type {
   WriteOutcome,
 } from '../../src/stores/store.ts';
 import { changedRecord, newRecord, rungRecord, saved } from '../../src/stores/shared/record-change.ts';
+import { groupOf, rangeOf } from '../../src/stores/shared/groups.ts';
 import type { EndReason } from '../../src/types.ts';
 import { endReasonOf } from '../../src/session/record/session-record.ts';
 import { Leases } from './leases.ts';
@@ -111,6 +112,7 @@ export class StoreData {
   // ——— sessions ———
 
   create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): CreateOutcome {
+    groupOf(this.#options.kind, record.id);
     if (this.read(record.id) !== undefined) return 'exists';
     const own = newRecord(record, this.#after(expiresInMs), this.#after(dueInMs));
     this.#held.sessions.set(record.id, { record: own, markers: [], streams: new Map(), rows: [], bytes: 0 });
@@ -187,14 +189,28 @@ export class StoreData {
     return 'ended';
   }
 
-  list(limit: number, cursor?: string): RecordPage {
-    const living = [...this.#held.sessions.values()].filter((held) => !this.#expired(held)).map(({ record }) => record);
+  list(limit: number, cursor?: string, group?: string): RecordPage {
+    const living = this.#in(group)
+      .filter((held) => !this.#expired(held))
+      .map(({ record }) => record);
     const ids = living.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
     const key = ({ createdAt, id }: StoredRecord): string => `${String(createdAt).padStart(20, '0')} ${id}`;
     const from = cursor === undefined ? ids : ids.filter((record) => key(record) > cursor);
     const records = from.slice(0, limit);
     const last = records.at(-1);
     return from.length > limit && last !== undefined ? { records, nextCursor: key(last) } : { records };
+  }
+
+  count(group: string): number {
+    return this.#in(group).length;
+  }
+
+  /** Those that have expired and are not ended, too. */
+  #in(group: string | undefined): HeldSession[] {
+    const all = [...this.#held.sessions.values()];
+    if (group === undefined) return all;
+    const [after, before] = rangeOf(this.#options.kind, group);
+    return all.filter(({ record: { id } }) => after < id && id < before);
   }
 
   /** The cursor is the last id of the page before. */

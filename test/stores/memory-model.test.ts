@@ -28,5 +28,5 @@ test('the random operations reach every outcome', () => {
     for (const { op } of randomOperations(seed, false)) expect(op).not.toBe('pass');
   }
   expect(Math.min(...seen.values())).toBeGreaterThan(50);
-  expect(seen.size).toBe(16);
+  expect(seen.size).toBe(17);
 });

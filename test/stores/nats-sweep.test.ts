@@ -1,6 +1,7 @@
 /** What goes by itself: nothing in NATS grows without an end. The clock is the test's. */
 import { dueNow, openStreams, type ViewSettings } from '../../src/testing/view.ts';
 import { expect, test } from 'vitest';
+import { seededRandom } from '../../src/options/seeded-random.ts';
 import { postStreamKey } from '../../src/session/streams/event-id.ts';
 import { nats } from '../../src/stores/nats/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
@@ -351,5 +352,36 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     // A lease each, the clock, and today's secret.
     await until(async () => (await messages('instances')) <= 4);
     expect(before).toBeGreaterThan(10);
+  });
+
+  test('a group counts what a crash has left in the list until the sweep removes it, and never too few', async () => {
+    const { clock, here, there, messages, prefix, manager } = await fakedViews({ grouped: true });
+    for (const id of ['g.a', 'g.b', 'g-.a', 'gg.a', 'g.half']) await here.records.create(recordOf(id));
+    // As if the instance that created the record had crashed after its first write.
+    await manager.streams.purge(`KV_${prefix}_records`, { filter: `$KV.${prefix}_records.mcp.things.g=2ehalf` });
+    expect([await there.records.count('g'), await there.records.count('g-')]).toEqual([3, 1]);
+    expect((await there.records.list(10, undefined, 'g')).records.map(({ id }) => id)).toEqual(['g.a', 'g.b']);
+    await clock.pass(10 * MINUTE + 1);
+    await dueNow(there, 10);
+    expect([await there.records.count('g'), await messages('places')]).toEqual([2, 4]);
+  });
+
+  test('a group is counted and listed right, whatever was removed beside its messages', async () => {
+    const { here, there } = await fakedViews({ grouped: true });
+    const random = seededRandom(20_261_125);
+    const living = new Map<string, Set<string>>(['a', 'a-', 'b'].map((group) => [group, new Set()]));
+    for (let round = 0; round < 6; round++) {
+      const ids = Array.from({ length: 60 }, (_, n) => `${['a', 'a-', 'b'][n % 3]}.${round}-${n}`);
+      await Promise.all(ids.map(async (id) => here.records.create(recordOf(id, { fields: {} }))));
+      for (const id of ids) living.get(id.slice(0, id.indexOf('.')))?.add(id);
+      const all = [...living.values()].flatMap((set) => [...set]).filter(() => random() < 0.6);
+      await Promise.all(all.map(async (id) => there.records.end(id, FENCE, 'deleted')));
+      for (const id of all) living.get(id.slice(0, id.indexOf('.')))?.delete(id);
+      for (const [group, set] of living) {
+        expect(await here.records.count(group)).toBe(set.size);
+        const listed = (await there.records.list(1_000, undefined, group)).records.map(({ id }) => id);
+        expect(listed.sort()).toEqual([...set].sort());
+      }
+    }
   });
 });

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
-import { casesFor, contractTests, idsBut, LONG_MS } from './contract.ts';
+import { casesFor, contractTests, idsBut, LONG_MS, ROOM } from './contract.ts';
 import { frozen, ownServer } from './outages.ts';
 
 const applies = casesFor('lease-expiry', 'store-clock');
@@ -30,7 +30,7 @@ describeWhereInstalled('nats', 'the NATS store on a separate server keeps', () =
 
 describe('the NATS store', () => {
   test('keeps the contract, except for data that only a process holds: here the server holds it', () => {
-    const left = ['tombstone/limit', 'expiry/stored', 'retention/process', 'lease/stored-death', 'forget/all'];
+    const left = ['tombstone/limit', 'expiry/stored', ...ROOM, 'retention/process', 'lease/stored-death', 'forget/all'];
     expect(idsBut(...applies, ...onOwnServer)).toEqual(left);
   });
 });

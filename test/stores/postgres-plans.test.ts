@@ -35,6 +35,12 @@ async function lookedAt(url: string): Promise<number> {
   return Number(rows[0].n);
 }
 
+/** What is asked of one group. */
+const ofGroups: Readonly<Record<string, (view: View) => unknown>> = {
+  count: ({ records }) => records.count('g'),
+  'a listing': ({ records }) => records.list(100, undefined, 'g'),
+};
+
 /** What is asked of a whole deployment, again and again; here all of it is young. */
 const sweeps: Readonly<Record<string, (view: View) => unknown>> = {
   due: ({ records }) => records.due(100),
@@ -61,6 +67,23 @@ describeWithServer(
       const looked = await lookedAt(url);
       expect(looked).toBeLessThan(LOOKED_AT);
       expect(looked).toBeGreaterThan(EACH);
+    });
+
+    test.each(Object.entries(ofGroups))('%s of a group reads only its rows', async (_, run) => {
+      const url = await newDatabase(server().url);
+      const view = await openView(url, { grouped: true });
+      for (let n = 0; n < 10; n++) await run(view);
+      const ids = Array.from({ length: SESSIONS }, (__, n) => (n % 400 === 0 ? `g.${n}` : `g-${n % 9}.${n}`));
+      for (let n = 0; n < SESSIONS; n += EACH)
+        await Promise.all(ids.slice(n, n + EACH).map(async (id) => view.records.create(recordOf(id))));
+      await view.close();
+      const before = await lookedAt(url);
+      const reader = await openView(url, { grouped: true });
+      for (let n = 0; n < EACH; n++) await run(reader);
+      await reader.close();
+      const looked = (await lookedAt(url)) - before;
+      expect(looked).toBeGreaterThan(EACH);
+      expect(looked).toBeLessThan(EACH * 60);
     });
 
     test.each(Object.entries(sweeps))('%s reads only the rows that are due', async (_, run) => {

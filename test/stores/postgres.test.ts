@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { systemTime } from '../../src/options/system.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
-import { casesFor, contractTests, idsBut, LONG_MS, runCase } from './contract.ts';
+import { casesFor, contractTests, idsBut, LONG_MS, runCase, ROOM } from './contract.ts';
 import { frozen, ownServer } from './outages.ts';
 import { moveClock } from './postgres-clock.ts';
 import { connect, newDatabase } from './postgres-views.ts';
@@ -62,6 +62,7 @@ describe('the PostgreSQL store', () => {
   test('keeps the contract except the cases about memory of the process', () => {
     expect(idsBut(...byTheServersClock, ...bySetClock, ...onOwnServer)).toEqual([
       'tombstone/limit',
+      ...ROOM,
       'retention/process',
     ]);
   });

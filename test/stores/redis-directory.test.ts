@@ -113,6 +113,47 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     expect(await dueNow(view, 10)).toEqual([{ id: 's', ...FENCE, expired: false }]);
   });
 
+  test('a group counts what a crash has left half created or half ended, until it is checked, and never too few', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name, grouped: true });
+    const { sessions, due, session } = keysOf(name);
+    const count = async (): Promise<number> => view.records.count('g');
+    for (const id of ['g.a', 'g.b', 'g-.a', 'g/.a', 'ga.a']) await view.records.create(recordOf(id));
+    // Half created: the entry is there, the record never comes.
+    await ask('EVAL', RESERVE.lua, '2', due, sessions, 'g.half', '60000');
+    expect(await count()).toBe(3);
+    const left = Number(await ask('ZSCORE', due, 'g.half')) - Date.now();
+    expect(left).toBeLessThanOrEqual(60_000);
+    await ask('ZADD', due, '1', 'g.half');
+    await dueNow(view, 10);
+    expect(await count()).toBe(2);
+    // Half ended: the record has gone, and its entry has not. The end has made its check due.
+    await ask('DEL', ...(session('g.b') as [string]));
+    await ask('ZADD', due, 'XX', 'LT', String(Date.now() - 1), 'g.b');
+    expect(await count()).toBe(2);
+    await dueNow(view, 10);
+    expect(await count()).toBe(1);
+    expect((await view.records.list(10, undefined, 'g')).records.map(({ id }) => id)).toEqual(['g.a']);
+  });
+
+  test('the end of a record of a grouped kind makes its check due, before its entry is removed', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name, grouped: true });
+    const { due } = keysOf(name);
+    await view.records.create(recordOf('g.a'));
+    // A refused end changes no more than the time of the check: as if the instance had crashed right after it.
+    expect(await view.records.end('g.a', { ...FENCE, epoch: 7 }, 'deleted')).toBe('fenced');
+    expect(Number(await ask('ZSCORE', due, 'g.a'))).toBeLessThanOrEqual(Date.now());
+    await dueNow(view, 10);
+    expect(Number(await ask('ZSCORE', due, 'g.a'))).toBeGreaterThan(Date.now() + 3_600_000);
+    expect(await view.records.end('g.a', FENCE, 'deleted')).toBe('ended');
+    // An end that finds nothing makes no entry.
+    for (const id of ['g.a', 'g.none']) expect(await view.records.end(id, FENCE, 'deleted')).toBe('gone');
+    expect(await view.records.count('g')).toBe(0);
+  });
+
   test('an entry that is created again during its check stays', async () => {
     const ask = await openRedis(server().url);
     const name = newName();

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
-import { casesFor, contractTests, idsBut, LONG_MS } from './contract.ts';
+import { casesFor, contractTests, idsBut, LONG_MS, ROOM } from './contract.ts';
 import { frozen, ownServer } from './outages.ts';
 import { openRedis } from './redis-views.ts';
 
@@ -32,7 +32,7 @@ describeWhereInstalled('redis', 'the Redis store on a separate server keeps', ()
 
 describe('the Redis store', () => {
   test('passes the whole contract except the cases about memory of the process', () => {
-    const left = ['tombstone/limit', 'expiry/stored', 'retention/process', 'lease/stored-death'];
+    const left = ['tombstone/limit', 'expiry/stored', ...ROOM, 'retention/process', 'lease/stored-death'];
     expect(idsBut(...applies, ...onOwnServer)).toEqual(left);
   });
 });

@@ -34,7 +34,9 @@ export type Fault =
   | 'large-messages-overtaken'
   | 'large-events-cut'
   | 'fields-overwritten'
-  | 'deletion-lost';
+  | 'deletion-lost'
+  | 'groups-by-prefix'
+  | 'living-counted';
 
 const LARGE = 1_048_576;
 /** How long a call waits for a server that is frozen. */
@@ -135,7 +137,8 @@ class Server {
           if (answer === 'ended') this.kept += 5;
           return answer;
         }),
-      list: (limit, cursor) => call(() => inner.list(limit, cursor)),
+      list: (limit, cursor, group) => call(() => this.#list(inner, limit, cursor, group)),
+      count: (group) => call(async () => this.#counted(inner, group)),
       due: (limit, cursor) => call(() => inner.due(limit, cursor)),
       append: (request) => call(() => this.#append(inner, request)),
       replay: (id, stream, after) => call(() => inner.replay(id, stream, after)),
@@ -145,6 +148,18 @@ class Server {
           if (this.#fault !== 'never-forgets') this.kept = 0;
         }),
     };
+  }
+
+  /** A store that looks for the text of a group, without the dot that ends it. */
+  async #list(records: Records, limit: number, cursor?: string, group?: string) {
+    if (this.#fault !== 'groups-by-prefix' || group === undefined) return records.list(limit, cursor, group);
+    const { records: all } = await records.list(1_000);
+    return { records: all.filter(({ id }) => id.startsWith(group)) };
+  }
+
+  async #counted(records: Records, group: string): Promise<number> {
+    const { length } = (await records.list(1_000, undefined, group)).records;
+    return this.#fault === 'living-counted' ? length : records.count(group);
   }
 
   async #wrongly<P extends RecordChange>(records: Records, id: string, patch: P): Promise<P> {

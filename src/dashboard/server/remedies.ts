@@ -27,6 +27,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   too_many_sessions: 'Add instances, or raise the limit with the heap.',
   overloaded: 'Add instances, or raise the limit.',
   over_memory: 'Add instances, or give the process more heap. Look for clients that do not read their answers.',
+  store_full: 'Raise limits.tombstones or limits.eventLogBytes, or use a store with a file or a server.',
   body_too_large: 'Raise the limit if clients send this much for a reason.',
   handshake_too_large: 'No known client sends this much. Look at who it is.',
   too_many_keys: 'Raise the limit if clients send this much for a reason.',

@@ -7,8 +7,10 @@
  * name sets the clock and what each kind of records is. The first endpoint of the object sets `eventLogBytes`.
  */
 import { Instances, LEASES } from '../shared/instances.ts';
+import { checkedKind } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
+import { LastingTombstones } from './lasting-tombstones.ts';
 import { MemoryMailboxes, type SharedMailboxes } from './mailboxes.ts';
 import { EventBudget, RetainedLogs } from './retained-logs.ts';
 import { MemoryRecordTable } from './record-table.ts';
@@ -30,8 +32,12 @@ class Deployment {
   records(kind: Kind): MemoryRecords {
     const known = this.#kinds.get(kind.name);
     if (known !== undefined) return known;
-    const { time, tombstones, eventLogBytes } = this.#options;
-    const table = new MemoryRecordTable(kind, time, new Tombstones(tombstones, eventLogBytes));
+    const { time, tombstones, eventLogBytes, userShare } = this.#options;
+    const ends =
+      kind.evicts === false
+        ? new LastingTombstones(kind.name, tombstones, eventLogBytes, userShare)
+        : new Tombstones(tombstones, eventLogBytes);
+    const table = new MemoryRecordTable(checkedKind(kind), time, ends);
     const made = new MemoryRecords(table, kind.log === false ? undefined : new RetainedLogs(kind.log, this.#budget));
     this.#kinds.set(kind.name, made);
     return made;

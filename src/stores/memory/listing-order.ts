@@ -16,10 +16,20 @@ export class MemoryListingOrder {
     return this.#records.length;
   }
 
+  /** How many records it has. */
+  get size(): number {
+    return this.#records.length - this.#gone;
+  }
+
   append(record: StoredRecord): HeldRecord {
     const held = new HeldRecord(record, this.#next++);
-    this.#records.push(held);
+    this.add(held);
     return held;
+  }
+
+  /** A record whose place is higher than all before. */
+  add(held: HeldRecord): void {
+    this.#records.push(held);
   }
 
   remove({ place }: HeldRecord): void {

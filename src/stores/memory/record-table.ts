@@ -11,9 +11,11 @@ import type { EndedRecord, Fence, Kind, StoredRecord } from '../store.ts';
 import { monotonicMs } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
+import { checkedGroup, groupOf } from '../shared/groups.ts';
 import { wakeTime } from '../shared/record-change.ts';
 import { DueIndex, type DuePlace } from './due-index.ts';
 import type { HeldRecord } from './held-record.ts';
+import { LastingTombstones } from './lasting-tombstones.ts';
 import { MemoryListingOrder } from './listing-order.ts';
 import type { Tombstones } from './tombstones.ts';
 
@@ -21,13 +23,15 @@ export class MemoryRecordTable {
   readonly #kind: Kind;
   readonly #held = new Map<string, HeldRecord>();
   readonly #order = new MemoryListingOrder();
+  /** The records of each group, in the same order. */
+  readonly #groups = new Map<string, MemoryListingOrder>();
   readonly #due = new DueIndex();
-  readonly #tombstones: Tombstones;
+  readonly #tombstones: Tombstones | LastingTombstones;
   readonly #time: TimeProvider;
   /** The difference between the two clocks when the table was made. */
   readonly #origin: number;
 
-  constructor(kind: Kind, time: TimeProvider, tombstones: Tombstones) {
+  constructor(kind: Kind, time: TimeProvider, tombstones: Tombstones | LastingTombstones) {
     this.#kind = kind;
     this.#time = time;
     this.#origin = time.now() - monotonicMs(time);
@@ -66,12 +70,19 @@ export class MemoryRecordTable {
     return ended !== undefined && ended.at + this.#kind.keepMs > now ? ended : undefined;
   }
 
+  /** Throws and changes nothing if the id has no group, or the record finds no room. */
   add(record: StoredRecord): void {
+    const group = groupOf(this.#kind, record.id);
+    this.#lasting?.enter(record, this.now());
     const forgotten = this.#held.get(record.id);
     if (forgotten !== undefined) this.remove(forgotten);
     const held = this.#order.append(record);
     this.#held.set(record.id, held);
     this.#due.put(held);
+    if (group === undefined) return;
+    const order = this.#groups.get(group) ?? new MemoryListingOrder();
+    this.#groups.set(group, order);
+    order.add(held);
   }
 
   /** Every change of a record goes through this method. */
@@ -85,17 +96,34 @@ export class MemoryRecordTable {
   /** A record that had expired before ended at its expiry, without an outcome. */
   end(held: HeldRecord, outcome: string, keepMs = this.#kind.keepMs): void {
     const now = this.now();
-    this.remove(held);
     const expired = held.expired(now) ? expiredValue(held) : undefined;
-    const ended = expired ?? { id: held.id, outcome, at: now };
-    this.#tombstones.add(Object.freeze(ended), ended.at + (expired === undefined ? keepMs : this.#kind.keepMs), now);
+    const ended = Object.freeze(expired ?? { id: held.id, outcome, at: now });
+    const forgetAt = ended.at + (expired === undefined ? keepMs : this.#kind.keepMs);
+    if (this.#tombstones instanceof LastingTombstones) this.#tombstones.add(ended, forgetAt, now, held.record);
+    else this.#tombstones.add(ended, forgetAt, now);
+    this.#drop(held);
   }
 
+  /** It leaves no tombstone. */
   remove(held: HeldRecord): void {
+    this.#drop(held);
+    this.#lasting?.leave(held.record);
+  }
+
+  #drop(held: HeldRecord): void {
     held.log?.drop();
     this.#held.delete(held.id);
     this.#due.take(held);
     this.#order.remove(held);
+    const group = groupOf(this.#kind, held.id);
+    if (group === undefined) return;
+    const order = this.#groups.get(group);
+    order?.remove(held);
+    if (order?.size === 0) this.#groups.delete(group);
+  }
+
+  get #lasting(): LastingTombstones | undefined {
+    return this.#tombstones instanceof LastingTombstones ? this.#tombstones : undefined;
   }
 
   /** Held records that have expired or are due, after a place of `DueIndex`. */
@@ -104,11 +132,17 @@ export class MemoryRecordTable {
   }
 
   /** Living records with a higher place, in the order of their creation. */
-  *after(place: number): Generator<HeldRecord> {
+  *after(place: number, group: string | undefined): Generator<HeldRecord> {
     const now = this.now();
-    for (const held of this.#order.after(place)) {
+    const order = group === undefined ? this.#order : this.#groups.get(checkedGroup(this.#kind, group));
+    for (const held of order?.after(place) ?? []) {
       if (!held.expired(now)) yield held;
     }
+  }
+
+  /** Held records of a group. */
+  count(group: string): number {
+    return this.#groups.get(checkedGroup(this.#kind, group))?.size ?? 0;
   }
 
   /** Drops what no reader sees any more: tombstones, and expired records that no caller looks for. */

@@ -87,16 +87,20 @@ export class MemoryRecords implements Records {
     return 'ended';
   }
 
-  list(limit: number, cursor?: string): RecordPage {
+  list(limit: number, cursor?: string, group?: string): RecordPage {
     const records: StoredRecord[] = [];
     let last = -1;
-    for (const { record, place } of this.#table.after(placeOf(cursor) ?? -1)) {
+    for (const { record, place } of this.#table.after(placeOf(cursor) ?? -1, group)) {
       // There is a cursor only if another record follows, so the last page has none.
       if (records.length >= limit) return { records, nextCursor: String(last) };
       records.push(record);
       last = place;
     }
     return { records };
+  }
+
+  count(group: string): number {
+    return this.#table.count(group);
   }
 
   due(limit: number, cursor?: string): RecordPage<DueRecord> {

@@ -29,8 +29,8 @@ const EXPLAINED: Readonly<Record<number, string>> = {
   10113: 'this account requires a size for each stream (max_bytes_required); give the store the option maxBytes',
 };
 
-/** The id of a record ends its subject, and the id of a session gives access to it. */
-const RECORD_ID = /((?:_records|\.log|\.part)(?:\.[^\s.'"]+){2}\.)[^\s'"]+/g;
+/** The id of a record, or its group, ends its subject, and the id of a session gives access to it. */
+const RECORD_ID = /((?:_records|\.log|\.part|\.place)(?:\.[^\s.'"]+){2}\.)[^\s'"]+/g;
 
 const withoutIds = (text: string): string => text.replaceAll(RECORD_ID, '$1*');
 

@@ -133,6 +133,12 @@ export class JetStream {
     }
   }
 
+  /** How many messages a subject has. */
+  async count(stream: StreamKey, subject: string): Promise<number> {
+    const answer = await this.#ask<Info>('STREAM.INFO', stream, { subjects_filter: subject });
+    return answer?.state.subjects?.[subject] ?? 0;
+  }
+
   async #get(stream: StreamKey, request: object): Promise<Stored | undefined> {
     const answer = await this.#ask<{ message: Message }>('STREAM.MSG.GET', stream, request, [CODES.noMessage]);
     if (answer === undefined) return undefined;

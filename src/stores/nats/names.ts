@@ -8,7 +8,8 @@
  * - `KV_<prefix>_records`, `$KV.<prefix>_records.<name>.<kind>.<id>`: the record, or the tombstone
  * - `KV_<prefix>_instances`, `$KV.<prefix>_instances.leases.<name>.<id>`: leases; also `secrets.…` and `clock.…`
  * - `<prefix>_log`, `<prefix>.log.<name>.<kind>.<id>`: appends, marks, claims; `part.…` for what is large
- * - `<prefix>_places`, `<prefix>.place.<name>.<kind>`: the order of `list` (`listing-order.ts`)
+ * - `<prefix>_places`, `<prefix>.place.<name>.<kind>`: the order of `list` (`listing-order.ts`); of a grouped kind
+ *   with `.<group>`
  * - `<prefix>_agenda`, `<prefix>.due.<name>.<kind>.<slot>`: cleanup work and its time (`cleanup-schedule.ts`)
  *
  * Mailboxes are `<prefix>.mail.<name>.<id>`, and the bus is `<prefix>.bus.<name>`; no stream stores those.
@@ -41,13 +42,22 @@ export type StreamKey = (typeof STREAMS)[number];
 export class KindNames {
   readonly #prefix: string;
   readonly #kind: string;
-  /** One message for each record, in the order of their creation. */
-  readonly listing: string;
+  /** One message for each record, in the order of their creation; of a grouped kind under the name of its group. */
+  readonly #listing: string;
 
   constructor(prefix: string, deployment: string, kind: string) {
     this.#prefix = prefix;
     this.#kind = `${token(deployment)}.${kind}`;
-    this.listing = `${prefix}.place.${this.#kind}`;
+    this.#listing = `${prefix}.place.${this.#kind}`;
+  }
+
+  listing(group?: string): string {
+    return group === undefined ? this.#listing : `${this.#listing}.${token(group)}`;
+  }
+
+  /** Whether a message of the listing is about a record of this kind, in any group. */
+  isListing(subject: string): boolean {
+    return subject === this.#listing || subject.startsWith(`${this.#listing}.`);
   }
 
   record(id: string): string {

@@ -126,7 +126,7 @@ export class NatsStore implements ScratchStore {
 function makeRecords(kind: NatsKind, purger: Purger, rewriteMs: number): NatsRecords {
   const reader = new NatsReader(kind);
   const schedule = new CleanupSchedule(kind);
-  const listing = new NatsListingOrder(kind.jetstream, kind.names);
+  const listing = new NatsListingOrder(kind.jetstream, kind.names, kind.kind);
   const table = new NatsRecordTable({ ...kind, reader, schedule });
   const log = new LogWriter({ ...kind, table, purger });
   const queues = new WriteQueues(kind.where, kind.deadlines, log);

@@ -1,5 +1,6 @@
 /** Records, each under a key of a bucket. A change replaces exactly the value that was read. */
 import { placeOf, placesOf } from '../shared/cursor.ts';
+import { checkedGroup, groupOf } from '../shared/groups.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter, wakeTime } from '../shared/record-change.ts';
 import type {
   AddOutcome,
@@ -51,6 +52,7 @@ export class NatsRecords extends NatsLog implements Records {
   }
 
   create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): Promise<CreateOutcome> {
+    groupOf(this.#options.kind, record.id);
     const kept = newRecord(record, null, null);
     return this.#options.queues.run(record.id, async () => {
       const now = (expiresInMs ?? dueInMs) === null ? 0 : await this.#options.clock.now();
@@ -96,8 +98,14 @@ export class NatsRecords extends NatsLog implements Records {
   }
 
   /** In the order of their creation. */
-  async list(limit: number, cursor?: string): Promise<RecordPage> {
-    return this.#options.sweeper.list(limit, placeOf(cursor) ?? 0);
+  async list(limit: number, cursor?: string, group?: string): Promise<RecordPage> {
+    if (group !== undefined) checkedGroup(this.#options.kind, group);
+    return this.#options.sweeper.list(limit, placeOf(cursor) ?? 0, group);
+  }
+
+  async count(group: string): Promise<number> {
+    const { kind, listing, where, deadlines } = this.#options;
+    return deadlines.answered(where, listing.count(checkedGroup(kind, group)));
   }
 
   due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {

@@ -35,11 +35,11 @@ export class Sweeper {
     this.#options = options;
   }
 
-  async list(limit: number, after: number): Promise<RecordPage> {
+  async list(limit: number, after: number, group?: string): Promise<RecordPage> {
     const records: StoredRecord[] = [];
     let last = after;
     // There is a cursor only if another record follows, so the last page has none.
-    for await (const { record, place } of this.#living(after, limit + 1)) {
+    for await (const { record, place } of this.#living(after, limit + 1, group)) {
       if (records.length === limit) return { records, nextCursor: String(last) };
       records.push(record);
       last = place;
@@ -72,17 +72,21 @@ export class Sweeper {
     });
   }
 
-  /** In the order of `list`. Records are read in groups. */
-  async *#living(after: number, most: number): AsyncGenerator<{ record: StoredRecord; place: number }> {
-    let group: ListingEntry[] = [];
+  /** In the order of `list`. Several records are read at once. */
+  async *#living(
+    after: number,
+    most: number,
+    group: string | undefined,
+  ): AsyncGenerator<{ record: StoredRecord; place: number }> {
+    let entries: ListingEntry[] = [];
     const size = Math.min(AT_ONCE, most);
-    for await (const { own } of this.#options.listing.after(after)) {
-      if (own !== undefined) group.push(own);
-      if (group.length < size) continue;
-      yield* await this.#records(group);
-      group = [];
+    for await (const { own } of this.#options.listing.after(after, group)) {
+      if (own !== undefined) entries.push(own);
+      if (entries.length < size) continue;
+      yield* await this.#records(entries);
+      entries = [];
     }
-    yield* await this.#records(group);
+    yield* await this.#records(entries);
   }
 
   async #records(listing: readonly ListingEntry[]): Promise<{ record: StoredRecord; place: number }[]> {

@@ -67,6 +67,9 @@ export function recordStatements(s: string) {
   /** `keepMs`: how long an expired record shows as ended. */
   const found = (keepMs: string): string => `CASE WHEN s.ended_at IS NULL
         THEN s.expires_at IS NULL OR s.expires_at + ${keepMs} > ${NOW} ELSE s.forget_at > ${NOW} END`;
+  const listed = (ids: string): string => `SELECT ${record} FROM (SELECT * FROM ${s}.records
+        WHERE space = $1 AND ${ids} AND ${LIVING} ORDER BY id LIMIT $3) ${withBody}
+      ORDER BY s.id`;
   const saves = new Map<string, Statement>();
 
   return {
@@ -113,9 +116,11 @@ export function recordStatements(s: string) {
      * Reads the page first. So the tables of its records are read for these records only, whatever the server's
      * statistics say.
      */
-    list: statementOf(`SELECT ${record} FROM (SELECT * FROM ${s}.records
-        WHERE space = $1 AND id > $2 AND ${LIVING} ORDER BY id LIMIT $3) ${withBody}
-      ORDER BY s.id`),
+    list: statementOf(listed('id > $2')),
+    /** $4: an id after those of the group. */
+    listGroup: statementOf(listed('id > $2 AND id < $4')),
+    countGroup: statementOf(`SELECT count(*) FROM ${s}.records
+      WHERE space = $1 AND id > $2 AND id < $3 AND ended_at IS NULL`),
     /** $3 field, $4 its value. The row of the record is locked first, so two of these statements take turns. */
     add: statementOf(`WITH held AS MATERIALIZED (
         SELECT no FROM ${s}.records WHERE space = $1 AND id = $2 AND ${LIVING} FOR NO KEY UPDATE

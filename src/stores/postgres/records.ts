@@ -1,5 +1,6 @@
 /** Records in rows. Every write is one statement that checks the fence on the row that it has locked. */
 import { idOf, placesOf } from '../shared/cursor.ts';
+import { groupOf, rangeOf } from '../shared/groups.ts';
 import {
   type AddOutcome,
   type ClaimOutcome,
@@ -50,6 +51,7 @@ export class PostgresRecords extends PostgresLog implements Records {
 
   create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): Promise<CreateOutcome> {
     const { space, kind, statements } = this.#options;
+    groupOf(kind, record.id);
     const step: Step = [statements.create, createValues(space, record, kind.keepMs, expiresInMs, dueInMs)];
     return this.#operate(record.id, [step], ([made]) => (made?.rows.length === 1 ? 'created' : 'exists'), true);
   }
@@ -128,14 +130,22 @@ export class PostgresRecords extends PostgresLog implements Records {
   }
 
   /** In the order of their ids. */
-  async list(limit: number, cursor?: string): Promise<RecordPage> {
-    const { space, place, reader, statements } = this.#options;
+  async list(limit: number, cursor?: string, group?: string): Promise<RecordPage> {
+    const { space, place, reader, statements, kind } = this.#options;
+    const [after, before] = group === undefined ? [idOf(cursor)] : rangeOf(kind, group, idOf(cursor));
+    const values = [space, after, limit + 1, ...(before === undefined ? [] : [before])];
     // A cursor needs a further record, so that the last page has no cursor.
-    const { rows } = await reader.query(statements.list, [space, idOf(cursor), limit + 1]);
+    const { rows } = await reader.query(before === undefined ? statements.list : statements.listGroup, values);
     const living = rows.map((row) => readRecord(row, place).value);
     const records = living.slice(0, limit).filter((value): value is StoredRecord => !isEnded(value));
     const last = living[limit - 1];
     return rows.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };
+  }
+
+  async count(group: string): Promise<number> {
+    const { space, reader, statements, kind } = this.#options;
+    const { rows } = await reader.query(statements.countGroup, [space, ...rangeOf(kind, group)]);
+    return Number(rows[0]?.[0]);
   }
 
   async due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {

@@ -55,16 +55,27 @@ export class RecordDirectory {
     await this.#run(SCHEDULE_CHECK, this.#both, [id, at === undefined ? '' : String(Math.ceil(at))]);
   }
 
+  /** The next check of an entry is due. Makes no entry. */
+  async checkSoon(id: string): Promise<void> {
+    await this.forget(id, 0);
+  }
+
   /** The record has ended and no instance creates it again before `until`. */
   async forget(id: string, until: number): Promise<void> {
     await this.#run(FORGET, this.#both, [id, String(until)]);
   }
 
-  /** Ids in order, after the cursor. */
-  async page(limit: number, cursor: string): Promise<readonly string[]> {
-    const from = cursor === '' ? '-' : `(${cursor}`;
-    const range = ['ZRANGEBYLEX', this.#keys.all, from, '+', 'LIMIT', '0', String(limit)];
-    return (await this.#server.send(this.#keys.all, range)) as readonly string[];
+  /** Ids in order, after one and before another; `''`: from the first, to the last. */
+  async page(limit: number, after: string, before: string): Promise<readonly string[]> {
+    const range = [after === '' ? '-' : `(${after}`, before === '' ? '+' : `(${before}`];
+    const command = ['ZRANGEBYLEX', this.#keys.all, ...range, 'LIMIT', '0', String(limit)];
+    return (await this.#server.send(this.#keys.all, command)) as readonly string[];
+  }
+
+  /** How many ids lie between the two. */
+  async count(after: string, before: string): Promise<number> {
+    const command = ['ZLEXCOUNT', this.#keys.all, `(${after}`, `(${before}`];
+    return Number(await this.#server.send(this.#keys.all, command));
   }
 
   /**

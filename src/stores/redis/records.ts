@@ -4,6 +4,7 @@
  */
 import type { Logger } from '../../types.ts';
 import { idOf } from '../shared/cursor.ts';
+import { groupOf, rangeOf } from '../shared/groups.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
 import { type AddOutcome, type CreateOutcome, type EndOutcome, type FoundRecord, RECORD_VERSION } from '../store.ts';
 import type {
@@ -59,6 +60,7 @@ export class RedisRecords extends RedisLog implements Records {
   create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): Promise<CreateOutcome> {
     const { keys, keptMs, kind } = this.#writer;
     const { id } = record;
+    groupOf(kind, id);
     const [lasts, due] = [expiresInMs, dueInMs].map((ms) => (ms === null ? '' : String(ms)));
     const head = headOf(record);
     const named = changedFields(record.fields);
@@ -140,7 +142,11 @@ export class RedisRecords extends RedisLog implements Records {
     const given = [fenceText(from), outcome, ...[keepMs, kind.keepMs, from.atStamp ?? ''].map(String)];
     return this.#writer.steps(id, async () => {
       const args = [this.#writer.next(), ...given];
-      const [reply, kept = ''] = (await this.#writer.run(END, keys.record(id), args)) as [string, string?];
+      const [[reply, kept = '']] = await Promise.all([
+        this.#writer.run(END, keys.record(id), args) as Promise<[string, string?]>,
+        // If this instance crashes before it forgets the entry, the next check makes `count` right.
+        kind.grouped === true ? this.#directory?.checkSoon(id) : undefined,
+      ]);
       if (reply === 'G') return 'gone';
       if (reply === 'F') return 'fenced';
       if (reply !== 'E') throw this.#writer.refusal(reply);
@@ -150,10 +156,12 @@ export class RedisRecords extends RedisLog implements Records {
   }
 
   /** In the order of their ids. */
-  async list(limit: number, cursor?: string): Promise<RecordPage> {
+  async list(limit: number, cursor?: string, group?: string): Promise<RecordPage> {
     const records: StoredRecord[] = [];
-    for (let from = idOf(cursor); ;) {
-      const ids = (await this.#directory?.page(Math.min(PAGE, limit + 1), from)) ?? [];
+    const { kind } = this.#writer;
+    const [after, before] = group === undefined ? [idOf(cursor), ''] : rangeOf(kind, group, idOf(cursor));
+    for (let from = after; ;) {
+      const ids = (await this.#directory?.page(Math.min(PAGE, limit + 1), from, before)) ?? [];
       for (const found of await Promise.all(ids.map((id) => this.#listed(id)))) {
         if (found === undefined) continue;
         const last = records.at(-1);
@@ -165,6 +173,10 @@ export class RedisRecords extends RedisLog implements Records {
       if (last === undefined || ids.length < Math.min(PAGE, limit + 1)) return { records };
       from = last;
     }
+  }
+
+  async count(group: string): Promise<number> {
+    return (await this.#directory?.count(...rangeOf(this.#writer.kind, group))) ?? 0;
   }
 
   async due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {

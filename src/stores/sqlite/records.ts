@@ -1,5 +1,6 @@
 /** Records in the file. Every write is one step of a transaction: it checks the fence, then changes the record. */
 import { idOf, placesOf } from '../shared/cursor.ts';
+import { groupOf, rangeOf } from '../shared/groups.ts';
 import type {
   AddOutcome,
   ClaimOutcome,
@@ -34,6 +35,7 @@ export class SqliteRecords extends SqliteLog implements Records {
   }
 
   create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): Promise<CreateOutcome> {
+    groupOf(this.#table.kind, record.id);
     const kept = keep(record);
     return this.#file.write(() => (this.#table.create(kept, expiresInMs, dueInMs) ? 'created' : 'exists'));
   }
@@ -73,16 +75,24 @@ export class SqliteRecords extends SqliteLog implements Records {
   }
 
   /** In the order of their ids. */
-  list(limit: number, cursor?: string): MaybePromise<RecordPage> {
-    const { database, space, clock } = this.#table;
+  list(limit: number, cursor?: string, group?: string): MaybePromise<RecordPage> {
+    const { database, space, kind, clock } = this.#table;
     const after = idOf(cursor);
+    const ids = group === undefined ? [after] : rangeOf(kind, group, after);
+    const statement = group === undefined ? SQL.listRecords : SQL.listGroup;
     return this.#file.read(() => {
       // There is a cursor only if another record follows, so the last page has none.
-      const rows = database.all<RecordRow>(SQL.listRecords, [space, after, clock.wall(), limit + 1]);
+      const rows = database.all<RecordRow>(statement, [space, ...ids, clock.wall(), limit + 1]);
       const records = rows.slice(0, limit).map((row) => heldRecord(row, database.path).record);
       const last = records.at(-1);
       return rows.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };
     });
+  }
+
+  count(group: string): MaybePromise<number> {
+    const { database, space, kind } = this.#table;
+    const values = [space, ...rangeOf(kind, group)];
+    return this.#file.read(() => database.one<[number]>(SQL.countGroup, values)?.[0] ?? 0);
   }
 
   due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>> {

@@ -24,6 +24,11 @@ const RECORD = `
     s.expired
   FROM records s JOIN bodies b ON b.no = s.body`;
 
+/** `ids`: a condition on the ids, with its parameters between the space and the time. */
+const listed = (ids: string): string => `${RECORD}
+    WHERE s.space = ? AND ${ids} AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?)
+    ORDER BY s.id LIMIT ?`;
+
 /** The names of spaces are JSON lists of a deployment and a kind (`sqlite-store.ts`). */
 const LEASE_SPACES = `(SELECT no FROM spaces WHERE name LIKE '%,"${LEASES.name}"]')`;
 
@@ -69,9 +74,9 @@ export const SQL = {
   setField: `INSERT INTO fields (record, name, value) VALUES (?, ?, ?)
     ON CONFLICT (record, name) DO UPDATE SET value = excluded.value`,
   deleteField: 'DELETE FROM fields WHERE record = ? AND name = ?',
-  listRecords: `${RECORD}
-    WHERE s.space = ? AND s.id > ? AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?)
-    ORDER BY s.id LIMIT ?`,
+  listRecords: listed('s.id > ?'),
+  listGroup: listed('s.id > ? AND s.id < ?'),
+  countGroup: 'SELECT count(*) FROM records WHERE space = ? AND id > ? AND id < ?',
   living: `SELECT no FROM records WHERE ${LIVING}`,
   addField: 'INSERT INTO fields (record, name, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
   /** ?1 no, ?2 now. */

@@ -17,7 +17,14 @@ const POLL_MS = 20;
 /** After an outage: how long a write whose caller was refused may still arrive. */
 const LATE_MS = 1_000;
 
-/** One call of each kind. */
+/** Calls about records of a grouped kind. */
+const OF_GROUPS: Readonly<Record<string, (view: View) => unknown>> = {
+  count: ({ records }) => records.count('g'),
+  listOfGroup: ({ records }) => records.list(10, undefined, 'g'),
+  endOfGroup: ({ records }) => records.end('g.1', FENCE, 'deleted'),
+};
+
+/** One call of each other kind. */
 const CALLS: Readonly<Record<string, (view: View) => unknown>> = {
   read: ({ records }) => records.read('s'),
   create: ({ records }) => records.create(recordOf('new')),
@@ -72,11 +79,10 @@ export const outageCases = [
     test('outage/bounded: while the server does not answer every call fails in time as STORE_AWAY; afterwards every call works again', async (kit) => {
       const view = await kit.openWith(['s', 'other', 'released', 'ended'], { leaseMs: LEASE_MS });
       await append(view, 'p', 0, ['1']);
-      const outcomes = await during(kit, () =>
-        Promise.all(
-          Object.entries(CALLS).map(async ([name, call]) => [name, await outcomeOf(() => call(view))] as const),
-        ),
-      );
+      const grouped = await kit.openWith(['g.1'], { kind: 'parcels', grouped: true, leaseMs: LEASE_MS });
+      const asked = (calls: Readonly<Record<string, (view: View) => unknown>>, of: View) =>
+        Object.entries(calls).map(async ([name, call]) => [name, await outcomeOf(() => call(of))] as const);
+      const outcomes = await during(kit, () => Promise.all([...asked(CALLS, view), ...asked(OF_GROUPS, grouped)]));
       for (const [name, outcome] of outcomes) {
         const shown = typeof outcome === 'object' ? outcome.code : outcome;
         assert.equal(shown, 'STORE_AWAY', `${name} while the server does not answer`);
@@ -86,6 +92,7 @@ export const outageCases = [
       assert.equal(await onceBack(() => view.records.save('s', FENCE, { head: 'debug' }), 'a save'), 'written');
       const replayed = await onceBack(() => view.records.replay('s', 'p', -1), 'a replay');
       assert.ok(replayed.found && replayed.events[0]?.data === '1');
+      assert.ok((await onceBack(() => grouped.records.count('g'), 'a count')) <= 1);
     }),
     test('outage/order: a write that failed in an outage never takes effect after a later write', async (kit) => {
       const view = await kit.openWith([recordOf('s', { fields: {} })], { leaseMs: LEASE_MS });

@@ -15,7 +15,7 @@ import { base64url, elapse, systemRandom, systemTime } from '../../options/syste
 import { isEnded, type StoredRecord, type Store } from '../../stores/store.ts';
 import { allPages, idsOf, openView, type View } from '../view.ts';
 import { until, type UntilOptions } from '../until.ts';
-import { LAST_STEP, modelAfter, OUTCOME, STREAMS, viewOptions } from './steps.ts';
+import { GROUPS, LAST_STEP, modelAfter, OUTCOME, STREAMS, viewOptions } from './steps.ts';
 import type { StoreModule, WriterJob } from './writer.ts';
 
 export interface StoreCrashes {
@@ -100,6 +100,8 @@ class Lives {
   /** Sessions whose last step was found stored, and not acknowledged: the store may name them as due later. */
   readonly #unacknowledged = new Set<string>();
   readonly #ended = new Set<string>();
+  /** The most writes that the kills so far have broken off. */
+  #brokenOff = 0;
   steps = 0;
 
   get ended(): number {
@@ -118,6 +120,8 @@ class Lives {
     const { records } = await view.records.list(100_000);
     const listed = new Set(idsOf(records));
     const due = new Set(idsOf(await allPages((cursor) => view.records.due(PAGE, cursor))));
+    this.#brokenOff += writers.length * WIDTH;
+    for (const group of GROUPS) await this.#checkGroup(view, group, listed);
     for (const { id, step } of this.living.values()) await this.#checkOne(view, id, step, listed, due);
     // A session may have been created whose acknowledgement was lost.
     for (const { id, epoch, owner } of records) {
@@ -128,6 +132,14 @@ class Lives {
       assert.ok(value !== undefined && isEnded(value), `${id} came back after its end`);
       assert.ok(!listed.has(id), `${id} is listed after its end`);
     }
+  }
+
+  async #checkGroup({ records }: View, group: string, listed: ReadonlySet<string>): Promise<void> {
+    const expected = [...listed].filter((id) => id.startsWith(`${group}.`)).sort();
+    const found = idsOf(await allPages((cursor) => records.list(PAGE, cursor, group)));
+    assert.deepEqual(found.sort(), expected, `the listing of the group ${group}`);
+    const more = (await records.count(group)) - expected.length;
+    assert.ok(more >= 0 && more <= this.#brokenOff, `the group ${group} counts ${more} more than it lists`);
   }
 
   async #checkOne(

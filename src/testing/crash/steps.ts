@@ -10,6 +10,9 @@ export const OUTCOME = '{"done":true}';
 const TEXT = 'x'.repeat(2_000);
 const KEPT_MS = 3_600_000;
 
+/** The groups of the sessions. The name of one begins with the other. */
+export const GROUPS = ['g', 'g-'] as const;
+
 /** Nothing is dropped. */
 const LOG = { ttlMs: KEPT_MS, events: 10_000, bytes: 100_000_000 };
 
@@ -23,6 +26,7 @@ export const viewOptions = (name: string, leaseMs: number): ViewSettings => ({
   leaseMs,
   keepMs: KEPT_MS,
   log: LOG,
+  grouped: true,
 });
 
 const isSave = (step: number): boolean => step % 5 === 1;

@@ -12,7 +12,7 @@ import { SojournError } from '../../errors.ts';
 import { elapse, systemTime } from '../../options/system.ts';
 import type { Fence, Ownership, Store } from '../../stores/store.ts';
 import { openView, type View } from '../view.ts';
-import { doStep, LAST_STEP, newRecord, viewOptions } from './steps.ts';
+import { doStep, GROUPS, LAST_STEP, newRecord, viewOptions } from './steps.ts';
 
 /** A store that another process makes: `(await import(module))[name](target)`. */
 export interface StoreModule {
@@ -28,7 +28,7 @@ export interface WriterJob extends StoreModule {
   readonly leaseMs: number;
   readonly owner: string;
   readonly sessions: ReadonlyArray<Ownership & { readonly id: string; readonly step: number }>;
-  /** Begins the ids of new sessions. */
+  /** Begins the names of new sessions in their groups. */
   readonly prefix: string;
   readonly width: number;
   readonly mayBeAway: boolean;
@@ -50,7 +50,7 @@ function workOf({ owner, prefix, log, ...job }: WriterJob, view: View): () => Pr
   const take = async (): Promise<{ readonly id: string; readonly step: number; readonly fence: Fence }> => {
     const next = sessions.shift();
     if (next === undefined) {
-      const id = `${prefix}-${made++}`;
+      const id = `${GROUPS[made % GROUPS.length]}.${prefix}-${made++}`;
       if ((await view.records.create(newRecord(id, owner))) !== 'created') throw new Error(`${id} exists`);
       acknowledged(id, 0);
       return { id, step: 0, fence: { epoch: 1, owner } };

@@ -103,9 +103,15 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [unk
     }
     case 'list':
       return both(
-        (of) => allPages((cursor) => of.list(step.limit, cursor)),
+        (of) => allPages((cursor) => of.list(step.limit, cursor, step.group)),
         (all) => byId(all.map((record) => shown(record) as StoredRecord)),
       );
+    case 'count':
+      // What an end of an expired record leaves is counted until `due` has checked it.
+      return both(async (of) => {
+        await allPages((cursor) => of.due(10, cursor));
+        return of.count(step.group);
+      });
     case 'due':
       return both((of) => allPages((cursor) => of.due(step.limit, cursor)), byId);
     case 'append': {

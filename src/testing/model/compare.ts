@@ -77,7 +77,7 @@ async function failureOf(
   const keepMs = timed ? MODEL_TOMBSTONE_MS : LONG_MS;
   const kit = createStoreKit(options);
   const now = timed ? kit.now : (): number => 0;
-  const settings = { log, keepMs, leaseMs: LEASE_MS };
+  const settings = { log, keepMs, leaseMs: LEASE_MS, grouped: true } as const;
   const views = [await kit.open(settings), await kit.open(settings)] as const;
   try {
     const store = together === 1 ? spread(views) : views[0];

@@ -123,8 +123,15 @@ export class PlainStore {
     return 'ended';
   }
 
-  list(): RecordPage {
-    return { records: this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record) };
+  /** One page. */
+  list(_limit: number, _cursor?: string, group?: string): RecordPage {
+    const living = this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record);
+    return { records: living.filter(({ id }) => group === undefined || id.startsWith(`${group}.`)) };
+  }
+
+  /** With those that have expired and are not ended. */
+  count(group: string): number {
+    return this.#sessions.filter(({ record }) => record.id.startsWith(`${group}.`)).length;
   }
 
   due(): RecordPage<DueRecord> {

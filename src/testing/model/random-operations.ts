@@ -5,7 +5,9 @@
 import { seededRandom } from '../../options/seeded-random.ts';
 export type FenceKind = 'own' | 'stale' | 'ahead' | 'other';
 
-const IDS = ['s0', 's1', 's2'];
+/** Two records of one group, and one of a group whose name begins alike. */
+const IDS = ['s.0', 's.1', 's-.0'];
+const GROUPS = ['s', 's-', 's0'];
 export const INSTANCES = ['i0', 'i1', 'i2'];
 const STREAMS = ['g', 'p1', 'p2'];
 const FENCES: readonly FenceKind[] = ['own', 'own', 'own', 'own', 'stale', 'ahead', 'other'];
@@ -110,7 +112,8 @@ const OPERATIONS = {
       clear: draws.one([true, false]),
     }),
   ],
-  list: [1, (draws: Draws) => ({ limit: 1 + draws.below(3) })],
+  list: [2, (draws: Draws) => ({ limit: 1 + draws.below(3), group: draws.one([undefined, ...GROUPS]) })],
+  count: [1, (draws: Draws) => ({ group: draws.one(GROUPS) })],
   due: [2, (draws: Draws) => ({ limit: 1 + draws.below(3) })],
   append: [
     10,

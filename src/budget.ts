@@ -1,6 +1,6 @@
 /**
- * Something of which an instance has so much: the bytes of `limits.memoryBytes`, or places for sessions, requests,
- * streams and the calls of a tool.
+ * Something of which an instance has so much: the bytes of `limits.memoryBytes`, places for sessions, requests,
+ * streams and the calls of a tool, or what the memory store holds of a kind that forgets nothing.
  *
  *     0 ─────────────────────── size ─────── + a quarter
  *       every user has its share       small requests only (memory)

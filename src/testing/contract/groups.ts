@@ -1,0 +1,192 @@
+/** Groups of a kind: what `list` and `count` answer about one of them. */
+import assert from 'node:assert/strict';
+import { allPages, dueNow, idsOf, type View } from '../view.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
+import { claimed, FENCE, ME, OWNERLESS, recordOf, type StoreKit } from './store-kit.ts';
+
+const GROUPED = { kind: 'parcels', grouped: true } as const;
+
+/** Names of which one begins with another, or which mean something in a key, a pattern, a path or an object. */
+const ALIKE = ['a', 'a-', 'a/', 'ab', 'A', 'aa', 'a~', 'a*', 'a?', '*', '>', '{a}', "a'", 'a%', '__proto__', 'a:b'];
+
+const open = (kit: StoreKit): Promise<View> => kit.open(GROUPED);
+
+const idsIn = async ({ records }: View, group: string, limit = 1_000): Promise<string[]> =>
+  idsOf(await allPages((cursor) => records.list(limit, cursor, group)));
+
+async function createIn(view: View, group: string, count: number, prefix = ''): Promise<string[]> {
+  const ids = Array.from({ length: count }, (_, n) => `${group}.${prefix}${n}`);
+  for (const id of ids) assert.equal(await view.records.create(recordOf(id)), 'created', id);
+  return ids;
+}
+
+/** Refused as a mistake of the caller, and not as an outage. */
+async function assertRefused(call: () => unknown, what: string): Promise<void> {
+  const refused = (error: { readonly code?: unknown }): boolean => error.code === 'INTERNAL';
+  await assert.rejects(async () => call(), refused, what);
+}
+
+export const groupCases = [
+  test('group/list: the listing of a group has its records alone, whole and once, on pages of every size', async (kit) => {
+    const [here, there] = [await open(kit), await open(kit)];
+    const [mine, others] = [await createIn(here, 'mine', 23), await createIn(here, 'others', 7)];
+    const order = await idsIn(there, 'mine');
+    assert.deepEqual([...order].sort(), [...mine].sort());
+    for (const limit of [1, 5, 22, 23, 24])
+      assert.deepEqual(await idsIn(there, 'mine', limit), order, `pages of ${limit}`);
+    assert.deepEqual((await idsIn(there, 'others')).sort(), [...others].sort());
+    assert.deepEqual(await there.records.list(10, undefined, 'none'), { records: [] });
+    assert.deepEqual((await there.records.list(1, undefined, 'mine')).records, [recordOf(order[0] ?? '')]);
+    assert.equal((await allPages((cursor) => here.records.list(4, cursor))).length, 30);
+  }),
+  test('group/alike: groups whose names begin alike, or mean something to a store, know nothing of each other', async (kit) => {
+    const view = await open(kit);
+    for (const [n, group] of ALIKE.entries()) await createIn(view, group, 1 + (n % 3), 'a.');
+    for (const [n, group] of ALIKE.entries()) {
+      const ids = Array.from({ length: 1 + (n % 3) }, (_, m) => `${group}.a.${m}`);
+      assert.deepEqual((await idsIn(view, group, 2)).sort(), ids, group);
+      assert.equal(await view.records.count(group), ids.length, group);
+    }
+  }),
+  test('group/count: a record counts from its creation to its end, under any owner, and once', async (kit) => {
+    const [here, there] = [await open(kit), await open(kit)];
+    assert.equal(await there.records.count('g'), 0);
+    await createIn(here, 'g', 5);
+    await createIn(here, 'h', 2);
+    assert.equal(await here.records.create(recordOf('g.0')), 'exists');
+    assert.equal(await there.records.count('g'), 5);
+    await here.records.save('g.1', FENCE, { release: true });
+    claimed(await there.records.claim('g.1', OWNERLESS, ME));
+    await there.records.add('g.2', 'field', '1');
+    assert.equal(await here.records.end('g.3', { ...FENCE, epoch: 2 }, 'deleted'), 'fenced');
+    assert.equal(await there.records.count('g'), 5);
+    assert.equal(await here.records.end('g.3', FENCE, 'deleted'), 'ended');
+    assert.equal(await here.records.end('g.4', FENCE, 'deleted'), 'ended');
+    assert.equal(await there.records.end('g.4', FENCE, 'deleted'), 'gone');
+    assert.deepEqual([await here.records.count('g'), await there.records.count('g')], [3, 3]);
+    assert.deepEqual([await here.records.count('h'), await here.records.count('none')], [2, 0]);
+  }),
+  test('group/changes: a record that lives throughout is listed once, whatever happens to others between pages', async (kit) => {
+    const [here, there] = [await open(kit), await open(kit)];
+    const staying = await createIn(here, 'g', 12, 'stay');
+    const leaving = await createIn(here, 'g', 12, 'leave');
+    await createIn(here, 'f', 3);
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    for (let page = 0; page === 0 || cursor !== undefined; page++) {
+      const { records, nextCursor } = await there.records.list(1 + (page % 3), cursor, 'g');
+      seen.push(...idsOf(records));
+      const id = leaving[page];
+      if (id !== undefined) await here.records.end(id, FENCE, 'deleted');
+      // A group that is listed by id may show each new one.
+      if (page < 6) await here.records.create(recordOf(`g.new${page}`));
+      await here.records.create(recordOf(`f.new${page}`));
+      cursor = nextCursor;
+    }
+    assert.equal(new Set(seen).size, seen.length, 'one was listed twice');
+    assert.ok(seen.every((id) => id.startsWith('g.')));
+    assert.deepEqual(seen.filter((id) => id.startsWith('g.stay')).sort(), [...staying].sort());
+  }),
+  timedTest('group/expired: an expired record is not listed, and counts until it is ended', async (kit) => {
+    const view = await open(kit);
+    await createIn(view, 'g', 2);
+    await view.records.create(recordOf('g.short'), SHORT_MS);
+    assert.equal(await view.records.count('g'), 3);
+    await kit.pass(PAST_SHORT_MS);
+    assert.deepEqual((await idsIn(view, 'g')).sort(), ['g.0', 'g.1']);
+    assert.equal(await view.records.count('g'), 3);
+    assert.deepEqual(idsOf(await dueNow(view, 10)), ['g.short']);
+    assert.equal(await view.records.end('g.short', FENCE, ''), 'ended');
+    assert.equal(await view.records.count('g'), 2);
+  }),
+  test('group/ids: an id without a group or a name is refused and stores nothing', async (kit) => {
+    const view = await open(kit);
+    for (const id of ['', '.', 'plain', '.name', 'group.', 'größe.1', 'g.größe', 'a b.1', 'g.a b', 'g.\n']) {
+      await assertRefused(() => view.records.create(recordOf(id)), JSON.stringify(id));
+      assert.equal(await view.records.read(id === '' ? 'plain' : id), undefined, JSON.stringify(id));
+    }
+    assert.deepEqual(await view.records.list(10), { records: [] });
+    for (const group of ['', '.', 'a.', 'a.b', '.a', 'größe', 'a b']) {
+      await assertRefused(() => view.records.count(group), `count of ${JSON.stringify(group)}`);
+      await assertRefused(() => view.records.list(10, undefined, group), `list of ${JSON.stringify(group)}`);
+    }
+    const plain = await kit.openWith(['g.1']);
+    await assertRefused(() => plain.records.count('g'), 'count where there are no groups');
+    await assertRefused(() => plain.records.list(10, undefined, 'g'), 'list where there are no groups');
+    await assertRefused(() => kit.open({ kind: 'letters', grouped: true, listed: false }), 'groups without a listing');
+  }),
+  test('group/cursors: a cursor of another group, or past the end, shows no record of another group', async (kit) => {
+    const view = await open(kit);
+    const groups = ['a', 'a-', 'b', 'c'];
+    for (const group of groups) await createIn(view, group, 4);
+    const cursors: string[] = [];
+    for (const group of [undefined, ...groups]) {
+      const { nextCursor } = await view.records.list(2, undefined, group);
+      assert.ok(nextCursor !== undefined);
+      cursors.push(nextCursor);
+      for (const other of groups) {
+        const found = idsOf((await view.records.list(10, nextCursor, other)).records);
+        assert.ok(
+          found.every((id) => id.startsWith(`${other}.`)),
+          `${found} is listed as ${other}`,
+        );
+        assert.equal(new Set(found).size, found.length);
+      }
+    }
+    const { records, nextCursor } = await view.records.list(3, undefined, 'b');
+    for (const group of groups) for (const id of await idsIn(view, group)) await view.records.end(id, FENCE, 'deleted');
+    assert.equal(records.length, 3);
+    assert.deepEqual(await view.records.list(3, nextCursor, 'b'), { records: [] });
+    for (const cursor of cursors) assert.deepEqual(await view.records.list(3, cursor, 'a'), { records: [] });
+  }),
+  test('group/apart: a group of the same name in another kind or deployment is another group', async (kit) => {
+    const views = [
+      await open(kit),
+      await kit.open({ ...GROUPED, kind: 'letters' }),
+      await kit.open({ ...GROUPED, deployment: 'b' }),
+    ];
+    for (const [n, view] of views.entries()) await createIn(view, 'g', n + 1, 'x');
+    for (const [n, view] of views.entries()) {
+      assert.deepEqual([await view.records.count('g'), (await idsIn(view, 'g', 2)).length], [n + 1, n + 1]);
+    }
+  }),
+  test('group/again: an id that ended and is created again counts and is listed once', async (kit) => {
+    const [here, there] = [await open(kit), await open(kit)];
+    for (let round = 0; round < 3; round++) {
+      assert.equal(await here.records.create(recordOf('g.a')), 'created');
+      assert.deepEqual([await there.records.count('g'), await idsIn(there, 'g')], [1, ['g.a']]);
+      assert.equal(await there.records.end('g.a', FENCE, 'deleted', 0), 'ended');
+      await here.records.trim();
+      await dueNow(there, 10);
+      assert.deepEqual([await here.records.count('g'), await idsIn(here, 'g')], [0, []]);
+    }
+  }),
+  test('group/race: creates and ends of many views at once leave the right count', async (kit) => {
+    const views = [await open(kit), await open(kit), await open(kit)];
+    const names = Array.from({ length: 30 }, (_, n) => `g.${n}`);
+    const created = await Promise.all(
+      views.flatMap(({ records }) => names.map(async (id) => records.create(recordOf(id)))),
+    );
+    assert.equal(created.filter((outcome) => outcome === 'created').length, 30);
+    const ended = await Promise.all(
+      views.flatMap(({ records }) => names.slice(10).map(async (id) => records.end(id, FENCE, 'deleted'))),
+    );
+    assert.equal(ended.filter((outcome) => outcome === 'ended').length, 20);
+    for (const view of views) {
+      await dueNow(view, 10);
+      assert.equal(await view.records.count('g'), 10);
+      assert.deepEqual((await idsIn(view, 'g', 3)).sort(), names.slice(0, 10).sort());
+    }
+  }),
+  test('group/many: 1,000 records of a group are counted and listed, beside 1,000 others', async (kit) => {
+    const view = await open(kit);
+    for (let from = 0; from < 1_000; from += 50) {
+      const ids = Array.from({ length: 50 }, (_, n) => [`many.${from + n}`, `g${from + n}.1`]).flat();
+      await Promise.all(ids.map(async (id) => view.records.create(recordOf(id, { fields: {} }))));
+    }
+    assert.equal(await view.records.count('many'), 1_000);
+    assert.equal(new Set(await idsIn(view, 'many', 333)).size, 1_000);
+    assert.equal(await view.records.count('g7'), 1);
+    assert.deepEqual(await idsIn(view, 'g7'), ['g7.1']);
+  }),
+];

@@ -1,0 +1,174 @@
+/** What the memory store holds of a kind with `evicts: false`. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { LastingTombstones } from '../../src/stores/memory/lasting-tombstones.ts';
+import { MemoryRecordTable } from '../../src/stores/memory/record-table.ts';
+import { MemoryRecords } from '../../src/stores/memory/records.ts';
+import { TimeHeap } from '../../src/stores/memory/time-heap.ts';
+import { isEnded } from '../../src/stores/store.ts';
+import { plainRecord } from '../../src/testing/plain-record.ts';
+
+const FENCE = { epoch: 1, owner: 'me' };
+const KIND = { name: 'entries', log: false, keepMs: 0, listed: true, grouped: true, evicts: false } as const;
+
+function createRoom(most: number, bytes: number) {
+  let now = 1_000_000;
+  const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
+  const tombstones = new LastingTombstones(KIND.name, most, bytes);
+  const records = new MemoryRecords(new MemoryRecordTable(KIND, time, tombstones), undefined);
+  const create = (id: string, user: string | null, expiresInMs: number | null = null, body = '{}'): string => {
+    try {
+      return records.create(plainRecord(id, FENCE, { user, body }), expiresInMs);
+    } catch (error) {
+      return (error as { code: string }).code;
+    }
+  };
+  const end = (id: string, outcome: string, keepMs: number): string => {
+    try {
+      return records.end(id, FENCE, outcome, keepMs);
+    } catch (error) {
+      return (error as { code: string }).code;
+    }
+  };
+  return { records, tombstones, create, end, now: () => now, pass: (ms: number) => void (now += ms) };
+}
+
+describe('records of a kind that is never forgotten early', () => {
+  const users = [null, 'ada', 'bob', ''];
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        op: fc.constant('create'),
+        n: fc.nat(30),
+        user: fc.nat(3),
+        body: fc.nat(3_000),
+        expires: fc.constantFrom(null, 500, 5_000),
+      }),
+    },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        op: fc.constant('end'),
+        n: fc.nat(30),
+        size: fc.constantFrom(0, 900, 1_024, 3_000, 20_000),
+        keep: fc.constantFrom(0, 100, 1_000, 60_000),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ op: fc.constant('pass'), ms: fc.nat(1_500) }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('sweep') }) },
+  );
+
+  test('show each outcome for its time, stay within both limits, and give all room back', () => {
+    const outcomes = new Set<string>();
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 150, size: 'max' }), (steps) => {
+        const { records, tombstones, create, end, now, pass } = createRoom(12, 40_000);
+        const ended = new Map<string, { readonly outcome: string; readonly until: number }>();
+        const sweep = (): void => {
+          for (const { id, epoch } of records.due(100).records) records.end(id, { epoch, owner: 'me' }, '');
+          records.trim();
+        };
+        for (const one of steps) {
+          if (one.op === 'create') {
+            const id = `g.${one.n}`;
+            const outcome = create(id, users[one.user] ?? null, one.expires, 'b'.repeat(one.body));
+            outcomes.add(`create ${outcome}`);
+            if (outcome === 'created') ended.delete(id);
+          } else if (one.op === 'end') {
+            const [id, outcome] = [`g.${one.n}`, 'x'.repeat(one.size)];
+            const found = records.read(id);
+            const answer = end(id, outcome, one.keep);
+            outcomes.add(`end ${answer}`);
+            // A short outcome always finds its room.
+            if (one.size <= 1_024) expect(answer).not.toBe('STORE_FULL');
+            if (answer === 'STORE_FULL') expect(records.read(id)).toEqual(found);
+            if (answer === 'ended' && found !== undefined && !isEnded(found))
+              ended.set(id, { outcome, until: now() + one.keep });
+          } else if (one.op === 'pass') pass(one.ms);
+          else sweep();
+          for (const [id, { outcome, until }] of ended) {
+            const found = records.read(id);
+            if (until > now()) expect(found).toMatchObject({ id, outcome });
+            else expect(found).toBeUndefined();
+          }
+          expect(tombstones.used.places).toBeLessThanOrEqual(12);
+          expect(tombstones.used.bytes).toBeLessThanOrEqual(40_000);
+          expect(records.count('g')).toBe(tombstones.used.places - tombstones.size);
+        }
+        pass(100_000);
+        sweep();
+        for (const { id } of records.list(100).records) end(id, '', 0);
+        sweep();
+        expect([tombstones.used, tombstones.size]).toEqual([{ places: 0, bytes: 0 }, 0]);
+      }),
+      { numRuns: 400 },
+    );
+    const all = ['create STORE_FULL', 'create created', 'create exists', 'end STORE_FULL', 'end ended', 'end gone'];
+    expect([...outcomes].sort()).toEqual(all);
+  });
+
+  test('a flood of one user keeps no other user out, and made-up users keep their own share', () => {
+    const { create, end } = createRoom(1_000, 10_000_000);
+    let taken = 0;
+    for (let n = 0; n < 5_000; n++) if (create(`g.eve-${n}`, 'eve') === 'created') taken += 1;
+    expect(taken).toBe(500);
+    for (let n = 0; n < 500; n++) expect(end(`g.eve-${n}`, 'x'.repeat(9_000), 60_000)).toBe('ended');
+    expect(create('g.eve-more', 'eve')).toBe('STORE_FULL');
+    for (let n = 0; n < 250; n++) expect(create(`g.ada-${n}`, 'ada')).toBe('created');
+    for (let n = 0; n < 250; n++) expect(end(`g.ada-${n}`, 'x'.repeat(9_000), 60_000)).toBe('ended');
+    expect(create('g.null', null)).toBe('created');
+    // No user shares with the records that have none.
+    expect(create('g.empty', '')).toBe('created');
+  });
+
+  test('many records with large outcomes that end at once take no more than the share of their user', () => {
+    const { create, end, tombstones } = createRoom(10_000, 1_000_000);
+    for (let n = 0; n < 400; n++) expect(create(`g.${n}`, 'eve')).toBe('created');
+    const answers = Array.from({ length: 400 }, (_, n) => end(`g.${n}`, 'x'.repeat(20_000), 60_000));
+    expect(new Set(answers)).toEqual(new Set(['ended', 'STORE_FULL']));
+    expect(tombstones.used.bytes).toBeLessThanOrEqual(500_000);
+    expect(create('g.ada', 'ada')).toBe('created');
+    expect(end('g.ada', 'x'.repeat(200_000), 60_000)).toBe('ended');
+    // The records whose outcome found no room end with a short one.
+    for (let n = 0; n < 400; n++) if (answers[n] !== 'ended') expect(end(`g.${n}`, 'large', 60_000)).toBe('ended');
+  });
+
+  test('an error says which limit is reached, and by whom', () => {
+    const { records, create } = createRoom(2, 1_000_000);
+    const message = (id: string, user: string): string => {
+      try {
+        return records.create(plainRecord(id, FENCE, { user }));
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    create('g.0', 'ada');
+    expect(message('g.1', 'ada')).toMatch(
+      /of the kind entries: this user has its share of 2 records \(limits\.tombstones, limits\.userShare\)/,
+    );
+    create('g.1', 'bob');
+    expect(message('g.2', 'eve')).toMatch(/of the kind entries: they have 2 records \(limits\.tombstones\)/);
+  });
+});
+
+test('a heap gives its items in the order of their times', () => {
+  const step = fc.option(fc.nat(50), { nil: undefined });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
+      const heap = new TimeHeap<{ readonly forgetAt: number }>();
+      let sorted: number[] = [];
+      for (const forgetAt of steps) {
+        if (forgetAt === undefined) {
+          heap.take();
+          sorted = sorted.slice(1);
+        } else {
+          heap.add({ forgetAt });
+          sorted = [...sorted, forgetAt].sort((a, b) => a - b);
+        }
+        expect(heap.earliest?.forgetAt).toBe(sorted[0]);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
