@@ -46,6 +46,8 @@ const stored = (bin: Bin): number => (bin.hibernated ?? 0) + (bin.left ?? 0);
 class River {
   readonly #data: RiverData;
   readonly #picture = new Picture();
+  /** Where words are. */
+  readonly #words: { readonly y: number; readonly from: number; readonly to: number }[] = [];
   readonly #field: Field;
   readonly #store: Cell;
   readonly #usable: number;
@@ -242,7 +244,8 @@ class River {
   /** Where a process ended or began. */
   #marks({ name, instance, goneAt }: Lane, k: number): void {
     const { bins } = this.#data;
-    bins.forEach((bin, b) => {
+    // The newest first: an older word gives way.
+    for (const [b, bin] of [...bins.entries()].toReversed()) {
       const [own, before] = [bin.lanes.get(name), bins[b - 1]?.lanes.get(name)];
       const wasUp = before !== undefined && before.state !== 'gone';
       const isUp = own !== undefined && own.state !== 'gone';
@@ -252,12 +255,19 @@ class River {
         // The word may come after the end, and before the next process of this name.
         const ends = bins.slice(b).flatMap(({ lanes }) => lanes.get(name) ?? []);
         const itsEnd = ends.findLast(({ id, end }) => id === before.id && end !== undefined)?.end;
-        const word = endWord(itsEnd ?? (instance.id === before.id ? instance.end : undefined));
+        // The same process under another id: its lease had lapsed.
+        const next = bins
+          .slice(b)
+          .find(({ lanes }) => (lanes.get(name)?.id ?? before.id) !== before.id)
+          ?.lanes.get(name);
+        const hasLapsed = next?.pid !== undefined && next.pid === before.pid;
+        const known = itsEnd ?? (instance.id === before.id ? instance.end : undefined);
+        const word = endWord(hasLapsed ? 'lapsed' : known);
         this.#ended(isLast ? (goneAt ?? bin.at) : bin.at, k, word, before.sessions ?? 0);
       }
       if (isUp && b > 0 && (!wasUp || own.id !== before.id))
         this.#tell(bin.at, k, this.#usable > 40 ? -20 : 4, `joined ${clock(bin.at)}`, 't2');
-    });
+    }
   }
 
   #ended(at: number, k: number, word: string, sessions: number): void {
@@ -275,7 +285,12 @@ class River {
     const { narrow } = this.#data;
     const [x, end] = [this.#x(at), this.#field.x0 + this.#field.width];
     const isLate = end - x < (narrow ? 96 : 140);
-    this.#picture.write(isLate ? x - 10 : x + 11, this.#mid(k) + dy, words, name, isLate ? 'end' : 'start');
+    const wide = words.length * 6.5;
+    const from = isLate ? x - 10 - wide : x + 11;
+    const y = this.#mid(k) + dy;
+    if (this.#words.some((word) => Math.abs(word.y - y) < 12 && from < word.to && word.from < from + wide)) return;
+    this.#words.push({ y, from, to: from + wide });
+    this.#picture.write(isLate ? x - 10 : x + 11, y, words, name, isLate ? 'end' : 'start');
   }
 
   #cursor(): void {

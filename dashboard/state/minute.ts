@@ -9,6 +9,7 @@ export const WINDOW_MS = 60_000;
 export interface LaneBin {
   /** The process that the lane had then. */
   readonly id: string;
+  readonly pid: number | undefined;
   readonly state: FleetInstance['state'];
   readonly end: FleetInstance['end'];
   readonly sessions: number | undefined;
@@ -64,7 +65,7 @@ export class Minute {
   }
 
   #laneBin(instance: FleetInstance, before: Bin | undefined, recent: readonly Bin[], seconds: number): LaneBin {
-    const { id, name, state, end, count, memoryBytes, memoryLimit } = instance;
+    const { id, name, pid, state, end, count, memoryBytes, memoryLimit } = instance;
     const last = this.#counters.get(id);
     const since = (key: keyof InstanceCounters): number =>
       count === undefined || last === undefined ? 0 : Math.max(0, (count[key] ?? 0) - (last[key] ?? 0));
@@ -80,6 +81,7 @@ export class Minute {
     }, moves);
     return {
       id,
+      pid,
       state,
       end,
       sessions,

@@ -60,6 +60,12 @@ function newestFirst<T extends { readonly id: string; readonly at: number }>(all
   return [one, ...others].sort((a, b) => b.at - a.at).slice(0, most);
 }
 
+/** A server that the page was lost to may not know an instance that this page has seen. */
+function named(stop: Stop): Stop {
+  const name = stop.name ?? names.peek().get(stop.instance ?? '');
+  return name === undefined ? stop : { ...stop, name };
+}
+
 /** Whether a message of this type changes what views show. */
 function take(type: string, data: unknown): boolean {
   switch (type) {
@@ -73,7 +79,7 @@ function take(type: string, data: unknown): boolean {
       latest.events = newestFirst(latest.events, data as FleetEvent, EVENTS);
       return false;
     case 'stop':
-      latest.stops = newestFirst(latest.stops, data as Stop, STOPS);
+      latest.stops = newestFirst(latest.stops, named(data as Stop), STOPS);
       return false;
     case 'stopDropped':
       latest.stops = latest.stops.filter(({ id }) => id !== (data as StopDropped).id);

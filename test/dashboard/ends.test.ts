@@ -70,6 +70,12 @@ describe('interruptions', () => {
       part('b', 'gone', 'a', 4_100, { end: 'removed' }),
     ];
     expect(join(parts)).toMatchObject([{ kind: 'store', at: 1_000, overAt: 5_100, waited: 7 }]);
+    // A lease that lapsed before has another cause.
+    const early = part('c', 'gone', 'c', 1_000 - 10_000, { end: 'lapsed' });
+    expect(join([...parts, early]).map(({ kind, instance }) => [kind, instance])).toEqual([
+      ['gone', 'c'],
+      ['store', undefined],
+    ]);
     // An instance that does not say so itself is dead.
     const dead = part('b', 'gone', 'x', 4_000, { end: 'removed' });
     expect(join([...parts, dead]).map(({ kind, instance }) => [kind, instance])).toEqual([

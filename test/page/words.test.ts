@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { EventParser } from '../../dashboard/net/stream.ts';
 import { lensShapes } from '../../dashboard/fleet/lens-picture.ts';
+import { riverShapes } from '../../dashboard/fleet/river-picture.ts';
 import { placesOf } from '../../dashboard/session/owners.ts';
 import { type Filtered, parseFilter, toggled } from '../../dashboard/sessions/filter.ts';
 import { Lanes } from '../../dashboard/state/lanes.ts';
@@ -151,6 +152,23 @@ test.each([24, 44, 90, 700, 12_000])('in the lens no word covers a number: %s ms
     expect(zero?.text).toContain('gone');
     for (const { x, text } of numbers) expect(x - text.length * 3 - ((zero?.x ?? 0) + half)).toBeGreaterThan(0);
   }
+});
+
+test('a lane that takes another id for the same process has lapsed, and no word of it covers another one', () => {
+  const minute = new Minute();
+  const laneList = new Lanes();
+  for (let k = 0; k < 40; k += 1) {
+    const id = k < 20 ? 'a' : k < 26 ? 'b' : 'c';
+    const fleet = fleetOf(NOW + k * 500, [{ id, name: 'web-1', pid: 7, sessions: 3 }]);
+    minute.add(fleet);
+    laneList.add(fleet);
+  }
+  const cells = [0, 84].map((y) => ({ x: 0, y, wide: 800, tall: 84 }));
+  const now = NOW + 39 * 500;
+  const shapes = riverShapes({ cells, narrow: false, lanes: laneList.all, bins: minute.bins, now, cursor: undefined });
+  const words = shapes.flatMap((shape) => (shape.kind === 'text' && shape.class === 'tb' ? [shape] : []));
+  expect(words.map(({ text }) => text.split(' ')[0])).toEqual(['lapsed']);
+  expect(shapes.filter((shape) => shape.kind === 'path' && shape.class === 'x')).toHaveLength(2);
 });
 
 test('a lane whose server was lost too ends as the others saw it', () => {

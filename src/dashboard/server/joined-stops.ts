@@ -4,6 +4,8 @@ import type { StopPart } from './stops.ts';
 
 /** Outages of the store that instances saw within this time are one. */
 const SAME_MS = 30_000;
+/** An outage is noticed, and is over, at another time than the leases. */
+const LATE_MS = 3_000;
 const MOST = 16;
 const CALLS = 24;
 
@@ -35,7 +37,7 @@ function asOutages(parts: readonly StopPart[]): readonly StopPart[] {
   return parts.map((part) => {
     const { instance, end: _, ...rest } = part;
     if (part.kind !== 'gone' || instance === undefined || !lapsed.has(instance)) return part;
-    const of = outages.find(({ at, overAt = Infinity }) => part.at >= at - SAME_MS && part.at <= overAt + SAME_MS);
+    const of = outages.find(({ at, overAt = Infinity }) => part.at >= at - LATE_MS && part.at <= overAt + LATE_MS);
     return of === undefined ? part : { ...rest, kind: 'store', at: of.at, overAt: of.overAt ?? part.at };
   });
 }
