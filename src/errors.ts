@@ -8,5 +8,6 @@ export * from './errors/session.ts';
 export * from './errors/limits.ts';
 export * from './errors/unavailable.ts';
 export * from './errors/lost-calls.ts';
+export * from './errors/once.ts';
 export * from './errors/server-code.ts';
 export * from './errors/configuration.ts';

@@ -59,6 +59,7 @@ export interface ServedHere {
     endToResumeElsewhere(): void;
   };
   readonly waitingRoom: { wake(): void };
+  readonly once: { extended(): void };
   readonly bus: { deliver(event: ServerEvent): void };
   readonly orders: OrdersTaken;
   readonly notifications: { deliver(session: string | null, notification: Notification): unknown };
@@ -123,6 +124,7 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#acceptance.ask();
     void this.#readOthers();
     this.#served.registry.claims.extended();
+    this.#served.once.extended();
     this.#served.waitingRoom.wake();
   }
 

@@ -11,6 +11,7 @@ import { EndpointBus } from './bus.ts';
 import { Notifications } from './notifications.ts';
 import { Finder } from '../cluster/finder.ts';
 import { Instance } from '../cluster/instance.ts';
+import { OnceLedger } from '../once/ledger.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
 import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
@@ -34,7 +35,7 @@ import type { RandomSource } from '../options/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import type { UserOf } from './caller-checks.ts';
 
-export interface CoreOptions extends Omit<RegistryOptions, 'sharesStore' | 'lease' | 'waiting'> {
+export interface CoreOptions extends Omit<RegistryOptions, 'sharesStore' | 'lease' | 'waiting' | 'once'> {
   readonly factory: McpEndpointFactory;
   /** Each call of the factory is known to return another server. */
   readonly makesNew: boolean;
@@ -65,6 +66,7 @@ export class Core {
   readonly store: EndpointStore;
   readonly shutdown: Shutdown;
   readonly #waitingRoom: WaitingRoom;
+  readonly #once: OnceLedger;
   readonly #endpoint: OrderedEndpoint;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
   readonly #storeHealth: StoreHealth;
@@ -83,12 +85,14 @@ export class Core {
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices, retry });
     const { waitingRequests: places, waitingBytes: bytes } = limits;
     const waitingRoom = new WaitingRoom({ time, random, places, bytes, lifecycle, lease: instance.lease });
+    const once = new OnceLedger({ options, store, lease: instance.lease, random, row: given.held.outcomes });
     const sharesStore = !inProcess;
     const registry = new Registry(options, store, {
       ...given,
       sharesStore,
       lease: instance.lease,
       waiting: waitingRoom,
+      once,
     });
     const bus = new EndpointBus(options.bus, instance, logger);
     this.#keys =
@@ -116,13 +120,14 @@ export class Core {
       listChanges.note(event, time.now());
       broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
     });
-    this.shutdown = new Shutdown({ ...eras, registry, instance, waitingRoom, ignoreBus });
+    this.shutdown = new Shutdown({ ...eras, registry, instance, waitingRoom, once, ignoreBus });
     this.registry = registry;
     this.instance = instance;
     this.legacy = eras.legacy;
     this.bus = bus;
     this.notifications = new Notifications(registry, instance, logger);
     this.#waitingRoom = waitingRoom;
+    this.#once = once;
     this.#endpoint = given.endpoint;
   }
 
@@ -143,6 +148,7 @@ export class Core {
       orders,
       notifications,
       waitingRoom: this.#waitingRoom,
+      once: this.#once,
       outage: this.#outage,
     };
     await this.instance.join(served);

@@ -44,7 +44,7 @@ export interface Eras {
 
 export function createEras(given: ErasOptions): Eras {
   const { registry, instance, servers, builder, bus, random } = given;
-  const { options, callTimes, around, authorizer, lists, held, lifecycle } = registry;
+  const { options, callTimes, around, authorizer, lists, held, lifecycle, once } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const keepAlive = new KeepAlive(time, options.keepAliveMs);
   const expiry = new StreamExpiry(time);
@@ -52,7 +52,7 @@ export function createEras(given: ErasOptions): Eras {
   const replays = new Replays(options);
   const noteClient = seenClients(options.notices);
   const shared = { options, gate, keepAlive, expiry, random, lifecycle };
-  const requests = { ...shared, servers, callTimes, around, authorizer, lists, memory: held.calls, noteClient };
+  const requests = { ...shared, servers, callTimes, around, authorizer, lists, memory: held.calls, noteClient, once };
   const resuming = { records: new CallRecords(registry.store, options), instance, replays };
   const modern = new ModernEra({ ...requests, bus, resuming: options.resumeModernCalls ? resuming : undefined });
   const legacy = new LegacyEra({ ...given, ...shared, replays, lostAnswers: modern });

@@ -12,7 +12,7 @@ import { openEndpointStore } from './endpoint-store.ts';
 type Method = (...given: unknown[]) => unknown;
 
 /**
- * Its members are read anew for each call. `sessions`, `calls` and the methods of `instances` throw until it is open.
+ * Its members are read anew for each call. Until it is open, its records and the methods of `instances` throw.
  */
 export class LateStore implements EndpointStore {
   readonly instances: InstanceStore;
@@ -38,9 +38,9 @@ export class LateStore implements EndpointStore {
     if (this.#store !== undefined) return;
     const opening = this.#first ?? openEndpointStore(...this.#given);
     this.#first = undefined;
-    const { sessions, calls, instances } = (this.#store = await opening);
+    const { sessions, calls, once, instances } = (this.#store = await opening);
     // No call to an open store passes through this file.
-    const members = { sessions: { value: sessions, writable: true }, calls: { value: calls } };
+    const members = { sessions: { value: sessions, writable: true }, calls: { value: calls }, once: { value: once } };
     Object.defineProperties(this, { ...members, instances: { value: instances } });
     this.#settle();
   }
@@ -51,6 +51,10 @@ export class LateStore implements EndpointStore {
 
   get calls(): Records {
     return this.#open.calls;
+  }
+
+  get once(): Records {
+    return this.#open.once;
   }
 
   async secret(name: string, keepMs?: number): Promise<Uint8Array> {

@@ -6,6 +6,7 @@ import type { Instance } from '../cluster/instance.ts';
 import { requestClosed, requestDrained } from '../errors.ts';
 import { elapse } from '../options/system.ts';
 import { GRACE_MS } from '../session/server/hook-time.ts';
+import type { OnceLedger } from '../once/ledger.ts';
 import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Eras } from './eras.ts';
@@ -18,6 +19,7 @@ export interface ShutdownParts extends Omit<Eras, 'checks'> {
   readonly instance: Instance;
   readonly registry: Registry;
   readonly waitingRoom: WaitingRoom;
+  readonly once: OnceLedger;
   /** Events of the bus reach no client of this core any more. */
   ignoreBus(): void;
 }
@@ -31,12 +33,12 @@ export class Shutdown {
     this.#parts = parts;
   }
 
-  /** How many requests without a session run. */
+  /** How many requests without a session run, and calls that run once and whose client has left. */
   get sessionless(): { readonly running: number } {
-    const { stateless, modern } = this.#parts;
+    const { stateless, modern, once } = this.#parts;
     return {
       get running() {
-        return stateless.running + modern.running;
+        return stateless.running + modern.running + once.withoutClient;
       },
     };
   }
@@ -89,7 +91,7 @@ export class Shutdown {
       if (!this.#busy && !expectsRequests()) break;
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
-    let interrupted = this.#parts.stateless.running + this.#parts.modern.running + this.#parts.legacy.running;
+    let interrupted = this.sessionless.running + this.#parts.legacy.running;
     for (const session of this.#parts.registry.values()) interrupted += session.calls.running.counted;
     this.#parts.registry.lifecycle.advance('drained');
     this.#parts.waitingRoom.refuseAll();
@@ -97,6 +99,7 @@ export class Shutdown {
     await this.#noteOthers();
     released += await this.#release(() => true);
     await this.#closeEras(await this.#handsOver());
+    await this.#parts.once.close();
     const ms = timeProvider.monotonic() - began;
     this.#parts.registry.options.notices.emit({ kind: 'drained', released, interrupted, ms });
     return { released, interrupted };
@@ -118,7 +121,7 @@ export class Shutdown {
   get #busy(): boolean {
     if (this.#parts.stateless.running > 0 || this.#parts.modern.running > 0 || this.#parts.sse?.busy === true)
       return true;
-    if (this.#parts.legacy.running > 0) return true;
+    if (this.#parts.legacy.running > 0 || this.#parts.once.running > 0) return true;
     for (const session of this.#parts.registry.values()) if (session.busy) return true;
     return false;
   }
@@ -141,6 +144,7 @@ export class Shutdown {
     this.#parts.ignoreBus();
     const handsOver = await this.#handsOver();
     await Promise.all([this.#closeEras(handsOver), this.#closeSessions(handsOver)]);
+    await this.#parts.once.close();
     await registry.leaving.endHook.settled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
     await this.#stop();
   }

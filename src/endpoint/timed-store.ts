@@ -19,6 +19,7 @@ export function timedStore(store: EndpointStore, options: TimedOptions): Endpoin
     ...store,
     sessions: timed('sessions', store.sessions, options),
     calls: timed('calls', store.calls, options),
+    once: timed('once', store.once, options),
     instances: timed('instances', store.instances, options),
   };
 }

@@ -12,66 +12,27 @@ import {
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
-import { attempt, errorJson, type LostForm, lostForm } from '../http/answer.ts';
+import { attempt, errorJson, type LostForm, lostForm, refusalAnswer } from '../http/answer.ts';
+import { shareKey } from '../http/body.ts';
 import type { Caller } from '../http/exchange.ts';
-import type { Admission, RequestLimits } from '../limits/request-limits.ts';
+import type { Admission } from '../limits/request-limits.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
-import type { KeepAlive } from '../http/keep-alive.ts';
 import type { AnswerSink } from '../http/answer-sink.ts';
 import type { PassedOn } from '../http/sdk-response.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { afterTurn, type RandomSource } from '../options/system.ts';
-import { cancelledMessage, type Checked, isObject, type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
+import { afterTurn } from '../options/system.ts';
+import { cancelledMessage, isObject, type RpcRequest, type RpcResponse, toolOf } from '../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../sdk/server-shape.ts';
-import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
-import type { AroundRequests } from '../session/calls/around-requests.ts';
-import type { CallTimes } from '../session/calls/call-times.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
+import { HiddenCall } from '../session/calls/hidden-call.ts';
+import type { OnceCalls } from '../session/calls/once-calls.ts';
 import type { SessionRun } from '../session/server/run.ts';
-import type { FactoryCall, ServerBuilder } from '../session/server/server-builder.ts';
-import type { SharedLists } from '../session/server/shared-lists.ts';
+import type { FactoryCall } from '../session/server/server-builder.ts';
 import { idOf } from '../session/streams/event-id.ts';
 import type { CallEntry, CallTransport, Stop } from './ladder.ts';
-import type { NoteClient } from './message-checks.ts';
 import { firstPosition } from './call-position.ts';
-
-export type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
-
-/** A message that one server gets, and who sent it. */
-export interface SentMessage {
-  readonly caller: Caller;
-  /** The text of the body; `undefined` when the caller of the endpoint had parsed it. */
-  readonly text: string | undefined;
-  readonly message: SentRpc;
-  readonly version: string;
-  /** `undefined`: the message needs no place. */
-  readonly admission: Admission | undefined;
-}
-
-/** What the eras that serve messages without a session are given. */
-export interface SessionlessOptions {
-  readonly options: ResolvedOptions;
-  readonly servers: ServerBuilder;
-  readonly keepAlive: KeepAlive;
-  readonly random: RandomSource;
-  readonly authorizer?: Authorizer | undefined;
-  readonly gate: RequestLimits;
-  readonly callTimes: CallTimes | undefined;
-  readonly around: AroundRequests | undefined;
-  readonly lists?: SharedLists | undefined;
-  readonly noteClient: NoteClient;
-  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
-}
-
-/** What the calls of an era share. */
-export interface CallHost extends Pick<
-  SessionlessOptions,
-  'options' | 'random' | 'authorizer' | 'noteClient' | 'callTimes' | 'lifecycle'
-> {
-  readonly era: 'legacy' | 'modern';
-}
+import type { CallHost, SentMessage, SentRpc } from './sessionless-options.ts';
 
 export class SessionlessCall extends Call implements CallEntry, SinkListener, FactoryCall, PassedOn {
   readonly restored = false;
@@ -251,8 +212,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
 
   /** The context of its handler in a context that the hooks entered. */
   hidden(): Call {
-    const { caller, id, method, target, work } = this;
-    return (this.#hidden ??= new Call(caller, undefined, true, id, method, undefined, target, work));
+    return (this.#hidden ??= new HiddenCall(this));
   }
 
   get isDispatched(): boolean {
@@ -319,17 +279,34 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.response.refuse(error, this.id ?? null, this.#lostForm);
   }
 
+  /** What its client gets for the answer of the server. */
+  outcomeOf(answer: RpcResponse): RpcResponse {
+    return this.#refusal === undefined ? answer : refusalAnswer(this.id, this.#refusal, this.#lostForm);
+  }
+
   get #lostForm(): LostForm {
     return lostForm(this.#host.options, this.method, this.era);
   }
 
   /** If set, it is answered instead of the SDK's response. */
-  get refusal(): SojournError | undefined {
+  override get refusal(): SojournError | undefined {
     return this.#refusal;
   }
 
-  refuse(error: SojournError): void {
+  override refuse(error: SojournError): void {
     this.#refusal = error;
+  }
+
+  override get sent(): RpcRequest | undefined {
+    return this.rpcRequest;
+  }
+
+  override get once(): OnceCalls {
+    return this.#host.once;
+  }
+
+  override get share(): string {
+    return shareKey(this.caller.user, this.caller.clientAddress);
   }
 
   /** The error that the SDK reported for this request. */

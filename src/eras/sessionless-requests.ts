@@ -12,7 +12,8 @@ import { afterTurn } from '../options/system.ts';
 import { inHookTime, isHookTimeout } from '../session/server/hook-time.ts';
 import { climb, type Steps } from './ladder.ts';
 import { RequestRuns } from './request-runs.ts';
-import type { SentRpc, SessionlessCall, SessionlessOptions } from './sessionless-call.ts';
+import type { SessionlessCall } from './sessionless-call.ts';
+import type { SentRpc, SessionlessOptions } from './sessionless-options.ts';
 
 export class SessionlessRequests {
   readonly #given: SessionlessOptions;

@@ -79,6 +79,12 @@ export const HELD = things({
     most: 'what the running calls of a session send',
     until: 'the store has it',
   },
+  outcomes: {
+    what: 'the result of a call of `once()` that is not stored yet',
+    counted: '5 KiB, and four times the characters of its JSON text',
+    most: '1 MiB for each call that runs',
+    until: 'the store has it',
+  },
   calls: {
     what: 'a 2026-07-28 call without a client, and the messages kept for it',
     counted: '24 KiB besides its body; its messages, and 160 for each',

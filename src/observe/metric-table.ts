@@ -84,6 +84,11 @@ export const METRICS = metrics({
     labels: ['outcome'],
     help: 'Calls whose instance died: ran_again here, or ended with owner_lost',
   },
+  sojourn_once_calls_total: {
+    kind: 'counter',
+    labels: ['outcome'],
+    help: 'Calls of once() that did not run their handler: attached, replayed, conflict, unknown',
+  },
   sojourn_wait_duration_seconds: {
     kind: 'histogram',
     buckets: MCP_BUCKETS,

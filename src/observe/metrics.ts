@@ -38,6 +38,7 @@ export class Metrics {
   readonly #relays = new Counter('sojourn_relays_total');
   readonly #resumes = new Counter('sojourn_resumes_total');
   readonly #lost = new Counter('sojourn_lost_calls_total');
+  readonly #once = new Counter('sojourn_once_calls_total');
   readonly #waits = new Histogram('sojourn_wait_duration_seconds');
   readonly #storeCalls = new Histogram('sojourn_store_call_duration_seconds');
   readonly #storeFailures = new Counter('sojourn_store_call_failures_total');
@@ -54,13 +55,14 @@ export class Metrics {
     for (const outcome of ['done', 'refused', 'lost', 'unreachable']) this.#relays.begin(outcome);
     for (const outcome of ['continued', 'finished', 'gap']) this.#resumes.begin(outcome);
     for (const outcome of ['ran_again', 'ended']) this.#lost.begin(outcome);
+    for (const how of ['attached', 'replayed', 'conflict', 'unknown']) this.#once.begin(how);
     for (const reason of ['store_away', 'lapsed']) this.#waits.begin(reason, 'refused');
     notices.listen((notice) => this.#count(notice), { requests: true, details: true });
   }
 
   collect(): Family[] {
     const counted = [this.#operations, this.#sessions, this.#requests, this.#refusals, this.#threw, this.#opened];
-    const moved = [this.#restored, this.#left, this.#relays, this.#resumes, this.#lost, this.#waits];
+    const moved = [this.#restored, this.#left, this.#relays, this.#resumes, this.#lost, this.#once, this.#waits];
     const stored = [this.#storeCalls, this.#storeFailures, this.#outages, this.#lapses, this.#removals];
     return [...counted, ...moved, ...stored].map((series) => ({ name: series.name, samples: series.collect() }));
   }
@@ -97,6 +99,8 @@ export class Metrics {
         return this.#resumes.add(notice.outcome);
       case 'callLost':
         return this.#lost.add(notice.runsAgain ? 'ran_again' : 'ended');
+      case 'onceAnswered':
+        return this.#once.add(notice.how);
       case 'waited':
         return this.#waits.measure(notice.ms / 1_000, this.#reasons.of(notice.reason), notice.outcome);
       case 'storeCall':

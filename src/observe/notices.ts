@@ -15,6 +15,7 @@
  *     relayed         `relay/relay.ts`
  *     waited          `eras/legacy/waiting.ts`
  *     callLost        `session/calls/rerun.ts`, `eras/modern/returning-clients.ts`
+ *     onceAnswered    `once/ledger.ts`
  *     resumed         `eras/legacy/get.ts`, `eras/modern/returning-clients.ts`
  *     the others      `session/registry.ts`: what happens to sessions
  *

@@ -99,6 +99,20 @@ export interface CallLostNotice {
   readonly sessionId?: string;
 }
 
+/**
+ * What a call of `once()` got that did not run the handler. `attached`: the outcome of a run that it waited for.
+ * `replayed`: the outcome of an earlier call. `conflict`: an earlier call with its key had other arguments. `unknown`:
+ * an earlier call may have run, and its result is not known.
+ */
+export type OnceHow = 'attached' | 'replayed' | 'conflict' | 'unknown';
+
+/** A call of a tool that runs once did not run it. */
+export interface OnceAnsweredNotice {
+  readonly kind: 'onceAnswered';
+  readonly tool: string;
+  readonly how: OnceHow;
+}
+
 /** A client came back to a stream, with the id of the last event that it has. */
 export interface ResumedNotice {
   readonly kind: 'resumed';
@@ -123,4 +137,5 @@ export type StepNotice =
   | DrainBegunNotice
   | DrainedNotice
   | CallLostNotice
+  | OnceAnsweredNotice
   | DetailNotice;

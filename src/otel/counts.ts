@@ -89,6 +89,8 @@ export class Counts {
         return this.#add('sojourn.lost_calls', 'sojourn_lost_calls_total', {
           outcome: notice.runsAgain ? 'ran_again' : 'ended',
         });
+      case 'onceAnswered':
+        return this.#add('sojourn.once.calls', 'sojourn_once_calls_total', { outcome: notice.how });
       case 'waited':
         return this.#waits.record(notice.ms / MS, {
           reason: this.#reasons.of(notice.reason),

@@ -25,6 +25,7 @@ import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.t
 import { shareKey } from '../http/body.ts';
 import type { Caller } from '../http/exchange.ts';
 import type { MemoryRow, MemoryRows } from '../limits/held.ts';
+import type { OnceCalls } from './calls/once-calls.ts';
 import type { SharedLists } from './server/shared-lists.ts';
 import { UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
@@ -38,6 +39,7 @@ export interface RegistryOptions {
   readonly authorizer?: Authorizer | undefined;
   readonly lists?: SharedLists | undefined;
   readonly held: MemoryRows;
+  readonly once: OnceCalls & { readonly used: boolean };
   /** The lease of this instance. */
   readonly lease: OwnLease;
   /** The requests that wait for the lease or the store. */
@@ -54,6 +56,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   readonly authorizer: Authorizer | undefined;
   readonly lists: SharedLists | undefined;
   readonly held: MemoryRows;
+  readonly once: RegistryOptions['once'];
   readonly lease: OwnLease;
   readonly waiting: RegistryOptions['waiting'];
   readonly lifecycle: Lifecycle;
@@ -78,6 +81,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.authorizer = given.authorizer;
     this.lists = given.lists;
     this.held = given.held;
+    this.once = given.once;
     this.lease = given.lease;
     this.waiting = given.waiting;
     this.lifecycle = given.lifecycle;

@@ -1,6 +1,7 @@
 import type { LargeAnswers } from '../http/large-answers.ts';
 import type { MemoryRow, MemoryRows } from '../limits/held.ts';
 import type { CallTimes } from './calls/call-times.ts';
+import type { OnceCalls } from './calls/once-calls.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Authorizer } from './calls/authorizer.ts';
@@ -28,6 +29,8 @@ export interface SessionHost {
   /** Names the tools whose answers some clients refuse. */
   readonly largeAnswers: LargeAnswers;
   readonly held: MemoryRows;
+  /** Calls that run once. */
+  readonly once: OnceCalls;
   /**
    * Charges a row for what a session keeps. Where the store is durable, idle sessions hibernate until there is room.
    * `false`: there is none.

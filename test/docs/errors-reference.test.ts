@@ -38,6 +38,8 @@ const THROWN = [
   'STATE_TOO_LARGE',
   'SEAL_TOO_LONG',
   'OUTSIDE_HANDLER',
+  'ONCE_WITHIN_ITSELF',
+  'ONCE_KEY_INVALID',
   'DEFINITION_REFUSED',
   'MODULE_INVALID',
   'PACKAGE_UNSUPPORTED',
@@ -67,11 +69,13 @@ describe('an error that says that a call may have run', () => {
   test('is each of these', () => {
     expect(mayHaveRun.map(({ code }) => code).toSorted()).toEqual([
       'CALL_TIMEOUT',
+      'CANCELLED',
       'CLOSED',
       'DRAINING',
       'EVENT_UNKNOWN',
       'OWNER_LOST',
       'OWNER_UNREACHABLE',
+      'RESULT_NOT_KEPT',
       'SESSION_ENDED',
       'SESSION_NOT_FOUND',
       'USER_LIMIT',

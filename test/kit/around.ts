@@ -2,7 +2,7 @@
  * Every way of a request into a server, for the tests of `aroundRequest`: each version of the SDK, as a factory and as
  * one server, in each era.
  */
-import { McpServer } from '@modelcontextprotocol/server';
+import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { z } from 'zod';
 import type { ConnectableServer, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
@@ -16,6 +16,13 @@ export type Ask = (method: string, params?: object) => Promise<JsonRpcAnswer>;
 
 /** What the handler of the tool `add` runs. `signal`: aborts with its request. */
 export type Add = (sum: number, signal: AbortSignal) => unknown;
+
+/** Wraps the handler of `add`, of either version of the SDK. */
+export type Wrap = <Given extends unknown[], Result>(
+  handler: (...given: Given) => Promise<Result>,
+) => (...given: Given) => Promise<Result>;
+
+const bare: Wrap = (handler) => handler;
 
 /** Connects to the endpoint, and performs the handshake if there is one. */
 type Open = (client: RawClient) => Promise<Ask>;
@@ -39,19 +46,24 @@ const stateless: Open = async (client) => async (method, params) => (await clien
 const modern: Open = async (client) => async (method, params) =>
   (await callModern(client, method, { ...params })).message;
 
+interface Sum {
+  readonly a: number;
+  readonly b: number;
+}
+
 const inputSchema = { a: z.number(), b: z.number() };
 
-function fill(server: McpServer, add: Add): McpServer {
-  server.registerTool('add', { inputSchema: z.object(inputSchema) }, async ({ a, b }, ctx) =>
-    said(await add(a + b, ctx.mcpReq.signal)),
-  );
+function fill(server: McpServer, add: Add, wrap: Wrap): McpServer {
+  const run = wrap(async ({ a, b }: Sum, ctx: ServerContext) => said(await add(a + b, ctx.mcpReq.signal)));
+  server.registerTool('add', { inputSchema: z.object(inputSchema) }, run);
   server.registerPrompt('greet', { argsSchema: z.object({ who: z.string() }) }, ({ who }) => greeting(who));
   server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
   return server;
 }
 
-function fillV1(server: McpServerV1, add: Add): McpServerV1 {
-  server.registerTool('add', { inputSchema }, async ({ a, b }, { signal }) => said(await add(a + b, signal)));
+function fillV1(server: McpServerV1, add: Add, wrap: Wrap): McpServerV1 {
+  const run = wrap(async ({ a, b }: Sum, { signal }: { signal: AbortSignal }) => said(await add(a + b, signal)));
+  server.registerTool('add', { inputSchema }, run);
   server.registerPrompt('greet', { argsSchema: { who: z.string() } }, ({ who }) => greeting(who));
   server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
   return server;
@@ -66,20 +78,20 @@ const info = { name: 'adder', version: '1.0.0' };
 type Made = McpEndpointFactory | ConnectableServer;
 
 const v2 =
-  (add: Add): Made =>
+  (add: Add, wrap: Wrap): Made =>
   (ctx: McpEndpointContext) =>
-    fill(new McpServer(info, { ...ctx.serverOptions }), add);
-const v2One = (add: Add): Made => fill(new McpServer(info), add);
+    fill(new McpServer(info, { ...ctx.serverOptions }), add, wrap);
+const v2One = (add: Add, wrap: Wrap): Made => fill(new McpServer(info), add, wrap);
 /** The SDK's own handler serves it in 2026-07-28, because it does not pass `ctx.serverOptions` on. */
 const bySdk =
-  (add: Add): Made =>
+  (add: Add, wrap: Wrap): Made =>
   () =>
-    fill(new McpServer(info), add);
+    fill(new McpServer(info), add, wrap);
 const v1 =
-  (add: Add): Made =>
+  (add: Add, wrap: Wrap): Made =>
   () =>
-    fillV1(new McpServerV1(info), add);
-const v1One = (add: Add): Made => fillV1(new McpServerV1(info), add);
+    fillV1(new McpServerV1(info), add, wrap);
+const v1One = (add: Add, wrap: Wrap): Made => fillV1(new McpServerV1(info), add, wrap);
 
 export interface Way {
   readonly name: string;
@@ -87,17 +99,22 @@ export interface Way {
   readonly inSession: boolean;
   /** A client names the version of the protocol. */
   readonly named: boolean;
-  open(add: Add, options: McpEndpointOptions, settings?: ServeSettings): Promise<{ ask: Ask; served: Served }>;
+  open(
+    add: Add,
+    options: McpEndpointOptions,
+    settings?: ServeSettings,
+    wrap?: Wrap,
+  ): Promise<{ ask: Ask; served: Served }>;
 }
 
-function way(name: string, make: (add: Add) => Made, open: Open, more: McpEndpointOptions = {}): Way {
+function way(name: string, make: (add: Add, wrap: Wrap) => Made, open: Open, more: McpEndpointOptions = {}): Way {
   return {
     name,
     era: open === modern ? 'modern' : 'legacy',
     inSession: open === stateful || open === sse,
     named: open !== stateless,
-    open: async (add, options, settings) => {
-      const served = await serve(make(add), { ...more, ...options }, settings);
+    open: async (add, options, settings, wrap = bare) => {
+      const served = await serve(make(add, wrap), { ...more, ...options }, settings);
       return { served, ask: await open(served.client()) };
     },
   };

@@ -20,7 +20,9 @@ import { until } from './until.ts';
  * `sessions.append`, `sessions.claim` … The records are named by their kind. A save that releases is a `release`, and
  * an append of marks alone is a `mark`.
  */
-type Call = `${'sessions' | 'calls'}.${keyof Records | 'release' | 'mark'}` | `instances.${keyof InstanceStore}`;
+type Call =
+  | `${'sessions' | 'calls' | 'once'}.${keyof Records | 'release' | 'mark'}`
+  | `instances.${keyof InstanceStore}`;
 
 export interface WatchedStore extends Store {
   readonly calls: Array<{ readonly call: Call; readonly args: readonly unknown[] }>;
@@ -35,6 +37,7 @@ export interface WatchedStore extends Store {
 export interface WatchedView extends Pick<OpenStore, 'instances' | 'secret'> {
   readonly sessions: Records;
   readonly calls: Records;
+  readonly once: Records;
 }
 
 /** `durable`, `inProcess`: what endpoints take the store for, whatever it is. */
@@ -75,10 +78,11 @@ export function watchedStore({
     views,
     async open(options) {
       const view = await inner.open(options);
-      const [sessions, calls] = options.kinds.map((kind) => view.records(kind));
-      if (sessions === undefined || calls === undefined) throw new Error('an endpoint has two kinds of records');
+      const [sessions, calls, once] = options.kinds.map((kind) => view.records(kind));
+      if (sessions === undefined || calls === undefined || once === undefined)
+        throw new Error('an endpoint has three kinds of records');
       const { instances } = view;
-      views.push({ sessions, calls, instances, secret: (name, keepMs) => view.secret(name, keepMs) });
+      views.push({ sessions, calls, once, instances, secret: (name, keepMs) => view.secret(name, keepMs) });
       const watched = new Map(options.kinds.map((kind) => [kind.name, watch(kind.name, view.records(kind))]));
       return {
         records: ({ name }) => watched.get(name) as Records,

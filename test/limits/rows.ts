@@ -200,6 +200,18 @@ const events = (count: number, text: string): Shape => ({
   },
 });
 
+// ——— outcomes ———
+
+const outcomes = (each: number, args: object): Shape => ({
+  kind: 'stalls',
+  open: sessions(8),
+  fill: async (server, callers) => {
+    await server.stall();
+    const pay = everyCaller((_, caller) => times(each, 4, (n) => server.call(caller, 'pay', { key: `${n}`, ...args })));
+    await pay(server, callers);
+  },
+});
+
 // ——— calls ———
 
 /** Sends a 2026-07-28 call, and leaves when its stream has begun. */
@@ -251,6 +263,11 @@ export const SHAPES = {
   events: {
     'many small ones': events(3_000, ''),
     'texts with wide characters': events(20, WIDE.repeat(6_000)),
+  },
+  outcomes: {
+    'small ones': outcomes(300, {}),
+    'long texts': outcomes(8, { count: 200_000, text: LATIN }),
+    'texts with wide characters': outcomes(8, { count: 10_000, text: WIDE }),
   },
   calls: {
     'small ones': calls(45, {}),

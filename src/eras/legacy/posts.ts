@@ -12,7 +12,7 @@ import type { Caller } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Sink, ResponsePolicy, SessionResponse } from '../../http/sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { AdmittedPost } from '../../session/calls/call.ts';
+import type { AdmittedPost } from '../../session/calls/entering-post.ts';
 import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';

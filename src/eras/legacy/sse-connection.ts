@@ -18,7 +18,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import { checkedHandshake, type Handshake } from '../../session/record/handshake.ts';
-import type { AdmittedPost } from '../../session/calls/call.ts';
+import type { AdmittedPost } from '../../session/calls/entering-post.ts';
 import type { SessionBuilder } from '../../session/server/session-builder.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';

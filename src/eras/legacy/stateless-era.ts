@@ -13,7 +13,8 @@ import type { MaybePromise } from '../../stores/store.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
 import { type Shell, stateless, type Stop } from '../ladder.ts';
 import { EARLY } from '../request-runs.ts';
-import { type CallHost, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
+import { SessionlessCall } from '../sessionless-call.ts';
+import type { CallHost, SessionlessOptions } from '../sessionless-options.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
 import { refuseQuestions, StatelessTransport } from './stateless-transport.ts';
 

@@ -91,7 +91,8 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
     const { id } = this.#call;
     if (id === undefined || message.id !== id || this.#answered) return;
     this.#page?.keep(message);
-    if (this.#call.around?.take(message) !== true) this.answered(this.#call, message);
+    const answer = this.#call.outcomeOf(message);
+    if (this.#call.around?.take(answer) !== true) this.answered(this.#call, answer);
   }
 
   get era(): 'legacy' {

@@ -69,7 +69,8 @@ class SdkPlace implements RunPlace {
     this.#send = transport.send.bind(transport);
     transport.send = (message, options) => {
       const isAnswer = !('method' in message) && message.id === call.id;
-      return isAnswer && call.around?.take(message as RpcResponse) === true ? DONE : this.#send(message, options);
+      const taken = isAnswer && call.around?.take(call.outcomeOf(message as RpcResponse)) === true;
+      return taken ? DONE : this.#send(message, options);
     };
   }
 

@@ -8,6 +8,7 @@
  *        ╰────its owner is dead──────────────────╯
  */
 import { createHash } from 'node:crypto';
+import { PendingWrites } from '../../durable/pending-writes.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { relayedFields } from '../../options/header-names.ts';
@@ -24,8 +25,6 @@ import { type Fence, isEnded, type MaybePromise, RECORD_VERSION, type Records } 
 export const RECORD_MS = 300_000;
 /** Most of these writes take a few ms. The head of a response does not wait longer than this for its record. */
 const CREATE_MS = 500;
-/** How long the end of an endpoint waits for the store. */
-const STORED_MS = 1_000;
 
 /** A request as the instance needs it that runs it again, with the fields that instances relay: it holds no token. */
 export interface KeptCall extends RequestFields {
@@ -60,11 +59,12 @@ export class CallRecords {
   readonly #store: EndpointStore;
   readonly #options: ResolvedOptions;
   readonly #isKept: (field: string) => boolean;
-  readonly #writes = new Set<Promise<unknown>>();
+  readonly #writes: PendingWrites;
 
   constructor(store: EndpointStore, options: ResolvedOptions) {
     this.#store = store;
     this.#options = options;
+    this.#writes = new PendingWrites(options.timeProvider);
     this.#isKept = relayedFields(options.relayedHeaders, options.credentialHeaders);
   }
 
@@ -131,15 +131,13 @@ export class CallRecords {
 
   /** The record expires by itself, so a write that fails costs at most the call. */
   #write(key: string, failed: string, write: (records: Records) => MaybePromise<unknown>): void {
-    const written = (async () => write(this.#records))()
-      .catch((err: unknown) => this.#options.logger.error({ err, call: sessionHash(key) }, failed))
-      .finally(() => this.#writes.delete(written));
-    this.#writes.add(written);
+    const notStored = (err: unknown): void => this.#options.logger.error({ err, call: sessionHash(key) }, failed);
+    this.#writes.add(() => write(this.#records), notStored);
   }
 
-  /** Resolves when every answer so far is stored, or could not be. A store that hangs delays no end of an endpoint. */
-  async stored(): Promise<void> {
-    await within(this.#options.timeProvider, STORED_MS, Promise.all(this.#writes), () => undefined);
+  /** Resolves when every answer so far is stored, or could not be. */
+  stored(): Promise<void> {
+    return this.#writes.stored();
   }
 }
 

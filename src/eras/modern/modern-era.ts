@@ -46,7 +46,8 @@ import { hasModernEnvelope } from './request-envelopes.ts';
 import type { LostCall, LostRequestServer } from './may-run-twice.ts';
 import { ResumableAnswers } from './resumable-answers.ts';
 import { respondLostAnswer, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
-import { type CallHost, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
+import { SessionlessCall } from '../sessionless-call.ts';
+import type { CallHost, SessionlessOptions } from '../sessionless-options.ts';
 import { ModernServers } from './servers.ts';
 
 /**

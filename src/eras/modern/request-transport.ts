@@ -33,7 +33,8 @@ import type { MaybePromise } from '../../stores/store.ts';
 import type { Classification } from './request-envelopes.ts';
 import type { CallTransport, Stop } from '../ladder.ts';
 import { startAround } from './around.ts';
-import type { SessionlessCall, SessionlessOptions } from '../sessionless-call.ts';
+import type { SessionlessCall } from '../sessionless-call.ts';
+import type { SessionlessOptions } from '../sessionless-options.ts';
 
 /** What the transports of an endpoint share. */
 export type TransportHost = Pick<SessionlessOptions, 'around' | 'options' | 'lists' | 'lifecycle'>;
@@ -173,7 +174,8 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
     if (this.#answered) return DONE;
     if ('result' in message) page?.keep(message);
     if (this.#early && 'error' in message) this.#earlyCode = message.error.code;
-    if (call.around?.take(message as RpcResponse) !== true) this.answered(call, message as RpcResponse);
+    const answer = call.outcomeOf(message as RpcResponse);
+    if (call.around?.take(answer) !== true) this.answered(call, answer);
     return DONE;
   }
 

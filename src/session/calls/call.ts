@@ -6,24 +6,35 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
-import type { Caller, RelayOrigin } from '../../http/exchange.ts';
+import type { RelayOrigin } from '../../http/exchange.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Quirk } from '../../clients/known.ts';
 import type { Notices } from '../../observe/notices.ts';
-import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
-import { checkNumber, isThenable } from '../../options/checks.ts';
+import { isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import { shown } from '../../shown.ts';
+import type { OnceCalls } from './once-calls.ts';
 import { isAnswer } from './answer-error.ts';
+import { CallRefusal } from './call-refusal.ts';
 import { HandlerWork } from './handler-work.ts';
 import type { ListPage } from '../server/shared-lists.ts';
+import type { PostedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
+
+/** What a call needs of its endpoint. */
+export interface CallHost {
+  readonly once: OnceCalls;
+}
 
 /** What a message knows of its live session. */
 export interface CallSession {
   readonly view: McpSession;
+  readonly left: boolean;
+  readonly share: string;
+  readonly host: CallHost;
   readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
   hasQuirk(quirk: Quirk): boolean;
 }
@@ -74,7 +85,15 @@ export interface AskHook {
 /** Takes the answer of a request: instead of its stream, or before its stream if the answer is a result. */
 type AnswerHook =
   | AskHook
-  | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void; readonly page?: ListPage | undefined };
+  | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void; readonly page?: ListPage | undefined }
+  | RefusalHook;
+
+/** Its client gets this error instead of the answer of the server. */
+interface RefusalHook {
+  readonly takes: 'refusal';
+  readonly error: SojournError;
+  readonly run?: undefined;
+}
 
 /** Runs the code of `aroundRequest` (`around-requests.ts`). */
 export interface RunAround {
@@ -162,7 +181,7 @@ export class Call {
       if (this.isOfTool && this.target !== undefined) notices?.tools?.add(shown(this.target));
     };
     const failed = (cause: unknown): Promise<never> => {
-      this.noticeThrown(cause, notices);
+      this.noteThrown(cause, notices);
       settled();
       // The SDK cannot create an error of these, and would send no answer.
       return Promise.reject(cause ?? new TypeError(`A handler threw ${String(cause)}`));
@@ -181,6 +200,12 @@ export class Call {
       settled();
       return value;
     }, failed);
+  }
+
+  /** Takes what a handler threw: the error that its call is refused with, or a failure. */
+  noteThrown(cause: unknown, notices: Notices | undefined): void {
+    if (cause instanceof CallRefusal) this.refuse(cause.refusal);
+    else this.noticeThrown(cause, notices);
   }
 
   /**
@@ -223,8 +248,31 @@ export class Call {
     this.#hook = hook;
   }
 
+  /** The error that its client gets instead of the answer of the server. */
+  get refusal(): SojournError | undefined {
+    return this.#hook?.takes === 'refusal' ? this.#hook.error : undefined;
+  }
+
+  refuse(error: SojournError): void {
+    this.#hook = { takes: 'refusal', error };
+  }
+
   get session(): McpSession | undefined {
     return this.live?.view;
+  }
+
+  /** The request as its client sent it, before `aroundRequest`; `undefined`: none did. */
+  get sent(): PostedRequest | undefined {
+    return this.stream?.request;
+  }
+
+  get once(): OnceCalls | undefined {
+    return this.live?.host.once;
+  }
+
+  /** Whose share of the memory it counts in. */
+  get share(): string {
+    return this.live?.share ?? '';
   }
 
   /** Ends the response of the request. The SDK passes this and the next function to handlers. */
@@ -263,24 +311,6 @@ export class Call {
 /** The requests that run code for their effect. The others are asked again, or replayed to a restored server. */
 const CHANGING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
 
-/** A POST on its way into a session. */
-export interface EnteringPost {
-  readonly caller: Caller;
-  /** The answers leave as one JSON body. */
-  readonly answersOnly: boolean;
-  /** How often its requests run, this run included. */
-  readonly attempt: number;
-}
-
-/** A POST whose requests have their ids. */
-export interface AdmittedPost {
-  readonly caller: Caller;
-  readonly requests: readonly RpcRequest[];
-  readonly stream: Stream;
-  /** One for each request. */
-  readonly calls: readonly Call[];
-}
-
 export type ToolRunner = (this: unknown, ...args: unknown[]) => Promise<unknown>;
 
 /** Refuses what is no object: the SDK reads a member of it, and would tell the client about that. */
@@ -301,7 +331,7 @@ export function noticingRunner(run: unknown, notices: () => Notices | undefined)
       .apply(this, args)
       .then(checkedResult)
       .catch((cause: unknown) => {
-        currentCall.getStore()?.noticeThrown(cause, notices());
+        currentCall.getStore()?.noteThrown(cause, notices());
         throw cause;
       });
   };
@@ -314,30 +344,3 @@ export function targetOf(params: Readonly<Record<string, unknown>> | undefined):
 }
 
 export const currentCall = new AsyncLocalStorage<Call>();
-
-/** The session whose handler is running; undefined outside of one and in stateless or modern serving. */
-export function currentSession(): McpSession | undefined {
-  return currentCall.getStore()?.session;
-}
-
-/** The HTTP request whose handler is running; undefined outside of one and with `perSessionExecutionContext`. */
-export function currentRequest(): McpHttpRequest | undefined {
-  const call = currentCall.getStore();
-  return call === undefined || call.requestHidden ? undefined : call.source?.request;
-}
-
-const POLL_RANGE = { min: 0, unit: 'ms', integer: true };
-
-/**
- * Called in a handler that takes long: ends the response, and the client polls for the answer. It comes back every
- * `retryMs` (ms, default: the option `retryMs`), gets what was sent since, and holds no connection between its polls.
- *
- * Returns `false` where the client could not fetch the answer, and the response then stays open: without an event log,
- * before 2025-11-25, with `responseMode: 'json'`, in a batch, without a session (stateless, 2026-07-28), for a client
- * that is known not to come back, and outside of a handler. Throws a `TypeError` or `RangeError` for an invalid
- * `retryMs`.
- */
-export function enablePolling({ retryMs }: { readonly retryMs?: number | undefined } = {}): boolean {
-  if (retryMs !== undefined) checkNumber('retryMs of enablePolling()', retryMs, POLL_RANGE);
-  return currentCall.getStore()?.poll(retryMs) === true;
-}

@@ -9,7 +9,8 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { isLikeRecorded, sentRequest } from './authorizer.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
-import type { AdmittedPost, CallMarker, Call } from './call.ts';
+import type { CallMarker, Call } from './call.ts';
+import type { AdmittedPost } from './entering-post.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { rightsOf } from './rights.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
@@ -19,6 +20,8 @@ import type { SessionHost } from '../session-host.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
+/** In the `_meta` of a tool that runs once for each key (`once/once.ts`). */
+export const RUNS_ONCE_KEY = 'sojourn/once';
 /** A longer request is not kept for a re-run: the next owner ends it instead. */
 export const KEPT_REQUEST_LENGTH = 65_536;
 /**
@@ -245,8 +248,17 @@ export class Markers {
   }
 }
 
-/** Whether a tool of `tools/list` says that its calls may run twice. */
+/**
+ * Whether a tool of `tools/list` says that its calls may run twice. Those of a tool that runs once for each key find
+ * out themselves what became of the first run.
+ */
 export function mayRepeat(tool: unknown): boolean {
+  const meta = isObject(tool) && isObject(tool['_meta']) ? tool['_meta'] : {};
+  return meta[RUNS_ONCE_KEY] === true || isHarmless(tool);
+}
+
+/** Whether a tool says that a second run does no harm. */
+export function isHarmless(tool: unknown): boolean {
   const hints = isObject(tool) && isObject(tool['annotations']) ? tool['annotations'] : {};
   return hints['readOnlyHint'] === true || hints['idempotentHint'] === true;
 }

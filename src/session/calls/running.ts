@@ -17,8 +17,8 @@ import type { SessionLimits } from '../../types.ts';
 import type { Call } from './call.ts';
 import type { Subscriptions } from '../record/subscriptions.ts';
 import { epochOf, postStreamKey } from '../streams/event-id.ts';
-import { type PostedRequests, Stream } from '../streams/stream.ts';
-import type { SessionEventLog } from '../streams/event-log.ts';
+import { Stream } from '../streams/stream.ts';
+import type { PostedRequests, SessionEventLog } from '../streams/event-log.ts';
 
 export class RunningCalls {
   readonly #calls = new SmallMap<RequestId, Call>();

@@ -10,7 +10,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../../errors.ts';
-import { answerJson, errorAnswer, type LostRequest } from '../../http/answer.ts';
+import { answerJson, errorAnswer } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
 import { isLarge } from '../../http/frames.ts';
 import type { Admission } from '../../limits/request-limits.ts';
@@ -20,41 +20,17 @@ import { shownId } from '../../shown.ts';
 import type { Mark, MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
-import { type Markers, mayBeSentAgain } from './markers.ts';
-import type { AdmittedPost, AskHook, Call, EnteringPost, MessageSource } from './call.ts';
-import { answerOnGet, type QuirkSession } from '../streams/get-messages.ts';
+import { mayBeSentAgain } from './markers.ts';
+import type { CallsSession } from './calls-session.ts';
+import type { AskHook, Call, MessageSource } from './call.ts';
+import type { AdmittedPost, EnteringPost } from './entering-post.ts';
+import { answerOnGet } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
-import type { SessionOwnership } from '../ownership/session-ownership.ts';
-import type { RecordKeeper } from '../record/record-keeper.ts';
-import type { PendingListChanges } from '../server/pending-list-changes.ts';
 import { REPLAYED_MESSAGES } from '../server/replayed-messages.ts';
 import { RunningCalls } from './running.ts';
-import type { SessionHost } from '../session-host.ts';
-import type { SessionTransport } from '../server/session-transport.ts';
 import type { KnownPage } from '../server/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { AppendExtra, SessionEventLog, WriteResult } from '../streams/event-log.ts';
-
-/** What calls need of their session. */
-interface CallsSession extends QuirkSession {
-  readonly host: Pick<SessionHost, 'callTimes' | 'largeAnswers' | 'lists'>;
-  readonly version: string;
-  /** `undefined` until the factory has made it. */
-  readonly server: object | undefined;
-  readonly ownership: SessionOwnership;
-  readonly transport: Pick<SessionTransport, 'around' | 'callOf' | 'deliver' | 'deliverSilent'>;
-  readonly record: RecordKeeper;
-  readonly markers: Markers | undefined;
-  /** `undefined`: its client has missed none. */
-  readonly usedListChanges: PendingListChanges | undefined;
-  /** `undefined`: the session's streams are not logged. */
-  readonly streamLog: SessionEventLog | undefined;
-  /** A request begins or ends to use the session. */
-  enter(): void;
-  exit(): void;
-  /** The answer to a request that ends without its result. */
-  lostCallJson(request: LostRequest, error: SojournError): string;
-}
+import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
 export class SessionCalls {
   readonly running: RunningCalls;
@@ -163,6 +139,7 @@ export class SessionCalls {
     const { ownership } = this.#session;
     if (!ownership.leaseValid) await ownership.untilLeaseValid();
     if (call.isOver) return;
+    call.refuse(error);
     call.around?.cut(error);
     this.#settle(call);
     this.#reply(call, this.#session.lostCallJson(call, error));
@@ -279,8 +256,10 @@ export class SessionCalls {
     }
     const { hook, around } = call;
     if (hook?.takes === 'answer') hook.saw?.(message);
-    else if (message.error === undefined) hook?.run(message);
-    if (around?.take(message) !== true) this.finish(call, message);
+    else if (message.error === undefined) hook?.run?.(message);
+    const refused = hook?.takes === 'refusal' ? this.#session.lostCallJson(call, hook.error) : undefined;
+    const answer = refused === undefined ? message : (JSON.parse(refused) as RpcResponse);
+    if (around?.take(answer) !== true) this.finish(call, answer);
   }
 
   /** Ends a request with its answer. `abandoned`: its handler still runs. */

@@ -37,6 +37,7 @@ export interface SweptSessions extends SessionHost {
   readonly idle: EntryList<LiveSession>;
   readonly hibernated: HibernatedIndex;
   readonly shares: UserShares;
+  readonly once: SessionHost['once'] & { readonly used: boolean };
   get(id: string): LiveSession | undefined;
   values(): Iterable<LiveSession>;
   readonly leaving: Pick<LeavingSessions, 'end' | 'endRecord' | 'endOwnerless' | 'hibernate' | 'settle' | 'lost'>;
@@ -234,6 +235,7 @@ export class Sweep {
       }
       await store.sessions.trim();
       if (options.resumeModernCalls) await store.calls.trim();
+      if (this.#registry.once.used) await store.once.trim();
     } catch (cause) {
       this.#registry.logger.error(
         { err: cause },

@@ -10,6 +10,8 @@ export interface EndpointStore extends Omit<OpenStore, 'records'> {
   readonly sessions: Records;
   /** Calls that can be resumed (`eras/modern/call-records.ts`), with the option `resumeModernCalls`. */
   readonly calls: Records;
+  /** Calls of tools that run once for each key (`once/entry.ts`). */
+  readonly once: Records;
 }
 
 /** The sessions of 2025-era clients (`session-record.ts`). */
@@ -25,3 +27,6 @@ const CALL_KEPT_MS = 1_000;
 
 /** 2026-07-28 calls. */
 export const CALLS: Kind = { name: 'calls', log: false, keepMs: CALL_KEPT_MS, listed: false };
+
+/** Calls that run once. Each write says how long its entry lasts. */
+export const ONCE: Kind = { name: 'once', log: false, keepMs: 0, listed: false };

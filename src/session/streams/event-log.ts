@@ -3,6 +3,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import { endError } from '../../inbound/retries.ts';
@@ -17,6 +18,18 @@ const READS = 3;
 export interface AnsweredCall {
   readonly id: RequestId;
   readonly method: string;
+}
+
+/** With its `params`, unless the store did not keep them. */
+export type PostedRequest = AnsweredCall & Partial<Pick<RpcRequest, 'params'>>;
+
+/** The requests that a POST's stream answers. */
+export interface PostedRequests {
+  /** A JSON answer carries nothing but answers. */
+  readonly answersOnly: boolean;
+  readonly requests: number;
+  /** The only request. */
+  readonly call: PostedRequest | undefined;
 }
 
 /** What an append may carry besides events. */

@@ -12,16 +12,7 @@ import type { Sink, SinkListener } from '../../http/sink.ts';
 import { AppendQueue, carriedBy, type QueuedStream } from './append-queue.ts';
 import { callSuffix, resumeSuffix } from './event-id.ts';
 import { Resuming, type ResumedStream, type ResumeFrom } from './resuming.ts';
-import type { AnsweredCall, AppendExtra, SessionEventLog, WriteResult } from './event-log.ts';
-
-/** The requests that a POST's stream answers. */
-export interface PostedRequests {
-  /** A JSON answer carries nothing but answers. */
-  readonly answersOnly: boolean;
-  readonly requests: number;
-  /** The only request. */
-  readonly call: AnsweredCall | undefined;
-}
+import type { AppendExtra, PostedRequest, PostedRequests, SessionEventLog, WriteResult } from './event-log.ts';
 
 /** A GET stream answers no request. */
 const NONE: PostedRequests = { answersOnly: false, requests: 0, call: undefined };
@@ -72,6 +63,10 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
 
   get answersOnly(): boolean {
     return this.#posted.answersOnly;
+  }
+
+  get request(): PostedRequest | undefined {
+    return this.#posted.call;
   }
 
   get log(): SessionEventLog | undefined {
@@ -219,7 +214,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
    * which is about to leave and then answers every running call.
    */
   storingFailed(answered: boolean, why: 'fenced' | 'failed'): void {
-    const { call } = this.#posted;
+    const { request: call } = this;
     const error = call === undefined ? undefined : this.#log?.lostAnswer(call);
     if (error !== undefined && !this.#isComplete) return;
     if (error !== undefined && answered) this.#sink?.message(error, undefined);

@@ -4,7 +4,7 @@ import { type PostHost, servePost } from '../../../src/eras/legacy/posts.ts';
 import { SojournError, storeAway, tooManyRequests } from '../../../src/errors.ts';
 import { StartsPerTurn } from '../../../src/http/starts-per-turn.ts';
 import type { InboundPost, NextAttempt } from '../../../src/inbound/inbound.ts';
-import type { AdmittedPost } from '../../../src/session/calls/call.ts';
+import type { AdmittedPost } from '../../../src/session/calls/entering-post.ts';
 import type { LiveSession } from '../../../src/session/session.ts';
 import type { WriteResult } from '../../../src/session/streams/event-log.ts';
 import { request } from '../../kit/noted-calls.ts';

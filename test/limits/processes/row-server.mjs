@@ -9,6 +9,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { Core } from '../../../dist/endpoint/core.js';
 import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
+import { once, RUNS_ONCE } from '../../../dist/once/index.js';
 import { memory } from '../../../dist/stores/memory/index.js';
 import { createFakeTime } from '../../../dist/testing/index.js';
 
@@ -26,11 +27,12 @@ function stalling(inner) {
     unanswered.push(request);
     return new Promise(() => {});
   };
-  const records = (given) =>
+  const records = (given, kind) =>
     new Proxy(given, {
       get(target, name) {
         const member = Reflect.get(target, name);
         if (typeof member !== 'function') return member;
+        if (stalls && name === 'end' && kind === 'once') return held;
         if (!stalls || name !== 'append') return member.bind(target);
         return (request) => (isMessage(request) ? held(request) : target.append(request));
       },
@@ -41,7 +43,7 @@ function stalling(inner) {
     inProcess: false,
     async open(opened) {
       const view = await inner.open(opened);
-      return { ...view, records: (of) => records(view.records(of)) };
+      return { ...view, records: (of) => records(view.records(of), of.name) };
     },
   };
 }
@@ -75,6 +77,8 @@ function factory({ serverOptions }) {
     for (let n = 0; n < count; n++) await currentSession()?.state.set(`key ${n}`, `${n}${text}`);
     return said('kept');
   });
+  const pay = once(({ count, text }) => said(text.repeat(count)), { key: ({ key }) => key });
+  server.registerTool('pay', { inputSchema: given.extend({ key: z.string() }), _meta: RUNS_ONCE }, pay);
   // Keeps its arguments.
   server.registerTool('wait', { inputSchema: z.looseObject({}) }, async (all) => {
     await new Promise((over) => setTimeout(over, DAY_MS));

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Mark, ReplayOutcome } from '../../../src/stores/store.ts';
 import { GET_STREAM } from '../../../src/session/streams/event-id.ts';
-import { type PostedRequests, Stream } from '../../../src/session/streams/stream.ts';
+import type { PostedRequests } from '../../../src/session/streams/event-log.ts';
+import { Stream } from '../../../src/session/streams/stream.ts';
 import { notedLog, notedSink, RETRY_MS, soon } from '../../kit/noted-streams.ts';
 
 const CALL: PostedRequests = { answersOnly: false, requests: 1, call: { id: 7, method: 'tools/call' } };

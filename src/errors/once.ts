@@ -1,0 +1,49 @@
+/** Calls of a tool that runs once for each key (`once/once.ts`). */
+import { quoted } from '../shown.ts';
+import { type ErrorCode, reasonOf, SojournError } from './sojourn-error.ts';
+
+/** Takes the place of the result. `mayHaveRun`: the call, or an earlier one with its key, may have had its effect. */
+const refused = (code: ErrorCode, message: string, mayHaveRun?: true): SojournError =>
+  new SojournError(code, message, { data: { reason: reasonOf(code), ...(mayHaveRun && { mayHaveRun }) } });
+
+/** An earlier call with this key had other arguments. This one has not run. */
+export const onceConflict = (): SojournError =>
+  refused('ONCE_CONFLICT', 'An earlier call with the same key had other arguments; this call did not run');
+
+export const onceNeedsUser = (tool: string): SojournError =>
+  refused(
+    'ONCE_NEEDS_USER',
+    `The tool ${quoted(tool)} runs once for each key of a user or a session, and this call has neither; it did not run`,
+  );
+
+/** The first client got its result, which was too large to keep. */
+export const resultNotKept = (bytes: number): SojournError =>
+  refused(
+    'RESULT_NOT_KEPT',
+    `An earlier call with the same key may have run, and its result is not kept: it has more than ${bytes} bytes, or there was no room`,
+    true,
+  );
+
+/** Its run was aborted: by its client, by its time limit, or by the end of its server. */
+export const onceCancelled = (): SojournError =>
+  refused('CANCELLED', 'The run of this call was cancelled; it may have run', true);
+
+/** For the log of the author, and the `isError` result of the call. */
+export const onceWithinItself = (tool: string): SojournError =>
+  new SojournError(
+    'ONCE_WITHIN_ITSELF',
+    `The handler of ${quoted(tool)} called itself with its own key: it would wait for itself for ever`,
+  );
+
+export const onceKeyInvalid = (tool: string, what: string): SojournError =>
+  new SojournError(
+    'ONCE_KEY_INVALID',
+    `key() of once() for the tool ${quoted(tool)} returned ${what}; it must return a text of 1 to 512 characters`,
+  );
+
+/** `why`: the cause. */
+export const onceOutside = (why: string): SojournError =>
+  new SojournError(
+    'OUTSIDE_HANDLER',
+    `A handler of once() cannot tell whether this call ran before: ${why}. To run it all the same: outside: 'run'`,
+  );

@@ -1,0 +1,266 @@
+/**
+ * Entries in the store: which call of a key may run, what became of an earlier one, and the writes of the instance that
+ * runs it. A write whose reply was lost is found again by the stamp of the creation.
+ *
+ * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
+ * outage of the store, none counts as dead.
+ */
+import { onceConflict } from '../errors.ts';
+import { PendingWrites } from '../durable/pending-writes.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { elapse, type RandomSource } from '../options/system.ts';
+import { isStoreAway, pause, whileAway } from '../session/record/pause.ts';
+import type { EndpointStore } from '../session/record/record-kinds.ts';
+import {
+  type EndedRecord,
+  isEnded,
+  type MaybePromise,
+  type NewRecord,
+  RECORD_VERSION,
+  type Records,
+  type StoredRecord,
+} from '../stores/store.ts';
+import { bodyOf, type Outcome, outcomeText, readEntry } from './entry.ts';
+import type { LocalEntry } from './local-entry.ts';
+import type { OnceCall } from '../session/calls/once-calls.ts';
+import { OnceRun } from './once-run.ts';
+
+/** Pauses between two looks at the entry of another instance: the first, and the longest. */
+const FIRST_LOOK_MS = 20;
+const LONGEST_LOOK_MS = 1_000;
+/** A look after this part of the time that a call has waited. */
+const LOOK_PART = 8;
+/** 48 random bits: no two creations of one key have the same stamp. */
+const STAMP_BYTES = 6;
+
+/** The lease of this instance. */
+export interface EntryLease {
+  readonly owner: string;
+  readonly valid: boolean;
+  readonly ownersMayReturn: boolean;
+}
+
+export interface EntryStoreOptions {
+  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'waitMs' | 'logger'>;
+  readonly store: EndpointStore;
+  readonly lease: EntryLease;
+  readonly random: RandomSource;
+}
+
+/** `ours`: this call runs the handler. `asks`: after it has asked the application. `waited`: for another instance. */
+export type Found =
+  | { readonly is: 'ours'; readonly run: OnceRun; readonly asks: boolean }
+  | { readonly is: 'ended'; readonly outcome: Outcome; readonly waited: boolean };
+
+export class EntryStore {
+  readonly #given: EntryStoreOptions;
+  readonly #writes: PendingWrites;
+  #stopped = false;
+
+  constructor(given: EntryStoreOptions) {
+    this.#given = given;
+    this.#writes = new PendingWrites(given.options.timeProvider);
+  }
+
+  get #records(): Records {
+    return this.#given.store.once;
+  }
+
+  /** Rejects when the client left, the arguments differ, or the store stays away for `waitMs`. */
+  async find(call: OnceCall, local: LocalEntry): Promise<Found> {
+    const { timeProvider: time } = this.#given.options;
+    const began = time.monotonic();
+    for (let looks = 0; ; looks++) {
+      const created = looks === 0 ? await this.#create(call) : undefined;
+      if (created !== undefined) return { is: 'ours', run: created, asks: false };
+      const stored = await this.#reach(call, () => this.#records.read(call.id));
+      // It has expired, or its key may run again.
+      if (stored === undefined || (isEnded(stored) && stored.outcome === '')) looks = -1;
+      else {
+        const found = await this.#read(call, local, stored, looks > 0);
+        if (found !== undefined) return found;
+      }
+      const waited = time.monotonic() - began;
+      const pauseMs = Math.min(LONGEST_LOOK_MS, Math.max(FIRST_LOOK_MS, waited / LOOK_PART));
+      await elapse(time, pauseMs);
+      call.signal.throwIfAborted();
+    }
+  }
+
+  /** `undefined`: there is an entry. */
+  async #create(call: OnceCall): Promise<OnceRun | undefined> {
+    const { options, random, lease } = this.#given;
+    const now = options.timeProvider.now();
+    const fence = { epoch: 1, owner: lease.owner };
+    const stamp = Buffer.from(random(STAMP_BYTES)).readUIntBE(0, STAMP_BYTES);
+    const record: NewRecord = {
+      v: RECORD_VERSION,
+      id: call.id,
+      ...fence,
+      user: call.user ?? null,
+      head: '',
+      body: bodyOf(call),
+      fields: {},
+      createdAt: now,
+      stamp,
+    };
+    const run = new OnceRun(call, fence, stamp);
+    let tries = 0;
+    try {
+      const created = await this.#reach(call, () => {
+        tries += 1;
+        return this.#records.create(record, call.keepMs);
+      });
+      if (created === 'created') return run;
+      return tries > 1 && (await this.#isOurs(call, run)) ? run : undefined;
+    } catch (cause) {
+      // It may be stored all the same, and no handler runs for it.
+      if (isStoreAway(cause)) this.end(run, '', 0);
+      throw cause;
+    }
+  }
+
+  /** Whether the reply to an earlier try of this creation was lost. */
+  async #isOurs(call: OnceCall, { stamp, fence }: OnceRun): Promise<boolean> {
+    const stored = await this.#reach(call, () => this.#records.read(call.id));
+    return stored !== undefined && !isEnded(stored) && stored.stamp === stamp && stored.owner === fence.owner;
+  }
+
+  #reach<T>(call: OnceCall, work: () => MaybePromise<T>): Promise<T> {
+    const { timeProvider: time, waitMs } = this.#given.options;
+    return whileAway({ time, waitMs, stopped: () => this.#stopped || call.signal.aborted }, work);
+  }
+
+  /** `undefined`: it runs at another instance, or has changed: look again. */
+  async #read(
+    call: OnceCall,
+    local: LocalEntry,
+    stored: StoredRecord | EndedRecord,
+    waited: boolean,
+  ): Promise<Found | undefined> {
+    const entry = readEntry(isEnded(stored) ? stored.outcome : stored.body);
+    // A newer build has written it, so its outcome is not known here.
+    if (entry === undefined) return { is: 'ended', outcome: { is: 'large' }, waited };
+    if (entry.args !== call.args) throw onceConflict();
+    local.know();
+    if (isEnded(stored)) return { is: 'ended', outcome: entry.outcome ?? { is: 'lost' }, waited };
+    if (stored.owner === this.#given.lease.owner) return this.#discard(stored);
+    if (await this.#lives(call, stored)) return undefined;
+    return this.#crashed(call, stored);
+  }
+
+  /** No call here runs it: a call left it that ended while the store was away, before its handler began. */
+  async #discard({ id, epoch, owner, stamp }: StoredRecord): Promise<undefined> {
+    await this.#records.end(id, { epoch, owner, atStamp: stamp }, '', 0);
+  }
+
+  async #lives(call: OnceCall, { owner }: StoredRecord): Promise<boolean> {
+    const { lease, store } = this.#given;
+    if (owner === null) return false;
+    const found = await this.#reach(call, () => store.instances.read(owner));
+    return found !== undefined || lease.ownersMayReturn;
+  }
+
+  async #crashed(call: OnceCall, stored: StoredRecord): Promise<Found | undefined> {
+    const { epoch, owner, stamp } = stored;
+    const policy = await call.afterCrash();
+    if (policy === 'fail') {
+      const lost: Outcome = { is: 'lost' };
+      const seen = { epoch, owner, atStamp: stamp };
+      const text = outcomeText(call, lost);
+      const ended = await this.#reach(call, () => this.#records.end(call.id, seen, text, call.keepMs));
+      return ended === 'ended' ? { is: 'ended', outcome: lost, waited: false } : undefined;
+    }
+    const me = this.#given.lease.owner;
+    const claimed = await this.#reach(call, () => this.#records.claim(call.id, { epoch, owner }, me));
+    if (!claimed.claimed) return undefined;
+    const run = new OnceRun(call, { epoch: claimed.record.epoch, owner: me }, stamp);
+    this.renew(run);
+    return { is: 'ours', run, asks: policy === 'ask' };
+  }
+
+  // ——— the writes of the owner ———
+
+  /** The entry lasts `keepMs` from now. */
+  renew(run: OnceRun): void {
+    const { id, keepMs, fence } = run;
+    this.#writes.add(
+      () => this.#records.save(id, fence, { expiresInMs: keepMs }),
+      (err) => this.#given.options.logger.debug({ err, tool: run.tool }, 'A call that runs once could not be renewed'),
+    );
+  }
+
+  /** The next call with this key asks the application again. */
+  release(run: OnceRun, then: () => void): void {
+    this.#writes.add(
+      async () => {
+        try {
+          await this.#records.save(run.id, run.fence, { release: true });
+        } finally {
+          then();
+        }
+      },
+      (err) => this.#failed(run, err),
+    );
+  }
+
+  /** Stores the outcome, however long the store is away, and then calls `then`. `''`: the key may run again. */
+  end(run: OnceRun, outcome: string, keepMs: number, then: () => void = () => {}): void {
+    this.#writes.add(
+      () => this.#end(run, outcome, keepMs).finally(then),
+      (err) => this.#failed(run, err),
+    );
+  }
+
+  #failed(run: OnceRun, err: unknown): void {
+    this.#given.options.logger.error(
+      { err, tool: run.tool },
+      'The outcome of a call that runs once could not be stored: it counts as unknown',
+    );
+  }
+
+  async #end(run: OnceRun, outcome: string, keepMs: number): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      await run.claiming;
+      const { fence } = run;
+      try {
+        const ended = await this.#records.end(run.id, run.seen, outcome, keepMs);
+        if (ended !== 'fenced' || run.fence === fence) return;
+      } catch (cause) {
+        if (!isStoreAway(cause) || this.#stopped) throw cause;
+        await pause(this.#given.options.timeProvider, tries);
+      }
+    }
+  }
+
+  /** This instance has a new id: the entry of a call that runs is claimed for it. */
+  reclaim(run: OnceRun): void {
+    const { lease } = this.#given;
+    if (run.claiming !== undefined || run.fence.owner === lease.owner) return;
+    run.claiming = this.#reclaim(run)
+      .catch((err: unknown) =>
+        this.#given.options.logger.debug({ err, tool: run.tool }, 'A call that runs once could not be claimed again'),
+      )
+      .finally(() => (run.claiming = undefined));
+  }
+
+  async #reclaim(run: OnceRun): Promise<void> {
+    const { lease } = this.#given;
+    for (let me = lease.owner; run.fence.owner !== me; me = lease.owner) {
+      run.claimsFor(me);
+      const outcome = await this.#records.claim(run.id, run.fence, me);
+      if (outcome.claimed) run.fence = { epoch: outcome.record.epoch, owner: me };
+      else {
+        const { current } = outcome;
+        const owner = current === undefined || isEnded(current) ? null : current.owner;
+        if (owner === null || !run.isOwnedBy(owner)) return run.abort('another instance runs it');
+        run.fence = { epoch: (current as StoredRecord).epoch, owner };
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#writes.stored();
+  }
+}

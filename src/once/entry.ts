@@ -1,0 +1,127 @@
+/**
+ * What a store keeps of the calls with one key: an entry, a record of the kind `ONCE`. Its body is there before the
+ * handler runs, its outcome when the handler has settled.
+ */
+import { createHash } from 'node:crypto';
+import { isAnswer } from '../session/calls/answer-error.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+
+/** Whose key it is. Callers without a user and a session share their keys only where the author says so. */
+export type Scope = readonly ['user', string] | readonly ['session', string] | readonly ['anonymous'];
+
+/** The most bytes of a result that are kept. */
+export const RESULT_BYTES = 262_144;
+
+const VERSION = 1;
+
+/** What a handler threw, so that it can be thrown again. */
+interface ThrownError {
+  readonly message: string;
+  readonly name: string;
+  readonly code?: number | undefined;
+  readonly data?: unknown;
+}
+
+/**
+ * `lost`: its instance died, so it may have run. `cancelled`: it was aborted, and then threw. `large`: it ran, and its
+ * result was too large to keep.
+ */
+export type Outcome =
+  | { readonly is: 'result'; readonly json: string }
+  | { readonly is: 'error'; readonly error: ThrownError }
+  | { readonly is: 'lost' | 'cancelled' | 'large' };
+
+/** An entry as another call reads it. */
+export interface ReadEntry {
+  readonly tool: string;
+  readonly args: string;
+  /** `undefined`: it has not ended. */
+  readonly outcome?: Outcome;
+}
+
+const digest = (text: string): string => createHash('sha256').update(text).digest('base64url');
+
+/** The id of an entry: who reads the store learns no key from it that is hard to guess. */
+export const entryId = (scope: Scope, tool: string, key: string): string =>
+  digest(JSON.stringify([...scope, tool, key]));
+
+/** A hash of JSON values that does not depend on the order of their members. */
+export const argumentsHash = (args: unknown): string => digest(canonicalJson(args ?? {}));
+
+/** Sorts the members of each object, as RFC 8785 does. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) => {
+    if (!isObject(part) || Array.isArray(part)) return part;
+    return Object.fromEntries(Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}
+
+/** What is stored before the handler runs. */
+export const bodyOf = ({ tool, args }: Pick<ReadEntry, 'tool' | 'args'>): string =>
+  JSON.stringify({ v: VERSION, tool, args });
+
+/** The outcome as a text that the store keeps. */
+export function outcomeText({ tool, args }: Pick<ReadEntry, 'tool' | 'args'>, outcome: Outcome): string {
+  const { is } = outcome;
+  const head = JSON.stringify({ v: VERSION, tool, args, is, ...(is === 'error' && { error: outcome.error }) });
+  return is === 'result' ? `${head}\n${outcome.json}` : head;
+}
+
+/** `undefined`: a build that this one does not know wrote it. `text`: the body or the outcome. */
+export function readEntry(text: string): ReadEntry | undefined {
+  const line = text.indexOf('\n');
+  let head: unknown;
+  try {
+    head = JSON.parse(line === -1 ? text : text.slice(0, line));
+  } catch {
+    return undefined;
+  }
+  if (!isObject(head) || head['v'] !== VERSION) return undefined;
+  const { tool, args, is, error } = head as { tool: string; args: string; is?: Outcome['is']; error: ThrownError };
+  if (is === undefined) return { tool, args };
+  if (is === 'result') return { tool, args, outcome: { is, json: text.slice(line + 1) } };
+  return { tool, args, outcome: is === 'error' ? { is, error } : { is } };
+}
+
+/** The outcome of a handler that returned. A result that has no JSON is not kept. */
+export function resultOutcome(value: unknown): Outcome {
+  try {
+    const json = JSON.stringify(value) ?? 'null';
+    return Buffer.byteLength(json) > RESULT_BYTES ? { is: 'large' } : { is: 'result', json };
+  } catch {
+    return { is: 'large' };
+  }
+}
+
+/** The outcome of a handler that threw. */
+export function errorOutcome(cause: unknown): Outcome {
+  const { name, message } = cause instanceof Error ? cause : { name: 'Error', message: String(cause) };
+  const answer = isAnswer(cause) ? { code: cause.code, data: cause.data } : {};
+  const error: ThrownError = { name, message, ...answer };
+  try {
+    return Buffer.byteLength(JSON.stringify(error)) > RESULT_BYTES ? { is: 'large' } : { is: 'error', error };
+  } catch {
+    return { is: 'large' };
+  }
+}
+
+/** The recorded error, from which the SDK makes the same answer. */
+export function thrownAgain({ message, name, code, data }: ThrownError): Error {
+  const error = new Error(message);
+  // The stack would name this file.
+  return Object.assign(error, { name, stack: undefined, ...(code !== undefined && { code, data }) });
+}
+
+/** The `_meta` of an answer that another call of this key has made. */
+const REPLAYED = 'sojourn/replayed';
+
+/** A copy of the recorded result for one more caller. */
+export function replayedResult(json: string): unknown {
+  const result: unknown = JSON.parse(json);
+  if (!isObject(result)) return result;
+  const meta = isObject(result['_meta']) ? result['_meta'] : {};
+  return { ...result, _meta: { ...meta, [REPLAYED]: true } };
+}
+
+/** Whether the client is asked before the call has an outcome: the next round of the call makes an entry again. */
+export const asksClient = (value: unknown): boolean => isObject(value) && value['resultType'] === 'input_required';

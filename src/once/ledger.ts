@@ -1,0 +1,276 @@
+/**
+ * The calls that run once, of one endpoint. Each key of a user has an entry in the store (`entry.ts`), which the
+ * instance owns that runs its handler:
+ *
+ *     none ──created──▶ running ──the handler settles──▶ ended with its outcome ──keepMs──▶ none
+ *       ▲                 │ ├──its owner died──▶ lost, or claimed and run again (`afterCrash`)
+ *       ╰──nothing done───╯ ╰──the owner has a new id──▶ claimed for it
+ *
+ * The entry is stored before the handler runs, and nothing between them waits. The outcome is stored after the answer
+ * was sent: if the instance dies in between, the outcome is unknown, which is the safe side. Calls of this process wait
+ * for the same promise (`local-entry.ts`). Calls of other instances read the entry until it has ended.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { onceCancelled, onceConflict, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
+import type { MemoryRow } from '../limits/held.ts';
+import { elapse } from '../options/system.ts';
+import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { GRACE_MS } from '../session/server/hook-time.ts';
+import type { Notices } from '../observe/notices.ts';
+import type { OnceHow } from '../observe/step-notices.ts';
+import {
+  asksClient,
+  errorOutcome,
+  type Outcome,
+  outcomeText,
+  replayedResult,
+  RESULT_BYTES,
+  resultOutcome,
+  thrownAgain,
+} from './entry.ts';
+import { EntryStore, type EntryStoreOptions, type Found } from './entry-store.ts';
+import { LocalEntry, type Told } from './local-entry.ts';
+import type { OnceCall, OnceCalls } from '../session/calls/once-calls.ts';
+import type { OnceRun } from './once-run.ts';
+import { isUndone, OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
+
+interface LedgerOptions extends EntryStoreOptions {
+  readonly options: EntryStoreOptions['options'] & { readonly notices: Notices };
+  /** Charged for outcomes that are not stored yet. */
+  readonly row: MemoryRow;
+}
+
+/** A text in memory: two bytes for a character, and it is copied once on its way to the store. */
+const TEXT_WEIGHT = 4;
+const ENTRY_BYTES = 5_120;
+
+/** The runs that this code is inside of, the innermost first. */
+interface Within {
+  readonly entry: LocalEntry;
+  readonly outer: Within | undefined;
+}
+
+const within = new AsyncLocalStorage<Within>();
+
+/** A run counts until its handler has settled. */
+interface Running {
+  readonly call: OnceCall;
+  readonly settled: Promise<unknown>;
+}
+
+export class OnceLedger implements OnceCalls {
+  readonly #given: LedgerOptions;
+  readonly #store: EntryStore;
+  readonly #entries = new Map<string, LocalEntry>();
+  readonly #runs = new Map<OnceRun, Running>();
+  #used = false;
+
+  constructor(given: LedgerOptions) {
+    this.#given = given;
+    this.#store = new EntryStore(given);
+  }
+
+  /** Handlers that run: of clients that left, too. */
+  get running(): number {
+    return this.#runs.size;
+  }
+
+  /** Those of clients that left. */
+  get withoutClient(): number {
+    let count = 0;
+    for (const { call } of this.#runs.values()) if (call.signal.aborted) count += 1;
+    return count;
+  }
+
+  /** Whether the store may have entries to forget. */
+  get used(): boolean {
+    return this.#used;
+  }
+
+  async run(call: OnceCall): Promise<unknown> {
+    this.#used = true;
+    for (;;) {
+      const local = this.#entries.get(call.id);
+      if (local === undefined) return this.#first(call);
+      if (isWithin(local)) throw onceWithinItself(call.tool);
+      if (local.args === call.args) {
+        const told = await unlessAborted(call, local);
+        if (told !== 'again') return this.#answer(call, told, 'attached');
+      } else if (await local.known) throw this.#refused(call, onceConflict());
+      call.signal.throwIfAborted();
+    }
+  }
+
+  /** The first call of an entry in this process. */
+  async #first(call: OnceCall): Promise<unknown> {
+    const local = new LocalEntry(call.args);
+    this.#entries.set(call.id, local);
+    let found: Found;
+    try {
+      found = await this.#store.find(call, local);
+    } catch (cause) {
+      this.#entries.delete(call.id);
+      const refused = cause instanceof SojournError ? this.#refused(call, cause) : cause;
+      if (call.signal.aborted) local.settle('again');
+      else local.fail(refused);
+      throw refused;
+    }
+    if (found.is === 'ours' && call.signal.aborted) {
+      // No handler begins for a client that left. Another call that waits begins its own.
+      this.#forget(found.run, local);
+      call.signal.throwIfAborted();
+    }
+    if (found.is === 'ours') return this.#run(call, local, found);
+    this.#entries.delete(call.id);
+    local.settle(found.outcome);
+    return this.#answer(call, found.outcome, found.waited ? 'attached' : 'replayed');
+  }
+
+  async #run(call: OnceCall, local: LocalEntry, { run, asks }: Found & { is: 'ours' }): Promise<unknown> {
+    local.know();
+    local.run = run;
+    local.waiting += 1;
+    const left = (): void => local.leave(call.ended());
+    call.signal.addEventListener('abort', left, { once: true });
+    const renewal = this.#renewed(run);
+    const running = this.#start(call, local, run, asks);
+    this.#runs.set(run, { call, settled: running });
+    try {
+      return await running;
+    } finally {
+      renewal.stop();
+      this.#runs.delete(run);
+      call.signal.removeEventListener('abort', left);
+    }
+  }
+
+  async #start(call: OnceCall, local: LocalEntry, run: OnceRun, asks: boolean): Promise<unknown> {
+    let value: unknown;
+    try {
+      const inside: Within = { entry: local, outer: within.getStore() };
+      value = await within.run(inside, () => call.start(run.signal, asks));
+    } catch (cause) {
+      if (isUndone(cause)) this.#forget(run, local);
+      else if (cause instanceof UnaskedCrash) this.#release(run, local);
+      else if (cause instanceof OutcomeUnknown) this.#end(call, run, local, { is: 'lost' });
+      else this.#end(call, run, local, run.signal.aborted ? { is: 'cancelled' } : errorOutcome(cause));
+      if (cause instanceof OutcomeUnknown) throw this.#refused(call, ownerLost(true));
+      throw cause instanceof UnaskedCrash ? cause.cause : cause;
+    }
+    if (asksClient(value)) this.#forget(run, local);
+    else this.#end(call, run, local, resultOutcome(value));
+    return value;
+  }
+
+  /** Its key may run again: calls that wait here begin with that. */
+  #forget(run: OnceRun, local: LocalEntry): void {
+    this.#store.end(run, '', 0, () => this.#again(run, local));
+  }
+
+  #release(run: OnceRun, local: LocalEntry): void {
+    this.#store.release(run, () => this.#again(run, local));
+  }
+
+  #again({ id }: OnceRun, local: LocalEntry): void {
+    this.#entries.delete(id);
+    local.settle('again');
+  }
+
+  /** Until the outcome is stored, this process answers from memory. */
+  #end(call: OnceCall, run: OnceRun, local: LocalEntry, outcome: Outcome): void {
+    const { row } = this.#given;
+    // What waits for the store does not keep the call.
+    const { id, share } = call;
+    const bytes = outcome.is === 'result' ? TEXT_WEIGHT * outcome.json.length + ENTRY_BYTES : ENTRY_BYTES;
+    const kept: Outcome = row.take(bytes, 0, share) ? outcome : { is: 'large' };
+    local.settle(kept);
+    this.#store.end(run, outcomeText(call, kept), call.keepMs, () => {
+      if (kept === outcome) row.give(bytes, share);
+      this.#entries.delete(id);
+    });
+  }
+
+  /** A handler may run longer than its entry lasts. */
+  #renewed(run: OnceRun): { stop(): void } {
+    const { timeProvider: time } = this.#given.options;
+    let timer: unknown;
+    const arm = (): void => {
+      timer = time.setTimeout(() => {
+        this.#store.renew(run);
+        arm();
+      }, run.keepMs / 2);
+    };
+    arm();
+    return { stop: () => time.clearTimeout(timer) };
+  }
+
+  // ——— what a call gets that did not run the handler ———
+
+  #answer(call: OnceCall, outcome: Outcome, how: 'attached' | 'replayed'): unknown {
+    switch (outcome.is) {
+      case 'result':
+        this.#notice(call, how);
+        return replayedResult(outcome.json);
+      case 'error':
+        this.#notice(call, how);
+        throw thrownAgain(outcome.error);
+      case 'lost':
+        throw this.#refused(call, ownerLost(true));
+      case 'cancelled':
+        throw this.#refused(call, onceCancelled());
+      case 'large':
+        throw this.#refused(call, resultNotKept(RESULT_BYTES));
+    }
+  }
+
+  #refused(call: OnceCall, error: SojournError): CallRefusal {
+    if (error.code === 'ONCE_CONFLICT') this.#notice(call, 'conflict');
+    else if (error.data?.['mayHaveRun'] === true) this.#notice(call, 'unknown');
+    return new CallRefusal(error);
+  }
+
+  #notice({ tool }: OnceCall, how: OnceHow): void {
+    this.#given.options.notices.emit({ kind: 'onceAnswered', tool, how });
+  }
+
+  // ——— the instance ———
+
+  /** The lease was renewed, or this instance has a new id. */
+  extended(): void {
+    for (const run of this.#runs.keys()) this.#store.reclaim(run);
+  }
+
+  /** Aborts what runs, and stores every outcome that there is. */
+  async close(): Promise<void> {
+    const { timeProvider: time } = this.#given.options;
+    const running = [...this.#runs];
+    for (const [run] of running) run.abort('its server stops');
+    const settled = Promise.allSettled(running.map(([, { settled: one }]) => one));
+    if (running.length > 0) await Promise.race([settled, elapse(time, GRACE_MS)]);
+    for (const [run, { call }] of this.#runs) this.#store.end(run, outcomeText(call, { is: 'cancelled' }), call.keepMs);
+    await this.#store.stop();
+  }
+}
+
+function isWithin(local: LocalEntry): boolean {
+  for (let at = within.getStore(); at !== undefined; at = at.outer) if (at.entry === local) return true;
+  return false;
+}
+
+/** The outcome of the entry. Rejects when this call ends before. */
+async function unlessAborted(call: OnceCall, local: LocalEntry): Promise<Told> {
+  local.waiting += 1;
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    const left = (): void => reject(call.signal.reason);
+    call.signal.addEventListener('abort', left, { once: true });
+    stop = () => call.signal.removeEventListener('abort', left);
+  });
+  try {
+    call.signal.throwIfAborted();
+    return await Promise.race([local.told, aborted]);
+  } finally {
+    stop();
+    local.leave(call.signal.aborted ? call.ended() : undefined);
+  }
+}

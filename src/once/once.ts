@@ -1,0 +1,198 @@
+/**
+ * `once()`: the calls of a tool with the same key run its handler once. A repeated call attaches to the run, or gets
+ * the recorded result, or learns that the outcome is unknown. `ledger.ts` has the states.
+ *
+ * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves, of
+ * both versions of the SDK. There the call knows the ledger of its endpoint.
+ */
+import { onceKeyInvalid, onceNeedsUser, onceOutside } from '../errors.ts';
+import { checkChoice, checkFunction, checkNumber } from '../options/checks.ts';
+import { RUNS_ONCE_KEY, isHarmless } from '../session/calls/markers.ts';
+import { type Call, currentCall } from '../session/calls/call.ts';
+import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { listedTool } from '../session/calls/listed-tool.ts';
+import { detached, signalOf } from './detached.ts';
+import { argumentsHash, entryId, type Scope } from './entry.ts';
+import type { AfterCrashKind, CallEnd, OnceCalls } from '../session/calls/once-calls.ts';
+import { OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
+
+/** The `_meta` of a tool that runs once: `registerTool(name, { _meta: RUNS_ONCE }, once(…))`. */
+export const RUNS_ONCE: { readonly [RUNS_ONCE_KEY]: true } = Object.freeze({ [RUNS_ONCE_KEY]: true });
+
+type Returned<Result> = Result | Promise<Result>;
+
+/** What to do about a call whose instance died: asks the outside whether it took effect. */
+export type AfterCrash<Given extends unknown[], Result> = (...given: Given) => Returned<Result | 'run' | 'fail'>;
+
+export interface OnceOptions<Given extends unknown[], Result> {
+  /** A text of 1 to 512 characters: calls of a user with the same key are the same call. */
+  readonly key: (...given: Given) => string;
+  /** How long the outcome is known, in ms: 1,000 to 2,592,000,000 (30 days). Default 86,400,000 (24 h). */
+  readonly keepMs?: number | undefined;
+  /**
+   * After a crash in the middle of a run. `'fail'`: calls with its key get the error `owner_lost`. `'run'`: the next
+   * one runs the handler again. A function returns one of these, or the result that it has found outside. Default:
+   * `'run'` for tools with `readOnlyHint` or `idempotentHint`, else `'fail'`.
+   */
+  readonly afterCrash?: 'fail' | 'run' | AfterCrash<Given, Result> | undefined;
+  /** After the last client that waits has left. `'abort'`: the signal of the handler aborts. Default `'finish'`. */
+  readonly onDisconnect?: 'finish' | 'abort' | undefined;
+  /** `'shared'`: callers without a user and a session share their keys and results. Default: they are refused. */
+  readonly anonymous?: 'shared' | undefined;
+  /** `'run'`: where no endpoint serves the call (stdio), the handler runs unprotected. Default: an error. */
+  readonly outside?: 'run' | undefined;
+}
+
+const DAY_MS = 86_400_000;
+const KEEP_RANGE = { min: 1_000, max: 30 * DAY_MS, unit: 'ms', integer: true };
+const KEY_LENGTH = 512;
+
+/** Checked once, when the handler is wrapped. */
+interface Settings {
+  readonly key: (...given: never[]) => unknown;
+  readonly keepMs: number;
+  readonly afterCrash: OnceOptions<never[], unknown>['afterCrash'];
+  readonly endsWithClient: boolean;
+  readonly isShared: boolean;
+  readonly runsOutside: boolean;
+}
+
+/**
+ * Wraps the handler of a tool. Throws a `TypeError` or `RangeError` for an invalid option. A call whose handler does
+ * not run is answered with a JSON-RPC error, whose `data.reason` is `once_conflict`, `once_needs_user`, `owner_lost`,
+ * `cancelled`, `result_not_kept` or `store_away`.
+ */
+export function once<Given extends unknown[], Result>(
+  handler: (...given: Given) => Returned<Result>,
+  options: OnceOptions<Given, Result>,
+): (...given: Given) => Promise<Result> {
+  const settings = checked(handler, options);
+  return async function (this: unknown, ...given: Given): Promise<Result> {
+    const run = (ctx: unknown): Returned<Result> => handler.apply(this, replaced(given, ctx));
+    const call = currentCall.getStore();
+    const calls = call?.once;
+    const why = call === undefined || calls === undefined ? noEndpoint() : unfit(call);
+    if (call === undefined || calls === undefined || why !== undefined) {
+      if (!settings.runsOutside) throw onceOutside(why ?? '');
+      warnOutside(why ?? '');
+      return run(given.at(-1));
+    }
+    return (await runOnce(call, calls, settings, given, run)) as Result;
+  };
+}
+
+function checked<Given extends unknown[], Result>(handler: unknown, options: OnceOptions<Given, Result>): Settings {
+  checkFunction('the handler of once()', handler, 'a function');
+  const { key, keepMs = DAY_MS, afterCrash, onDisconnect, anonymous, outside } = options;
+  return {
+    key: checkFunction('key of once()', key, 'a function of the arguments and the context') as Settings['key'],
+    keepMs: checkNumber('keepMs of once()', keepMs, KEEP_RANGE),
+    afterCrash:
+      afterCrash === undefined || typeof afterCrash === 'function'
+        ? afterCrash
+        : checkChoice<'fail' | 'run'>('afterCrash of once()', afterCrash, ['fail', 'run']),
+    endsWithClient: checkChoice('onDisconnect of once()', onDisconnect ?? 'finish', ['finish', 'abort']) === 'abort',
+    isShared: anonymous !== undefined && checkChoice('anonymous of once()', anonymous, ['shared']) === 'shared',
+    runsOutside: outside !== undefined && checkChoice('outside of once()', outside, ['run']) === 'run',
+  };
+}
+
+/** The last argument is the context, in both versions of the SDK. */
+const replaced = <Given extends unknown[]>(given: Given, ctx: unknown): Given => [...given.slice(0, -1), ctx] as Given;
+
+async function runOnce(
+  call: Call,
+  calls: OnceCalls,
+  settings: Settings,
+  given: unknown[],
+  run: (ctx: unknown) => unknown,
+): Promise<unknown> {
+  const tool = call.target ?? '';
+  const ctx = given.at(-1);
+  const signal = signalOf(ctx);
+  const scope = scopeOf(call, settings.isShared);
+  if (scope === undefined) throw new CallRefusal(onceNeedsUser(tool));
+  const { keepMs, endsWithClient, afterCrash } = settings;
+  return calls.run({
+    id: entryId(scope, tool, keyOf(tool, settings.key(...(given as never[])))),
+    tool,
+    args: argumentsHash(call.sent?.params?.['arguments']),
+    user: call.source?.user,
+    share: call.share,
+    keepMs,
+    endsWithClient,
+    signal,
+    ended: () => endOf(call),
+    afterCrash: () => crashKind(call, settings, tool, ctx),
+    start: async (running, asks) => {
+      const own = detached(ctx, signal, running);
+      const verdict = asks ? await asked(afterCrash, replaced(given, own)) : 'run';
+      return verdict === 'run' ? run(own) : verdict;
+    },
+  });
+}
+
+/** Whose keys these are: two users, and two sessions without a user, never share one. */
+function scopeOf(call: Call, isShared: boolean): Scope | undefined {
+  const user = call.source?.user;
+  if (user !== undefined) return ['user', user];
+  const session = call.session?.id;
+  if (session !== undefined) return ['session', session];
+  return isShared ? ['anonymous'] : undefined;
+}
+
+function keyOf(tool: string, key: unknown): string {
+  if (typeof key === 'string' && key.length > 0 && key.length <= KEY_LENGTH) return key;
+  throw onceKeyInvalid(tool, typeof key === 'string' ? `a text of ${key.length} characters` : shownKind(key));
+}
+
+const shownKind = (value: unknown): string =>
+  value instanceof Promise ? 'a promise' : `a value of type ${typeof value}`;
+
+function endOf(call: Call): CallEnd {
+  if (call.refusal !== undefined) return 'timedOut';
+  const isCancelled = call.live !== undefined && !call.live.left && call.phase === 'over';
+  return isCancelled ? 'cancelled' : 'left';
+}
+
+async function crashKind(call: Call, { afterCrash }: Settings, tool: string, ctx: unknown): Promise<AfterCrashKind> {
+  if (typeof afterCrash === 'function') return 'ask';
+  if (afterCrash !== undefined) return afterCrash;
+  return isHarmless(await listedTool(call.handlerServer, tool, ctx)) ? 'run' : 'fail';
+}
+
+async function asked(afterCrash: Settings['afterCrash'], given: unknown[]): Promise<unknown> {
+  let verdict: unknown;
+  try {
+    verdict = await (afterCrash as (...of: unknown[]) => unknown)(...given);
+  } catch (cause) {
+    throw new UnaskedCrash('afterCrash of once() threw', { cause });
+  }
+  if (verdict === 'fail') throw new OutcomeUnknown();
+  return verdict;
+}
+
+// ——— calls that no endpoint serves ———
+
+/** Loaded copies of this module: a call that another copy serves is unknown to this one. */
+const COPIES = Symbol.for('sojourn.once.copies');
+const copies = ((globalThis as { [COPIES]?: { count: number } })[COPIES] ??= { count: 0 });
+copies.count += 1;
+
+const noEndpoint = (): string =>
+  copies.count > 1
+    ? `${copies.count} copies of the package sojourn are loaded, and another one serves it`
+    : 'no endpoint of sojourn serves it (stdio, a test, or another copy of the package)';
+
+function unfit({ method, sent }: Call): string | undefined {
+  if (method !== 'tools/call') return `once() is for tools, and this is ${method ?? 'no request'}`;
+  return sent === undefined ? 'its request came with others in one body' : undefined;
+}
+
+let isWarned = false;
+
+function warnOutside(why: string): void {
+  if (isWarned) return;
+  isWarned = true;
+  process.emitWarning(`A handler of once() runs unprotected: ${why}`, 'SojournWarning');
+}

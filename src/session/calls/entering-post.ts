@@ -1,0 +1,23 @@
+/** The requests of one POST into a session. */
+import type { Caller } from '../../http/exchange.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { Call } from './call.ts';
+import type { Stream } from '../streams/stream.ts';
+
+/** A POST on its way into a session. */
+export interface EnteringPost {
+  readonly caller: Caller;
+  /** The answers leave as one JSON body. */
+  readonly answersOnly: boolean;
+  /** How often its requests run, this run included. */
+  readonly attempt: number;
+}
+
+/** A POST whose requests have their ids. */
+export interface AdmittedPost {
+  readonly caller: Caller;
+  readonly requests: readonly RpcRequest[];
+  readonly stream: Stream;
+  /** One for each request. */
+  readonly calls: readonly Call[];
+}

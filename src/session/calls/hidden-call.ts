@@ -1,0 +1,34 @@
+/** The same call, in a context whose handlers may not see their request (`perSessionExecutionContext`). */
+import type { SojournError } from '../../errors.ts';
+import type { OnceCalls } from './once-calls.ts';
+import type { PostedRequest } from '../streams/event-log.ts';
+import { Call } from './call.ts';
+
+export class HiddenCall extends Call {
+  readonly #call: Call;
+
+  constructor(call: Call) {
+    super(call.source, undefined, true, call.id, call.method, undefined, call.target, call.work);
+    this.#call = call;
+  }
+
+  override get sent(): PostedRequest | undefined {
+    return this.#call.sent;
+  }
+
+  override get once(): OnceCalls | undefined {
+    return this.#call.once;
+  }
+
+  override get share(): string {
+    return this.#call.share;
+  }
+
+  override get refusal(): SojournError | undefined {
+    return this.#call.refusal;
+  }
+
+  override refuse(error: SojournError): void {
+    this.#call.refuse(error);
+  }
+}

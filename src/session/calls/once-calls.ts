@@ -1,0 +1,38 @@
+/** How a handler of `once()` reaches the calls that its endpoint has run (`once/ledger.ts`). */
+
+/**
+ * How a call ended before its outcome. `timedOut`: its `callMs` is over. `cancelled`: its client said so. `left`: its
+ * client disconnected, which is all that a client of 2026-07-28 can do, or its session left this instance.
+ */
+export type CallEnd = 'timedOut' | 'cancelled' | 'left';
+
+/** What a call says when its entry was left by a crash. `ask`: it asks the application while it owns the entry. */
+export type AfterCrashKind = 'run' | 'fail' | 'ask';
+
+/** One call of a tool that runs once for each key. */
+export interface OnceCall {
+  /** The id of its entry: a hash of whose key it is, the tool and the key. */
+  readonly id: string;
+  readonly tool: string;
+  /** A hash of its arguments as its client sent them. */
+  readonly args: string;
+  /** The user that the entry counts for in the store. */
+  readonly user: string | undefined;
+  /** Whose share of the memory its result takes until it is stored. */
+  readonly share: string;
+  /** How long its outcome is known, in ms. */
+  readonly keepMs: number;
+  /** A disconnect of the last client that waits ends the run. */
+  readonly endsWithClient: boolean;
+  readonly signal: AbortSignal;
+  /** Call it when `signal` has aborted. */
+  ended(): CallEnd;
+  afterCrash(): Promise<AfterCrashKind>;
+  /** Runs the handler. `asks`: it asks the application first (`afterCrash`). */
+  start(signal: AbortSignal, asks: boolean): unknown;
+}
+
+export interface OnceCalls {
+  /** Settles as the run of the call, or of an earlier call with its key. Else it rejects with `CallRefusal`. */
+  run(call: OnceCall): Promise<unknown>;
+}

@@ -1,0 +1,232 @@
+/** `once()`: who ends a run, what a session adds, and calls that no endpoint serves. */
+import { describe, expect, test } from 'vitest';
+import { McpServer } from '@modelcontextprotocol/server';
+import { InMemoryTransport } from '@modelcontextprotocol/server';
+import { Client } from '@modelcontextprotocol/client';
+import { z } from 'zod';
+import { storeAway } from '../../src/errors.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { once, type OnceOptions, RUNS_ONCE } from '../../src/once/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { serveMember } from '../kit/fleet.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { callModern, postModern } from '../kit/modern.ts';
+import { userHeader } from '../kit/serve.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+
+const USER = { headers: { 'x-user': 'ada' } };
+const PAY = { id: 'o-1' };
+type Given = [{ readonly id: string }, { readonly mcpReq: { readonly signal: AbortSignal } }];
+type Options = Partial<OnceOptions<Given, ReturnType<typeof said>>>;
+
+interface Run {
+  readonly signal: AbortSignal;
+  answer(text: string): void;
+}
+
+/** Instances with the tool `pay`, whose runs the test ends. */
+async function open(given: Options = {}, options: McpEndpointOptions = {}, marked = true) {
+  const runs: Run[] = [];
+  const inner = memory();
+  const lab = () =>
+    createLab((server) => {
+      const pay = once<Given, ReturnType<typeof said>>(
+        (_args, { mcpReq: { signal } }) =>
+          new Promise((resolve, reject) => {
+            runs.push({ signal, answer: (text) => resolve(said(text)) });
+            signal.addEventListener('abort', () => reject(new Error('aborted')));
+          }),
+        { key: ({ id }) => id, ...given },
+      );
+      server.registerTool(
+        'pay',
+        { inputSchema: z.object({ id: z.string() }), ...(marked && { _meta: RUNS_ONCE }) },
+        pay as never,
+      );
+    });
+  const store = watchedStore({ inner, durable: true, inProcess: false });
+  const member = (own: typeof inner) =>
+    serveMember({ ...options, store: own }, { face: 'node', auth: userHeader }, lab());
+  const [first, second] = [await member(store), await member(watchedStore({ inner, durable: true, inProcess: false }))];
+  const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { what: `run ${n}` });
+  const lose = async (): Promise<void> => {
+    store.before['instances.renew'] = store.before['instances.announce'] = () => {
+      throw storeAway('it is a test');
+    };
+    await store.views[0]?.instances.leave(first.id);
+  };
+  return { first, second, runs, ran, store, lose };
+}
+
+const modernPay = (client: Parameters<typeof callModern>[0]) =>
+  callModern(client, 'tools/call', { name: 'pay', arguments: PAY });
+
+describe('who ends a run', () => {
+  test('a client of a session that cancels, where no other call waits', async () => {
+    const { first, ran, runs } = await open();
+    const client = first.client(USER);
+    await client.initialize();
+    const id = client.nextId();
+    await client.post({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'pay', arguments: PAY } });
+    const run = await ran(0);
+    await client.post({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
+    await until(() => run.signal.aborted);
+    expect((await client.call(...tool('pay', PAY))).message.error).toMatchObject({ data: { reason: 'cancelled' } });
+    expect(runs.length).toBe(1);
+  });
+
+  test('not a client that cancels while another call waits, nor the other one while the first does', async () => {
+    const { first, ran } = await open();
+    const client = first.client(USER);
+    await client.initialize();
+    const ids = [client.nextId(), client.nextId(), client.nextId()];
+    const posts = [];
+    for (const id of ids) {
+      posts.push(
+        await client.post({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'pay', arguments: PAY } }),
+      );
+      await ran(0);
+    }
+    const run = await ran(0);
+    for (const requestId of [ids[0], ids[2]])
+      await client.post({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } });
+    expect(run.signal.aborted).toBe(false);
+    run.answer('paid');
+    expect(textOf(await posts[1]?.nextMessage())).toBe('paid');
+  });
+
+  test('a client of 2026-07-28 that disconnects, only where the author says so', async () => {
+    const { first, ran } = await open({ onDisconnect: 'abort' });
+    const client = first.client(USER);
+    const call = await postModern(client, 'tools/call', { name: 'pay', arguments: PAY });
+    const run = await ran(0);
+    call.abort();
+    await until(() => run.signal.aborted);
+    expect((await modernPay(client)).message.error).toMatchObject({ data: { reason: 'cancelled' } });
+  });
+});
+
+describe('in a session', () => {
+  test.each([
+    ['ends with owner_lost', {}, 'owner_lost'],
+    ['runs again where the author says so', { afterCrash: 'run' } as const, 'again'],
+  ])('a call whose owner died meets its entry at the next owner: it %s', async (_, given, expected) => {
+    const { first, second, ran, runs, lose } = await open(given);
+    const client = first.client(USER);
+    await client.initialize();
+    await client.call('tools/list');
+    const call = await client.post({
+      jsonrpc: '2.0',
+      id: 77,
+      method: 'tools/call',
+      params: { name: 'pay', arguments: PAY },
+    });
+    const { id: lastEventId } = await call.next();
+    await ran(0);
+    call.abort();
+    await lose();
+    const there = second.join(client, USER);
+    const back = await there.get({ ...(lastEventId !== undefined && { lastEventId }) });
+    if (expected === 'again') (await ran(1)).answer('again');
+    expect(JSON.stringify(await back.nextMessage())).toContain(expected);
+    expect(runs.length).toBe(expected === 'again' ? 2 : 1);
+  });
+});
+
+test('an instance that lost its lease and lives keeps its run, under its new id', async () => {
+  const { first, second, ran, runs, store } = await open({}, { leaseMs: 1_000 });
+  const call = modernPay(first.client(USER));
+  const run = await ran(0);
+  const before = first.id;
+  await store.views[0]?.instances.leave(before);
+  await until(() => first.id !== before && first.endpoint.health().state === 'serving');
+  await until(() => store.calls.some(({ call: one }) => one === 'once.claim'));
+  const other = modernPay(second.client(USER));
+  run.answer('paid');
+  expect(textOf((await call).message)).toBe('paid');
+  expect(textOf((await other).message)).toBe('paid');
+  expect(runs.length).toBe(1);
+});
+
+test('a handler that calls itself with its own key gets an error at once', async () => {
+  const lab = createLab((server) => {
+    const self: (args: { id: string }, ctx: unknown) => Promise<ReturnType<typeof said>> = once(
+      (args: { id: string }, ctx: unknown) => self(args, ctx),
+      { key: ({ id }) => id },
+    );
+    server.registerTool('pay', { inputSchema: z.object({ id: z.string() }) }, self);
+  });
+  const member = await serveMember({}, { face: 'node', auth: userHeader }, lab);
+  expect(textOf((await modernPay(member.client(USER))).message)).toContain('called itself with its own key');
+});
+
+test.each([
+  [() => '', 'a text of 0 characters'],
+  [() => 'x'.repeat(513), 'a text of 513 characters'],
+  [() => 7, 'a value of type number'],
+  [async () => 'k', 'a promise'],
+  [() => undefined, 'a value of type undefined'],
+])('a key that is none is an error before the handler runs (%#)', async (key, named) => {
+  const { first, runs } = await open({ key: key as never });
+  expect(textOf((await modernPay(first.client(USER))).message)).toContain(named);
+  expect(runs.length).toBe(0);
+});
+
+test.each([
+  [{ key: 'id' }, /key of once\(\): got "id", takes a function/],
+  [{ key: String, keepMs: 999 }, /keepMs of once\(\)/],
+  [{ key: String, keepMs: 2_592_000_001 }, /keepMs of once\(\)/],
+  [{ key: String, afterCrash: 'retry' }, /afterCrash of once\(\)/],
+  [{ key: String, onDisconnect: 'stop' }, /onDisconnect of once\(\)/],
+  [{ key: String, anonymous: true }, /anonymous of once\(\)/],
+  [{ key: String, outside: 'skip' }, /outside of once\(\)/],
+])('an option that is none is refused when the handler is wrapped (%#)', (options, message) => {
+  expect(() => once(() => said('x'), options as never)).toThrow(message);
+});
+
+describe('where no endpoint serves the call', () => {
+  async function callOver(outside?: 'run') {
+    const server = new McpServer({ name: 's', version: '1' });
+    let runs = 0;
+    server.registerTool(
+      'pay',
+      { inputSchema: z.object({ id: z.string() }) },
+      once(
+        ({ id }) => {
+          runs += 1;
+          return said(id);
+        },
+        { key: ({ id }) => id, ...(outside !== undefined && { outside }) },
+      ),
+    );
+    const client = new Client({ name: 'c', version: '1' });
+    const [there, here] = InMemoryTransport.createLinkedPair();
+    await Promise.all([server.connect(there), client.connect(here)]);
+    const answer = await client.callTool({ name: 'pay', arguments: PAY });
+    await client.close();
+    return { answer, runs: () => runs };
+  }
+
+  test('it is refused, and the error names the cause', async () => {
+    const { answer, runs } = await callOver();
+    expect(answer).toMatchObject({ isError: true });
+    expect(JSON.stringify(answer)).toContain('no endpoint of sojourn serves it (stdio');
+    expect(runs()).toBe(0);
+  });
+
+  test("it runs where the author says so, with one warning: outside: 'run'", async () => {
+    const warnings: Error[] = [];
+    const warn = (warning: Error): void => void (warning.name === 'SojournWarning' && warnings.push(warning));
+    process.on('warning', warn);
+    try {
+      expect((await callOver('run')).answer).toMatchObject({ content: [{ text: 'o-1' }] });
+      expect((await callOver('run')).runs()).toBe(1);
+      await until(() => warnings.length > 0);
+    } finally {
+      process.off('warning', warn);
+    }
+    expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining('runs unprotected')]);
+  });
+});
