@@ -1,0 +1,150 @@
+/**
+ * `once()` in processes that are killed: at named points, and at random while callers send their calls again and again.
+ * `SOJOURN_KILLS=100 npx vitest run test/once/kills.test.ts` kills as often on each store.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createRawClient, type JsonRpcAnswer } from '../../src/testing/index.ts';
+import { startNode } from '../kit/child-process.ts';
+import { textOf } from '../kit/lab.ts';
+import { callModern } from '../kit/modern.ts';
+import { durableKinds, sharedTarget, useSharedStores } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+
+useSharedStores();
+
+const SERVER = join(import.meta.dirname, 'processes/pay-server.mjs');
+const KILLS = Number(process.env['SOJOURN_KILLS'] ?? 4);
+const TOOLS = ['pay', 'again', 'ask'] as const;
+const CALLERS = 6;
+const PATIENCE_MS = 30_000;
+
+interface Line {
+  readonly by: number;
+  readonly begin?: string;
+  readonly effect?: string;
+}
+
+let deployments = 0;
+
+describe.each(durableKinds)('on the store %s', (kind) => {
+  function deployment() {
+    const folder = mkdtempSync(join(tmpdir(), 'sojourn-once-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const effects = join(folder, 'effects');
+    writeFileSync(effects, '');
+    const target = sharedTarget(kind);
+    const name = `once-${process.pid}-${(deployments += 1)}`;
+    async function start(killAt = '') {
+      const env = { ...process.env, SOJOURN_NAME: name, KILL_AT: killAt };
+      const { child, output, alive } = startNode([SERVER, kind, target, effects], { env });
+      const url = await until(() => /^url (.*)$/m.exec(output.stdout)?.[1] ?? '', {
+        timeoutMs: 60_000,
+        what: `its url: ${output.stderr}`,
+      });
+      return { child, url, alive };
+    }
+    const lines = (): Line[] =>
+      readFileSync(effects, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as Line);
+    const count = (of: 'begin' | 'effect', what: string): number => lines().filter((line) => line[of] === what).length;
+    return { start, lines, count };
+  }
+
+  /** `undefined`: the connection broke. */
+  async function call(url: string, tool: string, key: string, ms = 0): Promise<JsonRpcAnswer | undefined> {
+    const client = createRawClient(url, { timeoutMs: PATIENCE_MS });
+    try {
+      return (await callModern(client, 'tools/call', { name: tool, arguments: { key, ms } })).message;
+    } catch {
+      return undefined;
+    } finally {
+      client.close();
+    }
+  }
+
+  test.each([
+    ['before the marker', 'pay die', 1],
+    ['after the marker', 'owner_lost', 0],
+    ['in the handler', 'owner_lost', 0],
+    ['after its effect', 'owner_lost', 1],
+    ['after the answer, before the end', 'owner_lost', 1],
+  ])('a kill %s: the call that is sent again gets %s', { timeout: 120_000 }, async (point, expected, effects) => {
+    const { start, count } = deployment();
+    const [first, second] = [await start(point), await start()];
+    const before = await call(first.url, 'pay', 'die');
+    if (point === 'after the answer, before the end') expect(textOf(before)).toBe('pay die');
+    await until(() => !first.alive(), { timeoutMs: 10_000, what: 'its death' });
+    for (let n = 0; n < 2; n++) expect(JSON.stringify(await call(second.url, 'pay', 'die'))).toContain(expected);
+    expect(count('effect', 'pay die')).toBe(effects);
+    expect(count('begin', 'pay die')).toBeLessThanOrEqual(1);
+    if (point === 'before the marker') return;
+    // Tools that say so run again, and the one that asks does not repeat its effect.
+    const third = await start(point);
+    await call(third.url, 'ask', 'die');
+    await until(() => !third.alive(), { timeoutMs: 10_000, what: 'its death' });
+    expect(textOf(await call(second.url, 'ask', 'die'))).toBe('ask die');
+    expect(count('effect', 'ask die')).toBe(1);
+  });
+
+  test(
+    `${KILLS} kills at random: no run is repeated, no caller is left without an answer`,
+    { timeout: 60_000 + KILLS * 10_000 },
+    async () => {
+      const { start, lines, count } = deployment();
+      const instances = [await start(), await start()];
+      let isOver = false;
+      const outcomes = new Map<string, number>();
+      let keys = 0;
+      const caller = async (n: number): Promise<void> => {
+        while (!isOver) {
+          const tool = TOOLS[keys % TOOLS.length] as string;
+          const key = `k${(keys += 1)}`;
+          const ms = 20 + (keys % 7) * 30;
+          const latest = performance.now() + PATIENCE_MS;
+          let answer: JsonRpcAnswer | undefined;
+          for (let at = n; answer === undefined; at++) {
+            expect(performance.now(), `${tool} ${key}`).toBeLessThan(latest);
+            answer = await call((instances[at % 2] as { url: string }).url, tool, key, ms);
+            if (answer === undefined) await new Promise((again) => setTimeout(again, 50));
+          }
+          const isLost = JSON.stringify(answer).includes('"owner_lost"');
+          if (!isLost) expect(textOf(answer), JSON.stringify(answer)).toBe(`${tool} ${key}`);
+          outcomes.set(
+            `${tool} ${isLost ? 'lost' : 'done'}`,
+            (outcomes.get(`${tool} ${isLost ? 'lost' : 'done'}`) ?? 0) + 1,
+          );
+          // Whoever asks once more gets the same.
+          const again = await call((instances[(n + 1) % 2] as { url: string }).url, tool, key, ms);
+          if (again !== undefined)
+            expect(JSON.stringify(again).includes('"owner_lost"'), `${tool} ${key}`).toBe(isLost);
+        }
+      };
+      const callers = Array.from({ length: CALLERS }, (_, n) => caller(n));
+      for (let kills = 0; kills < KILLS; kills++) {
+        await new Promise((next) => setTimeout(next, 300 + ((kills * 137) % 400)));
+        const dead = instances[kills % 2] as { child: { kill(signal: string): boolean }; alive: () => boolean };
+        dead.child.kill('SIGKILL');
+        instances[kills % 2] = await start();
+      }
+      isOver = true;
+      await Promise.all(callers);
+      const begun = new Set(lines().flatMap(({ begin }) => begin ?? []));
+      console.log(`${kind}: ${KILLS} kills, ${keys} keys, ${JSON.stringify(Object.fromEntries(outcomes))}`);
+      expect(begun.size).toBeGreaterThan(KILLS);
+      for (const what of begun) {
+        const tool = what.split(' ')[0];
+        if (tool === 'pay') expect(count('begin', what), what).toBe(1);
+        if (tool === 'ask') expect(count('effect', what), what).toBeLessThanOrEqual(1);
+        const runners = lines().flatMap(({ begin, by }) => (begin === what ? [by] : []));
+        expect(new Set(runners).size, `${what} ran twice in one process`).toBe(runners.length);
+      }
+      expect(outcomes.get('again lost') ?? 0).toBe(0);
+      expect(outcomes.get('ask lost') ?? 0).toBe(0);
+    },
+  );
+});
