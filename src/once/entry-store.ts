@@ -5,7 +5,7 @@
  * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
  * outage of the store, none counts as dead.
  */
-import { onceConflict } from '../errors.ts';
+import { onceConflict, SojournError } from '../errors.ts';
 import { PendingWrites } from '../durable/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../options/system.ts';
@@ -220,13 +220,18 @@ export class EntryStore {
   }
 
   async #end(run: OnceRun, outcome: string, keepMs: number): Promise<void> {
+    let text = outcome;
     for (let tries = 0; ; tries++) {
       await run.claiming;
       const { fence } = run;
       try {
-        const ended = await this.#records.end(run.id, run.seen, outcome, keepMs);
+        const ended = await this.#records.end(run.id, run.seen, text, keepMs);
         if (ended !== 'fenced' || run.fence === fence) return;
       } catch (cause) {
+        if (isFull(cause)) {
+          text = outcomeText(run, { is: 'large' });
+          continue;
+        }
         if (!isStoreAway(cause) || this.#stopped) throw cause;
         await pause(this.#given.options.timeProvider, tries);
       }
@@ -264,3 +269,6 @@ export class EntryStore {
     await this.#writes.stored();
   }
 }
+
+/** The memory store has no room for the outcome. It has room for one that says so. */
+const isFull = (cause: unknown): boolean => cause instanceof SojournError && cause.code === 'STORE_FULL';

@@ -230,3 +230,51 @@ describe('where no endpoint serves the call', () => {
     expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining('runs unprotected')]);
   });
 });
+
+describe('on a memory store that is full', () => {
+  const limits = { tombstones: 8, eventLogBytes: 65_536 };
+  const big = (id: string) => ({ name: 'big', arguments: { id } });
+
+  async function full() {
+    const lab = createLab((server) => {
+      const run = once(({ id }: { id: string }) => said(id.repeat(1_000)), { key: ({ id }) => id });
+      server.registerTool('big', { inputSchema: z.object({ id: z.string() }) }, run);
+    });
+    return serveMember({ limits }, { face: 'node', auth: userHeader }, lab);
+  }
+
+  test('one user is refused at its share, keeps its entries, and no other user notices', async () => {
+    const member = await full();
+    const [ada, bob] = [member.client(USER), member.client({ headers: { 'x-user': 'bob' } })];
+    const answers = [];
+    for (let n = 0; n < 8; n++) answers.push((await callModern(ada, 'tools/call', big(`${n}`))).message);
+    const refused = answers.filter(({ error }) => error !== undefined);
+    expect(refused.length).toBeGreaterThan(2);
+    for (const { error } of refused) expect(error).toMatchObject({ data: { reason: 'store_full' } });
+    expect((await callModern(ada, 'tools/call', big('0'))).message.result).toMatchObject({
+      _meta: { 'sojourn/replayed': true },
+    });
+    expect(textOf((await callModern(bob, 'tools/call', big('0'))).message)).toHaveLength(1_000);
+  });
+
+  test('a result that finds no room is not kept, and does not run again', async () => {
+    let runs = 0;
+    const lab = createLab((server) => {
+      const run = once(
+        ({ id }: { id: string }) => {
+          runs += 1;
+          return said(id.repeat(50_000));
+        },
+        { key: ({ id }) => id },
+      );
+      server.registerTool('big', { inputSchema: z.object({ id: z.string() }) }, run);
+    });
+    const member = await serveMember({ limits }, { face: 'node', auth: userHeader }, lab);
+    const client = member.client(USER);
+    expect(textOf((await callModern(client, 'tools/call', big('a'))).message)).toHaveLength(50_000);
+    expect((await callModern(client, 'tools/call', big('a'))).message.error).toMatchObject({
+      data: { reason: 'result_not_kept', mayHaveRun: true },
+    });
+    expect(runs).toBe(1);
+  });
+});

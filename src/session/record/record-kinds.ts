@@ -28,5 +28,5 @@ const CALL_KEPT_MS = 1_000;
 /** 2026-07-28 calls. */
 export const CALLS: Kind = { name: 'calls', log: false, keepMs: CALL_KEPT_MS, listed: false };
 
-/** Calls that run once. Each write says how long its entry lasts. */
-export const ONCE: Kind = { name: 'once', log: false, keepMs: 0, listed: false };
+/** Calls that run once. Each write says how long its entry lasts: a forgotten one would run again. */
+export const ONCE: Kind = { name: 'once', log: false, keepMs: 0, listed: false, evicts: false };
