@@ -270,5 +270,5 @@ export class EntryStore {
   }
 }
 
-/** The memory store has no room for the outcome. It has room for one that says so. */
+/** The memory store has no room for the outcome. A short outcome always fits. */
 const isFull = (cause: unknown): boolean => cause instanceof SojournError && cause.code === 'STORE_FULL';

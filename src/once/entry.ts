@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { isAnswer } from '../session/calls/answer-error.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
-/** Whose key it is. Callers without a user and a session share their keys only where the author says so. */
+/** Whose key it is. Callers without a user share their keys only where the author says so. */
 export type Scope = readonly ['user', string] | readonly ['session', string] | readonly ['anonymous'];
 
 /** The most bytes of a result that are kept. */

@@ -37,7 +37,10 @@ export interface OnceOptions<Given extends unknown[], Result> {
   readonly afterCrash?: 'fail' | 'run' | AfterCrash<Given, Result> | undefined;
   /** After the last client that waits has left. `'abort'`: the signal of the handler aborts. Default `'finish'`. */
   readonly onDisconnect?: 'finish' | 'abort' | undefined;
-  /** `'shared'`: callers without a user and a session share their keys and results. Default: they are refused. */
+  /**
+   * `'shared'`: all callers without a user share keys and results, in sessions too. Default: keys are of the session,
+   * and a call without either is refused.
+   */
   readonly anonymous?: 'shared' | undefined;
   /** `'run'`: where no endpoint serves the call (stdio), the handler runs unprotected. Default: an error. */
   readonly outside?: 'run' | undefined;
@@ -136,9 +139,9 @@ async function runOnce(
 function scopeOf(call: Call, isShared: boolean): Scope | undefined {
   const user = call.source?.user;
   if (user !== undefined) return ['user', user];
+  if (isShared) return ['anonymous'];
   const session = call.session?.id;
-  if (session !== undefined) return ['session', session];
-  return isShared ? ['anonymous'] : undefined;
+  return session === undefined ? undefined : ['session', session];
 }
 
 function keyOf(tool: string, key: unknown): string {

@@ -83,7 +83,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     expect(count('effect', 'pay die')).toBe(effects);
     expect(count('begin', 'pay die')).toBeLessThanOrEqual(1);
     if (point === 'before the marker') return;
-    // Tools that say so run again, and the one that asks does not repeat its effect.
+    // A tool that asks does not repeat its effect.
     const third = await start(point);
     await call(third.url, 'ask', 'die');
     await until(() => !third.alive(), { timeoutMs: 10_000, what: 'its death' });
@@ -118,7 +118,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
             `${tool} ${isLost ? 'lost' : 'done'}`,
             (outcomes.get(`${tool} ${isLost ? 'lost' : 'done'}`) ?? 0) + 1,
           );
-          // Whoever asks once more gets the same.
+          // Another call gets the same.
           const again = await call((instances[(n + 1) % 2] as { url: string }).url, tool, key, ms);
           if (again !== undefined)
             expect(JSON.stringify(again).includes('"owner_lost"'), `${tool} ${key}`).toBe(isLost);
