@@ -107,9 +107,10 @@ export function giveInTurn(
   { largeBodies }: Pick<ExchangeHost, 'largeBodies'>,
   give: () => void,
 ): void {
-  void largeBodies.run(exchange.share, () => {
+  const start = (): void => {
     if (!exchange.closed) give();
-  });
+  };
+  void largeBodies.run(exchange.share, start, exchange);
 }
 
 /**

@@ -5,6 +5,7 @@ import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import { Body, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
 import { attempt, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
+import { onConnectionEnd } from './connection-end.ts';
 import { FaceExchange } from './face-exchange.ts';
 import { LongBody, UNCHARGED_BYTES } from './long-body.ts';
 import { FIELD_BYTES } from './pipelined.ts';
@@ -32,6 +33,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** It has had its turn to begin, or waits for it. */
   #begun = false;
+  #unlisten: (() => void) | undefined;
   readonly #added: Array<readonly [string, string]> = [];
 
   constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, host: ExchangeHost) {
@@ -50,6 +52,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     this.host.slowReaders.forget(this);
     // The signal may live until a full garbage collection, and would keep this request and its body.
     if (this.listening) this.#request.signal.removeEventListener('abort', this.#aborted);
+    this.#unlisten?.();
   }
 
   get method(): string {
@@ -122,9 +125,10 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const { starts } = this.host;
     if (this.held.charged === 0 && starts.mustWait(this.share) && !this.holds(REQUEST_BYTES))
       return refuse(this, overMemory(), null);
-    void starts.run(this.share, () => {
+    const start = (): void => {
       if (!this.closed) attempt(this, begin);
-    });
+    };
+    void starts.run(this.share, start, this);
   }
 
   addHeader(name: string, value: string): void {
@@ -202,6 +206,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const { signal } = this.#request;
     if (signal.aborted) return this.left();
     signal.addEventListener('abort', this.#aborted, { once: true });
+    this.#unlisten = onConnectionEnd(this.#request, this.#aborted);
   }
 
   readonly #aborted = (): void => {

@@ -13,10 +13,20 @@ import type { MaybePromise } from '../types.ts';
 /** For calls. More would hold more results at once. Fewer would make smaller groups of the writes that follow. */
 const STARTS = 4;
 
+interface Waiting {
+  readonly client: Client | undefined;
+  start(): void;
+}
+
+/** Whose start it is. It never starts when the client disconnects before its turn. */
+interface Client {
+  readonly closed: boolean;
+}
+
 export class StartsPerTurn {
   /** How many started in this turn. A turn follows while it has an entry. */
   readonly #started = new Map<string, number>();
-  readonly #waiting = new Map<string, Array<() => void>>();
+  readonly #waiting = new Map<string, Waiting[]>();
   readonly #most: number;
 
   /** `most`: how many of each user start in a turn. */
@@ -29,7 +39,7 @@ export class StartsPerTurn {
     return this.#waiting.has(user) || (this.#started.get(user) ?? 0) >= this.#most;
   }
 
-  run<T>(user: string, start: () => MaybePromise<T>): MaybePromise<T> {
+  run<T>(user: string, start: () => MaybePromise<T>, client?: Client): MaybePromise<T> {
     if (!this.mustWait(user)) {
       if (this.#started.size === 0) afterTurn(this.#nextTurn);
       this.#started.set(user, (this.#started.get(user) ?? 0) + 1);
@@ -39,28 +49,30 @@ export class StartsPerTurn {
       const waiting = this.#waiting.get(user) ?? [];
       this.#waiting.set(user, waiting);
       // The turn belongs to the request that began it, and has what the application keeps for that one.
-      waiting.push(
-        AsyncResource.bind(() => {
-          try {
-            resolve(start());
-          } catch (cause) {
-            reject(cause);
-          }
-        }),
-      );
+      const later = AsyncResource.bind(() => {
+        try {
+          resolve(start());
+        } catch (cause) {
+          reject(cause);
+        }
+      });
+      waiting.push({ client, start: later });
     });
   }
 
   readonly #nextTurn = (): void => {
     this.#started.clear();
-    const due: Array<() => void> = [];
-    for (const [user, waiting] of this.#waiting) {
+    const due: Waiting[] = [];
+    for (const [user, all] of this.#waiting) {
+      // What a client that left holds is given back: its request would wait here without a charge.
+      const waiting = all.filter(({ client }) => client?.closed !== true);
       const starts = waiting.splice(0, this.#most);
       if (waiting.length === 0) this.#waiting.delete(user);
-      this.#started.set(user, starts.length);
+      else this.#waiting.set(user, waiting);
+      if (starts.length > 0) this.#started.set(user, starts.length);
       due.push(...starts);
     }
     if (due.length > 0) afterTurn(this.#nextTurn);
-    for (const start of due) start();
+    for (const { start } of due) start();
   };
 }

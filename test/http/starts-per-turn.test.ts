@@ -39,3 +39,20 @@ test('a start that waits runs in the context of its request, whichever request b
   await turn();
   expect(began).toEqual(['ann', 'bob', 'eve']);
 });
+
+test('a start whose client has left never begins, is not kept, and takes no place of a turn', async () => {
+  const starts = new StartsPerTurn(1);
+  const began: number[] = [];
+  const clients = Array.from({ length: 50 }, () => ({ closed: false }));
+  for (const [n, client] of clients.entries()) void starts.run('ann', () => void began.push(n), client);
+  for (const client of clients.slice(1, 49)) client.closed = true;
+  await turn();
+  expect(began).toEqual([0, 49]);
+  // Nothing runs here now, and the next start has a turn.
+  await turn();
+  expect(starts.mustWait('ann')).toBe(false);
+  for (const n of [50, 51]) void starts.run('ann', () => void began.push(n), { closed: n === 51 });
+  await turn();
+  expect(starts.mustWait('ann')).toBe(false);
+  expect(began).toEqual([0, 49, 50]);
+});

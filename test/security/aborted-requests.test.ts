@@ -204,6 +204,25 @@ describe('requests that wait behind another on their connection', () => {
     counted.made(3 * BEHIND);
   });
 
+  // The adapter aborts the signal of the first of them alone.
+  test.each(['a 2026-07-28 call', 'a stateless call'])(
+    '%s ends on the fetch face when the connection closes',
+    async (name) => {
+      const path = PATHS[name] as Path;
+      const { port, ports, client, calls } = await open(path, 'fetch', 'memory');
+      for (let n = 1; n <= 3; n++) {
+        const socket = connect(port, '127.0.0.1').on('error', () => {});
+        onTestFinished(() => void socket.destroy());
+        socket.write(Array.from({ length: BEHIND }, () => path.send(client, 1)).join(''));
+        await until(() => calls.hanging.size === BEHIND);
+        socket.resetAndDestroy();
+        await expectEmptyBudget(ports, BEARER, calls);
+      }
+      await expectEverySlot(path, client, calls);
+      counted.made(3 * BEHIND);
+    },
+  );
+
   test('their bodies are given back when the connection closes', async () => {
     const path = PATHS['a stateless call'] as Path;
     const { port, ports, client, calls } = await open(path, 'node', 'memory');

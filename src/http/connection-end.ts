@@ -1,0 +1,40 @@
+/**
+ * The end of the connection of a web `Request`. `@hono/node-server` aborts the signal of a request when its
+ * `ServerResponse` closes, and `node:http` closes only the first of those on a connection. A request behind another one
+ * is never told: it would keep its place and its bytes, and with its connection all answers that wait there.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** The listeners of a connection, which may have thousands of requests. */
+const listeners = new WeakMap<Socket, Set<() => void>>();
+
+/** Node's request, which the adapter keeps under a symbol of this description; `undefined` with other adapters. */
+function incomingOf(request: Request): IncomingMessage | undefined {
+  const key = Object.getOwnPropertySymbols(request).find(({ description }) => description === 'incomingKey');
+  return key && (request as unknown as Readonly<Record<symbol, IncomingMessage | undefined>>)[key];
+}
+
+function listenTo(socket: Socket): Set<() => void> {
+  const all = new Set<() => void>();
+  listeners.set(socket, all);
+  socket.once('close', () => {
+    for (const ended of all) ended();
+  });
+  return all;
+}
+
+/** Calls `ended` once the connection is closed, at once if it is. Returns how to stop listening. */
+export function onConnectionEnd(request: Request, ended: () => void): (() => void) | undefined {
+  const incoming = incomingOf(request);
+  // The adapter hears the end of each stream of HTTP/2.
+  if (incoming?.httpVersionMajor !== 1) return undefined;
+  const { socket } = incoming;
+  if (socket.destroyed) {
+    ended();
+    return undefined;
+  }
+  const all = listeners.get(socket) ?? listenTo(socket);
+  all.add(ended);
+  return () => void all.delete(ended);
+}
