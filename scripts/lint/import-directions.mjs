@@ -74,6 +74,7 @@ const MAY_IMPORT = {
   testing: ['stores', 'options', 'protocol'],
   cli: [
     'sdk',
+    'once',
     'observe',
     'otel',
     'dashboard',

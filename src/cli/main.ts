@@ -8,6 +8,7 @@ import { doctor } from './doctor.ts';
 import { reload } from './pid-file.ts';
 import { runCli } from './program.ts';
 import { serve } from './serve.ts';
+import { showOnce } from './once.ts';
 import { sessions } from './sessions.ts';
 import type { ServeSettings } from './settings.ts';
 import { activatedSocket } from './socket-activation.ts';
@@ -38,6 +39,7 @@ const code = await runCli(args, {
   doctor: (request) => doctor(request, { signals: process, out, err }),
   demo: async (request) => (await import('./demo/demo.ts')).demo(request, out),
   sessions: (request) => sessions(request, out),
+  once: (request) => showOnce(request, out),
   reload: (request) => reload(request, out),
 });
 const written = [process.stdout, process.stderr].map(

@@ -8,6 +8,7 @@ import type { CheckRequest } from './check.ts';
 import type { DemoRequest } from './demo/demo.ts';
 import type { DoctorRequest } from './doctor.ts';
 import { withMetricsAddress } from './metrics-settings.ts';
+import { describeOnce, type OnceRequest } from './once.ts';
 import type { ReloadRequest } from './pid-file.ts';
 import { describeDoctor, describeInstances, describeSessions, withIdsApart } from './sessions-commands.ts';
 import type { SessionsRequest } from './sessions.ts';
@@ -23,6 +24,7 @@ export interface CliContext {
   demo(request: DemoRequest): Promise<number>;
   doctor(request: DoctorRequest): Promise<number>;
   sessions(request: SessionsRequest): Promise<number>;
+  once(request: OnceRequest): Promise<number>;
   reload(request: ReloadRequest): number;
 }
 
@@ -67,6 +69,9 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   });
   describeInstances(program.command('instances'), context.env, async (request) => {
     code = await context.sessions(request);
+  });
+  describeOnce(program.command('once'), context.env, async (request) => {
+    code = await context.once(request);
   });
   describeReload(program.command('reload'), (request) => {
     code = context.reload({ ...request, pidFile: request.pidFile ?? context.env[variableName('pidFile')] });

@@ -144,7 +144,7 @@ export function instanceLine({ id, state, version, process }: InstanceLease, ses
   return json({ id, state, version, ...process, sessions });
 }
 
-const timestamp = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
+export const timestamp = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
 
 /** Replaces control characters: clients choose their names, and must not control the operator's terminal. */
 export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\u{fffd}');

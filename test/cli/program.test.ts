@@ -29,6 +29,7 @@ async function run(args: string[], { env = {}, serve }: Run = {}) {
       looked.push(request);
       return 1;
     },
+    once: async () => 0,
     check: async () => 0,
     demo: async () => 0,
     doctor: async () => 0,

@@ -1,0 +1,62 @@
+/** `sojourn once show` on the file of a server whose calls end in every way. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { once } from '../../src/once/index.ts';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { createRawClient } from '../../src/testing/index.ts';
+import { createLab } from '../kit/lab.ts';
+import { callModern, postModern } from '../kit/modern.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { runProcess } from './cli-process.ts';
+
+test(
+  'says whether a key runs and how it ended, and nothing of its arguments and its result',
+  { timeout: 60_000 },
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sojourn-once-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, 's.db');
+    let runs = 0;
+    const lab = createLab((server) => {
+      const pay = once(
+        ({ key }: { key: string }): Promise<ReturnType<typeof said>> => {
+          runs += 1;
+          if (key === 'throws') throw new Error('secret cause');
+          return key === 'runs' ? new Promise(() => {}) : Promise.resolve(said('secret result'));
+        },
+        { key: ({ key }) => key, anonymous: 'shared' },
+      );
+      server.registerTool('pay', { inputSchema: z.object({ key: z.string() }) }, pay);
+    });
+    const endpoint = createMcpEndpoint(lab.factory, { store: sqlite(file), logger: false });
+    onTestFinished(() => endpoint.close());
+    const client = createRawClient((await endpoint.listen({ port: 0 })).url);
+    onTestFinished(() => client.close());
+    for (const key of ['done', 'throws']) await callModern(client, 'tools/call', { name: 'pay', arguments: { key } });
+    await postModern(client, 'tools/call', { name: 'pay', arguments: { key: 'runs' } });
+    await until(() => runs === 3);
+    const show = async (key: string, ...flags: string[]) =>
+      runProcess(['once', 'show', 'pay', key, '--store', `sqlite:${file}`, ...flags]);
+    const told: string[] = [];
+    for (const key of ['done', 'throws', 'runs']) told.push((await show(key, '--anonymous')).stdout);
+    expect(told[0]).toMatch(/^tool +pay\nkey +done\nstate +ended\noutcome +a result of \d+ bytes/);
+    expect(told[1]).toContain('the handler threw');
+    expect(told[2]).toMatch(/state +running\nstarted +20\S+Z\ninstance +\S+ serving/);
+    expect(told.join('')).not.toContain('secret');
+    expect(JSON.parse((await show('done', '--anonymous', '--json')).stdout)).toMatchObject({
+      state: 'ended',
+      outcome: 'result',
+    });
+    const unknown = await show('never', '--anonymous');
+    expect(unknown).toMatchObject({ code: 1, stdout: '' });
+    expect(unknown.stderr).toContain('nothing is known of this key');
+    expect((await show('done', '--user', 'ada')).code).toBe(1);
+    expect(await show('done')).toMatchObject({ code: 2 });
+    expect((await show('done', '--user', 'ada', '--anonymous')).stderr).toContain('takes one of --user');
+  },
+);
