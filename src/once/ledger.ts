@@ -63,6 +63,8 @@ export class OnceLedger implements OnceCalls {
   readonly #store: EntryStore;
   readonly #entries = new Map<string, LocalEntry>();
   readonly #runs = new Map<OnceRun, Running>();
+  /** Tools whose calls had a marker of their session: each is looked at once. */
+  readonly #seen = new Set<string>();
   #used = false;
 
   constructor(given: LedgerOptions) {
@@ -89,6 +91,7 @@ export class OnceLedger implements OnceCalls {
 
   async run(call: OnceCall): Promise<unknown> {
     this.#used = true;
+    if (call.isMarked !== undefined && !this.#seen.has(call.tool)) this.#checkMark(call.tool, call.isMarked);
     for (;;) {
       const local = this.#entries.get(call.id);
       if (local === undefined) return this.#first(call);
@@ -99,6 +102,18 @@ export class OnceLedger implements OnceCalls {
       } else if (await local.known) throw this.#refused(call, onceConflict());
       call.signal.throwIfAborted();
     }
+  }
+
+  /** A client may not have listed the tools yet, so a marker alone is no mistake. */
+  #checkMark(tool: string, isMarked: () => Promise<boolean>): void {
+    this.#seen.add(tool);
+    void isMarked().then((marked) => {
+      if (!marked)
+        this.#given.options.logger.warn(
+          { tool },
+          'A tool of once() has no _meta: RUNS_ONCE: in a session, a call that its instance loses ends with owner_lost, although its outcome may be known',
+        );
+    });
   }
 
   /** The first call of an entry in this process. */

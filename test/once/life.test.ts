@@ -135,6 +135,38 @@ describe('in a session', () => {
   });
 });
 
+test.each([true, false])(
+  'a tool without the mark is named in one warning, a marked one is not (marked: %s)',
+  async (marked) => {
+    const { first, ran } = await open({}, {}, marked);
+    const client = first.client(USER);
+    await client.initialize();
+    for (let n = 0; n < 2; n++) {
+      const call = client.call('tools/call', { name: 'pay', arguments: { id: `${n}` } });
+      (await ran(n)).answer('paid');
+      expect(textOf((await call).message)).toBe('paid');
+    }
+    const warned = (): number => first.log.matching(/has no _meta: RUNS_ONCE/, 'warn').length;
+    if (!marked) await until(() => warned() > 0);
+    expect(warned()).toBe(marked ? 0 : 1);
+  },
+);
+
+test('what the store gets holds no token and no arguments', async () => {
+  const { first, ran, store } = await open();
+  const secrets = { authorization: 'Bearer very-secret', 'x-user': 'ada' };
+  const call = callModern(first.client({ headers: secrets }), 'tools/call', {
+    name: 'pay',
+    arguments: { id: 'o-1', card: 'card-number' },
+  });
+  (await ran(0)).answer('paid');
+  expect(textOf((await call).message)).toBe('paid');
+  await until(() => store.calls.some(({ call: one }) => one === 'once.end'));
+  const written = JSON.stringify(store.calls.filter(({ call: one }) => one.startsWith('once.')));
+  expect(written).toContain('paid');
+  for (const secret of ['very-secret', 'card-number', 'o-1']) expect(written).not.toContain(secret);
+});
+
 test('an instance that lost its lease and lives keeps its run, under its new id', async () => {
   const { first, second, ran, runs, store } = await open({}, { leaseMs: 1_000 });
   const call = modernPay(first.client(USER));
