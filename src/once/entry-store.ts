@@ -5,7 +5,7 @@
  * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
  * outage of the store, none counts as dead.
  */
-import { onceConflict, SojournError } from '../errors.ts';
+import { onceConflict, SojournError, storeAway } from '../errors.ts';
 import { PendingWrites } from '../durable/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../options/system.ts';
@@ -89,6 +89,7 @@ export class EntryStore {
 
   /** `undefined`: there is an entry. */
   async #create(call: OnceCall): Promise<OnceRun | undefined> {
+    await this.#untilLeaseValid(call);
     const { options, random, lease } = this.#given;
     const now = options.timeProvider.now();
     const fence = { epoch: 1, owner: lease.owner };
@@ -118,6 +119,14 @@ export class EntryStore {
       if (isStoreAway(cause)) this.end(run, '', 0);
       throw cause;
     }
+  }
+
+  /** No id owns an entry before its lease is stored: another instance would find its owner dead. */
+  async #untilLeaseValid(call: OnceCall): Promise<void> {
+    if (this.#given.lease.valid) return;
+    await this.#reach(call, () => {
+      if (!this.#given.lease.valid) throw storeAway('this instance takes its lease');
+    });
   }
 
   /** Whether the reply to an earlier try of this creation was lost. */
@@ -171,6 +180,7 @@ export class EntryStore {
       const ended = await this.#reach(call, () => this.#records.end(call.id, seen, text, call.keepMs));
       return ended === 'ended' ? { is: 'ended', outcome: lost, waited: false } : undefined;
     }
+    await this.#untilLeaseValid(call);
     const me = this.#given.lease.owner;
     const claimed = await this.#reach(call, () => this.#records.claim(call.id, { epoch, owner }, me));
     if (!claimed.claimed) return undefined;

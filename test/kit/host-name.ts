@@ -1,17 +1,13 @@
 /** Names of hosts for endpoints of one process. */
-import { syncBuiltinESMExports } from 'node:module';
-import os from 'node:os';
-
-const { hostname } = os;
+import { hostname } from 'node:os';
+import { nameHost } from '../../src/cluster/this-process.ts';
 
 /** What takes its lease within `work` runs on the host `name`. */
 export async function onHost<T>(name: string, work: () => Promise<T>): Promise<T> {
-  os.hostname = () => name;
-  syncBuiltinESMExports();
+  nameHost(name);
   try {
     return await work();
   } finally {
-    os.hostname = hostname;
-    syncBuiltinESMExports();
+    nameHost(hostname());
   }
 }

@@ -120,7 +120,9 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect((await pay(there, { ...ORDER, cents: 9 })).error).toMatchObject({ data: { reason: 'once_conflict' } });
       run.answer('paid');
       expect(textOf(await one)).toBe('paid');
-      expect((await other).result).toMatchObject({ content: [{ text: 'paid' }], _meta: { 'sojourn/replayed': true } });
+      const waited = await other;
+      expect(waited.error, JSON.stringify(waited)).toBeUndefined();
+      expect(waited.result).toMatchObject({ content: [{ text: 'paid' }], _meta: { 'sojourn/replayed': true } });
       await expect.poll(async () => textOf(await pay(there))).toBe('paid');
       expect((await pay(here, { ...ORDER, cents: 9 })).error).toMatchObject({ data: { reason: 'once_conflict' } });
       expect(runs.length).toBe(1);

@@ -14,7 +14,7 @@ import { callModern, postModern } from '../kit/modern.ts';
 import { userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 
 const USER = { headers: { 'x-user': 'ada' } };
 const PAY = { id: 'o-1' };
@@ -151,6 +151,23 @@ test.each([true, false])(
     expect(warned()).toBe(marked ? 0 : 1);
   },
 );
+
+test('an instance that has not stored its lease yet makes no entry: another one would find its owner dead', async () => {
+  const held = gate();
+  const store = watchedStore({ inner: memory(), durable: true, inProcess: false });
+  store.before['instances.announce'] = held.hook;
+  const lab = createLab((server) => {
+    const run = once(({ id }: { id: string }) => said(id), { key: ({ id }) => id });
+    server.registerTool('pay', { inputSchema: z.object({ id: z.string() }) }, run);
+  });
+  const member = await serveMember({ store }, { face: 'node', auth: userHeader }, lab);
+  const call = modernPay(member.client(USER));
+  await until(() => held.waiting > 0);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(store.calls.filter(({ call: one }) => one.startsWith('once.'))).toEqual([]);
+  held.open();
+  expect(textOf((await call).message)).toBe('o-1');
+});
 
 test('what the store gets holds no token and no arguments', async () => {
   const { first, ran, store } = await open();
