@@ -7,8 +7,7 @@
  */
 import { onceKeyInvalid, onceNeedsUser, onceOutside } from '../errors.ts';
 import { checkChoice, checkFunction, checkNumber } from '../options/checks.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
-import { RUNS_ONCE_KEY, isHarmless } from '../session/calls/markers.ts';
+import { RUNS_ONCE_KEY, isHarmless, isRunOnce } from '../session/calls/markers.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { listedTool } from '../session/calls/listed-tool.ts';
@@ -128,7 +127,7 @@ async function runOnce(
     signal,
     ended: () => endOf(call),
     afterCrash: () => crashKind(call, settings, tool, ctx),
-    isMarked: call.marker && (async () => hasMeta(await listedTool(call.handlerServer, tool, ctx))),
+    isMarked: call.marker && (async () => isRunOnce(await listedTool(call.handlerServer, tool, ctx))),
     start: async (running, asks) => {
       const own = detached(ctx, signal, running);
       const verdict = asks ? await asked(afterCrash, replaced(given, own)) : 'run';
@@ -165,9 +164,6 @@ async function crashKind(call: Call, { afterCrash }: Settings, tool: string, ctx
   if (afterCrash !== undefined) return afterCrash;
   return isHarmless(await listedTool(call.handlerServer, tool, ctx)) ? 'run' : 'fail';
 }
-
-const hasMeta = (tool: unknown): boolean =>
-  isObject(tool) && isObject(tool['_meta']) && tool['_meta'][RUNS_ONCE_KEY] === true;
 
 async function asked(afterCrash: Settings['afterCrash'], given: unknown[]): Promise<unknown> {
   let verdict: unknown;

@@ -7,9 +7,9 @@
  *     POST /dashboard/api/demo/<name>/<deed>     `Done`; 409: its state does not allow it
  *     GET  /<key>                                leads to the page, with the token: the address that the terminal shows
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Access } from '../../dashboard/server/access.ts';
+import { Access, digest } from '../../dashboard/server/access.ts';
 import { type DashboardHandler, serveNode } from '../../dashboard/server/faces.ts';
 import { withSecurity } from '../../dashboard/server/page-files.ts';
 import { answered, type DashboardRequest, failed, type Reply } from '../../dashboard/server/request.ts';
@@ -84,5 +84,4 @@ export class Buttons implements DashboardHandler {
 const isStore = (name: string, deed: string): boolean => name === 'store' && deed === 'away';
 const isName = (name: string): boolean => (NAMES as readonly string[]).includes(name);
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 const isSame = (one: string, other: string): boolean => timingSafeEqual(digest(one), digest(other));

@@ -253,8 +253,12 @@ export class Markers {
  * out themselves what became of the first run.
  */
 export function mayRepeat(tool: unknown): boolean {
-  const meta = isObject(tool) && isObject(tool['_meta']) ? tool['_meta'] : {};
-  return meta[RUNS_ONCE_KEY] === true || isHarmless(tool);
+  return isRunOnce(tool) || isHarmless(tool);
+}
+
+/** Whether a tool has `_meta: RUNS_ONCE`. */
+export function isRunOnce(tool: unknown): boolean {
+  return isObject(tool) && isObject(tool['_meta']) && tool['_meta'][RUNS_ONCE_KEY] === true;
 }
 
 /** Whether a tool says that a second run does no harm. */
