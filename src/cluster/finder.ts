@@ -22,6 +22,7 @@ import {
   storeAway,
 } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
+import { RecordQueues } from '../stores/shared/record-queues.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
 import { within } from '../options/system.ts';
@@ -45,7 +46,7 @@ export class Finder {
   readonly #registry: Registry;
   readonly #instance: Instance;
   readonly #restorer: Restorer;
-  readonly #migrating = new Map<string, Promise<unknown>>();
+  readonly #migrations = new RecordQueues();
 
   constructor(registry: Registry, instance: Instance, restorer: Restorer) {
     this.#registry = registry;
@@ -90,9 +91,9 @@ export class Finder {
         return { there: owner };
       // The session is recorded but not registered yet. Wait for the adoption here instead of claiming the session away
       // from it.
-      const adopting = this.#migrating.get(id);
+      const adopting = this.#migrations.last(id);
       if (adopting !== undefined) {
-        await adopting.catch(() => {});
+        await adopting;
         continue;
       }
       const restoring = this.#restorer.restoring(id);
@@ -152,25 +153,17 @@ export class Finder {
   }
 
   /** `undefined`: look again. Throws the 404 when the migration handler refuses. */
-  async #queueMigration(id: string, caller: Caller): Promise<LiveSession | undefined> {
-    const handler = this.#registry.options.sessionMigrationHandler;
-    if (handler === undefined) throw sessionNotFound();
-    const before = this.#migrating.get(id);
-    const turn = (async () => {
-      await before?.catch(() => {});
-      if (before !== undefined) {
+  #queueMigration(id: string, caller: Caller): Promise<LiveSession | undefined> {
+    if (this.#registry.options.sessionMigrationHandler === undefined) throw sessionNotFound();
+    const waits = this.#migrations.last(id) !== undefined;
+    return this.#migrations.steps(id, async () => {
+      if (waits) {
         const live = this.#registry.get(id);
         if (live !== undefined) return live;
         if ((await this.#read(id)) !== undefined) return undefined;
       }
       return this.#migrate(id, caller);
-    })();
-    this.#migrating.set(id, turn);
-    try {
-      return await turn;
-    } finally {
-      if (this.#migrating.get(id) === turn) this.#migrating.delete(id);
-    }
+    });
   }
 
   async #migrate(id: string, caller: Caller): Promise<LiveSession | undefined> {

@@ -29,6 +29,7 @@ import type { OwnLease } from '../../session/ownership/session-ownership.ts';
 import { endedId, resumedId } from '../../session/streams/event-id.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
+import { RecordQueues } from '../../stores/shared/record-queues.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
 import { type CallPosition, parseCallPosition } from '../call-position.ts';
 import { type LostRequestServer, mayRunTwice } from './may-run-twice.ts';
@@ -39,7 +40,6 @@ import type { CallRequest } from './resumable-answer.ts';
 const TRIES = 12;
 const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 150;
-const lookAgain = (): false => false;
 
 export interface ReturningClientsOptions {
   readonly options: ResolvedOptions;
@@ -72,7 +72,7 @@ export class ReturningClients {
   readonly #options: ResolvedOptions;
   readonly #records: CallRecords;
   /** Lost calls that are looked at here now. */
-  readonly #restarting = new Map<string, Promise<boolean>>();
+  readonly #restarts = new RecordQueues();
 
   constructor(given: ReturningClientsOptions) {
     this.#given = given;
@@ -140,7 +140,12 @@ export class ReturningClients {
     if (answer !== undefined) return this.#respondStored(returned, key, epoch, answer);
     if (isAlive) return instance.isUnreachable(owner) && this.#respondLost(returned, callUnreachable());
     // A run of this instance was cancelled, or its claim has not answered yet.
-    return !isMine && this.#inTurn(key, () => this.#runAgain(returned, record));
+    if (isMine) return false;
+    // For one client at a time, because a claim that this instance repeats succeeds.
+    const earlier = this.#restarts.last(key);
+    if (earlier === undefined) return this.#restarts.steps(key, () => this.#runAgain(returned, record));
+    await earlier;
+    return false;
   }
 
   #serveHere(key: string, returned: Returned): boolean {
@@ -182,15 +187,6 @@ export class ReturningClients {
     sink.end();
     end?.();
     return true;
-  }
-
-  /** One lost call is looked at for one client at a time: a claim that this instance repeats succeeds. */
-  async #inTurn(key: string, work: () => Promise<boolean>): Promise<boolean> {
-    const before = this.#restarting.get(key);
-    if (before !== undefined) return before.then(lookAgain, lookAgain);
-    const turn = work().finally(() => this.#restarting.delete(key));
-    this.#restarting.set(key, turn);
-    return turn;
   }
 
   async #runAgain(returned: Returned, record: CallRecord): Promise<boolean> {

@@ -5,6 +5,11 @@
 export class RecordQueues {
   readonly #last = new Map<string, Promise<unknown>>();
 
+  /** Resolves when the last task of several steps has ended, however it ends; `undefined`: none runs or waits. */
+  last(id: string): Promise<unknown> | undefined {
+    return this.#last.get(id);
+  }
+
   /** One step: starts at once, unless a task of several steps is running for this record. */
   step<T>(id: string, work: () => Promise<T>): Promise<T> {
     if (this.#last.size === 0) return work();
