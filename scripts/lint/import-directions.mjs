@@ -4,6 +4,7 @@ import { posix, sep } from 'node:path';
 const LEAVES = new Set([
   'bounded-map',
   'budget',
+  'digest',
   'entry-list',
   'errors',
   'or-undefined',
@@ -101,6 +102,18 @@ const MAY_IMPORT = {
   ],
 };
 
+/** Which folders inside a room each of its folders must not import. */
+const NOT_WITHIN = {
+  'session/server': ['session/life'],
+  'session/calls': ['session/life', 'session/server'],
+  'session/streams': ['session/life', 'session/server', 'session/calls'],
+  'session/record': ['session/life', 'session/server', 'session/streams'],
+  'session/ownership': ['session/life', 'session/server', 'session/calls', 'session/streams', 'session/record'],
+  eras: ['eras/legacy', 'eras/modern'],
+  'eras/legacy': ['eras/modern'],
+  'eras/modern': ['eras/legacy'],
+};
+
 /**
  * Packages that a folder may import besides Node's modules and the SDK: the CLI's own, and the stores' clients. The
  * build bundles the clients that `sojourn demo` runs.
@@ -146,6 +159,8 @@ function complaint(from, specifier) {
   const target = posix.join(posix.dirname(from), specifier);
   if (target.startsWith('..')) return `src/${from} must not import '${specifier}' from outside src/.`;
   const to = roomOf(target);
+  const [folder, within] = [from, target].map((path) => posix.dirname(path));
+  if (NOT_WITHIN[folder]?.includes(within)) return `${folder} must not import ${within} ('${specifier}').`;
   if (to === room || to === 'leaf' || allowed.includes(to)) return undefined;
   return `${room} must not import ${to ?? target} ('${specifier}'): it may import ${[...allowed, 'errors.ts', 'types.ts'].join(', ')}.`;
 }

@@ -40,7 +40,7 @@ import {
   sentRequest,
 } from '../session/calls/authorizer.ts';
 import { isThenable } from '../options/checks.ts';
-import { type HookTimes, inHookTime } from '../session/server/hook-time.ts';
+import { type HookTimes, inHookTime } from '../session/hook-time.ts';
 import type { MaybePromise } from '../types.ts';
 
 /** A scheme of a URI as well, so that it replaces URIs. */

@@ -15,7 +15,7 @@ import { asSojournError, attempt, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { answersCors, checkHost, checkOrigin } from '../http/guards.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { inHookTime } from '../session/server/hook-time.ts';
+import { inHookTime } from '../session/hook-time.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 
 /** The user of callers with a token for whom `sessionUser` names none. Anonymous callers have no user. */

@@ -26,7 +26,7 @@ import { dailyKeys, keysInWait } from './request-state-keys.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
 import { currentCall } from '../session/calls/call.ts';
-import { RecentListChanges } from '../session/server/pending-list-changes.ts';
+import { RecentListChanges } from '../session/streams/pending-list-changes.ts';
 import { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';

@@ -47,7 +47,7 @@ import { dashboardParts } from './dashboard-parts.ts';
 import { LateStore } from './late-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
-import { SharedLists } from '../session/server/shared-lists.ts';
+import { SharedLists } from '../session/calls/shared-lists.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
 import type { ConnectableServer, EndpointHealth, McpEndpointFactory, McpSessionContext } from '../types.ts';
 import { createUserOf } from './caller-checks.ts';

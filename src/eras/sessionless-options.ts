@@ -11,7 +11,7 @@ import type { Authorizer } from '../session/calls/authorizer.ts';
 import type { CallTimes } from '../session/calls/call-times.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import type { ServerBuilder } from '../session/server/server-builder.ts';
-import type { SharedLists } from '../session/server/shared-lists.ts';
+import type { SharedLists } from '../session/calls/shared-lists.ts';
 import type { NoteClient } from './message-checks.ts';
 
 export type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;

@@ -9,7 +9,7 @@ import type { Exchange } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
 import { dropNotifications } from '../sdk/server-shape.ts';
 import { afterTurn } from '../options/system.ts';
-import { inHookTime, isHookTimeout } from '../session/server/hook-time.ts';
+import { inHookTime, isHookTimeout } from '../session/hook-time.ts';
 import { climb, type Steps } from './ladder.ts';
 import { RequestRuns } from './request-runs.ts';
 import type { SessionlessCall } from './sessionless-call.ts';

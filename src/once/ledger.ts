@@ -15,7 +15,7 @@ import { onceCancelled, onceConflict, onceWithinItself, ownerLost, resultNotKept
 import type { MemoryRow } from '../limits/held.ts';
 import { elapse } from '../options/system.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
-import { GRACE_MS } from '../session/server/hook-time.ts';
+import { GRACE_MS } from '../session/hook-time.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { OnceHow } from '../observe/step-notices.ts';
 import {

@@ -26,7 +26,7 @@ import { shareKey } from '../http/body.ts';
 import type { Caller } from '../http/exchange.ts';
 import type { MemoryRow, MemoryRows } from '../limits/held.ts';
 import type { OnceCalls } from './calls/once-calls.ts';
-import type { SharedLists } from './server/shared-lists.ts';
+import type { SharedLists } from './calls/shared-lists.ts';
 import { UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
 import { decodeSession } from './record/session-record.ts';

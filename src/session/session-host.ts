@@ -7,7 +7,7 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Authorizer } from './calls/authorizer.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Claims, OwnLease } from './ownership/session-ownership.ts';
-import type { SharedLists } from './server/shared-lists.ts';
+import type { SharedLists } from './calls/shared-lists.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
 
 /** What the parts of a session use of the instance it lives on. */

@@ -4,7 +4,7 @@ import type { Caller } from '../../src/http/exchange.ts';
 import type { RpcRequest, RpcResponse } from '../../src/protocol/jsonrpc.ts';
 import { Call } from '../../src/session/calls/call.ts';
 import { SessionCalls } from '../../src/session/calls/session-calls.ts';
-import type { PendingListChanges } from '../../src/session/server/pending-list-changes.ts';
+import type { PendingListChanges } from '../../src/session/streams/pending-list-changes.ts';
 import { GET_STREAM } from '../../src/session/streams/event-id.ts';
 import { Stream } from '../../src/session/streams/stream.ts';
 import { notedLog, notedSink, soon } from './noted-streams.ts';

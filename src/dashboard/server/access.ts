@@ -11,7 +11,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { LOOPBACK_NAMES } from '../../options/hosts.ts';
 import { orUndefined } from '../../or-undefined.ts';
-import { inHookTime } from '../../session/server/hook-time.ts';
+import { inHookTime } from '../../session/hook-time.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isLoopback } from '../../listen/exposed.ts';
 import type { CheckedDashboard } from './options.ts';

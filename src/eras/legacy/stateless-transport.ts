@@ -12,7 +12,7 @@ import type { AroundRequests, RunPlace } from '../../session/calls/around-reques
 import { type Call, currentCall } from '../../session/calls/call.ts';
 import type { ConnectingTransport } from '../../session/server/connecting.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
-import type { KnownPage, ListPage, SharedLists } from '../../session/server/shared-lists.ts';
+import type { KnownPage, ListPage, SharedLists } from '../../session/calls/shared-lists.ts';
 import type { Logger } from '../../types.ts';
 import type { CallTransport, Stop } from '../ladder.ts';
 import type { SessionlessCall } from '../sessionless-call.ts';

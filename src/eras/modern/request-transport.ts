@@ -28,7 +28,7 @@ import { closeUnawaited, dropNotifications } from '../../sdk/server-shape.ts';
 import type { RunPlace } from '../../session/calls/around-requests.ts';
 import type { Call } from '../../session/calls/call.ts';
 import { checkScopes } from '../../session/calls/scopes.ts';
-import type { ListPage } from '../../session/server/shared-lists.ts';
+import type { ListPage } from '../../session/calls/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Classification } from './request-envelopes.ts';
 import type { CallTransport, Stop } from '../ladder.ts';

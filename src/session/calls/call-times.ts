@@ -14,7 +14,7 @@ import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { quoted } from '../../shown.ts';
 import type { Logger } from '../../types.ts';
 import type { HandlerWork } from './handler-work.ts';
-import { GRACE_MS } from '../server/hook-time.ts';
+import { GRACE_MS } from '../hook-time.ts';
 
 /** `undefined`: no call has a time limit. */
 export function callTimesOf(options: ResolvedOptions): CallTimes | undefined {

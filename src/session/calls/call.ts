@@ -20,7 +20,7 @@ import type { OnceCalls } from './once-calls.ts';
 import { isAnswer } from './answer-error.ts';
 import { CallRefusal } from './call-refusal.ts';
 import { HandlerWork } from './handler-work.ts';
-import type { ListPage } from '../server/shared-lists.ts';
+import type { ListPage } from './shared-lists.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
 

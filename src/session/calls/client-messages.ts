@@ -17,9 +17,9 @@ import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { Questions } from './questions.ts';
 import type { UnsentQuestions } from './unsent-questions.ts';
 import type { SessionCalls } from './session-calls.ts';
-import { inHookTime } from '../server/hook-time.ts';
+import { inHookTime } from '../hook-time.ts';
 import type { SessionHost } from '../session-host.ts';
-import type { SessionTransport } from '../server/session-transport.ts';
+import type { EnteredServer } from './calls-session.ts';
 
 /** What inbound messages need of their session. */
 interface InboundSession {
@@ -31,7 +31,7 @@ interface InboundSession {
   readonly calls: Pick<SessionCalls, 'ask' | 'cancel'>;
   /** `undefined`: streams have no event ids. */
   readonly streamLog: { forget(stream: string): void } | undefined;
-  readonly transport: Pick<SessionTransport, 'deliverSilent'>;
+  readonly transport: Pick<EnteredServer, 'deliverSilent'>;
   /** Made on first use. */
   readonly questions: Questions;
   readonly usedUnsent: Pick<UnsentQuestions, 'send'> | undefined;

@@ -26,9 +26,9 @@ import type { AskHook, Call, MessageSource } from './call.ts';
 import type { AdmittedPost, EnteringPost } from './entering-post.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
-import { REPLAYED_MESSAGES } from '../server/replayed-messages.ts';
+import { REPLAYED_MESSAGES } from './replayed-messages.ts';
 import { RunningCalls } from './running.ts';
-import type { KnownPage } from '../server/shared-lists.ts';
+import type { KnownPage } from './shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 

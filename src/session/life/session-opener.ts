@@ -12,7 +12,7 @@ import { idText, type RandomSource } from '../../options/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
 import { checkedHandshake, type Handshake, handshakeCopy, memoryOf } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
-import { inHookTime, inHookTimeWith, orHookTimeout } from '../server/hook-time.ts';
+import { inHookTime, inHookTimeWith, orHookTimeout } from '../hook-time.ts';
 import { whileAway } from '../record/pause.ts';
 import type { Registry } from '../registry.ts';
 import { sessionHash } from '../../shown.ts';

@@ -15,7 +15,7 @@ import { within } from '../../options/system.ts';
 import { watchClient } from '../../sdk/client-watch.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import type { Authorizer } from '../calls/authorizer.ts';
-import { type HookTimes, inHookTime } from './hook-time.ts';
+import { type HookTimes, inHookTime } from '../hook-time.ts';
 
 /** A `connect()` that only connects settles in the same turn. Servers that poll pause for longer. */
 const ASKS_MS = 50;

@@ -11,7 +11,7 @@ import { factoryFailed, hookReturned } from '../../errors.ts';
 import { afterTurn, within } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { LeaveReason, McpHttpRequest, McpRequestRun, McpSession, RunSessionHandler } from '../../types.ts';
-import { GRACE_MS, type HookTimes, inHookTime } from './hook-time.ts';
+import { GRACE_MS, type HookTimes, inHookTime } from '../hook-time.ts';
 
 export type EnterContext = <T>(fn: () => T) => T;
 

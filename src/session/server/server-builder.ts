@@ -19,7 +19,7 @@ import type { Caller } from '../../http/exchange.ts';
 import { HandlerTracking } from '../calls/handler-tracking.ts';
 import { isThenable } from '../../options/checks.ts';
 import { type ConnectingTransport, untilConnected } from './connecting.ts';
-import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
+import { inHookTime, inHookTimeWith, orHookTimeout } from '../hook-time.ts';
 import { type RunOwner, SessionRun } from './run.ts';
 
 export interface ServerBuilderOptions {

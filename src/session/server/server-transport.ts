@@ -12,7 +12,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { Call } from '../calls/call.ts';
 import { checkScopes } from '../calls/scopes.ts';
-import type { KnownPage } from './shared-lists.ts';
+import type { KnownPage } from '../calls/shared-lists.ts';
 
 type OnMessage = <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
 

@@ -19,12 +19,13 @@ import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import { type AnyServer, closeUnawaited, dropNotifications, forgetRequest } from '../../sdk/server-shape.ts';
 import { currentCall, type CallSession, Call, type MessageSource, type RunAround, targetOf } from '../calls/call.ts';
 import type { AroundHost, RunPlace } from '../calls/around-requests.ts';
+import type { EnteredServer } from '../calls/calls-session.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
 import type { ConnectingTransport } from './connecting.ts';
-import { inHookTime, isHookTimeout } from './hook-time.ts';
+import { inHookTime, isHookTimeout } from '../hook-time.ts';
 import type { ScopedTransport } from '../calls/scopes.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { Questions } from '../calls/questions.ts';
@@ -32,7 +33,7 @@ import { carrying, UnsentQuestions } from '../calls/unsent-questions.ts';
 import type { SessionRun } from './run.ts';
 import { ServerTransport } from './server-transport.ts';
 import type { SessionHost } from '../session-host.ts';
-import type { KnownPage } from './shared-lists.ts';
+import type { KnownPage } from '../calls/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 
 const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifications/resources/updated']);
@@ -80,7 +81,10 @@ export interface TransportSession extends GetSession, CallSession {
   connectFailed(cause: unknown): void;
 }
 
-export class SessionTransport extends ServerTransport implements ScopedTransport, ConnectingTransport, RunPlace {
+export class SessionTransport
+  extends ServerTransport
+  implements EnteredServer, ScopedTransport, ConnectingTransport, RunPlace
+{
   readonly #session: TransportSession;
   #state: TransportState = 'open';
 
@@ -160,18 +164,15 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   // ——— messages in ———
 
-  /** `stream`: where the answer of a request goes. */
   callOf(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): Call {
     const { id, method, params } = message;
     return new Call(source, this.#session, this.#hidesRequest, id, method, stream, targetOf(params));
   }
 
-  /** `undefined`: without the option `aroundRequest`. */
   around(message: RpcRequest, call: Call, attempt: number): RunAround | undefined {
     return this.#session.host.around?.open(this, call, message, attempt);
   }
 
-  /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */
   deliverSilent(
     message: RpcNotification | RpcResponse,
     source: MessageSource | undefined,
@@ -182,7 +183,6 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     this.deliver(message, new Call(source, session, hidden, undefined, method, undefined, undefined, work));
   }
 
-  /** Returns the error of a server that threw. */
   deliver(message: RpcRequest | RpcNotification | RpcResponse, call: Call): SojournError | undefined {
     const { id: sessionId, logger, run } = this.#session;
     try {

@@ -1,7 +1,7 @@
 /** A sink of a live session's stream: what it gets first, and that the session is in use for as long as it reads. */
 import { describe, expect, test } from 'vitest';
 import { RunningCalls } from '../../../src/session/calls/running.ts';
-import { PendingListChanges } from '../../../src/session/server/pending-list-changes.ts';
+import { PendingListChanges } from '../../../src/session/streams/pending-list-changes.ts';
 import type { LiveSession } from '../../../src/session/session.ts';
 import { openGet, resumable, resumeStream } from '../../../src/session/streams/attach.ts';
 import { GET_STREAM } from '../../../src/session/streams/event-id.ts';

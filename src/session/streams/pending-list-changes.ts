@@ -6,7 +6,7 @@
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import type { ServerAnswer } from '../record/server-answer.ts';
-import type { Stream } from '../streams/stream.ts';
+import type { Stream } from './stream.ts';
 
 /** What the list changes of a session depend on. */
 interface InitializeAnswer {

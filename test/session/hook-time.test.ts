@@ -1,16 +1,16 @@
 /** A hook, factory or server that hangs: its request is answered, and its session and its place are given back. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { LeaveReason, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../../src/index.ts';
-import { createFakeTime, type RawClient } from '../../../src/testing/index.ts';
-import { serveMember, type Member } from '../../kit/fleet.ts';
-import { createLab, tool, type Lab } from '../../kit/lab.ts';
-import { createHandler, HANDSHAKE } from '../../kit/migrating.ts';
-import { callModern } from '../../kit/modern.ts';
-import { serve } from '../../kit/serve.ts';
-import { until } from '../../kit/until.ts';
-import { gate, watchedStore } from '../../kit/watched-store.ts';
-import { refusalOf } from '../../kit/refusals.ts';
-import { hashOf } from '../../kit/log.ts';
+import type { LeaveReason, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { serveMember, type Member } from '../kit/fleet.ts';
+import { createLab, tool, type Lab } from '../kit/lab.ts';
+import { createHandler, HANDSHAKE } from '../kit/migrating.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+import { refusalOf } from '../kit/refusals.ts';
+import { hashOf } from '../kit/log.ts';
 
 const LIMIT = 30_000;
 const HIBERNATE = 60_000;

@@ -6,7 +6,7 @@ import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import { handshakeCopy } from '../record/handshake.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 import type { SessionRecord } from '../record/session-record.ts';
-import { isRenamed } from '../calls/authorizer.ts';
+import { isRenamed } from './authorizer.ts';
 
 type Replayed = RpcRequest | RpcNotification;
 

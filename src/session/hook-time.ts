@@ -8,10 +8,10 @@
  *
  * A hook that hangs would otherwise keep the claim of its session, and its place in `limits.sessions`.
  */
-import { hookTimeout, SojournError } from '../../errors.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { within } from '../../options/system.ts';
-import type { Logger } from '../../types.ts';
+import { hookTimeout, SojournError } from '../errors.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { within } from '../options/system.ts';
+import type { Logger } from '../types.ts';
 
 /**
  * How long the end of a session waits for code of the user: code that hangs must not delay other sessions. Below the

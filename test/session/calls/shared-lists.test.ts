@@ -10,7 +10,7 @@ import {
   type SharedList,
 } from '../../../src/index.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
-import { SharedLists } from '../../../src/session/server/shared-lists.ts';
+import { SharedLists } from '../../../src/session/calls/shared-lists.ts';
 import type { RawClient } from '../../../src/testing/index.ts';
 import { callModern } from '../../kit/modern.ts';
 import { type Served, serve, userHeader } from '../../kit/serve.ts';
