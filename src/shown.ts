@@ -1,5 +1,5 @@
 /** How session ids, and values that clients chose, are written into log lines and errors. */
-import { createHash } from 'node:crypto';
+import { digestOf } from './digest.ts';
 import { orUndefined } from './or-undefined.ts';
 
 const SHOWN_LENGTH = 64;
@@ -63,7 +63,7 @@ export function shownId(id: string | number | undefined): string | number | unde
  * SHA-256.
  */
 export function sessionHash(id: string): string {
-  return createHash('sha256').update(id).digest('hex').slice(0, HASH_LENGTH);
+  return digestOf(id).toString('hex').slice(0, HASH_LENGTH);
 }
 
 /**

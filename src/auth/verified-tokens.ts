@@ -3,8 +3,8 @@
  * token with every request. Tokens are remembered by their SHA-256 alone, for at most a minute, and never past their
  * expiry.
  */
-import { createHash } from 'node:crypto';
 import type { AuthInfo } from '@modelcontextprotocol/server';
+import { digestText } from '../digest.ts';
 import { BoundedMap } from '../bounded-map.ts';
 import type { TimeProvider } from '../types.ts';
 
@@ -31,7 +31,7 @@ export class VerifiedTokens {
 
   /** A fresh copy for every request, because handlers may write into it. */
   get(token: string): AuthInfo | undefined {
-    const key = keyOf(token);
+    const key = digestText(token);
     const known = this.#known.use(key);
     if (known === undefined) return undefined;
     if (known.until <= this.#time.now()) {
@@ -45,12 +45,10 @@ export class VerifiedTokens {
   keep(token: string, info: AuthInfo): void {
     const until = Math.min(this.#time.now() + KEPT_MS, (info.expiresAt ?? 0) * 1_000);
     const copy = { ...info, token: '', scopes: [...info.scopes], extra: { ...info.extra } };
-    this.#known.set(keyOf(token), { info: copy, until, bytes: token.length });
+    this.#known.set(digestText(token), { info: copy, until, bytes: token.length });
   }
 
   get size(): number {
     return this.#known.size;
   }
 }
-
-const keyOf = (token: string): string => createHash('sha256').update(token).digest('base64url');

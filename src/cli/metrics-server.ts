@@ -1,8 +1,8 @@
 /** Serves `/metrics` on its own address, so that no client of the endpoint reaches it. */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { digestOf, isBearer } from '../digest.ts';
 import { isLoopback } from '../listen/exposed.ts';
 import { PROMETHEUS_TYPE } from '../observe/prometheus-text.ts';
 import { LOOPBACK_NAMES } from '../options/hosts.ts';
@@ -39,7 +39,7 @@ export async function serveMetrics(settings: MetricsSettings, text: MetricsText,
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     // A page in a browser of this machine can reach a loopback address under another name.
     if (isLocal && !LOOPBACK_NAMES.includes(hostOf(req))) return end(res, 403, 'Use 127.0.0.1 or localhost\n');
-    if (token !== undefined && !isToken(req.headers.authorization, token)) {
+    if (token !== undefined && !isBearer(req.headers.authorization, digestOf(token))) {
       res.setHeader('WWW-Authenticate', 'Bearer');
       return end(res, 401, 'The metrics need the token of --metrics-token: Authorization: Bearer <token>\n');
     }
@@ -61,10 +61,4 @@ function end(res: ServerResponse, status: number, text: string, type = 'text/pla
 function hostOf({ headers: { host = '' } }: IncomingMessage): string {
   const at = host.lastIndexOf(':');
   return at > host.lastIndexOf(']') ? host.slice(0, at) : host;
-}
-
-function isToken(header: string | undefined, token: string): boolean {
-  const [scheme = '', given = ''] = (header ?? '').split(' ', 2);
-  const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return scheme.toLowerCase() === 'bearer' && timingSafeEqual(hash(given), hash(token));
 }

@@ -2,7 +2,7 @@
  * What a store keeps of the calls with one key: an entry, a record of the kind `ONCE`. Its body is there before the
  * handler runs, its outcome when the handler has settled.
  */
-import { createHash } from 'node:crypto';
+import { digestText } from '../digest.ts';
 import { isAnswer } from '../session/calls/answer-error.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
@@ -39,14 +39,12 @@ export interface ReadEntry {
   readonly outcome?: Outcome;
 }
 
-const digest = (text: string): string => createHash('sha256').update(text).digest('base64url');
-
 /** The id of an entry: who reads the store learns no key from it that is hard to guess. */
 export const entryId = (scope: Scope, tool: string, key: string): string =>
-  digest(JSON.stringify([...scope, tool, key]));
+  digestText(JSON.stringify([...scope, tool, key]));
 
 /** A hash of JSON values that does not depend on the order of their members. */
-export const argumentsHash = (args: unknown): string => digest(canonicalJson(args ?? {}));
+export const argumentsHash = (args: unknown): string => digestText(canonicalJson(args ?? {}));
 
 /** Sorts the members of each object, as RFC 8785 does. */
 function canonicalJson(value: unknown): string {

@@ -9,7 +9,8 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Access, digest } from '../../dashboard/server/access.ts';
+import { digestOf } from '../../digest.ts';
+import { Access } from '../../dashboard/server/access.ts';
 import { type DashboardHandler, serveNode } from '../../dashboard/server/faces.ts';
 import { withSecurity } from '../../dashboard/server/page-files.ts';
 import { answered, type DashboardRequest, failed, type Reply } from '../../dashboard/server/request.ts';
@@ -84,4 +85,4 @@ export class Buttons implements DashboardHandler {
 const isStore = (name: string, deed: string): boolean => name === 'store' && deed === 'away';
 const isName = (name: string): boolean => (NAMES as readonly string[]).includes(name);
 
-const isSame = (one: string, other: string): boolean => timingSafeEqual(digest(one), digest(other));
+const isSame = (one: string, other: string): boolean => timingSafeEqual(digestOf(one), digestOf(other));

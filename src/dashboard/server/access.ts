@@ -8,7 +8,7 @@
  * No answer has CORS headers. A page of another site that makes a browser send a request therefore reads nothing, and
  * what it could cause is refused before: by `Sec-Fetch-Site` and `Origin`, and an action also by the token.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { digestOf, isBearer } from '../../digest.ts';
 import { LOOPBACK_NAMES } from '../../options/hosts.ts';
 import { orUndefined } from '../../or-undefined.ts';
 import { inHookTime } from '../../session/hook-time.ts';
@@ -32,15 +32,13 @@ export class Access {
   constructor(options: ResolvedOptions, given: CheckedDashboard) {
     this.#options = options;
     this.#given = given;
-    this.#token = given.token === undefined ? undefined : digest(given.token);
+    this.#token = given.token === undefined ? undefined : digestOf(given.token);
     this.#hosts = options.allowedHosts ?? (given.served?.loopback === true ? LOOPBACK_NAMES : undefined);
   }
 
   /** Whether the token that was sent allows actions. */
   mayAct(request: DashboardRequest): boolean {
-    const [scheme = '', sent = ''] = (request.header('authorization') ?? '').split(' ', 2);
-    // Both have one length, whatever was sent.
-    return this.#token !== undefined && scheme.toLowerCase() === 'bearer' && timingSafeEqual(digest(sent), this.#token);
+    return this.#token !== undefined && isBearer(request.header('authorization'), this.#token);
   }
 
   /** Why the files of the page are refused; `undefined`: they are served. */
@@ -95,9 +93,6 @@ export class Access {
     }
   }
 }
-
-/** Any two have the same length, as `timingSafeEqual` needs. */
-export const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 const unknownCaller = (): Reply =>
   failed(401, 'token', 'The dashboard needs its token', { 'WWW-Authenticate': 'Bearer realm="sojourn dashboard"' });

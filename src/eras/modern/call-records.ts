@@ -7,7 +7,7 @@
  *        │ ╰──its owner drains──▶ without owner ──claimed──▶ runs again
  *        ╰────its owner is dead──────────────────╯
  */
-import { createHash } from 'node:crypto';
+import { digestText } from '../../digest.ts';
 import { PendingWrites } from '../../durable/pending-writes.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -51,8 +51,7 @@ interface NewCall extends Pick<CallRecord, 'key' | 'version'> {
 
 /** The id of a call's record: who reads the store cannot fetch an answer with it. */
 export function callKey(secret: string, user: string | undefined): string {
-  const text = JSON.stringify([secret, user ?? null]);
-  return createHash('sha256').update(text).digest('base64url');
+  return digestText(JSON.stringify([secret, user ?? null]));
 }
 
 export class CallRecords {

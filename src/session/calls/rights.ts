@@ -3,14 +3,12 @@
  * again only for a caller with equal rights. The digest does not depend on the token, so a refreshed token with the
  * same scopes has equal rights.
  */
-import { createHash } from 'node:crypto';
 import type { AuthInfo } from '@modelcontextprotocol/server';
+import { digestText } from '../../digest.ts';
 
 /** `undefined`: an anonymous caller. */
 export function rightsOf(authInfo: AuthInfo | undefined): string | undefined {
   if (authInfo === undefined) return undefined;
   const scopes = [...new Set(authInfo.scopes)].toSorted();
-  return createHash('sha256')
-    .update(JSON.stringify([authInfo.clientId, scopes]))
-    .digest('base64url');
+  return digestText(JSON.stringify([authInfo.clientId, scopes]));
 }

@@ -1,6 +1,6 @@
 /** What a record keeps of the server's answer to `initialize`: enough to notice that a deploy changed it. */
-import { createHash } from 'node:crypto';
 
+import { digestText } from '../../digest.ts';
 const LISTS = ['tools', 'prompts', 'resources'] as const;
 const METHODS = LISTS.map((list) => `notifications/${list}/list_changed`);
 /** 72 bits: two builds of one server do not meet by chance. */
@@ -28,7 +28,7 @@ export function answerOf(json: string): ServerAnswer {
     capabilities?: Record<string, { listChanged?: boolean } | undefined>;
   };
   const announced = LISTS.filter((list) => capabilities?.[list]?.listChanged === true);
-  const hash = createHash('sha256').update(json).digest('base64url').slice(0, HASH_LENGTH);
+  const hash = digestText(json).slice(0, HASH_LENGTH);
   const answer = answerIn(`${announced.map((list) => list[0]).join('')}.${hash}`);
   last = { json, answer };
   return answer;

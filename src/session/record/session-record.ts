@@ -10,7 +10,7 @@
  * A key or a URI is written as JSON text in the name of its field. A long one is written as a hash, and the value of
  * the field then begins with it.
  */
-import { createHash } from 'node:crypto';
+import { digestText } from '../../digest.ts';
 import {
   type EndedRecord,
   RECORD_VERSION,
@@ -131,7 +131,7 @@ export const unsubscription = (uri: string): Field<null> => field('u', uri, null
 function field<T extends string | null>(kind: string, key: string, value: T): Field<T> {
   const text = JSON.stringify(key);
   if (Buffer.byteLength(text) < NAME_BYTES) return [kind + text, value];
-  const name = `${kind}#${createHash('sha256').update(text).digest('base64url')}`;
+  const name = `${kind}#${digestText(text)}`;
   return [name, (value === null ? null : `${text.length}:${text}${value}`) as T];
 }
 

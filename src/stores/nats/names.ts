@@ -14,7 +14,7 @@
  *
  * Mailboxes are `<prefix>.mail.<name>.<id>`, and the bus is `<prefix>.bus.<name>`; no stream stores those.
  */
-import { createHash } from 'node:crypto';
+import { digestText } from '../../digest.ts';
 import type { Kind } from '../store.ts';
 
 /** Longer tokens are hashed, because servers accept control lines of 4 KiB. */
@@ -31,7 +31,7 @@ export function token(text: string): string {
   }
   // No text encodes to `=` or `==…`: in encoded text, two digits follow each `=`.
   if (encoded === '') return '=';
-  return encoded.length <= TOKEN_LENGTH ? encoded : `==${createHash('sha256').update(text).digest('base64url')}`;
+  return encoded.length <= TOKEN_LENGTH ? encoded : `==${digestText(text)}`;
 }
 
 export const STREAMS = ['records', 'instances', 'log', 'places', 'agenda'] as const;

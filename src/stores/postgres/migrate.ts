@@ -3,7 +3,7 @@
  * migrate, and the others find it done. Steps only go forward; each says whether builds that do not know it can work
  * with its result.
  */
-import { createHash } from 'node:crypto';
+import { digestOf } from '../../digest.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { Connection, type Connector } from './connection.ts';
 import { isForbidden, isSchemaGone, mayNotMigrate, newerSchema, olderInUse } from './failures.ts';
@@ -76,7 +76,7 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA ${schema} TO ${user};
 
 /** A lock of the transaction. */
 function lockSql(schema: string): string {
-  const key = createHash('sha256').update(`sojourn migrations ${schema}`).digest().readBigInt64BE();
+  const key = digestOf(`sojourn migrations ${schema}`).readBigInt64BE();
   return `SELECT pg_advisory_xact_lock(${key})`;
 }
 

@@ -2,7 +2,7 @@
  * The store object. All endpoints that share it use one database object: the first one opens it, the last one closes
  * it.
  */
-import { createHash } from 'node:crypto';
+import { digestOf } from '../../digest.ts';
 import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
@@ -70,7 +70,7 @@ export class PostgresStore implements ScratchStore {
  */
 async function findSpace(database: PostgresDatabase, name: string, kind: string): Promise<string> {
   const text = JSON.stringify([name, kind]);
-  const key = createHash('sha256').update(text).digest().readBigInt64BE().toString();
+  const key = digestOf(text).readBigInt64BE().toString();
   const { space, makeSpace } = database.statements;
   const find = async (): Promise<string | null | undefined> => (await database.query(space, [key])).rows[0]?.[0];
   let found = await find();

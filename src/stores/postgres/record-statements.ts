@@ -5,7 +5,7 @@
  * but the state at its start of everything else. So the next statement reads what follows from a row. The death of a
  * lease and the expiry of a record are stored before any caller acts on them.
  */
-import { createHash } from 'node:crypto';
+import { digestText } from '../../digest.ts';
 import { RECORD_VERSION } from '../store.ts';
 import type { Statement } from './pg.ts';
 
@@ -24,7 +24,7 @@ export const WAKES_AT = 'least(expires_at, due_at)';
 const FENCED = `space = $1 AND id = $2 AND epoch = $3 AND owner = $4 AND ${LIVING}`;
 
 export const statementOf = (text: string): Statement => ({
-  name: `sojourn_${createHash('sha256').update(text).digest('base64url').slice(0, 22)}`,
+  name: `sojourn_${digestText(text).slice(0, 22)}`,
   text,
 });
 

@@ -1,6 +1,6 @@
 /** Converts records to rows and back. */
+import { digestOf } from '../../digest.ts';
 import { BoundedMap } from '../../bounded-map.ts';
-import { createHash } from 'node:crypto';
 import { internal } from '../../errors.ts';
 import { timeAfter } from '../shared/record-change.ts';
 import { RECORD_VERSION, type NewRecord, type RecordChange, type SaveOutcome, type StoredRecord } from '../store.ts';
@@ -111,7 +111,7 @@ const hashes = new BoundedMap<string, Uint8Array>(64);
 function hashOf(text: string): Uint8Array {
   const known = hashes.get(text);
   if (known !== undefined) return known;
-  const hash = createHash('sha256').update(text).digest();
+  const hash = digestOf(text);
   hashes.set(text, hash);
   return hash;
 }

@@ -1,0 +1,13 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+
+/** SHA-256. Digests have one length, as `timingSafeEqual` needs. */
+export const digestOf = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/** The same as 43 characters, for ids and keys. */
+export const digestText = (text: string): string => digestOf(text).toString('base64url');
+
+/** Whether an `Authorization` header has the token with this digest. It takes equally long for every wrong token. */
+export function isBearer(header: string | undefined, token: Buffer): boolean {
+  const [scheme = '', given = ''] = (header ?? '').split(' ', 2);
+  return scheme.toLowerCase() === 'bearer' && timingSafeEqual(digestOf(given), token);
+}
