@@ -16,11 +16,12 @@ export const deploymentCases = [
       assert.equal(await view.records.create(recordOf('s', { body: deployment })), 'created', deployment);
       await append(view, 'p', 0, [JSON.stringify(deployment)]);
     }
-    for (const deployment of NAMES) {
+    const check = async (deployment: string): Promise<void> => {
       const view = await kit.open({ deployment });
       assert.deepEqual((await view.records.list(10)).records, [recordOf('s', { body: deployment })]);
       assert.deepEqual(await eventsOf(view, 's', 'p'), [{ offset: 0, data: JSON.stringify(deployment) }]);
-    }
+    };
+    await Promise.all(NAMES.map(check));
     const first = await kit.open({ deployment: NAMES[0] as string });
     await first.records.end('s', FENCE, 'deleted');
     const second = await kit.open({ deployment: NAMES[1] as string });

@@ -16,7 +16,7 @@ const idsIn = async ({ records }: View, group: string, limit = 1_000): Promise<s
 
 async function createIn(view: View, group: string, count: number, prefix = ''): Promise<string[]> {
   const ids = Array.from({ length: count }, (_, n) => `${group}.${prefix}${n}`);
-  for (const id of ids) assert.equal(await view.records.create(recordOf(id)), 'created', id);
+  await Promise.all(ids.map(async (id) => assert.equal(await view.records.create(recordOf(id)), 'created', id)));
   return ids;
 }
 
@@ -41,12 +41,14 @@ export const groupCases = [
   }),
   test('group/alike: groups whose names begin alike, or mean something to a store, know nothing of each other', async (kit) => {
     const view = await open(kit);
-    for (const [n, group] of ALIKE.entries()) await createIn(view, group, 1 + (n % 3), 'a.');
-    for (const [n, group] of ALIKE.entries()) {
-      const ids = Array.from({ length: 1 + (n % 3) }, (_, m) => `${group}.a.${m}`);
+    const created = await Promise.all(
+      ALIKE.map(async (group, n) => ({ group, ids: await createIn(view, group, 1 + (n % 3), 'a.') })),
+    );
+    const check = async ({ group, ids }: (typeof created)[number]): Promise<void> => {
       assert.deepEqual((await idsIn(view, group, 2)).sort(), ids, group);
       assert.equal(await view.records.count(group), ids.length, group);
-    }
+    };
+    await Promise.all(created.map(check));
   }),
   test('group/count: a record counts from its creation to its end, under any owner, and once', async (kit) => {
     const [here, there] = [await open(kit), await open(kit)];
@@ -118,23 +120,26 @@ export const groupCases = [
   test('group/cursors: a cursor of another group, or past the end, shows no record of another group', async (kit) => {
     const view = await open(kit);
     const groups = ['a', 'a-', 'b', 'c'];
-    for (const group of groups) await createIn(view, group, 4);
-    const cursors: string[] = [];
-    for (const group of [undefined, ...groups]) {
+    await Promise.all(groups.map(async (group) => createIn(view, group, 4)));
+    const cursorOf = async (group?: string): Promise<string> => {
       const { nextCursor } = await view.records.list(2, undefined, group);
       assert.ok(nextCursor !== undefined);
-      cursors.push(nextCursor);
-      for (const other of groups) {
-        const found = idsOf((await view.records.list(10, nextCursor, other)).records);
-        assert.ok(
-          found.every((id) => id.startsWith(`${other}.`)),
-          `${found} is listed as ${other}`,
-        );
-        assert.equal(new Set(found).size, found.length);
-      }
-    }
+      return nextCursor;
+    };
+    const check = async (cursor: string, group: string): Promise<void> => {
+      const found = idsOf((await view.records.list(10, cursor, group)).records);
+      assert.ok(
+        found.every((id) => id.startsWith(`${group}.`)),
+        `${found} is listed as ${group}`,
+      );
+      assert.equal(new Set(found).size, found.length);
+    };
+    const cursors = await Promise.all([undefined, ...groups].map(cursorOf));
+    await Promise.all(cursors.flatMap((cursor) => groups.map(async (group) => check(cursor, group))));
     const { records, nextCursor } = await view.records.list(3, undefined, 'b');
-    for (const group of groups) for (const id of await idsIn(view, group)) await view.records.end(id, FENCE, 'deleted');
+    const all = idsOf(await allPages((cursor) => view.records.list(100, cursor)));
+    assert.equal(all.length, groups.length * 4);
+    await Promise.all(all.map(async (id) => view.records.end(id, FENCE, 'deleted')));
     assert.equal(records.length, 3);
     assert.deepEqual(await view.records.list(3, nextCursor, 'b'), { records: [] });
     for (const cursor of cursors) assert.deepEqual(await view.records.list(3, cursor, 'a'), { records: [] });

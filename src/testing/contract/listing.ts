@@ -25,7 +25,7 @@ async function listIds(
 
 async function createMany(view: View, prefix: string, count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, (_, n) => `${prefix}${n}`);
-  for (const id of ids) await view.records.create(recordOf(id));
+  await Promise.all(ids.map(async (id) => view.records.create(recordOf(id))));
   return ids;
 }
 
