@@ -6,6 +6,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 
+/** Of HTTP/1, where responses may wait behind each other: the adapter hears the end of each stream of HTTP/2. */
+function socketOf(request: Request): Socket | undefined {
+  const incoming = incomingOf(request);
+  return incoming?.httpVersionMajor === 1 ? incoming.socket : undefined;
+}
+
 /** The listeners of a connection, which may have thousands of requests. */
 const listeners = new WeakMap<Socket, Set<() => void>>();
 
@@ -26,10 +32,8 @@ function listenTo(socket: Socket): Set<() => void> {
 
 /** Calls `ended` once the connection is closed, at once if it is. Returns how to stop listening. */
 export function onConnectionEnd(request: Request, ended: () => void): (() => void) | undefined {
-  const incoming = incomingOf(request);
-  // The adapter hears the end of each stream of HTTP/2.
-  if (incoming?.httpVersionMajor !== 1) return undefined;
-  const { socket } = incoming;
+  const socket = socketOf(request);
+  if (socket === undefined) return undefined;
   if (socket.destroyed) {
     ended();
     return undefined;
@@ -37,4 +41,19 @@ export function onConnectionEnd(request: Request, ended: () => void): (() => voi
   const all = listeners.get(socket) ?? listenTo(socket);
   all.add(ended);
   return () => void all.delete(ended);
+}
+
+/**
+ * Breaks a body off, so that its client sees no complete answer. An adapter logs the error of a body with its stack,
+ * and a client could fill a log with those: where the connection is known, it is closed instead.
+ */
+export function breakOff(
+  request: Request,
+  controller: ReadableStreamDefaultController<Uint8Array> | undefined,
+  why: string,
+): void {
+  const socket = socketOf(request);
+  socket?.destroy();
+  if (socket === undefined) controller?.error(new Error(why));
+  else controller?.close();
 }

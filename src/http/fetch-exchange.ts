@@ -5,9 +5,9 @@ import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import { Body, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
 import { attempt, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
-import { onConnectionEnd } from './connection-end.ts';
+import { breakOff, onConnectionEnd } from './connection-end.ts';
 import { FaceExchange } from './face-exchange.ts';
-import { LongBody, UNCHARGED_BYTES } from './long-body.ts';
+import { LongBody, queuedBytes, RestOfStream, UNCHARGED_BYTES } from './long-body.ts';
 import { FIELD_BYTES } from './pipelined.ts';
 import { repeatedOf } from './repeated-field.ts';
 import type { SlowReader } from './slow-readers.ts';
@@ -34,6 +34,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   /** It has had its turn to begin, or waits for it. */
   #begun = false;
   #unlisten: (() => void) | undefined;
+  #rest: RestOfStream | undefined;
   readonly #added: Array<readonly [string, string]> = [];
 
   constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, host: ExchangeHost) {
@@ -141,7 +142,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     this.finish('complete');
     const { slowReaders } = this.host;
     const isLong = body !== undefined && body.length > UNCHARGED_BYTES;
-    const content = isLong ? new LongBody(body, this.share, slowReaders).stream : (body ?? null);
+    const content = isLong ? new LongBody(body, this.#request, this.share, slowReaders).stream : (body ?? null);
     this.#resolve(new Response(content, { status, headers: this.#headersOf(headers) }));
   }
 
@@ -161,7 +162,12 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
           // Bun holds the head back until the first byte of the body.
           if (ON_BUN) controller.enqueue(encoder.encode(':\n\n'));
         },
-        cancel: () => this.left(),
+        // The client asks for more than it was written.
+        pull: () => this.#rest?.close(),
+        cancel: () => {
+          this.#rest?.over();
+          this.left();
+        },
       },
       new ByteLengthQueuingStrategy({ highWaterMark: 0 }),
     );
@@ -181,13 +187,17 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
 
   end(): void {
     if (this.closed) return;
+    const controller = this.#controller;
     this.finish('complete');
-    this.#controller?.close();
+    if (controller === undefined) return;
+    if (this.pendingBytes <= UNCHARGED_BYTES) controller.close();
+    else this.#rest = new RestOfStream(controller, this.#request, this.share, this.host.slowReaders);
   }
 
   destroy(): void {
     if (this.closed) return;
-    this.#controller?.error(new Error('The connection was cut: its reader is too slow, or its request failed'));
+    const why = 'The connection was cut: its reader is too slow, or its request failed';
+    breakOff(this.#request, this.#controller, why);
     this.left();
   }
 
@@ -198,8 +208,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   get pendingBytes(): number {
-    const room = this.#controller?.desiredSize ?? 0;
-    return room < 0 ? -room : 0;
+    return queuedBytes(this.#controller);
   }
 
   protected listenToClose(): void {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
+import { memoryRows } from '../../src/limits/held.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
 
 /** No unexpected error may happen here. */
@@ -75,4 +76,16 @@ test('fetch resolves when the client leaves in the middle of its body', async ()
   abort.abort();
   expect((await exchange.response).status).toBe(499);
   expect(called).toBe(0);
+});
+
+test('a stream that has ended is charged until its client has taken it, and arrives whole', async () => {
+  const { answers } = memoryRows(Infinity);
+  const host = exchangeHost(report, answers);
+  const exchange = new FetchExchange(new Request('http://a.example/mcp'), undefined, undefined, host);
+  exchange.openStream([['Content-Type', 'text/event-stream']]);
+  exchange.write('x'.repeat(1_000_000));
+  exchange.end();
+  expect([exchange.closed, answers.used]).toEqual([true, 1_000_000]);
+  expect((await (await exchange.response).text()).length).toBe(1_000_000);
+  expect(answers.used).toBe(0);
 });

@@ -57,6 +57,11 @@ function factory(ctx) {
   server.registerTool('big', { inputSchema: z.object({ bytes: z.number() }) }, ({ bytes }) => ({
     content: [{ type: 'text', text: 'x'.repeat(bytes) }],
   }));
+  // A long message that ends its stream.
+  server.registerTool('last', { inputSchema: z.object({ bytes: z.number() }) }, async ({ bytes }, { mcpReq }) => {
+    await mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: 'soon' } });
+    return { content: [{ type: 'text', text: 'x'.repeat(bytes) }] };
+  });
   const long = z.object({ events: z.number(), bytes: z.number() });
   server.registerTool('long', { inputSchema: long }, async ({ events, bytes }, { mcpReq }) => {
     for (let n = 0; n < events; n++) {

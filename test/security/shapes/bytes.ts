@@ -62,6 +62,7 @@ function argumentsOf(tool: string | undefined, { answer }: Shape): Members {
     case 'echo':
       return { text: '"x"' };
     case 'big':
+    case 'last':
       return { bytes: String(answer) };
     case 'long':
       return { events: String(1 + Math.floor(answer / 50_000)), bytes: String(Math.min(answer, 50_000)) };

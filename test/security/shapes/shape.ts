@@ -45,7 +45,9 @@ export const PLACES = [
 ] as const;
 export type Place = (typeof PLACES)[number];
 
-const CALLS = ['echo', 'big', 'long', 'keep', 'wait', 'ask', 'none'].map((tool) => `tools/call ${tool}` as const);
+const CALLS = ['echo', 'big', 'last', 'long', 'keep', 'wait', 'ask', 'none'].map(
+  (tool) => `tools/call ${tool}` as const,
+);
 const BOTH = [
   ...CALLS,
   'tools/list',
