@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Of HTTP/1, where responses may wait behind each other: the adapter hears the end of each stream of HTTP/2. */
+/** A connection of HTTP/1, where responses wait behind each other. An adapter hears the end of a stream of HTTP/2. */
 function socketOf(request: Request): Socket | undefined {
   const incoming = incomingOf(request);
   return incoming?.httpVersionMajor === 1 ? incoming.socket : undefined;

@@ -57,7 +57,7 @@ test('a user past its share loses the answer that is pending the longest, and ot
   expect(await new Response(other.stream).text()).toBe(TEXT);
 });
 
-test('an answer that nobody reads is given back when its connection closes', async () => {
+test('an answer that its client does not read is given back when its connection closes', async () => {
   const { answers, readers } = readersOf();
   const { socket, request } = requestOn();
   const body = new LongBody(TEXT, request, 'user ann', readers);
