@@ -69,13 +69,19 @@ export function mayWaitOn(cause: unknown, failures: number): boolean {
 
 // ——— a request on its way ———
 
+/** This instance has stopped. Another one may serve the session. */
+function isStopped(cause: unknown): boolean {
+  return cause instanceof SojournError && (cause.code === 'DRAINING' || cause.code === 'CLOSED');
+}
+
 /**
  * `handOver`: the instance that relayed the call waits, and finds the next owner. A full session is full there too,
  * so the call waits here for its place.
  */
 export function afterFailure(inbound: Inbound, cause: unknown): 'handOver' | 'wait' | 'refuse' {
-  if (!isAway(cause) || isAbandoned(inbound)) return 'refuse';
-  return inbound.exchange.relayOrigin !== undefined && !isFull(cause) ? 'handOver' : 'wait';
+  const isRelayed = inbound.exchange.relayOrigin !== undefined;
+  if (isAbandoned(inbound) || !(isAway(cause) || (isRelayed && isStopped(cause)))) return 'refuse';
+  return isRelayed && !isFull(cause) ? 'handOver' : 'wait';
 }
 
 /**

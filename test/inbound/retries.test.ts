@@ -17,6 +17,8 @@ import {
   relayLost,
 } from '../../src/inbound/retries.ts';
 import {
+  closedEndpoint,
+  draining,
   internal,
   lapsed,
   ownerUnreachable,
@@ -72,6 +74,11 @@ test.each<[Given, unknown, string]>([
   [{ kind: 'delete' }, lapsed(), 'wait'],
   [{ posts: 'tool', relayed: 'alive' }, lapsed(), 'handOver'],
   [{ posts: 'tool', relayed: 'alive' }, tooManyRequests(1), 'wait'],
+  // The instance that relayed it may serve it, or knows one that does.
+  [{ posts: 'tool', relayed: 'alive' }, draining(), 'handOver'],
+  [{ posts: 'tool', relayed: 'alive' }, closedEndpoint(), 'handOver'],
+  [{ posts: 'tool', relayed: 'alive' }, sessionNotFound(), 'refuse'],
+  [{ posts: 'tool' }, draining(), 'refuse'],
   [{ posts: 'tool', closed: true }, lapsed(), 'refuse'],
   [{ posts: 'answer', closed: true, isAccepted: true }, lapsed(), 'wait'],
 ])('%j whose attempt failed with %s: %s', (given, cause, next) => {

@@ -16,6 +16,10 @@ test('a GET that arrived late, and whose client had left, kept the messages of a
   expect((await run(14_259)).violations).toEqual([]);
 });
 
+test('a relayed call was refused by a drained owner that could not list the others, though its sender serves', async () => {
+  expect((await run(209_549)).violations).toEqual([]);
+});
+
 /** Owners crash before the heads of their answers are out, and the store loses records. */
 const vanishing = (scenario: Scenario): Scenario => ({
   ...scenario,
