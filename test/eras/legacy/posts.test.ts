@@ -30,6 +30,9 @@ interface Given {
   readonly saved?: Promise<boolean>;
   /** What the log has of an earlier attempt. */
   readonly log?: () => Promise<{ found: boolean; complete: boolean; events: [] }>;
+  /** The same call of a lost owner runs again here: whether its stream is here too. */
+  readonly reran?: 'with its stream' | 'elsewhere';
+  readonly starts?: StartsPerTurn;
 }
 
 const one = (id: number, method?: string) => ({ kind: 'request', message: request(id, method) });
@@ -54,6 +57,11 @@ function posted(given: Given = {}) {
   const calls = messages
     .filter(({ kind }) => kind === 'request')
     .map(() => ({ isOver: false, phase: 'running', startsAfter: note('starts later') }));
+  const earlierStream = { logged: false, endSink: note('earlier sink ends'), use: note('attached') };
+  const rerun = given.reran && {
+    method: 'tools/call',
+    stream: given.reran === 'elsewhere' ? undefined : earlierStream,
+  };
   const session = {
     version,
     host: {
@@ -81,14 +89,16 @@ function posted(given: Given = {}) {
     streamLog: {},
     log: { read: given.log ?? (async () => ({ found: false, complete: false, events: [] })) },
     clientMessages: { notification: note('notification'), refusal: () => undefined },
-    lostCallJson: ({ id }: { id: number }, { code }: SojournError) => `${id} ${code}`,
+    lostCallJson: ({ id }: { id: number }, { code, data }: SojournError) =>
+      `${id} ${code} ${String(data?.['mayHaveRun'])}`,
+    questions: { askAgain: note('asked again') },
     calls: {
-      running: { refusal: () => given.refusal, get: () => undefined, stream: () => undefined },
-      remembersRuns: false,
-      earlierRun: () => undefined,
+      running: { refusal: () => given.refusal, get: () => rerun, stream: () => undefined },
+      remembersRuns: rerun !== undefined,
+      earlierRun: () => rerun && { reran: true, stream: 'p1x0' },
       forgetRun: note('run forgotten'),
-      admitPost: (_: object, requests: readonly object[]) => (
-        seen.push('admitted'),
+      admitPost: ({ attempt }: { attempt: number }, requests: readonly object[]) => (
+        seen.push(attempt === 1 ? 'admitted' : `admitted, attempt ${attempt}`),
         { requests, calls, stream, caller: exchange } as unknown as AdmittedPost
       ),
       ahead: () => (given.ahead === true ? {} : undefined),
@@ -113,7 +123,8 @@ function posted(given: Given = {}) {
     cut: note('cut'),
     withdraw: note('head withdrawn'),
     done: (status: number) => seen.push(status),
-    refuse: ({ code, message }: SojournError, id: unknown) => seen.push(`refused ${id} ${code}`, message),
+    refuse: ({ code, message, data }: SojournError, id: unknown) =>
+      seen.push(`refused ${id} ${code}`, message, data?.['mayHaveRun']),
   };
   const host = {
     options: {
@@ -125,7 +136,7 @@ function posted(given: Given = {}) {
     registry: { touch: note('touched') },
     responses: { post: 'post', resumed: 'resumed', json: 'json', batch: 'batch' },
     tracker: { track: <T>(_: object, work: Promise<T>) => (seen.push('tracked'), work) },
-    starts: new StartsPerTurn(),
+    starts: given.starts ?? new StartsPerTurn(),
   };
   const inbound = {
     kind: 'post',
@@ -175,7 +186,20 @@ describe('a POST whose requests wait for the store', () => {
       );
       expect(seen).not.toContain('dispatched 1');
       expect(seen.includes('refused 1 STORE_AWAY')).toBe(next === 'refused');
+      // Its client may send it again.
+      if (next === 'refused') expect(seen.at(-1)).toBe(false);
     }
+  });
+
+  test('begins with few others in the turn in which the store answers all of them', async () => {
+    const starts = new StartsPerTurn(2);
+    const posts = [1, 2, 3].map(() => posted({ stored: Promise.resolve('written'), starts }));
+    const all = Promise.all(posts.map(({ serve }) => serve()));
+    const begun = () => posts.filter(({ seen }) => seen.includes('dispatched 1')).length;
+    for (let n = 0; n < 50; n += 1) await undefined;
+    expect(begun()).toBe(2);
+    await all;
+    expect(begun()).toBe(3);
   });
 
   test('begins only when the lease is back, and the next attempt has it if the session left during the wait', async () => {
@@ -190,6 +214,17 @@ describe('a POST whose requests wait for the store', () => {
       expect(await next).toEqual(leaves ? { ...inbound } : undefined);
       expect(seen.at(-1)).toBe(leaves ? 'withdrawn' : 'dispatched 1');
     }
+  });
+
+  test('and that waited for the lease does not run once its client has left', async () => {
+    const { seen, state, exchange, serve, leaseReturns } = posted({ stored: Promise.resolve('written') });
+    state.leaseValid = false;
+    const next = serve();
+    await soon();
+    [state.leaseValid, exchange.closed] = [true, true];
+    leaseReturns();
+    await next;
+    expect(seen.at(-1)).toBe('completed without a run');
   });
 
   test.each([
@@ -301,13 +336,13 @@ describe('a POST that may have run', () => {
   test('gets the error of a lost owner where its first attempt left a marker and no answer', async () => {
     const { seen, serve } = posted(marked);
     expect(await serve()).toBeUndefined();
-    expect(seen).toEqual(['tracked', 'head post', '1 OWNER_LOST', 'end']);
+    expect(seen).toEqual(['tracked', 'head post', '1 OWNER_LOST true', 'end']);
   });
 
   test('gets one for each request of a batch', async () => {
     const { seen, serve } = posted({ ...marked, messages: [one(1), one(2)], batch: true });
     await serve();
-    expect(seen.slice(2)).toEqual(['1 OWNER_LOST', '2 OWNER_LOST', 'end']);
+    expect(seen.slice(2)).toEqual(['1 OWNER_LOST true', '2 OWNER_LOST true', 'end']);
   });
 
   test('runs where its marker went while the log was read', async () => {
@@ -315,7 +350,7 @@ describe('a POST that may have run', () => {
     const { seen, state, serve } = posted({ ...marked, log: async () => given.log?.() as never });
     given.log = async () => ((state.marked = false), { found: false, complete: false, events: [] });
     expect(await serve()).toBeUndefined();
-    expect(seen.slice(1, 3)).toEqual(['run forgotten', 'admitted']);
+    expect(seen.slice(1, 3)).toEqual(['run forgotten', 'admitted, attempt 2']);
     expect(seen.at(-1)).toBe('dispatched 1');
   });
 
@@ -337,7 +372,31 @@ describe('a POST that may have run', () => {
     const { seen, serve } = posted({ ...marked, log: () => Promise.reject(new Error('torn')) });
     expect(await serve()).toBeUndefined();
     expect(seen[1]).toMatch(/^Whether a call has run before could not be read/);
-    expect(seen.slice(2)).toEqual(['head post', '1 OWNER_LOST', 'end']);
+    expect(seen.slice(2)).toEqual(['head post', '1 OWNER_LOST true', 'end']);
+  });
+});
+
+describe('a POST that its client sends again while its call runs again for a lost owner', () => {
+  test.each([
+    [false, 'head post'],
+    [true, 'head json'],
+  ])('gets the answer of that run, in the form of its own response (JSON: %s)', async (json, head) => {
+    const { seen, serve } = posted({ reran: 'with its stream', json });
+    expect(await serve()).toBeUndefined();
+    expect(seen).toEqual(['tracked', 'earlier sink ends', head, 'attached', 'asked again']);
+  });
+
+  test('counts as lost where the store is away: no instance marked it', async () => {
+    const { seen, serve } = posted({ reran: 'elsewhere', log: () => Promise.reject(storeAway('reading')) });
+    expect(await serve()).toBeUndefined();
+    expect(seen.slice(-3)).toEqual(['head post', '1 OWNER_LOST true', 'end']);
+  });
+
+  test('is marked for its next attempt where the session left while the log was read', async () => {
+    const given: { log?: Given['log'] } = {};
+    const { state, inbound, serve } = posted({ reran: 'elsewhere', log: async () => given.log?.() as never });
+    given.log = async () => ((state.left = true), { found: false, complete: false, events: [] });
+    expect(await serve()).toEqual({ ...inbound, mayHaveRun: true });
   });
 });
 
