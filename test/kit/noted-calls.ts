@@ -4,6 +4,7 @@ import type { Caller } from '../../src/http/exchange.ts';
 import type { RpcRequest, RpcResponse } from '../../src/protocol/jsonrpc.ts';
 import { Call } from '../../src/session/calls/call.ts';
 import { SessionCalls } from '../../src/session/calls/session-calls.ts';
+import type { ListPage } from '../../src/session/calls/shared-lists.ts';
 import type { PendingListChanges } from '../../src/session/streams/pending-list-changes.ts';
 import { GET_STREAM } from '../../src/session/streams/event-id.ts';
 import { Stream } from '../../src/session/streams/stream.ts';
@@ -22,11 +23,18 @@ export interface CallsGiven {
   readonly isRelayed?: boolean;
   readonly quirk?: boolean;
   readonly getSink?: boolean;
+  /** Whether the application has code around its requests. */
+  readonly around?: boolean;
+  /** The form of errors; they are shorter in tests that only note them. */
+  readonly errors?: 'json';
+  /** What the lists that all callers share have of a page. */
+  readonly page?: Pick<ListPage, 'keep' | 'known'>;
 }
 
 /** The calls of a session. `seen`: what its parts and its clients get, in order. */
 export function callsOf({ logged = true, durable = true, quirk = false, getSink = false, ...given }: CallsGiven = {}) {
   const seen: unknown[] = [];
+  const timed: unknown[] = [];
   const noted = notedLog(seen, given);
   const log = logged ? noted.log : undefined;
   const state = { users: 0, left: false, leaseValid: true, throws: undefined as SojournError | undefined };
@@ -47,9 +55,11 @@ export function callsOf({ logged = true, durable = true, quirk = false, getSink 
     usedListChanges: { sendOn: (stream: Stream) => stream.send('list changes') } as PendingListChanges,
     logger: { warn: () => seen.push('warns'), debug: () => seen.push('debugs') },
     host: {
-      callTimes: { start: (_: unknown, __: unknown, end: typeof expire) => (expire = end) },
+      callTimes: {
+        start: (_: unknown, { id }: RpcRequest, end: typeof expire) => (timed.push(id), (expire = end)),
+      },
       largeAnswers: { note: (name: string) => seen.push(`large ${name}`) },
-      lists: undefined,
+      lists: given.page && { page: () => given.page },
     },
     ownership: {
       epoch: 2,
@@ -65,16 +75,27 @@ export function callsOf({ logged = true, durable = true, quirk = false, getSink 
     transport: {
       callOf: ({ id, method }: RpcRequest, source: undefined, stream: Stream | undefined) =>
         new Call(source, undefined, false, id, method, stream),
-      around: () => undefined,
+      around: ({ id }: RpcRequest, _: Call, attempt: number) => {
+        if (given.around !== true) return undefined;
+        seen.push(`code around ${id}, attempt ${attempt}`);
+        const cut = (error?: SojournError) => seen.push(`its code gets ${error?.code}`);
+        return { start: () => {}, take: () => false, cut };
+      },
       deliver: ({ id }: RpcRequest) => (seen.push(`dispatched ${id}`), state.throws),
       deliverSilent: ({ params }: { params: { requestId: number } }) => seen.push(`cancelled ${params.requestId}`),
     },
     markers: durable
-      ? { unmark: say('unmarked'), learn: () => seen.push('learnt'), before: () => 'written', ahead: () => ({}) }
+      ? {
+          unmark: say('unmarked'),
+          learn: () => seen.push('learnt'),
+          before: () => (seen.push('stored with markers'), 'written'),
+          ahead: () => ({}),
+        }
       : undefined,
     enter: () => (state.users += 1),
     exit: () => (state.users -= 1),
-    lostCallJson: ({ id }: { id: unknown }, { code }: SojournError) => `${id} ${code}`,
+    lostCallJson: ({ id }: { id: unknown }, { code }: SojournError) =>
+      given.errors === 'json' ? JSON.stringify({ jsonrpc: '2.0', id, error: code }) : `${id} ${code}`,
   };
   const calls = new SessionCalls(session as unknown as ConstructorParameters<typeof SessionCalls>[0]);
   const held: unknown[] = [];
@@ -93,6 +114,6 @@ export function callsOf({ logged = true, durable = true, quirk = false, getSink 
     return post;
   };
   const leaseReturns = (): Promise<void> => ((state.leaseValid = true), leaseBack(), soon());
-  const parts = { calls, seen, held, admit, run, sinkOf, caller, leaseReturns };
+  const parts = { calls, seen, timed, held, admit, run, sinkOf, caller, leaseReturns };
   return { ...noted, ...parts, state, expire: (error: SojournError) => (expire(error), soon()) };
 }

@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { requestClosed, storeAway } from '../../../src/errors.ts';
 import type { AskHook } from '../../../src/session/calls/call.ts';
+import type { RpcResponse } from '../../../src/protocol/jsonrpc.ts';
+import { KnownPage } from '../../../src/session/calls/shared-lists.ts';
 import { callsOf, request, result, text } from '../../kit/noted-calls.ts';
 
 describe('requests are admitted', () => {
@@ -45,7 +47,108 @@ describe('requests are admitted', () => {
   });
 });
 
+test.each([
+  { durable: true, logged: true, first: ['stored with markers'] },
+  { durable: false, logged: true, first: ['opens', 'stored '] },
+  { durable: false, logged: false, first: ['opens'] },
+])('what is stored before requests run (durable: $durable, logged: $logged)', ({ first, ...given }) => {
+  const { calls, admit, seen } = callsOf(given);
+  const post = admit([request(1)]);
+  const { stream } = post;
+  const storePoint = stream.storePoint.bind(stream);
+  stream.storePoint = (opens, extra) => (opens === true && seen.push('opens'), storePoint(opens, extra));
+  expect(calls.storeFirst(post)).toBe('written');
+  expect(seen).toEqual(first);
+});
+
+test.each([
+  [{}, true],
+  [{ logged: false }, false],
+  [{ durable: false }, false],
+])('requests of a logged stream may run ahead where other processes share the store (%j): %s', (given, may) => {
+  const { calls, admit } = callsOf(given);
+  expect(calls.ahead(admit([request(1)])) !== undefined).toBe(may);
+});
+
+describe('a page of a list', () => {
+  const given = (known?: KnownPage, kept: unknown[] = []) => ({ known, keep: ({ id }: RpcResponse) => kept.push(id) });
+
+  test('that the server answers is kept, and known to where the server is entered', () => {
+    const kept: unknown[] = [];
+    const page = given(undefined, kept);
+    const { calls, run } = callsOf({ page });
+    const [call] = run(request(1, 'prompts/list')).calls;
+    expect(call?.hook).toMatchObject({ takes: 'result', page });
+    calls.answer(result(1));
+    expect(kept).toEqual([1]);
+  });
+
+  test.each([
+    [undefined, false],
+    [{ jsonrpc: '2.0', result: { tools: [] } } as const, true],
+  ])('that is known answers its request without the server, and its hints (%j) are learnt', (hints, learns) => {
+    const known = new KnownPage('{"prompts":[]}', hints);
+    const { calls, run, seen, state } = callsOf({ logged: false });
+    const [call] = run(request(1, 'prompts/list')).calls;
+    if (call !== undefined) calls.answerWith(known, call);
+    const answer = `sink gets ${known.answerTo(1)}`;
+    expect(seen).toEqual([...(learns ? ['learnt'] : []), answer, 'sink ends', 'unmarked 1']);
+    expect([call?.phase, state.users, calls.running.size]).toEqual(['over', 0, 0]);
+  });
+
+  test('waits for the code around its request', () => {
+    const { calls, run, seen, state } = callsOf({ logged: false });
+    const [call] = run(request(1, 'prompts/list')).calls;
+    if (call === undefined) throw new Error('not admitted');
+    call.around = { start: () => {}, take: ({ result: page }) => (seen.push(page), true), cut: () => {} };
+    calls.answerWith(new KnownPage('{"prompts":[]}', undefined), call);
+    expect([seen, state.users]).toEqual([[{ prompts: [] }], 1]);
+  });
+});
+
+describe('the code around a request', () => {
+  test('gets the number of its attempt: the first, one that came before, and each owner of a call that runs again', () => {
+    const { calls, caller, log, seen } = callsOf({ around: true });
+    for (const attempt of [1, 2])
+      calls.admitPost({ caller: caller(), answersOnly: false, attempt }, [request(attempt)], []);
+    const stream = calls.running.openStream({ answersOnly: false, requests: 1, call: request(4) }, log, 'p1x0', 1);
+    calls.rerun(request(4), undefined, stream);
+    expect(seen.filter((line) => String(line).startsWith('code'))).toEqual([
+      'code around 1, attempt 1',
+      'code around 2, attempt 2',
+      'code around 4, attempt 2',
+    ]);
+  });
+
+  test('runs for a question only if the question is a request of the client', () => {
+    for (const isOfClient of [true, false]) {
+      const { calls, seen } = callsOf({ around: true });
+      const saw = isOfClient ? () => {} : undefined;
+      calls.ask(request(5), undefined, { takes: 'answer', run: () => {}, saw });
+      expect(seen).toEqual([...(isOfClient ? ['code around 5, attempt 1'] : []), 'dispatched 5']);
+    }
+  });
+});
+
 describe('an answer', () => {
+  test.each([
+    [1, []],
+    [2_000_000, ['large now']],
+  ])('of %i characters of a tool is named if it is large', (length, named) => {
+    const { calls, run, seen } = callsOf({ logged: false, durable: false });
+    const [call] = run(request(1)).calls;
+    if (call !== undefined) call.target = 'now';
+    calls.answer({ jsonrpc: '2.0', id: 1, result: { text: 'x'.repeat(length) } });
+    expect(seen.filter((line) => String(line).startsWith('large'))).toEqual(named);
+  });
+
+  test('of a handler that refused its call is that error', () => {
+    const { calls, run, seen } = callsOf({ logged: false, durable: false, errors: 'json' });
+    run(request(1)).calls[0]?.refuse(storeAway('now'));
+    calls.answer(result(1));
+    expect(seen[0]).toBe(`sink gets ${JSON.stringify({ jsonrpc: '2.0', id: 1, error: 'STORE_AWAY' })}`);
+  });
+
   test('is stored with the end of its stream and sent, the marker is removed, and its id is free', () => {
     const { calls, run, seen, appends, state } = callsOf();
     const {
@@ -184,6 +287,18 @@ describe('a client cancels', () => {
     expect(seen).toEqual([`sink gets ${text(1)}`, 'sink ends']);
   });
 
+  test('a request with a marker: the end of its stream removes the marker', () => {
+    const { calls, run, appends } = callsOf();
+    const {
+      calls: [call],
+      stream,
+    } = run(request(1));
+    const mark = { name: '1', stream: stream.key };
+    if (call !== undefined) call.marker = { mark, origin: undefined };
+    calls.cancel(cancel(1));
+    expect(appends.at(-1)).toMatchObject({ complete: true, extra: { unmark: mark } });
+  });
+
   test('what does not run, twice, or nothing: nothing ends', () => {
     const { calls, run, seen, state } = callsOf();
     run(request(1));
@@ -221,6 +336,14 @@ describe('requests are taken back', () => {
     expect([seen, state.users]).toEqual([['stored the end', 'unmarked 1'], 0]);
     expect([post.stream.isComplete, calls.running.size]).toEqual([true, 0]);
   });
+
+  test('whose client disconnected after it cancelled one of them', () => {
+    const { calls, admit, state } = callsOf();
+    const post = admit([request(1), request(2)]);
+    calls.cancel({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } });
+    calls.completeUnrun(post);
+    expect([state.users, calls.running.size]).toEqual([0, 0]);
+  });
 });
 
 describe('the time of a request is over', () => {
@@ -231,6 +354,20 @@ describe('the time of a request is over', () => {
     run(request(1));
     await expire(late);
     expect([seen, state.users]).toEqual([[`sink gets 1 ${late.code}`, 'sink ends', 'cancelled 1'], 0]);
+  });
+
+  test('and the code around it gets the error', async () => {
+    const { run, seen, expire } = callsOf({ durable: false, logged: false, around: true });
+    const [call] = run(request(1)).calls;
+    await expire(late);
+    expect([seen[0], call?.refusal]).toEqual([`its code gets ${late.code}`, late]);
+  });
+
+  test('only for requests of a client', () => {
+    const { calls, run, timed } = callsOf();
+    calls.ask(request(5), undefined, { takes: 'answer', run: () => {} });
+    run(request(1));
+    expect(timed).toEqual([1]);
   });
 
   test('while the lease is lapsed: the error waits, and an answer that comes first is the only one', async () => {
@@ -260,6 +397,17 @@ describe('a response begins', () => {
     expect(seen.includes('sink gets list changes')).toBe(has);
   });
 });
+
+test.each([true, false])(
+  'a response that begins ahead has the list changes unless there is a GET stream (%s)',
+  (getSink) => {
+    const { calls, admit, seen, sinkOf } = callsOf({ getSink });
+    const post = admit([request(1)]);
+    calls.beginAhead(post, sinkOf(), {}, () => {});
+    post.stream.endTurn();
+    expect(seen.some((line) => String(line).includes('list changes'))).toBe(!getSink);
+  },
+);
 
 describe('a run is remembered', () => {
   /** A relaying instance that acknowledges when the test says so. */
@@ -307,6 +455,15 @@ describe('a run is remembered', () => {
     const post = ahead(parts, origin());
     parts.calls.withdrawRunning(post);
     expect(parts.calls.remembersRuns).toBe(false);
+  });
+
+  test('although an earlier run under its id is taken back', () => {
+    const parts = callsOf();
+    const first = ahead(parts, origin());
+    parts.calls.answer(result(1));
+    const second = ahead(parts, origin());
+    parts.calls.withdrawRunning(first);
+    expect(parts.calls.earlierRun(request(1))).toMatchObject({ stream: second.stream.key });
   });
 
   test('of the call of a lost owner, which runs again on its stream', () => {
