@@ -20,6 +20,10 @@ test('a relayed call was refused by a drained owner that could not list the othe
   expect((await run(209_549)).violations).toEqual([]);
 });
 
+test('a copy that had left removed the marker of a stored call that it handed back, so it ran twice', async () => {
+  expect((await run(211_646)).violations).toEqual([]);
+});
+
 /** Owners crash before the heads of their answers are out, and the store loses records. */
 const vanishing = (scenario: Scenario): Scenario => ({
   ...scenario,

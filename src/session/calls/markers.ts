@@ -239,6 +239,8 @@ export class Markers {
 
   #remove(marker: Mark): void {
     if (this.#markers?.get(marker.name) === marker.stream) this.#markers.delete(marker.name);
+    // The next owner would run the call of an open stream without a marker, beside the retry of its client.
+    if (this.#ownership.left) return;
     // If this write fails, the marker names a call that has ended. The next owner finds no open stream for it, and
     // keeps the marker for a while.
     const { sessionId: id, fence } = this.#ownership;
