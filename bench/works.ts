@@ -311,6 +311,43 @@ const dashboard = (id: string, title: string, load: Work['load']): Work => ({
   load,
 });
 
+/** This side, with a version of the SDK in which a private member has another name: the public way does its work. */
+const moved = (member: string, title: string, side: ServerScript): Side => ({
+  id: `no${member}`,
+  title: `${title}, without ${member}`,
+  server: { ...side, env: { ...side.env, BENCH_MOVED: member } },
+});
+
+/** What the public way costs in place of each private member that a call uses (docs/internals/private-members.md). */
+const movedMembers: Work = {
+  id: 'moved',
+  title: 'tools/call on one session, 2025-06-18, where a private member of the SDK moved',
+  asked: true,
+  sides: [
+    { id: 'ours', title: 'ours, a factory', server: ours() },
+    moved('_onrequest', 'ours, a factory', ours()),
+    { id: 'one', title: ONE_DEFINITION, server: definition(1) },
+    moved('_requestHandlers', `${ONE_DEFINITION}, one connection`, definition(1)),
+  ],
+  comparisons: [
+    { of: 'ours', against: 'no_onrequest', by: 'cpu', as: 'percent' },
+    { of: 'one', against: 'no_requestHandlers', by: 'cpu', as: 'percent' },
+  ],
+  load: (port) => statefulCalls(port, '2025-06-18'),
+};
+
+const movedTools: Work = {
+  id: 'moved-lists',
+  title: 'tools/list on one session, 2025-06-18, 100 tools, where a private member of the SDK moved',
+  asked: true,
+  sides: [
+    { id: 'one', title: ONE_DEFINITION, server: definition(100) },
+    moved('_registeredTools', ONE_DEFINITION, definition(100)),
+  ],
+  comparisons: [{ of: 'one', against: 'no_registeredTools', by: 'cpu', as: 'percent' }],
+  load: (port) => statefulLists(port, '2025-06-18'),
+};
+
 export const works: readonly Work[] = [
   others,
   stateful,
@@ -328,6 +365,8 @@ export const works: readonly Work[] = [
   lists(1_000),
   watched('watched', 'tools/call on one session, 2025-06-18', (port) => statefulCalls(port, '2025-06-18')),
   watched('watched-modern', 'tools/call, 2026-07-28', modernCalls),
+  movedMembers,
+  movedTools,
   auth,
   dashboard('dashboard', 'tools/call on one session, 2025-06-18', (port) => statefulCalls(port, '2025-06-18')),
   dashboard('dashboard-modern', 'tools/call, 2026-07-28', modernCalls),

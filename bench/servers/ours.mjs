@@ -1,9 +1,11 @@
-import { buildEchoServer } from './echo-server.mjs';
+import { moveMember } from './moved-member.mjs';
 import { serve } from './serve.mjs';
 
 // BENCH_OPTIONS: endpoint options as JSON; BENCH_DIST: another build of the package, to compare two. BENCH_MAKING:
 // `plain`, a factory that does not pass `ctx.serverOptions` on; `one`, one server for all sessions. BENCH_DASHBOARD: with
-// a dashboard that no page watches.
+// a dashboard that no page watches. BENCH_MOVED: a private member of the SDK that has another name.
+if (process.env.BENCH_MOVED) moveMember(process.env.BENCH_MOVED);
+const { buildEchoServer } = await import('./echo-server.mjs');
 const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
 const options = JSON.parse(process.env.BENCH_OPTIONS ?? '{}');
 
