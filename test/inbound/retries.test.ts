@@ -74,7 +74,7 @@ test.each<[Given, unknown, string]>([
   [{ kind: 'delete' }, lapsed(), 'wait'],
   [{ posts: 'tool', relayed: 'alive' }, lapsed(), 'handOver'],
   [{ posts: 'tool', relayed: 'alive' }, tooManyRequests(1), 'wait'],
-  // The instance that relayed it may serve it, or knows one that does.
+  // The relaying instance may serve it, or knows another instance that does.
   [{ posts: 'tool', relayed: 'alive' }, draining(), 'handOver'],
   [{ posts: 'tool', relayed: 'alive' }, closedEndpoint(), 'handOver'],
   [{ posts: 'tool', relayed: 'alive' }, sessionNotFound(), 'refuse'],

@@ -304,7 +304,7 @@ export class SessionCalls {
     for (const call of running) {
       const next = forLeaving(reason, {
         isStoring: call.stream?.runsAhead === true,
-        isDurable: this.#session.markers !== undefined && call.hook?.takes !== 'answer',
+        isDurable: this.#session.markers !== undefined,
         // The call has no marker, and the log keeps its stream open, as after a crash.
         mayRunTwice: call.marker === undefined && call.stream?.canHandOver === true,
       });

@@ -196,7 +196,7 @@ describe('a POST whose requests wait for the store', () => {
     const posts = [1, 2, 3].map(() => posted({ stored: Promise.resolve('written'), starts }));
     const all = Promise.all(posts.map(({ serve }) => serve()));
     const begun = () => posts.filter(({ seen }) => seen.includes('dispatched 1')).length;
-    for (let n = 0; n < 50; n += 1) await undefined;
+    for (let n = 0; n < 50; n += 1) await Promise.resolve();
     expect(begun()).toBe(2);
     await all;
     expect(begun()).toBe(3);
@@ -380,7 +380,7 @@ describe('a POST that its client sends again while its call runs again for a los
   test.each([
     [false, 'head post'],
     [true, 'head json'],
-  ])('gets the answer of that run, in the form of its own response (JSON: %s)', async (json, head) => {
+  ])('gets the answer of that run, in the form of the new response (JSON: %s)', async (json, head) => {
     const { seen, serve } = posted({ reran: 'with its stream', json });
     expect(await serve()).toBeUndefined();
     expect(seen).toEqual(['tracked', 'earlier sink ends', head, 'attached', 'asked again']);

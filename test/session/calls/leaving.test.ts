@@ -53,6 +53,18 @@ describe('the session leaves', () => {
     expect([seen, post.calls[0]?.phase]).toEqual([[], 'handedOver']);
   });
 
+  test('and the error of a marked request removes its marker with the end of its stream', () => {
+    const { calls, run, appends } = callsOf();
+    const {
+      calls: [call],
+      stream,
+    } = run(request(1));
+    const mark = { name: '1', stream: stream.key };
+    if (call !== undefined) call.marker = { mark, origin: undefined };
+    calls.leave('closed', true);
+    expect(appends.at(-1)).toMatchObject({ complete: true, extra: { unmark: mark } });
+  });
+
   test('and every request of a batch gets the error', () => {
     const { calls, run, seen } = callsOf();
     run(request(1), request(2));

@@ -222,6 +222,21 @@ describe('the first event', () => {
     }
   });
 
+  test('of a client that polls, and comes back, has the pause that its call asked for', () => {
+    const { stream, sinkOf, seen } = streamOf();
+    stream.send('a');
+    stream.resuming.poll(7_000);
+    stream.use(sinkOf('second'));
+    void stream.storePoint();
+    expect(seen.at(-1)).toBe('second at p-2.I7, retry 7000');
+  });
+
+  test('with which a stream ends keeps no request: nothing of it runs again', () => {
+    const { stream, appends } = streamOf();
+    stream.complete(MARK);
+    expect(appends[0]?.extra).toEqual({ note: undefined, mark: undefined, unmark: MARK });
+  });
+
   test('waits for the events before it, with what it carries', async () => {
     const { stream, appends } = streamOf({ late: true });
     stream.send('a');
