@@ -191,7 +191,7 @@ class Endpoint {
       node,
       fetch: (request, given) => {
         const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody, this.#exchanges);
-        this.#handle(exchange);
+        if (!exchange.closed) this.#handle(exchange);
         return exchange.response;
       },
       listen: (given) => this.#listen(given),

@@ -6,20 +6,23 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** A connection of HTTP/1, where responses wait behind each other. An adapter hears the end of a stream of HTTP/2. */
-function socketOf(request: Request): Socket | undefined {
-  const incoming = incomingOf(request);
-  return incoming?.httpVersionMajor === 1 ? incoming.socket : undefined;
+type WithIncoming = Readonly<Record<symbol, IncomingMessage | undefined>>;
+
+/** The symbol that an adapter keeps node's request under, once a request has shown it. */
+let incomingKey: symbol | undefined;
+
+/** Node's request where it came over HTTP/1; `undefined` with adapters that do not keep it. */
+export function incomingOf(request: Request): IncomingMessage | undefined {
+  const kept = request as unknown as WithIncoming;
+  if (incomingKey === undefined || kept[incomingKey] === undefined)
+    incomingKey = Object.getOwnPropertySymbols(request).find(({ description }) => description === 'incomingKey');
+  const incoming = incomingKey && kept[incomingKey];
+  // Responses of HTTP/2 do not wait behind each other, and the adapter hears the end of each.
+  return incoming?.httpVersionMajor === 1 ? incoming : undefined;
 }
 
 /** The listeners of a connection, which may have thousands of requests. */
 const listeners = new WeakMap<Socket, Set<() => void>>();
-
-/** Node's request, which the adapter keeps under a symbol of this description; `undefined` with other adapters. */
-function incomingOf(request: Request): IncomingMessage | undefined {
-  const key = Object.getOwnPropertySymbols(request).find(({ description }) => description === 'incomingKey');
-  return key && (request as unknown as Readonly<Record<symbol, IncomingMessage | undefined>>)[key];
-}
 
 function listenTo(socket: Socket): Set<() => void> {
   const all = new Set<() => void>();
@@ -32,7 +35,7 @@ function listenTo(socket: Socket): Set<() => void> {
 
 /** Calls `ended` once the connection is closed, at once if it is. Returns how to stop listening. */
 export function onConnectionEnd(request: Request, ended: () => void): (() => void) | undefined {
-  const socket = socketOf(request);
+  const socket = incomingOf(request)?.socket;
   if (socket === undefined) return undefined;
   if (socket.destroyed) {
     ended();
@@ -52,7 +55,7 @@ export function breakOff(
   controller: ReadableStreamDefaultController<Uint8Array> | undefined,
   why: string,
 ): void {
-  const socket = socketOf(request);
+  const socket = incomingOf(request)?.socket;
   socket?.destroy();
   if (socket === undefined) controller?.error(new Error(why));
   else controller?.close();

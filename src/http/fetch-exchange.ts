@@ -5,10 +5,10 @@ import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import { Body, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
 import { attempt, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
-import { breakOff, onConnectionEnd } from './connection-end.ts';
+import { breakOff, incomingOf, onConnectionEnd } from './connection-end.ts';
 import { FaceExchange } from './face-exchange.ts';
 import { LongBody, queuedBytes, RestOfStream, UNCHARGED_BYTES } from './long-body.ts';
-import { FIELD_BYTES } from './pipelined.ts';
+import { countBehind, FIELD_BYTES } from './pipelined.ts';
 import { repeatedOf } from './repeated-field.ts';
 import type { SlowReader } from './slow-readers.ts';
 
@@ -46,6 +46,12 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
+    const incoming = incomingOf(request);
+    if (incoming === undefined) return;
+    const cut = countBehind(incoming, host.pipelined);
+    if (cut !== undefined) host.cutPipelined(cut);
+    // `node:http` has parsed more requests of the connection.
+    if (incoming.socket.destroyed) this.left();
   }
 
   protected finished(): void {

@@ -27,14 +27,18 @@ const NO_SHARE = '';
 
 const waiting = new WeakMap<Socket, Map<ServerResponse, MemoryUse>>();
 
+/** The response that has the connection: `node:http` keeps it in this member of the socket. */
+function responseOn(socket: Socket | null | undefined): ServerResponse | undefined {
+  const { _httpMessage: response } = (socket ?? {}) as { readonly _httpMessage?: ServerResponse | null };
+  return response ?? undefined;
+}
+
 /**
- * Whether an earlier response has the connection. `node:http` keeps it in this member of the socket. Adapters make
- * responses that never get a connection, and those wait for nothing.
+ * Whether an earlier response has the connection. Adapters make responses that never get a connection, and those wait
+ * for nothing.
  */
 export function isBehind({ socket }: IncomingMessage, res: ServerResponse): boolean {
-  if (res.socket !== null) return false;
-  const { _httpMessage: earlier } = (socket ?? {}) as { readonly _httpMessage?: unknown };
-  return typeof earlier === 'object' && earlier !== null;
+  return res.socket === null && responseOn(socket) !== undefined;
 }
 
 /**
@@ -72,4 +76,48 @@ function closeAll(socket: Socket): void {
     res.destroyed = true;
     res.emit('close');
   }
+}
+
+// ——— the fetch face: an adapter keeps the responses, and gives requests on at once ———
+
+/**
+ * Fewer than of those that wait: these begin at once, and each takes some ten times as long. All that a connection sends
+ * at once are read in one turn.
+ */
+const MOST_BEHIND = 32;
+/** The requests behind the one whose response has the connection, in their order. */
+const behind = new WeakMap<Socket, IncomingMessage[]>();
+
+/**
+ * As `holdPlace`, for a request of an adapter. It begins at once: what is bounded is how many of a connection can exist
+ * at a time, and how many one turn of the event loop can bring, in which no other client is served.
+ */
+export function countBehind(incoming: IncomingMessage, memory: MemoryUse): number | undefined {
+  const { socket } = incoming;
+  const response = responseOn(socket);
+  if (socket.destroyed || response === undefined || response.req === incoming) return undefined;
+  let requests = behind.get(socket);
+  if (requests === undefined) {
+    requests = [];
+    behind.set(socket, requests);
+    socket.once('close', () => pass(socket, memory));
+    response.once('close', () => pass(socket, memory));
+  }
+  if (requests.length >= MOST_BEHIND || !memory.take(bytesOf(incoming), Infinity, NO_SHARE)) {
+    socket.destroy();
+    return requests.length;
+  }
+  requests.push(incoming);
+  return undefined;
+}
+
+/** A response is over: the next has the connection, and its request is no longer behind. */
+function pass(socket: Socket, memory: MemoryUse): void {
+  const requests = behind.get(socket);
+  if (requests === undefined) return;
+  const response = socket.destroyed ? undefined : responseOn(socket);
+  const passed = response === undefined ? requests.length : requests.indexOf(response.req) + 1;
+  for (const incoming of requests.splice(0, passed)) memory.give(bytesOf(incoming), NO_SHARE);
+  if (requests.length === 0) behind.delete(socket);
+  else response?.once('close', () => pass(socket, memory));
 }
