@@ -81,16 +81,16 @@ function closeAll(socket: Socket): void {
 // ——— the fetch face: an adapter keeps the responses, and gives requests on at once ———
 
 /**
- * Fewer than of those that wait: these begin at once, and each takes some ten times as long. All that a connection sends
- * at once are read in one turn.
+ * Fewer than of those that wait: these begin at once, and each takes some ten times as long, all of a connection in one
+ * turn of the event loop.
  */
 const MOST_BEHIND = 32;
 /** The requests behind the one whose response has the connection, in their order. */
 const behind = new WeakMap<Socket, IncomingMessage[]>();
 
 /**
- * As `holdPlace`, for a request of an adapter. It begins at once: what is bounded is how many of a connection can exist
- * at a time, and how many one turn of the event loop can bring, in which no other client is served.
+ * Does what `holdPlace` does for a request of an adapter, which begins at once. What is bounded is how many of a
+ * connection exist at a time, and how many one turn of the event loop brings, in which no other client is served.
  */
 export function countBehind(incoming: IncomingMessage, memory: MemoryUse): number | undefined {
   const { socket } = incoming;
