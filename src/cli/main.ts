@@ -3,12 +3,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { check } from './check.ts';
+import { confirms } from './confirmation.ts';
 import { develop } from './dev.ts';
 import { doctor } from './doctor.ts';
 import { reload } from './pid-file.ts';
 import { runCli } from './program.ts';
 import { serve } from './serve.ts';
-import { showOnce } from './once.ts';
+import { onceKey } from './once.ts';
 import { sessions } from './sessions.ts';
 import type { ServeSettings } from './settings.ts';
 import { activatedSocket } from './socket-activation.ts';
@@ -39,7 +40,7 @@ const code = await runCli(args, {
   doctor: (request) => doctor(request, { signals: process, out, err }),
   demo: async (request) => (await import('./demo/demo.ts')).demo(request, out),
   sessions: (request) => sessions(request, out),
-  once: (request) => showOnce(request, out),
+  once: (request) => onceKey(request, { out, confirms: (question) => confirms(question, process.stdin, err) }),
   reload: (request) => reload(request, out),
 });
 const written = [process.stdout, process.stderr].map(

@@ -1,10 +1,13 @@
-/** `sojourn once show`: what the store of a deployment knows of one key of `once()`. */
+/**
+ * `sojourn once show` and `once forget`: what the store of a deployment knows of one key of `once()`. Forgetting is a
+ * compare-and-set on what was shown: a call that takes the entry over, or ends it, comes first.
+ */
 import type { Command } from 'commander';
 import { SojournError } from '../errors.ts';
 import { entryId, readEntry, type ReadEntry, type Scope } from '../once/entry.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { DEFAULTS } from '../options/table.ts';
-import { isEnded } from '../stores/store.ts';
+import { type EndedRecord, isEnded, type StoredRecord } from '../stores/store.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
 import { openStore, type StoreRequest } from './opened-store.ts';
 import { variableName } from './option-flags.ts';
@@ -13,11 +16,14 @@ import type { Environment } from './settings.ts';
 import { storeOf } from './store-url.ts';
 
 export interface OnceRequest extends StoreRequest {
+  readonly what: 'show' | 'forget';
   readonly tool: string;
   readonly key: string;
   /** Whose key it may be. A name is tried in each form of user key that needs no issuer. */
   readonly scopes: readonly Scope[];
   readonly json: boolean;
+  /** `forget` does not ask. */
+  readonly yes: boolean;
 }
 
 interface Flags {
@@ -27,57 +33,90 @@ interface Flags {
   readonly session?: string;
   readonly anonymous?: boolean;
   readonly json?: boolean;
+  readonly yes?: boolean;
 }
+
+const COMMANDS: Readonly<Record<OnceRequest['what'], string>> = {
+  show: 'show what is known of a key: it runs, or how it ended',
+  forget: 'let a key run again that has ended, or whose outcome is unknown; asks first',
+};
 
 export function describeOnce(group: Command, env: Environment, perform: (request: OnceRequest) => Promise<void>): void {
-  group.summary('say what became of a call of once()').description('Reads a durable store.');
-  const show = group.command('show <tool> <key>').description('show what is known of a key: it runs, or how it ended');
-  show
-    .option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
-    .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`)
-    .option('--user <user>', 'the key is of this user: the name, or the key of `sessions show`')
-    .option('--session <id>', 'the key is of this session')
-    .option('--anonymous', "the key is of callers without a user (anonymous: 'shared')")
-    .option('--json', 'print JSON, in one line')
-    .action(() => perform(requestOf(show.args, show.opts<Flags>(), env)));
+  group.summary('say what became of a call of once(), and let its key run again').description('Reads a durable store.');
+  for (const [what, help] of Object.entries(COMMANDS)) {
+    const command = group.command(`${what} <tool> <key>`).description(help);
+    command
+      .option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
+      .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`)
+      .option('--user <user>', 'the key is of this user: the name, or the key of `sessions show`')
+      .option('--session <id>', 'the key is of this session')
+      .option('--anonymous', "the key is of callers without a user (anonymous: 'shared')")
+      .option('--json', 'print JSON, in one line')
+      .action(() => perform(requestOf(what as OnceRequest['what'], command.args, command.opts<Flags>(), env)));
+    if (what === 'forget') command.option('--yes', 'do not ask');
+  }
 }
 
-function requestOf([tool = '', key = '']: readonly string[], flags: Flags, env: Environment): OnceRequest {
+function requestOf(
+  what: OnceRequest['what'],
+  [tool = '', key = '']: readonly string[],
+  flags: Flags,
+  env: Environment,
+): OnceRequest {
   const storeUrl = flags.store ?? (env[variableName('store')] || undefined);
   if (storeUrl === undefined)
-    throw new UsageError(`once show needs --store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);
-  const scopes = scopesOf(flags);
+    throw new UsageError(`once ${what} needs --store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);
+  const scopes = scopesOf(what, flags);
   const name = flags.name ?? (env[variableName('name')] || DEFAULTS.name);
   const origin = flags.store === undefined ? variableName('store') : '--store';
-  return { tool, key, scopes, storeUrl, origin, name, json: flags.json === true };
+  const answers = { json: flags.json === true, yes: flags.yes === true };
+  return { what, tool, key, scopes, storeUrl, origin, name, ...answers };
 }
 
-function scopesOf({ user, session, anonymous }: Flags): readonly Scope[] {
+function scopesOf(what: string, { user, session, anonymous }: Flags): readonly Scope[] {
   const given = [user, session, anonymous].filter((one) => one !== undefined);
-  if (given.length !== 1) throw new UsageError('once show takes one of --user, --session and --anonymous');
+  if (given.length !== 1) throw new UsageError(`once ${what} takes one of --user, --session and --anonymous`);
   if (session !== undefined) return [['session', session]];
   if (user === undefined) return [['anonymous']];
   const keys = [user, JSON.stringify(['user', user]), JSON.stringify(['sub', '', user])];
   return keys.map((key) => ['user', key] as const);
 }
 
-/** Resolves with the exit code: 1 where nothing is known of the key. */
-export async function showOnce(request: OnceRequest, out: (text: string) => void): Promise<number> {
+/** What the command prints to, and whom it asks. */
+export interface OnceTerminal {
+  out(text: string): void;
+  /** Whether the answer to a question is yes. */
+  confirms(question: string): Promise<boolean>;
+}
+
+/** Resolves with the exit code: 1 where nothing is known of the key, or it is not forgotten. */
+export async function onceKey(request: OnceRequest, terminal: OnceTerminal): Promise<number> {
   const chosen = await storeOf(request.storeUrl, request.origin);
   try {
     const store = await openStore(chosen, request);
     try {
-      for (const scope of request.scopes) {
-        const known = await knownOf(store, entryId(scope, request.tool, request.key));
-        if (known === undefined) continue;
-        out(request.json ? `${JSON.stringify(known)}\n` : textOf(request, known));
-        return EXIT.ok;
-      }
+      const found = await foundOf(store, request);
+      if (request.what === 'forget') await forget(store, request, found, terminal);
+      else terminal.out(request.json ? `${JSON.stringify(found.known)}\n` : textOf(request, found.known));
     } finally {
       await store.close();
     }
   } catch (error) {
     throw error instanceof SojournError ? new Failure(chosen.redact(error.message), { cause: error }) : error;
+  }
+  return EXIT.ok;
+}
+
+interface Found {
+  readonly record: StoredRecord | EndedRecord;
+  readonly known: Known;
+}
+
+async function foundOf(store: EndpointStore, { tool, key, scopes }: OnceRequest): Promise<Found> {
+  for (const scope of scopes) {
+    const record = await store.once.read(entryId(scope, tool, key));
+    if (record !== undefined && !(isEnded(record) && record.outcome === ''))
+      return { record, known: await knownOf(store, record) };
   }
   throw new Failure(
     `nothing is known of this key: the next call with it runs. A user whose tokens name an issuer is given by key: ` +
@@ -85,8 +124,27 @@ export async function showOnce(request: OnceRequest, out: (text: string) => void
   );
 }
 
+async function forget(store: EndpointStore, request: OnceRequest, found: Found, terminal: OnceTerminal): Promise<void> {
+  const { record, known } = found;
+  if (known.state === 'running') throw onceRuns(known.instance);
+  const question = `${textOf(request, known)}The next call with this key runs the tool again. Forget what is known? [y/N] `;
+  if (!request.yes && !(await terminal.confirms(question)))
+    throw new Failure('nothing was forgotten: answer y, or give --yes');
+  const outcome = isEnded(record)
+    ? await store.once.drop(record.id, record.at)
+    : await store.once.end(record.id, { epoch: record.epoch, owner: record.owner, atStamp: record.stamp }, '', 0);
+  if (outcome !== 'dropped' && outcome !== 'ended')
+    throw new Failure('a call has used this key since, so nothing was forgotten: `once show` says what became of it');
+  terminal.out(request.json ? `${JSON.stringify({ ...known, forgotten: true })}\n` : 'forgotten: the next call runs\n');
+}
+
+/** Only its owner knows what its handler does at the moment. */
+const onceRuns = (instance = 'an instance'): Failure =>
+  new Failure(`this key runs now, at ${instance}: it can be forgotten when it has ended, or its instance has crashed`);
+
 interface Known {
-  readonly state: 'running' | 'orphaned' | 'ended' | 'unreadable';
+  /** `orphaned`: its instance died, or `afterCrash` failed. */
+  readonly state: 'running' | 'orphaned' | 'ended';
   /** How it ended. */
   readonly outcome?: string;
   readonly bytes?: number;
@@ -96,12 +154,12 @@ interface Known {
   readonly instance?: string;
 }
 
-async function knownOf(store: EndpointStore, id: string): Promise<Known | undefined> {
-  const found = await store.once.read(id);
-  if (found === undefined || (isEnded(found) && found.outcome === '')) return undefined;
+async function knownOf(store: EndpointStore, found: StoredRecord | EndedRecord): Promise<Known> {
   const entry = readEntry(isEnded(found) ? found.outcome : found.body);
-  if (entry === undefined) return { state: 'unreadable' };
-  if (isEnded(found)) return { state: 'ended', ...outcomeOf(entry), endedAt: found.at };
+  if (isEnded(found)) {
+    const ended = entry === undefined ? { outcome: 'unreadable' } : outcomeOf(entry);
+    return { state: 'ended', ...ended, endedAt: found.at };
+  }
   const lease = found.owner === null ? undefined : await store.instances.read(found.owner);
   const instance = lease === undefined ? (found.owner ?? undefined) : instanceText(lease);
   return {
@@ -120,6 +178,7 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   error: 'the handler threw: calls with this key get the same error',
   lost: 'its instance died in the middle, so it may have run: calls with this key get owner_lost',
   cancelled: 'its run was aborted, so it may have run: calls with this key get cancelled',
+  unreadable: 'a newer build of sojourn has recorded it',
   large: 'it ran, and its result is not kept: calls with this key get result_not_kept',
 };
 

@@ -93,7 +93,7 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
 }
 
 const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check'];
-const OTHER_COMMANDS: readonly string[] = ['sessions', 'instances', 'reload', 'dev', 'check', 'demo', 'doctor'];
+const OTHER_COMMANDS: readonly string[] = ['sessions', 'instances', 'reload', 'dev', 'check', 'demo', 'doctor', 'once'];
 /** The mistakes of a command line with arguments that are meant for the module. */
 const NOT_OURS: readonly string[] = ['commander.unknownOption', 'commander.excessArguments'];
 /** `serve -- server.js`: the module is before `--`. */

@@ -26,8 +26,10 @@
 import type { RandomSource } from '../options/system.ts';
 import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../types.ts';
 import type { InstanceStore } from './instance-store.ts';
+import type { OpenStream, ReplayOutcome } from './logged-events.ts';
 
 export type { MaybePromise };
+export type { LoggedEvent, OpenStream, ReplayOutcome } from './logged-events.ts';
 export type { InstanceLease, InstanceMessage, InstanceProcess, InstanceStore } from './instance-store.ts';
 
 /** The format of records; a build refuses a record with a higher one. */
@@ -176,6 +178,8 @@ export type AddOutcome = 'added' | 'exists' | 'gone';
 
 export type EndOutcome = 'ended' | 'fenced' | 'gone';
 
+export type DropOutcome = 'dropped' | 'gone';
+
 export type WriteOutcome = 'written' | 'fenced';
 
 /** `'rung'`: written, and the record stays due ({@link RecordChange.due}). */
@@ -184,13 +188,6 @@ export type SaveOutcome = WriteOutcome | 'rung';
 export interface RecordPage<R = StoredRecord> {
   readonly records: readonly R[];
   readonly nextCursor?: string;
-}
-
-/** An event with its position in its stream: the owner numbers events 0, 1, 2 … per stream, across epochs. */
-export interface LoggedEvent {
-  readonly offset: number;
-  /** JSON text of one message; `''` is a priming event. */
-  readonly data: string;
 }
 
 export interface AppendRequest {
@@ -214,24 +211,6 @@ export interface AppendRequest {
   readonly mark?: Mark | undefined;
   /** A mark to remove, in the same step, after `mark` is written. */
   readonly unmark?: Mark | undefined;
-}
-
-export type ReplayOutcome =
-  | { readonly found: true; readonly events: readonly LoggedEvent[]; readonly next: number; readonly complete: boolean }
-  /**
-   * Retention dropped events after that offset. `first`: the oldest offset from which every event is kept, or the
-   * length of an open stream of which nothing is kept. With `first` a reader can continue after the gap.
-   */
-  | { readonly found: false; readonly why: 'gap'; readonly first?: number }
-  /** The stream does not exist, or does not exist any more. */
-  | { readonly found: false; readonly why: 'unknown' };
-
-/** A stream that is not complete, for the next owner. */
-export interface OpenStream {
-  readonly stream: string;
-  readonly next: number;
-  /** The text of its first append; `null`: none given. */
-  readonly note: string | null;
 }
 
 /** The records of one kind, with their logs. Each method is one atomic step on one record. */
@@ -270,6 +249,12 @@ export interface Records {
    * most 1,024 bytes, or no longer than the body, is never refused.
    */
   end(id: string, from: Seen, outcome: string, keepMs?: number): MaybePromise<EndOutcome>;
+  /**
+   * Forgets an ended record before its keep time is over, if it ended at `endedAt`: its id is free from now on.
+   * `'gone'`: there is no record that `end` has ended then. Throws for a listed kind, whose directory may have to be
+   * corrected after an end.
+   */
+  drop(id: string, endedAt: number): MaybePromise<DropOutcome>;
   /**
    * Records that have not ended, in a stable order; those of one group, if it is given. A cursor also works with
    * another page size. It belongs to the group of its page: with another group the page may leave records out.

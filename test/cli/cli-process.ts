@@ -1,7 +1,7 @@
 /** `sojourn` as a child process, from the build. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { until } from '../kit/until.ts';
@@ -21,6 +21,8 @@ export interface CliOptions {
   from?: string;
   /** A listening socket to pass on, as systemd does. */
   fd?: number;
+  /** What it reads. Without it, there is nothing to read. */
+  input?: string;
   /** The user to run as. */
   user?: { readonly uid: number; readonly gid: number };
 }
@@ -35,7 +37,7 @@ const inherited = Object.fromEntries(
 
 export function startCli(
   args: string[],
-  { env = {}, cwd = programs, node = process.execPath, from = dist, fd, user }: CliOptions = {},
+  { env = {}, cwd = programs, node = process.execPath, from = dist, fd, input, user }: CliOptions = {},
 ) {
   const command = [node, `${from}/cli/main.js`, ...args];
   const [file = '', ...rest] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
@@ -44,8 +46,9 @@ export function startCli(
     ...user,
     // A test signals the process that serves, unless the test asks for workers.
     env: { ...inherited, SOJOURN_WORKERS: '0', ...env },
-    stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
-  }) as ChildProcessByStdio<null, Readable, Readable>;
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
+  }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
+  child.stdin?.end(input);
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));

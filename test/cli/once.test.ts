@@ -1,4 +1,4 @@
-/** `sojourn once show` on the file of a server whose calls end in every way. */
+/** `sojourn once show` and `once forget` on the file of a server whose calls end in every way. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,5 +58,29 @@ test(
     expect((await show('done', '--user', 'ada')).code).toBe(1);
     expect(await show('done')).toMatchObject({ code: 2 });
     expect((await show('done', '--user', 'ada', '--anonymous')).stderr).toContain('takes one of --user');
+
+    const forget = async (key: string, flags: string[] = [], input?: string) => {
+      const args = ['once', 'forget', 'pay', key, '--store', `sqlite:${file}`, '--anonymous', ...flags];
+      return runProcess(args, input === undefined ? {} : { input });
+    };
+    const call = async () => callModern(client, 'tools/call', { name: 'pay', arguments: { key: 'done' } });
+    for (const input of [undefined, '\n', 'no\n']) {
+      const kept = await forget('done', [], input);
+      expect(kept).toMatchObject({ code: 1, stdout: '' });
+      expect(kept.stderr).toMatch(/tool +pay\nkey +done\n[^]*\[y\/N\] [^]*nothing was forgotten/);
+    }
+    expect((await call()).message.result).toMatchObject({ _meta: { 'sojourn/replayed': true } });
+    expect(runs).toBe(3);
+    expect(await forget('done', [], 'Y\n')).toMatchObject({ code: 0, stdout: 'forgotten: the next call runs\n' });
+    expect((await call()).message.result).not.toHaveProperty(['_meta', 'sojourn/replayed']);
+    expect(runs).toBe(4);
+    expect(JSON.parse((await forget('throws', ['--yes', '--json'])).stdout)).toMatchObject({
+      outcome: 'error',
+      forgotten: true,
+    });
+    const running = await forget('runs', ['--yes']);
+    expect(running).toMatchObject({ code: 1, stdout: '' });
+    expect(running.stderr).toMatch(/this key runs now, at \S+/);
+    expect((await forget('never', ['--yes'])).stderr).toContain('nothing is known of this key');
   },
 );

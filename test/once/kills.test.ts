@@ -2,71 +2,20 @@
  * `once()` in processes that are killed: at named points, and at random while callers send their calls again and again.
  * `SOJOURN_KILLS=100 npx vitest run test/once/kills.test.ts` kills as often on each store.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { createRawClient, type JsonRpcAnswer } from '../../src/testing/index.ts';
-import { startNode } from '../kit/child-process.ts';
+import { describe, expect, test } from 'vitest';
+import type { JsonRpcAnswer } from '../../src/testing/index.ts';
 import { textOf } from '../kit/lab.ts';
-import { callModern } from '../kit/modern.ts';
-import { durableKinds, sharedTarget, useSharedStores } from '../kit/shared-stores.ts';
+import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { callPay, PATIENCE_MS, payDeployment } from './pay-deployment.ts';
 
 useSharedStores();
 
-const SERVER = join(import.meta.dirname, 'processes/pay-server.mjs');
 const KILLS = Number(process.env['SOJOURN_KILLS'] ?? 4);
 const TOOLS = ['pay', 'again', 'ask'] as const;
 const CALLERS = 6;
-const PATIENCE_MS = 30_000;
-
-interface Line {
-  readonly by: number;
-  readonly begin?: string;
-  readonly effect?: string;
-}
-
-let deployments = 0;
 
 describe.each(durableKinds)('on the store %s', (kind) => {
-  function deployment() {
-    const folder = mkdtempSync(join(tmpdir(), 'sojourn-once-'));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
-    const effects = join(folder, 'effects');
-    writeFileSync(effects, '');
-    const target = sharedTarget(kind);
-    const name = `once-${process.pid}-${(deployments += 1)}`;
-    async function start(killAt = '') {
-      const env = { ...process.env, SOJOURN_NAME: name, KILL_AT: killAt };
-      const { child, output, alive } = startNode([SERVER, kind, target, effects], { env });
-      const url = await until(() => /^url (.*)$/m.exec(output.stdout)?.[1] ?? '', {
-        timeoutMs: 60_000,
-        what: `its url: ${output.stderr}`,
-      });
-      return { child, url, alive };
-    }
-    const lines = (): Line[] =>
-      readFileSync(effects, 'utf8')
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as Line);
-    const count = (of: 'begin' | 'effect', what: string): number => lines().filter((line) => line[of] === what).length;
-    return { start, lines, count };
-  }
-
-  /** `undefined`: the connection broke. */
-  async function call(url: string, tool: string, key: string, ms = 0): Promise<JsonRpcAnswer | undefined> {
-    const client = createRawClient(url, { timeoutMs: PATIENCE_MS });
-    try {
-      return (await callModern(client, 'tools/call', { name: tool, arguments: { key, ms } })).message;
-    } catch {
-      return undefined;
-    } finally {
-      client.close();
-    }
-  }
-
   test.each([
     ['before the marker', 'pay die', 1],
     ['after the marker', 'owner_lost', 0],
@@ -74,20 +23,20 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     ['after its effect', 'owner_lost', 1],
     ['after the answer, before the end', 'owner_lost', 1],
   ])('a kill %s: the call that is sent again gets %s', { timeout: 120_000 }, async (point, expected, effects) => {
-    const { start, count } = deployment();
+    const { start, count } = payDeployment(kind);
     const [first, second] = [await start(point), await start()];
-    const before = await call(first.url, 'pay', 'die');
+    const before = await callPay(first.url, 'pay', 'die');
     if (point === 'after the answer, before the end') expect(textOf(before)).toBe('pay die');
     await until(() => !first.alive(), { timeoutMs: 10_000, what: 'its death' });
-    for (let n = 0; n < 2; n++) expect(JSON.stringify(await call(second.url, 'pay', 'die'))).toContain(expected);
+    for (let n = 0; n < 2; n++) expect(JSON.stringify(await callPay(second.url, 'pay', 'die'))).toContain(expected);
     expect(count('effect', 'pay die')).toBe(effects);
     expect(count('begin', 'pay die')).toBeLessThanOrEqual(1);
     if (point === 'before the marker') return;
     // A tool that asks does not repeat its effect.
     const third = await start(point);
-    await call(third.url, 'ask', 'die');
+    await callPay(third.url, 'ask', 'die');
     await until(() => !third.alive(), { timeoutMs: 10_000, what: 'its death' });
-    expect(textOf(await call(second.url, 'ask', 'die'))).toBe('ask die');
+    expect(textOf(await callPay(second.url, 'ask', 'die'))).toBe('ask die');
     expect(count('effect', 'ask die')).toBe(1);
   });
 
@@ -95,7 +44,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     `${KILLS} kills at random: no run is repeated, no caller is left without an answer`,
     { timeout: 60_000 + KILLS * 10_000 },
     async () => {
-      const { start, lines, count } = deployment();
+      const { start, lines, count } = payDeployment(kind);
       const instances = [await start(), await start()];
       let isOver = false;
       const outcomes = new Map<string, number>();
@@ -109,7 +58,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
           let answer: JsonRpcAnswer | undefined;
           for (let at = n; answer === undefined; at++) {
             expect(performance.now(), `${tool} ${key}`).toBeLessThan(latest);
-            answer = await call((instances[at % 2] as { url: string }).url, tool, key, ms);
+            answer = await callPay((instances[at % 2] as { url: string }).url, tool, key, ms);
             if (answer === undefined) await new Promise((again) => setTimeout(again, 50));
           }
           const isLost = JSON.stringify(answer).includes('"owner_lost"');
@@ -119,7 +68,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
             (outcomes.get(`${tool} ${isLost ? 'lost' : 'done'}`) ?? 0) + 1,
           );
           // Another call gets the same, unless the instance died after it had answered and before it stored that.
-          const again = await call((instances[(n + 1) % 2] as { url: string }).url, tool, key, ms);
+          const again = await callPay((instances[(n + 1) % 2] as { url: string }).url, tool, key, ms);
           const isLostAgain = again !== undefined && JSON.stringify(again).includes('"owner_lost"');
           if (again !== undefined && isLost) expect(isLostAgain, `${tool} ${key}`).toBe(true);
           if (isLostAgain) expect(tool, key).toBe('pay');

@@ -167,6 +167,7 @@ export class SimStore implements Store {
       },
       add: (id, field, text) => port.call('add', () => data.add(id, field, text)),
       end: (id, { ...seen }, outcome, keepMs) => port.call('end', () => data.end(id, seen, outcome, keepMs)),
+      drop: (id, endedAt) => port.call('drop', () => data.drop(id, endedAt)),
       list: (limit, cursor, group) => port.call('list', () => data.list(limit, cursor, group)),
       count: (group) => port.call('count', () => data.count(group)),
       due: (limit, cursor) => port.call('due', () => data.due(limit, cursor)),

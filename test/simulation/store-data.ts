@@ -7,6 +7,7 @@ import type {
   AppendRequest,
   ClaimOutcome,
   CreateOutcome,
+  DropOutcome,
   DueRecord,
   EndedRecord,
   EndOutcome,
@@ -28,6 +29,7 @@ import type {
 } from '../../src/stores/store.ts';
 import { changedRecord, newRecord, rungRecord, saved } from '../../src/stores/shared/record-change.ts';
 import { groupOf, rangeOf } from '../../src/stores/shared/groups.ts';
+import { checkDroppable } from '../../src/stores/shared/kinds.ts';
 import type { EndReason } from '../../src/types.ts';
 import { endReasonOf } from '../../src/session/record/session-record.ts';
 import { Leases } from './leases.ts';
@@ -187,6 +189,14 @@ export class StoreData {
     this.#held.ended.set(id, { ...ended, forgetAt });
     this.#note('ended', id, { reason: endReasonOf(ended) });
     return 'ended';
+  }
+
+  drop(id: string, endedAt: number): DropOutcome {
+    checkDroppable(this.#options.kind);
+    const ended = this.#held.ended.get(id);
+    if (ended?.at !== endedAt || ended.forgetAt <= this.#options.now()) return 'gone';
+    this.#held.ended.delete(id);
+    return 'dropped';
   }
 
   list(limit: number, cursor?: string, group?: string): RecordPage {

@@ -16,7 +16,7 @@ export const idsBut = (...cases: readonly StoreCase[]): readonly string[] =>
   storeContract.filter((one) => !cases.includes(one)).map(({ id }) => id);
 
 /** The cases about what the memory store refuses. */
-export const ROOM = ['room/number', 'room/share', 'room/bytes', 'room/back', 'room/expired'] as const;
+export const ROOM = ['room/number', 'room/share', 'room/bytes', 'room/back', 'room/dropped', 'room/expired'] as const;
 
 /**
  * The streams for a case on a NATS server. A listing there reads the place of every record of all deployments, one by

@@ -16,6 +16,10 @@ test('random operations have the same answers as a plain model', async () => {
   await compareWithModel({ ...memoryStores(), runs: 1_500 });
 }, 120_000);
 
+test('random operations on records that are not listed have the same answers as a plain model', async () => {
+  await compareWithModel({ ...memoryStores(), runs: 500, listed: false });
+}, 120_000);
+
 test('random operations without a clock have the same answers as a plain model', async () => {
   const { connect, pass } = memoryStores();
   await compareWithModel({ connect, pass, runs: 300 });

@@ -18,10 +18,10 @@ const wanted = process.env['SOJOURN_SEED'] ?? String(DEFAULT_SEED);
 const seed = wanted === 'random' ? Date.now() % 2 ** 31 : Number(wanted);
 
 export function modelTests(runs: number, connect: () => Promise<ModelStores>, spread = inTurn): void {
-  async function check(log: Required<ModelRunOptions>['log'], together: number): Promise<void> {
+  async function check(log: Required<ModelRunOptions>['log'], together: number, listed = true): Promise<void> {
     const { close, ...stores } = await connect();
     try {
-      await compareThrough(spread, { ...stores, log, together, runs: runsOf(runs), seed });
+      await compareThrough(spread, { ...stores, log, together, listed, runs: runsOf(runs), seed });
     } finally {
       await close();
     }
@@ -32,6 +32,8 @@ export function modelTests(runs: number, connect: () => Promise<ModelStores>, sp
     (log) => check(log, 1),
     TIMEOUT_MS,
   );
+
+  test('to random operations on records that are not listed', () => check('small', 1, false), TIMEOUT_MS);
 
   test.each([3, 40])('to random writes that are asked for %i in a turn', (most) => check('small', most), TIMEOUT_MS);
 }

@@ -38,6 +38,7 @@ const FOUND: Readonly<Record<Fault, readonly [id: string, failure: RegExp]>> = {
   'deletion-lost': ['fields/idempotent', /^\+\s+'b'/m],
   'groups-by-prefix': ['group/alike', /^\+\s+'a-\.a\.0'/m],
   'living-counted': ['group/expired', /strictly equal/],
+  'drops-any-end': ['end/dropped', /'dropped'/],
 };
 
 const TIMEOUT_MS = 120_000;

@@ -36,7 +36,8 @@ export type Fault =
   | 'fields-overwritten'
   | 'deletion-lost'
   | 'groups-by-prefix'
-  | 'living-counted';
+  | 'living-counted'
+  | 'drops-any-end';
 
 const LARGE = 1_048_576;
 /** How long a call waits for a server that is frozen. */
@@ -137,6 +138,7 @@ class Server {
           if (answer === 'ended') this.kept += 5;
           return answer;
         }),
+      drop: (id, endedAt) => call(async () => inner.drop(id, await this.#endedAt(inner, id, endedAt))),
       list: (limit, cursor, group) => call(() => this.#list(inner, limit, cursor, group)),
       count: (group) => call(async () => this.#counted(inner, group)),
       due: (limit, cursor) => call(() => inner.due(limit, cursor)),
@@ -155,6 +157,11 @@ class Server {
     if (this.#fault !== 'groups-by-prefix' || group === undefined) return records.list(limit, cursor, group);
     const { records: all } = await records.list(1_000);
     return { records: all.filter(({ id }) => id.startsWith(group)) };
+  }
+
+  async #endedAt(records: Records, id: string, endedAt: number): Promise<number> {
+    const found = this.#fault === 'drops-any-end' ? await records.read(id) : undefined;
+    return found !== undefined && isEnded(found) ? found.at : endedAt;
   }
 
   async #counted(records: Records, group: string): Promise<number> {

@@ -3,6 +3,7 @@
  * from its creation on, and bytes for its body and later for its outcome. A record that finds no room is refused.
  *
  *     enter (create) ──▶ add (end) ──▶ forget (its time is over)
+ *           │                    ╰──▶ drop (before its time)
  *           ╰──▶ leave (it expired, and shows no more)
  *
  * One user may hold a part of what the others leave free, so the records of one user keep no other user out.
@@ -84,6 +85,15 @@ export class LastingTombstones {
     if (found === undefined || found.forgetAt <= now) return undefined;
     const { outcome, at } = found;
     return { id, outcome, at };
+  }
+
+  /** Forgets an end before its time. */
+  drop(id: string): void {
+    const found = this.#byId.get(id);
+    if (found === undefined) return;
+    this.#byId.delete(id);
+    this.#byTime.remove(found);
+    this.#give(found.share, found.bytes);
   }
 
   /** Drops tombstones that are too old. */

@@ -12,6 +12,7 @@ import { monotonicMs } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
 import { checkedGroup, groupOf } from '../shared/groups.ts';
+import { checkDroppable } from '../shared/kinds.ts';
 import { wakeTime } from '../shared/record-change.ts';
 import { DueIndex, type DuePlace } from './due-index.ts';
 import type { HeldRecord } from './held-record.ts';
@@ -102,6 +103,14 @@ export class MemoryRecordTable {
     if (this.#tombstones instanceof LastingTombstones) this.#tombstones.add(ended, forgetAt, now, held.record);
     else this.#tombstones.add(ended, forgetAt, now);
     this.#drop(held);
+  }
+
+  /** `false`: it has no tombstone of this time. */
+  dropEnded(id: string, endedAt: number): boolean {
+    checkDroppable(this.#kind);
+    if (this.#tombstones.find(id, this.now())?.at !== endedAt) return false;
+    this.#tombstones.drop(id);
+    return true;
   }
 
   /** It leaves no tombstone. */

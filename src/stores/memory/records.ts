@@ -4,6 +4,7 @@ import type {
   AppendRequest,
   ClaimOutcome,
   CreateOutcome,
+  DropOutcome,
   DueRecord,
   EndOutcome,
   Fence,
@@ -85,6 +86,10 @@ export class MemoryRecords implements Records {
     if (from.atStamp !== undefined && from.atStamp !== held.record.stamp) return 'fenced';
     this.#table.end(held, outcome, keepMs);
     return 'ended';
+  }
+
+  drop(id: string, endedAt: number): DropOutcome {
+    return this.#table.dropEnded(id, endedAt) ? 'dropped' : 'gone';
   }
 
   list(limit: number, cursor?: string, group?: string): RecordPage {

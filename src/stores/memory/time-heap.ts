@@ -30,6 +30,13 @@ export class TimeHeap<T extends { readonly forgetAt: number }> {
     this.#items[index] = last;
   }
 
+  /** Removes any item, in a time that grows with the number of items. */
+  remove(item: T): void {
+    const others = this.#items.filter((other) => other !== undefined && other !== item);
+    this.#items.length = 1;
+    for (const other of others) if (other !== undefined) this.add(other);
+  }
+
   #timeAt(index: number): number {
     return this.#items[index]?.forgetAt ?? Infinity;
   }

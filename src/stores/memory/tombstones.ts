@@ -34,6 +34,11 @@ export class Tombstones {
     this.forget(now);
   }
 
+  /** Forgets an end before its time. */
+  drop(id: string): void {
+    this.#byId.delete(id);
+  }
+
   /** Drops tombstones that are too old, as far as no earlier end is kept longer. */
   forget(now: number): void {
     for (let { oldest } = this.#byId; oldest !== undefined && oldest.forgetAt <= now; { oldest } = this.#byId)

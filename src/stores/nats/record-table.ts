@@ -17,7 +17,7 @@ import { RecordCache, type CachedRecord, type HeldValue } from './record-cache.t
 import { contended } from './failures.ts';
 import type { NatsKind } from './kind.ts';
 import { emptyTail, type NatsReader } from './reader.ts';
-import { encodeValue, withPieces, type LivingValue } from './record-value.ts';
+import { encodeValue, endedValue, withPieces, type LivingValue } from './record-value.ts';
 import { type FieldChanges, type FieldPiece, PIECE_BYTES, plannedPieces } from './field-pieces.ts';
 import type { ValuePosition } from './keyed-values.ts';
 import { shownRecord } from '../shared/failures.ts';
@@ -183,6 +183,21 @@ export class NatsRecordTable {
     const written = await values.write('records', subject, stored.body, position);
     if (written === undefined) this.removeParts(stored.parts);
     return written && { position: written, parts: stored.parts };
+  }
+
+  /** An empty tombstone stays until the schedule looks at it. `false`: no tombstone of this time shows. */
+  async dropEnded(id: string, endedAt: number): Promise<boolean> {
+    const { reader, clock, where } = this.#options;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const [{ position, value, parts }, now] = await Promise.all([reader.value(id), clock.now()]);
+      if (value === undefined || !('ended' in value)) return false;
+      if (value.ended.at !== endedAt || value.forgetAt <= now) return false;
+      const body = encodeValue(endedValue({ id, outcome: '', at: endedAt }, 0, value.place));
+      if ((await this.write(id, body, position)) === undefined) continue;
+      this.removeParts(parts);
+      return true;
+    }
+    throw contended(where, shownRecord(id));
   }
 
   /** Parts that cannot be removed now are removed by the cleanup schedule. */

@@ -1,11 +1,13 @@
 /** Records, each under a key of a bucket. A change replaces exactly the value that was read. */
 import { placeOf, placesOf } from '../shared/cursor.ts';
 import { checkedGroup, groupOf } from '../shared/groups.ts';
+import { checkDroppable } from '../shared/kinds.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter, wakeTime } from '../shared/record-change.ts';
 import type {
   AddOutcome,
   ClaimOutcome,
   CreateOutcome,
+  DropOutcome,
   DueRecord,
   EndOutcome,
   Fence,
@@ -95,6 +97,12 @@ export class NatsRecords extends NatsLog implements Records {
 
   end(id: string, from: Seen, outcome: string, keepMs = this.#options.kind.keepMs): Promise<EndOutcome> {
     return this.#options.queues.run(id, () => this.#end(id, from, { outcome, keepMs }));
+  }
+
+  async drop(id: string, endedAt: number): Promise<DropOutcome> {
+    const { table, queues, kind } = this.#options;
+    checkDroppable(kind);
+    return queues.run(id, async () => ((await table.dropEnded(id, endedAt)) ? 'dropped' : 'gone'));
   }
 
   /** In the order of their creation. */

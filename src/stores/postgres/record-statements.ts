@@ -110,6 +110,9 @@ export function recordStatements(s: string) {
       WHERE space = $1 AND id = $2 AND ended_at IS NULL AND epoch = $6 AND owner IS NOT DISTINCT FROM $7
         AND ($8::double precision IS NULL OR stamp = $8)`),
     living: statementOf(`SELECT FROM ${s}.records WHERE space = $1 AND id = $2 AND ended_at IS NULL`),
+    /** $3 when it ended. Its row stays until the next creation or trim. */
+    drop: statementOf(`UPDATE ${s}.records SET forget_at = 0
+      WHERE space = $1 AND id = $2 AND ended_at = $3 AND forget_at > ${NOW}`),
     /** $2 ids. */
     lockRecords: statementOf(`SELECT FROM ${lockedInOrder(s, 'unnest($2::text[]) AS all_ids (id)', 's.no')}`),
     /**

@@ -1,10 +1,12 @@
 /** Records in rows. Every write is one statement that checks the fence on the row that it has locked. */
 import { idOf, placesOf } from '../shared/cursor.ts';
 import { groupOf, rangeOf } from '../shared/groups.ts';
+import { checkDroppable } from '../shared/kinds.ts';
 import {
   type AddOutcome,
   type ClaimOutcome,
   type CreateOutcome,
+  type DropOutcome,
   type DueRecord,
   type EndOutcome,
   type Fence,
@@ -127,6 +129,13 @@ export class PostgresRecords extends PostgresLog implements Records {
       return living?.rows.length === 1 ? 'fenced' : 'gone';
     };
     return this.#operate(id, steps, answer);
+  }
+
+  async drop(id: string, endedAt: number): Promise<DropOutcome> {
+    const { space, statements, kind } = this.#options;
+    checkDroppable(kind);
+    const step: Step = [statements.drop, [space, id, endedAt]];
+    return this.#operate(id, [step], ([dropped]) => (dropped?.rowCount === 1 ? 'dropped' : 'gone'));
   }
 
   /** In the order of their ids. */

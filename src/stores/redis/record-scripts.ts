@@ -220,6 +220,17 @@ return {'E', kept}
 `,
 );
 
+/** `KEYS`: head. `ARGV`: when it ended. Answers `D`; `G`: no record ended then, or it shows no more. */
+export const DROP = script(
+  CLOCK,
+  `
+local head = redis.call('HMGET', KEYS[1], 'at', 'k')
+if not head[1] or tonumber(head[1]) ~= tonumber(ARGV[1]) or tonumber(head[2]) <= now then return 'G' end
+redis.call('DEL', KEYS[1])
+return 'D'
+`,
+);
+
 /**
  * `KEYS`: all. The directory's check of a record: answers fence, expiry and due time. If the head is missing because it
  * was deleted or evicted, the script deletes the other keys too.

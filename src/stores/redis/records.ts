@@ -5,10 +5,12 @@
 import type { Logger } from '../../types.ts';
 import { idOf } from '../shared/cursor.ts';
 import { groupOf, rangeOf } from '../shared/groups.ts';
+import { checkDroppable } from '../shared/kinds.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
 import { type AddOutcome, type CreateOutcome, type EndOutcome, type FoundRecord, RECORD_VERSION } from '../store.ts';
 import type {
   ClaimOutcome,
+  DropOutcome,
   DueRecord,
   Fence,
   NewRecord,
@@ -37,7 +39,7 @@ import {
 } from './record-values.ts';
 import { RedisLog } from './record-log.ts';
 import { rawReply } from './server.ts';
-import { ADD, CLAIM, CREATE, END, READ, SAVE } from './record-scripts.ts';
+import { ADD, CLAIM, CREATE, DROP, END, READ, SAVE } from './record-scripts.ts';
 
 /** Records that a listing reads at once. */
 const PAGE = 128;
@@ -153,6 +155,14 @@ export class RedisRecords extends RedisLog implements Records {
       await this.#directory?.forget(id, Number(kept));
       return 'ended';
     });
+  }
+
+  async drop(id: string, endedAt: number): Promise<DropOutcome> {
+    const { keys, kind } = this.#writer;
+    checkDroppable(kind);
+    const [head] = keys.record(id);
+    const reply = await this.#writer.step(id, () => this.#writer.run(DROP, [head], [String(endedAt)]));
+    return reply === 'D' ? 'dropped' : 'gone';
   }
 
   /** In the order of their ids. */

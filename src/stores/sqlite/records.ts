@@ -1,10 +1,12 @@
 /** Records in the file. Every write is one step of a transaction: it checks the fence, then changes the record. */
 import { idOf, placesOf } from '../shared/cursor.ts';
 import { groupOf, rangeOf } from '../shared/groups.ts';
+import { checkDroppable } from '../shared/kinds.ts';
 import type {
   AddOutcome,
   ClaimOutcome,
   CreateOutcome,
+  DropOutcome,
   DueRecord,
   EndOutcome,
   Fence,
@@ -71,6 +73,15 @@ export class SqliteRecords extends SqliteLog implements Records {
       if (epoch !== from.epoch || owner !== from.owner || stamp !== (from.atStamp ?? stamp)) return 'fenced';
       this.#table.end(id, ownership, outcome, keepMs);
       return 'ended';
+    });
+  }
+
+  drop(id: string, endedAt: number): Promise<DropOutcome> {
+    const { database, space, kind, clock } = this.#table;
+    checkDroppable(kind);
+    return this.#file.write(() => {
+      const { changes } = database.change(SQL.dropEnded, [space, id, endedAt, clock.wall()]);
+      return changes === 1 ? 'dropped' : 'gone';
     });
   }
 

@@ -90,6 +90,8 @@ export const SQL = {
     (SELECT no FROM records WHERE space = ?1 AND wakes_at <= ?2 AND expires_at <= ?2 ORDER BY wakes_at LIMIT ?3)`,
   ended: 'SELECT outcome, at, forget_at FROM ended WHERE space = ? AND id = ?',
   makeEnded: 'INSERT OR REPLACE INTO ended (space, id, outcome, at, forget_at) VALUES (?, ?, ?, ?, ?)',
+  /** Only while it shows. */
+  dropEnded: 'DELETE FROM ended WHERE space = ? AND id = ? AND at = ? AND forget_at > ?',
   trimEnded: `DELETE FROM ended WHERE (space, id) IN
     (SELECT space, id FROM ended WHERE forget_at <= ? ORDER BY forget_at LIMIT ?)`,
 

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { assertNear, assertStaysEnded, readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, recordOf, claimed, append } from './store-kit.ts';
-import { openStreams } from '../view.ts';
+import { FENCE, ME, OTHER, OWNERLESS, recordOf, claimed, append, readLiving } from './store-kit.ts';
+import { openStreams, type View } from '../view.ts';
 
 const REASONS = ['deleted', 'idle', 'idle_limit', 'terminated', 'server_closed', 'handler_returned', 'endpoint_closed'];
+
+/** Its ends are kept for a while, and may be dropped before. */
+const DROPPABLE = { kind: 'letters', listed: false, log: false, evicts: false, keepMs: 0 } as const;
+const KEPT_MS = 60_000;
 
 export const endCases = [
   test('end/by-owner: an owner ends its session: the tombstone says why and when, and holds no secret', async (kit) => {
@@ -53,6 +57,50 @@ export const endCases = [
     assert.equal(await view.records.end('s', OWNERLESS, 'idle'), 'gone');
     assert.deepEqual(await readEnded(view, 's'), before);
     assert.equal(await view.records.end('never', OWNERLESS, 'idle'), 'gone');
+  }),
+  test('end/dropped: what ended at the named time is forgotten at once, for every view, and no other end is', async (kit) => {
+    const [here, there] = [await kit.open(DROPPABLE), await kit.open(DROPPABLE)];
+    for (const outcome of ['', 'short', 'x'.repeat(600_000)]) {
+      const id = `s${outcome.length}`;
+      assert.equal(await here.records.create(recordOf(id)), 'created');
+      assert.equal(await there.records.drop(id, 0), 'gone', 'it lives');
+      assert.equal(await here.records.end(id, FENCE, outcome, KEPT_MS), 'ended');
+      const { at } = await readEnded(there, id);
+      for (const other of [at - 1, at + 1, 0]) assert.equal(await there.records.drop(id, other), 'gone');
+      assert.equal((await readEnded(here, id)).outcome, outcome);
+      assert.equal(await here.records.create(recordOf(id)), 'exists');
+      assert.equal(await there.records.drop(id, at), 'dropped');
+      assert.equal(await here.records.read(id), undefined);
+      assert.equal(await there.records.drop(id, at), 'gone');
+      assert.equal(await here.records.end(id, FENCE, 'late'), 'gone');
+      assert.equal(await here.records.save(id, FENCE, { head: 'late' }), 'fenced');
+      assert.deepEqual(await here.records.claim(id, FENCE, ME), { claimed: false, current: undefined });
+      assert.equal(await here.records.create(recordOf(id, { head: 'second' })), 'created');
+      assert.equal(await there.records.drop(id, at), 'gone', 'it lives again');
+      assert.equal((await readLiving(there, id)).head, 'second');
+      assert.equal(await here.records.end(id, FENCE, 'second', KEPT_MS), 'ended');
+      assert.equal((await readEnded(there, id)).outcome, 'second');
+    }
+    assert.equal(await here.records.drop('never', 0), 'gone');
+  }),
+  test('end/dropped-race: of concurrent drops one takes effect, and of the creations that follow one too', async (kit) => {
+    const views = [await kit.open(DROPPABLE), await kit.open(DROPPABLE), await kit.open(DROPPABLE)];
+    await views[0]?.records.create(recordOf('s'));
+    await views[0]?.records.end('s', FENCE, 'first', KEPT_MS);
+    const { at } = await readEnded(views[0] as View, 's');
+    const both = views.map(async ({ records }) => [await records.drop('s', at), await records.create(recordOf('s'))]);
+    const outcomes = (await Promise.all(both)).flat();
+    assert.equal(outcomes.filter((one) => one === 'dropped').length, 1, String(outcomes));
+    assert.ok(outcomes.filter((one) => one === 'created').length <= 1, String(outcomes));
+    await views[1]?.records.create(recordOf('s'));
+    await readLiving(views[2] as View, 's');
+  }),
+  test('end/dropped-listed: a record of a listed kind is not dropped', async (kit) => {
+    const view = await kit.openWith(['s']);
+    assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');
+    const { at } = await readEnded(view, 's');
+    await assert.rejects(async () => view.records.drop('s', at), { code: 'INTERNAL' });
+    assert.equal((await readEnded(view, 's')).outcome, 'deleted');
   }),
   test('end/race: of concurrent ends exactly one ends it, and its reason stays', async (kit) => {
     const views = [await kit.open(), await kit.open(), await kit.open()];

@@ -87,6 +87,16 @@ export const roomCases = [
       await assert.rejects(async () => create(view, 'next-2', 'ada'), isFull);
       assert.equal((await readEnded(view, 'ada-0')).outcome, 'long');
     }),
+    test('room/dropped: a record that is dropped gives its room back at once', async (kit) => {
+      const view = await kit.open({ ...LASTING, tombstones: 4 });
+      assert.equal(await fill(view, 'ada'), 2);
+      for (const n of [0, 1]) assert.equal(await view.records.end(`ada-${n}`, FENCE, 'done', KEPT_MS), 'ended');
+      await assert.rejects(async () => create(view, 'next', 'ada'), isFull);
+      assert.equal(await view.records.drop('ada-0', (await readEnded(view, 'ada-0')).at), 'dropped');
+      assert.equal(await create(view, 'ada-0', 'ada'), 'created');
+      await assert.rejects(async () => create(view, 'next', 'ada'), isFull);
+      assert.equal((await readEnded(view, 'ada-1')).outcome, 'done');
+    }),
     test('room/expired: a record that expires without an end gives its room back with the next trim', async (kit) => {
       const view = await kit.open({ ...LASTING, tombstones: 2 });
       assert.equal(await create(view, 'a', 'ada', KEPT_MS), 'created');

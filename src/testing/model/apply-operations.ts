@@ -101,6 +101,11 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [unk
       const marks = { id, fence: fenceOf(model, id, step.fence), stream: null };
       return both((of) => of.append({ ...marks, ...(clear ? { unmark: mark } : { mark }) }));
     }
+    case 'drop':
+      return both(async (of) => {
+        const found = await of.read(step.id);
+        return of.drop(step.id, found !== undefined && isEnded(found) ? found.at + step.off : 0);
+      });
     case 'list':
       return both(
         (of) => allPages((cursor) => of.list(step.limit, cursor, step.group)),

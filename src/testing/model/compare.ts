@@ -34,6 +34,8 @@ export interface ModelRunOptions extends StoreUnderTest {
    */
   readonly together?: number;
   readonly log?: keyof typeof MODEL_RETENTION;
+  /** `false`: of a kind that is not listed. Its ended records are dropped. */
+  readonly listed?: boolean;
 }
 
 /** How operations use the two views. */
@@ -51,7 +53,7 @@ export async function compareThrough(spread: Spread, options: ModelRunOptions): 
   const { runs = RUNS, seed: first = 1 } = options;
   const failure: FailureOf = (operations) => failureOf(options, spread, operations);
   for (let seed = first; seed < first + runs; seed++) {
-    const operations = randomOperations(seed, isTimed(options));
+    const operations = randomOperations(seed, isTimed(options), options.listed);
     const failed = await failure(operations);
     if (failed === undefined) continue;
     const [fewest, cause] = await shrunk(failure, operations, failed);
@@ -71,13 +73,13 @@ async function failureOf(
   spread: Spread,
   operations: readonly Operation[],
 ): Promise<Error | undefined> {
-  const { pass, together = 1 } = options;
+  const { pass, together = 1, listed = true } = options;
   const timed = isTimed(options);
   const log = { ...MODEL_RETENTION[options.log ?? 'small'], ...(!timed && { ttlMs: LONG_MS }) };
   const keepMs = timed ? MODEL_TOMBSTONE_MS : LONG_MS;
   const kit = createStoreKit(options);
   const now = timed ? kit.now : (): number => 0;
-  const settings = { log, keepMs, leaseMs: LEASE_MS, grouped: true } as const;
+  const settings = { log, keepMs, leaseMs: LEASE_MS, listed, ...(listed && { grouped: true as const }) };
   const views = [await kit.open(settings), await kit.open(settings)] as const;
   try {
     const store = together === 1 ? spread(views) : views[0];

@@ -2,7 +2,14 @@
  * The store contract again, as simple as possible: nothing is deleted, lists are only filtered. Random operations on a
  * real store are compared with it.
  */
-import { type AddOutcome, type CreateOutcome, type EndOutcome, type FoundRecord, isEnded } from '../../stores/store.ts';
+import {
+  type AddOutcome,
+  type CreateOutcome,
+  type DropOutcome,
+  type EndOutcome,
+  type FoundRecord,
+  isEnded,
+} from '../../stores/store.ts';
 import { changedFields } from '../../stores/shared/record-change.ts';
 import type {
   AppendRequest,
@@ -121,6 +128,13 @@ export class PlainStore {
     this.#sessions = this.#sessions.filter((other) => other !== session);
     this.#ended = [...this.#ended.filter(({ value }) => value.id !== id), ended];
     return 'ended';
+  }
+
+  drop(id: string, endedAt: number): DropOutcome {
+    const ended = this.read(id);
+    if (ended === undefined || !isEnded(ended) || ended.at !== endedAt || this.#held(id) !== undefined) return 'gone';
+    this.#ended = this.#ended.filter(({ value }) => value.id !== id);
+    return 'dropped';
   }
 
   /** One page. */

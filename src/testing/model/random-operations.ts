@@ -20,13 +20,19 @@ const MARKS = [{}, { mark: '1' }, { unmark: '1' }, { mark: '1', unmark: '2' }, {
 const OUTCOMES = ['deleted', '', '{"größe":"尺寸 🧪"}', 'x'.repeat(2_000)];
 const MOST = 80;
 
+/** Operations that need a listed kind, and those that need an unlisted one. */
+const LISTED: readonly Name[] = ['list', 'count', 'due'];
+const UNLISTED: readonly Name[] = ['drop'];
+
 /** What an operation draws from; each draw takes the next random number. */
 class Draws {
   readonly timed: boolean;
+  readonly expires: boolean;
   readonly #next: () => number;
 
-  constructor(seed: number, timed: boolean) {
+  constructor(seed: number, timed: boolean, expires: boolean) {
     this.timed = timed;
+    this.expires = expires;
     this.#next = seededRandom(seed);
   }
 
@@ -44,7 +50,7 @@ class Draws {
   }
 
   expiresIn(): number | null {
-    return this.one(this.timed ? EXPIRIES : NO_EXPIRIES);
+    return this.one(this.expires ? EXPIRIES : NO_EXPIRIES);
   }
 
   dueIn(): number | null {
@@ -112,6 +118,7 @@ const OPERATIONS = {
       clear: draws.one([true, false]),
     }),
   ],
+  drop: [2, (draws: Draws, { id }: Drawn) => ({ id, off: draws.one([0, 0, 1]) })],
   list: [2, (draws: Draws) => ({ limit: 1 + draws.below(3), group: draws.one([undefined, ...GROUPS]) })],
   count: [1, (draws: Draws) => ({ group: draws.one(GROUPS) })],
   due: [2, (draws: Draws) => ({ limit: 1 + draws.below(3) })],
@@ -145,11 +152,15 @@ const LAST_LOOKS: readonly Operation[] = IDS.flatMap((id): Operation[] => [
   { op: 'read', id },
 ]);
 
-/** 1 to 80 operations, then a look at everything that is stored. `timed`: with expiries, and time that passes. */
-export function randomOperations(seed: number, timed: boolean): Operation[] {
-  const draws = new Draws(seed, timed);
+/**
+ * 1 to 80 operations, then a look at everything that is stored. `timed`: with expiries, and time that passes. A store
+ * may forget a record that is not `listed` as soon as it has expired, so in their runs none does.
+ */
+export function randomOperations(seed: number, timed: boolean, listed = true): Operation[] {
+  const draws = new Draws(seed, timed, timed && listed);
+  const left = listed ? UNLISTED : LISTED;
   const names = (Object.keys(OPERATIONS) as Name[]).flatMap((name) =>
-    name === 'pass' && !timed ? [] : Array.from({ length: OPERATIONS[name][0] }, () => name),
+    (name === 'pass' && !timed) || left.includes(name) ? [] : Array.from({ length: OPERATIONS[name][0] }, () => name),
   );
   const operation = (): Operation => {
     const op = draws.one(names);

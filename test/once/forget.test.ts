@@ -1,0 +1,143 @@
+/** `sojourn once forget` beside instances that use the key: what it forgets runs again, and nothing else does. */
+import { describe, expect, test } from 'vitest';
+import { type OnceRequest, onceKey } from '../../src/cli/once.ts';
+import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import { textOf } from '../kit/lab.ts';
+import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+import { callPay, payDeployment } from './pay-deployment.ts';
+
+useSharedStores();
+
+const ROUNDS = 12;
+
+describe.each(durableKinds)('on the store %s', (kind) => {
+  function deployment() {
+    const made = payDeployment(kind);
+    const { name, storeUrl, start } = made;
+    /** `between`: after the look and before the write, as while the operator reads the question. */
+    async function forget(
+      tool: string,
+      key: string,
+      between: () => Promise<unknown> = async () => undefined,
+    ): Promise<string> {
+      const scopes: OnceRequest['scopes'] = [['anonymous']];
+      const answers = { json: false, yes: false };
+      const request: OnceRequest = { what: 'forget', tool, key, scopes, storeUrl, origin: '--store', name, ...answers };
+      const printed: string[] = [];
+      const confirms = async (): Promise<boolean> => {
+        await between();
+        return true;
+      };
+      try {
+        await onceKey(request, { out: (text) => printed.push(text), confirms });
+        return printed.join('');
+      } catch (error) {
+        return (error as Error).message;
+      }
+    }
+    /** A call whose instance has died in the middle of its handler. */
+    async function crashed(tool: string): Promise<void> {
+      const dead = await start('in the handler');
+      await callPay(dead.url, tool, 'die');
+      await until(() => !dead.alive(), { timeoutMs: 10_000, what: 'its death' });
+    }
+    return { ...made, forget, crashed };
+  }
+
+  const FORGOTTEN = /^forgotten/;
+  const USED = /a call has used this key since/;
+  const lost = (answer: JsonRpcAnswer | undefined): boolean => JSON.stringify(answer).includes('"owner_lost"');
+
+  test(
+    'an ended key and an unknown one run again once forgotten, a running one is refused',
+    { timeout: 60_000 },
+    async () => {
+      const { start, forget, crashed, count } = deployment();
+      const { url } = await start();
+      expect(await forget('pay', 'a')).toContain('nothing is known of this key');
+      for (const run of [1, 2]) {
+        for (let n = 0; n < 2; n++) expect(textOf(await callPay(url, 'pay', 'a'))).toBe('pay a');
+        expect(count('effect', 'pay a')).toBe(run);
+        await expect.poll(() => forget('pay', 'a')).toMatch(FORGOTTEN);
+      }
+      await crashed('pay');
+      await expect.poll(async () => lost(await callPay(url, 'pay', 'die'))).toBe(true);
+      expect(await forget('pay', 'die')).toMatch(FORGOTTEN);
+      expect(textOf(await callPay(url, 'pay', 'die'))).toBe('pay die');
+
+      const running = callPay(url, 'pay', 'slow', 1_500);
+      await until(() => count('begin', 'pay slow') === 1);
+      expect(await forget('pay', 'slow')).toMatch(/^this key runs now, at \S+.* it can be forgotten when it has ended/);
+      expect(textOf(await running)).toBe('pay slow');
+      expect(count('effect', 'pay slow')).toBe(1);
+    },
+  );
+
+  test(
+    'a claim that comes first is not forgotten, and neither is the end of the call',
+    { timeout: 60_000 },
+    async () => {
+      const { start, forget, crashed, count } = deployment();
+      const { url } = await start();
+      for (const tool of ['again', 'pay']) {
+        await crashed(tool);
+        await until(
+          async () => !(await forget(tool, 'die', () => Promise.reject(new Error('no')))).includes('runs now'),
+        );
+        const forgotten = await forget(tool, 'die', () => callPay(url, tool, 'die'));
+        expect(forgotten).toMatch(USED);
+      }
+      expect(count('begin', 'again die')).toBe(2);
+      expect(textOf(await callPay(url, 'again', 'die'))).toBe('again die');
+      expect(lost(await callPay(url, 'pay', 'die'))).toBe(true);
+      // A run that was forgotten and began again is another one.
+      const second = async (): Promise<void> => {
+        expect(await forget('pay', 'die')).toMatch(FORGOTTEN);
+        expect(textOf(await callPay(url, 'pay', 'die'))).toBe('pay die');
+      };
+      expect(await forget('pay', 'die', second)).toMatch(USED);
+      expect([count('effect', 'again die'), count('effect', 'pay die')]).toEqual([1, 1]);
+    },
+  );
+
+  test(
+    'a call that attaches to a lost run begins its own once that is forgotten, or says that it is lost',
+    { timeout: 60_000 },
+    async () => {
+      const { start, forget, crashed, count } = deployment();
+      const { url } = await start();
+      await crashed('pay');
+      const attached = callPay(url, 'pay', 'die');
+      const forgotten = await until(async () => {
+        const said = await forget('pay', 'die');
+        return said.includes('runs now') ? '' : said;
+      });
+      const answer = await attached;
+      const last = await callPay(url, 'pay', 'die');
+      if (FORGOTTEN.test(forgotten)) expect(textOf(last)).toBe('pay die');
+      else expect([lost(answer), lost(last)]).toEqual([true, true]);
+      expect(count('begin', 'pay die')).toBe(FORGOTTEN.test(forgotten) ? 2 : 1);
+    },
+  );
+
+  test(
+    'calls and forgets at once: a key runs once, and once more for each time that it was forgotten',
+    { timeout: 60_000 },
+    async () => {
+      const { start, forget, count } = deployment();
+      const urls = await Promise.all([start(), start()].map(async (one) => (await one).url));
+      let forgotten = 0;
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const said = [forget('again', 'k'), forget('again', 'k')];
+        const answers = [...urls, ...urls].map((url) => callPay(url, 'again', 'k'));
+        forgotten += (await Promise.all(said)).filter((one) => FORGOTTEN.test(one)).length;
+        for (const answer of await Promise.all(answers)) expect(textOf(answer), JSON.stringify(answer)).toBe('again k');
+        expect(count('begin', 'again k')).toBeLessThanOrEqual(1 + forgotten);
+      }
+      expect(forgotten).toBeGreaterThan(0);
+      expect(textOf(await callPay(urls[0] as string, 'again', 'k'))).toBe('again k');
+      expect(count('begin', 'again k')).toBeGreaterThanOrEqual(forgotten);
+    },
+  );
+});
