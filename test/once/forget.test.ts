@@ -51,7 +51,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
 
   test(
     'an ended key and an unknown one run again once forgotten, a running one is refused',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const { start, forget, crashed, count } = deployment();
       const { url } = await start();
@@ -76,7 +76,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
 
   test(
     'a claim that comes first is not forgotten, and neither is the end of the call',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const { start, forget, crashed, count } = deployment();
       const { url } = await start();
@@ -103,7 +103,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
 
   test(
     'a call that attaches to a lost run begins its own once that is forgotten, or says that it is lost',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const { start, forget, crashed, count } = deployment();
       const { url } = await start();
@@ -123,7 +123,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
 
   test(
     'calls and forgets at once: a key runs once, and once more for each time that it was forgotten',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const { start, forget, count } = deployment();
       const urls = await Promise.all([start(), start()].map(async (one) => (await one).url));
