@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer, IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, Socket } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
 import express from 'express';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
@@ -249,6 +250,38 @@ test('a response that never gets a connection, as adapters make them, waits for 
   const res = new ServerResponse(req);
   endpoint.node(req, res, { jsonrpc: '2.0', id: 1, method: 'tools/call', params: work('once') });
   await until(() => calls.over === 1 && res.writableEnded);
+});
+
+/** What `node:http` has of a connection from one read. */
+const READ_BYTES = 65_536;
+
+test.each(['node', 'fetch'] as const)('one turn brings what one read has of a connection: %s', async (face) => {
+  const { factory } = workServer({});
+  const endpoint = createMcpEndpoint(factory, { ...STATELESS, logger: createLog() });
+  const fetchFace = getRequestListener((request) => endpoint.fetch(request));
+  let [inTurn, most, all] = [0, 0, 0];
+  const http = createServer((req, res) => {
+    if (inTurn === 0) setImmediate(() => (inTurn = 0));
+    inTurn += 1;
+    all += 1;
+    most = Math.max(most, inTurn);
+    if (face === 'node') endpoint.node(req, res);
+    else void fetchFace(req, res);
+  });
+  http.listen(0, '127.0.0.1');
+  onTestFinished(async () => {
+    await endpoint.close();
+    http.closeAllConnections();
+    http.close();
+  });
+  await until(() => http.listening);
+  const { send, read } = pipe((http.address() as AddressInfo).port);
+  const sent = rawRequest('POST', version, { jsonrpc: '2.0', method: 'notifications/none' });
+  const count = Math.floor(600_000 / sent.length);
+  send(sent.repeat(count));
+  await until(() => read.closed || all === count);
+  expect(most).toBeLessThanOrEqual(READ_BYTES / sent.length + 1);
+  floods.made(count);
 });
 
 describe.each<Face>(['listen', 'fetch'])('what waits, %s,', (face) => {
