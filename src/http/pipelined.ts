@@ -27,13 +27,13 @@ const bytesOf = ({ rawHeaders }: IncomingMessage): number =>
 const NO_SHARE = '';
 
 /**
- * What `node:http` pauses a connection by whose answers are not read. While `_paused` is set it does not read on for the
+ * How `node:http` pauses a connection whose answers are not read. While `_paused` is set it does not read on for the
  * body of a request, and it pauses the parser once that has parsed what was read.
  */
 type Paused = Socket & { _paused?: boolean; readonly parser?: { resume(): void } | null };
 
 /**
- * Reads on in the next turn of the event loop. `node:http` reads more than 2 MB of a connection in one turn, some 10,000
+ * Reads on in the next turn of the event loop. `node:http` reads more than 2 MB of a connection in one turn, or 10,000
  * requests, and serves no other client in it. What one read has brought, 64 KiB, is parsed in this turn.
  */
 function readInNextTurn(socket: Paused): void {
