@@ -95,7 +95,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
     const heldNothing = this.held.charged === 0;
     if (!this.held.take(bytes)) return false;
     // A refused request is answered at once, and the list would keep it until its turn ends.
-    if (heldNothing && this.held.charged > 0) hearsTurnEnd(this, true);
+    if (heldNothing && this.held.charged > 0 && this.#watched === undefined) hearsTurnEnd(this, true);
     return true;
   }
 

@@ -56,9 +56,13 @@ export interface RequestNotice {
   /** The client left before its answer was complete. */
   readonly left: boolean;
   readonly ms: number;
+  /** By the clock of `monotonic()`. */
+  readonly endedAt: number;
   readonly sessionId: string | undefined;
   /** Who sent it. `undefined`: it has a session, or no listener wants to know. */
   readonly client: SeenClient | undefined;
+  /** The key of its user. */
+  readonly user: string | undefined;
   /** The id of its trace, as its client or a proxy named it (`traceparent`). */
   readonly trace?: string | undefined;
   /** What it carried, while a listener wants payloads. */
@@ -76,8 +80,6 @@ export interface SeenClient {
   readonly name: string;
   readonly version: string;
   readonly protocolVersion: string;
-  /** The key of its user. */
-  readonly user: string | undefined;
 }
 
 /** What a refusal says about itself. */

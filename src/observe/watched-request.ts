@@ -31,7 +31,7 @@ export class WatchedRequest {
   #failure: CallFailure | undefined = undefined;
   #status: number | undefined = undefined;
   #payload: (SeenPayload & { readonly sent: string[] }) | undefined = undefined;
-  #client: Omit<SeenClient, 'user'> | undefined = undefined;
+  #client: SeenClient | undefined = undefined;
 
   constructor(notices: Notices, time: Required<TimeProvider>) {
     this.#notices = notices;
@@ -73,6 +73,7 @@ export class WatchedRequest {
   over(exchange: WatchedExchange, left: boolean): void {
     const isGet = exchange.method === 'GET';
     const resumed = isGet && exchange.header('last-event-id') !== undefined;
+    const endedAt = this.#time.monotonic();
     this.#notices.emit({
       kind: 'request',
       http: shown(exchange.method),
@@ -84,9 +85,11 @@ export class WatchedRequest {
       failure: isGet && !resumed ? undefined : this.#failure,
       resumed,
       left,
-      ms: this.#time.monotonic() - this.#began,
+      ms: endedAt - this.#began,
+      endedAt,
       sessionId: exchange.sessionId ?? exchange.header('mcp-session-id'),
-      client: this.#client && { ...this.#client, user: exchange.user },
+      client: this.#client,
+      user: exchange.user,
       trace: this.#notices.wanted.clients ? traceIn(exchange.header('traceparent')) : undefined,
       payload: this.#payload,
     });
@@ -100,7 +103,7 @@ const traceIn = (header: string | undefined): string | undefined =>
   header === undefined ? undefined : TRACE.exec(header.slice(0, 64))?.[1];
 
 /** A client without a session names itself in each request. */
-function clientIn(params: Readonly<Record<string, unknown>> | undefined): Omit<SeenClient, 'user'> | undefined {
+function clientIn(params: Readonly<Record<string, unknown>> | undefined): SeenClient | undefined {
   const meta = params?.['_meta'];
   const info = isObject(meta) ? meta[CLIENT_INFO_META_KEY] : undefined;
   if (!isObject(meta) || !isObject(info)) return undefined;
@@ -126,8 +129,8 @@ function learnTools(json: string, tools: ToolNames): void {
 
 /** How a message tells that its call failed; `undefined`: it is a result, a notification or a question. */
 function failureIn(json: string): CallFailure | undefined {
-  // Almost every message has neither text, and needs no parsing.
-  if (!json.includes('"error"') && !json.includes('"isError":true')) return undefined;
+  // Almost every message has neither `"error":` nor `"isError":`, which end alike, and needs no parsing.
+  if (!json.includes('rror":')) return undefined;
   const message: unknown = orUndefined(() => JSON.parse(json));
   if (!isObject(message)) return undefined;
   const { error, result } = message;

@@ -1,5 +1,6 @@
 /** What a dashboard keeps is bounded: names, ids, reasons, sessions, clients, and streams that are not read. */
 import { describe, expect, test } from 'vitest';
+import { Collector } from '../../src/dashboard/server/collector.ts';
 import { FleetEvents } from '../../src/dashboard/server/fleet-events.ts';
 import { Payloads } from '../../src/dashboard/server/payloads.ts';
 import type { Fleet } from '../../src/dashboard/server/fleet.ts';
@@ -9,6 +10,7 @@ import { SessionRing } from '../../src/dashboard/server/session-ring.ts';
 import { Sessionless } from '../../src/dashboard/server/sessionless.ts';
 import { Stops } from '../../src/dashboard/server/stops.ts';
 import { Notices, type RequestNotice } from '../../src/observe/notices.ts';
+import { WatchedRequest } from '../../src/observe/watched-request.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const SELF = { id: 'self' };
@@ -35,8 +37,10 @@ const request = (more: Partial<RequestNotice>): RequestNotice => ({
   resumed: false,
   left: false,
   ms: 1,
+  endedAt: 1,
   sessionId: undefined,
   client: undefined,
+  user: undefined,
   payload: undefined,
   ...more,
 });
@@ -94,36 +98,91 @@ describe('refusals', () => {
   });
 });
 
-test('clients without a session are so many, however they call themselves', () => {
-  const clients = new Sessionless(time());
-  for (let n = 0; n < 5_000; n++)
+test('clients without a session are so many, however they call themselves; those that come again stay', () => {
+  const clock = time();
+  const clients = new Sessionless(clock);
+  const client = (name: string) => ({ name, version: '1', protocolVersion: '2026-07-28' });
+  for (let n = 0; n < 5_000; n++) {
+    for (const name of ['again', `c${n}`])
+      clients.request(request({ client: client(name), endedAt: clock.monotonic() + n }));
+  }
+  const list = clients.list();
+  expect(list.length).toBeLessThanOrEqual(256);
+  expect(list.map(({ clientInfo }) => clientInfo.name)).toEqual(expect.arrayContaining(['c4999', 'again']));
+  expect(list.find(({ clientInfo }) => clientInfo.name === 'again')?.perMinute).toBe(5_000);
+});
+
+test('a client is one for each user, name and version, and is forgotten 15 minutes later', async () => {
+  const clock = time();
+  const clients = new Sessionless(clock);
+  const of = (name: string, version: string, user?: string) =>
     clients.request(
-      request({ client: { name: `c${n}`, version: '1', protocolVersion: '2026-07-28', user: undefined } }),
+      request({ client: { name, version, protocolVersion: '2026-07-28' }, user, endedAt: clock.monotonic() }),
     );
-  expect(clients.list().length).toBeLessThanOrEqual(256);
-  expect(clients.list().map(({ clientInfo }) => clientInfo.name)).toContain('c4999');
+  for (let n = 0; n < 3; n++) for (const user of [undefined, 'ann', 'bo']) of('a', '1', user);
+  // A user that is called like a client is not that client.
+  of('ann', '1');
+  of('a', '2', 'ann');
+  expect(
+    clients
+      .list()
+      .map(({ clientInfo, userName, perMinute }) =>
+        [clientInfo.name, clientInfo.version, userName, perMinute].join(' '),
+      )
+      .toSorted(),
+  ).toEqual(['a 1  3', 'a 1 ann 3', 'a 1 bo 3', 'a 2 ann 1', 'ann 1  1']);
+  await clock.advance(900_000);
+  expect([clients.list(), clients.count]).toEqual([[], 0]);
+});
+
+test('a request that no page watches costs two looks at the clock and none at the sessions', () => {
+  const clock = time();
+  const looks = { now: 0, monotonic: 0 };
+  const counted = {
+    ...clock,
+    now: () => ((looks.now += 1), clock.now()),
+    monotonic: () => ((looks.monotonic += 1), clock.monotonic()),
+  };
+  const notices = new Notices();
+  const registry = new Proxy(
+    {},
+    { get: (_, name) => (name === 'then' ? undefined : expect.unreachable(String(name))) },
+  );
+  const collector = new Collector(counted, registry as never, notices, SELF);
+  const exchange = { method: 'POST', sessionId: 's', user: undefined, header: () => undefined };
+  Object.assign(looks, { now: 0, monotonic: 0 });
+  for (let n = 0; n < 100; n++) {
+    const watched = new WatchedRequest(notices, counted);
+    watched.carries('tools/call', { name: 'echo' });
+    watched.head(200);
+    watched.over(exchange, false);
+  }
+  expect(looks).toEqual({ now: 0, monotonic: 200 });
+  expect(collector.ring.rowsOf('s')).toHaveLength(100);
+  expect(collector.count.requests).toBe(100);
+  collector.stop();
 });
 
 test('timelines of all sessions have so many rows, and ids without end have none', () => {
-  const ring = new SessionRing(SELF);
-  for (let n = 0; n < 10_000; n++) ring.request(request({ sessionId: `s${n % 10}` }), `s${n % 10}`, n);
+  const ring = new SessionRing(time(), SELF);
+  for (let n = 0; n < 10_000; n++) ring.request(request({ sessionId: `s${n % 10}` }), `s${n % 10}`);
   const all = Array.from({ length: 10 }, (_, n) => ring.rowsOf(`s${n}`).length).reduce((sum, rows) => sum + rows, 0);
   expect(all).toBe(2_048);
   expect(ring.isFull).toBe(true);
-  for (let n = 0; n < 3_000; n++) ring.request(request({}), `${n}${LONG}`, n);
+  for (let n = 0; n < 3_000; n++) ring.request(request({}), `${n}${LONG}`);
   expect(ring.rowsOf(`0${LONG}`)).toEqual([]);
   expect(ring.rowsOf('s9').length).toBeGreaterThan(0);
 });
 
 test('what a request carried is not kept by the timeline, and is shown only where it was asked for', () => {
-  const ring = new SessionRing(SELF);
+  const ring = new SessionRing(time(), SELF);
   const payloads = new Payloads(time(), new Notices());
   const payload = { params: { name: 'echo', arguments: { text: 'hello', apiKey: 'k-1234' } }, sent: [] };
   expect(payloads.begin('s')).toBeUndefined();
   payloads.shows = 'keys';
   expect(payloads.linesOf('s', payload)).toBeUndefined();
   expect(payloads.begin('s')).toBeGreaterThan(0);
-  ring.request(request({ payload, sessionId: 's' }), 's', 1, payloads.linesOf('s', payload));
+  ring.request(request({ payload, sessionId: 's' }), 's', payloads.linesOf('s', payload));
   const [row] = ring.rowsOf('s');
   expect(JSON.stringify(row)).not.toContain('hello');
   expect(row).toMatchObject({
@@ -162,7 +221,7 @@ test('payloads end after five minutes, and deep and wide ones are cut', async ()
   expect(notices.wanted.payloads).toBe(true);
   let deep: unknown = 'bottom';
   for (let n = 0; n < 100; n++) deep = { down: deep };
-  const wide = Object.fromEntries(Array.from({ length: 5_000 }, (_, n) => [`${n}${LONG.slice(0, 1_000)}`, LONG]));
+  const wide = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`${n}${LONG.slice(0, 1_000)}`, LONG]));
   const lines = payloads.linesOf('s', { params: { deep, wide }, sent: [LONG, `{"result":${JSON.stringify(wide)}}`] });
   expect(lines?.length).toBeLessThanOrEqual(64);
   expect(JSON.stringify(lines).length).toBeLessThan(64 * 1_024);

@@ -31,7 +31,6 @@ interface WatchesSessions {
 
 export class Collector {
   readonly #time: Required<TimeProvider>;
-  readonly #registry: Registry;
   readonly hour: Hour;
   readonly refusals: RefusalRows;
   readonly events: FleetEvents;
@@ -44,12 +43,11 @@ export class Collector {
 
   constructor(time: Required<TimeProvider>, registry: Registry, notices: Notices, self: { readonly id: string }) {
     this.#time = time;
-    this.#registry = registry;
     this.hour = new Hour(time, registry);
     this.refusals = new RefusalRows(time);
     this.events = new FleetEvents(time, self);
     this.stops = new Stops(time, self);
-    this.ring = new SessionRing(self);
+    this.ring = new SessionRing(time, self);
     this.clients = new Sessionless(time);
     this.payloads = new Payloads(time, notices);
     notices.listen((notice) => this.#note(notice), { requests: true, details: true, clients: true });
@@ -90,8 +88,7 @@ export class Collector {
         return this.stops.note(notice);
       case 'relayed':
         this.#count.relayed += 1;
-        if (notice.sessionId !== undefined)
-          this.ring.relayed(notice.sessionId, notice.to, notice.outcome === 'lost', this.#time.now());
+        if (notice.sessionId !== undefined) this.ring.relayed(notice.sessionId, notice.to, notice.outcome === 'lost');
         return this.stops.note(notice);
       default:
         return this.#step(notice);
@@ -145,10 +142,9 @@ export class Collector {
     if (sessionId === undefined) return this.clients.request(notice);
     // Clients may send any id.
     if (status === 404) return;
-    const id = this.#registry.get(sessionId)?.id ?? sessionId;
-    this.ring.request(notice, id, this.#time.now(), this.payloads.linesOf(id, notice.payload));
+    this.ring.request(notice, sessionId, this.payloads.linesOf(sessionId, notice.payload));
     this.stops.request(notice);
-    this.#rows?.changed(id);
+    this.#rows?.changed(sessionId);
   }
 }
 

@@ -5,7 +5,7 @@
 import { BoundedMap } from '../../bounded-map.ts';
 import type { RequestNotice, SessionNotice } from '../../observe/notices.ts';
 import type { WaitedNotice } from '../../observe/step-notices.ts';
-import type { SessionEventMap } from '../../types.ts';
+import type { SessionEventMap, TimeProvider } from '../../types.ts';
 import type { EventRow, MessageRow, PayloadLine, TimelineRow } from '../wire-pages.ts';
 
 /** A row takes some 350 bytes, and at most 1 KiB: its texts are cut. */
@@ -16,31 +16,50 @@ const ID_LENGTH = 128;
 const OPEN = 512;
 const MOST = 500;
 
-type Row = RequestNotice | SessionNotice | { readonly kind: 'event'; readonly row: EventRow };
-
-interface Entry {
-  readonly session: string;
-  readonly at: number;
-  readonly row: Row;
+/** What most requests do not have. */
+interface Unusual {
+  readonly failure: RequestNotice['failure'];
+  readonly refused: RequestNotice['refused'];
+  readonly left: boolean;
+  readonly resumed: boolean;
   readonly wait: WaitedNotice | undefined;
-  /** The owner, where another instance ran it. */
-  readonly ran: string | undefined;
-  readonly wasLost: boolean;
+  readonly relay: Relay | undefined;
   readonly payload: readonly PayloadLine[] | undefined;
 }
 
-function plain(session: string, at: number, row: Row): Entry {
-  return { session, at, row, wait: undefined, ran: undefined, wasLost: false, payload: undefined };
+interface Relay {
+  readonly at: number;
+  /** The owner, which ran it. */
+  readonly to: string;
+  readonly lost: boolean;
+}
+
+/** One place of the ring. Each request writes over an older one: nothing is allocated for it. */
+class Entry {
+  session = '';
+  /** `undefined`: a request, which the members below are about. */
+  event: SessionNotice | EventRow | undefined = undefined;
+  /** By the clock of `monotonic()`. */
+  began = 0;
+  ms = 0;
+  http = '';
+  method: string | undefined = undefined;
+  target: string | undefined = undefined;
+  status = 0;
+  trace: string | undefined = undefined;
+  unusual: Unusual | undefined = undefined;
 }
 
 export class SessionRing {
   readonly #self: { readonly id: string };
+  readonly #time: Required<TimeProvider>;
   readonly #entries: (Entry | undefined)[] = Array.from({ length: ROWS });
   readonly #waits = new BoundedMap<string, WaitedNotice>(OPEN);
-  readonly #relays = new BoundedMap<string, { readonly at: number; readonly to: string; readonly lost: boolean }>(OPEN);
+  readonly #relays = new BoundedMap<string, Relay>(OPEN);
   #next = 0;
 
-  constructor(self: { readonly id: string }) {
+  constructor(time: Required<TimeProvider>, self: { readonly id: string }) {
+    this.#time = time;
     this.#self = self;
   }
 
@@ -48,57 +67,53 @@ export class SessionRing {
     this.#waits.set(notice.sessionId, notice);
   }
 
-  relayed(sessionId: string, to: string, lost: boolean, at: number): void {
+  relayed(sessionId: string, to: string, lost: boolean): void {
+    const at = this.#time.monotonic();
     this.#relays.set(sessionId, { at, to, lost: lost || this.#relays.get(sessionId)?.lost === true });
   }
 
-  /** `payload`: for a person who asked for it. */
-  request(notice: RequestNotice, session: string, now: number, payload?: readonly PayloadLine[]): void {
-    const wait = this.#waits.size === 0 ? undefined : this.#waits.get(session);
-    const noted = this.#relays.size === 0 ? undefined : this.#relays.get(session);
-    // A relay that ended before this request began was of another one, such as a GET stream.
-    const relay = noted !== undefined && noted.at >= now - notice.ms ? noted : undefined;
-    if (wait !== undefined) this.#waits.delete(session);
-    if (noted !== undefined) this.#relays.delete(session);
-    this.#push({
-      session,
-      at: now - notice.ms,
-      // What a request carried must not stay in memory.
-      row: notice.payload === undefined ? notice : { ...notice, payload: undefined },
-      wait,
-      ran: relay?.to,
-      wasLost: relay?.lost === true,
-      payload,
-    });
+  /** `payload`: for a person who asked for it. Nothing else of what the request carried stays in memory. */
+  request(notice: RequestNotice, session: string, payload?: readonly PayloadLine[]): void {
+    const unusual = this.#unusual(notice, session, payload);
+    const entry = this.#place(session);
+    if (entry === undefined) return;
+    entry.event = undefined;
+    entry.began = notice.endedAt - notice.ms;
+    entry.ms = notice.ms;
+    entry.http = notice.http;
+    entry.method = notice.method;
+    entry.target = notice.target;
+    entry.status = notice.status;
+    entry.trace = notice.trace;
+    entry.unusual = unusual;
   }
 
   happened(notice: SessionNotice): void {
-    this.#push(plain(notice.sessionId, notice.at, notice));
+    this.#noteEvent(notice.sessionId, notice);
   }
 
   event(session: string, row: EventRow): void {
-    this.#push(plain(session, row.at, { kind: 'event', row }));
+    this.#noteEvent(session, row);
   }
 
   /** Newest first. */
   rowsOf(session: string): TimelineRow[] {
+    const sinceStart = this.#time.now() - this.#time.monotonic();
     const rows: TimelineRow[] = [];
-    for (let n = 1; n <= ROWS && rows.length < MOST; n++) {
-      const entry = this.#entries[(this.#next - n + ROWS * 2) % ROWS];
-      if (entry === undefined) break;
-      if (entry.session === session) rows.push(this.#shown(entry));
+    for (const entry of this.#newestFirst()) {
+      if (entry.session !== session) continue;
+      const { event } = entry;
+      if (event === undefined) rows.push(messageRow(entry, sinceStart, this.#self.id));
+      else rows.push(event.kind === 'event' ? event : eventRow(event, this.#self.id));
+      if (rows.length === MOST) break;
     }
     return rows;
   }
 
   /** The trace of the newest request that named one. */
   traceOf(session: string): string | undefined {
-    for (let n = 1; n <= ROWS; n++) {
-      const entry = this.#entries[(this.#next - n + ROWS * 2) % ROWS];
-      if (entry === undefined) return undefined;
-      if (entry.session === session && entry.row.kind === 'request' && entry.row.trace !== undefined)
-        return entry.row.trace;
-    }
+    for (const entry of this.#newestFirst())
+      if (entry.session === session && entry.event === undefined && entry.trace !== undefined) return entry.trace;
     return undefined;
   }
 
@@ -107,51 +122,77 @@ export class SessionRing {
     return this.#entries[this.#next] !== undefined;
   }
 
-  #push(entry: Entry): void {
-    if (entry.session.length > ID_LENGTH) return;
-    this.#entries[this.#next] = entry;
+  *#newestFirst(): Iterable<Entry> {
+    for (let n = 1; n <= ROWS; n++) {
+      const entry = this.#entries[(this.#next - n + ROWS) % ROWS];
+      if (entry === undefined) return;
+      yield entry;
+    }
+  }
+
+  #unusual(notice: RequestNotice, session: string, payload: Unusual['payload']): Unusual | undefined {
+    const wait = this.#waits.size === 0 ? undefined : this.#waits.get(session);
+    const noted = this.#relays.size === 0 ? undefined : this.#relays.get(session);
+    if (wait !== undefined) this.#waits.delete(session);
+    if (noted !== undefined) this.#relays.delete(session);
+    const { failure, refused, left, resumed } = notice;
+    // A relay that ended before this request began was of another one, such as a GET stream.
+    const relay = noted !== undefined && noted.at >= notice.endedAt - notice.ms ? noted : undefined;
+    const isUsual = failure === undefined && refused === undefined && !left && !resumed;
+    if (isUsual && wait === undefined && relay === undefined && payload === undefined) return undefined;
+    return { failure, refused, left, resumed, wait, relay, payload };
+  }
+
+  #noteEvent(session: string, event: SessionNotice | EventRow): void {
+    const entry = this.#place(session);
+    if (entry === undefined) return;
+    Object.assign(entry, new Entry());
+    entry.session = session;
+    entry.event = event;
+  }
+
+  /** Where the next row belongs. `undefined`: its session has none. */
+  #place(session: string): Entry | undefined {
+    if (session.length > ID_LENGTH) return undefined;
+    const entry = (this.#entries[this.#next] ??= new Entry());
     this.#next = (this.#next + 1) % ROWS;
-  }
-
-  #shown(entry: Entry): TimelineRow {
-    const { at, row } = entry;
-    if (row.kind === 'event') return row.row;
-    if (row.kind === 'request') return this.#message(entry, row, at);
-    return eventRow(row, this.#self.id);
-  }
-
-  #message({ wait, ran, wasLost, payload }: Entry, notice: RequestNotice, at: number): MessageRow {
-    const { method, target, failure, http, status, ms } = notice;
-    const error = failure?.reason ?? (failure?.isError === true ? 'isError' : failure?.error?.toString());
-    const refused = notice.refused?.reason ?? (status >= 400 ? String(status) : undefined);
-    const shownError = error ?? refused;
-    const outcome = outcomeOf(notice, wasLost);
-    // A client may call any name. A name that the server does not have is answered with an error.
-    const isKnown = target !== undefined && failure?.error === undefined;
-    return {
-      kind: 'message',
-      at: Math.round(at),
-      direction: 'in',
-      method: method ?? (http === 'GET' ? 'GET stream' : http),
-      ...(isKnown && { target }),
-      stream: http === 'GET' ? 'GET' : 'POST',
-      instance: ran ?? this.#self.id,
-      ...(ran !== undefined && ran !== this.#self.id && { via: this.#self.id }),
-      ms: Math.round(ms * 10) / 10,
-      ...(wait !== undefined && { waitedMs: Math.round(wait.ms), waitedFor: waitedFor(wait.reason) }),
-      ...(outcome !== undefined && { outcome }),
-      ...(shownError !== undefined && { error: shownError }),
-      ...(payload !== undefined && { payload }),
-    };
+    entry.session = session;
+    return entry;
   }
 }
 
-function outcomeOf({ failure, left, resumed, status }: RequestNotice, wasLost: boolean): MessageRow['outcome'] {
+function messageRow(entry: Entry, sinceStart: number, self: string): MessageRow {
+  const { method, target, http, status, ms, unusual } = entry;
+  const { failure, refused, wait, relay, payload } = unusual ?? {};
+  const error = failure?.reason ?? (failure?.isError === true ? 'isError' : failure?.error?.toString());
+  const shownError = error ?? refused?.reason ?? (status >= 400 ? String(status) : undefined);
+  const outcome = outcomeOf(entry);
+  // A client may call any name. A name that the server does not have is answered with an error.
+  const isKnown = target !== undefined && failure?.error === undefined;
+  return {
+    kind: 'message',
+    at: Math.round(sinceStart + entry.began),
+    direction: 'in',
+    method: method ?? (http === 'GET' ? 'GET stream' : http),
+    ...(isKnown && { target }),
+    stream: http === 'GET' ? 'GET' : 'POST',
+    instance: relay?.to ?? self,
+    ...(relay !== undefined && relay.to !== self && { via: self }),
+    ms: Math.round(ms * 10) / 10,
+    ...(wait !== undefined && { waitedMs: Math.round(wait.ms), waitedFor: waitedFor(wait.reason) }),
+    ...(outcome !== undefined && { outcome }),
+    ...(shownError !== undefined && { error: shownError }),
+    ...(payload !== undefined && { payload }),
+  };
+}
+
+function outcomeOf({ status, unusual }: Entry): MessageRow['outcome'] {
+  const { failure, left = false, resumed = false, relay } = unusual ?? {};
   if (failure?.reason === 'owner_lost') return 'lost';
   if (left) return 'left';
   if (failure?.error !== undefined || status >= 400) return 'failed';
   if (resumed) return 'resumed';
-  return wasLost ? 'again' : undefined;
+  return relay?.lost === true ? 'again' : undefined;
 }
 
 /** What a call waited for, by the reason of its notice. */
