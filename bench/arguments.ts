@@ -78,7 +78,7 @@ export const usage = `npm run bench -- [COMMAND] [options]
   --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
   --only WORK           stateful, log, durable, durable-redis, durable-postgres, durable-nats, initialize, modern, auth; only
                         when named: initialize-100, initialize-1000, modern-100, lists-100, lists-1000, watched, watched-modern,
-                        dashboard, dashboard-modern, others; a list
+                        dashboard, dashboard-modern, dashboard-watched, others; a list
                         of workers: burn, cpu, marker, relay, spread, spread-cpu, spread-store
   --store STORE         sqlite, redis, postgres, nats: what workers and instances share; a list (sqlite)
   --sides SIDE          ours, official, bare, no-log …; a list

@@ -112,6 +112,23 @@ export async function repeatableCalls(port: number, protocolVersion: string): Pr
   return calls;
 }
 
+/** A page of the fleet and one of the sessions are open until the server ends, where it has a dashboard. */
+export async function watchDashboard(port: number, token: string): Promise<void> {
+  const headers = { authorization: `Bearer ${token}` };
+  const opened = ['/dashboard/api/stream', '/dashboard/api/stream?rows'].map(
+    (path) =>
+      new Promise<void>((resolve) => {
+        const page = request({ host: '127.0.0.1', port, path, headers, agent: false }, (incoming) => {
+          incoming.on('error', () => {}).resume();
+          resolve();
+        });
+        page.on('error', () => resolve());
+        page.end();
+      }),
+  );
+  await Promise.all(opened);
+}
+
 /** `initialize` on a new session each time. */
 export function initializeLoad(port: number, protocolVersion: string): Load {
   return load(port, postHeaders, {

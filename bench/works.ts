@@ -8,6 +8,7 @@ import {
   repeatableCalls,
   statefulCalls,
   statefulLists,
+  watchDashboard,
 } from './requests.ts';
 import type { ServerScript } from './server-process.ts';
 import type { StoreKind } from './store-servers.ts';
@@ -294,21 +295,26 @@ const auth: Work = {
   load: (port) => authorizedCalls(port, '2025-06-18'),
 };
 
-/** What a dashboard that no page watches costs: the CPU per request beside the same endpoint without one. */
-const dashboard = (id: string, title: string, load: Work['load']): Work => ({
+const DASHBOARD_TOKEN = 'a-token-of-the-benchmark';
+
+/** What a dashboard costs: the CPU per request beside the same endpoint without one. */
+const dashboard = (id: string, title: string, load: Work['load'], isWatched = false): Work => ({
   id,
-  title: `${title}, with a dashboard that is not watched`,
+  title: `${title}, with a dashboard that ${isWatched ? 'a page watches' : 'is not watched'}`,
   asked: true,
   sides: [
     { id: 'ours', title: 'ours', server: ours() },
     {
       id: 'mounted',
       title: 'ours, with a dashboard',
-      server: { script: 'ours.mjs', env: { BENCH_DASHBOARD: 'true' } },
+      server: { script: 'ours.mjs', env: { BENCH_DASHBOARD: DASHBOARD_TOKEN } },
     },
   ],
   comparisons: [{ of: 'mounted', against: 'ours', by: 'cpu', as: 'percent' }],
-  load,
+  load: async (port) => {
+    if (isWatched) await watchDashboard(port, DASHBOARD_TOKEN);
+    return load(port);
+  },
 });
 
 /** This side, with a version of the SDK in which a private member has another name: the public way does its work. */
@@ -370,6 +376,12 @@ export const works: readonly Work[] = [
   auth,
   dashboard('dashboard', 'tools/call on one session, 2025-06-18', (port) => statefulCalls(port, '2025-06-18')),
   dashboard('dashboard-modern', 'tools/call, 2026-07-28', modernCalls),
+  dashboard(
+    'dashboard-watched',
+    'tools/call on one session, 2025-06-18',
+    (port) => statefulCalls(port, '2025-06-18'),
+    true,
+  ),
 ];
 
 /** The same work with one more side: another build of this package. */

@@ -2,8 +2,8 @@ import { moveMember } from './moved-member.mjs';
 import { serve } from './serve.mjs';
 
 // BENCH_OPTIONS: endpoint options as JSON; BENCH_DIST: another build of the package, to compare two. BENCH_MAKING:
-// `plain`, a factory that does not pass `ctx.serverOptions` on; `one`, one server for all sessions. BENCH_DASHBOARD: with
-// a dashboard that no page watches. BENCH_MOVED: a private member of the SDK that has another name.
+// `plain`, a factory that does not pass `ctx.serverOptions` on; `one`, one server for all sessions. BENCH_DASHBOARD: the
+// token of a dashboard at /dashboard. BENCH_MOVED: a private member of the SDK that has another name.
 if (process.env.BENCH_MOVED) moveMember(process.env.BENCH_MOVED);
 const { buildEchoServer } = await import('./echo-server.mjs');
 const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
@@ -16,5 +16,10 @@ const making = {
 const made = making[process.env.BENCH_MAKING]?.() ?? buildEchoServer;
 
 const endpoint = createMcpEndpoint(made, options);
-if (process.env.BENCH_DASHBOARD) endpoint.dashboard({ token: 'a-token-of-the-benchmark' });
-serve(endpoint.node);
+const token = process.env.BENCH_DASHBOARD;
+const dashboard = token && endpoint.dashboard({ token });
+serve(
+  dashboard
+    ? (req, res) => (req.url.startsWith('/dashboard') ? dashboard.node(req, res) : endpoint.node(req, res))
+    : endpoint.node,
+);

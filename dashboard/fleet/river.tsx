@@ -4,7 +4,7 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { clock, count, ms, NONE, percent, span } from '../format.ts';
 import { bins, fleet, hello, lanes, now } from '../state/model.ts';
 import type { Lane } from '../state/lanes.ts';
-import { type Bin, type LaneBin, rateOf, WINDOW_MS } from '../state/minute.ts';
+import { type Bin, type LaneBin, rateOf, WINDOW_MS, leftIn } from '../state/minute.ts';
 import { go } from '../state/route.ts';
 import { word } from '../sessions/filter.ts';
 import { Icon } from '../ui/icon.tsx';
@@ -109,8 +109,8 @@ function Row({ lane, at }: { lane: Lane; at: Bin | undefined }) {
 
 function StoreRow({ at }: { at: Bin | undefined }) {
   const counts = fleet.value?.store.counts;
-  const left = at === undefined ? counts && counts.released + counts.orphaned : at.left;
-  const hibernated = at === undefined ? counts?.hibernated : at.hibernated;
+  const left = at === undefined ? leftIn(counts) : at.left;
+  const hibernated = at === undefined ? (counts?.hibernated ?? counts?.stored) : at.hibernated;
   const away = at?.away ?? isAway();
   return (
     <tr class={away ? 'storerow away' : 'storerow'}>
@@ -125,7 +125,10 @@ function StoreRow({ at }: { at: Bin | undefined }) {
       <td class="txt" colspan={3}>
         {left !== undefined && left > 0 && <span class="c-moved">{count(left)} for their next request</span>}
         {left !== undefined && left > 0 && <br class="one" />}
-        <span class="sub"> {count(hibernated)} hibernated</span>
+        <span class="sub">
+          {' '}
+          {count(hibernated)} {counts !== undefined && left === undefined ? 'stored' : 'hibernated'}
+        </span>
         {counts !== undefined && now.value - counts.at > 5_000 && (
           <span class="dim counted">, counted {span(now.value - counts.at)} ago</span>
         )}

@@ -20,7 +20,7 @@ export const total = (key: NumberKey): number | undefined => sum(present().flatM
 /** Sessions in the store that no instance has live. */
 export function storeTotal(): number | undefined {
   const counts = fleet.value?.store.counts;
-  return counts && counts.hibernated + counts.released + counts.orphaned;
+  return counts?.stored;
 }
 
 export function rate(key: 'calls' | 'sessionless' = 'calls'): number | undefined {

@@ -2,7 +2,7 @@
  * The scan of the store: what the list filters, sorts and counts. Rows that are seen are live; the order and the counts
  * are those of the scan, and the page says how old it is.
  */
-import { batch, signal } from '@preact/signals';
+import { batch, effect, signal, untracked } from '@preact/signals';
 import type { ChangedRow, Rows, SessionPage, SessionRow } from '../../src/dashboard/wire-pages.ts';
 import { get } from '../net/api.ts';
 import { Stream } from '../net/stream.ts';
@@ -64,7 +64,7 @@ async function read(from: Scan | undefined): Promise<void> {
       scanning.value = rows.size;
     } while (cursor !== undefined && rows.size < limit);
     batch(() => {
-      if (from === undefined) live.clear();
+      if (from === undefined) keepLive(rows);
       known = new Set(rows.keys());
       news.clear();
       opened.value = 0;
@@ -80,6 +80,15 @@ async function read(from: Scan | undefined): Promise<void> {
       running = undefined;
       scanning.value = undefined;
     }
+  }
+}
+
+/** A scan has the calls and streams of the sessions that are live at its instance; those of the others stay known. */
+function keepLive(scanned: ReadonlyMap<string, SessionRow>): void {
+  for (const [hash, row] of live) {
+    const now = scanned.get(hash);
+    const isSame = now?.status === 'live' && row.status === 'live' && now.owner === row.owner;
+    if (!isSame || now.exact === true) live.delete(hash);
   }
 }
 
@@ -109,18 +118,28 @@ function take(rows: readonly ChangedRow[]): void {
 /** Rows are followed while the list is open. A lost stream retries by itself; the banner speaks for both streams. */
 export function followRows(isShown: () => boolean): () => void {
   const waiting = new Map<string, ChangedRow>();
+  const flush = (): void => {
+    // The first scan says which sessions there are.
+    if (waiting.size === 0 || !isShown() || (scan.peek() === undefined && running !== undefined)) return;
+    take([...waiting.values()]);
+    waiting.clear();
+  };
   const stream = new Stream('stream?rows', {
     event(type, data) {
       if (type !== 'rows') return;
       for (const row of (data as Rows).rows)
         if (waiting.size < MOST || waiting.has(row.hash)) waiting.set(row.hash, row);
-      if (!isShown()) return;
-      take([...waiting.values()]);
-      waiting.clear();
+      flush();
     },
     lost() {},
     refused() {},
   });
+  const stop = effect(() => {
+    if (scan.value !== undefined) untracked(flush);
+  });
   stream.open();
-  return () => stream.close();
+  return () => {
+    stop();
+    stream.close();
+  };
 }

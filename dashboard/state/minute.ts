@@ -2,9 +2,13 @@
  * The last minute as bins of half a second, one for each `fleet` message. The server sends counters; a bin has their
  * differences. Bins know instances by lane: one lane has one name, and its processes follow each other.
  */
-import type { Fleet, FleetInstance, InstanceCounters } from '../../src/dashboard/wire.ts';
+import type { Fleet, FleetInstance, InstanceCounters, StoreCounts } from '../../src/dashboard/wire.ts';
 
 export const WINDOW_MS = 60_000;
+
+/** Sessions in the store for their next request: their instance drained or died. `undefined`: too many to tell. */
+export const leftIn = (counts: StoreCounts | undefined): number | undefined =>
+  counts?.released === undefined ? undefined : counts.released + (counts.orphaned ?? 0);
 
 export interface LaneBin {
   /** The process that the lane had then. */
@@ -60,8 +64,11 @@ export class Minute {
     for (const id of this.#counters.keys())
       if (!fleet.instances.some((one) => one.id === id)) this.#counters.delete(id);
     const { state, counts } = fleet.store;
-    const left = counts && counts.released + counts.orphaned;
-    this.#bins = [...recent, { at: fleet.at, away: state === 'away', lanes, hibernated: counts?.hibernated, left }];
+    const left = leftIn(counts);
+    this.#bins = [
+      ...recent,
+      { at: fleet.at, away: state === 'away', lanes, hibernated: counts?.hibernated ?? counts?.stored, left },
+    ];
   }
 
   #laneBin(instance: FleetInstance, before: Bin | undefined, recent: readonly Bin[], seconds: number): LaneBin {

@@ -132,12 +132,16 @@ export interface FleetStore {
 }
 
 export interface StoreCounts {
+  /** Of the three below, while the sum stays; else of `stored`. */
   readonly at: number;
-  readonly hibernated: number;
+  /** All of them. */
+  readonly stored: number;
+  /** These three are absent where there are too many to tell apart. */
+  readonly hibernated?: number;
   /** Their instance drained. */
-  readonly released: number;
+  readonly released?: number;
   /** Their instance died. */
-  readonly orphaned: number;
+  readonly orphaned?: number;
 }
 
 /** `event: event`. What happened to an instance or the store. At most 200 of the last hour. */

@@ -261,11 +261,11 @@ export interface Records {
    */
   list(limit: number, cursor?: string, group?: string): MaybePromise<RecordPage>;
   /**
-   * How many records of a group have not been ended, those that have expired included: never less than its living
-   * records. A write that finds no living record, or that a crash breaks off, may leave one too many until `due` has
+   * How many records have not been ended, those that have expired included: never less than the living records. Of one
+   * group, if it is given. A write that finds no living record, or that a crash breaks off, may leave one too many until `due` has
    * checked it.
    */
-  count(group: string): MaybePromise<number>;
+  count(group?: string): MaybePromise<number>;
   /**
    * Records past their due time, and those past their expiry that are not ended, whether their owner lives or not. All
    * pages together name each of them that is due all the time; one may come twice. A cursor is good for one pass.

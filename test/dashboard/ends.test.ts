@@ -38,6 +38,37 @@ describe('names of instances', () => {
   });
 });
 
+/** The page's own server froze, and another instance has the page now. */
+describe('an instance that reported to the instance which had the page before', () => {
+  const others = (): KnownInstances => {
+    const known = new KnownInstances({ id: 'self' });
+    known.learn([['a', 'web-1', 12]]);
+    known.update([lease('a', 'web-1', 1), lease('old', 'web-2', 2)], 0);
+    return known;
+  };
+  const stateOf = (known: KnownInstances, id: string, now: number) =>
+    known.shown(now, false).find((one) => one.id === id);
+
+  test('is silent when it does not report here, and lapsed once its lease is gone', () => {
+    const known = others();
+    expect(stateOf(known, 'a', 1_000)?.state).toBe('serving');
+    expect(stateOf(known, 'a', 2_000)?.state).toBe('silent');
+    expect(known.update([lease('old', 'web-2', 2)], 3_000).gone).toEqual([{ id: 'a', end: 'lapsed' }]);
+    expect(stateOf(known, 'a', 3_100)).toMatchObject({ state: 'gone', end: 'lapsed' });
+  });
+
+  test('was removed where its lease goes at once', () => {
+    const known = others();
+    expect(known.update([lease('old', 'web-2', 2)], 500).gone).toEqual([{ id: 'a', end: 'removed' }]);
+  });
+
+  test('an instance without a dashboard is not called silent', () => {
+    const known = others();
+    expect(stateOf(known, 'old', 60_000)?.state).toBe('serving');
+    expect(known.update([], 61_000).gone).toContainEqual({ id: 'old', end: undefined });
+  });
+});
+
 describe('interruptions', () => {
   const part = (
     by: string,

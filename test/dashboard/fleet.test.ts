@@ -147,6 +147,36 @@ describe.each(storeKinds)('on %s', (kind) => {
   });
 });
 
+describe.each(storeKinds)('on %s', (kind) => {
+  test(
+    'a page that begins to list sessions gets those of other instances at once, as they are',
+    { timeout: 60_000 },
+    async () => {
+      const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
+      const clients = Array.from({ length: 3 }, () => two.client());
+      for (const client of clients) await client.initialize();
+      await clients[0]?.call('tools/list');
+      const hashes = clients.map(({ sessionId = '' }) => sessionHash(sessionId));
+      for (let pages = 0; pages < 2; pages++) {
+        // The second page comes while the first one is open.
+        const rows = await openStream(one.dashboard, '/api/stream?rows');
+        const seen = (): SessionRow[] =>
+          rows.of<Rows>('rows').flatMap((each) => each.rows.filter((row): row is SessionRow => !('leftAt' in row)));
+        await until(() => hashes.every((hash) => seen().some((row) => row.hash === hash)), WAIT);
+        const first = seen().find(({ hash }) => hash === hashes[0]);
+        expect(first).toMatchObject({
+          owner: two.id,
+          status: 'live',
+          exact: true,
+          calls: 2,
+          posts: 0,
+          getStream: false,
+        });
+      }
+    },
+  );
+});
+
 /** How a session leaves its owner: the row that pages get, and what its next owner says. */
 const LEAVES = [
   ['hibernated', { maxIdleSessionCount: 1 }, 'woken', 0],

@@ -227,7 +227,7 @@ export class FakeFleet {
         ...(this.#awayUntil > now && { since: this.#awayUntil - 5000 }),
         p50Ms: 0.6,
         p99Ms: 2.9,
-        counts: { at: now - 12_000, hibernated: by('hibernated'), released: by('released'), orphaned: by('orphaned') },
+        counts: storedCounts(now - 12_000, by('hibernated'), by('released'), by('orphaned')),
       },
       p50Ms: 4.1,
       p99Ms: 31,
@@ -599,4 +599,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     ...(FAKE_TOKEN !== undefined && { token: FAKE_TOKEN }),
   });
   console.log(await fleet.listen(Number(FAKE_PORT)));
+}
+
+function storedCounts(at: number, hibernated: number, released: number, orphaned: number) {
+  return { at, stored: hibernated + released + orphaned, hibernated, released, orphaned };
 }

@@ -83,7 +83,7 @@ test('a stream may be cut anywhere', () => {
 const fleetOf = (at: number, instances: readonly Partial<FleetInstance>[], orphaned = 0): Fleet => ({
   at,
   instances: instances.map((one) => ({ id: 'a', name: 'web-1', state: 'serving', ...one })),
-  store: { state: 'answers', counts: { at, hibernated: 4, released: 0, orphaned } },
+  store: { state: 'answers', counts: { at, stored: 4 + orphaned, hibernated: 4, released: 0, orphaned } },
 });
 
 describe('the last minute', () => {

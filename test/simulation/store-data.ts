@@ -211,7 +211,7 @@ export class StoreData {
     return from.length > limit && last !== undefined ? { records, nextCursor: key(last) } : { records };
   }
 
-  count(group: string): number {
+  count(group?: string): number {
     return this.#in(group).length;
   }
 

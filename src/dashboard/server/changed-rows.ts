@@ -70,6 +70,11 @@ export class ChangedRows {
     return { now: this.#now, rows };
   }
 
+  /** Rows of the sessions that are live here, each as it is when it is read. */
+  *all(): Generator<ChangedRow> {
+    for (const session of this.#rows.liveSessions()) yield this.#rows.liveRow(session);
+  }
+
   #row(id: string): ChangedRow | undefined {
     const left = this.#changes.get(id)?.left;
     return left === undefined ? this.#rows.live(id) : { hash: sessionHash(id), ...left };

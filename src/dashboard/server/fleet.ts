@@ -8,7 +8,7 @@
  * forgotten; each instance keeps what it collects about itself (`collector.ts`).
  */
 import type { ChangedRow } from '../wire-pages.ts';
-import type { Fleet as FleetNow, FleetEvent, FleetStore, HourBin, Stop, StopDropped, StoreCounts } from '../wire.ts';
+import type { Fleet as FleetNow, FleetEvent, FleetStore, HourBin, Stop, StopDropped } from '../wire.ts';
 import type { ChangedRows } from './changed-rows.ts';
 import type { NotedEvent } from './fleet-events.ts';
 import { BINS, fleetBins } from './hour.ts';
@@ -19,6 +19,7 @@ import type { DashboardParts } from './parts.ts';
 import type { HearsReports, Peers } from './peers.ts';
 import { nothingGot, type Report, type Reports } from './report.ts';
 import type { SessionRows } from './session-rows.ts';
+import { StoredCounts } from './stored-counts.ts';
 import { newStop, type StopPart } from './stops.ts';
 import { ToldEvents } from './told-events.ts';
 
@@ -26,10 +27,6 @@ const TICK_MS = 500;
 const LEASES_MS = 1_000;
 /** A page that is loaded again finds what was known. */
 const LINGER_MS = 10_000;
-/** A count of the sessions in the store is repeated after this time, of many sessions later. */
-const COUNT_MS = 5_000;
-const COUNT_MANY_MS = 60_000;
-const MANY = 2_000;
 const HOUR_MS = 3_600_000;
 /** Those of 16 interruptions at 64 instances. */
 const STOP_PARTS = 1_024;
@@ -64,12 +61,10 @@ export class Fleet implements HearsReports {
   readonly #stops = new Map<string, StopPart>();
   readonly #told = new Map<string, string>();
   readonly #bins = new Map<string, readonly HourBin[]>();
+  readonly #counts: StoredCounts;
   #own = nothingGot();
   #ownRows = 0;
   #toldBin = 0;
-  #counts: StoreCounts | undefined;
-  #countAt = 0;
-  #counting = false;
   #leasesAt = -Infinity;
   #storeAwaySince: number | undefined;
   #quietAt: number | undefined;
@@ -90,6 +85,7 @@ export class Fleet implements HearsReports {
     this.#changed = changed;
     this.#instances = instances;
     this.#events = new ToldEvents(instances);
+    this.#counts = new StoredCounts(parts, rows);
   }
 
   get others(): readonly string[] {
@@ -106,7 +102,7 @@ export class Fleet implements HearsReports {
     if (this.#timer === undefined) await this.#begin();
     if (!reader.isOpen) return this.delete(reader);
     this.#readers.add(reader);
-    if (reader.wantsRows) return;
+    if (reader.wantsRows) return this.#peers.wantAll();
     this.#catchUp(reader);
     reader.fleet(JSON.stringify(this.#now()));
   }
@@ -176,7 +172,7 @@ export class Fleet implements HearsReports {
     this.#take(self, report);
     this.#tellStops();
     this.#tellBins();
-    this.#count(now);
+    this.#counts.look(this.#instances.liveSessions);
     this.#tellRows();
     if (this.#readers.size === 0) return;
     const json = JSON.stringify(this.#now());
@@ -196,7 +192,8 @@ export class Fleet implements HearsReports {
     for (const map of [this.#events, this.#stops, this.#told, this.#bins]) map.clear();
     this.#instances.clear();
     this.#own = nothingGot();
-    [this.#counts, this.#countAt, this.#leasesAt, this.#toldBin] = [undefined, 0, -Infinity, 0];
+    this.#counts.clear();
+    [this.#leasesAt, this.#toldBin] = [-Infinity, 0];
   }
 
   async #readLeases(): Promise<void> {
@@ -293,26 +290,6 @@ export class Fleet implements HearsReports {
     for (const bin of fleetBins([...this.#bins.values()])) reader.hour(bin);
   }
 
-  #count(now: number): void {
-    if (this.#counting || now < this.#countAt || this.#parts.health().store === 'away') return;
-    this.#counting = true;
-    this.#rows
-      .counts()
-      .then((counts) => {
-        this.#counts = counts;
-        const all =
-          (counts?.hibernated ?? MANY) + (counts?.orphaned ?? 0) + (counts?.released ?? 0) + this.#parts.registry.count;
-        this.#countAt = this.#time.monotonic() + (all < MANY ? COUNT_MS : COUNT_MANY_MS);
-      })
-      .catch((err: unknown) => {
-        this.#countAt = this.#time.monotonic() + COUNT_MS;
-        this.#parts.options.logger.debug({ err }, 'The dashboard cannot count the sessions in the store');
-      })
-      .finally(() => {
-        this.#counting = false;
-      });
-  }
-
   #now(): FleetNow {
     const at = this.#time.now();
     const reports = this.#instances.reports;
@@ -331,13 +308,14 @@ export class Fleet implements HearsReports {
   }
 
   #store(reports: readonly Report[], at: number): FleetStore {
+    const { counts } = this.#counts;
     const isAway = this.#parts.health().store === 'away';
     this.#storeAwaySince = isAway ? (this.#storeAwaySince ?? at) : undefined;
     return {
       state: isAway ? 'away' : 'answers',
       ...(this.#storeAwaySince !== undefined && { since: this.#storeAwaySince }),
       ...joined(reports.map((report) => report.storeLatencies)),
-      ...(this.#counts !== undefined && { counts: this.#counts }),
+      ...(counts !== undefined && { counts }),
     };
   }
 }

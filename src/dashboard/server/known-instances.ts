@@ -56,6 +56,17 @@ export class KnownInstances {
     );
   }
 
+  /** Of all that have a lease; `undefined`: one of them does not say. */
+  get liveSessions(): number | undefined {
+    let live = 0;
+    for (const { report, goneAt } of this.#known.values()) {
+      if (goneAt !== undefined) continue;
+      if (report === undefined) return undefined;
+      live += report.figures.sessions ?? 0;
+    }
+    return live;
+  }
+
   reported(id: string, report: Report, now: number): void {
     const known = this.#known.get(id);
     if (known === undefined) return;
@@ -90,7 +101,7 @@ export class KnownInstances {
       if (known.goneAt !== undefined) continue;
       known.goneAt = now;
       known.since = now;
-      known.end ??= endOf(known, now);
+      known.end ??= this.#endOf(id, known, now);
       changes.gone.push({ id, end: known.end });
     }
     this.#name();
@@ -140,8 +151,9 @@ export class KnownInstances {
       .map(([id, known]) => this.#shown(id, known, now));
   }
 
-  #shown(id: string, { lease, report, since, heardAt, goneAt, end }: Known, now: number): FleetInstance {
-    const isSilent = report !== undefined && now - Math.max(heardAt, this.#hearsAt) > SILENT_MS;
+  #shown(id: string, known: Known, now: number): FleetInstance {
+    const { lease, report, since, heardAt, goneAt, end } = known;
+    const isSilent = this.#reports(id, known) && now - Math.max(heardAt, this.#hearsAt) > SILENT_MS;
     const { host, pid, startedAt, runtime } = lease.process ?? {};
     const state = goneAt !== undefined ? 'gone' : isSilent ? 'silent' : lease.state;
     return {
@@ -157,6 +169,21 @@ export class KnownInstances {
       ...(runtime !== undefined && { runtime }),
       ...(state === 'serving' || state === 'draining' ? report?.figures : {}),
     };
+  }
+
+  /** It has a dashboard: it has reported, here or to the instance that had the page before. */
+  #reports(id: string, { report }: Known): boolean {
+    return report !== undefined || this.#sessions.has(id);
+  }
+
+  /**
+   * It answered until just now, so its lease had time left: another instance found it dead and removed the lease. One
+   * that did not answer while its lease lasted was frozen or cut off, and the lease ran out.
+   */
+  #endOf(id: string, known: Known, now: number): FleetInstance['end'] {
+    if (known.lease.state === 'draining') return 'drained';
+    if (!this.#reports(id, known)) return undefined;
+    return now - known.heardAt > SILENT_MS ? 'lapsed' : 'removed';
   }
 
   /** Its host, with its process id where several run there. A name stays: a reader knows the instance by it. */
@@ -179,10 +206,3 @@ export class KnownInstances {
 }
 
 const joinedAt = ({ lease, since }: Known): number => lease.process?.startedAt ?? since;
-
-/** It answered until just now, so its lease had time left: another instance found it dead and removed the lease. */
-function endOf({ lease, report, heardAt }: Known, now: number): FleetInstance['end'] {
-  if (lease.state === 'draining') return 'drained';
-  if (report === undefined) return undefined;
-  return now - heardAt > SILENT_MS ? 'lapsed' : 'removed';
-}

@@ -1,8 +1,10 @@
 /**
  * What the dashboards of two instances say to each other, as signed messages through the mailboxes of the store:
  *
- *     watch    the sender has a page open: report to it for 10 s. Sent again every 4 s while the page is open
- *     report   twice a second, to an instance that watches (`report.ts`); `rows`, if it wants them
+ *     watch    the sender has a page open: report to it for 10 s. Sent again every 4 s while the page is open. `all`: a
+ *              page begins to list sessions
+ *     report   twice a second, to an instance that watches (`report.ts`); `rows`, if it wants them: those of all live
+ *              sessions once, and those that change
  *     left     to those that watch it: the endpoint closes, and its lease goes without another cause
  *     ask      a question that a page has once, with a number
  *     answer   to the question of that number
@@ -30,6 +32,8 @@ const ANSWER_MS = 1_500;
 /** Pages of other instances that are open at once: more than a deployment has people. */
 const WATCHERS = 64;
 const QUESTIONS = 128;
+/** Rows of live sessions in one report, some 230 bytes each, where fewer have changed. */
+const ROWS_AT_ONCE = 500;
 
 /** What a page asks once. */
 export type Question = 'refusals' | 'clients' | 'timeline' | 'payloads' | 'drain';
@@ -65,6 +69,8 @@ interface Watcher {
   wantsRows: boolean;
   readonly got: ReturnType<typeof nothingGot>;
   rows: number;
+  /** Live sessions whose rows it has not got yet. */
+  rest: Iterator<ChangedRow> | undefined;
 }
 
 interface Asked {
@@ -86,6 +92,7 @@ export class Peers implements HearsDashboards {
   readonly #questions = new Map<number, (answer: unknown) => void>();
   #reader: HearsReports | undefined;
   #wantsRows = false;
+  #wantsAll = false;
   #questionsAsked = 0;
   #timer: unknown;
 
@@ -108,18 +115,25 @@ export class Peers implements HearsDashboards {
     if (reader === undefined) this.#asked.clear();
   }
 
+  /** A page begins to list sessions. What it scans in the store is the calls and streams of none of them. */
+  wantAll(): void {
+    this.#wantsAll = true;
+  }
+
   /** Asks the instances that are due to be asked. `others`: those with a lease. `known`: what they learn by it. */
   watch(others: readonly string[], wantsRows: boolean, known: readonly KnownName[]): void {
     const now = this.#now;
-    const isNew = wantsRows !== this.#wantsRows;
+    const all = wantsRows && this.#wantsAll;
+    const isNew = all || wantsRows !== this.#wantsRows;
     this.#wantsRows = wantsRows;
+    this.#wantsAll = false;
     for (const id of this.#asked.keys()) if (!others.includes(id)) this.#asked.delete(id);
     for (const id of others) {
       const asked = this.#asked.get(id) ?? { at: -Infinity, times: 0 };
       const pauseMs = asked.times >= TRIES ? REST_MS : AGAIN_MS;
       if (now - asked.at < pauseMs && !isNew) continue;
       this.#asked.set(id, { at: now, times: asked.times + 1 });
-      this.#say(id, { t: 'watch', rows: wantsRows, known });
+      this.#say(id, { t: 'watch', rows: wantsRows, known, ...(all && { all }) });
     }
   }
 
@@ -135,7 +149,7 @@ export class Peers implements HearsDashboards {
   heard(from: string, said: Said): void {
     switch (said['t']) {
       case 'watch':
-        this.#watched(from, said['rows'] === true);
+        this.#watched(from, said['rows'] === true, said['all'] === true);
         return this.#names.learn(said['known']);
       case 'report':
         return this.#reported(from, said);
@@ -181,13 +195,14 @@ export class Peers implements HearsDashboards {
     this.#say(from, { t: 'answer', n, answer: this.#answers.answer(question as Question, of) });
   }
 
-  #watched(from: string, wantsRows: boolean): void {
+  #watched(from: string, wantsRows: boolean, wantsAll: boolean): void {
     const until = this.#now + WATCH_MS;
     const known = this.#watchers.get(from);
     if (known === undefined && this.#watchers.size >= WATCHERS) return;
     // What changed before is in the scan of the page.
-    const watcher = known ?? { until, wantsRows, got: nothingGot(), rows: this.#changed.now };
+    const watcher = known ?? { until, wantsRows, got: nothingGot(), rows: this.#changed.now, rest: undefined };
     if (wantsRows && !watcher.wantsRows) watcher.rows = this.#changed.now;
+    if (wantsAll) watcher.rest = this.#changed.all();
     watcher.until = until;
     watcher.wantsRows = wantsRows;
     this.#watchers.set(from, watcher);
@@ -214,13 +229,20 @@ export class Peers implements HearsDashboards {
 
   #report(id: string, watcher: Watcher): void {
     const report = this.#reports.report(watcher.got);
-    const changed = watcher.wantsRows ? this.#changed.since(watcher.rows) : undefined;
-    if (changed !== undefined) watcher.rows = changed.now;
-    this.#say(id, {
-      t: 'report',
-      report,
-      ...(changed !== undefined && changed.rows.length > 0 && { rows: changed.rows }),
-    });
+    const rows = watcher.wantsRows ? this.#rowsFor(watcher) : [];
+    this.#say(id, { t: 'report', report, ...(rows.length > 0 && { rows }) });
+  }
+
+  #rowsFor(watcher: Watcher): readonly ChangedRow[] {
+    const changed = this.#changed.since(watcher.rows);
+    watcher.rows = changed.now;
+    const rows = [...changed.rows];
+    while (watcher.rest !== undefined && rows.length < ROWS_AT_ONCE) {
+      const next = watcher.rest.next();
+      if (next.done === true) watcher.rest = undefined;
+      else rows.push(next.value);
+    }
+    return rows;
   }
 
   #reported(from: string, { report, rows }: Said): void {

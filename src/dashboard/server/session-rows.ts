@@ -3,8 +3,8 @@
  * sessions that are live here.
  *
  * A part has 1,000 records and the page asks for the next one, up to 20,000. Pages that look at the same time share a
- * part: its text, some 250 bytes for a session, is kept for `KEPT_MS`. The id of each hash, some 130 bytes, is kept for
- * 20,000 sessions until no page is open.
+ * part: its text, some 250 bytes for a session, is kept for `KEPT_MS`. Which part has which session, 8 bytes for each,
+ * is kept until no page is open (`session-index.ts`).
  *
  * The cursor of a store may be the id of a session, so a page gets it sealed with a secret of the deployment: every
  * instance opens it, and the page cannot read it.
@@ -16,15 +16,21 @@ import { keptText, sessionHash, userName } from '../../shown.ts';
 import { afterTurn, systemRandom } from '../../options/system.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
 import { isEnded, type StoredRecord } from '../../stores/store.ts';
-import type { StoreCounts } from '../wire.ts';
 import type { SessionPage, SessionRow } from '../wire-pages.ts';
 import type { DashboardParts } from './parts.ts';
+import { SessionIndex } from './session-index.ts';
 
 const PART = 1_000;
 /** Records that one look for a hash, or one count, reads at most. */
 const MOST = 20_000;
 const KEPT_MS = 2_000;
-const KEPT_BYTES = MOST * 300;
+/** With what the index has of it, a session takes at most 300 bytes. A part with longer texts is not kept. */
+const PART_BYTES = PART * 290;
+const KEPT_BYTES = (MOST / PART) * PART_BYTES;
+/** Sessions that pages looked at. */
+const LOOKED_AT = 256;
+/** A text with one such character takes two bytes for each. */
+const WIDE = /[^\0-\xff]/;
 
 interface Part {
   readonly at: number;
@@ -35,7 +41,10 @@ interface Part {
 export class SessionRows {
   readonly #parts: DashboardParts;
   readonly #kept = new Map<string, Part>();
-  readonly #ids = new BoundedMap<string, string>(MOST);
+  readonly #index = new SessionIndex(MOST / PART);
+  /** Ids by hash, of sessions that were looked at. */
+  readonly #ids = new BoundedMap<string, string>(LOOKED_AT);
+  #scanning: Promise<void> | undefined;
   #keptBytes = 0;
   #timer: unknown;
   #key: Uint8Array | undefined;
@@ -61,9 +70,9 @@ export class SessionRows {
     part.json.then(
       (json) => {
         if (this.#kept.get(key) !== part) return;
-        part.bytes = json.length;
-        this.#keptBytes += json.length;
-        if (this.#keptBytes > KEPT_BYTES) this.#drop(key);
+        part.bytes = json.length * (WIDE.test(json) ? 2 : 1);
+        this.#keptBytes += part.bytes;
+        if (part.bytes > PART_BYTES || this.#keptBytes > KEPT_BYTES) this.#drop(key);
         this.#forgetLater();
       },
       () => this.#drop(key),
@@ -87,6 +96,7 @@ export class SessionRows {
     this.#parts.options.timeProvider.clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#kept.clear();
+    this.#index.clear();
     this.#ids.clear();
     this.#keptBytes = 0;
   }
@@ -95,43 +105,57 @@ export class SessionRows {
   async idOf(hash: string): Promise<string | undefined> {
     const known = this.#ids.get(hash);
     if (known !== undefined) return known;
-    for (const { id } of this.#parts.registry.values()) if (sessionHash(id) === hash) return this.#note(hash, id);
-    let found: string | undefined;
-    await this.#scan((record) => {
-      const own = sessionHash(record.id);
-      this.#note(own, record.id);
-      if (own === hash) found = record.id;
-      return found === undefined;
-    });
-    return found;
+    const id = (await this.#inItsPart(hash)) ?? this.#liveId(hash) ?? (await this.#anywhere(hash));
+    if (id !== undefined) this.#ids.set(hash, id);
+    return id;
   }
 
-  /** Sessions that no instance has live. `undefined`: there are too many to count. */
-  async counts(): Promise<StoreCounts | undefined> {
-    const at = this.#parts.options.timeProvider.now();
-    const counted = { live: 0, hibernated: 0, released: 0, orphaned: 0 };
-    const alive = await this.#alive();
-    const all = await this.#scan((record) => {
-      counted[summary(record, alive).status] += 1;
-      return true;
-    });
-    const { live: _, ...counts } = counted;
-    return all ? { at, ...counts } : undefined;
+  #liveId(hash: string): string | undefined {
+    for (const { id } of this.#parts.registry.values()) if (sessionHash(id) === hash) return id;
+    return undefined;
+  }
+
+  async #inItsPart(hash: string): Promise<string | undefined> {
+    const part = this.#index.partOf(hash);
+    if (part === undefined) return undefined;
+    const { records } = await this.#parts.store.sessions.list(PART, part.cursor);
+    return records.find(({ id }) => sessionHash(id) === hash)?.id;
+  }
+
+  /** Reads the store. However many look for sessions that it does not have, one scan runs at a time. */
+  async #anywhere(hash: string): Promise<string | undefined> {
+    // The scan that runs may have passed its place before the session was there.
+    for (let scans = this.#scanning === undefined ? 1 : 2; scans > 0; scans--) {
+      await (this.#scanning ??= this.#scanAll());
+      const id = await this.#inItsPart(hash);
+      if (id !== undefined) return id;
+    }
+    return undefined;
+  }
+
+  async #scanAll(): Promise<void> {
+    try {
+      await this.scan((records, cursor) => this.#indexPart(cursor, records));
+    } finally {
+      this.#scanning = undefined;
+    }
   }
 
   /** The row of a session that is live here. */
   live(id: string): SessionRow | undefined {
     const session = this.#parts.registry.get(id);
-    return session && this.#liveRow(session);
+    return session && this.liveRow(session);
   }
 
-  #liveRow(session: LiveSession): SessionRow {
+  liveSessions(): Iterable<LiveSession> {
+    return this.#parts.registry.values();
+  }
+
+  liveRow(session: LiveSession): SessionRow {
     const { id, user, handshake, version, createdAt, calls } = session;
-    const hash = sessionHash(id);
-    this.#note(hash, id);
     const { name, version: build } = handshake.clientInfo;
     return {
-      hash,
+      hash: sessionHash(id),
       status: 'live',
       owner: this.#parts.instance.lease.id,
       ...(user !== undefined && { userName: keptText(userName(user)) }),
@@ -157,6 +181,10 @@ export class SessionRows {
     const alive = await this.#alive();
     const { records, nextCursor } = await store.sessions.list(PART, cursor);
     const sessions = records.map((record) => this.#row(record, alive));
+    this.#index.note(
+      cursor,
+      sessions.map(({ hash }) => hash),
+    );
     const next = nextCursor && seal(await this.#cursorKey(), systemRandom(NONCE_BYTES), nextCursor);
     const page: SessionPage = { at, sessions, ...(next !== undefined && { nextCursor: next }) };
     return JSON.stringify(page);
@@ -164,7 +192,6 @@ export class SessionRows {
 
   #row(record: StoredRecord, alive: ReadonlySet<string>): SessionRow {
     const { id, user: _, hash, userName: user, clientInfo, ...rest } = summary(record, alive);
-    this.#note(hash, id);
     const session = this.#parts.registry.get(id);
     const { name, version } = clientInfo;
     return {
@@ -190,13 +217,14 @@ export class SessionRows {
     return new Set((await this.#parts.instance.leases()).map(({ id }) => id));
   }
 
-  /** `false`: there are more than it reads. `each` returns whether to go on. */
-  async #scan(each: (record: StoredRecord) => boolean): Promise<boolean> {
+  /** `false`: there are more than it reads. */
+  async scan(take: (records: readonly StoredRecord[], cursor: string | undefined) => void): Promise<boolean> {
     const { sessions } = this.#parts.store;
     let cursor: string | undefined;
     for (let read = 0; read < MOST; read += PART) {
       const page = await sessions.list(PART, cursor);
-      if (!page.records.every(each) || page.nextCursor === undefined) return true;
+      take(page.records, cursor);
+      if (page.nextCursor === undefined) return true;
       cursor = page.nextCursor;
       // A part takes some milliseconds on a store in this process.
       await new Promise<void>(afterTurn);
@@ -204,16 +232,18 @@ export class SessionRows {
     return false;
   }
 
+  #indexPart(cursor: string | undefined, records: readonly StoredRecord[]): void {
+    this.#index.note(
+      cursor,
+      records.map(({ id }) => sessionHash(id)),
+    );
+  }
+
   /** The record of a session, or what is kept of its end. Neither: the store does not know it. */
   async read(id: string) {
     const found = await this.#parts.store.sessions.read(id);
     const ended = found !== undefined && isEnded(found) ? found : undefined;
     return { record: found !== undefined && !isEnded(found) ? found : undefined, ended };
-  }
-
-  #note(hash: string, id: string): string {
-    if (!this.#ids.has(hash)) this.#ids.set(hash, id);
-    return id;
   }
 
   #forget(now: number): void {

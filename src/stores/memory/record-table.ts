@@ -149,8 +149,9 @@ export class MemoryRecordTable {
     }
   }
 
-  /** Held records of a group. */
-  count(group: string): number {
+  /** Held records; those of a group. */
+  count(group: string | undefined): number {
+    if (group === undefined) return this.#order.size;
     return this.#groups.get(checkedGroup(this.#kind, group))?.size ?? 0;
   }
 

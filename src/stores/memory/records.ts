@@ -104,7 +104,7 @@ export class MemoryRecords implements Records {
     return { records };
   }
 
-  count(group: string): number {
+  count(group?: string): number {
     return this.#table.count(group);
   }
 

@@ -133,10 +133,10 @@ export class JetStream {
     }
   }
 
-  /** How many messages a subject has. */
+  /** How many messages a subject has, or all that a pattern matches. */
   async count(stream: StreamKey, subject: string): Promise<number> {
     const answer = await this.#ask<Info>('STREAM.INFO', stream, { subjects_filter: subject });
-    return answer?.state.subjects?.[subject] ?? 0;
+    return Object.values(answer?.state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
   }
 
   async #get(stream: StreamKey, request: object): Promise<Stored | undefined> {

@@ -45,9 +45,11 @@ export class NatsListingOrder {
     if (place > 0) await this.#jetstream.remove('places', place);
   }
 
-  /** How many messages a group has. */
-  count(group: string): Promise<number> {
-    return this.#jetstream.count('places', this.#names.listing(group));
+  /** How many messages there are; how many a group has. */
+  count(group?: string): Promise<number> {
+    const everyGroup = this.#kind.grouped === true && group === undefined;
+    const subject = this.#names.listing(group);
+    return this.#jetstream.count('places', everyGroup ? `${subject}.>` : subject);
   }
 
   /** Entries after a place, in order. Those of other deployments, kinds and groups have only a sequence. */

@@ -111,9 +111,10 @@ export class NatsRecords extends NatsLog implements Records {
     return this.#options.sweeper.list(limit, placeOf(cursor) ?? 0, group);
   }
 
-  async count(group: string): Promise<number> {
+  async count(group?: string): Promise<number> {
     const { kind, listing, where, deadlines } = this.#options;
-    return deadlines.answered(where, listing.count(checkedGroup(kind, group)));
+    if (group !== undefined) checkedGroup(kind, group);
+    return deadlines.answered(where, listing.count(group));
   }
 
   due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {

@@ -122,6 +122,7 @@ export function recordStatements(s: string) {
     list: statementOf(listed('id > $2')),
     /** $4: an id after those of the group. */
     listGroup: statementOf(listed('id > $2 AND id < $4')),
+    countAll: statementOf(`SELECT count(*) FROM ${s}.records WHERE space = $1 AND ended_at IS NULL`),
     countGroup: statementOf(`SELECT count(*) FROM ${s}.records
       WHERE space = $1 AND id > $2 AND id < $3 AND ended_at IS NULL`),
     /** $3 field, $4 its value. The row of the record is locked first, so two of these statements take turns. */

@@ -151,9 +151,12 @@ export class PostgresRecords extends PostgresLog implements Records {
     return rows.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };
   }
 
-  async count(group: string): Promise<number> {
+  async count(group?: string): Promise<number> {
     const { space, reader, statements, kind } = this.#options;
-    const { rows } = await reader.query(statements.countGroup, [space, ...rangeOf(kind, group)]);
+    const { rows } =
+      group === undefined
+        ? await reader.query(statements.countAll, [space])
+        : await reader.query(statements.countGroup, [space, ...rangeOf(kind, group)]);
     return Number(rows[0]?.[0]);
   }
 

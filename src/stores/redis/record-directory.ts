@@ -67,14 +67,13 @@ export class RecordDirectory {
 
   /** Ids in order, after one and before another; `''`: from the first, to the last. */
   async page(limit: number, after: string, before: string): Promise<readonly string[]> {
-    const range = [after === '' ? '-' : `(${after}`, before === '' ? '+' : `(${before}`];
-    const command = ['ZRANGEBYLEX', this.#keys.all, ...range, 'LIMIT', '0', String(limit)];
+    const command = ['ZRANGEBYLEX', this.#keys.all, ...rangeBetween(after, before), 'LIMIT', '0', String(limit)];
     return (await this.#server.send(this.#keys.all, command)) as readonly string[];
   }
 
-  /** How many ids lie between the two. */
+  /** How many ids lie between the two; `''` as for `page`. */
   async count(after: string, before: string): Promise<number> {
-    const command = ['ZLEXCOUNT', this.#keys.all, `(${after}`, `(${before}`];
+    const command = ['ZLEXCOUNT', this.#keys.all, ...rangeBetween(after, before)];
     return Number(await this.#server.send(this.#keys.all, command));
   }
 
@@ -128,3 +127,8 @@ export class RecordDirectory {
     return due;
   }
 }
+
+const rangeBetween = (after: string, before: string): string[] => [
+  after === '' ? '-' : `(${after}`,
+  before === '' ? '+' : `(${before}`,
+];

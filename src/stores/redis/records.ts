@@ -185,8 +185,9 @@ export class RedisRecords extends RedisLog implements Records {
     }
   }
 
-  async count(group: string): Promise<number> {
-    return (await this.#directory?.count(...rangeOf(this.#writer.kind, group))) ?? 0;
+  async count(group?: string): Promise<number> {
+    const [after, before] = group === undefined ? ['', ''] : rangeOf(this.#writer.kind, group);
+    return (await this.#directory?.count(after, before)) ?? 0;
   }
 
   async due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {

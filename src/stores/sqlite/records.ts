@@ -100,10 +100,10 @@ export class SqliteRecords extends SqliteLog implements Records {
     });
   }
 
-  count(group: string): MaybePromise<number> {
+  count(group?: string): MaybePromise<number> {
     const { database, space, kind } = this.#table;
-    const values = [space, ...rangeOf(kind, group)];
-    return this.#file.read(() => database.one<[number]>(SQL.countGroup, values)?.[0] ?? 0);
+    const [statement, range] = group === undefined ? [SQL.countAll, []] : [SQL.countGroup, rangeOf(kind, group)];
+    return this.#file.read(() => database.one<[number]>(statement, [space, ...range])?.[0] ?? 0);
   }
 
   due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>> {

@@ -76,6 +76,7 @@ export const SQL = {
   deleteField: 'DELETE FROM fields WHERE record = ? AND name = ?',
   listRecords: listed('s.id > ?'),
   listGroup: listed('s.id > ? AND s.id < ?'),
+  countAll: 'SELECT count(*) FROM records WHERE space = ?',
   countGroup: 'SELECT count(*) FROM records WHERE space = ? AND id > ? AND id < ?',
   living: `SELECT no FROM records WHERE ${LIVING}`,
   addField: 'INSERT INTO fields (record, name, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',

@@ -67,6 +67,7 @@ export const groupCases = [
     assert.equal(await there.records.end('g.4', FENCE, 'deleted'), 'gone');
     assert.deepEqual([await here.records.count('g'), await there.records.count('g')], [3, 3]);
     assert.deepEqual([await here.records.count('h'), await here.records.count('none')], [2, 0]);
+    assert.equal(await there.records.count(), 5);
   }),
   test('group/changes: a record that lives throughout is listed once, whatever happens to others between pages', async (kit) => {
     const [here, there] = [await open(kit), await open(kit)];

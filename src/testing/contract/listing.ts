@@ -50,6 +50,17 @@ export const listingCases = [
     assert.deepEqual([...order].sort(), [...ids].sort());
     for (const sizes of [[1], [5], [23], [2, 7, 1]]) assert.deepEqual(await listIds(there, sizes), order);
   }),
+  test('list/count: every record counts from its creation to its end, under any owner, and once', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    assert.equal(await there.records.count(), 0);
+    await createMany(here, 's', 5);
+    assert.equal(await here.records.create(recordOf('s0')), 'exists');
+    assert.equal(await here.records.save('s1', FENCE, { release: true }), 'written');
+    assert.deepEqual([await here.records.count(), await there.records.count()], [5, 5]);
+    assert.equal(await there.records.end('s2', FENCE, 'deleted'), 'ended');
+    assert.equal(await there.records.end('s2', FENCE, 'deleted'), 'gone');
+    assert.deepEqual([await here.records.count(), await there.records.count()], [4, 4]);
+  }),
   test('list/changes: a session that is there throughout is listed exactly once, whatever happens to others between pages', async (kit) => {
     const view = await kit.open();
     const staying = await createMany(view, 'stay', 20);

@@ -144,7 +144,8 @@ export class PlainStore {
   }
 
   /** With those that have expired and are not ended. */
-  count(group: string): number {
+  count(group?: string): number {
+    if (group === undefined) return this.#sessions.length;
     return this.#sessions.filter(({ record }) => record.id.startsWith(`${group}.`)).length;
   }
 
