@@ -132,7 +132,7 @@ export interface FleetStore {
 }
 
 export interface StoreCounts {
-  /** Of the three below, while the sum stays; else of `stored`. */
+  /** When the three below were counted; where they are absent, `stored`. */
   readonly at: number;
   /** All of them. */
   readonly stored: number;

@@ -56,7 +56,7 @@ export interface RequestNotice {
   /** The client left before its answer was complete. */
   readonly left: boolean;
   readonly ms: number;
-  /** By the clock of `monotonic()`. */
+  /** When its answer was complete, by `monotonic()`. */
   readonly endedAt: number;
   readonly sessionId: string | undefined;
   /** Who sent it. `undefined`: it has a session, or no listener wants to know. */

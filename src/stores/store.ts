@@ -261,9 +261,9 @@ export interface Records {
    */
   list(limit: number, cursor?: string, group?: string): MaybePromise<RecordPage>;
   /**
-   * How many records have not been ended, those that have expired included: never less than the living records. Of one
-   * group, if it is given. A write that finds no living record, or that a crash breaks off, may leave one too many until `due` has
-   * checked it.
+   * How many records have not been ended, those that have expired included: never less than the living records. With
+   * `group`: those of one group. A write that finds no living record, or that a crash breaks off, may leave one too
+   * many until `due` has checked it.
    */
   count(group?: string): MaybePromise<number>;
   /**

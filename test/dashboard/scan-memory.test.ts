@@ -11,7 +11,7 @@ import { sessionKind } from '../../src/session/record/record-kinds.ts';
 import { encodeSession } from '../../src/session/record/session-record.ts';
 import { answerOf } from '../../src/session/record/server-answer.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import type { OpenStore } from '../../src/stores/store.ts';
+import type { OpenStore, Records } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 setFlagsFromString('--expose-gc');
@@ -82,20 +82,24 @@ async function look(rows: SessionRows): Promise<SessionPage['sessions'][number][
   return hashes;
 }
 
+function rowsOf(store: OpenStore, sessions: Records) {
+  const fake = createFakeTime();
+  const rows = new SessionRows({
+    options: { timeProvider: { ...fake, monotonic: () => fake.now() } },
+    registry: { get: () => undefined, values: () => [] },
+    instance: { leases: () => Promise.resolve([]) },
+    store: { ...store, sessions, secret: (of: string) => store.secret(of) },
+  } as unknown as DashboardParts);
+  return { rows, fake };
+}
+
 test.each([
   ['10,000 sessions', 10_000, 10_000, (n: number) => `client-${n % 10}`],
   ['100,000 sessions, of which a page reads 20,000', 100_000, IN_TEXTS, (n: number) => `client-${n % 10}`],
   ['clients with the longest names, in another script', 10_000, 10_000, (n: number) => `${n}${'ש'.repeat(100)}`],
 ])('%s', { timeout: 120_000 }, async (_, count, shown, name) => {
   const { store, sessions } = await filled(count, name);
-  const fake = createFakeTime();
-  const time = { ...fake, monotonic: () => fake.now() };
-  const rows = new SessionRows({
-    options: { timeProvider: time },
-    registry: { get: () => undefined, values: () => [] },
-    instance: { leases: () => Promise.resolve([]) },
-    store: { ...store, sessions, secret: (of: string) => store.secret(of) },
-  } as unknown as DashboardParts);
+  const { rows, fake } = rowsOf(store, sessions);
   // What is compiled, and what the store keeps once it was read, is no row of the scan.
   await look(rows);
   rows.clear();
@@ -108,4 +112,17 @@ test.each([
   // Each of them is found by its hash, and an unknown one is not.
   for (const hash of hashes.slice(0, 5)) expect(await rows.idOf(hash)).toMatch(/^session-/);
   expect(await rows.idOf('000000000000')).toBeUndefined();
+});
+
+test('a thousand looks at once read the store once or twice, also for sessions that it does not have', async () => {
+  const { store, sessions } = await filled(5_000, () => 'client');
+  let parts = 0;
+  const list = (...given: Parameters<Records['list']>) => ((parts += 1), sessions.list(...given));
+  const { rows } = rowsOf(store, Object.assign(Object.create(sessions) as Records, { list }));
+  await Promise.all(Array.from({ length: 1_000 }, () => rows.page(undefined)));
+  expect(parts).toBe(1);
+  parts = 0;
+  const hashes = Array.from({ length: 1_000 }, (_, n) => n.toString(16).padStart(12, '0'));
+  expect(new Set(await Promise.all(hashes.map((hash) => rows.idOf(hash))))).toEqual(new Set([undefined]));
+  expect(parts).toBeLessThanOrEqual(10);
 });

@@ -56,7 +56,7 @@ export class KnownInstances {
     );
   }
 
-  /** Of all that have a lease; `undefined`: one of them does not say. */
+  /** The sum over all that have a lease; `undefined`: one of them does not say. */
   get liveSessions(): number | undefined {
     let live = 0;
     for (const { report, goneAt } of this.#known.values()) {
@@ -177,8 +177,8 @@ export class KnownInstances {
   }
 
   /**
-   * It answered until just now, so its lease had time left: another instance found it dead and removed the lease. One
-   * that did not answer while its lease lasted was frozen or cut off, and the lease ran out.
+   * It answered until just now, so its lease had time left: another instance found it dead and removed the lease. An
+   * instance that did not answer while its lease lasted was frozen or cut off, and the lease ran out.
    */
   #endOf(id: string, known: Known, now: number): FleetInstance['end'] {
     if (known.lease.state === 'draining') return 'drained';

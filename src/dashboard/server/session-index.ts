@@ -9,7 +9,7 @@ const numberOf = (hash: string): number => Number.parseInt(hash, 16);
 
 export class SessionIndex {
   readonly #mostParts: number;
-  /** By the store's cursor of the part, the oldest first. The first part has none. */
+  /** Hashes by the store's cursor of their part, the oldest first. The first part has none. */
   readonly #parts = new Map<string | undefined, Float64Array>();
 
   constructor(mostParts: number) {

@@ -39,7 +39,7 @@ class Entry {
   session = '';
   /** `undefined`: a request, which the members below are about. */
   event: SessionNotice | EventRow | undefined = undefined;
-  /** By the clock of `monotonic()`. */
+  /** A time of `monotonic()`. */
   began = 0;
   ms = 0;
   http = '';

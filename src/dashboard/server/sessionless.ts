@@ -12,7 +12,7 @@ const MINUTE_MS = 60_000;
 interface Row {
   readonly client: SeenClient;
   readonly user: string | undefined;
-  /** By the clock of `monotonic()`. */
+  /** A time of `monotonic()`. */
   activeAt: number;
   tool: string | undefined;
   minute: number;
@@ -22,7 +22,7 @@ interface Row {
 
 export class Sessionless {
   readonly #time: Required<TimeProvider>;
-  /** By the key of the user, or by the name of the client where there is none: no text is made to look one up. */
+  /** Rows by the key of the user, or by the name of the client where there is none: no text is made to look one up. */
   readonly #rows = new Map<string, Row[]>();
   #count = 0;
 

@@ -1,7 +1,7 @@
 /**
- * How many sessions are in the store and live at no instance, while a page is open. The store counts its records without
- * reading them, and each instance knows how many it has live. Only when the difference changes, and once a minute, are
- * the records read, to tell hibernated, released and orphaned ones apart.
+ * How many sessions are in the store and live at no instance, while a page is open. The store counts its records
+ * without reading them, and each instance knows how many it has live. Only when the difference changes, and once a
+ * minute, are the records read, to tell hibernated, released and orphaned ones apart.
  */
 import { summary } from '../../session/record/session-summary.ts';
 import type { StoreCounts } from '../wire.ts';
