@@ -159,16 +159,12 @@ class Server {
     return { records: all.filter(({ id }) => id.startsWith(group)) };
   }
 
-<<<<<<< HEAD
   async #endedAt(records: Records, id: string, endedAt: number): Promise<number> {
     const found = this.#fault === 'drops-any-end' ? await records.read(id) : undefined;
     return found !== undefined && isEnded(found) ? found.at : endedAt;
   }
 
-  async #counted(records: Records, group: string): Promise<number> {
-=======
   async #counted(records: Records, group?: string): Promise<number> {
->>>>>>> a80145d5 (The dashboard counts what a store can count, scans hold 300 bytes a session, and sessions of other instances are shown at once)
     const { length } = (await records.list(1_000, undefined, group)).records;
     return this.#fault === 'living-counted' ? length : records.count(group);
   }
