@@ -18,7 +18,8 @@ type MetricsText = () => string | Promise<string>;
 
 /** Resolves when it listens, for as long as the process lives. */
 export async function serveMetrics(settings: MetricsSettings, text: MetricsText, logger: Logger): Promise<void> {
-  const { host, port, token } = settings;
+  const { host, port } = settings;
+  const token = settings.token === undefined ? undefined : digestOf(settings.token);
   const server = createServer({ headersTimeout: HEAD_MS, requestTimeout: HEAD_MS }, (req, res) => {
     answer(req, res).catch((err: unknown) => {
       logger.error({ err }, 'The metrics could not be served');
@@ -39,7 +40,7 @@ export async function serveMetrics(settings: MetricsSettings, text: MetricsText,
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     // A page in a browser of this machine can reach a loopback address under another name.
     if (isLocal && !LOOPBACK_NAMES.includes(hostOf(req))) return end(res, 403, 'Use 127.0.0.1 or localhost\n');
-    if (token !== undefined && !isBearer(req.headers.authorization, digestOf(token))) {
+    if (token !== undefined && !isBearer(req.headers.authorization, token)) {
       res.setHeader('WWW-Authenticate', 'Bearer');
       return end(res, 401, 'The metrics need the token of --metrics-token: Authorization: Bearer <token>\n');
     }

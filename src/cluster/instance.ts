@@ -191,6 +191,11 @@ export class Instance implements Leaseholder, LinkedInstance {
     return this.#directory.list();
   }
 
+  /** The ids of all instances that have a lease. */
+  async living(): Promise<ReadonlySet<string>> {
+    return new Set((await this.leases()).map(({ id }) => id));
+  }
+
   /** Whether another instance has sent a message recently. */
   heardRecently(id: string): boolean {
     return this.#links.heardRecently(id);

@@ -78,7 +78,7 @@ export function createSessions(core: Core, loader: CoreLoader, events: SessionEv
       throw optionInvalid('range', 'limit', limit, `1 to ${PAGE_MAX}`);
     }
     const { store, instance } = await loader.ready();
-    const alive = new Set((await instance.leases()).map(({ id }) => id));
+    const alive = await instance.living();
     const { records, nextCursor } = await store.sessions.list(limit, page.cursor);
     return {
       sessions: records.map((record) => sessionInfo(record, alive)),
@@ -105,7 +105,7 @@ export function createSessions(core: Core, loader: CoreLoader, events: SessionEv
       const { store, instance } = await loader.ready();
       const record = await store.sessions.read(id);
       if (record === undefined || isEnded(record)) return undefined;
-      return sessionInfo(record, new Set((await instance.leases()).map((lease) => lease.id)));
+      return sessionInfo(record, await instance.living());
     },
     async notify(id, method, params) {
       const notification = notificationOf(method, params);

@@ -87,7 +87,7 @@ function rowsOf(store: OpenStore, sessions: Records) {
   const rows = new SessionRows({
     options: { timeProvider: { ...fake, monotonic: () => fake.now() } },
     registry: { get: () => undefined, values: () => [] },
-    instance: { leases: () => Promise.resolve([]) },
+    instance: { living: () => Promise.resolve(new Set()) },
     store: { ...store, sessions, secret: (of: string) => store.secret(of) },
   } as unknown as DashboardParts);
   return { rows, fake };

@@ -113,7 +113,18 @@ export function callsOf({ logged = true, durable = true, quirk = false, getSink 
     seen.length = 0;
     return post;
   };
+  /** One request with a marker that runs. `origin`: of the instance that relayed it. */
+  const runMarked = (origin?: object) => {
+    const {
+      calls: [call],
+      stream,
+    } = run(request(1));
+    if (call === undefined) throw new Error('not admitted');
+    const mark = { name: '1', stream: stream.key };
+    call.marker = { mark, origin: origin as never };
+    return { call, stream, mark };
+  };
   const leaseReturns = (): Promise<void> => ((state.leaseValid = true), leaseBack(), soon());
-  const parts = { calls, seen, timed, held, admit, run, sinkOf, caller, leaseReturns };
+  const parts = { calls, seen, timed, held, admit, run, runMarked, sinkOf, caller, leaseReturns };
   return { ...noted, ...parts, state, expire: (error: SojournError) => (expire(error), soon()) };
 }

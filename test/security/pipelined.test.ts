@@ -3,12 +3,12 @@
  * and holds what is answered, so a client that reads nothing could make a process hold any amount.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createServer, IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import express from 'express';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import { createMcpEndpoint, type McpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../../src/testing/index.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
@@ -89,6 +89,18 @@ test('a process with a small heap survives requests behind a slow call', { timeo
 
 // ——— who begins when ———
 
+/** Listens, and resolves with the port. */
+async function portOf(http: Server, endpoint: McpEndpoint): Promise<number> {
+  http.listen(0, '127.0.0.1');
+  onTestFinished(async () => {
+    await endpoint.close();
+    http.closeAllConnections();
+    http.close();
+  });
+  await until(() => http.listening);
+  return (http.address() as AddressInfo).port;
+}
+
 /** The faces of `node:http`. Resolves with the port. */
 const FACES: Readonly<
   Record<string, (server: ReturnType<typeof workServer>['factory'], options: McpEndpointOptions) => Promise<number>>
@@ -98,14 +110,7 @@ const FACES: Readonly<
   express: async (server, options) => {
     const endpoint = createMcpEndpoint(server, { logger: createLog(), ...options });
     const app = express().use(express.json()).all('/mcp', endpoint.node);
-    const http = createServer(app).listen(0, '127.0.0.1');
-    onTestFinished(async () => {
-      await endpoint.close();
-      http.closeAllConnections();
-      http.close();
-    });
-    await until(() => http.listening);
-    return (http.address() as AddressInfo).port;
+    return portOf(createServer(app), endpoint);
   },
 };
 
@@ -224,14 +229,7 @@ test('a request that waited runs in the context that middleware gave it', async 
     logger: createLog(),
   });
   const http = createServer((req, res) => context.run(String(req.headers['x-user']), () => endpoint.node(req, res)));
-  http.listen(0, '127.0.0.1');
-  onTestFinished(async () => {
-    await endpoint.close();
-    http.closeAllConnections();
-    http.close();
-  });
-  await until(() => http.listening);
-  const { send, read } = pipe((http.address() as AddressInfo).port);
+  const { send, read } = pipe(await portOf(http, endpoint));
   const users = ['ada', 'bob', 'cy', 'di'];
   const call = { name: 'whose', arguments: {} };
   send(users.map((user, at) => post({ ...version, 'x-user': user }, at, 'tools/call', call)).join(''));
@@ -268,14 +266,7 @@ test.each(['node', 'fetch'] as const)('one turn brings what one read has of a co
     if (face === 'node') endpoint.node(req, res);
     else void fetchFace(req, res);
   });
-  http.listen(0, '127.0.0.1');
-  onTestFinished(async () => {
-    await endpoint.close();
-    http.closeAllConnections();
-    http.close();
-  });
-  await until(() => http.listening);
-  const { send, read } = pipe((http.address() as AddressInfo).port);
+  const { send, read } = pipe(await portOf(http, endpoint));
   const sent = rawRequest('POST', version, { jsonrpc: '2.0', method: 'notifications/none' });
   const count = Math.floor(600_000 / sent.length);
   send(sent.repeat(count));

@@ -62,7 +62,7 @@ export async function sessionDetail(hash: string, given: DetailParts): Promise<S
 }
 
 async function factsOf(record: StoredRecord, { instance, store }: DashboardParts) {
-  const alive = new Set((await instance.leases()).map((lease) => lease.id));
+  const alive = await instance.living();
   const session = decodeSession(record);
   const { id: _, user: __, userName: user, clientInfo, ...basics } = summary(record, alive);
   const state = Object.entries(session.state).slice(0, KEYS);

@@ -178,7 +178,7 @@ export class SessionRows {
   async #read(cursor: string | undefined): Promise<string> {
     const { store, options } = this.#parts;
     const at = options.timeProvider.now();
-    const alive = await this.#alive();
+    const alive = await this.#parts.instance.living();
     const { records, nextCursor } = await store.sessions.list(PART, cursor);
     const sessions = records.map((record) => this.#row(record, alive));
     this.#index.note(
@@ -211,10 +211,6 @@ export class SessionRows {
 
   async #cursorKey(): Promise<Uint8Array> {
     return (this.#key ??= sealingKey(await this.#parts.store.secret('dashboard'), 'cursors of the dashboard'));
-  }
-
-  async #alive(): Promise<ReadonlySet<string>> {
-    return new Set((await this.#parts.instance.leases()).map(({ id }) => id));
   }
 
   /** `false`: there are more than it reads. */

@@ -62,7 +62,7 @@ export class StoredCounts {
   async #scanned(stored: number | undefined): Promise<StoreCounts | undefined> {
     const at = this.#parts.options.timeProvider.now();
     const counted = { live: 0, hibernated: 0, released: 0, orphaned: 0 };
-    const alive = new Set((await this.#parts.instance.leases()).map(({ id }) => id));
+    const alive = await this.#parts.instance.living();
     const isAll = await this.#rows.scan((records) => {
       for (const record of records) counted[summary(record, alive).status] += 1;
     });

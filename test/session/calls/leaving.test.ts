@@ -54,13 +54,8 @@ describe('the session leaves', () => {
   });
 
   test('and the error of a marked request removes its marker with the end of its stream', () => {
-    const { calls, run, appends } = callsOf();
-    const {
-      calls: [call],
-      stream,
-    } = run(request(1));
-    const mark = { name: '1', stream: stream.key };
-    if (call !== undefined) call.marker = { mark, origin: undefined };
+    const { calls, runMarked, appends } = callsOf();
+    const { mark } = runMarked();
     calls.leave('closed', true);
     expect(appends.at(-1)).toMatchObject({ complete: true, extra: { unmark: mark } });
   });

@@ -150,13 +150,8 @@ describe('an answer', () => {
   });
 
   test('is stored with the end of its stream and sent, the marker is removed, and its id is free', () => {
-    const { calls, run, seen, appends, state } = callsOf();
-    const {
-      calls: [call],
-      stream,
-    } = run(request(1));
-    const mark = { name: '1', stream: stream.key };
-    if (call !== undefined) call.marker = { mark, origin: undefined };
+    const { calls, runMarked, seen, appends, state } = callsOf();
+    const { call, stream, mark } = runMarked();
     calls.answer(result(1));
     const sent = [`stored ${text(1)}, the end`, `sink gets ${text(1)} as p2x0-1.I1`, 'sink ends', 'unmarked 1'];
     expect(seen).toEqual(sent);
@@ -166,13 +161,8 @@ describe('an answer', () => {
   });
 
   test.each([true, false])('leaves the marker if its relaying instance may send it again (%s)', (acknowledged) => {
-    const { calls, run, appends } = callsOf();
-    const {
-      calls: [call],
-      stream,
-    } = run(request(1));
-    const mark = { name: '1', stream: stream.key };
-    if (call !== undefined) call.marker = { mark, origin: { acknowledged } as never };
+    const { calls, runMarked, appends } = callsOf();
+    const { mark } = runMarked({ acknowledged });
     calls.answer(result(1));
     expect(appends.at(-1)?.extra).toEqual(
       acknowledged ? { note: undefined, mark: undefined, unmark: mark } : undefined,
@@ -289,13 +279,8 @@ describe('a client cancels', () => {
   });
 
   test('a request with a marker: the end of its stream removes the marker', () => {
-    const { calls, run, appends } = callsOf();
-    const {
-      calls: [call],
-      stream,
-    } = run(request(1));
-    const mark = { name: '1', stream: stream.key };
-    if (call !== undefined) call.marker = { mark, origin: undefined };
+    const { calls, runMarked, appends } = callsOf();
+    const { mark } = runMarked();
     calls.cancel(cancel(1));
     expect(appends.at(-1)).toMatchObject({ complete: true, extra: { unmark: mark } });
   });
