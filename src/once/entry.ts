@@ -43,8 +43,11 @@ export interface ReadEntry {
 export const entryId = (scope: Scope, tool: string, key: string): string =>
   digestText(JSON.stringify([...scope, tool, key]));
 
-/** A hash of JSON values that does not depend on the order of their members. */
-export const argumentsHash = (args: unknown): string => digestText(canonicalJson(args ?? {}));
+/**
+ * A hash of JSON values that does not depend on the order of their members. With the id of the entry in it, equal
+ * arguments of two entries have different hashes. Who reads the store can still try arguments one by one.
+ */
+export const argumentsHash = (id: string, args: unknown): string => digestText(`${id} ${canonicalJson(args ?? {})}`);
 
 /** Sorts the members of each object, as RFC 8785 does. */
 function canonicalJson(value: unknown): string {

@@ -116,10 +116,11 @@ async function runOnce(
   const scope = scopeOf(call, settings.isShared);
   if (scope === undefined) throw new CallRefusal(onceNeedsUser(tool));
   const { keepMs, endsWithClient, afterCrash } = settings;
+  const id = entryId(scope, tool, keyOf(tool, settings.key(...(given as never[]))));
   return calls.run({
-    id: entryId(scope, tool, keyOf(tool, settings.key(...(given as never[])))),
+    id,
     tool,
-    args: argumentsHash(call.sent?.params?.['arguments']),
+    args: argumentsHash(id, call.sent?.params?.['arguments']),
     user: call.source?.user,
     share: call.share,
     keepMs,

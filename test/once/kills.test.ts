@@ -44,7 +44,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     `${KILLS} kills at random: no run is repeated, no caller is left without an answer`,
     { timeout: 60_000 + KILLS * 10_000 },
     async () => {
-      const { start, lines, count } = payDeployment(kind);
+      const { start, runs } = payDeployment(kind);
       const instances = [await start(), await start()];
       let isOver = false;
       const outcomes = new Map<string, number>();
@@ -83,14 +83,13 @@ describe.each(durableKinds)('on the store %s', (kind) => {
       }
       isOver = true;
       await Promise.all(callers);
-      const begun = new Set(lines().flatMap(({ begin }) => begin ?? []));
+      const { begun, effects } = runs();
       console.log(`${kind}: ${KILLS} kills, ${keys} keys, ${JSON.stringify(Object.fromEntries(outcomes))}`);
       expect(begun.size).toBeGreaterThan(KILLS);
-      for (const what of begun) {
+      for (const [what, runners] of begun) {
         const tool = what.split(' ')[0];
-        if (tool === 'pay') expect(count('begin', what), what).toBe(1);
-        if (tool === 'ask') expect(count('effect', what), what).toBeLessThanOrEqual(1);
-        const runners = lines().flatMap(({ begin, by }) => (begin === what ? [by] : []));
+        if (tool === 'pay') expect(runners.length, what).toBe(1);
+        if (tool === 'ask') expect(effects.get(what) ?? 0, what).toBeLessThanOrEqual(1);
         expect(new Set(runners).size, `${what} ran twice in one process`).toBe(runners.length);
       }
       expect(outcomes.get('again lost') ?? 0).toBe(0);

@@ -20,6 +20,12 @@ interface Line {
 
 let deployments = 0;
 
+/** Who began each run, and how often it had its effect. */
+interface Runs {
+  readonly begun: ReadonlyMap<string, readonly number[]>;
+  readonly effects: ReadonlyMap<string, number>;
+}
+
 export function payDeployment(kind: DurableKind) {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-once-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
@@ -41,8 +47,17 @@ export function payDeployment(kind: DurableKind) {
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as Line);
+  const runs = (): Runs => {
+    const begun = new Map<string, number[]>();
+    const effects = new Map<string, number>();
+    for (const { by, begin, effect } of lines()) {
+      if (begin !== undefined) begun.set(begin, [...(begun.get(begin) ?? []), by]);
+      if (effect !== undefined) effects.set(effect, (effects.get(effect) ?? 0) + 1);
+    }
+    return { begun, effects };
+  };
   const count = (of: 'begin' | 'effect', what: string): number => lines().filter((line) => line[of] === what).length;
-  return { start, lines, count, name, storeUrl: kind === 'sqlite' ? `sqlite:${target}` : target };
+  return { start, runs, count, name, storeUrl: kind === 'sqlite' ? `sqlite:${target}` : target };
 }
 
 /** `undefined`: the connection broke. */
