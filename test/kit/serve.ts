@@ -47,6 +47,9 @@ export interface Served {
   client(options?: RawClientOptions): RawClient;
 }
 
+/** How long a client waits for an answer, on a machine that is much slower than the author's too. */
+const PATIENCE_MS = 20_000;
+
 export async function serve(
   server: McpEndpointFactory | ConnectableServer,
   options: McpEndpointOptions = {},
@@ -75,7 +78,7 @@ export async function serve(
     endpoint,
     log,
     client: (clientOptions) => {
-      const client = createRawClient(url, clientOptions);
+      const client = createRawClient(url, { timeoutMs: PATIENCE_MS, ...clientOptions });
       clients.add(client);
       return client;
     },

@@ -129,7 +129,7 @@ describe('a shape that the search found ends no process, and no call of another 
 
 test('what an answered request held on the fetch face goes with its answer', { timeout: 180_000 }, async () => {
   const arrays = { place: 'clientInfo', value: 'empty arrays', count: 8_000 } as const;
-  const cost = await measureShape({ ...PLAIN, era: '2025', face: 'fetch', ...arrays }, ATTACK_MS);
+  const cost = await measureShape({ ...PLAIN, era: '2025', face: 'fetch', ...arrays }, 4 * ATTACK_MS);
   shapes.made(1);
   expect(cost.sent.answers['200']).toBeGreaterThan(100);
   // Before, the signal of each request kept its body until a full garbage collection: 190 MB of a heap of 256 MB.
