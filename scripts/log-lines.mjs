@@ -42,7 +42,7 @@ const HELPERS = [
 
 /** Texts that come from elsewhere, by the argument: the name of the function that makes them. */
 const MAKERS = {
-  'src/cli/serve.ts warning': ['src/cli/settings.ts', 'unknownVariableWarnings'],
+  'src/cli/listen-problem.ts warning': ['src/cli/settings.ts', 'unknownVariableWarnings'],
   'src/endpoint/endpoint.ts warning': ['src/definition/definition.ts', 'warningOf'],
   'src/stores/sqlite/file-identity.ts error.message': ['src/stores/sqlite/failures.ts', 'fileGone'],
 };

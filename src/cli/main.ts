@@ -1,19 +1,15 @@
 #!/usr/bin/env node
-/** The entry point: the only file of the CLI that uses the global `process`. */
+/**
+ * The entry point: the only file of the CLI that uses the global `process`. Each command is loaded when it runs: only
+ * those that serve need the SDK, which takes most of the start of a process.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { check } from './check.ts';
 import { confirms } from './confirmation.ts';
-import { develop } from './dev.ts';
-import { doctor } from './doctor.ts';
 import { reload } from './pid-file.ts';
 import { runCli } from './program.ts';
-import { serve } from './serve.ts';
-import { onceKey } from './once.ts';
-import { sessions } from './sessions.ts';
 import type { ServeSettings } from './settings.ts';
 import { activatedSocket } from './socket-activation.ts';
-import { supervise } from './supervise.ts';
 import { takeWorkerRole, WORKER_FD } from './worker-role.ts';
 
 /** How long the last lines wait for a reader when a server ends. */
@@ -33,14 +29,18 @@ const code = await runCli(args, {
   out,
   err,
   serve: (module, settings, passed) => serveHere(module, settings, passed),
-  check: (request, passed) => {
+  check: async (request, passed) => {
     process.argv.splice(2, args.length, ...passed);
-    return check(request, process.cwd(), out);
+    return (await import('./check.ts')).check(request, process.cwd(), out);
   },
-  doctor: (request) => doctor(request, { signals: process, out, err }),
+  doctor: async (request) => (await import('./doctor.ts')).doctor(request, { signals: process, out, err }),
   demo: async (request) => (await import('./demo/demo.ts')).demo(request, out),
-  sessions: (request) => sessions(request, out),
-  once: (request) => onceKey(request, { out, confirms: (question) => confirms(question, process.stdin, err) }),
+  sessions: async (request) => (await import('./sessions.ts')).sessions(request, out),
+  once: async (request) =>
+    (await import('./once.ts')).onceKey(request, {
+      out,
+      confirms: (question) => confirms(question, process.stdin, err),
+    }),
   reload: (request) => reload(request, out),
 });
 const written = [process.stdout, process.stderr].map(
@@ -59,12 +59,19 @@ async function serveHere(module: string, settings: ServeSettings, passed: readon
   if (worker === undefined && settings.workers > unsupervised) {
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
     const context = { command, fd, signals: process, out };
-    return settings.dev ? develop(module, settings, { ...context, cwd: process.cwd() }) : supervise(settings, context);
+    if (!settings.dev) return (await import('./supervise.ts')).supervise(settings, context);
+    return (await import('./dev.ts')).develop(module, settings, { ...context, cwd: process.cwd() });
   }
   // Modules read their own flags from `process.argv`. Its second entry stays this program: a module that compares it
   // with its own file starts another server if they are equal.
   process.argv.splice(2, args.length, ...passed);
-  return serve(module, settings, { cwd: process.cwd(), fd, worker, signals: process, out });
+  return (await import('./serve.ts')).serve(module, settings, {
+    cwd: process.cwd(),
+    fd,
+    worker,
+    signals: process,
+    out,
+  });
 }
 
 /** Removes the variables, so that no child process of the user's module takes the socket. */

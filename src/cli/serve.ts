@@ -10,7 +10,8 @@ import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
 import { banner, clientNameOf } from './banner.ts';
 import { processEnded, serveDashboard } from './dashboard.ts';
-import { Failure, UsageError, codeOf, reason } from './failure.ts';
+import { Failure, UsageError, reason } from './failure.ts';
+import { listenProblem, warnOfSettings } from './listen-problem.ts';
 import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { projectStore } from './project-store.ts';
@@ -199,13 +200,6 @@ async function reportFinishing(endpoint: McpEndpoint, worker: WorkerRole): Promi
   }
 }
 
-export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number | undefined, logger: Logger): void {
-  for (const warning of warnings) logger.warn({}, warning);
-  if (fd !== undefined && (origin('port') ?? origin('host')) !== undefined) {
-    logger.warn({}, 'a listening socket was passed to this process, so --port and --host are ignored');
-  }
-}
-
 function requireSharedStore({ origin, workers }: ServeSettings, { store }: ResolvedOptions): void {
   if (store !== undefined && !store.inProcess) return;
   throw new UsageError(
@@ -219,23 +213,5 @@ function resolveTogether(module: string, options: McpEndpointOptions): ResolvedO
     return resolveOptions(options);
   } catch (error) {
     throw new UsageError(`the flags do not fit the options of ${module}: ${reason(error)}`, { cause: error });
-  }
-}
-
-export function listenProblem(error: unknown, { host, port, origin }: ServeSettings, fd: number | undefined): string {
-  if (fd !== undefined) return `cannot listen on the passed socket (file descriptor ${fd}): ${reason(error)}`;
-  const where = `port ${port} on ${host}`;
-  const other = `choose another port with --port (0 takes any free one)`;
-  switch (codeOf(error) ?? '') {
-    case 'EADDRINUSE':
-      return `${where} is in use: stop the program that listens there, or ${other}`;
-    case 'EACCES':
-      return `this process may not listen on ${where}; ${other}`;
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return `${origin('host') ?? 'host'}: this machine has no address ${host}`;
-    default:
-      return `cannot listen on ${where}: ${reason(error)}`;
   }
 }

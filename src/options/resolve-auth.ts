@@ -1,10 +1,5 @@
 /** Checks the option `auth` and fills it in. */
-import {
-  buildOAuthProtectedResourceMetadata,
-  getOAuthProtectedResourceMetadataUrl,
-  type OAuthProtectedResourceMetadata,
-  requireScopes,
-} from '@modelcontextprotocol/server';
+import type { OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
 import { isIP } from 'node:net';
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import type {
@@ -39,6 +34,10 @@ const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'algorithms', 'clockToleranc
 const PROXY_NAMES = ['header', 'from'];
 const AUTHORIZE = 'a function (kind, name, authInfo) that returns true or false';
 
+/** RFC 6749, section 3.3. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+/** RFC 9728, section 3.1: the path of the resource follows. */
+const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 /** Segments as they are in a URL: `new URL` changes nothing. */
 const PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/;
 const OPTIONAL = 'true, false, or a function (kind, name) that returns true or false';
@@ -137,14 +136,12 @@ function resolveMetadata(
   const takes = 'a list of issuer URLs, at least one';
   const checked = checkList('auth.metadata.authorization_servers', servers, takes, checkUrl);
   const [issuer = ''] = checked;
-  const built = buildOAuthProtectedResourceMetadata({
-    oauthMetadata: { issuer } as never,
-    resourceServerUrl: new URL(resource),
-    ...(scopes.length > 0 && { scopesSupported: [...scopes] }),
-  });
+  const { hash, search } = new URL(issuer);
+  if (`${search}${hash}` !== '')
+    throw optionInvalid('range', 'auth.metadata.authorization_servers', issuer, 'URLs without query and fragment');
   // The value that is configured, because clients ask for a token with exactly this audience.
   const document = {
-    ...built,
+    ...(scopes.length > 0 && { scopes_supported: scopes }),
     bearer_methods_supported: ['header'],
     ...given,
     resource,
@@ -157,9 +154,17 @@ function metadataUrl(path: unknown, resource: string | undefined): string | unde
   if (path !== undefined && resource === undefined)
     throw optionsContradict('Option auth.metadataPath needs auth.metadata.resource: without it there is no document');
   if (resource === undefined) return undefined;
-  if (path === undefined) return getOAuthProtectedResourceMetadataUrl(new URL(resource));
+  if (path === undefined) return wellKnownUrl(resource);
   const takes = 'a path such as /oauth/resource, without ? and #';
   return new URL(checkText('auth.metadataPath', path, PATH, takes), resource).href;
+}
+
+function wellKnownUrl(resource: string): string {
+  const url = new URL(resource);
+  const path = url.pathname.replace(/\/$/, '');
+  url.pathname = `${WELL_KNOWN}${path === '/' ? '' : path}`;
+  url.hash = '';
+  return url.href;
 }
 
 const notEmpty = (option: string, value: unknown): string => checkText(option, value, /./s, 'a text that is not empty');
@@ -181,12 +186,8 @@ function isWebUrl(text: string): boolean {
 }
 
 function checkScope(option: string, value: unknown): string {
-  try {
-    requireScopes(value as string);
-  } catch {
-    throw optionInvalid('range', option, value, 'a scope: visible ASCII without quotes and spaces');
-  }
-  return value as string;
+  if (typeof value === 'string' && SCOPE.test(value)) return value;
+  throw optionInvalid('range', option, value, 'a scope: visible ASCII without quotes and spaces');
 }
 
 function checkAlgorithm(option: string, value: unknown): string {

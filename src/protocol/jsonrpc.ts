@@ -2,9 +2,12 @@
  * Checks the shape of JSON-RPC messages before they are dispatched, as strictly as the SDK's own schemas. The SDK gives
  * no answer to a message that its schemas refuse, so the POST would hang. An id above 2^53 would come back changed.
  */
-import { PROTOCOL_VERSION_META_KEY, type RequestId } from '@modelcontextprotocol/server';
+import type { RequestId } from '@modelcontextprotocol/server';
 import { quoted } from '../shown.ts';
 import { uriFault } from './resource-uris.ts';
+
+/** The SDK's constant of this name. The command line imports this file, and most commands load no SDK. */
+export const PROTOCOL_VERSION_META_KEY = 'io.modelcontextprotocol/protocolVersion';
 
 export interface RpcRequest {
   readonly jsonrpc: '2.0';

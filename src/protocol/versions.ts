@@ -1,7 +1,6 @@
 /**
  * The protocol revisions that sojourn knows. Revisions are ISO dates, so comparing them as text orders them in time.
  */
-import { SUPPORTED_PROTOCOL_VERSIONS } from '@modelcontextprotocol/server';
 
 /** How an endpoint treats the two eras; see the option `sessionMode`. */
 export type SessionMode = 'stateful' | 'stateless' | 'hybrid';
@@ -25,10 +24,17 @@ export function newestFirst(versions: Iterable<string>): string[] {
 /** Served per request, newest first. The SDK implements these and exports no list of them. */
 export const MODERN_VERSIONS: readonly string[] = Object.freeze([FIRST_MODERN]);
 
-/** Negotiated by `initialize`, newest first: the SDK's own list. */
-export const LEGACY_VERSIONS: readonly string[] = Object.freeze(
-  newestFirst(SUPPORTED_PROTOCOL_VERSIONS.filter((version) => !isModern(version))),
-);
+/**
+ * Negotiated by `initialize`, newest first. A test holds them equal to the SDK's list: the command line reads them, and
+ * most commands load no SDK.
+ */
+export const LEGACY_VERSIONS: readonly string[] = Object.freeze([
+  '2025-11-25',
+  '2025-06-18',
+  '2025-03-26',
+  '2024-11-05',
+  '2024-10-07',
+]);
 
 /** Both, newest first. */
 export const KNOWN_VERSIONS: readonly string[] = Object.freeze([...MODERN_VERSIONS, ...LEGACY_VERSIONS]);

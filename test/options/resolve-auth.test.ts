@@ -1,3 +1,4 @@
+import { getOAuthProtectedResourceMetadataUrl, requireScopes } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { AuthOptions } from '../../src/index.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
@@ -53,6 +54,37 @@ test('an issuer and a resource on this machine may be http', () => {
   });
 });
 
+/** The command line checks options, and most of its commands load no SDK. */
+describe('without the SDK, as the SDK does it:', () => {
+  test.each(['', '/', '/mcp', '/mcp/', '/a/b//', '/%20?tenant=1', ':8443/mcp?', '//'])(
+    'the place of the metadata of https://mcp.example%s',
+    (rest) => {
+      const resource = `https://mcp.example${rest}`;
+      const { metadataUrl } = resolve({ jwt: { ...jwt, audience: resource } }) ?? {};
+      expect(metadataUrl).toBe(getOAuthProtectedResourceMetadataUrl(new URL(resource)));
+    },
+  );
+
+  test('the characters of a scope', () => {
+    const accepts = (check: () => unknown): boolean => {
+      try {
+        check();
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    const scopes = ['', ...Array.from({ length: 0x180 }, (_, code) => `a${String.fromCharCode(code)}`), 'a\n', 1, null];
+    const ours = scopes.filter((scope) => accepts(() => resolve({ verify, requiredScopes: [scope] })));
+    expect(ours).toEqual(scopes.filter((scope) => accepts(() => requireScopes(scope as string))));
+    expect(ours.length).toBe(92);
+  });
+
+  test('scopes are in the metadata', () => {
+    expect(resolve({ jwt, requiredScopes: ['a', 'b'] })?.metadata?.scopes_supported).toEqual(['a', 'b']);
+  });
+});
+
 describe('refused with the name of the option:', () => {
   test.each<[string, unknown, RegExp]>([
     ['no way to identify a caller', {}, /auth takes exactly one of verify, jwt, trustedProxyUser; it has none/],
@@ -77,6 +109,11 @@ describe('refused with the name of the option:', () => {
       'a resource with a fragment',
       { jwt, metadata: { resource: 'https://mcp.example/#a' } },
       /auth\.metadata\.resource/,
+    ],
+    [
+      'an authorization server with a query',
+      { jwt: { ...jwt, issuer: 'https://id.example/?a' } },
+      /auth\.metadata\.authorization_servers/,
     ],
     ['an authorize that is no function', { verify, authorize: true }, /auth\.authorize/],
     ['a verify that is no function', { verify: 'x' }, /auth\.verify/],

@@ -16,7 +16,7 @@ interface Loaded {
 
 const dist = pathToFileURL(fileURLToPath(new URL('../../dist/', import.meta.url))).href;
 
-async function loadedBy(what: 'import' | 'serve'): Promise<Loaded> {
+async function loadedBy(what: 'import' | 'serve' | 'commands'): Promise<Loaded> {
   const script = fileURLToPath(new URL('processes/loaded.mjs', import.meta.url));
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [script, what]);
   expect(stderr).toBe('');
@@ -79,6 +79,12 @@ describe.each([
     ]);
     expect(loaded.files.filter((file) => /^stores\/[^/]+$/.test(file))).toEqual(['stores/store.js']);
   });
+});
+
+test('commands that serve nothing, and supervisors, load no SDK: it takes most of the start of a process', async () => {
+  const { packages, files } = await loadedBy('commands');
+  expect(files).toContain('cli/supervise.js');
+  expect(packages.filter((name) => /^(?:zod|@modelcontextprotocol\/.*)$/.test(name))).toEqual([]);
 });
 
 test('the first requests load nothing more of this package', async () => {

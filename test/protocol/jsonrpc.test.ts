@@ -1,11 +1,15 @@
-import { parseJSONRPCMessage } from '@modelcontextprotocol/server';
+import { parseJSONRPCMessage, PROTOCOL_VERSION_META_KEY as SDK_KEY } from '@modelcontextprotocol/server';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { checkMessage, echoId } from '../../src/protocol/jsonrpc.ts';
+import { checkMessage, echoId, PROTOCOL_VERSION_META_KEY } from '../../src/protocol/jsonrpc.ts';
 
 const v = '2.0';
 const TOKEN = 'progressToken';
 const TASK = 'io.modelcontextprotocol/related-task';
+
+test('the key of the version in an envelope is the one of the SDK', () => {
+  expect(PROTOCOL_VERSION_META_KEY).toBe(SDK_KEY);
+});
 
 describe('a message is', () => {
   test.each([

@@ -3,14 +3,25 @@
  * order. So a client only gets an id that is recorded, and a failure at any step leaves nothing behind. If the client
  * disconnects first, the session is dropped, because no client has its id.
  */
-import { factoryFailed, hookReturned, lapsed, storeAway, SojournError } from '../../errors.ts';
+import { isInitializeRequest } from '@modelcontextprotocol/server';
+import {
+  factoryFailed,
+  handshakeHasTooManyKeys,
+  handshakeTooLarge,
+  hookReturned,
+  invalidParams,
+  lapsed,
+  storeAway,
+  SojournError,
+} from '../../errors.ts';
 import type { Caller } from '../../http/exchange.ts';
+import { bytesOfText } from '../../protocol/json-size.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { type CreateOutcome, isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
 import { idText, type RandomSource } from '../../options/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
-import { checkedHandshake, type Handshake, handshakeCopy, memoryOf } from '../record/handshake.ts';
+import { type Handshake, handshakeCopy, handshakeIn, knownHandshake, memoryOf } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from '../hook-time.ts';
 import { whileAway } from '../record/pause.ts';
@@ -19,6 +30,9 @@ import { sessionHash } from '../../shown.ts';
 import type { LiveSession } from '../session.ts';
 
 const ID_BYTES = 16;
+/** A handshake may have one key or object for so many of `limits.handshakeBytes`, and in any case `LEAST_KEYS`. */
+const BYTES_PER_KEY = 32;
+const LEAST_KEYS = 64;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
 export interface Opened {
@@ -167,6 +181,18 @@ export class SessionOpener {
       throw orHookTimeout(cause, (err) => factoryFailed('sessionIdGenerator threw', err));
     }
   }
+}
+
+/** The handshake of an `initialize`, or what is wrong with it. A known handshake is not checked again. */
+export function checkedHandshake(message: RpcRequest, mostBytes: number): Handshake | SojournError {
+  const text = JSON.stringify(message.params) ?? '';
+  if (Buffer.byteLength(text) > mostBytes) return handshakeTooLarge(mostBytes);
+  const found = knownHandshake(text);
+  if (found !== undefined) return found;
+  const mostKeys = Math.max(LEAST_KEYS, Math.floor(mostBytes / BYTES_PER_KEY));
+  if (bytesOfText(text, mostKeys) < 0) return handshakeHasTooManyKeys(mostKeys);
+  if (isInitializeRequest(message)) return handshakeIn(text);
+  return invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
 }
 
 function checkOpen({ left, ownership }: LiveSession): void {

@@ -1,14 +1,7 @@
 /** The handshakes of clients. Clients of one kind send the same, and all their sessions share one copy. */
-import {
-  type ClientCapabilities,
-  type Implementation,
-  type InitializeRequestParams,
-  isInitializeRequest,
-} from '@modelcontextprotocol/server';
+import type { ClientCapabilities, Implementation, InitializeRequestParams } from '@modelcontextprotocol/server';
 import { BoundedMap } from '../../bounded-map.ts';
-import { handshakeHasTooManyKeys, handshakeTooLarge, invalidParams, type SojournError } from '../../errors.ts';
 import { bytesOfText } from '../../protocol/json-size.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 
 /** The `initialize` parameters as the client sent them, kept for a rebuild of the session. */
 export interface Handshake {
@@ -31,16 +24,15 @@ const sources = new WeakMap<Handshake, { readonly text: string; readonly bytes: 
 /** Copies of the text and its strings, and of the values that the SDK keeps, as `test/limits/held.test.ts` measures. */
 const TEXT_COPIES = 4;
 const VALUE_COPIES = 1.5;
-/** A handshake may have one key or object for so many of `limits.handshakeBytes`, and in any case `LEAST_KEYS`. */
-const BYTES_PER_KEY = 32;
-const LEAST_KEYS = 64;
-
 /** The handshake of an `initialize` whose shape the caller has checked. */
 export const handshakeOf = (params: InitializeRequestParams): Handshake => handshakeIn(JSON.stringify(params));
 
+/** A handshake that was read before. */
+export const knownHandshake = (text: string): Handshake | undefined => known.get(text);
+
 /** The handshake in the body of a record. */
 export function handshakeIn(text: string): Handshake {
-  const found = known.get(text);
+  const found = knownHandshake(text);
   if (found !== undefined) return found;
   // Parsed again, because the application may write into the message that the text was made from.
   const handshake = freeze(JSON.parse(text) as Handshake);
@@ -64,18 +56,6 @@ function bytesHeldFor(text: string): number {
 
 /** A copy that a server may write into. */
 export const handshakeCopy = (handshake: Handshake): Handshake => JSON.parse(handshakeText(handshake)) as Handshake;
-
-/** The handshake of an `initialize`, or what is wrong with it. A known handshake is not checked again. */
-export function checkedHandshake(message: RpcRequest, mostBytes: number): Handshake | SojournError {
-  const text = JSON.stringify(message.params) ?? '';
-  if (Buffer.byteLength(text) > mostBytes) return handshakeTooLarge(mostBytes);
-  const found = known.get(text);
-  if (found !== undefined) return found;
-  const mostKeys = Math.max(LEAST_KEYS, Math.floor(mostBytes / BYTES_PER_KEY));
-  if (bytesOfText(text, mostKeys) < 0) return handshakeHasTooManyKeys(mostKeys);
-  if (isInitializeRequest(message)) return handshakeIn(text);
-  return invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
-}
 
 /** Sessions share the value, so it must not change. */
 function freeze<T>(value: T): T {
