@@ -57,7 +57,7 @@ export const HELD = things({
   },
   subscriptions: {
     what: 'the resource URIs that a live session is subscribed to',
-    counted: 'twice their characters and 640 for each URI',
+    counted: 'twice their characters and 768 for each URI',
     most: '`subscriptionBytes` for each session',
     until: 'the session ends or hibernates',
   },

@@ -5,7 +5,7 @@ import type { SessionRecord } from './session-record.ts';
 /** The part of a key in the map of a live session, and in its record. */
 const STATE_ENTRY_BYTES = 192;
 /** What a URI takes besides its characters, which are there twice: in a set, and as a part of the record. */
-const URI_BYTES = 640;
+const URI_BYTES = 768;
 const URI_COPIES = 2;
 
 /**

@@ -73,9 +73,9 @@ test('the bytes that are charged follow the changes of the list, until the sessi
   const limits = { uriBytes: 8, subscriptionBytes: 250 };
   const uris = new Subscriptions(memory, 'user a', ['a', 'größe']);
   const subscribe = (uri: string) => [/limits\.\w+/.exec(uris.charge(uri, limits)?.message ?? '')?.[0], memory.used];
-  // 640 bytes for each URI, and twice its characters.
-  expect(subscribe('bc')).toEqual([undefined, 1_936]);
-  expect(subscribe('größe')).toEqual([undefined, 1_936]);
+  // 768 bytes for each URI, and twice its characters.
+  expect(subscribe('bc')).toEqual([undefined, 2_320]);
+  expect(subscribe('größe')).toEqual([undefined, 2_320]);
   expect([uris.add('a'), uris.add('bc'), uris.delete('größe'), uris.delete('größe')]).toEqual([
     false,
     true,
@@ -83,10 +83,10 @@ test('the bytes that are charged follow the changes of the list, until the sessi
     false,
   ]);
   expect([uris.size, uris.list()]).toEqual([2, ['a', 'bc']]);
-  expect(subscribe('ä')).toEqual([undefined, 1_928]);
+  expect(subscribe('ä')).toEqual([undefined, 2_312]);
   uris.add('ä');
-  expect(subscribe('defghi')).toEqual(['limits.subscriptionBytes', 1_928]);
-  expect(subscribe('ääääx')).toEqual(['limits.uriBytes', 1_928]);
+  expect(subscribe('defghi')).toEqual(['limits.subscriptionBytes', 2_312]);
+  expect(subscribe('ääääx')).toEqual(['limits.uriBytes', 2_312]);
   uris.release();
   expect(memory.used).toBe(0);
 });
