@@ -40,6 +40,7 @@ const OWN = [
   'test/house/leaks.test.ts',
   'test/kit/servers/servers.test.ts',
   'test/listen/*.test.ts',
+  'test/once/life.test.ts',
   'test/otel/{collector,wrappers}.test.ts',
   'test/package/tarball.test.ts',
   'test/page/{made-up,mounted,page}.test.ts',

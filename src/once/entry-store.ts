@@ -55,6 +55,8 @@ export type Found =
 export class EntryStore {
   readonly #given: EntryStoreOptions;
   readonly #writes: PendingWrites;
+  /** Stamps of creations that may be stored, although no handler runs for them: they are being taken back. */
+  readonly #unbegun = new Set<number>();
   #stopped = false;
 
   constructor(given: EntryStoreOptions) {
@@ -112,13 +114,26 @@ export class EntryStore {
         tries += 1;
         return this.#records.create(record, call.keepMs);
       });
-      if (created === 'created') return run;
-      return tries > 1 && (await this.#isOurs(call, run)) ? run : undefined;
+      const isOurs = created === 'created' || (tries > 1 && (await this.#isOurs(call, run)));
+      if (isOurs && this.#mayBegin(run)) return run;
+      if (isOurs) this.#takeBack(run);
+      return undefined;
     } catch (cause) {
-      // It may be stored all the same, and no handler runs for it.
-      if (isStoreAway(cause)) this.end(run, '', 0);
+      this.#takeBack(run);
       throw cause;
     }
+  }
+
+  /** A process that was frozen for longer than its lease has lost what it owned, and does not know it yet. */
+  #mayBegin({ fence }: OnceRun): boolean {
+    const { lease } = this.#given;
+    return lease.valid && fence.owner === lease.owner;
+  }
+
+  /** Its entry may be stored, and no handler runs for it. */
+  #takeBack(run: OnceRun): void {
+    this.#unbegun.add(run.stamp);
+    this.end(run, '', 0, () => this.#unbegun.delete(run.stamp));
   }
 
   /** No id owns an entry before its lease is stored: another instance would find its owner dead. */
@@ -153,14 +168,10 @@ export class EntryStore {
     if (entry.args !== call.args) throw onceConflict();
     local.know();
     if (isEnded(stored)) return { is: 'ended', outcome: entry.outcome ?? { is: 'lost' }, waited };
-    if (stored.owner === this.#given.lease.owner) return this.#discard(stored);
-    if (await this.#lives(call, stored)) return undefined;
+    if (this.#unbegun.has(stored.stamp)) return undefined;
+    // No call here runs an entry of this instance: its handler has run, and its outcome could not be stored.
+    if (stored.owner !== this.#given.lease.owner && (await this.#lives(call, stored))) return undefined;
     return this.#crashed(call, stored);
-  }
-
-  /** No call here runs it: a call left it that ended while the store was away, before its handler began. */
-  async #discard({ id, epoch, owner, stamp }: StoredRecord): Promise<undefined> {
-    await this.#records.end(id, { epoch, owner, atStamp: stamp }, '', 0);
   }
 
   async #lives(call: OnceCall, { owner }: StoredRecord): Promise<boolean> {
@@ -182,9 +193,19 @@ export class EntryStore {
     }
     await this.#untilLeaseValid(call);
     const me = this.#given.lease.owner;
-    const claimed = await this.#reach(call, () => this.#records.claim(call.id, { epoch, owner }, me));
-    if (!claimed.claimed) return undefined;
-    const run = new OnceRun(call, { epoch: claimed.record.epoch, owner: me }, stamp);
+    const run = new OnceRun(call, { epoch: epoch + 1, owner: me }, stamp);
+    try {
+      const { claimed } = await this.#reach(call, () => this.#records.claim(call.id, { epoch, owner }, me));
+      if (!claimed) return undefined;
+      if (!this.#mayBegin(run)) {
+        this.release(run, () => {});
+        return undefined;
+      }
+    } catch (cause) {
+      // It may be claimed all the same, and no handler runs for it.
+      this.release(run, () => {});
+      throw cause;
+    }
     this.renew(run);
     return { is: 'ours', run, asks: policy === 'ask' };
   }
@@ -200,16 +221,18 @@ export class EntryStore {
     );
   }
 
-  /** The next call with this key asks the application again. */
+  /** The next call with this key asks the application again. `then` is called after each try. */
   release(run: OnceRun, then: () => void): void {
+    const { timeProvider: time } = this.#given.options;
+    const write = async (): Promise<unknown> => {
+      try {
+        return await this.#records.save(run.id, run.fence, { release: true });
+      } finally {
+        then();
+      }
+    };
     this.#writes.add(
-      async () => {
-        try {
-          await this.#records.save(run.id, run.fence, { release: true });
-        } finally {
-          then();
-        }
-      },
+      () => whileAway({ time, waitMs: Infinity, stopped: () => this.#stopped }, write),
       (err) => this.#failed(run, err),
     );
   }
@@ -236,7 +259,8 @@ export class EntryStore {
       const { fence } = run;
       try {
         const ended = await this.#records.end(run.id, run.seen, text, keepMs);
-        if (ended !== 'fenced' || run.fence === fence) return;
+        if (ended !== 'fenced') return;
+        if (run.fence === fence && !(await this.#isStillOurs(run))) return;
       } catch (cause) {
         if (isFull(cause)) {
           text = outcomeText(run, { is: 'large' });
@@ -246,6 +270,16 @@ export class EntryStore {
         await pause(this.#given.options.timeProvider, tries);
       }
     }
+  }
+
+  /** Whether a claim for this instance took effect whose reply was lost: the run's writes name what it left. */
+  async #isStillOurs(run: OnceRun): Promise<boolean> {
+    const stored = await this.#records.read(run.id);
+    if (stored === undefined || isEnded(stored) || stored.stamp !== run.stamp) return false;
+    const { epoch, owner } = stored;
+    if (owner === null || !run.isOwnedBy(owner) || epoch === run.fence.epoch) return false;
+    run.fence = { epoch, owner };
+    return true;
   }
 
   /** This instance has a new id: the entry of a call that runs is claimed for it. */

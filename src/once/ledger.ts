@@ -131,8 +131,9 @@ export class OnceLedger implements OnceCalls {
       throw refused;
     }
     if (found.is === 'ours' && call.signal.aborted) {
-      // No handler begins for a client that left. Another call that waits begins its own.
-      this.#forget(found.run, local);
+      // No handler begins for a client that left. Another call that waits begins its own, or asks if this one had to.
+      if (found.asks) this.#release(found.run, local);
+      else this.#forget(found.run, local);
       call.signal.throwIfAborted();
     }
     if (found.is === 'ours') return this.#run(call, local, found);
@@ -187,7 +188,7 @@ export class OnceLedger implements OnceCalls {
   }
 
   #again({ id }: OnceRun, local: LocalEntry): void {
-    this.#entries.delete(id);
+    if (this.#entries.get(id) === local) this.#entries.delete(id);
     local.settle('again');
   }
 

@@ -139,7 +139,7 @@ function patienceOf({ slots, kind, endpoint, weather }: Scenario): Patience {
 }
 
 /** An unhandled rejection ends a real process. */
-function hearRejections(heard: (error: unknown) => void): () => void {
+export function hearRejections(heard: (error: unknown) => void): () => void {
   const others = process.listeners('unhandledRejection');
   process.removeAllListeners('unhandledRejection');
   process.on('unhandledRejection', heard);

@@ -115,7 +115,7 @@ export class StoreData {
 
   create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): CreateOutcome {
     groupOf(this.#options.kind, record.id);
-    if (this.read(record.id) !== undefined) return 'exists';
+    if (this.#options.rules.createsOnce && this.read(record.id) !== undefined) return 'exists';
     const own = newRecord(record, this.#after(expiresInMs), this.#after(dueInMs));
     this.#held.sessions.set(record.id, { record: own, markers: [], streams: new Map(), rows: [], bytes: 0 });
     this.#note('created', record.id, { epoch: record.epoch, owner: record.owner });
@@ -139,7 +139,7 @@ export class StoreData {
     const held = this.#living(id);
     if (held === undefined) return { claimed: false, current: this.read(id) };
     const { epoch, owner } = held.record;
-    if (this.#fits(held, from)) {
+    if (this.#fits(held, from) || !this.#options.rules.comparedClaims) {
       held.record = { ...held.record, epoch: epoch + 1, owner: me };
       this.#note('claimed', id, { epoch: epoch + 1, owner: me });
     } else if (epoch !== from.epoch + 1 || owner !== me) {

@@ -12,6 +12,10 @@ export interface StoreRules {
   ownerFence: boolean;
   /** Ends are values; otherwise the record is simply gone. */
   endedAsValue: boolean;
+  /** A record that is there is not created again. */
+  createsOnce: boolean;
+  /** A claim names the epoch and the owner that its caller read. */
+  comparedClaims: boolean;
 }
 
 export const ALL_RULES: StoreRules = {
@@ -20,4 +24,6 @@ export const ALL_RULES: StoreRules = {
   finalDeath: true,
   ownerFence: true,
   endedAsValue: true,
+  createsOnce: true,
+  comparedClaims: true,
 };

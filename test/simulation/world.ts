@@ -8,7 +8,7 @@ import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endp
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { Lifecycle } from '../../src/session/lifecycle.ts';
 import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
-import { CALLS, sessionKind } from '../../src/session/record/record-kinds.ts';
+import { CALLS, ONCE, sessionKind } from '../../src/session/record/record-kinds.ts';
 import type { Kind, OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/caller-checks.ts';
@@ -128,11 +128,16 @@ export class World {
 
   get #deployment(): Deployment {
     const { name, leaseMs } = this.#endpoint;
-    return this.server.deployment({ name, leaseMs, kinds: [this.#sessions, CALLS] });
+    return this.server.deployment({ name, leaseMs, kinds: [this.#sessions, CALLS, ONCE] });
   }
 
   get data(): StoreData {
     return this.#deployment.data;
+  }
+
+  /** The entries of calls that run once. */
+  get once(): StoreData {
+    return this.#deployment.of(ONCE);
   }
 
   get mailboxes(): ReadonlyMap<string, Mailbox> {
@@ -181,7 +186,7 @@ export class World {
     const random = (n: number): Uint8Array => this.#ids.bytes(n);
     const opened = new SimStore(this.server, port).open({
       name: options.name,
-      kinds: [this.#sessions, CALLS],
+      kinds: [this.#sessions, CALLS, ONCE],
       time: process,
       random,
       logger,

@@ -1,0 +1,120 @@
+/** Calls that run once, in worlds that go wrong; and the same worlds without one of the rules that keep them. */
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { EntryStore } from '../../src/once/entry-store.ts';
+import type { OpenStore } from '../../src/stores/store.ts';
+import { OnceScene, type OnceOptions, runOnce } from './once.ts';
+import { play } from './stage.ts';
+import { ALL_RULES } from './store-rules.ts';
+
+const SEEDS = Number(process.env['SOJOURN_ONCE_SEEDS'] ?? 60);
+
+test(
+  `${SEEDS} seeds: no key runs again that may not, none at two places, each has one outcome`,
+  { timeout: 60_000 + 500 * SEEDS },
+  async () => {
+    let [runs, answers, stored] = [0, 0, 0];
+    for (let seed = 0; seed < SEEDS; seed++) {
+      const played = await runOnce(seed);
+      expect([seed, played.violations]).toEqual([seed, []]);
+      runs += played.runs.length;
+      answers += played.answers.length;
+      stored += played.answers.filter((answer) => answer.stored).length;
+    }
+    console.log(`${SEEDS} seeds: ${runs} runs, ${answers} answers, ${stored} of them read from the store`);
+    expect(stored).toBeGreaterThan(SEEDS);
+  },
+);
+
+test.each([
+  ['a call ran again whose entry was claimed for a new id of its instance, by a claim whose reply was lost', 20],
+  ['the same, and calls at other instances waited for ever', 164],
+  ['a claim after a crash whose reply was lost, and whose client left, was owned for ever', 521],
+  ['an instance that woke after its lease began the handler of an entry that another one had claimed', 2_555],
+])('%s (%i)', async (_what, seed) => {
+  expect((await runOnce(seed)).violations).toEqual([]);
+});
+
+afterEach(() => void vi.restoreAllMocks());
+
+/** Every other instance counts as dead. */
+function deadOthers(store: OpenStore): OpenStore {
+  const { instances } = store;
+  const read = async (): Promise<undefined> => undefined;
+  return {
+    ...store,
+    instances: new Proxy(instances, { get: (of, name) => (name === 'read' ? read : bound(of, name)) }),
+  };
+}
+
+function bound(of: object, name: string | symbol): unknown {
+  const member: unknown = Reflect.get(of, name);
+  return typeof member === 'function' ? (member.bind(of) as unknown) : member;
+}
+
+interface Ablation {
+  readonly rule: string;
+  readonly shows: RegExp;
+  /** In which few seeds show it. */
+  readonly within: OnceOptions;
+  readonly without: OnceOptions;
+}
+
+const CALM = { crash: 0, freeze: 0, suspend: 0, cutOff: 0, outage: 0, drain: 0 };
+const AT_ONCE = /ran twice at once/;
+
+const ABLATIONS: readonly Ablation[] = [
+  {
+    rule: 'an entry that is there is not created again',
+    shows: /^fail \d+ ran again/,
+    within: {},
+    without: { rules: { ...ALL_RULES, createsOnce: false } },
+  },
+  {
+    rule: 'a claim names what its caller read',
+    shows: AT_ONCE,
+    within: { weather: { ...CALM, crash: 0.6 }, keys: 2, runMs: [100, 900] },
+    without: { rules: { ...ALL_RULES, comparedClaims: false } },
+  },
+  { rule: 'an entry is taken only from the dead', shows: AT_ONCE, within: {}, without: { wrapStore: deadOthers } },
+];
+
+describe('without a rule the checker finds a violation', () => {
+  test.each(ABLATIONS)('$rule', { timeout: 120_000 }, async ({ shows, within, without }) => {
+    const found: string[] = [];
+    let seed = 0;
+    for (; seed < 60 && found.length === 0; seed++) {
+      const { violations } = await runOnce(seed, { ...within, ...without });
+      found.push(...violations.filter((violation) => shows.test(violation)));
+    }
+    expect(found).not.toEqual([]);
+    for (let again = 0; again < seed; again++)
+      expect([again, (await runOnce(again, within)).violations]).toEqual([again, []]);
+  });
+});
+
+/** What a call gets elsewhere, a second after the instance that runs its key came back with a new id. */
+async function askedElsewhere(): Promise<unknown> {
+  let told: unknown;
+  await play({ slots: 2, endpoint: { leaseMs: 1_000 } }, async (stage) => {
+    const scene = new OnceScene(stage.world);
+    const key = { policy: 'fail', key: 'fail 1', ms: 4_000 } as const;
+    const first = scene.call(stage.instance(0), key);
+    await stage.until(() => scene.runs.length === 1, 'the handler to run');
+    const before = stage.id(0);
+    stage.instance(0).process.freeze(true);
+    await stage.sleep(1_500);
+    stage.instance(0).process.thaw(false);
+    await stage.until(() => stage.id(0) !== before, 'a new id');
+    await stage.sleep(1_000);
+    const { by, refused } = await scene.call(stage.instance(1), key);
+    expect(await first).toMatchObject({ by: 0 });
+    told = refused ?? by;
+  });
+  return told;
+}
+
+test('an instance with a new id claims what it runs: without that, a call elsewhere takes its run for lost', async () => {
+  expect(await askedElsewhere()).toBe(0);
+  vi.spyOn(EntryStore.prototype, 'reclaim').mockImplementation(() => undefined);
+  expect(await askedElsewhere()).toBe('OWNER_LOST');
+});
