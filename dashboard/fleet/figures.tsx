@@ -55,7 +55,7 @@ const FIGURES: readonly Described[] = [
     key: 'waiting',
     show: count,
     value: () => count(total('waiting')),
-    more: () => `longest in the last hour ${longest() === 0 ? NONE : ms(longest())}`,
+    more: () => `longest ${longest() === 0 ? NONE : ms(longest())}, last hour`,
   },
   {
     label: 'Refused',

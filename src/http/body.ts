@@ -22,7 +22,7 @@ const LINGER_BYTES = 1_048_576;
 /** Shorter chunks are copied: the object of a chunk takes 300 bytes, whatever its length. */
 const SHORT_BYTES = 1_024;
 /** A copied chunk goes behind the one before it. */
-const SLAB_BYTES = 16_384;
+const SLAB_BYTES = 4_096;
 
 export class Body {
   readonly #exchange: Pick<Exchange, 'holds'>;
@@ -35,13 +35,23 @@ export class Body {
   #slab: Uint8Array | undefined;
   #filled = 0;
   #size = 0;
+  readonly #crowded: () => void;
   #refusal: SojournError | undefined;
 
-  /** `overflow` gets every chunk of a body that is refused, and returns whether it wants the next. */
-  constructor(exchange: Pick<Exchange, 'holds'>, limit: number, overflow: BodyOverflow | undefined) {
+  /**
+   * `overflow` gets every chunk of a body that is refused, and returns whether it wants the next. `crowded` is called
+   * when the body comes in many short chunks: other clients are to be served before its rest.
+   */
+  constructor(
+    exchange: Pick<Exchange, 'holds'>,
+    limit: number,
+    overflow: BodyOverflow | undefined,
+    crowded: () => void = () => {},
+  ) {
     this.#exchange = exchange;
     this.#limit = limit;
     this.#overflow = overflow;
+    this.#crowded = crowded;
   }
 
   /** Why the body is refused: it is longer than the limit, or there is no room for it. */
@@ -75,6 +85,8 @@ export class Body {
       return;
     }
     if (this.#slab === undefined || !fits) {
+      // A whole slab of short chunks: each takes as long as a long one.
+      if (this.#slab !== undefined) this.#crowded();
       // No longer than the body so far: a client may send two bytes and then wait.
       this.#slab = new Uint8Array(Math.min(SLAB_BYTES, Math.max(SHORT_BYTES, this.#size)));
       this.#filled = 0;

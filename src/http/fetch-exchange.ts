@@ -9,6 +9,8 @@ import { breakOff, incomingOf, onConnectionEnd } from './connection-end.ts';
 import { FaceExchange } from './face-exchange.ts';
 import { LongBody, queuedBytes, RestOfStream, UNCHARGED_BYTES } from './long-body.ts';
 import { countBehind, FIELD_BYTES } from './pipelined.ts';
+import { readIncoming, unreadIncoming } from './incoming-body.ts';
+import { readInNextTurn } from './read-in-turn.ts';
 import { repeatedOf } from './repeated-field.ts';
 import type { SlowReader } from './slow-readers.ts';
 
@@ -94,7 +96,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
         giveInTurn(this, this.host, () => attempt(this, () => done(undefined, read)));
       },
       (cause: unknown) => {
-        if (this.#request.signal.aborted) this.left();
+        if (this.#request.signal.aborted || incomingOf(this.#request)?.destroyed === true) this.left();
         else done(bodyUnreadable(cause), NO_BYTES);
       },
     );
@@ -112,14 +114,23 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   async #read(limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | SojournError> {
     // Before the body is looked at: adapters create most of a request's objects then.
     if (!this.holds(REQUEST_BYTES) || !this.#holdsFields()) return overMemory();
-    if (this.#request.body === null) return NO_BYTES;
+    const incoming = unreadIncoming(this.#request);
+    const body = new Body(this, limit, overflow, () => {
+      if (incoming !== undefined) readInNextTurn(incoming.socket);
+    });
+    if (incoming !== undefined) await readIncoming(incoming, (chunk) => body.take(chunk));
+    else await this.#readStream(body);
+    return body.refusal ?? body.bytes();
+  }
+
+  async #readStream(body: Body): Promise<void> {
+    if (this.#request.body === null) return;
     const reader: ReadableStreamDefaultReader<Uint8Array> = this.#request.body.getReader();
-    const body = new Body(this, limit, overflow);
     for (;;) {
       const { done, value } = await reader.read();
       if (!done && body.take(value)) continue;
       if (!done) reader.cancel().catch(() => {});
-      return body.refusal ?? body.bytes();
+      return;
     }
   }
 

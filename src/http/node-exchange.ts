@@ -14,6 +14,7 @@ import { FaceExchange } from './face-exchange.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
 import { holdPlace, isBehind } from './pipelined.ts';
+import { readInNextTurn } from './read-in-turn.ts';
 import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -101,7 +102,9 @@ export class NodeExchange extends FaceExchange implements Exchange {
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
     // entered.
     const context = new AsyncResource('sojourn.request');
-    const body = new Body(this, limit, overflow);
+    const body = new Body(this, limit, overflow, () => {
+      if (req.httpVersionMajor === 1) readInNextTurn(req.socket);
+    });
     let settled = false;
     const settle = (): void => {
       settled = true;

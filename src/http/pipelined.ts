@@ -10,7 +10,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { afterTurn } from '../options/system.ts';
+import { readInNextTurn } from './read-in-turn.ts';
 import type { MemoryUse } from './slow-readers.ts';
 
 /** Clients and proxies that pipeline at all send some ten. */
@@ -25,27 +25,6 @@ const bytesOf = ({ rawHeaders }: IncomingMessage): number =>
 
 /** A proxy has the connections of many users. */
 const NO_SHARE = '';
-
-/**
- * How `node:http` pauses a connection whose answers are not read. While `_paused` is set it does not read on for the
- * body of a request, and it pauses the parser once that has parsed what was read.
- */
-type Paused = Socket & { _paused?: boolean; readonly parser?: { resume(): void } | null };
-
-/**
- * Reads on in the next turn of the event loop. `node:http` reads more than 2 MB of a connection in one turn, or 10,000
- * requests, and serves no other client in it. What one read has brought, 64 KiB, is parsed in this turn.
- */
-function readInNextTurn(socket: Paused): void {
-  if (socket._paused === true) return;
-  socket._paused = true;
-  socket.pause();
-  afterTurn(() => {
-    socket._paused = false;
-    socket.parser?.resume();
-    socket.resume();
-  });
-}
 
 const waiting = new WeakMap<Socket, Map<ServerResponse, MemoryUse>>();
 

@@ -10,7 +10,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
  * Timers are unreferenced: sockets keep a process alive, but a pending sweep must not. Work that must finish uses
  * `keepingProcess`.
  */
-export const systemTime: TimeProvider = Object.freeze({
+export const systemTime: Required<TimeProvider> = Object.freeze({
   now: () => Date.now(),
   monotonic: () => performance.now(),
   setTimeout: (fn: () => void, ms: number) => {

@@ -222,7 +222,7 @@ export const OPTIONS = {
     'a function (authInfo) that returns a string or undefined',
     'Sessions',
   ),
-  timeProvider: inModule('Sessions', 'an object with functions', systemTime as Required<TimeProvider>, parseTime),
+  timeProvider: inModule('Sessions', 'an object with functions', systemTime, parseTime),
   bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
   metrics: flag(false, { group: 'Running', help: 'count for endpoint.metrics()' }),
   observe: hook<Observe>('a function (notice)', 'Running'),

@@ -72,7 +72,15 @@ describe('on a loopback address', () => {
 
   test('a request that a proxy passed on needs the token', async () => {
     const { port } = await served(['--dashboard-token', TOKEN]);
-    const FORWARDED = ['x-forwarded-for', 'x-forwarded-host', 'X-Forwarded-Proto', 'forwarded', 'via', 'x-real-ip'];
+    const FORWARDED = [
+      'x-forwarded-for',
+      'x-forwarded-host',
+      'X-Forwarded-Proto',
+      'forwarded',
+      'via',
+      'x-real-ip',
+      'cf-connecting-ip',
+    ];
     for (const name of FORWARDED) {
       const headers = { [name]: '192.0.2.1' };
       expect([name, (await ask(port, '/dashboard/api/sessions', { headers })).status]).toEqual([name, 401]);

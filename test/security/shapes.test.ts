@@ -108,6 +108,17 @@ const FOUND: Readonly<Record<string, Partial<Shape>>> = {
     sessions: 'one',
     reads: false,
   },
+  'bodies of 30,000 chunks, on the fetch face': {
+    era: '2025',
+    face: 'fetch',
+    method: 'initialize',
+    place: 'uris',
+    count: 28_885,
+    size: 3,
+    headerSize: 614,
+    chunk: 2,
+    sessions: 'none',
+  },
   'many calls behind one stream of the 2024-11-05 transport that is not read': {
     era: 'sse',
     method: 'tools/call long',
@@ -133,6 +144,17 @@ test('what an answered request held on the fetch face goes with its answer', { t
   shapes.made(1);
   expect(cost.sent.answers['200']).toBeGreaterThan(100);
   // Before, the signal of each request kept its body until a full garbage collection: 190 MB of a heap of 256 MB.
+  expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([true, [], 0]);
+});
+
+test('notifications that wait on when their client has left are charged', { timeout: 180_000 }, async () => {
+  // Handlers of `roots/list_changed` ask the client and wait, so the notifications behind them wait too.
+  const keys = { method: 'notifications/roots/list_changed', place: 'cursor', value: 'keys', count: 41 } as const;
+  const cut = { size: 109_075, connections: 1, leaves: 'cut', answer: 255_301 } as const;
+  const cost = await measureShape({ ...PLAIN, era: '2025', ...keys, ...cut }, LONG_ATTACK_MS / 2);
+  shapes.made(1);
+  expect(cost.sent.requests).toBeGreaterThan(1_000);
+  // 30 to 50 MiB before: a thousand messages with keys of their own.
   expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([true, [], 0]);
 });
 

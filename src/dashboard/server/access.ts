@@ -18,7 +18,17 @@ import type { CheckedDashboard } from './options.ts';
 import { type DashboardRequest, failed, type Reply } from './request.ts';
 
 /** Beside `x-forwarded-…`: what proxies add to a request that they pass on. */
-const FORWARDED = new Set(['forwarded', 'via', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'true-client-ip']);
+const FORWARDED = new Set([
+  'forwarded',
+  'via',
+  'cf-connecting-ip',
+  'fastly-client-ip',
+  'fly-client-ip',
+  'true-client-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'x-real-ip',
+]);
 const SAME_SITE = new Set(['same-origin', 'none']);
 /** The header of an action. A form cannot send it, and a page of another site only after a CORS preflight. */
 const ACTION_HEADER = 'sojourn-dashboard';

@@ -71,6 +71,8 @@ interface Waiter {
   readonly id: string;
   inbound: Inbound;
   ticket: Ticket | undefined;
+  /** What it holds of the memory budget, where it waits on when its client has left. */
+  bytes: { release(): void } | undefined;
   /** Why it waits. */
   cause: unknown;
   /** A time of the monotonic clock, in ms. */
@@ -110,6 +112,7 @@ export class WaitingRequests {
       id,
       inbound,
       ticket: undefined,
+      bytes: undefined,
       cause,
       since: now,
       failures: isHookFailure(cause) ? 1 : 0,
@@ -119,6 +122,7 @@ export class WaitingRequests {
     };
     entry.ticket = waitingRoom.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(entry));
     if (entry.ticket === undefined) return undefined;
+    if (silent) inbound.exchange.heldBy({ holds: (bytes) => void (entry.bytes = bytes) });
     return new Promise((resolve) => {
       entry.left = resolve;
       const key = keyOf(id, inbound.kind);
@@ -250,6 +254,7 @@ export class WaitingRequests {
     queue?.delete(entry);
     if (queue?.size === 0) this.#queues.delete(key);
     if (entry.ticket !== undefined) waitingRoom.remove(entry.ticket);
+    entry.bytes?.release();
     if (options.notices.watchesDetails) noteWait(options, entry, outcome);
     entry.left();
   }

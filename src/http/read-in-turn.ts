@@ -1,0 +1,47 @@
+/**
+ * Connections that bring more work in one read than others should wait for: requests without waiting for answers, a
+ * body in chunks of a few bytes. Each is paused, and reads on in a later turn of the event loop.
+ */
+import type { Socket } from 'node:net';
+import { afterTurn, systemTime } from '../options/system.ts';
+
+/**
+ * How `node:http` pauses a connection whose answers are not read. While `_paused` is set it does not read on for the
+ * body of a request, and it pauses the parser once that has parsed what was read.
+ */
+type Paused = Socket & { _paused?: boolean; readonly parser?: { resume(): void } | null };
+
+/** Another client waits for a turn at least. */
+const TURN_MS = 20;
+const MOST_AT_ONCE = 1_024;
+
+const paused: Paused[] = [];
+/** How many paused connections read on in the next turn: so many that it takes about `TURN_MS`. */
+let atOnce = MOST_AT_ONCE;
+let turnBegan = 0;
+
+/**
+ * Reads on in a later turn of the event loop. `node:http` reads more than 2 MB of a connection in one turn, or 10,000
+ * requests, and serves no other client in it. What one read has brought, 64 KiB, is parsed in this turn.
+ */
+export function readInNextTurn(socket: Paused): void {
+  if (socket._paused === true) return;
+  socket._paused = true;
+  socket.pause();
+  if (paused.push(socket) > 1) return;
+  turnBegan = systemTime.monotonic();
+  afterTurn(resumeSome);
+}
+
+function resumeSome(): void {
+  const now = systemTime.monotonic();
+  const isLong = now - turnBegan > TURN_MS;
+  turnBegan = now;
+  atOnce = isLong ? Math.max(1, Math.floor(Math.min(atOnce, paused.length) / 2)) : Math.min(2 * atOnce, MOST_AT_ONCE);
+  for (const socket of paused.splice(0, atOnce)) {
+    socket._paused = false;
+    socket.parser?.resume();
+    socket.resume();
+  }
+  if (paused.length > 0) afterTurn(resumeSome);
+}
