@@ -19,6 +19,7 @@ const paused: Paused[] = [];
 /** How many paused connections read on in the next turn: so many that it takes about `TURN_MS`. */
 let atOnce = MOST_AT_ONCE;
 let turnBegan = 0;
+let isDue = false;
 
 /**
  * Reads on in a later turn of the event loop. `node:http` reads more than 2 MB of a connection in one turn, or 10,000
@@ -28,7 +29,9 @@ export function readInNextTurn(socket: Paused): void {
   if (socket._paused === true) return;
   socket._paused = true;
   socket.pause();
-  if (paused.push(socket) > 1) return;
+  paused.push(socket);
+  if (isDue) return;
+  isDue = true;
   turnBegan = systemTime.monotonic();
   afterTurn(resumeSome);
 }
@@ -43,5 +46,7 @@ function resumeSome(): void {
     socket.parser?.resume();
     socket.resume();
   }
-  if (paused.length > 0) afterTurn(resumeSome);
+  // A parser that resumes may pause its connection again at once.
+  isDue = paused.length > 0;
+  if (isDue) afterTurn(resumeSome);
 }
