@@ -9,7 +9,7 @@ import { onceConflict, SojournError, storeAway } from '../errors.ts';
 import { PendingWrites } from '../durable/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../options/system.ts';
-import { isStoreAway, pause, whileAway } from '../session/record/pause.ts';
+import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import {
   type EndedRecord,
@@ -198,12 +198,12 @@ export class EntryStore {
       const { claimed } = await this.#reach(call, () => this.#records.claim(call.id, { epoch, owner }, me));
       if (!claimed) return undefined;
       if (!this.#mayBegin(run)) {
-        this.release(run, () => {});
+        this.release(run);
         return undefined;
       }
     } catch (cause) {
       // It may be claimed all the same, and no handler runs for it.
-      this.release(run, () => {});
+      this.release(run);
       throw cause;
     }
     this.renew(run);
@@ -222,17 +222,16 @@ export class EntryStore {
   }
 
   /** The next call with this key asks the application again. `then` is called after each try. */
-  release(run: OnceRun, then: () => void): void {
-    const { timeProvider: time } = this.#given.options;
-    const write = async (): Promise<unknown> => {
+  release(run: OnceRun, then: () => void = () => {}): void {
+    const released = async (): Promise<void> => {
       try {
-        return await this.#records.save(run.id, run.fence, { release: true });
+        await this.#records.save(run.id, run.fence, { release: true });
       } finally {
         then();
       }
     };
     this.#writes.add(
-      () => whileAway({ time, waitMs: Infinity, stopped: () => this.#stopped }, write),
+      () => this.#write(released),
       (err) => this.#failed(run, err),
     );
   }
@@ -253,23 +252,28 @@ export class EntryStore {
   }
 
   async #end(run: OnceRun, outcome: string, keepMs: number): Promise<void> {
-    let text = outcome;
-    for (let tries = 0; ; tries++) {
+    try {
+      await this.#write(() => this.#tryToEnd(run, outcome, keepMs));
+    } catch (cause) {
+      if (!isFull(cause)) throw cause;
+      await this.#write(() => this.#tryToEnd(run, outcomeText(run, { is: 'large' }), keepMs));
+    }
+  }
+
+  async #tryToEnd(run: OnceRun, outcome: string, keepMs: number): Promise<void> {
+    for (;;) {
       await run.claiming;
       const { fence } = run;
-      try {
-        const ended = await this.#records.end(run.id, run.seen, text, keepMs);
-        if (ended !== 'fenced') return;
-        if (run.fence === fence && !(await this.#isStillOurs(run))) return;
-      } catch (cause) {
-        if (isFull(cause)) {
-          text = outcomeText(run, { is: 'large' });
-          continue;
-        }
-        if (!isStoreAway(cause) || this.#stopped) throw cause;
-        await pause(this.#given.options.timeProvider, tries);
-      }
+      const ended = await this.#records.end(run.id, run.seen, outcome, keepMs);
+      if (ended !== 'fenced') return;
+      if (run.fence === fence && !(await this.#isStillOurs(run))) return;
     }
+  }
+
+  /** However long the store is away, until this endpoint ends. */
+  #write<T>(work: () => MaybePromise<T>): Promise<T> {
+    const { timeProvider: time } = this.#given.options;
+    return whileAway({ time, waitMs: Infinity, stopped: () => this.#stopped }, work);
   }
 
   /** Whether a claim for this instance took effect whose reply was lost: the run's writes name what it left. */

@@ -135,11 +135,6 @@ export class World {
     return this.#deployment.data;
   }
 
-  /** The entries of calls that run once. */
-  get once(): StoreData {
-    return this.#deployment.of(ONCE);
-  }
-
   get mailboxes(): ReadonlyMap<string, Mailbox> {
     return this.#deployment.mailboxes;
   }
