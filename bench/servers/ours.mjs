@@ -3,7 +3,8 @@ import { serve } from './serve.mjs';
 
 // BENCH_OPTIONS: endpoint options as JSON; BENCH_DIST: another build of the package, to compare two. BENCH_MAKING:
 // `plain`, a factory that does not pass `ctx.serverOptions` on; `one`, one server for all sessions. BENCH_DASHBOARD: the
-// token of a dashboard at /dashboard. BENCH_MOVED: a private member of the SDK that has another name.
+// token of a dashboard at /dashboard. BENCH_ROUTED: the handler that looks for /dashboard, without one. BENCH_MOVED: a
+// private member of the SDK that has another name.
 if (process.env.BENCH_MOVED) moveMember(process.env.BENCH_MOVED);
 const { buildEchoServer } = await import('./echo-server.mjs');
 const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
@@ -19,7 +20,7 @@ const endpoint = createMcpEndpoint(made, options);
 const token = process.env.BENCH_DASHBOARD;
 const dashboard = token && endpoint.dashboard({ token });
 serve(
-  dashboard
+  dashboard || process.env.BENCH_ROUTED
     ? (req, res) => (req.url.startsWith('/dashboard') ? dashboard.node(req, res) : endpoint.node(req, res))
     : endpoint.node,
 );

@@ -76,7 +76,7 @@ export class WatchedRequest {
     const endedAt = this.#time.monotonic();
     this.#notices.emit({
       kind: 'request',
-      http: shown(exchange.method),
+      http: exchange.method === 'POST' ? 'POST' : shown(exchange.method),
       method: this.#method,
       target: this.#target,
       status: this.#status ?? CLIENT_LEFT,
@@ -102,17 +102,21 @@ const TRACE = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-/;
 const traceIn = (header: string | undefined): string | undefined =>
   header === undefined ? undefined : TRACE.exec(header.slice(0, 64))?.[1];
 
+/** Of the request before. One client often sends many, each with its name: it is escaped and copied once. */
+let seen: SeenClient = { name: '', version: '', protocolVersion: '' };
+
 /** A client without a session names itself in each request. */
 function clientIn(params: Readonly<Record<string, unknown>> | undefined): SeenClient | undefined {
   const meta = params?.['_meta'];
   const info = isObject(meta) ? meta[CLIENT_INFO_META_KEY] : undefined;
   if (!isObject(meta) || !isObject(info)) return undefined;
-  const text = (value: unknown): string => (typeof value === 'string' ? keptText(value) : '');
-  return {
-    name: text(info['name']),
-    version: text(info['version']),
-    protocolVersion: text(meta[PROTOCOL_VERSION_META_KEY]),
-  };
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+  const name = text(info['name']);
+  const version = text(info['version']);
+  const protocolVersion = text(meta[PROTOCOL_VERSION_META_KEY]);
+  if (name !== seen.name || version !== seen.version || protocolVersion !== seen.protocolVersion)
+    seen = { name: keptText(name), version: keptText(version), protocolVersion: keptText(protocolVersion) };
+  return seen;
 }
 
 /** The names in the answer to a `tools/list`. */
