@@ -57,7 +57,7 @@ export async function runRounds(
   options: RoundsOptions,
 ): Promise<SideResult[]> {
   const targets = new Targets(work, runtime, options.env, async (load) => {
-    await client.run(load, { ...options, durationS: warmUpS });
+    await client.run(load, { ...options, durationS: work.warmUpS ?? warmUpS });
   });
   const results = work.sides.map((side) => ({ side, rounds: [] as Measurement[] }));
   try {

@@ -41,6 +41,8 @@ export interface Work {
   readonly comparisons: readonly Comparison[];
   /** Every round gets a new process, because the work leaves data behind that would slow the next round. */
   readonly freshProcess?: boolean;
+  /** Load before each round of a fresh process. The compiler has more to do for a longer way. */
+  readonly warmUpS?: number;
   /** Runs only when it is named. */
   readonly asked?: boolean;
   load(port: number): Promise<Load>;
@@ -306,6 +308,7 @@ const dashboard = (id: string, title: string, load: Work['load'], isWatched = fa
   title: `${title}, with a dashboard that ${isWatched ? 'a page watches' : 'is not watched'}`,
   asked: true,
   freshProcess: true,
+  warmUpS: 5,
   sides: [
     { id: 'ours', title: 'ours', server: { script: 'ours.mjs', env: { BENCH_ROUTED: 'yes' } } },
     {

@@ -12,6 +12,7 @@ import {
   type ExchangeHost,
   type RunningWork,
 } from './exchange.ts';
+import { readShortChunks } from './read-in-turn.ts';
 import type { MemoryUse } from './slow-readers.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -23,6 +24,8 @@ const LINGER_BYTES = 1_048_576;
 const SHORT_BYTES = 1_024;
 /** A copied chunk goes behind the one before it. */
 const SLAB_BYTES = 4_096;
+/** So many short chunks of one body take up to a millisecond. */
+const CHUNKS_IN_TURN = 512;
 
 export class Body {
   readonly #exchange: Pick<Exchange, 'holds'>;
@@ -34,6 +37,7 @@ export class Body {
   /** The buffer that copied chunks share; its filled part is the last of the chunks. */
   #slab: Uint8Array | undefined;
   #filled = 0;
+  #copied = 0;
   #size = 0;
   readonly #crowded: () => void;
   #refusal: SojournError | undefined;
@@ -85,13 +89,13 @@ export class Body {
       return;
     }
     if (this.#slab === undefined || !fits) {
-      // A whole slab of short chunks: each takes as long as a long one.
-      if (this.#slab !== undefined) this.#crowded();
       // No longer than the body so far: a client may send two bytes and then wait.
       this.#slab = new Uint8Array(Math.min(SLAB_BYTES, Math.max(SHORT_BYTES, this.#size)));
       this.#filled = 0;
       chunks.push(NO_BYTES);
     }
+    this.#copied += 1;
+    if (this.#copied % CHUNKS_IN_TURN === 0) this.#crowded();
     this.#slab.set(chunk, this.#filled);
     this.#filled += byteLength;
     chunks[chunks.length - 1] = this.#slab.subarray(0, this.#filled);
@@ -123,6 +127,22 @@ export function giveInTurn(
     if (!exchange.closed) give();
   };
   void largeBodies.run(exchange.share, start, exchange);
+}
+
+/**
+ * The rest of a body behind its answer, which its reader drops. Chunks may have a few bytes each, so they are read in
+ * turns. With a `Content-Length` each read of the socket is one chunk.
+ */
+export function dropInTurns(req: IncomingMessage): void {
+  if (req.complete || req.httpVersionMajor !== 1 || req.headers['transfer-encoding'] === undefined) return;
+  let chunks = 0;
+  const count = (): void => {
+    chunks += 1;
+    if (chunks % CHUNKS_IN_TURN === 0) readShortChunks(req);
+  };
+  // A listener would start a stream that does not flow, and its reader may come later.
+  if (req.readableFlowing === true) req.on('data', count);
+  else req.once('resume', () => req.on('data', count));
 }
 
 /**

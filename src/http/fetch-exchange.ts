@@ -2,7 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
-import { Body, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
+import { Body, dropInTurns, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
 import { attempt, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { breakOff, incomingOf, onConnectionEnd } from './connection-end.ts';
@@ -10,7 +10,7 @@ import { FaceExchange } from './face-exchange.ts';
 import { LongBody, queuedBytes, RestOfStream, UNCHARGED_BYTES } from './long-body.ts';
 import { countBehind, FIELD_BYTES } from './pipelined.ts';
 import { readIncoming, unreadIncoming } from './incoming-body.ts';
-import { readInNextTurn } from './read-in-turn.ts';
+import { readShortChunks } from './read-in-turn.ts';
 import { repeatedOf } from './repeated-field.ts';
 import type { SlowReader } from './slow-readers.ts';
 
@@ -116,7 +116,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     if (!this.holds(REQUEST_BYTES) || !this.#holdsFields()) return overMemory();
     const incoming = unreadIncoming(this.#request);
     const body = new Body(this, limit, overflow, () => {
-      if (incoming !== undefined) readInNextTurn(incoming.socket);
+      if (incoming !== undefined) readShortChunks(incoming);
     });
     if (incoming !== undefined) await readIncoming(incoming, (chunk) => body.take(chunk));
     else await this.#readStream(body);
@@ -157,6 +157,8 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     if (this.closed || this.#controller !== undefined) return;
     this.watched?.head(status);
     this.finish('complete');
+    const incoming = incomingOf(this.#request);
+    if (incoming !== undefined) dropInTurns(incoming);
     const { slowReaders } = this.host;
     const isLong = body !== undefined && body.length > UNCHARGED_BYTES;
     const content = isLong ? new LongBody(body, this.#request, this.share, slowReaders).stream : (body ?? null);

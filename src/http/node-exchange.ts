@@ -7,14 +7,14 @@ import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
-import { Body, giveInTurn, LARGE_BYTES, linger, NO_BYTES } from './body.ts';
+import { Body, dropInTurns, giveInTurn, LARGE_BYTES, linger, NO_BYTES } from './body.ts';
 import { attempt, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { FaceExchange } from './face-exchange.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
 import { holdPlace, isBehind } from './pipelined.ts';
-import { readInNextTurn } from './read-in-turn.ts';
+import { readShortChunks } from './read-in-turn.ts';
 import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -102,9 +102,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
     // entered.
     const context = new AsyncResource('sojourn.request');
-    const body = new Body(this, limit, overflow, () => {
-      if (req.httpVersionMajor === 1) readInNextTurn(req.socket);
-    });
+    const body = new Body(this, limit, overflow, () => readShortChunks(req));
     let settled = false;
     const settle = (): void => {
       settled = true;
@@ -153,10 +151,17 @@ export class NodeExchange extends FaceExchange implements Exchange {
     const res = this.#res;
     if (res === undefined || res.destroyed || res.headersSent) return this.held.release();
     this.#setHead(res, status, headers);
-    if (status === 413 || status === 503) linger(this.#req as NodeRequest);
+    this.#dropRest(this.#req as NodeRequest, status);
     res.end(encoded(body));
     if (body !== undefined && body.length > WATCHED_BYTES) this.#noteSlow(res);
     this.#release();
+  }
+
+  #dropRest(req: NodeRequest, status: number): void {
+    if (req.complete) return;
+    dropInTurns(req);
+    if (status === 413 || status === 503) linger(req);
+    else if (req.headers['transfer-encoding'] !== undefined) req.resume();
   }
 
   #setHead(res: ServerResponse, status: number, headers: HeaderList): void {

@@ -2,6 +2,7 @@
  * Connections that bring more work in one read than others should wait for: requests without waiting for answers, a
  * body in chunks of a few bytes. Each is paused, and reads on in a later turn of the event loop.
  */
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { afterTurn, systemTime } from '../options/system.ts';
 
@@ -34,6 +35,28 @@ export function readInNextTurn(socket: Paused): void {
   isDue = true;
   turnBegan = systemTime.monotonic();
   afterTurn(resumeSome);
+}
+
+/** A body that flows comes in many chunks of a few bytes. */
+export function readShortChunks(req: IncomingMessage): void {
+  // Streams of HTTP/2 take turns by themselves.
+  if (req.httpVersionMajor !== 1) return;
+  skipBuffer(req);
+  readInNextTurn(req.socket);
+}
+
+/** What a stream does to buffer a chunk takes longer than the rest of what node does for a few bytes. */
+function skipBuffer(req: IncomingMessage): void {
+  if (Object.hasOwn(req, 'push') || req.readableLength > 0 || req.readableEncoding !== null) return;
+  const flowing: { push?: IncomingMessage['push'] } = req;
+  flowing.push = (chunk: unknown): boolean => {
+    if (chunk === null || req.readableFlowing !== true) {
+      delete flowing.push;
+      return req.push(chunk);
+    }
+    req.emit('data', chunk);
+    return true;
+  };
 }
 
 function resumeSome(): void {

@@ -13,6 +13,9 @@ export const CLIENT_LEFT = 499;
 /** Messages of an answer that are shown. */
 const MOST_SENT = 8;
 
+/** What the request before had, cut and escaped: the next one often has the same, and needs neither again. */
+const last = { method: '', target: '', client: { name: '', version: '', protocolVersion: '' } as SeenClient };
+
 /** The exchange of a client, as its notice reads it. */
 interface WatchedExchange {
   readonly method: string;
@@ -41,10 +44,15 @@ export class WatchedRequest {
 
   /** The message of its body; of a batch the first request. */
   carries(method: string, params: Readonly<Record<string, unknown>> | undefined): void {
-    this.#method = keptText(method);
+    // Most calls name the tool of the one before.
+    if (method !== last.method) last.method = keptText(method);
+    this.#method = last.method;
     // The URI of a resource may hold a secret.
     const name = takesName(method) ? params?.['name'] : undefined;
-    if (typeof name === 'string') this.#target = keptText(name);
+    if (typeof name === 'string') {
+      if (name !== last.target) last.target = keptText(name);
+      this.#target = last.target;
+    }
     if (this.#notices.wanted.clients) this.#client = clientIn(params);
     if (this.#notices.wanted.payloads) this.#payload = { params, sent: [] };
   }
@@ -102,9 +110,6 @@ const TRACE = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-/;
 const traceIn = (header: string | undefined): string | undefined =>
   header === undefined ? undefined : TRACE.exec(header.slice(0, 64))?.[1];
 
-/** Of the request before. One client often sends many, each with its name: it is escaped and copied once. */
-let seen: SeenClient = { name: '', version: '', protocolVersion: '' };
-
 /** A client without a session names itself in each request. */
 function clientIn(params: Readonly<Record<string, unknown>> | undefined): SeenClient | undefined {
   const meta = params?.['_meta'];
@@ -114,9 +119,13 @@ function clientIn(params: Readonly<Record<string, unknown>> | undefined): SeenCl
   const name = text(info['name']);
   const version = text(info['version']);
   const protocolVersion = text(meta[PROTOCOL_VERSION_META_KEY]);
-  if (name !== seen.name || version !== seen.version || protocolVersion !== seen.protocolVersion)
-    seen = { name: keptText(name), version: keptText(version), protocolVersion: keptText(protocolVersion) };
-  return seen;
+  const { client } = last;
+  if (name === client.name && version === client.version && protocolVersion === client.protocolVersion) return client;
+  return (last.client = {
+    name: keptText(name),
+    version: keptText(version),
+    protocolVersion: keptText(protocolVersion),
+  });
 }
 
 /** The names in the answer to a `tools/list`. */
