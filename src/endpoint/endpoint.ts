@@ -48,7 +48,7 @@ import { LateStore } from './late-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/calls/shared-lists.ts';
-import { keepingProcess, systemRandom } from '../options/system.ts';
+import { afterTurn, keepingProcess, systemRandom } from '../options/system.ts';
 import type { ConnectableServer, EndpointHealth, McpEndpointFactory, McpSessionContext } from '../types.ts';
 import { createUserOf } from './caller-checks.ts';
 
@@ -163,7 +163,9 @@ class Endpoint {
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
     if (this.#wanted.requests) exchange.watch(new WatchedRequest(this.#options.notices, this.#options.timeProvider));
-    attempt(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
+    const begin = (): void => attempt(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
+    if (exchange.beginsInTurn) begin();
+    else afterTurn(() => void (exchange.closed || begin()));
   }
 
   /** Throws while the store is not open, for members that must answer synchronously. */

@@ -2,6 +2,7 @@
  * What the exchanges of both faces have in common: the request as handlers see it, the bytes it holds, and the
  * callbacks for when its client disconnects.
  */
+import type { Socket } from 'node:net';
 import type { Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
@@ -9,7 +10,8 @@ import { attempt } from './answer.ts';
 import { RequestBytes, shareKey } from './body.ts';
 import { type AnswerEnd, closeSignal, type ExchangeHost, type HeaderFields, type RunningWork } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
-import { type Holder, hearsTurnEnd } from './turn.ts';
+import { readInNextTurn } from './read-in-turn.ts';
+import { type Holder, hearsTurnEnd, isFirstInTurn } from './turn.ts';
 
 export abstract class FaceExchange implements RequestSource, Holder {
   readonly relayOrigin = undefined;
@@ -36,6 +38,8 @@ export abstract class FaceExchange implements RequestSource, Holder {
   abstract authInfo: RequestSource['authInfo'];
   abstract readonly clientAddress: string | undefined;
   abstract readonly node: RequestSource['node'];
+  /** Of HTTP/1, where it is known. Streams of HTTP/2 take turns by themselves. */
+  protected abstract readonly connection: Socket | undefined;
   abstract header(name: string): string | undefined;
   abstract headerFields(): HeaderFields;
   abstract absoluteUrl(): string;
@@ -46,6 +50,17 @@ export abstract class FaceExchange implements RequestSource, Holder {
   protected abstract finished(): void;
   /** The callbacks about a client that disconnected have run. */
   protected abstract afterLeft(): void;
+
+  /**
+   * `false`: its connection has brought another request in this turn of the event loop, and it begins after the turn.
+   * Answered at once, all that one read brings would be served before another client: hundreds of requests.
+   */
+  get beginsInTurn(): boolean {
+    const { connection } = this;
+    if (connection === undefined || isFirstInTurn(connection)) return true;
+    readInNextTurn(connection);
+    return false;
+  }
 
   protected finish(how: AnswerEnd): void {
     this.over = how;

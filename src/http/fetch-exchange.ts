@@ -1,4 +1,5 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
+import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
@@ -54,6 +55,10 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     if (cut !== undefined) host.cutPipelined(cut);
     // `node:http` has parsed more requests of the connection.
     if (incoming.socket.destroyed) this.left();
+  }
+
+  protected get connection(): Socket | undefined {
+    return incomingOf(this.#request)?.socket;
   }
 
   protected finished(): void {

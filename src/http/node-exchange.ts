@@ -5,6 +5,7 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import { Body, dropInTurns, giveInTurn, LARGE_BYTES, linger, NO_BYTES } from './body.ts';
@@ -42,6 +43,11 @@ export class NodeExchange extends FaceExchange implements Exchange {
     this.#isBehind = true;
     const cut = holdPlace(req.socket, res, host.pipelined);
     if (cut !== undefined) host.cutPipelined(cut);
+  }
+
+  protected get connection(): Socket | undefined {
+    const req = this.#req as Partial<NodeRequest>;
+    return req.httpVersionMajor === 1 ? req.socket : undefined;
   }
 
   protected finished(): void {

@@ -57,13 +57,19 @@ export function holdPlace(socket: Socket, res: ServerResponse, memory: MemoryUse
   }
   // The reserve of the budget is for requests that are served.
   if (responses.size >= MOST_WAITING || !memory.take(bytesOf(res.req), Infinity, NO_SHARE)) {
-    socket.destroy();
+    cut(socket);
     res.destroyed = true;
     return responses.size;
   }
   responses.set(res, memory);
   res.once('socket', () => leave(socket, res));
   return undefined;
+}
+
+/** `node:http` would go through the other requests of what it has read, each with the objects of a request. */
+function cut(socket: Socket & { readonly parser?: { pause(): void } | null }): void {
+  socket.destroy();
+  socket.parser?.pause();
 }
 
 function leave(socket: Socket, res: ServerResponse): void {
@@ -107,7 +113,7 @@ export function countBehind(incoming: IncomingMessage, memory: MemoryUse): numbe
   }
   if (requests.length === 0) response.once('close', () => pass(socket, memory));
   if (requests.length >= MOST_BEHIND || !memory.take(bytesOf(incoming), Infinity, NO_SHARE)) {
-    socket.destroy();
+    cut(socket);
     return requests.length;
   }
   requests.push(incoming);

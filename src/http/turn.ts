@@ -4,6 +4,8 @@
  * wake-up of the client per answer. A call that is unanswered at the end of its turn gets its head, priming event and
  * close listener only then.
  */
+import type { Socket } from 'node:net';
+
 export interface TurnTask {
   endTurn(): void;
   /** Handles an error that `endTurn` threw. The other tasks of the turn still run. */
@@ -19,12 +21,15 @@ export interface Holder {
 let tasks: TurnTask[] = [];
 let holders = new Set<Holder>();
 let isDue = false;
+/** Counts the turns that had something to do at their end. */
+let turn = 0;
 
 function flush(): void {
   const [dueTasks, dueHolders] = [tasks, holders];
   tasks = [];
   holders = new Set();
   isDue = false;
+  turn += 1;
   for (const task of dueTasks) {
     try {
       task.endTurn();
@@ -54,4 +59,14 @@ export function hearsTurnEnd(holder: Holder, holds: boolean): void {
   if (!holds) return void holders.delete(holder);
   holders.add(holder);
   flushLater();
+}
+
+const LAST_TURN = Symbol('sojourn.turn');
+
+/** Whether it is the first request that this connection brings in this turn. */
+export function isFirstInTurn(socket: Socket & { [LAST_TURN]?: number }): boolean {
+  if (socket[LAST_TURN] === turn) return false;
+  socket[LAST_TURN] = turn;
+  flushLater();
+  return true;
 }
