@@ -1,4 +1,5 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
@@ -26,7 +27,9 @@ const FIELDS_COUNT_FROM = 64 * REQUEST_BYTES;
 const encoder = new TextEncoder();
 
 export class FetchExchange extends FaceExchange implements Exchange, SlowReader {
-  readonly #request: Request;
+  /** `undefined` once the exchange is over, where an adapter made it of node's request. */
+  #request: Request | undefined;
+  #head: RequestHead;
   authInfo: AuthInfo | undefined;
   readonly parsedBody: unknown;
   readonly response: Promise<Response>;
@@ -43,6 +46,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, host: ExchangeHost) {
     super(host);
     this.#request = request;
+    this.#head = request;
     // Wrappers such as `withMcpAuth` set `auth` on the request itself.
     this.authInfo = authInfo ?? (request as { readonly auth?: AuthInfo | undefined }).auth;
     this.parsedBody = parsedBody;
@@ -58,50 +62,52 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   protected get connection(): Socket | undefined {
-    return incomingOf(this.#request)?.socket;
+    return this.#request && incomingOf(this.#request)?.socket;
   }
 
   protected finished(): void {
     this.held.release();
     this.host.slowReaders.forget(this);
     // The signal may live until a full garbage collection, and would keep this request and its body.
-    if (this.listening) this.#request.signal.removeEventListener('abort', this.#aborted);
+    if (this.listening) this.#request?.signal.removeEventListener('abort', this.#aborted);
     this.#unlisten?.();
   }
 
   get method(): string {
-    return this.#request.method;
+    return this.#head.method;
   }
   get url(): string {
     // Some adapters create requests whose URL is the bare text that the client sent.
-    const { url } = this.#request;
+    const { url } = this.#head;
     const authority = url.indexOf('//') + 2;
     const [target = ''] = url.slice(authority).split('#', 1);
     return target.replace(/^[^/?]*/, '').replace(/^(?!\/)/, '/');
   }
   get repeatedField(): string | undefined {
-    return repeatedOf(this.#request.headers);
+    return repeatedOf(this.#head.headers);
   }
   header(name: string): string | undefined {
-    return this.#request.headers.get(name) ?? undefined;
+    return this.#head.headers.get(name) ?? undefined;
   }
   headerFields(): HeaderFields {
-    return Object.fromEntries(this.#request.headers);
+    return Object.fromEntries(this.#head.headers);
   }
   absoluteUrl(): string {
-    const { url } = this.#request;
+    const { url } = this.#head;
     return URL.canParse(url) ? url : 'http://localhost/';
   }
 
   readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
-    const reading = this.#read(limit, overflow).then(
+    const request = this.#request;
+    if (request === undefined) return;
+    const reading = this.#read(request, limit, overflow).then(
       (read) => {
         if (read instanceof SojournError) return done(read, NO_BYTES);
         if (read.length < LARGE_BYTES) return done(undefined, read);
         giveInTurn(this, this.host, () => attempt(this, () => done(undefined, read)));
       },
       (cause: unknown) => {
-        if (this.#request.signal.aborted || incomingOf(this.#request)?.destroyed === true) this.left();
+        if (request.signal.aborted || incomingOf(request)?.destroyed === true) this.left();
         else done(bodyUnreadable(cause), NO_BYTES);
       },
     );
@@ -111,26 +117,26 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   #holdsFields(): boolean {
     if (this.host.memory.heldBy(this.share) < FIELDS_COUNT_FROM) return true;
     let bytes = 0;
-    for (const [name, value] of this.#request.headers) bytes += FIELD_BYTES + name.length + value.length;
+    for (const [name, value] of this.#head.headers) bytes += FIELD_BYTES + name.length + value.length;
     return this.holds(bytes);
   }
 
   /** An error: the body is longer than `limit`, or there is no room for it. */
-  async #read(limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | SojournError> {
+  async #read(request: Request, limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | SojournError> {
     // Before the body is looked at: adapters create most of a request's objects then.
     if (!this.holds(REQUEST_BYTES) || !this.#holdsFields()) return overMemory();
-    const incoming = unreadIncoming(this.#request);
+    const incoming = unreadIncoming(request);
     const body = new Body(this, limit, overflow, () => {
       if (incoming !== undefined) readShortChunks(incoming);
     });
     if (incoming !== undefined) await readIncoming(incoming, (chunk) => body.take(chunk));
-    else await this.#readStream(body);
+    else await this.#readStream(request, body);
     return body.refusal ?? body.bytes();
   }
 
-  async #readStream(body: Body): Promise<void> {
-    if (this.#request.body === null) return;
-    const reader: ReadableStreamDefaultReader<Uint8Array> = this.#request.body.getReader();
+  async #readStream(request: Request, body: Body): Promise<void> {
+    if (request.body === null) return;
+    const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
     for (;;) {
       const { done, value } = await reader.read();
       if (!done && body.take(value)) continue;
@@ -159,15 +165,26 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
-    if (this.closed || this.#controller !== undefined) return;
+    const request = this.#request;
+    if (this.closed || this.#controller !== undefined || request === undefined) return;
     this.watched?.head(status);
     this.finish('complete');
-    const incoming = incomingOf(this.#request);
+    const incoming = incomingOf(request);
     if (incoming !== undefined) dropInTurns(incoming);
     const { slowReaders } = this.host;
     const isLong = body !== undefined && body.length > UNCHARGED_BYTES;
-    const content = isLong ? new LongBody(body, this.#request, this.share, slowReaders).stream : (body ?? null);
+    const content = isLong ? new LongBody(body, request, this.share, slowReaders).stream : (body ?? null);
     this.#resolve(new Response(content, { status, headers: this.#headersOf(headers) }));
+    this.#release();
+  }
+
+  /** A handler may keep the exchange for long, and with its connection all requests and answers that wait on it. */
+  #release(): void {
+    const incoming = this.#request && incomingOf(this.#request);
+    if (incoming === undefined) return;
+    const { method, url } = this.#head;
+    this.#head = { method, url, headers: fieldsOf(incoming.headers) };
+    this.#request = undefined;
   }
 
   #headersOf(headers: HeaderList): Array<[string, string]> {
@@ -212,16 +229,18 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   end(): void {
     if (this.closed) return;
     const controller = this.#controller;
+    const request = this.#request;
     this.finish('complete');
-    if (controller === undefined) return;
+    this.#release();
+    if (controller === undefined || request === undefined) return;
     if (this.pendingBytes <= UNCHARGED_BYTES) controller.close();
-    else this.#rest = new RestOfStream(controller, this.#request, this.share, this.host.slowReaders);
+    else this.#rest = new RestOfStream(controller, request, this.share, this.host.slowReaders);
   }
 
   destroy(): void {
     if (this.closed) return;
     const why = 'The connection was cut: its reader is too slow, or its request failed';
-    breakOff(this.#request, this.#controller, why);
+    if (this.#request !== undefined) breakOff(this.#request, this.#controller, why);
     this.left();
   }
 
@@ -236,10 +255,12 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   protected listenToClose(): void {
-    const { signal } = this.#request;
+    const request = this.#request;
+    if (request === undefined) return;
+    const { signal } = request;
     if (signal.aborted) return this.left();
     signal.addEventListener('abort', this.#aborted, { once: true });
-    this.#unlisten = onConnectionEnd(this.#request, this.#aborted);
+    this.#unlisten = onConnectionEnd(request, this.#aborted);
   }
 
   readonly #aborted = (): void => {
@@ -257,7 +278,31 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   /** The caller of `fetch` may still wait for a response. No effect when the promise is already resolved. */
   protected afterLeft(): void {
     this.#resolve(new Response(null, { status: CLIENT_LEFT }));
+    this.#release();
   }
+}
+
+/** What is read of a request after its end. */
+interface RequestHead {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Fields;
+}
+
+interface Fields extends Iterable<[string, string]> {
+  get(name: string): string | null;
+}
+
+/** The fields of node's request, without a reference to it. */
+function fieldsOf(headers: IncomingHttpHeaders): Fields {
+  const valueOf = (name: string): string | undefined => headers[name.toLowerCase()]?.toString();
+  return {
+    get: (name) => valueOf(name) ?? null,
+    [Symbol.iterator]: () =>
+      Object.keys(headers)
+        .map((name): [string, string] => [name, valueOf(name) ?? ''])
+        [Symbol.iterator](),
+  };
 }
 
 const ON_BUN = 'Bun' in globalThis;
