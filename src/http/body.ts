@@ -130,19 +130,20 @@ export function giveInTurn(
 }
 
 /**
- * The rest of a body behind its answer, which its reader drops. Chunks may have a few bytes each, so they are read in
- * turns. With a `Content-Length` each read of the socket is one chunk.
+ * The rest of a body behind its answer. Its chunks may have a few bytes each, so it is dropped in turns. With a
+ * `Content-Length` each read of the socket is one chunk.
  */
-export function dropInTurns(req: IncomingMessage): void {
+export function dropInTurns(req: IncomingMessage & { _dump?(): void }): void {
   if (req.complete || req.httpVersionMajor !== 1 || req.headers['transfer-encoding'] === undefined) return;
   let chunks = 0;
   const count = (): void => {
     chunks += 1;
     if (chunks % CHUNKS_IN_TURN === 0) readShortChunks(req);
   };
-  // A listener would start a stream that does not flow, and its reader may come later.
-  if (req.readableFlowing === true) req.on('data', count);
-  else req.once('resume', () => req.on('data', count));
+  if (req.readableFlowing === true) return void req.on('data', count);
+  // An adapter, or node when the answer has left. What node drops by itself has no events.
+  req.once('resume', () => req.on('data', count));
+  req._dump = () => void req.resume();
 }
 
 /**

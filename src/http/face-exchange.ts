@@ -38,7 +38,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
   abstract authInfo: RequestSource['authInfo'];
   abstract readonly clientAddress: string | undefined;
   abstract readonly node: RequestSource['node'];
-  /** Of HTTP/1, where it is known. Streams of HTTP/2 take turns by themselves. */
+  /** The HTTP/1 connection, where it is known. Streams of HTTP/2 take turns by themselves. */
   protected abstract readonly connection: Socket | undefined;
   abstract header(name: string): string | undefined;
   abstract headerFields(): HeaderFields;

@@ -167,7 +167,6 @@ export class NodeExchange extends FaceExchange implements Exchange {
     if (req.complete) return;
     dropInTurns(req);
     if (status === 413 || status === 503) linger(req);
-    else if (req.headers['transfer-encoding'] !== undefined) req.resume();
   }
 
   #setHead(res: ServerResponse, status: number, headers: HeaderList): void {
