@@ -1,7 +1,17 @@
-import { expect, test } from 'vitest';
+import { createServer, type IncomingMessage } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { getRequestListener } from '@hono/node-server';
+import { expect, onTestFinished, test } from 'vitest';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { memoryRows } from '../../src/limits/held.ts';
+import { createMcpEndpoint } from '../../src/index.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
+import { serverOf } from '../kit/making-servers.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
 
 /** No unexpected error may happen here. */
 const report = (cause: unknown): void => {
@@ -88,4 +98,54 @@ test('a stream that has ended is charged until its client has taken it, and arri
   expect([exchange.closed, answers.used]).toEqual([true, 1_000_000]);
   expect((await (await exchange.response).text()).length).toBe(1_000_000);
   expect(answers.used).toBe(0);
+});
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+
+test('a handler that runs on keeps no connection of a client that left, and reads its fields', async () => {
+  let finish = (): void => {};
+  const finished = new Promise<void>((resolve) => (finish = resolve));
+  let began = false;
+  let field: string | null | undefined;
+  const wait = async (_: unknown, ctx: { http?: { req?: { headers: Headers } } }) => {
+    began = true;
+    await finished;
+    field = ctx.http?.req?.headers.get('x-field');
+    return said('done');
+  };
+  const endpoint = createMcpEndpoint(serverOf(toolServer({ wait })));
+  let request: WeakRef<IncomingMessage> | undefined;
+  const listener = getRequestListener((asked) => endpoint.fetch(asked));
+  const server = createServer((req, res) => {
+    request = new WeakRef(req);
+    void listener(req, res);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(async () => {
+    await endpoint.close();
+    server.close().closeAllConnections();
+  });
+  const params = { name: 'wait', arguments: {} };
+  const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { ...params, _meta: envelope() } };
+  const body = JSON.stringify(message);
+  const fields = {
+    ...mirrored('tools/call', params),
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+    'content-length': String(body.length),
+    'x-field': 'kept',
+  };
+  const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.write(`POST /mcp HTTP/1.1\r\nhost: localhost\r\n${head.join('')}\r\n${body}`);
+  await until(() => began);
+  socket.destroy();
+  await until(() => {
+    gc();
+    return request?.deref() === undefined;
+  });
+  finish();
+  await until(() => field !== undefined);
+  expect(field).toBe('kept');
 });
