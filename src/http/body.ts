@@ -12,7 +12,7 @@ import {
   type ExchangeHost,
   type RunningWork,
 } from './exchange.ts';
-import { readShortChunks } from './read-in-turn.ts';
+import { CHUNKS_IN_TURN } from './read-in-turn.ts';
 import type { MemoryUse } from './slow-readers.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -24,8 +24,6 @@ const LINGER_BYTES = 1_048_576;
 const SHORT_BYTES = 1_024;
 /** A copied chunk goes behind the one before it. */
 const SLAB_BYTES = 4_096;
-/** So many short chunks of one body take up to a millisecond. */
-const CHUNKS_IN_TURN = 512;
 
 export class Body {
   readonly #exchange: Pick<Exchange, 'holds'>;
@@ -37,7 +35,6 @@ export class Body {
   /** The buffer that copied chunks share; its filled part is the last of the chunks. */
   #slab: Uint8Array | undefined;
   #filled = 0;
-  #copied = 0;
   #size = 0;
   readonly #crowded: () => void;
   #refusal: SojournError | undefined;
@@ -94,10 +91,11 @@ export class Body {
       this.#filled = 0;
       chunks.push(NO_BYTES);
     }
-    this.#copied += 1;
-    if (this.#copied % CHUNKS_IN_TURN === 0) this.#crowded();
     this.#slab.set(chunk, this.#filled);
+    // Once for each slab. Its chunks have one byte at least.
+    const isCrowded = this.#filled < CHUNKS_IN_TURN && this.#filled + byteLength >= CHUNKS_IN_TURN;
     this.#filled += byteLength;
+    if (isCrowded) this.#crowded();
     chunks[chunks.length - 1] = this.#slab.subarray(0, this.#filled);
   }
 
@@ -127,23 +125,6 @@ export function giveInTurn(
     if (!exchange.closed) give();
   };
   void largeBodies.run(exchange.share, start, exchange);
-}
-
-/**
- * The rest of a body behind its answer. Its chunks may have a few bytes each, so it is dropped in turns. With a
- * `Content-Length` each read of the socket is one chunk.
- */
-export function dropInTurns(req: IncomingMessage & { _dump?(): void }): void {
-  if (req.complete || req.httpVersionMajor !== 1 || req.headers['transfer-encoding'] === undefined) return;
-  let chunks = 0;
-  const count = (): void => {
-    chunks += 1;
-    if (chunks % CHUNKS_IN_TURN === 0) readShortChunks(req);
-  };
-  if (req.readableFlowing === true) return void req.on('data', count);
-  // An adapter, or node when the answer has left. What node drops by itself has no events.
-  req.once('resume', () => req.on('data', count));
-  req._dump = () => void req.resume();
 }
 
 /**

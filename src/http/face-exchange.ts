@@ -11,7 +11,11 @@ import { RequestBytes, shareKey } from './body.ts';
 import { type AnswerEnd, closeSignal, type ExchangeHost, type HeaderFields, type RunningWork } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 import { readInNextTurn } from './read-in-turn.ts';
-import { type Holder, hearsTurnEnd, isFirstInTurn } from './turn.ts';
+import { type Holder, hearsTurnEnd } from './turn.ts';
+
+/** The turn of the event loop in which a connection last brought a request. */
+const LAST_TURN = Symbol('sojourn.turn');
+export type Connection = Socket & { [LAST_TURN]?: number };
 
 export abstract class FaceExchange implements RequestSource, Holder {
   readonly relayOrigin = undefined;
@@ -20,6 +24,8 @@ export abstract class FaceExchange implements RequestSource, Holder {
   protected readonly host: ExchangeHost;
   protected readonly held: RequestBytes;
   protected over: AnswerEnd | undefined = undefined;
+  /** In which it came. */
+  readonly #turn: number;
   #watched: WatchedRequest | undefined;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
@@ -31,6 +37,8 @@ export abstract class FaceExchange implements RequestSource, Holder {
   constructor(host: ExchangeHost) {
     this.host = host;
     this.held = new RequestBytes(host.memory, this);
+    // Most requests are answered within their turn, and no client is known to leave within it.
+    this.#turn = hearsTurnEnd(this, true);
   }
 
   abstract readonly method: string;
@@ -39,7 +47,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
   abstract readonly clientAddress: string | undefined;
   abstract readonly node: RequestSource['node'];
   /** The HTTP/1 connection, where it is known. Streams of HTTP/2 take turns by themselves. */
-  protected abstract readonly connection: Socket | undefined;
+  protected abstract readonly connection: Connection | undefined;
   abstract header(name: string): string | undefined;
   abstract headerFields(): HeaderFields;
   abstract absoluteUrl(): string;
@@ -57,9 +65,11 @@ export abstract class FaceExchange implements RequestSource, Holder {
    */
   get beginsInTurn(): boolean {
     const { connection } = this;
-    if (connection === undefined || isFirstInTurn(connection)) return true;
-    readInNextTurn(connection);
-    return false;
+    if (connection === undefined) return true;
+    const isFirst = connection[LAST_TURN] !== this.#turn;
+    connection[LAST_TURN] = this.#turn;
+    if (!isFirst) readInNextTurn(connection);
+    return isFirst;
   }
 
   protected finish(how: AnswerEnd): void {
@@ -67,7 +77,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
     // They hold the call, and no client disconnects from a complete answer.
     this.#onClose = undefined;
     this.#watched?.over(this, how === 'left');
-    if (this.held.charged > 0 || this.#watched !== undefined) hearsTurnEnd(this, false);
+    hearsTurnEnd(this, false);
     this.finished();
   }
 
@@ -81,8 +91,6 @@ export abstract class FaceExchange implements RequestSource, Holder {
 
   watch(request: WatchedRequest): void {
     this.#watched = request;
-    // Most requests are answered within their turn, and no client is known to leave within it.
-    hearsTurnEnd(this, true);
   }
 
   refused(refusal: Refusal): void {
@@ -109,7 +117,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
     if (this.over !== undefined) return false;
     const heldNothing = this.held.charged === 0;
     if (!this.held.take(bytes)) return false;
-    // A refused request is answered at once, and the list would keep it until its turn ends.
+    // Its body may come in a later turn.
     if (heldNothing && this.held.charged > 0 && this.#watched === undefined) hearsTurnEnd(this, true);
     return true;
   }

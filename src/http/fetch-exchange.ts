@@ -1,18 +1,17 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
-import { Body, dropInTurns, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
+import { Body, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
 import { attempt, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { breakOff, incomingOf, onConnectionEnd } from './connection-end.ts';
-import { FaceExchange } from './face-exchange.ts';
+import { type Connection, FaceExchange } from './face-exchange.ts';
 import { LongBody, queuedBytes, RestOfStream, UNCHARGED_BYTES } from './long-body.ts';
 import { countBehind, FIELD_BYTES } from './pipelined.ts';
 import { readIncoming, unreadIncoming } from './incoming-body.ts';
-import { readShortChunks } from './read-in-turn.ts';
+import { dropInTurns, readShortChunks } from './read-in-turn.ts';
 import { repeatedOf } from './repeated-field.ts';
 import type { SlowReader } from './slow-readers.ts';
 
@@ -61,7 +60,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     if (incoming.socket.destroyed) this.left();
   }
 
-  protected get connection(): Socket | undefined {
+  protected get connection(): Connection | undefined {
     return this.#request && incomingOf(this.#request)?.socket;
   }
 

@@ -5,17 +5,16 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
-import { Body, dropInTurns, giveInTurn, LARGE_BYTES, linger, NO_BYTES } from './body.ts';
+import { Body, giveInTurn, LARGE_BYTES, linger, NO_BYTES } from './body.ts';
 import { attempt, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
-import { FaceExchange } from './face-exchange.ts';
+import { type Connection, FaceExchange } from './face-exchange.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
 import { holdPlace, isBehind } from './pipelined.ts';
-import { readShortChunks } from './read-in-turn.ts';
+import { dropInTurns, readShortChunks } from './read-in-turn.ts';
 import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -45,7 +44,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
     if (cut !== undefined) host.cutPipelined(cut);
   }
 
-  protected get connection(): Socket | undefined {
+  protected get connection(): Connection | undefined {
     const req = this.#req as Partial<NodeRequest>;
     return req.httpVersionMajor === 1 ? req.socket : undefined;
   }

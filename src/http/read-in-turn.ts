@@ -15,6 +15,8 @@ type Paused = Socket & { _paused?: boolean; readonly parser?: { resume(): void }
 /** Another client waits for a turn at least. */
 const TURN_MS = 20;
 const MOST_AT_ONCE = 1_024;
+/** So many short chunks of one body take up to a millisecond. */
+export const CHUNKS_IN_TURN = 512;
 
 const paused: Paused[] = [];
 /** How many paused connections read on in the next turn: so many that it takes about `TURN_MS`. */
@@ -57,6 +59,23 @@ function skipBuffer(req: IncomingMessage): void {
     req.emit('data', chunk);
     return true;
   };
+}
+
+/**
+ * The rest of a body behind its answer. Its chunks may have a few bytes each, so it is dropped in turns. With a
+ * `Content-Length` each read of the socket is one chunk.
+ */
+export function dropInTurns(req: IncomingMessage & { _dump?(): void }): void {
+  if (req.complete || req.httpVersionMajor !== 1 || req.headers['transfer-encoding'] === undefined) return;
+  let chunks = 0;
+  const count = (): void => {
+    chunks += 1;
+    if (chunks % CHUNKS_IN_TURN === 0) readShortChunks(req);
+  };
+  if (req.readableFlowing === true) return void req.on('data', count);
+  // An adapter, or node when the answer has left. What node drops by itself has no events.
+  req.once('resume', () => req.on('data', count));
+  req._dump = () => void req.resume();
 }
 
 function resumeSome(): void {

@@ -4,15 +4,13 @@
  * wake-up of the client per answer. A call that is unanswered at the end of its turn gets its head, priming event and
  * close listener only then.
  */
-import type { Socket } from 'node:net';
-
 export interface TurnTask {
   endTurn(): void;
   /** Handles an error that `endTurn` threw. The other tasks of the turn still run. */
   crashed(cause: unknown): void;
 }
 
-/** A request that holds bytes of the memory budget, or is watched. */
+/** A request. It may hold bytes of the memory budget, or be watched. */
 export interface Holder {
   /** This turn has ended, and every task of it has run: most requests are answered, and hold nothing any more. */
   outlivesTurn(): void;
@@ -21,7 +19,7 @@ export interface Holder {
 let tasks: TurnTask[] = [];
 let holders = new Set<Holder>();
 let isDue = false;
-/** Counts the turns that had something to do at their end. */
+/** Counts the turns with something to do at their end, as each has that brings a request. */
 let turn = 0;
 
 function flush(): void {
@@ -53,20 +51,13 @@ export function atEndOfTurn(task: TurnTask): void {
 
 /**
  * Its turn's end is heard after every task of the turn. `false`: it holds nothing any more. One turn can bring
- * thousands of requests, so none is kept until the turn ends.
+ * thousands of requests, so none is kept until the turn ends. Returns the number of the turn.
  */
-export function hearsTurnEnd(holder: Holder, holds: boolean): void {
-  if (!holds) return void holders.delete(holder);
-  holders.add(holder);
-  flushLater();
-}
-
-const LAST_TURN = Symbol('sojourn.turn');
-
-/** Whether it is the first request that this connection brings in this turn. */
-export function isFirstInTurn(socket: Socket & { [LAST_TURN]?: number }): boolean {
-  if (socket[LAST_TURN] === turn) return false;
-  socket[LAST_TURN] = turn;
-  flushLater();
-  return true;
+export function hearsTurnEnd(holder: Holder, holds: boolean): number {
+  if (!holds) holders.delete(holder);
+  else {
+    holders.add(holder);
+    flushLater();
+  }
+  return turn;
 }

@@ -124,7 +124,8 @@ test('a handler that runs on keeps no connection of a client that left, and read
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(async () => {
     await endpoint.close();
-    server.close().closeAllConnections();
+    server.close();
+    server.closeAllConnections();
   });
   const params = { name: 'wait', arguments: {} };
   const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { ...params, _meta: envelope() } };

@@ -20,7 +20,10 @@ const FACES: ReadonlyArray<[string, (endpoint: McpEndpoint) => Handler]> = [
 async function connected(handler: Handler): Promise<{ send(text: string): void; statuses(): number[] }> {
   const server = createServer((req, res) => void handler(req, res));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close().closeAllConnections());
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => {});
   onTestFinished(() => void socket.destroy());
   let read = '';
