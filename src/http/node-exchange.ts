@@ -50,6 +50,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
   }
 
   protected finished(): void {
+    this.held.release();
     this.#unwatchHost?.();
   }
 
@@ -112,6 +113,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
     const settle = (): void => {
       settled = true;
       const { refusal } = body;
+      if (refusal !== undefined) linger(req);
       const bytes = refusal === undefined ? body.bytes() : NO_BYTES;
       const give = (): void => attempt(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
       if (bytes.length < LARGE_BYTES) give();
@@ -154,7 +156,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
     this.watched?.head(status);
     this.finish('complete');
     const res = this.#res;
-    if (res === undefined || res.destroyed || res.headersSent) return this.held.release();
+    if (res === undefined || res.destroyed || res.headersSent) return this.#release();
     this.#setHead(res, status, headers);
     this.#dropRest(this.#req as NodeRequest, status);
     res.end(encoded(body));
@@ -249,7 +251,6 @@ export class NodeExchange extends FaceExchange implements Exchange {
    * values, and drop its connection and buffers.
    */
   #release(): void {
-    this.held.release();
     const req = this.#req;
     this.#res = undefined;
     this.#parsedBody = undefined;

@@ -94,7 +94,13 @@ function closeAll(socket: Socket): void {
  */
 const MOST_BEHIND = 32;
 /** The requests behind the one whose response has the connection, in their order. */
-const behind = new WeakMap<Socket, IncomingMessage[]>();
+const behind = new WeakMap<Socket, Behind[]>();
+
+interface Behind {
+  readonly incoming: IncomingMessage;
+  /** The budget of its endpoint: a server may have several. */
+  readonly memory: MemoryUse;
+}
 
 /**
  * Does what `holdPlace` does for a request of an adapter, which begins at once. What is bounded is how many of a
@@ -109,23 +115,24 @@ export function countBehind(incoming: IncomingMessage, memory: MemoryUse): numbe
   if (requests === undefined) {
     requests = [];
     behind.set(socket, requests);
-    socket.once('close', () => pass(socket, memory));
+    socket.once('close', () => pass(socket));
   }
-  if (requests.length === 0) response.once('close', () => pass(socket, memory));
+  if (requests.length === 0) response.once('close', () => pass(socket));
   if (requests.length >= MOST_BEHIND || !memory.take(bytesOf(incoming), Infinity, NO_SHARE)) {
     cut(socket);
     return requests.length;
   }
-  requests.push(incoming);
+  requests.push({ incoming, memory });
   return undefined;
 }
 
 /** A response is over: the next has the connection, and its request is no longer behind. */
-function pass(socket: Socket, memory: MemoryUse): void {
+function pass(socket: Socket): void {
   const requests = behind.get(socket);
   if (requests === undefined) return;
   const response = socket.destroyed ? undefined : responseOn(socket);
-  const passed = response === undefined ? requests.length : requests.indexOf(response.req) + 1;
-  for (const incoming of requests.splice(0, passed)) memory.give(bytesOf(incoming), NO_SHARE);
-  if (requests.length > 0) response?.once('close', () => pass(socket, memory));
+  const passed =
+    response === undefined ? requests.length : requests.findIndex(({ incoming }) => incoming === response.req) + 1;
+  for (const { incoming, memory } of requests.splice(0, passed)) memory.give(bytesOf(incoming), NO_SHARE);
+  if (requests.length > 0) response?.once('close', () => pass(socket));
 }

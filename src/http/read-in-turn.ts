@@ -18,7 +18,7 @@ const MOST_AT_ONCE = 1_024;
 /** So many short chunks of one body take up to a millisecond. */
 export const CHUNKS_IN_TURN = 512;
 
-const paused: Paused[] = [];
+const paused = new Set<Paused>();
 /** How many paused connections read on in the next turn: so many that it takes about `TURN_MS`. */
 let atOnce = MOST_AT_ONCE;
 let turnBegan = 0;
@@ -29,10 +29,12 @@ let isDue = false;
  * requests, and serves no other client in it. What one read has brought, 64 KiB, is parsed in this turn.
  */
 export function readInNextTurn(socket: Paused): void {
-  if (socket._paused === true) return;
-  socket._paused = true;
+  const isPlain = !('encrypted' in socket);
+  if (isPlain ? socket._paused === true : paused.has(socket)) return;
+  // What TLS has decrypted follows all the same, and a parser that is paused takes it for an error.
+  if (isPlain) socket._paused = true;
   socket.pause();
-  paused.push(socket);
+  paused.add(socket);
   if (isDue) return;
   isDue = true;
   turnBegan = systemTime.monotonic();
@@ -82,13 +84,14 @@ function resumeSome(): void {
   const now = systemTime.monotonic();
   const isLong = now - turnBegan > TURN_MS;
   turnBegan = now;
-  atOnce = isLong ? Math.max(1, Math.floor(Math.min(atOnce, paused.length) / 2)) : Math.min(2 * atOnce, MOST_AT_ONCE);
-  for (const socket of paused.splice(0, atOnce)) {
+  atOnce = isLong ? Math.max(1, Math.floor(Math.min(atOnce, paused.size) / 2)) : Math.min(2 * atOnce, MOST_AT_ONCE);
+  for (const socket of [...paused].slice(0, atOnce)) {
+    paused.delete(socket);
     socket._paused = false;
     socket.parser?.resume();
     socket.resume();
   }
   // A parser that resumes may pause its connection again at once.
-  isDue = paused.length > 0;
+  isDue = paused.size > 0;
   if (isDue) afterTurn(resumeSome);
 }
