@@ -21,6 +21,6 @@ const token = process.env.BENCH_DASHBOARD;
 const dashboard = token && endpoint.dashboard({ token });
 serve(
   dashboard || process.env.BENCH_ROUTED
-    ? (req, res) => (req.url.startsWith('/dashboard') ? dashboard.node(req, res) : endpoint.node(req, res))
+    ? (req, res) => (req.url.startsWith('/dashboard') ? (dashboard ?? endpoint) : endpoint).node(req, res)
     : endpoint.node,
 );
