@@ -163,9 +163,9 @@ class Endpoint {
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
     if (this.#wanted.requests) exchange.watch(new WatchedRequest(this.#options.notices, this.#options.timeProvider));
-    const begin = (): void => attempt(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
-    if (exchange.beginsInTurn) begin();
-    else afterTurn(() => void (exchange.closed || begin()));
+    const enter = (): void => this.#core.callerChecks.enter(exchange, allowedHosts);
+    if (exchange.beginsInTurn()) attempt(exchange, enter);
+    else afterTurn(() => void (exchange.closed || attempt(exchange, enter)));
   }
 
   /** Throws while the store is not open, for members that must answer synchronously. */

@@ -24,8 +24,6 @@ export abstract class FaceExchange implements RequestSource, Holder {
   protected readonly host: ExchangeHost;
   protected readonly held: RequestBytes;
   protected over: AnswerEnd | undefined = undefined;
-  /** In which it came. */
-  readonly #turn: number;
   #watched: WatchedRequest | undefined;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
@@ -37,8 +35,6 @@ export abstract class FaceExchange implements RequestSource, Holder {
   constructor(host: ExchangeHost) {
     this.host = host;
     this.held = new RequestBytes(host.memory, this);
-    // Most requests are answered within their turn, and no client is known to leave within it.
-    this.#turn = hearsTurnEnd(this, true);
   }
 
   abstract readonly method: string;
@@ -63,11 +59,13 @@ export abstract class FaceExchange implements RequestSource, Holder {
    * `false`: its connection has brought another request in this turn of the event loop, and it begins after the turn.
    * Answered at once, all that one read brings would be served before another client: hundreds of requests.
    */
-  get beginsInTurn(): boolean {
+  beginsInTurn(): boolean {
+    // Most requests are answered within their turn, and no client is known to leave within it.
+    const turn = hearsTurnEnd(this, true);
     const { connection } = this;
     if (connection === undefined) return true;
-    const isFirst = connection[LAST_TURN] !== this.#turn;
-    connection[LAST_TURN] = this.#turn;
+    const isFirst = connection[LAST_TURN] !== turn;
+    connection[LAST_TURN] = turn;
     if (!isFirst) readInNextTurn(connection);
     return isFirst;
   }

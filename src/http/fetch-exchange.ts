@@ -8,6 +8,7 @@ import { attempt, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { breakOff, incomingOf, onConnectionEnd } from './connection-end.ts';
 import { type Connection, FaceExchange } from './face-exchange.ts';
+import { createHeaderView } from './header-view.ts';
 import { LongBody, queuedBytes, RestOfStream, UNCHARGED_BYTES } from './long-body.ts';
 import { countBehind, FIELD_BYTES } from './pipelined.ts';
 import { readIncoming, unreadIncoming } from './incoming-body.ts';
@@ -28,7 +29,8 @@ const encoder = new TextEncoder();
 export class FetchExchange extends FaceExchange implements Exchange, SlowReader {
   /** `undefined` once the exchange is over, where an adapter made it of node's request. */
   #request: Request | undefined;
-  #head: RequestHead;
+  /** What is read of it after its end too. */
+  #head: Pick<Request, 'method' | 'url' | 'headers'>;
   authInfo: AuthInfo | undefined;
   readonly parsedBody: unknown;
   readonly response: Promise<Response>;
@@ -70,6 +72,12 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     // The signal may live until a full garbage collection, and would keep this request and its body.
     if (this.listening) this.#request?.signal.removeEventListener('abort', this.#aborted);
     this.#unlisten?.();
+    // A handler may keep the exchange for long, and with its connection all requests and answers that wait on it.
+    const incoming = this.#request && incomingOf(this.#request);
+    if (incoming === undefined) return;
+    const { method, url } = this.#head;
+    this.#head = { method, url, headers: fieldsOf(incoming.headers) };
+    this.#request = undefined;
   }
 
   get method(): string {
@@ -174,16 +182,6 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const isLong = body !== undefined && body.length > UNCHARGED_BYTES;
     const content = isLong ? new LongBody(body, request, this.share, slowReaders).stream : (body ?? null);
     this.#resolve(new Response(content, { status, headers: this.#headersOf(headers) }));
-    this.#release();
-  }
-
-  /** A handler may keep the exchange for long, and with its connection all requests and answers that wait on it. */
-  #release(): void {
-    const incoming = this.#request && incomingOf(this.#request);
-    if (incoming === undefined) return;
-    const { method, url } = this.#head;
-    this.#head = { method, url, headers: fieldsOf(incoming.headers) };
-    this.#request = undefined;
   }
 
   #headersOf(headers: HeaderList): Array<[string, string]> {
@@ -230,7 +228,6 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const controller = this.#controller;
     const request = this.#request;
     this.finish('complete');
-    this.#release();
     if (controller === undefined || request === undefined) return;
     if (this.pendingBytes <= UNCHARGED_BYTES) controller.close();
     else this.#rest = new RestOfStream(controller, request, this.share, this.host.slowReaders);
@@ -277,31 +274,14 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   /** The caller of `fetch` may still wait for a response. No effect when the promise is already resolved. */
   protected afterLeft(): void {
     this.#resolve(new Response(null, { status: CLIENT_LEFT }));
-    this.#release();
   }
 }
 
-/** What is read of a request after its end. */
-interface RequestHead {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: Fields;
-}
-
-interface Fields extends Iterable<[string, string]> {
-  get(name: string): string | null;
-}
-
 /** The fields of node's request, without a reference to it. */
-function fieldsOf(headers: IncomingHttpHeaders): Fields {
-  const valueOf = (name: string): string | undefined => headers[name.toLowerCase()]?.toString();
-  return {
-    get: (name) => valueOf(name) ?? null,
-    [Symbol.iterator]: () =>
-      Object.keys(headers)
-        .map((name): [string, string] => [name, valueOf(name) ?? ''])
-        [Symbol.iterator](),
-  };
+function fieldsOf(fields: IncomingHttpHeaders): Headers {
+  return createHeaderView({ header: (name) => fields[name]?.toString(), headerFields: () => fields }, NO_OVERRIDES);
 }
+
+const NO_OVERRIDES: ReadonlyMap<string, string> = new Map();
 
 const ON_BUN = 'Bun' in globalThis;

@@ -113,6 +113,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
     const settle = (): void => {
       settled = true;
       const { refusal } = body;
+      // Its answer may have status 200: on a session some refusals are errors in a response.
       if (refusal !== undefined) linger(req);
       const bytes = refusal === undefined ? body.bytes() : NO_BYTES;
       const give = (): void => attempt(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));

@@ -49,7 +49,7 @@ export function mayLackFields(req: Pick<IncomingMessage, 'rawHeaders' | 'httpVer
 }
 
 /** The repeated field of a `Headers`. */
-export function repeatedOf(headers: Pick<Headers, 'get'>): string | undefined {
+export function repeatedOf(headers: Headers): string | undefined {
   if (headers.get('host')?.includes(',') === true) return 'Host';
   return TWO_CREDENTIALS.test(headers.get('authorization') ?? '') ? 'Authorization' : undefined;
 }

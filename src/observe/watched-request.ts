@@ -13,9 +13,6 @@ export const CLIENT_LEFT = 499;
 /** Messages of an answer that are shown. */
 const MOST_SENT = 8;
 
-/** What the request before had, cut and escaped: the next one often has the same, and needs neither again. */
-const last = { method: '', target: '', client: { name: '', version: '', protocolVersion: '' } as SeenClient };
-
 /** The exchange of a client, as its notice reads it. */
 interface WatchedExchange {
   readonly method: string;
@@ -44,15 +41,10 @@ export class WatchedRequest {
 
   /** The message of its body; of a batch the first request. */
   carries(method: string, params: Readonly<Record<string, unknown>> | undefined): void {
-    // Most calls name the tool of the one before.
-    if (method !== last.method) last.method = keptText(method);
-    this.#method = last.method;
+    this.#method = keptText(method);
     // The URI of a resource may hold a secret.
     const name = takesName(method) ? params?.['name'] : undefined;
-    if (typeof name === 'string') {
-      if (name !== last.target) last.target = keptText(name);
-      this.#target = last.target;
-    }
+    if (typeof name === 'string') this.#target = keptText(name);
     if (this.#notices.wanted.clients) this.#client = clientIn(params);
     if (this.#notices.wanted.payloads) this.#payload = { params, sent: [] };
   }
@@ -84,7 +76,7 @@ export class WatchedRequest {
     const endedAt = this.#time.monotonic();
     this.#notices.emit({
       kind: 'request',
-      http: exchange.method === 'POST' ? 'POST' : shown(exchange.method),
+      http: shown(exchange.method),
       method: this.#method,
       target: this.#target,
       status: this.#status ?? CLIENT_LEFT,
@@ -115,17 +107,12 @@ function clientIn(params: Readonly<Record<string, unknown>> | undefined): SeenCl
   const meta = params?.['_meta'];
   const info = isObject(meta) ? meta[CLIENT_INFO_META_KEY] : undefined;
   if (!isObject(meta) || !isObject(info)) return undefined;
-  const text = (value: unknown): string => (typeof value === 'string' ? value : '');
-  const name = text(info['name']);
-  const version = text(info['version']);
-  const protocolVersion = text(meta[PROTOCOL_VERSION_META_KEY]);
-  const { client } = last;
-  if (name === client.name && version === client.version && protocolVersion === client.protocolVersion) return client;
-  return (last.client = {
-    name: keptText(name),
-    version: keptText(version),
-    protocolVersion: keptText(protocolVersion),
-  });
+  const text = (value: unknown): string => (typeof value === 'string' ? keptText(value) : '');
+  return {
+    name: text(info['name']),
+    version: text(info['version']),
+    protocolVersion: text(meta[PROTOCOL_VERSION_META_KEY]),
+  };
 }
 
 /** The names in the answer to a `tools/list`. */

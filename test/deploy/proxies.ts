@@ -2,7 +2,7 @@
 import { describe } from 'vitest';
 import { findProxy, type ProxyKind } from './proxy-program.ts';
 
-export { type Certificate, type Proxy, type ProxyKind, recipe, ROUND_ROBIN, startProxy } from './proxy-program.ts';
+export { type Proxy, type ProxyKind, recipe, ROUND_ROBIN, startProxy } from './proxy-program.ts';
 
 const INSTALL: Readonly<Record<ProxyKind, string>> = {
   nginx: 'Debian: apt-get install nginx',

@@ -1,13 +1,11 @@
 /** The load balancers end TLS as the deployment page says, with a certificate of this test. */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { newCertificate } from '../kit/certificate.ts';
 import { startFleet, type Fleet } from './instances.ts';
-import { describeBehind, ROUND_ROBIN, startProxy, type Certificate } from './proxies.ts';
+import { describeBehind, ROUND_ROBIN, startProxy } from './proxies.ts';
 
 /** What answers a request without TLS: 400, or only a closed connection. Traefik has no route for it. */
 const WITHOUT_TLS = { nginx: 400, haproxy: 'closed', envoy: 'closed', traefik: 404 };
@@ -17,17 +15,6 @@ beforeAll(async () => {
   fleet = await startFleet(3);
 });
 afterAll(() => fleet?.close());
-
-function newCertificate(): Certificate {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-tls-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  const [certificate, key] = [join(folder, 'mcp.crt'), join(folder, 'mcp.key')];
-  const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=127.0.0.1'];
-  const names = ['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate];
-  execFileSync('openssl', [...made, ...names], { stdio: 'ignore' });
-  writeFileSync(`${certificate}.pem`, readFileSync(certificate, 'utf8') + readFileSync(key, 'utf8'));
-  return { certificate, key };
-}
 
 interface Answer {
   readonly status: number | undefined;

@@ -2,29 +2,18 @@
  * Requests over TLS whose records come in one read of the connection. Node.js gives them to the parser one after the
  * other, also where the connection is paused.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { type AddressInfo, connect as connectTcp } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
+import { newCertificate } from '../kit/certificate.ts';
 import { serverOf } from '../kit/making-servers.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-
-function newCertificate(): { cert: Buffer; key: Buffer } {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-tls-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  const [cert, key] = [join(folder, 'mcp.crt'), join(folder, 'mcp.key')];
-  const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=localhost'];
-  execFileSync('openssl', [...made, '-keyout', key, '-out', cert], { stdio: 'ignore' });
-  return { cert: readFileSync(cert), key: readFileSync(key) };
-}
 
 /** A TLS client whose records go out together. */
 async function tlsClient(port: number) {
@@ -79,7 +68,9 @@ describe.each<[string, (endpoint: McpEndpoint) => McpEndpoint['node']]>([
   async function client() {
     const endpoint = createMcpEndpoint(serverOf(toolServer({})));
     const face = faceOf(endpoint);
-    const server = createServer(newCertificate(), (req, res) => face(req, res));
+    const { certificate, key } = newCertificate();
+    const secrets = { cert: readFileSync(certificate), key: readFileSync(key) };
+    const server = createServer(secrets, (req, res) => face(req, res));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     onTestFinished(async () => {
       await endpoint.close();
