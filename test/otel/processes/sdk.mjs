@@ -1,6 +1,6 @@
 /**
  * Registers the OpenTelemetry SDK of the folder `SOJOURN_TEST_OTEL` of `tools/`, for `node --import`. Each finished
- * span is a line `span {…}` on stdout; the signal SIGUSR2 writes lines `metric {…}`.
+ * span is a line `span {…}` on stdout; the signal SIGUSR2 writes lines `metric {…}`, then `measured {}`.
  */
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -58,6 +58,7 @@ async function reportMetrics() {
     for (const { metrics: all } of scopeMetrics)
       for (const { descriptor, dataPoints } of all)
         say('metric', { name: descriptor.name, unit: descriptor.unit, points: dataPoints });
+  say('measured', {});
 }
 process.once('SIGUSR2', () => void reportMetrics());
 
