@@ -14,7 +14,7 @@ import { readInNextTurn } from './read-in-turn.ts';
 import type { MemoryUse } from './slow-readers.ts';
 
 /** Clients and proxies that pipeline at all send some ten. */
-const MOST_WAITING = 128;
+const MOST_WAITING = 64;
 /** What a request and its response take in the heap besides the body and the header fields. */
 const WAITING_BYTES = 16 * 1024;
 /** What a header field takes besides its characters: two texts, and an entry in a table. */
