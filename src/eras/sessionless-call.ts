@@ -13,7 +13,7 @@ import {
 import { entryOf } from '../entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
 import { attempt, errorJson, type LostForm, lostForm, refusalAnswer } from '../http/answer.ts';
-import { shareKey } from '../http/body.ts';
+import { SERVER_BYTES, shareKey } from '../http/body.ts';
 import type { Caller } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
@@ -76,7 +76,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.#host = host;
     response.listener = this;
     this.#place = id === undefined ? new HandlerWork() : this.work;
-    caller.heldBy(this.#place);
+    caller.heldBy(this.#place, SERVER_BYTES);
     if (admission !== undefined) this.#place.holds(admission);
   }
 

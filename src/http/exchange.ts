@@ -64,8 +64,8 @@ export interface Caller {
   readonly request: McpHttpRequest;
   /** Aborts when the client disconnects before its answer is complete; created on first access. */
   readonly signal: AbortSignal;
-  /** What the request holds stays charged until this handler has settled, too. */
-  heldBy(work: RunningWork): void;
+  /** What the request holds stays charged until this handler has settled, too. `own`: bytes that it takes besides. */
+  heldBy(work: RunningWork, own?: number): void;
   /** Handles an unexpected error: logs it, then answers 500, or cuts the connection when a stream is open. */
   fail(cause: unknown): void;
   /** The client disconnected, or the answer is complete. */

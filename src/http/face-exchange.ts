@@ -120,8 +120,8 @@ export abstract class FaceExchange implements RequestSource, Holder {
     return true;
   }
 
-  heldBy(work: RunningWork): void {
-    this.held.heldBy(work);
+  heldBy(work: RunningWork, own?: number): void {
+    this.held.heldBy(work, own);
   }
 
   /** Its client may leave before the answer: then what it holds must be given back, and its notice says so. */

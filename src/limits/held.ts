@@ -25,8 +25,8 @@ export const HELD = things({
   bodies: {
     what: 'a request: its bytes, its text, its values, its handlers; the URIs of a `subscriptions/listen`',
     counted:
-      'four times its bytes; 160 for a key, 48 for an object or array, 24 for an element; 12 KiB for a handler; ' +
-      '16 KiB and header fields on the fetch face',
+      'four times its bytes; 160 for a key, 48 for an object or array, 24 for an element; 12 KiB for a handler, ' +
+      '56 where it has a server of its own; 16 KiB and header fields on the fetch face',
     most: '`bodyBytes` and `bodyKeys` each',
     until: 'its answer is complete and its handlers have settled',
   },
@@ -87,7 +87,7 @@ export const HELD = things({
   },
   calls: {
     what: 'a 2026-07-28 call without a client, and the messages kept for it',
-    counted: '24 KiB besides its body; its messages, and 160 for each',
+    counted: '56 KiB and its body, if another instance began it; its messages, and 160 for each',
     most: '`streamBufferBytes` each, an eighth of `memoryBytes` for all',
     until: 'its client returns, or two `retryMs` are over (an answer: 8 s at least)',
   },

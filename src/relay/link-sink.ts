@@ -230,8 +230,8 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
     return this.isOpen && this.#held.take(bytes);
   }
 
-  heldBy(work: RunningWork): void {
-    this.#held.heldBy(work);
+  heldBy(work: RunningWork, own?: number): void {
+    this.#held.heldBy(work, own);
   }
 
   // ——— the other instance ———

@@ -118,8 +118,8 @@ export class SentRequest implements Caller, RequestSource {
   get node(): RequestSource['node'] {
     return this.#life.node;
   }
-  heldBy(work: RunningWork): void {
-    this.#life.heldBy(work);
+  heldBy(work: RunningWork, own?: number): void {
+    this.#life.heldBy(work, own);
   }
   get closed(): boolean {
     return !this.#life.isOpen;

@@ -143,7 +143,7 @@ const bodies = (args: (n: number) => object, each: number): Shape => ({
 // ——— pipelined ———
 
 const CONNECTIONS = 6;
-const WAITING = 100;
+const WAITING = 60;
 
 const pipelined = (args: object, headers: Record<string, string> = {}): Shape => ({
   open: sessions(CONNECTIONS),

@@ -13,7 +13,7 @@
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import { attempt, errorJson, type LostForm } from '../../http/answer.ts';
-import { shareKey } from '../../http/body.ts';
+import { CALL_BYTES, shareKey } from '../../http/body.ts';
 import { BODY_WEIGHT, type Exchange, type HeaderList, type RunningWork } from '../../http/exchange.ts';
 import type { RequestSource } from '../../http/request-view.ts';
 import type { ResponseSink, Sink, SinkListener, ResponsePolicy } from '../../http/sink.ts';
@@ -78,8 +78,8 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
   readonly share: string;
   readonly request: RpcRequest;
   readonly version: string;
-  /** Charged while it has no client. The connection of a request charges its body itself: 0. */
-  readonly bodyBytes: number;
+  /** What a run without a first client takes, charged while it has none. Where there was one, its request is charged. */
+  readonly runBytes: number;
   readonly #host: ResumableHost;
   readonly #first: CallPosition;
   readonly #origin: FirstClient | undefined = undefined;
@@ -106,7 +106,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
     this.share = shareKey(fields.user, fields.address);
     this.request = request;
     this.version = version;
-    this.bodyBytes = 'epoch' in from ? JSON.stringify(request).length * BODY_WEIGHT : 0;
+    this.runBytes = 'epoch' in from ? CALL_BYTES + JSON.stringify(request).length * BODY_WEIGHT : 0;
     this.#first = first;
     this.#host = host;
     this.#messages = new KeptMessages(host, this.share);
@@ -344,7 +344,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
     return this.#origin?.exchange.request.node;
   }
 
-  heldBy(work: RunningWork): void {
-    this.#origin?.exchange.heldBy(work);
+  heldBy(work: RunningWork, own?: number): void {
+    this.#origin?.exchange.heldBy(work, own);
   }
 }

@@ -27,8 +27,6 @@ import { type CallRequest, ResumableAnswer, type ResumableHost } from './resumab
 /** Calls that continue without a client, and how many of them a named user may have. Past it a cut cancels. */
 const CUT_CALLS = 1_000;
 const CUT_CALLS_PER_USER = 100;
-/** What such a call takes besides its body, its handler and its messages: a server. */
-const CUT_CALL_BYTES = 24 * 1024;
 /** Answered calls in memory. The oldest one is dropped past it, and the store has its answer. */
 const ANSWERED_CALLS = 1_000;
 /** The part of `limits.memoryBytes` that kept messages may fill: clients that read their answers come first. */
@@ -109,7 +107,7 @@ export class ResumableAnswers implements ResumableHost {
     return this.#records.create(call, lease.owner);
   }
 
-  enterCut({ caller: { user }, share, bodyBytes }: ResumableAnswer): boolean {
+  enterCut({ caller: { user }, share, runBytes }: ResumableAnswer): boolean {
     if (this.#closed) return false;
     const isOver = user !== undefined && this.#cut.heldBy(share) >= CUT_CALLS_PER_USER;
     if (isOver || !this.#cut.take(1, share)) {
@@ -119,13 +117,13 @@ export class ResumableAnswers implements ResumableHost {
       );
       return false;
     }
-    const fits = this.#given.memory.take(CUT_CALL_BYTES + bodyBytes, 0, share);
+    const fits = this.#given.memory.take(runBytes, 0, share);
     if (!fits) this.#cut.charge(-1, share);
     return fits;
   }
 
-  leaveCut({ share, bodyBytes }: ResumableAnswer): void {
-    this.#given.memory.give(CUT_CALL_BYTES + bodyBytes, share);
+  leaveCut({ share, runBytes }: ResumableAnswer): void {
+    this.#given.memory.give(runBytes, share);
     this.#cut.charge(-1, share);
   }
 
