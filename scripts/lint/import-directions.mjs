@@ -30,7 +30,7 @@ const MAY_IMPORT = {
   clients: [],
   session: ['sdk', 'observe', 'clients', 'limits', 'inbound', 'stores', 'http', 'options', 'protocol'],
   cluster: ['sdk', 'observe', 'session', 'inbound', 'stores', 'http', 'options', 'protocol'],
-  durable: ['options', 'protocol'],
+  durable: ['stores', 'options', 'protocol'],
   once: ['durable', 'observe', 'session', 'limits', 'stores', 'http', 'options', 'protocol'],
   relay: ['sdk', 'observe', 'cluster', 'session', 'inbound', 'stores', 'http', 'options', 'protocol'],
   eras: [

@@ -107,7 +107,7 @@ export class EntryStore {
       createdAt: now,
       stamp,
     };
-    const run = new OnceRun(call, fence, stamp);
+    const run = new OnceRun(call, () => this.#records, fence, stamp);
     let tries = 0;
     try {
       const created = await this.#reach(call, () => {
@@ -193,7 +193,7 @@ export class EntryStore {
     }
     await this.#untilLeaseValid(call);
     const me = this.#given.lease.owner;
-    const run = new OnceRun(call, { epoch: epoch + 1, owner: me }, stamp);
+    const run = new OnceRun(call, () => this.#records, { epoch: epoch + 1, owner: me }, stamp);
     try {
       const { claimed } = await this.#reach(call, () => this.#records.claim(call.id, { epoch, owner }, me));
       if (!claimed) return undefined;
@@ -260,14 +260,8 @@ export class EntryStore {
     }
   }
 
-  async #tryToEnd(run: OnceRun, outcome: string, keepMs: number): Promise<void> {
-    for (;;) {
-      await run.claiming;
-      const { fence } = run;
-      const ended = await this.#records.end(run.id, run.seen, outcome, keepMs);
-      if (ended !== 'fenced') return;
-      if (run.fence === fence && !(await this.#isStillOurs(run))) return;
-    }
+  #tryToEnd({ id, owned, stamp }: OnceRun, outcome: string, keepMs: number): Promise<unknown> {
+    return owned.write((fence) => this.#records.end(id, { ...fence, atStamp: stamp }, outcome, keepMs));
   }
 
   /** However long the store is away, until this endpoint ends. */
@@ -276,40 +270,12 @@ export class EntryStore {
     return whileAway({ time, waitMs: Infinity, stopped: () => this.#stopped }, work);
   }
 
-  /** Whether a claim for this instance took effect whose reply was lost: the run's writes name what it left. */
-  async #isStillOurs(run: OnceRun): Promise<boolean> {
-    const stored = await this.#records.read(run.id);
-    if (stored === undefined || isEnded(stored) || stored.stamp !== run.stamp) return false;
-    const { epoch, owner } = stored;
-    if (owner === null || !run.isOwnedBy(owner) || epoch === run.fence.epoch) return false;
-    run.fence = { epoch, owner };
-    return true;
-  }
-
   /** This instance has a new id: the entry of a call that runs is claimed for it. */
   reclaim(run: OnceRun): void {
-    const { lease } = this.#given;
-    if (run.claiming !== undefined || run.fence.owner === lease.owner) return;
-    run.claiming = this.#reclaim(run)
-      .catch((err: unknown) =>
-        this.#given.options.logger.debug({ err, tool: run.tool }, 'A call that runs once could not be claimed again'),
-      )
-      .finally(() => (run.claiming = undefined));
-  }
-
-  async #reclaim(run: OnceRun): Promise<void> {
-    const { lease } = this.#given;
-    for (let me = lease.owner; run.fence.owner !== me; me = lease.owner) {
-      run.claimsFor(me);
-      const outcome = await this.#records.claim(run.id, run.fence, me);
-      if (outcome.claimed) run.fence = { epoch: outcome.record.epoch, owner: me };
-      else {
-        const { current } = outcome;
-        const owner = current === undefined || isEnded(current) ? null : current.owner;
-        if (owner === null || !run.isOwnedBy(owner)) return run.abort('another instance runs it');
-        run.fence = { epoch: (current as StoredRecord).epoch, owner };
-      }
-    }
+    const { lease, options } = this.#given;
+    const failed = (err: unknown): void =>
+      options.logger.debug({ err, tool: run.tool }, 'A call that runs once could not be claimed again');
+    run.owned.reclaim(lease, () => run.abort('another instance runs it'), failed);
   }
 
   async stop(): Promise<void> {
