@@ -32,6 +32,7 @@ const MAY_IMPORT = {
   cluster: ['sdk', 'observe', 'session', 'inbound', 'stores', 'http', 'options', 'protocol'],
   durable: ['stores', 'options', 'protocol'],
   once: ['durable', 'observe', 'session', 'limits', 'stores', 'http', 'options', 'protocol'],
+  tasks: ['durable', 'eras', 'relay', 'session', 'limits', 'stores', 'http', 'options', 'protocol'],
   relay: ['sdk', 'observe', 'cluster', 'session', 'inbound', 'stores', 'http', 'options', 'protocol'],
   eras: [
     'durable',
@@ -59,6 +60,7 @@ const MAY_IMPORT = {
     'dashboard',
     'definition',
     'once',
+    'tasks',
     'eras',
     'relay',
     'cluster',

@@ -22,6 +22,7 @@ import { Orders, type OrdersTaken } from './orders.ts';
 import {
   type AnswerItem,
   type FaultyItem,
+  type LookMessage,
   type Notification,
   type NotifyMessage,
   readMessage,
@@ -60,6 +61,8 @@ export interface ServedHere {
   };
   readonly waitingRoom: { wake(): void };
   readonly once: { extended(): void };
+  /** `undefined`: without the option `tasks`. */
+  readonly tasks: { extended(): void; rung(id: string): void } | undefined;
   readonly bus: { deliver(event: ServerEvent): void };
   readonly orders: OrdersTaken;
   readonly notifications: { deliver(session: string | null, notification: Notification): unknown };
@@ -125,6 +128,7 @@ export class Instance implements Leaseholder, LinkedInstance {
     void this.#readOthers();
     this.#served.registry.claims.extended();
     this.#served.once.extended();
+    this.#served.tasks?.extended();
     this.#served.waitingRoom.wake();
   }
 
@@ -258,7 +262,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   }
 
   /** To another instance, or to all others: at most once. `false`: it was not sent. */
-  async notify(to: string | undefined, message: NotifyMessage): Promise<boolean> {
+  async notify(to: string | undefined, message: NotifyMessage | LookMessage): Promise<boolean> {
     if (!this.lease.valid) return false;
     if (to !== undefined) return (await this.#directory.send(this.lease.id, to, message)) === 'sent';
     await this.#directory.publish(this.lease.id, message);
@@ -299,6 +303,8 @@ export class Instance implements Leaseholder, LinkedInstance {
           const { session, method, params } = message;
           return void this.#served.notifications.deliver(session, { method, ...(params && { params }) });
         }
+        case 'look':
+          return this.#served.tasks?.rung(message.id);
         case 'dashboard':
           return dashboards.get(this)?.heard(from, message.said);
         case 'order':

@@ -5,6 +5,7 @@
  *                unlinked: the sender cannot read the link messages of the receiver ·
  *                order: of the command line (`orders.ts`) ·
  *                notify: of the application, to the client of one session or of all ·
+ *                look: a task of the receiver was answered or ended (`tasks/tasks.ts`) ·
  *                dashboard: what the dashboards of two instances say to each other (`dashboard/server/peers.ts`)
  *     item       of a relayed call:
  *                relaying instance ─▶ owner   call · gone: the client disconnected
@@ -68,6 +69,9 @@ export type NotifyMessage = Notification & {
   readonly session: string | null;
 };
 
+/** The receiver owns this record, and is to read it. */
+export type LookMessage = { readonly kind: 'look'; readonly of: 'tasks'; readonly id: string };
+
 /** An error, as the instance of the client answers with it. */
 export interface SentError {
   readonly code: string;
@@ -129,6 +133,7 @@ export type InstanceMessage =
   | { readonly kind: 'probe' }
   | OrderMessage
   | NotifyMessage
+  | LookMessage
   | { readonly kind: 'dashboard'; readonly said: Readonly<Record<string, unknown>> }
   | { readonly kind: 'bus'; readonly event: ServerEvent };
 
@@ -152,6 +157,8 @@ export function readMessage(message: unknown): ReceivedMessage | undefined {
       return isOrder(message) ? (message as OrderMessage) : undefined;
     case 'notify':
       return isNotify(message) ? (message as unknown as NotifyMessage) : undefined;
+    case 'look':
+      return message['of'] === 'tasks' && isText(message['id']) ? (message as LookMessage) : undefined;
     case 'dashboard':
       return isObject(message['said']) ? { kind, said: message['said'] } : undefined;
     case 'bus':

@@ -21,6 +21,7 @@ import { createOutage, type Outage } from './outage.ts';
 import { StoreHealth } from './store-health.ts';
 import { CallerChecks } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
+import { createTasks, type EndpointTaskParts } from './tasks.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
 import { dailyKeys, keysInWait } from './request-state-keys.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
@@ -65,6 +66,8 @@ export class Core {
   readonly notifications: Notifications;
   readonly store: EndpointStore;
   readonly shutdown: Shutdown;
+  /** `undefined`: without the option `tasks`. */
+  readonly tasks: EndpointTaskParts | undefined;
   readonly #waitingRoom: WaitingRoom;
   readonly #once: OnceLedger;
   readonly #endpoint: OrderedEndpoint;
@@ -112,7 +115,10 @@ export class Core {
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
     const sessions = { registry, instance, finder, opener, servers, builder, waitingRoom };
-    const eras = createEras({ ...sessions, bus, random });
+    const tasks = options.tasks
+      ? createTasks({ options, store, random, instance, memory: given.held.calls })
+      : undefined;
+    const eras = createEras({ ...sessions, bus, random, tasks });
     const { sse, checks } = eras;
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
     const ignoreBus = bus.subscribe((event) => {
@@ -120,7 +126,8 @@ export class Core {
       listChanges.note(event, time.now());
       broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
     });
-    this.shutdown = new Shutdown({ ...eras, registry, instance, waitingRoom, once, ignoreBus });
+    this.shutdown = new Shutdown({ ...eras, registry, instance, waitingRoom, once, tasks, ignoreBus });
+    this.tasks = tasks;
     this.registry = registry;
     this.instance = instance;
     this.legacy = eras.legacy;
@@ -149,6 +156,7 @@ export class Core {
       notifications,
       waitingRoom: this.#waitingRoom,
       once: this.#once,
+      tasks: this.tasks?.tasks,
       outage: this.#outage,
     };
     await this.instance.join(served);

@@ -1,7 +1,7 @@
 /** Opens the store of an endpoint, for the kinds of records that it keeps. */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { systemRandom } from '../options/system.ts';
-import { CALLS, type EndpointStore, ONCE, sessionKind } from '../session/record/record-kinds.ts';
+import { CALLS, type EndpointStore, ONCE, sessionKind, STEPS, TASKS } from '../session/record/record-kinds.ts';
 import type { Kind, MaybePromise, OpenStore, Store } from '../stores/store.ts';
 import type { EventRetention } from '../types.ts';
 import { timedStore } from './timed-store.ts';
@@ -18,7 +18,7 @@ export function openEndpointStore(store: Store, options: StoreSettings): MaybePr
   const sessions = sessionKind(retentionOf(options), options.tombstoneMs);
   const opened = store.open({
     name: options.name,
-    kinds: [sessions, CALLS, ONCE],
+    kinds: [sessions, CALLS, ONCE, TASKS, STEPS],
     time: options.timeProvider,
     random: systemRandom,
     logger: options.logger,
@@ -40,6 +40,8 @@ export function endpointStore(open: OpenStore, sessions: Kind): EndpointStore {
     sessions: open.records(sessions),
     calls: open.records(CALLS),
     once: open.records(ONCE),
+    tasks: open.records(TASKS),
+    steps: open.records(STEPS),
     instances: open.instances,
     secret: (name, keepMs) => open.secret(name, keepMs),
     full: () => open.full?.() === true,

@@ -46,6 +46,7 @@ import { Dashboards, keepMount, stopDashboards } from './dashboard.ts';
 import { dashboardParts } from './dashboard-parts.ts';
 import { LateStore } from './late-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
+import { endpointTasks } from './tasks.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/calls/shared-lists.ts';
 import { afterTurn, keepingProcess, systemRandom } from '../options/system.ts';
@@ -199,6 +200,7 @@ class Endpoint {
       listen: (given) => this.#listen(given),
       wellKnown: { fetch: this.#wellKnown.fetch, node: this.#wellKnown.node },
       sessions: createSessions(this.#core, this.#loader, this.#events),
+      tasks: endpointTasks(this.#core.tasks, this.#loader),
       notify: createNotifier(bus, this.#core.notifications),
       bus,
       drain: (given) => keepingProcess(() => this.#drain(given)),

@@ -19,6 +19,7 @@ import type { Registry } from '../session/registry.ts';
 import { Replays } from '../session/streams/replays.ts';
 import type { SessionOpener } from '../session/life/session-opener.ts';
 import type { EndpointBus } from './bus.ts';
+import type { EndpointTaskParts } from './tasks.ts';
 
 export interface ErasOptions {
   readonly registry: Registry;
@@ -30,6 +31,7 @@ export interface ErasOptions {
   readonly waitingRoom: WaitingRoom;
   readonly bus: EndpointBus;
   readonly random: RandomSource;
+  readonly tasks: EndpointTaskParts | undefined;
 }
 
 export interface Eras {
@@ -54,7 +56,13 @@ export function createEras(given: ErasOptions): Eras {
   const shared = { options, gate, keepAlive, expiry, random, lifecycle };
   const requests = { ...shared, servers, callTimes, around, authorizer, lists, memory: held.calls, noteClient, once };
   const resuming = { records: new CallRecords(registry.store, options), instance, replays };
-  const modern = new ModernEra({ ...requests, bus, resuming: options.resumeModernCalls ? resuming : undefined });
+  const modern = new ModernEra({
+    ...requests,
+    bus,
+    resuming: options.resumeModernCalls ? resuming : undefined,
+    tasks: given.tasks?.wire,
+  });
+  given.tasks?.serveWith(modern);
   const legacy = new LegacyEra({ ...given, ...shared, replays, lostAnswers: modern });
   const stateless = new StatelessEra(requests);
   const posts = options.sessionMode === 'stateless' ? stateless : legacy;

@@ -38,10 +38,11 @@ export class LateStore implements EndpointStore {
     if (this.#store !== undefined) return;
     const opening = this.#first ?? openEndpointStore(...this.#given);
     this.#first = undefined;
-    const { sessions, calls, once, instances } = (this.#store = await opening);
+    const store = (this.#store = await opening);
     // No call to an open store passes through this file.
-    const members = { sessions: { value: sessions, writable: true }, calls: { value: calls }, once: { value: once } };
-    Object.defineProperties(this, { ...members, instances: { value: instances } });
+    for (const name of ['calls', 'once', 'tasks', 'steps', 'instances'] as const)
+      Object.defineProperty(this, name, { value: store[name] });
+    Object.defineProperty(this, 'sessions', { value: store.sessions, writable: true });
     this.#settle();
   }
 
@@ -55,6 +56,14 @@ export class LateStore implements EndpointStore {
 
   get once(): Records {
     return this.#open.once;
+  }
+
+  get tasks(): Records {
+    return this.#open.tasks;
+  }
+
+  get steps(): Records {
+    return this.#open.steps;
   }
 
   async secret(name: string, keepMs?: number): Promise<Uint8Array> {

@@ -7,6 +7,7 @@ import type { Dashboard, DashboardOptions } from '../dashboard/server/options.ts
 import type { EndpointHealth } from '../types.ts';
 import type { Notifier } from './notifications.ts';
 import type { Sessions } from './sessions.ts';
+import type { EndpointTasks } from './tasks.ts';
 
 export interface FetchOptions {
   /** The authenticated caller, as your own authentication found it. */
@@ -48,6 +49,8 @@ export interface McpEndpoint extends AsyncDisposable {
     readonly node: (req: IncomingMessage, res: ServerResponse, next?: () => void) => void;
   };
   readonly sessions: Sessions;
+  /** Tasks of the deployment, with the option `tasks`. */
+  readonly tasks: EndpointTasks;
   readonly notify: Notifier;
   readonly bus: ServerEventBus;
   /**

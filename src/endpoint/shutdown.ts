@@ -10,6 +10,7 @@ import type { OnceLedger } from '../once/ledger.ts';
 import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Eras } from './eras.ts';
+import type { EndpointTaskParts } from './tasks.ts';
 
 /** How often a drain checks whether running requests have finished. */
 const DRAIN_POLL_MS = 25;
@@ -20,6 +21,7 @@ export interface ShutdownParts extends Omit<Eras, 'checks'> {
   readonly registry: Registry;
   readonly waitingRoom: WaitingRoom;
   readonly once: OnceLedger;
+  readonly tasks: EndpointTaskParts | undefined;
   /** Events of the bus reach no client of this core any more. */
   ignoreBus(): void;
 }
@@ -81,6 +83,7 @@ export class Shutdown {
     if (this.#parts.registry.lifecycle.refusal !== undefined) return { released: 0, interrupted: 0 };
     const began = this.#drainBegins();
     await this.#parts.instance.drain();
+    this.#parts.tasks?.tasks.drain();
     const { timeProvider } = this.#parts.registry.options;
     const deadline = timeProvider.monotonic() + timeoutMs;
     let released = 0;
@@ -91,13 +94,14 @@ export class Shutdown {
       if (!this.#busy && !expectsRequests()) break;
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
-    let interrupted = this.sessionless.running + this.#parts.legacy.running;
+    let interrupted = this.sessionless.running + this.#parts.legacy.running + (this.#parts.tasks?.tasks.held ?? 0);
     for (const session of this.#parts.registry.values()) interrupted += session.calls.running.counted;
     this.#parts.registry.lifecycle.advance('drained');
     this.#parts.waitingRoom.refuseAll();
     this.#parts.legacy.relay.close(requestDrained);
     await this.#noteOthers();
     released += await this.#release(() => true);
+    await this.#parts.tasks?.close(0);
     await this.#closeEras(await this.#handsOver());
     await this.#parts.once.close();
     const ms = timeProvider.monotonic() - began;
@@ -122,6 +126,7 @@ export class Shutdown {
     if (this.#parts.stateless.running > 0 || this.#parts.modern.running > 0 || this.#parts.sse?.busy === true)
       return true;
     if (this.#parts.legacy.running > 0 || this.#parts.once.running > 0) return true;
+    if ((this.#parts.tasks?.tasks.held ?? 0) > 0) return true;
     for (const session of this.#parts.registry.values()) if (session.busy) return true;
     return false;
   }
@@ -143,6 +148,7 @@ export class Shutdown {
     legacy.relay.close(requestClosed);
     this.#parts.ignoreBus();
     const handsOver = await this.#handsOver();
+    await this.#parts.tasks?.close(GRACE_MS);
     await Promise.all([this.#closeEras(handsOver), this.#closeSessions(handsOver)]);
     await this.#parts.once.close();
     await registry.leaving.endHook.settled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));

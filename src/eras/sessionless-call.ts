@@ -230,6 +230,8 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
 
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
   expire(error: SojournError): void {
+    // A task has a time of its own.
+    if (this.response.isTask === true) return;
     this.refuse(error);
     this.work.end();
     const server = this.#forSdk ?? this.#made;
@@ -303,6 +305,10 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
 
   override get once(): OnceCalls {
     return this.#host.once;
+  }
+
+  override get task(): unknown {
+    return this.response;
   }
 
   override get share(): string {

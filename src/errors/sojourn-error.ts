@@ -8,6 +8,7 @@ export const RPC = {
   transport: -32000,
   sessionNotFound: -32001,
   headerMismatch: -32020,
+  missingCapability: -32021,
   unsupportedVersion: -32022,
 } as const;
 
@@ -61,6 +62,14 @@ const ERRORS = {
   ONCE_NEEDS_USER: [200, RPC.invalidRequest],
   RESULT_NOT_KEPT: [200, RPC.transport],
   CANCELLED: [200, RPC.transport],
+  TASK_REQUIRED: [400, RPC.missingCapability],
+  TASK_UNKNOWN: [200, RPC.invalidParams],
+  TASK_UNREADABLE: [200, RPC.internal],
+  TOO_MANY_TASKS: [429, RPC.transport],
+  TASK_TOO_LARGE: [200, RPC.invalidParams],
+  TOO_MANY_ATTEMPTS: [200, RPC.internal],
+  RESULT_TOO_LARGE: [200, RPC.internal],
+  STEP_INVALID: [500, RPC.internal],
   FACTORY_FAILED: [500, RPC.internal],
   INTERNAL: [500, RPC.internal],
   NO_STREAM: [500, RPC.transport],

@@ -8,6 +8,8 @@ export interface AnswerSink extends Pick<
 > {
   /** How often the request runs; `undefined`: once. */
   readonly attempt?: number;
+  /** The call has become a task, and its client has its answer. */
+  readonly isTask?: boolean;
   begin(): void;
   /** `status`: of an answer that tells an error before any handler ran. */
   answer(json: string, status?: number): void;

@@ -131,6 +131,8 @@ export class Admission implements Held {
   readonly #user: string;
   readonly #rate: TokenBucket | undefined;
   readonly #places: Budget[];
+  /** How many of the places are those of the request. */
+  #ofRequest: number;
   #hasLeft = false;
 
   constructor(limits: RequestLimits, user: string, rate: TokenBucket | undefined, places: Budget[]) {
@@ -138,6 +140,7 @@ export class Admission implements Held {
     this.#user = user;
     this.#rate = rate;
     this.#places = places;
+    this.#ofRequest = places.length;
     for (const place of places) place.charge(1, user);
   }
 
@@ -156,6 +159,12 @@ export class Admission implements Held {
     place.charge(1, this.#user);
     this.#places.push(place);
     return undefined;
+  }
+
+  /** The request is answered, and its handler goes on as a task: only the place of its tool stays taken. */
+  leaveRequest(): void {
+    for (const place of this.#places.splice(0, this.#ofRequest)) place.charge(-1, this.#user);
+    this.#ofRequest = 0;
   }
 
   /** The request has ended, and its handler has settled. Later calls do nothing. */

@@ -244,6 +244,11 @@ export interface McpEndpointOptions {
    */
   lostCalls?: LostCalls | undefined;
   /**
+   * Serves the extension `io.modelcontextprotocol/tasks` of 2026-07-28: a call of a tool whose handler `task()` of
+   * `sojourn/tasks` wraps is answered at once, runs on, and survives its process on a durable store. Default `false`.
+   */
+  tasks?: boolean | undefined;
+  /**
    * `true`: a call of 2026-07-28 continues for two `retryMs` after its connection broke, and its client gets the answer
    * when it comes back. After a crash a call that may run twice runs again elsewhere, and any other call ends with
    * `owner_lost`. The specification has no resuming in this revision, and a disconnect cancels there. Default `false`:

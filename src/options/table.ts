@@ -171,6 +171,7 @@ export const OPTIONS = {
     'error',
     streams('how a tool call that may have run is answered when its result is lost', { value: 'form' }),
   ),
+  tasks: flag(false, streams('let calls of tools that task() wraps become tasks (2026-07-28)')),
   resumeModernCalls: flag(false, streams('let calls of 2026-07-28 go on when their connection breaks')),
   knownClients: flag(true, streams('treat every client alike, also those with known bugs')),
   eventRetention: option<Readonly<EventRetention> | false>(

@@ -32,10 +32,20 @@ export function envelope(
   };
 }
 
+/** Which parameter `Mcp-Name` mirrors. */
+const NAMES: Readonly<Record<string, string>> = {
+  'tools/call': 'name',
+  'prompts/get': 'name',
+  'resources/read': 'uri',
+  'tasks/get': 'taskId',
+  'tasks/update': 'taskId',
+  'tasks/cancel': 'taskId',
+};
+
 /** The three headers of a request; `mcp-name` only where its method has one. */
 export function mirrored(method: string, params: Params = {}): RawHeaders {
-  const name = method === 'resources/read' ? params['uri'] : params['name'];
-  const named = ['tools/call', 'prompts/get', 'resources/read'].includes(method) && typeof name === 'string';
+  const name = params[NAMES[method] ?? ''];
+  const named = typeof name === 'string';
   return { 'mcp-protocol-version': MODERN, 'mcp-method': method, ...(named && { 'mcp-name': name }) };
 }
 

@@ -29,7 +29,12 @@ export interface LostRequestServer {
   serveAgain(lost: LostCall, counts: boolean): void;
 }
 
-export async function mayRunTwice(call: CallRequest, options: Options, server: LostRequestServer): Promise<boolean> {
+/** `undefined`: it calls a tool that the server does not list. */
+export async function mayRunTwice(
+  call: CallRequest,
+  options: Options,
+  server: LostRequestServer,
+): Promise<boolean | undefined> {
   const { method, params } = call.request;
   if (method !== 'tools/call') return true;
   const named = (one: unknown): boolean => isObject(one) && one['name'] === params?.['name'];
@@ -38,7 +43,7 @@ export async function mayRunTwice(call: CallRequest, options: Options, server: L
     const tool = Array.isArray(tools) ? (tools as unknown[]).find(named) : undefined;
     if (tool !== undefined) return mayRepeat(tool);
   }
-  return false;
+  return undefined;
 }
 
 async function listTools(

@@ -49,6 +49,7 @@ import { respondLostAnswer, ReturningClients, type ReturningClientsOptions } fro
 import { SessionlessCall } from '../sessionless-call.ts';
 import type { CallHost, SessionlessOptions } from '../sessionless-options.ts';
 import { ModernServers } from './servers.ts';
+import type { TaskCalls } from './task-calls.ts';
 
 /**
  * How long the head waits for an answer that may choose the status. A server that dies before the head takes some
@@ -62,6 +63,8 @@ export interface ModernOptions extends SessionlessOptions {
   readonly memory: MemoryUse;
   /** For the option `resumeModernCalls`; `undefined`: it is off. */
   readonly resuming: Pick<ReturningClientsOptions, 'records' | 'instance' | 'replays'> | undefined;
+  /** `undefined`: without the option `tasks`. */
+  readonly tasks: TaskCalls | undefined;
 }
 
 export class ModernEra implements LostRequestServer, SdkHandler {
@@ -76,6 +79,8 @@ export class ModernEra implements LostRequestServer, SdkHandler {
   /** `undefined`: a request whose connection breaks is cancelled. */
   readonly #resumable: ResumableAnswers | undefined;
   readonly #returning: ReturningClients | undefined;
+  /** Calls that run on as tasks. */
+  #asTasks = 0;
 
   constructor(given: ModernOptions) {
     const { options, bus, resuming } = given;
@@ -123,17 +128,51 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     const admission = refusal === undefined ? this.#requests.admit(exchange, first) : undefined;
     if (admission === undefined) return true;
     const version = typeof claim === 'string' ? claim : (header ?? '');
+    const { tasks } = this.#given;
+    if (request !== undefined && tasks?.serves(request.method) === true) {
+      void this.#answerAboutTask(tasks, exchange, request).finally(() => admission.release());
+      return true;
+    }
     const policy = this.#policyOf(request);
     const response = new HttpResponse(exchange, policy);
     // A `listen` stream has no answer, and JSON bodies have no event ids.
     const hasIds = policy === this.#responses.request && policy.form !== 'json';
     const resumable =
       hasIds && request !== undefined ? this.#resumable?.open(exchange, response, request, version) : undefined;
-    const caller = resumable?.caller ?? exchange;
+    const inner = resumable ?? response;
+    const isOpen = (): boolean => resumable?.isOpen ?? !exchange.closed;
+    const task = request && tasks?.open({ exchange, response: inner, request, version, isOpen });
+    const caller = task?.caller ?? resumable?.caller ?? exchange;
     const message = { caller, text: post.text, message: first, version, admission };
-    const call = new SessionlessCall(message, resumable ?? response, this.#given);
-    attempt(caller, () => this.#requests.serve(call, this.#steps));
+    const call = new SessionlessCall(message, task ?? inner, this.#given);
+    if (task !== undefined) task.onStart = () => this.#becomesTask(call);
+    this.#serve(call);
     return true;
+  }
+
+  #serve(call: SessionlessCall): void {
+    attempt(call.caller, async () => {
+      await this.#requests.serve(call, this.#steps);
+      if (call.response.isTask === true) this.#asTasks -= 1;
+    });
+  }
+
+  /** Its client is answered, and its handler runs on. */
+  #becomesTask(call: SessionlessCall): void {
+    this.#asTasks += 1;
+    call.admission?.leaveRequest();
+  }
+
+  async #answerAboutTask(tasks: TaskCalls, exchange: Exchange, request: RpcRequest): Promise<void> {
+    const { id } = request;
+    const response = new HttpResponse(exchange, this.#responses.notification);
+    response.begin();
+    try {
+      const result = await tasks.answer(request, exchange);
+      response.answer(JSON.stringify({ jsonrpc: '2.0', id, result }));
+    } catch (cause) {
+      response.refuse(answerable(cause, this.#options.logger, 'A request about a task could not be served'), id);
+    }
   }
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
@@ -166,7 +205,9 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     if (admission instanceof SojournError) return lost.refuse(admission, request.id);
     const message = { kind: 'request', message: request } as const;
     const sent = { caller, text: undefined, message, version, admission };
-    attempt(lost, () => this.#requests.serve(new SessionlessCall(sent, lost, this.#given), this.#steps));
+    const call = new SessionlessCall(sent, lost, this.#given);
+    if (lost.isTask === true) this.#becomesTask(call);
+    this.#serve(call);
   }
 
   #checkHeaders(
@@ -189,7 +230,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
   }
 
   get running(): number {
-    return this.#requests.running;
+    return this.#requests.running - this.#asTasks;
   }
 
   async serveBySdk(call: SessionlessCall): Promise<Stop> {

@@ -197,7 +197,7 @@ export class ReturningClients {
     if (lost === undefined)
       this.#options.logger.info({}, 'A lost call is not run again: it was too long, or this caller has other rights');
     else this.#openHead(returned);
-    const repeatable = lost !== undefined && (await mayRunTwice(lost, options, server));
+    const repeatable = lost !== undefined && (await mayRunTwice(lost, options, server)) === true;
     // Only dispatched calls have a record, and each call has its own.
     const { runs, mayHaveRun } = forLost({ kept: lost !== undefined, newest: true, marked: true, repeatable });
     const method = record.kept?.request?.method;

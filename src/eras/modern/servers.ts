@@ -15,6 +15,7 @@ import { isMcpServer, isOwnCopy, modernServerOf, overrides } from '../../sdk/ser
 import { checkScopes } from '../../session/calls/scopes.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkParamHeaders } from './mcp-headers.ts';
+import { TASKS_EXTENSION } from './task-calls.ts';
 import type { SessionlessCall } from '../sessionless-call.ts';
 import type { RequestRuns } from '../request-runs.ts';
 
@@ -52,6 +53,8 @@ export class ModernServers {
     if (inner === undefined) throw this.#unsupported(call);
     const tool = request?.method === 'tools/call' ? request.params?.['name'] : undefined;
     if (request?.method === 'tools/list') rememberSchemas(server);
+    if (request?.method === 'server/discover' && this.#options.tasks)
+      inner.registerCapabilities({ extensions: { [TASKS_EXTENSION]: {} } });
     if (request !== undefined && typeof tool === 'string' && isMcpServer(server)) {
       rememberSchemas(server, tool);
       const check = checkParamHeaders(caller, server.toolInputSchemaJson(tool), request, text);

@@ -270,6 +270,11 @@ export class Call {
     return this.live?.host.once;
   }
 
+  /** What `task()` finds where the call may become a task (`tasks/task-run.ts`). */
+  get task(): unknown {
+    return undefined;
+  }
+
   /** Whose share of the memory it counts in. */
   get share(): string {
     return this.live?.share ?? '';

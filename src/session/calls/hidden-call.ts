@@ -20,6 +20,10 @@ export class HiddenCall extends Call {
     return this.#call.once;
   }
 
+  override get task(): unknown {
+    return this.#call.task;
+  }
+
   override get share(): string {
     return this.#call.share;
   }

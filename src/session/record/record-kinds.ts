@@ -12,6 +12,10 @@ export interface EndpointStore extends Omit<OpenStore, 'records'> {
   readonly calls: Records;
   /** Calls of tools that run once for each key (`once/entry.ts`). */
   readonly once: Records;
+  /** With the option `tasks` (`tasks/task-record.ts`). */
+  readonly tasks: Records;
+  /** What the runs of tasks have recorded (`tasks/steps.ts`). */
+  readonly steps: Records;
 }
 
 /** The sessions of 2025-era clients (`session-record.ts`). */
@@ -30,3 +34,12 @@ export const CALLS: Kind = { name: 'calls', log: false, keepMs: CALL_KEPT_MS, li
 
 /** Calls that run once. Each write says how long its entry lasts: a forgotten one would run again. */
 export const ONCE: Kind = { name: 'once', log: false, keepMs: 0, listed: false, evicts: false };
+
+/**
+ * Tasks. Listed: the sweep must find those whose owner died. Grouped: the open tasks of a user are counted and listed.
+ * Opened always, because a rolling deploy may switch the option on.
+ */
+export const TASKS: Kind = { name: 'tasks', log: false, keepMs: 0, listed: true, grouped: true, evicts: false };
+
+/** The steps and the state of tasks, by the ids of the tasks. Clients that ask for a task do not read them. */
+export const STEPS: Kind = { name: 'steps', log: false, keepMs: 0, listed: false };

@@ -1,0 +1,130 @@
+/** The tasks of an endpoint (`tasks/`): wires their parts, and `endpoint.tasks`. */
+import { optionsContradict } from '../errors.ts';
+import type { Instance } from '../cluster/instance.ts';
+import type { ModernEra } from '../eras/modern/modern-era.ts';
+import { mayRunTwice } from '../eras/modern/may-run-twice.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import { type TaskRunner, TakeOver } from '../tasks/take-over.ts';
+import { type KeptTask, readBody, readOutcome } from '../tasks/task-record.ts';
+import type { TaskRun } from '../tasks/task-run.ts';
+import { type TaskInstance, Tasks, type TasksOptions } from '../tasks/tasks.ts';
+import { type DetailedTask, detailedTask } from '../tasks/wire-shapes.ts';
+import { TaskWire } from '../tasks/wire.ts';
+import type { CoreLoader } from './core-loader.ts';
+
+/** A task, as `endpoint.tasks` shows it. */
+export interface TaskInfo extends DetailedTask {
+  readonly tool: string;
+  /** The user of its call; `undefined`: a caller without one. */
+  readonly user: string | undefined;
+}
+
+/** The tasks of the deployment, from any instance. Each method rejects with `STORE_AWAY` while the store is away. */
+export interface EndpointTasks {
+  /** How many tasks have not ended: all, or those of one user. */
+  count(user?: string): Promise<number>;
+  /** Tasks that have not ended, in pages. */
+  list(page?: { readonly user?: string; readonly cursor?: string; readonly limit?: number }): Promise<{
+    readonly tasks: readonly TaskInfo[];
+    readonly nextCursor?: string;
+  }>;
+  /** `undefined`: there is none, or its time is over. An ended task has no `user`. */
+  get(taskId: string): Promise<TaskInfo | undefined>;
+  /** `false`: it had ended. */
+  cancel(taskId: string): Promise<boolean>;
+  /** Ends a task with the result of its call: what its handler would have returned. `false`: it had ended. */
+  complete(taskId: string, result: Readonly<Record<string, unknown>>): Promise<boolean>;
+  /** Ends a task with a JSON-RPC error, code −32603. `false`: it had ended. */
+  fail(taskId: string, error: Error): Promise<boolean>;
+}
+
+const PAGE = 100;
+const INTERNAL = -32_603;
+
+/** The parts of a core that serve tasks. */
+export class EndpointTaskParts implements TaskRunner {
+  readonly tasks: Tasks;
+  readonly wire: TaskWire;
+  readonly #takeOver: TakeOver;
+  #era: ModernEra | undefined;
+
+  constructor(given: TasksOptions) {
+    this.tasks = new Tasks(given);
+    this.#takeOver = new TakeOver({ tasks: this.tasks, store: given.store, runner: this });
+    this.wire = new TaskWire(this.tasks, this.#takeOver);
+  }
+
+  serveWith(era: ModernEra): void {
+    this.#era = era;
+  }
+
+  serveAgain(run: TaskRun, counts: boolean): void {
+    this.#era?.serveAgain(run, counts);
+  }
+
+  async mayRunTwice(kept: KeptTask, user: string | null): Promise<boolean | undefined> {
+    const era = this.#era;
+    if (era === undefined) return undefined;
+    const { request, version, auth: authInfo } = kept;
+    const fields = { ...kept.fields, user: user ?? undefined };
+    return mayRunTwice({ fields, authInfo, request, version }, this.tasks.options, era);
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.#takeOver.stop();
+    await this.tasks.close(graceMs);
+  }
+}
+
+export function createTasks(
+  given: Omit<TasksOptions, 'instance'> & { readonly instance: Instance },
+): EndpointTaskParts {
+  const { lease } = given.instance;
+  const instance: TaskInstance = {
+    lease,
+    look: (to, id) => given.instance.notify(to, { kind: 'look', of: 'tasks', id }),
+  };
+  return new EndpointTaskParts({ ...given, instance });
+}
+
+export function endpointTasks(parts: EndpointTaskParts | undefined, loader: CoreLoader): EndpointTasks {
+  const opened = async (): Promise<Tasks> => {
+    const { tasks } = parts ?? {};
+    if (tasks === undefined) throw optionsContradict('endpoint.tasks: there are none without tasks: true');
+    await loader.ready();
+    return tasks;
+  };
+  return {
+    count: async (user) => {
+      const { store } = await opened();
+      return user === undefined ? store.records.count() : store.records.count(await store.group(user));
+    },
+    list: async ({ user, cursor, limit = PAGE } = {}) => {
+      const { store } = await opened();
+      const group = user === undefined ? undefined : await store.group(user);
+      const { records, nextCursor } = await store.records.list(limit, cursor, group);
+      const found = records.flatMap((record) => {
+        const kept = readBody(record.body);
+        const task = kept && detailedTask(record.id, { record, kept });
+        return task === undefined ? [] : [{ ...task, tool: kept?.tool ?? '', user: record.user ?? undefined }];
+      });
+      return { tasks: found, ...(nextCursor !== undefined && { nextCursor }) };
+    },
+    get: async (taskId) => {
+      const { store } = await opened();
+      const found = await store.read(taskId);
+      const task = found && detailedTask(taskId, found);
+      if (found === undefined || task === undefined) return undefined;
+      if (!('record' in found)) return { ...task, tool: readOutcome(found.outcome)?.tool ?? '', user: undefined };
+      return { ...task, tool: found.kept.tool, user: found.record.user ?? undefined };
+    },
+    cancel: async (taskId) => (await opened()).end(taskId, { status: 'cancelled' }),
+    complete: async (taskId, result) => {
+      if (!isObject(result))
+        throw new TypeError('complete(): the result of a task must be an object, as a handler returns it');
+      return (await opened()).end(taskId, { status: 'completed', result: JSON.parse(JSON.stringify(result)) });
+    },
+    fail: async (taskId, { message }) =>
+      (await opened()).end(taskId, { status: 'failed', error: { code: INTERNAL, message } }),
+  };
+}

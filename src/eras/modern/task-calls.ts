@@ -1,0 +1,30 @@
+/** What this era needs of tasks (`tasks/`), with the option `tasks`. */
+import type { AnswerSink } from '../../http/answer-sink.ts';
+import type { Caller, Exchange } from '../../http/exchange.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { RequestLife, SentRequest } from '../../relay/sent-request.ts';
+
+/** Revision of August 2026. */
+export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
+
+/** The sink of a call that may become a task. */
+export interface TaskCall extends AnswerSink, RequestLife {
+  readonly caller: SentRequest;
+  /** Called when the call has become a task. */
+  onStart: (() => void) | undefined;
+}
+
+export interface TaskCalls {
+  /** Whether the request asks for a task, or about one. */
+  serves(method: string): boolean;
+  /** The result of such a request. Rejects with the error that it is refused with. */
+  answer(request: RpcRequest, caller: Caller): Promise<Readonly<Record<string, unknown>>>;
+  /** `undefined`: the call cannot become a task. `isOpen`: whether its client waits. */
+  open(call: {
+    readonly exchange: Exchange;
+    readonly response: AnswerSink;
+    readonly request: RpcRequest;
+    readonly version: string;
+    isOpen(): boolean;
+  }): TaskCall | undefined;
+}

@@ -1,0 +1,321 @@
+/**
+ * A task that this instance owns, from its creation or its claim until its run is over: what the owner knows of it, and
+ * everything that the owner writes. A write is repeated while the store is away, and refused once another instance has
+ * claimed the task or ended it: then the run stops.
+ */
+import type { PendingWrites } from '../durable/pending-writes.ts';
+import { OwnedRecord } from '../durable/owned-record.ts';
+import { resultTooLarge, rpcError, SojournError } from '../errors.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { whileAway } from '../session/record/pause.ts';
+import type { Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
+import { questionsOf } from './questions.ts';
+import { Steps } from './steps.ts';
+import {
+  answerField,
+  hasOpenQuestions,
+  headText,
+  type InputRequest,
+  type KeptTask,
+  MESSAGE_FIELD,
+  outcomeText,
+  questionField,
+  type TaskEnd,
+  type TaskHead,
+} from './task-record.ts';
+import { outcomeOf, type TaskStore } from './task-store.ts';
+
+/** A task that is not renewed is due after this time, and the sweep of an instance looks at its owner. */
+export const DUE_MS = 75_000;
+const RENEW_MS = 25_000;
+/** How often the owner looks at a task whose question waits: the message about the answer may be lost. */
+const LOOK_MS = 5_000;
+const RESULT_BYTES = 4_194_304;
+const MESSAGE_LENGTH = 1_000;
+/** What the client is shown changes at most so often in the store. */
+const MESSAGE_MS = 1_000;
+
+export interface OwnTaskHost {
+  readonly options: ResolvedOptions;
+  readonly store: TaskStore;
+  readonly writes: PendingWrites;
+  readonly lease: { readonly owner: string };
+  /** The instance has stopped: nothing is written any more. */
+  readonly stopped: boolean;
+  /** This instance has no run of it any more. */
+  over(task: OwnTask): void;
+  /** It can continue at once, here or elsewhere. */
+  released(id: string): void;
+}
+
+/** The run of a task, as the task sees it. */
+export interface TasksRun {
+  readonly signal: AbortSignal;
+  readonly isParked: boolean;
+  stop(reason: string): void;
+}
+
+interface Given {
+  readonly kept: KeptTask;
+  readonly head: TaskHead;
+  readonly fence: Fence;
+  /** How long it lasts from now. */
+  readonly restMs: number;
+  /** What earlier runs have recorded. */
+  readonly steps?: StoredRecord | undefined;
+}
+
+export class OwnTask {
+  readonly id: string;
+  readonly user: string | null;
+  readonly kept: KeptTask;
+  readonly head: TaskHead;
+  readonly createdAt: number;
+  readonly steps: Steps;
+  readonly owned: OwnedRecord;
+  readonly #host: OwnTaskHost;
+  readonly #run: TasksRun;
+  /** By the monotonic clock of this instance. */
+  readonly #expiresAt: number;
+  readonly fields: Record<string, string>;
+  readonly #timers = new Set<unknown>();
+  readonly #waiting = new Map<string, (answer: string) => void>();
+  /** How many answers it has read. */
+  #rung: number;
+  #stamp: number;
+  /** To be shown, and not stored yet. */
+  #message: string | undefined = undefined;
+  #messageAt = -MESSAGE_MS;
+
+  constructor(host: OwnTaskHost, run: TasksRun, record: StoredRecord, { kept, head, fence, restMs, steps }: Given) {
+    const { timeProvider: time } = host.options;
+    const { id, user, createdAt, fields, rung, stamp } = record;
+    this.id = id;
+    this.user = user;
+    this.kept = kept;
+    this.head = head;
+    this.createdAt = createdAt;
+    this.#host = host;
+    this.#run = run;
+    this.#expiresAt = time.monotonic() + restMs;
+    this.fields = { ...fields };
+    this.#rung = rung;
+    this.#stamp = stamp;
+    this.owned = new OwnedRecord(() => host.store.records, id, fence);
+    const stepsHost = {
+      records: () => host.store.steps,
+      owner: () => host.lease.owner,
+      now: () => time.now(),
+      restMs: () => Math.max(1, this.#expiresAt - time.monotonic()),
+      reach: <T>(work: () => MaybePromise<T>) => this.#reach(work, () => run.signal.aborted),
+      lost: () => run.stop('another instance runs it'),
+    };
+    this.steps = new Steps(id, user, stepsHost, steps);
+    this.#every(RENEW_MS, () => this.#renew());
+    this.#after(restMs, () => run.stop('its time is over'));
+  }
+
+  get lastUpdatedAt(): number {
+    return this.#stamp;
+  }
+
+  // ——— writes ———
+
+  #reach<T>(work: () => MaybePromise<T>, stopped: () => boolean = () => false): Promise<T> {
+    const isOver = (): boolean => this.#host.stopped || stopped();
+    return whileAway({ time: this.#host.options.timeProvider, waitMs: Infinity, stopped: isOver }, work);
+  }
+
+  #save(change: RecordChange): Promise<'written' | 'rung' | 'fenced'> {
+    const { records } = this.#host.store;
+    return this.#reach(() => this.owned.write((fence) => records.save(this.id, fence, change)));
+  }
+
+  /** Never smaller than before. */
+  #now(): number {
+    return (this.#stamp = Math.max(this.#stamp, this.#host.options.timeProvider.now()));
+  }
+
+  #background(work: () => Promise<unknown>): void {
+    const { writes, options } = this.#host;
+    writes.add(work, (err) =>
+      options.logger.error({ err, tool: this.kept.tool }, 'What happened to a task could not be stored'),
+    );
+  }
+
+  #renew(): void {
+    this.#background(async () => {
+      const saved = await this.#save({ due: { inMs: DUE_MS, seen: this.#rung } });
+      if (saved === 'fenced') this.#run.stop('another instance runs it, or it has ended');
+      else if (saved === 'rung') await this.look();
+    });
+  }
+
+  /** The run of the task is over, with this end. */
+  end(end: TaskEnd): void {
+    this.#leave();
+    const { options, store } = this.#host;
+    const { timeProvider: time } = options;
+    this.#background(async () => {
+      const keepMs = Math.max(this.kept.keepMs, this.#expiresAt - time.monotonic());
+      const living = { createdAt: this.createdAt, fields: this.fields, stamp: this.#stamp, kept: this.kept };
+      const textOf = (of: TaskEnd): string => outcomeText(outcomeOf(living, of, keepMs, time.now()));
+      const whole = textOf(end);
+      const bytes = Buffer.byteLength(whole);
+      const short = (): string => textOf({ status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) });
+      const stored = (outcome: string): Promise<unknown> =>
+        this.#reach(() => this.owned.write((fence) => store.records.end(this.id, fence, outcome, keepMs)));
+      await stored(bytes > RESULT_BYTES ? short() : whole).catch((cause: unknown) => {
+        if (!isFull(cause)) throw cause;
+        return stored(short());
+      });
+      await this.steps.end();
+    });
+  }
+
+  /** Its handler returned questions. */
+  parks(result: Readonly<Record<string, unknown>>): void {
+    const asked = questionsOf(this.head.round, this.fields, result);
+    if (asked instanceof SojournError) this.end({ status: 'failed', error: rpcError(asked) });
+    else this.release('parked', { fields: asked });
+  }
+
+  /** Another run continues it, here or at another instance. `inMs`: not before this time. */
+  release(
+    state: 'parked' | 'queued' | 'detached',
+    { fields = {}, inMs = 0 }: { fields?: Readonly<Record<string, string>>; inMs?: number } = {},
+  ): void {
+    this.#leave();
+    const { attempt, round } = this.head;
+    const head = headText({ state, attempt, round: state === 'parked' ? round + 1 : round });
+    const waits = state === 'detached' || (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
+    const due = { inMs: waits ? null : inMs, seen: this.#rung };
+    const stamp = this.#now();
+    this.#background(async () => {
+      await this.steps.release();
+      const saved = await this.#save({ head, fields, stamp, due, release: true });
+      if (saved === 'rung' || (saved === 'written' && !waits && inMs === 0)) this.#host.released(this.id);
+    });
+  }
+
+  /** The rest is done elsewhere. Resolves when that is stored. */
+  async detach(): Promise<void> {
+    this.release('detached');
+    await this.#host.writes.stored();
+  }
+
+  // ——— what its client sees ———
+
+  shows(text: string): void {
+    const isPlanned = this.#message !== undefined;
+    this.#message = text.slice(0, MESSAGE_LENGTH);
+    if (isPlanned) return;
+    const { timeProvider: time } = this.#host.options;
+    this.#after(Math.max(0, this.#messageAt + MESSAGE_MS - time.monotonic()), () => this.#storeMessage());
+  }
+
+  #storeMessage(): void {
+    const { timeProvider: time } = this.#host.options;
+    const text = this.#message ?? '';
+    this.#message = undefined;
+    this.#messageAt = time.monotonic();
+    this.fields[MESSAGE_FIELD] = text;
+    this.#background(() => this.#save({ fields: { [MESSAGE_FIELD]: text }, stamp: this.#now() }));
+  }
+
+  /** Whether the question is recorded, by this run or an earlier one. */
+  asked(key: string): boolean {
+    return this.fields[questionField(key)] !== undefined;
+  }
+
+  /** Resolves with the answer of its client. Rejects when the run is over before. */
+  async ask(key: string, question: InputRequest): Promise<unknown> {
+    const [field, answer] = [questionField(key), answerField(key)];
+    const known = this.fields[answer];
+    if (known !== undefined) return JSON.parse(known) as unknown;
+    this.#run.signal.throwIfAborted();
+    const heard = new Promise<string>((resolve, reject) => {
+      this.#waiting.set(answer, resolve);
+      const { signal } = this.#run;
+      // A handler whose task parks never hears of it.
+      signal.addEventListener('abort', () => this.#run.isParked || reject(signal.reason), { once: true });
+    });
+    heard.catch(() => {});
+    if (this.fields[field] === undefined) {
+      const text = JSON.stringify(question);
+      this.fields[field] = text;
+      const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
+      if (saved === 'fenced') this.#run.stop('another instance runs it, or it has ended');
+    }
+    const stopLooking = this.#every(LOOK_MS, () => this.#background(() => this.look()));
+    try {
+      return JSON.parse(await heard) as unknown;
+    } finally {
+      stopLooking();
+      this.#waiting.delete(answer);
+    }
+  }
+
+  /** Something in the store has changed that may concern the run. */
+  async look(): Promise<void> {
+    const found = await this.#host.store.read(this.id);
+    if (found === undefined || !('record' in found)) return this.#run.stop('it has ended');
+    const { epoch, rung, fields } = found.record;
+    if (epoch !== this.owned.fence.epoch) return;
+    this.#rung = rung;
+    for (const [name, text] of Object.entries(fields)) {
+      if (!name.startsWith('a') || this.fields[name] !== undefined) continue;
+      this.fields[name] = text;
+      this.#waiting.get(name)?.(text);
+    }
+  }
+
+  /** This instance may have a new id. */
+  reclaim(): void {
+    const { lease, options } = this.#host;
+    const failed = (err: unknown): void => options.logger.debug({ err }, 'A task could not be claimed again');
+    this.owned.reclaim(lease, () => this.#run.stop('another instance runs it'), failed);
+    this.steps.reclaim(lease);
+  }
+
+  // ——— timers ———
+
+  #after(ms: number, work: () => void): void {
+    const { timeProvider: time } = this.#host.options;
+    const timer = time.setTimeout(() => {
+      this.#timers.delete(timer);
+      work();
+    }, ms);
+    this.#timers.add(timer);
+  }
+
+  /** Returns what ends it. */
+  #every(ms: number, work: () => void): () => void {
+    let isOver = false;
+    const again = (): void =>
+      this.#after(ms, () => {
+        if (isOver) return;
+        work();
+        again();
+      });
+    again();
+    return () => void (isOver = true);
+  }
+
+  /** This instance has no run of it any more. */
+  #leave(): void {
+    const { timeProvider: time } = this.#host.options;
+    for (const timer of this.#timers) time.clearTimeout(timer);
+    this.#timers.clear();
+    // What was to be shown last is part of how it ended.
+    if (this.#message !== undefined) this.fields[MESSAGE_FIELD] = this.#message;
+    this.#host.over(this);
+  }
+
+  /** Another instance has it, or it has ended. */
+  lost(): void {
+    this.#leave();
+  }
+}
+
+const isFull = (cause: unknown): boolean => cause instanceof SojournError && cause.code === 'STORE_FULL';

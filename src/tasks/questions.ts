@@ -1,0 +1,55 @@
+/**
+ * Questions to the client of a task. A handler names its questions as it likes, in each round anew. A client of the
+ * extension takes a name that comes back for the question that it has answered, so names of later rounds get the number
+ * of their round.
+ */
+import { invalidRequest, type SojournError } from '../errors.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import { type InputRequest, questionField, type Round, ROUND_FIELD } from './task-record.ts';
+
+const MOST_QUESTIONS = 100;
+const MOST_BYTES = 262_144;
+const KEY_BYTES = 200;
+/** A name that ends as the names of later rounds do. */
+const NUMBERED = /\.\d+$/;
+
+export const keyInRound = (name: string, round: number): string =>
+  round === 1 && !NUMBERED.test(name) ? name : `${name}.${round}`;
+
+/** The fields that an `input_required` result of a handler adds; an error where it cannot be asked. */
+export function questionsOf(
+  round: number,
+  fields: Readonly<Record<string, string>>,
+  { inputRequests, requestState }: Readonly<Record<string, unknown>>,
+): Record<string, string> | SojournError {
+  const asked = isObject(inputRequests) ? Object.entries(inputRequests) : [];
+  const added: Record<string, string> = {};
+  const keys: Array<[string, string]> = [];
+  for (const [name, request] of asked) {
+    const key = keyInRound(name, round);
+    const wrong = wrongKey(key);
+    if (wrong !== undefined) return wrong;
+    added[questionField(key)] = JSON.stringify(request as InputRequest);
+    keys.push([key, name]);
+  }
+  const state = typeof requestState === 'string' ? requestState : undefined;
+  const next: Round = { keys: Object.fromEntries(keys), ...(state !== undefined && { requestState: state }) };
+  added[ROUND_FIELD] = JSON.stringify(next);
+  return tooMany({ ...fields, ...added }) ?? added;
+}
+
+export function wrongKey(key: string): SojournError | undefined {
+  if (key !== '' && Buffer.byteLength(key) <= KEY_BYTES) return undefined;
+  return invalidRequest(`a task asked its client a question whose name has not 1 to ${KEY_BYTES} bytes`);
+}
+
+/** Questions and answers are read each time that the client asks for the task. */
+export function tooMany(fields: Readonly<Record<string, string>>): SojournError | undefined {
+  const entries = Object.entries(fields).filter(([name]) => /^[qa]/.test(name) || name === ROUND_FIELD);
+  const bytes = entries.reduce((sum, [name, text]) => sum + Buffer.byteLength(name) + Buffer.byteLength(text), 0);
+  const questions = entries.filter(([name]) => name.startsWith('q')).length;
+  if (questions > MOST_QUESTIONS)
+    return invalidRequest(`a task asked its client more than ${MOST_QUESTIONS} questions`);
+  if (bytes <= MOST_BYTES) return undefined;
+  return invalidRequest(`the questions and answers of a task have more than ${MOST_BYTES} bytes`);
+}

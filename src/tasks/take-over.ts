@@ -1,0 +1,221 @@
+/**
+ * Tasks that have no run: parked ones that were answered, those that a draining instance has given back, and those
+ * whose instance died. The instance that is asked for such a task continues it, else the sweep of any instance.
+ *
+ *     queued, or parked and answered ──claimed──▶ its next run
+ *     running, its owner dead ──may run again──▶ claimed, its next attempt
+ *                  ╰──may not──▶ ended: `owner_lost`
+ *
+ * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
+ * outage of the store, none counts as dead.
+ */
+import { ownerLost, rpcError, tooManyAttempts } from '../errors.ts';
+import { limitedLogger } from '../options/log-limit.ts';
+import type { EndpointStore } from '../session/record/record-kinds.ts';
+import { isEnded, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
+import type { Logger } from '../types.ts';
+import { DUE_MS } from './own-task.ts';
+import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
+import type { TaskRun } from './task-run.ts';
+import type { LivingTask } from './task-store.ts';
+import type { ClaimedTask, Tasks } from './tasks.ts';
+
+const SWEEP_MS = 5_000;
+const PAGE = 100;
+/** Tasks that are looked at together. */
+const AT_ONCE = 16;
+/** The lease of one owner is not read again within this time. */
+const ALIVE_MS = 500;
+const OWNERS = 1_000;
+/** The pause before attempt n is 2ⁿ s, up to this. */
+const LONGEST_PAUSE_MS = 60_000;
+
+export interface TaskRunner {
+  /** Runs the handler of a claimed task. */
+  serveAgain(run: TaskRun, counts: boolean): void;
+  /** Whether the tool says that it may run twice; `undefined`: this build does not know the tool. */
+  mayRunTwice(kept: KeptTask, user: string | null): Promise<boolean | undefined>;
+}
+
+interface TakeOverOptions {
+  readonly tasks: Tasks;
+  readonly store: EndpointStore;
+  readonly runner: TaskRunner;
+}
+
+export class TakeOver {
+  readonly #tasks: Tasks;
+  readonly #store: EndpointStore;
+  readonly #runner: TaskRunner;
+  readonly #logger: Logger;
+  readonly #busy = new Set<string>();
+  readonly #owners = new Map<string, { readonly at: number; readonly alive: Promise<boolean> }>();
+  #timer: unknown;
+  #isSweeping = false;
+
+  constructor({ tasks, store, runner }: TakeOverOptions) {
+    this.#tasks = tasks;
+    this.#store = store;
+    this.#runner = runner;
+    this.#logger = limitedLogger(tasks.options.logger, tasks.options.timeProvider, 1);
+    tasks.onReleased((id) => this.look(id));
+    this.#arm();
+  }
+
+  /** Looks at a task, and continues it if it has no run. Never rejects. */
+  look(id: string): void {
+    void this.#consider(id);
+  }
+
+  /** A client asked for this task. Almost always it runs, or waits for its client. */
+  seen({ record }: LivingTask): void {
+    const { id, owner, head, fields } = record;
+    const state = readHead(head)?.state;
+    if (this.#tasks.find(id) !== undefined || state === 'detached') return;
+    if (state === 'parked' && hasOpenQuestions(fields)) return;
+    if (owner === null || owner === this.#tasks.lease.owner) return this.look(id);
+    const looked = async (): Promise<void> => {
+      if (!(await this.#isAlive(owner))) await this.#consider(id);
+    };
+    looked().catch(() => {});
+  }
+
+  async #consider(id: string): Promise<void> {
+    if (this.#busy.has(id) || this.#tasks.find(id) !== undefined || this.#tasks.stopped) return;
+    this.#busy.add(id);
+    try {
+      const found = await this.#tasks.store.read(id);
+      if (found !== undefined && 'record' in found) await this.#take(found);
+    } catch (err) {
+      this.#logger.warn({ err }, 'A task could not be continued; the next sweep tries again');
+    } finally {
+      this.#busy.delete(id);
+    }
+  }
+
+  async #take(found: LivingTask): Promise<void> {
+    const { record, kept } = found;
+    const head = readHead(record.head);
+    const { lease } = this.#tasks;
+    if (head === undefined || head.state === 'detached' || !lease.valid) return;
+    if (record.owner !== null && record.owner !== lease.owner && (await this.#isAlive(record.owner))) return;
+    if (head.state === 'parked' && hasOpenQuestions(record.fields)) return;
+    const isLost = head.state === 'running';
+    if (isLost) {
+      const resume = kept.resume ?? (await this.#runner.mayRunTwice(kept, record.user));
+      // A build that knows the tool continues it.
+      if (resume === undefined) return;
+      const error = resume ? this.#tooMany(head, kept) : ownerLost(true);
+      if (error !== undefined)
+        return void (await this.#tasks.end(record.id, { status: 'failed', error: rpcError(error) }));
+    }
+    await this.#continue(found, { ...head, state: 'running', attempt: head.attempt + (isLost ? 1 : 0) }, isLost);
+  }
+
+  #tooMany({ attempt }: TaskHead, { maxAttempts }: KeptTask): ReturnType<typeof tooManyAttempts> | undefined {
+    return attempt >= maxAttempts ? tooManyAttempts(attempt) : undefined;
+  }
+
+  async #continue({ record, kept }: LivingTask, head: TaskHead, isLost: boolean): Promise<void> {
+    const tasks = this.#tasks;
+    const { id, epoch, owner, fields, rung } = record;
+    if (!tasks.hasRoom) return;
+    const me = tasks.lease.owner;
+    const claim = await this.#store.tasks.claim(id, { epoch, owner }, me);
+    if (!claim.claimed) return;
+    const fence = { epoch: claim.record.epoch, owner: me };
+    const stamp = Math.max(record.stamp, tasks.options.timeProvider.now());
+    const change = { head: headText(head), stamp, due: { inMs: DUE_MS, seen: rung } };
+    if ((await this.#store.tasks.save(id, fence, change)) === 'fenced') return;
+    const steps = await this.#claimSteps(record, me, claim.expiresInMs ?? kept.ttlMs, isLost);
+    const now: StoredRecord = { ...claim.record, stamp };
+    const claimed: ClaimedTask = { record: now, kept, head, fence, restMs: claim.expiresInMs ?? kept.ttlMs, steps };
+    const run = tasks.restart(claimed, nextRound(kept, fields));
+    if (run === undefined)
+      return void (await this.#store.tasks.save(id, fence, { release: true, due: { inMs: SWEEP_MS, seen: rung } }));
+    const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, 1_000 * 2 ** (head.attempt - 2)) : 0;
+    tasks.options.notices.emit({ kind: 'callLost', runsAgain: true, method: 'tools/call' });
+    if (pauseMs <= 1_000) this.#runner.serveAgain(run, true);
+    else tasks.options.timeProvider.setTimeout(() => this.#runner.serveAgain(run, true), pauseMs);
+  }
+
+  /** What earlier runs have recorded. A run that was cut must not record any more, so there is a record from now on. */
+  async #claimSteps(
+    task: StoredRecord,
+    me: string,
+    restMs: number,
+    isLost: boolean,
+  ): Promise<StoredRecord | undefined> {
+    const { id, user } = task;
+    for (let tries = 0; tries < 3; tries++) {
+      const found = await this.#store.steps.read(id);
+      if (found !== undefined && isEnded(found)) return undefined;
+      if (found !== undefined) return this.#claimFound(found, me);
+      if (!isLost) return undefined;
+      const at = this.#tasks.options.timeProvider.now();
+      const empty = { v: RECORD_VERSION, id, epoch: 1, owner: me, user, head: '', body: '', fields: {} };
+      if ((await this.#store.steps.create({ ...empty, createdAt: at, stamp: at }, restMs)) === 'created')
+        return { ...empty, createdAt: at, stamp: at, expiresAt: null, dueAt: null, rung: 0 };
+    }
+    return undefined;
+  }
+
+  async #claimFound(
+    { id, epoch, owner }: Ownership & { readonly id: string },
+    me: string,
+  ): Promise<StoredRecord | undefined> {
+    const claim = await this.#store.steps.claim(id, { epoch, owner }, me);
+    return claim.claimed ? claim.record : undefined;
+  }
+
+  async #isAlive(owner: string): Promise<boolean> {
+    if (this.#tasks.lease.ownersMayReturn) return true;
+    const now = this.#tasks.options.timeProvider.monotonic();
+    const known = this.#owners.get(owner);
+    if (known !== undefined && now - known.at < ALIVE_MS) return known.alive;
+    const alive = (async () => (await this.#store.instances.read(owner)) !== undefined)();
+    if (this.#owners.size >= OWNERS) this.#owners.clear();
+    this.#owners.set(owner, { at: now, alive });
+    return alive;
+  }
+
+  // ——— the sweep ———
+
+  #arm(): void {
+    this.#timer = this.#tasks.options.timeProvider.setTimeout(() => {
+      this.#arm();
+      void this.#sweep();
+    }, SWEEP_MS);
+  }
+
+  async #sweep(): Promise<void> {
+    if (this.#isSweeping || !this.#tasks.lease.valid || this.#tasks.stopped) return;
+    this.#isSweeping = true;
+    try {
+      for (let cursor: string | undefined; ;) {
+        const { records, nextCursor } = await this.#store.tasks.due(PAGE, cursor);
+        const left = records.values();
+        const some = async (): Promise<void> => {
+          for (const due of left) await (due.expired ? this.#expire(due) : this.#consider(due.id));
+        };
+        await Promise.all(Array.from({ length: AT_ONCE }, some));
+        if (nextCursor === undefined || this.#tasks.stopped) break;
+        cursor = nextCursor;
+      }
+      await this.#store.tasks.trim();
+      await this.#store.steps.trim();
+    } catch (err) {
+      this.#logger.warn({ err }, 'Tasks could not be looked at; the next sweep, in 5 s, tries again');
+    } finally {
+      this.#isSweeping = false;
+    }
+  }
+
+  async #expire({ id, epoch, owner }: Ownership & { readonly id: string }): Promise<void> {
+    await this.#store.tasks.end(id, { epoch, owner }, '', 0);
+  }
+
+  stop(): void {
+    this.#tasks.options.timeProvider.clearTimeout(this.#timer);
+  }
+}

@@ -1,0 +1,242 @@
+/** What a handler does with its task. Where its call is no task, everything works that needs no client with tasks. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createHash } from 'node:crypto';
+import type {
+  CreateMessageRequestParams,
+  CreateMessageResult,
+  ElicitRequestParams,
+  ElicitResult,
+} from '@modelcontextprotocol/server';
+import { stepInvalid } from '../errors.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import { tooMany, wrongKey } from './questions.ts';
+import type { OwnTask } from './own-task.ts';
+import { questionField, type TaskSettings } from './task-record.ts';
+import { progressText, type TaskRun } from './task-run.ts';
+
+/** A task that waits for its client for longer holds nothing in the process. */
+const PARK_MS = 60_000;
+
+/** The task of a call. */
+export interface RunningTask {
+  /** `undefined`: this call is no task, or not yet. */
+  readonly id: string | undefined;
+  /** 1, and 1 more after each crash. */
+  readonly attempt: number;
+  /** Aborts on cancel, at the end of its time, on a drain, when it parks and on a take-over; its `reason` says which. */
+  readonly signal: AbortSignal | undefined;
+  /** Makes the call a task now. Its client is answered, and asks for the result from then on. */
+  start(): Promise<void>;
+  /**
+   * Runs `run` at least once and records its JSON result: later runs of the task get that result. It runs again after
+   * a crash between its effect and the record. Give `key` to the service that it calls, which can then tell.
+   */
+  step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T>;
+  /** Asks the user. The answer is kept over crashes. `name`: of the question, once for each run. */
+  elicit(name: string, params: ElicitRequestParams): Promise<ElicitResult>;
+  /** Asks the model of the client. */
+  sample(name: string, params: CreateMessageRequestParams): Promise<CreateMessageResult>;
+  /** What the client shows while it waits. */
+  status(text: string): void;
+  progress(done: number, total?: number, text?: string): void;
+  /** JSON values that later runs of the task read. */
+  readonly state: {
+    get<T>(key: string): T | undefined;
+    set(key: string, value: unknown): Promise<void>;
+  };
+  /**
+   * Ends the run without a result, and calls `begin` with the id of the task. Work elsewhere then ends the task with
+   * `endpoint.tasks.complete` or `fail`.
+   */
+  detach(begin: (taskId: string) => unknown): Promise<never>;
+}
+
+const present = new AsyncLocalStorage<RunningTask>();
+
+export const inTask = <T>(handle: RunningTask, work: () => T): T => present.run(handle, work);
+
+/** The task whose handler runs. */
+export const currentTask = (): RunningTask | undefined => present.getStore();
+
+/** The SDK's methods that ask the client. */
+type Asks = Readonly<Record<'elicitInput' | 'requestSampling', (params: unknown) => Promise<unknown>>>;
+
+export class TaskHandle implements RunningTask {
+  readonly #run: TaskRun | undefined;
+  readonly #settings: TaskSettings;
+  /** Of the handler; where the call is no task, it asks with this. */
+  readonly #asks: Partial<Asks>;
+  readonly #used = new Set<string>();
+  /** Of a call that is no task. */
+  readonly #values = new Map<string, string>();
+
+  constructor(run: TaskRun | undefined, settings: TaskSettings, ctx: unknown) {
+    this.#run = run;
+    this.#settings = settings;
+    const request = isObject(ctx) ? ctx['mcpReq'] : undefined;
+    this.#asks = (isObject(request) ? request : {}) as Partial<Asks>;
+  }
+
+  get #task(): OwnTask | undefined {
+    return this.#run?.task;
+  }
+
+  get id(): string | undefined {
+    return this.#task?.id;
+  }
+
+  get attempt(): number {
+    return this.#run?.attempt ?? 1;
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.#run?.signal;
+  }
+
+  async start(): Promise<void> {
+    await this.#run?.start(this.#settings);
+  }
+
+  async step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T> {
+    const { steps } = this.#task ?? {};
+    this.#once(`s${name}`, name);
+    steps?.checkName('s', name);
+    const known = steps?.get('s', name);
+    if (known !== undefined) return JSON.parse(known) as T;
+    const value = await run(`${this.id ?? 'no task'}:${name}`);
+    const json = jsonOf(name, value);
+    await steps?.record('s', name, json);
+    return JSON.parse(json) as T;
+  }
+
+  #once(used: string, name: string): void {
+    if (this.#used.has(used)) throw stepInvalid(name, 'comes twice in one run: give each its own name');
+    this.#used.add(used);
+  }
+
+  elicit(name: string, params: ElicitRequestParams): Promise<ElicitResult> {
+    return this.#ask(name, 'elicitation/create', params, 'elicitInput') as Promise<ElicitResult>;
+  }
+
+  sample(name: string, params: CreateMessageRequestParams): Promise<CreateMessageResult> {
+    return this.#ask(name, 'sampling/createMessage', params, 'requestSampling') as Promise<CreateMessageResult>;
+  }
+
+  async #ask(name: string, method: string, params: unknown, way: keyof Asks): Promise<unknown> {
+    const [run, task] = [this.#run, this.#task];
+    const wrong = wrongKey(name);
+    if (wrong !== undefined) throw wrong;
+    this.#once(`q${name}`, name);
+    if (run === undefined || task === undefined) return this.#askDirectly(name, way, params);
+    if (!task.asked(name)) {
+      const full = tooMany({ ...task.fields, [questionField(name)]: JSON.stringify({ method, params }) });
+      if (full !== undefined) throw full;
+    }
+    const parks = task.kept.resume === true ? setTimeout(() => run.park(), PARK_MS) : undefined;
+    parks?.unref();
+    try {
+      return await task.ask(name, { method, params });
+    } finally {
+      clearTimeout(parks);
+    }
+  }
+
+  #askDirectly(name: string, way: keyof Asks, params: unknown): Promise<unknown> {
+    const ask = this.#asks[way];
+    if (ask === undefined) throw stepInvalid(name, `cannot be asked: the handler has no ctx.mcpReq.${way}`);
+    return ask.call(this.#asks, params);
+  }
+
+  status(text: string): void {
+    this.#task?.shows(String(text));
+  }
+
+  progress(done: number, total?: number, text?: string): void {
+    this.status(progressText(done, total, text));
+  }
+
+  get state(): RunningTask['state'] {
+    return {
+      get: <T>(key: string) => {
+        const json = this.#task === undefined ? this.#values.get(key) : this.#task.steps.get('t', key);
+        return json === undefined ? undefined : (JSON.parse(json) as T);
+      },
+      set: async (key, value) => {
+        const { steps } = this.#task ?? {};
+        steps?.checkName('t', key);
+        const json = jsonOf(key, value);
+        if (steps === undefined) this.#values.set(key, json);
+        else await steps.record('t', key, json);
+      },
+    };
+  }
+
+  async detach(begin: (taskId: string) => unknown): Promise<never> {
+    const run = this.#run;
+    await run?.start(this.#settings);
+    if (run?.running === undefined) throw new Error('task.detach() needs a client with tasks: see when: "required"');
+    const { id } = run.running;
+    await run.detach();
+    await begin(id);
+    return new Promise<never>(() => {});
+  }
+}
+
+function jsonOf(name: string, value: unknown): string {
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(value ?? null);
+  } catch (cause) {
+    throw stepInvalid(name, `has a value that is no JSON: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+  if (json === undefined) throw stepInvalid(name, `has a value that is no JSON: ${typeof value}`);
+  return json;
+}
+
+// ——— the context of its handler ———
+
+type Method = (...given: unknown[]) => unknown;
+const NOTIFIES = ['notify', 'log', 'sendNotification'];
+
+/** `ctx` of a handler whose call may be a task: questions become questions of the task, and signals its signal. */
+export function taskContext(ctx: unknown, run: TaskRun, handle: TaskHandle): unknown {
+  if (!isObject(ctx)) return ctx;
+  const request = ctx['mcpReq'];
+  const made = withTask(ctx, run, handle);
+  return isObject(request) ? { ...made, mcpReq: withTask(request, run, handle) } : made;
+}
+
+function withTask(of: Readonly<Record<string, unknown>>, run: TaskRun, handle: TaskHandle): Record<string, unknown> {
+  const made: Record<string, unknown> = { ...of };
+  if ('signal' in of) made['signal'] = run.signal;
+  for (const name of NOTIFIES) {
+    const notify = of[name];
+    // Without a client notifications are dropped: a rejection would stop the handler half-way.
+    if (typeof notify === 'function')
+      made[name] = async (...given: unknown[]) =>
+        run.task === undefined ? (notify as Method).apply(of, given) : shown(run, given[0]);
+  }
+  const { elicitInput, requestSampling } = of;
+  if (typeof elicitInput === 'function')
+    made['elicitInput'] = (...given: unknown[]) =>
+      run.task === undefined
+        ? (elicitInput as Method).apply(of, given)
+        : handle.elicit(nameOf('elicit', given[0]), given[0] as ElicitRequestParams);
+  if (typeof requestSampling === 'function')
+    made['requestSampling'] = (...given: unknown[]) =>
+      run.task === undefined
+        ? (requestSampling as Method).apply(of, given)
+        : handle.sample(nameOf('sample', given[0]), given[0] as CreateMessageRequestParams);
+  return made;
+}
+
+/** The same question has the same name in each run. */
+const nameOf = (kind: string, params: unknown): string =>
+  `${kind}-${createHash('sha256')
+    .update(JSON.stringify(params ?? null))
+    .digest('base64url')
+    .slice(0, 22)}`;
+
+function shown(run: TaskRun, notification: unknown): void {
+  run.message(JSON.stringify(notification ?? null));
+}

@@ -1,0 +1,147 @@
+/**
+ * What a store keeps of a task: a record of the kind `TASKS`. Its body is the call, which never changes. Its head says
+ * in which state it is, its fields what the client is to answer, and its outcome how it ended.
+ *
+ *     running ──asks its client──▶ parked ──answered──▶ running        (a run of its handler, or none)
+ *        ├──its instance drains──▶ queued ──another takes it──▶ running
+ *        ├──leaves the rest to others──▶ detached
+ *        ╰──its handler settles, or it is cancelled──▶ ended
+ *
+ * Fields: `m` what its client shows, `q<key>` a question, `a<key>` its answer, `r` what the next round of its handler
+ * gets. An answer is never removed, so no key is used twice.
+ */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
+import type { RequestFields } from '../relay/sent-request.ts';
+import type { StoredRecord } from '../stores/store.ts';
+
+export type TaskState = 'running' | 'parked' | 'queued' | 'detached';
+
+export interface TaskHead {
+  readonly state: TaskState;
+  /** 1, and 1 more after each crash. */
+  readonly attempt: number;
+  /** 1, and 1 more each time that its client has answered. */
+  readonly round: number;
+}
+
+const HEAD = /^(running|parked|queued|detached) ([1-9]\d{0,8}) ([1-9]\d{0,8})$/;
+
+export const headText = ({ state, attempt, round }: TaskHead): string => `${state} ${attempt} ${round}`;
+
+export function readHead(text: string): TaskHead | undefined {
+  const [, state, attempt, round] = HEAD.exec(text) ?? [];
+  return state === undefined
+    ? undefined
+    : { state: state as TaskState, attempt: Number(attempt), round: Number(round) };
+}
+
+/** How a task is run, as its author said. */
+export interface TaskSettings {
+  /** Whether its handler may run again after a crash; `undefined`: as the hints of its tool say. */
+  readonly resume: boolean | undefined;
+  readonly ttlMs: number;
+  readonly keepMs: number;
+  readonly pollIntervalMs: number;
+  readonly maxAttempts: number;
+}
+
+/** The call, as the next instance needs it. It holds no token and no credential. */
+export interface KeptTask extends TaskSettings {
+  readonly tool: string;
+  readonly request: RpcRequest;
+  readonly version: string;
+  readonly fields: Omit<RequestFields, 'user' | 'address' | 'canonicalHeaders'>;
+  readonly auth?: AuthInfo | undefined;
+  /** No two creations have the same. */
+  readonly nonce: string;
+}
+
+const VERSION = 1;
+
+export const bodyText = (kept: KeptTask): string => JSON.stringify({ v: VERSION, ...kept });
+
+/** `undefined`: another build has written it. */
+export function readBody(body: string): KeptTask | undefined {
+  const kept = parsed(body);
+  return isObject(kept) && kept['v'] === VERSION ? (kept as unknown as KeptTask) : undefined;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+// ——— questions and answers ———
+
+export interface InputRequest {
+  readonly method: string;
+  readonly params?: unknown;
+}
+
+export const MESSAGE_FIELD = 'm';
+export const ROUND_FIELD = 'r';
+export const questionField = (key: string): string => `q${key}`;
+export const answerField = (key: string): string => `a${key}`;
+
+type Fields = StoredRecord['fields'];
+
+const isOpen = (fields: Fields, name: string): boolean =>
+  name.startsWith('q') && fields[answerField(name.slice(1))] === undefined;
+
+/** Every question without an answer, by its key. */
+export function openQuestions(fields: Fields): Readonly<Record<string, InputRequest>> {
+  const open = Object.entries(fields).filter(([name]) => isOpen(fields, name));
+  return Object.fromEntries(open.map(([name, text]) => [name.slice(1), JSON.parse(text) as InputRequest]));
+}
+
+export const hasOpenQuestions = (fields: Fields): boolean => Object.keys(fields).some((name) => isOpen(fields, name));
+
+/** What the next round of a handler gets that returned questions. `keys`: those of the client, and the handler's. */
+export interface Round {
+  readonly requestState?: string | undefined;
+  readonly keys: Readonly<Record<string, string>>;
+}
+
+/** The call with the answers of its client, as the handler of the next round gets it. */
+export function nextRound({ request }: KeptTask, fields: Fields): RpcRequest {
+  const text = fields[ROUND_FIELD];
+  if (text === undefined) return request;
+  const { requestState, keys } = JSON.parse(text) as Round;
+  const inputResponses = Object.fromEntries(
+    Object.entries(keys).map(([key, own]) => [own, JSON.parse(fields[answerField(key)] ?? 'null') as unknown]),
+  );
+  const params = { ...request.params, inputResponses, ...(requestState !== undefined && { requestState }) };
+  return { ...request, params };
+}
+
+// ——— the end ———
+
+export type EndStatus = 'completed' | 'failed' | 'cancelled';
+
+/** How a task ended. */
+export interface TaskEnd {
+  readonly status: EndStatus;
+  readonly result?: unknown;
+  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown } | undefined;
+}
+
+export interface TaskOutcome extends TaskEnd {
+  readonly createdAt: number;
+  readonly endedAt: number;
+  readonly ttlMs: number;
+  readonly pollIntervalMs: number;
+  readonly tool: string;
+  readonly statusMessage?: string | undefined;
+}
+
+export const outcomeText = (outcome: TaskOutcome): string => JSON.stringify({ v: VERSION, ...outcome });
+
+/** `undefined`: another build has written it. */
+export function readOutcome(text: string): TaskOutcome | undefined {
+  const outcome = parsed(text);
+  return isObject(outcome) && outcome['v'] === VERSION ? (outcome as unknown as TaskOutcome) : undefined;
+}

@@ -1,0 +1,414 @@
+/**
+ * One run of a tool's handler whose call may become a task: the sink of its answer.
+ *
+ *     direct ──start()──▶ creating ──stored──▶ running ──its handler settles──▶ over
+ *       │  ◀──refused────────╯                    ├──it asks its client, and parks──▶ over
+ *       ╰──answer──▶ over                         ├──cancelled, or its time is over──▶ over
+ *                                                 ╰──another instance owns it──▶ over
+ *
+ * While it is direct, the call is an ordinary one: everything passes through to the response of its client. The client
+ * hears of the task when its record is stored, and nothing more after that. A run that begins with a stored task is
+ * running from the start, and has no client.
+ */
+import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import { internal, rpcError, type SojournError } from '../errors.ts';
+import { attempt, type LostForm } from '../http/answer.ts';
+import type { AnswerSink } from '../http/answer-sink.ts';
+import { shareKey } from '../http/body.ts';
+import type { Exchange, HeaderList, RunningWork } from '../http/exchange.ts';
+import type { RequestSource } from '../http/request-view.ts';
+import type { Sink, SinkListener } from '../http/sink.ts';
+import { follow, type Transitions } from '../options/transitions.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
+import { type RequestFields, type RequestLife, SentRequest } from '../relay/sent-request.ts';
+import type { OwnTask } from './own-task.ts';
+import type { TaskEnd, TaskSettings } from './task-record.ts';
+import { createdTask } from './wire-shapes.ts';
+
+type RunState = 'direct' | 'creating' | 'running' | 'over';
+
+const STATES: Transitions<RunState> = {
+  direct: ['creating', 'over'],
+  creating: ['direct', 'running', 'over'],
+  running: ['over'],
+  over: [],
+};
+
+/** A run that did not begin is tried again: where the instance had no room, and where it may not run here. */
+const BUSY_MS = 5_000;
+const REFUSED_MS = 30_000;
+
+/** The tasks of an instance. */
+export interface RunHost {
+  /** Stores the task of a call. Rejects with the error that the call is refused with. */
+  create(run: TaskRun, settings: TaskSettings): Promise<OwnTask>;
+  /** No handler of the run is active any more. */
+  settled(run: TaskRun): void;
+}
+
+/** The connection of a request, and what its client gets without a task. */
+interface FirstClient {
+  readonly exchange: Exchange;
+  readonly response: AnswerSink;
+  /** Whether it waits for the answer. */
+  isOpen(): boolean;
+}
+
+export interface RunRequest {
+  readonly fields: RequestFields;
+  readonly authInfo: AuthInfo | undefined;
+  readonly request: RpcRequest;
+  readonly version: string;
+}
+
+export class TaskRun implements AnswerSink, RequestLife, SinkListener {
+  readonly caller: SentRequest;
+  readonly request: RpcRequest;
+  readonly version: string;
+  readonly share: string;
+  /** What the memory budget is charged for a run that no client waits for. */
+  readonly charged: number;
+  readonly #host: RunHost;
+  readonly #client: FirstClient | undefined;
+  readonly #abort = new AbortController();
+  #state: RunState = 'direct';
+  #task: OwnTask | undefined = undefined;
+  #starting: Promise<void> | undefined = undefined;
+  /** What the server answered while the task was being stored. */
+  #early: (() => void) | undefined = undefined;
+  #onClose: Array<() => unknown> = [];
+  /** A JSON-RPC error that the handler threw: the SDK makes a result of it. */
+  #thrown: TaskEnd['error'] = undefined;
+  #hasThrown = false;
+  /** Handlers that run; `undefined`: none has begun. */
+  #handlers: number | undefined = undefined;
+  #isDraining = false;
+  #isParked = false;
+  #hasPlace = true;
+  /** Called when the call has become a task. */
+  onStart: (() => void) | undefined = undefined;
+  listener: SinkListener | undefined = undefined;
+
+  /** A client has sent the call, or this instance has claimed its task. */
+  constructor(
+    { fields, authInfo, request, version }: RunRequest,
+    host: RunHost,
+    from: FirstClient | ((run: TaskRun) => OwnTask),
+    charged = 0,
+  ) {
+    this.caller = new SentRequest(fields, authInfo, this);
+    this.share = shareKey(fields.user, fields.address);
+    this.request = request;
+    this.version = version;
+    this.#host = host;
+    this.charged = charged;
+    if (typeof from === 'function') {
+      this.#client = undefined;
+      this.#task = from(this);
+      this.#state = 'running';
+    } else {
+      this.#client = from;
+      from.response.listener = this;
+    }
+  }
+
+  #become(next: RunState): void {
+    this.#state = follow(STATES, this.#state, next);
+  }
+
+  get task(): OwnTask | undefined {
+    return this.#task;
+  }
+
+  /** The task, while this run is the one that may write it. */
+  get running(): OwnTask | undefined {
+    return this.#state === 'running' ? this.#task : undefined;
+  }
+
+  /** Aborts when the run must end. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** How often the task runs. */
+  get attempt(): number {
+    return this.#task?.head.attempt ?? 1;
+  }
+
+  // ——— the call becomes a task ———
+
+  /** Resolves when its client has heard of the task. Rejects with the error that the call is refused with. */
+  start(settings: TaskSettings): Promise<void> {
+    return (this.#starting ??= this.#start(settings));
+  }
+
+  async #start(settings: TaskSettings): Promise<void> {
+    if (this.#state !== 'direct') return;
+    this.#become('creating');
+    let task: OwnTask;
+    try {
+      task = await this.#host.create(this, settings);
+    } catch (cause) {
+      this.#become('direct');
+      this.#starting = undefined;
+      this.#answerEarly();
+      throw cause;
+    }
+    const client = this.#client;
+    this.#task = task;
+    if (client === undefined || !client.isOpen()) {
+      // Its client never learns the id, and would call again.
+      task.end({ status: 'cancelled' });
+      return this.#leave(new DOMException('The client left before it heard of the task', 'AbortError'));
+    }
+    // The end of its response is no end of the run.
+    client.response.listener = undefined;
+    this.#become('running');
+    client.response.answer(createdTask(task, this.request.id));
+    this.onStart?.();
+    this.#answerEarly();
+  }
+
+  #answerEarly(): void {
+    const answer = this.#early;
+    this.#early = undefined;
+    answer?.();
+  }
+
+  // ——— what the server sends ———
+
+  begin(): void {
+    if (this.#state === 'direct') this.#client?.response.begin();
+  }
+
+  sendHead(): void {
+    if (this.#state === 'direct') this.#client?.response.sendHead();
+  }
+
+  message(json: string): void {
+    if (this.#state === 'direct') return this.#client?.response.message(json);
+    const task = this.running;
+    // Nothing else is sent for a task.
+    const text = task && progressIn(json);
+    if (task !== undefined && text !== undefined) task.shows(text);
+  }
+
+  answer(json: string, status?: number): void {
+    this.#settled(
+      () => this.#client?.response.answer(json, status),
+      () => this.#end(JSON.parse(json) as RpcResponse),
+    );
+  }
+
+  refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
+    this.#settled(
+      () => this.#client?.response.refuse(error, id, form),
+      () => this.#refused(error),
+    );
+  }
+
+  /** Without an answer: the server of the call was closed. */
+  done(status: number, headers?: HeaderList, body?: string): void {
+    this.#settled(
+      () => this.#client?.response.done(status, headers, body),
+      () => this.#finish({ status: 'failed', error: rpcError(internal(new Error('The server closed'))) }),
+    );
+  }
+
+  #settled(direct: () => void, asTask: () => void): void {
+    if (this.#state === 'creating') this.#early = () => this.#settled(direct, asTask);
+    else if (this.#state === 'running') asTask();
+    else if (this.#state === 'direct') {
+      // The call hears that it is over when the response of its client is.
+      if (this.#client !== undefined) this.#client.response.listener = this.listener;
+      this.#become('over');
+      direct();
+    }
+  }
+
+  #end({ result, error }: RpcResponse): void {
+    const task = this.running;
+    if (task === undefined) return;
+    const value = isObject(result) ? result : {};
+    if (error === undefined && value['resultType'] === 'input_required') {
+      this.#leave(new DOMException('The task waits for its client', 'AbortError'));
+      return task.parks(value);
+    }
+    // A build that lacks the tool, or a right that was taken back: the task waits for another instance, or its time.
+    const isRefused = this.#handlers === undefined && (error !== undefined || value['isError'] === true);
+    if (isRefused) return this.#postpone(REFUSED_MS);
+    if (this.#isDraining && this.#hasThrown) return this.#postpone(0);
+    const failure = this.#thrown ?? error;
+    this.#finish(failure === undefined ? { status: 'completed', result } : { status: 'failed', error: failure });
+  }
+
+  #refused(error: SojournError): void {
+    if (this.#handlers === undefined && error.retryable) this.#postpone(BUSY_MS);
+    else this.#finish({ status: 'failed', error: rpcError(error) });
+  }
+
+  #finish(end: TaskEnd): void {
+    const task = this.running;
+    if (task === undefined) return;
+    this.#leave(new DOMException(`The task is ${end.status}`, 'AbortError'));
+    task.end(end);
+  }
+
+  /** Another run continues the task, after so many ms. */
+  #postpone(inMs: number): void {
+    const task = this.running;
+    if (task === undefined) return;
+    this.#leave(new DOMException('Another run continues the task', 'AbortError'));
+    task.release('queued', { inMs });
+  }
+
+  /** The run is over, and what its handler still does is not stored. */
+  #leave(reason: unknown): void {
+    if (this.#state === 'over') return;
+    this.#become('over');
+    this.#abort.abort(reason);
+    for (const fn of this.#onClose.splice(0)) attempt(this, fn);
+    const { listener } = this;
+    this.listener = undefined;
+    listener?.sinkClosed(this);
+    this.#giveBack();
+  }
+
+  /** The task was cancelled or claimed by another instance, or its time is over. */
+  stop(reason: string): void {
+    const task = this.running;
+    if (task === undefined) return;
+    this.#leave(new DOMException(`The run of a task was stopped: ${reason}`, 'AbortError'));
+    task.lost();
+  }
+
+  /** Its instance drains: the handler may save what it has, and throw. Then another instance continues the task. */
+  drain(): void {
+    if (this.#state !== 'running') return;
+    this.#isDraining = true;
+    this.#abort.abort(new DOMException('The instance drains', 'AbortError'));
+  }
+
+  /** Its instance stops. */
+  close(error: NonNullable<TaskEnd['error']>): void {
+    if (this.running?.kept.resume === true) this.#postpone(0);
+    else this.#finish({ status: 'failed', error });
+  }
+
+  /** Its handler waits for an answer: it holds nothing until that comes, and its promise never settles. */
+  park(): void {
+    const task = this.running;
+    if (task === undefined) return;
+    this.#isParked = true;
+    this.#leave(new DOMException('parked', 'AbortError'));
+    task.release('parked');
+  }
+
+  /** The rest of the work is done elsewhere. */
+  async detach(): Promise<void> {
+    const task = this.running;
+    if (task === undefined) return;
+    this.#isParked = true;
+    this.#leave(new DOMException('The task was detached', 'AbortError'));
+    await task.detach();
+  }
+
+  get isParked(): boolean {
+    return this.#isParked;
+  }
+
+  // ——— its handler ———
+
+  enters(): void {
+    this.#handlers = (this.#handlers ?? 0) + 1;
+  }
+
+  settles(): void {
+    this.#handlers = (this.#handlers ?? 1) - 1;
+    this.#giveBack();
+  }
+
+  /** `error`: a JSON-RPC error. */
+  throws(error: TaskEnd['error']): void {
+    this.#hasThrown = true;
+    this.#thrown = error;
+  }
+
+  /** A handler that ignores its signal keeps its place. One that is parked will never settle. */
+  #giveBack(): void {
+    const isActive = (this.#handlers ?? 0) > 0 && !this.#isParked;
+    if (!this.#hasPlace || this.#task === undefined || this.#state !== 'over' || isActive) return;
+    this.#hasPlace = false;
+    this.#host.settled(this);
+  }
+
+  get isTask(): boolean {
+    return this.#task !== undefined;
+  }
+
+  get hasBegun(): boolean {
+    return this.#state !== 'direct' || this.#client?.response.hasBegun === true;
+  }
+
+  get isOpen(): boolean {
+    if (this.#state === 'direct') return this.#client?.isOpen() === true;
+    return this.#state !== 'over';
+  }
+
+  // ——— the response of its client ———
+
+  get label(): string {
+    return this.listener?.label ?? '';
+  }
+
+  endTurn(): void {
+    this.listener?.endTurn?.();
+  }
+
+  hostStopped(): void {
+    this.listener?.hostStopped?.();
+  }
+
+  opened(sink: Sink): void {
+    this.listener?.opened?.(sink);
+  }
+
+  /** Its client left. While the task is being stored this is no end: the record shows it. */
+  sinkClosed(): void {
+    if (this.#state !== 'direct') return;
+    this.#leave(new DOMException('The client of the call left', 'AbortError'));
+  }
+
+  // ——— its request ———
+
+  onClose(fn: () => unknown): void {
+    if (this.#state === 'over') return attempt(this, fn);
+    this.#onClose.push(fn);
+  }
+
+  fail(cause: unknown): void {
+    if (this.#state === 'direct' && this.#client !== undefined) return this.#client.exchange.fail(cause);
+    this.#finish({ status: 'failed', error: rpcError(internal(cause)) });
+  }
+
+  get node(): RequestSource['node'] {
+    return this.#client?.exchange.request.node;
+  }
+
+  heldBy(work: RunningWork, own?: number): void {
+    this.#client?.exchange.heldBy(work, own);
+  }
+}
+
+/** What a client is shown of a progress notification. */
+function progressIn(json: string): string | undefined {
+  const { method, params } = JSON.parse(json) as { method?: unknown; params?: unknown };
+  if (method !== 'notifications/progress' || !isObject(params)) return undefined;
+  const { progress, total, message } = params;
+  return progressText(Number(progress), typeof total === 'number' ? total : undefined, message);
+}
+
+export function progressText(done: number, total: number | undefined, text: unknown): string {
+  const count = total === undefined ? String(done) : `${done} of ${total}`;
+  return typeof text === 'string' && text !== '' ? `${text} (${count})` : count;
+}

@@ -1,0 +1,179 @@
+/**
+ * Tasks in the store, as every instance reads and ends them. The id of a task is `<group>.<name>`: the group is made of
+ * its user, so that another user's id is refused before the store is asked, and looks like an unknown one.
+ */
+import { createHmac } from 'node:crypto';
+import { storeAway, taskUnknown, taskUnreadable } from '../errors.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { base64url, type RandomSource } from '../options/system.ts';
+import { whileAway } from '../session/record/pause.ts';
+import type { EndpointStore } from '../session/record/record-kinds.ts';
+import { type EndedRecord, isEnded, type MaybePromise, type StoredRecord } from '../stores/store.ts';
+import {
+  answerField,
+  type KeptTask,
+  MESSAGE_FIELD,
+  outcomeText,
+  readBody,
+  type TaskEnd,
+  type TaskOutcome,
+} from './task-record.ts';
+
+const GROUP_LENGTH = 16;
+const NAME_BYTES = 16;
+const ID = /^[\w-]{16}\.[\w-]{22}$/;
+/** A task that changes all the time is read again so often. */
+const TRIES = 8;
+/** The number of a user's open tasks is not read again within this time. */
+const COUNTED_MS = 1_000;
+const COUNTED_USERS = 1_000;
+
+export interface TaskStoreOptions {
+  readonly options: ResolvedOptions;
+  readonly store: EndpointStore;
+  readonly random: RandomSource;
+}
+
+/** A task whose record lives. */
+export interface LivingTask {
+  readonly record: StoredRecord;
+  readonly kept: KeptTask;
+}
+
+export type FoundTask = LivingTask | EndedRecord;
+
+interface Counted {
+  readonly at: number;
+  count: number;
+}
+
+export class TaskStore {
+  readonly #given: TaskStoreOptions;
+  #secret: Promise<Uint8Array> | undefined = undefined;
+  readonly #counted = new Map<string, Counted>();
+
+  constructor(given: TaskStoreOptions) {
+    this.#given = given;
+  }
+
+  get records(): EndpointStore['tasks'] {
+    return this.#given.store.tasks;
+  }
+
+  get steps(): EndpointStore['steps'] {
+    return this.#given.store.steps;
+  }
+
+  /** Whose tasks these are; callers without a user share a group. */
+  async group(user: string | undefined): Promise<string> {
+    // A failure is tried again by the next call.
+    this.#secret ??= (async () => this.#given.store.secret('tasks'))().catch((cause: unknown) => {
+      this.#secret = undefined;
+      throw cause;
+    });
+    const key = await this.#secret;
+    return createHmac('sha256', key)
+      .update(JSON.stringify(user ?? null))
+      .digest('base64url')
+      .slice(0, GROUP_LENGTH);
+  }
+
+  async newId(user: string | undefined): Promise<string> {
+    return `${await this.group(user)}.${base64url(this.#given.random(NAME_BYTES))}`;
+  }
+
+  /** How many tasks of the user have not ended, as known a second ago. */
+  async open(user: string | undefined): Promise<number> {
+    const group = await this.group(user);
+    const now = this.#given.options.timeProvider.monotonic();
+    const known = this.#counted.get(group);
+    if (known !== undefined && now - known.at < COUNTED_MS) return (known.count += 1) - 1;
+    const count = await this.reach(() => this.records.count(group));
+    if (this.#counted.size >= COUNTED_USERS) this.#counted.clear();
+    this.#counted.set(group, { at: now, count: count + 1 });
+    return count;
+  }
+
+  /** While the store is away, for at most `waitMs`. */
+  reach<T>(work: () => MaybePromise<T>): Promise<T> {
+    const { timeProvider: time, waitMs } = this.#given.options;
+    return whileAway({ time, waitMs, stopped: () => false }, work);
+  }
+
+  /** Throws `TASK_UNKNOWN`, also for the task of another user, and `STORE_AWAY`. */
+  async find(id: unknown, user: string | undefined): Promise<FoundTask> {
+    if (typeof id !== 'string' || !ID.test(id) || !id.startsWith(`${await this.group(user)}.`)) throw taskUnknown();
+    const found = await this.read(id);
+    if (found === undefined || ('record' in found && found.record.user !== (user ?? null))) throw taskUnknown();
+    return found;
+  }
+
+  /** `undefined`: there is none, or its time is over. Throws `TASK_UNREADABLE`. */
+  async read(id: string): Promise<FoundTask | undefined> {
+    const record = await this.records.read(id);
+    if (record === undefined) return undefined;
+    if (isEnded(record)) return record.outcome === '' ? undefined : record;
+    const kept = readBody(record.body);
+    if (kept === undefined) throw taskUnreadable();
+    return { record, kept };
+  }
+
+  /** Ends a task from outside. Returns its owner; `undefined`: it had ended before. */
+  async end(id: string, end: TaskEnd): Promise<string | null | undefined> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const found = await this.read(id);
+      if (found === undefined || !('record' in found)) return undefined;
+      const { record, kept } = found;
+      // This instance does not know how much of its time is left.
+      const keepMs = kept.ttlMs;
+      const text = outcomeText(outcomeOf({ ...record, kept }, end, keepMs, this.#given.options.timeProvider.now()));
+      const ended = await this.records.end(id, { epoch: record.epoch, owner: record.owner }, text, keepMs);
+      if (ended === 'gone') return undefined;
+      if (ended === 'fenced') continue;
+      await this.forgetSteps(id);
+      return record.owner;
+    }
+    throw storeAway('a task changes all the time');
+  }
+
+  /** Nothing that a task has recorded outlives it. */
+  async forgetSteps(id: string): Promise<void> {
+    const steps = await this.steps.read(id);
+    if (steps === undefined || isEnded(steps)) return;
+    await this.steps.end(id, { epoch: steps.epoch, owner: steps.owner }, '', 0);
+  }
+
+  /** Returns whether the task has an answer now that it did not have. */
+  async answer(id: string, answers: ReadonlyMap<string, string>): Promise<boolean> {
+    let isNew = false;
+    for (const [key, text] of answers) {
+      const added = await this.reach(() => this.records.add(id, answerField(key), text));
+      isNew ||= added === 'added';
+    }
+    return isNew;
+  }
+}
+
+interface Ending extends Pick<StoredRecord, 'createdAt' | 'fields' | 'stamp'> {
+  readonly kept: KeptTask;
+}
+
+/** What is kept of a task that ends now. */
+export function outcomeOf(
+  { createdAt, fields, stamp, kept }: Ending,
+  end: TaskEnd,
+  keepMs: number,
+  now: number,
+): TaskOutcome {
+  const message = fields[MESSAGE_FIELD];
+  return {
+    ...end,
+    createdAt,
+    endedAt: Math.max(now, stamp),
+    // A task can be asked for until then.
+    ttlMs: Math.max(kept.ttlMs, now - createdAt + keepMs),
+    pollIntervalMs: kept.pollIntervalMs,
+    tool: kept.tool,
+    ...(message !== undefined && { statusMessage: message }),
+  };
+}

@@ -1,0 +1,77 @@
+/** Tasks as the extension `io.modelcontextprotocol/tasks` writes them (its schema of 2026-08, `CreateTaskResult`, `DetailedTask`). */
+import type { RequestId } from '@modelcontextprotocol/server';
+import { MESSAGE_FIELD, openQuestions, readOutcome, type TaskOutcome } from './task-record.ts';
+import type { OwnTask } from './own-task.ts';
+import type { FoundTask, LivingTask } from './task-store.ts';
+
+/** A task as `tasks/get` answers it. */
+export interface DetailedTask {
+  readonly taskId: string;
+  readonly status: 'working' | 'input_required' | 'completed' | 'failed' | 'cancelled';
+  readonly statusMessage?: string;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  readonly lastUpdatedAt: string;
+  readonly ttlMs: number | null;
+  readonly pollIntervalMs?: number;
+  readonly inputRequests?: Readonly<Record<string, unknown>>;
+  readonly result?: unknown;
+  readonly error?: unknown;
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+/** The answer to the call: JSON text. */
+export function createdTask({ id, kept, createdAt, lastUpdatedAt }: OwnTask, requestId: RequestId): string {
+  const result = {
+    resultType: 'task',
+    taskId: id,
+    status: 'working',
+    createdAt: iso(createdAt),
+    lastUpdatedAt: iso(lastUpdatedAt),
+    ttlMs: kept.ttlMs,
+    pollIntervalMs: kept.pollIntervalMs,
+  };
+  return JSON.stringify({ jsonrpc: '2.0', id: requestId, result });
+}
+
+/** `undefined`: another build has written its outcome. */
+export function detailedTask(id: string, found: FoundTask): DetailedTask | undefined {
+  if ('record' in found) return livingTask(found);
+  const outcome = readOutcome(found.outcome);
+  return outcome && endedTask(id, outcome);
+}
+
+function livingTask({ record, kept }: LivingTask): DetailedTask {
+  const { id, fields, createdAt, stamp } = record;
+  const open = openQuestions(fields);
+  const asks = Object.keys(open).length > 0;
+  const message = fields[MESSAGE_FIELD];
+  return {
+    taskId: id,
+    status: asks ? 'input_required' : 'working',
+    ...(message !== undefined && { statusMessage: message }),
+    createdAt: iso(createdAt),
+    lastUpdatedAt: iso(stamp),
+    ttlMs: kept.ttlMs,
+    pollIntervalMs: kept.pollIntervalMs,
+    ...(asks && { inputRequests: open }),
+  };
+}
+
+function endedTask(id: string, outcome: TaskOutcome): DetailedTask {
+  const { status, createdAt, endedAt, ttlMs, pollIntervalMs, statusMessage, result, error } = outcome;
+  // A failed task should say why, also to who shows the message alone.
+  const message = statusMessage ?? error?.message;
+  return {
+    taskId: id,
+    status,
+    ...(message !== undefined && { statusMessage: message }),
+    createdAt: iso(createdAt),
+    lastUpdatedAt: iso(endedAt),
+    ttlMs,
+    pollIntervalMs,
+    ...(status === 'completed' && { result }),
+    ...(status === 'failed' && { error }),
+  };
+}

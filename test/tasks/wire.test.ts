@@ -1,0 +1,146 @@
+/** The wire of the extension `io.modelcontextprotocol/tasks`, on every store. */
+import { describe, expect, test } from 'vitest';
+import { serve } from '../kit/serve.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { callModern } from '../kit/modern.ts';
+import { Effects, EXTENSION, resultOf, TaskClient, taskServer } from './kit.ts';
+
+useSharedStores();
+
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+describe.each(storeKinds)('on %s', (kind) => {
+  async function open() {
+    const effects = new Effects();
+    const served = await serve(taskServer(effects), { store: sharedStore(kind)(), tasks: true });
+    return { ...served, effects, client: new TaskClient(served.client()) };
+  }
+
+  test('server/discover advertises the extension, and no capability tasks', async () => {
+    const { client } = await open();
+    const result = resultOf(await client.ask('server/discover', {}));
+    expect(result['capabilities']).toMatchObject({ extensions: { [EXTENSION]: {} } });
+    expect(result['capabilities']).not.toHaveProperty('tasks');
+  });
+
+  test('a call is answered with a task, which is found at once, and ends with the result of the handler', async () => {
+    const { client, effects } = await open();
+    const result = resultOf(await client.call('held'));
+    expect(result).toEqual({
+      resultType: 'task',
+      taskId: expect.stringMatching(/^[\w-]{16}\.[\w-]{22}$/),
+      status: 'working',
+      createdAt: expect.stringMatching(ISO),
+      lastUpdatedAt: expect.stringMatching(ISO),
+      ttlMs: 86_400_000,
+      pollIntervalMs: 1_000,
+    });
+    const id = String(result['taskId']);
+    expect(await client.get(id)).toMatchObject({ resultType: 'complete', taskId: id, status: 'working' });
+    effects.open();
+    const ended = await client.ended(id);
+    expect(ended).toMatchObject({ status: 'completed', result: { content: [{ text: 'done by a, attempt 1' }] } });
+    expect(ended).not.toHaveProperty('error');
+  });
+
+  test('what a handler throws: an error is a result, a protocol error fails the task', async () => {
+    const { client } = await open();
+    const failed = await client.ended(await client.start('fails'));
+    expect(failed).toMatchObject({ status: 'completed', result: { isError: true, content: [{ text: 'no luck' }] } });
+    const refused = await client.ended(await client.start('refuses'));
+    expect(refused).toMatchObject({
+      status: 'failed',
+      error: { code: -32602, message: expect.stringContaining('not like this') },
+    });
+    expect(refused).not.toHaveProperty('result');
+  });
+
+  test('a client that does not declare the extension runs the tool itself, or is refused', async () => {
+    const { client } = await open();
+    const { message: plain } = await callModern(client.raw, 'tools/call', { name: 'slow', arguments: { ms: 1 } });
+    expect(plain.result).toMatchObject({ content: [{ text: 'slept' }] });
+    const { message: refused, response } = await callModern(client.raw, 'tools/call', { name: 'fails', arguments: {} });
+    expect(refused.error).toMatchObject({
+      code: -32021,
+      data: { requiredCapabilities: { extensions: { [EXTENSION]: {} } } },
+    });
+    expect(response.status).toBe(400);
+    for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel']) {
+      const { message, response: answered } = await callModern(client.raw, method, { taskId: 'gate-test' });
+      expect(message.error?.code, method).toBe(-32021);
+      expect(answered.status).toBe(400);
+    }
+  });
+
+  test('an unknown id, and methods that do not exist', async () => {
+    const { client } = await open();
+    for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel'])
+      expect((await client.ask(method, { taskId: 'unknown' })).error?.code, method).toBe(-32602);
+    for (const method of ['tasks/result', 'tasks/list'])
+      expect((await client.ask(method, { taskId: 'unknown' })).error?.code, method).toBe(-32601);
+    const { error } = await client.ask('tasks/get', { taskId: 'one' }, { headers: { 'mcp-name': 'other' } });
+    expect(error?.code).toBe(-32020);
+  });
+
+  test('a cancelled task stays so, and its handler is aborted', async () => {
+    const { client, effects } = await open();
+    const id = await client.start('held');
+    expect((await client.cancel(id)).result).toEqual({ resultType: 'complete' });
+    expect(await client.get(id)).toMatchObject({ status: 'cancelled' });
+    effects.open();
+    expect((await client.cancel(id)).result).toEqual({ resultType: 'complete' });
+    expect(await client.get(id)).toMatchObject({ status: 'cancelled' });
+  });
+
+  test('a handler of several rounds as it is asks its client', async () => {
+    const { client, effects } = await open();
+    const id = await client.start('asks', { times: 2 });
+    const first = await client.until(id, 'input_required');
+    expect(first['inputRequests']).toEqual({
+      sure: { method: 'elicitation/create', params: expect.objectContaining({ message: 'Sure?' }) },
+    });
+    expect(first).not.toHaveProperty('requestState');
+    expect((await client.update(id, { other: {} })).result).toEqual({ resultType: 'complete' });
+    expect(await client.get(id)).toMatchObject({ status: 'input_required' });
+    await client.update(id, { sure: { action: 'accept', content: { ok: true } } });
+    await client.until(id, 'input_required');
+    const second = await client.get(id);
+    expect(Object.keys(second['inputRequests'] as object)).toEqual(['sure.2']);
+    await client.update(id, { 'sure.2': { action: 'accept', content: { ok: false } } });
+    expect(await client.ended(id)).toMatchObject({
+      status: 'completed',
+      result: { content: [{ text: '{"ok":false}' }] },
+    });
+    expect(effects.all).toEqual(['asks 0', 'asks 1', 'asks 2']);
+  });
+
+  test('a handler that waits for two answers gets each', async () => {
+    const { client } = await open();
+    const id = await client.start('elicits');
+    const asked = await client.until(id, 'input_required');
+    expect(Object.keys(asked['inputRequests'] as object).toSorted()).toEqual(['one', 'two']);
+    await client.update(id, { two: { action: 'decline' } });
+    expect(Object.keys((await client.get(id))['inputRequests'] as object)).toEqual(['one']);
+    await client.update(id, { one: { action: 'accept', content: { ok: true } } });
+    const ended = await client.ended(id);
+    expect(JSON.stringify(ended['result'])).toContain('accept');
+  });
+
+  test('only slow calls become tasks', async () => {
+    const { client } = await open();
+    expect((await client.call('slow', { ms: 1 })).result).toMatchObject({ content: [{ text: 'slept' }] });
+    const id = await client.start('slow', { ms: 300 });
+    expect(await client.ended(id)).toMatchObject({ status: 'completed' });
+    expect((await client.call('greet', { name: 'Ada' })).result).toMatchObject({ content: [{ text: 'Hello, Ada!' }] });
+  });
+
+  test('work elsewhere ends a task', async () => {
+    const { client, effects, endpoint } = await open();
+    const id = await client.start('detaches');
+    await expect.poll(() => effects.all).toEqual([id]);
+    expect(await endpoint.tasks.get(id)).toMatchObject({ status: 'working', tool: 'detaches' });
+    expect(await endpoint.tasks.complete(id, { content: [{ type: 'text', text: 'from afar' }] })).toBe(true);
+    expect(await endpoint.tasks.complete(id, {})).toBe(false);
+    expect(await client.get(id)).toMatchObject({ status: 'completed', result: { content: [{ text: 'from afar' }] } });
+  });
+});
