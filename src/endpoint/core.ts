@@ -115,9 +115,7 @@ export class Core {
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
     const sessions = { registry, instance, finder, opener, servers, builder, waitingRoom };
-    const tasks = options.tasks
-      ? createTasks({ options, store, random, instance, memory: given.held.calls })
-      : undefined;
+    const tasks = createTasks({ options, store, random, instance, memory: given.held.calls });
     const eras = createEras({ ...sessions, bus, random, tasks });
     const { sse, checks } = eras;
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });

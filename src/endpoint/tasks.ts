@@ -76,15 +76,14 @@ export class EndpointTaskParts implements TaskRunner {
   }
 }
 
+/** `undefined`: without the option `tasks`. */
 export function createTasks(
   given: Omit<TasksOptions, 'instance'> & { readonly instance: Instance },
-): EndpointTaskParts {
+): EndpointTaskParts | undefined {
+  if (!given.options.tasks) return undefined;
   const { lease } = given.instance;
-  const instance: TaskInstance = {
-    lease,
-    look: (to, id) => given.instance.notify(to, { kind: 'look', of: 'tasks', id }),
-  };
-  return new EndpointTaskParts({ ...given, instance });
+  const look: TaskInstance['look'] = (to, id) => given.instance.notify(to, { kind: 'look', of: 'tasks', id });
+  return new EndpointTaskParts({ ...given, instance: { lease, look } });
 }
 
 export function endpointTasks(parts: EndpointTaskParts | undefined, loader: CoreLoader): EndpointTasks {

@@ -106,7 +106,7 @@ export class OwnTask {
       records: () => host.store.steps,
       owner: () => host.lease.owner,
       now: () => time.now(),
-      restMs: () => Math.max(1, this.#expiresAt - time.monotonic()),
+      restMs: () => Math.max(1, Math.ceil(this.#expiresAt - time.monotonic())),
       reach: <T>(work: () => MaybePromise<T>) => this.#reach(work, () => run.signal.aborted),
       lost: () => run.stop('another instance runs it'),
     };
@@ -157,7 +157,7 @@ export class OwnTask {
     const { options, store } = this.#host;
     const { timeProvider: time } = options;
     this.#background(async () => {
-      const keepMs = Math.max(this.kept.keepMs, this.#expiresAt - time.monotonic());
+      const keepMs = Math.ceil(Math.max(this.kept.keepMs, this.#expiresAt - time.monotonic()));
       const living = { createdAt: this.createdAt, fields: this.fields, stamp: this.#stamp, kept: this.kept };
       const textOf = (of: TaskEnd): string => outcomeText(outcomeOf(living, of, keepMs, time.now()));
       const whole = textOf(end);

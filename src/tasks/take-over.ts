@@ -81,7 +81,7 @@ export class TakeOver {
   }
 
   async #consider(id: string): Promise<void> {
-    if (this.#busy.has(id) || this.#tasks.find(id) !== undefined || this.#tasks.stopped) return;
+    if (this.#busy.has(id) || this.#tasks.find(id) !== undefined || !this.#tasks.takes) return;
     this.#busy.add(id);
     try {
       const found = await this.#tasks.store.read(id);
@@ -97,7 +97,7 @@ export class TakeOver {
     const { record, kept } = found;
     const head = readHead(record.head);
     const { lease } = this.#tasks;
-    if (head === undefined || head.state === 'detached' || !lease.valid) return;
+    if (head === undefined || head.state === 'detached') return;
     if (record.owner !== null && record.owner !== lease.owner && (await this.#isAlive(record.owner))) return;
     if (head.state === 'parked' && hasOpenQuestions(record.fields)) return;
     const isLost = head.state === 'running';
@@ -119,7 +119,6 @@ export class TakeOver {
   async #continue({ record, kept }: LivingTask, head: TaskHead, isLost: boolean): Promise<void> {
     const tasks = this.#tasks;
     const { id, epoch, owner, fields, rung } = record;
-    if (!tasks.hasRoom) return;
     const me = tasks.lease.owner;
     const claim = await this.#store.tasks.claim(id, { epoch, owner }, me);
     if (!claim.claimed) return;
@@ -189,7 +188,7 @@ export class TakeOver {
   }
 
   async #sweep(): Promise<void> {
-    if (this.#isSweeping || !this.#tasks.lease.valid || this.#tasks.stopped) return;
+    if (this.#isSweeping || !this.#tasks.takes) return;
     this.#isSweeping = true;
     try {
       for (let cursor: string | undefined; ;) {
@@ -199,7 +198,7 @@ export class TakeOver {
           for (const due of left) await (due.expired ? this.#expire(due) : this.#consider(due.id));
         };
         await Promise.all(Array.from({ length: AT_ONCE }, some));
-        if (nextCursor === undefined || this.#tasks.stopped) break;
+        if (nextCursor === undefined || !this.#tasks.takes) break;
         cursor = nextCursor;
       }
       await this.#store.tasks.trim();

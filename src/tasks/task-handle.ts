@@ -12,7 +12,8 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { tooMany, wrongKey } from './questions.ts';
 import type { OwnTask } from './own-task.ts';
 import { questionField, type TaskSettings } from './task-record.ts';
-import { progressText, type TaskRun } from './task-run.ts';
+import type { TaskRun } from './task-run.ts';
+import { progressText } from './progress.ts';
 
 /** A task that waits for its client for longer holds nothing in the process. */
 const PARK_MS = 60_000;
@@ -132,12 +133,11 @@ export class TaskHandle implements RunningTask {
       const full = tooMany({ ...task.fields, [questionField(name)]: JSON.stringify({ method, params }) });
       if (full !== undefined) throw full;
     }
-    const parks = task.kept.resume === true ? setTimeout(() => run.park(), PARK_MS) : undefined;
-    parks?.unref();
+    const stop = task.kept.resume === true ? run.after(PARK_MS, () => run.park()) : undefined;
     try {
       return await task.ask(name, { method, params });
     } finally {
-      clearTimeout(parks);
+      stop?.();
     }
   }
 

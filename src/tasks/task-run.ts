@@ -21,7 +21,10 @@ import type { Sink, SinkListener } from '../http/sink.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type RequestFields, type RequestLife, SentRequest } from '../relay/sent-request.ts';
+import type { TimeProvider } from '../types.ts';
 import type { OwnTask } from './own-task.ts';
+import { progressIn } from './progress.ts';
+import { RunHandler } from './run-handler.ts';
 import type { TaskEnd, TaskSettings } from './task-record.ts';
 import { createdTask } from './wire-shapes.ts';
 
@@ -44,6 +47,7 @@ export interface RunHost {
   create(run: TaskRun, settings: TaskSettings): Promise<OwnTask>;
   /** No handler of the run is active any more. */
   settled(run: TaskRun): void;
+  readonly options: { readonly timeProvider: Required<TimeProvider> };
 }
 
 /** The connection of a request, and what its client gets without a task. */
@@ -68,6 +72,7 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
   readonly share: string;
   /** What the memory budget is charged for a run that no client waits for. */
   readonly charged: number;
+  readonly handler = new RunHandler();
   readonly #host: RunHost;
   readonly #client: FirstClient | undefined;
   readonly #abort = new AbortController();
@@ -77,11 +82,6 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
   /** What the server answered while the task was being stored. */
   #early: (() => void) | undefined = undefined;
   #onClose: Array<() => unknown> = [];
-  /** A JSON-RPC error that the handler threw: the SDK makes a result of it. */
-  #thrown: TaskEnd['error'] = undefined;
-  #hasThrown = false;
-  /** Handlers that run; `undefined`: none has begun. */
-  #handlers: number | undefined = undefined;
   #isDraining = false;
   #isParked = false;
   #hasPlace = true;
@@ -235,15 +235,15 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
       return task.parks(value);
     }
     // A build that lacks the tool, or a right that was taken back: the task waits for another instance, or its time.
-    const isRefused = this.#handlers === undefined && (error !== undefined || value['isError'] === true);
+    const isRefused = !this.handler.hasBegun && (error !== undefined || value['isError'] === true);
     if (isRefused) return this.#postpone(REFUSED_MS);
-    if (this.#isDraining && this.#hasThrown) return this.#postpone(0);
-    const failure = this.#thrown ?? error;
+    if (this.#isDraining && this.handler.hasThrown) return this.#postpone(0);
+    const failure = this.handler.error ?? error;
     this.#finish(failure === undefined ? { status: 'completed', result } : { status: 'failed', error: failure });
   }
 
   #refused(error: SojournError): void {
-    if (this.#handlers === undefined && error.retryable) this.#postpone(BUSY_MS);
+    if (!this.handler.hasBegun && error.retryable) this.#postpone(BUSY_MS);
     else this.#finish({ status: 'failed', error: rpcError(error) });
   }
 
@@ -319,24 +319,21 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
 
   // ——— its handler ———
 
-  enters(): void {
-    this.#handlers = (this.#handlers ?? 0) + 1;
+  /** Calls `fn` after so many ms. Returns what stops that. */
+  after(ms: number, fn: () => void): () => void {
+    const { timeProvider: time } = this.#host.options;
+    const timer = time.setTimeout(fn, ms);
+    return () => time.clearTimeout(timer);
   }
 
   settles(): void {
-    this.#handlers = (this.#handlers ?? 1) - 1;
+    this.handler.settles();
     this.#giveBack();
-  }
-
-  /** `error`: a JSON-RPC error. */
-  throws(error: TaskEnd['error']): void {
-    this.#hasThrown = true;
-    this.#thrown = error;
   }
 
   /** A handler that ignores its signal keeps its place. One that is parked will never settle. */
   #giveBack(): void {
-    const isActive = (this.#handlers ?? 0) > 0 && !this.#isParked;
+    const isActive = this.handler.isActive && !this.#isParked;
     if (!this.#hasPlace || this.#task === undefined || this.#state !== 'over' || isActive) return;
     this.#hasPlace = false;
     this.#host.settled(this);
@@ -398,17 +395,4 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
   heldBy(work: RunningWork, own?: number): void {
     this.#client?.exchange.heldBy(work, own);
   }
-}
-
-/** What a client is shown of a progress notification. */
-function progressIn(json: string): string | undefined {
-  const { method, params } = JSON.parse(json) as { method?: unknown; params?: unknown };
-  if (method !== 'notifications/progress' || !isObject(params)) return undefined;
-  const { progress, total, message } = params;
-  return progressText(Number(progress), typeof total === 'number' ? total : undefined, message);
-}
-
-export function progressText(done: number, total: number | undefined, text: unknown): string {
-  const count = total === undefined ? String(done) : `${done} of ${total}`;
-  return typeof text === 'string' && text !== '' ? `${text} (${count})` : count;
 }

@@ -63,13 +63,13 @@ export function task<Given extends unknown[], Result>(
       throw new CallRefusal(taskRequired(`The tool ${quoted(call?.target ?? '')}`));
     const handle = new TaskHandle(run, checked.settings, given.at(-1));
     if (run === undefined) return inTask(handle, () => handler(...given, handle));
-    run.enters();
+    run.handler.enters();
     try {
       return await started(run, checked, () =>
         inTask(handle, () => handler(...withContext(given, run, handle), handle)),
       );
     } catch (cause) {
-      run.throws(isAnswer(cause) ? errorOf(cause) : undefined);
+      run.handler.throws(isAnswer(cause) ? errorOf(cause) : undefined);
       throw cause;
     } finally {
       run.settles();
@@ -127,11 +127,11 @@ async function started<Result>(
     // The client left before it heard of the task.
     run.signal.throwIfAborted();
   }
-  const timer = when === 'slow' ? setTimeout(() => void run.start(settings).catch(() => {}), slowerThanMs) : undefined;
+  const stop = when === 'slow' ? run.after(slowerThanMs, () => void run.start(settings).catch(() => {})) : undefined;
   try {
     return await handler();
   } finally {
-    clearTimeout(timer);
+    stop?.();
   }
 }
 

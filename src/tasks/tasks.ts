@@ -58,6 +58,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   readonly #runs = new Map<string, TaskRun>();
   readonly #places: Budget;
   #released: (id: string) => void = () => {};
+  #isDraining = false;
   #stopped = false;
 
   constructor(given: TasksOptions) {
@@ -77,6 +78,11 @@ export class Tasks implements RunHost, OwnTaskHost {
     return this.#stopped;
   }
 
+  /** Whether tasks that have no run continue here. */
+  get takes(): boolean {
+    return !this.#isDraining && this.lease.valid && this.#places.used < this.#places.size;
+  }
+
   find(id: string): TaskRun | undefined {
     return this.#runs.get(id);
   }
@@ -91,7 +97,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   // ——— a call becomes a task ———
 
   async create(run: TaskRun, settings: TaskSettings): Promise<OwnTask> {
-    if (this.#stopped) throw requestDrained(false);
+    if (this.#isDraining) throw requestDrained(false);
     if (!this.#places.take(1, run.share)) throw tooManyTasks('This instance', RUNNING_TASKS);
     try {
       return await this.#create(run, settings);
@@ -167,11 +173,6 @@ export class Tasks implements RunHost, OwnTaskHost {
     return new TaskRun(asked, this, (run) => this.own(run, claimed), charged);
   }
 
-  /** Whether this instance runs fewer tasks than it may. */
-  get hasRoom(): boolean {
-    return !this.#stopped && this.#places.used < this.#places.size;
-  }
-
   // ——— what a task says of itself ———
 
   over({ id }: OwnTask): void {
@@ -184,7 +185,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   }
 
   released(id: string): void {
-    if (!this.#stopped) this.#released(id);
+    if (this.takes) this.#released(id);
   }
 
   /** A task was answered or ended, perhaps one that runs elsewhere. */
@@ -230,6 +231,7 @@ export class Tasks implements RunHost, OwnTaskHost {
 
   /** Asks what may run again to stop, and gives it back when its handler has settled. */
   drain(): void {
+    this.#isDraining = true;
     for (const run of this.#runs.values()) if (run.task?.kept.resume === true) run.drain();
   }
 
@@ -239,7 +241,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     this.drain();
     const until = time.monotonic() + graceMs;
     while (this.#runs.size > 0 && time.monotonic() < until) await elapse(time, CLOSE_POLL_MS);
-    for (const run of [...this.#runs.values()]) run.close(rpcError(requestDrained()));
+    for (const run of this.#runs.values()) run.close(rpcError(requestDrained()));
     await this.writes.stored();
     this.#stopped = true;
   }

@@ -167,10 +167,7 @@ export class Call {
     return this.#handlerServer;
   }
 
-  /**
-   * Runs a handler. Until it settles, `handlerServer` is the given server. `notices`: of what it throws. This is no
-   * `async` function, because with `AsyncLocalStorage` each promise costs about as much as a check of the request.
-   */
+  /** Until it settles, `handlerServer` is `server`. No `async` function: each promise costs as much as a check. */
   handledBy<T>(server: object, handler: () => T | Promise<T>, notices?: Notices): T | Promise<T> {
     const outer = this.#handlerServer;
     this.work.begin();

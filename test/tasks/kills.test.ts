@@ -1,0 +1,197 @@
+/**
+ * Tasks in processes that are killed: at named points, and at random while clients start tasks and ask for them.
+ * `SOJOURN_KILLS=100 npx vitest run test/tasks/kills.test.ts` kills as often on each store.
+ */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createRawClient } from '../../src/testing/index.ts';
+import { effectsDeployment } from '../kit/effects-deployment.ts';
+import { type DurableKind, durableKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+import { type Fields, TaskClient } from './kit.ts';
+
+useSharedStores();
+
+const SERVER = join(import.meta.dirname, 'processes/task-server.mjs');
+const KILLS = Number(process.env['SOJOURN_KILLS'] ?? 4);
+const CLIENTS = 4;
+const ENDS = ['completed', 'failed', 'cancelled'];
+const ACCEPT = { action: 'accept' };
+
+const deployment = (kind: DurableKind) => effectsDeployment(kind, SERVER);
+const clientOf = ({ url }: { url: string }) => new TaskClient(createRawClient(url, { timeoutMs: 30_000 }));
+
+/** The task, or nothing while its instance is dead. */
+async function asked(at: { url: string }, id: string): Promise<Fields | undefined> {
+  const client = clientOf(at);
+  try {
+    return await client.get(id);
+  } catch (cause) {
+    if ((cause as { code?: number }).code === -32602) throw cause;
+    return undefined;
+  } finally {
+    client.raw.close();
+  }
+}
+
+async function endOf(at: { url: string }, id: string): Promise<Fields> {
+  let found: Fields | undefined;
+  await until(async () => ENDS.includes(String((found = await asked(at, id))?.['status'])), { timeoutMs: 60_000 });
+  return found ?? {};
+}
+
+describe.each(durableKinds)('on the store %s', (kind) => {
+  const POINTS: ReadonlyArray<readonly [point: string, steps: number]> = [
+    ['after the answer', 1],
+    ['in a step', 2],
+    ['after its effect', 2],
+    ['after its record', 1],
+    ['at the end', 1],
+  ];
+  test.each(POINTS)(
+    'a kill %s: the task continues at the other instance',
+    { timeout: 120_000 },
+    async (point, begun) => {
+      const { start, count } = deployment(kind);
+      const [first, second] = [await start(point), await start()];
+      const client = clientOf(first);
+      const id = await client.start('film', { name: 'die' });
+      await until(() => !first.alive(), { timeoutMs: 20_000, what: 'its death' });
+      expect(await endOf(second, id)).toMatchObject({
+        status: 'completed',
+        result: { content: [{ text: expect.stringMatching(/^die frames film {2}attempt 2$/) }] },
+      });
+      expect(count('begin', 'frames die')).toBe(begun);
+      client.raw.close();
+    },
+  );
+
+  test(
+    'a task that may not run again ends as owner_lost, one with a hint continues',
+    { timeout: 120_000 },
+    async () => {
+      const { start, count } = deployment(kind);
+      const [first, second] = [await start('after its effect'), await start()];
+      const client = clientOf(first);
+      const [paid, hinted] = [
+        await client.start('pay', { name: 'slow', ms: 60_000 }),
+        await client.start('hinted', { name: 'slow too', ms: 500 }),
+      ];
+      first.child.kill('SIGKILL');
+      expect(await endOf(second, paid)).toMatchObject({
+        status: 'failed',
+        error: { data: { reason: 'owner_lost', mayHaveRun: true } },
+      });
+      expect(await endOf(second, hinted)).toMatchObject({ status: 'completed' });
+      expect(count('begin', 'frames slow')).toBe(1);
+      client.raw.close();
+    },
+  );
+
+  test(
+    'a kill after create, before its client has heard of it: the task runs, or ends',
+    { timeout: 120_000 },
+    async () => {
+      const { start, count } = deployment(kind);
+      const [first] = [await start('after create'), await start()];
+      const client = clientOf(first);
+      await expect(client.start('film', { name: 'die' })).rejects.toThrow();
+      await until(() => !first.alive(), { timeoutMs: 20_000, what: 'its death' });
+      expect(count('begin', 'frames die')).toBe(0);
+      client.raw.close();
+    },
+  );
+
+  test('an answer is kept over a kill between two answers', { timeout: 120_000 }, async () => {
+    const { start, count } = deployment(kind);
+    const [first, second] = [await start(), await start()];
+    const client = clientOf(first);
+    const id = await client.start('film', { name: 'ask' });
+    await client.until(id, 'input_required');
+    await client.update(id, { one: ACCEPT });
+    first.child.kill('SIGKILL');
+    const other = clientOf(second);
+    expect(Object.keys((await other.get(id))['inputRequests'] as object)).toEqual(['two']);
+    await other.update(id, { two: { action: 'decline' } });
+    expect(await endOf(second, id)).toMatchObject({
+      result: { content: [{ text: 'ask frames film accept,decline attempt 2' }] },
+    });
+    expect(count('begin', 'frames ask')).toBe(1);
+    client.raw.close();
+    other.raw.close();
+  });
+
+  test('a drain gives the task back, and the other instance continues it', { timeout: 120_000 }, async () => {
+    const { start, count } = deployment(kind);
+    const [first, second] = [await start(), await start()];
+    const client = clientOf(first);
+    const id = await client.start('film', { name: 'ask drain' });
+    await client.until(id, 'input_required');
+    first.child.kill('SIGTERM');
+    await until(() => !first.alive(), { timeoutMs: 30_000, what: 'its end' });
+    const other = clientOf(second);
+    await other.update(id, { one: ACCEPT, two: ACCEPT });
+    expect(await endOf(second, id)).toMatchObject({
+      result: { content: [{ text: 'ask drain frames film accept,accept attempt 1' }] },
+    });
+    expect(count('begin', 'frames ask drain')).toBe(1);
+    client.raw.close();
+    other.raw.close();
+  });
+
+  test(
+    `${KILLS} kills at random: every task ends, and no recorded step is repeated`,
+    { timeout: 120_000 + KILLS * 15_000 },
+    async () => {
+      const { start, lines } = deployment(kind);
+      const instances = [await start(), await start()];
+      let isOver = false;
+      let tasks = 0;
+      const outcomes = new Map<string, number>();
+      const runs = async (n: number): Promise<void> => {
+        while (!isOver) {
+          const tool = ['film', 'hinted', 'pay'][tasks % 3] as string;
+          const name = `${tool === 'pay' ? '' : tasks % 2 === 0 ? 'ask ' : ''}t${(tasks += 1)}`;
+          const at = (k: number) => instances[(n + k) % 2] as { url: string };
+          const client = clientOf(at(0));
+          const id = await client.start(tool, { name, ms: 20 + (tasks % 5) * 20 }).catch(() => undefined);
+          client.raw.close();
+          if (id === undefined) continue;
+          const latest = performance.now() + 90_000;
+          let status: unknown;
+          for (let k = 0; !ENDS.includes(String(status)); k++) {
+            expect(performance.now(), `${tool} ${name}`).toBeLessThan(latest);
+            const found = await asked(at(k), id);
+            status = found?.['status'];
+            const open = Object.keys((found?.['inputRequests'] ?? {}) as object);
+            if (open.length > 0) {
+              const answering = clientOf(at(k + 1));
+              await answering.update(id, Object.fromEntries(open.map((key) => [key, ACCEPT]))).catch(() => {});
+              answering.raw.close();
+            }
+            if (!ENDS.includes(String(status))) await new Promise((again) => setTimeout(again, 40));
+          }
+          outcomes.set(`${tool} ${String(status)}`, (outcomes.get(`${tool} ${String(status)}`) ?? 0) + 1);
+        }
+      };
+      const clients = Array.from({ length: CLIENTS }, (_, n) => runs(n));
+      for (let kills = 0; kills < KILLS; kills++) {
+        await new Promise((next) => setTimeout(next, 700 + ((kills * 137) % 400)));
+        const dead = instances[kills % 2] as { child: { kill(signal: string): boolean } };
+        dead.child.kill('SIGKILL');
+        instances[kills % 2] = await start();
+      }
+      isOver = true;
+      await Promise.all(clients);
+      console.log(`${kind}: ${KILLS} kills, ${tasks} tasks, ${JSON.stringify(Object.fromEntries(outcomes))}`);
+      expect(tasks).toBeGreaterThan(KILLS);
+      expect(outcomes.get('film failed') ?? 0).toBe(0);
+      expect(outcomes.get('hinted failed') ?? 0).toBe(0);
+      const recorded = new Set<string>();
+      for (const { begin, recorded: step } of lines()) {
+        if (begin !== undefined) expect(recorded.has(begin), `${begin} ran after it was recorded`).toBe(false);
+        if (step !== undefined) recorded.add(step);
+      }
+    },
+  );
+});

@@ -1,0 +1,112 @@
+/**
+ * An instance with tools whose calls become tasks. Each step appends a line to the effects file when it begins and once
+ * it is recorded, in one write: the file outlives a process that is killed. `KILL_AT` names a point at which the process
+ * kills itself, in the first run of a task with the name `die`.
+ *
+ *     node task-server.mjs <kind> <target> <effects>
+ */
+import { openSync, writeSync } from 'node:fs';
+import { McpServer } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+import { createMcpEndpoint } from '../../../dist/index.js';
+import { task } from '../../../dist/tasks/index.js';
+
+const [kind, target, effects] = process.argv.slice(2);
+const { KILL_AT, SOJOURN_NAME = 'tasks' } = process.env;
+const file = openSync(effects, 'a');
+const note = (line) => writeSync(file, `${JSON.stringify({ by: process.pid, ...line })}\n`);
+const die = () => process.kill(process.pid, 'SIGKILL');
+const pause = (ms) => new Promise((over) => setTimeout(over, ms));
+
+const { [kind]: open } = await import(`../../../dist/stores/${kind}/index.js`);
+const inner = open(target);
+/** Dies around the writes of a task. */
+const watched = (records) =>
+  new Proxy(records, {
+    get(of, name) {
+      const method = Reflect.get(of, name);
+      if (typeof method !== 'function') return method;
+      return async (...given) => {
+        const isDoomed = name === 'create' && given[0].body.includes('"die"');
+        if (
+          KILL_AT === 'at the end' &&
+          name === 'end' &&
+          given[2].includes('"completed"') &&
+          given[2].includes('"die frames')
+        )
+          die();
+        const outcome = await method.apply(of, given);
+        if (KILL_AT === 'after create' && isDoomed) die();
+        return outcome;
+      };
+    },
+  });
+const store = {
+  kind: inner.kind,
+  durable: inner.durable,
+  inProcess: inner.inProcess,
+  async open(options) {
+    const view = await inner.open(options);
+    const records = (of) => (of.name === 'tasks' ? watched(view.records(of)) : view.records(of));
+    return new Proxy(view, {
+      get: (on, name) => {
+        const member = Reflect.get(on, name);
+        if (name === 'records') return records;
+        return typeof member === 'function' ? member.bind(on) : member;
+      },
+    });
+  },
+};
+
+const inputSchema = z.object({ name: z.string(), ms: z.number().default(0) });
+const said = (text) => ({ content: [{ type: 'text', text }] });
+const question = { message: 'Publish?', requestedSchema: { type: 'object', properties: {} } };
+
+async function film({ name, ms }, _ctx, own) {
+  const at = (point) => {
+    if (KILL_AT === point && name === 'die' && own.attempt === 1) die();
+  };
+  const step = async (of) => {
+    const key = await own.step(of, async (key) => {
+      note({ begin: `${of} ${name}` });
+      at('in a step');
+      await pause(ms);
+      note({ effect: `${of} ${name}` });
+      at('after its effect');
+      return key;
+    });
+    note({ recorded: `${of} ${name}` });
+    at('after its record');
+    return key;
+  };
+  at('after the answer');
+  const frames = await step('frames');
+  const answers = name.includes('ask')
+    ? await Promise.all([own.elicit('one', question), own.elicit('two', question)])
+    : [];
+  const whole = await step('film');
+  return said(
+    `${name} ${frames.split(':')[1]} ${whole.split(':')[1]} ${answers.map(({ action }) => action).join()} attempt ${own.attempt}`,
+  );
+}
+
+const endpoint = createMcpEndpoint(
+  ({ serverOptions }) => {
+    const server = new McpServer({ name: 'films', version: '1' }, { ...serverOptions });
+    server.registerTool('film', { inputSchema }, task(film, { resume: true }));
+    server.registerTool('hinted', { inputSchema, annotations: { idempotentHint: true } }, task(film));
+    server.registerTool('pay', { inputSchema }, task(film));
+    return server;
+  },
+  { store, name: SOJOURN_NAME, logger: false, leaseMs: 1_000, tasks: true },
+);
+const { url } = await endpoint.listen({ port: 0 });
+console.log(`url ${url}`);
+process.on(
+  'SIGTERM',
+  () =>
+    void endpoint
+      .drain()
+      .then(() => endpoint.close())
+      .then(() => process.exit()),
+);
