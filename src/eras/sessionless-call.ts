@@ -230,7 +230,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
 
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
   expire(error: SojournError): void {
-    // A task has a time of its own.
+    // A task has its own time.
     if (this.response.isTask === true) return;
     this.refuse(error);
     this.work.end();

@@ -26,7 +26,7 @@ export const HELD = things({
     what: 'a request: its bytes, its text, its values, its handlers; the URIs of a `subscriptions/listen`',
     counted:
       'four times its bytes; 160 for a key, 48 for an object or array, 24 for an element; 12 KiB for a handler, ' +
-      '56 where it has a server of its own; 16 KiB and header fields on the fetch face',
+      '56 with its own server; 16 KiB and header fields on the fetch face',
     most: '`bodyBytes` and `bodyKeys` each',
     until: 'its answer is complete and its handlers have settled',
   },

@@ -161,7 +161,7 @@ export class Admission implements Held {
     return undefined;
   }
 
-  /** The request is answered, and its handler goes on as a task: only the place of its tool stays taken. */
+  /** The request is answered, and its handler runs on as a task: only the place of its tool stays taken. */
   leaveRequest(): void {
     for (const place of this.#places.splice(0, this.#ofRequest)) place.charge(-1, this.#user);
     this.#ofRequest = 0;

@@ -75,7 +75,7 @@ export class OwnTask {
   readonly owned: OwnedRecord;
   readonly #host: OwnTaskHost;
   readonly #run: TasksRun;
-  /** By the monotonic clock of this instance. */
+  /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly fields: Record<string, string>;
   readonly #timers = new Set<unknown>();
@@ -198,10 +198,9 @@ export class OwnTask {
     });
   }
 
-  /** The rest is done elsewhere. Resolves when that is stored. */
-  async detach(): Promise<void> {
-    this.release('detached');
-    await this.#host.writes.stored();
+  /** Resolves when everything so far is stored, or could not be. */
+  stored(): Promise<void> {
+    return this.#host.writes.stored();
   }
 
   // ——— what its client sees ———

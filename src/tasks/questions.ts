@@ -5,7 +5,7 @@
  */
 import { invalidRequest, type SojournError } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { type InputRequest, questionField, type Round, ROUND_FIELD } from './task-record.ts';
+import { questionField, type Round, ROUND_FIELD } from './task-record.ts';
 
 const MOST_QUESTIONS = 100;
 const MOST_BYTES = 262_144;
@@ -29,7 +29,7 @@ export function questionsOf(
     const key = keyInRound(name, round);
     const wrong = wrongKey(key);
     if (wrong !== undefined) return wrong;
-    added[questionField(key)] = JSON.stringify(request as InputRequest);
+    added[questionField(key)] = JSON.stringify(request);
     keys.push([key, name]);
   }
   const state = typeof requestState === 'string' ? requestState : undefined;

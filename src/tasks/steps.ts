@@ -1,6 +1,6 @@
 /**
  * What the runs of one task have recorded: results of steps, and the state of the task. A record of the kind `STEPS`,
- * with the id of the task and an owner of its own, so that a run that has lost its task records nothing more. Created
+ * with the id of the task and its own owner, so that a run that has lost its task records nothing more. Created
  * with the first value. The next run claims it.
  */
 import { OwnedRecord } from '../durable/owned-record.ts';
@@ -15,7 +15,7 @@ export interface StepsHost {
   readonly records: () => Records;
   /** This instance. */
   readonly owner: () => string;
-  /** By the clock of this instance, in ms since 1970. */
+  /** ms since 1970. */
   readonly now: () => number;
   /** How long the task lasts from now, in ms. */
   readonly restMs: () => number;

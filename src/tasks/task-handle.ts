@@ -24,7 +24,7 @@ export interface RunningTask {
   readonly id: string | undefined;
   /** 1, and 1 more after each crash. */
   readonly attempt: number;
-  /** Aborts on cancel, at the end of its time, on a drain, when it parks and on a take-over; its `reason` says which. */
+  /** Aborts on cancel, at the end of its time, on a drain, when it parks and when another instance takes it over. */
   readonly signal: AbortSignal | undefined;
   /** Makes the call a task now. Its client is answered, and asks for the result from then on. */
   start(): Promise<void>;
@@ -65,17 +65,17 @@ type Asks = Readonly<Record<'elicitInput' | 'requestSampling', (params: unknown)
 export class TaskHandle implements RunningTask {
   readonly #run: TaskRun | undefined;
   readonly #settings: TaskSettings;
-  /** Of the handler; where the call is no task, it asks with this. */
+  /** The methods of `ctx` that ask, where the call is no task. */
   readonly #asks: Partial<Asks>;
   readonly #used = new Set<string>();
-  /** Of a call that is no task. */
+  /** The state of a call that is no task. */
   readonly #values = new Map<string, string>();
 
   constructor(run: TaskRun | undefined, settings: TaskSettings, ctx: unknown) {
     this.#run = run;
     this.#settings = settings;
     const request = isObject(ctx) ? ctx['mcpReq'] : undefined;
-    this.#asks = (isObject(request) ? request : {}) as Partial<Asks>;
+    this.#asks = isObject(request) ? request : {};
   }
 
   get #task(): OwnTask | undefined {
@@ -177,6 +177,7 @@ export class TaskHandle implements RunningTask {
     if (run?.running === undefined) throw new Error('task.detach() needs a client with tasks: see when: "required"');
     const { id } = run.running;
     await run.detach();
+    // It has no run any more, so only `complete` and `fail` can end it.
     await begin(id);
     return new Promise<never>(() => {});
   }
@@ -211,7 +212,7 @@ function withTask(of: Readonly<Record<string, unknown>>, run: TaskRun, handle: T
   if ('signal' in of) made['signal'] = run.signal;
   for (const name of NOTIFIES) {
     const notify = of[name];
-    // Without a client notifications are dropped: a rejection would stop the handler half-way.
+    // No client gets these, and a rejection would stop the handler half-way.
     if (typeof notify === 'function')
       made[name] = async (...given: unknown[]) =>
         run.task === undefined ? (notify as Method).apply(of, given) : shown(run, given[0]);

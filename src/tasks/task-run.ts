@@ -6,7 +6,7 @@
  *       ╰──answer──▶ over                         ├──cancelled, or its time is over──▶ over
  *                                                 ╰──another instance owns it──▶ over
  *
- * While it is direct, the call is an ordinary one: everything passes through to the response of its client. The client
+ * While it is direct, the call is ordinary: everything passes through to the response of its client. The client
  * hears of the task when its record is stored, and nothing more after that. A run that begins with a stored task is
  * running from the start, and has no client.
  */
@@ -23,8 +23,8 @@ import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc
 import { type RequestFields, type RequestLife, SentRequest } from '../relay/sent-request.ts';
 import type { TimeProvider } from '../types.ts';
 import type { OwnTask } from './own-task.ts';
-import { progressIn } from './progress.ts';
 import { RunHandler } from './run-handler.ts';
+import { type FirstClient, RunSink } from './run-sink.ts';
 import type { TaskEnd, TaskSettings } from './task-record.ts';
 import { createdTask } from './wire-shapes.ts';
 
@@ -41,6 +41,8 @@ const STATES: Transitions<RunState> = {
 const BUSY_MS = 5_000;
 const REFUSED_MS = 30_000;
 
+const aborted = (why: string): DOMException => new DOMException(why, 'AbortError');
+
 /** The tasks of an instance. */
 export interface RunHost {
   /** Stores the task of a call. Rejects with the error that the call is refused with. */
@@ -50,14 +52,6 @@ export interface RunHost {
   readonly options: { readonly timeProvider: Required<TimeProvider> };
 }
 
-/** The connection of a request, and what its client gets without a task. */
-interface FirstClient {
-  readonly exchange: Exchange;
-  readonly response: AnswerSink;
-  /** Whether it waits for the answer. */
-  isOpen(): boolean;
-}
-
 export interface RunRequest {
   readonly fields: RequestFields;
   readonly authInfo: AuthInfo | undefined;
@@ -65,7 +59,7 @@ export interface RunRequest {
   readonly version: string;
 }
 
-export class TaskRun implements AnswerSink, RequestLife, SinkListener {
+export class TaskRun extends RunSink implements RequestLife {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;
@@ -74,7 +68,6 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
   readonly charged: number;
   readonly handler = new RunHandler();
   readonly #host: RunHost;
-  readonly #client: FirstClient | undefined;
   readonly #abort = new AbortController();
   #state: RunState = 'direct';
   #task: OwnTask | undefined = undefined;
@@ -87,7 +80,6 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
   #hasPlace = true;
   /** Called when the call has become a task. */
   onStart: (() => void) | undefined = undefined;
-  listener: SinkListener | undefined = undefined;
 
   /** A client has sent the call, or this instance has claimed its task. */
   constructor(
@@ -96,20 +88,16 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
     from: FirstClient | ((run: TaskRun) => OwnTask),
     charged = 0,
   ) {
+    super(typeof from === 'function' ? undefined : from);
     this.caller = new SentRequest(fields, authInfo, this);
     this.share = shareKey(fields.user, fields.address);
     this.request = request;
     this.version = version;
     this.#host = host;
     this.charged = charged;
-    if (typeof from === 'function') {
-      this.#client = undefined;
-      this.#task = from(this);
-      this.#state = 'running';
-    } else {
-      this.#client = from;
-      from.response.listener = this;
-    }
+    if (typeof from !== 'function') return;
+    this.#task = from(this);
+    this.#state = 'running';
   }
 
   #become(next: RunState): void {
@@ -120,7 +108,7 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
     return this.#task;
   }
 
-  /** The task, while this run is the one that may write it. */
+  /** The task, while this run may write it. */
   get running(): OwnTask | undefined {
     return this.#state === 'running' ? this.#task : undefined;
   }
@@ -154,12 +142,12 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
       this.#answerEarly();
       throw cause;
     }
-    const client = this.#client;
+    const { client } = this;
     this.#task = task;
     if (client === undefined || !client.isOpen()) {
       // Its client never learns the id, and would call again.
       task.end({ status: 'cancelled' });
-      return this.#leave(new DOMException('The client left before it heard of the task', 'AbortError'));
+      return this.#leave('The client left before it heard of the task');
     }
     // The end of its response is no end of the run.
     client.response.listener = undefined;
@@ -177,96 +165,62 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
 
   // ——— what the server sends ———
 
-  begin(): void {
-    if (this.#state === 'direct') this.#client?.response.begin();
+  protected get isDirect(): boolean {
+    return this.#state === 'direct';
   }
 
-  sendHead(): void {
-    if (this.#state === 'direct') this.#client?.response.sendHead();
+  protected shows(text: string): void {
+    this.running?.shows(text);
   }
 
-  message(json: string): void {
-    if (this.#state === 'direct') return this.#client?.response.message(json);
-    const task = this.running;
-    // Nothing else is sent for a task.
-    const text = task && progressIn(json);
-    if (task !== undefined && text !== undefined) task.shows(text);
-  }
-
-  answer(json: string, status?: number): void {
-    this.#settled(
-      () => this.#client?.response.answer(json, status),
-      () => this.#end(JSON.parse(json) as RpcResponse),
-    );
-  }
-
-  refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
-    this.#settled(
-      () => this.#client?.response.refuse(error, id, form),
-      () => this.#refused(error),
-    );
-  }
-
-  /** Without an answer: the server of the call was closed. */
-  done(status: number, headers?: HeaderList, body?: string): void {
-    this.#settled(
-      () => this.#client?.response.done(status, headers, body),
-      () => this.#finish({ status: 'failed', error: rpcError(internal(new Error('The server closed'))) }),
-    );
-  }
-
-  #settled(direct: () => void, asTask: () => void): void {
-    if (this.#state === 'creating') this.#early = () => this.#settled(direct, asTask);
+  protected settled(direct: (client: FirstClient) => void, asTask: () => void): void {
+    if (this.#state === 'creating') this.#early = () => this.settled(direct, asTask);
     else if (this.#state === 'running') asTask();
-    else if (this.#state === 'direct') {
+    else if (this.#state === 'direct' && this.client !== undefined) {
       // The call hears that it is over when the response of its client is.
-      if (this.#client !== undefined) this.#client.response.listener = this.listener;
+      this.client.response.listener = this.listener;
       this.#become('over');
-      direct();
+      direct(this.client);
     }
   }
 
-  #end({ result, error }: RpcResponse): void {
-    const task = this.running;
-    if (task === undefined) return;
+  protected ended({ result, error }: RpcResponse): void {
     const value = isObject(result) ? result : {};
-    if (error === undefined && value['resultType'] === 'input_required') {
-      this.#leave(new DOMException('The task waits for its client', 'AbortError'));
-      return task.parks(value);
-    }
+    if (error === undefined && value['resultType'] === 'input_required')
+      return this.#over('The task waits for its client', (task) => task.parks(value));
     // A build that lacks the tool, or a right that was taken back: the task waits for another instance, or its time.
-    const isRefused = !this.handler.hasBegun && (error !== undefined || value['isError'] === true);
-    if (isRefused) return this.#postpone(REFUSED_MS);
+    if (!this.handler.hasBegun && (error !== undefined || value['isError'] === true)) return this.#postpone(REFUSED_MS);
     if (this.#isDraining && this.handler.hasThrown) return this.#postpone(0);
     const failure = this.handler.error ?? error;
     this.#finish(failure === undefined ? { status: 'completed', result } : { status: 'failed', error: failure });
   }
 
-  #refused(error: SojournError): void {
+  protected failed(error: SojournError): void {
     if (!this.handler.hasBegun && error.retryable) this.#postpone(BUSY_MS);
     else this.#finish({ status: 'failed', error: rpcError(error) });
   }
 
   #finish(end: TaskEnd): void {
-    const task = this.running;
-    if (task === undefined) return;
-    this.#leave(new DOMException(`The task is ${end.status}`, 'AbortError'));
-    task.end(end);
+    this.#over(`The task is ${end.status}`, (task) => task.end(end));
   }
 
   /** Another run continues the task, after so many ms. */
   #postpone(inMs: number): void {
+    this.#over('Another run continues the task', (task) => task.release('queued', { inMs }));
+  }
+
+  #over(why: string, then: (task: OwnTask) => void): void {
     const task = this.running;
     if (task === undefined) return;
-    this.#leave(new DOMException('Another run continues the task', 'AbortError'));
-    task.release('queued', { inMs });
+    this.#leave(why);
+    then(task);
   }
 
   /** The run is over, and what its handler still does is not stored. */
-  #leave(reason: unknown): void {
+  #leave(why: string): void {
     if (this.#state === 'over') return;
     this.#become('over');
-    this.#abort.abort(reason);
+    this.#abort.abort(aborted(why));
     for (const fn of this.#onClose.splice(0)) attempt(this, fn);
     const { listener } = this;
     this.listener = undefined;
@@ -276,17 +230,14 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
 
   /** The task was cancelled or claimed by another instance, or its time is over. */
   stop(reason: string): void {
-    const task = this.running;
-    if (task === undefined) return;
-    this.#leave(new DOMException(`The run of a task was stopped: ${reason}`, 'AbortError'));
-    task.lost();
+    this.#over(`The run of a task was stopped: ${reason}`, (task) => task.lost());
   }
 
   /** Its instance drains: the handler may save what it has, and throw. Then another instance continues the task. */
   drain(): void {
     if (this.#state !== 'running') return;
     this.#isDraining = true;
-    this.#abort.abort(new DOMException('The instance drains', 'AbortError'));
+    this.#abort.abort(aborted('The instance drains'));
   }
 
   /** Its instance stops. */
@@ -297,20 +248,16 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
 
   /** Its handler waits for an answer: it holds nothing until that comes, and its promise never settles. */
   park(): void {
-    const task = this.running;
-    if (task === undefined) return;
     this.#isParked = true;
-    this.#leave(new DOMException('parked', 'AbortError'));
-    task.release('parked');
+    this.#over('The task is parked', (task) => task.release('parked'));
   }
 
-  /** The rest of the work is done elsewhere. */
+  /** The rest of the work is done elsewhere. Resolves when that is stored. */
   async detach(): Promise<void> {
     const task = this.running;
-    if (task === undefined) return;
     this.#isParked = true;
-    this.#leave(new DOMException('The task was detached', 'AbortError'));
-    await task.detach();
+    this.#over('The task is detached', (own) => own.release('detached'));
+    await task?.stored();
   }
 
   get isParked(): boolean {
@@ -331,7 +278,7 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
     this.#giveBack();
   }
 
-  /** A handler that ignores its signal keeps its place. One that is parked will never settle. */
+  /** A handler that ignores its signal keeps its place. A parked handler never settles. */
   #giveBack(): void {
     const isActive = this.handler.isActive && !this.#isParked;
     if (!this.#hasPlace || this.#task === undefined || this.#state !== 'over' || isActive) return;
@@ -343,37 +290,13 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
     return this.#task !== undefined;
   }
 
-  get hasBegun(): boolean {
-    return this.#state !== 'direct' || this.#client?.response.hasBegun === true;
-  }
-
   get isOpen(): boolean {
-    if (this.#state === 'direct') return this.#client?.isOpen() === true;
-    return this.#state !== 'over';
-  }
-
-  // ——— the response of its client ———
-
-  get label(): string {
-    return this.listener?.label ?? '';
-  }
-
-  endTurn(): void {
-    this.listener?.endTurn?.();
-  }
-
-  hostStopped(): void {
-    this.listener?.hostStopped?.();
-  }
-
-  opened(sink: Sink): void {
-    this.listener?.opened?.(sink);
+    return this.isDirect ? this.client?.isOpen() === true : this.#state !== 'over';
   }
 
   /** Its client left. While the task is being stored this is no end: the record shows it. */
   sinkClosed(): void {
-    if (this.#state !== 'direct') return;
-    this.#leave(new DOMException('The client of the call left', 'AbortError'));
+    if (this.isDirect) this.#leave('The client of the call left');
   }
 
   // ——— its request ———
@@ -384,15 +307,7 @@ export class TaskRun implements AnswerSink, RequestLife, SinkListener {
   }
 
   fail(cause: unknown): void {
-    if (this.#state === 'direct' && this.#client !== undefined) return this.#client.exchange.fail(cause);
+    if (this.isDirect && this.client !== undefined) return this.client.exchange.fail(cause);
     this.#finish({ status: 'failed', error: rpcError(internal(cause)) });
-  }
-
-  get node(): RequestSource['node'] {
-    return this.#client?.exchange.request.node;
-  }
-
-  heldBy(work: RunningWork, own?: number): void {
-    this.#client?.exchange.heldBy(work, own);
   }
 }

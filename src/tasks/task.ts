@@ -1,6 +1,7 @@
 /**
- * `task()`: lets the call of a tool become a task, for clients that declare the extension `io.modelcontextprotocol/tasks`.
- * The handler's own code decides when: no list of such tools exists. For every other client the call is an ordinary one.
+ * `task()`: lets the call of a tool become a task, for clients that declare the extension
+ * `io.modelcontextprotocol/tasks`. The handler's own code decides when: no list of such tools exists. For every other
+ * client the call is ordinary.
  *
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves.
  */
@@ -28,7 +29,7 @@ export interface TaskOptions {
    * tool say. A task that may not run again ends as `owner_lost`.
    */
   readonly resume?: boolean | undefined;
-  /** How long the task may take from its creation, in ms: 1,000 to 2,592,000,000 (30 days). Default 86,400,000 (24 h). */
+  /** How long the task may take from its creation, in ms: 1,000 to 2,592,000,000 (30 days). Default 24 h. */
   readonly ttlMs?: number | undefined;
   /** How long its result is kept at least, in ms. Default 3,600,000 (1 h). */
   readonly keepMs?: number | undefined;

@@ -188,7 +188,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     if (this.takes) this.#released(id);
   }
 
-  /** A task was answered or ended, perhaps one that runs elsewhere. */
+  /** A task was answered or ended, perhaps perhaps elsewhere. */
   ring(id: string, owner: string | null): void {
     const run = this.#runs.get(id);
     if (run?.task !== undefined) this.#look(run.task);

@@ -1,7 +1,7 @@
 /**
- * The methods of the extension `io.modelcontextprotocol/tasks` (its schema of 2026-08): `tasks/get`, `tasks/update`,
- * `tasks/cancel`. Any instance answers them from the store. Each checks that its client has declared the extension, before
- * it looks at the id.
+ * The methods of the extension `io.modelcontextprotocol/tasks` (SEP-2663): `tasks/get`, `tasks/update`, `tasks/cancel`.
+ * Any instance answers them from the store. Each checks that its client has declared the extension, before it looks at
+ * the id.
  */
 import { invalidParams, SojournError, taskRequired, taskUnreadable } from '../errors.ts';
 import { type TaskCall, type TaskCalls, TASKS_EXTENSION } from '../eras/modern/task-calls.ts';

@@ -163,7 +163,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
             expect(performance.now(), `${tool} ${name}`).toBeLessThan(latest);
             const found = await asked(at(k), id);
             status = found?.['status'];
-            const open = Object.keys((found?.['inputRequests'] ?? {}) as object);
+            const open = Object.keys(found?.['inputRequests'] ?? {});
             if (open.length > 0) {
               const answering = clientOf(at(k + 1));
               await answering.update(id, Object.fromEntries(open.map((key) => [key, ACCEPT]))).catch(() => {});

@@ -78,7 +78,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
   readonly share: string;
   readonly request: RpcRequest;
   readonly version: string;
-  /** What a run without a first client takes, charged while it has none. Where there was one, its request is charged. */
+  /** What a run that another instance began takes, while it has no client. Else its request is charged. */
   readonly runBytes: number;
   readonly #host: ResumableHost;
   readonly #first: CallPosition;

@@ -1,7 +1,7 @@
 /**
  * An instance with tools whose calls become tasks. Each step appends a line to the effects file when it begins and once
- * it is recorded, in one write: the file outlives a process that is killed. `KILL_AT` names a point at which the process
- * kills itself, in the first run of a task with the name `die`.
+ * it is recorded, in one write. The file outlives a killed process. `KILL_AT` names a point at which it kills itself,
+ * in the first run of a task with the name `die`.
  *
  *     node task-server.mjs <kind> <target> <effects>
  */

@@ -1,0 +1,107 @@
+/** What a run takes from its server and from the response of its client, and where each of it goes. */
+import type { RequestId } from '@modelcontextprotocol/server';
+import { internal, type SojournError } from '../errors.ts';
+import type { LostForm } from '../http/answer.ts';
+import type { AnswerSink } from '../http/answer-sink.ts';
+import type { Exchange, HeaderList, RunningWork } from '../http/exchange.ts';
+import type { RequestSource } from '../http/request-view.ts';
+import type { Sink, SinkListener } from '../http/sink.ts';
+import type { RpcResponse } from '../protocol/jsonrpc.ts';
+import { progressIn } from './progress.ts';
+
+/** The connection of a request, and what its client gets without a task. */
+export interface FirstClient {
+  readonly exchange: Exchange;
+  readonly response: AnswerSink;
+  /** Whether it waits for the answer. */
+  isOpen(): boolean;
+}
+
+export abstract class RunSink implements AnswerSink, SinkListener {
+  /** `undefined`: no client waits for this run. */
+  protected readonly client: FirstClient | undefined;
+  listener: SinkListener | undefined = undefined;
+
+  constructor(client: FirstClient | undefined) {
+    this.client = client;
+    if (client !== undefined) client.response.listener = this;
+  }
+
+  /** The call is ordinary: everything passes through to its client. */
+  protected abstract get isDirect(): boolean;
+  /** What the client of a task is shown. */
+  protected abstract shows(text: string): void;
+  /** The server has settled the call: `direct` tells its client, `asTask` the task. */
+  protected abstract settled(direct: (client: FirstClient) => void, asTask: () => void): void;
+  protected abstract ended(answer: RpcResponse): void;
+  protected abstract failed(error: SojournError): void;
+  abstract readonly isOpen: boolean;
+  abstract sinkClosed(): void;
+
+  begin(): void {
+    if (this.isDirect) this.client?.response.begin();
+  }
+
+  sendHead(): void {
+    if (this.isDirect) this.client?.response.sendHead();
+  }
+
+  get hasBegun(): boolean {
+    return !this.isDirect || this.client?.response.hasBegun === true;
+  }
+
+  message(json: string): void {
+    if (this.isDirect) return this.client?.response.message(json);
+    // Nothing else is sent for a task.
+    const text = progressIn(json);
+    if (text !== undefined) this.shows(text);
+  }
+
+  answer(json: string, status?: number): void {
+    this.settled(
+      ({ response }) => response.answer(json, status),
+      () => this.ended(JSON.parse(json) as RpcResponse),
+    );
+  }
+
+  refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
+    this.settled(
+      ({ response }) => response.refuse(error, id, form),
+      () => this.failed(error),
+    );
+  }
+
+  /** The server of the call was closed, and there is no answer. */
+  done(status: number, headers?: HeaderList, body?: string): void {
+    this.settled(
+      ({ response }) => response.done(status, headers, body),
+      () => this.failed(internal(new Error('The server of a task was closed'))),
+    );
+  }
+
+  // ——— the response of its client ———
+
+  get label(): string {
+    return this.listener?.label ?? '';
+  }
+
+  endTurn(): void {
+    this.listener?.endTurn?.();
+  }
+
+  hostStopped(): void {
+    this.listener?.hostStopped?.();
+  }
+
+  opened(sink: Sink): void {
+    this.listener?.opened?.(sink);
+  }
+
+  get node(): RequestSource['node'] {
+    return this.client?.exchange.request.node;
+  }
+
+  heldBy(work: RunningWork, own?: number): void {
+    this.client?.exchange.heldBy(work, own);
+  }
+}
