@@ -14,6 +14,7 @@ import { registerPrompts } from '../conformance/fixture/prompts.ts';
 import { registerPushTools } from '../conformance/fixture/push-tools.ts';
 import { registerResources } from '../conformance/fixture/resources.ts';
 import { registerStreamTools } from '../conformance/fixture/stream-tools.ts';
+import { registerTaskTools } from '../conformance/fixture/task-tools.ts';
 
 /** Fits sojourn's factory context and the SDK's own, because both serve the fixture. */
 export type FixtureContext = McpRequestContext & {
@@ -41,6 +42,7 @@ export function createFixtureServer(
   registerStreamTools(server, notifier);
   registerPushTools(server);
   registerMrtrTools(server, codec);
+  registerTaskTools(server);
   registerResources(server);
   registerPrompts(server);
   return server;
