@@ -89,6 +89,8 @@ export default defineConfig(({ mode }) => {
         { find: /^sojourn\/postgres$/, replacement: source('stores/postgres/index.ts') },
         { find: /^sojourn\/nats$/, replacement: source('stores/nats/index.ts') },
         { find: /^sojourn\/store$/, replacement: source('stores/index.ts') },
+        { find: /^sojourn\/once$/, replacement: source('once/index.ts') },
+        { find: /^sojourn\/tasks$/, replacement: source('tasks/index.ts') },
         { find: /^sojourn\/testing$/, replacement: source('testing/index.ts') },
       ],
     },

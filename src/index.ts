@@ -18,6 +18,7 @@ export type { Observe } from './observe/observer.ts';
 export type { AroundRequest, NextRun, RequestAnswer, RequestChange, RunningRequest } from './options/around-request.ts';
 export type { McpEndpointOptions } from './options/endpoint-options.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';
+export type { EndpointTasks, TaskInfo } from './endpoint/tasks.ts';
 export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
 export type { Store } from './stores/store.ts';
 export type {

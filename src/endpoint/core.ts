@@ -21,7 +21,7 @@ import { createOutage, type Outage } from './outage.ts';
 import { StoreHealth } from './store-health.ts';
 import { CallerChecks } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
-import { createTasks, type EndpointTaskParts } from './tasks.ts';
+import { createTasks, type EndpointTaskParts } from './task-parts.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
 import { dailyKeys, keysInWait } from './request-state-keys.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';

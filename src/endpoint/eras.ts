@@ -19,7 +19,7 @@ import type { Registry } from '../session/registry.ts';
 import { Replays } from '../session/streams/replays.ts';
 import type { SessionOpener } from '../session/life/session-opener.ts';
 import type { EndpointBus } from './bus.ts';
-import type { EndpointTaskParts } from './tasks.ts';
+import type { EndpointTaskParts } from './task-parts.ts';
 
 export interface ErasOptions {
   readonly registry: Registry;

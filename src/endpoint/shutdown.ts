@@ -10,7 +10,7 @@ import type { OnceLedger } from '../once/ledger.ts';
 import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Eras } from './eras.ts';
-import type { EndpointTaskParts } from './tasks.ts';
+import type { EndpointTaskParts } from './task-parts.ts';
 
 /** How often a drain checks whether running requests have finished. */
 const DRAIN_POLL_MS = 25;

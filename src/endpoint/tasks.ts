@@ -1,16 +1,11 @@
-/** The tasks of an endpoint (`tasks/`): wires their parts, and `endpoint.tasks`. */
+/** `endpoint.tasks`: the tasks of the deployment, for the application. */
 import { optionsContradict } from '../errors.ts';
-import type { Instance } from '../cluster/instance.ts';
-import type { ModernEra } from '../eras/modern/modern-era.ts';
-import { mayRunTwice } from '../eras/modern/may-run-twice.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { type TaskRunner, TakeOver } from '../tasks/take-over.ts';
-import { type KeptTask, readBody, readOutcome } from '../tasks/task-record.ts';
-import type { TaskRun } from '../tasks/task-run.ts';
-import { type TaskInstance, Tasks, type TasksOptions } from '../tasks/tasks.ts';
+import { readBody, readOutcome } from '../tasks/task-record.ts';
+import type { Tasks } from '../tasks/tasks.ts';
 import { type DetailedTask, detailedTask } from '../tasks/wire-shapes.ts';
-import { TaskWire } from '../tasks/wire.ts';
 import type { CoreLoader } from './core-loader.ts';
+import type { EndpointTaskParts } from './task-parts.ts';
 
 /** A task, as `endpoint.tasks` shows it. */
 export interface TaskInfo extends DetailedTask {
@@ -40,51 +35,6 @@ export interface EndpointTasks {
 
 const PAGE = 100;
 const INTERNAL = -32_603;
-
-/** The parts of a core that serve tasks. */
-export class EndpointTaskParts implements TaskRunner {
-  readonly tasks: Tasks;
-  readonly wire: TaskWire;
-  readonly #takeOver: TakeOver;
-  #era: ModernEra | undefined;
-
-  constructor(given: TasksOptions) {
-    this.tasks = new Tasks(given);
-    this.#takeOver = new TakeOver({ tasks: this.tasks, store: given.store, runner: this });
-    this.wire = new TaskWire(this.tasks, this.#takeOver);
-  }
-
-  serveWith(era: ModernEra): void {
-    this.#era = era;
-  }
-
-  serveAgain(run: TaskRun, counts: boolean): void {
-    this.#era?.serveAgain(run, counts);
-  }
-
-  async mayRunTwice(kept: KeptTask, user: string | null): Promise<boolean | undefined> {
-    const era = this.#era;
-    if (era === undefined) return undefined;
-    const { request, version, auth: authInfo } = kept;
-    const fields = { ...kept.fields, user: user ?? undefined };
-    return mayRunTwice({ fields, authInfo, request, version }, this.tasks.options, era);
-  }
-
-  async close(graceMs: number): Promise<void> {
-    this.#takeOver.stop();
-    await this.tasks.close(graceMs);
-  }
-}
-
-/** `undefined`: without the option `tasks`. */
-export function createTasks(
-  given: Omit<TasksOptions, 'instance'> & { readonly instance: Instance },
-): EndpointTaskParts | undefined {
-  if (!given.options.tasks) return undefined;
-  const { lease } = given.instance;
-  const look: TaskInstance['look'] = (to, id) => given.instance.notify(to, { kind: 'look', of: 'tasks', id });
-  return new EndpointTaskParts({ ...given, instance: { lease, look } });
-}
 
 export function endpointTasks(parts: EndpointTaskParts | undefined, loader: CoreLoader): EndpointTasks {
   const opened = async (): Promise<Tasks> => {

@@ -71,11 +71,14 @@ export abstract class RunSink implements AnswerSink, SinkListener {
     );
   }
 
-  /** The server of the call was closed, and there is no answer. */
+  /** Without a body the server of the call was closed, and there is no answer. */
   done(status: number, headers?: HeaderList, body?: string): void {
     this.settled(
       ({ response }) => response.done(status, headers, body),
-      () => this.failed(internal(new Error('The server of a task was closed'))),
+      () => {
+        if (body === undefined) this.failed(internal(new Error('The server of a task was closed')));
+        else this.ended(JSON.parse(body) as RpcResponse);
+      },
     );
   }
 

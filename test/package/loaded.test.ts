@@ -76,6 +76,7 @@ describe.each([
       'stores',
       'stores/memory',
       'stores/shared',
+      'tasks',
     ]);
     expect(loaded.files.filter((file) => /^stores\/[^/]+$/.test(file))).toEqual(['stores/store.js']);
   });

@@ -16,10 +16,10 @@ const DEMO = { timeout: 120_000 };
 /**
  * A little above the size in docs/internals/performance.md, "Start-up and size". 90 kB of it are `sojourn demo`, and of
  * these the official clients of both eras 68 kB, minified: the demo must run without a network. Unpacked, `once` and
- * its command take 46 kB, and the cases of the store contract for groups 20 kB.
+ * its command take 46 kB, the cases of the store contract for groups 20 kB, and tasks 110 kB (packed 27).
  */
-const PACKED_BYTES_MOST = 850_000;
-const UNPACKED_BYTES_MOST = 3_000_000;
+const PACKED_BYTES_MOST = 900_000;
+const UNPACKED_BYTES_MOST = 3_200_000;
 /** The SDK with two packages, commander, pino and pino's dependencies. One more needs a decision. */
 const DEPENDENCIES_MOST = 17;
 

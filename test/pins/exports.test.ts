@@ -21,6 +21,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'DrainOptions',
       'EndReason',
       'EndpointHealth',
+      'EndpointTasks',
       'ErrorCode',
       'ErrorContext',
       'EventRetention',
@@ -65,6 +66,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'Sessions',
       'SharedList',
       'Store',
+      'TaskInfo',
       'TimeProvider',
       'TrustedProxyUser',
       'VerifyToken',
@@ -120,6 +122,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'WriteOutcome',
     ],
   },
+  './tasks': { values: ['currentTask', 'task'], types: ['RunningTask', 'TaskOptions'] },
   './testing': {
     values: [
       'FaultProxy',

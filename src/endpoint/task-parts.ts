@@ -1,0 +1,53 @@
+/** The parts of a core that serve tasks (`tasks/`). */
+import type { Instance } from '../cluster/instance.ts';
+import { mayRunTwice } from '../eras/modern/may-run-twice.ts';
+import type { ModernEra } from '../eras/modern/modern-era.ts';
+import { type TaskRunner, TakeOver } from '../tasks/take-over.ts';
+import type { KeptTask } from '../tasks/task-record.ts';
+import type { TaskRun } from '../tasks/task-run.ts';
+import { type TaskInstance, Tasks, type TasksOptions } from '../tasks/tasks.ts';
+import { TaskWire } from '../tasks/wire.ts';
+
+export class EndpointTaskParts implements TaskRunner {
+  readonly tasks: Tasks;
+  readonly wire: TaskWire;
+  readonly #takeOver: TakeOver;
+  #era: ModernEra | undefined;
+
+  constructor(given: TasksOptions) {
+    this.tasks = new Tasks(given);
+    this.#takeOver = new TakeOver({ tasks: this.tasks, store: given.store, runner: this });
+    this.wire = new TaskWire(this.tasks, this.#takeOver);
+  }
+
+  serveWith(era: ModernEra): void {
+    this.#era = era;
+  }
+
+  serveAgain(run: TaskRun, counts: boolean): void {
+    this.#era?.serveAgain(run, counts);
+  }
+
+  async mayRunTwice(kept: KeptTask, user: string | null): Promise<boolean | undefined> {
+    const era = this.#era;
+    if (era === undefined) return undefined;
+    const { request, version, auth: authInfo } = kept;
+    const fields = { ...kept.fields, user: user ?? undefined };
+    return mayRunTwice({ fields, authInfo, request, version }, this.tasks.options, era);
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.#takeOver.stop();
+    await this.tasks.close(graceMs);
+  }
+}
+
+/** `undefined`: without the option `tasks`. */
+export function createTasks(
+  given: Omit<TasksOptions, 'instance'> & { readonly instance: Instance },
+): EndpointTaskParts | undefined {
+  if (!given.options.tasks) return undefined;
+  const { lease } = given.instance;
+  const look: TaskInstance['look'] = (to, id) => given.instance.notify(to, { kind: 'look', of: 'tasks', id });
+  return new EndpointTaskParts({ ...given, instance: { lease, look } });
+}
