@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { startNode } from '../kit/child-process.ts';
 import { until } from '../kit/until.ts';
 
-/** Lines of `info` with their fields: about clients and sessions that come and go, and about a drain. */
+/** Lines of `info` with their fields: about clients, sessions and instances that come and go. */
 const NOTICES =
-  /^sojourn: (?:A (?:client connected|session ended|session continues here)|This instance (?:drains: .*?|has drained))(?: \{.*\})?\n/gm;
+  /^sojourn: (?:A (?:client connected|session ended|session continues here)|This instance (?:joined the deployment|drains: .*?|has drained))(?: \{.*\})?\n/gm;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
