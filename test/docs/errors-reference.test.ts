@@ -40,6 +40,7 @@ const THROWN = [
   'OUTSIDE_HANDLER',
   'ONCE_WITHIN_ITSELF',
   'ONCE_KEY_INVALID',
+  'STEP_INVALID',
   'DEFINITION_REFUSED',
   'MODULE_INVALID',
   'PACKAGE_UNSUPPORTED',
@@ -76,8 +77,10 @@ describe('an error that says that a call may have run', () => {
       'OWNER_LOST',
       'OWNER_UNREACHABLE',
       'RESULT_NOT_KEPT',
+      'RESULT_TOO_LARGE',
       'SESSION_ENDED',
       'SESSION_NOT_FOUND',
+      'TOO_MANY_ATTEMPTS',
       'USER_LIMIT',
     ]);
   });
