@@ -41,8 +41,8 @@ const ANSWERS: readonly Answer[] = [
   },
   {
     question: 'How do I do work of three minutes?',
-    clicks: ['docs/guide/work-that-takes-minutes.md'],
-    says: /report_status/,
+    clicks: ['docs/guide/long-running-tools.md'],
+    says: /task\.step\(/,
   },
   {
     question: 'What do I do about ERESOLVE?',
