@@ -42,7 +42,7 @@ export interface OwnTaskHost {
   readonly lease: { readonly owner: string };
   /** The instance has stopped: nothing is written any more. */
   readonly stopped: boolean;
-  /** This instance has no run of it any more. */
+  /** This instance has nothing to write about it any more. */
   over(task: OwnTask): void;
   /** It can continue at once, here or elsewhere. */
   released(id: string): void;
@@ -136,9 +136,11 @@ export class OwnTask {
     return (this.#stamp = Math.max(this.#stamp, this.#host.options.timeProvider.now()));
   }
 
-  #background(work: () => Promise<unknown>): void {
+  /** `isLast`: no run follows here before it is stored. */
+  #background(work: () => Promise<unknown>, isLast = false): void {
     const { writes, options } = this.#host;
-    writes.add(work, (err) =>
+    const done = isLast ? () => work().finally(() => this.#host.over(this)) : work;
+    writes.add(done, (err) =>
       options.logger.error({ err, tool: this.kept.tool }, 'What happened to a task could not be stored'),
     );
   }
@@ -170,7 +172,7 @@ export class OwnTask {
         return stored(short());
       });
       await this.steps.end();
-    });
+    }, true);
   }
 
   /** Its handler returned questions. */
@@ -194,8 +196,9 @@ export class OwnTask {
     this.#background(async () => {
       await this.steps.release();
       const saved = await this.#save({ head, fields, stamp, due, release: true });
+      this.#host.over(this);
       if (saved === 'rung' || (saved === 'written' && !waits && inMs === 0)) this.#host.released(this.id);
-    });
+    }, true);
   }
 
   /** Resolves when everything so far is stored, or could not be. */
@@ -301,19 +304,19 @@ export class OwnTask {
     return () => void (isOver = true);
   }
 
-  /** This instance has no run of it any more. */
+  /** Its run is over. */
   #leave(): void {
     const { timeProvider: time } = this.#host.options;
     for (const timer of this.#timers) time.clearTimeout(timer);
     this.#timers.clear();
     // What was to be shown last is part of how it ended.
     if (this.#message !== undefined) this.fields[MESSAGE_FIELD] = this.#message;
-    this.#host.over(this);
   }
 
   /** Another instance has it, or it has ended. */
   lost(): void {
     this.#leave();
+    this.#host.over(this);
   }
 }
 

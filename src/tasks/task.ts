@@ -5,8 +5,8 @@
  *
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves.
  */
-import { taskRequired } from '../errors.ts';
-import { checkChoice, checkFunction, checkNumber } from '../options/checks.ts';
+import { optionInvalid, taskRequired } from '../errors.ts';
+import { checkChoice, checkFunction, checkNames, checkNumber } from '../options/checks.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isAnswer } from '../session/calls/answer-error.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
@@ -49,14 +49,24 @@ interface Checked {
 }
 
 /**
- * Wraps the handler of a tool. It gets a third argument, its `RunningTask`. Throws a `TypeError` or `RangeError` for an
- * invalid option.
+ * Wraps the handler of a tool. It gets one more argument, its `RunningTask`. Throws a `TypeError` or `RangeError` for
+ * an invalid option.
  */
 export function task<Given extends unknown[], Result>(
   handler: (...given: [...Given, RunningTask]) => Returned<Result>,
+  options?: TaskOptions,
+): (...given: Given) => Promise<Result>;
+/** A handler may leave its last arguments out. */
+export function task<Args, Context, Result>(
+  handler: (args: Args, ctx: Context, task: RunningTask) => Returned<Result>,
+  options?: TaskOptions,
+): (args: Args, ctx: Context) => Promise<Result>;
+export function task<Result>(
+  given: (...given: never[]) => Returned<Result>,
   options: TaskOptions = {},
-): (...given: Given) => Promise<Result> {
-  const checked = check(handler, options);
+): (...given: unknown[]) => Promise<Result> {
+  const checked = check(given, options);
+  const handler = given as (...given: unknown[]) => Returned<Result>;
   return async (...given) => {
     const call = currentCall.getStore();
     const run = call?.task instanceof TaskRun ? call.task : undefined;
@@ -78,8 +88,13 @@ export function task<Given extends unknown[], Result>(
   };
 }
 
-function check(handler: unknown, { when = 'always', ...of }: TaskOptions): Checked {
+const NAMES: readonly (keyof TaskOptions)[] = ['when', 'resume', 'ttlMs', 'keepMs', 'pollIntervalMs', 'maxAttempts'];
+
+function check(handler: unknown, given: TaskOptions): Checked {
   checkFunction('the handler of task()', handler, 'a function');
+  const { when = 'always', ...of } = checkNames('task()', given, NAMES, []) as TaskOptions;
+  if (of.resume !== undefined && typeof of.resume !== 'boolean')
+    throw optionInvalid('type', 'resume of task()', of.resume, 'true or false');
   const isSlow = isObject(when);
   return {
     when: isSlow ? 'slow' : checkChoice('when of task()', when, ['always', 'required', 'manual']),

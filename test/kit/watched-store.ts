@@ -21,7 +21,7 @@ import { until } from './until.ts';
  * an append of marks alone is a `mark`.
  */
 type Call =
-  | `${'sessions' | 'calls' | 'once'}.${keyof Records | 'release' | 'mark'}`
+  | `${'sessions' | 'calls' | 'once' | 'tasks' | 'steps'}.${keyof Records | 'release' | 'mark'}`
   | `instances.${keyof InstanceStore}`;
 
 export interface WatchedStore extends Store {
@@ -38,6 +38,8 @@ export interface WatchedView extends Pick<OpenStore, 'instances' | 'secret'> {
   readonly sessions: Records;
   readonly calls: Records;
   readonly once: Records;
+  readonly tasks: Records;
+  readonly steps: Records;
 }
 
 /** `durable`, `inProcess`: what endpoints take the store for, whatever it is. */
@@ -78,11 +80,16 @@ export function watchedStore({
     views,
     async open(options) {
       const view = await inner.open(options);
-      const [sessions, calls, once] = options.kinds.map((kind) => view.records(kind));
-      if (sessions === undefined || calls === undefined || once === undefined)
-        throw new Error('an endpoint has three kinds of records');
+      const plain = new Map(options.kinds.map((kind) => [kind.name, view.records(kind)]));
+      const of = (name: string): Records => {
+        const records = plain.get(name);
+        if (records === undefined) throw new Error(`an endpoint has no records of the kind ${name}`);
+        return records;
+      };
+      const [sessions, calls, once, tasks, steps] = [of('sessions'), of('calls'), of('once'), of('tasks'), of('steps')];
       const { instances } = view;
-      views.push({ sessions, calls, once, instances, secret: (name, keepMs) => view.secret(name, keepMs) });
+      const secret = (name: string, keepMs?: number) => view.secret(name, keepMs);
+      views.push({ sessions, calls, once, tasks, steps, instances, secret });
       const watched = new Map(options.kinds.map((kind) => [kind.name, watch(kind.name, view.records(kind))]));
       return {
         records: ({ name }) => watched.get(name) as Records,

@@ -1,0 +1,339 @@
+/** What happens to a task in its life: time, outages, limits, hooks and rights. */
+import { McpServer } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import { storeAway } from '../../src/errors.ts';
+import { currentRequest, type McpEndpointContext, type McpEndpointOptions } from '../../src/index.ts';
+import { currentTask, type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { postModern } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+import { CAPABILITIES, Effects, TaskClient, taskServer, text } from './kit.ts';
+
+const QUESTION = { message: 'Sure?', requestedSchema: { type: 'object' as const, properties: {} } };
+
+type Handler = (own: RunningTask, ctx: { mcpReq: { signal: AbortSignal } }) => unknown;
+
+/** A server with one tool. */
+function serverOf(handler: Handler, options: TaskOptions = {}) {
+  return ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+    const server = new McpServer({ name: 'life', version: '1' }, serverOptions);
+    const run = task(
+      async (_args: object, ctx: unknown, own: RunningTask) => text(String(await handler(own, ctx as never))),
+      options,
+    );
+    server.registerTool('run', { inputSchema: z.object({}) }, run);
+    return server;
+  };
+}
+
+async function open(handler: Handler, options: TaskOptions = {}, endpoint: McpEndpointOptions = {}) {
+  const served = await serve(serverOf(handler, options), { tasks: true, ...endpoint });
+  return { ...served, client: new TaskClient(served.client()) };
+}
+
+/** Handlers of a test that wait for it. */
+function held() {
+  const effects = new Effects();
+  onTestFinished(() => effects.open());
+  return effects;
+}
+
+test('the code of a handler finds its task, and a call without one has none', async () => {
+  const seen: Array<string | undefined> = [];
+  const { client } = await open(() => seen.push(currentTask()?.id));
+  const id = await client.start('run');
+  await client.ended(id);
+  expect(seen).toEqual([id]);
+  expect(currentTask()).toBeUndefined();
+});
+
+test('what a handler shows is a status message, at most once a second, and the last one stays', async () => {
+  const time = createFakeTime();
+  const waits = held();
+  const handler: Handler = async (own) => {
+    own.status('one');
+    own.progress(1, 2, 'two');
+    await waits.wait();
+    own.status('three');
+    return 'done';
+  };
+  const store = watchedStore();
+  const { client } = await open(handler, {}, { timeProvider: time, store });
+  const id = await client.start('run');
+  await time.advance(1_000);
+  expect(await client.get(id)).toMatchObject({ status: 'working', statusMessage: 'two (1 of 2)' });
+  waits.open();
+  await until(async () => (await client.get(id))['status'] === 'completed');
+  expect(await client.get(id)).toMatchObject({ statusMessage: 'three' });
+  expect(store.calls.filter(({ call }) => call === 'tasks.save')).toHaveLength(1);
+});
+
+test('at the end of its time a task is aborted, and is unknown from then on', async () => {
+  const time = createFakeTime();
+  const waits = held();
+  let signal: AbortSignal | undefined;
+  const handler: Handler = (own) => {
+    ({ signal } = own);
+    return waits.wait();
+  };
+  const { client } = await open(handler, { ttlMs: 60_000 }, { timeProvider: time });
+  const id = await client.start('run');
+  await time.advance(59_000);
+  expect(await client.get(id)).toMatchObject({ status: 'working', ttlMs: 60_000 });
+  await time.advance(2_000);
+  expect(signal?.aborted).toBe(true);
+  await expect(client.get(id)).rejects.toThrow('no task with this id');
+});
+
+test('a result is kept for keepMs at least, and ttlMs says so', async () => {
+  const time = createFakeTime();
+  const waits = held();
+  const { client } = await open(() => waits.wait(), { ttlMs: 60_000, keepMs: 600_000 }, { timeProvider: time });
+  const id = await client.start('run');
+  await time.advance(50_000);
+  waits.open();
+  await until(async () => (await client.get(id))['status'] === 'completed');
+  expect(await client.get(id)).toMatchObject({ ttlMs: 650_000 });
+  await time.advance(599_000);
+  expect(await client.get(id)).toMatchObject({ status: 'completed' });
+  await time.advance(2_000);
+  await expect(client.get(id)).rejects.toThrow('no task with this id');
+});
+
+test('a client that leaves while its task is being stored leaves no task that runs', async () => {
+  const store = watchedStore();
+  let ran = 0;
+  const { client, endpoint } = await open(() => (ran += 1), {}, { store });
+  const stored = gate();
+  onTestFinished(() => stored.open());
+  store.before['tasks.create'] = () => stored.hook();
+  const raw = client.raw;
+  const posted = postModern(raw, 'tools/call', { name: 'run', arguments: {} }, { capabilities: CAPABILITIES }).catch(
+    () => {},
+  );
+  await until(() => stored.waiting > 0);
+  raw.close();
+  await posted;
+  await new Promise((turn) => setTimeout(turn, 50));
+  stored.open();
+  await until(async () => store.calls.some(({ call }) => call === 'tasks.end'));
+  expect(ran).toBe(0);
+  expect(await endpoint.tasks.count()).toBe(0);
+});
+
+test('callMs ends no task, and a task holds no place of limits.requests', async () => {
+  const time = createFakeTime();
+  const waits = held();
+  const limits = { callMs: 5_000, requests: 1 };
+  const { client } = await open(() => waits.wait(), {}, { timeProvider: time, limits });
+  const ids = [await client.start('run'), await client.start('run')];
+  await time.advance(60_000);
+  for (const id of ids) expect(await client.get(id)).toMatchObject({ status: 'working' });
+  waits.open();
+  for (const id of ids) await until(async () => (await client.get(id))['status'] === 'completed');
+});
+
+test('a limit of its tool counts the handler until it settles', async () => {
+  const waits = held();
+  const limits = { perTool: { run: { requests: 1 } } };
+  const { client } = await open(() => waits.wait(), {}, { limits });
+  const id = await client.start('run');
+  expect((await client.call('run')).error?.message).toContain('limits.perTool');
+  await client.cancel(id);
+  // It ignores its signal.
+  expect((await client.call('run')).error?.message).toContain('limits.perTool');
+  waits.open();
+  await until(async () => (await client.call('run')).error === undefined);
+});
+
+test('aroundRequest runs around each run, with its attempt', async () => {
+  const seen: unknown[] = [];
+  const { client } = await serve(taskServer(new Effects()), {
+    tasks: true,
+    aroundRequest: async (request, next) => {
+      if (request.method === 'tools/call') seen.push(request.attempt);
+      return next();
+    },
+  }).then((served) => ({ client: new TaskClient(served.client()) }));
+  const id = await client.start('asks');
+  await client.until(id, 'input_required');
+  await client.update(id, { sure: { action: 'accept', content: { ok: true } } });
+  expect(await client.ended(id)).toMatchObject({ status: 'completed' });
+  expect(seen).toEqual([1, 1]);
+});
+
+test('the request of a task is seen by its handler, also after its client has its answer', async () => {
+  const waits = held();
+  const seen: Array<string | null | undefined> = [];
+  const handler: Handler = async () => {
+    seen.push(currentRequest()?.headers.get('mcp-name'));
+    await waits.wait();
+    seen.push(currentRequest()?.headers.get('mcp-name'));
+  };
+  const { client } = await open(handler);
+  const id = await client.start('run');
+  await until(() => seen.length === 1);
+  waits.open();
+  await client.ended(id);
+  expect(seen).toEqual(['run', 'run']);
+});
+
+test('a user whose right was taken back: the parked task does not continue', async () => {
+  let isAllowed = true;
+  const effects = new Effects();
+  const { client } = await serve(taskServer(effects), {
+    tasks: true,
+    auth: {
+      verify: async () => ({ token: 't', clientId: 'c', scopes: [], expiresAt: 9_999_999_999, extra: { sub: 'ada' } }),
+      authorize: () => isAllowed,
+    } as never,
+  });
+  const ada = new TaskClient(client({ headers: { authorization: 'Bearer t' } }));
+  const id = await ada.start('asks');
+  await ada.until(id, 'input_required');
+  isAllowed = false;
+  await ada.update(id, { sure: { action: 'accept', content: { ok: true } } });
+  await new Promise((over) => setTimeout(over, 200));
+  expect(effects.all).toEqual(['asks 0']);
+  expect(await ada.get(id)).toMatchObject({ status: 'working' });
+});
+
+describe('the store is away', () => {
+  const away = (): never => {
+    throw storeAway('a test');
+  };
+
+  test('at the creation: the call is refused, and its handler does not run', async () => {
+    const store = watchedStore();
+    let ran = 0;
+    const { client } = await open(() => (ran += 1), {}, { store, waitMs: 100 });
+    await client.ask('server/discover', {});
+    store.before['tasks.create'] = away;
+    expect((await client.call('run')).error).toMatchObject({ data: { reason: 'store_away' } });
+    expect(ran).toBe(0);
+  });
+
+  test('at the creation of a slow call: it stays an ordinary call', async () => {
+    const store = watchedStore();
+    const handler: Handler = () => new Promise((over) => setTimeout(over, 150, 'slept'));
+    const { client } = await open(handler, { when: { slowerThanMs: 20 } }, { store, waitMs: 20 });
+    store.before['tasks.create'] = away;
+    expect((await client.call('run')).result).toMatchObject({ content: [{ text: 'slept' }] });
+  });
+
+  test('at the end: the result is stored once it is back', async () => {
+    const store = watchedStore();
+    const waits = held();
+    const { client } = await open(() => waits.wait(), {}, { store });
+    const id = await client.start('run');
+    let tries = 0;
+    store.before['tasks.end'] = () => {
+      tries += 1;
+      if (tries < 4) away();
+    };
+    waits.open();
+    expect(await client.ended(id)).toMatchObject({ status: 'completed' });
+    expect(tries).toBe(4);
+  });
+
+  test('for tasks/get: an error that says so, and never that the task is unknown', async () => {
+    const store = watchedStore();
+    const waits = held();
+    const { client } = await open(() => waits.wait(), {}, { store });
+    const id = await client.start('run');
+    store.before['tasks.read'] = away;
+    await expect(client.get(id)).rejects.toMatchObject({ code: -32000 });
+    delete store.before['tasks.read'];
+    expect(await client.get(id)).toMatchObject({ status: 'working' });
+  });
+});
+
+test('the reply to the creation is lost: the task exists once', async () => {
+  const store = watchedStore();
+  let ran = 0;
+  const { client, endpoint } = await open(() => (ran += 1), {}, { store });
+  let tries = 0;
+  store.after['tasks.create'] = () => {
+    tries += 1;
+    if (tries === 1) throw storeAway('its reply is lost');
+  };
+  const id = await client.start('run');
+  expect(await client.ended(id)).toMatchObject({ status: 'completed' });
+  expect(tries).toBe(2);
+  expect(ran).toBe(1);
+  expect(await endpoint.tasks.count()).toBe(0);
+});
+
+test('a handler that waits for its client parks after a minute, and holds nothing', async () => {
+  const time = createFakeTime();
+  let runs = 0;
+  let isOver = false;
+  const handler: Handler = async (own) => {
+    runs += 1;
+    try {
+      return (await own.elicit('sure', QUESTION)).action;
+    } finally {
+      isOver = runs === 1;
+    }
+  };
+  const store = watchedStore();
+  const { client, endpoint } = await open(handler, { resume: true }, { timeProvider: time, store });
+  const id = await client.start('run');
+  await client.until(id, 'input_required');
+  await time.advance(61_000);
+  const [record] = (await store.views[0]?.tasks.list(1))?.records ?? [];
+  expect(record).toMatchObject({ owner: null, head: 'parked 1 2' });
+  expect(isOver).toBe(false);
+  await client.update(id, { sure: { action: 'decline' } });
+  await until(async () => (await client.get(id))['status'] === 'completed');
+  expect(await endpoint.tasks.get(id)).toMatchObject({ result: { content: [{ text: 'decline' }] } });
+  expect(runs).toBe(2);
+});
+
+test('perSessionExecutionContext: a handler has its task', async () => {
+  const { client } = await open((own) => own.id, {}, { perSessionExecutionContext: true });
+  const id = await client.start('run');
+  expect(await client.ended(id)).toMatchObject({ result: { content: [{ text: id }] } });
+});
+
+test('a factory that does not pass ctx.serverOptions on, and one server for all, have tasks', async () => {
+  const { factory } = { factory: serverOf(() => 'done') };
+  for (const server of [() => factory({ serverOptions: {} } as never), factory({ serverOptions: {} } as never)]) {
+    const served = await serve(server as never, { tasks: true });
+    const client = new TaskClient(served.client());
+    expect(await client.ended(await client.start('run'))).toMatchObject({ status: 'completed' });
+  }
+});
+
+test('without the option a handler of task() runs as an ordinary call, and nothing is advertised', async () => {
+  const { client } = await open((own) => String(own.id), {}, { tasks: false });
+  expect((await client.call('run')).result).toMatchObject({ content: [{ text: 'undefined' }] });
+  const { result } = await client.ask('server/discover', {});
+  expect(JSON.stringify(result)).not.toContain('tasks"');
+  expect((await client.ask('tasks/get', { taskId: 'x' })).error?.code).toBe(-32601);
+});
+
+test('in a session of 2025 it is an ordinary call, with steps, state and questions of its client', async () => {
+  const handler: Handler = async (own) => {
+    await own.state.set('k', 1);
+    return `${await own.step('s', () => 2)} ${own.state.get('k')} ${own.id}`;
+  };
+  const { client } = await serve(serverOf(handler), { tasks: true });
+  const raw = client();
+  await raw.initialize();
+  const { message } = await raw.call('tools/call', { name: 'run', arguments: {} });
+  expect(message.result).toMatchObject({ content: [{ text: '2 1 undefined' }] });
+});
+
+test('wrong options of task() are named at once', () => {
+  const handler = () => text('x');
+  expect(() => task('no' as never)).toThrow(TypeError);
+  expect(() => task(handler, { when: 'never' as never })).toThrow('when of task()');
+  expect(() => task(handler, { ttlMs: 1 })).toThrow('ttlMs of task()');
+  expect(() => task(handler, { when: { slowerThanMs: -1 } })).toThrow('when.slowerThanMs of task()');
+  expect(() => task(handler, { resume: 'yes' as never })).toThrow('resume of task()');
+  expect(() => task(handler, { retry: true } as never)).toThrow('retry');
+});

@@ -1,0 +1,154 @@
+/** What a client can make tasks take, and how it is refused. */
+import { McpServer } from '@modelcontextprotocol/server';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import { type RunningTask, task } from '../../src/tasks/index.ts';
+import { serve, userHeader } from '../kit/serve.ts';
+import { Effects, TaskClient, taskServer, text } from './kit.ts';
+
+type Handler = (
+  args: { readonly bytes: number; readonly pad?: string | undefined },
+  ctx: unknown,
+  own: RunningTask,
+) => unknown;
+
+function serverOf(handlers: Readonly<Record<string, Handler>>) {
+  return ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+    const server = new McpServer({ name: 'limits', version: '1' }, serverOptions);
+    const inputSchema = z.object({ bytes: z.number().default(0), pad: z.string().optional() });
+    for (const [name, handler] of Object.entries(handlers))
+      server.registerTool(
+        name,
+        { inputSchema },
+        task(async (args, ctx, own) => text(String(await handler(args, ctx, own)))),
+      );
+    return server;
+  };
+}
+
+const as = (user: string) => ({ headers: { 'x-user': user } });
+const open = (handlers: Readonly<Record<string, Handler>>, options: McpEndpointOptions = {}) =>
+  serve(serverOf(handlers), { tasks: true, ...options }, { face: 'node', auth: userHeader });
+
+test('a call that is too large for a task is refused, and its handler does not run', async () => {
+  let ran = 0;
+  const { client } = await open({ run: () => (ran += 1) });
+  const ada = new TaskClient(client(as('ada')));
+  const { error } = await ada.call('run', { pad: 'x'.repeat(262_144) });
+  expect(error).toMatchObject({ code: -32602, message: expect.stringContaining('262144 bytes') });
+  expect(ran).toBe(0);
+  expect(await ada.start('run', { pad: 'x'.repeat(200_000) })).toContain('.');
+});
+
+test('a result that is too large to keep fails the task, with the sizes', async () => {
+  const { client } = await open({ run: ({ bytes }) => 'x'.repeat(bytes) });
+  const ada = new TaskClient(client(as('ada')));
+  const ended = await ada.ended(await ada.start('run', { bytes: 4_194_304 }));
+  expect(ended).toMatchObject({
+    status: 'failed',
+    error: {
+      code: -32603,
+      message: expect.stringContaining('4194304'),
+      data: { reason: 'result_too_large', mayHaveRun: true },
+    },
+  });
+  expect(await ada.ended(await ada.start('run', { bytes: 4_000_000 }))).toMatchObject({ status: 'completed' });
+});
+
+test('steps have names and room', async () => {
+  const names: string[] = [];
+  const step: Handler = async ({ bytes }, _ctx, own) => {
+    const tried = async (name: string, value: unknown): Promise<string> =>
+      own
+        .step(name, () => {
+          names.push(name);
+          return value as string;
+        })
+        .then(
+          () => 'ok',
+          (cause: Error) => cause.message,
+        );
+    const cyclic: { self?: unknown } = {};
+    cyclic.self = cyclic;
+    return [
+      await tried('a', 'x'.repeat(bytes)),
+      await tried('a', 1),
+      await tried('', 1),
+      await tried('n'.repeat(201), 1),
+      await tried('b', cyclic),
+      await tried('c', 'x'.repeat(1_048_576 - bytes)),
+      await tried('d', undefined),
+    ].join('\n');
+  };
+  const { client } = await open({ step });
+  const ada = new TaskClient(client(as('ada')));
+  const { result } = (await ada.ended(await ada.start('step', { bytes: 1_000 }))) as {
+    result: { content: [{ text: string }] };
+  };
+  const told = result.content[0].text.split('\n');
+  expect(told[0]).toBe('ok');
+  expect(told[1]).toContain('comes twice in one run');
+  expect(told[2]).toContain('needs a name');
+  expect(told[3]).toContain('more than 200 bytes');
+  expect(told.slice(4).join(' ')).toContain('no JSON');
+  expect(told.join(' ')).toContain('has no room');
+  expect(told.at(-1)).toBe('ok');
+  // Nothing ran that could not be recorded for its name.
+  expect(names).toEqual(['a', 'b', 'c', 'd']);
+});
+
+test(
+  'a user has 1,000 open tasks at most, others are served, and callers without a user are counted apart',
+  { timeout: 60_000 },
+  async () => {
+    const { client, endpoint } = await serve(
+      taskServer(new Effects()),
+      { tasks: true },
+      { face: 'node', auth: userHeader },
+    );
+    const ada = new TaskClient(client(as('ada')));
+    let made = 0;
+    let refused: unknown;
+    for (let n = 0; n < 1_100 && refused === undefined; n++) {
+      const { result, error } = await ada.call('detaches');
+      if (result === undefined) refused = error;
+      else made += 1;
+    }
+    expect(made).toBe(1_000);
+    expect(refused).toMatchObject({ code: -32000, data: { reason: 'too_many_tasks' } });
+    expect(await endpoint.tasks.count()).toBe(1_000);
+    expect(await new TaskClient(client(as('bob'))).start('detaches')).toContain('.');
+    expect(await new TaskClient(client()).start('detaches')).toContain('.');
+  },
+);
+
+test('one user gets half of the running tasks of an instance', { timeout: 60_000 }, async () => {
+  const effects = new Effects();
+  const { client } = await serve(
+    taskServer(effects),
+    { tasks: true, limits: { requests: 4 } },
+    { face: 'node', auth: userHeader },
+  );
+  const ada = new TaskClient(client(as('ada')));
+  let made = 0;
+  for (let n = 0; n < 600; n++) {
+    const { result } = await ada.call('held');
+    if (result === undefined) break;
+    made += 1;
+  }
+  expect(made).toBe(500);
+  // They hold no place of `limits.requests` either.
+  expect(await new TaskClient(client(as('bob'))).start('held')).toContain('.');
+  effects.open();
+});
+
+test('an answer that is too large is refused by name, and the question stays', async () => {
+  const { client } = await serve(taskServer(new Effects()), { tasks: true });
+  const ada = new TaskClient(client());
+  const id = await ada.start('elicits');
+  await ada.until(id, 'input_required');
+  const { error } = await ada.update(id, { one: { action: 'accept', content: { text: 'x'.repeat(65_536) } } });
+  expect(error).toMatchObject({ code: -32602, message: expect.stringContaining('65536 bytes') });
+  expect(Object.keys((await ada.get(id))['inputRequests'] as object)).toContain('one');
+});
