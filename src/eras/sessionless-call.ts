@@ -37,7 +37,6 @@ import type { CallHost, SentMessage, SentRpc } from './sessionless-options.ts';
 export class SessionlessCall extends Call implements CallEntry, SinkListener, FactoryCall, PassedOn {
   readonly restored = false;
   readonly caller: Caller;
-  readonly text: string | undefined;
   readonly version: string;
   readonly admission: Admission | undefined;
   readonly response: AnswerSink;
@@ -46,7 +45,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   readonly #host: CallHost;
   /** What the call holds. A notification whose handler hangs gives it back before `work` is done. */
   readonly #place: HandlerWork;
-  #message: SentRpc;
+  #sent: Pick<SentMessage, 'message' | 'text'>;
   /** What closes when the response is over. */
   #closes: { responseOver(): void } | undefined = undefined;
   #made: AnyServer | undefined = undefined;
@@ -68,8 +67,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     const id = message.kind === 'request' ? message.message.id : undefined;
     super(caller, undefined, false, id, method, undefined, targetOf(params));
     this.caller = caller;
-    this.text = text;
-    this.#message = message;
+    this.#sent = { message, text };
     this.version = version;
     this.admission = admission;
     this.response = response;
@@ -81,7 +79,12 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   }
 
   get message(): SentRpc['message'] {
-    return this.#message.message;
+    return this.#sent.message.message;
+  }
+
+  /** `undefined`: the caller of the endpoint had parsed it, or the call is over. */
+  get text(): string | undefined {
+    return this.#sent.text;
   }
 
   get era(): 'legacy' | 'modern' {
@@ -90,7 +93,8 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
 
   /** `undefined`: a notification. */
   get rpcRequest(): RpcRequest | undefined {
-    return this.#message.kind === 'request' ? this.#message.message : undefined;
+    const { message } = this.#sent;
+    return message.kind === 'request' ? message.message : undefined;
   }
 
   /** What the client states about itself. */
@@ -124,12 +128,13 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   }
 
   get requests(): readonly RpcRequest[] {
-    return this.#message.kind === 'request' ? [this.#message.message] : [];
+    const { rpcRequest } = this;
+    return rpcRequest === undefined ? [] : [rpcRequest];
   }
 
   set requests([admitted]: readonly RpcRequest[]) {
     if (admitted === undefined || admitted === this.rpcRequest) return;
-    this.#message = { kind: 'request', message: admitted };
+    this.#sent = { ...this.#sent, message: { kind: 'request', message: admitted } };
     this.target = targetOf(admitted.params);
     // The SDK compares the header with the message.
     if (this.era === 'modern' && this.target !== undefined && this.caller.header('mcp-name') !== undefined)
@@ -150,7 +155,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     const { rpcRequest: request, work } = this;
     const refusal = request && this.admission?.enterTool(toolOf(request));
     if (refusal !== undefined) return refusal;
-    this.#host.noteClient(this.#message);
+    this.#host.noteClient(this.#sent.message);
     if (request !== undefined) this.#host.callTimes?.start(work, request, (error) => this.expire(error));
     return undefined;
   }
@@ -324,10 +329,19 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.#failure = error;
   }
 
-  /** The call is answered, or never will be. */
+  /**
+   * The call is answered, or never will be. Timers that Node makes for its connection keep the call for as long as that
+   * is idle, so it lets go of what the client sent.
+   */
   done(): void {
+    const { message } = this;
+    const { jsonrpc, method } = message;
+    const rest = this.id === undefined ? { jsonrpc, method } : { jsonrpc, method, id: this.id };
+    this.#sent = { message: { kind: this.#sent.message.kind, message: rest } as SentRpc, text: undefined };
     this.#place.end();
     this.around?.cut(this.#refusal);
+    this.around = undefined;
     this.#endRun?.();
+    this.transport = this.#closes = this.#forSdk = undefined;
   }
 }
