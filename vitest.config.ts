@@ -28,7 +28,7 @@ const OWN = [
   'test/behaviour/{get-release,idle-timeout,modern-resume,modern-resume-fleet,post-answers,running-requests}.test.ts',
   'test/chaos/{chaos,patience}.test.ts',
   'test/cli/{auth,dev,doctor-contract,evicted-keys,held-port,orphan,owner-death,restart,serve,server-stores,sessions}.test.ts',
-  'test/cli/{metrics,prometheus,socket-activation,store-away,supervisor,workers,workers-sessions}.test.ts',
+  'test/cli/{metrics,prometheus,socket-activation,store-away,supervisor,tasks,workers,workers-sessions}.test.ts',
   'test/clients/{modern-resume,other-bugs,others,outages}.test.ts',
   'test/cluster/{asleep,blocked-loop,lapse}.test.ts',
   'test/compat/{newer-build,rolling-deploy}.test.ts',

@@ -78,6 +78,7 @@ const MAY_IMPORT = {
   cli: [
     'sdk',
     'once',
+    'tasks',
     'observe',
     'otel',
     'dashboard',

@@ -2,6 +2,13 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 
+/** What a command prints to, and whom it asks. */
+export interface Terminal {
+  out(text: string): void;
+  /** Whether the answer to a question is yes. */
+  confirms(question: string): Promise<boolean>;
+}
+
 const YES = /^y(?:es)?$/i;
 
 /** Whether the next line of `input` says yes. The end of it says no. */

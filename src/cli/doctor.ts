@@ -11,7 +11,7 @@ import type { Logger } from '../types.ts';
 import { collectingLogger } from './collecting-logger.ts';
 import { type ContractReport, runContract } from './contract.ts';
 import { EXIT, Failure, reason, UsageError } from './failure.ts';
-import { openStore, sessionPages, type StoreRequest } from './opened-store.ts';
+import { openStore, recordPages, type StoreRequest } from './opened-store.ts';
 import { instanceText, printable } from './session-printout.ts';
 import type { SignalSource } from './shutdown.ts';
 import { storeOf } from './store-url.ts';
@@ -163,7 +163,7 @@ function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' 
 
 async function count(store: EndpointStore, alive: ReadonlySet<string>): Promise<Report['sessions']> {
   let [live, notLive] = [0, 0];
-  for await (const records of sessionPages(store, PAGE)) {
+  for await (const records of recordPages(store.sessions, PAGE)) {
     if (live + notLive >= MOST_SESSIONS) return { live, notLive, more: true };
     for (const { owner } of records)
       if (owner !== null && alive.has(owner)) live++;

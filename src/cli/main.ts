@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { confirms } from './confirmation.ts';
+import { confirms, type Terminal } from './confirmation.ts';
 import { reload } from './pid-file.ts';
 import { runCli } from './program.ts';
 import type { ServeSettings } from './settings.ts';
@@ -21,6 +21,7 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 const args = process.argv.slice(2);
 const out = (text: string): void => void process.stdout.write(text);
 const err = (text: string): void => void process.stderr.write(text);
+const terminal: Terminal = { out, confirms: (question) => confirms(question, process.stdin, err) };
 const worker = takeWorkerRole(process);
 let served = false;
 
@@ -36,11 +37,8 @@ const code = await runCli(args, {
   doctor: async (request) => (await import('./doctor.ts')).doctor(request, { signals: process, out, err }),
   demo: async (request) => (await import('./demo/demo.ts')).demo(request, out),
   sessions: async (request) => (await import('./sessions.ts')).sessions(request, out),
-  once: async (request) =>
-    (await import('./once.ts')).onceKey(request, {
-      out,
-      confirms: (question) => confirms(question, process.stdin, err),
-    }),
+  tasks: async (request) => (await import('./tasks.ts')).tasks(request, terminal),
+  once: async (request) => (await import('./once.ts')).onceKey(request, terminal),
   reload: (request) => reload(request, out),
 });
 const written = [process.stdout, process.stderr].map(

@@ -6,13 +6,13 @@ import type { Command } from 'commander';
 import { SojournError } from '../errors.ts';
 import { entryId, readEntry, type ReadEntry, type Scope } from '../once/entry.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
-import { DEFAULTS } from '../options/table.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../stores/store.ts';
+import type { Terminal } from './confirmation.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
 import { openStore, type StoreRequest } from './opened-store.ts';
-import { variableName } from './option-flags.ts';
 import { instanceText, printable, timestamp } from './session-printout.ts';
 import type { Environment } from './settings.ts';
+import { type StoreFlags, storeRequest, withStore } from './store-flags.ts';
 import { storeOf } from './store-url.ts';
 
 export interface OnceRequest extends StoreRequest {
@@ -26,9 +26,7 @@ export interface OnceRequest extends StoreRequest {
   readonly yes: boolean;
 }
 
-interface Flags {
-  readonly store?: string;
-  readonly name?: string;
+interface Flags extends StoreFlags {
   readonly user?: string;
   readonly session?: string;
   readonly anonymous?: boolean;
@@ -45,9 +43,7 @@ export function describeOnce(group: Command, env: Environment, perform: (request
   group.summary('say what became of a call of once(), and let its key run again').description('Reads a durable store.');
   for (const [what, help] of Object.entries(COMMANDS)) {
     const command = group.command(`${what} <tool> <key>`).description(help);
-    command
-      .option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
-      .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`)
+    withStore(command)
       .option('--user <user>', 'the key is of this user: the name, or the key of `sessions show`')
       .option('--session <id>', 'the key is of this session')
       .option('--anonymous', "the key is of callers without a user (anonymous: 'shared')")
@@ -63,14 +59,9 @@ function requestOf(
   flags: Flags,
   env: Environment,
 ): OnceRequest {
-  const storeUrl = flags.store ?? (env[variableName('store')] || undefined);
-  if (storeUrl === undefined)
-    throw new UsageError(`once ${what} needs --store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);
+  const store = storeRequest(`once ${what}`, flags, env);
   const scopes = scopesOf(what, flags);
-  const name = flags.name ?? (env[variableName('name')] || DEFAULTS.name);
-  const origin = flags.store === undefined ? variableName('store') : '--store';
-  const answers = { json: flags.json === true, yes: flags.yes === true };
-  return { what, tool, key, scopes, storeUrl, origin, name, ...answers };
+  return { what, tool, key, scopes, ...store, json: flags.json === true, yes: flags.yes === true };
 }
 
 function scopesOf(what: string, { user, session, anonymous }: Flags): readonly Scope[] {
@@ -82,15 +73,8 @@ function scopesOf(what: string, { user, session, anonymous }: Flags): readonly S
   return keys.map((key) => ['user', key] as const);
 }
 
-/** What the command prints to, and whom it asks. */
-export interface OnceTerminal {
-  out(text: string): void;
-  /** Whether the answer to a question is yes. */
-  confirms(question: string): Promise<boolean>;
-}
-
 /** Resolves with the exit code: 1 where nothing is known of the key, or it is not forgotten. */
-export async function onceKey(request: OnceRequest, terminal: OnceTerminal): Promise<number> {
+export async function onceKey(request: OnceRequest, terminal: Terminal): Promise<number> {
   const chosen = await storeOf(request.storeUrl, request.origin);
   try {
     const store = await openStore(chosen, request);
@@ -124,7 +108,7 @@ async function foundOf(store: EndpointStore, { tool, key, scopes }: OnceRequest)
   );
 }
 
-async function forget(store: EndpointStore, request: OnceRequest, found: Found, terminal: OnceTerminal): Promise<void> {
+async function forget(store: EndpointStore, request: OnceRequest, found: Found, terminal: Terminal): Promise<void> {
   const { record, known } = found;
   if (known.state === 'running') throw onceRuns(known.instance);
   const question = `${textOf(request, known)}The next call with this key runs the tool again. Forget what is known? [y/N] `;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { Notices } from '../observe/notices.ts';
 import { DEFAULTS } from '../options/table.ts';
 import { type EndpointStore, openEndpointStore } from '../endpoint/endpoint-store.ts';
-import type { StoredRecord } from '../stores/store.ts';
+import type { Records, StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { Failure, UsageError } from './failure.ts';
 import type { ChosenStore } from './store-url.ts';
@@ -32,14 +32,14 @@ export async function openStore(
   return openEndpointStore(store, { ...DEFAULTS, notices: new Notices(), name, logger });
 }
 
-/** The sessions that have not ended, page by page. */
-export async function* sessionPages(
-  store: EndpointStore,
+/** The sessions, or the tasks, that have not ended, page by page. */
+export async function* recordPages(
+  records: Pick<Records, 'list'>,
   limit: number,
 ): AsyncGenerator<readonly StoredRecord[], void> {
   let cursor: string | undefined;
   do {
-    const page = await store.sessions.list(limit, cursor);
+    const page = await records.list(limit, cursor);
     yield page.records;
     cursor = page.nextCursor;
   } while (cursor !== undefined);

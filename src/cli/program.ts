@@ -12,6 +12,8 @@ import { describeOnce, type OnceRequest } from './once.ts';
 import type { ReloadRequest } from './pid-file.ts';
 import { describeDoctor, describeInstances, describeSessions, withIdsApart } from './sessions-commands.ts';
 import type { SessionsRequest } from './sessions.ts';
+import { describeTasks } from './tasks-commands.ts';
+import type { TasksRequest } from './tasks.ts';
 import { readSettings, type Environment, type GivenFlags, type ServeSettings } from './settings.ts';
 
 export interface CliContext {
@@ -24,6 +26,7 @@ export interface CliContext {
   demo(request: DemoRequest): Promise<number>;
   doctor(request: DoctorRequest): Promise<number>;
   sessions(request: SessionsRequest): Promise<number>;
+  tasks(request: TasksRequest): Promise<number>;
   once(request: OnceRequest): Promise<number>;
   reload(request: ReloadRequest): number;
 }
@@ -61,18 +64,7 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   describeDemo(program.command('demo'), async (request) => {
     code = await context.demo(request);
   });
-  describeDoctor(program.command('doctor'), context.env, async (request) => {
-    code = await context.doctor(request);
-  });
-  describeSessions(program.command('sessions'), context.env, async (request) => {
-    code = await context.sessions(request);
-  });
-  describeInstances(program.command('instances'), context.env, async (request) => {
-    code = await context.sessions(request);
-  });
-  describeOnce(program.command('once'), context.env, async (request) => {
-    code = await context.once(request);
-  });
+  describeStoreCommands(program, context, (ended) => (code = ended));
   describeReload(program.command('reload'), (request) => {
     code = context.reload({ ...request, pidFile: request.pidFile ?? context.env[variableName('pidFile')] });
   });
@@ -92,8 +84,28 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   }
 }
 
+/** The commands that look into a store. */
+function describeStoreCommands(program: Command, context: CliContext, end: (code: number) => void): void {
+  const { env } = context;
+  describeDoctor(program.command('doctor'), env, async (request) => end(await context.doctor(request)));
+  describeSessions(program.command('sessions'), env, async (request) => end(await context.sessions(request)));
+  describeInstances(program.command('instances'), env, async (request) => end(await context.sessions(request)));
+  describeTasks(program.command('tasks'), env, async (request) => end(await context.tasks(request)));
+  describeOnce(program.command('once'), env, async (request) => end(await context.once(request)));
+}
+
 const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check'];
-const OTHER_COMMANDS: readonly string[] = ['sessions', 'instances', 'reload', 'dev', 'check', 'demo', 'doctor', 'once'];
+const OTHER_COMMANDS: readonly string[] = [
+  'sessions',
+  'instances',
+  'tasks',
+  'once',
+  'reload',
+  'dev',
+  'check',
+  'demo',
+  'doctor',
+];
 /** The mistakes of a command line with arguments that are meant for the module. */
 const NOT_OURS: readonly string[] = ['commander.unknownOption', 'commander.excessArguments'];
 /** `serve -- server.js`: the module is before `--`. */

@@ -98,8 +98,11 @@ export function sessionDetails(
     ['expires', expiresAt === null ? 'never' : timestamp(expiresAt)],
     ...Object.entries(state).map(([key, bytes]): [string, string] => ['state', `${key} (${bytes} bytes)`]),
   ];
-  return rows.map(([name, value]) => `${name.padEnd(15)}${printable(value)}\n`).join('');
+  return detailLines(rows);
 }
+
+export const detailLines = (rows: ReadonlyArray<readonly [name: string, value: string]>): string =>
+  rows.map(([name, value]) => `${name.padEnd(15)}${printable(value)}\n`).join('');
 
 const keptText = (kept: SessionSurroundings['getStream']): string =>
   kept === undefined ? '' : `, ${kept.messages} messages are kept (${kept.bytes} bytes)`;
@@ -114,7 +117,8 @@ export function endedLine(record: EndedRecord, asJson: boolean, ids: boolean): s
 const line = (cells: readonly string[], ids: boolean): string =>
   ids ? row(cells, WIDTHS) : row(cells.slice(1), WIDTHS.slice(1));
 
-function row(cells: readonly string[], widths: readonly number[]): string {
+/** A line of a table. */
+export function row(cells: readonly string[], widths: readonly number[]): string {
   return `${cells
     .map((cell, n) => printable(cell).padEnd(widths[n] ?? 0))
     .join('  ')
@@ -150,5 +154,5 @@ export const timestamp = (at: number): string => new Date(at).toISOString().repl
 export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
 
 /** `JSON.stringify` does not escape the control characters U+007F to U+009F. */
-const json = (value: object): string =>
+export const json = (value: object): string =>
   `${JSON.stringify(value).replace(/[\x7f-\x9f]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`)}\n`;

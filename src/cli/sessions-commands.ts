@@ -8,11 +8,10 @@ import { instanceKeysIn } from './given-orders.ts';
 import type { DoctorRequest } from './doctor.ts';
 import type { SessionsRequest } from './sessions.ts';
 import type { Environment } from './settings.ts';
+import { type StoreFlags, storeRequest, withStore } from './store-flags.ts';
 
-interface Flags {
+interface Flags extends StoreFlags {
   readonly contract?: boolean;
-  readonly store?: string;
-  readonly name?: string;
   readonly json?: boolean;
   readonly user?: string;
   readonly client?: string;
@@ -85,23 +84,12 @@ const WATCH_MS = 2_000;
 const withWait = (command: Command): Command =>
   command.option('--wait <time>', 'how long the instance may take (default: 60s)');
 
-const withStore = (command: Command): Command =>
-  command
-    .option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
-    .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`);
-
 function requestOf(what: What, id: string, flags: Flags, env: Environment): SessionsRequest {
-  const storeUrl = flags.store ?? (env[variableName('store')] || undefined);
-  if (storeUrl === undefined) {
-    const command = what === 'instances' ? 'instances ls' : what === 'drain' ? 'instances drain' : `sessions ${what}`;
-    throw new UsageError(`${command} needs --store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);
-  }
+  const command = what === 'instances' ? 'instances ls' : what === 'drain' ? 'instances drain' : `sessions ${what}`;
   return {
     what,
     id,
-    storeUrl,
-    origin: flags.store === undefined ? variableName('store') : '--store',
-    name: flags.name ?? (env[variableName('name')] || DEFAULTS.name),
+    ...storeRequest(command, flags, env),
     json: flags.json === true,
     ids: flags.ids === true,
     filter: { user: flags.user, client: flags.client, owner: flags.owner, idleMs: timeOf(flags.idle, '--idle') },
@@ -150,13 +138,14 @@ export function describeDoctor(
     });
 }
 
-/** Ids that sojourn makes have 22 characters, and one of 64 begins with `-`. No flag of these commands is as long. */
+/** Commands that take an id as it is. */
+const ID_COMMANDS: readonly string[] = ['sessions show', 'sessions end', 'tasks show', 'tasks cancel'];
+/** Ids that sojourn makes have 22 characters or more, and one of 64 begins with `-`. No flag here is as long. */
 const ID_LENGTH_LEAST = 16;
 
 /** The arguments with `--` before an id that begins with `-`, which commander would take for a flag. */
 export function withIdsApart(args: readonly string[]): readonly string[] {
-  const [group, what] = args;
-  if (group !== 'sessions' || (what !== 'show' && what !== 'end') || args.includes('--')) return args;
+  if (!ID_COMMANDS.includes(args.slice(0, 2).join(' ')) || args.includes('--')) return args;
   const isId = (arg: string): boolean => arg.startsWith('-') && arg.length >= ID_LENGTH_LEAST && !arg.includes('=');
   const ids = args.filter(isId);
   return ids.length === 0 ? args : [...args.filter((arg) => !isId(arg)), '--', ...ids];

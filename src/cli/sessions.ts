@@ -11,7 +11,7 @@ import { GET_STREAM, type SessionSummary, summary } from '../endpoint/sessions.t
 import { isEnded, type InstanceLease, type StoredRecord } from '../stores/store.ts';
 import { EXIT, Failure } from './failure.ts';
 import { drainInstance, listInstances } from './instances.ts';
-import { openStore, sessionPages, type StoreRequest } from './opened-store.ts';
+import { openStore, recordPages, type StoreRequest } from './opened-store.ts';
 import { GivenOrders, type Operator } from './given-orders.ts';
 import {
   countLine,
@@ -136,7 +136,7 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
 async function list(store: EndpointStore, { json, ids, filter }: SessionsRequest, out: Out): Promise<void> {
   const counts: SessionCounts = { live: 0, hibernated: 0, released: 0, orphaned: 0 };
   if (!json) out(tableHead(ids));
-  for await (const records of sessionPages(store, PAGE)) {
+  for await (const records of recordPages(store.sessions, PAGE)) {
     // Read again for each page, because an instance may die between two pages.
     const alive = await liveInstances(store);
     const wanted = records.map((record) => summary(record, alive)).filter((session) => fits(session, filter));
@@ -150,7 +150,7 @@ async function list(store: EndpointStore, { json, ids, filter }: SessionsRequest
 async function idOf(store: EndpointStore, given: string): Promise<string> {
   if (!HASH.test(given) || (await store.sessions.read(given)) !== undefined) return given;
   const found: string[] = [];
-  for await (const records of sessionPages(store, PAGE))
+  for await (const records of recordPages(store.sessions, PAGE))
     found.push(...records.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
   const [id] = found;
   if (found.length > 1)

@@ -4,6 +4,7 @@ import { Failure, UsageError, moduleInvalid } from '../../src/cli/failure.ts';
 import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
 import { runCli } from '../../src/cli/program.ts';
 import type { SessionsRequest } from '../../src/cli/sessions.ts';
+import type { TasksRequest } from '../../src/cli/tasks.ts';
 import type { Environment, ServeSettings } from '../../src/cli/settings.ts';
 
 interface Run {
@@ -17,6 +18,7 @@ async function run(args: string[], { env = {}, serve }: Run = {}) {
   const output = { out: '', err: '' };
   const served: { module: string; settings: ServeSettings; passed: readonly string[] }[] = [];
   const looked: SessionsRequest[] = [];
+  const tasks: TasksRequest[] = [];
   const code = await runCli(args, {
     env,
     out: (text) => (output.out += text),
@@ -29,13 +31,17 @@ async function run(args: string[], { env = {}, serve }: Run = {}) {
       looked.push(request);
       return 1;
     },
+    tasks: async (request) => {
+      tasks.push(request);
+      return 1;
+    },
     once: async () => 0,
     check: async () => 0,
     demo: async () => 0,
     doctor: async () => 0,
     reload: () => 0,
   });
-  return { code, ...output, served, looked };
+  return { code, ...output, served, looked, tasks };
 }
 
 describe('the command line', () => {
@@ -97,6 +103,27 @@ describe('the command line', () => {
         expect(await run(args, { env })).toMatchObject({ looked: [{ id }], err: '' });
     },
   );
+
+  test('hands what tasks is asked to it, and an id may begin with -', async () => {
+    const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'films' };
+    const store = { storeUrl: 'sqlite:a.db', origin: 'SOJOURN_STORE', name: 'films' };
+    const id = '-ilxAUvhqNoLJgmk.0sF8zJq0m3Jc2yQ1x7wE5g';
+    for (const args of [
+      ['tasks', 'cancel', id, '--yes'],
+      ['tasks', 'cancel', '--yes', '--', id],
+    ])
+      expect(await run(args, { env })).toMatchObject({
+        code: 1,
+        tasks: [{ what: 'cancel', id, ...store, json: false, yes: true }],
+        err: '',
+      });
+    expect((await run(['tasks', 'show', id, '--json'], { env })).tasks).toMatchObject([
+      { what: 'show', id, json: true },
+    ]);
+    expect((await run(['tasks', 'ls', '--user', 'ada'], { env })).tasks).toMatchObject([{ what: 'ls', user: 'ada' }]);
+    for (const wrong of [['ls', '--yes'], ['show'], ['cancel', id, '--user', 'ada'], ['end', id]])
+      expect(await run(['tasks', ...wrong], { env })).toMatchObject({ code: 2, tasks: [] });
+  });
 
   test('hands what sessions is asked to it, and ends with its exit code', async () => {
     const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'tools' };

@@ -7,7 +7,7 @@ import { request } from 'node:http';
 import module, { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
-const COMMANDS = ['program', 'supervise', 'dev', 'sessions', 'once', 'doctor', 'pid-file', 'worker-role'];
+const COMMANDS = ['program', 'supervise', 'dev', 'sessions', 'tasks', 'once', 'doctor', 'pid-file', 'worker-role'];
 const hooks = './loaded-hooks.mjs';
 // Node 26 warns about `register`, which Node 20 has alone.
 if (module.registerHooks === undefined) module.register(hooks, import.meta.url);
