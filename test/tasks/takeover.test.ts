@@ -1,0 +1,209 @@
+/** Two instances and one task: lapses, races, deaths in a row, builds that lack the tool. */
+import { McpServer } from '@modelcontextprotocol/server';
+import { expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import { storeAway } from '../../src/errors.ts';
+import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+import { TaskClient, text } from './kit.ts';
+
+const QUESTION = { message: 'Sure?', requestedSchema: { type: 'object' as const, properties: {} } };
+const ACCEPT = { action: 'accept' };
+
+interface Run {
+  readonly by: string;
+  readonly own: RunningTask;
+  readonly attempt: number;
+  answer(of: string): void;
+}
+
+/** Instances on one store, whose handlers the test ends. `lose`: the lease of the first instance is gone. */
+async function open(
+  of: TaskOptions = { resume: true },
+  options: McpEndpointOptions = {},
+  lacks: readonly string[] = [],
+) {
+  const inner = memory();
+  const runs: Run[] = [];
+  onTestFinished(() => runs.forEach(({ answer }) => answer('the test is over')));
+  const serverOf =
+    (by: string) =>
+    ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>) => {
+      const server = new McpServer({ name: by, version: '1' }, serverOptions);
+      const inputSchema = z.object({});
+      const hold = async (_: object, _ctx: unknown, own: RunningTask) =>
+        text(
+          await new Promise<string>((resolve) => {
+            runs.push({ by, own, attempt: own.attempt, answer: resolve });
+          }),
+        );
+      server.registerTool('other', { inputSchema }, () => text('other'));
+      if (!lacks.includes(by)) server.registerTool('hold', { inputSchema }, task(hold, of));
+      server.registerTool(
+        'asks',
+        { inputSchema },
+        task(
+          async (_: object, _ctx: unknown, own: RunningTask) => {
+            const answers = await Promise.all([own.elicit('one', QUESTION), own.elicit('two', QUESTION)]);
+            runs.push({ by, own, attempt: own.attempt, answer: () => {} });
+            return text(answers.map(({ action }) => action).join());
+          },
+          { resume: true },
+        ),
+      );
+      return server;
+    };
+  const store = watchedStore({ inner, durable: true, inProcess: false });
+  const member = async (by: string, own = watchedStore({ inner, durable: true, inProcess: false })) => {
+    const served = await serve(serverOf(by), { tasks: true, leaseMs: 1_000, ...options, store: own });
+    return { ...served, client: new TaskClient(served.client()), store: own };
+  };
+  const [a, b] = [await member('a', store), await member('b')];
+  const lose = async (): Promise<void> => {
+    store.before['instances.renew'] = store.before['instances.announce'] = () => {
+      throw storeAway('it is a test');
+    };
+    await store.views[0]?.instances.leave(a.endpoint.health().instance);
+  };
+  const find = (): void => {
+    delete store.before['instances.renew'];
+    delete store.before['instances.announce'];
+  };
+  const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { timeoutMs: 20_000, what: `run ${n}` });
+  return { a, b, runs, ran, lose, find };
+}
+
+test('an instance that lost its lease loses its task to another one: its handler is aborted, and records no more', async () => {
+  const { a, b, ran, lose, find, runs } = await open();
+  const id = await a.client.start('hold');
+  const first = await ran(0);
+  await first.own.step('before', () => 1);
+  await lose();
+  await until(
+    async () => {
+      await b.client.get(id);
+      return runs.length === 2;
+    },
+    { timeoutMs: 20_000 },
+  );
+  const second = await ran(1);
+  expect(second).toMatchObject({ by: 'b', attempt: 2 });
+  expect(await second.own.step('before', () => 2)).toBe(1);
+  find();
+  await until(() => first.own.signal?.aborted === true, { timeoutMs: 20_000 });
+  await expect(first.own.step('late', () => 3)).rejects.toThrow(/is not recorded|another instance/);
+  first.answer('from a');
+  second.answer('from b');
+  expect(await a.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });
+});
+
+test('an instance that lost its lease for a moment goes on with its task, under its new id', async () => {
+  const { a, b, ran, lose, find, runs } = await open();
+  const id = await a.client.start('hold');
+  const first = await ran(0);
+  const before = a.endpoint.health().instance;
+  await lose();
+  find();
+  await until(() => a.endpoint.health().instance !== before && a.endpoint.health().state === 'serving', {
+    timeoutMs: 20_000,
+  });
+  await first.own.step('after', () => 1);
+  first.answer('still a');
+  expect(await b.client.ended(id)).toMatchObject({ result: { content: [{ text: 'still a' }] } });
+  expect(runs).toHaveLength(1);
+});
+
+test('a task whose process dies each time ends as too_many_attempts', async () => {
+  const { a, b, ran, lose } = await open({ resume: true, maxAttempts: 1 });
+  const id = await a.client.start('hold');
+  await ran(0);
+  await lose();
+  const ended = await b.client.ended(id);
+  expect(ended).toMatchObject({ status: 'failed', error: { data: { reason: 'too_many_attempts', mayHaveRun: true } } });
+});
+
+test('a build that lacks the tool fails no task: with hints it leaves it alone, else it gives it back', async () => {
+  for (const of of [{}, { resume: true }] as TaskOptions[]) {
+    const { a, b, ran, lose } = await open(of, {}, ['b']);
+    const id = await a.client.start('hold');
+    await ran(0);
+    await lose();
+    for (let n = 0; n < 5; n++) {
+      expect(await b.client.get(id)).toMatchObject({ status: 'working' });
+      await new Promise((next) => setTimeout(next, 100));
+    }
+  }
+});
+
+test('the last two answers come at two instances: the handler gets both, once', async () => {
+  const { a, b, runs } = await open();
+  const id = await a.client.start('asks');
+  await a.client.until(id, 'input_required');
+  await Promise.all([a.client.update(id, { one: ACCEPT }), b.client.update(id, { two: { action: 'decline' } })]);
+  expect(await b.client.ended(id)).toMatchObject({ result: { content: [{ text: 'accept,decline' }] } });
+  expect(runs).toHaveLength(1);
+});
+
+test('two answers to one question: the first counts, and both are acknowledged', async () => {
+  const { a, b } = await open();
+  const id = await a.client.start('asks');
+  await a.client.until(id, 'input_required');
+  expect((await b.client.update(id, { one: ACCEPT })).result).toEqual({ resultType: 'complete' });
+  expect((await a.client.update(id, { one: { action: 'cancel' } })).result).toEqual({ resultType: 'complete' });
+  await a.client.update(id, { two: ACCEPT });
+  expect(await a.client.ended(id)).toMatchObject({ result: { content: [{ text: 'accept,accept' }] } });
+});
+
+test('a cancel at another instance aborts the handler here, within a moment', async () => {
+  const { a, b, ran } = await open();
+  const id = await a.client.start('hold');
+  const { own, answer } = await ran(0);
+  expect((await b.client.cancel(id)).result).toEqual({ resultType: 'complete' });
+  await until(() => own.signal?.aborted === true);
+  answer('too late');
+  expect(await a.client.get(id)).toMatchObject({ status: 'cancelled' });
+});
+
+test('a cancel against the end of a handler: one of them is first, and that stays', async () => {
+  const { a, b, ran, runs } = await open();
+  for (let n = 0; n < 20; n++) {
+    const id = await a.client.start('hold');
+    const { answer } = await ran(runs.length - 1 < n ? n : n);
+    answer('done');
+    await b.client.cancel(id);
+    const { status } = await a.client.get(id);
+    expect(['completed', 'cancelled']).toContain(status);
+    await new Promise((next) => setTimeout(next, 5));
+    expect((await b.client.get(id))['status']).toBe(status);
+  }
+});
+
+test('a task that parks while its owner dies continues with the next answer', async () => {
+  const { a, b, lose } = await open();
+  const id = await a.client.start('asks');
+  await a.client.until(id, 'input_required');
+  await lose();
+  await b.client.update(id, { one: ACCEPT });
+  await b.client.update(id, { two: ACCEPT });
+  expect(await b.client.ended(id)).toMatchObject({
+    status: 'completed',
+    result: { content: [{ text: 'accept,accept' }] },
+  });
+});
+
+test('a drained instance gives its tasks back, and the other one continues them without being asked', async () => {
+  const { a, b, ran } = await open();
+  const id = await a.client.start('hold');
+  const first = await ran(0);
+  const drained = a.endpoint.drain({ timeoutMs: 200 });
+  await until(() => first.own.signal?.aborted === true);
+  await drained;
+  const second = await ran(1);
+  expect(second).toMatchObject({ by: 'b', attempt: 1 });
+  second.answer('from b');
+  expect(await b.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });
+});
