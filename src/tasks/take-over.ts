@@ -9,10 +9,10 @@
  * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
  * outage of the store, none counts as dead.
  */
-import { ownerLost, rpcError, tooManyAttempts } from '../errors.ts';
+import { ownerLost, rpcError, storeAway, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import { isEnded, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
+import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
@@ -27,8 +27,10 @@ const AT_ONCE = 16;
 /** The lease of one owner is not read again within this time. */
 const ALIVE_MS = 500;
 const OWNERS = 1_000;
-/** The pause before attempt n is 2ⁿ s, up to this. */
+/** The pause after a death doubles with each one. */
+const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
+const STEPS_TRIES = 8;
 
 export interface TaskRunner {
   /** Runs the handler of a claimed task. */
@@ -116,29 +118,38 @@ export class TakeOver {
     return attempt >= maxAttempts ? tooManyAttempts(attempt) : undefined;
   }
 
-  async #continue({ record, kept }: LivingTask, head: TaskHead, isLost: boolean): Promise<void> {
+  /** The head is written last: until then the task has not been run, whatever becomes of this instance. */
+  async #continue({ record: seen, kept }: LivingTask, head: TaskHead, isLost: boolean): Promise<void> {
     const tasks = this.#tasks;
-    const { id, epoch, owner, fields, rung } = record;
+    const { id, epoch, owner } = seen;
     const me = tasks.lease.owner;
     const claim = await this.#store.tasks.claim(id, { epoch, owner }, me);
     if (!claim.claimed) return;
+    const restMs = claim.expiresInMs ?? kept.ttlMs;
+    const steps = await this.#claimSteps(seen, me, restMs, isLost);
     const fence = { epoch: claim.record.epoch, owner: me };
-    const stamp = Math.max(record.stamp, tasks.options.timeProvider.now());
-    const change = { head: headText(head), stamp, due: { inMs: DUE_MS, seen: rung } };
-    if ((await this.#store.tasks.save(id, fence, change)) === 'fenced') return;
-    const steps = await this.#claimSteps(record, me, claim.expiresInMs ?? kept.ttlMs, isLost);
-    const now: StoredRecord = { ...claim.record, stamp };
-    const claimed: ClaimedTask = { record: now, kept, head, fence, restMs: claim.expiresInMs ?? kept.ttlMs, steps };
-    const run = tasks.restart(claimed, nextRound(kept, fields));
-    if (run === undefined)
-      return void (await this.#store.tasks.save(id, fence, { release: true, due: { inMs: SWEEP_MS, seen: rung } }));
-    const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, 1_000 * 2 ** (head.attempt - 2)) : 0;
-    tasks.options.notices.emit({ kind: 'callLost', runsAgain: true, method: 'tools/call' });
-    if (pauseMs <= 1_000) this.#runner.serveAgain(run, true);
+    const record = { ...claim.record, stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()) };
+    const due = { inMs: DUE_MS, seen: record.rung };
+    const saved = await this.#store.tasks.save(id, fence, { head: headText(head), stamp: record.stamp, due });
+    if (saved === 'fenced') return;
+    const claimed: ClaimedTask = { record, kept, head, fence, restMs, steps };
+    const run = tasks.restart(claimed, nextRound(kept, record.fields));
+    if (run === undefined) return this.#giveBack(seen, fence);
+    if (isLost) tasks.options.notices.emit({ kind: 'callLost', runsAgain: true, method: 'tools/call' });
+    const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (head.attempt - 2)) : 0;
+    if (pauseMs <= FIRST_PAUSE_MS) this.#runner.serveAgain(run, true);
     else tasks.options.timeProvider.setTimeout(() => this.#runner.serveAgain(run, true), pauseMs);
   }
 
-  /** What earlier runs have recorded. A run that was cut must not record any more, so there is a record from now on. */
+  /** This instance runs as many tasks as it may. */
+  async #giveBack({ id, head, rung }: StoredRecord, fence: Fence): Promise<void> {
+    await this.#store.tasks.save(id, fence, { head, release: true, due: { inMs: SWEEP_MS, seen: rung } });
+  }
+
+  /**
+   * What earlier runs have recorded; `undefined`: nothing. A run that was cut must not record any more, so after a death
+   * there is a record from now on. Throws where the record changes all the time: a run without it would repeat steps.
+   */
   async #claimSteps(
     task: StoredRecord,
     me: string,
@@ -146,25 +157,22 @@ export class TakeOver {
     isLost: boolean,
   ): Promise<StoredRecord | undefined> {
     const { id, user } = task;
-    for (let tries = 0; tries < 3; tries++) {
+    for (let tries = 0; tries < STEPS_TRIES; tries++) {
       const found = await this.#store.steps.read(id);
       if (found !== undefined && isEnded(found)) return undefined;
-      if (found !== undefined) return this.#claimFound(found, me);
-      if (!isLost) return undefined;
-      const at = this.#tasks.options.timeProvider.now();
-      const empty = { v: RECORD_VERSION, id, epoch: 1, owner: me, user, head: '', body: '', fields: {} };
-      if ((await this.#store.steps.create({ ...empty, createdAt: at, stamp: at }, restMs)) === 'created')
-        return { ...empty, createdAt: at, stamp: at, expiresAt: null, dueAt: null, rung: 0 };
+      if (found === undefined && !isLost) return undefined;
+      if (found === undefined) {
+        const at = this.#tasks.options.timeProvider.now();
+        const empty = { v: RECORD_VERSION, id, epoch: 1, owner: me, user, head: '', body: '', fields: {} };
+        const record = { ...empty, createdAt: at, stamp: at };
+        if ((await this.#store.steps.create(record, restMs)) === 'created')
+          return { ...record, expiresAt: null, dueAt: null, rung: 0 };
+      } else {
+        const claim = await this.#store.steps.claim(id, { epoch: found.epoch, owner: found.owner }, me);
+        if (claim.claimed) return claim.record;
+      }
     }
-    return undefined;
-  }
-
-  async #claimFound(
-    { id, epoch, owner }: Ownership & { readonly id: string },
-    me: string,
-  ): Promise<StoredRecord | undefined> {
-    const claim = await this.#store.steps.claim(id, { epoch, owner }, me);
-    return claim.claimed ? claim.record : undefined;
+    throw storeAway('the steps of a task change all the time');
   }
 
   async #isAlive(owner: string): Promise<boolean> {
