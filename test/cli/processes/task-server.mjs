@@ -29,7 +29,7 @@ async function asks(_args, _ctx, own) {
 
 function createServer({ serverOptions }) {
   const server = new McpServer({ name: 'films', version: '1.0.0' }, serverOptions);
-  const inputSchema = z.object({ text: z.string().default('secret argument') });
+  const inputSchema = z.object({ text: z.string().optional() });
   const tool = (name, handler, options) => server.registerTool(name, { inputSchema }, task(handler, options));
   tool('film', film, { resume: true });
   tool('pay', film, { resume: false });
