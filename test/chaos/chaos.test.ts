@@ -7,7 +7,7 @@ import type { Servers } from './arguments.ts';
 import type { StoreKind } from './backing-store.ts';
 import { runFaults } from './scenarios/faults.ts';
 
-const PLAN = { kill: 2, freeze: 1, drain: 1, storeAway: 1, cut: 1 };
+const PLAN = { kill: 1, freeze: 1, drain: 1, storeAway: 1, cut: 1 };
 /** Each store runs with one way to make servers; `npm run chaos` has both for each. */
 const SERVERS: Readonly<Record<StoreKind, Servers>> = {
   sqlite: 'definition',

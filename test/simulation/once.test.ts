@@ -6,7 +6,7 @@ import { OnceScene, type OnceOptions, runOnce } from './once.ts';
 import { play } from './stage.ts';
 import { ALL_RULES } from './store-rules.ts';
 
-const SEEDS = Number(process.env['SOJOURN_ONCE_SEEDS'] ?? 60);
+const SEEDS = Number(process.env['SOJOURN_ONCE_SEEDS'] ?? 30);
 
 test(
   `${SEEDS} seeds: no key runs again that may not, none at two places, each has one outcome`,

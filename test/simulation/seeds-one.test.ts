@@ -1,3 +1,3 @@
 import { surviveSeeds } from './seeds.ts';
 
-surviveSeeds(0, 1_500);
+surviveSeeds(0, 500);

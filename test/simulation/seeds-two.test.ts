@@ -1,3 +1,3 @@
 import { surviveSeeds } from './seeds.ts';
 
-surviveSeeds(1_500, 1_500);
+surviveSeeds(500, 500);
