@@ -73,28 +73,40 @@ test('a client is not cut off for what the instance it is connected to has not a
   expect(acknowledgements.waiting).toBeGreaterThan(0);
 });
 
-describe.each(storeKinds)('on %s', (kind) => {
-  describe.each(['its owner', 'another instance'])('through %s', (through) => {
-    test('a client that stops reading, is cut off and comes back gets what is kept, and the answer', async () => {
-      const { a, b, onA, onB, flooded } = await two(kind);
-      const [member, client] = through === 'its owner' ? [a, onA] : [b, onB];
-      const count = 240; // 30 MiB: far more than the buffers of two sockets take and the log keeps
-      const { rest } = await stall(member.url, legacyHead('POST', client), JSON.stringify(flood(count, 128 * KIB)));
-      await until(() => flooded() === 1, { timeoutMs: 30_000 });
-      const { numbers, lastId } = readEvents(await rest());
-      expect(numbers).toEqual(upTo(numbers.length));
-      expect(numbers.length).toBeLessThan(count);
-      const resumed = await client.get({ lastEventId: lastId });
-      expect(resumed.status).toBe(200);
-      await resumed.untilEnd();
-      expect(resumed.events.at(-1)?.message).toMatchObject(ANSWER);
-      const late = numbersOf(resumed);
-      // In order, up to the last; and 8 MiB of them.
-      expect(late).toEqual(upTo(count, count - late.length));
-      expect(late.length).toBeGreaterThan(60);
-    });
+const THROUGH = ['its owner', 'another instance'] as const;
 
-    test.each([20_000, 100_000])(
+describe.each(storeKinds)('on %s', (kind) => {
+  describe.each(THROUGH)('through %s', (through) => {
+    // Every store and both ways have each case; not all three together.
+    const isEven = (storeKinds.indexOf(kind) + THROUGH.indexOf(through)) % 2 === 0;
+    const testWhen = (wanted: boolean, name: string, work: () => Promise<void>): void => {
+      if (wanted) test(name, work);
+    };
+
+    testWhen(
+      isEven,
+      'a client that stops reading, is cut off and comes back gets what is kept, and the answer',
+      async () => {
+        const { a, b, onA, onB, flooded } = await two(kind);
+        const [member, client] = through === 'its owner' ? [a, onA] : [b, onB];
+        const count = 240; // 30 MiB: far more than the buffers of two sockets take and the log keeps
+        const { rest } = await stall(member.url, legacyHead('POST', client), JSON.stringify(flood(count, 128 * KIB)));
+        await until(() => flooded() === 1, { timeoutMs: 30_000 });
+        const { numbers, lastId } = readEvents(await rest());
+        expect(numbers).toEqual(upTo(numbers.length));
+        expect(numbers.length).toBeLessThan(count);
+        const resumed = await client.get({ lastEventId: lastId });
+        expect(resumed.status).toBe(200);
+        await resumed.untilEnd();
+        expect(resumed.events.at(-1)?.message).toMatchObject(ANSWER);
+        const late = numbersOf(resumed);
+        // In order, up to the last; and 8 MiB of them.
+        expect(late).toEqual(upTo(count, count - late.length));
+        expect(late.length).toBeGreaterThan(60);
+      },
+    );
+
+    test.each([isEven ? 100_000 : 20_000])(
       'a client that reads all the time gets every one of %i messages that are said at once',
       { timeout: 120_000 },
       async (count) => {
@@ -113,23 +125,27 @@ describe.each(storeKinds)('on %s', (kind) => {
       },
     );
 
-    test('a client that reads slowly gets the answer after 20,000 messages, however often it is cut', async () => {
-      const { a, b, onA, onB } = await two(kind);
-      const [member, client] = through === 'its owner' ? [a, onA] : [b, onB];
-      const numbers: number[] = [];
-      let last: string | undefined;
-      let text = await readSlowly(member.url, legacyHead('POST', client), JSON.stringify(flood(20_000, 1_000, true)));
-      for (;;) {
-        const events = readEvents(text);
-        numbers.push(...events.numbers);
-        last = events.lastId ?? last;
-        if (text.includes('all said')) break;
-        expect(last).toBeDefined();
-        text = await readSlowly(member.url, `${legacyHead('GET', client)}\nlast-event-id: ${last}`);
-      }
-      // In order, and none twice.
-      expect(numbers).toEqual([...new Set(numbers)].toSorted((x, y) => x - y));
-      expect(numbers.at(-1)).toBe(19_999);
-    });
+    testWhen(
+      !isEven,
+      'a client that reads slowly gets the answer after 20,000 messages, however often it is cut',
+      async () => {
+        const { a, b, onA, onB } = await two(kind);
+        const [member, client] = through === 'its owner' ? [a, onA] : [b, onB];
+        const numbers: number[] = [];
+        let last: string | undefined;
+        let text = await readSlowly(member.url, legacyHead('POST', client), JSON.stringify(flood(20_000, 1_000, true)));
+        for (;;) {
+          const events = readEvents(text);
+          numbers.push(...events.numbers);
+          last = events.lastId ?? last;
+          if (text.includes('all said')) break;
+          expect(last).toBeDefined();
+          text = await readSlowly(member.url, `${legacyHead('GET', client)}\nlast-event-id: ${last}`);
+        }
+        // In order, and none twice.
+        expect(numbers).toEqual([...new Set(numbers)].toSorted((x, y) => x - y));
+        expect(numbers.at(-1)).toBe(19_999);
+      },
+    );
   });
 });
