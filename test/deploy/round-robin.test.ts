@@ -1,4 +1,5 @@
 /** The load balancers as the deployment page has them, in front of three processes that share a store. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { createRawClient, type RawClient } from '../../src/testing/index.ts';
 import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
@@ -15,6 +16,9 @@ function raw(url: string, of?: RawClient): RawClient {
   return client;
 }
 
+/** Between two calls. Calls without a pause take the CPU with which an instance starts. */
+const CALL_PAUSE_MS = 10;
+
 /** Calls one after the other, each counting one further, until told to stop. Resolves with how many there were. */
 function counting(client: OfficialClient, through: ProxyKind) {
   let calls = 0;
@@ -25,6 +29,7 @@ function counting(client: OfficialClient, through: ProxyKind) {
         throw new Error(`call ${calls + 1} through ${through}`, { cause: error });
       });
       expect([through, answer]).toEqual([through, String(++calls)]);
+      await delay(CALL_PAUSE_MS);
     }
     return calls;
   })();

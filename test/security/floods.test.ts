@@ -52,7 +52,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
     const server = await start();
     await attacked(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 32);
-      await times(150, 16, (n) => attacker.initialize({ experimental: { big: { n, x: 'y'.repeat(4 * MIB - 500) } } }));
+      await times(100, 16, (n) => attacker.initialize({ experimental: { big: { n, x: 'y'.repeat(4 * MIB - 500) } } }));
     });
   });
 
@@ -81,7 +81,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
     const server = await start();
     await attacked(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 4);
-      for (let n = 0; n < 250; n++) {
+      for (let n = 0; n < 120; n++) {
         if (n % 20 === 0) await attacker.open().catch(() => {});
         const body = JSON.stringify({
           jsonrpc: '2.0',
@@ -115,8 +115,8 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
   test('survives resumes of one long stream', { timeout: 300_000 }, async () => {
     const server = await start();
     const attack = async (): Promise<void> => {
-      const { caller, lastEventId } = await longStream(server.port, 100);
-      const answers = await times(100, 100, () => resumed(caller, lastEventId));
+      const { caller, lastEventId } = await longStream(server.port, 60);
+      const answers = await times(60, 60, () => resumed(caller, lastEventId));
       const found = answers.map(({ status, text }) => [status, /^retry: \d+$/m.test(text), text.includes('the end')]);
       expect(found).toEqual(answers.map(() => [200, true, true]));
     };
