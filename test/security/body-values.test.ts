@@ -10,7 +10,7 @@ import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
 const floods = countAttempts('memory');
 
 const MIB = 1024 * 1024;
-const BODIES = 24;
+const BODIES = 16;
 /** Below `limits.bodyBytes`, with the request around it. */
 const BYTES = 4 * MIB - 500;
 /** Longer than all bodies take to arrive. */
@@ -47,9 +47,9 @@ test.each([
   await underAttack(server, async () => {
     const attacker = new Caller(server.port, 'attacker', BODIES);
     await era.open(attacker);
+    const args = `,"arguments":{"ms":${HANDLER_MS},${SHAPES[shape]?.().slice(1) ?? ''}`;
     const answers = await times(BODIES, BODIES, (n) => {
       const message = { jsonrpc: '2.0', id: 1_000 + n, method: 'tools/call', params: { name: 'wait', ...era.meta } };
-      const args = `,"arguments":{"ms":${HANDLER_MS},${SHAPES[shape]?.().slice(1) ?? ''}`;
       return attacker.post(JSON.stringify(message).replace(/\}\}$/, `${args}}}`), era.headers);
     });
     // Each body was served, or refused with an error that names a limit.

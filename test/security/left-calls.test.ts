@@ -19,9 +19,9 @@ const PADDING = 'y'.repeat(3.5 * MIB);
 const USER = { 'x-user': 'attacker' };
 const SESSIONS = 6;
 /** Fewer than a session may run. */
-const CALLS_PER_SESSION = 25;
+const CALLS_PER_SESSION = 16;
 /** Longer than all of them take to arrive. */
-const HANDLER_MS = 20_000;
+const HANDLER_MS = 12_000;
 const ROOM_MS = 60_000;
 
 /** Sends a whole request, and disconnects. */
@@ -64,7 +64,7 @@ async function expectRoom(port: number): Promise<void> {
   const late = new Caller(port, 'late', 1);
   await late.open();
   const fits = async () => (await late.rpc('ping', { padding: 'x'.repeat(3 * MIB) })).status === 200;
-  await until(fits, { timeoutMs: ROOM_MS, pollMs: 100 });
+  await until(fits, { timeoutMs: ROOM_MS, pollMs: 500 });
 }
 
 const MODERN_META = { _meta: envelope() };
@@ -97,14 +97,14 @@ describeWithServer('redis', 'a process with a small heap on Redis', (redis) => {
     onTestFinished(() => proxy.close());
     // The lease is valid for some of the calls, and has run out for the others.
     const store = redis().url.replace(`:${redis().port}`, `:${proxy.port}`);
-    const server = await startSmallHeap({ leaseMs: 8_000, waitMs: 60_000 }, store);
+    const server = await startSmallHeap({ leaseMs: 4_000, waitMs: 60_000 }, store);
     await underAttack(server, async () => {
       const send = await onSessions(server.port, call(0));
       proxy.refuse(true);
       proxy.cutAll();
       await times(SESSIONS * CALLS_PER_SESSION, 8, (n) => sendAndLeave(server.port, send(n)));
       const began = performance.now();
-      await until(() => performance.now() - began > 10_000, { timeoutMs: 20_000 });
+      await until(() => performance.now() - began > 6_000, { timeoutMs: 20_000 });
       proxy.heal();
     });
     await expectRoom(server.port);
