@@ -43,9 +43,9 @@ function shortRestart(kind: StoreKind): void {
   });
 }
 
+// `npm run chaos` has each store. Here its outage comes from a lock and from a server that is stopped.
 describe('sqlite, locked for a moment, with a parent', () => shortRestart('sqlite'));
-for (const kind of serverKinds)
-  describeWhereInstalled(kind, `${kind}, stopped for a moment, with a parent`, () => shortRestart(kind));
+describeWhereInstalled('redis', 'redis, stopped for a moment, with a parent', () => shortRestart('redis'));
 
 /** Their clients are built for `npm test`; the others take minutes. */
 const LANGUAGES: readonly Language[] = ['python', 'go'];
@@ -78,8 +78,8 @@ test(
   { timeout: 120_000 },
   async () => {
     const history = new History();
-    const crowded = await runCrowded({ kind: 'sqlite', leaseMs: 500, history, requests: 2_000 });
-    expect(crowded).toMatchObject({ errors: [], failed: 0, requests: 2_000 });
-    expect([crowded.served, crowded.refused]).toEqual([1_000, 3_000]);
+    const crowded = await runCrowded({ kind: 'sqlite', leaseMs: 500, history, requests: 1_500 });
+    expect(crowded).toMatchObject({ errors: [], failed: 0, requests: 1_500 });
+    expect([crowded.served, crowded.refused]).toEqual([1_000, 2_000]);
   },
 );

@@ -9,7 +9,7 @@ import { callPay, payDeployment } from './pay-deployment.ts';
 
 useSharedStores();
 
-const ROUNDS = 12;
+const ROUNDS = 6;
 
 describe.each(durableKinds)('on the store %s', (kind) => {
   function deployment() {
@@ -37,9 +37,9 @@ describe.each(durableKinds)('on the store %s', (kind) => {
       }
     }
     /** A call whose instance has died in the middle of its handler. */
-    async function crashed(tool: string): Promise<void> {
+    async function crashed(tool: string, key: string): Promise<void> {
       const dead = await start('in the handler');
-      await callPay(dead.url, tool, 'die');
+      await callPay(dead.url, tool, key);
       await until(() => !dead.alive(), { timeoutMs: 10_000, what: 'its death' });
     }
     return { ...made, forget, crashed };
@@ -49,75 +49,69 @@ describe.each(durableKinds)('on the store %s', (kind) => {
   const USED = /a call has used this key since/;
   const lost = (answer: JsonRpcAnswer | undefined): boolean => JSON.stringify(answer).includes('"owner_lost"');
 
-  test(
-    'an ended key and an unknown one run again once forgotten, a running one is refused',
-    { timeout: 120_000 },
-    async () => {
-      const { start, forget, crashed, count } = deployment();
-      const { url } = await start();
-      expect(await forget('pay', 'a')).toContain('nothing is known of this key');
-      for (const run of [1, 2]) {
-        for (let n = 0; n < 2; n++) expect(textOf(await callPay(url, 'pay', 'a'))).toBe('pay a');
-        expect(count('effect', 'pay a')).toBe(run);
-        await expect.poll(() => forget('pay', 'a')).toMatch(FORGOTTEN);
-      }
-      await crashed('pay');
-      await expect.poll(async () => lost(await callPay(url, 'pay', 'die'))).toBe(true);
+  type Deployment = ReturnType<typeof deployment>;
+
+  async function endedAndUnknown({ forget, crashed, count }: Deployment, url: string): Promise<void> {
+    expect(await forget('pay', 'a')).toContain('nothing is known of this key');
+    for (const run of [1, 2]) {
+      for (let n = 0; n < 2; n++) expect(textOf(await callPay(url, 'pay', 'a'))).toBe('pay a');
+      expect(count('effect', 'pay a')).toBe(run);
+      await expect.poll(() => forget('pay', 'a')).toMatch(FORGOTTEN);
+    }
+    await crashed('pay', 'lost');
+    await expect.poll(async () => lost(await callPay(url, 'pay', 'lost')), { timeout: 10_000 }).toBe(true);
+    expect(await forget('pay', 'lost')).toMatch(FORGOTTEN);
+    expect(textOf(await callPay(url, 'pay', 'lost'))).toBe('pay lost');
+
+    const running = callPay(url, 'pay', 'slow', 1_500);
+    await until(() => count('begin', 'pay slow') === 1);
+    expect(await forget('pay', 'slow')).toMatch(/^this key runs now, at \S+.* it can be forgotten when it has ended/);
+    expect(textOf(await running)).toBe('pay slow');
+    expect(count('effect', 'pay slow')).toBe(1);
+  }
+
+  /** Neither is the end of the call. */
+  async function claimedFirst({ forget, crashed, count }: Deployment, url: string): Promise<void> {
+    for (const tool of ['again', 'pay']) {
+      await crashed(tool, 'die');
+      await until(async () => !(await forget(tool, 'die', () => Promise.reject(new Error('no')))).includes('runs now'));
+      const forgotten = await forget(tool, 'die', () => callPay(url, tool, 'die'));
+      expect(forgotten).toMatch(USED);
+    }
+    expect(count('begin', 'again die')).toBe(2);
+    expect(textOf(await callPay(url, 'again', 'die'))).toBe('again die');
+    expect(lost(await callPay(url, 'pay', 'die'))).toBe(true);
+    // A run that was forgotten and began again is another one.
+    const second = async (): Promise<void> => {
       expect(await forget('pay', 'die')).toMatch(FORGOTTEN);
       expect(textOf(await callPay(url, 'pay', 'die'))).toBe('pay die');
+    };
+    expect(await forget('pay', 'die', second)).toMatch(USED);
+    expect([count('effect', 'again die'), count('effect', 'pay die')]).toEqual([1, 1]);
+  }
 
-      const running = callPay(url, 'pay', 'slow', 1_500);
-      await until(() => count('begin', 'pay slow') === 1);
-      expect(await forget('pay', 'slow')).toMatch(/^this key runs now, at \S+.* it can be forgotten when it has ended/);
-      expect(textOf(await running)).toBe('pay slow');
-      expect(count('effect', 'pay slow')).toBe(1);
-    },
-  );
+  async function attached({ forget, crashed, count }: Deployment, url: string): Promise<void> {
+    await crashed('pay', 'attached');
+    const waiting = callPay(url, 'pay', 'attached');
+    const forgotten = await until(async () => {
+      const said = await forget('pay', 'attached');
+      return said.includes('runs now') ? '' : said;
+    });
+    const answer = await waiting;
+    const last = await callPay(url, 'pay', 'attached');
+    if (FORGOTTEN.test(forgotten)) expect(textOf(last)).toBe('pay attached');
+    else expect([lost(answer), lost(last)]).toEqual([true, true]);
+    expect(count('begin', 'pay attached')).toBe(FORGOTTEN.test(forgotten) ? 2 : 1);
+  }
 
+  // One deployment for all of them: each uses other keys.
   test(
-    'a claim that comes first is not forgotten, and neither is the end of the call',
+    'an ended, an unknown and a lost key run again once forgotten; a running key and a key that a call claims first do not',
     { timeout: 120_000 },
     async () => {
-      const { start, forget, crashed, count } = deployment();
-      const { url } = await start();
-      for (const tool of ['again', 'pay']) {
-        await crashed(tool);
-        await until(
-          async () => !(await forget(tool, 'die', () => Promise.reject(new Error('no')))).includes('runs now'),
-        );
-        const forgotten = await forget(tool, 'die', () => callPay(url, tool, 'die'));
-        expect(forgotten).toMatch(USED);
-      }
-      expect(count('begin', 'again die')).toBe(2);
-      expect(textOf(await callPay(url, 'again', 'die'))).toBe('again die');
-      expect(lost(await callPay(url, 'pay', 'die'))).toBe(true);
-      // A run that was forgotten and began again is another one.
-      const second = async (): Promise<void> => {
-        expect(await forget('pay', 'die')).toMatch(FORGOTTEN);
-        expect(textOf(await callPay(url, 'pay', 'die'))).toBe('pay die');
-      };
-      expect(await forget('pay', 'die', second)).toMatch(USED);
-      expect([count('effect', 'again die'), count('effect', 'pay die')]).toEqual([1, 1]);
-    },
-  );
-
-  test(
-    'a call that attaches to a lost run begins its own once that is forgotten, or says that it is lost',
-    { timeout: 120_000 },
-    async () => {
-      const { start, forget, crashed, count } = deployment();
-      const { url } = await start();
-      await crashed('pay');
-      const attached = callPay(url, 'pay', 'die');
-      const forgotten = await until(async () => {
-        const said = await forget('pay', 'die');
-        return said.includes('runs now') ? '' : said;
-      });
-      const answer = await attached;
-      const last = await callPay(url, 'pay', 'die');
-      if (FORGOTTEN.test(forgotten)) expect(textOf(last)).toBe('pay die');
-      else expect([lost(answer), lost(last)]).toEqual([true, true]);
-      expect(count('begin', 'pay die')).toBe(FORGOTTEN.test(forgotten) ? 2 : 1);
+      const all = deployment();
+      const { url } = await all.start();
+      await Promise.all([endedAndUnknown(all, url), claimedFirst(all, url), attached(all, url)]);
     },
   );
 
