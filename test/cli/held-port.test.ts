@@ -124,7 +124,7 @@ describe.skipIf(process.platform === 'win32')('the port of `sojourn serve` (a Un
   test('refuses no connection while its worker is killed', LONG, async () => {
     const workers = startWorkers({ workers: 1 });
     const load = await underLoad(workers);
-    for (let kills = 0; kills < 3; kills++) {
+    for (let kills = 0; kills < 2; kills++) {
       await goOn(load);
       const pid = workers.pid(1);
       process.kill(pid, 'SIGKILL');

@@ -43,9 +43,8 @@ const answerOf = async (stream: RawResponse): Promise<{ id?: unknown; result?: u
   return messages[0] as object;
 };
 
-const versions = durableKinds.flatMap((kind) =>
-  ['2025-11-25', '2025-06-18'].map((version) => [version, kind] as const),
-);
+/** No store looks at the version. The test of a frozen owner has 2025-11-25 on each of them. */
+const versions = durableKinds.map((kind, n) => [n % 2 === 0 ? '2025-11-25' : '2025-06-18', kind] as const);
 
 test.each(versions)(
   'sessions of %s on the store %s whose owner is killed keep their calls and streams',

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { activatedSocket } from '../../src/cli/socket-activation.ts';
 import { createRawClient } from '../../src/testing/index.ts';
@@ -10,7 +11,9 @@ import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';
 import { heldSocket } from './held-socket.ts';
 
-const RESTARTS = 20;
+const RESTARTS = 8;
+/** Between two calls. Calls without a pause take the CPU with which a process starts. */
+const CALL_PAUSE_MS = 5;
 
 function deployment() {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-socket-'));
@@ -30,6 +33,7 @@ function caller(client: OfficialClient) {
   const done = (async () => {
     while (!stopped) {
       expect(await client.say('count')).toMatch(new RegExp(`^${++calls} restored (true|false)$`));
+      await delay(CALL_PAUSE_MS);
     }
   })();
   done.catch(() => {});

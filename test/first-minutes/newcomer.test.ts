@@ -1,51 +1,55 @@
 /** README, followed word by word from an empty folder, and what the guide adds for TypeScript. */
 import { describe, expect } from 'vitest';
 import { type Block, blocksOf } from '../kit/pages.ts';
-import { emptyFolder, everyPath, pathTest } from './harness.ts';
+import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
 
 const README = blocksOf('README.md', 'From an empty folder');
 const withName = (name: string): string | undefined => README.find(({ text }) => text.startsWith(`// ${name}\n`))?.text;
 
+/** README's section on a restart, in the folder of its first section. */
+async function restart(folder: Folder): Promise<void> {
+  const [lines, client] = blocksOf('README.md', 'Restart it');
+  const [imported, created, stops] = String(lines?.text).trim().split('\n');
+  const server = String(withName('server.js'));
+  const stored = server.replace(/^const endpoint = .*$/m, String(created));
+  expect(stored).not.toBe(server);
+  folder.write('server.js', `${imported}\n${stored}${stops}\n`);
+  await folder.follow([client as Block]);
+  const first = folder.start('node server.js');
+  await first.says(/http:/);
+  const enters = "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node enter.js'";
+  const reader = folder.start(enters);
+  await reader.says(/call 1 of this session/);
+  expect(await first.stop()).toBe(0);
+  const second = folder.start('node server.js');
+  await second.says(/http:/);
+  folder.write('restarted', '');
+  await reader.says(/call 2 of this session/);
+  await second.says(/A session continues here/);
+  expect(second.output()).not.toContain('died');
+  // Its input has ended, as at Ctrl+D.
+  expect(await reader.ended).toBe(0);
+  expect(reader.output()).toBe('call 1 of this session\ncall 2 of this session\n');
+  await second.stop();
+}
+
+async function inTypeScript(folder: Folder): Promise<void> {
+  for (const name of ['server', 'client']) folder.write(`${name}.ts`, String(withName(`${name}.js`)));
+  const servers = await folder.follow(blocksOf('docs/guide/getting-started.md', 'In TypeScript'));
+  expect(await folder.run('npx tsx client.ts')).toContain('call 3 of this session');
+  for (const server of servers) await server.stop();
+}
+
 describe('from an empty folder', () => {
-  pathTest('README leads to a server that answers a client and curl', async () => {
-    const folder = await emptyFolder();
-    await folder.follow(README);
-  });
-
-  pathTest('README leads to a session that continues after a restart', async () => {
-    const [lines, client] = blocksOf('README.md', 'Restart it');
-    const [imported, created, stops] = String(lines?.text).trim().split('\n');
-    const server = String(withName('server.js'));
-    const stored = server.replace(/^const endpoint = .*$/m, String(created));
-    expect(stored).not.toBe(server);
-    const folder = await emptyFolder();
-    await folder.follow(README.slice(0, 1));
-    folder.write('server.js', `${imported}\n${stored}${stops}\n`);
-    await folder.follow([client as Block]);
-    const first = folder.start('node server.js');
-    await first.says(/http:/);
-    const enters = "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node enter.js'";
-    const reader = folder.start(enters);
-    await reader.says(/call 1 of this session/);
-    expect(await first.stop()).toBe(0);
-    const second = folder.start('node server.js');
-    await second.says(/http:/);
-    folder.write('restarted', '');
-    await reader.says(/call 2 of this session/);
-    await second.says(/A session continues here/);
-    expect(second.output()).not.toContain('died');
-    // Its input has ended, as at Ctrl+D.
-    expect(await reader.ended).toBe(0);
-    expect(reader.output()).toBe('call 1 of this session\ncall 2 of this session\n');
-  });
-
-  pathTest('the same program is strict TypeScript', async () => {
-    const folder = await emptyFolder();
-    await folder.follow(README.slice(0, 1));
-    for (const name of ['server', 'client']) folder.write(`${name}.ts`, String(withName(`${name}.js`)));
-    await folder.follow(blocksOf('docs/guide/getting-started.md', 'In TypeScript'));
-    expect(await folder.run('npx tsx client.ts')).toContain('call 3 of this session');
-  });
+  pathTest(
+    'README leads to a server that answers a client and curl, to one whose session continues after a restart, and the same program is strict TypeScript',
+    async () => {
+      const folder = await emptyFolder();
+      for (const server of await folder.follow(README)) await server.stop();
+      await restart(folder);
+      await inTypeScript(folder);
+    },
+  );
 
   if (everyPath)
     for (const node of [undefined, 24] as const)
