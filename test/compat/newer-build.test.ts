@@ -9,22 +9,25 @@ import { changedBuild } from './builds.ts';
 useSharedStores();
 
 describe.each(durableKinds)('on the store %s', (kind) => {
-  test('an owner that speaks another protocol is not relayed to: requests are refused until it is gone, then its sessions are served', async () => {
-    const newer = changedBuild(['cluster/messages.js', 'LINK_VERSION = 1', 'LINK_VERSION = 2']);
-    const { start } = deployment(sharedDeployment(kind));
-    const owner = await start({}, newer);
-    const other = await start({ SOJOURN_WAIT_MS: '0' });
-    const near = clientOf(owner.url);
-    await near.initialize();
-    expect(await count(near)).toBe('1 restored false');
-    const client = clientOf(other.url, near);
-    expect(refusalOf((await client.call('ping')).response)).toBe('restore_failed');
-    await until(() => /another version of the protocol between instances/.test(other.cli.output.stderr));
-    expect(await count(near)).toBe('2 restored false');
-    await kill(owner.cli);
-    await until(async () => (await client.call('ping')).message.error === undefined, { what: 'it to be taken over' });
-    expect(await count(client)).toBe('3 restored true');
-  });
+  // Messages between instances are the same on every store; a store only carries them.
+  const isEven = durableKinds.indexOf(kind) % 2 === 0;
+  if (isEven)
+    test('an owner that speaks another protocol is not relayed to: requests are refused until it is gone, then its sessions are served', async () => {
+      const newer = changedBuild(['cluster/messages.js', 'LINK_VERSION = 1', 'LINK_VERSION = 2']);
+      const { start } = deployment(sharedDeployment(kind));
+      const owner = await start({}, newer);
+      const other = await start({ SOJOURN_WAIT_MS: '0' });
+      const near = clientOf(owner.url);
+      await near.initialize();
+      expect(await count(near)).toBe('1 restored false');
+      const client = clientOf(other.url, near);
+      expect(refusalOf((await client.call('ping')).response)).toBe('restore_failed');
+      await until(() => /another version of the protocol between instances/.test(other.cli.output.stderr));
+      expect(await count(near)).toBe('2 restored false');
+      await kill(owner.cli);
+      await until(async () => (await client.call('ping')).message.error === undefined, { what: 'it to be taken over' });
+      expect(await count(client)).toBe('3 restored true');
+    });
 
   test('a record of another format is refused and named in the log, never 404; what this build wrote it still serves', async () => {
     const newer = changedBuild(['stores/store.js', 'RECORD_VERSION = 1', 'RECORD_VERSION = 2']);
