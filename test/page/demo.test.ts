@@ -37,72 +37,8 @@ describe.skipIf(lacksBrowser)('the page of the demo', () => {
   const press = (page: Page, name: string, label: string) =>
     instance(page, name).getByRole('button', { name: label }).click();
 
-  test('kills, freezes, drains, starts again and takes the store away, and no call is lost', LONG, async () => {
-    const { demo, address, said } = await startDemo();
-    const { page, complaints, close } = await openPage(browser, `${address}/#token=${TOKEN}`);
-    // What was shown says more than what was missing.
-    onTestFinished(async ({ task }) => {
-      if (task.result?.state === 'fail') console.log(await page.locator('body').innerText());
-      await close();
-    });
-    // The picture names the instances as the terminal does.
-    for (const name of ['one', 'two', 'three'])
-      await page.locator('.river .name').getByText(name, { exact: true }).waitFor();
-    expect(await violations(page)).toEqual([]);
-
-    await press(page, 'two', 'kill -9');
-    await page.getByRole('heading', { level: 1, name: /^two was killed / }).waitFor();
-    await said('two was killed');
-    await page
-      .locator('.river')
-      .getByText(/^killed \d/)
-      .first()
-      .waitFor();
-    await page.locator('.feed').getByText('two was killed').waitFor();
-    await instance(page, 'two').getByText('is killed').waitFor();
-    await press(page, 'two', 'Start again');
-    await said('two joins');
-    await instance(page, 'two').getByText('serves').waitFor();
-    // It has its lane again.
-    await page
-      .locator('.river tbody tr')
-      .filter({ hasText: /^two/ })
-      .getByText(/^serving/)
-      .waitFor();
-
-    await press(page, 'one', 'Drain');
-    await said('one has drained');
-    await page.getByRole('heading', { level: 1, name: /^one was drained / }).waitFor();
-    await press(page, 'one', 'Start again');
-    await said('one joins');
-
-    await press(page, 'three', 'Freeze');
-    await said('three is frozen');
-    await page
-      .locator('.river .state')
-      .getByText(/^(no answer|lapsed|gone)/)
-      .waitFor();
-    await page.getByRole('heading', { level: 1, name: /^three (does not answer|lost its lease|went away)/ }).waitFor();
-    expect(await violations(page)).toEqual([]);
-    await press(page, 'three', 'Unfreeze');
-    await said('three runs again');
-
-    await page.getByRole('button', { name: 'Store away for 5 s' }).click();
-    await page.getByRole('heading', { level: 1, name: /^The store (has not answered|does not answer)/ }).waitFor();
-    await page.locator('.storerow').getByText('does not answer').waitFor();
-    await page.getByRole('heading', { level: 1, name: /^The store was away for / }).waitFor();
-    expect(complaints).toEqual([]);
-    expect(demo.output.stdout).not.toContain('failed');
-
-    // Without any instance it still starts them: the front answers.
-    for (const name of ['one', 'two', 'three']) await press(page, name, 'kill -9');
-    await said('three was killed');
-    await press(page, 'one', 'Start again');
-    await until(() => demo.output.stdout.match(/^.* one joins/gm)?.length === 2, { timeoutMs: 30_000, what: 'one' });
-  });
-
-  test('a tab without the token asks for it, and other sites and forms are refused', LONG, async () => {
-    const { address } = await startDemo();
+  /** A tab without the token is asked for it, and other sites and forms are refused. */
+  async function refusesOthers(address: string): Promise<void> {
     const { page, close } = await openPage(browser, address);
     await press(page, 'one', 'Freeze');
     await page.getByRole('dialog').getByLabel('Token').waitFor();
@@ -129,5 +65,76 @@ describe.skipIf(lacksBrowser)('the page of the demo', () => {
     expect(statuses).toEqual([401, 401, 403, 403, 403, 404, 404, 404, 404, 405, 403]);
     // The output is no terminal, so the address has no key.
     expect(new URL(address).pathname).toBe('/');
-  });
+  }
+
+  test(
+    'only with the token it kills, freezes, drains, starts again and takes the store away; no call is lost',
+    LONG,
+    async () => {
+      const { demo, address, said } = await startDemo();
+      await refusesOthers(address);
+      const { page, complaints, close } = await openPage(browser, `${address}/#token=${TOKEN}`);
+      // What was shown says more than what was missing.
+      onTestFinished(async ({ task }) => {
+        if (task.result?.state === 'fail') console.log(await page.locator('body').innerText());
+        await close();
+      });
+      // The picture names the instances as the terminal does.
+      for (const name of ['one', 'two', 'three'])
+        await page.locator('.river .name').getByText(name, { exact: true }).waitFor();
+      expect(await violations(page)).toEqual([]);
+
+      await press(page, 'two', 'kill -9');
+      await page.getByRole('heading', { level: 1, name: /^two was killed / }).waitFor();
+      await said('two was killed');
+      await page
+        .locator('.river')
+        .getByText(/^killed \d/)
+        .first()
+        .waitFor();
+      await page.locator('.feed').getByText('two was killed').waitFor();
+      await instance(page, 'two').getByText('is killed').waitFor();
+      await press(page, 'two', 'Start again');
+      await said('two joins');
+      await instance(page, 'two').getByText('serves').waitFor();
+      // It has its lane again.
+      await page
+        .locator('.river tbody tr')
+        .filter({ hasText: /^two/ })
+        .getByText(/^serving/)
+        .waitFor();
+
+      await press(page, 'one', 'Drain');
+      await said('one has drained');
+      await page.getByRole('heading', { level: 1, name: /^one was drained / }).waitFor();
+      await press(page, 'one', 'Start again');
+      await said('one joins');
+
+      await press(page, 'three', 'Freeze');
+      await said('three is frozen');
+      await page
+        .locator('.river .state')
+        .getByText(/^(no answer|lapsed|gone)/)
+        .waitFor();
+      await page
+        .getByRole('heading', { level: 1, name: /^three (does not answer|lost its lease|went away)/ })
+        .waitFor();
+      expect(await violations(page)).toEqual([]);
+      await press(page, 'three', 'Unfreeze');
+      await said('three runs again');
+
+      await page.getByRole('button', { name: 'Store away for 5 s' }).click();
+      await page.getByRole('heading', { level: 1, name: /^The store (has not answered|does not answer)/ }).waitFor();
+      await page.locator('.storerow').getByText('does not answer').waitFor();
+      await page.getByRole('heading', { level: 1, name: /^The store was away for / }).waitFor();
+      expect(complaints).toEqual([]);
+      expect(demo.output.stdout).not.toContain('failed');
+
+      // Without any instance it still starts them: the front answers.
+      for (const name of ['one', 'two', 'three']) await press(page, name, 'kill -9');
+      await said('three was killed');
+      await press(page, 'one', 'Start again');
+      await until(() => demo.output.stdout.match(/^.* one joins/gm)?.length === 2, { timeoutMs: 30_000, what: 'one' });
+    },
+  );
 });

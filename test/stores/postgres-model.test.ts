@@ -23,5 +23,5 @@ describeWithServer('postgres', 'the PostgreSQL store answers as a plain model do
     };
   }
 
-  modelTests(60, connect);
+  modelTests(30, connect);
 });
