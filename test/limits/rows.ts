@@ -179,7 +179,7 @@ const hibernated = (state?: object): Shape => ({
   fill: async (server) => {
     // One connection: connections stay when their sessions hibernate.
     const caller = new Caller(server.port, undefined, 1);
-    for (let n = 0; n < (state === undefined ? 1_500 : 60); n++) {
+    for (let n = 0; n < (state === undefined ? 800 : 60); n++) {
       caller.sessionId = undefined;
       await caller.open();
       if (state !== undefined) await server.call(caller, 'keep', state);
@@ -261,7 +261,7 @@ export const SHAPES = {
     'one long text of state': hibernated({ text: LATIN.repeat(100_000) }),
   },
   events: {
-    'many small ones': events(3_000, ''),
+    'many small ones': events(1_500, ''),
     'texts with wide characters': events(20, WIDE.repeat(6_000)),
   },
   outcomes: {
@@ -271,7 +271,7 @@ export const SHAPES = {
   },
   calls: {
     'small ones': calls(45, {}),
-    'many small messages': calls(16, { count: 3_000 }),
+    'many small messages': calls(16, { count: 1_500 }),
     'messages with wide characters': calls(16, { count: 20, text: WIDE.repeat(2_500) }),
   },
 } satisfies Readonly<Record<Exclude<HeldName, InSession>, Readonly<Record<string, Shape>>>>;
