@@ -3,7 +3,15 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-export type ToolFolder = 'conformance' | 'otel-2' | 'otel-3' | 'others' | 'runtimes' | 'sdks' | 'wrappers';
+export type ToolFolder =
+  | 'conformance'
+  | 'ext-tasks'
+  | 'otel-2'
+  | 'otel-3'
+  | 'others'
+  | 'runtimes'
+  | 'sdks'
+  | 'wrappers';
 
 const installing = new Map<ToolFolder, Promise<string>>();
 const pathOf = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
