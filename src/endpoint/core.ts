@@ -106,6 +106,7 @@ export class Core {
       keys: this.#keys,
       userOf,
       target: () => currentCall.getStore()?.target,
+      ofTask: () => currentCall.getStore()?.task?.isTask === true,
       now: () => time.now(),
       random,
     });

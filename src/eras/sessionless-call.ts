@@ -312,7 +312,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.#host.once;
   }
 
-  override get task(): unknown {
+  override get task(): { readonly isTask?: boolean } {
     return this.response;
   }
 

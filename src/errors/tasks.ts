@@ -34,7 +34,11 @@ export const tooManyAttempts = (attempts: number): SojournError =>
   ended('TOO_MANY_ATTEMPTS', `The process of this task died ${attempts} times; it may have run`, true);
 
 export const resultTooLarge = (bytes: number, most: number): SojournError =>
-  ended('RESULT_TOO_LARGE', `The task ran, and its result of ${bytes} bytes is not kept: the most is ${most}`, true);
+  ended(
+    'RESULT_TOO_LARGE',
+    `The result of ${bytes} bytes is not kept, the most is ${most}; the task may have run`,
+    true,
+  );
 
 /** For the author. */
 export const stepInvalid = (name: string, why: string): SojournError =>

@@ -68,6 +68,9 @@ export class EntryStore {
     return this.#given.store.once;
   }
 
+  /** A function that is made for a call would keep that call. */
+  readonly #recordsNow = (): Records => this.#records;
+
   /** Rejects when the client left, the arguments differ, or the store stays away for `waitMs`. */
   async find(call: OnceCall, local: LocalEntry): Promise<Found> {
     const { timeProvider: time } = this.#given.options;
@@ -107,7 +110,7 @@ export class EntryStore {
       createdAt: now,
       stamp,
     };
-    const run = new OnceRun(call, () => this.#records, fence, stamp);
+    const run = new OnceRun(call, this.#recordsNow, fence, stamp);
     let tries = 0;
     try {
       const created = await this.#reach(call, () => {
@@ -193,7 +196,7 @@ export class EntryStore {
     }
     await this.#untilLeaseValid(call);
     const me = this.#given.lease.owner;
-    const run = new OnceRun(call, () => this.#records, { epoch: epoch + 1, owner: me }, stamp);
+    const run = new OnceRun(call, this.#recordsNow, { epoch: epoch + 1, owner: me }, stamp);
     try {
       const { claimed } = await this.#reach(call, () => this.#records.claim(call.id, { epoch, owner }, me));
       if (!claimed) return undefined;

@@ -18,6 +18,8 @@ export interface RequestStateOptions {
   userOf(authInfo: AuthInfo | undefined): string | undefined;
   /** The name or URI that is the target of the running request. */
   target(): string | undefined;
+  /** Whether the running request is a round of a task: its state never left the server, and has no age. */
+  ofTask(): boolean;
   /** ms since 1970. */
   now(): number;
   random(bytes: number): Uint8Array;
@@ -37,7 +39,14 @@ interface SealedState {
  * `verify` rejects with the reasons of the SDK's codec as its message: `malformed`, `mac` (another key, user, method or
  * target), `expired`.
  */
-export function createRequestState({ keys, userOf, target, now, random }: RequestStateOptions): RequestStateCodec {
+export function createRequestState({
+  keys,
+  userOf,
+  target,
+  ofTask,
+  now,
+  random,
+}: RequestStateOptions): RequestStateCodec {
   const boundTo = (ctx: ServerContext): string =>
     JSON.stringify([userOf(ctx.http?.authInfo) ?? null, ctx.mcpReq.method, target() ?? null]);
   let of: readonly RequestStateKey[] | undefined;
@@ -64,7 +73,7 @@ export function createRequestState({ keys, userOf, target, now, random }: Reques
         const plain = open(key, text.slice(PREFIX.length), bound);
         if (plain === undefined) continue;
         const { p, exp } = JSON.parse(plain.toString()) as SealedState;
-        if (exp < seconds()) throw new Error('expired');
+        if (exp < seconds() && !ofTask()) throw new Error('expired');
         return p;
       }
       throw new Error('mac');

@@ -23,14 +23,13 @@ import {
   type TaskEnd,
   type TaskHead,
 } from './task-record.ts';
-import { outcomeOf, type TaskStore } from './task-store.ts';
+import { outcomeOf, RESULT_BYTES, type TaskStore } from './task-store.ts';
 
 /** A task that is not renewed is due after this time, and the sweep of an instance looks at its owner. */
 export const DUE_MS = 75_000;
 const RENEW_MS = 25_000;
 /** How often the owner looks at a task whose question waits: the message about the answer may be lost. */
 const LOOK_MS = 5_000;
-const RESULT_BYTES = 4_194_304;
 const MESSAGE_LENGTH = 1_000;
 /** What the client is shown changes at most so often in the store. */
 const MESSAGE_MS = 1_000;

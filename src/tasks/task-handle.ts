@@ -7,7 +7,8 @@ import type {
   ElicitRequestParams,
   ElicitResult,
 } from '@modelcontextprotocol/server';
-import { stepInvalid } from '../errors.ts';
+import { stepInvalid, taskRequired } from '../errors.ts';
+import { idText, systemRandom } from '../options/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { tooMany, wrongKey } from './questions.ts';
 import type { OwnTask } from './own-task.ts';
@@ -17,6 +18,7 @@ import { progressText } from './progress.ts';
 
 /** A task that waits for its client for longer holds nothing in the process. */
 const PARK_MS = 60_000;
+const CALL_ID_BYTES = 16;
 
 /** The task of a call. */
 export interface RunningTask {
@@ -68,6 +70,8 @@ export class TaskHandle implements RunningTask {
   /** The methods of `ctx` that ask, where the call is no task. */
   readonly #asks: Partial<Asks>;
   readonly #used = new Set<string>();
+  /** For the keys of steps, where the call is no task. */
+  readonly #callId = idText(systemRandom(CALL_ID_BYTES));
   /** The state of a call that is no task. */
   readonly #values = new Map<string, string>();
 
@@ -104,7 +108,7 @@ export class TaskHandle implements RunningTask {
     steps?.checkName('s', name);
     const known = steps?.get('s', name);
     if (known !== undefined) return JSON.parse(known) as T;
-    const value = await run(`${this.id ?? 'no task'}:${name}`);
+    const value = await run(`${this.id ?? this.#callId}:${name}`);
     const json = jsonOf(name, value);
     await steps?.record('s', name, json);
     return JSON.parse(json) as T;
@@ -174,11 +178,15 @@ export class TaskHandle implements RunningTask {
   async detach(begin: (taskId: string) => unknown): Promise<never> {
     const run = this.#run;
     await run?.start(this.#settings);
-    if (run?.running === undefined) throw new Error('task.detach() needs a client with tasks: see when: "required"');
-    const { id } = run.running;
+    const id = run?.running?.id;
+    if (run === undefined || id === undefined) throw taskRequired('task.detach()');
     await run.detach();
-    // It has no run any more, so only `complete` and `fail` can end it.
-    await begin(id);
+    // It has no run any more: what happens now does not end it by itself.
+    try {
+      await begin(id);
+    } catch (cause) {
+      await run.failDetached(id, cause);
+    }
     return new Promise<never>(() => {});
   }
 }

@@ -49,6 +49,8 @@ export interface RunHost {
   create(run: TaskRun, settings: TaskSettings): Promise<OwnTask>;
   /** No handler of the run is active any more. */
   settled(run: TaskRun): void;
+  /** Ends a task that has no run. */
+  end(id: string, end: TaskEnd): Promise<unknown>;
   readonly options: { readonly timeProvider: Required<TimeProvider> };
 }
 
@@ -76,6 +78,7 @@ export class TaskRun extends RunSink implements RequestLife {
   #early: (() => void) | undefined = undefined;
   #onClose: Array<() => unknown> = [];
   #isDraining = false;
+  #resumes: boolean | undefined = undefined;
   #isParked = false;
   #hasPlace = true;
   /** Called when the call has become a task. */
@@ -236,13 +239,18 @@ export class TaskRun extends RunSink implements RequestLife {
   /** Its instance drains: the handler may save what it has, and throw. Then another instance continues the task. */
   drain(): void {
     if (this.#state !== 'running') return;
-    this.#isDraining = true;
+    this.#isDraining = this.#resumes = true;
     this.#abort.abort(aborted('The instance drains'));
+  }
+
+  /** Whether another run may take its place; `undefined`: its tool may say so. */
+  get resumes(): boolean | undefined {
+    return this.#resumes || this.#task?.kept.resume;
   }
 
   /** Its instance stops. */
   close(error: NonNullable<TaskEnd['error']>): void {
-    if (this.running?.kept.resume === true) this.#postpone(0);
+    if (this.resumes === true) this.#postpone(0);
     else this.#finish({ status: 'failed', error });
   }
 
@@ -258,6 +266,12 @@ export class TaskRun extends RunSink implements RequestLife {
     this.#isParked = true;
     this.#over('The task is detached', (own) => own.release('detached'));
     await task?.stored();
+  }
+
+  /** Nothing elsewhere has the work of a detached task. */
+  async failDetached(id: string, cause: unknown): Promise<void> {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    await this.#host.end(id, { status: 'failed', error: { ...rpcError(internal(cause)), message } });
   }
 
   get isParked(): boolean {

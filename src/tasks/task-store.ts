@@ -3,7 +3,7 @@
  * its user, so that another user's id is refused before the store is asked, and looks like an unknown one.
  */
 import { createHmac } from 'node:crypto';
-import { storeAway, taskUnknown, taskUnreadable } from '../errors.ts';
+import { resultTooLarge, storeAway, taskUnknown, taskUnreadable } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { base64url, type RandomSource } from '../options/system.ts';
 import { whileAway } from '../session/record/pause.ts';
@@ -19,6 +19,8 @@ import {
   type TaskOutcome,
 } from './task-record.ts';
 
+/** Of a result, with what is kept beside it. */
+export const RESULT_BYTES = 4_194_304;
 const GROUP_LENGTH = 16;
 const NAME_BYTES = 16;
 const ID = /^[\w-]{16}\.[\w-]{22}$/;
@@ -120,6 +122,8 @@ export class TaskStore {
 
   /** Ends a task from outside. Returns its owner; `undefined`: it had ended before. */
   async end(id: string, end: TaskEnd): Promise<string | null | undefined> {
+    const bytes = Buffer.byteLength(JSON.stringify(end));
+    if (bytes > RESULT_BYTES) throw resultTooLarge(bytes, RESULT_BYTES);
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await this.read(id);
       if (found === undefined || !('record' in found)) return undefined;

@@ -36,6 +36,8 @@ export interface TaskInstance {
 
 export interface TasksOptions extends TaskStoreOptions {
   readonly instance: TaskInstance;
+  /** Whether the tool says that it may run twice; `undefined`: this build does not know the tool. */
+  mayRunTwice(kept: KeptTask, user: string | null): Promise<boolean | undefined>;
   /** Charged for runs that no client waits for. */
   readonly memory: MemoryUse;
 }
@@ -90,7 +92,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   /** Runs that a drain waits for: their handlers do not run again. */
   get held(): number {
     let count = 0;
-    for (const { task } of this.#runs.values()) if (task?.kept.resume !== true) count += 1;
+    for (const { resumes } of this.#runs.values()) if (resumes !== true) count += 1;
     return count;
   }
 
@@ -188,7 +190,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     if (this.takes) this.#released(id);
   }
 
-  /** A task was answered or ended, perhaps perhaps elsewhere. */
+  /** A task was answered or ended, perhaps elsewhere. */
   ring(id: string, owner: string | null): void {
     const run = this.#runs.get(id);
     if (run?.task !== undefined) this.#look(run.task);
@@ -232,7 +234,17 @@ export class Tasks implements RunHost, OwnTaskHost {
   /** Asks what may run again to stop, and gives it back when its handler has settled. */
   drain(): void {
     this.#isDraining = true;
-    for (const run of this.#runs.values()) if (run.task?.kept.resume === true) run.drain();
+    for (const run of this.#runs.values()) {
+      if (run.resumes === true) run.drain();
+      else if (run.resumes === undefined && run.task !== undefined) this.#drainIfHinted(run, run.task);
+    }
+  }
+
+  #drainIfHinted(run: TaskRun, { kept, user }: OwnTask): void {
+    const asked = async (): Promise<void> => {
+      if ((await this.#given.mayRunTwice(kept, user)) === true) run.drain();
+    };
+    this.writes.add(asked, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
   }
 
   /** Gives back what may run again, and ends the rest. Resolves when everything is stored. */

@@ -16,6 +16,7 @@ function codec(keys: readonly RequestStateKey[] = [KEY]) {
     keys: async () => keys,
     userOf: (authInfo) => authInfo?.extra?.['sub'] as string | undefined,
     target: () => state.target,
+    ofTask: () => false,
     now: time.now,
     random: randomBytes,
   });

@@ -1,9 +1,10 @@
 /** What happens to a task in its life: time, outages, limits, hooks and rights. */
-import { McpServer } from '@modelcontextprotocol/server';
+import { inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
 import { currentRequest, type McpEndpointContext, type McpEndpointOptions } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
 import { currentTask, type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { postModern } from '../kit/modern.ts';
@@ -336,4 +337,95 @@ test('wrong options of task() are named at once', () => {
   expect(() => task(handler, { when: { slowerThanMs: -1 } })).toThrow('when.slowerThanMs of task()');
   expect(() => task(handler, { resume: 'yes' as never })).toThrow('resume of task()');
   expect(() => task(handler, { retry: true } as never)).toThrow('retry');
+});
+
+test('the steps of two ordinary calls have different keys', async () => {
+  const keys: string[] = [];
+  const { client } = await open(
+    (own) =>
+      own.step('pay', (key) => {
+        keys.push(key);
+      }),
+    {},
+    { tasks: false },
+  );
+  await client.call('run');
+  await client.call('run');
+  expect(new Set(keys).size).toBe(2);
+});
+
+test('a task whose work elsewhere could not begin fails', async () => {
+  const { client } = await open((own) =>
+    own.detach(() => {
+      throw new Error('no worker is there');
+    }),
+  );
+  const ended = await client.ended(await client.start('run'));
+  expect(ended).toMatchObject({ status: 'failed', error: { message: 'no worker is there' } });
+});
+
+test('a result from elsewhere is refused where it is too large, and the task stays', async () => {
+  const { client, endpoint } = await open((own) => own.detach(() => {}));
+  const id = await client.start('run');
+  await expect(endpoint.tasks.complete(id, text('x'.repeat(4_194_304)))).rejects.toMatchObject({
+    code: 'RESULT_TOO_LARGE',
+  });
+  expect(await client.get(id)).toMatchObject({ status: 'working' });
+  expect(await endpoint.tasks.fail(id, new Error('gave up'))).toBe(true);
+  expect(await client.get(id)).toMatchObject({ status: 'failed', statusMessage: 'gave up' });
+});
+
+test('a sealed state of a parked task opens after its time: it never left the server', async () => {
+  const time = createFakeTime();
+  const effects = new Effects();
+  const factory = (ctx: McpEndpointContext): McpServer => {
+    const verify = ctx.requestState.verify;
+    const server = new McpServer({ name: 'sealed', version: '1' }, { ...ctx.serverOptions, requestState: { verify } });
+    const asks = async (_: object, { mcpReq, ...rest }: ServerContext) => {
+      const state = mcpReq.requestState<{ round: number }>();
+      effects.note(`round ${state?.round ?? 0}`);
+      if (state?.round === 1) return text('done');
+      const minted = await ctx.requestState.mint({ round: 1 }, { mcpReq, ...rest } as ServerContext);
+      return inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) }, requestState: minted });
+    };
+    server.registerTool('run', { inputSchema: z.object({}) }, task(asks));
+    return server;
+  };
+  const served = await serve(factory as never, { tasks: true, timeProvider: time });
+  const client = new TaskClient(served.client());
+  const id = await client.start('run');
+  await client.until(id, 'input_required');
+  await time.advance(3_600_000);
+  await client.update(id, { sure: { action: 'accept', content: {} } });
+  await until(async () => (await client.get(id))['status'] === 'completed');
+  expect(effects.all).toEqual(['round 0', 'round 1']);
+});
+
+test('a drain gives back a task whose tool says that it may run twice', async () => {
+  const inner = memory();
+  const waits = held();
+  const runs: RunningTask[] = [];
+  const factory = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+    const server = new McpServer({ name: 'hinted', version: '1' }, serverOptions);
+    const run = task(async (_: object, _ctx: unknown, own: RunningTask) => {
+      runs.push(own);
+      await waits.wait(own.signal);
+      return text(`attempt ${own.attempt}`);
+    });
+    server.registerTool('run', { inputSchema: z.object({}), annotations: { readOnlyHint: true } }, run);
+    return server;
+  };
+  const [a, b] = [
+    await serve(factory, { tasks: true, store: inner }),
+    await serve(factory, { tasks: true, store: inner }),
+  ];
+  const client = new TaskClient(a.client());
+  const id = await client.start('run');
+  await until(() => runs.length === 1);
+  await a.endpoint.drain({ timeoutMs: 5_000 });
+  const other = new TaskClient(b.client());
+  expect(await other.get(id)).toMatchObject({ status: 'working' });
+  await until(() => runs.length === 2, { timeoutMs: 20_000 });
+  waits.open();
+  expect(await other.ended(id)).toMatchObject({ status: 'completed', result: { content: [{ text: 'attempt 1' }] } });
 });

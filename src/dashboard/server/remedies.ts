@@ -24,6 +24,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   user_limit: 'Raise the limit if this user may have more.',
   tool_limit: 'Raise the limit if the tool can do more.',
   too_many_requests: 'The session runs as many calls as it may. Raise the limit if its client needs more at once.',
+  task_required: 'The client must declare the extension of tasks. The tool takes no other client.',
+  too_many_tasks: 'The user must end tasks, or wait for their ends. Look for clients that start them without end.',
   too_many_sessions: 'Add instances, or raise the limit with the heap.',
   overloaded: 'Add instances, or raise the limit.',
   over_memory: 'Add instances, or give the process more heap. Look for clients that do not read their answers.',

@@ -267,8 +267,8 @@ export class Call {
     return this.live?.host.once;
   }
 
-  /** What `task()` finds where the call may become a task (`tasks/task-run.ts`). */
-  get task(): unknown {
+  /** Where the call may become a task (`tasks/task-run.ts`), or has become one. */
+  get task(): { readonly isTask?: boolean } | undefined {
     return undefined;
   }
 

@@ -20,7 +20,7 @@ export class HiddenCall extends Call {
     return this.#call.once;
   }
 
-  override get task(): unknown {
+  override get task(): { readonly isTask?: boolean } | undefined {
     return this.#call.task;
   }
 
