@@ -22,9 +22,9 @@ function newFile(): string {
   return join(folder, 's.db');
 }
 
-function deployment(kind: DurableKind) {
+function deployment(kind: DurableKind, more: Record<string, string> = {}) {
   const { store = `sqlite:${newFile()}`, env = {} } = sharedDeployment(kind);
-  const shared = { ...env, SOJOURN_STORE: store, SOJOURN_LEASE_MS: '1000' };
+  const shared = { ...env, SOJOURN_STORE: store, ...more };
   /** `input`: what it reads. */
   const tasks = (args: string[], input?: string) =>
     runProcess(['tasks', ...args], { env: shared, ...(input !== undefined && { input }) });
@@ -78,7 +78,7 @@ describe.each(kinds)('on %s', (kind) => {
 
     const table = await told('ls');
     expect(table).toMatch(/^ID +TOOL +STATUS +ATTEMPT +AGE +EXPIRES +OWNER +USER\n/);
-    expect(table).toMatch(new RegExp(`^${film} +film +working +1 +\\d+s +23h +\\S{12} +ada$`, 'm'));
+    expect(table, cli.output.stderr).toMatch(new RegExp(`^${film} +film +working +1 +\\d+s +23h +\\S{12} +ada$`, 'm'));
     expect(table).toMatch(new RegExp(`^${leaves} +leaves +detached +1 +\\d+s +23h +- +bob$`, 'm'));
     expect(table).toMatch(/\n\n3 tasks: 1 working, 1 input_required, 1 detached\n$/);
     const key = '["sub","","ada"]';
@@ -164,7 +164,7 @@ test(
   'a task whose instance crashed is orphaned, one of a drained instance is queued',
   { timeout: 60_000 },
   async () => {
-    const { start, tasks, list } = deployment('sqlite');
+    const { start, tasks, list } = deployment('sqlite', { SOJOURN_LEASE_MS: '2000' });
     const statuses = async () =>
       (await list()).map(({ tool, status }) => `${String(tool)} ${String(status)}`).toSorted();
     const first = start();
