@@ -16,6 +16,7 @@ import { mayLackFields, repeatedIn } from './repeated-field.ts';
 import { holdPlace, isBehind } from './pipelined.ts';
 import { dropInTurns, readShortChunks } from './read-in-turn.ts';
 import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
+import { turnIsLong } from './turn.ts';
 
 export type NodeRequest = IncomingMessage & {
   auth?: AuthInfo | undefined;
@@ -30,8 +31,8 @@ export class NodeExchange extends FaceExchange implements Exchange {
   #parsedBody: unknown;
   #slow: SlowResponse | undefined;
   #unwatchHost: (() => void) | undefined = undefined;
-  /** An earlier response had the connection when the request came. */
-  #isBehind = false;
+  /** `behind`: an earlier response had the connection when the request came. `had`: its body had a turn to itself. */
+  #turn: 'free' | 'behind' | 'had' = 'free';
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
     super(host);
@@ -39,7 +40,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
     this.#res = res;
     this.#parsedBody = parsedBody;
     if (res.socket !== null || !isBehind(req, res)) return;
-    this.#isBehind = true;
+    this.#turn = 'behind';
     const cut = holdPlace(req.socket, res, host.pipelined);
     if (cut !== undefined) host.cutPipelined(cut);
   }
@@ -117,8 +118,9 @@ export class NodeExchange extends FaceExchange implements Exchange {
       if (refusal !== undefined) linger(req);
       const bytes = refusal === undefined ? body.bytes() : NO_BYTES;
       const give = (): void => attempt(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
-      if (bytes.length < LARGE_BYTES) give();
-      else giveInTurn(this, this.host, give);
+      if (bytes.length < LARGE_BYTES) return give();
+      if (this.#turn === 'free') this.#turn = 'had';
+      giveInTurn(this, this.host, give);
     };
     req.on('data', (chunk: Buffer) => {
       if (!settled && !body.take(chunk)) settle();
@@ -134,15 +136,18 @@ export class NodeExchange extends FaceExchange implements Exchange {
   }
 
   get mustWait(): boolean {
-    return this.#isBehind && this.#res?.socket === null;
+    if (this.#turn === 'behind' && this.#res?.socket === null) return true;
+    // Each of its calls may have megabytes to say, and all answers of a turn leave at its end.
+    return this.#turn !== 'had' && this.method === 'POST' && turnIsLong();
   }
 
   whenItsTurn(begin: () => void): void {
     const inContext = AsyncResource.bind(() => {
       if (!this.closed) attempt(this, begin);
     });
+    if (this.#turn !== 'behind' || this.#res?.socket !== null) void this.host.starts.later(this.share, inContext, this);
     // Node has more to do for a response that gets its connection.
-    this.#res?.once('socket', () => queueMicrotask(inContext));
+    else this.#res?.once('socket', () => queueMicrotask(inContext));
   }
 
   addHeader(name: string, value: string): void {

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { afterTurn, systemTime } from '../options/system.ts';
+import { TURN_MS } from './turn.ts';
 
 /**
  * How `node:http` pauses a connection whose answers are not read. While `_paused` is set it does not read on for the
@@ -12,8 +13,6 @@ import { afterTurn, systemTime } from '../options/system.ts';
  */
 type Paused = Socket & { _paused?: boolean; readonly parser?: { resume(): void } | null };
 
-/** Another client waits for a turn at least. */
-const TURN_MS = 20;
 const MOST_AT_ONCE = 1_024;
 /** So many short chunks of one body take up to a millisecond. */
 export const CHUNKS_IN_TURN = 512;

@@ -5,10 +5,12 @@
  *   not know their connection. If all of them started in that turn, the results of all handlers would exist at once,
  *   before the first is charged to the memory budget: 30 results of 8 MB fill a heap of 256 MB.
  * * Large bodies, of which each takes up to 90 ms to parse: requests of other users are served between two of them.
+ * * Requests that come in a turn which is long already (`turn.ts`).
  */
 import { AsyncResource } from 'node:async_hooks';
-import { afterTurn } from '../options/system.ts';
+import { afterTurn, systemTime } from '../options/system.ts';
 import type { MaybePromise } from '../types.ts';
+import { TURN_MS } from './turn.ts';
 
 /** For calls. More would hold more results at once. Fewer would make smaller groups of the writes that follow. */
 const STARTS = 4;
@@ -40,39 +42,61 @@ export class StartsPerTurn {
   }
 
   run<T>(user: string, start: () => MaybePromise<T>, client?: Client): MaybePromise<T> {
-    if (!this.mustWait(user)) {
-      if (this.#started.size === 0) afterTurn(this.#nextTurn);
-      this.#started.set(user, (this.#started.get(user) ?? 0) + 1);
-      return start();
-    }
+    if (this.mustWait(user)) return this.later(user, start, client);
+    this.#count(user);
+    return start();
+  }
+
+  #count(user: string): void {
+    if (this.#started.size === 0 && this.#waiting.size === 0) afterTurn(this.#nextTurn);
+    this.#started.set(user, (this.#started.get(user) ?? 0) + 1);
+  }
+
+  /** Starts it in a later turn. */
+  later<T>(user: string, start: () => MaybePromise<T>, client?: Client): Promise<T> {
     return new Promise((resolve, reject) => {
+      if (this.#started.size === 0 && this.#waiting.size === 0) afterTurn(this.#nextTurn);
       const waiting = this.#waiting.get(user) ?? [];
       this.#waiting.set(user, waiting);
       // The turn belongs to the request that began it, and has what the application keeps for that one.
-      const later = AsyncResource.bind(() => {
+      const inContext = AsyncResource.bind(() => {
         try {
           resolve(start());
         } catch (cause) {
           reject(cause);
         }
       });
-      waiting.push({ client, start: later });
+      waiting.push({ client, start: inContext });
     });
   }
 
+  /** One of each user, and again, until each has had its number or the turn is long. */
   readonly #nextTurn = (): void => {
     this.#started.clear();
-    const due: Waiting[] = [];
-    for (const [user, all] of this.#waiting) {
-      // What a client that left holds is given back: its request would wait here without a charge.
-      const waiting = all.filter(({ client }) => client?.closed !== true);
-      const starts = waiting.splice(0, this.#most);
-      if (waiting.length === 0) this.#waiting.delete(user);
-      else this.#waiting.set(user, waiting);
-      if (starts.length > 0) this.#started.set(user, starts.length);
-      due.push(...starts);
+    const began = systemTime.monotonic();
+    for (let round = 0; round < this.#most && this.#waiting.size > 0; round++) {
+      for (const user of [...this.#waiting.keys()]) {
+        this.#startOne(user);
+        if (systemTime.monotonic() - began > TURN_MS) return this.#goOn();
+      }
     }
-    if (due.length > 0) afterTurn(this.#nextTurn);
-    for (const { start } of due) start();
+    this.#goOn();
   };
+
+  #goOn(): void {
+    if (this.#started.size > 0 || this.#waiting.size > 0) afterTurn(this.#nextTurn);
+  }
+
+  #startOne(user: string): void {
+    const waiting = this.#waiting.get(user) ?? [];
+    this.#waiting.delete(user);
+    // What a client that left holds is given back: its request would wait here without a charge.
+    const next = waiting.findIndex(({ client }) => client?.closed !== true);
+    const [entry] = next === -1 ? [] : waiting.splice(0, next + 1).slice(-1);
+    // Behind all others.
+    if (entry !== undefined && waiting.length > 0) this.#waiting.set(user, waiting);
+    if (entry === undefined) return;
+    this.#started.set(user, (this.#started.get(user) ?? 0) + 1);
+    entry.start();
+  }
 }

@@ -4,6 +4,8 @@
  * wake-up of the client per answer. A call that is unanswered at the end of its turn gets its head, priming event and
  * close listener only then.
  */
+import { systemTime } from '../options/system.ts';
+
 export interface TurnTask {
   endTurn(): void;
   /** Handles an error that `endTurn` threw. The other tasks of the turn still run. */
@@ -19,6 +21,7 @@ export interface Holder {
 let tasks: TurnTask[] = [];
 let holders = new Set<Holder>();
 let isDue = false;
+let began = 0;
 /** Counts the turns with something to do at their end, as each has that brings a request. */
 let turn = 0;
 
@@ -41,8 +44,15 @@ function flush(): void {
 function flushLater(): void {
   if (isDue) return;
   isDue = true;
+  began = systemTime.monotonic();
   setImmediate(flush);
 }
+
+/** Another client waits for a turn at least. */
+export const TURN_MS = 20;
+
+/** Whether this turn has taken so long that what a client sends now should wait for another one. */
+export const turnIsLong = (): boolean => isDue && systemTime.monotonic() - began > TURN_MS;
 
 export function atEndOfTurn(task: TurnTask): void {
   tasks.push(task);

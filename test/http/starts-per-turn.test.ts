@@ -56,3 +56,22 @@ test('a start whose client has left never begins, is not kept, and takes no plac
   expect(starts.mustWait('ann')).toBe(false);
   expect(began).toEqual([0, 49, 50]);
 });
+
+/** Work that blocks the event loop for longer than a turn should take. */
+function works(): void {
+  const until = performance.now() + 25;
+  while (performance.now() < until);
+}
+
+test('where one start makes a turn long, the start of another user is next', async () => {
+  const starts = new StartsPerTurn();
+  const began: string[] = [];
+  const start = (name: string) => (): void => {
+    began.push(name);
+    works();
+  };
+  for (let n = 0; n < 4; n++) void starts.later('ann', start(`ann ${n}`));
+  void starts.later('bob', start('bob'));
+  for (let n = 0; n < 8 && began.length < 5; n++) await turn();
+  expect(began).toEqual(['ann 0', 'bob', 'ann 1', 'ann 2', 'ann 3']);
+});
