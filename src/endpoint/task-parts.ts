@@ -14,8 +14,8 @@ export class EndpointTaskParts implements TaskRunner {
   readonly #takeOver: TakeOver;
   #era: ModernEra | undefined;
 
-  constructor(given: Omit<TasksOptions, 'mayRunTwice'>) {
-    this.tasks = new Tasks({ ...given, mayRunTwice: (kept, user) => this.mayRunTwice(kept, user) });
+  constructor(given: Omit<TasksOptions, 'runner'>) {
+    this.tasks = new Tasks({ ...given, runner: this });
     this.#takeOver = new TakeOver({ tasks: this.tasks, store: given.store, runner: this });
     this.wire = new TaskWire(this.tasks, this.#takeOver);
   }
@@ -44,7 +44,7 @@ export class EndpointTaskParts implements TaskRunner {
 
 /** `undefined`: without the option `tasks`. */
 export function createTasks(
-  given: Omit<TasksOptions, 'instance' | 'mayRunTwice'> & { readonly instance: Instance },
+  given: Omit<TasksOptions, 'instance' | 'runner'> & { readonly instance: Instance },
 ): EndpointTaskParts | undefined {
   if (!given.options.tasks) return undefined;
   const { lease } = given.instance;

@@ -75,7 +75,8 @@ export class StartsPerTurn {
     this.#started.clear();
     const began = systemTime.monotonic();
     for (let round = 0; round < this.#most && this.#waiting.size > 0; round++) {
-      for (const user of [...this.#waiting.keys()]) {
+      const users = Array.from(this.#waiting.keys());
+      for (const user of users) {
         this.#startOne(user);
         if (systemTime.monotonic() - began > TURN_MS) return this.#goOn();
       }

@@ -84,6 +84,7 @@ export class OwnTask {
   #stamp: number;
   /** To be shown, and not stored yet. */
   #message: string | undefined = undefined;
+  #isOver = false;
   #messageAt = -MESSAGE_MS;
 
   constructor(host: OwnTaskHost, run: TasksRun, record: StoredRecord, { kept, head, fence, restMs, steps }: Given) {
@@ -108,6 +109,7 @@ export class OwnTask {
       restMs: () => Math.max(1, Math.ceil(this.#expiresAt - time.monotonic())),
       reach: <T>(work: () => MaybePromise<T>) => this.#reach(work, () => run.signal.aborted),
       lost: () => run.stop('another instance runs it'),
+      isOver: () => this.#isOver,
     };
     this.steps = new Steps(id, user, stepsHost, steps);
     this.#every(RENEW_MS, () => this.#renew());
@@ -158,9 +160,12 @@ export class OwnTask {
     const { options, store } = this.#host;
     const { timeProvider: time } = options;
     this.#background(async () => {
-      const keepMs = Math.ceil(Math.max(this.kept.keepMs, this.#expiresAt - time.monotonic()));
+      const restMs = Math.ceil(this.#expiresAt - time.monotonic());
+      const keepMs = Math.max(this.kept.keepMs, restMs);
+      // A task can be asked for until then.
+      const ttlMs = restMs === keepMs ? this.kept.ttlMs : time.now() - this.createdAt + keepMs;
       const living = { createdAt: this.createdAt, fields: this.fields, stamp: this.#stamp, kept: this.kept };
-      const textOf = (of: TaskEnd): string => outcomeText(outcomeOf(living, of, keepMs, time.now()));
+      const textOf = (of: TaskEnd): string => outcomeText(outcomeOf(living, of, ttlMs, time.now()));
       const whole = textOf(end);
       const bytes = Buffer.byteLength(whole);
       const short = (): string => textOf({ status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) });
@@ -305,6 +310,7 @@ export class OwnTask {
 
   /** Its run is over. */
   #leave(): void {
+    this.#isOver = true;
     const { timeProvider: time } = this.#host.options;
     for (const timer of this.#timers) time.clearTimeout(timer);
     this.#timers.clear();

@@ -71,7 +71,7 @@ export abstract class RunSink implements AnswerSink, SinkListener {
     );
   }
 
-  /** Without a body the server of the call was closed, and there is no answer. */
+  /** A server that was closed before it answered has no body. */
   done(status: number, headers?: HeaderList, body?: string): void {
     this.settled(
       ({ response }) => response.done(status, headers, body),

@@ -10,6 +10,7 @@ import { type MaybePromise, RECORD_VERSION, type Records, type StoredRecord } fr
 const MOST_BYTES = 1_048_576;
 const MOST_VALUES = 1_000;
 const NAME_BYTES = 200;
+const OVER = 'is not recorded: another instance runs its task, or that has ended';
 
 export interface StepsHost {
   readonly records: () => Records;
@@ -23,6 +24,8 @@ export interface StepsHost {
   reach<T>(work: () => MaybePromise<T>): Promise<T>;
   /** Another instance has the task. */
   lost(): void;
+  /** The run of the task is over: what its handler still does is not recorded. */
+  isOver(): boolean;
 }
 
 /** The result of a step, or a value of the state. */
@@ -65,6 +68,7 @@ export class Steps {
 
   /** Resolves when the value is stored. */
   record(kind: StepKind, name: string, json: string): Promise<void> {
+    if (this.#host.isOver()) return Promise.reject(stepInvalid(name, OVER));
     const field = kind + name;
     const before = this.#values.get(field);
     const bytes = this.#bytes + sizeOf(field, json) - (before === undefined ? 0 : sizeOf(field, before));
@@ -80,14 +84,14 @@ export class Steps {
   }
 
   async #store(field: string, json: string): Promise<void> {
-    const { records, reach, lost } = this.#host;
-    if (this.#owned === undefined && (await this.#create(field, json))) return;
+    const { records, reach, lost, isOver } = this.#host;
+    if (this.#owned === undefined && (await this.#create(field, json))) return isOver() ? this.#end() : undefined;
     const owned = this.#owned;
     const change = { fields: { [field]: json } };
     const saved = owned && (await reach(() => owned.write((fence) => records().save(this.#id, fence, change))));
     if (saved === 'written' || saved === 'rung') return;
     lost();
-    throw stepInvalid(field.slice(1), 'is not recorded: another instance runs this task, or it has ended');
+    throw stepInvalid(field.slice(1), OVER);
   }
 
   /** `false`: it exists. A reply may have been lost, and then this instance owns it. */
@@ -113,8 +117,8 @@ export class Steps {
 
   /** The next run may claim it. */
   async release(): Promise<void> {
-    const owned = this.#owned;
     await this.settled();
+    const owned = this.#owned;
     if (owned === undefined) return;
     const { records, reach } = this.#host;
     await reach(() => owned.write((fence) => records().save(this.#id, fence, { release: true })));
@@ -122,8 +126,12 @@ export class Steps {
 
   /** The task has ended. */
   async end(): Promise<void> {
-    const owned = this.#owned;
     await this.settled();
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
+    const owned = this.#owned;
     if (owned === undefined) return;
     const { records, reach } = this.#host;
     await reach(() => owned.write((fence) => records().end(this.#id, fence, '', 0)));

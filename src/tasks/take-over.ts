@@ -18,7 +18,7 @@ import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
 import type { TaskRun } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
-import type { ClaimedTask, Tasks } from './tasks.ts';
+import type { ClaimedTask, TaskHints, Tasks } from './tasks.ts';
 
 const SWEEP_MS = 5_000;
 const PAGE = 100;
@@ -32,11 +32,9 @@ const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 const STEPS_TRIES = 8;
 
-export interface TaskRunner {
+export interface TaskRunner extends TaskHints {
   /** Runs the handler of a claimed task. */
   serveAgain(run: TaskRun, counts: boolean): void;
-  /** Whether the tool says that it may run twice; `undefined`: this build does not know the tool. */
-  mayRunTwice(kept: KeptTask, user: string | null): Promise<boolean | undefined>;
 }
 
 interface TakeOverOptions {
@@ -147,8 +145,8 @@ export class TakeOver {
   }
 
   /**
-   * What earlier runs have recorded; `undefined`: nothing. A run that was cut must not record any more, so after a death
-   * there is a record from now on. Throws where the record changes all the time: a run without it would repeat steps.
+   * What earlier runs have recorded; `undefined`: nothing. A run that was cut must not record any more, so after a
+   * death there is a record from now on. Throws where it changes all the time: a run without it would repeat steps.
    */
   async #claimSteps(
     task: StoredRecord,

@@ -10,14 +10,10 @@
  * hears of the task when its record is stored, and nothing more after that. A run that begins with a stored task is
  * running from the start, and has no client.
  */
-import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import type { AuthInfo } from '@modelcontextprotocol/server';
 import { internal, rpcError, type SojournError } from '../errors.ts';
-import { attempt, type LostForm } from '../http/answer.ts';
-import type { AnswerSink } from '../http/answer-sink.ts';
+import { attempt } from '../http/answer.ts';
 import { shareKey } from '../http/body.ts';
-import type { Exchange, HeaderList, RunningWork } from '../http/exchange.ts';
-import type { RequestSource } from '../http/request-view.ts';
-import type { Sink, SinkListener } from '../http/sink.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type RequestFields, type RequestLife, SentRequest } from '../relay/sent-request.ts';

@@ -19,7 +19,7 @@ import {
   type TaskOutcome,
 } from './task-record.ts';
 
-/** Of a result, with what is kept beside it. */
+/** A result, with what is kept beside it. */
 export const RESULT_BYTES = 4_194_304;
 const GROUP_LENGTH = 16;
 const NAME_BYTES = 16;
@@ -130,7 +130,8 @@ export class TaskStore {
       const { record, kept } = found;
       // This instance does not know how much of its time is left.
       const keepMs = kept.ttlMs;
-      const text = outcomeText(outcomeOf({ ...record, kept }, end, keepMs, this.#given.options.timeProvider.now()));
+      const now = this.#given.options.timeProvider.now();
+      const text = outcomeText(outcomeOf({ ...record, kept }, end, now - record.createdAt + keepMs, now));
       const ended = await this.records.end(id, { epoch: record.epoch, owner: record.owner }, text, keepMs);
       if (ended === 'gone') return undefined;
       if (ended === 'fenced') continue;
@@ -166,7 +167,7 @@ interface Ending extends Pick<StoredRecord, 'createdAt' | 'fields' | 'stamp'> {
 export function outcomeOf(
   { createdAt, fields, stamp, kept }: Ending,
   end: TaskEnd,
-  keepMs: number,
+  ttlMs: number,
   now: number,
 ): TaskOutcome {
   const message = fields[MESSAGE_FIELD];
@@ -174,8 +175,7 @@ export function outcomeOf(
     ...end,
     createdAt,
     endedAt: Math.max(now, stamp),
-    // A task can be asked for until then.
-    ttlMs: Math.max(kept.ttlMs, now - createdAt + keepMs),
+    ttlMs,
     pollIntervalMs: kept.pollIntervalMs,
     tool: kept.tool,
     ...(message !== undefined && { statusMessage: message }),

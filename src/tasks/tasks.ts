@@ -34,10 +34,15 @@ export interface TaskInstance {
   look(to: string, id: string): Promise<boolean>;
 }
 
+/** What the tools of the server say about themselves. */
+export interface TaskHints {
+  /** Whether the tool may run twice; `undefined`: this build does not know the tool. */
+  mayRunTwice(kept: KeptTask, user: string | null): Promise<boolean | undefined>;
+}
+
 export interface TasksOptions extends TaskStoreOptions {
   readonly instance: TaskInstance;
-  /** Whether the tool says that it may run twice; `undefined`: this build does not know the tool. */
-  mayRunTwice(kept: KeptTask, user: string | null): Promise<boolean | undefined>;
+  readonly runner: TaskHints;
   /** Charged for runs that no client waits for. */
   readonly memory: MemoryUse;
 }
@@ -242,7 +247,7 @@ export class Tasks implements RunHost, OwnTaskHost {
 
   #drainIfHinted(run: TaskRun, { kept, user }: OwnTask): void {
     const asked = async (): Promise<void> => {
-      if ((await this.#given.mayRunTwice(kept, user)) === true) run.drain();
+      if ((await this.#given.runner.mayRunTwice(kept, user)) === true) run.drain();
     };
     this.writes.add(asked, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
   }

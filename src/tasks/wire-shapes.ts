@@ -1,4 +1,4 @@
-/** Tasks on the wire: `CreateTaskResult` and `DetailedTask` of the extension `io.modelcontextprotocol/tasks` (SEP-2663). */
+/** Tasks on the wire: `CreateTaskResult` and `DetailedTask` of `io.modelcontextprotocol/tasks` (SEP-2663). */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { MESSAGE_FIELD, openQuestions, readOutcome, type TaskOutcome } from './task-record.ts';
 import type { OwnTask } from './own-task.ts';

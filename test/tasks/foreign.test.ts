@@ -42,7 +42,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
               const { error } = await client.ask(method, { taskId, inputResponses: ANSWER });
               return JSON.stringify(error);
             };
-            // The same bytes for the task of another user, for one that was never made, and for nonsense.
+            // The same bytes for the task of another user, for a task that was never made, and for nonsense.
             const [theirs, unknown] = [await asked(id), await asked(made())];
             expect(theirs).toBe(unknown);
             expect(theirs).toContain('-32602');

@@ -190,7 +190,7 @@ test('a user whose right was taken back: the parked task does not continue', asy
     auth: {
       verify: async () => ({ token: 't', clientId: 'c', scopes: [], expiresAt: 9_999_999_999, extra: { sub: 'ada' } }),
       authorize: () => isAllowed,
-    } as never,
+    },
   });
   const ada = new TaskClient(client({ headers: { authorization: 'Bearer t' } }));
   const id = await ada.start('asks');
@@ -302,8 +302,8 @@ test('perSessionExecutionContext: a handler has its task', async () => {
 
 test('a factory that does not pass ctx.serverOptions on, and one server for all, have tasks', async () => {
   const { factory } = { factory: serverOf(() => 'done') };
-  for (const server of [() => factory({ serverOptions: {} } as never), factory({ serverOptions: {} } as never)]) {
-    const served = await serve(server as never, { tasks: true });
+  for (const server of [() => factory({ serverOptions: {} }), factory({ serverOptions: {} })]) {
+    const served = await serve(server, { tasks: true });
     const client = new TaskClient(served.client());
     expect(await client.ended(await client.start('run'))).toMatchObject({ status: 'completed' });
   }
@@ -385,13 +385,13 @@ test('a sealed state of a parked task opens after its time: it never left the se
       const state = mcpReq.requestState<{ round: number }>();
       effects.note(`round ${state?.round ?? 0}`);
       if (state?.round === 1) return text('done');
-      const minted = await ctx.requestState.mint({ round: 1 }, { mcpReq, ...rest } as ServerContext);
+      const minted = await ctx.requestState.mint({ round: 1 }, { mcpReq, ...rest });
       return inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) }, requestState: minted });
     };
     server.registerTool('run', { inputSchema: z.object({}) }, task(asks));
     return server;
   };
-  const served = await serve(factory as never, { tasks: true, timeProvider: time });
+  const served = await serve(factory, { tasks: true, timeProvider: time });
   const client = new TaskClient(served.client());
   const id = await client.start('run');
   await client.until(id, 'input_required');
@@ -428,4 +428,25 @@ test('a drain gives back a task whose tool says that it may run twice', async ()
   await until(() => runs.length === 2, { timeoutMs: 20_000 });
   waits.open();
   expect(await other.ended(id)).toMatchObject({ status: 'completed', result: { content: [{ text: 'attempt 1' }] } });
+});
+
+test('a handler that ignores its cancel records no step any more, and nothing of the task stays', async () => {
+  const store = watchedStore();
+  const waits = held();
+  const told: string[] = [];
+  const { client } = await open(
+    async (own) => {
+      await waits.wait();
+      await own.step('late', () => 1).catch((cause: Error) => told.push(cause.message));
+    },
+    {},
+    { store },
+  );
+  const id = await client.start('run');
+  await client.cancel(id);
+  waits.open();
+  await until(() => told.length === 1);
+  expect(told[0]).toContain('is not recorded');
+  expect(await store.views[0]?.steps.read(id)).toBeUndefined();
+  expect(await client.get(id)).toMatchObject({ status: 'cancelled' });
 });

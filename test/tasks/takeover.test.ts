@@ -101,7 +101,7 @@ test('an instance that lost its lease loses its task to another one: its handler
   expect(await a.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });
 });
 
-test('an instance that lost its lease for a moment goes on with its task, under its new id', async () => {
+test('an instance that lost its lease for a moment continues its task, under its new id', async () => {
   const { a, b, ran, lose, find, runs } = await open();
   const id = await a.client.start('hold');
   const first = await ran(0);
