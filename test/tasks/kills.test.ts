@@ -156,7 +156,10 @@ describe.each(durableKinds)('on the store %s', (kind) => {
           const client = clientOf(at(0));
           const id = await client.start(tool, { name, ms: 20 + (tasks % 5) * 20 }).catch(() => undefined);
           client.raw.close();
-          if (id === undefined) continue;
+          if (id === undefined) {
+            await new Promise((again) => setTimeout(again, 40));
+            continue;
+          }
           const latest = performance.now() + 90_000;
           let status: unknown;
           for (let k = 0; !ENDS.includes(String(status)); k++) {
