@@ -10,11 +10,14 @@
  * Each list below is the order of one way in, and has no step that its era does not need. A step is synchronous where
  * it waits for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
  */
+import { AsyncResource } from 'node:async_hooks';
 import type { InboundPost } from '../inbound/inbound.ts';
 import { SojournError } from '../errors.ts';
+import { attempt } from '../http/answer.ts';
 import type { Caller } from '../http/exchange.ts';
 import type { RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { afterTurn } from '../options/system.ts';
 import type { Checked, RpcRequest } from '../protocol/jsonrpc.ts';
 import { admitAll, type Authorizer } from '../session/calls/authorizer.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
@@ -91,11 +94,23 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
     return this.session.transport;
   }
 
-  /** Delivers the messages, in their order. */
+  /**
+   * Delivers the messages, in their order. The calls of a batch begin in turns of the event loop: each may have
+   * megabytes to say, and all answers of a turn leave at its end.
+   */
   dispatch(): undefined {
+    return this.#dispatch(0, 0);
+  }
+
+  /** `from`: of the messages. `next`: of the requests. */
+  #dispatch(from: number, next: number): undefined {
     const { session, messages, admitted } = this;
-    let next = 0;
-    for (const checked of messages) {
+    for (const [n, checked] of messages.entries()) {
+      if (n < from) continue;
+      if (n > from && next > 0 && checked.kind === 'request') {
+        const later = AsyncResource.bind(() => this.#dispatch(n, next));
+        return afterTurn(() => attempt(this.caller, later)) as undefined;
+      }
       if (checked.kind !== 'request') {
         deliver(this, checked);
         continue;

@@ -43,6 +43,7 @@ describe.each(faces)('over %s', (face) => {
     expect(mixed.status).toBe(200);
     expect(textOf(await asking.nextMessage())).toBe('decline undefined');
     expect(textOf(await mixed.nextMessage((m) => (m as { id: string }).id === 'echo'))).toBe('in a batch');
+    await mixed.nextMessage((m) => (m as { id: string }).id === 'ping');
     const { answer } = await lab.held();
     expect(mixed.ending).toBeUndefined();
     answer('and this');

@@ -120,6 +120,15 @@ const FOUND: Readonly<Record<string, Partial<Shape>>> = {
     chunk: 2,
     sessions: 'none',
   },
+  'batches of calls whose long answers are not read': {
+    era: '2025',
+    method: 'tools/call last',
+    batch: 27,
+    connections: 64,
+    sessions: 'one',
+    reads: false,
+    answer: 4_658_856,
+  },
   'many calls behind one stream of the 2024-11-05 transport that is not read': {
     era: 'sse',
     method: 'tools/call long',
