@@ -105,9 +105,10 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
   /** `from`: of the messages. `next`: of the requests. */
   #dispatch(from: number, next: number): undefined {
     const { session, messages, admitted } = this;
+    let hasBegun = false;
     for (const [n, checked] of messages.entries()) {
       if (n < from) continue;
-      if (n > from && next > 0 && checked.kind === 'request') {
+      if (hasBegun && checked.kind === 'request') {
         const later = AsyncResource.bind(() => this.#dispatch(n, next));
         return afterTurn(() => attempt(this.caller, later)) as undefined;
       }
@@ -118,7 +119,9 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
       const [request, call] = [admitted?.requests[next], admitted?.calls[next]];
       next += 1;
       // A request may have been cancelled while it waited for the store.
-      if (request !== undefined && call?.isOver === false) session.calls.dispatch(request, call);
+      if (request === undefined || call?.isOver !== false) continue;
+      hasBegun = true;
+      session.calls.dispatch(request, call);
     }
   }
 
