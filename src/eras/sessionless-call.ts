@@ -34,6 +34,12 @@ import type { CallEntry, CallTransport, Stop } from './ladder.ts';
 import { firstPosition } from './call-position.ts';
 import type { CallHost, SentMessage, SentRpc } from './sessionless-options.ts';
 
+/** What a call that is over has of its message. */
+const NOTHING: Pick<SentMessage, 'message' | 'text'> = {
+  message: { kind: 'notification', message: { jsonrpc: '2.0', method: '' } },
+  text: undefined,
+};
+
 export class SessionlessCall extends Call implements CallEntry, SinkListener, FactoryCall, PassedOn {
   readonly restored = false;
   readonly caller: Caller;
@@ -334,10 +340,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
    * is idle, so it lets go of what the client sent.
    */
   done(): void {
-    const { message } = this;
-    const { jsonrpc, method } = message;
-    const rest = this.id === undefined ? { jsonrpc, method } : { jsonrpc, method, id: this.id };
-    this.#sent = { message: { kind: this.#sent.message.kind, message: rest } as SentRpc, text: undefined };
+    this.#sent = NOTHING;
     this.#place.end();
     this.around?.cut(this.#refusal);
     this.around = undefined;

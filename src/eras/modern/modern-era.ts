@@ -140,8 +140,16 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     const resumable =
       hasIds && request !== undefined ? this.#resumable?.open(exchange, response, request, version) : undefined;
     const inner = resumable ?? response;
-    const isOpen = (): boolean => resumable?.isOpen ?? !exchange.closed;
-    const task = request && tasks?.open({ exchange, response: inner, request, version, isOpen });
+    const task =
+      tasks === undefined || request === undefined
+        ? undefined
+        : tasks.open({
+            exchange,
+            response: inner,
+            request,
+            version,
+            isOpen: () => resumable?.isOpen ?? !exchange.closed,
+          });
     const caller = task?.caller ?? resumable?.caller ?? exchange;
     const message = { caller, text: post.text, message: first, version, admission };
     const call = new SessionlessCall(message, task ?? inner, this.#given);
@@ -151,10 +159,14 @@ export class ModernEra implements LostRequestServer, SdkHandler {
   }
 
   #serve(call: SessionlessCall): void {
-    attempt(call.caller, async () => {
-      await this.#requests.serve(call, this.#steps);
-      if (call.response.isTask === true) this.#asTasks -= 1;
+    attempt(call.caller, () => {
+      const served = this.#requests.serve(call, this.#steps);
+      return this.#given.tasks === undefined ? served : served.then(() => this.#served(call));
     });
+  }
+
+  #served({ response }: SessionlessCall): void {
+    if (response.isTask === true) this.#asTasks -= 1;
   }
 
   /** Its client is answered, and its handler runs on. */
