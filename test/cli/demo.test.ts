@@ -35,13 +35,13 @@ function totalsOf(output: string, row: string): number[] {
   return [ours, theirs].map((text) => Number(text?.replaceAll(',', '')));
 }
 
-test('8 kills at random fail no call on sojourn, and end sessions on the other side', LONG, async () => {
+test('20 kills at random fail no call on sojourn, and end sessions on the other side', LONG, async () => {
   const { env, left } = ownTemp();
-  const { code, stdout, stderr } = await runProcess(['demo', '--seed', '7', '--script', `${'x'.repeat(8)}..`], {
+  const { code, stdout, stderr } = await runProcess(['demo', '--seed', '7', '--script', `${'x'.repeat(20)}..`], {
     env,
   });
   expect(stderr).toBe('');
-  expect(stdout.match(/ was killed \(pid \d+\)$/gm)).toHaveLength(8);
+  expect(stdout.match(/ was killed \(pid \d+\)$/gm)).toHaveLength(20);
   expect(totalsOf(stdout, 'calls lost')).toEqual([0, expect.toSatisfy((lost: number) => lost > 0)]);
   expect(totalsOf(stdout, 'sessions lost')).toEqual([0, 4]);
   expect(totalsOf(stdout, 'calls answered')[0]).toBeGreaterThan(100);
