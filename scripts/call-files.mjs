@@ -19,7 +19,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = pathToFileURL(join(root, 'dist/')).href;
 const UNCOUNTED = /^(?:options|errors|stores|testing)(?:\/|\.)/;
 const IMPORT = /(?:\bfrom\s+|\bimport\s*\(?\s*)'(\.[^']+)'/;
-const ROUNDS = 5;
+const ROUNDS = 20;
 const MODERN = '2026-07-28';
 
 /** The names of the ways, in the order in which they are printed. */
