@@ -232,7 +232,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     });
 
     test('the store is away at the marker: the call is refused, and no handler has run', async () => {
-      const { store, here, ran, runs } = await open({}, { waitMs: 200 });
+      const { store, here, ran, runs } = await open({}, { waitMs: 1_000 });
       store.before['once.create'] = () => {
         throw storeAway('it is a test');
       };

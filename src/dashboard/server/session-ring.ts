@@ -99,15 +99,21 @@ export class SessionRing {
   /** Newest first. */
   rowsOf(session: string): TimelineRow[] {
     const sinceStart = this.#time.now() - this.#time.monotonic();
-    const rows: TimelineRow[] = [];
+    const entries: Entry[] = [];
     for (const entry of this.#newestFirst()) {
       if (entry.session !== session) continue;
-      const { event } = entry;
-      if (event === undefined) rows.push(messageRow(entry, sinceStart, this.#self.id));
-      else rows.push(event.kind === 'event' ? event : eventRow(event, this.#self.id));
-      if (rows.length === MOST) break;
+      entries.push(entry);
+      if (entries.length === MOST) break;
     }
-    return rows;
+    // A request is noted at its end, and what it did to the session before that.
+    return entries
+      .toSorted((one, other) => other.began - one.began)
+      .map((entry) => {
+        const { event } = entry;
+        const at = Math.floor(sinceStart + entry.began);
+        if (event === undefined) return messageRow(entry, at, this.#self.id);
+        return { ...(event.kind === 'event' ? event : eventRow(event, this.#self.id)), at };
+      });
   }
 
   /** The trace of the newest request that named one. */
@@ -149,6 +155,7 @@ export class SessionRing {
     Object.assign(entry, new Entry());
     entry.session = session;
     entry.event = event;
+    entry.began = this.#time.monotonic();
   }
 
   /** Where the next row belongs. `undefined`: its session has none. */
@@ -161,7 +168,7 @@ export class SessionRing {
   }
 }
 
-function messageRow(entry: Entry, sinceStart: number, self: string): MessageRow {
+function messageRow(entry: Entry, at: number, self: string): MessageRow {
   const { method, target, http, status, ms, unusual } = entry;
   const { failure, refused, wait, relay, payload } = unusual ?? {};
   const error = failure?.reason ?? (failure?.isError === true ? 'isError' : failure?.error?.toString());
@@ -171,7 +178,7 @@ function messageRow(entry: Entry, sinceStart: number, self: string): MessageRow 
   const isKnown = target !== undefined && failure?.error === undefined;
   return {
     kind: 'message',
-    at: Math.round(sinceStart + entry.began),
+    at,
     direction: 'in',
     method: method ?? (http === 'GET' ? 'GET stream' : http),
     ...(isKnown && { target }),
