@@ -27,6 +27,9 @@ export const storeFull = (kind: string, what: string): SojournError =>
       'Room comes back as records pass their keep time; raise the limit, or use a store with a server or a file',
   );
 
+/** The store keeps no more records of the kind, or no outcome of that length. */
+export const isStoreFull = (cause: unknown): boolean => cause instanceof SojournError && cause.code === 'STORE_FULL';
+
 /** The error that a handler gets. The handler may pass it on to its client. */
 export const storeAwayForClients = (what: string, cause: unknown): unknown =>
   cause instanceof SojournError && cause.code === 'STORE_AWAY' ? storeAway(what, cause) : cause;

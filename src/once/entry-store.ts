@@ -5,7 +5,7 @@
  * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
  * outage of the store, none counts as dead.
  */
-import { onceConflict, SojournError, storeAway } from '../errors.ts';
+import { isStoreFull, onceConflict, storeAway } from '../errors.ts';
 import { PendingWrites } from '../durable/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../options/system.ts';
@@ -258,7 +258,8 @@ export class EntryStore {
     try {
       await this.#write(() => this.#tryToEnd(run, outcome, keepMs));
     } catch (cause) {
-      if (!isFull(cause)) throw cause;
+      // A short outcome always fits.
+      if (!isStoreFull(cause)) throw cause;
       await this.#write(() => this.#tryToEnd(run, outcomeText(run, { is: 'large' }), keepMs));
     }
   }
@@ -286,6 +287,3 @@ export class EntryStore {
     await this.#writes.stored();
   }
 }
-
-/** The memory store has no room for the outcome. A short outcome always fits. */
-const isFull = (cause: unknown): boolean => cause instanceof SojournError && cause.code === 'STORE_FULL';

@@ -7,7 +7,14 @@
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { RequestItem } from '../cluster/messages.ts';
-import { type Caller, closeSignal, type HeaderFields, type RelayOrigin, type RunningWork } from '../http/exchange.ts';
+import {
+  type Caller,
+  closeSignal,
+  type Exchange,
+  type HeaderFields,
+  type RelayOrigin,
+  type RunningWork,
+} from '../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { McpHttpRequest } from '../types.ts';
 import type { Inbound } from '../inbound/inbound.ts';
@@ -63,6 +70,17 @@ export interface RequestFields extends Pick<RequestItem, 'method' | 'url' | 'abs
   readonly user?: string | undefined;
   readonly address?: string | undefined;
   readonly canonicalHeaders?: Map<string, string>;
+}
+
+/** A request whose client sent it to this instance. */
+export function fieldsOf(exchange: Exchange): {
+  readonly fields: RequestFields;
+  readonly authInfo: AuthInfo | undefined;
+} {
+  const { method, url, user, clientAddress: address, authInfo, canonicalHeaders } = exchange;
+  const headers = exchange.headerFields();
+  const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, address, canonicalHeaders };
+  return { fields, authInfo };
 }
 
 /** The call that the request is part of: it knows whether a client still waits. */

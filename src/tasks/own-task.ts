@@ -5,7 +5,7 @@
  */
 import type { PendingWrites } from '../durable/pending-writes.ts';
 import { OwnedRecord } from '../durable/owned-record.ts';
-import { resultTooLarge, rpcError, SojournError } from '../errors.ts';
+import { isStoreFull, resultTooLarge, rpcError, SojournError } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
@@ -172,7 +172,7 @@ export class OwnTask {
       const stored = (outcome: string): Promise<unknown> =>
         this.#reach(() => this.owned.write((fence) => store.records.end(this.id, fence, outcome, keepMs)));
       await stored(bytes > RESULT_BYTES ? short() : whole).catch((cause: unknown) => {
-        if (!isFull(cause)) throw cause;
+        if (!isStoreFull(cause)) throw cause;
         return stored(short());
       });
       await this.steps.end();
@@ -324,5 +324,3 @@ export class OwnTask {
     this.#host.over(this);
   }
 }
-
-const isFull = (cause: unknown): boolean => cause instanceof SojournError && cause.code === 'STORE_FULL';

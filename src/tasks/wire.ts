@@ -3,18 +3,19 @@
  * Any instance answers them from the store. Each checks that its client has declared the extension, before it looks at
  * the id.
  */
+import { CLIENT_CAPABILITIES_META_KEY } from '@modelcontextprotocol/server';
 import { invalidParams, SojournError, taskRequired, taskUnreadable } from '../errors.ts';
 import { type TaskCall, type TaskCalls, TASKS_EXTENSION } from '../eras/modern/task-calls.ts';
 import type { Caller } from '../http/exchange.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { tooMany } from './questions.ts';
+import { fieldsOf } from '../relay/sent-request.ts';
 import { answerField, openQuestions } from './task-record.ts';
 import type { TakeOver } from './take-over.ts';
 import { TaskRun } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
 import { detailedTask } from './wire-shapes.ts';
 
-const CAPABILITIES_META = 'io.modelcontextprotocol/clientCapabilities';
 const ANSWER_BYTES = 65_536;
 const DONE = { resultType: 'complete' };
 
@@ -23,7 +24,7 @@ const METHODS: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'task
 /** Whether its client has declared the extension, in this request. */
 function declaresTasks({ params }: RpcRequest): boolean {
   const meta = params?.['_meta'];
-  const capabilities = isObject(meta) ? meta[CAPABILITIES_META] : undefined;
+  const capabilities = isObject(meta) ? meta[CLIENT_CAPABILITIES_META_KEY] : undefined;
   const extensions = isObject(capabilities) ? capabilities['extensions'] : undefined;
   return isObject(extensions) && isObject(extensions[TASKS_EXTENSION]);
 }
@@ -43,10 +44,7 @@ export class TaskWire implements TaskCalls {
 
   open({ exchange, response, request, version, isOpen }: Parameters<TaskCalls['open']>[0]): TaskCall | undefined {
     if (request.method !== 'tools/call' || !declaresTasks(request)) return undefined;
-    const { method, url, user, clientAddress: address, authInfo, canonicalHeaders } = exchange;
-    const headers = exchange.headerFields();
-    const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, address, canonicalHeaders };
-    return new TaskRun({ fields, authInfo, request, version }, this.#tasks, { exchange, response, isOpen });
+    return new TaskRun({ ...fieldsOf(exchange), request, version }, this.#tasks, { exchange, response, isOpen });
   }
 
   async answer(request: RpcRequest, { user }: Caller): Promise<Readonly<Record<string, unknown>>> {

@@ -17,6 +17,7 @@ import { Budget } from '../../budget.ts';
 import type { RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { fieldsOf } from '../../relay/sent-request.ts';
 import type { OwnLease } from '../../session/ownership/session-ownership.ts';
 import type { Fence } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
@@ -79,10 +80,7 @@ export class ResumableAnswers implements ResumableHost {
   open(exchange: Exchange, response: HttpResponse, request: RpcRequest, version: string): ResumableAnswer | undefined {
     const first = firstPosition(request, this.#given.random);
     if (first === undefined) return undefined;
-    const { method, url, user, clientAddress: address, authInfo, canonicalHeaders } = exchange;
-    const headers = exchange.headerFields();
-    const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, address, canonicalHeaders };
-    return new ResumableAnswer({ fields, authInfo, request, version }, first, this, { exchange, response });
+    return new ResumableAnswer({ ...fieldsOf(exchange), request, version }, first, this, { exchange, response });
   }
 
   /** Runs a lost call again that this instance has claimed. */

@@ -10,6 +10,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { createMcpEndpoint } from '../../../dist/index.js';
 import { once, RUNS_ONCE } from '../../../dist/once/index.js';
+import { withWatchedRecords } from '../../kit/watched-records.mjs';
 
 const [kind, target, effects] = process.argv.slice(2);
 const { KILL_AT, SOJOURN_NAME = 'once' } = process.env;
@@ -22,41 +23,18 @@ const at = (point) => {
 const pause = (ms) => new Promise((over) => setTimeout(over, ms));
 
 const { [kind]: open } = await import(`../../../dist/stores/${kind}/index.js`);
-const inner = open(target);
-/** Dies around the writes of an entry. */
-const watched = (records) =>
-  new Proxy(records, {
-    get(of, name) {
-      const method = Reflect.get(of, name);
-      if (typeof method !== 'function') return method;
-      return async (...given) => {
-        if (name === 'create') at('before the marker');
-        if (name === 'end' && KILL_AT === 'after the answer, before the end') {
-          await pause(200);
-          die();
-        }
-        const outcome = await method.apply(of, given);
-        if (name === 'create') at('after the marker');
-        return outcome;
-      };
-    },
-  });
-const store = {
-  kind: inner.kind,
-  durable: inner.durable,
-  inProcess: inner.inProcess,
-  async open(options) {
-    const view = await inner.open(options);
-    const records = (of) => (of.name === 'once' ? watched(view.records(of)) : view.records(of));
-    return new Proxy(view, {
-      get: (on, name) => {
-        const member = Reflect.get(on, name);
-        if (name === 'records') return records;
-        return typeof member === 'function' ? member.bind(on) : member;
-      },
-    });
+const store = withWatchedRecords(open(target), 'once', {
+  async before(name) {
+    if (name === 'create') at('before the marker');
+    if (name === 'end' && KILL_AT === 'after the answer, before the end') {
+      await pause(200);
+      die();
+    }
   },
-};
+  async after(name) {
+    if (name === 'create') at('after the marker');
+  },
+});
 
 const inputSchema = z.object({ key: z.string(), ms: z.number().default(0) });
 const said = (text) => ({ content: [{ type: 'text', text }] });

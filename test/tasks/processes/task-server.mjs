@@ -10,6 +10,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { createMcpEndpoint } from '../../../dist/index.js';
 import { task } from '../../../dist/tasks/index.js';
+import { withWatchedRecords } from '../../kit/watched-records.mjs';
 
 const [kind, target, effects] = process.argv.slice(2);
 const { KILL_AT, SOJOURN_NAME = 'tasks' } = process.env;
@@ -19,44 +20,15 @@ const die = () => process.kill(process.pid, 'SIGKILL');
 const pause = (ms) => new Promise((over) => setTimeout(over, ms));
 
 const { [kind]: open } = await import(`../../../dist/stores/${kind}/index.js`);
-const inner = open(target);
-/** Dies around the writes of a task. */
-const watched = (records) =>
-  new Proxy(records, {
-    get(of, name) {
-      const method = Reflect.get(of, name);
-      if (typeof method !== 'function') return method;
-      return async (...given) => {
-        const isDoomed = name === 'create' && given[0].body.includes('"die"');
-        if (
-          KILL_AT === 'at the end' &&
-          name === 'end' &&
-          given[2].includes('"completed"') &&
-          given[2].includes('"die frames')
-        )
-          die();
-        const outcome = await method.apply(of, given);
-        if (KILL_AT === 'after create' && isDoomed) die();
-        return outcome;
-      };
-    },
-  });
-const store = {
-  kind: inner.kind,
-  durable: inner.durable,
-  inProcess: inner.inProcess,
-  async open(options) {
-    const view = await inner.open(options);
-    const records = (of) => (of.name === 'tasks' ? watched(view.records(of)) : view.records(of));
-    return new Proxy(view, {
-      get: (on, name) => {
-        const member = Reflect.get(on, name);
-        if (name === 'records') return records;
-        return typeof member === 'function' ? member.bind(on) : member;
-      },
-    });
+const store = withWatchedRecords(open(target), 'tasks', {
+  async before(name, [, , outcome]) {
+    if (name !== 'end' || KILL_AT !== 'at the end') return;
+    if (outcome.includes('"completed"') && outcome.includes('"die frames')) die();
   },
-};
+  async after(name, [record]) {
+    if (name === 'create' && KILL_AT === 'after create' && record.body.includes('"die"')) die();
+  },
+});
 
 const inputSchema = z.object({ name: z.string(), ms: z.number().default(0) });
 const said = (text) => ({ content: [{ type: 'text', text }] });
