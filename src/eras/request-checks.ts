@@ -234,7 +234,7 @@ export class RequestChecks {
     const header = exchange.header('mcp-protocol-version');
     const refusal = this.#version(header, claimedVersion(post.messages[0]) !== undefined);
     if (refusal !== undefined) return this.#refuse(exchange, refusal, id);
-    this.#behind?.cancel(post);
+    if (post.messages[0]?.kind === 'notification') this.#behind?.cancel(post);
     if (exchange.mustWait === true && post.messages.some(isRequest))
       (this.#behind ??= new PostsBehind()).wait(post, () => this.#begin(post, header, id));
     else this.#begin(post, header, id);

@@ -49,7 +49,7 @@ export function sentCall(
     call: kind,
     mayHaveRun,
     ...sentFields(exchange, isRelayed),
-    ...(authInfo !== undefined && { auth: { ...authInfo, token: NO_TOKEN } }),
+    ...(authInfo !== undefined && { auth: sentAuth(authInfo) }),
     ...(user !== undefined && { user }),
     ...(clientAddress !== undefined && { address: clientAddress }),
     ...(after !== undefined && { after }),
@@ -57,8 +57,10 @@ export function sentCall(
   };
 }
 
+export const sentAuth = (authInfo: AuthInfo): AuthInfo => ({ ...authInfo, token: NO_TOKEN });
+
 /** `authInfo` as its verifier returned it: JSON turned its URL into a string, and an `Infinity` into null. */
-export function authOf({ auth }: RequestItem): AuthInfo | undefined {
+export function authOf({ auth }: Pick<RequestItem, 'auth'>): AuthInfo | undefined {
   if (auth === undefined) return undefined;
   const { resource, expiresAt } = auth as { resource?: URL | string; expiresAt?: number | null };
   const sent = expiresAt === null ? { ...auth, expiresAt: Infinity } : auth;

@@ -12,7 +12,7 @@
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
-import type { RequestFields } from '../relay/sent-request.ts';
+import { authOf, type RequestFields } from '../relay/sent-request.ts';
 import type { StoredRecord } from '../stores/store.ts';
 
 export type TaskState = 'running' | 'parked' | 'queued' | 'detached';
@@ -64,7 +64,9 @@ export const bodyText = (kept: KeptTask): string => JSON.stringify({ v: VERSION,
 /** `undefined`: another build has written it. */
 export function readBody(body: string): KeptTask | undefined {
   const kept = parsed(body);
-  return isObject(kept) && kept['v'] === VERSION ? (kept as unknown as KeptTask) : undefined;
+  if (!isObject(kept) || kept['v'] !== VERSION) return undefined;
+  const auth = authOf(kept);
+  return { ...(kept as unknown as KeptTask), ...(auth !== undefined && { auth }) };
 }
 
 function parsed(text: string): unknown {

@@ -11,7 +11,7 @@ import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { base64url, elapse } from '../options/system.ts';
-import { sentFields } from '../relay/sent-request.ts';
+import { sentAuth, sentFields } from '../relay/sent-request.ts';
 import type { Fence, StoredRecord } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import { DUE_MS, type OwnTaskHost, OwnTask } from './own-task.ts';
@@ -122,8 +122,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     if ((await this.store.open(user)) >= most) throw tooManyTasks('This user', most);
     const fields = sentFields(caller, relayedFields(this.options.relayedHeaders, this.options.credentialHeaders));
     const nonce = base64url(this.#given.random(NONCE_BYTES));
-    // No token is stored.
-    const auth = authInfo && { ...authInfo, token: '' };
+    const auth = authInfo && sentAuth(authInfo);
     const kept: KeptTask = { ...settings, tool, request, version, fields, auth, nonce };
     const body = bodyText(kept);
     if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(tool, BODY_BYTES);

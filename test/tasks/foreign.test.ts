@@ -1,16 +1,27 @@
 /** Other users with the id of a task, on every store: they learn nothing, and the store is not asked. */
 import { randomBytes } from 'node:crypto';
+import {
+  type CallToolResult,
+  inputRequired,
+  type InputRequiredResult,
+  McpServer,
+  type ServerContext,
+} from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { McpEndpointContext } from '../../src/index.ts';
+import { task } from '../../src/tasks/index.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { watchedStore } from '../kit/watched-store.ts';
-import { Effects, TaskClient, taskServer } from './kit.ts';
+import { Effects, TaskClient, taskServer, text } from './kit.ts';
 
 useSharedStores();
 
 const as = (user: string | undefined) => ({ headers: user === undefined ? {} : { 'x-user': user } });
 const METHODS = ['tasks/get', 'tasks/update', 'tasks/cancel'] as const;
 const OTHERS = ['bob', 'Ada', 'ada.', 'ad', undefined];
+const FORM = { type: 'object' as const, properties: {} };
 const ANSWER = { one: { action: 'accept' } };
 
 describe.each(storeKinds)('on the store %s', (kind) => {
@@ -80,4 +91,33 @@ test('no token and no credential of a call is in the store', async () => {
   await new TaskClient(client({ headers })).start('elicits');
   expect(JSON.stringify(store.calls)).not.toMatch(/secret-/);
   expect(JSON.stringify(store.calls)).toContain('elicits');
+});
+
+test('a later run reads the authInfo that the verifier returned, without its token', async () => {
+  const seen: unknown[] = [];
+  const handler = task<[unknown, ServerContext], CallToolResult | InputRequiredResult>((_, { mcpReq, http }) => {
+    seen.push(http?.authInfo);
+    if (mcpReq.inputResponses !== undefined) return text('done');
+    return inputRequired({
+      inputRequests: { sure: inputRequired.elicit({ message: 'Sure?', requestedSchema: FORM }) },
+    });
+  });
+  const serverOf = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+    const server = new McpServer({ name: 'rights', version: '1' }, serverOptions);
+    server.registerTool('run', { inputSchema: z.object({}) }, handler);
+    return server;
+  };
+  const resource = new URL('https://mcp.example/');
+  const rights = { clientId: 'c', scopes: ['s'], expiresAt: Infinity, resource, extra: { sub: 'ada' } };
+  const auth = () => ({ ...rights, token: 'secret' });
+  const { client } = await serve(serverOf, { tasks: true }, { face: 'node', auth });
+  const ada = new TaskClient(client());
+  const id = await ada.start('run');
+  await ada.until(id, 'input_required');
+  await ada.update(id, { sure: { action: 'accept' } });
+  await ada.ended(id);
+  expect(seen).toEqual([
+    { ...rights, token: 'secret' },
+    { ...rights, token: '' },
+  ]);
 });

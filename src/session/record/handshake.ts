@@ -23,7 +23,7 @@ const sources = new WeakMap<Handshake, { readonly text: string; readonly bytes: 
 
 /** Copies of the text and its strings, and of the values that the SDK keeps, as `test/limits/held.test.ts` measures. */
 const TEXT_COPIES = 4;
-const VALUE_COPIES = 1.5;
+const VALUE_COPIES = 2;
 /** The handshake of an `initialize` whose shape the caller has checked. */
 export const handshakeOf = (params: InitializeRequestParams): Handshake => handshakeIn(JSON.stringify(params));
 
