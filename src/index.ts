@@ -17,6 +17,7 @@ export type { Notice } from './observe/notices.ts';
 export type { Observe } from './observe/observer.ts';
 export type { AroundRequest, NextRun, RequestAnswer, RequestChange, RunningRequest } from './options/around-request.ts';
 export type { McpEndpointOptions } from './options/endpoint-options.ts';
+export type { AuthorizeTask, TaskLimits, TasksOptions, TaskToRun } from './options/tasks-options.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';
 export type { EndpointTasks, TaskInfo } from './endpoint/tasks.ts';
 export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';

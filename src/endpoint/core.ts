@@ -36,7 +36,7 @@ import type { RandomSource } from '../options/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import type { UserOf } from './caller-checks.ts';
 
-export interface CoreOptions extends Omit<RegistryOptions, 'sharesStore' | 'lease' | 'waiting' | 'once'> {
+export interface CoreOptions extends Omit<RegistryOptions, 'sharesStore' | 'lease' | 'waiting' | 'once' | 'launcher'> {
   readonly factory: McpEndpointFactory;
   /** Each call of the factory is known to return another server. */
   readonly makesNew: boolean;
@@ -88,6 +88,7 @@ export class Core {
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices, retry });
     const { waitingRequests: places, waitingBytes: bytes } = limits;
     const waitingRoom = new WaitingRoom({ time, random, places, bytes, lifecycle, lease: instance.lease });
+    const tasks = createTasks({ options, store, random, instance, memory: given.held.calls });
     const once = new OnceLedger({ options, store, lease: instance.lease, random, row: given.held.outcomes });
     const sharesStore = !inProcess;
     const registry = new Registry(options, store, {
@@ -96,6 +97,7 @@ export class Core {
       lease: instance.lease,
       waiting: waitingRoom,
       once,
+      launcher: tasks?.launcher,
     });
     const bus = new EndpointBus(options.bus, instance, logger);
     this.#keys =
@@ -116,7 +118,6 @@ export class Core {
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
     const sessions = { registry, instance, finder, opener, servers, builder, waitingRoom };
-    const tasks = createTasks({ options, store, random, instance, memory: given.held.calls });
     const eras = createEras({ ...sessions, bus, random, tasks });
     const { sse, checks } = eras;
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });

@@ -46,7 +46,7 @@ export interface Eras {
 
 export function createEras(given: ErasOptions): Eras {
   const { registry, instance, servers, builder, bus, random } = given;
-  const { options, callTimes, around, authorizer, lists, held, lifecycle, once } = registry;
+  const { options, callTimes, around, authorizer, lists, held, lifecycle, once, launcher } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const keepAlive = new KeepAlive(time, options.keepAliveMs);
   const expiry = new StreamExpiry(time);
@@ -54,7 +54,8 @@ export function createEras(given: ErasOptions): Eras {
   const replays = new Replays(options);
   const noteClient = seenClients(options.notices);
   const shared = { options, gate, keepAlive, expiry, random, lifecycle };
-  const requests = { ...shared, servers, callTimes, around, authorizer, lists, memory: held.calls, noteClient, once };
+  const asked = { callTimes, around, authorizer, lists, once, launcher };
+  const requests = { ...shared, ...asked, servers, memory: held.calls, noteClient };
   const resuming = { records: new CallRecords(registry.store, options), instance, replays };
   const modern = new ModernEra({
     ...requests,

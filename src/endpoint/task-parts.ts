@@ -3,21 +3,25 @@ import type { Instance } from '../cluster/instance.ts';
 import { mayRunTwice } from '../eras/modern/may-run-twice.ts';
 import type { ModernEra } from '../eras/modern/modern-era.ts';
 import { type TaskRunner, TakeOver } from '../tasks/take-over.ts';
-import type { KeptTask } from '../tasks/task-record.ts';
+import { TaskLauncher } from '../tasks/task-launcher.ts';
+import { TaskOutcomes } from '../tasks/task-outcomes.ts';
 import type { TaskRun } from '../tasks/task-run.ts';
-import { type TaskInstance, Tasks, type TasksOptions } from '../tasks/tasks.ts';
+import { type TaskIdentity, type TaskInstance, Tasks, type TasksOptions } from '../tasks/tasks.ts';
 import { TaskWire } from '../tasks/wire.ts';
 
 export class EndpointTaskParts implements TaskRunner {
   readonly tasks: Tasks;
   readonly wire: TaskWire;
+  readonly launcher: TaskLauncher;
   readonly #takeOver: TakeOver;
   #era: ModernEra | undefined;
 
   constructor(given: Omit<TasksOptions, 'runner'>) {
     this.tasks = new Tasks({ ...given, runner: this });
     this.#takeOver = new TakeOver({ tasks: this.tasks, store: given.store, runner: this });
-    this.wire = new TaskWire(this.tasks, this.#takeOver);
+    const outcomes = new TaskOutcomes(this.tasks, this.#takeOver);
+    this.wire = new TaskWire(this.tasks, this.#takeOver, outcomes);
+    this.launcher = new TaskLauncher(this.tasks, outcomes, this);
   }
 
   serveWith(era: ModernEra): void {
@@ -28,12 +32,9 @@ export class EndpointTaskParts implements TaskRunner {
     this.#era?.serveAgain(run, counts);
   }
 
-  async mayRunTwice(kept: KeptTask, user: string | null): Promise<boolean | undefined> {
-    const era = this.#era;
-    if (era === undefined) return undefined;
-    const { request, version, auth: authInfo } = kept;
-    const fields = { ...kept.fields, user: user ?? undefined };
-    return mayRunTwice({ fields, authInfo, request, version }, this.tasks.options, era);
+  async mayRunTwice(task: TaskIdentity): Promise<boolean | undefined> {
+    const asked = await this.tasks.askedAgain(task, task.kept.request);
+    return asked && this.#era && mayRunTwice(asked, this.tasks.options, this.#era);
   }
 
   async close(graceMs: number): Promise<void> {

@@ -322,6 +322,10 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.response;
   }
 
+  override get launcher(): object | undefined {
+    return this.#host.launcher;
+  }
+
   override get share(): string {
     return shareKey(this.caller.user, this.caller.clientAddress);
   }

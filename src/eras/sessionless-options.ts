@@ -41,12 +41,14 @@ export interface SessionlessOptions {
   readonly noteClient: NoteClient;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   readonly once: OnceCalls;
+  /** `undefined`: without the option `tasks`. */
+  readonly launcher: object | undefined;
 }
 
 /** What the calls of an era share. */
 export interface CallHost extends Pick<
   SessionlessOptions,
-  'options' | 'random' | 'authorizer' | 'noteClient' | 'callTimes' | 'lifecycle' | 'once'
+  'options' | 'random' | 'authorizer' | 'noteClient' | 'callTimes' | 'lifecycle' | 'once' | 'launcher'
 > {
   readonly era: 'legacy' | 'modern';
 }

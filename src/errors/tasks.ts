@@ -10,6 +10,19 @@ export const taskRequired = (what: string): SojournError =>
     data: { requiredCapabilities: { extensions: { [EXTENSION]: {} } } },
   });
 
+/** For the author: `fallback: 'tools'` tells ids that nothing reads. */
+export const taskToolsMissing = (): SojournError =>
+  new SojournError(
+    'TASK_REQUIRED',
+    "tasks.fallback: 'tools' needs taskTools(server) of sojourn/tasks; this call did not run",
+  );
+
+export const taskToolUnknown = (tool: string): SojournError =>
+  new SojournError(
+    'TASK_REQUIRED',
+    `The tool ${quoted(tool)} has a key, and only the server of its session has it; this call did not run`,
+  );
+
 /** Also for the id of another user, in the same words. */
 export const taskUnknown = (): SojournError =>
   new SojournError('TASK_UNKNOWN', 'There is no task with this id (any more): the id is wrong, or its time is over');

@@ -167,6 +167,11 @@ export class Admission implements Held {
     this.#ofRequest = 0;
   }
 
+  /** Another request calls the tool, and this one waits for that. */
+  leaveTool(): void {
+    for (const place of this.#places.splice(this.#ofRequest)) place.charge(-1, this.#user);
+  }
+
   /** The request has ended, and its handler has settled. Later calls do nothing. */
   release(): void {
     if (this.#hasLeft) return;

@@ -3,11 +3,32 @@
  * handler runs, its outcome when the handler has settled.
  */
 import { digestText } from '../digest.ts';
+import { onceKeyInvalid } from '../errors.ts';
 import { isAnswer } from '../session/calls/answer-error.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 /** Whose key it is. Callers without a user share their keys only where the author says so. */
 export type Scope = readonly ['user', string] | readonly ['session', string] | readonly ['anonymous'];
+
+/** `undefined`: its caller has neither a user nor a session. */
+export function scopeOf(
+  { user, session }: { readonly user: string | undefined; readonly session: string | undefined },
+  isShared: boolean,
+): Scope | undefined {
+  if (user !== undefined) return ['user', user];
+  if (isShared) return ['anonymous'];
+  return session === undefined ? undefined : ['session', session];
+}
+
+const KEY_LENGTH = 512;
+
+export function keyOf(tool: string, key: unknown): string {
+  if (typeof key === 'string' && key.length > 0 && key.length <= KEY_LENGTH) return key;
+  throw onceKeyInvalid(tool, typeof key === 'string' ? `a text of ${key.length} characters` : shownKind(key));
+}
+
+const shownKind = (value: unknown): string =>
+  value instanceof Promise ? 'a promise' : `a value of type ${typeof value}`;
 
 /** The most bytes of a result that are kept. */
 export const RESULT_BYTES = 262_144;

@@ -5,14 +5,14 @@
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves, of
  * both versions of the SDK. There the call knows the ledger of its endpoint.
  */
-import { onceKeyInvalid, onceNeedsUser, onceOutside } from '../errors.ts';
+import { onceNeedsUser, onceOutside } from '../errors.ts';
 import { checkChoice, checkFunction, checkNumber } from '../options/checks.ts';
 import { RUNS_ONCE_KEY, isHarmless, isRunOnce } from '../session/calls/markers.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { listedTool } from '../session/calls/listed-tool.ts';
 import { detached, signalOf } from './detached.ts';
-import { argumentsHash, entryId, type Scope } from './entry.ts';
+import { argumentsHash, entryId, keyOf, scopeOf } from './entry.ts';
 import type { AfterCrashKind, CallEnd, OnceCalls } from '../session/calls/once-calls.ts';
 import { OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 
@@ -48,7 +48,6 @@ export interface OnceOptions<Given extends unknown[], Result> {
 
 const DAY_MS = 86_400_000;
 const KEEP_RANGE = { min: 1_000, max: 30 * DAY_MS, unit: 'ms', integer: true };
-const KEY_LENGTH = 512;
 
 /** Checked once, when the handler is wrapped. */
 interface Settings {
@@ -113,7 +112,8 @@ async function runOnce(
   const tool = call.target ?? '';
   const ctx = given.at(-1);
   const signal = signalOf(ctx);
-  const scope = scopeOf(call, settings.isShared);
+  const caller = { user: call.source?.user, session: call.session?.id };
+  const scope = scopeOf(caller, settings.isShared);
   if (scope === undefined) throw new CallRefusal(onceNeedsUser(tool));
   const { keepMs, endsWithClient, afterCrash } = settings;
   const id = entryId(scope, tool, keyOf(tool, settings.key(...(given as never[]))));
@@ -136,23 +136,6 @@ async function runOnce(
     },
   });
 }
-
-/** Whose keys these are: two users, and two sessions without a user, never share one. */
-function scopeOf(call: Call, isShared: boolean): Scope | undefined {
-  const user = call.source?.user;
-  if (user !== undefined) return ['user', user];
-  if (isShared) return ['anonymous'];
-  const session = call.session?.id;
-  return session === undefined ? undefined : ['session', session];
-}
-
-function keyOf(tool: string, key: unknown): string {
-  if (typeof key === 'string' && key.length > 0 && key.length <= KEY_LENGTH) return key;
-  throw onceKeyInvalid(tool, typeof key === 'string' ? `a text of ${key.length} characters` : shownKind(key));
-}
-
-const shownKind = (value: unknown): string =>
-  value instanceof Promise ? 'a promise' : `a value of type ${typeof value}`;
 
 function endOf(call: Call): CallEnd {
   if (call.refusal !== undefined) return 'timedOut';

@@ -10,6 +10,7 @@ import type { AuthOptions } from './auth-options.ts';
 import type { ResolvedLimits } from './resolve-limits.ts';
 import type { RetryInterval } from './retry-interval.ts';
 import type { DEFAULTS } from './table.ts';
+import type { TasksOptions } from './tasks-options.ts';
 import type { Store } from '../stores/store.ts';
 import type {
   ConfigureSessionOptions,
@@ -245,9 +246,10 @@ export interface McpEndpointOptions {
   lostCalls?: LostCalls | undefined;
   /**
    * Serves the extension `io.modelcontextprotocol/tasks` of 2026-07-28: a call of a tool whose handler `task()` of
-   * `sojourn/tasks` wraps is answered at once, runs on, and survives its process on a durable store. Default `false`.
+   * `sojourn/tasks` wraps is answered at once, runs on, and survives its process on a durable store. `true`: with the
+   * defaults of `TasksOptions`. Default `false`.
    */
-  tasks?: boolean | undefined;
+  tasks?: boolean | TasksOptions | undefined;
   /**
    * `true`: a call of 2026-07-28 continues for two `retryMs` after its connection broke, and its client gets the answer
    * when it comes back. After a crash a call that may run twice runs again elsewhere, and any other call ends with

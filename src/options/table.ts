@@ -53,6 +53,7 @@ import {
 } from './value-kinds.ts';
 import { consoleLogger, safeLogger, SILENT } from './logger.ts';
 import { isWinston, ofWinston } from './winston.ts';
+import { parseTasks, type ResolvedTasks } from './tasks-options.ts';
 import { LIMIT_DEFAULTS, RETENTION_DEFAULTS } from './resolve-limits.ts';
 import { systemTime } from './system.ts';
 
@@ -171,7 +172,12 @@ export const OPTIONS = {
     'error',
     streams('how a tool call that may have run is answered when its result is lost', { value: 'form' }),
   ),
-  tasks: flag(false, streams('let calls of tools that task() wraps become tasks (2026-07-28)')),
+  tasks: option<ResolvedTasks | false>(
+    'switch',
+    false,
+    streams('let calls of tools that task() wraps become tasks (2026-07-28)'),
+    parseTasks,
+  ),
   resumeModernCalls: flag(false, streams('let calls of 2026-07-28 go on when their connection breaks')),
   knownClients: flag(true, streams('treat every client alike, also those with known bugs')),
   eventRetention: option<Readonly<EventRetention> | false>(

@@ -40,6 +40,7 @@ export interface RegistryOptions {
   readonly lists?: SharedLists | undefined;
   readonly held: MemoryRows;
   readonly once: OnceCalls & { readonly used: boolean };
+  readonly launcher: object | undefined;
   /** The lease of this instance. */
   readonly lease: OwnLease;
   /** The requests that wait for the lease or the store. */
@@ -57,6 +58,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   readonly lists: SharedLists | undefined;
   readonly held: MemoryRows;
   readonly once: RegistryOptions['once'];
+  readonly launcher: object | undefined;
   readonly lease: OwnLease;
   readonly waiting: RegistryOptions['waiting'];
   readonly lifecycle: Lifecycle;
@@ -82,6 +84,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.lists = given.lists;
     this.held = given.held;
     this.once = given.once;
+    this.launcher = given.launcher;
     this.lease = given.lease;
     this.waiting = given.waiting;
     this.lifecycle = given.lifecycle;

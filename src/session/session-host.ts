@@ -31,6 +31,8 @@ export interface SessionHost {
   readonly held: MemoryRows;
   /** Calls that run once. */
   readonly once: OnceCalls;
+  /** `undefined`: without the option `tasks`. */
+  readonly launcher: object | undefined;
   /**
    * Charges a row for what a session keeps. Where the store is durable, idle sessions hibernate until there is room.
    * `false`: there is none.

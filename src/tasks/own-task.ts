@@ -24,6 +24,7 @@ import {
   type TaskHead,
 } from './task-record.ts';
 import { outcomeOf, RESULT_BYTES, type TaskStore } from './task-store.ts';
+import { type DetailedTask, newTask } from './wire-shapes.ts';
 
 /** A task that is not renewed is due after this time, and the sweep of an instance looks at its owner. */
 export const DUE_MS = 75_000;
@@ -116,8 +117,9 @@ export class OwnTask {
     this.#after(restMs, () => run.stop('its time is over'));
   }
 
-  get lastUpdatedAt(): number {
-    return this.#stamp;
+  /** As its client hears of it. */
+  get created(): DetailedTask {
+    return newTask(this.id, this.kept, this.createdAt);
   }
 
   // ——— writes ———

@@ -11,7 +11,9 @@ import { progressIn } from './progress.ts';
 
 /** The connection of a request, and what its client gets without a task. */
 export interface FirstClient {
-  readonly exchange: Exchange;
+  readonly exchange: Pick<Exchange, 'fail' | 'heldBy'> & {
+    readonly request: { readonly node?: RequestSource['node'] };
+  };
   readonly response: AnswerSink;
   /** Whether it waits for the answer. */
   isOpen(): boolean;

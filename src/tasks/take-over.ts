@@ -16,7 +16,7 @@ import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord 
 import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
-import type { TaskRun } from './task-run.ts';
+import { REFUSED_MS, type RunRequest, type TaskRun } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
 import type { ClaimedTask, TaskHints, Tasks } from './tasks.ts';
 
@@ -102,7 +102,7 @@ export class TakeOver {
     if (head.state === 'parked' && hasOpenQuestions(record.fields)) return;
     const isLost = head.state === 'running';
     if (isLost) {
-      const resume = kept.resume ?? (await this.#runner.mayRunTwice(kept, record.user));
+      const resume = kept.resume ?? (await this.#runner.mayRunTwice({ ...record, kept }));
       // A build that knows the tool continues it.
       if (resume === undefined) return;
       const error = resume ? this.#tooMany(head, kept) : ownerLost(true);
@@ -131,17 +131,28 @@ export class TakeOver {
     const saved = await this.#store.tasks.save(id, fence, { head: headText(head), stamp: record.stamp, due });
     if (saved === 'fenced') return;
     const claimed: ClaimedTask = { record, kept, head, fence, restMs, steps };
-    const run = tasks.restart(claimed, nextRound(kept, record.fields));
-    if (run === undefined) return this.#giveBack(seen, fence);
+    const asked = await this.#askedAgain(claimed);
+    if (asked === undefined) return this.#giveBack(seen, fence, REFUSED_MS);
+    const run = tasks.restart(claimed, asked);
+    if (run === undefined) return this.#giveBack(seen, fence, SWEEP_MS);
     if (isLost) tasks.options.notices.emit({ kind: 'callLost', runsAgain: true, method: 'tools/call' });
     const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (head.attempt - 2)) : 0;
     if (pauseMs <= FIRST_PAUSE_MS) this.#runner.serveAgain(run, true);
     else tasks.options.timeProvider.setTimeout(() => this.#runner.serveAgain(run, true), pauseMs);
   }
 
-  /** This instance runs as many tasks as it may. */
-  async #giveBack({ id, head, rung }: StoredRecord, fence: Fence): Promise<void> {
-    await this.#store.tasks.save(id, fence, { head, release: true, due: { inMs: SWEEP_MS, seen: rung } });
+  async #askedAgain({ record, kept }: ClaimedTask): Promise<RunRequest | undefined> {
+    try {
+      return await this.#tasks.askedAgain({ ...record, kept }, nextRound(kept, record.fields));
+    } catch (err) {
+      this.#logger.warn({ err, tool: kept.tool }, 'tasks.authorize threw: the task waits');
+      return undefined;
+    }
+  }
+
+  /** This instance runs as many tasks as it may, or the task may not run now. */
+  async #giveBack({ id, head, rung }: StoredRecord, fence: Fence, inMs: number): Promise<void> {
+    await this.#store.tasks.save(id, fence, { head, release: true, due: { inMs, seen: rung } });
   }
 
   /**

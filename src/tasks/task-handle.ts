@@ -10,9 +10,12 @@ import type {
 import { stepInvalid, taskRequired } from '../errors.ts';
 import { idText, systemRandom } from '../options/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
+import { signalOf } from '../once/detached.ts';
+import { currentCall } from '../session/calls/call.ts';
 import { tooMany, wrongKey } from './questions.ts';
+import { TaskLauncher } from './task-launcher.ts';
 import type { OwnTask } from './own-task.ts';
-import { questionField, type TaskSettings } from './task-record.ts';
+import { type GivenSettings, questionField } from './task-record.ts';
 import type { TaskRun } from './task-run.ts';
 import { progressText } from './progress.ts';
 
@@ -66,7 +69,7 @@ type Asks = Readonly<Record<'elicitInput' | 'requestSampling', (params: unknown)
 
 export class TaskHandle implements RunningTask {
   readonly #run: TaskRun | undefined;
-  readonly #settings: TaskSettings;
+  readonly #settings: GivenSettings;
   /** The methods of `ctx` that ask, where the call is no task. */
   readonly #asks: Partial<Asks>;
   readonly #used = new Set<string>();
@@ -75,9 +78,13 @@ export class TaskHandle implements RunningTask {
   /** The state of a call that is no task. */
   readonly #values = new Map<string, string>();
 
-  constructor(run: TaskRun | undefined, settings: TaskSettings, ctx: unknown) {
+  readonly #ctx: unknown;
+  #settle: (outcome: Promise<unknown>) => void = () => {};
+
+  constructor(run: TaskRun | undefined, settings: GivenSettings, ctx: unknown) {
     this.#run = run;
     this.#settings = settings;
+    this.#ctx = ctx;
     const request = isObject(ctx) ? ctx['mcpReq'] : undefined;
     this.#asks = isObject(request) ? request : {};
   }
@@ -177,18 +184,41 @@ export class TaskHandle implements RunningTask {
 
   async detach(begin: (taskId: string) => unknown): Promise<never> {
     const run = this.#run;
-    await run?.start(this.#settings);
-    const id = run?.running?.id;
-    if (run === undefined || id === undefined) throw taskRequired('task.detach()');
-    await run.detach();
-    // It has no run any more: what happens now does not end it by itself.
-    try {
-      await begin(id);
-    } catch (cause) {
-      await run.failDetached(id, cause);
-    }
+    if (run === undefined) return this.#detachHere(begin);
+    await run.start(this.#settings);
+    await detached(run, begin);
     return new Promise<never>(() => {});
   }
+
+  /** The call is no task: its client waits for one. */
+  async #detachHere(begin: (taskId: string) => unknown): Promise<never> {
+    const call = currentCall.getStore();
+    if (!(call?.launcher instanceof TaskLauncher)) throw taskRequired('task.detach()');
+    const { launcher } = call;
+    const { run } = launcher.prepare(call);
+    await run.start(this.#settings);
+    const id = await detached(run, begin);
+    this.#settle(launcher.outcomes.ended(id, call.source?.user, signalOf(this.#ctx)));
+    return new Promise<never>(() => {});
+  }
+
+  /** Settles with the outcome of a task to which the handler of an ordinary call has left the rest. */
+  get outcome(): Promise<unknown> {
+    return new Promise((resolve) => (this.#settle = resolve));
+  }
+}
+
+/** Returns the id of the task. It has no run any more: what happens now does not end it by itself. */
+async function detached(run: TaskRun, begin: (taskId: string) => unknown): Promise<string> {
+  const id = run.running?.id;
+  if (id === undefined) throw taskRequired('task.detach()');
+  await run.detach();
+  try {
+    await begin(id);
+  } catch (cause) {
+    await run.failDetached(id, cause);
+  }
+  return id;
 }
 
 function jsonOf(name: string, value: unknown): string {

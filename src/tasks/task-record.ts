@@ -36,7 +36,12 @@ export function readHead(text: string): TaskHead | undefined {
     : { state: state as TaskState, attempt: Number(attempt), round: Number(round) };
 }
 
-/** How a task is run, as its author said. */
+/** How a task is run, as its author said. What is absent is a default of the endpoint. */
+export interface GivenSettings extends Partial<Pick<TaskSettings, 'ttlMs' | 'keepMs' | 'pollIntervalMs'>> {
+  readonly resume: boolean | undefined;
+  readonly maxAttempts: number;
+}
+
 export interface TaskSettings {
   /** Whether its handler may run again after a crash; `undefined`: as the hints of its tool say. */
   readonly resume: boolean | undefined;
@@ -55,6 +60,8 @@ export interface KeptTask extends TaskSettings {
   readonly auth?: AuthInfo | undefined;
   /** No two creations have the same. */
   readonly nonce: string;
+  /** A hash of its arguments, where its id is made of a key. */
+  readonly args?: string | undefined;
 }
 
 const VERSION = 1;
@@ -137,6 +144,7 @@ export interface TaskOutcome extends TaskEnd {
   readonly ttlMs: number;
   readonly pollIntervalMs: number;
   readonly tool: string;
+  readonly args?: string | undefined;
   readonly statusMessage?: string | undefined;
 }
 

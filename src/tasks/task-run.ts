@@ -21,8 +21,9 @@ import type { TimeProvider } from '../types.ts';
 import type { OwnTask } from './own-task.ts';
 import { RunHandler } from './run-handler.ts';
 import { type FirstClient, RunSink } from './run-sink.ts';
-import type { TaskEnd, TaskSettings } from './task-record.ts';
-import { createdTask } from './wire-shapes.ts';
+import type { GivenSettings, TaskEnd } from './task-record.ts';
+import type { TaskKey } from './task-store.ts';
+import { createdTask, type DetailedTask } from './wire-shapes.ts';
 
 type RunState = 'direct' | 'creating' | 'running' | 'over';
 
@@ -35,14 +36,17 @@ const STATES: Transitions<RunState> = {
 
 /** A run that did not begin is tried again: where the instance had no room, and where it may not run here. */
 const BUSY_MS = 5_000;
-const REFUSED_MS = 30_000;
+export const REFUSED_MS = 30_000;
 
 const aborted = (why: string): DOMException => new DOMException(why, 'AbortError');
 
 /** The tasks of an instance. */
 export interface RunHost {
-  /** Stores the task of a call. Rejects with the error that the call is refused with. */
-  create(run: TaskRun, settings: TaskSettings): Promise<OwnTask>;
+  /**
+   * Stores the task of a call. An earlier call with the same key may have it. Rejects with the error that the call is
+   * refused with.
+   */
+  create(run: TaskRun, settings: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask>;
   /** No handler of the run is active any more. */
   settled(run: TaskRun): void;
   /** Ends a task that has no run. */
@@ -55,6 +59,13 @@ export interface RunRequest {
   readonly authInfo: AuthInfo | undefined;
   readonly request: RpcRequest;
   readonly version: string;
+  /** This instance calls itself for a call that is no task. */
+  readonly launched?: Launched | undefined;
+}
+
+export interface Launched {
+  /** Whose keys are those of a caller without a user. */
+  readonly session: string | undefined;
 }
 
 export class TaskRun extends RunSink implements RequestLife {
@@ -64,6 +75,7 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly share: string;
   /** What the memory budget is charged for a run that no client waits for. */
   readonly charged: number;
+  readonly launched: Launched | undefined;
   readonly handler = new RunHandler();
   readonly #host: RunHost;
   readonly #abort = new AbortController();
@@ -82,7 +94,7 @@ export class TaskRun extends RunSink implements RequestLife {
 
   /** A client has sent the call, or this instance has claimed its task. */
   constructor(
-    { fields, authInfo, request, version }: RunRequest,
+    { fields, authInfo, request, version, launched }: RunRequest,
     host: RunHost,
     from: FirstClient | ((run: TaskRun) => OwnTask),
     charged = 0,
@@ -92,6 +104,7 @@ export class TaskRun extends RunSink implements RequestLife {
     this.share = shareKey(fields.user, fields.address);
     this.request = request;
     this.version = version;
+    this.launched = launched;
     this.#host = host;
     this.charged = charged;
     if (typeof from !== 'function') return;
@@ -125,35 +138,49 @@ export class TaskRun extends RunSink implements RequestLife {
   // ——— the call becomes a task ———
 
   /** Resolves when its client has heard of the task. Rejects with the error that the call is refused with. */
-  start(settings: TaskSettings): Promise<void> {
-    return (this.#starting ??= this.#start(settings));
+  start(settings: GivenSettings, key?: TaskKey): Promise<void> {
+    return (this.#starting ??= this.#start(settings, key));
   }
 
-  async #start(settings: TaskSettings): Promise<void> {
+  async #start(settings: GivenSettings, key: TaskKey | undefined): Promise<void> {
     if (this.#state !== 'direct') return;
     this.#become('creating');
-    let task: OwnTask;
+    let task: OwnTask | DetailedTask;
     try {
-      task = await this.#host.create(this, settings);
+      task = await this.#host.create(this, settings, key);
     } catch (cause) {
       this.#become('direct');
       this.#starting = undefined;
       this.#answerEarly();
       throw cause;
     }
+    if ('taskId' in task) return this.attach(task);
     const { client } = this;
     this.#task = task;
-    if (client === undefined || !client.isOpen()) {
+    const isHeard = client?.isOpen() === true;
+    if (!isHeard && key === undefined) {
       // Its client never learns the id, and would call again.
       task.end({ status: 'cancelled' });
       return this.#leave('The client left before it heard of the task');
     }
-    // The end of its response is no end of the run.
-    client.response.listener = undefined;
     this.#become('running');
-    client.response.answer(createdTask(task, this.request.id));
+    this.#tell(task.created);
     this.onStart?.();
     this.#answerEarly();
+  }
+
+  /** Another call has the task of this one: its client hears of that, and this run is over. */
+  attach(task: DetailedTask): void {
+    this.#tell(task);
+    this.#leave('The call has the task of an earlier one');
+  }
+
+  #tell(task: DetailedTask): void {
+    const { response } = this.client ?? {};
+    if (response === undefined) return;
+    // The end of its response is no end of the run.
+    response.listener = undefined;
+    response.answer(createdTask(task, this.request.id));
   }
 
   #answerEarly(): void {

@@ -6,6 +6,7 @@ import { createHmac } from 'node:crypto';
 import { resultTooLarge, storeAway, taskUnknown, taskUnreadable } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { base64url, type RandomSource } from '../options/system.ts';
+import type { Scope } from '../once/entry.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { type EndedRecord, isEnded, type MaybePromise, type StoredRecord } from '../stores/store.ts';
@@ -15,6 +16,7 @@ import {
   MESSAGE_FIELD,
   outcomeText,
   readBody,
+  readOutcome,
   type TaskEnd,
   type TaskOutcome,
 } from './task-record.ts';
@@ -23,6 +25,8 @@ import {
 export const RESULT_BYTES = 4_194_304;
 const GROUP_LENGTH = 16;
 const NAME_BYTES = 16;
+/** Of so many bytes in base64url. */
+const NAME_LENGTH = 22;
 const ID = /^[\w-]{16}\.[\w-]{22}$/;
 /** A task that changes all the time is read again so often. */
 const TRIES = 8;
@@ -36,6 +40,14 @@ export interface TaskStoreOptions {
   readonly random: RandomSource;
 }
 
+/** Calls of the same scope and tool with this key have one task. */
+export interface TaskKey {
+  readonly scope: Scope;
+  readonly key: string;
+  /** As the client sent them. */
+  readonly args: unknown;
+}
+
 /** A task whose record lives. */
 export interface LivingTask {
   readonly record: StoredRecord;
@@ -43,6 +55,10 @@ export interface LivingTask {
 }
 
 export type FoundTask = LivingTask | EndedRecord;
+
+/** The hash of its arguments; `undefined`: it has no key, or another build has ended it. */
+export const argsOf = (found: FoundTask): string | undefined =>
+  'record' in found ? found.kept.args : readOutcome(found.outcome)?.args;
 
 interface Counted {
   readonly at: number;
@@ -68,20 +84,29 @@ export class TaskStore {
 
   /** Whose tasks these are; callers without a user share a group. */
   async group(user: string | undefined): Promise<string> {
+    return (await this.#sealed(user ?? null)).slice(0, GROUP_LENGTH);
+  }
+
+  /** A text that nobody without the secret of the deployment can make of `parts`. */
+  async #sealed(parts: unknown): Promise<string> {
     // A failure is tried again by the next call.
     this.#secret ??= (async () => this.#given.store.secret('tasks'))().catch((cause: unknown) => {
       this.#secret = undefined;
       throw cause;
     });
-    const key = await this.#secret;
-    return createHmac('sha256', key)
-      .update(JSON.stringify(user ?? null))
-      .digest('base64url')
-      .slice(0, GROUP_LENGTH);
+    return createHmac('sha256', await this.#secret)
+      .update(JSON.stringify(parts))
+      .digest('base64url');
   }
 
   async newId(user: string | undefined): Promise<string> {
     return `${await this.group(user)}.${base64url(this.#given.random(NAME_BYTES))}`;
+  }
+
+  /** The id of the task of a key. */
+  async idOf(user: string | undefined, tool: string, { scope, key }: TaskKey): Promise<string> {
+    const name = (await this.#sealed([...scope, tool, key])).slice(0, NAME_LENGTH);
+    return `${await this.group(user)}.${name}`;
   }
 
   /** How many tasks of the user have not ended, as known a second ago. */
@@ -178,6 +203,7 @@ export function outcomeOf(
     ttlMs,
     pollIntervalMs: kept.pollIntervalMs,
     tool: kept.tool,
+    ...(kept.args !== undefined && { args: kept.args }),
     ...(message !== undefined && { statusMessage: message }),
   };
 }

@@ -5,20 +5,26 @@
  *
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves.
  */
-import { optionInvalid, taskRequired } from '../errors.ts';
-import { checkChoice, checkFunction, checkNames, checkNumber } from '../options/checks.ts';
+import { onceNeedsUser, optionInvalid, optionsContradict, taskRequired } from '../errors.ts';
+import { signalOf } from '../once/detached.ts';
+import { keyOf, scopeOf } from '../once/entry.ts';
+import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../options/checks.ts';
+import { POLL_MS, TASK_MS } from '../options/tasks-options.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isAnswer } from '../session/calls/answer-error.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
-import { currentCall } from '../session/calls/call.ts';
+import { type Call, currentCall } from '../session/calls/call.ts';
 import { quoted } from '../shown.ts';
+import { apart } from './apart.ts';
 import { inTask, type RunningTask, taskContext, TaskHandle } from './task-handle.ts';
-import type { TaskSettings } from './task-record.ts';
+import { TaskLauncher } from './task-launcher.ts';
+import type { GivenSettings } from './task-record.ts';
 import { TaskRun } from './task-run.ts';
+import type { TaskKey } from './task-store.ts';
 
 type Returned<Result> = Result | Promise<Result>;
 
-export interface TaskOptions {
+export interface TaskOptions<Given extends unknown[] = unknown[]> {
   /**
    * Which calls of clients with tasks become one. `'always'` (default): each. `'required'`: each, and clients without
    * tasks are refused. A time in ms: calls that take longer. `'manual'`: at `task.start()`.
@@ -29,6 +35,16 @@ export interface TaskOptions {
    * tool say. A task that may not run again ends as `owner_lost`.
    */
   readonly resume?: boolean | undefined;
+  /**
+   * A text of 1 to 512 characters: calls of a user with the same key and arguments have one task, running or ended.
+   * Other arguments are refused (`once_conflict`). Clients without tasks wait for its outcome. Not with `'manual'`.
+   */
+  readonly key?: ((...given: Given) => string) | undefined;
+  /**
+   * `'shared'`: all callers without a user share keys and tasks. Default: keys are of the session, and a call without
+   * either is refused.
+   */
+  readonly anonymous?: 'shared' | undefined;
   /** How long the task may take from its creation, in ms: 1,000 to 2,592,000,000 (30 days). Default 24 h. */
   readonly ttlMs?: number | undefined;
   /** How long its result is kept at least, in ms. Default 3,600,000 (1 h). */
@@ -40,12 +56,15 @@ export interface TaskOptions {
 }
 
 const HOUR_MS = 3_600_000;
-const TIME = { min: 1_000, max: 720 * HOUR_MS, unit: 'ms', integer: true };
+
+type When = 'always' | 'required' | 'manual' | 'slow';
 
 interface Checked {
-  readonly when: 'always' | 'required' | 'manual' | 'slow';
+  readonly when: When;
   readonly slowerThanMs: number;
-  readonly settings: TaskSettings;
+  readonly settings: GivenSettings;
+  readonly key: ((...given: unknown[]) => unknown) | undefined;
+  readonly isShared: boolean;
 }
 
 /**
@@ -54,12 +73,12 @@ interface Checked {
  */
 export function task<Given extends unknown[], Result>(
   handler: (...given: [...Given, RunningTask]) => Returned<Result>,
-  options?: TaskOptions,
+  options?: TaskOptions<Given>,
 ): (...given: Given) => Promise<Result>;
 /** A handler may leave its last arguments out. */
 export function task<Args, Context, Result>(
   handler: (args: Args, ctx: Context, task: RunningTask) => Returned<Result>,
-  options?: TaskOptions,
+  options?: TaskOptions<[Args, Context]>,
 ): (args: Args, ctx: Context) => Promise<Result>;
 export function task<Result>(
   given: (...given: never[]) => Returned<Result>,
@@ -70,13 +89,15 @@ export function task<Result>(
   return async (...given) => {
     const call = currentCall.getStore();
     const run = call?.task instanceof TaskRun ? call.task : undefined;
-    if (run === undefined && checked.when === 'required')
-      throw new CallRefusal(taskRequired(`The tool ${quoted(call?.target ?? '')}`));
+    const outcome = await elsewhere(call, run, checked, given.at(-1));
+    if (outcome !== undefined) return outcome as Result;
     const handle = new TaskHandle(run, checked.settings, given.at(-1));
-    if (run === undefined) return inTask(handle, () => handler(...given, handle));
+    if (run === undefined)
+      return inTask(handle, () => Promise.race([handler(...given, handle), handle.outcome as Promise<Result>]));
     run.handler.enters();
     try {
-      return await started(run, checked, () =>
+      const key = run.task === undefined ? keyOfCall(checked, run, given) : undefined;
+      return await started(run, checked, key, () =>
         inTask(handle, () => handler(...withContext(given, run, handle), handle)),
       );
     } catch (cause) {
@@ -88,40 +109,73 @@ export function task<Result>(
   };
 }
 
-const NAMES: readonly (keyof TaskOptions)[] = ['when', 'resume', 'ttlMs', 'keepMs', 'pollIntervalMs', 'maxAttempts'];
+/** The result of a call whose work is a task apart from it; `undefined`: its own handler runs. */
+async function elsewhere(
+  call: Call | undefined,
+  run: TaskRun | undefined,
+  { when, key, slowerThanMs }: Checked,
+  ctx: unknown,
+): Promise<unknown> {
+  const hasKey = key !== undefined;
+  const launcher = call?.launcher instanceof TaskLauncher ? call.launcher : undefined;
+  const isOwn =
+    run !== undefined && (run.task !== undefined || run.launched !== undefined || !hasKey || when !== 'slow');
+  if (isOwn || when === 'manual') return undefined;
+  const needsTasks = run === undefined && when === 'required' && launcher?.tasks.settings.fallback !== 'tools';
+  if (needsTasks || (hasKey && launcher === undefined))
+    throw new CallRefusal(taskRequired(`The tool ${quoted(call?.target ?? '')}`));
+  if (call === undefined || launcher === undefined) return undefined;
+  return apart({ call, launcher, ctx, signal: signalOf(ctx), run, hasKey, slowerThanMs });
+}
+
+function keyOfCall(
+  { key, isShared }: Checked,
+  { caller, request, launched }: TaskRun,
+  given: unknown[],
+): TaskKey | undefined {
+  if (key === undefined) return undefined;
+  const { name, arguments: args } = request.params ?? {};
+  const tool = String(name);
+  const scope = scopeOf({ user: caller.user, session: launched?.session }, isShared);
+  if (scope === undefined) throw new CallRefusal(onceNeedsUser(tool));
+  return { scope, key: keyOf(tool, key(...given)), args };
+}
+
+const NAMES: readonly (keyof TaskOptions)[] = [
+  'when',
+  'resume',
+  'key',
+  'anonymous',
+  'ttlMs',
+  'keepMs',
+  'pollIntervalMs',
+  'maxAttempts',
+];
+const ATTEMPTS = { min: 1, max: 100, unit: 'runs', integer: true };
 
 function check(handler: unknown, given: TaskOptions): Checked {
   checkFunction('the handler of task()', handler, 'a function');
-  const { when = 'always', ...of } = checkNames('task()', given, NAMES, []) as TaskOptions;
+  const { when: asked = 'always', key, anonymous, ...of } = checkNames('task()', given, NAMES, []) as TaskOptions;
   if (of.resume !== undefined && typeof of.resume !== 'boolean')
     throw optionInvalid('type', 'resume of task()', of.resume, 'true or false');
-  const isSlow = isObject(when);
+  const isSlow = isObject(asked);
+  const when: When = isSlow ? 'slow' : checkChoice('when of task()', asked, ['always', 'required', 'manual']);
+  if (key !== undefined && when === 'manual')
+    throw optionsContradict("key of task(): a handler with when: 'manual' has begun before its task is looked for");
+  const time = (name: 'ttlMs' | 'keepMs' | 'pollIntervalMs', range: NumberRange): object =>
+    of[name] === undefined ? {} : { [name]: checkNumber(`${name} of task()`, of[name], range) };
   return {
-    when: isSlow ? 'slow' : checkChoice('when of task()', when, ['always', 'required', 'manual']),
-    slowerThanMs: isSlow
-      ? checkNumber('when.slowerThanMs of task()', when.slowerThanMs, {
-          min: 0,
-          max: HOUR_MS,
-          unit: 'ms',
-          integer: true,
-        })
-      : 0,
+    when,
+    slowerThanMs: isSlow ? checkNumber('when.slowerThanMs of task()', asked.slowerThanMs, { ...POLL_MS, min: 0 }) : 0,
     settings: {
       resume: of.resume,
-      ttlMs: checkNumber('ttlMs of task()', of.ttlMs ?? 24 * HOUR_MS, TIME),
-      keepMs: checkNumber('keepMs of task()', of.keepMs ?? HOUR_MS, TIME),
-      pollIntervalMs: checkNumber('pollIntervalMs of task()', of.pollIntervalMs ?? 1_000, {
-        ...TIME,
-        min: 100,
-        max: HOUR_MS,
-      }),
-      maxAttempts: checkNumber('maxAttempts of task()', of.maxAttempts ?? 5, {
-        min: 1,
-        max: 100,
-        unit: 'runs',
-        integer: true,
-      }),
+      maxAttempts: checkNumber('maxAttempts of task()', of.maxAttempts ?? 5, ATTEMPTS),
+      ...time('ttlMs', TASK_MS),
+      ...time('keepMs', TASK_MS),
+      ...time('pollIntervalMs', POLL_MS),
     },
+    key: key && (checkFunction('key of task()', key, 'a function of the arguments and the context') as Checked['key']),
+    isShared: anonymous !== undefined && checkChoice('anonymous of task()', anonymous, ['shared']) === 'shared',
   };
 }
 
@@ -132,18 +186,20 @@ const withContext = <Given extends unknown[]>(given: Given, run: TaskRun, handle
 async function started<Result>(
   run: TaskRun,
   { when, slowerThanMs, settings }: Checked,
+  key: TaskKey | undefined,
   handler: () => Returned<Result>,
 ): Promise<Result> {
-  if ((when === 'always' || when === 'required') && run.task === undefined) {
+  const isSlow = when === 'slow' && run.launched === undefined;
+  if (!isSlow && when !== 'manual' && run.task === undefined) {
     try {
-      await run.start(settings);
+      await run.start(settings, key);
     } catch (cause) {
       throw new CallRefusal(cause as never);
     }
-    // The client left before it heard of the task.
+    // The client left before it heard of the task, or an earlier call has it.
     run.signal.throwIfAborted();
   }
-  const stop = when === 'slow' ? run.after(slowerThanMs, () => void run.start(settings).catch(() => {})) : undefined;
+  const stop = isSlow ? run.after(slowerThanMs, () => void run.start(settings).catch(() => {})) : undefined;
   try {
     return await handler();
   } finally {

@@ -4,27 +4,37 @@
  */
 import { Budget } from '../budget.ts';
 import { PendingWrites } from '../durable/pending-writes.ts';
-import { requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
+import {
+  onceConflict,
+  requestDrained,
+  rpcError,
+  storeAway,
+  taskTooLarge,
+  taskUnreadable,
+  tooManyTasks,
+} from '../errors.ts';
 import { CALL_BYTES, shareKey } from '../http/body.ts';
 import { BODY_WEIGHT } from '../http/exchange.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { base64url, elapse } from '../options/system.ts';
+import { argumentsHash } from '../once/entry.ts';
+import type { ResolvedTasks } from '../options/tasks-options.ts';
+import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { sentAuth, sentFields } from '../relay/sent-request.ts';
+import { userName } from '../shown.ts';
 import type { Fence, StoredRecord } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import { DUE_MS, type OwnTaskHost, OwnTask } from './own-task.ts';
-import { bodyText, headText, type KeptTask, type TaskEnd, type TaskHead, type TaskSettings } from './task-record.ts';
-import { type RunHost, TaskRun } from './task-run.ts';
-import { TaskStore, type TaskStoreOptions } from './task-store.ts';
+import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
+import { type RunHost, type RunRequest, TaskRun } from './task-run.ts';
+import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
+import { type DetailedTask, detailedTask } from './wire-shapes.ts';
 
 const BODY_BYTES = 262_144;
-/** Tasks of a user that have not ended, and those of all callers without a user. */
-const OPEN_TASKS = 1_000;
-const OPEN_ANONYMOUS = 100_000;
-/** Handlers of tasks that run here, of which one user gets at most half of what is free. */
-const RUNNING_TASKS = 1_000;
+/** A record of a key that comes and goes is looked for so often. */
+const TRIES = 8;
 const NONCE_BYTES = 12;
 const CLOSE_POLL_MS = 10;
 
@@ -34,10 +44,17 @@ export interface TaskInstance {
   look(to: string, id: string): Promise<boolean>;
 }
 
+/** Which task it is, and whose. */
+export interface TaskIdentity {
+  readonly id: string;
+  readonly user: string | null;
+  readonly kept: KeptTask;
+}
+
 /** What the tools of the server say about themselves. */
 export interface TaskHints {
   /** Whether the tool may run twice; `undefined`: this build does not know the tool. */
-  mayRunTwice(kept: KeptTask, user: string | null): Promise<boolean | undefined>;
+  mayRunTwice(task: TaskIdentity): Promise<boolean | undefined>;
 }
 
 export interface TasksOptions extends TaskStoreOptions {
@@ -65,6 +82,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   readonly #runs = new Map<string, TaskRun>();
   readonly #places: Budget;
   #released: (id: string) => void = () => {};
+  #changed: (id: string) => void = () => {};
   #isDraining = false;
   #stopped = false;
 
@@ -74,7 +92,14 @@ export class Tasks implements RunHost, OwnTaskHost {
     this.options = options;
     this.store = new TaskStore(given);
     this.writes = new PendingWrites(options.timeProvider);
-    this.#places = new Budget(RUNNING_TASKS, options.limits.userShare);
+    this.#places = new Budget(this.settings.limits.running, options.limits.userShare);
+  }
+
+  /** The option `tasks`. */
+  get settings(): ResolvedTasks {
+    const { tasks } = this.options;
+    if (tasks === false) throw new TypeError('There are no tasks without the option tasks');
+    return tasks;
   }
 
   get lease(): TaskInstance['lease'] {
@@ -103,50 +128,92 @@ export class Tasks implements RunHost, OwnTaskHost {
 
   // ——— a call becomes a task ———
 
-  async create(run: TaskRun, settings: TaskSettings): Promise<OwnTask> {
+  /** The task of an earlier call with the same key, if there is one. */
+  async create(run: TaskRun, given: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask> {
     if (this.#isDraining) throw requestDrained(false);
-    if (!this.#places.take(1, run.share)) throw tooManyTasks('This instance', RUNNING_TASKS);
+    const kept = this.#keptOf(run, given);
+    const { user } = run.caller;
+    const id = key === undefined ? undefined : await this.store.idOf(user, kept.tool, key);
+    if (key === undefined || id === undefined) return (await this.#inPlace(run, kept)) as OwnTask;
+    const keyed = { ...kept, args: argumentsHash(id, key.args) };
+    for (let tries = 0; tries < TRIES; tries++) {
+      const made = (await this.#known(id, keyed.args)) ?? (await this.#inPlace(run, keyed, id));
+      if (made !== undefined) return made;
+    }
+    throw storeAway('the task of a key changes all the time');
+  }
+
+  async #known(id: string, args: string): Promise<DetailedTask | undefined> {
+    const found = await this.store.reach(() => this.store.read(id));
+    if (found === undefined) return undefined;
+    if (argsOf(found) !== args) throw onceConflict();
+    const task = detailedTask(id, found);
+    if (task === undefined) throw taskUnreadable();
+    return task;
+  }
+
+  async #inPlace(run: TaskRun, kept: KeptTask, id?: string): Promise<OwnTask | undefined> {
+    const { running } = this.settings.limits;
+    if (!this.#places.take(1, run.share)) throw tooManyTasks('This instance', running);
+    let task: OwnTask | undefined;
     try {
-      return await this.#create(run, settings);
-    } catch (cause) {
-      this.settled(run);
-      throw cause;
+      return (task = await this.#create(run, kept, id));
+    } finally {
+      if (task === undefined) this.settled(run);
     }
   }
 
-  async #create(run: TaskRun, settings: TaskSettings): Promise<OwnTask> {
-    const { caller, request, version } = run;
-    const { user, authInfo } = caller;
-    const tool = String(request.params?.['name']);
-    const most = user === undefined ? OPEN_ANONYMOUS : OPEN_TASKS;
+  #keptOf({ caller, request, version }: TaskRun, given: GivenSettings): KeptTask {
+    const { ttlMs, keepMs, pollIntervalMs, authorize } = this.settings;
+    const { resume, maxAttempts } = given;
+    const times = {
+      ttlMs: given.ttlMs ?? ttlMs,
+      keepMs: given.keepMs ?? keepMs,
+      pollIntervalMs: given.pollIntervalMs ?? pollIntervalMs,
+    };
+    return {
+      ...times,
+      resume,
+      maxAttempts,
+      tool: String(request.params?.['name']),
+      request,
+      version,
+      fields: sentFields(caller, relayedFields(this.options.relayedHeaders, this.options.credentialHeaders)),
+      auth: authorize === undefined && caller.authInfo !== undefined ? sentAuth(caller.authInfo) : undefined,
+      nonce: base64url(this.#given.random(NONCE_BYTES)),
+    };
+  }
+
+  async #create(run: TaskRun, kept: KeptTask, keyed: string | undefined): Promise<OwnTask | undefined> {
+    const { user } = run.caller;
+    const { open, anonymous } = this.settings.limits;
+    const most = user === undefined ? anonymous : open;
     if ((await this.store.open(user)) >= most) throw tooManyTasks('This user', most);
-    const fields = sentFields(caller, relayedFields(this.options.relayedHeaders, this.options.credentialHeaders));
-    const nonce = base64url(this.#given.random(NONCE_BYTES));
-    const auth = authInfo && sentAuth(authInfo);
-    const kept: KeptTask = { ...settings, tool, request, version, fields, auth, nonce };
     const body = bodyText(kept);
-    if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(tool, BODY_BYTES);
-    const id = await this.store.newId(user);
+    if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(kept.tool, BODY_BYTES);
+    const id = keyed ?? (await this.store.newId(user));
     await this.untilLeaseValid();
     return this.#store(run, kept, body, id);
   }
 
-  async #store(run: TaskRun, kept: KeptTask, body: string, id: string): Promise<OwnTask> {
+  /** `undefined`: another call has made the task of its key. */
+  async #store(run: TaskRun, kept: KeptTask, body: string, id: string): Promise<OwnTask | undefined> {
     const fence = { epoch: 1, owner: this.lease.owner };
     const now = this.options.timeProvider.now();
     const head: TaskHead = { state: 'running', attempt: 1, round: 1 };
     const texts = { head: headText(head), body, fields: {} };
     const user = run.caller.user ?? null;
     const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };
-    let tries = 0;
-    const made = await this.store.reach(() => {
-      tries += 1;
-      return this.store.records.create(record, kept.ttlMs, DUE_MS);
-    });
-    // No id comes twice, so an earlier try has made it whose reply was lost.
-    if (made === 'exists' && tries === 1) throw storeAway('a task with a new id exists');
+    const made = await this.store.reach(() => this.store.records.create(record, kept.ttlMs, DUE_MS));
+    // An earlier try may have made it whose reply was lost.
+    if (made === 'exists' && !(await this.#isOwn(id, kept))) return undefined;
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
     return this.own(run, { record: stored, kept, head, fence, restMs: kept.ttlMs, steps: undefined });
+  }
+
+  async #isOwn(id: string, { nonce }: KeptTask): Promise<boolean> {
+    const found = await this.store.reach(() => this.store.read(id));
+    return found !== undefined && 'record' in found && found.kept.nonce === nonce;
   }
 
   /** No id owns a task before its lease is stored: another instance would find its owner dead. */
@@ -168,21 +235,39 @@ export class Tasks implements RunHost, OwnTaskHost {
   }
 
   /** The run of a task that this instance has claimed; `undefined`: there is no room for it. */
-  restart(claimed: ClaimedTask, request: TaskRun['request']): TaskRun | undefined {
-    const { record, kept } = claimed;
-    const fields = { ...kept.fields, user: record.user ?? undefined };
-    const asked = { fields, authInfo: kept.auth, request, version: kept.version };
-    const charged = CALL_BYTES + record.body.length * BODY_WEIGHT;
-    const share = shareKey(fields.user);
+  restart(claimed: ClaimedTask, asked: RunRequest): TaskRun | undefined {
+    const charged = CALL_BYTES + claimed.record.body.length * BODY_WEIGHT;
+    const share = shareKey(asked.fields.user);
     if (!this.#places.take(1, share)) return undefined;
     this.#given.memory.charge(charged, share);
     return new TaskRun(asked, this, (run) => this.own(run, claimed), charged);
+  }
+
+  /** The request of a later run; `undefined`: the task may not run now (`tasks.authorize`). */
+  async askedAgain({ id, user: owner, kept }: TaskIdentity, request: RpcRequest): Promise<RunRequest | undefined> {
+    const { authorize } = this.settings;
+    const user = owner ?? undefined;
+    const about = { taskId: id, tool: kept.tool, user, userName: user && userName(user) };
+    const authInfo = authorize === undefined ? kept.auth : await authorize(about);
+    if (authorize !== undefined && authInfo === undefined) return undefined;
+    return { fields: { ...kept.fields, user }, authInfo, request, version: kept.version };
+  }
+
+  /** Charged for a call that this instance sends to itself. */
+  get memory(): MemoryUse {
+    return this.#given.memory;
   }
 
   // ——— what a task says of itself ———
 
   over({ id }: OwnTask): void {
     this.#runs.delete(id);
+    this.#changed(id);
+  }
+
+  /** `changed`: the run of a task here is over, and what it left is stored. */
+  onChanged(changed: (id: string) => void): void {
+    this.#changed = changed;
   }
 
   /** `released`: continues a task that has no run. */
@@ -244,9 +329,9 @@ export class Tasks implements RunHost, OwnTaskHost {
     }
   }
 
-  #drainIfHinted(run: TaskRun, { kept, user }: OwnTask): void {
+  #drainIfHinted(run: TaskRun, { kept, user, id }: OwnTask): void {
     const asked = async (): Promise<void> => {
-      if ((await this.#given.runner.mayRunTwice(kept, user)) === true) run.drain();
+      if ((await this.#given.runner.mayRunTwice({ id, kept, user })) === true) run.drain();
     };
     this.writes.add(asked, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
   }

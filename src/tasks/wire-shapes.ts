@@ -1,7 +1,6 @@
 /** Tasks on the wire: `CreateTaskResult` and `DetailedTask` of `io.modelcontextprotocol/tasks` (SEP-2663). */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { MESSAGE_FIELD, openQuestions, readOutcome, type TaskOutcome } from './task-record.ts';
-import type { OwnTask } from './own-task.ts';
+import { type KeptTask, MESSAGE_FIELD, openQuestions, readOutcome, type TaskOutcome } from './task-record.ts';
 import type { FoundTask, LivingTask } from './task-store.ts';
 
 /** A task as `tasks/get` answers it. */
@@ -21,18 +20,20 @@ export interface DetailedTask {
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
+/** A task as it is created. */
+export const newTask = (id: string, { ttlMs, pollIntervalMs }: KeptTask, createdAt: number): DetailedTask => ({
+  taskId: id,
+  status: 'working',
+  createdAt: iso(createdAt),
+  lastUpdatedAt: iso(createdAt),
+  ttlMs,
+  pollIntervalMs,
+});
+
 /** The answer to the call: JSON text. */
-export function createdTask({ id, kept, createdAt, lastUpdatedAt }: OwnTask, requestId: RequestId): string {
-  const result = {
-    resultType: 'task',
-    taskId: id,
-    status: 'working',
-    createdAt: iso(createdAt),
-    lastUpdatedAt: iso(lastUpdatedAt),
-    ttlMs: kept.ttlMs,
-    pollIntervalMs: kept.pollIntervalMs,
-  };
-  return JSON.stringify({ jsonrpc: '2.0', id: requestId, result });
+export function createdTask(task: DetailedTask, requestId: RequestId): string {
+  const { inputRequests: _asks, result: _result, error: _error, ...shown } = task;
+  return JSON.stringify({ jsonrpc: '2.0', id: requestId, result: { resultType: 'task', ...shown } });
 }
 
 /** `undefined`: another build has written its outcome. */

@@ -4,19 +4,17 @@
  * the id.
  */
 import { CLIENT_CAPABILITIES_META_KEY } from '@modelcontextprotocol/server';
-import { invalidParams, SojournError, taskRequired, taskUnreadable } from '../errors.ts';
+import { taskRequired, taskUnreadable } from '../errors.ts';
 import { type TaskCall, type TaskCalls, TASKS_EXTENSION } from '../eras/modern/task-calls.ts';
 import type { Caller } from '../http/exchange.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
-import { tooMany } from './questions.ts';
 import { fieldsOf } from '../relay/sent-request.ts';
-import { answerField, openQuestions } from './task-record.ts';
 import type { TakeOver } from './take-over.ts';
+import type { TaskOutcomes } from './task-outcomes.ts';
 import { TaskRun } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
 import { detailedTask } from './wire-shapes.ts';
 
-const ANSWER_BYTES = 65_536;
 const DONE = { resultType: 'complete' };
 
 const METHODS: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel']);
@@ -32,10 +30,12 @@ function declaresTasks({ params }: RpcRequest): boolean {
 export class TaskWire implements TaskCalls {
   readonly #tasks: Tasks;
   readonly #takeOver: TakeOver;
+  readonly #outcomes: TaskOutcomes;
 
-  constructor(tasks: Tasks, takeOver: TakeOver) {
+  constructor(tasks: Tasks, takeOver: TakeOver, outcomes: TaskOutcomes) {
     this.#tasks = tasks;
     this.#takeOver = takeOver;
+    this.#outcomes = outcomes;
   }
 
   serves(method: string): boolean {
@@ -70,24 +70,7 @@ export class TaskWire implements TaskCalls {
   }
 
   async #update(id: string, user: string | undefined, given: unknown): Promise<typeof DONE> {
-    const found = await this.#tasks.store.find(id, user);
-    if (!('record' in found)) return DONE;
-    const { fields, owner } = found.record;
-    const open = openQuestions(fields);
-    const answers = new Map<string, string>();
-    for (const [key, answer] of Object.entries(isObject(given) ? given : {})) {
-      if (!Object.hasOwn(open, key)) continue;
-      const text = JSON.stringify(answer);
-      if (Buffer.byteLength(text) > ANSWER_BYTES) throw invalidParams(`an answer has more than ${ANSWER_BYTES} bytes`);
-      answers.set(key, text);
-    }
-    const added = Object.fromEntries([...answers].map(([key, text]) => [answerField(key), text]));
-    if (tooMany({ ...fields, ...added }) instanceof SojournError)
-      throw invalidParams('the questions and answers of this task have more bytes than a task may have');
-    if (!(await this.#tasks.store.answer(id, answers))) return DONE;
-    this.#tasks.ring(id, owner);
-    // It has no owner, or its owner may be dead.
-    this.#takeOver.look(id);
+    await this.#outcomes.answer(id, user, given);
     return DONE;
   }
 

@@ -2,15 +2,18 @@
 import {
   inputRequired,
   acceptedContent,
+  type ElicitResult,
   McpServer,
   ProtocolError,
   ProtocolErrorCode,
 } from '@modelcontextprotocol/server';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 import { task } from '../../src/tasks/index.ts';
 import type { JsonRpcAnswer, RawClient } from '../../src/testing/index.ts';
-import { callModern, type ModernRequest } from '../kit/modern.ts';
+import { callModern, MODERN, type ModernRequest } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 
 export const EXTENSION = 'io.modelcontextprotocol/tasks';
@@ -199,4 +202,21 @@ export class TaskClient {
   ended(taskId: string): Promise<Fields> {
     return this.until(taskId, 'completed', 'failed', 'cancelled');
   }
+}
+
+/** The official client of SDK version 2, which does not know tasks. It answers every question with `answer`. */
+export async function officialClient(
+  url: string,
+  version: '2025-11-25' | '2026-07-28',
+  answer: ElicitResult = { action: 'accept', content: { ok: true } },
+): Promise<Client> {
+  const pinned = version === MODERN ? { versionNegotiation: { mode: { pin: MODERN } } } : {};
+  const client = new Client(
+    { name: 'client', version: '1' },
+    { capabilities: { elicitation: { form: {} } }, ...pinned },
+  );
+  client.setRequestHandler('elicitation/create', () => answer);
+  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+  onTestFinished(() => client.close());
+  return client;
 }

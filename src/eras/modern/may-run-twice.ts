@@ -3,8 +3,9 @@
  * `readOnlyHint` or `idempotentHint`. The server of the call is lost, so the instance lists the tools for this caller
  * with a request that it sends itself.
  */
-import type { HeaderList, ReportFailure } from '../../http/exchange.ts';
-import type { SinkListener } from '../../http/sink.ts';
+import { internal } from '../../errors.ts';
+import type { ReportFailure } from '../../http/exchange.ts';
+import { HeardAnswer } from '../../http/heard-answer.ts';
 import type { AnswerSink } from '../../http/answer-sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
@@ -72,42 +73,24 @@ async function listTools(
 }
 
 /** Reads the answer to a `tools/list`. */
-class ToolList implements LostCall {
+class ToolList extends HeardAnswer implements LostCall {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;
-  readonly answered: Promise<string>;
   readonly #report: ReportFailure;
-  #resolve: (json: string) => void = () => {};
-  listener: SinkListener | undefined = undefined;
-  isOpen = true;
-  readonly hasBegun = false;
 
   constructor({ fields, authInfo, request, version }: CallRequest, report: ReportFailure) {
+    super();
     this.caller = new SentRequest(fields, authInfo, this);
     this.request = request;
     this.version = version;
     this.#report = report;
-    this.answered = new Promise((resolve) => (this.#resolve = resolve));
   }
 
-  answer(json: string): void {
-    this.isOpen = false;
-    this.#resolve(json);
-  }
-  done(_status: number, _headers?: HeaderList, body = NOTHING): void {
-    this.answer(body);
-  }
-  refuse(): void {
-    this.answer(NOTHING);
-  }
   fail(cause: unknown): void {
     this.#report(cause);
-    this.answer(NOTHING);
+    this.refuse(internal(cause), this.request.id);
   }
-  begin(): void {}
-  sendHead(): void {}
-  message(): void {}
   onClose(): void {}
   heldBy(): void {}
 }

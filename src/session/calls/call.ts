@@ -27,6 +27,7 @@ import type { Stream } from '../streams/stream.ts';
 /** What a call needs of its endpoint. */
 export interface CallHost {
   readonly once: OnceCalls;
+  readonly launcher: object | undefined;
 }
 
 /** What a message knows of its live session. */
@@ -44,6 +45,7 @@ export interface MessageSource {
   readonly request: McpHttpRequest;
   readonly authInfo: AuthInfo | undefined;
   readonly user: string | undefined;
+  readonly clientAddress: string | undefined;
   header(name: string): string | undefined;
 }
 
@@ -270,6 +272,11 @@ export class Call {
   /** Where the call may become a task (`tasks/task-run.ts`), or has become one. */
   get task(): { readonly isTask?: boolean } | undefined {
     return undefined;
+  }
+
+  /** How `task()` reaches the tasks of its endpoint (`tasks/task-launcher.ts`); `undefined`: without the option `tasks`. */
+  get launcher(): object | undefined {
+    return this.live?.host.launcher;
   }
 
   /** Whose share of the memory it counts in. */

@@ -19,11 +19,17 @@ const STATES: Transitions<State> = {
   done: [],
 };
 
+interface HeldByWork {
+  release(): void;
+  /** Gives back the place of the called tool. */
+  leaveTool?(): void;
+}
+
 export class HandlerWork {
   #state: State = 'idle';
   #handlers = 0;
   #check: (() => void) | undefined = undefined;
-  #held: Array<{ release(): void }> | undefined = undefined;
+  #held: HeldByWork[] | undefined = undefined;
 
   get running(): boolean {
     return this.#state === 'running' || this.#state === 'ending';
@@ -69,9 +75,14 @@ export class HandlerWork {
   }
 
   /** Releases `held` once: when the request has ended and its handler does not run. */
-  holds(held: { release(): void }): void {
+  holds(held: HeldByWork): void {
     if (this.done) held.release();
     else (this.#held ??= []).push(held);
+  }
+
+  /** Another request calls the tool, and this one waits for that. */
+  leaveTool(): void {
+    for (const held of this.#held ?? []) held.leaveTool?.();
   }
 
   #report(): void {

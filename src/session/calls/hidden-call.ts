@@ -24,6 +24,10 @@ export class HiddenCall extends Call {
     return this.#call.task;
   }
 
+  override get launcher(): object | undefined {
+    return this.#call.launcher;
+  }
+
   override get share(): string {
     return this.#call.share;
   }

@@ -60,7 +60,7 @@ interface AnsweredCalls {
 
 /** What a transport needs of its session. */
 export interface TransportSession extends GetSession, CallSession {
-  readonly host: Pick<SessionHost, 'lists' | 'options' | 'once'> & AroundHost;
+  readonly host: Pick<SessionHost, 'launcher' | 'lists' | 'options' | 'once'> & AroundHost;
   readonly version: string;
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;

@@ -1,0 +1,82 @@
+/** The option `tasks`. */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { checkChoice, checkFunction, checkNames, checkNumber } from './checks.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** The range of a time of a task. */
+export const TASK_MS = { min: 1_000, max: 720 * HOUR_MS, unit: 'ms', integer: true };
+export const POLL_MS = { ...TASK_MS, min: 100, max: HOUR_MS };
+
+export interface TaskLimits {
+  /** Tasks of one user that have not ended. Default 1,000. */
+  open: number;
+  /** The same of all callers without a user together. Default 100,000. */
+  anonymous: number;
+  /** Handlers of tasks that run on this instance; one user gets `limits.userShare` of what is free. Default 1,000. */
+  running: number;
+}
+
+/** A task that is about to run again. */
+export interface TaskToRun {
+  readonly taskId: string;
+  readonly tool: string;
+  /** As `endpoint.tasks.list()` names it; `undefined`: its caller had none. */
+  readonly user: string | undefined;
+  /** As its token named it. */
+  readonly userName: string | undefined;
+}
+
+export type AuthorizeTask = (task: TaskToRun) => AuthInfo | undefined | Promise<AuthInfo | undefined>;
+
+export interface TasksOptions {
+  /** Default of `ttlMs` of `task()`: 86,400,000 (24 h). */
+  ttlMs?: number | undefined;
+  /** Default of `keepMs` of `task()`: 3,600,000 (1 h). */
+  keepMs?: number | undefined;
+  /** Default of `pollIntervalMs` of `task()`: 1,000. */
+  pollIntervalMs?: number | undefined;
+  limits?: Partial<TaskLimits> | undefined;
+  /**
+   * What clients without tasks get. `'wait'` (default): the result, as of any call. `'tools'`: at once a handle, which
+   * the tools of `taskTools()` read.
+   */
+  fallback?: 'wait' | 'tools' | undefined;
+  /**
+   * The `authInfo` of each run after the first; `undefined`: the task may not run now. With it no `authInfo` is stored,
+   * without it that of the call, except its token.
+   */
+  authorize?: AuthorizeTask | undefined;
+}
+
+export interface ResolvedTasks {
+  readonly ttlMs: number;
+  readonly keepMs: number;
+  readonly pollIntervalMs: number;
+  readonly limits: Readonly<TaskLimits>;
+  readonly fallback: 'wait' | 'tools';
+  readonly authorize: AuthorizeTask | undefined;
+}
+
+const NAMES: readonly (keyof TasksOptions)[] = ['ttlMs', 'keepMs', 'pollIntervalMs', 'limits', 'fallback', 'authorize'];
+const LIMITS: Readonly<TaskLimits> = { open: 1_000, anonymous: 100_000, running: 1_000 };
+
+/** `false`: there are none. */
+export function parseTasks(name: string, value: unknown): ResolvedTasks | false {
+  if (value === false) return false;
+  const given: TasksOptions = value === true ? {} : checkNames(name, value, NAMES, []);
+  const limits: Partial<TaskLimits> = checkNames(`${name}.limits`, given.limits ?? {}, Object.keys(LIMITS), []);
+  const limit = (one: keyof TaskLimits): number =>
+    checkNumber(`${name}.limits.${one}`, limits[one] ?? LIMITS[one], { min: 1, unit: 'tasks', integer: true });
+  const { authorize } = given;
+  return Object.freeze({
+    ttlMs: checkNumber(`${name}.ttlMs`, given.ttlMs ?? 24 * HOUR_MS, TASK_MS),
+    keepMs: checkNumber(`${name}.keepMs`, given.keepMs ?? HOUR_MS, TASK_MS),
+    pollIntervalMs: checkNumber(`${name}.pollIntervalMs`, given.pollIntervalMs ?? 1_000, POLL_MS),
+    limits: { open: limit('open'), anonymous: limit('anonymous'), running: limit('running') },
+    fallback: checkChoice(`${name}.fallback`, given.fallback ?? 'wait', ['wait', 'tools']),
+    authorize:
+      authorize &&
+      checkFunction(`${name}.authorize`, authorize, 'a function (task) that returns AuthInfo or undefined'),
+  });
+}

@@ -1,0 +1,76 @@
+/**
+ * A call of `task()` whose work is a task apart from it (`task-launcher.ts`): with `key`, and of clients without tasks
+ * where `fallback` is `'tools'`. The call waits for the outcome, or tells the id of the task.
+ *
+ * It asks its client as handlers do that return `inputRequired`: the SDK brings the answers in both eras and calls the
+ * handler again, and then the key leads to the same task.
+ */
+import { taskToolsMissing, taskToolUnknown } from '../errors.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import type { Call } from '../session/calls/call.ts';
+import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { listedTool } from '../session/calls/listed-tool.ts';
+import type { TaskLauncher } from './task-launcher.ts';
+import { hasEnded, resultOf, shown } from './task-outcomes.ts';
+import type { TaskRun } from './task-run.ts';
+import type { DetailedTask } from './wire-shapes.ts';
+
+/** The name of the tool that reads a task (`task-tools.ts`). */
+export const STATUS_TOOL = 'task_status';
+
+export interface ApartCall {
+  readonly call: Call;
+  readonly launcher: TaskLauncher;
+  /** Of its handler. */
+  readonly ctx: unknown;
+  readonly signal: AbortSignal;
+  /** `undefined`: its client has not declared the extension. */
+  readonly run: TaskRun | undefined;
+  readonly hasKey: boolean;
+  /** How long a client waits that can ask later, in ms. */
+  readonly slowerThanMs: number;
+}
+
+/** What the call answers; `undefined`: its own handler must run. Rejects with what the call fails with. */
+export async function apart(of: ApartCall): Promise<unknown> {
+  const { call, launcher, ctx, signal, run, hasKey } = of;
+  const tellsId = run !== undefined || (await hasHandles(of));
+  if (!tellsId && !hasKey) return undefined;
+  const id = await launcher.launch(call, signal);
+  if (id === undefined && hasKey) throw new CallRefusal(taskToolUnknown(call.target ?? ''));
+  if (id === undefined) return undefined;
+  const user = call.source?.user;
+  await launcher.outcomes.answer(id, user, inputResponses(ctx));
+  const found = await launcher.outcomes.wait(id, user, tellsId ? of.slowerThanMs : Infinity, signal);
+  const task = shown(id, found);
+  if (hasEnded(task)) return resultOf(task);
+  if (run === undefined) return tellsId ? handleOf(task) : questionsOf(task);
+  run.attach(task);
+  throw run.signal.reason;
+}
+
+/** Tools with an `outputSchema` wait: their clients check the result. */
+async function hasHandles({ launcher, call, ctx }: ApartCall): Promise<boolean> {
+  if (launcher.tasks.settings.fallback !== 'tools') return false;
+  const { handlerServer: server, target = '' } = call;
+  if ((await listedTool(server, STATUS_TOOL, ctx)) === undefined) throw new CallRefusal(taskToolsMissing());
+  const tool = await listedTool(server, target, ctx);
+  return isObject(tool) && tool['outputSchema'] === undefined;
+}
+
+/** The answers of the client to what this call has asked. */
+export function inputResponses(ctx: unknown): unknown {
+  const request = isObject(ctx) ? ctx['mcpReq'] : undefined;
+  return isObject(request) ? request['inputResponses'] : undefined;
+}
+
+/** Asks the client what the task asks. */
+export const questionsOf = ({ inputRequests }: DetailedTask): unknown => ({
+  resultType: 'input_required',
+  inputRequests,
+});
+
+function handleOf({ taskId, status, pollIntervalMs }: DetailedTask): unknown {
+  const text = `This goes on as the task ${taskId}. Call ${STATUS_TOOL} with this taskId for its result.`;
+  return { content: [{ type: 'text', text }], structuredContent: { taskId, status, pollIntervalMs } };
+}

@@ -1,0 +1,142 @@
+/**
+ * Tasks of calls that cannot become one: in sessions, of clients that do not declare the extension, and where the task
+ * of a key must be looked for before a handler begins. The instance calls the tool once more, as a client with tasks.
+ * The call of the client waits for that task, or tells its id.
+ */
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  PROTOCOL_VERSION_META_KEY,
+} from '@modelcontextprotocol/server';
+import { internal, invalidRequest } from '../errors.ts';
+import { TASKS_EXTENSION } from '../eras/modern/task-calls.ts';
+import { BODY_WEIGHT, type RunningWork } from '../http/exchange.ts';
+import { HeardAnswer } from '../http/heard-answer.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
+import { MODERN_VERSIONS } from '../protocol/versions.ts';
+import type { Call } from '../session/calls/call.ts';
+import { CallRefusal } from '../session/calls/call-refusal.ts';
+import type { PostedRequest } from '../session/streams/event-log.ts';
+import type { McpSession } from '../types.ts';
+import type { FirstClient } from './run-sink.ts';
+import type { TaskRunner } from './take-over.ts';
+import type { TaskOutcomes } from './task-outcomes.ts';
+import { type RunRequest, TaskRun } from './task-run.ts';
+import type { Tasks } from './tasks.ts';
+
+const [VERSION = ''] = MODERN_VERSIONS;
+const ID = 'sojourn.task';
+
+export class TaskLauncher {
+  readonly tasks: Tasks;
+  readonly outcomes: TaskOutcomes;
+  readonly #runner: Pick<TaskRunner, 'serveAgain'>;
+
+  constructor(tasks: Tasks, outcomes: TaskOutcomes, runner: Pick<TaskRunner, 'serveAgain'>) {
+    this.tasks = tasks;
+    this.outcomes = outcomes;
+    this.#runner = runner;
+  }
+
+  /**
+   * Calls the tool of this call. Resolves with the id of its task; `undefined`: a server that is made for one request
+   * lacks the tool. Rejects with `CallRefusal`, and when `signal` aborts.
+   */
+  async launch(call: Call, signal: AbortSignal): Promise<string | undefined> {
+    const { run, client } = this.prepare(call);
+    const left = (): void => client.leave();
+    signal.addEventListener('abort', left, { once: true });
+    call.work.leaveTool();
+    this.#runner.serveAgain(run, true);
+    try {
+      const { result, error } = JSON.parse(await client.response.answered) as Partial<RpcResponse>;
+      signal.throwIfAborted();
+      if (client.response.refused !== undefined) throw new CallRefusal(client.response.refused);
+      if (isObject(result) && result['resultType'] === 'task') return String(result['taskId']);
+      if (run.handler.hasBegun) throw new CallRefusal(internal(error ?? new Error('A call did not become a task')));
+      return undefined;
+    } finally {
+      signal.removeEventListener('abort', left);
+    }
+  }
+
+  /** A run whose handler does not begin by itself. */
+  prepare(call: Call): { readonly run: TaskRun; readonly client: OwnClient } {
+    const client = new OwnClient(this.tasks, call);
+    return { run: new TaskRun(requestOf(call), this.tasks, client), client };
+  }
+}
+
+/** This instance, as the client of a call that it makes. */
+class OwnClient implements FirstClient {
+  readonly response = new HeardAnswer();
+  readonly request = { node: undefined };
+  readonly #tasks: Tasks;
+  readonly #share: string;
+  readonly #bytes: number;
+
+  constructor(tasks: Tasks, { share, sent }: Call) {
+    this.#tasks = tasks;
+    this.#share = share;
+    this.#bytes = BODY_WEIGHT * JSON.stringify(sent?.params ?? null).length;
+  }
+
+  get exchange(): this {
+    return this;
+  }
+
+  isOpen(): boolean {
+    return this.response.isOpen;
+  }
+
+  leave(): void {
+    this.response.answer('{}');
+  }
+
+  fail(cause: unknown): void {
+    this.response.refuse(internal(cause), ID);
+  }
+
+  heldBy(work: RunningWork, own = 0): void {
+    const { memory } = this.#tasks;
+    const bytes = this.#bytes + own;
+    memory.charge(bytes, this.#share);
+    work.holds({ release: () => memory.give(bytes, this.#share) });
+  }
+}
+
+/** The call of the client, as a client with tasks would send it. */
+function requestOf({ source, sent, target = '', session }: Call): RunRequest {
+  if (source === undefined || sent === undefined)
+    throw new CallRefusal(invalidRequest('a call that becomes a task comes alone in its body'));
+  const { request, user, clientAddress: address, authInfo } = source;
+  const { pathname, search, href } = new URL(request.url);
+  const headers = {
+    ...Object.fromEntries(request.headers),
+    'mcp-protocol-version': VERSION,
+    'mcp-method': 'tools/call',
+    'mcp-name': target,
+  };
+  return {
+    fields: { method: 'POST', url: `${pathname}${search}`, absoluteUrl: href, headers, user, address },
+    authInfo,
+    request: toolCall(target, sent, session),
+    version: VERSION,
+    launched: { session: session?.id },
+  };
+}
+
+function toolCall(name: string, { params }: PostedRequest, session: McpSession | undefined): RpcRequest {
+  const { progressToken: _, ...meta } = isObject(params?.['_meta']) ? params['_meta'] : {};
+  const capabilities = session?.clientCapabilities ?? meta[CLIENT_CAPABILITIES_META_KEY];
+  const declared: Readonly<Record<string, unknown>> = isObject(capabilities) ? capabilities : {};
+  const extensions = isObject(declared['extensions']) ? declared['extensions'] : {};
+  const _meta = {
+    ...meta,
+    [PROTOCOL_VERSION_META_KEY]: VERSION,
+    [CLIENT_INFO_META_KEY]: session?.clientInfo ?? meta[CLIENT_INFO_META_KEY],
+    [CLIENT_CAPABILITIES_META_KEY]: { ...declared, extensions: { ...extensions, [TASKS_EXTENSION]: {} } },
+  };
+  const { arguments: args } = params ?? {};
+  return { jsonrpc: '2.0', id: ID, method: 'tools/call', params: { name, arguments: args, _meta } };
+}

@@ -1,0 +1,106 @@
+/** What a call has to do with a task that runs apart from it: it waits for its outcome, and answers its questions. */
+import { invalidParams, SojournError, taskUnreadable } from '../errors.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import { tooMany } from './questions.ts';
+import type { TakeOver } from './take-over.ts';
+import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
+import type { FoundTask } from './task-store.ts';
+import type { Tasks } from './tasks.ts';
+import { type DetailedTask, detailedTask } from './wire-shapes.ts';
+
+const ANSWER_BYTES = 65_536;
+/** A task that runs elsewhere is read after an eighth of the time waited so far, within these bounds. */
+const FIRST_MS = 20;
+const LONGEST_MS = 1_000;
+const PART = 8;
+
+export class TaskOutcomes {
+  readonly #tasks: Tasks;
+  readonly #takeOver: TakeOver;
+  /** Who waits for a task, by its id. */
+  readonly #waiting = new Map<string, Set<() => void>>();
+
+  constructor(tasks: Tasks, takeOver: TakeOver) {
+    this.#tasks = tasks;
+    this.#takeOver = takeOver;
+    tasks.onChanged((id) => {
+      for (const wake of this.#waiting.get(id) ?? []) wake();
+    });
+  }
+
+  /**
+   * The task once it has ended or asks its client, or as it is after `ms`. Throws `TASK_UNKNOWN`. Rejects when `signal`
+   * aborts.
+   */
+  async wait(id: string, user: string | undefined, ms: number, signal: AbortSignal): Promise<FoundTask> {
+    const { timeProvider: time } = this.#tasks.options;
+    const began = time.monotonic();
+    for (;;) {
+      signal.throwIfAborted();
+      const found = await this.#tasks.store.reach(() => this.#tasks.store.find(id, user));
+      if (!('record' in found) || hasOpenQuestions(found.record.fields)) return found;
+      const waited = time.monotonic() - began;
+      if (waited >= ms) return found;
+      this.#takeOver.seen(found);
+      await this.#pause(id, Math.min(ms - waited, LONGEST_MS, Math.max(FIRST_MS, waited / PART)), signal);
+    }
+  }
+
+  /** What the call of a task answers that asks nothing, once it has ended. */
+  async ended(id: string, user: string | undefined, signal: AbortSignal): Promise<unknown> {
+    return resultOf(shown(id, await this.wait(id, user, Infinity, signal)));
+  }
+
+  async #pause(id: string, ms: number, signal: AbortSignal): Promise<void> {
+    const { timeProvider: time } = this.#tasks.options;
+    const waiting = this.#waiting.get(id) ?? new Set();
+    this.#waiting.set(id, waiting);
+    let wake = (): void => {};
+    const woken = new Promise<void>((resolve) => (wake = resolve));
+    const timer = time.setTimeout(wake, ms);
+    signal.addEventListener('abort', wake, { once: true });
+    waiting.add(wake);
+    await woken;
+    time.clearTimeout(timer);
+    signal.removeEventListener('abort', wake);
+    waiting.delete(wake);
+    if (waiting.size === 0 && this.#waiting.get(id) === waiting) this.#waiting.delete(id);
+  }
+
+  /** Stores answers to open questions. Throws `TASK_UNKNOWN`, and for answers that are too large. */
+  async answer(id: string, user: string | undefined, given: unknown): Promise<void> {
+    const found = await this.#tasks.store.find(id, user);
+    if (!('record' in found)) return;
+    const { fields, owner } = found.record;
+    const open = openQuestions(fields);
+    const answers = new Map<string, string>();
+    for (const [key, answer] of Object.entries(isObject(given) ? given : {})) {
+      if (!Object.hasOwn(open, key)) continue;
+      const text = JSON.stringify(answer);
+      if (Buffer.byteLength(text) > ANSWER_BYTES) throw invalidParams(`an answer has more than ${ANSWER_BYTES} bytes`);
+      answers.set(key, text);
+    }
+    const added = Object.fromEntries([...answers].map(([key, text]) => [answerField(key), text]));
+    if (tooMany({ ...fields, ...added }) instanceof SojournError)
+      throw invalidParams('the questions and answers of this task have more bytes than a task may have');
+    if (!(await this.#tasks.store.answer(id, answers))) return;
+    this.#tasks.ring(id, owner);
+    // It has no owner, or its owner may be dead.
+    this.#takeOver.look(id);
+  }
+}
+
+export function shown(id: string, found: FoundTask): DetailedTask {
+  const task = detailedTask(id, found);
+  if (task === undefined) throw taskUnreadable();
+  return task;
+}
+
+export const hasEnded = ({ status }: DetailedTask): boolean => status !== 'working' && status !== 'input_required';
+
+/** What the call of an ended task answers. Throws what it failed with. */
+export function resultOf({ status, result, error, statusMessage }: DetailedTask): unknown {
+  if (status === 'completed') return result;
+  const failure: Partial<SojournError> = isObject(error) ? error : {};
+  throw Object.assign(new Error(failure.message ?? statusMessage ?? `The task is ${status}`), { stack: undefined });
+}

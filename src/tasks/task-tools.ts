@@ -1,0 +1,65 @@
+/** The tools with which clients without tasks read a task and end it (`fallback: 'tools'`). */
+import { fromJsonSchema, type McpServer } from '@modelcontextprotocol/server';
+import { taskRequired } from '../errors.ts';
+import { currentCall } from '../session/calls/call.ts';
+import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { signalOf } from '../once/detached.ts';
+import { inputResponses, questionsOf, STATUS_TOOL } from './apart.ts';
+import { TaskLauncher } from './task-launcher.ts';
+import { hasEnded, resultOf, shown } from './task-outcomes.ts';
+import type { DetailedTask } from './wire-shapes.ts';
+
+/** Shorter than any client waits. */
+const WAIT_MS = 10_000;
+const TASK_ID = { type: 'string', description: 'As the tool that began the task has told it' };
+
+type OfTask = { readonly taskId: string };
+const inputSchema = fromJsonSchema<OfTask>({ type: 'object', properties: { taskId: TASK_ID }, required: ['taskId'] });
+
+/**
+ * Registers `task_status` and `task_cancel`. They answer for the tasks of the caller: `task_status` with the result of
+ * an ended task, or after 10 s with its state, and it asks what the task asks.
+ */
+export function taskTools(server: McpServer): void {
+  const status = {
+    description:
+      'Waits some seconds for a task, and returns its result, or how far it is. Call it again until it ends.',
+    inputSchema,
+    annotations: { readOnlyHint: true, openWorldHint: false },
+  };
+  const cancel = {
+    description: 'Ends a task',
+    inputSchema,
+    annotations: { destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  };
+  server.registerTool(STATUS_TOOL, status, async ({ taskId }, ctx) => (await statusOf(taskId, ctx)) as never);
+  server.registerTool('task_cancel', cancel, async ({ taskId }) => (await cancelled(taskId)) as never);
+}
+
+function present(): { readonly launcher: TaskLauncher; readonly user: string | undefined } {
+  const call = currentCall.getStore();
+  if (!(call?.launcher instanceof TaskLauncher)) throw new CallRefusal(taskRequired('A tool of taskTools()'));
+  return { launcher: call.launcher, user: call.source?.user };
+}
+
+async function statusOf(id: string, ctx: unknown): Promise<unknown> {
+  const { launcher, user } = present();
+  const { outcomes } = launcher;
+  await outcomes.answer(id, user, inputResponses(ctx));
+  const task = shown(id, await outcomes.wait(id, user, WAIT_MS, signalOf(ctx)));
+  if (hasEnded(task)) return resultOf(task);
+  return task.status === 'input_required' ? questionsOf(task) : working(task);
+}
+
+function working({ taskId, status, statusMessage, pollIntervalMs }: DetailedTask): unknown {
+  const text = `The task is not over${statusMessage === undefined ? '' : `: ${statusMessage}`}. Call ${STATUS_TOOL} again.`;
+  return { content: [{ type: 'text', text }], structuredContent: { taskId, status, statusMessage, pollIntervalMs } };
+}
+
+async function cancelled(id: string): Promise<unknown> {
+  const { launcher, user } = present();
+  const { tasks } = launcher;
+  const found = await tasks.store.find(id, user);
+  const ends = 'record' in found && (await tasks.end(id, { status: 'cancelled' }));
+  return { content: [{ type: 'text', text: ends ? 'The task is cancelled.' : 'The task was over.' }] };
+}

@@ -1,0 +1,269 @@
+/** Clients without tasks: `fallback`, `taskTools()`, `detach` in an ordinary call, and the option's object form. */
+import { inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import {
+  createMcpEndpoint,
+  type McpEndpointContext,
+  type McpEndpointOptions,
+  type TasksOptions,
+} from '../../src/index.ts';
+import { type RunningTask, task, taskTools } from '../../src/tasks/index.ts';
+import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import { serve, userHeader } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { Effects, type Fields, officialClient, resultOf, TaskClient, text } from './kit.ts';
+
+const FORM = { type: 'object' as const, properties: { ok: { type: 'boolean' as const } } };
+const QUESTION = { message: 'Sure?', requestedSchema: FORM };
+const VERSIONS = ['2025-11-25', '2026-07-28'] as const;
+
+function toolsOf(effects: Effects, hasTaskTools = true) {
+  return ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+    const server = new McpServer({ name: 'films', version: '1' }, serverOptions);
+    const none = z.object({});
+    const held = async (_: object, _ctx: ServerContext, own: RunningTask) => {
+      effects.note('held');
+      own.status('half of it');
+      await effects.wait(own.signal);
+      return text('done');
+    };
+    if (hasTaskTools) taskTools(server);
+    server.registerTool('held', { inputSchema: none }, task(held, { resume: true }));
+    server.registerTool('required', { inputSchema: none }, task(held, { when: 'required' }));
+    server.registerTool('slow', { inputSchema: none }, task(held, { when: { slowerThanMs: 150 } }));
+    server.registerTool('plain', { inputSchema: none }, () => text('plain'));
+    server.registerTool(
+      'quick',
+      { inputSchema: none },
+      task(() => text('quick'), { when: { slowerThanMs: 5_000 } }),
+    );
+    server.registerTool(
+      'checked',
+      { inputSchema: none, outputSchema: z.object({ sum: z.number() }) },
+      task(() => ({ content: [], structuredContent: { sum: 5 } })),
+    );
+    server.registerTool(
+      'asks',
+      { inputSchema: none },
+      task(async (_: object, _ctx: ServerContext, own: RunningTask) =>
+        text((await own.elicit('sure', QUESTION)).action),
+      ),
+    );
+    server.registerTool(
+      'rounds',
+      { inputSchema: none },
+      task((_: object, { mcpReq }: ServerContext) => {
+        if (mcpReq.inputResponses !== undefined) return text(`answered ${Object.keys(mcpReq.inputResponses).join()}`);
+        return inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) } }) as never;
+      }),
+    );
+    server.registerTool(
+      'fails',
+      { inputSchema: none },
+      task(() => {
+        throw new Error('no luck');
+      }),
+    );
+    server.registerTool(
+      'detaches',
+      { inputSchema: none },
+      task((_: object, _ctx: ServerContext, own: RunningTask) => own.detach((id) => effects.note(id))),
+    );
+    return server;
+  };
+}
+
+async function open(tasks: TasksOptions | true, options: McpEndpointOptions = {}, hasTaskTools = true) {
+  const effects = new Effects();
+  onTestFinished(() => effects.open());
+  const settings = { face: 'node', auth: userHeader } as const;
+  const served = await serve(toolsOf(effects, hasTaskTools), { tasks, ...options }, settings);
+  return { ...served, effects, official: (version: (typeof VERSIONS)[number]) => officialClient(served.url, version) };
+}
+
+type Called = Awaited<ReturnType<Awaited<ReturnType<typeof officialClient>>['callTool']>>;
+const said = ({ content }: Pick<Called, 'content'>): string => (content[0] as { text?: string }).text ?? '';
+const idOf = ({ structuredContent }: Called): string => String((structuredContent as Fields)['taskId']);
+const statusOf = (taskId: string) => ({ name: 'task_status', arguments: { taskId } });
+
+describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version) => {
+  test('gets a handle, and the result from task_status', async () => {
+    const { official, effects } = await open({ fallback: 'tools' });
+    const client = await official(version);
+    const handle = await client.callTool({ name: 'held' });
+    expect(said(handle)).toContain(`task ${idOf(handle)}`);
+    effects.open();
+    expect(said(await client.callTool(statusOf(idOf(handle))))).toBe('done');
+    expect(said(await client.callTool({ name: 'plain' }))).toBe('plain');
+    expect(effects.all).toEqual(['held']);
+  });
+
+  test('is asked what the task asks, also by a handler of several rounds', async () => {
+    const { official } = await open({ fallback: 'tools' });
+    const client = await official(version);
+    expect(said(await client.callTool(statusOf(idOf(await client.callTool({ name: 'asks' })))))).toBe('accept');
+    const rounds = idOf(await client.callTool({ name: 'rounds' }));
+    expect(said(await client.callTool(statusOf(rounds)))).toBe('answered sure');
+  });
+
+  test('cancels a task', async () => {
+    const { official, endpoint } = await open({ fallback: 'tools' });
+    const client = await official(version);
+    const id = idOf(await client.callTool({ name: 'held' }));
+    const cancel = { name: 'task_cancel', arguments: { taskId: id } };
+    expect(said(await client.callTool(cancel))).toBe('The task is cancelled.');
+    expect(said(await client.callTool(cancel))).toBe('The task was over.');
+    expect(await endpoint.tasks.get(id)).toMatchObject({ status: 'cancelled' });
+    expect(await client.callTool(statusOf(id))).toMatchObject({ isError: true });
+  });
+
+  test('gets what a task failed with', async () => {
+    const { official } = await open({ fallback: 'tools' });
+    const client = await official(version);
+    const status = await client.callTool(statusOf(idOf(await client.callTool({ name: 'fails' }))));
+    expect(status).toMatchObject({ isError: true, content: [{ text: 'no luck' }] });
+  });
+
+  test('waits for a tool with an outputSchema, and for a quick one', async () => {
+    const { official, effects } = await open({ fallback: 'tools' });
+    const client = await official(version);
+    await client.listTools();
+    expect((await client.callTool({ name: 'checked' })).structuredContent).toEqual({ sum: 5 });
+    expect(said(await client.callTool({ name: 'quick' }))).toBe('quick');
+    const id = idOf(await client.callTool({ name: 'slow' }));
+    effects.open();
+    expect(said(await client.callTool(statusOf(id)))).toBe('done');
+  });
+
+  test('may call a tool that requires tasks', async () => {
+    const { official } = await open({ fallback: 'tools' });
+    expect(idOf(await (await official(version)).callTool({ name: 'required' }))).not.toBe('undefined');
+    const waiting = await (await open(true)).official(version);
+    await expect(waiting.callTool({ name: 'required' })).rejects.toMatchObject({
+      data: { requiredCapabilities: { extensions: { 'io.modelcontextprotocol/tasks': {} } } },
+    });
+  });
+
+  test('without taskTools(server) a call is refused: nothing would read its task', async () => {
+    const { official, effects } = await open({ fallback: 'tools' }, {}, false);
+    await expect((await official(version)).callTool({ name: 'held' })).rejects.toThrow(/needs taskTools\(server\)/);
+    expect(effects.all).toEqual([]);
+  });
+
+  test('detach: the client of an ordinary call waits for what ends the task', async () => {
+    const { official, effects, endpoint } = await open(true);
+    const called = (await official(version)).callTool({ name: 'detaches' });
+    const id = await until(() => effects.all[0] as string);
+    expect(await endpoint.tasks.get(id)).toMatchObject({ status: 'working', tool: 'detaches' });
+    expect(await endpoint.tasks.complete(id, text('trained'))).toBe(true);
+    expect(said(await called)).toBe('trained');
+  });
+});
+
+describe("fallback: 'tools'", () => {
+  test('is told after 10 s how far a task is', { timeout: 30_000 }, async () => {
+    const { official } = await open({ fallback: 'tools' });
+    const client = await official('2026-07-28');
+    const status = await client.callTool(statusOf(idOf(await client.callTool({ name: 'held' }))));
+    expect(status.structuredContent).toMatchObject({ status: 'working', statusMessage: 'half of it' });
+    expect(said(status)).toMatch(/^The task is not over: half of it/);
+  });
+
+  test('ids of other users are unknown', async () => {
+    const { client } = await open({ fallback: 'tools' });
+    const as = (user: string) => new TaskClient(client({ headers: { 'x-user': user } }), { capabilities: {} });
+    const handle = resultOf(await as('ada').call('held'));
+    const { taskId } = handle['structuredContent'] as Fields;
+    const ask = async (user: string, name: string, id: unknown): Promise<JsonRpcAnswer> => ({
+      ...(await as(user).call(name, { taskId: id })),
+      id: 0,
+    });
+    for (const name of ['task_status', 'task_cancel']) {
+      const unknown = await ask('bob', name, 'nothing');
+      expect(unknown).toMatchObject({
+        result: { isError: true, content: [{ text: expect.stringMatching(/no task/) }] },
+      });
+      expect(await ask('bob', name, taskId)).toEqual(unknown);
+    }
+  });
+
+  test('a client with tasks gets tasks', async () => {
+    const { client, effects } = await open({ fallback: 'tools' });
+    const ada = new TaskClient(client({ headers: { 'x-user': 'ada' } }));
+    const id = await ada.start('held');
+    effects.open();
+    expect(await ada.ended(id)).toMatchObject({ status: 'completed', result: text('done') });
+  });
+});
+
+describe('the option', () => {
+  test('its times are those of tasks that say nothing else', async () => {
+    const { client } = await open({ ttlMs: 5_000, pollIntervalMs: 300, keepMs: 2_000 });
+    const answer = resultOf(await new TaskClient(client()).call('held'));
+    expect(answer).toMatchObject({ ttlMs: 5_000, pollIntervalMs: 300 });
+  });
+
+  test('its limits: open tasks of a user, of callers without one, running ones', async () => {
+    const { client } = await open({ limits: { open: 1, anonymous: 2, running: 50 } });
+    const as = (user?: string) => new TaskClient(client({ headers: user === undefined ? {} : { 'x-user': user } }));
+    await as('ada').start('held');
+    expect((await as('ada').call('held')).error?.message).toMatch(/limit of 1 tasks/);
+    for (let n = 0; n < 2; n++) await as().start('held');
+    expect((await as().call('held')).error?.message).toMatch(/limit of 2 tasks/);
+    const small = await open({ limits: { running: 1 } });
+    await new TaskClient(small.client()).start('held');
+    expect((await new TaskClient(small.client()).call('held')).error?.message).toMatch(/limit of 1 tasks/);
+  });
+
+  test('authorize gives later runs their authInfo, and none is stored', async () => {
+    const seen: unknown[] = [];
+    const asked: unknown[] = [];
+    let isAllowed = false;
+    const handler = (_: object, { http, mcpReq }: ServerContext) => {
+      seen.push(http?.authInfo?.token);
+      if (mcpReq.inputResponses !== undefined) return text('done');
+      return inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) } }) as never;
+    };
+    const rights = { token: 'fresh', clientId: 'c', scopes: [], extra: { sub: 'ada' } };
+    const authorize: TasksOptions['authorize'] = (of) => {
+      asked.push(of);
+      return isAllowed ? rights : undefined;
+    };
+    const server = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+      const made = new McpServer({ name: 'rights', version: '1' }, serverOptions);
+      made.registerTool('run', { inputSchema: z.object({}) }, task(handler));
+      return made;
+    };
+    const auth = () => ({ ...rights, token: 'first', extra: { sub: 'ada', secret: 'hidden' } });
+    const { client, endpoint } = await serve(server, { tasks: { authorize } }, { face: 'node', auth });
+    const ada = new TaskClient(client());
+    const refused = await ada.start('run');
+    await ada.until(refused, 'input_required');
+    await ada.update(refused, { sure: { action: 'accept' } });
+    await until(() => asked.length > 0);
+    expect(asked).toEqual([{ taskId: refused, tool: 'run', user: expect.stringContaining('ada'), userName: 'ada' }]);
+    expect(await ada.get(refused)).toMatchObject({ status: 'working' });
+    expect(seen).toEqual(['first']);
+    isAllowed = true;
+    const id = await ada.start('run');
+    await ada.until(id, 'input_required');
+    await ada.update(id, { sure: { action: 'accept' } });
+    await ada.ended(id);
+    expect(seen).toEqual(['first', 'first', 'fresh']);
+    await endpoint.close();
+  });
+
+  test.each([
+    [{ ttl: 5 }, /ttl/],
+    [{ ttlMs: 5 }, /tasks\.ttlMs/],
+    [{ pollIntervalMs: 5 }, /tasks\.pollIntervalMs/],
+    [{ fallback: 'none' }, /tasks\.fallback/],
+    [{ authorize: 'all' }, /tasks\.authorize/],
+    [{ limits: { open: 0 } }, /tasks\.limits\.open/],
+    [{ limits: { opened: 1 } }, /opened/],
+    ['yes', /tasks/],
+  ])('%o is refused', (tasks, message) => {
+    expect(() => createMcpEndpoint(toolsOf(new Effects()), { tasks: tasks as never })).toThrow(message);
+  });
+});

@@ -1,0 +1,253 @@
+/** `key` of `task()`: calls of a user with the same key and arguments have one task, whoever calls, and how. */
+import { type ElicitResult, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import { storeAway } from '../../src/errors.ts';
+import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
+import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import { serve, userHeader } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+import { Effects, type Fields, officialClient, resultOf, TaskClient, text } from './kit.ts';
+
+type Options = TaskOptions<[{ id: string; cents?: number | undefined }, ServerContext]>;
+const KEY: Options = { key: ({ id }) => id };
+const FORM = { type: 'object' as const, properties: { ok: { type: 'boolean' as const } } };
+
+/** A server whose tools wait for the test, with or without a question before. */
+function payments(effects: Effects, options: Options = KEY) {
+  return ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+    const server = new McpServer({ name: 'payments', version: '1' }, serverOptions);
+    const inputSchema = z.object({ id: z.string(), cents: z.number().optional() });
+    const pay = async ({ id }: { id: string }, _ctx: ServerContext, own: RunningTask) => {
+      effects.note(`pay ${id}`);
+      if (id.startsWith('held')) await effects.wait(own.signal);
+      if (id === 'bad') throw new Error('no money');
+      return text(`paid ${id}`);
+    };
+    server.registerTool('pay', { inputSchema }, task(pay, options));
+    server.registerTool('refund', { inputSchema }, task(pay, options));
+    server.registerTool(
+      'asks',
+      { inputSchema },
+      task(async ({ id }: { id: string }, _ctx: ServerContext, own: RunningTask) => {
+        effects.note(`asks ${id}`);
+        const { action }: ElicitResult = await own.elicit('sure', { message: 'Sure?', requestedSchema: FORM });
+        return text(action);
+      }, options),
+    );
+    return server;
+  };
+}
+
+async function open(options: Options = KEY, endpoint: McpEndpointOptions = {}) {
+  const effects = new Effects();
+  onTestFinished(() => effects.open());
+  const served = await serve(
+    payments(effects, options),
+    { tasks: true, ...endpoint },
+    { face: 'node', auth: userHeader },
+  );
+  const as = (user?: string) => served.client({ headers: user === undefined ? {} : { 'x-user': user } });
+  /** A client with tasks. */
+  const tasksOf = (user?: string) => new TaskClient(as(user));
+  /** One without. */
+  const plainOf = (user?: string) => new TaskClient(as(user), { capabilities: { elicitation: { form: {} } } });
+  const session = async (user?: string) => {
+    const client = as(user);
+    await client.initialize();
+    return client;
+  };
+  return { ...served, effects, as, tasksOf, plainOf, session };
+}
+
+const said = (answer: JsonRpcAnswer): unknown => (resultOf(answer)['content'] as Fields[] | undefined)?.[0]?.['text'];
+
+describe('clients with tasks', () => {
+  test('get the task of an earlier call, running or ended, and one run', async () => {
+    const { tasksOf, effects } = await open();
+    const ada = tasksOf('ada');
+    const id = await ada.start('pay', { id: 'held' });
+    expect(await tasksOf('ada').start('pay', { id: 'held' })).toBe(id);
+    effects.open();
+    expect(await ada.ended(id)).toMatchObject({ status: 'completed', result: text('paid held') });
+    const again = resultOf(await ada.call('pay', { id: 'held' }));
+    expect(again).toMatchObject({ resultType: 'task', taskId: id, status: 'completed' });
+    expect(again).not.toHaveProperty('result');
+    expect(effects.all).toEqual(['pay held']);
+  });
+
+  test('other arguments under the key are refused, other keys, tools and users have their own task', async () => {
+    const { tasksOf, effects } = await open();
+    const ada = tasksOf('ada');
+    const ids = [
+      await ada.start('pay', { id: 'held' }),
+      await ada.start('pay', { id: 'held2' }),
+      await ada.start('refund', { id: 'held' }),
+      await tasksOf('bob').start('pay', { id: 'held' }),
+    ];
+    expect(new Set(ids).size).toBe(4);
+    const refused = await ada.call('pay', { id: 'held', cents: 5 });
+    expect(refused.error).toMatchObject({ code: -32602, data: { reason: 'once_conflict' } });
+    effects.open();
+    await ada.ended(String(ids[0]));
+    expect((await ada.call('pay', { id: 'held', cents: 5 })).error?.data).toMatchObject({ reason: 'once_conflict' });
+    expect(effects.all).toHaveLength(4);
+  });
+
+  test('40 calls at once on two instances have one task and one run', async () => {
+    const inner = memory();
+    const effects = new Effects();
+    const members = await Promise.all(
+      [1, 2].map(async () => {
+        const store = watchedStore({ inner, durable: true, inProcess: false });
+        return serve(payments(effects), { tasks: true, store }, { face: 'node', auth: userHeader });
+      }),
+    );
+    const clients = members.map(({ client }) => new TaskClient(client({ headers: { 'x-user': 'ada' } })));
+    const calls = Array.from({ length: 40 }, (_, n) => clients[n % 2]?.start('pay', { id: 'held' }));
+    const ids = await Promise.all(calls);
+    expect(new Set(ids).size).toBe(1);
+    expect(effects.all).toEqual(['pay held']);
+    effects.open();
+    await clients[0]?.ended(String(ids[0]));
+  });
+
+  test('a creation whose reply was lost is known again', async () => {
+    const store = watchedStore();
+    const { tasksOf, effects } = await open(KEY, { store });
+    await tasksOf('ada').ask('server/discover', {});
+    let lost = 0;
+    store.after['tasks.create'] = () => {
+      lost += 1;
+      if (lost === 1) throw storeAway('a test');
+    };
+    const id = await tasksOf('ada').start('pay', { id: 'x' });
+    await tasksOf('ada').ended(id);
+    expect(lost).toBe(2);
+    expect(effects.all).toEqual(['pay x']);
+  });
+
+  test("without a user a call is refused, unless keys are 'shared'", async () => {
+    const { tasksOf, effects } = await open();
+    expect((await tasksOf().call('pay', { id: 'x' })).error?.data).toMatchObject({ reason: 'once_needs_user' });
+    expect(effects.all).toEqual([]);
+    const shared = await open({ ...KEY, anonymous: 'shared' });
+    const id = await shared.tasksOf().start('pay', { id: 'x' });
+    expect(await shared.tasksOf().start('pay', { id: 'x' })).toBe(id);
+  });
+
+  test('a slow tool answers a quick call with its result, and a slow one with its task', async () => {
+    const { tasksOf, effects } = await open({ ...KEY, when: { slowerThanMs: 300 } });
+    const ada = tasksOf('ada');
+    expect(said(await ada.call('pay', { id: 'quick' }))).toBe('paid quick');
+    expect(said(await ada.call('pay', { id: 'quick' }))).toBe('paid quick');
+    const id = await ada.start('pay', { id: 'held' });
+    effects.open();
+    expect(await ada.ended(id)).toMatchObject({ result: text('paid held') });
+    expect(said(await ada.call('pay', { id: 'held' }))).toBe('paid held');
+    expect(effects.all).toEqual(['pay quick', 'pay held']);
+  });
+
+  test('limits of a tool count the run, not the call that waits for it', async () => {
+    const limits = { perTool: { pay: { requests: 1 } } };
+    const { tasksOf, plainOf, effects } = await open({ ...KEY, when: { slowerThanMs: 100 } }, { limits });
+    expect(said(await plainOf('ada').call('pay', { id: 'x' }))).toBe('paid x');
+    await tasksOf('ada').start('pay', { id: 'held' });
+    const refused = await tasksOf('ada').call('pay', { id: 'y' });
+    expect(refused.error?.data).toMatchObject({ reason: 'tool_limit' });
+    effects.open();
+    await until(async () => said(await plainOf('ada').call('pay', { id: 'y' })) === 'paid y');
+  });
+});
+
+describe('clients without tasks', () => {
+  test('wait for one run, of both eras together, and its result is kept for those who ask again', async () => {
+    const { plainOf, session, effects } = await open();
+    const legacy = await session('ada');
+    const calls = [
+      plainOf('ada').call('pay', { id: 'held' }),
+      plainOf('ada').call('pay', { id: 'held' }),
+      legacy.call('tools/call', { name: 'pay', arguments: { id: 'held' } }).then(({ message }) => message),
+    ];
+    await until(() => effects.count('pay held') > 0);
+    await new Promise((over) => setTimeout(over, 100));
+    effects.open();
+    for (const answer of await Promise.all(calls)) expect(said(answer)).toBe('paid held');
+    expect(said(await plainOf('ada').call('pay', { id: 'held' }))).toBe('paid held');
+    expect(effects.all).toEqual(['pay held']);
+  });
+
+  test('a client that left asks again and gets the result of the run that went on', async () => {
+    const { plainOf, as, effects } = await open();
+    const leaving = as('ada');
+    const left = new TaskClient(leaving, { capabilities: {} }).call('pay', { id: 'held' });
+    left.catch(() => {});
+    await until(() => effects.count('pay held') === 1);
+    leaving.close();
+    const again = plainOf('ada').call('pay', { id: 'held' });
+    await new Promise((over) => setTimeout(over, 100));
+    effects.open();
+    expect(said(await again)).toBe('paid held');
+    expect(effects.all).toEqual(['pay held']);
+  });
+
+  test('sessions without a user have keys of their own', async () => {
+    const { session, effects } = await open();
+    const [one, two] = [await session(), await session()];
+    const pay = { name: 'pay', arguments: { id: 'x' } };
+    for (const client of [one, one, two]) expect(said((await client.call('tools/call', pay)).message)).toBe('paid x');
+    expect(effects.all).toEqual(['pay x', 'pay x']);
+  });
+
+  test('what a run throws is the answer of every call', async () => {
+    const { plainOf, session, effects } = await open();
+    const failed = { isError: true, content: [{ text: 'no money' }] };
+    expect(resultOf(await plainOf('ada').call('pay', { id: 'bad' }))).toMatchObject(failed);
+    const legacy = await session('ada');
+    const { message } = await legacy.call('tools/call', { name: 'pay', arguments: { id: 'bad' } });
+    expect(resultOf(message)).toMatchObject(failed);
+    expect(effects.all).toEqual(['pay bad']);
+  });
+
+  test('a 2026-07-28 client is asked what the task asks, and calls again with the answer', async () => {
+    const { plainOf, effects } = await open();
+    const ada = plainOf('ada');
+    const asked = resultOf(await ada.call('asks', { id: '1' }));
+    expect(asked).toMatchObject({
+      resultType: 'input_required',
+      inputRequests: { sure: { method: 'elicitation/create' } },
+    });
+    const given = { name: 'asks', arguments: { id: '1' }, inputResponses: { sure: { action: 'decline' } } };
+    expect(said(await ada.ask('tools/call', given))).toBe('decline');
+    expect(effects.all).toEqual(['asks 1']);
+  });
+
+  test.each(['2025-11-25', '2026-07-28'] as const)(
+    'an official client of %s is asked, and answered',
+    async (version) => {
+      const { url, effects } = await open({ ...KEY, anonymous: 'shared' });
+      const client = await officialClient(url, version);
+      const { content } = await client.callTool({ name: 'asks', arguments: { id: '1' } });
+      expect(content).toMatchObject([{ text: 'accept' }]);
+      expect(effects.all).toEqual(['asks 1']);
+    },
+  );
+});
+
+test.each([
+  [{ key: 'id' } as never, /key of task\(\)/],
+  [{ key: () => 'x', when: 'manual' } as const, /when: 'manual'/],
+  [{ key: () => 'x', anonymous: 'all' } as never, /anonymous of task\(\)/],
+])('%o is no option', (options, message) => {
+  expect(() => task(() => text(''), options)).toThrow(message);
+});
+
+test('a key that is no text is an error of the tool, and nothing runs', async () => {
+  const { tasksOf, effects } = await open({ key: () => '' });
+  const { result } = await tasksOf('ada').call('pay', { id: 'x' });
+  expect(result).toMatchObject({ isError: true });
+  expect(effects.all).toEqual([]);
+});
