@@ -4,7 +4,8 @@
  */
 import type { Command } from 'commander';
 import { SojournError } from '../errors.ts';
-import { entryId, readEntry, type ReadEntry, type Scope } from '../once/entry.ts';
+import { entryId, type Scope } from '../durable/call-key.ts';
+import { readEntry, type ReadEntry } from '../once/entry.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../stores/store.ts';
 import type { Terminal } from './confirmation.ts';

@@ -117,8 +117,7 @@ export class Core {
     const listChanges = new RecentListChanges();
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
-    const sessions = { registry, instance, finder, opener, servers, builder, waitingRoom };
-    const eras = createEras({ ...sessions, bus, random, tasks });
+    const eras = createEras({ registry, instance, finder, opener, servers, builder, waitingRoom, bus, random, tasks });
     const { sse, checks } = eras;
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
     const ignoreBus = bus.subscribe((event) => {

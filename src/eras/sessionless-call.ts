@@ -23,10 +23,9 @@ import { afterTurn } from '../options/system.ts';
 import { cancelledMessage, isObject, type RpcRequest, type RpcResponse, toolOf } from '../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
-import { currentCall, Call, targetOf } from '../session/calls/call.ts';
+import { currentCall, Call, type CallServices, targetOf } from '../session/calls/call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
 import { HiddenCall } from '../session/calls/hidden-call.ts';
-import type { OnceCalls } from '../session/calls/once-calls.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { FactoryCall } from '../session/server/server-builder.ts';
 import { idOf } from '../session/streams/event-id.ts';
@@ -314,16 +313,12 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.rpcRequest;
   }
 
-  override get once(): OnceCalls {
-    return this.#host.once;
+  override get services(): CallServices {
+    return this.#host;
   }
 
   override get task(): { readonly isTask?: boolean } {
     return this.response;
-  }
-
-  override get launcher(): object | undefined {
-    return this.#host.launcher;
   }
 
   override get share(): string {

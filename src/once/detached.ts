@@ -55,10 +55,3 @@ function asking(ask: Method, of: object, client: AbortSignal, name: string): Met
     return ask.apply(of, given);
   };
 }
-
-/** The signal that the SDK aborts when the request is cancelled or its connection is gone. */
-export function signalOf(ctx: unknown): AbortSignal {
-  const from = isObject(ctx) && isObject(ctx['mcpReq']) ? ctx['mcpReq'] : ctx;
-  const signal = isObject(from) ? from['signal'] : undefined;
-  return signal instanceof AbortSignal ? signal : new AbortController().signal;
-}

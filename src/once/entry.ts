@@ -2,33 +2,8 @@
  * What a store keeps of the calls with one key: an entry, a record of the kind `ONCE`. Its body is there before the
  * handler runs, its outcome when the handler has settled.
  */
-import { digestText } from '../digest.ts';
-import { onceKeyInvalid } from '../errors.ts';
 import { isAnswer } from '../session/calls/answer-error.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-
-/** Whose key it is. Callers without a user share their keys only where the author says so. */
-export type Scope = readonly ['user', string] | readonly ['session', string] | readonly ['anonymous'];
-
-/** `undefined`: its caller has neither a user nor a session. */
-export function scopeOf(
-  { user, session }: { readonly user: string | undefined; readonly session: string | undefined },
-  isShared: boolean,
-): Scope | undefined {
-  if (user !== undefined) return ['user', user];
-  if (isShared) return ['anonymous'];
-  return session === undefined ? undefined : ['session', session];
-}
-
-const KEY_LENGTH = 512;
-
-export function keyOf(tool: string, key: unknown): string {
-  if (typeof key === 'string' && key.length > 0 && key.length <= KEY_LENGTH) return key;
-  throw onceKeyInvalid(tool, typeof key === 'string' ? `a text of ${key.length} characters` : shownKind(key));
-}
-
-const shownKind = (value: unknown): string =>
-  value instanceof Promise ? 'a promise' : `a value of type ${typeof value}`;
 
 /** The most bytes of a result that are kept. */
 export const RESULT_BYTES = 262_144;
@@ -58,24 +33,6 @@ export interface ReadEntry {
   readonly args: string;
   /** `undefined`: it has not ended. */
   readonly outcome?: Outcome;
-}
-
-/** The id of an entry: who reads the store learns no key from it that is hard to guess. */
-export const entryId = (scope: Scope, tool: string, key: string): string =>
-  digestText(JSON.stringify([...scope, tool, key]));
-
-/**
- * A hash of JSON values that does not depend on the order of their members. With the id of the entry in it, equal
- * arguments of two entries have different hashes. Who reads the store can still try arguments one by one.
- */
-export const argumentsHash = (id: string, args: unknown): string => digestText(`${id} ${canonicalJson(args ?? {})}`);
-
-/** Sorts the members of each object, as RFC 8785 does. */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) => {
-    if (!isObject(part) || Array.isArray(part)) return part;
-    return Object.fromEntries(Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-  });
 }
 
 /** What is stored before the handler runs. */

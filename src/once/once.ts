@@ -6,13 +6,14 @@
  * both versions of the SDK. There the call knows the ledger of its endpoint.
  */
 import { onceNeedsUser, onceOutside } from '../errors.ts';
+import { argumentsHash, entryId, keyOf, scopeOf } from '../durable/call-key.ts';
 import { checkChoice, checkFunction, checkNumber } from '../options/checks.ts';
 import { RUNS_ONCE_KEY, isHarmless, isRunOnce } from '../session/calls/markers.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { signalOf } from '../session/calls/handler-signal.ts';
 import { listedTool } from '../session/calls/listed-tool.ts';
-import { detached, signalOf } from './detached.ts';
-import { argumentsHash, entryId, keyOf, scopeOf } from './entry.ts';
+import { detached } from './detached.ts';
 import type { AfterCrashKind, CallEnd, OnceCalls } from '../session/calls/once-calls.ts';
 import { OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 

@@ -10,7 +10,7 @@ import type {
 import { stepInvalid, taskRequired } from '../errors.ts';
 import { idText, systemRandom } from '../options/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { signalOf } from '../once/detached.ts';
+import { signalOf } from '../session/calls/handler-signal.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { tooMany, wrongKey } from './questions.ts';
 import { TaskLauncher } from './task-launcher.ts';

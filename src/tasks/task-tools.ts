@@ -3,7 +3,7 @@ import { fromJsonSchema, type McpServer } from '@modelcontextprotocol/server';
 import { taskRequired } from '../errors.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
-import { signalOf } from '../once/detached.ts';
+import { signalOf } from '../session/calls/handler-signal.ts';
 import { inputResponses, questionsOf, STATUS_TOOL } from './apart.ts';
 import { TaskLauncher } from './task-launcher.ts';
 import { hasEnded, resultOf, shown } from './task-outcomes.ts';

@@ -6,8 +6,8 @@
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves.
  */
 import { onceNeedsUser, optionInvalid, optionsContradict, taskRequired } from '../errors.ts';
-import { signalOf } from '../once/detached.ts';
-import { keyOf, scopeOf } from '../once/entry.ts';
+import { signalOf } from '../session/calls/handler-signal.ts';
+import { keyOf, scopeOf } from '../durable/call-key.ts';
 import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../options/checks.ts';
 import { POLL_MS, TASK_MS } from '../options/tasks-options.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
@@ -54,8 +54,6 @@ export interface TaskOptions<Given extends unknown[] = unknown[]> {
   /** How many runs may end with the death of their process: 1 to 100. Default 5. */
   readonly maxAttempts?: number | undefined;
 }
-
-const HOUR_MS = 3_600_000;
 
 type When = 'always' | 'required' | 'manual' | 'slow';
 

@@ -19,7 +19,7 @@ import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { base64url, elapse } from '../options/system.ts';
-import { argumentsHash } from '../once/entry.ts';
+import { argumentsHash } from '../durable/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { sentAuth, sentFields } from '../relay/sent-request.ts';

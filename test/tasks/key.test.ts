@@ -107,7 +107,7 @@ describe('clients with tasks', () => {
       }),
     );
     const clients = members.map(({ client }) => new TaskClient(client({ headers: { 'x-user': 'ada' } })));
-    const calls = Array.from({ length: 40 }, (_, n) => clients[n % 2]?.start('pay', { id: 'held' }));
+    const calls = Array.from({ length: 40 }, (_, n) => (clients[n % 2] as TaskClient).start('pay', { id: 'held' }));
     const ids = await Promise.all(calls);
     expect(new Set(ids).size).toBe(1);
     expect(effects.all).toEqual(['pay held']);

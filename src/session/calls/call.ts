@@ -24,9 +24,10 @@ import type { ListPage } from './shared-lists.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
 
-/** What a call needs of its endpoint. */
-export interface CallHost {
+/** What an endpoint has for handlers that this library wraps. */
+export interface CallServices {
   readonly once: OnceCalls;
+  /** `undefined`: without the option `tasks`. */
   readonly launcher: object | undefined;
 }
 
@@ -35,7 +36,7 @@ export interface CallSession {
   readonly view: McpSession;
   readonly left: boolean;
   readonly share: string;
-  readonly host: CallHost;
+  readonly host: CallServices;
   readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
   hasQuirk(quirk: Quirk): boolean;
 }
@@ -265,8 +266,13 @@ export class Call {
     return this.stream?.request;
   }
 
+  /** What its endpoint has for handlers of this library. */
+  get services(): CallServices | undefined {
+    return this.live?.host;
+  }
+
   get once(): OnceCalls | undefined {
-    return this.live?.host.once;
+    return this.services?.once;
   }
 
   /** Where the call may become a task (`tasks/task-run.ts`), or has become one. */
@@ -274,9 +280,9 @@ export class Call {
     return undefined;
   }
 
-  /** How `task()` reaches the tasks of its endpoint (`tasks/task-launcher.ts`); `undefined`: without the option `tasks`. */
+  /** How `task()` reaches the tasks of its endpoint (`tasks/task-launcher.ts`). */
   get launcher(): object | undefined {
-    return this.live?.host.launcher;
+    return this.services?.launcher;
   }
 
   /** Whose share of the memory it counts in. */

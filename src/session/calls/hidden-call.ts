@@ -1,8 +1,7 @@
 /** The same call, in a context whose handlers may not see their request (`perSessionExecutionContext`). */
 import type { SojournError } from '../../errors.ts';
-import type { OnceCalls } from './once-calls.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
-import { Call } from './call.ts';
+import { Call, type CallServices } from './call.ts';
 
 export class HiddenCall extends Call {
   readonly #call: Call;
@@ -16,16 +15,12 @@ export class HiddenCall extends Call {
     return this.#call.sent;
   }
 
-  override get once(): OnceCalls | undefined {
-    return this.#call.once;
+  override get services(): CallServices | undefined {
+    return this.#call.services;
   }
 
   override get task(): { readonly isTask?: boolean } | undefined {
     return this.#call.task;
-  }
-
-  override get launcher(): object | undefined {
-    return this.#call.launcher;
   }
 
   override get share(): string {
