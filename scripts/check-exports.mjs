@@ -2,7 +2,7 @@
  * Checks the exports map against the build. Every file that package.json names exists, and every entry loads. The
  * modules that an entry loads, followed import by import, belong to this package, Node and the SDK: `import 'sojourn'`
  * must not load the CLI's dependencies. A store's entry may load its client when the store is opened, and
- * the option `auth.jwt` loads jose. `sojourn/otel` loads the API of OpenTelemetry.
+ * the option `auth.jwt` loads jose. A lab of `sojourn/testing` has endpoints. `sojourn/otel` loads the API of OpenTelemetry.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -12,8 +12,10 @@ import { root } from './steps.mjs';
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const LOADABLE = new Set(['@modelcontextprotocol/server']);
+const ENDPOINT = ['jose', '@modelcontextprotocol/sdk/server/index.js'];
 const LOADED_LATER = {
-  '.': ['jose', '@modelcontextprotocol/sdk/server/index.js'],
+  '.': ENDPOINT,
+  './testing': ENDPOINT,
   './sqlite': ['libsql', 'libsql/promise'],
   './redis': ['redis'],
   './postgres': ['pg'],

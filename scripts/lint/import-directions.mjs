@@ -74,7 +74,7 @@ const MAY_IMPORT = {
   dashboard: ['observe', 'limits', 'listen', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
   sealed: ['options', 'protocol'],
   otel: ['observe', 'endpoint', 'options', 'protocol'],
-  testing: ['stores', 'options', 'protocol'],
+  testing: ['endpoint', 'definition', 'tasks', 'eras', 'stores', 'options', 'protocol'],
   cli: [
     'sdk',
     'once',

@@ -12,6 +12,10 @@ export {
 } from './raw-client.ts';
 export { RawResponse, type RawEnding } from './raw-response.ts';
 export type { RawEvent } from './sse-parser.ts';
+export { type Lab, type LabOptions, type LabServer, openLab } from './lab/lab.ts';
+export type { LabInstance } from './lab/lab-instance.ts';
+export type { LabTask } from './lab/lab-task.ts';
+export type { LabCaller, LabResult } from './lab/lab-client.ts';
 export { createFaultProxy, FaultProxy, type FaultProxyTarget } from './fault-proxy.ts';
 
 // For authors of stores: docs/internals/your-own.md.

@@ -1,0 +1,81 @@
+/** Requests of a 2026-07-28 client, and the answers to them. */
+import {
+  type AuthInfo,
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  PROTOCOL_VERSION_META_KEY,
+  ProtocolError,
+} from '@modelcontextprotocol/server';
+import { TASKS_EXTENSION } from '../../eras/modern/task-calls.ts';
+import { orUndefined } from '../../or-undefined.ts';
+import { MODERN_VERSIONS } from '../../protocol/versions.ts';
+import { SseParser } from '../sse-parser.ts';
+
+/** Who calls. */
+export interface LabCaller {
+  /** For the option `auth`, and for your hooks. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** The caller, as your own authentication would find it. */
+  readonly authInfo?: AuthInfo | undefined;
+}
+
+/** What a tool returned. */
+export interface LabResult {
+  readonly content: ReadonlyArray<{ readonly type: string; readonly text?: string; readonly [name: string]: unknown }>;
+  readonly structuredContent?: unknown;
+  readonly isError?: boolean;
+  readonly [name: string]: unknown;
+}
+
+export type Params = Readonly<Record<string, unknown>>;
+
+const [VERSION = ''] = MODERN_VERSIONS;
+const ANSWERS = { elicitation: { form: {} }, sampling: {} };
+const CAPABILITIES = { tasks: { ...ANSWERS, extensions: { [TASKS_EXTENSION]: {} } }, none: {} };
+
+/** `as`: a client with tasks that answers questions, or one without either. */
+export function modernRequest(
+  id: number,
+  method: string,
+  params: Params,
+  as: keyof typeof CAPABILITIES,
+  headers: LabCaller['headers'],
+): Request {
+  const _meta = {
+    [PROTOCOL_VERSION_META_KEY]: VERSION,
+    [CLIENT_INFO_META_KEY]: { name: 'lab', version: '1.0.0' },
+    [CLIENT_CAPABILITIES_META_KEY]: CAPABILITIES[as],
+  };
+  const name = params['name'] ?? params['taskId'];
+  return new Request('http://localhost/mcp', {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      'mcp-protocol-version': VERSION,
+      'mcp-method': method,
+      ...(typeof name === 'string' && { 'mcp-name': name }),
+      ...headers,
+    },
+    body: JSON.stringify({ jsonrpc: '2.0', id, method, params: { ...params, _meta } }),
+  });
+}
+
+interface Answer {
+  readonly id?: unknown;
+  readonly result?: Params;
+  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown };
+}
+
+/** The result of the request. Rejects with its error as a `ProtocolError` of the SDK. */
+export async function resultOf(id: number, response: Response): Promise<Params> {
+  const text = await response.text();
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+  const messages = isStream
+    ? new SseParser().push(text).map(({ message }) => message as Answer | undefined)
+    : [orUndefined(() => JSON.parse(text) as Answer)];
+  const { result, error } = messages.find((message) => message?.error !== undefined || message?.id === id) ?? {};
+  if (error !== undefined) throw ProtocolError.fromError(error.code, error.message, error.data);
+  if (result === undefined) throw new Error(`The request was answered with status ${response.status}: ${text}`);
+  return result;
+}

@@ -1,0 +1,108 @@
+/** A task that a test has started in a lab, as its client sees it. */
+import { ProtocolError } from '@modelcontextprotocol/server';
+import { systemTime, within } from '../../options/system.ts';
+import type { DetailedTask } from '../../tasks/wire-shapes.ts';
+import type { UntilOptions } from '../until.ts';
+import type { LabResult, Params } from './lab-client.ts';
+
+/** What a task needs of its lab. */
+export interface TaskLab {
+  /** Asks the instance that started the task while it serves, else another one. */
+  ask(method: string, params: Params): Promise<Params>;
+  until<T>(condition: () => T | Promise<T>, options: UntilOptions): Promise<T>;
+}
+
+/** A task of {@link LabInstance.callTask}. Its methods ask a living instance, and reject if there is none. */
+export interface LabTask {
+  readonly id: string;
+  readonly tool: string;
+  /** What `tasks/get` answers. */
+  status(): Promise<DetailedTask>;
+  /**
+   * Answers a question of the task, once it is asked: `answer('sure', { action: 'accept', content: { ok: true } })`.
+   * Rejects if the task ends without it.
+   */
+  answer(key: string, value: unknown): Promise<void>;
+  cancel(): Promise<void>;
+  /**
+   * The result, once there is one; `timeoutMs` by the clock of the machine, default 5,000. Rejects with the
+   * `ProtocolError` of a failed task, and at once when the task is cancelled or waits for an answer.
+   */
+  result(options?: Pick<UntilOptions, 'timeoutMs'>): Promise<LabResult>;
+}
+
+const SHOWN_MS = 1_000;
+
+export class StartedTask implements LabTask {
+  readonly id: string;
+  readonly tool: string;
+  readonly #lab: TaskLab;
+
+  constructor(id: string, tool: string, lab: TaskLab) {
+    this.id = id;
+    this.tool = tool;
+    this.#lab = lab;
+  }
+
+  async status(): Promise<DetailedTask> {
+    const { resultType: _, ...task } = await this.#lab.ask('tasks/get', { taskId: this.id });
+    return task as unknown as DetailedTask;
+  }
+
+  async answer(key: string, value: unknown): Promise<void> {
+    const what = `the question '${key}' of ${this.#name}`;
+    const { status } = await this.#once(what, ({ inputRequests = {} }) => Object.hasOwn(inputRequests, key));
+    if (status !== 'input_required')
+      throw new Error(`answer('${key}'): ${this.#name} is ${status}, and has not asked that`);
+    await this.#lab.ask('tasks/update', { taskId: this.id, inputResponses: { [key]: value } });
+  }
+
+  async cancel(): Promise<void> {
+    await this.#lab.ask('tasks/cancel', { taskId: this.id });
+  }
+
+  async result(options: Pick<UntilOptions, 'timeoutMs'> = {}): Promise<LabResult> {
+    const isAsking = ({ status }: DetailedTask): boolean => status === 'input_required';
+    const task = await this.#once(`the result of ${this.#name}`, isAsking, options);
+    const { status, result, error, inputRequests = {} } = task;
+    if (status === 'completed') return result as LabResult;
+    if (status === 'failed') {
+      const { code, message, data } = error as { code: number; message: string; data?: unknown };
+      throw ProtocolError.fromError(code, message, data);
+    }
+    if (status === 'cancelled') throw new Error(`result(): ${this.#name} was cancelled`);
+    const [key = ''] = Object.keys(inputRequests);
+    throw new Error(
+      `result(): ${this.#name} waits for the answer to '${key}': call answer('${key}', { action: 'accept', … }) first`,
+    );
+  }
+
+  /** The task, once it is so or has ended. */
+  async #once(what: string, isSo: (task: DetailedTask) => boolean, options: UntilOptions = {}): Promise<DetailedTask> {
+    const look = async (): Promise<{ task: DetailedTask } | { failure: unknown } | undefined> => {
+      try {
+        const task = await this.status();
+        return isSo(task) || !/^(?:working|input_required)$/.test(task.status) ? { task } : undefined;
+      } catch (failure) {
+        return { failure };
+      }
+    };
+    const found = await this.#lab.until(look, { ...options, what });
+    if (found === undefined || 'failure' in found) throw found?.failure;
+    return found.task;
+  }
+
+  get #name(): string {
+    return `the task '${this.tool}'`;
+  }
+
+  /** For a failure message. */
+  async shown(): Promise<string> {
+    const unknown = ({ message }: Error): string => `not known (${message})`;
+    const asked = this.status().then(({ status, statusMessage, inputRequests }) => {
+      const asks = inputRequests === undefined ? '' : ` (asks ${Object.keys(inputRequests).join(', ')})`;
+      return `${status}${statusMessage === undefined ? '' : ` (${statusMessage})`}${asks}`;
+    });
+    return `task '${this.tool}' is ${await within(systemTime, SHOWN_MS, asked.catch(unknown), () => unknown(new Error('no instance answers')))}`;
+  }
+}

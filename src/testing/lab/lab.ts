@@ -1,0 +1,238 @@
+/**
+ * Instances of one server in one process, for tests of what happens when one of them dies:
+ *
+ *     const lab = await openLab(server, { tasks: true });
+ *     const [a, b] = await lab.start(2);
+ *     const film = await a.callTask('render', { scene: 'sea' });
+ *     await lab.kill(a);
+ *     await lab.pass(5_000); // the lease of `a` runs out
+ *     await film.result(); // asked at `b`
+ *     await lab.close();
+ *
+ * The instances share a store, which counts as durable, and a clock that moves by `pass` alone. Nothing listens on a
+ * port. Works in every test runner.
+ */
+import { hostDefinition } from '../../definition/definition.ts';
+import type { HostedDefinition } from '../../definition/hosted.ts';
+import type { createMcpEndpoint } from '../../endpoint/endpoint.ts';
+import { optionsContradict } from '../../errors.ts';
+import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
+import { isObject } from '../../protocol/jsonrpc.ts';
+import { memory } from '../../stores/memory/index.ts';
+import type { McpEndpointFactory } from '../../types.ts';
+import { createFakeTime, type FakeTime } from '../fake-time.ts';
+import { until, type UntilOptions } from '../until.ts';
+import type { LabCaller } from './lab-client.ts';
+import { Instance, type InstanceLab, type LabInstance } from './lab-instance.ts';
+import { LabStore } from './lab-store.ts';
+import { type LabTask, StartedTask } from './lab-task.ts';
+
+/** What `createMcpEndpoint` takes. A server object serves all instances; its changed lists reach no client. */
+export type LabServer = Parameters<typeof createMcpEndpoint>[0];
+
+/**
+ * The options of each instance. `store`: shared by all; default a `memory()` of the lab. `logger`: default none, and
+ * failures of `until` name the last warnings.
+ */
+export type LabOptions = Omit<McpEndpointOptions, 'timeProvider'>;
+
+export interface Lab extends AsyncDisposable {
+  /** The clock of all instances, for code of yours that takes one. Begins with the present time. */
+  readonly time: FakeTime;
+  /** For the transport of a client: sends each request to the first instance that serves, as a load balancer does. */
+  readonly fetch: LabInstance['fetch'];
+  /**
+   * Starts instances. Resolves when they serve; rejects if the store cannot be opened. `server`: another build, for
+   * tests of a deploy.
+   */
+  start(count?: 1, server?: LabServer): Promise<[LabInstance]>;
+  start(count: 2, server?: LabServer): Promise<[LabInstance, LabInstance]>;
+  start(count: 3, server?: LabServer): Promise<[LabInstance, LabInstance, LabInstance]>;
+  start(count: number, server?: LabServer): Promise<LabInstance[]>;
+  /**
+   * Lets time pass: leases, timers and limits. Records expire with it on `memory()` and SQLite; other stores use their
+   * servers' clocks.
+   */
+  pass(ms: number): Promise<void>;
+  /**
+   * Resolves with the first truthy value of `condition`. Rejects after `timeoutMs` by the clock of the machine
+   * (default 5,000), and says what the lab sees then.
+   */
+  until<T>(condition: () => T | Promise<T>, options?: UntilOptions): Promise<T>;
+  /**
+   * Stops an instance as `kill -9` does: nothing it writes from now on is stored, its connections break, and its lease
+   * ends after `leaseMs`. A handler that runs cannot be stopped: what it awaits of `sojourn` never settles, and its
+   * other code continues.
+   */
+  kill(instance: LabInstance): Promise<void>;
+  /** Stops an instance as SIGSTOP does, until `wake`: others take over what it has when its lease ends. */
+  freeze(instance: LabInstance): Promise<void>;
+  wake(instance: LabInstance): Promise<void>;
+  /** Stops an instance as a deploy does: `endpoint.drain()`, then `close()`. Moves the time, up to 25 s. */
+  drain(instance: LabInstance): Promise<{ readonly released: number; readonly interrupted: number }>;
+  /** Calls `close()` without a drain. Moves the time. */
+  stop(instance: LabInstance): Promise<void>;
+  /** Stops every instance, and closes the store. */
+  close(): Promise<void>;
+}
+
+/** A step of the lab's time, and what it takes of the machine's: the 25 s of a drain take two. */
+const [STEP_MS, PAUSE_MS] = [25, 2];
+/** Tasks and log lines that a failure message has. */
+const SHOWN = 5;
+
+/** Opens a lab without instances. Throws for a server that cannot serve many sessions. */
+export async function openLab(server: LabServer, options: LabOptions = {}): Promise<Lab> {
+  if ('timeProvider' in options)
+    throw optionsContradict('openLab() makes the clock: leave timeProvider out; lab.pass(ms) moves the clock');
+  return new OpenLab(server, options);
+}
+
+class OpenLab implements Lab, InstanceLab {
+  readonly time: FakeTime;
+  readonly store: LabStore;
+  readonly #server: LabServer;
+  readonly #options: LabOptions;
+  readonly #began: number;
+  readonly #definitions = new Map<object, HostedDefinition>();
+  readonly #instances: Instance[] = [];
+  readonly #tasks: StartedTask[] = [];
+  readonly #lines: string[] = [];
+  /** Every drain and stop. */
+  readonly #ending: Array<Promise<unknown>> = [];
+
+  constructor(server: LabServer, options: LabOptions) {
+    this.#began = Date.now();
+    this.time = createFakeTime(this.#began);
+    this.store = new LabStore(options.store ?? memory(), this.time);
+    this.#server = server;
+    this.#options = options;
+    this.#factoryOf(server);
+  }
+
+  /** A server object serves one endpoint, but a factory any number. */
+  #factoryOf(server: LabServer): McpEndpointFactory {
+    if (!isObject(server)) return server as McpEndpointFactory;
+    const definition = this.#definitions.get(server) ?? hostDefinition(server).definition;
+    this.#definitions.set(server, definition);
+    return definition.factory;
+  }
+
+  readonly start: Lab['start'] = async (count: number = 1, server = this.#server) => {
+    const made = Array.from({ length: count }, () => {
+      const number = this.#instances.length + 1;
+      const instance = new Instance(number, this, this.#factoryOf(server), this.#options);
+      this.#instances.push(instance);
+      return instance;
+    });
+    try {
+      await Promise.all(made.map((instance) => instance.opened()));
+    } catch (cause) {
+      for (const instance of made) instance.kill();
+      throw cause;
+    }
+    // Their number is `count`.
+    return made as never;
+  };
+
+  readonly fetch: Lab['fetch'] = async (input, init) => this.#serving().fetch(input, init);
+
+  #serving(preferred?: Instance): Instance {
+    const all = (one: Instance['state']): Instance[] => this.#instances.filter(({ state }) => state === one);
+    const serving = [...all('serving'), ...all('stopping')];
+    const found = preferred !== undefined && serving.includes(preferred) ? preferred : serving[0];
+    if (found === undefined) throw new Error(`No instance serves: call lab.start(); ${this.#states()}`);
+    return found;
+  }
+
+  pass(ms: number): Promise<void> {
+    return this.time.advance(ms);
+  }
+
+  async until<T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<T> {
+    try {
+      return await until(condition, options);
+    } catch (failure) {
+      const { message, cause } = failure as Error;
+      throw new Error(`${message}; ${await this.#seen()}`, { cause });
+    }
+  }
+
+  async #seen(): Promise<string> {
+    const tasks = await Promise.all(this.#tasks.slice(-SHOWN).map((task) => task.shown()));
+    const passed = `${this.time.now() - this.#began} ms have passed there, by pass(ms) alone`;
+    return [this.#states(), ...tasks, passed, ...this.#lines].join('; ');
+  }
+
+  #states(): string {
+    const states = this.#instances.map(({ number, state }) => `instance ${number} is ${state}`);
+    return `in the lab ${states.length === 0 ? 'no instance was started' : states.join(', ')}`;
+  }
+
+  note(line: string): void {
+    this.#lines.push(line);
+    if (this.#lines.length > SHOWN) this.#lines.shift();
+  }
+
+  started(id: string, tool: string, at: Instance, caller: LabCaller): LabTask {
+    const task = new StartedTask(id, tool, {
+      ask: async (method, params) => this.#serving(at).ask(method, params, caller),
+      until: (condition, options) => this.until(condition, options),
+    });
+    this.#tasks.push(task);
+    return task;
+  }
+
+  #own(instance: LabInstance): Instance {
+    const own = this.#instances.find((known) => known === instance);
+    if (own === undefined) throw new Error('This is no instance of the lab: pass what lab.start() has returned');
+    return own;
+  }
+
+  async kill(instance: LabInstance): Promise<void> {
+    this.#own(instance).kill();
+  }
+
+  async freeze(instance: LabInstance): Promise<void> {
+    this.#own(instance).freeze();
+  }
+
+  async wake(instance: LabInstance): Promise<void> {
+    this.#own(instance).wake();
+  }
+
+  drain(instance: LabInstance): ReturnType<Lab['drain']> {
+    return this.#inTime(this.#own(instance).drain());
+  }
+
+  async stop(instance: LabInstance): Promise<void> {
+    await this.#inTime(this.#own(instance).stop());
+  }
+
+  /** Moves the time while `work` waits for it. */
+  async #inTime<T>(work: Promise<T>): Promise<T> {
+    let isOver = false;
+    const done = work.finally(() => (isOver = true));
+    this.#ending.push(done);
+    while (!isOver) {
+      await Promise.race([done, new Promise((over) => setTimeout(over, PAUSE_MS))]);
+      if (!isOver) await this.time.advance(STEP_MS);
+    }
+    return done;
+  }
+
+  async close(): Promise<void> {
+    for (const instance of this.#instances) if (instance.state === 'frozen') instance.kill();
+    const serving = this.#instances.filter(({ state }) => state === 'serving');
+    await Promise.all(serving.map((instance) => this.stop(instance)));
+    // Their callers hear whether they failed.
+    await Promise.allSettled(this.#ending);
+    await this.store.close();
+    for (const definition of this.#definitions.values()) definition.release();
+    this.#definitions.clear();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,481 @@
+/** `openLab`, as the author of a server uses it. */
+import assert from 'node:assert/strict';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { acceptedContent, type AuthInfo, inputRequired, McpServer } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import { storeAway } from '../../src/errors.ts';
+import { currentSession } from '../../src/index.ts';
+import { once } from '../../src/once/index.ts';
+import { isEnded } from '../../src/stores/store.ts';
+import { type RunningTask, task } from '../../src/tasks/index.ts';
+import { type LabInstance, type LabOptions, type LabServer, openLab } from '../../src/testing/index.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+
+useSharedStores();
+
+const text = (of: string) => ({ content: [{ type: 'text' as const, text: of }] });
+const inputSchema = z.object({ scene: z.string() });
+const SEA = { scene: 'sea' };
+const ASKED = {
+  message: 'Sure?',
+  requestedSchema: { type: 'object' as const, properties: { ok: { type: 'boolean' as const } } },
+};
+const YES = { action: 'accept', content: { ok: true } };
+const ADA: AuthInfo = { token: 't', clientId: 'c', scopes: [], extra: { sub: 'ada' } };
+
+/** What the servers call. It renders at once. It joins and it is paid when the test opens it. */
+class Farm {
+  rendered = 0;
+  joined = 0;
+  aborted = 0;
+  readonly paid: string[] = [];
+  #open!: () => void;
+  readonly #opened = new Promise<void>((open) => (this.#open = open));
+
+  render(scene: string): string {
+    this.rendered += 1;
+    return scene;
+  }
+
+  async join(frames: string, signal?: AbortSignal): Promise<string> {
+    this.joined += 1;
+    await Promise.race([
+      this.#opened,
+      new Promise((_, reject) => {
+        const left = (): void => {
+          this.aborted += 1;
+          reject(signal?.reason as Error);
+        };
+        signal?.addEventListener('abort', left, { once: true });
+      }),
+    ]);
+    return `${frames}.mp4`;
+  }
+
+  async pay(order: string): Promise<string> {
+    this.paid.push(order);
+    await this.#opened;
+    return `paid ${order}`;
+  }
+
+  open(): void {
+    this.#open();
+  }
+}
+
+/** `resume`, `ttlMs`: of its tasks. */
+function filmServer(farm: Farm, { resume = true, by = 'first', ttlMs = 3_600_000 } = {}): McpServer {
+  const server = new McpServer({ name: 'films', version: '1.0.0' });
+  server.registerTool(
+    'render',
+    { inputSchema },
+    task(
+      async ({ scene }, _, own) => {
+        const frames = await own.step('frames', () => farm.render(scene));
+        own.status('rendered');
+        const film = await own.step('film', () => farm.join(frames, own.signal));
+        return text(by === 'first' ? film : `${film} by ${by}`);
+      },
+      { resume, ttlMs },
+    ),
+  );
+  server.registerTool(
+    'asks',
+    { inputSchema: z.object({}) },
+    task((_, { mcpReq }) => {
+      if (mcpReq.inputResponses === undefined)
+        return inputRequired({ inputRequests: { sure: inputRequired.elicit(ASKED) } });
+      return text(JSON.stringify(acceptedContent(mcpReq.inputResponses, 'sure', z.object({ ok: z.boolean() }))));
+    }),
+  );
+  server.registerTool(
+    'fails',
+    {},
+    task(() => {
+      throw new Error('no luck');
+    }),
+  );
+  server.registerTool(
+    'train',
+    {},
+    task((_: unknown, own: RunningTask) => own.detach(() => {})),
+  );
+  server.registerTool(
+    'pay',
+    { inputSchema: z.object({ order: z.string() }) },
+    once(async ({ order }: { order: string }) => text(await farm.pay(order)), {
+      key: ({ order }) => order,
+      anonymous: 'shared',
+    }),
+  );
+  server.registerTool('count', {}, async () => {
+    const n = await currentSession()?.state.update('calls', (before = 0) => before + 1);
+    return text(`call ${n ?? 'without a session'}`);
+  });
+  return server;
+}
+
+async function open(server: LabServer, options: LabOptions = {}) {
+  const lab = await openLab(server, { tasks: true, ...options });
+  onTestFinished(() => lab.close());
+  return lab;
+}
+
+/** A task in its second step, at the first of two instances. */
+async function rendering(farm: Farm, server: LabServer = filmServer(farm), options: LabOptions = {}) {
+  const lab = await open(server, options);
+  const [a, b] = await lab.start(2);
+  const film = await a.callTask('render', SEA);
+  await lab.until(() => farm.joined === 1);
+  return { lab, a, b, film };
+}
+
+const textOf = (result: { content: ReadonlyArray<{ text?: string }> }): string | undefined => result.content[0]?.text;
+
+describe.each(storeKinds)('on %s', (kind) => {
+  test('a task survives the kill of its instance, and its recorded step does not run again', async () => {
+    const farm = new Farm();
+    const lab = await openLab(filmServer(farm), { tasks: true, store: sharedStore(kind)() });
+    onTestFinished(() => lab.close());
+    const [a] = await lab.start(2);
+    const film = await a.callTask('render', { scene: 'sea' });
+    await lab.until(() => farm.joined === 1);
+    await lab.kill(a);
+    farm.open();
+    await lab.pass(5_000); // the lease of `a` runs out
+    assert.equal((await film.result()).content[0]?.text, 'sea.mp4'); // asked at `b`
+    assert.equal(farm.rendered, 1);
+  });
+});
+
+describe('kill', () => {
+  test('nothing that a handler does afterwards is stored', async () => {
+    const farm = new Farm();
+    const store = watchedStore();
+    const { lab, a, film } = await rendering(farm, filmServer(farm, { resume: false }), { store });
+    await lab.kill(a);
+    const before = store.calls.length;
+    farm.open();
+    await lab.until(async () => (await film.status()).status === 'working');
+    await new Promise((turn) => setImmediate(turn));
+    const writes = store.calls.slice(before).filter(({ call }) => !/\.(?:read|due|trim)$/.test(call));
+    expect(writes).toEqual([]);
+    const steps = await store.views[1]?.steps.read(film.id);
+    expect(steps !== undefined && !isEnded(steps) && Object.keys(steps.fields)).toEqual(['sframes']);
+    await lab.pass(5_000);
+    await expect(film.result()).rejects.toMatchObject({ data: { reason: 'owner_lost', mayHaveRun: true } });
+  });
+
+  test('the lease ends after leaseMs of the lab, and not before', async () => {
+    const farm = new Farm();
+    const { lab, a, film } = await rendering(farm, filmServer(farm), { leaseMs: 60_000 });
+    await lab.kill(a);
+    await lab.pass(59_000);
+    await film.status();
+    await lab.pass(10);
+    expect(farm.joined).toBe(1);
+    await lab.pass(2_000);
+    await film.status();
+    await lab.until(() => farm.joined === 2);
+  });
+
+  test('a task that no client asks for continues too', async () => {
+    const farm = new Farm();
+    const { lab, a } = await rendering(farm);
+    await lab.kill(a);
+    await lab.pass(80_000);
+    await lab.until(() => farm.joined === 2);
+  });
+
+  test.each(['kill', 'stop'] as const)('a start after a %s finds what was stored', async (how) => {
+    const farm = new Farm();
+    const lab = await open(filmServer(farm));
+    const [a] = await lab.start();
+    const film = await a.callTask('render', SEA);
+    await lab.until(() => farm.joined === 1);
+    await lab[how](a);
+    farm.open();
+    await lab.pass(5_000);
+    await expect(film.result()).rejects.toThrow('No instance serves: call lab.start(); in the lab instance 1 is');
+    await lab.start();
+    expect(textOf(await film.result())).toBe('sea.mp4');
+  });
+
+  test('a call that runs is cut, and the next one of its key hears that it may have run', async () => {
+    const farm = new Farm();
+    const lab = await open(filmServer(farm));
+    const [a, b] = await lab.start(2);
+    const paid = a.call('pay', { order: 'o-1' });
+    paid.catch(() => {});
+    await lab.until(() => farm.paid.length === 1);
+    await lab.kill(a);
+    await expect(paid).rejects.toThrow('fetch failed: instance 1 of the lab was killed');
+    farm.open();
+    await lab.pass(5_000);
+    const lost = { data: { reason: 'owner_lost', mayHaveRun: true } };
+    await expect(b.call('pay', { order: 'o-1' })).rejects.toMatchObject(lost);
+    expect(textOf(await b.call('pay', { order: 'o-2' }))).toBe('paid o-2');
+    await lab.kill(b);
+    const [c] = await lab.start();
+    expect(await c.call('pay', { order: 'o-2' })).toMatchObject({ _meta: { 'sojourn/replayed': true } });
+    expect(farm.paid).toEqual(['o-1', 'o-2']);
+  });
+
+  test('a session of a 2025 client continues at another instance', async () => {
+    const lab = await open(filmServer(new Farm()), { retryMs: 10 });
+    const [a] = await lab.start(2);
+    const client = new Client({ name: 'test', version: '1.0.0' });
+    let streams = 0;
+    const transport = new StreamableHTTPClientTransport(new URL('http://localhost/mcp'), {
+      fetch: (url, init) => {
+        if (init?.method === 'GET') streams += 1;
+        return lab.fetch(url, init);
+      },
+    });
+    await client.connect(transport);
+    const count = async () => textOf((await client.callTool({ name: 'count' })) as never);
+    expect(await count()).toBe('call 1');
+    expect((await a.endpoint.sessions.list()).sessions).toHaveLength(1);
+    await lab.kill(a);
+    await lab.pass(5_000);
+    expect(await count()).toBe('call 2');
+    await lab.until(() => streams === 2, { what: 'the stream of the client, again' });
+    await client.close();
+  });
+
+  test('no message reaches a killed instance, or comes from it', async () => {
+    const lab = await open(filmServer(new Farm()));
+    const instances = await lab.start(2);
+    const heard: string[] = [];
+    const [a, b] = instances.map(({ endpoint: { bus, notify } }, index) => {
+      bus.subscribe(() => heard.push(`instance ${index + 1}`));
+      return notify;
+    });
+    a?.toolsChanged();
+    await lab.until(() => heard.length === 2);
+    await lab.kill(instances[0]);
+    a?.toolsChanged();
+    await new Promise((turn) => setImmediate(turn));
+    b?.toolsChanged();
+    await lab.until(() => heard.length === 4);
+    await new Promise((turn) => setImmediate(turn));
+    expect(heard.toSorted()).toEqual(['instance 1', 'instance 1', 'instance 2', 'instance 2']);
+  });
+});
+
+describe('freeze, drain and stop', () => {
+  test('a frozen instance loses its task, and what it does after it woke does not count', async () => {
+    const farm = new Farm();
+    const { lab, a, film } = await rendering(farm);
+    await lab.freeze(a);
+    await lab.pass(5_000);
+    await film.status();
+    await lab.until(() => farm.joined === 2);
+    const asked = a.call('count');
+    await lab.wake(a);
+    expect(textOf(await asked)).toBe('call without a session');
+    farm.open();
+    expect(textOf(await film.result())).toBe('sea.mp4');
+    expect(farm).toMatchObject({ rendered: 1, joined: 2 });
+  });
+
+  test('an instance that was frozen for less than its lease keeps its task', async () => {
+    const farm = new Farm();
+    const { lab, a, film } = await rendering(farm);
+    await lab.freeze(a);
+    await lab.pass(1_500);
+    await lab.wake(a);
+    await lab.pass(5_000);
+    await film.status();
+    farm.open();
+    expect(textOf(await film.result())).toBe('sea.mp4');
+    expect(farm.joined).toBe(1);
+  });
+
+  test('no time passes for a frozen instance', async () => {
+    const farm = new Farm();
+    const { lab, a } = await rendering(farm, filmServer(farm, { ttlMs: 2_000 }));
+    await lab.freeze(a);
+    await lab.pass(2_500);
+    expect(farm.aborted).toBe(0);
+    await lab.wake(a);
+    await lab.until(() => farm.aborted === 1);
+  });
+
+  test('a drain gives a task to another build of the server', async () => {
+    const farm = new Farm();
+    const { lab, a, b, film } = await rendering(farm);
+    await lab.kill(b);
+    await lab.start(1, filmServer(farm, { by: 'second' }));
+    expect(await lab.drain(a)).toEqual({ released: 0, interrupted: 0 });
+    await lab.pass(5_000); // tasks that were given back are looked for
+    await lab.until(() => farm.joined === 2);
+    farm.open();
+    expect(textOf(await film.result())).toBe('sea.mp4 by second');
+    expect(farm.rendered).toBe(1);
+    await expect(a.fetch('http://localhost/mcp')).rejects.toThrow('instance 1 of the lab is stopped');
+  });
+
+  test('a drain waits for a task that may not run again, as long as its deadline', async () => {
+    const farm = new Farm();
+    const { lab, a, film } = await rendering(farm, filmServer(farm, { resume: false }));
+    const began = lab.time.now();
+    expect(await lab.drain(a)).toEqual({ released: 0, interrupted: 1 });
+    expect(lab.time.now() - began).toBeGreaterThanOrEqual(25_000);
+    await expect(film.result()).rejects.toMatchObject({ data: { reason: 'draining' } });
+  });
+
+  test('an instance that drains answers, and the end of the lab waits for it', async () => {
+    const farm = new Farm();
+    const lab = await openLab(filmServer(farm, { resume: false }), { tasks: true });
+    const [a] = await lab.start();
+    const film = await a.callTask('render', SEA);
+    await lab.until(() => farm.joined === 1);
+    const drained = lab.drain(a);
+    expect(await film.status()).toMatchObject({ status: 'working' });
+    await expect(lab.kill(a)).rejects.toThrow('kill(): instance 1 of the lab is stopping; it must be serving');
+    farm.open();
+    await lab.close();
+    expect(await drained).toEqual({ released: 0, interrupted: 0 });
+  });
+
+  test('stop gives a task back', async () => {
+    const farm = new Farm();
+    const { lab, a, film } = await rendering(farm);
+    await lab.stop(a);
+    await lab.pass(5_000);
+    await lab.until(() => farm.joined === 2);
+    farm.open();
+    expect(textOf(await film.result())).toBe('sea.mp4');
+  });
+});
+
+describe('a task', () => {
+  test('is answered once it asks', async () => {
+    const lab = await open(filmServer(new Farm()));
+    const [a] = await lab.start(2);
+    const sure = await a.callTask('asks');
+    await sure.answer('sure', YES);
+    expect(textOf(await sure.result())).toBe('{"ok":true}');
+    await expect(sure.answer('sure', YES)).rejects.toThrow(
+      "answer('sure'): the task 'asks' is completed, and has not asked that",
+    );
+  });
+
+  test('that waits for an answer has no result, and the error says so', async () => {
+    const lab = await open(filmServer(new Farm()));
+    const [a] = await lab.start();
+    const sure = await a.callTask('asks');
+    await lab.until(async () => (await sure.status()).status === 'input_required');
+    await expect(sure.result()).rejects.toThrow(
+      "result(): the task 'asks' waits for the answer to 'sure': call answer('sure', { action: 'accept', … }) first",
+    );
+  });
+
+  test('is cancelled', async () => {
+    const farm = new Farm();
+    const { lab, film } = await rendering(farm);
+    await lab.pass(1);
+    await film.cancel();
+    expect(await film.status()).toMatchObject({ status: 'cancelled', statusMessage: 'rendered' });
+    await expect(film.result()).rejects.toThrow("result(): the task 'render' was cancelled");
+  });
+
+  test('of work elsewhere ends by its webhook, at any instance', async () => {
+    const lab = await open(filmServer(new Farm()));
+    const [a, b] = await lab.start(2);
+    const training = await a.callTask('train');
+    await lab.kill(a);
+    expect(await b.endpoint.tasks.complete(training.id, text('model'))).toBe(true);
+    expect(textOf(await training.result())).toBe('model');
+    expect(() => a.endpoint).toThrow('endpoint: instance 1 of the lab is killed');
+  });
+
+  test('belongs to its caller', async () => {
+    const lab = await open(filmServer(new Farm()));
+    const [a, b] = await lab.start(2);
+    const mine = await a.callTask('fails', {}, { authInfo: ADA });
+    expect(await mine.result()).toMatchObject({ isError: true });
+    expect(await b.endpoint.tasks.get(mine.id)).toMatchObject({ status: 'completed', tool: 'fails' });
+    const held = await a.callTask('asks', {}, { authInfo: ADA });
+    const { user } = (await b.endpoint.tasks.get(held.id)) ?? {};
+    expect(user).toMatch(/ada/);
+    await held.answer('sure', YES);
+    expect(textOf(await held.result())).toBe('{"ok":true}');
+  });
+});
+
+describe('wrong use says what to do', () => {
+  const server = () => filmServer(new Farm());
+
+  test('a result that does not come', async () => {
+    const farm = new Farm();
+    const { lab, a, film } = await rendering(farm);
+    await lab.pass(1);
+    await lab.kill(a);
+    await expect(film.result({ timeoutMs: 50 })).rejects.toThrow(
+      "not within 50 ms: the result of the task 'render'; in the lab instance 1 is killed, instance 2 is serving; " +
+        "task 'render' is working (rendered); 1 ms have passed there, by pass(ms) alone",
+    );
+  });
+
+  test('a condition that does not come true, and a log line', async () => {
+    const lab = await open(server(), { leaseMs: 1_000 });
+    const [a] = await lab.start();
+    await lab.freeze(a);
+    await lab.pass(1_500);
+    await lab.wake(a);
+    await lab.until(() => a.endpoint.health().state === 'serving');
+    const never = lab.until(() => false, { timeoutMs: 20, what: 'a miracle' });
+    await expect(never).rejects.toThrow(
+      /^not within 20 ms: a miracle; in the lab instance 1 is serving; 1500 ms .*; instance 1 warn: /,
+    );
+  });
+
+  test('a tool that does not exist', async () => {
+    const lab = await open(server());
+    const [a] = await lab.start();
+    const missing = 'the server has no such tool; it has render, asks, fails, train, pay, count';
+    await expect(a.callTask('rendr', SEA)).rejects.toThrow(`callTask('rendr'): ${missing}`);
+    await expect(a.call('rendr')).rejects.toThrow(`call('rendr'): ${missing}`);
+  });
+
+  test('a call that becomes no task', async () => {
+    const lab = await open(server());
+    const [a] = await lab.start();
+    await expect(a.callTask('count')).rejects.toThrow(
+      "callTask('count'): the call did not become a task but was answered (complete): wrap its handler in task()",
+    );
+  });
+
+  test('an instance in another state, or of another lab', async () => {
+    const lab = await open(server());
+    await expect(lab.fetch('http://localhost/mcp')).rejects.toThrow('in the lab no instance was started');
+    const [a] = await lab.start();
+    await expect(lab.wake(a)).rejects.toThrow('wake(): instance 1 of the lab is serving; it must be frozen');
+    await lab.kill(a);
+    const uses = [lab.kill, lab.freeze, lab.drain, lab.stop] as Array<(of: LabInstance) => Promise<unknown>>;
+    for (const use of uses)
+      await expect(use.call(lab, a)).rejects.toThrow('instance 1 of the lab is killed; it must be serving');
+    await expect(a.callTask('render', SEA)).rejects.toThrow("callTask('render'): instance 1 of the lab is killed");
+    await expect(lab.kill({} as LabInstance)).rejects.toThrow('pass what lab.start() has returned');
+  });
+
+  test('an option of the lab, and a server that cannot be shared', async () => {
+    await expect(openLab(server(), { timeProvider: {} } as LabOptions)).rejects.toThrow('lab.pass(ms) moves the clock');
+    const connected = server();
+    await open(connected);
+    await expect(openLab(connected)).rejects.toThrow('another endpoint serves it already');
+    const lab = await open(server(), { leasMs: 1 } as LabOptions);
+    await expect(lab.start()).rejects.toThrow('leaseMs');
+  });
+
+  test('a store that cannot be opened, and a start after that', async () => {
+    const store = { ...watchedStore(), open: () => Promise.reject(storeAway('it is a test')) };
+    const lab = await open(server(), { store });
+    await expect(lab.start(2)).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await expect(lab.fetch('http://localhost/mcp')).rejects.toThrow('instance 1 is killed, instance 2 is killed');
+  });
+});
