@@ -16,7 +16,7 @@ if (everyPath) {
       const first = BLOCKS.find(({ text }) => text.startsWith('// server.test.js'));
       const all = [first, ...BLOCKS.slice(last + 1)] as Block[];
       folder.write('server.test.js', all.map(({ text }) => text).join('\n'));
-      expect(await folder.run(String(BLOCKS[last]?.text))).toMatch(/Tests +3 passed/);
+      expect(await folder.run(String(BLOCKS[last]?.text))).toMatch(/Tests +4 passed/);
     });
 } else {
   test.skip('the page on tests (npm run first-minutes)', () => {});

@@ -13,7 +13,7 @@ const root = resolve(import.meta.dirname, '../..');
 test('the tests of the page pass', async () => {
   const [server, first, ...more] = blocksOf(PAGE, 'Test your server').filter(({ language }) => language === 'js');
   expect([server, first].map((block) => block && nameOf(block))).toEqual(['server.js', 'server.test.js']);
-  expect(more).toHaveLength(2);
+  expect(more).toHaveLength(3);
   const folder = projectFolder({
     'server.js': String(server?.text),
     'server.test.js': [first, ...more].map((block) => block?.text).join('\n'),
@@ -25,7 +25,28 @@ test('the tests of the page pass', async () => {
   const ran = promisify(execFile)(process.execPath, args, { cwd: folder, env: Object.fromEntries(own) });
   const { stdout } = await ran.catch((error: { stdout: string }) => error);
   const { numPassedTests, numTotalTests } = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
-  expect([numPassedTests, numTotalTests], stdout).toEqual([3, 3]);
+  expect([numPassedTests, numTotalTests], stdout).toEqual([4, 4]);
+}, 60_000);
+
+test('the test with a lab passes under node:test', async () => {
+  const server = blocksOf(PAGE, 'Test your server').find(({ text }) => text.startsWith('// server.js'));
+  const [lab] = blocksOf(PAGE, 'Kill an instance');
+  const expectations = /expect\((.*)\)\.to(?:Be|Equal)\((.*)\);/g;
+  expect(lab?.text.match(expectations)).toHaveLength(2);
+  const imports = [
+    `import assert from 'node:assert/strict';`,
+    `import { test } from 'node:test';`,
+    `import { makeServer } from './server.js';`,
+  ];
+  const folder = projectFolder({
+    'server.js': String(server?.text),
+    'lab.test.js': [...imports, lab?.text.replaceAll(expectations, 'assert.deepEqual($1, $2);')].join('\n'),
+  });
+  const args = ['--test', '--test-reporter=tap', join(folder, 'lab.test.js')];
+  const ran = promisify(execFile)(process.execPath, args, { cwd: folder });
+  const { stdout } = await ran.catch((error: { stdout: string }) => error);
+  expect(stdout).toMatch(/^# pass 1$/m);
+  expect(stdout).toMatch(/^# fail 0$/m);
 }, 60_000);
 
 test('each function of sojourn/testing is on the page for servers or on the page for stores', () => {
@@ -33,7 +54,8 @@ test('each function of sojourn/testing is on the page for servers or on the page
   const functions = Object.keys(testing).filter((name) => !/^[A-Z]/.test(name));
   expect(functions.length).toBeGreaterThan(5);
   expect(functions.filter((name) => !pages.some((text) => text.includes(name)))).toEqual([]);
-  for (const name of ['createFakeTime', 'createRawClient', 'createFaultProxy']) expect(pages[0]).toContain(name);
+  for (const name of ['openLab', 'createFakeTime', 'createRawClient', 'createFaultProxy'])
+    expect(pages[0]).toContain(name);
   for (const name of ['storeContract', 'createStoreKit', 'compareWithModel', 'runStoreCrashes'])
     expect(pages[0]).not.toContain(name);
 });
