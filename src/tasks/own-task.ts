@@ -112,7 +112,7 @@ export class OwnTask {
       lost: () => run.stop('another instance runs it'),
       isOver: () => this.#isOver,
     };
-    this.steps = new Steps(id, user, stepsHost, steps);
+    this.steps = new Steps(id, user, stepsHost, head, steps);
     this.#every(RENEW_MS, () => this.#renew());
     this.#after(restMs, () => run.stop('its time is over'));
   }
