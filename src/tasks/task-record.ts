@@ -76,6 +76,14 @@ export function readBody(body: string): KeptTask | undefined {
   return { ...(kept as unknown as KeptTask), ...(auth !== undefined && { auth }) };
 }
 
+const REQUEST = ',"request":';
+
+/** What is before the request, which may be long. In a string each quote has a backslash. */
+export function readSettings(body: string): (TaskSettings & Pick<KeptTask, 'tool'>) | undefined {
+  const kept = parsed(`${body.slice(0, Math.max(0, body.indexOf(REQUEST)))}}`);
+  return isObject(kept) && kept['v'] === VERSION ? (kept as unknown as KeptTask) : undefined;
+}
+
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
