@@ -83,7 +83,8 @@ function questions(record: StoredRecord): NonNullable<TaskDetail['questions']> {
 function runsOf({ head, owner, createdAt, stamp }: StoredRecord, text: string | undefined): readonly TaskRunSpan[] {
   if (text !== undefined) return readRuns(text);
   const { state, attempt = 1, round = 1 } = readHead(head) ?? {};
-  const run = { run: 1, attempt, round, begin: createdAt };
+  // A parked task has the round that comes next.
+  const run = { run: 1, attempt, round: state === 'parked' ? round - 1 : round, begin: createdAt };
   return state === 'running' && owner !== null ? [{ ...run, owner }] : [{ ...run, end: stamp }];
 }
 
