@@ -31,7 +31,9 @@ function confirmCancel({ hash, tool, steps, owner }: TaskDetail, reload: () => v
           The client of <b>{tool ?? hash}</b> sees <code>cancelled</code>. A result that comes later is dropped.
         </WillLine>
         {owner !== undefined && (
-          <WillLine icon="draining">Its handler on {nameOf(owner)} is told to stop, and may ignore that.</WillLine>
+          <WillLine icon="draining">
+            Its handler on {nameOf(owner)} hears that it shall stop, and may ignore that.
+          </WillLine>
         )}
         <WillLine icon="rest">
           What its steps have done stays done. {steps !== undefined && `${many(steps, 'step')} recorded.`}

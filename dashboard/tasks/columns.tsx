@@ -8,7 +8,9 @@ import { Icon } from '../ui/icon.tsx';
 import { running, type ShownTask } from './tasks.ts';
 import { leftText, runsText, runsWord, STATE_ICON, stateOf } from './words.ts';
 
-const stepsOf = ({ hash }: ShownTask): number | undefined => running.value.get(hash)?.steps;
+/** Its owner knows, else the store. */
+const stepsOf = ({ hash, steps }: ShownTask, owners = running.value): number | undefined =>
+  owners.get(hash)?.steps ?? steps;
 
 /** What happens now: the message, a question, or the step that runs. */
 function nowText({ hash, asks = [], message, status, state }: ShownTask): string {
@@ -54,7 +56,7 @@ export const COLUMNS: readonly Column<ShownTask>[] = [
   { label: 'User', key: ({ userName = '' }) => userName, class: '', cell: ({ userName }) => userName ?? NONE },
   {
     label: 'Steps',
-    key: ({ hash }) => running.peek().get(hash)?.steps ?? -1,
+    key: (row) => stepsOf(row, running.peek()) ?? -1,
     class: 'r',
     cell: (row) => count(stepsOf(row)),
     down: true,

@@ -72,7 +72,7 @@ export function scanOn(): Promise<void> {
   return loadTasks(false);
 }
 
-/** A failure is told by the scan. */
+/** The scan says why the server cannot be reached. */
 export async function loadRunning(): Promise<void> {
   const { tasks: all } = await get<RunningTasks>('running').catch(() => ({ tasks: [] }));
   running.value = new Map(all.map((one) => [one.hash, one]));

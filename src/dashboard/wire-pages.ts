@@ -216,6 +216,8 @@ export interface TaskRow {
   readonly expiresAt: number | null;
   /** What its client shows, cut. */
   readonly message?: string;
+  /** Where no instance holds it: how many steps are recorded. */
+  readonly steps?: number;
   /** Names of questions without an answer, at most 3. */
   readonly asks?: readonly string[];
 }

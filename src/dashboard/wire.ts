@@ -25,9 +25,8 @@
  * 401: a token is missing or wrong; every failure has the body `Failure`.
  *
  * A member that is absent has no source here: the page shows `–`. Times (`at`, `…At`) are ms since 1970 by the clock of
- * the server that answers. `hash` is the 12-digit hash of the id of a session, as in log lines, or of a task. Raw ids are
- * never sent.
- * `instance`, `owner`, `from`, `to`: ids of instances; `fleet` has what they are called.
+ * the server that answers. `hash` is the 12-digit hash of the id of a session or a task, as in log lines. Raw ids are
+ * never sent. `instance`, `owner`, `from`, `to`: ids of instances; `fleet` has what they are called.
  */
 
 /** `event: hello`. Who answers, and what the page may do. */

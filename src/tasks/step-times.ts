@@ -25,7 +25,7 @@ export interface StepTimes {
 }
 
 export const RUNS_FIELD = 'r';
-/** As many as a task may have attempts. */
+/** A task may have as many attempts. */
 const MOST_RUNS = 100;
 const OWNER_LENGTH = 22;
 const RUN = /^([\da-z]+) ([\da-z]+) ([\da-z]+) ([\da-z]+) ([\da-z]+|-) (\S+)$/;

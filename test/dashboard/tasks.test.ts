@@ -4,11 +4,12 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { RunningTasks, SessionPage, TaskDetail, TaskPage, TaskRow } from '../../src/dashboard/wire-pages.ts';
 import type { Fleet, Hello } from '../../src/dashboard/wire.ts';
-import { type McpEndpointContext, type McpEndpointOptions } from '../../src/index.ts';
+import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { storeAway } from '../../src/errors.ts';
 import { sessionHash } from '../../src/shown.ts';
 import { type RunningTask, task } from '../../src/tasks/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import { headText, readHead } from '../../src/tasks/task-record.ts';
 import { jsonOfStep, readRuns, runsText, stepText, timesOfStep } from '../../src/tasks/step-times.ts';
 import { ACTION, ask, BEARER, jsonOf, mount, openStream } from '../kit/dashboard.ts';
 import { serve, userHeader } from '../kit/serve.ts';
@@ -63,6 +64,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const running = { status: 'working', state: 'running', owner: one.id(), attempt: 1, maxAttempts: 5 };
       expect(rowOf(page as TaskPage, resumes)).toMatchObject({ ...running, tool: 'resumes', userName: 'ada' });
       expect(rowOf(page as TaskPage, elicits)).toMatchObject({ status: 'input_required', asks: ['one', 'two'] });
+      expect(rowOf(page as TaskPage, asks)).toMatchObject({ steps: 0 });
       expect(rowOf(page as TaskPage, asks)).not.toHaveProperty('owner');
 
       // Its owner knows how many steps it has.
@@ -227,4 +229,6 @@ test('a run and a step take at most 64 bytes each, and of many runs the latest 1
   expect(Buffer.byteLength(text) - 7).toBeLessThanOrEqual(64);
   expect([jsonOfStep(text), timesOfStep(text)]).toEqual(['"a b c"', { run: 300, begin: at, ms: 2_592_000_000 }]);
   expect(readRuns('another build')).toEqual([]);
+  const head = { state: 'parked', attempt: 1, round: 2, steps: 3 } as const;
+  expect([headText(head), readHead(headText(head))]).toEqual(['parked 1 2 3', head]);
 });

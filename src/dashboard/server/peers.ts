@@ -49,7 +49,7 @@ const QUESTION_NAMES: ReadonlySet<unknown> = new Set<Question>([
 
 /** Answers questions of pages. */
 export interface Answers {
-  /** `of`: the id of a session, for `timeline` and `payloads`. For `drain`: who orders it. For `tasks`: an id, or all. */
+  /** `of`: the id of a session, for `timeline` and `payloads`. For `drain`: who orders it. For `tasks`: '' or an id. */
   answer(question: Question, of: string): unknown;
 }
 

@@ -1,7 +1,8 @@
 /**
- * How many tasks have not ended, and how many sessions are in the store and live at no instance, while a page is open. The store counts its records
- * without reading them, and each instance knows how many it has live. Only when the difference changes, and once a
- * minute, are the records read, to tell hibernated, released and orphaned ones apart.
+ * While a page is open: how many tasks have not ended, and how many sessions are in the store and live at no instance.
+ * The store counts its records without reading them, and each instance knows how many sessions it has live. Only when
+ * the difference changes, and once a minute, are the records read, to tell hibernated, released and orphaned ones
+ * apart.
  */
 import { summary } from '../../session/record/session-summary.ts';
 import type { StoreCounts } from '../wire.ts';

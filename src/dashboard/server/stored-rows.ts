@@ -32,7 +32,7 @@ interface Bounds {
   readonly part: number;
   /** Records that one look for a hash, or one count, reads at most. */
   readonly most: number;
-  /** Of the text of a record, on average. A part with longer texts is not kept. */
+  /** Bytes of the text of a record, on average. A part with longer texts is not kept. */
   readonly bytes: number;
 }
 

@@ -45,7 +45,7 @@ function rowOf(record: StoredRecord, alive: ReadonlySet<string>): TaskRow {
 
 export function taskFields(record: StoredRecord, alive: ReadonlySet<string>): TaskRow {
   const { tool, status, owner, userName, attempt, createdAt, updatedAt, expiresAt } = taskSummary(record, alive);
-  const state = readHead(record.head)?.state;
+  const { state, steps } = readHead(record.head) ?? {};
   const maxAttempts = readSettings(record.body)?.maxAttempts;
   const message = record.fields[MESSAGE_FIELD];
   return {
@@ -60,6 +60,7 @@ export function taskFields(record: StoredRecord, alive: ReadonlySet<string>): Ta
     createdAt,
     updatedAt,
     expiresAt,
+    ...(owner === undefined && steps !== undefined && { steps }),
     ...(message !== undefined && { message: keptText(message) }),
   };
 }
