@@ -14,10 +14,12 @@ import { SessionsView } from './sessions/view.tsx';
 import { connection, startModel } from './state/model.ts';
 import { route, takeFocus, watchAddress, type Route } from './state/route.ts';
 import { applySettings } from './state/settings.ts';
+import { TaskView } from './task/view.tsx';
+import { TasksView } from './tasks/view.tsx';
 import { Dialog } from './ui/dialog.tsx';
 import { Toast } from './ui/toast.tsx';
 
-const TITLES = { fleet: 'Fleet', sessions: 'Sessions', refusals: 'Refusals' };
+const TITLES = { fleet: 'Fleet', sessions: 'Sessions', refusals: 'Refusals', tasks: 'Tasks' };
 
 function Shown({ view, id }: Pick<Route, 'view' | 'id'>) {
   switch (view) {
@@ -27,6 +29,8 @@ function Shown({ view, id }: Pick<Route, 'view' | 'id'>) {
       return id === undefined ? <SessionsView /> : <SessionView key={id} hash={id} />;
     case 'refusals':
       return <RefusalsView />;
+    case 'tasks':
+      return id === undefined ? <TasksView /> : <TaskView key={id} hash={id} />;
   }
 }
 

@@ -6,7 +6,7 @@ import { bins, fleet, hello, lanes, now } from '../state/model.ts';
 import type { Lane } from '../state/lanes.ts';
 import { type Bin, type LaneBin, rateOf, WINDOW_MS, leftIn } from '../state/minute.ts';
 import { go } from '../state/route.ts';
-import { word } from '../sessions/filter.ts';
+import { word } from '../lists/filter.ts';
 import { Icon } from '../ui/icon.tsx';
 import { Menu } from '../ui/parts.tsx';
 import { showDrain, showInstance } from './dialogs.tsx';

@@ -7,6 +7,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['g f', 'Fleet'],
   ['g s', 'Sessions'],
   ['g r', 'Refusals'],
+  ['g t', 'Tasks'],
   ['/', 'Filter'],
   ['↑ ↓', 'Move in a list; also j, k'],
   ['Enter', 'Open'],

@@ -7,7 +7,7 @@ import { showHelp } from './help.tsx';
 import { nextTheme, pause } from './top.tsx';
 
 const CHORD_MS = 900;
-const VIEWS: Readonly<Record<string, string>> = { f: '#/fleet', s: '#/sessions', r: '#/refusals' };
+const VIEWS: Readonly<Record<string, string>> = { f: '#/fleet', s: '#/sessions', r: '#/refusals', t: '#/tasks' };
 /** A second key follows: `g s`. */
 let chordAt = -Infinity;
 

@@ -8,11 +8,11 @@ import { count } from '../format.ts';
 import { storeTotal, total } from '../fleet/sums.ts';
 import { showHelp } from './help.tsx';
 
-/** A view of tasks takes its place as the fourth. */
 const TABS: readonly { view: View; label: string; icon: IconName; number: () => string }[] = [
   { view: 'fleet', label: 'Fleet', icon: 'fleet', number: () => '' },
   { view: 'sessions', label: 'Sessions', icon: 'sessions', number: sessionsText },
   { view: 'refusals', label: 'Refusals', icon: 'refused', number: () => countIfKnown(fleet.value?.refused) },
+  { view: 'tasks', label: 'Tasks', icon: 'task', number: () => countIfKnown(fleet.value?.tasks) },
 ];
 
 const countIfKnown = (value: number | undefined): string => (value === undefined ? '' : count(value));

@@ -1,20 +1,15 @@
-/**
- * A session as one line through the lanes of its owners. The scale is logarithmic: the newest minute is as wide as the
- * oldest hour.
- */
+/** A session as one line through the lanes of its owners. */
 import type { TimelineRow } from '../../src/dashboard/wire-pages.ts';
-import { span } from '../format.ts';
 import { nameOf } from '../state/model.ts';
 import { Drawn } from '../fleet/drawn.tsx';
 import { d, Picture, type Shape } from '../fleet/shapes.ts';
 import { useWidth } from '../ui/width.ts';
+import { drawTicks, timeScale, type TimeScale } from './time-scale.ts';
 import type { Place } from './owners.ts';
 
 const TALL = 22;
-const MINUTE_MS = 60_000;
 /** The latest: a session may have had more. */
 const LANES = 6;
-const TICKS_MIN = [5760, 1440, 480, 240, 120, 80, 40, 20, 10, 5, 1, 0];
 
 export interface LifeData {
   readonly places: readonly Place[];
@@ -22,13 +17,9 @@ export interface LifeData {
   readonly now: number;
 }
 
-interface Frame {
-  readonly x: (at: number) => number;
+interface Frame extends TimeScale {
   readonly y: (instance: string | undefined) => number;
-  readonly left: number;
-  readonly width: number;
   readonly narrow: boolean;
-  readonly now: number;
 }
 
 function lanesOf(places: readonly Place[]): string[] {
@@ -79,15 +70,12 @@ function lifeShapes(data: LifeData, width: number): { shapes: readonly Shape[]; 
   const lanes = lanesOf(places);
   const picture = new Picture();
   const left = narrow ? 84 : 116;
-  const oldest = Math.max(1, (now - Math.min(...places.map(({ from }) => from), now)) / MINUTE_MS);
-  const scale = Math.log1p(oldest * 2);
-  const x = (at: number): number =>
-    left + (width - left - 10) * (1 - Math.log1p(Math.max(0, Math.min(oldest, (now - at) / MINUTE_MS)) * 2) / scale);
+  const scale = timeScale(left, width, Math.min(...places.map(({ from }) => from)), now);
   const y = (instance: string | undefined): number => {
     const k = instance === undefined ? lanes.length : lanes.indexOf(instance);
     return 14 + (k < 0 ? lanes.length : k) * TALL;
   };
-  const frame = { x, y, left, width, narrow, now };
+  const frame = { ...scale, y, narrow };
   for (const [k, name] of [...lanes.map((id) => nameOf(id) ?? id), 'in the store'].entries()) {
     picture.path('grid', `M${left} ${14 + k * TALL}H${width}`);
     picture.write(0, 18 + k * TALL, shorter(name, narrow ? 13 : 18));
@@ -95,20 +83,7 @@ function lifeShapes(data: LifeData, width: number): { shapes: readonly Shape[]; 
   drawLine(picture, places, frame);
   drawCalls(picture, data, frame);
   const height = 14 + (lanes.length + 1) * TALL + 14;
-  let free = -Infinity;
-  for (const minutes of TICKS_MIN) {
-    if (minutes > oldest) continue;
-    const at = x(now - minutes * MINUTE_MS);
-    if (at < free || (minutes > 0 && at > width - 60)) continue;
-    free = at + 60;
-    picture.write(
-      at,
-      height - 4,
-      minutes === 0 ? 'now' : span(minutes * MINUTE_MS),
-      '',
-      minutes === 0 ? 'end' : 'middle',
-    );
-  }
+  drawTicks(picture, scale, height - 4);
   return { shapes: picture.shapes, height };
 }
 

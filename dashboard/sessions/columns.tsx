@@ -1,7 +1,7 @@
 /** The columns of the list of sessions: what they show, and by what they sort. */
-import type { ComponentChildren } from 'preact';
 import type { SessionRow } from '../../src/dashboard/wire-pages.ts';
 import { bytes, count, exact, NONE, span } from '../format.ts';
+import type { Column } from '../lists/columns.tsx';
 import { nameOf, now } from '../state/model.ts';
 import { Icon, type IconName } from '../ui/icon.tsx';
 import { agoText } from '../ui/when.tsx';
@@ -16,18 +16,6 @@ export const STATUS_ICON: Record<SessionRow['status'], IconName> = {
 
 export const statusText = (status: SessionRow['status']): string => (status === 'orphaned' ? 'owner lost' : status);
 
-export interface Column {
-  readonly label: string;
-  /** By this the list is sorted. */
-  readonly key: (row: SessionRow) => string | number;
-  readonly class: (row: SessionRow) => string;
-  readonly cell: (row: SessionRow) => ComponentChildren;
-  readonly title?: (row: SessionRow) => string;
-  /** Sorts with the largest first. */
-  readonly down?: true;
-}
-
-const is = (name: string) => () => name;
 const known = (value: number | undefined): number => value ?? -1;
 
 function streamsText({ getStream, posts = 0 }: SessionRow): string {
@@ -36,11 +24,11 @@ function streamsText({ getStream, posts = 0 }: SessionRow): string {
   return parts.join(', ') || 'none';
 }
 
-export const COLUMNS: readonly Column[] = [
+export const COLUMNS: readonly Column<SessionRow>[] = [
   {
     label: 'Client',
     key: ({ clientInfo }) => clientInfo.name.toLowerCase(),
-    class: is('na'),
+    class: 'na',
     cell: ({ clientInfo }) => (
       <>
         {clientInfo.name} <span class="dim">{clientInfo.version}</span>
@@ -48,18 +36,18 @@ export const COLUMNS: readonly Column[] = [
     ),
     title: ({ clientInfo }) => `${clientInfo.name} ${clientInfo.version}`,
   },
-  { label: 'User', key: ({ userName = '' }) => userName, class: is(''), cell: ({ userName }) => userName ?? NONE },
-  { label: 'Session', key: ({ hash }) => hash, class: is('mono'), cell: ({ hash }) => hash },
+  { label: 'User', key: ({ userName = '' }) => userName, class: '', cell: ({ userName }) => userName ?? NONE },
+  { label: 'Session', key: ({ hash }) => hash, class: 'mono', cell: ({ hash }) => hash },
   {
     label: 'Revision',
     key: ({ protocolVersion }) => protocolVersion,
-    class: is(''),
+    class: '',
     cell: (row) => row.protocolVersion,
   },
   {
     label: 'Owner',
     key: ({ owner }) => nameOf(owner) ?? '',
-    class: is(''),
+    class: '',
     cell: ({ owner, status }) => (status === 'live' ? (nameOf(owner) ?? NONE) : NONE),
     title: ({ owner }) => nameOf(owner) ?? '',
   },
@@ -77,7 +65,7 @@ export const COLUMNS: readonly Column[] = [
   {
     label: 'Active',
     key: ({ activeAt }) => activeAt,
-    class: is('r nb'),
+    class: 'r nb',
     cell: ({ activeAt, exact: isExact }) => `${isExact === true ? '' : '~ '}${agoText(activeAt)}`,
     title: ({ activeAt }) => exact(activeAt),
     down: true,
@@ -85,7 +73,7 @@ export const COLUMNS: readonly Column[] = [
   {
     label: 'Age',
     key: ({ createdAt }) => createdAt,
-    class: is('r'),
+    class: 'r',
     cell: ({ createdAt }) => span(now.value - createdAt),
     title: ({ createdAt }) => exact(createdAt),
     down: true,
@@ -93,18 +81,18 @@ export const COLUMNS: readonly Column[] = [
   {
     label: 'Calls',
     key: ({ calls }) => known(calls),
-    class: is('r opt'),
+    class: 'r opt',
     cell: ({ calls }) => count(calls),
     down: true,
   },
   {
     label: 'Streams',
     key: ({ getStream, posts = 0 }) => (getStream === undefined ? -1 : Number(getStream) + posts),
-    class: is('r opt'),
+    class: 'r opt',
     cell: streamsText,
     down: true,
   },
-  { label: 'Size', key: (row) => known(row.bytes), class: is('r opt'), cell: (row) => bytes(row.bytes), down: true },
+  { label: 'Size', key: (row) => known(row.bytes), class: 'r opt', cell: (row) => bytes(row.bytes), down: true },
 ];
 
 /** What the list begins with: the latest activity first. */

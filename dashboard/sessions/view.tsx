@@ -3,6 +3,11 @@ import { computed, signal } from '@preact/signals';
 import { useEffect, useLayoutEffect } from 'preact/hooks';
 import type { SessionRow } from '../../src/dashboard/wire-pages.ts';
 import { count, ms } from '../format.ts';
+import { ListCells, ListHead, type Sort, sortedBy } from '../lists/columns.tsx';
+import { Facets, facetsOf } from '../lists/facets.tsx';
+import { FilterField } from '../lists/filter-field.tsx';
+import { toggled } from '../lists/filter.ts';
+import { VirtualList } from '../lists/virtual-list.tsx';
 import { connection, nameOf, now, paused } from '../state/model.ts';
 import { go, replaceRoute, route } from '../state/route.ts';
 import { Icon } from '../ui/icon.tsx';
@@ -11,13 +16,12 @@ import { storeTotal, total } from '../fleet/sums.ts';
 import { ClientsView } from './clients.tsx';
 import { Eras } from './eras.tsx';
 import { COLUMNS, FIRST_SORT } from './columns.tsx';
-import { Facets, facetsOf } from './facets.tsx';
-import { type Filtered, parseFilter, toggled } from './filter.ts';
+import { FACETS } from './facets.ts';
+import { type Filtered, parseFilter } from './filter.ts';
 import { followRows, liveRow, liveTick, opened, rescan, scan, scanError, scanning, scanOn } from './scan.ts';
-import { VirtualList } from './virtual-list.tsx';
 
 const query = signal('');
-const sort = signal(FIRST_SORT);
+const sort = signal<Sort>(FIRST_SORT);
 
 const withOwner = (row: SessionRow): Filtered => ({
   ...row,
@@ -29,20 +33,16 @@ const found = computed(() => {
   const { rows = [], at = 0 } = scan.value ?? {};
   const { fits, unknown } = parseFilter(query.value, at);
   const fitting = rows.map(withOwner).filter(fits);
-  return { rows: fitting, unknown, facets: facetsOf(fitting) };
+  return { rows: fitting, unknown, facets: facetsOf(fitting, FACETS) };
 });
 
-const sorted = computed(() => {
-  const { column, down } = sort.value;
-  const key = COLUMNS[column]?.key ?? (() => 0);
-  const keyed = found.value.rows.map(({ ownerName: _name, ...row }) => ({
-    row: row as SessionRow,
-    key: key(row as SessionRow),
-  }));
-  const sign = down ? -1 : 1;
-  keyed.sort((a, b) => (a.key < b.key ? -sign : a.key > b.key ? sign : b.row.createdAt - a.row.createdAt));
-  return keyed.map(({ row }) => row);
-});
+const sorted = computed(() =>
+  sortedBy(
+    found.value.rows.map(({ ownerName: _name, ...row }) => row as SessionRow),
+    COLUMNS,
+    sort.value,
+  ),
+);
 
 function setQuery(text: string): void {
   query.value = text;
@@ -56,52 +56,13 @@ function Cells({ row: scanned }: { row: SessionRow }) {
   const row = liveRow(scanned);
   return (
     <>
-      {COLUMNS.map(({ label, class: name, cell, title }) => (
-        <span key={label} role="gridcell" class={name(row)} title={title?.(row)}>
-          {cell(row)}
-        </span>
-      ))}
+      <ListCells columns={COLUMNS} row={row} />
       <span class="nc" aria-hidden="true">
         {row.userName ?? 'no user'}, {row.status === 'live' ? (nameOf(row.owner) ?? 'live') : 'in the store'}
       </span>
     </>
   );
 }
-
-function Head() {
-  const { column, down } = sort.value;
-  return (
-    <div role="rowgroup" class="vheadbox">
-      <div class="vhead" role="row">
-        {COLUMNS.map(({ label, class: name, down: startsDown }, k) => (
-          <span
-            key={label}
-            role="columnheader"
-            class={/\br\b/.test(name(NO_ROW)) ? name(NO_ROW) : ''}
-            aria-sort={k === column ? (down ? 'descending' : 'ascending') : undefined}
-          >
-            <button
-              type="button"
-              onClick={() => (sort.value = { column: k, down: k === column ? !down : startsDown === true })}
-            >
-              {label}
-              {k === column && (down ? ' ↓' : ' ↑')}
-            </button>
-          </span>
-        ))}
-      </div>
-    </div>
-  );
-}
-
-const NO_ROW: SessionRow = {
-  hash: '',
-  status: 'live',
-  clientInfo: { name: '', version: '' },
-  protocolVersion: '',
-  createdAt: 0,
-  activeAt: 0,
-};
 
 function ScanLine() {
   const { value } = scan;
@@ -191,21 +152,11 @@ function List() {
         <div class="listbar">
           <h1 class="sr">Sessions</h1>
           <Eras on="sessions" />
-          <input
-            class="field"
-            type="search"
-            id="filter"
-            value={query.value}
+          <FilterField
+            label="Filter sessions"
             placeholder="client:cursor owner:web-2 idle>10m, or any word"
-            aria-label="Filter sessions"
-            autocomplete="off"
-            spellcheck={false}
-            onInput={(event) => setQuery(event.currentTarget.value)}
-            onKeyDown={(event) => {
-              if (event.key !== 'ArrowDown' && event.key !== 'Enter') return;
-              event.preventDefault();
-              document.querySelector<HTMLElement>('.vlist')?.focus();
-            }}
+            value={query.value}
+            set={setQuery}
           />
         </div>
         <ScanLine />
@@ -213,7 +164,8 @@ function List() {
           label="Sessions"
           items={sorted.value}
           columns={COLUMNS.length}
-          head={<Head />}
+          listed={sorted.value}
+          head={<ListHead columns={COLUMNS} sort={sort} />}
           row={(row) => <Cells row={row} />}
           empty={<Empty />}
           open={open}

@@ -1,16 +1,16 @@
 /** What the page shows, from its address: `#/sessions?q=owner:web-2`, `#/sessions/<hash>`. */
 import { computed, signal } from '@preact/signals';
 
-export type View = 'fleet' | 'sessions' | 'refusals';
+export type View = 'fleet' | 'sessions' | 'refusals' | 'tasks';
 
 export interface Route {
   readonly view: View;
-  /** The hash of a session. */
+  /** The hash of a session or a task. */
   readonly id: string | undefined;
   readonly query: URLSearchParams;
 }
 
-const VIEWS: ReadonlySet<string> = new Set(['fleet', 'sessions', 'refusals'] satisfies View[]);
+const VIEWS: ReadonlySet<string> = new Set(['fleet', 'sessions', 'refusals', 'tasks'] satisfies View[]);
 
 const address = signal(location.hash);
 

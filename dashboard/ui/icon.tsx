@@ -14,6 +14,8 @@ export type IconName =
   | 'refused'
   | 'fleet'
   | 'sessions'
+  | 'task'
+  | 'ask'
   | 'done'
   | 'more'
   | 'right'

@@ -71,7 +71,7 @@ const MAY_IMPORT = {
     'options',
     'protocol',
   ],
-  dashboard: ['observe', 'limits', 'listen', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
+  dashboard: ['observe', 'limits', 'listen', 'tasks', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
   sealed: ['options', 'protocol'],
   otel: ['observe', 'endpoint', 'options', 'protocol'],
   testing: ['endpoint', 'definition', 'tasks', 'eras', 'stores', 'options', 'protocol'],

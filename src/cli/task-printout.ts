@@ -2,61 +2,21 @@
  * Formats tasks for `sojourn tasks`. Payloads are left out: arguments, headers, questions, answers, recorded steps,
  * results and the messages of errors. What a task says of its progress is printed, because it is made to be shown.
  */
-import { ERROR_CODES } from '../errors.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
-import { userName } from '../shown.ts';
 import type { EndedRecord, InstanceLease, StoredRecord } from '../stores/store.ts';
+import { MESSAGE_FIELD, readBody, readOutcome } from '../tasks/task-record.ts';
 import {
-  answerField,
-  hasOpenQuestions,
-  MESSAGE_FIELD,
-  questionField,
-  readBody,
-  readHead,
-  readOutcome,
-  type TaskHead,
-  type TaskOutcome,
-} from '../tasks/task-record.ts';
+  errorOf,
+  questionsOf,
+  STATUSES,
+  type TaskStatus,
+  taskSummary,
+  type TaskSummary,
+} from '../tasks/task-summary.ts';
 import { detailLines, instanceText, json, row, timestamp } from './session-printout.ts';
 
-/**
- * The protocol has `working` and `input_required`. For its client a task of the other statuses is `working` too.
- * `queued`: no instance has it. `detached`: work elsewhere ends it. `orphaned`: its instance died. An instance takes a
- * queued or orphaned task soon, or ends it.
- */
-const STATUSES = ['working', 'input_required', 'queued', 'detached', 'orphaned'] as const;
-export type TaskStatus = (typeof STATUSES)[number];
 export type TaskCounts = Record<TaskStatus, number>;
 export const noTasks = (): TaskCounts =>
   Object.fromEntries(STATUSES.map((status) => [status, 0])) as Record<TaskStatus, number>;
-
-export type TaskSummary = ReturnType<typeof taskSummary>;
-
-/** `alive`: the instances that have a lease. */
-export function taskSummary(record: StoredRecord, alive: ReadonlySet<string>) {
-  const { id, user, owner, createdAt, stamp, expiresAt } = record;
-  const head = readHead(record.head);
-  return {
-    id,
-    /** A newer build has made a task without. */
-    tool: readBody(record.body)?.tool,
-    status: statusOf(record, head, alive),
-    ...(user !== null && { user, userName: userName(user) }),
-    ...(owner !== null && { owner }),
-    attempt: head?.attempt,
-    round: head?.round,
-    createdAt,
-    updatedAt: stamp,
-    expiresAt,
-  };
-}
-
-function statusOf({ fields, owner }: StoredRecord, head: TaskHead | undefined, alive: ReadonlySet<string>): TaskStatus {
-  if (hasOpenQuestions(fields)) return 'input_required';
-  if (head?.state === 'detached') return 'detached';
-  if (owner === null) return 'queued';
-  return alive.has(owner) ? 'working' : 'orphaned';
-}
 
 // ——— the list ———
 
@@ -162,13 +122,6 @@ function ownerText({ owner }: StoredRecord, lease: InstanceLease | undefined): s
 const dueText = ({ dueAt }: StoredRecord, isDue: boolean): string =>
   dueAt === null ? 'no' : `${isDue ? 'yes, since' : 'no, from'} ${timestamp(dueAt)}${isDue ? '' : ' on'}`;
 
-function questionsOf({ fields }: StoredRecord) {
-  const prefix = questionField('');
-  const asked = Object.keys(fields).filter((name) => name.startsWith(prefix));
-  const names = asked.map((name) => name.slice(prefix.length)).toSorted();
-  return names.map((name) => ({ name, answered: fields[answerField(name)] !== undefined }));
-}
-
 /** Bytes of the texts of a task. */
 function bytesOf({ head, body, fields }: StoredRecord, steps: StoredRecord | undefined) {
   const [call, own] = [Buffer.byteLength(body), sizeOf(fields)];
@@ -212,13 +165,4 @@ export function endedTask(record: EndedRecord, asJson: boolean): string {
     ['ended', timestamp(endedAt)],
     ['kept until', timestamp(keptUntil)],
   ]);
-}
-
-/** What this package gives as a reason. A handler may have written anything into the data of its error. */
-const REASONS: ReadonlySet<unknown> = new Set(ERROR_CODES.map((code) => code.toLowerCase()));
-
-function errorOf({ error }: TaskOutcome): { readonly errorCode: number; readonly reason?: string } | undefined {
-  if (error === undefined) return undefined;
-  const reason = isObject(error.data) ? error.data['reason'] : undefined;
-  return { errorCode: error.code, ...(REASONS.has(reason) && { reason: String(reason) }) };
 }

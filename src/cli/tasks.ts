@@ -9,6 +9,7 @@ import { systemRandom } from '../options/system.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import { readHead } from '../tasks/task-record.ts';
 import { TaskStore } from '../tasks/task-store.ts';
+import { taskSummary } from '../tasks/task-summary.ts';
 import type { Terminal } from './confirmation.ts';
 import { EXIT, Failure } from './failure.ts';
 import { openStore, recordPages, type StoreRequest } from './opened-store.ts';
@@ -22,7 +23,6 @@ import {
   taskEnd,
   taskLine,
   taskRow,
-  taskSummary,
   taskTableHead,
   type TaskSurroundings,
 } from './task-printout.ts';

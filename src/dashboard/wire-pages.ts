@@ -189,6 +189,97 @@ export interface RefusedCaller {
   readonly lastAt: number;
 }
 
+/** One part of a scan, at most 100 tasks that have not ended. The page asks for the next part until it has 2,000. */
+export interface TaskPage {
+  readonly at: number;
+  readonly tasks: readonly TaskRow[];
+  /** Absent: the scan is complete. */
+  readonly nextCursor?: string;
+}
+
+/** Some fields of `sojourn tasks ls --json`, and how the task runs. */
+export interface TaskRow {
+  readonly hash: string;
+  /** Absent: another build has made it. */
+  readonly tool?: string;
+  /** `orphaned`: its owner died. An instance takes a queued or orphaned task soon, or ends it. */
+  readonly status: 'working' | 'input_required' | 'queued' | 'detached' | 'orphaned';
+  /** Only with `running` an instance holds it. */
+  readonly state?: 'running' | 'parked' | 'queued' | 'detached';
+  readonly owner?: string;
+  readonly userName?: string;
+  readonly attempt?: number;
+  readonly maxAttempts?: number;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** ms since 1970; `null`: never. */
+  readonly expiresAt: number | null;
+  /** What its client shows, cut. */
+  readonly message?: string;
+  /** Where no instance holds it: how many steps are recorded. */
+  readonly steps?: number;
+  /** Names of questions without an answer, at most 3. */
+  readonly asks?: readonly string[];
+}
+
+/** At most 1,000 of an instance. */
+export interface RunningTasks {
+  readonly at: number;
+  readonly tasks: readonly RunningTask[];
+}
+
+export interface RunningTask {
+  readonly hash: string;
+  /** How many steps are recorded. */
+  readonly steps: number;
+  /** Steps that have not ended, at most 8. */
+  readonly now: readonly { readonly name: string; readonly begin: number }[];
+}
+
+/** One task. With `ended`, only `tool`, `message` and `createdAt` may be there besides. */
+export interface TaskDetail extends Partial<Omit<TaskRow, 'hash' | 'asks'>> {
+  readonly hash: string;
+  readonly at: number;
+  readonly ended?: {
+    /** `expired`: its time was over. `unreadable`: another build has ended it. */
+    readonly status: 'completed' | 'failed' | 'cancelled' | 'expired' | 'unreadable';
+    readonly at: number;
+    /** A JSON-RPC code, and the reason that this package gives. */
+    readonly errorCode?: number;
+    readonly reason?: string;
+  };
+  readonly round?: number;
+  /** Whether it may run again after a crash; absent: as the hints of its tool say. */
+  readonly resume?: boolean;
+  /** Names and methods; never texts or answers. */
+  readonly questions?: readonly { readonly name: string; readonly method?: string; readonly answered: boolean }[];
+  /** Bytes of its record, and of what its runs have recorded. */
+  readonly bytes?: number;
+  readonly stepBytes?: number;
+  /** The latest 16 runs of its handler, oldest first. A run without an end was cut, or is not over. */
+  readonly runs?: readonly TaskRunSpan[];
+  /** How many steps are recorded, and the latest 200, oldest first. */
+  readonly steps?: number;
+  readonly bars?: readonly TaskBar[];
+}
+
+export interface TaskRunSpan {
+  readonly run: number;
+  readonly attempt: number;
+  readonly round: number;
+  readonly owner?: string;
+  readonly begin: number;
+  readonly end?: number;
+}
+
+export interface TaskBar {
+  readonly name: string;
+  readonly run: number;
+  readonly begin: number;
+  /** Absent: it is not recorded yet. */
+  readonly ms?: number;
+}
+
 /** What `sojourn demo` runs. Only its front answers `GET api/demo` and `POST api/demo/<name>/<deed>`. */
 export interface DemoState {
   readonly instances: readonly { readonly name: string; readonly state: DemoInstanceState }[];

@@ -9,9 +9,13 @@
  *     GET  api/sessions/<hash>           `SessionDetail`; 404: unknown to the store
  *     GET  api/clients                   `SessionlessClients`
  *     GET  api/refusals                  `Refusals`
+ *     GET  api/tasks?cursor=             `TaskPage`: one part of a scan of the store
+ *     GET  api/running                   `RunningTasks`: what the owners of tasks know
+ *     GET  api/tasks/<hash>              `TaskDetail`; 404: unknown to the store
  *     POST api/sessions/<hash>/end       `Done`
  *     POST api/sessions/<hash>/payloads  `PayloadsOn`
  *     POST api/instances/<id>/drain      `Done`
+ *     POST api/tasks/<hash>/cancel       `Done`
  *
  * Addresses are relative to the page, which is served at `<prefix>/`, with the slash at its end. Each event of a stream
  * has its type as `event:` and one line of JSON as `data:`. A stream needs no position: what was missed is in the
@@ -21,8 +25,8 @@
  * 401: a token is missing or wrong; every failure has the body `Failure`.
  *
  * A member that is absent has no source here: the page shows `–`. Times (`at`, `…At`) are ms since 1970 by the clock of
- * the server that answers. `hash` is the 12-digit hash of a session id, as in log lines. Raw ids are never sent.
- * `instance`, `owner`, `from`, `to`: ids of instances; `fleet` has what they are called.
+ * the server that answers. `hash` is the 12-digit hash of the id of a session or a task, as in log lines. Raw ids are
+ * never sent. `instance`, `owner`, `from`, `to`: ids of instances; `fleet` has what they are called.
  */
 
 /** `event: hello`. Who answers, and what the page may do. */
@@ -50,6 +54,8 @@ export interface Hello {
   readonly drainMs?: number;
   /** `false`: payloads cannot be shown. `keys`: keys, types and lengths. `values`: also values, redacted. */
   readonly payloads?: false | 'keys' | 'values';
+  /** The option `tasks` is set there. */
+  readonly tasks?: true;
 }
 
 /** `event: fleet`. The deployment now. */
@@ -66,6 +72,8 @@ export interface Fleet {
   readonly reasons?: number;
   /** Clients without a session that were seen in the last 15 minutes. */
   readonly clients?: number;
+  /** Tasks that have not ended. */
+  readonly tasks?: number;
 }
 
 export interface FleetInstance {

@@ -16,7 +16,7 @@ interface EndpointParts {
 }
 
 export function dashboardParts({ core, loader, options, held, endpoint }: EndpointParts): DashboardParts {
-  const { registry, instance, store, legacy, shutdown } = core;
+  const { registry, instance, store, legacy, shutdown, tasks } = core;
   const { store: given } = options;
   // A store that was opened before did not know that its calls would be timed.
   if (given !== undefined && !given.inProcess)
@@ -32,6 +32,7 @@ export function dashboardParts({ core, loader, options, held, endpoint }: Endpoi
     registry,
     instance,
     store,
+    tasks: tasks?.tasks,
     held,
     running: shutdown.sessionless,
     health: () => endpoint.health(),

@@ -112,7 +112,7 @@ export class OwnTask {
       lost: () => run.stop('another instance runs it'),
       isOver: () => this.#isOver,
     };
-    this.steps = new Steps(id, user, stepsHost, steps);
+    this.steps = new Steps(id, user, stepsHost, head, steps);
     this.#every(RENEW_MS, () => this.#renew());
     this.#after(restMs, () => run.stop('its time is over'));
   }
@@ -195,7 +195,8 @@ export class OwnTask {
   ): void {
     this.#leave();
     const { attempt, round } = this.head;
-    const head = headText({ state, attempt, round: state === 'parked' ? round + 1 : round });
+    const { count: steps } = this.steps;
+    const head = headText({ state, attempt, round: state === 'parked' ? round + 1 : round, steps });
     const waits = state === 'detached' || (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
     const due = { inMs: waits ? null : inMs, seen: this.#rung };
     const stamp = this.#now();

@@ -1,11 +1,13 @@
 /**
  * What the runs of one task have recorded: results of steps, and the state of the task. A record of the kind `STEPS`,
  * with the id of the task and its own owner, so that a run that has lost its task records nothing more. Created
- * with the first value. The next run claims it.
+ * with the first value. The next run claims it. It has the times of the runs and steps as well (`step-times.ts`).
  */
 import { OwnedRecord } from '../durable/owned-record.ts';
 import { stepInvalid } from '../errors.ts';
 import { type MaybePromise, RECORD_VERSION, type Records, type StoredRecord } from '../stores/store.ts';
+import { jsonOfStep, readRuns, RUNS_FIELD, type RunTimes, runsText, stepText, type StepTimes } from './step-times.ts';
+import type { TaskHead } from './task-record.ts';
 
 const MOST_BYTES = 1_048_576;
 const MOST_VALUES = 1_000;
@@ -36,25 +38,60 @@ export class Steps {
   readonly #user: string | null;
   readonly #host: StepsHost;
   readonly #values: Map<string, string>;
+  /** The last of them is this one. */
+  readonly #runs: readonly RunTimes[];
+  #areRunsStored = false;
+  /** Steps of this run that have not ended, with the times at which they began. */
+  readonly #running = new Map<string, number>();
   #owned: OwnedRecord | undefined;
   #bytes = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   /** `claimed`: what earlier runs have recorded. */
-  constructor(id: string, user: string | null, host: StepsHost, claimed?: StoredRecord) {
+  constructor(
+    id: string,
+    user: string | null,
+    host: StepsHost,
+    { attempt, round }: Pick<TaskHead, 'attempt' | 'round'>,
+    claimed?: StoredRecord,
+  ) {
     this.#id = id;
     this.#user = user;
     this.#host = host;
-    this.#values = new Map(Object.entries(claimed?.fields ?? {}));
+    const { [RUNS_FIELD]: runs, ...values } = claimed?.fields ?? {};
+    this.#values = new Map(Object.entries(values));
     for (const [name, json] of this.#values) this.#bytes += sizeOf(name, json);
+    const before = readRuns(runs);
+    const owner = host.owner();
+    this.#runs = [...before, { run: (before.at(-1)?.run ?? 0) + 1, attempt, round, begin: host.now(), owner }];
     if (claimed === undefined) return;
-    const fence = { epoch: claimed.epoch, owner: host.owner() };
-    this.#owned = new OwnedRecord(host.records, id, fence);
+    this.#owned = new OwnedRecord(host.records, id, { epoch: claimed.epoch, owner });
+    this.#last = this.#store({}).catch(() => {});
   }
 
   /** JSON; `undefined`: nothing is recorded. */
   get(kind: StepKind, name: string): string | undefined {
-    return this.#values.get(kind + name);
+    const text = this.#values.get(kind + name);
+    return kind === 's' && text !== undefined ? jsonOfStep(text) : text;
+  }
+
+  /** How many steps are recorded. */
+  get count(): number {
+    let count = 0;
+    for (const field of this.#values.keys()) if (field.startsWith('s')) count += 1;
+    return count;
+  }
+
+  get running(): ReadonlyMap<string, number> {
+    return this.#running;
+  }
+
+  begins(name: string): void {
+    this.#running.set(name, this.#host.now());
+  }
+
+  ends(name: string): void {
+    this.#running.delete(name);
   }
 
   /** Throws for a name or a value that cannot be recorded, before anything runs. */
@@ -67,40 +104,54 @@ export class Steps {
   }
 
   /** Resolves when the value is stored. */
-  record(kind: StepKind, name: string, json: string): Promise<void> {
-    if (this.#host.isOver()) return Promise.reject(stepInvalid(name, OVER));
+  async record(kind: StepKind, name: string, json: string): Promise<void> {
+    if (this.#host.isOver()) throw stepInvalid(name, OVER);
     const field = kind + name;
+    const text = kind === 's' ? stepText(this.#timesOf(name), json) : json;
     const before = this.#values.get(field);
-    const bytes = this.#bytes + sizeOf(field, json) - (before === undefined ? 0 : sizeOf(field, before));
+    const bytes = this.#bytes + sizeOf(field, text) - (before === undefined ? 0 : sizeOf(field, before));
     if (bytes > MOST_BYTES)
-      return Promise.reject(
-        stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`),
-      );
+      throw stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`);
     this.#bytes = bytes;
-    this.#values.set(field, json);
-    const stored = this.#last.catch(() => {}).then(() => this.#store(field, json));
+    this.#values.set(field, text);
+    const stored = this.#last.catch(() => {}).then(() => this.#store({ [field]: text }));
     this.#last = stored;
-    return stored;
+    if (!(await stored)) throw stepInvalid(name, OVER);
   }
 
-  async #store(field: string, json: string): Promise<void> {
+  #timesOf(name: string): StepTimes {
+    const now = this.#host.now();
+    const begin = this.#running.get(name) ?? now;
+    return { run: this.#run.run, begin, ms: now - begin };
+  }
+
+  get #run(): RunTimes {
+    return this.#runs.at(-1) as RunTimes;
+  }
+
+  /** `false`: another instance has it, or it has ended. */
+  async #store(values: Readonly<Record<string, string>>): Promise<boolean> {
     const { records, reach, lost, isOver } = this.#host;
-    if (this.#owned === undefined && (await this.#create(field, json))) return isOver() ? this.#end() : undefined;
+    const fields = this.#areRunsStored ? values : { ...values, [RUNS_FIELD]: runsText(this.#runs) };
+    if (this.#owned === undefined && (await this.#create(fields))) {
+      this.#areRunsStored = true;
+      if (isOver()) await this.#end();
+      return true;
+    }
     const owned = this.#owned;
-    const change = { fields: { [field]: json } };
-    const saved = owned && (await reach(() => owned.write((fence) => records().save(this.#id, fence, change))));
-    if (saved === 'written' || saved === 'rung') return;
-    lost();
-    throw stepInvalid(field.slice(1), OVER);
+    const saved = owned && (await reach(() => owned.write((fence) => records().save(this.#id, fence, { fields }))));
+    this.#areRunsStored = saved === 'written' || saved === 'rung';
+    if (!this.#areRunsStored) lost();
+    return this.#areRunsStored;
   }
 
   /** `false`: it exists. A reply may have been lost, and then this instance owns it. */
-  async #create(field: string, json: string): Promise<boolean> {
+  async #create(fields: Readonly<Record<string, string>>): Promise<boolean> {
     const { records, reach, owner, now, restMs } = this.#host;
     const fence = { epoch: 1, owner: owner() };
     const at = now();
     const record = { v: RECORD_VERSION, id: this.#id, ...fence, user: this.#user, head: '', body: '', createdAt: at };
-    const made = await reach(() => records().create({ ...record, fields: { [field]: json }, stamp: at }, restMs()));
+    const made = await reach(() => records().create({ ...record, fields, stamp: at }, restMs()));
     this.#owned = new OwnedRecord(records, this.#id, fence);
     return made === 'created';
   }
@@ -120,8 +171,10 @@ export class Steps {
     await this.settled();
     const owned = this.#owned;
     if (owned === undefined) return;
-    const { records, reach } = this.#host;
-    await reach(() => owned.write((fence) => records().save(this.#id, fence, { release: true })));
+    const { records, reach, now } = this.#host;
+    const runs = [...this.#runs.slice(0, -1), { ...this.#run, end: now() }];
+    const change = { release: true, fields: { [RUNS_FIELD]: runsText(runs) } } as const;
+    await reach(() => owned.write((fence) => records().save(this.#id, fence, change)));
   }
 
   /** The task has ended. */

@@ -16,6 +16,7 @@ import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord 
 import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
+import { RUNS_FIELD, runsText } from './step-times.ts';
 import { REFUSED_MS, type RunRequest, type TaskRun } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
 import type { ClaimedTask, TaskHints, Tasks } from './tasks.ts';
@@ -172,8 +173,8 @@ export class TakeOver {
       if (found === undefined && !isLost) return undefined;
       if (found === undefined) {
         const at = this.#tasks.options.timeProvider.now();
-        const empty = { v: RECORD_VERSION, id, epoch: 1, owner: me, user, head: '', body: '', fields: {} };
-        const record = { ...empty, createdAt: at, stamp: at };
+        const empty = { v: RECORD_VERSION, id, epoch: 1, owner: me, user, head: '', body: '' };
+        const record = { ...empty, fields: firstRun(task), createdAt: at, stamp: at };
         if ((await this.#store.steps.create(record, restMs)) === 'created')
           return { ...record, expiresAt: null, dueAt: null, rung: 0 };
       } else {
@@ -234,4 +235,11 @@ export class TakeOver {
   stop(): void {
     this.#tasks.options.timeProvider.clearTimeout(this.#timer);
   }
+}
+
+/** The run that died before it had recorded anything. Of later ones it is not known when they began. */
+function firstRun({ head, createdAt: begin, owner }: StoredRecord): Readonly<Record<string, string>> {
+  const { attempt, round } = readHead(head) ?? {};
+  if (owner === null || attempt !== 1 || round !== 1) return {};
+  return { [RUNS_FIELD]: runsText([{ run: 1, attempt, round, begin, owner }]) };
 }

@@ -115,10 +115,15 @@ export class TaskHandle implements RunningTask {
     steps?.checkName('s', name);
     const known = steps?.get('s', name);
     if (known !== undefined) return JSON.parse(known) as T;
-    const value = await run(`${this.id ?? this.#callId}:${name}`);
-    const json = jsonOf(name, value);
-    await steps?.record('s', name, json);
-    return JSON.parse(json) as T;
+    steps?.begins(name);
+    try {
+      const value = await run(`${this.id ?? this.#callId}:${name}`);
+      const json = jsonOf(name, value);
+      await steps?.record('s', name, json);
+      return JSON.parse(json) as T;
+    } finally {
+      steps?.ends(name);
+    }
   }
 
   #once(used: string, name: string): void {

@@ -23,17 +23,20 @@ export interface TaskHead {
   readonly attempt: number;
   /** 1, and 1 more each time that its client has answered. */
   readonly round: number;
+  /** How many steps were recorded when its last run released it, to be shown. */
+  readonly steps?: number;
 }
 
-const HEAD = /^(running|parked|queued|detached) ([1-9]\d{0,8}) ([1-9]\d{0,8})$/;
+const HEAD = /^(running|parked|queued|detached) ([1-9]\d{0,8}) ([1-9]\d{0,8})(?: (\d{1,8}))?$/;
 
-export const headText = ({ state, attempt, round }: TaskHead): string => `${state} ${attempt} ${round}`;
+export const headText = ({ state, attempt, round, steps }: TaskHead): string =>
+  `${state} ${attempt} ${round}${steps === undefined ? '' : ` ${steps}`}`;
 
 export function readHead(text: string): TaskHead | undefined {
-  const [, state, attempt, round] = HEAD.exec(text) ?? [];
-  return state === undefined
-    ? undefined
-    : { state: state as TaskState, attempt: Number(attempt), round: Number(round) };
+  const [, state, attempt, round, steps] = HEAD.exec(text) ?? [];
+  if (state === undefined) return undefined;
+  const head = { state: state as TaskState, attempt: Number(attempt), round: Number(round) };
+  return { ...head, ...(steps !== undefined && { steps: Number(steps) }) };
 }
 
 /** How a task is run, as its author said. What is absent is a default of the endpoint. */
@@ -74,6 +77,14 @@ export function readBody(body: string): KeptTask | undefined {
   if (!isObject(kept) || kept['v'] !== VERSION) return undefined;
   const auth = authOf(kept);
   return { ...(kept as unknown as KeptTask), ...(auth !== undefined && { auth }) };
+}
+
+const REQUEST = ',"request":';
+
+/** What is before the request, which may be long. In a string each quote has a backslash. */
+export function readSettings(body: string): (TaskSettings & Pick<KeptTask, 'tool'>) | undefined {
+  const kept = parsed(`${body.slice(0, Math.max(0, body.indexOf(REQUEST)))}}`);
+  return isObject(kept) && kept['v'] === VERSION ? (kept as unknown as KeptTask) : undefined;
 }
 
 function parsed(text: string): unknown {

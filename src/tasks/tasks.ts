@@ -119,6 +119,11 @@ export class Tasks implements RunHost, OwnTaskHost {
     return this.#runs.get(id);
   }
 
+  /** Those whose handlers run here. */
+  *running(): Iterable<OwnTask> {
+    for (const { task } of this.#runs.values()) if (task !== undefined) yield task;
+  }
+
   /** Runs that a drain waits for: their handlers do not run again. */
   get held(): number {
     let count = 0;

@@ -6,7 +6,16 @@ import { readFileSync, existsSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Refusals, SessionDetail, SessionPage, SessionRow, TimelineRow } from '../../src/dashboard/wire-pages.ts';
+import type {
+  Refusals,
+  SessionDetail,
+  SessionPage,
+  SessionRow,
+  TaskDetail,
+  TaskPage,
+  TaskRow,
+  TimelineRow,
+} from '../../src/dashboard/wire-pages.ts';
 import type { Fleet, FleetEvent, FleetInstance, Hello, HourBin, Stop, StopCall } from '../../src/dashboard/wire.ts';
 import { seededRandom } from '../../src/options/seeded-random.ts';
 
@@ -57,6 +66,7 @@ export interface FakeOptions {
 export class FakeFleet {
   readonly #random = seededRandom(20_261_122);
   readonly rows: Row[] = [];
+  readonly tasks: TaskRow[] = [];
   readonly lanes: Lane[] = [];
   readonly #events: FleetEvent[] = [];
   readonly #stops: Changed<Stop>[] = [];
@@ -78,6 +88,7 @@ export class FakeFleet {
     const now = Date.now();
     for (let k = 1; k <= this.#options.instances; k += 1) this.lanes.push(this.#lane(`web-${k}`, now - 41 * MINUTE_MS));
     for (let k = 0; k < this.#options.sessions; k += 1) this.rows.push(this.#row(now));
+    for (let k = 0; k < 40; k += 1) this.tasks.push(this.#task(k, now));
     for (let k = 120; k > 0; k -= 1) this.#hour.push(this.#bin(now - k * 30_000));
     this.#say('joined', 'web-1 joined (pid 4121)', now - 41 * MINUTE_MS);
     this.#timer = setInterval(() => this.tick(), STEP_MS);
@@ -132,6 +143,73 @@ export class FakeFleet {
       createdAt,
       activeAt: now - this.#below(now - createdAt),
       bytes: 1200 + this.#below(40_000),
+    };
+  }
+
+  #task(k: number, now: number): TaskRow {
+    const kinds: readonly (readonly [TaskRow['status'], TaskRow['state']])[] = [
+      ['working', 'running'],
+      ['input_required', 'parked'],
+      ['working', 'running'],
+      ['detached', 'detached'],
+      ['orphaned', 'running'],
+      ['queued', 'queued'],
+    ];
+    const [status, state = 'running'] = kinds[k % kinds.length] ?? ['working', 'running'];
+    const createdAt = now - 700_000 - this.#below(5_400_000);
+    return {
+      hash: this.#hex(12),
+      tool: this.#any(['render_report', 'import_repo', 'send_invoices']),
+      status,
+      state,
+      ...(state === 'running' && { owner: this.#any(this.lanes).id }),
+      userName: this.#any(USERS),
+      attempt: 1 + (k % 3),
+      maxAttempts: 5,
+      createdAt,
+      updatedAt: now - 250_000,
+      expiresAt: createdAt + 86_400_000,
+      ...(status === 'working' && { message: `frame ${this.#below(640)} of 640` }),
+      ...(status === 'input_required' && { asks: ['publish'] }),
+    };
+  }
+
+  #taskDetail({ asks: _, ...row }: TaskRow): TaskDetail {
+    const now = Date.now();
+    const [a, b] = [this.lanes[0]?.id ?? '', this.lanes[1]?.id ?? ''];
+    const bar = (name: string, run: number, ago: number, ms?: number) => ({
+      name,
+      run,
+      begin: now - ago,
+      ...(ms !== undefined && { ms }),
+    });
+    return {
+      ...row,
+      at: now,
+      round: 1,
+      resume: true,
+      questions:
+        row.status === 'input_required' ? [{ name: 'publish', method: 'elicitation/create', answered: false }] : [],
+      bytes: 4_100,
+      stepBytes: 51_000,
+      steps: 3,
+      runs: [
+        { run: 1, attempt: 1, round: 1, owner: b, begin: now - 630_000 },
+        {
+          run: 2,
+          attempt: 2,
+          round: 1,
+          owner: a,
+          begin: now - 373_000,
+          ...(row.owner === undefined && { end: now - 250_000 }),
+        },
+      ],
+      bars: [
+        bar('collect', 1, 630_000, 41_000),
+        bar('layout', 1, 588_000, 72_000),
+        bar('render', 2, 373_000, 110_000),
+        ...(row.owner === undefined ? [] : [bar('upload', 2, 250_000)]),
+      ],
     };
   }
 
@@ -234,6 +312,7 @@ export class FakeFleet {
       refused: 327,
       reasons: 2,
       clients: 2,
+      tasks: this.tasks.length,
     };
   }
 
@@ -374,6 +453,7 @@ export class FakeFleet {
       leaseMs: 3_000,
       drainMs: 25_000,
       payloads: 'keys',
+      tasks: true,
     };
   }
 
@@ -528,9 +608,12 @@ export class FakeFleet {
     if (action === 'end') this.rows.splice(at, 1);
     if (action !== undefined)
       return void json(action === 'payloads' ? { until: Date.now() + 300_000 } : { done: true });
+    const task = this.tasks.find(({ hash }) => hash === id);
+    if (what === 'tasks' && id !== '')
+      return void (task === undefined ? json({ error: 'unknown', message: '' }, 404) : json(this.#taskDetail(task)));
     if (what === 'sessions' && id !== '')
       return void (at < 0 ? json({ error: 'unknown', message: '' }, 404) : json(this.#detail(this.rows[at] as Row)));
-    if (what === 'sessions' && this.failsScans)
+    if ((what === 'sessions' || what === 'tasks') && this.failsScans)
       return void json({ error: 'store_away', message: 'The session store cannot be reached' }, 503);
     if (what === 'sessions') {
       const from = Number(searchParams.get('cursor') ?? 0);
@@ -541,6 +624,15 @@ export class FakeFleet {
       };
       return void json(page);
     }
+    if (what === 'tasks') {
+      const page: TaskPage = { at: Date.now(), tasks: this.tasks };
+      return void json(page);
+    }
+    if (what === 'running')
+      return void json({
+        at: Date.now(),
+        tasks: this.tasks.slice(0, 3).map(({ hash }) => ({ hash, steps: 3, now: [] })),
+      });
     if (what === 'refusals') return void json(this.#refusals());
     const clientInfo = { name: 'claude-code', version: '2.1.0' };
     return void json({

@@ -140,6 +140,53 @@ const VIEWS: readonly (readonly [name: string, open: (page: Page, fleet: FakeFle
       await page.getByText('What allows it').waitFor();
     },
   ],
+  [
+    'tasks',
+    async (page) => {
+      await page.keyboard.press('g');
+      await page.keyboard.press('t');
+      await page.getByText(/^40 of 40$/).waitFor();
+    },
+  ],
+  [
+    'one task, parked',
+    async (page) => {
+      await page.locator('.vrow').filter({ hasText: 'parked' }).first().click();
+      await page.getByText('no process holds it').or(page.getByText('Parked')).first().waitFor();
+    },
+  ],
+  [
+    'the end of a task',
+    async (page) => {
+      await page.getByRole('button', { name: 'Cancel task…' }).click();
+      await page.getByText('This cannot be undone').waitFor();
+    },
+  ],
+  [
+    'one task whose owner died',
+    async (page) => {
+      await page.keyboard.press('Escape');
+      await page.evaluate(() => (location.hash = '#/tasks?q=runs:owner-lost'));
+      await page.locator('.vrow').first().click();
+      await page.getByText('Its owner went away.').waitFor();
+    },
+  ],
+  [
+    'an unknown task',
+    async (page) => {
+      await page.evaluate(() => (location.hash = '#/tasks/aaaaaaaaaaaa'));
+      await page.getByText('does not know the task').waitFor();
+    },
+  ],
+  [
+    'tasks of a store that is away',
+    async (page, fleet) => {
+      fleet.failsScans = true;
+      await page.evaluate(() => (location.hash = '#/tasks'));
+      await page.getByText('The scan failed: The session store cannot be reached').waitFor();
+      fleet.failsScans = false;
+    },
+  ],
 ];
 
 let browser: Browser | undefined;

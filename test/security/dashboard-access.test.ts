@@ -13,8 +13,23 @@ import { countAttempts } from './attempts.ts';
 
 const attempts = countAttempts('bodies, headers, targets');
 
-const READS = ['stream', 'stream?rows', 'sessions', 'clients', 'refusals', 'sessions/0123456789ab'];
-const ACTIONS = ['sessions/0123456789ab/end', 'sessions/0123456789ab/payloads', 'instances/abc/drain'];
+const READS = [
+  'stream',
+  'stream?rows',
+  'sessions',
+  'clients',
+  'refusals',
+  'sessions/0123456789ab',
+  'tasks',
+  'running',
+  'tasks/0123456789ab',
+];
+const ACTIONS = [
+  'sessions/0123456789ab/end',
+  'sessions/0123456789ab/payloads',
+  'instances/abc/drain',
+  'tasks/0123456789ab/cancel',
+];
 
 const BAD_TOKENS = [
   {},

@@ -2,11 +2,20 @@
  * The API of the page, below `…/api/`: `wire.ts` and `wire-pages.ts` say what each answer is. The path before it may be
  * any prefix, and no part of a path is used for more than a comparison or a look into a map.
  */
+import { sessionHash } from '../../shown.ts';
 import { base64url, systemRandom } from '../../options/system.ts';
 import { SojournError } from '../../errors.ts';
 import { BUILD_VERSION } from '../../protocol/versions.ts';
 import type { Hello } from '../wire.ts';
-import type { Done, PayloadsOn, Refusals, RefusalReason, SessionlessClients } from '../wire-pages.ts';
+import type {
+  Done,
+  PayloadsOn,
+  Refusals,
+  RefusalReason,
+  RunningTask,
+  RunningTasks,
+  SessionlessClients,
+} from '../wire-pages.ts';
 import type { Access } from './access.ts';
 import type { Collector } from './collector.ts';
 import type { Fleet } from './fleet.ts';
@@ -20,6 +29,9 @@ import { answered, type DashboardRequest, failed, type Reply } from './request.t
 import { sessionDetail } from './session-detail.ts';
 import type { SessionRows } from './session-rows.ts';
 import { joinedClients } from './sessionless.ts';
+import type { StoredRows } from './stored-rows.ts';
+import { taskDetail } from './task-detail.ts';
+import { runningTasks, type TaskRows } from './task-rows.ts';
 
 /** Streams that are open at once: more pages than people look. Each may have two. */
 const STREAMS = 32;
@@ -42,6 +54,7 @@ interface ApiParts {
   readonly fleet: Fleet;
   readonly peers: Peers;
   readonly rows: SessionRows;
+  readonly tasks: TaskRows;
 }
 
 export class Api {
@@ -79,12 +92,17 @@ export class Api {
 
   async #look(request: DashboardRequest, [what = '', which]: readonly string[]): Promise<Reply | undefined> {
     const query = new URLSearchParams(request.query);
-    if (which !== undefined) return what === 'sessions' ? this.#session(which) : undefined;
+    if (which !== undefined)
+      return what === 'sessions' ? this.#session(which) : what === 'tasks' ? this.#task(which) : undefined;
     switch (what) {
       case 'stream':
         return this.#stream(request, query.has('rows'));
       case 'sessions':
-        return this.#sessions(query.get('cursor') || undefined);
+        return this.#page(this.#of.rows, query.get('cursor') || undefined);
+      case 'tasks':
+        return this.#page(this.#of.tasks, query.get('cursor') || undefined);
+      case 'running':
+        return this.#running();
       case 'clients':
         return this.#clients();
       case 'refusals':
@@ -107,7 +125,7 @@ export class Api {
 
   #hello(request: DashboardRequest): Hello {
     const { parts, given, access } = this.#of;
-    const { options, instance, storeKind } = parts;
+    const { options, instance, storeKind, tasks } = parts;
     const { served, payloads } = given;
     return {
       instance: instance.lease.id,
@@ -121,12 +139,13 @@ export class Api {
       waitMs: options.waitMs,
       leaseMs: options.leaseMs,
       payloads,
+      ...(tasks !== undefined && { tasks: true }),
     };
   }
 
-  async #sessions(cursor: string | undefined): Promise<Reply> {
+  async #page(rows: StoredRows, cursor: string | undefined): Promise<Reply> {
     if (cursor !== undefined && cursor.length > CURSOR_LENGTH) return failed(400, 'cursor', 'This is no cursor');
-    const page = await this.#of.rows.page(cursor);
+    const page = await rows.page(cursor);
     return page === undefined ? failed(400, 'cursor', 'This is no cursor') : answered(page);
   }
 
@@ -134,6 +153,23 @@ export class Api {
     const detail = HASH.test(hash) ? await sessionDetail(hash, this.#of) : undefined;
     if (detail === undefined) return failed(404, 'unknown', 'The store does not know this session');
     return answered(JSON.stringify(detail));
+  }
+
+  async #task(hash: string): Promise<Reply> {
+    const detail = HASH.test(hash) ? await taskDetail(hash, this.#of) : undefined;
+    return detail === undefined ? unknownTask() : answered(JSON.stringify(detail));
+  }
+
+  async #running(): Promise<Reply> {
+    const { fleet, peers, parts } = this.#of;
+    await fleet.look();
+    const answers = await peers.ask(fleet.others, 'tasks');
+    const others = answers.flatMap(([, answer]) => (Array.isArray(answer) ? (answer as RunningTask[]) : []));
+    const running: RunningTasks = {
+      at: parts.options.timeProvider.now(),
+      tasks: [...runningTasks(parts), ...others],
+    };
+    return answered(JSON.stringify(running));
   }
 
   async #clients(): Promise<Reply> {
@@ -182,8 +218,20 @@ export class Api {
       return (await this.#of.parts.terminate(id)) ? done() : failed(409, 'ended', 'The session has ended already');
     }
     if (name === 'sessions payloads' && HASH.test(which)) return this.#payloads(which);
+    if (name === 'tasks cancel' && HASH.test(which)) return this.#cancel(which);
     if (name === 'instances drain' && INSTANCE.test(which)) return this.#drain(which);
     return undefined;
+  }
+
+  async #cancel(hash: string): Promise<Reply> {
+    const { tasks, parts } = this.#of;
+    if (parts.tasks === undefined) return failed(409, 'tasks', 'This instance runs without the option tasks');
+    const id = await tasks.idOf(hash);
+    if (id === undefined) return unknownTask();
+    parts.options.logger.info({ task: sessionHash(id) }, 'A task is cancelled, as the dashboard ordered');
+    return (await parts.tasks.end(id, { status: 'cancelled' }))
+      ? done()
+      : failed(409, 'ended', 'The task has ended already');
   }
 
   async #payloads(hash: string): Promise<Reply> {
@@ -218,6 +266,8 @@ export class Api {
     return failed(409, 'not_sent', 'The order was not sent: it has left, or has no dashboard and runs in this process');
   }
 }
+
+const unknownTask = (): Reply => failed(404, 'unknown', 'The store does not know this task');
 
 function done(): Reply {
   const answer: Done = { done: true };

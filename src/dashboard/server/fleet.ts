@@ -294,6 +294,7 @@ export class Fleet implements HearsReports {
     const at = this.#time.now();
     const reports = this.#instances.reports;
     const latencies = joined(reports.map((report) => report.latencies));
+    const { tasks } = this.#counts;
     const refused = reports.reduce((sum, report) => sum + report.refused.times, 0);
     return {
       at,
@@ -304,6 +305,7 @@ export class Fleet implements HearsReports {
       reasons: new Set(reports.flatMap((report) => report.refused.reasons)).size,
       // A client may be known to several.
       clients: Math.max(0, ...reports.map((report) => report.clients)),
+      ...(tasks !== undefined && { tasks }),
     };
   }
 

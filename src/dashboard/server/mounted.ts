@@ -19,6 +19,7 @@ import { Reports } from './report.ts';
 import { type DashboardRequest, failed, type Reply } from './request.ts';
 import { timelinePart } from './session-detail.ts';
 import { SessionRows } from './session-rows.ts';
+import { runningTasks, TaskRows } from './task-rows.ts';
 
 export { serveFetch, serveNode } from './faces.ts';
 
@@ -27,6 +28,7 @@ export class Collecting implements Answers {
   readonly parts: DashboardParts;
   readonly collector: Collector;
   readonly rows: SessionRows;
+  readonly tasks: TaskRows;
   readonly peers: Peers;
   readonly fleet: Fleet;
   readonly #instances: KnownInstances;
@@ -36,6 +38,7 @@ export class Collecting implements Answers {
     const { options, registry, instance } = parts;
     this.collector = new Collector(options.timeProvider, registry, options.notices, instance.lease);
     this.rows = new SessionRows(parts);
+    this.tasks = new TaskRows(parts);
     const reports = new Reports(parts, this.collector);
     const changed = new ChangedRows(this.collector, this.rows);
     const instances = new KnownInstances(instance.lease);
@@ -57,6 +60,8 @@ export class Collecting implements Answers {
         return this.collector.payloads.begin(of) ?? null;
       case 'drain':
         return this.#drainHere(of);
+      case 'tasks':
+        return runningTasks(this.parts, of);
     }
   }
 
@@ -81,11 +86,12 @@ export class Collecting implements Answers {
     this.peers.stop();
     this.collector.stop();
     this.rows.clear();
+    this.tasks.clear();
   }
 }
 
 const API = '/api/';
-const ROUTES = new Set(['stream', 'sessions', 'clients', 'refusals', 'instances']);
+const ROUTES = new Set(['stream', 'sessions', 'clients', 'refusals', 'instances', 'tasks', 'running']);
 
 export class Mounted implements DashboardHandler {
   readonly #access: Access;
@@ -93,12 +99,12 @@ export class Mounted implements DashboardHandler {
   readonly #files = new PageFiles();
 
   constructor(collecting: Collecting, given: CheckedDashboard) {
-    const { parts, collector, fleet, peers, rows } = collecting;
+    const { parts, collector, fleet, peers, rows, tasks } = collecting;
     const { payloads } = given;
     // An endpoint may have several dashboards, and one of them may show more.
     if (payloads !== false && collector.payloads.shows !== 'values') collector.payloads.shows = payloads;
     this.#access = new Access(parts.options, given);
-    this.#api = new Api({ parts, given, access: this.#access, collector, fleet, peers, rows });
+    this.#api = new Api({ parts, given, access: this.#access, collector, fleet, peers, rows, tasks });
   }
 
   /** Its streams end. */

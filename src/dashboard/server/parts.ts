@@ -4,6 +4,7 @@ import type { MemoryRows } from '../../limits/held.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
+import type { Tasks } from '../../tasks/tasks.ts';
 import type { EndpointHealth } from '../../types.ts';
 
 export interface DashboardParts {
@@ -13,6 +14,8 @@ export interface DashboardParts {
   readonly registry: Registry;
   readonly instance: Instance;
   readonly store: EndpointStore;
+  /** `undefined`: without the option `tasks`. */
+  readonly tasks: Tasks | undefined;
   readonly held: MemoryRows;
   /** Requests without a session that run. */
   readonly running: { readonly running: number };

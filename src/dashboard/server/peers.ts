@@ -36,7 +36,7 @@ const QUESTIONS = 128;
 const ROWS_AT_ONCE = 500;
 
 /** What a page asks once. */
-export type Question = 'refusals' | 'clients' | 'timeline' | 'payloads' | 'drain';
+export type Question = 'refusals' | 'clients' | 'timeline' | 'payloads' | 'drain' | 'tasks';
 
 const QUESTION_NAMES: ReadonlySet<unknown> = new Set<Question>([
   'refusals',
@@ -44,11 +44,12 @@ const QUESTION_NAMES: ReadonlySet<unknown> = new Set<Question>([
   'timeline',
   'payloads',
   'drain',
+  'tasks',
 ]);
 
 /** Answers questions of pages. */
 export interface Answers {
-  /** `of`: the id of a session, for `timeline` and `payloads`. For `drain`: who orders it. */
+  /** `of`: the id of a session, for `timeline` and `payloads`. For `drain`: who orders it. For `tasks`: '' or an id. */
   answer(question: Question, of: string): unknown;
 }
 

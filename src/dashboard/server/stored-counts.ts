@@ -1,7 +1,8 @@
 /**
- * How many sessions are in the store and live at no instance, while a page is open. The store counts its records
- * without reading them, and each instance knows how many it has live. Only when the difference changes, and once a
- * minute, are the records read, to tell hibernated, released and orphaned ones apart.
+ * While a page is open: how many tasks have not ended, and how many sessions are in the store and live at no instance.
+ * The store counts its records without reading them, and each instance knows how many sessions it has live. Only when
+ * the difference changes, and once a minute, are the records read, to tell hibernated, released and orphaned ones
+ * apart.
  */
 import { summary } from '../../session/record/session-summary.ts';
 import type { StoreCounts } from '../wire.ts';
@@ -15,6 +16,7 @@ export class StoredCounts {
   readonly #parts: DashboardParts;
   readonly #rows: SessionRows;
   #counts: StoreCounts | undefined;
+  #tasks: number | undefined;
   #dueAt = -Infinity;
   #scanAt = -Infinity;
   #isCounting = false;
@@ -26,6 +28,11 @@ export class StoredCounts {
 
   get counts(): StoreCounts | undefined {
     return this.#counts;
+  }
+
+  /** Tasks that have not ended. */
+  get tasks(): number | undefined {
+    return this.#tasks;
   }
 
   /** Counts, if it is time. `live`: sessions that are live at all instances; `undefined`: one does not say. */
@@ -44,12 +51,13 @@ export class StoredCounts {
   }
 
   clear(): void {
-    this.#counts = undefined;
+    this.#counts = this.#tasks = undefined;
     this.#dueAt = this.#scanAt = -Infinity;
   }
 
   async #count(live: number | undefined): Promise<void> {
-    const { store, options } = this.#parts;
+    const { store, options, tasks } = this.#parts;
+    this.#tasks = tasks && (await store.tasks.count());
     const stored = live === undefined ? undefined : Math.max(0, (await store.sessions.count()) - live);
     const now = options.timeProvider.monotonic();
     if (stored === 0) this.#counts = { at: options.timeProvider.now(), ...NONE };

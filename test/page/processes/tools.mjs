@@ -1,7 +1,8 @@
 /** A server whose tools take the time that such tools take. Users are named by a header, as behind a proxy. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { McpServer } from '@modelcontextprotocol/server';
+import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import { task } from '../../../dist/tasks/index.js';
 
 /** ms from and to. */
 const READS = {
@@ -22,6 +23,21 @@ async function count(session, text) {
   return say(`${text}: ${calls ?? 'no session'}`);
 }
 
+const FORM = { type: 'object', properties: { ok: { type: 'boolean' } } };
+
+async function film({ ms = 600_000 }, _ctx, own) {
+  await own.step('collect', () => delay(20));
+  await own.step('render', () => delay(ms, undefined, { signal: own.signal }));
+  return say('film');
+}
+
+const publish = (_, { mcpReq }) =>
+  mcpReq.inputResponses === undefined
+    ? inputRequired({
+        inputRequests: { confirm: inputRequired.elicit({ message: 'Shall it be public?', requestedSchema: FORM }) },
+      })
+    : say('published');
+
 function factory({ serverOptions, session }) {
   const server = new McpServer({ name: 'tools', version: '1.0.0' }, { ...serverOptions });
   for (const [name, times] of Object.entries(READS)) {
@@ -34,6 +50,8 @@ function factory({ serverOptions, session }) {
     await delay(ms ?? 150);
     return count(session, 'create_issue');
   });
+  server.registerTool('film', { inputSchema }, task(film, { resume: true }));
+  server.registerTool('publish', { inputSchema }, task(publish, { resume: true }));
   return server;
 }
 

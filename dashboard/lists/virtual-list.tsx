@@ -15,6 +15,8 @@ const SPARE = 6;
 interface VirtualListProps<T> {
   readonly label: string;
   readonly items: readonly T[];
+  /** When it changes, the list begins at its top again. */
+  readonly listed: unknown;
   readonly columns: number;
   readonly head: ComponentChildren;
   readonly row: (item: T) => ComponentChildren;
@@ -68,7 +70,7 @@ function moved(key: string, from: number, page: number, last: number): number | 
 }
 
 export function VirtualList<T>(props: VirtualListProps<T>) {
-  const { label, items, columns, head, row, empty, open } = props;
+  const { label, items, listed, columns, head, row, empty, open } = props;
   const list = useRef<HTMLDivElement>(null);
   const { top, height, active, tall } = useMemo(view, []);
   useLayoutEffect(() => {
@@ -84,7 +86,7 @@ export function VirtualList<T>(props: VirtualListProps<T>) {
   useLayoutEffect(() => {
     active.value = 0;
     if (list.current !== null) list.current.scrollTop = 0;
-  }, [items]);
+  }, [listed]);
   const size = tall.value;
   const inSight = Math.ceil(height.value / size);
   const slots = inSight + SPARE * 2;

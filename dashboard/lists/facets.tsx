@@ -1,24 +1,15 @@
-/** Counts of what the list shows, by state, owner, client, revision and user. A facet is a term of the filter. */
+/** Counts of what a list shows. A facet is a term of its filter. */
 import { count } from '../format.ts';
-import { statusText } from './columns.tsx';
-import { type Filtered, stateWord, terms, word } from './filter.ts';
+import { terms } from './filter.ts';
 
 const MOST = 6;
 
-interface Described {
+export interface Described<Row> {
   readonly label: string;
   readonly key: string;
-  readonly of: (row: Filtered) => string | undefined;
-  readonly term: (row: Filtered) => string;
+  readonly of: (row: Row) => string | undefined;
+  readonly term: (row: Row) => string;
 }
-
-const FACETS: readonly Described[] = [
-  { label: 'State', key: 'state', of: ({ status }) => statusText(status), term: ({ status }) => stateWord(status) },
-  { label: 'Owner', key: 'owner', of: ({ ownerName }) => ownerName, term: ({ ownerName }) => word(ownerName) },
-  { label: 'Client', key: 'client', of: (row) => row.clientInfo.name, term: (row) => word(row.clientInfo.name) },
-  { label: 'Revision', key: 'version', of: (row) => row.protocolVersion, term: (row) => row.protocolVersion },
-  { label: 'User', key: 'user', of: ({ userName }) => userName, term: ({ userName }) => word(userName) },
-];
 
 interface Value {
   readonly text: string | undefined;
@@ -26,7 +17,7 @@ interface Value {
   times: number;
 }
 
-function valuesOf({ of, term }: Described, rows: readonly Filtered[]): Value[] {
+function valuesOf<Row>({ of, term }: Described<Row>, rows: readonly Row[]): Value[] {
   const values = new Map<string | undefined, Value>();
   for (const row of rows) {
     const text = of(row);
@@ -42,8 +33,8 @@ export interface Facet {
   readonly values: readonly (Value & { readonly term: string })[];
 }
 
-export const facetsOf = (rows: readonly Filtered[]): readonly Facet[] =>
-  FACETS.map((facet) => ({
+export const facetsOf = <Row,>(rows: readonly Row[], facets: readonly Described<Row>[]): readonly Facet[] =>
+  facets.map((facet) => ({
     label: facet.label,
     values: valuesOf(facet, rows).map((value) => ({ ...value, term: `${facet.key}:${value.term}` })),
   }));

@@ -1,0 +1,67 @@
+/** What is shown of the record of a task, by `sojourn tasks` and the dashboard: one function for the fields of both. */
+import { ERROR_CODES } from '../errors.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import { userName } from '../shown.ts';
+import type { StoredRecord } from '../stores/store.ts';
+import {
+  answerField,
+  hasOpenQuestions,
+  questionField,
+  readHead,
+  readSettings,
+  type TaskHead,
+  type TaskOutcome,
+} from './task-record.ts';
+
+/**
+ * The protocol has `working` and `input_required`. For its client a task of the other statuses is `working` too.
+ * `queued`: no instance has it. `detached`: work elsewhere ends it. `orphaned`: its instance died. An instance takes a
+ * queued or orphaned task soon, or ends it.
+ */
+export const STATUSES = ['working', 'input_required', 'queued', 'detached', 'orphaned'] as const;
+export type TaskStatus = (typeof STATUSES)[number];
+
+export type TaskSummary = ReturnType<typeof taskSummary>;
+
+/** `alive`: the instances that have a lease. */
+export function taskSummary(record: StoredRecord, alive: ReadonlySet<string>) {
+  const { id, user, owner, createdAt, stamp, expiresAt } = record;
+  const head = readHead(record.head);
+  return {
+    id,
+    /** A newer build has made a task without. */
+    tool: readSettings(record.body)?.tool,
+    status: statusOf(record, head, alive),
+    ...(user !== null && { user, userName: userName(user) }),
+    ...(owner !== null && { owner }),
+    attempt: head?.attempt,
+    round: head?.round,
+    createdAt,
+    updatedAt: stamp,
+    expiresAt,
+  };
+}
+
+function statusOf({ fields, owner }: StoredRecord, head: TaskHead | undefined, alive: ReadonlySet<string>): TaskStatus {
+  if (hasOpenQuestions(fields)) return 'input_required';
+  if (head?.state === 'detached') return 'detached';
+  if (owner === null) return 'queued';
+  return alive.has(owner) ? 'working' : 'orphaned';
+}
+
+/** The names of its questions. */
+export function questionsOf({ fields }: StoredRecord) {
+  const prefix = questionField('');
+  const asked = Object.keys(fields).filter((name) => name.startsWith(prefix));
+  const names = asked.map((name) => name.slice(prefix.length)).toSorted();
+  return names.map((name) => ({ name, answered: fields[answerField(name)] !== undefined }));
+}
+
+/** What this package gives as a reason. A handler may have written anything into the data of its error. */
+const REASONS: ReadonlySet<unknown> = new Set(ERROR_CODES.map((code) => code.toLowerCase()));
+
+export function errorOf({ error }: TaskOutcome): { readonly errorCode: number; readonly reason?: string } | undefined {
+  if (error === undefined) return undefined;
+  const reason = isObject(error.data) ? error.data['reason'] : undefined;
+  return { errorCode: error.code, ...(REASONS.has(reason) && { reason: String(reason) }) };
+}
