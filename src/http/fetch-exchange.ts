@@ -6,10 +6,10 @@ import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import { Body, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
 import { attempt, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
-import { breakOff, incomingOf, onConnectionEnd } from './connection-end.ts';
+import { incomingOf, onConnectionEnd } from './connection-end.ts';
 import { type Connection, FaceExchange } from './face-exchange.ts';
 import { createHeaderView } from './header-view.ts';
-import { LongBody, queuedBytes, RestOfStream, UNCHARGED_BYTES } from './long-body.ts';
+import { PartedBody, UNCHARGED_BYTES, UnreadAnswer } from './long-body.ts';
 import { countBehind, FIELD_BYTES } from './pipelined.ts';
 import { readIncoming, unreadIncoming } from './incoming-body.ts';
 import { dropInTurns, readShortChunks } from './read-in-turn.ts';
@@ -37,11 +37,11 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   readonly node = undefined;
   readonly clientAddress = undefined;
   #resolve!: (response: Response) => void;
-  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** Of a stream. */
+  #body: PartedBody | undefined;
   /** It has had its turn to begin, or waits for it. */
   #begun = false;
   #unlisten: (() => void) | undefined;
-  #rest: RestOfStream | undefined;
   readonly #added: Array<readonly [string, string]> = [];
 
   constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, host: ExchangeHost) {
@@ -173,15 +173,25 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
 
   respond(status: number, headers: HeaderList, body?: string): void {
     const request = this.#request;
-    if (this.closed || this.#controller !== undefined || request === undefined) return;
+    if (this.closed || this.#body !== undefined || request === undefined) return;
     this.watched?.head(status);
     this.finish('complete');
     const incoming = incomingOf(request);
     if (incoming !== undefined) dropInTurns(incoming);
-    const { slowReaders } = this.host;
     const isLong = body !== undefined && body.length > UNCHARGED_BYTES;
-    const content = isLong ? new LongBody(body, request, this.share, slowReaders).stream : (body ?? null);
+    const content = isLong ? this.#parted(body, request) : (body ?? null);
     this.#resolve(new Response(content, { status, headers: this.#headersOf(headers) }));
+  }
+
+  #parted(text: string, request: Request): ReadableStream<Uint8Array> {
+    const body = new PartedBody();
+    body.write(text);
+    this.#unread(body, request);
+    return body.stream;
+  }
+
+  #unread(body: PartedBody, request: Request): UnreadAnswer {
+    return new UnreadAnswer(body, request, this.share, this.host.slowReaders);
   }
 
   #headersOf(headers: HeaderList): Array<[string, string]> {
@@ -191,31 +201,19 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   openStream(headers: HeaderList): void {
-    if (this.closed || this.#controller !== undefined) return;
+    if (this.closed || this.#body !== undefined) return;
     this.watched?.head(200);
-    const body = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          this.#controller = controller;
-          // Bun holds the head back until the first byte of the body.
-          if (ON_BUN) controller.enqueue(encoder.encode(':\n\n'));
-        },
-        // The client asks for more than it was written.
-        pull: () => this.#rest?.close(),
-        cancel: () => {
-          this.#rest?.over();
-          this.left();
-        },
-      },
-      new ByteLengthQueuingStrategy({ highWaterMark: 0 }),
-    );
-    this.#resolve(new Response(body, { status: 200, headers: this.#headersOf(headers) }));
+    const body = new PartedBody();
+    body.onCancel = () => this.left();
+    if (ON_BUN) body.writeAtOnce(':\n\n');
+    this.#body = body;
+    this.#resolve(new Response(body.stream, { status: 200, headers: this.#headersOf(headers) }));
     this.listen();
   }
 
   write(chunk: string): void {
     if (this.closed) return;
-    this.#controller?.enqueue(encoder.encode(chunk));
+    this.#body?.write(chunk);
     if (this.pendingBytes > UNCHARGED_BYTES) this.host.slowReaders.note(this);
   }
 
@@ -225,29 +223,34 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
 
   end(): void {
     if (this.closed) return;
-    const controller = this.#controller;
-    const request = this.#request;
+    const [body, request] = [this.#body, this.#request];
+    const isLong = this.pendingBytes > UNCHARGED_BYTES;
     this.finish('complete');
-    if (controller === undefined || request === undefined) return;
-    if (this.pendingBytes <= UNCHARGED_BYTES) controller.close();
-    else this.#rest = new RestOfStream(controller, request, this.share, this.host.slowReaders);
+    if (body === undefined || request === undefined) return;
+    if (isLong) this.#unread(body, request);
+    else body.end();
   }
 
   destroy(): void {
     if (this.closed) return;
-    const why = 'The connection was cut: its reader is too slow, or its request failed';
-    if (this.#request !== undefined) breakOff(this.#request, this.#controller, why);
+    if (this.#request !== undefined) this.#breakOff(this.#request);
     this.left();
   }
 
+  #breakOff(request: Request): void {
+    const why = 'The connection was cut: its reader is too slow, or its request failed';
+    if (this.#body === undefined) incomingOf(request)?.socket.destroy();
+    else this.#body.breakOff(request, why);
+  }
+
   fail(cause: unknown): void {
-    failWith(this, { cause, streaming: this.#controller !== undefined, report: this.host.report });
+    failWith(this, { cause, streaming: this.#body !== undefined, report: this.host.report });
     // No effect when the promise is already resolved.
     this.#resolve(new Response(null, { status: 500 }));
   }
 
   get pendingBytes(): number {
-    return queuedBytes(this.#controller);
+    return this.#body?.pendingBytes ?? 0;
   }
 
   protected listenToClose(): void {
@@ -260,15 +263,9 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   readonly #aborted = (): void => {
-    const controller = this.#controller;
     this.left();
-    try {
-      // Close the body instead of failing it: adapters log a body's error, and clients disconnect from streams all
-      // the time.
-      controller?.close();
-    } catch {
-      // The reader has closed it already.
-    }
+    // Closed instead of failed: adapters log a body's error, and clients disconnect from streams all the time.
+    this.#body?.close();
   };
 
   /** The caller of `fetch` may still wait for a response. No effect when the promise is already resolved. */

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { LongBody, RestOfStream } from '../../src/http/long-body.ts';
+import { PartedBody, UnreadAnswer } from '../../src/http/long-body.ts';
 import { SlowReaders } from '../../src/http/slow-readers.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -30,9 +30,16 @@ function readersOf(bytes = Infinity) {
   return { answers, cut, readers };
 }
 
+function answerOf(request: Request, share: string, readers: SlowReaders): PartedBody {
+  const body = new PartedBody();
+  body.write(TEXT);
+  expect(new UnreadAnswer(body, request, share, readers).pendingBytes).toBe(body.pendingBytes);
+  return body;
+}
+
 test('a long answer is charged until its reader has taken it, and arrives whole', async () => {
   const { answers, readers } = readersOf();
-  const body = new LongBody(TEXT, plain, 'user ann', readers);
+  const body = answerOf(plain, 'user ann', readers);
   expect(answers.used).toBe(BYTES);
   expect(await new Response(body.stream).text()).toBe(TEXT);
   expect([answers.used, body.pendingBytes]).toEqual([0, 0]);
@@ -40,7 +47,7 @@ test('a long answer is charged until its reader has taken it, and arrives whole'
 
 test('a client that leaves gives the bytes back', async () => {
   const { answers, readers } = readersOf();
-  const body = new LongBody(TEXT, plain, 'user ann', readers);
+  const body = answerOf(plain, 'user ann', readers);
   const reader = body.stream.getReader();
   await reader.read();
   await reader.cancel();
@@ -49,8 +56,8 @@ test('a client that leaves gives the bytes back', async () => {
 
 test('a user past its share loses the answer that is pending the longest, and others keep theirs', async () => {
   const { answers, cut, readers } = readersOf(5 * BYTES);
-  const other = new LongBody(TEXT, plain, 'user bob', readers);
-  const [first] = Array.from({ length: 3 }, () => new LongBody(TEXT, plain, 'user ann', readers));
+  const other = answerOf(plain, 'user bob', readers);
+  const [first] = Array.from({ length: 3 }, () => answerOf(plain, 'user ann', readers));
   expect(cut).toEqual(['memory']);
   expect(answers.used).toBe(3 * BYTES);
   await expect(new Response(first?.stream).text()).rejects.toThrow(/The connection was cut/);
@@ -60,51 +67,73 @@ test('a user past its share loses the answer that is pending the longest, and ot
 test('an answer that its client does not read is given back when its connection closes', async () => {
   const { answers, readers } = readersOf();
   const { socket, request } = requestOn();
-  const body = new LongBody(TEXT, request, 'user ann', readers);
+  const body = answerOf(request, 'user ann', readers);
   expect(answers.used).toBe(BYTES);
   socket.destroy();
   await once(socket, 'close');
   expect([answers.used, body.pendingBytes]).toEqual([0, 0]);
   expect(await new Response(body.stream).text()).toBe('');
-  const late = new LongBody(TEXT, request, 'user ann', readers);
+  const late = answerOf(request, 'user ann', readers);
   expect([answers.used, late.pendingBytes]).toEqual([0, 0]);
 });
 
 test('an answer for which there is no room closes its connection', async () => {
   const { answers, cut, readers } = readersOf(BYTES);
   const { socket, request } = requestOn();
-  const body = new LongBody(TEXT, request, 'user ann', readers);
+  const body = answerOf(request, 'user ann', readers);
   expect([cut, answers.used, body.pendingBytes, socket.destroyed]).toEqual([['memory'], 0, 0, true]);
   await once(socket, 'close');
 });
 
-function streamOf(rest: () => RestOfStream | undefined) {
-  let controller!: ReadableStreamDefaultController<Uint8Array>;
-  const stream = new ReadableStream<Uint8Array>(
-    { start: (given) => void (controller = given), pull: () => rest()?.close(), cancel: () => rest()?.over() },
-    new ByteLengthQueuingStrategy({ highWaterMark: 0 }),
-  );
-  controller.enqueue(new Uint8Array(BYTES));
-  return { stream, controller };
+/** A stream of several messages, read while it is written. */
+async function partsOf(
+  write: (body: PartedBody) => unknown,
+): Promise<{ readonly text: string; readonly largest: number }> {
+  const body = new PartedBody();
+  const reader = body.stream.getReader();
+  const parts: Uint8Array[] = [];
+  const reading = (async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      parts.push(value);
+    }
+  })();
+  await write(body);
+  body.end();
+  await reading;
+  return { text: Buffer.concat(parts).toString(), largest: Math.max(...parts.map(({ length }) => length)) };
 }
 
-test('the rest of a stream is charged until its client has taken it', async () => {
-  const { answers, readers } = readersOf();
-  const { stream, controller } = streamOf(() => rest);
-  const rest = new RestOfStream(controller, plain, 'user ann', readers);
-  expect(answers.used).toBe(BYTES);
-  expect((await new Response(stream).arrayBuffer()).byteLength).toBe(BYTES);
-  expect(answers.used).toBe(0);
+test('a stream arrives whole in small parts, whether its client reads before or after a message is written', async () => {
+  const turn = () => new Promise((next) => setImmediate(next));
+  const messages = ['a', TEXT, 'b', 'c', TEXT];
+  const { text, largest } = await partsOf(async (body) => {
+    for (const [n, message] of messages.entries()) {
+      body.write(message);
+      if (n % 2 === 0) await turn();
+    }
+  });
+  expect(text).toBe(messages.join(''));
+  expect(largest).toBe(16_384);
 });
 
 test.each(['leaves', 'is cut', 'has gone'])('the rest of a stream is given back when its client %s', async (how) => {
   const { answers, readers } = readersOf();
-  const { stream, controller } = streamOf(() => rest);
   const { socket, request } = requestOn();
-  const rest = new RestOfStream(controller, request, 'user ann', readers);
+  const body = new PartedBody();
+  body.write(TEXT);
+  const rest = new UnreadAnswer(body, request, 'user ann', readers);
   expect(answers.used).toBe(BYTES);
-  if (how === 'leaves') await stream.cancel();
+  if (how === 'leaves') await body.stream.cancel();
   else if (how === 'is cut') rest.cut();
   else await once(socket.destroy(), 'close');
-  expect([answers.used, socket.destroyed]).toEqual([0, how !== 'leaves']);
+  expect([answers.used, body.pendingBytes, socket.destroyed]).toEqual([0, 0, how !== 'leaves']);
+});
+
+test('what is written to a body that is over is dropped', async () => {
+  const body = new PartedBody();
+  body.close();
+  body.write(TEXT);
+  expect([body.pendingBytes, await new Response(body.stream).text()]).toEqual([0, '']);
 });
