@@ -120,15 +120,11 @@ export class Tasks implements RunHost, OwnTaskHost {
   }
 
   /** Those whose handlers run here. */
-  *running(): Iterable<OwnTask> {
-    for (const { task } of this.#runs.values()) if (task !== undefined) yield task;
-  }
+  readonly running = (): OwnTask[] => [...this.#runs.values()].flatMap(({ task }) => task ?? []);
 
   /** Runs that a drain waits for: their handlers do not run again. */
   get held(): number {
-    let count = 0;
-    for (const { resumes } of this.#runs.values()) if (resumes !== true) count += 1;
-    return count;
+    return [...this.#runs.values()].filter(({ resumes }) => resumes !== true).length;
   }
 
   // ——— a call becomes a task ———
