@@ -77,6 +77,7 @@ const MAY_IMPORT = {
   testing: ['endpoint', 'definition', 'tasks', 'eras', 'stores', 'options', 'protocol'],
   cli: [
     'sdk',
+    'durable',
     'once',
     'tasks',
     'observe',

@@ -24,8 +24,6 @@ const REQUEST_BYTES = 16 * 1024;
 /** The fields of a user's requests are counted from here on: reading them all is not free. */
 const FIELDS_COUNT_FROM = 64 * REQUEST_BYTES;
 
-const encoder = new TextEncoder();
-
 export class FetchExchange extends FaceExchange implements Exchange, SlowReader {
   /** `undefined` once the exchange is over, where an adapter made it of node's request. */
   #request: Request | undefined;
@@ -37,7 +35,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   readonly node = undefined;
   readonly clientAddress = undefined;
   #resolve!: (response: Response) => void;
-  /** Of a stream. */
+  /** The body of a stream. */
   #body: PartedBody | undefined;
   /** It has had its turn to begin, or waits for it. */
   #begun = false;

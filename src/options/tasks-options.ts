@@ -21,9 +21,9 @@ export interface TaskLimits {
 export interface TaskToRun {
   readonly taskId: string;
   readonly tool: string;
-  /** As `endpoint.tasks.list()` names it; `undefined`: its caller had none. */
+  /** The user as `endpoint.tasks.list()` names it; `undefined`: its caller had none. */
   readonly user: string | undefined;
-  /** As its token named it. */
+  /** What its token named it. */
   readonly userName: string | undefined;
 }
 

@@ -21,7 +21,7 @@ export const STATUS_TOOL = 'task_status';
 export interface ApartCall {
   readonly call: Call;
   readonly launcher: TaskLauncher;
-  /** Of its handler. */
+  /** The context of its handler. */
   readonly ctx: unknown;
   readonly signal: AbortSignal;
   /** `undefined`: its client has not declared the extension. */
@@ -71,6 +71,6 @@ export const questionsOf = ({ inputRequests }: DetailedTask): unknown => ({
 });
 
 function handleOf({ taskId, status, pollIntervalMs }: DetailedTask): unknown {
-  const text = `This goes on as the task ${taskId}. Call ${STATUS_TOOL} with this taskId for its result.`;
+  const text = `This continues as the task ${taskId}. Call ${STATUS_TOOL} with this taskId for its result.`;
   return { content: [{ type: 'text', text }], structuredContent: { taskId, status, pollIntervalMs } };
 }

@@ -117,7 +117,7 @@ export class OwnTask {
     this.#after(restMs, () => run.stop('its time is over'));
   }
 
-  /** As its client hears of it. */
+  /** What its client hears of it. */
   get created(): DetailedTask {
     return newTask(this.id, this.kept, this.createdAt);
   }

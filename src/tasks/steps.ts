@@ -97,6 +97,7 @@ export class Steps {
   /** Throws for a name or a value that cannot be recorded, before anything runs. */
   checkName(kind: StepKind, name: unknown): asserts name is string {
     if (typeof name !== 'string' || name === '') throw stepInvalid(String(name), 'needs a name');
+    if (this.#host.isOver()) throw stepInvalid(name.slice(0, 40), OVER);
     if (Buffer.byteLength(name) > NAME_BYTES)
       throw stepInvalid(name.slice(0, 40), `has a name of more than ${NAME_BYTES} bytes`);
     if (!this.#values.has(kind + name) && this.#values.size >= MOST_VALUES)

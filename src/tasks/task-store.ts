@@ -25,7 +25,7 @@ import {
 export const RESULT_BYTES = 4_194_304;
 const GROUP_LENGTH = 16;
 const NAME_BYTES = 16;
-/** Of so many bytes in base64url. */
+/** The length of so many bytes in base64url. */
 const NAME_LENGTH = 22;
 const ID = /^[\w-]{16}\.[\w-]{22}$/;
 /** A task that changes all the time is read again so often. */
@@ -44,7 +44,7 @@ export interface TaskStoreOptions {
 export interface TaskKey {
   readonly scope: Scope;
   readonly key: string;
-  /** As the client sent them. */
+  /** What the client sent. */
   readonly args: unknown;
 }
 
@@ -87,7 +87,7 @@ export class TaskStore {
     return (await this.#sealed(user ?? null)).slice(0, GROUP_LENGTH);
   }
 
-  /** A text that nobody without the secret of the deployment can make of `parts`. */
+  /** A text made of `parts` and the secret of the deployment. */
   async #sealed(parts: unknown): Promise<string> {
     // A failure is tried again by the next call.
     this.#secret ??= (async () => this.#given.store.secret('tasks'))().catch((cause: unknown) => {

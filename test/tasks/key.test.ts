@@ -1,4 +1,4 @@
-/** `key` of `task()`: calls of a user with the same key and arguments have one task, whoever calls, and how. */
+/** `key` of `task()`: calls of a user with the same key and arguments have one task. */
 import { type ElicitResult, McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';

@@ -9,37 +9,21 @@ import type { SojournError } from '../../errors.ts';
 import type { RelayOrigin } from '../../http/exchange.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
-import type { Quirk } from '../../clients/known.ts';
 import type { Notices } from '../../observe/notices.ts';
 import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
 import { isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import { shown } from '../../shown.ts';
-import type { OnceCalls } from './once-calls.ts';
+
 import { isAnswer } from './answer-error.ts';
 import { CallRefusal } from './call-refusal.ts';
+import type { OnceCalls } from './once-calls.ts';
+import type { CallServices, CallSession } from './call-session.ts';
 import { HandlerWork } from './handler-work.ts';
 import type { ListPage } from './shared-lists.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
-
-/** What an endpoint has for handlers that this library wraps. */
-export interface CallServices {
-  readonly once: OnceCalls;
-  /** `undefined`: without the option `tasks`. */
-  readonly launcher: object | undefined;
-}
-
-/** What a message knows of its live session. */
-export interface CallSession {
-  readonly view: McpSession;
-  readonly left: boolean;
-  readonly share: string;
-  readonly host: CallServices;
-  readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
-  hasQuirk(quirk: Quirk): boolean;
-}
 
 /** The HTTP request that brought a message: an `Exchange`, for example. */
 export interface MessageSource {

@@ -1,0 +1,22 @@
+/** What a call knows of its endpoint and of its session. */
+import type { Quirk } from '../../clients/known.ts';
+import type { McpSession } from '../../types.ts';
+import type { Stream } from '../streams/stream.ts';
+import type { OnceCalls } from './once-calls.ts';
+
+/** What an endpoint has for handlers that this library wraps. */
+export interface CallServices {
+  readonly once: OnceCalls;
+  /** `undefined`: without the option `tasks`. */
+  readonly launcher: object | undefined;
+}
+
+/** What a message knows of its live session. */
+export interface CallSession {
+  readonly view: McpSession;
+  readonly left: boolean;
+  readonly share: string;
+  readonly host: CallServices;
+  readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
+  hasQuirk(quirk: Quirk): boolean;
+}
