@@ -23,7 +23,7 @@ import { afterTurn } from '../options/system.ts';
 import { cancelledMessage, isObject, type RpcRequest, type RpcResponse, toolOf } from '../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
-import { currentCall, Call, type CallServices, targetOf } from '../session/calls/call.ts';
+import { currentCall, Call, type CallServices, targetOf, type TaskOfCall } from '../session/calls/call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
 import { HiddenCall } from '../session/calls/hidden-call.ts';
 import type { SessionRun } from '../session/server/run.ts';
@@ -317,7 +317,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.#host;
   }
 
-  override get task(): { readonly isTask?: boolean } {
+  override get task(): TaskOfCall {
     return this.response;
   }
 

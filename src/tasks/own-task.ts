@@ -5,12 +5,14 @@
  */
 import type { PendingWrites } from '../durable/pending-writes.ts';
 import { OwnedRecord } from '../durable/owned-record.ts';
-import { isStoreFull, resultTooLarge, rpcError, SojournError } from '../errors.ts';
+import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError } from '../errors.ts';
+import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
-import type { Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
+import { sessionHash } from '../shown.ts';
+import type { EndOutcome, Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
 import { questionsOf } from './questions.ts';
-import { Steps } from './steps.ts';
+import { heldBytes, Steps, TEXT_WEIGHT } from './steps.ts';
 import {
   answerField,
   hasOpenQuestions,
@@ -31,6 +33,11 @@ export const DUE_MS = 75_000;
 const RENEW_MS = 25_000;
 /** How often the owner looks at a task whose question waits: the message about the answer may be lost. */
 const LOOK_MS = 5_000;
+/** What waits for an answer: its values, its text, and the code that asks. */
+const QUESTION_WEIGHT = 3;
+/** What the end of a run takes until it is stored, besides its texts. */
+const END_BYTES = 5_120;
+const SHORT_LENGTH = 4_096;
 const MESSAGE_LENGTH = 1_000;
 /** What the client is shown changes at most so often in the store. */
 const MESSAGE_MS = 1_000;
@@ -39,6 +46,7 @@ export interface OwnTaskHost {
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly writes: PendingWrites;
+  readonly memory: MemoryUse;
   readonly lease: { readonly owner: string };
   /** The instance has stopped: nothing is written any more. */
   readonly stopped: boolean;
@@ -52,7 +60,18 @@ export interface OwnTaskHost {
 export interface TasksRun {
   readonly signal: AbortSignal;
   readonly isParked: boolean;
+  /** Whose share of the memory it counts in. */
+  readonly share: string;
   stop(reason: string): void;
+  /** Charges bytes that it will hold. `false`: there is no room. */
+  takes(bytes: number): boolean;
+  holds(bytes: number): void;
+}
+
+/** What waits for an answer of its client. */
+interface Waiting {
+  resolve(answer: string): void;
+  reject(reason: unknown): void;
 }
 
 interface Given {
@@ -79,7 +98,8 @@ export class OwnTask {
   readonly #expiresAt: number;
   readonly fields: Record<string, string>;
   readonly #timers = new Set<unknown>();
-  readonly #waiting = new Map<string, (answer: string) => void>();
+  readonly #waiting = new Map<string, Waiting>();
+  #isWatching = false;
   /** How many answers it has read. */
   #rung: number;
   #stamp: number;
@@ -111,6 +131,8 @@ export class OwnTask {
       reach: <T>(work: () => MaybePromise<T>) => this.#reach(work, () => run.signal.aborted),
       lost: () => run.stop('another instance runs it'),
       isOver: () => this.#isOver,
+      takes: (bytes: number) => run.takes(bytes),
+      gives: (bytes: number) => run.holds(-bytes),
     };
     this.steps = new Steps(id, user, stepsHost, head, steps);
     this.#every(RENEW_MS, () => this.#renew());
@@ -139,13 +161,29 @@ export class OwnTask {
     return (this.#stamp = Math.max(this.#stamp, this.#host.options.timeProvider.now()));
   }
 
-  /** `isLast`: no run follows here before it is stored. */
-  #background(work: () => Promise<unknown>, isLast = false): void {
-    const { writes, options } = this.#host;
-    const done = isLast ? () => work().finally(() => this.#host.over(this)) : work;
-    writes.add(done, (err) =>
-      options.logger.error({ err, tool: this.kept.tool }, 'What happened to a task could not be stored'),
+  /** `isLast`: no run follows here before it is stored. `held`: bytes in the memory budget until then. */
+  #background(work: () => Promise<unknown>, isLast = false, held = 0): void {
+    const { writes, options, memory } = this.#host;
+    const over = (): void => {
+      memory.give(held, this.#run.share);
+      this.#host.over(this);
+    };
+    writes.add(isLast ? () => work().finally(over) : work, (err) =>
+      options.logger.error(
+        { err, task: sessionHash(this.id), tool: this.kept.tool },
+        'What happened to a task could not be stored',
+      ),
     );
+  }
+
+  /** `undefined`: there is no room for what would be held until it is stored. */
+  #takes(characters: number): number | undefined {
+    const bytes = TEXT_WEIGHT * characters + END_BYTES;
+    const { memory } = this.#host;
+    // There are few runs, and what is short is never lost.
+    if (characters <= SHORT_LENGTH) memory.charge(bytes, this.#run.share);
+    else if (!memory.take(bytes, 0, this.#run.share)) return undefined;
+    return bytes;
   }
 
   #renew(): void {
@@ -157,28 +195,33 @@ export class OwnTask {
   }
 
   /** The run of the task is over, with this end. */
-  end(end: TaskEnd): void {
+  end(given: TaskEnd): void {
     this.#leave();
     const { options, store } = this.#host;
     const { timeProvider: time } = options;
-    this.#background(async () => {
-      const restMs = Math.ceil(this.#expiresAt - time.monotonic());
-      const keepMs = Math.max(this.kept.keepMs, restMs);
-      // A task can be asked for until then.
-      const ttlMs = restMs === keepMs ? this.kept.ttlMs : time.now() - this.createdAt + keepMs;
-      const living = { createdAt: this.createdAt, fields: this.fields, stamp: this.#stamp, kept: this.kept };
-      const textOf = (of: TaskEnd): string => outcomeText(outcomeOf(living, of, ttlMs, time.now()));
-      const whole = textOf(end);
-      const bytes = Buffer.byteLength(whole);
-      const short = (): string => textOf({ status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) });
-      const stored = (outcome: string): Promise<unknown> =>
-        this.#reach(() => this.owned.write((fence) => store.records.end(this.id, fence, outcome, keepMs)));
-      await stored(bytes > RESULT_BYTES ? short() : whole).catch((cause: unknown) => {
+    const restMs = Math.ceil(this.#expiresAt - time.monotonic());
+    const keepMs = Math.max(this.kept.keepMs, restMs);
+    // A task can be asked for until then.
+    const ttlMs = restMs === keepMs ? this.kept.ttlMs : time.now() - this.createdAt + keepMs;
+    const living = { createdAt: this.createdAt, fields: this.fields, stamp: this.#stamp, kept: this.kept };
+    const textOf = (of: TaskEnd): string => outcomeText(outcomeOf(living, of, ttlMs, time.now()));
+    const whole = textOf(given);
+    const bytes = Buffer.byteLength(whole);
+    const short: TaskEnd = { status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) };
+    const taken = bytes > RESULT_BYTES ? undefined : this.#takes(whole.length);
+    const [end, text] = taken === undefined ? [short, textOf(short)] : [given, whole];
+    const stored = async (of: TaskEnd, outcome: string): Promise<void> => {
+      const write = (fence: Fence): MaybePromise<EndOutcome> => store.records.end(this.id, fence, outcome, keepMs);
+      if ((await this.#reach(() => this.owned.write(write))) === 'ended') store.ended(this, this.kept, of);
+    };
+    const storeEnd = async (): Promise<void> => {
+      await stored(end, text).catch((cause: unknown) => {
         if (!isStoreFull(cause)) throw cause;
-        return stored(short());
+        return stored(short, textOf(short));
       });
       await this.steps.end();
-    }, true);
+    };
+    this.#background(storeEnd, true, taken);
   }
 
   /** Its handler returned questions. */
@@ -193,6 +236,8 @@ export class OwnTask {
     state: 'parked' | 'queued' | 'detached',
     { fields = {}, inMs = 0 }: { fields?: Readonly<Record<string, string>>; inMs?: number } = {},
   ): void {
+    const taken = this.#takes(Object.values(fields).reduce((sum, { length }) => sum + length, 0));
+    if (taken === undefined) return this.end({ status: 'failed', error: rpcError(overMemory()) });
     this.#leave();
     const { attempt, round } = this.head;
     const { count: steps } = this.steps;
@@ -200,12 +245,20 @@ export class OwnTask {
     const waits = state === 'detached' || (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
     const due = { inMs: waits ? null : inMs, seen: this.#rung };
     const stamp = this.#now();
-    this.#background(async () => {
+    const storeRelease = async (): Promise<void> => {
       await this.steps.release();
-      const saved = await this.#save({ head, fields, stamp, due, release: true });
+      const saved = await this.#save({ head, fields, stamp, due, release: true }).catch((cause: unknown) => {
+        if (cause instanceof SojournError && isStoreFull(cause)) return cause;
+        throw cause;
+      });
+      if (saved instanceof SojournError) return this.end({ status: 'failed', error: rpcError(saved) });
       this.#host.over(this);
-      if (saved === 'rung' || (saved === 'written' && !waits && inMs === 0)) this.#host.released(this.id);
-    }, true);
+      if (saved === 'fenced') return;
+      const { notices } = this.#host.options;
+      notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
+      if (saved === 'rung' || (!waits && inMs === 0)) this.#host.released(this.id);
+    };
+    this.#background(storeRelease, true, taken);
   }
 
   /** Resolves when everything so far is stored, or could not be. */
@@ -243,26 +296,42 @@ export class OwnTask {
     const known = this.fields[answer];
     if (known !== undefined) return JSON.parse(known) as unknown;
     this.#run.signal.throwIfAborted();
-    const heard = new Promise<string>((resolve, reject) => {
-      this.#waiting.set(answer, resolve);
-      const { signal } = this.#run;
-      // A handler whose task parks never hears of it.
-      signal.addEventListener('abort', () => this.#run.isParked || reject(signal.reason), { once: true });
-    });
+    const text = this.fields[field] ?? JSON.stringify(question);
+    if (this.fields[field] === undefined && !this.#run.takes(QUESTION_WEIGHT * heldBytes(field, text)))
+      throw overMemory();
+    const heard = new Promise<string>((resolve, reject) => this.#waiting.set(answer, { resolve, reject }));
     heard.catch(() => {});
-    if (this.fields[field] === undefined) {
-      const text = JSON.stringify(question);
-      this.fields[field] = text;
-      const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
-      if (saved === 'fenced') this.#run.stop('another instance runs it, or it has ended');
-    }
-    const stopLooking = this.#every(LOOK_MS, () => this.#background(() => this.look()));
+    this.#watchQuestions();
     try {
+      if (this.fields[field] === undefined) await this.#storeQuestion(field, text);
       return JSON.parse(await heard) as unknown;
     } finally {
-      stopLooking();
       this.#waiting.delete(answer);
     }
+  }
+
+  async #storeQuestion(field: string, text: string): Promise<void> {
+    this.fields[field] = text;
+    try {
+      const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
+      if (saved === 'fenced') this.#run.stop('another instance runs it, or it has ended');
+    } catch (cause) {
+      delete this.fields[field];
+      throw cause;
+    }
+  }
+
+  /** From the first question on. */
+  #watchQuestions(): void {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    const { signal } = this.#run;
+    const stopped = (): void => {
+      // A handler whose task parks never hears of it.
+      if (!this.#run.isParked) for (const { reject } of this.#waiting.values()) reject(signal.reason);
+    };
+    signal.addEventListener('abort', stopped, { once: true });
+    this.#every(LOOK_MS, () => this.#waiting.size > 0 && this.#background(() => this.look()));
   }
 
   /** Something in the store has changed that may concern the run. */
@@ -274,8 +343,9 @@ export class OwnTask {
     this.#rung = rung;
     for (const [name, text] of Object.entries(fields)) {
       if (!name.startsWith('a') || this.fields[name] !== undefined) continue;
+      this.#run.holds(heldBytes(name, text));
       this.fields[name] = text;
-      this.#waiting.get(name)?.(text);
+      this.#waiting.get(name)?.resolve(text);
     }
   }
 
@@ -298,17 +368,11 @@ export class OwnTask {
     this.#timers.add(timer);
   }
 
-  /** Returns what ends it. */
-  #every(ms: number, work: () => void): () => void {
-    let isOver = false;
-    const again = (): void =>
-      this.#after(ms, () => {
-        if (isOver) return;
-        work();
-        again();
-      });
-    again();
-    return () => void (isOver = true);
+  #every(ms: number, work: () => unknown): void {
+    this.#after(ms, () => {
+      work();
+      this.#every(ms, work);
+    });
   }
 
   /** Its run is over. */

@@ -4,7 +4,7 @@
  * with the first value. The next run claims it. It has the times of the runs and steps as well (`step-times.ts`).
  */
 import { OwnedRecord } from '../durable/owned-record.ts';
-import { stepInvalid } from '../errors.ts';
+import { overMemory, stepInvalid } from '../errors.ts';
 import { type MaybePromise, RECORD_VERSION, type Records, type StoredRecord } from '../stores/store.ts';
 import { jsonOfStep, readRuns, RUNS_FIELD, type RunTimes, runsText, stepText, type StepTimes } from './step-times.ts';
 import type { TaskHead } from './task-record.ts';
@@ -12,6 +12,7 @@ import type { TaskHead } from './task-record.ts';
 const MOST_BYTES = 1_048_576;
 const MOST_VALUES = 1_000;
 const NAME_BYTES = 200;
+const TWICE = 'comes twice in one run: give each its own name';
 const OVER = 'is not recorded: another instance runs its task, or that has ended';
 
 export interface StepsHost {
@@ -28,6 +29,9 @@ export interface StepsHost {
   lost(): void;
   /** The run of the task is over: what its handler still does is not recorded. */
   isOver(): boolean;
+  /** Charges bytes that the run holds. `false`: there is no room. */
+  takes(bytes: number): boolean;
+  gives(bytes: number): void;
 }
 
 /** The result of a step, or a value of the state. */
@@ -37,7 +41,10 @@ export class Steps {
   readonly #id: string;
   readonly #user: string | null;
   readonly #host: StepsHost;
+  /** What this run may read: the state, and what earlier runs have recorded. */
   readonly #values: Map<string, string>;
+  /** Of everything that is recorded. */
+  readonly #sizes = new Map<string, number>();
   /** The last of them is this one. */
   readonly #runs: readonly RunTimes[];
   #areRunsStored = false;
@@ -60,7 +67,7 @@ export class Steps {
     this.#host = host;
     const { [RUNS_FIELD]: runs, ...values } = claimed?.fields ?? {};
     this.#values = new Map(Object.entries(values));
-    for (const [name, json] of this.#values) this.#bytes += sizeOf(name, json);
+    for (const [name, json] of this.#values) this.#resize(name, sizeOf(name, json));
     const before = readRuns(runs);
     const owner = host.owner();
     this.#runs = [...before, { run: (before.at(-1)?.run ?? 0) + 1, attempt, round, begin: host.now(), owner }];
@@ -69,16 +76,24 @@ export class Steps {
     this.#last = this.#store({}).catch(() => {});
   }
 
+  #resize(field: string, size: number): void {
+    this.#bytes += size - (this.#sizes.get(field) ?? 0);
+    this.#sizes.set(field, size);
+  }
+
   /** JSON; `undefined`: nothing is recorded. */
   get(kind: StepKind, name: string): string | undefined {
-    const text = this.#values.get(kind + name);
+    const field = kind + name;
+    const text = this.#values.get(field);
+    // The result of a step of this run is not kept.
+    if (text === undefined && this.#sizes.has(field)) throw stepInvalid(name, TWICE);
     return kind === 's' && text !== undefined ? jsonOfStep(text) : text;
   }
 
   /** How many steps are recorded. */
   get count(): number {
     let count = 0;
-    for (const field of this.#values.keys()) if (field.startsWith('s')) count += 1;
+    for (const field of this.#sizes.keys()) if (field.startsWith('s')) count += 1;
     return count;
   }
 
@@ -99,7 +114,7 @@ export class Steps {
     if (typeof name !== 'string' || name === '') throw stepInvalid(String(name), 'needs a name');
     if (Buffer.byteLength(name) > NAME_BYTES)
       throw stepInvalid(name.slice(0, 40), `has a name of more than ${NAME_BYTES} bytes`);
-    if (!this.#values.has(kind + name) && this.#values.size >= MOST_VALUES)
+    if (!this.#sizes.has(kind + name) && this.#sizes.size >= MOST_VALUES)
       throw stepInvalid(name, `is one too many: a task records ${MOST_VALUES} steps and values`);
   }
 
@@ -108,13 +123,19 @@ export class Steps {
     if (this.#host.isOver()) throw stepInvalid(name, OVER);
     const field = kind + name;
     const text = kind === 's' ? stepText(this.#timesOf(name), json) : json;
-    const before = this.#values.get(field);
-    const bytes = this.#bytes + sizeOf(field, text) - (before === undefined ? 0 : sizeOf(field, before));
+    const size = sizeOf(field, text);
+    const bytes = this.#bytes + size - (this.#sizes.get(field) ?? 0);
     if (bytes > MOST_BYTES)
       throw stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`);
-    this.#bytes = bytes;
-    this.#values.set(field, text);
-    const stored = this.#last.catch(() => {}).then(() => this.#store({ [field]: text }));
+    const held = heldBytes(field, text);
+    if (!this.#host.takes(held)) throw overMemory();
+    this.#resize(field, size);
+    const before = kind === 't' ? this.#values.get(field) : undefined;
+    if (kind === 't') this.#values.set(field, text);
+    const stored = this.#last
+      .catch(() => {})
+      .then(() => this.#store({ [field]: text }))
+      .finally(() => this.#host.gives(kind === 's' ? held : before === undefined ? 0 : heldBytes(field, before)));
     this.#last = stored;
     if (!(await stored)) throw stepInvalid(name, OVER);
   }
@@ -192,3 +213,13 @@ export class Steps {
 }
 
 const sizeOf = (name: string, json: string): number => Buffer.byteLength(name) + Buffer.byteLength(json);
+
+/** A text in memory: two bytes for a character, and it is copied once on its way to the store. */
+export const TEXT_WEIGHT = 4;
+const TEXT_BYTES = 1_024;
+
+/** What a text with a name takes in memory. */
+export const heldBytes = (name: string, text: string): number => TEXT_WEIGHT * (name.length + text.length) + TEXT_BYTES;
+
+export const heldFields = (fields: Readonly<Record<string, string>> = {}): number =>
+  Object.entries(fields).reduce((sum, [name, text]) => sum + heldBytes(name, text), 0);

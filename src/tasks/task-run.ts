@@ -14,7 +14,9 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { internal, rpcError, type SojournError } from '../errors.ts';
 import { attempt } from '../http/answer.ts';
 import { shareKey } from '../http/body.ts';
+import type { MemoryUse } from '../http/slow-readers.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
+import type { Notices } from '../observe/notices.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type RequestFields, type RequestLife, SentRequest } from '../relay/sent-request.ts';
 import type { TimeProvider } from '../types.ts';
@@ -51,7 +53,8 @@ export interface RunHost {
   settled(run: TaskRun): void;
   /** Ends a task that has no run. */
   end(id: string, end: TaskEnd): Promise<unknown>;
-  readonly options: { readonly timeProvider: Required<TimeProvider> };
+  readonly options: { readonly timeProvider: Required<TimeProvider>; readonly notices: Notices };
+  readonly memory: MemoryUse;
 }
 
 export interface RunRequest {
@@ -73,8 +76,8 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly request: RpcRequest;
   readonly version: string;
   readonly share: string;
-  /** What the memory budget is charged for a run that no client waits for. */
-  readonly charged: number;
+  /** In the memory budget, until the run is over and its handler has settled. */
+  #charged: number;
   readonly launched: Launched | undefined;
   readonly handler = new RunHandler();
   readonly #host: RunHost;
@@ -106,7 +109,7 @@ export class TaskRun extends RunSink implements RequestLife {
     this.version = version;
     this.launched = launched;
     this.#host = host;
-    this.charged = charged;
+    this.#charged = charged;
     if (typeof from !== 'function') return;
     this.#task = from(this);
     this.#state = 'running';
@@ -293,12 +296,33 @@ export class TaskRun extends RunSink implements RequestLife {
 
   /** Nothing elsewhere has the work of a detached task. */
   async failDetached(id: string, cause: unknown): Promise<void> {
+    const target = String(this.request.params?.['name']);
+    const { notices } = this.#host.options;
+    notices.emit({ kind: 'handlerThrew', method: 'tools/call', target, sessionId: undefined, error: cause });
     const message = cause instanceof Error ? cause.message : String(cause);
     await this.#host.end(id, { status: 'failed', error: { ...rpcError(internal(cause)), message } });
   }
 
   get isParked(): boolean {
     return this.#isParked;
+  }
+
+  // ——— what it holds ———
+
+  /** `false`: there is no room, and nothing was charged. */
+  takes(bytes: number): boolean {
+    // Its handler has settled, or never does.
+    if (!this.#hasPlace) return true;
+    if (!this.#host.memory.take(bytes, this.#charged, this.share)) return false;
+    this.#charged += bytes;
+    return true;
+  }
+
+  /** Charges what it holds already; less than nothing gives it back. */
+  holds(bytes: number): void {
+    if (!this.#hasPlace) return;
+    this.#host.memory.charge(bytes, this.share);
+    this.#charged += bytes;
   }
 
   // ——— its handler ———
@@ -319,12 +343,17 @@ export class TaskRun extends RunSink implements RequestLife {
   #giveBack(): void {
     const isActive = this.handler.isActive && !this.#isParked;
     if (!this.#hasPlace || this.#task === undefined || this.#state !== 'over' || isActive) return;
+    this.holds(-this.#charged);
     this.#hasPlace = false;
     this.#host.settled(this);
   }
 
   get isTask(): boolean {
     return this.#task !== undefined;
+  }
+
+  get taskId(): string | undefined {
+    return this.#task?.id;
   }
 
   get isOpen(): boolean {

@@ -22,6 +22,7 @@ import { base64url, elapse } from '../options/system.ts';
 import { argumentsHash } from '../durable/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
+import { bytesOfText } from '../protocol/json-size.ts';
 import { sentAuth, sentFields } from '../relay/sent-request.ts';
 import { userName } from '../shown.ts';
 import type { Fence, StoredRecord } from '../stores/store.ts';
@@ -29,6 +30,7 @@ import { RECORD_VERSION } from '../stores/store.ts';
 import { DUE_MS, type OwnTaskHost, OwnTask } from './own-task.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
 import { type RunHost, type RunRequest, TaskRun } from './task-run.ts';
+import { heldFields } from './steps.ts';
 import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
 import { type DetailedTask, detailedTask } from './wire-shapes.ts';
 
@@ -60,7 +62,7 @@ export interface TaskHints {
 export interface TasksOptions extends TaskStoreOptions {
   readonly instance: TaskInstance;
   readonly runner: TaskHints;
-  /** Charged for runs that no client waits for. */
+  /** Charged for what runs hold besides the requests of their clients. */
   readonly memory: MemoryUse;
 }
 
@@ -79,6 +81,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly writes: PendingWrites;
+  readonly memory: MemoryUse;
   readonly #runs = new Map<string, TaskRun>();
   readonly #places: Budget;
   #released: (id: string) => void = () => {};
@@ -90,6 +93,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     const { options } = given;
     this.#given = given;
     this.options = options;
+    this.memory = given.memory;
     this.store = new TaskStore(given);
     this.writes = new PendingWrites(options.timeProvider);
     this.#places = new Budget(this.settings.limits.running, options.limits.userShare);
@@ -113,6 +117,11 @@ export class Tasks implements RunHost, OwnTaskHost {
   /** Whether tasks that have no run continue here. */
   get takes(): boolean {
     return !this.#isDraining && this.lease.valid && this.#places.used < this.#places.size;
+  }
+
+  /** Handlers of tasks that run here, and how many may. */
+  get places(): Pick<Budget, 'used' | 'size'> {
+    return this.#places;
   }
 
   find(id: string): TaskRun | undefined {
@@ -208,6 +217,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     const made = await this.store.reach(() => this.store.records.create(record, kept.ttlMs, DUE_MS));
     // An earlier try may have made it whose reply was lost.
     if (made === 'exists' && !(await this.#isOwn(id, kept))) return undefined;
+    this.options.notices.emit({ kind: 'taskCreated', taskId: id, tool: kept.tool });
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
     return this.own(run, { record: stored, kept, head, fence, restMs: kept.ttlMs, steps: undefined });
   }
@@ -224,9 +234,8 @@ export class Tasks implements RunHost, OwnTaskHost {
     });
   }
 
-  settled({ share, charged }: TaskRun): void {
+  settled({ share }: TaskRun): void {
     this.#places.charge(-1, share);
-    if (charged > 0) this.#given.memory.give(charged, share);
   }
 
   own(run: TaskRun, { record, ...of }: ClaimedTask): OwnTask {
@@ -237,10 +246,15 @@ export class Tasks implements RunHost, OwnTaskHost {
 
   /** The run of a task that this instance has claimed; `undefined`: there is no room for it. */
   restart(claimed: ClaimedTask, asked: RunRequest): TaskRun | undefined {
-    const charged = CALL_BYTES + claimed.record.body.length * BODY_WEIGHT;
+    const { body, fields } = claimed.record;
+    const call = CALL_BYTES + body.length * BODY_WEIGHT + bytesOfText(body, Infinity);
+    const charged = call + heldFields(fields) + heldFields(claimed.steps?.fields);
     const share = shareKey(asked.fields.user);
     if (!this.#places.take(1, share)) return undefined;
-    this.#given.memory.charge(charged, share);
+    if (!this.memory.take(charged, 0, share)) {
+      this.#places.charge(-1, share);
+      return undefined;
+    }
     return new TaskRun(asked, this, (run) => this.own(run, claimed), charged);
   }
 
@@ -252,11 +266,6 @@ export class Tasks implements RunHost, OwnTaskHost {
     const authInfo = authorize === undefined ? kept.auth : await authorize(about);
     if (authorize !== undefined && authInfo === undefined) return undefined;
     return { fields: { ...kept.fields, user }, authInfo, request, version: kept.version };
-  }
-
-  /** Charged for a call that this instance sends to itself. */
-  get memory(): MemoryUse {
-    return this.#given.memory;
   }
 
   // ——— what a task says of itself ———

@@ -98,6 +98,12 @@ interface RefusalHook {
   readonly run?: undefined;
 }
 
+/** What a call knows of its task. */
+export interface TaskOfCall {
+  readonly isTask?: boolean;
+  readonly taskId?: string | undefined;
+}
+
 /** Runs the code of `aroundRequest` (`around-requests.ts`). */
 export interface RunAround {
   /** Call it in the context of the handler, once. */
@@ -276,7 +282,7 @@ export class Call {
   }
 
   /** Where the call may become a task (`tasks/task-run.ts`), or has become one. */
-  get task(): { readonly isTask?: boolean } | undefined {
+  get task(): TaskOfCall | undefined {
     return undefined;
   }
 

@@ -1,7 +1,7 @@
 /** The same call, in a context whose handlers may not see their request (`perSessionExecutionContext`). */
 import type { SojournError } from '../../errors.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
-import { Call, type CallServices } from './call.ts';
+import { Call, type CallServices, type TaskOfCall } from './call.ts';
 
 export class HiddenCall extends Call {
   readonly #call: Call;
@@ -19,7 +19,7 @@ export class HiddenCall extends Call {
     return this.#call.services;
   }
 
-  override get task(): { readonly isTask?: boolean } | undefined {
+  override get task(): TaskOfCall | undefined {
     return this.#call.task;
   }
 
