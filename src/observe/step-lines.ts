@@ -33,8 +33,9 @@ const FAILED =
   'A task failed: its instance died, and its tool may not run again. If it may, say so with resume: true of task(), or with idempotentHint of the tool';
 const DIED =
   'A task failed: the process of each of its runs died. Look at the last lines of these processes, and call its tool no more until you know why';
-const TOO_LARGE =
-  'A task failed: its result is too large, or there is no room for it. Let its tool return a link to the result';
+const NO_ROOM =
+  'A task failed: its result or its questions are too large, or there is no room for them. Let its tool return a link to the result';
+const NO_ROOM_REASONS: readonly unknown[] = ['result_too_large', 'over_memory', 'store_full'];
 const STOPPED =
   'A task failed: its instance stopped before its tool had ended. Give the drain more time than the tool takes, or say resume: true of task()';
 
@@ -49,12 +50,12 @@ export function logTask(notice: TaskContinuedNotice | TaskEndedNotice, logger: L
     return;
   }
   const { status, reason, ms } = notice;
-  const fields = { task, tool, status, reason, ms: ms && Math.round(ms) };
-  if (reason === 'owner_lost') logger.warn(fields, FAILED);
-  else if (reason === 'too_many_attempts') logger.warn(fields, DIED);
-  else if (reason === 'result_too_large') logger.warn(fields, TOO_LARGE);
-  else if (reason === 'draining' || reason === 'closed') logger.warn(fields, STOPPED);
-  else logger.info(fields, 'A task ended');
+  const about = { task, tool, status, reason, ms: ms && Math.round(ms) };
+  if (reason === 'owner_lost') logger.warn(about, FAILED);
+  else if (reason === 'too_many_attempts') logger.warn(about, DIED);
+  else if (NO_ROOM_REASONS.includes(reason)) logger.warn(about, NO_ROOM);
+  else if (reason === 'draining' || reason === 'closed') logger.warn(about, STOPPED);
+  else logger.info(about, 'A task ended');
 }
 
 type WriteCount = (sessions: number) => void;

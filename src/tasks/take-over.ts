@@ -11,6 +11,7 @@
  */
 import { ownerLost, rpcError, type SojournError, storeAway, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
+import { sessionHash } from '../shown.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
@@ -161,7 +162,10 @@ export class TakeOver {
     try {
       return await this.#tasks.askedAgain({ ...record, kept }, nextRound(kept, record.fields));
     } catch (err) {
-      this.#logger.warn({ err, tool: kept.tool }, 'tasks.authorize threw: the task waits');
+      this.#logger.warn(
+        { err, task: sessionHash(record.id), tool: kept.tool },
+        'tasks.authorize threw: the task waits',
+      );
       return undefined;
     }
   }
