@@ -17,3 +17,6 @@ export interface AnswerSink extends Pick<
   answer(json: string, status?: number): void;
   done(status: number, headers?: HeaderList, body?: string): void;
 }
+
+/** What a call knows of its task. */
+export type TaskOfCall = Pick<AnswerSink, 'isTask' | 'taskId'>;

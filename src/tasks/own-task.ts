@@ -12,9 +12,9 @@ import { whileAway } from '../session/record/pause.ts';
 import { sessionHash } from '../shown.ts';
 import type { EndOutcome, Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
 import { questionsOf } from './questions.ts';
-import { heldBytes, Steps, TEXT_WEIGHT } from './steps.ts';
+import { type RunBytes, TEXT_WEIGHT } from './run-bytes.ts';
+import { Steps } from './steps.ts';
 import {
-  answerField,
   hasOpenQuestions,
   headText,
   type InputRequest,
@@ -26,6 +26,7 @@ import {
   type TaskHead,
 } from './task-record.ts';
 import { outcomeOf, RESULT_BYTES, type TaskStore } from './task-store.ts';
+import { type AskingTask, WaitingQuestions } from './waiting-questions.ts';
 import { type DetailedTask, newTask } from './wire-shapes.ts';
 
 /** A task that is not renewed is due after this time, and the sweep of an instance looks at its owner. */
@@ -33,8 +34,6 @@ export const DUE_MS = 75_000;
 const RENEW_MS = 25_000;
 /** How often the owner looks at a task whose question waits: the message about the answer may be lost. */
 const LOOK_MS = 5_000;
-/** What waits for an answer: its values, its text, and the code that asks. */
-const QUESTION_WEIGHT = 3;
 /** What the end of a run takes until it is stored, besides its texts. */
 const END_BYTES = 5_120;
 const SHORT_LENGTH = 4_096;
@@ -60,18 +59,8 @@ export interface OwnTaskHost {
 export interface TasksRun {
   readonly signal: AbortSignal;
   readonly isParked: boolean;
-  /** Whose share of the memory it counts in. */
-  readonly share: string;
+  readonly bytes: RunBytes;
   stop(reason: string): void;
-  /** Charges bytes that it will hold. `false`: there is no room. */
-  takes(bytes: number): boolean;
-  holds(bytes: number): void;
-}
-
-/** What waits for an answer of its client. */
-interface Waiting {
-  resolve(answer: string): void;
-  reject(reason: unknown): void;
 }
 
 interface Given {
@@ -84,7 +73,7 @@ interface Given {
   readonly steps?: StoredRecord | undefined;
 }
 
-export class OwnTask {
+export class OwnTask implements AskingTask {
   readonly id: string;
   readonly user: string | null;
   readonly kept: KeptTask;
@@ -93,13 +82,12 @@ export class OwnTask {
   readonly steps: Steps;
   readonly owned: OwnedRecord;
   readonly #host: OwnTaskHost;
-  readonly #run: TasksRun;
+  readonly run: TasksRun;
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly fields: Record<string, string>;
   readonly #timers = new Set<unknown>();
-  readonly #waiting = new Map<string, Waiting>();
-  #isWatching = false;
+  readonly #questions = new WaitingQuestions(this);
   /** How many answers it has read. */
   #rung: number;
   #stamp: number;
@@ -117,7 +105,7 @@ export class OwnTask {
     this.head = head;
     this.createdAt = createdAt;
     this.#host = host;
-    this.#run = run;
+    this.run = run;
     this.#expiresAt = time.monotonic() + restMs;
     this.fields = { ...fields };
     this.#rung = rung;
@@ -131,8 +119,7 @@ export class OwnTask {
       reach: <T>(work: () => MaybePromise<T>) => this.#reach(work, () => run.signal.aborted),
       lost: () => run.stop('another instance runs it'),
       isOver: () => this.#isOver,
-      takes: (bytes: number) => run.takes(bytes),
-      gives: (bytes: number) => run.holds(-bytes),
+      bytes: run.bytes,
     };
     this.steps = new Steps(id, user, stepsHost, head, steps);
     this.#every(RENEW_MS, () => this.#renew());
@@ -165,7 +152,7 @@ export class OwnTask {
   #background(work: () => Promise<unknown>, isLast = false, held = 0): void {
     const { writes, options, memory } = this.#host;
     const over = (): void => {
-      memory.give(held, this.#run.share);
+      memory.give(held, this.run.bytes.share);
       this.#host.over(this);
     };
     writes.add(isLast ? () => work().finally(over) : work, (err) =>
@@ -181,15 +168,15 @@ export class OwnTask {
     const bytes = TEXT_WEIGHT * characters + END_BYTES;
     const { memory } = this.#host;
     // There are few runs, and what is short is never lost.
-    if (characters <= SHORT_LENGTH) memory.charge(bytes, this.#run.share);
-    else if (!memory.take(bytes, 0, this.#run.share)) return undefined;
+    if (characters <= SHORT_LENGTH) memory.charge(bytes, this.run.bytes.share);
+    else if (!memory.take(bytes, 0, this.run.bytes.share)) return undefined;
     return bytes;
   }
 
   #renew(): void {
     this.#background(async () => {
       const saved = await this.#save({ due: { inMs: DUE_MS, seen: this.#rung } });
-      if (saved === 'fenced') this.#run.stop('another instance runs it, or it has ended');
+      if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
       else if (saved === 'rung') await this.look();
     });
   }
@@ -291,69 +278,34 @@ export class OwnTask {
   }
 
   /** Resolves with the answer of its client. Rejects when the run is over before. */
-  async ask(key: string, question: InputRequest): Promise<unknown> {
-    const [field, answer] = [questionField(key), answerField(key)];
-    const known = this.fields[answer];
-    if (known !== undefined) return JSON.parse(known) as unknown;
-    this.#run.signal.throwIfAborted();
-    const text = this.fields[field] ?? JSON.stringify(question);
-    if (this.fields[field] === undefined && !this.#run.takes(QUESTION_WEIGHT * heldBytes(field, text)))
-      throw overMemory();
-    const heard = new Promise<string>((resolve, reject) => this.#waiting.set(answer, { resolve, reject }));
-    heard.catch(() => {});
-    this.#watchQuestions();
-    try {
-      if (this.fields[field] === undefined) await this.#storeQuestion(field, text);
-      return JSON.parse(await heard) as unknown;
-    } finally {
-      this.#waiting.delete(answer);
-    }
+  ask(key: string, question: InputRequest): Promise<unknown> {
+    return this.#questions.ask(key, question);
   }
 
-  async #storeQuestion(field: string, text: string): Promise<void> {
-    this.fields[field] = text;
-    try {
-      const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
-      if (saved === 'fenced') this.#run.stop('another instance runs it, or it has ended');
-    } catch (cause) {
-      delete this.fields[field];
-      throw cause;
-    }
+  async storeQuestion(field: string, text: string): Promise<void> {
+    const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
+    if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
   }
 
-  /** From the first question on. */
-  #watchQuestions(): void {
-    if (this.#isWatching) return;
-    this.#isWatching = true;
-    const { signal } = this.#run;
-    const stopped = (): void => {
-      // A handler whose task parks never hears of it.
-      if (!this.#run.isParked) for (const { reject } of this.#waiting.values()) reject(signal.reason);
-    };
-    signal.addEventListener('abort', stopped, { once: true });
-    this.#every(LOOK_MS, () => this.#waiting.size > 0 && this.#background(() => this.look()));
+  watchAnswers(): void {
+    this.#every(LOOK_MS, () => this.#questions.isEmpty || this.#background(() => this.look()));
   }
 
   /** Something in the store has changed that may concern the run. */
   async look(): Promise<void> {
     const found = await this.#host.store.read(this.id);
-    if (found === undefined || !('record' in found)) return this.#run.stop('it has ended');
+    if (found === undefined || !('record' in found)) return this.run.stop('it has ended');
     const { epoch, rung, fields } = found.record;
     if (epoch !== this.owned.fence.epoch) return;
     this.#rung = rung;
-    for (const [name, text] of Object.entries(fields)) {
-      if (!name.startsWith('a') || this.fields[name] !== undefined) continue;
-      this.#run.holds(heldBytes(name, text));
-      this.fields[name] = text;
-      this.#waiting.get(name)?.resolve(text);
-    }
+    this.#questions.hear(fields);
   }
 
   /** This instance may have a new id. */
   reclaim(): void {
     const { lease, options } = this.#host;
     const failed = (err: unknown): void => options.logger.debug({ err }, 'A task could not be claimed again');
-    this.owned.reclaim(lease, () => this.#run.stop('another instance runs it'), failed);
+    this.owned.reclaim(lease, () => this.run.stop('another instance runs it'), failed);
     this.steps.reclaim(lease);
   }
 

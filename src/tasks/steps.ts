@@ -6,6 +6,7 @@
 import { OwnedRecord } from '../durable/owned-record.ts';
 import { overMemory, stepInvalid } from '../errors.ts';
 import { type MaybePromise, RECORD_VERSION, type Records, type StoredRecord } from '../stores/store.ts';
+import { heldBytes, type RunBytes } from './run-bytes.ts';
 import { jsonOfStep, readRuns, RUNS_FIELD, type RunTimes, runsText, stepText, type StepTimes } from './step-times.ts';
 import type { TaskHead } from './task-record.ts';
 
@@ -29,9 +30,7 @@ export interface StepsHost {
   lost(): void;
   /** The run of the task is over: what its handler still does is not recorded. */
   isOver(): boolean;
-  /** Charges bytes that the run holds. `false`: there is no room. */
-  takes(bytes: number): boolean;
-  gives(bytes: number): void;
+  readonly bytes: RunBytes;
 }
 
 /** The result of a step, or a value of the state. */
@@ -128,14 +127,16 @@ export class Steps {
     if (bytes > MOST_BYTES)
       throw stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`);
     const held = heldBytes(field, text);
-    if (!this.#host.takes(held)) throw overMemory();
+    const { bytes: memory } = this.#host;
+    if (!memory.take(held)) throw overMemory();
     this.#resize(field, size);
     const before = kind === 't' ? this.#values.get(field) : undefined;
     if (kind === 't') this.#values.set(field, text);
     const stored = this.#last
       .catch(() => {})
       .then(() => this.#store({ [field]: text }))
-      .finally(() => this.#host.gives(kind === 's' ? held : before === undefined ? 0 : heldBytes(field, before)));
+
+      .finally(() => memory.give(kind === 's' ? held : before === undefined ? 0 : heldBytes(field, before)));
     this.#last = stored;
     if (!(await stored)) throw stepInvalid(name, OVER);
   }
@@ -213,13 +214,3 @@ export class Steps {
 }
 
 const sizeOf = (name: string, json: string): number => Buffer.byteLength(name) + Buffer.byteLength(json);
-
-/** A text in memory: two bytes for a character, and it is copied once on its way to the store. */
-export const TEXT_WEIGHT = 4;
-const TEXT_BYTES = 1_024;
-
-/** What a text with a name takes in memory. */
-export const heldBytes = (name: string, text: string): number => TEXT_WEIGHT * (name.length + text.length) + TEXT_BYTES;
-
-export const heldFields = (fields: Readonly<Record<string, string>> = {}): number =>
-  Object.entries(fields).reduce((sum, [name, text]) => sum + heldBytes(name, text), 0);

@@ -18,9 +18,10 @@ import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
 import { RUNS_FIELD, runsText } from './step-times.ts';
-import { REFUSED_MS, type RunRequest, type TaskRun } from './task-run.ts';
+import type { RunRequest, TaskHints } from './task-host.ts';
+import { REFUSED_MS, type TaskRun } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
-import type { ClaimedTask, TaskHints, Tasks } from './tasks.ts';
+import type { ClaimedTask, Tasks } from './tasks.ts';
 
 const SWEEP_MS = 5_000;
 const PAGE = 100;

@@ -13,8 +13,7 @@ import {
   taskUnreadable,
   tooManyTasks,
 } from '../errors.ts';
-import { CALL_BYTES, shareKey } from '../http/body.ts';
-import { BODY_WEIGHT } from '../http/exchange.ts';
+import { shareKey } from '../http/body.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
@@ -22,15 +21,15 @@ import { base64url, elapse } from '../options/system.ts';
 import { argumentsHash } from '../durable/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import { bytesOfText } from '../protocol/json-size.ts';
 import { sentAuth, sentFields } from '../relay/sent-request.ts';
 import { userName } from '../shown.ts';
 import type { Fence, StoredRecord } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import { DUE_MS, type OwnTaskHost, OwnTask } from './own-task.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
-import { type RunHost, type RunRequest, TaskRun } from './task-run.ts';
-import { heldFields } from './steps.ts';
+import type { RunRequest, TaskHints, TaskIdentity, TaskInstance } from './task-host.ts';
+import { type RunHost, TaskRun } from './task-run.ts';
+import { laterRunBytes } from './run-bytes.ts';
 import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
 import { type DetailedTask, detailedTask } from './wire-shapes.ts';
 
@@ -39,25 +38,6 @@ const BODY_BYTES = 262_144;
 const TRIES = 8;
 const NONCE_BYTES = 12;
 const CLOSE_POLL_MS = 10;
-
-export interface TaskInstance {
-  readonly lease: { readonly owner: string; readonly valid: boolean; readonly ownersMayReturn: boolean };
-  /** Rings the instance that owns a task: it reads the task again. */
-  look(to: string, id: string): Promise<boolean>;
-}
-
-/** Which task it is, and whose. */
-export interface TaskIdentity {
-  readonly id: string;
-  readonly user: string | null;
-  readonly kept: KeptTask;
-}
-
-/** What the tools of the server say about themselves. */
-export interface TaskHints {
-  /** Whether the tool may run twice; `undefined`: this build does not know the tool. */
-  mayRunTwice(task: TaskIdentity): Promise<boolean | undefined>;
-}
 
 export interface TasksOptions extends TaskStoreOptions {
   readonly instance: TaskInstance;
@@ -246,9 +226,7 @@ export class Tasks implements RunHost, OwnTaskHost {
 
   /** The run of a task that this instance has claimed; `undefined`: there is no room for it. */
   restart(claimed: ClaimedTask, asked: RunRequest): TaskRun | undefined {
-    const { body, fields } = claimed.record;
-    const call = CALL_BYTES + body.length * BODY_WEIGHT + bytesOfText(body, Infinity);
-    const charged = call + heldFields(fields) + heldFields(claimed.steps?.fields);
+    const charged = laterRunBytes(claimed.record, claimed.steps);
     const share = shareKey(asked.fields.user);
     if (!this.#places.take(1, share)) return undefined;
     if (!this.memory.take(charged, 0, share)) {

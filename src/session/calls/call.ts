@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
+import type { TaskOfCall } from '../../http/answer-sink.ts';
 import type { RelayOrigin } from '../../http/exchange.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
@@ -96,12 +97,6 @@ interface RefusalHook {
   readonly takes: 'refusal';
   readonly error: SojournError;
   readonly run?: undefined;
-}
-
-/** What a call knows of its task. */
-export interface TaskOfCall {
-  readonly isTask?: boolean;
-  readonly taskId?: string | undefined;
 }
 
 /** Runs the code of `aroundRequest` (`around-requests.ts`). */

@@ -1,7 +1,8 @@
 /** The same call, in a context whose handlers may not see their request (`perSessionExecutionContext`). */
 import type { SojournError } from '../../errors.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
-import { Call, type CallServices, type TaskOfCall } from './call.ts';
+import type { TaskOfCall } from '../../http/answer-sink.ts';
+import { Call, type CallServices } from './call.ts';
 
 export class HiddenCall extends Call {
   readonly #call: Call;
