@@ -42,7 +42,7 @@ export class Steps {
   readonly #host: StepsHost;
   /** What this run may read: the state, and what earlier runs have recorded. */
   readonly #values: Map<string, string>;
-  /** Of everything that is recorded. */
+  /** The bytes of every recorded value. */
   readonly #sizes = new Map<string, number>();
   /** The last of them is this one. */
   readonly #runs: readonly RunTimes[];
