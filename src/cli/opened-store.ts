@@ -4,6 +4,7 @@ import { Notices } from '../observe/notices.ts';
 import { DEFAULTS } from '../options/table.ts';
 import { type EndpointStore, openEndpointStore } from '../endpoint/endpoint-store.ts';
 import type { Records, StoredRecord } from '../stores/store.ts';
+import { sessionHash } from '../shown.ts';
 import type { Logger } from '../types.ts';
 import { Failure, UsageError } from './failure.ts';
 import type { ChosenStore } from './store-url.ts';
@@ -15,6 +16,10 @@ export interface StoreRequest {
   /** The endpoint's `name`. */
   readonly name: string;
 }
+
+/** Log lines show 12 digits. */
+const HASH = /^[0-9a-f]{4,12}$/;
+const PAGE = 100;
 
 /** @throws Failure for a file that does not exist: opening would create it, and its name may be mistyped. */
 export async function openStore(
@@ -43,4 +48,16 @@ export async function* recordPages(
     yield page.records;
     cursor = page.nextCursor;
   } while (cursor !== undefined);
+}
+
+/** The id of a record that is named by its id, or, while it lives, by the beginning of its hash. */
+export async function idOf(records: Pick<Records, 'list' | 'read'>, given: string): Promise<string> {
+  if (!HASH.test(given) || (await records.read(given)) !== undefined) return given;
+  const found: string[] = [];
+  for await (const page of recordPages(records, PAGE))
+    found.push(...page.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
+  const [id] = found;
+  if (found.length > 1)
+    throw new Failure(`${found.length} have a hash that begins with ${given}: ${found.map(sessionHash).join(', ')}`);
+  return id ?? given;
 }

@@ -11,7 +11,7 @@ import { GET_STREAM, type SessionSummary, summary } from '../endpoint/sessions.t
 import { isEnded, type InstanceLease, type StoredRecord } from '../stores/store.ts';
 import { EXIT, Failure } from './failure.ts';
 import { drainInstance, listInstances } from './instances.ts';
-import { openStore, recordPages, type StoreRequest } from './opened-store.ts';
+import { idOf, openStore, recordPages, type StoreRequest } from './opened-store.ts';
 import { GivenOrders, type Operator } from './given-orders.ts';
 import {
   countLine,
@@ -53,8 +53,6 @@ const PAGE = 100;
 const TRIES = 3;
 const STDOUT = 1;
 const CLEAR = '\u001b[H\u001b[2J';
-/** Log lines show 12 digits. */
-const HASH = /^[0-9a-f]{4,12}$/;
 
 /** Resolves with the exit code. */
 export async function sessions(request: SessionsRequest, out: (text: string) => void): Promise<number> {
@@ -90,14 +88,14 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
   },
 
   async show(store, { id: given, json, ids }, out) {
-    const found = await store.sessions.read(await idOf(store, given));
+    const found = await store.sessions.read(await idOf(store.sessions, given));
     if (found === undefined) throw sessionUnknown(given);
     out(isEnded(found) ? endedLine(found, json, ids) : sessionDetails(found, await around(store, found), json, ids));
   },
 
   async end(store, request, out) {
     const { id: given, json, ids } = request;
-    const id = await idOf(store, given);
+    const id = await idOf(store.sessions, given);
     const shown = ids ? id : sessionHash(id);
     const orders = new GivenOrders(store, request);
     for (let tries = 0; tries < TRIES; tries++) {
@@ -144,20 +142,6 @@ async function list(store: EndpointStore, { json, ids, filter }: SessionsRequest
     out(wanted.map((session) => (json ? sessionLine(session, ids) : sessionRow(session, ids))).join(''));
   }
   if (!json) out(countLine(counts));
-}
-
-/** The id of a session that is named by its id, or by the beginning of its hash. */
-async function idOf(store: EndpointStore, given: string): Promise<string> {
-  if (!HASH.test(given) || (await store.sessions.read(given)) !== undefined) return given;
-  const found: string[] = [];
-  for await (const records of recordPages(store.sessions, PAGE))
-    found.push(...records.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
-  const [id] = found;
-  if (found.length > 1)
-    throw new Failure(
-      `${found.length} sessions have a hash that begins with ${given}: ${found.map(sessionHash).join(', ')}`,
-    );
-  return id ?? given;
 }
 
 function fits(session: SessionSummary, { user, client, owner, idleMs }: SessionFilter): boolean {

@@ -49,5 +49,6 @@ Examples:
   $ sojourn tasks ls --store sqlite:./sessions.db --user ada --json | jq -r .id
   $ sojourn tasks cancel ilxAUvhqNoLJgmkX.0sF8zJq0m3Jc2yQ1x7wE5g --store sqlite:./sessions.db
 
+The first digits of the hash that log lines have name a task too, until it ends.
 Exit codes: 0 success, 1 the task does not exist or was not cancelled, 2 the command line is wrong.
 `;

@@ -12,7 +12,7 @@ import { TaskStore } from '../tasks/task-store.ts';
 import { taskSummary } from '../tasks/task-summary.ts';
 import type { Terminal } from './confirmation.ts';
 import { EXIT, Failure } from './failure.ts';
-import { openStore, recordPages, type StoreRequest } from './opened-store.ts';
+import { idOf, openStore, recordPages, type StoreRequest } from './opened-store.ts';
 import { json as jsonLine, printable } from './session-printout.ts';
 import { storeOf } from './store-url.ts';
 import {
@@ -29,7 +29,7 @@ import {
 
 export interface TasksRequest extends StoreRequest {
   readonly what: 'ls' | 'show' | 'cancel';
-  /** For `show` and `cancel`: the id of a task. */
+  /** For `show` and `cancel`: the id of a task, or the beginning of its hash while it lives. */
   readonly id: string;
   readonly json: boolean;
   /** `cancel` does not ask. */
@@ -78,8 +78,9 @@ const run: Readonly<Record<TasksRequest['what'], Run>> = {
     out(isEnded(found) ? endedTask(found, json) : taskDetails(found, await around(store, found), json));
   },
 
-  async cancel(store, { id, json, yes }, { out, confirms }) {
-    const found = await read(store, id);
+  async cancel(store, { id: given, json, yes }, { out, confirms }) {
+    const found = await read(store, given);
+    const { id } = found;
     if (isEnded(found)) throw new Failure(`this task has already ended: ${taskEnd(found)}`);
     const surroundings = await around(store, found);
     const question = `${taskDetails(found, surroundings, false)}It ends as cancelled, and nothing undoes that. Cancel it? [y/N] `;
@@ -97,11 +98,11 @@ const run: Readonly<Record<TasksRequest['what'], Run>> = {
 };
 
 /** @throws Failure where there is none. One whose time is over has nothing to show. */
-async function read(store: EndpointStore, id: string) {
-  const found = await store.tasks.read(id);
+async function read(store: EndpointStore, given: string) {
+  const found = await store.tasks.read(await idOf(store.tasks, given));
   if (found === undefined || (isEnded(found) && found.outcome === ''))
     throw new Failure(
-      `there is no task ${JSON.stringify(id)} in this store, or its time is over; set --name to the name of its endpoint`,
+      `there is no task ${JSON.stringify(given)} in this store, or its time is over; set --name to the name of its endpoint`,
     );
   return found;
 }

@@ -10,7 +10,7 @@ import type { Core } from './core.ts';
 
 /** What is asked for the values of now. */
 export interface MeasuredEndpoint {
-  readonly core: Pick<Core, 'registry' | 'instance'>;
+  readonly core: Pick<Core, 'registry' | 'instance' | 'tasks'>;
   readonly held: MemoryRows;
   readonly memoryBytes: number;
   health(): EndpointHealth;
@@ -42,15 +42,19 @@ export class EndpointMetrics {
   }
 }
 
-function valuesOf({ core: { registry, instance }, held, memoryBytes, health }: MeasuredEndpoint): Family[] {
+function valuesOf({ core: { registry, instance, tasks }, held, memoryBytes, health }: MeasuredEndpoint): Family[] {
   const { state, store, reason } = health();
   const { remainingMs } = instance.lease;
   const one = (name: MetricName, value: number | boolean): Family => ({ name, samples: [['', '', Number(value)]] });
+  const running = tasks?.tasks.places;
   const rows = (Object.keys(held) as HeldName[]).map((row): Sample => ['', labelsText({ row }), held[row].used]);
   return [
     one('sojourn_sessions_live', registry.count),
     one('sojourn_sessions_idle', registry.idle.size),
     one('sojourn_sessions_hibernated', registry.hibernated.size),
+    ...(running === undefined
+      ? []
+      : [one('sojourn_tasks_running', running.used), one('sojourn_tasks_running_limit', running.size)]),
     one('sojourn_waiting_requests', registry.waiting.size),
     { name: 'sojourn_memory_bytes', samples: rows },
     one('sojourn_memory_limit_bytes', memoryBytes),

@@ -6,7 +6,8 @@ import { type TaskRunner, TakeOver } from '../tasks/take-over.ts';
 import { TaskLauncher } from '../tasks/task-launcher.ts';
 import { TaskOutcomes } from '../tasks/task-outcomes.ts';
 import type { TaskRun } from '../tasks/task-run.ts';
-import { type TaskIdentity, type TaskInstance, Tasks, type TasksOptions } from '../tasks/tasks.ts';
+import type { TaskIdentity, TaskInstance } from '../tasks/task-host.ts';
+import { Tasks, type TasksOptions } from '../tasks/tasks.ts';
 import { TaskWire } from '../tasks/wire.ts';
 
 export class EndpointTaskParts implements TaskRunner {

@@ -17,7 +17,7 @@ import { SERVER_BYTES, shareKey } from '../http/body.ts';
 import type { Caller } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
-import type { AnswerSink } from '../http/answer-sink.ts';
+import type { AnswerSink, TaskOfCall } from '../http/answer-sink.ts';
 import type { PassedOn } from '../http/sdk-response.ts';
 import { afterTurn } from '../options/system.ts';
 import { cancelledMessage, isObject, type RpcRequest, type RpcResponse, toolOf } from '../protocol/jsonrpc.ts';
@@ -318,7 +318,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.#host;
   }
 
-  override get task(): { readonly isTask?: boolean } {
+  override get task(): TaskOfCall {
     return this.response;
   }
 

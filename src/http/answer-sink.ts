@@ -10,8 +10,13 @@ export interface AnswerSink extends Pick<
   readonly attempt?: number;
   /** The call has become a task, and its client has its answer. */
   readonly isTask?: boolean;
+  /** `undefined`: the call is no task, or not yet. */
+  readonly taskId?: string | undefined;
   begin(): void;
   /** `status`: of an answer that tells an error before any handler ran. */
   answer(json: string, status?: number): void;
   done(status: number, headers?: HeaderList, body?: string): void;
 }
+
+/** What a call knows of its task. */
+export type TaskOfCall = Pick<AnswerSink, 'isTask' | 'taskId'>;

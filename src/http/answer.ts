@@ -99,7 +99,10 @@ export function lostCallJson(
 export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null, form?: LostForm): void {
   noticeRefusal(exchange, error);
   const headers: Array<readonly [string, string]> = [...JSON_HEADERS, ...Object.entries(error.headers ?? {})];
-  exchange.respond(error.status, headers, error.body ?? errorJson(error, id, form));
+  const body = error.body ?? errorJson(error, id, form);
+  // The status does not tell that it failed.
+  if (error.status === 200) exchange.watched?.sent(body);
+  exchange.respond(error.status, headers, body);
 }
 
 /** What a notice says instead of the message of an error. */

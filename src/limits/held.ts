@@ -91,6 +91,13 @@ export const HELD = things({
     most: '`streamBufferBytes` each, an eighth of `memoryBytes` for all',
     until: 'its client returns, or two `retryMs` are over (an answer: 8 s at least)',
   },
+  tasks: {
+    what: 'a task that runs here: a later run, what it reads of earlier ones, its questions and answers; its end until that is stored',
+    counted:
+      '56 KiB, its call and its values for a later run; 1 KiB and four times its length for a text, three times that for a question',
+    most: '256 KiB of call, 256 KiB of questions, 1 MiB of steps and state each, 1,000 of them; a result of 4 MiB',
+    until: 'its handler has settled, or it parks; the store has its end',
+  },
 });
 
 export type HeldName = keyof typeof HELD;

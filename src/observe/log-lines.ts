@@ -6,7 +6,7 @@
 import { SojournError } from '../errors.ts';
 import { shown } from '../shown.ts';
 import type { Logger, TimeProvider } from '../types.ts';
-import { logDrained, logDraining, logJoined, SessionLines } from './step-lines.ts';
+import { logDrained, logDraining, logJoined, logTask, SessionLines } from './step-lines.ts';
 import type {
   DroppedNotice,
   HandlerThrewNotice,
@@ -103,6 +103,9 @@ function write(
     }
     case 'ended':
       return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
+    case 'taskContinued':
+    case 'taskEnded':
+      return logTask(notice, logger);
     case 'drainBegun':
       return logDraining(logger);
     case 'drained':

@@ -21,6 +21,7 @@ export type Metric = Described &
 
 /** In s: those of the MCP conventions. */
 const MCP_BUCKETS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300];
+const TASK_BUCKETS = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
 const STORE_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
 
 const metrics = <const Name extends string>(all: Readonly<Record<Name, Metric>>) => all;
@@ -89,6 +90,25 @@ export const METRICS = metrics({
     labels: ['outcome'],
     help: 'Calls of once() that did not run their handler: attached, replayed, conflict, unknown',
   },
+  sojourn_tasks_created_total: { kind: 'counter', help: 'Calls that became tasks here' },
+  sojourn_tasks_continued_total: {
+    kind: 'counter',
+    labels: ['cause'],
+    help: 'Later runs of tasks that began here: answered (by the client), released (by a drain), takeover (an instance died)',
+  },
+  sojourn_tasks_ended_total: {
+    kind: 'counter',
+    labels: ['status', 'reason'],
+    help: 'Tasks whose end was stored here: completed, failed, cancelled, expired; the reason is that of our error',
+  },
+  sojourn_task_duration_seconds: {
+    kind: 'histogram',
+    buckets: TASK_BUCKETS,
+    labels: ['status'],
+    help: 'Tasks whose end was stored here, from their calls on any instance, waits for the client included',
+  },
+  sojourn_tasks_running: { kind: 'gauge', help: 'Handlers of tasks that run in this process' },
+  sojourn_tasks_running_limit: { kind: 'gauge', merge: 'max', help: 'How many may run' },
   sojourn_wait_duration_seconds: {
     kind: 'histogram',
     buckets: MCP_BUCKETS,

@@ -39,6 +39,10 @@ export class Metrics {
   readonly #resumes = new Counter('sojourn_resumes_total');
   readonly #lost = new Counter('sojourn_lost_calls_total');
   readonly #once = new Counter('sojourn_once_calls_total');
+  readonly #tasksCreated = new Counter('sojourn_tasks_created_total');
+  readonly #tasksContinued = new Counter('sojourn_tasks_continued_total');
+  readonly #tasksEnded = new Counter('sojourn_tasks_ended_total');
+  readonly #taskTimes = new Histogram('sojourn_task_duration_seconds');
   readonly #waits = new Histogram('sojourn_wait_duration_seconds');
   readonly #storeCalls = new Histogram('sojourn_store_call_duration_seconds');
   readonly #storeFailures = new Counter('sojourn_store_call_failures_total');
@@ -56,6 +60,9 @@ export class Metrics {
     for (const outcome of ['continued', 'finished', 'gap']) this.#resumes.begin(outcome);
     for (const outcome of ['ran_again', 'ended']) this.#lost.begin(outcome);
     for (const how of ['attached', 'replayed', 'conflict', 'unknown']) this.#once.begin(how);
+    for (const cause of ['answered', 'released', 'takeover']) this.#tasksContinued.begin(cause);
+    for (const status of ['completed', 'failed', 'cancelled', 'expired']) this.#tasksEnded.begin(status, undefined);
+    for (const reason of ['owner_lost', 'too_many_attempts']) this.#tasksEnded.begin('failed', reason);
     for (const reason of ['store_away', 'lapsed']) this.#waits.begin(reason, 'refused');
     notices.listen((notice) => this.#count(notice), { requests: true, details: true });
   }
@@ -63,8 +70,12 @@ export class Metrics {
   collect(): Family[] {
     const counted = [this.#operations, this.#sessions, this.#requests, this.#refusals, this.#threw, this.#opened];
     const moved = [this.#restored, this.#left, this.#relays, this.#resumes, this.#lost, this.#once, this.#waits];
+    const tasks = [this.#tasksCreated, this.#tasksContinued, this.#tasksEnded, this.#taskTimes];
     const stored = [this.#storeCalls, this.#storeFailures, this.#outages, this.#lapses, this.#removals];
-    return [...counted, ...moved, ...stored].map((series) => ({ name: series.name, samples: series.collect() }));
+    return [...counted, ...moved, ...tasks, ...stored].map((series) => ({
+      name: series.name,
+      samples: series.collect(),
+    }));
   }
 
   #count(notice: EmittedNotice): void {
@@ -101,6 +112,13 @@ export class Metrics {
         return this.#lost.add(notice.runsAgain ? 'ran_again' : 'ended');
       case 'onceAnswered':
         return this.#once.add(notice.how);
+      case 'taskCreated':
+        return this.#tasksCreated.add();
+      case 'taskContinued':
+        return this.#tasksContinued.add(notice.cause);
+      case 'taskEnded':
+        if (notice.ms !== undefined) this.#taskTimes.measure(notice.ms / 1_000, notice.status);
+        return this.#tasksEnded.add(notice.status, notice.reason);
       case 'waited':
         return this.#waits.measure(notice.ms / 1_000, this.#reasons.of(notice.reason), notice.outcome);
       case 'storeCall':

@@ -14,7 +14,8 @@
  *     drainBegun, drained                 `endpoint/shutdown.ts`
  *     relayed         `relay/relay.ts`
  *     waited          `eras/legacy/waiting.ts`
- *     callLost        `session/calls/rerun.ts`, `eras/modern/returning-clients.ts`
+ *     callLost        `session/calls/rerun.ts`, `eras/modern/returning-clients.ts`, `tasks/take-over.ts`
+ *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `own-task.ts`, `task-store.ts`
  *     onceAnswered    `once/ledger.ts`
  *     resumed         `eras/legacy/get.ts`, `eras/modern/returning-clients.ts`
  *     the others      `session/registry.ts`: what happens to sessions

@@ -4,8 +4,9 @@
  * number of all.
  */
 import type { Logger, RestoreCause, TimeProvider } from '../types.ts';
+import { sessionHash, shown } from '../shown.ts';
 import { type CountWriter, SecondCounts } from './second-counts.ts';
-import type { DrainedNotice, JoinedNotice } from './step-notices.ts';
+import type { DrainedNotice, JoinedNotice, TaskContinuedNotice, TaskEndedNotice } from './step-notices.ts';
 
 const LINES = 5;
 
@@ -26,6 +27,35 @@ export function logDrained({ released, interrupted, ms }: DrainedNotice, logger:
   const fields = { released, interrupted, ms: Math.round(ms) };
   if (interrupted > 0) logger.warn(fields, INTERRUPTED);
   else logger.info(fields, DRAINED);
+}
+
+const FAILED =
+  'A task failed: its instance died, and its tool may not run again. If it may, say so with resume: true of task(), or with idempotentHint of the tool';
+const DIED =
+  'A task failed: the process of each of its runs died. Look at the last lines of these processes, and call its tool no more until you know why';
+const NO_ROOM =
+  'A task failed: its result or its questions are too large, or there is no room for them. Let its tool return a link to the result';
+const NO_ROOM_REASONS: readonly unknown[] = ['result_too_large', 'over_memory', 'store_full'];
+const STOPPED =
+  'A task failed: its instance stopped before its tool had ended. Give the drain more time than the tool takes, or say resume: true of task()';
+
+/** Ends that somebody should look at. The others are life. */
+export function logTask(notice: TaskContinuedNotice | TaskEndedNotice, logger: Logger): void {
+  const tool = notice.tool && shown(notice.tool);
+  const task = sessionHash(notice.taskId);
+  if (notice.kind === 'taskContinued') {
+    const { cause, attempt } = notice;
+    // Each answer of a client has a line as a request.
+    if (cause !== 'answered') logger.info({ task, tool, cause, attempt }, 'A task continues here');
+    return;
+  }
+  const { status, reason, ms } = notice;
+  const about = { task, tool, status, reason, ms: ms && Math.round(ms) };
+  if (reason === 'owner_lost') logger.warn(about, FAILED);
+  else if (reason === 'too_many_attempts') logger.warn(about, DIED);
+  else if (NO_ROOM_REASONS.includes(reason)) logger.warn(about, NO_ROOM);
+  else if (reason === 'draining' || reason === 'closed') logger.warn(about, STOPPED);
+  else logger.info(about, 'A task ended');
 }
 
 type WriteCount = (sessions: number) => void;

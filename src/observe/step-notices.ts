@@ -113,6 +113,46 @@ export interface OnceAnsweredNotice {
   readonly how: OnceHow;
 }
 
+/** A call became a task of this instance: its record is stored. */
+export interface TaskCreatedNotice {
+  readonly kind: 'taskCreated';
+  readonly taskId: string;
+  readonly tool: string;
+}
+
+/** A run of a task begins here that is not its first. */
+export interface TaskContinuedNotice {
+  readonly kind: 'taskContinued';
+  readonly taskId: string;
+  readonly tool: string;
+  /** `answered`: its client did. `released`: another run was over, in a drain for example. `takeover`: one died. */
+  readonly cause: 'answered' | 'released' | 'takeover';
+  /** 1, and 1 more after each crash. */
+  readonly attempt: number;
+}
+
+/** A run of a task is over here, and the task has not ended. */
+export interface TaskReleasedNotice {
+  readonly kind: 'taskReleased';
+  readonly taskId: string;
+  readonly tool: string;
+  /** `parked`: it waits for its client. `queued`: for another run. `detached`: for `complete` or `fail`. */
+  readonly state: 'parked' | 'queued' | 'detached';
+}
+
+/** A task ended, and this instance stored that. */
+export interface TaskEndedNotice {
+  readonly kind: 'taskEnded';
+  readonly taskId: string;
+  /** `undefined`: its time was over. */
+  readonly tool: string | undefined;
+  readonly status: 'completed' | 'failed' | 'cancelled' | 'expired';
+  /** The reason of an error of this library, such as `owner_lost`. */
+  readonly reason: string | undefined;
+  /** From its creation. `undefined`: its time was over. */
+  readonly ms: number | undefined;
+}
+
 /** A client came back to a stream, with the id of the last event that it has. */
 export interface ResumedNotice {
   readonly kind: 'resumed';
@@ -138,4 +178,8 @@ export type StepNotice =
   | DrainedNotice
   | CallLostNotice
   | OnceAnsweredNotice
+  | TaskCreatedNotice
+  | TaskContinuedNotice
+  | TaskReleasedNotice
+  | TaskEndedNotice
   | DetailNotice;

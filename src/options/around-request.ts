@@ -31,6 +31,11 @@ export interface RunningRequest {
    * out, or come twice.
    */
   readonly attempt: number;
+  /**
+   * The id of the task whose run this is. `undefined`: the call is no task. A first run has it once its call has become
+   * one, in `next()`.
+   */
+  readonly taskId: string | undefined;
   /** A field of the HTTP request by its name. A relayed request has only the fields that instances pass on. */
   header(name: string): string | undefined;
   /** The HTTP request that brought it; after a crash, the request that restored its session. Made on first use. */

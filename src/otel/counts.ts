@@ -20,6 +20,7 @@ export class Counts {
   readonly #sessions: Histogram;
   readonly #waits: Histogram;
   readonly #storeCalls: Histogram;
+  readonly #tasks: Histogram;
   readonly #counters = new Map<string, Counter>();
   /** Tools that have answered without an error: no client invents a series. */
   readonly #tools = new ToolNames();
@@ -37,6 +38,7 @@ export class Counts {
     this.#operations = histogram('mcp.server.operation.duration', 'mcp_server_operation_duration_seconds');
     this.#sessions = histogram('mcp.server.session.duration', 'mcp_server_session_duration_seconds');
     this.#waits = histogram('sojourn.wait.duration', 'sojourn_wait_duration_seconds');
+    this.#tasks = histogram('sojourn.task.duration', 'sojourn_task_duration_seconds');
     this.#storeCalls = histogram('sojourn.store.call.duration', 'sojourn_store_call_duration_seconds');
   }
 
@@ -91,6 +93,16 @@ export class Counts {
         });
       case 'onceAnswered':
         return this.#add('sojourn.once.calls', 'sojourn_once_calls_total', { outcome: notice.how });
+      case 'taskCreated':
+        return this.#add('sojourn.tasks.created', 'sojourn_tasks_created_total');
+      case 'taskContinued':
+        return this.#add('sojourn.tasks.continued', 'sojourn_tasks_continued_total', { cause: notice.cause });
+      case 'taskEnded': {
+        const { status, reason, ms } = notice;
+        if (ms !== undefined) this.#tasks.record(ms / MS, { status });
+        const attributes = { status, ...(reason !== undefined && { reason }) };
+        return this.#add('sojourn.tasks.ended', 'sojourn_tasks_ended_total', attributes);
+      }
       case 'waited':
         return this.#waits.record(notice.ms / MS, {
           reason: this.#reasons.of(notice.reason),

@@ -7,6 +7,8 @@ const GAUGES: ReadonlyArray<readonly [of: MetricName, name: string, unit?: strin
   ['sojourn_sessions_live', 'sojourn.sessions.live'],
   ['sojourn_sessions_idle', 'sojourn.sessions.idle'],
   ['sojourn_sessions_hibernated', 'sojourn.sessions.hibernated'],
+  ['sojourn_tasks_running', 'sojourn.tasks.running'],
+  ['sojourn_tasks_running_limit', 'sojourn.tasks.running.limit'],
   ['sojourn_waiting_requests', 'sojourn.waiting_requests'],
   ['sojourn_memory_bytes', 'sojourn.memory', 'By'],
   ['sojourn_memory_limit_bytes', 'sojourn.memory.limit', 'By'],

@@ -1,7 +1,8 @@
 /**
  * The span of one run of a request. Its parent is the trace context that the client sent in `params._meta`, so it has
  * the same parent when another instance runs the request again, and the span around it (of the HTTP request) is linked.
- * Without that context the span around it is the parent, else the header `traceparent`, which instances relay.
+ * Without that context the span around it is the parent, else the header `traceparent`, which instances relay. A later
+ * run of a task has what its first one was sent, and the span around it belongs to another request: it is linked.
  *
  * No argument, result or message of an error is in a span.
  */
@@ -47,8 +48,12 @@ export function aroundSpan(tracer: Tracer, counts: Counts, resourceUris: boolean
       return answer;
     } catch (cause) {
       errorType = cause instanceof SojournError ? cause.code.toLowerCase() : '_OTHER';
+      // A run of a task that parks, detaches or is cancelled did not fail.
+      if (errorType === 'call_cut' && request.taskId !== undefined) errorType = undefined;
       throw cause;
     } finally {
+      // A first run has the id once its call has become a task.
+      if (request.taskId !== undefined) span.setAttribute('sojourn.task.id', sessionHash(request.taskId));
       if (errorType !== undefined) {
         span.setAttribute('error.type', errorType);
         span.setStatus({ code: SpanStatusCode.ERROR });
@@ -95,9 +100,12 @@ function parentOf(request: RunningRequest): Parent {
   const meta = request.params?.['_meta'];
   const sent = isObject(meta) ? propagation.extract(ROOT_CONTEXT, meta, META) : ROOT_CONTEXT;
   const isAround = ambient !== undefined && isSpanContextValid(ambient);
-  if (isTraced(sent)) return { parent: within(around, sent), links: isAround ? [{ context: ambient }] : [] };
-  if (isAround) return { parent: around, links: [] };
-  return { parent: within(around, propagation.extract(ROOT_CONTEXT, request, HEADERS)), links: [] };
+  const links = isAround ? [{ context: ambient }] : [];
+  if (isTraced(sent)) return { parent: within(around, sent), links };
+  const isLater = request.taskId !== undefined;
+  if (isAround && !isLater) return { parent: around, links: [] };
+  const inHeader = propagation.extract(ROOT_CONTEXT, request, HEADERS);
+  return { parent: within(isLater ? trace.deleteSpan(around) : around, inHeader), links };
 }
 
 function isTraced(sent: Context): boolean {

@@ -55,7 +55,8 @@ export interface Kind {
   readonly grouped?: true;
   /**
    * `false`: no ended record is forgotten before its time. A store that bounds what it remembers (memory) refuses
-   * instead: `create`, and `end` with a long outcome, throw `STORE_FULL`. Default: it forgets the oldest.
+   * instead: `create`, `save` and `add` of more text, and `end` with a long outcome, throw `STORE_FULL` and change
+   * nothing. Default: it forgets the oldest.
    */
   readonly evicts?: false;
 }

@@ -5,14 +5,16 @@
  */
 import type { PendingWrites } from '../durable/pending-writes.ts';
 import { OwnedRecord } from '../durable/owned-record.ts';
-import { isStoreFull, resultTooLarge, rpcError, SojournError } from '../errors.ts';
+import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError } from '../errors.ts';
+import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
-import type { Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
+import { sessionHash } from '../shown.ts';
+import type { EndOutcome, Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
 import { questionsOf } from './questions.ts';
+import { type RunBytes, TEXT_WEIGHT } from './run-bytes.ts';
 import { Steps } from './steps.ts';
 import {
-  answerField,
   hasOpenQuestions,
   headText,
   type InputRequest,
@@ -24,6 +26,7 @@ import {
   type TaskHead,
 } from './task-record.ts';
 import { outcomeOf, RESULT_BYTES, type TaskStore } from './task-store.ts';
+import { type AskingTask, WaitingQuestions } from './waiting-questions.ts';
 import { type DetailedTask, newTask } from './wire-shapes.ts';
 
 /** A task that is not renewed is due after this time, and the sweep of an instance looks at its owner. */
@@ -31,6 +34,9 @@ export const DUE_MS = 75_000;
 const RENEW_MS = 25_000;
 /** How often the owner looks at a task whose question waits: the message about the answer may be lost. */
 const LOOK_MS = 5_000;
+/** What the end of a run takes until it is stored, besides its texts. */
+const END_BYTES = 5_120;
+const SHORT_LENGTH = 4_096;
 const MESSAGE_LENGTH = 1_000;
 /** What the client is shown changes at most so often in the store. */
 const MESSAGE_MS = 1_000;
@@ -39,6 +45,7 @@ export interface OwnTaskHost {
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly writes: PendingWrites;
+  readonly memory: MemoryUse;
   readonly lease: { readonly owner: string };
   /** The instance has stopped: nothing is written any more. */
   readonly stopped: boolean;
@@ -52,6 +59,7 @@ export interface OwnTaskHost {
 export interface TasksRun {
   readonly signal: AbortSignal;
   readonly isParked: boolean;
+  readonly bytes: RunBytes;
   stop(reason: string): void;
 }
 
@@ -65,7 +73,7 @@ interface Given {
   readonly steps?: StoredRecord | undefined;
 }
 
-export class OwnTask {
+export class OwnTask implements AskingTask {
   readonly id: string;
   readonly user: string | null;
   readonly kept: KeptTask;
@@ -74,12 +82,12 @@ export class OwnTask {
   readonly steps: Steps;
   readonly owned: OwnedRecord;
   readonly #host: OwnTaskHost;
-  readonly #run: TasksRun;
+  readonly run: TasksRun;
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly fields: Record<string, string>;
   readonly #timers = new Set<unknown>();
-  readonly #waiting = new Map<string, (answer: string) => void>();
+  readonly #questions = new WaitingQuestions(this);
   /** How many answers it has read. */
   #rung: number;
   #stamp: number;
@@ -97,7 +105,7 @@ export class OwnTask {
     this.head = head;
     this.createdAt = createdAt;
     this.#host = host;
-    this.#run = run;
+    this.run = run;
     this.#expiresAt = time.monotonic() + restMs;
     this.fields = { ...fields };
     this.#rung = rung;
@@ -111,6 +119,7 @@ export class OwnTask {
       reach: <T>(work: () => MaybePromise<T>) => this.#reach(work, () => run.signal.aborted),
       lost: () => run.stop('another instance runs it'),
       isOver: () => this.#isOver,
+      bytes: run.bytes,
     };
     this.steps = new Steps(id, user, stepsHost, head, steps);
     this.#every(RENEW_MS, () => this.#renew());
@@ -139,46 +148,67 @@ export class OwnTask {
     return (this.#stamp = Math.max(this.#stamp, this.#host.options.timeProvider.now()));
   }
 
-  /** `isLast`: no run follows here before it is stored. */
-  #background(work: () => Promise<unknown>, isLast = false): void {
-    const { writes, options } = this.#host;
-    const done = isLast ? () => work().finally(() => this.#host.over(this)) : work;
-    writes.add(done, (err) =>
-      options.logger.error({ err, tool: this.kept.tool }, 'What happened to a task could not be stored'),
+  /** `isLast`: no run follows here before it is stored. `held`: bytes in the memory budget until then. */
+  #background(work: () => Promise<unknown>, isLast = false, held = 0): void {
+    const { writes, options, memory } = this.#host;
+    const over = (): void => {
+      memory.give(held, this.run.bytes.share);
+      this.#host.over(this);
+    };
+    writes.add(isLast ? () => work().finally(over) : work, (err) =>
+      options.logger.error(
+        { err, task: sessionHash(this.id), tool: this.kept.tool },
+        'What happened to a task could not be stored',
+      ),
     );
+  }
+
+  /** `undefined`: there is no room for what would be held until it is stored. */
+  #takes(characters: number): number | undefined {
+    const bytes = TEXT_WEIGHT * characters + END_BYTES;
+    const { memory } = this.#host;
+    // There are few runs, and what is short is never lost.
+    if (characters <= SHORT_LENGTH) memory.charge(bytes, this.run.bytes.share);
+    else if (!memory.take(bytes, 0, this.run.bytes.share)) return undefined;
+    return bytes;
   }
 
   #renew(): void {
     this.#background(async () => {
       const saved = await this.#save({ due: { inMs: DUE_MS, seen: this.#rung } });
-      if (saved === 'fenced') this.#run.stop('another instance runs it, or it has ended');
+      if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
       else if (saved === 'rung') await this.look();
     });
   }
 
   /** The run of the task is over, with this end. */
-  end(end: TaskEnd): void {
+  end(given: TaskEnd): void {
     this.#leave();
     const { options, store } = this.#host;
     const { timeProvider: time } = options;
-    this.#background(async () => {
-      const restMs = Math.ceil(this.#expiresAt - time.monotonic());
-      const keepMs = Math.max(this.kept.keepMs, restMs);
-      // A task can be asked for until then.
-      const ttlMs = restMs === keepMs ? this.kept.ttlMs : time.now() - this.createdAt + keepMs;
-      const living = { createdAt: this.createdAt, fields: this.fields, stamp: this.#stamp, kept: this.kept };
-      const textOf = (of: TaskEnd): string => outcomeText(outcomeOf(living, of, ttlMs, time.now()));
-      const whole = textOf(end);
-      const bytes = Buffer.byteLength(whole);
-      const short = (): string => textOf({ status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) });
-      const stored = (outcome: string): Promise<unknown> =>
-        this.#reach(() => this.owned.write((fence) => store.records.end(this.id, fence, outcome, keepMs)));
-      await stored(bytes > RESULT_BYTES ? short() : whole).catch((cause: unknown) => {
+    const restMs = Math.ceil(this.#expiresAt - time.monotonic());
+    const keepMs = Math.max(this.kept.keepMs, restMs);
+    // A task can be asked for until then.
+    const ttlMs = restMs === keepMs ? this.kept.ttlMs : time.now() - this.createdAt + keepMs;
+    const living = { createdAt: this.createdAt, fields: this.fields, stamp: this.#stamp, kept: this.kept };
+    const textOf = (of: TaskEnd): string => outcomeText(outcomeOf(living, of, ttlMs, time.now()));
+    const whole = textOf(given);
+    const bytes = Buffer.byteLength(whole);
+    const short: TaskEnd = { status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) };
+    const taken = bytes > RESULT_BYTES ? undefined : this.#takes(whole.length);
+    const [end, text] = taken === undefined ? [short, textOf(short)] : [given, whole];
+    const stored = async (of: TaskEnd, outcome: string): Promise<void> => {
+      const write = (fence: Fence): MaybePromise<EndOutcome> => store.records.end(this.id, fence, outcome, keepMs);
+      if ((await this.#reach(() => this.owned.write(write))) === 'ended') store.ended(this, this.kept, of);
+    };
+    const storeEnd = async (): Promise<void> => {
+      await stored(end, text).catch((cause: unknown) => {
         if (!isStoreFull(cause)) throw cause;
-        return stored(short());
+        return stored(short, textOf(short));
       });
       await this.steps.end();
-    }, true);
+    };
+    this.#background(storeEnd, true, taken);
   }
 
   /** Its handler returned questions. */
@@ -193,6 +223,8 @@ export class OwnTask {
     state: 'parked' | 'queued' | 'detached',
     { fields = {}, inMs = 0 }: { fields?: Readonly<Record<string, string>>; inMs?: number } = {},
   ): void {
+    const taken = this.#takes(Object.values(fields).reduce((sum, { length }) => sum + length, 0));
+    if (taken === undefined) return this.end({ status: 'failed', error: rpcError(overMemory()) });
     this.#leave();
     const { attempt, round } = this.head;
     const { count: steps } = this.steps;
@@ -200,12 +232,20 @@ export class OwnTask {
     const waits = state === 'detached' || (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
     const due = { inMs: waits ? null : inMs, seen: this.#rung };
     const stamp = this.#now();
-    this.#background(async () => {
+    const storeRelease = async (): Promise<void> => {
       await this.steps.release();
-      const saved = await this.#save({ head, fields, stamp, due, release: true });
+      const saved = await this.#save({ head, fields, stamp, due, release: true }).catch((cause: unknown) => {
+        if (cause instanceof SojournError && isStoreFull(cause)) return cause;
+        throw cause;
+      });
+      if (saved instanceof SojournError) return this.end({ status: 'failed', error: rpcError(saved) });
       this.#host.over(this);
-      if (saved === 'rung' || (saved === 'written' && !waits && inMs === 0)) this.#host.released(this.id);
-    }, true);
+      if (saved === 'fenced') return;
+      const { notices } = this.#host.options;
+      notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
+      if (saved === 'rung' || (!waits && inMs === 0)) this.#host.released(this.id);
+    };
+    this.#background(storeRelease, true, taken);
   }
 
   /** Resolves when everything so far is stored, or could not be. */
@@ -238,52 +278,34 @@ export class OwnTask {
   }
 
   /** Resolves with the answer of its client. Rejects when the run is over before. */
-  async ask(key: string, question: InputRequest): Promise<unknown> {
-    const [field, answer] = [questionField(key), answerField(key)];
-    const known = this.fields[answer];
-    if (known !== undefined) return JSON.parse(known) as unknown;
-    this.#run.signal.throwIfAborted();
-    const heard = new Promise<string>((resolve, reject) => {
-      this.#waiting.set(answer, resolve);
-      const { signal } = this.#run;
-      // A handler whose task parks never hears of it.
-      signal.addEventListener('abort', () => this.#run.isParked || reject(signal.reason), { once: true });
-    });
-    heard.catch(() => {});
-    if (this.fields[field] === undefined) {
-      const text = JSON.stringify(question);
-      this.fields[field] = text;
-      const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
-      if (saved === 'fenced') this.#run.stop('another instance runs it, or it has ended');
-    }
-    const stopLooking = this.#every(LOOK_MS, () => this.#background(() => this.look()));
-    try {
-      return JSON.parse(await heard) as unknown;
-    } finally {
-      stopLooking();
-      this.#waiting.delete(answer);
-    }
+  ask(key: string, question: InputRequest): Promise<unknown> {
+    return this.#questions.ask(key, question);
+  }
+
+  async storeQuestion(field: string, text: string): Promise<void> {
+    const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
+    if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
+  }
+
+  watchAnswers(): void {
+    this.#every(LOOK_MS, () => this.#questions.isEmpty || this.#background(() => this.look()));
   }
 
   /** Something in the store has changed that may concern the run. */
   async look(): Promise<void> {
     const found = await this.#host.store.read(this.id);
-    if (found === undefined || !('record' in found)) return this.#run.stop('it has ended');
+    if (found === undefined || !('record' in found)) return this.run.stop('it has ended');
     const { epoch, rung, fields } = found.record;
     if (epoch !== this.owned.fence.epoch) return;
     this.#rung = rung;
-    for (const [name, text] of Object.entries(fields)) {
-      if (!name.startsWith('a') || this.fields[name] !== undefined) continue;
-      this.fields[name] = text;
-      this.#waiting.get(name)?.(text);
-    }
+    this.#questions.hear(fields);
   }
 
   /** This instance may have a new id. */
   reclaim(): void {
     const { lease, options } = this.#host;
     const failed = (err: unknown): void => options.logger.debug({ err }, 'A task could not be claimed again');
-    this.owned.reclaim(lease, () => this.#run.stop('another instance runs it'), failed);
+    this.owned.reclaim(lease, () => this.run.stop('another instance runs it'), failed);
     this.steps.reclaim(lease);
   }
 
@@ -298,17 +320,11 @@ export class OwnTask {
     this.#timers.add(timer);
   }
 
-  /** Returns what ends it. */
-  #every(ms: number, work: () => void): () => void {
-    let isOver = false;
-    const again = (): void =>
-      this.#after(ms, () => {
-        if (isOver) return;
-        work();
-        again();
-      });
-    again();
-    return () => void (isOver = true);
+  #every(ms: number, work: () => unknown): void {
+    this.#after(ms, () => {
+      work();
+      this.#every(ms, work);
+    });
   }
 
   /** Its run is over. */

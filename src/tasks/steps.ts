@@ -4,14 +4,16 @@
  * with the first value. The next run claims it. It has the times of the runs and steps as well (`step-times.ts`).
  */
 import { OwnedRecord } from '../durable/owned-record.ts';
-import { stepInvalid } from '../errors.ts';
+import { overMemory, stepInvalid } from '../errors.ts';
 import { type MaybePromise, RECORD_VERSION, type Records, type StoredRecord } from '../stores/store.ts';
+import { heldBytes, type RunBytes } from './run-bytes.ts';
 import { jsonOfStep, readRuns, RUNS_FIELD, type RunTimes, runsText, stepText, type StepTimes } from './step-times.ts';
 import type { TaskHead } from './task-record.ts';
 
 const MOST_BYTES = 1_048_576;
 const MOST_VALUES = 1_000;
 const NAME_BYTES = 200;
+const TWICE = 'comes twice in one run: give each its own name';
 const OVER = 'is not recorded: another instance runs its task, or that has ended';
 
 export interface StepsHost {
@@ -28,6 +30,7 @@ export interface StepsHost {
   lost(): void;
   /** The run of the task is over: what its handler still does is not recorded. */
   isOver(): boolean;
+  readonly bytes: RunBytes;
 }
 
 /** The result of a step, or a value of the state. */
@@ -37,7 +40,10 @@ export class Steps {
   readonly #id: string;
   readonly #user: string | null;
   readonly #host: StepsHost;
+  /** What this run may read: the state, and what earlier runs have recorded. */
   readonly #values: Map<string, string>;
+  /** The bytes of every recorded value. */
+  readonly #sizes = new Map<string, number>();
   /** The last of them is this one. */
   readonly #runs: readonly RunTimes[];
   #areRunsStored = false;
@@ -60,7 +66,7 @@ export class Steps {
     this.#host = host;
     const { [RUNS_FIELD]: runs, ...values } = claimed?.fields ?? {};
     this.#values = new Map(Object.entries(values));
-    for (const [name, json] of this.#values) this.#bytes += sizeOf(name, json);
+    for (const [name, json] of this.#values) this.#resize(name, sizeOf(name, json));
     const before = readRuns(runs);
     const owner = host.owner();
     this.#runs = [...before, { run: (before.at(-1)?.run ?? 0) + 1, attempt, round, begin: host.now(), owner }];
@@ -69,16 +75,24 @@ export class Steps {
     this.#last = this.#store({}).catch(() => {});
   }
 
+  #resize(field: string, size: number): void {
+    this.#bytes += size - (this.#sizes.get(field) ?? 0);
+    this.#sizes.set(field, size);
+  }
+
   /** JSON; `undefined`: nothing is recorded. */
   get(kind: StepKind, name: string): string | undefined {
-    const text = this.#values.get(kind + name);
+    const field = kind + name;
+    const text = this.#values.get(field);
+    // The result of a step of this run is not kept.
+    if (text === undefined && this.#sizes.has(field)) throw stepInvalid(name, TWICE);
     return kind === 's' && text !== undefined ? jsonOfStep(text) : text;
   }
 
   /** How many steps are recorded. */
   get count(): number {
     let count = 0;
-    for (const field of this.#values.keys()) if (field.startsWith('s')) count += 1;
+    for (const field of this.#sizes.keys()) if (field.startsWith('s')) count += 1;
     return count;
   }
 
@@ -100,7 +114,7 @@ export class Steps {
     if (this.#host.isOver()) throw stepInvalid(name.slice(0, 40), OVER);
     if (Buffer.byteLength(name) > NAME_BYTES)
       throw stepInvalid(name.slice(0, 40), `has a name of more than ${NAME_BYTES} bytes`);
-    if (!this.#values.has(kind + name) && this.#values.size >= MOST_VALUES)
+    if (!this.#sizes.has(kind + name) && this.#sizes.size >= MOST_VALUES)
       throw stepInvalid(name, `is one too many: a task records ${MOST_VALUES} steps and values`);
   }
 
@@ -109,13 +123,21 @@ export class Steps {
     if (this.#host.isOver()) throw stepInvalid(name, OVER);
     const field = kind + name;
     const text = kind === 's' ? stepText(this.#timesOf(name), json) : json;
-    const before = this.#values.get(field);
-    const bytes = this.#bytes + sizeOf(field, text) - (before === undefined ? 0 : sizeOf(field, before));
+    const size = sizeOf(field, text);
+    const bytes = this.#bytes + size - (this.#sizes.get(field) ?? 0);
     if (bytes > MOST_BYTES)
       throw stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`);
-    this.#bytes = bytes;
-    this.#values.set(field, text);
-    const stored = this.#last.catch(() => {}).then(() => this.#store({ [field]: text }));
+    const held = heldBytes(field, text);
+    const { bytes: memory } = this.#host;
+    if (!memory.take(held)) throw overMemory();
+    this.#resize(field, size);
+    const before = kind === 't' ? this.#values.get(field) : undefined;
+    if (kind === 't') this.#values.set(field, text);
+    const stored = this.#last
+      .catch(() => {})
+      .then(() => this.#store({ [field]: text }))
+
+      .finally(() => memory.give(kind === 's' ? held : before === undefined ? 0 : heldBytes(field, before)));
     this.#last = stored;
     if (!(await stored)) throw stepInvalid(name, OVER);
   }

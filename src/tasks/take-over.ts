@@ -9,17 +9,19 @@
  * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
  * outage of the store, none counts as dead.
  */
-import { ownerLost, rpcError, storeAway, tooManyAttempts } from '../errors.ts';
+import { ownerLost, rpcError, type SojournError, storeAway, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
+import { sessionHash } from '../shown.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
 import { RUNS_FIELD, runsText } from './step-times.ts';
-import { REFUSED_MS, type RunRequest, type TaskRun } from './task-run.ts';
+import type { RunRequest, TaskHints } from './task-host.ts';
+import { REFUSED_MS, type TaskRun } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
-import type { ClaimedTask, TaskHints, Tasks } from './tasks.ts';
+import type { ClaimedTask, Tasks } from './tasks.ts';
 
 const SWEEP_MS = 5_000;
 const PAGE = 100;
@@ -32,6 +34,9 @@ const OWNERS = 1_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 const STEPS_TRIES = 8;
+
+/** Why a task that was found in this state continues. */
+const CAUSES = { running: 'takeover', parked: 'answered', queued: 'released', detached: 'released' } as const;
 
 export interface TaskRunner extends TaskHints {
   /** Runs the handler of a claimed task. */
@@ -107,10 +112,17 @@ export class TakeOver {
       // A build that knows the tool continues it.
       if (resume === undefined) return;
       const error = resume ? this.#tooMany(head, kept) : ownerLost(true);
-      if (error !== undefined)
-        return void (await this.#tasks.end(record.id, { status: 'failed', error: rpcError(error) }));
+      if (error !== undefined) return this.#fail(record.id, error);
     }
-    await this.#continue(found, { ...head, state: 'running', attempt: head.attempt + (isLost ? 1 : 0) }, isLost);
+    await this.#continue(found, head);
+  }
+
+  async #fail(id: string, error: SojournError): Promise<void> {
+    if (await this.#tasks.end(id, { status: 'failed', error: rpcError(error) })) this.#noteLost(false);
+  }
+
+  #noteLost(runsAgain: boolean): void {
+    this.#tasks.options.notices.emit({ kind: 'callLost', runsAgain, method: 'tools/call' });
   }
 
   #tooMany({ attempt }: TaskHead, { maxAttempts }: KeptTask): ReturnType<typeof tooManyAttempts> | undefined {
@@ -118,8 +130,10 @@ export class TakeOver {
   }
 
   /** The head is written last: until then the task has not been run, whatever becomes of this instance. */
-  async #continue({ record: seen, kept }: LivingTask, head: TaskHead, isLost: boolean): Promise<void> {
+  async #continue({ record: seen, kept }: LivingTask, before: TaskHead): Promise<void> {
     const tasks = this.#tasks;
+    const isLost = before.state === 'running';
+    const head: TaskHead = { ...before, state: 'running', attempt: before.attempt + (isLost ? 1 : 0) };
     const { id, epoch, owner } = seen;
     const me = tasks.lease.owner;
     const claim = await this.#store.tasks.claim(id, { epoch, owner }, me);
@@ -136,7 +150,10 @@ export class TakeOver {
     if (asked === undefined) return this.#giveBack(seen, fence, REFUSED_MS);
     const run = tasks.restart(claimed, asked);
     if (run === undefined) return this.#giveBack(seen, fence, SWEEP_MS);
-    if (isLost) tasks.options.notices.emit({ kind: 'callLost', runsAgain: true, method: 'tools/call' });
+    if (isLost) this.#noteLost(true);
+    const cause = CAUSES[before.state];
+    const { attempt } = head;
+    tasks.options.notices.emit({ kind: 'taskContinued', taskId: id, tool: kept.tool, cause, attempt });
     const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (head.attempt - 2)) : 0;
     if (pauseMs <= FIRST_PAUSE_MS) this.#runner.serveAgain(run, true);
     else tasks.options.timeProvider.setTimeout(() => this.#runner.serveAgain(run, true), pauseMs);
@@ -146,7 +163,10 @@ export class TakeOver {
     try {
       return await this.#tasks.askedAgain({ ...record, kept }, nextRound(kept, record.fields));
     } catch (err) {
-      this.#logger.warn({ err, tool: kept.tool }, 'tasks.authorize threw: the task waits');
+      this.#logger.warn(
+        { err, task: sessionHash(record.id), tool: kept.tool },
+        'tasks.authorize threw: the task waits',
+      );
       return undefined;
     }
   }
@@ -229,7 +249,9 @@ export class TakeOver {
   }
 
   async #expire({ id, epoch, owner }: Ownership & { readonly id: string }): Promise<void> {
-    await this.#store.tasks.end(id, { epoch, owner }, '', 0);
+    if ((await this.#store.tasks.end(id, { epoch, owner }, '', 0)) !== 'ended') return;
+    const of = { tool: undefined, status: 'expired', reason: undefined, ms: undefined } as const;
+    this.#tasks.options.notices.emit({ kind: 'taskEnded', taskId: id, ...of });
   }
 
   stop(): void {

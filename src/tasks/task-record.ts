@@ -11,6 +11,7 @@
  * gets. An answer is never removed, so no key is used twice.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
+import { ERROR_CODES } from '../errors.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { authOf, type RequestFields } from '../relay/sent-request.ts';
 import type { StoredRecord } from '../stores/store.ts';
@@ -147,6 +148,15 @@ export interface TaskEnd {
   readonly status: EndStatus;
   readonly result?: unknown;
   readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown } | undefined;
+}
+
+/** What this package gives as a reason. A handler may have written anything into the data of its error. */
+const REASONS: ReadonlySet<unknown> = new Set(ERROR_CODES.map((code) => code.toLowerCase()));
+
+/** `undefined`: it ended without an error of this library. */
+export function reasonOf({ error }: Pick<TaskEnd, 'error'>): string | undefined {
+  const reason = isObject(error?.data) ? error.data['reason'] : undefined;
+  return REASONS.has(reason) ? String(reason) : undefined;
 }
 
 export interface TaskOutcome extends TaskEnd {

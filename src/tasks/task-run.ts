@@ -10,17 +10,19 @@
  * hears of the task when its record is stored, and nothing more after that. A run that begins with a stored task is
  * running from the start, and has no client.
  */
-import type { AuthInfo } from '@modelcontextprotocol/server';
 import { internal, rpcError, type SojournError } from '../errors.ts';
 import { attempt } from '../http/answer.ts';
 import { shareKey } from '../http/body.ts';
+import type { MemoryUse } from '../http/slow-readers.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { type RequestFields, type RequestLife, SentRequest } from '../relay/sent-request.ts';
-import type { TimeProvider } from '../types.ts';
+import { type RequestLife, SentRequest } from '../relay/sent-request.ts';
 import type { OwnTask } from './own-task.ts';
+import { RunBytes } from './run-bytes.ts';
 import { RunHandler } from './run-handler.ts';
 import { type FirstClient, RunSink } from './run-sink.ts';
+import type { Launched, RunRequest } from './task-host.ts';
 import type { GivenSettings, TaskEnd } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
@@ -51,21 +53,8 @@ export interface RunHost {
   settled(run: TaskRun): void;
   /** Ends a task that has no run. */
   end(id: string, end: TaskEnd): Promise<unknown>;
-  readonly options: { readonly timeProvider: Required<TimeProvider> };
-}
-
-export interface RunRequest {
-  readonly fields: RequestFields;
-  readonly authInfo: AuthInfo | undefined;
-  readonly request: RpcRequest;
-  readonly version: string;
-  /** This instance calls itself for a call that is no task. */
-  readonly launched?: Launched | undefined;
-}
-
-export interface Launched {
-  /** Whose keys are those of a caller without a user. */
-  readonly session: string | undefined;
+  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'notices'>;
+  readonly memory: MemoryUse;
 }
 
 export class TaskRun extends RunSink implements RequestLife {
@@ -73,8 +62,7 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly request: RpcRequest;
   readonly version: string;
   readonly share: string;
-  /** What the memory budget is charged for a run that no client waits for. */
-  readonly charged: number;
+  readonly bytes: RunBytes;
   readonly launched: Launched | undefined;
   readonly handler = new RunHandler();
   readonly #host: RunHost;
@@ -106,7 +94,7 @@ export class TaskRun extends RunSink implements RequestLife {
     this.version = version;
     this.launched = launched;
     this.#host = host;
-    this.charged = charged;
+    this.bytes = new RunBytes(host.memory, this.share, charged);
     if (typeof from !== 'function') return;
     this.#task = from(this);
     this.#state = 'running';
@@ -293,6 +281,9 @@ export class TaskRun extends RunSink implements RequestLife {
 
   /** Nothing elsewhere has the work of a detached task. */
   async failDetached(id: string, cause: unknown): Promise<void> {
+    const target = String(this.request.params?.['name']);
+    const { notices } = this.#host.options;
+    notices.emit({ kind: 'handlerThrew', method: 'tools/call', target, sessionId: undefined, error: cause });
     const message = cause instanceof Error ? cause.message : String(cause);
     await this.#host.end(id, { status: 'failed', error: { ...rpcError(internal(cause)), message } });
   }
@@ -319,12 +310,17 @@ export class TaskRun extends RunSink implements RequestLife {
   #giveBack(): void {
     const isActive = this.handler.isActive && !this.#isParked;
     if (!this.#hasPlace || this.#task === undefined || this.#state !== 'over' || isActive) return;
+    this.bytes.release();
     this.#hasPlace = false;
     this.#host.settled(this);
   }
 
   get isTask(): boolean {
     return this.#task !== undefined;
+  }
+
+  get taskId(): string | undefined {
+    return this.#task?.id;
   }
 
   get isOpen(): boolean {

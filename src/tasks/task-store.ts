@@ -17,6 +17,7 @@ import {
   outcomeText,
   readBody,
   readOutcome,
+  reasonOf,
   type TaskEnd,
   type TaskOutcome,
 } from './task-record.ts';
@@ -127,7 +128,7 @@ export class TaskStore {
     return whileAway({ time, waitMs, stopped: () => false }, work);
   }
 
-  /** Throws `TASK_UNKNOWN`, also for the task of another user, and `STORE_AWAY`. */
+  /** Throws `TASK_UNKNOWN`, also for the task of another user and `STORE_AWAY`. */
   async find(id: unknown, user: string | undefined): Promise<FoundTask> {
     if (typeof id !== 'string' || !ID.test(id) || !id.startsWith(`${await this.group(user)}.`)) throw taskUnknown();
     const found = await this.read(id);
@@ -160,10 +161,18 @@ export class TaskStore {
       const ended = await this.records.end(id, { epoch: record.epoch, owner: record.owner }, text, keepMs);
       if (ended === 'gone') return undefined;
       if (ended === 'fenced') continue;
+      this.ended(record, kept, end);
       await this.forgetSteps(id);
       return record.owner;
     }
     throw storeAway('a task changes all the time');
+  }
+
+  /** The end of a task is stored. */
+  ended({ id, createdAt }: Pick<StoredRecord, 'id' | 'createdAt'>, { tool }: KeptTask, end: TaskEnd): void {
+    const { timeProvider, notices } = this.#given.options;
+    const ms = Math.max(0, timeProvider.now() - createdAt);
+    notices.emit({ kind: 'taskEnded', taskId: id, tool, status: end.status, reason: reasonOf(end), ms });
   }
 
   /** Nothing that a task has recorded outlives it. */

@@ -1,6 +1,4 @@
 /** What is shown of the record of a task, by `sojourn tasks` and the dashboard: one function for the fields of both. */
-import { ERROR_CODES } from '../errors.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
 import { userName } from '../shown.ts';
 import type { StoredRecord } from '../stores/store.ts';
 import {
@@ -9,6 +7,7 @@ import {
   questionField,
   readHead,
   readSettings,
+  reasonOf,
   type TaskHead,
   type TaskOutcome,
 } from './task-record.ts';
@@ -57,11 +56,8 @@ export function questionsOf({ fields }: StoredRecord) {
   return names.map((name) => ({ name, answered: fields[answerField(name)] !== undefined }));
 }
 
-/** What this package gives as a reason. A handler may have written anything into the data of its error. */
-const REASONS: ReadonlySet<unknown> = new Set(ERROR_CODES.map((code) => code.toLowerCase()));
-
 export function errorOf({ error }: TaskOutcome): { readonly errorCode: number; readonly reason?: string } | undefined {
   if (error === undefined) return undefined;
-  const reason = isObject(error.data) ? error.data['reason'] : undefined;
-  return { errorCode: error.code, ...(REASONS.has(reason) && { reason: String(reason) }) };
+  const reason = reasonOf({ error });
+  return { errorCode: error.code, ...(reason !== undefined && { reason }) };
 }

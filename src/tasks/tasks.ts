@@ -13,8 +13,7 @@ import {
   taskUnreadable,
   tooManyTasks,
 } from '../errors.ts';
-import { CALL_BYTES, shareKey } from '../http/body.ts';
-import { BODY_WEIGHT } from '../http/exchange.ts';
+import { shareKey } from '../http/body.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
@@ -28,7 +27,9 @@ import type { Fence, StoredRecord } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import { DUE_MS, type OwnTaskHost, OwnTask } from './own-task.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
-import { type RunHost, type RunRequest, TaskRun } from './task-run.ts';
+import type { RunRequest, TaskHints, TaskIdentity, TaskInstance } from './task-host.ts';
+import { type RunHost, TaskRun } from './task-run.ts';
+import { laterRunBytes } from './run-bytes.ts';
 import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
 import { type DetailedTask, detailedTask } from './wire-shapes.ts';
 
@@ -38,29 +39,10 @@ const TRIES = 8;
 const NONCE_BYTES = 12;
 const CLOSE_POLL_MS = 10;
 
-export interface TaskInstance {
-  readonly lease: { readonly owner: string; readonly valid: boolean; readonly ownersMayReturn: boolean };
-  /** Rings the instance that owns a task: it reads the task again. */
-  look(to: string, id: string): Promise<boolean>;
-}
-
-/** Which task it is, and whose. */
-export interface TaskIdentity {
-  readonly id: string;
-  readonly user: string | null;
-  readonly kept: KeptTask;
-}
-
-/** What the tools of the server say about themselves. */
-export interface TaskHints {
-  /** Whether the tool may run twice; `undefined`: this build does not know the tool. */
-  mayRunTwice(task: TaskIdentity): Promise<boolean | undefined>;
-}
-
 export interface TasksOptions extends TaskStoreOptions {
   readonly instance: TaskInstance;
   readonly runner: TaskHints;
-  /** Charged for runs that no client waits for. */
+  /** Charged for what runs hold besides the requests of their clients. */
   readonly memory: MemoryUse;
 }
 
@@ -79,6 +61,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly writes: PendingWrites;
+  readonly memory: MemoryUse;
   readonly #runs = new Map<string, TaskRun>();
   readonly #places: Budget;
   #released: (id: string) => void = () => {};
@@ -90,6 +73,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     const { options } = given;
     this.#given = given;
     this.options = options;
+    this.memory = given.memory;
     this.store = new TaskStore(given);
     this.writes = new PendingWrites(options.timeProvider);
     this.#places = new Budget(this.settings.limits.running, options.limits.userShare);
@@ -113,6 +97,11 @@ export class Tasks implements RunHost, OwnTaskHost {
   /** Whether tasks that have no run continue here. */
   get takes(): boolean {
     return !this.#isDraining && this.lease.valid && this.#places.used < this.#places.size;
+  }
+
+  /** Handlers of tasks that run here, and how many may. */
+  get places(): Pick<Budget, 'used' | 'size'> {
+    return this.#places;
   }
 
   find(id: string): TaskRun | undefined {
@@ -208,6 +197,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     const made = await this.store.reach(() => this.store.records.create(record, kept.ttlMs, DUE_MS));
     // An earlier try may have made it whose reply was lost.
     if (made === 'exists' && !(await this.#isOwn(id, kept))) return undefined;
+    this.options.notices.emit({ kind: 'taskCreated', taskId: id, tool: kept.tool });
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
     return this.own(run, { record: stored, kept, head, fence, restMs: kept.ttlMs, steps: undefined });
   }
@@ -224,9 +214,8 @@ export class Tasks implements RunHost, OwnTaskHost {
     });
   }
 
-  settled({ share, charged }: TaskRun): void {
+  settled({ share }: TaskRun): void {
     this.#places.charge(-1, share);
-    if (charged > 0) this.#given.memory.give(charged, share);
   }
 
   own(run: TaskRun, { record, ...of }: ClaimedTask): OwnTask {
@@ -237,10 +226,13 @@ export class Tasks implements RunHost, OwnTaskHost {
 
   /** The run of a task that this instance has claimed; `undefined`: there is no room for it. */
   restart(claimed: ClaimedTask, asked: RunRequest): TaskRun | undefined {
-    const charged = CALL_BYTES + claimed.record.body.length * BODY_WEIGHT;
+    const charged = laterRunBytes(claimed.record, claimed.steps);
     const share = shareKey(asked.fields.user);
     if (!this.#places.take(1, share)) return undefined;
-    this.#given.memory.charge(charged, share);
+    if (!this.memory.take(charged, 0, share)) {
+      this.#places.charge(-1, share);
+      return undefined;
+    }
     return new TaskRun(asked, this, (run) => this.own(run, claimed), charged);
   }
 
@@ -252,11 +244,6 @@ export class Tasks implements RunHost, OwnTaskHost {
     const authInfo = authorize === undefined ? kept.auth : await authorize(about);
     if (authorize !== undefined && authInfo === undefined) return undefined;
     return { fields: { ...kept.fields, user }, authInfo, request, version: kept.version };
-  }
-
-  /** Charged for a call that this instance sends to itself. */
-  get memory(): MemoryUse {
-    return this.#given.memory;
   }
 
   // ——— what a task says of itself ———

@@ -7,9 +7,10 @@ import { createRawClient, type RawClient } from '../../src/testing/index.ts';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { textOf } from '../kit/lab.ts';
-import { callModern } from '../kit/modern.ts';
+import { callModern, type ModernRequest } from '../kit/modern.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { TaskClient } from '../tasks/kit.ts';
 
 const INSTANCE = join(import.meta.dirname, '../otel/processes/instance.mjs');
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -180,6 +181,49 @@ describe.each(SDKS)('%s', (folder) => {
       const again = await second.spanOf('tools/call slow');
       expect([again.traceId, again.parent, again.attributes['sojourn.attempt']]).toEqual([TRACE, PARENT, 2]);
       expect(first.spans('tools/call slow')).toEqual([]);
+    },
+  );
+
+  test(
+    'one trace over the runs of a task: after a park, and after a kill -9, where the span around belongs to another request',
+    { timeout: 60_000 },
+    async ({ skip }) => {
+      skip(lacks !== '', lacks);
+      const file = sharedTarget('sqlite');
+      const [first, second] = [await start(file), await start(file)];
+      const [one, other] = [new TaskClient(first.client()), new TaskClient(second.client())];
+      const begin = async (name: string, more: ModernRequest) => {
+        const { result } = await one.ask('tools/call', { name, arguments: {} }, more);
+        return String((result as { taskId: string }).taskId);
+      };
+      const asks = await begin('asks', { meta: { traceparent } });
+      await one.until(asks, 'input_required');
+      const parked = await first.spanOf('tools/call asks');
+      await other.update(asks, { sure: { action: 'accept', content: {} } });
+      const answered = await second.spanOf('tools/call asks');
+      for (const span of [parked, answered]) {
+        expect([span.traceId, span.parent, span.status.code]).toEqual([TRACE, PARENT, 0]);
+        expect(span.attributes).toMatchObject({ 'sojourn.task.id': sessionHash(asks), 'gen_ai.tool.name': 'asks' });
+      }
+      // The header makes the span of the HTTP request, which is the parent of the first run.
+      const film = await begin('film', { headers: { traceparent } });
+      await until(() => first.output.stdout.includes('begins film'), { timeoutMs: 10_000 });
+      first.child.kill('SIGKILL');
+      await other.ended(film);
+      const again = await second.spanOf('tools/call film');
+      expect([again.traceId, again.parent]).toEqual([TRACE, PARENT]);
+      expect(again.attributes).toMatchObject({ 'sojourn.attempt': 2, 'sojourn.task.id': sessionHash(film) });
+      expect(first.spans('tools/call film')).toEqual([]);
+      expect(second.output.stdout).not.toContain(film);
+      // A run that leaves the rest to others did not fail.
+      await other.start('detaches');
+      const detached = await second.spanOf('tools/call detaches');
+      expect([detached.status.code, detached.attributes['error.type']]).toEqual([0, undefined]);
+      const measured = await second.metrics();
+      const ended = measured.find(({ name }) => name === 'sojourn.tasks.ended')?.points;
+      expect(ended?.map(({ attributes, value }) => [attributes['status'], value])).toEqual([['completed', 2]]);
+      for (const name of ['sojourn.tasks.running', 'sojourn.task.duration', 'sojourn.tasks.continued'])
+        expect(measured.map((one) => one.name)).toContain(name);
     },
   );
 });

@@ -231,6 +231,37 @@ const calls = (each: number, args: object): Shape => ({
   fill: (server) => times(each, 8, (n) => leave(server, { ms: 3_600_000, ...args }, n)),
 });
 
+// ——— tasks ———
+
+const DECLARED = { extensions: { 'io.modelcontextprotocol/tasks': {} }, elicitation: { form: {} } };
+
+async function modern(caller: Caller, method: string, of: object): Promise<Record<string, unknown>> {
+  const params = { ...of, _meta: envelope(DECLARED) };
+  const headers = mirrored(method, params) as Record<string, string>;
+  const { status, text } = await caller.rpc(method, params, headers);
+  const json = /\{.*\}/s.exec(text)?.[0];
+  if (status !== 200 || json === undefined || text.includes('"error"'))
+    throw new Error(`${method}: ${status} ${text.slice(0, 300)}`);
+  return (JSON.parse(json) as { result: Record<string, unknown> }).result;
+}
+
+/** A task that runs on, once the client has answered its question if it has one. */
+async function runOn(caller: Caller, name: string, args: object): Promise<void> {
+  const { taskId } = await modern(caller, 'tools/call', { name, arguments: args });
+  if (name !== 'continue') return;
+  const isAsking = async () => (await modern(caller, 'tasks/get', { taskId }))['status'] === 'input_required';
+  await until(isAsking, { what: 'its question' });
+  await modern(caller, 'tasks/update', { taskId, inputResponses: { sure: { action: 'accept' } } });
+}
+
+const tasks = (each: number, name: string, args: object): Shape => ({
+  options: { tasks: true },
+  fill: (server) => {
+    const caller = new Caller(server.port, undefined, 8);
+    return times(each, 8, () => runOn(caller, name, args));
+  },
+});
+
 /** `held.test.ts` measures these. */
 export const IN_SESSION = ['handshakes', 'state', 'subscriptions'] as const satisfies readonly HeldName[];
 type InSession = (typeof IN_SESSION)[number];
@@ -273,6 +304,19 @@ export const SHAPES = {
     'small ones': calls(45, {}),
     'many small messages': calls(16, { count: 1_500 }),
     'messages with wide characters': calls(16, { count: 20, text: WIDE.repeat(2_500) }),
+  },
+  tasks: {
+    'small later runs': tasks(45, 'continue', {}),
+    'later runs of long calls': tasks(12, 'continue', { text: WIDE.repeat(15_000) }),
+    'later runs of calls with many keys': tasks(
+      8,
+      'continue',
+      Object.fromEntries(Array.from({ length: 12_000 }, (_, n) => [`key${n}`, n])),
+    ),
+    'state with wide characters': tasks(12, 'remember', { count: 12, text: WIDE.repeat(8_000) }),
+    'many small values of state': tasks(12, 'remember', { count: 990 }),
+    questions: tasks(12, 'remember', { count: 8, text: WIDE.repeat(2_500), asks: true }),
+    'many small questions': tasks(12, 'remember', { count: 99, asks: true }),
   },
 } satisfies Readonly<Record<Exclude<HeldName, InSession>, Readonly<Record<string, Shape>>>>;
 

@@ -30,7 +30,14 @@ function createRoom(most: number, bytes: number) {
       return (error as { code: string }).code;
     }
   };
-  return { records, tombstones, create, end, now: () => now, pass: (ms: number) => void (now += ms) };
+  const write = (id: string, field: string, text: string, adds: boolean): string => {
+    try {
+      return adds ? records.add(id, field, text) : records.save(id, FENCE, { fields: { [field]: text } });
+    } catch (error) {
+      return (error as { code: string }).code;
+    }
+  };
+  return { records, tombstones, create, end, write, now: () => now, pass: (ms: number) => void (now += ms) };
 }
 
 describe('records of a kind that is never forgotten early', () => {
@@ -55,6 +62,16 @@ describe('records of a kind that is never forgotten early', () => {
         keep: fc.constantFrom(0, 100, 1_000, 60_000),
       }),
     },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        op: fc.constant('write'),
+        n: fc.nat(30),
+        field: fc.constantFrom('a', 'b'),
+        size: fc.constantFrom(0, 500, 5_000, 30_000),
+        adds: fc.boolean(),
+      }),
+    },
     { weight: 2, arbitrary: fc.record({ op: fc.constant('pass'), ms: fc.nat(1_500) }) },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('sweep') }) },
   );
@@ -63,7 +80,7 @@ describe('records of a kind that is never forgotten early', () => {
     const outcomes = new Set<string>();
     fc.assert(
       fc.property(fc.array(step, { maxLength: 150, size: 'max' }), (steps) => {
-        const { records, tombstones, create, end, now, pass } = createRoom(12, 40_000);
+        const { records, tombstones, create, end, write, now, pass } = createRoom(12, 40_000);
         const ended = new Map<string, { readonly outcome: string; readonly until: number }>();
         const sweep = (): void => {
           for (const { id, epoch } of records.due(100).records) records.end(id, { epoch, owner: 'me' }, '');
@@ -85,6 +102,12 @@ describe('records of a kind that is never forgotten early', () => {
             if (answer === 'STORE_FULL') expect(records.read(id)).toEqual(found);
             if (answer === 'ended' && found !== undefined && !isEnded(found))
               ended.set(id, { outcome, until: now() + one.keep });
+          } else if (one.op === 'write') {
+            const id = `g.${one.n}`;
+            const found = records.read(id);
+            const answer = write(id, one.field, 'f'.repeat(one.size), one.adds);
+            outcomes.add(`write ${answer}`);
+            if (answer === 'STORE_FULL') expect(records.read(id)).toEqual(found);
           } else if (one.op === 'pass') pass(one.ms);
           else sweep();
           for (const [id, { outcome, until }] of ended) {
@@ -105,7 +128,8 @@ describe('records of a kind that is never forgotten early', () => {
       { numRuns: 400 },
     );
     const all = ['create STORE_FULL', 'create created', 'create exists', 'end STORE_FULL', 'end ended', 'end gone'];
-    expect([...outcomes].sort()).toEqual(all);
+    const writes = ['STORE_FULL', 'added', 'exists', 'fenced', 'gone', 'written'].map((answer) => `write ${answer}`);
+    expect([...outcomes].toSorted()).toEqual([...all, ...writes]);
   });
 
   test('a flood of one user keeps no other user out, and made-up users keep their own share', () => {

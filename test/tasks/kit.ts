@@ -143,6 +143,15 @@ export function taskServer(effects: Effects, name = 'a') {
       { inputSchema: z.object({}) },
       task((_, ctx, own) => own.detach((id) => effects.note(id)), { when: 'required' }),
     );
+    server.registerTool(
+      'cannot-detach',
+      { inputSchema: z.object({}) },
+      task((_, ctx, own) =>
+        own.detach(() => {
+          throw new Error('the cluster is full');
+        }),
+      ),
+    );
     return server;
   };
 }

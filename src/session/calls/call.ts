@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
+import type { TaskOfCall } from '../../http/answer-sink.ts';
 import type { RelayOrigin } from '../../http/exchange.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
@@ -260,7 +261,7 @@ export class Call {
   }
 
   /** Where the call may become a task (`tasks/task-run.ts`), or has become one. */
-  get task(): { readonly isTask?: boolean } | undefined {
+  get task(): TaskOfCall | undefined {
     return undefined;
   }
 

@@ -1,6 +1,7 @@
 /** The same call, in a context whose handlers may not see their request (`perSessionExecutionContext`). */
 import type { SojournError } from '../../errors.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
+import type { TaskOfCall } from '../../http/answer-sink.ts';
 import { Call } from './call.ts';
 import type { CallServices } from './call-session.ts';
 
@@ -20,7 +21,7 @@ export class HiddenCall extends Call {
     return this.#call.services;
   }
 
-  override get task(): { readonly isTask?: boolean } | undefined {
+  override get task(): TaskOfCall | undefined {
     return this.#call.task;
   }
 

@@ -74,6 +74,10 @@ export class RequestOfRun implements RunningRequest {
     return this.#run.attempt;
   }
 
+  get taskId(): string | undefined {
+    return this.#call.task?.taskId;
+  }
+
   get signal(): AbortSignal {
     return this.#run.signal;
   }

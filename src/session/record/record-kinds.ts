@@ -42,4 +42,4 @@ export const ONCE: Kind = { name: 'once', log: false, keepMs: 0, listed: false, 
 export const TASKS: Kind = { name: 'tasks', log: false, keepMs: 0, listed: true, grouped: true, evicts: false };
 
 /** The steps and the state of tasks, by the ids of the tasks. Clients that ask for a task do not read them. */
-export const STEPS: Kind = { name: 'steps', log: false, keepMs: 0, listed: false };
+export const STEPS: Kind = { name: 'steps', log: false, keepMs: 0, listed: false, evicts: false };

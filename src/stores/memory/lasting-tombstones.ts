@@ -1,8 +1,8 @@
 /**
  * The ended records of a kind with `evicts: false`. None is forgotten before its time. So each record has a place here
- * from its creation on, and bytes for its body and later for its outcome. A record that finds no room is refused.
+ * from its creation on, and bytes for its body and fields, and later for its outcome. What finds no room is refused.
  *
- *     enter (create) ──▶ add (end) ──▶ forget (its time is over)
+ *     enter (create) ──change──▶ add (end) ──▶ forget (its time is over)
  *           │                    ╰──▶ drop (before its time)
  *           ╰──▶ leave (it expired, and shows no more)
  *
@@ -21,7 +21,7 @@ const LEAST_BYTES = 1_024;
 /** The limits, by their names. */
 const [NUMBER, BYTES] = ['tombstones', 'eventLogBytes'];
 
-type Owned = Pick<StoredRecord, 'user' | 'body'>;
+type Owned = Pick<StoredRecord, 'id' | 'user' | 'body' | 'fields'>;
 
 interface LastingTombstone extends EndedRecord {
   readonly forgetAt: number;
@@ -32,6 +32,8 @@ interface LastingTombstone extends EndedRecord {
 export class LastingTombstones {
   readonly #kind: string;
   readonly #byId = new Map<string, LastingTombstone>();
+  /** The bytes of living records. */
+  readonly #living = new Map<string, number>();
   readonly #byTime = new TimeHeap<LastingTombstone>();
   readonly #places: Budget;
   readonly #bytes: Budget;
@@ -52,29 +54,51 @@ export class LastingTombstones {
     return { places: this.#places.used, bytes: this.#bytes.used };
   }
 
-  /** Takes the place of a new record. Throws `STORE_FULL`. */
-  enter({ user, body }: Owned, now: number): void {
+  /** Takes the place of a new record. Returns the bytes of an expired one with its id. Throws `STORE_FULL`. */
+  enter({ id, user, body, fields }: Owned, now: number): number | undefined {
     this.forget(now);
     const share = shareOf(user);
     if (!this.#places.take(1, share)) throw this.#refusal(this.#places, 1, NUMBER);
-    const bytes = bytesOf(body);
-    if (this.#bytes.take(bytes, share)) return;
-    this.#places.charge(-1, share);
-    throw this.#refusal(this.#bytes, bytes, BYTES);
+    const bytes = Buffer.byteLength(body) + sizeOf(fields);
+    if (!this.#bytes.take(chargeOf(bytes), share)) {
+      this.#places.charge(-1, share);
+      throw this.#refusal(this.#bytes, bytes, BYTES);
+    }
+    const before = this.#living.get(id);
+    this.#living.set(id, bytes);
+    return before;
+  }
+
+  /** The fields of a record change. Throws `STORE_FULL`. */
+  change({ id, user, fields: before }: Owned, { fields }: Pick<Owned, 'fields'>): void {
+    const known = this.#living.get(id);
+    if (known === undefined || before === fields) return;
+    const bytes = known + sizeOf(fields, before) - sizeOf(before, fields);
+    const more = chargeOf(bytes) - chargeOf(known);
+    if (more <= 0) this.#bytes.charge(more, shareOf(user));
+    else if (!this.#bytes.take(more, shareOf(user))) throw this.#refusal(this.#bytes, more, BYTES);
+    this.#living.set(id, bytes);
   }
 
   /** Gives the place of a record back that leaves no tombstone. */
-  leave({ user, body }: Owned): void {
-    this.#give(shareOf(user), bytesOf(body));
+  leave({ id, user }: Owned): void {
+    this.replaced(user, this.#living.get(id));
+    this.#living.delete(id);
+  }
+
+  /** The same, where another record has its id now. */
+  replaced(user: string | null, bytes = 0): void {
+    this.#give(shareOf(user), chargeOf(bytes));
   }
 
   /** The record has ended. Throws `STORE_FULL` and changes nothing if its outcome finds no room. */
-  add({ id, outcome, at }: EndedRecord, forgetAt: number, now: number, { user, body }: Owned): void {
+  add({ id, outcome, at }: EndedRecord, forgetAt: number, now: number, { user }: Owned): void {
     this.forget(now);
-    const [share, bytes] = [shareOf(user), bytesOf(outcome)];
-    const more = bytes - bytesOf(body);
+    const [share, bytes] = [shareOf(user), chargeOf(Buffer.byteLength(outcome))];
+    const more = bytes - chargeOf(this.#living.get(id) ?? 0);
     if (more <= 0) this.#bytes.charge(more, share);
     else if (!this.#bytes.take(more, share)) throw this.#refusal(this.#bytes, more, BYTES);
+    this.#living.delete(id);
     const tombstone = { id, outcome, at, forgetAt, share, bytes };
     this.#byId.set(id, tombstone);
     this.#byTime.add(tombstone);
@@ -121,4 +145,12 @@ export class LastingTombstones {
 /** Records without a user have one share. */
 const shareOf = (user: string | null): string => (user === null ? '' : `user ${user}`);
 
-const bytesOf = (text: string): number => Math.max(LEAST_BYTES, Buffer.byteLength(text));
+const chargeOf = (bytes: number): number => Math.max(LEAST_BYTES, bytes);
+
+/** The bytes of fields that the others have not, or with another text. */
+function sizeOf(fields: StoredRecord['fields'], others: StoredRecord['fields'] = {}): number {
+  let bytes = 0;
+  for (const [name, text] of Object.entries(fields))
+    if (others[name] !== text) bytes += Buffer.byteLength(name) + Buffer.byteLength(text);
+  return bytes;
+}

@@ -74,9 +74,12 @@ export class MemoryRecordTable {
   /** Throws and changes nothing if the id has no group, or the record finds no room. */
   add(record: StoredRecord): void {
     const group = groupOf(this.#kind, record.id);
-    this.#lasting?.enter(record, this.now());
+    const before = this.#lasting?.enter(record, this.now());
     const forgotten = this.#held.get(record.id);
-    if (forgotten !== undefined) this.remove(forgotten);
+    if (forgotten !== undefined) {
+      this.#drop(forgotten);
+      this.#lasting?.replaced(forgotten.record.user, before);
+    }
     const held = this.#order.append(record);
     this.#held.set(record.id, held);
     this.#due.put(held);
@@ -86,8 +89,9 @@ export class MemoryRecordTable {
     order.add(held);
   }
 
-  /** Every change of a record goes through this method. */
+  /** Every change of a record goes through this method. Throws and changes nothing if the record finds no room. */
   write(held: HeldRecord, record: StoredRecord): void {
+    this.#lasting?.change(held.record, record);
     const moved = wakeTime(record) !== held.wakesAt;
     if (moved) this.#due.take(held);
     held.record = record;

@@ -5,12 +5,13 @@
  */
 import { createServer } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
-import { McpServer } from '@modelcontextprotocol/server';
+import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { Core } from '../../../dist/endpoint/core.js';
 import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
 import { once, RUNS_ONCE } from '../../../dist/once/index.js';
 import { memory } from '../../../dist/stores/memory/index.js';
+import { task } from '../../../dist/tasks/index.js';
 import { createFakeTime } from '../../../dist/testing/index.js';
 
 const [options = '{}', kind] = process.argv.slice(2);
@@ -84,6 +85,33 @@ function factory({ serverOptions }) {
     await new Promise((over) => setTimeout(over, DAY_MS));
     return said(Object.keys(all).join());
   });
+  const forever = () => new Promise((over) => setTimeout(over, DAY_MS));
+  // A task that records values, or asks, and runs on.
+  server.registerTool(
+    'remember',
+    { inputSchema: given.extend({ asks: z.boolean().default(false) }) },
+    task(async ({ count, text, asks }, _, own) => {
+      for (let n = 0; n < count; n++) {
+        const question = { message: `${n}${text}`, requestedSchema: { type: 'object', properties: {} } };
+        if (asks) void own.elicit(`q${n}`, question).catch(() => {});
+        else await own.state.set(`key ${n}`, `${n}${text}`);
+      }
+      await forever();
+      return said('');
+    }),
+  );
+  server.registerTool(
+    'continue',
+    { inputSchema: z.looseObject({}) },
+    task(async (all, { mcpReq }) => {
+      if (mcpReq.inputResponses === undefined) {
+        const asked = { message: 'Sure?', requestedSchema: { type: 'object', properties: {} } };
+        return inputRequired({ inputRequests: { sure: inputRequired.elicit(asked) } });
+      }
+      await forever();
+      return said(Object.keys(all).join());
+    }),
+  );
   server.server.setRequestHandler('resources/subscribe', () => ({}));
   return server;
 }

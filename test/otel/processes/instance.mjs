@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { McpServer } from '@modelcontextprotocol/server';
+import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { context, propagation, trace } from './sdk.mjs';
 
@@ -14,6 +14,7 @@ const dist = resolve(import.meta.dirname, '../../../dist');
 const load = (file) => import(pathToFileURL(`${dist}/${file}`).href);
 const { createMcpEndpoint } = await load('index.js');
 const { telemetry, watchEndpoint } = await load('otel/index.js');
+const { task } = await load('tasks/index.js');
 const { sqlite } = await load('stores/sqlite/index.js');
 const [file, mode] = process.argv.slice(2);
 const say = (line) => process.stdout.write(`${line}\n`);
@@ -36,6 +37,34 @@ server.registerTool('slow', { annotations: { readOnlyHint: true } }, async () =>
   await pause(1_000);
   return text('slow');
 });
+server.registerTool(
+  'film',
+  { inputSchema },
+  task(
+    async (_, __, own) => {
+      if (own.attempt === 1) {
+        say('begins film');
+        await pause(60_000);
+      }
+      return text('a film');
+    },
+    { resume: true },
+  ),
+);
+server.registerTool(
+  'asks',
+  { inputSchema },
+  task((_, { mcpReq }) => {
+    if (mcpReq.inputResponses !== undefined) return text('answered');
+    const requestedSchema = { type: 'object', properties: {} };
+    return inputRequired({ inputRequests: { sure: inputRequired.elicit({ message: 'Sure?', requestedSchema }) } });
+  }),
+);
+server.registerTool(
+  'detaches',
+  { inputSchema },
+  task((_, __, own) => own.detach(() => {})),
+);
 server.registerPrompt('greet', { argsSchema: z.object({ who: z.string() }) }, ({ who }) => ({
   messages: [{ role: 'user', content: { type: 'text', text: who } }],
 }));
@@ -46,6 +75,8 @@ const endpoint = createMcpEndpoint(server, {
   store: sqlite(file),
   logger: false,
   metrics: true,
+  tasks: true,
+  leaseMs: 2_000,
 });
 watchEndpoint(endpoint);
 

@@ -8,11 +8,12 @@
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { getRequestListener } from '@hono/node-server';
-import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
+import { inputRequired, McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { Core } from '../../../dist/endpoint/core.js';
 import { createMcpEndpoint } from '../../../dist/index.js';
 import { EventBudget } from '../../../dist/stores/memory/retained-logs.js';
+import { task } from '../../../dist/tasks/index.js';
 import { redis } from '../../../dist/stores/redis/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
 
@@ -78,6 +79,34 @@ function factory(ctx) {
     await later(given.ms);
     return { content: [{ type: 'text', text: Object.keys(given).join() }] };
   });
+  // Tasks that hold as much as one may, for as long as the client says.
+  const question = (message) => ({ message, requestedSchema: { type: 'object', properties: {} } });
+  const sizes = z.looseObject({ bytes: z.number().default(0), ms: z.number().default(0) });
+  const taskOf = (name, handler) => server.registerTool(name, { inputSchema: sizes }, task(handler));
+  const over = { content: [{ type: 'text', text: 'over' }] };
+  taskOf('steps', async ({ bytes, ms }, _, own) => {
+    for (let n = 0; n < 8; n++) await own.step(`s${n}`, () => `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
+    await later(ms);
+    return over;
+  });
+  taskOf('values', async ({ bytes, ms }, _, own) => {
+    for (let n = 0; n < 8; n++) await own.state.set(`v${n}`, `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
+    await later(ms);
+    return over;
+  });
+  taskOf('questions', async ({ bytes, ms }, _, own) => {
+    const asked = Array.from({ length: 8 }, (_, n) => own.elicit(`q${n}`, question(`${n}${'ж'.repeat(bytes / 16)}`)));
+    asked.forEach((one) => one.catch(() => {}));
+    await later(ms);
+    return over;
+  });
+  taskOf('parks', ({ bytes }, { mcpReq }) =>
+    mcpReq.inputResponses === undefined
+      ? inputRequired({ inputRequests: { sure: inputRequired.elicit(question('ж'.repeat(bytes / 2))) } })
+      : later(30_000).then(() => over),
+  );
+  taskOf('detaches', (_, __, own) => own.detach(() => {}));
+  taskOf('result', ({ bytes }) => ({ content: [{ type: 'text', text: 'x'.repeat(bytes) }] }));
   // As servers do that ask for the roots when they changed: a client need not answer.
   server.server.setNotificationHandler('notifications/roots/list_changed', async (given) => {
     await later(8_000);
