@@ -16,6 +16,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'AuthOptions',
       'Authorize',
       'AuthorizeKind',
+      'AuthorizeTask',
       'ConfigureSessionOptions',
       'ConnectableServer',
       'DrainOptions',
@@ -67,6 +68,9 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'SharedList',
       'Store',
       'TaskInfo',
+      'TaskLimits',
+      'TaskToRun',
+      'TasksOptions',
       'TimeProvider',
       'TrustedProxyUser',
       'VerifyToken',
@@ -122,7 +126,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'WriteOutcome',
     ],
   },
-  './tasks': { values: ['currentTask', 'task'], types: ['RunningTask', 'TaskOptions'] },
+  './tasks': { values: ['currentTask', 'task', 'taskTools'], types: ['RunningTask', 'TaskOptions'] },
   './testing': {
     values: [
       'FaultProxy',
