@@ -111,7 +111,7 @@ export class PartedBody {
   }
 }
 
-/** A complete answer whose client has not taken it yet. Its bytes are charged until the client has them, or has left. */
+/** A complete answer that its client has not taken yet. Its bytes are charged until the client has them, or has left. */
 export class UnreadAnswer implements SlowReader {
   readonly share: string;
   readonly #body: PartedBody;

@@ -39,7 +39,7 @@ const NO_ROOM_REASONS: readonly unknown[] = ['result_too_large', 'over_memory', 
 const STOPPED =
   'A task failed: its instance stopped before its tool had ended. Give the drain more time than the tool takes, or say resume: true of task()';
 
-/** Ends that somebody should look at. The others are life. */
+/** Ends that an operator should look at. The others are ordinary. */
 export function logTask(notice: TaskContinuedNotice | TaskEndedNotice, logger: Logger): void {
   const tool = notice.tool && shown(notice.tool);
   const task = sessionHash(notice.taskId);
