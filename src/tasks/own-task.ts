@@ -8,7 +8,7 @@ import { OwnedRecord } from '../durable/owned-record.ts';
 import { isStoreFull, resultTooLarge, rpcError, SojournError } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
-import type { Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
+import type { EndOutcome, Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
 import { questionsOf } from './questions.ts';
 import { Steps } from './steps.ts';
 import {
@@ -108,7 +108,7 @@ export class OwnTask {
       owner: () => host.lease.owner,
       now: () => time.now(),
       restMs: () => Math.max(1, Math.ceil(this.#expiresAt - time.monotonic())),
-      reach: <T>(work: () => MaybePromise<T>) => this.#reach(work, () => run.signal.aborted),
+      reach: <T>(work: () => MaybePromise<T>, stopped?: () => boolean) => this.#reach(work, stopped),
       lost: () => run.stop('another instance runs it'),
       isOver: () => this.#isOver,
     };
@@ -171,13 +171,14 @@ export class OwnTask {
       const whole = textOf(end);
       const bytes = Buffer.byteLength(whole);
       const short = (): string => textOf({ status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) });
-      const stored = (outcome: string): Promise<unknown> =>
+      const stored = (outcome: string): Promise<EndOutcome> =>
         this.#reach(() => this.owned.write((fence) => store.records.end(this.id, fence, outcome, keepMs)));
-      await stored(bytes > RESULT_BYTES ? short() : whole).catch((cause: unknown) => {
+      const ended = await stored(bytes > RESULT_BYTES ? short() : whole).catch((cause: unknown) => {
         if (!isStoreFull(cause)) throw cause;
         return stored(short());
       });
-      await this.steps.end();
+      // The next run of another instance needs them.
+      if (ended !== 'fenced') await this.steps.end();
     }, true);
   }
 
