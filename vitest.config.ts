@@ -12,7 +12,7 @@ const SLOW = [
   /\/(clients\/modern-resume|conformance\/conformance)\.test\.ts$/,
   /\/(deploy\/round-robin|once\/(fleet|forget|kills)|session\/behind|testing\/wrong-stores)\.test\.ts$/,
   /\/security\/(floods|left-calls|live-memory|shapes)\.test\.ts$/,
-  /\/simulation\/(once|seeds-\w+)\.test\.ts$/,
+  /\/simulation\/(once|seeds-\w+|tasks)\.test\.ts$/,
   /\/stores\/redis-cluster\.test\.ts$/,
 ];
 
@@ -55,7 +55,7 @@ const OWN = [
   'test/security/{relayed-memory,shapes,unfinished-messages}.test.ts',
   'test/session/{abandoned,behind,fleet-ends,idle-memory,lost-replies,slow-reader}.test.ts',
   'test/session/record/record-keeper.test.ts',
-  'test/simulation/{ablations,determinism,once,races,seeds-one,seeds-two}.test.ts',
+  'test/simulation/{ablations,determinism,once,races,seeds-one,seeds-two,tasks}.test.ts',
   'test/stores/{nats,postgres,redis,returns}.test.ts',
   'test/stores/{nats,postgres,redis,sqlite}-{crash,model,outage,outages,processes}.test.ts',
   'test/stores/{nats-cluster,nats-sweep,postgres-instances,redis-cluster,redis-mailbox,redis-sentinel}.test.ts',

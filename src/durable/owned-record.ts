@@ -44,15 +44,15 @@ export class OwnedRecord {
       await this.#claiming;
       const fence = this.#fence;
       const outcome = await work(fence);
-      if (outcome !== 'fenced' || (this.#fence === fence && !(await this.#isStillOurs()))) return outcome;
+      if (outcome !== 'fenced' || (this.#fence === fence && !(await this.#isStillOurs(fence)))) return outcome;
     }
   }
 
-  /** Whether a claim for this instance took effect whose reply was lost. */
-  async #isStillOurs(): Promise<boolean> {
+  /** Whether a claim for this instance took effect whose reply was lost. Another write may have found that too. */
+  async #isStillOurs({ epoch }: Fence): Promise<boolean> {
     const stored = await this.#records().read(this.id);
     if (stored === undefined || isEnded(stored) || !this.#isThis(stored)) return false;
-    return stored.epoch !== this.#fence.epoch && this.#take(stored);
+    return stored.epoch !== epoch && this.#take(stored);
   }
 
   /** `false`: another instance owns it, or none. */

@@ -116,7 +116,7 @@ export class OwnTask implements AskingTask {
       owner: () => host.lease.owner,
       now: () => time.now(),
       restMs: () => Math.max(1, Math.ceil(this.#expiresAt - time.monotonic())),
-      reach: <T>(work: () => MaybePromise<T>) => this.#reach(work, () => run.signal.aborted),
+      reach: <T>(work: () => MaybePromise<T>, stopped?: () => boolean) => this.#reach(work, stopped),
       lost: () => run.stop('another instance runs it'),
       isOver: () => this.#isOver,
       bytes: run.bytes,
@@ -197,16 +197,19 @@ export class OwnTask implements AskingTask {
     const short: TaskEnd = { status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) };
     const taken = bytes > RESULT_BYTES ? undefined : this.#takes(whole.length);
     const [end, text] = taken === undefined ? [short, textOf(short)] : [given, whole];
-    const stored = async (of: TaskEnd, outcome: string): Promise<void> => {
+    const stored = async (of: TaskEnd, outcome: string): Promise<EndOutcome> => {
       const write = (fence: Fence): MaybePromise<EndOutcome> => store.records.end(this.id, fence, outcome, keepMs);
-      if ((await this.#reach(() => this.owned.write(write))) === 'ended') store.ended(this, this.kept, of);
+      const ended = await this.#reach(() => this.owned.write(write));
+      if (ended === 'ended') store.ended(this, this.kept, of);
+      return ended;
     };
     const storeEnd = async (): Promise<void> => {
-      await stored(end, text).catch((cause: unknown) => {
+      const ended = await stored(end, text).catch((cause: unknown) => {
         if (!isStoreFull(cause)) throw cause;
         return stored(short, textOf(short));
       });
-      await this.steps.end();
+      // The next run of another instance needs them.
+      if (ended !== 'fenced') await this.steps.end();
     };
     this.#background(storeEnd, true, taken);
   }

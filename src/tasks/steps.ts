@@ -24,8 +24,8 @@ export interface StepsHost {
   readonly now: () => number;
   /** How long the task lasts from now, in ms. */
   readonly restMs: () => number;
-  /** Repeats a write while the store is away. */
-  reach<T>(work: () => MaybePromise<T>): Promise<T>;
+  /** Repeats a write while the store is away, until `stopped` says so. */
+  reach<T>(work: () => MaybePromise<T>, stopped?: () => boolean): Promise<T>;
   /** Another instance has the task. */
   lost(): void;
   /** The run of the task is over: what its handler still does is not recorded. */
@@ -71,7 +71,8 @@ export class Steps {
     const owner = host.owner();
     this.#runs = [...before, { run: (before.at(-1)?.run ?? 0) + 1, attempt, round, begin: host.now(), owner }];
     if (claimed === undefined) return;
-    this.#owned = new OwnedRecord(host.records, id, { epoch: claimed.epoch, owner });
+    // This instance may have another id by now.
+    this.#owned = new OwnedRecord(host.records, id, { epoch: claimed.epoch, owner: claimed.owner ?? owner });
     this.#last = this.#store({}).catch(() => {});
   }
 
@@ -111,10 +112,12 @@ export class Steps {
   /** Throws for a name or a value that cannot be recorded, before anything runs. */
   checkName(kind: StepKind, name: unknown): asserts name is string {
     if (typeof name !== 'string' || name === '') throw stepInvalid(String(name), 'needs a name');
-    if (this.#host.isOver()) throw stepInvalid(name.slice(0, 40), OVER);
     if (Buffer.byteLength(name) > NAME_BYTES)
       throw stepInvalid(name.slice(0, 40), `has a name of more than ${NAME_BYTES} bytes`);
-    if (!this.#sizes.has(kind + name) && this.#sizes.size >= MOST_VALUES)
+    if (this.#sizes.has(kind + name)) return;
+    // Its effect could not be recorded.
+    if (this.#host.isOver()) throw stepInvalid(name, OVER);
+    if (this.#sizes.size >= MOST_VALUES)
       throw stepInvalid(name, `is one too many: a task records ${MOST_VALUES} steps and values`);
   }
 
@@ -158,11 +161,13 @@ export class Steps {
     const fields = this.#areRunsStored ? values : { ...values, [RUNS_FIELD]: runsText(this.#runs) };
     if (this.#owned === undefined && (await this.#create(fields))) {
       this.#areRunsStored = true;
-      if (isOver()) await this.#end();
-      return true;
+      if (!isOver()) return true;
+      await this.#end();
+      return false;
     }
     const owned = this.#owned;
-    const saved = owned && (await reach(() => owned.write((fence) => records().save(this.#id, fence, { fields }))));
+    const change = { fields };
+    const saved = owned && (await reach(() => owned.write((fence) => records().save(this.#id, fence, change)), isOver));
     this.#areRunsStored = saved === 'written' || saved === 'rung';
     if (!this.#areRunsStored) lost();
     return this.#areRunsStored;
@@ -170,11 +175,11 @@ export class Steps {
 
   /** `false`: it exists. A reply may have been lost, and then this instance owns it. */
   async #create(fields: Readonly<Record<string, string>>): Promise<boolean> {
-    const { records, reach, owner, now, restMs } = this.#host;
+    const { records, reach, owner, now, restMs, isOver } = this.#host;
     const fence = { epoch: 1, owner: owner() };
     const at = now();
     const record = { v: RECORD_VERSION, id: this.#id, ...fence, user: this.#user, head: '', body: '', createdAt: at };
-    const made = await reach(() => records().create({ ...record, fields, stamp: at }, restMs()));
+    const made = await reach(() => records().create({ ...record, fields, stamp: at }, restMs()), isOver);
     this.#owned = new OwnedRecord(records, this.#id, fence);
     return made === 'created';
   }

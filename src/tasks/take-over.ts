@@ -77,7 +77,7 @@ export class TakeOver {
   seen({ record }: LivingTask): void {
     const { id, owner, head, fields } = record;
     const state = readHead(head)?.state;
-    if (this.#tasks.find(id) !== undefined || state === 'detached') return;
+    if (this.#tasks.holds(id) || state === 'detached') return;
     if (state === 'parked' && hasOpenQuestions(fields)) return;
     if (owner === null || owner === this.#tasks.lease.owner) return this.look(id);
     const looked = async (): Promise<void> => {
@@ -87,7 +87,7 @@ export class TakeOver {
   }
 
   async #consider(id: string): Promise<void> {
-    if (this.#busy.has(id) || this.#tasks.find(id) !== undefined || !this.#tasks.takes) return;
+    if (this.#busy.has(id) || this.#tasks.holds(id) || !this.#tasks.takes) return;
     this.#busy.add(id);
     try {
       const found = await this.#tasks.store.read(id);
@@ -112,13 +112,14 @@ export class TakeOver {
       // A build that knows the tool continues it.
       if (resume === undefined) return;
       const error = resume ? this.#tooMany(head, kept) : ownerLost(true);
-      if (error !== undefined) return this.#fail(record.id, error);
+      if (error !== undefined) return this.#fail(record, error);
     }
     await this.#continue(found, head);
   }
 
-  async #fail(id: string, error: SojournError): Promise<void> {
-    if (await this.#tasks.end(id, { status: 'failed', error: rpcError(error) })) this.#noteLost(false);
+  async #fail(seen: StoredRecord, error: SojournError): Promise<void> {
+    const end = { status: 'failed', error: rpcError(error) } as const;
+    if (await this.#tasks.end(seen.id, end, seen)) this.#noteLost(false);
   }
 
   #noteLost(runsAgain: boolean): void {
@@ -136,14 +137,19 @@ export class TakeOver {
     const head: TaskHead = { ...before, state: 'running', attempt: before.attempt + (isLost ? 1 : 0) };
     const { id, epoch, owner } = seen;
     const me = tasks.lease.owner;
-    const claim = await this.#store.tasks.claim(id, { epoch, owner }, me);
+    // The reply to each write may be lost: a task that this instance owns and does not run would wait to be due.
+    const claim = await tasks.store.reach(() => this.#store.tasks.claim(id, { epoch, owner }, me));
     if (!claim.claimed) return;
     const restMs = claim.expiresInMs ?? kept.ttlMs;
-    const steps = await this.#claimSteps(seen, me, restMs, isLost);
     const fence = { epoch: claim.record.epoch, owner: me };
+    // An owner that woke after its lease began the run that this one was to be.
+    if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);
+    const steps = await tasks.store.reach(() => this.#claimSteps(seen, fence, restMs, isLost));
+    if (steps === 'fenced') return;
     const record = { ...claim.record, stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()) };
     const due = { inMs: DUE_MS, seen: record.rung };
-    const saved = await this.#store.tasks.save(id, fence, { head: headText(head), stamp: record.stamp, due });
+    const change = { head: headText(head), stamp: record.stamp, due };
+    const saved = await tasks.store.reach(() => this.#store.tasks.save(id, fence, change));
     if (saved === 'fenced') return;
     const claimed: ClaimedTask = { record, kept, head, fence, restMs, steps };
     const asked = await this.#askedAgain(claimed);
@@ -171,22 +177,25 @@ export class TakeOver {
     }
   }
 
-  /** This instance runs as many tasks as it may, or the task may not run now. */
+  /** This instance runs as many tasks as it may or drains, or the task may not run now. */
   async #giveBack({ id, head, rung }: StoredRecord, fence: Fence, inMs: number): Promise<void> {
-    await this.#store.tasks.save(id, fence, { head, release: true, due: { inMs, seen: rung } });
+    const change = { head, release: true, due: { inMs, seen: rung } } as const;
+    await this.#tasks.store.reach(() => this.#store.tasks.save(id, fence, change));
   }
 
   /**
    * What earlier runs have recorded; `undefined`: nothing. A run that was cut must not record any more, so after a
    * death there is a record from now on. Throws where it changes all the time: a run without it would repeat steps.
+   * `fence`: of the task; `'fenced'`: another instance has claimed that since, and the steps are those of its run.
    */
   async #claimSteps(
     task: StoredRecord,
-    me: string,
+    fence: Fence,
     restMs: number,
     isLost: boolean,
-  ): Promise<StoredRecord | undefined> {
+  ): Promise<StoredRecord | 'fenced' | undefined> {
     const { id, user } = task;
+    const me = fence.owner;
     for (let tries = 0; tries < STEPS_TRIES; tries++) {
       const found = await this.#store.steps.read(id);
       if (found !== undefined && isEnded(found)) return undefined;
@@ -198,11 +207,19 @@ export class TakeOver {
         if ((await this.#store.steps.create(record, restMs)) === 'created')
           return { ...record, expiresAt: null, dueAt: null, rung: 0 };
       } else {
-        const claim = await this.#store.steps.claim(id, { epoch: found.epoch, owner: found.owner }, me);
+        const { epoch, owner } = found;
+        const isOfOther = owner !== null && owner !== me && owner !== task.owner;
+        if (isOfOther && !(await this.#owns(id, fence))) return 'fenced';
+        const claim = await this.#store.steps.claim(id, { epoch, owner }, me);
         if (claim.claimed) return claim.record;
       }
     }
     throw storeAway('the steps of a task change all the time');
+  }
+
+  async #owns(id: string, { epoch, owner }: Fence): Promise<boolean> {
+    const found = await this.#store.tasks.read(id);
+    return found !== undefined && !isEnded(found) && found.epoch === epoch && found.owner === owner;
   }
 
   async #isAlive(owner: string): Promise<boolean> {

@@ -77,7 +77,7 @@ export class TaskRun extends RunSink implements RequestLife {
   #resumes: boolean | undefined = undefined;
   #isParked = false;
   #hasPlace = true;
-  /** Called when the call has become a task. */
+  /** Called when the call has become a task, and its handler has not settled. */
   onStart: (() => void) | undefined = undefined;
 
   /** A client has sent the call, or this instance has claimed its task. */
@@ -153,7 +153,7 @@ export class TaskRun extends RunSink implements RequestLife {
     }
     this.#become('running');
     this.#tell(task.created);
-    this.onStart?.();
+    if (this.#early === undefined) this.onStart?.();
     this.#answerEarly();
   }
 

@@ -9,7 +9,14 @@ import { base64url, type RandomSource } from '../options/system.ts';
 import type { Scope } from '../durable/call-key.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import { type EndedRecord, isEnded, type MaybePromise, type StoredRecord } from '../stores/store.ts';
+import {
+  type EndedRecord,
+  isEnded,
+  type MaybePromise,
+  type NewRecord,
+  type Ownership,
+  type StoredRecord,
+} from '../stores/store.ts';
 import {
   answerField,
   type KeptTask,
@@ -70,6 +77,7 @@ export class TaskStore {
   readonly #given: TaskStoreOptions;
   #secret: Promise<Uint8Array> | undefined = undefined;
   readonly #counted = new Map<string, Counted>();
+  readonly #making = new Set<NewRecord>();
 
   constructor(given: TaskStoreOptions) {
     this.#given = given;
@@ -122,6 +130,25 @@ export class TaskStore {
     return count;
   }
 
+  /** Stores a new task. `false`: there is another one with its id. */
+  async make(record: NewRecord, { ttlMs, nonce }: KeptTask, dueInMs: number): Promise<boolean> {
+    this.#making.add(record);
+    try {
+      const made = await this.reach(() => this.records.create(record, ttlMs, dueInMs));
+      if (made === 'created') return true;
+      // An earlier try may have made it whose reply was lost.
+      const found = await this.reach(() => this.read(record.id));
+      return found !== undefined && 'record' in found && found.kept.nonce === nonce;
+    } finally {
+      this.#making.delete(record);
+    }
+  }
+
+  /** Whether this instance stores the task now. Its key leads others to it before the reply comes. */
+  makes(id: string): boolean {
+    return [...this.#making].some((record) => record.id === id);
+  }
+
   /** While the store is away, for at most `waitMs`. */
   reach<T>(work: () => MaybePromise<T>): Promise<T> {
     const { timeProvider: time, waitMs } = this.#given.options;
@@ -146,14 +173,18 @@ export class TaskStore {
     return { record, kept };
   }
 
-  /** Ends a task from outside. Returns its owner; `undefined`: it had ended before. */
-  async end(id: string, end: TaskEnd): Promise<string | null | undefined> {
+  /**
+   * Ends a task from outside. Returns its owner; `undefined`: it had ended before, or is no longer as it was `seen`: an
+   * owner that was taken for dead has claimed it under a new id.
+   */
+  async end(id: string, end: TaskEnd, seen?: Ownership): Promise<string | null | undefined> {
     const bytes = Buffer.byteLength(JSON.stringify(end));
     if (bytes > RESULT_BYTES) throw resultTooLarge(bytes, RESULT_BYTES);
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await this.read(id);
       if (found === undefined || !('record' in found)) return undefined;
       const { record, kept } = found;
+      if (seen !== undefined && (record.epoch !== seen.epoch || record.owner !== seen.owner)) return undefined;
       // This instance does not know how much of its time is left.
       const keepMs = kept.ttlMs;
       const now = this.#given.options.timeProvider.now();

@@ -23,7 +23,7 @@ import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { sentAuth, sentFields } from '../relay/sent-request.ts';
 import { userName } from '../shown.ts';
-import type { Fence, StoredRecord } from '../stores/store.ts';
+import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import { DUE_MS, type OwnTaskHost, OwnTask } from './own-task.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
@@ -104,8 +104,9 @@ export class Tasks implements RunHost, OwnTaskHost {
     return this.#places;
   }
 
-  find(id: string): TaskRun | undefined {
-    return this.#runs.get(id);
+  /** Whether the task runs here, or is about to. */
+  holds(id: string): boolean {
+    return this.#runs.has(id) || this.store.makes(id);
   }
 
   /** Those whose handlers run here. */
@@ -122,9 +123,12 @@ export class Tasks implements RunHost, OwnTaskHost {
   async create(run: TaskRun, given: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask> {
     if (this.#isDraining) throw requestDrained(false);
     const kept = this.#keptOf(run, given);
-    const { user } = run.caller;
-    const id = key === undefined ? undefined : await this.store.idOf(user, kept.tool, key);
-    if (key === undefined || id === undefined) return (await this.#inPlace(run, kept)) as OwnTask;
+    const id = key === undefined ? undefined : await this.store.idOf(run.caller.user, kept.tool, key);
+    if (key === undefined || id === undefined) {
+      const made = await this.#inPlace(run, kept);
+      if (made === undefined) throw storeAway('a task has ended before its own instance knew of it');
+      return made;
+    }
     const keyed = { ...kept, args: argumentsHash(id, key.args) };
     for (let tries = 0; tries < TRIES; tries++) {
       const made = (await this.#known(id, keyed.args)) ?? (await this.#inPlace(run, keyed, id));
@@ -143,11 +147,12 @@ export class Tasks implements RunHost, OwnTaskHost {
   }
 
   async #inPlace(run: TaskRun, kept: KeptTask, id?: string): Promise<OwnTask | undefined> {
-    const { running } = this.settings.limits;
-    if (!this.#places.take(1, run.share)) throw tooManyTasks('This instance', running);
+    if (!this.#places.take(1, run.share)) throw tooManyTasks('This instance', this.settings.limits.running);
     let task: OwnTask | undefined;
     try {
-      return (task = await this.#create(run, kept, id));
+      task = await this.#create(run, kept, id);
+      if (this.#isDraining && task !== undefined && kept.resume === undefined) this.#drainIfHinted(run, task);
+      return task;
     } finally {
       if (task === undefined) this.settled(run);
     }
@@ -183,6 +188,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(kept.tool, BODY_BYTES);
     const id = keyed ?? (await this.store.newId(user));
     await this.untilLeaseValid();
+    if (this.#isDraining) throw requestDrained(false);
     return this.#store(run, kept, body, id);
   }
 
@@ -194,17 +200,10 @@ export class Tasks implements RunHost, OwnTaskHost {
     const texts = { head: headText(head), body, fields: {} };
     const user = run.caller.user ?? null;
     const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };
-    const made = await this.store.reach(() => this.store.records.create(record, kept.ttlMs, DUE_MS));
-    // An earlier try may have made it whose reply was lost.
-    if (made === 'exists' && !(await this.#isOwn(id, kept))) return undefined;
+    if (!(await this.store.make(record, kept, DUE_MS))) return undefined;
     this.options.notices.emit({ kind: 'taskCreated', taskId: id, tool: kept.tool });
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
     return this.own(run, { record: stored, kept, head, fence, restMs: kept.ttlMs, steps: undefined });
-  }
-
-  async #isOwn(id: string, { nonce }: KeptTask): Promise<boolean> {
-    const found = await this.store.reach(() => this.store.read(id));
-    return found !== undefined && 'record' in found && found.kept.nonce === nonce;
   }
 
   /** No id owns a task before its lease is stored: another instance would find its owner dead. */
@@ -221,14 +220,16 @@ export class Tasks implements RunHost, OwnTaskHost {
   own(run: TaskRun, { record, ...of }: ClaimedTask): OwnTask {
     const task = new OwnTask(this, run, record, of);
     this.#runs.set(task.id, run);
+    // The lease may have lapsed while the task was stored.
+    task.reclaim();
     return task;
   }
 
-  /** The run of a task that this instance has claimed; `undefined`: there is no room for it. */
+  /** The run of a task that this instance has claimed; `undefined`: it has no room for it, or drains. */
   restart(claimed: ClaimedTask, asked: RunRequest): TaskRun | undefined {
     const charged = laterRunBytes(claimed.record, claimed.steps);
     const share = shareKey(asked.fields.user);
-    if (!this.#places.take(1, share)) return undefined;
+    if (this.#isDraining || !this.#places.take(1, share)) return undefined;
     if (!this.memory.take(charged, 0, share)) {
       this.#places.charge(-1, share);
       return undefined;
@@ -291,9 +292,9 @@ export class Tasks implements RunHost, OwnTaskHost {
     );
   }
 
-  /** Ends a task, wherever it runs. `false`: it had ended. */
-  async end(id: string, end: TaskEnd): Promise<boolean> {
-    const owner = await this.store.end(id, end);
+  /** Ends a task, wherever it runs. `false`: it had ended, or is no longer as it was `seen`. */
+  async end(id: string, end: TaskEnd, seen?: Ownership): Promise<boolean> {
+    const owner = await this.store.end(id, end, seen);
     if (owner === undefined) return false;
     const run = this.#runs.get(id);
     if (run === undefined) this.ring(id, owner);

@@ -12,6 +12,7 @@ import { CLEAR, type Weather } from './scenario.ts';
 import { countTurns } from './scheduler.ts';
 import type { StoreRules } from './store-rules.ts';
 import { brew } from './weather.ts';
+import { WellInstances } from './well-instances.ts';
 import { type SimInstance, World, type WorldOptions } from './world.ts';
 
 const SLOTS = 3;
@@ -20,8 +21,6 @@ const POLICIES: readonly AfterCrashKind[] = ['fail', 'run', 'ask'];
 const ACTIVE_MS = 6_000;
 /** Longer than a run: the entries are there to its end. */
 const KEEP_MS = 600_000;
-/** An instance that was well for so long owns what it runs, under its new id too. */
-const WELL_MS = 2_000;
 const LONGEST_MS = 900_000;
 /** What a call may take when nothing goes wrong any more. */
 const CALM_MS = 20_000;
@@ -71,11 +70,11 @@ export class OnceScene {
   /** The run whose result the store gave to a caller: nothing may follow it. */
   readonly #recorded = new Map<string, number>();
   readonly #effects = new Map<string, Run>();
-  /** Since when an instance is well under the id that it has. */
-  readonly #well = new Map<SimProcess, { readonly id: string; readonly since: number }>();
+  readonly well: WellInstances;
 
   constructor(world: World) {
     this.world = world;
+    this.well = new WellInstances(world);
   }
 
   violation(what: string): void {
@@ -163,29 +162,9 @@ export class OnceScene {
     if (policy === 'ask' && this.#effects.has(key)) this.violation(`${key} ran again without a question`);
     if (this.#recorded.has(key)) this.violation(`${key} ran again after its result was stored`);
     for (const other of earlier) {
-      const since = this.#well.get(other.process)?.since ?? Infinity;
-      const isWell = other.process.state === 'running' && this.world.now - since > WELL_MS;
-      if (isWell && !other.settled && other.process !== process) this.violation(`${key} ran twice at once`);
+      if (this.well.has(other.process) && !other.settled && other.process !== process)
+        this.violation(`${key} ran twice at once`);
     }
-  }
-
-  /** Notes which instances have been well, and for how long. */
-  watch(): void {
-    for (const instance of this.world.slots) {
-      if (instance === undefined) continue;
-      const { process, core } = instance;
-      const lease = core?.instance.lease;
-      const isWell =
-        process.state === 'running' &&
-        lease?.valid === true &&
-        this.world.data.leases.alive(lease.id) &&
-        !this.world.storeDown &&
-        !this.world.cutOff.has(process);
-      if (!isWell) this.#well.delete(process);
-      else if (this.#well.get(process)?.id !== lease.id)
-        this.#well.set(process, { id: lease.id, since: this.world.now });
-    }
-    this.world.scheduler.after(20, () => this.watch());
   }
 
   /** Each key is known everywhere: every instance says the same of it. */
@@ -230,7 +209,7 @@ export async function runOnce(seed: number, options: OnceOptions = {}) {
   try {
     world.scheduler.at(0, () => {
       for (let slot = 0; slot < SLOTS; slot++) void world.start(slot);
-      scene.watch();
+      scene.well.watch();
       void play(scene, random, { weather: { ...WEATHER, ...weather }, keys, runMs }).finally(() => (isOver = true));
     });
     await world.scheduler.run(() => isOver || world.now > LONGEST_MS);

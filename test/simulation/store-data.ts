@@ -162,16 +162,19 @@ export class StoreData {
     const held = this.#writable(id, fence);
     if (held === undefined) return 'fenced';
     const { record } = held;
-    held.record = changedRecord(record, change, this.#options.now());
+    const { due } = change;
+    const seen = this.#options.rules.comparedRings ? due?.seen : record.rung;
+    const told = due === undefined || seen === undefined ? change : { ...change, due: { ...due, seen } };
+    held.record = changedRecord(record, told, this.#options.now());
     this.writtenAt.set(id, this.#options.now());
     if (change.release === true) this.#note('released', id, fence);
-    return saved(record, change);
+    return saved(record, told);
   }
 
   add(id: string, field: string, text: string): AddOutcome {
     const held = this.#living(id);
     if (held === undefined) return 'gone';
-    if (Object.hasOwn(held.record.fields, field)) return 'exists';
+    if (this.#options.rules.addsOnce && Object.hasOwn(held.record.fields, field)) return 'exists';
     held.record = rungRecord(held.record, field, text, this.#options.now());
     this.writtenAt.set(id, this.#options.now());
     return 'added';
@@ -179,7 +182,7 @@ export class StoreData {
 
   end(id: string, from: Seen, outcome: string, keepMs = this.#options.kind.keepMs): EndOutcome {
     const held = this.#held.sessions.get(id);
-    if (held === undefined) return 'gone';
+    if (held === undefined) return this.#endAgain(id, outcome);
     const { stamp } = held.record;
     if (!this.#fits(held, from) || stamp !== (from.atStamp ?? stamp)) return 'fenced';
     const expired = this.#expired(held);
@@ -188,6 +191,14 @@ export class StoreData {
     const forgetAt = ended.at + (expired ? this.#options.kind.keepMs : keepMs);
     this.#held.ended.set(id, { ...ended, forgetAt });
     this.#note('ended', id, { reason: endReasonOf(ended) });
+    return 'ended';
+  }
+
+  /** Without the rule it overwrites how the record ended. */
+  #endAgain(id: string, outcome: string): EndOutcome {
+    const ended = this.#held.ended.get(id);
+    if (ended === undefined || this.#options.rules.finalEnds) return 'gone';
+    this.#held.ended.set(id, { ...ended, outcome });
     return 'ended';
   }
 

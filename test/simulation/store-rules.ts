@@ -16,6 +16,12 @@ export interface StoreRules {
   createsOnce: boolean;
   /** A claim names the epoch and the owner that its caller read. */
   comparedClaims: boolean;
+  /** What has ended is not ended again. */
+  finalEnds: boolean;
+  /** A field that is there is not added again. */
+  addsOnce: boolean;
+  /** A due time is set only by a caller that has read every `add`. */
+  comparedRings: boolean;
 }
 
 export const ALL_RULES: StoreRules = {
@@ -26,4 +32,7 @@ export const ALL_RULES: StoreRules = {
   endedAsValue: true,
   createsOnce: true,
   comparedClaims: true,
+  finalEnds: true,
+  addsOnce: true,
+  comparedRings: true,
 };

@@ -8,9 +8,9 @@ import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endp
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { Lifecycle } from '../../src/session/lifecycle.ts';
 import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
-import { CALLS, ONCE, sessionKind } from '../../src/session/record/record-kinds.ts';
+import { CALLS, ONCE, sessionKind, STEPS, TASKS } from '../../src/session/record/record-kinds.ts';
 import type { Kind, OpenStore } from '../../src/stores/store.ts';
-import type { Logger, McpEndpointContext } from '../../src/types.ts';
+import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/caller-checks.ts';
 import type { HttpRequest, Response, SimExchange } from './exchange.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
@@ -42,6 +42,8 @@ export interface WorldOptions {
   readonly lets?: (message: Readonly<Record<string, unknown>>) => boolean;
   /** Called when a factory is, with its context; may throw. */
   readonly onFactory?: (instance: SimInstance, context: McpEndpointContext) => void;
+  /** The server of a request or session; default: a `SimServer`. */
+  readonly serverOf?: (instance: SimInstance, context: McpEndpointContext) => ReturnType<McpEndpointFactory>;
   /** Called with every process before its instance is made. */
   readonly onProcess?: (process: SimProcess) => void;
 }
@@ -126,13 +128,22 @@ export class World {
     return sessionKind(this.#endpoint.eventRetention, this.#endpoint.tombstoneMs);
   }
 
+  get #kinds(): Kind[] {
+    return [this.#sessions, CALLS, ONCE, TASKS, STEPS];
+  }
+
   get #deployment(): Deployment {
     const { name, leaseMs } = this.#endpoint;
-    return this.server.deployment({ name, leaseMs, kinds: [this.#sessions, CALLS, ONCE] });
+    return this.server.deployment({ name, leaseMs, kinds: this.#kinds });
   }
 
   get data(): StoreData {
     return this.#deployment.data;
+  }
+
+  /** The records of a kind that is not that of the sessions. */
+  dataOf(kind: Kind): StoreData {
+    return this.#deployment.of(kind);
   }
 
   get mailboxes(): ReadonlyMap<string, Mailbox> {
@@ -181,7 +192,7 @@ export class World {
     const random = (n: number): Uint8Array => this.#ids.bytes(n);
     const opened = new SimStore(this.server, port).open({
       name: options.name,
-      kinds: [this.#sessions, CALLS, ONCE],
+      kinds: this.#kinds,
       time: process,
       random,
       logger,
@@ -192,6 +203,8 @@ export class World {
     const core = new Core({
       factory: (context) => {
         this.options.onFactory?.(instance, context);
+        const { serverOf } = this.options;
+        if (serverOf !== undefined) return serverOf(instance, context);
         return new SimServer(process, this.ledger, context, (what) => this.note(what));
       },
       makesNew: false,

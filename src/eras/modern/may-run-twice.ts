@@ -23,6 +23,8 @@ export interface LostCall extends AnswerSink, RequestLife {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;
+  /** Called when the call has become a task. */
+  onStart?: (() => void) | undefined;
 }
 
 export interface LostRequestServer {

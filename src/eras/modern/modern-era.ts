@@ -80,7 +80,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
   readonly #resumable: ResumableAnswers | undefined;
   readonly #returning: ReturningClients | undefined;
   /** Calls that run on as tasks. */
-  #asTasks = 0;
+  readonly #asTasks = new Set<SessionlessCall>();
 
   constructor(given: ModernOptions) {
     const { options, bus, resuming } = given;
@@ -165,13 +165,13 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     });
   }
 
-  #served({ response }: SessionlessCall): void {
-    if (response.isTask === true) this.#asTasks -= 1;
+  #served(call: SessionlessCall): void {
+    this.#asTasks.delete(call);
   }
 
   /** Its client is answered, and its handler runs on. */
   #becomesTask(call: SessionlessCall): void {
-    this.#asTasks += 1;
+    this.#asTasks.add(call);
     call.admission?.leaveRequest();
   }
 
@@ -219,6 +219,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     const sent = { caller, text: undefined, message, version, admission };
     const call = new SessionlessCall(sent, lost, this.#given);
     if (lost.isTask === true) this.#becomesTask(call);
+    else lost.onStart = () => this.#becomesTask(call);
     this.#serve(call);
   }
 
@@ -242,7 +243,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
   }
 
   get running(): number {
-    return this.#requests.running - this.#asTasks;
+    return this.#requests.running - this.#asTasks.size;
   }
 
   async serveBySdk(call: SessionlessCall): Promise<Stop> {

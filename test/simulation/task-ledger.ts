@@ -1,0 +1,350 @@
+/**
+ * What happened to the tasks of a world, and what is wrong with it. It hears of every run, step, question and answer of
+ * the handlers, of every write in the store, and of every answer that a client got.
+ */
+import { readHead, readOutcome, type TaskOutcome } from '../../src/tasks/task-record.ts';
+import { STEPS, TASKS } from '../../src/session/record/record-kinds.ts';
+import type { OpenStore } from '../../src/stores/store.ts';
+import type { SimProcess } from './process.ts';
+import type { StoreData } from './store-data.ts';
+import { WellInstances } from './well-instances.ts';
+import type { SimInstance, World } from './world.ts';
+
+/** What takes effect at the same time as an end may be seen later. */
+const NEAR_MS = 500;
+
+export interface TaskRunNote {
+  readonly n: number;
+  readonly tool: string;
+  readonly process: SimProcess;
+  /** `undefined`: its call is no task, or not yet. */
+  readonly id: () => string | undefined;
+  readonly attempt: number;
+  /** The questions that it got answers to: those of one round. */
+  readonly round: string;
+  /** Its handler has settled, or can record nothing more. */
+  readonly isOver: () => boolean;
+  /** Its instance had drained when it began. */
+  readonly isLate: boolean;
+}
+
+/** What a client got for a task that has ended. */
+export interface Ended {
+  readonly status: string;
+  readonly result?: unknown;
+  readonly error?: unknown;
+}
+
+export class TaskLedger {
+  readonly world: World;
+  readonly well: WellInstances;
+  readonly violations: string[] = [];
+  readonly runs: TaskRunNote[] = [];
+  readonly outcomes = new Map<string, TaskOutcome>();
+  readonly created = new Set<string>();
+  /** Tasks whose work elsewhere has begun. A crash before that leaves a task that nothing ends. */
+  readonly detached = new Set<string>();
+  readonly #byTask = new Map<string, TaskRunNote[]>();
+  readonly #steps = new Map<string, string>();
+  readonly #answers = new Map<string, string>();
+  readonly #endedAt = new Map<string, number>();
+  readonly #told = new Map<string, string>();
+  readonly #processes = new Map<string, SimProcess>();
+  readonly #answeredAt = new Map<string, number>();
+  readonly counts = { created: 0, ended: 0, steps: 0, answers: 0, gets: 0, cancels: 0 };
+  /** Nothing goes wrong in this world: an answered task continues at once. */
+  promptMs = Infinity;
+  /** Clients try no longer than this. */
+  latest = Infinity;
+
+  constructor(world: World) {
+    this.world = world;
+    this.well = new WellInstances(world);
+    this.#hear(world.dataOf(TASKS));
+    this.#hearSteps(world.dataOf(STEPS));
+  }
+
+  violation(what: string): void {
+    this.world.note(`VIOLATION ${what}`);
+    this.violations.push(what);
+  }
+
+  // ——— the store ———
+
+  #hear(data: StoreData): void {
+    const [create, add, end] = [data.create.bind(data), data.add.bind(data), data.end.bind(data)];
+    const claim = data.claim.bind(data);
+    data.claim = (id, from, me) => {
+      const before = ownerOf(data, id);
+      const outcome = claim(id, from, me);
+      if (outcome.claimed && this.#lives(before) && this.#processes.get(before) !== this.#processes.get(me))
+        this.violation(`${id} was claimed from ${this.#processes.get(before)?.name}, which lives`);
+      return outcome;
+    };
+    data.create = (...given) => {
+      const outcome = create(...given);
+      const { id } = given[0];
+      if (outcome === 'created' && this.created.has(id)) this.violation(`${id} was created twice`);
+      if (outcome === 'created') this.created.add(id);
+      return outcome;
+    };
+    data.add = (id, field, text) => {
+      const outcome = add(id, field, text);
+      const name = `${id} ${field}`;
+      if (outcome === 'added' && !this.#answers.has(name)) this.#answers.set(name, text);
+      if (outcome === 'added') this.#heard(id);
+      return outcome;
+    };
+    data.end = (id, from, text, keepMs) => {
+      const before = ownerOf(data, id);
+      const outcome = end(id, from, text, keepMs);
+      if (outcome === 'ended') this.#ended(id, text, before);
+      return outcome;
+    };
+  }
+
+  /** A replaced run records nothing. */
+  #hearSteps(data: StoreData): void {
+    const [create, save] = [data.create.bind(data), data.save.bind(data)];
+    const check = (id: string, owner: string, fields: object = {}): void => {
+      const latest = this.#latest(id);
+      const writer = this.#processes.get(owner);
+      if (latest === undefined || this.#endedAt.has(id) || !hasValues(fields)) return;
+      if (writer !== latest.process) this.violation(`${id}: ${writer?.name} records after run ${latest.n} began`);
+    };
+    data.create = (...given) => {
+      const outcome = create(...given);
+      const { id, owner, fields } = given[0];
+      if (outcome === 'created') check(id, owner ?? '', fields);
+      return outcome;
+    };
+    data.save = (id, fence, change) => {
+      const outcome = save(id, fence, change);
+      if (outcome !== 'fenced') check(id, fence.owner, change.fields);
+      return outcome;
+    };
+  }
+
+  /** Notes which process an id of an instance is. */
+  hearLeases(store: OpenStore, { process }: SimInstance): OpenStore {
+    const { instances } = store;
+    const announce: typeof instances.announce = (lease, ...more) => {
+      this.#processes.set(lease.id, process);
+      return instances.announce(lease, ...more);
+    };
+    const heard = new Proxy(instances, {
+      get: (of, name) => (name === 'announce' ? announce : bound(of, name)),
+    });
+    return { ...store, instances: heard };
+  }
+
+  #heard(id: string): void {
+    const record = this.world.dataOf(TASKS).record(id);
+    if (record === undefined || !('fields' in record)) return;
+    const { fields, head } = record;
+    const isOpen = Object.keys(fields).some((name) => name.startsWith('q') && !(`a${name.slice(1)}` in fields));
+    if (!isOpen && readHead(head)?.state === 'parked') this.#answeredAt.set(id, this.world.now);
+  }
+
+  #lives(owner: string): boolean {
+    return this.world.data.leases.alive(owner);
+  }
+
+  #ended(id: string, text: string, owner: string): void {
+    const outcome = readOutcome(text);
+    if (outcome === undefined) return void this.#endedAt.set(id, this.world.now);
+    const { status, error, result } = outcome;
+    const before = this.outcomes.get(id);
+    if (before !== undefined) this.violation(`${id} had ended as ${before.status}, and ends again as ${status}`);
+    this.outcomes.set(id, outcome);
+    this.#endedAt.set(id, this.world.now);
+    this.counts.ended += 1;
+    const reason = (error?.data as { reason?: string } | undefined)?.reason;
+    const runs = this.#byTask.get(id) ?? [];
+    const tool = outcome.tool;
+    if (status === 'completed' && (result as { isError?: boolean } | undefined)?.isError === true)
+      this.violation(`${id} ended with an error of its handler: ${JSON.stringify(result)}`);
+    const [, by] = /by run (\d+)/.exec(text) ?? [];
+    const latest = this.#latest(id);
+    if (by !== undefined && latest !== undefined && latest.n !== Number(by))
+      this.violation(`${id} was completed by run ${by}, which run ${latest.n} has replaced`);
+    if (status === 'failed' && !['owner_lost', 'draining', 'closed', 'too_many_attempts'].includes(reason ?? ''))
+      this.violation(`${id} failed: ${JSON.stringify(error)}`);
+    // An instance whose drain is over lists its tools no more, so it does not know.
+    const unknown = reason === 'draining' && tool === 'hinted' && runs.some((run) => run.isLate);
+    if ((reason === 'owner_lost' || reason === 'draining') && RESUMES.has(tool) && !unknown)
+      this.violation(`${id} ended as ${reason}, though ${tool} may run again`);
+    if (reason === 'owner_lost' || reason === 'too_many_attempts') {
+      const living = runs.find((run) => !run.isOver() && this.well.has(run.process));
+      if (living !== undefined) this.violation(`${id} ended as ${reason}, though run ${living.n} is well`);
+      if (this.#lives(owner))
+        this.violation(`${id} ended as ${reason}, though ${this.#processes.get(owner)?.name} lives`);
+    }
+  }
+
+  // ——— handlers ———
+
+  begins(of: Omit<TaskRunNote, 'n' | 'isLate'>): TaskRunNote {
+    const { world } = this;
+    const core = world.slots.find((instance) => instance?.process === of.process)?.core;
+    const isLate = core?.registry.lifecycle.refusal !== undefined;
+    const run: TaskRunNote = { ...of, n: this.runs.length, isLate };
+    this.runs.push(run);
+    const { process, attempt, round } = of;
+    world.note(`${process.name} begins run ${run.n} of ${of.tool} ${of.id() ?? ''} attempt ${attempt}, round ${round}`);
+    const id = of.id() ?? '';
+    if (world.now - (this.#endedAt.get(id) ?? Infinity) > NEAR_MS && this.well.has(process))
+      this.violation(`${id} had ended, and run ${run.n} begins`);
+    const { attempt: latest = 0 } = this.#latest(id) ?? {};
+    if (latest > attempt && this.well.has(process))
+      this.violation(`${id}: run ${run.n} has attempt ${attempt}, after ${latest}`);
+    this.isTask(run);
+    return run;
+  }
+
+  /** The run that took the task last. An instance that has just woken does not know of it. */
+  #latest(id: string): TaskRunNote | undefined {
+    return this.#byTask
+      .get(id)
+      ?.toSorted((a, b) => a.attempt - b.attempt || a.n - b.n)
+      .at(-1);
+  }
+
+  /** Called again once its call has become a task. */
+  isTask(run: TaskRunNote): void {
+    const id = run.id();
+    if (id === undefined) return;
+    const runs = this.#byTask.get(id) ?? [];
+    if (runs.includes(run)) return;
+    this.#byTask.set(id, [...runs, run]);
+    const { n, tool, process, attempt, round } = run;
+    const sameRound = runs.filter((earlier) => earlier.round === round);
+    if (!RESUMES.has(tool) && sameRound.length > 0) this.violation(`${id} (${tool}) ran again, and may not: run ${n}`);
+    for (const earlier of runs) {
+      const other = earlier.process;
+      const knows = attempt >= earlier.attempt || this.well.has(process);
+      if (knows && !earlier.isOver() && this.well.has(other))
+        this.violation(`${id} ran twice at once: run ${earlier.n} at ${other.name}, run ${n} at ${process.name}`);
+    }
+    const answeredAt = this.#answeredAt.get(id) ?? Infinity;
+    this.#answeredAt.delete(id);
+    if (this.world.now - answeredAt > this.promptMs)
+      this.violation(`${id} was answered, and continued ${(this.world.now - answeredAt).toFixed(0)} ms later`);
+  }
+
+  stepBegins(run: TaskRunNote, step: string): void {
+    const id = run.id();
+    this.world.note(`run ${run.n} begins step ${step}`);
+    if (id === undefined || !this.#steps.has(`${id} ${step}`)) return;
+    if (this.#latest(id) === run || this.well.has(run.process))
+      this.violation(`${id}: step ${step} was recorded, and begins again in run ${run.n}`);
+  }
+
+  /** `isRecorded`: its call was a task when the step began. */
+  stepped(run: TaskRunNote, step: string, value: string): void {
+    const name = `${run.id()} ${step}`;
+    const known = this.#steps.get(name);
+    // A run that has not heard of the end leaves values that expire.
+    if (this.#endedAt.has(run.id() ?? '')) return;
+    if (known === undefined) {
+      this.#steps.set(name, value);
+      this.counts.steps += 1;
+      this.world.note(`run ${run.n} has recorded step ${step}: ${value}`);
+    } else if (known !== value) {
+      this.violation(`${name} was ${known}, and is ${value} in run ${run.n}`);
+    }
+  }
+
+  /** A handler got the answer to a question. */
+  answered(run: TaskRunNote, key: string, answer: string): void {
+    const first = this.#answers.get(`${run.id()} a${key}`);
+    this.counts.answers += 1;
+    const said = first === undefined ? undefined : (JSON.parse(first) as { content: { said: string } }).content.said;
+    if (said !== answer) this.violation(`${run.id()}: run ${run.n} got ${answer} for ${key}; first was ${said}`);
+  }
+
+  // ——— clients ———
+
+  /** A client got the state of a task. `askedAt`: when it sent its request. */
+  reads(id: string, askedAt: number, got: Ended): void {
+    this.counts.gets += 1;
+    const isOver = ['completed', 'failed', 'cancelled'].includes(got.status);
+    const told = this.#told.get(id);
+    const endedAt = this.#endedAt.get(id) ?? Infinity;
+    if (!isOver) {
+      if (askedAt > endedAt) this.violation(`${id} had ended, and is shown as ${got.status}`);
+      return;
+    }
+    const { status, result, error } = got;
+    const text = JSON.stringify({ status, result, error });
+    if (told === undefined) this.#told.set(id, text);
+    else if (told !== text) this.violation(`${id} was shown as ${told}, and then as ${text}`);
+  }
+
+  cancelled(id: string): void {
+    this.counts.cancels += 1;
+    if (!this.#endedAt.has(id)) this.violation(`${id} was cancelled, and continues`);
+  }
+
+  acknowledged(id: string, keys: readonly string[]): void {
+    for (const key of keys)
+      if (!this.#endedAt.has(id) && !this.#answers.has(`${id} a${key}`))
+        this.violation(`${id}: the answer to ${key} was acknowledged, and is lost`);
+  }
+
+  unknown(id: string): void {
+    this.violation(`${id} is unknown, though its time is not over`);
+  }
+
+  // ——— instances ———
+
+  /** Tasks that have no end and no open question, with what is stored of them. */
+  get unfinished(): string[] {
+    const data = this.world.dataOf(TASKS);
+    return [...this.created].filter((id) => {
+      const record = data.record(id);
+      if (record === undefined || !('fields' in record)) return false;
+      const { state } = readHead(record.head) ?? {};
+      return state === 'detached' ? this.detached.has(id) : this.openOf(id).length === 0;
+    });
+  }
+
+  get waiting(): string[] {
+    return [...this.created].filter((id) => this.openOf(id).length > 0);
+  }
+
+  openOf(id: string): string[] {
+    const record = this.world.dataOf(TASKS).record(id);
+    if (record === undefined || !('fields' in record)) return [];
+    const names = Object.keys(record.fields).filter((name) => name.startsWith('q'));
+    return names.map((name) => name.slice(1)).filter((key) => !(`a${key}` in record.fields));
+  }
+
+  describe(id: string): string {
+    const { head, owner, dueAt, epoch } = this.world.dataOf(TASKS).record(id) as unknown as Record<string, unknown>;
+    const name = this.#processes.get(String(owner))?.name;
+    return JSON.stringify({
+      head,
+      epoch,
+      owner: name,
+      dueIn: dueAt === null ? null : Number(dueAt) - this.world.storeNow,
+    });
+  }
+}
+
+/** Results of steps, or values of the state. */
+export const hasValues = (fields: object): boolean => Object.keys(fields).some((name) => /^[st]/.test(name));
+
+/** `''`: none. */
+function ownerOf(data: StoreData, id: string): string {
+  const record = data.record(id);
+  return record !== undefined && 'owner' in record ? (record.owner ?? '') : '';
+}
+
+/** Tools whose handler may run again after a crash. */
+export const RESUMES: ReadonlySet<string> = new Set(['resumes', 'hinted', 'slow', 'rounds', 'detaches']);
+
+export function bound(of: object, name: string | symbol): unknown {
+  const member: unknown = Reflect.get(of, name);
+  return typeof member === 'function' ? (member.bind(of) as unknown) : member;
+}

@@ -1,0 +1,191 @@
+/** Tasks in worlds that go wrong; and the same worlds without one of the rules that keep them. */
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { OpenStore, Records, StoredRecord } from '../../src/stores/store.ts';
+import { OwnTask } from '../../src/tasks/own-task.ts';
+import { NO_FAULTS } from './faults.ts';
+import { ALL_RULES } from './store-rules.ts';
+import { bound, hasValues } from './task-ledger.ts';
+import { optionsOf, runTasks, type TasksOptions } from './tasks.ts';
+
+const SEEDS = Number(process.env['SOJOURN_TASK_SEEDS'] ?? 60);
+const FROM = Number(process.env['SOJOURN_TASK_FROM'] ?? 0);
+
+test(
+  `${SEEDS} seeds: every task ends once, no recorded step runs again, no answer is lost`,
+  { timeout: 60_000 + 1_000 * SEEDS },
+  async () => {
+    const total = { created: 0, runs: 0, steps: 0, answers: 0, gets: 0, cancels: 0, ended: 0 };
+    const found: Array<[seed: number, violations: readonly string[]]> = [];
+    for (let seed = FROM; seed < FROM + SEEDS; seed++) {
+      const { violations, counts, trace } = await runTasks(seed, { ...optionsOf(seed), traced: SEEDS === 1 });
+      if (violations.length > 0) for (const line of trace) console.log(line);
+      for (const name of Object.keys(total) as Array<keyof typeof total>) total[name] += counts[name];
+      if (violations.length > 0) found.push([seed, violations]);
+    }
+    console.log(`${SEEDS} seeds:`, JSON.stringify(total));
+    expect(found).toEqual([]);
+    expect(total.runs).toBeGreaterThan(total.created);
+  },
+);
+
+afterEach(() => void vi.restoreAllMocks());
+
+type Change = (records: Records) => Partial<Records>;
+
+/** The records of one kind, with other functions in place of some. */
+const changed =
+  (kind: 'tasks' | 'steps', change: Change) =>
+  (store: OpenStore): OpenStore => ({
+    ...store,
+    records: (of) => {
+      const records = store.records(of);
+      if (of.name !== kind) return records;
+      const own = change(records);
+      return new Proxy(records, { get: (all, name) => Reflect.get(own, name) ?? bound(all, name) });
+    },
+  });
+
+/** An instance that ends a task which was claimed since takes it for ended. */
+const endsOnce = changed('tasks', (records) => ({
+  end: async (...given) => {
+    const outcome = await records.end(...given);
+    return outcome === 'fenced' ? 'gone' : outcome;
+  },
+}));
+
+/** After an answer is added, the task is as it was read before, with this answer. */
+const readsBefore = changed('tasks', (records) => {
+  const seen = new Map<string, StoredRecord>();
+  return {
+    add: async (id, field, text) => {
+      const before = seen.get(id) ?? (await records.read(id));
+      const added = await records.add(id, field, text);
+      if (before !== undefined && 'fields' in before)
+        seen.set(id, { ...before, fields: { ...before.fields, [field]: text } });
+      return added;
+    },
+    read: async (id) => {
+      const before = seen.get(id);
+      seen.delete(id);
+      return before ?? (await records.read(id));
+    },
+  };
+});
+
+/** After a death the record of the steps is made with the first step, as before. */
+const noEmptySteps = changed('steps', (records) => {
+  const empty = new Map<string, Parameters<Records['create']>>();
+  return {
+    create: async (...given) => {
+      if (hasValues(given[0].fields)) return records.create(...given);
+      empty.set(given[0].id, given);
+      return 'created';
+    },
+    save: async (id, fence, change) => {
+      const given = empty.get(id);
+      if (given === undefined) return records.save(id, fence, change);
+      if (!hasValues(change.fields ?? {})) return 'written';
+      empty.delete(id);
+      const [record, ...more] = given;
+      const fields = change.fields as Record<string, string>;
+      return (await records.create({ ...record, fields }, ...more)) === 'created' ? 'written' : 'fenced';
+    },
+  };
+});
+
+/** Handlers that ask two questions at once, and do nothing else. */
+const PAIR = { steps: 0, ms: 1, asks: 2, rounds: 2 };
+
+interface Ablation {
+  readonly rule: string;
+  readonly shows: RegExp;
+  /** In which few seeds show it. */
+  readonly within: TasksOptions;
+  readonly without: TasksOptions;
+  /** A part of the library that does nothing. */
+  readonly off?: () => unknown;
+}
+
+const CALM = { crash: 0, freeze: 0, suspend: 0, cutOff: 0, outage: 0, drain: 0 };
+const SLOW_STORE = { ...NO_FAULTS, store: [0.5, 8] } as const;
+
+const ABLATIONS: readonly Ablation[] = [
+  {
+    rule: 'of two calls with the same key one creates the task',
+    shows: /ran again, and may not/,
+    within: { weather: CALM, faults: SLOW_STORE, habits: { isLong: false, tools: ['keyed'], cancels: 0 } },
+    without: { rules: { ...ALL_RULES, createsOnce: false } },
+  },
+  {
+    rule: 'the first end of a task stays',
+    shows: /ends again/,
+    within: { weather: CALM, faults: SLOW_STORE, habits: { cancels: 1, isLong: false } },
+    without: { rules: { ...ALL_RULES, finalEnds: false } },
+  },
+  {
+    rule: 'an end names what was read, and is tried again',
+    shows: /was cancelled, and continues/,
+    within: {
+      weather: { ...CALM, drain: 1 },
+      faults: SLOW_STORE,
+      habits: { cancels: 1, isLong: false, tools: ['rounds', 'roundsOnce'], plan: { ...PAIR, asks: 1 } },
+    },
+    without: { wrapStore: endsOnce },
+  },
+  {
+    rule: 'an owner that parks names the answers that it has read',
+    shows: /is stuck/,
+    within: { weather: CALM, faults: { ...SLOW_STORE, mailLost: 0.9 }, habits: { isLong: true, tools: ['resumes'] } },
+    without: { rules: { ...ALL_RULES, comparedRings: false } },
+  },
+  {
+    rule: 'of two answers to a question the first stays',
+    shows: /got .* for .*; first was/,
+    within: { weather: CALM, faults: SLOW_STORE, habits: { isLong: false } },
+    without: { rules: { ...ALL_RULES, addsOnce: false } },
+  },
+  {
+    rule: 'each of the last two answers is added, and then the task is read',
+    shows: /was answered, and continued/,
+    within: { habits: { isCalm: true, isLong: false, tools: ['rounds'], clients: 3, plan: PAIR, isTogether: true } },
+    without: { wrapStore: readsBefore },
+  },
+  {
+    rule: 'of two instances that take over one claims the task',
+    shows: /ran twice at once|was claimed from/,
+    within: { weather: { ...CALM, crash: 1 }, faults: SLOW_STORE, habits: { isLong: false, tools: ['resumes'] } },
+    without: { rules: { ...ALL_RULES, comparedClaims: false } },
+  },
+  {
+    rule: 'an instance with a new id claims what it runs',
+    shows: /ran twice at once|though run \d+ is well/,
+    within: { weather: { ...CALM, freeze: 1 }, habits: { isLong: true, tools: ['once', 'resumes'] } },
+    without: {},
+    off: () => vi.spyOn(OwnTask.prototype, 'reclaim').mockImplementation(() => undefined),
+  },
+  {
+    rule: 'after a death there is a record of steps before the next run begins',
+    shows: /records after run|was recorded, and begins again/,
+    within: {
+      weather: { ...CALM, freeze: 3 },
+      habits: { isLong: false, tools: ['resumes', 'hinted'], clients: 12, plan: { steps: 2, ms: 300, asks: 0 } },
+    },
+    without: { wrapStore: noEmptySteps },
+  },
+];
+
+describe('without a rule the ledger finds a violation', () => {
+  test.each(ABLATIONS)('$rule', { timeout: 120_000 }, async ({ shows, within, without, off }) => {
+    const found: string[] = [];
+    let seed = 0;
+    off?.();
+    for (; seed < 60 && found.length === 0; seed++) {
+      const { violations } = await runTasks(seed, { ...within, ...without });
+      found.push(...violations.filter((violation) => shows.test(violation)));
+    }
+    vi.restoreAllMocks();
+    expect(found).not.toEqual([]);
+    for (let again = 0; again < seed; again++)
+      expect([again, (await runTasks(again, within)).violations]).toEqual([again, []]);
+  });
+});

@@ -1,0 +1,257 @@
+/**
+ * Tasks in a world: clients start them at any instance, poll, answer and cancel, while instances crash, freeze, drain,
+ * lose their lease and the store. `task-ledger.ts` knows what must not happen.
+ */
+import { type Faults, NO_FAULTS } from './faults.ts';
+import { Random } from './random.ts';
+import { hearRejections } from './run.ts';
+import { CLEAR, type Weather } from './scenario.ts';
+import { countTurns } from './scheduler.ts';
+import type { StoreRules } from './store-rules.ts';
+import { TaskClient } from './task-client.ts';
+import { TaskLedger } from './task-ledger.ts';
+import { type Plan, TaskTools, type Tool, TOOLS } from './task-tools.ts';
+import { brew } from './weather.ts';
+import { type SimInstance, World, type WorldOptions } from './world.ts';
+
+const SLOTS = 3;
+const ACTIVE_MS = 4_000;
+/** Of every fourth seed: handlers that wait for a minute park. */
+const LONG_MS = 66_000;
+const PARK_MS = 60_000;
+const LONGEST_MS = 2_000_000;
+/** What a task may take without a client, once nothing fails any more: a renewal, a sweep, the pause after deaths. */
+const ALONE_MS = 160_000;
+/** The same, while its client polls. */
+const POLLED_MS = 20_000;
+const ROUNDS = 8;
+
+const WEATHER: Weather = { ...CLEAR, crash: 0.5, freeze: 0.4, suspend: 0.2, cutOff: 0.4, outage: 0.15, drain: 0.3 };
+/** Over a minute as many blows as over some seconds. */
+const LONG_WEATHER = 0.15;
+const FAULTS: Partial<Faults> = {
+  store: [0.5, 8],
+  storeFails: 0.02,
+  storeReplyLost: 0.03,
+  mailLost: 0.1,
+  httpCut: 0.01,
+};
+
+/** How clients behave. */
+export interface TaskHabits {
+  readonly clients: number;
+  readonly tools: readonly Tool[];
+  readonly cancels: number;
+  /** Whether the world is one in which handlers park. */
+  readonly isLong: boolean;
+  /** Nothing goes wrong. */
+  readonly isCalm: boolean;
+  /** The same for all tasks. */
+  readonly plan?: Partial<Plan>;
+  /** Each answer goes to another instance at the same time. */
+  readonly isTogether?: boolean;
+}
+
+export interface TasksOptions extends Partial<Pick<WorldOptions, 'wrapStore'>> {
+  readonly rules?: StoreRules;
+  readonly weather?: Partial<Weather>;
+  readonly faults?: Partial<Faults>;
+  readonly habits?: Partial<TaskHabits>;
+  readonly traced?: boolean;
+}
+
+/** Instances that sleep for about as long as their lease lasts, and tasks that must not run again. */
+const SLEEPY: TasksOptions = {
+  weather: { crash: 0, freeze: 3, suspend: 0, cutOff: 0, outage: 0, drain: 0 },
+  faults: { storeFails: 0, storeReplyLost: 0, mailLost: 0, httpCut: 0 },
+  habits: { clients: 12, tools: ['plain', 'once', 'roundsOnce', 'keyed'] },
+};
+
+/** What befalls the seeds of `npm test`. */
+export const optionsOf = (seed: number): TasksOptions => (seed % 8 === 5 ? SLEEPY : {});
+
+/** One run, and what the ledger found in it. */
+export async function runTasks(seed: number, options: TasksOptions = {}) {
+  const { weather = {}, faults = {}, habits: changed = {}, traced = false, wrapStore, ...rest } = options;
+  const random = new Random(seed);
+  const isLong = seed % 4 === 3;
+  const habits = { clients: isLong ? 6 : 8, tools: TOOLS, cancels: 0.15, isLong, isCalm: false, ...changed };
+  const world: World = new World({
+    seed: random.int(2 ** 31),
+    slots: SLOTS,
+    endpoint: { tasks: true },
+    faults: habits.isCalm ? NO_FAULTS : { ...NO_FAULTS, ...FAULTS, ...faults },
+    traced,
+    serverOf: ({ process }, context) => tools.server(process, context),
+    wrapStore: (store, instance) => {
+      const heard = ledger.hearLeases(store, instance);
+      return wrapStore?.(heard, instance) ?? heard;
+    },
+    ...rest,
+  });
+  const ledger = new TaskLedger(world);
+  const own = random.fork();
+  const tools = new TaskTools(ledger, (id) => void elsewhere(ledger, own, id));
+  const stopCounting = countTurns();
+  const stopHearing = hearRejections((error) =>
+    ledger.violation(`an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`),
+  );
+  let isOver = false;
+  try {
+    world.scheduler.at(0, () => {
+      for (let slot = 0; slot < SLOTS; slot++) void world.start(slot);
+      ledger.well.watch();
+      void play(ledger, random, { weather: { ...WEATHER, ...weather }, habits }).finally(() => (isOver = true));
+    });
+    await world.scheduler.run(() => isOver || world.now > LONGEST_MS);
+  } finally {
+    stopHearing();
+    stopCounting();
+  }
+  if (!isOver) ledger.violation('the run does not end');
+  const { violations, counts, runs, created } = ledger;
+  return {
+    violations,
+    counts: { ...counts, created: created.size, runs: runs.length },
+    trace: world.trace ?? [],
+    world,
+  };
+}
+
+/** Another program completes a detached task, through any instance. */
+async function elsewhere(ledger: TaskLedger, random: Random, id: string): Promise<void> {
+  const { world } = ledger;
+  ledger.detached.add(id);
+  await world.scheduler.sleep(random.between(1, 300));
+  for (;;) {
+    const instance = world.slots[random.int(world.slots.length)];
+    const tasks = instance?.process.state === 'running' ? instance.core?.tasks?.tasks : undefined;
+    const ended = tasks === undefined ? 'away' : await raced(instance as SimInstance, tasks.end(id, COMPLETED));
+    if (ended !== 'away') return;
+    await world.scheduler.sleep(100);
+  }
+}
+
+const COMPLETED = { status: 'completed', result: { content: [{ type: 'text', text: 'done elsewhere' }] } } as const;
+
+/** `away`: it failed, or its instance died. */
+function raced<T>({ process }: SimInstance, work: Promise<T>): Promise<T | 'away'> {
+  return new Promise((resolve) => {
+    work.then(resolve, () => resolve('away'));
+    const watch = (): void => {
+      if (process.state === 'dead') resolve('away');
+      else process.scheduler.after(100, watch);
+    };
+    watch();
+  });
+}
+
+async function play(
+  ledger: TaskLedger,
+  random: Random,
+  { weather, habits }: { readonly weather: Weather; readonly habits: TaskHabits },
+): Promise<void> {
+  const { world } = ledger;
+  const activeMs = habits.isLong ? LONG_MS : ACTIVE_MS;
+  world.activeUntil = activeMs;
+  if (habits.isCalm) ledger.promptMs = 1_000;
+  const strength = habits.isCalm ? 0 : habits.isLong ? LONG_WEATHER : 1;
+  const blows = Object.entries(weather).map(([name, perSecond]) => [name, perSecond * strength]);
+  brew(world, random.fork(), Object.fromEntries(blows));
+  const lives = Array.from({ length: habits.clients }, async (_, n) => {
+    const own = random.fork();
+    await live(ledger, new TaskClient(ledger, own, `c${n}`), own, habits, activeMs);
+  });
+  await Promise.all(lives);
+  world.healed = true;
+  await world.heal();
+  await settle(ledger, random);
+}
+
+async function live(
+  { world }: TaskLedger,
+  client: TaskClient,
+  random: Random,
+  habits: TaskHabits,
+  activeMs: number,
+): Promise<void> {
+  const { scheduler } = world;
+  const isActive = (): boolean => world.now < activeMs;
+  while (isActive()) {
+    await scheduler.sleep(random.between(1, 150));
+    const tool = random.pick(habits.tools);
+    const plan = tool === 'keyed' ? sharedPlan(random, world.now) : { ...planOf(random), ...habits.plan };
+    if (tool === 'keyed' && random.chance(0.2)) {
+      await client.call(tool, plan);
+      continue;
+    }
+    const id = await client.start(tool, plan);
+    if (id === undefined) continue;
+    const cancelAt = random.chance(habits.cancels) ? world.now + random.between(1, 600) : Infinity;
+    const quitAt = random.chance(0.2) ? world.now + random.between(1, 1_000) : Infinity;
+    // Its questions wait for long, so that it parks at the time of their answers.
+    const isPatient = habits.isLong && random.chance(0.6);
+    let askedAt: number | undefined;
+    while (isActive() && world.now < quitAt) {
+      await scheduler.sleep(random.between(5, isPatient ? 2_000 : 200));
+      if (world.now >= cancelAt) await client.cancel(id);
+      const task = await client.get(id);
+      if (task === undefined || ['completed', 'failed', 'cancelled'].includes(task.status)) break;
+      const keys = Object.keys(task['inputRequests'] ?? {});
+      if (keys.length === 0) continue;
+      askedAt ??= world.now;
+      if (isPatient) await scheduler.sleep(askedAt + PARK_MS + random.between(-400, 100) - world.now);
+      if (isPatient && random.chance(0.3)) await client.answer(id, keys.slice(0, 1));
+      await client.answerAll(id, keys, habits.isTogether === true ? 1 : random.int(3));
+      if (isPatient && random.chance(0.5)) break;
+    }
+  }
+}
+
+function planOf(random: Random): Plan {
+  return {
+    steps: random.int(3),
+    ms: random.pick([1, 20, 200, 600]) * (0.5 + random.next()),
+    asks: random.int(3),
+    heeds: random.chance(0.7),
+    rounds: 1 + random.int(2),
+    key: '',
+  };
+}
+
+/** Clients share a few keys at a time. Calls with one key have the same arguments. */
+function sharedPlan(random: Random, now: number): Plan {
+  const n = random.int(3) + 3 * Math.floor(now / 800);
+  const ms = [1, 20, 200, 600][n % 4] ?? 1;
+  return { steps: n % 3, ms, asks: n % 2, heeds: true, rounds: 1, key: String(n) };
+}
+
+/** Nothing goes wrong any more: every task ends, or waits for its client, and every instance says the same of it. */
+async function settle(ledger: TaskLedger, random: Random): Promise<void> {
+  const { world } = ledger;
+  const client = new TaskClient(ledger, random.fork(), 'last');
+  await world.scheduler.sleep(3 * world.leaseMs);
+  ledger.latest = world.now + LONGEST_MS;
+  await within(ledger, ALONE_MS, 'without a client', async () => {});
+  for (let round = 0; round < ROUNDS && ledger.waiting.length > 0; round++) {
+    await Promise.all(ledger.waiting.map((id) => client.answerAll(id, ledger.openOf(id), random.int(3))));
+    await within(ledger, POLLED_MS, 'while it is polled', async (id) => void (await client.get(id)));
+  }
+  for (const id of ledger.waiting) ledger.violation(`${id} asks its client again and again`);
+  for (const id of ledger.outcomes.keys()) await Promise.all(world.slots.map((_, slot) => client.get(id, slot)));
+  for (const instance of world.slots) {
+    const { running } = instance?.core?.shutdown.sessionless ?? {};
+    if (running !== 0) ledger.violation(`${instance?.process.name} counts ${running} running requests at the end`);
+  }
+}
+
+async function within(ledger: TaskLedger, ms: number, how: string, poll: (id: string) => Promise<void>): Promise<void> {
+  const { world } = ledger;
+  for (const latest = world.now + ms; ledger.unfinished.length > 0;) {
+    await world.scheduler.sleep(500);
+    await Promise.all(ledger.unfinished.map(poll));
+    if (world.now < latest) continue;
+    for (const id of ledger.unfinished) ledger.violation(`${id} is stuck ${how}: ${ledger.describe(id)}`);
+    return;
+  }
+}
