@@ -111,7 +111,7 @@ export class PartedBody {
   }
 }
 
-/** A complete answer that its client has not taken yet. Its bytes are charged until the client has them, or has left. */
+/** A complete answer that its client has not taken yet. Its bytes are charged until the client has or leaves it. */
 export class UnreadAnswer implements SlowReader {
   readonly share: string;
   readonly #body: PartedBody;
