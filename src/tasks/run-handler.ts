@@ -5,6 +5,7 @@ export class RunHandler {
   #running = 0;
   #hasBegun = false;
   #hasThrown = false;
+  #abandon = (): void => {};
   #error: TaskEnd['error'] = undefined;
 
   get isActive(): boolean {
@@ -25,9 +26,16 @@ export class RunHandler {
     return this.#error;
   }
 
-  enters(): void {
+  /** `abandon`: of its call, whose handler is not waited for any more. */
+  enters(abandon: () => void): void {
     this.#hasBegun = true;
     this.#running += 1;
+    this.#abandon = abandon;
+  }
+
+  /** It never settles: it waits for an answer that another run gets, or for work elsewhere. */
+  abandon(): void {
+    this.#abandon();
   }
 
   settles(): void {

@@ -192,6 +192,7 @@ export class TaskHandle implements RunningTask {
     if (run === undefined) return this.#detachHere(begin);
     await run.start(this.#settings);
     await detached(run, begin);
+    run.handler.abandon();
     return new Promise<never>(() => {});
   }
 

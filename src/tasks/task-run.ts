@@ -269,6 +269,7 @@ export class TaskRun extends RunSink implements RequestLife {
   park(): void {
     this.#isParked = true;
     this.#over('The task is parked', (task) => task.release('parked'));
+    this.handler.abandon();
   }
 
   /** The rest of the work is done elsewhere. Resolves when that is stored. */

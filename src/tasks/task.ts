@@ -92,7 +92,7 @@ export function task<Result>(
     const handle = new TaskHandle(run, checked.settings, given.at(-1));
     if (run === undefined)
       return inTask(handle, () => Promise.race([handler(...given, handle), handle.outcome as Promise<Result>]));
-    run.handler.enters();
+    run.handler.enters(() => call?.work.abandon());
     try {
       const key = run.task === undefined ? keyOfCall(checked, run, given) : undefined;
       return await started(run, checked, key, () =>

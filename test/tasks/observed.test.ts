@@ -242,3 +242,34 @@ test('a store that calls are counted for has those of tasks', async () => {
   await own.ended(await own.start('refuses'));
   expect(scrape({ endpoint }).sum('sojourn_store_call_duration_seconds_count', { operation: 'tasks.create' })).toBe(1);
 });
+
+test('what a task holds is charged while it runs, and given back when it ends, parks or is left to others', async () => {
+  const time = createFakeTime();
+  const limits = { perTool: { elicits: { requests: 1 }, detaches: { requests: 1 } } };
+  const { own, effects, ...served } = await open({ timeProvider: time, limits });
+  const held = () => {
+    const now = scrape(served);
+    return ['bodies', 'tasks'].map((row) => now.sum('sojourn_memory_bytes', { row }));
+  };
+  const isFree = () => until(() => held().every((bytes) => bytes === 0), { what: `${held().join(', ')} to be free` });
+  const resumes = await own.start('elicits');
+  await own.until(resumes, 'input_required');
+  expect(held().every((bytes) => bytes > 0)).toBe(true);
+  await time.advance(61_000);
+  await isFree();
+  // Nor does it hold a place of its tool.
+  for (let n = 0; n < 3; n++) await own.start('detaches');
+  const again = await own.start('elicits');
+  await own.cancel(again);
+  await isFree();
+  const id = await own.start('held');
+  await until(() => effects.count('held a') === 1);
+  expect(held()[0]).toBeGreaterThan(0);
+  effects.open();
+  await own.ended(id);
+  await isFree();
+  // A later run.
+  await own.update(resumes, { one: { action: 'decline' }, two: { action: 'decline' } });
+  await own.ended(resumes);
+  await isFree();
+});

@@ -4,7 +4,7 @@
  * settled (docs/adr/0028-places-last-as-long-as-handlers.md).
  *
  *     idle ──its handler begins──▶ running ──it settles──▶ idle
- *       └──the request ends──▶ done    └──the request ends──▶ ending ──it settles──▶ done
+ *       └──the request ends──▶ done    └──the request ends──▶ ending ──it settles, or never will──▶ done
  *
  * A handler that has not begun when its request ends never begins. Handlers within handlers count as one.
  */
@@ -71,6 +71,16 @@ export class HandlerWork {
   end(): void {
     if (this.ended) return;
     this.#become(this.#handlers > 0 ? 'ending' : 'done');
+    this.#report();
+  }
+
+  /** Its handler never settles, or may: its request has ended, and nothing is held for it any more. */
+  abandon(): void {
+    if (this.done) return;
+    this.end();
+    // What settles now is too late.
+    this.#handlers = Infinity;
+    if (this.#state === 'ending') this.#become('done');
     this.#report();
   }
 

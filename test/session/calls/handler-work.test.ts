@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { HandlerWork } from '../../../src/session/calls/handler-work.ts';
 
-type Step = 'begin' | 'settle' | 'end';
+type Step = 'begin' | 'settle' | 'end' | 'abandon';
 
 function after(...steps: readonly Step[]) {
   const work = new HandlerWork();
@@ -24,6 +24,10 @@ test.each<[Step[], ReturnType<typeof after>]>([
   [['begin', 'settle', 'end'], { running: false, ended: true, done: true, released: 1 }],
   [['begin', 'begin', 'end', 'settle'], { running: true, ended: true, done: false, released: 0 }],
   [['begin', 'begin', 'end', 'settle', 'settle'], { running: false, ended: true, done: true, released: 1 }],
+  [['abandon'], { running: false, ended: true, done: true, released: 1 }],
+  [['begin', 'abandon'], { running: false, ended: true, done: true, released: 1 }],
+  [['begin', 'begin', 'end', 'abandon', 'settle', 'settle'], { running: false, ended: true, done: true, released: 1 }],
+  [['begin', 'end', 'settle', 'abandon'], { running: false, ended: true, done: true, released: 1 }],
 ])('%j', (steps, expected) => {
   expect(after(...steps)).toEqual(expected);
 });
