@@ -19,6 +19,7 @@ export class OwnedRecord {
   readonly #owners = new Set<string>();
   #fence: Fence;
   #claiming: Promise<unknown> | undefined = undefined;
+  #isLost = false;
 
   /** `records`: of the kind. The store may be opened later. */
   constructor(
@@ -51,7 +52,7 @@ export class OwnedRecord {
   /** Whether a claim for this instance took effect whose reply was lost. Another write may have found that too. */
   async #isStillOurs({ epoch }: Fence): Promise<boolean> {
     const stored = await this.#records().read(this.id);
-    if (stored === undefined || isEnded(stored) || !this.#isThis(stored)) return false;
+    if (stored === undefined || isEnded(stored) || !this.#isThis(stored) || this.#isLost) return false;
     return stored.epoch !== epoch && this.#take(stored);
   }
 
@@ -62,9 +63,14 @@ export class OwnedRecord {
     return true;
   }
 
+  /** Another instance has it. This one may claim it again, for other work. */
+  lose(): void {
+    this.#isLost = true;
+  }
+
   /** This instance may have a new id. `lost`: another instance has claimed the record, or it has ended. */
   reclaim(lease: OwnerLease, lost: () => void, failed: (err: unknown) => void): void {
-    if (this.#claiming !== undefined || this.#fence.owner === lease.owner) return;
+    if (this.#claiming !== undefined || this.#isLost || this.#fence.owner === lease.owner) return;
     this.#claiming = this.#reclaim(lease, lost)
       .catch(failed)
       .finally(() => (this.#claiming = undefined));
@@ -75,6 +81,7 @@ export class OwnedRecord {
       // Its outcome may never be known.
       this.#owners.add(me);
       const outcome = await this.#records().claim(this.id, this.#fence, me);
+      if (this.#isLost) return;
       if (outcome.claimed) this.#fence = { epoch: outcome.record.epoch, owner: me };
       else {
         const { current } = outcome;

@@ -343,6 +343,8 @@ export class OwnTask implements AskingTask {
   /** Another instance has it, or it has ended. */
   lost(): void {
     this.#leave();
+    this.owned.lose();
+    this.steps.lose();
     this.#host.over(this);
   }
 }

@@ -189,6 +189,10 @@ export class Steps {
     this.#owned?.reclaim(lease, this.#host.lost, () => {});
   }
 
+  lose(): void {
+    this.#owned?.lose();
+  }
+
   /** Resolves when everything so far is stored, or could not be. */
   async settled(): Promise<void> {
     await this.#last.catch(() => {});
