@@ -6,6 +6,8 @@ import { HookAuthorizer } from '../auth/authorizer.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import type { Authenticator } from '../auth/context.ts';
 import { WellKnown } from '../auth/well-known.ts';
+import { TASKS_NEED_VERSION_2 } from '../session/server/server-builder.ts';
+import { isOlderServer } from '../sdk/server-shape.ts';
 import { hostDefinition } from '../definition/definition.ts';
 import type { HostedDefinition } from '../definition/hosted.ts';
 import { createNotifier } from './bus.ts';
@@ -94,6 +96,7 @@ export function createMcpEndpoint(
     logged.logger.warn({}, `sessionIdGenerator: undefined has no effect, and clients get sessions: ${mode}`);
   }
   if (typeof server === 'function') return new Endpoint(server as McpEndpointFactory, logged).face();
+  if (resolved.tasks !== false && isOlderServer(server)) throw optionsContradict(TASKS_NEED_VERSION_2);
   const { definition, warning } = hostDefinition(server);
   if (warning !== undefined) logged.logger.warn({}, warning);
   try {

@@ -9,8 +9,8 @@ import { TaskLauncher } from './task-launcher.ts';
 import { hasEnded, resultOf, shown } from './task-outcomes.ts';
 import type { DetailedTask } from './wire-shapes.ts';
 
-/** Shorter than any client waits. */
-const WAIT_MS = 10_000;
+/** Clients wait for 5 s at least. */
+const WAIT_MS = 4_000;
 const TASK_ID = { type: 'string', description: 'As the tool that began the task has told it' };
 
 type OfTask = { readonly taskId: string };
@@ -18,7 +18,7 @@ const inputSchema = fromJsonSchema<OfTask>({ type: 'object', properties: { taskI
 
 /**
  * Registers `task_status` and `task_cancel`. They answer for the tasks of the caller: `task_status` with the result of
- * an ended task, or after 10 s with its state, and it asks what the task asks.
+ * an ended task, or after 4 s with its state, and it asks what the task asks.
  */
 export function taskTools(server: McpServer): void {
   const status = {

@@ -1,5 +1,6 @@
 /** Clients without tasks: `fallback`, `taskTools()`, `detach` in an ordinary call, and the option's object form. */
 import { inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { McpServer as OlderServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import {
@@ -8,12 +9,14 @@ import {
   type McpEndpointOptions,
   type TasksOptions,
 } from '../../src/index.ts';
-import { type RunningTask, task, taskTools } from '../../src/tasks/index.ts';
+import { type RunningTask, task, type TaskOptions, taskTools } from '../../src/tasks/index.ts';
 import type { JsonRpcAnswer } from '../../src/testing/index.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { Effects, type Fields, officialClient, resultOf, TaskClient, text } from './kit.ts';
 
+const INITIALIZE = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
+const RIGHTS = { token: 't', clientId: 'c', scopes: [], expiresAt: 9_999_999_999, extra: { sub: 'ada' } };
 const FORM = { type: 'object' as const, properties: { ok: { type: 'boolean' as const } } };
 const QUESTION = { message: 'Sure?', requestedSchema: FORM };
 const VERSIONS = ['2025-11-25', '2026-07-28'] as const;
@@ -162,7 +165,7 @@ describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version)
 });
 
 describe("fallback: 'tools'", () => {
-  test('hears after 10 s how far a task is', { timeout: 30_000 }, async () => {
+  test('hears after 4 s how far a task is', { timeout: 30_000 }, async () => {
     const { official } = await open({ fallback: 'tools' });
     const client = await official('2026-07-28');
     const status = await client.callTool(statusOf(idOf(await client.callTool({ name: 'held' }))));
@@ -195,6 +198,56 @@ describe("fallback: 'tools'", () => {
     effects.open();
     expect(await ada.ended(id)).toMatchObject({ status: 'completed', result: text('done') });
   });
+});
+
+describe.each(VERSIONS)('an official client of %s that waits 2 s for a tool of 6 s', (version) => {
+  const film = (key?: TaskOptions['key']) => {
+    let runs = 0;
+    const make = async (): Promise<ReturnType<typeof text>> => {
+      runs += 1;
+      await new Promise((over) => setTimeout(over, 6_000));
+      return text('film');
+    };
+    const server = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+      const made = new McpServer({ name: 'films', version: '1' }, serverOptions);
+      taskTools(made);
+      made.registerTool('film', { inputSchema: z.object({}) }, task(make, { key, resume: true }));
+      return made;
+    };
+    return { server, runs: () => runs };
+  };
+
+  test("gets the result with fallback: 'tools'", { timeout: 60_000 }, async () => {
+    const { server, runs } = film();
+    const { url } = await serve(server, { tasks: { fallback: 'tools' } });
+    const client = await officialClient(url, version);
+    const id = idOf(await client.callTool({ name: 'film' }, { timeout: 2_000 }));
+    let answer = await client.callTool(statusOf(id));
+    for (let n = 0; n < 5 && said(answer) !== 'film'; n++) answer = await client.callTool(statusOf(id));
+    expect([said(answer), runs()]).toEqual(['film', 1]);
+  });
+
+  test('gets the result with a key, when it asks again', { timeout: 60_000 }, async () => {
+    const { server, runs } = film(() => 'film');
+    const { url } = await serve(server, { tasks: true }, { face: 'node', auth: () => RIGHTS });
+    const client = await officialClient(url, version);
+    const ask = () => client.callTool({ name: 'film' }, { timeout: 2_000 });
+    let answer: Called | undefined;
+    let failed = 0;
+    while (answer === undefined && failed < 10) answer = await ask().catch(() => void (failed += 1));
+    expect([answer && said(answer), runs()]).toEqual(['film', 1]);
+    expect(failed).toBeGreaterThan(1);
+  });
+});
+
+test('a server of SDK version 1 is refused: at the start, or where a factory makes it', async () => {
+  const older = () => new OlderServer({ name: 'older', version: '1' });
+  const message = /tasks need a server of SDK version 2/;
+  expect(() => createMcpEndpoint(older(), { tasks: true })).toThrow(message);
+  const { client, log } = await serve(() => older(), { tasks: true });
+  const answer = await client().call('initialize', INITIALIZE);
+  expect(answer.message.error).toMatchObject({ code: -32603 });
+  expect(JSON.stringify(log)).toMatch(message);
 });
 
 describe('the option', () => {

@@ -41,6 +41,9 @@ export interface FactoryCall {
   noteOptionsRead?(): void;
 }
 
+/** A task runs in a server of 2026-07-28. */
+export const TASKS_NEED_VERSION_2 = 'tasks need a server of SDK version 2, and this one is of version 1';
+
 /** Calls the user's hooks and factory in order, for sessions and for requests without a session. */
 export class ServerBuilder {
   /** The servers that the factory has returned so far. */
@@ -82,6 +85,7 @@ export class ServerBuilder {
       if (!this.#options.makesNew) this.#checkNew(server);
       if (reading?.isRead === true) call.noteOptionsRead?.();
       else if (reading !== undefined) this.#warnOnce();
+      if (this.#options.options.tasks !== false && isOlderServer(server)) throw factoryFailed(TASKS_NEED_VERSION_2);
       this.#checkEra(call.era, server);
       // Servers of a definition have tables of their own.
       if (!this.#options.makesNew) this.#tracking.track(server);
