@@ -1,11 +1,8 @@
 /** One session: what happened to it? */
-import { useState } from 'preact/hooks';
 import type { SessionDetail } from '../../src/dashboard/wire-pages.ts';
 import { count, many, ms, span } from '../format.ts';
-import { ApiError, get } from '../net/api.ts';
 import { nameOf, now } from '../state/model.ts';
-import { Icon } from '../ui/icon.tsx';
-import { usePolled } from '../ui/polled.ts';
+import { DetailFrame, useDetail } from '../ui/detail.tsx';
 import { When } from '../ui/when.tsx';
 import { confirmEnd, confirmPayloads, copyCurl } from './actions.tsx';
 import { Facts } from './facts.tsx';
@@ -129,34 +126,18 @@ const Unknown = ({ hash }: { hash: string }) => (
   </div>
 );
 
-type Loaded = SessionDetail | 'unknown' | undefined;
+const EVERY_MS = 1_000;
 
 export function SessionView({ hash }: { hash: string }) {
-  const [loaded, setLoaded] = useState<Loaded>(undefined);
-  const [failure, setFailure] = useState<string | undefined>(undefined);
-  const load = async (): Promise<void> => {
-    try {
-      setLoaded(await get<SessionDetail>(`sessions/${encodeURIComponent(hash)}`));
-      setFailure(undefined);
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) setLoaded('unknown');
-      else setFailure(error instanceof Error ? error.message : String(error));
-    }
-  };
-  usePolled(load, 1_000, hash);
+  const detail = useDetail<SessionDetail>(`sessions/${encodeURIComponent(hash)}`, () => EVERY_MS);
+  const { loaded, reload } = detail;
   return (
-    <>
-      {failure !== undefined && (
-        <p class="banner bad" role="status">
-          <Icon name="gone" /> {failure} {loaded !== undefined && 'What you see is older.'}
-        </p>
-      )}
-      {loaded === undefined && failure === undefined && <p class="none">Asks the store and the instances…</p>}
+    <DetailFrame of={detail}>
       {loaded === 'unknown' && <Unknown hash={hash} />}
       {loaded !== undefined && loaded !== 'unknown' && loaded.ended !== undefined && <Ended {...loaded} />}
       {loaded !== undefined && loaded !== 'unknown' && loaded.ended === undefined && (
-        <Known detail={loaded} reload={() => void load()} />
+        <Known detail={loaded} reload={reload} />
       )}
-    </>
+    </DetailFrame>
   );
 }

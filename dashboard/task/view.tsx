@@ -1,15 +1,13 @@
 /** One task: how far is it, who holds it, and what does it wait for? */
-import { useState } from 'preact/hooks';
 import type { TaskDetail } from '../../src/dashboard/wire-pages.ts';
 import { bytes, count, many, NONE, span } from '../format.ts';
-import { ApiError, get } from '../net/api.ts';
 import { nameOf, now } from '../state/model.ts';
 import { leftText, runsText, STATE_ICON, stateOf } from '../tasks/words.ts';
 import { confirm } from '../ui/actions.tsx';
+import { DetailFrame, useDetail } from '../ui/detail.tsx';
 import { Will, WillLine } from '../ui/dialog.tsx';
 import { Icon } from '../ui/icon.tsx';
 import { Fact } from '../ui/parts.tsx';
-import { usePolled } from '../ui/polled.ts';
 import { toast } from '../ui/toast.tsx';
 import { When } from '../ui/when.tsx';
 import { Lanes } from './lanes.tsx';
@@ -206,37 +204,21 @@ const Unknown = ({ hash }: { hash: string }) => (
   </div>
 );
 
-type Loaded = TaskDetail | 'unknown' | undefined;
-
-function Shown({ loaded, hash, reload }: { loaded: Exclude<Loaded, undefined>; hash: string; reload: () => void }) {
+function Shown({ loaded, hash, reload }: { loaded: TaskDetail | 'unknown'; hash: string; reload: () => void }) {
   if (loaded === 'unknown') return <Unknown hash={hash} />;
   const { ended } = loaded;
   return ended === undefined ? <Open detail={loaded} reload={reload} /> : <Ended {...loaded} ended={ended} />;
 }
 
+const everyMs = (loaded: TaskDetail | 'unknown' | undefined): number =>
+  loaded === undefined || (loaded !== 'unknown' && loaded.owner !== undefined) ? OWNED_MS : STORED_MS;
+
 export function TaskView({ hash }: { hash: string }) {
-  const [loaded, setLoaded] = useState<Loaded>(undefined);
-  const [failure, setFailure] = useState<string | undefined>(undefined);
-  const load = async (): Promise<void> => {
-    try {
-      setLoaded(await get<TaskDetail>(`tasks/${encodeURIComponent(hash)}`));
-      setFailure(undefined);
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) setLoaded('unknown');
-      else setFailure(error instanceof Error ? error.message : String(error));
-    }
-  };
-  const isHeld = loaded === undefined || (loaded !== 'unknown' && loaded.owner !== undefined);
-  usePolled(load, isHeld ? OWNED_MS : STORED_MS, `${hash} ${isHeld}`);
+  const detail = useDetail<TaskDetail>(`tasks/${encodeURIComponent(hash)}`, everyMs);
+  const { loaded, reload } = detail;
   return (
-    <>
-      {failure !== undefined && (
-        <p class="banner bad" role="status">
-          <Icon name="gone" /> {failure} {loaded !== undefined && 'What you see is older.'}
-        </p>
-      )}
-      {loaded === undefined && failure === undefined && <p class="none">Asks the store and the instances…</p>}
-      {loaded !== undefined && <Shown loaded={loaded} hash={hash} reload={() => void load()} />}
-    </>
+    <DetailFrame of={detail}>
+      {loaded !== undefined && <Shown loaded={loaded} hash={hash} reload={reload} />}
+    </DetailFrame>
   );
 }

@@ -6,6 +6,7 @@ import { ListCells, ListHead, sortedBy } from '../lists/columns.tsx';
 import { Facets, facetsOf } from '../lists/facets.tsx';
 import { FilterField } from '../lists/filter-field.tsx';
 import { filterOf, toggled } from '../lists/filter.ts';
+import { ScanCount } from '../lists/scan-count.tsx';
 import { VirtualList } from '../lists/virtual-list.tsx';
 import { fleet, hello } from '../state/model.ts';
 import { go, replaceRoute, route } from '../state/route.ts';
@@ -58,14 +59,7 @@ function ScanLine() {
   const all = fleet.value?.tasks ?? 0;
   return (
     <div class="scan" role="status">
-      {value !== undefined && (
-        <span>
-          <b>
-            {count(rows.length)} of {count(value.rows.length)}
-          </b>
-          {unknown.length > 0 && <span class="c-bad">, unknown: {unknown.join(' ')}</span>}
-        </span>
-      )}
+      {value !== undefined && <ScanCount shown={rows.length} of={value.rows.length} unknown={unknown} />}
       {value !== undefined && (
         <span>
           {value.hasMore
