@@ -51,13 +51,19 @@ export async function* recordPages(
 }
 
 /** The id of a record that is named by its id, or, while it lives, by the beginning of its hash. */
-export async function idOf(records: Pick<Records, 'list' | 'read'>, given: string): Promise<string> {
+export async function idOf(
+  kind: 'sessions' | 'tasks',
+  records: Pick<Records, 'list' | 'read'>,
+  given: string,
+): Promise<string> {
   if (!HASH.test(given) || (await records.read(given)) !== undefined) return given;
   const found: string[] = [];
   for await (const page of recordPages(records, PAGE))
     found.push(...page.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
   const [id] = found;
   if (found.length > 1)
-    throw new Failure(`${found.length} have a hash that begins with ${given}: ${found.map(sessionHash).join(', ')}`);
+    throw new Failure(
+      `${found.length} ${kind} have a hash that begins with ${given}: ${found.map(sessionHash).join(', ')}`,
+    );
   return id ?? given;
 }

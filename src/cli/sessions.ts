@@ -88,14 +88,14 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
   },
 
   async show(store, { id: given, json, ids }, out) {
-    const found = await store.sessions.read(await idOf(store.sessions, given));
+    const found = await store.sessions.read(await idOf('sessions', store.sessions, given));
     if (found === undefined) throw sessionUnknown(given);
     out(isEnded(found) ? endedLine(found, json, ids) : sessionDetails(found, await around(store, found), json, ids));
   },
 
   async end(store, request, out) {
     const { id: given, json, ids } = request;
-    const id = await idOf(store.sessions, given);
+    const id = await idOf('sessions', store.sessions, given);
     const shown = ids ? id : sessionHash(id);
     const orders = new GivenOrders(store, request);
     for (let tries = 0; tries < TRIES; tries++) {

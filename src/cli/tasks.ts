@@ -99,7 +99,7 @@ const run: Readonly<Record<TasksRequest['what'], Run>> = {
 
 /** @throws Failure where there is none. One whose time is over has nothing to show. */
 async function read(store: EndpointStore, given: string) {
-  const found = await store.tasks.read(await idOf(store.tasks, given));
+  const found = await store.tasks.read(await idOf('tasks', store.tasks, given));
   if (found === undefined || (isEnded(found) && found.outcome === ''))
     throw new Failure(
       `there is no task ${JSON.stringify(given)} in this store, or its time is over; set --name to the name of its endpoint`,

@@ -55,7 +55,8 @@ export function logTask(notice: TaskContinuedNotice | TaskEndedNotice, logger: L
   else if (reason === 'too_many_attempts') logger.warn(about, DIED);
   else if (NO_ROOM_REASONS.includes(reason)) logger.warn(about, NO_ROOM);
   else if (reason === 'draining' || reason === 'closed') logger.warn(about, STOPPED);
-  else logger.info(about, 'A task ended');
+  // A client makes as many as it likes.
+  else logger.debug(about, 'A task ended');
 }
 
 type WriteCount = (sessions: number) => void;
