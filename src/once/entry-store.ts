@@ -6,6 +6,7 @@
  * outage of the store, none counts as dead.
  */
 import { isStoreFull, onceConflict, storeAway } from '../errors.ts';
+import { lookPauseMs } from '../durable/look-pause.ts';
 import { PendingWrites } from '../durable/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../options/system.ts';
@@ -25,11 +26,6 @@ import type { LocalEntry } from './local-entry.ts';
 import type { OnceCall } from '../session/calls/once-calls.ts';
 import { OnceRun } from './once-run.ts';
 
-/** Pauses between two looks at the entry of another instance: the first, and the longest. */
-const FIRST_LOOK_MS = 20;
-const LONGEST_LOOK_MS = 1_000;
-/** A look after this part of the time that a call has waited. */
-const LOOK_PART = 8;
 /** 48 random bits: no two creations of one key have the same stamp. */
 const STAMP_BYTES = 6;
 
@@ -86,7 +82,7 @@ export class EntryStore {
         if (found !== undefined) return found;
       }
       const waited = time.monotonic() - began;
-      const pauseMs = Math.min(LONGEST_LOOK_MS, Math.max(FIRST_LOOK_MS, waited / LOOK_PART));
+      const pauseMs = lookPauseMs(waited);
       await elapse(time, pauseMs);
       call.signal.throwIfAborted();
     }

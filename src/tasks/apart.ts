@@ -40,7 +40,8 @@ export async function apart(of: ApartCall): Promise<unknown> {
   if (id === undefined && hasKey) throw new CallRefusal(taskToolUnknown(call.target ?? ''));
   if (id === undefined) return undefined;
   const user = call.source?.user;
-  await launcher.outcomes.answer(id, user, inputResponses(ctx));
+  const given = inputResponses(ctx);
+  if (given !== undefined) await launcher.outcomes.answer(id, user, given);
   const found = await launcher.outcomes.wait(id, user, tellsId ? of.slowerThanMs : Infinity, signal);
   const task = shown(id, found);
   if (hasEnded(task)) return resultOf(task);

@@ -1,4 +1,5 @@
 /** What a call has to do with a task that runs apart from it: it waits for its outcome, and answers its questions. */
+import { lookPauseMs } from '../durable/look-pause.ts';
 import { invalidParams, SojournError, taskUnreadable } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { tooMany } from './questions.ts';
@@ -9,10 +10,6 @@ import type { Tasks } from './tasks.ts';
 import { type DetailedTask, detailedTask } from './wire-shapes.ts';
 
 const ANSWER_BYTES = 65_536;
-/** A task that runs elsewhere is read after an eighth of the time waited so far, within these bounds. */
-const FIRST_MS = 20;
-const LONGEST_MS = 1_000;
-const PART = 8;
 
 export class TaskOutcomes {
   readonly #tasks: Tasks;
@@ -42,7 +39,7 @@ export class TaskOutcomes {
       const waited = time.monotonic() - began;
       if (waited >= ms) return found;
       this.#takeOver.seen(found);
-      await this.#pause(id, Math.min(ms - waited, LONGEST_MS, Math.max(FIRST_MS, waited / PART)), signal);
+      await this.#pause(id, Math.min(ms - waited, lookPauseMs(waited)), signal);
     }
   }
 

@@ -45,7 +45,8 @@ function present(): { readonly launcher: TaskLauncher; readonly user: string | u
 async function statusOf(id: string, ctx: unknown): Promise<unknown> {
   const { launcher, user } = present();
   const { outcomes } = launcher;
-  await outcomes.answer(id, user, inputResponses(ctx));
+  const given = inputResponses(ctx);
+  if (given !== undefined) await outcomes.answer(id, user, given);
   const task = shown(id, await outcomes.wait(id, user, WAIT_MS, signalOf(ctx)));
   if (hasEnded(task)) return resultOf(task);
   return task.status === 'input_required' ? questionsOf(task) : working(task);
