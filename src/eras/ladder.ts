@@ -10,14 +10,13 @@
  * Each list below is the order of one way in, and has no step that its era does not need. A step is synchronous where
  * it waits for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
  */
-import { AsyncResource } from 'node:async_hooks';
 import type { InboundPost } from '../inbound/inbound.ts';
 import { SojournError } from '../errors.ts';
 import { attempt } from '../http/answer.ts';
 import type { Caller } from '../http/exchange.ts';
+import { StartsPerTurn } from '../http/starts-per-turn.ts';
 import type { RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { afterTurn } from '../options/system.ts';
 import type { Checked, RpcRequest } from '../protocol/jsonrpc.ts';
 import { admitAll, type Authorizer } from '../session/calls/authorizer.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
@@ -60,6 +59,9 @@ export interface EntryHost {
   readonly gate: RequestLimits;
 }
 
+/** Each call of a batch may have megabytes to say, and a client many batches: one call of a user begins in a turn. */
+const batches = new StartsPerTurn(1);
+
 /** The messages of a POST on their way into a session that is live here. */
 export abstract class SessionEntry<H extends EntryHost = EntryHost> implements Entry {
   readonly host: H;
@@ -95,8 +97,7 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
   }
 
   /**
-   * Delivers the messages, in their order. The calls of a batch begin in turns of the event loop: each may have
-   * megabytes to say, and all answers of a turn leave at its end.
+   * Delivers the messages, in their order. Each call of a batch begins in another turn of the event loop.
    */
   dispatch(): undefined {
     return this.#dispatch(0, 0);
@@ -109,8 +110,8 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
     for (const [n, checked] of messages.entries()) {
       if (n < from) continue;
       if (hasBegun && checked.kind === 'request') {
-        const later = AsyncResource.bind(() => this.#dispatch(n, next));
-        return afterTurn(() => attempt(this.caller, later)) as undefined;
+        const rest = batches.later(this.caller.user ?? '', () => this.#dispatch(n, next));
+        return attempt(this.caller, () => rest) as undefined;
       }
       if (checked.kind !== 'request') {
         deliver(this, checked);

@@ -53,6 +53,30 @@ describe.each(faces)('over %s', (face) => {
     expect(idsOf(mixed).at(-1)).toBe('held');
   });
 
+  test('B205 of all batches of a user one call begins in a turn of the event loop', async () => {
+    let turn = 0;
+    const begun: number[] = [];
+    const { client } = await serve(toolServer({ echo: ({ n }) => (n > 1 && begun.push(turn), said(n)) }), {}, { face });
+    const clients = await Promise.all(
+      [1, 2, 3].map(async () => {
+        const one = client();
+        await one.initialize({ protocolVersion: '2025-03-26' });
+        return one;
+      }),
+    );
+    const count = (): void => {
+      turn += 1;
+      next = setImmediate(count);
+    };
+    let next = setImmediate(count);
+    const batch = [1, 2, 3, 4, 5].map((n) => call(n, 'echo', { n }));
+    const responses = await Promise.all(clients.map((one) => one.post(batch)));
+    await Promise.all(responses.map((response) => response.untilEnd()));
+    clearImmediate(next);
+    expect(begun).toHaveLength(12);
+    expect(new Set(begun).size).toBe(12);
+  });
+
   test('B205 only notifications and answers: 202', async () => {
     const { client } = await serve(createLab().factory, {}, { face });
     const one = client();
