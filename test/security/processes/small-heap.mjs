@@ -17,7 +17,8 @@ import { task } from '../../../dist/tasks/index.js';
 import { redis } from '../../../dist/stores/redis/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
 
-const [options = '{}', target] = process.argv.slice(2);
+const [json = '{}', target] = process.argv.slice(2);
+const options = JSON.parse(json);
 
 function storeAt(target) {
   if (target === undefined) return {};
@@ -36,6 +37,37 @@ function textOf(characters) {
 }
 
 const later = (ms) => new Promise((over) => setTimeout(over, ms));
+
+/** Tasks that hold as much as one may, for as long as the client says. */
+function addTasks(server) {
+  const question = (message) => ({ message, requestedSchema: { type: 'object', properties: {} } });
+  const sizes = z.looseObject({ bytes: z.number().default(0), ms: z.number().default(0) });
+  const taskOf = (name, handler) => server.registerTool(name, { inputSchema: sizes }, task(handler));
+  const over = { content: [{ type: 'text', text: 'over' }] };
+  taskOf('steps', async ({ bytes, ms }, _, own) => {
+    for (let n = 0; n < 8; n++) await own.step(`s${n}`, () => `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
+    await later(ms);
+    return over;
+  });
+  taskOf('values', async ({ bytes, ms }, _, own) => {
+    for (let n = 0; n < 8; n++) await own.state.set(`v${n}`, `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
+    await later(ms);
+    return over;
+  });
+  taskOf('questions', async ({ bytes, ms }, _, own) => {
+    const asked = Array.from({ length: 8 }, (_, n) => own.elicit(`q${n}`, question(`${n}${'ж'.repeat(bytes / 16)}`)));
+    asked.forEach((one) => one.catch(() => {}));
+    await later(ms);
+    return over;
+  });
+  taskOf('parks', ({ bytes }, { mcpReq }) =>
+    mcpReq.inputResponses === undefined
+      ? inputRequired({ inputRequests: { sure: inputRequired.elicit(question('ж'.repeat(bytes / 2))) } })
+      : later(30_000).then(() => over),
+  );
+  taskOf('detaches', (_, __, own) => own.detach(() => {}));
+  taskOf('result', ({ bytes }) => ({ content: [{ type: 'text', text: 'x'.repeat(bytes) }] }));
+}
 
 function factory(ctx) {
   const server = new McpServer(
@@ -79,34 +111,7 @@ function factory(ctx) {
     await later(given.ms);
     return { content: [{ type: 'text', text: Object.keys(given).join() }] };
   });
-  // Tasks that hold as much as one may, for as long as the client says.
-  const question = (message) => ({ message, requestedSchema: { type: 'object', properties: {} } });
-  const sizes = z.looseObject({ bytes: z.number().default(0), ms: z.number().default(0) });
-  const taskOf = (name, handler) => server.registerTool(name, { inputSchema: sizes }, task(handler));
-  const over = { content: [{ type: 'text', text: 'over' }] };
-  taskOf('steps', async ({ bytes, ms }, _, own) => {
-    for (let n = 0; n < 8; n++) await own.step(`s${n}`, () => `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
-    await later(ms);
-    return over;
-  });
-  taskOf('values', async ({ bytes, ms }, _, own) => {
-    for (let n = 0; n < 8; n++) await own.state.set(`v${n}`, `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
-    await later(ms);
-    return over;
-  });
-  taskOf('questions', async ({ bytes, ms }, _, own) => {
-    const asked = Array.from({ length: 8 }, (_, n) => own.elicit(`q${n}`, question(`${n}${'ж'.repeat(bytes / 16)}`)));
-    asked.forEach((one) => one.catch(() => {}));
-    await later(ms);
-    return over;
-  });
-  taskOf('parks', ({ bytes }, { mcpReq }) =>
-    mcpReq.inputResponses === undefined
-      ? inputRequired({ inputRequests: { sure: inputRequired.elicit(question('ж'.repeat(bytes / 2))) } })
-      : later(30_000).then(() => over),
-  );
-  taskOf('detaches', (_, __, own) => own.detach(() => {}));
-  taskOf('result', ({ bytes }) => ({ content: [{ type: 'text', text: 'x'.repeat(bytes) }] }));
+  if (options.tasks) addTasks(server);
   // As servers do that ask for the roots when they changed: a client need not answer.
   server.server.setNotificationHandler('notifications/roots/list_changed', async (given) => {
     await later(8_000);
@@ -120,7 +125,7 @@ function factory(ctx) {
 const quiet = () => {};
 const logger = { debug: quiet, info: quiet, warn: quiet, error: console.error, fatal: quiet };
 const endpoint = createMcpEndpoint(factory, {
-  ...JSON.parse(options),
+  ...options,
   logger,
   sessionUser: ({ extra }) => extra?.user,
   ...storeAt(target),
