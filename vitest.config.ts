@@ -31,7 +31,7 @@ const OWN = [
   'test/cli/{auth,demo,dev,doctor-contract,evicted-keys,held-port,orders,orphan,owner-death}.test.ts',
   'test/cli/{restart,serve,server-stores,sessions}.test.ts',
   'test/cli/{metrics,prometheus,socket-activation,store-away,supervisor,tasks,workers,workers-sessions}.test.ts',
-  'test/clients/{modern-resume,other-bugs,others,outages}.test.ts',
+  'test/clients/{modern-resume,other-bugs,others,outages,short-waits}.test.ts',
   'test/cluster/{asleep,blocked-loop,lapse}.test.ts',
   'test/compat/{newer-build,rolling-deploy}.test.ts',
   'test/conformance/conformance.test.ts',

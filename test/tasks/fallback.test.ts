@@ -9,14 +9,13 @@ import {
   type McpEndpointOptions,
   type TasksOptions,
 } from '../../src/index.ts';
-import { type RunningTask, task, type TaskOptions, taskTools } from '../../src/tasks/index.ts';
+import { type RunningTask, task, taskTools } from '../../src/tasks/index.ts';
 import type { JsonRpcAnswer } from '../../src/testing/index.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { Effects, type Fields, officialClient, resultOf, TaskClient, text } from './kit.ts';
 
 const INITIALIZE = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
-const RIGHTS = { token: 't', clientId: 'c', scopes: [], expiresAt: 9_999_999_999, extra: { sub: 'ada' } };
 const FORM = { type: 'object' as const, properties: { ok: { type: 'boolean' as const } } };
 const QUESTION = { message: 'Sure?', requestedSchema: FORM };
 const VERSIONS = ['2025-11-25', '2026-07-28'] as const;
@@ -197,46 +196,6 @@ describe("fallback: 'tools'", () => {
     const id = await ada.start('held');
     effects.open();
     expect(await ada.ended(id)).toMatchObject({ status: 'completed', result: text('done') });
-  });
-});
-
-describe.each(VERSIONS)('an official client of %s that waits 2 s for a tool of 6 s', (version) => {
-  const film = (key?: TaskOptions['key']) => {
-    let runs = 0;
-    const make = async (): Promise<ReturnType<typeof text>> => {
-      runs += 1;
-      await new Promise((over) => setTimeout(over, 6_000));
-      return text('film');
-    };
-    const server = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-      const made = new McpServer({ name: 'films', version: '1' }, serverOptions);
-      taskTools(made);
-      made.registerTool('film', { inputSchema: z.object({}) }, task(make, { key, resume: true }));
-      return made;
-    };
-    return { server, runs: () => runs };
-  };
-
-  test("gets the result with fallback: 'tools'", { timeout: 60_000 }, async () => {
-    const { server, runs } = film();
-    const { url } = await serve(server, { tasks: { fallback: 'tools' } });
-    const client = await officialClient(url, version);
-    const id = idOf(await client.callTool({ name: 'film' }, { timeout: 2_000 }));
-    let answer = await client.callTool(statusOf(id));
-    for (let n = 0; n < 5 && said(answer) !== 'film'; n++) answer = await client.callTool(statusOf(id));
-    expect([said(answer), runs()]).toEqual(['film', 1]);
-  });
-
-  test('gets the result with a key, when it asks again', { timeout: 60_000 }, async () => {
-    const { server, runs } = film(() => 'film');
-    const { url } = await serve(server, { tasks: true }, { face: 'node', auth: () => RIGHTS });
-    const client = await officialClient(url, version);
-    const ask = () => client.callTool({ name: 'film' }, { timeout: 2_000 });
-    let answer: Called | undefined;
-    let failed = 0;
-    while (answer === undefined && failed < 10) answer = await ask().catch(() => void (failed += 1));
-    expect([answer && said(answer), runs()]).toEqual(['film', 1]);
-    expect(failed).toBeGreaterThan(1);
   });
 });
 

@@ -13,8 +13,8 @@ type connection struct{ *mcp.ClientSession }
 func (s connection) version() string { return s.InitializeResult().ProtocolVersion }
 func (s connection) close() error    { return s.Close() }
 
-func (s connection) call(tool string, args map[string]any) (string, bool, error) {
-	result, err := s.CallTool(context.Background(), &mcp.CallToolParams{Name: tool, Arguments: args})
+func (s connection) call(ctx context.Context, tool string, args map[string]any) (string, bool, error) {
+	result, err := s.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: args})
 	if err != nil {
 		return "", false, err
 	}

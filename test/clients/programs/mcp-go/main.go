@@ -18,8 +18,8 @@ type connection struct {
 func (s connection) version() string { return s.protocol }
 func (s connection) close() error    { return s.Close() }
 
-func (s connection) call(tool string, args map[string]any) (string, bool, error) {
-	result, err := s.CallTool(context.Background(), mcp.CallToolRequest{Params: mcp.CallToolParams{Name: tool, Arguments: args}})
+func (s connection) call(ctx context.Context, tool string, args map[string]any) (string, bool, error) {
+	result, err := s.CallTool(ctx, mcp.CallToolRequest{Params: mcp.CallToolParams{Name: tool, Arguments: args}})
 	if err != nil {
 		return "", false, err
 	}

@@ -15,5 +15,6 @@ obey(async (actor, { url }) => {
   });
   const transport = new StreamableHTTPClientTransport(new URL(url));
   await session.connect(transport);
-  return { session, version: transport.protocolVersion };
+  const callTool = (params, options) => session.callTool(params, undefined, options);
+  return { session, version: transport.protocolVersion, callTool };
 });

@@ -14,5 +14,6 @@ obey(async (actor, { url, era }) => {
     tell('notified', { client: actor.name, method });
   });
   await session.connect(new StreamableHTTPClientTransport(new URL(url)));
-  return { session, version: session.getNegotiatedProtocolVersion() };
+  const callTool = (params, options) => session.callTool(params, options);
+  return { session, version: session.getNegotiatedProtocolVersion(), callTool };
 });

@@ -2,20 +2,23 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"os"
 	"sync"
+	"time"
 )
 
 // command is a line of stdin; its members are described in ../README.md.
 type command struct {
-	Do     string         `json:"do"`
-	Client string         `json:"client"`
-	URL    string         `json:"url"`
-	Era    string         `json:"era"`
-	Call   string         `json:"call"`
-	Tool   string         `json:"tool"`
-	Args   map[string]any `json:"args"`
+	Do      string         `json:"do"`
+	Client  string         `json:"client"`
+	URL     string         `json:"url"`
+	Era     string         `json:"era"`
+	Call    string         `json:"call"`
+	Tool    string         `json:"tool"`
+	Args    map[string]any `json:"args"`
+	LimitMs int            `json:"limitMs"`
 }
 
 type event map[string]any
@@ -52,7 +55,7 @@ func (c *actor) ask() {
 // session is what an SDK's connection can do.
 type session interface {
 	version() string
-	call(tool string, args map[string]any) (text string, isError bool, err error)
+	call(ctx context.Context, tool string, args map[string]any) (text string, isError bool, err error)
 	close() error
 }
 
@@ -70,7 +73,13 @@ func (c *actor) live(first command, connect func(*actor, command) (session, erro
 			return
 		}
 		go func() {
-			text, isError, err := connection.call(next.Tool, next.Args)
+			ctx := context.Background()
+			if next.LimitMs > 0 {
+				limited, cancel := context.WithTimeout(ctx, time.Duration(next.LimitMs)*time.Millisecond)
+				defer cancel()
+				ctx = limited
+			}
+			text, isError, err := connection.call(ctx, next.Tool, next.Args)
 			if err != nil {
 				tell("failed", event{"client": c.name, "call": next.Call, "error": err.Error()})
 			} else {

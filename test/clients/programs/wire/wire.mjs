@@ -6,16 +6,17 @@ export function tell(event, more) {
 }
 
 /**
- * Runs commands until stdin ends. `connect(actor, command)` resolves with `{ session, version }`; `actor.ask()` reports
- * a question of the server and waits for the command that answers it.
+ * Runs commands until stdin ends. `connect(actor, command)` resolves with `{ session, version, callTool }`;
+ * `actor.ask()` reports a question of the server and waits for the command that answers it.
  */
 export function obey(connect) {
   const actors = new Map();
 
-  async function call(actor, { call, tool, args }) {
+  async function call(actor, { call, tool, args, limitMs }) {
     const { name: client } = actor;
     try {
-      const { content, isError = false } = await actor.session.callTool({ name: tool, arguments: args });
+      const options = limitMs === undefined ? {} : { timeout: limitMs };
+      const { content, isError = false } = await actor.callTool({ name: tool, arguments: args }, options);
       const text = content.map((block) => block.text ?? block.type).join(' ');
       tell('answered', { client, call, text: text.slice(0, 200), length: text.length, isError });
     } catch (error) {
@@ -25,8 +26,8 @@ export function obey(connect) {
 
   async function open(actor, command) {
     try {
-      const { session, version } = await connect(actor, command);
-      actor.session = session;
+      const { version, ...connected } = await connect(actor, command);
+      Object.assign(actor, connected);
       tell('connected', { client: actor.name, version });
     } catch (error) {
       tell('refused', { client: actor.name, error: String(error) });
