@@ -1,6 +1,6 @@
 /**
- * One server of one version of the SDK, on SQLite: each client connects, calls and is asked. Then the process is
- * killed, another one takes its port, and each client does the same again.
+ * One server of one version of the SDK, on SQLite: each client connects, calls and is asked, and one begins a task.
+ * Then the process is killed, another one takes its port, and each client does the same again. The task continues.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -76,23 +76,25 @@ export async function trySdk(one: SdkCase, kinds: readonly ClientKind[]): Promis
     const url = await server.url();
     if (url === undefined) return { refused: refusalIn(server.log), seen: {}, errors: [] };
     const seen: Record<string, string> = {};
-    const firsts = new Map<ClientKind, readonly [SdkClient, Answer]>();
+    const firsts = new Map<ClientKind, readonly [SdkClient, Answer, film: (() => Promise<string>) | undefined]>();
     for (const kind of kinds) {
       await noting(seen, kind, async () => {
         const client = await kind.connect(url);
         clients.push(client);
-        firsts.set(kind, [client, await use(client)]);
+        firsts.set(kind, [client, await use(client), await client.film?.()]);
       });
     }
     const { log } = server;
     await server.kill();
     server = new SdkServer(one, database, new URL(url).port);
     await server.url();
-    for (const [kind, [client, first]] of firsts) {
+    for (const [kind, [client, first, film]] of firsts) {
       await noting(seen, kind, async () => {
         const next = await use(client);
         if (next.pid === first.pid) throw new Error('the killed process answered');
         if (client.era === '2025' && next.calls !== first.calls + 1) throw new Error('the session has lost its state');
+        const made = await film?.();
+        if (made !== undefined && made !== `${first.pid} ${next.pid}`) throw new Error(`the task ended with ${made}`);
         seen[kind.name] = client.era;
       });
     }

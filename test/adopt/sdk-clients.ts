@@ -9,6 +9,9 @@ import type { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.
 import type { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type * as TypesV1 from '@modelcontextprotocol/sdk/types.js';
 import type { Era as OtherEra, OtherProgram } from '../clients/other-client.ts';
+import { createRawClient } from '../../src/testing/index.ts';
+import { until } from '../kit/until.ts';
+import { resultOf, TaskClient } from '../tasks/kit.ts';
 
 export type Era = '2025' | '2026-07-28';
 
@@ -20,6 +23,8 @@ export interface SdkClient {
   echo(text: string): Promise<{ readonly text: string; readonly progressed: boolean | undefined }>;
   /** What the server makes of the answer `blue`. `undefined`: this client cannot be asked. */
   ask?(): Promise<string>;
+  /** Begins a task. Resolves with what waits for its result. `undefined`: this client knows no tasks. */
+  film?(): Promise<() => Promise<string>>;
   close(): Promise<unknown>;
 }
 
@@ -96,6 +101,10 @@ export const secondLine = (
   },
 });
 
+interface Called {
+  readonly content: ReadonlyArray<{ readonly text: string }>;
+}
+
 type Call = (params: { name: string; arguments: Record<string, unknown> }, onprogress: () => void) => Promise<unknown>;
 
 interface OfficialClient {
@@ -111,10 +120,7 @@ async function official(
   canBeAsked: boolean,
 ): Promise<SdkClient> {
   const say = async (name: string, args: Record<string, unknown>, onprogress = (): void => {}): Promise<string> => {
-    const answer = (await call({ name, arguments: args }, onprogress)) as {
-      readonly content: ReadonlyArray<{ readonly text: string }>;
-      readonly isError?: boolean;
-    };
+    const answer = (await call({ name, arguments: args }, onprogress)) as Called & { readonly isError?: boolean };
     const text = answer.content.map((part) => part.text).join();
     if (answer.isError) throw new Error(text);
     return text;
@@ -135,6 +141,31 @@ async function official(
     },
   };
 }
+
+/** A client that declares the extension for tasks in each request. */
+export const withTasks: ClientKind = {
+  name: 'tasks',
+  wants: '2026-07-28',
+  async connect(url) {
+    const raw = createRawClient(url, { timeoutMs: 20_000 });
+    const client = new TaskClient(raw);
+    const { result, error } = await client.ask('tools/list', {});
+    if (error !== undefined) throw new Error(error.message);
+    const { tools } = result as { readonly tools: ReadonlyArray<{ readonly name: string }> };
+    const textOf = (of: unknown): string => (of as Called).content[0]?.text ?? '';
+    return {
+      era: '2026-07-28',
+      tools: tools.map(({ name }) => name),
+      echo: async (text) => ({ text: textOf(resultOf(await client.call('echo', { text }))), progressed: undefined }),
+      async film() {
+        const id = await client.start('film');
+        await until(async () => (await client.get(id))['statusMessage'] === 'begun');
+        return async () => textOf((await client.ended(id))['result']);
+      },
+      close: async () => raw.close(),
+    };
+  },
+};
 
 /** A client in another language, of a running program. */
 export const otherLanguage = (name: string, program: OtherProgram, era: OtherEra): ClientKind => ({

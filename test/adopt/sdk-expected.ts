@@ -44,7 +44,7 @@ export const SDK_MARKS = ['<!-- sdks:begin -->', '<!-- sdks:end -->'] as const;
 /** One row for each line of the SDK: its versions are served alike, behind a factory and as one object. */
 export function sdkTable(): string {
   const rows = (Object.keys(SDK_VERSIONS) as SdkName[]).map((name) => {
-    const modern = name === '@modelcontextprotocol/sdk' ? 'refused with −32022' : 'served';
+    const modern = name === '@modelcontextprotocol/sdk' ? 'refused with −32022' : 'served, with tasks';
     return [`\`${name}\``, SDK_VERSIONS[name].join(', '), 'served', modern];
   });
   return renderTable(['SDK', 'versions', 'sessions', '2026-07-28'], rows) as string;

@@ -7,8 +7,8 @@ import { join, resolve } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { lackOf } from '../../tools/installed.ts';
 import { buildOf, bundle } from '../kit/older-sdks.ts';
-import { type ClassName, type Sdk, type SdkCase, trySdk } from './sdk-case.ts';
-import { type ClientKind, firstLine, secondLine } from './sdk-clients.ts';
+import { type ClassName, type Sdk, type SdkCase, trySdk, type Way } from './sdk-case.ts';
+import { type ClientKind, firstLine, secondLine, withTasks } from './sdk-clients.ts';
 import { wrongIn } from './sdk-expected.ts';
 
 const lack = lackOf('sdks');
@@ -18,15 +18,17 @@ const clients: readonly ClientKind[] = [
   secondLine('v2', join(packages, 'client/dist'), 'legacy'),
   secondLine('v2 auto', join(packages, 'client/dist'), 'auto'),
   secondLine('v2 pinned', join(packages, 'client/dist'), { pin: '2026-07-28' }),
+  withTasks,
 ];
 
-const cases: ReadonlyArray<readonly [copy: string, className: ClassName]> = [
-  ['server-2.0.0', 'McpServer'],
-  ['server-2.0.0', 'Server'],
-  ['bundled 2.0.0', 'McpServer'],
-  ['sdk-1.20.2', 'McpServer'],
-  ['sdk-1.10.2', 'McpServer'],
-  ['sdk-1.0.1', 'Server'],
+const cases: ReadonlyArray<readonly [way: Way, copy: string, className: ClassName]> = [
+  ['factory', 'server-2.0.0', 'McpServer'],
+  ['factory', 'server-2.0.0', 'Server'],
+  ['object', 'server-2.0.0', 'McpServer'],
+  ['factory', 'bundled 2.0.0', 'McpServer'],
+  ['factory', 'sdk-1.20.2', 'McpServer'],
+  ['factory', 'sdk-1.10.2', 'McpServer'],
+  ['factory', 'sdk-1.0.1', 'Server'],
 ];
 
 async function sdkOf(copy: string): Promise<Sdk> {
@@ -40,9 +42,9 @@ async function sdkOf(copy: string): Promise<Sdk> {
 }
 
 test.skipIf(lack !== '').each(cases)(
-  `a factory with %s, %s, serves the clients of every era, and again after its process was killed${lack}`,
-  async (copy, className) => {
-    const one: SdkCase = { sdk: await sdkOf(copy), className, way: 'factory' };
+  `a server as %s, with %s, %s, serves the clients of every era, and again after its process was killed${lack}`,
+  async (way, copy, className) => {
+    const one: SdkCase = { sdk: await sdkOf(copy), className, way };
     expect(wrongIn(one, await trySdk(one, clients), clients)).toEqual([]);
   },
 );

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { installPackages } from './app-folder.ts';
 import type { AdoptPart } from './part.ts';
 import { type ClassName, type Sdk, type SdkCase, trySdk } from './sdk-case.ts';
-import { type ClientKind, firstLine, secondLine } from './sdk-clients.ts';
+import { type ClientKind, firstLine, secondLine, withTasks } from './sdk-clients.ts';
 import { SDK_MARKS, SDK_VERSIONS, sdkTable, wrongIn } from './sdk-expected.ts';
 
 const page = fileURLToPath(new URL('../../docs/guide/eras-and-modes.md', import.meta.url));
@@ -52,6 +52,7 @@ function clientsIn(modules: string): ClientKind[] {
     firstLine('v1 1.10.2', join(modules, 'sdk-1.10.2/dist/esm')),
     secondLine('v2 2.0.0 auto', join(modules, 'client-2.0.0/dist'), 'auto'),
     secondLine('v2 2.0.0 pinned', join(modules, 'client-2.0.0/dist'), pinned),
+    withTasks,
   ];
 }
 

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
+import { task } from '../../../dist/tasks/index.js';
 
 const [folder, className, way, database, port] = process.argv.slice(2);
 const load = (file) => import(pathToFileURL(join(folder, file)).href);
@@ -26,9 +27,20 @@ async function echo(text, progress) {
   return say(`${text} ${process.pid} ${calls ?? '-'} ${progress === undefined ? 'silent' : 'reported'}`);
 }
 
+/** The process in which it begins is killed. The next one names both. */
+const film = task(
+  async (_args, _ctx, own) => {
+    const first = await own.step('first', () => process.pid);
+    own.status('begun');
+    if (first === process.pid) await new Promise(() => {});
+    return say(`${first} ${process.pid}`);
+  },
+  { resume: true },
+);
+
 const report = (progressToken) => ({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
 
-// ——— the same tools with each line: `echo`, and `ask` where the SDK can ask ———
+// ——— the same tools with each line: `echo`, `ask` where the SDK can ask, and `film` where it can be a task ———
 
 async function secondLine() {
   const { McpServer, Server, acceptedContent, inputRequired } = await load('index.mjs');
@@ -46,13 +58,17 @@ async function secondLine() {
       const server = new McpServer(info, options);
       server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, echoing);
       server.registerTool('ask', {}, asking);
+      server.registerTool('film', { inputSchema: z.object({}) }, film);
       return server;
     }
     const server = new Server(info, { ...options, capabilities: { tools: {} } });
-    server.setRequestHandler('tools/list', () => LIST);
-    server.setRequestHandler('tools/call', ({ params: { name, arguments: args } }, ctx) =>
-      name === 'echo' ? echoing(args, ctx) : asking(ctx),
-    );
+    server.setRequestHandler('tools/list', () => ({
+      tools: [...LIST.tools, { name: 'film', inputSchema: { type: 'object' } }],
+    }));
+    server.setRequestHandler('tools/call', ({ params: { name, arguments: args } }, ctx) => {
+      if (name === 'film') return film(args, ctx);
+      return name === 'echo' ? echoing(args, ctx) : asking(ctx);
+    });
     return server;
   };
 }
@@ -99,6 +115,6 @@ const LIST = {
 const make = await (isSecond ? secondLine() : firstLine());
 const info = { name: 'sdk-server', version: '1.0.0' };
 const server = way === 'factory' ? ({ serverOptions }) => make(info, serverOptions) : make(info, {});
-const endpoint = createMcpEndpoint(server, { store: sqlite(database) });
+const endpoint = createMcpEndpoint(server, { store: sqlite(database), tasks: isSecond });
 const { url } = await endpoint.listen({ port: Number(port) });
 console.log(JSON.stringify({ url }));
