@@ -9,7 +9,7 @@ const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, im
 const SLOW = [
   /\/chaos\/(chaos|patience)\.test\.ts$/,
   /\/cli\/(demo|dev|doctor-contract|owner-death|server-stores|workers|workers-sessions)\.test\.ts$/,
-  /\/(clients\/modern-resume|conformance\/conformance)\.test\.ts$/,
+  /\/(clients\/modern-resume|compat\/tasks|conformance\/conformance)\.test\.ts$/,
   /\/(deploy\/round-robin|once\/(fleet|forget|kills)|session\/behind|testing\/wrong-stores)\.test\.ts$/,
   /\/security\/(floods|left-calls|live-memory|shapes)\.test\.ts$/,
   /\/simulation\/(once|seeds-\w+|tasks)\.test\.ts$/,
@@ -33,7 +33,7 @@ const OWN = [
   'test/cli/{metrics,prometheus,socket-activation,store-away,supervisor,tasks,workers,workers-sessions}.test.ts',
   'test/clients/{modern-resume,other-bugs,others,outages,short-waits}.test.ts',
   'test/cluster/{asleep,blocked-loop,lapse}.test.ts',
-  'test/compat/{newer-build,rolling-deploy}.test.ts',
+  'test/compat/{newer-build,rolling-deploy,tasks}.test.ts',
   'test/conformance/conformance.test.ts',
   'test/dashboard/fleet.test.ts',
   'test/definition/{isolation,shared-server}.test.ts',

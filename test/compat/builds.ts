@@ -66,6 +66,15 @@ export const newerBuild = (): string =>
     ],
   );
 
+/** The build before tasks: its store keeps no tasks, and it knows no message about them. Started without the option. */
+export const buildWithoutTasks = (): string =>
+  changedBuild(
+    ['endpoint/endpoint-store.js', ', ONCE, TASKS, STEPS]', ', ONCE]'],
+    ['endpoint/endpoint-store.js', 'tasks: open.records(TASKS),', ''],
+    ['endpoint/endpoint-store.js', 'steps: open.records(STEPS),', ''],
+    ['cluster/messages.js', "case 'look':", "case 'not look':"],
+  );
+
 /** The folder of its build. */
 export function unpackBuild(name: string): string {
   const file = join(folder, `${name}.tgz`);
