@@ -132,6 +132,12 @@ export function tablesOf({ _requestHandlers, _notificationHandlers }: SdkServer)
 
 export const requestsOf = (server: SdkServer): HandlerTables['requests'] => server._requestHandlers;
 
+/** The handler itself, also where the table runs what is looked up within a call (`handler-tracking.ts`). */
+export function handlerOf(server: object | undefined, method: string): RequestHandler | undefined {
+  const table: unknown = server && Reflect.get(server, TABLE_NAMES.requests);
+  return table instanceof Map ? (Map.prototype.get.call(table, method) as RequestHandler | undefined) : undefined;
+}
+
 export function replaceTables(server: SdkServer, { requests, notifications }: HandlerTables): void {
   server._requestHandlers = requests;
   server._notificationHandlers = notifications;

@@ -11,7 +11,8 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../../relay/sent-request.ts';
-import { mayRepeat, toolPages } from '../../session/calls/markers.ts';
+import { toolNamed } from '../../session/calls/listed-tool.ts';
+import { mayRepeat } from '../../session/calls/markers.ts';
 import type { CallRequest } from './resumable-answer.ts';
 
 const NOTHING = '{}';
@@ -40,13 +41,8 @@ export async function mayRunTwice(
 ): Promise<boolean | undefined> {
   const { method, params } = call.request;
   if (method !== 'tools/call') return true;
-  const named = (one: unknown): boolean => isObject(one) && one['name'] === params?.['name'];
-  for await (const { result } of toolPages(({ params: at }) => listTools(call, at, options, server))) {
-    const tools = result?.['tools'];
-    const tool = Array.isArray(tools) ? (tools as unknown[]).find(named) : undefined;
-    if (tool !== undefined) return mayRepeat(tool);
-  }
-  return undefined;
+  const tool = await toolNamed(params?.['name'], ({ params: at }) => listTools(call, at, options, server));
+  return tool === undefined ? undefined : mayRepeat(tool);
 }
 
 async function listTools(

@@ -1,28 +1,47 @@
 /** A tool as its server lists it: what the server says about it, in both versions of the SDK. */
-import { isObject } from '../../protocol/jsonrpc.ts';
-import { toolPages } from './markers.ts';
-import { type RequestHandler, TABLE_NAMES } from '../../sdk/sdk-server.ts';
+import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { handlerOf } from '../../sdk/sdk-server.ts';
+
+type Answer = Pick<RpcResponse, 'result'>;
+
+/** Sends the `tools/list` of a page with these members. */
+type Ask<T extends Answer> = (members: { readonly params?: { readonly cursor: string } }, page: number) => Promise<T>;
 
 /** `ctx`: of the request whose handler asks. `undefined`: the server lists no such tool, or its list failed. */
 export async function listedTool(server: object | undefined, name: string, ctx: unknown): Promise<unknown> {
-  const table: unknown = server === undefined ? undefined : Reflect.get(server, TABLE_NAMES.requests);
-  const list =
-    table instanceof Map ? (Map.prototype.get.call(table, 'tools/list') as RequestHandler | undefined) : undefined;
+  const list = handlerOf(server, 'tools/list');
   if (list === undefined) return undefined;
-  const ask = async ({ params }: { readonly params?: object }): Promise<{ result: Record<string, unknown> }> => {
-    const result: unknown = await list({ jsonrpc: '2.0', id: 0, method: 'tools/list', ...(params && { params }) }, ctx);
-    return { result: isObject(result) ? result : {} };
-  };
   try {
-    for await (const { result } of toolPages(ask)) {
-      const tools = result['tools'];
-      const found = Array.isArray(tools)
-        ? tools.find((tool: unknown) => isObject(tool) && tool['name'] === name)
-        : undefined;
-      if (found !== undefined) return found;
-    }
+    return await toolNamed(name, async (members) => {
+      const result = await list({ jsonrpc: '2.0', id: 0, method: 'tools/list', ...members }, ctx);
+      return { result: isObject(result) ? result : {} };
+    });
   } catch {
     return undefined;
   }
+}
+
+/** The first tool with this name on the pages of `tools/list`. */
+export async function toolNamed(name: unknown, ask: Ask<Answer>): Promise<unknown> {
+  for await (const { result } of toolPages(ask)) {
+    const tools: unknown = result?.['tools'];
+    if (!Array.isArray(tools)) continue;
+    const found: unknown = tools.find((tool: unknown) => isObject(tool) && tool['name'] === name);
+    if (found !== undefined) return found;
+  }
   return undefined;
+}
+
+/** The most pages of `tools/list` that are read to learn what a server says about its tools. */
+const PAGES = 100;
+
+/** The answers with the pages of `tools/list`. */
+export async function* toolPages<T extends Answer>(ask: Ask<T>): AsyncGenerator<T> {
+  let cursor: unknown;
+  for (let page = 0; page < PAGES; page++) {
+    const answer = await ask(typeof cursor === 'string' ? { params: { cursor } } : {}, page);
+    yield answer;
+    cursor = answer.result?.['nextCursor'];
+    if (typeof cursor !== 'string') return;
+  }
 }

@@ -269,22 +269,6 @@ export function isHarmless(tool: unknown): boolean {
   return hints['readOnlyHint'] === true || hints['idempotentHint'] === true;
 }
 
-/** The most pages of `tools/list` that are read to learn which tools may run twice. */
-const PAGES = 100;
-
-/** The answers with the pages of `tools/list`. `ask` sends the request with these members. */
-export async function* toolPages<T extends Pick<RpcResponse, 'result'>>(
-  ask: (members: { readonly params?: { readonly cursor: string } }, page: number) => Promise<T>,
-): AsyncGenerator<T> {
-  let cursor: unknown;
-  for (let page = 0; page < PAGES; page++) {
-    const answer = await ask(typeof cursor === 'string' ? { params: { cursor } } : {}, page);
-    yield answer;
-    cursor = answer.result?.['nextCursor'];
-    if (typeof cursor !== 'string') return;
-  }
-}
-
 /** Whether the instance that relayed the call does not know yet how it ended. */
 export function mayBeSentAgain({ origin }: CallMarker): boolean {
   return origin?.acknowledged === false;
