@@ -190,8 +190,10 @@ describeWithServer('redis', 'instances in processes of their own', (server) => {
     await announced(view, 'me');
     const instance = await startInstance(at(name), 'a');
     instance.process.kill('SIGSTOP');
-    const text = 'x'.repeat(500_000);
-    await until(async () => (await view.instances.send('me', 'a', { kind: 'call', text })) === 'suspect');
+    // Valkey 9 does not count replies of 16 KiB and more.
+    const text = 'x'.repeat(10_000);
+    const send = async () => view.instances.send('me', 'a', { kind: 'call', text });
+    await until(async () => (await Promise.all(Array.from({ length: 50 }, send))).includes('suspect'));
     instance.process.kill('SIGCONT');
     await until(() => instance.lines.includes('lost'));
     await until(async () => (await view.instances.send('me', 'a', { kind: 'after' })) === 'sent');

@@ -26,10 +26,15 @@ const EXPLAINED: Readonly<Record<string, string>> = {
 /** An operator must change something. */
 const LASTING = ['WRONGPASS', 'NOAUTH', 'NOPERM', 'MOVED', 'ASK', 'WRONGTYPE', 'UNKNOWN', 'NOPASS', 'NODB'];
 
+/** Redis 6.2 puts this before the error of a command in a script, and the line after it once more. */
+const IN_SCRIPT = /^ERR Error running script .*@user_script: ?\d+: -?/;
+
 /** The first word of an error reply; undefined: the error is not an error reply. */
 export function replyCode(error: unknown): string | undefined {
-  const { message } = error as { readonly message?: unknown };
-  if (typeof message !== 'string') return undefined;
+  const { message: whole } = error as { readonly message?: unknown };
+  if (typeof whole !== 'string') return undefined;
+  const message = whole.replace(IN_SCRIPT, '');
+  if (message.startsWith("The user executing the script can't ")) return 'NOPERM';
   if (/^ERR unknown command/i.test(message)) return 'UNKNOWN';
   if (/^ERR AUTH <password> called without any password/i.test(message)) return 'NOPASS';
   if (/^ERR DB index is out of range/i.test(message)) return 'NODB';

@@ -52,7 +52,7 @@ export async function startSentinelPair(args: readonly string[] = []): Promise<S
     for (const one of open.reverse()) await one.close();
   };
   try {
-    const replica = await startServer('redis', { args: [...args, '--replicaof', `127.0.0.1 ${primary.port}`] });
+    const replica = await startServer('redis', { args: [...args, '--replicaof', '127.0.0.1', String(primary.port)] });
     open.push(replica);
     const linked = async (): Promise<boolean> =>
       (await ask(replica.port, 'INFO', 'replication')).includes('master_link_status:up');
