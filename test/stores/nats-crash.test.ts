@@ -1,4 +1,7 @@
-/** Kills in the middle of writes, and every fourth time of the server too. */
+/**
+ * Kills in the middle of writes, and every fourth time of the server too.
+ * `killWriters` rejects where an acknowledged write is lost.
+ */
 import { onTestFinished, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';

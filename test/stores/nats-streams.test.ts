@@ -97,7 +97,9 @@ describeWhereInstalled('nats', 'an account whose storage is limited', () => {
   test('that is full loses the oldest part of the log, and leases and sessions are written again', async () => {
     const url = withUser(await account(), 'a:pw');
     const logger = createLog();
-    const view = await openView(url, { logger });
+    // The log of the session has room for more than the account, so that only the purge removes something.
+    const log = { ttlMs: 3_600_000, events: 1_000, bytes: 100 * MIB };
+    const view = await openView(url, { logger, log });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
     await view.records.create(recordOf('s'));
     const event = JSON.stringify('x'.repeat(500_000));

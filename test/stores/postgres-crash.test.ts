@@ -1,4 +1,7 @@
-/** Kills in the middle of writes, and of the server. */
+/**
+ * Kills in the middle of writes, and of the server.
+ * `killWriters` rejects where an acknowledged write is lost.
+ */
 import { test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';

@@ -1,4 +1,7 @@
-/** Kills in the middle of writes, and every other time of Redis too, which keeps an append-only file. */
+/**
+ * Kills in the middle of writes, and every other time of Redis too, which keeps an append-only file.
+ * `killWriters` rejects where an acknowledged write is lost.
+ */
 import { onTestFinished, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
