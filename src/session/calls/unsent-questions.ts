@@ -12,9 +12,10 @@
 import { noStream, notInitialized, sessionGone, type SojournError } from '../../errors.ts';
 import { afterTurn } from '../../options/system.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { LeaveReason, Logger } from '../../types.ts';
+import type { LeaveReason } from '../../types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { SessionHost } from '../session-host.ts';
+import type { GetSession } from '../streams/get-messages.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { Questions } from './questions.ts';
 
@@ -28,16 +29,11 @@ const QUESTION_BYTES = 4_096;
 const TEXT_WEIGHT = 4;
 
 /** What questions need of their session. */
-export interface AskingSession {
-  readonly id: string;
+export interface AskingSession extends GetSession {
   /** Whose share its questions count in. */
   readonly share: string;
-  readonly logger: Logger;
   readonly host: Pick<SessionHost, 'options' | 'held'>;
   readonly ownership: Pick<SessionOwnership, 'leaveReason'>;
-  readonly record: { readonly initialized: boolean };
-  readonly hasGetSink: boolean;
-  readonly getStream: Stream;
   readonly questions: Pick<Questions, 'ask'>;
 }
 
