@@ -21,7 +21,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { fileDanger } from '../../src/stores/sqlite/ownership.ts';
+import { fileDanger } from '../../src/stores/sqlite/file-owners.ts';
 import { createLog } from '../kit/log.ts';
 import { openView, recordOf, storeOptions } from '../stores/sqlite-views.ts';
 import { openPlain } from '../stores/views.ts';

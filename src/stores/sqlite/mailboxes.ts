@@ -10,7 +10,7 @@ import { addressPath, mailboxAddress, removeSocket } from './address.ts';
 import { foreignAddress, unsafeSocket } from './failures.ts';
 import { encodeFrame } from './frames.ts';
 import { SqliteMailbox } from './mailbox.ts';
-import { socketDanger } from './ownership.ts';
+import { socketDanger } from './file-owners.ts';
 import { Peer, type SendOutcome } from './peer.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
 import type { StoreFile } from './store-file.ts';

@@ -9,7 +9,7 @@ import { SqliteDatabase } from './database.ts';
 import { logOpenFolder, mayNotMake, noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
 import { migrate } from './migrate.ts';
-import { closeToOthers, fileDanger, folderDanger, processUser } from './ownership.ts';
+import { closeToOthers, fileDanger, folderDanger, processUser } from './file-owners.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
 import { StoreFile, retry } from './store-file.ts';
 
