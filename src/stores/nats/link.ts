@@ -1,7 +1,7 @@
 /**
  * The connection of a store: requests with deadlines, and subscriptions.
  *
- *     up ──disconnect──▶ down ──reconnect──▶ up          the client reconnects by itself, without a limit
+ *     up, silent ──disconnect──▶ down ──reconnect──▶ up  the client reconnects by itself, without a limit
  *     up ──no answer──▶ silent ──a ping is answered──▶ up
  *     any ──close()──▶ closed
  *
@@ -13,6 +13,7 @@
  * The caller's own connection is used as it is and never closed.
  */
 import { backoffMs, base64url, monotonicMs, type RandomSource } from '../../options/system.ts';
+import { follow, type Transitions } from '../../options/transitions.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { NatsClient, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
 import { storeClosed } from '../shared/failures.ts';
@@ -31,6 +32,15 @@ const LONGEST_PAUSE_MS = 1_000;
 
 /** Makes the inbox unique among connections. */
 const INBOX_BYTES = 9;
+
+type LinkState = 'up' | 'down' | 'silent' | 'closed';
+
+const STATES: Transitions<LinkState> = {
+  up: ['down', 'silent', 'closed'],
+  down: ['up', 'closed'],
+  silent: ['up', 'down', 'closed'],
+  closed: [],
+};
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -60,7 +70,7 @@ export class NatsLink {
   readonly where: string;
   readonly #options: NatsLinkOptions;
   #client: NatsClient;
-  #state: 'up' | 'down' | 'silent' | 'closed' = 'up';
+  #state: LinkState = 'up';
   #inbox = '';
   readonly #pending: PendingRequests;
   readonly #listeners = new Set<Listener>();
@@ -83,6 +93,10 @@ export class NatsLink {
       late: () => this.#probe(),
     });
     this.#attach(client);
+  }
+
+  #become(next: LinkState): void {
+    this.#state = follow(STATES, this.#state, next);
   }
 
   /** On the monotonic clock. */
@@ -160,7 +174,7 @@ export class NatsLink {
 
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
-    this.#state = 'closed';
+    this.#become('closed');
     this.#options.time.clearTimeout(this.#renewing);
     this.#pending.rejectAll(storeClosed(this.where));
     for (const go of this.#waiting) go();
@@ -274,13 +288,13 @@ export class NatsLink {
 
   /** Continues waiting requests in their order. */
   #up(): void {
-    this.#state = 'up';
+    if (this.#state !== 'up') this.#become('up');
     for (const go of this.#waiting) go();
   }
 
   #down(): void {
     if (this.#state === 'down') return;
-    this.#state = 'down';
+    this.#become('down');
     this.#awaySince = this.now();
     this.#losses += 1;
     this.#pending.rejectAll(disconnected(this.where));
@@ -316,7 +330,7 @@ export class NatsLink {
   /** The missed deadline may be a single stream without a leader; a ping shows whether the server answers. */
   #probe(): void {
     if (this.#state !== 'up') return;
-    this.#state = 'silent';
+    this.#become('silent');
     this.#awaySince = this.now();
     const answered = (): void => {
       if (this.#state === 'silent') this.#up();
