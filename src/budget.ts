@@ -72,3 +72,21 @@ export class Budget {
     return own + more > Math.ceil((most - this.#used + own) * this.#userShare);
   }
 }
+
+/** The memory budget of an endpoint, `limits.memoryBytes`. `src/limits/` implements it. */
+export interface MemoryUse {
+  /** Whether only small requests are accepted now. */
+  readonly full: boolean;
+  /**
+   * Charges `bytes` to a thing that holds `held` already, and to `user`, a key of `shareKey`. `false`: there is no
+   * room, or this user has its share. Then nothing was charged.
+   */
+  take(bytes: number, held: number, user: string): boolean;
+  /** Charges bytes that are held already, so that they cannot be refused. */
+  charge(bytes: number, user: string): void;
+  give(bytes: number, user: string): void;
+  /** Bytes of this user, in all rows. */
+  heldBy(user: string): number;
+  /** Whether this user holds more than its share of the budget. */
+  isOver(user: string): boolean;
+}

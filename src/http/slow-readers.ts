@@ -4,25 +4,8 @@
  * full so does any user: an event stream can be resumed, and its client lost nothing.
  */
 import type { ServerResponse } from 'node:http';
+import type { MemoryUse } from '../budget.ts';
 import type { TimeProvider } from '../types.ts';
-
-/** The memory budget of an endpoint, `limits.memoryBytes`. `src/limits/` implements it. */
-export interface MemoryUse {
-  /** Whether only small requests are accepted now. */
-  readonly full: boolean;
-  /**
-   * Charges `bytes` to a thing that holds `held` already, and to `user`, a key of `shareKey`. `false`: there is no
-   * room, or this user has its share. Then nothing was charged.
-   */
-  take(bytes: number, held: number, user: string): boolean;
-  /** Charges bytes that are held already, so that they cannot be refused. */
-  charge(bytes: number, user: string): void;
-  give(bytes: number, user: string): void;
-  /** Bytes of this user, in all rows. */
-  heldBy(user: string): number;
-  /** Whether this user holds more than its share of the budget. */
-  isOver(user: string): boolean;
-}
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */
 export const WATCHED_BYTES = 64 * 1024;

@@ -5,8 +5,7 @@
  * `docs/reference/options.md` prints this table. `test/limits/held.test.ts` and `test/limits/rows.test.ts` measure
  * every row in the heap.
  */
-import type { MemoryUse } from '../http/slow-readers.ts';
-import { Budget } from '../budget.ts';
+import { Budget, type MemoryUse } from '../budget.ts';
 
 interface HeldThing {
   readonly what: string;

@@ -6,7 +6,7 @@
 import type { PendingWrites } from '../durable/pending-writes.ts';
 import { OwnedRecord } from '../durable/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError } from '../errors.ts';
-import type { MemoryUse } from '../http/slow-readers.ts';
+import type { MemoryUse } from '../budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import { sessionHash } from '../shown.ts';

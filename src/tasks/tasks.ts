@@ -2,7 +2,7 @@
  * The tasks of one instance: it creates them, owns them while their handlers run, and gives them back when it stops.
  * `take-over.ts` continues those that have no run. `wire.ts` answers clients.
  */
-import { Budget } from '../budget.ts';
+import { Budget, type MemoryUse } from '../budget.ts';
 import { PendingWrites } from '../durable/pending-writes.ts';
 import {
   onceConflict,
@@ -14,7 +14,6 @@ import {
   tooManyTasks,
 } from '../errors.ts';
 import { shareKey } from '../http/body.ts';
-import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { base64url, elapse } from '../options/system.ts';

@@ -25,7 +25,7 @@ import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import type { ResponsePolicy } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { passOn } from '../../http/sdk-response.ts';
-import type { MemoryUse } from '../../http/slow-readers.ts';
+import type { MemoryUse } from '../../budget.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';

@@ -11,9 +11,8 @@
 import type { Exchange } from '../../http/exchange.ts';
 import type { ResponsePolicy } from '../../http/sink.ts';
 import type { HttpResponse } from '../../http/response.ts';
-import type { MemoryUse } from '../../http/slow-readers.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
-import { Budget } from '../../budget.ts';
+import { Budget, type MemoryUse } from '../../budget.ts';
 import type { RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
