@@ -302,6 +302,9 @@ describe('the form of the response', () => {
     const { seen, serve } = posted({ batch: true, version: '2025-11-25' });
     expect(serve()).toBeUndefined();
     expect(seen[0]).toBe('refused null BATCH_NOT_ALLOWED');
+    const single = posted({ version: '2025-11-25' });
+    single.serve();
+    expect(single.seen.at(-1)).toBe('dispatched 1');
   });
 });
 
@@ -343,6 +346,13 @@ describe('a POST that may have run', () => {
     const { seen, serve } = posted({ ...marked, messages: [one(1), one(2)], batch: true });
     await serve();
     expect(seen.slice(2)).toEqual(['1 OWNER_LOST true', '2 OWNER_LOST true', 'end']);
+  });
+
+  test('runs at once where no attempt of it is known', () => {
+    const { seen, state, serve } = posted(marked);
+    state.marked = false;
+    expect(serve()).toBeUndefined();
+    expect(seen.slice(0, 2)).toEqual(['admitted, attempt 2', 'stored first']);
   });
 
   test('runs where its marker went while the log was read', async () => {
