@@ -303,7 +303,7 @@ describe('the form of the response', () => {
     expect(serve()).toBeUndefined();
     expect(seen[0]).toBe('refused null BATCH_NOT_ALLOWED');
     const single = posted({ version: '2025-11-25' });
-    single.serve();
+    expect(single.serve()).toBeUndefined();
     expect(single.seen.at(-1)).toBe('dispatched 1');
   });
 });
