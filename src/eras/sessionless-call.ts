@@ -46,6 +46,8 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   readonly version: string;
   readonly admission: Admission | undefined;
   readonly response: AnswerSink;
+  /** This instance sends it, not a client. */
+  isOwn = false;
   /** Set when its server is being connected; never where the SDK does so by itself. */
   transport: CallTransport | undefined = undefined;
   readonly #host: CallHost;
@@ -114,8 +116,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
       // Whatever an `initialize` states, nothing leads back to the client.
       return { clientInfo: stated as Implementation | undefined, clientCapabilities: undefined };
     }
-    const envelope = params?.['_meta'];
-    const meta = isObject(envelope) ? envelope : {};
+    const meta = isObject(params?.['_meta']) ? params['_meta'] : {};
     return {
       clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
       clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
@@ -153,10 +154,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.#refusal ?? (isClosed ? requestClosed(false) : undefined);
   }
 
-  /**
-   * The last check before its handler: takes the place of the called tool. Returns the error that the call is refused
-   * with.
-   */
+  /** The last check before its handler: takes the place of the called tool. Returns the error of a refusal. */
   admit(): SojournError | undefined {
     const { rpcRequest: request, work } = this;
     const refusal = request && this.admission?.enterTool(toolOf(request));

@@ -37,8 +37,7 @@ class HeaderView {
     return this.#overrides.get(key) ?? this.#source.header(key) ?? null;
   }
   has(name: string): boolean {
-    if (this.#real !== undefined) return this.#real.has(name);
-    return this.#source.header(name.toLowerCase()) !== undefined;
+    return this.get(name) !== null;
   }
   append(name: string, value: string): void {
     this.#copy().append(name, value);

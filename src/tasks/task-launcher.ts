@@ -9,6 +9,7 @@ import {
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
 import { internal, invalidRequest } from '../errors.ts';
+import { encoded } from '../eras/modern/mcp-headers.ts';
 import { TASKS_EXTENSION } from '../eras/modern/task-calls.ts';
 import { BODY_WEIGHT, type RunningWork } from '../http/exchange.ts';
 import { HeardAnswer } from '../http/heard-answer.ts';
@@ -116,7 +117,7 @@ function requestOf({ source, sent, target = '', session }: Call): RunRequest {
     ...Object.fromEntries(request.headers),
     'mcp-protocol-version': VERSION,
     'mcp-method': 'tools/call',
-    'mcp-name': target,
+    'mcp-name': encoded(target),
   };
   return {
     fields: { method: 'POST', url: `${pathname}${search}`, absoluteUrl: href, headers, user, address },

@@ -30,6 +30,7 @@ describe('a view of headers', () => {
   test('shows an override instead of what the client wrote, alone and in the whole', () => {
     const { headers } = view({ 'mcp-param-count': '42.0', other: 'x' }, { 'mcp-param-count': '42' });
     expect(headers.get('Mcp-Param-Count')).toBe('42');
+    expect(view({}, { 'mcp-param-count': '42' }).headers.has('Mcp-Param-Count')).toBe(true);
     expect([...headers]).toEqual([
       ['mcp-param-count', '42'],
       ['other', 'x'],

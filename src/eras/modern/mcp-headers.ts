@@ -39,6 +39,10 @@ function decode(header: string): string | undefined {
   }
 }
 
+/** A header value that decodes to `text`. */
+export const encoded = (text: string): string =>
+  decode(text) === text ? text : `=?base64?${Buffer.from(text).toString('base64')}?=`;
+
 export function checkStandardHeaders(caller: Caller, message: RpcRequest): SojournError | undefined {
   const methodHeader = caller.header('mcp-method');
   if (methodHeader === undefined || methodHeader.trim() !== message.method) {
@@ -81,11 +85,13 @@ export type ParamCheck =
   /** Header values as the SDK's own comparison expects them; none when the tool declares no header. */
   | { readonly canonical: ReadonlyMap<string, string> | undefined };
 
+/** `mirrors`: the instance sends the call itself, and its headers are made here. */
 export function checkParamHeaders(
   caller: Caller,
   schema: unknown,
   message: RpcRequest,
   text: string | undefined,
+  mirrors: boolean,
 ): ParamCheck {
   const declared = declaredParams(schema);
   if (declared.length === 0) return { canonical: undefined };
@@ -93,6 +99,10 @@ export function checkParamHeaders(
   for (const param of declared) {
     const value = valueAt(message.params?.['arguments'], param.path);
     if (value === undefined || value === null || typeof value === 'object') continue;
+    if (mirrors) {
+      canonical.set(param.header, encoded(String(value)));
+      continue;
+    }
     const header = caller.header(param.header);
     const decoded = header === undefined ? undefined : decode(header);
     const body = `the body carries ${param.path.join('.')}=${quoted(value)}`;

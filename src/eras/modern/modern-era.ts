@@ -218,6 +218,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     const message = { kind: 'request', message: request } as const;
     const sent = { caller, text: undefined, message, version, admission };
     const call = new SessionlessCall(sent, lost, this.#given);
+    call.isOwn = true;
     if (lost.isTask === true) this.#becomesTask(call);
     else lost.onStart = () => this.#becomesTask(call);
     this.#serve(call);

@@ -57,7 +57,7 @@ export class ModernServers {
       inner.registerCapabilities({ extensions: { [TASKS_EXTENSION]: {} } });
     if (request !== undefined && typeof tool === 'string' && isMcpServer(server)) {
       rememberSchemas(server, tool);
-      const check = checkParamHeaders(caller, server.toolInputSchemaJson(tool), request, text);
+      const check = checkParamHeaders(caller, server.toolInputSchemaJson(tool), request, text, call.isOwn);
       if ('refusal' in check) throw check.refusal;
       if (check.canonical !== undefined) call.leaveToSdk(server);
       for (const [name, value] of check.canonical ?? []) caller.canonicalHeaders.set(name, value);

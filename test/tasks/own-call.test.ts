@@ -1,0 +1,62 @@
+/** Calls that an instance sends itself, for a client without tasks and for later runs: it mirrors their arguments. */
+import { fromJsonSchema, inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { describe, expect, test, vi } from 'vitest';
+import type { McpEndpointContext } from '../../src/index.ts';
+import { task, type TaskOptions, taskTools } from '../../src/tasks/index.ts';
+import { serve } from '../kit/serve.ts';
+import { officialClient, text } from './kit.ts';
+
+const mirror = (type: string, header: string) => ({ type, 'x-mcp-header': header });
+const inputSchema = fromJsonSchema<{ readonly city: string; readonly count?: number }>({
+  type: 'object',
+  properties: { city: mirror('string', 'City'), count: mirror('integer', 'Count') },
+});
+const PLACE = { city: ' Zürich\n', count: 7 };
+const ENCODED = `=?base64?${Buffer.from(PLACE.city).toString('base64')}?=`;
+const QUESTION = { message: 'Sure?', requestedSchema: { type: 'object' as const, properties: {} } };
+const SLOW = { slowerThanMs: 10_000 };
+const KINDS: Readonly<Record<string, TaskOptions>> = {
+  fallback: { when: SLOW },
+  key: { when: SLOW, key: () => 'one', anonymous: 'shared' },
+  поиск: { when: SLOW },
+};
+
+/** `passes`: whether the factory passes `serverOptions` on; else the SDK serves each request. */
+const placesOf =
+  (passes: boolean) =>
+  ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+    const server = new McpServer({ name: 'places', version: '1' }, passes ? serverOptions : {});
+    taskTools(server);
+    const city = ({ http }: ServerContext) =>
+      text(String(Object.fromEntries(http?.req?.headers ?? [])['mcp-param-city']));
+    for (const [name, options] of Object.entries(KINDS))
+      server.registerTool(
+        name,
+        { inputSchema },
+        task((_: unknown, ctx: ServerContext) => city(ctx), options),
+      );
+    const parks = (_: unknown, ctx: ServerContext) =>
+      ctx.mcpReq.inputResponses === undefined
+        ? (inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) } }) as never)
+        : city(ctx);
+    server.registerTool('parks', { inputSchema }, task(parks));
+    return server;
+  };
+
+describe.each([true, false])('a factory that passes serverOptions on: %s', (passes) => {
+  const open = () => serve(placesOf(passes), { tasks: { fallback: 'tools' } }, { face: 'node' });
+
+  test.each(['2025-11-25', '2026-07-28'] as const)('a client of %s calls a tool with headers', async (version) => {
+    vi.spyOn(console, 'warn').mockReturnValue();
+    const client = await officialClient((await open()).url, version);
+    await client.listTools();
+    for (const name of Object.keys(KINDS)) {
+      const { content } = await client.callTool({ name, arguments: PLACE });
+      expect(content, name).toEqual([{ type: 'text', text: ENCODED }]);
+    }
+    const { structuredContent } = await client.callTool({ name: 'parks', arguments: PLACE });
+    const { taskId } = structuredContent as { taskId: string };
+    const { content } = await client.callTool({ name: 'task_status', arguments: { taskId } });
+    expect(content).toEqual([{ type: 'text', text: ENCODED }]);
+  });
+});
