@@ -248,7 +248,7 @@ export class Call {
 
   /** The request as its client sent it, before `aroundRequest`; `undefined`: none did. */
   get sent(): PostedRequest | undefined {
-    return this.stream?.request;
+    return this.stream?.requestOf(this.id);
   }
 
   /** What its endpoint has for handlers of this library. */

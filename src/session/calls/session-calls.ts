@@ -62,8 +62,9 @@ export class SessionCalls {
   open(requests: readonly RpcRequest[], answersOnly: boolean): Stream {
     const { length } = requests;
     const call = length === 1 ? requests[0] : undefined;
+    const batch = length === 1 ? undefined : requests;
     const log = call === undefined ? undefined : this.#session.streamLog;
-    return this.running.openStream({ requests: length, answersOnly, call }, log);
+    return this.running.openStream({ requests: length, answersOnly, call, batch }, log);
   }
 
   /** Takes the id of a request, which counts as running from here on. */

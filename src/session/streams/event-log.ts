@@ -30,6 +30,7 @@ export interface PostedRequests {
   readonly requests: number;
   /** The only request. */
   readonly call: PostedRequest | undefined;
+  readonly batch?: readonly PostedRequest[] | undefined;
 }
 
 /** What an append may carry besides events. */

@@ -69,6 +69,12 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
     return this.#posted.call;
   }
 
+  /** The request of one of its calls. */
+  requestOf(id: PostedRequest['id'] | undefined): PostedRequest | undefined {
+    const { call, batch } = this.#posted;
+    return batch === undefined ? call : batch.find((request) => request.id === id);
+  }
+
   get log(): SessionEventLog | undefined {
     return this.#log;
   }
