@@ -1,4 +1,7 @@
 /** What the handler of one run does, as `task()` tells. */
+import type { SojournError } from '../errors.ts';
+import { isAnswer } from '../session/calls/answer-error.ts';
+import { CallRefusal } from '../session/calls/call-refusal.ts';
 import type { TaskEnd } from './task-record.ts';
 
 export class RunHandler {
@@ -6,7 +9,7 @@ export class RunHandler {
   #hasBegun = false;
   #hasThrown = false;
   #abandon = (): void => {};
-  #error: TaskEnd['error'] = undefined;
+  #thrown: unknown = undefined;
 
   get isActive(): boolean {
     return this.#running > 0;
@@ -23,7 +26,15 @@ export class RunHandler {
 
   /** A JSON-RPC error that it threw: the SDK makes a result of it. */
   get error(): TaskEnd['error'] {
-    return this.#error;
+    const thrown = this.#thrown;
+    if (!isAnswer(thrown)) return undefined;
+    const { code, message, data } = thrown;
+    return { code, message, ...(data !== undefined && { data }) };
+  }
+
+  /** Its call did not become a task. */
+  get refusal(): SojournError | undefined {
+    return this.#thrown instanceof CallRefusal ? this.#thrown.refusal : undefined;
   }
 
   /** `abandon`: of its call, whose handler is not waited for any more. */
@@ -42,9 +53,8 @@ export class RunHandler {
     this.#running -= 1;
   }
 
-  /** `error`: a JSON-RPC error. */
-  throws(error: TaskEnd['error']): void {
+  throws(cause: unknown): void {
     this.#hasThrown = true;
-    this.#error = error;
+    this.#thrown = cause;
   }
 }

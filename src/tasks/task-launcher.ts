@@ -53,8 +53,9 @@ export class TaskLauncher {
     try {
       const { result, error } = JSON.parse(await client.response.answered) as Partial<RpcResponse>;
       signal.throwIfAborted();
-      if (client.response.refused !== undefined) throw new CallRefusal(client.response.refused);
       if (isObject(result) && result['resultType'] === 'task') return String(result['taskId']);
+      const refusal = client.response.refused ?? run.handler.refusal;
+      if (refusal !== undefined) throw new CallRefusal(refusal);
       if (run.handler.hasBegun) throw new CallRefusal(internal(error ?? new Error('A call did not become a task')));
       return undefined;
     } finally {

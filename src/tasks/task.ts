@@ -11,7 +11,6 @@ import { keyOf, scopeOf } from '../durable/call-key.ts';
 import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../options/checks.ts';
 import { POLL_MS, TASK_MS } from '../options/tasks-options.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { isAnswer } from '../session/calls/answer-error.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import { quoted } from '../shown.ts';
@@ -99,7 +98,7 @@ export function task<Result>(
         inTask(handle, () => handler(...withContext(given, run, handle), handle)),
       );
     } catch (cause) {
-      run.handler.throws(isAnswer(cause) ? errorOf(cause) : undefined);
+      run.handler.throws(cause);
       throw cause;
     } finally {
       run.settles();
@@ -203,12 +202,4 @@ async function started<Result>(
   } finally {
     stop?.();
   }
-}
-
-function errorOf({ code, message, data }: { code: number; message: string; data?: unknown }): {
-  code: number;
-  message: string;
-  data?: unknown;
-} {
-  return { code, message, ...(data !== undefined && { data }) };
 }

@@ -194,6 +194,20 @@ describe('clients without tasks', () => {
     expect(effects.all).toEqual(['pay held']);
   });
 
+  test('hear why their call did not become a task, as clients with tasks do', async () => {
+    const { plainOf, session, tasksOf, effects } = await open(KEY, { tasks: { limits: { open: 1 } } });
+    await tasksOf('ada').start('pay', { id: 'held' });
+    const legacy = await session('ada');
+    for (const args of [{ id: 'held', cents: 5 }, { id: 'other' }]) {
+      const { error } = await tasksOf('ada').call('pay', args);
+      expect(error?.message).toMatch(/other arguments|limit of 1 tasks/);
+      expect((await plainOf('ada').call('pay', args)).error).toEqual(error);
+      const { message } = await legacy.call('tools/call', { name: 'pay', arguments: args });
+      expect(message.error).toEqual(error);
+    }
+    effects.open();
+  });
+
   test('sessions without a user have keys of their own', async () => {
     const { session, effects } = await open();
     const [one, two] = [await session(), await session()];
@@ -235,6 +249,34 @@ describe('clients without tasks', () => {
       expect(effects.all).toEqual(['asks 1']);
     },
   );
+});
+
+test('the calls of a batch have their tasks, and each key its arguments', async () => {
+  const { as, plainOf, effects } = await open();
+  const client = as('ada');
+  await client.initialize({ protocolVersion: '2025-03-26' });
+  const call = (id: number, args: Fields) => ({
+    jsonrpc: '2.0',
+    id,
+    method: 'tools/call',
+    params: { name: 'pay', arguments: args },
+  });
+  const batch = await client.post([
+    call(1, { id: 'a', cents: 5 }),
+    call(2, { id: 'b' }),
+    call(3, { id: 'b', cents: 1 }),
+  ]);
+  await batch.untilEnd();
+  const answers = batch.events.flatMap(({ message }) => (message as JsonRpcAnswer | undefined) ?? []);
+  answers.sort((a, b) => Number(a.id) - Number(b.id));
+  expect(answers.map((answer) => said(answer) ?? answer.error?.data)).toMatchObject([
+    'paid a',
+    'paid b',
+    { reason: 'once_conflict' },
+  ]);
+  // The same task as of a call that comes alone.
+  expect(said(await plainOf('ada').call('pay', { id: 'a', cents: 5 }))).toBe('paid a');
+  expect(effects.all).toEqual(['pay a', 'pay b']);
 });
 
 test.each([
