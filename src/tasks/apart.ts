@@ -9,7 +9,7 @@ import { taskToolsMissing, taskToolUnknown } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
-import { listedTool } from '../session/calls/listed-tool.ts';
+import { listedTools } from '../session/calls/listed-tool.ts';
 import type { TaskLauncher } from './task-launcher.ts';
 import { hasEnded, resultOf, shown } from './task-outcomes.ts';
 import type { TaskRun } from './task-run.ts';
@@ -52,12 +52,20 @@ export async function apart(of: ApartCall): Promise<unknown> {
 
 /** Tools with an `outputSchema` wait: their clients check the result. */
 async function hasHandles({ launcher, call, ctx }: ApartCall): Promise<boolean> {
-  if (launcher.tasks.settings.fallback !== 'tools') return false;
   const { handlerServer: server, target = '' } = call;
-  if ((await listedTool(server, STATUS_TOOL, ctx)) === undefined) throw new CallRefusal(taskToolsMissing());
-  const tool = await listedTool(server, target, ctx);
-  return isObject(tool) && tool['outputSchema'] === undefined;
+  if (launcher.tasks.settings.fallback !== 'tools' || server === undefined) return false;
+  const known = withHandles.get(server) ?? new Set();
+  if (known.has(target)) return true;
+  const tools = await listedTools(server, [STATUS_TOOL, target], ctx);
+  if (!tools.has(STATUS_TOOL)) throw new CallRefusal(taskToolsMissing());
+  const tool = tools.get(target);
+  const has = isObject(tool) && tool['outputSchema'] === undefined;
+  if (has) withHandles.set(server, known.add(target));
+  return has;
 }
+
+/** Tools that had no `outputSchema` when they were listed. The server of a session takes many calls. */
+const withHandles = new WeakMap<object, Set<string>>();
 
 /** The answers of the client to what this call has asked. */
 export function inputResponses(ctx: unknown): unknown {

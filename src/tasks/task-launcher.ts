@@ -111,7 +111,7 @@ class OwnClient implements FirstClient {
 /** The call of the client, as a client with tasks would send it. */
 function requestOf({ source, sent, target = '', session }: Call): RunRequest {
   if (source === undefined || sent === undefined)
-    throw new CallRefusal(invalidRequest('a call that becomes a task comes alone in its body'));
+    throw new CallRefusal(invalidRequest('only a call that a client sent becomes a task'));
   const { request, user, clientAddress: address, authInfo } = source;
   const { pathname, search, href } = new URL(request.url);
   const headers = {

@@ -60,3 +60,26 @@ describe.each([true, false])('a factory that passes serverOptions on: %s', (pass
     expect(content).toEqual([{ type: 'text', text: ENCODED }]);
   });
 });
+
+test.each([
+  ['2025-11-25', 1],
+  ['2026-07-28', 3],
+] as const)('three calls of a client of %s list the tools %i times', async (version, times) => {
+  let lists = 0;
+  const factory = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+    const server = new McpServer({ name: 'lists', version: '1' }, serverOptions);
+    taskTools(server);
+    server.registerTool(
+      'film',
+      {},
+      task(() => text('film'), { when: SLOW }),
+    );
+    const tools = ['task_status', 'film'].map((name) => ({ name, inputSchema: { type: 'object' as const } }));
+    server.server.setRequestHandler('tools/list', () => ({ tools, lists: (lists += 1) }));
+    return server;
+  };
+  const client = await officialClient((await serve(factory, { tasks: { fallback: 'tools' } })).url, version);
+  const before = lists;
+  for (let n = 0; n < 3; n++) expect((await client.callTool({ name: 'film' })).content).toEqual(text('film').content);
+  expect(lists - before).toBe(times);
+});

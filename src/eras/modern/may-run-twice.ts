@@ -11,7 +11,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../../relay/sent-request.ts';
-import { toolNamed } from '../../session/calls/listed-tool.ts';
+import { toolsNamed } from '../../session/calls/listed-tool.ts';
 import { mayRepeat } from '../../session/calls/markers.ts';
 import type { CallRequest } from './resumable-answer.ts';
 
@@ -41,7 +41,8 @@ export async function mayRunTwice(
 ): Promise<boolean | undefined> {
   const { method, params } = call.request;
   if (method !== 'tools/call') return true;
-  const tool = await toolNamed(params?.['name'], ({ params: at }) => listTools(call, at, options, server));
+  const name = params?.['name'];
+  const tool = (await toolsNamed([name], ({ params: at }) => listTools(call, at, options, server))).get(name);
   return tool === undefined ? undefined : mayRepeat(tool);
 }
 

@@ -9,27 +9,37 @@ type Ask<T extends Answer> = (members: { readonly params?: { readonly cursor: st
 
 /** `ctx`: of the request whose handler asks. `undefined`: the server lists no such tool, or its list failed. */
 export async function listedTool(server: object | undefined, name: string, ctx: unknown): Promise<unknown> {
+  return (await listedTools(server, [name], ctx)).get(name);
+}
+
+/** Those of the named tools that the server lists; none where its list failed. */
+export async function listedTools(
+  server: object | undefined,
+  names: readonly string[],
+  ctx: unknown,
+): Promise<ReadonlyMap<unknown, unknown>> {
   const list = handlerOf(server, 'tools/list');
-  if (list === undefined) return undefined;
+  if (list === undefined) return new Map();
   try {
-    return await toolNamed(name, async (members) => {
+    return await toolsNamed(names, async (members) => {
       const result = await list({ jsonrpc: '2.0', id: 0, method: 'tools/list', ...members }, ctx);
       return { result: isObject(result) ? result : {} };
     });
   } catch {
-    return undefined;
+    return new Map();
   }
 }
 
-/** The first tool with this name on the pages of `tools/list`. */
-export async function toolNamed(name: unknown, ask: Ask<Answer>): Promise<unknown> {
+/** The first tool with each of these names on the pages of `tools/list`. */
+export async function toolsNamed(names: readonly unknown[], ask: Ask<Answer>): Promise<Map<unknown, unknown>> {
+  const found = new Map<unknown, unknown>();
   for await (const { result } of toolPages(ask)) {
     const tools: unknown = result?.['tools'];
-    if (!Array.isArray(tools)) continue;
-    const found: unknown = tools.find((tool: unknown) => isObject(tool) && tool['name'] === name);
-    if (found !== undefined) return found;
+    for (const tool of Array.isArray(tools) ? (tools as unknown[]) : [])
+      if (isObject(tool) && names.includes(tool['name']) && !found.has(tool['name'])) found.set(tool['name'], tool);
+    if (found.size === names.length) break;
   }
-  return undefined;
+  return found;
 }
 
 /** The most pages of `tools/list` that are read to learn what a server says about its tools. */
