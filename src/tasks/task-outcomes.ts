@@ -97,7 +97,8 @@ export const hasEnded = ({ status }: DetailedTask): boolean => status !== 'worki
 
 /** What the call of an ended task answers. Throws what it failed with. */
 export function resultOf({ status, result, error, statusMessage }: DetailedTask): unknown {
-  if (status === 'completed') return result;
+  // It is no member of earlier revisions, and the SDK adds it for this one.
+  if (status === 'completed') return isObject(result) ? { ...result, resultType: undefined } : result;
   const failure: Partial<SojournError> = isObject(error) ? error : {};
   throw Object.assign(new Error(failure.message ?? statusMessage ?? `The task is ${status}`), { stack: undefined });
 }

@@ -180,6 +180,13 @@ describe('clients without tasks', () => {
     expect(effects.all).toEqual(['pay held']);
   });
 
+  test('a session gets no member of later revisions', async () => {
+    const { session, plainOf } = await open();
+    const { message } = await (await session('ada')).call('tools/call', { name: 'pay', arguments: { id: 'x' } });
+    expect(message.result).not.toHaveProperty('resultType');
+    expect(resultOf(await plainOf('ada').call('pay', { id: 'x' }))).toHaveProperty('resultType', 'complete');
+  });
+
   test('a client that left asks again and gets the result of the run that went on', async () => {
     const { plainOf, as, effects } = await open();
     const leaving = as('ada');
