@@ -24,7 +24,9 @@ test('an instance that lost its lease loses its task to another one: its handler
   expect(await second.own.step('before', () => 2)).toBe(1);
   find();
   await until(() => first.own.signal?.aborted === true, { timeoutMs: 20_000 });
-  await expect(first.own.step('late', () => 3)).rejects.toThrow(/is not recorded|another instance/);
+  let began = false;
+  await expect(first.own.step('late', () => (began = true))).rejects.toThrow(/is not recorded|another instance/);
+  expect(began).toBe(false);
   first.answer('from a');
   second.answer('from b');
   expect(await a.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });

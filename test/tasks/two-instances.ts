@@ -1,5 +1,5 @@
 /** Two instances on one store, and tasks whose handlers the test ends. */
-import { McpServer } from '@modelcontextprotocol/server';
+import { inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
@@ -20,7 +20,7 @@ interface Run {
   answer(of: string): void;
 }
 
-/** `lose`: the lease of the first instance is gone. */
+/** `lose`: the lease of an instance is gone, that of the first one where nothing else is said. */
 export async function openTwo(
   of: TaskOptions = { resume: true },
   options: McpEndpointOptions | ((by: string) => McpEndpointOptions) = {},
@@ -41,7 +41,13 @@ export async function openTwo(
           }),
         );
       server.registerTool('other', { inputSchema }, () => text('other'));
-      if (!lacks.includes(by)) server.registerTool('hold', { inputSchema }, task(hold, of));
+      const annotations = { idempotentHint: true };
+      if (!lacks.includes(by)) server.registerTool('hold', { inputSchema, annotations }, task(hold, of));
+      const rounds = (given: object, ctx: ServerContext, own: RunningTask) =>
+        ctx.mcpReq.inputResponses === undefined
+          ? (inputRequired({ inputRequests: { one: inputRequired.elicit(QUESTION) } }) as never)
+          : hold(given, ctx, own);
+      server.registerTool('rounds', { inputSchema }, task(rounds, of));
       server.registerTool(
         'asks',
         { inputSchema },
@@ -56,20 +62,20 @@ export async function openTwo(
       );
       return server;
     };
-  const store = watchedStore({ inner, durable: true, inProcess: false });
-  const member = async (by: string, own = watchedStore({ inner, durable: true, inProcess: false })) => {
+  const member = async (by: string) => {
     const given = typeof options === 'function' ? options(by) : options;
-    const served = await serve(serverOf(by), { tasks: true, leaseMs: 1_000, ...given, store: own });
-    return { ...served, client: new TaskClient(served.client()), store: own };
+    const store = watchedStore({ inner, durable: true, inProcess: false });
+    const served = await serve(serverOf(by), { tasks: true, leaseMs: 1_000, ...given, store });
+    return { ...served, client: new TaskClient(served.client()), store };
   };
-  const [a, b] = [await member('a', store), await member('b')];
-  const lose = async (): Promise<void> => {
+  const [a, b] = [await member('a'), await member('b')];
+  const lose = async ({ store, endpoint } = a): Promise<void> => {
     store.before['instances.renew'] = store.before['instances.announce'] = () => {
       throw storeAway('it is a test');
     };
-    await store.views[0]?.instances.leave(a.endpoint.health().instance);
+    await store.views[0]?.instances.leave(endpoint.health().instance);
   };
-  const find = (): void => {
+  const find = ({ store } = a): void => {
     delete store.before['instances.renew'];
     delete store.before['instances.announce'];
   };
