@@ -26,7 +26,7 @@ const CALL_ID_BYTES = 16;
 /** The task of a call. */
 export interface RunningTask {
   /** `undefined`: this call is no task, or not yet. */
-  readonly id: string | undefined;
+  readonly taskId: string | undefined;
   /** 1, and 1 more after each crash. */
   readonly attempt: number;
   /** Aborts on cancel, at the end of its time, on a drain, when it parks and when another instance takes it over. */
@@ -93,7 +93,7 @@ export class TaskHandle implements RunningTask {
     return this.#run?.task;
   }
 
-  get id(): string | undefined {
+  get taskId(): string | undefined {
     return this.#task?.id;
   }
 
@@ -117,7 +117,7 @@ export class TaskHandle implements RunningTask {
     if (known !== undefined) return JSON.parse(known) as T;
     steps?.begins(name);
     try {
-      const value = await run(`${this.id ?? this.#callId}:${name}`);
+      const value = await run(`${this.taskId ?? this.#callId}:${name}`);
       const json = jsonOf(name, value);
       await steps?.record('s', name, json);
       return JSON.parse(json) as T;

@@ -77,7 +77,7 @@ export class TaskTools {
         const round = Object.keys(given ?? {}).join(',');
         let hasSettled = false;
         const isOver = (): boolean => hasSettled || own.signal?.aborted === true;
-        const run = this.#ledger.begins({ tool, process, attempt: own.attempt, round, id: () => own.id, isOver });
+        const run = this.#ledger.begins({ tool, process, attempt: own.attempt, round, id: () => own.taskId, isOver });
         try {
           return await this.#handle(new Handler(this.#ledger, run, process, plan, own), tool, given);
         } finally {
@@ -120,7 +120,7 @@ class Handler {
   }
 
   async #step(name: string): Promise<void> {
-    const isRecorded = this.own.id !== undefined;
+    const isRecorded = this.own.taskId !== undefined;
     const value = await this.own.step(name, async () => {
       this.#ledger.stepBegins(this.#run, name);
       await this.#work();

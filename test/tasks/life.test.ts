@@ -44,7 +44,7 @@ function held() {
 
 test('the code of a handler finds its task, and a call without one has none', async () => {
   const seen: Array<string | undefined> = [];
-  const { client } = await open(() => seen.push(currentTask()?.id));
+  const { client } = await open(() => seen.push(currentTask()?.taskId));
   const id = await client.start('run');
   await client.ended(id);
   expect(seen).toEqual([id]);
@@ -295,7 +295,7 @@ test('a handler that waits for its client parks after a minute, and holds nothin
 });
 
 test('perSessionExecutionContext: a handler has its task', async () => {
-  const { client } = await open((own) => own.id, {}, { perSessionExecutionContext: true });
+  const { client } = await open((own) => own.taskId, {}, { perSessionExecutionContext: true });
   const id = await client.start('run');
   expect(await client.ended(id)).toMatchObject({ result: { content: [{ text: id }] } });
 });
@@ -310,7 +310,7 @@ test('a factory that does not pass ctx.serverOptions on, and one server for all,
 });
 
 test('without the option a handler of task() runs as an ordinary call, and nothing is advertised', async () => {
-  const { client } = await open((own) => String(own.id), {}, { tasks: false });
+  const { client } = await open((own) => String(own.taskId), {}, { tasks: false });
   expect((await client.call('run')).result).toMatchObject({ content: [{ text: 'undefined' }] });
   const { result } = await client.ask('server/discover', {});
   expect(JSON.stringify(result)).not.toContain('tasks"');
@@ -320,7 +320,7 @@ test('without the option a handler of task() runs as an ordinary call, and nothi
 test('in a session of 2025 it is an ordinary call, with steps, state and questions of its client', async () => {
   const handler: Handler = async (own) => {
     await own.state.set('k', 1);
-    return `${await own.step('s', () => 2)} ${own.state.get('k')} ${own.id}`;
+    return `${await own.step('s', () => 2)} ${own.state.get('k')} ${own.taskId}`;
   };
   const { client } = await serve(serverOf(handler), { tasks: true });
   const raw = client();
