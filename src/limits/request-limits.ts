@@ -82,6 +82,11 @@ export class RequestLimits {
     return new Admission(this, user, rate, taken);
   }
 
+  /** For a request that this instance sends while a counted one of the same user waits for it. */
+  within({ user, clientAddress }: CountedRequest): Admission {
+    return new Admission(this, shareKey(user, clientAddress), undefined, [], true);
+  }
+
   /** Admits requests of a session, all or none of them. */
   enterAll(caller: CountedRequest, requests: readonly RpcRequest[]): Admission[] | SojournError {
     const admissions: Admission[] = [];
@@ -111,12 +116,13 @@ export class RequestLimits {
   }
 
   /** `undefined`: the request calls no tool that has a limit. */
-  placeOfTool(name: string | undefined, user: string): Budget | SojournError | undefined {
+  placeOfTool(name: string | undefined, user: string, isCounted: boolean): Budget | SojournError | undefined {
     const tool = name === undefined ? undefined : this.#tools.get(name);
     if (name === undefined || tool === undefined) return undefined;
     const { calls, rate, requestsPerMinute } = tool;
     if (calls.used >= calls.size) return overToolLimit(name, 'requests', calls.size);
     if (calls.isOver(user, 1)) return overToolShare(name, calls.size);
+    if (isCounted) return calls;
     const waitMs = rate?.waitMs ?? 0;
     if (waitMs > 0) return overToolLimit(name, 'requestsPerMinute', requestsPerMinute, waitMs);
     rate?.take();
@@ -131,15 +137,17 @@ export class Admission implements Held {
   readonly #user: string;
   readonly #rate: TokenBucket | undefined;
   readonly #places: Budget[];
+  readonly #isCounted: boolean;
   /** How many of the places are those of the request. */
   #ofRequest: number;
   #hasLeft = false;
 
-  constructor(limits: RequestLimits, user: string, rate: TokenBucket | undefined, places: Budget[]) {
+  constructor(limits: RequestLimits, user: string, rate: TokenBucket | undefined, places: Budget[], isCounted = false) {
     this.#limits = limits;
     this.#user = user;
     this.#rate = rate;
     this.#places = places;
+    this.#isCounted = isCounted;
     this.#ofRequest = places.length;
     for (const place of places) place.charge(1, user);
   }
@@ -149,7 +157,7 @@ export class Admission implements Held {
    * the call is refused, costs its user nothing, and has left.
    */
   enterTool(name: string | undefined): SojournError | undefined {
-    const place = this.#limits.placeOfTool(name, this.#user);
+    const place = this.#limits.placeOfTool(name, this.#user, this.#isCounted);
     if (place instanceof SojournError) {
       if (!this.#hasLeft) this.#rate?.giveBack();
       this.release();

@@ -1,7 +1,7 @@
 /** Calls that an instance sends itself, for a client without tasks and for later runs: it mirrors their arguments. */
 import { fromJsonSchema, inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test, vi } from 'vitest';
-import type { McpEndpointContext } from '../../src/index.ts';
+import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { task, type TaskOptions, taskTools } from '../../src/tasks/index.ts';
 import { serve } from '../kit/serve.ts';
 import { officialClient, text } from './kit.ts';
@@ -82,4 +82,32 @@ test.each([
   const before = lists;
   for (let n = 0; n < 3; n++) expect((await client.callTool({ name: 'film' })).content).toEqual(text('film').content);
   expect(lists - before).toBe(times);
+});
+
+describe('one call counts once', () => {
+  const filmed = async (limits: McpEndpointOptions['limits']) => {
+    const factory = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+      const server = new McpServer({ name: 'limits', version: '1' }, serverOptions);
+      taskTools(server);
+      server.registerTool(
+        'film',
+        {},
+        task(() => text('film'), { when: SLOW }),
+      );
+      return server;
+    };
+    const { client } = await serve(factory, { tasks: { fallback: 'tools' }, limits });
+    const one = client();
+    await one.initialize();
+    return async () => (await one.call('tools/call', { name: 'film' })).message;
+  };
+
+  test.each([
+    ['in the requests of its user', { perUser: { requests: 1 } }],
+    ['in what its user may send in a minute', { perUser: { requestsPerMinute: 4 } }],
+    ['in what a tool may be called in a minute', { perTool: { film: { requestsPerMinute: 2 } } }],
+  ])('%s', async (_, limits) => {
+    const film = await filmed(limits);
+    for (let n = 0; n < 2; n++) expect(await film()).toMatchObject({ result: text('film') });
+  });
 });

@@ -24,6 +24,8 @@ export interface LostCall extends AnswerSink, RequestLife {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;
+  /** Set: a request of its user waits for it, and is counted. */
+  readonly launched?: object | undefined;
   /** Called when the call has become a task. */
   onStart?: (() => void) | undefined;
 }

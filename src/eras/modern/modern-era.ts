@@ -213,7 +213,9 @@ export class ModernEra implements LostRequestServer, SdkHandler {
 
   serveAgain(lost: LostCall, counts: boolean): void {
     const { caller, request, version } = lost;
-    const admission = counts ? this.#given.gate.enter(caller, request.method, false) : undefined;
+    const { gate } = this.#given;
+    const enter = () => (lost.launched ? gate.within(caller) : gate.enter(caller, request.method, false));
+    const admission = counts ? enter() : undefined;
     if (admission instanceof SojournError) return lost.refuse(admission, request.id);
     const message = { kind: 'request', message: request } as const;
     const sent = { caller, text: undefined, message, version, admission };
