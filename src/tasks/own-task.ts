@@ -1,7 +1,6 @@
 /**
- * A task that this instance owns, from its creation or its claim until its run is over: what the owner knows of it, and
- * everything that the owner writes. A write is repeated while the store is away, and refused once another instance has
- * claimed the task or ended it: then the run stops.
+ * A task that this instance owns, from its creation or claim until its run is over, and all that the owner writes. A
+ * write is repeated while the store is away, and refused once another instance has the task: then the run stops.
  */
 import type { PendingWrites } from '../durable/pending-writes.ts';
 import { OwnedRecord } from '../durable/owned-record.ts';
@@ -51,6 +50,7 @@ export interface OwnTaskHost {
   readonly stopped: boolean;
   /** This instance has nothing to write about it any more. */
   over(task: OwnTask): void;
+  changed(id: string): void;
   /** It can continue at once, here or elsewhere. */
   released(id: string): void;
 }
@@ -229,9 +229,8 @@ export class OwnTask implements AskingTask {
     const taken = this.#takes(Object.values(fields).reduce((sum, { length }) => sum + length, 0));
     if (taken === undefined) return this.end({ status: 'failed', error: rpcError(overMemory()) });
     this.#leave();
-    const { attempt, round } = this.head;
-    const { count: steps } = this.steps;
-    const head = headText({ state, attempt, round: state === 'parked' ? round + 1 : round, steps });
+    const round = this.head.round + (state === 'parked' ? 1 : 0);
+    const head = headText({ ...this.head, state, round, steps: this.steps.count });
     const waits = state === 'detached' || (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
     const due = { inMs: waits ? null : inMs, seen: this.#rung };
     const stamp = this.#now();
@@ -288,6 +287,7 @@ export class OwnTask implements AskingTask {
   async storeQuestion(field: string, text: string): Promise<void> {
     const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
     if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
+    this.#host.changed(this.id);
   }
 
   watchAnswers(): void {

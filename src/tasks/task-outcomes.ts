@@ -39,7 +39,8 @@ export class TaskOutcomes {
       const waited = time.monotonic() - began;
       if (waited >= ms) return found;
       this.#takeOver.seen(found);
-      await this.#pause(id, Math.min(ms - waited, lookPauseMs(waited)), signal);
+      const age = Math.max(waited, time.now() - found.record.createdAt);
+      await this.#pause(id, Math.min(ms - waited, lookPauseMs(age)), signal);
     }
   }
 

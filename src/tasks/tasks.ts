@@ -250,10 +250,14 @@ export class Tasks implements RunHost, OwnTaskHost {
 
   over({ id }: OwnTask): void {
     this.#runs.delete(id);
+    this.changed(id);
+  }
+
+  changed(id: string): void {
     this.#changed(id);
   }
 
-  /** `changed`: the run of a task here is over, and what it left is stored. */
+  /** `changed`: a run here has asked its client, or is over, and that is stored. */
   onChanged(changed: (id: string) => void): void {
     this.#changed = changed;
   }

@@ -10,9 +10,10 @@ import {
   type TasksOptions,
 } from '../../src/index.ts';
 import { type RunningTask, task, taskTools } from '../../src/tasks/index.ts';
-import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import { createFakeTime, type JsonRpcAnswer } from '../../src/testing/index.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
 import { Effects, type Fields, officialClient, resultOf, TaskClient, text } from './kit.ts';
 
 const INITIALIZE = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
@@ -51,6 +52,14 @@ function toolsOf(effects: Effects, hasTaskTools = true) {
       task(async (_: object, _ctx: ServerContext, own: RunningTask) =>
         text((await own.elicit('sure', QUESTION)).action),
       ),
+    );
+    server.registerTool(
+      'asks-later',
+      { inputSchema: none },
+      task(async (_: object, _ctx: ServerContext, own: RunningTask) => {
+        await effects.wait(own.signal);
+        return text((await own.elicit('sure', QUESTION)).action);
+      }),
     );
     server.registerTool(
       'rounds',
@@ -170,6 +179,23 @@ describe("fallback: 'tools'", () => {
     const status = await client.callTool(statusOf(idOf(await client.callTool({ name: 'held' }))));
     expect(status.structuredContent).toMatchObject({ status: 'working', statusMessage: 'half of it' });
     expect(said(status)).toMatch(/^The task is not over: half of it/);
+  });
+
+  test('a wait for an old task looks at it once a second, and hears at once what it asks', async () => {
+    const [time, store] = [createFakeTime(), watchedStore()];
+    const { official, effects } = await open({ fallback: 'tools' }, { timeProvider: time, store });
+    const client = await official('2025-11-25');
+    const id = idOf(await client.callTool({ name: 'asks-later' }));
+    await time.advance(60_000);
+    const looks = (): number => store.calls.filter(({ call }) => call === 'tasks.read').length;
+    const before = looks();
+    const status = client.callTool(statusOf(id));
+    await until(() => looks() > before);
+    await time.advance(3_500);
+    expect(looks() - before).toBeLessThanOrEqual(5);
+    effects.open();
+    // No time passes.
+    expect(said(await status)).toBe('accept');
   });
 
   test('ids of other users are unknown', async () => {
