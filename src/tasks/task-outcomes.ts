@@ -96,10 +96,13 @@ export function shown(id: string, found: FoundTask): DetailedTask {
 
 export const hasEnded = ({ status }: DetailedTask): boolean => status !== 'working' && status !== 'input_required';
 
-/** What the call of an ended task answers. Throws what it failed with. */
+/** The answer of a tool that threw. That was noticed in its run. */
+export const failed = (text: string): unknown => ({ content: [{ type: 'text', text }], isError: true });
+
+/** What the call of an ended task answers. */
 export function resultOf({ status, result, error, statusMessage }: DetailedTask): unknown {
   // It is no member of earlier revisions, and the SDK adds it for this one.
   if (status === 'completed') return isObject(result) ? { ...result, resultType: undefined } : result;
   const failure: Partial<SojournError> = isObject(error) ? error : {};
-  throw Object.assign(new Error(failure.message ?? statusMessage ?? `The task is ${status}`), { stack: undefined });
+  return failed(failure.message ?? statusMessage ?? `The task is ${status}`);
 }

@@ -1,12 +1,12 @@
 /** The tools with which clients without tasks read a task and end it (`fallback: 'tools'`). */
 import { fromJsonSchema, type McpServer } from '@modelcontextprotocol/server';
-import { taskRequired } from '../errors.ts';
+import { SojournError, taskRequired } from '../errors.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { inputResponses, questionsOf, STATUS_TOOL } from './apart.ts';
 import { TaskLauncher } from './task-launcher.ts';
-import { hasEnded, resultOf, shown } from './task-outcomes.ts';
+import { failed, hasEnded, resultOf, shown } from './task-outcomes.ts';
 import type { DetailedTask } from './wire-shapes.ts';
 
 /** Clients wait for 5 s at least. */
@@ -32,9 +32,16 @@ export function taskTools(server: McpServer): void {
     inputSchema,
     annotations: { destructiveHint: true, idempotentHint: true, openWorldHint: false },
   };
-  server.registerTool(STATUS_TOOL, status, async ({ taskId }, ctx) => (await statusOf(taskId, ctx)) as never);
-  server.registerTool('task_cancel', cancel, async ({ taskId }) => (await cancelled(taskId)) as never);
+  server.registerTool(STATUS_TOOL, status, async ({ taskId }, ctx) => (await told(statusOf(taskId, ctx))) as never);
+  server.registerTool('task_cancel', cancel, async ({ taskId }) => (await told(cancelled(taskId))) as never);
 }
+
+/** A wrong id is a mistake of the client. */
+const told = (answer: Promise<unknown>): Promise<unknown> =>
+  answer.catch((cause: unknown) => {
+    if (cause instanceof SojournError && cause.code === 'TASK_UNKNOWN') return failed(cause.message);
+    throw cause;
+  });
 
 function present(): { readonly launcher: TaskLauncher; readonly user: string | undefined } {
   const call = currentCall.getStore();

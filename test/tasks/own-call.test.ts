@@ -1,5 +1,12 @@
 /** Calls that an instance sends itself, for a client without tasks and for later runs: it mirrors their arguments. */
-import { fromJsonSchema, inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import {
+  fromJsonSchema,
+  inputRequired,
+  McpServer,
+  ProtocolError,
+  ProtocolErrorCode,
+  type ServerContext,
+} from '@modelcontextprotocol/server';
 import { describe, expect, test, vi } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { task, type TaskOptions, taskTools } from '../../src/tasks/index.ts';
@@ -43,10 +50,12 @@ const placesOf =
     return server;
   };
 
+const VERSIONS = ['2025-11-25', '2026-07-28'] as const;
+
 describe.each([true, false])('a factory that passes serverOptions on: %s', (passes) => {
   const open = () => serve(placesOf(passes), { tasks: { fallback: 'tools' } }, { face: 'node' });
 
-  test.each(['2025-11-25', '2026-07-28'] as const)('a client of %s calls a tool with headers', async (version) => {
+  test.each(VERSIONS)('a client of %s calls a tool with headers', async (version) => {
     vi.spyOn(console, 'warn').mockReturnValue();
     const client = await officialClient((await open()).url, version);
     await client.listTools();
@@ -110,4 +119,25 @@ describe('one call counts once', () => {
     const film = await filmed(limits);
     for (let n = 0; n < 2; n++) expect(await film()).toMatchObject({ result: text('film') });
   });
+});
+
+test.each(VERSIONS)('a throw is noticed once, an error that is an answer or a wrong id never (%s)', async (version) => {
+  const factory = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+    const server = new McpServer({ name: 'fails', version: '1' }, serverOptions);
+    taskTools(server);
+    const throws = (error: Error) => (): never => {
+      throw error;
+    };
+    server.registerTool('fails', {}, task(throws(new Error('no luck')), { when: SLOW }));
+    server.registerTool('refuses', {}, task(throws(new ProtocolError(ProtocolErrorCode.InvalidParams, 'not so'))));
+    return server;
+  };
+  const { url, log } = await serve(factory, { tasks: { fallback: 'tools' } });
+  const client = await officialClient(url, version);
+  expect(await client.callTool({ name: 'fails' })).toMatchObject({ isError: true, content: [{ text: 'no luck' }] });
+  const { structuredContent } = await client.callTool({ name: 'refuses' });
+  const status = { name: 'task_status', arguments: structuredContent as { taskId: string } };
+  for (let n = 0; n < 2; n++) expect(await client.callTool(status)).toMatchObject({ content: [{ text: 'not so' }] });
+  await client.callTool({ name: 'task_cancel', arguments: { taskId: 'none' } });
+  expect(log.matching(/^A tool threw/)).toHaveLength(1);
 });
