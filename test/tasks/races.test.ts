@@ -80,7 +80,10 @@ test('a task that was stored while the lease of its instance lapsed belongs to t
   const now = a.endpoint.health().instance;
   creates.open();
   const [id] = await Promise.all([called, ran(0)]);
-  const owner = async (): Promise<unknown> => ((await a.store.views[0]?.tasks.read(id)) as { owner?: unknown }).owner;
-  await until(async () => (await owner()) === now, { what: 'the claim for the new id' });
+  const claimed = async (): Promise<boolean> => {
+    const record = await a.store.views[0]?.tasks.read(id);
+    return record !== undefined && 'owner' in record && record.owner === now;
+  };
+  await until(claimed, { what: 'the claim for the new id' });
   renewals.open();
 });
