@@ -56,7 +56,11 @@ describe.each(faces)('over %s', (face) => {
   test('B205 of all batches of a user one call begins in a turn of the event loop', async () => {
     let turn = 0;
     const begun: number[] = [];
-    const { client } = await serve(toolServer({ echo: ({ n }) => (n > 1 && begun.push(turn), said(n)) }), {}, { face });
+    const { client } = await serve(
+      toolServer({ echo: ({ n }) => (Number(n) > 1 && begun.push(turn), said(n)) }),
+      {},
+      { face },
+    );
     const clients = await Promise.all(
       [1, 2, 3].map(async () => {
         const one = client();
