@@ -16,6 +16,7 @@ const COMMANDS = [
   'big',
   'stores',
   'signatures',
+  'tasks',
   'charts',
   'help',
 ] as const;
@@ -46,6 +47,8 @@ export interface BenchArguments {
   readonly sessions: readonly number[];
   /** Open GET streams of `streams`. */
   readonly streams: number;
+  /** Parked tasks of `tasks`. */
+  readonly tasks: number;
   /** The stores of the workers. */
   readonly stores: readonly StoreKind[];
   readonly json: boolean;
@@ -70,10 +73,12 @@ export const usage = `npm run bench -- [COMMAND] [options]
   stores                what the operations of --store cost without HTTP, and bytes per session and call; --only records,
                         lives, log, mailbox, sizes
   signatures            what signing costs a message between instances, and its share of a relayed call on Redis
+  tasks                 creating a task, asking for one, calls that are none, memory of parked tasks, and calls beside a
+                        take-over, on --store; --only times, calls, parked, deaths
 
   charts                docs/images, from what --keep has kept
 
-  --rounds N            measured rounds per side, after one warm-up round (5; startup: 15, ratio: 3)
+  --rounds N            measured rounds per side, after one warm-up round (5; startup, tasks: 15, ratio: 3)
   --duration S          seconds of load per side and round (3; ratio: 2)
   --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
   --only WORK           stateful, log, durable, durable-redis, durable-postgres, durable-nats, initialize, modern, auth; only
@@ -90,10 +95,11 @@ export const usage = `npm run bench -- [COMMAND] [options]
   --patience S          seconds that the whole run may wait for a quiet machine (60)
   --nice=N              niceness of servers and load client; root may go below 0 on a machine that others use (0)
   --hibernated N        hibernated sessions, of the sides that have them, and idle ones of stores (100000)
-  --operations N        of each kind, of stores; relayed calls of signatures (5000)
+  --operations N        of each kind, of stores and tasks; relayed calls of signatures (5000)
   --synchronous MODE    normal or full, of stores on SQLite (normal)
   --sessions N          live sessions of growth; a list (1,1000,10000,100000)
   --streams N           open GET streams (10000)
+  --tasks N             parked tasks; a tenth as many lose their instance (100000)
   --json                print JSON instead of tables
   --keep                keep what charts are drawn from
 `;
@@ -108,7 +114,7 @@ function positive(name: string, value: string): number {
 }
 
 /** Rounds of commands that do not have 5. */
-const ROUNDS: Partial<Record<BenchArguments['command'], string>> = { startup: '15', ratio: '3' };
+const ROUNDS: Partial<Record<BenchArguments['command'], string>> = { startup: '15', ratio: '3', tasks: '15' };
 
 const isCommand = (text: string): text is Command => (COMMANDS as readonly string[]).includes(text) && text !== 'help';
 
@@ -133,6 +139,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       synchronous: { type: 'string', default: 'normal' },
       sessions: { type: 'string', default: '1,1000,10000,100000' },
       streams: { type: 'string', default: '10000' },
+      tasks: { type: 'string', default: '100000' },
       store: { type: 'string', multiple: true },
       json: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
@@ -168,6 +175,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     synchronous: values.synchronous === 'full' ? 'full' : 'normal',
     sessions: list([values.sessions]).map((count) => Math.ceil(positive('sessions', count))),
     streams: Math.ceil(positive('streams', values.streams)),
+    tasks: Math.ceil(positive('tasks', values.tasks)),
     stores: stores.filter(isStoreKind),
     json: values.json,
     keep: values.keep,

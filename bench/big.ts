@@ -6,6 +6,7 @@
 import { BigExchange } from './big-exchange.ts';
 import { Connection } from './connection.ts';
 import { type Quiet, type QuietOptions, quietly } from './quietly.ts';
+import { paced, type PacedCall } from './paced.ts';
 import { openSessionAt, post } from './raw-session.ts';
 import type { Runtime } from './runtimes.ts';
 import { ServerProcess } from './server-process.ts';
@@ -120,6 +121,8 @@ function call(sessionId: string, name: string, args: object, progressToken?: str
   return post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }, { sessionId, version: VERSION });
 }
 
+const took = (call: PacedCall): number => call.ms;
+
 /** At a steady pace, however long the answers take. */
 async function smallCalls(
   server: ServerProcess,
@@ -138,18 +141,19 @@ async function smallCalls(
         ];
   await server.ask('watch');
   const end = performance.now() + durationS * 1000;
+  const goesOn = (due: number): boolean => due < end;
   const small = sessions.map(({ id, connection }, n) => {
     const bytes = call(id, 'echo', { text: 'hello' });
-    return paced(SMALL_EVERY_MS, (n * SMALL_EVERY_MS) / sessions.length, end, async () => {
+    return paced(SMALL_EVERY_MS, (n * SMALL_EVERY_MS) / sessions.length, goesOn, async () => {
       const { status, body } = await connection.send(bytes);
       if (status !== 200 || !body.includes('"text":"hello"')) throw new Error(`a small call was answered with ${body}`);
-    }).then((each) => ms.push(...each));
+    }).then((each) => ms.push(...each.map(took)));
   });
   const large = requests.map(({ exchange, bytes }, n) =>
-    paced(BIG_EVERY_MS, (n * BIG_EVERY_MS) / 2, end, async () => {
+    paced(BIG_EVERY_MS, (n * BIG_EVERY_MS) / 2, goesOn, async () => {
       const answer = await exchange.send(bytes);
       if (!answer.includes('"id":1')) throw new Error(`a big call was answered with ${answer}`);
-    }).then((each) => bigMs.push(...each)),
+    }).then((each) => bigMs.push(...each.map(took))),
   );
   await Promise.all([...small, ...large]);
   return { delays: await server.ask<Watched>('watched'), ms, bigMs };
@@ -157,23 +161,6 @@ async function smallCalls(
 
 /** With its envelope a body of just under 4 MiB, the default limit. */
 const bigText = (): string => 'y'.repeat(BIG_BYTES - 200);
-
-/**
- * One call after the other, each at its due time or when the previous call has ended. Returns each call's time since it
- * was due.
- */
-async function paced(everyMs: number, firstMs: number, end: number, run: () => Promise<void>): Promise<number[]> {
-  const took: number[] = [];
-  for (let due = performance.now() + firstMs; due < end; due += everyMs) {
-    const early = due - performance.now();
-    if (early > 0) await new Promise((done) => void setTimeout(done, early));
-    // A timer that fires late is not the server's fault.
-    const from = early > 0 ? performance.now() : due;
-    await run();
-    took.push(performance.now() - from);
-  }
-  return took;
-}
 
 async function notifications(server: ServerProcess, tool: string, options: QuietOptions): Promise<Quiet<Burst>> {
   const { id, exchange } = await openBig(server.port);

@@ -22,6 +22,7 @@ import { formatStartup, measureStartup } from './startup.ts';
 import type { StoreKind } from './store-servers.ts';
 import { formatStores, measureStores } from './stores.ts';
 import { formatStreams, measureStreams } from './streams.ts';
+import { formatTasks, measureTasks } from './tasks.ts';
 import type { Work } from './works.ts';
 import { formatWorkers, measureWorkers } from './workers.ts';
 
@@ -120,6 +121,14 @@ async function main(argv: readonly string[]): Promise<void> {
         measure: (given) => measureSignatures(given, progress),
         format: formatSignatures,
       });
+    case 'tasks': {
+      const client = findLoadClient();
+      return run(args, {
+        points: onStores,
+        measure: ({ runtime, store }: OnStore) => measureTasks(runtime, store, client, { ...options, progress }),
+        format: formatTasks,
+      });
+    }
     case 'ratio':
       return runRatio(args, runtimes, options.quiet);
     case 'load':

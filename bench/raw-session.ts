@@ -1,5 +1,6 @@
 /** Requests as bytes, and a session opened with them. */
 import type { Connection } from './connection.ts';
+import type { Load } from './requests.ts';
 
 interface Target {
   readonly sessionId?: string;
@@ -13,6 +14,16 @@ export function post(message: object | undefined, { sessionId, version, method =
   return (
     `${method} /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n` +
     `accept: application/json, text/event-stream\r\n${session}content-length: ${String(body.length)}\r\n\r\n${body}`
+  );
+}
+
+/** One request of the load. */
+export function bytesOf({ path, headers, before, after }: Load): string {
+  const body = `${before}1${after}`;
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return (
+    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${lines.join('')}` +
+    `content-length: ${String(body.length)}\r\n\r\n${body}`
   );
 }
 

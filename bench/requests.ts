@@ -138,25 +138,25 @@ export function initializeLoad(port: number, protocolVersion: string): Load {
 }
 
 /** `tools/call` of the 2026-07-28 revision, which needs no request before it. */
-export async function modernCalls(port: number): Promise<Load> {
+export async function modernCalls(port: number, capabilities: object = {}): Promise<Load> {
+  return checked(modernLoad(port, 'tools/call', 'echo', { name: 'echo', arguments: { text: echoed } }, capabilities));
+}
+
+/** Requests of the 2026-07-28 revision. `name`: the value of the header `Mcp-Name`. */
+export function modernLoad(port: number, method: string, name: string, params: object, capabilities: object): Load {
   const protocolVersion = '2026-07-28';
   const headers = {
     ...postHeaders,
     'mcp-protocol-version': protocolVersion,
-    'mcp-method': 'tools/call',
-    'mcp-name': 'echo',
+    'mcp-method': method,
+    'mcp-name': name,
   };
   const meta = {
     'io.modelcontextprotocol/protocolVersion': protocolVersion,
     'io.modelcontextprotocol/clientInfo': clientInfo,
-    'io.modelcontextprotocol/clientCapabilities': {},
+    'io.modelcontextprotocol/clientCapabilities': capabilities,
   };
-  return checked(
-    load(port, headers, {
-      method: 'tools/call',
-      params: { name: 'echo', arguments: { text: echoed }, _meta: meta },
-    }),
-  );
+  return load(port, headers, { method, params: { ...params, _meta: meta } });
 }
 
 /** Sends one request of the load and splits the answer. Headers that node:http adds by itself are omitted. */

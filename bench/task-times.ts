@@ -1,0 +1,183 @@
+/**
+ * What it takes to create a task and to ask for one, over loopback HTTP, one request at a time. All requests take turns.
+ * The tasks that are asked for belong to another instance.
+ */
+import type { Runtime } from './runtimes.ts';
+import type { ServerProcess } from './server-process.ts';
+import { percentile } from './statistics.ts';
+import type { StoreKind } from './store-servers.ts';
+import { callOf, createTasks, getOf, Repeated, startInstance } from './task-client.ts';
+
+/** ms at the median. */
+export interface TaskTimes {
+  readonly operations: number;
+  /** A round trip to the server of the store. */
+  readonly roundTrip: number;
+  readonly call: number;
+  readonly created: number;
+  /** The median of the differences between a created task and the call beside it. */
+  readonly more: number;
+  /** What the store takes to create the record. */
+  readonly write: number;
+  /** Most of `more`. */
+  readonly mostMore: number | undefined;
+  /** `tasks/get` with an id of another user, for which the store is not asked. */
+  readonly foreign: number;
+  readonly gets: readonly GetTimes[];
+}
+
+export interface GetTimes {
+  readonly title: string;
+  readonly get: number;
+  /** The read of the record in it. */
+  readonly read: number;
+  /** The median of the differences between a request and its read. */
+  readonly beyond: number;
+  /** The median of the differences to the first task. */
+  readonly more: number;
+}
+
+interface Note {
+  readonly at: number;
+  readonly ms: number;
+}
+
+/** Handlers of created tasks wait, so that none ends while others are created. They are released after so many. */
+const CHUNK = 100;
+const BODY = 'x'.repeat(200_000);
+
+export async function measureTimes(
+  runtime: Runtime,
+  { kind, url }: { readonly kind: StoreKind; readonly url: string },
+  operations: number,
+  progress: (text: string) => void,
+): Promise<TaskTimes> {
+  const owner = await startInstance(runtime, url);
+  const server = await startInstance(runtime, url, { notes: true });
+  const kinds = [
+    { title: 'a task', tool: 'hold', text: '' },
+    { title: '… with 1 MiB of steps', tool: 'steps', text: '' },
+    { title: '… with arguments of 200 kB', tool: 'hold', text: BODY },
+  ];
+  const requests: Repeated[] = [];
+  const open = async (...given: Parameters<typeof Repeated.open>): Promise<Repeated> => {
+    const request = await Repeated.open(...given);
+    requests.push(request);
+    return request;
+  };
+  try {
+    const gets: Repeated[] = [];
+    for (const { tool, text } of kinds) {
+      const id = await createTasks(owner.port, tool, 1, text);
+      gets.push(await open(getOf(server.port, id), '"status":"working"'));
+    }
+    const call = await open(callOf(server.port, 'echo', 'hello'), '"text":"hello"');
+    const created = await open(callOf(server.port, 'hold'), '"resultType":"task"');
+    const foreign = await open(getOf(server.port, `${'a'.repeat(16)}.${'b'.repeat(22)}`), '-32602');
+    const turns = new Turns(server, { call, created, foreign }, gets);
+    await turns.run(CHUNK);
+    turns.forget();
+    for (let done = 0; done < operations; done += CHUNK) {
+      progress(`tasks on ${kind}, ${String(done)} of ${String(operations)}`);
+      await turns.run(Math.min(CHUNK, operations - done));
+    }
+    return timesOf(turns, kinds, kind, operations);
+  } finally {
+    for (const request of requests) request.close();
+    await Promise.all([owner.stop(), server.stop()]);
+  }
+}
+
+type Plain = 'call' | 'created' | 'foreign';
+
+/** Each request in turn, and what the store took for it. The order rotates. */
+class Turns {
+  readonly roundTrip: number[] = [];
+  readonly plain: Record<Plain, number[]> = { call: [], created: [], foreign: [] };
+  readonly write: number[] = [];
+  readonly get: number[][];
+  readonly read: number[][];
+  readonly #server: ServerProcess;
+  readonly #steps: ReadonlyArray<() => Promise<void>>;
+  /** The tasks that were read since the last notes. */
+  #reads: number[] = [];
+
+  constructor(server: ServerProcess, plain: Readonly<Record<Plain, Repeated>>, gets: readonly Repeated[]) {
+    this.#server = server;
+    this.get = gets.map(() => []);
+    this.read = gets.map(() => []);
+    const ask = async (): Promise<void> => void this.roundTrip.push(await server.ask<number>('roundTrip'));
+    const sent = (request: Repeated, found: number[] | undefined): Promise<void> => timed(() => request.send(), found);
+    this.#steps = [
+      ask,
+      ...(['call', 'created', 'foreign'] as const).map((name) => () => sent(plain[name], this.plain[name])),
+      ...gets.map((request, n) => async () => {
+        await sent(request, this.get[n]);
+        this.#reads.push(n);
+      }),
+    ];
+  }
+
+  async run(count: number): Promise<void> {
+    await this.#server.ask('notes');
+    this.#reads = [];
+    for (let turn = 0; turn < count; turn++) {
+      for (let n = 0; n < this.#steps.length; n++) await this.#steps[(turn + n) % this.#steps.length]?.();
+    }
+    const { create, read } = await this.#server.ask<Record<'create' | 'read', Note[]>>('notes');
+    if (create.length !== count || read.length !== this.#reads.length)
+      throw new Error(`${String(create.length)} tasks were stored and ${String(read.length)} read in ${String(count)} turns`);
+    this.write.push(...create.map(({ ms }) => ms));
+    read.forEach(({ ms }, n) => this.read[this.#reads[n] ?? 0]?.push(ms));
+    await this.#server.ask('release');
+  }
+
+  forget(): void {
+    for (const list of [this.roundTrip, this.write, ...Object.values(this.plain), ...this.get, ...this.read])
+      list.length = 0;
+  }
+}
+
+async function timed(run: () => Promise<unknown>, found: number[] | undefined): Promise<void> {
+  const from = performance.now();
+  await run();
+  found?.push(performance.now() - from);
+}
+
+const median = (values: readonly number[]): number =>
+  percentile(
+    values.toSorted((a, b) => a - b),
+    0.5,
+  );
+
+/** Neighbours in time share what else the machine does. */
+const difference = (of: readonly number[], less: readonly number[]): number =>
+  median(of.map((ms, n) => ms - (less[n] ?? Number.NaN)));
+
+function timesOf(
+  { roundTrip, plain, write, get, read }: Turns,
+  kinds: ReadonlyArray<{ readonly title: string }>,
+  kind: StoreKind,
+  operations: number,
+): TaskTimes {
+  const [first = []] = get;
+  const trip = median(roundTrip);
+  const goals: Partial<Record<StoreKind, number>> = { sqlite: 0.3, redis: 2 * trip + 0.2 };
+  return {
+    operations,
+    roundTrip: trip,
+    call: median(plain.call),
+    created: median(plain.created),
+    more: difference(plain.created, plain.call),
+    write: median(write),
+    mostMore: goals[kind],
+    foreign: median(plain.foreign),
+    gets: kinds.map(({ title }, n) => ({
+      title,
+      get: median(get[n] ?? []),
+      read: median(read[n] ?? []),
+      beyond: difference(get[n] ?? [], read[n] ?? []),
+      more: difference(get[n] ?? [], first),
+    })),
+  };
+}

@@ -1,0 +1,206 @@
+/**
+ * What tasks cost: to create one, to ask for one, a call to a tool that is none, a task that is parked, and the
+ * take-over of the tasks of an instance that died.
+ */
+import type { LoadClient } from './load-client.ts';
+import { type WorkReport, formatWork, reportWork } from './report.ts';
+import { modernCalls } from './requests.ts';
+import { runRounds, type RoundsOptions } from './rounds.ts';
+import type { Runtime } from './runtimes.ts';
+import { type StoreKind, startStore, type StoreServer } from './store-servers.ts';
+import { formatTable } from './table.ts';
+import { createTasks, getOf, Repeated, startInstance, TASKS } from './task-client.ts';
+import { type CallTimes, measureTaskDeaths, type TaskDeaths } from './task-deaths.ts';
+import { measureTimes, type TaskTimes } from './task-times.ts';
+import type { Side, Work } from './works.ts';
+
+export interface TasksOptions extends Omit<RoundsOptions, 'env' | 'storeCpuUs'> {
+  /** Requests of each kind. */
+  readonly operations: number;
+  /** Tasks that are parked; a tenth as many lose their instance. */
+  readonly tasks: number;
+  readonly only: readonly string[];
+}
+
+export interface TasksReport {
+  readonly runtime: Runtime;
+  readonly store: StoreKind;
+  readonly times?: TaskTimes;
+  readonly calls?: WorkReport;
+  readonly parked?: Parked;
+  readonly deaths?: TaskDeaths;
+}
+
+interface Parked {
+  readonly rows: ReadonlyArray<{ readonly tasks: number; readonly bytes: number; readonly each: number }>;
+  /** ms from the start of another process to its answer about one of them. */
+  readonly restartedMs: number;
+}
+
+export async function measureTasks(
+  runtime: Runtime,
+  store: StoreKind,
+  client: LoadClient,
+  options: TasksOptions,
+): Promise<TasksReport> {
+  const { operations, tasks, only, progress } = options;
+  const part = async <T>(name: string, run: (server: StoreServer) => Promise<T>): Promise<T | undefined> => {
+    if (only.length > 0 && !only.includes(name)) return undefined;
+    const server = await startStore(store);
+    try {
+      return await run(server);
+    } finally {
+      await server.close();
+    }
+  };
+  const times = await part('times', ({ url }) => measureTimes(runtime, { kind: store, url }, operations, progress));
+  const calls = await part('calls', async ({ url, cpuUs }) => {
+    const env = { BENCH_STORE: url };
+    const results = await runRounds(work, runtime, client, { ...options, env, storeCpuUs: cpuUs });
+    return reportWork(work, runtime, results);
+  });
+  const parked = await part('parked', ({ url }) => measureParked(runtime, url, tasks, progress));
+  const deaths = await part('deaths', ({ url }) =>
+    measureTaskDeaths(runtime, url, Math.ceil(tasks / 10), progress),
+  );
+  return {
+    runtime,
+    store,
+    ...(times && { times }),
+    ...(calls && { calls }),
+    ...(parked && { parked }),
+    ...(deaths && { deaths }),
+  };
+}
+
+const side = (id: string, title: string, tasks: boolean): Side => ({
+  id,
+  title,
+  server: { script: 'ours-tasks.mjs', env: { BENCH_OPTIONS: JSON.stringify({ name: id, tasks }) } },
+});
+
+/** The second side without the option shows how much two equal servers differ. */
+const work: Work = {
+  id: 'tasks',
+  title: 'tools/call of a tool that is no task, by a client that declares tasks, 2026-07-28',
+  sides: [
+    side('without', 'without the option tasks', false),
+    side('with', 'with it', true),
+    side('again', 'without it, once more', false),
+  ],
+  comparisons: [
+    { of: 'with', against: 'without', by: 'cpu', as: 'percent', goal: { 20: 0.98, 22: 0.98, 24: 0.98 } },
+    { of: 'again', against: 'without', by: 'cpu', as: 'percent' },
+  ],
+  load: (port) => modernCalls(port, TASKS),
+};
+
+const WARM = 2_000;
+
+async function measureParked(
+  runtime: Runtime,
+  url: string,
+  tasks: number,
+  progress: (text: string) => void,
+): Promise<Parked> {
+  const server = await startInstance(runtime, url);
+  const used = async (): Promise<number> => {
+    const { heapUsed, external } = await server.ask<NodeJS.MemoryUsage>('settledMemory');
+    return heapUsed + external;
+  };
+  let id = '';
+  const rows: Array<Parked['rows'][number]> = [];
+  try {
+    await createTasks(server.port, 'asks', WARM);
+    const empty = await used();
+    for (const count of [Math.ceil(tasks / 10), tasks]) {
+      progress(`${String(count)} tasks park`);
+      id = await createTasks(server.port, 'asks', count - (rows.at(-1)?.tasks ?? 0));
+      const bytes = await used();
+      rows.push({ tasks: count, bytes, each: (bytes - empty) / count });
+    }
+    rows.unshift({ tasks: 0, bytes: empty, each: 0 });
+  } finally {
+    await server.stop();
+  }
+  const from = performance.now();
+  const again = await startInstance(runtime, url);
+  try {
+    const get = await Repeated.open(getOf(again.port, id), '"status":"input_required"');
+    await get.send();
+    get.close();
+    return { rows, restartedMs: performance.now() - from };
+  } finally {
+    await again.stop();
+  }
+}
+
+// ——— the report ———
+
+const ms = (value: number): string => `${value.toFixed(3)} ms`;
+const tenths = (value: number): string => `${value.toFixed(1)} ms`;
+const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
+const verdict = (is: boolean, goal: string): string => `${is ? 'reached' : 'missed'}: ${goal}`;
+
+export function formatTasks({ runtime, store, times, calls, parked, deaths }: TasksReport): string {
+  const parts = [`Tasks on ${store} · Node ${runtime.version}`];
+  if (times !== undefined) parts.push(formatTimes(times));
+  if (calls !== undefined) parts.push(formatWork(calls));
+  if (parked !== undefined) parts.push(formatParked(parked));
+  if (deaths !== undefined) parts.push(formatDeaths(deaths));
+  return parts.join('\n\n');
+}
+
+function formatTimes({ operations, roundTrip, call, created, more, write, mostMore, foreign, gets }: TaskTimes): string {
+  const goal = mostMore === undefined ? '' : verdict(more <= mostMore, `≤ ${ms(mostMore)} more`);
+  const creating = [
+    [`p50 of ${whole(operations)}`, 'answer', 'more', 'the store’s part', ''],
+    ['a round trip to the store', ms(roundTrip), '', '', ''],
+    ['an ordinary call', ms(call), '', '', ''],
+    ['a call answered with a task', ms(created), ms(more), ms(write), goal],
+  ];
+  const asking = [
+    ['tasks/get', 'answer', 'more', 'the read', 'beyond it', ''],
+    ['an id of another user', ms(foreign), '', '', '', ''],
+    ...gets.map(({ title, get, read, beyond, more: than }, n) => [
+      title,
+      ms(get),
+      n === 0 ? '' : ms(than),
+      ms(read),
+      ms(beyond),
+      verdict(beyond <= 0.2, '≤ 0.2 ms beyond'),
+    ]),
+  ];
+  return `${formatTable(creating)}\n\n${formatTable(asking)}`;
+}
+
+function formatParked({ rows, restartedMs }: Parked): string {
+  const lines = rows.map(({ tasks, bytes, each }) => [
+    `${whole(tasks)} parked tasks`,
+    `${(bytes / 1e6).toFixed(2)} MB`,
+    tasks === 0 ? '' : `${each.toFixed(1)} B each`,
+  ]);
+  const restarted = `  another process answers about one of them ${whole(restartedMs)} ms after its start`;
+  return `${formatTable([['', 'heap and buffers', ''], ...lines])}\n\n${restarted}`;
+}
+
+function formatDeaths({ tasks, firstS, lastS, before, during, beside }: TaskDeaths): string {
+  const row = (title: string, { calls, p50, p99, longest }: CallTimes, goal = ''): string[] => [
+    title,
+    whole(calls),
+    tenths(p50),
+    tenths(p99),
+    tenths(longest),
+    goal,
+  ];
+  const reached = (found: CallTimes): string =>
+    verdict(found.p99 < 2 * before.p99, `p99 ${(found.p99 / before.p99).toFixed(2)} × the first, < 2 ×`);
+  const title = `An instance is killed: its ${whole(tasks)} tasks end at another ${firstS.toFixed(1)} to ${lastS.toFixed(1)} s later`;
+  const lines = [
+    ['calls of other clients there', 'calls', 'p50', 'p99', 'longest', ''],
+    row('before', before),
+    row('during the take-over', during, reached(during)),
+    row('… within 50 ms of an end', beside, reached(beside)),
+  ];
+  return `${title}\n\n${formatTable(lines)}`;
+}
