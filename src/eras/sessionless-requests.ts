@@ -19,6 +19,8 @@ export class SessionlessRequests {
   readonly #given: SessionlessOptions;
   readonly runs: RequestRuns;
   readonly #calls = new EntryList<SessionlessCall>();
+  /** Calls that run on as tasks. */
+  readonly #asTasks = new Set<SessionlessCall>();
   #running = 0;
 
   constructor(given: SessionlessOptions) {
@@ -28,7 +30,12 @@ export class SessionlessRequests {
 
   /** From their admission on, hooks and factory included. A drain does not wait for a listen stream. */
   get running(): number {
-    return this.#running;
+    return this.#running - this.#asTasks.size;
+  }
+
+  /** The call runs on as a task. */
+  leave(call: SessionlessCall): void {
+    this.#asTasks.add(call);
   }
 
   /** Comes before `authorize`, because hooks and the factory run for each message. `undefined`: it is refused. */
@@ -55,6 +62,7 @@ export class SessionlessRequests {
       );
     } finally {
       this.#running -= counted;
+      this.#asTasks.delete(call);
       this.#calls.delete(call.entry);
       call.done();
     }

@@ -24,6 +24,9 @@ export type NodeRequest = IncomingMessage & {
   originalUrl?: string;
 };
 
+/** Most requests name the host of the one before. */
+let usualHost = 'localhost';
+
 export class NodeExchange extends FaceExchange implements Exchange {
   #req: NodeRequest | RequestHead;
   /** `undefined` once the answer is complete or the client disconnected. */
@@ -91,11 +94,16 @@ export class NodeExchange extends FaceExchange implements Exchange {
     return this.#req.headers;
   }
   absoluteUrl(): string {
-    const secure = isSecure(this.#req);
+    const scheme = isSecure(this.#req) ? 'https' : 'http';
     const host = this.header('host') ?? this.header(':authority') ?? 'localhost';
-    const url = `${secure ? 'https' : 'http'}://${host}${this.url}`;
+    const url = `${scheme}://${host}${this.url}`;
+    // Any path can be parsed after a host that can.
+    const isPath = this.url.startsWith('/');
+    if (isPath && host === usualHost) return url;
     // Handlers parse this URL. The request target may be any text, and so may `Host` where `allowedHosts` is not set.
-    return URL.canParse(url) ? url : `${secure ? 'https' : 'http'}://localhost/`;
+    if (!URL.canParse(url)) return `${scheme}://localhost/`;
+    if (isPath) usualHost = host;
+    return url;
   }
 
   readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {

@@ -79,7 +79,9 @@ export class ResumableAnswers implements ResumableHost {
   open(exchange: Exchange, response: HttpResponse, request: RpcRequest, version: string): ResumableAnswer | undefined {
     const first = firstPosition(request, this.#given.random);
     if (first === undefined) return undefined;
-    return new ResumableAnswer({ ...fieldsOf(exchange), request, version }, first, this, { exchange, response });
+    // A spread would cost a microsecond.
+    const { fields, authInfo } = fieldsOf(exchange);
+    return new ResumableAnswer({ fields, authInfo, request, version }, first, this, { exchange, response });
   }
 
   /** Runs a lost call again that this instance has claimed. */

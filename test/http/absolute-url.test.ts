@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { createLab } from '../kit/lab.ts';
+import { serve } from '../kit/serve.ts';
+
+test('the URL of a request has its own Host, and localhost where no URL can have that Host', async () => {
+  const seen: string[] = [];
+  const { client } = await serve(
+    createLab().factory,
+    {
+      sessionMode: 'stateful',
+      configureSessionOptions: (request) => {
+        seen.push(request.url);
+        return undefined;
+      },
+    },
+    { face: 'node' },
+  );
+  const hosts = ['a.example', 'a.example', 'b.example:99999', 'a.example:1', 'b.example:99999', 'a.example'];
+  for (const host of hosts) await client({ headers: { host } }).initialize();
+  expect(seen).toEqual([
+    'http://a.example/mcp',
+    'http://a.example/mcp',
+    'http://localhost/',
+    'http://a.example:1/mcp',
+    'http://localhost/',
+    'http://a.example/mcp',
+  ]);
+});
