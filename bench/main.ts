@@ -121,14 +121,12 @@ async function main(argv: readonly string[]): Promise<void> {
         measure: (given) => measureSignatures(given, progress),
         format: formatSignatures,
       });
-    case 'tasks': {
-      const client = findLoadClient();
+    case 'tasks':
       return run(args, {
         points: onStores,
-        measure: ({ runtime, store }: OnStore) => measureTasks(runtime, store, client, { ...options, progress }),
+        measure: ({ runtime, store }: OnStore) => measureTasks(runtime, store, { ...options, progress }),
         format: formatTasks,
       });
-    }
     case 'ratio':
       return runRatio(args, runtimes, options.quiet);
     case 'load':

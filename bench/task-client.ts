@@ -16,16 +16,24 @@ export const getOf = (port: number, taskId: string): Load => modernLoad(port, 't
 /** More than any part of the bench makes. */
 const MANY = 10_000_000;
 
-/** `tasks`: the option; default: no limit is reached. `notes`: the times of the store are noted. */
+interface Instance {
+  /** Instances of one name share tasks. */
+  readonly name?: string;
+  /** The option; by default no limit is reached. */
+  readonly tasks?: unknown;
+  /** The times of the store are noted. */
+  readonly notes?: boolean;
+}
+
 export function startInstance(
   runtime: Runtime,
   url: string,
-  { tasks = { limits: { anonymous: MANY, running: MANY } }, notes = false }: { tasks?: unknown; notes?: boolean } = {},
+  { name = 'bench', tasks = { limits: { anonymous: MANY, running: MANY } }, notes = false }: Instance = {},
 ): Promise<ServerProcess> {
   return ServerProcess.start(runtime, {
     script: 'ours-tasks.mjs',
     nodeFlags: ['--expose-gc'],
-    env: { BENCH_STORE: url, BENCH_OPTIONS: JSON.stringify({ tasks }), ...(notes && { BENCH_NOTES: '1' }) },
+    env: { BENCH_STORE: url, BENCH_OPTIONS: JSON.stringify({ name, tasks }), ...(notes && { BENCH_NOTES: '1' }) },
   });
 }
 

@@ -7,7 +7,7 @@ import { paced, type PacedCall } from './paced.ts';
 import { modernCalls } from './requests.ts';
 import type { Runtime } from './runtimes.ts';
 import type { ServerProcess } from './server-process.ts';
-import { percentile } from './statistics.ts';
+import { percentile, summarize } from './statistics.ts';
 import { createTasks, Repeated, startInstance } from './task-client.ts';
 
 export interface TaskDeaths {
@@ -17,25 +17,25 @@ export interface TaskDeaths {
   readonly lastS: number;
   /** Calls while both instances lived. */
   readonly before: CallTimes;
-  /** Calls from the first to the last end. */
+  /** Calls in the windows in which tasks ended. */
   readonly during: CallTimes;
-  /** Those of them that were due within `NEAR_MS` of an end: the sweep has pauses. */
-  readonly beside: CallTimes;
 }
 
+/** Medians of windows of `WINDOW_MS`: what else the machine does disturbs some of them. */
 export interface CallTimes {
   readonly calls: number;
+  readonly windows: number;
   readonly p50: number;
   readonly p99: number;
   readonly longest: number;
 }
 
 const CLIENTS = 16;
-const EVERY_MS = 20;
+const EVERY_MS = 50;
 /** Both instances are warm by then. */
 const WARM_MS = 3_000;
 const BEFORE_MS = 20_000;
-const NEAR_MS = 50;
+const WINDOW_MS = 1_000;
 const LOOK_MS = 500;
 /** The lease and the due time of every task have passed by then, with a sweep after them. */
 const MOST_MS = 240_000;
@@ -57,13 +57,16 @@ export async function measureTaskDeaths(
     progress(`${String(tasks)} tasks begin`);
     await createTasks(owner.port, 'hold', tasks);
     const load = await modernCalls(survivor.port);
-    const clients = await Promise.all(
-      Array.from({ length: CLIENTS }, () => Repeated.open(load, '"text":"hello"')),
-    );
+    const clients = await Promise.all(Array.from({ length: CLIENTS }, () => Repeated.open(load, '"text":"hello"')));
     let isOver = false;
     const from = performance.now();
     const calling = clients.map((client, n) =>
-      paced(EVERY_MS, (n * EVERY_MS) / CLIENTS, () => !isOver, () => client.send().then(() => {})),
+      paced(
+        EVERY_MS,
+        (n * EVERY_MS) / CLIENTS,
+        () => !isOver,
+        () => client.send().then(() => {}),
+      ),
     );
     progress('calls before a death');
     await delay(WARM_MS + BEFORE_MS);
@@ -73,17 +76,16 @@ export async function measureTaskDeaths(
     isOver = true;
     const calls = (await Promise.all(calling)).flat();
     for (const client of clients) client.close();
-    const within = (least: number, most: number): PacedCall[] =>
-      calls.filter(({ due }) => due >= least && due < most);
-    const [first = Number.NaN, last = Number.NaN] = [ends[0], ends.at(-1)];
-    const during = within(first - NEAR_MS, last);
+    const windows = windowsOf(calls);
+    const some = (is: (window: number) => boolean): CallTimes =>
+      timesOf([...windows].filter(([window]) => is(window)).map(([, ms]) => ms));
+    const taken = new Set(ends.map(windowOf));
     return {
       tasks,
-      firstS: (first - killed) / 1_000,
-      lastS: (last - killed) / 1_000,
-      before: timesOf(within(from + WARM_MS, killed - NEAR_MS)),
-      during: timesOf(during),
-      beside: timesOf(during.filter(({ due }) => isNear(ends, due))),
+      firstS: ((ends[0] ?? Number.NaN) - killed) / 1_000,
+      lastS: ((ends.at(-1) ?? Number.NaN) - killed) / 1_000,
+      before: some((window) => window > windowOf(from + WARM_MS) && window < windowOf(killed)),
+      during: some((window) => taken.has(window)),
     };
   } finally {
     await Promise.all([owner.stop(), survivor.stop()]);
@@ -108,18 +110,25 @@ async function untilEnded(
   return end.map(({ at }) => at - performance.timeOrigin);
 }
 
-/** Whether a task ended so soon before or after. */
-function isNear(ends: readonly number[], at: number): boolean {
-  let [low, high] = [0, ends.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((ends[middle] ?? Infinity) < at - NEAR_MS) low = middle + 1;
-    else high = middle;
+const windowOf = (at: number): number => Math.floor(at / WINDOW_MS);
+
+function windowsOf(calls: readonly PacedCall[]): Map<number, number[]> {
+  const windows = new Map<number, number[]>();
+  for (const { due, ms } of calls) {
+    const window = windowOf(due);
+    windows.set(window, [...(windows.get(window) ?? []), ms]);
   }
-  return (ends[low] ?? Infinity) <= at + NEAR_MS;
+  return windows;
 }
 
-function timesOf(calls: readonly PacedCall[]): CallTimes {
-  const ms = calls.map((call) => call.ms).toSorted((a, b) => a - b);
-  return { calls: ms.length, p50: percentile(ms, 0.5), p99: percentile(ms, 0.99), longest: ms.at(-1) ?? Number.NaN };
+function timesOf(windows: ReadonlyArray<readonly number[]>): CallTimes {
+  const sorted = windows.map((ms) => ms.toSorted((a, b) => a - b));
+  const median = (share: number): number => summarize(sorted.map((ms) => percentile(ms, share))).median;
+  return {
+    calls: windows.reduce((sum, { length }) => sum + length, 0),
+    windows: windows.length,
+    p50: median(0.5),
+    p99: median(0.99),
+    longest: Math.max(...sorted.map((ms) => ms.at(-1) ?? 0)),
+  };
 }

@@ -126,7 +126,9 @@ class Turns {
     }
     const { create, read } = await this.#server.ask<Record<'create' | 'read', Note[]>>('notes');
     if (create.length !== count || read.length !== this.#reads.length)
-      throw new Error(`${String(create.length)} tasks were stored and ${String(read.length)} read in ${String(count)} turns`);
+      throw new Error(
+        `${String(create.length)} tasks were stored and ${String(read.length)} read in ${String(count)} turns`,
+      );
     this.write.push(...create.map(({ ms }) => ms));
     read.forEach(({ ms }, n) => this.read[this.#reads[n] ?? 0]?.push(ms));
     await this.#server.ask('release');

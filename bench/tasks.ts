@@ -2,31 +2,29 @@
  * What tasks cost: to create one, to ask for one, a call to a tool that is none, a task that is parked, and the
  * take-over of the tasks of an instance that died.
  */
-import type { LoadClient } from './load-client.ts';
-import { type WorkReport, formatWork, reportWork } from './report.ts';
-import { modernCalls } from './requests.ts';
-import { runRounds, type RoundsOptions } from './rounds.ts';
 import type { Runtime } from './runtimes.ts';
 import { type StoreKind, startStore, type StoreServer } from './store-servers.ts';
 import { formatTable } from './table.ts';
-import { createTasks, getOf, Repeated, startInstance, TASKS } from './task-client.ts';
+import { measureCalls, type TaskCalls } from './task-calls.ts';
+import { createTasks, getOf, Repeated, startInstance } from './task-client.ts';
 import { type CallTimes, measureTaskDeaths, type TaskDeaths } from './task-deaths.ts';
 import { measureTimes, type TaskTimes } from './task-times.ts';
-import type { Side, Work } from './works.ts';
 
-export interface TasksOptions extends Omit<RoundsOptions, 'env' | 'storeCpuUs'> {
+export interface TasksOptions {
+  readonly rounds: number;
   /** Requests of each kind. */
   readonly operations: number;
   /** Tasks that are parked; a tenth as many lose their instance. */
   readonly tasks: number;
   readonly only: readonly string[];
+  readonly progress: (text: string) => void;
 }
 
 export interface TasksReport {
   readonly runtime: Runtime;
   readonly store: StoreKind;
   readonly times?: TaskTimes;
-  readonly calls?: WorkReport;
+  readonly calls?: TaskCalls;
   readonly parked?: Parked;
   readonly deaths?: TaskDeaths;
 }
@@ -40,10 +38,8 @@ interface Parked {
 export async function measureTasks(
   runtime: Runtime,
   store: StoreKind,
-  client: LoadClient,
-  options: TasksOptions,
+  { rounds, operations, tasks, only, progress }: TasksOptions,
 ): Promise<TasksReport> {
-  const { operations, tasks, only, progress } = options;
   const part = async <T>(name: string, run: (server: StoreServer) => Promise<T>): Promise<T | undefined> => {
     if (only.length > 0 && !only.includes(name)) return undefined;
     const server = await startStore(store);
@@ -54,15 +50,9 @@ export async function measureTasks(
     }
   };
   const times = await part('times', ({ url }) => measureTimes(runtime, { kind: store, url }, operations, progress));
-  const calls = await part('calls', async ({ url, cpuUs }) => {
-    const env = { BENCH_STORE: url };
-    const results = await runRounds(work, runtime, client, { ...options, env, storeCpuUs: cpuUs });
-    return reportWork(work, runtime, results);
-  });
+  const calls = await part('calls', ({ url }) => measureCalls(runtime, url, rounds, progress));
   const parked = await part('parked', ({ url }) => measureParked(runtime, url, tasks, progress));
-  const deaths = await part('deaths', ({ url }) =>
-    measureTaskDeaths(runtime, url, Math.ceil(tasks / 10), progress),
-  );
+  const deaths = await part('deaths', ({ url }) => measureTaskDeaths(runtime, url, Math.ceil(tasks / 10), progress));
   return {
     runtime,
     store,
@@ -72,28 +62,6 @@ export async function measureTasks(
     ...(deaths && { deaths }),
   };
 }
-
-const side = (id: string, title: string, tasks: boolean): Side => ({
-  id,
-  title,
-  server: { script: 'ours-tasks.mjs', env: { BENCH_OPTIONS: JSON.stringify({ name: id, tasks }) } },
-});
-
-/** The second side without the option shows how much two equal servers differ. */
-const work: Work = {
-  id: 'tasks',
-  title: 'tools/call of a tool that is no task, by a client that declares tasks, 2026-07-28',
-  sides: [
-    side('without', 'without the option tasks', false),
-    side('with', 'with it', true),
-    side('again', 'without it, once more', false),
-  ],
-  comparisons: [
-    { of: 'with', against: 'without', by: 'cpu', as: 'percent', goal: { 20: 0.98, 22: 0.98, 24: 0.98 } },
-    { of: 'again', against: 'without', by: 'cpu', as: 'percent' },
-  ],
-  load: (port) => modernCalls(port, TASKS),
-};
 
 const WARM = 2_000;
 
@@ -145,13 +113,23 @@ const verdict = (is: boolean, goal: string): string => `${is ? 'reached' : 'miss
 export function formatTasks({ runtime, store, times, calls, parked, deaths }: TasksReport): string {
   const parts = [`Tasks on ${store} · Node ${runtime.version}`];
   if (times !== undefined) parts.push(formatTimes(times));
-  if (calls !== undefined) parts.push(formatWork(calls));
+  if (calls !== undefined) parts.push(formatCalls(calls));
   if (parked !== undefined) parts.push(formatParked(parked));
   if (deaths !== undefined) parts.push(formatDeaths(deaths));
   return parts.join('\n\n');
 }
 
-function formatTimes({ operations, roundTrip, call, created, more, write, mostMore, foreign, gets }: TaskTimes): string {
+function formatTimes({
+  operations,
+  roundTrip,
+  call,
+  created,
+  more,
+  write,
+  mostMore,
+  foreign,
+  gets,
+}: TaskTimes): string {
   const goal = mostMore === undefined ? '' : verdict(more <= mostMore, `≤ ${ms(mostMore)} more`);
   const creating = [
     [`p50 of ${whole(operations)}`, 'answer', 'more', 'the store’s part', ''],
@@ -174,6 +152,19 @@ function formatTimes({ operations, roundTrip, call, created, more, write, mostMo
   return `${formatTable(creating)}\n\n${formatTable(asking)}`;
 }
 
+function formatCalls({ slices, rows }: TaskCalls): string {
+  const percent = (value: number): string => `${(value * 100).toFixed(1)} %`;
+  const lines = rows.map(({ title, cpuUs, ratio: { median, quartiles } }, n) => [
+    title,
+    cpuUs.toFixed(1),
+    n === 0 ? '' : percent(median),
+    n === 0 ? '' : quartiles.map(percent).join(' to '),
+    n === 1 ? verdict(median <= 1.02, '≤ 102 %') : '',
+  ]);
+  const head = [`a call that is no task, ${whole(slices)} slices`, 'CPU µs', 'of the first', 'quartiles', ''];
+  return formatTable([head, ...lines]);
+}
+
 function formatParked({ rows, restartedMs }: Parked): string {
   const lines = rows.map(({ tasks, bytes, each }) => [
     `${whole(tasks)} parked tasks`,
@@ -184,23 +175,22 @@ function formatParked({ rows, restartedMs }: Parked): string {
   return `${formatTable([['', 'heap and buffers', ''], ...lines])}\n\n${restarted}`;
 }
 
-function formatDeaths({ tasks, firstS, lastS, before, during, beside }: TaskDeaths): string {
-  const row = (title: string, { calls, p50, p99, longest }: CallTimes, goal = ''): string[] => [
+function formatDeaths({ tasks, firstS, lastS, before, during }: TaskDeaths): string {
+  const row = (title: string, { calls, windows, p50, p99, longest }: CallTimes, goal: string): string[] => [
     title,
     whole(calls),
+    whole(windows),
     tenths(p50),
     tenths(p99),
     tenths(longest),
     goal,
   ];
-  const reached = (found: CallTimes): string =>
-    verdict(found.p99 < 2 * before.p99, `p99 ${(found.p99 / before.p99).toFixed(2)} × the first, < 2 ×`);
+  const times = during.p99 / before.p99;
   const title = `An instance is killed: its ${whole(tasks)} tasks end at another ${firstS.toFixed(1)} to ${lastS.toFixed(1)} s later`;
   const lines = [
-    ['calls of other clients there', 'calls', 'p50', 'p99', 'longest', ''],
-    row('before', before),
-    row('during the take-over', during, reached(during)),
-    row('… within 50 ms of an end', beside, reached(beside)),
+    ['calls of other clients there', 'calls', 'windows', 'p50', 'p99', 'longest', ''],
+    row('before', before, ''),
+    row('while tasks are taken over', during, verdict(times < 2, `p99 ${times.toFixed(2)} ×, < 2 ×`)),
   ];
   return `${title}\n\n${formatTable(lines)}`;
 }

@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import { McpServer, inputRequired } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import { withWatchedRecords } from '../../test/kit/watched-records.mjs';
@@ -6,12 +7,12 @@ import { serve } from './serve.mjs';
 // One instance with tasks. BENCH_STORE: the URL of its store; BENCH_NOTES: it notes how long the store takes.
 const dist = process.env.BENCH_DIST ?? new URL('../../dist/index.js', import.meta.url).href;
 const { createMcpEndpoint } = await import(dist);
-const { task } = await import(new URL('tasks/index.js', dist).href);
+const { task } = await import(join(dirname(dist), 'tasks/index.js'));
 const options = JSON.parse(process.env.BENCH_OPTIONS ?? '{}');
 
 const url = process.env.BENCH_STORE ?? '';
 const kind = url.slice(0, url.indexOf(':'));
-const { [kind]: open } = await import(new URL(`stores/${kind}/index.js`, dist).href);
+const { [kind]: open } = await import(join(dirname(dist), `stores/${kind}/index.js`));
 const opened = open(kind === 'sqlite' ? url.slice('sqlite:'.length) : url);
 
 const notes = { create: [], read: [], end: [] };
