@@ -3,7 +3,8 @@
  * The tasks that are asked for belong to another instance.
  */
 import type { Runtime } from './runtimes.ts';
-import type { ServerProcess } from './server-process.ts';
+import { recordAnswer } from './requests.ts';
+import { ServerProcess } from './server-process.ts';
 import { percentile } from './statistics.ts';
 import type { StoreKind } from './store-servers.ts';
 import { callOf, createTasks, getOf, Repeated, startInstance } from './task-client.ts';
@@ -21,6 +22,8 @@ export interface TaskTimes {
   readonly write: number;
   /** Most of `more`. */
   readonly mostMore: number | undefined;
+  /** Bare `node:http` with the bytes of an answer to `tasks/get`. */
+  readonly bare: number;
   /** `tasks/get` with an id of another user, for which the store is not asked. */
   readonly foreign: number;
   readonly gets: readonly GetTimes[];
@@ -45,6 +48,7 @@ interface Note {
 /** Handlers of created tasks wait, so that none ends while others are created. They are released after so many. */
 const CHUNK = 100;
 const BODY = 'x'.repeat(200_000);
+const WORKING = '"status":"working"';
 
 export async function measureTimes(
   runtime: Runtime,
@@ -60,6 +64,7 @@ export async function measureTimes(
     { title: '… with arguments of 200 kB', tool: 'hold', text: BODY },
   ];
   const requests: Repeated[] = [];
+  const servers = [owner, server];
   const open = async (...given: Parameters<typeof Repeated.open>): Promise<Repeated> => {
     const request = await Repeated.open(...given);
     requests.push(request);
@@ -69,12 +74,17 @@ export async function measureTimes(
     const gets: Repeated[] = [];
     for (const { tool, text } of kinds) {
       const id = await createTasks(owner.port, tool, 1, text);
-      gets.push(await open(getOf(server.port, id), '"status":"working"'));
+      gets.push(await open(getOf(server.port, id), WORKING));
     }
+    const load = getOf(server.port, await createTasks(owner.port, 'hold', 1));
+    const env = { BENCH_ANSWER: JSON.stringify(await recordAnswer(load)) };
+    const plain = await ServerProcess.start(runtime, { script: 'bare.mjs', env });
+    servers.push(plain);
+    const bare = await open({ ...load, port: plain.port }, WORKING);
     const call = await open(callOf(server.port, 'echo', 'hello'), '"text":"hello"');
     const created = await open(callOf(server.port, 'hold'), '"resultType":"task"');
     const foreign = await open(getOf(server.port, `${'a'.repeat(16)}.${'b'.repeat(22)}`), '-32602');
-    const turns = new Turns(server, { call, created, foreign }, gets);
+    const turns = new Turns(server, { call, created, bare, foreign }, gets);
     await turns.run(CHUNK);
     turns.forget();
     for (let done = 0; done < operations; done += CHUNK) {
@@ -84,16 +94,16 @@ export async function measureTimes(
     return timesOf(turns, kinds, kind, operations);
   } finally {
     for (const request of requests) request.close();
-    await Promise.all([owner.stop(), server.stop()]);
+    await Promise.all(servers.map((each) => each.stop()));
   }
 }
 
-type Plain = 'call' | 'created' | 'foreign';
+type Plain = 'call' | 'created' | 'bare' | 'foreign';
 
 /** Each request in turn, and what the store took for it. The order rotates. */
 class Turns {
   readonly roundTrip: number[] = [];
-  readonly plain: Record<Plain, number[]> = { call: [], created: [], foreign: [] };
+  readonly plain: Record<Plain, number[]> = { call: [], created: [], bare: [], foreign: [] };
   readonly write: number[] = [];
   readonly get: number[][];
   readonly read: number[][];
@@ -110,7 +120,7 @@ class Turns {
     const sent = (request: Repeated, found: number[] | undefined): Promise<void> => timed(() => request.send(), found);
     this.#steps = [
       ask,
-      ...(['call', 'created', 'foreign'] as const).map((name) => () => sent(plain[name], this.plain[name])),
+      ...(['call', 'created', 'bare', 'foreign'] as const).map((name) => () => sent(plain[name], this.plain[name])),
       ...gets.map((request, n) => async () => {
         await sent(request, this.get[n]);
         this.#reads.push(n);
@@ -173,6 +183,7 @@ function timesOf(
     more: difference(plain.created, plain.call),
     write: median(write),
     mostMore: goals[kind],
+    bare: median(plain.bare),
     foreign: median(plain.foreign),
     gets: kinds.map(({ title }, n) => ({
       title,

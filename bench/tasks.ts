@@ -127,6 +127,7 @@ function formatTimes({
   more,
   write,
   mostMore,
+  bare,
   foreign,
   gets,
 }: TaskTimes): string {
@@ -139,6 +140,7 @@ function formatTimes({
   ];
   const asking = [
     ['tasks/get', 'answer', 'more', 'the read', 'beyond it', ''],
+    ['bare node:http, the same answer', ms(bare), '', '', '', ''],
     ['an id of another user', ms(foreign), '', '', '', ''],
     ...gets.map(({ title, get, read, beyond, more: than }, n) => [
       title,

@@ -1,9 +1,9 @@
 /** `endpoint.tasks`: the tasks of the deployment, for the application. */
 import { optionsContradict } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { readBody, readOutcome } from '../tasks/task-record.ts';
+import { readOutcome, readSettings } from '../tasks/task-record.ts';
 import type { Tasks } from '../tasks/tasks.ts';
-import { type DetailedTask, detailedTask } from '../tasks/wire-shapes.ts';
+import { type DetailedTask, detailedTask, livingTask } from '../tasks/wire-shapes.ts';
 import type { CoreLoader } from './core-loader.ts';
 import type { EndpointTaskParts } from './task-parts.ts';
 
@@ -53,9 +53,9 @@ export function endpointTasks(parts: EndpointTaskParts | undefined, loader: Core
       const group = user === undefined ? undefined : await store.group(user);
       const { records, nextCursor } = await store.records.list(limit, cursor, group);
       const found = records.flatMap((record) => {
-        const kept = readBody(record.body);
-        const task = kept && detailedTask(record.id, { record, kept });
-        return task === undefined ? [] : [{ ...task, tool: kept?.tool ?? '', user: record.user ?? undefined }];
+        const settings = readSettings(record.body);
+        if (settings === undefined) return [];
+        return [{ ...livingTask(record, settings), tool: settings.tool, user: record.user ?? undefined }];
       });
       return { tasks: found, ...(nextCursor !== undefined && { nextCursor }) };
     },
@@ -65,7 +65,7 @@ export function endpointTasks(parts: EndpointTaskParts | undefined, loader: Core
       const task = found && detailedTask(taskId, found);
       if (found === undefined || task === undefined) return undefined;
       if (!('record' in found)) return { ...task, tool: readOutcome(found.outcome)?.tool ?? '', user: undefined };
-      return { ...task, tool: found.kept.tool, user: found.record.user ?? undefined };
+      return { ...task, tool: found.settings.tool, user: found.record.user ?? undefined };
     },
     cancel: async (taskId) => (await opened()).end(taskId, { status: 'cancelled' }),
     complete: async (taskId, result) => {

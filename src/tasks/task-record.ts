@@ -46,7 +46,9 @@ export interface GivenSettings extends Partial<Pick<TaskSettings, 'ttlMs' | 'kee
   readonly maxAttempts: number;
 }
 
+/** What is before the call in its record. */
 export interface TaskSettings {
+  readonly tool: string;
   /** Whether its handler may run again after a crash; `undefined`: as the hints of its tool say. */
   readonly resume: boolean | undefined;
   readonly ttlMs: number;
@@ -57,7 +59,6 @@ export interface TaskSettings {
 
 /** The call, as the next instance needs it. It holds no token and no credential. */
 export interface KeptTask extends TaskSettings {
-  readonly tool: string;
   readonly request: RpcRequest;
   readonly version: string;
   readonly fields: Omit<RequestFields, 'user' | 'address' | 'canonicalHeaders'>;
@@ -83,9 +84,9 @@ export function readBody(body: string): KeptTask | undefined {
 const REQUEST = ',"request":';
 
 /** What is before the request, which may be long. In a string each quote has a backslash. */
-export function readSettings(body: string): (TaskSettings & Pick<KeptTask, 'tool'>) | undefined {
+export function readSettings(body: string): TaskSettings | undefined {
   const kept = parsed(`${body.slice(0, Math.max(0, body.indexOf(REQUEST)))}}`);
-  return isObject(kept) && kept['v'] === VERSION ? (kept as unknown as KeptTask) : undefined;
+  return isObject(kept) && kept['v'] === VERSION ? (kept as unknown as TaskSettings) : undefined;
 }
 
 function parsed(text: string): unknown {

@@ -66,7 +66,7 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly launched: Launched | undefined;
   readonly handler = new RunHandler();
   readonly #host: RunHost;
-  #aborts: AbortController | undefined = undefined;
+  readonly #abort = new AbortController();
   #state: RunState = 'direct';
   #task: OwnTask | undefined = undefined;
   #starting: Promise<void> | undefined = undefined;
@@ -113,9 +113,6 @@ export class TaskRun extends RunSink implements RequestLife {
     return this.#state === 'running' ? this.#task : undefined;
   }
 
-  get #abort(): AbortController {
-    return (this.#aborts ??= new AbortController());
-  }
   /** Aborts when the run must end. */
   get signal(): AbortSignal {
     return this.#abort.signal;

@@ -24,9 +24,11 @@ import {
   outcomeText,
   readBody,
   readOutcome,
+  readSettings,
   reasonOf,
   type TaskEnd,
   type TaskOutcome,
+  type TaskSettings,
 } from './task-record.ts';
 
 /** A result, with what is kept beside it. */
@@ -57,9 +59,26 @@ export interface TaskKey {
 }
 
 /** A task whose record lives. */
-export interface LivingTask {
+export class LivingTask {
   readonly record: StoredRecord;
-  readonly kept: KeptTask;
+  readonly settings: TaskSettings;
+  #kept: KeptTask | undefined = undefined;
+
+  /** Throws `TASK_UNREADABLE`. */
+  constructor(record: StoredRecord) {
+    this.record = record;
+    this.settings = readable(readSettings(record.body));
+  }
+
+  /** The whole call, which may be long. A client that asks for the task does not need it. */
+  get kept(): KeptTask {
+    return (this.#kept ??= readable(readBody(this.record.body)));
+  }
+}
+
+function readable<T>(found: T | undefined): T {
+  if (found === undefined) throw taskUnreadable();
+  return found;
 }
 
 export type FoundTask = LivingTask | EndedRecord;
@@ -168,9 +187,7 @@ export class TaskStore {
     const record = await this.records.read(id);
     if (record === undefined) return undefined;
     if (isEnded(record)) return record.outcome === '' ? undefined : record;
-    const kept = readBody(record.body);
-    if (kept === undefined) throw taskUnreadable();
-    return { record, kept };
+    return new LivingTask(record);
   }
 
   /**

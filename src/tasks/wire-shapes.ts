@@ -1,7 +1,8 @@
 /** Tasks on the wire: `CreateTaskResult` and `DetailedTask` of `io.modelcontextprotocol/tasks` (SEP-2663). */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { type KeptTask, MESSAGE_FIELD, openQuestions, readOutcome, type TaskOutcome } from './task-record.ts';
-import type { FoundTask, LivingTask } from './task-store.ts';
+import type { StoredRecord } from '../stores/store.ts';
+import { MESSAGE_FIELD, openQuestions, readOutcome, type TaskOutcome, type TaskSettings } from './task-record.ts';
+import type { FoundTask } from './task-store.ts';
 
 /** A task as `tasks/get` answers it. */
 export interface DetailedTask {
@@ -18,10 +19,12 @@ export interface DetailedTask {
   readonly error?: unknown;
 }
 
+type Times = Pick<TaskSettings, 'ttlMs' | 'pollIntervalMs'>;
+
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** A task as it is created. */
-export const newTask = (id: string, { ttlMs, pollIntervalMs }: KeptTask, createdAt: number): DetailedTask => ({
+export const newTask = (id: string, { ttlMs, pollIntervalMs }: Times, createdAt: number): DetailedTask => ({
   taskId: id,
   status: 'working',
   createdAt: iso(createdAt),
@@ -38,12 +41,12 @@ export function createdTask(task: DetailedTask, requestId: RequestId): string {
 
 /** `undefined`: another build has written its outcome. */
 export function detailedTask(id: string, found: FoundTask): DetailedTask | undefined {
-  if ('record' in found) return livingTask(found);
+  if ('record' in found) return livingTask(found.record, found.settings);
   const outcome = readOutcome(found.outcome);
   return outcome && endedTask(id, outcome);
 }
 
-function livingTask({ record, kept }: LivingTask): DetailedTask {
+export function livingTask(record: StoredRecord, { ttlMs, pollIntervalMs }: Times): DetailedTask {
   const { id, fields, createdAt, stamp } = record;
   const open = openQuestions(fields);
   const asks = Object.keys(open).length > 0;
@@ -54,8 +57,8 @@ function livingTask({ record, kept }: LivingTask): DetailedTask {
     ...(message !== undefined && { statusMessage: message }),
     createdAt: iso(createdAt),
     lastUpdatedAt: iso(stamp),
-    ttlMs: kept.ttlMs,
-    pollIntervalMs: kept.pollIntervalMs,
+    ttlMs,
+    pollIntervalMs,
     ...(asks && { inputRequests: open }),
   };
 }
