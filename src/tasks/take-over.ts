@@ -11,6 +11,7 @@
  */
 import { ownerLost, rpcError, type SojournError, storeAway, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
+import { elapse } from '../options/system.ts';
 import { sessionHash } from '../shown.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
@@ -25,8 +26,10 @@ import type { ClaimedTask, Tasks } from './tasks.ts';
 
 const SWEEP_MS = 5_000;
 const PAGE = 100;
-/** Tasks that are looked at together. */
-const AT_ONCE = 16;
+/** Tasks that are looked at together. The handlers of more would run in one turn, and all other requests wait for it. */
+const AT_ONCE = 2;
+/** Between two of them, so that requests come between. */
+const PAUSE_MS = 2;
 /** The lease of one owner is not read again within this time. */
 const ALIVE_MS = 500;
 const OWNERS = 1_000;
@@ -133,6 +136,8 @@ export class TakeOver {
   /** The head is written last: until then the task has not been run, whatever becomes of this instance. */
   async #continue({ record: seen, kept }: LivingTask, before: TaskHead): Promise<void> {
     const tasks = this.#tasks;
+    // A claim would be given back, and be tried again by each sweep.
+    if (!tasks.hasPlace(seen.user)) return;
     const isLost = before.state === 'running';
     const head: TaskHead = { ...before, state: 'running', attempt: before.attempt + (isLost ? 1 : 0) };
     const { id, epoch, owner } = seen;
@@ -250,7 +255,11 @@ export class TakeOver {
         const { records, nextCursor } = await this.#store.tasks.due(PAGE, cursor);
         const left = records.values();
         const some = async (): Promise<void> => {
-          for (const due of left) await (due.expired ? this.#expire(due) : this.#consider(due.id));
+          for (const due of left) {
+            if (this.#tasks.stopped) return;
+            await (due.expired ? this.#expire(due) : this.#consider(due.id));
+            await elapse(this.#tasks.options.timeProvider, PAUSE_MS);
+          }
         };
         await Promise.all(Array.from({ length: AT_ONCE }, some));
         if (nextCursor === undefined || !this.#tasks.takes) break;

@@ -98,6 +98,11 @@ export class Tasks implements RunHost, OwnTaskHost {
     return !this.#isDraining && this.lease.valid && this.#places.used < this.#places.size;
   }
 
+  /** Whether a task of this user may run here. */
+  hasPlace(user: string | null): boolean {
+    return this.takes && !this.#places.isOver(shareKey(user ?? undefined), 1);
+  }
+
   /** Handlers of tasks that run here, and how many may. */
   get places(): Pick<Budget, 'used' | 'size'> {
     return this.#places;

@@ -70,6 +70,26 @@ test('a build that lacks the tool fails no task: with hints it leaves it alone, 
   }
 });
 
+test('a task whose callers have no place at an instance is not claimed there', async () => {
+  const places = (by: string) => ({ tasks: { limits: { running: by === 'a' ? 8 : 2 } } });
+  const { a, b, runs, ran, lose } = await open({ resume: true }, places);
+  const ids = [await a.client.start('hold'), await a.client.start('hold')];
+  await ran(1);
+  await lose();
+  const look = () => Promise.all(ids.map((id) => b.client.get(id)));
+  const claims = () => b.store.calls.filter(({ call }) => call === 'tasks.claim').length;
+  await until(async () => (await look()) && runs.length === 3, { timeoutMs: 20_000 });
+  const reads = () => b.store.calls.filter(({ call }) => call === 'tasks.read').length;
+  // Each look reads both tasks twice: for its client, and to see whether the task can continue.
+  for (const until = reads() + 40; reads() < until; ) await look();
+  expect(claims()).toBe(1);
+  (await ran(2)).answer('the first');
+  await until(async () => (await look()) && runs.length === 4, { timeoutMs: 20_000 });
+  expect(claims()).toBe(2);
+  (await ran(3)).answer('the second');
+  for (const id of ids) expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
+});
+
 test('the last two answers come at two instances: the handler gets both, once', async () => {
   const { a, b, runs } = await open();
   const id = await a.client.start('asks');
