@@ -100,7 +100,7 @@ export async function measureTimes(
 
 type Plain = 'call' | 'created' | 'bare' | 'foreign';
 
-/** Each request in turn, and what the store took for it. The order rotates. */
+/** Each request in turn, and what the store took for it. Each turn has another order. */
 class Turns {
   readonly roundTrip: number[] = [];
   readonly plain: Record<Plain, number[]> = { call: [], created: [], bare: [], foreign: [] };
@@ -132,7 +132,8 @@ class Turns {
     await this.#server.ask('notes');
     this.#reads = [];
     for (let turn = 0; turn < count; turn++) {
-      for (let n = 0; n < this.#steps.length; n++) await this.#steps[(turn + n) % this.#steps.length]?.();
+      // What a request leaves behind is the next one's.
+      for (const step of shuffled(this.#steps)) await step();
     }
     const { create, read } = await this.#server.ask<Record<'create' | 'read', Note[]>>('notes');
     if (create.length !== count || read.length !== this.#reads.length)
@@ -148,6 +149,11 @@ class Turns {
     for (const list of [this.roundTrip, this.write, ...Object.values(this.plain), ...this.get, ...this.read])
       list.length = 0;
   }
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  const places = items.map((item) => ({ item, at: Math.random() }));
+  return places.toSorted((a, b) => a.at - b.at).map(({ item }) => item);
 }
 
 async function timed(run: () => Promise<unknown>, found: number[] | undefined): Promise<void> {
