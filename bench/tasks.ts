@@ -30,6 +30,7 @@ export interface TasksReport {
 }
 
 interface Parked {
+  /** `each`: what each task added since the row before. */
   readonly rows: ReadonlyArray<{ readonly tasks: number; readonly bytes: number; readonly each: number }>;
   /** ms from the start of another process to its answer about one of them. */
   readonly restartedMs: number;
@@ -63,7 +64,8 @@ export async function measureTasks(
   };
 }
 
-const WARM = 2_000;
+/** Until then caches and buffers fill. */
+const WARM = 10_000;
 
 async function measureParked(
   runtime: Runtime,
@@ -80,14 +82,16 @@ async function measureParked(
   const rows: Array<Parked['rows'][number]> = [];
   try {
     await createTasks(server.port, 'asks', WARM);
-    const empty = await used();
-    for (const count of [Math.ceil(tasks / 10), tasks]) {
+    let last = { tasks: 0, bytes: await used(), each: 0 };
+    rows.push(last);
+    for (const count of [tasks / 10, tasks / 2, tasks].map(Math.ceil)) {
       progress(`${String(count)} tasks park`);
-      id = await createTasks(server.port, 'asks', count - (rows.at(-1)?.tasks ?? 0));
+      const more = count - last.tasks;
+      id = await createTasks(server.port, 'asks', more);
       const bytes = await used();
-      rows.push({ tasks: count, bytes, each: (bytes - empty) / count });
+      last = { tasks: count, bytes, each: (bytes - last.bytes) / more };
+      rows.push(last);
     }
-    rows.unshift({ tasks: 0, bytes: empty, each: 0 });
   } finally {
     await server.stop();
   }
@@ -171,7 +175,7 @@ function formatParked({ rows, restartedMs }: Parked): string {
   const lines = rows.map(({ tasks, bytes, each }) => [
     `${whole(tasks)} parked tasks`,
     `${(bytes / 1e6).toFixed(2)} MB`,
-    tasks === 0 ? '' : `${each.toFixed(1)} B each`,
+    tasks === 0 ? '' : `${each.toFixed(0)} B for each more`,
   ]);
   const restarted = `  another process answers about one of them ${whole(restartedMs)} ms after its start`;
   return `${formatTable([['', 'heap and buffers', ''], ...lines])}\n\n${restarted}`;
