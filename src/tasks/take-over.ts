@@ -26,7 +26,7 @@ import type { ClaimedTask, Tasks } from './tasks.ts';
 
 const SWEEP_MS = 5_000;
 const PAGE = 100;
-/** Tasks that are looked at together. The handlers of more would run in one turn, and all other requests wait for it. */
+/** Tasks that are looked at together: the handlers of more would run in one turn, and other requests wait for it. */
 const AT_ONCE = 2;
 /** Between two of them, so that requests come between. */
 const PAUSE_MS = 2;
