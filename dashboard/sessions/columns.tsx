@@ -18,10 +18,11 @@ export const statusText = (status: SessionRow['status']): string => (status === 
 
 const known = (value: number | undefined): number => value ?? -1;
 
+/** The GET stream, and how many answers are open. The column has room for seven characters. */
 function streamsText({ getStream, posts = 0 }: SessionRow): string {
   if (getStream === undefined) return NONE;
-  const parts = [getStream ? 'GET' : '', posts > 0 ? `${posts} POST` : ''].filter(Boolean);
-  return parts.join(', ') || 'none';
+  if (!getStream) return posts > 0 ? `${posts} POST` : 'none';
+  return posts > 0 ? `GET +${posts}` : 'GET';
 }
 
 export const COLUMNS: readonly Column<SessionRow>[] = [
