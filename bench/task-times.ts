@@ -1,5 +1,5 @@
 /**
- * What it takes to create a task and to ask for one, over loopback HTTP, one request at a time. All requests take turns.
+ * What it takes to create a task, to ask for one, and to run a call once, over loopback HTTP, one request at a time. All requests take turns.
  * The tasks that are asked for belong to another instance.
  */
 import type { Runtime } from './runtimes.ts';
@@ -15,18 +15,25 @@ export interface TaskTimes {
   /** A round trip to the server of the store. */
   readonly roundTrip: number;
   readonly call: number;
-  readonly created: number;
-  /** The median of the differences between a created task and the call beside it. */
-  readonly more: number;
-  /** What the store takes to create the record. */
-  readonly write: number;
-  /** Most of `more`. */
-  readonly mostMore: number | undefined;
+  readonly created: StoredTimes;
+  /** A call of `once()` with a new key. */
+  readonly once: StoredTimes;
   /** Bare `node:http` with the bytes of an answer to `tasks/get`. */
   readonly bare: number;
   /** `tasks/get` with an id of another user, for which the store is not asked. */
   readonly foreign: number;
   readonly gets: readonly GetTimes[];
+}
+
+/** A call that is stored before it is answered. */
+interface StoredTimes {
+  readonly answer: number;
+  /** The median of the differences to the ordinary call beside it. */
+  readonly more: number;
+  /** What the store takes to create the record. */
+  readonly write: number;
+  /** Most of `more`. */
+  readonly mostMore: number | undefined;
 }
 
 export interface GetTimes {
@@ -83,8 +90,9 @@ export async function measureTimes(
     const bare = await open({ ...load, port: plain.port }, WORKING);
     const call = await open(callOf(server.port, 'echo', 'hello'), '"text":"hello"');
     const created = await open(callOf(server.port, 'hold'), '"resultType":"task"');
+    const once = await open(callOf(server.port, 'once', 'hello'), '"text":"hello"');
     const foreign = await open(getOf(server.port, `${'a'.repeat(16)}.${'b'.repeat(22)}`), '-32602');
-    const turns = new Turns(server, { call, created, bare, foreign }, gets);
+    const turns = new Turns(server, { call, created, once, bare, foreign }, gets);
     await turns.run(CHUNK);
     turns.forget();
     for (let done = 0; done < operations; done += CHUNK) {
@@ -98,13 +106,15 @@ export async function measureTimes(
   }
 }
 
-type Plain = 'call' | 'created' | 'bare' | 'foreign';
+const PLAIN = ['call', 'created', 'once', 'bare', 'foreign'] as const;
+type Plain = (typeof PLAIN)[number];
 
 /** Each request in turn, and what the store took for it. Each turn has another order. */
 class Turns {
   readonly roundTrip: number[] = [];
-  readonly plain: Record<Plain, number[]> = { call: [], created: [], bare: [], foreign: [] };
+  readonly plain: Record<Plain, number[]> = { call: [], created: [], once: [], bare: [], foreign: [] };
   readonly write: number[] = [];
+  readonly onceWrite: number[] = [];
   readonly get: number[][];
   readonly read: number[][];
   readonly #server: ServerProcess;
@@ -120,7 +130,7 @@ class Turns {
     const sent = (request: Repeated, found: number[] | undefined): Promise<void> => timed(() => request.send(), found);
     this.#steps = [
       ask,
-      ...(['call', 'created', 'bare', 'foreign'] as const).map((name) => () => sent(plain[name], this.plain[name])),
+      ...PLAIN.map((name) => () => sent(plain[name], this.plain[name])),
       ...gets.map((request, n) => async () => {
         await sent(request, this.get[n]);
         this.#reads.push(n);
@@ -135,18 +145,27 @@ class Turns {
       // What a request leaves behind is the next one's.
       for (const step of shuffled(this.#steps)) await step();
     }
-    const { create, read } = await this.#server.ask<Record<'create' | 'read', Note[]>>('notes');
-    if (create.length !== count || read.length !== this.#reads.length)
+    const { create, read, onceCreate } =
+      await this.#server.ask<Record<'create' | 'read' | 'onceCreate', Note[]>>('notes');
+    if (create.length !== count || onceCreate.length !== count || read.length !== this.#reads.length)
       throw new Error(
         `${String(create.length)} tasks were stored and ${String(read.length)} read in ${String(count)} turns`,
       );
     this.write.push(...create.map(({ ms }) => ms));
+    this.onceWrite.push(...onceCreate.map(({ ms }) => ms));
     read.forEach(({ ms }, n) => this.read[this.#reads[n] ?? 0]?.push(ms));
     await this.#server.ask('release');
   }
 
   forget(): void {
-    for (const list of [this.roundTrip, this.write, ...Object.values(this.plain), ...this.get, ...this.read])
+    for (const list of [
+      this.roundTrip,
+      this.write,
+      this.onceWrite,
+      ...Object.values(this.plain),
+      ...this.get,
+      ...this.read,
+    ])
       list.length = 0;
   }
 }
@@ -173,7 +192,7 @@ const difference = (of: readonly number[], less: readonly number[]): number =>
   median(of.map((ms, n) => ms - (less[n] ?? Number.NaN)));
 
 function timesOf(
-  { roundTrip, plain, write, get, read }: Turns,
+  { roundTrip, plain, write, onceWrite, get, read }: Turns,
   kinds: ReadonlyArray<{ readonly title: string }>,
   kind: StoreKind,
   operations: number,
@@ -181,14 +200,19 @@ function timesOf(
   const [first = []] = get;
   const trip = median(roundTrip);
   const goals: Partial<Record<StoreKind, number>> = { sqlite: 0.3, redis: 2 * trip + 0.2 };
+  const onceGoals: Partial<Record<StoreKind, number>> = { sqlite: 0.15, redis: 0.4, postgres: 0.8 };
+  const stored = (of: readonly number[], writes: readonly number[], mostMore: number | undefined): StoredTimes => ({
+    answer: median(of),
+    more: difference(of, plain.call),
+    write: median(writes),
+    mostMore,
+  });
   return {
     operations,
     roundTrip: trip,
     call: median(plain.call),
-    created: median(plain.created),
-    more: difference(plain.created, plain.call),
-    write: median(write),
-    mostMore: goals[kind],
+    created: stored(plain.created, write, goals[kind]),
+    once: stored(plain.once, onceWrite, onceGoals[kind]),
     bare: median(plain.bare),
     foreign: median(plain.foreign),
     gets: kinds.map(({ title }, n) => ({

@@ -123,24 +123,17 @@ export function formatTasks({ runtime, store, times, calls, parked, deaths }: Ta
   return parts.join('\n\n');
 }
 
-function formatTimes({
-  operations,
-  roundTrip,
-  call,
-  created,
-  more,
-  write,
-  mostMore,
-  bare,
-  foreign,
-  gets,
-}: TaskTimes): string {
-  const goal = mostMore === undefined ? '' : verdict(more <= mostMore, `≤ ${ms(mostMore)} more`);
+function formatTimes({ operations, roundTrip, call, created, once, bare, foreign, gets }: TaskTimes): string {
+  const stored = (title: string, { answer, more, write, mostMore }: TaskTimes['once']): string[] => {
+    const goal = mostMore === undefined ? '' : verdict(more <= mostMore, `≤ ${ms(mostMore)} more`);
+    return [title, ms(answer), ms(more), ms(write), goal];
+  };
   const creating = [
     [`p50 of ${whole(operations)}`, 'answer', 'more', 'the store’s part', ''],
     ['a round trip to the store', ms(roundTrip), '', '', ''],
     ['an ordinary call', ms(call), '', '', ''],
-    ['a call answered with a task', ms(created), ms(more), ms(write), goal],
+    stored('a call answered with a task', created),
+    stored('a call of once(), a new key', once),
   ];
   const asking = [
     ['tasks/get', 'answer', 'more', 'the read', 'beyond it', ''],

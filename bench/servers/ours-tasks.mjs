@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { McpServer, inputRequired } from '@modelcontextprotocol/server';
 import * as z from 'zod';
@@ -7,6 +8,7 @@ import { serve } from './serve.mjs';
 // One instance with tasks. BENCH_STORE: the URL of its store; BENCH_NOTES: it notes how long the store takes.
 const dist = process.env.BENCH_DIST ?? new URL('../../dist/index.js', import.meta.url).href;
 const { createMcpEndpoint } = await import(dist);
+const { once } = await import(join(dirname(dist), 'once/index.js'));
 const { task } = await import(join(dirname(dist), 'tasks/index.js'));
 const options = JSON.parse(process.env.BENCH_OPTIONS ?? '{}');
 
@@ -16,16 +18,17 @@ const { [kind]: open } = await import(join(dirname(dist), `stores/${kind}/index.
 const opened = open(kind === 'sqlite' ? url.slice('sqlite:'.length) : url);
 
 const notes = { create: [], read: [], end: [] };
-const begun = new Map();
-const noting = {
+const onceNotes = { create: [] };
+const noting = (into, begun = new Map()) => ({
   async before(name) {
     begun.set(name, performance.now());
   },
   async after(name) {
-    notes[name]?.push({ at: performance.timeOrigin + performance.now(), ms: performance.now() - begun.get(name) });
+    into[name]?.push({ at: performance.timeOrigin + performance.now(), ms: performance.now() - begun.get(name) });
   },
-};
-const store = process.env.BENCH_NOTES ? withWatchedRecords(opened, 'tasks', noting) : opened;
+});
+const watched = (kind, into, of) => withWatchedRecords(of, kind, noting(into));
+const store = process.env.BENCH_NOTES ? watched('once', onceNotes, watched('tasks', notes, opened)) : opened;
 
 const said = (text) => ({ content: [{ type: 'text', text }] });
 const text = z.object({ text: z.string().default('') });
@@ -52,6 +55,12 @@ const asks = () => inputRequired({ inputRequests: { sure: inputRequired.elicit(q
 function build(ctx) {
   const server = new McpServer({ name: 'bench', version: '1.0.0' }, { ...ctx?.serverOptions });
   server.registerTool('echo', { inputSchema: text }, (args) => said(args.text));
+  const key = () => randomUUID();
+  server.registerTool(
+    'once',
+    { inputSchema: text },
+    once((args) => said(args.text), { key, anonymous: 'shared' }),
+  );
   server.registerTool('hold', { inputSchema: text }, task(hold, { resume: true }));
   server.registerTool('steps', { inputSchema: text }, task(steps, { resume: true }));
   server.registerTool('asks', { inputSchema: text }, task(asks));
@@ -93,8 +102,9 @@ serve(createMcpEndpoint(build, { ...options, store, logger: false }).node, {
   ended: () => notes.end.length,
   /** Everything since the last time. */
   notes() {
-    const noted = { ...notes };
+    const noted = { ...notes, onceCreate: onceNotes.create };
     for (const name of Object.keys(notes)) notes[name] = [];
+    onceNotes.create = [];
     return noted;
   },
   /** Every handler that waits settles. Answers once their tasks have ended in the store. */
