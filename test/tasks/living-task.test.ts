@@ -18,8 +18,19 @@ const kept: KeptTask = {
 };
 
 const recordOf = (body: string): StoredRecord => ({
-  ...{ v: 1, id: 'group.name', epoch: 1, owner: 'o', user: null, head: 'running 1 1', fields: {} },
-  ...{ createdAt: 0, stamp: 0, expiresAt: null, dueAt: null, rung: 0, body },
+  v: 1,
+  id: 'group.name',
+  epoch: 1,
+  owner: 'o',
+  user: null,
+  head: 'running 1 1',
+  fields: {},
+  createdAt: 0,
+  stamp: 0,
+  expiresAt: null,
+  dueAt: null,
+  rung: 0,
+  body,
 });
 
 test('a client is shown a task whose call is not parsed for that', () => {

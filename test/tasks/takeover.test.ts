@@ -81,7 +81,7 @@ test('a task whose callers have no place at an instance is not claimed there', a
   await until(async () => (await look()) && runs.length === 3, { timeoutMs: 20_000 });
   const reads = () => b.store.calls.filter(({ call }) => call === 'tasks.read').length;
   // Each look reads both tasks twice: for its client, and to see whether the task can continue.
-  for (const until = reads() + 40; reads() < until; ) await look();
+  for (const until = reads() + 40; reads() < until;) await look();
   expect(claims()).toBe(1);
   (await ran(2)).answer('the first');
   await until(async () => (await look()) && runs.length === 4, { timeoutMs: 20_000 });
