@@ -1,14 +1,16 @@
-/** A map that forgets its oldest entries, so that what clients send cannot make it grow. */
+import { type Entry, EntryList, entryOf } from './entry-list.ts';
+
+/**
+ * A map that forgets its oldest entries, so that what clients send cannot make it grow. The order is a list, because the
+ * order of a `Map` is read with an iterator. That keeps each table which V8 has replaced since its last step, and
+ * everything that was in one: a map whose entries come and go below its bounds would hold them all.
+ */
 export class BoundedMap<Key, Value> {
   readonly #most: number;
   readonly #mostBytes: number;
   readonly #bytesOf: (value: Value) => number;
-  /** The oldest entry is first. */
-  readonly #entries = new Map<Key, Value>();
-  /** A new iterator would skip all entries that were deleted, one by one. */
-  #keys = this.#entries.keys();
-  /** The last key of `#keys`, while its entry is the oldest. */
-  #oldest: Key | undefined;
+  readonly #entries = new Map<Key, Entry<readonly [Key, Value]>>();
+  #order = new EntryList<readonly [Key, Value]>();
   #bytes = 0;
 
   /** `most`: how many entries are kept. `bytes`: how many bytes they may have together. */
@@ -28,50 +30,46 @@ export class BoundedMap<Key, Value> {
 
   /** The entry that is forgotten next. */
   get oldest(): Value | undefined {
-    if (this.#oldest === undefined) {
-      let next = this.#keys.next();
-      if (next.done === true) {
-        this.#keys = this.#entries.keys();
-        next = this.#keys.next();
-      }
-      if (next.done === true) return undefined;
-      this.#oldest = next.value;
-    }
-    return this.#entries.get(this.#oldest);
+    return this.#order.oldest?.[1];
   }
 
   /** Does not make the entry newer. */
   get(key: Key): Value | undefined {
-    return this.#entries.get(key);
+    return this.#entries.get(key)?.item[1];
   }
 
   /** The entry becomes the newest, so that entries in use are kept longest. */
   use(key: Key): Value | undefined {
-    const value = this.#entries.get(key);
-    if (value !== undefined) this.set(key, value);
-    return value;
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#order.add(entry);
+    return entry?.item[1];
   }
 
   /** The entry becomes the newest. */
   set(key: Key, value: Value): void {
     this.delete(key);
-    this.#entries.set(key, value);
+    const entry = entryOf([key, value] as const);
+    this.#entries.set(key, entry);
+    this.#order.add(entry);
     this.#bytes += this.#bytesOf(value);
-    while (this.#entries.size > this.#most || (this.#bytes > this.#mostBytes && this.#entries.size > 0))
-      if (this.oldest !== undefined) this.delete(this.#oldest as Key);
+    while (this.#entries.size > this.#most || this.#bytes > this.#mostBytes) {
+      const { oldest } = this.#order;
+      if (oldest === undefined) return;
+      this.delete(oldest[0]);
+    }
   }
 
   delete(key: Key): void {
-    const value = this.#entries.get(key);
-    if (value === undefined) return;
-    this.#bytes -= this.#bytesOf(value);
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#bytes -= this.#bytesOf(entry.item[1]);
     this.#entries.delete(key);
-    if (key === this.#oldest) this.#oldest = undefined;
+    this.#order.delete(entry);
   }
 
   clear(): void {
     this.#entries.clear();
-    this.#oldest = undefined;
+    this.#order = new EntryList();
     this.#bytes = 0;
   }
 }

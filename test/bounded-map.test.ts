@@ -1,6 +1,12 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { BoundedMap } from '../src/bounded-map.ts';
+import { until } from './kit/until.ts';
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
 
 test('forgets the oldest entry past its number, and a use makes an entry the newest', () => {
   const map = new BoundedMap<string, number>(2);
@@ -61,4 +67,23 @@ test('any operations keep it within its bounds, and it holds what a list of the 
       }
     }),
   );
+});
+
+test('what comes and goes below its bounds is not kept', async () => {
+  const map = new BoundedMap<number, object>(1_000);
+  const gone = Array.from({ length: 1_000 }, (_, key) => {
+    const value = {};
+    map.set(key, value);
+    map.delete(key - 1);
+    return new WeakRef(value);
+  });
+  map.delete(999);
+  await until(
+    () => {
+      gc();
+      return gone.every((value) => value.deref() === undefined);
+    },
+    { what: 'the values are collected' },
+  );
+  expect(map.size).toBe(0);
 });
