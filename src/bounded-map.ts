@@ -1,5 +1,10 @@
 import { type Entry, EntryList, entryOf } from './entry-list.ts';
 
+interface Kept<Key, Value> {
+  readonly key: Key;
+  readonly value: Value;
+}
+
 /**
  * A map that forgets its oldest entries, so that what clients send cannot make it grow. The order is a list, because the
  * order of a `Map` is read with an iterator. That keeps each table which V8 has replaced since its last step, and
@@ -9,8 +14,8 @@ export class BoundedMap<Key, Value> {
   readonly #most: number;
   readonly #mostBytes: number;
   readonly #bytesOf: (value: Value) => number;
-  readonly #entries = new Map<Key, Entry<readonly [Key, Value]>>();
-  #order = new EntryList<readonly [Key, Value]>();
+  readonly #entries = new Map<Key, Entry<Kept<Key, Value>>>();
+  #order = new EntryList<Kept<Key, Value>>();
   #bytes = 0;
 
   /** `most`: how many entries are kept. `bytes`: how many bytes they may have together. */
@@ -30,39 +35,39 @@ export class BoundedMap<Key, Value> {
 
   /** The entry that is forgotten next. */
   get oldest(): Value | undefined {
-    return this.#order.oldest?.[1];
+    return this.#order.oldest?.value;
   }
 
   /** Does not make the entry newer. */
   get(key: Key): Value | undefined {
-    return this.#entries.get(key)?.item[1];
+    return this.#entries.get(key)?.item.value;
   }
 
   /** The entry becomes the newest, so that entries in use are kept longest. */
   use(key: Key): Value | undefined {
     const entry = this.#entries.get(key);
     if (entry !== undefined) this.#order.add(entry);
-    return entry?.item[1];
+    return entry?.item.value;
   }
 
   /** The entry becomes the newest. */
   set(key: Key, value: Value): void {
     this.delete(key);
-    const entry = entryOf([key, value] as const);
+    const entry = entryOf({ key, value });
     this.#entries.set(key, entry);
     this.#order.add(entry);
     this.#bytes += this.#bytesOf(value);
     while (this.#entries.size > this.#most || this.#bytes > this.#mostBytes) {
       const { oldest } = this.#order;
       if (oldest === undefined) return;
-      this.delete(oldest[0]);
+      this.delete(oldest.key);
     }
   }
 
   delete(key: Key): void {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
-    this.#bytes -= this.#bytesOf(entry.item[1]);
+    this.#bytes -= this.#bytesOf(entry.item.value);
     this.#entries.delete(key);
     this.#order.delete(entry);
   }
