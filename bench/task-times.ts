@@ -1,6 +1,6 @@
 /**
- * What it takes to create a task, to ask for one, and to run a call once, over loopback HTTP, one request at a time. All requests take turns.
- * The tasks that are asked for belong to another instance.
+ * What it takes to create a task, to ask for one, and to run a call once, over loopback HTTP, one request at a time. All
+ * requests take turns. The tasks that are asked for belong to another instance.
  */
 import type { Runtime } from './runtimes.ts';
 import { recordAnswer } from './requests.ts';
