@@ -98,7 +98,9 @@ describeWithServer('redis', 'a session in Redis that loses one of its keys', (se
       }
       const client = await open();
       await drop(client, key);
-      expect(await REQUESTS.post(client, ''), `at its owner without ${key}`).toEqual(key === 'r' ? [404] : [200]);
+      // Its owner may learn it from a write of its own, while the request runs.
+      const possible = key === 'r' ? [[404], [200, 'session_ended', true]] : [[200]];
+      expect(possible, `at its owner without ${key}`).toContainEqual(await REQUESTS.post(client, ''));
     }
   });
 
