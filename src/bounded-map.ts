@@ -6,8 +6,8 @@ interface Kept<Key, Value> {
 }
 
 /**
- * A map that forgets its oldest entries, so that what clients send cannot make it grow. The order is a list, because the
- * order of a `Map` is read with an iterator. That keeps each table which V8 has replaced since its last step, and
+ * A map that forgets its oldest entries, so that what clients send cannot make it grow. The order is a list, because
+ * the order of a `Map` is read with an iterator. That keeps each table which V8 has replaced since its last step, and
  * everything that was in one: a map whose entries come and go below its bounds would hold them all.
  */
 export class BoundedMap<Key, Value> {
