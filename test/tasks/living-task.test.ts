@@ -3,6 +3,7 @@ import type { StoredRecord } from '../../src/stores/store.ts';
 import { bodyText, type KeptTask } from '../../src/tasks/task-record.ts';
 import { LivingTask } from '../../src/tasks/task-store.ts';
 import { detailedTask } from '../../src/tasks/wire-shapes.ts';
+import { plainRecord } from '../../src/testing/plain-record.ts';
 
 const kept: KeptTask = {
   ttlMs: 60_000,
@@ -17,21 +18,8 @@ const kept: KeptTask = {
   nonce: 'n',
 };
 
-const recordOf = (body: string): StoredRecord => ({
-  v: 1,
-  id: 'group.name',
-  epoch: 1,
-  owner: 'o',
-  user: null,
-  head: 'running 1 1',
-  fields: {},
-  createdAt: 0,
-  stamp: 0,
-  expiresAt: null,
-  dueAt: null,
-  rung: 0,
-  body,
-});
+const recordOf = (body: string): StoredRecord =>
+  plainRecord('group.name', { epoch: 1, owner: 'o' }, { head: 'running 1 1', body });
 
 test('a client is shown a task whose call is not parsed for that', () => {
   const body = bodyText(kept);
