@@ -98,7 +98,7 @@ describeWithServer('redis', 'a session in Redis that loses one of its keys', (se
       }
       const client = await open();
       await drop(client, key);
-      // Its owner may learn it from a write of its own, while the request runs.
+      // Its owner may learn it from another write, while the request runs.
       const possible = key === 'r' ? [[404], [200, 'session_ended', true]] : [[200]];
       expect(possible, `at its owner without ${key}`).toContainEqual(await REQUESTS.post(client, ''));
     }
