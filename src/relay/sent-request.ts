@@ -16,6 +16,7 @@ import {
   type RunningWork,
 } from '../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
+import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import type { McpHttpRequest } from '../types.ts';
 import type { Inbound } from '../inbound/inbound.ts';
 
@@ -74,15 +75,20 @@ export interface RequestFields extends Pick<RequestItem, 'method' | 'url' | 'abs
   readonly canonicalHeaders?: Map<string, string>;
 }
 
-/** A request whose client sent it to this instance. */
-export function fieldsOf(exchange: Exchange): {
+/** A request as it was sent, by its client or by an earlier one. */
+export interface CallRequest {
   readonly fields: RequestFields;
   readonly authInfo: AuthInfo | undefined;
-} {
+  readonly request: RpcRequest;
+  readonly version: string;
+}
+
+/** One whose client sent it to this instance. */
+export function callRequestOf(exchange: Exchange, request: RpcRequest, version: string): CallRequest {
   const { method, url, user, clientAddress: address, authInfo, canonicalHeaders } = exchange;
   const headers = exchange.headerFields();
   const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, address, canonicalHeaders };
-  return { fields, authInfo };
+  return { fields, authInfo, request, version };
 }
 
 /** The call that the request is part of: it knows whether a client still waits. */

@@ -11,7 +11,7 @@ import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { listedTools } from '../session/calls/listed-tool.ts';
 import type { TaskLauncher } from './task-launcher.ts';
-import { hasEnded, resultOf, shown } from './task-outcomes.ts';
+import { hasEnded, resultOf, shown, type TaskOutcomes } from './task-outcomes.ts';
 import type { TaskRun } from './task-run.ts';
 import type { DetailedTask } from './wire-shapes.ts';
 
@@ -40,8 +40,7 @@ export async function apart(of: ApartCall): Promise<unknown> {
   if (id === undefined && hasKey) throw new CallRefusal(taskToolUnknown(call.target ?? ''));
   if (id === undefined) return undefined;
   const user = call.source?.user;
-  const given = inputResponses(ctx);
-  if (given !== undefined) await launcher.outcomes.answer(id, user, given);
+  await passAnswers(launcher.outcomes, id, user, ctx);
   const found = await launcher.outcomes.wait(id, user, tellsId ? of.slowerThanMs : Infinity, signal);
   const task = shown(id, found);
   if (hasEnded(task)) return resultOf(task);
@@ -67,10 +66,16 @@ async function hasHandles({ launcher, call, ctx }: ApartCall): Promise<boolean> 
 /** Tools that had no `outputSchema` when they were listed. The server of a session takes many calls. */
 const withHandles = new WeakMap<object, Set<string>>();
 
-/** The answers of the client to what this call has asked. */
-export function inputResponses(ctx: unknown): unknown {
+/** The answers of the client to what this call has asked are for the task. */
+export async function passAnswers(
+  outcomes: TaskOutcomes,
+  id: string,
+  user: string | undefined,
+  ctx: unknown,
+): Promise<void> {
   const request = isObject(ctx) ? ctx['mcpReq'] : undefined;
-  return isObject(request) ? request['inputResponses'] : undefined;
+  const given = isObject(request) ? request['inputResponses'] : undefined;
+  if (given !== undefined) await outcomes.answer(id, user, given);
 }
 
 /** Asks the client what the task asks. */

@@ -1,7 +1,5 @@
 /** What tasks need of their instance, and what a run is made from. */
-import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import type { RequestFields } from '../relay/sent-request.ts';
+import type { CallRequest } from '../relay/sent-request.ts';
 import type { KeptTask } from './task-record.ts';
 
 export interface TaskInstance {
@@ -23,11 +21,7 @@ export interface TaskHints {
   mayRunTwice(task: TaskIdentity): Promise<boolean | undefined>;
 }
 
-export interface RunRequest {
-  readonly fields: RequestFields;
-  readonly authInfo: AuthInfo | undefined;
-  readonly request: RpcRequest;
-  readonly version: string;
+export interface RunRequest extends CallRequest {
   /** This instance calls itself for a call that is no task. */
   readonly launched?: Launched | undefined;
 }

@@ -4,7 +4,7 @@ import { SojournError, taskRequired } from '../errors.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
-import { inputResponses, questionsOf, STATUS_TOOL } from './apart.ts';
+import { passAnswers, questionsOf, STATUS_TOOL } from './apart.ts';
 import { TaskLauncher } from './task-launcher.ts';
 import { failed, hasEnded, resultOf, shown } from './task-outcomes.ts';
 import type { DetailedTask } from './wire-shapes.ts';
@@ -52,8 +52,7 @@ function present(): { readonly launcher: TaskLauncher; readonly user: string | u
 async function statusOf(id: string, ctx: unknown): Promise<unknown> {
   const { launcher, user } = present();
   const { outcomes } = launcher;
-  const given = inputResponses(ctx);
-  if (given !== undefined) await outcomes.answer(id, user, given);
+  await passAnswers(outcomes, id, user, ctx);
   const task = shown(id, await outcomes.wait(id, user, WAIT_MS, signalOf(ctx)));
   if (hasEnded(task)) return resultOf(task);
   return task.status === 'input_required' ? questionsOf(task) : working(task);

@@ -10,10 +10,9 @@ import type { AnswerSink } from '../../http/answer-sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../options/system.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { type RequestLife, SentRequest } from '../../relay/sent-request.ts';
+import { type CallRequest, type RequestLife, SentRequest } from '../../relay/sent-request.ts';
 import { toolsNamed } from '../../session/calls/listed-tool.ts';
 import { mayRepeat } from '../../session/calls/markers.ts';
-import type { CallRequest } from './resumable-answer.ts';
 
 const NOTHING = '{}';
 

@@ -10,7 +10,7 @@
  * none, and a GET brings another. Each message gets an event id, and is kept for the next client (`kept-messages.ts`).
  * A call that could not be recorded needs the client of its request, as without the option.
  */
-import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import type { RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import { attempt, errorJson, type LostForm } from '../../http/answer.ts';
 import { CALL_BYTES, shareKey } from '../../http/body.ts';
@@ -22,7 +22,7 @@ import type { HttpResponse } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { type RequestFields, type RequestLife, SentRequest } from '../../relay/sent-request.ts';
+import { type CallRequest, type RequestLife, SentRequest } from '../../relay/sent-request.ts';
 import { idOf, resumedId } from '../../session/streams/event-id.ts';
 import type { Fence } from '../../stores/store.ts';
 import { callKey } from './call-records.ts';
@@ -38,14 +38,6 @@ const STATES: Transitions<AnswerState> = {
   left: [],
   cancelled: [],
 };
-
-/** A request as it was sent, by its client or by an earlier one. */
-export interface CallRequest {
-  readonly fields: RequestFields;
-  readonly authInfo: AuthInfo | undefined;
-  readonly request: RpcRequest;
-  readonly version: string;
-}
 
 /** What a call needs of the calls of its instance. */
 export interface ResumableHost extends KeptMessagesHost {

@@ -16,13 +16,13 @@ import { Budget, type MemoryUse } from '../../budget.ts';
 import type { RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { fieldsOf } from '../../relay/sent-request.ts';
+import { type CallRequest, callRequestOf } from '../../relay/sent-request.ts';
 import type { OwnLease } from '../../session/ownership/session-ownership.ts';
 import type { Fence } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { CallRecords } from './call-records.ts';
 import { type CallPosition, firstPosition } from '../call-position.ts';
-import { type CallRequest, ResumableAnswer, type ResumableHost } from './resumable-answer.ts';
+import { ResumableAnswer, type ResumableHost } from './resumable-answer.ts';
 
 /** Calls that continue without a client, and how many of them a named user may have. Past it a cut cancels. */
 const CUT_CALLS = 1_000;
@@ -79,9 +79,7 @@ export class ResumableAnswers implements ResumableHost {
   open(exchange: Exchange, response: HttpResponse, request: RpcRequest, version: string): ResumableAnswer | undefined {
     const first = firstPosition(request, this.#given.random);
     if (first === undefined) return undefined;
-    // A spread would cost a microsecond.
-    const { fields, authInfo } = fieldsOf(exchange);
-    return new ResumableAnswer({ fields, authInfo, request, version }, first, this, { exchange, response });
+    return new ResumableAnswer(callRequestOf(exchange, request, version), first, this, { exchange, response });
   }
 
   /** Runs a lost call again that this instance has claimed. */

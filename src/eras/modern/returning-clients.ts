@@ -34,7 +34,7 @@ import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
 import { type CallPosition, parseCallPosition } from '../call-position.ts';
 import { type LostRequestServer, mayRunTwice } from './may-run-twice.ts';
 import type { ResumableAnswers } from './resumable-answers.ts';
-import type { CallRequest } from './resumable-answer.ts';
+import type { CallRequest } from '../../relay/sent-request.ts';
 
 /** Attempts to find a call whose owner changes at the same time: about a second in all. */
 const TRIES = 12;
