@@ -1,17 +1,7 @@
 import { posix, sep } from 'node:path';
 
-/** The files directly in `src/` besides `index.ts`, with the folder of `errors.ts`. Every folder may import them. */
-const LEAVES = new Set([
-  'bounded-map',
-  'budget',
-  'digest',
-  'entry-list',
-  'errors',
-  'or-undefined',
-  'shown',
-  'small-map',
-  'types',
-]);
+/** `base/` (containers, and how values are shown), and the files directly in `src/` besides `index.ts` with the folder of `errors.ts`. Every folder may import them. */
+const LEAVES = new Set(['base', 'errors', 'types']);
 
 /** Exports every error of the files in its folder. A list of their names would say nothing that they do not say. */
 const ALL_ERRORS = 'errors.ts';
@@ -150,8 +140,7 @@ function packageOf(specifier) {
 /** Why `from` (a path below `src/`) may not import `specifier`, or `undefined`. */
 function complaint(from, specifier) {
   const room = roomOf(from);
-  if (room === undefined)
-    return `src/${from} belongs into a folder: only ${[...LEAVES].map((leaf) => `${leaf}.ts`).join(', ')} are beside index.ts.`;
+  if (room === undefined) return `src/${from} belongs into a folder: only errors.ts and types.ts are beside index.ts.`;
   const allowed = MAY_IMPORT[room];
   if (!allowed) return `The room src/${room} has no row in scripts/lint/import-directions.mjs.`;
   if (specifier.startsWith('node:')) return undefined;
@@ -166,7 +155,7 @@ function complaint(from, specifier) {
   const [folder, within] = [from, target].map((path) => posix.dirname(path));
   if (NOT_WITHIN[folder]?.includes(within)) return `${folder} must not import ${within} ('${specifier}').`;
   if (to === room || to === 'leaf' || allowed.includes(to)) return undefined;
-  return `${room} must not import ${to ?? target} ('${specifier}'): it may import ${[...allowed, 'errors.ts', 'types.ts'].join(', ')}.`;
+  return `${room} must not import ${to ?? target} ('${specifier}'): it may import ${[...allowed, ...LEAVES].join(', ')}.`;
 }
 
 export const importDirections = {

@@ -3,7 +3,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server';
 import type { JWTPayload, JWTVerifyGetKey } from 'jose';
 import type { ResolvedJwt } from '../options/auth-options.ts';
-import { quoted } from '../shown.ts';
+import { quoted } from '../base/shown.ts';
 import type { AuthContext } from './context.ts';
 import { IssuerKeys, loadJose } from './issuer-keys.ts';
 

@@ -4,8 +4,8 @@
  * expiry.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { digestText } from '../digest.ts';
-import { BoundedMap } from '../bounded-map.ts';
+import { digestText } from '../base/digest.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
 import type { TimeProvider } from '../types.ts';
 
 /** A key that its authorization server withdraws is accepted for this long. */

@@ -4,7 +4,7 @@
 import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SojournError } from '../errors.ts';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 

@@ -6,7 +6,7 @@ import { hostname, userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { OrderSender } from '../endpoint/order-sender.ts';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import type { InstanceLease } from '../stores/store.ts';
 import { Failure } from './failure.ts';
 import { parseFlagValue } from './flag-value.ts';

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { SojournError } from '../errors.ts';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { codeOf, moduleInvalid, reason } from './failure.ts';
 
 /** Node parses the files of a module in less. */

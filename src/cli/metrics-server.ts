@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { digestOf, isBearer } from '../digest.ts';
+import { digestOf, isBearer } from '../base/digest.ts';
 import { isLoopback } from '../listen/exposed.ts';
 import { PROMETHEUS_TYPE } from '../observe/prometheus-text.ts';
 import { LOOPBACK_NAMES } from '../options/hosts.ts';

@@ -4,7 +4,7 @@ import { Notices } from '../observe/notices.ts';
 import { DEFAULTS } from '../options/table.ts';
 import { type EndpointStore, openEndpointStore } from '../endpoint/endpoint-store.ts';
 import type { Records, StoredRecord } from '../stores/store.ts';
-import { sessionHash } from '../shown.ts';
+import { sessionHash } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
 import { Failure, UsageError } from './failure.ts';
 import type { ChosenStore } from './store-url.ts';

@@ -3,7 +3,7 @@
  * Most secrets are hidden wherever they are. A secret that is written as a word is, `redis` or `password` for example,
  * may be a word of a sentence, a part of a name, or the scheme of the URL. It is hidden in URLs and fields.
  */
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 
 export interface UrlSecrets {
   /** What is between `//` and `@` of each server. */

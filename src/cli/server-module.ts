@@ -6,7 +6,7 @@ import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
 import { moduleInvalid } from './failure.ts';

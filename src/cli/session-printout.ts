@@ -9,7 +9,7 @@ import {
   type SessionSummary,
   summary,
 } from '../endpoint/sessions.ts';
-import { sessionHash } from '../shown.ts';
+import { sessionHash } from '../base/shown.ts';
 import type { EndedRecord, InstanceLease, StoredRecord } from '../stores/store.ts';
 
 const HEAD = ['ID', 'HASH', 'STATUS', 'CLIENT', 'VERSION', 'ACTIVE', 'USER'] as const;

@@ -3,7 +3,7 @@
  * not an instance and takes no lease, so it cannot claim a session: it orders the instance that has one (`orders.ts`).
  */
 import { SojournError } from '../errors.ts';
-import { sessionHash } from '../shown.ts';
+import { sessionHash } from '../base/shown.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isatty } from 'node:tty';

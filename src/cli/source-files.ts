@@ -11,7 +11,7 @@ import { relative, resolve, sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 
 /** Makes Node report each file that it loads as `{ 'watch:import': [url] }` or `{ 'watch:require': [path] }`. */
 export const REPORT_FILES = { WATCH_REPORT_DEPENDENCIES: '1' };

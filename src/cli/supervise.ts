@@ -3,7 +3,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
 import { tokenForWorkers } from './dashboard.ts';
 import { codeOf, Failure, reason } from './failure.ts';

@@ -12,7 +12,7 @@
  * A living instance whose mailbox was closed counts as lapsed until it has reopened the mailbox and renewed its lease.
  * Either the renewal is first, and the burial fails; or the instance finds its lease removed.
  */
-import { BoundedMap } from '../bounded-map.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Notices } from '../observe/notices.ts';
 import { RepeatedLines } from '../options/repeated-lines.ts';

@@ -11,9 +11,9 @@
  * lease, and takes the order within `RENEWALS` renewals of that stamp, some ten seconds. First: it keeps the nonces of
  * that time. An instance id is never used twice, so no order outlives the id that it was given to.
  */
-import { BoundedMap } from '../bounded-map.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
 import { RepeatedLines } from '../options/repeated-lines.ts';
-import { shown } from '../shown.ts';
+import { shown } from '../base/shown.ts';
 import type { InstanceStore } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 

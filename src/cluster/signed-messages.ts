@@ -14,7 +14,7 @@
  * What is refused is counted and not answered. The log has one line for each sender, and more after pauses that double.
  */
 import { isObject } from '../protocol/jsonrpc.ts';
-import { shown } from '../shown.ts';
+import { shown } from '../base/shown.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore, MaybePromise, OpenStore } from '../stores/store.ts';
 import { RepeatedLines } from '../options/repeated-lines.ts';
 import type { Logger } from '../types.ts';

@@ -19,7 +19,7 @@ import { isSdkServer, isSubclass, missingSeam, replacedMethod, type SdkServer } 
 import { failedCheck } from './self-check.ts';
 import type { ServingEndpoint } from './announcements.ts';
 import { SharedServer } from './shared-server.ts';
-import { versionsOf } from '../sdk/versions.ts';
+import { versionsOf } from '../sdk/sdk-version.ts';
 
 export class Definition implements HostedDefinition {
   readonly #shared: SharedServer;

@@ -1,5 +1,5 @@
 /** The keys that applications give to calls, for `once()` and `task()`. */
-import { digestText } from '../digest.ts';
+import { digestText } from '../base/digest.ts';
 import { onceKeyInvalid } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { McpServer, Server, ServerEventBus } from '@modelcontextprotocol/server';
-import { HookAuthorizer } from '../auth/authorizer.ts';
+import { HookAuthorizer } from '../auth/hook-authorizer.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import type { Authenticator } from '../auth/context.ts';
 import { WellKnown } from '../auth/well-known.ts';
@@ -43,7 +43,7 @@ import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
 import { drainOrderHandler, takeDrainOrders } from './drain-orders.ts';
 import { EndpointMetrics, keepFamilies } from './endpoint-metrics.ts';
-import type { DashboardParts } from '../dashboard/server/parts.ts';
+import type { DashboardParts } from '../dashboard/server/dashboard-parts.ts';
 import { Dashboards, keepMount, stopDashboards } from './dashboard.ts';
 import { dashboardParts } from './dashboard-parts.ts';
 import { LateStore } from './late-store.ts';

@@ -8,7 +8,7 @@ import { TaskOutcomes } from '../tasks/task-outcomes.ts';
 import type { TaskRun } from '../tasks/task-run.ts';
 import type { TaskIdentity, TaskInstance } from '../tasks/task-host.ts';
 import { Tasks, type TasksOptions } from '../tasks/tasks.ts';
-import { TaskWire } from '../tasks/wire.ts';
+import { TaskWire } from '../tasks/task-wire.ts';
 
 export class EndpointTaskParts implements TaskRunner {
   readonly tasks: Tasks;

@@ -11,7 +11,7 @@ import {
   isObject,
   type RpcRequest,
 } from '../protocol/jsonrpc.ts';
-import { quoted } from '../shown.ts';
+import { quoted } from '../base/shown.ts';
 import { countedBytes } from '../session/record/subscriptions.ts';
 import type { SessionLimits } from '../types.ts';
 

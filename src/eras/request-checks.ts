@@ -25,7 +25,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { checkMessage, claimedVersion, echoId, handshakeVersion } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
-import { quoted } from '../shown.ts';
+import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { isRequest, type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
 import { PostsBehind } from './posts-behind.ts';

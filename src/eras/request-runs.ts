@@ -13,7 +13,7 @@ import { hookReturned } from '../errors.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { ServerBuilder } from '../session/server/server-builder.ts';
-import { userName } from '../shown.ts';
+import { userName } from '../base/shown.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import type { McpRequestRun, TimeProvider } from '../types.ts';
 import type { SessionlessCall } from './sessionless-call.ts';

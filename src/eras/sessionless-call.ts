@@ -10,7 +10,7 @@ import {
   type McpServer,
   type Server,
 } from '@modelcontextprotocol/server';
-import { entryOf } from '../entry-list.ts';
+import { entryOf } from '../base/entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
 import { attempt, errorJson, type LostForm, lostForm, refusalAnswer } from '../http/answer.ts';
 import { SERVER_BYTES, shareKey } from '../http/body.ts';

@@ -2,7 +2,7 @@
  * The requests and notifications of an era without sessions: admits, counts, answers and closes them. What differs is
  * in the two shells, `legacy/stateless-era.ts` and `modern/direct.ts`: how a server is made, connected and called.
  */
-import { EntryList } from '../entry-list.ts';
+import { EntryList } from '../base/entry-list.ts';
 import { requestClosed, SojournError } from '../errors.ts';
 import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';

@@ -1,5 +1,5 @@
 /** Errors that are thrown while an endpoint is being configured. */
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { type ErrorCode, SojournError } from './sojourn-error.ts';
 
 /** Builds a `RangeError` or a `TypeError`, as JavaScript does for such values, with a `code`. */

@@ -1,7 +1,7 @@
 /** A request past one of the limits. */
 import { invalidParams } from './request.ts';
 import { type ErrorCode, reasonOf, SojournError, unavailable } from './sojourn-error.ts';
-import { quoted } from '../shown.ts';
+import { quoted } from '../base/shown.ts';
 
 export const tooManyRequests = (limit: number): SojournError =>
   tooMany('TOO_MANY_REQUESTS', `${limit} requests are running on this session (limits.requestsPerSession)`);

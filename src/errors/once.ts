@@ -1,5 +1,5 @@
 /** Calls of a tool that runs once for each key (`once/once.ts`). */
-import { quoted } from '../shown.ts';
+import { quoted } from '../base/shown.ts';
 import { type ErrorCode, reasonOf, SojournError } from './sojourn-error.ts';
 
 /** Takes the place of the result. `mayHaveRun`: the call, or an earlier one with its key, may have had its effect. */

@@ -1,6 +1,6 @@
 /** A request that is refused before its session is looked at. */
 import { reasonOf, SojournError, unavailable } from './sojourn-error.ts';
-import { quoted, shown } from '../shown.ts';
+import { quoted, shown } from '../base/shown.ts';
 
 export const hostNotAllowed = (host: string | undefined): SojournError =>
   new SojournError(

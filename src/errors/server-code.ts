@@ -1,6 +1,6 @@
 /** Errors of application code, and errors that are thrown to it. */
 import { SojournError } from './sojourn-error.ts';
-import { sessionHash, shown } from '../shown.ts';
+import { sessionHash, shown } from '../base/shown.ts';
 
 export const factoryFailed = (what: string, cause?: unknown): SojournError =>
   new SojournError('FACTORY_FAILED', `Internal error: ${what}`, { cause });

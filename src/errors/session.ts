@@ -1,6 +1,6 @@
 /** A request that does not fit its session. */
 import { reasonOf, SojournError } from './sojourn-error.ts';
-import { quoted, shown } from '../shown.ts';
+import { quoted, shown } from '../base/shown.ts';
 
 export const sessionIdMissing = (method: string): SojournError =>
   new SojournError(

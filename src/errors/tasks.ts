@@ -1,5 +1,5 @@
 /** Tasks (`tasks/task.ts`), in calls and in the methods of the extension. */
-import { quoted } from '../shown.ts';
+import { quoted } from '../base/shown.ts';
 import { type ErrorCode, reasonOf, SojournError, unavailable } from './sojourn-error.ts';
 
 const EXTENSION = 'io.modelcontextprotocol/tasks';

@@ -2,7 +2,7 @@
  * Parses `Accept` and `Content-Type` by their grammar (RFC 9110); a substring search would accept `q=0` and quoted
  * text.
  */
-import { BoundedMap } from '../bounded-map.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
 
 interface MediaRange {
   readonly range: string;

@@ -17,7 +17,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
 import { isObject, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { shown, userName } from '../shown.ts';
+import { shown, userName } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Exchange, HeaderList, ReportFailure } from './exchange.ts';

@@ -13,7 +13,7 @@ import {
   type RunningWork,
 } from './exchange.ts';
 import { CHUNKS_IN_TURN } from './read-in-turn.ts';
-import type { MemoryUse } from '../budget.ts';
+import type { MemoryUse } from '../base/budget.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
 

@@ -4,7 +4,7 @@ import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import type { HostedStream, HostServers } from './host-servers.ts';
-import type { MemoryUse } from '../budget.ts';
+import type { MemoryUse } from '../base/budget.ts';
 import type { SlowReaders } from './slow-readers.ts';
 import type { StartsPerTurn } from './starts-per-turn.ts';
 

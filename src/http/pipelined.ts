@@ -11,7 +11,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { readInNextTurn } from './read-in-turn.ts';
-import type { MemoryUse } from '../budget.ts';
+import type { MemoryUse } from '../base/budget.ts';
 
 /** Clients and proxies that pipeline at all send some ten. */
 const MOST_WAITING = 64;

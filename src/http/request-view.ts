@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { userName } from '../shown.ts';
+import { userName } from '../base/shown.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { createHeaderView, type HeaderSource } from './header-view.ts';
 

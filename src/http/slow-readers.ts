@@ -4,7 +4,7 @@
  * full so does any user: an event stream can be resumed, and its client lost nothing.
  */
 import type { ServerResponse } from 'node:http';
-import type { MemoryUse } from '../budget.ts';
+import type { MemoryUse } from '../base/budget.ts';
 import type { TimeProvider } from '../types.ts';
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */

@@ -5,7 +5,7 @@
  * `docs/reference/options.md` prints this table. `test/limits/held.test.ts` and `test/limits/rows.test.ts` measure
  * every row in the heap.
  */
-import { Budget, type MemoryUse } from '../budget.ts';
+import { Budget, type MemoryUse } from '../base/budget.ts';
 
 interface HeldThing {
   readonly what: string;

@@ -15,7 +15,7 @@ import { shareKey } from '../http/body.ts';
 import type { Caller, Held } from '../http/exchange.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import type { SessionLimits, TimeProvider, ToolLimits, UserLimits } from '../types.ts';
-import { Budget } from '../budget.ts';
+import { Budget } from '../base/budget.ts';
 import { TokenBucket, UserRates } from './rates.ts';
 
 export type CountedRequest = Pick<Caller, 'user' | 'clientAddress' | 'relayOrigin'>;

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { devNull } from 'node:os';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 
 const EVERY_MS = 1_000;

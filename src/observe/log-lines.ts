@@ -4,7 +4,7 @@
  * argument, a result or the URI of a resource, and none the message of what a handler threw without `logErrors`.
  */
 import { SojournError } from '../errors.ts';
-import { shown } from '../shown.ts';
+import { shown } from '../base/shown.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { logDrained, logDraining, logJoined, logTask, SessionLines } from './step-lines.ts';
 import type {

@@ -4,7 +4,7 @@
  * number of all.
  */
 import type { Logger, RestoreCause, TimeProvider } from '../types.ts';
-import { sessionHash, shown } from '../shown.ts';
+import { sessionHash, shown } from '../base/shown.ts';
 import { type CountWriter, SecondCounts } from './second-counts.ts';
 import type { DrainedNotice, JoinedNotice, TaskContinuedNotice, TaskEndedNotice } from './step-notices.ts';
 

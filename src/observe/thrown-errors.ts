@@ -1,6 +1,6 @@
 /** Calls the option `onerror` with what handlers throw. Log lines about it are in `log-lines.ts`. */
 import { takesName } from '../protocol/jsonrpc.ts';
-import { sessionHash } from '../shown.ts';
+import { sessionHash } from '../base/shown.ts';
 import type { ErrorContext, Logger, OnError } from '../types.ts';
 import type { HandlerThrewNotice, Notices } from './notices.ts';
 

@@ -1,8 +1,8 @@
 /** Collects what the notice of one request says. Only endpoints whose requests are listened to make one. */
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/server';
 import { isObject, takesName } from '../protocol/jsonrpc.ts';
-import { keptText, shown } from '../shown.ts';
+import { keptText, shown } from '../base/shown.ts';
 import type { TimeProvider } from '../types.ts';
 import type { ToolNames } from './few.ts';
 import type { CallFailure, Notices, Refusal, SeenClient, SeenPayload } from './notices.ts';

@@ -5,7 +5,7 @@
  */
 import { SojournError } from '../errors.ts';
 import { CREDENTIAL_HEADERS } from './header-names.ts';
-import { cut, escapeButLineBreaks, escapeControls, sessionHash, shown } from '../shown.ts';
+import { cut, escapeButLineBreaks, escapeControls, sessionHash, shown } from '../base/shown.ts';
 
 const TEXT_LENGTH = 1_024;
 const STACK_LENGTH = 4_096;

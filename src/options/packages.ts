@@ -7,7 +7,7 @@ import nodeModule from 'node:module'; // The banner of a bundle may declare `cre
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packageUnsupported } from '../errors.ts';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 
 /** The oldest version that works, of each major version that does. docs/reference/packages.md says why. */
 export const WORKING_VERSIONS = {

@@ -23,7 +23,7 @@ import { SojournError } from '../errors.ts';
 import type { AroundRequest, RequestAnswer, RunningRequest } from '../options/around-request.ts';
 import { monotonicMs, systemTime } from '../options/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { sessionHash } from '../shown.ts';
+import { sessionHash } from '../base/shown.ts';
 import type { Counts } from './counts.ts';
 
 const MOST_ID = 64;

@@ -3,7 +3,7 @@
  * no answer to a message that its schemas refuse, so the POST would hang. An id above 2^53 would come back changed.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { quoted } from '../shown.ts';
+import { quoted } from '../base/shown.ts';
 import { uriFault } from './resource-uris.ts';
 
 /** The SDK's constant of this name. The command line imports this file, and most commands load no SDK. */

@@ -6,7 +6,7 @@
  * Only the canonical spelling is accepted.
  */
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 
 export const NONCE_BYTES = 12;
 const TAG_BYTES = 16;

@@ -9,7 +9,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { RequestId } from '@modelcontextprotocol/server';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { isObject } from './jsonrpc.ts';
 
 /** Longer ids are not found. */

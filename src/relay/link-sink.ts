@@ -18,7 +18,7 @@ import { type Backlog, backlogOf } from '../http/backlog.ts';
 import { RequestBytes } from '../http/body.ts';
 import type { Caller, RelayOrigin, ReportFailure, RunningWork } from '../http/exchange.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from '../http/sink.ts';
-import type { MemoryUse } from '../budget.ts';
+import type { MemoryUse } from '../base/budget.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import type { RequestLife } from './sent-request.ts';

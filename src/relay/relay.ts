@@ -12,7 +12,7 @@ import type { AnswerItem, RequestItem, SentValue } from '../cluster/messages.ts'
 import { closedEndpoint, type SojournError } from '../errors.ts';
 import { attempt, type LostForm, lostForm } from '../http/answer.ts';
 import type { SinkListener, ResponsePolicy, SessionResponse } from '../http/sink.ts';
-import type { MemoryUse } from '../budget.ts';
+import type { MemoryUse } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { endsSession, type Inbound, isAbandoned, methodOf } from '../inbound/inbound.ts';

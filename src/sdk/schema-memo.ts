@@ -10,7 +10,7 @@
  * Not remembered, so converted each time as before: schemas that create this member for each access, or whose member
  * cannot be written, and the schemas of SDK 1, which converts zod's schemas without that interface.
  */
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 type Convert = (options: unknown) => unknown;

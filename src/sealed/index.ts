@@ -10,9 +10,9 @@
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { type InitializeRequestParams, isInitializeRequest } from '@modelcontextprotocol/server';
-import { BoundedMap } from '../bounded-map.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
 import { optionInvalid, sealTooLong } from '../errors.ts';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { checkKey, checkList } from '../options/checks.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { NONCE_BYTES, nonceOf, open, seal, sealingKey } from '../protocol/sealed-text.ts';

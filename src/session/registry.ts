@@ -15,7 +15,7 @@ import type { Logger, RestoreCause } from '../types.ts';
 import { type AroundRequests, aroundRequestsOf } from './calls/around-requests.ts';
 import { type CallTimes, callTimesOf } from './calls/call-times.ts';
 import { type ClaimedSessions, ClaimQueue } from './ownership/claim-queue.ts';
-import { EntryList } from '../entry-list.ts';
+import { EntryList } from '../base/entry-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { SessionOwnership, OwnLease } from './ownership/session-ownership.ts';
 import type { LiveSession, LiveSessionHost } from './session.ts';

@@ -1,6 +1,6 @@
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
 import type { AnyServer } from '../sdk/server-shape.ts';
-import { userName } from '../shown.ts';
+import { userName } from '../base/shown.ts';
 import type { McpSession, SessionState } from '../types.ts';
 import type { SessionIdentity } from './record/record-keeper.ts';
 

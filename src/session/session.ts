@@ -23,7 +23,7 @@ import { Markers } from './calls/markers.ts';
 import { GET_STREAM } from './streams/event-id.ts';
 import { SessionEventLog } from './streams/event-log.ts';
 import { isHookTimeout } from './hook-time.ts';
-import { entryOf } from '../entry-list.ts';
+import { entryOf } from '../base/entry-list.ts';
 import { ClientMessages } from './calls/client-messages.ts';
 import { SessionOwnership } from './ownership/session-ownership.ts';
 import { PendingListChanges } from './streams/pending-list-changes.ts';

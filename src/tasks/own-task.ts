@@ -5,12 +5,12 @@
 import type { PendingWrites } from '../durable/pending-writes.ts';
 import { OwnedRecord } from '../durable/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError } from '../errors.ts';
-import type { MemoryUse } from '../budget.ts';
+import type { MemoryUse } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
-import { sessionHash } from '../shown.ts';
+import { sessionHash } from '../base/shown.ts';
 import type { EndOutcome, Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
-import { questionsOf } from './questions.ts';
+import { questionsOf } from './task-questions.ts';
 import { type RunBytes, TEXT_WEIGHT } from './run-bytes.ts';
 import { Steps } from './steps.ts';
 import {

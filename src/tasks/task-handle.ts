@@ -12,7 +12,7 @@ import { idText, systemRandom } from '../options/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { currentCall } from '../session/calls/call.ts';
-import { tooMany, wrongKey } from './questions.ts';
+import { tooMany, wrongKey } from './task-questions.ts';
 import { TaskLauncher } from './task-launcher.ts';
 import type { OwnTask } from './own-task.ts';
 import { type GivenSettings, questionField } from './task-record.ts';

@@ -2,7 +2,7 @@
 import { lookPauseMs } from '../durable/look-pause.ts';
 import { invalidParams, SojournError, taskUnreadable } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { tooMany } from './questions.ts';
+import { tooMany } from './task-questions.ts';
 import type { TakeOver } from './take-over.ts';
 import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
 import type { FoundTask } from './task-store.ts';

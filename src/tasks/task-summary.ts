@@ -1,5 +1,5 @@
 /** What is shown of the record of a task, by `sojourn tasks` and the dashboard: one function for the fields of both. */
-import { userName } from '../shown.ts';
+import { userName } from '../base/shown.ts';
 import type { StoredRecord } from '../stores/store.ts';
 import {
   answerField,

@@ -13,7 +13,7 @@ import { POLL_MS, TASK_MS } from '../options/tasks-options.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
-import { quoted } from '../shown.ts';
+import { quoted } from '../base/shown.ts';
 import { apart } from './apart.ts';
 import { inTask, type RunningTask, taskContext, TaskHandle } from './task-handle.ts';
 import { TaskLauncher } from './task-launcher.ts';

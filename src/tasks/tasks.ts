@@ -1,8 +1,8 @@
 /**
  * The tasks of one instance: it creates them, owns them while their handlers run, and gives them back when it stops.
- * `take-over.ts` continues those that have no run. `wire.ts` answers clients.
+ * `take-over.ts` continues those that have no run. `task-wire.ts` answers clients.
  */
-import { Budget, type MemoryUse } from '../budget.ts';
+import { Budget, type MemoryUse } from '../base/budget.ts';
 import { PendingWrites } from '../durable/pending-writes.ts';
 import {
   onceConflict,
@@ -21,7 +21,7 @@ import { argumentsHash } from '../durable/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { sentAuth, sentFields } from '../relay/sent-request.ts';
-import { userName } from '../shown.ts';
+import { userName } from '../base/shown.ts';
 import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import { DUE_MS, type OwnTaskHost, OwnTask } from './own-task.ts';

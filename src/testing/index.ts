@@ -30,4 +30,4 @@ export type { StoreCase, StoreNeed } from './contract/store-case.ts';
 export { storeContract } from './store-contract.ts';
 export { compareWithModel, type ModelRunOptions } from './model/compare.ts';
 export { runStoreCrashes, type CrashReport, type StoreCrashes } from './crash/crashes.ts';
-export type { StoreModule } from './crash/writer.ts';
+export type { StoreModule } from './crash/crash-writer.ts';

@@ -1,5 +1,5 @@
 /** Server-sent events as they were written: every field that came, comments too (WHATWG HTML, section 9.2.6). */
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 
 export interface RawEvent {
   readonly event?: string;

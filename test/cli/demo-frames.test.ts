@@ -6,7 +6,7 @@ import type { CounterRow, Facts, InstanceRow } from '../../src/cli/demo/facts.ts
 import { frame, layoutOf } from '../../src/cli/demo/frame.ts';
 import { type FleetFacts, headline } from '../../src/cli/demo/headline.ts';
 import { Screen } from '../../src/cli/demo/screen.ts';
-import { inkOf, lengthOf, type Line, painted, wrapped } from '../../src/cli/demo/spans.ts';
+import { inkOf, lengthOf, type Line, painted, wrapped } from '../../src/cli/demo/styled-text.ts';
 
 const counter: CounterRow = {
   number: 424,

@@ -1,7 +1,7 @@
 /** What the pages of a fleet see, over every store: several instances, of which one has no dashboard. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Fleet, FleetEvent, Stop } from '../../src/dashboard/wire.ts';
-import { sessionHash } from '../../src/shown.ts';
+import { sessionHash } from '../../src/base/shown.ts';
 import type {
   ChangedRow,
   RefusalReason,

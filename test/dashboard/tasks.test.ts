@@ -6,7 +6,7 @@ import type { RunningTasks, SessionPage, TaskDetail, TaskPage, TaskRow } from '.
 import type { Fleet, Hello } from '../../src/dashboard/wire.ts';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { storeAway } from '../../src/errors.ts';
-import { sessionHash } from '../../src/shown.ts';
+import { sessionHash } from '../../src/base/shown.ts';
 import { type RunningTask, task } from '../../src/tasks/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { headText, readHead } from '../../src/tasks/task-record.ts';

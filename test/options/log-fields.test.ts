@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { sessionNotFound } from '../../src/errors.ts';
 import { lineWriter } from '../../src/options/log-fields.ts';
-import { quoted, shown } from '../../src/shown.ts';
+import { quoted, shown } from '../../src/base/shown.ts';
 import { hashOf } from '../kit/log.ts';
 
 const ID = 'Xq8Jt0b9R1mUeZKf7w3hGg';

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { sessionHash } from '../../src/shown.ts';
+import { sessionHash } from '../../src/base/shown.ts';
 import { createRawClient } from '../../src/testing/index.ts';
 import { lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';

@@ -1,7 +1,7 @@
 /** The page with a real fleet: three processes of `sojourn serve` on one store, and clients that call all the time. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { sessionHash } from '../../src/shown.ts';
+import { sessionHash } from '../../src/base/shown.ts';
 import { until } from '../kit/until.ts';
 import { violations } from './axe.ts';
 import { lacksBrowser, openBrowser, openPage } from './browser.ts';

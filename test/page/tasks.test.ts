@@ -1,7 +1,7 @@
 /** Tasks in the page: two processes of `sojourn serve --tasks`, a client with tasks, and a kill. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { sessionHash } from '../../src/shown.ts';
+import { sessionHash } from '../../src/base/shown.ts';
 import { createRawClient } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';

@@ -17,7 +17,7 @@ import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import type { InstanceMessage } from '../../src/stores/store.ts';
 import type { View } from '../../src/testing/view.ts';
-import { PREAMBLE, encodeFrame } from '../../src/stores/sqlite/frames.ts';
+import { PREAMBLE, encodeFrame } from '../../src/stores/sqlite/mailbox-frames.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import { newFolder, newPath, openView } from './sqlite-views.ts';

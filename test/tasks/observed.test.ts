@@ -1,7 +1,7 @@
 /** What an application and its operators see of tasks: notices, metrics, request lines, log lines, `aroundRequest`. */
 import { expect, test } from 'vitest';
 import type { AroundRequest, Notice } from '../../src/index.ts';
-import { sessionHash } from '../../src/shown.ts';
+import { sessionHash } from '../../src/base/shown.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { readScrape } from '../kit/prometheus.ts';
 import { serve, type Served } from '../kit/serve.ts';

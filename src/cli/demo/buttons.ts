@@ -9,15 +9,15 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { digestOf } from '../../digest.ts';
+import { digestOf } from '../../base/digest.ts';
 import { Access } from '../../dashboard/server/access.ts';
 import { type DashboardHandler, serveNode } from '../../dashboard/server/faces.ts';
 import { withSecurity } from '../../dashboard/server/page-files.ts';
-import { answered, type DashboardRequest, failed, type Reply } from '../../dashboard/server/request.ts';
+import { answered, type DashboardRequest, failed, type Reply } from '../../dashboard/server/dashboard-request.ts';
 import type { DemoDeed, DemoState, Done } from '../../dashboard/wire-pages.ts';
 import { resolveOptions } from '../../options/resolve.ts';
 import { base64url, systemRandom } from '../../options/system.ts';
-import { type Name, NAMES } from './names.ts';
+import { type Name, NAMES } from './instance-names.ts';
 
 /** The stage, as its page sees it. */
 export interface Pressed {

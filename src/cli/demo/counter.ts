@@ -8,7 +8,7 @@ import type { McpEndpointContext, McpEndpointOptions } from '../../index.ts';
 import { processEnded, showDemo } from '../dashboard.ts';
 import { isMessage } from '../worker-messages.ts';
 import { createCounter, storeNothing, type StoreNumber } from './counter-tool.ts';
-import { NAME_VARIABLE } from './names.ts';
+import { NAME_VARIABLE } from './instance-names.ts';
 import { endWithParent, tellParent } from './with-parent.ts';
 
 /** Between two reports about the store. */

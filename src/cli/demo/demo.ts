@@ -23,11 +23,11 @@ import { demoToken } from '../dashboard.ts';
 import { EXIT, UsageError } from '../failure.ts';
 import { Buttons, type Pressed } from './buttons.ts';
 import { layoutOf } from './frame.ts';
-import { QUIT_KEYS, readKeys } from './keys.ts';
+import { QUIT_KEYS, readKeys } from './keyboard.ts';
 import { checkScript, play, TOUR } from './script.ts';
 import { Show } from './show.ts';
-import { CAN_FREEZE, type Name, NAMES } from './names.ts';
-import { inkOf } from './spans.ts';
+import { CAN_FREEZE, type Name, NAMES } from './instance-names.ts';
+import { inkOf } from './styled-text.ts';
 import { Stage } from './stage.ts';
 import { summary } from './summary.ts';
 

@@ -1,7 +1,7 @@
 /** The page behind `?`: what runs, what the keys do, how to read a row, and what the demo does to be fair. */
 import { header, type Layout, widthOf } from './frame.ts';
-import { type Line, span } from './spans.ts';
-import { CAN_FREEZE } from './names.ts';
+import { type Line, span } from './styled-text.ts';
+import { CAN_FREEZE } from './instance-names.ts';
 
 const RUNS = `
    client ──▶ front ─┬▶ one ───┐

@@ -2,12 +2,12 @@
 import { headline, type FleetFacts } from './headline.ts';
 import { explanation } from './explanation.ts';
 import type { LogEntry } from './happenings.ts';
-import type { Instance } from './instance.ts';
+import type { Instance } from './instance-process.ts';
 import type { ScriptedClient, Sign } from './scripted-client.ts';
 import { age, duration } from './sentences.ts';
-import { NAMES } from './names.ts';
+import { NAMES } from './instance-names.ts';
 import { AWAY_MS, type Stage } from './stage.ts';
-import type { Style } from './spans.ts';
+import type { Style } from './styled-text.ts';
 
 export interface InstanceRow {
   readonly name: string;

@@ -1,8 +1,8 @@
 /** The frames of the demo: from 100 × 30 the large layout, from 80 × 24 the small one. */
 import type { ClientRow, CounterRow, Facts, InstanceRow } from './facts.ts';
 import type { Sign } from './scripted-client.ts';
-import { fit, type Line, lengthOf, span, type Style, wrapped } from './spans.ts';
-import { CAN_FREEZE } from './names.ts';
+import { fit, type Line, lengthOf, span, type Style, wrapped } from './styled-text.ts';
+import { CAN_FREEZE } from './instance-names.ts';
 
 export interface Size {
   readonly columns: number;

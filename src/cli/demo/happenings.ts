@@ -3,7 +3,7 @@
  * it delayed or ended. All times are measured: of orders when they were given, of notices when they arrived here.
  */
 import type { Notice } from '../../index.ts';
-import type { Instance } from './instance.ts';
+import type { Instance } from './instance-process.ts';
 import type { ScriptedClient, Waited } from './scripted-client.ts';
 import { duration, listed, times } from './sentences.ts';
 

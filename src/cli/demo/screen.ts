@@ -2,7 +2,7 @@
  * Writes frames to a terminal: on its alternate screen, without a cursor, and of each frame only the lines that
  * changed. `close` leaves the terminal as it was; an error or an exit of the process does so too.
  */
-import { type Ink, type Line, painted } from './spans.ts';
+import { type Ink, type Line, painted } from './styled-text.ts';
 
 const ENTER = '\u001b[?1049h\u001b[?25l\u001b[2J';
 const LEAVE = '\u001b[?25h\u001b[?1049l';

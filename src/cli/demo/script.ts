@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { seededRandom } from '../../options/seeded-random.ts';
 import { UsageError } from '../failure.ts';
-import { CAN_FREEZE, type Name, NAMES } from './names.ts';
+import { CAN_FREEZE, type Name, NAMES } from './instance-names.ts';
 import type { Stage } from './stage.ts';
 
 /** What the demo does where no person can press a key. */

@@ -5,7 +5,7 @@ import { type Facts, factsOf } from './facts.ts';
 import { exactClock, frame, layoutOf, type Size } from './frame.ts';
 import type { LogEntry } from './happenings.ts';
 import { Screen } from './screen.ts';
-import { type Ink, type Line, plainText, span } from './spans.ts';
+import { type Ink, type Line, plainText, span } from './styled-text.ts';
 import type { Stage } from './stage.ts';
 
 /** At most ten frames a second. */

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Buttons } from './buttons.ts';
 import { Front, type Policy } from './front.ts';
-import { Instance, type InstanceHost } from './instance.ts';
+import { Instance, type InstanceHost } from './instance-process.ts';
 import { connect, type Connection, type Era } from './official-clients.ts';
-import { type Name, NAMES } from './names.ts';
+import { type Name, NAMES } from './instance-names.ts';
 import { type ClientHost, ScriptedClient } from './scripted-client.ts';
 
 const CLIENTS: ReadonlyArray<readonly [name: string, era: Era]> = [

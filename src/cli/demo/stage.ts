@@ -6,14 +6,14 @@ import type { Notice } from '../../index.ts';
 import type { StoreReport } from './counter.ts';
 import { Guard } from './guard.ts';
 import { Happenings, type LogEntry } from './happenings.ts';
-import type { Instance, InstanceState } from './instance.ts';
+import type { Instance, InstanceState } from './instance-process.ts';
 import { BEAT_MS, type ScriptedClient, type Waited } from './scripted-client.ts';
 import { duration } from './sentences.ts';
 import type { ProcessEnd } from '../../dashboard/server/options.ts';
 import type { DemoState } from '../../dashboard/wire-pages.ts';
 import type { EndedOrder } from '../worker-messages.ts';
 import type { Buttons } from './buttons.ts';
-import { CAN_FREEZE, type Name, NAMES } from './names.ts';
+import { CAN_FREEZE, type Name, NAMES } from './instance-names.ts';
 import { sdkArgs, Side, sojournArgs, storeFile } from './side.ts';
 
 export const AWAY_MS = 5_000;

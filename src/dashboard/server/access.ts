@@ -8,14 +8,14 @@
  * No answer has CORS headers. A page of another site that makes a browser send a request therefore reads nothing, and
  * what it could cause is refused before: by `Sec-Fetch-Site` and `Origin`, and an action also by the token.
  */
-import { digestOf, isBearer } from '../../digest.ts';
+import { digestOf, isBearer } from '../../base/digest.ts';
 import { LOOPBACK_NAMES } from '../../options/hosts.ts';
-import { orUndefined } from '../../or-undefined.ts';
+import { orUndefined } from '../../base/or-undefined.ts';
 import { inHookTime } from '../../session/hook-time.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isLoopback } from '../../listen/exposed.ts';
 import type { CheckedDashboard } from './options.ts';
-import { type DashboardRequest, failed, type Reply } from './request.ts';
+import { type DashboardRequest, failed, type Reply } from './dashboard-request.ts';
 
 /** Beside `x-forwarded-…`: what proxies add to a request that they pass on. */
 const FORWARDED = new Set([

@@ -2,7 +2,7 @@
  * The API of the page, below `…/api/`: `wire.ts` and `wire-pages.ts` say what each answer is. The path before it may be
  * any prefix, and no part of a path is used for more than a comparison or a look into a map.
  */
-import { sessionHash } from '../../shown.ts';
+import { sessionHash } from '../../base/shown.ts';
 import { base64url, systemRandom } from '../../options/system.ts';
 import { SojournError } from '../../errors.ts';
 import { BUILD_VERSION } from '../../protocol/versions.ts';
@@ -21,11 +21,11 @@ import type { Collector } from './collector.ts';
 import type { Fleet } from './fleet.ts';
 import type { CheckedDashboard } from './options.ts';
 import { PageStream } from './page-stream.ts';
-import type { DashboardParts } from './parts.ts';
+import type { DashboardParts } from './dashboard-parts.ts';
 import type { Peers } from './peers.ts';
 import { joinedReasons, type ReasonRows } from './refusal-rows.ts';
 import { adviceFor, allowanceFor } from './remedies.ts';
-import { answered, type DashboardRequest, failed, type Reply } from './request.ts';
+import { answered, type DashboardRequest, failed, type Reply } from './dashboard-request.ts';
 import { sessionDetail } from './session-detail.ts';
 import type { SessionRows } from './session-rows.ts';
 import { joinedClients } from './sessionless.ts';

@@ -3,8 +3,8 @@
  * position, and gets the rows that changed after it. The newest `MOST` sessions are kept: a reader that is behind
  * misses rows, which its next scan has.
  */
-import { BoundedMap } from '../../bounded-map.ts';
-import { sessionHash } from '../../shown.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
+import { sessionHash } from '../../base/shown.ts';
 import type { ChangedRow, LeftRow } from '../wire-pages.ts';
 import type { Collector } from './collector.ts';
 import type { SessionRows } from './session-rows.ts';

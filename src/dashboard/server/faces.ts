@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { createRequestView } from '../../http/request-view.ts';
 import type { McpHttpRequest } from '../../types.ts';
-import type { DashboardRequest, Reply, StreamTarget } from './request.ts';
+import type { DashboardRequest, Reply, StreamTarget } from './dashboard-request.ts';
 
 /** How a request is answered. Never rejects. */
 export interface DashboardHandler {

@@ -1,5 +1,5 @@
 /** The instances of the deployment, as a page is shown them: what their leases say, and what they report. */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import type { FleetInstance } from '../wire.ts';
 import type { Report } from './report.ts';

@@ -7,7 +7,7 @@ import type { TimeProvider } from '../../types.ts';
 import type { FleetEvent, Hello, HourBin, Stop, StopDropped } from '../wire.ts';
 import type { ChangedRow, Rows } from '../wire-pages.ts';
 import type { Fleet, FleetReader } from './fleet.ts';
-import type { StreamTarget, StreamWriter } from './request.ts';
+import type { StreamTarget, StreamWriter } from './dashboard-request.ts';
 
 /** More pending bytes than this: the page is behind. */
 const BEHIND_BYTES = 64 * 1024;

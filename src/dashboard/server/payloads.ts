@@ -4,9 +4,9 @@
  * values, without those whose name or form tells a secret.
  */
 import type { Notices, SeenPayload } from '../../observe/notices.ts';
-import { orUndefined } from '../../or-undefined.ts';
+import { orUndefined } from '../../base/or-undefined.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
-import { keptText } from '../../shown.ts';
+import { keptText } from '../../base/shown.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { PayloadLine } from '../wire-pages.ts';
 

@@ -5,7 +5,7 @@
  * again.
  */
 import type { Refusal, RefusedExchange } from '../../observe/notices.ts';
-import { userName, keptText } from '../../shown.ts';
+import { userName, keptText } from '../../base/shown.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { RefusedCaller } from '../wire-pages.ts';
 

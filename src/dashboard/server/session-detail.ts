@@ -3,13 +3,13 @@ import { decodeSession, endReasonOf } from '../../session/record/session-record.
 import { GET_STREAM } from '../../session/streams/event-id.ts';
 import { bytesOf, summary } from '../../session/record/session-summary.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
-import { keptText } from '../../shown.ts';
+import { keptText } from '../../base/shown.ts';
 import type { StoredRecord } from '../../stores/store.ts';
 import type { SessionDetail, SessionRow, TimelineRow } from '../wire-pages.ts';
 import type { Collector } from './collector.ts';
 import type { Fleet } from './fleet.ts';
 import type { CheckedDashboard } from './options.ts';
-import type { DashboardParts } from './parts.ts';
+import type { DashboardParts } from './dashboard-parts.ts';
 import type { Peers } from './peers.ts';
 import type { SessionRows } from './session-rows.ts';
 

@@ -2,7 +2,7 @@
  * The newest things that happened to the sessions of this instance: their requests, and what became of the sessions.
  * One ring for all sessions, so that no number of them makes it grow. A page of a session asks for its rows.
  */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { RequestNotice, SessionNotice } from '../../observe/notices.ts';
 import type { WaitedNotice } from '../../observe/step-notices.ts';
 import type { SessionEventMap, TimeProvider } from '../../types.ts';

@@ -1,10 +1,10 @@
 /** The sessions of the deployment, as the page lists them, and the exact values of sessions that are live here. */
 import type { LiveSession } from '../../session/session.ts';
 import { bytesOf, summary } from '../../session/record/session-summary.ts';
-import { keptText, sessionHash, userName } from '../../shown.ts';
+import { keptText, sessionHash, userName } from '../../base/shown.ts';
 import type { Records, StoredRecord } from '../../stores/store.ts';
 import type { SessionPage, SessionRow } from '../wire-pages.ts';
-import type { DashboardParts } from './parts.ts';
+import type { DashboardParts } from './dashboard-parts.ts';
 import { StoredRows } from './stored-rows.ts';
 
 /** With what the index has of it, a session takes at most 300 bytes. */

@@ -1,6 +1,6 @@
 /** Clients without a session that sent requests to this instance in the last 15 minutes, by user, name and version. */
 import type { RequestNotice, SeenClient } from '../../observe/notices.ts';
-import { keptText, userName } from '../../shown.ts';
+import { keptText, userName } from '../../base/shown.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { SessionlessClient } from '../wire-pages.ts';
 

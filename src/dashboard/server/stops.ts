@@ -6,7 +6,7 @@
  *     a sign of an instance's death: its lease was removed, a relayed call was lost, a session was taken over
  *       ╰──▶ a stop, and the sessions that it touched ──the end of their calls──▶ a call of the stop, with its outcome
  */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { EmittedNotice, RequestNotice } from '../../observe/notices.ts';
 import type { CallLostNotice, RelayedNotice, WaitedNotice } from '../../observe/step-notices.ts';
 import type { TimeProvider } from '../../types.ts';

@@ -7,12 +7,12 @@
  * The cursor of a store may be the id of a session, so a page gets it sealed with a secret of the deployment: every
  * instance opens it, and the page cannot read it.
  */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { afterTurn, systemRandom } from '../../options/system.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
-import { sessionHash } from '../../shown.ts';
+import { sessionHash } from '../../base/shown.ts';
 import { isEnded, type Records, type StoredRecord } from '../../stores/store.ts';
-import type { DashboardParts } from './parts.ts';
+import type { DashboardParts } from './dashboard-parts.ts';
 import { RowIndex } from './row-index.ts';
 
 const KEPT_MS = 2_000;

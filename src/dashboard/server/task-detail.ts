@@ -1,12 +1,12 @@
 /** The page of one task: its facts, its questions by name, and the runs and steps of its handler. */
 import { isObject } from '../../protocol/jsonrpc.ts';
-import { cut, escapeControls, keptText } from '../../shown.ts';
+import { cut, escapeControls, keptText } from '../../base/shown.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store.ts';
 import { readRuns, RUNS_FIELD, timesOfStep } from '../../tasks/step-times.ts';
 import { MESSAGE_FIELD, openQuestions, readHead, readOutcome, readSettings } from '../../tasks/task-record.ts';
 import { errorOf, questionsOf } from '../../tasks/task-summary.ts';
 import type { RunningTask, TaskBar, TaskDetail, TaskRunSpan } from '../wire-pages.ts';
-import type { DashboardParts } from './parts.ts';
+import type { DashboardParts } from './dashboard-parts.ts';
 import type { Peers } from './peers.ts';
 import type { Fleet } from './fleet.ts';
 import { runningTasks, taskFields, type TaskRows } from './task-rows.ts';

@@ -1,10 +1,10 @@
 /** The tasks of the deployment that have not ended, as the page lists them, and what their owners know of them. */
-import { keptText, sessionHash } from '../../shown.ts';
+import { keptText, sessionHash } from '../../base/shown.ts';
 import type { Records, StoredRecord } from '../../stores/store.ts';
 import { MESSAGE_FIELD, readHead, readSettings } from '../../tasks/task-record.ts';
 import { questionsOf, taskSummary } from '../../tasks/task-summary.ts';
 import type { RunningTask, TaskPage, TaskRow } from '../wire-pages.ts';
-import type { DashboardParts } from './parts.ts';
+import type { DashboardParts } from './dashboard-parts.ts';
 import { StoredRows } from './stored-rows.ts';
 
 /** A record of a task may have 512 KiB: its call, questions and answers. */

@@ -3,7 +3,7 @@
  * of the store per call: an owner that has just sent a message knows better than the record whether it still owns the
  * session, and refuses the call if not.
  */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { Instance } from '../../cluster/instance.ts';
 
 /** Past this number of sessions the oldest entry is dropped. */

@@ -23,7 +23,7 @@ import type { AdmittedPost } from '../../session/calls/entering-post.ts';
 import type { SessionBuilder } from '../../session/server/session-builder.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
-import { sessionHash } from '../../shown.ts';
+import { sessionHash } from '../../base/shown.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
 import { climb, type EntryHost, SessionEntry, SSE, type Stop } from '../ladder.ts';

@@ -7,7 +7,7 @@
  *        │ ╰──its owner drains──▶ without owner ──claimed──▶ runs again
  *        ╰────its owner is dead──────────────────╯
  */
-import { digestText } from '../../digest.ts';
+import { digestText } from '../../base/digest.ts';
 import { PendingWrites } from '../../durable/pending-writes.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -17,7 +17,7 @@ import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type RequestFields, sentFields } from '../../relay/sent-request.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
-import { sessionHash } from '../../shown.ts';
+import { sessionHash } from '../../base/shown.ts';
 import { KEPT_REQUEST_LENGTH } from '../../session/calls/markers.ts';
 import { type Fence, isEnded, type MaybePromise, RECORD_VERSION, type Records } from '../../stores/store.ts';
 

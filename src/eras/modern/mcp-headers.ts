@@ -8,7 +8,7 @@ import { headerMismatch, type SojournError } from '../../errors.ts';
 import type { Caller } from '../../http/exchange.ts';
 import { withoutBlanks } from '../../http/text-ends.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import { quoted, shown } from '../../shown.ts';
+import { quoted, shown } from '../../base/shown.ts';
 import { canonicalInteger, numberTextAt } from './json-number.ts';
 
 /** Which member of `params` the `Mcp-Name` header mirrors. */

@@ -10,7 +10,7 @@ import {
   CLIENT_INFO_META_KEY,
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { isModern } from '../../protocol/versions.ts';

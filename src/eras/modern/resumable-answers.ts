@@ -12,7 +12,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { ResponsePolicy } from '../../http/sink.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
-import { Budget, type MemoryUse } from '../../budget.ts';
+import { Budget, type MemoryUse } from '../../base/budget.ts';
 import type { RandomSource } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';

@@ -11,7 +11,7 @@ import { callTimeout, type SojournError } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
-import { quoted } from '../../shown.ts';
+import { quoted } from '../../base/shown.ts';
 import type { Logger } from '../../types.ts';
 import type { HandlerWork } from './handler-work.ts';
 import { GRACE_MS } from '../hook-time.ts';

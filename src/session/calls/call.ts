@@ -15,7 +15,7 @@ import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
 import { isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
-import { shown } from '../../shown.ts';
+import { shown } from '../../base/shown.ts';
 
 import { isAnswer } from './answer-error.ts';
 import { CallRefusal } from './call-refusal.ts';

@@ -8,7 +8,7 @@
  * The next copy knows nothing of these runs: each owner of a session may run such a call once.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 
 /**

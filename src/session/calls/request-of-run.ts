@@ -2,7 +2,7 @@
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { RunningRequest } from '../../options/around-request.ts';
 import { isObject, type RpcRequest, takesName } from '../../protocol/jsonrpc.ts';
-import { userName } from '../../shown.ts';
+import { userName } from '../../base/shown.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Call } from './call.ts';
 

@@ -4,7 +4,7 @@
  * same scopes has equal rights.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { digestText } from '../../digest.ts';
+import { digestText } from '../../base/digest.ts';
 
 /** `undefined`: an anonymous caller. */
 export function rightsOf(authInfo: AuthInfo | undefined): string | undefined {

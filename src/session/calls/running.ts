@@ -11,7 +11,7 @@ import {
   tooManyRequests,
 } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { SmallMap } from '../../small-map.ts';
+import { SmallMap } from '../../base/small-map.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { SessionLimits } from '../../types.ts';
 import type { Call } from './call.ts';

@@ -16,7 +16,7 @@ import { isLarge } from '../../http/frames.ts';
 import type { Admission } from '../../limits/request-limits.ts';
 import type { Sink } from '../../http/sink.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { shownId } from '../../shown.ts';
+import { shownId } from '../../base/shown.ts';
 import type { Mark, MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';

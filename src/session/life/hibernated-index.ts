@@ -2,7 +2,7 @@
  * The sessions that this instance hibernated, longest idle first. Only an id and a time each, because there may be a
  * million. Another instance may wake or end a session at any time: an entry is a hint, and the record decides.
  */
-import type { MemoryUse } from '../../budget.ts';
+import type { MemoryUse } from '../../base/budget.ts';
 
 /** Charged to the memory budget. */
 export interface KeptRecord {

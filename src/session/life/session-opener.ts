@@ -26,7 +26,7 @@ import type { SessionBuilder } from '../server/session-builder.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from '../hook-time.ts';
 import { whileAway } from '../record/pause.ts';
 import type { Registry } from '../registry.ts';
-import { sessionHash } from '../../shown.ts';
+import { sessionHash } from '../../base/shown.ts';
 import type { LiveSession } from '../session.ts';
 
 const ID_BYTES = 16;

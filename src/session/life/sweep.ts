@@ -8,11 +8,11 @@
  *
  * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
  */
-import { sessionHash } from '../../shown.ts';
+import { sessionHash } from '../../base/shown.ts';
 import { afterTurn } from '../../options/system.ts';
 import type { DueRecord } from '../../stores/store.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
-import type { EntryList } from '../../entry-list.ts';
+import type { EntryList } from '../../base/entry-list.ts';
 import type { LeavingSessions } from './leaving-sessions.ts';
 import type { LiveSession } from '../session.ts';
 import type { SessionHost } from '../session-host.ts';

@@ -4,7 +4,7 @@
  * opens many sessions loses its own.
  */
 import { overUserLimit, overUserShare, type SojournError, tooManySessions } from '../../errors.ts';
-import { Budget } from '../../budget.ts';
+import { Budget } from '../../base/budget.ts';
 import type { SessionLimits, UserLimits } from '../../types.ts';
 import type { LiveSession } from '../session.ts';
 

@@ -13,7 +13,7 @@
  */
 import { shareKey } from '../../http/body.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import { Budget } from '../../budget.ts';
+import { Budget } from '../../base/budget.ts';
 import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { Lifecycle } from '../lifecycle.ts';

@@ -1,6 +1,6 @@
 /** The handshakes of clients. Clients of one kind send the same, and all their sessions share one copy. */
 import type { ClientCapabilities, Implementation, InitializeRequestParams } from '@modelcontextprotocol/server';
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { bytesOfText } from '../../protocol/json-size.ts';
 
 /** The `initialize` parameters as the client sent them, kept for a rebuild of the session. */

@@ -1,6 +1,6 @@
 /** What a record keeps of the server's answer to `initialize`: enough to notice that a deploy changed it. */
 
-import { digestText } from '../../digest.ts';
+import { digestText } from '../../base/digest.ts';
 const LISTS = ['tools', 'prompts', 'resources'] as const;
 const METHODS = LISTS.map((list) => `notifications/${list}/list_changed`);
 /** 72 bits: two builds of one server do not meet by chance. */

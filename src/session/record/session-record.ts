@@ -10,7 +10,7 @@
  * A key or a URI is written as JSON text in the name of its field. A long one is written as a hash, and the value of
  * the field then begins with it.
  */
-import { digestText } from '../../digest.ts';
+import { digestText } from '../../base/digest.ts';
 import {
   type EndedRecord,
   RECORD_VERSION,

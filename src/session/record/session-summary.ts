@@ -2,7 +2,7 @@
  * What is shown of the record of a session, by `endpoint.sessions`, `sojourn sessions` and the dashboard: one function
  * for the fields of all three.
  */
-import { sessionHash, userName } from '../../shown.ts';
+import { sessionHash, userName } from '../../base/shown.ts';
 import type { StoredRecord } from '../../stores/store.ts';
 import type { SessionInfo } from '../../types.ts';
 import { decodeSession } from './session-record.ts';

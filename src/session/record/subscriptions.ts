@@ -4,7 +4,7 @@
  * session leaves.
  */
 import { overMemory, type SojournError, subscriptionsTooLarge, uriTooLarge } from '../../errors.ts';
-import type { MemoryUse } from '../../budget.ts';
+import type { MemoryUse } from '../../base/budget.ts';
 import type { SessionLimits } from '../../types.ts';
 import { memoryOfUris } from './memory.ts';
 

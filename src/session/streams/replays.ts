@@ -12,7 +12,7 @@ import { afterTurn } from '../../options/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { shareKey } from '../../http/body.ts';
 import type { Caller } from '../../http/exchange.ts';
-import { Budget } from '../../budget.ts';
+import { Budget } from '../../base/budget.ts';
 import type { TimeProvider } from '../../types.ts';
 
 const PER_SESSION = 1;

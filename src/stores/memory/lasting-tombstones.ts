@@ -8,7 +8,7 @@
  *
  * One user may hold a part of what the others leave free, so the records of one user keep no other user out.
  */
-import { Budget } from '../../budget.ts';
+import { Budget } from '../../base/budget.ts';
 import { storeFull } from '../../errors.ts';
 import type { EndedRecord, StoredRecord } from '../store.ts';
 import { TimeHeap } from './time-heap.ts';

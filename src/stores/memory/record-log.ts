@@ -3,8 +3,8 @@
  * new stream, and dropping an event moves one index. The events of a stream are dropped in order, so its first retained
  * offset is enough to detect gaps.
  */
-import { entryOf } from '../../entry-list.ts';
-import { SmallMap } from '../../small-map.ts';
+import { entryOf } from '../../base/entry-list.ts';
+import { SmallMap } from '../../base/small-map.ts';
 import type { AppendRequest, LoggedEvent, OpenStream, ReplayOutcome } from '../store.ts';
 
 /** Slots of the ring at the first event; the ring doubles as needed. A call logs two events. */

@@ -4,7 +4,7 @@
  * answers of one user do not drop those of others; else the log with the oldest last write drops its oldest events.
  * Every event costs O(1): an append moves one log to the end of two linked lists, and each event is dropped once.
  */
-import { EntryList } from '../../entry-list.ts';
+import { EntryList } from '../../base/entry-list.ts';
 import type { EventRetention } from '../../types.ts';
 import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES, type RecordLog } from './record-log.ts';
 

@@ -1,5 +1,5 @@
 /** Ended records, remembered until their time is over. Past a limit the oldest are forgotten first. */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { EndedRecord } from '../store.ts';
 
 /** Longer outcomes count against the limit of characters. */

@@ -7,11 +7,11 @@
  * the last message before it that counts: of several, the first one wins. After a write, the writer checks that no
  * other message won. A reader checks that the newest message counts.
  */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { contended } from './failures.ts';
 import type { JetStream, Stored } from './jetstream.ts';
 import type { StreamKey } from './names.ts';
-import type { Streams } from './streams.ts';
+import type { Streams } from './jetstream-streams.ts';
 
 /** The position of a value in its subject. */
 export interface ValuePosition {

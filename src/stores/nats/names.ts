@@ -14,7 +14,7 @@
  *
  * Mailboxes are `<prefix>.mail.<name>.<id>`, and the bus is `<prefix>.bus.<name>`; no stream stores those.
  */
-import { digestText } from '../../digest.ts';
+import { digestText } from '../../base/digest.ts';
 import type { Kind } from '../store.ts';
 
 /** Longer tokens are hashed, because servers accept control lines of 4 KiB. */

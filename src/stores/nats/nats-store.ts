@@ -27,7 +27,7 @@ import { NatsRecords } from './records.ts';
 import { NatsMailboxes } from './mailboxes.ts';
 import { deleteStreams } from './scratch.ts';
 import { VitalRecords } from './vital-records.ts';
-import { Streams } from './streams.ts';
+import { Streams } from './jetstream-streams.ts';
 import { Sweeper } from './sweeper.ts';
 import { openLink, type Target } from './target.ts';
 

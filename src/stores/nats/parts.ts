@@ -2,7 +2,7 @@
  * Splits what is larger than a message. The parts are stored first, then the message that names them. Readers look only
  * for that message, so the whole is there or not at all.
  */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { JetStream, Stored } from './jetstream.ts';
 import type { Part } from './link.ts';
 import type { StreamKey } from './names.ts';

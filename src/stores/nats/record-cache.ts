@@ -2,7 +2,7 @@
  * What this process knows of the records it writes. A write needs the sequence of the value that it replaces or
  * continues. An outdated entry does no harm: the server refuses the write, and the record is read again.
  */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { RetentionCounter } from './retention-counter.ts';
 import type { LogTail } from './reader.ts';
 import type { LivingValue } from './record-value.ts';

@@ -3,7 +3,7 @@
  * migrate, and the others find it done. Steps only go forward; each says whether builds that do not know it can work
  * with its result.
  */
-import { digestOf } from '../../digest.ts';
+import { digestOf } from '../../base/digest.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { Connection, type Connector } from './connection.ts';
 import { isForbidden, isSchemaGone, mayNotMigrate, newerSchema, olderInUse } from './failures.ts';

@@ -2,7 +2,7 @@
  * The store object. All endpoints that share it use one database object: the first one opens it, the last one closes
  * it.
  */
-import { digestOf } from '../../digest.ts';
+import { digestOf } from '../../base/digest.ts';
 import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';

@@ -5,7 +5,7 @@
  * but the state at its start of everything else. So the next statement reads what follows from a row. The death of a
  * lease and the expiry of a record are stored before any caller acts on them.
  */
-import { digestText } from '../../digest.ts';
+import { digestText } from '../../base/digest.ts';
 import { RECORD_VERSION } from '../store.ts';
 import type { Statement } from './pg.ts';
 

@@ -3,7 +3,7 @@
  * have the same hash tag, and so the same slot of a Cluster. The same is true for all keys of one instance, and of the
  * deployment.
  */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 
 const PLAIN = /^[\w.~-]+$/;
 const LARGE_MESSAGE_NAME = /^[\w-]{1,64}$/;

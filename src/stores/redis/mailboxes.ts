@@ -7,7 +7,7 @@ import { base64url, type RandomSource } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
 import type { Mailboxes, Receive } from '../shared/instances.ts';
 import type { InstanceMessage } from '../store.ts';
-import type { Bus } from './bus.ts';
+import type { DeploymentChannel } from './deployment-channel.ts';
 import { LARGE_MESSAGE_LENGTH, writeEnvelope, writeReference } from './envelopes.ts';
 import type { Keys } from './keys.ts';
 import { RedisMailbox } from './mailbox.ts';
@@ -20,7 +20,7 @@ const LARGE_MESSAGE_NAME_BYTES = 9;
 export interface RedisMailboxesOptions {
   readonly server: Server;
   readonly keys: Keys;
-  readonly bus: Bus;
+  readonly bus: DeploymentChannel;
   readonly random: RandomSource;
   readonly logger: Logger;
 }

@@ -6,7 +6,7 @@ import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { ScratchStore } from '../shared/scratch.ts';
 import type { Kind, OpenStore, StoreOptions } from '../store.ts';
-import { Bus } from './bus.ts';
+import { DeploymentChannel } from './deployment-channel.ts';
 import { Keys, KindKeys } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
 import { RecordWriter } from './record-writer.ts';
@@ -19,7 +19,7 @@ import { openServer, type Target } from './target.ts';
 interface Connected {
   readonly server: Server;
   /** The key is the channel of the bus. */
-  readonly buses: Map<string, Bus>;
+  readonly buses: Map<string, DeploymentChannel>;
   close(): Promise<void>;
 }
 
@@ -100,8 +100,8 @@ export class RedisStore implements ScratchStore {
   }
 }
 
-function busOf(server: Server, { bus: channel }: Keys, buses: Map<string, Bus>): Bus {
-  const bus = buses.get(channel) ?? new Bus(server, channel);
+function busOf(server: Server, { bus: channel }: Keys, buses: Map<string, DeploymentChannel>): DeploymentChannel {
+  const bus = buses.get(channel) ?? new DeploymentChannel(server, channel);
   buses.set(channel, bus);
   return bus;
 }

@@ -1,6 +1,6 @@
 /** Errors that several stores report in the same words. `where` names the server or file, without credentials. */
 import { storeAway } from '../../errors.ts';
-import { sessionHash } from '../../shown.ts';
+import { sessionHash } from '../../base/shown.ts';
 
 export const noAnswer = (where: string, ms: number): Error =>
   storeAway(`${where} has not answered within ${Math.round(ms)} ms`);

@@ -10,9 +10,9 @@
  * record. Then a renewal under way is refused. A dead id shows as ended for a day, so it cannot be created again. A
  * crash leaves a lease that expires and a mailbox. The next instance that starts ends the one and removes the other.
  */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { internal } from '../../errors.ts';
-import { orUndefined } from '../../or-undefined.ts';
+import { orUndefined } from '../../base/or-undefined.ts';
 import type { Logger } from '../../types.ts';
 import {
   type Fence,

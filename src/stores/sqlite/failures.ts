@@ -1,6 +1,6 @@
 /** Turns SQLite's errors into errors that name the file and say what to do. */
 import { storeAway, storeRefused } from '../../errors.ts';
-import { shown } from '../../shown.ts';
+import { shown } from '../../base/shown.ts';
 
 /** Primary result codes; extended codes have theirs in the low byte. https://sqlite.org/rescode.html */
 const BUSY = 5;

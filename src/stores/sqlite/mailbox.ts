@@ -12,7 +12,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { removeSocket } from './address.ts';
-import { FrameReader, type OnFrame } from './frames.ts';
+import { FrameReader, type OnFrame } from './mailbox-frames.ts';
 
 const SOCKET_MODE = 0o600;
 

@@ -8,7 +8,7 @@ import type { LeaseRecords, Mailboxes, Receive } from '../shared/instances.ts';
 import { type InstanceMessage, isEnded, type MaybePromise } from '../store.ts';
 import { addressPath, mailboxAddress, removeSocket } from './address.ts';
 import { foreignAddress, unsafeSocket } from './failures.ts';
-import { encodeFrame } from './frames.ts';
+import { encodeFrame } from './mailbox-frames.ts';
 import { SqliteMailbox } from './mailbox.ts';
 import { socketDanger } from './file-owners.ts';
 import { Peer, type SendOutcome } from './peer.ts';

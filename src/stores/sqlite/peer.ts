@@ -11,7 +11,7 @@
 import { connect, type Socket } from 'node:net';
 import { storeAway } from '../../errors.ts';
 import { afterTurn } from '../../options/system.ts';
-import { PREAMBLE } from './frames.ts';
+import { PREAMBLE } from './mailbox-frames.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
 
 /** Turns and short timers, some 100 ms in all: longer than a mailbox takes to open its socket again. */

@@ -1,4 +1,4 @@
-/** The event log in the file. An append is accepted by its stream (`streams.ts`), then adds a row. */
+/** The event log in the file. An append is accepted by its stream (`appends.ts`), then adds a row. */
 import { afterTurn } from '../../options/system.ts';
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, Fence, MaybePromise, ReplayOutcome, WriteOutcome } from '../store.ts';
@@ -9,7 +9,7 @@ import { TrimChance } from '../shared/trim-chance.ts';
 import type { SqliteRecordTable } from './record-table.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
-import { StreamTable } from './streams.ts';
+import { StreamTable } from './appends.ts';
 
 /** Rows that the sweep reads in one transaction: about a millisecond. */
 const TRIM_BATCH = 256;

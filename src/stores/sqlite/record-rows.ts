@@ -1,6 +1,6 @@
 /** Converts records to rows and back. */
-import { digestOf } from '../../digest.ts';
-import { BoundedMap } from '../../bounded-map.ts';
+import { digestOf } from '../../base/digest.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { internal } from '../../errors.ts';
 import { timeAfter } from '../shared/record-change.ts';
 import { RECORD_VERSION, type NewRecord, type RecordChange, type SaveOutcome, type StoredRecord } from '../store.ts';

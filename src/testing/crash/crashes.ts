@@ -15,8 +15,8 @@ import { base64url, elapse, systemRandom, systemTime } from '../../options/syste
 import { isEnded, type StoredRecord, type Store } from '../../stores/store.ts';
 import { allPages, idsOf, openView, type View } from '../view.ts';
 import { until, type UntilOptions } from '../until.ts';
-import { GROUPS, LAST_STEP, modelAfter, OUTCOME, STREAMS, viewOptions } from './steps.ts';
-import type { StoreModule, WriterJob } from './writer.ts';
+import { GROUPS, LAST_STEP, modelAfter, OUTCOME, STREAMS, viewOptions } from './session-steps.ts';
+import type { StoreModule, WriterJob } from './crash-writer.ts';
 
 export interface StoreCrashes {
   /** Makes the store in the processes of the writers. */
@@ -65,7 +65,7 @@ const LASTING_LEASE_MS = 600_000;
 
 const waiting = (what: string): UntilOptions => ({ what, timeoutMs: PATIENCE_MS });
 
-const WRITER = fileURLToPath(new URL('./writer.js', import.meta.url));
+const WRITER = fileURLToPath(new URL('./crash-writer.js', import.meta.url));
 
 function startWriter(job: WriterJob): Writer {
   const child = spawn(process.execPath, [WRITER, JSON.stringify(job)], { stdio: ['ignore', 'ignore', 'pipe'] });

@@ -7,7 +7,7 @@ import {
   ProtocolError,
 } from '@modelcontextprotocol/server';
 import { TASKS_EXTENSION } from '../../eras/modern/task-calls.ts';
-import { orUndefined } from '../../or-undefined.ts';
+import { orUndefined } from '../../base/or-undefined.ts';
 import { MODERN_VERSIONS } from '../../protocol/versions.ts';
 import { SseParser } from '../sse-parser.ts';
 

@@ -25,7 +25,7 @@ import {
 import { invalidParams, RPC, rpcError, type SojournError, unauthorized } from '../errors.ts';
 import type { AuthorizeKind, ResolvedAuth } from '../options/auth-options.ts';
 import type { RandomSource } from '../options/system.ts';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { innerServer, isHighLevel, isMcpServer } from '../sdk/server-shape.ts';
 import {

@@ -5,7 +5,7 @@ import type { RedisMailbox } from './mailbox.ts';
 import { readEnvelope } from './envelopes.ts';
 import type { ChannelListener, Server } from './server.ts';
 
-export class Bus implements ChannelListener {
+export class DeploymentChannel implements ChannelListener {
   readonly channel: string;
   readonly #server: Server;
   readonly #mailboxes = new Set<RedisMailbox>();

@@ -11,7 +11,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Failure } from '../failure.ts';
 import type { Upstream } from './front.ts';
-import { NAME_VARIABLE } from './names.ts';
+import { NAME_VARIABLE } from './instance-names.ts';
 
 export type InstanceState = 'starting' | 'serving' | 'frozen' | 'draining' | 'drained' | 'killed' | 'ended';
 

@@ -5,7 +5,7 @@
  * only if everything matches. All other appends go step by step. The one statement needs the row number of the record,
  * which is remembered and checked by the statement.
  */
-import { BoundedMap } from '../../bounded-map.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { SqliteRecordTable } from './record-table.ts';
 import type { JoinedAppend } from '../shared/joined-append.ts';
 import { SQL } from './statements.ts';

@@ -3,7 +3,7 @@
  * have several copies. So this finds the file of the class, and the package that the file is in.
  */
 import { fileOfFrame, packageOf } from '../options/packages.ts';
-import { orUndefined } from '../or-undefined.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { seamsOf, type SdkServer, type SdkServerClass } from './sdk-server.ts';
 
 /** Such as `@modelcontextprotocol/server 2.0.0 (in /app/node_modules/…), and 2.0.0 to 2.4.0 were tried`. */

@@ -2,8 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { BoundedMap } from '../src/bounded-map.ts';
-import { until } from './kit/until.ts';
+import { BoundedMap } from '../../src/base/bounded-map.ts';
+import { until } from '../kit/until.ts';
 
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;

@@ -1,7 +1,7 @@
 /**
- * A process that writes until it is killed: `node writer.js JOB`. It logs to a file what the store acknowledged.
+ * A process that writes until it is killed: `node crash-writer.js JOB`. It logs to a file what the store acknowledged.
  *
- * Each of `width` workers takes a session of the job, or creates one, and does the steps of `steps.ts` in order; the
+ * Each of `width` workers takes a session of the job, or creates one, and does the steps of `session-steps.ts` in order; the
  * last step ends the session. Lines are `id step`, written synchronously: a logged step was acknowledged before the
  * kill. If the server may be away, a worker that finds it away stops; the next writer finds out whether its step was
  * stored.
@@ -12,7 +12,7 @@ import { SojournError } from '../../errors.ts';
 import { elapse, systemTime } from '../../options/system.ts';
 import type { Fence, Ownership, Store } from '../../stores/store.ts';
 import { openView, type View } from '../view.ts';
-import { doStep, GROUPS, LAST_STEP, newRecord, viewOptions } from './steps.ts';
+import { doStep, GROUPS, LAST_STEP, newRecord, viewOptions } from './session-steps.ts';
 
 /** A store that another process makes: `(await import(module))[name](target)`. */
 export interface StoreModule {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SmallMap } from '../src/small-map.ts';
+import { SmallMap } from '../../src/base/small-map.ts';
 
 const key = fc.oneof(fc.integer({ min: 0, max: 4 }), fc.constantFrom('0', '1', 'a'));
 const step = fc.oneof(
