@@ -1,5 +1,5 @@
 /** What the dashboard gets of the parts of an endpoint. */
-import type { DashboardParts } from '../dashboard/server/dashboard-parts.ts';
+import type { DashboardParts } from '../dashboard/server/parts-of-endpoint.ts';
 import type { MemoryRows } from '../limits/held.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { EndpointHealth } from '../types.ts';

@@ -9,7 +9,7 @@ import type {
   ProcessEnd,
   ServedDashboard,
 } from '../dashboard/server/options.ts';
-import type { DashboardParts } from '../dashboard/server/dashboard-parts.ts';
+import type { DashboardParts } from '../dashboard/server/parts-of-endpoint.ts';
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { checkArguments, checkChoice, checkFunction } from '../options/checks.ts';
 

@@ -43,7 +43,7 @@ import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
 import { drainOrderHandler, takeDrainOrders } from './drain-orders.ts';
 import { EndpointMetrics, keepFamilies } from './endpoint-metrics.ts';
-import type { DashboardParts } from '../dashboard/server/dashboard-parts.ts';
+import type { DashboardParts } from '../dashboard/server/parts-of-endpoint.ts';
 import { Dashboards, keepMount, stopDashboards } from './dashboard.ts';
 import { dashboardParts } from './dashboard-parts.ts';
 import { LateStore } from './late-store.ts';

@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import type { DashboardParts } from '../../src/dashboard/server/dashboard-parts.ts';
+import type { DashboardParts } from '../../src/dashboard/server/parts-of-endpoint.ts';
 import { SessionRows } from '../../src/dashboard/server/session-rows.ts';
 import type { SessionPage } from '../../src/dashboard/wire-pages.ts';
 import { systemRandom, systemTime } from '../../src/options/system.ts';

@@ -21,7 +21,7 @@ import type { Collector } from './collector.ts';
 import type { Fleet } from './fleet.ts';
 import type { CheckedDashboard } from './options.ts';
 import { PageStream } from './page-stream.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import type { Peers } from './peers.ts';
 import { joinedReasons, type ReasonRows } from './refusal-rows.ts';
 import { adviceFor, allowanceFor } from './remedies.ts';

@@ -15,7 +15,7 @@ import { BINS, fleetBins } from './hour.ts';
 import { joinedStops } from './joined-stops.ts';
 import type { KnownInstances } from './known-instances.ts';
 import { Latencies } from './latencies.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import type { HearsReports, Peers } from './peers.ts';
 import { nothingGot, type Report, type Reports } from './report.ts';
 import type { SessionRows } from './session-rows.ts';

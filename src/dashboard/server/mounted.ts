@@ -13,7 +13,7 @@ import type { InstanceLease } from '../../stores/store.ts';
 import { thisProcess } from '../../cluster/this-process.ts';
 import type { CheckedDashboard, ProcessEnd } from './options.ts';
 import { PageFiles, withSecurity } from './page-files.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import { type Answers, Peers, type Question } from './peers.ts';
 import { Reports } from './report.ts';
 import { type DashboardRequest, failed, type Reply } from './dashboard-request.ts';

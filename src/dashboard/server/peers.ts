@@ -17,7 +17,7 @@ import { isObject } from '../../protocol/jsonrpc.ts';
 import { within } from '../../options/system.ts';
 import type { ChangedRow } from '../wire-pages.ts';
 import type { KnownName } from './known-instances.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import { isReport, nothingGot, type Report, type Reports } from './report.ts';
 import type { ChangedRows } from './changed-rows.ts';
 

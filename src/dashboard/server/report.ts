@@ -7,7 +7,7 @@ import type { FleetInstance, HourBin } from '../wire.ts';
 import type { Collector } from './collector.ts';
 import type { NotedEvent } from './fleet-events.ts';
 import type { SparseCounts } from './latencies.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import type { StopPart } from './stops.ts';
 import { type LoopWatch, watchEventLoop } from '../../options/system.ts';
 

@@ -9,7 +9,7 @@ import type { SessionDetail, SessionRow, TimelineRow } from '../wire-pages.ts';
 import type { Collector } from './collector.ts';
 import type { Fleet } from './fleet.ts';
 import type { CheckedDashboard } from './options.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import type { Peers } from './peers.ts';
 import type { SessionRows } from './session-rows.ts';
 

@@ -4,7 +4,7 @@ import { bytesOf, summary } from '../../session/record/session-summary.ts';
 import { keptText, sessionHash, userName } from '../../base/shown.ts';
 import type { Records, StoredRecord } from '../../stores/store.ts';
 import type { SessionPage, SessionRow } from '../wire-pages.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import { StoredRows } from './stored-rows.ts';
 
 /** With what the index has of it, a session takes at most 300 bytes. */

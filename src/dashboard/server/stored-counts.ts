@@ -6,7 +6,7 @@
  */
 import { summary } from '../../session/record/session-summary.ts';
 import type { StoreCounts } from '../wire.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import type { SessionRows } from './session-rows.ts';
 
 const COUNT_MS = 5_000;

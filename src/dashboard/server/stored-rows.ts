@@ -12,7 +12,7 @@ import { afterTurn, systemRandom } from '../../options/system.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { isEnded, type Records, type StoredRecord } from '../../stores/store.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import { RowIndex } from './row-index.ts';
 
 const KEPT_MS = 2_000;

@@ -6,7 +6,7 @@ import { readRuns, RUNS_FIELD, timesOfStep } from '../../tasks/step-times.ts';
 import { MESSAGE_FIELD, openQuestions, readHead, readOutcome, readSettings } from '../../tasks/task-record.ts';
 import { errorOf, questionsOf } from '../../tasks/task-summary.ts';
 import type { RunningTask, TaskBar, TaskDetail, TaskRunSpan } from '../wire-pages.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import type { Peers } from './peers.ts';
 import type { Fleet } from './fleet.ts';
 import { runningTasks, taskFields, type TaskRows } from './task-rows.ts';

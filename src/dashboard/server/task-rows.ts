@@ -4,7 +4,7 @@ import type { Records, StoredRecord } from '../../stores/store.ts';
 import { MESSAGE_FIELD, readHead, readSettings } from '../../tasks/task-record.ts';
 import { questionsOf, taskSummary } from '../../tasks/task-summary.ts';
 import type { RunningTask, TaskPage, TaskRow } from '../wire-pages.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { DashboardParts } from './parts-of-endpoint.ts';
 import { StoredRows } from './stored-rows.ts';
 
 /** A record of a task may have 512 KiB: its call, questions and answers. */
