@@ -19,7 +19,7 @@ export type { AroundRequest, NextRun, RequestAnswer, RequestChange, RunningReque
 export type { McpEndpointOptions } from './options/endpoint-options.ts';
 export type { AuthorizeTask, TaskLimits, TasksOptions, TaskToRun } from './options/tasks-options.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';
-export type { EndpointTasks, TaskInfo } from './endpoint/tasks.ts';
+export type { EndpointTasks, TaskInfo } from './endpoint/endpoint-tasks.ts';
 export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
 export type { Store } from './stores/store.ts';
 export type {

@@ -48,7 +48,7 @@ import { Dashboards, keepMount, stopDashboards } from './dashboard.ts';
 import { dashboardParts } from './dashboard-parts.ts';
 import { LateStore } from './late-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
-import { endpointTasks } from './tasks.ts';
+import { endpointTasks } from './endpoint-tasks.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/calls/shared-lists.ts';
 import { afterTurn, keepingProcess, systemRandom } from '../options/system.ts';

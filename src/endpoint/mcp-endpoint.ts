@@ -7,7 +7,7 @@ import type { Dashboard, DashboardOptions } from '../dashboard/server/options.ts
 import type { EndpointHealth } from '../types.ts';
 import type { Notifier } from './notifications.ts';
 import type { Sessions } from './sessions.ts';
-import type { EndpointTasks } from './tasks.ts';
+import type { EndpointTasks } from './endpoint-tasks.ts';
 
 export interface FetchOptions {
   /** The authenticated caller, as your own authentication found it. */

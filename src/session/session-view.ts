@@ -2,7 +2,7 @@ import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/s
 import type { AnyServer } from '../sdk/server-shape.ts';
 import { userName } from '../base/shown.ts';
 import type { McpSession, SessionState } from '../types.ts';
-import type { SessionIdentity } from './record/record-keeper.ts';
+import type { SessionIdentity } from './record/session-record.ts';
 
 /** What a view shows of its session. */
 export interface ViewedSession extends SessionIdentity {

@@ -9,7 +9,7 @@ import type { SessionEventLog } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { Call, MessageSource, RunAround } from './call.ts';
 import type { HandlerWork } from './handler-work.ts';
-import type { QuirkSession } from '../streams/get-messages.ts';
+import type { GetSession } from '../streams/get-messages.ts';
 import type { Markers } from './markers.ts';
 
 /** Where messages enter the server of a session. */
@@ -30,7 +30,7 @@ export interface EnteredServer {
 }
 
 /** What calls need of their session. */
-export interface CallsSession extends QuirkSession {
+export interface CallsSession extends GetSession {
   readonly host: Pick<SessionHost, 'callTimes' | 'largeAnswers' | 'lists'>;
   readonly version: string;
   /** `undefined` until the factory has made it. */

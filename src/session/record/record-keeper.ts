@@ -18,24 +18,13 @@ import {
   encodeSession,
   merged,
   type SessionHead,
+  type SessionIdentity,
   type SessionRecord,
   subscriptionField,
   unsubscription,
 } from './session-record.ts';
 import { DurableState } from './state.ts';
 import { Subscriptions } from './subscriptions.ts';
-
-/** The parts of a record that its session holds. */
-export interface SessionIdentity {
-  /** The requested protocol version until `initialize` is answered, then the negotiated version. */
-  readonly version: string;
-  readonly id: string;
-  readonly user: string | undefined;
-  /** Whose share it counts in. */
-  readonly share: string;
-  readonly handshake: Handshake;
-  readonly createdAt: number;
-}
 
 /** Shared by the records of all sessions without state. */
 const NO_STATE: SessionRecord['state'] = Object.freeze({});

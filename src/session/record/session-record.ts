@@ -23,6 +23,18 @@ import type { EndReason } from '../../types.ts';
 import { type Handshake, handshakeIn, handshakeText } from './handshake.ts';
 import { answerIn, NO_ANSWER, type ServerAnswer } from './server-answer.ts';
 
+/** The parts of a record that its session holds. */
+export interface SessionIdentity {
+  /** The requested protocol version until `initialize` is answered, then the negotiated version. */
+  readonly version: string;
+  readonly id: string;
+  readonly user: string | undefined;
+  /** Whose share it counts in. */
+  readonly share: string;
+  readonly handshake: Handshake;
+  readonly createdAt: number;
+}
+
 /** The members that its owner changes, except state and subscriptions. */
 export interface SessionHead {
   /** Negotiated protocol version. */

@@ -8,6 +8,7 @@ import { lostCallJson } from '../../http/answer.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import { endError } from '../../inbound/retries.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
+import type { SessionIdentity } from '../record/session-record.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { SessionHost } from '../session-host.ts';
 
@@ -45,20 +46,14 @@ export type CarriedExtra = Pick<AppendRequest, 'note' | 'mark' | 'unmark'>;
 /** `'failed'`: the store was not reached. */
 export type WriteResult = WriteOutcome | 'failed';
 
-interface LoggedSession {
-  readonly version: string;
-  /** Whose share its events count in. */
-  readonly share: string;
-}
-
 export class SessionEventLog {
   readonly #host: SessionHost;
   readonly ownership: SessionOwnership;
-  readonly #session: LoggedSession;
+  readonly #session: Pick<SessionIdentity, 'version' | 'share'>;
   #prefix: string | undefined = undefined;
   #prefixEpoch = 0;
 
-  constructor(host: SessionHost, ownership: SessionOwnership, session: LoggedSession) {
+  constructor(host: SessionHost, ownership: SessionOwnership, session: Pick<SessionIdentity, 'version' | 'share'>) {
     this.#host = host;
     this.ownership = ownership;
     this.#session = session;

@@ -10,9 +10,6 @@ export interface GetSession {
   readonly getStream: Stream;
   readonly hasGetSink: boolean;
   readonly record: { readonly initialized: boolean; readonly getPrimed: boolean };
-}
-
-export interface QuirkSession extends GetSession {
   hasQuirk(quirk: Quirk): boolean;
 }
 
@@ -32,6 +29,6 @@ export function pushOnGet(session: GetSession, message: RpcNotification): void {
 }
 
 /** Sends the answer of a call whose sink left, to a client that will not resume the call's stream. */
-export function answerOnGet(session: QuirkSession, json: string): void {
+export function answerOnGet(session: GetSession, json: string): void {
   if (isGetReachable(session) && session.hasQuirk('answer-on-get')) session.getStream.send(json);
 }
