@@ -8,7 +8,6 @@
  */
 import { sessionGone } from '../../errors.ts';
 import type { NewRecord, RecordChange, SaveOutcome } from '../../stores/store.ts';
-import type { Handshake } from './handshake.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { pause } from './pause.ts';
 import { NO_ANSWER, type ServerAnswer } from './server-answer.ts';
