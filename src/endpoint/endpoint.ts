@@ -18,6 +18,7 @@ import type { ExchangeHost } from '../http/exchange.ts';
 import { attempt } from '../http/answer.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
+import { nodeMembers } from '../http/node-members.ts';
 import { SlowReaders } from '../http/slow-readers.ts';
 import { StartsPerTurn } from '../http/starts-per-turn.ts';
 import { type MemoryRows, memoryRows } from '../limits/held.ts';
@@ -325,6 +326,7 @@ function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost 
   return {
     // The last resort of every face: an unexpected error is logged and does not end the process.
     report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
+    connected: nodeMembers(logger),
     notices,
     memory: held.bodies,
     pipelined: held.pipelined,

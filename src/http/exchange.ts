@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
@@ -138,6 +139,8 @@ export type ReportFailure = (cause: unknown) => void;
 /** What the exchanges of an endpoint share. */
 export interface ExchangeHost {
   readonly report: ReportFailure;
+  /** With the first request of a connection over HTTP/1. */
+  connected(connection: Socket): void;
   readonly notices: Notices;
   readonly memory: MemoryUse;
   /** The same for requests that wait for their turn on a connection. */

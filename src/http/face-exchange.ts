@@ -64,6 +64,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
     const turn = hearsTurnEnd(this, true);
     const { connection } = this;
     if (connection === undefined) return true;
+    if (connection[LAST_TURN] === undefined) this.host.connected(connection);
     const isFirst = connection[LAST_TURN] !== turn;
     connection[LAST_TURN] = turn;
     if (!isFirst) readInNextTurn(connection);

@@ -67,9 +67,9 @@ export function holdPlace(socket: Socket, res: ServerResponse, memory: MemoryUse
 }
 
 /** `node:http` would go through the other requests of what it has read, each with the objects of a request. */
-function cut(socket: Socket & { readonly parser?: { pause(): void } | null }): void {
+function cut(socket: Socket & { readonly parser?: { pause?(): void } | null }): void {
   socket.destroy();
-  socket.parser?.pause();
+  socket.parser?.pause?.();
 }
 
 function leave(socket: Socket, res: ServerResponse): void {

@@ -11,7 +11,7 @@ import { TURN_MS } from './turn.ts';
  * How `node:http` pauses a connection whose answers are not read. While `_paused` is set it does not read on for the
  * body of a request, and it pauses the parser once that has parsed what was read.
  */
-type Paused = Socket & { _paused?: boolean; readonly parser?: { resume(): void } | null };
+type Paused = Socket & { _paused?: boolean; readonly parser?: { resume?(): void } | null };
 
 const MOST_AT_ONCE = 1_024;
 /** So many short chunks of one body take up to a millisecond. */
@@ -87,7 +87,7 @@ function resumeSome(): void {
   for (const socket of [...paused].slice(0, atOnce)) {
     paused.delete(socket);
     socket._paused = false;
-    socket.parser?.resume();
+    socket.parser?.resume?.();
     socket.resume();
   }
   // A parser that resumes may pause its connection again at once.

@@ -3,6 +3,7 @@
  * moved one of them gets a line in the log, which says what is lost (docs/internals/private-members.md).
  */
 import type { Logger } from '../types.ts';
+import { memberMoved } from '../options/moved-member.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { TABLE_NAMES } from './sdk-server.ts';
 import { FUNNEL, innerServer, isLowLevel, TOOL_RUNNER } from './server-shape.ts';
@@ -46,9 +47,6 @@ export function warnOfMoved(made: unknown, logger: Logger): void {
   for (const { name, of, since = major, lost } of MEMBERS) {
     if (since !== major || (of === 'tools' && inner === made)) continue;
     if (name in (of === 'tools' ? made : inner)) continue;
-    logger.warn(
-      { member: name },
-      `This version of the MCP SDK has no ${name}: ${lost}. Tell us, with the version, so that the next release knows it`,
-    );
+    memberMoved(logger, 'the MCP SDK', name, lost);
   }
 }

@@ -21,6 +21,7 @@ export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity
     slowReaders,
     starts: new StartsPerTurn(),
     largeBodies: new StartsPerTurn(1),
+    connected: () => {},
     cutPipelined: () => {},
   };
 }

@@ -5,7 +5,8 @@ import { createServer, type AddressInfo, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { fillQueue, queueOf } from '../../src/listen/accept-queue.ts';
+import { fillQueue, queueOf, warnOfHiddenQueue } from '../../src/listen/accept-queue.ts';
+import { createLog } from '../kit/log.ts';
 
 const turn = (): Promise<void> => new Promise((next) => setImmediate(next));
 const fill = (server: Server): Promise<boolean> =>
@@ -52,6 +53,22 @@ describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
     expect(queueOf(server)).toBeDefined();
     expect(await filled(server)).toBe(true);
     expect(accepted).toEqual([]);
+  });
+
+  test('that a version of Node.js hides is not filled, and one line says so', async () => {
+    const { server } = await listening('127.0.0.1');
+    const log = createLog();
+    warnOfHiddenQueue(server, log);
+    expect(log.lines).toEqual([]);
+    const hidden = new Proxy(server, {
+      get: (of, name) => {
+        const value: unknown = name === '_handle' ? undefined : Reflect.get(of, name, of);
+        return typeof value === 'function' ? value.bind(of) : value;
+      },
+    });
+    expect(queueOf(hidden)).toBeUndefined();
+    warnOfHiddenQueue(hidden, log);
+    expect(log.lines.map(({ level, fields }) => [level, fields['member']])).toEqual([['warn', '_handle']]);
   });
 
   test('that is full takes no client: a client that connects then is refused when the socket has closed, and not reset', async () => {

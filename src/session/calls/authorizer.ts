@@ -1,5 +1,6 @@
 /**
- * What a caller may use, as sessions and eras need it. `src/auth/hook-authorizer.ts` implements it for `auth.authorize`.
+ * What a caller may use, as sessions and eras need it. `src/auth/hook-authorizer.ts` implements it for the option
+ * `auth.authorize`.
  *
  * A request that its caller may not send is renamed: the server gets it with an unknown name. The renamed request knows
  * the request that was sent. Records, retries and other instances get that one, so no text of a client is ever taken

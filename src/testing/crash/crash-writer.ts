@@ -1,10 +1,10 @@
 /**
  * A process that writes until it is killed: `node crash-writer.js JOB`. It logs to a file what the store acknowledged.
  *
- * Each of `width` workers takes a session of the job, or creates one, and does the steps of `session-steps.ts` in order; the
- * last step ends the session. Lines are `id step`, written synchronously: a logged step was acknowledged before the
- * kill. If the server may be away, a worker that finds it away stops; the next writer finds out whether its step was
- * stored.
+ * Each of `width` workers takes a session of the job, or creates one, and does the steps of `session-steps.ts` in
+ * order; the last step ends the session. Lines are `id step`, written synchronously: a logged step was acknowledged
+ * before the kill. If the server may be away, a worker that finds it away stops; the next writer finds out whether its
+ * step was stored.
  */
 import { openSync, writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
