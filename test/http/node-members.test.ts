@@ -5,21 +5,9 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { createLog } from '../kit/log.ts';
 import { serverOf } from '../kit/making-servers.ts';
+import { without } from '../kit/moved-member.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-
-/** `of` without a member, for code that is not node's. Methods run on `of`. */
-function without<T extends object>(of: T, member: string): T {
-  return new Proxy(of, {
-    has: (_, name) => name !== member && name in of,
-    get: (_, name) => {
-      if (name === member) return undefined;
-      const value: unknown = Reflect.get(of, name, of);
-      return typeof value === 'function' && name !== 'constructor' ? value.bind(of) : value;
-    },
-    set: (_, name, value) => Reflect.set(of, name, value, of),
-  });
-}
 
 function hide(connection: Socket, member: string): Socket {
   const [first = '', second] = member.split('.');

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { fillQueue, queueOf, warnOfHiddenQueue } from '../../src/listen/accept-queue.ts';
 import { createLog } from '../kit/log.ts';
+import { without } from '../kit/moved-member.ts';
 
 const turn = (): Promise<void> => new Promise((next) => setImmediate(next));
 const fill = (server: Server): Promise<boolean> =>
@@ -60,12 +61,7 @@ describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
     const log = createLog();
     warnOfHiddenQueue(server, log);
     expect(log.lines).toEqual([]);
-    const hidden = new Proxy(server, {
-      get: (of, name) => {
-        const value: unknown = name === '_handle' ? undefined : Reflect.get(of, name, of);
-        return typeof value === 'function' ? value.bind(of) : value;
-      },
-    });
+    const hidden = without(server, '_handle');
     expect(queueOf(hidden)).toBeUndefined();
     warnOfHiddenQueue(hidden, log);
     expect(log.lines.map(({ level, fields }) => [level, fields['member']])).toEqual([['warn', '_handle']]);

@@ -35,14 +35,22 @@ export interface RedisClient {
 export interface ClientOptions {
   readonly database?: number | undefined;
   readonly socket?: { readonly host?: string; readonly port?: number; readonly path?: string } | undefined;
+  readonly RESP?: number | undefined;
 }
 
 /** The store uses only the configuration of a given Cluster client. It makes connections and a slot map for itself. */
 export interface ClusterClient {
-  readonly _options: ClusterOptions;
+  readonly _options?: ClusterOptions;
+  /** Once it is connected. */
+  readonly masters: ReadonlyArray<{ readonly address: string }>;
+  nodeClient(node: object): RedisClient | Promise<RedisClient>;
+  connect(): Promise<unknown>;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  destroy(): void;
+  duplicate(): ClusterClient;
 }
 
-interface Address {
+export interface Address {
   readonly host: string;
   readonly port: number;
 }
@@ -89,8 +97,8 @@ export function connectionOverrides(socket: ClientOptions['socket'], connectMs: 
 
 /**
  * Clients do not say their version, and the copy of the package that made them is unknown. So each is recognised by a
- * member of the first version that works. node-redis has no public member for the configuration of a Cluster client
- * (`_options`), and for a command on the primary behind Sentinel (`_execute`).
+ * member of the first version that works. node-redis has no public member that tells how the primary behind Sentinel is
+ * reached (`_execute`).
  * @throws PACKAGE_UNSUPPORTED
  */
 export function checkClient(client: object): void {
@@ -100,8 +108,8 @@ export function checkClient(client: object): void {
   if (!(member in client)) throw olderClient('client', member, 4);
 }
 
-export function checkClusterClient({ _options }: Partial<ClusterClient>): void {
-  if (!Array.isArray(_options?.rootNodes)) throw olderClient('Cluster client', '_options', 5);
+export function checkClusterClient(client: object): void {
+  if (!('destroy' in client)) throw olderClient('Cluster client', 'destroy', 5);
 }
 
 export function checkSentinelClient(client: SentinelClient): void {

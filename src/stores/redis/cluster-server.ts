@@ -11,6 +11,7 @@ import { backoffMs, elapse, monotonicMs } from '../../options/system.ts';
 import { withDeadline } from './deadline.ts';
 import { Channels } from './channels.ts';
 import { loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
+import { clusterOptions } from './cluster-options.ts';
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
@@ -51,7 +52,7 @@ export class ClusterServer implements Server {
   }
 
   async open(): Promise<void> {
-    this.#map = new ClusterMap(this.#given._options, await loadRedis());
+    this.#map = new ClusterMap(await clusterOptions(this.#given, this.#settings, this.#check), await loadRedis());
     await this.#discover();
     const links = [...this.#mapped.addresses].map((address) => this.#node(address).commands);
     const answers = await Promise.allSettled(links.map((link) => link.command(['PING'], rawReply)));

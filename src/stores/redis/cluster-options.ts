@@ -1,0 +1,38 @@
+/**
+ * How the nodes of a Cluster are reached. node-redis has no public member for the configuration of a Cluster client.
+ * Where a version keeps it elsewhere, a copy of the client connects, and its connections tell.
+ */
+import { memberMoved } from '../../options/moved-member.ts';
+import type { Address, ClusterClient, ClusterOptions } from './client.ts';
+import { withDeadline } from './deadline.ts';
+import { CONNECT_MS, type LinkSettings } from './link.ts';
+import type { ServerCheck } from './server-check.ts';
+
+const LOST = 'a node that joins later is reached at the address that it announces, and nodeAddressMap is not asked';
+
+export async function clusterOptions(
+  given: ClusterClient,
+  settings: LinkSettings,
+  { where, logger }: ServerCheck,
+): Promise<ClusterOptions> {
+  if (given._options !== undefined) return given._options;
+  memberMoved(logger, 'node-redis', '_options', LOST);
+  const copy = given.duplicate();
+  // Failures are reported by `connect`.
+  copy.on('error', () => undefined);
+  try {
+    await withDeadline(settings, CONNECT_MS, where, copy.connect());
+    const nodes = await Promise.all(
+      copy.masters.map(async (node) => ({ address: node.address, options: (await copy.nodeClient(node)).options })),
+    );
+    const reached = nodes.map(({ address, options: { socket } }) => [address, socket as Address] as const);
+    return {
+      defaults: nodes[0]?.options,
+      rootNodes: reached.map(([, { host, port }]) => ({ socket: { host, port } })),
+      RESP: nodes[0]?.options.RESP,
+      nodeAddressMap: Object.fromEntries(reached.map(([address, { host, port }]) => [address, { host, port }])),
+    };
+  } finally {
+    copy.destroy();
+  }
+}
