@@ -5,6 +5,8 @@
 import { lookup } from 'node:dns/promises';
 import net, { isIP } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { memberMoved } from '../options/moved-member.ts';
+import type { Logger } from '../types.ts';
 
 export interface HeldSocket {
   readonly fd: number;
@@ -23,13 +25,25 @@ interface BoundHandle {
 
 interface Binding {
   /** Returns a negative errno on failure. Node has no public function that binds a socket without accepting on it. */
-  _createServerHandle(address: string, port: number, family: number): BoundHandle | number;
+  _createServerHandle?(address: string, port: number, family: number): BoundHandle | number;
+}
+const binding = net as unknown as Binding;
+
+/** Whether a process can hold a port for others. Windows cannot pass a socket to a process. */
+export const canHoldPort = (): boolean => process.platform !== 'win32' && binding._createServerHandle !== undefined;
+
+/** For a process that serves by itself. */
+export function warnOfUnheldPort(logger: Logger): void {
+  if (binding._createServerHandle !== undefined) return;
+  memberMoved(logger, 'Node.js', '_createServerHandle', 'connections are refused while this process restarts');
 }
 
 /** Rejects with the same codes as `server.listen`: `EADDRINUSE`, `EACCES`, `ENOTFOUND` … */
 export async function bindSocket(host: string, port: number): Promise<HeldSocket> {
   const { address, family } = isIP(host) === 0 ? await lookup(host) : { address: host, family: isIP(host) };
-  const handle = (net as unknown as Binding)._createServerHandle(address, port, family);
+  const handle = binding._createServerHandle?.(address, port, family);
+  if (handle === undefined)
+    throw new Error('this version of Node.js cannot hold it for other processes (net._createServerHandle)');
   if (typeof handle === 'number') throw systemError(handle, 'bind');
   // Some systems report a port in use only here.
   const failure = handle.getsockname({});

@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { confirms, type Terminal } from './confirmation.ts';
+import { canHoldPort } from './held-socket.ts';
 import { reload } from './pid-file.ts';
 import { runCli } from './program.ts';
 import type { ServeSettings } from './settings.ts';
@@ -52,8 +53,8 @@ process.exit(code);
 async function serveHere(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number> {
   served = true;
   const fd = worker === undefined ? takeSocket() : WORKER_FD;
-  // Windows cannot pass a socket to a process, so one worker means this process there.
-  const unsupervised = process.platform === 'win32' && !settings.dev ? 1 : 0;
+  // Where no process can hold the port, one worker means this process.
+  const unsupervised = canHoldPort() || settings.dev ? 0 : 1;
   if (worker === undefined && settings.workers > unsupervised) {
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
     const context = { command, fd, signals: process, out };

@@ -9,6 +9,7 @@ import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { Failure, reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
+import { canHoldPort } from './held-socket.ts';
 import { dashboardSettings, type DashboardSettings } from './dashboard.ts';
 import { metricsSettings, type MetricsSettings } from './metrics-settings.ts';
 import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type FlagKey, type LogFormat } from './option-flags.ts';
@@ -182,7 +183,7 @@ function checkedByName<T>(origins: ReadonlyMap<string, string>, check: () => T):
 function workersOf(text: string | undefined, origin: string | undefined, storeUrl: string | undefined): number {
   if (text === undefined) {
     const outlives = storeUrl !== undefined && !storeUrl.startsWith('memory:');
-    return outlives && process.platform !== 'win32' ? 1 : 0;
+    return outlives && canHoldPort() ? 1 : 0;
   }
   if (text === 'auto') return availableParallelism();
   const count = Number(text);

@@ -8,7 +8,7 @@ import { connectV1, connectV2, type OfficialClient } from '../clients/official.t
 import { ownConnections } from '../clients/own-connections.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
-import { isAlive, startWorkers, type Workers } from './workers-process.ts';
+import { isAlive, startWorkers, temporaryFolder, type Workers } from './workers-process.ts';
 
 /** Between two connections of a client that opens one per call. */
 const EVERY_MS = 20;
@@ -119,6 +119,22 @@ async function checkAfter(load: Load): Promise<void> {
 }
 
 const LONG = { timeout: 90_000 };
+
+test('a version of Node.js that cannot hold a port for others: this process serves, and a line says what is lost', async () => {
+  const env = {
+    NODE_OPTIONS: `--require "${program('without-held-port.cjs')}"`,
+    SOJOURN_STORE: `sqlite:${join(temporaryFolder(), 'sessions.db')}`,
+    SOJOURN_WORKERS: '',
+  };
+  const serve = ['serve', program('counting-server.mjs'), '--port', '0'];
+  const cli = startCli(serve, { env });
+  const client = await connectV2(await cli.url());
+  expect(await client.say('count', {})).toMatch(/1/);
+  expect(cli.output.stderr).toContain('This version of Node.js has no _createServerHandle: ');
+  const { code, stderr } = await runProcess([...serve, '--workers', '2'], { env });
+  expect(code).toBe(1);
+  expect(stderr).toContain('this version of Node.js cannot hold it for other processes');
+});
 
 describe.skipIf(process.platform === 'win32')('the port of `sojourn serve` (a Unix system)', () => {
   test('refuses no connection while its worker is killed', LONG, async () => {
