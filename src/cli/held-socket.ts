@@ -32,7 +32,6 @@ const binding = net as unknown as Binding;
 /** Whether a process can hold a port for others. Windows cannot pass a socket to a process. */
 export const canHoldPort = (): boolean => process.platform !== 'win32' && binding._createServerHandle !== undefined;
 
-/** For a process that serves by itself. */
 export function warnOfUnheldPort(logger: Logger): void {
   if (binding._createServerHandle !== undefined) return;
   memberMoved(logger, 'Node.js', '_createServerHandle', 'connections are refused while this process restarts');

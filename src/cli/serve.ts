@@ -11,7 +11,6 @@ import type { Logger } from '../types.ts';
 import { banner, clientNameOf } from './banner.ts';
 import { processEnded, serveDashboard } from './dashboard.ts';
 import { Failure, UsageError, reason } from './failure.ts';
-import { warnOfUnheldPort } from './held-socket.ts';
 import { listenProblem, warnOfSettings } from './listen-problem.ts';
 import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
@@ -48,7 +47,6 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const { logger, definition, options, resolved, chosen, watch } = await load(module, settings, context);
   const { createMcpEndpoint } = await import('../index.ts');
   markServed();
-  if (worker === undefined) warnOfUnheldPort(logger);
   const endpoint = createMcpEndpoint(definition, options);
   watch(endpoint);
   const signals = worker?.signals ?? context.signals;
