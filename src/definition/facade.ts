@@ -7,7 +7,7 @@ import { definitionRefused } from '../errors.ts';
 import { noticingRunner } from '../session/calls/call.ts';
 import { LIST_SENDS, type SharedServer } from './shared-server.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
-import { overrides, TOOL_RUNNER } from '../sdk/server-shape.ts';
+import { overrides, replaceToolRunner } from '../sdk/server-shape.ts';
 
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
@@ -40,13 +40,11 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
       // A facade sends on its own server.
       return log.apply(this, args);
     });
-  const runner: unknown = Reflect.get(highLevel, TOOL_RUNNER);
-  if (typeof runner === 'function')
-    shared.override(
-      highLevel,
-      TOOL_RUNNER,
-      noticingRunner(runner, () => shared.announcements.endpoint?.notices),
-    );
+  replaceToolRunner(
+    highLevel,
+    (runner) => noticingRunner(runner, () => shared.announcements.endpoint?.notices),
+    (member, runner) => shared.override(highLevel, member, runner),
+  );
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do, or of a subclass. It may be bound to the definition.
     if (!overrides(highLevel, name)) continue;

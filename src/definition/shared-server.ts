@@ -18,7 +18,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
 import { Announcements, type ListChange } from './announcements.ts';
 import { connected } from './hosted.ts';
-import { type HandlerTables, hasSeam, seamsOf, type SdkServer, TABLE_NAMES, tablesOf } from '../sdk/sdk-server.ts';
+import { forwardTables, type HandlerTables, hasSeam, seamsOf, type SdkServer, tablesOf } from '../sdk/sdk-server.ts';
 
 /** They return promises, which reject outside of a handler. */
 const SENDS = ['request', 'ping', 'createMessage', 'elicitInput', 'listRoots', 'close'];
@@ -51,8 +51,7 @@ export class SharedServer {
   constructor(server: SdkServer) {
     this.server = server;
     this.tables = tablesOf(server);
-    this.#forwardTable('requests');
-    this.#forwardTable('notifications');
+    forwardTables(server, this.tables, () => this.#connecting);
     const seams = seamsOf(server);
     for (const name of seams.connection) if (hasSeam(server, name)) this.#forwardProperty(name);
     for (const name of CALLBACKS) this.#forwardProperty(name);
@@ -118,21 +117,6 @@ export class SharedServer {
   /** The server of a session that the application's `connect()` or `close()` handles now. */
   get #connecting(): SdkServer | undefined {
     return currentCall.getStore()?.method === undefined ? this.#light : undefined;
-  }
-
-  /** A handler registers for all sessions. What `connect()` wraps, it wraps for one session. */
-  #forwardTable(key: keyof HandlerTables): void {
-    const { server, tables } = this;
-    const name = TABLE_NAMES[key];
-    Object.defineProperty(server, name, {
-      configurable: true,
-      enumerable: true,
-      get: () => this.#connecting?.[name] ?? tables[key],
-      set: (table: never) => {
-        if (this.#connecting === undefined) tables[key] = table;
-        else this.#connecting[name] = table;
-      },
-    });
   }
 
   #forwardProperty(name: string): void {

@@ -132,10 +132,30 @@ export function tablesOf({ _requestHandlers, _notificationHandlers }: SdkServer)
 
 export const requestsOf = (server: SdkServer): HandlerTables['requests'] => server._requestHandlers;
 
-/** The handler itself, also where the table runs what is looked up within a call (`handler-tracking.ts`). */
+/** The handler itself, also where the table runs what is looked up within a call (`handler-tables.ts`). */
 export function handlerOf(server: object | undefined, method: string): RequestHandler | undefined {
   const table: unknown = server && Reflect.get(server, TABLE_NAMES.requests);
   return table instanceof Map ? (Map.prototype.get.call(table, method) as RequestHandler | undefined) : undefined;
+}
+
+/**
+ * Makes the tables of a server `tables`, and those of the server of one session while it is being connected: a handler
+ * registers for all sessions, and what `connect()` wraps, it wraps for one.
+ */
+export function forwardTables(server: SdkServer, tables: HandlerTables, connecting: () => SdkServer | undefined): void {
+  for (const key of ['requests', 'notifications'] as const) {
+    const name = TABLE_NAMES[key];
+    Object.defineProperty(server, name, {
+      configurable: true,
+      enumerable: true,
+      get: () => connecting()?.[name] ?? tables[key],
+      set: (table: never) => {
+        const session = connecting();
+        if (session === undefined) tables[key] = table;
+        else session[name] = table;
+      },
+    });
+  }
 }
 
 export function replaceTables(server: SdkServer, { requests, notifications }: HandlerTables): void {

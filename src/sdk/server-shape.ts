@@ -111,11 +111,22 @@ export interface NotificationListener {
   passed?(method: string): void;
 }
 
-/**
- * The method of `McpServer` that runs a tool, in both versions of the SDK. What a tool throws becomes a result with
- * `isError` behind it, so that only a wrapper sees the throw.
- */
+/** The method of `McpServer` that runs a tool, in both versions of the SDK. */
 export const TOOL_RUNNER = 'executeToolHandler';
+type Runner = (...args: unknown[]) => unknown;
+
+/**
+ * Replaces the method of an `McpServer` that runs a tool. What a tool throws becomes a result with `isError` behind it,
+ * so that only a wrapper sees the throw. `set`: where a plain assignment would not do.
+ */
+export function replaceToolRunner(
+  made: object,
+  wrap: (runner: object) => Runner,
+  set: (member: string, runner: Runner) => void = (member, runner) => void Reflect.set(made, member, runner),
+): void {
+  const runner: unknown = Reflect.get(made, TOOL_RUNNER);
+  if (typeof runner === 'function') set(TOOL_RUNNER, wrap(runner));
+}
 
 type Send = (...args: unknown[]) => unknown;
 
