@@ -1,19 +1,25 @@
 /**
  * One process of the demo: `sojourn serve` on the one side, the SDK's transport on the other.
  *
- *     starting ─listens─▶ serving ─SIGSTOP─▶ frozen ─SIGCONT─▶ serving
- *        ▲                   ├─SIGTERM─▶ draining ─exit─▶ drained ─┐
- *        │                   └─SIGKILL──────────────────▶ killed ──┤
- *        └──────────────────────── start ──────────────────────────┘
- *
  * A process that ends without an order is `ended`. Each start has another port.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { follow, type Transitions } from '../../options/transitions.ts';
 import { Failure } from '../failure.ts';
 import type { Upstream } from './front.ts';
 import { NAME_VARIABLE } from './instance-names.ts';
 
 export type InstanceState = 'starting' | 'serving' | 'frozen' | 'draining' | 'drained' | 'killed' | 'ended';
+
+const STATES: Transitions<InstanceState> = {
+  starting: ['serving', 'ended'],
+  serving: ['frozen', 'draining', 'killed', 'ended'],
+  frozen: ['serving', 'killed', 'ended'],
+  draining: ['drained', 'killed'],
+  drained: ['starting'],
+  killed: ['starting'],
+  ended: ['starting'],
+};
 
 export interface InstanceHost {
   /** The process with this id was started. */
@@ -118,7 +124,7 @@ export class Instance implements Upstream {
 
   /** False: its state does not allow it. */
   kill(): boolean {
-    if (this.#child === undefined || this.#state === 'starting') return false;
+    if (this.#child === undefined || !STATES[this.#state].includes('killed')) return false;
     this.#become('killed');
     return this.#child.kill('SIGKILL');
   }
@@ -153,7 +159,7 @@ export class Instance implements Upstream {
   }
 
   #become(state: InstanceState): void {
-    this.#state = state;
+    this.#state = follow(STATES, this.#state, state);
     this.#since = performance.now();
   }
 

@@ -9,6 +9,7 @@ import { createMcpEndpoint } from '../../endpoint/endpoint.ts';
 import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
 import { loggerOf } from '../../options/logger.ts';
+import { follow, type Transitions } from '../../options/transitions.ts';
 import type { McpEndpointFactory } from '../../types.ts';
 import type { FakeTime } from '../fake-time.ts';
 import { type LabCaller, type LabResult, modernRequest, type Params, resultOf } from './lab-client.ts';
@@ -37,6 +38,14 @@ export interface LabInstance {
 }
 
 type State = 'serving' | 'frozen' | 'stopping' | 'stopped' | 'killed';
+
+const STATES: Transitions<State> = {
+  serving: ['frozen', 'stopping', 'killed'],
+  frozen: ['serving', 'killed'],
+  stopping: ['stopped'],
+  stopped: [],
+  killed: [],
+};
 
 /** What an instance needs of its lab. */
 export interface InstanceLab {
@@ -94,6 +103,10 @@ export class Instance implements LabInstance {
   /** Resolves when it serves. Rejects if the store cannot be opened. */
   async opened(): Promise<void> {
     await this.#endpoint.sessions.list({ limit: 1 });
+  }
+
+  #become(state: State): void {
+    this.#state = follow(STATES, this.#state, state);
   }
 
   /** `states`: the usual one first. */
@@ -166,26 +179,26 @@ export class Instance implements LabInstance {
 
   kill(): void {
     this.#expect('kill()', 'serving', 'frozen');
-    this.#state = 'killed';
+    this.#become('killed');
     this.#process.kill();
     this.#break(new TypeError(`fetch failed: instance ${this.number} of the lab was killed`));
   }
 
   freeze(): void {
     this.#expect('freeze()', 'serving');
-    this.#state = 'frozen';
+    this.#become('frozen');
     this.#process.freeze();
   }
 
   wake(): void {
     this.#expect('wake()', 'frozen');
-    this.#state = 'serving';
+    this.#become('serving');
     this.#process.wake();
   }
 
   async drain(): Promise<Awaited<ReturnType<McpEndpoint['drain']>>> {
     this.#expect('drain()', 'serving');
-    this.#state = 'stopping';
+    this.#become('stopping');
     const drained = await this.#endpoint.drain();
     await this.#stopped();
     return drained;
@@ -193,12 +206,12 @@ export class Instance implements LabInstance {
 
   async stop(): Promise<void> {
     this.#expect('stop()', 'serving');
-    this.#state = 'stopping';
+    this.#become('stopping');
     await this.#stopped();
   }
 
   async #stopped(): Promise<void> {
     await this.#endpoint.close();
-    this.#state = 'stopped';
+    this.#become('stopped');
   }
 }
