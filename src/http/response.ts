@@ -16,6 +16,7 @@ import { type Backlog, backlogOf } from './backlog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from './sink.ts';
+import { WATCHED_BYTES } from './slow-readers.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
 /**
@@ -150,7 +151,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
     // The turn has ended, and the answer waited only for the store.
     if (this.#state === 'held') return this.#respond();
     if (this.#state === 'waiting') this.begin();
-    if (this.#state === 'gathering') return this.#become('complete');
+    if (this.#state === 'gathering') {
+      this.#become('complete');
+      // What is written is charged. What many calls gather in one turn would not be.
+      if (this.#gathered.length > WATCHED_BYTES) this.#respond();
+      return;
+    }
     if (this.#state !== 'open') return;
     this.#become('ended');
     this.#policy.keepAlive.remove(this);
