@@ -8,9 +8,9 @@
  * * Requests that come in a turn which is long already (`turn.ts`).
  */
 import { AsyncResource } from 'node:async_hooks';
-import { afterTurn, systemTime } from '../options/system.ts';
+import { afterMicrotasks, afterTurn, systemTime } from '../options/system.ts';
 import type { MaybePromise } from '../types.ts';
-import { TURN_MS } from './turn.ts';
+import { TURN_MS, turnIsLong } from './turn.ts';
 
 /** For calls. More would hold more results at once. Fewer would make smaller groups of the writes that follow. */
 const STARTS = 4;
@@ -30,6 +30,8 @@ export class StartsPerTurn {
   readonly #started = new Map<string, number>();
   readonly #waiting = new Map<string, Waiting[]>();
   readonly #most: number;
+  /** When this turn began, a time of the monotonic clock. */
+  #began = 0;
 
   /** `most`: how many of each user start in a turn. */
   constructor(most = STARTS) {
@@ -38,7 +40,7 @@ export class StartsPerTurn {
 
   /** Whether a further start of this user waits. */
   mustWait(user: string): boolean {
-    return this.#waiting.has(user) || (this.#started.get(user) ?? 0) >= this.#most;
+    return this.#waiting.has(user) || (this.#started.get(user) ?? 0) >= this.#most || turnIsLong();
   }
 
   run<T>(user: string, start: () => MaybePromise<T>, client?: Client): MaybePromise<T> {
@@ -70,23 +72,27 @@ export class StartsPerTurn {
     });
   }
 
-  /** One of each user, and again, until each has had its number or the turn is long. */
   readonly #nextTurn = (): void => {
     this.#started.clear();
-    const began = systemTime.monotonic();
-    for (let round = 0; round < this.#most && this.#waiting.size > 0; round++) {
-      const users = Array.from(this.#waiting.keys());
-      for (const user of users) {
-        this.#startOne(user);
-        if (systemTime.monotonic() - began > TURN_MS) return this.#goOn();
-      }
-    }
-    this.#goOn();
+    this.#began = systemTime.monotonic();
+    this.#startNext();
   };
 
-  #goOn(): void {
-    if (this.#started.size > 0 || this.#waiting.size > 0) afterTurn(this.#nextTurn);
-  }
+  /**
+   * One of each user, and again, until each has had its number or the turn is long. A handler runs in microtasks, and
+   * those of one run before the next begins: only then is it known how long they took.
+   */
+  readonly #startNext = (): void => {
+    const [user] = this.#waiting.keys();
+    const isOver =
+      user === undefined ||
+      (this.#started.get(user) ?? 0) >= this.#most ||
+      systemTime.monotonic() - this.#began > TURN_MS;
+    if (!isOver) {
+      this.#startOne(user);
+      afterMicrotasks(this.#startNext);
+    } else if (this.#started.size > 0 || this.#waiting.size > 0) afterTurn(this.#nextTurn);
+  };
 
   #startOne(user: string): void {
     const waiting = this.#waiting.get(user) ?? [];

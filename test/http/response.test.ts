@@ -52,6 +52,19 @@ describe('a JSON response', () => {
     expect(over).toEqual([response]);
   });
 
+  test.each(['json', 'events'] as const)(
+    'in the form %s a large answer leaves when it is complete, and is charged from then on',
+    async (form) => {
+      const { response, sent } = open(form);
+      response.message(`"${'x'.repeat(70_000)}"`);
+      expect(sent).toEqual([]);
+      response.end();
+      expect(sent).toHaveLength(1);
+      await turn();
+      expect(sent).toHaveLength(1);
+    },
+  );
+
   test('of a tool call that is refused on its session has the form of a lost call', () => {
     const { response, sent } = open('json', undefined, 'post');
     response.refuse(ownerLost(true), 1, 'result');

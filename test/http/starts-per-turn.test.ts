@@ -75,3 +75,19 @@ test('where one start makes a turn long, the start of another user is next', asy
   for (let n = 0; n < 8 && began.length < 5; n++) await turn();
   expect(began).toEqual(['ann 0', 'bob', 'ann 1', 'ann 2', 'ann 3']);
 });
+
+test('what a start does in microtasks makes the turn long too, and the next one waits', async () => {
+  const starts = new StartsPerTurn();
+  const began: number[] = [];
+  for (let n = 0; n < 4; n++)
+    void starts.later('ann', async () => {
+      began.push(n);
+      // As a handler that awaits a notification before it answers.
+      await Promise.resolve().then(() => undefined);
+      works();
+    });
+  for (const expected of [[0], [0, 1], [0, 1, 2]]) {
+    await turn();
+    expect(began).toEqual(expected);
+  }
+});
