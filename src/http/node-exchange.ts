@@ -153,9 +153,10 @@ export class NodeExchange extends FaceExchange implements Exchange {
     const inContext = AsyncResource.bind(() => {
       if (!this.closed) attempt(this, begin);
     });
-    if (this.#turn !== 'behind' || this.#res?.socket !== null) void this.host.starts.later(this.share, inContext, this);
+    const { starts } = this.host;
+    if (this.#turn !== 'behind' || this.#res?.socket !== null) void starts.later(this.share, inContext, this);
     // Node has more to do for a response that gets its connection.
-    else this.#res?.once('socket', () => queueMicrotask(inContext));
+    else this.#res?.once('socket', () => queueMicrotask(() => void starts.run(this.share, inContext, this)));
   }
 
   addHeader(name: string, value: string): void {

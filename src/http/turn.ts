@@ -22,6 +22,8 @@ let tasks: TurnTask[] = [];
 let holders = new Set<Holder>();
 let isDue = false;
 let began = 0;
+/** Whether the turn before took longer than `TURN_MS`. */
+let wasLong = false;
 /** Counts the turns with something to do at their end, as each has that brings a request. */
 let turn = 0;
 
@@ -39,6 +41,7 @@ function flush(): void {
     }
   }
   for (const holder of dueHolders) holder.outlivesTurn();
+  wasLong = systemTime.monotonic() - began > TURN_MS;
 }
 
 function flushLater(): void {
@@ -51,8 +54,11 @@ function flushLater(): void {
 /** Another client waits for a turn at least. */
 export const TURN_MS = 20;
 
-/** Whether this turn has taken so long that what a client sends now should wait for another one. */
-export const turnIsLong = (): boolean => isDue && systemTime.monotonic() - began > TURN_MS;
+/**
+ * Whether what a client sends now should wait for its turn: this turn has taken long, or the one before, and then
+ * others may wait whose turn it is first.
+ */
+export const turnIsLong = (): boolean => wasLong || (isDue && systemTime.monotonic() - began > TURN_MS);
 
 export function atEndOfTurn(task: TurnTask): void {
   tasks.push(task);
