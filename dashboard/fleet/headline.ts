@@ -1,5 +1,5 @@
 /** The first line of the Fleet view: a sentence that is true now, and a second sentence with details. */
-import type { FleetInstance, Stop } from '../../src/dashboard/wire.ts';
+import type { FleetInstance, StoppedInstance } from '../../src/dashboard/wire.ts';
 import { count, list, many, ms, span } from '../format.ts';
 import { fleet, hello, lanes, now, stops } from '../state/model.ts';
 import { isAway, present, serving, storeTotal, total } from './sums.ts';
@@ -52,7 +52,7 @@ function draining({ id, name, sessions }: FleetInstance): Headline {
 }
 
 /** What calls noticed of an interruption. */
-export function outcome({ waited, longestMs, failed = 0 }: Stop): string {
+export function outcome({ waited, longestMs, failed = 0 }: StoppedInstance): string {
   const parts = [
     waited > 0 &&
       (longestMs < 0.5
@@ -63,12 +63,12 @@ export function outcome({ waited, longestMs, failed = 0 }: Stop): string {
   return parts.length === 0 ? 'No call waited.' : `${parts.join('; ')}.`;
 }
 
-const lostText = ({ lost }: Stop): string =>
+const lostText = ({ lost }: StoppedInstance): string =>
   lost === 0
     ? ''
     : ` ${many(lost, 'call')} may have run, and ${lost === 1 ? 'its client knows' : 'their clients know'}.`;
 
-function stopped(stop: Stop): Headline {
+function stopped(stop: StoppedInstance): Headline {
   if (stop.kind === 'store') {
     const away = stop.overAt === undefined ? '' : ` for ${ms(stop.overAt - stop.at)}`;
     return {

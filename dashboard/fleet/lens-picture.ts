@@ -1,5 +1,5 @@
 /** The calls that an interruption touched, in ms from its moment: before the cut, the wait, the continuation. */
-import type { Stop, StopCall } from '../../src/dashboard/wire.ts';
+import type { StoppedInstance, StopCall } from '../../src/dashboard/wire.ts';
 import { ms } from '../format.ts';
 import { d, Picture, type Shape } from './shapes.ts';
 import { endWord } from './words.ts';
@@ -9,7 +9,7 @@ export const SLOWED = 12;
 export const SLOW_BELOW_MS = 1_000;
 
 export interface LensData {
-  readonly stop: Stop;
+  readonly stop: StoppedInstance;
   readonly width: number;
   /** ms from the interruption: what came later is not drawn yet. */
   readonly until: number;
@@ -20,9 +20,9 @@ const STEPS_MS = [20, 50, 100, 250, 500, 1000, 2000, 5000, 10_000, 30_000];
 
 export const endOf = ({ cut, wait, run = 0 }: StopCall): number => cut + wait + run;
 
-export const mostOf = ({ calls }: Stop): number => Math.max(20, ...calls.map(endOf));
+export const mostOf = ({ calls }: StoppedInstance): number => Math.max(20, ...calls.map(endOf));
 
-const MARKS: Record<Stop['kind'], string> = {
+const MARKS: Record<StoppedInstance['kind'], string> = {
   gone: '',
   silent: 'no answer',
   drain: 'drain begins',

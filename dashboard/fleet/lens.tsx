@@ -4,7 +4,7 @@
  */
 import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Stop } from '../../src/dashboard/wire.ts';
+import type { StoppedInstance } from '../../src/dashboard/wire.ts';
 import { clock, count, many, ms } from '../format.ts';
 import { nameOf, now, stops } from '../state/model.ts';
 import { Icon } from '../ui/icon.tsx';
@@ -20,13 +20,13 @@ const PLAYED_MS = 5_000;
 /** By id, the interruption that a button chose; a newer one takes its place. */
 const chosen = signal<{ readonly id: string; readonly newest: string } | undefined>(undefined);
 
-function shownStop(): Stop | undefined {
+function shownStop(): StoppedInstance | undefined {
   const [newest] = stops.value;
   const { id, newest: then } = chosen.value ?? {};
   return (then === newest?.id ? stops.value.find((stop) => stop.id === id) : undefined) ?? newest;
 }
 
-function titleOf(stop: Stop): string {
+function titleOf(stop: StoppedInstance): string {
   const { kind, overAt, at, name = 'An instance' } = stop;
   if (kind === 'store')
     return overAt === undefined
@@ -43,7 +43,7 @@ const Amount = ({ value, words }: { value: string; words: string }) => (
   </span>
 );
 
-function Tally({ stop }: { stop: Stop }) {
+function Tally({ stop }: { stop: StoppedInstance }) {
   const { waited, waiting = 0, longestMs, lost, failed = 0, resumed = 0, calls } = stop;
   const all = waited + waiting + lost + failed;
   return (
@@ -62,7 +62,7 @@ function Tally({ stop }: { stop: Stop }) {
 const isCalm = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 /** ms of the interruption that are drawn. `Infinity`: all of it. `run` plays it again. */
-function usePlay(stop: Stop | undefined): { until: number; replay: () => void } {
+function usePlay(stop: StoppedInstance | undefined): { until: number; replay: () => void } {
   const [until, setUntil] = useState(Infinity);
   const frame = useRef(0);
   const replay = () => {
@@ -88,7 +88,7 @@ function usePlay(stop: Stop | undefined): { until: number; replay: () => void } 
   return { until, replay };
 }
 
-function Picture({ stop, until }: { stop: Stop; until: number }) {
+function Picture({ stop, until }: { stop: StoppedInstance; until: number }) {
   const { box, width } = useWidth();
   const { calls, waited, longestMs } = stop;
   const { shapes, height } = width === 0 ? { shapes: [], height: 0 } : lensShapes({ stop, width, until, nameOf });
@@ -110,7 +110,7 @@ function Picture({ stop, until }: { stop: Stop; until: number }) {
   );
 }
 
-function Shown({ stop }: { stop: Stop }) {
+function Shown({ stop }: { stop: StoppedInstance }) {
   const { until, replay } = usePlay(stop);
   const newest = stops.value[0]?.id ?? '';
   return (

@@ -1,5 +1,5 @@
 /** How states, ends and interruptions are named. */
-import type { FleetInstance, Stop } from '../../src/dashboard/wire.ts';
+import type { FleetInstance, StoppedInstance } from '../../src/dashboard/wire.ts';
 import { fleet } from '../state/model.ts';
 import type { IconName } from '../ui/icon.tsx';
 
@@ -23,12 +23,12 @@ const ENDS: Record<NonNullable<FleetInstance['end']>, string> = {
 export const endWord = (end: FleetInstance['end']): string => (end === undefined ? 'gone' : ENDS[end]);
 
 /** The lease of the instance may say more than the calls did. */
-function endOf({ end, instance }: Stop): FleetInstance['end'] {
+function endOf({ end, instance }: StoppedInstance): FleetInstance['end'] {
   return end ?? fleet.value?.instances.find(({ id }) => id === instance)?.end;
 }
 
 /** After the name of an instance: "web-2 was killed". */
-export function passed(stop: Stop): string {
+export function passed(stop: StoppedInstance): string {
   const { kind } = stop;
   const end = endOf(stop);
   if (kind === 'silent') return 'did not answer';
@@ -38,7 +38,7 @@ export function passed(stop: Stop): string {
   return end === 'lapsed' ? 'lost its lease' : `was ${ENDS[end]}`;
 }
 
-export function shortly(stop: Stop): string {
+export function shortly(stop: StoppedInstance): string {
   const { kind, name } = stop;
   if (kind === 'store') return 'store away';
   const what = kind === 'silent' ? 'no answer' : kind === 'drain' ? 'drained' : endWord(endOf(stop));

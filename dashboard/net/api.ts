@@ -1,5 +1,5 @@
 /** Requests to the server of this page. */
-import type { Failure } from '../../src/dashboard/wire-pages.ts';
+import type { ApiFailure } from '../../src/dashboard/wire-pages.ts';
 import { authorization } from './token.ts';
 
 /** The server refused, or cannot be reached (status 0). Its message is a sentence for the page. */
@@ -8,7 +8,7 @@ export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
 
-  constructor(status: number, { error, message }: Failure) {
+  constructor(status: number, { error, message }: ApiFailure) {
     super(message);
     this.status = status;
     this.code = error;
@@ -17,7 +17,7 @@ export class ApiError extends Error {
 
 const address = (path: string): URL => new URL(`api/${path}`, document.baseURI);
 
-const UNREACHABLE: Failure = { error: 'unreachable', message: 'The server of this page cannot be reached.' };
+const UNREACHABLE: ApiFailure = { error: 'unreachable', message: 'The server of this page cannot be reached.' };
 
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
@@ -49,9 +49,9 @@ export async function act<T>(path: string): Promise<T> {
   return (await response.json()) as T;
 }
 
-async function failureOf(response: Response): Promise<Failure> {
+async function failureOf(response: Response): Promise<ApiFailure> {
   try {
-    const { error, message } = (await response.json()) as Partial<Failure>;
+    const { error, message } = (await response.json()) as Partial<ApiFailure>;
     if (typeof error === 'string' && typeof message === 'string') return { error, message };
   } catch {
     // A proxy may answer with its own page.

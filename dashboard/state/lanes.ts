@@ -1,5 +1,5 @@
 /** The rows of the Fleet view: one for each name, with the process that has it now or had it last. */
-import type { Fleet, FleetInstance, Stop } from '../../src/dashboard/wire.ts';
+import type { FleetSnapshot, FleetInstance, StoppedInstance } from '../../src/dashboard/wire.ts';
 
 /** A lane whose process is gone is shown so long, unless another process takes its name. */
 const SHOWN_MS = 75_000;
@@ -19,7 +19,7 @@ export class Lanes {
   }
 
   /** A server that did not know an instance while it lived may know how it ended, as others saw it. */
-  with(stops: readonly Stop[]): readonly Lane[] {
+  with(stops: readonly StoppedInstance[]): readonly Lane[] {
     return this.#lanes.map((lane) => {
       const { id, state, end } = lane.instance;
       const seen =
@@ -28,7 +28,7 @@ export class Lanes {
     });
   }
 
-  add({ at, instances }: Fleet): void {
+  add({ at, instances }: FleetSnapshot): void {
     const newest = new Map<string, FleetInstance>();
     for (const instance of instances) {
       const present = newest.get(instance.name);

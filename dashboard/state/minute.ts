@@ -2,7 +2,7 @@
  * The last minute as bins of half a second, one for each `fleet` message. The server sends counters; a bin has their
  * differences. Bins know instances by lane: one lane has one name, and its processes follow each other.
  */
-import type { Fleet, FleetInstance, InstanceCounters, StoreCounts } from '../../src/dashboard/wire.ts';
+import type { FleetSnapshot, FleetInstance, InstanceCounters, StoreCounts } from '../../src/dashboard/wire.ts';
 
 export const WINDOW_MS = 60_000;
 
@@ -47,7 +47,7 @@ export class Minute {
     return this.#bins;
   }
 
-  add(fleet: Fleet): void {
+  add(fleet: FleetSnapshot): void {
     const before = this.#bins.at(-1);
     // A server that answers instead of another one has its own clock.
     if (before !== undefined && fleet.at <= before.at) this.#bins = this.#bins.filter((bin) => bin.at < fleet.at);

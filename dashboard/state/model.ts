@@ -3,7 +3,14 @@
  * follow when the page is seen and not paused.
  */
 import { batch, computed, effect, signal } from '@preact/signals';
-import type { Fleet, FleetEvent, Hello, HourBin, Stop, StopDropped } from '../../src/dashboard/wire.ts';
+import type {
+  FleetSnapshot,
+  FleetEvent,
+  Hello,
+  HourBin,
+  StoppedInstance,
+  StopDropped,
+} from '../../src/dashboard/wire.ts';
 import { Stream } from '../net/stream.ts';
 import { toast } from '../ui/toast.tsx';
 import { type Lane, Lanes } from './lanes.ts';
@@ -21,12 +28,12 @@ export type Connection =
 
 export const connection = signal<Connection>({ state: 'opening' });
 export const hello = signal<Hello | undefined>(undefined);
-export const fleet = signal<Fleet | undefined>(undefined);
+export const fleet = signal<FleetSnapshot | undefined>(undefined);
 export const bins = signal<readonly Bin[]>([]);
 export const lanes = signal<readonly Lane[]>([]);
 /** Newest first. */
 export const events = signal<readonly FleetEvent[]>([]);
-export const stops = signal<readonly Stop[]>([]);
+export const stops = signal<readonly StoppedInstance[]>([]);
 /** Oldest first. */
 export const hour = signal<readonly HourBin[]>([]);
 export const paused = signal(false);
@@ -35,7 +42,7 @@ export const now = computed(() => fleet.value?.at ?? hello.value?.at ?? Date.now
 /** What an id of an instance is called. A new map only for a new name: what 10,000 rows are called depends on it. */
 const names = signal<ReadonlyMap<string, string>>(new Map());
 
-function learnNames({ instances }: Fleet): void {
+function learnNames({ instances }: FleetSnapshot): void {
   const known = names.peek();
   const news = instances.filter(({ id, name }) => known.get(id) !== name);
   if (news.length > 0) names.value = new Map([...known, ...news.map(({ id, name }) => [id, name] as const)]);
@@ -46,7 +53,7 @@ export const nameOf = (id: string | undefined): string | undefined =>
 
 const minute = new Minute();
 const laneList = new Lanes();
-const latest: { fleet?: Fleet; events: FleetEvent[]; stops: Stop[]; hour: HourBin[] } = {
+const latest: { fleet?: FleetSnapshot; events: FleetEvent[]; stops: StoppedInstance[]; hour: HourBin[] } = {
   events: [],
   stops: [],
   hour: [],
@@ -61,7 +68,7 @@ function newestFirst<T extends { readonly id: string; readonly at: number }>(all
 }
 
 /** A server that the page was lost to may not know an instance that this page has seen. */
-function named(stop: Stop): Stop {
+function named(stop: StoppedInstance): StoppedInstance {
   const name = stop.name ?? names.peek().get(stop.instance ?? '');
   return name === undefined ? stop : { ...stop, name };
 }
@@ -70,7 +77,7 @@ function named(stop: Stop): Stop {
 function take(type: string, data: unknown): boolean {
   switch (type) {
     case 'fleet': {
-      latest.fleet = data as Fleet;
+      latest.fleet = data as FleetSnapshot;
       minute.add(latest.fleet);
       laneList.add(latest.fleet);
       return true;
@@ -79,7 +86,7 @@ function take(type: string, data: unknown): boolean {
       latest.events = newestFirst(latest.events, data as FleetEvent, EVENTS);
       return false;
     case 'stop':
-      latest.stops = newestFirst(latest.stops, named(data as Stop), STOPS);
+      latest.stops = newestFirst(latest.stops, named(data as StoppedInstance), STOPS);
       return false;
     case 'stopDropped':
       latest.stops = latest.stops.filter(({ id }) => id !== (data as StopDropped).id);

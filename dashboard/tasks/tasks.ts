@@ -3,7 +3,7 @@
  * pointer and the focus rows keep their places: there a scan changes values, and counts what is new.
  */
 import { batch, signal } from '@preact/signals';
-import type { RunningTask, RunningTasks, TaskPage, TaskRow } from '../../src/dashboard/wire-pages.ts';
+import type { RunningTaskRow, RunningTasks, TaskPage, TaskRow } from '../../src/dashboard/wire-pages.ts';
 import { get } from '../net/api.ts';
 
 /** One scan reads so many; "Scan on" reads as many more. */
@@ -27,7 +27,7 @@ export const taskError = signal<string | undefined>(undefined);
 /** Tasks that are not among the rows yet. */
 export const newTasks = signal(0);
 /** What owners say, by hash. */
-export const running = signal<ReadonlyMap<string, RunningTask>>(new Map());
+export const running = signal<ReadonlyMap<string, RunningTaskRow>>(new Map());
 let limit = MOST;
 
 const isHeld = (): boolean => document.querySelector('.vlist:is(:hover, :focus)') !== null;

@@ -21,7 +21,7 @@ import {
 import { authAway, insufficientScope, internal, SojournError, unauthorized } from '../errors.ts';
 import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
 import { checkVersion } from '../options/packages.ts';
-import type { AuthContext, Authenticator, HeaderSource, Identity } from './context.ts';
+import type { AuthContext, Authenticator, CallerHeaders, Identity } from './context.ts';
 import { loadJose } from './issuer-keys.ts';
 import { createJwtVerifier, forOther, refusedToken, type RefusedToken } from './jwt.ts';
 import { createProxyUsers } from './proxy-users.ts';
@@ -45,7 +45,7 @@ type TokenIdentification = Exclude<Identification, { by: 'proxy' }>;
 class BearerTokens implements Authenticator {
   readonly ready: Promise<unknown>;
   readonly #context: AuthContext;
-  readonly #verify: (token: string, caller: HeaderSource) => Promise<AuthInfo | undefined>;
+  readonly #verify: (token: string, caller: CallerHeaders) => Promise<AuthInfo | undefined>;
   /** Only for JWTs, which no server revokes before they expire. */
   readonly #verified: VerifiedTokens | undefined = undefined;
   readonly #resource: URL | undefined;
@@ -77,7 +77,7 @@ class BearerTokens implements Authenticator {
     }
   }
 
-  authenticate(caller: HeaderSource): Identity | Promise<Identity> {
+  authenticate(caller: CallerHeaders): Identity | Promise<Identity> {
     const header = caller.header('authorization');
     // An empty field is a client's mistake, and no anonymous caller.
     if (header === undefined && this.#optional) return undefined;
@@ -89,7 +89,7 @@ class BearerTokens implements Authenticator {
     return this.#verified?.get(token) ?? this.#check(token, caller);
   }
 
-  async #check(token: string, caller: HeaderSource): Promise<AuthInfo | SojournError> {
+  async #check(token: string, caller: CallerHeaders): Promise<AuthInfo | SojournError> {
     try {
       const info = await verifyBearerToken(`Bearer ${token}`, {
         verifier: { verifyAccessToken: () => this.#verifyAccessToken(token, caller) },
@@ -104,7 +104,7 @@ class BearerTokens implements Authenticator {
     }
   }
 
-  async #verifyAccessToken(token: string, caller: HeaderSource): Promise<AuthInfo> {
+  async #verifyAccessToken(token: string, caller: CallerHeaders): Promise<AuthInfo> {
     const info: unknown = await this.#verify(token, caller);
     if (info === undefined || info === null) throw refusedToken('Token is not valid');
     if (!isAuthInfo(info)) throw new TypeError('auth.verify takes a token to an AuthInfo (token, clientId, scopes, …)');

@@ -9,7 +9,7 @@ export interface AuthContext {
   readonly logger: Logger;
 }
 
-export type HeaderSource = Pick<Exchange, 'header' | 'request'>;
+export type CallerHeaders = Pick<Exchange, 'header' | 'request'>;
 
 /** Who the caller is, `undefined`: an anonymous one, or why the request is refused. Never rejects, never throws. */
 export type Identity = AuthInfo | SojournError | undefined;
@@ -17,5 +17,5 @@ export type Identity = AuthInfo | SojournError | undefined;
 export interface Authenticator {
   /** Rejects when a package that it needs is not installed; no token can be verified then. */
   readonly ready?: Promise<unknown>;
-  authenticate(caller: HeaderSource): Identity | Promise<Identity>;
+  authenticate(caller: CallerHeaders): Identity | Promise<Identity>;
 }

@@ -19,7 +19,7 @@ const CLIENT = { name: 'sojourn check', version: '1' };
 /** The lists of a server, by the names of their items. A list for which it has no capability is missing. */
 export type Lists = Readonly<Record<string, readonly string[]>>;
 
-export interface Found {
+export interface Finding {
   /** Name and version. */
   readonly server: string;
   readonly version: string;
@@ -63,7 +63,7 @@ export class CheckClient {
   }
 
   /** Connects, unless it continues a session, and asks for every list. Rejects with what went wrong. */
-  async look(): Promise<Found> {
+  async look(): Promise<Finding> {
     const result = (this.#opened ??= await (this.#modern ? this.#discover() : this.#initialize()));
     const { capabilities, serverInfo, protocolVersion } = result as Record<string, unknown>;
     const lists: Record<string, readonly string[]> = {};

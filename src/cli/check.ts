@@ -12,7 +12,7 @@ import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-op
 import { resolveOptions } from '../options/resolve.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { sqlite } from '../stores/sqlite/index.ts';
-import { CheckClient, type Found, type Lists } from './check-client.ts';
+import { CheckClient, type Finding, type Lists } from './check-client.ts';
 import { collectingLogger } from './collecting-logger.ts';
 import { EXIT, Failure, reason } from './failure.ts';
 import { loadServerModule, type ServerModule } from './server-module.ts';
@@ -26,7 +26,7 @@ export interface CheckRequest {
 /** What one client saw. */
 interface Seen {
   readonly client: '2025' | 'after a restart' | '2026-07-28';
-  readonly found?: Found;
+  readonly found?: Finding;
   readonly problem?: string;
 }
 

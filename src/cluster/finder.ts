@@ -34,10 +34,10 @@ import type { Instance } from './instance.ts';
 import type { Caller } from '../http/exchange.ts';
 import type { Restorer } from './restorer.ts';
 
-export type Found = { readonly here: LiveSession } | { readonly there: string };
+export type FoundSession = { readonly here: LiveSession } | { readonly there: string };
 
 /** A session that is live on no instance and need not be: its record is enough to end it. */
-export type FoundToEnd = Found | { readonly record: StoredRecord };
+export type FoundToEnd = FoundSession | { readonly record: StoredRecord };
 
 /** Claims lost in a row before the client gets a retryable error. */
 const TRIES = 5;
@@ -54,7 +54,7 @@ export class Finder {
     this.#restorer = restorer;
   }
 
-  async find(id: string, caller: Caller): Promise<Found> {
+  async find(id: string, caller: Caller): Promise<FoundSession> {
     const found = await this.#find(id, caller, 'find');
     if ('record' in found) throw restoreFailed();
     return found;

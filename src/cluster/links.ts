@@ -19,7 +19,7 @@ import { RepeatedLines } from '../options/repeated-lines.ts';
 import { within } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link } from './instance-link.ts';
-import type { ReceivedItem, InstanceMessage, LinkMessage } from './messages.ts';
+import type { ReceivedItem, ClusterMessage, LinkMessage } from './messages.ts';
 
 /** Ids that are known to be dead; their messages are dropped. Above this number the oldest are forgotten. */
 const DEAD_KEPT = 1_000;
@@ -186,7 +186,7 @@ export class Links {
     return link;
   }
 
-  async #send(peer: string, message: InstanceMessage): Promise<'sent' | 'suspect' | 'unknown'> {
+  async #send(peer: string, message: ClusterMessage): Promise<'sent' | 'suspect' | 'unknown'> {
     const { directory, logger } = this.#options;
     try {
       const sent = await directory.send(this.#self.lease.id, peer, message);

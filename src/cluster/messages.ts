@@ -127,7 +127,7 @@ export type LinkMessage<Item = LinkItem> = {
   readonly re?: number;
 };
 
-export type InstanceMessage =
+export type ClusterMessage =
   | LinkMessage
   | { readonly kind: 'unlinked' }
   | { readonly kind: 'probe' }
@@ -138,7 +138,7 @@ export type InstanceMessage =
   | { readonly kind: 'bus'; readonly event: ServerEvent };
 
 export type ReceivedMessage =
-  | Exclude<InstanceMessage, LinkMessage>
+  | Exclude<ClusterMessage, LinkMessage>
   | LinkMessage<ReceivedItem>
   /** A link message of another version, so nothing more of it can be read. */
   | { readonly kind: 'otherVersion'; readonly v: unknown; readonly to: unknown };

@@ -225,10 +225,10 @@ export interface TaskRow {
 /** At most 1,000 of an instance. */
 export interface RunningTasks {
   readonly at: number;
-  readonly tasks: readonly RunningTask[];
+  readonly tasks: readonly RunningTaskRow[];
 }
 
-export interface RunningTask {
+export interface RunningTaskRow {
   readonly hash: string;
   /** How many steps are recorded. */
   readonly steps: number;
@@ -303,7 +303,7 @@ export interface PayloadsOn {
 }
 
 /** The body of each answer of 400 or more. */
-export interface Failure {
+export interface ApiFailure {
   /** `token`, `unknown`, `store_away`, or another word. */
   readonly error: string;
   /** A sentence for the page. */

@@ -59,7 +59,7 @@ export interface Hello {
 }
 
 /** `event: fleet`. The deployment now. */
-export interface Fleet {
+export interface FleetSnapshot {
   readonly at: number;
   /** Those with a lease, in the order in which they joined; and those that left in the last minute. */
   readonly instances: readonly FleetInstance[];
@@ -163,7 +163,7 @@ export interface FleetEvent {
 }
 
 /** `event: stop`. An interruption, and the calls that it touched; sent again when it changes. At most 16 of an hour. */
-export interface Stop {
+export interface StoppedInstance {
   readonly id: string;
   readonly at: number;
   /** `gone`: an instance without a drain. `silent`: it does not answer. */
@@ -192,7 +192,7 @@ export interface Stop {
 }
 
 /** `event: stopDropped`. What looked like an interruption is a part of another one. */
-export type StopDropped = Pick<Stop, 'id'>;
+export type StopDropped = Pick<StoppedInstance, 'id'>;
 
 /** One call in ms from `Stop.at`. `start` is negative where it ran before. */
 export interface StopCall {

@@ -7,7 +7,7 @@ import { TaskLauncher } from '../tasks/task-launcher.ts';
 import { TaskOutcomes } from '../tasks/task-outcomes.ts';
 import type { TaskRun } from '../tasks/task-run.ts';
 import type { TaskIdentity, TaskInstance } from '../tasks/task-host.ts';
-import { Tasks, type TasksOptions } from '../tasks/tasks.ts';
+import { Tasks, type TaskHostOptions } from '../tasks/tasks.ts';
 import { TaskWire } from '../tasks/task-wire.ts';
 
 export class EndpointTaskParts implements TaskRunner {
@@ -17,7 +17,7 @@ export class EndpointTaskParts implements TaskRunner {
   readonly #takeOver: TakeOver;
   #era: ModernEra | undefined;
 
-  constructor(given: Omit<TasksOptions, 'runner'>) {
+  constructor(given: Omit<TaskHostOptions, 'runner'>) {
     this.tasks = new Tasks({ ...given, runner: this });
     this.#takeOver = new TakeOver({ tasks: this.tasks, store: given.store, runner: this });
     const outcomes = new TaskOutcomes(this.tasks, this.#takeOver);
@@ -46,7 +46,7 @@ export class EndpointTaskParts implements TaskRunner {
 
 /** `undefined`: without the option `tasks`. */
 export function createTasks(
-  given: Omit<TasksOptions, 'instance' | 'runner'> & { readonly instance: Instance },
+  given: Omit<TaskHostOptions, 'instance' | 'runner'> & { readonly instance: Instance },
 ): EndpointTaskParts | undefined {
   if (!given.options.tasks) return undefined;
   const { lease } = given.instance;

@@ -42,10 +42,10 @@ interface Entry {
   stopIfLeft(): Stop;
 }
 
-export type Steps<E extends Entry> = ReadonlyArray<(entry: E) => MaybePromise<Stop>>;
+export type LadderSteps<E extends Entry> = ReadonlyArray<(entry: E) => MaybePromise<Stop>>;
 
 /** Takes the steps until one of them stops. Returns a promise only where a step does. */
-export function climb<E extends Entry>(steps: Steps<E>, entry: E, from = 0): MaybePromise<Stop> {
+export function climb<E extends Entry>(steps: LadderSteps<E>, entry: E, from = 0): MaybePromise<Stop> {
   for (let n = from; n < steps.length; n += 1) {
     const stop = steps[n]?.(entry);
     if (stop instanceof Promise) return stop.then((late) => late ?? entry.stopIfLeft() ?? climb(steps, entry, n + 1));
@@ -141,7 +141,7 @@ interface StoredEntry extends SessionEntry {
   store(admitted: AdmittedPost): MaybePromise<Stop>;
 }
 
-export const STREAMABLE_HTTP: Steps<StoredEntry> = [
+export const STREAMABLE_HTTP: LadderSteps<StoredEntry> = [
   authorize,
   scopes,
   // Before the limits, because a first attempt that runs has the places.
@@ -155,7 +155,7 @@ export const STREAMABLE_HTTP: Steps<StoredEntry> = [
 ];
 
 /** The 2024-11-05 transport. Its sessions end with their connection, so nothing is stored, and no call comes twice. */
-export const SSE: Steps<SessionEntry> = [authorize, scopes, sessionLimits, silent, userLimits, begin, dispatch];
+export const SSE: LadderSteps<SessionEntry> = [authorize, scopes, sessionLimits, silent, userLimits, begin, dispatch];
 
 /** What connects a message with the server that was made for it. */
 export interface CallTransport extends ScopedTransport {
@@ -181,15 +181,15 @@ export interface Shell<C extends CallEntry> {
  * Limits come first, before the call is made (`SessionlessRequests.admit`): hooks and the factory run for each message.
  * Those of its tool follow the scopes, as in sessions.
  */
-export const stateless = <C extends CallEntry>(shell: Shell<C>): Steps<C> => [authorize, ...served(shell)];
+export const stateless = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [authorize, ...served(shell)];
 
 /** The same. As with the SDK's own handler, the factory and what follows run in the context of the call. */
-export function modern<C extends CallEntry>(shell: Shell<C>): Steps<C> {
+export function modern<C extends CallEntry>(shell: Shell<C>): LadderSteps<C> {
   const steps = served(shell);
   return [authorize, (call) => currentCall.run(call, () => climb(steps, call))];
 }
 
-const served = <C extends CallEntry>(shell: Shell<C>): Steps<C> => [
+const served = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [
   (call) => shell.connect(call),
   scopes,
   (call) => call.admit(),

@@ -10,7 +10,7 @@ import type { Admission } from '../limits/request-limits.ts';
 import { dropNotifications } from '../sdk/server-shape.ts';
 import { afterTurn } from '../options/system.ts';
 import { inHookTime, isHookTimeout } from '../session/hook-time.ts';
-import { climb, type Steps } from './ladder.ts';
+import { climb, type LadderSteps } from './ladder.ts';
 import { RequestRuns } from './request-runs.ts';
 import type { SessionlessCall } from './sessionless-call.ts';
 import type { SentRpc, SessionlessOptions } from './sessionless-options.ts';
@@ -46,7 +46,7 @@ export class SessionlessRequests {
     return undefined;
   }
 
-  async serve(call: SessionlessCall, steps: Steps<SessionlessCall>): Promise<void> {
+  async serve(call: SessionlessCall, steps: LadderSteps<SessionlessCall>): Promise<void> {
     const counted = call.listens ? 0 : 1;
     this.#running += counted;
     this.#calls.add(call.entry);

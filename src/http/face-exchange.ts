@@ -15,7 +15,7 @@ import { type Holder, hearsTurnEnd } from './turn.ts';
 
 /** The turn of the event loop in which a connection last brought a request. */
 const LAST_TURN = Symbol('sojourn.turn');
-export type Connection = Socket & { [LAST_TURN]?: number };
+export type HttpConnection = Socket & { [LAST_TURN]?: number };
 
 export abstract class FaceExchange implements RequestSource, Holder {
   readonly relayOrigin = undefined;
@@ -43,7 +43,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
   abstract readonly clientAddress: string | undefined;
   abstract readonly node: RequestSource['node'];
   /** The HTTP/1 connection, where it is known. Streams of HTTP/2 take turns by themselves. */
-  protected abstract readonly connection: Connection | undefined;
+  protected abstract readonly connection: HttpConnection | undefined;
   abstract header(name: string): string | undefined;
   abstract headerFields(): HeaderFields;
   abstract absoluteUrl(): string;

@@ -7,7 +7,7 @@ import { Body, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
 import { attempt, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { incomingOf, onConnectionEnd } from './connection-end.ts';
-import { type Connection, FaceExchange } from './face-exchange.ts';
+import { type HttpConnection, FaceExchange } from './face-exchange.ts';
 import { createHeaderView } from './header-view.ts';
 import { PartedBody, UNCHARGED_BYTES, UnreadAnswer } from './long-body.ts';
 import { countBehind, FIELD_BYTES } from './pipelined.ts';
@@ -60,7 +60,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     if (incoming.socket.destroyed) this.left();
   }
 
-  protected get connection(): Connection | undefined {
+  protected get connection(): HttpConnection | undefined {
     return this.#request && incomingOf(this.#request)?.socket;
   }
 

@@ -10,7 +10,7 @@ import { bodyUnreadable } from '../errors.ts';
 import { Body, giveInTurn, LARGE_BYTES, linger, NO_BYTES } from './body.ts';
 import { attempt, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
-import { type Connection, FaceExchange } from './face-exchange.ts';
+import { type HttpConnection, FaceExchange } from './face-exchange.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
 import { holdPlace, isBehind } from './pipelined.ts';
@@ -48,7 +48,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
     if (cut !== undefined) host.cutPipelined(cut);
   }
 
-  protected get connection(): Connection | undefined {
+  protected get connection(): HttpConnection | undefined {
     const req = this.#req as Partial<NodeRequest>;
     return req.httpVersionMajor === 1 ? req.socket : undefined;
   }

@@ -44,7 +44,7 @@ export interface EntryStoreOptions {
 }
 
 /** `ours`: this call runs the handler. `asks`: after it has asked the application. `waited`: for another instance. */
-export type Found =
+export type FoundEntry =
   | { readonly is: 'ours'; readonly run: OnceRun; readonly asks: boolean }
   | { readonly is: 'ended'; readonly outcome: Outcome; readonly waited: boolean };
 
@@ -68,7 +68,7 @@ export class EntryStore {
   readonly #recordsNow = (): Records => this.#records;
 
   /** Rejects when the client left, the arguments differ, or the store stays away for `waitMs`. */
-  async find(call: OnceCall, local: LocalEntry): Promise<Found> {
+  async find(call: OnceCall, local: LocalEntry): Promise<FoundEntry> {
     const { timeProvider: time } = this.#given.options;
     const began = time.monotonic();
     for (let looks = 0; ; looks++) {
@@ -160,7 +160,7 @@ export class EntryStore {
     local: LocalEntry,
     stored: StoredRecord | EndedRecord,
     waited: boolean,
-  ): Promise<Found | undefined> {
+  ): Promise<FoundEntry | undefined> {
     const entry = readEntry(isEnded(stored) ? stored.outcome : stored.body);
     // A newer build has written it, so its outcome is not known here.
     if (entry === undefined) return { is: 'ended', outcome: { is: 'large' }, waited };
@@ -180,7 +180,7 @@ export class EntryStore {
     return found !== undefined || lease.ownersMayReturn;
   }
 
-  async #crashed(call: OnceCall, stored: StoredRecord): Promise<Found | undefined> {
+  async #crashed(call: OnceCall, stored: StoredRecord): Promise<FoundEntry | undefined> {
     const { epoch, owner, stamp } = stored;
     const policy = await call.afterCrash();
     if (policy === 'fail') {

@@ -28,7 +28,7 @@ import {
   resultOutcome,
   thrownAgain,
 } from './entry.ts';
-import { EntryStore, type EntryStoreOptions, type Found } from './entry-store.ts';
+import { EntryStore, type EntryStoreOptions, type FoundEntry } from './entry-store.ts';
 import { LocalEntry, type Told } from './local-entry.ts';
 import type { OnceCall, OnceCalls } from '../session/calls/once-calls.ts';
 import type { OnceRun } from './once-run.ts';
@@ -120,7 +120,7 @@ export class OnceLedger implements OnceCalls {
   async #first(call: OnceCall): Promise<unknown> {
     const local = new LocalEntry(call.args);
     this.#entries.set(call.id, local);
-    let found: Found;
+    let found: FoundEntry;
     try {
       found = await this.#store.find(call, local);
     } catch (cause) {
@@ -142,7 +142,7 @@ export class OnceLedger implements OnceCalls {
     return this.#answer(call, found.outcome, found.waited ? 'attached' : 'replayed');
   }
 
-  async #run(call: OnceCall, local: LocalEntry, { run, asks }: Found & { is: 'ours' }): Promise<unknown> {
+  async #run(call: OnceCall, local: LocalEntry, { run, asks }: FoundEntry & { is: 'ours' }): Promise<unknown> {
     local.know();
     local.run = run;
     local.waiting += 1;

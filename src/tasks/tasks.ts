@@ -38,7 +38,7 @@ const TRIES = 8;
 const NONCE_BYTES = 12;
 const CLOSE_POLL_MS = 10;
 
-export interface TasksOptions extends TaskStoreOptions {
+export interface TaskHostOptions extends TaskStoreOptions {
   readonly instance: TaskInstance;
   readonly runner: TaskHints;
   /** Charged for what runs hold besides the requests of their clients. */
@@ -56,7 +56,7 @@ export interface ClaimedTask {
 }
 
 export class Tasks implements RunHost, OwnTaskHost {
-  readonly #given: TasksOptions;
+  readonly #given: TaskHostOptions;
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly writes: PendingWrites;
@@ -68,7 +68,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   #isDraining = false;
   #stopped = false;
 
-  constructor(given: TasksOptions) {
+  constructor(given: TaskHostOptions) {
     const { options } = given;
     this.#given = given;
     this.options = options;

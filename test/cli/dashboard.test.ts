@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { networkInterfaces } from 'node:os';
 import { brotliCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import type { Fleet, FleetEvent, FleetInstance, Hello, Stop } from '../../src/dashboard/wire.ts';
+import type { FleetSnapshot, FleetEvent, FleetInstance, Hello, StoppedInstance } from '../../src/dashboard/wire.ts';
 import { createRawClient } from '../../src/testing/index.ts';
 import { ask, jsonOf, openStream } from '../kit/dashboard.ts';
 import { until } from '../kit/until.ts';
@@ -124,7 +124,7 @@ test('every worker takes the one token, shows all workers, and drains another on
   const fleet = await until(
     () =>
       stream
-        .of<Fleet>('fleet')
+        .of<FleetSnapshot>('fleet')
         .findLast(({ instances }) => instances.filter((one) => one.sessions !== undefined).length === 3),
     { timeoutMs: 20_000 },
   );
@@ -140,7 +140,7 @@ test('every worker takes the one token, shows all workers, and drains another on
   await until(
     () =>
       stream
-        .of<Fleet>('fleet')
+        .of<FleetSnapshot>('fleet')
         .at(-1)
         ?.instances.find(({ id }) => id === other?.id)?.end === 'drained',
     {
@@ -161,7 +161,7 @@ test.each(ENDS)('a worker that ends by %s has %s, as its supervisor says', { tim
   const found = await until(
     () => {
       const [hello] = stream.of<Hello>('hello');
-      const { instances = [] } = stream.of<Fleet>('fleet').at(-1) ?? {};
+      const { instances = [] } = stream.of<FleetSnapshot>('fleet').at(-1) ?? {};
       const other = instances.find(({ id, sessions }) => id !== hello?.instance && sessions !== undefined);
       return other && { other };
     },
@@ -171,11 +171,11 @@ test.each(ENDS)('a worker that ends by %s has %s, as its supervisor says', { tim
   process.kill(other.pid ?? 0, signal);
   const last = () =>
     stream
-      .of<Fleet>('fleet')
+      .of<FleetSnapshot>('fleet')
       .at(-1)
       ?.instances.find(({ id }) => id === other.id);
   await until(() => last()?.end === end, { timeoutMs: 20_000 });
-  const stop = stream.of<Stop>('stop').findLast(({ instance }) => instance === other.id);
+  const stop = stream.of<StoppedInstance>('stop').findLast(({ instance }) => instance === other.id);
   expect(stop).toMatchObject({ kind: 'gone', end });
   const said = stream.of<FleetEvent>('event').filter(({ instance, kind }) => instance === other.id && kind === 'gone');
   expect(said.at(-1)?.text).toMatch(end === 'killed' ? / was killed$/ : / crashed$/);

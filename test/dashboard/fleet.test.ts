@@ -1,6 +1,6 @@
 /** What the pages of a fleet see, over every store: several instances, of which one has no dashboard. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Fleet, FleetEvent, Stop } from '../../src/dashboard/wire.ts';
+import type { FleetSnapshot, FleetEvent, StoppedInstance } from '../../src/dashboard/wire.ts';
 import { sessionHash } from '../../src/base/shown.ts';
 import type {
   ChangedRow,
@@ -35,7 +35,7 @@ async function mountedFleet(kind: (typeof storeKinds)[number], size = 2, options
   return mounted;
 }
 
-const figuresOf = (fleet: Fleet | undefined, id: string) => fleet?.instances.find((one) => one.id === id);
+const figuresOf = (fleet: FleetSnapshot | undefined, id: string) => fleet?.instances.find((one) => one.id === id);
 
 describe.each(storeKinds)('on %s', (kind) => {
   test('a page sees the figures of every instance', { timeout: 60_000 }, async () => {
@@ -45,7 +45,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     await client.call(...tool('echo', { text: 'x' })).catch(() => {});
     const page = await openStream(one.dashboard, '/api/stream');
     const seen = await until(() => {
-      const now = page.of<Fleet>('fleet').at(-1);
+      const now = page.of<FleetSnapshot>('fleet').at(-1);
       return figuresOf(now, two.id)?.sessions === 1 ? now : undefined;
     }, WAIT);
     expect(seen?.instances.map(({ state }) => state)).toEqual(['serving', 'serving']);
@@ -139,11 +139,11 @@ describe.each(storeKinds)('on %s', (kind) => {
   test('another instance drains when it is ordered to', { timeout: 60_000 }, async () => {
     const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
     const page = await openStream(one.dashboard, '/api/stream');
-    await until(() => figuresOf(page.of<Fleet>('fleet').at(-1), two.id)?.sessions !== undefined, WAIT);
+    await until(() => figuresOf(page.of<FleetSnapshot>('fleet').at(-1), two.id)?.sessions !== undefined, WAIT);
     const order = await ask(one.dashboard, `/api/instances/${two.id}/drain`, { method: 'POST', headers: ACTION });
     expect(order.status).toBe(200);
     await until(() => two.endpoint.health().state !== 'serving', WAIT);
-    const stop = await until(() => page.of<Stop>('stop').find((each) => each.overAt !== undefined), WAIT);
+    const stop = await until(() => page.of<StoppedInstance>('stop').find((each) => each.overAt !== undefined), WAIT);
     expect(stop).toMatchObject({ kind: 'drain', instance: two.id, lost: 0 });
     expect(page.of<FleetEvent>('event').map((event) => event.kind)).toContain('drained');
     const unknown = await ask(one.dashboard, '/api/instances/nowhere/drain', { method: 'POST', headers: ACTION });
@@ -221,7 +221,7 @@ describe.each(storeKinds)('on %s', (kind) => {
       await until(() => last(one.id, 'live'), WAIT);
       const detail = jsonOf<SessionDetail>(await ask(one.dashboard, `/api/sessions/${hash}`, { headers: BEARER }));
       expect(detail.timeline.find((row) => row.kind === 'event' && row.instance === one.id)).toMatchObject({ what });
-      await until(() => figuresOf(page.of<Fleet>('fleet').at(-1), one.id)?.count?.moved === moved, WAIT);
+      await until(() => figuresOf(page.of<FleetSnapshot>('fleet').at(-1), one.id)?.count?.moved === moved, WAIT);
     },
   );
 });
@@ -231,7 +231,7 @@ test('an instance without a dashboard is shown without figures', async () => {
   const port = await mount(one?.endpoint as Member['endpoint'], { token: TOKEN });
   const page = await openStream(port, '/api/stream');
   onTestFinished(page.close);
-  const seen = await until(() => page.of<Fleet>('fleet').at(3), WAIT);
+  const seen = await until(() => page.of<FleetSnapshot>('fleet').at(3), WAIT);
   expect(figuresOf(seen, two?.id ?? '')).toMatchObject({ state: 'serving' });
   expect(figuresOf(seen, two?.id ?? '')).not.toHaveProperty('sessions');
 });

@@ -8,7 +8,7 @@ import fastify from 'fastify';
 import { Hono } from 'hono';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Dashboard } from '../../src/dashboard/server/options.ts';
-import type { Fleet, Hello } from '../../src/dashboard/wire.ts';
+import type { FleetSnapshot, Hello } from '../../src/dashboard/wire.ts';
 import type { SessionDetail, SessionPage } from '../../src/dashboard/wire-pages.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { ACTION, ask, BEARER, jsonOf, mount, openStream, TOKEN } from '../kit/dashboard.ts';
@@ -74,7 +74,7 @@ test.each(Object.entries(FRAMEWORKS))('%s serves all of it below a prefix', asyn
   const page = jsonOf<SessionPage>(await ask(port, `${prefix}/api/sessions?cursor=`, { headers: BEARER }));
   expect(page.sessions).toHaveLength(1);
   const stream = await openStream(port, `${prefix}/api/stream`);
-  const fleet = await until(() => stream.of<Fleet>('fleet')[1], { timeoutMs: 10_000 });
+  const fleet = await until(() => stream.of<FleetSnapshot>('fleet')[1], { timeoutMs: 10_000 });
   expect(stream.of<Hello>('hello')).toMatchObject([{ mayAct: true, store: 'memory' }]);
   expect(fleet?.instances).toHaveLength(1);
   const end = `${prefix}/api/sessions/${page.sessions[0]?.hash}/end`;

@@ -3,7 +3,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { RunningTasks, SessionPage, TaskDetail, TaskPage, TaskRow } from '../../src/dashboard/wire-pages.ts';
-import type { Fleet, Hello } from '../../src/dashboard/wire.ts';
+import type { FleetSnapshot, Hello } from '../../src/dashboard/wire.ts';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { storeAway } from '../../src/errors.ts';
 import { sessionHash } from '../../src/base/shown.ts';
@@ -179,10 +179,10 @@ test('the page knows how many tasks there are, and whether the option is on', as
   const client = new TaskClient(on.client(as('ada')));
   const id = await client.start('held');
   const [page, other] = [await openStream(on.port, '/api/stream'), await openStream(off.port, '/api/stream')];
-  await until(() => page.of<Fleet>('fleet').at(-1)?.tasks === 1 && other.of('fleet').length > 0, WAIT);
+  await until(() => page.of<FleetSnapshot>('fleet').at(-1)?.tasks === 1 && other.of('fleet').length > 0, WAIT);
   expect(page.of<Hello>('hello').map(({ tasks }) => tasks)).toEqual([true]);
   expect(other.of<Hello>('hello')[0]).not.toHaveProperty('tasks');
-  expect(other.of<Fleet>('fleet').at(-1)).not.toHaveProperty('tasks');
+  expect(other.of<FleetSnapshot>('fleet').at(-1)).not.toHaveProperty('tasks');
   // A rolling deploy switches it on at one instance after the other.
   expect((await off.get<TaskPage>('tasks')).tasks).toHaveLength(1);
   expect((await off.cancel(sessionHash(id))).status).toBe(409);

@@ -1,6 +1,6 @@
 /** The order of the steps of each way in, as the hooks of an application and the refusals of its clients show it. */
 import { describe, expect, test } from 'vitest';
-import { climb, type SSE, type Steps, type Stop } from '../../src/eras/ladder.ts';
+import { climb, type SSE, type LadderSteps, type Stop } from '../../src/eras/ladder.ts';
 import { overMemory } from '../../src/errors.ts';
 import type { AroundRequest, AuthOptions, McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../../src/testing/index.ts';
@@ -18,7 +18,7 @@ type Entry = Parameters<(typeof SSE)[number]>[0];
 function climbing(answers: Readonly<Record<string, () => Stop | Promise<Stop>>>, left?: Stop) {
   const taken: string[] = [];
   const entry = { stopIfLeft: () => (taken.push('left?'), left) } as unknown as Entry;
-  const steps: Steps<Entry> = Object.entries(answers).map(([name, answer]) => () => {
+  const steps: LadderSteps<Entry> = Object.entries(answers).map(([name, answer]) => () => {
     taken.push(name);
     return answer();
   });

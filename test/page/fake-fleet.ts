@@ -16,7 +16,15 @@ import type {
   TaskRow,
   TimelineRow,
 } from '../../src/dashboard/wire-pages.ts';
-import type { Fleet, FleetEvent, FleetInstance, Hello, HourBin, Stop, StopCall } from '../../src/dashboard/wire.ts';
+import type {
+  FleetSnapshot,
+  FleetEvent,
+  FleetInstance,
+  Hello,
+  HourBin,
+  StoppedInstance,
+  StopCall,
+} from '../../src/dashboard/wire.ts';
 import { seededRandom } from '../../src/options/seeded-random.ts';
 
 const PAGE = fileURLToPath(new URL('../../dist/dashboard/page/', import.meta.url));
@@ -69,7 +77,7 @@ export class FakeFleet {
   readonly tasks: TaskRow[] = [];
   readonly lanes: Lane[] = [];
   readonly #events: FleetEvent[] = [];
-  readonly #stops: Changed<Stop>[] = [];
+  readonly #stops: Changed<StoppedInstance>[] = [];
   readonly #hour: HourBin[] = [];
   readonly #streams = new Set<ServerResponse>();
   readonly #rowStreams = new Set<ServerResponse>();
@@ -241,7 +249,7 @@ export class FakeFleet {
     for (const stream of this.#streams) stream.write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
   }
 
-  #sendStop(stop: Stop): void {
+  #sendStop(stop: StoppedInstance): void {
     this.#send('stop', stop);
   }
 
@@ -292,7 +300,7 @@ export class FakeFleet {
     if (stop !== undefined && (stop.moved ?? 0) % 400 === 0) this.#sendStop(stop);
   }
 
-  fleet(): Fleet {
+  fleet(): FleetSnapshot {
     const now = Date.now();
     const by = (status: SessionRow['status']) => this.rows.filter((row) => row.status === status).length;
     return {
@@ -362,10 +370,16 @@ export class FakeFleet {
     });
   }
 
-  #stop(kind: Stop['kind'], length: number, number: number, lane?: Lane, end?: FleetInstance['end']): Changed<Stop> {
+  #stop(
+    kind: StoppedInstance['kind'],
+    length: number,
+    number: number,
+    lane?: Lane,
+    end?: FleetInstance['end'],
+  ): Changed<StoppedInstance> {
     const calls = this.#calls(length, number);
     const waited = calls.filter(({ outcome }) => outcome !== 'lost');
-    const stop: Changed<Stop> = {
+    const stop: Changed<StoppedInstance> = {
       id: `s${this.#ids++}`,
       at: Date.now(),
       kind,

@@ -9,7 +9,7 @@ import { type Filtered, parseFilter } from '../../dashboard/sessions/filter.ts';
 import { Lanes } from '../../dashboard/state/lanes.ts';
 import { Minute } from '../../dashboard/state/minute.ts';
 import type { EventRow } from '../../src/dashboard/wire-pages.ts';
-import type { Fleet, FleetInstance, Stop } from '../../src/dashboard/wire.ts';
+import type { FleetSnapshot, FleetInstance, StoppedInstance } from '../../src/dashboard/wire.ts';
 
 const NOW = 1_000_000_000;
 
@@ -81,7 +81,7 @@ test('a stream may be cut anywhere', () => {
   }
 });
 
-const fleetOf = (at: number, instances: readonly Partial<FleetInstance>[], orphaned = 0): Fleet => ({
+const fleetOf = (at: number, instances: readonly Partial<FleetInstance>[], orphaned = 0): FleetSnapshot => ({
   at,
   instances: instances.map((one) => ({ id: 'a', name: 'web-1', state: 'serving', ...one })),
   store: { state: 'answers', counts: { at, stored: 4 + orphaned, hibernated: 4, released: 0, orphaned } },
@@ -144,7 +144,14 @@ test('a lane of an instance that vanished ends, and leaves after a while', () =>
 test.each([24, 44, 90, 700, 12_000])('in the lens no word covers a number: %s ms', (longest) => {
   const call = { method: 'tools/call', start: -30, cut: 0, wait: longest, run: 5, outcome: 'again', to: 'b' } as const;
   const counts = { waited: 1, longestMs: longest, lost: 0, calls: [call] };
-  const stop: Stop = { id: 'gone.a', at: NOW, kind: 'gone', name: 'a-long-host-name 12345', end: 'removed', ...counts };
+  const stop: StoppedInstance = {
+    id: 'gone.a',
+    at: NOW,
+    kind: 'gone',
+    name: 'a-long-host-name 12345',
+    end: 'removed',
+    ...counts,
+  };
   for (const width of [380, 900, 1300]) {
     const { shapes } = lensShapes({ stop, width, until: Infinity, nameOf: () => 'b' });
     const axis = shapes.flatMap((shape) => (shape.kind === 'text' && shape.y === 11 ? [shape] : []));
@@ -177,7 +184,7 @@ test('a lane whose server was lost too ends as the others saw it', () => {
   lanes.add(fleetOf(NOW, [{}, { id: 'b', name: 'web-2' }]));
   lanes.add(fleetOf(NOW + 500, [{}]));
   const counts = { waited: 0, longestMs: 0, lost: 0, calls: [] };
-  const stop: Stop = { id: 'gone.b', at: NOW, kind: 'gone', instance: 'b', end: 'killed', ...counts };
+  const stop: StoppedInstance = { id: 'gone.b', at: NOW, kind: 'gone', instance: 'b', end: 'killed', ...counts };
   expect(lanes.with([stop]).map(({ instance }) => instance.end)).toEqual([undefined, 'killed']);
 });
 

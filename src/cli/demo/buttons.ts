@@ -13,7 +13,12 @@ import { digestOf } from '../../base/digest.ts';
 import { Access } from '../../dashboard/server/access.ts';
 import { type DashboardHandler, serveNode } from '../../dashboard/server/faces.ts';
 import { withSecurity } from '../../dashboard/server/page-files.ts';
-import { answered, type DashboardRequest, failed, type Reply } from '../../dashboard/server/dashboard-request.ts';
+import {
+  answered,
+  type DashboardRequest,
+  failed,
+  type DashboardReply,
+} from '../../dashboard/server/dashboard-request.ts';
 import type { DemoDeed, DemoState, Done } from '../../dashboard/wire-pages.ts';
 import { resolveOptions } from '../../options/resolve.ts';
 import { base64url, systemRandom } from '../../options/system.ts';
@@ -60,11 +65,11 @@ export class Buttons implements DashboardHandler {
     return true;
   }
 
-  async handle(request: DashboardRequest): Promise<Reply> {
+  async handle(request: DashboardRequest): Promise<DashboardReply> {
     return withSecurity(await this.#answer(request));
   }
 
-  async #answer(request: DashboardRequest): Promise<Reply> {
+  async #answer(request: DashboardRequest): Promise<DashboardReply> {
     const [name = '', deed = '', ...more] = request.path.slice(BASE.length + 1).split('/');
     const isAction = deed !== '';
     const wanted = isAction ? 'POST' : 'GET';

@@ -2,7 +2,7 @@
 import { headline, type FleetFacts } from './headline.ts';
 import { explanation } from './explanation.ts';
 import type { LogEntry } from './happenings.ts';
-import type { Instance } from './instance-process.ts';
+import type { DemoInstance } from './instance-process.ts';
 import type { ScriptedClient, Sign } from './scripted-client.ts';
 import { age, duration } from './sentences.ts';
 import { NAMES } from './instance-names.ts';
@@ -96,13 +96,13 @@ function fleetOf({ ours, happenings, awayMs }: Stage): FleetFacts {
   };
 }
 
-function instanceRow(stage: Stage, instance: Instance): InstanceRow {
+function instanceRow(stage: Stage, instance: DemoInstance): InstanceRow {
   const { name, pid, state, since } = instance;
   const serves = state === 'serving';
   const renewedAgo = stage.report(name)?.renewedAgo;
   const left = renewedAgo === undefined ? undefined : Math.max(0, LEASE_MS - renewedAgo);
   const for_ = age(performance.now() - since);
-  const states: Record<Instance['state'], readonly [string, Style]> = {
+  const states: Record<DemoInstance['state'], readonly [string, Style]> = {
     starting: ['● starts', 'wait'],
     serving: ['● serving', 'plain'],
     frozen: [`‖ frozen ${for_} ago`, 'wait'],

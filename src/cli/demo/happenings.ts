@@ -3,7 +3,7 @@
  * it delayed or ended. All times are measured: of orders when they were given, of notices when they arrived here.
  */
 import type { Notice } from '../../index.ts';
-import type { Instance } from './instance-process.ts';
+import type { DemoInstance } from './instance-process.ts';
 import type { ScriptedClient, Waited } from './scripted-client.ts';
 import { duration, listed, times } from './sentences.ts';
 
@@ -184,7 +184,7 @@ export class Happenings {
   }
 
   /** What the endpoint of an instance noticed. */
-  noticed({ name, pid }: Instance, notice: Notice): void {
+  noticed({ name, pid }: DemoInstance, notice: Notice): void {
     switch (notice.kind) {
       case 'joined':
         this.#leases.set(notice.instance, name);

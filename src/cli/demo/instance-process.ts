@@ -25,9 +25,9 @@ export interface InstanceHost {
   /** The process with this id was started. */
   started(pid: number): void;
   /** It has ended. `before`: the state in which it ended. */
-  ended(instance: Instance, pid: number, before: InstanceState): void;
+  ended(instance: DemoInstance, pid: number, before: InstanceState): void;
   /** What it said on its channel. */
-  said(instance: Instance, message: unknown): void;
+  said(instance: DemoInstance, message: unknown): void;
 }
 
 /** How its process is started. */
@@ -47,7 +47,7 @@ const inherited = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(SOJOURN_|NODE_OPTIONS$|NODE_USE_ENV_PROXY$)/i.test(name)),
 );
 
-export class Instance implements Upstream {
+export class DemoInstance implements Upstream {
   readonly name: string;
   readonly #program: InstanceProgram;
   readonly #host: InstanceHost;

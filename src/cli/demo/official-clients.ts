@@ -9,7 +9,7 @@ import { StreamableHTTPClientTransport as SessionTransport } from '@modelcontext
 /** 2025: a session. 2026: none. */
 export type Era = '2025' | '2026';
 
-export interface Connection {
+export interface DemoConnection {
   readonly version: string;
   /** The id of the session, if there is one. */
   readonly sessionId: string | undefined;
@@ -18,11 +18,11 @@ export interface Connection {
   close(): Promise<void>;
 }
 
-export function connect(era: Era, name: string, url: string): Promise<Connection> {
+export function connect(era: Era, name: string, url: string): Promise<DemoConnection> {
   return era === '2025' ? connectWithSession(name, url) : connectWithout(name, url);
 }
 
-async function connectWithSession(name: string, url: string): Promise<Connection> {
+async function connectWithSession(name: string, url: string): Promise<DemoConnection> {
   const client = new SessionClient({ name, version: '1.0.0' });
   const transport = new SessionTransport(new URL(url));
   await client.connect(transport);
@@ -36,7 +36,7 @@ async function connectWithSession(name: string, url: string): Promise<Connection
   };
 }
 
-async function connectWithout(name: string, url: string): Promise<Connection> {
+async function connectWithout(name: string, url: string): Promise<DemoConnection> {
   const client = new ModernClient({ name, version: '1.0.0' }, { versionNegotiation: { mode: { pin: '2026-07-28' } } });
   await client.connect(new ModernTransport(new URL(url)));
   return {

@@ -4,7 +4,7 @@
  * with the same number, and counts as lost. After 404 the client stops: its session has ended for good.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Connection, Era } from './official-clients.ts';
+import type { DemoConnection, Era } from './official-clients.ts';
 
 export const BEAT_MS = 250;
 const WARM_UP_CALLS = 3;
@@ -35,7 +35,7 @@ export class ScriptedClient {
   readonly name: string;
   readonly era: Era;
   readonly version: string;
-  readonly #connection: Connection;
+  readonly #connection: DemoConnection;
   readonly #host: ClientHost;
   readonly #signs: Sign[] = [];
   #number = 0;
@@ -52,7 +52,7 @@ export class ScriptedClient {
   #isSigned = false;
   #hasError = false;
 
-  constructor(name: string, era: Era, connection: Connection, host: ClientHost) {
+  constructor(name: string, era: Era, connection: DemoConnection, host: ClientHost) {
     this.name = name;
     this.era = era;
     this.version = connection.version;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Buttons } from './buttons.ts';
 import { Front, type Policy } from './front.ts';
-import { Instance, type InstanceHost } from './instance-process.ts';
-import { connect, type Connection, type Era } from './official-clients.ts';
+import { DemoInstance, type InstanceHost } from './instance-process.ts';
+import { connect, type DemoConnection, type Era } from './official-clients.ts';
 import { type Name, NAMES } from './instance-names.ts';
 import { type ClientHost, ScriptedClient } from './scripted-client.ts';
 
@@ -52,11 +52,11 @@ export interface SidePlan {
 export const sdkArgs = (): readonly string[] => [beside('./map.js')];
 
 export class Side {
-  readonly instances: readonly Instance[];
+  readonly instances: readonly DemoInstance[];
   readonly front: Front;
   readonly clients: readonly ScriptedClient[];
 
-  private constructor(instances: readonly Instance[], front: Front, clients: readonly ScriptedClient[]) {
+  private constructor(instances: readonly DemoInstance[], front: Front, clients: readonly ScriptedClient[]) {
     this.instances = instances;
     this.front = front;
     this.clients = clients;
@@ -66,21 +66,23 @@ export class Side {
   static async open(
     { args, env = {}, policy, buttons }: SidePlan,
     host: InstanceHost & ClientHost,
-    opened: (instances: readonly Instance[]) => void,
+    opened: (instances: readonly DemoInstance[]) => void,
   ): Promise<Side> {
-    const instances = NAMES.map((name) => new Instance(name, { args, env }, host));
+    const instances = NAMES.map((name) => new DemoInstance(name, { args, env }, host));
     opened(instances);
     await Promise.all(instances.map((instance) => instance.start()));
     const front = await Front.listen(instances, policy, buttons);
     // At once, as clients come: so their sessions are spread over the instances.
     const connections = await Promise.all(CLIENTS.map(([name, era]) => connect(era, name, front.url)));
-    const clients = CLIENTS.map(([name, era], n) => new ScriptedClient(name, era, connections[n] as Connection, host));
+    const clients = CLIENTS.map(
+      ([name, era], n) => new ScriptedClient(name, era, connections[n] as DemoConnection, host),
+    );
     await Promise.all(clients.map((client) => client.warmUp()));
     return new Side(instances, front, clients);
   }
 
-  instance(name: Name): Instance {
-    return this.instances[NAMES.indexOf(name)] as Instance;
+  instance(name: Name): DemoInstance {
+    return this.instances[NAMES.indexOf(name)] as DemoInstance;
   }
 
   run(): void {

@@ -6,7 +6,7 @@ import type { Notice } from '../../index.ts';
 import type { StoreReport } from './counter.ts';
 import { Guard } from './guard.ts';
 import { Happenings, type LogEntry } from './happenings.ts';
-import type { Instance, InstanceState } from './instance-process.ts';
+import type { DemoInstance, InstanceState } from './instance-process.ts';
 import { BEAT_MS, type ScriptedClient, type Waited } from './scripted-client.ts';
 import { duration } from './sentences.ts';
 import type { ProcessEnd } from '../../dashboard/server/options.ts';
@@ -41,7 +41,7 @@ export class Stage {
   /** The id of each instance in its lease, by its name. */
   readonly #leases = new Map<string, string>();
   /** The processes of sojourn, before their clients are connected. */
-  #instances: readonly Instance[] = [];
+  #instances: readonly DemoInstance[] = [];
   #ours: Side | undefined;
   #theirs: Side | undefined;
   #isClosing = false;
@@ -60,12 +60,12 @@ export class Stage {
       longMs: (from: number) => this.happenings.longMs(from),
       answered: (ms: number) => this.happenings.answered(ms),
       said: () => {},
-      ended: (_: Instance, pid: number) => this.#guard.ended(pid),
+      ended: (_: DemoInstance, pid: number) => this.#guard.ended(pid),
     };
     const ours = {
       ...host,
-      said: (instance: Instance, message: unknown) => this.#said(instance, message),
-      ended: (instance: Instance, pid: number, before: InstanceState) => this.#ended(instance, pid, before),
+      said: (instance: DemoInstance, message: unknown) => this.#said(instance, message),
+      ended: (instance: DemoInstance, pid: number, before: InstanceState) => this.#ended(instance, pid, before),
       waited: (_: ScriptedClient, waited: Waited) => {
         this.happenings.waited(waited);
         this.waits.push({ ms: waited.ms, after: this.deeds.at(-1) ?? 'no action' });
@@ -225,14 +225,14 @@ export class Stage {
     return `${name} does not run. r starts it.`;
   }
 
-  #said(instance: Instance, message: unknown): void {
+  #said(instance: DemoInstance, message: unknown): void {
     const { notice, report } = message as { readonly notice?: Notice; readonly report?: StoreReport };
     if (report !== undefined) this.#reports.set(instance.name, { ...report, at: performance.now() });
     if (notice?.kind === 'joined') this.#leases.set(instance.name, notice.instance);
     if (notice !== undefined) this.happenings.noticed(instance, notice);
   }
 
-  #ended(instance: Instance, pid: number, before: InstanceState): void {
+  #ended(instance: DemoInstance, pid: number, before: InstanceState): void {
     this.#guard.ended(pid);
     this.#reports.delete(instance.name);
     const lease = this.#leases.get(instance.name);
@@ -279,6 +279,6 @@ export class Stage {
   }
 }
 
-async function ended(instance: Instance): Promise<void> {
+async function ended(instance: DemoInstance): Promise<void> {
   while (instance.isRunning) await new Promise((done) => setTimeout(done, 10));
 }

@@ -15,7 +15,7 @@ import { inHookTime } from '../../session/hook-time.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isLoopback } from '../../listen/exposed.ts';
 import type { CheckedDashboard } from './options.ts';
-import { type DashboardRequest, failed, type Reply } from './dashboard-request.ts';
+import { type DashboardRequest, failed, type DashboardReply } from './dashboard-request.ts';
 
 /** Beside `x-forwarded-…`: what proxies add to a request that they pass on. */
 const FORWARDED = new Set([
@@ -52,21 +52,21 @@ export class Access {
   }
 
   /** Why the files of the page are refused; `undefined`: they are served. */
-  async refusesPage(request: DashboardRequest): Promise<Reply | undefined> {
+  async refusesPage(request: DashboardRequest): Promise<DashboardReply | undefined> {
     const wrong = this.#refusesHost(request);
     if (wrong !== undefined || this.#given.token !== undefined || this.#isOpen(request)) return wrong;
     return (await this.#isAuthorized(request)) ? undefined : unknownCaller();
   }
 
   /** Why a request that only reads is refused. */
-  async refusesLook(request: DashboardRequest): Promise<Reply | undefined> {
+  async refusesLook(request: DashboardRequest): Promise<DashboardReply | undefined> {
     const wrong = this.#refusesHost(request) ?? refusesSite(request);
     if (wrong !== undefined || this.mayAct(request) || this.#isOpen(request)) return wrong;
     return (await this.#isAuthorized(request)) ? undefined : unknownCaller();
   }
 
   /** Why an action is refused. */
-  refusesAction(request: DashboardRequest): Reply | undefined {
+  refusesAction(request: DashboardRequest): DashboardReply | undefined {
     const wrong = this.#refusesHost(request) ?? refusesSite(request);
     if (wrong !== undefined) return wrong;
     if (this.#token === undefined)
@@ -76,7 +76,7 @@ export class Access {
     return failed(403, 'header', 'An action needs the header Sojourn-Dashboard: 1');
   }
 
-  #refusesHost(request: DashboardRequest): Reply | undefined {
+  #refusesHost(request: DashboardRequest): DashboardReply | undefined {
     const host = request.header('host');
     if (this.#hosts === undefined || this.#hosts.includes(hostName(host))) return undefined;
     return failed(403, 'host', 'This host is not allowed here (allowedHosts)');
@@ -104,11 +104,11 @@ export class Access {
   }
 }
 
-const unknownCaller = (): Reply =>
+const unknownCaller = (): DashboardReply =>
   failed(401, 'token', 'The dashboard needs its token', { 'WWW-Authenticate': 'Bearer realm="sojourn dashboard"' });
 
 /** Browsers say which site made them send a request. A page of another one reads no answer, and causes nothing. */
-function refusesSite(request: DashboardRequest): Reply | undefined {
+function refusesSite(request: DashboardRequest): DashboardReply | undefined {
   const site = request.header('sec-fetch-site');
   const origin = request.header('origin');
   const isForeign = (site !== undefined && !SAME_SITE.has(site)) || (origin !== undefined && !isSame(origin, request));

@@ -12,7 +12,7 @@ import type {
   PayloadsOn,
   Refusals,
   RefusalReason,
-  RunningTask,
+  RunningTaskRow,
   RunningTasks,
   SessionlessClients,
 } from '../wire-pages.ts';
@@ -25,7 +25,7 @@ import type { DashboardParts } from './parts-of-endpoint.ts';
 import type { Peers } from './peers.ts';
 import { joinedReasons, type ReasonRows } from './refusal-rows.ts';
 import { adviceFor, allowanceFor } from './remedies.ts';
-import { answered, type DashboardRequest, failed, type Reply } from './dashboard-request.ts';
+import { answered, type DashboardRequest, failed, type DashboardReply } from './dashboard-request.ts';
 import { sessionDetail } from './session-detail.ts';
 import type { SessionRows } from './session-rows.ts';
 import { joinedClients } from './sessionless.ts';
@@ -66,7 +66,7 @@ export class Api {
   }
 
   /** `path`: behind `…/api/`. */
-  async serve(request: DashboardRequest, path: string): Promise<Reply> {
+  async serve(request: DashboardRequest, path: string): Promise<DashboardReply> {
     const steps = path.split('/');
     const isAction = steps.length === 3;
     const wanted = isAction ? 'POST' : 'GET';
@@ -90,7 +90,7 @@ export class Api {
     for (const stream of this.#streams) stream.end();
   }
 
-  async #look(request: DashboardRequest, [what = '', which]: readonly string[]): Promise<Reply | undefined> {
+  async #look(request: DashboardRequest, [what = '', which]: readonly string[]): Promise<DashboardReply | undefined> {
     const query = new URLSearchParams(request.query);
     if (which !== undefined)
       return what === 'sessions' ? this.#session(which) : what === 'tasks' ? this.#task(which) : undefined;
@@ -112,7 +112,7 @@ export class Api {
     }
   }
 
-  #stream(request: DashboardRequest, wantsRows: boolean): Reply {
+  #stream(request: DashboardRequest, wantsRows: boolean): DashboardReply {
     if (this.#streams.size >= STREAMS)
       return failed(503, 'streams', `${STREAMS} pages are open here already; close one`, { 'Retry-After': '5' });
     // Nothing follows the head of the answer to a HEAD.
@@ -143,28 +143,28 @@ export class Api {
     };
   }
 
-  async #page(rows: StoredRows, cursor: string | undefined): Promise<Reply> {
+  async #page(rows: StoredRows, cursor: string | undefined): Promise<DashboardReply> {
     if (cursor !== undefined && cursor.length > CURSOR_LENGTH) return failed(400, 'cursor', 'This is no cursor');
     const page = await rows.page(cursor);
     return page === undefined ? failed(400, 'cursor', 'This is no cursor') : answered(page);
   }
 
-  async #session(hash: string): Promise<Reply | undefined> {
+  async #session(hash: string): Promise<DashboardReply | undefined> {
     const detail = HASH.test(hash) ? await sessionDetail(hash, this.#of) : undefined;
     if (detail === undefined) return failed(404, 'unknown', 'The store does not know this session');
     return answered(JSON.stringify(detail));
   }
 
-  async #task(hash: string): Promise<Reply> {
+  async #task(hash: string): Promise<DashboardReply> {
     const detail = HASH.test(hash) ? await taskDetail(hash, this.#of) : undefined;
     return detail === undefined ? unknownTask() : answered(JSON.stringify(detail));
   }
 
-  async #running(): Promise<Reply> {
+  async #running(): Promise<DashboardReply> {
     const { fleet, peers, parts } = this.#of;
     await fleet.look();
     const answers = await peers.ask(fleet.others, 'tasks');
-    const others = answers.flatMap(([, answer]) => (Array.isArray(answer) ? (answer as RunningTask[]) : []));
+    const others = answers.flatMap(([, answer]) => (Array.isArray(answer) ? (answer as RunningTaskRow[]) : []));
     const running: RunningTasks = {
       at: parts.options.timeProvider.now(),
       tasks: [...runningTasks(parts), ...others],
@@ -172,7 +172,7 @@ export class Api {
     return answered(JSON.stringify(running));
   }
 
-  async #clients(): Promise<Reply> {
+  async #clients(): Promise<DashboardReply> {
     const { fleet, peers, collector, parts } = this.#of;
     await fleet.look();
     const answers = await peers.ask(fleet.others, 'clients');
@@ -184,7 +184,7 @@ export class Api {
     return answered(JSON.stringify(clients));
   }
 
-  async #refusals(): Promise<Reply> {
+  async #refusals(): Promise<DashboardReply> {
     const { fleet, peers, collector, parts } = this.#of;
     await fleet.look();
     const answers = await peers.ask(fleet.others, 'refusals');
@@ -208,7 +208,7 @@ export class Api {
     };
   }
 
-  async #act([what = '', which = '', deed = '']: readonly string[]): Promise<Reply | undefined> {
+  async #act([what = '', which = '', deed = '']: readonly string[]): Promise<DashboardReply | undefined> {
     const { logger } = this.#of.parts.options;
     const name = `${what} ${deed}`;
     if (name === 'sessions end' && HASH.test(which)) {
@@ -223,7 +223,7 @@ export class Api {
     return undefined;
   }
 
-  async #cancel(hash: string): Promise<Reply> {
+  async #cancel(hash: string): Promise<DashboardReply> {
     const { tasks, parts } = this.#of;
     if (parts.tasks === undefined) return failed(409, 'tasks', 'This instance runs without the option tasks');
     const id = await tasks.idOf(hash);
@@ -234,7 +234,7 @@ export class Api {
       : failed(409, 'ended', 'The task has ended already');
   }
 
-  async #payloads(hash: string): Promise<Reply> {
+  async #payloads(hash: string): Promise<DashboardReply> {
     const { given, rows, collector, fleet, peers, parts } = this.#of;
     if (given.payloads === false)
       return failed(403, 'payloads', 'Payloads are not shown here: mount the dashboard with the option payloads');
@@ -250,7 +250,7 @@ export class Api {
     return answered(JSON.stringify(on));
   }
 
-  async #drain(id: string): Promise<Reply> {
+  async #drain(id: string): Promise<DashboardReply> {
     const { peers, parts } = this.#of;
     const { instance, drainOrdered } = parts;
     const by = `the dashboard of ${instance.lease.id}`;
@@ -267,9 +267,9 @@ export class Api {
   }
 }
 
-const unknownTask = (): Reply => failed(404, 'unknown', 'The store does not know this task');
+const unknownTask = (): DashboardReply => failed(404, 'unknown', 'The store does not know this task');
 
-function done(): Reply {
+function done(): DashboardReply {
   const answer: Done = { done: true };
   return answered(JSON.stringify(answer));
 }

@@ -1,6 +1,6 @@
 /** A request to the dashboard and its answer, as both faces have them (`faces.ts`). */
 import type { McpHttpRequest } from '../../types.ts';
-import type { Failure } from '../wire-pages.ts';
+import type { ApiFailure } from '../wire-pages.ts';
 
 export interface DashboardRequest {
   /** Upper case. */
@@ -36,7 +36,7 @@ export interface StreamWriter {
   left(): void;
 }
 
-export interface Reply {
+export interface DashboardReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
@@ -46,9 +46,14 @@ export interface Reply {
 const API_HEADERS = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
 
 /** `json`: the text of a value. */
-export const answered = (json: string, status = 200): Reply => ({ status, headers: API_HEADERS, body: json });
+export const answered = (json: string, status = 200): DashboardReply => ({ status, headers: API_HEADERS, body: json });
 
-export function failed(status: number, error: string, message: string, headers?: Record<string, string>): Reply {
-  const body: Failure = { error, message };
+export function failed(
+  status: number,
+  error: string,
+  message: string,
+  headers?: Record<string, string>,
+): DashboardReply {
+  const body: ApiFailure = { error, message };
   return { status, headers: { ...API_HEADERS, ...headers }, body: JSON.stringify(body) };
 }

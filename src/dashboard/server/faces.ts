@@ -3,11 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { createRequestView } from '../../http/request-view.ts';
 import type { McpHttpRequest } from '../../types.ts';
-import type { DashboardRequest, Reply, StreamTarget } from './dashboard-request.ts';
+import type { DashboardRequest, DashboardReply, StreamTarget } from './dashboard-request.ts';
 
 /** How a request is answered. Never rejects. */
 export interface DashboardHandler {
-  handle(request: DashboardRequest): Promise<Reply>;
+  handle(request: DashboardRequest): Promise<DashboardReply>;
 }
 
 type NodeRequest = IncomingMessage & { readonly originalUrl?: string };

@@ -8,7 +8,7 @@
  * forgotten; each instance keeps what it collects about itself (`collector.ts`).
  */
 import type { ChangedRow } from '../wire-pages.ts';
-import type { Fleet as FleetNow, FleetEvent, FleetStore, HourBin, Stop, StopDropped } from '../wire.ts';
+import type { FleetSnapshot, FleetEvent, FleetStore, HourBin, StoppedInstance, StopDropped } from '../wire.ts';
 import type { ChangedRows } from './changed-rows.ts';
 import type { NotedEvent } from './fleet-events.ts';
 import { BINS, fleetBins } from './hour.ts';
@@ -35,7 +35,7 @@ const STOP_PARTS = 1_024;
 export interface FleetReader {
   fleet(json: string): void;
   event(event: FleetEvent): void;
-  stop(stop: Stop): void;
+  stop(stop: StoppedInstance): void;
   /** It is a part of another one. */
   stopDropped(stop: StopDropped): void;
   hour(bin: HourBin): void;
@@ -243,7 +243,7 @@ export class Fleet implements HearsReports {
     if (event !== undefined) this.#each((reader) => reader.event(event));
   }
 
-  #joinedStops(): Stop[] {
+  #joinedStops(): StoppedInstance[] {
     const parts = [...this.#stops.values()];
     return joinedStops(
       parts,
@@ -290,7 +290,7 @@ export class Fleet implements HearsReports {
     for (const bin of fleetBins([...this.#bins.values()])) reader.hour(bin);
   }
 
-  #now(): FleetNow {
+  #now(): FleetSnapshot {
     const at = this.#time.now();
     const reports = this.#instances.reports;
     const latencies = joined(reports.map((report) => report.latencies));

@@ -1,5 +1,5 @@
 /** The parts that the instances know of an interruption, as one stop of the page. */
-import type { Stop, StopCall } from '../wire.ts';
+import type { StoppedInstance, StopCall } from '../wire.ts';
 import type { StopPart } from './stops.ts';
 
 /** Outages of the store that instances saw within this time are one. */
@@ -14,7 +14,7 @@ export function joinedStops(
   parts: readonly StopPart[],
   nameOf: (instance: string) => string | undefined,
   lived: (instance: string) => number | undefined,
-): Stop[] {
+): StoppedInstance[] {
   const groups: StopPart[][] = [];
   for (const part of asOutages(parts).toSorted((one, other) => one.at - other.at)) {
     const group = groups.find(([first]) => first !== undefined && isSame(first, part));
@@ -55,7 +55,7 @@ function joined(
   group: readonly StopPart[],
   nameOf: (instance: string) => string | undefined,
   lived: (instance: string) => number | undefined,
-): Stop {
+): StoppedInstance {
   const [{ instance, ...first }] = group as readonly [StopPart];
   const drain = group.find((part) => part.kind === 'drain');
   const { kind } = drain ?? first;

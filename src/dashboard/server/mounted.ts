@@ -16,7 +16,7 @@ import { PageFiles, withSecurity } from './page-files.ts';
 import type { DashboardParts } from './parts-of-endpoint.ts';
 import { type Answers, Peers, type Question } from './peers.ts';
 import { Reports } from './report.ts';
-import { type DashboardRequest, failed, type Reply } from './dashboard-request.ts';
+import { type DashboardRequest, failed, type DashboardReply } from './dashboard-request.ts';
 import { timelinePart } from './session-detail.ts';
 import { SessionRows } from './session-rows.ts';
 import { runningTasks, TaskRows } from './task-rows.ts';
@@ -112,11 +112,11 @@ export class Mounted implements DashboardHandler {
     this.#api.stop();
   }
 
-  async handle(request: DashboardRequest): Promise<Reply> {
+  async handle(request: DashboardRequest): Promise<DashboardReply> {
     return withSecurity(await this.#answer(request));
   }
 
-  async #answer(request: DashboardRequest): Promise<Reply> {
+  async #answer(request: DashboardRequest): Promise<DashboardReply> {
     const { method, path } = request;
     const at = path.lastIndexOf(API);
     const rest = path.slice(at + API.length);

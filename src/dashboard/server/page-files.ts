@@ -8,7 +8,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { brotliCompress } from 'node:zlib';
-import { type DashboardRequest, failed, type Reply } from './dashboard-request.ts';
+import { type DashboardRequest, failed, type DashboardReply } from './dashboard-request.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -34,7 +34,10 @@ const SECURITY = {
 };
 
 /** Every answer has these. */
-export const withSecurity = (reply: Reply): Reply => ({ ...reply, headers: { ...reply.headers, ...SECURITY } });
+export const withSecurity = (reply: DashboardReply): DashboardReply => ({
+  ...reply,
+  headers: { ...reply.headers, ...SECURITY },
+});
 
 interface PageFile {
   readonly type: string;
@@ -59,7 +62,7 @@ export class PageFiles {
   }
 
   /** `path`: with any prefix. */
-  async serve({ path, header }: DashboardRequest): Promise<Reply> {
+  async serve({ path, header }: DashboardRequest): Promise<DashboardReply> {
     const last = path.slice(path.lastIndexOf('/') + 1);
     const files = await (this.#files ??= readFiles(this.#folder).catch(() => new Map()));
     const file = files.get(last === '' ? INDEX : last);
@@ -78,7 +81,7 @@ export class PageFiles {
 }
 
 /** The addresses of the page are relative to its folder. The fragment, which has the token, stays. */
-const toFolder = (name: string): Reply => ({
+const toFolder = (name: string): DashboardReply => ({
   status: 307,
   // `./` keeps a name with a colon from being a scheme.
   headers: { Location: `./${name}/`, 'Cache-Control': 'no-store' },

@@ -4,7 +4,7 @@
  * again.
  */
 import type { TimeProvider } from '../../types.ts';
-import type { FleetEvent, Hello, HourBin, Stop, StopDropped } from '../wire.ts';
+import type { FleetEvent, Hello, HourBin, StoppedInstance, StopDropped } from '../wire.ts';
 import type { ChangedRow, Rows } from '../wire-pages.ts';
 import type { Fleet, FleetReader } from './fleet.ts';
 import type { StreamTarget, StreamWriter } from './dashboard-request.ts';
@@ -74,7 +74,7 @@ export class PageStream implements StreamWriter, FleetReader {
     this.#write('event', JSON.stringify(event));
   }
 
-  stop(stop: Stop): void {
+  stop(stop: StoppedInstance): void {
     this.#write('stop', JSON.stringify(stop));
   }
 

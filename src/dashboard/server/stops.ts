@@ -10,7 +10,7 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import type { EmittedNotice, RequestNotice } from '../../observe/notices.ts';
 import type { CallLostNotice, RelayedNotice, WaitedNotice } from '../../observe/step-notices.ts';
 import type { TimeProvider } from '../../types.ts';
-import type { Stop, StopCall } from '../wire.ts';
+import type { StoppedInstance, StopCall } from '../wire.ts';
 import { waitedFor } from './session-ring.ts';
 
 const STOPS = 16;
@@ -28,10 +28,10 @@ const CALL_MS = 120_000;
 export interface StopPart {
   /** The instance that saw it, by its id of then: it may have another lease by now. */
   readonly by: string;
-  readonly kind: Stop['kind'];
+  readonly kind: StoppedInstance['kind'];
   readonly at: number;
   readonly instance?: string;
-  end?: Stop['end'];
+  end?: StoppedInstance['end'];
   overAt?: number;
   sessions?: number;
   moved: number;
@@ -45,7 +45,7 @@ export interface StopPart {
   change: number;
 }
 
-export function newStop(by: string, kind: Stop['kind'], instance: string | undefined, at: number): StopPart {
+export function newStop(by: string, kind: StoppedInstance['kind'], instance: string | undefined, at: number): StopPart {
   const counted = { moved: 0, waited: 0, longestMs: 0, lost: 0, failed: 0, resumed: 0 };
   return { by, kind, at, ...(instance !== undefined && { instance }), ...counted, calls: [], change: 0 };
 }
@@ -228,14 +228,14 @@ export class Stops {
     return known ?? this.#open('gone', instance);
   }
 
-  #newest(kind: Stop['kind']): StopPart | undefined {
+  #newest(kind: StoppedInstance['kind']): StopPart | undefined {
     const now = this.#time.now();
     return this.#stops.findLast(
       (stop) => stop.kind === kind && (kind === 'store' ? now - (stop.overAt ?? now) : now - stop.at) < SAME_MS,
     );
   }
 
-  #open(kind: Stop['kind'], instance: string | undefined): StopPart {
+  #open(kind: StoppedInstance['kind'], instance: string | undefined): StopPart {
     const at = this.#time.now();
     const stop = newStop(this.#self.id, kind, instance, at);
     this.#stops.push(stop);
@@ -244,7 +244,7 @@ export class Stops {
     return stop;
   }
 
-  #over(kind: Stop['kind'], instance: string | undefined, more: Partial<StopPart>): void {
+  #over(kind: StoppedInstance['kind'], instance: string | undefined, more: Partial<StopPart>): void {
     const stop = this.#stops.findLast((one) => one.kind === kind && one.instance === instance);
     if (stop !== undefined) this.#changed(stop, { overAt: this.#time.now(), ...more });
   }

@@ -5,7 +5,7 @@ import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store
 import { readRuns, RUNS_FIELD, timesOfStep } from '../../tasks/step-times.ts';
 import { MESSAGE_FIELD, openQuestions, readHead, readOutcome, readSettings } from '../../tasks/task-record.ts';
 import { errorOf, questionsOf } from '../../tasks/task-summary.ts';
-import type { RunningTask, TaskBar, TaskDetail, TaskRunSpan } from '../wire-pages.ts';
+import type { RunningTaskRow, TaskBar, TaskDetail, TaskRunSpan } from '../wire-pages.ts';
 import type { DashboardParts } from './parts-of-endpoint.ts';
 import type { Peers } from './peers.ts';
 import type { Fleet } from './fleet.ts';
@@ -104,7 +104,7 @@ async function ownersView({ id, owner }: StoredRecord, { parts, fleet, peers }: 
   await fleet.look();
   if (!fleet.others.includes(owner)) return undefined;
   const [answer] = await peers.ask([owner], 'tasks', id);
-  return Array.isArray(answer?.[1]) ? (answer[1][0] as RunningTask | undefined) : undefined;
+  return Array.isArray(answer?.[1]) ? (answer[1][0] as RunningTaskRow | undefined) : undefined;
 }
 
 const sizeOf = (fields: StoredRecord['fields']): number =>

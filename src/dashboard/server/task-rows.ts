@@ -3,7 +3,7 @@ import { keptText, sessionHash } from '../../base/shown.ts';
 import type { Records, StoredRecord } from '../../stores/store.ts';
 import { MESSAGE_FIELD, readHead, readSettings } from '../../tasks/task-record.ts';
 import { questionsOf, taskSummary } from '../../tasks/task-summary.ts';
-import type { RunningTask, TaskPage, TaskRow } from '../wire-pages.ts';
+import type { RunningTaskRow, TaskPage, TaskRow } from '../wire-pages.ts';
 import type { DashboardParts } from './parts-of-endpoint.ts';
 import { StoredRows } from './stored-rows.ts';
 
@@ -66,8 +66,8 @@ export function taskFields(record: StoredRecord, alive: ReadonlySet<string>): Ta
 }
 
 /** Tasks whose handlers run at this instance. `of`: the id of one; `''`: all. */
-export function runningTasks({ tasks }: DashboardParts, of = ''): RunningTask[] {
-  const running: RunningTask[] = [];
+export function runningTasks({ tasks }: DashboardParts, of = ''): RunningTaskRow[] {
+  const running: RunningTaskRow[] = [];
   for (const { id, steps } of tasks?.running() ?? []) {
     if (running.length >= RUNNING) break;
     if (of !== '' && of !== id) continue;

@@ -35,7 +35,7 @@ import { currentCall } from '../../session/calls/call.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
 import type { Relay } from '../../relay/relay.ts';
-import { modern, type Steps, type Stop } from '../ladder.ts';
+import { modern, type LadderSteps, type Stop } from '../ladder.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
 import type { Inbound, ReceivedPost } from '../../inbound/inbound.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
@@ -72,7 +72,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
   readonly #options: ResolvedOptions;
   readonly #requests: SessionlessRequests;
   readonly #servers: ModernServers;
-  readonly #steps: Steps<SessionlessCall>;
+  readonly #steps: LadderSteps<SessionlessCall>;
   /** What the responses of each kind have in common. */
   readonly #responses: Record<'request' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
   readonly #handler: McpHttpHandler;

@@ -31,7 +31,7 @@ export interface LogHeader {
   readonly previous: readonly number[];
 }
 
-export interface LogMessage extends LogHeader {
+export interface StoredLogMessage extends LogHeader {
   readonly seq: number;
   /** ms since 1970, the server's clock. */
   readonly at: number;
@@ -79,7 +79,7 @@ export function encodeLog(header: LogHeader, events: readonly Uint8Array[]): Buf
   return Buffer.concat([Buffer.from(`${JSON.stringify(stored)}\n`), ...events]);
 }
 
-export function decodeLog(where: string, id: string, seq: number, at: number, body: Buffer): LogMessage {
+export function decodeLog(where: string, id: string, seq: number, at: number, body: Buffer): StoredLogMessage {
   const end = Math.max(0, body.indexOf(NEWLINE));
   const stored = storedJson<StoredHeader>(where, `the log of ${shownRecord(id)}`, body.subarray(0, end), VERSION);
   return {

@@ -2,7 +2,7 @@
 import { contended, unreadable } from './failures.ts';
 import type { Stored } from './jetstream.ts';
 import type { NatsKind } from './kind.ts';
-import { decodeLog, PREVIOUS, type LogMessage } from './log-message.ts';
+import { decodeLog, PREVIOUS, type StoredLogMessage } from './log-message.ts';
 import { LogState } from './log-state.ts';
 import {
   decodeValue,
@@ -52,7 +52,7 @@ export interface ReadValue {
 
 /** The newest message of a log. */
 export interface LogEnd {
-  readonly message: LogMessage;
+  readonly message: StoredLogMessage;
   readonly position: ValuePosition;
 }
 
@@ -111,12 +111,12 @@ export class NatsReader {
     return read && message && { message, position: read.position };
   }
 
-  async message(id: string, seq: number): Promise<LogMessage | undefined> {
+  async message(id: string, seq: number): Promise<StoredLogMessage | undefined> {
     const stored = await this.#kind.jetstream.at('log', seq);
     return stored && this.#message(id, stored);
   }
 
-  async #message(id: string, stored: Stored): Promise<LogMessage | undefined> {
+  async #message(id: string, stored: Stored): Promise<StoredLogMessage | undefined> {
     const body = await this.#kind.parts.whole('log', stored);
     return body && decodeLog(this.#kind.where, id, stored.seq, stored.at, body);
   }
@@ -143,7 +143,7 @@ export class NatsReader {
   }
 
   /** The last whole state plus the operations of the messages since then. */
-  async #fold(id: string, value: LivingValue, newest: LogMessage, since: readonly number[]): Promise<LogState> {
+  async #fold(id: string, value: LivingValue, newest: StoredLogMessage, since: readonly number[]): Promise<LogState> {
     const rising = [newest.base ?? 0, ...[...since].reverse()];
     const messages = await Promise.all(
       rising.map(async (seq) => (seq === newest.seq ? newest : this.message(id, seq))),

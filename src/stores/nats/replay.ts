@@ -6,7 +6,7 @@
 import type { EventRetention } from '../../types.ts';
 import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
 import type { ReplayOutcome } from '../store.ts';
-import type { LogMessage } from './log-message.ts';
+import type { StoredLogMessage } from './log-message.ts';
 import type { LogTail, NatsReader } from './reader.ts';
 
 /** How many messages the first step and the later steps read. Most clients that resume have missed little. */
@@ -30,7 +30,7 @@ export class Replayer {
     this.#retention = retention;
   }
 
-  async replay(request: ReplayRequest, log: LogTail, newest: LogMessage | undefined): Promise<ReplayOutcome> {
+  async replay(request: ReplayRequest, log: LogTail, newest: StoredLogMessage | undefined): Promise<ReplayOutcome> {
     const { stream, after } = request;
     const openNext = log.state.nextOf(stream);
     if (openNext === undefined && !log.state.isDone(stream)) return { found: false, why: 'unknown' };
@@ -45,10 +45,10 @@ export class Replayer {
   }
 
   /** The messages of the log, newest first, down to the first that is missing: it was dropped, with all before it. */
-  async *#messages({ id }: ReplayRequest, newest: LogMessage | undefined): AsyncGenerator<LogMessage> {
-    let messages: readonly (LogMessage | undefined)[] = [newest];
+  async *#messages({ id }: ReplayRequest, newest: StoredLogMessage | undefined): AsyncGenerator<StoredLogMessage> {
+    let messages: readonly (StoredLogMessage | undefined)[] = [newest];
     for (let atOnce = FEW; messages.length > 0; atOnce = MANY) {
-      let oldest: LogMessage | undefined;
+      let oldest: StoredLogMessage | undefined;
       for (const message of messages) {
         if (message === undefined) return;
         yield message;
@@ -74,7 +74,7 @@ class Walk {
   }
 
   /** `false`: no older event is kept or needed. */
-  take(message: LogMessage): boolean {
+  take(message: StoredLogMessage): boolean {
     const { birth, stream, after, now } = this.#request;
     const { events: most, bytes: mostBytes, ttlMs } = this.#retention;
     if (message.birth !== birth || message.at + ttlMs <= now) return false;

@@ -60,7 +60,7 @@ export type ReadReply = readonly [
  * The record as read; undefined: there is none. `damaged` is called when a part of it is missing; then the answer is
  * undefined.
  */
-export function foundRecord(id: string, reply: ReadReply, where: string, damaged: () => void): Found | undefined {
+export function foundRecord(id: string, reply: ReadReply, where: string, damaged: () => void): FoundValue | undefined {
   const [time, headReply, bodyText, fieldsReply] = reply;
   const head = fieldsOf(headReply);
   const [v, now] = [Number(head.get('v')), Number(time)];
@@ -99,7 +99,7 @@ export function foundRecord(id: string, reply: ReadReply, where: string, damaged
   return { now, record, expired: expiry !== undefined && Number(expiry) <= now };
 }
 
-export type Found =
+export type FoundValue =
   | {
       readonly now: number;
       readonly record: StoredRecord;

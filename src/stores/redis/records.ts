@@ -34,7 +34,7 @@ import {
   marksOf,
   msUntil,
   openStreamsOf,
-  type Found,
+  type FoundValue,
   type ReadReply,
 } from './record-values.ts';
 import { RedisLog } from './record-log.ts';
@@ -197,14 +197,14 @@ export class RedisRecords extends RedisLog implements Records {
   /** Keys expire by themselves. */
   trim(): void {}
 
-  async #find(id: string): Promise<Found | undefined> {
+  async #find(id: string): Promise<FoundValue | undefined> {
     const [head, body, fields] = this.#writer.keys.record(id);
     const reply = (await this.#writer.run(READ, [head, body, fields], [])) as ReadReply;
     return this.#found(id, reply);
   }
 
   /** A record with a deleted or evicted part cannot be restored: it counts as missing. */
-  #found(id: string, reply: ReadReply): Found | undefined {
+  #found(id: string, reply: ReadReply): FoundValue | undefined {
     const { where } = this.#writer.server;
     return foundRecord(id, reply, where, () =>
       this.#logger.warn(
@@ -215,7 +215,7 @@ export class RedisRecords extends RedisLog implements Records {
   }
 
   /** What callers see: an expired record has ended. */
-  #shown(found: Found | undefined): FoundRecord {
+  #shown(found: FoundValue | undefined): FoundRecord {
     if (found === undefined) return undefined;
     const { now, record } = found;
     if (record === undefined) return found.ended;

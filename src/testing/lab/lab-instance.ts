@@ -54,12 +54,12 @@ export interface InstanceLab {
   /** Keeps a log line for failure messages. */
   note(line: string): void;
   /** A task that this instance has started. */
-  started(id: string, tool: string, at: Instance, caller: LabCaller): LabTask;
+  started(id: string, tool: string, at: InstanceOfLab, caller: LabCaller): LabTask;
 }
 
 let requests = 0;
 
-export class Instance implements LabInstance {
+export class InstanceOfLab implements LabInstance {
   readonly number: number;
   readonly #lab: InstanceLab;
   readonly #process = new LabProcess();

@@ -23,7 +23,7 @@ import type { McpEndpointFactory } from '../../types.ts';
 import { createFakeTime, type FakeTime } from '../fake-time.ts';
 import { until, type UntilOptions } from '../until.ts';
 import type { LabCaller } from './lab-client.ts';
-import { Instance, type InstanceLab, type LabInstance } from './lab-instance.ts';
+import { InstanceOfLab, type InstanceLab, type LabInstance } from './lab-instance.ts';
 import { LabStore } from './lab-store.ts';
 import { type LabTask, StartedTask } from './lab-task.ts';
 
@@ -95,7 +95,7 @@ class OpenLab implements Lab, InstanceLab {
   readonly #options: LabOptions;
   readonly #began: number;
   readonly #definitions = new Map<object, HostedDefinition>();
-  readonly #instances: Instance[] = [];
+  readonly #instances: InstanceOfLab[] = [];
   readonly #tasks: StartedTask[] = [];
   readonly #lines: string[] = [];
   /** Every drain and stop. */
@@ -121,7 +121,7 @@ class OpenLab implements Lab, InstanceLab {
   readonly start: Lab['start'] = async (count: number = 1, server = this.#server) => {
     const made = Array.from({ length: count }, () => {
       const number = this.#instances.length + 1;
-      const instance = new Instance(number, this, this.#factoryOf(server), this.#options);
+      const instance = new InstanceOfLab(number, this, this.#factoryOf(server), this.#options);
       this.#instances.push(instance);
       return instance;
     });
@@ -137,8 +137,8 @@ class OpenLab implements Lab, InstanceLab {
 
   readonly fetch: Lab['fetch'] = async (input, init) => this.#serving().fetch(input, init);
 
-  #serving(preferred?: Instance): Instance {
-    const all = (one: Instance['state']): Instance[] => this.#instances.filter(({ state }) => state === one);
+  #serving(preferred?: InstanceOfLab): InstanceOfLab {
+    const all = (one: InstanceOfLab['state']): InstanceOfLab[] => this.#instances.filter(({ state }) => state === one);
     const serving = [...all('serving'), ...all('stopping')];
     const found = preferred !== undefined && serving.includes(preferred) ? preferred : serving[0];
     if (found === undefined) throw new Error(`No instance serves: call lab.start(); ${this.#states()}`);
@@ -174,7 +174,7 @@ class OpenLab implements Lab, InstanceLab {
     if (this.#lines.length > SHOWN) this.#lines.shift();
   }
 
-  started(id: string, tool: string, at: Instance, caller: LabCaller): LabTask {
+  started(id: string, tool: string, at: InstanceOfLab, caller: LabCaller): LabTask {
     const task = new StartedTask(id, tool, {
       ask: async (method, params) => this.#serving(at).ask(method, params, caller),
       until: (condition, options) => this.until(condition, options),
@@ -183,7 +183,7 @@ class OpenLab implements Lab, InstanceLab {
     return task;
   }
 
-  #own(instance: LabInstance): Instance {
+  #own(instance: LabInstance): InstanceOfLab {
     const own = this.#instances.find((known) => known === instance);
     if (own === undefined) throw new Error('This is no instance of the lab: pass what lab.start() has returned');
     return own;

@@ -15,7 +15,7 @@ import { isEnded } from '../../stores/store.ts';
 import { sortedBy } from '../contract/store-kit.ts';
 import { plainRecord } from '../plain-record.ts';
 import type { PlainStore } from './plain-store.ts';
-import { INSTANCES, type FenceKind, type Operation } from './random-operations.ts';
+import { INSTANCES, type FenceKind, type ModelOperation } from './random-operations.ts';
 
 export interface World {
   readonly store: View;
@@ -32,7 +32,7 @@ const WRITES = ['create', 'claim', 'save', 'release', 'add', 'end', 'mark', 'app
  * Applies all of them; throws at the first answer that differs, with the operation. Consecutive writes are requested in
  * one turn, up to `most` of them, and must answer as if they ran one after the other.
  */
-export async function applyAll(world: World, all: readonly Operation[], most: number): Promise<void> {
+export async function applyAll(world: World, all: readonly ModelOperation[], most: number): Promise<void> {
   for (const id of INSTANCES) {
     await world.store.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
   }
@@ -54,7 +54,7 @@ export async function applyAll(world: World, all: readonly Operation[], most: nu
 type Asked = Omit<View['records'], 'replay' | 'trim' | 'forget'>;
 
 /** The answers of the store and of the model. */
-function apply({ store, model, now, pass, timed }: World, step: Operation): [unknown, unknown] {
+function apply({ store, model, now, pass, timed }: World, step: ModelOperation): [unknown, unknown] {
   const shown = timed ? (value: Stored): Stored => value : untimed;
   const both = <T>(ask: (of: Asked) => T, show: (answer: Awaited<T>) => unknown = (answer) => answer) =>
     [store.records, model].map(async (of) => show(await ask(of))) as [unknown, unknown];
@@ -177,7 +177,7 @@ function fenceOf(model: PlainStore, id: string, kind: FenceKind): Fence {
   return kind === 'other' ? { ...own, owner: own.owner === 'i1' ? 'i2' : 'i1' } : own;
 }
 
-function dueOf(model: PlainStore, { id, due }: Extract<Operation, { op: 'save' | 'release' }>): RecordChange {
+function dueOf(model: PlainStore, { id, due }: Extract<ModelOperation, { op: 'save' | 'release' }>): RecordChange {
   return due === null ? {} : { due: { inMs: due.inMs, seen: (model.record(id)?.rung ?? 0) + due.off } };
 }
 

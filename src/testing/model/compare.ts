@@ -7,7 +7,7 @@ import type { EventRetention } from '../../types.ts';
 import { createStoreKit, type StoreUnderTest } from '../contract/store-kit.ts';
 import { applyAll } from './apply-operations.ts';
 import { PlainStore } from './plain-store.ts';
-import { randomOperations, type Operation } from './random-operations.ts';
+import { randomOperations, type ModelOperation } from './random-operations.ts';
 
 /** With the large log the store holds more than retention keeps: events are filtered long before they are deleted. */
 const MODEL_RETENTION = {
@@ -66,12 +66,12 @@ export async function compareThrough(spread: Spread, options: ModelRunOptions): 
 
 const isTimed = ({ time, now }: StoreUnderTest): boolean => (now ?? time) !== undefined;
 
-type FailureOf = (operations: readonly Operation[]) => Promise<Error | undefined>;
+type FailureOf = (operations: readonly ModelOperation[]) => Promise<Error | undefined>;
 
 async function failureOf(
   options: ModelRunOptions,
   spread: Spread,
-  operations: readonly Operation[],
+  operations: readonly ModelOperation[],
 ): Promise<Error | undefined> {
   const { pass, together = 1, listed = true } = options;
   const timed = isTimed(options);
@@ -95,9 +95,9 @@ async function failureOf(
 /** Leaves out parts, large ones first, as long as the rest fails too. */
 async function shrunk(
   failureOf: FailureOf,
-  operations: readonly Operation[],
+  operations: readonly ModelOperation[],
   failure: Error,
-): Promise<readonly [readonly Operation[], Error]> {
+): Promise<readonly [readonly ModelOperation[], Error]> {
   let [fewest, cause, tries] = [operations, failure, 0];
   for (let size = Math.ceil(fewest.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let from = 0; from < fewest.length && tries < SHRINKS; tries++) {

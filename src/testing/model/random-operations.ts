@@ -142,12 +142,14 @@ const OPERATIONS = {
 } as const;
 
 type Name = keyof typeof OPERATIONS;
-export type Operation = { [Op in Name]: { readonly op: Op } & Readonly<ReturnType<(typeof OPERATIONS)[Op][1]>> }[Name];
+export type ModelOperation = {
+  [Op in Name]: { readonly op: Op } & Readonly<ReturnType<(typeof OPERATIONS)[Op][1]>>;
+}[Name];
 
 /** The whole content of each session, markers too, which only a claim shows. */
-const LAST_LOOKS: readonly Operation[] = IDS.flatMap((id): Operation[] => [
+const LAST_LOOKS: readonly ModelOperation[] = IDS.flatMap((id): ModelOperation[] => [
   { op: 'open', id },
-  ...STREAMS.map((stream): Operation => ({ op: 'replay', id, stream, back: 9 })),
+  ...STREAMS.map((stream): ModelOperation => ({ op: 'replay', id, stream, back: 9 })),
   { op: 'claim', id, me: 'i0', off: 0, from: 'stored' },
   { op: 'read', id },
 ]);
@@ -156,16 +158,16 @@ const LAST_LOOKS: readonly Operation[] = IDS.flatMap((id): Operation[] => [
  * 1 to 80 operations, then a look at everything that is stored. `timed`: with expiries, and time that passes. A store
  * may forget a record that is not `listed` as soon as it has expired, so in their runs none does.
  */
-export function randomOperations(seed: number, timed: boolean, listed = true): Operation[] {
+export function randomOperations(seed: number, timed: boolean, listed = true): ModelOperation[] {
   const draws = new Draws(seed, timed, timed && listed);
   const left = listed ? UNLISTED : LISTED;
   const names = (Object.keys(OPERATIONS) as Name[]).flatMap((name) =>
     (name === 'pass' && !timed) || left.includes(name) ? [] : Array.from({ length: OPERATIONS[name][0] }, () => name),
   );
-  const operation = (): Operation => {
+  const operation = (): ModelOperation => {
     const op = draws.one(names);
     const drawn = { id: draws.one(IDS), fence: draws.one(FENCES) };
-    return { op, ...OPERATIONS[op][1](draws, drawn) } as Operation;
+    return { op, ...OPERATIONS[op][1](draws, drawn) } as ModelOperation;
   };
   return [...Array.from({ length: 1 + draws.below(MOST) }, operation), ...LAST_LOOKS];
 }
