@@ -38,14 +38,14 @@ const postHeaders = {
 };
 
 /** Opens a session as a client does, and returns the load of `tools/call` on it. */
-export async function statefulCalls(port: number, protocolVersion: string, more: Load['headers'] = {}): Promise<Load> {
+export async function statefulCalls(
+  port: number,
+  protocolVersion: string,
+  more: Load['headers'] = {},
+  name = 'echo',
+): Promise<Load> {
   const headers = await openedHeaders(port, protocolVersion, more);
-  return checked(
-    load(port, headers, {
-      method: 'tools/call',
-      params: { name: 'echo', arguments: { text: echoed } },
-    }),
-  );
+  return checked(load(port, headers, { method: 'tools/call', params: { name, arguments: { text: echoed } } }));
 }
 
 /** The same of `tools/list`. */

@@ -3,7 +3,7 @@
  * requests take turns. The tasks that are asked for belong to another instance.
  */
 import type { Runtime } from './runtimes.ts';
-import { recordAnswer } from './requests.ts';
+import { recordAnswer, statefulCalls } from './requests.ts';
 import { ServerProcess } from './server-process.ts';
 import { percentile } from './statistics.ts';
 import type { StoreKind } from './store-servers.ts';
@@ -18,6 +18,9 @@ export interface TaskTimes {
   readonly created: StoredTimes;
   /** A call of `once()` with a new key. */
   readonly once: StoredTimes;
+  /** On a session: a call of a tool that may not run twice, which has a marker, and `once()` in its place. */
+  readonly marked: number;
+  readonly onceOnSession: StoredTimes;
   /** Bare `node:http` with the bytes of an answer to `tasks/get`. */
   readonly bare: number;
   /** `tasks/get` with an id of another user, for which the store is not asked. */
@@ -55,6 +58,7 @@ interface Note {
 /** Handlers of created tasks wait, so that none ends while others are created. They are released after so many. */
 const CHUNK = 100;
 const BODY = 'x'.repeat(200_000);
+const SESSIONS = '2025-11-25';
 const WORKING = '"status":"working"';
 
 export async function measureTimes(
@@ -91,8 +95,10 @@ export async function measureTimes(
     const call = await open(callOf(server.port, 'echo', 'hello'), '"text":"hello"');
     const created = await open(callOf(server.port, 'hold'), '"resultType":"task"');
     const once = await open(callOf(server.port, 'once', 'hello'), '"text":"hello"');
+    const marked = await open(await statefulCalls(server.port, SESSIONS), '"text":"hello"');
+    const onceOnSession = await open(await statefulCalls(server.port, SESSIONS, {}, 'once'), '"text":"hello"');
     const foreign = await open(getOf(server.port, `${'a'.repeat(16)}.${'b'.repeat(22)}`), '-32602');
-    const turns = new Turns(server, { call, created, once, bare, foreign }, gets);
+    const turns = new Turns(server, { call, created, once, marked, onceOnSession, bare, foreign }, gets);
     await turns.run(CHUNK);
     turns.forget();
     for (let done = 0; done < operations; done += CHUNK) {
@@ -106,13 +112,21 @@ export async function measureTimes(
   }
 }
 
-const PLAIN = ['call', 'created', 'once', 'bare', 'foreign'] as const;
+const PLAIN = ['call', 'created', 'once', 'marked', 'onceOnSession', 'bare', 'foreign'] as const;
 type Plain = (typeof PLAIN)[number];
 
 /** Each request in turn, and what the store took for it. Each turn has another order. */
 class Turns {
   readonly roundTrip: number[] = [];
-  readonly plain: Record<Plain, number[]> = { call: [], created: [], once: [], bare: [], foreign: [] };
+  readonly plain: Record<Plain, number[]> = {
+    call: [],
+    created: [],
+    once: [],
+    marked: [],
+    onceOnSession: [],
+    bare: [],
+    foreign: [],
+  };
   readonly write: number[] = [];
   readonly onceWrite: number[] = [];
   readonly get: number[][];
@@ -147,7 +161,7 @@ class Turns {
     }
     const { create, read, onceCreate } =
       await this.#server.ask<Record<'create' | 'read' | 'onceCreate', Note[]>>('notes');
-    if (create.length !== count || onceCreate.length !== count || read.length !== this.#reads.length)
+    if (create.length !== count || onceCreate.length !== 2 * count || read.length !== this.#reads.length)
       throw new Error(
         `${String(create.length)} tasks were stored and ${String(read.length)} read in ${String(count)} turns`,
       );
@@ -201,9 +215,14 @@ function timesOf(
   const trip = median(roundTrip);
   const goals: Partial<Record<StoreKind, number>> = { sqlite: 0.3, redis: 2 * trip + 0.2 };
   const onceGoals: Partial<Record<StoreKind, number>> = { sqlite: 0.15, redis: 0.4, postgres: 0.8 };
-  const stored = (of: readonly number[], writes: readonly number[], mostMore: number | undefined): StoredTimes => ({
+  const stored = (
+    of: readonly number[],
+    writes: readonly number[],
+    mostMore: number | undefined,
+    less = plain.call,
+  ): StoredTimes => ({
     answer: median(of),
-    more: difference(of, plain.call),
+    more: difference(of, less),
     write: median(writes),
     mostMore,
   });
@@ -213,6 +232,8 @@ function timesOf(
     call: median(plain.call),
     created: stored(plain.created, write, goals[kind]),
     once: stored(plain.once, onceWrite, onceGoals[kind]),
+    marked: median(plain.marked),
+    onceOnSession: stored(plain.onceOnSession, onceWrite, onceGoals[kind], plain.marked),
     bare: median(plain.bare),
     foreign: median(plain.foreign),
     gets: kinds.map(({ title }, n) => ({

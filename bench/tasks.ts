@@ -123,7 +123,8 @@ export function formatTasks({ runtime, store, times, calls, parked, deaths }: Ta
   return parts.join('\n\n');
 }
 
-function formatTimes({ operations, roundTrip, call, created, once, bare, foreign, gets }: TaskTimes): string {
+function formatTimes(times: TaskTimes): string {
+  const { operations, roundTrip, call, created, once, marked, onceOnSession, bare, foreign, gets } = times;
   const stored = (title: string, { answer, more, write, mostMore }: TaskTimes['once']): string[] => {
     const goal = mostMore === undefined ? '' : verdict(more <= mostMore, `≤ ${ms(mostMore)} more`);
     return [title, ms(answer), ms(more), ms(write), goal];
@@ -134,6 +135,8 @@ function formatTimes({ operations, roundTrip, call, created, once, bare, foreign
     ['an ordinary call', ms(call), '', '', ''],
     stored('a call answered with a task', created),
     stored('a call of once(), a new key', once),
+    ['on a session, a tool that may not run twice', ms(marked), '', '', ''],
+    stored('the same with once(), a new key', onceOnSession),
   ];
   const asking = [
     ['tasks/get', 'answer', 'more', 'the read', 'beyond it', ''],
